@@ -1,0 +1,153 @@
+// Package discord knows Discord's REST API: which call does what, what an
+// answer means, and how to repeat a call without doing its work twice.
+//
+// Every call goes through one transport, which holds it until Discord's rate
+// limits let it through (see package ratelimit) and repeats it when its
+// outcome is open and repeating is harmless.
+package discord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"discordproxy/discord/ratelimit"
+
+	"github.com/bwmarrin/discordgo"
+)
+
+// DefaultBaseURL is where Discord's API lives.
+const DefaultBaseURL = "https://discord.com/api"
+
+// apiVersion is the version of Discord's API that calls of this package speak.
+const apiVersion = "v10"
+
+// Config configures a Client. Only Token is required.
+type Config struct {
+	// Token is the bot's token without the prefix "Bot ".
+	Token string
+	// BaseURL is the URL of Discord's API without the version. Empty means
+	// DefaultBaseURL. A trailing version is cut off.
+	BaseURL string
+	// UserAgent names the program to Discord, which blocks other forms than
+	// "DiscordBot (URL, version)". Empty means one without a version.
+	UserAgent string
+	// Limiter holds calls until they may be sent. Nil means one with
+	// Discord's ordinary limits.
+	Limiter *ratelimit.Limiter
+	// Upstream sends one request. Nil means a connection pool made for
+	// Discord, see NewUpstream. It must not follow redirects.
+	Upstream http.RoundTripper
+	// TryTimeout bounds one try, from sending to the last byte of the answer.
+	// 0 means 60 seconds.
+	TryTimeout time.Duration
+	// RetryFor is how long after its first try a call is tried again. It
+	// must stay well inside the few minutes for which Discord remembers a
+	// nonce. 0 means two minutes, a negative duration a single try.
+	RetryFor time.Duration
+	// MaxResponseBytes bounds the body of an answer. 0 means 32 MiB.
+	MaxResponseBytes int64
+	// DMChannels is the number of users whose direct message channel is
+	// remembered. 0 means 50,000.
+	DMChannels int
+	// Logger takes what happens between the calls' beginning and end, such
+	// as repeated tries. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Client calls Discord as one bot. It is safe for concurrent use.
+type Client struct {
+	authorization string
+	userAgent     string
+	http          *transport
+	limiter       *ratelimit.Limiter
+	dms           *dmChannels
+}
+
+// New returns a Client. It makes no call: see CheckToken.
+func New(c Config) (*Client, error) {
+	token := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(c.Token), "Bot "))
+	if token == "" {
+		return nil, errors.New("discord: no bot token")
+	}
+	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, errors.New("discord: the bot token holds a character that no token has")
+	}
+	base, err := parseBaseURL(c.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	limiter := c.Limiter
+	if limiter == nil {
+		if limiter, err = ratelimit.New(ratelimit.Config{}); err != nil {
+			return nil, err
+		}
+	}
+	dms, err := newDMChannels(or(c.DMChannels, 50_000))
+	if err != nil {
+		return nil, err
+	}
+	upstream := c.Upstream
+	if upstream == nil {
+		upstream = NewUpstream(0)
+	}
+	logger := c.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	return &Client{
+		authorization: "Bot " + token,
+		userAgent:     or(c.UserAgent, "DiscordBot (https://discordproxy.invalid, 0)"),
+		limiter:       limiter,
+		dms:           dms,
+		http: &transport{
+			base:       base,
+			upstream:   upstream,
+			limiter:    limiter,
+			tryTimeout: or(c.TryTimeout, time.Minute),
+			retryFor:   or(c.RetryFor, 2*time.Minute),
+			maxBytes:   or(c.MaxResponseBytes, 32<<20),
+			logger:     logger,
+		},
+	}, nil
+}
+
+func or[T comparable](v, standard T) T {
+	var zero T
+	if v == zero {
+		return standard
+	}
+	return v
+}
+
+// parseBaseURL reads the address of an API, with or without a version.
+func parseBaseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(or(s, DefaultBaseURL))
+	if err != nil {
+		return nil, errors.New("discord: the API's URL cannot be read")
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("discord: the API's URL %s is not of the form https://host/path", u.Redacted())
+	}
+	path := strings.TrimRight(u.Path, "/")
+	path = strings.TrimSuffix(strings.TrimSuffix(path, "/v10"), "/v9")
+	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}, nil
+}
+
+// CheckToken asks Discord who the bot is. It answers the question whether
+// the token is good even while other calls with it are refused.
+func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
+	user := struct {
+		Username string `json:"username"`
+	}{}
+	err = c.getJSON(ctx, call{probe: true}, discordgo.EndpointUser("@me"), &user)
+	return user.Username, err
+}
+
+// RateLimits returns what is held at the moment, and why.
+func (c *Client) RateLimits() ratelimit.Snapshot { return c.limiter.Snapshot() }

@@ -1,0 +1,165 @@
+package discord
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/bwmarrin/discordgo"
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// Discord's error codes that decide what is done next.
+// https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
+const (
+	codeUnknownChannel   = 10003
+	codeUnknownMessage   = 10008
+	codeCannotSend       = 50007
+	codeInvalidRecipient = 50033
+	codeNoMutualGuilds   = 50278
+)
+
+// SendDirectMessage posts a message to a user. It opens the channel to the
+// user if it is not known, and once more if Discord does not take messages in
+// the one that is known.
+//
+// A user who does not exist is 404 / 10013, although Discord refuses the
+// opening of a channel to them with another error.
+func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m MessageCreate) (json.RawMessage, error) {
+	m = m.named()
+	channelID, known, err := c.dms.channel(ctx, userID, c.openDM)
+	if err != nil {
+		return nil, err
+	}
+	message, err := c.CreateMessage(ctx, channelID, m)
+	if !known || !isGone(err) {
+		return message, err
+	}
+	c.dms.forget(userID, channelID)
+	if channelID, _, err = c.dms.channel(ctx, userID, c.openDM); err != nil {
+		return nil, err
+	}
+	message, err = c.CreateMessage(ctx, channelID, m)
+	if isGone(err) {
+		c.dms.forget(userID, channelID)
+	}
+	return message, err
+}
+
+// isGone reports whether a direct message channel takes no messages.
+func isGone(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Code == codeUnknownChannel || e.Code == codeCannotSend || e.Code == codeNoMutualGuilds)
+}
+
+// openDM opens the channel to a user, or returns the one that is open.
+// https://discord.com/developers/docs/resources/user#create-dm
+func (c *Client) openDM(ctx context.Context, userID uint64) (uint64, error) {
+	body := fmt.Appendf(nil, `{"recipient_id":"%d"}`, userID)
+	data, err := c.do(ctx, call{repeatable: true, json: true},
+		http.MethodPost, discordgo.EndpointUserChannels("@me"), "application/json", body)
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeInvalidRecipient {
+		// Discord does not say whether the user exists, so it is asked.
+		if unknown := c.getJSON(ctx, call{}, discordgo.EndpointUser(snowflake(userID)), new(struct{})); unknown != nil {
+			return 0, unknown
+		}
+	}
+	if err != nil {
+		return 0, err
+	}
+	var channel struct {
+		ID uint64 `json:"id,string"`
+	}
+	if err := json.Unmarshal(data, &channel); err != nil {
+		return 0, fmt.Errorf("discord: open direct message channel: %w", err)
+	}
+	return channel.ID, nil
+}
+
+// dmChannels remembers the direct message channels of users, and opens one
+// only once however many callers wait for it.
+type dmChannels struct {
+	mu      sync.Mutex
+	known   *lru.Cache[uint64, uint64]
+	opening map[uint64]*opening
+}
+
+// opening is the wait for one channel. Its fields are set before done closes.
+type opening struct {
+	done chan struct{}
+	id   uint64
+	err  error
+}
+
+func newDMChannels(size int) (*dmChannels, error) {
+	known, err := lru.New[uint64, uint64](size)
+	if err != nil {
+		return nil, fmt.Errorf("discord: direct message channels to remember: %w", err)
+	}
+	return &dmChannels{known: known, opening: make(map[uint64]*opening)}, nil
+}
+
+// channel returns the user's channel and whether it was known before. One of
+// several callers opens it within its own deadline; when that one gives up,
+// the next takes over.
+func (d *dmChannels) channel(ctx context.Context, userID uint64, open func(context.Context, uint64) (uint64, error)) (id uint64, known bool, err error) {
+	for {
+		d.mu.Lock()
+		if id, ok := d.known.Get(userID); ok {
+			d.mu.Unlock()
+			return id, true, nil
+		}
+		o, waiting := d.opening[userID]
+		if !waiting {
+			o = &opening{done: make(chan struct{}), err: errors.New("discord: opening the direct message channel broke off")}
+			d.opening[userID] = o
+		}
+		d.mu.Unlock()
+		if !waiting {
+			d.lead(ctx, userID, o, open)
+			return o.id, false, o.err
+		}
+		select {
+		case <-ctx.Done():
+			return 0, false, contextError(ctx)
+		case <-o.done:
+		}
+		if o.err == nil || !isOwnDeadline(o.err) {
+			return o.id, false, o.err
+		}
+	}
+}
+
+// lead opens the channel for everybody who waits for o. Those are let go even
+// if open panics.
+func (d *dmChannels) lead(ctx context.Context, userID uint64, o *opening, open func(context.Context, uint64) (uint64, error)) {
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.opening, userID)
+		if o.err == nil {
+			d.known.Add(userID, o.id)
+		}
+		close(o.done)
+	}()
+	o.id, o.err = open(ctx, userID)
+}
+
+// forget drops a channel, unless another one has taken its place.
+func (d *dmChannels) forget(userID, channelID uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if id, ok := d.known.Peek(userID); ok && id == channelID {
+		d.known.Remove(userID)
+	}
+}
+
+// isOwnDeadline reports whether a call failed only because its caller left or
+// had no more time, which says nothing to others.
+func isOwnDeadline(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled)
+}

@@ -1,0 +1,244 @@
+package discord
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"discordproxy/discord/ratelimit"
+)
+
+// Reason says who refused a call, or what kept it from Discord.
+type Reason int
+
+const (
+	// Answered: Discord answered with an error status.
+	Answered Reason = iota
+	// Invalid: the call was not sent because Discord would refuse it. Status,
+	// Code and Text are what Discord would have answered.
+	Invalid
+	// Unreachable: no answer came from Discord.
+	Unreachable
+	// DeadlineExceeded: the answer did not come, or could not have come,
+	// before the caller's deadline.
+	DeadlineExceeded
+	// Canceled: the caller left.
+	Canceled
+	// Overloaded: too many calls wait already.
+	Overloaded
+	// Banned: Discord refuses every call of this address.
+	Banned
+	// BudgetSpent: Discord would ban this address for one more refused call.
+	BudgetSpent
+	// TokenRefused: Discord has refused the bot's token.
+	TokenRefused
+	// ShuttingDown: the process ends.
+	ShuttingDown
+)
+
+// Error is a call to Discord that failed.
+type Error struct {
+	// Reason is why. Status, Code, Text and Fields are set when Discord
+	// answered, or would have answered.
+	Reason Reason
+	// Status is the HTTP status.
+	Status int
+	// Code is Discord's code, 0 for general errors.
+	Code int
+	// Text is Discord's message.
+	Text string
+	// Fields are what is wrong with the fields of a form.
+	Fields []FieldError
+	// RetryAfter is how long to wait before the call can succeed, 0 when
+	// that is not known.
+	RetryAfter time.Duration
+	// OutcomeUnknown: the call may have taken effect.
+	OutcomeUnknown bool
+	// cause is for logs only.
+	cause error
+}
+
+// FieldError is a rule that one field of a form broke.
+type FieldError struct {
+	Field   string // path, such as embeds.0.description
+	Code    string // name of the rule, such as BASE_TYPE_MAX_LENGTH
+	Message string // the rule in words
+}
+
+// Error describes the failure without secrets.
+func (e *Error) Error() string {
+	var b strings.Builder
+	switch e.Reason {
+	case Answered, Invalid:
+		b.WriteString("Discord answered ")
+		b.WriteString(strconv.Itoa(e.Status))
+		if e.Code != 0 {
+			b.WriteString(" (code " + strconv.Itoa(e.Code) + ")")
+		}
+		b.WriteString(": " + e.Text)
+	case Unreachable:
+		b.WriteString("Discord cannot be reached")
+	case DeadlineExceeded:
+		b.WriteString("deadline exceeded")
+	case Canceled:
+		b.WriteString("the caller left")
+	case Overloaded:
+		b.WriteString("too many calls are waiting")
+	case Banned:
+		b.WriteString("Discord refuses all calls from this address")
+	case BudgetSpent:
+		b.WriteString("refused, because one more invalid request could get this address banned")
+	case TokenRefused:
+		b.WriteString("Discord refuses the bot's token")
+	case ShuttingDown:
+		b.WriteString("shutting down")
+	}
+	if e.RetryAfter > 0 {
+		b.WriteString("; it can go in " + e.RetryAfter.Round(time.Millisecond).String())
+	}
+	if e.OutcomeUnknown {
+		b.WriteString("; outcome unknown, it may have taken effect")
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause. It may name addresses; it is not for clients.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Lines returns Discord's text with a line for each broken rule:
+//
+//	Invalid Form Body
+//	In content: Must be 2000 or fewer in length.
+func (e *Error) Lines() string {
+	if len(e.Fields) == 0 {
+		return e.Text
+	}
+	var b strings.Builder
+	b.WriteString(e.Text)
+	for _, f := range e.Fields {
+		b.WriteString("\nIn " + f.Field + ": " + f.Message)
+	}
+	return b.String()
+}
+
+// InvalidForm returns the error that Discord answers to a form with broken
+// rules, for a form that was not sent.
+func InvalidForm(fields ...FieldError) *Error {
+	return &Error{Reason: Invalid, Status: http.StatusBadRequest, Code: 50035, Text: "Invalid Form Body", Fields: fields}
+}
+
+// EmptyMessage returns the error that Discord answers to a message without
+// anything in it.
+func EmptyMessage() *Error {
+	return &Error{Reason: Invalid, Status: http.StatusBadRequest, Code: 50006, Text: "Cannot send an empty message"}
+}
+
+// answerError reads the error that Discord answered with. A body that is not
+// Discord's, such as a page of the network before it, gives the status alone.
+func answerError(status int, header http.Header, body []byte) *Error {
+	e := &Error{Reason: Answered, Status: status, Text: http.StatusText(status)}
+	var document struct {
+		Code    json.Number     `json:"code"`
+		Message string          `json:"message"`
+		Errors  json.RawMessage `json:"errors"`
+	}
+	if json.Unmarshal(body, &document) == nil && document.Message != "" {
+		e.Text = document.Message
+		if code, err := strconv.Atoi(document.Code.String()); err == nil {
+			e.Code = code
+		}
+		e.Fields = fieldErrors(nil, "", document.Errors, 0)
+	}
+	if status == http.StatusTooManyRequests {
+		e.RetryAfter = ratelimit.ParseBody(body).RetryAfter
+		if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil && e.RetryAfter == 0 && seconds > 0 && seconds < 1<<20 {
+			e.RetryAfter = time.Duration(seconds) * time.Second
+		}
+	}
+	return e
+}
+
+// Bounds of the tree of broken rules that is read from an error.
+const (
+	maxFieldErrors = 50
+	maxFieldDepth  = 16
+)
+
+// fieldErrors walks the tree of nested objects in which Discord says what is
+// wrong with a form. Fields come in their order by name, indexes by number.
+func fieldErrors(found []FieldError, path string, raw json.RawMessage, depth int) []FieldError {
+	var tree map[string]json.RawMessage
+	if depth > maxFieldDepth || len(found) >= maxFieldErrors || json.Unmarshal(raw, &tree) != nil {
+		return found
+	}
+	if own, ok := tree["_errors"]; ok {
+		var rules []struct {
+			Code    json.RawMessage `json:"code"`
+			Message string          `json:"message"`
+		}
+		if json.Unmarshal(own, &rules) == nil {
+			for _, rule := range rules {
+				if len(found) < maxFieldErrors {
+					found = append(found, FieldError{path, strings.Trim(string(rule.Code), `"`), rule.Message})
+				}
+			}
+		}
+		delete(tree, "_errors")
+	}
+	names := make([]string, 0, len(tree))
+	for name := range tree {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		i, errI := strconv.Atoi(a)
+		j, errJ := strconv.Atoi(b)
+		if errI == nil && errJ == nil {
+			return i - j
+		}
+		return strings.Compare(a, b)
+	})
+	for _, name := range names {
+		below := name
+		if path != "" {
+			below = path + "." + name
+		}
+		found = fieldErrors(found, below, tree[name], depth+1)
+	}
+	return found
+}
+
+// contextError is the error of a caller whose context has ended.
+func contextError(ctx context.Context) *Error {
+	cause := context.Cause(ctx)
+	reason := Canceled
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		reason = DeadlineExceeded
+	}
+	return &Error{Reason: reason, cause: cause}
+}
+
+// refusal is the error of a call that the rate limiter did not let through.
+func refusal(ctx context.Context, err error) *Error {
+	e, ok := errors.AsType[*ratelimit.Error](err)
+	if !ok {
+		if ctx.Err() != nil {
+			return contextError(ctx)
+		}
+		return &Error{Reason: Unreachable, cause: err}
+	}
+	return &Error{Reason: refusals[e.Reason], RetryAfter: e.RetryAfter, cause: err}
+}
+
+var refusals = map[ratelimit.Reason]Reason{
+	ratelimit.DeadlineTooEarly: DeadlineExceeded,
+	ratelimit.QueueFull:        Overloaded,
+	ratelimit.Banned:           Banned,
+	ratelimit.BudgetSpent:      BudgetSpent,
+	ratelimit.TokenRefused:     TokenRefused,
+	ratelimit.Closed:           ShuttingDown,
+}

@@ -1,0 +1,83 @@
+package discord
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Stats counts what a call cost. One Stats may serve several requests to
+// Discord, also at the same time.
+type Stats struct {
+	mu        sync.Mutex
+	waited    time.Duration
+	atDiscord time.Duration
+	tries     int
+}
+
+// Waited returns the time that the rate limits held the call.
+func (s *Stats) Waited() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waited
+}
+
+// AtDiscord returns the time spent on requests to Discord.
+func (s *Stats) AtDiscord() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.atDiscord
+}
+
+// Tries returns the number of requests sent to Discord, repeated ones
+// included.
+func (s *Stats) Tries() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tries
+}
+
+func (s *Stats) addWaited(d time.Duration) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waited += d
+}
+
+func (s *Stats) addTry(d time.Duration) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.atDiscord += d
+	s.tries++
+}
+
+type (
+	statsKey  struct{}
+	callerKey struct{}
+)
+
+// WithStats returns a context whose calls are counted in s.
+func WithStats(ctx context.Context, s *Stats) context.Context {
+	return context.WithValue(ctx, statsKey{}, s)
+}
+
+func statsFrom(ctx context.Context) *Stats {
+	s, _ := ctx.Value(statsKey{}).(*Stats)
+	return s
+}
+
+// WithCaller returns a context whose calls share the rate limits as those of
+// the named caller: each caller gets its fair part.
+func WithCaller(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, callerKey{}, name)
+}
+
+func caller(ctx context.Context) string {
+	name, _ := ctx.Value(callerKey{}).(string)
+	return name
+}

@@ -1,0 +1,272 @@
+package discord
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/discord/ratelimit"
+)
+
+// transport sends requests to Discord's API when the rate limits allow it, and
+// repeats them as far as that is harmless. It is an http.RoundTripper; every
+// error it returns is an *Error.
+type transport struct {
+	base       *url.URL
+	upstream   http.RoundTripper
+	limiter    *ratelimit.Limiter
+	tryTimeout time.Duration
+	retryFor   time.Duration
+	maxBytes   int64
+	logger     *slog.Logger
+}
+
+// Waits between tries: doubled each time, then drawn from the upper half so
+// that calls that failed together do not come back together.
+const (
+	firstBackoff = 250 * time.Millisecond
+	maxBackoff   = 15 * time.Second
+)
+
+// outcome is what is known of a try's effect.
+type outcome int
+
+const (
+	settled outcome = iota // Discord answered, and its answer was read
+	unsent                 // Discord never saw the request
+	open                   // it may have taken effect
+)
+
+// answer is one answer of Discord, read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// answerBody is the body of a response that the transport gives out.
+type answerBody struct {
+	bytes.Reader
+	bytes []byte
+	// outcomeUnknown: an earlier try, or this one, may have taken effect.
+	outcomeUnknown bool
+}
+
+func (*answerBody) Close() error { return nil }
+
+// RoundTrip sends a request whose URL is one of discord.com. The body must be
+// repeatable by GetBody.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	how, _ := ctx.Value(callKey{}).(call)
+	stats := statsFrom(ctx)
+	path, at, err := t.locate(req.URL)
+	if err != nil {
+		return nil, &Error{Reason: Unreachable, cause: err}
+	}
+	// What is sent in each try but for its context and body.
+	req = req.Clone(ctx)
+	req.URL, req.Host = at, ""
+	held := ratelimit.Request{
+		Route:  ratelimit.RouteOf(req.Method, path, how.kind, time.Now()),
+		Token:  "bot",
+		Caller: caller(ctx),
+		Bytes:  max(req.ContentLength, 0),
+		Probe:  how.probe,
+	}
+	// What earlier tries of this call left behind.
+	var (
+		limited *answer // the newest 429
+		unknown bool    // a try may have taken effect
+		began   = time.Now()
+	)
+	for try := 1; ; try++ {
+		waiting := time.Now()
+		permit, err := t.limiter.Acquire(ctx, held)
+		stats.addWaited(time.Since(waiting))
+		if err != nil {
+			failure := refusal(ctx, err)
+			if limited != nil && failure.Reason == DeadlineExceeded {
+				// Discord itself refused the call: that says more.
+				after := failure.RetryAfter
+				failure = answerError(limited.status, limited.header, limited.body)
+				failure.RetryAfter = max(after, failure.RetryAfter)
+			}
+			failure.OutcomeUnknown = unknown
+			return nil, failure
+		}
+		held.Retry = permit
+
+		sent := time.Now()
+		a, result, err := t.try(req, permit)
+		stats.addTry(time.Since(sent))
+
+		switch {
+		case result == settled && a.status == http.StatusTooManyRequests:
+			limited = a
+			t.logger.WarnContext(ctx, "Discord limited a call, which is held", "route", held.Route.String(), "resource", held.Route.Major, "scope", a.header.Get("X-Ratelimit-Scope"), "try", try)
+			continue
+		case result == settled && !serverFailed(a.status):
+			if unknown && req.Method == http.MethodDelete && a.status == http.StatusNotFound && answerError(a.status, a.header, a.body).Code == codeUnknownMessage {
+				// The try before has deleted it.
+				a = &answer{status: http.StatusNoContent, header: a.header}
+			}
+			return a.response(req, unknown), nil
+		}
+
+		unknown = unknown || result != unsent && req.Method != http.MethodGet
+		if ctx.Err() != nil {
+			failure := contextError(ctx)
+			failure.OutcomeUnknown = unknown
+			return nil, failure
+		}
+		wait := backoff(try)
+		again := result == unsent || how.repeatable
+		if deadline, ok := ctx.Deadline(); !again || time.Since(began)+wait > t.retryFor || ok && time.Until(deadline) < wait {
+			if result == settled {
+				return a.response(req, unknown), nil
+			}
+			return nil, &Error{Reason: Unreachable, OutcomeUnknown: unknown, cause: err}
+		}
+		t.logger.WarnContext(ctx, "A try of a call failed, it is repeated", "route", held.Route.String(), "resource", held.Route.Major, "try", try, "wait", wait.Round(time.Millisecond), "status", a.statusOrZero(), "error", err)
+		if err := sleep(ctx, wait); err != nil {
+			failure := contextError(ctx)
+			failure.OutcomeUnknown = unknown
+			return nil, failure
+		}
+	}
+}
+
+// serverFailed reports whether a status leaves open what Discord, or the
+// network before it, did with the request.
+func serverFailed(status int) bool {
+	switch status {
+	case 500, 502, 503, 504:
+		return true
+	}
+	return status >= 520 && status <= 530
+}
+
+func backoff(try int) time.Duration {
+	wait := min(firstBackoff<<min(try-1, 10), maxBackoff)
+	return wait/2 + rand.N(wait/2) //nolint:gosec // spreads load, guards nothing
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// errTryTimeout ends a try that takes too long.
+var errTryTimeout = errors.New("no answer within the time of one try")
+
+// try sends the request once and ends the permit.
+func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer, result outcome, err error) {
+	// A panic below must not keep the permit.
+	defer permit.Lost()
+
+	ctx, cancel := context.WithTimeoutCause(req.Context(), t.tryTimeout, errTryTimeout)
+	defer cancel()
+	var began, written atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:      func(string) { began.Store(true) },
+		WroteHeaders: func() { written.Store(true) },
+	})
+	out := req.WithContext(ctx)
+	if req.GetBody != nil {
+		if out.Body, err = req.GetBody(); err != nil {
+			permit.Cancel()
+			return nil, unsent, fmt.Errorf("read the request's body again: %w", err)
+		}
+	}
+	resp, err := t.upstream.RoundTrip(out)
+	if err != nil {
+		err = causeOf(ctx, err)
+		// Only what the connection pool itself says proves that not a byte
+		// has left.
+		if began.Load() && !written.Load() {
+			permit.Cancel()
+			return nil, unsent, err
+		}
+		permit.Lost()
+		return nil, open, err
+	}
+	defer resp.Body.Close()
+	a = &answer{status: resp.StatusCode, header: resp.Header}
+	if a.status < 400 {
+		// The limiter's estimate is the better the sooner it hears.
+		permit.Complete(ratelimit.Response{Status: a.status, Header: a.header})
+	}
+	a.body, err = io.ReadAll(io.LimitReader(resp.Body, t.maxBytes+1))
+	if err == nil && int64(len(a.body)) > t.maxBytes {
+		err = fmt.Errorf("an answer of more than %d bytes", t.maxBytes)
+	}
+	if a.status >= 400 {
+		permit.Complete(ratelimit.Response{Status: a.status, Header: a.header, Body: ratelimit.ParseBody(a.body)})
+		// The status alone says what happened.
+		return a, settled, nil
+	}
+	if err != nil {
+		return a, open, fmt.Errorf("read the answer: %w", causeOf(ctx, err))
+	}
+	if how, _ := req.Context().Value(callKey{}).(call); how.json && a.status <= http.StatusCreated && !json.Valid(a.body) {
+		return a, open, errors.New("the answer is not JSON")
+	}
+	return a, settled, nil
+}
+
+// causeOf prefers the reason for which a context was ended.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+func (a *answer) response(req *http.Request, outcomeUnknown bool) *http.Response {
+	body := &answerBody{bytes: a.body, outcomeUnknown: outcomeUnknown}
+	body.Reset(a.body)
+	return &http.Response{
+		Status: fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)), StatusCode: a.status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: a.header, Body: body, ContentLength: int64(len(a.body)), Request: req,
+	}
+}
+
+func (a *answer) statusOrZero() int {
+	if a == nil {
+		return 0
+	}
+	return a.status
+}
+
+// locate returns the part of an API path behind the version, and the URL of
+// the same route at the API that this transport speaks to.
+func (t *transport) locate(u *url.URL) (path string, at *url.URL, err error) {
+	_, rest, ok := strings.Cut(u.EscapedPath(), "/api/v")
+	_, path, below := strings.Cut(rest, "/")
+	if !ok || !below {
+		return "", nil, errors.New("the path is not one of Discord's API")
+	}
+	path = "/" + path
+	at = t.base.JoinPath(apiVersion, path)
+	at.RawQuery = u.RawQuery
+	return path, at, nil
+}

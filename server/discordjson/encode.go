@@ -1,0 +1,67 @@
+package discordjson
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Marshal writes m as one of Discord's objects. Fields that are not set are
+// left out, and so are nested messages without any set field: an empty string
+// is "not set" and never reaches Discord. It returns nil for an empty message.
+func Marshal(m proto.Message) (json.RawMessage, error) {
+	o := write(m.ProtoReflect())
+	if len(o) == 0 {
+		return nil, nil
+	}
+	data, err := json.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("discordjson: %w", err)
+	}
+	return data, nil
+}
+
+func write(m protoreflect.Message) map[string]any {
+	o := make(map[string]any)
+	fields := objectOf(m.Descriptor()).fields
+	for i := range fields {
+		f := &fields[i]
+		if !m.Has(f.FieldDescriptor) {
+			continue
+		}
+		value := m.Get(f.FieldDescriptor)
+		if !f.IsList() {
+			if v, ok := f.json(value); ok {
+				o[f.name] = v
+			}
+			continue
+		}
+		list := make([]any, 0, value.List().Len())
+		for j := range value.List().Len() {
+			if v, ok := f.json(value.List().Get(j)); ok {
+				list = append(list, v)
+			}
+		}
+		if len(list) > 0 {
+			o[f.name] = list
+		}
+	}
+	return o
+}
+
+func (f *field) json(value protoreflect.Value) (any, bool) {
+	switch f.Kind() {
+	case protoreflect.MessageKind:
+		o := write(value.Message())
+		return o, len(o) > 0
+	case protoreflect.Uint64Kind:
+		return strconv.FormatUint(value.Uint(), 10), true
+	case protoreflect.EnumKind:
+		return value.Enum() - f.shift, true
+	default:
+		return value.Interface(), true
+	}
+}

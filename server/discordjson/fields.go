@@ -1,0 +1,72 @@
+// Package discordjson translates between Discord's JSON objects and the
+// messages of the contract.
+//
+// The contract names its fields as Discord does, so one walk along a
+// message's descriptor serves every object: a field added to the contract is
+// filled without code of its own. What differs stands in this file.
+package discordjson
+
+import (
+	"sync"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// names holds the fields whose name in the contract is not Discord's.
+var names = map[protoreflect.FullName]string{
+	"discord_api.Embed.Image.proxy_icon_url": "proxy_url",
+	"discord_api.Embed.Video.proxy_icon_url": "proxy_url",
+	"discord_api.Emoji.required_colons":      "require_colons",
+	"discord_api.Role.Tag.id":                "bot_id",
+}
+
+// shifted holds the enums whose numbers are Discord's plus one.
+var shifted = map[protoreflect.FullName]bool{
+	"discord_api.Channel.Type": true,
+}
+
+// presence holds the flags that Discord sets by a key whose value is null.
+var presence = map[protoreflect.FullName]bool{
+	"discord_api.Role.Tag.premium_subscriber":     true,
+	"discord_api.Role.Tag.available_for_purchase": true,
+	"discord_api.Role.Tag.guild_connections":      true,
+}
+
+// field is a field of a message beside its name in Discord's JSON.
+type field struct {
+	protoreflect.FieldDescriptor
+	name     string
+	shift    protoreflect.EnumNumber
+	presence bool
+}
+
+// object is what is known of one kind of message.
+type object struct {
+	fields []field // in the order of the contract
+	byName map[string]*field
+}
+
+var objects sync.Map // protoreflect.FullName to *object
+
+func objectOf(d protoreflect.MessageDescriptor) *object {
+	if o, ok := objects.Load(d.FullName()); ok {
+		return o.(*object)
+	}
+	o := &object{byName: make(map[string]*field)}
+	for i := range d.Fields().Len() {
+		fd := d.Fields().Get(i)
+		f := field{FieldDescriptor: fd, name: string(fd.Name()), presence: presence[fd.FullName()]}
+		if name, ok := names[fd.FullName()]; ok {
+			f.name = name
+		}
+		if fd.Kind() == protoreflect.EnumKind && shifted[fd.Enum().FullName()] {
+			f.shift = 1
+		}
+		o.fields = append(o.fields, f)
+	}
+	for i := range o.fields {
+		o.byName[o.fields[i].name] = &o.fields[i]
+	}
+	objects.Store(d.FullName(), o)
+	return o
+}
