@@ -149,5 +149,8 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 	return user.Username, err
 }
 
+// BotToken names the bot's own token in what RateLimits returns.
+const BotToken = "bot"
+
 // RateLimits returns what is held at the moment, and why.
 func (c *Client) RateLimits() ratelimit.Snapshot { return c.limiter.Snapshot() }

@@ -80,7 +80,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.URL, req.Host = at, ""
 	held := ratelimit.Request{
 		Route:  ratelimit.RouteOf(req.Method, path, how.kind, time.Now()),
-		Token:  "bot",
+		Token:  BotToken,
 		Caller: caller(ctx),
 		Bytes:  max(req.ContentLength, 0),
 		Probe:  how.probe,

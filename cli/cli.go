@@ -1,0 +1,82 @@
+// Package cli knows the two commands: their flags, the parts they are put
+// together from, and how they end.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+)
+
+// Env is what a command has of the process around it. Flags read environment
+// variables of the process itself.
+type Env struct {
+	// Args are the arguments after the command's name.
+	Args []string
+	// In, Out and Err are the standard streams.
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Command runs until it is done or ctx ends. An error is one line for the
+// user.
+type Command func(ctx context.Context, env Env) error
+
+// Main runs a command in the process and returns its exit code. SIGINT,
+// SIGTERM and SIGHUP end the command's context; a second one ends Main at
+// once.
+func Main(command Command) int {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	ended := make(chan int, 1)
+	go func() {
+		ended <- Run(ctx, command, Env{Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	}()
+	for second := false; ; second = true {
+		select {
+		case code := <-ended:
+			return code
+		case <-signals:
+			if second {
+				return 1
+			}
+			cancel()
+		}
+	}
+}
+
+// Run runs a command and returns its exit code: 0, or 1 after an error, which
+// is written as one line.
+func Run(ctx context.Context, command Command, env Env) int {
+	if err := command(ctx, env); err != nil {
+		_, _ = fmt.Fprintf(env.Err, "ERROR: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// commit is set by the linker of a release build.
+var version, commit = "", ""
+
+// Version names the build.
+func Version() string {
+	v := version
+	if v == "" {
+		v = "development"
+		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+			v = info.Main.Version
+		}
+	}
+	if commit != "" {
+		v += " (" + commit + ")"
+	}
+	return v
+}

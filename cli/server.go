@@ -1,0 +1,249 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
+	"discordproxy/discord/sandbox"
+	"discordproxy/server"
+	"discordproxy/server/listener"
+
+	"github.com/urfave/cli/v2"
+)
+
+// userAgent names the program to Discord in the form that Discord asks for.
+// https://discord.com/developers/docs/reference#user-agent
+func userAgent() string {
+	return "DiscordBot (https://pypi.org/project/discordproxy, " + strings.Fields(Version())[0] + ")"
+}
+
+// serverConfig holds the flags of discordproxyserver.
+type serverConfig struct {
+	token, tokenFile    string
+	host                string
+	port                int
+	logs                logConfig
+	apiURL              string
+	sandbox             bool
+	sandboxPort         int
+	grace               time.Duration
+	corsOrigins         []string
+	allowedHosts        []string
+	globalRateLimit     int
+	maxQueue            int
+	maxQueueBytes       int64
+	invalidRequestLimit int
+	connectTimeout      time.Duration
+	tryTimeout          time.Duration
+}
+
+// flag names an environment variable DISCORDPROXY_... beside each flag.
+func env(name string, others ...string) []string {
+	return append(others, "DISCORDPROXY_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
+}
+
+func (c *serverConfig) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "token", EnvVars: env("token", "DISCORD_BOT_TOKEN"), Destination: &c.token, Usage: "Discord bot `TOKEN`; prefer the variable or a file, which other users of the machine do not see"},
+		&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Destination: &c.tokenFile, Usage: "`FILE` that holds the bot token"},
+		&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &c.host, Usage: "`ADDRESS` to listen on"},
+		&cli.IntFlag{Name: "port", EnvVars: env("port"), Value: 50051, Destination: &c.port, Usage: "port to listen on, 0 for any"},
+		&cli.StringFlag{Name: "log-console-level", EnvVars: env("log-console-level"), Value: "CRITICAL", Destination: &c.logs.console, Usage: "`LEVEL` of the log on the console: DEBUG, INFO, WARN, ERROR, CRITICAL"},
+		&cli.StringFlag{Name: "log-file-level", EnvVars: env("log-file-level"), Value: "INFO", Destination: &c.logs.file, Usage: "`LEVEL` of the log file"},
+		&cli.StringFlag{Name: "log-file-path", EnvVars: env("log-file-path"), Destination: &c.logs.folder, Usage: "`FOLDER` of the log file, the working folder unless given"},
+		&cli.StringFlag{Name: "discord-api-url", EnvVars: env("discord-api-url", "DISCORD_API_URL"), Value: discord.DefaultBaseURL, Destination: &c.apiURL, Usage: "`URL` of Discord's API without the version"},
+		&cli.BoolFlag{Name: "sandbox", EnvVars: env("sandbox"), Destination: &c.sandbox, Usage: "use a built-in pretend Discord; needs no token"},
+		&cli.IntFlag{Name: "sandbox-port", EnvVars: env("sandbox-port"), Destination: &c.sandboxPort, Usage: "port of the pretend Discord on 127.0.0.1, 0 for any"},
+		&cli.DurationFlag{Name: "shutdown-grace", EnvVars: env("shutdown-grace"), Value: 110 * time.Second, Destination: &c.grace, Usage: "how long calls may go on after a signal to end"},
+		&cli.StringSliceFlag{Name: "cors-origin", EnvVars: env("cors-origin"), Usage: "web `ORIGIN` whose pages may call, such as https://example.org; repeatable"},
+		&cli.StringSliceFlag{Name: "allowed-host", EnvVars: env("allowed-host"), Usage: "host `NAME` that requests may be addressed to, beside loopback ones; repeatable"},
+		&cli.IntFlag{Name: "global-rate-limit", EnvVars: env("global-rate-limit"), Value: 50, Destination: &c.globalRateLimit, Usage: "calls a second that Discord allows the bot over all routes, 0 for unlimited"},
+		&cli.IntFlag{Name: "max-queue", EnvVars: env("max-queue"), Value: 10_000, Destination: &c.maxQueue, Usage: "calls that may wait for rate limits"},
+		&cli.Int64Flag{Name: "max-queue-bytes", EnvVars: env("max-queue-bytes"), Value: 256 << 20, Destination: &c.maxQueueBytes, Usage: "bytes of the bodies of waiting calls"},
+		&cli.IntFlag{Name: "invalid-request-limit", EnvVars: env("invalid-request-limit"), Value: 10_000, Destination: &c.invalidRequestLimit, Usage: "answers 401, 403 and 429 in ten minutes at which Discord bans an address"},
+		&cli.DurationFlag{Name: "connect-timeout", EnvVars: env("connect-timeout"), Value: 10 * time.Second, Destination: &c.connectTimeout, Usage: "how long reaching Discord may take"},
+		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
+	}
+}
+
+// check refuses values that no part would refuse by itself.
+func (c *serverConfig) check() error {
+	for _, port := range []struct {
+		flag string
+		n    int
+	}{{"port", c.port}, {"sandbox-port", c.sandboxPort}} {
+		if port.n < 0 || port.n > 65535 {
+			return fmt.Errorf("--%s %d is not between 0 and 65535", port.flag, port.n)
+		}
+	}
+	for _, positive := range []struct {
+		flag string
+		n    int64
+	}{
+		{"max-queue", int64(c.maxQueue)}, {"max-queue-bytes", c.maxQueueBytes},
+		{"invalid-request-limit", int64(c.invalidRequestLimit)}, {"connect-timeout", int64(c.connectTimeout)},
+		{"try-timeout", int64(c.tryTimeout)},
+	} {
+		if positive.n <= 0 {
+			return fmt.Errorf("--%s must be more than 0", positive.flag)
+		}
+	}
+	if c.globalRateLimit < 0 {
+		return errors.New("--global-rate-limit must not be negative")
+	}
+	if c.grace < 0 {
+		return errors.New("--shutdown-grace must not be negative")
+	}
+	return nil
+}
+
+// Server is the command discordproxyserver.
+func Server(ctx context.Context, env Env) error {
+	var c serverConfig
+	app := newApp(env, "discordproxyserver", "lets applications use Discord through one bot")
+	app.Flags = c.flags()
+	app.Action = func(cc *cli.Context) error {
+		if cc.Args().Present() {
+			return fmt.Errorf("unknown command %q", cc.Args().First())
+		}
+		c.corsOrigins, c.allowedHosts = cc.StringSlice("cors-origin"), cc.StringSlice("allowed-host")
+		return c.serve(cc.Context, env)
+	}
+	app.Commands = []*cli.Command{sandboxCommand(env)}
+	return app.RunContext(ctx, append([]string{app.Name}, env.Args...))
+}
+
+// newApp returns what both commands have in common.
+func newApp(env Env, name, usage string) *cli.App {
+	return &cli.App{
+		Name: name, HelpName: name, Usage: usage, Version: Version(),
+		Reader: env.In, Writer: env.Out, ErrWriter: env.Err,
+		HideHelpCommand: true,
+		// Errors go back to Run, which writes them in one line.
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return err },
+	}
+}
+
+// botToken finds the token in the order flag, file.
+func (c *serverConfig) botToken() (string, error) {
+	if c.token != "" || c.tokenFile == "" {
+		return c.token, nil
+	}
+	data, err := os.ReadFile(c.tokenFile)
+	if err != nil {
+		return "", fmt.Errorf("cannot read the token file: %w", err)
+	}
+	return strings.TrimSpace(string(data)), nil
+}
+
+// serve puts the server together and runs it until ctx ends.
+func (c *serverConfig) serve(ctx context.Context, env Env) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	token, err := c.botToken()
+	if err != nil {
+		return err
+	}
+	if token == "" && !c.sandbox {
+		return errors.New("No Discord bot token provided") //nolint:staticcheck // the text that users of the command know
+	}
+	logger, closeLogs, err := c.logs.open(env.Err)
+	if err != nil {
+		return err
+	}
+	defer closeLogs()
+
+	// Parts that run beside the server end before serve returns.
+	ctx, stop := context.WithCancelCause(ctx)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer stop(nil)
+
+	var pretend *pretendDiscord
+	if c.sandbox {
+		if pretend, err = startSandbox(sandbox.Config{}, c.sandboxPort); err != nil {
+			return err
+		}
+		defer pretend.close()
+		c.apiURL, token = pretend.apiURL(), pretend.World().Token
+	}
+	globalLimit := c.globalRateLimit
+	if globalLimit == 0 {
+		globalLimit = -1
+	}
+	limiter, err := ratelimit.New(ratelimit.Config{
+		GlobalLimit: globalLimit, MaxQueue: c.maxQueue, MaxQueueBytes: c.maxQueueBytes, InvalidRequestLimit: c.invalidRequestLimit,
+	})
+	if err != nil {
+		return err
+	}
+	defer limiter.Close()
+	client, err := discord.New(discord.Config{
+		Token: token, BaseURL: c.apiURL, UserAgent: userAgent(), Limiter: limiter,
+		Upstream: discord.NewUpstream(c.connectTimeout), TryTimeout: c.tryTimeout, Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	login := newLogin(client, logger)
+	handler, err := server.New(server.Config{Discord: client, Ready: login.ready, Logger: logger})
+	if err != nil {
+		return err
+	}
+	lis, err := c.listen()
+	if err != nil {
+		return err
+	}
+	srv, err := c.newListener(handler, logger)
+	if err != nil {
+		_ = lis.Close()
+		return err
+	}
+	_, _ = fmt.Fprintf(env.Out, "Discord Proxy %s listens on %s\n", Version(), lis.Addr())
+	if pretend != nil {
+		pretend.introduce(env.Out, lis.Addr())
+	}
+	logger.Info("listening", "address", lis.Addr().String(), "version", Version(), "discord", c.apiURL)
+
+	parts.Go(func() {
+		if err := login.run(ctx); err != nil {
+			stop(err)
+		}
+	})
+	notifySystemd(ctx, &parts, logger)
+	err = srv.Serve(ctx, lis)
+	logger.Info("ended", "error", err)
+	if refused := context.Cause(ctx); err == nil && errors.Is(refused, errTokenRefused) {
+		return refused
+	}
+	return err
+}
+
+// listen opens the server's port.
+func (c *serverConfig) listen() (net.Listener, error) {
+	lis, err := net.Listen("tcp", net.JoinHostPort(c.host, strconv.Itoa(c.port))) //nolint:noctx // listening does not wait
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen: %w", err)
+	}
+	return lis, nil
+}
+
+func (c *serverConfig) newListener(handler http.Handler, logger *slog.Logger) (*listener.Server, error) {
+	return listener.New(listener.Config{
+		Handler: handler, Logger: logger, Grace: max(c.grace, 1), // 0 would be the default
+		CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
+	})
+}

@@ -1,0 +1,436 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"discordproxy/cli"
+	"discordproxy/discord/sandbox"
+	pb "discordproxy/gen/discord_api"
+	"discordproxy/gen/discord_api/discordapiconnect"
+
+	"connectrpc.com/connect"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+)
+
+// output collects what a command writes and can be waited on.
+type output struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	written chan struct{}
+}
+
+func newOutput() *output { return &output{written: make(chan struct{}, 1)} }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	select {
+	case o.written <- struct{}{}:
+	default:
+	}
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// proxy is a running discordproxyserver.
+type proxy struct {
+	address string
+	out     *output
+	stop    context.CancelFunc
+	ended   chan int
+}
+
+var listensOn = regexp.MustCompile(`listens on (\S+)\n`)
+
+// start runs discordproxyserver on a free port until the test ends.
+func start(t testing.TB, args ...string) *proxy {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	p := &proxy{out: newOutput(), stop: cancel, ended: make(chan int, 1)}
+	go func() {
+		p.ended <- cli.Run(ctx, cli.Server, cli.Env{
+			Args: append([]string{"--port", "0", "--log-file-path", t.TempDir()}, args...), Out: p.out, Err: p.out,
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-p.ended
+	})
+	for {
+		if found := listensOn.FindStringSubmatch(p.out.String()); found != nil {
+			p.address = found[1]
+			return p
+		}
+		select {
+		case <-p.out.written:
+		case code := <-p.ended:
+			p.ended <- code
+			t.Fatalf("the server ended with %d: %s", code, p.out)
+		}
+	}
+}
+
+// against starts the server with a pretend Discord that the test can arrange.
+func against(t testing.TB, sb *sandbox.Sandbox, args ...string) *proxy {
+	t.Helper()
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	p := start(t, append([]string{"--token", sb.World().Token, "--discord-api-url", discord.URL + "/api"}, args...)...)
+	p.waitReady(t)
+	return p
+}
+
+// waitReady waits until the bot's token was found good.
+func (p *proxy) waitReady(t testing.TB) {
+	t.Helper()
+	for {
+		resp, err := grpc_health_v1.NewHealthClient(p.dial(t)).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING {
+			return
+		}
+	}
+}
+
+func (p *proxy) dial(t testing.TB) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(p.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// clients speaks every protocol.
+func (p *proxy) clients() map[string]discordapiconnect.DiscordApiClient {
+	h2 := new(http.Protocols)
+	h2.SetUnencryptedHTTP2(true)
+	over2 := &http.Client{Transport: &http.Transport{Protocols: h2}}
+	url := "http://" + p.address
+	return map[string]discordapiconnect.DiscordApiClient{
+		"gRPC":                   discordapiconnect.NewDiscordApiClient(over2, url, connect.WithGRPC()),
+		"gRPC-Web":               discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb()),
+		"gRPC-Web JSON":          discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb(), connect.WithProtoJSON()),
+		"Connect":                discordapiconnect.NewDiscordApiClient(over2, url),
+		"Connect JSON":           discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON()),
+		"Connect JSON with GETs": discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON(), connect.WithHTTPGet()),
+	}
+}
+
+func TestEveryProtocol(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := against(t, sb)
+	world := sb.World()
+	for name, client := range p.clients() {
+		t.Run(name, func(t *testing.T) {
+			text := "by " + name
+			sent, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+				ChannelId: uint64(world.General), Content: text, Embed: &pb.Embed{Title: "T", Author: &pb.Embed_Author{Name: "A", IconUrl: "https://example.org/a.png"}},
+			}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m := sent.Msg.GetMessage(); m.GetContent() != text || m.GetAuthor().GetId() != uint64(world.Bot) || m.GetTimestamp() == "" || m.GetEmbeds()[0].GetAuthor().GetIconUrl() == "" {
+				t.Errorf("the answer is %v", m)
+			}
+			stored := sb.Messages(world.General)
+			if last := stored[len(stored)-1]; last.Content != text || uint64(last.ID) != sent.Msg.GetMessage().GetId() {
+				t.Errorf("stored is %+v", last)
+			}
+			if _, err := client.SendDirectMessage(t.Context(), connect.NewRequest(&pb.SendDirectMessageRequest{UserId: uint64(world.Alice), Content: text})); err != nil {
+				t.Error(err)
+			}
+			channels, err := client.GetGuildChannels(t.Context(), connect.NewRequest(&pb.GetGuildChannelsRequest{GuildId: uint64(world.Guild)}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			types := make(map[uint64]pb.Channel_Type)
+			for _, c := range channels.Msg.GetChannels() {
+				types[c.GetId()] = c.GetType()
+			}
+			if types[uint64(world.General)] != pb.Channel_GUILD_TEXT || types[uint64(world.Forum)] != pb.Channel_GUILD_FORUM || types[uint64(world.Category)] != pb.Channel_GUILD_CATEGORY {
+				t.Errorf("channel types are %v", types)
+			}
+		})
+	}
+}
+
+// TestErrors: what clients see of Discord's refusals, and of mistakes that
+// Discord does not get to see.
+func TestErrors(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := against(t, sb)
+	w := sb.World()
+	message := func(channel sandbox.ID, content string) *pb.SendChannelMessageRequest {
+		return &pb.SendChannelMessageRequest{ChannelId: uint64(channel), Content: content}
+	}
+	for _, tt := range []struct {
+		name string
+		req  *pb.SendChannelMessageRequest
+		code connect.Code
+		want string
+	}{
+		{"forbidden channel", message(w.Forbidden, "x"), connect.CodePermissionDenied, `{"type":"HTTPException","status":403,"code":50001,"text":"Missing Access"}`},
+		{"unknown channel", message(5, "x"), connect.CodeNotFound, `{"type":"HTTPException","status":404,"code":10003,"text":"Unknown Channel"}`},
+		{"nothing", message(w.General, " "), connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50006,"text":"Cannot send an empty message"}`},
+		{"empty embed", &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Embed: &pb.Embed{}}, connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50006,"text":"Cannot send an empty message"}`},
+		{"too long", message(w.General, strings.Repeat("ü", 2001)), connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50035,"text":"Invalid Form Body\nIn content: Must be 2000 or fewer in length."}`},
+		{"no channel", message(0, "x"), connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50035,"text":"Invalid Form Body\nIn channel_id: snowflake value should be greater than or equal to 1."}`},
+		{"huge id", message(1<<63, "x"), connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50035,"text":"Invalid Form Body\nIn channel_id: snowflake value should be less than or equal to 9223372036854775807."}`},
+		{"what only Discord can judge", &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Embed: &pb.Embed{Title: "t", Url: "nonsense"}}, connect.CodeInvalidArgument, `"code":50035,"text":"Invalid Form Body\nIn embeds.0.url: `},
+	} {
+		for protocol, client := range p.clients() {
+			t.Run(tt.name+"/"+protocol, func(t *testing.T) {
+				_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(tt.req))
+				if connect.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v\nwant %v: %s", err, tt.code, tt.want)
+				}
+			})
+		}
+	}
+	if got := len(sb.Messages(w.General)); got != 0 {
+		t.Errorf("%d messages were stored", got)
+	}
+}
+
+// TestLongErrorsStayReadable: an error document that would not fit into
+// metadata is cut and still JSON.
+func TestLongErrorsStayReadable(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := against(t, sb)
+	req := &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General)}
+	for range 10 {
+		embed := &pb.Embed{Title: "t"}
+		for range 25 {
+			embed.Fields = append(embed.Fields, &pb.Embed_Field{Name: strings.Repeat("ü", 257), Value: "v"})
+		}
+		req.Embeds = append(req.Embeds, embed)
+	}
+	_, err := p.clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(req))
+	status := new(connect.Error)
+	if connect.CodeOf(err) != connect.CodeInvalidArgument || !asStatus(err, &status) {
+		t.Fatalf("got %v", err)
+	}
+	var document struct{ Text string }
+	if err := json.Unmarshal([]byte(status.Message()), &document); err != nil || len(status.Message()) > 4000 || !strings.HasPrefix(document.Text, "Invalid Form Body\nIn embeds") {
+		t.Errorf("%v: %d bytes: %.300s", err, len(status.Message()), status.Message())
+	}
+}
+
+func asStatus(err error, into **connect.Error) bool {
+	e, ok := err.(*connect.Error) //nolint:errorlint // the client returns it plain
+	*into = e
+	return ok
+}
+
+func TestCurl(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := against(t, sb)
+	user := sb.World().Alice
+	for name, body := range map[string]string{
+		"id as string":  fmt.Sprintf(`{"userId":"%s","content":"hi"}`, user),
+		"id as number":  fmt.Sprintf(`{"user_id":%s,"content":"hi"}`, user),
+		"unknown field": fmt.Sprintf(`{"user_id":%s,"content":"hi","next_year":{}}`, user),
+	} {
+		for _, contentType := range []string{"application/json", "application/json; charset=utf-8"} {
+			t.Run(name+"/"+contentType, func(t *testing.T) {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.address+"/discord_api.DiscordApi/SendDirectMessage", strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				req.Header.Set("Content-Type", contentType)
+				resp, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer resp.Body.Close()
+				data, err := io.ReadAll(resp.Body)
+				if err != nil || resp.StatusCode != http.StatusOK || !bytes.Contains(data, []byte(`"content":"hi"`)) || !bytes.Contains(data, []byte(`"type":"DEFAULT"`)) {
+					t.Errorf("%d %s %v", resp.StatusCode, data, err)
+				}
+			})
+		}
+	}
+}
+
+func TestHealthAndReflection(t *testing.T) {
+	p := against(t, sandbox.New(sandbox.Config{}))
+	conn := p.dial(t)
+	for _, service := range []string{"", "discord_api.DiscordApi"} {
+		resp, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
+		if err != nil || resp.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+			t.Errorf("health of %q: %v %v", service, resp, err)
+		}
+	}
+	v1, err := reflectionv1.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v1.Send(&reflectionv1.ServerReflectionRequest{MessageRequest: &reflectionv1.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "discord_api.DiscordApi"}}); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := v1.Recv(); err != nil || len(resp.GetFileDescriptorResponse().GetFileDescriptorProto()) == 0 {
+		t.Errorf("reflection v1: %v %v", resp, err)
+	}
+	alpha, err := reflectionv1alpha.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := alpha.Send(&reflectionv1alpha.ServerReflectionRequest{MessageRequest: &reflectionv1alpha.ServerReflectionRequest_ListServices{}}); err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := alpha.Recv(); err != nil || len(resp.GetListServicesResponse().GetService()) == 0 {
+		t.Errorf("reflection v1alpha: %v %v", resp, err)
+	}
+}
+
+// message runs discordproxymessage.
+func message(t *testing.T, p *proxy, args ...string) (code int, out, errs string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(p.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	code = cli.Run(t.Context(), cli.Message, cli.Env{Args: append([]string{"--host", host, "--port", port}, args...), Out: &stdout, Err: &stderr})
+	return code, stdout.String(), stderr.String()
+}
+
+func TestDiscordproxymessage(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := against(t, sb)
+	w := sb.World()
+	for _, tt := range []struct {
+		args     []string
+		code     int
+		out, err string
+	}{
+		{[]string{"direct", w.Alice.String(), "hi"}, 0, "Message sent\n", ""},
+		{[]string{"channel", w.General.String(), "hi"}, 0, "Message sent\n", ""},
+		{[]string{"channel", w.Forbidden.String(), "hi"}, 1, "", "ERROR: Missing Access (HTTP 403, code 50001)\n"},
+		{[]string{"direct", w.NoDMs.String(), "hi"}, 1, "", "ERROR: Cannot send messages to this user (HTTP 403, code 50007)\n"},
+		{[]string{"direct", "me", "hi"}, 1, "", "ERROR: USER_ID \"me\" is not a number\n"},
+		{[]string{"direct", "1"}, 1, "", "ERROR: expected direct USER_ID TEXT\n"},
+		{[]string{}, 1, "", "ERROR: expected direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help\n"},
+	} {
+		code, out, errs := message(t, p, tt.args...)
+		if code != tt.code || out != tt.out || errs != tt.err {
+			t.Errorf("%v: %d %q %q", tt.args, code, out, errs)
+		}
+	}
+	if got := sb.Messages(w.General); len(got) != 1 || got[0].Content != "hi" {
+		t.Errorf("stored is %+v", got)
+	}
+	p.stop()
+	<-p.ended
+	p.ended <- 0
+	if code, _, errs := message(t, p, "direct", "1", "hi"); code != 1 || !strings.HasPrefix(errs, "ERROR: unavailable: ") {
+		t.Errorf("without a server: %d %q", code, errs)
+	}
+}
+
+// TestLinesOfTheSandbox runs what --sandbox tells a newcomer to paste.
+func TestLinesOfTheSandbox(t *testing.T) {
+	p := start(t, "--sandbox")
+	p.waitReady(t)
+	text := p.out.String()
+	curl := regexp.MustCompile(`curl -s (\S+) -H 'Content-Type: application/json' -d '(.*)'`).FindStringSubmatch(text)
+	command := regexp.MustCompile(`discordproxymessage --port (\d+) channel (\d+) "hi"`).FindStringSubmatch(text)
+	if curl == nil || command == nil {
+		t.Fatalf("lines are missing in:\n%s", text)
+	}
+	resp, err := http.Post(curl[1], "application/json", strings.NewReader(curl[2])) //nolint:noctx // as curl does it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("the curl line ends in %s", resp.Status)
+	}
+	if code, _, errs := message(t, p, "channel", command[2], "hi"); code != 0 {
+		t.Errorf("the discordproxymessage line ends in %s", errs)
+	}
+}
+
+func TestRefusedStarts(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening does not wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	_, port, _ := net.SplitHostPort(busy.Addr().String())
+	refusing := httptest.NewServer(sandbox.New(sandbox.Config{}))
+	defer refusing.Close()
+	notAFolder := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(notAFolder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	logs := []string{"--log-file-path", t.TempDir()}
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+	}{
+		"no token":           {logs, "ERROR: No Discord bot token provided\n"},
+		"no token file":      {append(logs, "--token-file", "/does/not/exist"), "ERROR: cannot read the token file: open /does/not/exist: no such file or directory\n"},
+		"port in use":        {append(logs, "--sandbox", "--port", port), "ERROR: cannot listen: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
+		"port too high":      {append(logs, "--sandbox", "--port", "70000"), "ERROR: --port 70000 is not between 0 and 65535\n"},
+		"log folder":         {[]string{"--sandbox", "--log-file-path", notAFolder}, "ERROR: cannot write the log file: "},
+		"level":              {append(logs, "--sandbox", "--log-file-level", "LOUD"), "ERROR: --log-file-level \"LOUD\" is not one of DEBUG, INFO, WARN, ERROR, CRITICAL\n"},
+		"unknown flag":       {[]string{"--nonsense"}, "ERROR: flag provided but not defined: -nonsense\n"},
+		"unknown command":    {[]string{"nonsense"}, "ERROR: unknown command \"nonsense\"\n"},
+		"unreadable URL":     {append(logs, "--token", "x", "--discord-api-url", "discord.com"), "ERROR: discord: the API's URL"},
+		"refused token":      {append(logs, "--port", "0", "--token", "wrong", "--discord-api-url", refusing.URL+"/api"), "ERROR: Discord refused the bot token: 401: Unauthorized\n"},
+		"negative max queue": {append(logs, "--sandbox", "--max-queue", "-1"), "ERROR: --max-queue must be more than 0\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var stderr bytes.Buffer
+			code := cli.Run(ctx, cli.Server, cli.Env{Args: tt.args, Out: io.Discard, Err: &stderr})
+			if code != 1 || !strings.HasPrefix(stderr.String(), tt.want) || strings.Count(stderr.String(), "\n") != 1 {
+				t.Errorf("%d %q, want %q", code, stderr.String(), tt.want)
+			}
+		})
+	}
+}
+
+// TestDiscordUnreachable: the server starts, says so, and refuses calls.
+func TestDiscordUnreachable(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	p := start(t, "--token", "x", "--discord-api-url", gone.URL+"/api")
+	resp, err := grpc_health_v1.NewHealthClient(p.dial(t)).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	if err != nil || resp.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("health is %v, %v", resp, err)
+	}
+	_, err = p.clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: 1, Content: "x"}))
+	if connect.CodeOf(err) != connect.CodeUnavailable {
+		t.Errorf("a call gets %v", err)
+	}
+}

@@ -1,0 +1,49 @@
+package discord
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAnswerError(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		status int
+		body   string
+		code   int
+		lines  string
+		after  time.Duration
+	}{
+		{"plain", 403, `{"message":"Missing Access","code":50001}`, 50001, "Missing Access", 0},
+		{"form", 400, `{"code":50035,"message":"Invalid Form Body","errors":{"embeds":{"10":{"title":{"_errors":[{"code":"X","message":"ten"}]}},"2":{"title":{"_errors":[{"code":"X","message":"two"}]}}},"content":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Must be 2000 or fewer in length."}]}}}`, 50035, "Invalid Form Body\nIn content: Must be 2000 or fewer in length.\nIn embeds.2.title: two\nIn embeds.10.title: ten", 0},
+		{"number as rule", 400, `{"code":50035,"message":"Invalid Form Body","errors":{"a":{"_errors":[{"code":7,"message":"m"}]}}}`, 50035, "Invalid Form Body\nIn a: m", 0},
+		{"limited", 429, `{"message":"You are being rate limited.","retry_after":64.57,"global":false}`, 0, "You are being rate limited.", 64570 * time.Millisecond},
+		{"page", 502, `<html>Bad gateway</html>`, 0, "Bad Gateway", 0},
+		{"nothing", 500, ``, 0, "Internal Server Error", 0},
+		{"no object", 500, `[1]`, 0, "Internal Server Error", 0},
+		{"old form", 400, `{"content":["Must be 2000 or fewer in length."]}`, 0, "Bad Request", 0},
+		{"odd code", 400, `{"message":"m","code":1e9999,"errors":[]}`, 0, "m", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := answerError(tt.status, http.Header{}, []byte(tt.body))
+			if e.Code != tt.code || e.Lines() != tt.lines || e.Status != tt.status || e.RetryAfter != tt.after {
+				t.Errorf("got %d %d %q %v", e.Status, e.Code, e.Lines(), e.RetryAfter)
+			}
+		})
+	}
+}
+
+func FuzzAnswerError(f *testing.F) {
+	f.Add(400, []byte(`{"code":50035,"message":"Invalid Form Body","errors":{"embeds":{"0":{"fields":{"3":{"name":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}}}}}}}`))
+	f.Add(429, []byte(`{"message":"You are being rate limited.","retry_after":1e308,"global":true,"code":"x"}`))
+	f.Add(500, []byte(strings.Repeat(`{"errors":`, 100)))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		e := answerError(status, http.Header{"Retry-After": {string(body)}}, body)
+		if e.RetryAfter < 0 || len(e.Fields) > maxFieldErrors {
+			t.Errorf("%+v", e)
+		}
+		_ = e.Lines() + e.Error()
+	})
+}

@@ -1,0 +1,334 @@
+package discord_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
+)
+
+// upstream lets a test stand between the client and the pretend Discord.
+type upstream func(*http.Request) (*http.Response, error)
+
+func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) { return u(r) }
+
+// newClient returns a client of a pretend Discord. wrap may be nil.
+func newClient(t *testing.T, sb *sandbox.Sandbox, wrap func(next http.RoundTripper) upstream) *discord.Client {
+	t.Helper()
+	var transport http.RoundTripper = sb.Transport()
+	if wrap != nil {
+		transport = wrap(transport)
+	}
+	client, err := discord.New(discord.Config{
+		Token: sb.World().Token, Upstream: transport, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// counter counts requests by method and path below the version.
+type counter struct {
+	mu    sync.Mutex
+	calls []string
+}
+
+func (c *counter) wrap(next http.RoundTripper) upstream {
+	return func(r *http.Request) (*http.Response, error) {
+		c.mu.Lock()
+		_, path, _ := strings.Cut(r.URL.Path, "/api/v10")
+		c.calls = append(c.calls, r.Method+" "+path)
+		c.mu.Unlock()
+		return next.RoundTrip(r)
+	}
+}
+
+func (c *counter) list() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.calls...)
+}
+
+func TestChannelMessageIsOneCall(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	var calls counter
+	client := newClient(t, sb, calls.wrap)
+	channel := sb.World().General
+	data, err := client.CreateMessage(t.Context(), uint64(channel), discord.MessageCreate{
+		Content: "hi", Embeds: []json.RawMessage{json.RawMessage(`{"title":"t"}`)},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(data, []byte(`"content":"hi"`)) {
+		t.Errorf("the answer is %s", data)
+	}
+	if got := calls.list(); len(got) != 1 {
+		t.Errorf("a message cost %v", got)
+	}
+	if got := sb.Messages(channel); len(got) != 1 || got[0].Content != "hi" || len(got[0].Embeds) != 1 {
+		t.Errorf("the pretend Discord holds %+v", got)
+	}
+}
+
+func TestDirectMessagesOpenTheChannelOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(100 * time.Millisecond)})
+		var calls counter
+		client := newClient(t, sb, calls.wrap)
+		user := uint64(sb.World().Users[0])
+		var sent sync.WaitGroup
+		for range 5 {
+			sent.Go(func() {
+				if _, err := client.SendDirectMessage(t.Context(), user, discord.MessageCreate{Content: "hi"}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		sent.Wait()
+		if _, err := client.SendDirectMessage(t.Context(), user, discord.MessageCreate{Content: "again"}); err != nil {
+			t.Error(err)
+		}
+		opened := 0
+		for _, call := range calls.list() {
+			if call == "POST /users/@me/channels" {
+				opened++
+			}
+		}
+		if got := len(calls.list()); opened != 1 || got != 7 {
+			t.Errorf("6 messages to one user cost %d calls, %d of them to open the channel", got, opened)
+		}
+	})
+}
+
+// TestLeaderLeaves: the caller who opens the channel gives up, another one
+// who waits takes over.
+func TestLeaderLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(2 * time.Second)})
+		client := newClient(t, sb, nil)
+		user := uint64(sb.World().Users[0])
+		var sent sync.WaitGroup
+		sent.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := client.SendDirectMessage(ctx, user, discord.MessageCreate{Content: "impatient"})
+			if e, ok := errors.AsType[*discord.Error](err); !ok || e.Reason != discord.DeadlineExceeded {
+				t.Errorf("the impatient caller got %v", err)
+			}
+		})
+		synctest.Wait()
+		sent.Go(func() {
+			if _, err := client.SendDirectMessage(t.Context(), user, discord.MessageCreate{Content: "patient"}); err != nil {
+				t.Error(err)
+			}
+		})
+		sent.Wait()
+	})
+}
+
+func TestUnknownUserIsAskedFor(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	client := newClient(t, sb, nil)
+	_, err := client.SendDirectMessage(t.Context(), 4242, discord.MessageCreate{Content: "hi"})
+	if e, ok := errors.AsType[*discord.Error](err); !ok || e.Status != 404 || e.Code != 10013 {
+		t.Errorf("an unknown user is %v", err)
+	}
+	_, err = client.SendDirectMessage(t.Context(), uint64(sb.World().NoDMs), discord.MessageCreate{Content: "hi"})
+	if e, ok := errors.AsType[*discord.Error](err); !ok || e.Status != 403 || e.Code != 50007 {
+		t.Errorf("a user who refuses messages is %v", err)
+	}
+}
+
+// TestRetries: one entry is what happens to the tries of one call, in order.
+func TestRetries(t *testing.T) {
+	reset := errors.New("connection reset by peer")
+	status := func(code int) func(*http.Request, http.RoundTripper) (*http.Response, error) {
+		return func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err != nil {
+				return nil, err
+			}
+			return &http.Response{StatusCode: code, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("<html>")), Request: resp.Request}, nil
+		}
+	}
+	stored := map[string]func(*http.Request, http.RoundTripper) (*http.Response, error){
+		"500": status(500), "502": status(502), "503": status(503), "504": status(504), "520": status(520),
+		"reset": func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			if _, err := next.RoundTrip(r); err != nil {
+				return nil, err
+			}
+			return nil, reset
+		},
+		"cut": func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				resp.Body = io.NopCloser(io.MultiReader(io.LimitReader(resp.Body, 10), failing{reset}))
+			}
+			return resp, err
+		},
+		"html": status(200),
+		"hang": func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+			if _, err := next.RoundTrip(r); err != nil {
+				return nil, err
+			}
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		},
+	}
+	for name, fault := range stored {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sb := sandbox.New(sandbox.Config{})
+				var tries atomic.Int32
+				faults := int32(2)
+				if name == "hang" {
+					faults = 1 // two of them take the two minutes that a call is tried for
+				}
+				client := newClient(t, sb, func(next http.RoundTripper) upstream {
+					return func(r *http.Request) (*http.Response, error) {
+						if tries.Add(1) <= faults {
+							return fault(r, next)
+						}
+						return next.RoundTrip(r)
+					}
+				})
+				channel := sb.World().General
+				if _, err := client.CreateMessage(t.Context(), uint64(channel), discord.MessageCreate{Content: "once"}); err != nil {
+					t.Fatal(err)
+				}
+				if got := len(sb.Messages(channel)); got != 1 || tries.Load() != faults+1 {
+					t.Errorf("%d messages after %d tries", got, tries.Load())
+				}
+			})
+		})
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestOutcomeUnknown: when tries run out, the caller hears what is not known.
+func TestOutcomeUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{})
+		client := newClient(t, sb, func(next http.RoundTripper) upstream {
+			return func(r *http.Request) (*http.Response, error) {
+				if _, err := next.RoundTrip(r); err != nil {
+					return nil, err
+				}
+				return nil, errors.New("reset")
+			}
+		})
+		channel := sb.World().General
+		began := time.Now()
+		_, err := client.CreateMessage(t.Context(), uint64(channel), discord.MessageCreate{Content: "once"})
+		e, ok := errors.AsType[*discord.Error](err)
+		if !ok || e.Reason != discord.Unreachable || !e.OutcomeUnknown {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took > 2*time.Minute {
+			t.Errorf("tried for %v", took)
+		}
+		if got := len(sb.Messages(channel)); got != 1 {
+			t.Errorf("%d messages", got)
+		}
+	})
+}
+
+// TestDuplicateAllowed: without enforce_nonce a try of unknown outcome is the
+// last one.
+func TestDuplicateAllowed(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	client := newClient(t, sb, func(next http.RoundTripper) upstream {
+		return func(r *http.Request) (*http.Response, error) {
+			if _, err := next.RoundTrip(r); err != nil {
+				return nil, err
+			}
+			return nil, errors.New("reset")
+		}
+	})
+	_, err := client.CreateMessage(t.Context(), uint64(sb.World().General), discord.MessageCreate{Content: "once", Nonce: "n", AllowDuplicate: true})
+	if e, ok := errors.AsType[*discord.Error](err); !ok || !e.OutcomeUnknown {
+		t.Errorf("got %v", err)
+	}
+	if got := len(sb.Messages(sb.World().General)); got != 1 {
+		t.Errorf("%d messages", got)
+	}
+}
+
+// TestSameNonce: a client that repeats its own call gets the stored message.
+func TestSameNonce(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	client := newClient(t, sb, nil)
+	channel := sb.World().General
+	m := discord.MessageCreate{Content: "once", Nonce: "my own"}
+	first, err := client.CreateMessage(t.Context(), uint64(channel), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := client.CreateMessage(t.Context(), uint64(channel), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a, b struct{ ID string }
+	if json.Unmarshal(first, &a) != nil || json.Unmarshal(second, &b) != nil || a.ID == "" || a.ID != b.ID {
+		t.Errorf("two messages: %s and %s", first, second)
+	}
+}
+
+// TestNothingOfTheTokenIsShown looks at every text that a failing call makes.
+func TestNothingOfTheTokenIsShown(t *testing.T) {
+	const token = "MTk4-secret-token"
+	var logged bytes.Buffer
+	client, err := discord.New(discord.Config{
+		Token: token, Logger: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug})), RetryFor: -1,
+		Upstream: upstream(func(r *http.Request) (*http.Response, error) {
+			return nil, errors.New("cannot send " + r.Method)
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.CreateMessage(t.Context(), 1, discord.MessageCreate{Content: "hi"})
+	if err == nil {
+		t.Fatal("the call succeeded")
+	}
+	for err != nil {
+		if strings.Contains(err.Error(), token) {
+			t.Errorf("the error shows the token: %v", err)
+		}
+		err = errors.Unwrap(err)
+	}
+	if strings.Contains(logged.String(), token) {
+		t.Errorf("the log shows the token: %s", logged.String())
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	for name, config := range map[string]discord.Config{
+		"no token":           {},
+		"a token of two":     {Token: "a\nb"},
+		"no host":            {Token: "x", BaseURL: "https:///api"},
+		"no scheme":          {Token: "x", BaseURL: "discord.com/api"},
+		"credentials in URL": {Token: "x", BaseURL: "https://me:secret@discord.com/api"},
+	} {
+		if _, err := discord.New(config); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"discordproxy/discord"
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// maxBuckets is how many buckets GetRateLimitStatus shows.
+const maxBuckets = 500
+
+func (s *service) GetRateLimitStatus(context.Context, *connect.Request[pb.GetRateLimitStatusRequest]) (*connect.Response[pb.GetRateLimitStatusResponse], error) {
+	snapshot := s.discord.RateLimits()
+	until := func(t time.Time) *durationpb.Duration {
+		if t.After(snapshot.At) {
+			return durationpb.New(t.Sub(snapshot.At))
+		}
+		return nil
+	}
+	out := &pb.GetRateLimitStatusResponse{
+		Time:            timestamppb.New(snapshot.At),
+		Waiting:         int32(snapshot.Waiting), //nolint:gosec // bounded by MaxQueue
+		WaitingBytes:    snapshot.WaitingBytes,
+		MaxWaiting:      int32(snapshot.MaxWaiting), //nolint:gosec // a flag
+		MaxWaitingBytes: snapshot.MaxBytes,
+		InFlight:        int32(snapshot.InFlight), //nolint:gosec // bounded by memory
+		Global:          new(pb.GetRateLimitStatusResponse_Global),
+		InvalidRequests: &pb.GetRateLimitStatusResponse_InvalidRequests{
+			Count:    int32(snapshot.Invalid.Count), //nolint:gosec // bounded by Limit
+			Limit:    int32(snapshot.Invalid.Limit), //nolint:gosec // a flag
+			Refusing: snapshot.Invalid.Open,
+		},
+	}
+	if snapshot.Ban.Active {
+		out.Ban = &pb.GetRateLimitStatusResponse_Ban{RetryAfter: until(snapshot.Ban.Until), Reason: "Discord's edge refuses this address"}
+	}
+	for _, token := range snapshot.Tokens {
+		if token.Token == discord.BotToken {
+			out.TokenRefused = token.Refused
+			out.Global = &pb.GetRateLimitStatusResponse_Global{
+				Limit:     int32(token.Global.Limit), //nolint:gosec // a flag
+				Used:      int32(token.Global.Used),  //nolint:gosec // bounded by Limit
+				PausedFor: until(token.Global.PausedUntil),
+			}
+		}
+		out.KnownBuckets += int32(len(token.Buckets)) //nolint:gosec // bounded by memory
+		for _, b := range token.Buckets {
+			bucket := &pb.GetRateLimitStatusResponse_Bucket{
+				Routes: b.Routes, Resource: b.Major, Hash: b.Hash, Window: b.Window,
+				Limit:     int32(b.Limit),     //nolint:gosec // the limiter bounds it
+				Remaining: int32(b.Remaining), //nolint:gosec // at most Limit
+				InFlight:  int32(b.InFlight),  //nolint:gosec // bounded by memory
+				Waiting:   int32(b.Waiting),   //nolint:gosec // bounded by MaxQueue
+			}
+			bucket.ResetAfter = until(b.Reset)
+			if b.EstimatedWait > 0 {
+				bucket.EstimatedWait = durationpb.New(b.EstimatedWait)
+			}
+			out.Buckets = append(out.Buckets, bucket)
+		}
+	}
+	slices.SortStableFunc(out.Buckets, func(a, b *pb.GetRateLimitStatusResponse_Bucket) int {
+		return cmp.Or(cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(b.InFlight, a.InFlight))
+	})
+	out.Buckets = out.Buckets[:min(len(out.Buckets), maxBuckets)]
+	return connect.NewResponse(out), nil
+}

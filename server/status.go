@@ -1,0 +1,154 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"discordproxy/discord"
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// internalText is what clients hear of a defect; the log says more.
+const internalText = "internal error"
+
+// failure is the error inside a status: the text is the caller's, the cause is
+// for the log.
+type failure struct {
+	text  string
+	cause error
+}
+
+func (f *failure) Error() string { return f.text }
+func (f *failure) Unwrap() error { return f.cause }
+
+// toStatus translates the error of a handler into the status that its caller
+// gets. It is the only place that chooses a status for Discord's errors.
+func toStatus(ctx context.Context, err error) *connect.Error {
+	if status, ok := errors.AsType[*connect.Error](err); ok {
+		return status
+	}
+	e, ok := errors.AsType[*discord.Error](err)
+	if !ok {
+		return connect.NewError(connect.CodeInternal, &failure{internalText, err})
+	}
+	code, text := codeOf(e), statusText(e)
+	if cause, ok := errors.AsType[*connect.Error](context.Cause(ctx)); ok && e.Reason == discord.Canceled {
+		// It was not the caller who left: the listener ended the call.
+		code, text = cause.Code(), cause.Message()
+		if e.OutcomeUnknown {
+			text += "; outcome unknown, it may have taken effect"
+		}
+	}
+	status := connect.NewError(code, &failure{text, err})
+	details := []proto.Message{discordError(e)}
+	if e.RetryAfter > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
+	}
+	for _, m := range details {
+		if d, err := connect.NewErrorDetail(m); err == nil {
+			status.AddDetail(d)
+		}
+	}
+	return status
+}
+
+func codeOf(e *discord.Error) connect.Code {
+	switch e.Reason {
+	case discord.Answered, discord.Invalid:
+		return codeOfHTTP(e.Status)
+	case discord.DeadlineExceeded:
+		return connect.CodeDeadlineExceeded
+	case discord.Canceled:
+		return connect.CodeCanceled
+	case discord.Overloaded:
+		return connect.CodeResourceExhausted
+	case discord.TokenRefused:
+		return connect.CodeUnauthenticated
+	default:
+		return connect.CodeUnavailable
+	}
+}
+
+// codeOfHTTP is the table that clients know: INVALID_ARGUMENT for 400 and 405,
+// and so on. Statuses that are not in it have their nearest meaning.
+func codeOfHTTP(status int) connect.Code {
+	switch status {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return connect.CodeInvalidArgument
+	case http.StatusUnauthorized:
+		return connect.CodeUnauthenticated
+	case http.StatusForbidden:
+		return connect.CodePermissionDenied
+	case http.StatusNotFound, http.StatusGone:
+		return connect.CodeNotFound
+	case http.StatusRequestTimeout:
+		return connect.CodeUnavailable
+	case http.StatusConflict:
+		return connect.CodeAborted
+	case http.StatusTooManyRequests:
+		return connect.CodeResourceExhausted
+	case http.StatusBadGateway:
+		return connect.CodeUnavailable
+	case http.StatusGatewayTimeout:
+		return connect.CodeDeadlineExceeded
+	}
+	switch {
+	case status >= 500:
+		return connect.CodeInternal
+	case status >= 400:
+		return connect.CodeFailedPrecondition
+	}
+	return connect.CodeUnknown // a redirect: not Discord
+}
+
+// statusText is the status message. Clients parse it as JSON first: an error
+// of Discord is a document, all else must not be valid JSON.
+func statusText(e *discord.Error) string {
+	if e.Reason != discord.Answered && e.Reason != discord.Invalid {
+		return e.Error()
+	}
+	var document bytes.Buffer
+	encoder := json.NewEncoder(&document)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(struct {
+		Type   string `json:"type"`
+		Status int    `json:"status"`
+		Code   int    `json:"code"`
+		Text   string `json:"text"`
+	}{"HTTPException", e.Status, e.Code, e.Lines()})
+	if err != nil {
+		return e.Error()
+	}
+	return strings.TrimSuffix(document.String(), "\n")
+}
+
+// maxDetailFields bounds the broken rules in a detail: it travels in the same
+// metadata as the message, which names them too.
+const maxDetailFields = 10
+
+func discordError(e *discord.Error) *pb.DiscordError {
+	detail := &pb.DiscordError{
+		Status:         int32(e.Status), //nolint:gosec // an HTTP status has three digits
+		Code:           int32(e.Code),   //nolint:gosec // Discord's codes have at most six digits
+		Text:           e.Text,
+		OutcomeUnknown: e.OutcomeUnknown,
+	}
+	if e.RetryAfter > 0 {
+		detail.RetryAfter = durationpb.New(e.RetryAfter.Round(time.Millisecond))
+	}
+	for _, f := range e.Fields[:min(len(e.Fields), maxDetailFields)] {
+		detail.Errors = append(detail.Errors, &pb.DiscordError_FieldError{Field: f.Field, Code: f.Code, Message: f.Message})
+	}
+	return detail
+}
