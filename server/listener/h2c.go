@@ -1,0 +1,67 @@
+package listener
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/net/http2"     //nolint:staticcheck // SA1019: net/http's own cleartext HTTP/2 has no Upgrade: h2c, which clients use
+	"golang.org/x/net/http2/h2c" //nolint:staticcheck // SA1019: as above; this file is all that knows the package
+)
+
+// newH2CHandler returns a handler for srv that turns connections with HTTP/2's
+// preface or with Upgrade: h2c into HTTP/2 connections, and has next serve all
+// requests. Such a connection is one call of the handler for its whole life,
+// and Shutdown of srv sends it a GOAWAY. The settings of srv and srv.HTTP2 hold
+// for it. prefaceTimeout bounds the wait for the rest of the preface.
+func newH2CHandler(srv *http.Server, next http.Handler, prefaceTimeout time.Duration) (http.Handler, error) {
+	server := &http2.Server{}
+	if err := http2.ConfigureServer(srv, server); err != nil {
+		return nil, err
+	}
+	handler := h2c.NewHandler(next, server)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "PRI" {
+			w = prefaceReader{w, prefaceTimeout}
+		}
+		handler.ServeHTTP(w, r)
+	}), nil
+}
+
+// prefaceReader makes sure that the rest of the preface has come before the
+// connection is handed over: behind that point nothing bounds the wait for it,
+// and a connection on which it does not come would stay open for ever.
+type prefaceReader struct {
+	http.ResponseWriter
+	timeout time.Duration
+}
+
+// Unwrap serves http.ResponseController.
+func (w prefaceReader) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (w prefaceReader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := awaitPreface(conn, rw.Reader, w.timeout); err != nil {
+		_ = conn.Close()
+		return nil, nil, fmt.Errorf("await HTTP/2 preface: %w", err)
+	}
+	return conn, rw, nil
+}
+
+// awaitPreface waits until r has buffered what follows the preface's first
+// lines, which look like a request.
+func awaitPreface(conn net.Conn, r *bufio.Reader, timeout time.Duration) error {
+	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	if _, err := r.Peek(len("SM\r\n\r\n")); err != nil {
+		return err
+	}
+	return conn.SetReadDeadline(time.Time{})
+}

@@ -1,0 +1,63 @@
+package rpc
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+)
+
+// RequestIDHeader carries the request id, both ways.
+const RequestIDHeader = "X-Request-Id"
+
+// maxRequestID bounds an id that a client chose: it is copied into every log
+// line about the call.
+const maxRequestID = 64
+
+type contextKey int
+
+const (
+	requestIDKey contextKey = iota
+	peerKey
+)
+
+// WithRequestID names every request: by the client's X-Request-Id when that is
+// 1 to 64 visible ASCII characters, else by a random one. Handlers find it with
+// RequestID, the client finds it in the response's header. The peer's address
+// is kept for Peer.
+func WithRequestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(RequestIDHeader)
+		if !saneRequestID(id) {
+			id = rand.Text()
+		}
+		w.Header().Set(RequestIDHeader, id)
+		ctx := context.WithValue(r.Context(), requestIDKey, id)
+		ctx = context.WithValue(ctx, peerKey, r.RemoteAddr)
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// RequestID returns the id that WithRequestID gave the request, else "".
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey).(string)
+	return id
+}
+
+// Peer returns the network address of the caller's end of the connection, else
+// "". Forwarding headers are not looked at, since anybody can write them.
+func Peer(ctx context.Context) string {
+	peer, _ := ctx.Value(peerKey).(string)
+	return peer
+}
+
+func saneRequestID(id string) bool {
+	if id == "" || len(id) > maxRequestID {
+		return false
+	}
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,155 @@
+// Package rpc knows what every Connect service of this server has in common:
+// codecs, message limits, panic recovery, bounded error texts and request ids.
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+
+	"connectrpc.com/connect"
+)
+
+const (
+	// DefaultMaxMessageBytes bounds one message, as sent and decompressed.
+	DefaultMaxMessageBytes = 4 << 20
+
+	// DefaultCompressMinBytes is the size below which an answer is not worth
+	// compressing: small gzip answers cost about a third of the throughput.
+	DefaultCompressMinBytes = 1024
+)
+
+// internalErrorText is all that a caller learns about a bug; the cause goes to
+// the log.
+const internalErrorText = "internal error"
+
+// Config holds the options that services share. The zero value is usable.
+type Config struct {
+	// Logger receives one line with the stack for every panic.
+	// Nil means slog.Default().
+	Logger *slog.Logger
+
+	// MaxMessageBytes bounds a received message, also after decompression, so
+	// that a gzip bomb ends there. Zero means DefaultMaxMessageBytes.
+	MaxMessageBytes int
+
+	// CompressMinBytes is the size from which answers are compressed for
+	// clients that accept it. Zero means DefaultCompressMinBytes.
+	CompressMinBytes int
+}
+
+// HandlerOptions returns the options for the handlers of one service:
+// the JSON codec, the limits, and interceptors in this order, outermost first:
+// panic recovery and error bounds, the given interceptors, the translation of
+// an ended base context (see below), and panic recovery again, so that the
+// given interceptors see a panic of the handler as the error it becomes.
+//
+// When a handler was interrupted because its context ended with a
+// *connect.Error as cause (context.Cause), as the listener does it at shutdown,
+// the caller gets that error.
+//
+// It fails when a limit is negative.
+func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.HandlerOption, error) {
+	if cfg.MaxMessageBytes < 0 {
+		return nil, fmt.Errorf("rpc: MaxMessageBytes %d is negative", cfg.MaxMessageBytes)
+	}
+	if cfg.CompressMinBytes < 0 {
+		return nil, fmt.Errorf("rpc: CompressMinBytes %d is negative", cfg.CompressMinBytes)
+	}
+	if cfg.MaxMessageBytes == 0 {
+		cfg.MaxMessageBytes = DefaultMaxMessageBytes
+	}
+	if cfg.CompressMinBytes == 0 {
+		cfg.CompressMinBytes = DefaultCompressMinBytes
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+
+	chain := []connect.Interceptor{errorMapper(func(_ context.Context, err error) error { return BoundError(err) })}
+	chain = append(chain, interceptors...)
+	chain = append(chain, errorMapper(interruptedByCause))
+
+	recovered := recoverPanic(cfg.Logger)
+	return []connect.HandlerOption{
+		connect.WithCodec(jsonCodec{name: "json"}),
+		// Registered as a name of its own, because connect looks a content type
+		// up as it was written.
+		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
+		connect.WithReadMaxBytes(cfg.MaxMessageBytes),
+		connect.WithCompressMinBytes(cfg.CompressMinBytes),
+		connect.WithRecover(recovered),
+		connect.WithInterceptors(chain...),
+		connect.WithRecover(recovered),
+	}, nil
+}
+
+// recoverPanic makes a panic one log line and one fixed answer.
+func recoverPanic(logger *slog.Logger) func(context.Context, connect.Spec, http.Header, any) error {
+	return func(ctx context.Context, spec connect.Spec, _ http.Header, value any) error {
+		logger.ErrorContext(ctx, "panic in a handler",
+			"method", spec.Procedure,
+			"request_id", RequestID(ctx),
+			"panic", fmt.Sprint(value),
+			"stack", string(debug.Stack()))
+		return connect.NewError(connect.CodeInternal, errors.New(internalErrorText))
+	}
+}
+
+// interruptedByCause replaces the error of a call that was cut off by the
+// cause of its context when that is an answer meant for callers. Other errors
+// stay: they tell more about what happened to the call.
+func interruptedByCause(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	cause, ok := errors.AsType[*connect.Error](context.Cause(ctx))
+	if !ok {
+		return err
+	}
+	interrupted := errors.Is(err, context.Canceled) || errors.Is(err, cause)
+	switch connect.CodeOf(err) {
+	case connect.CodeCanceled, connect.CodeUnknown:
+		interrupted = true
+	}
+	if !interrupted {
+		return err
+	}
+	// A fresh error: the cause is shared by all calls, and headers are added to
+	// an error on its way out.
+	return connect.NewError(cause.Code(), errors.New(cause.Message()))
+}
+
+// errorMapper is an interceptor that rewrites the error of a handler. It is
+// called for errors only, and passes clients' calls through.
+type errorMapper func(context.Context, error) error
+
+// WrapUnary implements connect.Interceptor.
+func (m errorMapper) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		res, err := next(ctx, req)
+		if err != nil && !req.Spec().IsClient {
+			err = m(ctx, err)
+		}
+		return res, err
+	}
+}
+
+// WrapStreamingClient implements connect.Interceptor.
+func (m errorMapper) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// WrapStreamingHandler implements connect.Interceptor.
+func (m errorMapper) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		err := next(ctx, conn)
+		if err != nil {
+			err = m(ctx, err)
+		}
+		return err
+	}
+}
