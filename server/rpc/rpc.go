@@ -110,12 +110,8 @@ func interruptedByCause(ctx context.Context, err error) error {
 	if !ok {
 		return err
 	}
-	interrupted := errors.Is(err, context.Canceled) || errors.Is(err, cause)
-	switch connect.CodeOf(err) {
-	case connect.CodeCanceled, connect.CodeUnknown:
-		interrupted = true
-	}
-	if !interrupted {
+	if source, ok := errors.AsType[*connect.Error](err); ok && source != cause &&
+		source.Code() != connect.CodeCanceled && source.Code() != connect.CodeUnknown {
 		return err
 	}
 	// A fresh error: the cause is shared by all calls, and headers are added to
