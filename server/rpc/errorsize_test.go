@@ -106,7 +106,8 @@ func FuzzBoundMessage(f *testing.F) {
 			t.Fatalf("no JSON any more: %q: %v", got, err)
 		}
 		cut, ok := after["text"].(string)
-		if !ok || !strings.HasPrefix(text, strings.TrimSuffix(cut, "...")) {
+		// Runs of invalid bytes are replaced as one, by JSON's reader one by one.
+		if !ok || utf8.ValidString(message) && !strings.HasPrefix(text, strings.TrimSuffix(cut, "...")) {
 			t.Fatalf("text %q became %q", text, cut)
 		}
 	})
