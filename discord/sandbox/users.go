@@ -1,0 +1,85 @@
+package sandbox
+
+import "net/http"
+
+var userRoutes = []route{
+	{method: "GET", template: "/users/@me", handle: (*Sandbox).getMe},
+	{method: "GET", template: "/users/{user_id}", handle: (*Sandbox).getUser},
+	{method: "POST", template: "/users/@me/channels", handle: (*Sandbox).createDM},
+}
+
+// selfUser is what an account sees of itself.
+type selfUser struct {
+	User
+	MFAEnabled  bool    `json:"mfa_enabled"`
+	Locale      string  `json:"locale"`
+	PremiumType int     `json:"premium_type"`
+	Email       *string `json:"email"`
+	Verified    bool    `json:"verified"`
+}
+
+func (s *Sandbox) getMe(c *call) (any, error) {
+	return selfUser{User: c.user.User, Locale: "en-US", Verified: true}, nil
+}
+
+func (s *Sandbox) getUser(c *call) (any, error) {
+	u := s.users[c.id("user_id")]
+	if u == nil {
+		return nil, errUnknownUser
+	}
+	return &u.User, nil
+}
+
+var errCannotDM = refuse(http.StatusBadRequest, 50007, "Cannot send messages to this user")
+
+func (s *Sandbox) createDM(c *call) (any, error) {
+	var body struct {
+		RecipientID reqID `json:"recipient_id"`
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	var f formError
+	if f.id("recipient_id", body.RecipientID); !body.RecipientID.set {
+		f.required("recipient_id")
+	}
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	other := s.users[body.RecipientID.ID]
+	switch {
+	case other == nil:
+		return nil, errInvalidRecipient
+	case other.Bot:
+		return nil, errCannotDM
+	}
+	return s.openDM(c.user, other).wire(), nil
+}
+
+// openDM returns the direct message channel between two users.
+func (s *Sandbox) openDM(from, to *user) *channel {
+	key := [2]ID{min(from.ID, to.ID), max(from.ID, to.ID)}
+	if ch := s.channels[s.dms[key]]; ch != nil {
+		return ch
+	}
+	if len(s.dmOrder) >= s.config.MaxDMs {
+		old := s.channels[s.dmOrder[0]]
+		s.dmOrder = s.dmOrder[1:]
+		if old != nil {
+			s.forgetDM(old)
+		}
+	}
+	ch := &channel{
+		Channel:    Channel{ID: s.newID(), Type: ChannelDM, Recipients: []User{to.User}},
+		recipients: key[:],
+	}
+	s.channels[ch.ID] = ch
+	s.dms[key] = ch.ID
+	s.dmOrder = append(s.dmOrder, ch.ID)
+	return ch
+}
+
+func (s *Sandbox) forgetDM(ch *channel) {
+	delete(s.channels, ch.ID)
+	delete(s.dms, [2]ID{ch.recipients[0], ch.recipients[1]})
+}
