@@ -154,6 +154,11 @@ func readJSONAnswer(framer *http2.Framer) (string, error) {
 			}
 		case *http2.DataFrame:
 			answer.Write(frame.Data())
+			if n := uint32(len(frame.Data())); n > 0 {
+				if err := errors.Join(framer.WriteWindowUpdate(0, n), framer.WriteWindowUpdate(1, n)); err != nil {
+					return "", err
+				}
+			}
 		}
 		ender, ok := frame.(interface{ StreamEnded() bool })
 		if !ok || frame.Header().StreamID != 1 || !ender.StreamEnded() {
