@@ -3,6 +3,9 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"discordproxy/cli"
+	"discordproxy/discord/sandbox"
+	"discordproxy/test/proxytest"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,141 +16,22 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"discordproxy/cli"
-	"discordproxy/discord/sandbox"
 	pb "discordproxy/gen/discord_api"
-	"discordproxy/gen/discord_api/discordapiconnect"
 
 	"connectrpc.com/connect"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 )
 
-// output collects what a command writes and can be waited on.
-type output struct {
-	mu      sync.Mutex
-	text    bytes.Buffer
-	written chan struct{}
-}
-
-func newOutput() *output { return &output{written: make(chan struct{}, 1)} }
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	select {
-	case o.written <- struct{}{}:
-	default:
-	}
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
-// proxy is a running discordproxyserver.
-type proxy struct {
-	address string
-	out     *output
-	stop    context.CancelFunc
-	ended   chan int
-}
-
-var listensOn = regexp.MustCompile(`listens on (\S+)\n`)
-
-// start runs discordproxyserver on a free port until the test ends.
-func start(t testing.TB, args ...string) *proxy {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	p := &proxy{out: newOutput(), stop: cancel, ended: make(chan int, 1)}
-	go func() {
-		p.ended <- cli.Run(ctx, cli.Server, cli.Env{
-			Args: append([]string{"--port", "0", "--log-file-path", t.TempDir()}, args...), Out: p.out, Err: p.out,
-		})
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-p.ended
-	})
-	for {
-		if found := listensOn.FindStringSubmatch(p.out.String()); found != nil {
-			p.address = found[1]
-			return p
-		}
-		select {
-		case <-p.out.written:
-		case code := <-p.ended:
-			p.ended <- code
-			t.Fatalf("the server ended with %d: %s", code, p.out)
-		}
-	}
-}
-
-// against starts the server with a pretend Discord that the test can arrange.
-func against(t testing.TB, sb *sandbox.Sandbox, args ...string) *proxy {
-	t.Helper()
-	discord := httptest.NewServer(sb)
-	t.Cleanup(discord.Close)
-	p := start(t, append([]string{"--token", sb.World().Token, "--discord-api-url", discord.URL + "/api"}, args...)...)
-	p.waitReady(t)
-	return p
-}
-
-// waitReady waits until the bot's token was found good.
-func (p *proxy) waitReady(t testing.TB) {
-	t.Helper()
-	for {
-		resp, err := grpc_health_v1.NewHealthClient(p.dial(t)).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if resp.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING {
-			return
-		}
-	}
-}
-
-func (p *proxy) dial(t testing.TB) *grpc.ClientConn {
-	t.Helper()
-	conn, err := grpc.NewClient(p.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
-// clients speaks every protocol.
-func (p *proxy) clients() map[string]discordapiconnect.DiscordApiClient {
-	h2 := new(http.Protocols)
-	h2.SetUnencryptedHTTP2(true)
-	over2 := &http.Client{Transport: &http.Transport{Protocols: h2}}
-	url := "http://" + p.address
-	return map[string]discordapiconnect.DiscordApiClient{
-		"gRPC":                   discordapiconnect.NewDiscordApiClient(over2, url, connect.WithGRPC()),
-		"gRPC-Web":               discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb()),
-		"gRPC-Web JSON":          discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb(), connect.WithProtoJSON()),
-		"Connect":                discordapiconnect.NewDiscordApiClient(over2, url),
-		"Connect JSON":           discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON()),
-		"Connect JSON with GETs": discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON(), connect.WithHTTPGet()),
-	}
-}
-
 func TestEveryProtocol(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := against(t, sb)
+	p := proxytest.Against(t, sb)
 	world := sb.World()
-	for name, client := range p.clients() {
+	for name, client := range p.Clients() {
 		t.Run(name, func(t *testing.T) {
 			text := "by " + name
 			sent, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
@@ -185,7 +69,7 @@ func TestEveryProtocol(t *testing.T) {
 // Discord does not get to see.
 func TestErrors(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := against(t, sb)
+	p := proxytest.Against(t, sb)
 	w := sb.World()
 	message := func(channel sandbox.ID, content string) *pb.SendChannelMessageRequest {
 		return &pb.SendChannelMessageRequest{ChannelId: uint64(channel), Content: content}
@@ -205,7 +89,7 @@ func TestErrors(t *testing.T) {
 		{"huge id", message(1<<63, "x"), connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50035,"text":"Invalid Form Body\nIn channel_id: snowflake value should be less than or equal to 9223372036854775807."}`},
 		{"what only Discord can judge", &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Embed: &pb.Embed{Title: "t", Url: "nonsense"}}, connect.CodeInvalidArgument, `"code":50035,"text":"Invalid Form Body\nIn embeds.0.url: `},
 	} {
-		for protocol, client := range p.clients() {
+		for protocol, client := range p.Clients() {
 			t.Run(tt.name+"/"+protocol, func(t *testing.T) {
 				_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(tt.req))
 				if connect.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.want) {
@@ -223,7 +107,7 @@ func TestErrors(t *testing.T) {
 // metadata is cut and still JSON.
 func TestLongErrorsStayReadable(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := against(t, sb)
+	p := proxytest.Against(t, sb)
 	req := &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General)}
 	for range 10 {
 		embed := &pb.Embed{Title: "t"}
@@ -232,7 +116,7 @@ func TestLongErrorsStayReadable(t *testing.T) {
 		}
 		req.Embeds = append(req.Embeds, embed)
 	}
-	_, err := p.clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(req))
+	_, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(req))
 	status := new(connect.Error)
 	if connect.CodeOf(err) != connect.CodeInvalidArgument || !asStatus(err, &status) {
 		t.Fatalf("got %v", err)
@@ -251,7 +135,7 @@ func asStatus(err error, into **connect.Error) bool {
 
 func TestCurl(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := against(t, sb)
+	p := proxytest.Against(t, sb)
 	user := sb.World().Alice
 	for name, body := range map[string]string{
 		"id as string":  fmt.Sprintf(`{"userId":"%s","content":"hi"}`, user),
@@ -260,7 +144,7 @@ func TestCurl(t *testing.T) {
 	} {
 		for _, contentType := range []string{"application/json", "application/json; charset=utf-8"} {
 			t.Run(name+"/"+contentType, func(t *testing.T) {
-				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.address+"/discord_api.DiscordApi/SendDirectMessage", strings.NewReader(body))
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.Address+"/discord_api.DiscordApi/SendDirectMessage", strings.NewReader(body))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -280,8 +164,8 @@ func TestCurl(t *testing.T) {
 }
 
 func TestHealthAndReflection(t *testing.T) {
-	p := against(t, sandbox.New(sandbox.Config{}))
-	conn := p.dial(t)
+	p := proxytest.Against(t, sandbox.New(sandbox.Config{}))
+	conn := p.Dial(t)
 	for _, service := range []string{"", "discord_api.DiscordApi"} {
 		resp, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: service})
 		if err != nil || resp.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
@@ -302,18 +186,20 @@ func TestHealthAndReflection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	//nolint:staticcheck // SA1019: tools in the field still ask with it
 	if err := alpha.Send(&reflectionv1alpha.ServerReflectionRequest{MessageRequest: &reflectionv1alpha.ServerReflectionRequest_ListServices{}}); err != nil {
 		t.Fatal(err)
 	}
+	//nolint:staticcheck // SA1019: as above
 	if resp, err := alpha.Recv(); err != nil || len(resp.GetListServicesResponse().GetService()) == 0 {
 		t.Errorf("reflection v1alpha: %v %v", resp, err)
 	}
 }
 
 // message runs discordproxymessage.
-func message(t *testing.T, p *proxy, args ...string) (code int, out, errs string) {
+func message(t *testing.T, p *proxytest.Proxy, args ...string) (code int, out, errs string) {
 	t.Helper()
-	host, port, err := net.SplitHostPort(p.address)
+	host, port, err := net.SplitHostPort(p.Address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +210,7 @@ func message(t *testing.T, p *proxy, args ...string) (code int, out, errs string
 
 func TestDiscordproxymessage(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := against(t, sb)
+	p := proxytest.Against(t, sb)
 	w := sb.World()
 	for _, tt := range []struct {
 		args     []string
@@ -347,9 +233,7 @@ func TestDiscordproxymessage(t *testing.T) {
 	if got := sb.Messages(w.General); len(got) != 1 || got[0].Content != "hi" {
 		t.Errorf("stored is %+v", got)
 	}
-	p.stop()
-	<-p.ended
-	p.ended <- 0
+	p.Stop()
 	if code, _, errs := message(t, p, "direct", "1", "hi"); code != 1 || !strings.HasPrefix(errs, "ERROR: unavailable: ") {
 		t.Errorf("without a server: %d %q", code, errs)
 	}
@@ -357,9 +241,9 @@ func TestDiscordproxymessage(t *testing.T) {
 
 // TestLinesOfTheSandbox runs what --sandbox tells a newcomer to paste.
 func TestLinesOfTheSandbox(t *testing.T) {
-	p := start(t, "--sandbox")
-	p.waitReady(t)
-	text := p.out.String()
+	p := proxytest.Start(t, "--sandbox")
+	p.WaitReady(t)
+	text := p.Output()
 	curl := regexp.MustCompile(`curl -s (\S+) -H 'Content-Type: application/json' -d '(.*)'`).FindStringSubmatch(text)
 	command := regexp.MustCompile(`discordproxymessage --port (\d+) channel (\d+) "hi"`).FindStringSubmatch(text)
 	if curl == nil || command == nil {
@@ -424,12 +308,12 @@ func TestRefusedStarts(t *testing.T) {
 func TestDiscordUnreachable(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	p := start(t, "--token", "x", "--discord-api-url", gone.URL+"/api")
-	resp, err := grpc_health_v1.NewHealthClient(p.dial(t)).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+	p := proxytest.Start(t, "--token", "x", "--discord-api-url", gone.URL+"/api")
+	resp, err := grpc_health_v1.NewHealthClient(p.Dial(t)).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
 	if err != nil || resp.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("health is %v, %v", resp, err)
 	}
-	_, err = p.clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: 1, Content: "x"}))
+	_, err = p.Clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: 1, Content: "x"}))
 	if connect.CodeOf(err) != connect.CodeUnavailable {
 		t.Errorf("a call gets %v", err)
 	}

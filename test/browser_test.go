@@ -1,0 +1,90 @@
+package test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/test/proxytest"
+	"discordproxy/test/require"
+)
+
+// TestBrowser lets a page in Chromium call the proxy with connect-web.
+func TestBrowser(t *testing.T) {
+	chromium := require.Browser(t, "browser")
+	bin, err := filepath.Abs("browser/node_modules/.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, build := range []string{
+		"buf generate --config buf.yaml --template test/browser/buf.gen.yaml",
+		"esbuild test/browser/page.ts --bundle --format=esm --target=es2022 --outfile=test/browser/dist/page.js --log-level=error",
+	} {
+		args := strings.Fields(build)
+		cmd := exec.CommandContext(t.Context(), filepath.Join(bin, args[0]), args[1:]...)
+		cmd.Dir = ".."
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", build, err, out)
+		}
+	}
+
+	seen := make(chan map[string]any, 1)
+	mux := http.NewServeMux()
+	mux.Handle("GET /page.js", http.FileServer(http.Dir("browser/dist")))
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte(`<!doctype html><title>page</title><script type="module" src="/page.js"></script>`))
+	})
+	mux.HandleFunc("POST /seen", func(_ http.ResponseWriter, r *http.Request) {
+		var result map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&result); err != nil {
+			result = map[string]any{"error": err.Error()}
+		}
+		select {
+		case seen <- result:
+		default:
+		}
+	})
+	page := httptest.NewServer(mux)
+	defer page.Close()
+
+	sb := sandbox.New(sandbox.Config{})
+	p := proxytest.Against(t, sb, "--cors-origin", page.URL)
+	w := sb.World()
+	query := url.Values{
+		"proxy": {"http://" + p.Address}, "alice": {w.Alice.String()}, "general": {w.General.String()},
+		"guild": {w.Guild.String()}, "forbidden": {w.Forbidden.String()},
+	}
+	browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", page.URL+"/?"+query.Encode())
+	if err := browser.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = browser.Process.Kill()
+		_ = browser.Wait()
+	}()
+
+	got := <-seen
+	for name, want := range map[string]any{
+		"direct": "from a page", "embed": "from a page", "error": nil,
+		"forbidden": `PermissionDenied {"type":"HTTPException","status":403,"code":50001,"text":"Missing Access"}`,
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %v, want %v", name, got[name], want)
+		}
+	}
+	if n, _ := got["channels"].(float64); n < 5 {
+		t.Errorf("the page saw %v channels", got["channels"])
+	}
+	if stored := sb.Messages(w.General); len(stored) != 1 {
+		t.Errorf("the pretend Discord holds %+v", stored)
+	}
+}

@@ -1,0 +1,146 @@
+// Package proxytest runs the whole server for tests.
+package proxytest
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"sync"
+	"testing"
+
+	"discordproxy/cli"
+	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
+
+	"connectrpc.com/connect"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// output collects what a command writes and can be waited on.
+type output struct {
+	mu      sync.Mutex
+	text    bytes.Buffer
+	written chan struct{}
+}
+
+func newOutput() *output { return &output{written: make(chan struct{}, 1)} }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	select {
+	case o.written <- struct{}{}:
+	default:
+	}
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// Proxy is a running discordproxyserver.
+type Proxy struct {
+	// Address is where it listens.
+	Address string
+	out     *output
+	stop    context.CancelFunc
+	ended   chan struct{}
+	code    int // valid when ended is closed
+}
+
+// Stop ends the server as a signal does, waits for it and returns its exit
+// code.
+func (p *Proxy) Stop() int {
+	p.stop()
+	<-p.ended
+	return p.code
+}
+
+// Output returns what the server wrote so far.
+func (p *Proxy) Output() string { return p.out.String() }
+
+var listensOn = regexp.MustCompile(`listens on (\S+)\n`)
+
+// Start runs discordproxyserver on a free port until the test ends.
+func Start(t testing.TB, args ...string) *Proxy {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	p := &Proxy{out: newOutput(), stop: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		p.code = cli.Run(ctx, cli.Server, cli.Env{
+			Args: append([]string{"--port", "0", "--log-file-path", t.TempDir()}, args...), Out: p.out, Err: p.out,
+		})
+	}()
+	t.Cleanup(func() { p.Stop() })
+	for {
+		if found := listensOn.FindStringSubmatch(p.out.String()); found != nil {
+			p.Address = found[1]
+			return p
+		}
+		select {
+		case <-p.out.written:
+		case <-p.ended:
+			t.Fatalf("the server ended with %d: %s", p.code, p.out)
+		}
+	}
+}
+
+// Against starts the server with a pretend Discord that the test can arrange,
+// and waits until it takes calls.
+func Against(t testing.TB, sb *sandbox.Sandbox, args ...string) *Proxy {
+	t.Helper()
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	p := Start(t, append([]string{"--token", sb.World().Token, "--discord-api-url", discord.URL + "/api"}, args...)...)
+	p.WaitReady(t)
+	return p
+}
+
+// WaitReady waits until the bot's token was found good.
+func (p *Proxy) WaitReady(t testing.TB) {
+	t.Helper()
+	for {
+		resp, err := grpc_health_v1.NewHealthClient(p.Dial(t)).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING {
+			return
+		}
+	}
+}
+
+// Dial returns a connection of grpc-go to the server.
+func (p *Proxy) Dial(t testing.TB) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(p.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// Clients returns a client for each protocol.
+func (p *Proxy) Clients() map[string]discordapiconnect.DiscordApiClient {
+	h2 := new(http.Protocols)
+	h2.SetUnencryptedHTTP2(true)
+	over2 := &http.Client{Transport: &http.Transport{Protocols: h2}}
+	url := "http://" + p.Address
+	return map[string]discordapiconnect.DiscordApiClient{
+		"gRPC":                   discordapiconnect.NewDiscordApiClient(over2, url, connect.WithGRPC()),
+		"gRPC-Web":               discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb()),
+		"gRPC-Web JSON":          discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb(), connect.WithProtoJSON()),
+		"Connect":                discordapiconnect.NewDiscordApiClient(over2, url),
+		"Connect JSON":           discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON()),
+		"Connect JSON with GETs": discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON(), connect.WithHTTPGet()),
+	}
+}

@@ -1,0 +1,73 @@
+// Package require finds the components that some tests need beside Go. A test
+// whose component is missing is skipped with a line that says how to get it,
+// or fails when DISCORDPROXY_TEST_REQUIRE, a list with commas, names it.
+package require
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Variable lists the components that must not be missing.
+const Variable = "DISCORDPROXY_TEST_REQUIRE"
+
+func missing(t testing.TB, component, how string) {
+	t.Helper()
+	if slices.Contains(strings.Split(os.Getenv(Variable), ","), component) {
+		t.Fatalf("%s is required by %s and missing: %s", component, Variable, how)
+	}
+	t.Skipf("%s is missing: %s", component, how)
+}
+
+// root returns the folder of the module.
+func root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		parent := filepath.Dir(dir)
+		if parent == dir {
+			t.Fatal("no go.mod above the test")
+		}
+		dir = parent
+	}
+}
+
+// Python returns an interpreter with the packages grpcio, protobuf and
+// discordproxy: the one of DISCORDPROXY_TEST_PYTHON, of the folder .venv of
+// the module, or python3.
+func Python(t testing.TB) string {
+	t.Helper()
+	for _, python := range []string{os.Getenv("DISCORDPROXY_TEST_PYTHON"), filepath.Join(root(t), ".venv/bin/python"), "python3"} {
+		if python != "" && exec.CommandContext(t.Context(), python, "-c", "import grpc, google.protobuf, discordproxy.client").Run() == nil {
+			return python
+		}
+	}
+	missing(t, "python", "python3 -m venv .venv && .venv/bin/pip install -r test/python/requirements.txt && .venv/bin/pip install --no-deps discordproxy==1.5.0")
+	return ""
+}
+
+// Browser returns a Chromium: the one of CHROME_BIN, or the first found. The
+// folder's node packages are there too.
+func Browser(t testing.TB, folder string) string {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(folder, "node_modules")); err != nil {
+		missing(t, "browser", "npm ci --prefix test/browser")
+	}
+	for _, name := range []string{os.Getenv("CHROME_BIN"), "chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); name != "" && err == nil {
+			return path
+		}
+	}
+	missing(t, "browser", "apt-get install chromium, or set CHROME_BIN")
+	return ""
+}
