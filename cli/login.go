@@ -2,14 +2,13 @@ package cli
 
 import (
 	"context"
+	"discordproxy/discord"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
-
-	"discordproxy/discord"
 )
 
 // errTokenRefused ends the process.
@@ -61,7 +60,7 @@ func (l *login) run(ctx context.Context) error {
 			return nil
 		}
 		l.logger.WarnContext(ctx, "Discord did not answer, the bot's token is checked again", "wait", wait, "error", err)
-		timer := time.NewTimer(wait/2 + rand.N(wait/2)) //nolint:gosec // spreads load, guards nothing
+		timer := time.NewTimer(wait/2 + rand.N(wait/2))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -68,7 +68,7 @@ func (c logConfig) open(console io.Writer) (logger *slog.Logger, closeLogs func(
 	}
 	file := &lumberjack.Logger{Filename: path, MaxSize: logFileSize, MaxBackups: logFilesKept}
 	handler := slog.NewMultiHandler(
-		tint.NewHandler(console, &tint.Options{Level: consoleLevel, TimeFormat: time.DateTime, NoColor: !isTerminal(console)}),
+		tint.NewTextHandler(console, &tint.Options{Level: consoleLevel, TimeFormat: time.DateTime, NoColor: !isTerminal(console)}),
 		slog.NewTextHandler(file, &slog.HandlerOptions{Level: fileLevel}),
 	)
 	return slog.New(unfailing{handler}), func() { _ = file.Close() }, nil

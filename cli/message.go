@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"discordproxy/gen/discord_api/discordapiconnect"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"strconv"
 
 	pb "discordproxy/gen/discord_api"
-	"discordproxy/gen/discord_api/discordapiconnect"
 
 	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"discordproxy/discord/sandbox"
 	"errors"
 	"fmt"
 	"io"
@@ -8,8 +9,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"discordproxy/discord/sandbox"
 
 	"github.com/urfave/cli/v2"
 )

@@ -2,6 +2,11 @@ package cli
 
 import (
 	"context"
+	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
+	"discordproxy/discord/sandbox"
+	"discordproxy/server"
+	"discordproxy/server/listener"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,12 +17,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"discordproxy/discord"
-	"discordproxy/discord/ratelimit"
-	"discordproxy/discord/sandbox"
-	"discordproxy/server"
-	"discordproxy/server/listener"
 
 	"github.com/urfave/cli/v2"
 )
@@ -91,8 +90,10 @@ func (c *serverConfig) check() error {
 		flag string
 		n    int64
 	}{
-		{"max-queue", int64(c.maxQueue)}, {"max-queue-bytes", c.maxQueueBytes},
-		{"invalid-request-limit", int64(c.invalidRequestLimit)}, {"connect-timeout", int64(c.connectTimeout)},
+		{"max-queue", int64(c.maxQueue)},
+		{"max-queue-bytes", c.maxQueueBytes},
+		{"invalid-request-limit", int64(c.invalidRequestLimit)},
+		{"connect-timeout", int64(c.connectTimeout)},
 		{"try-timeout", int64(c.tryTimeout)},
 	} {
 		if positive.n <= 0 {

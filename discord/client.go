@@ -8,6 +8,7 @@ package discord
 
 import (
 	"context"
+	"discordproxy/discord/ratelimit"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,8 +16,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"discordproxy/discord/ratelimit"
 
 	"github.com/bwmarrin/discordgo"
 )
@@ -152,5 +151,8 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 // BotToken names the bot's own token in what RateLimits returns.
 const BotToken = "bot"
 
+// RateLimits is what is held at one moment, and why.
+type RateLimits = ratelimit.Snapshot
+
 // RateLimits returns what is held at the moment, and why.
-func (c *Client) RateLimits() ratelimit.Snapshot { return c.limiter.Snapshot() }
+func (c *Client) RateLimits() RateLimits { return c.limiter.Snapshot() }

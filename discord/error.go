@@ -2,6 +2,7 @@ package discord
 
 import (
 	"context"
+	"discordproxy/discord/ratelimit"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -9,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"discordproxy/discord/ratelimit"
 )
 
 // Reason says who refused a call, or what kept it from Discord.

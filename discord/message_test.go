@@ -3,6 +3,8 @@ package discord_test
 import (
 	"bytes"
 	"context"
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
 	"encoding/json"
 	"errors"
 	"io"
@@ -14,9 +16,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"discordproxy/discord"
-	"discordproxy/discord/sandbox"
 )
 
 // upstream lets a test stand between the client and the pretend Discord.
@@ -27,7 +26,7 @@ func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) { return u(
 // newClient returns a client of a pretend Discord. wrap may be nil.
 func newClient(t *testing.T, sb *sandbox.Sandbox, wrap func(next http.RoundTripper) upstream) *discord.Client {
 	t.Helper()
-	var transport http.RoundTripper = sb.Transport()
+	transport := sb.Transport()
 	if wrap != nil {
 		transport = wrap(transport)
 	}
@@ -166,6 +165,7 @@ func TestRetries(t *testing.T) {
 		}
 	}
 	stored := map[string]func(*http.Request, http.RoundTripper) (*http.Response, error){
+		//nolint:bodyclose // the functions are called by the transport, which closes
 		"500": status(500), "502": status(502), "503": status(503), "504": status(504), "520": status(520),
 		"reset": func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 			if _, err := next.RoundTrip(r); err != nil {
@@ -180,7 +180,7 @@ func TestRetries(t *testing.T) {
 			}
 			return resp, err
 		},
-		"html": status(200),
+		"html": status(200), //nolint:bodyclose // as above
 		"hang": func(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 			if _, err := next.RoundTrip(r); err != nil {
 				return nil, err

@@ -91,7 +91,8 @@ func (c *Client) getJSON(ctx context.Context, how call, url string, into any) er
 	if err != nil {
 		return err
 	}
-	_ = json.Unmarshal(data, into) //nolint:errcheck // the transport has seen that it is JSON; an odd field is not a failure
+	// The transport has seen that it is JSON; an odd field is no failure.
+	_ = json.Unmarshal(data, into)
 	return nil
 }
 

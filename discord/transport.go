@@ -3,6 +3,7 @@ package discord
 import (
 	"bytes"
 	"context"
+	"discordproxy/discord/ratelimit"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,8 +16,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"discordproxy/discord/ratelimit"
 )
 
 // transport sends requests to Discord's API when the rate limits allow it, and
@@ -160,7 +159,7 @@ func serverFailed(status int) bool {
 
 func backoff(try int) time.Duration {
 	wait := min(firstBackoff<<min(try-1, 10), maxBackoff)
-	return wait/2 + rand.N(wait/2) //nolint:gosec // spreads load, guards nothing
+	return wait/2 + rand.N(wait/2)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

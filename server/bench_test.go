@@ -2,6 +2,12 @@ package server_test
 
 import (
 	"context"
+	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
+	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server"
+	"discordproxy/server/listener"
 	"log/slog"
 	"net"
 	"net/http"
@@ -9,13 +15,7 @@ import (
 	"syscall"
 	"testing"
 
-	"discordproxy/discord"
-	"discordproxy/discord/ratelimit"
-	"discordproxy/discord/sandbox"
 	pb "discordproxy/gen/discord_api"
-	"discordproxy/gen/discord_api/discordapiconnect"
-	"discordproxy/server"
-	"discordproxy/server/listener"
 
 	"connectrpc.com/connect"
 )

@@ -3,10 +3,10 @@ package server
 import (
 	"cmp"
 	"context"
+	"discordproxy/discord"
 	"slices"
 	"time"
 
-	"discordproxy/discord"
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
@@ -27,15 +27,15 @@ func (s *service) GetRateLimitStatus(context.Context, *connect.Request[pb.GetRat
 	}
 	out := &pb.GetRateLimitStatusResponse{
 		Time:            timestamppb.New(snapshot.At),
-		Waiting:         int32(snapshot.Waiting), //nolint:gosec // bounded by MaxQueue
+		Waiting:         int32(snapshot.Waiting),
 		WaitingBytes:    snapshot.WaitingBytes,
-		MaxWaiting:      int32(snapshot.MaxWaiting), //nolint:gosec // a flag
+		MaxWaiting:      int32(snapshot.MaxWaiting),
 		MaxWaitingBytes: snapshot.MaxBytes,
-		InFlight:        int32(snapshot.InFlight), //nolint:gosec // bounded by memory
+		InFlight:        int32(snapshot.InFlight),
 		Global:          new(pb.GetRateLimitStatusResponse_Global),
 		InvalidRequests: &pb.GetRateLimitStatusResponse_InvalidRequests{
-			Count:    int32(snapshot.Invalid.Count), //nolint:gosec // bounded by Limit
-			Limit:    int32(snapshot.Invalid.Limit), //nolint:gosec // a flag
+			Count:    int32(snapshot.Invalid.Count),
+			Limit:    int32(snapshot.Invalid.Limit),
 			Refusing: snapshot.Invalid.Open,
 		},
 	}
@@ -46,19 +46,19 @@ func (s *service) GetRateLimitStatus(context.Context, *connect.Request[pb.GetRat
 		if token.Token == discord.BotToken {
 			out.TokenRefused = token.Refused
 			out.Global = &pb.GetRateLimitStatusResponse_Global{
-				Limit:     int32(token.Global.Limit), //nolint:gosec // a flag
-				Used:      int32(token.Global.Used),  //nolint:gosec // bounded by Limit
+				Limit:     int32(token.Global.Limit),
+				Used:      int32(token.Global.Used),
 				PausedFor: until(token.Global.PausedUntil),
 			}
 		}
-		out.KnownBuckets += int32(len(token.Buckets)) //nolint:gosec // bounded by memory
+		out.KnownBuckets += int32(len(token.Buckets))
 		for _, b := range token.Buckets {
 			bucket := &pb.GetRateLimitStatusResponse_Bucket{
 				Routes: b.Routes, Resource: b.Major, Hash: b.Hash, Window: b.Window,
-				Limit:     int32(b.Limit),     //nolint:gosec // the limiter bounds it
-				Remaining: int32(b.Remaining), //nolint:gosec // at most Limit
-				InFlight:  int32(b.InFlight),  //nolint:gosec // bounded by memory
-				Waiting:   int32(b.Waiting),   //nolint:gosec // bounded by MaxQueue
+				Limit:     int32(b.Limit),
+				Remaining: int32(b.Remaining),
+				InFlight:  int32(b.InFlight),
+				Waiting:   int32(b.Waiting),
 			}
 			bucket.ResetAfter = until(b.Reset)
 			if b.EstimatedWait > 0 {

@@ -4,13 +4,12 @@ package server
 
 import (
 	"context"
-	"encoding/json"
-
 	"discordproxy/discord"
-	"discordproxy/discord/ratelimit"
-	pb "discordproxy/gen/discord_api"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/discordjson"
+	"encoding/json"
+
+	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
@@ -24,7 +23,7 @@ type Discord interface {
 	CreateMessage(ctx context.Context, channelID uint64, m discord.MessageCreate) (json.RawMessage, error)
 	SendDirectMessage(ctx context.Context, userID uint64, m discord.MessageCreate) (json.RawMessage, error)
 	GuildChannels(ctx context.Context, guildID uint64) (json.RawMessage, error)
-	RateLimits() ratelimit.Snapshot
+	RateLimits() discord.RateLimits
 }
 
 // service implements the contract over Discord.

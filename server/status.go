@@ -3,13 +3,13 @@ package server
 import (
 	"bytes"
 	"context"
+	"discordproxy/discord"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"time"
 
-	"discordproxy/discord"
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
@@ -139,8 +139,8 @@ const maxDetailFields = 10
 
 func discordError(e *discord.Error) *pb.DiscordError {
 	detail := &pb.DiscordError{
-		Status:         int32(e.Status), //nolint:gosec // an HTTP status has three digits
-		Code:           int32(e.Code),   //nolint:gosec // Discord's codes have at most six digits
+		Status:         int32(e.Status),
+		Code:           int32(e.Code),
 		Text:           e.Text,
 		OutcomeUnknown: e.OutcomeUnknown,
 	}

@@ -2,9 +2,8 @@
 package main
 
 import (
-	"os"
-
 	"discordproxy/cli"
+	"os"
 )
 
 func main() { os.Exit(cli.Main(cli.Server)) }

@@ -142,14 +142,14 @@ func (f *field) value(blank protoreflect.Value, value any, depth int) (protorefl
 		return protoreflect.ValueOfInt64(n), ok
 	case protoreflect.Int32Kind:
 		n, ok := integer(value)
-		if n != int64(int32(n)) { //nolint:gosec // the comparison is what finds the overflow
+		if n != int64(int32(n)) {
 			// Larger numbers are sets of bits; the lower ones keep their meaning.
 			n &= math.MaxInt32
 		}
-		return protoreflect.ValueOfInt32(int32(n)), ok //nolint:gosec // cut above
+		return protoreflect.ValueOfInt32(int32(n)), ok
 	case protoreflect.EnumKind:
 		n, ok := integer(value)
-		number := protoreflect.EnumNumber(n) + f.shift //nolint:gosec // cut by the next line
+		number := protoreflect.EnumNumber(n) + f.shift
 		return protoreflect.ValueOfEnum(number), ok && n >= 0 && n < math.MaxInt32
 	case protoreflect.DoubleKind:
 		n, err := strconv.ParseFloat(text(value), 64)

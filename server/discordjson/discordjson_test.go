@@ -1,13 +1,13 @@
 package discordjson_test
 
 import (
+	"discordproxy/server/discordjson"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	pb "discordproxy/gen/discord_api"
-	"discordproxy/server/discordjson"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
