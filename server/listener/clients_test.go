@@ -90,6 +90,7 @@ func newUpgrading(_ testing.TB, addr string) caller {
 			return "", err
 		}
 		defer conn.Close()
+		defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 		if deadline, ok := ctx.Deadline(); ok {
 			_ = conn.SetDeadline(deadline)
 		}

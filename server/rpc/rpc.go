@@ -80,6 +80,7 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 		// up as it was written.
 		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
 		connect.WithReadMaxBytes(cfg.MaxMessageBytes),
+		withBoundedGzip(cfg.MaxMessageBytes),
 		connect.WithCompressMinBytes(cfg.CompressMinBytes),
 		connect.WithRecover(recovered),
 		connect.WithInterceptors(chain...),

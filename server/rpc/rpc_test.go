@@ -177,6 +177,21 @@ func TestMessageLimit(t *testing.T) {
 	}
 }
 
+// A message that is too large is not decompressed further.
+func TestBombsCostLittle(t *testing.T) {
+	h := handle(t, rpc.Config{MaxMessageBytes: 1000}, echo)
+	var bomb bytes.Buffer
+	w := gzip.NewWriter(&bomb)
+	fmt.Fprintf(w, "%q", strings.Repeat("0", 500_000))
+	_ = w.Close()
+	// The checksum stands at the end: whoever reads so far finds it wrong.
+	bomb.Bytes()[bomb.Len()-8] ^= 1
+	res := post(h, "application/json", bomb.String(), "Content-Encoding", "gzip")
+	if body := readBody(t, res); res.StatusCode != 429 || strings.Contains(body, "checksum") {
+		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
+
 func TestSmallAnswersAreNotCompressed(t *testing.T) {
 	h := handle(t, rpc.Config{}, echo)
 	for _, test := range []struct {

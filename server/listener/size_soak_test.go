@@ -1,0 +1,5 @@
+//go:build soak
+
+package listener_test
+
+const soak = true
