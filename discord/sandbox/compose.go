@@ -139,6 +139,9 @@ func (s *Sandbox) composeParts(c *call, f *formError, ch *channel, m *message, b
 		body.Embeds = []embedBody{*body.Embed}
 	}
 	m.Attachments = s.attach(c, f, ch, body.Attachments, kept)
+	if body.AllowedMentions != nil {
+		body.AllowedMentions.check(f)
+	}
 	m.Embeds = composeEmbeds(f, body.Embeds, m.Attachments)
 	m.Components = composeComponents(f, body.Components, m.Flags&FlagComponentsV2 != 0)
 	if m.Flags&FlagComponentsV2 != 0 {

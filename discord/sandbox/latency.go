@@ -7,7 +7,8 @@ import (
 )
 
 // Latency is the simulated network: how long a call takes before it arrives
-// and is counted, and how long the answer takes back.
+// and is counted, and how long the answer takes back. A call whose caller
+// leaves on the way there still arrives, as it would over a network.
 type Latency struct {
 	Request, Response Delay
 }
@@ -40,10 +41,7 @@ func (s *Sandbox) draw(d Delay) time.Duration {
 	return d.Min + time.Duration(s.rng.Int64N(int64(d.Max-d.Min)+1))
 }
 
-func (s *Sandbox) delay(ctx context.Context, d Delay) error {
-	return sleep(ctx, s.draw(d))
-}
-
+// sleep waits, or returns early with the context's error.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
@@ -54,6 +52,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 }

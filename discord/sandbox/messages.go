@@ -136,9 +136,12 @@ func (ch *channel) message(id ID) *message {
 	return nil
 }
 
-// store puts a message, which has all but its id and time, into a channel.
+// store puts a message, which has all but its time and mostly its id, into a
+// channel.
 func (s *Sandbox) store(ch *channel, m *message) {
-	m.ID = s.newID()
+	if m.ID == 0 {
+		m.ID = s.newID()
+	}
 	m.ChannelID = ch.ID
 	m.Timestamp = timestamp(m.ID.Time())
 	m.normalize()

@@ -227,7 +227,7 @@ func (c *Channel) wire() any {
 		out.Bitrate, out.UserLimit, out.RTCRegion = max(c.Bitrate, 64000), &c.UserLimit, new(nullString)
 	case ChannelForum, ChannelMedia:
 		out.Topic = ptr(nullString(c.Topic))
-		out.AvailableTags = ptr(slices.Concat([]ForumTag{}, c.AvailableTags))
+		out.AvailableTags = ptr(orEmpty(c.AvailableTags))
 		out.Reaction, out.SortOrder, out.ForumLayout = new(any), new(any), new(int)
 	default:
 		out.Topic = ptr(nullString(c.Topic))

@@ -128,9 +128,7 @@ func (d *description) check(method, path string, status int, header http.Header,
 		}
 		d.compiled[pointer] = schema
 	}
-	if status >= 400 {
-		body = described(body)
-	}
+	body = described(body)
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -138,32 +136,44 @@ func (d *description) check(method, path string, status int, header http.Header,
 	return schema.Validate(value)
 }
 
-// described changes an error into what the description thinks that errors are:
-// it says that the codes within "errors" are numbers, and that a 429 always
-// has a code. The real API does otherwise.
+// described changes an answer into what the description thinks that it is. It
+// says that the codes within "errors" are numbers, that a 429 always has a
+// code, and that there are no forwards and no media channels. The real API
+// does otherwise.
 func described(body []byte) []byte {
-	var e map[string]any
-	if json.Unmarshal(body, &e) != nil {
+	var answer any
+	if json.Unmarshal(body, &answer) != nil {
 		return body
-	}
-	if _, limited := e["retry_after"]; limited && e["code"] == nil {
-		e["code"] = 0
 	}
 	var walk func(any)
 	walk = func(v any) {
-		node, _ := v.(map[string]any)
-		for key, child := range node {
-			if list, ok := child.([]any); ok && key == "_errors" {
+		switch v := v.(type) {
+		case []any:
+			for _, one := range v {
+				walk(one)
+			}
+		case map[string]any:
+			if _, limited := v["retry_after"]; limited && v["code"] == nil {
+				v["code"] = 0
+			}
+			if list, ok := v["_errors"].([]any); ok {
 				for _, one := range list {
 					one.(map[string]any)["code"] = 0
 				}
-				continue
 			}
-			walk(child)
+			if ref, ok := v["message_reference"].(map[string]any); ok && ref["type"] == 1.0 {
+				ref["type"] = 0
+			}
+			if v["position"] != nil && v["type"] == 16.0 {
+				v["type"] = 15
+			}
+			for _, one := range v {
+				walk(one)
+			}
 		}
 	}
-	walk(e["errors"])
-	b, _ := json.Marshal(e)
+	walk(answer)
+	b, _ := json.Marshal(answer)
 	return b
 }
 

@@ -123,7 +123,7 @@ func (s *Sandbox) permissions(u ID, ch *channel) Permissions {
 		return p
 	}
 	g := s.guilds[ch.GuildID]
-	now := s.now()
+	now := s.clock()
 	p := g.permissions(u, now)
 	m := g.members[u]
 	if m == nil || p == PermAll {

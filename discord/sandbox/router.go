@@ -30,7 +30,8 @@ type route struct {
 func routes() []route {
 	var all []route
 	for _, table := range [][]route{
-		gatewayRoutes, userRoutes, channelRoutes, messageRoutes, reactionRoutes, pinRoutes, guildRoutes,
+		gatewayRoutes, userRoutes, channelRoutes, messageRoutes, reactionRoutes, pinRoutes, threadRoutes,
+		guildRoutes, memberRoutes, roleRoutes, webhookRoutes, interactionRoutes,
 	} {
 		all = append(all, table...)
 	}

@@ -12,10 +12,15 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -90,6 +95,7 @@ func (c Config) withDefaults() Config {
 type Sandbox struct {
 	config  Config
 	tree    *tree
+	control http.Handler
 	latency atomic.Pointer[Latency]
 
 	mu            sync.Mutex
@@ -100,6 +106,7 @@ type Sandbox struct {
 // state is everything that Reset throws away.
 type state struct {
 	advanced time.Duration
+	shift    time.Duration
 	lastID   ID
 	rng      *rand.Rand
 	world    World
@@ -111,14 +118,29 @@ type state struct {
 	dms      map[[2]ID]ID
 	dmOrder  []ID
 	stickers map[ID]Sticker
+	webhooks map[ID]*webhook
+
+	interactions     map[string]*webhook // by token
+	interactionOrder []string
 
 	nonces     map[nonceKey]nonceEntry
 	nonceOrder []nonceKey
+
+	limiter      limiter
+	bans         map[string]Ban // by address; "" is everybody
+	invalid      map[string]*invalidCount
+	invalidLimit InvalidLimit
+
+	faults    []*fault
+	lastFault int
+
+	record
 }
 
 // New makes a sandbox.
 func New(config Config) *Sandbox {
 	s := &Sandbox{config: config.withDefaults(), tree: newTree(routes())}
+	s.control = s.controlHandler()
 	s.Reset()
 	return s
 }
@@ -138,19 +160,38 @@ func (s *Sandbox) Reset() {
 		dms:      map[[2]ID]ID{},
 		stickers: map[ID]Sticker{},
 		nonces:   map[nonceKey]nonceEntry{},
+		webhooks: map[ID]*webhook{},
+
+		interactions: map[string]*webhook{},
+
+		limiter: newLimiter(s.config.Unlimited),
+		bans:    map[string]Ban{},
+		invalid: map[string]*invalidCount{},
+		record:  newRecord(),
+	}
+	if !s.config.Unlimited {
+		s.invalidLimit = DefaultInvalidLimit
+	}
+	if start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); s.clock().Year() < 2015 {
+		s.shift = start.Sub(s.clock())
 	}
 	s.latency.Store(ptr(s.config.Latency))
 	s.seed()
 }
 
-// now is the sandbox's time. The lock is held.
-func (s *Sandbox) now() time.Time { return s.config.Now().Add(s.advanced) }
+// clock is the sandbox's time, by which calls are counted. The lock is held.
+func (s *Sandbox) clock() time.Time { return s.config.Now().Add(s.advanced) }
+
+// now is the date in the pretend world, by which ids are made. It differs from
+// the clock only where that one stands before Discord's first snowflake, as it
+// does in the bubbles of testing/synctest. The lock is held.
+func (s *Sandbox) now() time.Time { return s.clock().Add(s.shift) }
 
 // Now returns the sandbox's time.
 func (s *Sandbox) Now() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.now()
+	return s.clock()
 }
 
 // Advance moves the sandbox's clock forward, by which limits refill, bans end
@@ -171,17 +212,22 @@ func (s *Sandbox) newID() ID {
 // call is one request on its way through the sandbox.
 type call struct {
 	r       *http.Request
-	now     time.Time
+	at      time.Time // when it arrived, by the clock
+	now     time.Time // the same, in the pretend world
+	ip      string
 	version int
-	route   *route
+	path    string // without the version
+	route   *route // nil when there is none
 	params  []param
 	user    *user  // nil when the route needs none
 	token   string // the Authorization header
 
-	body  []byte
+	body  []byte // JSON, or empty
 	files map[string]*upload
 	keys  map[string]json.RawMessage
 
+	fault        string
+	limited      LimitKind
 	deduplicated bool // answered with the message that has the same nonce
 
 	space [4]param
@@ -211,6 +257,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	fault  *fault // how it goes wrong on its way, if it does
 }
 
 var (
@@ -235,43 +282,126 @@ func (a *answer) set(status int, body any) error {
 // ServeHTTP answers as Discord below /api/, and as the sandbox itself below
 // /sandbox/.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	a, err := s.serve(r.Context(), r)
-	if err != nil {
-		panic(http.ErrAbortHandler)
+	if strings.HasPrefix(r.URL.Path, "/sandbox/") {
+		s.control.ServeHTTP(w, r)
+		return
+	}
+	c, refused := s.receive(r)
+	// What a client has sent arrives, even when the client does not wait.
+	if sleep(context.WithoutCancel(r.Context()), s.draw(s.latency.Load().Request)) != nil {
+		return
+	}
+	a := s.carryOut(c, refused)
+	if err := s.deliver(r.Context(), a); err != nil {
+		reset(w)
 	}
 	maps.Copy(w.Header(), a.header)
+	body, length := a.stream(r.Context())
+	if length >= 0 && a.status != http.StatusNoContent {
+		w.Header()["Content-Length"] = []string{strconv.FormatInt(length, 10)}
+	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body)
+	if a.fault == nil {
+		_, _ = w.Write(a.body)
+		return
+	}
+	if _, err := io.Copy(flusher{w, http.NewResponseController(w)}, body); err != nil {
+		panic(http.ErrAbortHandler)
+	}
 }
 
-// serve takes a call the whole way, there and back.
-func (s *Sandbox) serve(ctx context.Context, r *http.Request) (*answer, error) {
-	latency := s.latency.Load()
-	if err := s.delay(ctx, latency.Request); err != nil {
-		return nil, err
-	}
-	c := &call{r: r}
-	a := s.carryOut(c)
-	if err := s.delay(ctx, latency.Response); err != nil {
-		return nil, err
-	}
-	return a, nil
+// flusher sends every piece of a body at once.
+type flusher struct {
+	io.Writer
+	*http.ResponseController
 }
 
-// carryOut is what happens at Discord.
-func (s *Sandbox) carryOut(c *call) *answer {
+func (f flusher) Write(p []byte) (int, error) {
+	n, err := f.Writer.Write(p)
+	if err == nil {
+		_ = f.Flush() // a writer that cannot is a recorder in a test
+	}
+	return n, err
+}
+
+// reset ends the connection without an answer, by RST where that is possible.
+func reset(w http.ResponseWriter) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = conn.Close()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// errReset is what a caller sees of a connection that was reset.
+var errReset = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+
+// deliver takes an answer the way back. An error means that none arrives.
+func (s *Sandbox) deliver(ctx context.Context, a *answer) error {
+	wait := s.draw(s.latency.Load().Response)
+	if a.fault != nil {
+		if a.fault.Kind == FaultHang && a.fault.Delay == 0 {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		wait += a.fault.Delay
+	}
+	if err := sleep(ctx, wait); err != nil {
+		return err
+	}
+	if a.fault != nil && (a.fault.Kind == FaultReset || a.fault.Kind == FaultHang) {
+		return errReset
+	}
+	return nil
+}
+
+// carryOut is what happens at Discord when a call arrives.
+func (s *Sandbox) carryOut(c *call, refused error) *answer {
 	a := &answer{header: make(http.Header, 12)}
 	a.header["Via"] = viaValue
-	err := s.prepare(c)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c.now = s.now()
-	a.header["Date"] = []string{c.now.UTC().Format(http.TimeFormat)}
-	if err == nil {
-		err = s.authorize(c)
+	c.at, c.now = s.clock(), s.now()
+	a.header["Date"] = []string{c.at.UTC().Format(http.TimeFormat)}
+	if c.route == nil || s.globalCounts(c) {
+		s.arrive(c.at)
+	}
+	if s.banned(c, a) {
+		c.limited = LimitedCloudflare
+	} else if err := s.answer(c, a, refused); err != nil {
+		s.fail(c, a, err)
+	}
+	s.note(c, a)
+	return a
+}
+
+// answer lets the call pass token, limits and faults, and carries it out.
+func (s *Sandbox) answer(c *call, a *answer, refused error) error {
+	if c.route == nil {
+		return refused
+	}
+	if err := s.authorize(c); err != nil {
+		return err
+	}
+	shown, limited := s.limit(c)
+	if limited != nil {
+		c.limited = limited.kind
+		if limited.kind != LimitedGlobal {
+			shown.show(a.header, c.at, http.StatusTooManyRequests)
+		}
+		return limited.answer(a)
+	}
+	shown.show(a.header, c.at, http.StatusOK)
+	fault := s.befalls(c)
+	if fault != nil && !fault.After {
+		fault.apply(a)
+		return nil
 	}
 	var body any
+	err := refused
 	if err == nil {
 		body, err = c.route.handle(s, c)
 	}
@@ -285,7 +415,10 @@ func (s *Sandbox) carryOut(c *call) *answer {
 	if err != nil {
 		s.fail(c, a, err)
 	}
-	return a
+	if fault != nil {
+		fault.apply(a)
+	}
+	return nil
 }
 
 // fail answers with an error.
@@ -304,22 +437,26 @@ func (s *Sandbox) fail(c *call, a *answer, err error) {
 	}
 }
 
-// prepare does what needs no lock: it names the route and reads the body.
-func (s *Sandbox) prepare(c *call) error {
-	v, path, err := version(c.r.URL.EscapedPath())
+// receive does what needs no lock: it names the route and reads the body. The
+// error is Discord's refusal of either.
+func (s *Sandbox) receive(r *http.Request) (*call, error) {
+	c := &call{r: r, token: r.Header.Get("Authorization"), ip: "in process"}
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		c.ip = host
+	}
+	v, path, err := version(r.URL.EscapedPath())
 	if err != nil {
-		return err
+		return c, err
 	}
-	c.version = v
-	if err := s.match(c, c.r.Method, path); err != nil {
-		return err
+	c.version, c.path = v, "/"+path
+	if err := s.match(c, r.Method, path); err != nil {
+		return c, err
 	}
-	return s.readBody(c)
+	return c, s.readBody(c)
 }
 
 // authorize finds out who calls.
 func (s *Sandbox) authorize(c *call) error {
-	c.token = c.r.Header.Get("Authorization")
 	if id, ok := s.tokens[c.token]; ok {
 		c.user = s.users[id]
 		return nil
@@ -338,10 +475,4 @@ func (s *Sandbox) World() World {
 	w.Channels = slices.Clone(w.Channels)
 	w.Users = slices.Clone(w.Users)
 	return w
-}
-
-// drain reads a body that is of no interest.
-func drain(r io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(r, 1<<20))
-	_ = r.Close()
 }

@@ -1,9 +1,12 @@
 package sandbox
 
 import (
-	"bytes"
+	"errors"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
+	"time"
 )
 
 // Transport returns a RoundTripper that takes every request, whatever its
@@ -17,25 +20,38 @@ func (s *Sandbox) Client() *http.Client { return &http.Client{Transport: s.Trans
 type transport struct{ s *Sandbox }
 
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx := r.Context()
 	if r.Body != nil {
-		defer drain(r.Body)
+		defer func() { _ = r.Body.Close() }()
 	}
-	if err := r.Context().Err(); err != nil {
+	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	a, err := t.s.serve(r.Context(), r)
-	if err != nil {
+	if strings.HasPrefix(r.URL.Path, "/sandbox/") {
+		return nil, errors.New("the sandbox is not controlled through its transport")
+	}
+	c, refused := t.s.receive(r)
+	arrives := t.s.draw(t.s.latency.Load().Request)
+	start := time.Now()
+	if err := sleep(ctx, arrives); err != nil {
+		// What was sent arrives, even when the caller does not wait.
+		time.AfterFunc(arrives-time.Since(start), func() { t.s.carryOut(c, refused) })
 		return nil, err
 	}
+	a := t.s.carryOut(c, refused)
+	if err := t.s.deliver(ctx, a); err != nil {
+		return nil, err
+	}
+	body, length := a.stream(ctx)
 	return &http.Response{
-		Status:        http.StatusText(a.status),
+		Status:        strconv.Itoa(a.status) + " " + http.StatusText(a.status),
 		StatusCode:    a.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        a.header,
-		Body:          io.NopCloser(bytes.NewReader(a.body)),
-		ContentLength: int64(len(a.body)),
+		Body:          io.NopCloser(body),
+		ContentLength: length,
 		Request:       r,
 	}, nil
 }

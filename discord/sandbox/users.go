@@ -53,7 +53,7 @@ func (s *Sandbox) createDM(c *call) (any, error) {
 	case other.Bot:
 		return nil, errCannotDM
 	}
-	return s.openDM(c.user, other).wire(), nil
+	return s.channelView(s.openDM(c.user, other), c.user.ID), nil
 }
 
 // openDM returns the direct message channel between two users.
@@ -70,7 +70,7 @@ func (s *Sandbox) openDM(from, to *user) *channel {
 		}
 	}
 	ch := &channel{
-		Channel:    Channel{ID: s.newID(), Type: ChannelDM, Recipients: []User{to.User}},
+		Channel:    Channel{ID: s.newID(), Type: ChannelDM},
 		recipients: key[:],
 	}
 	s.channels[ch.ID] = ch

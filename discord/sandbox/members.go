@@ -1,0 +1,286 @@
+package sandbox
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+const memberPath = "/guilds/{guild_id}/members"
+
+var memberRoutes = []route{
+	{method: "GET", template: memberPath, handle: (*Sandbox).listMembers},
+	{method: "GET", template: memberPath + "/search", handle: (*Sandbox).searchMembers},
+	{method: "GET", template: memberPath + "/{user_id}", handle: (*Sandbox).getMember},
+	{method: "PATCH", template: memberPath + "/{user_id}", handle: (*Sandbox).modifyMember},
+	{method: "PATCH", template: memberPath + "/@me", handle: (*Sandbox).modifySelf},
+	{method: "DELETE", template: memberPath + "/{user_id}", handle: (*Sandbox).kick},
+	{method: "PUT", template: memberPath + "/{user_id}/roles/{role_id}", handle: (*Sandbox).giveRole},
+	{method: "DELETE", template: memberPath + "/{user_id}/roles/{role_id}", handle: (*Sandbox).takeRole},
+	{method: "GET", template: "/users/@me/guilds/{guild_id}/member", handle: (*Sandbox).getOwnMember},
+}
+
+func (s *Sandbox) listMembers(c *call) (any, error) {
+	g, _, err := s.inGuild(c)
+	if err != nil {
+		return nil, err
+	}
+	q := c.query()
+	limit, after := q.int("limit", 1, 1, 1000), q.snowflake("after")
+	if err := q.err(); err != nil {
+		return nil, err
+	}
+	start, found := slices.BinarySearch(g.order, after)
+	if found {
+		start++
+	}
+	out := []*Member{}
+	for _, id := range g.order[start:min(len(g.order), start+limit)] {
+		out = append(out, g.members[id])
+	}
+	return out, nil
+}
+
+func (s *Sandbox) searchMembers(c *call) (any, error) {
+	g, _, err := s.inGuild(c)
+	if err != nil {
+		return nil, err
+	}
+	q := c.query()
+	limit, text := q.int("limit", 1, 1, 1000), strings.ToLower(q.values.Get("query"))
+	if q.length("query", text, 1, 100); q.err() != nil {
+		return nil, q.err()
+	}
+	out := []*Member{}
+	for _, id := range g.order {
+		m := g.members[id]
+		fits := strings.HasPrefix(strings.ToLower(m.User.Username), text) || m.Nick != nil && strings.HasPrefix(strings.ToLower(*m.Nick), text)
+		if fits && len(out) < limit {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+// aMember finds the member that a call is about.
+func (s *Sandbox) aMember(c *call) (*guild, *Member, Permissions, error) {
+	g, p, err := s.inGuild(c)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	id := c.id("user_id")
+	m := g.members[id]
+	switch {
+	case m != nil:
+		return g, m, p, nil
+	case s.users[id] == nil:
+		return nil, nil, 0, errUnknownUser
+	}
+	return nil, nil, 0, errUnknownMember
+}
+
+func (s *Sandbox) getMember(c *call) (any, error) {
+	_, m, _, err := s.aMember(c)
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (s *Sandbox) getOwnMember(c *call) (any, error) {
+	g, _, err := s.inGuild(c)
+	if err != nil {
+		return nil, err
+	}
+	return g.members[c.user.ID], nil
+}
+
+// rank is the position of a member's highest role; owners are above all.
+func (g *guild) rank(u ID) int {
+	if g.OwnerID == u {
+		return 1 << 30
+	}
+	highest := 0
+	for _, id := range g.members[u].Roles {
+		if r := g.roles[id]; r != nil {
+			highest = max(highest, r.Position)
+		}
+	}
+	return highest
+}
+
+type memberBody struct {
+	Nick    *string  `json:"nick"`
+	Roles   *[]reqID `json:"roles"`
+	Mute    *bool    `json:"mute"`
+	Deaf    *bool    `json:"deaf"`
+	Timeout *string  `json:"communication_disabled_until"`
+	Flags   *int     `json:"flags"`
+}
+
+func (s *Sandbox) modifyMember(c *call) (any, error) {
+	g, m, p, err := s.aMember(c)
+	if err != nil {
+		return nil, err
+	}
+	var body memberBody
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	var f formError
+	if body.Nick != nil {
+		f.length("nick", *body.Nick, 0, 32)
+	}
+	var until time.Time
+	if body.Timeout != nil {
+		if until, err = parseTime(*body.Timeout); err != nil {
+			f.add("communication_disabled_until", "DATE_TIME_TYPE_PARSE", "Could not parse "+*body.Timeout+". Should be ISO8601.")
+		} else if until.Sub(c.at) > 28*24*time.Hour {
+			f.add("communication_disabled_until", "COMMUNICATION_DISABLED_UNTIL_TOO_FAR", "Timeouts cannot be longer than 28 days.")
+		}
+	}
+	roles := m.Roles
+	if body.Roles != nil {
+		roles = []ID{}
+		for i, r := range *body.Roles {
+			f.id(join("roles", i), r)
+			roles = append(roles, r.ID)
+		}
+	}
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	self := m.User.ID == c.user.ID
+	above := self || g.rank(c.user.ID) > g.rank(m.User.ID)
+	switch {
+	case c.has("nick") && (!above || !p.Has(PermManageNicknames)),
+		c.has("communication_disabled_until") && (self || !above || !p.Has(PermModerateMembers)),
+		body.Mute != nil && !p.Has(PermMuteMembers), body.Deaf != nil && !p.Has(PermDeafenMembers):
+		return nil, errMissingPerms
+	}
+	if body.Mute != nil || body.Deaf != nil {
+		// Nobody is in a voice channel here.
+		return nil, refuse(http.StatusBadRequest, 40032, "Target user is not connected to voice.")
+	}
+	for _, id := range slices.Concat(roles, m.Roles) {
+		if slices.Contains(roles, id) != m.has(id) {
+			if err := g.mayGrant(c, p, id); err != nil {
+				return nil, err
+			}
+		}
+	}
+	m.Roles = roles
+	if c.has("nick") {
+		if m.Nick = body.Nick; m.Nick != nil && *m.Nick == "" {
+			m.Nick = nil
+		}
+	}
+	if c.has("communication_disabled_until") {
+		m.TimeoutUntil, m.timeoutExpiry = nil, until
+		if body.Timeout != nil {
+			m.TimeoutUntil = ptr(timestamp(until))
+		}
+	}
+	setIf(&m.Flags, body.Flags)
+	s.memberChanged(g, m)
+	return m, nil
+}
+
+func (s *Sandbox) memberChanged(g *guild, m *Member) {
+	s.publish("GUILD_MEMBER_UPDATE", g.ID, 0, func() any {
+		return struct {
+			GuildID ID `json:"guild_id"`
+			Member
+		}{g.ID, *m}
+	})
+}
+
+func (s *Sandbox) modifySelf(c *call) (any, error) {
+	g, p, err := s.inGuild(c)
+	if err != nil {
+		return nil, err
+	}
+	var body struct {
+		Nick *string `json:"nick"`
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	m := g.members[c.user.ID]
+	if c.has("nick") {
+		var f formError
+		if body.Nick != nil {
+			f.length("nick", *body.Nick, 0, 32)
+		}
+		switch {
+		case f.err() != nil:
+			return nil, f.err()
+		case !p.Has(PermChangeNickname):
+			return nil, errMissingPerms
+		}
+		if m.Nick = body.Nick; m.Nick != nil && *m.Nick == "" {
+			m.Nick = nil
+		}
+		s.memberChanged(g, m)
+	}
+	return m, nil
+}
+
+func (s *Sandbox) kick(c *call) (any, error) {
+	g, m, p, err := s.aMember(c)
+	switch {
+	case err != nil:
+		return nil, err
+	case !p.Has(PermKickMembers) || g.rank(c.user.ID) <= g.rank(m.User.ID):
+		return nil, errMissingPerms
+	}
+	delete(g.members, m.User.ID)
+	g.order = without(g.order, m.User.ID)
+	s.publish("GUILD_MEMBER_REMOVE", g.ID, 0, func() any {
+		return struct {
+			GuildID ID   `json:"guild_id"`
+			User    User `json:"user"`
+		}{g.ID, m.User}
+	})
+	return nil, nil
+}
+
+// mayGrant checks that a caller may give and take a role: it must lie below
+// the highest of its own.
+func (g *guild) mayGrant(c *call, p Permissions, role ID) error {
+	r := g.roles[role]
+	switch {
+	case r == nil:
+		return errUnknownRole
+	case role == g.ID || r.Managed:
+		return refuse(http.StatusBadRequest, 50028, "Invalid Role")
+	case !p.Has(PermManageRoles) || r.Position >= g.rank(c.user.ID):
+		return errMissingPerms
+	}
+	return nil
+}
+
+func (s *Sandbox) giveRole(c *call) (any, error) { return s.changeRole(c, true) }
+
+func (s *Sandbox) takeRole(c *call) (any, error) { return s.changeRole(c, false) }
+
+func (s *Sandbox) changeRole(c *call, has bool) (any, error) {
+	g, m, p, err := s.aMember(c)
+	if err != nil {
+		return nil, err
+	}
+	role := c.id("role_id")
+	if err := g.mayGrant(c, p, role); err != nil {
+		return nil, err
+	}
+	if m.has(role) == has {
+		return nil, nil
+	}
+	m.Roles = without(slices.Clone(m.Roles), role)
+	if has {
+		m.Roles = append(m.Roles, role)
+	}
+	s.memberChanged(g, m)
+	return nil, nil
+}
