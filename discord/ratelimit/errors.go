@@ -1,7 +1,9 @@
 package ratelimit
 
 import (
+	"context"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -26,7 +28,26 @@ const (
 	Closed
 )
 
-// Error is a refusal of Acquire.
+// String describes the reason.
+func (r Reason) String() string {
+	switch r {
+	case DeadlineTooEarly:
+		return "the deadline is earlier than Discord's rate limits allow the call"
+	case QueueFull:
+		return "too many calls wait already"
+	case Banned:
+		return "Discord's edge has banned this address for a while"
+	case BudgetSpent:
+		return "the budget of invalid requests is nearly spent"
+	case TokenRefused:
+		return "Discord refused the token"
+	case Closed:
+		return "the rate limiter is closed"
+	}
+	return "reason " + strconv.Itoa(int(r))
+}
+
+// Error is a refusal of Acquire. Nothing was sent.
 type Error struct {
 	Reason Reason
 	// RetryAfter is how long from the moment of the error until the call could
@@ -36,5 +57,19 @@ type Error struct {
 	Route string
 }
 
-// Error says what the caller can do about it.
-func (e *Error) Error() string { return fmt.Sprint(e.Reason) }
+// Error names the route, the reason, and when to try again.
+func (e *Error) Error() string {
+	text := fmt.Sprintf("hold %s: %v", e.Route, e.Reason)
+	if e.RetryAfter > 0 {
+		text += fmt.Sprintf("; it could go in %v", e.RetryAfter.Round(time.Millisecond))
+	}
+	return text
+}
+
+// Unwrap makes a deadline that is too early a context.DeadlineExceeded.
+func (e *Error) Unwrap() error {
+	if e.Reason == DeadlineTooEarly {
+		return context.DeadlineExceeded
+	}
+	return nil
+}

@@ -12,6 +12,8 @@ package ratelimit
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 )
 
@@ -33,12 +35,49 @@ type Config struct {
 	InvalidRequestLimit int
 }
 
+// defaults are Discord's limits, and ours.
+const (
+	defaultGlobalLimit   = 50
+	defaultMaxQueue      = 10_000
+	defaultMaxQueueBytes = 256 << 20
+	defaultInvalidLimit  = 10_000
+)
+
 // Limiter holds calls until Discord will take them. It is safe for concurrent
 // use.
-type Limiter struct{}
+type Limiter struct {
+	began time.Time
+
+	mu    sync.Mutex
+	core  *core
+	timer *time.Timer
+	armed instant // when timer fires; never if it does not
+}
 
 // New returns a Limiter. It starts no goroutine.
-func New(c Config) (*Limiter, error) { return &Limiter{}, nil }
+func New(c Config) (*Limiter, error) {
+	if c.MaxQueue < 0 || c.MaxQueueBytes < 0 || c.InvalidRequestLimit < 0 {
+		return nil, errors.New("configure rate limiter: MaxQueue, MaxQueueBytes and InvalidRequestLimit must not be negative")
+	}
+	orDefault := func(n, d int) int {
+		if n == 0 {
+			return d
+		}
+		return n
+	}
+	if c.MaxQueueBytes == 0 {
+		c.MaxQueueBytes = defaultMaxQueueBytes
+	}
+	l := &Limiter{
+		began: time.Now(),
+		core: newCore(max(orDefault(c.GlobalLimit, defaultGlobalLimit), 0), orDefault(c.MaxQueue, defaultMaxQueue),
+			c.MaxQueueBytes, orDefault(c.InvalidRequestLimit, defaultInvalidLimit)),
+		armed: never,
+	}
+	l.timer = time.AfterFunc(time.Hour, l.tick)
+	l.timer.Stop()
+	return l, nil
+}
 
 // Request is a call that asks to be sent.
 type Request struct {
@@ -56,7 +95,7 @@ type Request struct {
 	// is not refused for a full queue.
 	Retry *Permit
 	// Probe lets the call pass although its token is refused: a check of the
-	// token. A success lifts the refusal.
+	// token. An answer other than 401 lifts the refusal.
 	Probe bool
 }
 
@@ -68,33 +107,135 @@ type Request struct {
 // The permit must be ended by one of its methods. One that is not ended within
 // fifteen minutes counts as [Permit.Lost].
 func (l *Limiter) Acquire(ctx context.Context, r Request) (*Permit, error) {
-	return &Permit{}, nil
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	p := &Permit{limiter: l, call: call{deadline: never}}
+	deadline, hasDeadline := ctx.Deadline()
+
+	l.mu.Lock()
+	if hasDeadline {
+		p.call.deadline = l.at(deadline)
+	}
+	now := l.now()
+	l.core.admit(&p.call, &r, now)
+	l.arm(now)
+	state, woken := p.call.state, p.call.woken
+	l.mu.Unlock()
+
+	if state == callWaits {
+		select {
+		case <-woken:
+		case <-ctx.Done():
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if p.call.state == callRefused {
+				return nil, p.call.err
+			}
+			now := l.now()
+			l.core.leave(&p.call, now)
+			l.arm(now)
+			return nil, ctx.Err()
+		}
+	}
+	// Once decided, err is not written any more.
+	if p.call.err != nil {
+		return nil, p.call.err
+	}
+	return p, nil
 }
 
 // AllowToken forgets that Discord refused the token, after it was checked or
 // replaced.
-func (l *Limiter) AllowToken(token string) {}
+func (l *Limiter) AllowToken(token string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.core.allow(token)
+}
 
 // Close refuses all waiting and all later calls with [Closed]. Permits given
-// before may still be completed.
-func (l *Limiter) Close() {}
+// before may still be ended.
+func (l *Limiter) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.core.close(l.now())
+	l.timer.Stop()
+}
+
+// now is the time since the Unix epoch, by a clock that never steps.
+func (l *Limiter) now() instant { return l.at(time.Now()) }
+
+func (l *Limiter) at(t time.Time) instant {
+	return instant(l.began.UnixNano()).add(t.Sub(l.began))
+}
+
+// time turns an instant back into a time; 0 into the zero time.
+func (l *Limiter) time(t instant) time.Time {
+	if t == 0 {
+		return time.Time{}
+	}
+	return l.began.Add(t.sub(instant(l.began.UnixNano())))
+}
+
+// arm sets the timer to the moment when there is something to do. A timer that
+// fires too early finds nothing to do and sets itself anew.
+func (l *Limiter) arm(now instant) {
+	if at := l.core.look(now); at < l.armed && !l.core.closed {
+		l.armed = at
+		l.timer.Reset(at.sub(now))
+	}
+}
+
+func (l *Limiter) tick() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.armed = never
+	now := l.now()
+	l.core.advance(now)
+	l.arm(now)
+}
 
 // Permit is the right to send one request now. Exactly the first of Complete,
 // Cancel and Lost has an effect; all are safe for concurrent use.
-type Permit struct{}
+type Permit struct {
+	limiter *Limiter
+	call    call
+}
 
 // Complete teaches the limiter Discord's answer, and says what it meant.
 // It is to be called as soon as status and headers have arrived; for answers
 // with a status of 400 or more, once the body was read.
-func (p *Permit) Complete(r Response) Verdict { return Verdict{} }
+func (p *Permit) Complete(r Response) (v Verdict) {
+	l := p.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	v = l.core.complete(&p.call, &r, now)
+	l.arm(now)
+	return v
+}
 
 // Cancel gives back the permit of a request of which certainly nothing was
 // sent.
-func (p *Permit) Cancel() {}
+func (p *Permit) Cancel() {
+	l := p.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.core.cancel(&p.call, now)
+	l.arm(now)
+}
 
 // Lost ends the permit of a request that may have reached Discord but has no
 // answer.
-func (p *Permit) Lost() {}
+func (p *Permit) Lost() {
+	l := p.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.core.lose(&p.call, now)
+	l.arm(now)
+}
 
-// Waited returns how long the call was held.
-func (p *Permit) Waited() time.Duration { return 0 }
+// Waited returns how long the call was held, from the first try on.
+func (p *Permit) Waited() time.Duration { return p.call.sentAt.sub(p.call.came) }

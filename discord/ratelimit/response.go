@@ -1,8 +1,19 @@
 package ratelimit
 
 import (
+	"encoding/json"
+	"math"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
+)
+
+// Bounds of what is believed of headers and bodies. Discord's longest known
+// limit lasts two days; limits of more than some thousand are not known.
+const (
+	maxHeaderLimit = 10_000
+	maxHeaderWait  = 7 * 24 * time.Hour
 )
 
 // Response is what the limiter wants to know of an answer.
@@ -29,7 +40,17 @@ type Body struct {
 
 // ParseBody reads the facts from an error's body. It never fails: what cannot
 // be understood is left out.
-func ParseBody(data []byte) Body { return Body{} }
+func ParseBody(data []byte) Body {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(data, &fields) != nil || fields == nil {
+		return Body{}
+	}
+	b := Body{JSON: true}
+	b.RetryAfter, b.HasRetryAfter = seconds(string(fields["retry_after"]))
+	b.Global = string(fields["global"]) == "true"
+	b.Code, _ = strconv.Atoi(string(fields["code"]))
+	return b
+}
 
 // Verdict says what an answer meant for later calls.
 type Verdict struct {
@@ -49,7 +70,8 @@ const (
 	NotLimited Limit = iota
 	// BucketLimit is the limit of the route's own bucket.
 	BucketLimit
-	// SubLimit concerns only one kind of request within a bucket.
+	// SubLimit concerns only one kind of request within a bucket. An answer
+	// 403 with code 40003 (opening direct messages too fast) is one too.
 	SubLimit
 	// SharedLimit belongs to the resource, not to this bot.
 	SharedLimit
@@ -61,5 +83,122 @@ const (
 
 // String returns the name used in logs and metrics.
 func (l Limit) String() string {
+	if l < NotLimited || l > AddressBan {
+		return strconv.Itoa(int(l))
+	}
 	return [...]string{"none", "bucket", "sub", "shared", "global", "address"}[l]
+}
+
+// Discord's error codes that concern limits.
+const (
+	codeSlowmode       = 20016
+	codeAnnouncement   = 20022 // edits of announcements
+	codeChannelWrites  = 20028
+	codeServerWrites   = 20029
+	codeOldEdits       = 30046
+	codeOpeningDMs     = 40003 // comes with 403
+	codeServiceLimited = 40062
+)
+
+// limitOf tells what kind of limit an answer speaks of. The edge in front of
+// Discord also answers 429. It knows nothing of Discord's headers, usually is
+// without Via, and its body is a page, a line of text, or JSON without
+// retry_after.
+func (r *Response) limitOf() Limit {
+	if r.Status == http.StatusForbidden && r.Body.Code == codeOpeningDMs {
+		return SubLimit
+	}
+	if r.Status != http.StatusTooManyRequests {
+		return NotLimited
+	}
+	h := r.Header
+	scope := h.Get("X-Ratelimit-Scope")
+	global := strings.EqualFold(h.Get("X-Ratelimit-Global"), "true")
+	remaining, hasRemaining := count(h.Get("X-Ratelimit-Remaining"))
+	_, hasRetryAfter := seconds(h.Get("Retry-After"))
+	if scope != "" || global || hasRemaining {
+		if !r.Body.JSON && !hasRetryAfter {
+			return AddressBan
+		}
+	} else if !r.Body.HasRetryAfter || h.Get("Via") == "" {
+		return AddressBan
+	}
+	switch code := r.Body.Code; {
+	case scope == "global" || global || r.Body.Global:
+		return GlobalLimit
+	case scope == "shared" || code == codeChannelWrites || code == codeServerWrites || code == codeServiceLimited:
+		return SharedLimit
+	case remaining > 0 || code == codeSlowmode || code == codeAnnouncement || code == codeOldEdits:
+		return SubLimit
+	}
+	return BucketLimit
+}
+
+// retryAfter returns the wait that an answer asks for. The body is exact, the
+// header rounded up and at times wrong.
+func (r *Response) retryAfter() (time.Duration, bool) {
+	if r.Body.HasRetryAfter {
+		return r.Body.RetryAfter, true
+	}
+	return seconds(r.Header.Get("Retry-After"))
+}
+
+// numbers are the plausible rate limit headers of an answer.
+type numbers struct {
+	any          bool // any such header, plausible or not
+	limit        int
+	hasLimit     bool
+	remaining    int
+	hasRemaining bool
+	after        time.Duration
+	hasAfter     bool
+	reset        instant // by Discord's clock; 0 if absent
+	bucket       string
+}
+
+func numbersOf(h http.Header) (n numbers) {
+	limit, remaining := h.Get("X-Ratelimit-Limit"), h.Get("X-Ratelimit-Remaining")
+	after, reset := h.Get("X-Ratelimit-Reset-After"), h.Get("X-Ratelimit-Reset")
+	n.bucket = h.Get("X-Ratelimit-Bucket")
+	n.any = limit != "" || remaining != "" || after != "" || reset != "" || n.bucket != ""
+	if !n.any {
+		return n
+	}
+	if len(n.bucket) > 128 {
+		n.bucket = ""
+	}
+	n.limit, n.hasLimit = count(limit)
+	n.hasLimit = n.hasLimit && n.limit > 0
+	n.remaining, n.hasRemaining = count(remaining)
+	n.after, n.hasAfter = seconds(after)
+	if s, err := strconv.ParseFloat(reset, 64); err == nil && s > 0 && s < 1e11 { // not with NaN
+		if s < math.MaxInt64/2e9 {
+			n.reset = instant(math.Round(s*1000) * float64(time.Millisecond))
+		}
+	}
+	return n
+}
+
+// count parses a number of calls within plausible bounds.
+func count(s string) (int, bool) {
+	if s == "" {
+		return 0, false
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > maxHeaderLimit {
+		return 0, false
+	}
+	return n, true
+}
+
+// seconds parses a time to wait within plausible bounds.
+func seconds(s string) (time.Duration, bool) {
+	if s == "" {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(f >= 0 && f <= maxHeaderWait.Seconds()) { // not with NaN
+		return 0, false
+	}
+	return time.Duration(math.Ceil(f*float64(time.Second)/1e3) * 1e3), true
 }

@@ -1,0 +1,165 @@
+package ratelimit
+
+import "time"
+
+// account holds the limits of one token, or of all calls without one.
+type account struct {
+	key     accountKey
+	routes  map[routeKey]*route
+	buckets map[bucketKey]*bucket
+	// shapes is what was learnt of routes whatever their top-level resource.
+	shapes  map[shapeKey]*shape
+	pool    pool
+	callers map[string]*caller
+	ready   heap[*caller] // callers with calls that only wait for the pool
+	turn    uint64        // virtual time: turns of the caller served last
+	waiting int
+	refusal refusal
+}
+
+type accountKey struct {
+	token     string
+	tokenless bool
+}
+
+type bucketKey struct{ hash, major string }
+
+type shapeKey struct{ method, template string }
+
+// shape is the bucket's name of a route whose numbers were seen at some
+// top-level resource. It is a first guess for others.
+type shape struct {
+	hash   string
+	limit  int
+	per    time.Duration
+	routes int // known routes of this shape
+}
+
+// refusal is Discord's 401 to a token.
+type refusal struct {
+	active  bool
+	since   uint64  // number of the last call sent before
+	retry   instant // when one call may try again
+	strikes int
+	probe   *call
+}
+
+// caller is one that shares the account fairly with others. It exists while
+// calls of it wait.
+type caller struct {
+	name    string
+	turns   uint64 // calls sent, in the account's virtual time
+	picks   uint
+	shares  int           // buckets with calls of it
+	byDrain heap[*bucket] // those it could use now: longest drain first
+	byAge   heap[*bucket] // the same, oldest call first
+	readyAt int           // index in account.ready, -1 if absent
+}
+
+func newAccount(key accountKey, limit int) *account {
+	return &account{
+		key:     key,
+		routes:  make(map[routeKey]*route),
+		buckets: make(map[bucketKey]*bucket),
+		shapes:  make(map[shapeKey]*shape),
+		callers: make(map[string]*caller),
+		pool:    newPool(limit),
+		ready: heap[*caller]{
+			less: func(a, b *caller) bool {
+				if a.turns != b.turns {
+					return a.turns < b.turns
+				}
+				return a.byAge.top().head.seq < b.byAge.top().head.seq
+			},
+			place: func(c *caller, i int) { c.readyAt = i },
+		},
+	}
+}
+
+// caller returns the named caller, made if need be. One that comes back is
+// treated as if it had had as many turns as the one served last, so that
+// nobody saves up turns.
+func (a *account) caller(name string) *caller {
+	if c := a.callers[name]; c != nil {
+		return c
+	}
+	older := func(x, y *bucket) bool { return x.head.seq < y.head.seq }
+	c := &caller{
+		name:    name,
+		turns:   a.turn,
+		readyAt: -1,
+		byDrain: heap[*bucket]{
+			less: func(x, y *bucket) bool {
+				if x.drain != y.drain {
+					return x.drain > y.drain
+				}
+				return older(x, y)
+			},
+			place: func(b *bucket, i int) { b.drainAt = i },
+		},
+		byAge: heap[*bucket]{less: older, place: func(b *bucket, i int) { b.ageAt = i }},
+	}
+	a.callers[name] = c
+	return c
+}
+
+// forget drops a caller that has nothing waiting.
+func (a *account) forget(c *caller) {
+	if c.shares == 0 && c.byAge.len() == 0 {
+		delete(a.callers, c.name)
+	}
+}
+
+// offer lists a bucket as ready, for the caller whose call goes next.
+func (a *account) offer(b *bucket) {
+	c := b.head.lane.share.caller
+	b.owner = c
+	c.byDrain.push(b)
+	c.byAge.push(b)
+	if c.readyAt < 0 {
+		a.ready.push(c)
+	} else {
+		a.ready.fix(c.readyAt)
+	}
+}
+
+// withdraw takes a bucket off the list of ready ones.
+func (a *account) withdraw(b *bucket) {
+	c := b.owner
+	b.owner = nil
+	if c.byAge.len() == 1 {
+		a.ready.remove(c.readyAt)
+	}
+	c.byDrain.remove(b.drainAt)
+	c.byAge.remove(b.ageAt)
+	if c.readyAt >= 0 {
+		a.ready.fix(c.readyAt)
+	}
+	a.forget(c)
+}
+
+// agePicks is how many of a caller's turns go by drain before one goes by age.
+const agePicks = 4
+
+// choose returns the ready bucket whose call goes next: of the caller that had
+// the fewest turns, the one with the longest remaining drain, because it
+// decides when all is done. Every fourth turn goes to the oldest call instead,
+// so that nothing waits longer than four times what it would have waited in
+// plain order, however much comes in behind it.
+func (a *account) choose() *bucket {
+	c := a.ready.top()
+	if c.picks%agePicks == agePicks-1 {
+		return c.byAge.top()
+	}
+	return c.byDrain.top()
+}
+
+// served moves the account's virtual time on after c had a turn.
+func (a *account) served(c *caller) {
+	a.turn = max(a.turn, c.turns)
+	c.turns++
+	c.picks++
+	if c.readyAt >= 0 {
+		a.ready.fix(c.readyAt)
+	}
+}

@@ -1,0 +1,315 @@
+package ratelimit
+
+import "time"
+
+const (
+	// maxStall bounds how long headers alone can hold calls back. A 429 says
+	// for certain; headers have been seen to be wrong.
+	maxStall = 5 * time.Minute
+	// bareAnswers is how many successes in a row without rate limit headers
+	// show that a bucket which had them is no longer limited.
+	bareAnswers = 3
+)
+
+type windowKind uint8
+
+const (
+	unknown   windowKind = iota // no answer so far
+	unsure                      // one answer: sliding or fixed
+	sliding                     // a unit comes back every so often
+	fixed                       // all units come back at once
+	unlimited                   // answered without limits
+)
+
+func (k windowKind) String() string {
+	return [...]string{"unknown", "unknown", "sliding", "fixed", "unlimited"}[k]
+}
+
+// window is what is known of a bucket's limit. It counts answered calls; those
+// in flight are passed in as k.
+//
+// In a sliding window of limit L a unit comes back after each period T, and
+// Reset is the moment when all are back: it moves by T with every call. The
+// headers bound T, because Remaining is the whole part of what is left:
+//
+//	ResetAfter/(L-Remaining) <= T < ResetAfter/(L-Remaining-1)
+//
+// In a fixed window Reset stands still until the window ends.
+type window struct {
+	kind      windowKind
+	probing   bool  // after a 429: one call at a time until one is taken
+	bare      uint8 // successes without headers in a row
+	epoch     uint32
+	timed     bool // counted and reset are known
+	limit     int
+	remaining int
+	perLow    time.Duration // bounds of the period T
+	perHigh   time.Duration
+	length    time.Duration // longest Reset-After seen: a fixed window's length, at most
+	full      instant       // a call sent from here on arrives after Reset
+	counted   instant       // of the answer described here, by Discord's clock
+	reset     instant       // the same
+	sent      instant       // of the same call, by our clock
+	heard     instant
+}
+
+// answer is what a call's headers say, in plausible numbers.
+type answer struct {
+	limit     int
+	remaining int
+	after     time.Duration // Reset-After
+	rejected  bool          // by a 429, so that it took no unit
+	sent      instant
+	heard     instant
+	full      instant // see window.full
+	timed     bool    // counted and reset are known
+	counted   instant // by Discord's clock
+	reset     instant // the same
+	epoch     uint32  // of Discord's clock
+}
+
+// observe takes an answer into account and reports whether it changed how
+// fast calls may go. An answer that Discord counted before the one already
+// known changes nothing: it tells of a state that is gone.
+func (w *window) observe(a answer) (changed bool) {
+	w.bare = 0
+	if !a.rejected {
+		w.probing = false
+	}
+	if w.kind == unknown || w.kind == unlimited || a.limit != w.limit {
+		kind := w.kind
+		if kind == unknown || kind == unlimited {
+			kind = unsure
+		} else if w.order(a) < 0 {
+			return false
+		}
+		*w = window{kind: kind, probing: w.probing, limit: a.limit}
+		w.adopt(a)
+		return true
+	}
+	kind := w.kind
+	switch order := w.order(a); {
+	case order < 0:
+		return false
+	case order > 0:
+		if !a.rejected {
+			w.tell(a)
+		}
+		w.adopt(a)
+	default: // which was counted first cannot be said: believe the worse
+		if a.sent.add(a.after) > w.full { // certainly a later window
+			w.adopt(a)
+			break
+		}
+		if a.heard.add(a.after) < w.full.add(-w.heard.sub(w.sent)) && w.kind == fixed {
+			return false // certainly an earlier one
+		}
+		w.remaining = min(w.remaining, a.remaining)
+		w.full = max(w.full, a.full)
+	}
+	return w.kind != kind
+}
+
+// order says whether Discord counted the answered call after (1) or before
+// (-1) the one described, or that it cannot be told (0).
+func (w *window) order(a answer) int {
+	if w.timed && a.timed && w.epoch == a.epoch {
+		switch d := a.counted.sub(w.counted); {
+		case d > headerStep:
+			return 1
+		case d < -headerStep:
+			return -1
+		}
+		// Within the resolution of the headers: every call lowers Remaining
+		// or moves Reset on.
+		if a.reset.sub(w.reset) > headerStep || a.remaining < w.remaining {
+			return 1
+		}
+		return -1
+	}
+	if a.sent >= w.heard {
+		return 1
+	}
+	if a.heard <= w.sent {
+		return -1
+	}
+	return 0
+}
+
+// tell infers the kind of window from a later answer of the same limit.
+func (w *window) tell(a answer) {
+	oldLow, oldHigh := w.full.add(-w.heard.sub(w.sent)), w.full
+	low, high := a.sent.add(a.after), a.heard.add(a.after)
+	at := a.heard
+	if w.timed && a.timed && w.epoch == a.epoch {
+		oldLow, oldHigh = w.reset, w.reset
+		low, high = a.reset, a.reset
+		at = a.counted
+	}
+	const error = 2 * headerStep
+	if at.add(error) >= oldLow {
+		return // the window described was over: nothing to compare
+	}
+	switch {
+	case low > oldHigh.add(error):
+		w.kind = sliding
+	case high >= oldLow.add(-error) && high.sub(low)+oldHigh.sub(oldLow)+2*error < w.perLow:
+		w.kind = fixed
+	}
+}
+
+// adopt makes the answer the one described.
+func (w *window) adopt(a answer) {
+	w.remaining, w.full = a.remaining, a.full
+	w.timed, w.epoch, w.counted, w.reset = a.timed, a.epoch, a.counted, a.reset
+	w.sent, w.heard = a.sent, a.heard
+	w.length = max(w.length, a.after)
+	used := a.limit - a.remaining
+	if a.rejected || used <= 0 {
+		return
+	}
+	low := (a.after - headerStep) / time.Duration(used)
+	high := a.after + headerStep
+	if used > 1 {
+		high /= time.Duration(used - 1)
+	}
+	low = max(low, 0)
+	if w.perHigh == 0 || low > w.perHigh || high < w.perLow {
+		w.perLow, w.perHigh = low, high
+		return
+	}
+	w.perLow, w.perHigh = max(w.perLow, low), min(w.perHigh, high)
+}
+
+// miss accounts for a call that Discord may have counted and that taught
+// nothing.
+func (w *window) miss(now instant) {
+	switch w.kind {
+	case sliding:
+		w.full = max(w.full, now).add(w.perHigh)
+		w.remaining = max(w.remaining-1, 0)
+	case unsure, fixed:
+		if now >= w.full {
+			w.remaining, w.full = w.limit, now.add(w.length)
+		}
+		w.remaining = max(w.remaining-1, 0)
+	}
+}
+
+// bareSuccess accounts for a call that was answered well and without any rate
+// limit header.
+func (w *window) bareSuccess(now instant) {
+	w.bare++
+	if w.kind == unknown || w.bare >= bareAnswers {
+		*w = window{kind: unlimited}
+		return
+	}
+	w.miss(now)
+}
+
+// next returns the moment from which one more call may go while k are in
+// flight; never if an answer must come first.
+//
+// Calls in flight may have been counted or not, and arrive in any order at any
+// time from now on, so each is held to take a unit as if it arrived together
+// with the next one.
+func (w *window) next(now instant, k int) instant {
+	switch {
+	case w.kind == unlimited:
+		return now
+	case w.kind == unknown || w.probing:
+		if k == 0 {
+			return now
+		}
+		return never
+	case k >= w.limit:
+		return never
+	case now >= w.full || w.remaining > k:
+		return now
+	}
+	at := w.full
+	switch {
+	case w.kind == sliding:
+		at = at.add(-time.Duration(w.limit-1-k) * w.perLow)
+	case w.kind == unsure && k > 0:
+		return never
+	case w.kind == unsure: // most windows slide; one call finds out
+		at = at.add(-time.Duration(w.limit-1) * w.perLow)
+	}
+	if k == 0 {
+		at = min(at, w.heard.add(maxStall))
+	}
+	return max(at, now)
+}
+
+// earliest returns a moment before which the call behind ahead others
+// certainly cannot go.
+func (w *window) earliest(now instant, k, ahead int) instant {
+	before := k + ahead
+	if w.kind == unknown || w.kind == unlimited || w.probing {
+		return now
+	}
+	// Nothing is certain within the time of one round trip.
+	full := max(w.full.add(-w.heard.sub(w.sent)), now)
+	free := w.limit
+	if now < w.full {
+		free = w.remaining
+		if w.kind != fixed { // the rest comes back one by one
+			at := full.add(-time.Duration(w.limit-1-before) * w.perLow)
+			return w.atMostStall(max(at, now), now, before)
+		}
+	} else if w.kind != fixed {
+		return max(now, now.add(time.Duration(before+1-w.limit)*w.perLow))
+	}
+	if before < free {
+		return now
+	}
+	if free == w.limit && now >= w.full { // a window that is not open yet
+		return now.add(time.Duration(before/w.limit) * w.length)
+	}
+	at := full.add(time.Duration((before-free)/w.limit) * w.length)
+	return w.atMostStall(at, now, before)
+}
+
+func (w *window) atMostStall(at, now instant, before int) instant {
+	if before == 0 {
+		return max(now, min(at, w.heard.add(maxStall)))
+	}
+	return at
+}
+
+// drain returns how long n waiting calls take by this limit alone.
+func (w *window) drain(now instant, k, n int) time.Duration {
+	left := max(w.full.sub(now), 0)
+	switch w.kind {
+	case sliding, unsure:
+		return max(left+time.Duration(n+k-w.limit)*w.perHigh, 0)
+	case fixed:
+		free := w.limit - k
+		if left > 0 {
+			free = w.remaining - k
+		}
+		if n <= free {
+			return 0
+		}
+		return left + time.Duration((n-max(free, 0)-1)/w.limit)*w.length
+	}
+	return 0
+}
+
+// available returns how many calls could go now while k are in flight.
+func (w *window) available(now instant, k int) int {
+	switch w.kind {
+	case unknown, unlimited:
+		return 0
+	case sliding:
+		if left := w.full.sub(now); left > 0 && w.perLow > 0 {
+			return max(w.limit-k-int((left+w.perLow-1)/w.perLow), w.remaining-k, 0)
+		}
+	case unsure, fixed:
+		if now < w.full {
+			return max(w.remaining-k, 0)
+		}
+	}
+	return max(w.limit-k, 0)
+}
