@@ -5,6 +5,8 @@ package listener_test
 import (
 	"bytes"
 	"context"
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 	"fmt"
 	"log/slog"
 	"net"
@@ -15,9 +17,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 )
 
 // A process that is out of file descriptors serves the connections it has and

@@ -2,6 +2,8 @@ package listener_test
 
 import (
 	"context"
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 	"io"
 	"maps"
 	"net"
@@ -16,9 +18,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
-
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 )
 
 // request describes what a browser or another client sends.

@@ -4,15 +4,14 @@ package listener_test
 
 import (
 	"context"
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 	"net/http"
 	"syscall"
 	"testing"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/emptypb"
-
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 )
 
 // BenchmarkEmptyCall is the floor of every call: both ends of a connection, the

@@ -3,6 +3,8 @@ package listener_test
 import (
 	"bytes"
 	"context"
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 	"io"
 	"net/http"
 	"strconv"
@@ -10,9 +12,6 @@ import (
 	"testing"
 
 	"connectrpc.com/connect"
-
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 )
 
 // What is not a proper call gets an error and does not reach the procedure.

@@ -2,6 +2,8 @@ package listener_test
 
 import (
 	"context"
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 	"errors"
 	"log/slog"
 	"net"
@@ -16,9 +18,6 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 )
 
 func TestMain(m *testing.M) {

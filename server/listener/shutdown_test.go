@@ -3,6 +3,8 @@ package listener_test
 import (
 	"bufio"
 	"context"
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 	"fmt"
 	"io"
 	"net"
@@ -14,9 +16,6 @@ import (
 
 	"connectrpc.com/connect"
 	"golang.org/x/net/http2"
-
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 )
 
 // callsInFlight is how many calls a shutdown meets.
