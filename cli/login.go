@@ -2,13 +2,14 @@ package cli
 
 import (
 	"context"
-	"discordproxy/discord"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"discordproxy/discord"
 )
 
 // errTokenRefused ends the process.

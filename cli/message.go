@@ -2,13 +2,14 @@ package cli
 
 import (
 	"context"
-	"discordproxy/gen/discord_api/discordapiconnect"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strconv"
+
+	"discordproxy/gen/discord_api/discordapiconnect"
 
 	pb "discordproxy/gen/discord_api"
 

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"discordproxy/discord/sandbox"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"discordproxy/discord/sandbox"
 
 	"github.com/urfave/cli/v2"
 )

@@ -2,11 +2,6 @@ package cli
 
 import (
 	"context"
-	"discordproxy/discord"
-	"discordproxy/discord/ratelimit"
-	"discordproxy/discord/sandbox"
-	"discordproxy/server"
-	"discordproxy/server/listener"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +12,12 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
+	"discordproxy/discord/sandbox"
+	"discordproxy/server"
+	"discordproxy/server/listener"
 
 	"github.com/urfave/cli/v2"
 )

@@ -3,9 +3,6 @@ package cli_test
 import (
 	"bytes"
 	"context"
-	"discordproxy/cli"
-	"discordproxy/discord/sandbox"
-	"discordproxy/test/proxytest"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +15,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"discordproxy/cli"
+	"discordproxy/discord/sandbox"
+	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
 

@@ -8,7 +8,6 @@ package discord
 
 import (
 	"context"
-	"discordproxy/discord/ratelimit"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +15,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"discordproxy/discord/ratelimit"
 
 	"github.com/bwmarrin/discordgo"
 )

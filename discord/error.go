@@ -2,7 +2,6 @@ package discord
 
 import (
 	"context"
-	"discordproxy/discord/ratelimit"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -10,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"discordproxy/discord/ratelimit"
 )
 
 // Reason says who refused a call, or what kept it from Discord.

@@ -3,8 +3,6 @@ package discord_test
 import (
 	"bytes"
 	"context"
-	"discordproxy/discord"
-	"discordproxy/discord/sandbox"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,6 +14,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
 )
 
 // upstream lets a test stand between the client and the pretend Discord.

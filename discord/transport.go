@@ -3,7 +3,6 @@ package discord
 import (
 	"bytes"
 	"context"
-	"discordproxy/discord/ratelimit"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +15,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"discordproxy/discord/ratelimit"
 )
 
 // transport sends requests to Discord's API when the rate limits allow it, and

@@ -2,18 +2,19 @@ package server_test
 
 import (
 	"context"
-	"discordproxy/discord"
-	"discordproxy/discord/ratelimit"
-	"discordproxy/discord/sandbox"
-	"discordproxy/gen/discord_api/discordapiconnect"
-	"discordproxy/server"
-	"discordproxy/server/listener"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
 	"syscall"
 	"testing"
+
+	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
+	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server"
+	"discordproxy/server/listener"
 
 	pb "discordproxy/gen/discord_api"
 

@@ -2,13 +2,14 @@ package server
 
 import (
 	"context"
-	"discordproxy/discord"
-	"discordproxy/server/rpc"
 	"errors"
 	"log/slog"
 	"net"
 	"strings"
 	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"

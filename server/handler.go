@@ -2,11 +2,12 @@ package server
 
 import (
 	"context"
-	"discordproxy/gen/discord_api/discordapiconnect"
-	"discordproxy/server/rpc"
 	"errors"
 	"log/slog"
 	"net/http"
+
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/grpchealth"

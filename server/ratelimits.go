@@ -3,9 +3,10 @@ package server
 import (
 	"cmp"
 	"context"
-	"discordproxy/discord"
 	"slices"
 	"time"
+
+	"discordproxy/discord"
 
 	pb "discordproxy/gen/discord_api"
 

@@ -4,10 +4,11 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/discordjson"
-	"encoding/json"
 
 	pb "discordproxy/gen/discord_api"
 

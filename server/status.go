@@ -3,12 +3,13 @@ package server
 import (
 	"bytes"
 	"context"
-	"discordproxy/discord"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"time"
+
+	"discordproxy/discord"
 
 	pb "discordproxy/gen/discord_api"
 

@@ -1,11 +1,12 @@
 package server
 
 import (
-	"discordproxy/discord"
 	"fmt"
 	"math"
 	"strings"
 	"unicode/utf8"
+
+	"discordproxy/discord"
 
 	pb "discordproxy/gen/discord_api"
 )

@@ -15,8 +15,9 @@ import (
 	"testing"
 
 	"discordproxy/discord/sandbox"
-	pb "discordproxy/gen/discord_api"
 	"discordproxy/gen/discord_api/discordapiconnect"
+
+	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
 )
@@ -174,7 +175,8 @@ func TestSecondSignal(t *testing.T) {
 				t.Errorf("the server ended with %v", err)
 			}
 			waiting = false
-		case <-ended:
+		case err := <-ended:
+			t.Logf("a call ended meanwhile: %v", err)
 		}
 	}
 }
@@ -186,10 +188,7 @@ func TestLogFolderRemoved(t *testing.T) {
 	if err := os.RemoveAll(filepath.Dir(p.log)); err != nil {
 		t.Fatal(err)
 	}
-	for err := range p.fill(t, 6) {
-		if err != nil {
-			t.Error(err)
-		}
-		break
+	if err := <-p.fill(t, 6); err != nil {
+		t.Error(err)
 	}
 }

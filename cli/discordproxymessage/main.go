@@ -2,8 +2,9 @@
 package main
 
 import (
-	"discordproxy/cli"
 	"os"
+
+	"discordproxy/cli"
 )
 
 func main() { os.Exit(cli.Main(cli.Message)) }

@@ -22,6 +22,9 @@ const (
 	clockSpan = time.Minute
 	// clockGuard is the least error assumed of the estimate.
 	clockGuard = 2 * time.Millisecond
+	// guardFactor is how many times the expected error of the fastest way is
+	// allowed for.
+	guardFactor = 16
 	// clockOutliers is how many answers in a row must contradict the estimate
 	// before they replace it.
 	clockOutliers = 3
@@ -105,16 +108,14 @@ func (c *clock) local(t instant) instant {
 		low, high = max(low, c.before.low), min(high, c.before.high)
 		n += c.before.n
 	}
-	// Nothing arrives before it is sent: low is certain. high is better, but a
-	// call may be faster than all seen so far. The middle lies at the true
-	// offset where both ways are alike, and before the arrival of the fastest
-	// call seen whatever they are: it stays right when connections get faster
-	// after their first call. With few samples, the mean excess over the
-	// fastest, shared among them, is about how far the fastest possible lies
-	// below; the factor makes it sure.
-	guard := max(high-low, 0)
-	if n >= 3 {
-		guard = min(guard, max(clockGuard, guard/2, 16*(mean-high)/time.Duration(n+1)))
+	// Nothing arrives before it is sent: low is certain. high is better, but
+	// a call may be faster than all seen so far. The mean excess over the
+	// fastest, shared among the samples, is about how far the fastest possible
+	// lies below it; few samples may agree by chance; the factor makes it sure.
+	gap := max(high-low, 0)
+	if n == 0 {
+		return t.add(gap - high)
 	}
-	return t.add(guard - high)
+	guard := guardFactor * (mean - high + gap/time.Duration(n)) / time.Duration(n+1)
+	return t.add(min(gap, max(guard, clockGuard)) - high)
 }

@@ -1,11 +1,12 @@
 package discordjson_test
 
 import (
-	"discordproxy/server/discordjson"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
+
+	"discordproxy/server/discordjson"
 
 	pb "discordproxy/gen/discord_api"
 

@@ -5,8 +5,6 @@ package listener_test
 import (
 	"bytes"
 	"context"
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +15,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 )
 
 // A process that is out of file descriptors serves the connections it has and

@@ -2,8 +2,6 @@ package listener_test
 
 import (
 	"context"
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 	"io"
 	"maps"
 	"net"
@@ -11,6 +9,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc"

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/net/http2"     //nolint:staticcheck // SA1019: net/http's own cleartext HTTP/2 has no Upgrade: h2c, which clients use
-	"golang.org/x/net/http2/h2c" //nolint:staticcheck // SA1019: as above; this file is all that knows the package
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/h2c"
 )
 
 // newH2CHandler returns a handler for srv that turns connections with HTTP/2's

@@ -265,7 +265,7 @@ func (s *Server) waitForRequests(ctx context.Context, srv *http.Server, limit ti
 	const interval = 100 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	defer context.AfterFunc(s.closing, cancel)()
+	defer context.AfterFunc(s.closing, cancel)() //nolint:contextcheck // Close is not part of any context
 	for {
 		round, endRound := context.WithTimeout(ctx, interval)
 		err := srv.Shutdown(round)

@@ -4,11 +4,12 @@ package listener_test
 
 import (
 	"context"
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 	"net/http"
 	"syscall"
 	"testing"
+
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/emptypb"

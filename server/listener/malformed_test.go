@@ -3,13 +3,14 @@ package listener_test
 import (
 	"bytes"
 	"context"
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 )

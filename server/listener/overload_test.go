@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +18,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	"golang.org/x/net/http2"

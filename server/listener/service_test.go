@@ -2,8 +2,6 @@ package listener_test
 
 import (
 	"context"
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 	"errors"
 	"log/slog"
 	"net"
@@ -13,6 +11,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	"go.uber.org/goleak"

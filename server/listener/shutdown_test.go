@@ -3,8 +3,6 @@ package listener_test
 import (
 	"bufio"
 	"context"
-	"discordproxy/server/listener"
-	"discordproxy/server/rpc"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +11,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"discordproxy/server/listener"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	"golang.org/x/net/http2"

@@ -14,13 +14,14 @@ import (
 	"strings"
 	"testing"
 
+	"discordproxy/server/rpc"
+
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/typepb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	discordapi "discordproxy/gen/discord_api"
-	"discordproxy/server/rpc"
+	pb "discordproxy/gen/discord_api"
 )
 
 const procedure = "/test.Service/Call"
@@ -48,7 +49,7 @@ func echo(_ context.Context, m *wrapperspb.StringValue) (*wrapperspb.StringValue
 
 // post sends one Connect request and returns status and body.
 func post(h http.Handler, contentType, body string, header ...string) *http.Response {
-	req := httptest.NewRequest(http.MethodPost, procedure, strings.NewReader(body))
+	req := httptest.NewRequestWithContext(context.Background(), http.MethodPost, procedure, strings.NewReader(body))
 	req.Header.Set("Content-Type", contentType)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
@@ -81,8 +82,8 @@ func sameJSON(t *testing.T, got, want string) {
 }
 
 func TestJSONAnswers(t *testing.T) {
-	answer := &discordapi.SendChannelMessageRequest{ChannelId: 1234567890123456789}
-	h := handle(t, rpc.Config{}, func(context.Context, *wrapperspb.StringValue) (*discordapi.SendChannelMessageRequest, error) {
+	answer := &pb.SendChannelMessageRequest{ChannelId: 1234567890123456789}
+	h := handle(t, rpc.Config{}, func(context.Context, *wrapperspb.StringValue) (*pb.SendChannelMessageRequest, error) {
 		return answer, nil
 	})
 	// Ids are strings, default values are there, an absent message and an
@@ -92,7 +93,7 @@ func TestJSONAnswers(t *testing.T) {
 		sameJSON(t, readBody(t, res), `{"channelId":"1234567890123456789","content":"","embeds":[],"nonce":""}`)
 	}
 	answer.EnforceNonce = proto.Bool(false)
-	answer.Embed = &discordapi.Embed{}
+	answer.Embed = &pb.Embed{}
 	if body := readBody(t, post(h, "application/json", `"x"`)); !strings.Contains(body, `"enforceNonce"`) || !strings.Contains(body, `"embed"`) {
 		t.Errorf("fields that are set are missing: %s", body)
 	}
@@ -111,7 +112,7 @@ func TestJSONEnumsAreNames(t *testing.T) {
 }
 
 func TestJSONRequests(t *testing.T) {
-	h := handle(t, rpc.Config{}, func(_ context.Context, m *discordapi.SendChannelMessageRequest) (*wrapperspb.UInt64Value, error) {
+	h := handle(t, rpc.Config{}, func(_ context.Context, m *pb.SendChannelMessageRequest) (*wrapperspb.UInt64Value, error) {
 		return wrapperspb.UInt64(m.GetChannelId()), nil
 	})
 	for name, test := range map[string]struct {
@@ -157,7 +158,7 @@ func TestMessageLimit(t *testing.T) {
 	h := handle(t, rpc.Config{MaxMessageBytes: 1000}, echo)
 	var bomb bytes.Buffer
 	w := gzip.NewWriter(&bomb)
-	fmt.Fprintf(w, "%q", strings.Repeat("0", 10<<20))
+	_, _ = fmt.Fprintf(w, "%q", strings.Repeat("0", 10<<20))
 	_ = w.Close()
 	for name, test := range map[string]struct {
 		body, encoding string
@@ -182,7 +183,7 @@ func TestBombsCostLittle(t *testing.T) {
 	h := handle(t, rpc.Config{MaxMessageBytes: 1000}, echo)
 	var bomb bytes.Buffer
 	w := gzip.NewWriter(&bomb)
-	fmt.Fprintf(w, "%q", strings.Repeat("0", 500_000))
+	_, _ = fmt.Fprintf(w, "%q", strings.Repeat("0", 500_000))
 	_ = w.Close()
 	// The checksum stands at the end: whoever reads so far finds it wrong.
 	bomb.Bytes()[bomb.Len()-8] ^= 1

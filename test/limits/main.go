@@ -355,7 +355,7 @@ func (res *result) judge(ctx context.Context, address string) error {
 	return nil
 }
 
-func (res *result) print() {
+func (res *result) write() {
 	verdict := "ok"
 	if len(res.failures) > 0 {
 		verdict = "FAILED: " + strings.Join(res.failures, "; ")
@@ -397,7 +397,7 @@ func main() {
 			if errs[i] != nil {
 				results[i].row, results[i].failures = rows[i], []string{errs[i].Error()}
 			}
-			results[i].print()
+			results[i].write()
 			failed = failed || len(results[i].failures) > 0
 		}
 	}
