@@ -97,7 +97,7 @@ func (s *Sandbox) compose(c *call, ch *channel, by author, body *messageBody) (*
 		return nil, err
 	}
 	if body.Reference != nil {
-		if err := s.refer(c, ch, by, m, body.Reference); err != nil {
+		if err := s.refer(ch, by, m, body.Reference); err != nil {
 			return nil, err
 		}
 	}
@@ -182,7 +182,7 @@ func (b *messageBody) nonce(f *formError) json.RawMessage {
 func nonceText(raw json.RawMessage) string { return strings.Trim(string(raw), `"`) }
 
 // refer makes a message a reply or a forward.
-func (s *Sandbox) refer(c *call, ch *channel, by author, m *message, ref *referenceBody) error {
+func (s *Sandbox) refer(ch *channel, by author, m *message, ref *referenceBody) error {
 	var f formError
 	if f.id("message_reference.message_id", ref.MessageID); !ref.MessageID.set {
 		f.required("message_reference.message_id")

@@ -195,8 +195,10 @@ func DefaultLimits() []Limit {
 		{Name: "any", Routes: []string{AnyRoute}, Limit: 10, Window: 5 * second},
 		{Name: "send", Routes: []string{"POST " + channel + "/messages"}, Limit: 5, Window: 5 * second},
 		{Name: "edit", Routes: []string{"PATCH " + message}, Limit: 5, Window: 5 * second},
-		{Name: "edit old", Routes: []string{"PATCH " + message}, When: WhenMessageOverHour, Limit: 3, Window: 6 * second, Sub: true, Code: 30046,
-			Text: "Maximum number of edits to messages older than 1 hour reached. Try again later."},
+		{
+			Name: "edit old", Routes: []string{"PATCH " + message}, When: WhenMessageOverHour, Limit: 3, Window: 6 * second, Sub: true, Code: 30046,
+			Text: "Maximum number of edits to messages older than 1 hour reached. Try again later.",
+		},
 		{Name: "delete", Routes: []string{"DELETE " + message}, Limit: 3, Window: second},
 		{Name: "delete young", Routes: []string{"DELETE " + message}, When: WhenMessageYoung, Limit: 5, Window: 5 * second},
 		{Name: "delete old", Routes: []string{"DELETE " + message}, When: WhenMessageOld, Limit: 30, Window: 120 * second},
