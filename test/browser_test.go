@@ -5,9 +5,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"discordproxy/discord/sandbox"
@@ -61,15 +63,22 @@ func TestBrowser(t *testing.T) {
 		"proxy": {"http://" + p.Address}, "alice": {w.Alice.String()}, "general": {w.General.String()},
 		"guild": {w.Guild.String()}, "forbidden": {w.Forbidden.String()},
 	}
+	// Not t.TempDir: helpers of the browser may write for a moment after its end.
+	profile, err := os.MkdirTemp("", "discordproxy-browser")
+	if err != nil {
+		t.Fatal(err)
+	}
 	browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", page.URL+"/?"+query.Encode())
+		"--user-data-dir="+profile, "--remote-debugging-port=0", page.URL+"/?"+query.Encode())
+	browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := browser.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		_ = browser.Process.Kill()
+		_ = syscall.Kill(-browser.Process.Pid, syscall.SIGKILL)
 		_ = browser.Wait()
+		_ = os.RemoveAll(profile)
 	}()
 
 	got := <-seen
