@@ -222,7 +222,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	srv.Handler = s.count(s.limitUpgrade(h2c))
 
 	accepting := make(chan error, 1)
-	go func() { accepting <- srv.Serve(s.connections.listen(ln, s.cfg)) }()
+	connections := s.connections.listen(ln, s.cfg)
+	go func() { accepting <- srv.Serve(connections) }()
 
 	select {
 	case err = <-accepting:
