@@ -222,7 +222,7 @@ type call struct {
 	user    *user  // nil when the route needs none
 	token   string // the Authorization header
 
-	body  []byte // JSON, or empty
+	body  []byte // JSON, as far as known, or empty
 	files map[string]*upload
 	keys  map[string]json.RawMessage
 
@@ -359,7 +359,7 @@ func (s *Sandbox) deliver(ctx context.Context, a *answer) error {
 
 // carryOut is what happens at Discord when a call arrives.
 func (s *Sandbox) carryOut(c *call, refused error) *answer {
-	a := &answer{header: make(http.Header, 12)}
+	a := &answer{header: make(http.Header, 8)}
 	a.header["Via"] = viaValue
 
 	s.mu.Lock()
