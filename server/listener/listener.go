@@ -189,7 +189,8 @@ func (s *Server) Close() {
 // more streams (GOAWAY), and lets the requests in progress end, for the time of
 // Config.Grace. The contexts of those that remain are cancelled with
 // ErrShuttingDown; two seconds later all connections are closed. Serve then
-// returns nil. It does not wait for handlers that ignore their context.
+// returns nil. It does not wait for handlers that ignore their context, nor for
+// connections that HTTP/2 gave up, which end within a second.
 //
 // It returns an error when accepting connections failed for good; being out of
 // file descriptors is waited out.
