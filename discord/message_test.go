@@ -140,6 +140,95 @@ func TestLeaderLeaves(t *testing.T) {
 	})
 }
 
+// TestRememberedChannelIsGone: Discord does not know the channel any more that
+// was opened to a user.
+func TestRememberedChannelIsGone(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	var calls counter
+	client := newClient(t, sb, calls.wrap)
+	user := sb.World().Alice
+	if _, err := client.SendDirectMessage(t.Context(), uint64(user), discord.MessageCreate{Content: "first"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := sb.RemoveChannel(sb.DirectMessages(user)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.SendDirectMessage(t.Context(), uint64(user), discord.MessageCreate{Content: "second"}); err != nil {
+		t.Error(err)
+	}
+	if got := len(calls.list()); got != 5 {
+		t.Errorf("the two messages cost %v", calls.list())
+	}
+	if got := sb.Messages(sb.DirectMessages(user)); len(got) != 1 || got[0].Content != "second" {
+		t.Errorf("the channel holds %+v", got)
+	}
+}
+
+// TestHungChannel: a call that hangs in one channel stops no other channel.
+func TestHungChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{})
+		client := newClient(t, sb, nil)
+		w := sb.World()
+		sb.InjectFault(sandbox.Fault{Path: "/channels/" + w.Random.String() + "/messages", Kind: sandbox.FaultHang})
+		ctx, leave := context.WithCancel(t.Context())
+		var hanging sync.WaitGroup
+		for range 3 {
+			hanging.Go(func() {
+				if _, err := client.CreateMessage(ctx, uint64(w.Random), discord.MessageCreate{Content: "hangs"}); err == nil {
+					t.Error("a message arrived in the channel that hangs")
+				}
+			})
+		}
+		synctest.Wait()
+		began := time.Now()
+		if _, err := client.CreateMessage(t.Context(), uint64(w.General), discord.MessageCreate{Content: "goes"}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("another channel took %v", took)
+		}
+		leave()
+		hanging.Wait()
+	})
+}
+
+// TestLimitedCallIsHeld: a 429 reaches nobody whose deadline allows waiting,
+// and who cannot wait gets Discord's own answer.
+func TestLimitedCallIsHeld(t *testing.T) {
+	limited := sandbox.Fault{
+		Status: http.StatusTooManyRequests, Count: 1,
+		Header: map[string]string{"Via": "1.1 google", "Retry-After": "7", "X-RateLimit-Scope": "user", "Content-Type": "application/json"},
+		Body:   `{"message":"You are being rate limited.","retry_after":6.5,"global":false}`,
+	}
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{})
+		client := newClient(t, sb, nil)
+		channel := uint64(sb.World().General)
+		sb.InjectFault(limited)
+		began := time.Now()
+		if _, err := client.CreateMessage(t.Context(), channel, discord.MessageCreate{Content: "patient"}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took < 6500*time.Millisecond || took > 8*time.Second {
+			t.Errorf("the call was held for %v", took)
+		}
+		sb.RemoveFault(0)
+		sb.InjectFault(limited)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		began = time.Now()
+		_, err := client.CreateMessage(ctx, channel, discord.MessageCreate{Content: "impatient"})
+		e, ok := errors.AsType[*discord.Error](err)
+		if !ok || e.Reason != discord.Answered || e.Status != 429 || e.Text != "You are being rate limited." || e.RetryAfter < 6*time.Second {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the refusal took %v", took)
+		}
+	})
+}
+
 func TestUnknownUserIsAskedFor(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	client := newClient(t, sb, nil)
