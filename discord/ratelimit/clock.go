@@ -22,9 +22,19 @@ const (
 	clockSpan = time.Minute
 	// clockGuard is the least error assumed of the estimate.
 	clockGuard = 2 * time.Millisecond
-	// guardFactor is how many times the expected error of the fastest way is
-	// allowed for.
-	guardFactor = 16
+	// sampleSlot and slotSamples bound how much a burst of answers counts: what
+	// delays one of them, such as a new connection, delays the others too.
+	sampleSlot  = 100 * time.Millisecond
+	slotSamples = 8
+)
+
+// How many times the expected error of the fastest way is allowed for. A
+// bucket's next unit is used by one call, which must not come early. A second
+// of the global limit becomes overfull only if, besides, all that is on its
+// way arrives in time for it.
+const (
+	bucketGuard = 16
+	poolGuard   = 4
 	// clockOutliers is how many answers in a row must contradict the estimate
 	// before they replace it.
 	clockOutliers = 3
@@ -48,22 +58,30 @@ type clock struct {
 }
 
 type clockSamples struct {
-	began instant
-	n     int
-	low   time.Duration // largest of counted-heard
-	high  time.Duration // smallest of counted-sent
-	sum   time.Duration // of counted-sent less the first one, for their mean
-	first time.Duration
+	began  instant
+	low    time.Duration // largest of counted-heard
+	high   time.Duration // smallest of counted-sent
+	n      int
+	sum    time.Duration // of n of counted-sent less the first one
+	first  time.Duration
+	slot   instant // begin of the running slot
+	inSlot int     // samples in it that count
 }
 
 func (s *clockSamples) add(sent, heard, counted instant) {
 	low, high := counted.sub(heard)-headerStep, counted.sub(sent)+headerStep
 	if s.n == 0 {
-		*s = clockSamples{began: heard, low: low, high: high, first: high}
+		*s = clockSamples{began: heard, low: low, high: high, first: high, slot: heard}
 	}
-	s.n++
 	s.low, s.high = max(s.low, low), min(s.high, high)
-	s.sum += high - s.first
+	if heard.sub(s.slot) >= sampleSlot {
+		s.slot, s.inSlot = heard, 0
+	}
+	if s.inSlot < slotSamples {
+		s.inSlot++
+		s.n++
+		s.sum += high - s.first
+	}
 }
 
 // fits reports whether a sample agrees with those in s, give or take the
@@ -97,8 +115,9 @@ func (c *clock) learn(sent, heard, counted instant) bool {
 }
 
 // local turns a moment of Discord's clock into the moment of ours from which
-// on a call that is sent then arrives after it, however fast it travels.
-func (c *clock) local(t instant) instant {
+// on a call that is sent then arrives after it, however fast it travels. The
+// factor is one of the guards.
+func (c *clock) local(t instant, factor time.Duration) instant {
 	low, high, n := c.now.low, c.now.high, c.now.n
 	mean := c.now.first
 	if n > 0 {
@@ -112,10 +131,12 @@ func (c *clock) local(t instant) instant {
 	// a call may be faster than all seen so far. The mean excess over the
 	// fastest, shared among the samples, is about how far the fastest possible
 	// lies below it; few samples may agree by chance; the factor makes it sure.
+	// Half the gap is kept in any case: the first calls of cold connections all
+	// look slower than those that follow, however many there were.
 	gap := max(high-low, 0)
 	if n == 0 {
 		return t.add(gap - high)
 	}
-	guard := guardFactor * (mean - high + gap/time.Duration(n)) / time.Duration(n+1)
-	return t.add(min(gap, max(guard, clockGuard)) - high)
+	guard := factor * (mean - high + gap/time.Duration(n)) / time.Duration(n+1)
+	return t.add(min(gap, max(guard, gap/2, clockGuard)) - high)
 }

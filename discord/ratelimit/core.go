@@ -46,7 +46,7 @@ type call struct {
 	bytes    int64
 	deadline instant // never if none
 	came     instant // of the first try
-	sentAt   instant
+	sentAt   instant // not before
 	send     uint64 // number among all that were sent
 	err      *Error
 	woken    chan struct{} // gets one value when a waiting call is decided
@@ -444,7 +444,7 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 	if !x.exempt {
 		release := now.add(second)
 		if a.timed {
-			release = min(release, max(x.sentAt.add(second), c.clock.local(a.counted.add(second+headerStep))))
+			release = min(release, max(x.sentAt.add(second), c.clock.local(a.counted.add(second+headerStep), poolGuard)))
 		}
 		x.account.pool.arrived(release)
 	}
@@ -517,14 +517,14 @@ func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) 
 	if !n.hasAfter && n.reset > 0 { // Reset alone
 		a.after = n.reset.sub(now)
 		if c.clock.now.n > 0 {
-			a.after = c.clock.local(n.reset).sub(now)
+			a.after = c.clock.local(n.reset, bucketGuard).sub(now)
 		}
 		a.after = max(a.after, 0)
 		n.hasAfter = a.after < maxHeaderWait
 	}
 	a.full = now.add(a.after)
 	if a.timed {
-		a.full = min(a.full, max(x.sentAt.add(a.after), c.clock.local(a.reset)))
+		a.full = min(a.full, max(x.sentAt.add(a.after), c.clock.local(a.reset, bucketGuard)))
 	}
 	a.full = a.full.add(headerStep)
 	if !n.hasLimit {

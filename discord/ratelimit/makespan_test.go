@@ -1,0 +1,76 @@
+package ratelimit_test
+
+import (
+	"flag"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"discordproxy/discord/ratelimit"
+)
+
+var seeds = flag.Int("seeds", 20, "runs of each makespan with jitter")
+
+func channels(n, each, from int) (jobs []job) {
+	for i := range n {
+		jobs = append(jobs, job{each, "POST", messages(from + i)})
+	}
+	return jobs
+}
+
+func TestMakespan(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name      string
+		limit     limit
+		low, high time.Duration // round trip
+		jobs      []job
+		bound     time.Duration // without the round trip
+		factor    float64
+	}{
+		{"one channel sliding 5 in 5 s", sliding("a", 5, 5*time.Second), 100 * ms, 100 * ms, channels(1, 25, 1), 20 * time.Second, 1.03},
+		{"one channel 5 in 1 s, 250 ms", sliding("a", 5, time.Second), 250 * ms, 250 * ms, channels(1, 50, 1), 9 * time.Second, 1.03},
+		{"one channel fixed 5 in 5 s", fixed("a", 5, 5*time.Second), 100 * ms, 100 * ms, channels(1, 25, 1), 20 * time.Second, 1.03},
+		{"100 channels", sliding("a", 5, 5*time.Second), 100 * ms, 100 * ms, channels(100, 5, 1), 9 * time.Second, 1.10},
+		{"hot channel behind single ones", sliding("a", 5, 5*time.Second), 100 * ms, 100 * ms, append(channels(450, 1, 2), channels(1, 50, 1)...), 45 * time.Second, 1.10},
+		{"one channel sliding, jitter", sliding("a", 5, 5*time.Second), 10 * ms, 300 * ms, channels(1, 25, 1), 20 * time.Second, 1.03},
+		{"one channel 5 in 1 s, jitter", sliding("a", 5, time.Second), 10 * ms, 300 * ms, channels(1, 50, 1), 9 * time.Second, 1.05},
+		{"one channel fixed, jitter", fixed("a", 5, 5*time.Second), 10 * ms, 300 * ms, channels(1, 25, 1), 20 * time.Second, 1.03},
+		// A unit of the global limit is free a second after the call arrived,
+		// and the next call needs its own way: each second costs what ways
+		// differ from the shortest one, here 72 ms on average, and the slowest
+		// of fifty such chains ends the work. Less would risk a global 429.
+		{"100 channels, jitter", sliding("a", 5, 5*time.Second), 10 * ms, 300 * ms, channels(100, 5, 1), 9 * time.Second, 1.15},
+		{"hot channel, jitter", sliding("a", 5, 5*time.Second), 10 * ms, 300 * ms, append(channels(450, 1, 2), channels(1, 50, 1)...), 45 * time.Second, 1.10},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var worst, sum float64
+			var over, limited, most int
+			for seed := range uint64(*seeds) {
+				synctest.Test(t, func(t *testing.T) {
+					d := newDiscord(c.limit)
+					d.delay = func() time.Duration { return c.low / 2 }
+					if c.high > c.low {
+						d.delay = jitter(rand.New(rand.NewPCG(seed, 1)), c.low, c.high)
+					}
+					s := sender{discord: d, limiter: newLimiter(t, ratelimit.Config{})}
+					took := s.run(t, c.jobs...)
+					ratio := took.Seconds() / (c.bound + (c.low+c.high)/2).Seconds()
+					worst, sum, most = max(worst, ratio), sum+ratio, max(most, d.busiest())
+					if ratio > c.factor {
+						over++
+					}
+					if len(d.replies) > 1 {
+						limited++
+						t.Logf("seed %d: %v", seed, d.replies)
+					}
+				})
+			}
+			t.Logf("%.4f of the lower bound, %.4f at most; %d arrivals in a second", sum/float64(*seeds), worst, most)
+			if over > 0 || limited > 0 || most > 50 {
+				t.Errorf("of %d runs %d were over %.2f of the lower bound and %d met a 429", *seeds, over, c.factor, limited)
+			}
+		})
+	}
+}
