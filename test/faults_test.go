@@ -95,8 +95,14 @@ func TestFaults(t *testing.T) {
 	const route = "POST /channels/{channel_id}/messages"
 	for _, after := range []bool{false, true} {
 		for _, f := range []sandbox.Fault{
-			{Status: http.StatusInternalServerError}, {Status: http.StatusBadGateway}, {Status: http.StatusServiceUnavailable}, {Status: http.StatusGatewayTimeout}, {Status: 520},
-			{Kind: sandbox.FaultReset}, {Kind: sandbox.FaultTruncate}, {Kind: sandbox.FaultHang},
+			{Status: http.StatusInternalServerError},
+			{Status: http.StatusBadGateway},
+			{Status: http.StatusServiceUnavailable},
+			{Status: http.StatusGatewayTimeout},
+			{Status: 520},
+			{Kind: sandbox.FaultReset},
+			{Kind: sandbox.FaultTruncate},
+			{Kind: sandbox.FaultHang},
 			{Status: http.StatusOK, Body: "<html>"},
 		} {
 			f.Route, f.After, f.Probability = route, after, 0.02

@@ -52,8 +52,8 @@ const (
 type clock struct {
 	now, before clockSamples // the running span and the one before it
 	odd         clockSamples // answers in a row that contradict both
-	// epoch counts how often the estimate was begun. Moments of Discord's
-	// clock from different epochs cannot be compared.
+	// epoch counts how often the estimate was thrown away. Moments of
+	// Discord's clock from different epochs cannot be compared.
 	epoch uint32
 }
 
@@ -107,9 +107,6 @@ func (c *clock) learn(sent, heard, counted instant) bool {
 		return true
 	}
 	c.odd = clockSamples{}
-	if c.now.n == 0 {
-		c.epoch++
-	}
 	if c.now.n > 0 && heard.sub(c.now.began) > clockSpan {
 		c.before, c.now = c.now, clockSamples{}
 	}
@@ -143,7 +140,3 @@ func (c *clock) local(t instant, factor time.Duration) instant {
 	guard := factor * (mean - high + gap/time.Duration(n)) / time.Duration(n+1)
 	return t.add(min(gap, max(guard, gap/2, clockGuard)) - high)
 }
-
-// latest returns the latest moment of Discord's clock at which a call can have
-// been counted that was answered at t.
-func (c *clock) latest(t instant) instant { return t.add(c.now.high) }

@@ -119,9 +119,8 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	}
 
 	b, p := x.route.bucket, &x.account.pool
-	b.refresh(&c.clock)
 	if b.waiting == 0 && b.blockedUntil <= now && x.route.blockedUntil(x.kind) <= now && b.next(now, b.inFlight) <= now &&
-		(x.exempt || x.account.ready.len() == 0 && p.next(now, &c.clock) <= now) && c.open(now) {
+		(x.exempt || x.account.ready.len() == 0 && p.next(now) <= now) && c.open(now) {
 		c.send(x, now)
 		return
 	}
@@ -413,7 +412,7 @@ func (c *core) lose(x *call, now instant) {
 		return
 	}
 	if !x.exempt {
-		x.account.pool.arrived(unit{c.clock.latest(now), x.sentAt, now})
+		x.account.pool.arrived(now.add(second))
 	}
 	b := x.route.bucket
 	b.miss(now)
@@ -443,11 +442,11 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 	n := numbersOf(r.Header)
 	a, plausible := c.read(x, n, now)
 	if !x.exempt {
-		u := unit{c.clock.latest(now), x.sentAt, now}
+		release := now.add(second)
 		if a.timed {
-			u.counted = a.counted
+			release = min(release, max(x.sentAt.add(second), c.clock.local(a.counted.add(second+headerStep), poolGuard)))
 		}
-		x.account.pool.arrived(u)
+		x.account.pool.arrived(release)
 	}
 	c.judge(x, r, v.Limit, now)
 
@@ -512,14 +511,8 @@ func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) 
 	a = answer{limit: n.limit, remaining: n.remaining, after: n.after, sent: x.sentAt, heard: now}
 	if n.hasAfter && n.reset > 0 {
 		a.counted, a.reset = n.reset.add(-n.after), n.reset
-		epoch := c.clock.epoch
 		a.timed = c.clock.learn(x.sentAt, now, a.counted)
 		a.epoch = c.clock.epoch
-		if a.epoch != epoch {
-			for _, o := range c.live {
-				o.pool.restart(&c.clock)
-			}
-		}
 	}
 	if !n.hasAfter && n.reset > 0 { // Reset alone
 		a.after = n.reset.sub(now)
@@ -529,6 +522,11 @@ func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) 
 		a.after = max(a.after, 0)
 		n.hasAfter = a.after < maxHeaderWait
 	}
+	a.full = now.add(a.after)
+	if a.timed {
+		a.full = min(a.full, max(x.sentAt.add(a.after), c.clock.local(a.reset, bucketGuard)))
+	}
+	a.full = a.full.add(headerStep)
 	if !n.hasLimit {
 		a.limit = x.route.bucket.limit
 	}
@@ -613,7 +611,6 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 	switch {
 	case plausible:
 		changed = b.observe(a)
-		b.refresh(&c.clock)
 		s := b.account.shapes[shapeKey{x.route.key.method, x.route.key.template}]
 		s.limit, s.per = b.limit, b.perHigh
 	case a.rejected:
@@ -764,7 +761,6 @@ func (c *core) settle(b *bucket, now instant) {
 	if b.waiting == 0 {
 		return
 	}
-	b.refresh(&c.clock)
 	head, at := b.pick(now)
 	if head != nil {
 		at = max(b.next(max(now, b.blockedUntil), b.inFlight), b.blockedUntil)
@@ -838,7 +834,7 @@ func (c *core) dispatch(now instant) {
 		c.next(c.exempt[0], now)
 	}
 	for _, a := range c.live {
-		for a.ready.len() > 0 && c.open(now) && a.pool.next(now, &c.clock) <= now {
+		for a.ready.len() > 0 && c.open(now) && a.pool.next(now) <= now {
 			b := a.choose()
 			a.served(b.owner)
 			c.next(b, now)
@@ -869,7 +865,7 @@ func (c *core) look(now instant) instant {
 	if c.open(now) { // else an answer or the end of the ban comes first
 		for _, a := range c.live {
 			if a.ready.len() > 0 {
-				at = min(at, a.pool.next(now, &c.clock))
+				at = min(at, a.pool.next(now))
 			}
 		}
 	}
