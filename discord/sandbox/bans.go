@@ -36,8 +36,10 @@ type InvalidLimit struct {
 }
 
 // DefaultInvalidLimit is Discord's. The ban's length is a day at Discord.
-var DefaultInvalidLimit = InvalidLimit{
-	Limit: 10_000, Window: 10 * time.Minute, Ban: Ban{For: 24 * time.Hour, Shape: BanText, RetryAfter: true},
+func DefaultInvalidLimit() InvalidLimit {
+	return InvalidLimit{
+		Limit: 10_000, Window: 10 * time.Minute, Ban: Ban{For: 24 * time.Hour, Shape: BanText, RetryAfter: true},
+	}
 }
 
 // invalidCount counts invalid calls of an address in slices of its window.

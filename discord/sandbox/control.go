@@ -204,8 +204,7 @@ func (s *Sandbox) Messages(channel ID) []Message {
 func (s *Sandbox) DirectMessages(user ID) (channel ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	bot := s.world.Bot
-	return s.dms[[2]ID{min(bot, user), max(bot, user)}]
+	return s.dms[pair(s.world.Bot, user)]
 }
 
 // Channels returns all channels, in order of their ids.

@@ -31,6 +31,7 @@ const (
 	WhenMessageOld      Condition = "message old"       // more than 14 days old
 	WhenMessageOverHour Condition = "message over hour" // more than an hour old
 	WhenRenaming        Condition = "renaming"          // the body names "name" or "topic"
+	WhenOpeningDM       Condition = "opening dm"        // the direct message channel is not there yet
 )
 
 // AnyRoute stands for all routes that have no limit of their own; each of them
@@ -51,17 +52,18 @@ type Limit struct {
 	When   Condition `json:"when,omitempty"`
 
 	// Limit calls in Window; no limit and no headers when Limit is 0.
-	Limit  int           `json:"limit"`
-	Window time.Duration `json:"-"`         // in JSON "window", in seconds
-	Kind   WindowKind    `json:"kind"`      // empty means Sliding
-	Hash   string        `json:"hash"`      // of the bucket; empty means one made from Name
-	Global bool          `json:"per_token"` // one bucket for all resources of a token
-	Shared bool          `json:"shared"`    // over all tokens; its 429s have scope "shared"
-	Hidden bool          `json:"hidden"`    // no headers but on 429s
-	Sub    bool          `json:"sub"`       // besides the route's own limit, unseen in headers until it is hit
-	Code   int           `json:"code"`      // in the body of 429s, when not 0
-	Text   string        `json:"text"`      // message of 429s; empty means Discord's
-	Extra  http.Header   `json:"headers"`   // replaces headers, also with nonsense; no values removes
+	Limit    int           `json:"limit"`
+	Window   time.Duration `json:"-"`         // in JSON "window", in seconds
+	Kind     WindowKind    `json:"kind"`      // empty means Sliding
+	Hash     string        `json:"hash"`      // of the bucket; empty means one made from Name
+	PerToken bool          `json:"per_token"` // one bucket for all resources of a token
+	Shared   bool          `json:"shared"`    // over all tokens; its 429s have scope "shared"
+	Hidden   bool          `json:"hidden"`    // no headers but on 429s
+	Sub      bool          `json:"sub"`       // besides the route's own limit, unseen in headers until it is hit
+	Code     int           `json:"code"`      // in the body of 429s, when not 0
+	Text     string        `json:"text"`      // message of 429s; empty means Discord's
+	Status   int           `json:"status"`    // of an ordinary error with Code and Text instead of a 429, when not 0
+	Extra    http.Header   `json:"headers"`   // replaces headers, also with nonsense; no values removes
 }
 
 // bucketKey tells buckets of one limit apart.
@@ -124,7 +126,7 @@ type GlobalLimit struct {
 }
 
 // DefaultGlobalLimit is Discord's for ordinary bots.
-var DefaultGlobalLimit = GlobalLimit{Limit: 50}
+func DefaultGlobalLimit() GlobalLimit { return GlobalLimit{Limit: 50, Kind: Fixed} }
 
 // second counts the calls of one second, fixed or sliding.
 type second struct {
@@ -177,7 +179,7 @@ func newLimiter(unlimited bool) limiter {
 	if unlimited {
 		return l
 	}
-	l.global = DefaultGlobalLimit
+	l.global = DefaultGlobalLimit()
 	for _, limit := range DefaultLimits() {
 		l.set(limit)
 	}
@@ -333,6 +335,14 @@ func (s *Sandbox) applies(c *call, l *Limit) bool {
 		return true
 	case WhenRenaming:
 		return c.has("name") || c.has("topic")
+	case WhenOpeningDM:
+		var body struct {
+			RecipientID reqID `json:"recipient_id"`
+		}
+		if c.decode(&body) != nil {
+			return false
+		}
+		return s.dms[pair(c.user.ID, body.RecipientID.ID)] == 0
 	}
 	id := c.id("message_id")
 	age := c.now.Sub(id.Time())
@@ -355,7 +365,7 @@ func (s *Sandbox) count(c *call, limit *Limit) *verdict {
 	}
 	key := bucketKey{limit: limit.Name}
 	name := limit.Name
-	if !limit.Global && c.route.major != "" {
+	if !limit.PerToken && c.route.major != "" {
 		key.major = c.id(c.route.major)
 	}
 	if !limit.Shared {

@@ -176,6 +176,23 @@ func TestSharedHiddenAndOddLimits(t *testing.T) {
 	})
 }
 
+func TestOpeningDirectMessagesTooFast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, sandbox.Config{Unlimited: true})
+		r.SetLimit(sandbox.Limit{
+			Name: "open", Routes: []string{"POST /users/@me/channels"}, When: sandbox.WhenOpeningDM, Limit: 1, Window: time.Minute,
+			Sub: true, Status: 403, Code: 40003, Text: "You are opening direct messages too fast",
+		})
+		open := func(u sandbox.ID) *answer { return r.do("POST", "/users/@me/channels", obj{"recipient_id": u}) }
+		open(r.w.Alice).is(200)
+		a := open(r.w.Bob).is(403, 40003)
+		equal(t, "Retry-After", a.header.Get("Retry-After"), "")
+		open(r.w.Alice).is(200) // is open already
+		time.Sleep(time.Minute)
+		open(r.w.Bob).is(200)
+	})
+}
+
 func TestGlobalLimit(t *testing.T) {
 	for _, kind := range []sandbox.WindowKind{sandbox.Fixed, sandbox.Sliding} {
 		t.Run(string(kind), func(t *testing.T) {

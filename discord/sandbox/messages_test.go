@@ -282,6 +282,17 @@ func TestMentions(t *testing.T) {
 	}
 }
 
+// Without MENTION_EVERYONE only mentionable roles are pinged.
+func TestMentionsWithoutPermission(t *testing.T) {
+	r := newRig(t, sandbox.Config{Unlimited: true})
+	if err := r.SetOverwrite(r.w.General, sandbox.Overwrite{ID: r.w.Bot, Type: sandbox.OverwriteMember, Deny: sandbox.PermMentionEveryone}); err != nil {
+		t.Fatal(err)
+	}
+	m := r.sendTo(r.w.General, obj{"content": path("@here <@&%d> <@&%d>", r.w.MemberRole, r.w.ModeratorRole)}).message()
+	equal(t, "roles", m.MentionRoles, []sandbox.ID{r.w.MemberRole})
+	equal(t, "everyone", m.MentionEveryone, false)
+}
+
 // upload sends a message with files.
 func (r *rig) upload(channel sandbox.ID, payload string, files map[string]string) *answer {
 	r.t.Helper()

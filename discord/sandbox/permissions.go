@@ -111,17 +111,29 @@ func (s *Sandbox) permissions(u ID, ch *channel) Permissions {
 		}
 		return 0
 	}
+	in, send := ch, PermSendMessages
 	if ch.isThread() {
-		parent := s.channels[ch.ParentID]
-		if parent == nil {
+		if in = s.channels[ch.ParentID]; in == nil {
 			return 0
 		}
-		p := s.permissions(u, parent)
-		if ch.Type == ChannelPrivateThread && ch.threadMembers[u] == nil && !p.Has(PermManageThreads) {
-			return 0
-		}
-		return p
+		send = PermSendMessagesInThreads
 	}
+	p := s.overwritten(u, in)
+	if ch.Type == ChannelPrivateThread && ch.threadMembers[u] == nil && !p.Has(PermManageThreads) {
+		return 0
+	}
+	if !p.Has(PermViewChannel) || ch.Type == ChannelVoice && !p.Has(PermConnect) {
+		return 0
+	}
+	if !p.Has(send) {
+		p &^= PermMentionEveryone | PermSendTTSMessages | PermAttachFiles | PermEmbedLinks
+	}
+	return p
+}
+
+// overwritten is what a user may do in a channel of a guild by roles and
+// overwrites, before what follows from them.
+func (s *Sandbox) overwritten(u ID, ch *channel) Permissions {
 	g := s.guilds[ch.GuildID]
 	now := s.clock()
 	p := g.permissions(u, now)
@@ -144,12 +156,6 @@ func (s *Sandbox) permissions(u ID, ch *channel) Permissions {
 		if o.Type == OverwriteMember && o.ID == u {
 			apply(o.Allow, o.Deny)
 		}
-	}
-	if !p.Has(PermViewChannel) || ch.Type == ChannelVoice && !p.Has(PermConnect) {
-		return 0
-	}
-	if !p.Has(PermSendMessages) {
-		p &^= PermMentionEveryone | PermSendTTSMessages | PermAttachFiles | PermEmbedLinks
 	}
 	if m.timedOut(now) {
 		p &= PermViewChannel | PermReadMessageHistory

@@ -170,7 +170,7 @@ func (s *Sandbox) Reset() {
 		record:  newRecord(),
 	}
 	if !s.config.Unlimited {
-		s.invalidLimit = DefaultInvalidLimit
+		s.invalidLimit = DefaultInvalidLimit()
 	}
 	if start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); s.clock().Year() < 2015 {
 		s.shift = start.Sub(s.clock())
@@ -387,6 +387,9 @@ func (s *Sandbox) answer(c *call, a *answer, refused error) error {
 		return err
 	}
 	shown, limited := s.limit(c)
+	if limited != nil && limited.limit != nil && limited.limit.Status != 0 {
+		return refuse(limited.limit.Status, limited.limit.Code, limited.limit.Text)
+	}
 	if limited != nil {
 		c.limited = limited.kind
 		if limited.kind != LimitedGlobal {

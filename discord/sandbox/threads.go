@@ -21,8 +21,10 @@ var threadRoutes = []route{
 	{method: "DELETE", template: "/channels/{channel_id}/thread-members/{user_id}", handle: (*Sandbox).removeThreadMember},
 }
 
-// maxThreads is how many active threads a guild may have.
-const maxThreads = 1000
+const (
+	maxThreads  = 1000 // active ones in a guild
+	keptThreads = 5000 // of a guild, before old archived ones are dropped
+)
 
 type threadBody struct {
 	Name      string       `json:"name"`
@@ -59,6 +61,10 @@ func (s *Sandbox) startThread(c *call, parent *channel, id ID, kind ChannelType,
 	}
 	if active >= maxThreads {
 		return nil, refuse(http.StatusBadRequest, 160006, "Maximum number of active threads reached.")
+	}
+	if len(g.threads) >= keptThreads {
+		i := slices.IndexFunc(g.threads, func(id ID) bool { return s.channels[id].Thread.Archived })
+		s.forgetChannel(s.channels[g.threads[i]])
 	}
 	minutes := body.Archive
 	if minutes == 0 {

@@ -56,9 +56,12 @@ func (s *Sandbox) createDM(c *call) (any, error) {
 	return s.channelView(s.openDM(c.user, other), c.user.ID), nil
 }
 
+// pair is the key of two users' direct messages.
+func pair(a, b ID) [2]ID { return [2]ID{min(a, b), max(a, b)} }
+
 // openDM returns the direct message channel between two users.
 func (s *Sandbox) openDM(from, to *user) *channel {
-	key := [2]ID{min(from.ID, to.ID), max(from.ID, to.ID)}
+	key := pair(from.ID, to.ID)
 	if ch := s.channels[s.dms[key]]; ch != nil {
 		return ch
 	}
