@@ -19,6 +19,7 @@ import (
 	"os/signal"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/bufbuild/protocompile"
@@ -100,18 +101,48 @@ func run(ctx context.Context) error {
 	if _, err := output(ctx, mod, "go", "build", "-o", runner, suite+"/cmd/connectconformance"); err != nil {
 		return err
 	}
-	var printed bytes.Buffer
-	args := append([]string{"--conf", filepath.Join(mod, "conformance.yaml"), "--mode", "server"}, os.Args[1:]...)
-	cmd := exec.CommandContext(ctx, runner, append(args, "--", server)...)
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(os.Stdout, &printed), os.Stderr
-	if err := cmd.Run(); err != nil {
-		return err
+	return conform(ctx, func(ctx context.Context, args ...string) *exec.Cmd {
+		args = append([]string{"--conf", filepath.Join(mod, "conformance.yaml"), "--mode", "server"}, args...)
+		return exec.CommandContext(ctx, runner, append(args, "--", server)...)
+	})
+}
+
+// repetitions is how often failed cases are run again, alone. Where a deadline
+// ends a call, the suite's client sometimes gives up in the middle of reading
+// the answer, and takes what it has read for a mistake of the server.
+const repetitions = 2
+
+// failure begins the line that the suite prints for a failed case.
+var failure = regexp.MustCompile(`(?m)^FAILED: (.+):$`)
+
+// conform runs the suite. It is an error when cases fail again and again, or
+// when the suite has another number of cases: a mistake in the configuration
+// would leave some out without a word.
+func conform(ctx context.Context, command func(ctx context.Context, args ...string) *exec.Cmd) error {
+	args := os.Args[1:]
+	for repetition := 0; ; repetition++ {
+		var printed bytes.Buffer
+		cmd := command(ctx, args...)
+		cmd.Stdout, cmd.Stderr = io.MultiWriter(os.Stdout, &printed), io.MultiWriter(os.Stderr, &printed)
+		err := cmd.Run()
+		var failed []string
+		for _, match := range failure.FindAllStringSubmatch(printed.String(), -1) {
+			failed = append(failed, match[1])
+		}
+		if repetition == 0 && len(args) == 0 {
+			if want := fmt.Sprintf("%d passed, %d failed", cases-len(failed), len(failed)); !strings.Contains(printed.String(), want) {
+				return errors.Join(fmt.Errorf("the suite did not say %q", want), err)
+			}
+		}
+		if err == nil || len(failed) == 0 || repetition == repetitions {
+			return err
+		}
+		args = nil
+		for _, name := range failed {
+			args = append(args, "--run", name)
+		}
+		fmt.Printf("\nRepeating alone what failed: %s\n\n", strings.Join(failed, ", "))
 	}
-	// A mistake in the configuration would leave cases out without a word.
-	if want := fmt.Sprintf("%d passed, 0 failed", cases); len(os.Args) == 1 && !strings.Contains(printed.String(), want) {
-		return fmt.Errorf("the suite did not say %q", want)
-	}
-	return nil
 }
 
 // generatorRequest compiles the proto files for plugins.
