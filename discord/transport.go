@@ -187,6 +187,7 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 	var began, written atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:      func(string) { began.Store(true) },
+		GotConn:      func(httptrace.GotConnInfo) { permit.Begin() },
 		WroteHeaders: func() { written.Store(true) },
 	})
 	out := req.WithContext(ctx)

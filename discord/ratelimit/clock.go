@@ -23,9 +23,14 @@ const (
 	// clockGuard is the least error assumed of the estimate.
 	clockGuard = 2 * time.Millisecond
 	// sampleSlot and slotSamples bound how much a burst of answers counts: what
-	// delays one of them, such as a new connection, delays the others too.
+	// delays one of them, such as a server that has to wake up, delays the
+	// others too.
 	sampleSlot  = 100 * time.Millisecond
 	slotSamples = 8
+	// After firstSlots half of what is not certain is believed, and half of the
+	// rest after each further moreSlots.
+	firstSlots = 6
+	moreSlots  = 16
 )
 
 // How many times the expected error of the fastest way is allowed for. A
@@ -33,8 +38,8 @@ const (
 // of the global limit becomes overfull only if, besides, all that is on its
 // way arrives in time for it.
 const (
-	bucketGuard = 16
-	poolGuard   = 4
+	bucketGuard = 32
+	poolGuard   = 8
 	// clockOutliers is how many answers in a row must contradict the estimate
 	// before they replace it.
 	clockOutliers = 3
@@ -52,8 +57,8 @@ const (
 type clock struct {
 	now, before clockSamples // the running span and the one before it
 	odd         clockSamples // answers in a row that contradict both
-	// epoch counts how often the estimate was thrown away. Moments of
-	// Discord's clock from different epochs cannot be compared.
+	// epoch counts how often the estimate was begun. Moments of Discord's
+	// clock from different epochs cannot be compared.
 	epoch uint32
 }
 
@@ -64,6 +69,7 @@ type clockSamples struct {
 	n      int
 	sum    time.Duration // of n of counted-sent less the first one
 	first  time.Duration
+	slots  int
 	slot   instant // begin of the running slot
 	inSlot int     // samples in it that count
 }
@@ -71,11 +77,12 @@ type clockSamples struct {
 func (s *clockSamples) add(sent, heard, counted instant) {
 	low, high := counted.sub(heard)-headerStep, counted.sub(sent)+headerStep
 	if s.n == 0 {
-		*s = clockSamples{began: heard, low: low, high: high, first: high, slot: heard}
+		*s = clockSamples{began: heard, low: low, high: high, first: high, slot: heard, slots: 1}
 	}
 	s.low, s.high = max(s.low, low), min(s.high, high)
 	if heard.sub(s.slot) >= sampleSlot {
 		s.slot, s.inSlot = heard, 0
+		s.slots++
 	}
 	if s.inSlot < slotSamples {
 		s.inSlot++
@@ -107,6 +114,9 @@ func (c *clock) learn(sent, heard, counted instant) bool {
 		return true
 	}
 	c.odd = clockSamples{}
+	if c.now.n == 0 {
+		c.epoch++
+	}
 	if c.now.n > 0 && heard.sub(c.now.began) > clockSpan {
 		c.before, c.now = c.now, clockSamples{}
 	}
@@ -118,7 +128,7 @@ func (c *clock) learn(sent, heard, counted instant) bool {
 // on a call that is sent then arrives after it, however fast it travels. The
 // factor is one of the guards.
 func (c *clock) local(t instant, factor time.Duration) instant {
-	low, high, n := c.now.low, c.now.high, c.now.n
+	low, high, n, slots := c.now.low, c.now.high, c.now.n, c.now.slots
 	mean := c.now.first
 	if n > 0 {
 		mean += c.now.sum / time.Duration(n)
@@ -126,17 +136,27 @@ func (c *clock) local(t instant, factor time.Duration) instant {
 	if c.before.n > 0 {
 		low, high = max(low, c.before.low), min(high, c.before.high)
 		n += c.before.n
+		slots += c.before.slots
 	}
 	// Nothing arrives before it is sent: low is certain. high is better, but
 	// a call may be faster than all seen so far. The mean excess over the
 	// fastest, shared among the samples, is about how far the fastest possible
 	// lies below it; few samples may agree by chance; the factor makes it sure.
-	// Half the gap is kept in any case: the first calls of cold connections all
-	// look slower than those that follow, however many there were.
+	// Samples of one burst may all be late together, and chance may hide fast
+	// ways for a while: at first only low is trusted, then half of the gap is
+	// kept, and less only after many bursts that agree.
 	gap := max(high-low, 0)
 	if n == 0 {
 		return t.add(gap - high)
 	}
+	halvings := 0
+	if slots >= firstSlots {
+		halvings = min(1+(slots-firstSlots)/moreSlots, 30)
+	}
 	guard := factor * (mean - high + gap/time.Duration(n)) / time.Duration(n+1)
-	return t.add(min(gap, max(guard, gap/2, clockGuard)) - high)
+	return t.add(min(gap, max(guard, gap>>halvings, clockGuard)) - high)
 }
+
+// latest returns the latest moment of Discord's clock at which a call can have
+// been counted that was answered at t.
+func (c *clock) latest(t instant) instant { return t.add(c.now.high) }

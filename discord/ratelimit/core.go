@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,8 +47,9 @@ type call struct {
 	bytes    int64
 	deadline instant // never if none
 	came     instant // of the first try
-	sentAt   instant // not before
-	send     uint64  // number among all that were sent
+	sentAt   instant
+	begun    atomic.Int64 // when its sending began, if that was told
+	send     uint64       // number among all that were sent
 	err      *Error
 	woken    chan struct{} // gets one value when a waiting call is decided
 
@@ -56,6 +58,9 @@ type call struct {
 	before     *call // in core.queue while waiting
 	after      *call
 }
+
+// began returns the moment before which the call cannot have arrived.
+func (x *call) began() instant { return max(x.sentAt, instant(x.begun.Load())) }
 
 // core is the state of all limits. Its methods decide; they take the time as
 // an argument, wait for nothing and start nothing.
@@ -119,8 +124,9 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	}
 
 	b, p := x.route.bucket, &x.account.pool
+	b.refresh(&c.clock)
 	if b.waiting == 0 && b.blockedUntil <= now && x.route.blockedUntil(x.kind) <= now && b.next(now, b.inFlight) <= now &&
-		(x.exempt || x.account.ready.len() == 0 && p.next(now) <= now) && c.open(now) {
+		(x.exempt || x.account.ready.len() == 0 && p.next(now, &c.clock) <= now) && c.open(now) {
 		c.send(x, now)
 		return
 	}
@@ -412,7 +418,7 @@ func (c *core) lose(x *call, now instant) {
 		return
 	}
 	if !x.exempt {
-		x.account.pool.arrived(now.add(second))
+		x.account.pool.arrived(unit{c.clock.latest(now), x.began(), now})
 	}
 	b := x.route.bucket
 	b.miss(now)
@@ -442,11 +448,11 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 	n := numbersOf(r.Header)
 	a, plausible := c.read(x, n, now)
 	if !x.exempt {
-		release := now.add(second)
+		u := unit{c.clock.latest(now), x.began(), now}
 		if a.timed {
-			release = min(release, max(x.sentAt.add(second), c.clock.local(a.counted.add(second+headerStep), poolGuard)))
+			u.counted = a.counted
 		}
-		x.account.pool.arrived(release)
+		x.account.pool.arrived(u)
 	}
 	c.judge(x, r, v.Limit, now)
 
@@ -508,11 +514,17 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 // read makes an answer of the headers and learns Discord's clock from them. It
 // reports whether the numbers are complete and plausible.
 func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) {
-	a = answer{limit: n.limit, remaining: n.remaining, after: n.after, sent: x.sentAt, heard: now}
+	a = answer{limit: n.limit, remaining: n.remaining, after: n.after, sent: x.began(), heard: now}
 	if n.hasAfter && n.reset > 0 {
 		a.counted, a.reset = n.reset.add(-n.after), n.reset
-		a.timed = c.clock.learn(x.sentAt, now, a.counted)
+		epoch := c.clock.epoch
+		a.timed = c.clock.learn(a.sent, now, a.counted)
 		a.epoch = c.clock.epoch
+		if a.epoch != epoch {
+			for _, o := range c.live {
+				o.pool.restart(&c.clock)
+			}
+		}
 	}
 	if !n.hasAfter && n.reset > 0 { // Reset alone
 		a.after = n.reset.sub(now)
@@ -522,11 +534,6 @@ func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) 
 		a.after = max(a.after, 0)
 		n.hasAfter = a.after < maxHeaderWait
 	}
-	a.full = now.add(a.after)
-	if a.timed {
-		a.full = min(a.full, max(x.sentAt.add(a.after), c.clock.local(a.reset, bucketGuard)))
-	}
-	a.full = a.full.add(headerStep)
 	if !n.hasLimit {
 		a.limit = x.route.bucket.limit
 	}
@@ -611,6 +618,7 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 	switch {
 	case plausible:
 		changed = b.observe(a)
+		b.refresh(&c.clock)
 		s := b.account.shapes[shapeKey{x.route.key.method, x.route.key.template}]
 		s.limit, s.per = b.limit, b.perHigh
 	case a.rejected:
@@ -761,6 +769,7 @@ func (c *core) settle(b *bucket, now instant) {
 	if b.waiting == 0 {
 		return
 	}
+	b.refresh(&c.clock)
 	head, at := b.pick(now)
 	if head != nil {
 		at = max(b.next(max(now, b.blockedUntil), b.inFlight), b.blockedUntil)
@@ -834,7 +843,7 @@ func (c *core) dispatch(now instant) {
 		c.next(c.exempt[0], now)
 	}
 	for _, a := range c.live {
-		for a.ready.len() > 0 && c.open(now) && a.pool.next(now) <= now {
+		for a.ready.len() > 0 && c.open(now) && a.pool.next(now, &c.clock) <= now {
 			b := a.choose()
 			a.served(b.owner)
 			c.next(b, now)
@@ -865,7 +874,7 @@ func (c *core) look(now instant) instant {
 	if c.open(now) { // else an answer or the end of the ban comes first
 		for _, a := range c.live {
 			if a.ready.len() > 0 {
-				at = min(at, a.pool.next(now))
+				at = min(at, a.pool.next(now, &c.clock))
 			}
 		}
 	}

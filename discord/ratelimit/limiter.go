@@ -202,6 +202,12 @@ type Permit struct {
 	call    call
 }
 
+// Begin says that the request is about to be written to a connection that is
+// ready. It may be left out; but the limiter times later calls by how long
+// earlier ones took to arrive, and the making of a connection would make them
+// look slow.
+func (p *Permit) Begin() { p.call.begun.Store(int64(p.limiter.now())) }
+
 // Complete teaches the limiter Discord's answer, and says what it meant.
 // It is to be called as soon as status and headers have arrived; for answers
 // with a status of 400 or more, once the body was read.

@@ -24,7 +24,7 @@ const (
 type pool struct {
 	limit    int // 0 = unlimited
 	inFlight int
-	releases heap[instant] // when units of answered calls are free again
+	answered heap[unit] // units of answered calls that are still in use
 
 	pausedUntil instant // after a global 429
 	paceNext    instant // earliest next call while pacing
@@ -35,21 +35,34 @@ type pool struct {
 	cutSince instant
 }
 
+// unit is the use of a unit by a call that was answered.
+type unit struct {
+	counted instant // by Discord, on its clock; at the latest, if that is not known
+	sent    instant
+	heard   instant
+}
+
 func newPool(limit int) pool {
-	return pool{limit: limit, releases: heap[instant]{less: func(a, b instant) bool { return a < b }}}
+	return pool{limit: limit, answered: heap[unit]{less: func(a, b unit) bool { return a.counted < b.counted }}}
+}
+
+// release returns when the unit is free.
+func (u unit) release(c *clock) instant {
+	at := c.local(u.counted.add(second+headerStep), poolGuard)
+	return max(u.sent.add(second), min(at, u.heard.add(second)))
 }
 
 // next returns the moment from which one more call may go, or never if an
 // answer must come first.
-func (p *pool) next(now instant) instant {
+func (p *pool) next(now instant, c *clock) instant {
 	if now < p.pausedUntil {
 		return p.pausedUntil
 	}
 	if p.limit == 0 {
 		return now
 	}
-	for p.releases.len() > 0 && p.releases.top() <= now {
-		p.releases.pop()
+	for p.answered.len() > 0 && p.answered.top().release(c) <= now {
+		p.answered.pop()
 	}
 	if p.cut > 0 { // given back over time
 		gain := max(p.limit/50, 1)
@@ -59,11 +72,11 @@ func (p *pool) next(now instant) instant {
 		}
 	}
 	at := now
-	if p.inFlight+p.releases.len() >= p.limit-p.cut {
-		if p.releases.len() == 0 {
+	if p.used() >= p.limit-p.cut {
+		if p.answered.len() == 0 {
 			return never
 		}
-		at = p.releases.top()
+		at = p.answered.top().release(c)
 	}
 	if now < p.paceUntil {
 		at = max(at, p.paceNext)
@@ -80,12 +93,22 @@ func (p *pool) take(now instant) {
 	}
 }
 
-// arrived ends the use of a unit of a call that was counted by Discord. The
-// unit is free from the given moment on.
-func (p *pool) arrived(release instant) {
+// arrived accounts for a call that Discord has counted, or may have.
+func (p *pool) arrived(u unit) {
 	p.inFlight--
 	if p.limit > 0 {
-		p.releases.push(release)
+		p.answered.push(u)
+	}
+}
+
+// restart replaces the moments of Discord's clock after the estimate of it was
+// thrown away.
+func (p *pool) restart(c *clock) {
+	units := p.answered.items
+	p.answered.items = nil
+	for _, u := range units {
+		u.counted = c.latest(u.heard)
+		p.answered.push(u)
 	}
 }
 
@@ -105,4 +128,4 @@ func (p *pool) pause(now, sent instant, d time.Duration) {
 }
 
 // used returns how many units are in use.
-func (p *pool) used() int { return p.inFlight + p.releases.len() }
+func (p *pool) used() int { return p.inFlight + p.answered.len() }

@@ -24,6 +24,8 @@ type discord struct {
 	ahead   time.Duration                   // its clock less ours
 	refuse  func(method, path string) *reply
 	headers func(http.Header) // may spoil them
+	// fixedSecond is whether the global limit counts in whole seconds.
+	fixedSecond bool
 
 	mu       sync.Mutex
 	buckets  map[string]*simBucket
@@ -123,11 +125,15 @@ func (d *discord) answer(method, path string) reply {
 	h := http.Header{}
 	h.Set("Via", "1.1 google")
 	if d.global > 0 && !l.exempt {
-		d.counted = slices.DeleteFunc(d.counted, func(t time.Time) bool { return now.Sub(t) >= time.Second })
+		over := func(t time.Time) time.Time { return t.Add(time.Second) }
+		if d.fixedSecond {
+			over = func(t time.Time) time.Time { return t.Add(d.ahead).Truncate(time.Second).Add(time.Second - d.ahead) }
+		}
+		d.counted = slices.DeleteFunc(d.counted, func(t time.Time) bool { return !now.Before(over(t)) })
 		if len(d.counted) >= d.global {
 			h.Set("X-RateLimit-Global", "true")
 			h.Set("X-RateLimit-Scope", "global")
-			wait := d.counted[0].Add(time.Second).Sub(now)
+			wait := over(d.counted[0]).Sub(now)
 			return tooMany(h, wait, true)
 		}
 		d.counted = append(d.counted, now)

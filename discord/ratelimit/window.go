@@ -46,7 +46,8 @@ type window struct {
 	perLow    time.Duration // bounds of the period T
 	perHigh   time.Duration
 	length    time.Duration // longest Reset-After seen: a fixed window's length, at most
-	full      instant       // a call sent from here on arrives after Reset
+	full      instant       // a call sent from here on arrives after Reset; see refresh
+	after     time.Duration // of the answer described here
 	counted   instant       // of the answer described here, by Discord's clock
 	reset     instant       // the same
 	sent      instant       // of the same call, by our clock
@@ -61,7 +62,6 @@ type answer struct {
 	rejected  bool          // by a 429, so that it took no unit
 	sent      instant
 	heard     instant
-	full      instant // see window.full
 	timed     bool    // counted and reset are known
 	counted   instant // by Discord's clock
 	reset     instant // the same
@@ -105,7 +105,8 @@ func (w *window) observe(a answer) (changed bool) {
 			return false // certainly an earlier one
 		}
 		w.remaining = min(w.remaining, a.remaining)
-		w.full = max(w.full, a.full)
+		w.full = max(w.full, a.heard.add(a.after+headerStep))
+		w.timed = false
 	}
 	return w.kind != kind
 }
@@ -160,7 +161,7 @@ func (w *window) tell(a answer) {
 
 // adopt makes the answer the one described.
 func (w *window) adopt(a answer) {
-	w.remaining, w.full = a.remaining, a.full
+	w.remaining, w.after, w.full = a.remaining, a.after, a.heard.add(a.after+headerStep)
 	w.timed, w.epoch, w.counted, w.reset = a.timed, a.epoch, a.counted, a.reset
 	w.sent, w.heard = a.sent, a.heard
 	w.length = max(w.length, a.after)
@@ -181,16 +182,24 @@ func (w *window) adopt(a answer) {
 	w.perLow, w.perHigh = max(w.perLow, low), min(w.perHigh, high)
 }
 
+// refresh brings full up to date with what is known of Discord's clock.
+func (w *window) refresh(c *clock) {
+	if w.timed && w.epoch == c.epoch {
+		at := c.local(w.reset, bucketGuard)
+		w.full = max(w.sent.add(w.after), min(at, w.heard.add(w.after))).add(headerStep)
+	}
+}
+
 // miss accounts for a call that Discord may have counted and that taught
 // nothing.
 func (w *window) miss(now instant) {
 	switch w.kind {
 	case sliding:
-		w.full = max(w.full, now).add(w.perHigh)
+		w.full, w.timed = max(w.full, now).add(w.perHigh), false
 		w.remaining = max(w.remaining-1, 0)
 	case unsure, fixed:
 		if now >= w.full {
-			w.remaining, w.full = w.limit, now.add(w.length)
+			w.remaining, w.full, w.timed = w.limit, now.add(w.length), false
 		}
 		w.remaining = max(w.remaining-1, 0)
 	}
