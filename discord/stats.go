@@ -77,7 +77,8 @@ func WithCaller(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, callerKey{}, name)
 }
 
-func caller(ctx context.Context) string {
+// Caller returns the name that WithCaller gave the context, else "".
+func Caller(ctx context.Context) string {
 	name, _ := ctx.Value(callerKey{}).(string)
 	return name
 }

@@ -81,7 +81,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	held := ratelimit.Request{
 		Route:  ratelimit.RouteOf(req.Method, path, how.kind, time.Now()),
 		Token:  BotToken,
-		Caller: caller(ctx),
+		Caller: Caller(ctx),
 		Bytes:  max(req.ContentLength, 0),
 		Probe:  how.probe,
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/calls"
 	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
@@ -23,6 +24,8 @@ type Config struct {
 	Ready func() error
 	// Logger takes one line for each call. Nil means slog.Default().
 	Logger *slog.Logger
+	// Observers are told of every call, after the log.
+	Observers calls.Observers
 	// MaxMessageBytes bounds a received message. 0 means 4 MiB.
 	MaxMessageBytes int
 }
@@ -40,7 +43,8 @@ func New(c Config) (http.Handler, error) {
 	if ready == nil {
 		ready = func() error { return nil }
 	}
-	options, err := rpc.HandlerOptions(rpc.Config{Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes}, edge(c.Logger))
+	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
+	options, err := rpc.HandlerOptions(rpc.Config{Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes}, edge(observers))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,78 @@
+package calls
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"discordproxy/discord"
+
+	"connectrpc.com/connect"
+)
+
+// Log returns an observer that writes one line for each call. Contents are
+// logged at DEBUG only.
+func Log(logger *slog.Logger) Observer { return logs{logger} }
+
+type logs struct{ logger *slog.Logger }
+
+func (l logs) Ended(ctx context.Context, c *Call) {
+	level := c.level()
+	if !l.logger.Enabled(ctx, level) {
+		return
+	}
+	target := c.Target
+	if target == "" {
+		target = "id"
+	}
+	attributes := []slog.Attr{
+		slog.String("method", c.Method),
+		slog.Uint64(target, c.ID),
+		slog.String("code", c.Code),
+		slog.Duration("took", c.Took),
+		slog.Duration("waited", c.Waited),
+		slog.Duration("at_discord", c.AtDiscord),
+		slog.Int("tries", c.Tries),
+		slog.String("peer", c.Peer),
+		slog.String("protocol", c.Protocol),
+		slog.String("request_id", c.RequestID),
+	}
+	if c.Key {
+		attributes = append(attributes, slog.String("caller", c.Caller))
+	}
+	if c.Err != nil {
+		attributes = append(attributes, slog.String("error", causesOf(c.Err)))
+	}
+	if c.Request != nil && l.logger.Enabled(ctx, slog.LevelDebug) {
+		attributes = append(attributes, slog.Any("request", c.Request))
+	}
+	l.logger.LogAttrs(ctx, level, "call", attributes...)
+}
+
+// level says how loudly the end of a call is logged.
+func (c *Call) level() slog.Level {
+	switch c.Code {
+	case OK, connect.CodeCanceled.String():
+		return slog.LevelInfo
+	case connect.CodeInternal.String(), connect.CodeUnknown.String():
+		if _, ok := errors.AsType[*discord.Error](c.Err); !ok {
+			return slog.LevelError
+		}
+	}
+	return slog.LevelWarn
+}
+
+// causesOf describes an error with what its caller is not told.
+func causesOf(err error) string {
+	if e, ok := errors.AsType[*discord.Error](err); ok {
+		err = e
+	}
+	text := err.Error()
+	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(cause) {
+		if s := cause.Error(); !strings.Contains(text, s) {
+			text += ": " + s
+		}
+	}
+	return text
+}
