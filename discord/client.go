@@ -58,6 +58,8 @@ type Config struct {
 	// Logger takes what happens between the calls' beginning and end, such
 	// as repeated tries. Nil means slog.Default().
 	Logger *slog.Logger
+	// Observers are told of every request to Discord.
+	Observers []Observer
 }
 
 // Client calls Discord as one bot. It is safe for concurrent use.
@@ -113,6 +115,7 @@ func New(c Config) (*Client, error) {
 			retryFor:   or(c.RetryFor, 2*time.Minute),
 			maxBytes:   or(c.MaxResponseBytes, 32<<20),
 			logger:     logger,
+			observers:  c.Observers,
 		},
 	}, nil
 }
@@ -152,8 +155,15 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 // BotToken names the bot's own token in what RateLimits returns.
 const BotToken = "bot"
 
-// RateLimits is what is held at one moment, and why.
-type RateLimits = ratelimit.Snapshot
+// What is held at one moment, and why.
+type (
+	// RateLimits is the state of all limits.
+	RateLimits = ratelimit.Snapshot
+	// TokenLimits is the state of one token's limits.
+	TokenLimits = ratelimit.TokenStatus
+	// BucketLimits is the state of routes that are limited together.
+	BucketLimits = ratelimit.Bucket
+)
 
 // RateLimits returns what is held at the moment, and why.
 func (c *Client) RateLimits() RateLimits { return c.limiter.Snapshot() }

@@ -37,7 +37,7 @@ func (c *Client) CreateMessage(ctx context.Context, channelID uint64, m MessageC
 	if err != nil {
 		return nil, fmt.Errorf("discord: encode message: %w", err)
 	}
-	return c.do(ctx, call{repeatable: m.EnforceNonce, json: true},
+	return c.do(ctx, call{repeatable: m.EnforceNonce, once: m.EnforceNonce, json: true},
 		http.MethodPost, discordgo.EndpointChannelMessages(snowflake(channelID)), "application/json", body)
 }
 

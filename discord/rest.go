@@ -16,6 +16,8 @@ type call struct {
 	// repeatable: doing it twice has the effect of doing it once, so that a
 	// try whose outcome is unknown can be repeated.
 	repeatable bool
+	// once: repeatable because Discord keeps what it makes single.
+	once bool
 	// json: a success without a JSON body is an answer that got lost.
 	json bool
 	// kind is a class of sub-limit that only the body tells.

@@ -37,22 +37,15 @@ func (s *Stats) Tries() int {
 	return s.tries
 }
 
-func (s *Stats) addWaited(d time.Duration) {
-	if s == nil {
-		return
-	}
+func (s *Stats) add(t Try) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waited += d
-}
-
-func (s *Stats) addTry(d time.Duration) {
-	if s == nil {
+	if t.Sent.IsZero() {
+		s.waited += t.Ended.Sub(t.Began)
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.atDiscord += d
+	s.waited += t.Sent.Sub(t.Began)
+	s.atDiscord += t.Ended.Sub(t.Sent)
 	s.tries++
 }
 

@@ -30,6 +30,7 @@ type transport struct {
 	retryFor   time.Duration
 	maxBytes   int64
 	logger     *slog.Logger
+	observers  []Observer
 }
 
 // Waits between tries: doubled each time, then drawn from the upper half so
@@ -39,20 +40,12 @@ const (
 	maxBackoff   = 15 * time.Second
 )
 
-// outcome is what is known of a try's effect.
-type outcome int
-
-const (
-	settled outcome = iota // Discord answered, and its answer was read
-	unsent                 // Discord never saw the request
-	open                   // it may have taken effect
-)
-
 // answer is one answer of Discord, read to its end.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	limit  string // that was hit, see Try.Limit
 }
 
 // answerBody is the body of a response that the transport gives out.
@@ -70,7 +63,6 @@ func (*answerBody) Close() error { return nil }
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	how, _ := ctx.Value(callKey{}).(call)
-	stats := statsFrom(ctx)
 	path, at, err := t.locate(req.URL)
 	if err != nil {
 		return nil, &Error{Reason: Unreachable, cause: err}
@@ -89,13 +81,15 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	var (
 		limited *answer // the newest 429
 		unknown bool    // a try may have taken effect
+		before  Outcome
 		began   = time.Now()
 	)
 	for try := 1; ; try++ {
-		waiting := time.Now()
+		seen := Try{Route: held.Route.String(), Resource: held.Route.Major, Number: try, Before: before, Once: how.once, Began: time.Now()}
 		permit, err := t.limiter.Acquire(ctx, held)
-		stats.addWaited(time.Since(waiting))
 		if err != nil {
+			seen.Outcome, seen.Err = Refused, err
+			t.tried(ctx, seen)
 			failure := refusal(ctx, err)
 			if limited != nil && failure.Reason == DeadlineExceeded {
 				// Discord itself refused the call: that says more.
@@ -108,16 +102,20 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		held.Retry = permit
 
-		sent := time.Now()
-		a, result, err := t.try(req, permit)
-		stats.addTry(time.Since(sent))
+		seen.Sent = time.Now()
+		a, outcome, err := t.try(req, permit)
+		seen.Outcome, seen.Err, before = outcome, err, outcome
+		if a != nil {
+			seen.Status, seen.Limit = a.status, a.limit
+		}
+		t.tried(ctx, seen)
 
-		switch {
-		case result == settled && a.status == http.StatusTooManyRequests:
+		switch outcome {
+		case Limited:
 			limited = a
-			t.logger.WarnContext(ctx, "Discord limited a call, which is held", "route", held.Route.String(), "resource", held.Route.Major, "scope", a.header.Get("X-Ratelimit-Scope"), "try", try)
+			t.logger.WarnContext(ctx, "Discord limited a call, which is held", "route", seen.Route, "resource", seen.Resource, "scope", a.header.Get("X-Ratelimit-Scope"), "try", try)
 			continue
-		case result == settled && !serverFailed(a.status):
+		case Settled:
 			if unknown && req.Method == http.MethodDelete && a.status == http.StatusNotFound && answerError(a.status, a.header, a.body).Code == codeUnknownMessage {
 				// The try before has deleted it.
 				a = &answer{status: http.StatusNoContent, header: a.header}
@@ -125,21 +123,21 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return a.response(req, unknown), nil
 		}
 
-		unknown = unknown || result != unsent && req.Method != http.MethodGet
+		unknown = unknown || outcome.unclear() && req.Method != http.MethodGet
 		if ctx.Err() != nil {
 			failure := contextError(ctx)
 			failure.OutcomeUnknown = unknown
 			return nil, failure
 		}
 		wait := backoff(try)
-		again := result == unsent || how.repeatable
+		again := outcome == Unsent || how.repeatable
 		if deadline, ok := ctx.Deadline(); !again || time.Since(began)+wait > t.retryFor || ok && time.Until(deadline) < wait {
-			if result == settled {
+			if outcome == Failed {
 				return a.response(req, unknown), nil
 			}
 			return nil, &Error{Reason: Unreachable, OutcomeUnknown: unknown, cause: err}
 		}
-		t.logger.WarnContext(ctx, "A try of a call failed, it is repeated", "route", held.Route.String(), "resource", held.Route.Major, "try", try, "wait", wait.Round(time.Millisecond), "status", a.statusOrZero(), "error", err)
+		t.logger.WarnContext(ctx, "A try of a call failed, it is repeated", "route", seen.Route, "resource", seen.Resource, "try", try, "wait", wait.Round(time.Millisecond), "status", seen.Status, "error", err)
 		if err := sleep(ctx, wait); err != nil {
 			failure := contextError(ctx)
 			failure.OutcomeUnknown = unknown
@@ -178,7 +176,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 var errTryTimeout = errors.New("no answer within the time of one try")
 
 // try sends the request once and ends the permit.
-func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer, result outcome, err error) {
+func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer, outcome Outcome, err error) {
 	// A panic below must not keep the permit.
 	defer permit.Lost()
 
@@ -194,7 +192,7 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 	if req.GetBody != nil {
 		if out.Body, err = req.GetBody(); err != nil {
 			permit.Cancel()
-			return nil, unsent, fmt.Errorf("read the request's body again: %w", err)
+			return nil, Unsent, fmt.Errorf("read the request's body again: %w", err)
 		}
 	}
 	resp, err := t.upstream.RoundTrip(out)
@@ -204,10 +202,10 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 		// has left.
 		if began.Load() && !written.Load() {
 			permit.Cancel()
-			return nil, unsent, err
+			return nil, Unsent, err
 		}
 		permit.Lost()
-		return nil, open, err
+		return nil, Lost, err
 	}
 	defer resp.Body.Close()
 	a = &answer{status: resp.StatusCode, header: resp.Header}
@@ -220,17 +218,26 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 		err = fmt.Errorf("an answer of more than %d bytes", t.maxBytes)
 	}
 	if a.status >= 400 {
-		permit.Complete(ratelimit.Response{Status: a.status, Header: a.header, Body: ratelimit.ParseBody(a.body)})
+		verdict := permit.Complete(ratelimit.Response{Status: a.status, Header: a.header, Body: ratelimit.ParseBody(a.body)})
+		if verdict.Limit != ratelimit.NotLimited {
+			a.limit = verdict.Limit.String()
+		}
 		// The status alone says what happened.
-		return a, settled, nil
+		switch {
+		case a.status == http.StatusTooManyRequests:
+			return a, Limited, nil
+		case serverFailed(a.status):
+			return a, Failed, nil
+		}
+		return a, Settled, nil
 	}
 	if err != nil {
-		return a, open, fmt.Errorf("read the answer: %w", causeOf(ctx, err))
+		return a, Lost, fmt.Errorf("read the answer: %w", causeOf(ctx, err))
 	}
 	if how, _ := req.Context().Value(callKey{}).(call); how.json && a.status <= http.StatusCreated && !json.Valid(a.body) {
-		return a, open, errors.New("the answer is not JSON")
+		return a, Lost, errors.New("the answer is not JSON")
 	}
-	return a, settled, nil
+	return a, Settled, nil
 }
 
 // causeOf prefers the reason for which a context was ended.
@@ -249,13 +256,6 @@ func (a *answer) response(req *http.Request, outcomeUnknown bool) *http.Response
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: a.header, Body: body, ContentLength: int64(len(a.body)), Request: req,
 	}
-}
-
-func (a *answer) statusOrZero() int {
-	if a == nil {
-		return 0
-	}
-	return a.status
 }
 
 // locate returns the part of an API path behind the version, and the URL of

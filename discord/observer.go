@@ -1,0 +1,80 @@
+package discord
+
+import (
+	"context"
+	"time"
+)
+
+// Observer is told of every request to Discord.
+type Observer interface {
+	// Tried is called when a try has ended, in the goroutine of its call: it
+	// must be quick and safe for concurrent use.
+	Tried(ctx context.Context, t Try)
+}
+
+// Try is one request to Discord, from the wait for the rate limits to the last
+// byte of the answer.
+type Try struct {
+	// Route is the method and the path with placeholders, and Resource what it
+	// is limited by, such as "channel 1". Neither holds a secret.
+	Route, Resource string
+	// Number counts the tries of one request, from 1.
+	Number int
+	// Before is how the previous try ended; None for the first.
+	Before Outcome
+	// Began is when the try began to wait, Sent when the rate limits let it go,
+	// zero if they did not, and Ended when all was over.
+	Began, Sent, Ended time.Time
+	Outcome            Outcome
+	// Status is Discord's HTTP status, 0 without an answer.
+	Status int
+	// Limit is the limit that Discord said was hit: bucket, sub, shared, global
+	// or address. Empty when none was.
+	Limit string
+	// Once is whether the request makes something that the nonce in it keeps
+	// single.
+	Once bool
+	// Err is why there is no answer.
+	Err error
+}
+
+// Outcome is how a try ended.
+type Outcome int
+
+const (
+	// None: there was no try.
+	None Outcome = iota
+	// Settled: Discord answered, and its answer says what happened.
+	Settled
+	// Limited: Discord answered 429 and did nothing.
+	Limited
+	// Failed: Discord, or the network before it, answered with a failure of
+	// its own. The request may have taken effect.
+	Failed
+	// Lost: no complete answer came. The request may have taken effect.
+	Lost
+	// Unsent: Discord never saw the request.
+	Unsent
+	// Refused: the rate limits did not let it go.
+	Refused
+)
+
+// String returns the name used in metrics and traces.
+func (o Outcome) String() string {
+	return [...]string{"none", "settled", "limited", "failed", "lost", "unsent", "refused"}[o]
+}
+
+// unclear reports whether a try may have taken effect without an answer that
+// says so.
+func (o Outcome) unclear() bool { return o == Failed || o == Lost }
+
+// tried tells the observers, and the one that counts for the call.
+func (t *transport) tried(ctx context.Context, try Try) {
+	try.Ended = time.Now()
+	if stats := statsFrom(ctx); stats != nil {
+		stats.add(try)
+	}
+	for _, o := range t.observers {
+		o.Tried(ctx, try)
+	}
+}

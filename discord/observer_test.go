@@ -1,0 +1,66 @@
+package discord_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// watcher keeps what an observer is told.
+type watcher []discord.Try
+
+func (w *watcher) Tried(_ context.Context, t discord.Try) { *w = append(*w, t) }
+
+func TestObserversHearOfEveryTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{})
+		const route = "POST /channels/{channel_id}/messages"
+		sb.InjectFault(sandbox.Fault{Route: route, Count: 1, Status: 502, After: true})
+		var tries watcher
+		client, err := discord.New(discord.Config{
+			Token: sb.World().Token, Upstream: sb.Transport(), Logger: slog.New(slog.DiscardHandler), Observers: []discord.Observer{&tries},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		channel := uint64(sb.World().General)
+		stats := new(discord.Stats)
+		ctx := discord.WithStats(t.Context(), stats)
+		if _, err := client.CreateMessage(ctx, channel, discord.MessageCreate{Content: "hi"}); err != nil {
+			t.Fatal(err)
+		}
+		sb.BanGlobally(time.Minute)
+		hurried, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := client.CreateMessage(hurried, channel, discord.MessageCreate{Content: "hi"}); err == nil {
+			t.Fatal("a banned call succeeded")
+		}
+
+		resource := "channel " + sb.World().General.String()
+		want := watcher{
+			{Route: route, Resource: resource, Number: 1, Once: true, Outcome: discord.Failed, Status: 502},
+			{Route: route, Resource: resource, Number: 2, Once: true, Before: discord.Failed, Outcome: discord.Settled, Status: 200},
+			{Route: route, Resource: resource, Number: 1, Once: true, Outcome: discord.Limited, Status: 429, Limit: "global"},
+			{Route: route, Resource: resource, Number: 2, Once: true, Before: discord.Limited, Outcome: discord.Refused},
+		}
+		if diff := cmp.Diff(want, tries, cmpopts.IgnoreFields(discord.Try{}, "Began", "Sent", "Ended", "Err")); diff != "" {
+			t.Error(diff)
+		}
+		for i, try := range tries {
+			if try.Sent.IsZero() != (try.Outcome == discord.Refused) || (try.Err == nil) != (try.Outcome != discord.Refused) {
+				t.Errorf("try %d was sent %v, %v", i, try.Sent, try.Err)
+			}
+		}
+		if stats.Tries() != 2 {
+			t.Errorf("%d tries were counted for the first call", stats.Tries())
+		}
+	})
+}
