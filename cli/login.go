@@ -21,13 +21,15 @@ type login struct {
 	client interface {
 		CheckToken(ctx context.Context) (string, error)
 	}
+	// reach returns why Discord cannot be reached, nil when it can.
+	reach  func() error
 	logger *slog.Logger
 	// reason is why calls cannot be taken; nil when they can.
 	reason atomic.Pointer[error]
 }
 
-func newLogin(client *discord.Client, logger *slog.Logger) *login {
-	l := &login{client: client, logger: logger}
+func newLogin(client *discord.Client, reach func() error, logger *slog.Logger) *login {
+	l := &login{client: client, reach: reach, logger: logger}
 	l.refuse(errors.New("the bot's token is being checked with Discord"))
 	return l
 }
@@ -49,9 +51,38 @@ const (
 	loginTimeout   = 30 * time.Second
 )
 
-// run returns when the token was found good, when ctx ended, or with
-// errTokenRefused.
+// watchInterval is how soon Discord's return is noticed without any calls.
+const watchInterval = 15 * time.Second
+
+// run checks the token until it is found good, and then asks for Discord's
+// return whenever that has become unreachable. It returns when ctx ends, or
+// with errTokenRefused.
 func (l *login) run(ctx context.Context) error {
+	if err := l.start(ctx); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+		if l.reach() == nil {
+			continue
+		}
+		// The answer comes to those who observe the client. Calls are taken
+		// meanwhile: one that can wait may be held until Discord is back.
+		if err := l.ask(ctx); err != nil {
+			l.logger.WarnContext(ctx, "Discord does not answer", "error", err)
+		}
+	}
+}
+
+// start returns when the token was found good, when ctx ended, or with
+// errTokenRefused.
+func (l *login) start(ctx context.Context) error {
 	for wait := firstLoginWait; ; wait = min(2*wait, maxLoginWait) {
 		err := l.check(ctx)
 		if err == nil || errors.Is(err, errTokenRefused) {
@@ -69,6 +100,13 @@ func (l *login) run(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
+}
+
+func (l *login) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, loginTimeout)
+	defer cancel()
+	_, err := l.client.CheckToken(ctx)
+	return err
 }
 
 func (l *login) check(ctx context.Context) error {

@@ -17,7 +17,10 @@ import (
 	"discordproxy/discord/ratelimit"
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
+	"discordproxy/server/calls"
+	"discordproxy/server/health"
 	"discordproxy/server/listener"
+	"discordproxy/server/metrics"
 
 	"github.com/urfave/cli/v2"
 )
@@ -193,15 +196,24 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		return err
 	}
 	defer limiter.Close()
+	var (
+		reach  health.Reachability
+		checks health.Checks // set before the first request
+	)
+	observed := metrics.New(metrics.Config{Limits: limiter.Snapshot, Ready: func() error { return checks.Ready() }, Version: Version()})
 	client, err := discord.New(discord.Config{
 		Token: token, BaseURL: c.apiURL, UserAgent: userAgent(), Limiter: limiter,
 		Upstream: discord.NewUpstream(c.connectTimeout), TryTimeout: c.tryTimeout, Logger: logger,
+		Observers: []discord.Observer{observed, &reach},
 	})
 	if err != nil {
 		return err
 	}
-	login := newLogin(client, logger)
-	handler, err := server.New(server.Config{Discord: client, Ready: login.ready, Logger: logger})
+	login := newLogin(client, reach.Check, logger)
+	checks = health.Checks{shutdownCheck(ctx), login.ready, reach.Check, client.Usable}
+	handler, err := server.New(server.Config{
+		Discord: client, Ready: login.ready, Health: checks, Logger: logger, Observers: calls.Observers{observed},
+	})
 	if err != nil {
 		return err
 	}
@@ -209,7 +221,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	srv, err := c.newListener(handler, logger)
+	srv, err := c.newListener(routes(handler, checks, observed), logger)
 	if err != nil {
 		_ = lis.Close()
 		return err
@@ -232,6 +244,28 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		return refused
 	}
 	return err
+}
+
+// routes is everything that the port answers.
+func routes(service http.Handler, checks health.Checks, observed *metrics.Metrics) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", service)
+	health := health.Handler(checks)
+	mux.Handle("/healthz", health)
+	mux.Handle("/readyz", health)
+	mux.Handle("GET /metrics", observed.Handler())
+	return mux
+}
+
+// shutdownCheck fails from the moment when the server is told to end, while
+// the calls in progress still do.
+func shutdownCheck(ctx context.Context) func() error {
+	return func() error {
+		if ctx.Err() != nil {
+			return errors.New("shutting down")
+		}
+		return nil
+	}
 }
 
 // listen opens the server's port.

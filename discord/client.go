@@ -167,3 +167,12 @@ type (
 
 // RateLimits returns what is held at the moment, and why.
 func (c *Client) RateLimits() RateLimits { return c.limiter.Snapshot() }
+
+// Usable returns nil while calls may go out, else why not, in words that
+// anybody may read: Discord refused the token, or bans this address.
+func (c *Client) Usable() error {
+	if err := c.limiter.Barred(BotToken); err != nil {
+		return refusal(context.Background(), err)
+	}
+	return nil
+}

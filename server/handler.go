@@ -8,6 +8,7 @@ import (
 
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/calls"
+	"discordproxy/server/health"
 	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
@@ -22,6 +23,9 @@ type Config struct {
 	// Ready returns nil when calls can be taken, else the reason in words
 	// that callers may read. Nil means always.
 	Ready func() error
+	// Health is what gRPC's health service asks. It may hold more than Ready:
+	// calls are taken while Discord cannot be reached, since it may come back.
+	Health health.Checks
 	// Logger takes one line for each call. Nil means slog.Default().
 	Logger *slog.Logger
 	// Observers are told of every call, after the log.
@@ -51,7 +55,7 @@ func New(c Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle(discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord},
 		append(options, connect.WithInterceptors(translate(ready)))...))
-	mux.Handle(grpchealth.NewHandler(health{ready}, options...))
+	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName), options...))
 	reflector := grpcreflect.NewStaticReflector(discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
@@ -73,21 +77,4 @@ func translate(ready func() error) connect.UnaryInterceptorFunc {
 			return response, nil
 		}
 	}
-}
-
-// health answers gRPC's health checks for the server and its one service.
-type health struct {
-	ready func() error
-}
-
-func (h health) Check(_ context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
-	switch req.Service {
-	case "", discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName:
-	default:
-		return nil, connect.NewError(connect.CodeNotFound, errors.New("unknown service"))
-	}
-	if h.ready() != nil {
-		return &grpchealth.CheckResponse{Status: grpchealth.StatusNotServing}, nil
-	}
-	return &grpchealth.CheckResponse{Status: grpchealth.StatusServing}, nil
 }

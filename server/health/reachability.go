@@ -1,0 +1,38 @@
+package health
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/discord"
+)
+
+// Reachability remembers since when Discord has given no proper answer. It is
+// a discord.Observer, safe for concurrent use.
+type Reachability struct {
+	since atomic.Int64 // Unix nanoseconds; 0 while Discord answers
+}
+
+// Tried takes note of a try.
+func (r *Reachability) Tried(ctx context.Context, t discord.Try) {
+	switch t.Outcome {
+	case discord.Settled, discord.Limited:
+		r.since.Store(0)
+	case discord.Failed, discord.Lost, discord.Unsent:
+		// A caller that leaves says nothing about Discord.
+		if ctx.Err() == nil {
+			r.since.CompareAndSwap(0, t.Sent.UnixNano())
+		}
+	}
+}
+
+// Check returns nil while Discord answers.
+func (r *Reachability) Check() error {
+	since := r.since.Load()
+	if since == 0 {
+		return nil
+	}
+	return fmt.Errorf("Discord gives no proper answer since %s", time.Unix(0, since).UTC().Format(time.RFC3339)) //nolint:staticcheck // Discord is a name
+}
