@@ -8,6 +8,7 @@ package discord
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -148,8 +149,13 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 	user := struct {
 		Username string `json:"username"`
 	}{}
-	err = c.getJSON(ctx, call{probe: true}, discordgo.EndpointUser("@me"), &user)
-	return user.Username, err
+	data, err := c.do(ctx, call{repeatable: true, json: true, probe: true}, http.MethodGet, discordgo.EndpointUser("@me"), "", nil)
+	if err != nil {
+		return "", err
+	}
+	// The transport has seen that it is JSON; an odd field is no failure.
+	_ = json.Unmarshal(data, &user)
+	return user.Username, nil
 }
 
 // BotToken names the bot's own token in what RateLimits returns.

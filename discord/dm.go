@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync"
 
-	"github.com/bwmarrin/discordgo"
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
@@ -17,6 +15,7 @@ import (
 const (
 	codeUnknownChannel   = 10003
 	codeUnknownMessage   = 10008
+	codeUnknownEmoji     = 10014
 	codeCannotSend       = 50007
 	codeInvalidRecipient = 50033
 	codeNoMutualGuilds   = 50278
@@ -58,12 +57,10 @@ func isGone(err error) bool {
 // openDM opens the channel to a user, or returns the one that is open.
 // https://discord.com/developers/docs/resources/user#create-dm
 func (c *Client) openDM(ctx context.Context, userID uint64) (uint64, error) {
-	body := fmt.Appendf(nil, `{"recipient_id":"%d"}`, userID)
-	data, err := c.do(ctx, call{repeatable: true, json: true},
-		http.MethodPost, discordgo.EndpointUserChannels("@me"), "application/json", body)
+	data, err := c.Call(ctx, CreateDM, Args{"recipient_id": snowflake(userID)})
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeInvalidRecipient {
 		// Discord does not say whether the user exists, so it is asked.
-		if unknown := c.getJSON(ctx, call{}, discordgo.EndpointUser(snowflake(userID)), new(struct{})); unknown != nil {
+		if _, unknown := c.Call(ctx, GetUser, Args{"user_id": userID}); unknown != nil {
 			return 0, unknown
 		}
 	}

@@ -2,10 +2,10 @@ package discord
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/bwmarrin/discordgo"
@@ -24,6 +24,13 @@ type call struct {
 	kind string
 	// probe: the call checks the token itself.
 	probe bool
+	// done is the code with which Discord refuses to do again what is done
+	// already, 0 if it does not.
+	done int
+	// tokenless: the path carries its own credentials.
+	tokenless bool
+	// reason is shown in the guild's audit log.
+	reason string
 }
 
 type callKey struct{}
@@ -33,8 +40,12 @@ type callKey struct{}
 // discordgo's own Session locks a URL for the whole round trip and sleeps
 // without looking at the context. A Session that lives for one call and never
 // repeats has neither habit and costs about a microsecond.
-func (c *Client) do(ctx context.Context, how call, method, url, contentType string, body []byte) ([]byte, error) {
+func (c *Client) do(ctx context.Context, how call, method, address, contentType string, body []byte) ([]byte, error) {
 	exchange := &exchange{transport: c.http}
+	options := []discordgo.RequestOption{discordgo.WithContext(context.WithValue(ctx, callKey{}, how))}
+	if how.reason != "" {
+		options = append(options, discordgo.WithAuditLogReason(url.PathEscape(how.reason)))
+	}
 	session := &discordgo.Session{
 		Token:       c.authorization,
 		UserAgent:   c.userAgent,
@@ -44,8 +55,10 @@ func (c *Client) do(ctx context.Context, how call, method, url, contentType stri
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
-	ctx = context.WithValue(ctx, callKey{}, how)
-	data, err := session.RequestRaw(method, url, contentType, body, "", 0, discordgo.WithContext(ctx))
+	if how.tokenless {
+		session.Token = ""
+	}
+	data, err := session.RequestRaw(method, address, contentType, body, "", 0, options...)
 	switch e := (*Error)(nil); {
 	case exchange.failure != nil:
 		return nil, exchange.failure
@@ -54,8 +67,9 @@ func (c *Client) do(ctx context.Context, how call, method, url, contentType stri
 	case errors.As(err, &e):
 		return nil, e
 	default:
-		// The request could not be built: nothing was sent.
-		return nil, fmt.Errorf("discord: %s: %w", method, err)
+		// The request could not be built: nothing was sent. The error is left
+		// out, because it names the address, in which a secret may stand.
+		return nil, fmt.Errorf("discord: a %s request could not be built", method)
 	}
 }
 
@@ -84,18 +98,6 @@ func (e *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.StatusCode = http.StatusNoContent
 	}
 	return resp, nil
-}
-
-// getJSON reads an object. A field that cannot be read is left as it is.
-func (c *Client) getJSON(ctx context.Context, how call, url string, into any) error {
-	how.repeatable, how.json = true, true
-	data, err := c.do(ctx, how, http.MethodGet, url, "", nil)
-	if err != nil {
-		return err
-	}
-	// The transport has seen that it is JSON; an odd field is no failure.
-	_ = json.Unmarshal(data, into)
-	return nil
 }
 
 // snowflake writes an id as it stands in a URL.

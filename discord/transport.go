@@ -116,8 +116,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			t.logger.WarnContext(ctx, "Discord limited a call, which is held", "route", seen.Route, "resource", seen.Resource, "scope", a.header.Get("X-Ratelimit-Scope"), "try", try)
 			continue
 		case Settled:
-			if unknown && req.Method == http.MethodDelete && a.status == http.StatusNotFound && answerError(a.status, a.header, a.body).Code == codeUnknownMessage {
-				// The try before has deleted it.
+			if unknown && how.done != 0 && a.status >= 400 && answerError(a.status, a.header, a.body).Code == how.done {
+				// The try before has done it.
 				a = &answer{status: http.StatusNoContent, header: a.header}
 			}
 			return a.response(req, unknown), nil

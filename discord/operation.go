@@ -1,0 +1,129 @@
+package discord
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bwmarrin/discordgo"
+)
+
+// Operation is one operation of Discord's API: what its request looks like,
+// and what may be done with it.
+type Operation struct {
+	// Name is Discord's own name for it.
+	Name string
+	// Method is the HTTP method.
+	Method string
+	// Path is the path below the version, with the names of arguments as
+	// placeholders, such as /channels/{channel_id}.
+	Path string
+	// Query names the arguments that stand in the query. Operations without a
+	// body, GET and DELETE, have all of them there.
+	Query []string
+	// Repeatable: doing it twice has the effect of doing it once, so that a
+	// try whose outcome is unknown can be repeated. GET, PUT and DELETE are
+	// repeatable by themselves.
+	Repeatable bool
+	// Done is the code with which Discord refuses to do again what an earlier
+	// try has done already. 0 means that it does not refuse it.
+	Done int
+}
+
+// ReasonArgument is the argument that is shown in the guild's audit log.
+// https://discord.com/developers/docs/reference#audit-log-reasons
+const ReasonArgument = "audit_log_reason"
+
+// Args are the arguments of an operation, by Discord's names: what stands in
+// the path and the query, the fields of the body, and ReasonArgument. A nil
+// value is JSON's null. In the path and the query values are strings, numbers
+// or booleans.
+type Args map[string]any
+
+// Call carries out an operation and returns the body of Discord's answer,
+// which is a JSON value or empty.
+func (c *Client) Call(ctx context.Context, op Operation, args Args) (json.RawMessage, error) {
+	path, err := op.path(args)
+	if err != nil {
+		return nil, err
+	}
+	query, body, contentType := make(url.Values), []byte(nil), ""
+	fields := make(Args, len(args))
+	for name, value := range args {
+		switch {
+		case op.InPath(name) || name == ReasonArgument:
+		case op.inQuery(name):
+			query.Set(name, fmt.Sprint(value))
+		default:
+			fields[name] = value
+		}
+	}
+	if len(fields) > 0 {
+		contentType = "application/json"
+		if body, err = json.Marshal(fields); err != nil {
+			return nil, fmt.Errorf("discord: encode %s: %w", op.Name, err)
+		}
+	}
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	how := call{repeatable: op.repeatable(), json: true, done: op.Done, tokenless: op.InPath("webhook_token")}
+	how.reason, _ = args[ReasonArgument].(string)
+	return c.do(ctx, how, op.Method, discordgo.EndpointAPI+path[1:], contentType, body)
+}
+
+// InPath reports whether the path holds the argument: the operation cannot be
+// called without it.
+func (o Operation) InPath(name string) bool { return strings.Contains(o.Path, "{"+name+"}") }
+
+func (o Operation) inQuery(name string) bool {
+	return o.Method == http.MethodGet || o.Method == http.MethodDelete || slices.Contains(o.Query, name)
+}
+
+func (o Operation) repeatable() bool {
+	return o.Repeatable || o.Method == http.MethodGet || o.Method == http.MethodPut || o.Method == http.MethodDelete
+}
+
+// path returns the path with its arguments filled in. An argument is an id or
+// one of two kinds of text, so that no argument can lead to another route.
+func (o Operation) path(args Args) (string, error) {
+	var path strings.Builder
+	for rest := o.Path; ; {
+		literal, after, found := strings.Cut(rest, "{")
+		path.WriteString(literal)
+		if !found {
+			return path.String(), nil
+		}
+		name, behind, _ := strings.Cut(after, "}")
+		argument := args[name]
+		value := fmt.Sprint(argument)
+		if argument == nil || !fitsPath(name, value) {
+			// The value may be a secret.
+			return "", fmt.Errorf("discord: %s: the %s given cannot stand in a path", o.Name, name)
+		}
+		path.WriteString(url.PathEscape(value))
+		rest = behind
+	}
+}
+
+func fitsPath(name, value string) bool {
+	if strings.HasSuffix(name, "_id") {
+		id, err := strconv.ParseUint(value, 10, 63)
+		return err == nil && id > 0
+	}
+	return FitsPath(value)
+}
+
+// FitsPath reports whether a text, an emoji or a webhook's token, can stand in
+// a path. What could lead to another route cannot, even if somebody on the way
+// decodes the path: neither of them holds such characters.
+func FitsPath(s string) bool {
+	return strings.Trim(s, ".") != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\%?`, r)
+	})
+}
