@@ -11,38 +11,83 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// edge counts what a call costs and tells the observers when it ends.
-func edge(observers calls.Observers) connect.UnaryInterceptorFunc {
-	return func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			call := &calls.Call{
-				Method:   methodOf(req.Spec().Procedure),
-				Protocol: req.Peer().Protocol,
-				Request:  req.Any(),
-			}
-			call.Target, call.ID = targetOf(req.Any())
-			ctx, end := observers.Begin(ctx, call)
-			response, err := next(ctx, req)
-			end(err)
-			return response, err
-		}
+// edge is the interceptor that counts what a call costs and tells the
+// observers when it ends.
+type edge struct {
+	observers calls.Observers
+}
+
+// WrapUnary implements connect.Interceptor.
+func (e edge) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		call := newCall(req.Spec(), req.Peer())
+		about(call, req.Any())
+		ctx, end := e.observers.Begin(ctx, call)
+		response, err := next(ctx, req)
+		end(err)
+		return response, err
 	}
 }
 
-func methodOf(procedure string) string {
-	return procedure[strings.LastIndexByte(procedure, '/')+1:]
+// WrapStreamingHandler implements connect.Interceptor.
+func (e edge) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		call := newCall(conn.Spec(), conn.Peer())
+		call.Stream = true
+		ctx, end := e.observers.Begin(ctx, call)
+		err := next(ctx, &observed{conn, call})
+		end(err)
+		return err
+	}
 }
 
-// targetOf returns the name and value of the id that a request is about: the
-// contract's requests begin with it.
-func targetOf(request any) (string, uint64) {
+// WrapStreamingClient implements connect.Interceptor.
+func (e edge) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// observed is a stream whose call is filled in as messages pass.
+type observed struct {
+	connect.StreamingHandlerConn
+	call *calls.Call
+}
+
+// Receive implements connect.StreamingHandlerConn.
+func (o *observed) Receive(m any) error {
+	err := o.StreamingHandlerConn.Receive(m)
+	if err == nil && o.call.Request == nil {
+		about(o.call, m)
+	}
+	return err
+}
+
+// Send implements connect.StreamingHandlerConn.
+func (o *observed) Send(m any) error {
+	err := o.StreamingHandlerConn.Send(m)
+	if err == nil {
+		o.call.Sent++
+	}
+	return err
+}
+
+func newCall(spec connect.Spec, peer connect.Peer) *calls.Call {
+	return &calls.Call{
+		Method:   spec.Procedure[strings.LastIndexByte(spec.Procedure, '/')+1:],
+		Protocol: peer.Protocol,
+	}
+}
+
+// about notes what the call asks for, and the name and value of the id that it
+// is about: the contract's requests begin with it.
+func about(call *calls.Call, request any) {
+	call.Request = request
 	m, ok := request.(proto.Message)
 	if !ok {
-		return "", 0
+		return
 	}
 	f := m.ProtoReflect().Descriptor().Fields().ByNumber(1)
 	if f == nil || f.Kind() != protoreflect.Uint64Kind || f.IsList() {
-		return "", 0
+		return
 	}
-	return string(f.Name()), m.ProtoReflect().Get(f).Uint()
+	call.Target, call.ID = string(f.Name()), m.ProtoReflect().Get(f).Uint()
 }

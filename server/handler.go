@@ -48,13 +48,13 @@ func New(c Config) (http.Handler, error) {
 		ready = func() error { return nil }
 	}
 	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
-	options, err := rpc.HandlerOptions(rpc.Config{Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes}, edge(observers))
+	options, err := rpc.HandlerOptions(rpc.Config{Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes}, edge{observers})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle(discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord},
-		append(options, connect.WithInterceptors(translate(ready)))...))
+		append(options, connect.WithInterceptors(translate{ready}))...))
 	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName), options...))
 	reflector := grpcreflect.NewStaticReflector(discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
@@ -62,19 +62,44 @@ func New(c Config) (http.Handler, error) {
 	return rpc.WithRequestID(mux), nil
 }
 
-// translate refuses calls while the service is not ready, and gives the errors
-// of handlers their status.
-func translate(ready func() error) connect.UnaryInterceptorFunc {
-	return func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-			if err := ready(); err != nil && req.Spec().Procedure != discordapiconnect.DiscordApiGetRateLimitStatusProcedure {
-				return nil, connect.NewError(connect.CodeUnavailable, err)
-			}
-			response, err := next(ctx, req)
-			if err != nil {
-				return nil, toStatus(ctx, err)
-			}
-			return response, nil
-		}
+// translate is the interceptor that refuses calls while the service is not
+// ready, and gives the errors of handlers their status.
+type translate struct {
+	ready func() error
+}
+
+func (t translate) do(ctx context.Context, spec connect.Spec, handle func() error) error {
+	if err := t.ready(); err != nil && spec.Procedure != discordapiconnect.DiscordApiGetRateLimitStatusProcedure {
+		return connect.NewError(connect.CodeUnavailable, err)
 	}
+	if err := handle(); err != nil {
+		return toStatus(ctx, err)
+	}
+	return nil
+}
+
+// WrapUnary implements connect.Interceptor.
+func (t translate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (response connect.AnyResponse, err error) {
+		err = t.do(ctx, req.Spec(), func() (err error) {
+			response, err = next(ctx, req)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return response, nil
+	}
+}
+
+// WrapStreamingHandler implements connect.Interceptor.
+func (t translate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		return t.do(ctx, conn.Spec(), func() error { return next(ctx, conn) })
+	}
+}
+
+// WrapStreamingClient implements connect.Interceptor.
+func (t translate) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
 }

@@ -23,7 +23,7 @@ import (
 type Discord interface {
 	CreateMessage(ctx context.Context, channelID uint64, m discord.MessageCreate) (json.RawMessage, error)
 	SendDirectMessage(ctx context.Context, userID uint64, m discord.MessageCreate) (json.RawMessage, error)
-	GuildChannels(ctx context.Context, guildID uint64) (json.RawMessage, error)
+	Call(ctx context.Context, op discord.Operation, args discord.Args) (json.RawMessage, error)
 	RateLimits() discord.RateLimits
 }
 
@@ -59,20 +59,7 @@ func (s *service) SendDirectMessage(ctx context.Context, req *connect.Request[pb
 }
 
 func (s *service) GetGuildChannels(ctx context.Context, req *connect.Request[pb.GetGuildChannelsRequest]) (*connect.Response[pb.GetGuildChannelsResponse], error) {
-	var f form
-	f.id("guild_id", req.Msg.GetGuildId())
-	if err := f.err(); err != nil {
-		return nil, err
-	}
-	data, err := s.discord.GuildChannels(ctx, req.Msg.GetGuildId())
-	if err != nil {
-		return nil, err
-	}
-	channels, err := discordjson.UnmarshalList[pb.Channel](data)
-	if err != nil {
-		return nil, err
-	}
-	return connect.NewResponse(&pb.GetGuildChannelsResponse{Channels: channels}), nil
+	return perform[pb.GetGuildChannelsResponse](ctx, s, discord.ListGuildChannels, req.Msg)
 }
 
 // message reads the message that Discord stored. Whatever the answer looks

@@ -35,6 +35,10 @@ const (
 	ruleEmbedSize = "MAX_EMBED_SIZE_EXCEEDED"
 	ruleNumberMin = "NUMBER_TYPE_MIN"
 	ruleNumberMax = "NUMBER_TYPE_MAX"
+	ruleBadLength = "BASE_TYPE_BAD_LENGTH"
+	ruleChoices   = "BASE_TYPE_CHOICES"
+	rulePattern   = "STRING_TYPE_REGEX"
+	ruleExclusive = "MUTUALLY_EXCLUSIVE"
 )
 
 // form collects what is wrong with a request.

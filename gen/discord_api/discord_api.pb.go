@@ -132,7 +132,7 @@ func (x Channel_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Channel_Type.Descriptor instead.
 func (Channel_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{6, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Type has Discord's numbers.
@@ -321,7 +321,7 @@ func (x Message_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Message_Type.Descriptor instead.
 func (Message_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 0}
 }
 
 // Type has Discord's numbers, but for JOIN_REQUESTS.
@@ -390,7 +390,7 @@ func (x Message_Activity_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Message_Activity_Type.Descriptor instead.
 func (Message_Activity_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 3, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 3, 0}
 }
 
 // Type has Discord's numbers.
@@ -439,7 +439,7 @@ func (x Message_Reference_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Message_Reference_Type.Descriptor instead.
 func (Message_Reference_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 5, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 5, 0}
 }
 
 // Type is the format of the image, with Discord's numbers.
@@ -500,7 +500,7 @@ func (x Message_Sticker_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Message_Sticker_Type.Descriptor instead.
 func (Message_Sticker_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 6, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 6, 0}
 }
 
 // SendChannelMessageRequest needs a channel and at least one of content and
@@ -879,6 +879,430 @@ func (x *GetGuildChannelsResponse) GetChannels() []*Channel {
 	return nil
 }
 
+// GetChannelMessageRequest names the message.
+type GetChannelMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId     uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetChannelMessageRequest) Reset() {
+	*x = GetChannelMessageRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetChannelMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetChannelMessageRequest) ProtoMessage() {}
+
+func (x *GetChannelMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetChannelMessageRequest.ProtoReflect.Descriptor instead.
+func (*GetChannelMessageRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetChannelMessageRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *GetChannelMessageRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+// GetChannelMessageResponse is the answer to GetChannelMessage.
+type GetChannelMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetChannelMessageResponse) Reset() {
+	*x = GetChannelMessageResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetChannelMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetChannelMessageResponse) ProtoMessage() {}
+
+func (x *GetChannelMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetChannelMessageResponse.ProtoReflect.Descriptor instead.
+func (*GetChannelMessageResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GetChannelMessageResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// ListChannelMessagesRequest says which messages are wanted. At most one of
+// before, after and around can be given; without any the newest messages come.
+type ListChannelMessagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the messages.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Largest number of messages, from 1, with `around` at most 100. Not set is
+	// 50.
+	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Only messages older than this one. It need not exist.
+	Before uint64 `protobuf:"varint,3,opt,name=before,proto3" json:"before,omitempty"`
+	// Only messages newer than this one. It need not exist.
+	After uint64 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"`
+	// This message and those around it.
+	Around        uint64 `protobuf:"varint,5,opt,name=around,proto3" json:"around,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListChannelMessagesRequest) Reset() {
+	*x = ListChannelMessagesRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListChannelMessagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListChannelMessagesRequest) ProtoMessage() {}
+
+func (x *ListChannelMessagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListChannelMessagesRequest.ProtoReflect.Descriptor instead.
+func (*ListChannelMessagesRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListChannelMessagesRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *ListChannelMessagesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListChannelMessagesRequest) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *ListChannelMessagesRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ListChannelMessagesRequest) GetAround() uint64 {
+	if x != nil {
+		return x.Around
+	}
+	return 0
+}
+
+// ListChannelMessagesResponse is one message of many.
+type ListChannelMessagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListChannelMessagesResponse) Reset() {
+	*x = ListChannelMessagesResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListChannelMessagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListChannelMessagesResponse) ProtoMessage() {}
+
+func (x *ListChannelMessagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListChannelMessagesResponse.ProtoReflect.Descriptor instead.
+func (*ListChannelMessagesResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListChannelMessagesResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// DeleteChannelMessageRequest names the message.
+type DeleteChannelMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Reason shown in the guild's audit log, 1 to 512 characters.
+	AuditLogReason string `protobuf:"bytes,3,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DeleteChannelMessageRequest) Reset() {
+	*x = DeleteChannelMessageRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteChannelMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteChannelMessageRequest) ProtoMessage() {}
+
+func (x *DeleteChannelMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteChannelMessageRequest.ProtoReflect.Descriptor instead.
+func (*DeleteChannelMessageRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DeleteChannelMessageRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *DeleteChannelMessageRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *DeleteChannelMessageRequest) GetAuditLogReason() string {
+	if x != nil {
+		return x.AuditLogReason
+	}
+	return ""
+}
+
+// DeleteChannelMessageResponse has no fields: the message is deleted.
+type DeleteChannelMessageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteChannelMessageResponse) Reset() {
+	*x = DeleteChannelMessageResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteChannelMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteChannelMessageResponse) ProtoMessage() {}
+
+func (x *DeleteChannelMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteChannelMessageResponse.ProtoReflect.Descriptor instead.
+func (*DeleteChannelMessageResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{11}
+}
+
+// GetChannelRequest names the channel.
+type GetChannelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	ChannelId     uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetChannelRequest) Reset() {
+	*x = GetChannelRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetChannelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetChannelRequest) ProtoMessage() {}
+
+func (x *GetChannelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetChannelRequest.ProtoReflect.Descriptor instead.
+func (*GetChannelRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetChannelRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+// GetChannelResponse is the answer to GetChannel.
+type GetChannelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	Channel       *Channel `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetChannelResponse) Reset() {
+	*x = GetChannelResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetChannelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetChannelResponse) ProtoMessage() {}
+
+func (x *GetChannelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetChannelResponse.ProtoReflect.Descriptor instead.
+func (*GetChannelResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GetChannelResponse) GetChannel() *Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return nil
+}
+
 // Channel is a place for messages, a category of such places or a thread.
 // https://discord.com/developers/docs/resources/channel
 type Channel struct {
@@ -960,7 +1384,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[6]
+	mi := &file_discord_api_discord_api_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1396,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[6]
+	mi := &file_discord_api_discord_api_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1409,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{6}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Channel) GetId() uint64 {
@@ -1251,7 +1675,7 @@ type PermissionOverwrite struct {
 
 func (x *PermissionOverwrite) Reset() {
 	*x = PermissionOverwrite{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[7]
+	mi := &file_discord_api_discord_api_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1263,7 +1687,7 @@ func (x *PermissionOverwrite) String() string {
 func (*PermissionOverwrite) ProtoMessage() {}
 
 func (x *PermissionOverwrite) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[7]
+	mi := &file_discord_api_discord_api_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1276,7 +1700,7 @@ func (x *PermissionOverwrite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PermissionOverwrite.ProtoReflect.Descriptor instead.
 func (*PermissionOverwrite) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{7}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PermissionOverwrite) GetId() uint64 {
@@ -1328,7 +1752,7 @@ type ThreadMetadata struct {
 
 func (x *ThreadMetadata) Reset() {
 	*x = ThreadMetadata{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[8]
+	mi := &file_discord_api_discord_api_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1764,7 @@ func (x *ThreadMetadata) String() string {
 func (*ThreadMetadata) ProtoMessage() {}
 
 func (x *ThreadMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[8]
+	mi := &file_discord_api_discord_api_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1777,7 @@ func (x *ThreadMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadMetadata.ProtoReflect.Descriptor instead.
 func (*ThreadMetadata) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{8}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ThreadMetadata) GetArchived() bool {
@@ -1417,7 +1841,7 @@ type ThreadMember struct {
 
 func (x *ThreadMember) Reset() {
 	*x = ThreadMember{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[9]
+	mi := &file_discord_api_discord_api_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1853,7 @@ func (x *ThreadMember) String() string {
 func (*ThreadMember) ProtoMessage() {}
 
 func (x *ThreadMember) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[9]
+	mi := &file_discord_api_discord_api_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1442,7 +1866,7 @@ func (x *ThreadMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadMember.ProtoReflect.Descriptor instead.
 func (*ThreadMember) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{9}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ThreadMember) GetId() uint64 {
@@ -1499,7 +1923,7 @@ type ForumTag struct {
 
 func (x *ForumTag) Reset() {
 	*x = ForumTag{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[10]
+	mi := &file_discord_api_discord_api_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1511,7 +1935,7 @@ func (x *ForumTag) String() string {
 func (*ForumTag) ProtoMessage() {}
 
 func (x *ForumTag) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[10]
+	mi := &file_discord_api_discord_api_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1524,7 +1948,7 @@ func (x *ForumTag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForumTag.ProtoReflect.Descriptor instead.
 func (*ForumTag) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{10}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ForumTag) GetId() uint64 {
@@ -1575,7 +1999,7 @@ type DefaultReaction struct {
 
 func (x *DefaultReaction) Reset() {
 	*x = DefaultReaction{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[11]
+	mi := &file_discord_api_discord_api_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +2011,7 @@ func (x *DefaultReaction) String() string {
 func (*DefaultReaction) ProtoMessage() {}
 
 func (x *DefaultReaction) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[11]
+	mi := &file_discord_api_discord_api_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +2024,7 @@ func (x *DefaultReaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefaultReaction.ProtoReflect.Descriptor instead.
 func (*DefaultReaction) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{11}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DefaultReaction) GetEmojiId() uint64 {
@@ -1657,7 +2081,7 @@ type Embed struct {
 
 func (x *Embed) Reset() {
 	*x = Embed{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[12]
+	mi := &file_discord_api_discord_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +2093,7 @@ func (x *Embed) String() string {
 func (*Embed) ProtoMessage() {}
 
 func (x *Embed) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[12]
+	mi := &file_discord_api_discord_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +2106,7 @@ func (x *Embed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed.ProtoReflect.Descriptor instead.
 func (*Embed) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{12}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Embed) GetTitle() string {
@@ -1809,7 +2233,7 @@ type Emoji struct {
 
 func (x *Emoji) Reset() {
 	*x = Emoji{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[13]
+	mi := &file_discord_api_discord_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +2245,7 @@ func (x *Emoji) String() string {
 func (*Emoji) ProtoMessage() {}
 
 func (x *Emoji) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[13]
+	mi := &file_discord_api_discord_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +2258,7 @@ func (x *Emoji) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emoji.ProtoReflect.Descriptor instead.
 func (*Emoji) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{13}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Emoji) GetId() uint64 {
@@ -1929,7 +2353,7 @@ type GuildMember struct {
 
 func (x *GuildMember) Reset() {
 	*x = GuildMember{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[14]
+	mi := &file_discord_api_discord_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1941,7 +2365,7 @@ func (x *GuildMember) String() string {
 func (*GuildMember) ProtoMessage() {}
 
 func (x *GuildMember) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[14]
+	mi := &file_discord_api_discord_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1954,7 +2378,7 @@ func (x *GuildMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuildMember.ProtoReflect.Descriptor instead.
 func (*GuildMember) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{14}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GuildMember) GetUser() *User {
@@ -2129,7 +2553,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[15]
+	mi := &file_discord_api_discord_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2565,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[15]
+	mi := &file_discord_api_discord_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2578,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Message) GetId() uint64 {
@@ -2424,7 +2848,7 @@ type Poll struct {
 
 func (x *Poll) Reset() {
 	*x = Poll{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[16]
+	mi := &file_discord_api_discord_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2436,7 +2860,7 @@ func (x *Poll) String() string {
 func (*Poll) ProtoMessage() {}
 
 func (x *Poll) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[16]
+	mi := &file_discord_api_discord_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2449,7 +2873,7 @@ func (x *Poll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll.ProtoReflect.Descriptor instead.
 func (*Poll) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{16}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Poll) GetQuestion() *Poll_Media {
@@ -2530,7 +2954,7 @@ type Role struct {
 
 func (x *Role) Reset() {
 	*x = Role{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[17]
+	mi := &file_discord_api_discord_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +2966,7 @@ func (x *Role) String() string {
 func (*Role) ProtoMessage() {}
 
 func (x *Role) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[17]
+	mi := &file_discord_api_discord_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +2979,7 @@ func (x *Role) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Role.ProtoReflect.Descriptor instead.
 func (*Role) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{17}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Role) GetId() uint64 {
@@ -2691,7 +3115,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[18]
+	mi := &file_discord_api_discord_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +3127,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[18]
+	mi := &file_discord_api_discord_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +3140,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{18}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *User) GetId() uint64 {
@@ -2854,7 +3278,7 @@ type DiscordError struct {
 
 func (x *DiscordError) Reset() {
 	*x = DiscordError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[19]
+	mi := &file_discord_api_discord_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2866,7 +3290,7 @@ func (x *DiscordError) String() string {
 func (*DiscordError) ProtoMessage() {}
 
 func (x *DiscordError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[19]
+	mi := &file_discord_api_discord_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2879,7 +3303,7 @@ func (x *DiscordError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscordError.ProtoReflect.Descriptor instead.
 func (*DiscordError) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{19}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DiscordError) GetStatus() int32 {
@@ -2933,7 +3357,7 @@ type GetRateLimitStatusRequest struct {
 
 func (x *GetRateLimitStatusRequest) Reset() {
 	*x = GetRateLimitStatusRequest{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[20]
+	mi := &file_discord_api_discord_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2945,7 +3369,7 @@ func (x *GetRateLimitStatusRequest) String() string {
 func (*GetRateLimitStatusRequest) ProtoMessage() {}
 
 func (x *GetRateLimitStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[20]
+	mi := &file_discord_api_discord_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2958,7 +3382,7 @@ func (x *GetRateLimitStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{28}
 }
 
 // GetRateLimitStatusResponse is what the proxy holds, at one moment.
@@ -2994,7 +3418,7 @@ type GetRateLimitStatusResponse struct {
 
 func (x *GetRateLimitStatusResponse) Reset() {
 	*x = GetRateLimitStatusResponse{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[21]
+	mi := &file_discord_api_discord_api_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3006,7 +3430,7 @@ func (x *GetRateLimitStatusResponse) String() string {
 func (*GetRateLimitStatusResponse) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[21]
+	mi := &file_discord_api_discord_api_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3019,7 +3443,7 @@ func (x *GetRateLimitStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{21}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetRateLimitStatusResponse) GetTime() *timestamppb.Timestamp {
@@ -3121,7 +3545,7 @@ type Embed_Footer struct {
 
 func (x *Embed_Footer) Reset() {
 	*x = Embed_Footer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[22]
+	mi := &file_discord_api_discord_api_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3133,7 +3557,7 @@ func (x *Embed_Footer) String() string {
 func (*Embed_Footer) ProtoMessage() {}
 
 func (x *Embed_Footer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[22]
+	mi := &file_discord_api_discord_api_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3146,7 +3570,7 @@ func (x *Embed_Footer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Footer.ProtoReflect.Descriptor instead.
 func (*Embed_Footer) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{12, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 0}
 }
 
 func (x *Embed_Footer) GetText() string {
@@ -3191,7 +3615,7 @@ type Embed_Image struct {
 
 func (x *Embed_Image) Reset() {
 	*x = Embed_Image{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[23]
+	mi := &file_discord_api_discord_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3203,7 +3627,7 @@ func (x *Embed_Image) String() string {
 func (*Embed_Image) ProtoMessage() {}
 
 func (x *Embed_Image) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[23]
+	mi := &file_discord_api_discord_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3216,7 +3640,7 @@ func (x *Embed_Image) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Image.ProtoReflect.Descriptor instead.
 func (*Embed_Image) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{12, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 1}
 }
 
 func (x *Embed_Image) GetUrl() string {
@@ -3282,7 +3706,7 @@ type Embed_Thumbnail struct {
 
 func (x *Embed_Thumbnail) Reset() {
 	*x = Embed_Thumbnail{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[24]
+	mi := &file_discord_api_discord_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3294,7 +3718,7 @@ func (x *Embed_Thumbnail) String() string {
 func (*Embed_Thumbnail) ProtoMessage() {}
 
 func (x *Embed_Thumbnail) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[24]
+	mi := &file_discord_api_discord_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3307,7 +3731,7 @@ func (x *Embed_Thumbnail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Thumbnail.ProtoReflect.Descriptor instead.
 func (*Embed_Thumbnail) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{12, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 2}
 }
 
 func (x *Embed_Thumbnail) GetUrl() string {
@@ -3373,7 +3797,7 @@ type Embed_Video struct {
 
 func (x *Embed_Video) Reset() {
 	*x = Embed_Video{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[25]
+	mi := &file_discord_api_discord_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3385,7 +3809,7 @@ func (x *Embed_Video) String() string {
 func (*Embed_Video) ProtoMessage() {}
 
 func (x *Embed_Video) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[25]
+	mi := &file_discord_api_discord_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3398,7 +3822,7 @@ func (x *Embed_Video) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Video.ProtoReflect.Descriptor instead.
 func (*Embed_Video) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{12, 3}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 3}
 }
 
 func (x *Embed_Video) GetUrl() string {
@@ -3456,7 +3880,7 @@ type Embed_Provider struct {
 
 func (x *Embed_Provider) Reset() {
 	*x = Embed_Provider{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[26]
+	mi := &file_discord_api_discord_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3468,7 +3892,7 @@ func (x *Embed_Provider) String() string {
 func (*Embed_Provider) ProtoMessage() {}
 
 func (x *Embed_Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[26]
+	mi := &file_discord_api_discord_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3481,7 +3905,7 @@ func (x *Embed_Provider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Provider.ProtoReflect.Descriptor instead.
 func (*Embed_Provider) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{12, 4}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 4}
 }
 
 func (x *Embed_Provider) GetName() string {
@@ -3515,7 +3939,7 @@ type Embed_Author struct {
 
 func (x *Embed_Author) Reset() {
 	*x = Embed_Author{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[27]
+	mi := &file_discord_api_discord_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3527,7 +3951,7 @@ func (x *Embed_Author) String() string {
 func (*Embed_Author) ProtoMessage() {}
 
 func (x *Embed_Author) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[27]
+	mi := &file_discord_api_discord_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3540,7 +3964,7 @@ func (x *Embed_Author) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Author.ProtoReflect.Descriptor instead.
 func (*Embed_Author) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{12, 5}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 5}
 }
 
 func (x *Embed_Author) GetName() string {
@@ -3586,7 +4010,7 @@ type Embed_Field struct {
 
 func (x *Embed_Field) Reset() {
 	*x = Embed_Field{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[28]
+	mi := &file_discord_api_discord_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3598,7 +4022,7 @@ func (x *Embed_Field) String() string {
 func (*Embed_Field) ProtoMessage() {}
 
 func (x *Embed_Field) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[28]
+	mi := &file_discord_api_discord_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3611,7 +4035,7 @@ func (x *Embed_Field) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Field.ProtoReflect.Descriptor instead.
 func (*Embed_Field) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{12, 6}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 6}
 }
 
 func (x *Embed_Field) GetName() string {
@@ -3652,7 +4076,7 @@ type Message_ChannelMention struct {
 
 func (x *Message_ChannelMention) Reset() {
 	*x = Message_ChannelMention{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[29]
+	mi := &file_discord_api_discord_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3664,7 +4088,7 @@ func (x *Message_ChannelMention) String() string {
 func (*Message_ChannelMention) ProtoMessage() {}
 
 func (x *Message_ChannelMention) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[29]
+	mi := &file_discord_api_discord_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3677,7 +4101,7 @@ func (x *Message_ChannelMention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_ChannelMention.ProtoReflect.Descriptor instead.
 func (*Message_ChannelMention) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 0}
 }
 
 func (x *Message_ChannelMention) GetId() uint64 {
@@ -3745,7 +4169,7 @@ type Message_Attachment struct {
 
 func (x *Message_Attachment) Reset() {
 	*x = Message_Attachment{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[30]
+	mi := &file_discord_api_discord_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3757,7 +4181,7 @@ func (x *Message_Attachment) String() string {
 func (*Message_Attachment) ProtoMessage() {}
 
 func (x *Message_Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[30]
+	mi := &file_discord_api_discord_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3770,7 +4194,7 @@ func (x *Message_Attachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Attachment.ProtoReflect.Descriptor instead.
 func (*Message_Attachment) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 1}
 }
 
 func (x *Message_Attachment) GetId() uint64 {
@@ -3892,7 +4316,7 @@ type Message_Reaction struct {
 
 func (x *Message_Reaction) Reset() {
 	*x = Message_Reaction{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[31]
+	mi := &file_discord_api_discord_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3904,7 +4328,7 @@ func (x *Message_Reaction) String() string {
 func (*Message_Reaction) ProtoMessage() {}
 
 func (x *Message_Reaction) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[31]
+	mi := &file_discord_api_discord_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3917,7 +4341,7 @@ func (x *Message_Reaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Reaction.ProtoReflect.Descriptor instead.
 func (*Message_Reaction) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 2}
 }
 
 func (x *Message_Reaction) GetCount() int32 {
@@ -3975,7 +4399,7 @@ type Message_Activity struct {
 
 func (x *Message_Activity) Reset() {
 	*x = Message_Activity{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[32]
+	mi := &file_discord_api_discord_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3987,7 +4411,7 @@ func (x *Message_Activity) String() string {
 func (*Message_Activity) ProtoMessage() {}
 
 func (x *Message_Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[32]
+	mi := &file_discord_api_discord_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4000,7 +4424,7 @@ func (x *Message_Activity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Activity.ProtoReflect.Descriptor instead.
 func (*Message_Activity) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 3}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 3}
 }
 
 func (x *Message_Activity) GetType() Message_Activity_Type {
@@ -4036,7 +4460,7 @@ type Message_Application struct {
 
 func (x *Message_Application) Reset() {
 	*x = Message_Application{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[33]
+	mi := &file_discord_api_discord_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4048,7 +4472,7 @@ func (x *Message_Application) String() string {
 func (*Message_Application) ProtoMessage() {}
 
 func (x *Message_Application) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[33]
+	mi := &file_discord_api_discord_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4061,7 +4485,7 @@ func (x *Message_Application) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Application.ProtoReflect.Descriptor instead.
 func (*Message_Application) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 4}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 4}
 }
 
 func (x *Message_Application) GetId() uint64 {
@@ -4118,7 +4542,7 @@ type Message_Reference struct {
 
 func (x *Message_Reference) Reset() {
 	*x = Message_Reference{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[34]
+	mi := &file_discord_api_discord_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4130,7 +4554,7 @@ func (x *Message_Reference) String() string {
 func (*Message_Reference) ProtoMessage() {}
 
 func (x *Message_Reference) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[34]
+	mi := &file_discord_api_discord_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4143,7 +4567,7 @@ func (x *Message_Reference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Reference.ProtoReflect.Descriptor instead.
 func (*Message_Reference) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 5}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 5}
 }
 
 func (x *Message_Reference) GetMessageId() uint64 {
@@ -4206,7 +4630,7 @@ type Message_Sticker struct {
 
 func (x *Message_Sticker) Reset() {
 	*x = Message_Sticker{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[35]
+	mi := &file_discord_api_discord_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4218,7 +4642,7 @@ func (x *Message_Sticker) String() string {
 func (*Message_Sticker) ProtoMessage() {}
 
 func (x *Message_Sticker) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[35]
+	mi := &file_discord_api_discord_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4231,7 +4655,7 @@ func (x *Message_Sticker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Sticker.ProtoReflect.Descriptor instead.
 func (*Message_Sticker) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 6}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 6}
 }
 
 func (x *Message_Sticker) GetId() uint64 {
@@ -4305,7 +4729,7 @@ type Message_StickerItem struct {
 
 func (x *Message_StickerItem) Reset() {
 	*x = Message_StickerItem{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[36]
+	mi := &file_discord_api_discord_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4317,7 +4741,7 @@ func (x *Message_StickerItem) String() string {
 func (*Message_StickerItem) ProtoMessage() {}
 
 func (x *Message_StickerItem) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[36]
+	mi := &file_discord_api_discord_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4330,7 +4754,7 @@ func (x *Message_StickerItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_StickerItem.ProtoReflect.Descriptor instead.
 func (*Message_StickerItem) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 7}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 7}
 }
 
 func (x *Message_StickerItem) GetId() uint64 {
@@ -4373,7 +4797,7 @@ type Message_InteractionMetadata struct {
 
 func (x *Message_InteractionMetadata) Reset() {
 	*x = Message_InteractionMetadata{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[37]
+	mi := &file_discord_api_discord_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4385,7 +4809,7 @@ func (x *Message_InteractionMetadata) String() string {
 func (*Message_InteractionMetadata) ProtoMessage() {}
 
 func (x *Message_InteractionMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[37]
+	mi := &file_discord_api_discord_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4398,7 +4822,7 @@ func (x *Message_InteractionMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_InteractionMetadata.ProtoReflect.Descriptor instead.
 func (*Message_InteractionMetadata) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 8}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 8}
 }
 
 func (x *Message_InteractionMetadata) GetId() uint64 {
@@ -4448,7 +4872,7 @@ type Message_Snapshot struct {
 
 func (x *Message_Snapshot) Reset() {
 	*x = Message_Snapshot{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[38]
+	mi := &file_discord_api_discord_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4460,7 +4884,7 @@ func (x *Message_Snapshot) String() string {
 func (*Message_Snapshot) ProtoMessage() {}
 
 func (x *Message_Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[38]
+	mi := &file_discord_api_discord_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4473,7 +4897,7 @@ func (x *Message_Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Snapshot.ProtoReflect.Descriptor instead.
 func (*Message_Snapshot) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 9}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 9}
 }
 
 func (x *Message_Snapshot) GetMessage() *Message {
@@ -4496,7 +4920,7 @@ type Message_Call struct {
 
 func (x *Message_Call) Reset() {
 	*x = Message_Call{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[39]
+	mi := &file_discord_api_discord_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4508,7 +4932,7 @@ func (x *Message_Call) String() string {
 func (*Message_Call) ProtoMessage() {}
 
 func (x *Message_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[39]
+	mi := &file_discord_api_discord_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4521,7 +4945,7 @@ func (x *Message_Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Call.ProtoReflect.Descriptor instead.
 func (*Message_Call) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 10}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 10}
 }
 
 func (x *Message_Call) GetParticipants() []uint64 {
@@ -4555,7 +4979,7 @@ type Message_RoleSubscriptionData struct {
 
 func (x *Message_RoleSubscriptionData) Reset() {
 	*x = Message_RoleSubscriptionData{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[40]
+	mi := &file_discord_api_discord_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4567,7 +4991,7 @@ func (x *Message_RoleSubscriptionData) String() string {
 func (*Message_RoleSubscriptionData) ProtoMessage() {}
 
 func (x *Message_RoleSubscriptionData) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[40]
+	mi := &file_discord_api_discord_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4580,7 +5004,7 @@ func (x *Message_RoleSubscriptionData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_RoleSubscriptionData.ProtoReflect.Descriptor instead.
 func (*Message_RoleSubscriptionData) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 11}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 11}
 }
 
 func (x *Message_RoleSubscriptionData) GetRoleSubscriptionListingId() uint64 {
@@ -4624,7 +5048,7 @@ type Message_Reaction_CountDetails struct {
 
 func (x *Message_Reaction_CountDetails) Reset() {
 	*x = Message_Reaction_CountDetails{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[41]
+	mi := &file_discord_api_discord_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4636,7 +5060,7 @@ func (x *Message_Reaction_CountDetails) String() string {
 func (*Message_Reaction_CountDetails) ProtoMessage() {}
 
 func (x *Message_Reaction_CountDetails) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[41]
+	mi := &file_discord_api_discord_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4649,7 +5073,7 @@ func (x *Message_Reaction_CountDetails) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Reaction_CountDetails.ProtoReflect.Descriptor instead.
 func (*Message_Reaction_CountDetails) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 2, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 2, 0}
 }
 
 func (x *Message_Reaction_CountDetails) GetBurst() int32 {
@@ -4679,7 +5103,7 @@ type Poll_Media struct {
 
 func (x *Poll_Media) Reset() {
 	*x = Poll_Media{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[42]
+	mi := &file_discord_api_discord_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4691,7 +5115,7 @@ func (x *Poll_Media) String() string {
 func (*Poll_Media) ProtoMessage() {}
 
 func (x *Poll_Media) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[42]
+	mi := &file_discord_api_discord_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4704,7 +5128,7 @@ func (x *Poll_Media) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll_Media.ProtoReflect.Descriptor instead.
 func (*Poll_Media) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{16, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24, 0}
 }
 
 func (x *Poll_Media) GetText() string {
@@ -4734,7 +5158,7 @@ type Poll_Answer struct {
 
 func (x *Poll_Answer) Reset() {
 	*x = Poll_Answer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[43]
+	mi := &file_discord_api_discord_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4746,7 +5170,7 @@ func (x *Poll_Answer) String() string {
 func (*Poll_Answer) ProtoMessage() {}
 
 func (x *Poll_Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[43]
+	mi := &file_discord_api_discord_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4759,7 +5183,7 @@ func (x *Poll_Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll_Answer.ProtoReflect.Descriptor instead.
 func (*Poll_Answer) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{16, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24, 1}
 }
 
 func (x *Poll_Answer) GetAnswerId() int32 {
@@ -4789,7 +5213,7 @@ type Poll_Results struct {
 
 func (x *Poll_Results) Reset() {
 	*x = Poll_Results{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[44]
+	mi := &file_discord_api_discord_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4801,7 +5225,7 @@ func (x *Poll_Results) String() string {
 func (*Poll_Results) ProtoMessage() {}
 
 func (x *Poll_Results) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[44]
+	mi := &file_discord_api_discord_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4814,7 +5238,7 @@ func (x *Poll_Results) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll_Results.ProtoReflect.Descriptor instead.
 func (*Poll_Results) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{16, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24, 2}
 }
 
 func (x *Poll_Results) GetIsFinalized() bool {
@@ -4846,7 +5270,7 @@ type Poll_Results_AnswerCount struct {
 
 func (x *Poll_Results_AnswerCount) Reset() {
 	*x = Poll_Results_AnswerCount{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[45]
+	mi := &file_discord_api_discord_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4858,7 +5282,7 @@ func (x *Poll_Results_AnswerCount) String() string {
 func (*Poll_Results_AnswerCount) ProtoMessage() {}
 
 func (x *Poll_Results_AnswerCount) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[45]
+	mi := &file_discord_api_discord_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4871,7 +5295,7 @@ func (x *Poll_Results_AnswerCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll_Results_AnswerCount.ProtoReflect.Descriptor instead.
 func (*Poll_Results_AnswerCount) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{16, 2, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24, 2, 0}
 }
 
 func (x *Poll_Results_AnswerCount) GetId() int32 {
@@ -4916,7 +5340,7 @@ type Role_Tag struct {
 
 func (x *Role_Tag) Reset() {
 	*x = Role_Tag{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[46]
+	mi := &file_discord_api_discord_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4928,7 +5352,7 @@ func (x *Role_Tag) String() string {
 func (*Role_Tag) ProtoMessage() {}
 
 func (x *Role_Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[46]
+	mi := &file_discord_api_discord_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4941,7 +5365,7 @@ func (x *Role_Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Role_Tag.ProtoReflect.Descriptor instead.
 func (*Role_Tag) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{17, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{25, 0}
 }
 
 func (x *Role_Tag) GetId() uint64 {
@@ -5001,7 +5425,7 @@ type Role_Colors struct {
 
 func (x *Role_Colors) Reset() {
 	*x = Role_Colors{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[47]
+	mi := &file_discord_api_discord_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5013,7 +5437,7 @@ func (x *Role_Colors) String() string {
 func (*Role_Colors) ProtoMessage() {}
 
 func (x *Role_Colors) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[47]
+	mi := &file_discord_api_discord_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5026,7 +5450,7 @@ func (x *Role_Colors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Role_Colors.ProtoReflect.Descriptor instead.
 func (*Role_Colors) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{17, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{25, 1}
 }
 
 func (x *Role_Colors) GetPrimaryColor() int32 {
@@ -5065,7 +5489,7 @@ type DiscordError_FieldError struct {
 
 func (x *DiscordError_FieldError) Reset() {
 	*x = DiscordError_FieldError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[48]
+	mi := &file_discord_api_discord_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5077,7 +5501,7 @@ func (x *DiscordError_FieldError) String() string {
 func (*DiscordError_FieldError) ProtoMessage() {}
 
 func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[48]
+	mi := &file_discord_api_discord_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5090,7 +5514,7 @@ func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscordError_FieldError.ProtoReflect.Descriptor instead.
 func (*DiscordError_FieldError) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{19, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{27, 0}
 }
 
 func (x *DiscordError_FieldError) GetField() string {
@@ -5129,7 +5553,7 @@ type GetRateLimitStatusResponse_Global struct {
 
 func (x *GetRateLimitStatusResponse_Global) Reset() {
 	*x = GetRateLimitStatusResponse_Global{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[49]
+	mi := &file_discord_api_discord_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5141,7 +5565,7 @@ func (x *GetRateLimitStatusResponse_Global) String() string {
 func (*GetRateLimitStatusResponse_Global) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[49]
+	mi := &file_discord_api_discord_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5154,7 +5578,7 @@ func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use GetRateLimitStatusResponse_Global.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Global) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{21, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29, 0}
 }
 
 func (x *GetRateLimitStatusResponse_Global) GetLimit() int32 {
@@ -5194,7 +5618,7 @@ type GetRateLimitStatusResponse_InvalidRequests struct {
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) Reset() {
 	*x = GetRateLimitStatusResponse_InvalidRequests{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[50]
+	mi := &file_discord_api_discord_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5206,7 +5630,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) String() string {
 func (*GetRateLimitStatusResponse_InvalidRequests) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[50]
+	mi := &file_discord_api_discord_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5219,7 +5643,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect
 
 // Deprecated: Use GetRateLimitStatusResponse_InvalidRequests.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_InvalidRequests) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{21, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29, 1}
 }
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) GetCount() int32 {
@@ -5256,7 +5680,7 @@ type GetRateLimitStatusResponse_Ban struct {
 
 func (x *GetRateLimitStatusResponse_Ban) Reset() {
 	*x = GetRateLimitStatusResponse_Ban{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[51]
+	mi := &file_discord_api_discord_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5268,7 +5692,7 @@ func (x *GetRateLimitStatusResponse_Ban) String() string {
 func (*GetRateLimitStatusResponse_Ban) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[51]
+	mi := &file_discord_api_discord_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5281,7 +5705,7 @@ func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusResponse_Ban.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Ban) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{21, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29, 2}
 }
 
 func (x *GetRateLimitStatusResponse_Ban) GetRetryAfter() *durationpb.Duration {
@@ -5327,7 +5751,7 @@ type GetRateLimitStatusResponse_Bucket struct {
 
 func (x *GetRateLimitStatusResponse_Bucket) Reset() {
 	*x = GetRateLimitStatusResponse_Bucket{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[52]
+	mi := &file_discord_api_discord_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5339,7 +5763,7 @@ func (x *GetRateLimitStatusResponse_Bucket) String() string {
 func (*GetRateLimitStatusResponse_Bucket) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[52]
+	mi := &file_discord_api_discord_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5352,7 +5776,7 @@ func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use GetRateLimitStatusResponse_Bucket.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Bucket) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{21, 3}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29, 3}
 }
 
 func (x *GetRateLimitStatusResponse_Bucket) GetRoutes() []string {
@@ -5454,7 +5878,35 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x17GetGuildChannelsRequest\x12\x19\n" +
 	"\bguild_id\x18\x01 \x01(\x04R\aguildId\"L\n" +
 	"\x18GetGuildChannelsResponse\x120\n" +
-	"\bchannels\x18\x01 \x03(\v2\x14.discord_api.ChannelR\bchannels\"\xb0\r\n" +
+	"\bchannels\x18\x01 \x03(\v2\x14.discord_api.ChannelR\bchannels\"X\n" +
+	"\x18GetChannelMessageRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\"K\n" +
+	"\x19GetChannelMessageResponse\x12.\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\x97\x01\n" +
+	"\x1aListChannelMessagesRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06before\x18\x03 \x01(\x04R\x06before\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\x04R\x05after\x12\x16\n" +
+	"\x06around\x18\x05 \x01(\x04R\x06around\"M\n" +
+	"\x1bListChannelMessagesResponse\x12.\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\x85\x01\n" +
+	"\x1bDeleteChannelMessageRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12(\n" +
+	"\x10audit_log_reason\x18\x03 \x01(\tR\x0eauditLogReason\"\x1e\n" +
+	"\x1cDeleteChannelMessageResponse\"2\n" +
+	"\x11GetChannelRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\"D\n" +
+	"\x12GetChannelResponse\x12.\n" +
+	"\achannel\x18\x01 \x01(\v2\x14.discord_api.ChannelR\achannel\"\xb0\r\n" +
 	"\aChannel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12-\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x19.discord_api.Channel.TypeR\x04type\x12\x19\n" +
@@ -5920,12 +6372,17 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\awaiting\x18\b \x01(\x05R\awaiting\x12@\n" +
 	"\x0eestimated_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\restimatedWait\x12\x16\n" +
 	"\x06window\x18\n" +
-	" \x01(\tR\x06window2\xa9\x03\n" +
+	" \x01(\tR\x06window2\xbf\x06\n" +
 	"\n" +
 	"DiscordApi\x12e\n" +
 	"\x12SendChannelMessage\x12&.discord_api.SendChannelMessageRequest\x1a'.discord_api.SendChannelMessageResponse\x12b\n" +
 	"\x11SendDirectMessage\x12%.discord_api.SendDirectMessageRequest\x1a&.discord_api.SendDirectMessageResponse\x12d\n" +
-	"\x10GetGuildChannels\x12$.discord_api.GetGuildChannelsRequest\x1a%.discord_api.GetGuildChannelsResponse\"\x03\x90\x02\x01\x12j\n" +
+	"\x10GetGuildChannels\x12$.discord_api.GetGuildChannelsRequest\x1a%.discord_api.GetGuildChannelsResponse\"\x03\x90\x02\x01\x12g\n" +
+	"\x11GetChannelMessage\x12%.discord_api.GetChannelMessageRequest\x1a&.discord_api.GetChannelMessageResponse\"\x03\x90\x02\x01\x12j\n" +
+	"\x13ListChannelMessages\x12'.discord_api.ListChannelMessagesRequest\x1a(.discord_api.ListChannelMessagesResponse0\x01\x12k\n" +
+	"\x14DeleteChannelMessage\x12(.discord_api.DeleteChannelMessageRequest\x1a).discord_api.DeleteChannelMessageResponse\x12R\n" +
+	"\n" +
+	"GetChannel\x12\x1e.discord_api.GetChannelRequest\x1a\x1f.discord_api.GetChannelResponse\"\x03\x90\x02\x01\x12j\n" +
 	"\x12GetRateLimitStatus\x12&.discord_api.GetRateLimitStatusRequest\x1a'.discord_api.GetRateLimitStatusResponse\"\x03\x90\x02\x01B\x93\x01\n" +
 	"\x0fcom.discord_apiB\x0fDiscordApiProtoP\x01Z'discordproxy/gen/discord_api;discordapi\xa2\x02\x03DXX\xaa\x02\n" +
 	"DiscordApi\xca\x02\n" +
@@ -5945,7 +6402,7 @@ func file_discord_api_discord_api_proto_rawDescGZIP() []byte {
 }
 
 var file_discord_api_discord_api_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 53)
+var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_discord_api_discord_api_proto_goTypes = []any{
 	(Channel_Type)(0),                                  // 0: discord_api.Channel.Type
 	(Message_Type)(0),                                  // 1: discord_api.Message.Type
@@ -5958,141 +6415,160 @@ var file_discord_api_discord_api_proto_goTypes = []any{
 	(*SendDirectMessageResponse)(nil),                  // 8: discord_api.SendDirectMessageResponse
 	(*GetGuildChannelsRequest)(nil),                    // 9: discord_api.GetGuildChannelsRequest
 	(*GetGuildChannelsResponse)(nil),                   // 10: discord_api.GetGuildChannelsResponse
-	(*Channel)(nil),                                    // 11: discord_api.Channel
-	(*PermissionOverwrite)(nil),                        // 12: discord_api.PermissionOverwrite
-	(*ThreadMetadata)(nil),                             // 13: discord_api.ThreadMetadata
-	(*ThreadMember)(nil),                               // 14: discord_api.ThreadMember
-	(*ForumTag)(nil),                                   // 15: discord_api.ForumTag
-	(*DefaultReaction)(nil),                            // 16: discord_api.DefaultReaction
-	(*Embed)(nil),                                      // 17: discord_api.Embed
-	(*Emoji)(nil),                                      // 18: discord_api.Emoji
-	(*GuildMember)(nil),                                // 19: discord_api.GuildMember
-	(*Message)(nil),                                    // 20: discord_api.Message
-	(*Poll)(nil),                                       // 21: discord_api.Poll
-	(*Role)(nil),                                       // 22: discord_api.Role
-	(*User)(nil),                                       // 23: discord_api.User
-	(*DiscordError)(nil),                               // 24: discord_api.DiscordError
-	(*GetRateLimitStatusRequest)(nil),                  // 25: discord_api.GetRateLimitStatusRequest
-	(*GetRateLimitStatusResponse)(nil),                 // 26: discord_api.GetRateLimitStatusResponse
-	(*Embed_Footer)(nil),                               // 27: discord_api.Embed.Footer
-	(*Embed_Image)(nil),                                // 28: discord_api.Embed.Image
-	(*Embed_Thumbnail)(nil),                            // 29: discord_api.Embed.Thumbnail
-	(*Embed_Video)(nil),                                // 30: discord_api.Embed.Video
-	(*Embed_Provider)(nil),                             // 31: discord_api.Embed.Provider
-	(*Embed_Author)(nil),                               // 32: discord_api.Embed.Author
-	(*Embed_Field)(nil),                                // 33: discord_api.Embed.Field
-	(*Message_ChannelMention)(nil),                     // 34: discord_api.Message.ChannelMention
-	(*Message_Attachment)(nil),                         // 35: discord_api.Message.Attachment
-	(*Message_Reaction)(nil),                           // 36: discord_api.Message.Reaction
-	(*Message_Activity)(nil),                           // 37: discord_api.Message.Activity
-	(*Message_Application)(nil),                        // 38: discord_api.Message.Application
-	(*Message_Reference)(nil),                          // 39: discord_api.Message.Reference
-	(*Message_Sticker)(nil),                            // 40: discord_api.Message.Sticker
-	(*Message_StickerItem)(nil),                        // 41: discord_api.Message.StickerItem
-	(*Message_InteractionMetadata)(nil),                // 42: discord_api.Message.InteractionMetadata
-	(*Message_Snapshot)(nil),                           // 43: discord_api.Message.Snapshot
-	(*Message_Call)(nil),                               // 44: discord_api.Message.Call
-	(*Message_RoleSubscriptionData)(nil),               // 45: discord_api.Message.RoleSubscriptionData
-	(*Message_Reaction_CountDetails)(nil),              // 46: discord_api.Message.Reaction.CountDetails
-	(*Poll_Media)(nil),                                 // 47: discord_api.Poll.Media
-	(*Poll_Answer)(nil),                                // 48: discord_api.Poll.Answer
-	(*Poll_Results)(nil),                               // 49: discord_api.Poll.Results
-	(*Poll_Results_AnswerCount)(nil),                   // 50: discord_api.Poll.Results.AnswerCount
-	(*Role_Tag)(nil),                                   // 51: discord_api.Role.Tag
-	(*Role_Colors)(nil),                                // 52: discord_api.Role.Colors
-	(*DiscordError_FieldError)(nil),                    // 53: discord_api.DiscordError.FieldError
-	(*GetRateLimitStatusResponse_Global)(nil),          // 54: discord_api.GetRateLimitStatusResponse.Global
-	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 55: discord_api.GetRateLimitStatusResponse.InvalidRequests
-	(*GetRateLimitStatusResponse_Ban)(nil),             // 56: discord_api.GetRateLimitStatusResponse.Ban
-	(*GetRateLimitStatusResponse_Bucket)(nil),          // 57: discord_api.GetRateLimitStatusResponse.Bucket
-	(*durationpb.Duration)(nil),                        // 58: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),                      // 59: google.protobuf.Timestamp
+	(*GetChannelMessageRequest)(nil),                   // 11: discord_api.GetChannelMessageRequest
+	(*GetChannelMessageResponse)(nil),                  // 12: discord_api.GetChannelMessageResponse
+	(*ListChannelMessagesRequest)(nil),                 // 13: discord_api.ListChannelMessagesRequest
+	(*ListChannelMessagesResponse)(nil),                // 14: discord_api.ListChannelMessagesResponse
+	(*DeleteChannelMessageRequest)(nil),                // 15: discord_api.DeleteChannelMessageRequest
+	(*DeleteChannelMessageResponse)(nil),               // 16: discord_api.DeleteChannelMessageResponse
+	(*GetChannelRequest)(nil),                          // 17: discord_api.GetChannelRequest
+	(*GetChannelResponse)(nil),                         // 18: discord_api.GetChannelResponse
+	(*Channel)(nil),                                    // 19: discord_api.Channel
+	(*PermissionOverwrite)(nil),                        // 20: discord_api.PermissionOverwrite
+	(*ThreadMetadata)(nil),                             // 21: discord_api.ThreadMetadata
+	(*ThreadMember)(nil),                               // 22: discord_api.ThreadMember
+	(*ForumTag)(nil),                                   // 23: discord_api.ForumTag
+	(*DefaultReaction)(nil),                            // 24: discord_api.DefaultReaction
+	(*Embed)(nil),                                      // 25: discord_api.Embed
+	(*Emoji)(nil),                                      // 26: discord_api.Emoji
+	(*GuildMember)(nil),                                // 27: discord_api.GuildMember
+	(*Message)(nil),                                    // 28: discord_api.Message
+	(*Poll)(nil),                                       // 29: discord_api.Poll
+	(*Role)(nil),                                       // 30: discord_api.Role
+	(*User)(nil),                                       // 31: discord_api.User
+	(*DiscordError)(nil),                               // 32: discord_api.DiscordError
+	(*GetRateLimitStatusRequest)(nil),                  // 33: discord_api.GetRateLimitStatusRequest
+	(*GetRateLimitStatusResponse)(nil),                 // 34: discord_api.GetRateLimitStatusResponse
+	(*Embed_Footer)(nil),                               // 35: discord_api.Embed.Footer
+	(*Embed_Image)(nil),                                // 36: discord_api.Embed.Image
+	(*Embed_Thumbnail)(nil),                            // 37: discord_api.Embed.Thumbnail
+	(*Embed_Video)(nil),                                // 38: discord_api.Embed.Video
+	(*Embed_Provider)(nil),                             // 39: discord_api.Embed.Provider
+	(*Embed_Author)(nil),                               // 40: discord_api.Embed.Author
+	(*Embed_Field)(nil),                                // 41: discord_api.Embed.Field
+	(*Message_ChannelMention)(nil),                     // 42: discord_api.Message.ChannelMention
+	(*Message_Attachment)(nil),                         // 43: discord_api.Message.Attachment
+	(*Message_Reaction)(nil),                           // 44: discord_api.Message.Reaction
+	(*Message_Activity)(nil),                           // 45: discord_api.Message.Activity
+	(*Message_Application)(nil),                        // 46: discord_api.Message.Application
+	(*Message_Reference)(nil),                          // 47: discord_api.Message.Reference
+	(*Message_Sticker)(nil),                            // 48: discord_api.Message.Sticker
+	(*Message_StickerItem)(nil),                        // 49: discord_api.Message.StickerItem
+	(*Message_InteractionMetadata)(nil),                // 50: discord_api.Message.InteractionMetadata
+	(*Message_Snapshot)(nil),                           // 51: discord_api.Message.Snapshot
+	(*Message_Call)(nil),                               // 52: discord_api.Message.Call
+	(*Message_RoleSubscriptionData)(nil),               // 53: discord_api.Message.RoleSubscriptionData
+	(*Message_Reaction_CountDetails)(nil),              // 54: discord_api.Message.Reaction.CountDetails
+	(*Poll_Media)(nil),                                 // 55: discord_api.Poll.Media
+	(*Poll_Answer)(nil),                                // 56: discord_api.Poll.Answer
+	(*Poll_Results)(nil),                               // 57: discord_api.Poll.Results
+	(*Poll_Results_AnswerCount)(nil),                   // 58: discord_api.Poll.Results.AnswerCount
+	(*Role_Tag)(nil),                                   // 59: discord_api.Role.Tag
+	(*Role_Colors)(nil),                                // 60: discord_api.Role.Colors
+	(*DiscordError_FieldError)(nil),                    // 61: discord_api.DiscordError.FieldError
+	(*GetRateLimitStatusResponse_Global)(nil),          // 62: discord_api.GetRateLimitStatusResponse.Global
+	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 63: discord_api.GetRateLimitStatusResponse.InvalidRequests
+	(*GetRateLimitStatusResponse_Ban)(nil),             // 64: discord_api.GetRateLimitStatusResponse.Ban
+	(*GetRateLimitStatusResponse_Bucket)(nil),          // 65: discord_api.GetRateLimitStatusResponse.Bucket
+	(*durationpb.Duration)(nil),                        // 66: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),                      // 67: google.protobuf.Timestamp
 }
 var file_discord_api_discord_api_proto_depIdxs = []int32{
-	17, // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
-	17, // 1: discord_api.SendChannelMessageRequest.embeds:type_name -> discord_api.Embed
-	20, // 2: discord_api.SendChannelMessageResponse.message:type_name -> discord_api.Message
-	17, // 3: discord_api.SendDirectMessageRequest.embed:type_name -> discord_api.Embed
-	17, // 4: discord_api.SendDirectMessageRequest.embeds:type_name -> discord_api.Embed
-	20, // 5: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
-	11, // 6: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
-	0,  // 7: discord_api.Channel.type:type_name -> discord_api.Channel.Type
-	12, // 8: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
-	23, // 9: discord_api.Channel.recipients:type_name -> discord_api.User
-	13, // 10: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
-	14, // 11: discord_api.Channel.member:type_name -> discord_api.ThreadMember
-	15, // 12: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
-	16, // 13: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
-	19, // 14: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
-	27, // 15: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
-	28, // 16: discord_api.Embed.image:type_name -> discord_api.Embed.Image
-	29, // 17: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
-	30, // 18: discord_api.Embed.video:type_name -> discord_api.Embed.Video
-	31, // 19: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
-	32, // 20: discord_api.Embed.author:type_name -> discord_api.Embed.Author
-	33, // 21: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
-	23, // 22: discord_api.Emoji.user:type_name -> discord_api.User
-	23, // 23: discord_api.GuildMember.user:type_name -> discord_api.User
-	23, // 24: discord_api.Message.author:type_name -> discord_api.User
-	19, // 25: discord_api.Message.member:type_name -> discord_api.GuildMember
-	23, // 26: discord_api.Message.mentions:type_name -> discord_api.User
-	35, // 27: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
-	17, // 28: discord_api.Message.embeds:type_name -> discord_api.Embed
-	36, // 29: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
-	1,  // 30: discord_api.Message.type:type_name -> discord_api.Message.Type
-	37, // 31: discord_api.Message.activity:type_name -> discord_api.Message.Activity
-	38, // 32: discord_api.Message.application:type_name -> discord_api.Message.Application
-	39, // 33: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
-	40, // 34: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
-	20, // 35: discord_api.Message.referenced_message:type_name -> discord_api.Message
-	41, // 36: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
-	11, // 37: discord_api.Message.thread:type_name -> discord_api.Channel
-	42, // 38: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
-	43, // 39: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
-	44, // 40: discord_api.Message.call:type_name -> discord_api.Message.Call
-	45, // 41: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
-	21, // 42: discord_api.Message.poll:type_name -> discord_api.Poll
-	47, // 43: discord_api.Poll.question:type_name -> discord_api.Poll.Media
-	48, // 44: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
-	49, // 45: discord_api.Poll.results:type_name -> discord_api.Poll.Results
-	51, // 46: discord_api.Role.tags:type_name -> discord_api.Role.Tag
-	52, // 47: discord_api.Role.colors:type_name -> discord_api.Role.Colors
-	53, // 48: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
-	58, // 49: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
-	59, // 50: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
-	54, // 51: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
-	55, // 52: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
-	56, // 53: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
-	57, // 54: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
-	0,  // 55: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
-	18, // 56: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
-	46, // 57: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
-	2,  // 58: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
-	3,  // 59: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
-	4,  // 60: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
-	4,  // 61: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
-	23, // 62: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
-	20, // 63: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
-	18, // 64: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
-	47, // 65: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
-	50, // 66: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
-	58, // 67: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
-	58, // 68: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
-	58, // 69: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
-	58, // 70: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
-	5,  // 71: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
-	7,  // 72: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
-	9,  // 73: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
-	25, // 74: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
-	6,  // 75: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
-	8,  // 76: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
-	10, // 77: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
-	26, // 78: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
-	75, // [75:79] is the sub-list for method output_type
-	71, // [71:75] is the sub-list for method input_type
-	71, // [71:71] is the sub-list for extension type_name
-	71, // [71:71] is the sub-list for extension extendee
-	0,  // [0:71] is the sub-list for field type_name
+	25, // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
+	25, // 1: discord_api.SendChannelMessageRequest.embeds:type_name -> discord_api.Embed
+	28, // 2: discord_api.SendChannelMessageResponse.message:type_name -> discord_api.Message
+	25, // 3: discord_api.SendDirectMessageRequest.embed:type_name -> discord_api.Embed
+	25, // 4: discord_api.SendDirectMessageRequest.embeds:type_name -> discord_api.Embed
+	28, // 5: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
+	19, // 6: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
+	28, // 7: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
+	28, // 8: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
+	19, // 9: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
+	0,  // 10: discord_api.Channel.type:type_name -> discord_api.Channel.Type
+	20, // 11: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
+	31, // 12: discord_api.Channel.recipients:type_name -> discord_api.User
+	21, // 13: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
+	22, // 14: discord_api.Channel.member:type_name -> discord_api.ThreadMember
+	23, // 15: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
+	24, // 16: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
+	27, // 17: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
+	35, // 18: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
+	36, // 19: discord_api.Embed.image:type_name -> discord_api.Embed.Image
+	37, // 20: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
+	38, // 21: discord_api.Embed.video:type_name -> discord_api.Embed.Video
+	39, // 22: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
+	40, // 23: discord_api.Embed.author:type_name -> discord_api.Embed.Author
+	41, // 24: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
+	31, // 25: discord_api.Emoji.user:type_name -> discord_api.User
+	31, // 26: discord_api.GuildMember.user:type_name -> discord_api.User
+	31, // 27: discord_api.Message.author:type_name -> discord_api.User
+	27, // 28: discord_api.Message.member:type_name -> discord_api.GuildMember
+	31, // 29: discord_api.Message.mentions:type_name -> discord_api.User
+	43, // 30: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
+	25, // 31: discord_api.Message.embeds:type_name -> discord_api.Embed
+	44, // 32: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
+	1,  // 33: discord_api.Message.type:type_name -> discord_api.Message.Type
+	45, // 34: discord_api.Message.activity:type_name -> discord_api.Message.Activity
+	46, // 35: discord_api.Message.application:type_name -> discord_api.Message.Application
+	47, // 36: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
+	48, // 37: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
+	28, // 38: discord_api.Message.referenced_message:type_name -> discord_api.Message
+	49, // 39: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
+	19, // 40: discord_api.Message.thread:type_name -> discord_api.Channel
+	50, // 41: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
+	51, // 42: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
+	52, // 43: discord_api.Message.call:type_name -> discord_api.Message.Call
+	53, // 44: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
+	29, // 45: discord_api.Message.poll:type_name -> discord_api.Poll
+	55, // 46: discord_api.Poll.question:type_name -> discord_api.Poll.Media
+	56, // 47: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
+	57, // 48: discord_api.Poll.results:type_name -> discord_api.Poll.Results
+	59, // 49: discord_api.Role.tags:type_name -> discord_api.Role.Tag
+	60, // 50: discord_api.Role.colors:type_name -> discord_api.Role.Colors
+	61, // 51: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
+	66, // 52: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
+	67, // 53: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
+	62, // 54: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
+	63, // 55: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
+	64, // 56: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
+	65, // 57: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
+	0,  // 58: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
+	26, // 59: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
+	54, // 60: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
+	2,  // 61: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
+	3,  // 62: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
+	4,  // 63: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
+	4,  // 64: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
+	31, // 65: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
+	28, // 66: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
+	26, // 67: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
+	55, // 68: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
+	58, // 69: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
+	66, // 70: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
+	66, // 71: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
+	66, // 72: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
+	66, // 73: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
+	5,  // 74: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
+	7,  // 75: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
+	9,  // 76: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
+	11, // 77: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
+	13, // 78: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
+	15, // 79: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
+	17, // 80: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
+	33, // 81: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
+	6,  // 82: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
+	8,  // 83: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
+	10, // 84: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
+	12, // 85: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
+	14, // 86: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
+	16, // 87: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
+	18, // 88: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
+	34, // 89: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
+	82, // [82:90] is the sub-list for method output_type
+	74, // [74:82] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_discord_api_proto_init() }
@@ -6108,7 +6584,7 @@ func file_discord_api_discord_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_discord_api_proto_rawDesc), len(file_discord_api_discord_api_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   53,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -45,13 +45,15 @@ type Call struct {
 
 	// What follows is known when the call has ended. Waited is the time that
 	// the rate limits held it, AtDiscord the time of its requests to Discord,
-	// Tries their number.
+	// Tries their number. Sent is the number of messages of a stream to the
+	// client.
 	Code      string
 	Err       error
 	Took      time.Duration
 	Waited    time.Duration
 	AtDiscord time.Duration
 	Tries     int
+	Sent      int
 }
 
 // Observer is told of every call. Ended is called when the answer is decided,

@@ -38,6 +38,9 @@ func (l logs) Ended(ctx context.Context, c *Call) {
 		slog.String("protocol", c.Protocol),
 		slog.String("request_id", c.RequestID),
 	}
+	if c.Stream {
+		attributes = append(attributes, slog.Int("sent", c.Sent))
+	}
 	if c.Key {
 		attributes = append(attributes, slog.String("caller", c.Caller))
 	}

@@ -33,6 +33,33 @@ func Unmarshal(data []byte, m proto.Message) error {
 	return nil
 }
 
+// UnmarshalAnswer fills the response of a method from what Discord answered. A
+// response with one field has the whole answer in it, an object or an array;
+// one with several fields is itself the object; one without takes nothing.
+func UnmarshalAnswer(data []byte, response proto.Message) error {
+	m := response.ProtoReflect()
+	fields := m.Descriptor().Fields()
+	switch fields.Len() {
+	case 0:
+		return nil
+	case 1:
+	default:
+		return Unmarshal(data, response)
+	}
+	value, err := parse(data)
+	if err != nil {
+		return err
+	}
+	f := fields.Get(0)
+	_, isArray := value.([]any)
+	_, isObject := value.(map[string]any)
+	if isArray != f.IsList() || isObject == f.IsList() {
+		return fmt.Errorf("discordjson: no %s, found %.40q", f.FullName(), data)
+	}
+	fill(m, map[string]any{objectOf(m.Descriptor()).fields[0].name: value}, 0)
+	return nil
+}
+
 // UnmarshalList reads an array of Discord's objects, as Unmarshal does.
 // Elements that are no objects are left out.
 func UnmarshalList[M any, P interface {

@@ -24,6 +24,10 @@ func Marshal(m proto.Message) (json.RawMessage, error) {
 	return data, nil
 }
 
+// Fields returns the set fields of m under Discord's names, as Marshal writes
+// them: the arguments of a call, for a request. Ids are strings.
+func Fields(m proto.Message) map[string]any { return write(m.ProtoReflect()) }
+
 func write(m protoreflect.Message) map[string]any {
 	o := make(map[string]any)
 	fields := objectOf(m.Descriptor()).fields
@@ -33,6 +37,12 @@ func write(m protoreflect.Message) map[string]any {
 			continue
 		}
 		value := m.Get(f.FieldDescriptor)
+		if f.clears != nil {
+			if value.Bool() {
+				o[f.clears.name] = f.clears.empty()
+			}
+			continue
+		}
 		if !f.IsList() {
 			if v, ok := f.json(value); ok {
 				o[f.name] = v
@@ -64,4 +74,12 @@ func (f *field) json(value protoreflect.Value) (any, bool) {
 	default:
 		return value.Interface(), true
 	}
+}
+
+// empty is what Discord takes as the order to remove the value of a field.
+func (f *field) empty() any {
+	if f.IsList() {
+		return []any{}
+	}
+	return nil
 }

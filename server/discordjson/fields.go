@@ -7,6 +7,7 @@
 package discordjson
 
 import (
+	"strings"
 	"sync"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -38,6 +39,16 @@ type field struct {
 	name     string
 	shift    protoreflect.EnumNumber
 	presence bool
+	clears   *field
+}
+
+// Cleared returns the field whose value f removes, nil if f is not such a flag:
+// clear_nick removes the nick. Setting neither leaves the nick as it is.
+func Cleared(f protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
+	if name, ok := strings.CutPrefix(string(f.Name()), "clear_"); ok && f.Kind() == protoreflect.BoolKind {
+		return f.ContainingMessage().Fields().ByName(protoreflect.Name(name))
+	}
+	return nil
 }
 
 // object is what is known of one kind of message.
@@ -66,6 +77,11 @@ func objectOf(d protoreflect.MessageDescriptor) *object {
 	}
 	for i := range o.fields {
 		o.byName[o.fields[i].name] = &o.fields[i]
+	}
+	for i := range o.fields {
+		if cleared := Cleared(o.fields[i].FieldDescriptor); cleared != nil {
+			o.fields[i].clears = &o.fields[cleared.Index()]
+		}
 	}
 	objects.Store(d.FullName(), o)
 	return o

@@ -57,6 +57,17 @@ const (
 	// DiscordApiGetGuildChannelsProcedure is the fully-qualified name of the DiscordApi's
 	// GetGuildChannels RPC.
 	DiscordApiGetGuildChannelsProcedure = "/discord_api.DiscordApi/GetGuildChannels"
+	// DiscordApiGetChannelMessageProcedure is the fully-qualified name of the DiscordApi's
+	// GetChannelMessage RPC.
+	DiscordApiGetChannelMessageProcedure = "/discord_api.DiscordApi/GetChannelMessage"
+	// DiscordApiListChannelMessagesProcedure is the fully-qualified name of the DiscordApi's
+	// ListChannelMessages RPC.
+	DiscordApiListChannelMessagesProcedure = "/discord_api.DiscordApi/ListChannelMessages"
+	// DiscordApiDeleteChannelMessageProcedure is the fully-qualified name of the DiscordApi's
+	// DeleteChannelMessage RPC.
+	DiscordApiDeleteChannelMessageProcedure = "/discord_api.DiscordApi/DeleteChannelMessage"
+	// DiscordApiGetChannelProcedure is the fully-qualified name of the DiscordApi's GetChannel RPC.
+	DiscordApiGetChannelProcedure = "/discord_api.DiscordApi/GetChannel"
 	// DiscordApiGetRateLimitStatusProcedure is the fully-qualified name of the DiscordApi's
 	// GetRateLimitStatus RPC.
 	DiscordApiGetRateLimitStatusProcedure = "/discord_api.DiscordApi/GetRateLimitStatus"
@@ -92,6 +103,49 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetGuildChannels(context.Context, *connect.Request[discord_api.GetGuildChannelsRequest]) (*connect.Response[discord_api.GetGuildChannelsResponse], error)
+	// GetChannelMessage returns one message.
+	//
+	// Discord: GET /channels/{channel_id}/messages/{message_id}.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	GetChannelMessage(context.Context, *connect.Request[discord_api.GetChannelMessageRequest]) (*connect.Response[discord_api.GetChannelMessageResponse], error)
+	// ListChannelMessages streams messages of a channel, one in each response.
+	// They come newest first, but with `after` oldest first: the order in which
+	// they lie behind the given message.
+	//
+	// Without READ_MESSAGE_HISTORY, and in channels that take no messages,
+	// Discord shows none. Without the intent MESSAGE_CONTENT it empties content,
+	// embeds, attachments and components of other people's messages.
+	//
+	// Discord: GET /channels/{channel_id}/messages.
+	// Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
+	// READ_MESSAGE_HISTORY.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord for each 100 messages.
+	ListChannelMessages(context.Context, *connect.Request[discord_api.ListChannelMessagesRequest]) (*connect.ServerStreamForClient[discord_api.ListChannelMessagesResponse], error)
+	// DeleteChannelMessage deletes a message.
+	//
+	// Discord: DELETE /channels/{channel_id}/messages/{message_id}.
+	// Permissions: MANAGE_MESSAGES for messages of others. Nobody can delete
+	// messages of others in direct messages.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
+	// channel, 50013 Missing Permissions or 50021 Cannot execute action on a
+	// system message.
+	// Cost: one call to Discord. Messages younger than 10 seconds, older than two
+	// weeks and all others have limits of their own in each channel, usually 5 in
+	// 5 seconds, 30 in 120 seconds and 3 in one second.
+	DeleteChannelMessage(context.Context, *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error)
+	// GetChannel returns a channel, thread or direct message channel.
+	//
+	// Discord: GET /channels/{channel_id}.
+	// Permissions: VIEW_CHANNEL.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	GetChannel(context.Context, *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error)
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
 	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
@@ -127,6 +181,32 @@ func NewDiscordApiClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		getChannelMessage: connect.NewClient[discord_api.GetChannelMessageRequest, discord_api.GetChannelMessageResponse](
+			httpClient,
+			baseURL+DiscordApiGetChannelMessageProcedure,
+			connect.WithSchema(discordApiMethods.ByName("GetChannelMessage")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listChannelMessages: connect.NewClient[discord_api.ListChannelMessagesRequest, discord_api.ListChannelMessagesResponse](
+			httpClient,
+			baseURL+DiscordApiListChannelMessagesProcedure,
+			connect.WithSchema(discordApiMethods.ByName("ListChannelMessages")),
+			connect.WithClientOptions(opts...),
+		),
+		deleteChannelMessage: connect.NewClient[discord_api.DeleteChannelMessageRequest, discord_api.DeleteChannelMessageResponse](
+			httpClient,
+			baseURL+DiscordApiDeleteChannelMessageProcedure,
+			connect.WithSchema(discordApiMethods.ByName("DeleteChannelMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		getChannel: connect.NewClient[discord_api.GetChannelRequest, discord_api.GetChannelResponse](
+			httpClient,
+			baseURL+DiscordApiGetChannelProcedure,
+			connect.WithSchema(discordApiMethods.ByName("GetChannel")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getRateLimitStatus: connect.NewClient[discord_api.GetRateLimitStatusRequest, discord_api.GetRateLimitStatusResponse](
 			httpClient,
 			baseURL+DiscordApiGetRateLimitStatusProcedure,
@@ -139,10 +219,14 @@ func NewDiscordApiClient(httpClient connect.HTTPClient, baseURL string, opts ...
 
 // discordApiClient implements DiscordApiClient.
 type discordApiClient struct {
-	sendChannelMessage *connect.Client[discord_api.SendChannelMessageRequest, discord_api.SendChannelMessageResponse]
-	sendDirectMessage  *connect.Client[discord_api.SendDirectMessageRequest, discord_api.SendDirectMessageResponse]
-	getGuildChannels   *connect.Client[discord_api.GetGuildChannelsRequest, discord_api.GetGuildChannelsResponse]
-	getRateLimitStatus *connect.Client[discord_api.GetRateLimitStatusRequest, discord_api.GetRateLimitStatusResponse]
+	sendChannelMessage   *connect.Client[discord_api.SendChannelMessageRequest, discord_api.SendChannelMessageResponse]
+	sendDirectMessage    *connect.Client[discord_api.SendDirectMessageRequest, discord_api.SendDirectMessageResponse]
+	getGuildChannels     *connect.Client[discord_api.GetGuildChannelsRequest, discord_api.GetGuildChannelsResponse]
+	getChannelMessage    *connect.Client[discord_api.GetChannelMessageRequest, discord_api.GetChannelMessageResponse]
+	listChannelMessages  *connect.Client[discord_api.ListChannelMessagesRequest, discord_api.ListChannelMessagesResponse]
+	deleteChannelMessage *connect.Client[discord_api.DeleteChannelMessageRequest, discord_api.DeleteChannelMessageResponse]
+	getChannel           *connect.Client[discord_api.GetChannelRequest, discord_api.GetChannelResponse]
+	getRateLimitStatus   *connect.Client[discord_api.GetRateLimitStatusRequest, discord_api.GetRateLimitStatusResponse]
 }
 
 // SendChannelMessage calls discord_api.DiscordApi.SendChannelMessage.
@@ -158,6 +242,26 @@ func (c *discordApiClient) SendDirectMessage(ctx context.Context, req *connect.R
 // GetGuildChannels calls discord_api.DiscordApi.GetGuildChannels.
 func (c *discordApiClient) GetGuildChannels(ctx context.Context, req *connect.Request[discord_api.GetGuildChannelsRequest]) (*connect.Response[discord_api.GetGuildChannelsResponse], error) {
 	return c.getGuildChannels.CallUnary(ctx, req)
+}
+
+// GetChannelMessage calls discord_api.DiscordApi.GetChannelMessage.
+func (c *discordApiClient) GetChannelMessage(ctx context.Context, req *connect.Request[discord_api.GetChannelMessageRequest]) (*connect.Response[discord_api.GetChannelMessageResponse], error) {
+	return c.getChannelMessage.CallUnary(ctx, req)
+}
+
+// ListChannelMessages calls discord_api.DiscordApi.ListChannelMessages.
+func (c *discordApiClient) ListChannelMessages(ctx context.Context, req *connect.Request[discord_api.ListChannelMessagesRequest]) (*connect.ServerStreamForClient[discord_api.ListChannelMessagesResponse], error) {
+	return c.listChannelMessages.CallServerStream(ctx, req)
+}
+
+// DeleteChannelMessage calls discord_api.DiscordApi.DeleteChannelMessage.
+func (c *discordApiClient) DeleteChannelMessage(ctx context.Context, req *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error) {
+	return c.deleteChannelMessage.CallUnary(ctx, req)
+}
+
+// GetChannel calls discord_api.DiscordApi.GetChannel.
+func (c *discordApiClient) GetChannel(ctx context.Context, req *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error) {
+	return c.getChannel.CallUnary(ctx, req)
 }
 
 // GetRateLimitStatus calls discord_api.DiscordApi.GetRateLimitStatus.
@@ -195,6 +299,49 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetGuildChannels(context.Context, *connect.Request[discord_api.GetGuildChannelsRequest]) (*connect.Response[discord_api.GetGuildChannelsResponse], error)
+	// GetChannelMessage returns one message.
+	//
+	// Discord: GET /channels/{channel_id}/messages/{message_id}.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	GetChannelMessage(context.Context, *connect.Request[discord_api.GetChannelMessageRequest]) (*connect.Response[discord_api.GetChannelMessageResponse], error)
+	// ListChannelMessages streams messages of a channel, one in each response.
+	// They come newest first, but with `after` oldest first: the order in which
+	// they lie behind the given message.
+	//
+	// Without READ_MESSAGE_HISTORY, and in channels that take no messages,
+	// Discord shows none. Without the intent MESSAGE_CONTENT it empties content,
+	// embeds, attachments and components of other people's messages.
+	//
+	// Discord: GET /channels/{channel_id}/messages.
+	// Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
+	// READ_MESSAGE_HISTORY.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord for each 100 messages.
+	ListChannelMessages(context.Context, *connect.Request[discord_api.ListChannelMessagesRequest], *connect.ServerStream[discord_api.ListChannelMessagesResponse]) error
+	// DeleteChannelMessage deletes a message.
+	//
+	// Discord: DELETE /channels/{channel_id}/messages/{message_id}.
+	// Permissions: MANAGE_MESSAGES for messages of others. Nobody can delete
+	// messages of others in direct messages.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
+	// channel, 50013 Missing Permissions or 50021 Cannot execute action on a
+	// system message.
+	// Cost: one call to Discord. Messages younger than 10 seconds, older than two
+	// weeks and all others have limits of their own in each channel, usually 5 in
+	// 5 seconds, 30 in 120 seconds and 3 in one second.
+	DeleteChannelMessage(context.Context, *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error)
+	// GetChannel returns a channel, thread or direct message channel.
+	//
+	// Discord: GET /channels/{channel_id}.
+	// Permissions: VIEW_CHANNEL.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	GetChannel(context.Context, *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error)
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
 	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
@@ -226,6 +373,32 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	discordApiGetChannelMessageHandler := connect.NewUnaryHandler(
+		DiscordApiGetChannelMessageProcedure,
+		svc.GetChannelMessage,
+		connect.WithSchema(discordApiMethods.ByName("GetChannelMessage")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiListChannelMessagesHandler := connect.NewServerStreamHandler(
+		DiscordApiListChannelMessagesProcedure,
+		svc.ListChannelMessages,
+		connect.WithSchema(discordApiMethods.ByName("ListChannelMessages")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiDeleteChannelMessageHandler := connect.NewUnaryHandler(
+		DiscordApiDeleteChannelMessageProcedure,
+		svc.DeleteChannelMessage,
+		connect.WithSchema(discordApiMethods.ByName("DeleteChannelMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiGetChannelHandler := connect.NewUnaryHandler(
+		DiscordApiGetChannelProcedure,
+		svc.GetChannel,
+		connect.WithSchema(discordApiMethods.ByName("GetChannel")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	discordApiGetRateLimitStatusHandler := connect.NewUnaryHandler(
 		DiscordApiGetRateLimitStatusProcedure,
 		svc.GetRateLimitStatus,
@@ -241,6 +414,14 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 			discordApiSendDirectMessageHandler.ServeHTTP(w, r)
 		case DiscordApiGetGuildChannelsProcedure:
 			discordApiGetGuildChannelsHandler.ServeHTTP(w, r)
+		case DiscordApiGetChannelMessageProcedure:
+			discordApiGetChannelMessageHandler.ServeHTTP(w, r)
+		case DiscordApiListChannelMessagesProcedure:
+			discordApiListChannelMessagesHandler.ServeHTTP(w, r)
+		case DiscordApiDeleteChannelMessageProcedure:
+			discordApiDeleteChannelMessageHandler.ServeHTTP(w, r)
+		case DiscordApiGetChannelProcedure:
+			discordApiGetChannelHandler.ServeHTTP(w, r)
 		case DiscordApiGetRateLimitStatusProcedure:
 			discordApiGetRateLimitStatusHandler.ServeHTTP(w, r)
 		default:
@@ -262,6 +443,22 @@ func (UnimplementedDiscordApiHandler) SendDirectMessage(context.Context, *connec
 
 func (UnimplementedDiscordApiHandler) GetGuildChannels(context.Context, *connect.Request[discord_api.GetGuildChannelsRequest]) (*connect.Response[discord_api.GetGuildChannelsResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetGuildChannels is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) GetChannelMessage(context.Context, *connect.Request[discord_api.GetChannelMessageRequest]) (*connect.Response[discord_api.GetChannelMessageResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetChannelMessage is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) ListChannelMessages(context.Context, *connect.Request[discord_api.ListChannelMessagesRequest], *connect.ServerStream[discord_api.ListChannelMessagesResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListChannelMessages is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) DeleteChannelMessage(context.Context, *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.DeleteChannelMessage is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) GetChannel(context.Context, *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetChannel is not implemented"))
 }
 
 func (UnimplementedDiscordApiHandler) GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error) {

@@ -1,0 +1,99 @@
+package server_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// start serves the contract before a pretend Discord.
+func start(t *testing.T, sb *sandbox.Sandbox, config server.Config) discordapiconnect.DiscordApiClient {
+	t.Helper()
+	client, err := discord.New(discord.Config{Token: sb.World().Token, Upstream: sb.Transport(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Discord = client
+	handler, err := server.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	return discordapiconnect.NewDiscordApiClient(http.DefaultClient, srv.URL)
+}
+
+// drain reads a stream to its end and returns the number of its messages.
+func drain(stream *connect.ServerStreamForClient[pb.ListChannelMessagesResponse], err error) (int, error) {
+	if err != nil {
+		return 0, err
+	}
+	defer stream.Close()
+	n := 0
+	for stream.Receive() {
+		n++
+	}
+	return n, stream.Err()
+}
+
+// TestStreamsAreObserved: a stream leaves one line as a call does.
+func TestStreamsAreObserved(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	for range 120 {
+		if _, err := sb.AddMessage(sandbox.Message{ChannelID: w.General, Content: "one of many"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var log bytes.Buffer
+	client := start(t, sb, server.Config{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	for _, tt := range []struct {
+		channel   uint64
+		messages  int
+		code      string
+		tries     float64
+		wantError bool
+	}{
+		{uint64(w.General), 110, "ok", 2, false},
+		{uint64(w.Forbidden), 0, "permission_denied", 1, true},
+	} {
+		log.Reset()
+		n, err := drain(client.ListChannelMessages(t.Context(), connect.NewRequest(&pb.ListChannelMessagesRequest{ChannelId: tt.channel, Limit: 110})))
+		if n != tt.messages || (err != nil) != tt.wantError {
+			t.Errorf("%d messages, %v", n, err)
+		}
+		var line map[string]any
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+			t.Fatalf("not one line: %s", log.String())
+		}
+		if line["method"] != "ListChannelMessages" || line["channel_id"] != float64(tt.channel) || line["code"] != tt.code ||
+			line["sent"] != float64(tt.messages) || line["tries"] != tt.tries || line["protocol"] != "connect" {
+			t.Errorf("the line is %v", line)
+		}
+	}
+}
+
+func TestStreamsWaitForReadiness(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	client := start(t, sb, server.Config{
+		Logger: slog.New(slog.DiscardHandler),
+		Ready:  func() error { return errors.New("not yet") },
+	})
+	_, err := drain(client.ListChannelMessages(t.Context(), connect.NewRequest(&pb.ListChannelMessagesRequest{ChannelId: 1})))
+	if connect.CodeOf(err) != connect.CodeUnavailable || sb.Stats().Calls > 0 {
+		t.Errorf("got %v after %d calls to Discord", err, sb.Stats().Calls)
+	}
+}
