@@ -57,7 +57,7 @@ func (s *Sandbox) AddToken(authorization string, user ID) error {
 func (s *Sandbox) RevokeToken(authorization string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.tokens, authorization)
+	s.revoke(authorization, closeTokenRevoked)
 }
 
 // AddGuild adds a guild without members, with the role @everyone.
@@ -78,7 +78,30 @@ func (s *Sandbox) AddMember(guild, user ID, roles ...ID) error {
 	case s.users[user] == nil:
 		return errNoUser
 	}
+	already := g.members[user]
 	s.join(g, user, roles...)
+	if already != nil {
+		g.members[user].JoinedAt = already.JoinedAt
+		s.memberChanged(g, g.members[user])
+		return nil
+	}
+	s.publish("GUILD_MEMBER_ADD", guild, 0, func() any { return memberEvent{guild, *g.members[user]} })
+	s.guildJoined(g, user)
+	return nil
+}
+
+// RemoveMember takes a user out of a guild, as leaving does.
+func (s *Sandbox) RemoveMember(guild, user ID) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.guilds[guild]
+	switch {
+	case g == nil:
+		return errNoGuild
+	case g.members[user] == nil:
+		return errNoUser
+	}
+	s.part(g, g.members[user])
 	return nil
 }
 
@@ -94,7 +117,12 @@ func (s *Sandbox) AddRole(guild ID, r Role) (ID, error) {
 		r.ID = s.newID()
 	}
 	r.Colors.Primary = cmp.Or(r.Colors.Primary, r.Color)
+	kind := "GUILD_ROLE_CREATE"
+	if g.roles[r.ID] != nil {
+		kind = "GUILD_ROLE_UPDATE"
+	}
 	g.roles[r.ID] = &r
+	s.roleChanged(kind, g, &r)
 	return r.ID, nil
 }
 
@@ -110,7 +138,13 @@ func (s *Sandbox) AddChannel(c Channel) (ID, error) {
 	if c.Type == ChannelDM || c.isThread() {
 		return 0, fmt.Errorf("sandbox: channels of type %d cannot be added", c.Type)
 	}
-	return s.putChannel(c), nil
+	kind := "CHANNEL_CREATE"
+	if s.channels[c.ID] != nil {
+		kind = "CHANNEL_UPDATE"
+	}
+	ch := s.channels[s.putChannel(c)]
+	s.publish(kind, ch.GuildID, ch.ID, func() any { return ch.wire() })
+	return ch.ID, nil
 }
 
 // RemoveChannel deletes a channel, as somebody in Discord would.
@@ -138,6 +172,7 @@ func (s *Sandbox) SetOverwrite(channel ID, o Overwrite) error {
 		return errNoChannel
 	}
 	ch.Overwrites = append(slices.DeleteFunc(slices.Clone(ch.Overwrites), func(old Overwrite) bool { return old.ID == o.ID }), o)
+	s.publish("CHANNEL_UPDATE", ch.GuildID, ch.ID, func() any { return ch.wire() })
 	return nil
 }
 
@@ -159,6 +194,10 @@ func (s *Sandbox) AddSticker(st Sticker) ID {
 func (s *Sandbox) AddMessage(m Message) (ID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.addMessage(m)
+}
+
+func (s *Sandbox) addMessage(m Message) (ID, error) {
 	ch := s.channels[m.ChannelID]
 	if ch == nil {
 		return 0, errNoChannel

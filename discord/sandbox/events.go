@@ -10,6 +10,7 @@ type Event struct {
 	Type      string
 	GuildID   ID // none in direct messages
 	ChannelID ID // none when it concerns no channel
+	User      ID // whom alone it is told; none: everybody who may see it
 	Data      any
 }
 
@@ -34,11 +35,14 @@ func (s *Sandbox) Subscribe(notify func(Event)) (cancel func()) {
 // publish is the one place where changes are made known. Data is only asked
 // for when somebody listens. The lock is held.
 func (s *Sandbox) publish(kind string, guild, channel ID, data func() any) {
-	if len(s.subscriptions) == 0 {
-		return
+	if len(s.subscriptions) > 0 || len(s.gateway.order) > 0 {
+		s.tell(Event{Type: kind, GuildID: guild, ChannelID: channel, Data: data()})
 	}
-	event := Event{Type: kind, GuildID: guild, ChannelID: channel, Data: data()}
+}
+
+func (s *Sandbox) tell(e Event) {
 	for _, sub := range s.subscriptions {
-		sub.notify(event)
+		sub.notify(e)
 	}
+	s.dispatch(e)
 }

@@ -13,9 +13,10 @@ type Listener struct {
 	// URL is "http://" and the address; the API is below it at /api.
 	URL string
 
-	server *http.Server
-	cancel context.CancelFunc
-	ended  chan struct{}
+	sandbox *Sandbox
+	server  *http.Server
+	cancel  context.CancelFunc
+	ended   chan struct{}
 }
 
 // Listen serves the sandbox on an address such as "127.0.0.1:0" until Close.
@@ -33,8 +34,9 @@ func (s *Sandbox) Listen(ctx context.Context, address string) (*Listener, error)
 			ReadHeaderTimeout: 10 * time.Second,
 			BaseContext:       func(net.Listener) context.Context { return base },
 		},
-		cancel: cancel,
-		ended:  make(chan struct{}),
+		sandbox: s,
+		cancel:  cancel,
+		ended:   make(chan struct{}),
 	}
 	go func() {
 		defer close(l.ended)
@@ -48,5 +50,6 @@ func (l *Listener) Close() error {
 	l.cancel()
 	err := l.server.Close()
 	<-l.ended
+	l.sandbox.await(func(c *gatewayConn) bool { return c.server == l.server })
 	return err
 }

@@ -52,6 +52,11 @@ func (s *Sandbox) searchMembers(c *call) (any, error) {
 	if q.length("query", text, 1, 100); q.err() != nil {
 		return nil, q.err()
 	}
+	return g.search(text, limit), nil
+}
+
+// search finds members whose names begin with a text in lower case.
+func (g *guild) search(text string, limit int) []*Member {
 	out := []*Member{}
 	for _, id := range g.order {
 		m := g.members[id]
@@ -60,7 +65,7 @@ func (s *Sandbox) searchMembers(c *call) (any, error) {
 			out = append(out, m)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // aMember finds the member that a call is about.
@@ -189,11 +194,16 @@ func (s *Sandbox) modifyMember(c *call) (any, error) {
 
 func (s *Sandbox) memberChanged(g *guild, m *Member) {
 	s.publish("GUILD_MEMBER_UPDATE", g.ID, 0, func() any {
-		return struct {
-			GuildID ID `json:"guild_id"`
-			Member
-		}{g.ID, *m}
+		return memberEvent{g.ID, *m}
 	})
+}
+
+// memberOf is a copy of a member, or nil of who is none.
+func (s *Sandbox) memberOf(guild, user ID) *Member {
+	if g := s.guilds[guild]; g != nil && g.members[user] != nil {
+		return ptr(*g.members[user])
+	}
+	return nil
 }
 
 func (s *Sandbox) modifySelf(c *call) (any, error) {
@@ -235,15 +245,21 @@ func (s *Sandbox) kick(c *call) (any, error) {
 	case !p.Has(PermKickMembers) || g.rank(c.user.ID) <= g.rank(m.User.ID):
 		return nil, errMissingPerms
 	}
+	s.part(g, m)
+	return nil, nil
+}
+
+// part takes a member out of a guild.
+func (s *Sandbox) part(g *guild, m *Member) {
 	delete(g.members, m.User.ID)
 	g.order = without(g.order, m.User.ID)
+	s.guildLeft(g, m.User.ID, false)
 	s.publish("GUILD_MEMBER_REMOVE", g.ID, 0, func() any {
 		return struct {
 			GuildID ID   `json:"guild_id"`
 			User    User `json:"user"`
 		}{g.ID, m.User}
 	})
-	return nil, nil
 }
 
 // mayGrant checks that a caller may give and take a role: it must lie below

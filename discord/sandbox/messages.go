@@ -201,20 +201,6 @@ func (s *Sandbox) view(m *message, viewer ID) *Message {
 	return &out
 }
 
-// eventMessage is a message as the gateway sends it: with guild and member.
-func (s *Sandbox) eventMessage(ch *channel, m *message) any {
-	type event struct {
-		*Message
-		GuildID ID      `json:"guild_id,omitzero"`
-		Member  *Member `json:"member,omitempty"`
-	}
-	out := event{Message: s.view(m, 0), GuildID: ch.GuildID}
-	if g := s.guilds[ch.GuildID]; g != nil && g.members[m.Author.ID] != nil {
-		out.Member = ptr(*g.members[m.Author.ID])
-	}
-	return out
-}
-
 // at finds the message that a call is about.
 func (s *Sandbox) at(c *call) (*channel, *message, Permissions, error) {
 	ch, p, err := s.visible(c)
@@ -411,11 +397,12 @@ func (s *Sandbox) typing(c *call) (any, error) {
 	}
 	s.publish("TYPING_START", ch.GuildID, ch.ID, func() any {
 		return struct {
-			ChannelID ID    `json:"channel_id"`
-			GuildID   ID    `json:"guild_id,omitzero"`
-			UserID    ID    `json:"user_id"`
-			Timestamp int64 `json:"timestamp"`
-		}{ch.ID, ch.GuildID, c.user.ID, c.now.Unix()}
+			ChannelID ID      `json:"channel_id"`
+			GuildID   ID      `json:"guild_id,omitzero"`
+			UserID    ID      `json:"user_id"`
+			Timestamp int64   `json:"timestamp"`
+			Member    *Member `json:"member,omitempty"`
+		}{ch.ID, ch.GuildID, c.user.ID, c.now.Unix(), s.memberOf(ch.GuildID, c.user.ID)}
 	})
 	return nil, nil
 }

@@ -162,7 +162,7 @@ type guildChannelJSON struct {
 	ID            ID          `json:"id"`
 	Type          ChannelType `json:"type"`
 	Flags         int         `json:"flags"`
-	GuildID       ID          `json:"guild_id"`
+	GuildID       ID          `json:"guild_id,omitzero"`
 	Name          string      `json:"name"`
 	Position      int         `json:"position"`
 	ParentID      nullID      `json:"parent_id"`
@@ -339,6 +339,8 @@ type guild struct {
 	roles   map[ID]*Role
 	members map[ID]*Member
 	order   []ID // of members, ascending
+
+	unavailable bool // in an outage
 
 	channels []ID // ascending, without threads
 	threads  []ID // ascending

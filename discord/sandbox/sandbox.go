@@ -37,7 +37,8 @@ type Config struct {
 	// Empty leaves out the default world, but for the bot itself.
 	Empty bool
 
-	// GatewayURL is what GET /gateway answers; empty means Discord's own.
+	// GatewayURL is what GET /gateway answers; empty means this sandbox's own,
+	// at the host that was called.
 	GatewayURL string
 
 	// Unlimited starts without rate limits and without their headers.
@@ -79,9 +80,6 @@ func (c Config) withDefaults() Config {
 	if c.Token == "" {
 		c.Token = DefaultToken
 	}
-	if c.GatewayURL == "" {
-		c.GatewayURL = "wss://gateway.discord.gg"
-	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -100,6 +98,9 @@ type Sandbox struct {
 
 	mu            sync.Mutex
 	subscriptions []*subscription
+	conns         []*gatewayConn // oldest first
+	lastConn      int
+	closed        bool // to connections to the gateway
 	state
 }
 
@@ -134,6 +135,8 @@ type state struct {
 	faults    []*fault
 	lastFault int
 
+	gateway gateway
+
 	record
 }
 
@@ -147,10 +150,13 @@ func New(config Config) *Sandbox {
 
 // Reset brings back the state after New: the default world, no messages, the
 // configured limits and latency, no faults, an empty log, the clock not
-// advanced. Subscriptions stay.
+// advanced. Subscriptions stay; connections to the gateway are closed.
 func (s *Sandbox) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		c.end(closeReset)
+	}
 	s.state = state{
 		rng:      rand.New(rand.NewPCG(s.config.Seed, 0)),
 		tokens:   map[string]ID{},
@@ -167,6 +173,7 @@ func (s *Sandbox) Reset() {
 		limiter: newLimiter(s.config.Unlimited),
 		bans:    map[string]Ban{},
 		invalid: map[string]*invalidCount{},
+		gateway: newGateway(),
 		record:  newRecord(),
 	}
 	if !s.config.Unlimited {
@@ -284,6 +291,10 @@ func (a *answer) set(status int, body any) error {
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, "/sandbox/") {
 		s.control.ServeHTTP(w, r)
+		return
+	}
+	if r.URL.Path == "/gateway" || r.URL.Path == "/gateway/" {
+		s.serveGateway(w, r)
 		return
 	}
 	c, refused := s.receive(r)

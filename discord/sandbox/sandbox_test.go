@@ -183,7 +183,7 @@ func TestAddresses(t *testing.T) {
 		{"unknown route", "GET", "/api/v10/nonsense", r.auth, 404, `{"message":"404: Not Found","code":0}`},
 		{"outside of the API", "GET", "/", r.auth, 404, `{"message":"404: Not Found","code":0}`},
 		{"unknown method", "PUT", "/api/v10/users/@me", r.auth, 405, `{"message":"405: Method Not Allowed","code":0}`},
-		{"gateway needs no token", "GET", "/api/v10/gateway", "", 200, `{"url":"wss://gateway.discord.gg"}`},
+		{"gateway needs no token", "GET", "/api/v10/gateway", "", 200, `{"url":"ws://sandbox/gateway"}`},
 		{"gateway for bots does", "GET", "/api/v10/gateway/bot", "", 401, ""},
 		{"bad id", "GET", "/api/v10/users/abc", r.auth, 400, `{"message":"Invalid Form Body","code":50035,"errors":{"user_id":{"_errors":[{"code":"NUMBER_TYPE_COERCE","message":"Value \"abc\" is not snowflake."}]}}}`},
 		{"huge id", "GET", "/api/v10/users/99999999999999999999", r.auth, 400, `{"message":"Invalid Form Body","code":50035,"errors":{"user_id":{"_errors":[{"code":"NUMBER_TYPE_MAX","message":"snowflake value should be less than or equal to 9223372036854775807."}]}}}`},

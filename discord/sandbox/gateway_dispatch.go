@@ -1,0 +1,151 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// reducible is the data of an event that sessions without the intent for it
+// get with less in it.
+type reducible interface {
+	// reducedFor reports whether a session must get the reduced form.
+	reducedFor(ss *session) bool
+	reduced() any
+}
+
+// dispatch gives an event to every session that may have it. The lock is held.
+func (s *Sandbox) dispatch(e Event) {
+	var whole, reduced json.RawMessage
+	for _, ss := range s.gateway.order {
+		if !s.concerns(ss, &e) {
+			continue
+		}
+		kind, data := e.Type, &whole
+		r, ok := e.Data.(reducible)
+		if ok && r.reducedFor(ss) {
+			data = &reduced
+		}
+		switch {
+		case *data != nil:
+		case data == &reduced:
+			reduced = mustJSON(r.reduced())
+		default:
+			whole = mustJSON(e.Data)
+		}
+		s.push(ss, kind, *data)
+	}
+}
+
+// concerns reports whether an event is for a session.
+func (s *Sandbox) concerns(ss *session, e *Event) bool {
+	switch {
+	case e.User != 0 && e.User != ss.user, !ss.owns(e.GuildID):
+		return false
+	}
+	if needed := intentsOf(e.Type, e.GuildID == 0); needed != 0 && ss.intents&needed == 0 {
+		// Of itself a bot hears without the intent.
+		if m, ok := e.Data.(memberEvent); !ok || m.User.ID != ss.user || e.Type != "GUILD_MEMBER_UPDATE" {
+			return false
+		}
+	}
+	if e.User != 0 {
+		return true
+	}
+	if m, ok := e.Data.(memberEvent); ok && e.Type == "GUILD_MEMBER_ADD" && m.User.ID == ss.user {
+		return false // it is told of the guild instead
+	}
+	ch := s.channels[e.ChannelID]
+	if e.GuildID == 0 {
+		return ch != nil && ch.hasRecipient(ss.user)
+	}
+	g := s.guilds[e.GuildID]
+	if g == nil || g.members[ss.user] == nil || g.unavailable {
+		return false
+	}
+	// Bots are told of all channels, but of what happens there only if they see it.
+	if ch == nil || strings.HasPrefix(e.Type, "CHANNEL_") && e.Type != "CHANNEL_PINS_UPDATE" {
+		return true
+	}
+	return s.permissions(ss.user, ch).Has(PermViewChannel)
+}
+
+// messageEvent is a message as the gateway sends it: with guild and member.
+type messageEvent struct {
+	*Message
+	GuildID ID             `json:"guild_id,omitzero"`
+	Member  *partialMember `json:"member,omitempty"`
+}
+
+// partialMember is a member beside its user.
+type partialMember struct {
+	*Member
+	User *struct{} `json:"user,omitempty"`
+}
+
+func (s *Sandbox) eventMessage(ch *channel, m *message) messageEvent {
+	out := messageEvent{Message: s.view(m, 0), GuildID: ch.GuildID}
+	if g := s.guilds[ch.GuildID]; g != nil && g.members[m.Author.ID] != nil && m.WebhookID == 0 {
+		out.Member = &partialMember{Member: ptr(*g.members[m.Author.ID])}
+	}
+	return out
+}
+
+// reducedFor holds contents back from who neither has the intent, wrote the
+// message, is mentioned in it, nor is alone with its author.
+//
+// See https://discord.com/developers/docs/events/gateway#message-content-intent.
+func (m messageEvent) reducedFor(ss *session) bool {
+	return m.GuildID != 0 && !ss.intents.Has(IntentMessageContent) && m.Author.ID != ss.user && m.ApplicationID != ss.user &&
+		!slices.ContainsFunc(m.Mentions, func(u *User) bool { return u.ID == ss.user })
+}
+
+func (m messageEvent) reduced() any {
+	out := *m.Message
+	out.Content, out.Embeds, out.Attachments, out.Components, out.Poll = "", []Embed{}, []Attachment{}, []map[string]any{}, nil
+	m.Message = &out
+	return m
+}
+
+// memberEvent is a member with its guild.
+type memberEvent struct {
+	GuildID ID `json:"guild_id"`
+	Member
+}
+
+// guildCreate is a guild as a session is told of it.
+//
+// See https://discord.com/developers/docs/events/gateway-events#guild-create.
+func (s *Sandbox) guildCreate(ss *session, g *guild) map[string]any {
+	out := g.wire()
+	channels, threads := []any{}, []any{}
+	for _, id := range g.channels {
+		ch := s.channels[id].Channel
+		ch.GuildID = 0 // it is the event's
+		channels = append(channels, ch.wire())
+	}
+	for _, id := range g.threads {
+		if ch := s.channels[id]; !ch.Thread.Archived && s.permissions(ss.user, ch).Has(PermViewChannel) {
+			threads = append(threads, s.channelView(ch, ss.user))
+		}
+	}
+	members, presences := []*Member{}, []presenceEvent{}
+	for _, id := range g.order {
+		p := s.presenceOf(id)
+		online := p.Status != StatusOffline
+		if id == ss.user || ss.intents.Has(IntentGuildPresences) && (online || len(g.order) <= ss.large) {
+			members = append(members, g.members[id])
+		}
+		if online && ss.intents.Has(IntentGuildPresences) {
+			presences = append(presences, presenceEvent{User: onlyID{id}, Presence: p})
+		}
+	}
+	for key, value := range map[string]any{
+		"joined_at": g.members[ss.user].JoinedAt, "large": len(g.order) > ss.large, "unavailable": false,
+		"member_count": len(g.order), "channels": channels, "threads": threads, "members": members, "presences": presences,
+		"voice_states": []any{}, "stage_instances": []any{}, "guild_scheduled_events": []any{}, "soundboard_sounds": []any{},
+	} {
+		out[key] = value
+	}
+	return out
+}

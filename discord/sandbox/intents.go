@@ -1,0 +1,78 @@
+package sandbox
+
+import "strings"
+
+// Intents choose which events a session of the gateway gets.
+//
+// See https://discord.com/developers/docs/events/gateway#gateway-intents.
+type Intents uint64
+
+// The intents that Discord knows.
+const (
+	IntentGuilds                 Intents = 1 << 0
+	IntentGuildMembers           Intents = 1 << 1 // privileged
+	IntentGuildModeration        Intents = 1 << 2
+	IntentGuildExpressions       Intents = 1 << 3
+	IntentGuildIntegrations      Intents = 1 << 4
+	IntentGuildWebhooks          Intents = 1 << 5
+	IntentGuildInvites           Intents = 1 << 6
+	IntentGuildVoiceStates       Intents = 1 << 7
+	IntentGuildPresences         Intents = 1 << 8 // privileged
+	IntentGuildMessages          Intents = 1 << 9
+	IntentGuildMessageReactions  Intents = 1 << 10
+	IntentGuildMessageTyping     Intents = 1 << 11
+	IntentDirectMessages         Intents = 1 << 12
+	IntentDirectMessageReactions Intents = 1 << 13
+	IntentDirectMessageTyping    Intents = 1 << 14
+	IntentMessageContent         Intents = 1 << 15 // privileged
+	IntentGuildScheduledEvents   Intents = 1 << 16
+	IntentAutoModConfiguration   Intents = 1 << 20
+	IntentAutoModExecution       Intents = 1 << 21
+	IntentGuildMessagePolls      Intents = 1 << 24
+	IntentDirectMessagePolls     Intents = 1 << 25
+
+	// IntentsPrivileged must be allowed to an application by Discord.
+	IntentsPrivileged = IntentGuildMembers | IntentGuildPresences | IntentMessageContent
+
+	// IntentsAll has every bit that Discord knows.
+	IntentsAll = 1<<17 - 1 | IntentAutoModConfiguration | IntentAutoModExecution | IntentGuildMessagePolls | IntentDirectMessagePolls
+)
+
+// Has reports whether every bit of want is set.
+func (i Intents) Has(want Intents) bool { return i&want == want }
+
+// intentsOf are the intents of which any lets a session have an event; 0 is an
+// event that needs none.
+func intentsOf(kind string, direct bool) Intents {
+	either := func(guild, dm Intents) Intents {
+		if direct {
+			return dm
+		}
+		return guild
+	}
+	switch kind {
+	case "CHANNEL_PINS_UPDATE":
+		return either(IntentGuilds, IntentDirectMessages)
+	case "GUILD_BAN_ADD", "GUILD_BAN_REMOVE":
+		return IntentGuildModeration
+	case "GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE":
+		return IntentGuildExpressions
+	case "WEBHOOKS_UPDATE":
+		return IntentGuildWebhooks
+	case "PRESENCE_UPDATE":
+		return IntentGuildPresences
+	case "TYPING_START":
+		return either(IntentGuildMessageTyping, IntentDirectMessageTyping)
+	}
+	switch {
+	case strings.HasPrefix(kind, "GUILD_MEMBER_"):
+		return IntentGuildMembers
+	case strings.HasPrefix(kind, "MESSAGE_REACTION_"):
+		return either(IntentGuildMessageReactions, IntentDirectMessageReactions)
+	case strings.HasPrefix(kind, "MESSAGE_"):
+		return either(IntentGuildMessages, IntentDirectMessages)
+	case strings.HasPrefix(kind, "GUILD_"), strings.HasPrefix(kind, "CHANNEL_"), strings.HasPrefix(kind, "THREAD_"):
+		return IntentGuilds
+	}
+	return 0
+}
