@@ -47,9 +47,11 @@ type Config struct {
 	// TryTimeout bounds one try, from sending to the last byte of the answer.
 	// 0 means 60 seconds.
 	TryTimeout time.Duration
-	// RetryFor is how long after its first try a call is tried again. It
-	// must stay well inside the few minutes for which Discord remembers a
-	// nonce. 0 means two minutes, a negative duration a single try.
+	// RetryFor is how long a call is tried again after a try that may have
+	// taken effect. It must stay well inside the few minutes for which Discord
+	// remembers a nonce. A call that Discord never saw is tried until its
+	// caller's deadline, or as long if there is none. 0 means two minutes, a
+	// negative duration a single try.
 	RetryFor time.Duration
 	// MaxResponseBytes bounds the body of an answer. 0 means 32 MiB.
 	MaxResponseBytes int64

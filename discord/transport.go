@@ -82,11 +82,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		limited *answer // the newest 429
 		unknown bool    // a try may have taken effect
 		before  Outcome
-		began   = time.Now()
+		began   time.Time // when the first try was sent
+		opened  time.Time // when the first try of unknown outcome was sent
 	)
 	for try := 1; ; try++ {
 		seen := Try{Route: held.Route.String(), Resource: held.Route.Major, Number: try, Before: before, Once: how.once, Began: time.Now()}
-		permit, err := t.limiter.Acquire(ctx, held)
+		permit, err := t.acquire(ctx, held, opened)
 		if err != nil {
 			seen.Outcome, seen.Err = Refused, err
 			t.tried(ctx, seen)
@@ -103,6 +104,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		held.Retry = permit
 
 		seen.Sent = time.Now()
+		if try == 1 {
+			began = seen.Sent
+		}
 		a, outcome, err := t.try(req, permit)
 		seen.Outcome, seen.Err, before = outcome, err, outcome
 		if a != nil {
@@ -129,9 +133,11 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			failure.OutcomeUnknown = unknown
 			return nil, failure
 		}
+		if outcome != Unsent && opened.IsZero() {
+			opened = seen.Sent
+		}
 		wait := backoff(try)
-		again := outcome == Unsent || how.repeatable
-		if deadline, ok := ctx.Deadline(); !again || time.Since(began)+wait > t.retryFor || ok && time.Until(deadline) < wait {
+		if t.retryFor < 0 || outcome != Unsent && !how.repeatable || time.Now().Add(wait).After(t.lastTry(ctx, began, opened)) {
 			if outcome == Failed {
 				return a.response(req, unknown), nil
 			}
@@ -144,6 +150,43 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, failure
 		}
 	}
+}
+
+// lastTry returns when the last try of a call may begin. Once a try may have
+// taken effect, further ones must stay well inside the few minutes for which
+// Discord remembers a nonce. What Discord never saw is tried for as long as the
+// caller waits. The zero time of opened means that there was no such try.
+func (t *transport) lastTry(ctx context.Context, began, opened time.Time) time.Time {
+	deadline, ok := ctx.Deadline()
+	if ok && opened.IsZero() {
+		return deadline
+	}
+	if !opened.IsZero() {
+		began = opened
+	}
+	last := began.Add(t.retryFor)
+	if ok && deadline.Before(last) {
+		return deadline
+	}
+	return last
+}
+
+// errTooLate ends a call whose next try would come too late.
+var errTooLate = errors.New("the limits allow no further try while Discord remembers the first")
+
+// acquire waits for the permit of a try, but not beyond the last moment for it.
+func (t *transport) acquire(ctx context.Context, held ratelimit.Request, opened time.Time) (*ratelimit.Permit, error) {
+	if opened.IsZero() {
+		return t.limiter.Acquire(ctx, held)
+	}
+	last := t.lastTry(ctx, opened, opened)
+	within, cancel := context.WithDeadline(ctx, last)
+	defer cancel()
+	permit, err := t.limiter.Acquire(within, held)
+	if deadline, ok := ctx.Deadline(); errors.Is(err, context.DeadlineExceeded) && (!ok || last.Before(deadline)) {
+		return nil, errTooLate
+	}
+	return permit, err
 }
 
 // serverFailed reports whether a status leaves open what Discord, or the
