@@ -116,6 +116,13 @@ func (c *serverConfig) check() error {
 // Server is the command discordproxyserver.
 func Server(ctx context.Context, env Env) error {
 	var c serverConfig
+	app := c.app(env, c.serve)
+	app.Commands = []*cli.Command{sandboxCommand(env)}
+	return app.RunContext(ctx, append([]string{app.Name}, env.Args...))
+}
+
+// app reads the flags and then calls serve.
+func (c *serverConfig) app(env Env, serve func(context.Context, Env) error) *cli.App {
 	app := newApp(env, "discordproxyserver", "lets applications use Discord through one bot")
 	app.Flags = c.flags()
 	app.Action = func(cc *cli.Context) error {
@@ -123,10 +130,9 @@ func Server(ctx context.Context, env Env) error {
 			return fmt.Errorf("unknown command %q", cc.Args().First())
 		}
 		c.corsOrigins, c.allowedHosts = cc.StringSlice("cors-origin"), cc.StringSlice("allowed-host")
-		return c.serve(cc.Context, env)
+		return serve(cc.Context, env)
 	}
-	app.Commands = []*cli.Command{sandboxCommand(env)}
-	return app.RunContext(ctx, append([]string{app.Name}, env.Args...))
+	return app
 }
 
 // newApp returns what both commands have in common.

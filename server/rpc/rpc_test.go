@@ -27,7 +27,7 @@ import (
 const procedure = "/test.Service/Call"
 
 // handle serves one procedure with the shared options.
-func handle[Req, Res any](t *testing.T, cfg rpc.Config, call func(context.Context, *Req) (*Res, error), interceptors ...connect.Interceptor) http.Handler {
+func handle[Req, Res any](t testing.TB, cfg rpc.Config, call func(context.Context, *Req) (*Res, error), interceptors ...connect.Interceptor) http.Handler {
 	t.Helper()
 	options, err := rpc.HandlerOptions(cfg, interceptors...)
 	if err != nil {
