@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -93,7 +94,8 @@ func parse(data []byte) (any, error) {
 	if err := d.Decode(&value); err != nil {
 		return nil, fmt.Errorf("discordjson: %w", err)
 	}
-	if d.More() {
+	// More would take a closing bracket for the end.
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("discordjson: text after the JSON value")
 	}
 	return value, nil
