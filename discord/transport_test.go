@@ -138,14 +138,14 @@ func TestRepeatedDelete(t *testing.T) {
 			}
 			return nil, errors.New("connection reset by peer")
 		})
-		url := "https://discord.com/api/v9/channels/" + channel.String() + "/messages/" + id.String()
-		if _, err := client.do(t.Context(), call{repeatable: true}, http.MethodDelete, url, "", nil); err != nil || *tries != 2 {
+		message := Args{"channel_id": channel, "message_id": id}
+		if _, err := client.Call(t.Context(), DeleteMessage, message); err != nil || *tries != 2 {
 			t.Errorf("%d tries, then %v", *tries, err)
 		}
 		if left := sb.Messages(channel); len(left) != 0 {
 			t.Errorf("the channel holds %+v", left)
 		}
-		_, err = client.do(t.Context(), call{repeatable: true}, http.MethodDelete, url, "", nil)
+		_, err = client.Call(t.Context(), DeleteMessage, message)
 		if e, ok := errors.AsType[*Error](err); !ok || e.Code != codeUnknownMessage || e.OutcomeUnknown {
 			t.Errorf("deleting what is gone: %v", err)
 		}
