@@ -1,0 +1,116 @@
+package ratelimit
+
+import (
+	"cmp"
+	"time"
+)
+
+// admit takes a call in. Afterwards it is sent, refused or waiting.
+func (c *core) admit(x *call, r *Request, now instant) {
+	c.advance(now)
+	x.exempt, x.kind, x.bytes = r.Route.Exempt, r.Route.Kind, r.Bytes
+	x.account = c.account(r)
+	x.route = c.route(x.account, &r.Route, now)
+	retry := r.Retry != nil && r.Retry.call.seq > 0
+	if retry {
+		x.seq, x.came = r.Retry.call.seq, r.Retry.call.came
+	} else {
+		c.seq++
+		x.seq, x.came = c.seq, now
+	}
+	if err := c.barred(x, r.Probe, now); err != nil {
+		c.fail(x, err)
+		return
+	}
+
+	b, p := x.route.bucket, &x.account.pool
+	b.refresh(&c.clock)
+	if b.waiting == 0 && b.blockedUntil <= now && x.route.blockedUntil(x.kind) <= now && b.next(now, b.inFlight) <= now &&
+		(x.exempt || x.account.ready.len() == 0 && p.next(now, &c.clock) <= now) && c.open(now) {
+		c.send(x, now)
+		return
+	}
+
+	if at := c.earliest(x, r.Caller, retry, now); at > x.deadline {
+		c.fail(x, &Error{Reason: DeadlineTooEarly, RetryAfter: at.sub(now)})
+		return
+	}
+	if !retry && (c.waiting >= c.maxQueue || c.bytes+x.bytes > c.maxQueueBytes) {
+		c.fail(x, &Error{Reason: QueueFull})
+		return
+	}
+	x.state = callWaits
+	x.woken = make(chan struct{}, 1)
+	if x.after = c.first; x.after != nil {
+		x.after.before = x
+	}
+	c.first = x
+	c.waiting++
+	c.bytes += x.bytes
+	x.account.waiting++
+	b.insert(x, x.account.caller(r.Caller))
+	if !b.joined(x, now) {
+		c.settle(b, now)
+	}
+	c.dispatch(now)
+}
+
+// joined reports whether a call that has come to the bucket's queue changes
+// nothing about which call goes next and when.
+func (b *bucket) joined(x *call, now instant) bool {
+	if b.head == nil || b.owner == nil && b.wakeAt < 0 && !b.exempt {
+		return false
+	}
+	if d := cmp.Compare(b.head.lane.share.turns, x.lane.share.turns); d > 0 || d == 0 && x.seq < b.head.seq {
+		return false
+	}
+	if b.owner != nil {
+		b.drain = b.backlog(now)
+		b.owner.byDrain.fix(b.drainAt)
+	}
+	return true
+}
+
+// earliest returns a moment before which a call that joins the queue certainly
+// cannot go, as things stand.
+func (c *core) earliest(x *call, name string, retry bool, now instant) instant {
+	b := x.route.bucket
+	who := x.account.callers[name]
+	ahead := 0
+	if who != nil && !retry {
+		for _, s := range b.shares {
+			if s.caller == who {
+				ahead = s.unblocked(now)
+			}
+		}
+	}
+	at := max(now, b.blockedUntil, x.route.blockedUntil(x.kind), b.earliest(now, b.inFlight, ahead))
+	if x.exempt {
+		return at
+	}
+	p := &x.account.pool
+	at = max(at, p.pausedUntil)
+	if who == nil || retry || p.limit == 0 || b.waiting > 0 || b.window.drain(now, b.inFlight, 1) > 0 {
+		return at
+	}
+	// All the caller's ready buckets have older calls and as long a drain. A
+	// unit serves one of them a second.
+	if behind := who.byAge.len() - max(p.limit-p.used(), 0); behind >= 0 {
+		at = max(at, max(now, p.pausedUntil).add(time.Duration(behind/p.limit)*second))
+	}
+	return at
+}
+
+// unblocked counts the calls of a share that do not wait for the end of a
+// block.
+func (s *share) unblocked(now instant) int {
+	n := s.waiting
+	for _, l := range s.lanes {
+		if l.route.blockedUntil(l.kind) > now {
+			for x := l.first; x != nil; x = x.next {
+				n--
+			}
+		}
+	}
+	return n
+}

@@ -1,0 +1,147 @@
+package ratelimit
+
+import "time"
+
+// permitLife is how long a permit may stay open before it counts as lost.
+const permitLife = 15 * time.Minute
+
+// Of what nothing is known is taken for the most common bucket when it comes
+// to how long its queue takes.
+const (
+	guessLimit     = 5
+	guessPer       = time.Second
+	guessRoundTrip = 100 * time.Millisecond
+)
+
+// settle finds out which call of a bucket goes next and when, and lists the
+// bucket accordingly.
+func (c *core) settle(b *bucket, now instant) {
+	c.detach(b)
+	if b.waiting == 0 {
+		return
+	}
+	b.refresh(&c.clock)
+	head, at := b.pick(now)
+	if head != nil {
+		at = max(b.next(max(now, b.blockedUntil), b.inFlight), b.blockedUntil)
+	}
+	b.head = head
+	switch {
+	case at == never: // until an answer comes
+	case at > now:
+		b.wake = at
+		c.wakes.push(b)
+	case head.exempt:
+		b.exempt = true
+		c.exempt = append(c.exempt, b)
+	default:
+		b.drain = b.backlog(now)
+		b.account.offer(b)
+	}
+}
+
+// detach takes a bucket off all lists of those that have something to do.
+func (c *core) detach(b *bucket) {
+	if b.owner != nil {
+		b.account.withdraw(b)
+	}
+	if b.wakeAt >= 0 {
+		c.wakes.remove(b.wakeAt)
+	}
+	if b.exempt {
+		c.exempt = drop(c.exempt, b)
+		b.exempt = false
+	}
+	b.head = nil
+}
+
+// backlog returns how long the bucket's queue takes by its own limit.
+func (b *bucket) backlog(now instant) time.Duration {
+	if b.window.kind != unknown {
+		return b.window.drain(now, b.inFlight, b.waiting)
+	}
+	limit, per := guessLimit, guessPer
+	if k := b.head.route.key; b.account.shapes[shapeKey{k.method, k.template}].limit > 0 {
+		s := b.account.shapes[shapeKey{k.method, k.template}]
+		limit, per = s.limit, s.per
+	}
+	left := max(time.Duration(b.waiting-limit)*per, 0)
+	if b.waiting > 1 {
+		left += guessRoundTrip
+	}
+	return left
+}
+
+// open reports whether anything may be sent at all.
+func (c *core) open(now instant) bool {
+	if c.ban.active && (now < c.ban.until || c.ban.probe != nil) {
+		return false
+	}
+	return !c.budget.spent(c.inFlight)
+}
+
+// advance does what is due: it looks again at buckets whose time has come and
+// sends what can go.
+func (c *core) advance(now instant) {
+	c.budget.advance(now)
+	for c.oldest != nil && now.sub(c.oldest.sentAt) >= permitLife {
+		c.lose(c.oldest, now)
+	}
+	for c.wakes.len() > 0 && c.wakes.top().wake <= now {
+		c.settle(c.wakes.top(), now)
+	}
+	c.dispatch(now)
+	for b := c.idleHead; b != nil && now.sub(b.idleSince) >= idleLife; b = c.idleHead {
+		c.retire(b, now)
+	}
+}
+
+// dispatch sends all that may go.
+func (c *core) dispatch(now instant) {
+	for len(c.exempt) > 0 && c.open(now) {
+		c.next(c.exempt[0], now)
+	}
+	for _, a := range c.live {
+		for a.ready.len() > 0 && c.open(now) && a.pool.next(now, &c.clock) <= now {
+			b := a.choose()
+			a.served(b.owner)
+			c.next(b, now)
+		}
+	}
+}
+
+// next sends a bucket's next call.
+func (c *core) next(b *bucket, now instant) {
+	x := b.head
+	b.served(x.lane.share)
+	c.detach(b)
+	c.unqueue(x)
+	c.send(x, now)
+	c.settle(b, now)
+}
+
+// look returns when advance has something to do next; never if an answer or a
+// call has to come first.
+func (c *core) look(now instant) instant {
+	at := never
+	if c.wakes.len() > 0 {
+		at = c.wakes.top().wake
+	}
+	if c.ban.active && now < c.ban.until && c.waiting > 0 {
+		at = min(at, c.ban.until)
+	}
+	if c.open(now) { // else an answer or the end of the ban comes first
+		for _, a := range c.live {
+			if a.ready.len() > 0 {
+				at = min(at, a.pool.next(now, &c.clock))
+			}
+		}
+	}
+	if c.oldest != nil {
+		at = min(at, c.oldest.sentAt.add(permitLife))
+	}
+	if c.idleHead != nil {
+		at = min(at, c.idleHead.idleSince.add(idleLife))
+	}
+	return at
+}

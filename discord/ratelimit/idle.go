@@ -1,0 +1,80 @@
+package ratelimit
+
+import (
+	"slices"
+	"time"
+)
+
+// idleLife is how long what was learnt of a bucket is kept after its last use.
+const idleLife = 10 * time.Minute
+
+// used moves a bucket to the recent end of the list of idle ones.
+func (c *core) used(b *bucket, now instant) {
+	b.idleSince = now
+	if c.idleTail == b {
+		return
+	}
+	c.unlink(b)
+	c.lastUsed(b)
+}
+
+func (c *core) lastUsed(b *bucket) {
+	if b.older = c.idleTail; b.older == nil {
+		c.idleHead = b
+	} else {
+		b.older.newer = b
+	}
+	b.newer, c.idleTail = nil, b
+}
+
+func (c *core) unlink(b *bucket) {
+	if b.older == nil {
+		c.idleHead = b.newer
+	} else {
+		b.older.newer = b.newer
+	}
+	if b.newer == nil {
+		c.idleTail = b.older
+	} else {
+		b.newer.older = b.older
+	}
+	b.older, b.newer = nil, nil
+}
+
+// retire forgets a bucket that was not used for long, unless something is
+// still to be remembered of it.
+func (c *core) retire(b *bucket, now instant) {
+	busy := b.inFlight > 0 || b.waiting > 0 || b.blockedUntil > now || b.full > now
+	for _, r := range b.routes {
+		busy = busy || slices.ContainsFunc(r.blocks, func(k block) bool { return k.until > now }) || r.invalidLately(now)
+	}
+	if busy {
+		c.used(b, now)
+		b.idleSince = now
+		return
+	}
+	a := b.account
+	for _, r := range b.routes {
+		delete(a.routes, r.key)
+		key := shapeKey{r.key.method, r.key.template}
+		if s := a.shapes[key]; s.routes > 1 {
+			s.routes--
+		} else {
+			delete(a.shapes, key)
+		}
+	}
+	c.drop(b)
+	if len(a.routes) == 0 && !a.refusal.active && a.pool.pausedUntil <= now {
+		delete(c.accounts, a.key)
+		c.live = drop(c.live, a)
+	}
+}
+
+// drop removes a bucket without routes.
+func (c *core) drop(b *bucket) {
+	c.detach(b)
+	c.unlink(b)
+	if b.hash != "" && b.account.buckets[bucketKey{b.hash, b.major}] == b {
+		delete(b.account.buckets, bucketKey{b.hash, b.major})
+	}
+}

@@ -1,0 +1,191 @@
+package ratelimit
+
+import (
+	"net/http"
+	"time"
+)
+
+// read makes an answer of the headers and learns Discord's clock from them. It
+// reports whether the numbers are complete and plausible.
+func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) {
+	a = answer{limit: n.limit, remaining: n.remaining, after: n.after, sent: x.began(), heard: now}
+	if n.hasAfter && n.reset > 0 {
+		a.counted, a.reset = n.reset.add(-n.after), n.reset
+		epoch := c.clock.epoch
+		a.timed = c.clock.learn(a.sent, now, a.counted)
+		a.epoch = c.clock.epoch
+		if a.epoch != epoch {
+			for _, o := range c.live {
+				o.pool.restart(&c.clock)
+			}
+		}
+	}
+	if !n.hasAfter && n.reset > 0 { // Reset alone
+		a.after = n.reset.sub(now)
+		if c.clock.now.n > 0 {
+			a.after = c.clock.local(n.reset, bucketGuard).sub(now)
+		}
+		a.after = max(a.after, 0)
+		n.hasAfter = a.after < maxHeaderWait
+	}
+	if !n.hasLimit {
+		a.limit = x.route.bucket.limit
+	}
+	return a, n.hasRemaining && n.hasAfter && a.limit > 0 && a.remaining <= a.limit
+}
+
+// judge takes into account what an answer says about the token, the address
+// and the budget of invalid requests.
+func (c *core) judge(x *call, r *Response, limit Limit, now instant) {
+	invalid := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden ||
+		r.Status == http.StatusTooManyRequests && limit != SharedLimit
+	if invalid {
+		c.budget.add(now)
+		if r.Status != http.StatusTooManyRequests {
+			x.route.refused = now
+		}
+		if c.budget.scarce() {
+			c.sweep(now, func(o *call) *Error { return c.unaffordable(o, now) })
+		}
+	} else if r.Status < http.StatusBadRequest {
+		x.route.refused = 0
+	}
+
+	retryAfter, _ := r.retryAfter()
+	switch {
+	case limit == AddressBan:
+		if c.ban.probe == x {
+			c.ban.probe = nil
+		}
+		c.ban.begin(now, x.send, c.sends, retryAfter)
+		c.sweep(now, func(*call) *Error { return &Error{Reason: Banned, RetryAfter: c.ban.until.sub(now)} })
+	case r.Status >= http.StatusInternalServerError:
+		c.inconclusive(x, now, probePause)
+	case c.ban.active && x.send > c.ban.since:
+		c.ban.active, c.ban.probe = false, nil
+	}
+
+	f := &x.account.refusal
+	switch {
+	case x.account.key.tokenless:
+	case r.Status == http.StatusUnauthorized:
+		if f.probe == x {
+			f.probe = nil
+		}
+		f.begin(now, x.send, c.sends)
+		c.sweep(now, func(o *call) *Error {
+			if o.account != x.account {
+				return nil
+			}
+			return &Error{Reason: TokenRefused, RetryAfter: f.retry.sub(now)}
+		})
+	case f.active && x.send > f.since && r.Status < http.StatusInternalServerError && limit != AddressBan:
+		*f = refusal{}
+	case f.probe == x:
+		f.probe = nil
+	}
+}
+
+// learn takes the numbers of an answer into account and returns the bucket
+// that they belong to.
+func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, limit Limit, now instant) *bucket {
+	b := x.route.bucket
+	a.rejected = r.Status == http.StatusTooManyRequests
+	if n.bucket != "" && n.bucket != b.hash {
+		if b.hash != "" && r.Status >= http.StatusBadRequest && !a.rejected {
+			// What does not exist can be counted in another bucket, such as
+			// the removal of an unknown message. It says nothing of the route.
+			return b
+		}
+		b = c.rename(x.route, n.bucket, now)
+	}
+	changed := false
+	switch {
+	case plausible:
+		changed = b.observe(a)
+		b.refresh(&c.clock)
+		s := b.account.shapes[shapeKey{x.route.key.method, x.route.key.template}]
+		s.limit, s.per = b.limit, b.perHigh
+	case a.rejected:
+	case n.any || r.Status >= http.StatusInternalServerError ||
+		r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden:
+		b.miss(now)
+	default:
+		b.bareSuccess(now)
+	}
+	if limit == BucketLimit && b.kind == unsure && r.Body.HasRetryAfter && n.hasAfter && b.limit > 1 {
+		// When everything comes back at once, that is what one waits for.
+		if r.Body.RetryAfter > n.after*3/4 {
+			b.window.kind = fixed
+		} else {
+			b.window.kind = sliding
+		}
+	}
+	if changed {
+		c.recheck(b, now)
+	}
+	return b
+}
+
+// rename moves a route to the bucket of that name, together with all that
+// shares its bucket if that had no name yet.
+func (c *core) rename(r *route, hash string, now instant) *bucket {
+	from := r.bucket
+	a := from.account
+	a.shapes[shapeKey{r.key.method, r.key.template}].hash = hash
+	to := a.buckets[bucketKey{hash, from.major}]
+	if to == nil && len(from.routes) == 1 {
+		if from.hash != "" {
+			delete(a.buckets, bucketKey{from.hash, from.major})
+		}
+		from.hash = hash
+		a.buckets[bucketKey{hash, from.major}] = from
+		return from
+	}
+	if to == nil {
+		to = c.newBucket(a, hash, from.major, now)
+	}
+	c.detach(from)
+	to.blockedUntil = max(to.blockedUntil, from.blockedUntil)
+	from.move(r, to)
+	if len(from.routes) == 0 {
+		c.drop(from)
+	} else {
+		c.settle(from, now)
+	}
+	c.settle(to, now)
+	return to
+}
+
+// blockBucket holds a bucket back after a 429.
+func (c *core) blockBucket(b *bucket, x *call, n numbers, wait time.Duration, told bool, now instant) time.Duration {
+	if !told {
+		wait = time.Second
+		if n.hasAfter {
+			wait = min(n.after, maxStall)
+		}
+	}
+	b.probing = true
+	if x.sentAt >= b.blockedUntil { // not one of several that hit the same wall
+		if b.strikes++; b.strikes > 1 {
+			wait += min(50*time.Millisecond<<min(b.strikes-2, 10), 10*time.Second)
+		}
+	}
+	b.blockedUntil = max(b.blockedUntil, now.add(wait+headerStep))
+	c.recheck(b, now)
+	return b.blockedUntil.sub(now)
+}
+
+// blockKind holds one kind of calls of a route back.
+func (c *core) blockKind(x *call, wait time.Duration, told bool, now instant) time.Duration {
+	k := x.route.block(x.kind)
+	if x.sentAt >= k.until {
+		k.strikes++
+	}
+	if !told {
+		wait = min(5*time.Second<<min(max(k.strikes-1, 0), 10), maxStall)
+	}
+	k.until = max(k.until, now.add(wait+headerStep))
+	c.recheck(x.route.bucket, now)
+	return k.until.sub(now)
+}

@@ -1,0 +1,139 @@
+package ratelimit
+
+import (
+	"net/http"
+	"time"
+)
+
+// probePause is the wait after a probe that told nothing.
+const probePause = 5 * time.Second
+
+// leave takes away a call whose caller waits no longer. A permit it just got
+// is given back.
+func (c *core) leave(x *call, now instant) {
+	switch x.state {
+	case callWaits:
+		b := x.route.bucket
+		c.unqueue(x)
+		x.state = callEnded
+		if f := &x.account.refusal; f.probe == x {
+			f.probe = nil
+		}
+		c.settle(b, now)
+		c.advance(now)
+	case callSent:
+		c.cancel(x, now)
+	}
+}
+
+// cancel ends a call of which nothing was sent.
+func (c *core) cancel(x *call, now instant) {
+	if !c.land(x, now) {
+		return
+	}
+	if !x.exempt {
+		x.account.pool.unsent()
+	}
+	c.inconclusive(x, now, 0)
+	c.settle(x.route.bucket, now)
+	c.advance(now)
+}
+
+// lose ends a call that may have been counted by Discord and has no answer.
+func (c *core) lose(x *call, now instant) {
+	if !c.land(x, now) {
+		return
+	}
+	if !x.exempt {
+		x.account.pool.arrived(unit{c.clock.latest(now), x.began(), now})
+	}
+	b := x.route.bucket
+	b.miss(now)
+	c.inconclusive(x, now, probePause)
+	c.settle(b, now)
+	c.advance(now)
+}
+
+// inconclusive ends what the call was to find out.
+func (c *core) inconclusive(x *call, now instant, pause time.Duration) {
+	if c.ban.probe == x {
+		c.ban.probe = nil
+		c.ban.until = max(c.ban.until, now.add(pause))
+	}
+	if f := &x.account.refusal; f.probe == x {
+		f.probe = nil
+		f.retry = max(f.retry, now.add(pause))
+	}
+}
+
+// complete ends a call with Discord's answer.
+func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
+	if !c.land(x, now) {
+		return v
+	}
+	v.Limit = r.limitOf()
+	n := numbersOf(r.Header)
+	a, plausible := c.read(x, n, now)
+	if !x.exempt {
+		u := unit{c.clock.latest(now), x.began(), now}
+		if a.timed {
+			u.counted = a.counted
+		}
+		x.account.pool.arrived(u)
+	}
+	c.judge(x, r, v.Limit, now)
+
+	wait, told := r.retryAfter()
+	b := x.route.bucket
+	switch v.Limit {
+	case NotLimited, BucketLimit, SubLimit:
+		b = c.learn(x, r, n, a, plausible, v.Limit, now)
+	}
+	switch v.Limit {
+	case NotLimited:
+		if r.Status < http.StatusMultipleChoices {
+			if x.sentAt >= b.blockedUntil {
+				b.strikes = 0
+			}
+			if x.sentAt >= x.route.blockedUntil(x.kind) {
+				x.route.unblock(x.kind)
+			}
+		}
+	case BucketLimit:
+		wait = c.blockBucket(b, x, n, wait, told, now)
+	case SubLimit:
+		wait = c.blockKind(x, wait, told, now)
+	case SharedLimit:
+		if !told {
+			wait = time.Second
+		}
+		b.blockedUntil = max(b.blockedUntil, now.add(wait))
+		c.recheck(b, now)
+	case GlobalLimit:
+		if !told {
+			wait = time.Second
+		}
+		if x.exempt { // bound to no pool: only its own bucket can wait
+			b.blockedUntil = max(b.blockedUntil, now.add(wait))
+			break
+		}
+		p := &x.account.pool
+		p.pause(now, x.sentAt, wait)
+		wait = p.pausedUntil.sub(now)
+		c.sweep(now, func(o *call) *Error {
+			if o.account == x.account && !o.exempt && o.deadline < p.pausedUntil {
+				return &Error{Reason: DeadlineTooEarly, RetryAfter: p.pausedUntil.sub(now)}
+			}
+			return nil
+		})
+	case AddressBan:
+		wait = c.ban.until.sub(now)
+	}
+	v.Wait = wait
+	if v.Limit == NotLimited {
+		v.Wait = 0
+	}
+	c.settle(x.route.bucket, now)
+	c.advance(now)
+	return v
+}

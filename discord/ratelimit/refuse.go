@@ -1,0 +1,125 @@
+package ratelimit
+
+import (
+	"cmp"
+	"slices"
+)
+
+// barred says why a call may not even wait, nil if it may.
+func (c *core) barred(x *call, probe bool, now instant) *Error {
+	f := &x.account.refusal
+	switch {
+	case c.closed:
+		return &Error{Reason: Closed}
+	case c.ban.active && now < c.ban.until:
+		return &Error{Reason: Banned, RetryAfter: c.ban.until.sub(now)}
+	case c.budget.spent(0):
+		return &Error{Reason: BudgetSpent, RetryAfter: c.budget.refill(now, true).sub(now)}
+	case c.budget.scarce() && x.route.invalidLately(now):
+		return &Error{Reason: BudgetSpent, RetryAfter: c.budget.refill(now, false).sub(now)}
+	case f.active && !probe:
+		if now < f.retry || f.probe != nil {
+			return &Error{Reason: TokenRefused, RetryAfter: max(f.retry.sub(now), 0)}
+		}
+		f.probe = x
+	}
+	return nil
+}
+
+// invalidLately reports whether the route's last answer was 401 or 403.
+func (r *route) invalidLately(now instant) bool {
+	return r.refused > 0 && now.sub(r.refused) < budgetSlots*budgetSlot
+}
+
+// fail refuses a call that is not in flight.
+func (c *core) fail(x *call, err *Error) {
+	if f := &x.account.refusal; f.probe == x {
+		f.probe = nil
+	}
+	err.Route = x.route.key.String()
+	x.err = err
+	if x.state == callWaits {
+		c.unqueue(x)
+		x.woken <- struct{}{}
+	}
+	x.state = callRefused
+}
+
+// sweep refuses those of the waiting calls for which why returns an error.
+func (c *core) sweep(now instant, why func(*call) *Error) {
+	var touched []*bucket
+	for x := c.first; x != nil; {
+		following := x.after
+		if err := why(x); err != nil {
+			if b := x.route.bucket; len(touched) == 0 || touched[len(touched)-1] != b {
+				touched = append(touched, b)
+			}
+			c.fail(x, err)
+		}
+		x = following
+	}
+	for _, b := range touched {
+		c.settle(b, now)
+	}
+}
+
+// recheck refuses the calls of a bucket that can no longer meet their
+// deadlines, after something was learnt that changes its pace.
+func (c *core) recheck(b *bucket, now instant) {
+	if b.waiting == 0 {
+		return
+	}
+	var late []*call
+	for _, s := range b.shares {
+		var line []*call
+		for _, l := range s.lanes {
+			blocked := l.route.blockedUntil(l.kind)
+			for x := l.first; x != nil; x = x.next {
+				switch {
+				case x.deadline < blocked:
+					late = append(late, x)
+				case blocked <= now:
+					line = append(line, x)
+				}
+			}
+		}
+		if len(s.lanes) > 1 {
+			slices.SortFunc(line, func(x, y *call) int { return cmp.Compare(x.seq, y.seq) })
+		}
+		ahead := 0
+		for _, x := range line {
+			if x.deadline < max(b.blockedUntil, b.earliest(now, b.inFlight, ahead)) {
+				late = append(late, x)
+			} else {
+				ahead++
+			}
+		}
+	}
+	for _, x := range late {
+		at := max(b.blockedUntil, x.route.blockedUntil(x.kind), b.earliest(now, b.inFlight, 0))
+		c.fail(x, &Error{Reason: DeadlineTooEarly, RetryAfter: at.sub(now)})
+	}
+	c.settle(b, now)
+}
+
+// unaffordable says why a waiting call has to be refused to save the budget.
+func (c *core) unaffordable(x *call, now instant) *Error {
+	spent := c.budget.spent(0)
+	if spent || x.route.invalidLately(now) {
+		return &Error{Reason: BudgetSpent, RetryAfter: c.budget.refill(now, spent).sub(now)}
+	}
+	return nil
+}
+
+// allow forgets that a token was refused.
+func (c *core) allow(token string) {
+	if a := c.accounts[accountKey{token: token}]; a != nil {
+		a.refusal = refusal{}
+	}
+}
+
+// close refuses all calls from here on.
+func (c *core) close(now instant) {
+	c.closed = true
+	c.sweep(now, func(*call) *Error { return &Error{Reason: Closed} })
+}
