@@ -105,7 +105,7 @@ func newUpgrading(_ testing.TB, addr string) caller {
 		if err != nil {
 			return "", err
 		}
-		return readJSONAnswer(framer)
+		return readJSONAnswer(framer, func(http2.Frame) {})
 	}
 }
 
@@ -133,8 +133,9 @@ func finishUpgrade(conn net.Conn, reader *bufio.Reader) (*http2.Framer, error) {
 	return framer, framer.WriteSettings()
 }
 
-// readJSONAnswer reads Connect's JSON answer on stream 1.
-func readJSONAnswer(framer *http2.Framer) (string, error) {
+// readJSONAnswer reads Connect's JSON answer on stream 1. It shows every frame
+// on the way to see.
+func readJSONAnswer(framer *http2.Framer, see func(http2.Frame)) (string, error) {
 	var answer strings.Builder
 	httpStatus := ""
 	for {
@@ -142,6 +143,7 @@ func readJSONAnswer(framer *http2.Framer) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read frame: %w", err)
 		}
+		see(frame)
 		switch frame := frame.(type) {
 		case *http2.SettingsFrame:
 			if !frame.IsAck() {
