@@ -46,6 +46,16 @@ const (
 	logFilesKept = 10
 )
 
+// path returns where the log file stands, as an absolute path if that can be
+// told.
+func (c logConfig) path() string {
+	path := filepath.Join(c.folder, logFile)
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
+	}
+	return path
+}
+
 // open returns a logger for the console and the log file. A file that cannot
 // be written later, on a full disk or in a removed folder, does not disturb
 // the calls that are logged.
@@ -58,7 +68,7 @@ func (c logConfig) open(console io.Writer) (logger *slog.Logger, closeLogs func(
 	if err != nil {
 		return nil, nil, err
 	}
-	path := filepath.Join(c.folder, logFile)
+	path := c.path()
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot write the log file: %w", err)

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"discordproxy/gen/discord_api/discordapiconnect"
 
@@ -30,6 +32,7 @@ func Message(ctx context.Context, env Env) error {
 	send := func(name, target, usage string, call func(context.Context, discordapiconnect.DiscordApiClient, uint64, string) error) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, ArgsUsage: target + " TEXT",
+			HideHelpCommand: true, OnUsageError: returnUsageError,
 			Action: func(c *cli.Context) error {
 				if c.NArg() != 2 {
 					return fmt.Errorf("expected %s %s TEXT", name, target)
@@ -57,7 +60,27 @@ func Message(ctx context.Context, env Env) error {
 			return err
 		}),
 	}
-	return app.RunContext(ctx, append([]string{app.Name}, env.Args...))
+	return app.RunContext(ctx, append([]string{app.Name}, optionsFirst(env.Args, "--host", "--port")...))
+}
+
+// optionsFirst moves the named options, each with its value, in front of the
+// other arguments. Scripts have them anywhere, and flags are only read before
+// the name of a command.
+func optionsFirst(args []string, names ...string) []string {
+	var options, others []string
+	for i := 0; i < len(args); i++ {
+		name, _, inOne := strings.Cut(args[i], "=")
+		switch {
+		case !slices.Contains(names, name), !inOne && i+1 == len(args):
+			others = append(others, args[i])
+		case inOne:
+			options = append(options, args[i])
+		default:
+			options = append(options, args[i], args[i+1])
+			i++
+		}
+	}
+	return append(options, others...)
 }
 
 // dial returns a client that speaks gRPC over cleartext HTTP/2.
@@ -81,7 +104,12 @@ func messageError(err error) string {
 		Text   string `json:"text"`
 	}
 	if json.Unmarshal([]byte(status.Message()), &document) == nil && document.Text != "" {
-		return fmt.Sprintf("%s (HTTP %d, code %d)", document.Text, document.Status, document.Code)
+		text, rules, broken := strings.Cut(document.Text, "\n")
+		text = fmt.Sprintf("%s (HTTP %d, code %d)", text, document.Status, document.Code)
+		if broken {
+			text += "\n" + rules
+		}
+		return text
 	}
 	return fmt.Sprintf("%s: %s", status.Code(), status.Message())
 }

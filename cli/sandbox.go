@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"discordproxy/discord/sandbox"
@@ -53,14 +54,17 @@ func (p *pretendDiscord) apiURL() string { return "http://" + p.address.String()
 // lines that work when pasted.
 func (p *pretendDiscord) introduce(w io.Writer, proxy net.Addr) {
 	p.describe(w)
-	_, port, _ := net.SplitHostPort(proxy.String())
+	host, port, _ := net.SplitHostPort(proxy.String())
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
 	world := p.World()
 	_, _ = fmt.Fprintf(w, `
 Try it from another terminal:
 
-  curl -s http://%[1]s/discord_api.DiscordApi/SendDirectMessage -H 'Content-Type: application/json' -d '{"userId": "%[2]s", "content": "hi"}'
-  go run ./cli/discordproxymessage --port %[3]s channel %[4]s "hi"
-`, proxy, world.Users[0], port, world.Channels[0])
+  curl -s http://%[1]s/discord_api.DiscordApi/SendDirectMessage -H 'Content-Type: application/json' -d '{"userId": "%[4]s", "content": "hi"}'
+  go run ./cli/discordproxymessage --host %[2]s --port %[3]s channel %[5]s "hi"
+`, net.JoinHostPort(host, port), host, port, world.Users[0], world.Channels[0])
 }
 
 func (p *pretendDiscord) describe(w io.Writer) {
@@ -68,29 +72,40 @@ func (p *pretendDiscord) describe(w io.Writer) {
 	_, _ = fmt.Fprintf(w, `A pretend Discord answers at http://%s/api (control: /sandbox/)
   token             %s
   guild             %s
-  text channels     %v
+  text channels     %s
   forbidden channel %s
-  users             %v
+  users             %s
   refuses messages  %s
-`, p.address, world.Token, world.Guild, world.Channels, world.Forbidden, world.Users, world.NoDMs)
+`, p.address, world.Token, world.Guild, list(world.Channels), world.Forbidden, list(world.Users), world.NoDMs)
 }
 
+// list writes ids with spaces between them, so that each can be copied.
+func list(ids []sandbox.ID) string { return strings.Trim(fmt.Sprint(ids), "[]") }
+
 // sandboxCommand runs the pretend Discord alone.
-func sandboxCommand(env Env) *cli.Command {
+func sandboxCommand(e Env) *cli.Command {
 	var port int
 	return &cli.Command{
 		Name:  "sandbox",
 		Usage: "runs the pretend Discord alone, for tests of other programs",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "port", Value: 50052, Destination: &port, Usage: "port to listen on, 0 for any"},
+			&cli.IntFlag{Name: "port", EnvVars: env("sandbox-port"), Value: 50052, Destination: &port, Usage: "port to listen on, 0 for any"},
 		},
+		HideHelpCommand: true,
+		OnUsageError:    returnUsageError,
 		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fmt.Errorf("unexpected argument %q", c.Args().First())
+			}
+			if err := checkPort("port", port); err != nil {
+				return err
+			}
 			p, err := startSandbox(sandbox.Config{}, port)
 			if err != nil {
 				return err
 			}
 			defer p.close()
-			p.describe(env.Out)
+			p.describe(e.Out)
 			select {
 			case <-c.Context.Done():
 				return nil

@@ -51,7 +51,7 @@ type serverConfig struct {
 	tryTimeout          time.Duration
 }
 
-// flag names an environment variable DISCORDPROXY_... beside each flag.
+// env names an environment variable DISCORDPROXY_... beside each flag.
 func env(name string, others ...string) []string {
 	return append(others, "DISCORDPROXY_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
 }
@@ -80,15 +80,20 @@ func (c *serverConfig) flags() []cli.Flag {
 	}
 }
 
+func checkPort(flag string, port int) error {
+	if port < 0 || port > 65535 {
+		return fmt.Errorf("--%s %d is not between 0 and 65535", flag, port)
+	}
+	return nil
+}
+
 // check refuses values that no part would refuse by itself.
 func (c *serverConfig) check() error {
-	for _, port := range []struct {
-		flag string
-		n    int
-	}{{"port", c.port}, {"sandbox-port", c.sandboxPort}} {
-		if port.n < 0 || port.n > 65535 {
-			return fmt.Errorf("--%s %d is not between 0 and 65535", port.flag, port.n)
-		}
+	if err := checkPort("port", c.port); err != nil {
+		return err
+	}
+	if err := checkPort("sandbox-port", c.sandboxPort); err != nil {
+		return err
 	}
 	for _, positive := range []struct {
 		flag string
@@ -143,9 +148,13 @@ func newApp(env Env, name, usage string) *cli.App {
 		HideHelpCommand: true,
 		// Errors go back to Run, which writes them in one line.
 		ExitErrHandler: func(*cli.Context, error) {},
-		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return err },
+		OnUsageError:   returnUsageError,
 	}
 }
+
+// returnUsageError keeps commands from writing their whole usage beside the
+// error.
+func returnUsageError(_ *cli.Context, err error, _ bool) error { return err }
 
 // botToken finds the token in the order flag, file.
 func (c *serverConfig) botToken() (string, error) {
@@ -232,7 +241,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		_ = lis.Close()
 		return err
 	}
-	_, _ = fmt.Fprintf(env.Out, "Discord Proxy %s listens on %s\n", Version(), lis.Addr())
+	_, _ = fmt.Fprintf(env.Out, "Discord Proxy %s listens on %s\nIts log is %s\n", Version(), lis.Addr(), c.logs.path())
 	if pretend != nil {
 		pretend.introduce(env.Out, lis.Addr())
 	}
@@ -245,7 +254,11 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	})
 	notifySystemd(ctx, &parts, logger)
 	err = srv.Serve(ctx, lis)
-	logger.Info("ended", "error", err)
+	if err != nil {
+		logger.Error("ended", "error", err)
+	} else {
+		logger.Info("ended")
+	}
 	if refused := context.Cause(ctx); err == nil && errors.Is(refused, errTokenRefused) {
 		return refused
 	}

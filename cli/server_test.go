@@ -222,6 +222,8 @@ func TestDiscordproxymessage(t *testing.T) {
 		{[]string{"channel", w.General.String(), "hi"}, 0, "Message sent\n", ""},
 		{[]string{"channel", w.Forbidden.String(), "hi"}, 1, "", "ERROR: Missing Access (HTTP 403, code 50001)\n"},
 		{[]string{"direct", w.NoDMs.String(), "hi"}, 1, "", "ERROR: Cannot send messages to this user (HTTP 403, code 50007)\n"},
+		{[]string{"channel", w.General.String(), strings.Repeat("x", 2001)}, 1, "", "ERROR: Invalid Form Body (HTTP 400, code 50035)\nIn content: Must be 2000 or fewer in length.\n"},
+		{[]string{"direct", "--nonsense"}, 1, "", "ERROR: flag provided but not defined: -nonsense\n"},
 		{[]string{"direct", "me", "hi"}, 1, "", "ERROR: USER_ID \"me\" is not a number\n"},
 		{[]string{"direct", "1"}, 1, "", "ERROR: expected direct USER_ID TEXT\n"},
 		{[]string{}, 1, "", "ERROR: expected direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help\n"},
@@ -240,13 +242,40 @@ func TestDiscordproxymessage(t *testing.T) {
 	}
 }
 
+// TestOptionsAnywhere: scripts have the options in front, at the end, or
+// between.
+func TestOptionsAnywhere(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb)
+	_, port, _ := net.SplitHostPort(p.Address)
+	channel := sb.World().General
+	for _, args := range [][]string{
+		{"--port", port, "channel", channel.String(), "1"},
+		{"channel", "--port=" + port, channel.String(), "2"},
+		{"channel", channel.String(), "3", "--port", port, "--host", "127.0.0.1"},
+	} {
+		var stderr bytes.Buffer
+		if code := cli.Run(t.Context(), cli.Message, cli.Env{Args: args, Out: io.Discard, Err: &stderr}); code != 0 {
+			t.Errorf("%v: %s", args, &stderr)
+		}
+	}
+	if got := len(sb.Messages(channel)); got != 3 {
+		t.Errorf("%d messages arrived, not 3", got)
+	}
+	var stderr bytes.Buffer
+	args := []string{"channel", "1", "x", "--port"}
+	if code := cli.Run(t.Context(), cli.Message, cli.Env{Args: args, Out: io.Discard, Err: &stderr}); code != 1 || stderr.String() != "ERROR: expected channel CHANNEL_ID TEXT\n" {
+		t.Errorf("without a value: %d %q", code, &stderr)
+	}
+}
+
 // TestLinesOfTheSandbox runs what --sandbox tells a newcomer to paste.
 func TestLinesOfTheSandbox(t *testing.T) {
 	p := proxytest.Start(t, "--sandbox")
 	p.WaitReady(t)
 	text := p.Output()
 	curl := regexp.MustCompile(`curl -s (\S+) -H 'Content-Type: application/json' -d '(.*)'`).FindStringSubmatch(text)
-	command := regexp.MustCompile(`discordproxymessage --port (\d+) channel (\d+) "hi"`).FindStringSubmatch(text)
+	command := regexp.MustCompile(`discordproxymessage --host \S+ --port (\d+) channel (\d+) "hi"`).FindStringSubmatch(text)
 	if curl == nil || command == nil {
 		t.Fatalf("lines are missing in:\n%s", text)
 	}
@@ -289,6 +318,9 @@ func TestRefusedStarts(t *testing.T) {
 		"level":              {append(logs, "--sandbox", "--log-file-level", "LOUD"), "ERROR: --log-file-level \"LOUD\" is not one of DEBUG, INFO, WARN, ERROR, CRITICAL\n"},
 		"unknown flag":       {[]string{"--nonsense"}, "ERROR: flag provided but not defined: -nonsense\n"},
 		"unknown command":    {[]string{"nonsense"}, "ERROR: unknown command \"nonsense\"\n"},
+		"sandbox's port":     {[]string{"sandbox", "--port", "many"}, "ERROR: invalid value \"many\" for flag -port: parse error\n"},
+		"sandbox's range":    {[]string{"sandbox", "--port", "99999"}, "ERROR: --port 99999 is not between 0 and 65535\n"},
+		"sandbox's argument": {[]string{"sandbox", "please"}, "ERROR: unexpected argument \"please\"\n"},
 		"unreadable URL":     {append(logs, "--token", "x", "--discord-api-url", "discord.com"), "ERROR: discord: the API's URL"},
 		"refused token":      {append(logs, "--port", "0", "--token", "wrong", "--discord-api-url", refusing.URL+"/api"), "ERROR: Discord refused the bot token: 401: Unauthorized\n"},
 		"negative max queue": {append(logs, "--sandbox", "--max-queue", "-1"), "ERROR: --max-queue must be more than 0\n"},
@@ -296,8 +328,11 @@ func TestRefusedStarts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			var stderr bytes.Buffer
-			code := cli.Run(ctx, cli.Server, cli.Env{Args: tt.args, Out: io.Discard, Err: &stderr})
+			var stdout, stderr bytes.Buffer
+			code := cli.Run(ctx, cli.Server, cli.Env{Args: tt.args, Out: &stdout, Err: &stderr})
+			if strings.Contains(stdout.String(), "USAGE") {
+				t.Error("the whole usage is written beside the error")
+			}
 			if code != 1 || !strings.HasPrefix(stderr.String(), tt.want) || strings.Count(stderr.String(), "\n") != 1 {
 				t.Errorf("%d %q, want %q", code, stderr.String(), tt.want)
 			}
