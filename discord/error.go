@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -70,17 +71,32 @@ type FieldError struct {
 	Message string // the rule in words
 }
 
-// Error describes the failure without secrets.
+// maxFieldsShown bounds the broken rules in a line of the log.
+const maxFieldsShown = 5
+
+// Error describes the failure without secrets and without contents.
 func (e *Error) Error() string {
 	var b strings.Builder
 	switch e.Reason {
 	case Answered, Invalid:
-		b.WriteString("Discord answered ")
+		if e.Reason == Invalid {
+			b.WriteString("not sent, Discord would answer ")
+		} else {
+			b.WriteString("Discord answered ")
+		}
 		b.WriteString(strconv.Itoa(e.Status))
 		if e.Code != 0 {
 			b.WriteString(" (code " + strconv.Itoa(e.Code) + ")")
 		}
 		b.WriteString(": " + e.Text)
+		// The rules in words may quote what the form held.
+		for i, f := range e.Fields {
+			if i == maxFieldsShown {
+				fmt.Fprintf(&b, "; and %d more", len(e.Fields)-i)
+				break
+			}
+			b.WriteString("; " + f.Field + " " + f.Code)
+		}
 	case Unreachable:
 		b.WriteString("Discord cannot be reached")
 	case DeadlineExceeded:

@@ -35,6 +35,27 @@ func TestAnswerError(t *testing.T) {
 	}
 }
 
+// TestErrorForLogs: a line for the log names what is wrong, and nothing that
+// the message held.
+func TestErrorForLogs(t *testing.T) {
+	many := make([]FieldError, 7)
+	for i := range many {
+		many[i] = FieldError{Field: "f", Code: "R", Message: "secret"}
+	}
+	for _, tt := range []struct {
+		err  *Error
+		want string
+	}{
+		{&Error{Status: 403, Code: 50001, Text: "Missing Access"}, "Discord answered 403 (code 50001): Missing Access"},
+		{InvalidForm(FieldError{"content", "BASE_TYPE_MAX_LENGTH", "secret"}), "not sent, Discord would answer 400 (code 50035): Invalid Form Body; content BASE_TYPE_MAX_LENGTH"},
+		{&Error{Status: 400, Text: "Invalid Form Body", Fields: many}, "Discord answered 400: Invalid Form Body; f R; f R; f R; f R; f R; and 2 more"},
+	} {
+		if got := tt.err.Error(); got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
+	}
+}
+
 func FuzzAnswerError(f *testing.F) {
 	f.Add(400, []byte(`{"code":50035,"message":"Invalid Form Body","errors":{"embeds":{"0":{"fields":{"3":{"name":{"_errors":[{"code":"BASE_TYPE_REQUIRED","message":"This field is required"}]}}}}}}}`))
 	f.Add(429, []byte(`{"message":"You are being rate limited.","retry_after":1e308,"global":true,"code":"x"}`))
