@@ -216,10 +216,19 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		checks health.Checks // set before the first request
 	)
 	observed := metrics.New(metrics.Config{Limits: limiter.Snapshot, Ready: func() error { return checks.Ready() }, Version: Version()})
+	observers := []discord.Observer{observed, &reach}
+	traces, interceptors, endTracing, err := startTracing(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer endTracing()
+	if traces != nil {
+		observers = append(observers, traces)
+	}
 	client, err := discord.New(discord.Config{
 		Token: token, BaseURL: c.apiURL, UserAgent: userAgent(), Limiter: limiter,
 		Upstream: discord.NewUpstream(c.connectTimeout), TryTimeout: c.tryTimeout, Logger: logger,
-		Observers: []discord.Observer{observed, &reach},
+		Observers: observers,
 	})
 	if err != nil {
 		return err
@@ -227,7 +236,8 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	login := newLogin(client, reach.Check, logger)
 	checks = health.Checks{shutdownCheck(ctx), login.ready, reach.Check, client.Usable}
 	handler, err := server.New(server.Config{
-		Discord: client, Ready: login.ready, Health: checks, Logger: logger, Observers: calls.Observers{observed},
+		Discord: client, Ready: login.ready, Health: checks, Logger: logger,
+		Observers: calls.Observers{observed}, Interceptors: interceptors,
 	})
 	if err != nil {
 		return err

@@ -30,6 +30,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Observers are told of every call, after the log.
 	Observers calls.Observers
+	// Interceptors stand around those of the service, the first outermost.
+	Interceptors []connect.Interceptor
 	// MaxMessageBytes bounds a received message. 0 means 4 MiB.
 	MaxMessageBytes int
 }
@@ -48,7 +50,7 @@ func New(c Config) (http.Handler, error) {
 		ready = func() error { return nil }
 	}
 	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
-	options, err := rpc.HandlerOptions(rpc.Config{Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes}, edge{observers})
+	options, err := rpc.HandlerOptions(rpc.Config{Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes}, append(c.Interceptors, edge{observers})...)
 	if err != nil {
 		return nil, err
 	}
