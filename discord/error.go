@@ -58,11 +58,23 @@ type Error struct {
 	// RetryAfter is how long to wait before the call can succeed, 0 when
 	// that is not known.
 	RetryAfter time.Duration
+	// Limit is the scope of the rate limit that held the call when it failed,
+	// as Discord names scopes: ScopeUser, ScopeGlobal or ScopeShared. Empty if
+	// none did.
+	Limit string
 	// OutcomeUnknown: the call may have taken effect.
 	OutcomeUnknown bool
 	// cause is for logs only.
 	cause error
 }
+
+// Discord's scopes of rate limits.
+// https://discord.com/developers/docs/topics/rate-limits#header-format
+const (
+	ScopeUser   = "user"   // of a route
+	ScopeGlobal = "global" // of all routes together
+	ScopeShared = "shared" // of a resource, over all who use it
+)
 
 // FieldError is a rule that one field of a form broke.
 type FieldError struct {
@@ -171,6 +183,7 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		e.Fields = fieldErrors(nil, "", document.Errors, 0)
 	}
 	if status == http.StatusTooManyRequests {
+		e.Limit = or(header.Get("X-Ratelimit-Scope"), ScopeUser)
 		e.RetryAfter = ratelimit.ParseBody(body).RetryAfter
 		if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil && e.RetryAfter == 0 && seconds > 0 && seconds < 1<<20 {
 			e.RetryAfter = time.Duration(seconds) * time.Second
@@ -242,12 +255,20 @@ func contextError(ctx context.Context) *Error {
 func refusal(ctx context.Context, err error) *Error {
 	e, ok := errors.AsType[*ratelimit.Error](err)
 	if !ok {
-		if ctx.Err() != nil {
-			return contextError(ctx)
+		if ctx.Err() == nil {
+			return &Error{Reason: Unreachable, cause: err}
 		}
-		return &Error{Reason: Unreachable, cause: err}
+		failure := contextError(ctx)
+		if failure.Reason == DeadlineExceeded {
+			failure.Limit = ScopeUser
+		}
+		return failure
 	}
-	return &Error{Reason: refusals[e.Reason], RetryAfter: e.RetryAfter, cause: err}
+	failure := &Error{Reason: refusals[e.Reason], RetryAfter: e.RetryAfter, cause: err}
+	if failure.Reason == DeadlineExceeded {
+		failure.Limit = ScopeUser
+	}
+	return failure
 }
 
 var refusals = map[ratelimit.Reason]Reason{

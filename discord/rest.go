@@ -31,6 +31,11 @@ type call struct {
 	tokenless bool
 	// reason is shown in the guild's audit log.
 	reason string
+	// version of the API, empty for the one that this package speaks.
+	version string
+	// guest names another token than the bot's whose limits apply, without
+	// giving it away. Empty for the bot's.
+	guest string
 }
 
 type callKey struct{}

@@ -63,7 +63,7 @@ func (*answerBody) Close() error { return nil }
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	how, _ := ctx.Value(callKey{}).(call)
-	path, at, err := t.locate(req.URL)
+	path, at, err := t.locate(req.URL, or(how.version, apiVersion))
 	if err != nil {
 		return nil, &Error{Reason: Unreachable, cause: err}
 	}
@@ -72,7 +72,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.URL, req.Host = at, ""
 	held := ratelimit.Request{
 		Route:  ratelimit.RouteOf(req.Method, path, how.kind, time.Now()),
-		Token:  BotToken,
+		Token:  or(how.guest, BotToken),
 		Caller: Caller(ctx),
 		Bytes:  max(req.ContentLength, 0),
 		Probe:  how.probe,
@@ -302,15 +302,15 @@ func (a *answer) response(req *http.Request, outcomeUnknown bool) *http.Response
 }
 
 // locate returns the part of an API path behind the version, and the URL of
-// the same route at the API that this transport speaks to.
-func (t *transport) locate(u *url.URL) (path string, at *url.URL, err error) {
+// the same route at the API that this transport speaks to, in the given version.
+func (t *transport) locate(u *url.URL, version string) (path string, at *url.URL, err error) {
 	_, rest, ok := strings.Cut(u.EscapedPath(), "/api/v")
 	_, path, below := strings.Cut(rest, "/")
 	if !ok || !below {
 		return "", nil, errors.New("the path is not one of Discord's API")
 	}
 	path = "/" + path
-	at = t.base.JoinPath(apiVersion, path)
+	at = t.base.JoinPath(version, path)
 	at.RawQuery = u.RawQuery
 	return path, at, nil
 }

@@ -1,0 +1,182 @@
+package discord
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"discordproxy/discord/ratelimit"
+)
+
+// Request is a request to Discord's API that another program wrote. It is sent
+// as it is, but for who sends it.
+type Request struct {
+	Method string
+	Path   APIPath
+	// Query stands behind the question mark, escaped.
+	Query string
+	// Header is sent as it is, but for Authorization: without one the request
+	// is the bot's, as with the bot's token; every other token has limits of
+	// its own.
+	Header http.Header
+	Body   []byte
+}
+
+// Response is Discord's answer, read to its end. Its status may be any but 429.
+type Response struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Route names the route without secrets, such as POST
+// /channels/{channel_id}/messages, and the resource that it is about, such as
+// channel and its id. There may be none, or one without a number, whose id is 0.
+func (r *Request) Route() (name, resource string, id uint64) {
+	route := r.route("")
+	resource, rest, _ := strings.Cut(route.Major, " ")
+	number, _, _ := strings.Cut(rest, "/")
+	id, _ = strconv.ParseUint(number, 10, 64)
+	return route.String(), resource, id
+}
+
+func (r *Request) route(kind string) ratelimit.Route {
+	return ratelimit.RouteOf(r.Method, r.Path.below, kind, time.Now())
+}
+
+// Forward sends a request of another program when the rate limits allow it. It
+// is repeated by the rules for all calls: GET, PUT, PATCH and DELETE, and a
+// message with an enforced nonce, until their outcome is known; all else only
+// while Discord certainly has not carried it out.
+//
+// An error status of Discord is an answer and no error, except that a 429 is
+// waited out. Every error is an *Error, or a defect.
+func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
+	header := r.Header.Clone()
+	if header == nil {
+		header = make(http.Header)
+	}
+	guest, err := c.authorize(header, r.route("").Tokenless)
+	if err != nil {
+		return nil, err
+	}
+	how := call{kind: r.kind(), version: r.Path.version, guest: guest}
+	how.repeatable, how.once = r.repeatable()
+	address := "https://discord.com/api/" + r.Path.version + r.Path.below
+	if r.Query != "" {
+		address += "?" + r.Query
+	}
+	req, err := http.NewRequestWithContext(context.WithValue(ctx, callKey{}, how), r.Method, address, bytes.NewReader(r.Body))
+	if err != nil {
+		// The error is left out, because it names the address, in which a
+		// secret may stand.
+		return nil, errors.New("discord: a forwarded request could not be built")
+	}
+	req.Header = header
+	resp, err := c.http.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: resp.Body.(*answerBody).bytes}, nil
+}
+
+// authorize puts the bot's token into the header of a request that names none
+// and needs one. It returns the name of another token, empty for the bot's.
+func (c *Client) authorize(h http.Header, tokenless bool) (guest string, err error) {
+	given := h.Values("Authorization")
+	if len(given) == 0 || len(given) == 1 && c.isOwn(given[0]) {
+		h.Del("Authorization")
+		if !tokenless {
+			h.Set("Authorization", c.authorization)
+		}
+		return "", nil
+	}
+	scheme, token, _ := strings.Cut(given[0], " ")
+	switch strings.ToLower(scheme) {
+	case "bot", "bearer", "basic": // the last one for OAuth2's clients
+	default:
+		token = ""
+	}
+	if len(given) > 1 || strings.TrimSpace(token) == "" {
+		return "", &Error{Reason: Invalid, Status: http.StatusUnauthorized, Text: "401: Unauthorized: the header Authorization must be of the form Bot TOKEN or Bearer TOKEN"}
+	}
+	sum := sha256.Sum256([]byte(given[0]))
+	return "guest " + hex.EncodeToString(sum[:16]), nil
+}
+
+// isOwn reports whether an Authorization is the bot's own token.
+func (c *Client) isOwn(authorization string) bool {
+	scheme, token, found := strings.Cut(authorization, " ")
+	if !found || !strings.EqualFold(scheme, "Bot") {
+		return false
+	}
+	return subtle.ConstantTimeCompare([]byte("Bot "+strings.TrimSpace(token)), []byte(c.authorization)) == 1
+}
+
+// kind is the class of sub-limit that the body tells.
+func (r *Request) kind() string {
+	rest, ok := strings.CutPrefix(r.Path.below, "/channels/")
+	if !ok || r.Method != http.MethodPatch || strings.Contains(rest, "/") {
+		return ""
+	}
+	fields := r.fields()
+	if fields["name"] != nil || fields["topic"] != nil {
+		return ratelimit.KindRename
+	}
+	return ""
+}
+
+// repeatable reports whether sending it twice has the effect of sending it
+// once, and whether that is because Discord makes one message of both.
+func (r *Request) repeatable() (repeatable, once bool) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return true, false
+	}
+	rest, ok := strings.CutPrefix(r.Path.below, "/channels/")
+	_, below, _ := strings.Cut(rest, "/")
+	if !ok || r.Method != http.MethodPost || below != "messages" {
+		return false, false
+	}
+	fields := r.fields()
+	nonce := string(fields["nonce"])
+	once = string(fields["enforce_nonce"]) == "true" && nonce != "" && nonce != "null" && nonce != `""`
+	return once, once
+}
+
+// maxFields bounds the JSON within a form that is looked at.
+const maxFields = 1 << 20
+
+// fields returns the fields of the JSON object in the body, or in the part
+// payload_json of a form with files.
+func (r *Request) fields() (fields map[string]json.RawMessage) {
+	data := r.Body
+	mediaType, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if mediaType == "multipart/form-data" {
+		data = nil
+		form := multipart.NewReader(bytes.NewReader(r.Body), parameters["boundary"])
+		for part, err := form.NextRawPart(); err == nil && data == nil; part, err = form.NextRawPart() {
+			if part.FormName() != "payload_json" {
+				continue
+			}
+			if data, err = io.ReadAll(io.LimitReader(part, maxFields)); err != nil {
+				return nil
+			}
+		}
+	}
+	// What is no object has no fields.
+	_ = json.Unmarshal(data, &fields)
+	return fields
+}
