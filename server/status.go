@@ -5,11 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"strings"
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/calls"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -33,7 +33,7 @@ func (f *failure) Error() string { return f.text }
 func (f *failure) Unwrap() error { return f.cause }
 
 // toStatus translates the error of a handler into the status that its caller
-// gets. It is the only place that chooses a status for Discord's errors.
+// gets. The code of Discord's errors is that of package calls.
 func toStatus(ctx context.Context, err error) *connect.Error {
 	if status, ok := errors.AsType[*connect.Error](err); ok {
 		return status
@@ -42,7 +42,7 @@ func toStatus(ctx context.Context, err error) *connect.Error {
 	if !ok {
 		return connect.NewError(connect.CodeInternal, &failure{internalText, err})
 	}
-	code, text := codeOf(e), statusText(e)
+	code, text := calls.CodeOf(e), statusText(e)
 	if cause, ok := errors.AsType[*connect.Error](context.Cause(ctx)); ok && e.Reason == discord.Canceled {
 		// It was not the caller who left: the listener ended the call.
 		code, text = cause.Code(), cause.Message()
@@ -61,56 +61,6 @@ func toStatus(ctx context.Context, err error) *connect.Error {
 		}
 	}
 	return status
-}
-
-func codeOf(e *discord.Error) connect.Code {
-	switch e.Reason {
-	case discord.Answered, discord.Invalid:
-		return codeOfHTTP(e.Status)
-	case discord.DeadlineExceeded:
-		return connect.CodeDeadlineExceeded
-	case discord.Canceled:
-		return connect.CodeCanceled
-	case discord.Overloaded:
-		return connect.CodeResourceExhausted
-	case discord.TokenRefused:
-		return connect.CodeUnauthenticated
-	default:
-		return connect.CodeUnavailable
-	}
-}
-
-// codeOfHTTP is the table that clients know: INVALID_ARGUMENT for 400 and 405,
-// and so on. Statuses that are not in it have their nearest meaning.
-func codeOfHTTP(status int) connect.Code {
-	switch status {
-	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
-		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		return connect.CodeInvalidArgument
-	case http.StatusUnauthorized:
-		return connect.CodeUnauthenticated
-	case http.StatusForbidden:
-		return connect.CodePermissionDenied
-	case http.StatusNotFound, http.StatusGone:
-		return connect.CodeNotFound
-	case http.StatusRequestTimeout:
-		return connect.CodeUnavailable
-	case http.StatusConflict:
-		return connect.CodeAborted
-	case http.StatusTooManyRequests:
-		return connect.CodeResourceExhausted
-	case http.StatusBadGateway:
-		return connect.CodeUnavailable
-	case http.StatusGatewayTimeout:
-		return connect.CodeDeadlineExceeded
-	}
-	switch {
-	case status >= 500:
-		return connect.CodeInternal
-	case status >= 400:
-		return connect.CodeFailedPrecondition
-	}
-	return connect.CodeUnknown // a redirect: not Discord
 }
 
 // statusText is the status message. Clients parse it as JSON first: an error
