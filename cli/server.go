@@ -21,6 +21,7 @@ import (
 	"discordproxy/server/health"
 	"discordproxy/server/listener"
 	"discordproxy/server/metrics"
+	"discordproxy/server/rest"
 
 	"github.com/urfave/cli/v2"
 )
@@ -49,6 +50,8 @@ type serverConfig struct {
 	invalidRequestLimit int
 	connectTimeout      time.Duration
 	tryTimeout          time.Duration
+	maxUpload           int64
+	rest                restConfig
 }
 
 // env names an environment variable DISCORDPROXY_... beside each flag.
@@ -57,7 +60,7 @@ func env(name string, others ...string) []string {
 }
 
 func (c *serverConfig) flags() []cli.Flag {
-	return []cli.Flag{
+	flags := []cli.Flag{
 		&cli.StringFlag{Name: "token", EnvVars: env("token", "DISCORD_BOT_TOKEN"), Destination: &c.token, Usage: "Discord bot `TOKEN`; prefer the variable or a file, which other users of the machine do not see"},
 		&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Destination: &c.tokenFile, Usage: "`FILE` that holds the bot token"},
 		&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &c.host, Usage: "`ADDRESS` to listen on"},
@@ -77,7 +80,9 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.IntFlag{Name: "invalid-request-limit", EnvVars: env("invalid-request-limit"), Value: 10_000, Destination: &c.invalidRequestLimit, Usage: "answers 401, 403 and 429 in ten minutes at which Discord bans an address"},
 		&cli.DurationFlag{Name: "connect-timeout", EnvVars: env("connect-timeout"), Value: 10 * time.Second, Destination: &c.connectTimeout, Usage: "how long reaching Discord may take"},
 		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
+		&cli.Int64Flag{Name: "max-upload", EnvVars: env("max-upload"), Value: rest.DefaultMaxBodyBytes, Destination: &c.maxUpload, Usage: "bytes of a request with files"},
 	}
+	return append(flags, c.rest.flags()...)
 }
 
 func checkPort(flag string, port int) error {
@@ -104,6 +109,7 @@ func (c *serverConfig) check() error {
 		{"invalid-request-limit", int64(c.invalidRequestLimit)},
 		{"connect-timeout", int64(c.connectTimeout)},
 		{"try-timeout", int64(c.tryTimeout)},
+		{"max-upload", c.maxUpload},
 	} {
 		if positive.n <= 0 {
 			return fmt.Errorf("--%s must be more than 0", positive.flag)
@@ -135,6 +141,7 @@ func (c *serverConfig) app(env Env, serve func(context.Context, Env) error) *cli
 			return fmt.Errorf("unknown command %q", cc.Args().First())
 		}
 		c.corsOrigins, c.allowedHosts = cc.StringSlice("cors-origin"), cc.StringSlice("allowed-host")
+		c.rest.given = cc.IsSet("rest-proxy")
 		return serve(cc.Context, env)
 	}
 	return app
@@ -235,20 +242,21 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	}
 	login := newLogin(client, reach.Check, logger)
 	checks = health.Checks{shutdownCheck(ctx), login.ready, reach.Check, client.Usable}
-	handler, err := server.New(server.Config{
-		Discord: client, Ready: login.ready, Health: checks, Logger: logger,
-		Observers: calls.Observers{observed}, Interceptors: interceptors,
-	})
+	lis, err := c.listen()
 	if err != nil {
 		return err
 	}
-	lis, err := c.listen()
+	defer lis.Close()
+	handler, err := server.New(server.Config{
+		Discord: client, Ready: login.ready, Health: checks, Logger: logger,
+		Observers: calls.Observers{observed}, Interceptors: interceptors,
+		REST: c.rest.config(client, lis.Addr(), c.maxUpload),
+	})
 	if err != nil {
 		return err
 	}
 	srv, err := c.newListener(routes(handler, checks, observed), logger)
 	if err != nil {
-		_ = lis.Close()
 		return err
 	}
 	_, _ = fmt.Fprintf(env.Out, "Discord Proxy %s listens on %s\nIts log is %s\n", Version(), lis.Addr(), c.logs.path())
@@ -283,7 +291,7 @@ func routes(service http.Handler, checks health.Checks, observed *metrics.Metric
 	mux.Handle("/healthz", health)
 	mux.Handle("/readyz", health)
 	mux.Handle("GET /metrics", observed.Handler())
-	return mux
+	return rest.Split(service, mux)
 }
 
 // shutdownCheck fails from the moment when the server is told to end, while
@@ -310,5 +318,6 @@ func (c *serverConfig) newListener(handler http.Handler, logger *slog.Logger) (*
 	return listener.New(listener.Config{
 		Handler: handler, Logger: logger, Grace: max(c.grace, 1), // 0 would be the default
 		CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
+		MaxBodyBytes: max(listener.DefaultMaxBodyBytes, c.maxUpload),
 	})
 }

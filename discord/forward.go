@@ -19,18 +19,18 @@ import (
 	"discordproxy/discord/ratelimit"
 )
 
-// Request is a request to Discord's API that another program wrote. It is sent
-// as it is, but for who sends it.
+// Request is a request to Discord's API that another program wrote.
 type Request struct {
 	Method string
 	Path   APIPath
 	// Query stands behind the question mark, escaped.
 	Query string
-	// Header is sent as it is, but for Authorization: without one the request
-	// is the bot's, as with the bot's token; every other token has limits of
-	// its own.
+	// Header is sent as it is, but for two. Without an Authorization the
+	// request is the bot's, as with the bot's token; every other token has
+	// limits of its own. A User-Agent that Discord would block is replaced.
 	Header http.Header
-	Body   []byte
+	// Body is sent as it is.
+	Body []byte
 }
 
 // Response is Discord's answer, read to its end. Its status may be any but 429.
@@ -38,6 +38,14 @@ type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
+}
+
+// Err returns what an error status says, nil for any other.
+func (r *Response) Err() *Error {
+	if r.Status < http.StatusBadRequest {
+		return nil
+	}
+	return answerError(r.Status, r.Header, r.Body)
 }
 
 // Route names the route without secrets, such as POST
@@ -66,6 +74,10 @@ func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
 	header := r.Header.Clone()
 	if header == nil {
 		header = make(http.Header)
+	}
+	// https://discord.com/developers/docs/reference#user-agent
+	if !strings.HasPrefix(header.Get("User-Agent"), "DiscordBot (") {
+		header.Set("User-Agent", c.userAgent)
 	}
 	guest, err := c.authorize(header, r.route("").Tokenless)
 	if err != nil {
@@ -142,7 +154,7 @@ func (r *Request) kind() string {
 // once, and whether that is because Discord makes one message of both.
 func (r *Request) repeatable() (repeatable, once bool) {
 	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete:
+	case http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete:
 		return true, false
 	}
 	rest, ok := strings.CutPrefix(r.Path.below, "/channels/")

@@ -9,6 +9,7 @@ import (
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/calls"
 	"discordproxy/server/health"
+	"discordproxy/server/rest"
 	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
@@ -34,10 +35,14 @@ type Config struct {
 	Interceptors []connect.Interceptor
 	// MaxMessageBytes bounds a received message. 0 means 4 MiB.
 	MaxMessageBytes int
+	// REST passes plain requests on. Its Ready, Observers and Logger are set
+	// from the fields above.
+	REST rest.Config
 }
 
 // New returns a handler for the service, gRPC's health service and gRPC's
-// reflection, in the protocols gRPC, gRPC-Web and Connect.
+// reflection, in the protocols gRPC, gRPC-Web and Connect, and for plain
+// requests to Discord's API below /api/.
 func New(c Config) (http.Handler, error) {
 	if c.Discord == nil {
 		return nil, errors.New("server: no Discord to talk to")
@@ -61,7 +66,12 @@ func New(c Config) (http.Handler, error) {
 	reflector := grpcreflect.NewStaticReflector(discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
-	return rpc.WithRequestID(mux), nil
+	c.REST.Ready, c.REST.Observers, c.REST.Logger = ready, observers, c.Logger
+	plain, err := rest.New(c.REST)
+	if err != nil {
+		return nil, err
+	}
+	return rpc.WithRequestID(rest.Split(plain, mux)), nil
 }
 
 // translate is the interceptor that refuses calls while the service is not

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// isLoopback reports whether only this machine can reach addr by the network.
+// IsLoopback reports whether only this machine can reach addr by the network.
 // Of an address that is no IP address (a socket in the file system), which no
 // browser can reach, it says no.
-func isLoopback(addr net.Addr) bool {
+func IsLoopback(addr net.Addr) bool {
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
 }

@@ -198,7 +198,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	if s.served.Swap(true) {
 		return errors.New("listener: Serve was called before")
 	}
-	s.loopbackOnly = isLoopback(ln.Addr())
+	s.loopbackOnly = IsLoopback(ln.Addr())
 
 	requests, endRequests := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer endRequests(ErrShuttingDown)

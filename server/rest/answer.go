@@ -1,0 +1,163 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/calls"
+	"discordproxy/server/rpc"
+
+	"connectrpc.com/connect"
+)
+
+// refusal is an answer of this package.
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+func (r *refusal) code() connect.Code {
+	switch r.status {
+	case http.StatusForbidden:
+		return connect.CodePermissionDenied
+	case http.StatusServiceUnavailable, http.StatusRequestTimeout, http.StatusBadGateway:
+		return connect.CodeUnavailable
+	}
+	return connect.CodeInvalidArgument
+}
+
+// refuse returns the answer to a request that has none of Discord's, and the
+// code of the call.
+func refuse(ctx context.Context, err error) (*discord.Response, string) {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return document(r.status, 0, strconv.Itoa(r.status)+": "+r.text, 0), r.code().String()
+	}
+	e, ok := errors.AsType[*discord.Error](err)
+	if !ok {
+		return document(http.StatusInternalServerError, 0, "500: Internal Server Error", 0), connect.CodeInternal.String()
+	}
+	if cause, ok := errors.AsType[*connect.Error](context.Cause(ctx)); ok && e.Reason == discord.Canceled {
+		// It was not the caller who left: the listener ended the call.
+		e = &discord.Error{Reason: discord.ShuttingDown, OutcomeUnknown: e.OutcomeUnknown}
+		return document(http.StatusServiceUnavailable, 0, "503: "+e.Error(), 0), cause.Code().String()
+	}
+	code := calls.CodeOf(e).String()
+	switch status := statusOf(e); {
+	case status == http.StatusTooManyRequests:
+		return limited(e), code
+	case e.Reason == discord.Invalid:
+		return document(status, e.Code, e.Text, 0), code
+	case e.Reason == discord.TokenRefused: // which need not be the bot's
+		return document(status, 0, "401: Unauthorized: Discord has refused this token", e.RetryAfter), code
+	default:
+		return document(status, 0, strconv.Itoa(status)+": "+e.Error(), e.RetryAfter), code
+	}
+}
+
+// statusOf chooses the HTTP status of a request that Discord did not answer.
+func statusOf(e *discord.Error) int {
+	switch e.Reason {
+	case discord.Answered, discord.Invalid:
+		return e.Status
+	case discord.DeadlineExceeded:
+		if e.Limit != "" && !e.OutcomeUnknown {
+			return http.StatusTooManyRequests
+		}
+		return http.StatusGatewayTimeout
+	case discord.TokenRefused:
+		return http.StatusUnauthorized
+	case discord.Unreachable:
+		return http.StatusBadGateway
+	default:
+		return http.StatusServiceUnavailable
+	}
+}
+
+// via names this server in answers of its own. Libraries take a 429 without it
+// for one of the network before Discord, and stop.
+const via = "1.1 discordproxy"
+
+// document returns an answer in the shape of Discord's errors.
+func document(status, code int, text string, retryAfter time.Duration) *discord.Response {
+	resp := answer(status, struct {
+		Message string `json:"message"`
+		Code    int    `json:"code"`
+	}{text, code})
+	if retryAfter > 0 {
+		resp.Header.Set("Retry-After", wholeSeconds(retryAfter))
+	}
+	return resp
+}
+
+// limited returns Discord's answer to a request that comes too early, for one
+// whose caller would not have waited as long as the limits demand.
+// https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit
+func limited(e *discord.Error) *discord.Response {
+	wait := e.RetryAfter
+	if wait <= 0 { // not known: the limits let no call through in time
+		wait = time.Second
+	}
+	text := "You are being rate limited."
+	if e.Reason == discord.Answered {
+		text = e.Text
+	}
+	resp := answer(http.StatusTooManyRequests, struct {
+		Message    string  `json:"message"`
+		RetryAfter float64 `json:"retry_after"` // seconds
+		Global     bool    `json:"global"`
+		Code       int     `json:"code,omitempty"`
+	}{text, math.Ceil(wait.Seconds()*1000) / 1000, e.Limit == discord.ScopeGlobal, e.Code})
+	resp.Header.Set("Retry-After", wholeSeconds(wait))
+	resp.Header.Set("X-Ratelimit-Scope", e.Limit)
+	if e.Limit == discord.ScopeGlobal {
+		resp.Header.Set("X-Ratelimit-Global", "true")
+	}
+	return resp
+}
+
+func wholeSeconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
+
+func answer(status int, body any) *discord.Response {
+	data, err := json.Marshal(body)
+	if err != nil {
+		// The bodies are of this file, and their texts strings.
+		panic(err)
+	}
+	return &discord.Response{Status: status, Body: data, Header: http.Header{
+		"Content-Type": {"application/json"}, "Via": {via},
+	}}
+}
+
+// write writes an answer as it came, without what was said to this server
+// alone.
+func write(w http.ResponseWriter, resp *discord.Response) {
+	header := w.Header()
+	for name, values := range endToEnd(resp.Header) {
+		if !notForCallers[name] && !strings.HasPrefix(name, "Access-Control-") {
+			header[name] = append(header[name], values...)
+		}
+	}
+	if resp.Status != http.StatusNoContent && resp.Status != http.StatusNotModified {
+		header.Set("Content-Length", strconv.Itoa(len(resp.Body)))
+	}
+	w.WriteHeader(resp.Status)
+	// It fails only when the caller is gone.
+	_, _ = w.Write(resp.Body)
+}
+
+// notForCallers are headers of an answer that say something of Discord's host,
+// which callers would take for this server, or are set here.
+var notForCallers = map[string]bool{
+	"Alt-Svc": true, "Nel": true, "Report-To": true, "Reporting-Endpoints": true,
+	"Set-Cookie": true, "Strict-Transport-Security": true,
+	"Content-Length": true, rpc.RequestIDHeader: true,
+}

@@ -1,0 +1,153 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/rpc"
+
+	"connectrpc.com/connect"
+)
+
+// The headers by which a caller says how long it will wait: in milliseconds as
+// in Connect's protocol, and in seconds or as a Go duration such as 1m30s. The
+// smaller one counts.
+const (
+	timeoutMsHeader = "Connect-Timeout-Ms"
+	timeoutHeader   = "X-Proxy-Timeout"
+)
+
+// withDeadline returns a context with the deadline that the caller asked for.
+func withDeadline(ctx context.Context, h http.Header) (context.Context, context.CancelFunc, error) {
+	timeout := time.Duration(math.MaxInt64)
+	if text := h.Get(timeoutMsHeader); text != "" {
+		ms, err := strconv.ParseUint(text, 10, 64)
+		if err != nil || ms == 0 || len(text) > 10 {
+			return nil, nil, &refusal{http.StatusBadRequest, timeoutMsHeader + " must be a number of milliseconds, from 1 to 9999999999"}
+		}
+		timeout = time.Duration(ms) * time.Millisecond
+	}
+	if text := h.Get(timeoutHeader); text != "" {
+		within, err := parseTimeout(text)
+		if err != nil || within <= 0 {
+			return nil, nil, &refusal{http.StatusBadRequest, timeoutHeader + " must be a number of seconds or a duration such as 1m30s, above 0 and at most 9999999 seconds"}
+		}
+		timeout = min(timeout, within)
+	}
+	if timeout == math.MaxInt64 {
+		return ctx, func() {}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	return ctx, cancel, nil
+}
+
+func parseTimeout(text string) (time.Duration, error) {
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		duration, err := time.ParseDuration(text)
+		if err != nil {
+			return 0, err
+		}
+		seconds = duration.Seconds()
+	}
+	if !(seconds <= 9_999_999) { // not with NaN
+		return 0, strconv.ErrRange
+	}
+	return time.Duration(seconds * float64(time.Second)), nil
+}
+
+// readBody reads the whole body, so that it can be sent again.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
+	var body bytes.Buffer
+	// What a client only says of its body must not take memory.
+	body.Grow(int(min(max(r.ContentLength, 0)+bytes.MinRead, 64<<10)))
+	_, err := body.ReadFrom(io.LimitReader(r.Body, limit+1))
+	switch {
+	case int64(body.Len()) > limit:
+		return nil, tooLarge(limit)
+	case err == nil:
+		return body.Bytes(), nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, tooLarge(limit)
+	}
+	if status, ok := errors.AsType[*connect.Error](err); ok {
+		// The bodies of all requests together take too much.
+		return nil, &refusal{http.StatusServiceUnavailable, status.Message()}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, &refusal{http.StatusRequestTimeout, "the body did not come in time"}
+	}
+	return nil, &refusal{http.StatusBadRequest, "the body broke off"}
+}
+
+// tooLarge is Discord's answer to a body that is too large.
+func tooLarge(limit int64) error {
+	return &discord.Error{
+		Reason: discord.Invalid, Status: http.StatusRequestEntityTooLarge, Code: 40005,
+		Text: "Request entity too large: at most " + strconv.FormatInt(limit, 10) + " bytes, which --max-upload sets",
+	}
+}
+
+// header returns the part of a request's header that is for Discord.
+func (h *handler) header(given http.Header) http.Header {
+	header := endToEnd(given)
+	for name := range header {
+		if notForDiscord[name] || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Sec-") {
+			delete(header, name)
+		}
+	}
+	if authorization := header["Authorization"]; len(authorization) == 1 {
+		scheme, token, _ := strings.Cut(authorization[0], " ")
+		if (strings.EqualFold(scheme, "Bot") || strings.EqualFold(scheme, "Bearer")) && h.IsOwn(strings.TrimSpace(token)) {
+			delete(header, "Authorization")
+		}
+	}
+	return header
+}
+
+// notForDiscord are headers of a request that are meant for this server, or
+// tell of the way to it.
+var notForDiscord = map[string]bool{
+	timeoutMsHeader: true, timeoutHeader: true, rpc.RequestIDHeader: true,
+	"Cookie": true, "Content-Length": true, "Expect": true, "Forwarded": true, "Via": true, "X-Real-Ip": true,
+	// What a browser adds for the page that calls.
+	"Origin": true, "Referer": true,
+	// Answers have to be understood here. The way to Discord is compressed
+	// by itself.
+	"Accept-Encoding": true,
+}
+
+// endToEnd returns a copy of a header without what concerns one connection.
+// https://www.rfc-editor.org/rfc/rfc9110#name-connection
+func endToEnd(h http.Header) http.Header {
+	out := h.Clone()
+	for _, list := range h["Connection"] {
+		for name := range strings.SplitSeq(list, ",") {
+			out.Del(strings.TrimSpace(name))
+		}
+	}
+	for name := range out {
+		if hopByHop[name] || strings.HasPrefix(name, "Proxy-") {
+			delete(out, name)
+		}
+	}
+	return out
+}
+
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Te": true, "Trailer": true,
+	"Transfer-Encoding": true, "Upgrade": true, "Http2-Settings": true,
+}

@@ -1,0 +1,174 @@
+// Package rest knows how to pass plain requests to Discord's REST API on, so
+// that any program that speaks it shares the bot's limits with all others.
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"discordproxy/discord"
+	"discordproxy/server/calls"
+)
+
+// DefaultMaxBodyBytes is the size of a request that Discord takes at most.
+// https://discord.com/developers/docs/reference#uploading-files
+const DefaultMaxBodyBytes = 25 << 20
+
+// Placeholder is what a library that insists on a token can be given: requests
+// with it are the bot's, as those without any.
+const Placeholder = "discordproxy"
+
+// Discord sends requests. *discord.Client is one. Every error is a
+// *discord.Error, or is a defect.
+type Discord interface {
+	Forward(ctx context.Context, r *discord.Request) (*discord.Response, error)
+}
+
+// Config configures a handler. The zero value refuses all requests.
+type Config struct {
+	// Discord does the work. Nil means that requests are refused with 403.
+	Discord Discord
+	// IsOwn reports whether a token is a credential of the proxy's own, which
+	// is not for Discord. Nil means that only Placeholder is one.
+	IsOwn func(token string) bool
+	// MaxBodyBytes bounds the body of a request. 0 means DefaultMaxBodyBytes.
+	MaxBodyBytes int64
+	// Ready returns nil when requests can be taken, else the reason in words
+	// that callers may read. Nil means always.
+	Ready func() error
+	// Observers are told of every request.
+	Observers calls.Observers
+	// Logger takes panics. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Split returns a handler that has api serve the requests whose path begins
+// with /api, and others all other ones. An http.ServeMux is no place for the
+// former: it would redirect a path with dots in it instead of refusing it.
+func Split(api, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
+			api.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
+}
+
+type handler struct{ Config }
+
+// New returns a handler for requests to Discord's API, see Split.
+func New(c Config) (http.Handler, error) {
+	if c.MaxBodyBytes < 0 {
+		return nil, errors.New("rest: MaxBodyBytes is negative")
+	}
+	if c.MaxBodyBytes == 0 {
+		c.MaxBodyBytes = DefaultMaxBodyBytes
+	}
+	if c.IsOwn == nil {
+		c.IsOwn = func(token string) bool { return token == Placeholder }
+	}
+	if c.Ready == nil {
+		c.Ready = func() error { return nil }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return &handler{c}, nil
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	call := &calls.Call{Method: otherRoute(r.Method), Protocol: "rest"}
+	ctx, end := h.Observers.Begin(r.Context(), call)
+	resp, err := h.serve(ctx, call, r)
+	if err != nil {
+		resp, call.Code = refuse(ctx, err)
+	} else if e := resp.Err(); e != nil {
+		err, call.Code = e, calls.CodeOf(e).String()
+		if e.Status == http.StatusNotFound && e.Code == 0 {
+			// Discord has no such route, and of those there is no end.
+			call.Method = otherRoute(r.Method)
+		}
+	}
+	end(err)
+	write(w, resp)
+}
+
+// otherRoute names all requests whose path is none of Discord's.
+func otherRoute(method string) string {
+	if !methods[method] {
+		method = "OTHER"
+	}
+	return method + " /{other}"
+}
+
+// methods are those that are passed on.
+var methods = map[string]bool{
+	http.MethodGet: true, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true, http.MethodDelete: true,
+}
+
+// serve returns Discord's answer to the request, and completes what is known
+// of the call. A panic becomes an error.
+func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) (resp *discord.Response, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			h.Logger.ErrorContext(ctx, "panic in a handler", "method", call.Method, "request_id", call.RequestID,
+				"panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+			err = errors.New("panic")
+		}
+	}()
+	switch {
+	case isForeignLink(r.Header):
+		return nil, &refusal{http.StatusForbidden, "the link that leads here is on another site"}
+	case h.Discord == nil:
+		return nil, &refusal{http.StatusForbidden, "plain REST is off: start the server with --rest-proxy, or on a loopback address"}
+	case r.URL.IsAbs() || r.URL.Host != "" || r.URL.Opaque != "":
+		return nil, &refusal{http.StatusBadRequest, "the request names a host in its target, which must be a path"}
+	case !methods[r.Method]:
+		return nil, &refusal{http.StatusMethodNotAllowed, "Method Not Allowed"}
+	}
+	path, err := discord.ParseAPIPath(r.URL.EscapedPath())
+	if err != nil {
+		return nil, err
+	}
+	if strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return nil, &refusal{http.StatusBadRequest, "the query has a space or a control character that is not escaped"}
+	}
+	req := &discord.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery}
+	call.Method, call.Target, call.ID = req.Route()
+	if call.Target != "" {
+		call.Target += "_id"
+	}
+	if reason := h.Ready(); reason != nil {
+		return nil, &refusal{http.StatusServiceUnavailable, reason.Error()}
+	}
+	ctx, cancel, err := withDeadline(ctx, r.Header)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if req.Body, err = readBody(r, h.MaxBodyBytes); err != nil {
+		return nil, err
+	}
+	req.Header = h.header(r.Header)
+	if resp, err = h.Discord.Forward(ctx, req); err == nil && resp.Status < http.StatusOK {
+		return nil, &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
+	}
+	return resp, err
+}
+
+// isForeignLink reports whether a browser follows a link of another site. The
+// listener lets it, for the sake of pages; but here it would spend a limit.
+func isForeignLink(header http.Header) bool {
+	switch header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+		return false
+	}
+	return header.Get("Sec-Fetch-Mode") == "navigate"
+}
