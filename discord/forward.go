@@ -12,6 +12,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -85,6 +86,9 @@ func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
 	}
 	how := call{kind: r.kind(), version: r.Path.version, guest: guest}
 	how.repeatable, how.once = r.repeatable()
+	if r.Method == http.MethodDelete && messageRoute.MatchString(r.Path.below) {
+		how.done = codeUnknownMessage
+	}
 	address := "https://discord.com/api/" + r.Path.version + r.Path.below
 	if r.Query != "" {
 		address += "?" + r.Query
@@ -137,10 +141,16 @@ func (c *Client) isOwn(authorization string) bool {
 	return subtle.ConstantTimeCompare([]byte("Bot "+strings.TrimSpace(token)), []byte(c.authorization)) == 1
 }
 
+// Routes of which more than the method says what may be done.
+var (
+	channelRoute  = regexp.MustCompile(`^/channels/[^/]+$`)
+	messagesRoute = regexp.MustCompile(`^/channels/[^/]+/messages$`)
+	messageRoute  = regexp.MustCompile(`^/channels/[^/]+/messages/[^/]+$`)
+)
+
 // kind is the class of sub-limit that the body tells.
 func (r *Request) kind() string {
-	rest, ok := strings.CutPrefix(r.Path.below, "/channels/")
-	if !ok || r.Method != http.MethodPatch || strings.Contains(rest, "/") {
+	if r.Method != http.MethodPatch || !channelRoute.MatchString(r.Path.below) {
 		return ""
 	}
 	fields := r.fields()
@@ -157,9 +167,7 @@ func (r *Request) repeatable() (repeatable, once bool) {
 	case http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete:
 		return true, false
 	}
-	rest, ok := strings.CutPrefix(r.Path.below, "/channels/")
-	_, below, _ := strings.Cut(rest, "/")
-	if !ok || r.Method != http.MethodPost || below != "messages" {
+	if r.Method != http.MethodPost || !messagesRoute.MatchString(r.Path.below) {
 		return false, false
 	}
 	fields := r.fields()

@@ -159,6 +159,7 @@ func form(payload string) (body, contentType string) {
 func TestForwardRepeats(t *testing.T) {
 	channel := sandbox.New(sandbox.Config{}).World().General
 	messages := fmt.Sprintf("/api/v10/channels/%s/messages", channel)
+	const old = 1 << 22
 	files, multipart := form(`{"content":"x","nonce":"7","enforce_nonce":true}`)
 	for _, tt := range []struct {
 		name, method, path, body, contentType string
@@ -172,12 +173,16 @@ func TestForwardRepeats(t *testing.T) {
 		{"files with a nonce", "POST", messages, files, multipart, 2, 200},
 		{"nonce where none is looked at", "POST", fmt.Sprintf("/api/v10/channels/%s/threads", channel), `{"name":"x","type":11,"nonce":7,"enforce_nonce":true}`, "", 1, 502},
 		{"read", "GET", messages, "", "", 2, 200},
+		{"delete", "DELETE", fmt.Sprintf("%s/%d", messages, old), "", "", 2, 204},
 		{"edit", "PATCH", fmt.Sprintf("/api/v9/channels/%s", channel), `{"nsfw":true}`, "", 2, 200},
 	} {
 		for _, after := range []bool{true, false} {
 			t.Run(fmt.Sprint(tt.name, " after=", after), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					sb := sandbox.New(sandbox.Config{Unlimited: true})
+					if _, err := sb.AddMessage(sandbox.Message{ID: old, ChannelID: channel, Content: "old"}); err != nil {
+						t.Fatal(err)
+					}
 					tries := 0
 					client := newClient(t, sb, func(next http.RoundTripper) upstream {
 						return func(r *http.Request) (*http.Response, error) {
@@ -194,7 +199,7 @@ func TestForwardRepeats(t *testing.T) {
 					if tries != tt.tries || resp.Status != tt.status {
 						t.Errorf("%d tries ended with %d, want %d with %d: %s", tries, resp.Status, tt.tries, tt.status, resp.Body)
 					}
-					if n := len(sb.Messages(channel)); n > 1 {
+					if n := len(sb.Messages(channel)); n > 2 {
 						t.Errorf("%d messages were stored", n)
 					}
 				})

@@ -41,7 +41,7 @@ func (g *guard) configure(cfg Config) error {
 			AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "X-Request-Id", "X-Proxy-Timeout", "X-Audit-Log-Reason"),
 			ExposedHeaders: append(connectcors.ExposedHeaders(), "X-Request-Id", "Retry-After", "X-Ratelimit-Limit", "X-Ratelimit-Remaining",
 				"X-Ratelimit-Reset", "X-Ratelimit-Reset-After", "X-Ratelimit-Bucket", "X-Ratelimit-Scope", "X-Ratelimit-Global"),
-			MaxAge:         7200, // seconds; the most that Chromium keeps
+			MaxAge: 7200, // seconds; the most that Chromium keeps
 		})
 	}
 	return nil
