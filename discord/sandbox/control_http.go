@@ -291,6 +291,7 @@ func (s *Sandbox) controlHandler() http.Handler {
 		s.RemoveFault(id)
 		return nil, nil
 	}))
+	s.controlGateway(mux)
 	return http.NewCrossOriginProtection().Handler(loopbackOnly(mux))
 }
 

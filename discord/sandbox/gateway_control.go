@@ -137,9 +137,21 @@ func (s *Sandbox) GatewayLimits() GatewayLimits {
 	return s.gateway.limits
 }
 
+// GatewayFaults returns what goes wrong with connections to the gateway.
+func (s *Sandbox) GatewayFaults() GatewayFaults {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gateway.faults
+}
+
 // SetGatewayFaults changes what goes wrong with connections to the gateway.
 // The zero value lets all go well.
-func (s *Sandbox) SetGatewayFaults(f GatewayFaults) {
+func (s *Sandbox) SetGatewayFaults(f GatewayFaults) error {
+	switch f.Refuse {
+	case "", RefuseStatus, RefuseReset, RefuseHang:
+	default:
+		return fmt.Errorf("sandbox: refuse %q is none of %s, %s, %s", f.Refuse, RefuseStatus, RefuseReset, RefuseHang)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gateway.faults, s.gateway.struck = f, 0
@@ -148,6 +160,7 @@ func (s *Sandbox) SetGatewayFaults(f GatewayFaults) {
 			c.faults = f
 		}
 	}
+	return nil
 }
 
 // GatewayConnections returns the open connections, oldest first.
@@ -239,8 +252,11 @@ func (s *Sandbox) InvalidateSessions(id int, resumable bool) error {
 }
 
 // Burst adds a message many times over at once, the times numbered from 1 in
-// its content.
+// its content: up to 100,000.
 func (s *Sandbox) Burst(m Message, times int) error {
+	if times < 0 || times > 100_000 {
+		return fmt.Errorf("sandbox: a burst of %d messages", times)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := m.Content

@@ -72,6 +72,22 @@ func (r *gatewayRig) dial(query string) *client {
 	return &client{r.t.(*testing.T), ws}
 }
 
+// refused dials in vain.
+func (r *gatewayRig) refused(patience time.Duration) (status int, err error) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	_, resp, err := websocket.Dial(ctx, r.url+"?v=10", nil)
+	if err == nil {
+		r.t.Fatal("not refused")
+	}
+	if resp != nil {
+		_ = resp.Body.Close()
+		status = resp.StatusCode
+	}
+	return status, err
+}
+
 // next reads one payload.
 func (c *client) next() payload {
 	c.t.Helper()
@@ -309,7 +325,7 @@ func TestGatewayOrders(t *testing.T) {
 		t.Error("closed what cannot be")
 	}
 
-	r.SetGatewayFaults(sandbox.GatewayFaults{First: []int{7}, BeforeReady: []int{11, 7}, NoAcks: true, Count: 1})
+	must(r.SetGatewayFaults(sandbox.GatewayFaults{First: []int{7}, BeforeReady: []int{11, 7}, NoAcks: true, Count: 1}))
 	c = r.dial("?v=10&encoding=json")
 	equal(t, "before HELLO", c.next().Op, 7)
 	equal(t, "HELLO", c.next().Op, 10)
@@ -318,25 +334,22 @@ func TestGatewayOrders(t *testing.T) {
 	equal(t, "no ACK to the heartbeat but one before READY", c.next().Op, 11)
 	equal(t, "before READY", c.next().Op, 7)
 	c.event("READY")
-	r.SetGatewayFaults(sandbox.GatewayFaults{NoHello: true, NoReady: true})
+	must(r.SetGatewayFaults(sandbox.GatewayFaults{NoHello: true, NoReady: true}))
 	c = r.dial("?v=10&encoding=json")
 	c.send(2, identify(0))
 	c.send(1, nil)
 	equal(t, "nothing but the ACK", c.next().Op, 11)
 
-	r.SetGatewayFaults(sandbox.GatewayFaults{Refuse: sandbox.RefuseStatus})
-	_, resp, err := websocket.Dial(t.Context(), r.url+"?v=10", nil)
-	if err == nil || resp.StatusCode != http.StatusServiceUnavailable {
+	must(r.SetGatewayFaults(sandbox.GatewayFaults{Refuse: sandbox.RefuseStatus}))
+	if status, err := r.refused(time.Minute); status != http.StatusServiceUnavailable {
 		t.Errorf("refused with %v", err)
 	}
-	r.SetGatewayFaults(sandbox.GatewayFaults{Refuse: sandbox.RefuseReset})
-	if _, _, err = websocket.Dial(t.Context(), r.url+"?v=10", nil); err == nil || !strings.Contains(err.Error(), "reset") {
+	must(r.SetGatewayFaults(sandbox.GatewayFaults{Refuse: sandbox.RefuseReset}))
+	if _, err := r.refused(time.Minute); !strings.Contains(err.Error(), "reset") {
 		t.Errorf("refused with %v", err)
 	}
-	r.SetGatewayFaults(sandbox.GatewayFaults{Refuse: sandbox.RefuseHang})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if _, _, err = websocket.Dial(ctx, r.url+"?v=10", nil); !errors.Is(err, context.DeadlineExceeded) {
+	must(r.SetGatewayFaults(sandbox.GatewayFaults{Refuse: sandbox.RefuseHang}))
+	if _, err := r.refused(50 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("hung with %v", err)
 	}
 }
