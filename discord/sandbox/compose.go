@@ -391,6 +391,7 @@ func (s *Sandbox) edit(c *call, ch *channel, m *message, by author, body *messag
 	}
 	next.EditedTimestamp = ptr(timestamp(c.now))
 	next.normalize()
+	next.Flags &^= flagLoading
 	m.Message = next.Message
 	s.changed(ch, m)
 	return s.view(m, by.user.ID), nil

@@ -250,12 +250,13 @@ func (s *Sandbox) controlHandler() http.Handler {
 		stored, err := s.AddMessage(in)
 		return made{stored}, err
 	}))
-	mux.HandleFunc("POST /sandbox/channels/{channel}/interactions", control(func(r *http.Request, _ none) (any, error) {
+	mux.HandleFunc("POST /sandbox/channels/{channel}/interactions", control(func(r *http.Request, in Use) (any, error) {
 		id, err := pathID(r, "channel")
 		if err != nil {
 			return nil, err
 		}
-		return s.AddInteraction(id), nil
+		in.Channel = id
+		return s.Interact(in)
 	}))
 
 	mux.HandleFunc("GET /sandbox/calls", get(s.Calls))

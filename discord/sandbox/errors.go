@@ -82,6 +82,15 @@ func (f *formError) add(path, code, message string) {
 	node["_errors"] = append(list, complaint{code, message})
 }
 
+// clean reports whether there is no complaint at a path and below it.
+func (f *formError) clean(path string) bool {
+	node := f.tree
+	for part := range strings.SplitSeq(path, ".") {
+		node, _ = node[part].(map[string]any)
+	}
+	return len(node) == 0
+}
+
 // err returns nil when nothing was complained about.
 func (f *formError) err() error {
 	if f.tree == nil {

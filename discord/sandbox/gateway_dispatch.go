@@ -67,6 +67,9 @@ func (s *Sandbox) concerns(ss *session, e *Event) bool {
 	if ch == nil || strings.HasPrefix(e.Type, "CHANNEL_") && e.Type != "CHANNEL_PINS_UPDATE" {
 		return true
 	}
+	if m, ok := e.Data.(messageEvent); ok && m.Flags&FlagEphemeral != 0 && m.Author.ID != ss.user {
+		return false // it is for the one who interacted
+	}
 	return s.permissions(ss.user, ch).Has(PermViewChannel)
 }
 

@@ -1,9 +1,68 @@
 package sandbox
 
-import "net/http"
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
 
 var interactionRoutes = []route{
 	{method: "POST", template: "/interactions/{interaction_id}/{interaction_token}/callback", handle: (*Sandbox).answerInteraction, open: true},
+}
+
+// Kinds of interactions.
+//
+// See https://discord.com/developers/docs/interactions/receiving-and-responding#interaction-object-interaction-type.
+const (
+	InteractionCommand      = 2
+	InteractionComponent    = 3
+	InteractionAutocomplete = 4
+	InteractionModal        = 5
+)
+
+// Kinds of answers to an interaction.
+const (
+	callbackPong         = 1
+	callbackMessage      = 4
+	callbackDeferred     = 5
+	callbackDeferUpdate  = 6
+	callbackUpdate       = 7
+	callbackAutocomplete = 8
+	callbackModal        = 9
+	callbackActivity     = 12
+)
+
+// How long an interaction waits for its first answer, and for further ones.
+const (
+	callbackWindow = 3 * time.Second
+	followupWindow = 15 * time.Minute
+)
+
+// flagLoading is a message that a bot has promised.
+const flagLoading = 1 << 7
+
+// Use is what somebody does to a bot: use one of its commands, press a button.
+type Use struct {
+	Channel ID  `json:"channel_id"`
+	User    ID  `json:"user"` // none means Alice
+	Bot     ID  `json:"bot"`  // none means the default bot
+	Type    int `json:"type"` // 0 means InteractionCommand
+
+	// Of commands. Options are as in Discord's interaction data. The command
+	// need not be registered.
+	Name    string          `json:"name"` // empty means "ping"
+	Options json.RawMessage `json:"options"`
+
+	// Of components and modals.
+	CustomID string `json:"custom_id"`
+	Message  ID     `json:"message"` // that has the component
+
+	// Data replaces the interaction data that is made of all this.
+	Data json.RawMessage `json:"data"`
 }
 
 // Interaction is what a bot gets when somebody uses one of its commands.
@@ -13,17 +72,56 @@ type Interaction struct {
 	ApplicationID ID     `json:"application_id"` // the id in /webhooks/{id}/{token} for further answers
 }
 
-// AddInteraction pretends that somebody used a command of the default bot in
-// a channel. The newest 1,000 are kept.
+// interaction is what a webhook of an interaction is about.
+type interaction struct {
+	id       ID
+	kind     int
+	user     *User
+	name     string
+	at       time.Time
+	message  ID // that has the component
+	original ID // the message that answered
+	answered bool
+}
+
+// InteractionMetadata says which interaction a message answers.
+type InteractionMetadata struct {
+	ID     ID            `json:"id"`
+	Type   int           `json:"type"`
+	User   *User         `json:"user"`
+	Owners map[string]ID `json:"authorizing_integration_owners"`
+	Name   string        `json:"name,omitempty"`
+}
+
+// AddInteraction pretends that Alice used a command of the default bot in a
+// channel. The newest 1,000 interactions are kept.
 func (s *Sandbox) AddInteraction(channel ID) Interaction {
+	in, _ := s.Interact(Use{Channel: channel})
+	return in
+}
+
+// Interact pretends that somebody did something to a bot, which is told by an
+// INTERACTION_CREATE. The newest 1,000 interactions are kept.
+func (s *Sandbox) Interact(u Use) (Interaction, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	u.User, u.Bot = cmp.Or(u.User, s.world.Alice), cmp.Or(u.Bot, s.world.Bot)
+	u.Type, u.Name = cmp.Or(u.Type, InteractionCommand), cmp.Or(u.Name, "ping")
+	ch, user := s.channels[u.Channel], s.users[u.User]
+	switch {
+	case ch == nil:
+		return Interaction{}, errNoChannel
+	case user == nil || s.users[u.Bot] == nil:
+		return Interaction{}, errNoUser
+	case u.Type < InteractionCommand || u.Type > InteractionModal:
+		return Interaction{}, fmt.Errorf("sandbox: an interaction of type %d", u.Type)
+	}
 	id := s.newID()
-	w := &webhook{interaction: true, Webhook: Webhook{
-		ID: s.world.Bot, Type: 3, ChannelID: channel, ApplicationID: nullID(s.world.Bot), Token: "aW50ZXJhY3Rpb246" + s.token(id),
-	}}
-	if ch := s.channels[channel]; ch != nil {
-		w.GuildID = ch.GuildID
+	w := &webhook{
+		Webhook: Webhook{
+			ID: u.Bot, Type: 3, ChannelID: u.Channel, GuildID: ch.GuildID, ApplicationID: nullID(u.Bot), Token: "aW50ZXJhY3Rpb246" + s.token(id),
+		},
+		interaction: &interaction{id: id, kind: u.Type, user: &user.User, name: u.Name, at: s.now(), message: u.Message},
 	}
 	if len(s.interactionOrder) >= 1000 {
 		delete(s.interactions, s.interactionOrder[0])
@@ -31,54 +129,211 @@ func (s *Sandbox) AddInteraction(channel ID) Interaction {
 	}
 	s.interactions[w.Token] = w
 	s.interactionOrder = append(s.interactionOrder, w.Token)
-	return Interaction{id, w.Token, w.ID}
+	s.tell(Event{Type: "INTERACTION_CREATE", GuildID: ch.GuildID, ChannelID: ch.ID, User: u.Bot, Data: s.interactionEvent(w, ch, user, u)})
+	return Interaction{id, w.Token, w.ID}, nil
 }
 
-// Kinds of answers to an interaction.
-const (
-	callbackPong     = 1
-	callbackMessage  = 4
-	callbackDeferred = 5
-)
+// interactionEvent is an interaction as its bot gets it.
+func (s *Sandbox) interactionEvent(w *webhook, ch *channel, user *user, u Use) map[string]any {
+	data := u.Data
+	if data == nil {
+		data = mustJSON(s.interactionData(ch, u))
+	}
+	context := 1 // direct messages with the bot
+	out := map[string]any{
+		"id": w.interaction.id, "application_id": w.ID, "type": u.Type, "token": w.Token, "version": 1, "data": data,
+		"channel_id": ch.ID, "channel": s.channelView(ch, w.ID), "locale": "en-US", "entitlements": []any{},
+		"app_permissions": s.permissions(w.ID, ch), "attachment_size_limit": s.config.UploadLimit,
+		"authorizing_integration_owners": owners(ch.GuildID),
+	}
+	if m := s.memberOf(ch.GuildID, user.ID); m != nil {
+		context = 0
+		out["member"] = struct {
+			Member
+			Permissions Permissions `json:"permissions"`
+		}{*m, s.permissions(user.ID, ch)}
+	} else {
+		out["user"] = user.User
+	}
+	if ch.GuildID != 0 {
+		out["guild_id"], out["guild_locale"] = ch.GuildID, "en-US"
+		out["guild"] = map[string]any{"id": ch.GuildID, "locale": "en-US", "features": []string{}}
+	}
+	if m := ch.message(u.Message); m != nil {
+		out["message"] = s.view(m, w.ID)
+	}
+	out["context"] = context
+	return out
+}
+
+// owners says by whom an application is installed: here by the guild, 0 of
+// direct messages.
+func owners(guild ID) map[string]ID { return map[string]ID{"0": guild} }
+
+func (s *Sandbox) interactionData(ch *channel, u Use) map[string]any {
+	switch u.Type {
+	case InteractionComponent:
+		return map[string]any{"custom_id": u.CustomID, "component_type": 2}
+	case InteractionModal:
+		return map[string]any{"custom_id": u.CustomID, "components": []any{}}
+	}
+	data := map[string]any{"id": s.newID(), "name": u.Name, "type": commandChat}
+	for _, scope := range []commandScope{{u.Bot, ch.GuildID}, {u.Bot, 0}} {
+		for _, command := range s.commands[scope] {
+			if command.Name == u.Name {
+				data["id"], data["type"] = command.ID, command.Type
+				if scope.guild != 0 {
+					data["guild_id"] = scope.guild
+				}
+				break
+			}
+		}
+	}
+	if u.Options != nil {
+		data["options"] = u.Options
+	}
+	return data
+}
+
+// callbacks are the kinds of answers to a kind of interaction.
+func callbacks(kind int, on ID) []int {
+	switch {
+	case kind == InteractionAutocomplete:
+		return []int{callbackAutocomplete}
+	case kind == InteractionModal && on == 0:
+		return []int{callbackMessage, callbackDeferred, callbackActivity}
+	case kind == InteractionModal:
+		return []int{callbackMessage, callbackDeferred, callbackDeferUpdate, callbackUpdate, callbackActivity}
+	case kind == InteractionComponent:
+		return []int{callbackMessage, callbackDeferred, callbackDeferUpdate, callbackUpdate, callbackModal, callbackActivity}
+	}
+	return []int{callbackMessage, callbackDeferred, callbackModal, callbackActivity}
+}
 
 func (s *Sandbox) answerInteraction(c *call) (any, error) {
 	w := s.interactions[c.value("interaction_token")]
-	switch {
-	case w == nil || s.channels[w.ChannelID] == nil:
+	if w == nil || s.channels[w.ChannelID] == nil || w.interaction.id != c.id("interaction_id") {
 		return nil, refuse(http.StatusNotFound, 10062, "Unknown interaction")
-	case w.answered:
+	}
+	in := w.interaction
+	switch {
+	case in.answered:
 		return nil, refuse(http.StatusBadRequest, 40060, "Interaction has already been acknowledged.")
+	case c.now.Sub(in.at) > callbackWindow:
+		return nil, refuse(http.StatusNotFound, 10062, "Unknown interaction")
 	}
 	var body struct {
-		Type int          `json:"type"`
-		Data *messageBody `json:"data"`
+		Type int             `json:"type"`
+		Data json.RawMessage `json:"data"`
 	}
 	if err := c.decode(&body); err != nil {
 		return nil, err
 	}
-	if body.Data == nil {
-		body.Data = &messageBody{}
+	if allowed := callbacks(in.kind, in.message); body.Type != callbackPong && !slices.Contains(allowed, body.Type) {
+		return nil, invalid("type", "BASE_TYPE_CHOICES", "Value must be one of ("+strings.Trim(strings.ReplaceAll(fmt.Sprint(allowed), " ", ", "), "[]")+").")
 	}
-	switch body.Type {
+	m, err := s.carryOutCallback(c.within(body.Data), w, body.Type)
+	if err != nil {
+		return nil, err
+	}
+	in.answered = true
+	q := c.query()
+	with := q.bool("with_response")
+	if err := q.err(); err != nil || !with {
+		return nil, err
+	}
+	shown := map[string]any{"id": in.id, "type": in.kind}
+	out := map[string]any{"interaction": shown}
+	if m != nil {
+		shown["response_message_id"] = m.ID
+		shown["response_message_loading"] = m.Flags&flagLoading != 0
+		shown["response_message_ephemeral"] = m.Flags&FlagEphemeral != 0
+		out["resource"] = map[string]any{"type": body.Type, "message": s.view(m, 0)}
+	}
+	return out, nil
+}
+
+// within is a call whose body is a part of this one's.
+func (c *call) within(body json.RawMessage) *call {
+	part := *c
+	part.body, part.keys = body, nil
+	return &part
+}
+
+// carryOutCallback does what an answer to an interaction says, and returns the
+// message that it is about, if any.
+func (s *Sandbox) carryOutCallback(c *call, w *webhook, kind int) (*message, error) {
+	in, ch := w.interaction, s.channels[w.ChannelID]
+	switch kind {
+	case callbackAutocomplete, callbackModal:
+		return nil, checkCallback(c, kind)
 	case callbackMessage, callbackDeferred:
-		ch := s.channels[w.ChannelID]
-		var m *message
-		if body.Type == callbackMessage {
+		var body messageBody
+		if err := c.decode(&body); err != nil {
+			return nil, err
+		}
+		m := &message{Message: Message{Author: &s.users[w.ID].User, WebhookID: w.ID, ApplicationID: w.ID, Flags: flagLoading | body.Flags&FlagEphemeral}}
+		if kind == callbackMessage {
 			var err error
-			if m, err = s.compose(c, ch, s.speaker(w, body.Data), body.Data); err != nil {
+			if m, err = s.compose(c, ch, s.speaker(w, &body), &body); err != nil {
 				return nil, err
 			}
-		} else {
-			const loading = 1 << 7
-			m = &message{Message: Message{Author: &s.users[w.ID].User, WebhookID: w.ID, ApplicationID: w.ID, Flags: loading}}
 		}
-		m.Type, m.Nonce = MessageCommand, nil
+		m.Type, m.Nonce = MessageReply, nil
+		if in.kind == InteractionCommand {
+			m.Type = MessageCommand
+		}
+		m.Interaction = in.metadata(ch)
 		s.store(ch, m)
-		w.original = m.ID
-	case callbackPong, 6, 7, 8, 9, 12:
-	default:
-		return nil, invalid("type", "BASE_TYPE_CHOICES", "Value must be one of (1, 4, 5, 6, 7, 8, 9, 12).")
+		in.original = m.ID
+		return m, nil
+	case callbackDeferUpdate, callbackUpdate:
+		m := ch.message(in.message)
+		if m == nil {
+			return nil, errUnknownMessage
+		}
+		in.original = m.ID
+		if kind == callbackDeferUpdate {
+			return m, nil
+		}
+		var body messageBody
+		if err := c.decode(&body); err != nil {
+			return nil, err
+		}
+		_, err := s.edit(c, ch, m, author{user: m.Author, webhook: &w.Webhook, permissions: PermAll}, &body)
+		return m, err
 	}
-	w.answered = true
 	return nil, nil
+}
+
+func (in *interaction) metadata(ch *channel) *InteractionMetadata {
+	return &InteractionMetadata{ID: in.id, Type: in.kind, User: in.user, Owners: owners(ch.GuildID), Name: in.name}
+}
+
+// checkCallback checks answers that make no message.
+func checkCallback(c *call, kind int) error {
+	var body struct {
+		Choices    *[]commandChoice `json:"choices"`
+		CustomID   string           `json:"custom_id"`
+		Title      string           `json:"title"`
+		Components []map[string]any `json:"components"`
+	}
+	if err := c.decode(&body); err != nil {
+		return err
+	}
+	var f formError
+	if kind == callbackModal {
+		f.length("data.custom_id", body.CustomID, 1, 100)
+		f.length("data.title", body.Title, 1, 45)
+		if n := len(body.Components); n < 1 || n > 5 {
+			f.add("data.components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
+		}
+		return f.err()
+	}
+	if body.Choices == nil {
+		f.required("data.choices")
+		return f.err()
+	}
+	f.choices("data.choices", *body.Choices)
+	return f.err()
 }

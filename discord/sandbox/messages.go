@@ -68,6 +68,8 @@ type Message struct {
 	StickerItems    []Sticker         `json:"sticker_items,omitempty"`
 	Poll            *Poll             `json:"poll,omitempty"`
 	Position        *int              `json:"position,omitempty"` // in a thread
+
+	Interaction *InteractionMetadata `json:"interaction_metadata,omitempty"`
 }
 
 // MessageReference says which message another one replies to or forwards.

@@ -339,6 +339,7 @@ type guild struct {
 	roles   map[ID]*Role
 	members map[ID]*Member
 	order   []ID // of members, ascending
+	bans    map[ID]*guildBan
 
 	unavailable bool // in an outage
 

@@ -31,7 +31,8 @@ func routes() []route {
 	var all []route
 	for _, table := range [][]route{
 		gatewayRoutes, userRoutes, channelRoutes, messageRoutes, reactionRoutes, pinRoutes, threadRoutes,
-		guildRoutes, memberRoutes, roleRoutes, webhookRoutes, interactionRoutes,
+		guildRoutes, memberRoutes, roleRoutes, webhookRoutes, interactionRoutes, commandRoutes,
+		banRoutes,
 	} {
 		all = append(all, table...)
 	}

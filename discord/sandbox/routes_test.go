@@ -135,6 +135,24 @@ func TestEveryRoute(t *testing.T) {
 	open.do("POST", answers, obj{"content": "and more"}).is(200)
 	open.do("DELETE", answers+"/messages/@original", nil).is(204)
 
+	get("/applications/@me")
+	get("/oauth2/applications/@me")
+	for _, commands := range []string{path("/applications/%d/commands", w.Bot), path("/applications/%d/guilds/%d/commands", w.Bot, w.Guild)} {
+		ping := id(r.do("POST", commands, obj{"name": "ping", "description": "answers", "options": []obj{
+			{"type": 3, "name": "how", "description": "in which way", "choices": []obj{{"name": "Loudly", "value": "loud"}}},
+		}}).is(201))
+		r.do("PATCH", commands+"/"+ping, obj{"description": "answers quickly"}).is(200)
+		r.do("GET", commands+"/"+ping, nil).is(200)
+		r.do("PUT", commands, []obj{{"name": "ping", "description": "answers"}, {"name": "Report", "type": 3}}).is(200)
+		get("%s", commands)
+		del("%s/%s", commands, ping)
+	}
+	bans := path("/guilds/%d/bans", w.Guild)
+	r.do("PUT", path("%s/%d", bans, w.NoDMs), obj{"delete_message_seconds": 60}).is(204)
+	get("%s", bans)
+	get("%s/%d", bans, w.NoDMs)
+	del("%s/%d", bans, w.NoDMs)
+
 	a, b := send(w.General, "a"), send(w.General, "b")
 	r.do("POST", path("/channels/%d/messages/bulk-delete", w.General), obj{"messages": []any{a.ID, b.ID}}).is(204)
 	r.do("DELETE", base, nil).is(204)

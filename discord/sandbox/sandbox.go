@@ -123,6 +123,7 @@ type state struct {
 
 	interactions     map[string]*webhook // by token
 	interactionOrder []string
+	commands         map[commandScope][]*Command
 
 	nonces     map[nonceKey]nonceEntry
 	nonceOrder []nonceKey
@@ -169,6 +170,7 @@ func (s *Sandbox) Reset() {
 		webhooks: map[ID]*webhook{},
 
 		interactions: map[string]*webhook{},
+		commands:     map[commandScope][]*Command{},
 
 		limiter: newLimiter(s.config.Unlimited),
 		bans:    map[string]Ban{},

@@ -51,9 +51,7 @@ type Webhook struct {
 // interaction go through one, too.
 type webhook struct {
 	Webhook
-	interaction bool
-	original    ID // the message that answered the interaction
-	answered    bool
+	interaction *interaction // nil of ordinary ones
 }
 
 // maxWebhooks is how many webhooks a channel may have.
@@ -159,6 +157,12 @@ func (s *Sandbox) guildWebhooks(c *call) (any, error) {
 func (s *Sandbox) hook(c *call) (*webhook, error) {
 	token := c.value("webhook_token")
 	if w := s.interactions[token]; w != nil && w.ID == c.id("webhook_id") {
+		switch {
+		case c.now.Sub(w.interaction.at) > followupWindow:
+			return nil, errWebhookToken
+		case !w.interaction.answered:
+			return nil, errUnknownWebhook
+		}
 		return w, nil
 	}
 	w := s.webhooks[c.id("webhook_id")]
@@ -238,7 +242,7 @@ func (s *Sandbox) deleteWebhook(c *call) (any, error) {
 
 // speaker is whom a webhook's messages are from.
 func (s *Sandbox) speaker(w *webhook, body *messageBody) author {
-	if w.interaction {
+	if w.interaction != nil {
 		return author{user: &s.users[w.ID].User, webhook: &w.Webhook, permissions: PermAll}
 	}
 	u := &User{ID: w.ID, Username: w.Name, Avatar: w.Avatar, Discriminator: "0000", Bot: true}
@@ -301,14 +305,30 @@ func (s *Sandbox) executeWebhook(c *call) (any, error) {
 		return nil, err
 	}
 	m.Nonce = nil
-	s.store(ch, m)
-	if w.interaction {
-		w.answered, wait = true, true
+	if w.interaction != nil {
+		s.followUp(w.interaction, ch, m)
+		return s.view(m, 0), nil
 	}
+	s.store(ch, m)
 	if !wait {
 		return nil, nil
 	}
 	return s.view(m, 0), nil
+}
+
+// followUp stores a further answer to an interaction. The first one after a
+// promise keeps it.
+func (s *Sandbox) followUp(in *interaction, ch *channel, m *message) {
+	m.Interaction = in.metadata(ch)
+	if promised := ch.message(in.original); promised != nil && promised.Flags&flagLoading != 0 {
+		m.ID, m.ChannelID, m.Timestamp, m.Type = promised.ID, promised.ChannelID, promised.Timestamp, promised.Type
+		m.Flags |= promised.Flags & FlagEphemeral
+		m.normalize()
+		promised.Message = m.Message
+		s.changed(ch, promised)
+		return
+	}
+	s.store(ch, m)
 }
 
 // hookMessage finds a message that the webhook of a call has written.
@@ -318,8 +338,8 @@ func (s *Sandbox) hookMessage(c *call) (*webhook, *channel, *message, error) {
 		return nil, nil, nil, err
 	}
 	id := c.id("message_id")
-	if id == 0 {
-		id = w.original
+	if id == 0 && w.interaction != nil {
+		id = w.interaction.original
 	}
 	ch := s.channels[w.ChannelID]
 	if q := c.query(); q.snowflake("thread_id") != 0 {
@@ -332,7 +352,7 @@ func (s *Sandbox) hookMessage(c *call) (*webhook, *channel, *message, error) {
 		return nil, nil, nil, errUnknownChannel
 	}
 	m := ch.message(id)
-	if m == nil || m.WebhookID != w.ID {
+	if m == nil || m.WebhookID != w.ID && (w.interaction == nil || m.ID != w.interaction.original) {
 		return nil, nil, nil, errUnknownMessage
 	}
 	return w, ch, m, nil

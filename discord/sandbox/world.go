@@ -151,7 +151,7 @@ func (s *Sandbox) putGuild(in Guild) ID {
 	if in.ID == 0 {
 		in.ID = s.newID()
 	}
-	g := &guild{Guild: in, roles: map[ID]*Role{}, members: map[ID]*Member{}}
+	g := &guild{Guild: in, roles: map[ID]*Role{}, members: map[ID]*Member{}, bans: map[ID]*guildBan{}}
 	g.roles[in.ID] = &Role{ID: in.ID, Name: "@everyone", Permissions: everyonePermissions}
 	s.guilds[in.ID] = g
 	return in.ID
