@@ -35,11 +35,11 @@ func (f *failure) Unwrap() error { return f.cause }
 // toStatus translates the error of a handler into the status that its caller
 // gets. The code of Discord's errors is that of package calls.
 func toStatus(ctx context.Context, err error) *connect.Error {
-	if status, ok := errors.AsType[*connect.Error](err); ok {
-		return status
-	}
 	e, ok := errors.AsType[*discord.Error](err)
 	if !ok {
+		if status, ok := errors.AsType[*connect.Error](err); ok {
+			return status
+		}
 		return connect.NewError(connect.CodeInternal, &failure{internalText, err})
 	}
 	code, text := calls.CodeOf(e), statusText(e)

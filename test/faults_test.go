@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func TestFaults(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true, Seed: 1})
 	w := sb.World()
-	p := proxytest.Against(t, sb, "--global-rate-limit", "0", "--try-timeout", "2s")
+	p := proxytest.Against(t, sb, "--global-rate-limit", "0", "--try-timeout", "500ms")
 	const route = "POST /channels/{channel_id}/messages"
 	for _, after := range []bool{false, true} {
 		for _, f := range []sandbox.Fault{
@@ -112,7 +113,7 @@ func TestFaults(t *testing.T) {
 			sb.InjectFault(f)
 		}
 	}
-	const workers, each = 20, 25
+	const workers, each = 50, 10
 	books := newLedger(w.Channels)
 	client := p.Clients()["gRPC"]
 	var working sync.WaitGroup
@@ -171,4 +172,28 @@ func TestImpatientCallers(t *testing.T) {
 	working.Wait()
 	p.Stop() // what is still under way ends
 	books.judge(t, sb)
+}
+
+// TestShutdownKnowsNot: a call that the end of the grace cuts off while Discord
+// may have carried it out is told both.
+func TestShutdownKnowsNot(t *testing.T) {
+	t.Parallel()
+	sb := sandbox.New(sandbox.Config{})
+	p := proxytest.Against(t, sb, "--shutdown-grace", "100ms")
+	sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", After: true, Kind: sandbox.FaultHang})
+	told := make(chan error, 1)
+	go func() {
+		_, err := p.Clients()["gRPC"].SendChannelMessage(context.WithoutCancel(t.Context()), connect.NewRequest(&pb.SendChannelMessageRequest{
+			ChannelId: uint64(sb.World().General), Content: "stored",
+		}))
+		told <- err
+	}()
+	for len(sb.Messages(sb.World().General)) == 0 {
+		runtime.Gosched()
+	}
+	p.Stop()
+	status, ok := errors.AsType[*connect.Error](<-told)
+	if !ok || status.Code() != connect.CodeUnavailable || !outcomeUnknown(status) || status.Message() != "shutting down; outcome unknown, it may have taken effect" {
+		t.Errorf("the caller is told %v", status)
+	}
 }

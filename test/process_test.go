@@ -112,7 +112,7 @@ func TestTerminate(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
-			const messages = 8
+			const messages = 6
 			p := startProcess(t)
 			ended := p.fill(t, messages)
 			if err := p.cmd.Process.Signal(signal); err != nil {
