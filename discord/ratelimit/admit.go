@@ -25,7 +25,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 
 	b, p := x.route.bucket, &x.account.pool
 	b.refresh(&c.clock)
-	if b.waiting == 0 && b.blockedUntil <= now && x.route.blockedUntil(x.kind) <= now && b.next(now, b.inFlight) <= now &&
+	if b.waiting == 0 && b.blockedUntil <= now && x.route.heldUntil(x.kind) <= now && b.next(now, b.inFlight) <= now &&
 		(x.exempt || x.account.ready.len() == 0 && p.next(now, &c.clock) <= now) && c.open(now) {
 		c.send(x, now)
 		return
@@ -106,7 +106,7 @@ func (c *core) earliest(x *call, name string, retry bool, now instant) instant {
 func (s *share) unblocked(now instant) int {
 	n := s.waiting
 	for _, l := range s.lanes {
-		if l.route.blockedUntil(l.kind) > now {
+		if l.route.heldUntil(l.kind) > now {
 			for x := l.first; x != nil; x = x.next {
 				n--
 			}

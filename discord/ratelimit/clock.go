@@ -39,7 +39,7 @@ const (
 // way arrives in time for it.
 const (
 	bucketGuard = 32
-	poolGuard   = 8
+	poolGuard   = 16
 	// clockOutliers is how many answers in a row must contradict the estimate
 	// before they replace it.
 	clockOutliers = 3

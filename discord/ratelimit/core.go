@@ -146,6 +146,9 @@ func (c *core) send(x *call, now instant) {
 	if c.ban.active {
 		c.ban.probe = x
 	}
+	if k := x.route.find(x.kind); k != nil {
+		k.probe = x
+	}
 	c.inFlight++
 	x.prev, x.next = c.youngest, nil
 	if c.youngest == nil {
@@ -167,6 +170,9 @@ func (c *core) land(x *call, now instant) bool {
 		return false
 	}
 	x.state = callEnded
+	if k := x.route.find(x.kind); k != nil && k.probe == x {
+		k.probe = nil
+	}
 	x.route.bucket.inFlight--
 	x.route.inFlight--
 	c.inFlight--

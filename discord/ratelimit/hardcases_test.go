@@ -54,7 +54,7 @@ func header(pairs ...string) http.Header {
 func TestHardCase01_GlobalLimitPausesAllButExemptRoutes(t *testing.T) {
 	simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
 		began := time.Now()
-		s.refuse = func(_, path string) *reply {
+		s.Refuse = func(_, path string) *reply {
 			if strings.HasPrefix(path, "/interactions") || time.Since(began) >= 5*time.Second {
 				return nil
 			}
@@ -91,7 +91,7 @@ func TestHardCase02_NoGlobal429UnderJitter(t *testing.T) {
 	for _, fixedSecond := range []bool{false, true} {
 		for seed := range uint64(*seeds) {
 			simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
-				s.fixedSecond = fixedSecond
+				s.FixedSecond = fixedSecond
 				s.delay = jitter(rand.New(rand.NewPCG(seed, 3)), 10*time.Millisecond, 300*time.Millisecond)
 				s.run(t, channels(200, 1, 1)...)
 				if s.replies["429 global"] > 0 {
@@ -104,7 +104,7 @@ func TestHardCase02_NoGlobal429UnderJitter(t *testing.T) {
 
 func TestHardCase03_KindOfWindowIsLearnt(t *testing.T) {
 	for _, l := range []limit{sliding("a", 5, 5*time.Second), fixed("a", 5, 5*time.Second)} {
-		kind := map[bool]string{false: "sliding", true: "fixed"}[l.fixed]
+		kind := map[bool]string{false: "sliding", true: "fixed"}[l.Fixed]
 		t.Run(kind, func(t *testing.T) {
 			simulate(t, l, ratelimit.Config{}, func(t *testing.T, s sender) {
 				s.run(t, channels(1, 15, 1)...)
@@ -121,7 +121,7 @@ func TestHardCase03_KindOfWindowIsLearnt(t *testing.T) {
 		simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
 			s.run(t, channels(1, 10, 1)...)
 			s.mu.Lock()
-			s.limit = func(string, string) limit { return fixed("a", 5, 5*time.Second) }
+			s.Limit = func(string, string) limit { return fixed("a", 5, 5*time.Second) }
 			s.mu.Unlock()
 			if took := s.run(t, channels(1, 20, 1)...); took > 30*time.Second {
 				t.Errorf("20 calls took %v", took)
@@ -161,7 +161,7 @@ func TestHardCase04_InFlightCountsAndStaleHeadersDoNot(t *testing.T) {
 				permits, replies = append(permits, p), append(replies, s.arrive("POST", messages(1)))
 			}
 			for i := len(permits) - 1; i >= 0; i-- {
-				permits[i].Complete(ratelimit.Response{Status: replies[i].status, Header: replies[i].header})
+				permits[i].Complete(ratelimit.Response{Status: replies[i].Status, Header: replies[i].Header})
 			}
 			if left := s.limiter.Snapshot().Tokens[0].Buckets[0].Remaining; left != 0 {
 				t.Errorf("%d remain of an empty bucket", left)
@@ -203,7 +203,7 @@ func TestHardCase05_BucketsAreFoundAndMerged(t *testing.T) {
 	t.Run("name changes", func(t *testing.T) {
 		simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
 			n := 0
-			s.limit = func(string, string) limit { return sliding("a", 5, 5*time.Second) }
+			s.Limit = func(string, string) limit { return sliding("a", 5, 5*time.Second) }
 			s.headers = func(h http.Header) {
 				if n++; n > 8 {
 					h.Set("X-RateLimit-Bucket", "b")
@@ -237,7 +237,7 @@ func TestHardCase05_BucketsAreFoundAndMerged(t *testing.T) {
 
 func TestHardCase06_SharedLimitHoldsTheResourceOnly(t *testing.T) {
 	simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
-		s.refuse = refuseOnce(func(path string) bool { return path == messages(1) }, reply{
+		s.Refuse = refuseOnce(func(path string) bool { return path == messages(1) }, reply{
 			429,
 			header("X-RateLimit-Scope", "shared", "X-RateLimit-Remaining", "4", "X-RateLimit-Limit", "5", "X-RateLimit-Reset-After", "1.000", "Retry-After", "30"),
 			`{"message":"The resource is being rate limited.","retry_after":29.5,"global":false}`,
@@ -263,7 +263,7 @@ func TestHardCase06_SharedLimitHoldsTheResourceOnly(t *testing.T) {
 
 func TestHardCase07_SubLimitHoldsItsKindOnly(t *testing.T) {
 	simulate(t, sliding("a", 5, 15*time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
-		s.refuse = refuseOnce(func(string) bool { return true }, reply{
+		s.Refuse = refuseOnce(func(string) bool { return true }, reply{
 			429,
 			header("X-RateLimit-Scope", "user", "X-RateLimit-Remaining", "3", "X-RateLimit-Limit", "5", "X-RateLimit-Reset-After", "3.000", "X-RateLimit-Bucket", "a", "Retry-After", "1"),
 			`{"message":"You are being rate limited.","retry_after":500.5,"global":false}`,
@@ -293,7 +293,7 @@ func TestHardCase08_AddressBanStopsEverything(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
 				began := time.Now()
-				s.refuse = func(string, string) *reply {
+				s.Refuse = func(string, string) *reply {
 					if time.Since(began) < 90*time.Second {
 						return &r
 					}
@@ -334,13 +334,13 @@ func sendOnce(t *testing.T, s sender, path string) (int, ratelimit.Verdict) {
 		t.Fatal(err)
 	}
 	v, r := s.exchange(p, "POST", path)
-	return r.status, v
+	return r.Status, v
 }
 
 func TestHardCase09_BudgetOfInvalidRequests(t *testing.T) {
 	t.Run("opens before it is spent", func(t *testing.T) {
 		simulate(t, limit{}, ratelimit.Config{InvalidRequestLimit: 100}, func(t *testing.T, s sender) {
-			s.refuse = func(_, path string) *reply {
+			s.Refuse = func(_, path string) *reply {
 				if path == messages(1) {
 					return &reply{403, header(), `{"message":"Missing Access","code":50001}`}
 				}
@@ -364,7 +364,7 @@ func TestHardCase09_BudgetOfInvalidRequests(t *testing.T) {
 	})
 	t.Run("a refused token stops its calls", func(t *testing.T) {
 		simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
-			s.refuse = func(string, string) *reply { return &reply{401, header(), `{"message":"401: Unauthorized","code":0}`} }
+			s.Refuse = func(string, string) *reply { return &reply{401, header(), `{"message":"401: Unauthorized","code":0}`} }
 			_, _ = s.send(t.Context(), "POST", messages(1))
 			if _, err := s.send(t.Context(), "POST", messages(2)); reasonOf(err) != ratelimit.TokenRefused {
 				t.Errorf("after a 401: %v", err)
@@ -476,7 +476,7 @@ func TestHardCase11_CallersShareFairly(t *testing.T) {
 
 func TestHardCase13_IdleBucketsAreForgotten(t *testing.T) {
 	simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{GlobalLimit: -1}, func(t *testing.T, s sender) {
-		s.global = 0
+		s.Global = 0
 		s.run(t, channels(2000, 1, 1)...)
 		if n := len(s.limiter.Snapshot().Tokens[0].Buckets); n != 2000 {
 			t.Fatalf("knows %d buckets", n)

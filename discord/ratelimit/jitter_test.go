@@ -49,7 +49,7 @@ func TestNoGlobal429UnderJitter(t *testing.T) {
 						rng, began := rand.New(rand.NewPCG(seed, 2)), time.Now()
 						var mu sync.Mutex
 						d := newDiscord(sliding("a", 5, 5*time.Second))
-						d.fixedSecond = kind == "fixed second"
+						d.FixedSecond = kind == "fixed second"
 						d.delay = func() time.Duration {
 							mu.Lock()
 							defer mu.Unlock()

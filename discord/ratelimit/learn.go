@@ -179,13 +179,7 @@ func (c *core) blockBucket(b *bucket, x *call, n numbers, wait time.Duration, to
 // blockKind holds one kind of calls of a route back.
 func (c *core) blockKind(x *call, wait time.Duration, told bool, now instant) time.Duration {
 	k := x.route.block(x.kind)
-	if x.sentAt >= k.until {
-		k.strikes++
-	}
-	if !told {
-		wait = min(5*time.Second<<min(max(k.strikes-1, 0), 10), maxStall)
-	}
-	k.until = max(k.until, now.add(wait+headerStep))
+	k.refuse(now, x.sentAt, wait, told)
 	c.recheck(x.route.bucket, now)
 	return k.until.sub(now)
 }

@@ -91,13 +91,12 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 	}
 	switch v.Limit {
 	case NotLimited:
-		if r.Status < http.StatusMultipleChoices {
-			if x.sentAt >= b.blockedUntil {
-				b.strikes = 0
-			}
-			if x.sentAt >= x.route.blockedUntil(x.kind) {
-				x.route.unblock(x.kind)
-			}
+		taken := r.Status < http.StatusMultipleChoices
+		if taken && x.sentAt >= b.blockedUntil {
+			b.strikes = 0
+		}
+		if x.route.answered(x, taken, now) {
+			c.recheck(b, now)
 		}
 	case BucketLimit:
 		wait = c.blockBucket(b, x, n, wait, told, now)

@@ -51,37 +51,6 @@ type routeKey struct{ method, template, major string }
 
 func (k routeKey) String() string { return k.method + " " + k.template }
 
-// block holds back one kind of calls of a route.
-type block struct {
-	kind    string
-	until   instant
-	strikes int
-}
-
-func (r *route) blockedUntil(kind string) instant {
-	for i := range r.blocks {
-		if r.blocks[i].kind == kind {
-			return r.blocks[i].until
-		}
-	}
-	return 0
-}
-
-// block returns the block of a kind, made if need be.
-func (r *route) block(kind string) *block {
-	for i := range r.blocks {
-		if r.blocks[i].kind == kind {
-			return &r.blocks[i]
-		}
-	}
-	r.blocks = append(r.blocks, block{kind: kind})
-	return &r.blocks[len(r.blocks)-1]
-}
-
-func (r *route) unblock(kind string) {
-	r.blocks = slices.DeleteFunc(r.blocks, func(b block) bool { return b.kind == kind })
-}
-
 // share is what one caller has waiting in a bucket.
 type share struct {
 	caller  *caller
@@ -187,7 +156,7 @@ func (b *bucket) pick(now instant) (*call, instant) {
 			continue
 		}
 		for _, l := range s.lanes {
-			if t := l.route.blockedUntil(l.kind); t > now {
+			if t := l.route.heldUntil(l.kind); t > now {
 				until = min(until, t)
 				continue
 			}

@@ -69,16 +69,20 @@ func (c *core) recheck(b *bucket, now instant) {
 	if b.waiting == 0 {
 		return
 	}
-	var late []*call
+	type lateCall struct {
+		*call
+		at instant // when it could go at the earliest
+	}
+	var late []lateCall
 	for _, s := range b.shares {
 		var line []*call
 		for _, l := range s.lanes {
-			blocked := l.route.blockedUntil(l.kind)
+			blocked, held := l.route.blockedUntil(l.kind), l.route.heldUntil(l.kind)
 			for x := l.first; x != nil; x = x.next {
 				switch {
 				case x.deadline < blocked:
-					late = append(late, x)
-				case blocked <= now:
+					late = append(late, lateCall{x, max(blocked, b.blockedUntil)})
+				case held <= now:
 					line = append(line, x)
 				}
 			}
@@ -88,16 +92,15 @@ func (c *core) recheck(b *bucket, now instant) {
 		}
 		ahead := 0
 		for _, x := range line {
-			if x.deadline < max(b.blockedUntil, b.earliest(now, b.inFlight, ahead)) {
-				late = append(late, x)
+			if at := max(b.blockedUntil, b.earliest(now, b.inFlight, ahead)); x.deadline < at {
+				late = append(late, lateCall{x, at})
 			} else {
 				ahead++
 			}
 		}
 	}
 	for _, x := range late {
-		at := max(b.blockedUntil, x.route.blockedUntil(x.kind), b.earliest(now, b.inFlight, 0))
-		c.fail(x, &Error{Reason: DeadlineTooEarly, RetryAfter: at.sub(now)})
+		c.fail(x.call, &Error{Reason: DeadlineTooEarly, RetryAfter: x.at.sub(now)})
 	}
 	c.settle(b, now)
 }

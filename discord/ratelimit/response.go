@@ -173,7 +173,7 @@ func numbersOf(h http.Header) (n numbers) {
 	n.after, n.hasAfter = seconds(after)
 	if s, err := strconv.ParseFloat(reset, 64); err == nil && s > 0 && s < 1e11 { // not with NaN
 		if s < math.MaxInt64/2e9 {
-			n.reset = instant(math.Round(s*1000) * float64(time.Millisecond))
+			n.reset = instant(math.Round(s*1000)) * instant(time.Millisecond)
 		}
 	}
 	return n

@@ -1,6 +1,9 @@
 package ratelimit
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// maxStall bounds how long headers alone can hold calls back. A 429 says
@@ -38,6 +41,7 @@ func (k windowKind) String() string {
 type window struct {
 	kind      windowKind
 	probing   bool  // after a 429: one call at a time until one is taken
+	missed    bool  // while probing: the last call taught nothing, but may have been counted
 	bare      uint8 // successes without headers in a row
 	epoch     uint32
 	timed     bool // counted and reset are known
@@ -47,6 +51,8 @@ type window struct {
 	perHigh   time.Duration
 	length    time.Duration // longest Reset-After seen: a fixed window's length, at most
 	full      instant       // a call sent from here on arrives after Reset; see refresh
+	assumed   bool          // full is not what an answer said
+	lost      []instant     // when calls taught nothing that the described answer need not include
 	after     time.Duration // of the answer described here
 	counted   instant       // of the answer described here, by Discord's clock
 	reset     instant       // the same
@@ -72,7 +78,7 @@ type answer struct {
 // fast calls may go. An answer that Discord counted before the one already
 // known changes nothing: it tells of a state that is gone.
 func (w *window) observe(a answer) (changed bool) {
-	w.bare = 0
+	w.bare, w.missed = 0, false
 	if !a.rejected {
 		w.probing = false
 	}
@@ -83,7 +89,7 @@ func (w *window) observe(a answer) (changed bool) {
 		} else if w.order(a) < 0 {
 			return false
 		}
-		*w = window{kind: kind, probing: w.probing, limit: a.limit}
+		*w = window{kind: kind, probing: w.probing, limit: a.limit, lost: w.lost}
 		w.adopt(a)
 		return true
 	}
@@ -106,7 +112,7 @@ func (w *window) observe(a answer) (changed bool) {
 		}
 		w.remaining = min(w.remaining, a.remaining)
 		w.full = max(w.full, a.heard.add(a.after+headerStep))
-		w.timed = false
+		w.timed, w.assumed = false, true
 	}
 	return w.kind != kind
 }
@@ -115,10 +121,11 @@ func (w *window) observe(a answer) (changed bool) {
 // (-1) the one described, or that it cannot be told (0).
 func (w *window) order(a answer) int {
 	if w.timed && a.timed && w.epoch == a.epoch {
+		// Each is the difference of two rounded numbers.
 		switch d := a.counted.sub(w.counted); {
-		case d > headerStep:
+		case d > 2*headerStep:
 			return 1
-		case d < -headerStep:
+		case d < -2*headerStep:
 			return -1
 		}
 		// Within the resolution of the headers: every call lowers Remaining
@@ -148,8 +155,8 @@ func (w *window) tell(a answer) {
 		at = a.counted
 	}
 	const error = 2 * headerStep
-	if at.add(error) >= oldLow {
-		return // the window described was over: nothing to compare
+	if w.assumed || at.add(error) >= oldLow {
+		return // nothing to compare, or the window described was over
 	}
 	switch {
 	case low > oldHigh.add(error):
@@ -163,8 +170,9 @@ func (w *window) tell(a answer) {
 func (w *window) adopt(a answer) {
 	w.remaining, w.after, w.full = a.remaining, a.after, a.heard.add(a.after+headerStep)
 	w.timed, w.epoch, w.counted, w.reset = a.timed, a.epoch, a.counted, a.reset
-	w.sent, w.heard = a.sent, a.heard
+	w.sent, w.heard, w.assumed = a.sent, a.heard, false
 	w.length = max(w.length, a.after)
+	defer w.takeLost()
 	used := a.limit - a.remaining
 	if a.rejected || used <= 0 {
 		return
@@ -193,15 +201,33 @@ func (w *window) refresh(c *clock) {
 // miss accounts for a call that Discord may have counted and that taught
 // nothing.
 func (w *window) miss(now instant) {
-	switch w.kind {
-	case sliding:
-		w.full, w.timed = max(w.full, now).add(w.perHigh), false
-		w.remaining = max(w.remaining-1, 0)
-	case unsure, fixed:
-		if now >= w.full {
-			w.remaining, w.full, w.timed = w.limit, now.add(w.length), false
-		}
-		w.remaining = max(w.remaining-1, 0)
+	w.missed, w.assumed = w.probing, true
+	switch {
+	case w.kind == unknown || w.kind == unlimited:
+		return
+	case w.kind != sliding && now >= w.full:
+		w.remaining, w.full, w.timed = w.limit, now.add(w.length), false
+	}
+	if len(w.lost) < w.limit {
+		w.lost = append(w.lost, now)
+	}
+	w.take(now)
+}
+
+// take uses a unit that no answer tells of.
+func (w *window) take(now instant) {
+	if w.kind == sliding {
+		w.full, w.timed, w.assumed = max(w.full, now).add(w.perHigh), false, true
+	}
+	w.remaining = max(w.remaining-1, 0)
+}
+
+// takeLost uses the units of the lost calls that Discord may have counted after
+// the call whose answer was just adopted.
+func (w *window) takeLost() {
+	w.lost = slices.DeleteFunc(w.lost, func(lost instant) bool { return lost <= w.sent })
+	for range w.lost {
+		w.take(w.heard)
 	}
 }
 
@@ -226,11 +252,10 @@ func (w *window) next(now instant, k int) instant {
 	switch {
 	case w.kind == unlimited:
 		return now
-	case w.kind == unknown || w.probing:
-		if k == 0 {
-			return now
-		}
+	case (w.kind == unknown || w.probing) && k > 0:
 		return never
+	case w.kind == unknown || w.probing && !w.missed:
+		return now
 	case k >= w.limit:
 		return never
 	case now >= w.full || w.remaining > k:

@@ -1,0 +1,543 @@
+package ratelimit
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestModel runs random work against a pretend Discord on a clock of numbers:
+// no goroutine, no timer, every step a call of the core at a time that the
+// test chooses. Whatever limits, kinds of windows, delays, faults, leaving
+// callers and changing names come together:
+//
+//   - no second gets more arrivals than the global limit, and no bucket that is
+//     known gets more than its own;
+//   - every call ends, and none is sent after its caller left or its deadline;
+//   - the first tries of one caller, route and resource go in order;
+//   - the books are right after each step, and all is forgotten at the end.
+//
+// Ordinary runs use the same seed each time. -rapid.checks=50000, or another
+// flag of rapid, starts from a random one.
+func TestModel(t *testing.T) {
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || len(f.Name) > 6 && f.Name[:6] == "rapid." })
+	if !chosen {
+		for name, value := range map[string]string{"rapid.seed": "1", "rapid.checks": "1500", "rapid.nofailfile": "true", "rapid.shrinktime": "10s"} {
+			if err := flag.Set(name, value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) { newModel(t).run() })
+}
+
+// modelRoutes are routes that may share buckets.
+var modelRoutes = [...]struct{ method, path string }{
+	{"POST", "/channels/%d/messages"},
+	{"POST", "/channels/%d/typing"},
+	{"PATCH", "/channels/%d"},
+	{"POST", "/channels/%d/invites"},
+}
+
+// fault is what befalls a try.
+type fault int
+
+const (
+	noFault     fault = iota
+	neverSent         // the connection fails: the permit is cancelled
+	lostBefore        // the request is lost on its way
+	lostAfter         // the answer is lost on its way
+	serverError       // 500 without numbers
+	gatewayPage       // 502 with a page
+	forbidden         // 403
+	unauthorized
+	sharedLimit
+	subLimit
+	untoldLimit // a limit within the bucket that does not say how long
+	nonsense    // one number of the answer is spoilt
+	faults
+)
+
+// modelCall is one call of a caller, with all its tries.
+type modelCall struct {
+	index    int
+	at       instant
+	route    int
+	channel  int
+	caller   string
+	bytes    int64
+	deadline instant
+	leaves   instant
+	faults   []fault // of its tries
+
+	permit *Permit
+	tries  int
+	known  int    // routes that share its bucket, when the try was sent; 0 unless all is known
+	first  uint64 // number of the first try among all that were sent
+	ended  bool
+	left   bool
+}
+
+// model is a run: the core, the pretend Discord and what is to happen when.
+type model struct {
+	t       *rapid.T
+	core    *core
+	discord *Pretend
+	limits  []PretendLimit // of the routes
+	rng     *rand.Rand
+	low     time.Duration // of one way
+	high    time.Duration
+	begins  bool // whether Begin is called
+	renames []rename
+	honest  bool // every number that Discord sends is right
+
+	now    instant
+	armed  instant
+	events heap[event]
+	count  int
+	calls  []*modelCall
+	guess  map[string]int // 429s from which the kind of a window was learnt
+}
+
+type rename struct {
+	at   instant
+	name string
+}
+
+type event struct {
+	at    instant
+	order int
+	do    func()
+}
+
+const modelStart = instant(1_700_000_000 * time.Second)
+
+func newModel(t *rapid.T) *model {
+	m := &model{
+		t: t, now: modelStart, armed: never,
+		rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "network"), 1)),
+		events: heap[event]{less: func(a, b event) bool {
+			return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.order, b.order)) < 0
+		}},
+		guess: make(map[string]int),
+	}
+	ms := func(low, high int, name string) time.Duration {
+		return time.Duration(rapid.IntRange(low, high).Draw(t, name)) * time.Millisecond
+	}
+	m.low = ms(1, 100, "shortest way")
+	m.high = m.low + ms(0, 400, "jitter")
+	m.begins = rapid.Bool().Draw(t, "begins")
+	buckets := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) PretendLimit {
+		return PretendLimit{
+			N:      rapid.IntRange(1, 8).Draw(t, "limit"),
+			Window: ms(200, 8000, "window"),
+			Fixed:  rapid.Bool().Draw(t, "fixed"),
+		}
+	}), 1, 3).Draw(t, "buckets")
+	for i := range buckets {
+		buckets[i].Name = fmt.Sprint("bucket", i)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "an unlimited bucket") == 0 {
+		buckets[0].Name = ""
+	}
+	for i := range modelRoutes {
+		m.limits = append(m.limits, buckets[rapid.IntRange(0, len(buckets)-1).Draw(t, fmt.Sprint("bucket of route ", i))])
+	}
+	global := rapid.SampledFrom([]int{0, 3, 10, 50}).Draw(t, "global limit")
+	m.discord = NewPretend(PretendLimit{})
+	m.discord.Global = global
+	m.discord.FixedSecond = rapid.Bool().Draw(t, "fixed second")
+	m.discord.Limit = m.limitOf
+	m.core = newCore(global, rapid.SampledFrom([]int{5, 1000}).Draw(t, "queue"), 1<<20, 10_000)
+
+	troubled := rapid.Bool().Draw(t, "troubled")
+	kinds := rapid.SampledFrom([]fault{neverSent, lostBefore, lostAfter, serverError, gatewayPage, forbidden, sharedLimit, subLimit, untoldLimit})
+	m.honest = !troubled || !rapid.Bool().Draw(t, "dishonest")
+	if !m.honest {
+		kinds = rapid.Custom(func(t *rapid.T) fault { return fault(rapid.IntRange(1, int(faults)-1).Draw(t, "fault")) })
+		for i := range rapid.IntRange(0, 2).Draw(t, "renames") {
+			m.renames = append(m.renames, rename{modelStart.add(ms(0, 8000, "renamed at")), fmt.Sprint("renamed", i)})
+		}
+	}
+	n := rapid.IntRange(1, 60).Draw(t, "calls")
+	spread := ms(0, 6000, "spread")
+	for i := range n {
+		x := &modelCall{
+			index:   i,
+			route:   rapid.IntRange(0, len(modelRoutes)-1).Draw(t, "route"),
+			channel: rapid.IntRange(1, 2).Draw(t, "channel"),
+			caller:  rapid.SampledFrom([]string{"a", "a", "b", "c"}).Draw(t, "caller"),
+			bytes:   int64(rapid.IntRange(0, 2000).Draw(t, "bytes")),
+			at:      modelStart.add(time.Duration(i) * (spread/time.Duration(n) + time.Microsecond)),
+		}
+		x.deadline, x.leaves = never, never
+		switch rapid.IntRange(0, 5).Draw(t, "patience") {
+		case 0:
+			x.deadline = x.at.add(ms(1, 20_000, "deadline"))
+			x.leaves = x.deadline
+		case 1:
+			x.leaves = x.at.add(ms(0, 8000, "leaves"))
+		}
+		if troubled && rapid.IntRange(0, 4).Draw(t, "has a fault") == 0 {
+			x.faults = rapid.SliceOfN(kinds, 1, 3).Draw(t, "faults")
+		}
+		m.calls = append(m.calls, x)
+		m.after(x.at.sub(m.now), func() { m.ask(x) })
+		if x.leaves < never {
+			m.after(x.leaves.sub(m.now), func() { m.leave(x) })
+		}
+	}
+	return m
+}
+
+func (m *model) after(d time.Duration, do func()) {
+	m.count++
+	m.events.push(event{m.now.add(d), m.count, do})
+}
+
+func (m *model) limitOf(method, path string) PretendLimit {
+	for i, r := range modelRoutes {
+		var channel int
+		if n, _ := fmt.Sscanf(path, r.path, &channel); n == 1 && method == r.method && fmt.Sprintf(r.path, channel) == path {
+			return m.limits[i]
+		}
+	}
+	m.t.Fatalf("no route %s %s", method, path)
+	return PretendLimit{}
+}
+
+// run lets everything happen, as the shell around the core would.
+func (m *model) run() {
+	for m.events.len() > 0 || m.armed < never {
+		if m.events.len() > 0 && m.events.items[0].at <= m.armed {
+			e := m.events.pop()
+			m.now = e.at
+			e.do()
+		} else {
+			if m.armed > m.now {
+				m.now = m.armed
+			}
+			m.armed = never
+			m.core.advance(m.now)
+		}
+		m.settle()
+		if m.now.sub(modelStart) > 12*time.Hour {
+			m.t.Fatalf("something is still to do after %v", m.now.sub(modelStart))
+		}
+	}
+	for _, x := range m.calls {
+		if !x.ended && !x.left {
+			m.t.Fatalf("call %d was forgotten", x.index)
+		}
+	}
+	c := m.core
+	for _, a := range c.accounts {
+		if !a.refusal.active {
+			m.t.Fatalf("still knows %d buckets", len(a.buckets))
+		}
+	}
+	if c.waiting != 0 || c.bytes != 0 || c.inFlight != 0 || c.wakes.len() != 0 || len(c.exempt) != 0 || c.idleHead != nil {
+		m.t.Fatalf("not idle at the end: %+v", c)
+	}
+}
+
+// settle follows up on a step: calls that were let through or refused go on.
+func (m *model) settle() {
+	m.books()
+	if at := m.core.look(m.now); at < m.armed {
+		m.armed = at
+	}
+	var sent []*modelCall
+	for _, x := range m.calls {
+		if x.permit == nil || x.ended || x.left {
+			continue
+		}
+		select {
+		case <-x.permit.call.woken:
+		default:
+			continue
+		}
+		sent = append(sent, x)
+	}
+	slices.SortFunc(sent, func(x, y *modelCall) int { return cmp.Compare(x.permit.call.send, y.permit.call.send) })
+	for _, x := range sent {
+		m.decided(x)
+	}
+}
+
+// ask makes a try of x ask for its permit.
+func (m *model) ask(x *modelCall) {
+	if m.now >= x.leaves { // the shell looks at the context first
+		x.left = true
+		return
+	}
+	r := modelRoutes[x.route]
+	request := Request{
+		Route: RouteOf(r.method, fmt.Sprintf(r.path, x.channel), "", time.Unix(0, int64(m.now))),
+		Token: "token", Caller: x.caller, Bytes: x.bytes, Retry: x.permit,
+	}
+	x.permit = &Permit{call: call{deadline: x.deadline}}
+	x.tries++
+	full := request.Retry == nil && (m.core.waiting >= m.core.maxQueue || m.core.bytes+x.bytes > m.core.maxQueueBytes)
+	m.core.admit(&x.permit.call, &request, m.now)
+	c := &x.permit.call
+	switch {
+	case c.state != callWaits && c.woken == nil:
+		m.decided(x)
+	case full:
+		m.t.Fatalf("call %d waits although the queue is full", x.index)
+	}
+}
+
+// decided goes on with a try that was let through or refused.
+func (m *model) decided(x *modelCall) {
+	c := &x.permit.call
+	if c.err != nil {
+		x.ended = true
+		switch e := c.err; {
+		case e.Reason == DeadlineTooEarly && m.now.add(e.RetryAfter) <= x.deadline:
+			m.t.Fatalf("call %d was refused though it could go in %v, before its deadline in %v", x.index, e.RetryAfter, x.deadline.sub(m.now))
+		case e.Reason == DeadlineTooEarly && x.deadline == never, e.Reason == Banned, e.Reason == Closed, e.Reason == BudgetSpent:
+			m.t.Fatalf("call %d was refused: %v", x.index, e)
+		case e.Reason == TokenRefused && m.honest:
+			m.t.Fatalf("call %d was refused: %v", x.index, e)
+		}
+		return
+	}
+	if m.now > x.leaves || m.now > x.deadline {
+		m.t.Fatalf("call %d may go %v after its caller left", x.index, m.now.sub(min(x.leaves, x.deadline)))
+	}
+	if x.tries == 1 {
+		x.first = c.send
+		for _, o := range m.calls {
+			if o.index < x.index && o.route == x.route && o.channel == x.channel && o.caller == x.caller &&
+				o.first == 0 && o.tries == 1 && o.permit.call.state == callWaits {
+				m.t.Fatalf("call %d goes before call %d", x.index, o.index)
+			}
+		}
+	}
+	x.known = m.known(x)
+	f := noFault
+	if x.tries <= len(x.faults) {
+		f = x.faults[x.tries-1]
+	}
+	connecting := time.Duration(m.rng.Int64N(int64(50 * time.Millisecond)))
+	if !m.begins {
+		connecting = 0
+	}
+	switch f {
+	case neverSent:
+		m.after(connecting, func() { m.core.cancel(c, m.now); m.again(x) })
+		return
+	case lostBefore:
+		m.after(connecting+m.way(), func() { m.core.lose(c, m.now); m.again(x) })
+		return
+	}
+	m.after(connecting, func() {
+		if m.begins {
+			c.begun.Store(int64(m.now))
+		}
+		m.after(m.way(), func() { m.arrive(x, f) })
+	})
+}
+
+func (m *model) way() time.Duration {
+	return m.low + time.Duration(m.rng.Int64N(int64(m.high-m.low)+1))
+}
+
+// arrive lets Discord answer the running try of x.
+func (m *model) arrive(x *modelCall, f fault) {
+	c, r := &x.permit.call, modelRoutes[x.route]
+	path := fmt.Sprintf(r.path, x.channel)
+	reply := func(status int, body string, headers ...string) PretendReply {
+		h := http.Header{"Via": {"1.1 google"}}
+		for i := 0; i < len(headers); i += 2 {
+			h.Set(headers[i], headers[i+1])
+		}
+		return PretendReply{status, h, body}
+	}
+	m.discord.Refuse = func(string, string) *PretendReply {
+		var out PretendReply
+		switch f {
+		case serverError:
+			out = reply(500, "")
+		case gatewayPage:
+			out = reply(502, "<html>")
+		case forbidden:
+			out = reply(403, `{"code":50013}`)
+		case unauthorized:
+			out = reply(401, `{"code":0}`)
+		case untoldLimit:
+			out = reply(403, `{"code":40003}`)
+		case sharedLimit:
+			out = reply(429, `{"retry_after":0.7,"global":false}`, "X-RateLimit-Scope", "shared", "X-RateLimit-Remaining", "1", "Retry-After", "1")
+		case subLimit:
+			out = reply(429, `{"retry_after":2.5,"global":false,"code":20016}`, "X-RateLimit-Scope", "user", "X-RateLimit-Remaining", "1", "Retry-After", "1")
+		default:
+			return nil
+		}
+		return &out
+	}
+	known := x.known > 0 && x.known == m.known(x)
+	out := m.discord.Answer(time.Unix(0, int64(m.now)), r.method, path)
+	if out.Status == http.StatusTooManyRequests && f != sharedLimit && f != subLimit {
+		m.limited(x, known, out)
+	}
+	for _, o := range m.renames {
+		if o.at <= m.now && out.Header.Get("X-RateLimit-Bucket") != "" {
+			out.Header.Set("X-RateLimit-Bucket", o.name+out.Header.Get("X-RateLimit-Bucket"))
+		}
+	}
+	if f == nonsense {
+		spoil := [...][2]string{
+			{"Limit", "50000"},
+			{"Limit", "0"},
+			{"Remaining", "-3"},
+			{"Remaining", "77"},
+			{"Reset-After", "NaN"},
+			{"Reset-After", "1e300"},
+			{"Reset", "1.000"},
+			{"Reset", "x"},
+			{"Bucket", ""},
+		}[m.rng.IntN(9)]
+		out.Header.Set("X-RateLimit-"+spoil[0], spoil[1])
+	}
+	m.after(m.way(), func() {
+		if f == lostAfter {
+			m.core.lose(c, m.now)
+			m.again(x)
+			return
+		}
+		v := m.core.complete(c, &Response{Status: out.Status, Header: out.Header, Body: ParseBody([]byte(out.Body))}, m.now)
+		switch {
+		case out.Status == http.StatusTooManyRequests, f == untoldLimit:
+			if v.Limit == NotLimited || v.Wait <= 0 {
+				m.t.Fatalf("a limit taught %+v", v)
+			}
+			m.ask(x)
+		case out.Status >= http.StatusInternalServerError:
+			m.again(x)
+		default:
+			x.ended = true
+		}
+	})
+}
+
+// known returns how many routes share the bucket that x uses, and 0 as long as
+// the limiter does not know all of them or the bucket's kind.
+func (m *model) known(x *modelCall) (shared int) {
+	b := x.permit.call.route.bucket
+	if b.kind != sliding && b.kind != fixed {
+		return 0
+	}
+	for _, r := range b.account.routes {
+		if r.key.major != b.major {
+			continue
+		}
+		for i, o := range modelRoutes {
+			if r.key.method == o.method && RouteOf(o.method, fmt.Sprintf(o.path, x.channel), "", time.Time{}).Template == r.key.template &&
+				m.limits[i].Name == m.limits[x.route].Name {
+				if r.bucket != b {
+					return 0
+				}
+				shared++
+			}
+		}
+	}
+	return shared
+}
+
+// limited judges a 429 that the limiter earned.
+func (m *model) limited(x *modelCall, known bool, out PretendReply) {
+	if out.Header.Get("X-RateLimit-Global") != "" {
+		m.t.Fatalf("call %d earned a global 429", x.index)
+	}
+	if !m.honest {
+		return
+	}
+	if known {
+		m.t.Fatalf("call %d earned a 429 in a bucket that is known: %+v", x.index, x.permit.call.route.bucket.window)
+	}
+	// What is not known yet may cost one for each route, and one to find out
+	// that a window is fixed.
+	name := fmt.Sprint(m.limits[x.route].Name, " ", x.channel)
+	if m.guess[name]++; m.guess[name] > len(modelRoutes)+1 {
+		m.t.Fatalf("%d 429s in bucket %s without learning its kind", m.guess[name], name)
+	}
+}
+
+// again repeats a call whose try had no result, after a while.
+func (m *model) again(x *modelCall) {
+	m.after(time.Duration(100+m.rng.IntN(200))*time.Millisecond, func() {
+		if !x.ended {
+			m.ask(x)
+		}
+	})
+}
+
+// leave is the end of the caller's patience.
+func (m *model) leave(x *modelCall) {
+	if x.ended || x.left {
+		return
+	}
+	if x.permit != nil && x.permit.call.state == callSent {
+		return // it leaves once this try has ended
+	}
+	x.left = true
+	if x.permit != nil {
+		m.core.leave(&x.permit.call, m.now)
+	}
+}
+
+// books compares the core's counts with what they count, and finds waiting
+// calls that nothing will wake.
+func (m *model) books() {
+	c := m.core
+	waiting, inFlight, bytes := 0, 0, int64(0)
+	for x := c.first; x != nil; x = x.after {
+		waiting++
+		bytes += x.bytes
+	}
+	flying := make(map[*bucket]int)
+	pools := make(map[*pool]int)
+	for x := c.oldest; x != nil; x = x.next {
+		inFlight++
+		flying[x.route.bucket]++
+		if !x.exempt {
+			pools[&x.account.pool]++
+		}
+	}
+	if waiting != c.waiting || bytes != c.bytes || inFlight != c.inFlight {
+		m.t.Fatalf("counts %d waiting, %d bytes, %d in flight; there are %d, %d, %d", c.waiting, c.bytes, c.inFlight, waiting, bytes, inFlight)
+	}
+	for _, a := range c.accounts {
+		if a.pool.inFlight != pools[&a.pool] {
+			m.t.Fatalf("the pool counts %d in flight, there are %d", a.pool.inFlight, pools[&a.pool])
+		}
+		for _, r := range a.routes {
+			b := r.bucket
+			queued := 0
+			for _, s := range b.shares {
+				for _, l := range s.lanes {
+					for x := l.first; x != nil; x = x.next {
+						queued++
+					}
+				}
+			}
+			if queued != b.waiting || flying[b] != b.inFlight {
+				m.t.Fatalf("a bucket counts %d waiting and %d in flight, there are %d and %d", b.waiting, b.inFlight, queued, flying[b])
+			}
+			if b.waiting > 0 && b.inFlight == 0 && b.owner == nil && b.wakeAt < 0 && !b.exempt {
+				m.t.Fatalf("nothing will wake the calls of a bucket: %+v", b.window)
+			}
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package ratelimit
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// Pretend is a pretend Discord without a network or a clock. It knows nothing
+// of the limiter's reasoning: it keeps tokens as fractions and windows as
+// start times.
+type Pretend struct {
+	Limit  func(method, path string) PretendLimit // of a call's bucket
+	Global int                                    // calls in a second; 0 = unlimited
+	// FixedSecond is whether the global limit counts in whole seconds.
+	FixedSecond bool
+	Ahead       time.Duration // its clock less ours
+	// Refuse answers a call that is counted nowhere; nil means none.
+	Refuse func(method, path string) *PretendReply
+
+	buckets map[string]*pretendBucket
+	counted []time.Time // against the global limit
+}
+
+// PretendLimit is the limit of a bucket.
+type PretendLimit struct {
+	Name   string // of the bucket; empty: calls are not limited
+	N      int
+	Window time.Duration
+	Fixed  bool
+	Exempt bool
+}
+
+// PretendReply is an answer.
+type PretendReply struct {
+	Status int
+	Header http.Header
+	Body   string
+}
+
+type pretendBucket struct {
+	tokens float64
+	last   time.Time
+	ends   time.Time
+}
+
+// NewPretend returns a pretend Discord whose calls have all the same limit,
+// beside a global one of 50.
+func NewPretend(l PretendLimit) *Pretend {
+	return &Pretend{
+		Limit:   func(string, string) PretendLimit { return l },
+		Global:  50,
+		Ahead:   37*time.Second + 123456*time.Microsecond,
+		buckets: map[string]*pretendBucket{},
+	}
+}
+
+// Answer answers a request that arrives now.
+func (d *Pretend) Answer(now time.Time, method, path string) PretendReply {
+	l := d.Limit(method, path)
+	if d.Refuse != nil {
+		if r := d.Refuse(method, path); r != nil {
+			if r.Header == nil {
+				r.Header = http.Header{}
+			}
+			return *r
+		}
+	}
+	h := http.Header{}
+	h.Set("Via", "1.1 google")
+	if d.Global > 0 && !l.Exempt {
+		over := func(t time.Time) time.Time { return t.Add(time.Second) }
+		if d.FixedSecond {
+			over = func(t time.Time) time.Time { return t.Add(d.Ahead).Truncate(time.Second).Add(time.Second - d.Ahead) }
+		}
+		d.counted = slices.DeleteFunc(d.counted, func(t time.Time) bool { return !now.Before(over(t)) })
+		if len(d.counted) >= d.Global {
+			h.Set("X-RateLimit-Global", "true")
+			h.Set("X-RateLimit-Scope", "global")
+			wait := over(d.counted[0]).Sub(now)
+			return tooMany(h, wait, true)
+		}
+		d.counted = append(d.counted, now)
+	}
+	if l.Name == "" {
+		return PretendReply{200, h, ""}
+	}
+	key := l.Name + " " + RouteOf("", path, "", now).Major
+	b := d.buckets[key]
+	if b == nil {
+		b = &pretendBucket{tokens: float64(l.N), last: now}
+		d.buckets[key] = b
+	}
+	per := l.Window.Seconds() / float64(l.N)
+	var taken bool
+	var after, retry float64
+	if l.Fixed {
+		if !now.Before(b.ends) {
+			b.ends, b.tokens = now.Add(l.Window), float64(l.N)
+		}
+		if taken = b.tokens >= 1; taken {
+			b.tokens--
+		}
+		after = b.ends.Sub(now).Seconds()
+		retry = after
+	} else {
+		b.tokens = min(b.tokens+now.Sub(b.last).Seconds()/per, float64(l.N))
+		b.last = now
+		if taken = b.tokens >= 1-1e-9; taken {
+			b.tokens = max(b.tokens-1, 0)
+		}
+		after = (float64(l.N) - b.tokens) * per
+		retry = (1 - b.tokens) * per
+	}
+	h.Set("X-RateLimit-Bucket", l.Name)
+	h.Set("X-RateLimit-Limit", fmt.Sprint(l.N))
+	h.Set("X-RateLimit-Remaining", fmt.Sprint(int(b.tokens+1e-9)))
+	h.Set("X-RateLimit-Reset-After", fmt.Sprintf("%.3f", after))
+	h.Set("X-RateLimit-Reset", fmt.Sprintf("%.3f", float64(now.Add(d.Ahead).UnixMicro())/1e6+after))
+	if !taken {
+		h.Set("X-RateLimit-Scope", "user")
+		return tooMany(h, time.Duration(retry*1e9), false)
+	}
+	return PretendReply{200, h, ""}
+}
+
+func tooMany(h http.Header, wait time.Duration, global bool) PretendReply {
+	h.Set("Retry-After", fmt.Sprint(math.Ceil(wait.Seconds())))
+	return PretendReply{429, h, fmt.Sprintf(`{"message":"You are being rate limited.","retry_after":%.3f,"global":%v}`, wait.Seconds()+0.0005, global)}
+}
