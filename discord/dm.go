@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -16,6 +17,7 @@ const (
 	codeUnknownChannel   = 10003
 	codeUnknownMessage   = 10008
 	codeUnknownEmoji     = 10014
+	codeOpeningTooFast   = 40003
 	codeCannotSend       = 50007
 	codeInvalidRecipient = 50033
 	codeNoMutualGuilds   = 50278
@@ -54,7 +56,9 @@ func isGone(err error) bool {
 	return ok && (e.Code == codeUnknownChannel || e.Code == codeCannotSend || e.Code == codeNoMutualGuilds)
 }
 
-// openDM opens the channel to a user, or returns the one that is open.
+// openDM opens the channel to a user, or returns the one that is open. When
+// Discord says that channels are opened too fast, the limiter holds this and
+// all later openings; messages in channels that are known go on.
 // https://discord.com/developers/docs/resources/user#create-dm
 func (c *Client) openDM(ctx context.Context, userID uint64) (uint64, error) {
 	data, err := c.Call(ctx, CreateDM, Args{"recipient_id": snowflake(userID)})
@@ -124,7 +128,7 @@ func (d *dmChannels) channel(ctx context.Context, userID uint64, open func(conte
 			return 0, false, contextError(ctx)
 		case <-o.done:
 		}
-		if o.err == nil || !isOwnDeadline(o.err) {
+		if o.err == nil || !isOwnFailure(o.err) {
 			return o.id, false, o.err
 		}
 	}
@@ -154,9 +158,10 @@ func (d *dmChannels) forget(userID, channelID uint64) {
 	}
 }
 
-// isOwnDeadline reports whether a call failed only because its caller left or
-// had no more time, which says nothing to others.
-func isOwnDeadline(err error) bool {
+// isOwnFailure reports whether a call failed only because its caller left or
+// had no time to wait for a limit, which says nothing to others.
+func isOwnFailure(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled)
+	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled ||
+		e.Status == http.StatusTooManyRequests || e.Code == codeOpeningTooFast)
 }

@@ -46,7 +46,8 @@ const (
 	None Outcome = iota
 	// Settled: Discord answered, and its answer says what happened.
 	Settled
-	// Limited: Discord answered 429 and did nothing.
+	// Limited: Discord answered that a limit was hit, most often with 429, and
+	// did nothing.
 	Limited
 	// Failed: Discord, or the network before it, answered with a failure of
 	// its own. The request may have taken effect.

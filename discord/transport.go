@@ -79,7 +79,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	// What earlier tries of this call left behind.
 	var (
-		limited *answer // the newest 429
+		limited *answer // the newest answer that spoke of a limit
 		unknown bool    // a try may have taken effect
 		before  Outcome
 		began   time.Time // when the first try was sent
@@ -117,7 +117,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		switch outcome {
 		case Limited:
 			limited = a
-			t.logger.WarnContext(ctx, "Discord limited a call, which is held", "route", seen.Route, "resource", seen.Resource, "scope", a.header.Get("X-Ratelimit-Scope"), "try", try)
+			t.logger.WarnContext(ctx, "Discord limited a call, which is held", "route", seen.Route, "resource", seen.Resource, "status", a.status, "scope", a.header.Get("X-Ratelimit-Scope"), "try", try)
 			continue
 		case Settled:
 			if unknown && how.done != 0 && a.status >= 400 && answerError(a.status, a.header, a.body).Code == how.done {
@@ -267,7 +267,7 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 		}
 		// The status alone says what happened.
 		switch {
-		case a.status == http.StatusTooManyRequests:
+		case a.status == http.StatusTooManyRequests || a.limit != "":
 			return a, Limited, nil
 		case serverFailed(a.status):
 			return a, Failed, nil

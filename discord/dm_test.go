@@ -1,0 +1,123 @@
+package discord_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
+)
+
+// openingRig is a pretend Discord that lets few direct message channels be
+// opened, with n more users of the guild.
+func openingRig(t *testing.T, n, limit int, window time.Duration) (sb *sandbox.Sandbox, users []uint64) {
+	t.Helper()
+	sb = sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(100 * time.Millisecond)})
+	w := sb.World()
+	for i := range n {
+		id := sb.AddUser(sandbox.User{Username: fmt.Sprint("user", i)})
+		if err := sb.AddMember(w.Guild, id); err != nil {
+			t.Fatal(err)
+		}
+		users = append(users, uint64(id))
+	}
+	sb.SetLimit(sandbox.Limit{
+		Name: "open", Routes: []string{"POST /users/@me/channels"}, When: sandbox.WhenOpeningDM, Limit: limit, Window: window,
+		Sub: true, Status: http.StatusForbidden, Code: 40003, Text: "You are opening direct messages too fast",
+	})
+	return sb, users
+}
+
+// TestHardCase12_OpeningTooFastHoldsOpeningsOnly: after 403 / 40003 new
+// channels wait for each other, messages in known ones go on.
+func TestHardCase12_OpeningTooFastHoldsOpeningsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb, users := openingRig(t, 12, 5, time.Minute)
+		client := newClient(t, sb, nil)
+		hi := discord.MessageCreate{Content: "hi"}
+		known := uint64(sb.World().Alice)
+		if _, err := client.SendDirectMessage(t.Context(), known, hi); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		var sent sync.WaitGroup
+		for _, user := range users {
+			for range 2 { // one opening for both
+				sent.Go(func() {
+					if _, err := client.SendDirectMessage(t.Context(), user, hi); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+		}
+		for range 20 {
+			time.Sleep(2 * time.Second)
+			asked := time.Now()
+			if _, err := client.SendDirectMessage(t.Context(), known, hi); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(asked); took > 200*time.Millisecond {
+				t.Errorf("a message in a known channel took %v", took)
+			}
+		}
+		sent.Wait()
+		for _, user := range users {
+			if n := len(sb.Messages(sb.DirectMessages(sandbox.ID(user)))); n != 2 {
+				t.Errorf("user %d has %d messages", user, n)
+			}
+		}
+		// 5 at once and one in 12 s: 13 take 96 s.
+		if took := time.Since(began); took > 4*time.Minute {
+			t.Errorf("the openings took %v", took)
+		}
+		if refused := sb.Stats().Statuses[http.StatusForbidden]; refused > 30 {
+			t.Errorf("%d openings were refused", refused)
+		} else {
+			t.Logf("%v, %d refused", time.Since(began), refused)
+		}
+	})
+}
+
+// TestOpeningBeyondTheDeadline: a caller whom the limit on openings leaves no
+// time gets Discord's answer and when to come back; one who shares the opening
+// and has time waits on.
+func TestOpeningBeyondTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb, users := openingRig(t, 2, 1, 20*time.Second)
+		client := newClient(t, sb, nil)
+		hi := discord.MessageCreate{Content: "hi"}
+		if _, err := client.SendDirectMessage(t.Context(), users[0], hi); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		var sent sync.WaitGroup
+		sent.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			_, err := client.SendDirectMessage(ctx, users[1], hi)
+			e, ok := errors.AsType[*discord.Error](err)
+			if !ok || e.Status != http.StatusForbidden || e.Code != 40003 || e.RetryAfter < 4*time.Second {
+				t.Errorf("the impatient caller got %v", err)
+			}
+			if took := time.Since(began); took > 200*time.Millisecond {
+				t.Errorf("was told after %v", took)
+			}
+		})
+		synctest.Wait()
+		sent.Go(func() {
+			if _, err := client.SendDirectMessage(t.Context(), users[1], hi); err != nil {
+				t.Errorf("the patient caller got %v", err)
+			}
+		})
+		sent.Wait()
+		if n := len(sb.Messages(sb.DirectMessages(sandbox.ID(users[1])))); n != 1 {
+			t.Errorf("%d messages", n)
+		}
+	})
+}
