@@ -60,8 +60,9 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle(discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord},
-		append(options, connect.WithInterceptors(translate{ready}))...))
+	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord},
+		append(options, connect.WithInterceptors(translate{ready}))...)
+	mux.Handle(path, calls.LogUnread(c.Logger, handler))
 	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName), options...))
 	reflector := grpcreflect.NewStaticReflector(discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))

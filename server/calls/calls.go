@@ -71,6 +71,7 @@ type Observers []Observer
 // done, so that its cost is counted. The caller of Begin must call end once.
 // Without a code in c, end derives it from the error.
 func (o Observers) Begin(ctx context.Context, c *Call) (_ context.Context, end func(error)) {
+	begin(ctx)
 	c.Began = time.Now()
 	c.Peer, c.RequestID = rpc.Peer(ctx), rpc.RequestID(ctx)
 	if c.Caller = discord.Caller(ctx); c.Caller != "" {
