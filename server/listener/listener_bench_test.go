@@ -45,7 +45,7 @@ func BenchmarkEmptyCall(b *testing.B) {
 					call()
 				}
 			})
-			b.ReportMetric(float64(processorMicroseconds(b)-before)/float64(b.N), "cpu-us/op")
+			b.ReportMetric(float64(processorMicroseconds(b)-before)/float64(b.N), "cpu-µs/op")
 		})
 	}
 }
