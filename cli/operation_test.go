@@ -44,12 +44,23 @@ func TestMetricsOfACall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for range 2 {
+		_, err := p.Clients()["Connect JSON"].SendDirectMessage(t.Context(), connect.NewRequest(&pb.SendDirectMessageRequest{
+			UserId: uint64(sb.World().Users[0]), Content: "hi",
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	_, text := fetch(t, p, "/metrics")
 	for _, line := range []string{
 		`discordproxy_calls_total{code="ok",method="SendChannelMessage",protocol="grpc"} 1`,
 		`discordproxy_discord_requests_total{outcome="failed",route="POST /channels/{channel_id}/messages",status="502"} 1`,
-		`discordproxy_discord_requests_total{outcome="settled",route="POST /channels/{channel_id}/messages",status="200"} 1`,
+		`discordproxy_discord_requests_total{outcome="settled",route="POST /channels/{channel_id}/messages",status="200"} 3`,
 		`discordproxy_duplicates_avoided_total 1`,
+		`discordproxy_dm_channels 1`,
+		`discordproxy_dm_channel_hits_total 1`,
+		`discordproxy_dm_channel_misses_total 1`,
 		`discordproxy_ready 1`,
 	} {
 		if !strings.Contains(text, line+"\n") {

@@ -222,7 +222,11 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		reach  health.Reachability
 		checks health.Checks // set before the first request
 	)
-	observed := metrics.New(metrics.Config{Limits: limiter.Snapshot, Ready: func() error { return checks.Ready() }, Version: Version()})
+	var client *discord.Client // set before the first request
+	observed := metrics.New(metrics.Config{
+		Limits: limiter.Snapshot, DMCache: func() discord.DMCache { return client.DMCache() },
+		Ready: func() error { return checks.Ready() }, Version: Version(),
+	})
 	observers := []discord.Observer{observed, &reach}
 	traces, interceptors, endTracing, err := startTracing(ctx, logger)
 	if err != nil {
@@ -232,7 +236,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if traces != nil {
 		observers = append(observers, traces)
 	}
-	client, err := discord.New(discord.Config{
+	client, err = discord.New(discord.Config{
 		Token: token, BaseURL: c.apiURL, UserAgent: userAgent(), Limiter: limiter,
 		Upstream: discord.NewUpstream(c.connectTimeout), TryTimeout: c.tryTimeout, Logger: logger,
 		Observers: observers,

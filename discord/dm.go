@@ -86,6 +86,23 @@ type dmChannels struct {
 	mu      sync.Mutex
 	known   *lru.Cache[uint64, uint64]
 	opening map[uint64]*opening
+	stats   DMCache
+}
+
+// DMCache counts the uses of the remembered direct message channels.
+type DMCache struct {
+	Size   int   // channels that are remembered
+	Hits   int64 // messages whose channel was known
+	Opened int64 // channels that had to be opened, or failed to
+}
+
+// DMCache returns how the memory of direct message channels is used.
+func (c *Client) DMCache() DMCache {
+	c.dms.mu.Lock()
+	defer c.dms.mu.Unlock()
+	stats := c.dms.stats
+	stats.Size = c.dms.known.Len()
+	return stats
 }
 
 // opening is the wait for one channel. Its fields are set before done closes.
@@ -110,6 +127,7 @@ func (d *dmChannels) channel(ctx context.Context, userID uint64, open func(conte
 	for {
 		d.mu.Lock()
 		if id, ok := d.known.Get(userID); ok {
+			d.stats.Hits++
 			d.mu.Unlock()
 			return id, true, nil
 		}
@@ -117,6 +135,7 @@ func (d *dmChannels) channel(ctx context.Context, userID uint64, open func(conte
 		if !waiting {
 			o = &opening{done: make(chan struct{}), err: errors.New("discord: opening the direct message channel broke off")}
 			d.opening[userID] = o
+			d.stats.Opened++
 		}
 		d.mu.Unlock()
 		if !waiting {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"discordproxy/discord"
 	"discordproxy/server/calls"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,9 @@ const namespace = "discordproxy"
 type Config struct {
 	// Limits returns what is held at the moment. It is asked at each scrape.
 	Limits func() Limits
+	// DMCache returns how the memory of direct message channels is used. Nil
+	// leaves it out.
+	DMCache func() discord.DMCache
 	// Ready returns nil while calls are taken. Nil means always.
 	Ready func() error
 	// Version names the build.
@@ -51,6 +55,19 @@ func New(c Config) *Metrics {
 		discord: histogram("call_discord_seconds", "Part of a call's time that its requests to Discord took."),
 	}
 	m.tries = newTries(m.registry)
+	if c.DMCache != nil {
+		m.registry.MustRegister(
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Namespace: namespace, Name: "dm_channels", Help: "Users whose direct message channel is remembered.",
+			}, func() float64 { return float64(c.DMCache().Size) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Namespace: namespace, Name: "dm_channel_hits_total", Help: "Direct messages whose channel was remembered.",
+			}, func() float64 { return float64(c.DMCache().Hits) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Namespace: namespace, Name: "dm_channel_misses_total", Help: "Direct message channels that had to be opened.",
+			}, func() float64 { return float64(c.DMCache().Opened) }),
+		)
+	}
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "Always 1; the version is a label.",
 		ConstLabels: prometheus.Labels{"version": c.Version},
