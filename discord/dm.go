@@ -11,18 +11,6 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// Discord's error codes that decide what is done next.
-// https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
-const (
-	codeUnknownChannel   = 10003
-	codeUnknownMessage   = 10008
-	codeUnknownEmoji     = 10014
-	codeOpeningTooFast   = 40003
-	codeCannotSend       = 50007
-	codeInvalidRecipient = 50033
-	codeNoMutualGuilds   = 50278
-)
-
 // SendDirectMessage posts a message to a user. It opens the channel to the
 // user if it is not known, and once more if Discord does not take messages in
 // the one that is known.

@@ -42,6 +42,19 @@ const (
 	ShuttingDown
 )
 
+// Discord's error codes that decide what is done next.
+// https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
+const (
+	CodeUnknownMessage   = 10008
+	CodeSystemMessage    = 50021
+	codeUnknownChannel   = 10003
+	codeUnknownEmoji     = 10014
+	codeOpeningTooFast   = 40003
+	codeCannotSend       = 50007
+	codeInvalidRecipient = 50033
+	codeNoMutualGuilds   = 50278
+)
+
 // Error is a call to Discord that failed.
 type Error struct {
 	// Reason is why. Status, Code, Text and Fields are set when Discord

@@ -87,7 +87,7 @@ func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
 	how := call{kind: r.kind(), version: r.Path.version, guest: guest}
 	how.repeatable, how.once = r.repeatable()
 	if r.Method == http.MethodDelete && messageRoute.MatchString(r.Path.below) {
-		how.done = codeUnknownMessage
+		how.done = CodeUnknownMessage
 	}
 	address := "https://discord.com/api/" + r.Path.version + r.Path.below
 	if r.Query != "" {

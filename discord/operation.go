@@ -63,7 +63,7 @@ func (c *Client) Call(ctx context.Context, op Operation, args Args) (json.RawMes
 			fields[name] = value
 		}
 	}
-	if len(fields) > 0 {
+	if len(fields) > 0 || op.Method == http.MethodPatch {
 		contentType = "application/json"
 		if body, err = json.Marshal(fields); err != nil {
 			return nil, fmt.Errorf("discord: encode %s: %w", op.Name, err)

@@ -19,12 +19,12 @@ const (
 var (
 	ListMessages       = Operation{Name: "list_messages", Method: http.MethodGet, Path: messagesPath}
 	GetMessage         = Operation{Name: "get_message", Method: http.MethodGet, Path: messagePath}
-	DeleteMessage      = Operation{Name: "delete_message", Method: http.MethodDelete, Path: messagePath, Done: codeUnknownMessage}
+	DeleteMessage      = Operation{Name: "delete_message", Method: http.MethodDelete, Path: messagePath, Done: CodeUnknownMessage}
 	BulkDeleteMessages = Operation{Name: "bulk_delete_messages", Method: http.MethodPost, Path: messagesPath + "/bulk-delete", Repeatable: true}
 	CrosspostMessage   = Operation{Name: "crosspost_message", Method: http.MethodPost, Path: messagePath + "/crosspost"}
 	ListPins           = Operation{Name: "list_pins", Method: http.MethodGet, Path: pinsPath}
 	CreatePin          = Operation{Name: "create_pin", Method: http.MethodPut, Path: pinsPath + "/{message_id}"}
-	DeletePin          = Operation{Name: "delete_pin", Method: http.MethodDelete, Path: pinsPath + "/{message_id}", Done: codeUnknownMessage}
+	DeletePin          = Operation{Name: "delete_pin", Method: http.MethodDelete, Path: pinsPath + "/{message_id}", Done: CodeUnknownMessage}
 )
 
 // Operations on reactions.
@@ -72,4 +72,4 @@ var (
 
 // DeleteWebhookMessage deletes a message of a webhook, which its token allows.
 // https://discord.com/developers/docs/resources/webhook#delete-webhook-message
-var DeleteWebhookMessage = Operation{Name: "delete_webhook_message", Method: http.MethodDelete, Path: "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", Done: codeUnknownMessage}
+var DeleteWebhookMessage = Operation{Name: "delete_webhook_message", Method: http.MethodDelete, Path: "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", Done: CodeUnknownMessage}

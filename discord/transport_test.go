@@ -146,7 +146,7 @@ func TestRepeatedDelete(t *testing.T) {
 			t.Errorf("the channel holds %+v", left)
 		}
 		_, err = client.Call(t.Context(), DeleteMessage, message)
-		if e, ok := errors.AsType[*Error](err); !ok || e.Code != codeUnknownMessage || e.OutcomeUnknown {
+		if e, ok := errors.AsType[*Error](err); !ok || e.Code != CodeUnknownMessage || e.OutcomeUnknown {
 			t.Errorf("deleting what is gone: %v", err)
 		}
 	})

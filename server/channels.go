@@ -13,3 +13,39 @@ import (
 func (s *service) GetChannel(ctx context.Context, req *connect.Request[pb.GetChannelRequest]) (*connect.Response[pb.GetChannelResponse], error) {
 	return perform[pb.GetChannelResponse](ctx, s, discord.GetChannel, req.Msg)
 }
+
+func (s *service) GetGuildChannels(ctx context.Context, req *connect.Request[pb.GetGuildChannelsRequest]) (*connect.Response[pb.GetGuildChannelsResponse], error) {
+	return perform[pb.GetGuildChannelsResponse](ctx, s, discord.ListGuildChannels, req.Msg)
+}
+
+func (s *service) GetDirectMessageChannel(ctx context.Context, req *connect.Request[pb.GetDirectMessageChannelRequest]) (*connect.Response[pb.GetDirectMessageChannelResponse], error) {
+	return perform[pb.GetDirectMessageChannelResponse](ctx, s, discord.CreateDM, req.Msg)
+}
+
+func (s *service) StartThread(ctx context.Context, req *connect.Request[pb.StartThreadRequest]) (*connect.Response[pb.StartThreadResponse], error) {
+	op := discord.CreateThread
+	if req.Msg.GetMessageId() != 0 {
+		op = discord.CreateThreadFromMessage
+	}
+	return perform[pb.StartThreadResponse](ctx, s, op, req.Msg)
+}
+
+func (s *service) ListActiveThreads(ctx context.Context, req *connect.Request[pb.ListActiveThreadsRequest]) (*connect.Response[pb.ListActiveThreadsResponse], error) {
+	return perform[pb.ListActiveThreadsResponse](ctx, s, discord.ListActiveThreads, req.Msg)
+}
+
+func (s *service) AddThreadMember(ctx context.Context, req *connect.Request[pb.AddThreadMemberRequest]) (*connect.Response[pb.AddThreadMemberResponse], error) {
+	op := discord.JoinThread
+	if req.Msg.GetUserId() != 0 {
+		op = discord.AddThreadMember
+	}
+	return perform[pb.AddThreadMemberResponse](ctx, s, op, req.Msg)
+}
+
+func (s *service) RemoveThreadMember(ctx context.Context, req *connect.Request[pb.RemoveThreadMemberRequest]) (*connect.Response[pb.RemoveThreadMemberResponse], error) {
+	op := discord.LeaveThread
+	if req.Msg.GetUserId() != 0 {
+		op = discord.DeleteThreadMember
+	}
+	return perform[pb.RemoveThreadMemberResponse](ctx, s, op, req.Msg)
+}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"discordproxy/server/calls"
@@ -80,14 +81,35 @@ func newCall(spec connect.Spec, peer connect.Peer) *calls.Call {
 // about notes what the call asks for, and the name and value of the id that it
 // is about: the contract's requests begin with it.
 func about(call *calls.Call, request any) {
-	call.Request = request
 	m, ok := request.(proto.Message)
 	if !ok {
 		return
 	}
+	call.Request = withoutSecrets(m)
 	f := m.ProtoReflect().Descriptor().Fields().ByNumber(1)
 	if f == nil || f.Kind() != protoreflect.Uint64Kind || f.IsList() {
 		return
 	}
 	call.Target, call.ID = string(f.Name()), m.ProtoReflect().Get(f).Uint()
+}
+
+// secrets are the fields that no observer may see.
+var secrets = []protoreflect.Name{"webhook_token"}
+
+// withoutSecrets returns a message without its secrets. What it holds beside
+// them is shared with the original.
+func withoutSecrets(m proto.Message) proto.Message {
+	r := m.ProtoReflect()
+	has := func(name protoreflect.Name) bool { return r.Descriptor().Fields().ByName(name) != nil }
+	if !slices.ContainsFunc(secrets, has) {
+		return m
+	}
+	shown := r.New()
+	r.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if !slices.Contains(secrets, f.Name()) {
+			shown.Set(f, v)
+		}
+		return true
+	})
+	return shown.Interface()
 }

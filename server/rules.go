@@ -15,20 +15,51 @@ import (
 // rule is what Discord demands of a field beyond its type.
 type rule struct {
 	required bool
+	// unless names a field without which this one is required.
+	unless protoreflect.Name
+	// excludes are fields that cannot be set together with this one.
+	excludes []protoreflect.Name
 	// min and max bound the characters of a text, a number, or the elements
 	// of a list. A max of 0 is none.
 	min, max int64
 	// oneOf are the only values of a number.
 	oneOf []int64
+	// says what a text must be that goes into the path.
+	says string
 }
 
 // rules are found by a field's name, with the name of its request in front
 // where requests differ. Ids need none: they are required where the path of
 // the operation holds them. Limits of messages stand in validate.go.
 var rules = map[string]rule{
-	discord.ReasonArgument: {min: 1, max: 512},
+	discord.ReasonArgument:  {min: 1, max: 512},
+	"emoji_name":            {max: 100, says: "Must be a unicode emoji, or name:id of a custom one."},
+	"webhook_token":         {max: 512, says: "Must be the token of a webhook."},
+	"auto_archive_duration": {oneOf: []int64{60, 1440, 4320, 10080}},
+	"rate_limit_per_user":   {max: 21600},
+	"nick":                  {max: 32},
 
-	"ListChannelMessagesRequest.limit": {min: 1},
+	"BulkDeleteChannelMessagesRequest.message_ids": {required: true, max: 10000},
+
+	"GetDirectMessageChannelRequest.user_id": {required: true},
+
+	"ListChannelMessagesRequest.limit":  {min: 1},
+	"ListChannelMessagesRequest.after":  {excludes: []protoreflect.Name{"before"}},
+	"ListChannelMessagesRequest.around": {excludes: []protoreflect.Name{"before", "after"}},
+
+	"ListGuildMembersRequest.limit":   {min: 1},
+	"ListGuildsRequest.limit":         {min: 1, max: 200},
+	"ListPinnedMessagesRequest.limit": {min: 1, max: 50},
+
+	"ListReactionsRequest.limit": {min: 1, max: 100},
+	"ListReactionsRequest.type":  {oneOf: []int64{0, 1}},
+
+	"SearchGuildMembersRequest.limit": {min: 1, max: 1000},
+	"SearchGuildMembersRequest.query": {required: true, min: 1, max: 100},
+
+	"StartThreadRequest.name":      {required: true, min: 1, max: 100},
+	"StartThreadRequest.type":      {unless: "message_id", excludes: []protoreflect.Name{"message_id"}},
+	"StartThreadRequest.invitable": {excludes: []protoreflect.Name{"message_id"}},
 }
 
 func ruleOf(f protoreflect.FieldDescriptor) rule {
@@ -45,41 +76,43 @@ func (f *form) request(op discord.Operation, req proto.Message) {
 	for i := range fields.Len() {
 		fd := fields.Get(i)
 		name, r := string(fd.Name()), ruleOf(fd)
-		inPath := op.InPath(name)
-		value := m.Get(fd)
-		switch {
-		case fd.IsList():
-			f.list(name, fd, value.List(), r)
-		case !m.Has(fd):
-			switch {
-			case inPath && fd.Kind() == protoreflect.Uint64Kind:
-				f.id(name, 0)
-			case inPath || r.required:
-				f.add(name, ruleRequired, "This field is required")
+		if cleared := discordjson.Cleared(fd); cleared != nil {
+			r.excludes = []protoreflect.Name{cleared.Name()}
+		}
+		if !m.Has(fd) {
+			if op.InPath(name) || r.required || r.unless != "" && !m.Has(fields.ByName(r.unless)) {
+				f.missing(name, fd)
 			}
-		default:
-			if cleared := discordjson.Cleared(fd); cleared != nil && m.Has(cleared) {
-				f.add(name, ruleExclusive, "%s and %s are mutually exclusive.", cleared.Name(), name)
+			continue
+		}
+		for _, other := range r.excludes {
+			if m.Has(fields.ByName(other)) {
+				f.add(name, ruleExclusive, "%s and %s are mutually exclusive.", other, name)
 			}
-			f.value(name, fd, value, r)
-			if inPath && fd.Kind() == protoreflect.StringKind && !discord.FitsPath(value.String()) {
-				f.add(name, rulePattern, "String value did not match validation regex.")
-			}
+		}
+		if fd.IsList() {
+			f.list(name, fd, m.Get(fd).List(), r)
+		} else {
+			f.value(name, fd, m.Get(fd), r)
 		}
 	}
 }
 
+func (f *form) missing(name string, fd protoreflect.FieldDescriptor) {
+	if fd.Kind() == protoreflect.Uint64Kind && !fd.IsList() {
+		f.id(name, 0)
+		return
+	}
+	f.add(name, ruleRequired, "This field is required")
+}
+
 func (f *form) list(name string, fd protoreflect.FieldDescriptor, list protoreflect.List, r rule) {
-	n := int64(list.Len())
-	switch {
-	case n == 0 && r.required:
-		f.add(name, ruleRequired, "This field is required")
-	case r.max > 0 && n > r.max:
+	if r.max > 0 && int64(list.Len()) > r.max {
 		f.add(name, ruleMaxLength, "Must be %d or fewer in length.", r.max)
-	default:
-		for i := range list.Len() {
-			f.value(fmt.Sprintf("%s.%d", name, i), fd, list.Get(i), rule{})
-		}
+		return
+	}
+	for i := range list.Len() {
+		f.value(fmt.Sprintf("%s.%d", name, i), fd, list.Get(i), rule{})
 	}
 }
 
@@ -95,6 +128,8 @@ func (f *form) value(name string, fd protoreflect.FieldDescriptor, value protore
 			f.add(name, ruleMaxLength, "Must be %d or fewer in length.", r.max)
 		case r.max > 0 && (n < r.min || n > r.max):
 			f.add(name, ruleBadLength, "Must be between %d and %d in length.", r.min, r.max)
+		case r.says != "" && !discord.FitsPath(value.String()):
+			f.add(name, rulePattern, "%s", r.says)
 		}
 	case protoreflect.Int32Kind:
 		n := value.Int()
@@ -118,18 +153,4 @@ func (f *form) oneOf(name string, n int64, choices []int64) {
 		text[i] = fmt.Sprint(choice)
 	}
 	f.add(name, ruleChoices, "Value must be one of (%s).", strings.Join(text, ", "))
-}
-
-// exclusive checks that at most one of some fields is set.
-func (f *form) exclusive(req proto.Message, names ...protoreflect.Name) {
-	first := protoreflect.Name("")
-	for _, name := range names {
-		switch {
-		case !isSet(req, name):
-		case first == "":
-			first = name
-		default:
-			f.add(string(name), ruleExclusive, "%s and %s are mutually exclusive.", first, name)
-		}
-	}
 }

@@ -58,10 +58,6 @@ func (s *service) SendDirectMessage(ctx context.Context, req *connect.Request[pb
 	return connect.NewResponse(&pb.SendDirectMessageResponse{Message: message(data)}), nil
 }
 
-func (s *service) GetGuildChannels(ctx context.Context, req *connect.Request[pb.GetGuildChannelsRequest]) (*connect.Response[pb.GetGuildChannelsResponse], error) {
-	return perform[pb.GetGuildChannelsResponse](ctx, s, discord.ListGuildChannels, req.Msg)
-}
-
 // message reads the message that Discord stored. Whatever the answer looks
 // like, the message was sent, so that there is always one to return.
 func message(data json.RawMessage) *pb.Message {

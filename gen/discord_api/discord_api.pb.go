@@ -132,7 +132,7 @@ func (x Channel_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Channel_Type.Descriptor instead.
 func (Channel_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{14, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{68, 0}
 }
 
 // Type has Discord's numbers.
@@ -321,7 +321,7 @@ func (x Message_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Message_Type.Descriptor instead.
 func (Message_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 0}
 }
 
 // Type has Discord's numbers, but for JOIN_REQUESTS.
@@ -390,7 +390,7 @@ func (x Message_Activity_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Message_Activity_Type.Descriptor instead.
 func (Message_Activity_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 3, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 3, 0}
 }
 
 // Type has Discord's numbers.
@@ -439,7 +439,7 @@ func (x Message_Reference_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Message_Reference_Type.Descriptor instead.
 func (Message_Reference_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 5, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 5, 0}
 }
 
 // Type is the format of the image, with Discord's numbers.
@@ -500,7 +500,7 @@ func (x Message_Sticker_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Message_Sticker_Type.Descriptor instead.
 func (Message_Sticker_Type) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 6, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 6, 0}
 }
 
 // SendChannelMessageRequest needs a channel and at least one of content and
@@ -1303,6 +1303,2928 @@ func (x *GetChannelResponse) GetChannel() *Channel {
 	return nil
 }
 
+// BulkDeleteChannelMessagesRequest names the messages.
+type BulkDeleteChannelMessagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the messages.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The messages, 1 to 10000. One that is named twice counts once.
+	MessageIds []uint64 `protobuf:"varint,2,rep,packed,name=message_ids,json=messageIds,proto3" json:"message_ids,omitempty"`
+	// Reason shown in the guild's audit log, 1 to 512 characters.
+	AuditLogReason string `protobuf:"bytes,3,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *BulkDeleteChannelMessagesRequest) Reset() {
+	*x = BulkDeleteChannelMessagesRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BulkDeleteChannelMessagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BulkDeleteChannelMessagesRequest) ProtoMessage() {}
+
+func (x *BulkDeleteChannelMessagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BulkDeleteChannelMessagesRequest.ProtoReflect.Descriptor instead.
+func (*BulkDeleteChannelMessagesRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *BulkDeleteChannelMessagesRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *BulkDeleteChannelMessagesRequest) GetMessageIds() []uint64 {
+	if x != nil {
+		return x.MessageIds
+	}
+	return nil
+}
+
+func (x *BulkDeleteChannelMessagesRequest) GetAuditLogReason() string {
+	if x != nil {
+		return x.AuditLogReason
+	}
+	return ""
+}
+
+// BulkDeleteChannelMessagesResponse is the answer to BulkDeleteChannelMessages.
+type BulkDeleteChannelMessagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One result for each message, in the order of the request.
+	Results       []*BulkDeleteChannelMessagesResponse_Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BulkDeleteChannelMessagesResponse) Reset() {
+	*x = BulkDeleteChannelMessagesResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BulkDeleteChannelMessagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BulkDeleteChannelMessagesResponse) ProtoMessage() {}
+
+func (x *BulkDeleteChannelMessagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BulkDeleteChannelMessagesResponse.ProtoReflect.Descriptor instead.
+func (*BulkDeleteChannelMessagesResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *BulkDeleteChannelMessagesResponse) GetResults() []*BulkDeleteChannelMessagesResponse_Result {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// CrosspostMessageRequest names the message.
+type CrosspostMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Announcement channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId     uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CrosspostMessageRequest) Reset() {
+	*x = CrosspostMessageRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CrosspostMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CrosspostMessageRequest) ProtoMessage() {}
+
+func (x *CrosspostMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CrosspostMessageRequest.ProtoReflect.Descriptor instead.
+func (*CrosspostMessageRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CrosspostMessageRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *CrosspostMessageRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+// CrosspostMessageResponse is the answer to CrosspostMessage.
+type CrosspostMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message as it is now.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CrosspostMessageResponse) Reset() {
+	*x = CrosspostMessageResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CrosspostMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CrosspostMessageResponse) ProtoMessage() {}
+
+func (x *CrosspostMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CrosspostMessageResponse.ProtoReflect.Descriptor instead.
+func (*CrosspostMessageResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CrosspostMessageResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// PinMessageRequest names the message.
+type PinMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Reason shown in the guild's audit log, 1 to 512 characters.
+	AuditLogReason string `protobuf:"bytes,3,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *PinMessageRequest) Reset() {
+	*x = PinMessageRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinMessageRequest) ProtoMessage() {}
+
+func (x *PinMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinMessageRequest.ProtoReflect.Descriptor instead.
+func (*PinMessageRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *PinMessageRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *PinMessageRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *PinMessageRequest) GetAuditLogReason() string {
+	if x != nil {
+		return x.AuditLogReason
+	}
+	return ""
+}
+
+// PinMessageResponse has no fields: the message is pinned.
+type PinMessageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PinMessageResponse) Reset() {
+	*x = PinMessageResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PinMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PinMessageResponse) ProtoMessage() {}
+
+func (x *PinMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PinMessageResponse.ProtoReflect.Descriptor instead.
+func (*PinMessageResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{19}
+}
+
+// UnpinMessageRequest names the message.
+type UnpinMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Reason shown in the guild's audit log, 1 to 512 characters.
+	AuditLogReason string `protobuf:"bytes,3,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UnpinMessageRequest) Reset() {
+	*x = UnpinMessageRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpinMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpinMessageRequest) ProtoMessage() {}
+
+func (x *UnpinMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpinMessageRequest.ProtoReflect.Descriptor instead.
+func (*UnpinMessageRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UnpinMessageRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *UnpinMessageRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *UnpinMessageRequest) GetAuditLogReason() string {
+	if x != nil {
+		return x.AuditLogReason
+	}
+	return ""
+}
+
+// UnpinMessageResponse has no fields: the message is not pinned any more.
+type UnpinMessageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpinMessageResponse) Reset() {
+	*x = UnpinMessageResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpinMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpinMessageResponse) ProtoMessage() {}
+
+func (x *UnpinMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpinMessageResponse.ProtoReflect.Descriptor instead.
+func (*UnpinMessageResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{21}
+}
+
+// ListPinnedMessagesRequest says which pinned messages are wanted.
+type ListPinnedMessagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Only messages pinned before this time, such as pinned_at of the last item.
+	Before string `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	// Largest number of messages, 1 to 50. Not set is 50.
+	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPinnedMessagesRequest) Reset() {
+	*x = ListPinnedMessagesRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPinnedMessagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPinnedMessagesRequest) ProtoMessage() {}
+
+func (x *ListPinnedMessagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPinnedMessagesRequest.ProtoReflect.Descriptor instead.
+func (*ListPinnedMessagesRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListPinnedMessagesRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *ListPinnedMessagesRequest) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *ListPinnedMessagesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ListPinnedMessagesResponse is the answer to ListPinnedMessages.
+type ListPinnedMessagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pinned messages, those pinned last first.
+	Items []*ListPinnedMessagesResponse_Item `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	// Whether there are more.
+	HasMore       bool `protobuf:"varint,2,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPinnedMessagesResponse) Reset() {
+	*x = ListPinnedMessagesResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPinnedMessagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPinnedMessagesResponse) ProtoMessage() {}
+
+func (x *ListPinnedMessagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPinnedMessagesResponse.ProtoReflect.Descriptor instead.
+func (*ListPinnedMessagesResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ListPinnedMessagesResponse) GetItems() []*ListPinnedMessagesResponse_Item {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *ListPinnedMessagesResponse) GetHasMore() bool {
+	if x != nil {
+		return x.HasMore
+	}
+	return false
+}
+
+// TriggerTypingRequest names the channel.
+type TriggerTypingRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	ChannelId     uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerTypingRequest) Reset() {
+	*x = TriggerTypingRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerTypingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerTypingRequest) ProtoMessage() {}
+
+func (x *TriggerTypingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerTypingRequest.ProtoReflect.Descriptor instead.
+func (*TriggerTypingRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TriggerTypingRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+// TriggerTypingResponse has no fields.
+type TriggerTypingResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerTypingResponse) Reset() {
+	*x = TriggerTypingResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerTypingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerTypingResponse) ProtoMessage() {}
+
+func (x *TriggerTypingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerTypingResponse.ProtoReflect.Descriptor instead.
+func (*TriggerTypingResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{25}
+}
+
+// AddReactionRequest names the message and the emoji.
+type AddReactionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// A unicode emoji itself, such as 👍, or name:id of a custom one.
+	EmojiName     string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddReactionRequest) Reset() {
+	*x = AddReactionRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddReactionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddReactionRequest) ProtoMessage() {}
+
+func (x *AddReactionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddReactionRequest.ProtoReflect.Descriptor instead.
+func (*AddReactionRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *AddReactionRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *AddReactionRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *AddReactionRequest) GetEmojiName() string {
+	if x != nil {
+		return x.EmojiName
+	}
+	return ""
+}
+
+// AddReactionResponse has no fields: the reaction is there.
+type AddReactionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddReactionResponse) Reset() {
+	*x = AddReactionResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddReactionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddReactionResponse) ProtoMessage() {}
+
+func (x *AddReactionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddReactionResponse.ProtoReflect.Descriptor instead.
+func (*AddReactionResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{27}
+}
+
+// RemoveReactionRequest names the reaction.
+type RemoveReactionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// A unicode emoji itself, such as 👍, or name:id of a custom one.
+	EmojiName string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
+	// Whose reaction is removed. Not set is the bot's own.
+	UserId        uint64 `protobuf:"varint,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveReactionRequest) Reset() {
+	*x = RemoveReactionRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveReactionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveReactionRequest) ProtoMessage() {}
+
+func (x *RemoveReactionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveReactionRequest.ProtoReflect.Descriptor instead.
+func (*RemoveReactionRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RemoveReactionRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *RemoveReactionRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *RemoveReactionRequest) GetEmojiName() string {
+	if x != nil {
+		return x.EmojiName
+	}
+	return ""
+}
+
+func (x *RemoveReactionRequest) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+// RemoveReactionResponse has no fields: the reaction is gone.
+type RemoveReactionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveReactionResponse) Reset() {
+	*x = RemoveReactionResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveReactionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveReactionResponse) ProtoMessage() {}
+
+func (x *RemoveReactionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveReactionResponse.ProtoReflect.Descriptor instead.
+func (*RemoveReactionResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29}
+}
+
+// RemoveAllReactionsRequest names the message.
+type RemoveAllReactionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// A unicode emoji itself, such as 👍, or name:id of a custom one. Not set is
+	// all emoji.
+	EmojiName     string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveAllReactionsRequest) Reset() {
+	*x = RemoveAllReactionsRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveAllReactionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveAllReactionsRequest) ProtoMessage() {}
+
+func (x *RemoveAllReactionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveAllReactionsRequest.ProtoReflect.Descriptor instead.
+func (*RemoveAllReactionsRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *RemoveAllReactionsRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *RemoveAllReactionsRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *RemoveAllReactionsRequest) GetEmojiName() string {
+	if x != nil {
+		return x.EmojiName
+	}
+	return ""
+}
+
+// RemoveAllReactionsResponse has no fields: the reactions are gone.
+type RemoveAllReactionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveAllReactionsResponse) Reset() {
+	*x = RemoveAllReactionsResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveAllReactionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveAllReactionsResponse) ProtoMessage() {}
+
+func (x *RemoveAllReactionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveAllReactionsResponse.ProtoReflect.Descriptor instead.
+func (*RemoveAllReactionsResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{31}
+}
+
+// ListReactionsRequest says whose reactions are wanted.
+type ListReactionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// A unicode emoji itself, such as 👍, or name:id of a custom one.
+	EmojiName string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
+	// 0 ordinary reactions, 1 super reactions.
+	Type int32 `protobuf:"varint,4,opt,name=type,proto3" json:"type,omitempty"`
+	// Only users with a higher id, such as that of the last user.
+	After uint64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
+	// Largest number of users, 1 to 100. Not set is 25.
+	Limit         int32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReactionsRequest) Reset() {
+	*x = ListReactionsRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReactionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReactionsRequest) ProtoMessage() {}
+
+func (x *ListReactionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReactionsRequest.ProtoReflect.Descriptor instead.
+func (*ListReactionsRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListReactionsRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *ListReactionsRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *ListReactionsRequest) GetEmojiName() string {
+	if x != nil {
+		return x.EmojiName
+	}
+	return ""
+}
+
+func (x *ListReactionsRequest) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *ListReactionsRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ListReactionsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ListReactionsResponse is the answer to ListReactions.
+type ListReactionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Users who reacted. When there are as many as the limit there may be more.
+	Users         []*User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReactionsResponse) Reset() {
+	*x = ListReactionsResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReactionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReactionsResponse) ProtoMessage() {}
+
+func (x *ListReactionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReactionsResponse.ProtoReflect.Descriptor instead.
+func (*ListReactionsResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListReactionsResponse) GetUsers() []*User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+// GetDirectMessageChannelRequest names the user.
+type GetDirectMessageChannelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The other user.
+	UserId        uint64 `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDirectMessageChannelRequest) Reset() {
+	*x = GetDirectMessageChannelRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDirectMessageChannelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDirectMessageChannelRequest) ProtoMessage() {}
+
+func (x *GetDirectMessageChannelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDirectMessageChannelRequest.ProtoReflect.Descriptor instead.
+func (*GetDirectMessageChannelRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *GetDirectMessageChannelRequest) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+// GetDirectMessageChannelResponse is the answer to GetDirectMessageChannel.
+type GetDirectMessageChannelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	Channel       *Channel `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDirectMessageChannelResponse) Reset() {
+	*x = GetDirectMessageChannelResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDirectMessageChannelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDirectMessageChannelResponse) ProtoMessage() {}
+
+func (x *GetDirectMessageChannelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDirectMessageChannelResponse.ProtoReflect.Descriptor instead.
+func (*GetDirectMessageChannelResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *GetDirectMessageChannelResponse) GetChannel() *Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return nil
+}
+
+// StartThreadRequest describes the thread.
+type StartThreadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel in which the thread starts.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Message from which it starts. Not set is none.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Name, 1 to 100 characters.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Minutes without activity after which it is hidden: 60, 1440, 4320 or
+	// 10080. Not set is what the channel has as default.
+	AutoArchiveDuration int32 `protobuf:"varint,4,opt,name=auto_archive_duration,json=autoArchiveDuration,proto3" json:"auto_archive_duration,omitempty"`
+	// Seconds a user waits between two messages, at most 21600.
+	RateLimitPerUser int32 `protobuf:"varint,5,opt,name=rate_limit_per_user,json=rateLimitPerUser,proto3" json:"rate_limit_per_user,omitempty"`
+	// Type of a thread without a message, which needs one: ANNOUNCEMENT_THREAD,
+	// PUBLIC_THREAD or PRIVATE_THREAD. With a message Discord chooses.
+	Type Channel_Type `protobuf:"varint,6,opt,name=type,proto3,enum=discord_api.Channel_Type" json:"type,omitempty"`
+	// Whether members of a private thread may add others. Not set is true.
+	Invitable *bool `protobuf:"varint,7,opt,name=invitable,proto3,oneof" json:"invitable,omitempty"`
+	// Reason shown in the guild's audit log, 1 to 512 characters.
+	AuditLogReason string `protobuf:"bytes,8,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *StartThreadRequest) Reset() {
+	*x = StartThreadRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartThreadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartThreadRequest) ProtoMessage() {}
+
+func (x *StartThreadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartThreadRequest.ProtoReflect.Descriptor instead.
+func (*StartThreadRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *StartThreadRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *StartThreadRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *StartThreadRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StartThreadRequest) GetAutoArchiveDuration() int32 {
+	if x != nil {
+		return x.AutoArchiveDuration
+	}
+	return 0
+}
+
+func (x *StartThreadRequest) GetRateLimitPerUser() int32 {
+	if x != nil {
+		return x.RateLimitPerUser
+	}
+	return 0
+}
+
+func (x *StartThreadRequest) GetType() Channel_Type {
+	if x != nil {
+		return x.Type
+	}
+	return Channel_UNDEFINED
+}
+
+func (x *StartThreadRequest) GetInvitable() bool {
+	if x != nil && x.Invitable != nil {
+		return *x.Invitable
+	}
+	return false
+}
+
+func (x *StartThreadRequest) GetAuditLogReason() string {
+	if x != nil {
+		return x.AuditLogReason
+	}
+	return ""
+}
+
+// StartThreadResponse is the answer to StartThread.
+type StartThreadResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The thread.
+	Thread        *Channel `protobuf:"bytes,1,opt,name=thread,proto3" json:"thread,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartThreadResponse) Reset() {
+	*x = StartThreadResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartThreadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartThreadResponse) ProtoMessage() {}
+
+func (x *StartThreadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartThreadResponse.ProtoReflect.Descriptor instead.
+func (*StartThreadResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *StartThreadResponse) GetThread() *Channel {
+	if x != nil {
+		return x.Thread
+	}
+	return nil
+}
+
+// ListActiveThreadsRequest names the guild.
+type ListActiveThreadsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId       uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListActiveThreadsRequest) Reset() {
+	*x = ListActiveThreadsRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListActiveThreadsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListActiveThreadsRequest) ProtoMessage() {}
+
+func (x *ListActiveThreadsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListActiveThreadsRequest.ProtoReflect.Descriptor instead.
+func (*ListActiveThreadsRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListActiveThreadsRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+// ListActiveThreadsResponse is the answer to ListActiveThreads.
+type ListActiveThreadsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Threads, the newest first.
+	Threads []*Channel `protobuf:"bytes,1,rep,name=threads,proto3" json:"threads,omitempty"`
+	// The bot as a member of those of them that it has joined.
+	Members       []*ThreadMember `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListActiveThreadsResponse) Reset() {
+	*x = ListActiveThreadsResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListActiveThreadsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListActiveThreadsResponse) ProtoMessage() {}
+
+func (x *ListActiveThreadsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListActiveThreadsResponse.ProtoReflect.Descriptor instead.
+func (*ListActiveThreadsResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ListActiveThreadsResponse) GetThreads() []*Channel {
+	if x != nil {
+		return x.Threads
+	}
+	return nil
+}
+
+func (x *ListActiveThreadsResponse) GetMembers() []*ThreadMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+// AddThreadMemberRequest names the thread and the user.
+type AddThreadMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The thread.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The user. Not set is the bot itself.
+	UserId        uint64 `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddThreadMemberRequest) Reset() {
+	*x = AddThreadMemberRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddThreadMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddThreadMemberRequest) ProtoMessage() {}
+
+func (x *AddThreadMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddThreadMemberRequest.ProtoReflect.Descriptor instead.
+func (*AddThreadMemberRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *AddThreadMemberRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *AddThreadMemberRequest) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+// AddThreadMemberResponse has no fields: the user is a member.
+type AddThreadMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddThreadMemberResponse) Reset() {
+	*x = AddThreadMemberResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddThreadMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddThreadMemberResponse) ProtoMessage() {}
+
+func (x *AddThreadMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddThreadMemberResponse.ProtoReflect.Descriptor instead.
+func (*AddThreadMemberResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{41}
+}
+
+// RemoveThreadMemberRequest names the thread and the user.
+type RemoveThreadMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The thread.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The user. Not set is the bot itself.
+	UserId        uint64 `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveThreadMemberRequest) Reset() {
+	*x = RemoveThreadMemberRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveThreadMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveThreadMemberRequest) ProtoMessage() {}
+
+func (x *RemoveThreadMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveThreadMemberRequest.ProtoReflect.Descriptor instead.
+func (*RemoveThreadMemberRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *RemoveThreadMemberRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *RemoveThreadMemberRequest) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+// RemoveThreadMemberResponse has no fields: the user is no member any more.
+type RemoveThreadMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveThreadMemberResponse) Reset() {
+	*x = RemoveThreadMemberResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveThreadMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveThreadMemberResponse) ProtoMessage() {}
+
+func (x *RemoveThreadMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveThreadMemberResponse.ProtoReflect.Descriptor instead.
+func (*RemoveThreadMemberResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{43}
+}
+
+// GetGuildRequest names the guild.
+type GetGuildRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// Whether the approximate numbers of members are wanted.
+	WithCounts    bool `protobuf:"varint,2,opt,name=with_counts,json=withCounts,proto3" json:"with_counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuildRequest) Reset() {
+	*x = GetGuildRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuildRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuildRequest) ProtoMessage() {}
+
+func (x *GetGuildRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuildRequest.ProtoReflect.Descriptor instead.
+func (*GetGuildRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *GetGuildRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *GetGuildRequest) GetWithCounts() bool {
+	if x != nil {
+		return x.WithCounts
+	}
+	return false
+}
+
+// GetGuildResponse is the answer to GetGuild.
+type GetGuildResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	Guild         *Guild `protobuf:"bytes,1,opt,name=guild,proto3" json:"guild,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuildResponse) Reset() {
+	*x = GetGuildResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuildResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuildResponse) ProtoMessage() {}
+
+func (x *GetGuildResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuildResponse.ProtoReflect.Descriptor instead.
+func (*GetGuildResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *GetGuildResponse) GetGuild() *Guild {
+	if x != nil {
+		return x.Guild
+	}
+	return nil
+}
+
+// ListGuildsRequest says which guilds are wanted.
+type ListGuildsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only guilds with a lower id.
+	Before uint64 `protobuf:"varint,1,opt,name=before,proto3" json:"before,omitempty"`
+	// Only guilds with a higher id, such as that of the last guild.
+	After uint64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
+	// Largest number of guilds, 1 to 200. Not set is 200.
+	Limit int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Whether the approximate numbers of members are wanted.
+	WithCounts    bool `protobuf:"varint,4,opt,name=with_counts,json=withCounts,proto3" json:"with_counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGuildsRequest) Reset() {
+	*x = ListGuildsRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGuildsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGuildsRequest) ProtoMessage() {}
+
+func (x *ListGuildsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGuildsRequest.ProtoReflect.Descriptor instead.
+func (*ListGuildsRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ListGuildsRequest) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *ListGuildsRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ListGuildsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListGuildsRequest) GetWithCounts() bool {
+	if x != nil {
+		return x.WithCounts
+	}
+	return false
+}
+
+// ListGuildsResponse is the answer to ListGuilds.
+type ListGuildsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guilds, with the fields id, name, icon, banner, owner, permissions and
+	// features, and the approximate numbers when they were asked for. When there
+	// are as many as the limit there may be more.
+	Guilds        []*Guild `protobuf:"bytes,1,rep,name=guilds,proto3" json:"guilds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGuildsResponse) Reset() {
+	*x = ListGuildsResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGuildsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGuildsResponse) ProtoMessage() {}
+
+func (x *ListGuildsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGuildsResponse.ProtoReflect.Descriptor instead.
+func (*ListGuildsResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListGuildsResponse) GetGuilds() []*Guild {
+	if x != nil {
+		return x.Guilds
+	}
+	return nil
+}
+
+// GetGuildMemberRequest names the guild and the user.
+type GetGuildMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// The user.
+	UserId        uint64 `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuildMemberRequest) Reset() {
+	*x = GetGuildMemberRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuildMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuildMemberRequest) ProtoMessage() {}
+
+func (x *GetGuildMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuildMemberRequest.ProtoReflect.Descriptor instead.
+func (*GetGuildMemberRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *GetGuildMemberRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *GetGuildMemberRequest) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+// GetGuildMemberResponse is the answer to GetGuildMember.
+type GetGuildMemberResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member.
+	Member        *GuildMember `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGuildMemberResponse) Reset() {
+	*x = GetGuildMemberResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGuildMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGuildMemberResponse) ProtoMessage() {}
+
+func (x *GetGuildMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGuildMemberResponse.ProtoReflect.Descriptor instead.
+func (*GetGuildMemberResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *GetGuildMemberResponse) GetMember() *GuildMember {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+// ListGuildMembersRequest says which members are wanted.
+type ListGuildMembersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// Largest number of members, from 1. Not set is all of them.
+	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Only members whose user has a higher id.
+	After         uint64 `protobuf:"varint,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGuildMembersRequest) Reset() {
+	*x = ListGuildMembersRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGuildMembersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGuildMembersRequest) ProtoMessage() {}
+
+func (x *ListGuildMembersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGuildMembersRequest.ProtoReflect.Descriptor instead.
+func (*ListGuildMembersRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ListGuildMembersRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *ListGuildMembersRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ListGuildMembersRequest) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+// ListGuildMembersResponse is one member of many.
+type ListGuildMembersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member.
+	Member        *GuildMember `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGuildMembersResponse) Reset() {
+	*x = ListGuildMembersResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGuildMembersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGuildMembersResponse) ProtoMessage() {}
+
+func (x *ListGuildMembersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGuildMembersResponse.ProtoReflect.Descriptor instead.
+func (*ListGuildMembersResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *ListGuildMembersResponse) GetMember() *GuildMember {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+// SearchGuildMembersRequest says which members are wanted.
+type SearchGuildMembersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// Beginning of the user name or nickname, 1 to 100 characters.
+	Query string `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
+	// Largest number of members, 1 to 1000. Not set is 100.
+	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchGuildMembersRequest) Reset() {
+	*x = SearchGuildMembersRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchGuildMembersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchGuildMembersRequest) ProtoMessage() {}
+
+func (x *SearchGuildMembersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchGuildMembersRequest.ProtoReflect.Descriptor instead.
+func (*SearchGuildMembersRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *SearchGuildMembersRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *SearchGuildMembersRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *SearchGuildMembersRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// SearchGuildMembersResponse is the answer to SearchGuildMembers.
+type SearchGuildMembersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The members.
+	Members       []*GuildMember `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SearchGuildMembersResponse) Reset() {
+	*x = SearchGuildMembersResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SearchGuildMembersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SearchGuildMembersResponse) ProtoMessage() {}
+
+func (x *SearchGuildMembersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SearchGuildMembersResponse.ProtoReflect.Descriptor instead.
+func (*SearchGuildMembersResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *SearchGuildMembersResponse) GetMembers() []*GuildMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+// ModifyGuildMemberRequest says what changes. A field and the one that clears
+// it exclude each other.
+type ModifyGuildMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// The user.
+	UserId uint64 `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Nickname, at most 32 characters.
+	Nick string `protobuf:"bytes,3,opt,name=nick,proto3" json:"nick,omitempty"`
+	// Removes the nickname.
+	ClearNick bool `protobuf:"varint,4,opt,name=clear_nick,json=clearNick,proto3" json:"clear_nick,omitempty"`
+	// All roles that the member is to have.
+	Roles []uint64 `protobuf:"varint,5,rep,packed,name=roles,proto3" json:"roles,omitempty"`
+	// Takes all roles.
+	ClearRoles bool `protobuf:"varint,6,opt,name=clear_roles,json=clearRoles,proto3" json:"clear_roles,omitempty"`
+	// Whether the member is muted in voice channels. The member must be in one.
+	Mute *bool `protobuf:"varint,7,opt,name=mute,proto3,oneof" json:"mute,omitempty"`
+	// Whether the member is deafened in voice channels. The member must be in one.
+	Deaf *bool `protobuf:"varint,8,opt,name=deaf,proto3,oneof" json:"deaf,omitempty"`
+	// Until when the member is timed out, ISO 8601, at most 28 days from now.
+	CommunicationDisabledUntil string `protobuf:"bytes,9,opt,name=communication_disabled_until,json=communicationDisabledUntil,proto3" json:"communication_disabled_until,omitempty"`
+	// Ends the timeout.
+	ClearCommunicationDisabledUntil bool `protobuf:"varint,10,opt,name=clear_communication_disabled_until,json=clearCommunicationDisabledUntil,proto3" json:"clear_communication_disabled_until,omitempty"`
+	// Reason shown in the guild's audit log, 1 to 512 characters.
+	AuditLogReason string `protobuf:"bytes,11,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ModifyGuildMemberRequest) Reset() {
+	*x = ModifyGuildMemberRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyGuildMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyGuildMemberRequest) ProtoMessage() {}
+
+func (x *ModifyGuildMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyGuildMemberRequest.ProtoReflect.Descriptor instead.
+func (*ModifyGuildMemberRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *ModifyGuildMemberRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *ModifyGuildMemberRequest) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+func (x *ModifyGuildMemberRequest) GetNick() string {
+	if x != nil {
+		return x.Nick
+	}
+	return ""
+}
+
+func (x *ModifyGuildMemberRequest) GetClearNick() bool {
+	if x != nil {
+		return x.ClearNick
+	}
+	return false
+}
+
+func (x *ModifyGuildMemberRequest) GetRoles() []uint64 {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *ModifyGuildMemberRequest) GetClearRoles() bool {
+	if x != nil {
+		return x.ClearRoles
+	}
+	return false
+}
+
+func (x *ModifyGuildMemberRequest) GetMute() bool {
+	if x != nil && x.Mute != nil {
+		return *x.Mute
+	}
+	return false
+}
+
+func (x *ModifyGuildMemberRequest) GetDeaf() bool {
+	if x != nil && x.Deaf != nil {
+		return *x.Deaf
+	}
+	return false
+}
+
+func (x *ModifyGuildMemberRequest) GetCommunicationDisabledUntil() string {
+	if x != nil {
+		return x.CommunicationDisabledUntil
+	}
+	return ""
+}
+
+func (x *ModifyGuildMemberRequest) GetClearCommunicationDisabledUntil() bool {
+	if x != nil {
+		return x.ClearCommunicationDisabledUntil
+	}
+	return false
+}
+
+func (x *ModifyGuildMemberRequest) GetAuditLogReason() string {
+	if x != nil {
+		return x.AuditLogReason
+	}
+	return ""
+}
+
+// ModifyGuildMemberResponse is the answer to ModifyGuildMember.
+type ModifyGuildMemberResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member as it is now.
+	Member        *GuildMember `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModifyGuildMemberResponse) Reset() {
+	*x = ModifyGuildMemberResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyGuildMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyGuildMemberResponse) ProtoMessage() {}
+
+func (x *ModifyGuildMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyGuildMemberResponse.ProtoReflect.Descriptor instead.
+func (*ModifyGuildMemberResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ModifyGuildMemberResponse) GetMember() *GuildMember {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+// AddGuildMemberRoleRequest names the member and the role.
+type AddGuildMemberRoleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// The user.
+	UserId uint64 `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The role.
+	RoleId uint64 `protobuf:"varint,3,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
+	// Reason shown in the guild's audit log, 1 to 512 characters.
+	AuditLogReason string `protobuf:"bytes,4,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *AddGuildMemberRoleRequest) Reset() {
+	*x = AddGuildMemberRoleRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddGuildMemberRoleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddGuildMemberRoleRequest) ProtoMessage() {}
+
+func (x *AddGuildMemberRoleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddGuildMemberRoleRequest.ProtoReflect.Descriptor instead.
+func (*AddGuildMemberRoleRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *AddGuildMemberRoleRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *AddGuildMemberRoleRequest) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+func (x *AddGuildMemberRoleRequest) GetRoleId() uint64 {
+	if x != nil {
+		return x.RoleId
+	}
+	return 0
+}
+
+func (x *AddGuildMemberRoleRequest) GetAuditLogReason() string {
+	if x != nil {
+		return x.AuditLogReason
+	}
+	return ""
+}
+
+// AddGuildMemberRoleResponse has no fields: the member has the role.
+type AddGuildMemberRoleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddGuildMemberRoleResponse) Reset() {
+	*x = AddGuildMemberRoleResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddGuildMemberRoleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddGuildMemberRoleResponse) ProtoMessage() {}
+
+func (x *AddGuildMemberRoleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddGuildMemberRoleResponse.ProtoReflect.Descriptor instead.
+func (*AddGuildMemberRoleResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{57}
+}
+
+// RemoveGuildMemberRoleRequest names the member and the role.
+type RemoveGuildMemberRoleRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// The user.
+	UserId uint64 `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The role.
+	RoleId uint64 `protobuf:"varint,3,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
+	// Reason shown in the guild's audit log, 1 to 512 characters.
+	AuditLogReason string `protobuf:"bytes,4,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RemoveGuildMemberRoleRequest) Reset() {
+	*x = RemoveGuildMemberRoleRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveGuildMemberRoleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveGuildMemberRoleRequest) ProtoMessage() {}
+
+func (x *RemoveGuildMemberRoleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveGuildMemberRoleRequest.ProtoReflect.Descriptor instead.
+func (*RemoveGuildMemberRoleRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *RemoveGuildMemberRoleRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *RemoveGuildMemberRoleRequest) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+func (x *RemoveGuildMemberRoleRequest) GetRoleId() uint64 {
+	if x != nil {
+		return x.RoleId
+	}
+	return 0
+}
+
+func (x *RemoveGuildMemberRoleRequest) GetAuditLogReason() string {
+	if x != nil {
+		return x.AuditLogReason
+	}
+	return ""
+}
+
+// RemoveGuildMemberRoleResponse has no fields: the member has not the role.
+type RemoveGuildMemberRoleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveGuildMemberRoleResponse) Reset() {
+	*x = RemoveGuildMemberRoleResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveGuildMemberRoleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveGuildMemberRoleResponse) ProtoMessage() {}
+
+func (x *RemoveGuildMemberRoleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveGuildMemberRoleResponse.ProtoReflect.Descriptor instead.
+func (*RemoveGuildMemberRoleResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{59}
+}
+
+// ListGuildRolesRequest names the guild.
+type ListGuildRolesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId       uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGuildRolesRequest) Reset() {
+	*x = ListGuildRolesRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGuildRolesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGuildRolesRequest) ProtoMessage() {}
+
+func (x *ListGuildRolesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGuildRolesRequest.ProtoReflect.Descriptor instead.
+func (*ListGuildRolesRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *ListGuildRolesRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+// ListGuildRolesResponse is the answer to ListGuildRoles.
+type ListGuildRolesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The roles. The one with the guild's id is that of everybody.
+	Roles         []*Role `protobuf:"bytes,1,rep,name=roles,proto3" json:"roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListGuildRolesResponse) Reset() {
+	*x = ListGuildRolesResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListGuildRolesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListGuildRolesResponse) ProtoMessage() {}
+
+func (x *ListGuildRolesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListGuildRolesResponse.ProtoReflect.Descriptor instead.
+func (*ListGuildRolesResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *ListGuildRolesResponse) GetRoles() []*Role {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+// GetUserRequest names the user.
+type GetUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user.
+	UserId        uint64 `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUserRequest) Reset() {
+	*x = GetUserRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUserRequest) ProtoMessage() {}
+
+func (x *GetUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUserRequest.ProtoReflect.Descriptor instead.
+func (*GetUserRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *GetUserRequest) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+// GetUserResponse is the answer to GetUser.
+type GetUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user.
+	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetUserResponse) Reset() {
+	*x = GetUserResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetUserResponse) ProtoMessage() {}
+
+func (x *GetUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetUserResponse.ProtoReflect.Descriptor instead.
+func (*GetUserResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *GetUserResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// GetCurrentUserRequest has no fields.
+type GetCurrentUserRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCurrentUserRequest) Reset() {
+	*x = GetCurrentUserRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCurrentUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCurrentUserRequest) ProtoMessage() {}
+
+func (x *GetCurrentUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCurrentUserRequest.ProtoReflect.Descriptor instead.
+func (*GetCurrentUserRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{64}
+}
+
+// GetCurrentUserResponse is the answer to GetCurrentUser.
+type GetCurrentUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The bot.
+	User          *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCurrentUserResponse) Reset() {
+	*x = GetCurrentUserResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCurrentUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCurrentUserResponse) ProtoMessage() {}
+
+func (x *GetCurrentUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCurrentUserResponse.ProtoReflect.Descriptor instead.
+func (*GetCurrentUserResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *GetCurrentUserResponse) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// DeleteWebhookMessageRequest names the message.
+type DeleteWebhookMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The webhook.
+	WebhookId uint64 `protobuf:"varint,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
+	// Token of the webhook. Who has it can write in its name: it is a secret.
+	WebhookToken string `protobuf:"bytes,2,opt,name=webhook_token,json=webhookToken,proto3" json:"webhook_token,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Thread of the message, if it is in one.
+	ThreadId      uint64 `protobuf:"varint,4,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteWebhookMessageRequest) Reset() {
+	*x = DeleteWebhookMessageRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteWebhookMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteWebhookMessageRequest) ProtoMessage() {}
+
+func (x *DeleteWebhookMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteWebhookMessageRequest.ProtoReflect.Descriptor instead.
+func (*DeleteWebhookMessageRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *DeleteWebhookMessageRequest) GetWebhookId() uint64 {
+	if x != nil {
+		return x.WebhookId
+	}
+	return 0
+}
+
+func (x *DeleteWebhookMessageRequest) GetWebhookToken() string {
+	if x != nil {
+		return x.WebhookToken
+	}
+	return ""
+}
+
+func (x *DeleteWebhookMessageRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *DeleteWebhookMessageRequest) GetThreadId() uint64 {
+	if x != nil {
+		return x.ThreadId
+	}
+	return 0
+}
+
+// DeleteWebhookMessageResponse has no fields: the message is deleted.
+type DeleteWebhookMessageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteWebhookMessageResponse) Reset() {
+	*x = DeleteWebhookMessageResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteWebhookMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteWebhookMessageResponse) ProtoMessage() {}
+
+func (x *DeleteWebhookMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteWebhookMessageResponse.ProtoReflect.Descriptor instead.
+func (*DeleteWebhookMessageResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{67}
+}
+
 // Channel is a place for messages, a category of such places or a thread.
 // https://discord.com/developers/docs/resources/channel
 type Channel struct {
@@ -1384,7 +4306,7 @@ type Channel struct {
 
 func (x *Channel) Reset() {
 	*x = Channel{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[14]
+	mi := &file_discord_api_discord_api_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1396,7 +4318,7 @@ func (x *Channel) String() string {
 func (*Channel) ProtoMessage() {}
 
 func (x *Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[14]
+	mi := &file_discord_api_discord_api_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1409,7 +4331,7 @@ func (x *Channel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channel.ProtoReflect.Descriptor instead.
 func (*Channel) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{14}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Channel) GetId() uint64 {
@@ -1675,7 +4597,7 @@ type PermissionOverwrite struct {
 
 func (x *PermissionOverwrite) Reset() {
 	*x = PermissionOverwrite{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[15]
+	mi := &file_discord_api_discord_api_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1687,7 +4609,7 @@ func (x *PermissionOverwrite) String() string {
 func (*PermissionOverwrite) ProtoMessage() {}
 
 func (x *PermissionOverwrite) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[15]
+	mi := &file_discord_api_discord_api_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1700,7 +4622,7 @@ func (x *PermissionOverwrite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PermissionOverwrite.ProtoReflect.Descriptor instead.
 func (*PermissionOverwrite) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *PermissionOverwrite) GetId() uint64 {
@@ -1752,7 +4674,7 @@ type ThreadMetadata struct {
 
 func (x *ThreadMetadata) Reset() {
 	*x = ThreadMetadata{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[16]
+	mi := &file_discord_api_discord_api_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +4686,7 @@ func (x *ThreadMetadata) String() string {
 func (*ThreadMetadata) ProtoMessage() {}
 
 func (x *ThreadMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[16]
+	mi := &file_discord_api_discord_api_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +4699,7 @@ func (x *ThreadMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadMetadata.ProtoReflect.Descriptor instead.
 func (*ThreadMetadata) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{16}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ThreadMetadata) GetArchived() bool {
@@ -1841,7 +4763,7 @@ type ThreadMember struct {
 
 func (x *ThreadMember) Reset() {
 	*x = ThreadMember{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[17]
+	mi := &file_discord_api_discord_api_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1853,7 +4775,7 @@ func (x *ThreadMember) String() string {
 func (*ThreadMember) ProtoMessage() {}
 
 func (x *ThreadMember) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[17]
+	mi := &file_discord_api_discord_api_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1866,7 +4788,7 @@ func (x *ThreadMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ThreadMember.ProtoReflect.Descriptor instead.
 func (*ThreadMember) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{17}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ThreadMember) GetId() uint64 {
@@ -1923,7 +4845,7 @@ type ForumTag struct {
 
 func (x *ForumTag) Reset() {
 	*x = ForumTag{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[18]
+	mi := &file_discord_api_discord_api_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1935,7 +4857,7 @@ func (x *ForumTag) String() string {
 func (*ForumTag) ProtoMessage() {}
 
 func (x *ForumTag) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[18]
+	mi := &file_discord_api_discord_api_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1948,7 +4870,7 @@ func (x *ForumTag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForumTag.ProtoReflect.Descriptor instead.
 func (*ForumTag) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{18}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ForumTag) GetId() uint64 {
@@ -1999,7 +4921,7 @@ type DefaultReaction struct {
 
 func (x *DefaultReaction) Reset() {
 	*x = DefaultReaction{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[19]
+	mi := &file_discord_api_discord_api_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2011,7 +4933,7 @@ func (x *DefaultReaction) String() string {
 func (*DefaultReaction) ProtoMessage() {}
 
 func (x *DefaultReaction) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[19]
+	mi := &file_discord_api_discord_api_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2024,7 +4946,7 @@ func (x *DefaultReaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DefaultReaction.ProtoReflect.Descriptor instead.
 func (*DefaultReaction) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{19}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *DefaultReaction) GetEmojiId() uint64 {
@@ -2081,7 +5003,7 @@ type Embed struct {
 
 func (x *Embed) Reset() {
 	*x = Embed{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[20]
+	mi := &file_discord_api_discord_api_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2093,7 +5015,7 @@ func (x *Embed) String() string {
 func (*Embed) ProtoMessage() {}
 
 func (x *Embed) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[20]
+	mi := &file_discord_api_discord_api_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2106,7 +5028,7 @@ func (x *Embed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed.ProtoReflect.Descriptor instead.
 func (*Embed) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Embed) GetTitle() string {
@@ -2233,7 +5155,7 @@ type Emoji struct {
 
 func (x *Emoji) Reset() {
 	*x = Emoji{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[21]
+	mi := &file_discord_api_discord_api_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +5167,7 @@ func (x *Emoji) String() string {
 func (*Emoji) ProtoMessage() {}
 
 func (x *Emoji) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[21]
+	mi := &file_discord_api_discord_api_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +5180,7 @@ func (x *Emoji) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Emoji.ProtoReflect.Descriptor instead.
 func (*Emoji) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{21}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Emoji) GetId() uint64 {
@@ -2353,7 +5275,7 @@ type GuildMember struct {
 
 func (x *GuildMember) Reset() {
 	*x = GuildMember{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[22]
+	mi := &file_discord_api_discord_api_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2365,7 +5287,7 @@ func (x *GuildMember) String() string {
 func (*GuildMember) ProtoMessage() {}
 
 func (x *GuildMember) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[22]
+	mi := &file_discord_api_discord_api_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2378,7 +5300,7 @@ func (x *GuildMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuildMember.ProtoReflect.Descriptor instead.
 func (*GuildMember) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{22}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *GuildMember) GetUser() *User {
@@ -2553,7 +5475,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[23]
+	mi := &file_discord_api_discord_api_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2565,7 +5487,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[23]
+	mi := &file_discord_api_discord_api_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2578,7 +5500,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Message) GetId() uint64 {
@@ -2848,7 +5770,7 @@ type Poll struct {
 
 func (x *Poll) Reset() {
 	*x = Poll{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[24]
+	mi := &file_discord_api_discord_api_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2860,7 +5782,7 @@ func (x *Poll) String() string {
 func (*Poll) ProtoMessage() {}
 
 func (x *Poll) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[24]
+	mi := &file_discord_api_discord_api_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2873,7 +5795,7 @@ func (x *Poll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll.ProtoReflect.Descriptor instead.
 func (*Poll) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *Poll) GetQuestion() *Poll_Media {
@@ -2918,6 +5840,417 @@ func (x *Poll) GetResults() *Poll_Results {
 	return nil
 }
 
+// Guild is a community with channels, members and roles; Discord shows it as a
+// server.
+// https://discord.com/developers/docs/resources/guild
+type Guild struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the guild.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name, 2 to 100 characters.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Hash of the icon.
+	Icon string `protobuf:"bytes,3,opt,name=icon,proto3" json:"icon,omitempty"`
+	// Hash of the image behind invitations.
+	Splash string `protobuf:"bytes,4,opt,name=splash,proto3" json:"splash,omitempty"`
+	// Hash of the image in discovery.
+	DiscoverySplash string `protobuf:"bytes,5,opt,name=discovery_splash,json=discoverySplash,proto3" json:"discovery_splash,omitempty"`
+	// Whether the bot owns the guild, in ListGuilds only.
+	Owner bool `protobuf:"varint,6,opt,name=owner,proto3" json:"owner,omitempty"`
+	// User who owns the guild.
+	OwnerId uint64 `protobuf:"varint,7,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	// Permissions of the bot, a decimal bit set, in ListGuilds only.
+	Permissions string `protobuf:"bytes,8,opt,name=permissions,proto3" json:"permissions,omitempty"`
+	// Voice channel of members who are away.
+	AfkChannelId uint64 `protobuf:"varint,9,opt,name=afk_channel_id,json=afkChannelId,proto3" json:"afk_channel_id,omitempty"`
+	// Seconds after which members in voice channels are away.
+	AfkTimeout int32 `protobuf:"varint,10,opt,name=afk_timeout,json=afkTimeout,proto3" json:"afk_timeout,omitempty"`
+	// Whether the guild shows itself on web pages.
+	WidgetEnabled bool `protobuf:"varint,11,opt,name=widget_enabled,json=widgetEnabled,proto3" json:"widget_enabled,omitempty"`
+	// Channel that such a page invites to.
+	WidgetChannelId uint64 `protobuf:"varint,12,opt,name=widget_channel_id,json=widgetChannelId,proto3" json:"widget_channel_id,omitempty"`
+	// What a new member must have to write: 0 nothing, 1 a verified email
+	// address, 2 an account older than 5 minutes, 3 membership for 10 minutes, 4
+	// a verified phone number.
+	VerificationLevel int32 `protobuf:"varint,13,opt,name=verification_level,json=verificationLevel,proto3" json:"verification_level,omitempty"`
+	// What members are notified of: 0 all messages, 1 mentions.
+	DefaultMessageNotifications int32 `protobuf:"varint,14,opt,name=default_message_notifications,json=defaultMessageNotifications,proto3" json:"default_message_notifications,omitempty"`
+	// Whose media is looked through: 0 nobody's, 1 that of members without
+	// roles, 2 everybody's.
+	ExplicitContentFilter int32 `protobuf:"varint,15,opt,name=explicit_content_filter,json=explicitContentFilter,proto3" json:"explicit_content_filter,omitempty"`
+	// Roles.
+	Roles []*Role `protobuf:"bytes,16,rep,name=roles,proto3" json:"roles,omitempty"`
+	// Custom emoji.
+	Emojis []*Emoji `protobuf:"bytes,17,rep,name=emojis,proto3" json:"emojis,omitempty"`
+	// What the guild has or is, such as COMMUNITY.
+	Features []string `protobuf:"bytes,18,rep,name=features,proto3" json:"features,omitempty"`
+	// Whether moderators need two-factor authentication: 0 no, 1 yes.
+	MfaLevel int32 `protobuf:"varint,19,opt,name=mfa_level,json=mfaLevel,proto3" json:"mfa_level,omitempty"`
+	// Application that made the guild.
+	ApplicationId uint64 `protobuf:"varint,20,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Channel of notices such as joins and boosts.
+	SystemChannelId uint64 `protobuf:"varint,21,opt,name=system_channel_id,json=systemChannelId,proto3" json:"system_channel_id,omitempty"`
+	// Bit set: 1 no notices of joins, 2 of boosts, 4 no tips, and others.
+	SystemChannelFlags int64 `protobuf:"varint,22,opt,name=system_channel_flags,json=systemChannelFlags,proto3" json:"system_channel_flags,omitempty"`
+	// Channel of the rules.
+	RulesChannelId uint64 `protobuf:"varint,23,opt,name=rules_channel_id,json=rulesChannelId,proto3" json:"rules_channel_id,omitempty"`
+	// Largest number of members who are online, 0 for no limit.
+	MaxPresences int32 `protobuf:"varint,24,opt,name=max_presences,json=maxPresences,proto3" json:"max_presences,omitempty"`
+	// Largest number of members.
+	MaxMembers int32 `protobuf:"varint,25,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"`
+	// Name of the guild's own invitation link.
+	VanityUrlCode string `protobuf:"bytes,26,opt,name=vanity_url_code,json=vanityUrlCode,proto3" json:"vanity_url_code,omitempty"`
+	// Description.
+	Description string `protobuf:"bytes,27,opt,name=description,proto3" json:"description,omitempty"`
+	// Hash of the banner.
+	Banner string `protobuf:"bytes,28,opt,name=banner,proto3" json:"banner,omitempty"`
+	// Boost tier, 0 to 3.
+	PremiumTier int32 `protobuf:"varint,29,opt,name=premium_tier,json=premiumTier,proto3" json:"premium_tier,omitempty"`
+	// Number of boosts.
+	PremiumSubscriptionCount int32 `protobuf:"varint,30,opt,name=premium_subscription_count,json=premiumSubscriptionCount,proto3" json:"premium_subscription_count,omitempty"`
+	// Language of the guild, such as en-US.
+	PreferredLocale string `protobuf:"bytes,31,opt,name=preferred_locale,json=preferredLocale,proto3" json:"preferred_locale,omitempty"`
+	// Channel of Discord's notices to moderators.
+	PublicUpdatesChannelId uint64 `protobuf:"varint,32,opt,name=public_updates_channel_id,json=publicUpdatesChannelId,proto3" json:"public_updates_channel_id,omitempty"`
+	// Largest number of users in a video call.
+	MaxVideoChannelUsers int32 `protobuf:"varint,33,opt,name=max_video_channel_users,json=maxVideoChannelUsers,proto3" json:"max_video_channel_users,omitempty"`
+	// Largest number of users in a video call on a stage.
+	MaxStageVideoChannelUsers int32 `protobuf:"varint,34,opt,name=max_stage_video_channel_users,json=maxStageVideoChannelUsers,proto3" json:"max_stage_video_channel_users,omitempty"`
+	// Number of members, when asked for.
+	ApproximateMemberCount int32 `protobuf:"varint,35,opt,name=approximate_member_count,json=approximateMemberCount,proto3" json:"approximate_member_count,omitempty"`
+	// Number of members who are online, when asked for.
+	ApproximatePresenceCount int32 `protobuf:"varint,36,opt,name=approximate_presence_count,json=approximatePresenceCount,proto3" json:"approximate_presence_count,omitempty"`
+	// Age restriction: 0 default, 1 explicit, 2 safe, 3 age-restricted.
+	NsfwLevel int32 `protobuf:"varint,37,opt,name=nsfw_level,json=nsfwLevel,proto3" json:"nsfw_level,omitempty"`
+	// Custom stickers.
+	Stickers []*Message_Sticker `protobuf:"bytes,38,rep,name=stickers,proto3" json:"stickers,omitempty"`
+	// Whether the progress of boosts is shown.
+	PremiumProgressBarEnabled bool `protobuf:"varint,39,opt,name=premium_progress_bar_enabled,json=premiumProgressBarEnabled,proto3" json:"premium_progress_bar_enabled,omitempty"`
+	// Channel of Discord's safety alerts.
+	SafetyAlertsChannelId uint64 `protobuf:"varint,40,opt,name=safety_alerts_channel_id,json=safetyAlertsChannelId,proto3" json:"safety_alerts_channel_id,omitempty"`
+	// What is paused.
+	IncidentsData *Guild_IncidentsData `protobuf:"bytes,41,opt,name=incidents_data,json=incidentsData,proto3" json:"incidents_data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Guild) Reset() {
+	*x = Guild{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Guild) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Guild) ProtoMessage() {}
+
+func (x *Guild) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Guild.ProtoReflect.Descriptor instead.
+func (*Guild) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *Guild) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Guild) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Guild) GetIcon() string {
+	if x != nil {
+		return x.Icon
+	}
+	return ""
+}
+
+func (x *Guild) GetSplash() string {
+	if x != nil {
+		return x.Splash
+	}
+	return ""
+}
+
+func (x *Guild) GetDiscoverySplash() string {
+	if x != nil {
+		return x.DiscoverySplash
+	}
+	return ""
+}
+
+func (x *Guild) GetOwner() bool {
+	if x != nil {
+		return x.Owner
+	}
+	return false
+}
+
+func (x *Guild) GetOwnerId() uint64 {
+	if x != nil {
+		return x.OwnerId
+	}
+	return 0
+}
+
+func (x *Guild) GetPermissions() string {
+	if x != nil {
+		return x.Permissions
+	}
+	return ""
+}
+
+func (x *Guild) GetAfkChannelId() uint64 {
+	if x != nil {
+		return x.AfkChannelId
+	}
+	return 0
+}
+
+func (x *Guild) GetAfkTimeout() int32 {
+	if x != nil {
+		return x.AfkTimeout
+	}
+	return 0
+}
+
+func (x *Guild) GetWidgetEnabled() bool {
+	if x != nil {
+		return x.WidgetEnabled
+	}
+	return false
+}
+
+func (x *Guild) GetWidgetChannelId() uint64 {
+	if x != nil {
+		return x.WidgetChannelId
+	}
+	return 0
+}
+
+func (x *Guild) GetVerificationLevel() int32 {
+	if x != nil {
+		return x.VerificationLevel
+	}
+	return 0
+}
+
+func (x *Guild) GetDefaultMessageNotifications() int32 {
+	if x != nil {
+		return x.DefaultMessageNotifications
+	}
+	return 0
+}
+
+func (x *Guild) GetExplicitContentFilter() int32 {
+	if x != nil {
+		return x.ExplicitContentFilter
+	}
+	return 0
+}
+
+func (x *Guild) GetRoles() []*Role {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *Guild) GetEmojis() []*Emoji {
+	if x != nil {
+		return x.Emojis
+	}
+	return nil
+}
+
+func (x *Guild) GetFeatures() []string {
+	if x != nil {
+		return x.Features
+	}
+	return nil
+}
+
+func (x *Guild) GetMfaLevel() int32 {
+	if x != nil {
+		return x.MfaLevel
+	}
+	return 0
+}
+
+func (x *Guild) GetApplicationId() uint64 {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return 0
+}
+
+func (x *Guild) GetSystemChannelId() uint64 {
+	if x != nil {
+		return x.SystemChannelId
+	}
+	return 0
+}
+
+func (x *Guild) GetSystemChannelFlags() int64 {
+	if x != nil {
+		return x.SystemChannelFlags
+	}
+	return 0
+}
+
+func (x *Guild) GetRulesChannelId() uint64 {
+	if x != nil {
+		return x.RulesChannelId
+	}
+	return 0
+}
+
+func (x *Guild) GetMaxPresences() int32 {
+	if x != nil {
+		return x.MaxPresences
+	}
+	return 0
+}
+
+func (x *Guild) GetMaxMembers() int32 {
+	if x != nil {
+		return x.MaxMembers
+	}
+	return 0
+}
+
+func (x *Guild) GetVanityUrlCode() string {
+	if x != nil {
+		return x.VanityUrlCode
+	}
+	return ""
+}
+
+func (x *Guild) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Guild) GetBanner() string {
+	if x != nil {
+		return x.Banner
+	}
+	return ""
+}
+
+func (x *Guild) GetPremiumTier() int32 {
+	if x != nil {
+		return x.PremiumTier
+	}
+	return 0
+}
+
+func (x *Guild) GetPremiumSubscriptionCount() int32 {
+	if x != nil {
+		return x.PremiumSubscriptionCount
+	}
+	return 0
+}
+
+func (x *Guild) GetPreferredLocale() string {
+	if x != nil {
+		return x.PreferredLocale
+	}
+	return ""
+}
+
+func (x *Guild) GetPublicUpdatesChannelId() uint64 {
+	if x != nil {
+		return x.PublicUpdatesChannelId
+	}
+	return 0
+}
+
+func (x *Guild) GetMaxVideoChannelUsers() int32 {
+	if x != nil {
+		return x.MaxVideoChannelUsers
+	}
+	return 0
+}
+
+func (x *Guild) GetMaxStageVideoChannelUsers() int32 {
+	if x != nil {
+		return x.MaxStageVideoChannelUsers
+	}
+	return 0
+}
+
+func (x *Guild) GetApproximateMemberCount() int32 {
+	if x != nil {
+		return x.ApproximateMemberCount
+	}
+	return 0
+}
+
+func (x *Guild) GetApproximatePresenceCount() int32 {
+	if x != nil {
+		return x.ApproximatePresenceCount
+	}
+	return 0
+}
+
+func (x *Guild) GetNsfwLevel() int32 {
+	if x != nil {
+		return x.NsfwLevel
+	}
+	return 0
+}
+
+func (x *Guild) GetStickers() []*Message_Sticker {
+	if x != nil {
+		return x.Stickers
+	}
+	return nil
+}
+
+func (x *Guild) GetPremiumProgressBarEnabled() bool {
+	if x != nil {
+		return x.PremiumProgressBarEnabled
+	}
+	return false
+}
+
+func (x *Guild) GetSafetyAlertsChannelId() uint64 {
+	if x != nil {
+		return x.SafetyAlertsChannelId
+	}
+	return 0
+}
+
+func (x *Guild) GetIncidentsData() *Guild_IncidentsData {
+	if x != nil {
+		return x.IncidentsData
+	}
+	return nil
+}
+
 // Role is a set of permissions that members can have.
 // https://discord.com/developers/docs/topics/permissions#role-object
 type Role struct {
@@ -2954,7 +6287,7 @@ type Role struct {
 
 func (x *Role) Reset() {
 	*x = Role{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[25]
+	mi := &file_discord_api_discord_api_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2966,7 +6299,7 @@ func (x *Role) String() string {
 func (*Role) ProtoMessage() {}
 
 func (x *Role) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[25]
+	mi := &file_discord_api_discord_api_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2979,7 +6312,7 @@ func (x *Role) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Role.ProtoReflect.Descriptor instead.
 func (*Role) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{25}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Role) GetId() uint64 {
@@ -3115,7 +6448,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[26]
+	mi := &file_discord_api_discord_api_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3127,7 +6460,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[26]
+	mi := &file_discord_api_discord_api_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +6473,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{26}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *User) GetId() uint64 {
@@ -3278,7 +6611,7 @@ type DiscordError struct {
 
 func (x *DiscordError) Reset() {
 	*x = DiscordError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[27]
+	mi := &file_discord_api_discord_api_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3290,7 +6623,7 @@ func (x *DiscordError) String() string {
 func (*DiscordError) ProtoMessage() {}
 
 func (x *DiscordError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[27]
+	mi := &file_discord_api_discord_api_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3303,7 +6636,7 @@ func (x *DiscordError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscordError.ProtoReflect.Descriptor instead.
 func (*DiscordError) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{27}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *DiscordError) GetStatus() int32 {
@@ -3357,7 +6690,7 @@ type GetRateLimitStatusRequest struct {
 
 func (x *GetRateLimitStatusRequest) Reset() {
 	*x = GetRateLimitStatusRequest{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[28]
+	mi := &file_discord_api_discord_api_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3369,7 +6702,7 @@ func (x *GetRateLimitStatusRequest) String() string {
 func (*GetRateLimitStatusRequest) ProtoMessage() {}
 
 func (x *GetRateLimitStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[28]
+	mi := &file_discord_api_discord_api_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3382,7 +6715,7 @@ func (x *GetRateLimitStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{28}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{83}
 }
 
 // GetRateLimitStatusResponse is what the proxy holds, at one moment.
@@ -3418,7 +6751,7 @@ type GetRateLimitStatusResponse struct {
 
 func (x *GetRateLimitStatusResponse) Reset() {
 	*x = GetRateLimitStatusResponse{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[29]
+	mi := &file_discord_api_discord_api_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3430,7 +6763,7 @@ func (x *GetRateLimitStatusResponse) String() string {
 func (*GetRateLimitStatusResponse) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[29]
+	mi := &file_discord_api_discord_api_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3443,7 +6776,7 @@ func (x *GetRateLimitStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *GetRateLimitStatusResponse) GetTime() *timestamppb.Timestamp {
@@ -3530,6 +6863,117 @@ func (x *GetRateLimitStatusResponse) GetKnownBuckets() int32 {
 	return 0
 }
 
+// Result is what became of one message.
+type BulkDeleteChannelMessagesResponse_Result struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Why it was not deleted. Not set when it is gone: of messages that are
+	// deleted together Discord does not say which of them existed.
+	Error         *DiscordError `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BulkDeleteChannelMessagesResponse_Result) Reset() {
+	*x = BulkDeleteChannelMessagesResponse_Result{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BulkDeleteChannelMessagesResponse_Result) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BulkDeleteChannelMessagesResponse_Result) ProtoMessage() {}
+
+func (x *BulkDeleteChannelMessagesResponse_Result) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BulkDeleteChannelMessagesResponse_Result.ProtoReflect.Descriptor instead.
+func (*BulkDeleteChannelMessagesResponse_Result) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{15, 0}
+}
+
+func (x *BulkDeleteChannelMessagesResponse_Result) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *BulkDeleteChannelMessagesResponse_Result) GetError() *DiscordError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// Item is a pinned message.
+type ListPinnedMessagesResponse_Item struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was pinned.
+	PinnedAt string `protobuf:"bytes,1,opt,name=pinned_at,json=pinnedAt,proto3" json:"pinned_at,omitempty"`
+	// The message.
+	Message       *Message `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPinnedMessagesResponse_Item) Reset() {
+	*x = ListPinnedMessagesResponse_Item{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPinnedMessagesResponse_Item) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPinnedMessagesResponse_Item) ProtoMessage() {}
+
+func (x *ListPinnedMessagesResponse_Item) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPinnedMessagesResponse_Item.ProtoReflect.Descriptor instead.
+func (*ListPinnedMessagesResponse_Item) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 0}
+}
+
+func (x *ListPinnedMessagesResponse_Item) GetPinnedAt() string {
+	if x != nil {
+		return x.PinnedAt
+	}
+	return ""
+}
+
+func (x *ListPinnedMessagesResponse_Item) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
 // Footer below the embed.
 type Embed_Footer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3545,7 +6989,7 @@ type Embed_Footer struct {
 
 func (x *Embed_Footer) Reset() {
 	*x = Embed_Footer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[30]
+	mi := &file_discord_api_discord_api_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3557,7 +7001,7 @@ func (x *Embed_Footer) String() string {
 func (*Embed_Footer) ProtoMessage() {}
 
 func (x *Embed_Footer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[30]
+	mi := &file_discord_api_discord_api_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3570,7 +7014,7 @@ func (x *Embed_Footer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Footer.ProtoReflect.Descriptor instead.
 func (*Embed_Footer) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{74, 0}
 }
 
 func (x *Embed_Footer) GetText() string {
@@ -3615,7 +7059,7 @@ type Embed_Image struct {
 
 func (x *Embed_Image) Reset() {
 	*x = Embed_Image{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[31]
+	mi := &file_discord_api_discord_api_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3627,7 +7071,7 @@ func (x *Embed_Image) String() string {
 func (*Embed_Image) ProtoMessage() {}
 
 func (x *Embed_Image) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[31]
+	mi := &file_discord_api_discord_api_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3640,7 +7084,7 @@ func (x *Embed_Image) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Image.ProtoReflect.Descriptor instead.
 func (*Embed_Image) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{74, 1}
 }
 
 func (x *Embed_Image) GetUrl() string {
@@ -3706,7 +7150,7 @@ type Embed_Thumbnail struct {
 
 func (x *Embed_Thumbnail) Reset() {
 	*x = Embed_Thumbnail{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[32]
+	mi := &file_discord_api_discord_api_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3718,7 +7162,7 @@ func (x *Embed_Thumbnail) String() string {
 func (*Embed_Thumbnail) ProtoMessage() {}
 
 func (x *Embed_Thumbnail) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[32]
+	mi := &file_discord_api_discord_api_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3731,7 +7175,7 @@ func (x *Embed_Thumbnail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Thumbnail.ProtoReflect.Descriptor instead.
 func (*Embed_Thumbnail) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{74, 2}
 }
 
 func (x *Embed_Thumbnail) GetUrl() string {
@@ -3797,7 +7241,7 @@ type Embed_Video struct {
 
 func (x *Embed_Video) Reset() {
 	*x = Embed_Video{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[33]
+	mi := &file_discord_api_discord_api_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3809,7 +7253,7 @@ func (x *Embed_Video) String() string {
 func (*Embed_Video) ProtoMessage() {}
 
 func (x *Embed_Video) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[33]
+	mi := &file_discord_api_discord_api_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3822,7 +7266,7 @@ func (x *Embed_Video) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Video.ProtoReflect.Descriptor instead.
 func (*Embed_Video) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 3}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{74, 3}
 }
 
 func (x *Embed_Video) GetUrl() string {
@@ -3880,7 +7324,7 @@ type Embed_Provider struct {
 
 func (x *Embed_Provider) Reset() {
 	*x = Embed_Provider{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[34]
+	mi := &file_discord_api_discord_api_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3892,7 +7336,7 @@ func (x *Embed_Provider) String() string {
 func (*Embed_Provider) ProtoMessage() {}
 
 func (x *Embed_Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[34]
+	mi := &file_discord_api_discord_api_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3905,7 +7349,7 @@ func (x *Embed_Provider) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Provider.ProtoReflect.Descriptor instead.
 func (*Embed_Provider) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 4}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{74, 4}
 }
 
 func (x *Embed_Provider) GetName() string {
@@ -3939,7 +7383,7 @@ type Embed_Author struct {
 
 func (x *Embed_Author) Reset() {
 	*x = Embed_Author{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[35]
+	mi := &file_discord_api_discord_api_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3951,7 +7395,7 @@ func (x *Embed_Author) String() string {
 func (*Embed_Author) ProtoMessage() {}
 
 func (x *Embed_Author) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[35]
+	mi := &file_discord_api_discord_api_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3964,7 +7408,7 @@ func (x *Embed_Author) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Author.ProtoReflect.Descriptor instead.
 func (*Embed_Author) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 5}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{74, 5}
 }
 
 func (x *Embed_Author) GetName() string {
@@ -4010,7 +7454,7 @@ type Embed_Field struct {
 
 func (x *Embed_Field) Reset() {
 	*x = Embed_Field{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[36]
+	mi := &file_discord_api_discord_api_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4022,7 +7466,7 @@ func (x *Embed_Field) String() string {
 func (*Embed_Field) ProtoMessage() {}
 
 func (x *Embed_Field) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[36]
+	mi := &file_discord_api_discord_api_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4035,7 +7479,7 @@ func (x *Embed_Field) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embed_Field.ProtoReflect.Descriptor instead.
 func (*Embed_Field) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{20, 6}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{74, 6}
 }
 
 func (x *Embed_Field) GetName() string {
@@ -4076,7 +7520,7 @@ type Message_ChannelMention struct {
 
 func (x *Message_ChannelMention) Reset() {
 	*x = Message_ChannelMention{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[37]
+	mi := &file_discord_api_discord_api_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4088,7 +7532,7 @@ func (x *Message_ChannelMention) String() string {
 func (*Message_ChannelMention) ProtoMessage() {}
 
 func (x *Message_ChannelMention) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[37]
+	mi := &file_discord_api_discord_api_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4101,7 +7545,7 @@ func (x *Message_ChannelMention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_ChannelMention.ProtoReflect.Descriptor instead.
 func (*Message_ChannelMention) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 0}
 }
 
 func (x *Message_ChannelMention) GetId() uint64 {
@@ -4169,7 +7613,7 @@ type Message_Attachment struct {
 
 func (x *Message_Attachment) Reset() {
 	*x = Message_Attachment{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[38]
+	mi := &file_discord_api_discord_api_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4181,7 +7625,7 @@ func (x *Message_Attachment) String() string {
 func (*Message_Attachment) ProtoMessage() {}
 
 func (x *Message_Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[38]
+	mi := &file_discord_api_discord_api_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4194,7 +7638,7 @@ func (x *Message_Attachment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Attachment.ProtoReflect.Descriptor instead.
 func (*Message_Attachment) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 1}
 }
 
 func (x *Message_Attachment) GetId() uint64 {
@@ -4316,7 +7760,7 @@ type Message_Reaction struct {
 
 func (x *Message_Reaction) Reset() {
 	*x = Message_Reaction{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[39]
+	mi := &file_discord_api_discord_api_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4328,7 +7772,7 @@ func (x *Message_Reaction) String() string {
 func (*Message_Reaction) ProtoMessage() {}
 
 func (x *Message_Reaction) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[39]
+	mi := &file_discord_api_discord_api_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4341,7 +7785,7 @@ func (x *Message_Reaction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Reaction.ProtoReflect.Descriptor instead.
 func (*Message_Reaction) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 2}
 }
 
 func (x *Message_Reaction) GetCount() int32 {
@@ -4399,7 +7843,7 @@ type Message_Activity struct {
 
 func (x *Message_Activity) Reset() {
 	*x = Message_Activity{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[40]
+	mi := &file_discord_api_discord_api_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4411,7 +7855,7 @@ func (x *Message_Activity) String() string {
 func (*Message_Activity) ProtoMessage() {}
 
 func (x *Message_Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[40]
+	mi := &file_discord_api_discord_api_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4424,7 +7868,7 @@ func (x *Message_Activity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Activity.ProtoReflect.Descriptor instead.
 func (*Message_Activity) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 3}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 3}
 }
 
 func (x *Message_Activity) GetType() Message_Activity_Type {
@@ -4460,7 +7904,7 @@ type Message_Application struct {
 
 func (x *Message_Application) Reset() {
 	*x = Message_Application{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[41]
+	mi := &file_discord_api_discord_api_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4472,7 +7916,7 @@ func (x *Message_Application) String() string {
 func (*Message_Application) ProtoMessage() {}
 
 func (x *Message_Application) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[41]
+	mi := &file_discord_api_discord_api_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4485,7 +7929,7 @@ func (x *Message_Application) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Application.ProtoReflect.Descriptor instead.
 func (*Message_Application) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 4}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 4}
 }
 
 func (x *Message_Application) GetId() uint64 {
@@ -4542,7 +7986,7 @@ type Message_Reference struct {
 
 func (x *Message_Reference) Reset() {
 	*x = Message_Reference{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[42]
+	mi := &file_discord_api_discord_api_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4554,7 +7998,7 @@ func (x *Message_Reference) String() string {
 func (*Message_Reference) ProtoMessage() {}
 
 func (x *Message_Reference) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[42]
+	mi := &file_discord_api_discord_api_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4567,7 +8011,7 @@ func (x *Message_Reference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Reference.ProtoReflect.Descriptor instead.
 func (*Message_Reference) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 5}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 5}
 }
 
 func (x *Message_Reference) GetMessageId() uint64 {
@@ -4623,14 +8067,22 @@ type Message_Sticker struct {
 	// Hash of the preview; Discord leaves it empty.
 	PreviewAsset string `protobuf:"bytes,7,opt,name=preview_asset,json=previewAsset,proto3" json:"preview_asset,omitempty"`
 	// Format of the image.
-	FormatType    Message_Sticker_Type `protobuf:"varint,8,opt,name=format_type,json=formatType,proto3,enum=discord_api.Message_Sticker_Type" json:"format_type,omitempty"`
+	FormatType Message_Sticker_Type `protobuf:"varint,8,opt,name=format_type,json=formatType,proto3,enum=discord_api.Message_Sticker_Type" json:"format_type,omitempty"`
+	// 1 a standard sticker, 2 one of a guild.
+	Type int32 `protobuf:"varint,9,opt,name=type,proto3" json:"type,omitempty"`
+	// Whether it can be used; not when the guild lost boosts.
+	Available bool `protobuf:"varint,10,opt,name=available,proto3" json:"available,omitempty"`
+	// Guild of the sticker.
+	GuildId uint64 `protobuf:"varint,11,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// Who made it.
+	User          *User `protobuf:"bytes,12,opt,name=user,proto3" json:"user,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Message_Sticker) Reset() {
 	*x = Message_Sticker{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[43]
+	mi := &file_discord_api_discord_api_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4642,7 +8094,7 @@ func (x *Message_Sticker) String() string {
 func (*Message_Sticker) ProtoMessage() {}
 
 func (x *Message_Sticker) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[43]
+	mi := &file_discord_api_discord_api_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4655,7 +8107,7 @@ func (x *Message_Sticker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Sticker.ProtoReflect.Descriptor instead.
 func (*Message_Sticker) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 6}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 6}
 }
 
 func (x *Message_Sticker) GetId() uint64 {
@@ -4714,6 +8166,34 @@ func (x *Message_Sticker) GetFormatType() Message_Sticker_Type {
 	return Message_Sticker_UNDEFINED
 }
 
+func (x *Message_Sticker) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *Message_Sticker) GetAvailable() bool {
+	if x != nil {
+		return x.Available
+	}
+	return false
+}
+
+func (x *Message_Sticker) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *Message_Sticker) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
 // StickerItem is what is needed to show a sticker.
 type Message_StickerItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4729,7 +8209,7 @@ type Message_StickerItem struct {
 
 func (x *Message_StickerItem) Reset() {
 	*x = Message_StickerItem{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[44]
+	mi := &file_discord_api_discord_api_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4741,7 +8221,7 @@ func (x *Message_StickerItem) String() string {
 func (*Message_StickerItem) ProtoMessage() {}
 
 func (x *Message_StickerItem) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[44]
+	mi := &file_discord_api_discord_api_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4754,7 +8234,7 @@ func (x *Message_StickerItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_StickerItem.ProtoReflect.Descriptor instead.
 func (*Message_StickerItem) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 7}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 7}
 }
 
 func (x *Message_StickerItem) GetId() uint64 {
@@ -4797,7 +8277,7 @@ type Message_InteractionMetadata struct {
 
 func (x *Message_InteractionMetadata) Reset() {
 	*x = Message_InteractionMetadata{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[45]
+	mi := &file_discord_api_discord_api_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4809,7 +8289,7 @@ func (x *Message_InteractionMetadata) String() string {
 func (*Message_InteractionMetadata) ProtoMessage() {}
 
 func (x *Message_InteractionMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[45]
+	mi := &file_discord_api_discord_api_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4822,7 +8302,7 @@ func (x *Message_InteractionMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_InteractionMetadata.ProtoReflect.Descriptor instead.
 func (*Message_InteractionMetadata) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 8}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 8}
 }
 
 func (x *Message_InteractionMetadata) GetId() uint64 {
@@ -4872,7 +8352,7 @@ type Message_Snapshot struct {
 
 func (x *Message_Snapshot) Reset() {
 	*x = Message_Snapshot{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[46]
+	mi := &file_discord_api_discord_api_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4884,7 +8364,7 @@ func (x *Message_Snapshot) String() string {
 func (*Message_Snapshot) ProtoMessage() {}
 
 func (x *Message_Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[46]
+	mi := &file_discord_api_discord_api_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4897,7 +8377,7 @@ func (x *Message_Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Snapshot.ProtoReflect.Descriptor instead.
 func (*Message_Snapshot) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 9}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 9}
 }
 
 func (x *Message_Snapshot) GetMessage() *Message {
@@ -4920,7 +8400,7 @@ type Message_Call struct {
 
 func (x *Message_Call) Reset() {
 	*x = Message_Call{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[47]
+	mi := &file_discord_api_discord_api_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4932,7 +8412,7 @@ func (x *Message_Call) String() string {
 func (*Message_Call) ProtoMessage() {}
 
 func (x *Message_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[47]
+	mi := &file_discord_api_discord_api_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4945,7 +8425,7 @@ func (x *Message_Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Call.ProtoReflect.Descriptor instead.
 func (*Message_Call) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 10}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 10}
 }
 
 func (x *Message_Call) GetParticipants() []uint64 {
@@ -4979,7 +8459,7 @@ type Message_RoleSubscriptionData struct {
 
 func (x *Message_RoleSubscriptionData) Reset() {
 	*x = Message_RoleSubscriptionData{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[48]
+	mi := &file_discord_api_discord_api_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4991,7 +8471,7 @@ func (x *Message_RoleSubscriptionData) String() string {
 func (*Message_RoleSubscriptionData) ProtoMessage() {}
 
 func (x *Message_RoleSubscriptionData) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[48]
+	mi := &file_discord_api_discord_api_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5004,7 +8484,7 @@ func (x *Message_RoleSubscriptionData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_RoleSubscriptionData.ProtoReflect.Descriptor instead.
 func (*Message_RoleSubscriptionData) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 11}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 11}
 }
 
 func (x *Message_RoleSubscriptionData) GetRoleSubscriptionListingId() uint64 {
@@ -5048,7 +8528,7 @@ type Message_Reaction_CountDetails struct {
 
 func (x *Message_Reaction_CountDetails) Reset() {
 	*x = Message_Reaction_CountDetails{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[49]
+	mi := &file_discord_api_discord_api_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5060,7 +8540,7 @@ func (x *Message_Reaction_CountDetails) String() string {
 func (*Message_Reaction_CountDetails) ProtoMessage() {}
 
 func (x *Message_Reaction_CountDetails) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[49]
+	mi := &file_discord_api_discord_api_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5073,7 +8553,7 @@ func (x *Message_Reaction_CountDetails) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message_Reaction_CountDetails.ProtoReflect.Descriptor instead.
 func (*Message_Reaction_CountDetails) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{23, 2, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 2, 0}
 }
 
 func (x *Message_Reaction_CountDetails) GetBurst() int32 {
@@ -5103,7 +8583,7 @@ type Poll_Media struct {
 
 func (x *Poll_Media) Reset() {
 	*x = Poll_Media{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[50]
+	mi := &file_discord_api_discord_api_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5115,7 +8595,7 @@ func (x *Poll_Media) String() string {
 func (*Poll_Media) ProtoMessage() {}
 
 func (x *Poll_Media) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[50]
+	mi := &file_discord_api_discord_api_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5128,7 +8608,7 @@ func (x *Poll_Media) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll_Media.ProtoReflect.Descriptor instead.
 func (*Poll_Media) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{78, 0}
 }
 
 func (x *Poll_Media) GetText() string {
@@ -5158,7 +8638,7 @@ type Poll_Answer struct {
 
 func (x *Poll_Answer) Reset() {
 	*x = Poll_Answer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[51]
+	mi := &file_discord_api_discord_api_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5170,7 +8650,7 @@ func (x *Poll_Answer) String() string {
 func (*Poll_Answer) ProtoMessage() {}
 
 func (x *Poll_Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[51]
+	mi := &file_discord_api_discord_api_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5183,7 +8663,7 @@ func (x *Poll_Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll_Answer.ProtoReflect.Descriptor instead.
 func (*Poll_Answer) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{78, 1}
 }
 
 func (x *Poll_Answer) GetAnswerId() int32 {
@@ -5213,7 +8693,7 @@ type Poll_Results struct {
 
 func (x *Poll_Results) Reset() {
 	*x = Poll_Results{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[52]
+	mi := &file_discord_api_discord_api_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5225,7 +8705,7 @@ func (x *Poll_Results) String() string {
 func (*Poll_Results) ProtoMessage() {}
 
 func (x *Poll_Results) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[52]
+	mi := &file_discord_api_discord_api_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5238,7 +8718,7 @@ func (x *Poll_Results) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll_Results.ProtoReflect.Descriptor instead.
 func (*Poll_Results) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{78, 2}
 }
 
 func (x *Poll_Results) GetIsFinalized() bool {
@@ -5270,7 +8750,7 @@ type Poll_Results_AnswerCount struct {
 
 func (x *Poll_Results_AnswerCount) Reset() {
 	*x = Poll_Results_AnswerCount{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[53]
+	mi := &file_discord_api_discord_api_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5282,7 +8762,7 @@ func (x *Poll_Results_AnswerCount) String() string {
 func (*Poll_Results_AnswerCount) ProtoMessage() {}
 
 func (x *Poll_Results_AnswerCount) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[53]
+	mi := &file_discord_api_discord_api_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5295,7 +8775,7 @@ func (x *Poll_Results_AnswerCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Poll_Results_AnswerCount.ProtoReflect.Descriptor instead.
 func (*Poll_Results_AnswerCount) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{24, 2, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{78, 2, 0}
 }
 
 func (x *Poll_Results_AnswerCount) GetId() int32 {
@@ -5319,6 +8799,79 @@ func (x *Poll_Results_AnswerCount) GetMeVoted() bool {
 	return false
 }
 
+// IncidentsData says what moderators or Discord have paused.
+type Guild_IncidentsData struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Until when nobody can be invited.
+	InvitesDisabledUntil string `protobuf:"bytes,1,opt,name=invites_disabled_until,json=invitesDisabledUntil,proto3" json:"invites_disabled_until,omitempty"`
+	// Until when members cannot send each other direct messages.
+	DmsDisabledUntil string `protobuf:"bytes,2,opt,name=dms_disabled_until,json=dmsDisabledUntil,proto3" json:"dms_disabled_until,omitempty"`
+	// When spam in direct messages was found.
+	DmSpamDetectedAt string `protobuf:"bytes,3,opt,name=dm_spam_detected_at,json=dmSpamDetectedAt,proto3" json:"dm_spam_detected_at,omitempty"`
+	// When a raid was found.
+	RaidDetectedAt string `protobuf:"bytes,4,opt,name=raid_detected_at,json=raidDetectedAt,proto3" json:"raid_detected_at,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Guild_IncidentsData) Reset() {
+	*x = Guild_IncidentsData{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Guild_IncidentsData) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Guild_IncidentsData) ProtoMessage() {}
+
+func (x *Guild_IncidentsData) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Guild_IncidentsData.ProtoReflect.Descriptor instead.
+func (*Guild_IncidentsData) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{79, 0}
+}
+
+func (x *Guild_IncidentsData) GetInvitesDisabledUntil() string {
+	if x != nil {
+		return x.InvitesDisabledUntil
+	}
+	return ""
+}
+
+func (x *Guild_IncidentsData) GetDmsDisabledUntil() string {
+	if x != nil {
+		return x.DmsDisabledUntil
+	}
+	return ""
+}
+
+func (x *Guild_IncidentsData) GetDmSpamDetectedAt() string {
+	if x != nil {
+		return x.DmSpamDetectedAt
+	}
+	return ""
+}
+
+func (x *Guild_IncidentsData) GetRaidDetectedAt() string {
+	if x != nil {
+		return x.RaidDetectedAt
+	}
+	return ""
+}
+
 // Tag says what a role belongs to.
 type Role_Tag struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5340,7 +8893,7 @@ type Role_Tag struct {
 
 func (x *Role_Tag) Reset() {
 	*x = Role_Tag{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[54]
+	mi := &file_discord_api_discord_api_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5352,7 +8905,7 @@ func (x *Role_Tag) String() string {
 func (*Role_Tag) ProtoMessage() {}
 
 func (x *Role_Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[54]
+	mi := &file_discord_api_discord_api_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5365,7 +8918,7 @@ func (x *Role_Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Role_Tag.ProtoReflect.Descriptor instead.
 func (*Role_Tag) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{25, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{80, 0}
 }
 
 func (x *Role_Tag) GetId() uint64 {
@@ -5425,7 +8978,7 @@ type Role_Colors struct {
 
 func (x *Role_Colors) Reset() {
 	*x = Role_Colors{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[55]
+	mi := &file_discord_api_discord_api_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5437,7 +8990,7 @@ func (x *Role_Colors) String() string {
 func (*Role_Colors) ProtoMessage() {}
 
 func (x *Role_Colors) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[55]
+	mi := &file_discord_api_discord_api_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5450,7 +9003,7 @@ func (x *Role_Colors) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Role_Colors.ProtoReflect.Descriptor instead.
 func (*Role_Colors) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{25, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{80, 1}
 }
 
 func (x *Role_Colors) GetPrimaryColor() int32 {
@@ -5489,7 +9042,7 @@ type DiscordError_FieldError struct {
 
 func (x *DiscordError_FieldError) Reset() {
 	*x = DiscordError_FieldError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[56]
+	mi := &file_discord_api_discord_api_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5501,7 +9054,7 @@ func (x *DiscordError_FieldError) String() string {
 func (*DiscordError_FieldError) ProtoMessage() {}
 
 func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[56]
+	mi := &file_discord_api_discord_api_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5514,7 +9067,7 @@ func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscordError_FieldError.ProtoReflect.Descriptor instead.
 func (*DiscordError_FieldError) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{27, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{82, 0}
 }
 
 func (x *DiscordError_FieldError) GetField() string {
@@ -5553,7 +9106,7 @@ type GetRateLimitStatusResponse_Global struct {
 
 func (x *GetRateLimitStatusResponse_Global) Reset() {
 	*x = GetRateLimitStatusResponse_Global{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[57]
+	mi := &file_discord_api_discord_api_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5565,7 +9118,7 @@ func (x *GetRateLimitStatusResponse_Global) String() string {
 func (*GetRateLimitStatusResponse_Global) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[57]
+	mi := &file_discord_api_discord_api_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5578,7 +9131,7 @@ func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use GetRateLimitStatusResponse_Global.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Global) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84, 0}
 }
 
 func (x *GetRateLimitStatusResponse_Global) GetLimit() int32 {
@@ -5618,7 +9171,7 @@ type GetRateLimitStatusResponse_InvalidRequests struct {
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) Reset() {
 	*x = GetRateLimitStatusResponse_InvalidRequests{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[58]
+	mi := &file_discord_api_discord_api_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5630,7 +9183,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) String() string {
 func (*GetRateLimitStatusResponse_InvalidRequests) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[58]
+	mi := &file_discord_api_discord_api_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5643,7 +9196,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect
 
 // Deprecated: Use GetRateLimitStatusResponse_InvalidRequests.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_InvalidRequests) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84, 1}
 }
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) GetCount() int32 {
@@ -5680,7 +9233,7 @@ type GetRateLimitStatusResponse_Ban struct {
 
 func (x *GetRateLimitStatusResponse_Ban) Reset() {
 	*x = GetRateLimitStatusResponse_Ban{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[59]
+	mi := &file_discord_api_discord_api_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5692,7 +9245,7 @@ func (x *GetRateLimitStatusResponse_Ban) String() string {
 func (*GetRateLimitStatusResponse_Ban) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[59]
+	mi := &file_discord_api_discord_api_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5705,7 +9258,7 @@ func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusResponse_Ban.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Ban) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84, 2}
 }
 
 func (x *GetRateLimitStatusResponse_Ban) GetRetryAfter() *durationpb.Duration {
@@ -5751,7 +9304,7 @@ type GetRateLimitStatusResponse_Bucket struct {
 
 func (x *GetRateLimitStatusResponse_Bucket) Reset() {
 	*x = GetRateLimitStatusResponse_Bucket{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[60]
+	mi := &file_discord_api_discord_api_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5763,7 +9316,7 @@ func (x *GetRateLimitStatusResponse_Bucket) String() string {
 func (*GetRateLimitStatusResponse_Bucket) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[60]
+	mi := &file_discord_api_discord_api_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5776,7 +9329,7 @@ func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use GetRateLimitStatusResponse_Bucket.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Bucket) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29, 3}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84, 3}
 }
 
 func (x *GetRateLimitStatusResponse_Bucket) GetRoutes() []string {
@@ -5906,7 +9459,207 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\x04R\tchannelId\"D\n" +
 	"\x12GetChannelResponse\x12.\n" +
-	"\achannel\x18\x01 \x01(\v2\x14.discord_api.ChannelR\achannel\"\xb0\r\n" +
+	"\achannel\x18\x01 \x01(\v2\x14.discord_api.ChannelR\achannel\"\x8c\x01\n" +
+	" BulkDeleteChannelMessagesRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1f\n" +
+	"\vmessage_ids\x18\x02 \x03(\x04R\n" +
+	"messageIds\x12(\n" +
+	"\x10audit_log_reason\x18\x03 \x01(\tR\x0eauditLogReason\"\xce\x01\n" +
+	"!BulkDeleteChannelMessagesResponse\x12O\n" +
+	"\aresults\x18\x01 \x03(\v25.discord_api.BulkDeleteChannelMessagesResponse.ResultR\aresults\x1aX\n" +
+	"\x06Result\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x01 \x01(\x04R\tmessageId\x12/\n" +
+	"\x05error\x18\x02 \x01(\v2\x19.discord_api.DiscordErrorR\x05error\"W\n" +
+	"\x17CrosspostMessageRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\"J\n" +
+	"\x18CrosspostMessageResponse\x12.\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"{\n" +
+	"\x11PinMessageRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12(\n" +
+	"\x10audit_log_reason\x18\x03 \x01(\tR\x0eauditLogReason\"\x14\n" +
+	"\x12PinMessageResponse\"}\n" +
+	"\x13UnpinMessageRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12(\n" +
+	"\x10audit_log_reason\x18\x03 \x01(\tR\x0eauditLogReason\"\x16\n" +
+	"\x14UnpinMessageResponse\"h\n" +
+	"\x19ListPinnedMessagesRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"\xd0\x01\n" +
+	"\x1aListPinnedMessagesResponse\x12B\n" +
+	"\x05items\x18\x01 \x03(\v2,.discord_api.ListPinnedMessagesResponse.ItemR\x05items\x12\x19\n" +
+	"\bhas_more\x18\x02 \x01(\bR\ahasMore\x1aS\n" +
+	"\x04Item\x12\x1b\n" +
+	"\tpinned_at\x18\x01 \x01(\tR\bpinnedAt\x12.\n" +
+	"\amessage\x18\x02 \x01(\v2\x14.discord_api.MessageR\amessage\"5\n" +
+	"\x14TriggerTypingRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\"\x17\n" +
+	"\x15TriggerTypingResponse\"q\n" +
+	"\x12AddReactionRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12\x1d\n" +
+	"\n" +
+	"emoji_name\x18\x03 \x01(\tR\temojiName\"\x15\n" +
+	"\x13AddReactionResponse\"\x8d\x01\n" +
+	"\x15RemoveReactionRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12\x1d\n" +
+	"\n" +
+	"emoji_name\x18\x03 \x01(\tR\temojiName\x12\x17\n" +
+	"\auser_id\x18\x04 \x01(\x04R\x06userId\"\x18\n" +
+	"\x16RemoveReactionResponse\"x\n" +
+	"\x19RemoveAllReactionsRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12\x1d\n" +
+	"\n" +
+	"emoji_name\x18\x03 \x01(\tR\temojiName\"\x1c\n" +
+	"\x1aRemoveAllReactionsResponse\"\xb3\x01\n" +
+	"\x14ListReactionsRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12\x1d\n" +
+	"\n" +
+	"emoji_name\x18\x03 \x01(\tR\temojiName\x12\x12\n" +
+	"\x04type\x18\x04 \x01(\x05R\x04type\x12\x14\n" +
+	"\x05after\x18\x05 \x01(\x04R\x05after\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\x05R\x05limit\"@\n" +
+	"\x15ListReactionsResponse\x12'\n" +
+	"\x05users\x18\x01 \x03(\v2\x11.discord_api.UserR\x05users\"9\n" +
+	"\x1eGetDirectMessageChannelRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\x04R\x06userId\"Q\n" +
+	"\x1fGetDirectMessageChannelResponse\x12.\n" +
+	"\achannel\x18\x01 \x01(\v2\x14.discord_api.ChannelR\achannel\"\xd3\x02\n" +
+	"\x12StartThreadRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x122\n" +
+	"\x15auto_archive_duration\x18\x04 \x01(\x05R\x13autoArchiveDuration\x12-\n" +
+	"\x13rate_limit_per_user\x18\x05 \x01(\x05R\x10rateLimitPerUser\x12-\n" +
+	"\x04type\x18\x06 \x01(\x0e2\x19.discord_api.Channel.TypeR\x04type\x12!\n" +
+	"\tinvitable\x18\a \x01(\bH\x00R\tinvitable\x88\x01\x01\x12(\n" +
+	"\x10audit_log_reason\x18\b \x01(\tR\x0eauditLogReasonB\f\n" +
+	"\n" +
+	"_invitable\"C\n" +
+	"\x13StartThreadResponse\x12,\n" +
+	"\x06thread\x18\x01 \x01(\v2\x14.discord_api.ChannelR\x06thread\"5\n" +
+	"\x18ListActiveThreadsRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\"\x80\x01\n" +
+	"\x19ListActiveThreadsResponse\x12.\n" +
+	"\athreads\x18\x01 \x03(\v2\x14.discord_api.ChannelR\athreads\x123\n" +
+	"\amembers\x18\x02 \x03(\v2\x19.discord_api.ThreadMemberR\amembers\"P\n" +
+	"\x16AddThreadMemberRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\x04R\x06userId\"\x19\n" +
+	"\x17AddThreadMemberResponse\"S\n" +
+	"\x19RemoveThreadMemberRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\x04R\x06userId\"\x1c\n" +
+	"\x1aRemoveThreadMemberResponse\"M\n" +
+	"\x0fGetGuildRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12\x1f\n" +
+	"\vwith_counts\x18\x02 \x01(\bR\n" +
+	"withCounts\"<\n" +
+	"\x10GetGuildResponse\x12(\n" +
+	"\x05guild\x18\x01 \x01(\v2\x12.discord_api.GuildR\x05guild\"x\n" +
+	"\x11ListGuildsRequest\x12\x16\n" +
+	"\x06before\x18\x01 \x01(\x04R\x06before\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\x04R\x05after\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12\x1f\n" +
+	"\vwith_counts\x18\x04 \x01(\bR\n" +
+	"withCounts\"@\n" +
+	"\x12ListGuildsResponse\x12*\n" +
+	"\x06guilds\x18\x01 \x03(\v2\x12.discord_api.GuildR\x06guilds\"K\n" +
+	"\x15GetGuildMemberRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\x04R\x06userId\"J\n" +
+	"\x16GetGuildMemberResponse\x120\n" +
+	"\x06member\x18\x01 \x01(\v2\x18.discord_api.GuildMemberR\x06member\"`\n" +
+	"\x17ListGuildMembersRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\x04R\x05after\"L\n" +
+	"\x18ListGuildMembersResponse\x120\n" +
+	"\x06member\x18\x01 \x01(\v2\x18.discord_api.GuildMemberR\x06member\"b\n" +
+	"\x19SearchGuildMembersRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12\x14\n" +
+	"\x05query\x18\x02 \x01(\tR\x05query\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\"P\n" +
+	"\x1aSearchGuildMembersResponse\x122\n" +
+	"\amembers\x18\x01 \x03(\v2\x18.discord_api.GuildMemberR\amembers\"\xb5\x03\n" +
+	"\x18ModifyGuildMemberRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\x04R\x06userId\x12\x12\n" +
+	"\x04nick\x18\x03 \x01(\tR\x04nick\x12\x1d\n" +
+	"\n" +
+	"clear_nick\x18\x04 \x01(\bR\tclearNick\x12\x14\n" +
+	"\x05roles\x18\x05 \x03(\x04R\x05roles\x12\x1f\n" +
+	"\vclear_roles\x18\x06 \x01(\bR\n" +
+	"clearRoles\x12\x17\n" +
+	"\x04mute\x18\a \x01(\bH\x00R\x04mute\x88\x01\x01\x12\x17\n" +
+	"\x04deaf\x18\b \x01(\bH\x01R\x04deaf\x88\x01\x01\x12@\n" +
+	"\x1ccommunication_disabled_until\x18\t \x01(\tR\x1acommunicationDisabledUntil\x12K\n" +
+	"\"clear_communication_disabled_until\x18\n" +
+	" \x01(\bR\x1fclearCommunicationDisabledUntil\x12(\n" +
+	"\x10audit_log_reason\x18\v \x01(\tR\x0eauditLogReasonB\a\n" +
+	"\x05_muteB\a\n" +
+	"\x05_deaf\"M\n" +
+	"\x19ModifyGuildMemberResponse\x120\n" +
+	"\x06member\x18\x01 \x01(\v2\x18.discord_api.GuildMemberR\x06member\"\x92\x01\n" +
+	"\x19AddGuildMemberRoleRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\x04R\x06userId\x12\x17\n" +
+	"\arole_id\x18\x03 \x01(\x04R\x06roleId\x12(\n" +
+	"\x10audit_log_reason\x18\x04 \x01(\tR\x0eauditLogReason\"\x1c\n" +
+	"\x1aAddGuildMemberRoleResponse\"\x95\x01\n" +
+	"\x1cRemoveGuildMemberRoleRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\x04R\x06userId\x12\x17\n" +
+	"\arole_id\x18\x03 \x01(\x04R\x06roleId\x12(\n" +
+	"\x10audit_log_reason\x18\x04 \x01(\tR\x0eauditLogReason\"\x1f\n" +
+	"\x1dRemoveGuildMemberRoleResponse\"2\n" +
+	"\x15ListGuildRolesRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\"A\n" +
+	"\x16ListGuildRolesResponse\x12'\n" +
+	"\x05roles\x18\x01 \x03(\v2\x11.discord_api.RoleR\x05roles\")\n" +
+	"\x0eGetUserRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\x04R\x06userId\"8\n" +
+	"\x0fGetUserResponse\x12%\n" +
+	"\x04user\x18\x01 \x01(\v2\x11.discord_api.UserR\x04user\"\x17\n" +
+	"\x15GetCurrentUserRequest\"?\n" +
+	"\x16GetCurrentUserResponse\x12%\n" +
+	"\x04user\x18\x01 \x01(\v2\x11.discord_api.UserR\x04user\"\x9d\x01\n" +
+	"\x1bDeleteWebhookMessageRequest\x12\x1d\n" +
+	"\n" +
+	"webhook_id\x18\x01 \x01(\x04R\twebhookId\x12#\n" +
+	"\rwebhook_token\x18\x02 \x01(\tR\fwebhookToken\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x03 \x01(\x04R\tmessageId\x12\x1b\n" +
+	"\tthread_id\x18\x04 \x01(\x04R\bthreadId\"\x1e\n" +
+	"\x1cDeleteWebhookMessageResponse\"\xb0\r\n" +
 	"\aChannel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12-\n" +
 	"\x04type\x18\x02 \x01(\x0e2\x19.discord_api.Channel.TypeR\x04type\x12\x19\n" +
@@ -6070,7 +9823,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	" \x01(\tR\x06avatar\x12\x16\n" +
 	"\x06banner\x18\v \x01(\tR\x06banner\x12\x14\n" +
 	"\x05flags\x18\f \x01(\x03R\x05flags\x12@\n" +
-	"\x1ccommunication_disabled_until\x18\r \x01(\tR\x1acommunicationDisabledUntil\"\xfa'\n" +
+	"\x1ccommunication_disabled_until\x18\r \x01(\tR\x1acommunicationDisabledUntil\"\xee(\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1d\n" +
 	"\n" +
@@ -6171,7 +9924,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x04type\x18\x05 \x01(\x0e2#.discord_api.Message.Reference.TypeR\x04type\" \n" +
 	"\x04Type\x12\v\n" +
 	"\aDEFAULT\x10\x00\x12\v\n" +
-	"\aFORWARD\x10\x01\x1a\xba\x02\n" +
+	"\aFORWARD\x10\x01\x1a\xae\x03\n" +
 	"\aSticker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x17\n" +
 	"\apack_id\x18\x02 \x01(\x04R\x06packId\x12\x12\n" +
@@ -6181,7 +9934,12 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x05asset\x18\x06 \x01(\tR\x05asset\x12#\n" +
 	"\rpreview_asset\x18\a \x01(\tR\fpreviewAsset\x12B\n" +
 	"\vformat_type\x18\b \x01(\x0e2!.discord_api.Message.Sticker.TypeR\n" +
-	"formatType\"=\n" +
+	"formatType\x12\x12\n" +
+	"\x04type\x18\t \x01(\x05R\x04type\x12\x1c\n" +
+	"\tavailable\x18\n" +
+	" \x01(\bR\tavailable\x12\x19\n" +
+	"\bguild_id\x18\v \x01(\x04R\aguildId\x12%\n" +
+	"\x04user\x18\f \x01(\v2\x11.discord_api.UserR\x04user\"=\n" +
 	"\x04Type\x12\r\n" +
 	"\tUNDEFINED\x10\x00\x12\a\n" +
 	"\x03PNG\x10\x01\x12\b\n" +
@@ -6271,7 +10029,58 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\vAnswerCount\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x05R\x05count\x12\x19\n" +
-	"\bme_voted\x18\x03 \x01(\bR\ameVoted\"\x84\x06\n" +
+	"\bme_voted\x18\x03 \x01(\bR\ameVoted\"\xa2\x0f\n" +
+	"\x05Guild\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04icon\x18\x03 \x01(\tR\x04icon\x12\x16\n" +
+	"\x06splash\x18\x04 \x01(\tR\x06splash\x12)\n" +
+	"\x10discovery_splash\x18\x05 \x01(\tR\x0fdiscoverySplash\x12\x14\n" +
+	"\x05owner\x18\x06 \x01(\bR\x05owner\x12\x19\n" +
+	"\bowner_id\x18\a \x01(\x04R\aownerId\x12 \n" +
+	"\vpermissions\x18\b \x01(\tR\vpermissions\x12$\n" +
+	"\x0eafk_channel_id\x18\t \x01(\x04R\fafkChannelId\x12\x1f\n" +
+	"\vafk_timeout\x18\n" +
+	" \x01(\x05R\n" +
+	"afkTimeout\x12%\n" +
+	"\x0ewidget_enabled\x18\v \x01(\bR\rwidgetEnabled\x12*\n" +
+	"\x11widget_channel_id\x18\f \x01(\x04R\x0fwidgetChannelId\x12-\n" +
+	"\x12verification_level\x18\r \x01(\x05R\x11verificationLevel\x12B\n" +
+	"\x1ddefault_message_notifications\x18\x0e \x01(\x05R\x1bdefaultMessageNotifications\x126\n" +
+	"\x17explicit_content_filter\x18\x0f \x01(\x05R\x15explicitContentFilter\x12'\n" +
+	"\x05roles\x18\x10 \x03(\v2\x11.discord_api.RoleR\x05roles\x12*\n" +
+	"\x06emojis\x18\x11 \x03(\v2\x12.discord_api.EmojiR\x06emojis\x12\x1a\n" +
+	"\bfeatures\x18\x12 \x03(\tR\bfeatures\x12\x1b\n" +
+	"\tmfa_level\x18\x13 \x01(\x05R\bmfaLevel\x12%\n" +
+	"\x0eapplication_id\x18\x14 \x01(\x04R\rapplicationId\x12*\n" +
+	"\x11system_channel_id\x18\x15 \x01(\x04R\x0fsystemChannelId\x120\n" +
+	"\x14system_channel_flags\x18\x16 \x01(\x03R\x12systemChannelFlags\x12(\n" +
+	"\x10rules_channel_id\x18\x17 \x01(\x04R\x0erulesChannelId\x12#\n" +
+	"\rmax_presences\x18\x18 \x01(\x05R\fmaxPresences\x12\x1f\n" +
+	"\vmax_members\x18\x19 \x01(\x05R\n" +
+	"maxMembers\x12&\n" +
+	"\x0fvanity_url_code\x18\x1a \x01(\tR\rvanityUrlCode\x12 \n" +
+	"\vdescription\x18\x1b \x01(\tR\vdescription\x12\x16\n" +
+	"\x06banner\x18\x1c \x01(\tR\x06banner\x12!\n" +
+	"\fpremium_tier\x18\x1d \x01(\x05R\vpremiumTier\x12<\n" +
+	"\x1apremium_subscription_count\x18\x1e \x01(\x05R\x18premiumSubscriptionCount\x12)\n" +
+	"\x10preferred_locale\x18\x1f \x01(\tR\x0fpreferredLocale\x129\n" +
+	"\x19public_updates_channel_id\x18  \x01(\x04R\x16publicUpdatesChannelId\x125\n" +
+	"\x17max_video_channel_users\x18! \x01(\x05R\x14maxVideoChannelUsers\x12@\n" +
+	"\x1dmax_stage_video_channel_users\x18\" \x01(\x05R\x19maxStageVideoChannelUsers\x128\n" +
+	"\x18approximate_member_count\x18# \x01(\x05R\x16approximateMemberCount\x12<\n" +
+	"\x1aapproximate_presence_count\x18$ \x01(\x05R\x18approximatePresenceCount\x12\x1d\n" +
+	"\n" +
+	"nsfw_level\x18% \x01(\x05R\tnsfwLevel\x128\n" +
+	"\bstickers\x18& \x03(\v2\x1c.discord_api.Message.StickerR\bstickers\x12?\n" +
+	"\x1cpremium_progress_bar_enabled\x18' \x01(\bR\x19premiumProgressBarEnabled\x127\n" +
+	"\x18safety_alerts_channel_id\x18( \x01(\x04R\x15safetyAlertsChannelId\x12G\n" +
+	"\x0eincidents_data\x18) \x01(\v2 .discord_api.Guild.IncidentsDataR\rincidentsData\x1a\xcc\x01\n" +
+	"\rIncidentsData\x124\n" +
+	"\x16invites_disabled_until\x18\x01 \x01(\tR\x14invitesDisabledUntil\x12,\n" +
+	"\x12dms_disabled_until\x18\x02 \x01(\tR\x10dmsDisabledUntil\x12-\n" +
+	"\x13dm_spam_detected_at\x18\x03 \x01(\tR\x10dmSpamDetectedAt\x12(\n" +
+	"\x10raid_detected_at\x18\x04 \x01(\tR\x0eraidDetectedAt\"\x84\x06\n" +
 	"\x04Role\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -6372,7 +10181,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\awaiting\x18\b \x01(\x05R\awaiting\x12@\n" +
 	"\x0eestimated_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\restimatedWait\x12\x16\n" +
 	"\x06window\x18\n" +
-	" \x01(\tR\x06window2\xbf\x06\n" +
+	" \x01(\tR\x06window2\xef\x1a\n" +
 	"\n" +
 	"DiscordApi\x12e\n" +
 	"\x12SendChannelMessage\x12&.discord_api.SendChannelMessageRequest\x1a'.discord_api.SendChannelMessageResponse\x12b\n" +
@@ -6380,9 +10189,38 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x10GetGuildChannels\x12$.discord_api.GetGuildChannelsRequest\x1a%.discord_api.GetGuildChannelsResponse\"\x03\x90\x02\x01\x12g\n" +
 	"\x11GetChannelMessage\x12%.discord_api.GetChannelMessageRequest\x1a&.discord_api.GetChannelMessageResponse\"\x03\x90\x02\x01\x12j\n" +
 	"\x13ListChannelMessages\x12'.discord_api.ListChannelMessagesRequest\x1a(.discord_api.ListChannelMessagesResponse0\x01\x12k\n" +
-	"\x14DeleteChannelMessage\x12(.discord_api.DeleteChannelMessageRequest\x1a).discord_api.DeleteChannelMessageResponse\x12R\n" +
+	"\x14DeleteChannelMessage\x12(.discord_api.DeleteChannelMessageRequest\x1a).discord_api.DeleteChannelMessageResponse\x12z\n" +
+	"\x19BulkDeleteChannelMessages\x12-.discord_api.BulkDeleteChannelMessagesRequest\x1a..discord_api.BulkDeleteChannelMessagesResponse\x12_\n" +
+	"\x10CrosspostMessage\x12$.discord_api.CrosspostMessageRequest\x1a%.discord_api.CrosspostMessageResponse\x12M\n" +
 	"\n" +
-	"GetChannel\x12\x1e.discord_api.GetChannelRequest\x1a\x1f.discord_api.GetChannelResponse\"\x03\x90\x02\x01\x12j\n" +
+	"PinMessage\x12\x1e.discord_api.PinMessageRequest\x1a\x1f.discord_api.PinMessageResponse\x12S\n" +
+	"\fUnpinMessage\x12 .discord_api.UnpinMessageRequest\x1a!.discord_api.UnpinMessageResponse\x12j\n" +
+	"\x12ListPinnedMessages\x12&.discord_api.ListPinnedMessagesRequest\x1a'.discord_api.ListPinnedMessagesResponse\"\x03\x90\x02\x01\x12V\n" +
+	"\rTriggerTyping\x12!.discord_api.TriggerTypingRequest\x1a\".discord_api.TriggerTypingResponse\x12P\n" +
+	"\vAddReaction\x12\x1f.discord_api.AddReactionRequest\x1a .discord_api.AddReactionResponse\x12Y\n" +
+	"\x0eRemoveReaction\x12\".discord_api.RemoveReactionRequest\x1a#.discord_api.RemoveReactionResponse\x12e\n" +
+	"\x12RemoveAllReactions\x12&.discord_api.RemoveAllReactionsRequest\x1a'.discord_api.RemoveAllReactionsResponse\x12[\n" +
+	"\rListReactions\x12!.discord_api.ListReactionsRequest\x1a\".discord_api.ListReactionsResponse\"\x03\x90\x02\x01\x12R\n" +
+	"\n" +
+	"GetChannel\x12\x1e.discord_api.GetChannelRequest\x1a\x1f.discord_api.GetChannelResponse\"\x03\x90\x02\x01\x12t\n" +
+	"\x17GetDirectMessageChannel\x12+.discord_api.GetDirectMessageChannelRequest\x1a,.discord_api.GetDirectMessageChannelResponse\x12P\n" +
+	"\vStartThread\x12\x1f.discord_api.StartThreadRequest\x1a .discord_api.StartThreadResponse\x12g\n" +
+	"\x11ListActiveThreads\x12%.discord_api.ListActiveThreadsRequest\x1a&.discord_api.ListActiveThreadsResponse\"\x03\x90\x02\x01\x12\\\n" +
+	"\x0fAddThreadMember\x12#.discord_api.AddThreadMemberRequest\x1a$.discord_api.AddThreadMemberResponse\x12e\n" +
+	"\x12RemoveThreadMember\x12&.discord_api.RemoveThreadMemberRequest\x1a'.discord_api.RemoveThreadMemberResponse\x12L\n" +
+	"\bGetGuild\x12\x1c.discord_api.GetGuildRequest\x1a\x1d.discord_api.GetGuildResponse\"\x03\x90\x02\x01\x12R\n" +
+	"\n" +
+	"ListGuilds\x12\x1e.discord_api.ListGuildsRequest\x1a\x1f.discord_api.ListGuildsResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\x0eGetGuildMember\x12\".discord_api.GetGuildMemberRequest\x1a#.discord_api.GetGuildMemberResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\x10ListGuildMembers\x12$.discord_api.ListGuildMembersRequest\x1a%.discord_api.ListGuildMembersResponse0\x01\x12j\n" +
+	"\x12SearchGuildMembers\x12&.discord_api.SearchGuildMembersRequest\x1a'.discord_api.SearchGuildMembersResponse\"\x03\x90\x02\x01\x12b\n" +
+	"\x11ModifyGuildMember\x12%.discord_api.ModifyGuildMemberRequest\x1a&.discord_api.ModifyGuildMemberResponse\x12e\n" +
+	"\x12AddGuildMemberRole\x12&.discord_api.AddGuildMemberRoleRequest\x1a'.discord_api.AddGuildMemberRoleResponse\x12n\n" +
+	"\x15RemoveGuildMemberRole\x12).discord_api.RemoveGuildMemberRoleRequest\x1a*.discord_api.RemoveGuildMemberRoleResponse\x12^\n" +
+	"\x0eListGuildRoles\x12\".discord_api.ListGuildRolesRequest\x1a#.discord_api.ListGuildRolesResponse\"\x03\x90\x02\x01\x12I\n" +
+	"\aGetUser\x12\x1b.discord_api.GetUserRequest\x1a\x1c.discord_api.GetUserResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\x0eGetCurrentUser\x12\".discord_api.GetCurrentUserRequest\x1a#.discord_api.GetCurrentUserResponse\"\x03\x90\x02\x01\x12k\n" +
+	"\x14DeleteWebhookMessage\x12(.discord_api.DeleteWebhookMessageRequest\x1a).discord_api.DeleteWebhookMessageResponse\x12j\n" +
 	"\x12GetRateLimitStatus\x12&.discord_api.GetRateLimitStatusRequest\x1a'.discord_api.GetRateLimitStatusResponse\"\x03\x90\x02\x01B\x93\x01\n" +
 	"\x0fcom.discord_apiB\x0fDiscordApiProtoP\x01Z'discordproxy/gen/discord_api;discordapi\xa2\x02\x03DXX\xaa\x02\n" +
 	"DiscordApi\xca\x02\n" +
@@ -6402,7 +10240,7 @@ func file_discord_api_discord_api_proto_rawDescGZIP() []byte {
 }
 
 var file_discord_api_discord_api_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 119)
 var file_discord_api_discord_api_proto_goTypes = []any{
 	(Channel_Type)(0),                                  // 0: discord_api.Channel.Type
 	(Message_Type)(0),                                  // 1: discord_api.Message.Type
@@ -6423,152 +10261,289 @@ var file_discord_api_discord_api_proto_goTypes = []any{
 	(*DeleteChannelMessageResponse)(nil),               // 16: discord_api.DeleteChannelMessageResponse
 	(*GetChannelRequest)(nil),                          // 17: discord_api.GetChannelRequest
 	(*GetChannelResponse)(nil),                         // 18: discord_api.GetChannelResponse
-	(*Channel)(nil),                                    // 19: discord_api.Channel
-	(*PermissionOverwrite)(nil),                        // 20: discord_api.PermissionOverwrite
-	(*ThreadMetadata)(nil),                             // 21: discord_api.ThreadMetadata
-	(*ThreadMember)(nil),                               // 22: discord_api.ThreadMember
-	(*ForumTag)(nil),                                   // 23: discord_api.ForumTag
-	(*DefaultReaction)(nil),                            // 24: discord_api.DefaultReaction
-	(*Embed)(nil),                                      // 25: discord_api.Embed
-	(*Emoji)(nil),                                      // 26: discord_api.Emoji
-	(*GuildMember)(nil),                                // 27: discord_api.GuildMember
-	(*Message)(nil),                                    // 28: discord_api.Message
-	(*Poll)(nil),                                       // 29: discord_api.Poll
-	(*Role)(nil),                                       // 30: discord_api.Role
-	(*User)(nil),                                       // 31: discord_api.User
-	(*DiscordError)(nil),                               // 32: discord_api.DiscordError
-	(*GetRateLimitStatusRequest)(nil),                  // 33: discord_api.GetRateLimitStatusRequest
-	(*GetRateLimitStatusResponse)(nil),                 // 34: discord_api.GetRateLimitStatusResponse
-	(*Embed_Footer)(nil),                               // 35: discord_api.Embed.Footer
-	(*Embed_Image)(nil),                                // 36: discord_api.Embed.Image
-	(*Embed_Thumbnail)(nil),                            // 37: discord_api.Embed.Thumbnail
-	(*Embed_Video)(nil),                                // 38: discord_api.Embed.Video
-	(*Embed_Provider)(nil),                             // 39: discord_api.Embed.Provider
-	(*Embed_Author)(nil),                               // 40: discord_api.Embed.Author
-	(*Embed_Field)(nil),                                // 41: discord_api.Embed.Field
-	(*Message_ChannelMention)(nil),                     // 42: discord_api.Message.ChannelMention
-	(*Message_Attachment)(nil),                         // 43: discord_api.Message.Attachment
-	(*Message_Reaction)(nil),                           // 44: discord_api.Message.Reaction
-	(*Message_Activity)(nil),                           // 45: discord_api.Message.Activity
-	(*Message_Application)(nil),                        // 46: discord_api.Message.Application
-	(*Message_Reference)(nil),                          // 47: discord_api.Message.Reference
-	(*Message_Sticker)(nil),                            // 48: discord_api.Message.Sticker
-	(*Message_StickerItem)(nil),                        // 49: discord_api.Message.StickerItem
-	(*Message_InteractionMetadata)(nil),                // 50: discord_api.Message.InteractionMetadata
-	(*Message_Snapshot)(nil),                           // 51: discord_api.Message.Snapshot
-	(*Message_Call)(nil),                               // 52: discord_api.Message.Call
-	(*Message_RoleSubscriptionData)(nil),               // 53: discord_api.Message.RoleSubscriptionData
-	(*Message_Reaction_CountDetails)(nil),              // 54: discord_api.Message.Reaction.CountDetails
-	(*Poll_Media)(nil),                                 // 55: discord_api.Poll.Media
-	(*Poll_Answer)(nil),                                // 56: discord_api.Poll.Answer
-	(*Poll_Results)(nil),                               // 57: discord_api.Poll.Results
-	(*Poll_Results_AnswerCount)(nil),                   // 58: discord_api.Poll.Results.AnswerCount
-	(*Role_Tag)(nil),                                   // 59: discord_api.Role.Tag
-	(*Role_Colors)(nil),                                // 60: discord_api.Role.Colors
-	(*DiscordError_FieldError)(nil),                    // 61: discord_api.DiscordError.FieldError
-	(*GetRateLimitStatusResponse_Global)(nil),          // 62: discord_api.GetRateLimitStatusResponse.Global
-	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 63: discord_api.GetRateLimitStatusResponse.InvalidRequests
-	(*GetRateLimitStatusResponse_Ban)(nil),             // 64: discord_api.GetRateLimitStatusResponse.Ban
-	(*GetRateLimitStatusResponse_Bucket)(nil),          // 65: discord_api.GetRateLimitStatusResponse.Bucket
-	(*durationpb.Duration)(nil),                        // 66: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),                      // 67: google.protobuf.Timestamp
+	(*BulkDeleteChannelMessagesRequest)(nil),           // 19: discord_api.BulkDeleteChannelMessagesRequest
+	(*BulkDeleteChannelMessagesResponse)(nil),          // 20: discord_api.BulkDeleteChannelMessagesResponse
+	(*CrosspostMessageRequest)(nil),                    // 21: discord_api.CrosspostMessageRequest
+	(*CrosspostMessageResponse)(nil),                   // 22: discord_api.CrosspostMessageResponse
+	(*PinMessageRequest)(nil),                          // 23: discord_api.PinMessageRequest
+	(*PinMessageResponse)(nil),                         // 24: discord_api.PinMessageResponse
+	(*UnpinMessageRequest)(nil),                        // 25: discord_api.UnpinMessageRequest
+	(*UnpinMessageResponse)(nil),                       // 26: discord_api.UnpinMessageResponse
+	(*ListPinnedMessagesRequest)(nil),                  // 27: discord_api.ListPinnedMessagesRequest
+	(*ListPinnedMessagesResponse)(nil),                 // 28: discord_api.ListPinnedMessagesResponse
+	(*TriggerTypingRequest)(nil),                       // 29: discord_api.TriggerTypingRequest
+	(*TriggerTypingResponse)(nil),                      // 30: discord_api.TriggerTypingResponse
+	(*AddReactionRequest)(nil),                         // 31: discord_api.AddReactionRequest
+	(*AddReactionResponse)(nil),                        // 32: discord_api.AddReactionResponse
+	(*RemoveReactionRequest)(nil),                      // 33: discord_api.RemoveReactionRequest
+	(*RemoveReactionResponse)(nil),                     // 34: discord_api.RemoveReactionResponse
+	(*RemoveAllReactionsRequest)(nil),                  // 35: discord_api.RemoveAllReactionsRequest
+	(*RemoveAllReactionsResponse)(nil),                 // 36: discord_api.RemoveAllReactionsResponse
+	(*ListReactionsRequest)(nil),                       // 37: discord_api.ListReactionsRequest
+	(*ListReactionsResponse)(nil),                      // 38: discord_api.ListReactionsResponse
+	(*GetDirectMessageChannelRequest)(nil),             // 39: discord_api.GetDirectMessageChannelRequest
+	(*GetDirectMessageChannelResponse)(nil),            // 40: discord_api.GetDirectMessageChannelResponse
+	(*StartThreadRequest)(nil),                         // 41: discord_api.StartThreadRequest
+	(*StartThreadResponse)(nil),                        // 42: discord_api.StartThreadResponse
+	(*ListActiveThreadsRequest)(nil),                   // 43: discord_api.ListActiveThreadsRequest
+	(*ListActiveThreadsResponse)(nil),                  // 44: discord_api.ListActiveThreadsResponse
+	(*AddThreadMemberRequest)(nil),                     // 45: discord_api.AddThreadMemberRequest
+	(*AddThreadMemberResponse)(nil),                    // 46: discord_api.AddThreadMemberResponse
+	(*RemoveThreadMemberRequest)(nil),                  // 47: discord_api.RemoveThreadMemberRequest
+	(*RemoveThreadMemberResponse)(nil),                 // 48: discord_api.RemoveThreadMemberResponse
+	(*GetGuildRequest)(nil),                            // 49: discord_api.GetGuildRequest
+	(*GetGuildResponse)(nil),                           // 50: discord_api.GetGuildResponse
+	(*ListGuildsRequest)(nil),                          // 51: discord_api.ListGuildsRequest
+	(*ListGuildsResponse)(nil),                         // 52: discord_api.ListGuildsResponse
+	(*GetGuildMemberRequest)(nil),                      // 53: discord_api.GetGuildMemberRequest
+	(*GetGuildMemberResponse)(nil),                     // 54: discord_api.GetGuildMemberResponse
+	(*ListGuildMembersRequest)(nil),                    // 55: discord_api.ListGuildMembersRequest
+	(*ListGuildMembersResponse)(nil),                   // 56: discord_api.ListGuildMembersResponse
+	(*SearchGuildMembersRequest)(nil),                  // 57: discord_api.SearchGuildMembersRequest
+	(*SearchGuildMembersResponse)(nil),                 // 58: discord_api.SearchGuildMembersResponse
+	(*ModifyGuildMemberRequest)(nil),                   // 59: discord_api.ModifyGuildMemberRequest
+	(*ModifyGuildMemberResponse)(nil),                  // 60: discord_api.ModifyGuildMemberResponse
+	(*AddGuildMemberRoleRequest)(nil),                  // 61: discord_api.AddGuildMemberRoleRequest
+	(*AddGuildMemberRoleResponse)(nil),                 // 62: discord_api.AddGuildMemberRoleResponse
+	(*RemoveGuildMemberRoleRequest)(nil),               // 63: discord_api.RemoveGuildMemberRoleRequest
+	(*RemoveGuildMemberRoleResponse)(nil),              // 64: discord_api.RemoveGuildMemberRoleResponse
+	(*ListGuildRolesRequest)(nil),                      // 65: discord_api.ListGuildRolesRequest
+	(*ListGuildRolesResponse)(nil),                     // 66: discord_api.ListGuildRolesResponse
+	(*GetUserRequest)(nil),                             // 67: discord_api.GetUserRequest
+	(*GetUserResponse)(nil),                            // 68: discord_api.GetUserResponse
+	(*GetCurrentUserRequest)(nil),                      // 69: discord_api.GetCurrentUserRequest
+	(*GetCurrentUserResponse)(nil),                     // 70: discord_api.GetCurrentUserResponse
+	(*DeleteWebhookMessageRequest)(nil),                // 71: discord_api.DeleteWebhookMessageRequest
+	(*DeleteWebhookMessageResponse)(nil),               // 72: discord_api.DeleteWebhookMessageResponse
+	(*Channel)(nil),                                    // 73: discord_api.Channel
+	(*PermissionOverwrite)(nil),                        // 74: discord_api.PermissionOverwrite
+	(*ThreadMetadata)(nil),                             // 75: discord_api.ThreadMetadata
+	(*ThreadMember)(nil),                               // 76: discord_api.ThreadMember
+	(*ForumTag)(nil),                                   // 77: discord_api.ForumTag
+	(*DefaultReaction)(nil),                            // 78: discord_api.DefaultReaction
+	(*Embed)(nil),                                      // 79: discord_api.Embed
+	(*Emoji)(nil),                                      // 80: discord_api.Emoji
+	(*GuildMember)(nil),                                // 81: discord_api.GuildMember
+	(*Message)(nil),                                    // 82: discord_api.Message
+	(*Poll)(nil),                                       // 83: discord_api.Poll
+	(*Guild)(nil),                                      // 84: discord_api.Guild
+	(*Role)(nil),                                       // 85: discord_api.Role
+	(*User)(nil),                                       // 86: discord_api.User
+	(*DiscordError)(nil),                               // 87: discord_api.DiscordError
+	(*GetRateLimitStatusRequest)(nil),                  // 88: discord_api.GetRateLimitStatusRequest
+	(*GetRateLimitStatusResponse)(nil),                 // 89: discord_api.GetRateLimitStatusResponse
+	(*BulkDeleteChannelMessagesResponse_Result)(nil),   // 90: discord_api.BulkDeleteChannelMessagesResponse.Result
+	(*ListPinnedMessagesResponse_Item)(nil),            // 91: discord_api.ListPinnedMessagesResponse.Item
+	(*Embed_Footer)(nil),                               // 92: discord_api.Embed.Footer
+	(*Embed_Image)(nil),                                // 93: discord_api.Embed.Image
+	(*Embed_Thumbnail)(nil),                            // 94: discord_api.Embed.Thumbnail
+	(*Embed_Video)(nil),                                // 95: discord_api.Embed.Video
+	(*Embed_Provider)(nil),                             // 96: discord_api.Embed.Provider
+	(*Embed_Author)(nil),                               // 97: discord_api.Embed.Author
+	(*Embed_Field)(nil),                                // 98: discord_api.Embed.Field
+	(*Message_ChannelMention)(nil),                     // 99: discord_api.Message.ChannelMention
+	(*Message_Attachment)(nil),                         // 100: discord_api.Message.Attachment
+	(*Message_Reaction)(nil),                           // 101: discord_api.Message.Reaction
+	(*Message_Activity)(nil),                           // 102: discord_api.Message.Activity
+	(*Message_Application)(nil),                        // 103: discord_api.Message.Application
+	(*Message_Reference)(nil),                          // 104: discord_api.Message.Reference
+	(*Message_Sticker)(nil),                            // 105: discord_api.Message.Sticker
+	(*Message_StickerItem)(nil),                        // 106: discord_api.Message.StickerItem
+	(*Message_InteractionMetadata)(nil),                // 107: discord_api.Message.InteractionMetadata
+	(*Message_Snapshot)(nil),                           // 108: discord_api.Message.Snapshot
+	(*Message_Call)(nil),                               // 109: discord_api.Message.Call
+	(*Message_RoleSubscriptionData)(nil),               // 110: discord_api.Message.RoleSubscriptionData
+	(*Message_Reaction_CountDetails)(nil),              // 111: discord_api.Message.Reaction.CountDetails
+	(*Poll_Media)(nil),                                 // 112: discord_api.Poll.Media
+	(*Poll_Answer)(nil),                                // 113: discord_api.Poll.Answer
+	(*Poll_Results)(nil),                               // 114: discord_api.Poll.Results
+	(*Poll_Results_AnswerCount)(nil),                   // 115: discord_api.Poll.Results.AnswerCount
+	(*Guild_IncidentsData)(nil),                        // 116: discord_api.Guild.IncidentsData
+	(*Role_Tag)(nil),                                   // 117: discord_api.Role.Tag
+	(*Role_Colors)(nil),                                // 118: discord_api.Role.Colors
+	(*DiscordError_FieldError)(nil),                    // 119: discord_api.DiscordError.FieldError
+	(*GetRateLimitStatusResponse_Global)(nil),          // 120: discord_api.GetRateLimitStatusResponse.Global
+	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 121: discord_api.GetRateLimitStatusResponse.InvalidRequests
+	(*GetRateLimitStatusResponse_Ban)(nil),             // 122: discord_api.GetRateLimitStatusResponse.Ban
+	(*GetRateLimitStatusResponse_Bucket)(nil),          // 123: discord_api.GetRateLimitStatusResponse.Bucket
+	(*durationpb.Duration)(nil),                        // 124: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),                      // 125: google.protobuf.Timestamp
 }
 var file_discord_api_discord_api_proto_depIdxs = []int32{
-	25, // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
-	25, // 1: discord_api.SendChannelMessageRequest.embeds:type_name -> discord_api.Embed
-	28, // 2: discord_api.SendChannelMessageResponse.message:type_name -> discord_api.Message
-	25, // 3: discord_api.SendDirectMessageRequest.embed:type_name -> discord_api.Embed
-	25, // 4: discord_api.SendDirectMessageRequest.embeds:type_name -> discord_api.Embed
-	28, // 5: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
-	19, // 6: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
-	28, // 7: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
-	28, // 8: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
-	19, // 9: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
-	0,  // 10: discord_api.Channel.type:type_name -> discord_api.Channel.Type
-	20, // 11: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
-	31, // 12: discord_api.Channel.recipients:type_name -> discord_api.User
-	21, // 13: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
-	22, // 14: discord_api.Channel.member:type_name -> discord_api.ThreadMember
-	23, // 15: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
-	24, // 16: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
-	27, // 17: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
-	35, // 18: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
-	36, // 19: discord_api.Embed.image:type_name -> discord_api.Embed.Image
-	37, // 20: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
-	38, // 21: discord_api.Embed.video:type_name -> discord_api.Embed.Video
-	39, // 22: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
-	40, // 23: discord_api.Embed.author:type_name -> discord_api.Embed.Author
-	41, // 24: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
-	31, // 25: discord_api.Emoji.user:type_name -> discord_api.User
-	31, // 26: discord_api.GuildMember.user:type_name -> discord_api.User
-	31, // 27: discord_api.Message.author:type_name -> discord_api.User
-	27, // 28: discord_api.Message.member:type_name -> discord_api.GuildMember
-	31, // 29: discord_api.Message.mentions:type_name -> discord_api.User
-	43, // 30: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
-	25, // 31: discord_api.Message.embeds:type_name -> discord_api.Embed
-	44, // 32: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
-	1,  // 33: discord_api.Message.type:type_name -> discord_api.Message.Type
-	45, // 34: discord_api.Message.activity:type_name -> discord_api.Message.Activity
-	46, // 35: discord_api.Message.application:type_name -> discord_api.Message.Application
-	47, // 36: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
-	48, // 37: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
-	28, // 38: discord_api.Message.referenced_message:type_name -> discord_api.Message
-	49, // 39: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
-	19, // 40: discord_api.Message.thread:type_name -> discord_api.Channel
-	50, // 41: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
-	51, // 42: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
-	52, // 43: discord_api.Message.call:type_name -> discord_api.Message.Call
-	53, // 44: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
-	29, // 45: discord_api.Message.poll:type_name -> discord_api.Poll
-	55, // 46: discord_api.Poll.question:type_name -> discord_api.Poll.Media
-	56, // 47: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
-	57, // 48: discord_api.Poll.results:type_name -> discord_api.Poll.Results
-	59, // 49: discord_api.Role.tags:type_name -> discord_api.Role.Tag
-	60, // 50: discord_api.Role.colors:type_name -> discord_api.Role.Colors
-	61, // 51: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
-	66, // 52: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
-	67, // 53: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
-	62, // 54: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
-	63, // 55: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
-	64, // 56: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
-	65, // 57: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
-	0,  // 58: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
-	26, // 59: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
-	54, // 60: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
-	2,  // 61: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
-	3,  // 62: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
-	4,  // 63: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
-	4,  // 64: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
-	31, // 65: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
-	28, // 66: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
-	26, // 67: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
-	55, // 68: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
-	58, // 69: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
-	66, // 70: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
-	66, // 71: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
-	66, // 72: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
-	66, // 73: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
-	5,  // 74: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
-	7,  // 75: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
-	9,  // 76: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
-	11, // 77: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
-	13, // 78: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
-	15, // 79: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
-	17, // 80: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
-	33, // 81: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
-	6,  // 82: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
-	8,  // 83: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
-	10, // 84: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
-	12, // 85: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
-	14, // 86: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
-	16, // 87: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
-	18, // 88: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
-	34, // 89: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
-	82, // [82:90] is the sub-list for method output_type
-	74, // [74:82] is the sub-list for method input_type
-	74, // [74:74] is the sub-list for extension type_name
-	74, // [74:74] is the sub-list for extension extendee
-	0,  // [0:74] is the sub-list for field type_name
+	79,  // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
+	79,  // 1: discord_api.SendChannelMessageRequest.embeds:type_name -> discord_api.Embed
+	82,  // 2: discord_api.SendChannelMessageResponse.message:type_name -> discord_api.Message
+	79,  // 3: discord_api.SendDirectMessageRequest.embed:type_name -> discord_api.Embed
+	79,  // 4: discord_api.SendDirectMessageRequest.embeds:type_name -> discord_api.Embed
+	82,  // 5: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
+	73,  // 6: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
+	82,  // 7: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
+	82,  // 8: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
+	73,  // 9: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
+	90,  // 10: discord_api.BulkDeleteChannelMessagesResponse.results:type_name -> discord_api.BulkDeleteChannelMessagesResponse.Result
+	82,  // 11: discord_api.CrosspostMessageResponse.message:type_name -> discord_api.Message
+	91,  // 12: discord_api.ListPinnedMessagesResponse.items:type_name -> discord_api.ListPinnedMessagesResponse.Item
+	86,  // 13: discord_api.ListReactionsResponse.users:type_name -> discord_api.User
+	73,  // 14: discord_api.GetDirectMessageChannelResponse.channel:type_name -> discord_api.Channel
+	0,   // 15: discord_api.StartThreadRequest.type:type_name -> discord_api.Channel.Type
+	73,  // 16: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
+	73,  // 17: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
+	76,  // 18: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
+	84,  // 19: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
+	84,  // 20: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
+	81,  // 21: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	81,  // 22: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
+	81,  // 23: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
+	81,  // 24: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	85,  // 25: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
+	86,  // 26: discord_api.GetUserResponse.user:type_name -> discord_api.User
+	86,  // 27: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
+	0,   // 28: discord_api.Channel.type:type_name -> discord_api.Channel.Type
+	74,  // 29: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
+	86,  // 30: discord_api.Channel.recipients:type_name -> discord_api.User
+	75,  // 31: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
+	76,  // 32: discord_api.Channel.member:type_name -> discord_api.ThreadMember
+	77,  // 33: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
+	78,  // 34: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
+	81,  // 35: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
+	92,  // 36: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
+	93,  // 37: discord_api.Embed.image:type_name -> discord_api.Embed.Image
+	94,  // 38: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
+	95,  // 39: discord_api.Embed.video:type_name -> discord_api.Embed.Video
+	96,  // 40: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
+	97,  // 41: discord_api.Embed.author:type_name -> discord_api.Embed.Author
+	98,  // 42: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
+	86,  // 43: discord_api.Emoji.user:type_name -> discord_api.User
+	86,  // 44: discord_api.GuildMember.user:type_name -> discord_api.User
+	86,  // 45: discord_api.Message.author:type_name -> discord_api.User
+	81,  // 46: discord_api.Message.member:type_name -> discord_api.GuildMember
+	86,  // 47: discord_api.Message.mentions:type_name -> discord_api.User
+	100, // 48: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
+	79,  // 49: discord_api.Message.embeds:type_name -> discord_api.Embed
+	101, // 50: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
+	1,   // 51: discord_api.Message.type:type_name -> discord_api.Message.Type
+	102, // 52: discord_api.Message.activity:type_name -> discord_api.Message.Activity
+	103, // 53: discord_api.Message.application:type_name -> discord_api.Message.Application
+	104, // 54: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
+	105, // 55: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
+	82,  // 56: discord_api.Message.referenced_message:type_name -> discord_api.Message
+	106, // 57: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
+	73,  // 58: discord_api.Message.thread:type_name -> discord_api.Channel
+	107, // 59: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
+	108, // 60: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
+	109, // 61: discord_api.Message.call:type_name -> discord_api.Message.Call
+	110, // 62: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
+	83,  // 63: discord_api.Message.poll:type_name -> discord_api.Poll
+	112, // 64: discord_api.Poll.question:type_name -> discord_api.Poll.Media
+	113, // 65: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
+	114, // 66: discord_api.Poll.results:type_name -> discord_api.Poll.Results
+	85,  // 67: discord_api.Guild.roles:type_name -> discord_api.Role
+	80,  // 68: discord_api.Guild.emojis:type_name -> discord_api.Emoji
+	105, // 69: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
+	116, // 70: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
+	117, // 71: discord_api.Role.tags:type_name -> discord_api.Role.Tag
+	118, // 72: discord_api.Role.colors:type_name -> discord_api.Role.Colors
+	119, // 73: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
+	124, // 74: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
+	125, // 75: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
+	120, // 76: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
+	121, // 77: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
+	122, // 78: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
+	123, // 79: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
+	87,  // 80: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
+	82,  // 81: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
+	0,   // 82: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
+	80,  // 83: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
+	111, // 84: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
+	2,   // 85: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
+	3,   // 86: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
+	4,   // 87: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
+	86,  // 88: discord_api.Message.Sticker.user:type_name -> discord_api.User
+	4,   // 89: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
+	86,  // 90: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
+	82,  // 91: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
+	80,  // 92: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
+	112, // 93: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
+	115, // 94: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
+	124, // 95: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
+	124, // 96: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
+	124, // 97: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
+	124, // 98: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
+	5,   // 99: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
+	7,   // 100: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
+	9,   // 101: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
+	11,  // 102: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
+	13,  // 103: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
+	15,  // 104: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
+	19,  // 105: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
+	21,  // 106: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
+	23,  // 107: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
+	25,  // 108: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
+	27,  // 109: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
+	29,  // 110: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
+	31,  // 111: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
+	33,  // 112: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
+	35,  // 113: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
+	37,  // 114: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
+	17,  // 115: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
+	39,  // 116: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
+	41,  // 117: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
+	43,  // 118: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
+	45,  // 119: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
+	47,  // 120: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
+	49,  // 121: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
+	51,  // 122: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
+	53,  // 123: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
+	55,  // 124: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
+	57,  // 125: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
+	59,  // 126: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
+	61,  // 127: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
+	63,  // 128: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
+	65,  // 129: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
+	67,  // 130: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
+	69,  // 131: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
+	71,  // 132: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
+	88,  // 133: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
+	6,   // 134: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
+	8,   // 135: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
+	10,  // 136: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
+	12,  // 137: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
+	14,  // 138: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
+	16,  // 139: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
+	20,  // 140: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
+	22,  // 141: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
+	24,  // 142: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
+	26,  // 143: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
+	28,  // 144: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
+	30,  // 145: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
+	32,  // 146: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
+	34,  // 147: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
+	36,  // 148: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
+	38,  // 149: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
+	18,  // 150: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
+	40,  // 151: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
+	42,  // 152: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
+	44,  // 153: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
+	46,  // 154: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
+	48,  // 155: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
+	50,  // 156: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
+	52,  // 157: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
+	54,  // 158: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
+	56,  // 159: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
+	58,  // 160: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
+	60,  // 161: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
+	62,  // 162: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
+	64,  // 163: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
+	66,  // 164: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
+	68,  // 165: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
+	70,  // 166: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
+	72,  // 167: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
+	89,  // 168: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
+	134, // [134:169] is the sub-list for method output_type
+	99,  // [99:134] is the sub-list for method input_type
+	99,  // [99:99] is the sub-list for extension type_name
+	99,  // [99:99] is the sub-list for extension extendee
+	0,   // [0:99] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_discord_api_proto_init() }
@@ -6578,13 +10553,15 @@ func file_discord_api_discord_api_proto_init() {
 	}
 	file_discord_api_discord_api_proto_msgTypes[0].OneofWrappers = []any{}
 	file_discord_api_discord_api_proto_msgTypes[2].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[36].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[54].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_discord_api_proto_rawDesc), len(file_discord_api_discord_api_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   61,
+			NumMessages:   119,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

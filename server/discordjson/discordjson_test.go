@@ -19,8 +19,8 @@ import (
 
 // objects are the messages that stand for objects of Discord.
 var objects = []proto.Message{
-	new(pb.Channel), new(pb.Embed), new(pb.Emoji), new(pb.GuildMember),
-	new(pb.Message), new(pb.Message_ChannelMention), new(pb.Role), new(pb.User),
+	new(pb.Channel), new(pb.Embed), new(pb.Emoji), new(pb.Guild), new(pb.GuildMember),
+	new(pb.Message), new(pb.Message_ChannelMention), new(pb.Role), new(pb.ThreadMember), new(pb.User),
 }
 
 // fillAll sets every field, down to a depth at which messages repeat.
@@ -137,6 +137,60 @@ func TestEmptyIsNotSent(t *testing.T) {
 	data, err = discordjson.Marshal(&pb.Embed{Title: "t", Image: &pb.Embed_Image{}, Author: &pb.Embed_Author{Name: "a"}})
 	if err != nil || string(data) != `{"author":{"name":"a"},"title":"t"}` {
 		t.Errorf("got %s, %v", data, err)
+	}
+}
+
+// TestFields: what is not set stays as it is, what is cleared is removed.
+func TestFields(t *testing.T) {
+	for want, m := range map[string]proto.Message{
+		`{"guild_id":"1"}`: &pb.ModifyGuildMemberRequest{GuildId: 1},
+		`{"nick":"n","roles":["2","3"],"mute":false}`: &pb.ModifyGuildMemberRequest{Nick: "n", Roles: []uint64{2, 3}, Mute: new(bool)},
+		`{"communication_disabled_until":null,"nick":null,"roles":[]}`: &pb.ModifyGuildMemberRequest{
+			ClearNick: true, ClearRoles: true, ClearCommunicationDisabledUntil: true,
+		},
+		`{"recipient_id":"5"}`: &pb.GetDirectMessageChannelRequest{UserId: 5},
+		`{"type":11}`:          &pb.StartThreadRequest{Type: pb.Channel_PUBLIC_THREAD},
+	} {
+		got, err := json.Marshal(discordjson.Fields(m))
+		var a, b any
+		if err != nil || json.Unmarshal(got, &a) != nil || json.Unmarshal([]byte(want), &b) != nil || !cmp.Equal(a, b) {
+			t.Errorf("%v became %s, not %s", m, got, want)
+		}
+	}
+}
+
+func TestUnmarshalAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		json string
+		want proto.Message // nil when it is refused
+		into proto.Message
+	}{
+		{`{"id":"1"}`, &pb.GetUserResponse{User: &pb.User{Id: 1}}, nil},
+		{`{}`, &pb.GetUserResponse{User: &pb.User{}}, nil},
+		{`[{"id":"1"},7,{"id":"2"}]`, &pb.ListGuildRolesResponse{Roles: []*pb.Role{{Id: 1}, {Id: 2}}}, nil},
+		{`[]`, &pb.ListGuildRolesResponse{}, nil},
+		{`{"threads":[{"id":"1","type":11}],"members":[{"user_id":"2"}],"has_more":false}`, &pb.ListActiveThreadsResponse{
+			Threads: []*pb.Channel{{Id: 1, Type: pb.Channel_PUBLIC_THREAD}}, Members: []*pb.ThreadMember{{UserId: 2}},
+		}, nil},
+		{``, &pb.PinMessageResponse{}, nil},
+		{`{"message_send_cooldown_ms":1}`, &pb.TriggerTypingResponse{}, nil},
+		{`{"id":"1"}`, nil, &pb.ListGuildRolesResponse{}},
+		{`[{"id":"1"}]`, nil, &pb.GetUserResponse{}},
+		{`null`, nil, &pb.GetUserResponse{}},
+		{`null`, nil, &pb.ListGuildRolesResponse{}},
+		{`[]`, nil, &pb.ListActiveThreadsResponse{}},
+		{`<html>`, nil, &pb.GetUserResponse{}},
+	} {
+		into := tt.into
+		if tt.want != nil {
+			into = tt.want.ProtoReflect().New().Interface()
+		}
+		err := discordjson.UnmarshalAnswer([]byte(tt.json), into)
+		if (err == nil) != (tt.want != nil) {
+			t.Errorf("%s: %v", tt.json, err)
+		} else if err == nil && !proto.Equal(into, tt.want) {
+			t.Errorf("%s became %v", tt.json, into)
+		}
 	}
 }
 

@@ -19,6 +19,8 @@ var names = map[protoreflect.FullName]string{
 	"discord_api.Embed.Video.proxy_icon_url": "proxy_url",
 	"discord_api.Emoji.required_colons":      "require_colons",
 	"discord_api.Role.Tag.id":                "bot_id",
+
+	"discord_api.GetDirectMessageChannelRequest.user_id": "recipient_id",
 }
 
 // shifted holds the enums whose numbers are Discord's plus one.

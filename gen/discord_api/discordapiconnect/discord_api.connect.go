@@ -66,8 +66,82 @@ const (
 	// DiscordApiDeleteChannelMessageProcedure is the fully-qualified name of the DiscordApi's
 	// DeleteChannelMessage RPC.
 	DiscordApiDeleteChannelMessageProcedure = "/discord_api.DiscordApi/DeleteChannelMessage"
+	// DiscordApiBulkDeleteChannelMessagesProcedure is the fully-qualified name of the DiscordApi's
+	// BulkDeleteChannelMessages RPC.
+	DiscordApiBulkDeleteChannelMessagesProcedure = "/discord_api.DiscordApi/BulkDeleteChannelMessages"
+	// DiscordApiCrosspostMessageProcedure is the fully-qualified name of the DiscordApi's
+	// CrosspostMessage RPC.
+	DiscordApiCrosspostMessageProcedure = "/discord_api.DiscordApi/CrosspostMessage"
+	// DiscordApiPinMessageProcedure is the fully-qualified name of the DiscordApi's PinMessage RPC.
+	DiscordApiPinMessageProcedure = "/discord_api.DiscordApi/PinMessage"
+	// DiscordApiUnpinMessageProcedure is the fully-qualified name of the DiscordApi's UnpinMessage RPC.
+	DiscordApiUnpinMessageProcedure = "/discord_api.DiscordApi/UnpinMessage"
+	// DiscordApiListPinnedMessagesProcedure is the fully-qualified name of the DiscordApi's
+	// ListPinnedMessages RPC.
+	DiscordApiListPinnedMessagesProcedure = "/discord_api.DiscordApi/ListPinnedMessages"
+	// DiscordApiTriggerTypingProcedure is the fully-qualified name of the DiscordApi's TriggerTyping
+	// RPC.
+	DiscordApiTriggerTypingProcedure = "/discord_api.DiscordApi/TriggerTyping"
+	// DiscordApiAddReactionProcedure is the fully-qualified name of the DiscordApi's AddReaction RPC.
+	DiscordApiAddReactionProcedure = "/discord_api.DiscordApi/AddReaction"
+	// DiscordApiRemoveReactionProcedure is the fully-qualified name of the DiscordApi's RemoveReaction
+	// RPC.
+	DiscordApiRemoveReactionProcedure = "/discord_api.DiscordApi/RemoveReaction"
+	// DiscordApiRemoveAllReactionsProcedure is the fully-qualified name of the DiscordApi's
+	// RemoveAllReactions RPC.
+	DiscordApiRemoveAllReactionsProcedure = "/discord_api.DiscordApi/RemoveAllReactions"
+	// DiscordApiListReactionsProcedure is the fully-qualified name of the DiscordApi's ListReactions
+	// RPC.
+	DiscordApiListReactionsProcedure = "/discord_api.DiscordApi/ListReactions"
 	// DiscordApiGetChannelProcedure is the fully-qualified name of the DiscordApi's GetChannel RPC.
 	DiscordApiGetChannelProcedure = "/discord_api.DiscordApi/GetChannel"
+	// DiscordApiGetDirectMessageChannelProcedure is the fully-qualified name of the DiscordApi's
+	// GetDirectMessageChannel RPC.
+	DiscordApiGetDirectMessageChannelProcedure = "/discord_api.DiscordApi/GetDirectMessageChannel"
+	// DiscordApiStartThreadProcedure is the fully-qualified name of the DiscordApi's StartThread RPC.
+	DiscordApiStartThreadProcedure = "/discord_api.DiscordApi/StartThread"
+	// DiscordApiListActiveThreadsProcedure is the fully-qualified name of the DiscordApi's
+	// ListActiveThreads RPC.
+	DiscordApiListActiveThreadsProcedure = "/discord_api.DiscordApi/ListActiveThreads"
+	// DiscordApiAddThreadMemberProcedure is the fully-qualified name of the DiscordApi's
+	// AddThreadMember RPC.
+	DiscordApiAddThreadMemberProcedure = "/discord_api.DiscordApi/AddThreadMember"
+	// DiscordApiRemoveThreadMemberProcedure is the fully-qualified name of the DiscordApi's
+	// RemoveThreadMember RPC.
+	DiscordApiRemoveThreadMemberProcedure = "/discord_api.DiscordApi/RemoveThreadMember"
+	// DiscordApiGetGuildProcedure is the fully-qualified name of the DiscordApi's GetGuild RPC.
+	DiscordApiGetGuildProcedure = "/discord_api.DiscordApi/GetGuild"
+	// DiscordApiListGuildsProcedure is the fully-qualified name of the DiscordApi's ListGuilds RPC.
+	DiscordApiListGuildsProcedure = "/discord_api.DiscordApi/ListGuilds"
+	// DiscordApiGetGuildMemberProcedure is the fully-qualified name of the DiscordApi's GetGuildMember
+	// RPC.
+	DiscordApiGetGuildMemberProcedure = "/discord_api.DiscordApi/GetGuildMember"
+	// DiscordApiListGuildMembersProcedure is the fully-qualified name of the DiscordApi's
+	// ListGuildMembers RPC.
+	DiscordApiListGuildMembersProcedure = "/discord_api.DiscordApi/ListGuildMembers"
+	// DiscordApiSearchGuildMembersProcedure is the fully-qualified name of the DiscordApi's
+	// SearchGuildMembers RPC.
+	DiscordApiSearchGuildMembersProcedure = "/discord_api.DiscordApi/SearchGuildMembers"
+	// DiscordApiModifyGuildMemberProcedure is the fully-qualified name of the DiscordApi's
+	// ModifyGuildMember RPC.
+	DiscordApiModifyGuildMemberProcedure = "/discord_api.DiscordApi/ModifyGuildMember"
+	// DiscordApiAddGuildMemberRoleProcedure is the fully-qualified name of the DiscordApi's
+	// AddGuildMemberRole RPC.
+	DiscordApiAddGuildMemberRoleProcedure = "/discord_api.DiscordApi/AddGuildMemberRole"
+	// DiscordApiRemoveGuildMemberRoleProcedure is the fully-qualified name of the DiscordApi's
+	// RemoveGuildMemberRole RPC.
+	DiscordApiRemoveGuildMemberRoleProcedure = "/discord_api.DiscordApi/RemoveGuildMemberRole"
+	// DiscordApiListGuildRolesProcedure is the fully-qualified name of the DiscordApi's ListGuildRoles
+	// RPC.
+	DiscordApiListGuildRolesProcedure = "/discord_api.DiscordApi/ListGuildRoles"
+	// DiscordApiGetUserProcedure is the fully-qualified name of the DiscordApi's GetUser RPC.
+	DiscordApiGetUserProcedure = "/discord_api.DiscordApi/GetUser"
+	// DiscordApiGetCurrentUserProcedure is the fully-qualified name of the DiscordApi's GetCurrentUser
+	// RPC.
+	DiscordApiGetCurrentUserProcedure = "/discord_api.DiscordApi/GetCurrentUser"
+	// DiscordApiDeleteWebhookMessageProcedure is the fully-qualified name of the DiscordApi's
+	// DeleteWebhookMessage RPC.
+	DiscordApiDeleteWebhookMessageProcedure = "/discord_api.DiscordApi/DeleteWebhookMessage"
 	// DiscordApiGetRateLimitStatusProcedure is the fully-qualified name of the DiscordApi's
 	// GetRateLimitStatus RPC.
 	DiscordApiGetRateLimitStatusProcedure = "/discord_api.DiscordApi/GetRateLimitStatus"
@@ -139,6 +213,115 @@ type DiscordApiClient interface {
 	// weeks and all others have limits of their own in each channel, usually 5 in
 	// 5 seconds, 30 in 120 seconds and 3 in one second.
 	DeleteChannelMessage(context.Context, *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error)
+	// BulkDeleteChannelMessages deletes many messages of a guild's channel. They
+	// are deleted 100 at a time; those older than two weeks, which Discord
+	// deletes one by one only, after the others.
+	//
+	// The answer says for each message what became of it. What Discord refuses
+	// for one message ends nothing; what it refuses for the channel ends the
+	// call, with a status if nothing was deleted until then.
+	//
+	// Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
+	// /channels/{channel_id}/messages/{message_id} for single messages.
+	// Permissions: MANAGE_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+	// Access, 50003 Cannot execute action on a DM channel or 50013 Missing
+	// Permissions, INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord for each 100 messages, usually limited to one in
+	// a second for each channel, and one for each old message, usually limited to
+	// 30 in 120 seconds: 100 old messages take more than six minutes.
+	BulkDeleteChannelMessages(context.Context, *connect.Request[discord_api.BulkDeleteChannelMessagesRequest]) (*connect.Response[discord_api.BulkDeleteChannelMessagesResponse], error)
+	// CrosspostMessage publishes a message of an announcement channel to the
+	// channels that follow it.
+	//
+	// Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
+	// Permissions: SEND_MESSAGES, for messages of others MANAGE_MESSAGES too.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
+	// Cannot execute action on this channel type.
+	// Cost: one call to Discord, usually limited to 10 in an hour for each channel.
+	CrosspostMessage(context.Context, *connect.Request[discord_api.CrosspostMessageRequest]) (*connect.Response[discord_api.CrosspostMessageResponse], error)
+	// PinMessage pins a message. Discord posts a message of the type
+	// CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
+	//
+	// Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
+	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
+	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+	PinMessage(context.Context, *connect.Request[discord_api.PinMessageRequest]) (*connect.Response[discord_api.PinMessageResponse], error)
+	// UnpinMessage takes a message from the pinned ones.
+	//
+	// Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
+	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
+	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+	UnpinMessage(context.Context, *connect.Request[discord_api.UnpinMessageRequest]) (*connect.Response[discord_api.UnpinMessageResponse], error)
+	// ListPinnedMessages lists pinned messages, those pinned last first. Without
+	// READ_MESSAGE_HISTORY Discord shows none.
+	//
+	// Discord: GET /channels/{channel_id}/messages/pins.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	ListPinnedMessages(context.Context, *connect.Request[discord_api.ListPinnedMessagesRequest]) (*connect.Response[discord_api.ListPinnedMessagesResponse], error)
+	// TriggerTyping shows for 10 seconds, or until the next message, that the bot
+	// is typing.
+	//
+	// Discord: POST /channels/{channel_id}/typing.
+	// Permissions: VIEW_CHANNEL and SEND_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+	// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50008 Cannot send
+	// messages in a non-text channel.
+	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+	TriggerTyping(context.Context, *connect.Request[discord_api.TriggerTypingRequest]) (*connect.Response[discord_api.TriggerTypingResponse], error)
+	// AddReaction lets the bot react to a message. A reaction that is there stays.
+	//
+	// Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS to be the
+	// first who reacts with the emoji, USE_EXTERNAL_EMOJIS for an emoji of
+	// another guild.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
+	// Maximum number of reactions reached, which is 20, or 90001 Reaction was
+	// blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
+	// Cost: one call to Discord. Adding and removing share a limit in each
+	// channel, usually one call in a quarter of a second.
+	AddReaction(context.Context, *connect.Request[discord_api.AddReactionRequest]) (*connect.Response[discord_api.AddReactionResponse], error)
+	// RemoveReaction removes a reaction of the bot or of another user.
+	//
+	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
+	// with /{user_id} at the end for another user.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
+	// reactions of others.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 10014 Unknown Emoji.
+	// Cost: as AddReaction.
+	RemoveReaction(context.Context, *connect.Request[discord_api.RemoveReactionRequest]) (*connect.Response[discord_api.RemoveReactionResponse], error)
+	// RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
+	//
+	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
+	// without the emoji for all of them.
+	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 10014 Unknown Emoji.
+	// Cost: as AddReaction.
+	RemoveAllReactions(context.Context, *connect.Request[discord_api.RemoveAllReactionsRequest]) (*connect.Response[discord_api.RemoveAllReactionsResponse], error)
+	// ListReactions lists who reacted with an emoji, in ascending order of ids.
+	//
+	// Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access, INVALID_ARGUMENT 10014 Unknown
+	// Emoji or 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	ListReactions(context.Context, *connect.Request[discord_api.ListReactionsRequest]) (*connect.Response[discord_api.ListReactionsResponse], error)
 	// GetChannel returns a channel, thread or direct message channel.
 	//
 	// Discord: GET /channels/{channel_id}.
@@ -146,6 +329,162 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetChannel(context.Context, *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error)
+	// GetDirectMessageChannel returns the channel of direct messages with a user.
+	// It is opened when there is none; the user sees nothing of that.
+	//
+	// Discord: POST /users/@me/channels.
+	// Permissions: none.
+	// Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) for a user who does not
+	// exist or 50007 Cannot send messages to this user for a bot,
+	// PERMISSION_DENIED 40003 You are opening direct messages too fast.
+	// Cost: one call to Discord.
+	GetDirectMessageChannel(context.Context, *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error)
+	// StartThread starts a thread, from a message or without one. A thread from a
+	// message has the message's id.
+	//
+	// Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
+	// a message POST /channels/{channel_id}/threads.
+	// Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
+	// CREATE_PRIVATE_THREADS.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 160004 A thread has already been created for this message,
+	// 50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
+	// Cost: one call to Discord, usually limited to 50 in 5 minutes for each
+	// channel, whoever starts threads.
+	StartThread(context.Context, *connect.Request[discord_api.StartThreadRequest]) (*connect.Response[discord_api.StartThreadResponse], error)
+	// ListActiveThreads lists the threads of a guild that are not archived, as far
+	// as the bot sees them, and where the bot is a member.
+	//
+	// Discord: GET /guilds/{guild_id}/threads/active.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	ListActiveThreads(context.Context, *connect.Request[discord_api.ListActiveThreadsRequest]) (*connect.Response[discord_api.ListActiveThreadsResponse], error)
+	// AddThreadMember adds the bot or another user to a thread that is not
+	// archived. Who is a member stays one.
+	//
+	// Discord: PUT /channels/{channel_id}/thread-members/@me, with /{user_id} at
+	// the end for another user.
+	// Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
+	// another user.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10007 Unknown Member,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 50024 Cannot execute action on this channel type or 50083
+	// Thread is archived.
+	// Cost: one call to Discord.
+	AddThreadMember(context.Context, *connect.Request[discord_api.AddThreadMemberRequest]) (*connect.Response[discord_api.AddThreadMemberResponse], error)
+	// RemoveThreadMember removes the bot or another user from a thread that is
+	// not archived.
+	//
+	// Discord: DELETE /channels/{channel_id}/thread-members/@me, with /{user_id}
+	// at the end for another user.
+	// Permissions: MANAGE_THREADS to remove another user, or having created the
+	// thread when it is private.
+	// Errors: as AddThreadMember.
+	// Cost: one call to Discord.
+	RemoveThreadMember(context.Context, *connect.Request[discord_api.RemoveThreadMemberRequest]) (*connect.Response[discord_api.RemoveThreadMemberResponse], error)
+	// GetGuild returns a guild that the bot is a member of.
+	//
+	// Discord: GET /guilds/{guild_id}.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild.
+	// Cost: one call to Discord.
+	GetGuild(context.Context, *connect.Request[discord_api.GetGuildRequest]) (*connect.Response[discord_api.GetGuildResponse], error)
+	// ListGuilds lists the guilds that the bot is a member of, in ascending order
+	// of ids. Discord tells a few fields of each.
+	//
+	// Discord: GET /users/@me/guilds.
+	// Permissions: none.
+	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	ListGuilds(context.Context, *connect.Request[discord_api.ListGuildsRequest]) (*connect.Response[discord_api.ListGuildsResponse], error)
+	// GetGuildMember returns a member of a guild.
+	//
+	// Discord: GET /guilds/{guild_id}/members/{user_id}.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member or 10013
+	// Unknown User, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	GetGuildMember(context.Context, *connect.Request[discord_api.GetGuildMemberRequest]) (*connect.Response[discord_api.GetGuildMemberResponse], error)
+	// ListGuildMembers streams the members of a guild in ascending order of ids,
+	// one in each response.
+	//
+	// Discord: GET /guilds/{guild_id}/members.
+	// Permissions: the bot is a member of the guild and its application has the
+	// privileged intent GUILD_MEMBERS.
+	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord for each 1000 members.
+	ListGuildMembers(context.Context, *connect.Request[discord_api.ListGuildMembersRequest]) (*connect.ServerStreamForClient[discord_api.ListGuildMembersResponse], error)
+	// SearchGuildMembers lists the members of a guild whose user name or nickname
+	// begins with a text.
+	//
+	// Discord: GET /guilds/{guild_id}/members/search.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing
+	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	SearchGuildMembers(context.Context, *connect.Request[discord_api.SearchGuildMembersRequest]) (*connect.Response[discord_api.SearchGuildMembersResponse], error)
+	// ModifyGuildMember changes a member of a guild: what is set in the request is
+	// changed, what is named by a clear field is removed, all else stays.
+	//
+	// Discord: PATCH /guilds/{guild_id}/members/{user_id}.
+	// Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
+	// for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
+	// communication_disabled_until; and the bot's highest role is above the
+	// member's and above the roles that are given or taken.
+	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
+	// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
+	// Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
+	// voice or 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	ModifyGuildMember(context.Context, *connect.Request[discord_api.ModifyGuildMemberRequest]) (*connect.Response[discord_api.ModifyGuildMemberResponse], error)
+	// AddGuildMemberRole gives a role to a member. A role that is there stays.
+	//
+	// Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
+	// Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
+	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
+	// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
+	// Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
+	// Cost: one call to Discord. Giving and taking roles share a limit in each
+	// guild, usually 10 calls in 10 seconds.
+	AddGuildMemberRole(context.Context, *connect.Request[discord_api.AddGuildMemberRoleRequest]) (*connect.Response[discord_api.AddGuildMemberRoleResponse], error)
+	// RemoveGuildMemberRole takes a role from a member.
+	//
+	// Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
+	// Permissions, errors and cost: as AddGuildMemberRole.
+	RemoveGuildMemberRole(context.Context, *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error)
+	// ListGuildRoles lists the roles of a guild.
+	//
+	// Discord: GET /guilds/{guild_id}/roles.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	ListGuildRoles(context.Context, *connect.Request[discord_api.ListGuildRolesRequest]) (*connect.Response[discord_api.ListGuildRolesResponse], error)
+	// GetUser returns a user.
+	//
+	// Discord: GET /users/{user_id}.
+	// Permissions: none.
+	// Errors: NOT_FOUND 10013 Unknown User.
+	// Cost: one call to Discord, usually limited to 30 in 30 seconds.
+	GetUser(context.Context, *connect.Request[discord_api.GetUserRequest]) (*connect.Response[discord_api.GetUserResponse], error)
+	// GetCurrentUser returns the bot.
+	//
+	// Discord: GET /users/@me.
+	// Permissions: none.
+	// Errors: none of its own.
+	// Cost: one call to Discord.
+	GetCurrentUser(context.Context, *connect.Request[discord_api.GetCurrentUserRequest]) (*connect.Response[discord_api.GetCurrentUserResponse], error)
+	// DeleteWebhookMessage deletes a message that a webhook has sent. The token of
+	// the webhook is sent to Discord in place of the bot's.
+	//
+	// Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
+	// Permissions: those of the token.
+	// Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
+	// UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
+	// Form Body.
+	// Cost: one call to Discord.
+	DeleteWebhookMessage(context.Context, *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error)
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
 	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
@@ -200,11 +539,183 @@ func NewDiscordApiClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(discordApiMethods.ByName("DeleteChannelMessage")),
 			connect.WithClientOptions(opts...),
 		),
+		bulkDeleteChannelMessages: connect.NewClient[discord_api.BulkDeleteChannelMessagesRequest, discord_api.BulkDeleteChannelMessagesResponse](
+			httpClient,
+			baseURL+DiscordApiBulkDeleteChannelMessagesProcedure,
+			connect.WithSchema(discordApiMethods.ByName("BulkDeleteChannelMessages")),
+			connect.WithClientOptions(opts...),
+		),
+		crosspostMessage: connect.NewClient[discord_api.CrosspostMessageRequest, discord_api.CrosspostMessageResponse](
+			httpClient,
+			baseURL+DiscordApiCrosspostMessageProcedure,
+			connect.WithSchema(discordApiMethods.ByName("CrosspostMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		pinMessage: connect.NewClient[discord_api.PinMessageRequest, discord_api.PinMessageResponse](
+			httpClient,
+			baseURL+DiscordApiPinMessageProcedure,
+			connect.WithSchema(discordApiMethods.ByName("PinMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		unpinMessage: connect.NewClient[discord_api.UnpinMessageRequest, discord_api.UnpinMessageResponse](
+			httpClient,
+			baseURL+DiscordApiUnpinMessageProcedure,
+			connect.WithSchema(discordApiMethods.ByName("UnpinMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		listPinnedMessages: connect.NewClient[discord_api.ListPinnedMessagesRequest, discord_api.ListPinnedMessagesResponse](
+			httpClient,
+			baseURL+DiscordApiListPinnedMessagesProcedure,
+			connect.WithSchema(discordApiMethods.ByName("ListPinnedMessages")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		triggerTyping: connect.NewClient[discord_api.TriggerTypingRequest, discord_api.TriggerTypingResponse](
+			httpClient,
+			baseURL+DiscordApiTriggerTypingProcedure,
+			connect.WithSchema(discordApiMethods.ByName("TriggerTyping")),
+			connect.WithClientOptions(opts...),
+		),
+		addReaction: connect.NewClient[discord_api.AddReactionRequest, discord_api.AddReactionResponse](
+			httpClient,
+			baseURL+DiscordApiAddReactionProcedure,
+			connect.WithSchema(discordApiMethods.ByName("AddReaction")),
+			connect.WithClientOptions(opts...),
+		),
+		removeReaction: connect.NewClient[discord_api.RemoveReactionRequest, discord_api.RemoveReactionResponse](
+			httpClient,
+			baseURL+DiscordApiRemoveReactionProcedure,
+			connect.WithSchema(discordApiMethods.ByName("RemoveReaction")),
+			connect.WithClientOptions(opts...),
+		),
+		removeAllReactions: connect.NewClient[discord_api.RemoveAllReactionsRequest, discord_api.RemoveAllReactionsResponse](
+			httpClient,
+			baseURL+DiscordApiRemoveAllReactionsProcedure,
+			connect.WithSchema(discordApiMethods.ByName("RemoveAllReactions")),
+			connect.WithClientOptions(opts...),
+		),
+		listReactions: connect.NewClient[discord_api.ListReactionsRequest, discord_api.ListReactionsResponse](
+			httpClient,
+			baseURL+DiscordApiListReactionsProcedure,
+			connect.WithSchema(discordApiMethods.ByName("ListReactions")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		getChannel: connect.NewClient[discord_api.GetChannelRequest, discord_api.GetChannelResponse](
 			httpClient,
 			baseURL+DiscordApiGetChannelProcedure,
 			connect.WithSchema(discordApiMethods.ByName("GetChannel")),
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getDirectMessageChannel: connect.NewClient[discord_api.GetDirectMessageChannelRequest, discord_api.GetDirectMessageChannelResponse](
+			httpClient,
+			baseURL+DiscordApiGetDirectMessageChannelProcedure,
+			connect.WithSchema(discordApiMethods.ByName("GetDirectMessageChannel")),
+			connect.WithClientOptions(opts...),
+		),
+		startThread: connect.NewClient[discord_api.StartThreadRequest, discord_api.StartThreadResponse](
+			httpClient,
+			baseURL+DiscordApiStartThreadProcedure,
+			connect.WithSchema(discordApiMethods.ByName("StartThread")),
+			connect.WithClientOptions(opts...),
+		),
+		listActiveThreads: connect.NewClient[discord_api.ListActiveThreadsRequest, discord_api.ListActiveThreadsResponse](
+			httpClient,
+			baseURL+DiscordApiListActiveThreadsProcedure,
+			connect.WithSchema(discordApiMethods.ByName("ListActiveThreads")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		addThreadMember: connect.NewClient[discord_api.AddThreadMemberRequest, discord_api.AddThreadMemberResponse](
+			httpClient,
+			baseURL+DiscordApiAddThreadMemberProcedure,
+			connect.WithSchema(discordApiMethods.ByName("AddThreadMember")),
+			connect.WithClientOptions(opts...),
+		),
+		removeThreadMember: connect.NewClient[discord_api.RemoveThreadMemberRequest, discord_api.RemoveThreadMemberResponse](
+			httpClient,
+			baseURL+DiscordApiRemoveThreadMemberProcedure,
+			connect.WithSchema(discordApiMethods.ByName("RemoveThreadMember")),
+			connect.WithClientOptions(opts...),
+		),
+		getGuild: connect.NewClient[discord_api.GetGuildRequest, discord_api.GetGuildResponse](
+			httpClient,
+			baseURL+DiscordApiGetGuildProcedure,
+			connect.WithSchema(discordApiMethods.ByName("GetGuild")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listGuilds: connect.NewClient[discord_api.ListGuildsRequest, discord_api.ListGuildsResponse](
+			httpClient,
+			baseURL+DiscordApiListGuildsProcedure,
+			connect.WithSchema(discordApiMethods.ByName("ListGuilds")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getGuildMember: connect.NewClient[discord_api.GetGuildMemberRequest, discord_api.GetGuildMemberResponse](
+			httpClient,
+			baseURL+DiscordApiGetGuildMemberProcedure,
+			connect.WithSchema(discordApiMethods.ByName("GetGuildMember")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		listGuildMembers: connect.NewClient[discord_api.ListGuildMembersRequest, discord_api.ListGuildMembersResponse](
+			httpClient,
+			baseURL+DiscordApiListGuildMembersProcedure,
+			connect.WithSchema(discordApiMethods.ByName("ListGuildMembers")),
+			connect.WithClientOptions(opts...),
+		),
+		searchGuildMembers: connect.NewClient[discord_api.SearchGuildMembersRequest, discord_api.SearchGuildMembersResponse](
+			httpClient,
+			baseURL+DiscordApiSearchGuildMembersProcedure,
+			connect.WithSchema(discordApiMethods.ByName("SearchGuildMembers")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		modifyGuildMember: connect.NewClient[discord_api.ModifyGuildMemberRequest, discord_api.ModifyGuildMemberResponse](
+			httpClient,
+			baseURL+DiscordApiModifyGuildMemberProcedure,
+			connect.WithSchema(discordApiMethods.ByName("ModifyGuildMember")),
+			connect.WithClientOptions(opts...),
+		),
+		addGuildMemberRole: connect.NewClient[discord_api.AddGuildMemberRoleRequest, discord_api.AddGuildMemberRoleResponse](
+			httpClient,
+			baseURL+DiscordApiAddGuildMemberRoleProcedure,
+			connect.WithSchema(discordApiMethods.ByName("AddGuildMemberRole")),
+			connect.WithClientOptions(opts...),
+		),
+		removeGuildMemberRole: connect.NewClient[discord_api.RemoveGuildMemberRoleRequest, discord_api.RemoveGuildMemberRoleResponse](
+			httpClient,
+			baseURL+DiscordApiRemoveGuildMemberRoleProcedure,
+			connect.WithSchema(discordApiMethods.ByName("RemoveGuildMemberRole")),
+			connect.WithClientOptions(opts...),
+		),
+		listGuildRoles: connect.NewClient[discord_api.ListGuildRolesRequest, discord_api.ListGuildRolesResponse](
+			httpClient,
+			baseURL+DiscordApiListGuildRolesProcedure,
+			connect.WithSchema(discordApiMethods.ByName("ListGuildRoles")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getUser: connect.NewClient[discord_api.GetUserRequest, discord_api.GetUserResponse](
+			httpClient,
+			baseURL+DiscordApiGetUserProcedure,
+			connect.WithSchema(discordApiMethods.ByName("GetUser")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getCurrentUser: connect.NewClient[discord_api.GetCurrentUserRequest, discord_api.GetCurrentUserResponse](
+			httpClient,
+			baseURL+DiscordApiGetCurrentUserProcedure,
+			connect.WithSchema(discordApiMethods.ByName("GetCurrentUser")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		deleteWebhookMessage: connect.NewClient[discord_api.DeleteWebhookMessageRequest, discord_api.DeleteWebhookMessageResponse](
+			httpClient,
+			baseURL+DiscordApiDeleteWebhookMessageProcedure,
+			connect.WithSchema(discordApiMethods.ByName("DeleteWebhookMessage")),
 			connect.WithClientOptions(opts...),
 		),
 		getRateLimitStatus: connect.NewClient[discord_api.GetRateLimitStatusRequest, discord_api.GetRateLimitStatusResponse](
@@ -219,14 +730,41 @@ func NewDiscordApiClient(httpClient connect.HTTPClient, baseURL string, opts ...
 
 // discordApiClient implements DiscordApiClient.
 type discordApiClient struct {
-	sendChannelMessage   *connect.Client[discord_api.SendChannelMessageRequest, discord_api.SendChannelMessageResponse]
-	sendDirectMessage    *connect.Client[discord_api.SendDirectMessageRequest, discord_api.SendDirectMessageResponse]
-	getGuildChannels     *connect.Client[discord_api.GetGuildChannelsRequest, discord_api.GetGuildChannelsResponse]
-	getChannelMessage    *connect.Client[discord_api.GetChannelMessageRequest, discord_api.GetChannelMessageResponse]
-	listChannelMessages  *connect.Client[discord_api.ListChannelMessagesRequest, discord_api.ListChannelMessagesResponse]
-	deleteChannelMessage *connect.Client[discord_api.DeleteChannelMessageRequest, discord_api.DeleteChannelMessageResponse]
-	getChannel           *connect.Client[discord_api.GetChannelRequest, discord_api.GetChannelResponse]
-	getRateLimitStatus   *connect.Client[discord_api.GetRateLimitStatusRequest, discord_api.GetRateLimitStatusResponse]
+	sendChannelMessage        *connect.Client[discord_api.SendChannelMessageRequest, discord_api.SendChannelMessageResponse]
+	sendDirectMessage         *connect.Client[discord_api.SendDirectMessageRequest, discord_api.SendDirectMessageResponse]
+	getGuildChannels          *connect.Client[discord_api.GetGuildChannelsRequest, discord_api.GetGuildChannelsResponse]
+	getChannelMessage         *connect.Client[discord_api.GetChannelMessageRequest, discord_api.GetChannelMessageResponse]
+	listChannelMessages       *connect.Client[discord_api.ListChannelMessagesRequest, discord_api.ListChannelMessagesResponse]
+	deleteChannelMessage      *connect.Client[discord_api.DeleteChannelMessageRequest, discord_api.DeleteChannelMessageResponse]
+	bulkDeleteChannelMessages *connect.Client[discord_api.BulkDeleteChannelMessagesRequest, discord_api.BulkDeleteChannelMessagesResponse]
+	crosspostMessage          *connect.Client[discord_api.CrosspostMessageRequest, discord_api.CrosspostMessageResponse]
+	pinMessage                *connect.Client[discord_api.PinMessageRequest, discord_api.PinMessageResponse]
+	unpinMessage              *connect.Client[discord_api.UnpinMessageRequest, discord_api.UnpinMessageResponse]
+	listPinnedMessages        *connect.Client[discord_api.ListPinnedMessagesRequest, discord_api.ListPinnedMessagesResponse]
+	triggerTyping             *connect.Client[discord_api.TriggerTypingRequest, discord_api.TriggerTypingResponse]
+	addReaction               *connect.Client[discord_api.AddReactionRequest, discord_api.AddReactionResponse]
+	removeReaction            *connect.Client[discord_api.RemoveReactionRequest, discord_api.RemoveReactionResponse]
+	removeAllReactions        *connect.Client[discord_api.RemoveAllReactionsRequest, discord_api.RemoveAllReactionsResponse]
+	listReactions             *connect.Client[discord_api.ListReactionsRequest, discord_api.ListReactionsResponse]
+	getChannel                *connect.Client[discord_api.GetChannelRequest, discord_api.GetChannelResponse]
+	getDirectMessageChannel   *connect.Client[discord_api.GetDirectMessageChannelRequest, discord_api.GetDirectMessageChannelResponse]
+	startThread               *connect.Client[discord_api.StartThreadRequest, discord_api.StartThreadResponse]
+	listActiveThreads         *connect.Client[discord_api.ListActiveThreadsRequest, discord_api.ListActiveThreadsResponse]
+	addThreadMember           *connect.Client[discord_api.AddThreadMemberRequest, discord_api.AddThreadMemberResponse]
+	removeThreadMember        *connect.Client[discord_api.RemoveThreadMemberRequest, discord_api.RemoveThreadMemberResponse]
+	getGuild                  *connect.Client[discord_api.GetGuildRequest, discord_api.GetGuildResponse]
+	listGuilds                *connect.Client[discord_api.ListGuildsRequest, discord_api.ListGuildsResponse]
+	getGuildMember            *connect.Client[discord_api.GetGuildMemberRequest, discord_api.GetGuildMemberResponse]
+	listGuildMembers          *connect.Client[discord_api.ListGuildMembersRequest, discord_api.ListGuildMembersResponse]
+	searchGuildMembers        *connect.Client[discord_api.SearchGuildMembersRequest, discord_api.SearchGuildMembersResponse]
+	modifyGuildMember         *connect.Client[discord_api.ModifyGuildMemberRequest, discord_api.ModifyGuildMemberResponse]
+	addGuildMemberRole        *connect.Client[discord_api.AddGuildMemberRoleRequest, discord_api.AddGuildMemberRoleResponse]
+	removeGuildMemberRole     *connect.Client[discord_api.RemoveGuildMemberRoleRequest, discord_api.RemoveGuildMemberRoleResponse]
+	listGuildRoles            *connect.Client[discord_api.ListGuildRolesRequest, discord_api.ListGuildRolesResponse]
+	getUser                   *connect.Client[discord_api.GetUserRequest, discord_api.GetUserResponse]
+	getCurrentUser            *connect.Client[discord_api.GetCurrentUserRequest, discord_api.GetCurrentUserResponse]
+	deleteWebhookMessage      *connect.Client[discord_api.DeleteWebhookMessageRequest, discord_api.DeleteWebhookMessageResponse]
+	getRateLimitStatus        *connect.Client[discord_api.GetRateLimitStatusRequest, discord_api.GetRateLimitStatusResponse]
 }
 
 // SendChannelMessage calls discord_api.DiscordApi.SendChannelMessage.
@@ -259,9 +797,144 @@ func (c *discordApiClient) DeleteChannelMessage(ctx context.Context, req *connec
 	return c.deleteChannelMessage.CallUnary(ctx, req)
 }
 
+// BulkDeleteChannelMessages calls discord_api.DiscordApi.BulkDeleteChannelMessages.
+func (c *discordApiClient) BulkDeleteChannelMessages(ctx context.Context, req *connect.Request[discord_api.BulkDeleteChannelMessagesRequest]) (*connect.Response[discord_api.BulkDeleteChannelMessagesResponse], error) {
+	return c.bulkDeleteChannelMessages.CallUnary(ctx, req)
+}
+
+// CrosspostMessage calls discord_api.DiscordApi.CrosspostMessage.
+func (c *discordApiClient) CrosspostMessage(ctx context.Context, req *connect.Request[discord_api.CrosspostMessageRequest]) (*connect.Response[discord_api.CrosspostMessageResponse], error) {
+	return c.crosspostMessage.CallUnary(ctx, req)
+}
+
+// PinMessage calls discord_api.DiscordApi.PinMessage.
+func (c *discordApiClient) PinMessage(ctx context.Context, req *connect.Request[discord_api.PinMessageRequest]) (*connect.Response[discord_api.PinMessageResponse], error) {
+	return c.pinMessage.CallUnary(ctx, req)
+}
+
+// UnpinMessage calls discord_api.DiscordApi.UnpinMessage.
+func (c *discordApiClient) UnpinMessage(ctx context.Context, req *connect.Request[discord_api.UnpinMessageRequest]) (*connect.Response[discord_api.UnpinMessageResponse], error) {
+	return c.unpinMessage.CallUnary(ctx, req)
+}
+
+// ListPinnedMessages calls discord_api.DiscordApi.ListPinnedMessages.
+func (c *discordApiClient) ListPinnedMessages(ctx context.Context, req *connect.Request[discord_api.ListPinnedMessagesRequest]) (*connect.Response[discord_api.ListPinnedMessagesResponse], error) {
+	return c.listPinnedMessages.CallUnary(ctx, req)
+}
+
+// TriggerTyping calls discord_api.DiscordApi.TriggerTyping.
+func (c *discordApiClient) TriggerTyping(ctx context.Context, req *connect.Request[discord_api.TriggerTypingRequest]) (*connect.Response[discord_api.TriggerTypingResponse], error) {
+	return c.triggerTyping.CallUnary(ctx, req)
+}
+
+// AddReaction calls discord_api.DiscordApi.AddReaction.
+func (c *discordApiClient) AddReaction(ctx context.Context, req *connect.Request[discord_api.AddReactionRequest]) (*connect.Response[discord_api.AddReactionResponse], error) {
+	return c.addReaction.CallUnary(ctx, req)
+}
+
+// RemoveReaction calls discord_api.DiscordApi.RemoveReaction.
+func (c *discordApiClient) RemoveReaction(ctx context.Context, req *connect.Request[discord_api.RemoveReactionRequest]) (*connect.Response[discord_api.RemoveReactionResponse], error) {
+	return c.removeReaction.CallUnary(ctx, req)
+}
+
+// RemoveAllReactions calls discord_api.DiscordApi.RemoveAllReactions.
+func (c *discordApiClient) RemoveAllReactions(ctx context.Context, req *connect.Request[discord_api.RemoveAllReactionsRequest]) (*connect.Response[discord_api.RemoveAllReactionsResponse], error) {
+	return c.removeAllReactions.CallUnary(ctx, req)
+}
+
+// ListReactions calls discord_api.DiscordApi.ListReactions.
+func (c *discordApiClient) ListReactions(ctx context.Context, req *connect.Request[discord_api.ListReactionsRequest]) (*connect.Response[discord_api.ListReactionsResponse], error) {
+	return c.listReactions.CallUnary(ctx, req)
+}
+
 // GetChannel calls discord_api.DiscordApi.GetChannel.
 func (c *discordApiClient) GetChannel(ctx context.Context, req *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error) {
 	return c.getChannel.CallUnary(ctx, req)
+}
+
+// GetDirectMessageChannel calls discord_api.DiscordApi.GetDirectMessageChannel.
+func (c *discordApiClient) GetDirectMessageChannel(ctx context.Context, req *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error) {
+	return c.getDirectMessageChannel.CallUnary(ctx, req)
+}
+
+// StartThread calls discord_api.DiscordApi.StartThread.
+func (c *discordApiClient) StartThread(ctx context.Context, req *connect.Request[discord_api.StartThreadRequest]) (*connect.Response[discord_api.StartThreadResponse], error) {
+	return c.startThread.CallUnary(ctx, req)
+}
+
+// ListActiveThreads calls discord_api.DiscordApi.ListActiveThreads.
+func (c *discordApiClient) ListActiveThreads(ctx context.Context, req *connect.Request[discord_api.ListActiveThreadsRequest]) (*connect.Response[discord_api.ListActiveThreadsResponse], error) {
+	return c.listActiveThreads.CallUnary(ctx, req)
+}
+
+// AddThreadMember calls discord_api.DiscordApi.AddThreadMember.
+func (c *discordApiClient) AddThreadMember(ctx context.Context, req *connect.Request[discord_api.AddThreadMemberRequest]) (*connect.Response[discord_api.AddThreadMemberResponse], error) {
+	return c.addThreadMember.CallUnary(ctx, req)
+}
+
+// RemoveThreadMember calls discord_api.DiscordApi.RemoveThreadMember.
+func (c *discordApiClient) RemoveThreadMember(ctx context.Context, req *connect.Request[discord_api.RemoveThreadMemberRequest]) (*connect.Response[discord_api.RemoveThreadMemberResponse], error) {
+	return c.removeThreadMember.CallUnary(ctx, req)
+}
+
+// GetGuild calls discord_api.DiscordApi.GetGuild.
+func (c *discordApiClient) GetGuild(ctx context.Context, req *connect.Request[discord_api.GetGuildRequest]) (*connect.Response[discord_api.GetGuildResponse], error) {
+	return c.getGuild.CallUnary(ctx, req)
+}
+
+// ListGuilds calls discord_api.DiscordApi.ListGuilds.
+func (c *discordApiClient) ListGuilds(ctx context.Context, req *connect.Request[discord_api.ListGuildsRequest]) (*connect.Response[discord_api.ListGuildsResponse], error) {
+	return c.listGuilds.CallUnary(ctx, req)
+}
+
+// GetGuildMember calls discord_api.DiscordApi.GetGuildMember.
+func (c *discordApiClient) GetGuildMember(ctx context.Context, req *connect.Request[discord_api.GetGuildMemberRequest]) (*connect.Response[discord_api.GetGuildMemberResponse], error) {
+	return c.getGuildMember.CallUnary(ctx, req)
+}
+
+// ListGuildMembers calls discord_api.DiscordApi.ListGuildMembers.
+func (c *discordApiClient) ListGuildMembers(ctx context.Context, req *connect.Request[discord_api.ListGuildMembersRequest]) (*connect.ServerStreamForClient[discord_api.ListGuildMembersResponse], error) {
+	return c.listGuildMembers.CallServerStream(ctx, req)
+}
+
+// SearchGuildMembers calls discord_api.DiscordApi.SearchGuildMembers.
+func (c *discordApiClient) SearchGuildMembers(ctx context.Context, req *connect.Request[discord_api.SearchGuildMembersRequest]) (*connect.Response[discord_api.SearchGuildMembersResponse], error) {
+	return c.searchGuildMembers.CallUnary(ctx, req)
+}
+
+// ModifyGuildMember calls discord_api.DiscordApi.ModifyGuildMember.
+func (c *discordApiClient) ModifyGuildMember(ctx context.Context, req *connect.Request[discord_api.ModifyGuildMemberRequest]) (*connect.Response[discord_api.ModifyGuildMemberResponse], error) {
+	return c.modifyGuildMember.CallUnary(ctx, req)
+}
+
+// AddGuildMemberRole calls discord_api.DiscordApi.AddGuildMemberRole.
+func (c *discordApiClient) AddGuildMemberRole(ctx context.Context, req *connect.Request[discord_api.AddGuildMemberRoleRequest]) (*connect.Response[discord_api.AddGuildMemberRoleResponse], error) {
+	return c.addGuildMemberRole.CallUnary(ctx, req)
+}
+
+// RemoveGuildMemberRole calls discord_api.DiscordApi.RemoveGuildMemberRole.
+func (c *discordApiClient) RemoveGuildMemberRole(ctx context.Context, req *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error) {
+	return c.removeGuildMemberRole.CallUnary(ctx, req)
+}
+
+// ListGuildRoles calls discord_api.DiscordApi.ListGuildRoles.
+func (c *discordApiClient) ListGuildRoles(ctx context.Context, req *connect.Request[discord_api.ListGuildRolesRequest]) (*connect.Response[discord_api.ListGuildRolesResponse], error) {
+	return c.listGuildRoles.CallUnary(ctx, req)
+}
+
+// GetUser calls discord_api.DiscordApi.GetUser.
+func (c *discordApiClient) GetUser(ctx context.Context, req *connect.Request[discord_api.GetUserRequest]) (*connect.Response[discord_api.GetUserResponse], error) {
+	return c.getUser.CallUnary(ctx, req)
+}
+
+// GetCurrentUser calls discord_api.DiscordApi.GetCurrentUser.
+func (c *discordApiClient) GetCurrentUser(ctx context.Context, req *connect.Request[discord_api.GetCurrentUserRequest]) (*connect.Response[discord_api.GetCurrentUserResponse], error) {
+	return c.getCurrentUser.CallUnary(ctx, req)
+}
+
+// DeleteWebhookMessage calls discord_api.DiscordApi.DeleteWebhookMessage.
+func (c *discordApiClient) DeleteWebhookMessage(ctx context.Context, req *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error) {
+	return c.deleteWebhookMessage.CallUnary(ctx, req)
 }
 
 // GetRateLimitStatus calls discord_api.DiscordApi.GetRateLimitStatus.
@@ -335,6 +1008,115 @@ type DiscordApiHandler interface {
 	// weeks and all others have limits of their own in each channel, usually 5 in
 	// 5 seconds, 30 in 120 seconds and 3 in one second.
 	DeleteChannelMessage(context.Context, *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error)
+	// BulkDeleteChannelMessages deletes many messages of a guild's channel. They
+	// are deleted 100 at a time; those older than two weeks, which Discord
+	// deletes one by one only, after the others.
+	//
+	// The answer says for each message what became of it. What Discord refuses
+	// for one message ends nothing; what it refuses for the channel ends the
+	// call, with a status if nothing was deleted until then.
+	//
+	// Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
+	// /channels/{channel_id}/messages/{message_id} for single messages.
+	// Permissions: MANAGE_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+	// Access, 50003 Cannot execute action on a DM channel or 50013 Missing
+	// Permissions, INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord for each 100 messages, usually limited to one in
+	// a second for each channel, and one for each old message, usually limited to
+	// 30 in 120 seconds: 100 old messages take more than six minutes.
+	BulkDeleteChannelMessages(context.Context, *connect.Request[discord_api.BulkDeleteChannelMessagesRequest]) (*connect.Response[discord_api.BulkDeleteChannelMessagesResponse], error)
+	// CrosspostMessage publishes a message of an announcement channel to the
+	// channels that follow it.
+	//
+	// Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
+	// Permissions: SEND_MESSAGES, for messages of others MANAGE_MESSAGES too.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
+	// Cannot execute action on this channel type.
+	// Cost: one call to Discord, usually limited to 10 in an hour for each channel.
+	CrosspostMessage(context.Context, *connect.Request[discord_api.CrosspostMessageRequest]) (*connect.Response[discord_api.CrosspostMessageResponse], error)
+	// PinMessage pins a message. Discord posts a message of the type
+	// CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
+	//
+	// Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
+	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
+	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+	PinMessage(context.Context, *connect.Request[discord_api.PinMessageRequest]) (*connect.Response[discord_api.PinMessageResponse], error)
+	// UnpinMessage takes a message from the pinned ones.
+	//
+	// Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
+	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
+	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+	UnpinMessage(context.Context, *connect.Request[discord_api.UnpinMessageRequest]) (*connect.Response[discord_api.UnpinMessageResponse], error)
+	// ListPinnedMessages lists pinned messages, those pinned last first. Without
+	// READ_MESSAGE_HISTORY Discord shows none.
+	//
+	// Discord: GET /channels/{channel_id}/messages/pins.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	ListPinnedMessages(context.Context, *connect.Request[discord_api.ListPinnedMessagesRequest]) (*connect.Response[discord_api.ListPinnedMessagesResponse], error)
+	// TriggerTyping shows for 10 seconds, or until the next message, that the bot
+	// is typing.
+	//
+	// Discord: POST /channels/{channel_id}/typing.
+	// Permissions: VIEW_CHANNEL and SEND_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+	// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50008 Cannot send
+	// messages in a non-text channel.
+	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+	TriggerTyping(context.Context, *connect.Request[discord_api.TriggerTypingRequest]) (*connect.Response[discord_api.TriggerTypingResponse], error)
+	// AddReaction lets the bot react to a message. A reaction that is there stays.
+	//
+	// Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS to be the
+	// first who reacts with the emoji, USE_EXTERNAL_EMOJIS for an emoji of
+	// another guild.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
+	// Maximum number of reactions reached, which is 20, or 90001 Reaction was
+	// blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
+	// Cost: one call to Discord. Adding and removing share a limit in each
+	// channel, usually one call in a quarter of a second.
+	AddReaction(context.Context, *connect.Request[discord_api.AddReactionRequest]) (*connect.Response[discord_api.AddReactionResponse], error)
+	// RemoveReaction removes a reaction of the bot or of another user.
+	//
+	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
+	// with /{user_id} at the end for another user.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
+	// reactions of others.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 10014 Unknown Emoji.
+	// Cost: as AddReaction.
+	RemoveReaction(context.Context, *connect.Request[discord_api.RemoveReactionRequest]) (*connect.Response[discord_api.RemoveReactionResponse], error)
+	// RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
+	//
+	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
+	// without the emoji for all of them.
+	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 10014 Unknown Emoji.
+	// Cost: as AddReaction.
+	RemoveAllReactions(context.Context, *connect.Request[discord_api.RemoveAllReactionsRequest]) (*connect.Response[discord_api.RemoveAllReactionsResponse], error)
+	// ListReactions lists who reacted with an emoji, in ascending order of ids.
+	//
+	// Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access, INVALID_ARGUMENT 10014 Unknown
+	// Emoji or 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	ListReactions(context.Context, *connect.Request[discord_api.ListReactionsRequest]) (*connect.Response[discord_api.ListReactionsResponse], error)
 	// GetChannel returns a channel, thread or direct message channel.
 	//
 	// Discord: GET /channels/{channel_id}.
@@ -342,6 +1124,162 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetChannel(context.Context, *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error)
+	// GetDirectMessageChannel returns the channel of direct messages with a user.
+	// It is opened when there is none; the user sees nothing of that.
+	//
+	// Discord: POST /users/@me/channels.
+	// Permissions: none.
+	// Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) for a user who does not
+	// exist or 50007 Cannot send messages to this user for a bot,
+	// PERMISSION_DENIED 40003 You are opening direct messages too fast.
+	// Cost: one call to Discord.
+	GetDirectMessageChannel(context.Context, *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error)
+	// StartThread starts a thread, from a message or without one. A thread from a
+	// message has the message's id.
+	//
+	// Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
+	// a message POST /channels/{channel_id}/threads.
+	// Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
+	// CREATE_PRIVATE_THREADS.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 160004 A thread has already been created for this message,
+	// 50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
+	// Cost: one call to Discord, usually limited to 50 in 5 minutes for each
+	// channel, whoever starts threads.
+	StartThread(context.Context, *connect.Request[discord_api.StartThreadRequest]) (*connect.Response[discord_api.StartThreadResponse], error)
+	// ListActiveThreads lists the threads of a guild that are not archived, as far
+	// as the bot sees them, and where the bot is a member.
+	//
+	// Discord: GET /guilds/{guild_id}/threads/active.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	ListActiveThreads(context.Context, *connect.Request[discord_api.ListActiveThreadsRequest]) (*connect.Response[discord_api.ListActiveThreadsResponse], error)
+	// AddThreadMember adds the bot or another user to a thread that is not
+	// archived. Who is a member stays one.
+	//
+	// Discord: PUT /channels/{channel_id}/thread-members/@me, with /{user_id} at
+	// the end for another user.
+	// Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
+	// another user.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10007 Unknown Member,
+	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+	// INVALID_ARGUMENT 50024 Cannot execute action on this channel type or 50083
+	// Thread is archived.
+	// Cost: one call to Discord.
+	AddThreadMember(context.Context, *connect.Request[discord_api.AddThreadMemberRequest]) (*connect.Response[discord_api.AddThreadMemberResponse], error)
+	// RemoveThreadMember removes the bot or another user from a thread that is
+	// not archived.
+	//
+	// Discord: DELETE /channels/{channel_id}/thread-members/@me, with /{user_id}
+	// at the end for another user.
+	// Permissions: MANAGE_THREADS to remove another user, or having created the
+	// thread when it is private.
+	// Errors: as AddThreadMember.
+	// Cost: one call to Discord.
+	RemoveThreadMember(context.Context, *connect.Request[discord_api.RemoveThreadMemberRequest]) (*connect.Response[discord_api.RemoveThreadMemberResponse], error)
+	// GetGuild returns a guild that the bot is a member of.
+	//
+	// Discord: GET /guilds/{guild_id}.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild.
+	// Cost: one call to Discord.
+	GetGuild(context.Context, *connect.Request[discord_api.GetGuildRequest]) (*connect.Response[discord_api.GetGuildResponse], error)
+	// ListGuilds lists the guilds that the bot is a member of, in ascending order
+	// of ids. Discord tells a few fields of each.
+	//
+	// Discord: GET /users/@me/guilds.
+	// Permissions: none.
+	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	ListGuilds(context.Context, *connect.Request[discord_api.ListGuildsRequest]) (*connect.Response[discord_api.ListGuildsResponse], error)
+	// GetGuildMember returns a member of a guild.
+	//
+	// Discord: GET /guilds/{guild_id}/members/{user_id}.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member or 10013
+	// Unknown User, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	GetGuildMember(context.Context, *connect.Request[discord_api.GetGuildMemberRequest]) (*connect.Response[discord_api.GetGuildMemberResponse], error)
+	// ListGuildMembers streams the members of a guild in ascending order of ids,
+	// one in each response.
+	//
+	// Discord: GET /guilds/{guild_id}/members.
+	// Permissions: the bot is a member of the guild and its application has the
+	// privileged intent GUILD_MEMBERS.
+	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord for each 1000 members.
+	ListGuildMembers(context.Context, *connect.Request[discord_api.ListGuildMembersRequest], *connect.ServerStream[discord_api.ListGuildMembersResponse]) error
+	// SearchGuildMembers lists the members of a guild whose user name or nickname
+	// begins with a text.
+	//
+	// Discord: GET /guilds/{guild_id}/members/search.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing
+	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	SearchGuildMembers(context.Context, *connect.Request[discord_api.SearchGuildMembersRequest]) (*connect.Response[discord_api.SearchGuildMembersResponse], error)
+	// ModifyGuildMember changes a member of a guild: what is set in the request is
+	// changed, what is named by a clear field is removed, all else stays.
+	//
+	// Discord: PATCH /guilds/{guild_id}/members/{user_id}.
+	// Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
+	// for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
+	// communication_disabled_until; and the bot's highest role is above the
+	// member's and above the roles that are given or taken.
+	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
+	// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
+	// Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
+	// voice or 50035 Invalid Form Body.
+	// Cost: one call to Discord.
+	ModifyGuildMember(context.Context, *connect.Request[discord_api.ModifyGuildMemberRequest]) (*connect.Response[discord_api.ModifyGuildMemberResponse], error)
+	// AddGuildMemberRole gives a role to a member. A role that is there stays.
+	//
+	// Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
+	// Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
+	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
+	// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
+	// Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
+	// Cost: one call to Discord. Giving and taking roles share a limit in each
+	// guild, usually 10 calls in 10 seconds.
+	AddGuildMemberRole(context.Context, *connect.Request[discord_api.AddGuildMemberRoleRequest]) (*connect.Response[discord_api.AddGuildMemberRoleResponse], error)
+	// RemoveGuildMemberRole takes a role from a member.
+	//
+	// Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
+	// Permissions, errors and cost: as AddGuildMemberRole.
+	RemoveGuildMemberRole(context.Context, *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error)
+	// ListGuildRoles lists the roles of a guild.
+	//
+	// Discord: GET /guilds/{guild_id}/roles.
+	// Permissions: the bot is a member of the guild.
+	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+	// Cost: one call to Discord.
+	ListGuildRoles(context.Context, *connect.Request[discord_api.ListGuildRolesRequest]) (*connect.Response[discord_api.ListGuildRolesResponse], error)
+	// GetUser returns a user.
+	//
+	// Discord: GET /users/{user_id}.
+	// Permissions: none.
+	// Errors: NOT_FOUND 10013 Unknown User.
+	// Cost: one call to Discord, usually limited to 30 in 30 seconds.
+	GetUser(context.Context, *connect.Request[discord_api.GetUserRequest]) (*connect.Response[discord_api.GetUserResponse], error)
+	// GetCurrentUser returns the bot.
+	//
+	// Discord: GET /users/@me.
+	// Permissions: none.
+	// Errors: none of its own.
+	// Cost: one call to Discord.
+	GetCurrentUser(context.Context, *connect.Request[discord_api.GetCurrentUserRequest]) (*connect.Response[discord_api.GetCurrentUserResponse], error)
+	// DeleteWebhookMessage deletes a message that a webhook has sent. The token of
+	// the webhook is sent to Discord in place of the bot's.
+	//
+	// Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
+	// Permissions: those of the token.
+	// Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
+	// UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
+	// Form Body.
+	// Cost: one call to Discord.
+	DeleteWebhookMessage(context.Context, *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error)
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
 	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
@@ -392,11 +1330,183 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(discordApiMethods.ByName("DeleteChannelMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
+	discordApiBulkDeleteChannelMessagesHandler := connect.NewUnaryHandler(
+		DiscordApiBulkDeleteChannelMessagesProcedure,
+		svc.BulkDeleteChannelMessages,
+		connect.WithSchema(discordApiMethods.ByName("BulkDeleteChannelMessages")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiCrosspostMessageHandler := connect.NewUnaryHandler(
+		DiscordApiCrosspostMessageProcedure,
+		svc.CrosspostMessage,
+		connect.WithSchema(discordApiMethods.ByName("CrosspostMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiPinMessageHandler := connect.NewUnaryHandler(
+		DiscordApiPinMessageProcedure,
+		svc.PinMessage,
+		connect.WithSchema(discordApiMethods.ByName("PinMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiUnpinMessageHandler := connect.NewUnaryHandler(
+		DiscordApiUnpinMessageProcedure,
+		svc.UnpinMessage,
+		connect.WithSchema(discordApiMethods.ByName("UnpinMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiListPinnedMessagesHandler := connect.NewUnaryHandler(
+		DiscordApiListPinnedMessagesProcedure,
+		svc.ListPinnedMessages,
+		connect.WithSchema(discordApiMethods.ByName("ListPinnedMessages")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiTriggerTypingHandler := connect.NewUnaryHandler(
+		DiscordApiTriggerTypingProcedure,
+		svc.TriggerTyping,
+		connect.WithSchema(discordApiMethods.ByName("TriggerTyping")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiAddReactionHandler := connect.NewUnaryHandler(
+		DiscordApiAddReactionProcedure,
+		svc.AddReaction,
+		connect.WithSchema(discordApiMethods.ByName("AddReaction")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiRemoveReactionHandler := connect.NewUnaryHandler(
+		DiscordApiRemoveReactionProcedure,
+		svc.RemoveReaction,
+		connect.WithSchema(discordApiMethods.ByName("RemoveReaction")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiRemoveAllReactionsHandler := connect.NewUnaryHandler(
+		DiscordApiRemoveAllReactionsProcedure,
+		svc.RemoveAllReactions,
+		connect.WithSchema(discordApiMethods.ByName("RemoveAllReactions")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiListReactionsHandler := connect.NewUnaryHandler(
+		DiscordApiListReactionsProcedure,
+		svc.ListReactions,
+		connect.WithSchema(discordApiMethods.ByName("ListReactions")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	discordApiGetChannelHandler := connect.NewUnaryHandler(
 		DiscordApiGetChannelProcedure,
 		svc.GetChannel,
 		connect.WithSchema(discordApiMethods.ByName("GetChannel")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiGetDirectMessageChannelHandler := connect.NewUnaryHandler(
+		DiscordApiGetDirectMessageChannelProcedure,
+		svc.GetDirectMessageChannel,
+		connect.WithSchema(discordApiMethods.ByName("GetDirectMessageChannel")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiStartThreadHandler := connect.NewUnaryHandler(
+		DiscordApiStartThreadProcedure,
+		svc.StartThread,
+		connect.WithSchema(discordApiMethods.ByName("StartThread")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiListActiveThreadsHandler := connect.NewUnaryHandler(
+		DiscordApiListActiveThreadsProcedure,
+		svc.ListActiveThreads,
+		connect.WithSchema(discordApiMethods.ByName("ListActiveThreads")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiAddThreadMemberHandler := connect.NewUnaryHandler(
+		DiscordApiAddThreadMemberProcedure,
+		svc.AddThreadMember,
+		connect.WithSchema(discordApiMethods.ByName("AddThreadMember")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiRemoveThreadMemberHandler := connect.NewUnaryHandler(
+		DiscordApiRemoveThreadMemberProcedure,
+		svc.RemoveThreadMember,
+		connect.WithSchema(discordApiMethods.ByName("RemoveThreadMember")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiGetGuildHandler := connect.NewUnaryHandler(
+		DiscordApiGetGuildProcedure,
+		svc.GetGuild,
+		connect.WithSchema(discordApiMethods.ByName("GetGuild")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiListGuildsHandler := connect.NewUnaryHandler(
+		DiscordApiListGuildsProcedure,
+		svc.ListGuilds,
+		connect.WithSchema(discordApiMethods.ByName("ListGuilds")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiGetGuildMemberHandler := connect.NewUnaryHandler(
+		DiscordApiGetGuildMemberProcedure,
+		svc.GetGuildMember,
+		connect.WithSchema(discordApiMethods.ByName("GetGuildMember")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiListGuildMembersHandler := connect.NewServerStreamHandler(
+		DiscordApiListGuildMembersProcedure,
+		svc.ListGuildMembers,
+		connect.WithSchema(discordApiMethods.ByName("ListGuildMembers")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiSearchGuildMembersHandler := connect.NewUnaryHandler(
+		DiscordApiSearchGuildMembersProcedure,
+		svc.SearchGuildMembers,
+		connect.WithSchema(discordApiMethods.ByName("SearchGuildMembers")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiModifyGuildMemberHandler := connect.NewUnaryHandler(
+		DiscordApiModifyGuildMemberProcedure,
+		svc.ModifyGuildMember,
+		connect.WithSchema(discordApiMethods.ByName("ModifyGuildMember")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiAddGuildMemberRoleHandler := connect.NewUnaryHandler(
+		DiscordApiAddGuildMemberRoleProcedure,
+		svc.AddGuildMemberRole,
+		connect.WithSchema(discordApiMethods.ByName("AddGuildMemberRole")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiRemoveGuildMemberRoleHandler := connect.NewUnaryHandler(
+		DiscordApiRemoveGuildMemberRoleProcedure,
+		svc.RemoveGuildMemberRole,
+		connect.WithSchema(discordApiMethods.ByName("RemoveGuildMemberRole")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiListGuildRolesHandler := connect.NewUnaryHandler(
+		DiscordApiListGuildRolesProcedure,
+		svc.ListGuildRoles,
+		connect.WithSchema(discordApiMethods.ByName("ListGuildRoles")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiGetUserHandler := connect.NewUnaryHandler(
+		DiscordApiGetUserProcedure,
+		svc.GetUser,
+		connect.WithSchema(discordApiMethods.ByName("GetUser")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiGetCurrentUserHandler := connect.NewUnaryHandler(
+		DiscordApiGetCurrentUserProcedure,
+		svc.GetCurrentUser,
+		connect.WithSchema(discordApiMethods.ByName("GetCurrentUser")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiDeleteWebhookMessageHandler := connect.NewUnaryHandler(
+		DiscordApiDeleteWebhookMessageProcedure,
+		svc.DeleteWebhookMessage,
+		connect.WithSchema(discordApiMethods.ByName("DeleteWebhookMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
 	discordApiGetRateLimitStatusHandler := connect.NewUnaryHandler(
@@ -420,8 +1530,62 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 			discordApiListChannelMessagesHandler.ServeHTTP(w, r)
 		case DiscordApiDeleteChannelMessageProcedure:
 			discordApiDeleteChannelMessageHandler.ServeHTTP(w, r)
+		case DiscordApiBulkDeleteChannelMessagesProcedure:
+			discordApiBulkDeleteChannelMessagesHandler.ServeHTTP(w, r)
+		case DiscordApiCrosspostMessageProcedure:
+			discordApiCrosspostMessageHandler.ServeHTTP(w, r)
+		case DiscordApiPinMessageProcedure:
+			discordApiPinMessageHandler.ServeHTTP(w, r)
+		case DiscordApiUnpinMessageProcedure:
+			discordApiUnpinMessageHandler.ServeHTTP(w, r)
+		case DiscordApiListPinnedMessagesProcedure:
+			discordApiListPinnedMessagesHandler.ServeHTTP(w, r)
+		case DiscordApiTriggerTypingProcedure:
+			discordApiTriggerTypingHandler.ServeHTTP(w, r)
+		case DiscordApiAddReactionProcedure:
+			discordApiAddReactionHandler.ServeHTTP(w, r)
+		case DiscordApiRemoveReactionProcedure:
+			discordApiRemoveReactionHandler.ServeHTTP(w, r)
+		case DiscordApiRemoveAllReactionsProcedure:
+			discordApiRemoveAllReactionsHandler.ServeHTTP(w, r)
+		case DiscordApiListReactionsProcedure:
+			discordApiListReactionsHandler.ServeHTTP(w, r)
 		case DiscordApiGetChannelProcedure:
 			discordApiGetChannelHandler.ServeHTTP(w, r)
+		case DiscordApiGetDirectMessageChannelProcedure:
+			discordApiGetDirectMessageChannelHandler.ServeHTTP(w, r)
+		case DiscordApiStartThreadProcedure:
+			discordApiStartThreadHandler.ServeHTTP(w, r)
+		case DiscordApiListActiveThreadsProcedure:
+			discordApiListActiveThreadsHandler.ServeHTTP(w, r)
+		case DiscordApiAddThreadMemberProcedure:
+			discordApiAddThreadMemberHandler.ServeHTTP(w, r)
+		case DiscordApiRemoveThreadMemberProcedure:
+			discordApiRemoveThreadMemberHandler.ServeHTTP(w, r)
+		case DiscordApiGetGuildProcedure:
+			discordApiGetGuildHandler.ServeHTTP(w, r)
+		case DiscordApiListGuildsProcedure:
+			discordApiListGuildsHandler.ServeHTTP(w, r)
+		case DiscordApiGetGuildMemberProcedure:
+			discordApiGetGuildMemberHandler.ServeHTTP(w, r)
+		case DiscordApiListGuildMembersProcedure:
+			discordApiListGuildMembersHandler.ServeHTTP(w, r)
+		case DiscordApiSearchGuildMembersProcedure:
+			discordApiSearchGuildMembersHandler.ServeHTTP(w, r)
+		case DiscordApiModifyGuildMemberProcedure:
+			discordApiModifyGuildMemberHandler.ServeHTTP(w, r)
+		case DiscordApiAddGuildMemberRoleProcedure:
+			discordApiAddGuildMemberRoleHandler.ServeHTTP(w, r)
+		case DiscordApiRemoveGuildMemberRoleProcedure:
+			discordApiRemoveGuildMemberRoleHandler.ServeHTTP(w, r)
+		case DiscordApiListGuildRolesProcedure:
+			discordApiListGuildRolesHandler.ServeHTTP(w, r)
+		case DiscordApiGetUserProcedure:
+			discordApiGetUserHandler.ServeHTTP(w, r)
+		case DiscordApiGetCurrentUserProcedure:
+			discordApiGetCurrentUserHandler.ServeHTTP(w, r)
+		case DiscordApiDeleteWebhookMessageProcedure:
+			discordApiDeleteWebhookMessageHandler.ServeHTTP(w, r)
 		case DiscordApiGetRateLimitStatusProcedure:
 			discordApiGetRateLimitStatusHandler.ServeHTTP(w, r)
 		default:
@@ -457,8 +1621,116 @@ func (UnimplementedDiscordApiHandler) DeleteChannelMessage(context.Context, *con
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.DeleteChannelMessage is not implemented"))
 }
 
+func (UnimplementedDiscordApiHandler) BulkDeleteChannelMessages(context.Context, *connect.Request[discord_api.BulkDeleteChannelMessagesRequest]) (*connect.Response[discord_api.BulkDeleteChannelMessagesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.BulkDeleteChannelMessages is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) CrosspostMessage(context.Context, *connect.Request[discord_api.CrosspostMessageRequest]) (*connect.Response[discord_api.CrosspostMessageResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.CrosspostMessage is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) PinMessage(context.Context, *connect.Request[discord_api.PinMessageRequest]) (*connect.Response[discord_api.PinMessageResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.PinMessage is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) UnpinMessage(context.Context, *connect.Request[discord_api.UnpinMessageRequest]) (*connect.Response[discord_api.UnpinMessageResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.UnpinMessage is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) ListPinnedMessages(context.Context, *connect.Request[discord_api.ListPinnedMessagesRequest]) (*connect.Response[discord_api.ListPinnedMessagesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListPinnedMessages is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) TriggerTyping(context.Context, *connect.Request[discord_api.TriggerTypingRequest]) (*connect.Response[discord_api.TriggerTypingResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.TriggerTyping is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) AddReaction(context.Context, *connect.Request[discord_api.AddReactionRequest]) (*connect.Response[discord_api.AddReactionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.AddReaction is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) RemoveReaction(context.Context, *connect.Request[discord_api.RemoveReactionRequest]) (*connect.Response[discord_api.RemoveReactionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RemoveReaction is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) RemoveAllReactions(context.Context, *connect.Request[discord_api.RemoveAllReactionsRequest]) (*connect.Response[discord_api.RemoveAllReactionsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RemoveAllReactions is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) ListReactions(context.Context, *connect.Request[discord_api.ListReactionsRequest]) (*connect.Response[discord_api.ListReactionsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListReactions is not implemented"))
+}
+
 func (UnimplementedDiscordApiHandler) GetChannel(context.Context, *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetChannel is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) GetDirectMessageChannel(context.Context, *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetDirectMessageChannel is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) StartThread(context.Context, *connect.Request[discord_api.StartThreadRequest]) (*connect.Response[discord_api.StartThreadResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.StartThread is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) ListActiveThreads(context.Context, *connect.Request[discord_api.ListActiveThreadsRequest]) (*connect.Response[discord_api.ListActiveThreadsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListActiveThreads is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) AddThreadMember(context.Context, *connect.Request[discord_api.AddThreadMemberRequest]) (*connect.Response[discord_api.AddThreadMemberResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.AddThreadMember is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) RemoveThreadMember(context.Context, *connect.Request[discord_api.RemoveThreadMemberRequest]) (*connect.Response[discord_api.RemoveThreadMemberResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RemoveThreadMember is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) GetGuild(context.Context, *connect.Request[discord_api.GetGuildRequest]) (*connect.Response[discord_api.GetGuildResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetGuild is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) ListGuilds(context.Context, *connect.Request[discord_api.ListGuildsRequest]) (*connect.Response[discord_api.ListGuildsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListGuilds is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) GetGuildMember(context.Context, *connect.Request[discord_api.GetGuildMemberRequest]) (*connect.Response[discord_api.GetGuildMemberResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetGuildMember is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) ListGuildMembers(context.Context, *connect.Request[discord_api.ListGuildMembersRequest], *connect.ServerStream[discord_api.ListGuildMembersResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListGuildMembers is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) SearchGuildMembers(context.Context, *connect.Request[discord_api.SearchGuildMembersRequest]) (*connect.Response[discord_api.SearchGuildMembersResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SearchGuildMembers is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) ModifyGuildMember(context.Context, *connect.Request[discord_api.ModifyGuildMemberRequest]) (*connect.Response[discord_api.ModifyGuildMemberResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ModifyGuildMember is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) AddGuildMemberRole(context.Context, *connect.Request[discord_api.AddGuildMemberRoleRequest]) (*connect.Response[discord_api.AddGuildMemberRoleResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.AddGuildMemberRole is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) RemoveGuildMemberRole(context.Context, *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RemoveGuildMemberRole is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) ListGuildRoles(context.Context, *connect.Request[discord_api.ListGuildRolesRequest]) (*connect.Response[discord_api.ListGuildRolesResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListGuildRoles is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) GetUser(context.Context, *connect.Request[discord_api.GetUserRequest]) (*connect.Response[discord_api.GetUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetUser is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) GetCurrentUser(context.Context, *connect.Request[discord_api.GetCurrentUserRequest]) (*connect.Response[discord_api.GetCurrentUserResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetCurrentUser is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) DeleteWebhookMessage(context.Context, *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.DeleteWebhookMessage is not implemented"))
 }
 
 func (UnimplementedDiscordApiHandler) GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error) {
