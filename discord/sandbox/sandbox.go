@@ -149,7 +149,7 @@ func New(config Config) *Sandbox {
 	return s
 }
 
-// Reset brings back the state after New: the default world, no messages, the
+// Reset brings back the state after New: the default world, the
 // configured limits and latency, no faults, an empty log, the clock not
 // advanced. Subscriptions stay; connections to the gateway are closed.
 func (s *Sandbox) Reset() {

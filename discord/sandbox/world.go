@@ -35,6 +35,14 @@ type World struct {
 
 	Emoji ID `json:"emoji"` // :party: of Guild
 
+	// What lies in Announcement.
+	Message        ID     `json:"message"` // Bot's, which Alice and Bot have reacted to with 👍
+	Pinned         ID     `json:"pinned"`  // Bot's, and pinned
+	Thread         ID     `json:"thread"`  // Bot and Alice are in it
+	Webhook        ID     `json:"webhook"`
+	WebhookToken   string `json:"webhook_token"`
+	WebhookMessage ID     `json:"webhook_message"` // Webhook's
+
 	OtherGuild   ID `json:"other_guild"`   // Bot is not in it
 	OtherChannel ID `json:"other_channel"` // text, in OtherGuild
 
@@ -127,6 +135,7 @@ func (s *Sandbox) seed() {
 		AvailableTags: []ForumTag{{ID: base + 170, Name: "question"}, {ID: base + 171, Name: "solved", Moderated: true}},
 	})
 	w.Channels = []ID{w.General, w.Random, w.Alerts}
+	s.seedAnnouncement(&w)
 
 	w.OtherGuild = base + 200
 	s.putGuild(Guild{ID: w.OtherGuild, Name: "Elsewhere", OwnerID: w.Stranger})
@@ -134,6 +143,54 @@ func (s *Sandbox) seed() {
 	w.OtherChannel = base + 20
 	s.putChannel(Channel{ID: w.OtherChannel, GuildID: w.OtherGuild, Name: "elsewhere"})
 	s.world = w
+}
+
+// seedAnnouncement puts into the announcement channel what examples name.
+func (s *Sandbox) seedAnnouncement(w *World) {
+	ch := s.channels[w.Announcement]
+	bot := s.users[w.Bot]
+	put := func(n ID, m message) ID {
+		m.ID, m.ChannelID = base+n, ch.ID
+		m.Timestamp = timestamp(m.ID.Time())
+		m.normalize()
+		ch.messages = append(ch.messages, &m)
+		ch.LastMessageID = m.ID
+		return m.ID
+	}
+	w.Message = put(500, message{
+		Message:   Message{Content: "Welcome", Author: &bot.User},
+		reactions: []*reaction{{emoji: ReactionEmoji{Name: "👍"}, users: []ID{w.Bot, w.Alice}}},
+	})
+	w.Pinned = put(501, message{Message: Message{Content: "Read this first", Author: &bot.User, Pinned: true}})
+	pinned := ch.message(w.Pinned)
+	pinned.pinnedAt = pinned.ID.Time()
+	ch.pins, ch.LastPin = []ID{pinned.ID}, pinned.Timestamp
+
+	w.Webhook, w.WebhookToken = base+700, "sandbox-webhook-token"
+	hook := &webhook{Webhook: Webhook{
+		ID: w.Webhook, Type: 1, Name: "news", ChannelID: ch.ID, GuildID: ch.GuildID, ApplicationID: nullID(w.Bot), Token: w.WebhookToken,
+		URL: "https://discord.com/api/webhooks/" + w.Webhook.String() + "/" + w.WebhookToken, User: &bot.User,
+	}}
+	s.webhooks[hook.ID] = hook
+	w.WebhookMessage = put(502, message{Message: Message{
+		Content: "News", WebhookID: hook.ID, ApplicationID: w.Bot, Author: &User{ID: hook.ID, Username: hook.Name, Discriminator: "0000", Bot: true},
+	}})
+
+	w.Thread = base + 600
+	made := timestamp(w.Thread.Time())
+	thread := &channel{
+		Channel: Channel{
+			ID: w.Thread, Type: ChannelAnnouncementThread, GuildID: ch.GuildID, Name: "a thread", ParentID: ch.ID, OwnerID: w.Bot, MemberCount: 2,
+			Thread: &ThreadMetadata{ArchiveTimestamp: made, CreateTimestamp: made, AutoArchive: 10080},
+		},
+		threadMembers: map[ID]*ThreadMember{},
+	}
+	for _, u := range []ID{w.Bot, w.Alice} {
+		thread.threadMembers[u] = &ThreadMember{ID: thread.ID, UserID: u, JoinTimestamp: made}
+	}
+	s.channels[thread.ID] = thread
+	g := s.guilds[ch.GuildID]
+	g.threads = insert(g.threads, thread.ID)
 }
 
 func (s *Sandbox) putUser(u User) ID {
