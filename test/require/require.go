@@ -42,13 +42,14 @@ func root(t testing.TB) string {
 	}
 }
 
-// Python returns an interpreter with the packages grpcio, protobuf and
-// discordproxy: the one of DISCORDPROXY_TEST_PYTHON, of the folder .venv of
+// Python returns an interpreter with the packages grpcio, protobuf,
+// discordproxy and further ones by their modules: the one of DISCORDPROXY_TEST_PYTHON, of the folder .venv of
 // the module, or python3.
-func Python(t testing.TB) string {
+func Python(t testing.TB, modules ...string) string {
 	t.Helper()
+	imports := strings.Join(append([]string{"import grpc, google.protobuf, discordproxy.client"}, modules...), ", ")
 	for _, python := range []string{os.Getenv("DISCORDPROXY_TEST_PYTHON"), filepath.Join(root(t), ".venv/bin/python"), "python3"} {
-		if python != "" && exec.CommandContext(t.Context(), python, "-c", "import grpc, google.protobuf, discordproxy.client").Run() == nil {
+		if python != "" && exec.CommandContext(t.Context(), python, "-c", imports).Run() == nil {
 			return python
 		}
 	}

@@ -1,0 +1,29 @@
+package test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/test/require"
+)
+
+// TestDiscordPy has discord.py log in to the pretend Discord, to find out
+// whether that is a fair picture of the real one.
+func TestDiscordPy(t *testing.T) {
+	python := require.Python(t, "discord")
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	l, err := sb.Listen(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w := sb.World()
+	script(t, python, "gateway.py", strings.TrimPrefix(l.URL, "http://"), "token="+w.Token,
+		fmt.Sprintf("bot=%s", w.Bot), fmt.Sprintf("alice=%s", w.Alice), fmt.Sprintf("bob=%s", w.Bob),
+		fmt.Sprintf("guild=%s", w.Guild), fmt.Sprintf("general=%s", w.General))
+	if sessions := sb.GatewaySessions(); len(sessions) != 1 || sessions[0].Seq < 10 {
+		t.Errorf("not one session that was resumed: %+v", sessions)
+	}
+}
