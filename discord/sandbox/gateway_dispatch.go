@@ -104,10 +104,20 @@ func (m messageEvent) reducedFor(ss *session) bool {
 }
 
 func (m messageEvent) reduced() any {
-	out := *m.Message
-	out.Content, out.Embeds, out.Attachments, out.Components, out.Poll = "", []Embed{}, []Attachment{}, []map[string]any{}, nil
-	m.Message = &out
+	m.Message = m.Message.withoutContent()
 	return m
+}
+
+// withoutContent is the message with what depends on the intent left empty, in
+// those that it refers to as well.
+func (m *Message) withoutContent() *Message {
+	out := *m
+	out.Content, out.Poll, out.Snapshots = "", nil, nil
+	out.Embeds, out.Attachments, out.Components = []Embed{}, []Attachment{}, []map[string]any{}
+	if ref, ok := m.Referenced.(*Message); ok && ref != nil {
+		out.Referenced = ref.withoutContent()
+	}
+	return &out
 }
 
 // memberEvent is a member with its guild.

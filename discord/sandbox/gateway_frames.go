@@ -127,7 +127,7 @@ func (f frame) appendTo(b []byte) []byte {
 
 // compressed is the size from which a client that asked for it in IDENTIFY
 // gets payloads compressed.
-const compressed = 1024
+const compressed = 256
 
 // deflater compresses payloads: each by itself, or all as one stream that is
 // flushed after each.

@@ -124,7 +124,7 @@ func (c *client) event(kind string) obj {
 	c.t.Helper()
 	p := c.next()
 	if p.Type == nil || *p.Type != kind {
-		c.t.Fatalf("got %+v %s, want %s", p, p.Data, kind)
+		c.t.Fatalf("got opcode %d %s, want %s", p.Op, p.Data, kind)
 	}
 	var d obj
 	if err := json.Unmarshal(p.Data, &d); err != nil {
