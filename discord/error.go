@@ -280,6 +280,9 @@ func refusal(ctx context.Context, err error) *Error {
 	failure := &Error{Reason: refusals[e.Reason], RetryAfter: e.RetryAfter, cause: err}
 	if failure.Reason == DeadlineExceeded {
 		failure.Limit = ScopeUser
+		if e.Global {
+			failure.Limit = ScopeGlobal
+		}
 	}
 	return failure
 }

@@ -73,6 +73,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	held := ratelimit.Request{
 		Route:  ratelimit.RouteOf(req.Method, path, how.kind, time.Now()),
 		Token:  or(how.guest, BotToken),
+		Guest:  how.guest != "",
 		Caller: Caller(ctx),
 		Bytes:  max(req.ContentLength, 0),
 		Probe:  how.probe,

@@ -15,6 +15,9 @@ type account struct {
 	turn    uint64        // virtual time: turns of the caller served last
 	waiting int
 	refusal refusal
+	guest   bool
+	proven  bool    // Discord has carried out a call of it
+	used    instant // by the newest call
 }
 
 type accountKey struct {

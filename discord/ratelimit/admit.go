@@ -9,7 +9,10 @@ import (
 func (c *core) admit(x *call, r *Request, now instant) {
 	c.advance(now)
 	x.exempt, x.kind, x.bytes = r.Route.Exempt, r.Route.Kind, r.Bytes
-	x.account = c.account(r)
+	if x.account = c.account(r, now); x.account == nil {
+		x.state, x.err = callRefused, &Error{Reason: QueueFull, Route: r.Route.String()}
+		return
+	}
 	x.route = c.route(x.account, &r.Route, now)
 	retry := r.Retry != nil && r.Retry.call.seq > 0
 	if retry {
@@ -31,8 +34,8 @@ func (c *core) admit(x *call, r *Request, now instant) {
 		return
 	}
 
-	if at := c.earliest(x, r.Caller, retry, now); at > x.deadline {
-		c.fail(x, &Error{Reason: DeadlineTooEarly, RetryAfter: at.sub(now)})
+	if at, global := c.earliest(x, r.Caller, retry, now); at > x.deadline {
+		c.fail(x, &Error{Reason: DeadlineTooEarly, RetryAfter: at.sub(now), Global: global})
 		return
 	}
 	if !retry && (c.waiting >= c.maxQueue || c.bytes+x.bytes > c.maxQueueBytes) {
@@ -72,8 +75,9 @@ func (b *bucket) joined(x *call, now instant) bool {
 }
 
 // earliest returns a moment before which a call that joins the queue certainly
-// cannot go, as things stand.
-func (c *core) earliest(x *call, name string, retry bool, now instant) instant {
+// cannot go, as things stand, and whether that is because of the limit over
+// all routes.
+func (c *core) earliest(x *call, name string, retry bool, now instant) (at instant, global bool) {
 	b := x.route.bucket
 	who := x.account.callers[name]
 	ahead := 0
@@ -84,21 +88,21 @@ func (c *core) earliest(x *call, name string, retry bool, now instant) instant {
 			}
 		}
 	}
-	at := max(now, b.blockedUntil, x.route.blockedUntil(x.kind), b.earliest(now, b.inFlight, ahead))
+	own := max(now, b.blockedUntil, x.route.blockedUntil(x.kind), b.earliest(now, b.inFlight, ahead))
 	if x.exempt {
-		return at
+		return own, false
 	}
 	p := &x.account.pool
-	at = max(at, p.pausedUntil)
+	at = max(own, p.pausedUntil)
 	if who == nil || retry || p.limit == 0 || b.waiting > 0 || b.window.drain(now, b.inFlight, 1) > 0 {
-		return at
+		return at, at > own
 	}
 	// All the caller's ready buckets have older calls and as long a drain. A
 	// unit serves one of them a second.
 	if behind := who.byAge.len() - max(p.limit-p.used(), 0); behind >= 0 {
 		at = max(at, max(now, p.pausedUntil).add(time.Duration(behind/p.limit)*second))
 	}
-	return at
+	return at, at > own
 }
 
 // unblocked counts the calls of a share that do not wait for the end of a

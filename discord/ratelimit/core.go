@@ -2,8 +2,9 @@ package ratelimit
 
 import "sync/atomic"
 
-// addressLimit is the calls a second that Discord takes without a bot's token.
-const addressLimit = 50
+// ordinaryLimit is the calls a second that Discord takes of a token of which
+// nothing else is known, and of an address without one.
+const ordinaryLimit = 50
 
 type callState uint8
 
@@ -47,6 +48,7 @@ type core struct {
 	globalLimit   int
 	maxQueue      int
 	maxQueueBytes int64
+	maxGuests     int
 
 	accounts map[accountKey]*account
 	live     []*account // the same in order of their making
@@ -84,21 +86,29 @@ func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *
 	}
 }
 
-func (c *core) account(r *Request) *account {
+// account returns the limits that a call uses, nil if there is no room for
+// those of one more guest.
+func (c *core) account(r *Request, now instant) *account {
 	key := accountKey{token: r.Token}
 	if r.Route.Tokenless {
 		key = accountKey{tokenless: true}
 	}
-	if a := c.accounts[key]; a != nil {
-		return a
+	a := c.accounts[key]
+	if a == nil {
+		guest := r.Guest && !key.tokenless
+		if guest && !c.makeRoom(now) {
+			return nil
+		}
+		limit := c.globalLimit
+		if (key.tokenless || guest) && limit > 0 {
+			limit = ordinaryLimit
+		}
+		a = newAccount(key, limit)
+		a.guest = guest
+		c.accounts[key] = a
+		c.live = append(c.live, a)
 	}
-	limit := c.globalLimit
-	if key.tokenless && limit > 0 {
-		limit = addressLimit
-	}
-	a := newAccount(key, limit)
-	c.accounts[key] = a
-	c.live = append(c.live, a)
+	a.used = now
 	return a
 }
 

@@ -53,6 +53,9 @@ type Error struct {
 	// RetryAfter is how long from the moment of the error until the call could
 	// be sent at the earliest; 0 when nothing is known.
 	RetryAfter time.Duration
+	// Global is whether the wait for a deadline that is too early is one for
+	// the limit over all routes of the token.
+	Global bool
 	// Route is the call's route as Route.String gives it.
 	Route string
 }

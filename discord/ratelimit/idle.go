@@ -64,10 +64,45 @@ func (c *core) retire(b *bucket, now instant) {
 		}
 	}
 	c.drop(b)
-	if len(a.routes) == 0 && !a.refusal.active && a.pool.pausedUntil <= now {
-		delete(c.accounts, a.key)
-		c.live = drop(c.live, a)
+	if len(a.routes) == 0 && (!a.refusal.active || a.guest) && a.pool.pausedUntil <= now {
+		c.forget(a)
 	}
+}
+
+// forget drops an account without calls.
+func (c *core) forget(a *account) {
+	delete(c.accounts, a.key)
+	c.live = drop(c.live, a)
+}
+
+// makeRoom reports whether there is room for one more guest. If need be, it
+// forgets the one that was used longest ago, but none that has calls or must
+// wait.
+func (c *core) makeRoom(now instant) bool {
+	guests, idlest := 0, (*account)(nil)
+	for _, a := range c.live {
+		if !a.guest {
+			continue
+		}
+		guests++
+		if a.waiting == 0 && a.pool.inFlight == 0 && a.pool.pausedUntil <= now && (idlest == nil || a.used < idlest.used) {
+			idlest = a
+		}
+	}
+	if guests < c.maxGuests {
+		return true
+	}
+	if idlest == nil {
+		return false
+	}
+	for _, r := range idlest.routes {
+		if b := r.bucket; b.routes != nil { // may be that of a route before
+			b.routes = nil
+			c.drop(b)
+		}
+	}
+	c.forget(idlest)
+	return true
 }
 
 // drop removes a bucket without routes.

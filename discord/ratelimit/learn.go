@@ -65,10 +65,13 @@ func (c *core) judge(x *call, r *Response, limit Limit, now instant) {
 		c.ban.active, c.ban.probe = false, nil
 	}
 
+	if r.Status < http.StatusBadRequest {
+		x.account.proven = true
+	}
 	f := &x.account.refusal
 	switch {
 	case x.account.key.tokenless:
-	case r.Status == http.StatusUnauthorized:
+	case r.refusesToken(x.route.key.template):
 		if f.probe == x {
 			f.probe = nil
 		}
@@ -79,7 +82,7 @@ func (c *core) judge(x *call, r *Response, limit Limit, now instant) {
 			}
 			return &Error{Reason: TokenRefused, RetryAfter: f.retry.sub(now)}
 		})
-	case f.active && x.send > f.since && r.Status < http.StatusInternalServerError && limit != AddressBan:
+	case f.active && x.send > f.since && r.Status < http.StatusInternalServerError && r.Status != http.StatusUnauthorized && limit != AddressBan:
 		*f = refusal{}
 	case f.probe == x:
 		f.probe = nil

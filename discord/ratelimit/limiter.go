@@ -20,9 +20,9 @@ import (
 // Config sets the limits that headers do not tell. The zero value is ready to
 // use.
 type Config struct {
-	// GlobalLimit is the number of calls a second that Discord allows each
-	// token over all its routes. 0 means Discord's ordinary 50, a negative
-	// number no limit.
+	// GlobalLimit is the number of calls a second that Discord allows a token
+	// over all its routes. 0 means Discord's ordinary 50, a negative number no
+	// limit. Guests have the ordinary limit, if there is one.
 	GlobalLimit int
 	// MaxQueue is the number of calls that may wait. 0 means 10,000.
 	MaxQueue int
@@ -33,6 +33,10 @@ type Config struct {
 	// scope shared) in ten minutes at which Discord bans the address, over all
 	// tokens. 0 means Discord's 10,000.
 	InvalidRequestLimit int
+	// MaxGuests is the number of guests' tokens whose limits are known at the
+	// same time. Beyond it the one that was used longest ago makes room. 0
+	// means 1,000.
+	MaxGuests int
 }
 
 // defaults are Discord's limits, and ours.
@@ -41,6 +45,7 @@ const (
 	defaultMaxQueue      = 10_000
 	defaultMaxQueueBytes = 256 << 20
 	defaultInvalidLimit  = 10_000
+	defaultMaxGuests     = 1_000
 )
 
 // Limiter holds calls until Discord will take them. It is safe for concurrent
@@ -56,8 +61,8 @@ type Limiter struct {
 
 // New returns a Limiter. It starts no goroutine.
 func New(c Config) (*Limiter, error) {
-	if c.MaxQueue < 0 || c.MaxQueueBytes < 0 || c.InvalidRequestLimit < 0 {
-		return nil, errors.New("configure rate limiter: MaxQueue, MaxQueueBytes and InvalidRequestLimit must not be negative")
+	if c.MaxQueue < 0 || c.MaxQueueBytes < 0 || c.InvalidRequestLimit < 0 || c.MaxGuests < 0 {
+		return nil, errors.New("configure rate limiter: MaxQueue, MaxQueueBytes, InvalidRequestLimit and MaxGuests must not be negative")
 	}
 	orDefault := func(n, d int) int {
 		if n == 0 {
@@ -74,6 +79,7 @@ func New(c Config) (*Limiter, error) {
 			c.MaxQueueBytes, orDefault(c.InvalidRequestLimit, defaultInvalidLimit)),
 		armed: never,
 	}
+	l.core.maxGuests = orDefault(c.MaxGuests, defaultMaxGuests)
 	l.timer = time.AfterFunc(time.Hour, l.tick)
 	l.timer.Stop()
 	return l, nil
@@ -86,6 +92,9 @@ type Request struct {
 	// or a hash, never the secret. Routes that carry a token of their own
 	// (webhooks, interactions) ignore it.
 	Token string
+	// Guest is whether the token is not the process's own but came with the
+	// call. There may be any number of them, good and bad.
+	Guest bool
 	// Caller is who shares fairly with the other callers.
 	Caller string
 	// Bytes is the memory that the call's body holds while it waits.

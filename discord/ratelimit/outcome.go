@@ -121,7 +121,7 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 		wait = p.pausedUntil.sub(now)
 		c.sweep(now, func(o *call) *Error {
 			if o.account == x.account && !o.exempt && o.deadline < p.pausedUntil {
-				return &Error{Reason: DeadlineTooEarly, RetryAfter: p.pausedUntil.sub(now)}
+				return &Error{Reason: DeadlineTooEarly, RetryAfter: p.pausedUntil.sub(now), Global: true}
 			}
 			return nil
 		})

@@ -15,7 +15,7 @@ func (c *core) barred(x *call, probe bool, now instant) *Error {
 		return &Error{Reason: Banned, RetryAfter: c.ban.until.sub(now)}
 	case c.budget.spent(0):
 		return &Error{Reason: BudgetSpent, RetryAfter: c.budget.refill(now, true).sub(now)}
-	case c.budget.scarce() && x.route.invalidLately(now):
+	case c.budget.scarce() && x.dubious(now):
 		return &Error{Reason: BudgetSpent, RetryAfter: c.budget.refill(now, false).sub(now)}
 	case f.active && !probe:
 		if now < f.retry || f.probe != nil {
@@ -24,6 +24,12 @@ func (c *core) barred(x *call, probe bool, now instant) *Error {
 		f.probe = x
 	}
 	return nil
+}
+
+// dubious reports whether a call will probably count as invalid: its route's
+// last answer did, or Discord has not shown yet that it knows the guest.
+func (x *call) dubious(now instant) bool {
+	return x.route.invalidLately(now) || x.account.guest && !x.account.proven
 }
 
 // invalidLately reports whether the route's last answer was 401 or 403.
@@ -108,7 +114,7 @@ func (c *core) recheck(b *bucket, now instant) {
 // unaffordable says why a waiting call has to be refused to save the budget.
 func (c *core) unaffordable(x *call, now instant) *Error {
 	spent := c.budget.spent(0)
-	if spent || x.route.invalidLately(now) {
+	if spent || x.dubious(now) {
 		return &Error{Reason: BudgetSpent, RetryAfter: c.budget.refill(now, spent).sub(now)}
 	}
 	return nil

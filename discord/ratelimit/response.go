@@ -100,6 +100,20 @@ const (
 	codeServiceLimited = 40062
 )
 
+// Codes of answers 401 that concern a token within the request's path or body.
+const (
+	codeBadOAuth2Token  = 50025
+	codeBadWebhookToken = 50027
+)
+
+// refusesToken reports whether an answer says that the token of the call is
+// bad, which will not change by itself. OAuth2's own routes want other
+// credentials than a bot has, and say 401 to a good token too.
+func (r *Response) refusesToken(template string) bool {
+	return r.Status == http.StatusUnauthorized && r.Body.Code != codeBadOAuth2Token && r.Body.Code != codeBadWebhookToken &&
+		!strings.HasPrefix(template, "/oauth2/")
+}
+
 // limitOf tells what kind of limit an answer speaks of. The edge in front of
 // Discord also answers 429. It knows nothing of Discord's headers, usually is
 // without Via, and its body is a page, a line of text, or JSON without

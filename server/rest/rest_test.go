@@ -345,6 +345,17 @@ func TestLimitsOfDiscordAreWaitedOut(t *testing.T) {
 		body.RetryAfter < 59 || body.RetryAfter > 60.5 || !strings.Contains(a.body, `"code":20028`) || !strings.HasPrefix(body.Message, "The write action") {
 		t.Errorf("a limit beyond the deadline is answered %d %s %v", a.status, a.body, a.header)
 	}
+	sb.InjectFault(sandbox.Fault{
+		Count: 1, Route: "GET /channels/{channel_id}", Status: 429,
+		Body:   `{"message":"You are being rate limited.","retry_after":60,"global":true}`,
+		Header: map[string]string{"X-RateLimit-Scope": "global", "X-RateLimit-Global": "true", "Retry-After": "60", "Via": "1.1 google", "Content-Type": "application/json"},
+	})
+	for range 2 { // Discord's, then the proxy's own
+		a := send(t, p, "GET", fmt.Sprintf("/api/v10/channels/%s", w.Random), "", "X-Proxy-Timeout", "5")
+		if a.status != 429 || a.header.Get("X-Ratelimit-Global") != "true" || a.header.Get("X-Ratelimit-Scope") != "global" || !strings.Contains(a.body, `"global":true`) {
+			t.Errorf("the limit over all routes is answered %d %s %v", a.status, a.body, a.header)
+		}
+	}
 	if got := len(sb.Messages(w.General)); got != 3 {
 		t.Errorf("%d messages were stored", got)
 	}
