@@ -30,7 +30,7 @@ func TestModel(t *testing.T) {
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || len(f.Name) > 6 && f.Name[:6] == "rapid." })
 	if !chosen {
-		for name, value := range map[string]string{"rapid.seed": "1", "rapid.checks": "1500", "rapid.nofailfile": "true", "rapid.shrinktime": "10s"} {
+		for name, value := range map[string]string{"rapid.seed": "1", "rapid.checks": "1000", "rapid.nofailfile": "true", "rapid.shrinktime": "10s"} {
 			if err := flag.Set(name, value); err != nil {
 				t.Fatal(err)
 			}

@@ -208,9 +208,10 @@ func (w *window) miss(now instant) {
 	case w.kind != sliding && now >= w.full:
 		w.remaining, w.full, w.timed = w.limit, now.add(w.length), false
 	}
-	if len(w.lost) < w.limit {
-		w.lost = append(w.lost, now)
+	if len(w.lost) >= w.limit {
+		w.lost = slices.Delete(w.lost, 0, 1)
 	}
+	w.lost = append(w.lost, now)
 	w.take(now)
 }
 
