@@ -19,7 +19,7 @@ const (
 // Response is what the limiter wants to know of an answer.
 type Response struct {
 	Status int
-	Header http.Header
+	Header http.Header // with canonical names, as net/http reads them
 	// Body is needed for statuses of 400 and more only; see [ParseBody].
 	Body Body
 }
@@ -126,15 +126,15 @@ func (r *Response) limitOf() Limit {
 		return NotLimited
 	}
 	h := r.Header
-	scope := h.Get("X-Ratelimit-Scope")
-	global := strings.EqualFold(h.Get("X-Ratelimit-Global"), "true")
-	remaining, hasRemaining := count(h.Get("X-Ratelimit-Remaining"))
-	_, hasRetryAfter := seconds(h.Get("Retry-After"))
+	scope := first(h, "X-Ratelimit-Scope")
+	global := strings.EqualFold(first(h, "X-Ratelimit-Global"), "true")
+	remaining, hasRemaining := count(first(h, "X-Ratelimit-Remaining"))
+	_, hasRetryAfter := seconds(first(h, "Retry-After"))
 	if scope != "" || global || hasRemaining {
 		if !r.Body.JSON && !hasRetryAfter {
 			return AddressBan
 		}
-	} else if !r.Body.HasRetryAfter || h.Get("Via") == "" {
+	} else if !r.Body.HasRetryAfter || first(h, "Via") == "" {
 		return AddressBan
 	}
 	switch code := r.Body.Code; {
@@ -154,7 +154,7 @@ func (r *Response) retryAfter() (time.Duration, bool) {
 	if r.Body.HasRetryAfter {
 		return r.Body.RetryAfter, true
 	}
-	return seconds(r.Header.Get("Retry-After"))
+	return seconds(first(r.Header, "Retry-After"))
 }
 
 // numbers are the plausible rate limit headers of an answer.
@@ -171,9 +171,9 @@ type numbers struct {
 }
 
 func numbersOf(h http.Header) (n numbers) {
-	limit, remaining := h.Get("X-Ratelimit-Limit"), h.Get("X-Ratelimit-Remaining")
-	after, reset := h.Get("X-Ratelimit-Reset-After"), h.Get("X-Ratelimit-Reset")
-	n.bucket = h.Get("X-Ratelimit-Bucket")
+	limit, remaining := first(h, "X-Ratelimit-Limit"), first(h, "X-Ratelimit-Remaining")
+	after, reset := first(h, "X-Ratelimit-Reset-After"), first(h, "X-Ratelimit-Reset")
+	n.bucket = first(h, "X-Ratelimit-Bucket")
 	n.any = limit != "" || remaining != "" || after != "" || reset != "" || n.bucket != ""
 	if !n.any {
 		return n
@@ -191,6 +191,14 @@ func numbersOf(h http.Header) (n numbers) {
 		}
 	}
 	return n
+}
+
+// first is http.Header.Get for a name that is canonical.
+func first(h http.Header, name string) string {
+	if v := h[name]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
 }
 
 // count parses a number of calls within plausible bounds.

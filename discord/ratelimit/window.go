@@ -41,7 +41,7 @@ func (k windowKind) String() string {
 type window struct {
 	kind      windowKind
 	probing   bool  // after a 429: one call at a time until one is taken
-	missed    bool  // while probing: the last call taught nothing, but may have been counted
+	rejected  bool  // the answer described was a 429, whose wait says more than its numbers
 	bare      uint8 // successes without headers in a row
 	epoch     uint32
 	timed     bool // counted and reset are known
@@ -78,7 +78,7 @@ type answer struct {
 // fast calls may go. An answer that Discord counted before the one already
 // known changes nothing: it tells of a state that is gone.
 func (w *window) observe(a answer) (changed bool) {
-	w.bare, w.missed = 0, false
+	w.bare = 0
 	if !a.rejected {
 		w.probing = false
 	}
@@ -113,6 +113,7 @@ func (w *window) observe(a answer) (changed bool) {
 		w.remaining = min(w.remaining, a.remaining)
 		w.full = max(w.full, a.heard.add(a.after+headerStep))
 		w.timed, w.assumed = false, true
+		w.rejected = w.rejected || a.rejected
 	}
 	return w.kind != kind
 }
@@ -170,7 +171,7 @@ func (w *window) tell(a answer) {
 func (w *window) adopt(a answer) {
 	w.remaining, w.after, w.full = a.remaining, a.after, a.heard.add(a.after+headerStep)
 	w.timed, w.epoch, w.counted, w.reset = a.timed, a.epoch, a.counted, a.reset
-	w.sent, w.heard, w.assumed = a.sent, a.heard, false
+	w.sent, w.heard, w.assumed, w.rejected = a.sent, a.heard, false, a.rejected
 	w.length = max(w.length, a.after)
 	defer w.takeLost()
 	used := a.limit - a.remaining
@@ -201,7 +202,7 @@ func (w *window) refresh(c *clock) {
 // miss accounts for a call that Discord may have counted and that taught
 // nothing.
 func (w *window) miss(now instant) {
-	w.missed, w.assumed = w.probing, true
+	w.rejected, w.assumed = false, true
 	switch {
 	case w.kind == unknown || w.kind == unlimited:
 		return
@@ -255,7 +256,7 @@ func (w *window) next(now instant, k int) instant {
 		return now
 	case (w.kind == unknown || w.probing) && k > 0:
 		return never
-	case w.kind == unknown || w.probing && !w.missed:
+	case w.kind == unknown || w.probing && w.rejected:
 		return now
 	case k >= w.limit:
 		return never
