@@ -474,6 +474,52 @@ func TestHardCase11_CallersShareFairly(t *testing.T) {
 	})
 }
 
+// TestHardCase12_OpeningsArePaced: direct messages are opened too fast. The
+// other half, sends to known channels over the whole client, is in the tests of
+// package discord.
+func TestHardCase12_OpeningsArePaced(t *testing.T) {
+	simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+		const opening = "/users/@me/channels"
+		began := time.Now()
+		s.Refuse = func(_, path string) *reply {
+			if path == opening && time.Since(began) < 30*time.Second {
+				return &reply{403, header(), `{"message":"You are opening direct messages too fast","code":40003}`}
+			}
+			return nil
+		}
+		if status, _ := s.send(t.Context(), "POST", opening); status != 403 {
+			t.Fatalf("status %d", status)
+		}
+		before := len(s.arrivals)
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() { _, _ = s.send(t.Context(), "POST", opening) })
+		}
+		synctest.Wait()
+		if took := s.run(t, job{5, "POST", messages(1)}); took > time.Second {
+			t.Errorf("messages in a known channel took %v", took)
+		}
+		wg.Wait()
+		last, refused := began, 0
+		for _, a := range s.arrivals[before:] {
+			if a.path != opening || a.status != 403 {
+				continue
+			}
+			refused++
+			if gap := a.at.Sub(last); gap < 5*time.Second {
+				t.Errorf("refused openings %v apart", gap)
+			}
+			last = a.at
+		}
+		if refused != 2 { // after 5 and 10 s; 20 s later they are taken
+			t.Errorf("%d openings were refused", refused)
+		}
+		if took := time.Since(began); took > time.Minute+30*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 func TestHardCase13_IdleBucketsAreForgotten(t *testing.T) {
 	simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{GlobalLimit: -1}, func(t *testing.T, s sender) {
 		s.Global = 0

@@ -175,7 +175,7 @@ func (w *window) adopt(a answer) {
 	w.length = max(w.length, a.after)
 	defer w.takeLost()
 	used := a.limit - a.remaining
-	if a.rejected || used <= 0 {
+	if used <= 0 || a.rejected && w.perHigh > 0 { // a success says more
 		return
 	}
 	low := (a.after - headerStep) / time.Duration(used)
