@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,7 +56,7 @@ func (l *Limit) wire() limitWire { return limitWire{(*limitFields)(l), (*seconds
 func (l Limit) MarshalJSON() ([]byte, error) { return json.Marshal(l.wire()) }
 
 // UnmarshalJSON reads Window in seconds, or as text such as "5s".
-func (l *Limit) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, ptr(l.wire())) }
+func (l *Limit) UnmarshalJSON(b []byte) error { return strict(b, ptr(l.wire())) }
 
 type banWire struct {
 	*banFields
@@ -68,7 +69,7 @@ func (b *Ban) wire() banWire { return banWire{(*banFields)(b), (*seconds)(&b.For
 func (b Ban) MarshalJSON() ([]byte, error) { return json.Marshal(b.wire()) }
 
 // UnmarshalJSON reads For in seconds, or as text such as "5s".
-func (b *Ban) UnmarshalJSON(p []byte) error { return json.Unmarshal(p, ptr(b.wire())) }
+func (b *Ban) UnmarshalJSON(p []byte) error { return strict(p, ptr(b.wire())) }
 
 type faultWire struct {
 	*faultFields
@@ -81,7 +82,7 @@ func (f *Fault) wire() faultWire { return faultWire{(*faultFields)(f), (*seconds
 func (f Fault) MarshalJSON() ([]byte, error) { return json.Marshal(f.wire()) }
 
 // UnmarshalJSON reads Delay in seconds, or as text such as "5s".
-func (f *Fault) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, ptr(f.wire())) }
+func (f *Fault) UnmarshalJSON(b []byte) error { return strict(b, ptr(f.wire())) }
 
 type invalidWire struct {
 	*invalidFields
@@ -96,7 +97,15 @@ func (l *InvalidLimit) wire() invalidWire {
 func (l InvalidLimit) MarshalJSON() ([]byte, error) { return json.Marshal(l.wire()) }
 
 // UnmarshalJSON reads Window in seconds, or as text such as "10m".
-func (l *InvalidLimit) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, ptr(l.wire())) }
+func (l *InvalidLimit) UnmarshalJSON(b []byte) error { return strict(b, ptr(l.wire())) }
+
+// strict reads JSON and refuses fields that it does not know: a fault or limit
+// with a misspelt one would do something else than what was asked for.
+func strict(b []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
 
 type delayWire struct {
 	Min seconds `json:"min"`
@@ -114,7 +123,7 @@ func control[In any](f func(r *http.Request, in In) (any, error)) http.HandlerFu
 		var in In
 		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
 		if err == nil && len(b) > 0 {
-			err = json.Unmarshal(b, &in)
+			err = strict(b, &in)
 		}
 		var out any
 		if err != nil {
@@ -293,6 +302,9 @@ func (s *Sandbox) controlHandler() http.Handler {
 		return nil, nil
 	}))
 	s.controlGateway(mux)
+	mux.HandleFunc("/sandbox/", control(func(r *http.Request, _ json.RawMessage) (any, error) {
+		return nil, fmt.Errorf("there is no control %s %s", r.Method, r.URL.Path)
+	}))
 	return http.NewCrossOriginProtection().Handler(loopbackOnly(mux))
 }
 

@@ -134,15 +134,19 @@ func TestControlOverHTTP(t *testing.T) {
 	for _, bad := range []struct {
 		method, path, body string
 		status             int
+		says               string
 	}{
-		{"POST", "/sandbox/channels", `{"guild_id":"5"}`, 404},
-		{"POST", "/sandbox/channels", `{`, 400},
-		{"GET", "/sandbox/channels/x/messages", ``, 400},
-		{"POST", "/sandbox/faults", `{"delay":"soon"}`, 400},
-		{"DELETE", "/sandbox/faults/0", ``, 400},
-		{"GET", "/sandbox/nonsense", ``, 404},
+		{"POST", "/sandbox/channels", `{"guild_id":"5"}`, 404, ""},
+		{"POST", "/sandbox/channels", `{`, 400, ""},
+		{"GET", "/sandbox/channels/x/messages", ``, 400, ""},
+		{"POST", "/sandbox/faults", `{"delay":"soon"}`, 400, "soon"},
+		{"POST", "/sandbox/faults", `{"cuont":1}`, 400, "cuont"},
+		{"PUT", "/sandbox/limits", `{"name":"send","limits":1}`, 400, "limits"},
+		{"PUT", "/sandbox/latency", `{"answer":{"min":1}}`, 400, "answer"},
+		{"DELETE", "/sandbox/faults/0", ``, 400, "positive"},
+		{"GET", "/sandbox/nonsense", ``, 404, "no control GET /sandbox/nonsense"},
 	} {
-		if status, answer := c.do(bad.method, bad.path, bad.body); status != bad.status {
+		if status, answer := c.do(bad.method, bad.path, bad.body); status != bad.status || !strings.Contains(answer, `{"error":`) || !strings.Contains(answer, bad.says) {
 			t.Errorf("%s %s %s: %d %s", bad.method, bad.path, bad.body, status, answer)
 		}
 	}

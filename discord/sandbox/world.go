@@ -111,7 +111,7 @@ func (s *Sandbox) seed() {
 	s.join(g, w.NoDMs)
 
 	channel := func(n ID, c Channel) ID {
-		c.ID, c.GuildID, c.Position = base+n, w.Guild, int(n-10)
+		c.ID, c.GuildID, c.Position = base+n, w.Guild, int(max(n, 10)-10)
 		s.putChannel(c)
 		return c.ID
 	}
