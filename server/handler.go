@@ -62,7 +62,7 @@ func New(c Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord},
 		append(options, connect.WithInterceptors(translate{ready}))...)
-	mux.Handle(path, calls.LogUnread(c.Logger, handler))
+	mux.Handle(path, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))
 	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName), options...))
 	reflector := grpcreflect.NewStaticReflector(discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))

@@ -49,8 +49,8 @@ func TestOneLineForEachRequest(t *testing.T) {
 			req.Header.Set("X-Request-Id", "r1")
 			rec := httptest.NewRecorder()
 			handler.ServeHTTP(rec, req)
-			if rec.Code != tt.status {
-				t.Errorf("the answer is %d, not %d", rec.Code, tt.status)
+			if rec.Code != tt.status || rec.Body.Len() == 0 {
+				t.Errorf("the answer is %d %q, not %d with a reason", rec.Code, rec.Body, tt.status)
 			}
 			var line map[string]any
 			if err := json.Unmarshal(lines.Bytes(), &line); err != nil { // two lines are no JSON
