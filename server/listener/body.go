@@ -21,7 +21,11 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		body := &budgetBody{ReadCloser: http.MaxBytesReader(w, r.Body, s.cfg.MaxBodyBytes), budget: &s.budget}
+		limit := s.cfg.MaxBodyBytes
+		if s.cfg.LargeBody != nil {
+			limit = max(limit, s.cfg.LargeBody(r))
+		}
+		body := &budgetBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), budget: &s.budget}
 		defer body.release()
 		bounded := *r
 		bounded.Body = body

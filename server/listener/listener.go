@@ -72,6 +72,11 @@ type Config struct {
 	// MaxBodyBytes bounds the body of a request, as it was sent.
 	MaxBodyBytes int64
 
+	// LargeBody returns the bound for the body of a request where that is
+	// larger than MaxBodyBytes, else 0. Nil means never. An Upgrade to h2c has
+	// no larger body.
+	LargeBody func(*http.Request) int64
+
 	// MaxHeldBodyBytes bounds the sum of the bodies that were read for the
 	// requests in progress. A request that would exceed it fails with
 	// resource_exhausted.

@@ -36,6 +36,10 @@ type Config struct {
 	// that a gzip bomb ends there. Zero means DefaultMaxMessageBytes.
 	MaxMessageBytes int
 
+	// LargeMessages returns the bound for the received messages of a method
+	// where that is larger than MaxMessageBytes, else 0. Nil means never.
+	LargeMessages func(connect.Spec) int
+
 	// CompressMinBytes is the size from which answers are compressed for
 	// clients that accept it. Zero means DefaultCompressMinBytes.
 	CompressMinBytes int
@@ -73,14 +77,20 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 	chain = append(chain, interceptors...)
 	chain = append(chain, errorMapper(interruptedByCause))
 
+	bounds := func(spec connect.Spec) []connect.HandlerOption {
+		limit := cfg.MaxMessageBytes
+		if cfg.LargeMessages != nil {
+			limit = max(limit, cfg.LargeMessages(spec))
+		}
+		return []connect.HandlerOption{connect.WithReadMaxBytes(limit), withBoundedGzip(limit)}
+	}
 	recovered := recoverPanic(cfg.Logger)
 	return []connect.HandlerOption{
 		connect.WithCodec(jsonCodec{name: "json"}),
 		// Registered as a name of its own, because connect looks a content type
 		// up as it was written.
 		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
-		connect.WithReadMaxBytes(cfg.MaxMessageBytes),
-		withBoundedGzip(cfg.MaxMessageBytes),
+		connect.WithConditionalHandlerOptions(bounds),
 		connect.WithCompressMinBytes(cfg.CompressMinBytes),
 		connect.WithRecover(recovered),
 		connect.WithInterceptors(chain...),
