@@ -66,6 +66,10 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// A module that was never used has no folder yet.
+	if _, err := output(ctx, mod, "go", "mod", "download", suite); err != nil {
+		return err
+	}
 	suiteDir, err := output(ctx, mod, "go", "list", "-m", "-f", "{{.Dir}}", suite)
 	if err != nil {
 		return err
