@@ -496,6 +496,9 @@ func TestHardCase12_OpeningsArePaced(t *testing.T) {
 			wg.Go(func() { _, _ = s.send(t.Context(), "POST", opening) })
 		}
 		synctest.Wait()
+		if b := s.limiter.Snapshot().Tokens[0].Buckets[0]; b.Waiting != 20 || b.EstimatedWait < 4*time.Second || b.BlockedUntil.IsZero() {
+			t.Errorf("shows %+v", b)
+		}
 		if took := s.run(t, job{5, "POST", messages(1)}); took > time.Second {
 			t.Errorf("messages in a known channel took %v", took)
 		}

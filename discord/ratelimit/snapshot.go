@@ -59,7 +59,7 @@ type Bucket struct {
 	Limit         int      // 0 if unknown
 	Remaining     int      // calls that could go now
 	Reset         time.Time
-	BlockedUntil  time.Time // end of a wait after a 429; zero if none
+	BlockedUntil  time.Time // end of a wait after a 429, of some kind of calls at least; zero if none
 	InFlight      int
 	Waiting       int
 	EstimatedWait time.Duration // until the last of the waiting calls may go, by this bucket alone
@@ -129,22 +129,26 @@ func (l *Limiter) bucket(b *bucket, now instant) Bucket {
 		InFlight:  b.inFlight,
 		Waiting:   b.waiting,
 	}
+	blocked, held := b.blockedUntil, b.blockedUntil
 	for _, r := range b.routes {
 		s.Routes = append(s.Routes, r.key.String())
 		for _, k := range r.blocks {
-			if k.until > now {
-				s.BlockedUntil = l.time(max(b.blockedUntil, k.until))
-			}
+			blocked = max(blocked, k.until)
 		}
+	}
+	for _, share := range b.shares {
+		for _, lane := range share.lanes {
+			held = max(held, lane.route.blockedUntil(lane.kind))
+		}
+	}
+	if blocked > now {
+		s.BlockedUntil = l.time(blocked)
 	}
 	if b.full > now {
 		s.Reset = l.time(b.full)
 	}
-	if b.blockedUntil > now {
-		s.BlockedUntil = l.time(b.blockedUntil)
-	}
 	if b.waiting > 0 {
-		s.EstimatedWait = max(b.window.drain(now, b.inFlight, b.waiting), b.blockedUntil.sub(now), 0)
+		s.EstimatedWait = max(b.window.drain(now, b.inFlight, b.waiting), held.sub(now), 0)
 	}
 	return s
 }

@@ -41,7 +41,12 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-const globalLimit = 50
+const (
+	globalLimit = 50
+	// rowsApart is the time between the beginnings of two rows, which run side
+	// by side.
+	rowsApart = 700 * time.Millisecond
+)
 
 // row is one piece of work.
 type row struct {
@@ -424,7 +429,11 @@ func main() {
 		errs := make([]error, len(rows))
 		var running sync.WaitGroup
 		for i, r := range rows {
-			running.Go(func() { results[i], errs[i] = r.run(context.Background(), i, *jitter) })
+			running.Go(func() {
+				// Each row begins with a burst, and a process to start.
+				<-time.After(time.Duration(i) * rowsApart)
+				results[i], errs[i] = r.run(context.Background(), i, *jitter)
+			})
 		}
 		running.Wait()
 		for i := range rows {
