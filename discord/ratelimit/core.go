@@ -34,16 +34,17 @@ type call struct {
 	woken    chan struct{} // gets one value when a waiting call is decided
 
 	lane       *lane
-	prev, next *call // in lane while waiting, in core.flights while sent
-	before     *call // in core.queue while waiting
-	after      *call
+	prev, next *call // in lane while waiting, among those in flight while sent
+	before     *call // the call that came later, while waiting
+	after      *call // the call that came before, while waiting
 }
 
 // began returns the moment before which the call cannot have arrived.
 func (x *call) began() instant { return max(x.sentAt, instant(x.begun.Load())) }
 
 // core is the state of all limits. Its methods decide; they take the time as
-// an argument, wait for nothing and start nothing.
+// an argument, which never goes back, wait for nothing and start nothing. They
+// are not safe for concurrent use.
 type core struct {
 	globalLimit   int
 	maxQueue      int
@@ -61,7 +62,7 @@ type core struct {
 
 	waiting  int
 	bytes    int64
-	first    *call // of the waiting calls, for sweeps
+	first    *call // newest of the waiting calls
 	inFlight int
 	oldest   *call // of those in flight
 	youngest *call

@@ -474,6 +474,39 @@ func TestHardCase11_CallersShareFairly(t *testing.T) {
 	})
 }
 
+// TestNothingWaitsForeverBehindLaterWork: one caller keeps the global limit
+// busy with channels whose queues take longer than that of a single message,
+// which would always come last by its drain.
+func TestNothingWaitsForeverBehindLaterWork(t *testing.T) {
+	simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{GlobalLimit: 10}, func(t *testing.T, s sender) {
+		s.Global = 10
+		var wg sync.WaitGroup
+		send := func(channel int) {
+			wg.Go(func() { _, _ = s.send(t.Context(), "POST", messages(channel)) })
+			synctest.Wait() // in order
+		}
+		for i := range 200 {
+			send(1 + i%20)
+		}
+		var waited time.Duration
+		wg.Go(func() {
+			began := time.Now()
+			_, _ = s.send(t.Context(), "POST", messages(999))
+			waited = time.Since(began)
+		})
+		for i := range 1500 {
+			time.Sleep(100 * time.Millisecond)
+			send(1 + i%20)
+		}
+		wg.Wait()
+		// In plain order it would wait for the 200 before it, 20 s.
+		if waited > 80*time.Second {
+			t.Errorf("a single message waited %v", waited)
+		}
+		t.Logf("waited %v", waited)
+	})
+}
+
 // TestHardCase12_OpeningsArePaced: direct messages are opened too fast. The
 // other half, sends to known channels over the whole client, is in the tests of
 // package discord.

@@ -33,7 +33,7 @@ type bucket struct {
 	owner     *caller
 	exempt    bool // in core.exempt
 	idleSince instant
-	older     *bucket // neighbours in core.idle
+	older     *bucket // neighbours by last use
 	newer     *bucket
 }
 
