@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -267,14 +268,15 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if pretend != nil {
 		pretend.introduce(env.Out, lis.Addr())
 	}
-	logger.Info("listening", "address", lis.Addr().String(), "version", Version(), "discord", c.apiURL)
+	logger.Info("listening", "address", lis.Addr().String(), "version", Version(), "discord", c.apiURL,
+		"processors", runtime.GOMAXPROCS(0), "memory_limit", memoryLimit())
 
 	parts.Go(func() {
 		if err := login.run(ctx); err != nil {
 			stop(err)
 		}
 	})
-	notifySystemd(ctx, &parts, logger)
+	defer notifySystemd(ctx, c.grace, logger)()
 	err = srv.Serve(ctx, lis)
 	if err != nil {
 		logger.Error("ended", "error", err)

@@ -2,29 +2,33 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notifySystemd tells systemd that the server listens, that it ends, and, as
-// often as the unit asks for, that it lives. Without systemd it does nothing.
+// notifySystemd tells systemd that the server listens, as often as the unit
+// asks for that it lives, and when ctx has ended that it ends, which may take
+// grace. Without systemd it does nothing. The server is to call stop when it has
+// ended.
 // https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
-func notifySystemd(ctx context.Context, parts *sync.WaitGroup, logger *slog.Logger) {
-	notified, err := daemon.SdNotify(false, daemon.SdNotifyReady)
+func notifySystemd(ctx context.Context, grace time.Duration, logger *slog.Logger) (stop func()) {
+	listens, err := daemon.SdNotify(false, daemon.SdNotifyReady)
 	if err != nil {
-		logger.Warn("systemd could not be told that the server is ready", "error", err)
+		logger.WarnContext(ctx, "systemd could not be told that the server is ready", "error", err)
 	}
-	if !notified {
-		return
+	if !listens {
+		return func() {}
 	}
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		logger.Warn("the watchdog of systemd is not answered", "error", err)
+		logger.WarnContext(ctx, "the watchdog of systemd is not answered", "error", err)
 	}
-	parts.Go(func() {
+	ended, notified := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(notified)
 		var tick <-chan time.Time
 		if interval > 0 {
 			ticker := time.NewTicker(interval / 2)
@@ -35,11 +39,25 @@ func notifySystemd(ctx context.Context, parts *sync.WaitGroup, logger *slog.Logg
 		for {
 			select {
 			case <-stopping:
-				_, _ = daemon.SdNotify(false, daemon.SdNotifyStopping)
-				return
+				stopping = nil
+				// systemd's usual patience is less than the usual grace.
+				_, _ = daemon.SdNotify(false, fmt.Sprintf("%s\nEXTEND_TIMEOUT_USEC=%d", daemon.SdNotifyStopping, (grace+lastWords).Microseconds()))
 			case <-tick:
 				_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+			case <-ended:
+				return
 			}
 		}
-	})
+	}()
+	return func() {
+		close(ended)
+		select {
+		case <-notified:
+		case <-time.After(time.Second):
+			// systemd does not read: it must not keep the process from ending.
+		}
+	}
 }
+
+// lastWords is more than the server needs to end after the grace.
+const lastWords = 10 * time.Second

@@ -25,9 +25,10 @@ import (
 // process is discordproxyserver as a process of its own, with the pretend
 // Discord of --sandbox and its usual limits.
 type process struct {
-	cmd    *exec.Cmd
-	client discordapiconnect.DiscordApiClient
-	log    string
+	cmd     *exec.Cmd
+	address string
+	client  discordapiconnect.DiscordApiClient
+	log     string
 }
 
 var build = sync.OnceValues(func() (string, error) {
@@ -45,12 +46,19 @@ var build = sync.OnceValues(func() (string, error) {
 
 func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
+	return startProcessWith(t, func(*exec.Cmd) {}, args...)
+}
+
+// startProcessWith lets prepare change how the process is started.
+func startProcessWith(t *testing.T, prepare func(*exec.Cmd), args ...string) *process {
+	t.Helper()
 	path, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	logs := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), path, append([]string{"--sandbox", "--port", "0", "--log-file-path", logs}, args...)...)
+	prepare(cmd)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -67,12 +75,16 @@ func startProcess(t *testing.T, args ...string) *process {
 	if address == nil {
 		t.Fatalf("the first line is %q", line)
 	}
+	return &process{
+		cmd: cmd, address: address[1], log: filepath.Join(logs, "discordproxyserver.log"),
+		client: discordapiconnect.NewDiscordApiClient(newHTTP2Client(), "http://"+address[1], connect.WithGRPC()),
+	}
+}
+
+func newHTTP2Client() *http.Client {
 	h2 := new(http.Protocols)
 	h2.SetUnencryptedHTTP2(true)
-	return &process{
-		cmd: cmd, log: filepath.Join(logs, "discordproxyserver.log"),
-		client: discordapiconnect.NewDiscordApiClient(&http.Client{Transport: &http.Transport{Protocols: h2}}, "http://"+address[1], connect.WithGRPC()),
-	}
+	return &http.Client{Transport: &http.Transport{Protocols: h2}}
 }
 
 // fill sends more messages to one channel than it takes at once, and returns

@@ -1,0 +1,157 @@
+package test
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"discordproxy/gen/discord_api/discordapiconnect"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// awaitLog waits until the log holds a text.
+func (p *process) awaitLog(t *testing.T, text string) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		data, err := os.ReadFile(p.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(data), text) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-t.Context().Done():
+			t.Fatalf("the log does not say %q:\n%s", text, data)
+		}
+	}
+}
+
+// TestSystemd: systemd is told that the server is ready, that it lives, also
+// while it ends, and how long that may take.
+func TestSystemd(t *testing.T) {
+	t.Parallel()
+	address := filepath.Join(t.TempDir(), "notify")
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: address, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	hear := func() string {
+		text := make([]byte, 1000)
+		_ = manager.SetReadDeadline(time.Now().Add(time.Minute))
+		n, err := manager.Read(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text[:n])
+	}
+	p := startProcessWith(t, func(cmd *exec.Cmd) {
+		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+address, "WATCHDOG_USEC="+strconv.FormatInt((40*time.Millisecond).Microseconds(), 10))
+	}, "--shutdown-grace", "30s")
+	if text := hear(); text != "READY=1" {
+		t.Errorf("first came %q", text)
+	}
+	for range 3 {
+		if text := hear(); text != "WATCHDOG=1" {
+			t.Errorf("then came %q", text)
+		}
+	}
+	ended := p.fill(t, 6)
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	text := hear()
+	for text == "WATCHDOG=1" {
+		text = hear()
+	}
+	if text != "STOPPING=1\nEXTEND_TIMEOUT_USEC=40000000" {
+		t.Errorf("at the end came %q", text)
+	}
+	if text := hear(); text != "WATCHDOG=1" {
+		t.Errorf("while a call waits came %q", text)
+	}
+	for range 6 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+}
+
+// TestDiskFull: the server goes on when there is no room for its log.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("there is no /dev/full, which is always full")
+	}
+	logs := t.TempDir()
+	if err := os.Symlink("/dev/full", filepath.Join(logs, "discordproxyserver.log")); err != nil {
+		t.Fatal(err)
+	}
+	p := startProcess(t, "--log-file-path", logs)
+	if err := <-p.fill(t, 6); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOutOfFileDescriptors: idle connections take all file descriptors. Calls of
+// others go on, and when the connections end there are descriptors again.
+func TestOutOfFileDescriptors(t *testing.T) {
+	t.Parallel()
+	p := startProcessWith(t, func(cmd *exec.Cmd) {
+		cmd.Args = append([]string{"sh", "-c", `ulimit -n 64; exec "$0" "$@"`}, cmd.Args...)
+		cmd.Path = "/bin/sh"
+	})
+	ended := p.fill(t, 6)
+	// Connections succeed without being accepted.
+	var idle []net.Conn
+	for range 100 {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		idle = append(idle, conn)
+	}
+	p.awaitLog(t, "too many open files")
+	for range 6 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	for _, conn := range idle {
+		_ = conn.Close()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	another := discordapiconnect.NewDiscordApiClient(newHTTP2Client(), "http://"+p.address, connect.WithGRPC())
+	if _, err := another.GetRateLimitStatus(ctx, connect.NewRequest(&pb.GetRateLimitStatusRequest{})); err != nil {
+		t.Errorf("a new connection: %v", err)
+	}
+}
+
+// TestRuntimeLimits: what the environment allows the process is what it takes,
+// and the log says so.
+func TestRuntimeLimits(t *testing.T) {
+	t.Parallel()
+	p := startProcessWith(t, func(cmd *exec.Cmd) {
+		cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOMEMLIMIT=100MiB")
+	})
+	p.awaitLog(t, "processors=1 memory_limit=104857600")
+}
