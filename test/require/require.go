@@ -57,6 +57,14 @@ func Python(t testing.TB, modules ...string) string {
 	return ""
 }
 
+// Command makes sure that a command can be run.
+func Command(t testing.TB, name, how string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		missing(t, name, how)
+	}
+}
+
 // Browser returns a Chromium: the one of CHROME_BIN, or the first found. The
 // folder's node packages are there too.
 func Browser(t testing.TB, folder string) string {

@@ -295,7 +295,7 @@ type DiscordApiClient interface {
 	// RemoveReaction removes a reaction of the bot or of another user.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
-	// with /{user_id} at the end for another user.
+	// of another user DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
 	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
 	// reactions of others.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
@@ -306,7 +306,7 @@ type DiscordApiClient interface {
 	// RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
-	// without the emoji for all of them.
+	// of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
 	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
@@ -364,8 +364,8 @@ type DiscordApiClient interface {
 	// AddThreadMember adds the bot or another user to a thread that is not
 	// archived. Who is a member stays one.
 	//
-	// Discord: PUT /channels/{channel_id}/thread-members/@me, with /{user_id} at
-	// the end for another user.
+	// Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
+	// PUT /channels/{channel_id}/thread-members/@me.
 	// Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
 	// another user.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10007 Unknown Member,
@@ -377,8 +377,8 @@ type DiscordApiClient interface {
 	// RemoveThreadMember removes the bot or another user from a thread that is
 	// not archived.
 	//
-	// Discord: DELETE /channels/{channel_id}/thread-members/@me, with /{user_id}
-	// at the end for another user.
+	// Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, of the bot
+	// DELETE /channels/{channel_id}/thread-members/@me.
 	// Permissions: MANAGE_THREADS to remove another user, or having created the
 	// thread when it is private.
 	// Errors: as AddThreadMember.
@@ -452,7 +452,9 @@ type DiscordApiClient interface {
 	// RemoveGuildMemberRole takes a role from a member.
 	//
 	// Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
-	// Permissions, errors and cost: as AddGuildMemberRole.
+	// Permissions: as AddGuildMemberRole.
+	// Errors: as AddGuildMemberRole.
+	// Cost: as AddGuildMemberRole.
 	RemoveGuildMemberRole(context.Context, *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error)
 	// ListGuildRoles lists the roles of a guild.
 	//
@@ -1090,7 +1092,7 @@ type DiscordApiHandler interface {
 	// RemoveReaction removes a reaction of the bot or of another user.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
-	// with /{user_id} at the end for another user.
+	// of another user DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
 	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
 	// reactions of others.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
@@ -1101,7 +1103,7 @@ type DiscordApiHandler interface {
 	// RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
-	// without the emoji for all of them.
+	// of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
 	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
@@ -1159,8 +1161,8 @@ type DiscordApiHandler interface {
 	// AddThreadMember adds the bot or another user to a thread that is not
 	// archived. Who is a member stays one.
 	//
-	// Discord: PUT /channels/{channel_id}/thread-members/@me, with /{user_id} at
-	// the end for another user.
+	// Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
+	// PUT /channels/{channel_id}/thread-members/@me.
 	// Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
 	// another user.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10007 Unknown Member,
@@ -1172,8 +1174,8 @@ type DiscordApiHandler interface {
 	// RemoveThreadMember removes the bot or another user from a thread that is
 	// not archived.
 	//
-	// Discord: DELETE /channels/{channel_id}/thread-members/@me, with /{user_id}
-	// at the end for another user.
+	// Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, of the bot
+	// DELETE /channels/{channel_id}/thread-members/@me.
 	// Permissions: MANAGE_THREADS to remove another user, or having created the
 	// thread when it is private.
 	// Errors: as AddThreadMember.
@@ -1247,7 +1249,9 @@ type DiscordApiHandler interface {
 	// RemoveGuildMemberRole takes a role from a member.
 	//
 	// Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
-	// Permissions, errors and cost: as AddGuildMemberRole.
+	// Permissions: as AddGuildMemberRole.
+	// Errors: as AddGuildMemberRole.
+	// Cost: as AddGuildMemberRole.
 	RemoveGuildMemberRole(context.Context, *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error)
 	// ListGuildRoles lists the roles of a guild.
 	//

@@ -1,0 +1,146 @@
+package test
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/test/proxytest"
+	"discordproxy/test/require"
+
+	pb "discordproxy/gen/discord_api"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// documented is a method as docs/api.md describes it.
+type documented struct {
+	method  string
+	discord string // the calls to Discord that it names
+	blocks  map[string]string
+}
+
+var (
+	discordFact = regexp.MustCompile(`(?m)^- \*\*Discord:\*\* (.*)$`)
+	codeBlock   = regexp.MustCompile("(?s)```(sh|python)\n(.*?)```")
+)
+
+// documentation reads docs/api.md, which holds every method of the contract.
+func documentation(t *testing.T) []documented {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "docs", "api.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chapters := make(map[string]string)
+	for chapter := range strings.SplitSeq(string(text), "\n### ") {
+		name, body, _ := strings.Cut(chapter, "\n")
+		chapters[name] = body
+	}
+	var all []documented
+	methods := pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods()
+	for i := range methods.Len() {
+		name := string(methods.Get(i).Name())
+		d := documented{method: name, blocks: make(map[string]string)}
+		if fact := discordFact.FindStringSubmatch(chapters[name]); fact != nil {
+			d.discord = fact[1]
+		}
+		for _, block := range codeBlock.FindAllStringSubmatch(chapters[name], -1) {
+			d.blocks[block[1]] = block[2]
+		}
+		if d.blocks["sh"] == "" || d.blocks["python"] == "" {
+			t.Errorf("%s has no examples", name)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+// TestDocumentedCurl runs each curl line of the documentation, in a fresh
+// world, and compares the calls to Discord with those that are named.
+func TestDocumentedCurl(t *testing.T) {
+	require.Command(t, "curl", "apt-get install curl")
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb, "--global-rate-limit", "0")
+	for _, d := range documentation(t) {
+		sb.Reset()
+		line := strings.ReplaceAll(d.blocks["sh"], "127.0.0.1:50051", p.Address)
+		out, err := exec.CommandContext(t.Context(), "sh", "-c", line).CombinedOutput()
+		if err != nil || len(out) == 0 || strings.Contains(string(out), `"code":"`) {
+			t.Errorf("%s: %v\n%s\n%s", d.method, err, line, out)
+		}
+		for route := range sb.Stats().Routes {
+			if !strings.Contains(d.discord, route) {
+				t.Errorf("%s calls %s, the documentation says %s", d.method, route, d.discord)
+			}
+		}
+		if calls := sb.Stats().Calls; (calls > 0) != (d.discord != "") {
+			t.Errorf("%s makes %d calls to Discord, the documentation says %q", d.method, calls, d.discord)
+		}
+	}
+}
+
+// TestDocumentedPython runs each line in Python.
+func TestDocumentedPython(t *testing.T) {
+	python := require.Python(t)
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb, "--global-rate-limit", "0")
+
+	contract := filepath.Join(t.TempDir(), "contract.binpb")
+	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
+		protodesc.ToFileDescriptorProto(durationpb.File_google_protobuf_duration_proto),
+		protodesc.ToFileDescriptorProto(timestamppb.File_google_protobuf_timestamp_proto),
+		protodesc.ToFileDescriptorProto(pb.File_discord_api_discord_api_proto),
+	}}
+	data, err := proto.Marshal(set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(contract, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+
+	cmd := exec.CommandContext(t.Context(), python, filepath.Join("python", "examples.py"), p.Address, contract)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	replies := bufio.NewScanner(out)
+	example := json.NewEncoder(in)
+	for _, d := range documentation(t) {
+		sb.Reset()
+		if err := example.Encode(d.blocks["python"]); err != nil {
+			t.Fatal(err)
+		}
+		if !replies.Scan() {
+			t.Fatalf("%s: the interpreter ended: %v", d.method, replies.Err())
+		}
+		if reply := replies.Text(); reply != "ok" {
+			t.Errorf("%s: %s\n%s", d.method, reply, d.blocks["python"])
+		}
+	}
+	if err := in.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,60 @@
+"""Runs examples of the documentation.
+
+Arguments: address of the proxy and a file with the descriptors of the
+contract. Standard input has one example in each line, as a JSON string; for
+each a line is printed, "ok" or what went wrong.
+"""
+
+import contextlib
+import io
+import json
+import sys
+
+import grpc
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+
+class Namespace:
+    """What the generated modules have, made from the descriptors."""
+
+
+def load(path):
+    files = descriptor_pb2.FileDescriptorSet()
+    with open(path, "rb") as file:
+        files.ParseFromString(file.read())
+    pool = descriptor_pool.DescriptorPool()
+    for file in files.file:
+        pool.Add(file)
+    return pool.FindFileByName("discord_api/discord_api.proto")
+
+
+def messages(contract):
+    pb = Namespace()
+    for name, descriptor in contract.message_types_by_name.items():
+        setattr(pb, name, message_factory.GetMessageClass(descriptor))
+    return pb
+
+
+def methods(contract, channel):
+    stub = Namespace()
+    service = contract.services_by_name["DiscordApi"]
+    for method in service.methods:
+        call = channel.unary_stream if method.server_streaming else channel.unary_unary
+        response = message_factory.GetMessageClass(method.output_type)
+        path = f"/{service.full_name}/{method.name}"
+        setattr(stub, method.name, call(path, lambda message: message.SerializeToString(), response.FromString))
+    return stub
+
+
+address, path = sys.argv[1:]
+contract = load(path)
+with grpc.insecure_channel(address) as channel:
+    names = {"pb": messages(contract), "stub": methods(contract, channel)}
+    for line in sys.stdin:
+        printed = io.StringIO()
+        try:
+            with contextlib.redirect_stdout(printed):
+                exec(json.loads(line), dict(names))
+            print("ok", flush=True)
+        except Exception as ex:
+            print(repr(ex).replace("\n", " "), flush=True)
