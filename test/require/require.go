@@ -43,8 +43,8 @@ func root(t testing.TB) string {
 }
 
 // Python returns an interpreter with the packages grpcio, protobuf,
-// discordproxy and further ones by their modules: the one of DISCORDPROXY_TEST_PYTHON, of the folder .venv of
-// the module, or python3.
+// discordproxy and further ones by their modules: the one of
+// DISCORDPROXY_TEST_PYTHON, of the folder .venv of the module, or python3.
 func Python(t testing.TB, modules ...string) string {
 	t.Helper()
 	imports := strings.Join(append([]string{"import grpc, google.protobuf, discordproxy.client"}, modules...), ", ")
@@ -79,4 +79,17 @@ func Browser(t testing.TB, folder string) string {
 	}
 	missing(t, "browser", "apt-get install chromium, or set CHROME_BIN")
 	return ""
+}
+
+// Node returns node, which has the packages of a folder.
+func Node(t testing.TB, folder string) string {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join(folder, "node_modules")); err != nil {
+		missing(t, "node", "npm ci --prefix test/node")
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		missing(t, "node", "install Node 20 or newer")
+	}
+	return node
 }
