@@ -49,6 +49,17 @@ func (r *Response) Err() *Error {
 	return answerError(r.Status, r.Header, r.Body)
 }
 
+// NoRoute reports whether Discord knows no such route.
+func (r *Response) NoRoute() bool { return isNoRoute(r.Status, r.Header, r.Body) }
+
+func isNoRoute(status int, header http.Header, body []byte) bool {
+	return status == http.StatusNotFound && answerError(status, header, body).Code == 0
+}
+
+// OtherRoute names all routes that Discord does not know: there is no end of
+// them, and of names there must be.
+func OtherRoute(method string) string { return method + " /{other}" }
+
 // Route names the route without secrets, such as POST
 // /channels/{channel_id}/messages, and the resource that it is about, such as
 // channel and its id. There may be none, or one without a number, whose id is 0.

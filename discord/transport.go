@@ -112,6 +112,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		seen.Outcome, seen.Err, before = outcome, err, outcome
 		if a != nil {
 			seen.Status, seen.Limit = a.status, a.limit
+			if isNoRoute(a.status, a.header, a.body) {
+				seen.Route = OtherRoute(req.Method)
+			}
 		}
 		t.tried(ctx, seen)
 

@@ -84,28 +84,22 @@ func New(c Config) (http.Handler, error) {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call := &calls.Call{Method: otherRoute(r.Method), Protocol: "rest"}
+	call := &calls.Call{Method: discord.OtherRoute("OTHER"), Protocol: "rest"}
+	if methods[r.Method] {
+		call.Method = discord.OtherRoute(r.Method)
+	}
 	ctx, end := h.Observers.Begin(r.Context(), call)
 	resp, err := h.serve(ctx, call, r)
 	if err != nil {
 		resp, call.Code = refuse(ctx, err)
 	} else if e := resp.Err(); e != nil {
 		err, call.Code = e, calls.CodeOf(e).String()
-		if e.Status == http.StatusNotFound && e.Code == 0 {
-			// Discord has no such route, and of those there is no end.
-			call.Method = otherRoute(r.Method)
+		if resp.NoRoute() {
+			call.Method = discord.OtherRoute(r.Method)
 		}
 	}
 	end(err)
 	write(w, resp)
-}
-
-// otherRoute names all requests whose path is none of Discord's.
-func otherRoute(method string) string {
-	if !methods[method] {
-		method = "OTHER"
-	}
-	return method + " /{other}"
 }
 
 // methods are those that are passed on.

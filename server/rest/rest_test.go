@@ -580,3 +580,26 @@ func TestPages(t *testing.T) {
 		t.Errorf("the page is answered %d %v", a.status, a.header)
 	}
 }
+
+// TestMetricsStayBounded: routes that Discord does not know have one name.
+func TestMetricsStayBounded(t *testing.T) {
+	p := proxytest.Against(t, sandbox.New(sandbox.Config{Unlimited: true}))
+	for _, path := range []string{"/api/v10/aa/bb", "/api/v10/cc", "/api/v9/guilds/1/dd", "/api/v9/../ee", "/api/v10/users/@me"} {
+		send(t, p, "GET", path, "")
+	}
+	metrics := send(t, p, "GET", "/metrics", "").body
+	for _, want := range []string{
+		`discordproxy_calls_total{code="not_found",method="GET /{other}",protocol="rest"} 3`,
+		`discordproxy_calls_total{code="ok",method="GET /users/@me",protocol="rest"} 1`,
+		`discordproxy_discord_requests_total{outcome="settled",route="GET /{other}",status="404"} 3`,
+	} {
+		if !strings.Contains(metrics, want+"\n") {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	for _, word := range []string{"aa", "bb", "cc", "dd", "ee"} {
+		if strings.Contains(metrics, "/"+word) {
+			t.Errorf("the metrics name /%s", word)
+		}
+	}
+}
