@@ -513,6 +513,7 @@ func TestNothingWaitsForeverBehindLaterWork(t *testing.T) {
 func TestHardCase12_OpeningsArePaced(t *testing.T) {
 	simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
 		const opening = "/users/@me/channels"
+		s.run(t, job{1, "POST", opening}) // shows that no bucket limits it
 		began := time.Now()
 		s.Refuse = func(_, path string) *reply {
 			if path == opening && time.Since(began) < 30*time.Second {

@@ -202,7 +202,7 @@ func (w *window) refresh(c *clock) {
 // miss accounts for a call that Discord may have counted and that taught
 // nothing.
 func (w *window) miss(now instant) {
-	w.rejected, w.assumed = false, true
+	w.assumed = true
 	switch {
 	case w.kind == unknown || w.kind == unlimited:
 		return
@@ -222,6 +222,7 @@ func (w *window) take(now instant) {
 		w.full, w.timed, w.assumed = max(w.full, now).add(w.perHigh), false, true
 	}
 	w.remaining = max(w.remaining-1, 0)
+	w.rejected = false // the unit that it promised may be the one
 }
 
 // takeLost uses the units of the lost calls that Discord may have counted after
