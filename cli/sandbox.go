@@ -44,6 +44,7 @@ func startSandbox(config sandbox.Config, port int) (*pretendDiscord, error) {
 }
 
 func (p *pretendDiscord) close() {
+	p.Sandbox.Close()
 	_ = p.server.Close()
 	<-p.ended
 }
@@ -69,13 +70,14 @@ Try it from another terminal:
 
 func (p *pretendDiscord) describe(w io.Writer) {
 	world := p.World()
-	_, _ = fmt.Fprintf(w, `A pretend Discord answers at http://%s/api (control: /sandbox/)
-  token             %s
-  guild             %s
-  text channels     %s
-  forbidden channel %s
-  users             %s
-  refuses messages  %s
+	_, _ = fmt.Fprintf(w, `A pretend Discord answers at http://%[1]s/api (control: /sandbox/)
+  gateway           ws://%[1]s/gateway
+  token             %[2]s
+  guild             %[3]s
+  text channels     %[4]s
+  forbidden channel %[5]s
+  users             %[6]s
+  refuses messages  %[7]s
 `, p.address, world.Token, world.Guild, list(world.Channels), world.Forbidden, list(world.Users), world.NoDMs)
 }
 

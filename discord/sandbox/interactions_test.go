@@ -110,7 +110,7 @@ func TestInteractionCallbacks(t *testing.T) {
 	open.do("POST", callback, obj{"type": 8, "data": obj{"choices": []obj{{"name": "a", "value": 1}}}}).is(204)
 
 	// Three seconds, and fifteen minutes.
-	callback, hook = r.use(sandbox.Use{})
+	callback, _ = r.use(sandbox.Use{})
 	r.Advance(3*time.Second + time.Millisecond)
 	open.do("POST", callback, obj{"type": 5}).is(404, 10062)
 	callback, hook = r.use(sandbox.Use{})

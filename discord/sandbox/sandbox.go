@@ -1,5 +1,5 @@
-// Package sandbox knows how Discord's REST API answers, and pretends to be it:
-// an [http.Handler] with a small world behind it that tests can arrange,
+// Package sandbox knows how Discord's REST API answers and its gateway speaks,
+// and pretends to be them: an [http.Handler] with a small world behind it that tests can arrange,
 // disturb and inspect.
 package sandbox
 

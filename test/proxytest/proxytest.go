@@ -99,6 +99,7 @@ func Against(t testing.TB, sb *sandbox.Sandbox, args ...string) *Proxy {
 	t.Helper()
 	discord := httptest.NewServer(sb)
 	t.Cleanup(discord.Close)
+	t.Cleanup(sb.Close)
 	p := Start(t, append([]string{"--token", sb.World().Token, "--discord-api-url", discord.URL + "/api"}, args...)...)
 	p.WaitReady(t)
 	return p
