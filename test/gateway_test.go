@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/test/require"
@@ -13,7 +14,8 @@ import (
 // whether that is a fair picture of the real one.
 func TestDiscordPy(t *testing.T) {
 	python := require.Python(t, "discord")
-	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	start := time.Now() // a clock that stands still has no answer come too late
+	sb := sandbox.New(sandbox.Config{Unlimited: true, Now: func() time.Time { return start }})
 	l, err := sb.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

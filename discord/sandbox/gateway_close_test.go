@@ -134,12 +134,17 @@ func TestGatewayLimits(t *testing.T) {
 
 func TestGatewayTimesOut(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
+	c, _ := r.login(0)
+	if err := r.CloseGateway(0, sandbox.CloseSessionTimedOut, ""); err != nil {
+		t.Fatal(err)
+	}
+	c.closed(sandbox.CloseSessionTimedOut)
+	equal(t, "sessions", len(r.GatewaySessions()), 0)
+
 	limits := r.GatewayLimits()
 	limits.HeartbeatInterval = 20 * time.Millisecond
 	r.SetGatewayLimits(limits)
-	c, _ := r.login(0)
-	c.closed(sandbox.CloseSessionTimedOut)
-	equal(t, "sessions", len(r.GatewaySessions()), 0)
+	r.dial("?v=10&encoding=json").closed(sandbox.CloseSessionTimedOut)
 }
 
 // TestGatewaySlowClient floods a client that does not read.

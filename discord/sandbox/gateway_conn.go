@@ -39,7 +39,7 @@ type gatewayConn struct {
 	deflate    *deflater // nil does not compress
 	at         time.Time
 	faults     GatewayFaults
-	open       bool // the upgrade is done
+	open       bool // the upgrade and the faults before HELLO are done; ws and raw are set
 	queue      []frame
 	waiting    int // bytes in queue
 	ending     *closing
@@ -370,10 +370,10 @@ func (c *gatewayConn) end(why closing) {
 
 // drop cuts the connection as a broken network does.
 func (c *gatewayConn) drop() {
-	if tcp, ok := c.raw.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0)
-	}
-	if c.raw != nil {
+	if c.open {
+		if tcp, ok := c.raw.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
 		_ = c.raw.Close()
 	}
 	c.cancel()

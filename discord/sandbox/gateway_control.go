@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,21 +112,29 @@ type GatewaySession struct {
 var errNoConnection = errors.New("sandbox: no such connection")
 
 // SetGatewayLimits changes the numbers that the gateway goes by. Those that
-// are 0, but may not be, become the default.
+// are not positive, but must be, become the default.
 func (s *Sandbox) SetGatewayLimits(l GatewayLimits) {
+	def := DefaultGatewayLimits()
+	l.HeartbeatInterval = positive(l.HeartbeatInterval, def.HeartbeatInterval)
+	l.MaxConcurrency = positive(l.MaxConcurrency, def.MaxConcurrency)
+	l.Shards = positive(l.Shards, def.Shards)
+	l.SendWindow = positive(l.SendWindow, def.SendWindow)
+	l.ResumeWindow = positive(l.ResumeWindow, def.ResumeWindow)
+	l.Starts = positive(l.Starts, def.Starts)
+	l.MaxPayload = positive(l.MaxPayload, def.MaxPayload)
+	l.ReplayEvents = positive(l.ReplayEvents, def.ReplayEvents)
+	l.ReplayBytes = positive(l.ReplayBytes, def.ReplayBytes)
+	l.MaxQueue = positive(l.MaxQueue, def.MaxQueue)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	def := DefaultGatewayLimits()
-	l.HeartbeatInterval = cmp.Or(l.HeartbeatInterval, def.HeartbeatInterval)
-	l.MaxConcurrency, l.Shards = max(1, l.MaxConcurrency), max(1, l.Shards)
-	l.SendWindow = cmp.Or(l.SendWindow, def.SendWindow)
-	l.ResumeWindow = cmp.Or(l.ResumeWindow, def.ResumeWindow)
-	l.Starts = cmp.Or(l.Starts, def.Starts)
-	l.MaxPayload = cmp.Or(l.MaxPayload, def.MaxPayload)
-	l.ReplayEvents = cmp.Or(l.ReplayEvents, def.ReplayEvents)
-	l.ReplayBytes = cmp.Or(l.ReplayBytes, def.ReplayBytes)
-	l.MaxQueue = cmp.Or(l.MaxQueue, def.MaxQueue)
 	s.gateway.limits = l
+}
+
+func positive[N int | time.Duration](n, def N) N {
+	if n <= 0 {
+		return def
+	}
+	return n
 }
 
 // GatewayLimits returns the numbers that the gateway goes by.

@@ -13,7 +13,7 @@ import (
 
 // TestGatewayDiscordgo has a client that others wrote listen to the gateway.
 func TestGatewayDiscordgo(t *testing.T) {
-	r := newGatewayRig(t, sandbox.Config{})
+	r := newGatewayRig(t, sandbox.Config{Now: standing()})
 	s, err := discordgo.New("Bot " + r.w.Token)
 	if err != nil {
 		t.Fatal(err)

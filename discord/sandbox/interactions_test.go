@@ -22,6 +22,12 @@ func (r *rig) use(u sandbox.Use) (callback, webhook string) {
 	return path("/interactions/%d/%s/callback", in.ID, in.Token), path("/webhooks/%d/%s", in.ApplicationID, in.Token)
 }
 
+// standing is a clock that only Advance moves.
+func standing() func() time.Time {
+	start := time.Now()
+	return func() time.Time { return start }
+}
+
 func TestInteractionIsDispatched(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	c, _ := r.login(0)
@@ -56,7 +62,7 @@ func TestInteractionIsDispatched(t *testing.T) {
 }
 
 func TestInteractionCallbacks(t *testing.T) {
-	r := newRig(t, sandbox.Config{Unlimited: true})
+	r := newRig(t, sandbox.Config{Unlimited: true, Now: standing()})
 	open := r.as("")
 	original := "/messages/@original"
 
