@@ -157,7 +157,7 @@ func TestGatewaySlowClient(t *testing.T) {
 	quick, _ := r.login(sandbox.IntentGuildMessages)
 	text := strings.Repeat("x", 1000)
 	for rounds := 0; len(r.GatewayConnections()) > 1; rounds++ {
-		if rounds == 100 {
+		if rounds == 40 {
 			t.Fatal("the slow client is still connected")
 		}
 		if err := r.Burst(sandbox.Message{ChannelID: r.w.General, Content: text}, 1000); err != nil {
@@ -170,6 +170,7 @@ func TestGatewaySlowClient(t *testing.T) {
 	if _, err := readAll(slow); err == nil {
 		t.Error("the slow one is still there")
 	}
+	equal(t, "sessions, since it was not for its heartbeat", len(r.GatewaySessions()), 2)
 	for _, s := range r.GatewaySessions() {
 		if s.Buffered > 100 {
 			t.Errorf("%d events are kept", s.Buffered)
