@@ -202,12 +202,16 @@ func (w *window) refresh(c *clock) {
 // miss accounts for a call that Discord may have counted and that taught
 // nothing.
 func (w *window) miss(now instant) {
+	assumed := w.assumed
 	w.assumed = true
 	switch {
 	case w.kind == unknown || w.kind == unlimited:
 		return
-	case w.kind != sliding && now >= w.full:
+	case w.kind == sliding:
+	case now >= w.full:
 		w.remaining, w.full, w.timed = w.limit, now.add(w.length), false
+	case assumed: // it may be this call that began the window
+		w.full = max(w.full, now.add(w.length))
 	}
 	if len(w.lost) >= w.limit {
 		w.lost = slices.Delete(w.lost, 0, 1)
