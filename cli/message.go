@@ -83,11 +83,12 @@ func optionsFirst(args []string, names ...string) []string {
 	return append(options, others...)
 }
 
-// dial returns a client that speaks gRPC over cleartext HTTP/2.
+// dial returns a client that speaks gRPC over cleartext HTTP/2, and keeps no
+// connection after a call.
 func dial(address string) discordapiconnect.DiscordApiClient {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols, DisableKeepAlives: true}}
 	return discordapiconnect.NewDiscordApiClient(client, "http://"+address, connect.WithGRPC())
 }
 

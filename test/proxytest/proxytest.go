@@ -52,13 +52,16 @@ type Proxy struct {
 	out     *output
 	stop    context.CancelFunc
 	ended   chan struct{}
-	code    int // valid when ended is closed
+	code    int          // valid when ended is closed
+	over2   *http.Client // cleartext HTTP/2
 }
 
 // Stop ends the server as a signal does, waits for it and returns its exit
 // code.
 func (p *Proxy) Stop() int {
 	p.stop()
+	// HTTP/2 would wait for a second until it closes what is idle.
+	p.over2.CloseIdleConnections()
 	<-p.ended
 	return p.code
 }
@@ -72,7 +75,9 @@ var listensOn = regexp.MustCompile(`listens on (\S+)\n`)
 func Start(t testing.TB, args ...string) *Proxy {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	p := &Proxy{out: newOutput(), stop: cancel, ended: make(chan struct{})}
+	h2 := new(http.Protocols)
+	h2.SetUnencryptedHTTP2(true)
+	p := &Proxy{out: newOutput(), stop: cancel, ended: make(chan struct{}), over2: &http.Client{Transport: &http.Transport{Protocols: h2}}}
 	go func() {
 		defer close(p.ended)
 		p.code = cli.Run(ctx, cli.Server, cli.Env{
@@ -132,15 +137,12 @@ func (p *Proxy) Dial(t testing.TB) *grpc.ClientConn {
 
 // Clients returns a client for each protocol.
 func (p *Proxy) Clients() map[string]discordapiconnect.DiscordApiClient {
-	h2 := new(http.Protocols)
-	h2.SetUnencryptedHTTP2(true)
-	over2 := &http.Client{Transport: &http.Transport{Protocols: h2}}
 	url := "http://" + p.Address
 	return map[string]discordapiconnect.DiscordApiClient{
-		"gRPC":                   discordapiconnect.NewDiscordApiClient(over2, url, connect.WithGRPC()),
+		"gRPC":                   discordapiconnect.NewDiscordApiClient(p.over2, url, connect.WithGRPC()),
 		"gRPC-Web":               discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb()),
 		"gRPC-Web JSON":          discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb(), connect.WithProtoJSON()),
-		"Connect":                discordapiconnect.NewDiscordApiClient(over2, url),
+		"Connect":                discordapiconnect.NewDiscordApiClient(p.over2, url),
 		"Connect JSON":           discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON()),
 		"Connect JSON with GETs": discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON(), connect.WithHTTPGet()),
 	}
