@@ -54,8 +54,8 @@ func refuse(ctx context.Context, err error) (*discord.Response, string) {
 	switch status := statusOf(e); {
 	case status == http.StatusTooManyRequests:
 		return limited(e), code
-	case e.Reason == discord.Invalid:
-		return document(status, e.Code, e.Text, 0), code
+	case e.Reason == discord.Invalid || e.Reason == discord.Answered:
+		return document(status, e.Code, e.Text, e.RetryAfter), code
 	case e.Reason == discord.TokenRefused: // which need not be the bot's
 		return document(status, 0, "401: Unauthorized: Discord has refused this token", e.RetryAfter), code
 	default:

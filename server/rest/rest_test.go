@@ -371,6 +371,28 @@ func TestLimitsOfDiscordAreWaitedOut(t *testing.T) {
 	}
 }
 
+// TestOpeningsAreWaitedOut: the opening of direct messages has a limit whose
+// answer is no 429.
+func TestOpeningsAreWaitedOut(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb)
+	for _, tt := range []struct {
+		retryAfter string
+		status     int
+		want       string
+	}{{"0.2", 200, `"recipients":`}, {"300", 403, `"code":40003`}} {
+		sb.InjectFault(sandbox.Fault{
+			Count: 1, Route: "POST /users/@me/channels", Status: 403,
+			Body:   `{"message":"You are opening direct messages too fast","code":40003,"retry_after":` + tt.retryAfter + `}`,
+			Header: map[string]string{"Content-Type": "application/json"},
+		})
+		a := send(t, p, "POST", "/api/v10/users/@me/channels", fmt.Sprintf(`{"recipient_id":"%s"}`, sb.World().Alice), "X-Proxy-Timeout", "60")
+		if a.status != tt.status || !strings.Contains(a.body, tt.want) {
+			t.Errorf("to be opened after %s s: %d %s", tt.retryAfter, a.status, a.body)
+		}
+	}
+}
+
 // TestCallerLeaves: nothing of a request is sent once its caller has left.
 func TestCallerLeaves(t *testing.T) {
 	sb := slow(10 * time.Second)
