@@ -186,6 +186,41 @@ func TestReason(t *testing.T) {
 	}
 }
 
+// TestRepeatableOperations: what can be done twice is tried again, what cannot
+// ends with an outcome that is unknown.
+func TestRepeatableOperations(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	client := newClient(t, sb, nil)
+	args := discord.Args{"channel_id": w.Announcement.String(), "message_id": w.Message.String()}
+	thread := discord.Args{"channel_id": w.Announcement.String(), "message_id": w.Message.String(), "name": "t"}
+	for _, tt := range []struct {
+		op    discord.Operation
+		args  discord.Args
+		tries int
+	}{
+		{discord.GetMessage, args, 2},
+		{discord.CreatePin, args, 2},
+		{discord.TriggerTyping, discord.Args{"channel_id": w.General.String()}, 2},
+		{discord.CreateDM, discord.Args{"recipient_id": w.Alice.String()}, 2},
+		{discord.UpdateGuildMember, discord.Args{"guild_id": w.Guild.String(), "user_id": w.Alice.String(), "nick": "n"}, 2},
+		{discord.CrosspostMessage, args, 1},
+		{discord.CreateThreadFromMessage, thread, 1},
+	} {
+		sb.RemoveFault(0)
+		sb.ResetStats()
+		sb.InjectFault(sandbox.Fault{Status: http.StatusBadGateway, After: true, Count: 1})
+		_, err := client.Call(t.Context(), tt.op, tt.args)
+		if got := sb.Stats().Calls; got != tt.tries {
+			t.Errorf("%s: %d tries", tt.op.Name, got)
+		}
+		e, failed := errors.AsType[*discord.Error](err)
+		if failed != (tt.tries == 1) || failed && !e.OutcomeUnknown {
+			t.Errorf("%s: %v", tt.op.Name, err)
+		}
+	}
+}
+
 // TestDoneByAnEarlierTry: what Discord refuses to do again was done.
 func TestDoneByAnEarlierTry(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})

@@ -79,7 +79,7 @@ func newCall(spec connect.Spec, peer connect.Peer) *calls.Call {
 }
 
 // about notes what the call asks for, and the name and value of the id that it
-// is about: the contract's requests begin with it.
+// is about: requests that are about one begin with it.
 func about(call *calls.Call, request any) {
 	m, ok := request.(proto.Message)
 	if !ok {
@@ -87,7 +87,7 @@ func about(call *calls.Call, request any) {
 	}
 	call.Request = withoutSecrets(m)
 	f := m.ProtoReflect().Descriptor().Fields().ByNumber(1)
-	if f == nil || f.Kind() != protoreflect.Uint64Kind || f.IsList() {
+	if f == nil || f.Kind() != protoreflect.Uint64Kind || f.IsList() || !strings.HasSuffix(string(f.Name()), "_id") {
 		return
 	}
 	call.Target, call.ID = string(f.Name()), m.ProtoReflect().Get(f).Uint()

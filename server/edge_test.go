@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"discordproxy/discord"
@@ -95,5 +96,25 @@ func TestStreamsWaitForReadiness(t *testing.T) {
 	_, err := drain(client.ListChannelMessages(t.Context(), connect.NewRequest(&pb.ListChannelMessagesRequest{ChannelId: 1})))
 	if connect.CodeOf(err) != connect.CodeUnavailable || sb.Stats().Calls > 0 {
 		t.Errorf("got %v after %d calls to Discord", err, sb.Stats().Calls)
+	}
+}
+
+// TestLinesNameTheirTarget: a line tells what its call was about, if anything.
+func TestLinesNameTheirTarget(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	var log bytes.Buffer
+	client := start(t, sb, server.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if _, err := client.GetUser(t.Context(), connect.NewRequest(&pb.GetUserRequest{UserId: uint64(sb.World().Alice)})); err != nil {
+		t.Fatal(err)
+	}
+	if want := " user_id=" + sb.World().Alice.String() + " "; !strings.Contains(log.String(), want) {
+		t.Errorf("no %q in %s", want, log.String())
+	}
+	log.Reset()
+	if _, err := client.ListGuilds(t.Context(), connect.NewRequest(&pb.ListGuildsRequest{Before: 1 << 62})); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(log.String(), "before") {
+		t.Errorf("a position is no target: %s", log.String())
 	}
 }

@@ -157,6 +157,11 @@ func TestMethods(t *testing.T) {
 					if got := sb.Stats().Routes; !maps.Equal(got, tt.cost) {
 						t.Errorf("it cost %v, not %v", got, tt.cost)
 					}
+					if r, ok := req.(interface{ GetAuditLogReason() string }); ok {
+						if got := sb.Calls()[0].Reason; got != r.GetAuditLogReason() {
+							t.Errorf("the reason is %q, not %q", got, r.GetAuditLogReason())
+						}
+					}
 					tt.check(s, req, answers)
 				})
 			}

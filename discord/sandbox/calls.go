@@ -3,6 +3,7 @@ package sandbox
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type Call struct {
 	Route        string    `json:"route,omitempty"` // method and template; empty when there is none
 	Caller       ID        `json:"caller,omitzero"`
 	IP           string    `json:"ip"`
+	Reason       string    `json:"reason,omitempty"` // for the audit log
 	Status       int       `json:"status"`
 	Limited      LimitKind `json:"limited,omitempty"` // why it is a 429
 	Fault        string    `json:"fault,omitempty"`
@@ -63,6 +65,12 @@ func (s *Sandbox) note(c *call, a *answer) {
 	entry := Call{
 		At: c.at, Method: c.r.Method, Path: c.r.URL.Path, IP: c.ip, Status: a.status,
 		Limited: c.limited, Fault: c.fault, Deduplicated: c.deduplicated,
+	}
+	// What cannot be decoded is kept as it is.
+	if entry.Reason = c.r.Header.Get("X-Audit-Log-Reason"); entry.Reason != "" {
+		if decoded, err := url.PathUnescape(entry.Reason); err == nil {
+			entry.Reason = decoded
+		}
 	}
 	st := &s.stats
 	st.Calls++
