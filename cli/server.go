@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,7 +52,7 @@ type serverConfig struct {
 	invalidRequestLimit int
 	connectTimeout      time.Duration
 	tryTimeout          time.Duration
-	maxUpload           int64
+	uploads             uploadConfig
 	rest                restConfig
 }
 
@@ -81,9 +82,8 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.IntFlag{Name: "invalid-request-limit", EnvVars: env("invalid-request-limit"), Value: 10_000, Destination: &c.invalidRequestLimit, Usage: "answers 401, 403 and 429 in ten minutes at which Discord bans an address"},
 		&cli.DurationFlag{Name: "connect-timeout", EnvVars: env("connect-timeout"), Value: 10 * time.Second, Destination: &c.connectTimeout, Usage: "how long reaching Discord may take"},
 		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
-		&cli.Int64Flag{Name: "max-upload", EnvVars: env("max-upload"), Value: rest.DefaultMaxBodyBytes, Destination: &c.maxUpload, Usage: "bytes of a request with files"},
 	}
-	return append(flags, c.rest.flags()...)
+	return slices.Concat(flags, c.uploads.flags(), c.rest.flags())
 }
 
 func checkPort(flag string, port int) error {
@@ -110,7 +110,8 @@ func (c *serverConfig) check() error {
 		{"invalid-request-limit", int64(c.invalidRequestLimit)},
 		{"connect-timeout", int64(c.connectTimeout)},
 		{"try-timeout", int64(c.tryTimeout)},
-		{"max-upload", c.maxUpload},
+		{"max-file", c.uploads.file},
+		{"max-upload", c.uploads.all},
 	} {
 		if positive.n <= 0 {
 			return fmt.Errorf("--%s must be more than 0", positive.flag)
@@ -252,15 +253,17 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		return err
 	}
 	defer lis.Close()
-	handler, err := server.New(server.Config{
+	service := server.Config{
 		Discord: client, Ready: login.ready, Health: checks, Logger: logger,
 		Observers: calls.Observers{observed}, Interceptors: interceptors,
-		REST: c.rest.config(client, lis.Addr(), c.maxUpload),
-	})
+		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
+		REST: c.rest.config(client, lis.Addr(), c.uploads.all),
+	}
+	handler, err := server.New(service)
 	if err != nil {
 		return err
 	}
-	srv, err := c.newListener(routes(handler, checks, observed), logger)
+	srv, err := c.newListener(routes(handler, checks, observed), service.LargeBody, logger)
 	if err != nil {
 		return err
 	}
@@ -320,10 +323,9 @@ func (c *serverConfig) listen() (net.Listener, error) {
 	return lis, nil
 }
 
-func (c *serverConfig) newListener(handler http.Handler, logger *slog.Logger) (*listener.Server, error) {
+func (c *serverConfig) newListener(handler http.Handler, largeBody func(*http.Request) int64, logger *slog.Logger) (*listener.Server, error) {
 	return listener.New(listener.Config{
-		Handler: handler, Logger: logger, Grace: max(c.grace, 1), // 0 would be the default
+		Handler: handler, LargeBody: largeBody, Logger: logger, Grace: max(c.grace, 1), // 0 would be the default
 		CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
-		MaxBodyBytes: max(listener.DefaultMaxBodyBytes, c.maxUpload),
 	})
 }

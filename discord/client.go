@@ -45,7 +45,8 @@ type Config struct {
 	// Discord, see NewUpstream. It must not follow redirects.
 	Upstream http.RoundTripper
 	// TryTimeout bounds one try, from sending to the last byte of the answer.
-	// 0 means 60 seconds.
+	// A try may take a second more for each 256 KiB of its body. 0 means 60
+	// seconds.
 	TryTimeout time.Duration
 	// RetryFor is how long a call is tried again after a try that may have
 	// taken effect. It must stay well inside the few minutes for which Discord

@@ -17,13 +17,16 @@ import (
 //
 // A user who does not exist is 404 / 10013, although Discord refuses the
 // opening of a channel to them with another error.
-func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m MessageCreate) (json.RawMessage, error) {
-	m = m.named()
+func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message) (json.RawMessage, error) {
 	channelID, known, err := c.dms.channel(ctx, userID, c.openDM)
 	if err != nil {
 		return nil, err
 	}
-	message, err := c.CreateMessage(ctx, channelID, m)
+	r, err := m.request(channelID)
+	if err != nil {
+		return nil, err
+	}
+	message, err := c.send(ctx, r)
 	if !known || !isGone(err) {
 		return message, err
 	}
@@ -31,7 +34,10 @@ func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message
 	if channelID, _, err = c.dms.channel(ctx, userID, c.openDM); err != nil {
 		return nil, err
 	}
-	message, err = c.CreateMessage(ctx, channelID, m)
+	if r.path, err = CreateMessage.path(Args{"channel_id": channelID}); err != nil {
+		return nil, err
+	}
+	message, err = c.send(ctx, r)
 	if isGone(err) {
 		c.dms.forget(userID, channelID)
 	}

@@ -40,7 +40,7 @@ func TestHardCase12_OpeningTooFastHoldsOpeningsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb, users := openingRig(t, 12, 5, time.Minute)
 		client := newClient(t, sb, nil)
-		hi := discord.MessageCreate{Content: "hi"}
+		hi := discord.Message{Fields: discord.Args{"content": "hi"}}
 		known := uint64(sb.World().Alice)
 		if _, err := client.SendDirectMessage(t.Context(), known, hi); err != nil {
 			t.Fatal(err)
@@ -91,7 +91,7 @@ func TestOpeningBeyondTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb, users := openingRig(t, 2, 1, 20*time.Second)
 		client := newClient(t, sb, nil)
-		hi := discord.MessageCreate{Content: "hi"}
+		hi := discord.Message{Fields: discord.Args{"content": "hi"}}
 		if _, err := client.SendDirectMessage(t.Context(), users[0], hi); err != nil {
 			t.Fatal(err)
 		}

@@ -208,7 +208,7 @@ func TestEnemies(t *testing.T) {
 					hostile(w, conn)
 				})
 				began, channel := time.Now(), w.sb.World().General
-				if _, err := w.client.CreateMessage(t.Context(), uint64(channel), discord.MessageCreate{Content: "once"}); err != nil {
+				if _, err := w.client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}}); err != nil {
 					t.Error(err)
 				}
 				if got := len(w.sb.Messages(channel)); got != 1 {
@@ -239,7 +239,7 @@ func TestNonsenseHeaders(t *testing.T) {
 		})
 		began, channel := time.Now(), w.sb.World().General
 		for range 3 {
-			if _, err := w.client.CreateMessage(t.Context(), uint64(channel), discord.MessageCreate{Content: "x"}); err != nil {
+			if _, err := w.client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": "x"}}); err != nil {
 				t.Error(err)
 			}
 		}
@@ -272,7 +272,7 @@ func TestDeadConnections(t *testing.T) {
 				channel := w.sb.World().General
 				for _, content := range []string{"before", "after"} {
 					began := time.Now()
-					if _, err := w.client.CreateMessage(t.Context(), uint64(channel), discord.MessageCreate{Content: content}); err != nil {
+					if _, err := w.client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": content}}); err != nil {
 						t.Error(err)
 					}
 					if took := time.Since(began); took > within || dead.Load() && took < 10*time.Second {
@@ -331,7 +331,7 @@ func TestFlapping(t *testing.T) {
 		var sending sync.WaitGroup
 		for i := range messages {
 			sending.Go(func() {
-				_, err := w.client.CreateMessage(t.Context(), uint64(channels[i%len(channels)]), discord.MessageCreate{Content: fmt.Sprint(i)})
+				_, err := w.client.CreateMessage(t.Context(), uint64(channels[i%len(channels)]), discord.Message{Fields: discord.Args{"content": fmt.Sprint(i)}})
 				if e, ok := errors.AsType[*discord.Error](err); err != nil && (!ok || !e.OutcomeUnknown) {
 					t.Errorf("message %d: %v", i, err)
 				}

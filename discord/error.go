@@ -179,6 +179,12 @@ func EmptyMessage() *Error {
 	return &Error{Reason: Invalid, Status: http.StatusBadRequest, Code: 50006, Text: "Cannot send an empty message"}
 }
 
+// TooLarge returns the error that Discord answers to a request with a file
+// that is too large.
+func TooLarge(fields ...FieldError) *Error {
+	return &Error{Reason: Invalid, Status: http.StatusRequestEntityTooLarge, Code: 40005, Text: "Request entity too large", Fields: fields}
+}
+
 // answerError reads the error that Discord answered with. A body that is not
 // Discord's, such as a page of the network before it, gives the status alone.
 func answerError(status int, header http.Header, body []byte) *Error {

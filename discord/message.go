@@ -4,48 +4,53 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"fmt"
-	"net/http"
-
-	"github.com/bwmarrin/discordgo"
+	"maps"
 )
 
 // MaxNonceLength is the largest number of characters of a nonce.
 const MaxNonceLength = 25
 
-// MessageCreate is a message to be posted. Embeds are Discord's JSON objects.
-// https://discord.com/developers/docs/resources/message#create-message
-type MessageCreate struct {
-	Content string            `json:"content,omitempty"`
-	Embeds  []json.RawMessage `json:"embeds,omitempty"`
-	// Nonce names the message, in at most MaxNonceLength characters. Discord
+// Message is a message to be posted.
+type Message struct {
+	// Fields is Discord's JSON object. The element of "attachments" that
+	// belongs to a file has the file's index as its id.
+	//
+	// "nonce" names the message, in at most MaxNonceLength characters. Discord
 	// answers a second message of the same nonce, within a few minutes, with
-	// the one that exists. Empty means a random one.
-	Nonce string `json:"nonce"`
-	// AllowDuplicate lets Discord make a second message of the same nonce. A
-	// try whose outcome is unknown is then not repeated.
-	AllowDuplicate bool `json:"-"`
-	// EnforceNonce is set from AllowDuplicate.
-	EnforceNonce bool `json:"enforce_nonce,omitempty"`
+	// the one that exists, unless "enforce_nonce" is false. Without a nonce
+	// the message gets a random one.
+	// https://discord.com/developers/docs/resources/message#create-message
+	Fields Args
+	// Files are uploaded with it.
+	Files []File
 }
 
 // CreateMessage posts a message and returns Discord's message object. The
-// message is stored at most once, however often it had to be tried.
-func (c *Client) CreateMessage(ctx context.Context, channelID uint64, m MessageCreate) (json.RawMessage, error) {
-	m = m.named()
-	body, err := json.Marshal(m)
+// message is stored at most once, however often it had to be tried; with
+// "enforce_nonce" false a try whose outcome is unknown is not repeated.
+func (c *Client) CreateMessage(ctx context.Context, channelID uint64, m Message) (json.RawMessage, error) {
+	r, err := m.request(channelID)
 	if err != nil {
-		return nil, fmt.Errorf("discord: encode message: %w", err)
+		return nil, err
 	}
-	return c.do(ctx, call{repeatable: m.EnforceNonce, once: m.EnforceNonce, json: true},
-		http.MethodPost, discordgo.EndpointChannelMessages(snowflake(channelID)), "application/json", body)
+	return c.send(ctx, r)
 }
 
-// named returns the message with the nonce that all tries of it carry.
-func (m MessageCreate) named() MessageCreate {
-	if m.Nonce == "" {
-		m.Nonce, m.AllowDuplicate = rand.Text()[:MaxNonceLength], false
+// request returns the request for a message, with the nonce that all tries of
+// it carry.
+func (m Message) request(channelID uint64) (request, error) {
+	args := maps.Clone(m.Fields)
+	if args == nil {
+		args = Args{}
 	}
-	m.EnforceNonce = !m.AllowDuplicate
-	return m
+	nonce, _ := args["nonce"].(string)
+	enforced, said := args["enforce_nonce"].(bool)
+	if nonce == "" {
+		nonce, said = rand.Text()[:MaxNonceLength], false
+	}
+	enforced = enforced || !said
+	args["nonce"], args["enforce_nonce"], args["channel_id"] = nonce, enforced, channelID
+	r, err := CreateMessage.request(args, m.Files)
+	r.how.repeatable, r.how.once = enforced, enforced
+	return r, err
 }

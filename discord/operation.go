@@ -46,35 +46,57 @@ const ReasonArgument = "audit_log_reason"
 type Args map[string]any
 
 // Call carries out an operation and returns the body of Discord's answer,
-// which is a JSON value or empty.
-func (c *Client) Call(ctx context.Context, op Operation, args Args) (json.RawMessage, error) {
-	path, err := op.path(args)
+// which is a JSON value or empty. Files are uploaded with it, the first one as
+// the attachment of id 0, and so on.
+func (c *Client) Call(ctx context.Context, op Operation, args Args, files ...File) (json.RawMessage, error) {
+	r, err := op.request(args, files)
 	if err != nil {
 		return nil, err
 	}
-	query, body, contentType := make(url.Values), []byte(nil), ""
+	return c.send(ctx, r)
+}
+
+// request is a call to Discord. All tries of it send the same bytes.
+type request struct {
+	how         call
+	method      string
+	path        string // below the version, with the query
+	contentType string
+	body        []byte
+}
+
+func (c *Client) send(ctx context.Context, r request) (json.RawMessage, error) {
+	return c.do(ctx, r.how, r.method, discordgo.EndpointAPI+r.path[1:], r.contentType, r.body)
+}
+
+func (o Operation) request(args Args, files []File) (request, error) {
+	path, err := o.path(args)
+	if err != nil {
+		return request{}, err
+	}
+	r := request{method: o.Method, path: path}
+	query := make(url.Values)
 	fields := make(Args, len(args))
 	for name, value := range args {
 		switch {
-		case op.InPath(name) || name == ReasonArgument:
-		case op.inQuery(name):
+		case o.InPath(name) || name == ReasonArgument:
+		case o.inQuery(name):
 			query.Set(name, fmt.Sprint(value))
 		default:
 			fields[name] = value
 		}
 	}
-	if len(fields) > 0 || op.Method == http.MethodPatch {
-		contentType = "application/json"
-		if body, err = json.Marshal(fields); err != nil {
-			return nil, fmt.Errorf("discord: encode %s: %w", op.Name, err)
+	if len(fields) > 0 || len(files) > 0 || o.Method == http.MethodPatch {
+		if r.contentType, r.body, err = encode(fields, files); err != nil {
+			return request{}, fmt.Errorf("discord: encode %s: %w", o.Name, err)
 		}
 	}
 	if len(query) > 0 {
-		path += "?" + query.Encode()
+		r.path += "?" + query.Encode()
 	}
-	how := call{repeatable: op.repeatable(), json: true, done: op.Done, tokenless: op.InPath("webhook_token")}
-	how.reason, _ = args[ReasonArgument].(string)
-	return c.do(ctx, how, op.Method, discordgo.EndpointAPI+path[1:], contentType, body)
+	r.how = call{repeatable: o.repeatable(), json: true, done: o.Done, tokenless: o.InPath("webhook_token")}
+	r.how.reason, _ = args[ReasonArgument].(string)
+	return r, nil
 }
 
 // InPath reports whether the path holds the argument: the operation cannot be

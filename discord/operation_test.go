@@ -21,6 +21,7 @@ import (
 )
 
 var operations = map[string]discord.Operation{
+	"CreateMessage": discord.CreateMessage, "UpdateMessage": discord.UpdateMessage,
 	"ListMessages": discord.ListMessages, "GetMessage": discord.GetMessage, "DeleteMessage": discord.DeleteMessage,
 	"BulkDeleteMessages": discord.BulkDeleteMessages, "CrosspostMessage": discord.CrosspostMessage,
 	"ListPins": discord.ListPins, "CreatePin": discord.CreatePin, "DeletePin": discord.DeletePin,
@@ -40,7 +41,7 @@ var operations = map[string]discord.Operation{
 	"AddGuildMemberRole": discord.AddGuildMemberRole, "DeleteGuildMemberRole": discord.DeleteGuildMemberRole,
 	"ListMyGuilds": discord.ListMyGuilds, "GetMyUser": discord.GetMyUser, "GetUser": discord.GetUser,
 
-	"DeleteWebhookMessage": discord.DeleteWebhookMessage,
+	"ExecuteWebhook": discord.ExecuteWebhook, "UpdateWebhookMessage": discord.UpdateWebhookMessage, "DeleteWebhookMessage": discord.DeleteWebhookMessage,
 }
 
 // TestOperationsAreListed: the list above is whole.

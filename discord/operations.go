@@ -11,12 +11,15 @@ const (
 	reactionsPath = messagePath + "/reactions"
 	emojiPath     = reactionsPath + "/{emoji_name}"
 	guildPath     = "/guilds/{guild_id}"
+	webhookPath   = "/webhooks/{webhook_id}/{webhook_token}"
 	memberPath    = guildPath + "/members/{user_id}"
 )
 
 // Operations on messages.
 // https://discord.com/developers/docs/resources/message
 var (
+	CreateMessage      = Operation{Name: "create_message", Method: http.MethodPost, Path: messagesPath}
+	UpdateMessage      = Operation{Name: "update_message", Method: http.MethodPatch, Path: messagePath, Repeatable: true}
 	ListMessages       = Operation{Name: "list_messages", Method: http.MethodGet, Path: messagesPath}
 	GetMessage         = Operation{Name: "get_message", Method: http.MethodGet, Path: messagePath}
 	DeleteMessage      = Operation{Name: "delete_message", Method: http.MethodDelete, Path: messagePath, Done: CodeUnknownMessage}
@@ -70,6 +73,10 @@ var (
 	GetUser               = Operation{Name: "get_user", Method: http.MethodGet, Path: "/users/{user_id}"}
 )
 
-// DeleteWebhookMessage deletes a message of a webhook, which its token allows.
-// https://discord.com/developers/docs/resources/webhook#delete-webhook-message
-var DeleteWebhookMessage = Operation{Name: "delete_webhook_message", Method: http.MethodDelete, Path: "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}", Done: CodeUnknownMessage}
+// Operations on the messages of a webhook, which its token allows.
+// https://discord.com/developers/docs/resources/webhook
+var (
+	ExecuteWebhook       = Operation{Name: "execute_webhook", Method: http.MethodPost, Path: webhookPath, Query: []string{"wait", "thread_id", "with_components"}}
+	UpdateWebhookMessage = Operation{Name: "update_webhook_message", Method: http.MethodPatch, Path: webhookPath + "/messages/{message_id}", Query: []string{"thread_id", "with_components"}, Repeatable: true}
+	DeleteWebhookMessage = Operation{Name: "delete_webhook_message", Method: http.MethodDelete, Path: webhookPath + "/messages/{message_id}", Done: CodeUnknownMessage}
+)

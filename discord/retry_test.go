@@ -58,7 +58,7 @@ func TestDiscordIsAway(t *testing.T) {
 						defer cancel()
 					}
 					began, channel := time.Now(), sb.World().General
-					_, err := client.CreateMessage(ctx, uint64(channel), discord.MessageCreate{Content: "once", Nonce: "n", AllowDuplicate: duplicate})
+					_, err := client.CreateMessage(ctx, uint64(channel), discord.Message{Fields: discord.Args{"content": "once", "nonce": "n", "enforce_nonce": !duplicate}})
 					if tt.arrives != (err == nil) || tt.arrives != (len(sb.Messages(channel)) == 1) {
 						t.Errorf("after %v: %v", time.Since(began), err)
 					}
@@ -112,7 +112,7 @@ func TestNoTryAfterTwoMinutes(t *testing.T) {
 				defer cancel()
 				began, channel := time.Now(), sb.World().General
 				limit(sb)
-				_, err := client.CreateMessage(ctx, uint64(channel), discord.MessageCreate{Content: "once"})
+				_, err := client.CreateMessage(ctx, uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}})
 				e, ok := errors.AsType[*discord.Error](err)
 				if !ok || !e.OutcomeUnknown || e.Reason == discord.DeadlineExceeded {
 					t.Errorf("the caller is told %v", err)
@@ -139,7 +139,7 @@ func TestTriesBeginWithTheFirst(t *testing.T) {
 		client := newClient(t, sb, nil)
 		channel := sb.World().General
 		for _, text := range []string{"1", "2", "3", "waits"} {
-			if _, err := client.CreateMessage(t.Context(), uint64(channel), discord.MessageCreate{Content: text}); err != nil {
+			if _, err := client.CreateMessage(t.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": text}}); err != nil {
 				t.Errorf("%s: %v", text, err)
 			}
 		}

@@ -219,6 +219,10 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// slowestUpload is the speed, in bytes a second, at which a try's time is
+// prolonged for its body.
+const slowestUpload = 256 << 10
+
 // errTryTimeout ends a try that takes too long.
 var errTryTimeout = errors.New("no answer within the time of one try")
 
@@ -227,7 +231,8 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 	// A panic below must not keep the permit.
 	defer permit.Lost()
 
-	ctx, cancel := context.WithTimeoutCause(req.Context(), t.tryTimeout, errTryTimeout)
+	timeout := t.tryTimeout + time.Duration(max(req.ContentLength, 0))*time.Second/slowestUpload
+	ctx, cancel := context.WithTimeoutCause(req.Context(), timeout, errTryTimeout)
 	defer cancel()
 	var began, written atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

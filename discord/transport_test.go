@@ -162,7 +162,7 @@ func TestUnknownIsSuccess(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		data, err := client.CreateMessage(ctx, 1, MessageCreate{Content: "x"})
+		data, err := client.CreateMessage(ctx, 1, Message{Fields: Args{"content": "x"}})
 		if err != nil || string(data) != stored || *tries != 1 {
 			t.Errorf("%d tries: %s, %v", *tries, data, err)
 		}

@@ -33,8 +33,13 @@ type Config struct {
 	Observers calls.Observers
 	// Interceptors stand around those of the service, the first outermost.
 	Interceptors []connect.Interceptor
-	// MaxMessageBytes bounds a received message. 0 means 4 MiB.
+	// MaxMessageBytes bounds a received message without its files. 0 means 4
+	// MiB.
 	MaxMessageBytes int
+	// MaxFileBytes bounds one file, MaxUploadBytes all files of a request. 0
+	// means Discord's own bounds, 20 and 25 MiB.
+	// https://discord.com/developers/docs/reference#uploading-files
+	MaxFileBytes, MaxUploadBytes int64
 	// REST passes plain requests on. Its Ready, Observers and Logger are set
 	// from the fields above.
 	REST rest.Config
@@ -55,12 +60,15 @@ func New(c Config) (http.Handler, error) {
 		ready = func() error { return nil }
 	}
 	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
-	options, err := rpc.HandlerOptions(rpc.Config{Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes}, append(c.Interceptors, edge{observers})...)
+	options, err := rpc.HandlerOptions(rpc.Config{
+		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes,
+		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },
+	}, append(c.Interceptors, edge{observers})...)
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord},
+	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, uploads: c.uploads()},
 		append(options, connect.WithInterceptors(translate{ready}))...)
 	mux.Handle(path, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))
 	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName), options...))

@@ -21,6 +21,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 )
 
 // tryOnce returns a client of Discord whose calls are tried once, and one of
@@ -157,6 +158,33 @@ func TestRefusalsAreThoseOfDiscord(t *testing.T) {
 		"embeds":            eleven,
 		"sum of embeds":     {Embeds: []*pb.Embed{{Description: x(4000)}, {Description: x(2001)}}},
 		"second embed":      {Embed: &pb.Embed{Title: "t"}, Embeds: []*pb.Embed{{Title: x(257)}}},
+
+		"kind of mention":      {Content: "x", AllowedMentions: &pb.AllowedMentions{Parse: []string{"all"}}},
+		"mentions exclude":     {Content: "x", AllowedMentions: &pb.AllowedMentions{Parse: []string{"users"}, Users: []uint64{1}}},
+		"reply to nothing":     {Content: "x", MessageReference: &pb.MessageReference{GuildId: 1}},
+		"forward from nowhere": {Content: "x", MessageReference: &pb.MessageReference{Type: 1, MessageId: 1}},
+		"stickers":             {Content: "x", StickerIds: []uint64{1, 2, 3, 4}},
+		"poll duration":        {Poll: poll(769, "yes")},
+		"poll answer":          {Poll: poll(1, x(56))},
+		"poll question":        {Poll: &pb.Poll{Question: &pb.Poll_Media{Text: x(301)}, Answers: poll(1, "yes").GetAnswers()}},
+		"button on top":        layout(button(&pb.Component_Button{Style: 1, CustomId: "c"})),
+		"full row":             components(row(buttons(6)...)),
+		"rows":                 components(row(buttons(1)...), row(buttons(1)...), row(buttons(1)...), row(buttons(1)...), row(buttons(1)...), row(buttons(1)...)),
+		"button without id":    components(row(button(&pb.Component_Button{Style: 1}))),
+		"button without link":  components(row(button(&pb.Component_Button{Style: 5}))),
+		"button without style": components(row(button(&pb.Component_Button{CustomId: "c"}))),
+		"button label":         components(row(button(&pb.Component_Button{Style: 1, CustomId: "c", Label: x(81)}))),
+		"text input":           components(row(&pb.Component{Kind: &pb.Component_TextInput_{TextInput: &pb.Component_TextInput{CustomId: "c"}}})),
+		"select placeholder":   components(row(&pb.Component{Kind: &pb.Component_UserSelect{UserSelect: &pb.Component_Select{CustomId: "c", Placeholder: x(151)}}})),
+		"values of a select":   components(row(&pb.Component{Kind: &pb.Component_UserSelect{UserSelect: &pb.Component_Select{CustomId: "c", MinValues: proto.Int32(-1)}}})),
+		"option of a select":   components(row(&pb.Component{Kind: &pb.Component_StringSelect{StringSelect: &pb.Component_Select{CustomId: "c", Options: []*pb.Component_Select_Option{{Label: x(101)}}}}})),
+		"components":           layout(texts(41, "x")...),
+		"text of components":   layout(texts(2, x(2001))...),
+		"content and layout":   {Content: "x", ComponentsV2: true, Components: texts(1, "x")},
+		"section of nothing":   layout(&pb.Component{Kind: &pb.Component_Section_{Section: &pb.Component_Section{Accessory: button(&pb.Component_Button{Style: 1, CustomId: "c"})}}}),
+		"gallery of nothing":   layout(&pb.Component{Kind: &pb.Component_MediaGallery_{MediaGallery: &pb.Component_MediaGallery{Id: 1}}}),
+		"thumbnail":            layout(&pb.Component{Kind: &pb.Component_Section_{Section: &pb.Component_Section{Components: texts(1, "x"), Accessory: &pb.Component{Kind: &pb.Component_Thumbnail_{Thumbnail: &pb.Component_Thumbnail{Media: &pb.Component_Media{Url: "https://example.org"}, Description: x(1025)}}}}}}),
+		"container in another": layout(&pb.Component{Kind: &pb.Component_Container_{Container: &pb.Component_Container{Components: []*pb.Component{{Kind: &pb.Component_Container_{Container: &pb.Component_Container{Components: texts(1, "x")}}}}}}}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := len(sb.Calls())
@@ -167,17 +195,15 @@ func TestRefusalsAreThoseOfDiscord(t *testing.T) {
 				t.Errorf("Discord was asked %d times", asked)
 			}
 
-			create := discord.MessageCreate{Content: req.GetContent(), Nonce: req.GetNonce()}
-			embeds := req.GetEmbeds()
-			if req.GetEmbed() != nil {
-				embeds = append([]*pb.Embed{req.GetEmbed()}, embeds...)
+			create := discord.Message{Fields: discordjson.Fields(req)}
+			delete(create.Fields, "channel_id")
+			if req.GetComponentsV2() {
+				create.Fields["flags"] = 1 << 15
 			}
-			for _, embed := range embeds {
-				data, err := discordjson.Marshal(embed)
-				if err != nil {
-					t.Fatal(err)
-				}
-				create.Embeds = append(create.Embeds, data)
+			if one, ok := create.Fields["embed"]; ok {
+				more, _ := create.Fields["embeds"].([]any)
+				create.Fields["embeds"] = append([]any{one}, more...)
+				delete(create.Fields, "embed")
 			}
 			_, err = below.CreateMessage(t.Context(), channel, create)
 			e, ok := errors.AsType[*discord.Error](err)
@@ -203,4 +229,38 @@ func TestRefusalsAreThoseOfDiscord(t *testing.T) {
 			}
 		})
 	}
+}
+
+func poll(hours int32, answer string) *pb.Poll {
+	return &pb.Poll{Question: &pb.Poll_Media{Text: "?"}, Answers: []*pb.Poll_Answer{{PollMedia: &pb.Poll_Media{Text: answer}}}, Duration: hours}
+}
+
+func components(list ...*pb.Component) *pb.SendChannelMessageRequest {
+	return &pb.SendChannelMessageRequest{Content: "x", Components: list}
+}
+
+func layout(list ...*pb.Component) *pb.SendChannelMessageRequest {
+	return &pb.SendChannelMessageRequest{ComponentsV2: true, Components: list}
+}
+
+func row(list ...*pb.Component) *pb.Component {
+	return &pb.Component{Kind: &pb.Component_ActionRow_{ActionRow: &pb.Component_ActionRow{Components: list}}}
+}
+
+func button(b *pb.Component_Button) *pb.Component {
+	return &pb.Component{Kind: &pb.Component_Button_{Button: b}}
+}
+
+func buttons(n int) (list []*pb.Component) {
+	for i := range n {
+		list = append(list, button(&pb.Component_Button{Style: 1, CustomId: fmt.Sprint(i)}))
+	}
+	return list
+}
+
+func texts(n int, content string) (list []*pb.Component) {
+	for range n {
+		list = append(list, &pb.Component{Kind: &pb.Component_TextDisplay_{TextDisplay: &pb.Component_TextDisplay{Content: content}}})
+	}
+	return list
 }

@@ -8,6 +8,8 @@ import (
 	"discordproxy/discord"
 	"discordproxy/server/discordjson"
 
+	pb "discordproxy/gen/discord_api"
+
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -26,11 +28,14 @@ type rule struct {
 	oneOf []int64
 	// says what a text must be that goes into the path.
 	says string
+	// embedText: the text counts against the sum over all embeds.
+	embedText bool
 }
 
 // rules are found by a field's name, with the name of its request in front
 // where requests differ. Ids need none: they are required where the path of
-// the operation holds them. Limits of messages stand in validate.go.
+// the operation holds them. Rules for the parts of
+// requests stand in parts.go.
 var rules = map[string]rule{
 	discord.ReasonArgument:  {min: 1, max: 512},
 	"emoji_name":            {max: 100, says: "Must be a unicode emoji, or name:id of a custom one."},
@@ -38,6 +43,20 @@ var rules = map[string]rule{
 	"auto_archive_duration": {oneOf: []int64{60, 1440, 4320, 10080}},
 	"rate_limit_per_user":   {max: 21600},
 	"nick":                  {max: 32},
+
+	"content":      {max: 2000},
+	"nonce":        {max: discord.MaxNonceLength},
+	"embeds":       {max: 10},
+	"attachments":  {max: 10},
+	"sticker_ids":  {max: 3},
+	"username":     {max: 80},
+	"avatar_url":   {max: 2048},
+	"thread_name":  {max: 100},
+	"applied_tags": {max: 5},
+
+	"suppress_mentions": {excludes: []protoreflect.Name{"allowed_mentions"}},
+
+	"SendDirectMessageRequest.user_id": {required: true},
 
 	"BulkDeleteChannelMessagesRequest.message_ids": {required: true, max: 10000},
 
@@ -69,9 +88,15 @@ func ruleOf(f protoreflect.FieldDescriptor) rule {
 	return rules[string(f.Name())]
 }
 
-// request checks the fields of a request for an operation.
+// request checks the fields of a request for an operation, and those of the
+// messages in them.
 func (f *form) request(op discord.Operation, req proto.Message) {
-	m := req.ProtoReflect()
+	f.fields("", req.ProtoReflect(), op, ruleOf)
+}
+
+// fields checks the fields of a message that stands behind path in the form,
+// which is empty for a request.
+func (f *form) fields(path string, m protoreflect.Message, op discord.Operation, ruleOf func(protoreflect.FieldDescriptor) rule) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		fd := fields.Get(i)
@@ -81,44 +106,54 @@ func (f *form) request(op discord.Operation, req proto.Message) {
 		}
 		if !m.Has(fd) {
 			if op.InPath(name) || r.required || r.unless != "" && !m.Has(fields.ByName(r.unless)) {
-				f.missing(name, fd)
+				f.missing(path, fd)
 			}
 			continue
 		}
 		for _, other := range r.excludes {
 			if m.Has(fields.ByName(other)) {
-				f.add(name, ruleExclusive, "%s and %s are mutually exclusive.", other, name)
+				f.add(path+name, ruleExclusive, "%s and %s are mutually exclusive.", other, name)
 			}
 		}
 		if fd.IsList() {
-			f.list(name, fd, m.Get(fd).List(), r)
+			f.list(path+name, fd, m.Get(fd).List(), r)
 		} else {
-			f.value(name, fd, m.Get(fd), r)
+			f.value(path+name, fd, m.Get(fd), r)
 		}
 	}
 }
 
-func (f *form) missing(name string, fd protoreflect.FieldDescriptor) {
-	if fd.Kind() == protoreflect.Uint64Kind && !fd.IsList() {
-		f.id(name, 0)
+func (f *form) missing(path string, fd protoreflect.FieldDescriptor) {
+	if path == "" && fd.Kind() == protoreflect.Uint64Kind && !fd.IsList() {
+		f.id(string(fd.Name()), 0)
 		return
 	}
-	f.add(name, ruleRequired, "This field is required")
+	f.required(path + string(fd.Name()))
 }
 
 func (f *form) list(name string, fd protoreflect.FieldDescriptor, list protoreflect.List, r rule) {
-	if r.max > 0 && int64(list.Len()) > r.max {
+	switch n := int64(list.Len()); {
+	case r.max == 0 || n <= r.max:
+		for i := range list.Len() {
+			f.value(fmt.Sprintf("%s.%d", name, i), fd, list.Get(i), rule{})
+		}
+	case r.min > 0:
+		f.add(name, ruleBadLength, "Must be between %d and %d in length.", r.min, r.max)
+	default:
 		f.add(name, ruleMaxLength, "Must be %d or fewer in length.", r.max)
-		return
-	}
-	for i := range list.Len() {
-		f.value(fmt.Sprintf("%s.%d", name, i), fd, list.Get(i), rule{})
 	}
 }
 
 // value checks one value that is set.
 func (f *form) value(name string, fd protoreflect.FieldDescriptor, value protoreflect.Value, r rule) {
 	switch fd.Kind() {
+	case protoreflect.MessageKind:
+		switch part := value.Message().Interface().(type) {
+		case *pb.Component:
+			f.component(name, fd, part)
+		default:
+			f.fields(name+".", value.Message(), discord.Operation{}, partRule)
+		}
 	case protoreflect.Uint64Kind:
 		f.id(name, value.Uint())
 	case protoreflect.StringKind:
@@ -130,6 +165,12 @@ func (f *form) value(name string, fd protoreflect.FieldDescriptor, value protore
 			f.add(name, ruleBadLength, "Must be between %d and %d in length.", r.min, r.max)
 		case r.says != "" && !discord.FitsPath(value.String()):
 			f.add(name, rulePattern, "%s", r.says)
+		}
+		if r.required && r.min == 0 && n == 0 {
+			f.required(name)
+		}
+		if r.embedText {
+			f.embedText += int(n)
 		}
 	case protoreflect.Int32Kind:
 		n := value.Int()

@@ -21,7 +21,7 @@ import (
 
 // methodCases are calls of every method of the contract, each with what it
 // costs and what it does. A method without one fails TestMethodsAreTested.
-var methodCases = slices.Concat(sendingCases, messageCases, reactionCases, channelCases, guildCases, statusCases)
+var methodCases = slices.Concat(sendingCases, bodyCases, messageCases, reactionCases, channelCases, guildCases, statusCases)
 
 // methodCase is one call. It is run over every protocol.
 type methodCase struct {

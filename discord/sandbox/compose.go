@@ -76,6 +76,9 @@ func (s *Sandbox) compose(c *call, ch *channel, by author, body *messageBody) (*
 	settable := FlagSuppressEmbeds | FlagSuppressNotifications | FlagVoiceMessage | FlagComponentsV2 | FlagEphemeral
 	m.Flags = body.Flags & settable
 	s.composeParts(c, &f, ch, m, body, nil)
+	if len(body.StickerIDs) > 3 {
+		f.add("sticker_ids", "BASE_TYPE_MAX_LENGTH", "Must be 3 or fewer in length.")
+	}
 	if err := f.err(); err != nil {
 		return nil, err
 	}
@@ -86,9 +89,6 @@ func (s *Sandbox) compose(c *call, ch *channel, by author, body *messageBody) (*
 			return nil, refuse(http.StatusBadRequest, 50081, "Invalid Sticker")
 		}
 		m.StickerItems = append(m.StickerItems, sticker)
-	}
-	if len(body.StickerIDs) > 3 {
-		f.length("sticker_ids", strings.Repeat("x", len(body.StickerIDs)), 0, 3)
 	}
 	if body.Poll != nil {
 		m.Poll = body.Poll.make(&f, s.now())
@@ -144,14 +144,21 @@ func (s *Sandbox) composeParts(c *call, f *formError, ch *channel, m *message, b
 	}
 	m.Embeds = composeEmbeds(f, body.Embeds, m.Attachments)
 	m.Components = composeComponents(f, body.Components, m.Flags&FlagComponentsV2 != 0)
-	if m.Flags&FlagComponentsV2 != 0 {
-		if m.Content != "" {
-			f.add("content", "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2",
-				"The 'content' field cannot be used when using MessageFlags.IS_COMPONENTS_V2")
-		}
-		if len(m.Embeds) > 0 {
-			f.add("embeds", "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2",
-				"The 'embeds' field cannot be used when using MessageFlags.IS_COMPONENTS_V2")
+	if m.Flags&FlagComponentsV2 == 0 {
+		return
+	}
+	for _, legacy := range []struct {
+		key  string
+		used bool
+	}{
+		{"content", m.Content != ""},
+		{"embeds", len(m.Embeds) > 0},
+		{"sticker_ids", len(body.StickerIDs) > 0},
+		{"poll", body.Poll != nil},
+	} {
+		if legacy.used {
+			f.add(legacy.key, "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2",
+				"The '"+legacy.key+"' field cannot be used when using MessageFlags.IS_COMPONENTS_V2")
 		}
 	}
 }

@@ -503,8 +503,130 @@ func (Message_Sticker_Type) EnumDescriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 6, 0}
 }
 
-// SendChannelMessageRequest needs a channel and at least one of content and
-// an embed.
+// Style has Discord's numbers.
+type Component_Button_Style int32
+
+const (
+	// Not set.
+	Component_Button_UNDEFINED Component_Button_Style = 0
+	// The most likely choice.
+	Component_Button_PRIMARY Component_Button_Style = 1
+	// A choice like others.
+	Component_Button_SECONDARY Component_Button_Style = 2
+	// Confirms or completes.
+	Component_Button_SUCCESS Component_Button_Style = 3
+	// Cannot be undone.
+	Component_Button_DANGER Component_Button_Style = 4
+	// Opens url.
+	Component_Button_LINK Component_Button_Style = 5
+	// Offers sku_id for sale.
+	Component_Button_PREMIUM Component_Button_Style = 6
+)
+
+// Enum value maps for Component_Button_Style.
+var (
+	Component_Button_Style_name = map[int32]string{
+		0: "UNDEFINED",
+		1: "PRIMARY",
+		2: "SECONDARY",
+		3: "SUCCESS",
+		4: "DANGER",
+		5: "LINK",
+		6: "PREMIUM",
+	}
+	Component_Button_Style_value = map[string]int32{
+		"UNDEFINED": 0,
+		"PRIMARY":   1,
+		"SECONDARY": 2,
+		"SUCCESS":   3,
+		"DANGER":    4,
+		"LINK":      5,
+		"PREMIUM":   6,
+	}
+)
+
+func (x Component_Button_Style) Enum() *Component_Button_Style {
+	p := new(Component_Button_Style)
+	*p = x
+	return p
+}
+
+func (x Component_Button_Style) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Component_Button_Style) Descriptor() protoreflect.EnumDescriptor {
+	return file_discord_api_discord_api_proto_enumTypes[5].Descriptor()
+}
+
+func (Component_Button_Style) Type() protoreflect.EnumType {
+	return &file_discord_api_discord_api_proto_enumTypes[5]
+}
+
+func (x Component_Button_Style) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Component_Button_Style.Descriptor instead.
+func (Component_Button_Style) EnumDescriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 1, 0}
+}
+
+// Style has Discord's numbers.
+type Component_TextInput_Style int32
+
+const (
+	// Not set.
+	Component_TextInput_UNDEFINED Component_TextInput_Style = 0
+	// One line.
+	Component_TextInput_SHORT Component_TextInput_Style = 1
+	// Several lines.
+	Component_TextInput_PARAGRAPH Component_TextInput_Style = 2
+)
+
+// Enum value maps for Component_TextInput_Style.
+var (
+	Component_TextInput_Style_name = map[int32]string{
+		0: "UNDEFINED",
+		1: "SHORT",
+		2: "PARAGRAPH",
+	}
+	Component_TextInput_Style_value = map[string]int32{
+		"UNDEFINED": 0,
+		"SHORT":     1,
+		"PARAGRAPH": 2,
+	}
+)
+
+func (x Component_TextInput_Style) Enum() *Component_TextInput_Style {
+	p := new(Component_TextInput_Style)
+	*p = x
+	return p
+}
+
+func (x Component_TextInput_Style) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Component_TextInput_Style) Descriptor() protoreflect.EnumDescriptor {
+	return file_discord_api_discord_api_proto_enumTypes[6].Descriptor()
+}
+
+func (Component_TextInput_Style) Type() protoreflect.EnumType {
+	return &file_discord_api_discord_api_proto_enumTypes[6]
+}
+
+func (x Component_TextInput_Style) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Component_TextInput_Style.Descriptor instead.
+func (Component_TextInput_Style) EnumDescriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 3, 0}
+}
+
+// SendChannelMessageRequest needs a channel and at least one of content, an
+// embed, an attachment, a component, a sticker, a poll and a forward.
 type SendChannelMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel to post to.
@@ -524,7 +646,36 @@ type SendChannelMessageRequest struct {
 	// Whether Discord looks for an existing message with this nonce. Unset is
 	// true: only false, said explicitly, allows two messages with one nonce, and
 	// with it a try whose outcome is unknown is not repeated.
-	EnforceNonce  *bool `protobuf:"varint,6,opt,name=enforce_nonce,json=enforceNonce,proto3,oneof" json:"enforce_nonce,omitempty"`
+	EnforceNonce *bool `protobuf:"varint,6,opt,name=enforce_nonce,json=enforceNonce,proto3,oneof" json:"enforce_nonce,omitempty"`
+	// Whom the message may ping. Unset means everybody it mentions, and for a
+	// reply its author.
+	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
+	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
+	// Message that this one replies to or forwards. Discord takes a forward
+	// with nothing else in it.
+	MessageReference *MessageReference `protobuf:"bytes,9,opt,name=message_reference,json=messageReference,proto3" json:"message_reference,omitempty"`
+	// Up to 10 files. The server bounds each, 20 MiB unless configured, and a
+	// whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
+	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// Up to 5 action rows, or with other components at the top up to 40
+	// components, nested ones included.
+	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
+	// Up to 3 stickers.
+	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
+	// Whether Discord shows no embeds, neither given ones nor those of links.
+	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
+	// Whether the message makes no push and desktop notifications.
+	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
+	// A poll. Permission: SEND_POLLS.
+	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
+	// Whether clients read the message aloud. Permission: SEND_TTS_MESSAGES,
+	// without which Discord ignores it.
+	Tts bool `protobuf:"varint,16,opt,name=tts,proto3" json:"tts,omitempty"`
+	// Whether the message is made of components alone, without content, embeds,
+	// stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
+	// than an action row stands at the top.
+	ComponentsV2  bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -601,6 +752,83 @@ func (x *SendChannelMessageRequest) GetEnforceNonce() bool {
 	return false
 }
 
+func (x *SendChannelMessageRequest) GetAllowedMentions() *AllowedMentions {
+	if x != nil {
+		return x.AllowedMentions
+	}
+	return nil
+}
+
+func (x *SendChannelMessageRequest) GetSuppressMentions() bool {
+	if x != nil {
+		return x.SuppressMentions
+	}
+	return false
+}
+
+func (x *SendChannelMessageRequest) GetMessageReference() *MessageReference {
+	if x != nil {
+		return x.MessageReference
+	}
+	return nil
+}
+
+func (x *SendChannelMessageRequest) GetAttachments() []*AttachmentRequest {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *SendChannelMessageRequest) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *SendChannelMessageRequest) GetStickerIds() []uint64 {
+	if x != nil {
+		return x.StickerIds
+	}
+	return nil
+}
+
+func (x *SendChannelMessageRequest) GetSuppressEmbeds() bool {
+	if x != nil {
+		return x.SuppressEmbeds
+	}
+	return false
+}
+
+func (x *SendChannelMessageRequest) GetSuppressNotifications() bool {
+	if x != nil {
+		return x.SuppressNotifications
+	}
+	return false
+}
+
+func (x *SendChannelMessageRequest) GetPoll() *Poll {
+	if x != nil {
+		return x.Poll
+	}
+	return nil
+}
+
+func (x *SendChannelMessageRequest) GetTts() bool {
+	if x != nil {
+		return x.Tts
+	}
+	return false
+}
+
+func (x *SendChannelMessageRequest) GetComponentsV2() bool {
+	if x != nil {
+		return x.ComponentsV2
+	}
+	return false
+}
+
 // SendChannelMessageResponse is the answer to SendChannelMessage.
 type SendChannelMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -647,8 +875,8 @@ func (x *SendChannelMessageResponse) GetMessage() *Message {
 	return nil
 }
 
-// SendDirectMessageRequest needs a user and at least one of content and an
-// embed.
+// SendDirectMessageRequest needs a user and at least one of content, an
+// embed, an attachment, a component, a sticker, a poll and a forward.
 type SendDirectMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// User to write to.
@@ -664,7 +892,36 @@ type SendDirectMessageRequest struct {
 	// characters. See SendChannelMessageRequest.nonce.
 	Nonce string `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	// See SendChannelMessageRequest.enforce_nonce.
-	EnforceNonce  *bool `protobuf:"varint,6,opt,name=enforce_nonce,json=enforceNonce,proto3,oneof" json:"enforce_nonce,omitempty"`
+	EnforceNonce *bool `protobuf:"varint,6,opt,name=enforce_nonce,json=enforceNonce,proto3,oneof" json:"enforce_nonce,omitempty"`
+	// Whom the message may ping. Unset means everybody it mentions, and for a
+	// reply its author.
+	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
+	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
+	// Message that this one replies to or forwards. Discord takes a forward
+	// with nothing else in it.
+	MessageReference *MessageReference `protobuf:"bytes,9,opt,name=message_reference,json=messageReference,proto3" json:"message_reference,omitempty"`
+	// Up to 10 files. The server bounds each, 20 MiB unless configured, and a
+	// whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
+	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// Up to 5 action rows, or with other components at the top up to 40
+	// components, nested ones included.
+	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
+	// Up to 3 stickers.
+	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
+	// Whether Discord shows no embeds, neither given ones nor those of links.
+	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
+	// Whether the message makes no push and desktop notifications.
+	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
+	// A poll. Permission: SEND_POLLS.
+	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
+	// Whether clients read the message aloud. Permission: SEND_TTS_MESSAGES,
+	// without which Discord ignores it.
+	Tts bool `protobuf:"varint,16,opt,name=tts,proto3" json:"tts,omitempty"`
+	// Whether the message is made of components alone, without content, embeds,
+	// stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
+	// than an action row stands at the top.
+	ComponentsV2  bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -737,6 +994,83 @@ func (x *SendDirectMessageRequest) GetNonce() string {
 func (x *SendDirectMessageRequest) GetEnforceNonce() bool {
 	if x != nil && x.EnforceNonce != nil {
 		return *x.EnforceNonce
+	}
+	return false
+}
+
+func (x *SendDirectMessageRequest) GetAllowedMentions() *AllowedMentions {
+	if x != nil {
+		return x.AllowedMentions
+	}
+	return nil
+}
+
+func (x *SendDirectMessageRequest) GetSuppressMentions() bool {
+	if x != nil {
+		return x.SuppressMentions
+	}
+	return false
+}
+
+func (x *SendDirectMessageRequest) GetMessageReference() *MessageReference {
+	if x != nil {
+		return x.MessageReference
+	}
+	return nil
+}
+
+func (x *SendDirectMessageRequest) GetAttachments() []*AttachmentRequest {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *SendDirectMessageRequest) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *SendDirectMessageRequest) GetStickerIds() []uint64 {
+	if x != nil {
+		return x.StickerIds
+	}
+	return nil
+}
+
+func (x *SendDirectMessageRequest) GetSuppressEmbeds() bool {
+	if x != nil {
+		return x.SuppressEmbeds
+	}
+	return false
+}
+
+func (x *SendDirectMessageRequest) GetSuppressNotifications() bool {
+	if x != nil {
+		return x.SuppressNotifications
+	}
+	return false
+}
+
+func (x *SendDirectMessageRequest) GetPoll() *Poll {
+	if x != nil {
+		return x.Poll
+	}
+	return nil
+}
+
+func (x *SendDirectMessageRequest) GetTts() bool {
+	if x != nil {
+		return x.Tts
+	}
+	return false
+}
+
+func (x *SendDirectMessageRequest) GetComponentsV2() bool {
+	if x != nil {
+		return x.ComponentsV2
 	}
 	return false
 }
@@ -5468,7 +5802,9 @@ type Message struct {
 	// Role subscription that was bought or renewed.
 	RoleSubscriptionData *Message_RoleSubscriptionData `protobuf:"bytes,34,opt,name=role_subscription_data,json=roleSubscriptionData,proto3" json:"role_subscription_data,omitempty"`
 	// Poll.
-	Poll          *Poll `protobuf:"bytes,35,opt,name=poll,proto3" json:"poll,omitempty"`
+	Poll *Poll `protobuf:"bytes,35,opt,name=poll,proto3" json:"poll,omitempty"`
+	// Components. A kind that this contract does not know comes as raw_json.
+	Components    []*Component `protobuf:"bytes,36,rep,name=components,proto3" json:"components,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5748,6 +6084,13 @@ func (x *Message) GetPoll() *Poll {
 	return nil
 }
 
+func (x *Message) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
 // Poll is a question with answers to choose from.
 // https://discord.com/developers/docs/resources/poll
 type Poll struct {
@@ -5763,7 +6106,9 @@ type Poll struct {
 	// Layout: 1 default.
 	LayoutType int32 `protobuf:"varint,5,opt,name=layout_type,json=layoutType,proto3" json:"layout_type,omitempty"`
 	// Votes so far.
-	Results       *Poll_Results `protobuf:"bytes,6,opt,name=results,proto3" json:"results,omitempty"`
+	Results *Poll_Results `protobuf:"bytes,6,opt,name=results,proto3" json:"results,omitempty"`
+	// Hours until it ends, 1 to 768, 24 unless set, in requests only.
+	Duration      int32 `protobuf:"varint,7,opt,name=duration,proto3" json:"duration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5838,6 +6183,13 @@ func (x *Poll) GetResults() *Poll_Results {
 		return x.Results
 	}
 	return nil
+}
+
+func (x *Poll) GetDuration() int32 {
+	if x != nil {
+		return x.Duration
+	}
+	return 0
 }
 
 // Guild is a community with channels, members and roles; Discord shows it as a
@@ -6588,6 +6940,1254 @@ func (x *User) GetAccentColor() int32 {
 	return 0
 }
 
+// EditChannelMessageRequest names the message and what changes in it.
+type EditChannelMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+	Content *string `protobuf:"bytes,3,opt,name=content,proto3,oneof" json:"content,omitempty"`
+	// New embeds in place of all old ones, with the limits of
+	// SendChannelMessageRequest.embeds. Unset leaves the old ones.
+	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
+	// Whom the new content may ping. Unset means everybody it mentions.
+	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
+	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
+	// The files of the message from now on: old ones by their id, new ones by
+	// their data, up to 10. Unset leaves the old ones.
+	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// New components in place of all old ones, with the limits of
+	// SendChannelMessageRequest.components. Unset leaves the old ones.
+	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
+	// Whether Discord shows embeds. Unset leaves it.
+	SuppressEmbeds *bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3,oneof" json:"suppress_embeds,omitempty"`
+	// Whether the message becomes one of components alone, which is for good.
+	// Content and embeds must be removed. Set by itself when a component other
+	// than an action row stands at the top.
+	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
+	// Whether all embeds are removed. Not with embeds.
+	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
+	// Whether all components are removed. Not with components.
+	ClearComponents bool `protobuf:"varint,19,opt,name=clear_components,json=clearComponents,proto3" json:"clear_components,omitempty"`
+	// Whether all files are removed. Not with attachments.
+	ClearAttachments bool `protobuf:"varint,20,opt,name=clear_attachments,json=clearAttachments,proto3" json:"clear_attachments,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *EditChannelMessageRequest) Reset() {
+	*x = EditChannelMessageRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditChannelMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditChannelMessageRequest) ProtoMessage() {}
+
+func (x *EditChannelMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditChannelMessageRequest.ProtoReflect.Descriptor instead.
+func (*EditChannelMessageRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *EditChannelMessageRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *EditChannelMessageRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *EditChannelMessageRequest) GetContent() string {
+	if x != nil && x.Content != nil {
+		return *x.Content
+	}
+	return ""
+}
+
+func (x *EditChannelMessageRequest) GetEmbeds() []*Embed {
+	if x != nil {
+		return x.Embeds
+	}
+	return nil
+}
+
+func (x *EditChannelMessageRequest) GetAllowedMentions() *AllowedMentions {
+	if x != nil {
+		return x.AllowedMentions
+	}
+	return nil
+}
+
+func (x *EditChannelMessageRequest) GetSuppressMentions() bool {
+	if x != nil {
+		return x.SuppressMentions
+	}
+	return false
+}
+
+func (x *EditChannelMessageRequest) GetAttachments() []*AttachmentRequest {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *EditChannelMessageRequest) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *EditChannelMessageRequest) GetSuppressEmbeds() bool {
+	if x != nil && x.SuppressEmbeds != nil {
+		return *x.SuppressEmbeds
+	}
+	return false
+}
+
+func (x *EditChannelMessageRequest) GetComponentsV2() bool {
+	if x != nil {
+		return x.ComponentsV2
+	}
+	return false
+}
+
+func (x *EditChannelMessageRequest) GetClearEmbeds() bool {
+	if x != nil {
+		return x.ClearEmbeds
+	}
+	return false
+}
+
+func (x *EditChannelMessageRequest) GetClearComponents() bool {
+	if x != nil {
+		return x.ClearComponents
+	}
+	return false
+}
+
+func (x *EditChannelMessageRequest) GetClearAttachments() bool {
+	if x != nil {
+		return x.ClearAttachments
+	}
+	return false
+}
+
+// EditChannelMessageResponse is the answer to EditChannelMessage.
+type EditChannelMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message as Discord stored it.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EditChannelMessageResponse) Reset() {
+	*x = EditChannelMessageResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditChannelMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditChannelMessageResponse) ProtoMessage() {}
+
+func (x *EditChannelMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditChannelMessageResponse.ProtoReflect.Descriptor instead.
+func (*EditChannelMessageResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *EditChannelMessageResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// ExecuteWebhookRequest needs a webhook and at least one of content, an embed,
+// an attachment, a component and a poll.
+type ExecuteWebhookRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The webhook.
+	WebhookId uint64 `protobuf:"varint,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
+	// Its token, the last part of its URL. A secret.
+	WebhookToken string `protobuf:"bytes,2,opt,name=webhook_token,json=webhookToken,proto3" json:"webhook_token,omitempty"`
+	// Text of the message, at most 2000 characters.
+	Content string `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
+	// Thread of the webhook's channel to post to.
+	ThreadId uint64 `protobuf:"varint,6,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
+	// Whom the message may ping. Unset means users, neither roles nor everyone.
+	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
+	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
+	// Up to 10 files, see SendChannelMessageRequest.attachments.
+	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// Components, see SendChannelMessageRequest.components. Only webhooks of an
+	// application can have buttons and selects that are more than links.
+	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
+	// Whether Discord shows no embeds, neither given ones nor those of links.
+	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
+	// Whether the message makes no push and desktop notifications.
+	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
+	// A poll.
+	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
+	// Whether clients read the message aloud.
+	Tts bool `protobuf:"varint,16,opt,name=tts,proto3" json:"tts,omitempty"`
+	// See SendChannelMessageRequest.components_v2.
+	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
+	// Name of a thread to be made in a forum, at most 100 characters.
+	ThreadName string `protobuf:"bytes,20,opt,name=thread_name,json=threadName,proto3" json:"thread_name,omitempty"`
+	// Name that the message shows in place of the webhook's, at most 80
+	// characters.
+	Username string `protobuf:"bytes,21,opt,name=username,proto3" json:"username,omitempty"`
+	// Link to an avatar in place of the webhook's, http or https.
+	AvatarUrl string `protobuf:"bytes,22,opt,name=avatar_url,json=avatarUrl,proto3" json:"avatar_url,omitempty"`
+	// Up to 5 tags of the thread to be made.
+	AppliedTags   []uint64 `protobuf:"varint,23,rep,packed,name=applied_tags,json=appliedTags,proto3" json:"applied_tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteWebhookRequest) Reset() {
+	*x = ExecuteWebhookRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteWebhookRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteWebhookRequest) ProtoMessage() {}
+
+func (x *ExecuteWebhookRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteWebhookRequest.ProtoReflect.Descriptor instead.
+func (*ExecuteWebhookRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *ExecuteWebhookRequest) GetWebhookId() uint64 {
+	if x != nil {
+		return x.WebhookId
+	}
+	return 0
+}
+
+func (x *ExecuteWebhookRequest) GetWebhookToken() string {
+	if x != nil {
+		return x.WebhookToken
+	}
+	return ""
+}
+
+func (x *ExecuteWebhookRequest) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+func (x *ExecuteWebhookRequest) GetEmbeds() []*Embed {
+	if x != nil {
+		return x.Embeds
+	}
+	return nil
+}
+
+func (x *ExecuteWebhookRequest) GetThreadId() uint64 {
+	if x != nil {
+		return x.ThreadId
+	}
+	return 0
+}
+
+func (x *ExecuteWebhookRequest) GetAllowedMentions() *AllowedMentions {
+	if x != nil {
+		return x.AllowedMentions
+	}
+	return nil
+}
+
+func (x *ExecuteWebhookRequest) GetSuppressMentions() bool {
+	if x != nil {
+		return x.SuppressMentions
+	}
+	return false
+}
+
+func (x *ExecuteWebhookRequest) GetAttachments() []*AttachmentRequest {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *ExecuteWebhookRequest) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *ExecuteWebhookRequest) GetSuppressEmbeds() bool {
+	if x != nil {
+		return x.SuppressEmbeds
+	}
+	return false
+}
+
+func (x *ExecuteWebhookRequest) GetSuppressNotifications() bool {
+	if x != nil {
+		return x.SuppressNotifications
+	}
+	return false
+}
+
+func (x *ExecuteWebhookRequest) GetPoll() *Poll {
+	if x != nil {
+		return x.Poll
+	}
+	return nil
+}
+
+func (x *ExecuteWebhookRequest) GetTts() bool {
+	if x != nil {
+		return x.Tts
+	}
+	return false
+}
+
+func (x *ExecuteWebhookRequest) GetComponentsV2() bool {
+	if x != nil {
+		return x.ComponentsV2
+	}
+	return false
+}
+
+func (x *ExecuteWebhookRequest) GetThreadName() string {
+	if x != nil {
+		return x.ThreadName
+	}
+	return ""
+}
+
+func (x *ExecuteWebhookRequest) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *ExecuteWebhookRequest) GetAvatarUrl() string {
+	if x != nil {
+		return x.AvatarUrl
+	}
+	return ""
+}
+
+func (x *ExecuteWebhookRequest) GetAppliedTags() []uint64 {
+	if x != nil {
+		return x.AppliedTags
+	}
+	return nil
+}
+
+// ExecuteWebhookResponse is the answer to ExecuteWebhook.
+type ExecuteWebhookResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message as Discord stored it.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteWebhookResponse) Reset() {
+	*x = ExecuteWebhookResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteWebhookResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteWebhookResponse) ProtoMessage() {}
+
+func (x *ExecuteWebhookResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteWebhookResponse.ProtoReflect.Descriptor instead.
+func (*ExecuteWebhookResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{85}
+}
+
+func (x *ExecuteWebhookResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// EditWebhookMessageRequest names the message and what changes in it.
+type EditWebhookMessageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The webhook.
+	WebhookId uint64 `protobuf:"varint,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
+	// Its token, the last part of its URL. A secret.
+	WebhookToken string `protobuf:"bytes,2,opt,name=webhook_token,json=webhookToken,proto3" json:"webhook_token,omitempty"`
+	// New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+	Content *string `protobuf:"bytes,3,opt,name=content,proto3,oneof" json:"content,omitempty"`
+	// New embeds in place of all old ones, with the limits of
+	// SendChannelMessageRequest.embeds. Unset leaves the old ones.
+	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Thread of the message, when it is in one.
+	ThreadId uint64 `protobuf:"varint,6,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
+	// Whom the new content may ping. Unset means everybody it mentions.
+	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
+	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
+	// The files of the message from now on: old ones by their id, new ones by
+	// their data, up to 10. Unset leaves the old ones.
+	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// New components in place of all old ones, with the limits of
+	// SendChannelMessageRequest.components. Unset leaves the old ones.
+	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
+	// Whether Discord shows embeds. Unset leaves it.
+	SuppressEmbeds *bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3,oneof" json:"suppress_embeds,omitempty"`
+	// Whether the message becomes one of components alone, which is for good.
+	// Content and embeds must be removed. Set by itself when a component other
+	// than an action row stands at the top.
+	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
+	// Whether all embeds are removed. Not with embeds.
+	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
+	// Whether all components are removed. Not with components.
+	ClearComponents bool `protobuf:"varint,19,opt,name=clear_components,json=clearComponents,proto3" json:"clear_components,omitempty"`
+	// Whether all files are removed. Not with attachments.
+	ClearAttachments bool `protobuf:"varint,20,opt,name=clear_attachments,json=clearAttachments,proto3" json:"clear_attachments,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *EditWebhookMessageRequest) Reset() {
+	*x = EditWebhookMessageRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditWebhookMessageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditWebhookMessageRequest) ProtoMessage() {}
+
+func (x *EditWebhookMessageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditWebhookMessageRequest.ProtoReflect.Descriptor instead.
+func (*EditWebhookMessageRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{86}
+}
+
+func (x *EditWebhookMessageRequest) GetWebhookId() uint64 {
+	if x != nil {
+		return x.WebhookId
+	}
+	return 0
+}
+
+func (x *EditWebhookMessageRequest) GetWebhookToken() string {
+	if x != nil {
+		return x.WebhookToken
+	}
+	return ""
+}
+
+func (x *EditWebhookMessageRequest) GetContent() string {
+	if x != nil && x.Content != nil {
+		return *x.Content
+	}
+	return ""
+}
+
+func (x *EditWebhookMessageRequest) GetEmbeds() []*Embed {
+	if x != nil {
+		return x.Embeds
+	}
+	return nil
+}
+
+func (x *EditWebhookMessageRequest) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *EditWebhookMessageRequest) GetThreadId() uint64 {
+	if x != nil {
+		return x.ThreadId
+	}
+	return 0
+}
+
+func (x *EditWebhookMessageRequest) GetAllowedMentions() *AllowedMentions {
+	if x != nil {
+		return x.AllowedMentions
+	}
+	return nil
+}
+
+func (x *EditWebhookMessageRequest) GetSuppressMentions() bool {
+	if x != nil {
+		return x.SuppressMentions
+	}
+	return false
+}
+
+func (x *EditWebhookMessageRequest) GetAttachments() []*AttachmentRequest {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *EditWebhookMessageRequest) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *EditWebhookMessageRequest) GetSuppressEmbeds() bool {
+	if x != nil && x.SuppressEmbeds != nil {
+		return *x.SuppressEmbeds
+	}
+	return false
+}
+
+func (x *EditWebhookMessageRequest) GetComponentsV2() bool {
+	if x != nil {
+		return x.ComponentsV2
+	}
+	return false
+}
+
+func (x *EditWebhookMessageRequest) GetClearEmbeds() bool {
+	if x != nil {
+		return x.ClearEmbeds
+	}
+	return false
+}
+
+func (x *EditWebhookMessageRequest) GetClearComponents() bool {
+	if x != nil {
+		return x.ClearComponents
+	}
+	return false
+}
+
+func (x *EditWebhookMessageRequest) GetClearAttachments() bool {
+	if x != nil {
+		return x.ClearAttachments
+	}
+	return false
+}
+
+// EditWebhookMessageResponse is the answer to EditWebhookMessage.
+type EditWebhookMessageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message as Discord stored it.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EditWebhookMessageResponse) Reset() {
+	*x = EditWebhookMessageResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[87]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditWebhookMessageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditWebhookMessageResponse) ProtoMessage() {}
+
+func (x *EditWebhookMessageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[87]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditWebhookMessageResponse.ProtoReflect.Descriptor instead.
+func (*EditWebhookMessageResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{87}
+}
+
+func (x *EditWebhookMessageResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// AllowedMentions says whom a message may ping. Without any field it is nobody.
+// https://discord.com/developers/docs/resources/message#allowed-mentions-object
+type AllowedMentions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kinds that are pinged wherever the content mentions them: "users",
+	// "roles", "everyone". A kind excludes the list of its ids below.
+	Parse []string `protobuf:"bytes,1,rep,name=parse,proto3" json:"parse,omitempty"`
+	// At most 100 roles that may be pinged.
+	Roles []uint64 `protobuf:"varint,2,rep,packed,name=roles,proto3" json:"roles,omitempty"`
+	// At most 100 users that may be pinged.
+	Users []uint64 `protobuf:"varint,3,rep,packed,name=users,proto3" json:"users,omitempty"`
+	// Whether the author of the message replied to is pinged.
+	RepliedUser   bool `protobuf:"varint,4,opt,name=replied_user,json=repliedUser,proto3" json:"replied_user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AllowedMentions) Reset() {
+	*x = AllowedMentions{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllowedMentions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllowedMentions) ProtoMessage() {}
+
+func (x *AllowedMentions) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllowedMentions.ProtoReflect.Descriptor instead.
+func (*AllowedMentions) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{88}
+}
+
+func (x *AllowedMentions) GetParse() []string {
+	if x != nil {
+		return x.Parse
+	}
+	return nil
+}
+
+func (x *AllowedMentions) GetRoles() []uint64 {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *AllowedMentions) GetUsers() []uint64 {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *AllowedMentions) GetRepliedUser() bool {
+	if x != nil {
+		return x.RepliedUser
+	}
+	return false
+}
+
+// MessageReference names the message that a new one replies to or forwards.
+// https://discord.com/developers/docs/resources/message#message-reference
+type MessageReference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Reply, or forward.
+	Type Message_Reference_Type `protobuf:"varint,1,opt,name=type,proto3,enum=discord_api.Message_Reference_Type" json:"type,omitempty"`
+	// The other message.
+	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Its channel. A forward needs it; a reply must be in the same channel.
+	ChannelId uint64 `protobuf:"varint,3,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Its guild.
+	GuildId uint64 `protobuf:"varint,4,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// Whether sending fails when the other message is gone. Unset is true;
+	// false sends an ordinary message then.
+	FailIfNotExists *bool `protobuf:"varint,5,opt,name=fail_if_not_exists,json=failIfNotExists,proto3,oneof" json:"fail_if_not_exists,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *MessageReference) Reset() {
+	*x = MessageReference{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MessageReference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MessageReference) ProtoMessage() {}
+
+func (x *MessageReference) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MessageReference.ProtoReflect.Descriptor instead.
+func (*MessageReference) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *MessageReference) GetType() Message_Reference_Type {
+	if x != nil {
+		return x.Type
+	}
+	return Message_Reference_DEFAULT
+}
+
+func (x *MessageReference) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *MessageReference) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *MessageReference) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *MessageReference) GetFailIfNotExists() bool {
+	if x != nil && x.FailIfNotExists != nil {
+		return *x.FailIfNotExists
+	}
+	return false
+}
+
+// AttachmentRequest is a file to send, or in edits one that stays.
+// https://discord.com/developers/docs/resources/message#attachment-object
+type AttachmentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In edits, an attachment of the message that stays. Else unset.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name of the file, 1 to 1024 characters. Discord replaces some. Components
+	// and embeds name the file by it, attachment://name.
+	Filename string `protobuf:"bytes,2,opt,name=filename,proto3" json:"filename,omitempty"`
+	// Contents. With an id unset.
+	Data []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	// Alternative text, at most 1024 characters.
+	Description *string `protobuf:"bytes,4,opt,name=description,proto3,oneof" json:"description,omitempty"`
+	// Whether the file is hidden until it is clicked.
+	IsSpoiler     *bool `protobuf:"varint,5,opt,name=is_spoiler,json=isSpoiler,proto3,oneof" json:"is_spoiler,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttachmentRequest) Reset() {
+	*x = AttachmentRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttachmentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttachmentRequest) ProtoMessage() {}
+
+func (x *AttachmentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttachmentRequest.ProtoReflect.Descriptor instead.
+func (*AttachmentRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *AttachmentRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *AttachmentRequest) GetFilename() string {
+	if x != nil {
+		return x.Filename
+	}
+	return ""
+}
+
+func (x *AttachmentRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *AttachmentRequest) GetDescription() string {
+	if x != nil && x.Description != nil {
+		return *x.Description
+	}
+	return ""
+}
+
+func (x *AttachmentRequest) GetIsSpoiler() bool {
+	if x != nil && x.IsSpoiler != nil {
+		return *x.IsSpoiler
+	}
+	return false
+}
+
+// Component is a part of a message that users can press or choose from, or,
+// in messages made of components alone, a part of its layout. The number of a
+// kind is Discord's type.
+// https://discord.com/developers/docs/components/reference
+type Component struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kind of component.
+	//
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Component_ActionRow_
+	//	*Component_Button_
+	//	*Component_StringSelect
+	//	*Component_TextInput_
+	//	*Component_UserSelect
+	//	*Component_RoleSelect
+	//	*Component_MentionableSelect
+	//	*Component_ChannelSelect
+	//	*Component_Section_
+	//	*Component_TextDisplay_
+	//	*Component_Thumbnail_
+	//	*Component_MediaGallery_
+	//	*Component_File_
+	//	*Component_Separator_
+	//	*Component_Container_
+	//	*Component_RawJson
+	Kind          isComponent_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component) Reset() {
+	*x = Component{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[91]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component) ProtoMessage() {}
+
+func (x *Component) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[91]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component.ProtoReflect.Descriptor instead.
+func (*Component) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91}
+}
+
+func (x *Component) GetKind() isComponent_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Component) GetActionRow() *Component_ActionRow {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_ActionRow_); ok {
+			return x.ActionRow
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetButton() *Component_Button {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_Button_); ok {
+			return x.Button
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetStringSelect() *Component_Select {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_StringSelect); ok {
+			return x.StringSelect
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetTextInput() *Component_TextInput {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_TextInput_); ok {
+			return x.TextInput
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetUserSelect() *Component_Select {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_UserSelect); ok {
+			return x.UserSelect
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetRoleSelect() *Component_Select {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_RoleSelect); ok {
+			return x.RoleSelect
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetMentionableSelect() *Component_Select {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_MentionableSelect); ok {
+			return x.MentionableSelect
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetChannelSelect() *Component_Select {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_ChannelSelect); ok {
+			return x.ChannelSelect
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetSection() *Component_Section {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_Section_); ok {
+			return x.Section
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetTextDisplay() *Component_TextDisplay {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_TextDisplay_); ok {
+			return x.TextDisplay
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetThumbnail() *Component_Thumbnail {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_Thumbnail_); ok {
+			return x.Thumbnail
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetMediaGallery() *Component_MediaGallery {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_MediaGallery_); ok {
+			return x.MediaGallery
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetFile() *Component_File {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_File_); ok {
+			return x.File
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetSeparator() *Component_Separator {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_Separator_); ok {
+			return x.Separator
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetContainer() *Component_Container {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_Container_); ok {
+			return x.Container
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetRawJson() string {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_RawJson); ok {
+			return x.RawJson
+		}
+	}
+	return ""
+}
+
+type isComponent_Kind interface {
+	isComponent_Kind()
+}
+
+type Component_ActionRow_ struct {
+	// Row of buttons, or with a select.
+	ActionRow *Component_ActionRow `protobuf:"bytes,1,opt,name=action_row,json=actionRow,proto3,oneof"`
+}
+
+type Component_Button_ struct {
+	// Button, in an action row or section.
+	Button *Component_Button `protobuf:"bytes,2,opt,name=button,proto3,oneof"`
+}
+
+type Component_StringSelect struct {
+	// Select of given texts.
+	StringSelect *Component_Select `protobuf:"bytes,3,opt,name=string_select,json=stringSelect,proto3,oneof"`
+}
+
+type Component_TextInput_ struct {
+	// Field to write in, in modals only.
+	TextInput *Component_TextInput `protobuf:"bytes,4,opt,name=text_input,json=textInput,proto3,oneof"`
+}
+
+type Component_UserSelect struct {
+	// Select of users.
+	UserSelect *Component_Select `protobuf:"bytes,5,opt,name=user_select,json=userSelect,proto3,oneof"`
+}
+
+type Component_RoleSelect struct {
+	// Select of roles.
+	RoleSelect *Component_Select `protobuf:"bytes,6,opt,name=role_select,json=roleSelect,proto3,oneof"`
+}
+
+type Component_MentionableSelect struct {
+	// Select of users and roles.
+	MentionableSelect *Component_Select `protobuf:"bytes,7,opt,name=mentionable_select,json=mentionableSelect,proto3,oneof"`
+}
+
+type Component_ChannelSelect struct {
+	// Select of channels.
+	ChannelSelect *Component_Select `protobuf:"bytes,8,opt,name=channel_select,json=channelSelect,proto3,oneof"`
+}
+
+type Component_Section_ struct {
+	// Text beside a thumbnail or button.
+	Section *Component_Section `protobuf:"bytes,9,opt,name=section,proto3,oneof"`
+}
+
+type Component_TextDisplay_ struct {
+	// Text.
+	TextDisplay *Component_TextDisplay `protobuf:"bytes,10,opt,name=text_display,json=textDisplay,proto3,oneof"`
+}
+
+type Component_Thumbnail_ struct {
+	// Small picture, in a section.
+	Thumbnail *Component_Thumbnail `protobuf:"bytes,11,opt,name=thumbnail,proto3,oneof"`
+}
+
+type Component_MediaGallery_ struct {
+	// Pictures and videos.
+	MediaGallery *Component_MediaGallery `protobuf:"bytes,12,opt,name=media_gallery,json=mediaGallery,proto3,oneof"`
+}
+
+type Component_File_ struct {
+	// Attachment.
+	File *Component_File `protobuf:"bytes,13,opt,name=file,proto3,oneof"`
+}
+
+type Component_Separator_ struct {
+	// Space.
+	Separator *Component_Separator `protobuf:"bytes,14,opt,name=separator,proto3,oneof"`
+}
+
+type Component_Container_ struct {
+	// Box.
+	Container *Component_Container `protobuf:"bytes,17,opt,name=container,proto3,oneof"`
+}
+
+type Component_RawJson struct {
+	// A component in Discord's own JSON, an object with a type. In requests
+	// for what this contract does not know; so it comes in answers too.
+	RawJson string `protobuf:"bytes,1000,opt,name=raw_json,json=rawJson,proto3,oneof"`
+}
+
+func (*Component_ActionRow_) isComponent_Kind() {}
+
+func (*Component_Button_) isComponent_Kind() {}
+
+func (*Component_StringSelect) isComponent_Kind() {}
+
+func (*Component_TextInput_) isComponent_Kind() {}
+
+func (*Component_UserSelect) isComponent_Kind() {}
+
+func (*Component_RoleSelect) isComponent_Kind() {}
+
+func (*Component_MentionableSelect) isComponent_Kind() {}
+
+func (*Component_ChannelSelect) isComponent_Kind() {}
+
+func (*Component_Section_) isComponent_Kind() {}
+
+func (*Component_TextDisplay_) isComponent_Kind() {}
+
+func (*Component_Thumbnail_) isComponent_Kind() {}
+
+func (*Component_MediaGallery_) isComponent_Kind() {}
+
+func (*Component_File_) isComponent_Kind() {}
+
+func (*Component_Separator_) isComponent_Kind() {}
+
+func (*Component_Container_) isComponent_Kind() {}
+
+func (*Component_RawJson) isComponent_Kind() {}
+
 // DiscordError stands in the details of a status that Discord caused, or that
 // says what Discord would have answered.
 type DiscordError struct {
@@ -6611,7 +8211,7 @@ type DiscordError struct {
 
 func (x *DiscordError) Reset() {
 	*x = DiscordError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[82]
+	mi := &file_discord_api_discord_api_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6623,7 +8223,7 @@ func (x *DiscordError) String() string {
 func (*DiscordError) ProtoMessage() {}
 
 func (x *DiscordError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[82]
+	mi := &file_discord_api_discord_api_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6636,7 +8236,7 @@ func (x *DiscordError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscordError.ProtoReflect.Descriptor instead.
 func (*DiscordError) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{82}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *DiscordError) GetStatus() int32 {
@@ -6690,7 +8290,7 @@ type GetRateLimitStatusRequest struct {
 
 func (x *GetRateLimitStatusRequest) Reset() {
 	*x = GetRateLimitStatusRequest{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[83]
+	mi := &file_discord_api_discord_api_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6702,7 +8302,7 @@ func (x *GetRateLimitStatusRequest) String() string {
 func (*GetRateLimitStatusRequest) ProtoMessage() {}
 
 func (x *GetRateLimitStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[83]
+	mi := &file_discord_api_discord_api_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6715,7 +8315,7 @@ func (x *GetRateLimitStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{83}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{93}
 }
 
 // GetRateLimitStatusResponse is what the proxy holds, at one moment.
@@ -6751,7 +8351,7 @@ type GetRateLimitStatusResponse struct {
 
 func (x *GetRateLimitStatusResponse) Reset() {
 	*x = GetRateLimitStatusResponse{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[84]
+	mi := &file_discord_api_discord_api_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6763,7 +8363,7 @@ func (x *GetRateLimitStatusResponse) String() string {
 func (*GetRateLimitStatusResponse) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[84]
+	mi := &file_discord_api_discord_api_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6776,7 +8376,7 @@ func (x *GetRateLimitStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *GetRateLimitStatusResponse) GetTime() *timestamppb.Timestamp {
@@ -6877,7 +8477,7 @@ type BulkDeleteChannelMessagesResponse_Result struct {
 
 func (x *BulkDeleteChannelMessagesResponse_Result) Reset() {
 	*x = BulkDeleteChannelMessagesResponse_Result{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[85]
+	mi := &file_discord_api_discord_api_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6889,7 +8489,7 @@ func (x *BulkDeleteChannelMessagesResponse_Result) String() string {
 func (*BulkDeleteChannelMessagesResponse_Result) ProtoMessage() {}
 
 func (x *BulkDeleteChannelMessagesResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[85]
+	mi := &file_discord_api_discord_api_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6932,7 +8532,7 @@ type ListPinnedMessagesResponse_Item struct {
 
 func (x *ListPinnedMessagesResponse_Item) Reset() {
 	*x = ListPinnedMessagesResponse_Item{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[86]
+	mi := &file_discord_api_discord_api_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6944,7 +8544,7 @@ func (x *ListPinnedMessagesResponse_Item) String() string {
 func (*ListPinnedMessagesResponse_Item) ProtoMessage() {}
 
 func (x *ListPinnedMessagesResponse_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[86]
+	mi := &file_discord_api_discord_api_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6989,7 +8589,7 @@ type Embed_Footer struct {
 
 func (x *Embed_Footer) Reset() {
 	*x = Embed_Footer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[87]
+	mi := &file_discord_api_discord_api_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7001,7 +8601,7 @@ func (x *Embed_Footer) String() string {
 func (*Embed_Footer) ProtoMessage() {}
 
 func (x *Embed_Footer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[87]
+	mi := &file_discord_api_discord_api_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7059,7 +8659,7 @@ type Embed_Image struct {
 
 func (x *Embed_Image) Reset() {
 	*x = Embed_Image{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[88]
+	mi := &file_discord_api_discord_api_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7071,7 +8671,7 @@ func (x *Embed_Image) String() string {
 func (*Embed_Image) ProtoMessage() {}
 
 func (x *Embed_Image) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[88]
+	mi := &file_discord_api_discord_api_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7150,7 +8750,7 @@ type Embed_Thumbnail struct {
 
 func (x *Embed_Thumbnail) Reset() {
 	*x = Embed_Thumbnail{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[89]
+	mi := &file_discord_api_discord_api_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7162,7 +8762,7 @@ func (x *Embed_Thumbnail) String() string {
 func (*Embed_Thumbnail) ProtoMessage() {}
 
 func (x *Embed_Thumbnail) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[89]
+	mi := &file_discord_api_discord_api_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7241,7 +8841,7 @@ type Embed_Video struct {
 
 func (x *Embed_Video) Reset() {
 	*x = Embed_Video{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[90]
+	mi := &file_discord_api_discord_api_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7253,7 +8853,7 @@ func (x *Embed_Video) String() string {
 func (*Embed_Video) ProtoMessage() {}
 
 func (x *Embed_Video) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[90]
+	mi := &file_discord_api_discord_api_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7324,7 +8924,7 @@ type Embed_Provider struct {
 
 func (x *Embed_Provider) Reset() {
 	*x = Embed_Provider{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[91]
+	mi := &file_discord_api_discord_api_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7336,7 +8936,7 @@ func (x *Embed_Provider) String() string {
 func (*Embed_Provider) ProtoMessage() {}
 
 func (x *Embed_Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[91]
+	mi := &file_discord_api_discord_api_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7383,7 +8983,7 @@ type Embed_Author struct {
 
 func (x *Embed_Author) Reset() {
 	*x = Embed_Author{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[92]
+	mi := &file_discord_api_discord_api_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7395,7 +8995,7 @@ func (x *Embed_Author) String() string {
 func (*Embed_Author) ProtoMessage() {}
 
 func (x *Embed_Author) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[92]
+	mi := &file_discord_api_discord_api_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7454,7 +9054,7 @@ type Embed_Field struct {
 
 func (x *Embed_Field) Reset() {
 	*x = Embed_Field{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[93]
+	mi := &file_discord_api_discord_api_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7466,7 +9066,7 @@ func (x *Embed_Field) String() string {
 func (*Embed_Field) ProtoMessage() {}
 
 func (x *Embed_Field) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[93]
+	mi := &file_discord_api_discord_api_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7520,7 +9120,7 @@ type Message_ChannelMention struct {
 
 func (x *Message_ChannelMention) Reset() {
 	*x = Message_ChannelMention{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[94]
+	mi := &file_discord_api_discord_api_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7532,7 +9132,7 @@ func (x *Message_ChannelMention) String() string {
 func (*Message_ChannelMention) ProtoMessage() {}
 
 func (x *Message_ChannelMention) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[94]
+	mi := &file_discord_api_discord_api_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7613,7 +9213,7 @@ type Message_Attachment struct {
 
 func (x *Message_Attachment) Reset() {
 	*x = Message_Attachment{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[95]
+	mi := &file_discord_api_discord_api_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7625,7 +9225,7 @@ func (x *Message_Attachment) String() string {
 func (*Message_Attachment) ProtoMessage() {}
 
 func (x *Message_Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[95]
+	mi := &file_discord_api_discord_api_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7760,7 +9360,7 @@ type Message_Reaction struct {
 
 func (x *Message_Reaction) Reset() {
 	*x = Message_Reaction{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[96]
+	mi := &file_discord_api_discord_api_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7772,7 +9372,7 @@ func (x *Message_Reaction) String() string {
 func (*Message_Reaction) ProtoMessage() {}
 
 func (x *Message_Reaction) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[96]
+	mi := &file_discord_api_discord_api_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7843,7 +9443,7 @@ type Message_Activity struct {
 
 func (x *Message_Activity) Reset() {
 	*x = Message_Activity{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[97]
+	mi := &file_discord_api_discord_api_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7855,7 +9455,7 @@ func (x *Message_Activity) String() string {
 func (*Message_Activity) ProtoMessage() {}
 
 func (x *Message_Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[97]
+	mi := &file_discord_api_discord_api_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7904,7 +9504,7 @@ type Message_Application struct {
 
 func (x *Message_Application) Reset() {
 	*x = Message_Application{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[98]
+	mi := &file_discord_api_discord_api_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7916,7 +9516,7 @@ func (x *Message_Application) String() string {
 func (*Message_Application) ProtoMessage() {}
 
 func (x *Message_Application) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[98]
+	mi := &file_discord_api_discord_api_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7986,7 +9586,7 @@ type Message_Reference struct {
 
 func (x *Message_Reference) Reset() {
 	*x = Message_Reference{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[99]
+	mi := &file_discord_api_discord_api_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7998,7 +9598,7 @@ func (x *Message_Reference) String() string {
 func (*Message_Reference) ProtoMessage() {}
 
 func (x *Message_Reference) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[99]
+	mi := &file_discord_api_discord_api_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8082,7 +9682,7 @@ type Message_Sticker struct {
 
 func (x *Message_Sticker) Reset() {
 	*x = Message_Sticker{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[100]
+	mi := &file_discord_api_discord_api_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8094,7 +9694,7 @@ func (x *Message_Sticker) String() string {
 func (*Message_Sticker) ProtoMessage() {}
 
 func (x *Message_Sticker) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[100]
+	mi := &file_discord_api_discord_api_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8209,7 +9809,7 @@ type Message_StickerItem struct {
 
 func (x *Message_StickerItem) Reset() {
 	*x = Message_StickerItem{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[101]
+	mi := &file_discord_api_discord_api_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8221,7 +9821,7 @@ func (x *Message_StickerItem) String() string {
 func (*Message_StickerItem) ProtoMessage() {}
 
 func (x *Message_StickerItem) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[101]
+	mi := &file_discord_api_discord_api_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8277,7 +9877,7 @@ type Message_InteractionMetadata struct {
 
 func (x *Message_InteractionMetadata) Reset() {
 	*x = Message_InteractionMetadata{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[102]
+	mi := &file_discord_api_discord_api_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8289,7 +9889,7 @@ func (x *Message_InteractionMetadata) String() string {
 func (*Message_InteractionMetadata) ProtoMessage() {}
 
 func (x *Message_InteractionMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[102]
+	mi := &file_discord_api_discord_api_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8352,7 +9952,7 @@ type Message_Snapshot struct {
 
 func (x *Message_Snapshot) Reset() {
 	*x = Message_Snapshot{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[103]
+	mi := &file_discord_api_discord_api_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8364,7 +9964,7 @@ func (x *Message_Snapshot) String() string {
 func (*Message_Snapshot) ProtoMessage() {}
 
 func (x *Message_Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[103]
+	mi := &file_discord_api_discord_api_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8400,7 +10000,7 @@ type Message_Call struct {
 
 func (x *Message_Call) Reset() {
 	*x = Message_Call{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[104]
+	mi := &file_discord_api_discord_api_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8412,7 +10012,7 @@ func (x *Message_Call) String() string {
 func (*Message_Call) ProtoMessage() {}
 
 func (x *Message_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[104]
+	mi := &file_discord_api_discord_api_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8459,7 +10059,7 @@ type Message_RoleSubscriptionData struct {
 
 func (x *Message_RoleSubscriptionData) Reset() {
 	*x = Message_RoleSubscriptionData{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[105]
+	mi := &file_discord_api_discord_api_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8471,7 +10071,7 @@ func (x *Message_RoleSubscriptionData) String() string {
 func (*Message_RoleSubscriptionData) ProtoMessage() {}
 
 func (x *Message_RoleSubscriptionData) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[105]
+	mi := &file_discord_api_discord_api_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8528,7 +10128,7 @@ type Message_Reaction_CountDetails struct {
 
 func (x *Message_Reaction_CountDetails) Reset() {
 	*x = Message_Reaction_CountDetails{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[106]
+	mi := &file_discord_api_discord_api_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8540,7 +10140,7 @@ func (x *Message_Reaction_CountDetails) String() string {
 func (*Message_Reaction_CountDetails) ProtoMessage() {}
 
 func (x *Message_Reaction_CountDetails) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[106]
+	mi := &file_discord_api_discord_api_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8583,7 +10183,7 @@ type Poll_Media struct {
 
 func (x *Poll_Media) Reset() {
 	*x = Poll_Media{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[107]
+	mi := &file_discord_api_discord_api_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8595,7 +10195,7 @@ func (x *Poll_Media) String() string {
 func (*Poll_Media) ProtoMessage() {}
 
 func (x *Poll_Media) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[107]
+	mi := &file_discord_api_discord_api_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8638,7 +10238,7 @@ type Poll_Answer struct {
 
 func (x *Poll_Answer) Reset() {
 	*x = Poll_Answer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[108]
+	mi := &file_discord_api_discord_api_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8650,7 +10250,7 @@ func (x *Poll_Answer) String() string {
 func (*Poll_Answer) ProtoMessage() {}
 
 func (x *Poll_Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[108]
+	mi := &file_discord_api_discord_api_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8693,7 +10293,7 @@ type Poll_Results struct {
 
 func (x *Poll_Results) Reset() {
 	*x = Poll_Results{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[109]
+	mi := &file_discord_api_discord_api_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8705,7 +10305,7 @@ func (x *Poll_Results) String() string {
 func (*Poll_Results) ProtoMessage() {}
 
 func (x *Poll_Results) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[109]
+	mi := &file_discord_api_discord_api_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8750,7 +10350,7 @@ type Poll_Results_AnswerCount struct {
 
 func (x *Poll_Results_AnswerCount) Reset() {
 	*x = Poll_Results_AnswerCount{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[110]
+	mi := &file_discord_api_discord_api_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8762,7 +10362,7 @@ func (x *Poll_Results_AnswerCount) String() string {
 func (*Poll_Results_AnswerCount) ProtoMessage() {}
 
 func (x *Poll_Results_AnswerCount) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[110]
+	mi := &file_discord_api_discord_api_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8816,7 +10416,7 @@ type Guild_IncidentsData struct {
 
 func (x *Guild_IncidentsData) Reset() {
 	*x = Guild_IncidentsData{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	mi := &file_discord_api_discord_api_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8828,7 +10428,7 @@ func (x *Guild_IncidentsData) String() string {
 func (*Guild_IncidentsData) ProtoMessage() {}
 
 func (x *Guild_IncidentsData) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	mi := &file_discord_api_discord_api_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8893,7 +10493,7 @@ type Role_Tag struct {
 
 func (x *Role_Tag) Reset() {
 	*x = Role_Tag{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[112]
+	mi := &file_discord_api_discord_api_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8905,7 +10505,7 @@ func (x *Role_Tag) String() string {
 func (*Role_Tag) ProtoMessage() {}
 
 func (x *Role_Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[112]
+	mi := &file_discord_api_discord_api_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8978,7 +10578,7 @@ type Role_Colors struct {
 
 func (x *Role_Colors) Reset() {
 	*x = Role_Colors{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[113]
+	mi := &file_discord_api_discord_api_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8990,7 +10590,7 @@ func (x *Role_Colors) String() string {
 func (*Role_Colors) ProtoMessage() {}
 
 func (x *Role_Colors) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[113]
+	mi := &file_discord_api_discord_api_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9027,6 +10627,1165 @@ func (x *Role_Colors) GetTertiaryColor() int32 {
 	return 0
 }
 
+// ActionRow holds up to 5 buttons or one select.
+type Component_ActionRow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message. Discord gives one unless set.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Buttons, or a select.
+	Components    []*Component `protobuf:"bytes,2,rep,name=components,proto3" json:"components,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_ActionRow) Reset() {
+	*x = Component_ActionRow{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[124]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_ActionRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_ActionRow) ProtoMessage() {}
+
+func (x *Component_ActionRow) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[124]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_ActionRow.ProtoReflect.Descriptor instead.
+func (*Component_ActionRow) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 0}
+}
+
+func (x *Component_ActionRow) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_ActionRow) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+// Button can be pressed.
+type Component_Button struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Style. A LINK needs url, PREMIUM sku_id, all others custom_id.
+	Style Component_Button_Style `protobuf:"varint,2,opt,name=style,proto3,enum=discord_api.Component_Button_Style" json:"style,omitempty"`
+	// Text, at most 80 characters.
+	Label string `protobuf:"bytes,3,opt,name=label,proto3" json:"label,omitempty"`
+	// Emoji: name, and id of a custom one.
+	Emoji *Emoji `protobuf:"bytes,4,opt,name=emoji,proto3" json:"emoji,omitempty"`
+	// Name that the application gets when it is pressed, at most 100 characters.
+	CustomId string `protobuf:"bytes,5,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
+	// Link, at most 512 characters.
+	Url string `protobuf:"bytes,6,opt,name=url,proto3" json:"url,omitempty"`
+	// What is for sale.
+	SkuId uint64 `protobuf:"varint,7,opt,name=sku_id,json=skuId,proto3" json:"sku_id,omitempty"`
+	// Whether it cannot be pressed.
+	Disabled      bool `protobuf:"varint,8,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Button) Reset() {
+	*x = Component_Button{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[125]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Button) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Button) ProtoMessage() {}
+
+func (x *Component_Button) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[125]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Button.ProtoReflect.Descriptor instead.
+func (*Component_Button) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 1}
+}
+
+func (x *Component_Button) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_Button) GetStyle() Component_Button_Style {
+	if x != nil {
+		return x.Style
+	}
+	return Component_Button_UNDEFINED
+}
+
+func (x *Component_Button) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Component_Button) GetEmoji() *Emoji {
+	if x != nil {
+		return x.Emoji
+	}
+	return nil
+}
+
+func (x *Component_Button) GetCustomId() string {
+	if x != nil {
+		return x.CustomId
+	}
+	return ""
+}
+
+func (x *Component_Button) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Component_Button) GetSkuId() uint64 {
+	if x != nil {
+		return x.SkuId
+	}
+	return 0
+}
+
+func (x *Component_Button) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+// Select lets users choose values.
+type Component_Select struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name that the application gets with the values, 1 to 100 characters.
+	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
+	// Text while nothing is chosen, at most 150 characters.
+	Placeholder string `protobuf:"bytes,3,opt,name=placeholder,proto3" json:"placeholder,omitempty"`
+	// Fewest values, 0 to 25, 1 unless set.
+	MinValues *int32 `protobuf:"varint,4,opt,name=min_values,json=minValues,proto3,oneof" json:"min_values,omitempty"`
+	// Most values, 1 to 25, 1 unless set.
+	MaxValues *int32 `protobuf:"varint,5,opt,name=max_values,json=maxValues,proto3,oneof" json:"max_values,omitempty"`
+	// Whether it cannot be used.
+	Disabled bool `protobuf:"varint,6,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// 1 to 25 options of a select of texts.
+	Options []*Component_Select_Option `protobuf:"bytes,7,rep,name=options,proto3" json:"options,omitempty"`
+	// Types that a select of channels offers, all unless set.
+	ChannelTypes []Channel_Type `protobuf:"varint,8,rep,packed,name=channel_types,json=channelTypes,proto3,enum=discord_api.Channel_Type" json:"channel_types,omitempty"`
+	// Up to 25 values of the other selects.
+	DefaultValues []*Component_Select_DefaultValue `protobuf:"bytes,9,rep,name=default_values,json=defaultValues,proto3" json:"default_values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Select) Reset() {
+	*x = Component_Select{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[126]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Select) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Select) ProtoMessage() {}
+
+func (x *Component_Select) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[126]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Select.ProtoReflect.Descriptor instead.
+func (*Component_Select) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 2}
+}
+
+func (x *Component_Select) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_Select) GetCustomId() string {
+	if x != nil {
+		return x.CustomId
+	}
+	return ""
+}
+
+func (x *Component_Select) GetPlaceholder() string {
+	if x != nil {
+		return x.Placeholder
+	}
+	return ""
+}
+
+func (x *Component_Select) GetMinValues() int32 {
+	if x != nil && x.MinValues != nil {
+		return *x.MinValues
+	}
+	return 0
+}
+
+func (x *Component_Select) GetMaxValues() int32 {
+	if x != nil && x.MaxValues != nil {
+		return *x.MaxValues
+	}
+	return 0
+}
+
+func (x *Component_Select) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *Component_Select) GetOptions() []*Component_Select_Option {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *Component_Select) GetChannelTypes() []Channel_Type {
+	if x != nil {
+		return x.ChannelTypes
+	}
+	return nil
+}
+
+func (x *Component_Select) GetDefaultValues() []*Component_Select_DefaultValue {
+	if x != nil {
+		return x.DefaultValues
+	}
+	return nil
+}
+
+// TextInput is a field to write in. Discord has it in modals only and
+// refuses it in messages.
+type Component_TextInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name that the application gets with the text, 1 to 100 characters.
+	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
+	// Style.
+	Style Component_TextInput_Style `protobuf:"varint,3,opt,name=style,proto3,enum=discord_api.Component_TextInput_Style" json:"style,omitempty"`
+	// Label, at most 45 characters.
+	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
+	// Fewest characters, 0 to 4000.
+	MinLength *int32 `protobuf:"varint,5,opt,name=min_length,json=minLength,proto3,oneof" json:"min_length,omitempty"`
+	// Most characters, 1 to 4000.
+	MaxLength *int32 `protobuf:"varint,6,opt,name=max_length,json=maxLength,proto3,oneof" json:"max_length,omitempty"`
+	// Whether it must be filled in. Unset is true.
+	Required *bool `protobuf:"varint,7,opt,name=required,proto3,oneof" json:"required,omitempty"`
+	// Text at the beginning, at most 4000 characters.
+	Value string `protobuf:"bytes,8,opt,name=value,proto3" json:"value,omitempty"`
+	// Text while it is empty, at most 100 characters.
+	Placeholder   string `protobuf:"bytes,9,opt,name=placeholder,proto3" json:"placeholder,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_TextInput) Reset() {
+	*x = Component_TextInput{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[127]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_TextInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_TextInput) ProtoMessage() {}
+
+func (x *Component_TextInput) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[127]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_TextInput.ProtoReflect.Descriptor instead.
+func (*Component_TextInput) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 3}
+}
+
+func (x *Component_TextInput) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_TextInput) GetCustomId() string {
+	if x != nil {
+		return x.CustomId
+	}
+	return ""
+}
+
+func (x *Component_TextInput) GetStyle() Component_TextInput_Style {
+	if x != nil {
+		return x.Style
+	}
+	return Component_TextInput_UNDEFINED
+}
+
+func (x *Component_TextInput) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Component_TextInput) GetMinLength() int32 {
+	if x != nil && x.MinLength != nil {
+		return *x.MinLength
+	}
+	return 0
+}
+
+func (x *Component_TextInput) GetMaxLength() int32 {
+	if x != nil && x.MaxLength != nil {
+		return *x.MaxLength
+	}
+	return 0
+}
+
+func (x *Component_TextInput) GetRequired() bool {
+	if x != nil && x.Required != nil {
+		return *x.Required
+	}
+	return false
+}
+
+func (x *Component_TextInput) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Component_TextInput) GetPlaceholder() string {
+	if x != nil {
+		return x.Placeholder
+	}
+	return ""
+}
+
+// Section is text beside one component.
+type Component_Section struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// 1 to 3 texts.
+	Components []*Component `protobuf:"bytes,2,rep,name=components,proto3" json:"components,omitempty"`
+	// Thumbnail or button.
+	Accessory     *Component `protobuf:"bytes,3,opt,name=accessory,proto3" json:"accessory,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Section) Reset() {
+	*x = Component_Section{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[128]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Section) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Section) ProtoMessage() {}
+
+func (x *Component_Section) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[128]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Section.ProtoReflect.Descriptor instead.
+func (*Component_Section) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 4}
+}
+
+func (x *Component_Section) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_Section) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *Component_Section) GetAccessory() *Component {
+	if x != nil {
+		return x.Accessory
+	}
+	return nil
+}
+
+// TextDisplay is text with Discord's Markdown.
+type Component_TextDisplay struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Text. All texts of a message hold at most 4000 characters together.
+	Content       string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_TextDisplay) Reset() {
+	*x = Component_TextDisplay{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[129]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_TextDisplay) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_TextDisplay) ProtoMessage() {}
+
+func (x *Component_TextDisplay) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[129]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_TextDisplay.ProtoReflect.Descriptor instead.
+func (*Component_TextDisplay) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 5}
+}
+
+func (x *Component_TextDisplay) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_TextDisplay) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+// Media is a picture, video or file by its address.
+type Component_Media struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Address, http, https or attachment://filename, at most 2048 characters.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// Discord's copy, in answers only.
+	ProxyUrl string `protobuf:"bytes,2,opt,name=proxy_url,json=proxyUrl,proto3" json:"proxy_url,omitempty"`
+	// Height in pixels, in answers only.
+	Height int32 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
+	// Width in pixels, in answers only.
+	Width int32 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
+	// Media type, in answers only.
+	ContentType string `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// Attachment of the message, in answers only.
+	AttachmentId  uint64 `protobuf:"varint,6,opt,name=attachment_id,json=attachmentId,proto3" json:"attachment_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Media) Reset() {
+	*x = Component_Media{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[130]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Media) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Media) ProtoMessage() {}
+
+func (x *Component_Media) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[130]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Media.ProtoReflect.Descriptor instead.
+func (*Component_Media) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 6}
+}
+
+func (x *Component_Media) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Component_Media) GetProxyUrl() string {
+	if x != nil {
+		return x.ProxyUrl
+	}
+	return ""
+}
+
+func (x *Component_Media) GetHeight() int32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Component_Media) GetWidth() int32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *Component_Media) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *Component_Media) GetAttachmentId() uint64 {
+	if x != nil {
+		return x.AttachmentId
+	}
+	return 0
+}
+
+// Thumbnail is a small picture beside the text of a section.
+type Component_Thumbnail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The picture.
+	Media *Component_Media `protobuf:"bytes,2,opt,name=media,proto3" json:"media,omitempty"`
+	// Alternative text, at most 1024 characters.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// Whether it is hidden until it is clicked.
+	Spoiler       bool `protobuf:"varint,4,opt,name=spoiler,proto3" json:"spoiler,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Thumbnail) Reset() {
+	*x = Component_Thumbnail{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[131]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Thumbnail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Thumbnail) ProtoMessage() {}
+
+func (x *Component_Thumbnail) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[131]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Thumbnail.ProtoReflect.Descriptor instead.
+func (*Component_Thumbnail) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 7}
+}
+
+func (x *Component_Thumbnail) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_Thumbnail) GetMedia() *Component_Media {
+	if x != nil {
+		return x.Media
+	}
+	return nil
+}
+
+func (x *Component_Thumbnail) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Component_Thumbnail) GetSpoiler() bool {
+	if x != nil {
+		return x.Spoiler
+	}
+	return false
+}
+
+// MediaGallery shows pictures and videos.
+type Component_MediaGallery struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// 1 to 10 items.
+	Items         []*Component_MediaGallery_Item `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_MediaGallery) Reset() {
+	*x = Component_MediaGallery{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[132]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_MediaGallery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_MediaGallery) ProtoMessage() {}
+
+func (x *Component_MediaGallery) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[132]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_MediaGallery.ProtoReflect.Descriptor instead.
+func (*Component_MediaGallery) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 8}
+}
+
+func (x *Component_MediaGallery) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_MediaGallery) GetItems() []*Component_MediaGallery_Item {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+// File shows an attachment of the message.
+type Component_File struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The file, attachment://filename.
+	File *Component_Media `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
+	// Whether it is hidden until it is clicked.
+	Spoiler bool `protobuf:"varint,3,opt,name=spoiler,proto3" json:"spoiler,omitempty"`
+	// Name of the file, in answers only.
+	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// Size in bytes, in answers only.
+	Size          int32 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_File) Reset() {
+	*x = Component_File{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[133]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_File) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_File) ProtoMessage() {}
+
+func (x *Component_File) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[133]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_File.ProtoReflect.Descriptor instead.
+func (*Component_File) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 9}
+}
+
+func (x *Component_File) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_File) GetFile() *Component_Media {
+	if x != nil {
+		return x.File
+	}
+	return nil
+}
+
+func (x *Component_File) GetSpoiler() bool {
+	if x != nil {
+		return x.Spoiler
+	}
+	return false
+}
+
+func (x *Component_File) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Component_File) GetSize() int32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+// Separator is space between two components.
+type Component_Separator struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Whether a line is drawn. Unset is true.
+	Divider *bool `protobuf:"varint,2,opt,name=divider,proto3,oneof" json:"divider,omitempty"`
+	// Space: 1 small, 2 large, small unless set.
+	Spacing       int32 `protobuf:"varint,3,opt,name=spacing,proto3" json:"spacing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Separator) Reset() {
+	*x = Component_Separator{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[134]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Separator) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Separator) ProtoMessage() {}
+
+func (x *Component_Separator) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[134]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Separator.ProtoReflect.Descriptor instead.
+func (*Component_Separator) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 10}
+}
+
+func (x *Component_Separator) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_Separator) GetDivider() bool {
+	if x != nil && x.Divider != nil {
+		return *x.Divider
+	}
+	return false
+}
+
+func (x *Component_Separator) GetSpacing() int32 {
+	if x != nil {
+		return x.Spacing
+	}
+	return 0
+}
+
+// Container holds components in a box with a coloured bar.
+type Component_Container struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its message.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Components of any kind but a container.
+	Components []*Component `protobuf:"bytes,2,rep,name=components,proto3" json:"components,omitempty"`
+	// Colour of the bar, 0xRRGGBB. Unset is none.
+	AccentColor *int32 `protobuf:"varint,3,opt,name=accent_color,json=accentColor,proto3,oneof" json:"accent_color,omitempty"`
+	// Whether it is hidden until it is clicked.
+	Spoiler       bool `protobuf:"varint,4,opt,name=spoiler,proto3" json:"spoiler,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Container) Reset() {
+	*x = Component_Container{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[135]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Container) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Container) ProtoMessage() {}
+
+func (x *Component_Container) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[135]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Container.ProtoReflect.Descriptor instead.
+func (*Component_Container) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 11}
+}
+
+func (x *Component_Container) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_Container) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *Component_Container) GetAccentColor() int32 {
+	if x != nil && x.AccentColor != nil {
+		return *x.AccentColor
+	}
+	return 0
+}
+
+func (x *Component_Container) GetSpoiler() bool {
+	if x != nil {
+		return x.Spoiler
+	}
+	return false
+}
+
+// Option can be chosen in a select of texts.
+type Component_Select_Option struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What users see, 1 to 100 characters.
+	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
+	// What the application gets, 1 to 100 characters.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Explanation, at most 100 characters.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// Emoji: name, and id of a custom one.
+	Emoji *Emoji `protobuf:"bytes,4,opt,name=emoji,proto3" json:"emoji,omitempty"`
+	// Whether it is chosen at the beginning.
+	Default       bool `protobuf:"varint,5,opt,name=default,proto3" json:"default,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Select_Option) Reset() {
+	*x = Component_Select_Option{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[136]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Select_Option) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Select_Option) ProtoMessage() {}
+
+func (x *Component_Select_Option) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[136]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Select_Option.ProtoReflect.Descriptor instead.
+func (*Component_Select_Option) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 2, 0}
+}
+
+func (x *Component_Select_Option) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Component_Select_Option) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Component_Select_Option) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Component_Select_Option) GetEmoji() *Emoji {
+	if x != nil {
+		return x.Emoji
+	}
+	return nil
+}
+
+func (x *Component_Select_Option) GetDefault() bool {
+	if x != nil {
+		return x.Default
+	}
+	return false
+}
+
+// DefaultValue is chosen at the beginning.
+type Component_Select_DefaultValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// User, role or channel.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// "user", "role" or "channel".
+	Type          string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Select_DefaultValue) Reset() {
+	*x = Component_Select_DefaultValue{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[137]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Select_DefaultValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Select_DefaultValue) ProtoMessage() {}
+
+func (x *Component_Select_DefaultValue) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[137]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Select_DefaultValue.ProtoReflect.Descriptor instead.
+func (*Component_Select_DefaultValue) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 2, 1}
+}
+
+func (x *Component_Select_DefaultValue) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_Select_DefaultValue) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+// Item is one picture or video.
+type Component_MediaGallery_Item struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The picture or video.
+	Media *Component_Media `protobuf:"bytes,1,opt,name=media,proto3" json:"media,omitempty"`
+	// Alternative text, at most 1024 characters.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Whether it is hidden until it is clicked.
+	Spoiler       bool `protobuf:"varint,3,opt,name=spoiler,proto3" json:"spoiler,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_MediaGallery_Item) Reset() {
+	*x = Component_MediaGallery_Item{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[138]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_MediaGallery_Item) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_MediaGallery_Item) ProtoMessage() {}
+
+func (x *Component_MediaGallery_Item) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[138]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_MediaGallery_Item.ProtoReflect.Descriptor instead.
+func (*Component_MediaGallery_Item) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 8, 0}
+}
+
+func (x *Component_MediaGallery_Item) GetMedia() *Component_Media {
+	if x != nil {
+		return x.Media
+	}
+	return nil
+}
+
+func (x *Component_MediaGallery_Item) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Component_MediaGallery_Item) GetSpoiler() bool {
+	if x != nil {
+		return x.Spoiler
+	}
+	return false
+}
+
 // FieldError is what is wrong with one field of a form.
 type DiscordError_FieldError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -9042,7 +11801,7 @@ type DiscordError_FieldError struct {
 
 func (x *DiscordError_FieldError) Reset() {
 	*x = DiscordError_FieldError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[114]
+	mi := &file_discord_api_discord_api_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9054,7 +11813,7 @@ func (x *DiscordError_FieldError) String() string {
 func (*DiscordError_FieldError) ProtoMessage() {}
 
 func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[114]
+	mi := &file_discord_api_discord_api_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9067,7 +11826,7 @@ func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscordError_FieldError.ProtoReflect.Descriptor instead.
 func (*DiscordError_FieldError) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{82, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{92, 0}
 }
 
 func (x *DiscordError_FieldError) GetField() string {
@@ -9106,7 +11865,7 @@ type GetRateLimitStatusResponse_Global struct {
 
 func (x *GetRateLimitStatusResponse_Global) Reset() {
 	*x = GetRateLimitStatusResponse_Global{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[115]
+	mi := &file_discord_api_discord_api_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9118,7 +11877,7 @@ func (x *GetRateLimitStatusResponse_Global) String() string {
 func (*GetRateLimitStatusResponse_Global) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[115]
+	mi := &file_discord_api_discord_api_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9131,7 +11890,7 @@ func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use GetRateLimitStatusResponse_Global.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Global) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 0}
 }
 
 func (x *GetRateLimitStatusResponse_Global) GetLimit() int32 {
@@ -9171,7 +11930,7 @@ type GetRateLimitStatusResponse_InvalidRequests struct {
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) Reset() {
 	*x = GetRateLimitStatusResponse_InvalidRequests{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[116]
+	mi := &file_discord_api_discord_api_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9183,7 +11942,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) String() string {
 func (*GetRateLimitStatusResponse_InvalidRequests) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[116]
+	mi := &file_discord_api_discord_api_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9196,7 +11955,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect
 
 // Deprecated: Use GetRateLimitStatusResponse_InvalidRequests.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_InvalidRequests) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 1}
 }
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) GetCount() int32 {
@@ -9233,7 +11992,7 @@ type GetRateLimitStatusResponse_Ban struct {
 
 func (x *GetRateLimitStatusResponse_Ban) Reset() {
 	*x = GetRateLimitStatusResponse_Ban{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[117]
+	mi := &file_discord_api_discord_api_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9245,7 +12004,7 @@ func (x *GetRateLimitStatusResponse_Ban) String() string {
 func (*GetRateLimitStatusResponse_Ban) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[117]
+	mi := &file_discord_api_discord_api_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9258,7 +12017,7 @@ func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusResponse_Ban.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Ban) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 2}
 }
 
 func (x *GetRateLimitStatusResponse_Ban) GetRetryAfter() *durationpb.Duration {
@@ -9304,7 +12063,7 @@ type GetRateLimitStatusResponse_Bucket struct {
 
 func (x *GetRateLimitStatusResponse_Bucket) Reset() {
 	*x = GetRateLimitStatusResponse_Bucket{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[118]
+	mi := &file_discord_api_discord_api_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9316,7 +12075,7 @@ func (x *GetRateLimitStatusResponse_Bucket) String() string {
 func (*GetRateLimitStatusResponse_Bucket) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[118]
+	mi := &file_discord_api_discord_api_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9329,7 +12088,7 @@ func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use GetRateLimitStatusResponse_Bucket.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Bucket) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{84, 3}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 3}
 }
 
 func (x *GetRateLimitStatusResponse_Bucket) GetRoutes() []string {
@@ -9406,7 +12165,7 @@ var File_discord_api_discord_api_proto protoreflect.FileDescriptor
 
 const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\n" +
-	"\x1ddiscord_api/discord_api.proto\x12\vdiscord_api\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfc\x01\n" +
+	"\x1ddiscord_api/discord_api.proto\x12\vdiscord_api\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x06\n" +
 	"\x19SendChannelMessageRequest\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x18\n" +
@@ -9414,17 +12173,47 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x05embed\x18\x03 \x01(\v2\x12.discord_api.EmbedR\x05embed\x12*\n" +
 	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12\x14\n" +
 	"\x05nonce\x18\x05 \x01(\tR\x05nonce\x12(\n" +
-	"\renforce_nonce\x18\x06 \x01(\bH\x00R\fenforceNonce\x88\x01\x01B\x10\n" +
+	"\renforce_nonce\x18\x06 \x01(\bH\x00R\fenforceNonce\x88\x01\x01\x12G\n" +
+	"\x10allowed_mentions\x18\a \x01(\v2\x1c.discord_api.AllowedMentionsR\x0fallowedMentions\x12+\n" +
+	"\x11suppress_mentions\x18\b \x01(\bR\x10suppressMentions\x12J\n" +
+	"\x11message_reference\x18\t \x01(\v2\x1d.discord_api.MessageReferenceR\x10messageReference\x12@\n" +
+	"\vattachments\x18\n" +
+	" \x03(\v2\x1e.discord_api.AttachmentRequestR\vattachments\x126\n" +
+	"\n" +
+	"components\x18\v \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12\x1f\n" +
+	"\vsticker_ids\x18\f \x03(\x04R\n" +
+	"stickerIds\x12'\n" +
+	"\x0fsuppress_embeds\x18\r \x01(\bR\x0esuppressEmbeds\x125\n" +
+	"\x16suppress_notifications\x18\x0e \x01(\bR\x15suppressNotifications\x12%\n" +
+	"\x04poll\x18\x0f \x01(\v2\x11.discord_api.PollR\x04poll\x12\x10\n" +
+	"\x03tts\x18\x10 \x01(\bR\x03tts\x12#\n" +
+	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2B\x10\n" +
 	"\x0e_enforce_nonce\"L\n" +
 	"\x1aSendChannelMessageResponse\x12.\n" +
-	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\xf5\x01\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\x90\x06\n" +
 	"\x18SendDirectMessageRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\x04R\x06userId\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\tR\acontent\x12(\n" +
 	"\x05embed\x18\x03 \x01(\v2\x12.discord_api.EmbedR\x05embed\x12*\n" +
 	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12\x14\n" +
 	"\x05nonce\x18\x05 \x01(\tR\x05nonce\x12(\n" +
-	"\renforce_nonce\x18\x06 \x01(\bH\x00R\fenforceNonce\x88\x01\x01B\x10\n" +
+	"\renforce_nonce\x18\x06 \x01(\bH\x00R\fenforceNonce\x88\x01\x01\x12G\n" +
+	"\x10allowed_mentions\x18\a \x01(\v2\x1c.discord_api.AllowedMentionsR\x0fallowedMentions\x12+\n" +
+	"\x11suppress_mentions\x18\b \x01(\bR\x10suppressMentions\x12J\n" +
+	"\x11message_reference\x18\t \x01(\v2\x1d.discord_api.MessageReferenceR\x10messageReference\x12@\n" +
+	"\vattachments\x18\n" +
+	" \x03(\v2\x1e.discord_api.AttachmentRequestR\vattachments\x126\n" +
+	"\n" +
+	"components\x18\v \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12\x1f\n" +
+	"\vsticker_ids\x18\f \x03(\x04R\n" +
+	"stickerIds\x12'\n" +
+	"\x0fsuppress_embeds\x18\r \x01(\bR\x0esuppressEmbeds\x125\n" +
+	"\x16suppress_notifications\x18\x0e \x01(\bR\x15suppressNotifications\x12%\n" +
+	"\x04poll\x18\x0f \x01(\v2\x11.discord_api.PollR\x04poll\x12\x10\n" +
+	"\x03tts\x18\x10 \x01(\bR\x03tts\x12#\n" +
+	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2B\x10\n" +
 	"\x0e_enforce_nonce\"K\n" +
 	"\x19SendDirectMessageResponse\x12.\n" +
 	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"4\n" +
@@ -9823,7 +12612,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	" \x01(\tR\x06avatar\x12\x16\n" +
 	"\x06banner\x18\v \x01(\tR\x06banner\x12\x14\n" +
 	"\x05flags\x18\f \x01(\x03R\x05flags\x12@\n" +
-	"\x1ccommunication_disabled_until\x18\r \x01(\tR\x1acommunicationDisabledUntil\"\xee(\n" +
+	"\x1ccommunication_disabled_until\x18\r \x01(\tR\x1acommunicationDisabledUntil\"\xa6)\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1d\n" +
 	"\n" +
@@ -9862,7 +12651,10 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x11message_snapshots\x18  \x03(\v2\x1d.discord_api.Message.SnapshotR\x10messageSnapshots\x12-\n" +
 	"\x04call\x18! \x01(\v2\x19.discord_api.Message.CallR\x04call\x12_\n" +
 	"\x16role_subscription_data\x18\" \x01(\v2).discord_api.Message.RoleSubscriptionDataR\x14roleSubscriptionData\x12%\n" +
-	"\x04poll\x18# \x01(\v2\x11.discord_api.PollR\x04poll\x1a~\n" +
+	"\x04poll\x18# \x01(\v2\x11.discord_api.PollR\x04poll\x126\n" +
+	"\n" +
+	"components\x18$ \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x1a~\n" +
 	"\x0eChannelMention\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x19\n" +
 	"\bguild_id\x18\x02 \x01(\x04R\aguildId\x12-\n" +
@@ -10007,7 +12799,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x1aGUILD_INCIDENT_REPORT_RAID\x10&\x12%\n" +
 	"!GUILD_INCIDENT_REPORT_FALSE_ALARM\x10'\x12\x19\n" +
 	"\x15PURCHASE_NOTIFICATION\x10,\x12\x0f\n" +
-	"\vPOLL_RESULT\x10.\"\xfb\x04\n" +
+	"\vPOLL_RESULT\x10.\"\x97\x05\n" +
 	"\x04Poll\x123\n" +
 	"\bquestion\x18\x01 \x01(\v2\x17.discord_api.Poll.MediaR\bquestion\x122\n" +
 	"\aanswers\x18\x02 \x03(\v2\x18.discord_api.Poll.AnswerR\aanswers\x12\x16\n" +
@@ -10015,7 +12807,8 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x11allow_multiselect\x18\x04 \x01(\bR\x10allowMultiselect\x12\x1f\n" +
 	"\vlayout_type\x18\x05 \x01(\x05R\n" +
 	"layoutType\x123\n" +
-	"\aresults\x18\x06 \x01(\v2\x19.discord_api.Poll.ResultsR\aresults\x1aE\n" +
+	"\aresults\x18\x06 \x01(\v2\x19.discord_api.Poll.ResultsR\aresults\x12\x1a\n" +
+	"\bduration\x18\a \x01(\x05R\bduration\x1aE\n" +
 	"\x05Media\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12(\n" +
 	"\x05emoji\x18\x02 \x01(\v2\x12.discord_api.EmojiR\x05emoji\x1a]\n" +
@@ -10126,7 +12919,243 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\vglobal_name\x18\x0e \x01(\tR\n" +
 	"globalName\x12\x16\n" +
 	"\x06banner\x18\x0f \x01(\tR\x06banner\x12!\n" +
-	"\faccent_color\x18\x10 \x01(\x05R\vaccentColor\"\xc3\x02\n" +
+	"\faccent_color\x18\x10 \x01(\x05R\vaccentColor\"\x82\x05\n" +
+	"\x19EditChannelMessageRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12\x1d\n" +
+	"\acontent\x18\x03 \x01(\tH\x00R\acontent\x88\x01\x01\x12*\n" +
+	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12G\n" +
+	"\x10allowed_mentions\x18\a \x01(\v2\x1c.discord_api.AllowedMentionsR\x0fallowedMentions\x12+\n" +
+	"\x11suppress_mentions\x18\b \x01(\bR\x10suppressMentions\x12@\n" +
+	"\vattachments\x18\n" +
+	" \x03(\v2\x1e.discord_api.AttachmentRequestR\vattachments\x126\n" +
+	"\n" +
+	"components\x18\v \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12,\n" +
+	"\x0fsuppress_embeds\x18\r \x01(\bH\x01R\x0esuppressEmbeds\x88\x01\x01\x12#\n" +
+	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2\x12!\n" +
+	"\fclear_embeds\x18\x12 \x01(\bR\vclearEmbeds\x12)\n" +
+	"\x10clear_components\x18\x13 \x01(\bR\x0fclearComponents\x12+\n" +
+	"\x11clear_attachments\x18\x14 \x01(\bR\x10clearAttachmentsB\n" +
+	"\n" +
+	"\b_contentB\x12\n" +
+	"\x10_suppress_embeds\"L\n" +
+	"\x1aEditChannelMessageResponse\x12.\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\xeb\x05\n" +
+	"\x15ExecuteWebhookRequest\x12\x1d\n" +
+	"\n" +
+	"webhook_id\x18\x01 \x01(\x04R\twebhookId\x12#\n" +
+	"\rwebhook_token\x18\x02 \x01(\tR\fwebhookToken\x12\x18\n" +
+	"\acontent\x18\x03 \x01(\tR\acontent\x12*\n" +
+	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12\x1b\n" +
+	"\tthread_id\x18\x06 \x01(\x04R\bthreadId\x12G\n" +
+	"\x10allowed_mentions\x18\a \x01(\v2\x1c.discord_api.AllowedMentionsR\x0fallowedMentions\x12+\n" +
+	"\x11suppress_mentions\x18\b \x01(\bR\x10suppressMentions\x12@\n" +
+	"\vattachments\x18\n" +
+	" \x03(\v2\x1e.discord_api.AttachmentRequestR\vattachments\x126\n" +
+	"\n" +
+	"components\x18\v \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12'\n" +
+	"\x0fsuppress_embeds\x18\r \x01(\bR\x0esuppressEmbeds\x125\n" +
+	"\x16suppress_notifications\x18\x0e \x01(\bR\x15suppressNotifications\x12%\n" +
+	"\x04poll\x18\x0f \x01(\v2\x11.discord_api.PollR\x04poll\x12\x10\n" +
+	"\x03tts\x18\x10 \x01(\bR\x03tts\x12#\n" +
+	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2\x12\x1f\n" +
+	"\vthread_name\x18\x14 \x01(\tR\n" +
+	"threadName\x12\x1a\n" +
+	"\busername\x18\x15 \x01(\tR\busername\x12\x1d\n" +
+	"\n" +
+	"avatar_url\x18\x16 \x01(\tR\tavatarUrl\x12!\n" +
+	"\fapplied_tags\x18\x17 \x03(\x04R\vappliedTags\"H\n" +
+	"\x16ExecuteWebhookResponse\x12.\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\xc4\x05\n" +
+	"\x19EditWebhookMessageRequest\x12\x1d\n" +
+	"\n" +
+	"webhook_id\x18\x01 \x01(\x04R\twebhookId\x12#\n" +
+	"\rwebhook_token\x18\x02 \x01(\tR\fwebhookToken\x12\x1d\n" +
+	"\acontent\x18\x03 \x01(\tH\x00R\acontent\x88\x01\x01\x12*\n" +
+	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x05 \x01(\x04R\tmessageId\x12\x1b\n" +
+	"\tthread_id\x18\x06 \x01(\x04R\bthreadId\x12G\n" +
+	"\x10allowed_mentions\x18\a \x01(\v2\x1c.discord_api.AllowedMentionsR\x0fallowedMentions\x12+\n" +
+	"\x11suppress_mentions\x18\b \x01(\bR\x10suppressMentions\x12@\n" +
+	"\vattachments\x18\n" +
+	" \x03(\v2\x1e.discord_api.AttachmentRequestR\vattachments\x126\n" +
+	"\n" +
+	"components\x18\v \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12,\n" +
+	"\x0fsuppress_embeds\x18\r \x01(\bH\x01R\x0esuppressEmbeds\x88\x01\x01\x12#\n" +
+	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2\x12!\n" +
+	"\fclear_embeds\x18\x12 \x01(\bR\vclearEmbeds\x12)\n" +
+	"\x10clear_components\x18\x13 \x01(\bR\x0fclearComponents\x12+\n" +
+	"\x11clear_attachments\x18\x14 \x01(\bR\x10clearAttachmentsB\n" +
+	"\n" +
+	"\b_contentB\x12\n" +
+	"\x10_suppress_embeds\"L\n" +
+	"\x1aEditWebhookMessageResponse\x12.\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"v\n" +
+	"\x0fAllowedMentions\x12\x14\n" +
+	"\x05parse\x18\x01 \x03(\tR\x05parse\x12\x14\n" +
+	"\x05roles\x18\x02 \x03(\x04R\x05roles\x12\x14\n" +
+	"\x05users\x18\x03 \x03(\x04R\x05users\x12!\n" +
+	"\freplied_user\x18\x04 \x01(\bR\vrepliedUser\"\xed\x01\n" +
+	"\x10MessageReference\x127\n" +
+	"\x04type\x18\x01 \x01(\x0e2#.discord_api.Message.Reference.TypeR\x04type\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\x04R\tmessageId\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x03 \x01(\x04R\tchannelId\x12\x19\n" +
+	"\bguild_id\x18\x04 \x01(\x04R\aguildId\x120\n" +
+	"\x12fail_if_not_exists\x18\x05 \x01(\bH\x00R\x0ffailIfNotExists\x88\x01\x01B\x15\n" +
+	"\x13_fail_if_not_exists\"\xbd\x01\n" +
+	"\x11AttachmentRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1a\n" +
+	"\bfilename\x18\x02 \x01(\tR\bfilename\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\x12%\n" +
+	"\vdescription\x18\x04 \x01(\tH\x00R\vdescription\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"is_spoiler\x18\x05 \x01(\bH\x01R\tisSpoiler\x88\x01\x01B\x0e\n" +
+	"\f_descriptionB\r\n" +
+	"\v_is_spoiler\"\xcb\x1c\n" +
+	"\tComponent\x12A\n" +
+	"\n" +
+	"action_row\x18\x01 \x01(\v2 .discord_api.Component.ActionRowH\x00R\tactionRow\x127\n" +
+	"\x06button\x18\x02 \x01(\v2\x1d.discord_api.Component.ButtonH\x00R\x06button\x12D\n" +
+	"\rstring_select\x18\x03 \x01(\v2\x1d.discord_api.Component.SelectH\x00R\fstringSelect\x12A\n" +
+	"\n" +
+	"text_input\x18\x04 \x01(\v2 .discord_api.Component.TextInputH\x00R\ttextInput\x12@\n" +
+	"\vuser_select\x18\x05 \x01(\v2\x1d.discord_api.Component.SelectH\x00R\n" +
+	"userSelect\x12@\n" +
+	"\vrole_select\x18\x06 \x01(\v2\x1d.discord_api.Component.SelectH\x00R\n" +
+	"roleSelect\x12N\n" +
+	"\x12mentionable_select\x18\a \x01(\v2\x1d.discord_api.Component.SelectH\x00R\x11mentionableSelect\x12F\n" +
+	"\x0echannel_select\x18\b \x01(\v2\x1d.discord_api.Component.SelectH\x00R\rchannelSelect\x12:\n" +
+	"\asection\x18\t \x01(\v2\x1e.discord_api.Component.SectionH\x00R\asection\x12G\n" +
+	"\ftext_display\x18\n" +
+	" \x01(\v2\".discord_api.Component.TextDisplayH\x00R\vtextDisplay\x12@\n" +
+	"\tthumbnail\x18\v \x01(\v2 .discord_api.Component.ThumbnailH\x00R\tthumbnail\x12J\n" +
+	"\rmedia_gallery\x18\f \x01(\v2#.discord_api.Component.MediaGalleryH\x00R\fmediaGallery\x121\n" +
+	"\x04file\x18\r \x01(\v2\x1b.discord_api.Component.FileH\x00R\x04file\x12@\n" +
+	"\tseparator\x18\x0e \x01(\v2 .discord_api.Component.SeparatorH\x00R\tseparator\x12@\n" +
+	"\tcontainer\x18\x11 \x01(\v2 .discord_api.Component.ContainerH\x00R\tcontainer\x12\x1c\n" +
+	"\braw_json\x18\xe8\a \x01(\tH\x00R\arawJson\x1aS\n" +
+	"\tActionRow\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x126\n" +
+	"\n" +
+	"components\x18\x02 \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x1a\xd9\x02\n" +
+	"\x06Button\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x129\n" +
+	"\x05style\x18\x02 \x01(\x0e2#.discord_api.Component.Button.StyleR\x05style\x12\x14\n" +
+	"\x05label\x18\x03 \x01(\tR\x05label\x12(\n" +
+	"\x05emoji\x18\x04 \x01(\v2\x12.discord_api.EmojiR\x05emoji\x12\x1b\n" +
+	"\tcustom_id\x18\x05 \x01(\tR\bcustomId\x12\x10\n" +
+	"\x03url\x18\x06 \x01(\tR\x03url\x12\x15\n" +
+	"\x06sku_id\x18\a \x01(\x04R\x05skuId\x12\x1a\n" +
+	"\bdisabled\x18\b \x01(\bR\bdisabled\"b\n" +
+	"\x05Style\x12\r\n" +
+	"\tUNDEFINED\x10\x00\x12\v\n" +
+	"\aPRIMARY\x10\x01\x12\r\n" +
+	"\tSECONDARY\x10\x02\x12\v\n" +
+	"\aSUCCESS\x10\x03\x12\n" +
+	"\n" +
+	"\x06DANGER\x10\x04\x12\b\n" +
+	"\x04LINK\x10\x05\x12\v\n" +
+	"\aPREMIUM\x10\x06\x1a\xfd\x04\n" +
+	"\x06Select\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x1b\n" +
+	"\tcustom_id\x18\x02 \x01(\tR\bcustomId\x12 \n" +
+	"\vplaceholder\x18\x03 \x01(\tR\vplaceholder\x12\"\n" +
+	"\n" +
+	"min_values\x18\x04 \x01(\x05H\x00R\tminValues\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"max_values\x18\x05 \x01(\x05H\x01R\tmaxValues\x88\x01\x01\x12\x1a\n" +
+	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12>\n" +
+	"\aoptions\x18\a \x03(\v2$.discord_api.Component.Select.OptionR\aoptions\x12>\n" +
+	"\rchannel_types\x18\b \x03(\x0e2\x19.discord_api.Channel.TypeR\fchannelTypes\x12Q\n" +
+	"\x0edefault_values\x18\t \x03(\v2*.discord_api.Component.Select.DefaultValueR\rdefaultValues\x1a\x9a\x01\n" +
+	"\x06Option\x12\x14\n" +
+	"\x05label\x18\x01 \x01(\tR\x05label\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12(\n" +
+	"\x05emoji\x18\x04 \x01(\v2\x12.discord_api.EmojiR\x05emoji\x12\x18\n" +
+	"\adefault\x18\x05 \x01(\bR\adefault\x1a2\n" +
+	"\fDefaultValue\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04typeB\r\n" +
+	"\v_min_valuesB\r\n" +
+	"\v_max_values\x1a\x8a\x03\n" +
+	"\tTextInput\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x1b\n" +
+	"\tcustom_id\x18\x02 \x01(\tR\bcustomId\x12<\n" +
+	"\x05style\x18\x03 \x01(\x0e2&.discord_api.Component.TextInput.StyleR\x05style\x12\x14\n" +
+	"\x05label\x18\x04 \x01(\tR\x05label\x12\"\n" +
+	"\n" +
+	"min_length\x18\x05 \x01(\x05H\x00R\tminLength\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"max_length\x18\x06 \x01(\x05H\x01R\tmaxLength\x88\x01\x01\x12\x1f\n" +
+	"\brequired\x18\a \x01(\bH\x02R\brequired\x88\x01\x01\x12\x14\n" +
+	"\x05value\x18\b \x01(\tR\x05value\x12 \n" +
+	"\vplaceholder\x18\t \x01(\tR\vplaceholder\"0\n" +
+	"\x05Style\x12\r\n" +
+	"\tUNDEFINED\x10\x00\x12\t\n" +
+	"\x05SHORT\x10\x01\x12\r\n" +
+	"\tPARAGRAPH\x10\x02B\r\n" +
+	"\v_min_lengthB\r\n" +
+	"\v_max_lengthB\v\n" +
+	"\t_required\x1a\x87\x01\n" +
+	"\aSection\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x126\n" +
+	"\n" +
+	"components\x18\x02 \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x124\n" +
+	"\taccessory\x18\x03 \x01(\v2\x16.discord_api.ComponentR\taccessory\x1a7\n" +
+	"\vTextDisplay\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\tR\acontent\x1a\xac\x01\n" +
+	"\x05Media\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x1b\n" +
+	"\tproxy_url\x18\x02 \x01(\tR\bproxyUrl\x12\x16\n" +
+	"\x06height\x18\x03 \x01(\x05R\x06height\x12\x14\n" +
+	"\x05width\x18\x04 \x01(\x05R\x05width\x12!\n" +
+	"\fcontent_type\x18\x05 \x01(\tR\vcontentType\x12#\n" +
+	"\rattachment_id\x18\x06 \x01(\x04R\fattachmentId\x1a\x8b\x01\n" +
+	"\tThumbnail\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x122\n" +
+	"\x05media\x18\x02 \x01(\v2\x1c.discord_api.Component.MediaR\x05media\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x18\n" +
+	"\aspoiler\x18\x04 \x01(\bR\aspoiler\x1a\xd6\x01\n" +
+	"\fMediaGallery\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12>\n" +
+	"\x05items\x18\x02 \x03(\v2(.discord_api.Component.MediaGallery.ItemR\x05items\x1av\n" +
+	"\x04Item\x122\n" +
+	"\x05media\x18\x01 \x01(\v2\x1c.discord_api.Component.MediaR\x05media\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x18\n" +
+	"\aspoiler\x18\x03 \x01(\bR\aspoiler\x1a\x8a\x01\n" +
+	"\x04File\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x120\n" +
+	"\x04file\x18\x02 \x01(\v2\x1c.discord_api.Component.MediaR\x04file\x12\x18\n" +
+	"\aspoiler\x18\x03 \x01(\bR\aspoiler\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\x05R\x04size\x1a`\n" +
+	"\tSeparator\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x1d\n" +
+	"\adivider\x18\x02 \x01(\bH\x00R\adivider\x88\x01\x01\x12\x18\n" +
+	"\aspacing\x18\x03 \x01(\x05R\aspacingB\n" +
+	"\n" +
+	"\b_divider\x1a\xa6\x01\n" +
+	"\tContainer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x126\n" +
+	"\n" +
+	"components\x18\x02 \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12&\n" +
+	"\faccent_color\x18\x03 \x01(\x05H\x00R\vaccentColor\x88\x01\x01\x12\x18\n" +
+	"\aspoiler\x18\x04 \x01(\bR\aspoilerB\x0f\n" +
+	"\r_accent_colorB\x06\n" +
+	"\x04kind\"\xc3\x02\n" +
 	"\fDiscordError\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\x05R\x06status\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x12\n" +
@@ -10181,7 +13210,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\awaiting\x18\b \x01(\x05R\awaiting\x12@\n" +
 	"\x0eestimated_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\restimatedWait\x12\x16\n" +
 	"\x06window\x18\n" +
-	" \x01(\tR\x06window2\xef\x1a\n" +
+	" \x01(\tR\x06window2\x98\x1d\n" +
 	"\n" +
 	"DiscordApi\x12e\n" +
 	"\x12SendChannelMessage\x12&.discord_api.SendChannelMessageRequest\x1a'.discord_api.SendChannelMessageResponse\x12b\n" +
@@ -10220,7 +13249,10 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x0eListGuildRoles\x12\".discord_api.ListGuildRolesRequest\x1a#.discord_api.ListGuildRolesResponse\"\x03\x90\x02\x01\x12I\n" +
 	"\aGetUser\x12\x1b.discord_api.GetUserRequest\x1a\x1c.discord_api.GetUserResponse\"\x03\x90\x02\x01\x12^\n" +
 	"\x0eGetCurrentUser\x12\".discord_api.GetCurrentUserRequest\x1a#.discord_api.GetCurrentUserResponse\"\x03\x90\x02\x01\x12k\n" +
-	"\x14DeleteWebhookMessage\x12(.discord_api.DeleteWebhookMessageRequest\x1a).discord_api.DeleteWebhookMessageResponse\x12j\n" +
+	"\x14DeleteWebhookMessage\x12(.discord_api.DeleteWebhookMessageRequest\x1a).discord_api.DeleteWebhookMessageResponse\x12e\n" +
+	"\x12EditChannelMessage\x12&.discord_api.EditChannelMessageRequest\x1a'.discord_api.EditChannelMessageResponse\x12Y\n" +
+	"\x0eExecuteWebhook\x12\".discord_api.ExecuteWebhookRequest\x1a#.discord_api.ExecuteWebhookResponse\x12e\n" +
+	"\x12EditWebhookMessage\x12&.discord_api.EditWebhookMessageRequest\x1a'.discord_api.EditWebhookMessageResponse\x12j\n" +
 	"\x12GetRateLimitStatus\x12&.discord_api.GetRateLimitStatusRequest\x1a'.discord_api.GetRateLimitStatusResponse\"\x03\x90\x02\x01B\x93\x01\n" +
 	"\x0fcom.discord_apiB\x0fDiscordApiProtoP\x01Z'discordproxy/gen/discord_api;discordapi\xa2\x02\x03DXX\xaa\x02\n" +
 	"DiscordApi\xca\x02\n" +
@@ -10239,311 +13271,402 @@ func file_discord_api_discord_api_proto_rawDescGZIP() []byte {
 	return file_discord_api_discord_api_proto_rawDescData
 }
 
-var file_discord_api_discord_api_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 119)
+var file_discord_api_discord_api_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 144)
 var file_discord_api_discord_api_proto_goTypes = []any{
 	(Channel_Type)(0),                                  // 0: discord_api.Channel.Type
 	(Message_Type)(0),                                  // 1: discord_api.Message.Type
 	(Message_Activity_Type)(0),                         // 2: discord_api.Message.Activity.Type
 	(Message_Reference_Type)(0),                        // 3: discord_api.Message.Reference.Type
 	(Message_Sticker_Type)(0),                          // 4: discord_api.Message.Sticker.Type
-	(*SendChannelMessageRequest)(nil),                  // 5: discord_api.SendChannelMessageRequest
-	(*SendChannelMessageResponse)(nil),                 // 6: discord_api.SendChannelMessageResponse
-	(*SendDirectMessageRequest)(nil),                   // 7: discord_api.SendDirectMessageRequest
-	(*SendDirectMessageResponse)(nil),                  // 8: discord_api.SendDirectMessageResponse
-	(*GetGuildChannelsRequest)(nil),                    // 9: discord_api.GetGuildChannelsRequest
-	(*GetGuildChannelsResponse)(nil),                   // 10: discord_api.GetGuildChannelsResponse
-	(*GetChannelMessageRequest)(nil),                   // 11: discord_api.GetChannelMessageRequest
-	(*GetChannelMessageResponse)(nil),                  // 12: discord_api.GetChannelMessageResponse
-	(*ListChannelMessagesRequest)(nil),                 // 13: discord_api.ListChannelMessagesRequest
-	(*ListChannelMessagesResponse)(nil),                // 14: discord_api.ListChannelMessagesResponse
-	(*DeleteChannelMessageRequest)(nil),                // 15: discord_api.DeleteChannelMessageRequest
-	(*DeleteChannelMessageResponse)(nil),               // 16: discord_api.DeleteChannelMessageResponse
-	(*GetChannelRequest)(nil),                          // 17: discord_api.GetChannelRequest
-	(*GetChannelResponse)(nil),                         // 18: discord_api.GetChannelResponse
-	(*BulkDeleteChannelMessagesRequest)(nil),           // 19: discord_api.BulkDeleteChannelMessagesRequest
-	(*BulkDeleteChannelMessagesResponse)(nil),          // 20: discord_api.BulkDeleteChannelMessagesResponse
-	(*CrosspostMessageRequest)(nil),                    // 21: discord_api.CrosspostMessageRequest
-	(*CrosspostMessageResponse)(nil),                   // 22: discord_api.CrosspostMessageResponse
-	(*PinMessageRequest)(nil),                          // 23: discord_api.PinMessageRequest
-	(*PinMessageResponse)(nil),                         // 24: discord_api.PinMessageResponse
-	(*UnpinMessageRequest)(nil),                        // 25: discord_api.UnpinMessageRequest
-	(*UnpinMessageResponse)(nil),                       // 26: discord_api.UnpinMessageResponse
-	(*ListPinnedMessagesRequest)(nil),                  // 27: discord_api.ListPinnedMessagesRequest
-	(*ListPinnedMessagesResponse)(nil),                 // 28: discord_api.ListPinnedMessagesResponse
-	(*TriggerTypingRequest)(nil),                       // 29: discord_api.TriggerTypingRequest
-	(*TriggerTypingResponse)(nil),                      // 30: discord_api.TriggerTypingResponse
-	(*AddReactionRequest)(nil),                         // 31: discord_api.AddReactionRequest
-	(*AddReactionResponse)(nil),                        // 32: discord_api.AddReactionResponse
-	(*RemoveReactionRequest)(nil),                      // 33: discord_api.RemoveReactionRequest
-	(*RemoveReactionResponse)(nil),                     // 34: discord_api.RemoveReactionResponse
-	(*RemoveAllReactionsRequest)(nil),                  // 35: discord_api.RemoveAllReactionsRequest
-	(*RemoveAllReactionsResponse)(nil),                 // 36: discord_api.RemoveAllReactionsResponse
-	(*ListReactionsRequest)(nil),                       // 37: discord_api.ListReactionsRequest
-	(*ListReactionsResponse)(nil),                      // 38: discord_api.ListReactionsResponse
-	(*GetDirectMessageChannelRequest)(nil),             // 39: discord_api.GetDirectMessageChannelRequest
-	(*GetDirectMessageChannelResponse)(nil),            // 40: discord_api.GetDirectMessageChannelResponse
-	(*StartThreadRequest)(nil),                         // 41: discord_api.StartThreadRequest
-	(*StartThreadResponse)(nil),                        // 42: discord_api.StartThreadResponse
-	(*ListActiveThreadsRequest)(nil),                   // 43: discord_api.ListActiveThreadsRequest
-	(*ListActiveThreadsResponse)(nil),                  // 44: discord_api.ListActiveThreadsResponse
-	(*AddThreadMemberRequest)(nil),                     // 45: discord_api.AddThreadMemberRequest
-	(*AddThreadMemberResponse)(nil),                    // 46: discord_api.AddThreadMemberResponse
-	(*RemoveThreadMemberRequest)(nil),                  // 47: discord_api.RemoveThreadMemberRequest
-	(*RemoveThreadMemberResponse)(nil),                 // 48: discord_api.RemoveThreadMemberResponse
-	(*GetGuildRequest)(nil),                            // 49: discord_api.GetGuildRequest
-	(*GetGuildResponse)(nil),                           // 50: discord_api.GetGuildResponse
-	(*ListGuildsRequest)(nil),                          // 51: discord_api.ListGuildsRequest
-	(*ListGuildsResponse)(nil),                         // 52: discord_api.ListGuildsResponse
-	(*GetGuildMemberRequest)(nil),                      // 53: discord_api.GetGuildMemberRequest
-	(*GetGuildMemberResponse)(nil),                     // 54: discord_api.GetGuildMemberResponse
-	(*ListGuildMembersRequest)(nil),                    // 55: discord_api.ListGuildMembersRequest
-	(*ListGuildMembersResponse)(nil),                   // 56: discord_api.ListGuildMembersResponse
-	(*SearchGuildMembersRequest)(nil),                  // 57: discord_api.SearchGuildMembersRequest
-	(*SearchGuildMembersResponse)(nil),                 // 58: discord_api.SearchGuildMembersResponse
-	(*ModifyGuildMemberRequest)(nil),                   // 59: discord_api.ModifyGuildMemberRequest
-	(*ModifyGuildMemberResponse)(nil),                  // 60: discord_api.ModifyGuildMemberResponse
-	(*AddGuildMemberRoleRequest)(nil),                  // 61: discord_api.AddGuildMemberRoleRequest
-	(*AddGuildMemberRoleResponse)(nil),                 // 62: discord_api.AddGuildMemberRoleResponse
-	(*RemoveGuildMemberRoleRequest)(nil),               // 63: discord_api.RemoveGuildMemberRoleRequest
-	(*RemoveGuildMemberRoleResponse)(nil),              // 64: discord_api.RemoveGuildMemberRoleResponse
-	(*ListGuildRolesRequest)(nil),                      // 65: discord_api.ListGuildRolesRequest
-	(*ListGuildRolesResponse)(nil),                     // 66: discord_api.ListGuildRolesResponse
-	(*GetUserRequest)(nil),                             // 67: discord_api.GetUserRequest
-	(*GetUserResponse)(nil),                            // 68: discord_api.GetUserResponse
-	(*GetCurrentUserRequest)(nil),                      // 69: discord_api.GetCurrentUserRequest
-	(*GetCurrentUserResponse)(nil),                     // 70: discord_api.GetCurrentUserResponse
-	(*DeleteWebhookMessageRequest)(nil),                // 71: discord_api.DeleteWebhookMessageRequest
-	(*DeleteWebhookMessageResponse)(nil),               // 72: discord_api.DeleteWebhookMessageResponse
-	(*Channel)(nil),                                    // 73: discord_api.Channel
-	(*PermissionOverwrite)(nil),                        // 74: discord_api.PermissionOverwrite
-	(*ThreadMetadata)(nil),                             // 75: discord_api.ThreadMetadata
-	(*ThreadMember)(nil),                               // 76: discord_api.ThreadMember
-	(*ForumTag)(nil),                                   // 77: discord_api.ForumTag
-	(*DefaultReaction)(nil),                            // 78: discord_api.DefaultReaction
-	(*Embed)(nil),                                      // 79: discord_api.Embed
-	(*Emoji)(nil),                                      // 80: discord_api.Emoji
-	(*GuildMember)(nil),                                // 81: discord_api.GuildMember
-	(*Message)(nil),                                    // 82: discord_api.Message
-	(*Poll)(nil),                                       // 83: discord_api.Poll
-	(*Guild)(nil),                                      // 84: discord_api.Guild
-	(*Role)(nil),                                       // 85: discord_api.Role
-	(*User)(nil),                                       // 86: discord_api.User
-	(*DiscordError)(nil),                               // 87: discord_api.DiscordError
-	(*GetRateLimitStatusRequest)(nil),                  // 88: discord_api.GetRateLimitStatusRequest
-	(*GetRateLimitStatusResponse)(nil),                 // 89: discord_api.GetRateLimitStatusResponse
-	(*BulkDeleteChannelMessagesResponse_Result)(nil),   // 90: discord_api.BulkDeleteChannelMessagesResponse.Result
-	(*ListPinnedMessagesResponse_Item)(nil),            // 91: discord_api.ListPinnedMessagesResponse.Item
-	(*Embed_Footer)(nil),                               // 92: discord_api.Embed.Footer
-	(*Embed_Image)(nil),                                // 93: discord_api.Embed.Image
-	(*Embed_Thumbnail)(nil),                            // 94: discord_api.Embed.Thumbnail
-	(*Embed_Video)(nil),                                // 95: discord_api.Embed.Video
-	(*Embed_Provider)(nil),                             // 96: discord_api.Embed.Provider
-	(*Embed_Author)(nil),                               // 97: discord_api.Embed.Author
-	(*Embed_Field)(nil),                                // 98: discord_api.Embed.Field
-	(*Message_ChannelMention)(nil),                     // 99: discord_api.Message.ChannelMention
-	(*Message_Attachment)(nil),                         // 100: discord_api.Message.Attachment
-	(*Message_Reaction)(nil),                           // 101: discord_api.Message.Reaction
-	(*Message_Activity)(nil),                           // 102: discord_api.Message.Activity
-	(*Message_Application)(nil),                        // 103: discord_api.Message.Application
-	(*Message_Reference)(nil),                          // 104: discord_api.Message.Reference
-	(*Message_Sticker)(nil),                            // 105: discord_api.Message.Sticker
-	(*Message_StickerItem)(nil),                        // 106: discord_api.Message.StickerItem
-	(*Message_InteractionMetadata)(nil),                // 107: discord_api.Message.InteractionMetadata
-	(*Message_Snapshot)(nil),                           // 108: discord_api.Message.Snapshot
-	(*Message_Call)(nil),                               // 109: discord_api.Message.Call
-	(*Message_RoleSubscriptionData)(nil),               // 110: discord_api.Message.RoleSubscriptionData
-	(*Message_Reaction_CountDetails)(nil),              // 111: discord_api.Message.Reaction.CountDetails
-	(*Poll_Media)(nil),                                 // 112: discord_api.Poll.Media
-	(*Poll_Answer)(nil),                                // 113: discord_api.Poll.Answer
-	(*Poll_Results)(nil),                               // 114: discord_api.Poll.Results
-	(*Poll_Results_AnswerCount)(nil),                   // 115: discord_api.Poll.Results.AnswerCount
-	(*Guild_IncidentsData)(nil),                        // 116: discord_api.Guild.IncidentsData
-	(*Role_Tag)(nil),                                   // 117: discord_api.Role.Tag
-	(*Role_Colors)(nil),                                // 118: discord_api.Role.Colors
-	(*DiscordError_FieldError)(nil),                    // 119: discord_api.DiscordError.FieldError
-	(*GetRateLimitStatusResponse_Global)(nil),          // 120: discord_api.GetRateLimitStatusResponse.Global
-	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 121: discord_api.GetRateLimitStatusResponse.InvalidRequests
-	(*GetRateLimitStatusResponse_Ban)(nil),             // 122: discord_api.GetRateLimitStatusResponse.Ban
-	(*GetRateLimitStatusResponse_Bucket)(nil),          // 123: discord_api.GetRateLimitStatusResponse.Bucket
-	(*durationpb.Duration)(nil),                        // 124: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),                      // 125: google.protobuf.Timestamp
+	(Component_Button_Style)(0),                        // 5: discord_api.Component.Button.Style
+	(Component_TextInput_Style)(0),                     // 6: discord_api.Component.TextInput.Style
+	(*SendChannelMessageRequest)(nil),                  // 7: discord_api.SendChannelMessageRequest
+	(*SendChannelMessageResponse)(nil),                 // 8: discord_api.SendChannelMessageResponse
+	(*SendDirectMessageRequest)(nil),                   // 9: discord_api.SendDirectMessageRequest
+	(*SendDirectMessageResponse)(nil),                  // 10: discord_api.SendDirectMessageResponse
+	(*GetGuildChannelsRequest)(nil),                    // 11: discord_api.GetGuildChannelsRequest
+	(*GetGuildChannelsResponse)(nil),                   // 12: discord_api.GetGuildChannelsResponse
+	(*GetChannelMessageRequest)(nil),                   // 13: discord_api.GetChannelMessageRequest
+	(*GetChannelMessageResponse)(nil),                  // 14: discord_api.GetChannelMessageResponse
+	(*ListChannelMessagesRequest)(nil),                 // 15: discord_api.ListChannelMessagesRequest
+	(*ListChannelMessagesResponse)(nil),                // 16: discord_api.ListChannelMessagesResponse
+	(*DeleteChannelMessageRequest)(nil),                // 17: discord_api.DeleteChannelMessageRequest
+	(*DeleteChannelMessageResponse)(nil),               // 18: discord_api.DeleteChannelMessageResponse
+	(*GetChannelRequest)(nil),                          // 19: discord_api.GetChannelRequest
+	(*GetChannelResponse)(nil),                         // 20: discord_api.GetChannelResponse
+	(*BulkDeleteChannelMessagesRequest)(nil),           // 21: discord_api.BulkDeleteChannelMessagesRequest
+	(*BulkDeleteChannelMessagesResponse)(nil),          // 22: discord_api.BulkDeleteChannelMessagesResponse
+	(*CrosspostMessageRequest)(nil),                    // 23: discord_api.CrosspostMessageRequest
+	(*CrosspostMessageResponse)(nil),                   // 24: discord_api.CrosspostMessageResponse
+	(*PinMessageRequest)(nil),                          // 25: discord_api.PinMessageRequest
+	(*PinMessageResponse)(nil),                         // 26: discord_api.PinMessageResponse
+	(*UnpinMessageRequest)(nil),                        // 27: discord_api.UnpinMessageRequest
+	(*UnpinMessageResponse)(nil),                       // 28: discord_api.UnpinMessageResponse
+	(*ListPinnedMessagesRequest)(nil),                  // 29: discord_api.ListPinnedMessagesRequest
+	(*ListPinnedMessagesResponse)(nil),                 // 30: discord_api.ListPinnedMessagesResponse
+	(*TriggerTypingRequest)(nil),                       // 31: discord_api.TriggerTypingRequest
+	(*TriggerTypingResponse)(nil),                      // 32: discord_api.TriggerTypingResponse
+	(*AddReactionRequest)(nil),                         // 33: discord_api.AddReactionRequest
+	(*AddReactionResponse)(nil),                        // 34: discord_api.AddReactionResponse
+	(*RemoveReactionRequest)(nil),                      // 35: discord_api.RemoveReactionRequest
+	(*RemoveReactionResponse)(nil),                     // 36: discord_api.RemoveReactionResponse
+	(*RemoveAllReactionsRequest)(nil),                  // 37: discord_api.RemoveAllReactionsRequest
+	(*RemoveAllReactionsResponse)(nil),                 // 38: discord_api.RemoveAllReactionsResponse
+	(*ListReactionsRequest)(nil),                       // 39: discord_api.ListReactionsRequest
+	(*ListReactionsResponse)(nil),                      // 40: discord_api.ListReactionsResponse
+	(*GetDirectMessageChannelRequest)(nil),             // 41: discord_api.GetDirectMessageChannelRequest
+	(*GetDirectMessageChannelResponse)(nil),            // 42: discord_api.GetDirectMessageChannelResponse
+	(*StartThreadRequest)(nil),                         // 43: discord_api.StartThreadRequest
+	(*StartThreadResponse)(nil),                        // 44: discord_api.StartThreadResponse
+	(*ListActiveThreadsRequest)(nil),                   // 45: discord_api.ListActiveThreadsRequest
+	(*ListActiveThreadsResponse)(nil),                  // 46: discord_api.ListActiveThreadsResponse
+	(*AddThreadMemberRequest)(nil),                     // 47: discord_api.AddThreadMemberRequest
+	(*AddThreadMemberResponse)(nil),                    // 48: discord_api.AddThreadMemberResponse
+	(*RemoveThreadMemberRequest)(nil),                  // 49: discord_api.RemoveThreadMemberRequest
+	(*RemoveThreadMemberResponse)(nil),                 // 50: discord_api.RemoveThreadMemberResponse
+	(*GetGuildRequest)(nil),                            // 51: discord_api.GetGuildRequest
+	(*GetGuildResponse)(nil),                           // 52: discord_api.GetGuildResponse
+	(*ListGuildsRequest)(nil),                          // 53: discord_api.ListGuildsRequest
+	(*ListGuildsResponse)(nil),                         // 54: discord_api.ListGuildsResponse
+	(*GetGuildMemberRequest)(nil),                      // 55: discord_api.GetGuildMemberRequest
+	(*GetGuildMemberResponse)(nil),                     // 56: discord_api.GetGuildMemberResponse
+	(*ListGuildMembersRequest)(nil),                    // 57: discord_api.ListGuildMembersRequest
+	(*ListGuildMembersResponse)(nil),                   // 58: discord_api.ListGuildMembersResponse
+	(*SearchGuildMembersRequest)(nil),                  // 59: discord_api.SearchGuildMembersRequest
+	(*SearchGuildMembersResponse)(nil),                 // 60: discord_api.SearchGuildMembersResponse
+	(*ModifyGuildMemberRequest)(nil),                   // 61: discord_api.ModifyGuildMemberRequest
+	(*ModifyGuildMemberResponse)(nil),                  // 62: discord_api.ModifyGuildMemberResponse
+	(*AddGuildMemberRoleRequest)(nil),                  // 63: discord_api.AddGuildMemberRoleRequest
+	(*AddGuildMemberRoleResponse)(nil),                 // 64: discord_api.AddGuildMemberRoleResponse
+	(*RemoveGuildMemberRoleRequest)(nil),               // 65: discord_api.RemoveGuildMemberRoleRequest
+	(*RemoveGuildMemberRoleResponse)(nil),              // 66: discord_api.RemoveGuildMemberRoleResponse
+	(*ListGuildRolesRequest)(nil),                      // 67: discord_api.ListGuildRolesRequest
+	(*ListGuildRolesResponse)(nil),                     // 68: discord_api.ListGuildRolesResponse
+	(*GetUserRequest)(nil),                             // 69: discord_api.GetUserRequest
+	(*GetUserResponse)(nil),                            // 70: discord_api.GetUserResponse
+	(*GetCurrentUserRequest)(nil),                      // 71: discord_api.GetCurrentUserRequest
+	(*GetCurrentUserResponse)(nil),                     // 72: discord_api.GetCurrentUserResponse
+	(*DeleteWebhookMessageRequest)(nil),                // 73: discord_api.DeleteWebhookMessageRequest
+	(*DeleteWebhookMessageResponse)(nil),               // 74: discord_api.DeleteWebhookMessageResponse
+	(*Channel)(nil),                                    // 75: discord_api.Channel
+	(*PermissionOverwrite)(nil),                        // 76: discord_api.PermissionOverwrite
+	(*ThreadMetadata)(nil),                             // 77: discord_api.ThreadMetadata
+	(*ThreadMember)(nil),                               // 78: discord_api.ThreadMember
+	(*ForumTag)(nil),                                   // 79: discord_api.ForumTag
+	(*DefaultReaction)(nil),                            // 80: discord_api.DefaultReaction
+	(*Embed)(nil),                                      // 81: discord_api.Embed
+	(*Emoji)(nil),                                      // 82: discord_api.Emoji
+	(*GuildMember)(nil),                                // 83: discord_api.GuildMember
+	(*Message)(nil),                                    // 84: discord_api.Message
+	(*Poll)(nil),                                       // 85: discord_api.Poll
+	(*Guild)(nil),                                      // 86: discord_api.Guild
+	(*Role)(nil),                                       // 87: discord_api.Role
+	(*User)(nil),                                       // 88: discord_api.User
+	(*EditChannelMessageRequest)(nil),                  // 89: discord_api.EditChannelMessageRequest
+	(*EditChannelMessageResponse)(nil),                 // 90: discord_api.EditChannelMessageResponse
+	(*ExecuteWebhookRequest)(nil),                      // 91: discord_api.ExecuteWebhookRequest
+	(*ExecuteWebhookResponse)(nil),                     // 92: discord_api.ExecuteWebhookResponse
+	(*EditWebhookMessageRequest)(nil),                  // 93: discord_api.EditWebhookMessageRequest
+	(*EditWebhookMessageResponse)(nil),                 // 94: discord_api.EditWebhookMessageResponse
+	(*AllowedMentions)(nil),                            // 95: discord_api.AllowedMentions
+	(*MessageReference)(nil),                           // 96: discord_api.MessageReference
+	(*AttachmentRequest)(nil),                          // 97: discord_api.AttachmentRequest
+	(*Component)(nil),                                  // 98: discord_api.Component
+	(*DiscordError)(nil),                               // 99: discord_api.DiscordError
+	(*GetRateLimitStatusRequest)(nil),                  // 100: discord_api.GetRateLimitStatusRequest
+	(*GetRateLimitStatusResponse)(nil),                 // 101: discord_api.GetRateLimitStatusResponse
+	(*BulkDeleteChannelMessagesResponse_Result)(nil),   // 102: discord_api.BulkDeleteChannelMessagesResponse.Result
+	(*ListPinnedMessagesResponse_Item)(nil),            // 103: discord_api.ListPinnedMessagesResponse.Item
+	(*Embed_Footer)(nil),                               // 104: discord_api.Embed.Footer
+	(*Embed_Image)(nil),                                // 105: discord_api.Embed.Image
+	(*Embed_Thumbnail)(nil),                            // 106: discord_api.Embed.Thumbnail
+	(*Embed_Video)(nil),                                // 107: discord_api.Embed.Video
+	(*Embed_Provider)(nil),                             // 108: discord_api.Embed.Provider
+	(*Embed_Author)(nil),                               // 109: discord_api.Embed.Author
+	(*Embed_Field)(nil),                                // 110: discord_api.Embed.Field
+	(*Message_ChannelMention)(nil),                     // 111: discord_api.Message.ChannelMention
+	(*Message_Attachment)(nil),                         // 112: discord_api.Message.Attachment
+	(*Message_Reaction)(nil),                           // 113: discord_api.Message.Reaction
+	(*Message_Activity)(nil),                           // 114: discord_api.Message.Activity
+	(*Message_Application)(nil),                        // 115: discord_api.Message.Application
+	(*Message_Reference)(nil),                          // 116: discord_api.Message.Reference
+	(*Message_Sticker)(nil),                            // 117: discord_api.Message.Sticker
+	(*Message_StickerItem)(nil),                        // 118: discord_api.Message.StickerItem
+	(*Message_InteractionMetadata)(nil),                // 119: discord_api.Message.InteractionMetadata
+	(*Message_Snapshot)(nil),                           // 120: discord_api.Message.Snapshot
+	(*Message_Call)(nil),                               // 121: discord_api.Message.Call
+	(*Message_RoleSubscriptionData)(nil),               // 122: discord_api.Message.RoleSubscriptionData
+	(*Message_Reaction_CountDetails)(nil),              // 123: discord_api.Message.Reaction.CountDetails
+	(*Poll_Media)(nil),                                 // 124: discord_api.Poll.Media
+	(*Poll_Answer)(nil),                                // 125: discord_api.Poll.Answer
+	(*Poll_Results)(nil),                               // 126: discord_api.Poll.Results
+	(*Poll_Results_AnswerCount)(nil),                   // 127: discord_api.Poll.Results.AnswerCount
+	(*Guild_IncidentsData)(nil),                        // 128: discord_api.Guild.IncidentsData
+	(*Role_Tag)(nil),                                   // 129: discord_api.Role.Tag
+	(*Role_Colors)(nil),                                // 130: discord_api.Role.Colors
+	(*Component_ActionRow)(nil),                        // 131: discord_api.Component.ActionRow
+	(*Component_Button)(nil),                           // 132: discord_api.Component.Button
+	(*Component_Select)(nil),                           // 133: discord_api.Component.Select
+	(*Component_TextInput)(nil),                        // 134: discord_api.Component.TextInput
+	(*Component_Section)(nil),                          // 135: discord_api.Component.Section
+	(*Component_TextDisplay)(nil),                      // 136: discord_api.Component.TextDisplay
+	(*Component_Media)(nil),                            // 137: discord_api.Component.Media
+	(*Component_Thumbnail)(nil),                        // 138: discord_api.Component.Thumbnail
+	(*Component_MediaGallery)(nil),                     // 139: discord_api.Component.MediaGallery
+	(*Component_File)(nil),                             // 140: discord_api.Component.File
+	(*Component_Separator)(nil),                        // 141: discord_api.Component.Separator
+	(*Component_Container)(nil),                        // 142: discord_api.Component.Container
+	(*Component_Select_Option)(nil),                    // 143: discord_api.Component.Select.Option
+	(*Component_Select_DefaultValue)(nil),              // 144: discord_api.Component.Select.DefaultValue
+	(*Component_MediaGallery_Item)(nil),                // 145: discord_api.Component.MediaGallery.Item
+	(*DiscordError_FieldError)(nil),                    // 146: discord_api.DiscordError.FieldError
+	(*GetRateLimitStatusResponse_Global)(nil),          // 147: discord_api.GetRateLimitStatusResponse.Global
+	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 148: discord_api.GetRateLimitStatusResponse.InvalidRequests
+	(*GetRateLimitStatusResponse_Ban)(nil),             // 149: discord_api.GetRateLimitStatusResponse.Ban
+	(*GetRateLimitStatusResponse_Bucket)(nil),          // 150: discord_api.GetRateLimitStatusResponse.Bucket
+	(*durationpb.Duration)(nil),                        // 151: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),                      // 152: google.protobuf.Timestamp
 }
 var file_discord_api_discord_api_proto_depIdxs = []int32{
-	79,  // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
-	79,  // 1: discord_api.SendChannelMessageRequest.embeds:type_name -> discord_api.Embed
-	82,  // 2: discord_api.SendChannelMessageResponse.message:type_name -> discord_api.Message
-	79,  // 3: discord_api.SendDirectMessageRequest.embed:type_name -> discord_api.Embed
-	79,  // 4: discord_api.SendDirectMessageRequest.embeds:type_name -> discord_api.Embed
-	82,  // 5: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
-	73,  // 6: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
-	82,  // 7: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
-	82,  // 8: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
-	73,  // 9: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
-	90,  // 10: discord_api.BulkDeleteChannelMessagesResponse.results:type_name -> discord_api.BulkDeleteChannelMessagesResponse.Result
-	82,  // 11: discord_api.CrosspostMessageResponse.message:type_name -> discord_api.Message
-	91,  // 12: discord_api.ListPinnedMessagesResponse.items:type_name -> discord_api.ListPinnedMessagesResponse.Item
-	86,  // 13: discord_api.ListReactionsResponse.users:type_name -> discord_api.User
-	73,  // 14: discord_api.GetDirectMessageChannelResponse.channel:type_name -> discord_api.Channel
-	0,   // 15: discord_api.StartThreadRequest.type:type_name -> discord_api.Channel.Type
-	73,  // 16: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
-	73,  // 17: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
-	76,  // 18: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
-	84,  // 19: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
-	84,  // 20: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
-	81,  // 21: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
-	81,  // 22: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
-	81,  // 23: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
-	81,  // 24: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
-	85,  // 25: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
-	86,  // 26: discord_api.GetUserResponse.user:type_name -> discord_api.User
-	86,  // 27: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
-	0,   // 28: discord_api.Channel.type:type_name -> discord_api.Channel.Type
-	74,  // 29: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
-	86,  // 30: discord_api.Channel.recipients:type_name -> discord_api.User
-	75,  // 31: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
-	76,  // 32: discord_api.Channel.member:type_name -> discord_api.ThreadMember
-	77,  // 33: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
-	78,  // 34: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
-	81,  // 35: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
-	92,  // 36: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
-	93,  // 37: discord_api.Embed.image:type_name -> discord_api.Embed.Image
-	94,  // 38: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
-	95,  // 39: discord_api.Embed.video:type_name -> discord_api.Embed.Video
-	96,  // 40: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
-	97,  // 41: discord_api.Embed.author:type_name -> discord_api.Embed.Author
-	98,  // 42: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
-	86,  // 43: discord_api.Emoji.user:type_name -> discord_api.User
-	86,  // 44: discord_api.GuildMember.user:type_name -> discord_api.User
-	86,  // 45: discord_api.Message.author:type_name -> discord_api.User
-	81,  // 46: discord_api.Message.member:type_name -> discord_api.GuildMember
-	86,  // 47: discord_api.Message.mentions:type_name -> discord_api.User
-	100, // 48: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
-	79,  // 49: discord_api.Message.embeds:type_name -> discord_api.Embed
-	101, // 50: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
-	1,   // 51: discord_api.Message.type:type_name -> discord_api.Message.Type
-	102, // 52: discord_api.Message.activity:type_name -> discord_api.Message.Activity
-	103, // 53: discord_api.Message.application:type_name -> discord_api.Message.Application
-	104, // 54: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
-	105, // 55: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
-	82,  // 56: discord_api.Message.referenced_message:type_name -> discord_api.Message
-	106, // 57: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
-	73,  // 58: discord_api.Message.thread:type_name -> discord_api.Channel
-	107, // 59: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
-	108, // 60: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
-	109, // 61: discord_api.Message.call:type_name -> discord_api.Message.Call
-	110, // 62: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
-	83,  // 63: discord_api.Message.poll:type_name -> discord_api.Poll
-	112, // 64: discord_api.Poll.question:type_name -> discord_api.Poll.Media
-	113, // 65: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
-	114, // 66: discord_api.Poll.results:type_name -> discord_api.Poll.Results
-	85,  // 67: discord_api.Guild.roles:type_name -> discord_api.Role
-	80,  // 68: discord_api.Guild.emojis:type_name -> discord_api.Emoji
-	105, // 69: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
-	116, // 70: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
-	117, // 71: discord_api.Role.tags:type_name -> discord_api.Role.Tag
-	118, // 72: discord_api.Role.colors:type_name -> discord_api.Role.Colors
-	119, // 73: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
-	124, // 74: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
-	125, // 75: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
-	120, // 76: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
-	121, // 77: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
-	122, // 78: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
-	123, // 79: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
-	87,  // 80: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
-	82,  // 81: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
-	0,   // 82: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
-	80,  // 83: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
-	111, // 84: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
-	2,   // 85: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
-	3,   // 86: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
-	4,   // 87: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
-	86,  // 88: discord_api.Message.Sticker.user:type_name -> discord_api.User
-	4,   // 89: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
-	86,  // 90: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
-	82,  // 91: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
-	80,  // 92: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
-	112, // 93: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
-	115, // 94: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
-	124, // 95: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
-	124, // 96: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
-	124, // 97: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
-	124, // 98: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
-	5,   // 99: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
-	7,   // 100: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
-	9,   // 101: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
-	11,  // 102: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
-	13,  // 103: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
-	15,  // 104: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
-	19,  // 105: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
-	21,  // 106: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
-	23,  // 107: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
-	25,  // 108: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
-	27,  // 109: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
-	29,  // 110: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
-	31,  // 111: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
-	33,  // 112: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
-	35,  // 113: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
-	37,  // 114: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
-	17,  // 115: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
-	39,  // 116: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
-	41,  // 117: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
-	43,  // 118: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
-	45,  // 119: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
-	47,  // 120: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
-	49,  // 121: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
-	51,  // 122: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
-	53,  // 123: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
-	55,  // 124: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
-	57,  // 125: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
-	59,  // 126: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
-	61,  // 127: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
-	63,  // 128: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
-	65,  // 129: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
-	67,  // 130: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
-	69,  // 131: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
-	71,  // 132: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
-	88,  // 133: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
-	6,   // 134: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
-	8,   // 135: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
-	10,  // 136: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
-	12,  // 137: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
-	14,  // 138: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
-	16,  // 139: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
-	20,  // 140: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
-	22,  // 141: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
-	24,  // 142: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
-	26,  // 143: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
-	28,  // 144: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
-	30,  // 145: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
-	32,  // 146: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
-	34,  // 147: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
-	36,  // 148: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
-	38,  // 149: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
-	18,  // 150: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
-	40,  // 151: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
-	42,  // 152: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
-	44,  // 153: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
-	46,  // 154: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
-	48,  // 155: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
-	50,  // 156: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
-	52,  // 157: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
-	54,  // 158: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
-	56,  // 159: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
-	58,  // 160: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
-	60,  // 161: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
-	62,  // 162: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
-	64,  // 163: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
-	66,  // 164: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
-	68,  // 165: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
-	70,  // 166: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
-	72,  // 167: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
-	89,  // 168: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
-	134, // [134:169] is the sub-list for method output_type
-	99,  // [99:134] is the sub-list for method input_type
-	99,  // [99:99] is the sub-list for extension type_name
-	99,  // [99:99] is the sub-list for extension extendee
-	0,   // [0:99] is the sub-list for field type_name
+	81,  // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
+	81,  // 1: discord_api.SendChannelMessageRequest.embeds:type_name -> discord_api.Embed
+	95,  // 2: discord_api.SendChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	96,  // 3: discord_api.SendChannelMessageRequest.message_reference:type_name -> discord_api.MessageReference
+	97,  // 4: discord_api.SendChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	98,  // 5: discord_api.SendChannelMessageRequest.components:type_name -> discord_api.Component
+	85,  // 6: discord_api.SendChannelMessageRequest.poll:type_name -> discord_api.Poll
+	84,  // 7: discord_api.SendChannelMessageResponse.message:type_name -> discord_api.Message
+	81,  // 8: discord_api.SendDirectMessageRequest.embed:type_name -> discord_api.Embed
+	81,  // 9: discord_api.SendDirectMessageRequest.embeds:type_name -> discord_api.Embed
+	95,  // 10: discord_api.SendDirectMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	96,  // 11: discord_api.SendDirectMessageRequest.message_reference:type_name -> discord_api.MessageReference
+	97,  // 12: discord_api.SendDirectMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	98,  // 13: discord_api.SendDirectMessageRequest.components:type_name -> discord_api.Component
+	85,  // 14: discord_api.SendDirectMessageRequest.poll:type_name -> discord_api.Poll
+	84,  // 15: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
+	75,  // 16: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
+	84,  // 17: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
+	84,  // 18: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
+	75,  // 19: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
+	102, // 20: discord_api.BulkDeleteChannelMessagesResponse.results:type_name -> discord_api.BulkDeleteChannelMessagesResponse.Result
+	84,  // 21: discord_api.CrosspostMessageResponse.message:type_name -> discord_api.Message
+	103, // 22: discord_api.ListPinnedMessagesResponse.items:type_name -> discord_api.ListPinnedMessagesResponse.Item
+	88,  // 23: discord_api.ListReactionsResponse.users:type_name -> discord_api.User
+	75,  // 24: discord_api.GetDirectMessageChannelResponse.channel:type_name -> discord_api.Channel
+	0,   // 25: discord_api.StartThreadRequest.type:type_name -> discord_api.Channel.Type
+	75,  // 26: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
+	75,  // 27: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
+	78,  // 28: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
+	86,  // 29: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
+	86,  // 30: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
+	83,  // 31: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	83,  // 32: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
+	83,  // 33: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
+	83,  // 34: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	87,  // 35: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
+	88,  // 36: discord_api.GetUserResponse.user:type_name -> discord_api.User
+	88,  // 37: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
+	0,   // 38: discord_api.Channel.type:type_name -> discord_api.Channel.Type
+	76,  // 39: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
+	88,  // 40: discord_api.Channel.recipients:type_name -> discord_api.User
+	77,  // 41: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
+	78,  // 42: discord_api.Channel.member:type_name -> discord_api.ThreadMember
+	79,  // 43: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
+	80,  // 44: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
+	83,  // 45: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
+	104, // 46: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
+	105, // 47: discord_api.Embed.image:type_name -> discord_api.Embed.Image
+	106, // 48: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
+	107, // 49: discord_api.Embed.video:type_name -> discord_api.Embed.Video
+	108, // 50: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
+	109, // 51: discord_api.Embed.author:type_name -> discord_api.Embed.Author
+	110, // 52: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
+	88,  // 53: discord_api.Emoji.user:type_name -> discord_api.User
+	88,  // 54: discord_api.GuildMember.user:type_name -> discord_api.User
+	88,  // 55: discord_api.Message.author:type_name -> discord_api.User
+	83,  // 56: discord_api.Message.member:type_name -> discord_api.GuildMember
+	88,  // 57: discord_api.Message.mentions:type_name -> discord_api.User
+	112, // 58: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
+	81,  // 59: discord_api.Message.embeds:type_name -> discord_api.Embed
+	113, // 60: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
+	1,   // 61: discord_api.Message.type:type_name -> discord_api.Message.Type
+	114, // 62: discord_api.Message.activity:type_name -> discord_api.Message.Activity
+	115, // 63: discord_api.Message.application:type_name -> discord_api.Message.Application
+	116, // 64: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
+	117, // 65: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
+	84,  // 66: discord_api.Message.referenced_message:type_name -> discord_api.Message
+	118, // 67: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
+	75,  // 68: discord_api.Message.thread:type_name -> discord_api.Channel
+	119, // 69: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
+	120, // 70: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
+	121, // 71: discord_api.Message.call:type_name -> discord_api.Message.Call
+	122, // 72: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
+	85,  // 73: discord_api.Message.poll:type_name -> discord_api.Poll
+	98,  // 74: discord_api.Message.components:type_name -> discord_api.Component
+	124, // 75: discord_api.Poll.question:type_name -> discord_api.Poll.Media
+	125, // 76: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
+	126, // 77: discord_api.Poll.results:type_name -> discord_api.Poll.Results
+	87,  // 78: discord_api.Guild.roles:type_name -> discord_api.Role
+	82,  // 79: discord_api.Guild.emojis:type_name -> discord_api.Emoji
+	117, // 80: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
+	128, // 81: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
+	129, // 82: discord_api.Role.tags:type_name -> discord_api.Role.Tag
+	130, // 83: discord_api.Role.colors:type_name -> discord_api.Role.Colors
+	81,  // 84: discord_api.EditChannelMessageRequest.embeds:type_name -> discord_api.Embed
+	95,  // 85: discord_api.EditChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	97,  // 86: discord_api.EditChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	98,  // 87: discord_api.EditChannelMessageRequest.components:type_name -> discord_api.Component
+	84,  // 88: discord_api.EditChannelMessageResponse.message:type_name -> discord_api.Message
+	81,  // 89: discord_api.ExecuteWebhookRequest.embeds:type_name -> discord_api.Embed
+	95,  // 90: discord_api.ExecuteWebhookRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	97,  // 91: discord_api.ExecuteWebhookRequest.attachments:type_name -> discord_api.AttachmentRequest
+	98,  // 92: discord_api.ExecuteWebhookRequest.components:type_name -> discord_api.Component
+	85,  // 93: discord_api.ExecuteWebhookRequest.poll:type_name -> discord_api.Poll
+	84,  // 94: discord_api.ExecuteWebhookResponse.message:type_name -> discord_api.Message
+	81,  // 95: discord_api.EditWebhookMessageRequest.embeds:type_name -> discord_api.Embed
+	95,  // 96: discord_api.EditWebhookMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	97,  // 97: discord_api.EditWebhookMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	98,  // 98: discord_api.EditWebhookMessageRequest.components:type_name -> discord_api.Component
+	84,  // 99: discord_api.EditWebhookMessageResponse.message:type_name -> discord_api.Message
+	3,   // 100: discord_api.MessageReference.type:type_name -> discord_api.Message.Reference.Type
+	131, // 101: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
+	132, // 102: discord_api.Component.button:type_name -> discord_api.Component.Button
+	133, // 103: discord_api.Component.string_select:type_name -> discord_api.Component.Select
+	134, // 104: discord_api.Component.text_input:type_name -> discord_api.Component.TextInput
+	133, // 105: discord_api.Component.user_select:type_name -> discord_api.Component.Select
+	133, // 106: discord_api.Component.role_select:type_name -> discord_api.Component.Select
+	133, // 107: discord_api.Component.mentionable_select:type_name -> discord_api.Component.Select
+	133, // 108: discord_api.Component.channel_select:type_name -> discord_api.Component.Select
+	135, // 109: discord_api.Component.section:type_name -> discord_api.Component.Section
+	136, // 110: discord_api.Component.text_display:type_name -> discord_api.Component.TextDisplay
+	138, // 111: discord_api.Component.thumbnail:type_name -> discord_api.Component.Thumbnail
+	139, // 112: discord_api.Component.media_gallery:type_name -> discord_api.Component.MediaGallery
+	140, // 113: discord_api.Component.file:type_name -> discord_api.Component.File
+	141, // 114: discord_api.Component.separator:type_name -> discord_api.Component.Separator
+	142, // 115: discord_api.Component.container:type_name -> discord_api.Component.Container
+	146, // 116: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
+	151, // 117: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
+	152, // 118: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
+	147, // 119: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
+	148, // 120: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
+	149, // 121: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
+	150, // 122: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
+	99,  // 123: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
+	84,  // 124: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
+	0,   // 125: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
+	82,  // 126: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
+	123, // 127: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
+	2,   // 128: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
+	3,   // 129: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
+	4,   // 130: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
+	88,  // 131: discord_api.Message.Sticker.user:type_name -> discord_api.User
+	4,   // 132: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
+	88,  // 133: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
+	84,  // 134: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
+	82,  // 135: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
+	124, // 136: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
+	127, // 137: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
+	98,  // 138: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
+	5,   // 139: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
+	82,  // 140: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
+	143, // 141: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
+	0,   // 142: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
+	144, // 143: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
+	6,   // 144: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
+	98,  // 145: discord_api.Component.Section.components:type_name -> discord_api.Component
+	98,  // 146: discord_api.Component.Section.accessory:type_name -> discord_api.Component
+	137, // 147: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
+	145, // 148: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
+	137, // 149: discord_api.Component.File.file:type_name -> discord_api.Component.Media
+	98,  // 150: discord_api.Component.Container.components:type_name -> discord_api.Component
+	82,  // 151: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
+	137, // 152: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
+	151, // 153: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
+	151, // 154: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
+	151, // 155: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
+	151, // 156: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
+	7,   // 157: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
+	9,   // 158: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
+	11,  // 159: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
+	13,  // 160: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
+	15,  // 161: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
+	17,  // 162: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
+	21,  // 163: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
+	23,  // 164: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
+	25,  // 165: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
+	27,  // 166: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
+	29,  // 167: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
+	31,  // 168: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
+	33,  // 169: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
+	35,  // 170: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
+	37,  // 171: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
+	39,  // 172: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
+	19,  // 173: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
+	41,  // 174: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
+	43,  // 175: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
+	45,  // 176: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
+	47,  // 177: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
+	49,  // 178: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
+	51,  // 179: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
+	53,  // 180: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
+	55,  // 181: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
+	57,  // 182: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
+	59,  // 183: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
+	61,  // 184: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
+	63,  // 185: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
+	65,  // 186: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
+	67,  // 187: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
+	69,  // 188: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
+	71,  // 189: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
+	73,  // 190: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
+	89,  // 191: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
+	91,  // 192: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
+	93,  // 193: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
+	100, // 194: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
+	8,   // 195: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
+	10,  // 196: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
+	12,  // 197: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
+	14,  // 198: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
+	16,  // 199: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
+	18,  // 200: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
+	22,  // 201: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
+	24,  // 202: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
+	26,  // 203: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
+	28,  // 204: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
+	30,  // 205: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
+	32,  // 206: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
+	34,  // 207: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
+	36,  // 208: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
+	38,  // 209: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
+	40,  // 210: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
+	20,  // 211: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
+	42,  // 212: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
+	44,  // 213: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
+	46,  // 214: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
+	48,  // 215: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
+	50,  // 216: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
+	52,  // 217: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
+	54,  // 218: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
+	56,  // 219: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
+	58,  // 220: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
+	60,  // 221: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
+	62,  // 222: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
+	64,  // 223: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
+	66,  // 224: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
+	68,  // 225: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
+	70,  // 226: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
+	72,  // 227: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
+	74,  // 228: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
+	90,  // 229: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
+	92,  // 230: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
+	94,  // 231: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
+	101, // 232: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
+	195, // [195:233] is the sub-list for method output_type
+	157, // [157:195] is the sub-list for method input_type
+	157, // [157:157] is the sub-list for extension type_name
+	157, // [157:157] is the sub-list for extension extendee
+	0,   // [0:157] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_discord_api_proto_init() }
@@ -10555,13 +13678,39 @@ func file_discord_api_discord_api_proto_init() {
 	file_discord_api_discord_api_proto_msgTypes[2].OneofWrappers = []any{}
 	file_discord_api_discord_api_proto_msgTypes[36].OneofWrappers = []any{}
 	file_discord_api_discord_api_proto_msgTypes[54].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[82].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[86].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[89].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[90].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[91].OneofWrappers = []any{
+		(*Component_ActionRow_)(nil),
+		(*Component_Button_)(nil),
+		(*Component_StringSelect)(nil),
+		(*Component_TextInput_)(nil),
+		(*Component_UserSelect)(nil),
+		(*Component_RoleSelect)(nil),
+		(*Component_MentionableSelect)(nil),
+		(*Component_ChannelSelect)(nil),
+		(*Component_Section_)(nil),
+		(*Component_TextDisplay_)(nil),
+		(*Component_Thumbnail_)(nil),
+		(*Component_MediaGallery_)(nil),
+		(*Component_File_)(nil),
+		(*Component_Separator_)(nil),
+		(*Component_Container_)(nil),
+		(*Component_RawJson)(nil),
+	}
+	file_discord_api_discord_api_proto_msgTypes[126].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[127].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[134].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[135].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_discord_api_proto_rawDesc), len(file_discord_api_discord_api_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   119,
+			NumEnums:      7,
+			NumMessages:   144,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

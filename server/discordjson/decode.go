@@ -146,7 +146,11 @@ func (f *field) value(blank protoreflect.Value, value any, depth int) (protorefl
 		if !ok {
 			return none, false
 		}
-		fill(blank.Message(), o, depth+1)
+		if unions[f.Message().FullName()] {
+			fillUnion(blank.Message(), o, depth+1)
+		} else {
+			fill(blank.Message(), o, depth+1)
+		}
 		return blank, true
 	case protoreflect.BoolKind:
 		b, ok := value.(bool)

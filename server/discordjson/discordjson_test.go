@@ -21,9 +21,11 @@ import (
 var objects = []proto.Message{
 	new(pb.Channel), new(pb.Embed), new(pb.Emoji), new(pb.Guild), new(pb.GuildMember),
 	new(pb.Message), new(pb.Message_ChannelMention), new(pb.Role), new(pb.ThreadMember), new(pb.User),
+	new(pb.AllowedMentions), new(pb.MessageReference),
 }
 
-// fillAll sets every field, down to a depth at which messages repeat.
+// fillAll sets every field, down to a depth at which messages repeat. A list
+// of messages of several kinds gets one of each.
 func fillAll(m protoreflect.Message, depth int) {
 	next := 1
 	for i := range m.Descriptor().Fields().Len() {
@@ -37,6 +39,18 @@ func fillAll(m protoreflect.Message, depth int) {
 			}
 			if v = m.NewField(f); f.IsList() {
 				v = v.List().NewElement()
+			}
+			if kinds := kindsOf(v.Message()); kinds != nil {
+				for i := range kinds.Len() {
+					member := v.Message().New()
+					fillKind(member, kinds.Get(i), depth-1)
+					if f.IsList() {
+						m.Mutable(f).List().Append(protoreflect.ValueOfMessage(member))
+					} else {
+						m.Set(f, protoreflect.ValueOfMessage(member))
+					}
+				}
+				continue
 			}
 			fillAll(v.Message(), depth-1)
 			if proto.Size(v.Message().Interface()) == 0 {
@@ -73,6 +87,22 @@ func fillAll(m protoreflect.Message, depth int) {
 			m.Set(f, v)
 		}
 	}
+}
+
+// kindsOf returns the kinds of a message that is one of several.
+func kindsOf(m protoreflect.Message) protoreflect.FieldDescriptors {
+	if oneofs := m.Descriptor().Oneofs(); oneofs.Len() == 0 || oneofs.Get(0).IsSynthetic() {
+		return nil
+	}
+	return m.Descriptor().Oneofs().Get(0).Fields()
+}
+
+func fillKind(m protoreflect.Message, kind protoreflect.FieldDescriptor, depth int) {
+	if kind.Kind() == protoreflect.StringKind {
+		m.Set(kind, protoreflect.ValueOfString(`{"type":99,"wide":12345678901234567890}`))
+		return
+	}
+	fillAll(m.Mutable(kind).Message(), depth)
 }
 
 func TestEveryFieldComesBack(t *testing.T) {
@@ -113,6 +143,21 @@ func TestNamesOfDiscord(t *testing.T) {
 		{"tags are one object", `{"tags":{"bot_id":"5","premium_subscriber":null}}`, &pb.Role{Tags: []*pb.Role_Tag{{Id: 5, PremiumSubscriber: true}}}},
 		{"mentioned channels are objects", `{"mention_channels":[{"id":"1","guild_id":"2","type":0,"name":"n"},{"id":"3"}]}`, &pb.Message{MentionChannels: []uint64{1, 3}}},
 		{"nonce is a number", `{"nonce":123456789012345678}`, &pb.Message{Nonce: "123456789012345678"}},
+		{"components", `{"components":[{"type":1,"id":1,"components":[{"type":2,"style":5,"url":"u","label":"l"},{"type":3,"custom_id":"c","min_values":0,"options":[{"label":"a","value":"b"}]}]},{"type":17,"accent_color":0,"components":[{"type":14,"divider":false}]}]}`, &pb.Message{Components: []*pb.Component{
+			{Kind: &pb.Component_ActionRow_{ActionRow: &pb.Component_ActionRow{Id: 1, Components: []*pb.Component{
+				{Kind: &pb.Component_Button_{Button: &pb.Component_Button{Style: pb.Component_Button_LINK, Url: "u", Label: "l"}}},
+				{Kind: &pb.Component_StringSelect{StringSelect: &pb.Component_Select{CustomId: "c", MinValues: proto.Int32(0), Options: []*pb.Component_Select_Option{{Label: "a", Value: "b"}}}}},
+			}}}},
+			{Kind: &pb.Component_Container_{Container: &pb.Component_Container{AccentColor: proto.Int32(0), Components: []*pb.Component{
+				{Kind: &pb.Component_Separator_{Separator: &pb.Component_Separator{Divider: proto.Bool(false)}}},
+			}}}},
+		}}},
+		{"components of next year", `{"components":[{"type":99,"new":[1]},{"type":1000},{"type":"x"},{}]}`, &pb.Message{Components: []*pb.Component{
+			{Kind: &pb.Component_RawJson{RawJson: `{"new":[1],"type":99}`}},
+			{Kind: &pb.Component_RawJson{RawJson: `{"type":1000}`}},
+			{Kind: &pb.Component_RawJson{RawJson: `{"type":"x"}`}},
+			{Kind: &pb.Component_RawJson{RawJson: `{}`}},
+		}}},
 		{"null is not set", `{"content":null,"edited_timestamp":null,"member":null,"embeds":null}`, &pb.Message{}},
 		{"flags beyond 31 bits", `{"flags":1125899906842628}`, &pb.User{Flags: 4}},
 		{"what is odd is left out", `{"id":{},"content":[],"tts":"x","embeds":[1,{"title":"t"}],"author":"me","type":"a","flags":1e400,"new":{"deep":[1]},"position":3.0}`, &pb.Message{Embeds: []*pb.Embed{{Title: "t"}}, Position: 3}},

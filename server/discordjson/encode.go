@@ -65,6 +65,10 @@ func write(m protoreflect.Message) map[string]any {
 func (f *field) json(value protoreflect.Value) (any, bool) {
 	switch f.Kind() {
 	case protoreflect.MessageKind:
+		if unions[f.Message().FullName()] {
+			o := writeUnion(value.Message())
+			return o, o != nil
+		}
 		o := write(value.Message())
 		return o, len(o) > 0
 	case protoreflect.Uint64Kind:

@@ -53,12 +53,17 @@ type Config struct {
 // former: it would redirect a path with dots in it instead of refusing it.
 func Split(api, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/") {
+		if Serves(r) {
 			api.ServeHTTP(w, r)
 			return
 		}
 		others.ServeHTTP(w, r)
 	})
+}
+
+// Serves reports whether a request is one for Discord's API.
+func Serves(r *http.Request) bool {
+	return r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/")
 }
 
 type handler struct{ Config }

@@ -90,7 +90,9 @@ func TestJSONAnswers(t *testing.T) {
 	// optional field that was not set are not, names are lowerCamelCase.
 	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "application/json;charset=UTF-8"} {
 		res := post(h, contentType, `"x"`)
-		sameJSON(t, readBody(t, res), `{"channelId":"1234567890123456789","content":"","embeds":[],"nonce":""}`)
+		sameJSON(t, readBody(t, res), `{
+			"channelId":"1234567890123456789","content":"","embeds":[],"nonce":"","suppressMentions":false,"attachments":[],"components":[],
+			"stickerIds":[],"suppressEmbeds":false,"suppressNotifications":false,"tts":false,"componentsV2":false}`)
 	}
 	answer.EnforceNonce = proto.Bool(false)
 	answer.Embed = &pb.Embed{}
@@ -155,7 +157,18 @@ func TestJSONErrorsAreShort(t *testing.T) {
 }
 
 func TestMessageLimit(t *testing.T) {
-	h := handle(t, rpc.Config{MaxMessageBytes: 1000}, echo)
+	t.Run("all methods", func(t *testing.T) { testMessageLimit(t, rpc.Config{MaxMessageBytes: 1000}) })
+	t.Run("one method", func(t *testing.T) {
+		testMessageLimit(t, rpc.Config{MaxMessageBytes: 100, LargeMessages: func(connect.Spec) int { return 1000 }})
+	})
+	t.Run("no less for others", func(t *testing.T) {
+		testMessageLimit(t, rpc.Config{MaxMessageBytes: 1000, LargeMessages: func(connect.Spec) int { return 0 }})
+	})
+}
+
+// testMessageLimit expects a limit of 1000 bytes.
+func testMessageLimit(t *testing.T, cfg rpc.Config) {
+	h := handle(t, cfg, echo)
 	var bomb bytes.Buffer
 	w := gzip.NewWriter(&bomb)
 	_, _ = fmt.Fprintf(w, "%q", strings.Repeat("0", 10<<20))

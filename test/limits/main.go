@@ -285,7 +285,7 @@ func (r row) send(ctx context.Context, address string, jitter bool) (result, err
 			}
 			content := fmt.Sprintf("%d/%d", channel, i)
 			done.Go(func() {
-				_, err := client.CreateMessage(callCtx, uint64(firstChannel)+uint64(channel), discord.MessageCreate{Content: content})
+				_, err := client.CreateMessage(callCtx, uint64(firstChannel)+uint64(channel), discord.Message{Fields: discord.Args{"content": content}})
 				mu.Lock()
 				defer mu.Unlock()
 				if err == nil {

@@ -142,6 +142,15 @@ const (
 	// DiscordApiDeleteWebhookMessageProcedure is the fully-qualified name of the DiscordApi's
 	// DeleteWebhookMessage RPC.
 	DiscordApiDeleteWebhookMessageProcedure = "/discord_api.DiscordApi/DeleteWebhookMessage"
+	// DiscordApiEditChannelMessageProcedure is the fully-qualified name of the DiscordApi's
+	// EditChannelMessage RPC.
+	DiscordApiEditChannelMessageProcedure = "/discord_api.DiscordApi/EditChannelMessage"
+	// DiscordApiExecuteWebhookProcedure is the fully-qualified name of the DiscordApi's ExecuteWebhook
+	// RPC.
+	DiscordApiExecuteWebhookProcedure = "/discord_api.DiscordApi/ExecuteWebhook"
+	// DiscordApiEditWebhookMessageProcedure is the fully-qualified name of the DiscordApi's
+	// EditWebhookMessage RPC.
+	DiscordApiEditWebhookMessageProcedure = "/discord_api.DiscordApi/EditWebhookMessage"
 	// DiscordApiGetRateLimitStatusProcedure is the fully-qualified name of the DiscordApi's
 	// GetRateLimitStatus RPC.
 	DiscordApiGetRateLimitStatusProcedure = "/discord_api.DiscordApi/GetRateLimitStatus"
@@ -154,7 +163,9 @@ type DiscordApiClient interface {
 	//
 	// Discord: POST /channels/{channel_id}/messages.
 	// Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
-	// SEND_MESSAGES_IN_THREADS), EMBED_LINKS for embeds.
+	// SEND_MESSAGES_IN_THREADS), EMBED_LINKS for embeds, ATTACH_FILES for
+	// attachments, READ_MESSAGE_HISTORY to reply, MENTION_EVERYONE to ping
+	// everyone and roles that are not mentionable, SEND_POLLS for a poll.
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
 	// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50006 Cannot send an
 	// empty message or 50035 Invalid Form Body.
@@ -487,6 +498,41 @@ type DiscordApiClient interface {
 	// Form Body.
 	// Cost: one call to Discord.
 	DeleteWebhookMessage(context.Context, *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error)
+	// EditChannelMessage changes a message of the bot. What is not set stays as
+	// it is.
+	//
+	// Discord: PATCH /channels/{channel_id}/messages/{message_id}.
+	// Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
+	// changed in messages of others too.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
+	// INVALID_ARGUMENT 50006 Cannot send an empty message when nothing would be
+	// left, or 50035 Invalid Form Body.
+	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each
+	// channel, and to fewer for messages older than an hour.
+	EditChannelMessage(context.Context, *connect.Request[discord_api.EditChannelMessageRequest]) (*connect.Response[discord_api.EditChannelMessageResponse], error)
+	// ExecuteWebhook posts a message as a webhook. It needs no bot: the webhook's
+	// token is the credential, and is shown nowhere.
+	//
+	// Discord stores no nonce with it, so a try whose outcome is unknown is not
+	// repeated: the details of the error say so.
+	//
+	// Discord: POST /webhooks/{webhook_id}/{webhook_token}.
+	// Permissions: none but the token.
+	// Errors: NOT_FOUND 10015 Unknown Webhook, UNAUTHENTICATED 50027 Invalid
+	// Webhook Token, INVALID_ARGUMENT 220001 to 220004 for threads and forums,
+	// and those of SendChannelMessage.
+	// Cost: one call to Discord, usually limited to 5 in 2 seconds for each
+	// webhook. It does not count against the bot's global limit.
+	ExecuteWebhook(context.Context, *connect.Request[discord_api.ExecuteWebhookRequest]) (*connect.Response[discord_api.ExecuteWebhookResponse], error)
+	// EditWebhookMessage changes a message that the same webhook has posted. What
+	// is not set stays as it is.
+	//
+	// Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
+	// Permissions: none but the token.
+	// Errors: those of EditChannelMessage and ExecuteWebhook.
+	// Cost: one call to Discord.
+	EditWebhookMessage(context.Context, *connect.Request[discord_api.EditWebhookMessageRequest]) (*connect.Response[discord_api.EditWebhookMessageResponse], error)
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
 	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
@@ -720,6 +766,24 @@ func NewDiscordApiClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(discordApiMethods.ByName("DeleteWebhookMessage")),
 			connect.WithClientOptions(opts...),
 		),
+		editChannelMessage: connect.NewClient[discord_api.EditChannelMessageRequest, discord_api.EditChannelMessageResponse](
+			httpClient,
+			baseURL+DiscordApiEditChannelMessageProcedure,
+			connect.WithSchema(discordApiMethods.ByName("EditChannelMessage")),
+			connect.WithClientOptions(opts...),
+		),
+		executeWebhook: connect.NewClient[discord_api.ExecuteWebhookRequest, discord_api.ExecuteWebhookResponse](
+			httpClient,
+			baseURL+DiscordApiExecuteWebhookProcedure,
+			connect.WithSchema(discordApiMethods.ByName("ExecuteWebhook")),
+			connect.WithClientOptions(opts...),
+		),
+		editWebhookMessage: connect.NewClient[discord_api.EditWebhookMessageRequest, discord_api.EditWebhookMessageResponse](
+			httpClient,
+			baseURL+DiscordApiEditWebhookMessageProcedure,
+			connect.WithSchema(discordApiMethods.ByName("EditWebhookMessage")),
+			connect.WithClientOptions(opts...),
+		),
 		getRateLimitStatus: connect.NewClient[discord_api.GetRateLimitStatusRequest, discord_api.GetRateLimitStatusResponse](
 			httpClient,
 			baseURL+DiscordApiGetRateLimitStatusProcedure,
@@ -766,6 +830,9 @@ type discordApiClient struct {
 	getUser                   *connect.Client[discord_api.GetUserRequest, discord_api.GetUserResponse]
 	getCurrentUser            *connect.Client[discord_api.GetCurrentUserRequest, discord_api.GetCurrentUserResponse]
 	deleteWebhookMessage      *connect.Client[discord_api.DeleteWebhookMessageRequest, discord_api.DeleteWebhookMessageResponse]
+	editChannelMessage        *connect.Client[discord_api.EditChannelMessageRequest, discord_api.EditChannelMessageResponse]
+	executeWebhook            *connect.Client[discord_api.ExecuteWebhookRequest, discord_api.ExecuteWebhookResponse]
+	editWebhookMessage        *connect.Client[discord_api.EditWebhookMessageRequest, discord_api.EditWebhookMessageResponse]
 	getRateLimitStatus        *connect.Client[discord_api.GetRateLimitStatusRequest, discord_api.GetRateLimitStatusResponse]
 }
 
@@ -939,6 +1006,21 @@ func (c *discordApiClient) DeleteWebhookMessage(ctx context.Context, req *connec
 	return c.deleteWebhookMessage.CallUnary(ctx, req)
 }
 
+// EditChannelMessage calls discord_api.DiscordApi.EditChannelMessage.
+func (c *discordApiClient) EditChannelMessage(ctx context.Context, req *connect.Request[discord_api.EditChannelMessageRequest]) (*connect.Response[discord_api.EditChannelMessageResponse], error) {
+	return c.editChannelMessage.CallUnary(ctx, req)
+}
+
+// ExecuteWebhook calls discord_api.DiscordApi.ExecuteWebhook.
+func (c *discordApiClient) ExecuteWebhook(ctx context.Context, req *connect.Request[discord_api.ExecuteWebhookRequest]) (*connect.Response[discord_api.ExecuteWebhookResponse], error) {
+	return c.executeWebhook.CallUnary(ctx, req)
+}
+
+// EditWebhookMessage calls discord_api.DiscordApi.EditWebhookMessage.
+func (c *discordApiClient) EditWebhookMessage(ctx context.Context, req *connect.Request[discord_api.EditWebhookMessageRequest]) (*connect.Response[discord_api.EditWebhookMessageResponse], error) {
+	return c.editWebhookMessage.CallUnary(ctx, req)
+}
+
 // GetRateLimitStatus calls discord_api.DiscordApi.GetRateLimitStatus.
 func (c *discordApiClient) GetRateLimitStatus(ctx context.Context, req *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error) {
 	return c.getRateLimitStatus.CallUnary(ctx, req)
@@ -951,7 +1033,9 @@ type DiscordApiHandler interface {
 	//
 	// Discord: POST /channels/{channel_id}/messages.
 	// Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
-	// SEND_MESSAGES_IN_THREADS), EMBED_LINKS for embeds.
+	// SEND_MESSAGES_IN_THREADS), EMBED_LINKS for embeds, ATTACH_FILES for
+	// attachments, READ_MESSAGE_HISTORY to reply, MENTION_EVERYONE to ping
+	// everyone and roles that are not mentionable, SEND_POLLS for a poll.
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
 	// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50006 Cannot send an
 	// empty message or 50035 Invalid Form Body.
@@ -1284,6 +1368,41 @@ type DiscordApiHandler interface {
 	// Form Body.
 	// Cost: one call to Discord.
 	DeleteWebhookMessage(context.Context, *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error)
+	// EditChannelMessage changes a message of the bot. What is not set stays as
+	// it is.
+	//
+	// Discord: PATCH /channels/{channel_id}/messages/{message_id}.
+	// Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
+	// changed in messages of others too.
+	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+	// PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
+	// INVALID_ARGUMENT 50006 Cannot send an empty message when nothing would be
+	// left, or 50035 Invalid Form Body.
+	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each
+	// channel, and to fewer for messages older than an hour.
+	EditChannelMessage(context.Context, *connect.Request[discord_api.EditChannelMessageRequest]) (*connect.Response[discord_api.EditChannelMessageResponse], error)
+	// ExecuteWebhook posts a message as a webhook. It needs no bot: the webhook's
+	// token is the credential, and is shown nowhere.
+	//
+	// Discord stores no nonce with it, so a try whose outcome is unknown is not
+	// repeated: the details of the error say so.
+	//
+	// Discord: POST /webhooks/{webhook_id}/{webhook_token}.
+	// Permissions: none but the token.
+	// Errors: NOT_FOUND 10015 Unknown Webhook, UNAUTHENTICATED 50027 Invalid
+	// Webhook Token, INVALID_ARGUMENT 220001 to 220004 for threads and forums,
+	// and those of SendChannelMessage.
+	// Cost: one call to Discord, usually limited to 5 in 2 seconds for each
+	// webhook. It does not count against the bot's global limit.
+	ExecuteWebhook(context.Context, *connect.Request[discord_api.ExecuteWebhookRequest]) (*connect.Response[discord_api.ExecuteWebhookResponse], error)
+	// EditWebhookMessage changes a message that the same webhook has posted. What
+	// is not set stays as it is.
+	//
+	// Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
+	// Permissions: none but the token.
+	// Errors: those of EditChannelMessage and ExecuteWebhook.
+	// Cost: one call to Discord.
+	EditWebhookMessage(context.Context, *connect.Request[discord_api.EditWebhookMessageRequest]) (*connect.Response[discord_api.EditWebhookMessageResponse], error)
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
 	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
@@ -1513,6 +1632,24 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(discordApiMethods.ByName("DeleteWebhookMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
+	discordApiEditChannelMessageHandler := connect.NewUnaryHandler(
+		DiscordApiEditChannelMessageProcedure,
+		svc.EditChannelMessage,
+		connect.WithSchema(discordApiMethods.ByName("EditChannelMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiExecuteWebhookHandler := connect.NewUnaryHandler(
+		DiscordApiExecuteWebhookProcedure,
+		svc.ExecuteWebhook,
+		connect.WithSchema(discordApiMethods.ByName("ExecuteWebhook")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiEditWebhookMessageHandler := connect.NewUnaryHandler(
+		DiscordApiEditWebhookMessageProcedure,
+		svc.EditWebhookMessage,
+		connect.WithSchema(discordApiMethods.ByName("EditWebhookMessage")),
+		connect.WithHandlerOptions(opts...),
+	)
 	discordApiGetRateLimitStatusHandler := connect.NewUnaryHandler(
 		DiscordApiGetRateLimitStatusProcedure,
 		svc.GetRateLimitStatus,
@@ -1590,6 +1727,12 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 			discordApiGetCurrentUserHandler.ServeHTTP(w, r)
 		case DiscordApiDeleteWebhookMessageProcedure:
 			discordApiDeleteWebhookMessageHandler.ServeHTTP(w, r)
+		case DiscordApiEditChannelMessageProcedure:
+			discordApiEditChannelMessageHandler.ServeHTTP(w, r)
+		case DiscordApiExecuteWebhookProcedure:
+			discordApiExecuteWebhookHandler.ServeHTTP(w, r)
+		case DiscordApiEditWebhookMessageProcedure:
+			discordApiEditWebhookMessageHandler.ServeHTTP(w, r)
 		case DiscordApiGetRateLimitStatusProcedure:
 			discordApiGetRateLimitStatusHandler.ServeHTTP(w, r)
 		default:
@@ -1735,6 +1878,18 @@ func (UnimplementedDiscordApiHandler) GetCurrentUser(context.Context, *connect.R
 
 func (UnimplementedDiscordApiHandler) DeleteWebhookMessage(context.Context, *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.DeleteWebhookMessage is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) EditChannelMessage(context.Context, *connect.Request[discord_api.EditChannelMessageRequest]) (*connect.Response[discord_api.EditChannelMessageResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.EditChannelMessage is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) ExecuteWebhook(context.Context, *connect.Request[discord_api.ExecuteWebhookRequest]) (*connect.Response[discord_api.ExecuteWebhookResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ExecuteWebhook is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) EditWebhookMessage(context.Context, *connect.Request[discord_api.EditWebhookMessageRequest]) (*connect.Response[discord_api.EditWebhookMessageResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.EditWebhookMessage is not implemented"))
 }
 
 func (UnimplementedDiscordApiHandler) GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error) {

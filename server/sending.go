@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+
+	"discordproxy/discord"
+	"discordproxy/server/discordjson"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// posted answers a method that posts or changes a message. Whatever the answer
+// of Discord looks like, the message is stored, so that there is always one to
+// return.
+func posted[Res any, P pointer[Res]](data json.RawMessage, err error) (*connect.Response[Res], error) {
+	if err != nil {
+		return nil, err
+	}
+	res := P(new(Res))
+	m := res.ProtoReflect()
+	m.Mutable(m.Descriptor().Fields().Get(0))
+	_ = discordjson.UnmarshalAnswer(data, res)
+	return connect.NewResponse((*Res)(res)), nil
+}
+
+func (s *service) SendChannelMessage(ctx context.Context, req *connect.Request[pb.SendChannelMessageRequest]) (*connect.Response[pb.SendChannelMessageResponse], error) {
+	m, err := s.uploads.newMessage(discord.CreateMessage, req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	return posted[pb.SendChannelMessageResponse](s.discord.CreateMessage(ctx, req.Msg.GetChannelId(), m))
+}
+
+func (s *service) SendDirectMessage(ctx context.Context, req *connect.Request[pb.SendDirectMessageRequest]) (*connect.Response[pb.SendDirectMessageResponse], error) {
+	m, err := s.uploads.newMessage(discord.Operation{}, req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	return posted[pb.SendDirectMessageResponse](s.discord.SendDirectMessage(ctx, req.Msg.GetUserId(), m))
+}
+
+func (s *service) EditChannelMessage(ctx context.Context, req *connect.Request[pb.EditChannelMessageRequest]) (*connect.Response[pb.EditChannelMessageResponse], error) {
+	m, err := s.uploads.message(discord.UpdateMessage, req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	return posted[pb.EditChannelMessageResponse](s.discord.Call(ctx, discord.UpdateMessage, m.Fields, m.Files...))
+}
+
+func (s *service) ExecuteWebhook(ctx context.Context, req *connect.Request[pb.ExecuteWebhookRequest]) (*connect.Response[pb.ExecuteWebhookResponse], error) {
+	m, err := s.uploads.newMessage(discord.ExecuteWebhook, req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	m.Fields["wait"] = true // else the message does not come back
+	m.Fields["with_components"] = true
+	return posted[pb.ExecuteWebhookResponse](s.discord.Call(ctx, discord.ExecuteWebhook, m.Fields, m.Files...))
+}
+
+func (s *service) EditWebhookMessage(ctx context.Context, req *connect.Request[pb.EditWebhookMessageRequest]) (*connect.Response[pb.EditWebhookMessageResponse], error) {
+	m, err := s.uploads.message(discord.UpdateWebhookMessage, req.Msg)
+	if err != nil {
+		return nil, err
+	}
+	m.Fields["with_components"] = true
+	return posted[pb.EditWebhookMessageResponse](s.discord.Call(ctx, discord.UpdateWebhookMessage, m.Fields, m.Files...))
+}
