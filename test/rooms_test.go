@@ -32,12 +32,13 @@ var rooms = []room{
 	{folder: "gen"},
 	{folder: "discord", imports: []string{"discord/ratelimit"}, discordgo: true},
 	{folder: "discord/ratelimit", standardLibraryOnly: true},
+	{folder: "discord/gateway", imports: []string{"discord"}},
 	{folder: "discord/sandbox"},
-	{folder: "server", imports: []string{"gen", "discord"}},
+	{folder: "server", imports: []string{"gen", "discord", "discord/gateway"}},
 	{folder: "dashboard", imports: []string{"gen"}},
 	{folder: "client", imports: []string{"gen"}},
-	{folder: "cli", imports: []string{"gen", "discord", "discord/ratelimit", "discord/sandbox", "server", "dashboard", "client"}},
-	{folder: "test", imports: []string{"gen", "discord", "discord/ratelimit", "discord/sandbox", "server", "dashboard", "client", "cli"}},
+	{folder: "cli", imports: []string{"gen", "discord", "discord/gateway", "discord/ratelimit", "discord/sandbox", "server", "dashboard", "client"}},
+	{folder: "test", imports: []string{"gen", "discord", "discord/gateway", "discord/ratelimit", "discord/sandbox", "server", "dashboard", "client", "cli"}},
 }
 
 // roomOf finds the room of a package, given by its path within the module.
@@ -134,6 +135,9 @@ func TestRoomBreaches(t *testing.T) {
 		{"discord", "github.com/bwmarrin/discordgo", true},
 		{"discord", "discordproxy/discord/ratelimit", true},
 		{"discord", "discordproxy/discord/sandbox", false},
+		{"discord", "discordproxy/discord/gateway", false},
+		{"discord/gateway", "discordproxy/discord", true},
+		{"discord/gateway", "github.com/bwmarrin/discordgo", false},
 		{"discord", "discordproxy/gen/discord_api", false},
 		{"discord/ratelimit", "golang.org/x/time/rate", false},
 		{"discord/ratelimit", "container/heap", true},

@@ -1,0 +1,171 @@
+package gateway
+
+import (
+	"bytes"
+	"compress/zlib"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/coder/websocket"
+)
+
+// apiVersion is the version of the gateway that this package speaks.
+const apiVersion = "10"
+
+// opcode says what a frame is for.
+// https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-opcodes
+type opcode int
+
+const (
+	opDispatch       opcode = 0
+	opHeartbeat      opcode = 1
+	opIdentify       opcode = 2
+	opResume         opcode = 6
+	opReconnect      opcode = 7
+	opInvalidSession opcode = 9
+	opHello          opcode = 10
+	opHeartbeatACK   opcode = 11
+)
+
+// frame is what the gateway sends. Sequence and Type are those of a dispatch.
+type frame struct {
+	Op       opcode          `json:"op"`
+	Data     json.RawMessage `json:"d"`
+	Sequence int64           `json:"s"`
+	Type     string          `json:"t"`
+}
+
+// command is what is sent to the gateway.
+type command struct {
+	Op   opcode `json:"op"`
+	Data any    `json:"d"`
+}
+
+type identify struct {
+	Token      string             `json:"token"`
+	Properties identifyProperties `json:"properties"`
+	// Compress lets the gateway compress what is large, each frame by itself.
+	Compress bool     `json:"compress"`
+	Intents  Intents  `json:"intents"`
+	Presence presence `json:"presence"`
+}
+
+type identifyProperties struct {
+	OS      string `json:"os"`
+	Browser string `json:"browser"`
+	Device  string `json:"device"`
+}
+
+type presence struct {
+	Since      *int64     `json:"since"`
+	Activities []activity `json:"activities"`
+	Status     string     `json:"status"`
+	AFK        bool       `json:"afk"`
+}
+
+type activity struct {
+	Name  string `json:"name"`
+	Type  int    `json:"type"`
+	State string `json:"state"`
+}
+
+// customActivity shows the text as it is, without a word such as "Playing"
+// before it. Discord wants a name, and shows the state.
+const customActivity = 4
+
+type resume struct {
+	Token     string `json:"token"`
+	SessionID string `json:"session_id"`
+	Sequence  int64  `json:"seq"`
+}
+
+type hello struct {
+	HeartbeatInterval float64 `json:"heartbeat_interval"` // milliseconds
+}
+
+type ready struct {
+	SessionID string `json:"session_id"`
+	ResumeURL string `json:"resume_gateway_url"`
+	User      struct {
+		Username string `json:"username"`
+	} `json:"user"`
+}
+
+// maxFrameBytes bounds a frame, before and after decompression. The largest
+// are those of guilds with all their channels.
+const maxFrameBytes = 64 << 20
+
+// parseFrame reads a frame, a compressed one if it is binary.
+func parseFrame(kind websocket.MessageType, data []byte) (frame, error) {
+	var f frame
+	if kind == websocket.MessageBinary {
+		z, err := zlib.NewReader(bytes.NewReader(data))
+		if err != nil {
+			return f, fmt.Errorf("a frame that cannot be decompressed: %w", err)
+		}
+		data, err = io.ReadAll(io.LimitReader(z, maxFrameBytes+1))
+		if err != nil {
+			return f, fmt.Errorf("a frame that cannot be decompressed: %w", err)
+		}
+		if len(data) > maxFrameBytes {
+			return f, fmt.Errorf("a frame of more than %d bytes", maxFrameBytes)
+		}
+	}
+	if err := json.Unmarshal(data, &f); err != nil {
+		return f, fmt.Errorf("a frame that cannot be read: %w", err)
+	}
+	return f, nil
+}
+
+// closeCode is the number with which the gateway closes a connection.
+// https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
+type closeCode = websocket.StatusCode
+
+const (
+	closeAuthenticationFailed closeCode = 4004
+	closeInvalidSequence      closeCode = 4007
+	closeSessionTimedOut      closeCode = 4009
+	closeInvalidShard         closeCode = 4010
+	closeShardingRequired     closeCode = 4011
+	closeInvalidVersion       closeCode = 4012
+	closeInvalidIntents       closeCode = 4013
+	closeDisallowedIntents    closeCode = 4014
+)
+
+// fatal explains a close after which Discord wants no further connection.
+func fatal(code closeCode, intents Intents) (reason string, ok bool) {
+	switch code {
+	case closeAuthenticationFailed:
+		return "Discord's gateway refused the bot's token", true
+	case closeInvalidShard:
+		return "Discord's gateway refused the shard", true
+	case closeShardingRequired:
+		return "the bot is in more guilds than Discord serves over one connection, and this server opens only one", true
+	case closeInvalidVersion:
+		return "Discord's gateway no longer speaks version " + apiVersion, true
+	case closeInvalidIntents:
+		return "Discord's gateway does not know one of the intents " + intents.String(), true
+	case closeDisallowedIntents:
+		reason = "Discord does not give this bot all of the intents " + intents.String()
+		if switches := (intents & IntentsPrivileged).Switches(); switches != "" {
+			reason += ": " + switches + ", or do not ask for them"
+		}
+		return reason, true
+	}
+	return "", false
+}
+
+// endsSession reports whether a connection that ended with err leaves nothing
+// to resume.
+func endsSession(err error) bool {
+	if errors.Is(err, errSessionInvalid) {
+		return true
+	}
+	switch websocket.CloseStatus(err) {
+	case closeInvalidSequence, closeSessionTimedOut:
+		return true
+	}
+	return false
+}
