@@ -43,8 +43,7 @@ func (s *Server) limitUpgrade(next http.Handler) http.Handler {
 			return
 		}
 		if r.ContentLength > s.cfg.MaxBodyBytes {
-			w.Header().Set("Connection", "close")
-			http.Error(w, "request body too large", http.StatusRequestEntityTooLarge)
+			refuseUpgrade(w, new(http.MaxBytesError))
 			return
 		}
 		body := &budgetBody{
@@ -54,8 +53,39 @@ func (s *Server) limitUpgrade(next http.Handler) http.Handler {
 		defer body.release()
 		bounded := *r
 		bounded.Body = body
-		next.ServeHTTP(w, &bounded)
+		next.ServeHTTP(upgradeWriter{w, body}, &bounded)
 	})
+}
+
+// upgradeWriter says why the body of an Upgrade was not taken. Package h2c
+// would answer 500 without a word.
+type upgradeWriter struct {
+	http.ResponseWriter
+	body *budgetBody
+}
+
+// Unwrap serves http.ResponseController.
+func (w upgradeWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w upgradeWriter) WriteHeader(status int) {
+	if status == http.StatusInternalServerError && w.body.failed != nil {
+		refuseUpgrade(w.ResponseWriter, w.body.failed)
+		return
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func refuseUpgrade(w http.ResponseWriter, err error) {
+	w.Header().Set("Connection", "close")
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		http.Error(w, "request body too large", http.StatusRequestEntityTooLarge)
+	case errors.Is(err, errBudget):
+		http.Error(w, errBudget.Error(), http.StatusServiceUnavailable)
+	default:
+		http.Error(w, "request body cannot be read", http.StatusBadRequest)
+	}
 }
 
 // errBudget answers a request for whose body there is no room.
@@ -67,6 +97,7 @@ type budgetBody struct {
 	budget   *bodyBudget
 	taken    atomic.Int64 // handlers may read in other goroutines
 	untilEOF bool
+	failed   error // of reading, if untilEOF
 }
 
 // Read implements io.Reader.
@@ -74,10 +105,13 @@ func (b *budgetBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.taken.Add(int64(n))
 	if b.budget.left.Add(-int64(n)) < 0 {
-		return 0, connect.NewError(connect.CodeResourceExhausted, errBudget)
+		n, err = 0, connect.NewError(connect.CodeResourceExhausted, errBudget)
 	}
 	if err != nil && b.untilEOF {
 		b.release()
+		if !errors.Is(err, io.EOF) {
+			b.failed = err
+		}
 	}
 	return n, err
 }
