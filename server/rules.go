@@ -58,6 +58,10 @@ var rules = map[string]rule{
 
 	"SendDirectMessageRequest.user_id": {required: true},
 
+	"SendDirectMessagesRequest.user_ids":        {required: true, max: 10000},
+	"SendDirectMessagesRequest.message":         {required: true},
+	"SendDirectMessagesRequest.idempotency_key": {max: 200},
+
 	"BulkDeleteChannelMessagesRequest.message_ids": {required: true, max: 10000},
 
 	"GetDirectMessageChannelRequest.user_id": {required: true},
@@ -151,6 +155,8 @@ func (f *form) value(name string, fd protoreflect.FieldDescriptor, value protore
 		switch part := value.Message().Interface().(type) {
 		case *pb.Component:
 			f.component(name, fd, part)
+		case *pb.NewMessage:
+			// It is checked as any message, where it is converted.
 		default:
 			f.fields(name+".", value.Message(), discord.Operation{}, partRule)
 		}

@@ -2,11 +2,14 @@ package test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"discordproxy/discord/sandbox"
 	pb "discordproxy/gen/discord_api"
@@ -116,6 +119,14 @@ var bodyCases = []methodCase{
 		r.Content, r.ClearEmbeds, r.ClearAttachments = proto.String(""), true, true
 		r.Components = []*pb.Component{{Kind: &pb.Component_TextDisplay_{TextDisplay: &pb.Component_TextDisplay{Content: "x"}}}}
 	}, ", 1 components, flags 32768, mentions 0"),
+	streaming("", cost{"POST /users/@me/channels": 3, "GET /users/{user_id}": 1, "POST /channels/{channel_id}/messages": 2},
+		func(s *scene) *pb.SendDirectMessagesRequest {
+			one, two := s.reader(), s.reader()
+			return &pb.SendDirectMessagesRequest{UserIds: []uint64{one, two, one, 5}, Message: &pb.NewMessage{Content: "to all", Embeds: []*pb.Embed{{Title: "T"}}}}
+		},
+		func(s *scene, req *pb.SendDirectMessagesRequest, results []*pb.SendDirectMessagesResponse) {
+			s.results(results, map[uint64]string{req.GetUserIds()[0]: "", req.GetUserIds()[1]: "", 5: "NOT_FOUND 10013"})
+		}),
 	unary("", cost{"POST /webhooks/{webhook_id}/{webhook_token}": 1},
 		func(s *scene) *pb.ExecuteWebhookRequest {
 			return &pb.ExecuteWebhookRequest{
@@ -153,6 +164,151 @@ var bodyCases = []methodCase{
 				s.Errorf("answered %v, stored %+v", m, got)
 			}
 		}),
+}
+
+// reader is a new member of the guild.
+func (s *scene) reader() uint64 {
+	s.Helper()
+	user := s.sb.AddUser(sandbox.User{Username: "reader"})
+	if err := s.sb.AddMember(s.w.Guild, user); err != nil {
+		s.Fatal(err)
+	}
+	return uint64(user)
+}
+
+// results checks that there is one result for each user, with its status and
+// Discord's code, and that the counts are right.
+func (s *scene) results(results []*pb.SendDirectMessagesResponse, want map[uint64]string) {
+	s.Helper()
+	got, failed := make(map[uint64]string), int32(0)
+	for i, r := range results {
+		said := r.GetStatus()
+		if r.GetError() != nil {
+			failed++
+			said += fmt.Sprintf(" %d", r.GetError().GetCode())
+			if r.GetMessage() != nil || r.GetError().GetText() == "" {
+				s.Errorf("a failure is told as %v", r)
+			}
+		} else if m := r.GetMessage(); s.stored(s.sb.DirectMessages(sandbox.ID(r.GetUserId())), m.GetId()) == nil {
+			s.Errorf("%v is not stored", m)
+		}
+		got[r.GetUserId()] = said
+		if r.GetDone() != int32(i+1) || r.GetFailed() != failed || r.GetTotal() != int32(len(want)) || r.GetEstimatedLeft() == nil {
+			s.Errorf("result %d counts %v", i, r)
+		}
+	}
+	if !maps.Equal(got, want) || len(results) != len(want) {
+		s.Errorf("%d results are %v, not %v", len(results), got, want)
+	}
+}
+
+// TestBroadcastIsSentOnce: a call that broke off is repeated with the same key,
+// and nobody gets the message twice.
+func TestBroadcastIsSentOnce(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	client := proxytest.Against(t, sb, "--global-rate-limit", "0").Clients()["gRPC"]
+	s := &scene{t, sb, sb.World(), client}
+	want := map[uint64]string{uint64(s.w.NoDMs): "PERMISSION_DENIED 50007"}
+	req := &pb.SendDirectMessagesRequest{
+		UserIds: []uint64{uint64(s.w.NoDMs)}, IdempotencyKey: "news 7",
+		Message: &pb.NewMessage{Content: "news", Attachments: []*pb.AttachmentRequest{{Filename: "a.txt", Data: []byte("a")}}},
+	}
+	for range 40 {
+		user := s.reader()
+		req.UserIds = append(req.UserIds, user)
+		want[user] = ""
+	}
+	// The client leaves after five results.
+	ctx, leave := context.WithCancel(t.Context())
+	stream, err := client.SendDirectMessages(ctx, connect.NewRequest(req))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if !stream.Receive() {
+			t.Fatal(stream.Err())
+		}
+	}
+	leave()
+	_ = stream.Close()
+	for range 2 {
+		answers, err := s.call("SendDirectMessages", req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := make([]*pb.SendDirectMessagesResponse, len(answers))
+		for i, answer := range answers {
+			results[i] = answer.(*pb.SendDirectMessagesResponse)
+		}
+		s.results(results, want)
+	}
+	for _, user := range req.GetUserIds()[1:] {
+		if got := sb.Messages(sb.DirectMessages(sandbox.ID(user))); len(got) != 1 || got[0].Content != "news" || len(got[0].Attachments) != 1 {
+			t.Errorf("user %d got %d messages", user, len(got))
+		}
+	}
+	// Another key is another sending.
+	req.IdempotencyKey = "news 8"
+	if _, err := s.call("SendDirectMessages", req); err != nil {
+		t.Fatal(err)
+	}
+	if got := sb.Messages(sb.DirectMessages(sandbox.ID(req.GetUserIds()[1]))); len(got) != 2 {
+		t.Errorf("with another key %d messages are there", len(got))
+	}
+}
+
+// TestBroadcastEnds: who leaves or has no more time stops what was not sent.
+func TestBroadcastEnds(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	sb.SetLimit(sandbox.Limit{Name: "open", Routes: []string{"POST /users/@me/channels"}, Limit: 3, Window: time.Hour})
+	client := proxytest.Against(t, sb).Clients()["gRPC"]
+	s := &scene{t, sb, sb.World(), client}
+	req := &pb.SendDirectMessagesRequest{Message: &pb.NewMessage{Content: "x"}}
+	for range 10 {
+		req.UserIds = append(req.UserIds, s.reader())
+	}
+	// Three channels can be opened within the hour; the others are waited for.
+	ctx, leave := context.WithCancel(t.Context())
+	stream, err := client.SendDirectMessages(ctx, connect.NewRequest(req))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if !stream.Receive() || stream.Msg().GetError() != nil {
+			t.Fatal(stream.Msg(), stream.Err())
+		}
+	}
+	leave()
+	if stream.Receive() || connect.CodeOf(stream.Err()) != connect.CodeCanceled {
+		t.Errorf("after leaving: %v", stream.Err())
+	}
+	_ = stream.Close()
+	for {
+		status, err := client.GetRateLimitStatus(t.Context(), connect.NewRequest(&pb.GetRateLimitStatusRequest{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status.Msg.GetWaiting() == 0 && status.Msg.GetInFlight() == 0 {
+			break
+		}
+	}
+	for name, bad := range map[string]*pb.SendDirectMessagesRequest{
+		"user_ids: This field is required": {Message: &pb.NewMessage{Content: "x"}},
+		"user_ids.1: snowflake value":      {UserIds: []uint64{1, 0}, Message: &pb.NewMessage{Content: "x"}},
+		"message: This field is required":  {UserIds: []uint64{1}},
+		`"code":50006`:                     {UserIds: []uint64{1}, Message: &pb.NewMessage{}},
+		"In content: Must be 2000":         {UserIds: []uint64{1}, Message: &pb.NewMessage{Content: strings.Repeat("x", 2001)}},
+		"idempotency_key: Must be 200":     {UserIds: []uint64{1}, Message: &pb.NewMessage{Content: "x"}, IdempotencyKey: strings.Repeat("x", 201)},
+	} {
+		stream, err := client.SendDirectMessages(t.Context(), connect.NewRequest(bad))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stream.Receive() || connect.CodeOf(stream.Err()) != connect.CodeInvalidArgument || !strings.Contains(stream.Err().Error(), name) {
+			t.Errorf("%s: %v", name, stream.Err())
+		}
+		_ = stream.Close()
+	}
 }
 
 // TestEditingErrors: what is wrong is named, and what Discord refuses passes.

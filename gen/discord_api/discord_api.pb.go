@@ -569,7 +569,7 @@ func (x Component_Button_Style) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Component_Button_Style.Descriptor instead.
 func (Component_Button_Style) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 1, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 1, 0}
 }
 
 // Style has Discord's numbers.
@@ -622,7 +622,7 @@ func (x Component_TextInput_Style) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Component_TextInput_Style.Descriptor instead.
 func (Component_TextInput_Style) EnumDescriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 3, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 3, 0}
 }
 
 // SendChannelMessageRequest needs a channel and at least one of content, an
@@ -7616,6 +7616,321 @@ func (x *EditWebhookMessageResponse) GetMessage() *Message {
 	return nil
 }
 
+// NewMessage is a message to be posted. It needs at least one of content, an
+// embed, an attachment, a component, a sticker and a poll. The numbers are those
+// of SendChannelMessageRequest.
+type NewMessage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Text, at most 2000 characters.
+	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
+	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
+	// Whom the message may ping. Unset means everybody it mentions.
+	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
+	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
+	// Up to 10 files, see SendChannelMessageRequest.attachments.
+	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// Components, see SendChannelMessageRequest.components.
+	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
+	// Up to 3 stickers.
+	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
+	// Whether Discord shows no embeds, neither given ones nor those of links.
+	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
+	// Whether the message makes no push and desktop notifications.
+	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
+	// A poll.
+	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
+	// See SendChannelMessageRequest.components_v2.
+	ComponentsV2  bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewMessage) Reset() {
+	*x = NewMessage{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewMessage) ProtoMessage() {}
+
+func (x *NewMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewMessage.ProtoReflect.Descriptor instead.
+func (*NewMessage) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{88}
+}
+
+func (x *NewMessage) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+func (x *NewMessage) GetEmbeds() []*Embed {
+	if x != nil {
+		return x.Embeds
+	}
+	return nil
+}
+
+func (x *NewMessage) GetAllowedMentions() *AllowedMentions {
+	if x != nil {
+		return x.AllowedMentions
+	}
+	return nil
+}
+
+func (x *NewMessage) GetSuppressMentions() bool {
+	if x != nil {
+		return x.SuppressMentions
+	}
+	return false
+}
+
+func (x *NewMessage) GetAttachments() []*AttachmentRequest {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *NewMessage) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *NewMessage) GetStickerIds() []uint64 {
+	if x != nil {
+		return x.StickerIds
+	}
+	return nil
+}
+
+func (x *NewMessage) GetSuppressEmbeds() bool {
+	if x != nil {
+		return x.SuppressEmbeds
+	}
+	return false
+}
+
+func (x *NewMessage) GetSuppressNotifications() bool {
+	if x != nil {
+		return x.SuppressNotifications
+	}
+	return false
+}
+
+func (x *NewMessage) GetPoll() *Poll {
+	if x != nil {
+		return x.Poll
+	}
+	return nil
+}
+
+func (x *NewMessage) GetComponentsV2() bool {
+	if x != nil {
+		return x.ComponentsV2
+	}
+	return false
+}
+
+// SendDirectMessagesRequest names the users and the message.
+type SendDirectMessagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 to 10000 users. One who is named twice gets the message once.
+	UserIds []uint64 `protobuf:"varint,1,rep,packed,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	// The message.
+	Message *NewMessage `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// A text of the caller's own that names this sending, at most 200 characters.
+	// With the same key and another message, users who have the first one do not
+	// get the second. Without a key the call cannot be repeated safely.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SendDirectMessagesRequest) Reset() {
+	*x = SendDirectMessagesRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendDirectMessagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendDirectMessagesRequest) ProtoMessage() {}
+
+func (x *SendDirectMessagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendDirectMessagesRequest.ProtoReflect.Descriptor instead.
+func (*SendDirectMessagesRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *SendDirectMessagesRequest) GetUserIds() []uint64 {
+	if x != nil {
+		return x.UserIds
+	}
+	return nil
+}
+
+func (x *SendDirectMessagesRequest) GetMessage() *NewMessage {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *SendDirectMessagesRequest) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+// SendDirectMessagesResponse is the result for one user.
+type SendDirectMessagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The user.
+	UserId uint64 `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// The message as Discord stored it, unset when it failed.
+	Message *Message `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// Why it failed, unset when it did not. Of failures that are not Discord's
+	// answer only text, retry_after and outcome_unknown are set.
+	Error *DiscordError `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
+	// Status with which SendDirectMessage would have ended, for example
+	// PERMISSION_DENIED. Empty when it succeeded.
+	Status string `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	// Number of this result, from 1: how many users are done.
+	Done int32 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
+	// How many of them failed.
+	Failed int32 `protobuf:"varint,6,opt,name=failed,proto3" json:"failed,omitempty"`
+	// How many users there are.
+	Total int32 `protobuf:"varint,7,opt,name=total,proto3" json:"total,omitempty"`
+	// Time until the last result at the pace so far.
+	EstimatedLeft *durationpb.Duration `protobuf:"bytes,8,opt,name=estimated_left,json=estimatedLeft,proto3" json:"estimated_left,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendDirectMessagesResponse) Reset() {
+	*x = SendDirectMessagesResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[90]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendDirectMessagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendDirectMessagesResponse) ProtoMessage() {}
+
+func (x *SendDirectMessagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[90]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendDirectMessagesResponse.ProtoReflect.Descriptor instead.
+func (*SendDirectMessagesResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{90}
+}
+
+func (x *SendDirectMessagesResponse) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+func (x *SendDirectMessagesResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *SendDirectMessagesResponse) GetError() *DiscordError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *SendDirectMessagesResponse) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *SendDirectMessagesResponse) GetDone() int32 {
+	if x != nil {
+		return x.Done
+	}
+	return 0
+}
+
+func (x *SendDirectMessagesResponse) GetFailed() int32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *SendDirectMessagesResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *SendDirectMessagesResponse) GetEstimatedLeft() *durationpb.Duration {
+	if x != nil {
+		return x.EstimatedLeft
+	}
+	return nil
+}
+
 // AllowedMentions says whom a message may ping. Without any field it is nobody.
 // https://discord.com/developers/docs/resources/message#allowed-mentions-object
 type AllowedMentions struct {
@@ -7635,7 +7950,7 @@ type AllowedMentions struct {
 
 func (x *AllowedMentions) Reset() {
 	*x = AllowedMentions{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[88]
+	mi := &file_discord_api_discord_api_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7647,7 +7962,7 @@ func (x *AllowedMentions) String() string {
 func (*AllowedMentions) ProtoMessage() {}
 
 func (x *AllowedMentions) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[88]
+	mi := &file_discord_api_discord_api_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7660,7 +7975,7 @@ func (x *AllowedMentions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AllowedMentions.ProtoReflect.Descriptor instead.
 func (*AllowedMentions) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{88}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *AllowedMentions) GetParse() []string {
@@ -7712,7 +8027,7 @@ type MessageReference struct {
 
 func (x *MessageReference) Reset() {
 	*x = MessageReference{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[89]
+	mi := &file_discord_api_discord_api_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7724,7 +8039,7 @@ func (x *MessageReference) String() string {
 func (*MessageReference) ProtoMessage() {}
 
 func (x *MessageReference) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[89]
+	mi := &file_discord_api_discord_api_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7737,7 +8052,7 @@ func (x *MessageReference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageReference.ProtoReflect.Descriptor instead.
 func (*MessageReference) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{89}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *MessageReference) GetType() Message_Reference_Type {
@@ -7796,7 +8111,7 @@ type AttachmentRequest struct {
 
 func (x *AttachmentRequest) Reset() {
 	*x = AttachmentRequest{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[90]
+	mi := &file_discord_api_discord_api_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7808,7 +8123,7 @@ func (x *AttachmentRequest) String() string {
 func (*AttachmentRequest) ProtoMessage() {}
 
 func (x *AttachmentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[90]
+	mi := &file_discord_api_discord_api_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7821,7 +8136,7 @@ func (x *AttachmentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachmentRequest.ProtoReflect.Descriptor instead.
 func (*AttachmentRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{90}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *AttachmentRequest) GetId() uint64 {
@@ -7892,7 +8207,7 @@ type Component struct {
 
 func (x *Component) Reset() {
 	*x = Component{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[91]
+	mi := &file_discord_api_discord_api_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7904,7 +8219,7 @@ func (x *Component) String() string {
 func (*Component) ProtoMessage() {}
 
 func (x *Component) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[91]
+	mi := &file_discord_api_discord_api_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7917,7 +8232,7 @@ func (x *Component) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component.ProtoReflect.Descriptor instead.
 func (*Component) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *Component) GetKind() isComponent_Kind {
@@ -8211,7 +8526,7 @@ type DiscordError struct {
 
 func (x *DiscordError) Reset() {
 	*x = DiscordError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[92]
+	mi := &file_discord_api_discord_api_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8223,7 +8538,7 @@ func (x *DiscordError) String() string {
 func (*DiscordError) ProtoMessage() {}
 
 func (x *DiscordError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[92]
+	mi := &file_discord_api_discord_api_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8236,7 +8551,7 @@ func (x *DiscordError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscordError.ProtoReflect.Descriptor instead.
 func (*DiscordError) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{92}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *DiscordError) GetStatus() int32 {
@@ -8290,7 +8605,7 @@ type GetRateLimitStatusRequest struct {
 
 func (x *GetRateLimitStatusRequest) Reset() {
 	*x = GetRateLimitStatusRequest{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[93]
+	mi := &file_discord_api_discord_api_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8302,7 +8617,7 @@ func (x *GetRateLimitStatusRequest) String() string {
 func (*GetRateLimitStatusRequest) ProtoMessage() {}
 
 func (x *GetRateLimitStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[93]
+	mi := &file_discord_api_discord_api_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8315,7 +8630,7 @@ func (x *GetRateLimitStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{93}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{96}
 }
 
 // GetRateLimitStatusResponse is what the proxy holds, at one moment.
@@ -8351,7 +8666,7 @@ type GetRateLimitStatusResponse struct {
 
 func (x *GetRateLimitStatusResponse) Reset() {
 	*x = GetRateLimitStatusResponse{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[94]
+	mi := &file_discord_api_discord_api_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8363,7 +8678,7 @@ func (x *GetRateLimitStatusResponse) String() string {
 func (*GetRateLimitStatusResponse) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[94]
+	mi := &file_discord_api_discord_api_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8376,7 +8691,7 @@ func (x *GetRateLimitStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *GetRateLimitStatusResponse) GetTime() *timestamppb.Timestamp {
@@ -8477,7 +8792,7 @@ type BulkDeleteChannelMessagesResponse_Result struct {
 
 func (x *BulkDeleteChannelMessagesResponse_Result) Reset() {
 	*x = BulkDeleteChannelMessagesResponse_Result{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[95]
+	mi := &file_discord_api_discord_api_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8489,7 +8804,7 @@ func (x *BulkDeleteChannelMessagesResponse_Result) String() string {
 func (*BulkDeleteChannelMessagesResponse_Result) ProtoMessage() {}
 
 func (x *BulkDeleteChannelMessagesResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[95]
+	mi := &file_discord_api_discord_api_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8532,7 +8847,7 @@ type ListPinnedMessagesResponse_Item struct {
 
 func (x *ListPinnedMessagesResponse_Item) Reset() {
 	*x = ListPinnedMessagesResponse_Item{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[96]
+	mi := &file_discord_api_discord_api_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8544,7 +8859,7 @@ func (x *ListPinnedMessagesResponse_Item) String() string {
 func (*ListPinnedMessagesResponse_Item) ProtoMessage() {}
 
 func (x *ListPinnedMessagesResponse_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[96]
+	mi := &file_discord_api_discord_api_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8589,7 +8904,7 @@ type Embed_Footer struct {
 
 func (x *Embed_Footer) Reset() {
 	*x = Embed_Footer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[97]
+	mi := &file_discord_api_discord_api_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8601,7 +8916,7 @@ func (x *Embed_Footer) String() string {
 func (*Embed_Footer) ProtoMessage() {}
 
 func (x *Embed_Footer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[97]
+	mi := &file_discord_api_discord_api_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8659,7 +8974,7 @@ type Embed_Image struct {
 
 func (x *Embed_Image) Reset() {
 	*x = Embed_Image{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[98]
+	mi := &file_discord_api_discord_api_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8671,7 +8986,7 @@ func (x *Embed_Image) String() string {
 func (*Embed_Image) ProtoMessage() {}
 
 func (x *Embed_Image) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[98]
+	mi := &file_discord_api_discord_api_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8750,7 +9065,7 @@ type Embed_Thumbnail struct {
 
 func (x *Embed_Thumbnail) Reset() {
 	*x = Embed_Thumbnail{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[99]
+	mi := &file_discord_api_discord_api_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8762,7 +9077,7 @@ func (x *Embed_Thumbnail) String() string {
 func (*Embed_Thumbnail) ProtoMessage() {}
 
 func (x *Embed_Thumbnail) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[99]
+	mi := &file_discord_api_discord_api_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8841,7 +9156,7 @@ type Embed_Video struct {
 
 func (x *Embed_Video) Reset() {
 	*x = Embed_Video{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[100]
+	mi := &file_discord_api_discord_api_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8853,7 +9168,7 @@ func (x *Embed_Video) String() string {
 func (*Embed_Video) ProtoMessage() {}
 
 func (x *Embed_Video) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[100]
+	mi := &file_discord_api_discord_api_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8924,7 +9239,7 @@ type Embed_Provider struct {
 
 func (x *Embed_Provider) Reset() {
 	*x = Embed_Provider{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[101]
+	mi := &file_discord_api_discord_api_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8936,7 +9251,7 @@ func (x *Embed_Provider) String() string {
 func (*Embed_Provider) ProtoMessage() {}
 
 func (x *Embed_Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[101]
+	mi := &file_discord_api_discord_api_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8983,7 +9298,7 @@ type Embed_Author struct {
 
 func (x *Embed_Author) Reset() {
 	*x = Embed_Author{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[102]
+	mi := &file_discord_api_discord_api_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8995,7 +9310,7 @@ func (x *Embed_Author) String() string {
 func (*Embed_Author) ProtoMessage() {}
 
 func (x *Embed_Author) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[102]
+	mi := &file_discord_api_discord_api_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9054,7 +9369,7 @@ type Embed_Field struct {
 
 func (x *Embed_Field) Reset() {
 	*x = Embed_Field{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[103]
+	mi := &file_discord_api_discord_api_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9066,7 +9381,7 @@ func (x *Embed_Field) String() string {
 func (*Embed_Field) ProtoMessage() {}
 
 func (x *Embed_Field) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[103]
+	mi := &file_discord_api_discord_api_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9120,7 +9435,7 @@ type Message_ChannelMention struct {
 
 func (x *Message_ChannelMention) Reset() {
 	*x = Message_ChannelMention{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[104]
+	mi := &file_discord_api_discord_api_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9132,7 +9447,7 @@ func (x *Message_ChannelMention) String() string {
 func (*Message_ChannelMention) ProtoMessage() {}
 
 func (x *Message_ChannelMention) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[104]
+	mi := &file_discord_api_discord_api_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9213,7 +9528,7 @@ type Message_Attachment struct {
 
 func (x *Message_Attachment) Reset() {
 	*x = Message_Attachment{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[105]
+	mi := &file_discord_api_discord_api_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9225,7 +9540,7 @@ func (x *Message_Attachment) String() string {
 func (*Message_Attachment) ProtoMessage() {}
 
 func (x *Message_Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[105]
+	mi := &file_discord_api_discord_api_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9360,7 +9675,7 @@ type Message_Reaction struct {
 
 func (x *Message_Reaction) Reset() {
 	*x = Message_Reaction{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[106]
+	mi := &file_discord_api_discord_api_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9372,7 +9687,7 @@ func (x *Message_Reaction) String() string {
 func (*Message_Reaction) ProtoMessage() {}
 
 func (x *Message_Reaction) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[106]
+	mi := &file_discord_api_discord_api_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9443,7 +9758,7 @@ type Message_Activity struct {
 
 func (x *Message_Activity) Reset() {
 	*x = Message_Activity{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[107]
+	mi := &file_discord_api_discord_api_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9455,7 +9770,7 @@ func (x *Message_Activity) String() string {
 func (*Message_Activity) ProtoMessage() {}
 
 func (x *Message_Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[107]
+	mi := &file_discord_api_discord_api_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9504,7 +9819,7 @@ type Message_Application struct {
 
 func (x *Message_Application) Reset() {
 	*x = Message_Application{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[108]
+	mi := &file_discord_api_discord_api_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9516,7 +9831,7 @@ func (x *Message_Application) String() string {
 func (*Message_Application) ProtoMessage() {}
 
 func (x *Message_Application) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[108]
+	mi := &file_discord_api_discord_api_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9586,7 +9901,7 @@ type Message_Reference struct {
 
 func (x *Message_Reference) Reset() {
 	*x = Message_Reference{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[109]
+	mi := &file_discord_api_discord_api_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9598,7 +9913,7 @@ func (x *Message_Reference) String() string {
 func (*Message_Reference) ProtoMessage() {}
 
 func (x *Message_Reference) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[109]
+	mi := &file_discord_api_discord_api_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9682,7 +9997,7 @@ type Message_Sticker struct {
 
 func (x *Message_Sticker) Reset() {
 	*x = Message_Sticker{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[110]
+	mi := &file_discord_api_discord_api_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9694,7 +10009,7 @@ func (x *Message_Sticker) String() string {
 func (*Message_Sticker) ProtoMessage() {}
 
 func (x *Message_Sticker) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[110]
+	mi := &file_discord_api_discord_api_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9809,7 +10124,7 @@ type Message_StickerItem struct {
 
 func (x *Message_StickerItem) Reset() {
 	*x = Message_StickerItem{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	mi := &file_discord_api_discord_api_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9821,7 +10136,7 @@ func (x *Message_StickerItem) String() string {
 func (*Message_StickerItem) ProtoMessage() {}
 
 func (x *Message_StickerItem) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	mi := &file_discord_api_discord_api_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9877,7 +10192,7 @@ type Message_InteractionMetadata struct {
 
 func (x *Message_InteractionMetadata) Reset() {
 	*x = Message_InteractionMetadata{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[112]
+	mi := &file_discord_api_discord_api_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9889,7 +10204,7 @@ func (x *Message_InteractionMetadata) String() string {
 func (*Message_InteractionMetadata) ProtoMessage() {}
 
 func (x *Message_InteractionMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[112]
+	mi := &file_discord_api_discord_api_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9952,7 +10267,7 @@ type Message_Snapshot struct {
 
 func (x *Message_Snapshot) Reset() {
 	*x = Message_Snapshot{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[113]
+	mi := &file_discord_api_discord_api_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9964,7 +10279,7 @@ func (x *Message_Snapshot) String() string {
 func (*Message_Snapshot) ProtoMessage() {}
 
 func (x *Message_Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[113]
+	mi := &file_discord_api_discord_api_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10000,7 +10315,7 @@ type Message_Call struct {
 
 func (x *Message_Call) Reset() {
 	*x = Message_Call{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[114]
+	mi := &file_discord_api_discord_api_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10012,7 +10327,7 @@ func (x *Message_Call) String() string {
 func (*Message_Call) ProtoMessage() {}
 
 func (x *Message_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[114]
+	mi := &file_discord_api_discord_api_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10059,7 +10374,7 @@ type Message_RoleSubscriptionData struct {
 
 func (x *Message_RoleSubscriptionData) Reset() {
 	*x = Message_RoleSubscriptionData{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[115]
+	mi := &file_discord_api_discord_api_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10071,7 +10386,7 @@ func (x *Message_RoleSubscriptionData) String() string {
 func (*Message_RoleSubscriptionData) ProtoMessage() {}
 
 func (x *Message_RoleSubscriptionData) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[115]
+	mi := &file_discord_api_discord_api_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10128,7 +10443,7 @@ type Message_Reaction_CountDetails struct {
 
 func (x *Message_Reaction_CountDetails) Reset() {
 	*x = Message_Reaction_CountDetails{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[116]
+	mi := &file_discord_api_discord_api_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10140,7 +10455,7 @@ func (x *Message_Reaction_CountDetails) String() string {
 func (*Message_Reaction_CountDetails) ProtoMessage() {}
 
 func (x *Message_Reaction_CountDetails) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[116]
+	mi := &file_discord_api_discord_api_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10183,7 +10498,7 @@ type Poll_Media struct {
 
 func (x *Poll_Media) Reset() {
 	*x = Poll_Media{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[117]
+	mi := &file_discord_api_discord_api_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10195,7 +10510,7 @@ func (x *Poll_Media) String() string {
 func (*Poll_Media) ProtoMessage() {}
 
 func (x *Poll_Media) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[117]
+	mi := &file_discord_api_discord_api_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10238,7 +10553,7 @@ type Poll_Answer struct {
 
 func (x *Poll_Answer) Reset() {
 	*x = Poll_Answer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[118]
+	mi := &file_discord_api_discord_api_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10250,7 +10565,7 @@ func (x *Poll_Answer) String() string {
 func (*Poll_Answer) ProtoMessage() {}
 
 func (x *Poll_Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[118]
+	mi := &file_discord_api_discord_api_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10293,7 +10608,7 @@ type Poll_Results struct {
 
 func (x *Poll_Results) Reset() {
 	*x = Poll_Results{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[119]
+	mi := &file_discord_api_discord_api_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10305,7 +10620,7 @@ func (x *Poll_Results) String() string {
 func (*Poll_Results) ProtoMessage() {}
 
 func (x *Poll_Results) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[119]
+	mi := &file_discord_api_discord_api_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10350,7 +10665,7 @@ type Poll_Results_AnswerCount struct {
 
 func (x *Poll_Results_AnswerCount) Reset() {
 	*x = Poll_Results_AnswerCount{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[120]
+	mi := &file_discord_api_discord_api_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10362,7 +10677,7 @@ func (x *Poll_Results_AnswerCount) String() string {
 func (*Poll_Results_AnswerCount) ProtoMessage() {}
 
 func (x *Poll_Results_AnswerCount) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[120]
+	mi := &file_discord_api_discord_api_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10416,7 +10731,7 @@ type Guild_IncidentsData struct {
 
 func (x *Guild_IncidentsData) Reset() {
 	*x = Guild_IncidentsData{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[121]
+	mi := &file_discord_api_discord_api_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10428,7 +10743,7 @@ func (x *Guild_IncidentsData) String() string {
 func (*Guild_IncidentsData) ProtoMessage() {}
 
 func (x *Guild_IncidentsData) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[121]
+	mi := &file_discord_api_discord_api_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10493,7 +10808,7 @@ type Role_Tag struct {
 
 func (x *Role_Tag) Reset() {
 	*x = Role_Tag{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[122]
+	mi := &file_discord_api_discord_api_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10505,7 +10820,7 @@ func (x *Role_Tag) String() string {
 func (*Role_Tag) ProtoMessage() {}
 
 func (x *Role_Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[122]
+	mi := &file_discord_api_discord_api_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10578,7 +10893,7 @@ type Role_Colors struct {
 
 func (x *Role_Colors) Reset() {
 	*x = Role_Colors{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[123]
+	mi := &file_discord_api_discord_api_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10590,7 +10905,7 @@ func (x *Role_Colors) String() string {
 func (*Role_Colors) ProtoMessage() {}
 
 func (x *Role_Colors) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[123]
+	mi := &file_discord_api_discord_api_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10640,7 +10955,7 @@ type Component_ActionRow struct {
 
 func (x *Component_ActionRow) Reset() {
 	*x = Component_ActionRow{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[124]
+	mi := &file_discord_api_discord_api_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10652,7 +10967,7 @@ func (x *Component_ActionRow) String() string {
 func (*Component_ActionRow) ProtoMessage() {}
 
 func (x *Component_ActionRow) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[124]
+	mi := &file_discord_api_discord_api_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10665,7 +10980,7 @@ func (x *Component_ActionRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_ActionRow.ProtoReflect.Descriptor instead.
 func (*Component_ActionRow) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 0}
 }
 
 func (x *Component_ActionRow) GetId() int32 {
@@ -10707,7 +11022,7 @@ type Component_Button struct {
 
 func (x *Component_Button) Reset() {
 	*x = Component_Button{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[125]
+	mi := &file_discord_api_discord_api_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10719,7 +11034,7 @@ func (x *Component_Button) String() string {
 func (*Component_Button) ProtoMessage() {}
 
 func (x *Component_Button) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[125]
+	mi := &file_discord_api_discord_api_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10732,7 +11047,7 @@ func (x *Component_Button) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_Button.ProtoReflect.Descriptor instead.
 func (*Component_Button) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 1}
 }
 
 func (x *Component_Button) GetId() int32 {
@@ -10818,7 +11133,7 @@ type Component_Select struct {
 
 func (x *Component_Select) Reset() {
 	*x = Component_Select{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[126]
+	mi := &file_discord_api_discord_api_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10830,7 +11145,7 @@ func (x *Component_Select) String() string {
 func (*Component_Select) ProtoMessage() {}
 
 func (x *Component_Select) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[126]
+	mi := &file_discord_api_discord_api_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10843,7 +11158,7 @@ func (x *Component_Select) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_Select.ProtoReflect.Descriptor instead.
 func (*Component_Select) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 2}
 }
 
 func (x *Component_Select) GetId() int32 {
@@ -10937,7 +11252,7 @@ type Component_TextInput struct {
 
 func (x *Component_TextInput) Reset() {
 	*x = Component_TextInput{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[127]
+	mi := &file_discord_api_discord_api_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10949,7 +11264,7 @@ func (x *Component_TextInput) String() string {
 func (*Component_TextInput) ProtoMessage() {}
 
 func (x *Component_TextInput) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[127]
+	mi := &file_discord_api_discord_api_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10962,7 +11277,7 @@ func (x *Component_TextInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_TextInput.ProtoReflect.Descriptor instead.
 func (*Component_TextInput) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 3}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 3}
 }
 
 func (x *Component_TextInput) GetId() int32 {
@@ -11043,7 +11358,7 @@ type Component_Section struct {
 
 func (x *Component_Section) Reset() {
 	*x = Component_Section{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[128]
+	mi := &file_discord_api_discord_api_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11055,7 +11370,7 @@ func (x *Component_Section) String() string {
 func (*Component_Section) ProtoMessage() {}
 
 func (x *Component_Section) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[128]
+	mi := &file_discord_api_discord_api_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11068,7 +11383,7 @@ func (x *Component_Section) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_Section.ProtoReflect.Descriptor instead.
 func (*Component_Section) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 4}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 4}
 }
 
 func (x *Component_Section) GetId() int32 {
@@ -11105,7 +11420,7 @@ type Component_TextDisplay struct {
 
 func (x *Component_TextDisplay) Reset() {
 	*x = Component_TextDisplay{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[129]
+	mi := &file_discord_api_discord_api_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11117,7 +11432,7 @@ func (x *Component_TextDisplay) String() string {
 func (*Component_TextDisplay) ProtoMessage() {}
 
 func (x *Component_TextDisplay) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[129]
+	mi := &file_discord_api_discord_api_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11130,7 +11445,7 @@ func (x *Component_TextDisplay) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_TextDisplay.ProtoReflect.Descriptor instead.
 func (*Component_TextDisplay) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 5}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 5}
 }
 
 func (x *Component_TextDisplay) GetId() int32 {
@@ -11168,7 +11483,7 @@ type Component_Media struct {
 
 func (x *Component_Media) Reset() {
 	*x = Component_Media{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[130]
+	mi := &file_discord_api_discord_api_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11180,7 +11495,7 @@ func (x *Component_Media) String() string {
 func (*Component_Media) ProtoMessage() {}
 
 func (x *Component_Media) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[130]
+	mi := &file_discord_api_discord_api_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11193,7 +11508,7 @@ func (x *Component_Media) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_Media.ProtoReflect.Descriptor instead.
 func (*Component_Media) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 6}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 6}
 }
 
 func (x *Component_Media) GetUrl() string {
@@ -11255,7 +11570,7 @@ type Component_Thumbnail struct {
 
 func (x *Component_Thumbnail) Reset() {
 	*x = Component_Thumbnail{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[131]
+	mi := &file_discord_api_discord_api_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11267,7 +11582,7 @@ func (x *Component_Thumbnail) String() string {
 func (*Component_Thumbnail) ProtoMessage() {}
 
 func (x *Component_Thumbnail) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[131]
+	mi := &file_discord_api_discord_api_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11280,7 +11595,7 @@ func (x *Component_Thumbnail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_Thumbnail.ProtoReflect.Descriptor instead.
 func (*Component_Thumbnail) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 7}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 7}
 }
 
 func (x *Component_Thumbnail) GetId() int32 {
@@ -11324,7 +11639,7 @@ type Component_MediaGallery struct {
 
 func (x *Component_MediaGallery) Reset() {
 	*x = Component_MediaGallery{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[132]
+	mi := &file_discord_api_discord_api_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11336,7 +11651,7 @@ func (x *Component_MediaGallery) String() string {
 func (*Component_MediaGallery) ProtoMessage() {}
 
 func (x *Component_MediaGallery) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[132]
+	mi := &file_discord_api_discord_api_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11349,7 +11664,7 @@ func (x *Component_MediaGallery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_MediaGallery.ProtoReflect.Descriptor instead.
 func (*Component_MediaGallery) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 8}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 8}
 }
 
 func (x *Component_MediaGallery) GetId() int32 {
@@ -11385,7 +11700,7 @@ type Component_File struct {
 
 func (x *Component_File) Reset() {
 	*x = Component_File{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[133]
+	mi := &file_discord_api_discord_api_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11397,7 +11712,7 @@ func (x *Component_File) String() string {
 func (*Component_File) ProtoMessage() {}
 
 func (x *Component_File) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[133]
+	mi := &file_discord_api_discord_api_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11410,7 +11725,7 @@ func (x *Component_File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_File.ProtoReflect.Descriptor instead.
 func (*Component_File) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 9}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 9}
 }
 
 func (x *Component_File) GetId() int32 {
@@ -11463,7 +11778,7 @@ type Component_Separator struct {
 
 func (x *Component_Separator) Reset() {
 	*x = Component_Separator{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[134]
+	mi := &file_discord_api_discord_api_proto_msgTypes[137]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11475,7 +11790,7 @@ func (x *Component_Separator) String() string {
 func (*Component_Separator) ProtoMessage() {}
 
 func (x *Component_Separator) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[134]
+	mi := &file_discord_api_discord_api_proto_msgTypes[137]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11488,7 +11803,7 @@ func (x *Component_Separator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_Separator.ProtoReflect.Descriptor instead.
 func (*Component_Separator) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 10}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 10}
 }
 
 func (x *Component_Separator) GetId() int32 {
@@ -11529,7 +11844,7 @@ type Component_Container struct {
 
 func (x *Component_Container) Reset() {
 	*x = Component_Container{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[135]
+	mi := &file_discord_api_discord_api_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11541,7 +11856,7 @@ func (x *Component_Container) String() string {
 func (*Component_Container) ProtoMessage() {}
 
 func (x *Component_Container) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[135]
+	mi := &file_discord_api_discord_api_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11554,7 +11869,7 @@ func (x *Component_Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_Container.ProtoReflect.Descriptor instead.
 func (*Component_Container) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 11}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 11}
 }
 
 func (x *Component_Container) GetId() int32 {
@@ -11604,7 +11919,7 @@ type Component_Select_Option struct {
 
 func (x *Component_Select_Option) Reset() {
 	*x = Component_Select_Option{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[136]
+	mi := &file_discord_api_discord_api_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11616,7 +11931,7 @@ func (x *Component_Select_Option) String() string {
 func (*Component_Select_Option) ProtoMessage() {}
 
 func (x *Component_Select_Option) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[136]
+	mi := &file_discord_api_discord_api_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11629,7 +11944,7 @@ func (x *Component_Select_Option) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_Select_Option.ProtoReflect.Descriptor instead.
 func (*Component_Select_Option) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 2, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 2, 0}
 }
 
 func (x *Component_Select_Option) GetLabel() string {
@@ -11680,7 +11995,7 @@ type Component_Select_DefaultValue struct {
 
 func (x *Component_Select_DefaultValue) Reset() {
 	*x = Component_Select_DefaultValue{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[137]
+	mi := &file_discord_api_discord_api_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11692,7 +12007,7 @@ func (x *Component_Select_DefaultValue) String() string {
 func (*Component_Select_DefaultValue) ProtoMessage() {}
 
 func (x *Component_Select_DefaultValue) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[137]
+	mi := &file_discord_api_discord_api_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11705,7 +12020,7 @@ func (x *Component_Select_DefaultValue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_Select_DefaultValue.ProtoReflect.Descriptor instead.
 func (*Component_Select_DefaultValue) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 2, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 2, 1}
 }
 
 func (x *Component_Select_DefaultValue) GetId() uint64 {
@@ -11737,7 +12052,7 @@ type Component_MediaGallery_Item struct {
 
 func (x *Component_MediaGallery_Item) Reset() {
 	*x = Component_MediaGallery_Item{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[138]
+	mi := &file_discord_api_discord_api_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11749,7 +12064,7 @@ func (x *Component_MediaGallery_Item) String() string {
 func (*Component_MediaGallery_Item) ProtoMessage() {}
 
 func (x *Component_MediaGallery_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[138]
+	mi := &file_discord_api_discord_api_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11762,7 +12077,7 @@ func (x *Component_MediaGallery_Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Component_MediaGallery_Item.ProtoReflect.Descriptor instead.
 func (*Component_MediaGallery_Item) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{91, 8, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 8, 0}
 }
 
 func (x *Component_MediaGallery_Item) GetMedia() *Component_Media {
@@ -11801,7 +12116,7 @@ type DiscordError_FieldError struct {
 
 func (x *DiscordError_FieldError) Reset() {
 	*x = DiscordError_FieldError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[139]
+	mi := &file_discord_api_discord_api_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11813,7 +12128,7 @@ func (x *DiscordError_FieldError) String() string {
 func (*DiscordError_FieldError) ProtoMessage() {}
 
 func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[139]
+	mi := &file_discord_api_discord_api_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11826,7 +12141,7 @@ func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscordError_FieldError.ProtoReflect.Descriptor instead.
 func (*DiscordError_FieldError) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{92, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{95, 0}
 }
 
 func (x *DiscordError_FieldError) GetField() string {
@@ -11865,7 +12180,7 @@ type GetRateLimitStatusResponse_Global struct {
 
 func (x *GetRateLimitStatusResponse_Global) Reset() {
 	*x = GetRateLimitStatusResponse_Global{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[140]
+	mi := &file_discord_api_discord_api_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11877,7 +12192,7 @@ func (x *GetRateLimitStatusResponse_Global) String() string {
 func (*GetRateLimitStatusResponse_Global) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[140]
+	mi := &file_discord_api_discord_api_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11890,7 +12205,7 @@ func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use GetRateLimitStatusResponse_Global.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Global) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 0}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{97, 0}
 }
 
 func (x *GetRateLimitStatusResponse_Global) GetLimit() int32 {
@@ -11930,7 +12245,7 @@ type GetRateLimitStatusResponse_InvalidRequests struct {
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) Reset() {
 	*x = GetRateLimitStatusResponse_InvalidRequests{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[141]
+	mi := &file_discord_api_discord_api_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11942,7 +12257,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) String() string {
 func (*GetRateLimitStatusResponse_InvalidRequests) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[141]
+	mi := &file_discord_api_discord_api_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11955,7 +12270,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect
 
 // Deprecated: Use GetRateLimitStatusResponse_InvalidRequests.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_InvalidRequests) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 1}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{97, 1}
 }
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) GetCount() int32 {
@@ -11992,7 +12307,7 @@ type GetRateLimitStatusResponse_Ban struct {
 
 func (x *GetRateLimitStatusResponse_Ban) Reset() {
 	*x = GetRateLimitStatusResponse_Ban{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[142]
+	mi := &file_discord_api_discord_api_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12004,7 +12319,7 @@ func (x *GetRateLimitStatusResponse_Ban) String() string {
 func (*GetRateLimitStatusResponse_Ban) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[142]
+	mi := &file_discord_api_discord_api_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12017,7 +12332,7 @@ func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRateLimitStatusResponse_Ban.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Ban) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 2}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{97, 2}
 }
 
 func (x *GetRateLimitStatusResponse_Ban) GetRetryAfter() *durationpb.Duration {
@@ -12063,7 +12378,7 @@ type GetRateLimitStatusResponse_Bucket struct {
 
 func (x *GetRateLimitStatusResponse_Bucket) Reset() {
 	*x = GetRateLimitStatusResponse_Bucket{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[143]
+	mi := &file_discord_api_discord_api_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12075,7 +12390,7 @@ func (x *GetRateLimitStatusResponse_Bucket) String() string {
 func (*GetRateLimitStatusResponse_Bucket) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[143]
+	mi := &file_discord_api_discord_api_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12088,7 +12403,7 @@ func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use GetRateLimitStatusResponse_Bucket.ProtoReflect.Descriptor instead.
 func (*GetRateLimitStatusResponse_Bucket) Descriptor() ([]byte, []int) {
-	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 3}
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{97, 3}
 }
 
 func (x *GetRateLimitStatusResponse_Bucket) GetRoutes() []string {
@@ -12996,7 +13311,37 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\b_contentB\x12\n" +
 	"\x10_suppress_embeds\"L\n" +
 	"\x1aEditWebhookMessageResponse\x12.\n" +
-	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"v\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\x8f\x04\n" +
+	"\n" +
+	"NewMessage\x12\x18\n" +
+	"\acontent\x18\x02 \x01(\tR\acontent\x12*\n" +
+	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12G\n" +
+	"\x10allowed_mentions\x18\a \x01(\v2\x1c.discord_api.AllowedMentionsR\x0fallowedMentions\x12+\n" +
+	"\x11suppress_mentions\x18\b \x01(\bR\x10suppressMentions\x12@\n" +
+	"\vattachments\x18\n" +
+	" \x03(\v2\x1e.discord_api.AttachmentRequestR\vattachments\x126\n" +
+	"\n" +
+	"components\x18\v \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12\x1f\n" +
+	"\vsticker_ids\x18\f \x03(\x04R\n" +
+	"stickerIds\x12'\n" +
+	"\x0fsuppress_embeds\x18\r \x01(\bR\x0esuppressEmbeds\x125\n" +
+	"\x16suppress_notifications\x18\x0e \x01(\bR\x15suppressNotifications\x12%\n" +
+	"\x04poll\x18\x0f \x01(\v2\x11.discord_api.PollR\x04poll\x12#\n" +
+	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2\"\x92\x01\n" +
+	"\x19SendDirectMessagesRequest\x12\x19\n" +
+	"\buser_ids\x18\x01 \x03(\x04R\auserIds\x121\n" +
+	"\amessage\x18\x02 \x01(\v2\x17.discord_api.NewMessageR\amessage\x12'\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\"\xb2\x02\n" +
+	"\x1aSendDirectMessagesResponse\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\x04R\x06userId\x12.\n" +
+	"\amessage\x18\x02 \x01(\v2\x14.discord_api.MessageR\amessage\x12/\n" +
+	"\x05error\x18\x03 \x01(\v2\x19.discord_api.DiscordErrorR\x05error\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\tR\x06status\x12\x12\n" +
+	"\x04done\x18\x05 \x01(\x05R\x04done\x12\x16\n" +
+	"\x06failed\x18\x06 \x01(\x05R\x06failed\x12\x14\n" +
+	"\x05total\x18\a \x01(\x05R\x05total\x12@\n" +
+	"\x0eestimated_left\x18\b \x01(\v2\x19.google.protobuf.DurationR\restimatedLeft\"v\n" +
 	"\x0fAllowedMentions\x12\x14\n" +
 	"\x05parse\x18\x01 \x03(\tR\x05parse\x12\x14\n" +
 	"\x05roles\x18\x02 \x03(\x04R\x05roles\x12\x14\n" +
@@ -13210,11 +13555,12 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\awaiting\x18\b \x01(\x05R\awaiting\x12@\n" +
 	"\x0eestimated_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\restimatedWait\x12\x16\n" +
 	"\x06window\x18\n" +
-	" \x01(\tR\x06window2\x98\x1d\n" +
+	" \x01(\tR\x06window2\x81\x1e\n" +
 	"\n" +
 	"DiscordApi\x12e\n" +
 	"\x12SendChannelMessage\x12&.discord_api.SendChannelMessageRequest\x1a'.discord_api.SendChannelMessageResponse\x12b\n" +
-	"\x11SendDirectMessage\x12%.discord_api.SendDirectMessageRequest\x1a&.discord_api.SendDirectMessageResponse\x12d\n" +
+	"\x11SendDirectMessage\x12%.discord_api.SendDirectMessageRequest\x1a&.discord_api.SendDirectMessageResponse\x12g\n" +
+	"\x12SendDirectMessages\x12&.discord_api.SendDirectMessagesRequest\x1a'.discord_api.SendDirectMessagesResponse0\x01\x12d\n" +
 	"\x10GetGuildChannels\x12$.discord_api.GetGuildChannelsRequest\x1a%.discord_api.GetGuildChannelsResponse\"\x03\x90\x02\x01\x12g\n" +
 	"\x11GetChannelMessage\x12%.discord_api.GetChannelMessageRequest\x1a&.discord_api.GetChannelMessageResponse\"\x03\x90\x02\x01\x12j\n" +
 	"\x13ListChannelMessages\x12'.discord_api.ListChannelMessagesRequest\x1a(.discord_api.ListChannelMessagesResponse0\x01\x12k\n" +
@@ -13272,7 +13618,7 @@ func file_discord_api_discord_api_proto_rawDescGZIP() []byte {
 }
 
 var file_discord_api_discord_api_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 144)
+var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 147)
 var file_discord_api_discord_api_proto_goTypes = []any{
 	(Channel_Type)(0),                                  // 0: discord_api.Channel.Type
 	(Message_Type)(0),                                  // 1: discord_api.Message.Type
@@ -13369,89 +13715,92 @@ var file_discord_api_discord_api_proto_goTypes = []any{
 	(*ExecuteWebhookResponse)(nil),                     // 92: discord_api.ExecuteWebhookResponse
 	(*EditWebhookMessageRequest)(nil),                  // 93: discord_api.EditWebhookMessageRequest
 	(*EditWebhookMessageResponse)(nil),                 // 94: discord_api.EditWebhookMessageResponse
-	(*AllowedMentions)(nil),                            // 95: discord_api.AllowedMentions
-	(*MessageReference)(nil),                           // 96: discord_api.MessageReference
-	(*AttachmentRequest)(nil),                          // 97: discord_api.AttachmentRequest
-	(*Component)(nil),                                  // 98: discord_api.Component
-	(*DiscordError)(nil),                               // 99: discord_api.DiscordError
-	(*GetRateLimitStatusRequest)(nil),                  // 100: discord_api.GetRateLimitStatusRequest
-	(*GetRateLimitStatusResponse)(nil),                 // 101: discord_api.GetRateLimitStatusResponse
-	(*BulkDeleteChannelMessagesResponse_Result)(nil),   // 102: discord_api.BulkDeleteChannelMessagesResponse.Result
-	(*ListPinnedMessagesResponse_Item)(nil),            // 103: discord_api.ListPinnedMessagesResponse.Item
-	(*Embed_Footer)(nil),                               // 104: discord_api.Embed.Footer
-	(*Embed_Image)(nil),                                // 105: discord_api.Embed.Image
-	(*Embed_Thumbnail)(nil),                            // 106: discord_api.Embed.Thumbnail
-	(*Embed_Video)(nil),                                // 107: discord_api.Embed.Video
-	(*Embed_Provider)(nil),                             // 108: discord_api.Embed.Provider
-	(*Embed_Author)(nil),                               // 109: discord_api.Embed.Author
-	(*Embed_Field)(nil),                                // 110: discord_api.Embed.Field
-	(*Message_ChannelMention)(nil),                     // 111: discord_api.Message.ChannelMention
-	(*Message_Attachment)(nil),                         // 112: discord_api.Message.Attachment
-	(*Message_Reaction)(nil),                           // 113: discord_api.Message.Reaction
-	(*Message_Activity)(nil),                           // 114: discord_api.Message.Activity
-	(*Message_Application)(nil),                        // 115: discord_api.Message.Application
-	(*Message_Reference)(nil),                          // 116: discord_api.Message.Reference
-	(*Message_Sticker)(nil),                            // 117: discord_api.Message.Sticker
-	(*Message_StickerItem)(nil),                        // 118: discord_api.Message.StickerItem
-	(*Message_InteractionMetadata)(nil),                // 119: discord_api.Message.InteractionMetadata
-	(*Message_Snapshot)(nil),                           // 120: discord_api.Message.Snapshot
-	(*Message_Call)(nil),                               // 121: discord_api.Message.Call
-	(*Message_RoleSubscriptionData)(nil),               // 122: discord_api.Message.RoleSubscriptionData
-	(*Message_Reaction_CountDetails)(nil),              // 123: discord_api.Message.Reaction.CountDetails
-	(*Poll_Media)(nil),                                 // 124: discord_api.Poll.Media
-	(*Poll_Answer)(nil),                                // 125: discord_api.Poll.Answer
-	(*Poll_Results)(nil),                               // 126: discord_api.Poll.Results
-	(*Poll_Results_AnswerCount)(nil),                   // 127: discord_api.Poll.Results.AnswerCount
-	(*Guild_IncidentsData)(nil),                        // 128: discord_api.Guild.IncidentsData
-	(*Role_Tag)(nil),                                   // 129: discord_api.Role.Tag
-	(*Role_Colors)(nil),                                // 130: discord_api.Role.Colors
-	(*Component_ActionRow)(nil),                        // 131: discord_api.Component.ActionRow
-	(*Component_Button)(nil),                           // 132: discord_api.Component.Button
-	(*Component_Select)(nil),                           // 133: discord_api.Component.Select
-	(*Component_TextInput)(nil),                        // 134: discord_api.Component.TextInput
-	(*Component_Section)(nil),                          // 135: discord_api.Component.Section
-	(*Component_TextDisplay)(nil),                      // 136: discord_api.Component.TextDisplay
-	(*Component_Media)(nil),                            // 137: discord_api.Component.Media
-	(*Component_Thumbnail)(nil),                        // 138: discord_api.Component.Thumbnail
-	(*Component_MediaGallery)(nil),                     // 139: discord_api.Component.MediaGallery
-	(*Component_File)(nil),                             // 140: discord_api.Component.File
-	(*Component_Separator)(nil),                        // 141: discord_api.Component.Separator
-	(*Component_Container)(nil),                        // 142: discord_api.Component.Container
-	(*Component_Select_Option)(nil),                    // 143: discord_api.Component.Select.Option
-	(*Component_Select_DefaultValue)(nil),              // 144: discord_api.Component.Select.DefaultValue
-	(*Component_MediaGallery_Item)(nil),                // 145: discord_api.Component.MediaGallery.Item
-	(*DiscordError_FieldError)(nil),                    // 146: discord_api.DiscordError.FieldError
-	(*GetRateLimitStatusResponse_Global)(nil),          // 147: discord_api.GetRateLimitStatusResponse.Global
-	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 148: discord_api.GetRateLimitStatusResponse.InvalidRequests
-	(*GetRateLimitStatusResponse_Ban)(nil),             // 149: discord_api.GetRateLimitStatusResponse.Ban
-	(*GetRateLimitStatusResponse_Bucket)(nil),          // 150: discord_api.GetRateLimitStatusResponse.Bucket
-	(*durationpb.Duration)(nil),                        // 151: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),                      // 152: google.protobuf.Timestamp
+	(*NewMessage)(nil),                                 // 95: discord_api.NewMessage
+	(*SendDirectMessagesRequest)(nil),                  // 96: discord_api.SendDirectMessagesRequest
+	(*SendDirectMessagesResponse)(nil),                 // 97: discord_api.SendDirectMessagesResponse
+	(*AllowedMentions)(nil),                            // 98: discord_api.AllowedMentions
+	(*MessageReference)(nil),                           // 99: discord_api.MessageReference
+	(*AttachmentRequest)(nil),                          // 100: discord_api.AttachmentRequest
+	(*Component)(nil),                                  // 101: discord_api.Component
+	(*DiscordError)(nil),                               // 102: discord_api.DiscordError
+	(*GetRateLimitStatusRequest)(nil),                  // 103: discord_api.GetRateLimitStatusRequest
+	(*GetRateLimitStatusResponse)(nil),                 // 104: discord_api.GetRateLimitStatusResponse
+	(*BulkDeleteChannelMessagesResponse_Result)(nil),   // 105: discord_api.BulkDeleteChannelMessagesResponse.Result
+	(*ListPinnedMessagesResponse_Item)(nil),            // 106: discord_api.ListPinnedMessagesResponse.Item
+	(*Embed_Footer)(nil),                               // 107: discord_api.Embed.Footer
+	(*Embed_Image)(nil),                                // 108: discord_api.Embed.Image
+	(*Embed_Thumbnail)(nil),                            // 109: discord_api.Embed.Thumbnail
+	(*Embed_Video)(nil),                                // 110: discord_api.Embed.Video
+	(*Embed_Provider)(nil),                             // 111: discord_api.Embed.Provider
+	(*Embed_Author)(nil),                               // 112: discord_api.Embed.Author
+	(*Embed_Field)(nil),                                // 113: discord_api.Embed.Field
+	(*Message_ChannelMention)(nil),                     // 114: discord_api.Message.ChannelMention
+	(*Message_Attachment)(nil),                         // 115: discord_api.Message.Attachment
+	(*Message_Reaction)(nil),                           // 116: discord_api.Message.Reaction
+	(*Message_Activity)(nil),                           // 117: discord_api.Message.Activity
+	(*Message_Application)(nil),                        // 118: discord_api.Message.Application
+	(*Message_Reference)(nil),                          // 119: discord_api.Message.Reference
+	(*Message_Sticker)(nil),                            // 120: discord_api.Message.Sticker
+	(*Message_StickerItem)(nil),                        // 121: discord_api.Message.StickerItem
+	(*Message_InteractionMetadata)(nil),                // 122: discord_api.Message.InteractionMetadata
+	(*Message_Snapshot)(nil),                           // 123: discord_api.Message.Snapshot
+	(*Message_Call)(nil),                               // 124: discord_api.Message.Call
+	(*Message_RoleSubscriptionData)(nil),               // 125: discord_api.Message.RoleSubscriptionData
+	(*Message_Reaction_CountDetails)(nil),              // 126: discord_api.Message.Reaction.CountDetails
+	(*Poll_Media)(nil),                                 // 127: discord_api.Poll.Media
+	(*Poll_Answer)(nil),                                // 128: discord_api.Poll.Answer
+	(*Poll_Results)(nil),                               // 129: discord_api.Poll.Results
+	(*Poll_Results_AnswerCount)(nil),                   // 130: discord_api.Poll.Results.AnswerCount
+	(*Guild_IncidentsData)(nil),                        // 131: discord_api.Guild.IncidentsData
+	(*Role_Tag)(nil),                                   // 132: discord_api.Role.Tag
+	(*Role_Colors)(nil),                                // 133: discord_api.Role.Colors
+	(*Component_ActionRow)(nil),                        // 134: discord_api.Component.ActionRow
+	(*Component_Button)(nil),                           // 135: discord_api.Component.Button
+	(*Component_Select)(nil),                           // 136: discord_api.Component.Select
+	(*Component_TextInput)(nil),                        // 137: discord_api.Component.TextInput
+	(*Component_Section)(nil),                          // 138: discord_api.Component.Section
+	(*Component_TextDisplay)(nil),                      // 139: discord_api.Component.TextDisplay
+	(*Component_Media)(nil),                            // 140: discord_api.Component.Media
+	(*Component_Thumbnail)(nil),                        // 141: discord_api.Component.Thumbnail
+	(*Component_MediaGallery)(nil),                     // 142: discord_api.Component.MediaGallery
+	(*Component_File)(nil),                             // 143: discord_api.Component.File
+	(*Component_Separator)(nil),                        // 144: discord_api.Component.Separator
+	(*Component_Container)(nil),                        // 145: discord_api.Component.Container
+	(*Component_Select_Option)(nil),                    // 146: discord_api.Component.Select.Option
+	(*Component_Select_DefaultValue)(nil),              // 147: discord_api.Component.Select.DefaultValue
+	(*Component_MediaGallery_Item)(nil),                // 148: discord_api.Component.MediaGallery.Item
+	(*DiscordError_FieldError)(nil),                    // 149: discord_api.DiscordError.FieldError
+	(*GetRateLimitStatusResponse_Global)(nil),          // 150: discord_api.GetRateLimitStatusResponse.Global
+	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 151: discord_api.GetRateLimitStatusResponse.InvalidRequests
+	(*GetRateLimitStatusResponse_Ban)(nil),             // 152: discord_api.GetRateLimitStatusResponse.Ban
+	(*GetRateLimitStatusResponse_Bucket)(nil),          // 153: discord_api.GetRateLimitStatusResponse.Bucket
+	(*durationpb.Duration)(nil),                        // 154: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),                      // 155: google.protobuf.Timestamp
 }
 var file_discord_api_discord_api_proto_depIdxs = []int32{
 	81,  // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
 	81,  // 1: discord_api.SendChannelMessageRequest.embeds:type_name -> discord_api.Embed
-	95,  // 2: discord_api.SendChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	96,  // 3: discord_api.SendChannelMessageRequest.message_reference:type_name -> discord_api.MessageReference
-	97,  // 4: discord_api.SendChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	98,  // 5: discord_api.SendChannelMessageRequest.components:type_name -> discord_api.Component
+	98,  // 2: discord_api.SendChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	99,  // 3: discord_api.SendChannelMessageRequest.message_reference:type_name -> discord_api.MessageReference
+	100, // 4: discord_api.SendChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 5: discord_api.SendChannelMessageRequest.components:type_name -> discord_api.Component
 	85,  // 6: discord_api.SendChannelMessageRequest.poll:type_name -> discord_api.Poll
 	84,  // 7: discord_api.SendChannelMessageResponse.message:type_name -> discord_api.Message
 	81,  // 8: discord_api.SendDirectMessageRequest.embed:type_name -> discord_api.Embed
 	81,  // 9: discord_api.SendDirectMessageRequest.embeds:type_name -> discord_api.Embed
-	95,  // 10: discord_api.SendDirectMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	96,  // 11: discord_api.SendDirectMessageRequest.message_reference:type_name -> discord_api.MessageReference
-	97,  // 12: discord_api.SendDirectMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	98,  // 13: discord_api.SendDirectMessageRequest.components:type_name -> discord_api.Component
+	98,  // 10: discord_api.SendDirectMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	99,  // 11: discord_api.SendDirectMessageRequest.message_reference:type_name -> discord_api.MessageReference
+	100, // 12: discord_api.SendDirectMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 13: discord_api.SendDirectMessageRequest.components:type_name -> discord_api.Component
 	85,  // 14: discord_api.SendDirectMessageRequest.poll:type_name -> discord_api.Poll
 	84,  // 15: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
 	75,  // 16: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
 	84,  // 17: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
 	84,  // 18: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
 	75,  // 19: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
-	102, // 20: discord_api.BulkDeleteChannelMessagesResponse.results:type_name -> discord_api.BulkDeleteChannelMessagesResponse.Result
+	105, // 20: discord_api.BulkDeleteChannelMessagesResponse.results:type_name -> discord_api.BulkDeleteChannelMessagesResponse.Result
 	84,  // 21: discord_api.CrosspostMessageResponse.message:type_name -> discord_api.Message
-	103, // 22: discord_api.ListPinnedMessagesResponse.items:type_name -> discord_api.ListPinnedMessagesResponse.Item
+	106, // 22: discord_api.ListPinnedMessagesResponse.items:type_name -> discord_api.ListPinnedMessagesResponse.Item
 	88,  // 23: discord_api.ListReactionsResponse.users:type_name -> discord_api.User
 	75,  // 24: discord_api.GetDirectMessageChannelResponse.channel:type_name -> discord_api.Channel
 	0,   // 25: discord_api.StartThreadRequest.type:type_name -> discord_api.Channel.Type
@@ -13475,198 +13824,209 @@ var file_discord_api_discord_api_proto_depIdxs = []int32{
 	79,  // 43: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
 	80,  // 44: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
 	83,  // 45: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
-	104, // 46: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
-	105, // 47: discord_api.Embed.image:type_name -> discord_api.Embed.Image
-	106, // 48: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
-	107, // 49: discord_api.Embed.video:type_name -> discord_api.Embed.Video
-	108, // 50: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
-	109, // 51: discord_api.Embed.author:type_name -> discord_api.Embed.Author
-	110, // 52: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
+	107, // 46: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
+	108, // 47: discord_api.Embed.image:type_name -> discord_api.Embed.Image
+	109, // 48: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
+	110, // 49: discord_api.Embed.video:type_name -> discord_api.Embed.Video
+	111, // 50: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
+	112, // 51: discord_api.Embed.author:type_name -> discord_api.Embed.Author
+	113, // 52: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
 	88,  // 53: discord_api.Emoji.user:type_name -> discord_api.User
 	88,  // 54: discord_api.GuildMember.user:type_name -> discord_api.User
 	88,  // 55: discord_api.Message.author:type_name -> discord_api.User
 	83,  // 56: discord_api.Message.member:type_name -> discord_api.GuildMember
 	88,  // 57: discord_api.Message.mentions:type_name -> discord_api.User
-	112, // 58: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
+	115, // 58: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
 	81,  // 59: discord_api.Message.embeds:type_name -> discord_api.Embed
-	113, // 60: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
+	116, // 60: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
 	1,   // 61: discord_api.Message.type:type_name -> discord_api.Message.Type
-	114, // 62: discord_api.Message.activity:type_name -> discord_api.Message.Activity
-	115, // 63: discord_api.Message.application:type_name -> discord_api.Message.Application
-	116, // 64: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
-	117, // 65: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
+	117, // 62: discord_api.Message.activity:type_name -> discord_api.Message.Activity
+	118, // 63: discord_api.Message.application:type_name -> discord_api.Message.Application
+	119, // 64: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
+	120, // 65: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
 	84,  // 66: discord_api.Message.referenced_message:type_name -> discord_api.Message
-	118, // 67: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
+	121, // 67: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
 	75,  // 68: discord_api.Message.thread:type_name -> discord_api.Channel
-	119, // 69: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
-	120, // 70: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
-	121, // 71: discord_api.Message.call:type_name -> discord_api.Message.Call
-	122, // 72: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
+	122, // 69: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
+	123, // 70: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
+	124, // 71: discord_api.Message.call:type_name -> discord_api.Message.Call
+	125, // 72: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
 	85,  // 73: discord_api.Message.poll:type_name -> discord_api.Poll
-	98,  // 74: discord_api.Message.components:type_name -> discord_api.Component
-	124, // 75: discord_api.Poll.question:type_name -> discord_api.Poll.Media
-	125, // 76: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
-	126, // 77: discord_api.Poll.results:type_name -> discord_api.Poll.Results
+	101, // 74: discord_api.Message.components:type_name -> discord_api.Component
+	127, // 75: discord_api.Poll.question:type_name -> discord_api.Poll.Media
+	128, // 76: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
+	129, // 77: discord_api.Poll.results:type_name -> discord_api.Poll.Results
 	87,  // 78: discord_api.Guild.roles:type_name -> discord_api.Role
 	82,  // 79: discord_api.Guild.emojis:type_name -> discord_api.Emoji
-	117, // 80: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
-	128, // 81: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
-	129, // 82: discord_api.Role.tags:type_name -> discord_api.Role.Tag
-	130, // 83: discord_api.Role.colors:type_name -> discord_api.Role.Colors
+	120, // 80: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
+	131, // 81: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
+	132, // 82: discord_api.Role.tags:type_name -> discord_api.Role.Tag
+	133, // 83: discord_api.Role.colors:type_name -> discord_api.Role.Colors
 	81,  // 84: discord_api.EditChannelMessageRequest.embeds:type_name -> discord_api.Embed
-	95,  // 85: discord_api.EditChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	97,  // 86: discord_api.EditChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	98,  // 87: discord_api.EditChannelMessageRequest.components:type_name -> discord_api.Component
+	98,  // 85: discord_api.EditChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	100, // 86: discord_api.EditChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 87: discord_api.EditChannelMessageRequest.components:type_name -> discord_api.Component
 	84,  // 88: discord_api.EditChannelMessageResponse.message:type_name -> discord_api.Message
 	81,  // 89: discord_api.ExecuteWebhookRequest.embeds:type_name -> discord_api.Embed
-	95,  // 90: discord_api.ExecuteWebhookRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	97,  // 91: discord_api.ExecuteWebhookRequest.attachments:type_name -> discord_api.AttachmentRequest
-	98,  // 92: discord_api.ExecuteWebhookRequest.components:type_name -> discord_api.Component
+	98,  // 90: discord_api.ExecuteWebhookRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	100, // 91: discord_api.ExecuteWebhookRequest.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 92: discord_api.ExecuteWebhookRequest.components:type_name -> discord_api.Component
 	85,  // 93: discord_api.ExecuteWebhookRequest.poll:type_name -> discord_api.Poll
 	84,  // 94: discord_api.ExecuteWebhookResponse.message:type_name -> discord_api.Message
 	81,  // 95: discord_api.EditWebhookMessageRequest.embeds:type_name -> discord_api.Embed
-	95,  // 96: discord_api.EditWebhookMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	97,  // 97: discord_api.EditWebhookMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	98,  // 98: discord_api.EditWebhookMessageRequest.components:type_name -> discord_api.Component
+	98,  // 96: discord_api.EditWebhookMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	100, // 97: discord_api.EditWebhookMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 98: discord_api.EditWebhookMessageRequest.components:type_name -> discord_api.Component
 	84,  // 99: discord_api.EditWebhookMessageResponse.message:type_name -> discord_api.Message
-	3,   // 100: discord_api.MessageReference.type:type_name -> discord_api.Message.Reference.Type
-	131, // 101: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
-	132, // 102: discord_api.Component.button:type_name -> discord_api.Component.Button
-	133, // 103: discord_api.Component.string_select:type_name -> discord_api.Component.Select
-	134, // 104: discord_api.Component.text_input:type_name -> discord_api.Component.TextInput
-	133, // 105: discord_api.Component.user_select:type_name -> discord_api.Component.Select
-	133, // 106: discord_api.Component.role_select:type_name -> discord_api.Component.Select
-	133, // 107: discord_api.Component.mentionable_select:type_name -> discord_api.Component.Select
-	133, // 108: discord_api.Component.channel_select:type_name -> discord_api.Component.Select
-	135, // 109: discord_api.Component.section:type_name -> discord_api.Component.Section
-	136, // 110: discord_api.Component.text_display:type_name -> discord_api.Component.TextDisplay
-	138, // 111: discord_api.Component.thumbnail:type_name -> discord_api.Component.Thumbnail
-	139, // 112: discord_api.Component.media_gallery:type_name -> discord_api.Component.MediaGallery
-	140, // 113: discord_api.Component.file:type_name -> discord_api.Component.File
-	141, // 114: discord_api.Component.separator:type_name -> discord_api.Component.Separator
-	142, // 115: discord_api.Component.container:type_name -> discord_api.Component.Container
-	146, // 116: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
-	151, // 117: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
-	152, // 118: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
-	147, // 119: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
-	148, // 120: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
-	149, // 121: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
-	150, // 122: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
-	99,  // 123: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
-	84,  // 124: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
-	0,   // 125: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
-	82,  // 126: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
-	123, // 127: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
-	2,   // 128: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
-	3,   // 129: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
-	4,   // 130: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
-	88,  // 131: discord_api.Message.Sticker.user:type_name -> discord_api.User
-	4,   // 132: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
-	88,  // 133: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
-	84,  // 134: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
-	82,  // 135: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
-	124, // 136: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
-	127, // 137: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
-	98,  // 138: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
-	5,   // 139: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
-	82,  // 140: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
-	143, // 141: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
-	0,   // 142: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
-	144, // 143: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
-	6,   // 144: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
-	98,  // 145: discord_api.Component.Section.components:type_name -> discord_api.Component
-	98,  // 146: discord_api.Component.Section.accessory:type_name -> discord_api.Component
-	137, // 147: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
-	145, // 148: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
-	137, // 149: discord_api.Component.File.file:type_name -> discord_api.Component.Media
-	98,  // 150: discord_api.Component.Container.components:type_name -> discord_api.Component
-	82,  // 151: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
-	137, // 152: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
-	151, // 153: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
-	151, // 154: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
-	151, // 155: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
-	151, // 156: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
-	7,   // 157: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
-	9,   // 158: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
-	11,  // 159: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
-	13,  // 160: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
-	15,  // 161: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
-	17,  // 162: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
-	21,  // 163: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
-	23,  // 164: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
-	25,  // 165: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
-	27,  // 166: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
-	29,  // 167: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
-	31,  // 168: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
-	33,  // 169: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
-	35,  // 170: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
-	37,  // 171: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
-	39,  // 172: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
-	19,  // 173: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
-	41,  // 174: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
-	43,  // 175: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
-	45,  // 176: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
-	47,  // 177: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
-	49,  // 178: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
-	51,  // 179: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
-	53,  // 180: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
-	55,  // 181: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
-	57,  // 182: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
-	59,  // 183: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
-	61,  // 184: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
-	63,  // 185: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
-	65,  // 186: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
-	67,  // 187: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
-	69,  // 188: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
-	71,  // 189: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
-	73,  // 190: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
-	89,  // 191: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
-	91,  // 192: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
-	93,  // 193: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
-	100, // 194: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
-	8,   // 195: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
-	10,  // 196: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
-	12,  // 197: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
-	14,  // 198: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
-	16,  // 199: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
-	18,  // 200: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
-	22,  // 201: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
-	24,  // 202: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
-	26,  // 203: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
-	28,  // 204: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
-	30,  // 205: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
-	32,  // 206: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
-	34,  // 207: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
-	36,  // 208: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
-	38,  // 209: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
-	40,  // 210: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
-	20,  // 211: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
-	42,  // 212: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
-	44,  // 213: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
-	46,  // 214: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
-	48,  // 215: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
-	50,  // 216: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
-	52,  // 217: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
-	54,  // 218: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
-	56,  // 219: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
-	58,  // 220: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
-	60,  // 221: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
-	62,  // 222: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
-	64,  // 223: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
-	66,  // 224: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
-	68,  // 225: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
-	70,  // 226: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
-	72,  // 227: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
-	74,  // 228: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
-	90,  // 229: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
-	92,  // 230: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
-	94,  // 231: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
-	101, // 232: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
-	195, // [195:233] is the sub-list for method output_type
-	157, // [157:195] is the sub-list for method input_type
-	157, // [157:157] is the sub-list for extension type_name
-	157, // [157:157] is the sub-list for extension extendee
-	0,   // [0:157] is the sub-list for field type_name
+	81,  // 100: discord_api.NewMessage.embeds:type_name -> discord_api.Embed
+	98,  // 101: discord_api.NewMessage.allowed_mentions:type_name -> discord_api.AllowedMentions
+	100, // 102: discord_api.NewMessage.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 103: discord_api.NewMessage.components:type_name -> discord_api.Component
+	85,  // 104: discord_api.NewMessage.poll:type_name -> discord_api.Poll
+	95,  // 105: discord_api.SendDirectMessagesRequest.message:type_name -> discord_api.NewMessage
+	84,  // 106: discord_api.SendDirectMessagesResponse.message:type_name -> discord_api.Message
+	102, // 107: discord_api.SendDirectMessagesResponse.error:type_name -> discord_api.DiscordError
+	154, // 108: discord_api.SendDirectMessagesResponse.estimated_left:type_name -> google.protobuf.Duration
+	3,   // 109: discord_api.MessageReference.type:type_name -> discord_api.Message.Reference.Type
+	134, // 110: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
+	135, // 111: discord_api.Component.button:type_name -> discord_api.Component.Button
+	136, // 112: discord_api.Component.string_select:type_name -> discord_api.Component.Select
+	137, // 113: discord_api.Component.text_input:type_name -> discord_api.Component.TextInput
+	136, // 114: discord_api.Component.user_select:type_name -> discord_api.Component.Select
+	136, // 115: discord_api.Component.role_select:type_name -> discord_api.Component.Select
+	136, // 116: discord_api.Component.mentionable_select:type_name -> discord_api.Component.Select
+	136, // 117: discord_api.Component.channel_select:type_name -> discord_api.Component.Select
+	138, // 118: discord_api.Component.section:type_name -> discord_api.Component.Section
+	139, // 119: discord_api.Component.text_display:type_name -> discord_api.Component.TextDisplay
+	141, // 120: discord_api.Component.thumbnail:type_name -> discord_api.Component.Thumbnail
+	142, // 121: discord_api.Component.media_gallery:type_name -> discord_api.Component.MediaGallery
+	143, // 122: discord_api.Component.file:type_name -> discord_api.Component.File
+	144, // 123: discord_api.Component.separator:type_name -> discord_api.Component.Separator
+	145, // 124: discord_api.Component.container:type_name -> discord_api.Component.Container
+	149, // 125: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
+	154, // 126: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
+	155, // 127: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
+	150, // 128: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
+	151, // 129: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
+	152, // 130: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
+	153, // 131: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
+	102, // 132: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
+	84,  // 133: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
+	0,   // 134: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
+	82,  // 135: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
+	126, // 136: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
+	2,   // 137: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
+	3,   // 138: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
+	4,   // 139: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
+	88,  // 140: discord_api.Message.Sticker.user:type_name -> discord_api.User
+	4,   // 141: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
+	88,  // 142: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
+	84,  // 143: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
+	82,  // 144: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
+	127, // 145: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
+	130, // 146: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
+	101, // 147: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
+	5,   // 148: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
+	82,  // 149: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
+	146, // 150: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
+	0,   // 151: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
+	147, // 152: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
+	6,   // 153: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
+	101, // 154: discord_api.Component.Section.components:type_name -> discord_api.Component
+	101, // 155: discord_api.Component.Section.accessory:type_name -> discord_api.Component
+	140, // 156: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
+	148, // 157: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
+	140, // 158: discord_api.Component.File.file:type_name -> discord_api.Component.Media
+	101, // 159: discord_api.Component.Container.components:type_name -> discord_api.Component
+	82,  // 160: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
+	140, // 161: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
+	154, // 162: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
+	154, // 163: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
+	154, // 164: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
+	154, // 165: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
+	7,   // 166: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
+	9,   // 167: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
+	96,  // 168: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
+	11,  // 169: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
+	13,  // 170: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
+	15,  // 171: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
+	17,  // 172: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
+	21,  // 173: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
+	23,  // 174: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
+	25,  // 175: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
+	27,  // 176: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
+	29,  // 177: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
+	31,  // 178: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
+	33,  // 179: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
+	35,  // 180: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
+	37,  // 181: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
+	39,  // 182: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
+	19,  // 183: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
+	41,  // 184: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
+	43,  // 185: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
+	45,  // 186: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
+	47,  // 187: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
+	49,  // 188: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
+	51,  // 189: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
+	53,  // 190: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
+	55,  // 191: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
+	57,  // 192: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
+	59,  // 193: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
+	61,  // 194: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
+	63,  // 195: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
+	65,  // 196: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
+	67,  // 197: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
+	69,  // 198: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
+	71,  // 199: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
+	73,  // 200: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
+	89,  // 201: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
+	91,  // 202: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
+	93,  // 203: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
+	103, // 204: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
+	8,   // 205: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
+	10,  // 206: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
+	97,  // 207: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
+	12,  // 208: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
+	14,  // 209: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
+	16,  // 210: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
+	18,  // 211: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
+	22,  // 212: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
+	24,  // 213: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
+	26,  // 214: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
+	28,  // 215: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
+	30,  // 216: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
+	32,  // 217: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
+	34,  // 218: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
+	36,  // 219: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
+	38,  // 220: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
+	40,  // 221: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
+	20,  // 222: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
+	42,  // 223: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
+	44,  // 224: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
+	46,  // 225: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
+	48,  // 226: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
+	50,  // 227: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
+	52,  // 228: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
+	54,  // 229: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
+	56,  // 230: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
+	58,  // 231: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
+	60,  // 232: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
+	62,  // 233: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
+	64,  // 234: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
+	66,  // 235: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
+	68,  // 236: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
+	70,  // 237: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
+	72,  // 238: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
+	74,  // 239: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
+	90,  // 240: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
+	92,  // 241: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
+	94,  // 242: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
+	104, // 243: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
+	205, // [205:244] is the sub-list for method output_type
+	166, // [166:205] is the sub-list for method input_type
+	166, // [166:166] is the sub-list for extension type_name
+	166, // [166:166] is the sub-list for extension extendee
+	0,   // [0:166] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_discord_api_proto_init() }
@@ -13680,9 +14040,9 @@ func file_discord_api_discord_api_proto_init() {
 	file_discord_api_discord_api_proto_msgTypes[54].OneofWrappers = []any{}
 	file_discord_api_discord_api_proto_msgTypes[82].OneofWrappers = []any{}
 	file_discord_api_discord_api_proto_msgTypes[86].OneofWrappers = []any{}
-	file_discord_api_discord_api_proto_msgTypes[89].OneofWrappers = []any{}
-	file_discord_api_discord_api_proto_msgTypes[90].OneofWrappers = []any{}
-	file_discord_api_discord_api_proto_msgTypes[91].OneofWrappers = []any{
+	file_discord_api_discord_api_proto_msgTypes[92].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[93].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[94].OneofWrappers = []any{
 		(*Component_ActionRow_)(nil),
 		(*Component_Button_)(nil),
 		(*Component_StringSelect)(nil),
@@ -13700,17 +14060,17 @@ func file_discord_api_discord_api_proto_init() {
 		(*Component_Container_)(nil),
 		(*Component_RawJson)(nil),
 	}
-	file_discord_api_discord_api_proto_msgTypes[126].OneofWrappers = []any{}
-	file_discord_api_discord_api_proto_msgTypes[127].OneofWrappers = []any{}
-	file_discord_api_discord_api_proto_msgTypes[134].OneofWrappers = []any{}
-	file_discord_api_discord_api_proto_msgTypes[135].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[129].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[130].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[137].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[138].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_discord_api_proto_rawDesc), len(file_discord_api_discord_api_proto_rawDesc)),
 			NumEnums:      7,
-			NumMessages:   144,
+			NumMessages:   147,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -54,6 +54,9 @@ const (
 	// DiscordApiSendDirectMessageProcedure is the fully-qualified name of the DiscordApi's
 	// SendDirectMessage RPC.
 	DiscordApiSendDirectMessageProcedure = "/discord_api.DiscordApi/SendDirectMessage"
+	// DiscordApiSendDirectMessagesProcedure is the fully-qualified name of the DiscordApi's
+	// SendDirectMessages RPC.
+	DiscordApiSendDirectMessagesProcedure = "/discord_api.DiscordApi/SendDirectMessages"
 	// DiscordApiGetGuildChannelsProcedure is the fully-qualified name of the DiscordApi's
 	// GetGuildChannels RPC.
 	DiscordApiGetGuildChannelsProcedure = "/discord_api.DiscordApi/GetGuildChannels"
@@ -181,6 +184,24 @@ type DiscordApiClient interface {
 	// messages to this user, and those of SendChannelMessage.
 	// Cost: two calls to Discord the first time, one afterwards.
 	SendDirectMessage(context.Context, *connect.Request[discord_api.SendDirectMessageRequest]) (*connect.Response[discord_api.SendDirectMessageResponse], error)
+	// SendDirectMessages posts one message to many users and streams a result for
+	// each of them as it comes: first come, first told, in no given order. Users
+	// whom Discord lets the bot not write to get a result with the error, the
+	// others go on.
+	//
+	// Each user's nonce is made of the idempotency key and the user's id. So the
+	// same call can be repeated within the few minutes for which Discord remembers
+	// nonces, after a lost connection for example, and nobody gets the message
+	// twice. A client that leaves stops what was not sent yet. When the deadline
+	// comes first, the stream ends with DEADLINE_EXCEEDED.
+	//
+	// Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
+	// for each user as SendDirectMessage does.
+	// Permissions: as SendDirectMessage.
+	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
+	// SendDirectMessage are in the results.
+	// Cost: one or two calls to Discord for each user.
+	SendDirectMessages(context.Context, *connect.Request[discord_api.SendDirectMessagesRequest]) (*connect.ServerStreamForClient[discord_api.SendDirectMessagesResponse], error)
 	// GetGuildChannels lists the channels of a guild, without its threads.
 	//
 	// Discord: GET /guilds/{guild_id}/channels.
@@ -561,6 +582,12 @@ func NewDiscordApiClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithSchema(discordApiMethods.ByName("SendDirectMessage")),
 			connect.WithClientOptions(opts...),
 		),
+		sendDirectMessages: connect.NewClient[discord_api.SendDirectMessagesRequest, discord_api.SendDirectMessagesResponse](
+			httpClient,
+			baseURL+DiscordApiSendDirectMessagesProcedure,
+			connect.WithSchema(discordApiMethods.ByName("SendDirectMessages")),
+			connect.WithClientOptions(opts...),
+		),
 		getGuildChannels: connect.NewClient[discord_api.GetGuildChannelsRequest, discord_api.GetGuildChannelsResponse](
 			httpClient,
 			baseURL+DiscordApiGetGuildChannelsProcedure,
@@ -798,6 +825,7 @@ func NewDiscordApiClient(httpClient connect.HTTPClient, baseURL string, opts ...
 type discordApiClient struct {
 	sendChannelMessage        *connect.Client[discord_api.SendChannelMessageRequest, discord_api.SendChannelMessageResponse]
 	sendDirectMessage         *connect.Client[discord_api.SendDirectMessageRequest, discord_api.SendDirectMessageResponse]
+	sendDirectMessages        *connect.Client[discord_api.SendDirectMessagesRequest, discord_api.SendDirectMessagesResponse]
 	getGuildChannels          *connect.Client[discord_api.GetGuildChannelsRequest, discord_api.GetGuildChannelsResponse]
 	getChannelMessage         *connect.Client[discord_api.GetChannelMessageRequest, discord_api.GetChannelMessageResponse]
 	listChannelMessages       *connect.Client[discord_api.ListChannelMessagesRequest, discord_api.ListChannelMessagesResponse]
@@ -844,6 +872,11 @@ func (c *discordApiClient) SendChannelMessage(ctx context.Context, req *connect.
 // SendDirectMessage calls discord_api.DiscordApi.SendDirectMessage.
 func (c *discordApiClient) SendDirectMessage(ctx context.Context, req *connect.Request[discord_api.SendDirectMessageRequest]) (*connect.Response[discord_api.SendDirectMessageResponse], error) {
 	return c.sendDirectMessage.CallUnary(ctx, req)
+}
+
+// SendDirectMessages calls discord_api.DiscordApi.SendDirectMessages.
+func (c *discordApiClient) SendDirectMessages(ctx context.Context, req *connect.Request[discord_api.SendDirectMessagesRequest]) (*connect.ServerStreamForClient[discord_api.SendDirectMessagesResponse], error) {
+	return c.sendDirectMessages.CallServerStream(ctx, req)
 }
 
 // GetGuildChannels calls discord_api.DiscordApi.GetGuildChannels.
@@ -1051,6 +1084,24 @@ type DiscordApiHandler interface {
 	// messages to this user, and those of SendChannelMessage.
 	// Cost: two calls to Discord the first time, one afterwards.
 	SendDirectMessage(context.Context, *connect.Request[discord_api.SendDirectMessageRequest]) (*connect.Response[discord_api.SendDirectMessageResponse], error)
+	// SendDirectMessages posts one message to many users and streams a result for
+	// each of them as it comes: first come, first told, in no given order. Users
+	// whom Discord lets the bot not write to get a result with the error, the
+	// others go on.
+	//
+	// Each user's nonce is made of the idempotency key and the user's id. So the
+	// same call can be repeated within the few minutes for which Discord remembers
+	// nonces, after a lost connection for example, and nobody gets the message
+	// twice. A client that leaves stops what was not sent yet. When the deadline
+	// comes first, the stream ends with DEADLINE_EXCEEDED.
+	//
+	// Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
+	// for each user as SendDirectMessage does.
+	// Permissions: as SendDirectMessage.
+	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
+	// SendDirectMessage are in the results.
+	// Cost: one or two calls to Discord for each user.
+	SendDirectMessages(context.Context, *connect.Request[discord_api.SendDirectMessagesRequest], *connect.ServerStream[discord_api.SendDirectMessagesResponse]) error
 	// GetGuildChannels lists the channels of a guild, without its threads.
 	//
 	// Discord: GET /guilds/{guild_id}/channels.
@@ -1427,6 +1478,12 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 		connect.WithSchema(discordApiMethods.ByName("SendDirectMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
+	discordApiSendDirectMessagesHandler := connect.NewServerStreamHandler(
+		DiscordApiSendDirectMessagesProcedure,
+		svc.SendDirectMessages,
+		connect.WithSchema(discordApiMethods.ByName("SendDirectMessages")),
+		connect.WithHandlerOptions(opts...),
+	)
 	discordApiGetGuildChannelsHandler := connect.NewUnaryHandler(
 		DiscordApiGetGuildChannelsProcedure,
 		svc.GetGuildChannels,
@@ -1663,6 +1720,8 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 			discordApiSendChannelMessageHandler.ServeHTTP(w, r)
 		case DiscordApiSendDirectMessageProcedure:
 			discordApiSendDirectMessageHandler.ServeHTTP(w, r)
+		case DiscordApiSendDirectMessagesProcedure:
+			discordApiSendDirectMessagesHandler.ServeHTTP(w, r)
 		case DiscordApiGetGuildChannelsProcedure:
 			discordApiGetGuildChannelsHandler.ServeHTTP(w, r)
 		case DiscordApiGetChannelMessageProcedure:
@@ -1750,6 +1809,10 @@ func (UnimplementedDiscordApiHandler) SendChannelMessage(context.Context, *conne
 
 func (UnimplementedDiscordApiHandler) SendDirectMessage(context.Context, *connect.Request[discord_api.SendDirectMessageRequest]) (*connect.Response[discord_api.SendDirectMessageResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SendDirectMessage is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) SendDirectMessages(context.Context, *connect.Request[discord_api.SendDirectMessagesRequest], *connect.ServerStream[discord_api.SendDirectMessagesResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SendDirectMessages is not implemented"))
 }
 
 func (UnimplementedDiscordApiHandler) GetGuildChannels(context.Context, *connect.Request[discord_api.GetGuildChannelsRequest]) (*connect.Response[discord_api.GetGuildChannelsResponse], error) {
