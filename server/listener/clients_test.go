@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -52,10 +53,14 @@ func newHTTP2Client(t testing.TB) *http.Client {
 }
 
 func connectCaller(client func(testing.TB) *http.Client, options ...connect.ClientOption) func(testing.TB, string) caller {
+	return connectCallerOver("http", client, options...)
+}
+
+func connectCallerOver(scheme string, client func(testing.TB) *http.Client, options ...connect.ClientOption) func(testing.TB, string) caller {
 	return func(t testing.TB, addr string) caller {
 		httpClient := client(t)
 		return func(ctx context.Context, procedure, text string) (string, error) {
-			c := connect.NewClient[wrapperspb.StringValue, wrapperspb.StringValue](httpClient, "http://"+addr+procedure, options...)
+			c := connect.NewClient[wrapperspb.StringValue, wrapperspb.StringValue](httpClient, scheme+"://"+addr+procedure, options...)
 			res, err := c.CallUnary(ctx, connect.NewRequest(wrapperspb.String(text)))
 			if err != nil {
 				return "", err
@@ -65,8 +70,10 @@ func connectCaller(client func(testing.TB) *http.Client, options ...connect.Clie
 	}
 }
 
-func newGRPC(t testing.TB, addr string) caller {
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func newGRPC(t testing.TB, addr string) caller { return grpcCaller(t, addr, insecure.NewCredentials()) }
+
+func grpcCaller(t testing.TB, addr string, how credentials.TransportCredentials) caller {
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(how))
 	if err != nil {
 		t.Fatal(err)
 	}

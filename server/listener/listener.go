@@ -1,10 +1,11 @@
-// Package listener knows how to serve HTTP/2 with prior knowledge,
-// Upgrade: h2c and HTTP/1.1 on one cleartext port, safely against overload,
-// web pages and shutdown, whatever the handler is.
+// Package listener knows how to serve HTTP/2 and HTTP/1.1 on one port, in
+// cleartext (with prior knowledge or Upgrade: h2c) or by TLS, safely against
+// overload, web pages and shutdown, whatever the handler is.
 package listener
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,6 +47,11 @@ const lastWords = 2 * time.Second
 type Config struct {
 	// Handler serves all requests. It must not be nil.
 	Handler http.Handler
+
+	// TLS makes the port speak TLS alone; nil means cleartext. A configuration
+	// that its GetConfigForClient returns must name h2 among its NextProtos,
+	// else there is no HTTP/2.
+	TLS *tls.Config
 
 	// Logger receives refused requests, panics of handlers and the course of
 	// the shutdown. Nil means slog.Default().
@@ -221,15 +227,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    newErrorLog(s.cfg.Logger),
 	}
-	h2c, err := newH2CHandler(srv, s.count(s.check(s.cfg.Handler)), s.cfg.ReadHeaderTimeout)
+	accept, err := s.prepare(srv)
 	if err != nil {
-		return fmt.Errorf("listener: configure HTTP/2: %w", err)
+		return err
 	}
-	srv.Handler = s.count(s.limitUpgrade(h2c))
-
 	accepting := make(chan error, 1)
 	connections := s.connections.listen(ln, s.cfg)
-	go func() { accepting <- srv.Serve(connections) }()
+	go func() { accepting <- accept(connections) }()
 
 	select {
 	case err = <-accepting:
@@ -244,6 +248,23 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.drain(context.WithoutCancel(ctx), srv, endRequests)
 	<-accepting
 	return nil
+}
+
+// prepare sets what srv does with requests, and returns the function that has
+// it accept connections.
+func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err error) {
+	handler := s.count(s.check(s.cfg.Handler))
+	if s.cfg.TLS != nil {
+		// net/http itself knows HTTP/2 here, and ends it in peace.
+		srv.Handler, srv.TLSConfig = handler, s.cfg.TLS
+		return func(ln net.Listener) error { return srv.ServeTLS(ln, "", "") }, nil
+	}
+	h2c, err := newH2CHandler(srv, handler, s.cfg.ReadHeaderTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("listener: configure HTTP/2: %w", err)
+	}
+	srv.Handler = s.count(s.limitUpgrade(h2c))
+	return srv.Serve, nil
 }
 
 // drain ends the requests in progress, in peace as far as the grace goes.

@@ -70,34 +70,40 @@ func TestShutdownLetsCallsEnd(t *testing.T) {
 	for name, newCaller := range protocols {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newService()
-			server := serve(t, listener.Config{Handler: s.handler(t, rpc.Config{})})
-			answers := holdCalls(t, s, newCaller(t, server.addr), callsInFlight)
-
-			server.stop()
-			<-server.Draining()
-			waitFor(t, "closed port", refusesConnections(t, server.addr))
-			select {
-			case err := <-server.done:
-				t.Fatalf("Serve returned with calls in flight: %v", err)
-			case <-time.After(400 * time.Millisecond):
-			}
-			s.letGo()
-
-			got := 0
-			for a := range answers {
-				got++
-				if a.err != nil || a.text != "held" {
-					t.Errorf("lost call: %q, %v", a.text, a.err)
-				}
-			}
-			if got != callsInFlight {
-				t.Errorf("%d answers, want %d", got, callsInFlight)
-			}
-			if err := server.ended(t); err != nil {
-				t.Errorf("Serve: %v", err)
-			}
+			letsCallsEnd(t, listener.Config{}, newCaller)
 		})
+	}
+}
+
+func letsCallsEnd(t *testing.T, cfg listener.Config, newCaller func(testing.TB, string) caller) {
+	t.Helper()
+	s := newService()
+	cfg.Handler = s.handler(t, rpc.Config{})
+	server := serve(t, cfg)
+	answers := holdCalls(t, s, newCaller(t, server.addr), callsInFlight)
+
+	server.stop()
+	<-server.Draining()
+	waitFor(t, "closed port", refusesConnections(t, server.addr))
+	select {
+	case err := <-server.done:
+		t.Fatalf("Serve returned with calls in flight: %v", err)
+	case <-time.After(400 * time.Millisecond):
+	}
+	s.letGo()
+
+	got := 0
+	for a := range answers {
+		got++
+		if a.err != nil || a.text != "held" {
+			t.Errorf("lost call: %q, %v", a.text, a.err)
+		}
+	}
+	if got != callsInFlight {
+		t.Errorf("%d answers, want %d", got, callsInFlight)
+	}
+	if err := server.ended(t); err != nil {
+		t.Errorf("Serve: %v", err)
 	}
 }
 
@@ -105,25 +111,31 @@ func TestShutdownTellsCallsThatOutlastTheGrace(t *testing.T) {
 	for name, newCaller := range protocols {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newService()
-			server := serve(t, listener.Config{Handler: s.handler(t, rpc.Config{}), Grace: 300 * time.Millisecond})
-			answers := holdCalls(t, s, newCaller(t, server.addr), callsInFlight)
-
-			server.stop()
-			got := 0
-			for a := range answers {
-				got++
-				if code, message := errorOf(a.err); code != connect.CodeUnavailable || message != "shutting down" {
-					t.Errorf("answer %q, %v; want unavailable: shutting down", a.text, a.err)
-				}
-			}
-			if got != callsInFlight {
-				t.Errorf("%d answers, want %d", got, callsInFlight)
-			}
-			if err := server.ended(t); err != nil {
-				t.Errorf("Serve: %v", err)
-			}
+			tellsCalls(t, listener.Config{}, newCaller)
 		})
+	}
+}
+
+func tellsCalls(t *testing.T, cfg listener.Config, newCaller func(testing.TB, string) caller) {
+	t.Helper()
+	s := newService()
+	cfg.Handler, cfg.Grace = s.handler(t, rpc.Config{}), 300*time.Millisecond
+	server := serve(t, cfg)
+	answers := holdCalls(t, s, newCaller(t, server.addr), callsInFlight)
+
+	server.stop()
+	got := 0
+	for a := range answers {
+		got++
+		if code, message := errorOf(a.err); code != connect.CodeUnavailable || message != "shutting down" {
+			t.Errorf("answer %q, %v; want unavailable: shutting down", a.text, a.err)
+		}
+	}
+	if got != callsInFlight {
+		t.Errorf("%d answers, want %d", got, callsInFlight)
+	}
+	if err := server.ended(t); err != nil {
+		t.Errorf("Serve: %v", err)
 	}
 }
 
