@@ -24,10 +24,27 @@ func (s *service) GetDirectMessageChannel(ctx context.Context, req *connect.Requ
 
 func (s *service) StartThread(ctx context.Context, req *connect.Request[pb.StartThreadRequest]) (*connect.Response[pb.StartThreadResponse], error) {
 	op := discord.CreateThread
+	if req.Msg.GetMessage() != nil {
+		return s.startPost(ctx, op, req.Msg)
+	}
 	if req.Msg.GetMessageId() != 0 {
 		op = discord.CreateThreadFromMessage
 	}
 	return perform[pb.StartThreadResponse](ctx, s, op, req.Msg)
+}
+
+// startPost starts a thread of a forum, which has a message in it.
+func (s *service) startPost(ctx context.Context, op discord.Operation, req *pb.StartThreadRequest) (*connect.Response[pb.StartThreadResponse], error) {
+	args, err := arguments(op, req)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.uploads.newMessage(discord.Operation{}, req.GetMessage())
+	if err != nil {
+		return nil, err
+	}
+	args["message"] = m.Fields
+	return posted[pb.StartThreadResponse](s.discord.Call(ctx, op, args, m.Files...))
 }
 
 func (s *service) ListActiveThreads(ctx context.Context, req *connect.Request[pb.ListActiveThreadsRequest]) (*connect.Response[pb.ListActiveThreadsResponse], error) {

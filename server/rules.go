@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -17,8 +18,8 @@ import (
 // rule is what Discord demands of a field beyond its type.
 type rule struct {
 	required bool
-	// unless names a field without which this one is required.
-	unless protoreflect.Name
+	// unless names fields without any of which this one is required.
+	unless []protoreflect.Name
 	// excludes are fields that cannot be set together with this one.
 	excludes []protoreflect.Name
 	// min and max bound the characters of a text, a number, or the elements
@@ -81,7 +82,8 @@ var rules = map[string]rule{
 	"SearchGuildMembersRequest.query": {required: true, min: 1, max: 100},
 
 	"StartThreadRequest.name":      {required: true, min: 1, max: 100},
-	"StartThreadRequest.type":      {unless: "message_id", excludes: []protoreflect.Name{"message_id"}},
+	"StartThreadRequest.type":      {unless: []protoreflect.Name{"message_id", "message"}, excludes: []protoreflect.Name{"message_id", "message"}},
+	"StartThreadRequest.message":   {excludes: []protoreflect.Name{"message_id"}},
 	"StartThreadRequest.invitable": {excludes: []protoreflect.Name{"message_id"}},
 }
 
@@ -109,7 +111,7 @@ func (f *form) fields(path string, m protoreflect.Message, op discord.Operation,
 			r.excludes = []protoreflect.Name{cleared.Name()}
 		}
 		if !m.Has(fd) {
-			if op.InPath(name) || r.required || r.unless != "" && !m.Has(fields.ByName(r.unless)) {
+			if op.InPath(name) || r.required || r.unless != nil && !slices.ContainsFunc(r.unless, func(other protoreflect.Name) bool { return m.Has(fields.ByName(other)) }) {
 				f.missing(path, fd)
 			}
 			continue

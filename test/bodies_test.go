@@ -127,6 +127,18 @@ var bodyCases = []methodCase{
 		func(s *scene, req *pb.SendDirectMessagesRequest, results []*pb.SendDirectMessagesResponse) {
 			s.results(results, map[uint64]string{req.GetUserIds()[0]: "", req.GetUserIds()[1]: "", 5: "NOT_FOUND 10013"})
 		}),
+	unary("in a forum", cost{"POST /channels/{channel_id}/threads": 1},
+		func(s *scene) *pb.StartThreadRequest {
+			return &pb.StartThreadRequest{ChannelId: uint64(s.w.Forum), Name: "A post", Message: &pb.NewMessage{
+				Content: "first", Attachments: []*pb.AttachmentRequest{{Filename: "a.txt", Data: []byte("a"), Description: proto.String("alt")}},
+			}}
+		},
+		func(s *scene, _ *pb.StartThreadRequest, res *pb.StartThreadResponse) {
+			stored := s.sb.Messages(sandbox.ID(res.GetThread().GetId()))
+			if res.GetThread().GetParentId() != uint64(s.w.Forum) || len(stored) != 1 || stored[0].Content != "first" || len(stored[0].Attachments) != 1 || stored[0].Attachments[0].Description != "alt" {
+				s.Errorf("answered %v, stored %+v", res, stored)
+			}
+		}),
 	unary("", cost{"POST /webhooks/{webhook_id}/{webhook_token}": 1},
 		func(s *scene) *pb.ExecuteWebhookRequest {
 			return &pb.ExecuteWebhookRequest{

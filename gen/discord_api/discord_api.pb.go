@@ -2809,14 +2809,19 @@ type StartThreadRequest struct {
 	// Seconds a user waits between two messages, at most 21600.
 	RateLimitPerUser int32 `protobuf:"varint,5,opt,name=rate_limit_per_user,json=rateLimitPerUser,proto3" json:"rate_limit_per_user,omitempty"`
 	// Type of a thread without a message, which needs one: ANNOUNCEMENT_THREAD,
-	// PUBLIC_THREAD or PRIVATE_THREAD. With a message Discord chooses.
+	// PUBLIC_THREAD or PRIVATE_THREAD. With a message, and in a forum, Discord
+	// chooses.
 	Type Channel_Type `protobuf:"varint,6,opt,name=type,proto3,enum=discord_api.Channel_Type" json:"type,omitempty"`
 	// Whether members of a private thread may add others. Not set is true.
 	Invitable *bool `protobuf:"varint,7,opt,name=invitable,proto3,oneof" json:"invitable,omitempty"`
 	// Reason shown in the guild's audit log, 1 to 512 characters.
 	AuditLogReason string `protobuf:"bytes,8,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// First message of a post in a forum, which needs one. Not with message_id.
+	Message *NewMessage `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"`
+	// Up to 5 tags of a post in a forum.
+	AppliedTags   []uint64 `protobuf:"varint,10,rep,packed,name=applied_tags,json=appliedTags,proto3" json:"applied_tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StartThreadRequest) Reset() {
@@ -2903,6 +2908,20 @@ func (x *StartThreadRequest) GetAuditLogReason() string {
 		return x.AuditLogReason
 	}
 	return ""
+}
+
+func (x *StartThreadRequest) GetMessage() *NewMessage {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *StartThreadRequest) GetAppliedTags() []uint64 {
+	if x != nil {
+		return x.AppliedTags
+	}
+	return nil
 }
 
 // StartThreadResponse is the answer to StartThread.
@@ -12652,7 +12671,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x1eGetDirectMessageChannelRequest\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\x04R\x06userId\"Q\n" +
 	"\x1fGetDirectMessageChannelResponse\x12.\n" +
-	"\achannel\x18\x01 \x01(\v2\x14.discord_api.ChannelR\achannel\"\xd3\x02\n" +
+	"\achannel\x18\x01 \x01(\v2\x14.discord_api.ChannelR\achannel\"\xa9\x03\n" +
 	"\x12StartThreadRequest\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x1d\n" +
@@ -12663,7 +12682,10 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x13rate_limit_per_user\x18\x05 \x01(\x05R\x10rateLimitPerUser\x12-\n" +
 	"\x04type\x18\x06 \x01(\x0e2\x19.discord_api.Channel.TypeR\x04type\x12!\n" +
 	"\tinvitable\x18\a \x01(\bH\x00R\tinvitable\x88\x01\x01\x12(\n" +
-	"\x10audit_log_reason\x18\b \x01(\tR\x0eauditLogReasonB\f\n" +
+	"\x10audit_log_reason\x18\b \x01(\tR\x0eauditLogReason\x121\n" +
+	"\amessage\x18\t \x01(\v2\x17.discord_api.NewMessageR\amessage\x12!\n" +
+	"\fapplied_tags\x18\n" +
+	" \x03(\x04R\vappliedTagsB\f\n" +
 	"\n" +
 	"_invitable\"C\n" +
 	"\x13StartThreadResponse\x12,\n" +
@@ -13804,229 +13826,230 @@ var file_discord_api_discord_api_proto_depIdxs = []int32{
 	88,  // 23: discord_api.ListReactionsResponse.users:type_name -> discord_api.User
 	75,  // 24: discord_api.GetDirectMessageChannelResponse.channel:type_name -> discord_api.Channel
 	0,   // 25: discord_api.StartThreadRequest.type:type_name -> discord_api.Channel.Type
-	75,  // 26: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
-	75,  // 27: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
-	78,  // 28: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
-	86,  // 29: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
-	86,  // 30: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
-	83,  // 31: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
-	83,  // 32: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
-	83,  // 33: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
-	83,  // 34: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
-	87,  // 35: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
-	88,  // 36: discord_api.GetUserResponse.user:type_name -> discord_api.User
-	88,  // 37: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
-	0,   // 38: discord_api.Channel.type:type_name -> discord_api.Channel.Type
-	76,  // 39: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
-	88,  // 40: discord_api.Channel.recipients:type_name -> discord_api.User
-	77,  // 41: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
-	78,  // 42: discord_api.Channel.member:type_name -> discord_api.ThreadMember
-	79,  // 43: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
-	80,  // 44: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
-	83,  // 45: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
-	107, // 46: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
-	108, // 47: discord_api.Embed.image:type_name -> discord_api.Embed.Image
-	109, // 48: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
-	110, // 49: discord_api.Embed.video:type_name -> discord_api.Embed.Video
-	111, // 50: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
-	112, // 51: discord_api.Embed.author:type_name -> discord_api.Embed.Author
-	113, // 52: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
-	88,  // 53: discord_api.Emoji.user:type_name -> discord_api.User
-	88,  // 54: discord_api.GuildMember.user:type_name -> discord_api.User
-	88,  // 55: discord_api.Message.author:type_name -> discord_api.User
-	83,  // 56: discord_api.Message.member:type_name -> discord_api.GuildMember
-	88,  // 57: discord_api.Message.mentions:type_name -> discord_api.User
-	115, // 58: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
-	81,  // 59: discord_api.Message.embeds:type_name -> discord_api.Embed
-	116, // 60: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
-	1,   // 61: discord_api.Message.type:type_name -> discord_api.Message.Type
-	117, // 62: discord_api.Message.activity:type_name -> discord_api.Message.Activity
-	118, // 63: discord_api.Message.application:type_name -> discord_api.Message.Application
-	119, // 64: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
-	120, // 65: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
-	84,  // 66: discord_api.Message.referenced_message:type_name -> discord_api.Message
-	121, // 67: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
-	75,  // 68: discord_api.Message.thread:type_name -> discord_api.Channel
-	122, // 69: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
-	123, // 70: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
-	124, // 71: discord_api.Message.call:type_name -> discord_api.Message.Call
-	125, // 72: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
-	85,  // 73: discord_api.Message.poll:type_name -> discord_api.Poll
-	101, // 74: discord_api.Message.components:type_name -> discord_api.Component
-	127, // 75: discord_api.Poll.question:type_name -> discord_api.Poll.Media
-	128, // 76: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
-	129, // 77: discord_api.Poll.results:type_name -> discord_api.Poll.Results
-	87,  // 78: discord_api.Guild.roles:type_name -> discord_api.Role
-	82,  // 79: discord_api.Guild.emojis:type_name -> discord_api.Emoji
-	120, // 80: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
-	131, // 81: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
-	132, // 82: discord_api.Role.tags:type_name -> discord_api.Role.Tag
-	133, // 83: discord_api.Role.colors:type_name -> discord_api.Role.Colors
-	81,  // 84: discord_api.EditChannelMessageRequest.embeds:type_name -> discord_api.Embed
-	98,  // 85: discord_api.EditChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	100, // 86: discord_api.EditChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 87: discord_api.EditChannelMessageRequest.components:type_name -> discord_api.Component
-	84,  // 88: discord_api.EditChannelMessageResponse.message:type_name -> discord_api.Message
-	81,  // 89: discord_api.ExecuteWebhookRequest.embeds:type_name -> discord_api.Embed
-	98,  // 90: discord_api.ExecuteWebhookRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	100, // 91: discord_api.ExecuteWebhookRequest.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 92: discord_api.ExecuteWebhookRequest.components:type_name -> discord_api.Component
-	85,  // 93: discord_api.ExecuteWebhookRequest.poll:type_name -> discord_api.Poll
-	84,  // 94: discord_api.ExecuteWebhookResponse.message:type_name -> discord_api.Message
-	81,  // 95: discord_api.EditWebhookMessageRequest.embeds:type_name -> discord_api.Embed
-	98,  // 96: discord_api.EditWebhookMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	100, // 97: discord_api.EditWebhookMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 98: discord_api.EditWebhookMessageRequest.components:type_name -> discord_api.Component
-	84,  // 99: discord_api.EditWebhookMessageResponse.message:type_name -> discord_api.Message
-	81,  // 100: discord_api.NewMessage.embeds:type_name -> discord_api.Embed
-	98,  // 101: discord_api.NewMessage.allowed_mentions:type_name -> discord_api.AllowedMentions
-	100, // 102: discord_api.NewMessage.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 103: discord_api.NewMessage.components:type_name -> discord_api.Component
-	85,  // 104: discord_api.NewMessage.poll:type_name -> discord_api.Poll
-	95,  // 105: discord_api.SendDirectMessagesRequest.message:type_name -> discord_api.NewMessage
-	84,  // 106: discord_api.SendDirectMessagesResponse.message:type_name -> discord_api.Message
-	102, // 107: discord_api.SendDirectMessagesResponse.error:type_name -> discord_api.DiscordError
-	154, // 108: discord_api.SendDirectMessagesResponse.estimated_left:type_name -> google.protobuf.Duration
-	3,   // 109: discord_api.MessageReference.type:type_name -> discord_api.Message.Reference.Type
-	134, // 110: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
-	135, // 111: discord_api.Component.button:type_name -> discord_api.Component.Button
-	136, // 112: discord_api.Component.string_select:type_name -> discord_api.Component.Select
-	137, // 113: discord_api.Component.text_input:type_name -> discord_api.Component.TextInput
-	136, // 114: discord_api.Component.user_select:type_name -> discord_api.Component.Select
-	136, // 115: discord_api.Component.role_select:type_name -> discord_api.Component.Select
-	136, // 116: discord_api.Component.mentionable_select:type_name -> discord_api.Component.Select
-	136, // 117: discord_api.Component.channel_select:type_name -> discord_api.Component.Select
-	138, // 118: discord_api.Component.section:type_name -> discord_api.Component.Section
-	139, // 119: discord_api.Component.text_display:type_name -> discord_api.Component.TextDisplay
-	141, // 120: discord_api.Component.thumbnail:type_name -> discord_api.Component.Thumbnail
-	142, // 121: discord_api.Component.media_gallery:type_name -> discord_api.Component.MediaGallery
-	143, // 122: discord_api.Component.file:type_name -> discord_api.Component.File
-	144, // 123: discord_api.Component.separator:type_name -> discord_api.Component.Separator
-	145, // 124: discord_api.Component.container:type_name -> discord_api.Component.Container
-	149, // 125: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
-	154, // 126: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
-	155, // 127: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
-	150, // 128: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
-	151, // 129: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
-	152, // 130: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
-	153, // 131: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
-	102, // 132: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
-	84,  // 133: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
-	0,   // 134: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
-	82,  // 135: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
-	126, // 136: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
-	2,   // 137: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
-	3,   // 138: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
-	4,   // 139: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
-	88,  // 140: discord_api.Message.Sticker.user:type_name -> discord_api.User
-	4,   // 141: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
-	88,  // 142: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
-	84,  // 143: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
-	82,  // 144: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
-	127, // 145: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
-	130, // 146: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
-	101, // 147: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
-	5,   // 148: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
-	82,  // 149: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
-	146, // 150: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
-	0,   // 151: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
-	147, // 152: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
-	6,   // 153: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
-	101, // 154: discord_api.Component.Section.components:type_name -> discord_api.Component
-	101, // 155: discord_api.Component.Section.accessory:type_name -> discord_api.Component
-	140, // 156: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
-	148, // 157: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
-	140, // 158: discord_api.Component.File.file:type_name -> discord_api.Component.Media
-	101, // 159: discord_api.Component.Container.components:type_name -> discord_api.Component
-	82,  // 160: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
-	140, // 161: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
-	154, // 162: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
-	154, // 163: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
-	154, // 164: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
-	154, // 165: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
-	7,   // 166: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
-	9,   // 167: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
-	96,  // 168: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
-	11,  // 169: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
-	13,  // 170: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
-	15,  // 171: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
-	17,  // 172: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
-	21,  // 173: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
-	23,  // 174: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
-	25,  // 175: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
-	27,  // 176: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
-	29,  // 177: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
-	31,  // 178: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
-	33,  // 179: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
-	35,  // 180: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
-	37,  // 181: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
-	39,  // 182: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
-	19,  // 183: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
-	41,  // 184: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
-	43,  // 185: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
-	45,  // 186: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
-	47,  // 187: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
-	49,  // 188: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
-	51,  // 189: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
-	53,  // 190: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
-	55,  // 191: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
-	57,  // 192: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
-	59,  // 193: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
-	61,  // 194: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
-	63,  // 195: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
-	65,  // 196: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
-	67,  // 197: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
-	69,  // 198: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
-	71,  // 199: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
-	73,  // 200: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
-	89,  // 201: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
-	91,  // 202: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
-	93,  // 203: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
-	103, // 204: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
-	8,   // 205: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
-	10,  // 206: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
-	97,  // 207: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
-	12,  // 208: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
-	14,  // 209: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
-	16,  // 210: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
-	18,  // 211: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
-	22,  // 212: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
-	24,  // 213: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
-	26,  // 214: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
-	28,  // 215: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
-	30,  // 216: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
-	32,  // 217: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
-	34,  // 218: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
-	36,  // 219: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
-	38,  // 220: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
-	40,  // 221: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
-	20,  // 222: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
-	42,  // 223: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
-	44,  // 224: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
-	46,  // 225: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
-	48,  // 226: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
-	50,  // 227: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
-	52,  // 228: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
-	54,  // 229: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
-	56,  // 230: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
-	58,  // 231: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
-	60,  // 232: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
-	62,  // 233: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
-	64,  // 234: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
-	66,  // 235: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
-	68,  // 236: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
-	70,  // 237: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
-	72,  // 238: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
-	74,  // 239: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
-	90,  // 240: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
-	92,  // 241: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
-	94,  // 242: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
-	104, // 243: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
-	205, // [205:244] is the sub-list for method output_type
-	166, // [166:205] is the sub-list for method input_type
-	166, // [166:166] is the sub-list for extension type_name
-	166, // [166:166] is the sub-list for extension extendee
-	0,   // [0:166] is the sub-list for field type_name
+	95,  // 26: discord_api.StartThreadRequest.message:type_name -> discord_api.NewMessage
+	75,  // 27: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
+	75,  // 28: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
+	78,  // 29: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
+	86,  // 30: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
+	86,  // 31: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
+	83,  // 32: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	83,  // 33: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
+	83,  // 34: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
+	83,  // 35: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	87,  // 36: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
+	88,  // 37: discord_api.GetUserResponse.user:type_name -> discord_api.User
+	88,  // 38: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
+	0,   // 39: discord_api.Channel.type:type_name -> discord_api.Channel.Type
+	76,  // 40: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
+	88,  // 41: discord_api.Channel.recipients:type_name -> discord_api.User
+	77,  // 42: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
+	78,  // 43: discord_api.Channel.member:type_name -> discord_api.ThreadMember
+	79,  // 44: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
+	80,  // 45: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
+	83,  // 46: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
+	107, // 47: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
+	108, // 48: discord_api.Embed.image:type_name -> discord_api.Embed.Image
+	109, // 49: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
+	110, // 50: discord_api.Embed.video:type_name -> discord_api.Embed.Video
+	111, // 51: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
+	112, // 52: discord_api.Embed.author:type_name -> discord_api.Embed.Author
+	113, // 53: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
+	88,  // 54: discord_api.Emoji.user:type_name -> discord_api.User
+	88,  // 55: discord_api.GuildMember.user:type_name -> discord_api.User
+	88,  // 56: discord_api.Message.author:type_name -> discord_api.User
+	83,  // 57: discord_api.Message.member:type_name -> discord_api.GuildMember
+	88,  // 58: discord_api.Message.mentions:type_name -> discord_api.User
+	115, // 59: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
+	81,  // 60: discord_api.Message.embeds:type_name -> discord_api.Embed
+	116, // 61: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
+	1,   // 62: discord_api.Message.type:type_name -> discord_api.Message.Type
+	117, // 63: discord_api.Message.activity:type_name -> discord_api.Message.Activity
+	118, // 64: discord_api.Message.application:type_name -> discord_api.Message.Application
+	119, // 65: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
+	120, // 66: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
+	84,  // 67: discord_api.Message.referenced_message:type_name -> discord_api.Message
+	121, // 68: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
+	75,  // 69: discord_api.Message.thread:type_name -> discord_api.Channel
+	122, // 70: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
+	123, // 71: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
+	124, // 72: discord_api.Message.call:type_name -> discord_api.Message.Call
+	125, // 73: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
+	85,  // 74: discord_api.Message.poll:type_name -> discord_api.Poll
+	101, // 75: discord_api.Message.components:type_name -> discord_api.Component
+	127, // 76: discord_api.Poll.question:type_name -> discord_api.Poll.Media
+	128, // 77: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
+	129, // 78: discord_api.Poll.results:type_name -> discord_api.Poll.Results
+	87,  // 79: discord_api.Guild.roles:type_name -> discord_api.Role
+	82,  // 80: discord_api.Guild.emojis:type_name -> discord_api.Emoji
+	120, // 81: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
+	131, // 82: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
+	132, // 83: discord_api.Role.tags:type_name -> discord_api.Role.Tag
+	133, // 84: discord_api.Role.colors:type_name -> discord_api.Role.Colors
+	81,  // 85: discord_api.EditChannelMessageRequest.embeds:type_name -> discord_api.Embed
+	98,  // 86: discord_api.EditChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	100, // 87: discord_api.EditChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 88: discord_api.EditChannelMessageRequest.components:type_name -> discord_api.Component
+	84,  // 89: discord_api.EditChannelMessageResponse.message:type_name -> discord_api.Message
+	81,  // 90: discord_api.ExecuteWebhookRequest.embeds:type_name -> discord_api.Embed
+	98,  // 91: discord_api.ExecuteWebhookRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	100, // 92: discord_api.ExecuteWebhookRequest.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 93: discord_api.ExecuteWebhookRequest.components:type_name -> discord_api.Component
+	85,  // 94: discord_api.ExecuteWebhookRequest.poll:type_name -> discord_api.Poll
+	84,  // 95: discord_api.ExecuteWebhookResponse.message:type_name -> discord_api.Message
+	81,  // 96: discord_api.EditWebhookMessageRequest.embeds:type_name -> discord_api.Embed
+	98,  // 97: discord_api.EditWebhookMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	100, // 98: discord_api.EditWebhookMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 99: discord_api.EditWebhookMessageRequest.components:type_name -> discord_api.Component
+	84,  // 100: discord_api.EditWebhookMessageResponse.message:type_name -> discord_api.Message
+	81,  // 101: discord_api.NewMessage.embeds:type_name -> discord_api.Embed
+	98,  // 102: discord_api.NewMessage.allowed_mentions:type_name -> discord_api.AllowedMentions
+	100, // 103: discord_api.NewMessage.attachments:type_name -> discord_api.AttachmentRequest
+	101, // 104: discord_api.NewMessage.components:type_name -> discord_api.Component
+	85,  // 105: discord_api.NewMessage.poll:type_name -> discord_api.Poll
+	95,  // 106: discord_api.SendDirectMessagesRequest.message:type_name -> discord_api.NewMessage
+	84,  // 107: discord_api.SendDirectMessagesResponse.message:type_name -> discord_api.Message
+	102, // 108: discord_api.SendDirectMessagesResponse.error:type_name -> discord_api.DiscordError
+	154, // 109: discord_api.SendDirectMessagesResponse.estimated_left:type_name -> google.protobuf.Duration
+	3,   // 110: discord_api.MessageReference.type:type_name -> discord_api.Message.Reference.Type
+	134, // 111: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
+	135, // 112: discord_api.Component.button:type_name -> discord_api.Component.Button
+	136, // 113: discord_api.Component.string_select:type_name -> discord_api.Component.Select
+	137, // 114: discord_api.Component.text_input:type_name -> discord_api.Component.TextInput
+	136, // 115: discord_api.Component.user_select:type_name -> discord_api.Component.Select
+	136, // 116: discord_api.Component.role_select:type_name -> discord_api.Component.Select
+	136, // 117: discord_api.Component.mentionable_select:type_name -> discord_api.Component.Select
+	136, // 118: discord_api.Component.channel_select:type_name -> discord_api.Component.Select
+	138, // 119: discord_api.Component.section:type_name -> discord_api.Component.Section
+	139, // 120: discord_api.Component.text_display:type_name -> discord_api.Component.TextDisplay
+	141, // 121: discord_api.Component.thumbnail:type_name -> discord_api.Component.Thumbnail
+	142, // 122: discord_api.Component.media_gallery:type_name -> discord_api.Component.MediaGallery
+	143, // 123: discord_api.Component.file:type_name -> discord_api.Component.File
+	144, // 124: discord_api.Component.separator:type_name -> discord_api.Component.Separator
+	145, // 125: discord_api.Component.container:type_name -> discord_api.Component.Container
+	149, // 126: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
+	154, // 127: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
+	155, // 128: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
+	150, // 129: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
+	151, // 130: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
+	152, // 131: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
+	153, // 132: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
+	102, // 133: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
+	84,  // 134: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
+	0,   // 135: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
+	82,  // 136: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
+	126, // 137: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
+	2,   // 138: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
+	3,   // 139: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
+	4,   // 140: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
+	88,  // 141: discord_api.Message.Sticker.user:type_name -> discord_api.User
+	4,   // 142: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
+	88,  // 143: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
+	84,  // 144: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
+	82,  // 145: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
+	127, // 146: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
+	130, // 147: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
+	101, // 148: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
+	5,   // 149: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
+	82,  // 150: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
+	146, // 151: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
+	0,   // 152: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
+	147, // 153: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
+	6,   // 154: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
+	101, // 155: discord_api.Component.Section.components:type_name -> discord_api.Component
+	101, // 156: discord_api.Component.Section.accessory:type_name -> discord_api.Component
+	140, // 157: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
+	148, // 158: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
+	140, // 159: discord_api.Component.File.file:type_name -> discord_api.Component.Media
+	101, // 160: discord_api.Component.Container.components:type_name -> discord_api.Component
+	82,  // 161: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
+	140, // 162: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
+	154, // 163: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
+	154, // 164: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
+	154, // 165: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
+	154, // 166: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
+	7,   // 167: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
+	9,   // 168: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
+	96,  // 169: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
+	11,  // 170: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
+	13,  // 171: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
+	15,  // 172: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
+	17,  // 173: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
+	21,  // 174: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
+	23,  // 175: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
+	25,  // 176: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
+	27,  // 177: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
+	29,  // 178: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
+	31,  // 179: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
+	33,  // 180: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
+	35,  // 181: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
+	37,  // 182: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
+	39,  // 183: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
+	19,  // 184: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
+	41,  // 185: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
+	43,  // 186: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
+	45,  // 187: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
+	47,  // 188: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
+	49,  // 189: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
+	51,  // 190: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
+	53,  // 191: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
+	55,  // 192: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
+	57,  // 193: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
+	59,  // 194: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
+	61,  // 195: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
+	63,  // 196: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
+	65,  // 197: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
+	67,  // 198: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
+	69,  // 199: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
+	71,  // 200: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
+	73,  // 201: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
+	89,  // 202: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
+	91,  // 203: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
+	93,  // 204: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
+	103, // 205: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
+	8,   // 206: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
+	10,  // 207: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
+	97,  // 208: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
+	12,  // 209: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
+	14,  // 210: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
+	16,  // 211: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
+	18,  // 212: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
+	22,  // 213: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
+	24,  // 214: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
+	26,  // 215: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
+	28,  // 216: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
+	30,  // 217: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
+	32,  // 218: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
+	34,  // 219: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
+	36,  // 220: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
+	38,  // 221: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
+	40,  // 222: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
+	20,  // 223: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
+	42,  // 224: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
+	44,  // 225: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
+	46,  // 226: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
+	48,  // 227: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
+	50,  // 228: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
+	52,  // 229: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
+	54,  // 230: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
+	56,  // 231: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
+	58,  // 232: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
+	60,  // 233: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
+	62,  // 234: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
+	64,  // 235: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
+	66,  // 236: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
+	68,  // 237: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
+	70,  // 238: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
+	72,  // 239: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
+	74,  // 240: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
+	90,  // 241: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
+	92,  // 242: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
+	94,  // 243: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
+	104, // 244: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
+	206, // [206:245] is the sub-list for method output_type
+	167, // [167:206] is the sub-list for method input_type
+	167, // [167:167] is the sub-list for extension type_name
+	167, // [167:167] is the sub-list for extension extendee
+	0,   // [0:167] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_discord_api_proto_init() }

@@ -371,8 +371,9 @@ type DiscordApiClient interface {
 	// PERMISSION_DENIED 40003 You are opening direct messages too fast.
 	// Cost: one call to Discord.
 	GetDirectMessageChannel(context.Context, *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error)
-	// StartThread starts a thread, from a message or without one. A thread from a
-	// message has the message's id.
+	// StartThread starts a thread, from a message or without one, or a post in a
+	// forum, with its first message in it. A thread from a message has the
+	// message's id. A post that may have been made is not made again.
 	//
 	// Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
 	// a message POST /channels/{channel_id}/threads.
@@ -1271,8 +1272,9 @@ type DiscordApiHandler interface {
 	// PERMISSION_DENIED 40003 You are opening direct messages too fast.
 	// Cost: one call to Discord.
 	GetDirectMessageChannel(context.Context, *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error)
-	// StartThread starts a thread, from a message or without one. A thread from a
-	// message has the message's id.
+	// StartThread starts a thread, from a message or without one, or a post in a
+	// forum, with its first message in it. A thread from a message has the
+	// message's id. A post that may have been made is not made again.
 	//
 	// Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
 	// a message POST /channels/{channel_id}/threads.
