@@ -259,6 +259,9 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
 		REST: c.rest.config(client, lis.Addr(), c.uploads.all),
 	}
+	if traces != nil {
+		service.REST.Trace = traces.Plain
+	}
 	handler, err := server.New(service)
 	if err != nil {
 		return err

@@ -123,6 +123,7 @@ func (h *handler) header(given http.Header) http.Header {
 var notForDiscord = map[string]bool{
 	timeoutMsHeader: true, timeoutHeader: true, rpc.RequestIDHeader: true,
 	"Cookie": true, "Content-Length": true, "Expect": true, "Forwarded": true, "Via": true, "X-Real-Ip": true,
+	"Traceparent": true, "Tracestate": true, "Baggage": true,
 	// What a browser adds for the page that calls.
 	"Origin": true, "Referer": true,
 	// Answers have to be understood here. The way to Discord is compressed

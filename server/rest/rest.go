@@ -44,6 +44,10 @@ type Config struct {
 	Ready func() error
 	// Observers are told of every request.
 	Observers calls.Observers
+	// Trace begins to trace a request by its header. It returns the context
+	// within which the request is done, and what is to be called once, when it
+	// has ended, with the call and the status of the answer. Nil means none.
+	Trace func(context.Context, http.Header) (context.Context, func(*calls.Call, int))
 	// Logger takes panics. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -82,6 +86,11 @@ func New(c Config) (http.Handler, error) {
 	if c.Ready == nil {
 		c.Ready = func() error { return nil }
 	}
+	if c.Trace == nil {
+		c.Trace = func(ctx context.Context, _ http.Header) (context.Context, func(*calls.Call, int)) {
+			return ctx, func(*calls.Call, int) {}
+		}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -93,7 +102,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if methods[r.Method] {
 		call.Method = discord.OtherRoute(r.Method)
 	}
-	ctx, end := h.Observers.Begin(r.Context(), call)
+	ctx, traced := h.Trace(r.Context(), r.Header)
+	ctx, end := h.Observers.Begin(ctx, call)
 	resp, err := h.serve(ctx, call, r)
 	if err != nil {
 		resp, call.Code = refuse(ctx, err)
@@ -105,6 +115,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	end(err)
 	write(w, resp)
+	traced(call, resp.Status)
 }
 
 // methods are those that are passed on.

@@ -7,8 +7,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 
 	"discordproxy/discord"
+	"discordproxy/server/calls"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/otelconnect"
@@ -82,15 +85,44 @@ func FromEnvironment(ctx context.Context, getenv func(string) string, version st
 // Shutdown exports what is left, as long as ctx allows.
 func (t *Tracing) Shutdown(ctx context.Context) error { return t.provider.Shutdown(ctx) }
 
+// propagator reads the traces that clients have begun.
+// https://www.w3.org/TR/trace-context/
+var propagator propagation.TraceContext
+
 // Interceptor makes a span of each call. It goes on with the trace of a client
 // that sends one.
 func (t *Tracing) Interceptor() (connect.Interceptor, error) {
 	return otelconnect.NewInterceptor(
 		otelconnect.WithTracerProvider(t.provider),
 		otelconnect.WithoutMetrics(), // they are Prometheus's
-		otelconnect.WithPropagator(propagation.TraceContext{}),
+		otelconnect.WithPropagator(propagator),
 		otelconnect.WithTrustRemote(),
 	)
+}
+
+// Plain begins the span of a plain request, see rest.Config.Trace. It goes on
+// with the trace of a client that sends one. The path of a request is in no
+// span, since tokens of webhooks stand there; its template is.
+func (t *Tracing) Plain(ctx context.Context, header http.Header) (context.Context, func(*calls.Call, int)) {
+	ctx = propagator.Extract(ctx, propagation.HeaderCarrier(header))
+	ctx, span := t.tracer.Start(ctx, "plain REST", trace.WithSpanKind(trace.SpanKindServer))
+	return ctx, func(call *calls.Call, status int) {
+		span.SetName(call.Method)
+		method := semconv.HTTPRequestMethodOther
+		if name, _, _ := strings.Cut(call.Method, " "); name != "OTHER" {
+			method = semconv.HTTPRequestMethodKey.String(name)
+		}
+		span.SetAttributes(
+			method,
+			semconv.HTTPResponseStatusCode(status),
+			attribute.String("discord.route", call.Method),
+			attribute.String("discordproxy.code", call.Code),
+		)
+		if status >= http.StatusInternalServerError {
+			span.SetStatus(codes.Error, call.Code)
+		}
+		span.End()
+	}
 }
 
 // Tried makes spans of a wait and a request below that of their call.
