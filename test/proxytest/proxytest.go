@@ -71,6 +71,10 @@ func (p *Proxy) Output() string { return p.out.String() }
 
 var listensOn = regexp.MustCompile(`listens on (\S+)\n`)
 
+// starting lets one server read its flags at a time: the library of flags keeps
+// those for help and version in variables of its own, which every command writes.
+var starting sync.Mutex
+
 // Start runs discordproxyserver on a free port until the test ends.
 func Start(t testing.TB, args ...string) *Proxy {
 	t.Helper()
@@ -78,6 +82,8 @@ func Start(t testing.TB, args ...string) *Proxy {
 	h2 := new(http.Protocols)
 	h2.SetUnencryptedHTTP2(true)
 	p := &Proxy{out: newOutput(), stop: cancel, ended: make(chan struct{}), over2: &http.Client{Transport: &http.Transport{Protocols: h2}}}
+	starting.Lock()
+	defer starting.Unlock()
 	go func() {
 		defer close(p.ended)
 		p.code = cli.Run(ctx, cli.Server, cli.Env{
