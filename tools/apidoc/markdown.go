@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+//go:embed intro.md
+var intro string
+
+// markdown is the documentation in Markdown while it is written.
+type markdown struct{ bytes.Buffer }
+
+// writeMarkdown writes the documentation for readers of the repository.
+func writeMarkdown(c *contract) ([]byte, error) {
+	p := new(markdown)
+	p.printf("%s\n\n%s\n\n%s\n", strings.TrimSpace(intro), c.about, text(comment(c.service)))
+	p.printf("\n## Methods\n\n")
+	for _, m := range c.methods {
+		p.printf("- [%s](#%s) %s\n", m.Name(), anchor(m.Name()), cell(m.does()))
+	}
+	for _, m := range c.methods {
+		if err := p.method(m); err != nil {
+			return nil, fmt.Errorf("%s: %w", m.Name(), err)
+		}
+	}
+	p.printf("\n## Messages\n")
+	for _, d := range c.types {
+		if !c.talk[d.FullName()] { // those stand beside their method
+			p.declaration(d)
+		}
+	}
+	return p.Bytes(), nil
+}
+
+func (p *markdown) printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
+
+func (p *markdown) method(m method) error {
+	p.printf("\n### %s\n\n%s\n", m.Name(), m.about)
+	if len(m.facts) > 0 {
+		p.printf("\n%s\n", bullets(m.facts))
+	}
+	p.fields("Request", m.Input())
+	response := "Response"
+	if m.IsStreamingServer() {
+		response = "Responses, any number of them"
+	}
+	p.fields(response, m.Output())
+	python, err := pythonOf(m.example)
+	if err != nil {
+		return fmt.Errorf("the example: %w", err)
+	}
+	p.printf("\n```sh\n%s\n```\n", m.curl())
+	if m.IsStreamingServer() {
+		p.printf("\n```python\nfor answer in stub.%s(%s):\n    print(answer)\n```\n", m.Name(), python)
+	} else {
+		p.printf("\n```python\nanswer = stub.%s(%s)\n```\n", m.Name(), python)
+	}
+	return nil
+}
+
+// bullets lists facts.
+func bullets(facts []fact) string {
+	var items []string
+	for _, fact := range facts {
+		items = append(items, fmt.Sprintf("- **%s:** %s", fact.label, fact.text))
+	}
+	return strings.Join(items, "\n")
+}
+
+func (p *markdown) declaration(d protoreflect.Descriptor) {
+	p.printf("\n### %s\n\n%s\n", shortName(d), text(comment(d)))
+	switch d := d.(type) {
+	case protoreflect.MessageDescriptor:
+		p.fields("", d)
+	case protoreflect.EnumDescriptor:
+		p.printf("\n| number | name | meaning |\n|---|---|---|\n")
+		for value := range each(d.Values()) {
+			p.printf("| %d | `%s` | %s |\n", value.Number(), value.Name(), cell(comment(value)))
+		}
+	}
+}
+
+func (p *markdown) fields(title string, message protoreflect.MessageDescriptor) {
+	if title != "" {
+		p.printf("\n%s: %s\n", title, cell(comment(message)))
+	}
+	if message.Fields().Len() == 0 {
+		return
+	}
+	p.printf("\n| field | type | meaning |\n|---|---|---|\n")
+	for field := range each(message.Fields()) {
+		p.printf("| `%s` | %s | %s |\n", field.Name(), fieldType(field), cell(comment(field)))
+	}
+}
+
+func fieldType(field protoreflect.FieldDescriptor) string {
+	name := field.Kind().String()
+	if named := typeOf(field); named != nil {
+		name = "`" + string(named.FullName()) + "`"
+		if own(named) {
+			name = fmt.Sprintf("[%s](#%s)", shortName(named), anchor(shortName(named)))
+		}
+	}
+	switch {
+	case field.IsList():
+		return "repeated " + name
+	case field.HasOptionalKeyword():
+		return "optional " + name
+	}
+	return name
+}
+
+// anchor is the name that a heading gets in its address.
+func anchor(heading protoreflect.Name) string {
+	return strings.ToLower(strings.ReplaceAll(string(heading), ".", ""))
+}
+
+// cell is a comment as it stands in a table.
+func cell(comment string) string { return strings.ReplaceAll(line(comment), "|", `\|`) }
