@@ -26,10 +26,12 @@ type login struct {
 	logger *slog.Logger
 	// reason is why calls cannot be taken; nil when they can.
 	reason atomic.Pointer[error]
+	// good is closed when the token was found good.
+	good chan struct{}
 }
 
 func newLogin(client *discord.Client, reach func() error, logger *slog.Logger) *login {
-	l := &login{client: client, reach: reach, logger: logger}
+	l := &login{client: client, reach: reach, logger: logger, good: make(chan struct{})}
 	l.refuse(errors.New("the bot's token is being checked with Discord"))
 	return l
 }
@@ -116,6 +118,7 @@ func (l *login) check(ctx context.Context) error {
 	if err == nil {
 		l.logger.InfoContext(ctx, "logged in", "bot", name)
 		l.reason.Store(nil)
+		close(l.good)
 		return nil
 	}
 	e, ok := errors.AsType[*discord.Error](err)

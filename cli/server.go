@@ -54,6 +54,7 @@ type serverConfig struct {
 	tryTimeout          time.Duration
 	uploads             uploadConfig
 	rest                restConfig
+	gateway             gatewayConfig
 }
 
 // env names an environment variable DISCORDPROXY_... beside each flag.
@@ -83,7 +84,7 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.DurationFlag{Name: "connect-timeout", EnvVars: env("connect-timeout"), Value: 10 * time.Second, Destination: &c.connectTimeout, Usage: "how long reaching Discord may take"},
 		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
 	}
-	return slices.Concat(flags, c.uploads.flags(), c.rest.flags())
+	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags())
 }
 
 func checkPort(flag string, port int) error {
@@ -123,7 +124,7 @@ func (c *serverConfig) check() error {
 	if c.grace < 0 {
 		return errors.New("--shutdown-grace must not be negative")
 	}
-	return nil
+	return c.gateway.check()
 }
 
 // Server is the command discordproxyserver.
@@ -248,13 +249,17 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	}
 	login := newLogin(client, reach.Check, logger)
 	checks = health.Checks{shutdownCheck(ctx), login.ready, reach.Check, client.Usable}
+	live, err := c.gateway.open(token, client, logger)
+	if err != nil {
+		return err
+	}
 	lis, err := c.listen()
 	if err != nil {
 		return err
 	}
 	defer lis.Close()
 	service := server.Config{
-		Discord: client, Ready: login.ready, Health: checks, Logger: logger,
+		Discord: client, Events: live.events, Ready: login.ready, Health: checks, Logger: logger,
 		Observers: calls.Observers{observed}, Interceptors: interceptors,
 		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
 		REST: c.rest.config(client, lis.Addr(), c.uploads.all),
@@ -282,6 +287,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 			stop(err)
 		}
 	})
+	parts.Go(func() { live.run(ctx, login.good) })
 	defer notifySystemd(ctx, c.grace, logger)()
 	err = srv.Serve(ctx, lis)
 	if err != nil {

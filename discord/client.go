@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"discordproxy/discord/ratelimit"
@@ -73,6 +74,7 @@ type Client struct {
 	http          *transport
 	limiter       *ratelimit.Limiter
 	dms           *dmChannels
+	application   atomic.Uint64 // 0 until it is known
 }
 
 // New returns a Client. It makes no call: see CheckToken.

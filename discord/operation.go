@@ -26,6 +26,9 @@ type Operation struct {
 	// Query names the arguments that stand in the query. Operations without a
 	// body, GET and DELETE, have all of them there.
 	Query []string
+	// Body names the argument that is the whole body. Empty means that the
+	// arguments are the fields of the body.
+	Body string
 	// Repeatable: doing it twice has the effect of doing it once, so that a
 	// try whose outcome is unknown can be repeated. GET, PUT and DELETE are
 	// repeatable by themselves.
@@ -86,15 +89,19 @@ func (o Operation) request(args Args, files []File) (request, error) {
 			fields[name] = value
 		}
 	}
-	if len(fields) > 0 || len(files) > 0 || o.Method == http.MethodPatch {
-		if r.contentType, r.body, err = encode(fields, files); err != nil {
+	var document any = fields
+	if o.Body != "" {
+		document = args[o.Body]
+	}
+	if o.Body != "" || len(fields) > 0 || len(files) > 0 || o.Method == http.MethodPatch {
+		if r.contentType, r.body, err = encode(document, files); err != nil {
 			return request{}, fmt.Errorf("discord: encode %s: %w", o.Name, err)
 		}
 	}
 	if len(query) > 0 {
 		r.path += "?" + query.Encode()
 	}
-	r.how = call{repeatable: o.repeatable(), json: true, done: o.Done, tokenless: o.InPath("webhook_token")}
+	r.how = call{repeatable: o.repeatable(), json: true, done: o.Done, tokenless: o.InPath("webhook_token") || o.InPath("interaction_token")}
 	r.how.reason, _ = args[ReasonArgument].(string)
 	return r, nil
 }

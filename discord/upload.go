@@ -17,8 +17,8 @@ type File struct {
 }
 
 // encode writes a JSON object, or with files a form.
-func encode(fields Args, files []File) (contentType string, body []byte, err error) {
-	object, err := json.Marshal(fields)
+func encode(document any, files []File) (contentType string, body []byte, err error) {
+	object, err := json.Marshal(document)
 	if err != nil || len(files) == 0 {
 		return "application/json", object, err
 	}

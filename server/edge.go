@@ -94,7 +94,7 @@ func about(call *calls.Call, request any) {
 }
 
 // secrets are the fields that no observer may see.
-var secrets = []protoreflect.Name{"webhook_token"}
+var secrets = []protoreflect.Name{"webhook_token", "interaction_token"}
 
 // withoutSecrets returns a message without its secrets. What it holds beside
 // them is shared with the original.

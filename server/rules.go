@@ -85,6 +85,9 @@ var rules = map[string]rule{
 	"StartThreadRequest.type":      {unless: []protoreflect.Name{"message_id", "message"}, excludes: []protoreflect.Name{"message_id", "message"}},
 	"StartThreadRequest.message":   {excludes: []protoreflect.Name{"message_id"}},
 	"StartThreadRequest.invitable": {excludes: []protoreflect.Name{"message_id"}},
+
+	"RespondInteractionRequest.type":         {required: true},
+	"SetApplicationCommandsRequest.commands": {max: 130},
 }
 
 func ruleOf(f protoreflect.FieldDescriptor) rule {

@@ -17,6 +17,7 @@ type Discord interface {
 	CreateMessage(ctx context.Context, channelID uint64, m discord.Message) (json.RawMessage, error)
 	SendDirectMessage(ctx context.Context, userID uint64, m discord.Message) (json.RawMessage, error)
 	Call(ctx context.Context, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error)
+	ApplicationID(ctx context.Context) (uint64, error)
 	RateLimits() discord.RateLimits
 }
 
@@ -24,6 +25,7 @@ type Discord interface {
 type service struct {
 	discord Discord
 	uploads uploads
+	events  Events
 }
 
 var _ discordapiconnect.DiscordApiHandler = (*service)(nil)

@@ -625,6 +625,388 @@ func (Component_TextInput_Style) EnumDescriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 3, 0}
 }
 
+// Type has the names of Discord's events, beside those of the proxy.
+type Event_Type int32
+
+const (
+	// Not set.
+	Event_UNDEFINED Event_Type = 0
+	// Nothing happened for 15 seconds, or the stream begins.
+	Event_HEARTBEAT Event_Type = 1
+	// Events that the client asked for are gone, see Event.Gap.
+	Event_GAP Event_Type = 2
+	// The connection to Discord changed, see Event.GatewayState.
+	Event_GATEWAY_STATE Event_Type = 3
+	// Any of Discord's events that has no type of its own here. Its name
+	// stands in Event.name, what it says in Event.raw.
+	Event_UNTYPED Event_Type = 4
+	// A message was sent. Intents: GUILD_MESSAGES, DIRECT_MESSAGES; without
+	// MESSAGE_CONTENT its content, embeds, attachments and components are
+	// empty unless it was sent to the bot, by it, or mentions it.
+	Event_MESSAGE_CREATE Event_Type = 10
+	// A message was edited. Intents as those of MESSAGE_CREATE.
+	Event_MESSAGE_UPDATE Event_Type = 11
+	// A message was deleted. Intents: GUILD_MESSAGES, DIRECT_MESSAGES.
+	Event_MESSAGE_DELETE Event_Type = 12
+	// Several messages were deleted at once. Intent: GUILD_MESSAGES.
+	Event_MESSAGE_DELETE_BULK Event_Type = 13
+	// Somebody reacted. Intents: GUILD_MESSAGE_REACTIONS,
+	// DIRECT_MESSAGE_REACTIONS.
+	Event_MESSAGE_REACTION_ADD Event_Type = 20
+	// A reaction was removed. Intents as those of MESSAGE_REACTION_ADD.
+	Event_MESSAGE_REACTION_REMOVE Event_Type = 21
+	// All reactions of a message were removed. Intents as those of
+	// MESSAGE_REACTION_ADD.
+	Event_MESSAGE_REACTION_REMOVE_ALL Event_Type = 22
+	// All reactions with one emoji were removed. Intents as those of
+	// MESSAGE_REACTION_ADD.
+	Event_MESSAGE_REACTION_REMOVE_EMOJI Event_Type = 23
+	// Somebody joined a guild. Intent: GUILD_MEMBERS, a privileged one.
+	Event_GUILD_MEMBER_ADD Event_Type = 30
+	// Somebody left a guild. Intent: GUILD_MEMBERS, a privileged one.
+	Event_GUILD_MEMBER_REMOVE Event_Type = 31
+	// A member changed. Intent: GUILD_MEMBERS, a privileged one.
+	Event_GUILD_MEMBER_UPDATE Event_Type = 32
+	// Somebody was banned. Intent: GUILD_MODERATION.
+	Event_GUILD_BAN_ADD Event_Type = 33
+	// A ban was lifted. Intent: GUILD_MODERATION.
+	Event_GUILD_BAN_REMOVE Event_Type = 34
+	// A role was made. Intent: GUILDS.
+	Event_GUILD_ROLE_CREATE Event_Type = 40
+	// A role changed. Intent: GUILDS.
+	Event_GUILD_ROLE_UPDATE Event_Type = 41
+	// A role was deleted. Intent: GUILDS.
+	Event_GUILD_ROLE_DELETE Event_Type = 42
+	// A channel was made. Intent: GUILDS.
+	Event_CHANNEL_CREATE Event_Type = 50
+	// A channel changed. Intent: GUILDS.
+	Event_CHANNEL_UPDATE Event_Type = 51
+	// A channel was deleted. Intent: GUILDS.
+	Event_CHANNEL_DELETE Event_Type = 52
+	// A thread was made, or the bot was added to it. Intent: GUILDS.
+	Event_THREAD_CREATE Event_Type = 53
+	// A thread changed. Intent: GUILDS.
+	Event_THREAD_UPDATE Event_Type = 54
+	// A thread was deleted. Intent: GUILDS.
+	Event_THREAD_DELETE Event_Type = 55
+	// A guild is available: the session began, an outage ended, or the bot
+	// joined it. Intent: GUILDS.
+	Event_GUILD_CREATE Event_Type = 60
+	// A guild changed. Intent: GUILDS.
+	Event_GUILD_UPDATE Event_Type = 61
+	// A guild is unavailable, or the bot left it. Intent: GUILDS.
+	Event_GUILD_DELETE Event_Type = 62
+	// Somebody used a command or component of the bot. No intent is needed.
+	Event_INTERACTION_CREATE Event_Type = 70
+	// Somebody types. Intents: GUILD_MESSAGE_TYPING, DIRECT_MESSAGE_TYPING.
+	Event_TYPING_START Event_Type = 71
+	// The presence of a member changed. Intent: GUILD_PRESENCES, a privileged
+	// one.
+	Event_PRESENCE_UPDATE Event_Type = 72
+)
+
+// Enum value maps for Event_Type.
+var (
+	Event_Type_name = map[int32]string{
+		0:  "UNDEFINED",
+		1:  "HEARTBEAT",
+		2:  "GAP",
+		3:  "GATEWAY_STATE",
+		4:  "UNTYPED",
+		10: "MESSAGE_CREATE",
+		11: "MESSAGE_UPDATE",
+		12: "MESSAGE_DELETE",
+		13: "MESSAGE_DELETE_BULK",
+		20: "MESSAGE_REACTION_ADD",
+		21: "MESSAGE_REACTION_REMOVE",
+		22: "MESSAGE_REACTION_REMOVE_ALL",
+		23: "MESSAGE_REACTION_REMOVE_EMOJI",
+		30: "GUILD_MEMBER_ADD",
+		31: "GUILD_MEMBER_REMOVE",
+		32: "GUILD_MEMBER_UPDATE",
+		33: "GUILD_BAN_ADD",
+		34: "GUILD_BAN_REMOVE",
+		40: "GUILD_ROLE_CREATE",
+		41: "GUILD_ROLE_UPDATE",
+		42: "GUILD_ROLE_DELETE",
+		50: "CHANNEL_CREATE",
+		51: "CHANNEL_UPDATE",
+		52: "CHANNEL_DELETE",
+		53: "THREAD_CREATE",
+		54: "THREAD_UPDATE",
+		55: "THREAD_DELETE",
+		60: "GUILD_CREATE",
+		61: "GUILD_UPDATE",
+		62: "GUILD_DELETE",
+		70: "INTERACTION_CREATE",
+		71: "TYPING_START",
+		72: "PRESENCE_UPDATE",
+	}
+	Event_Type_value = map[string]int32{
+		"UNDEFINED":                     0,
+		"HEARTBEAT":                     1,
+		"GAP":                           2,
+		"GATEWAY_STATE":                 3,
+		"UNTYPED":                       4,
+		"MESSAGE_CREATE":                10,
+		"MESSAGE_UPDATE":                11,
+		"MESSAGE_DELETE":                12,
+		"MESSAGE_DELETE_BULK":           13,
+		"MESSAGE_REACTION_ADD":          20,
+		"MESSAGE_REACTION_REMOVE":       21,
+		"MESSAGE_REACTION_REMOVE_ALL":   22,
+		"MESSAGE_REACTION_REMOVE_EMOJI": 23,
+		"GUILD_MEMBER_ADD":              30,
+		"GUILD_MEMBER_REMOVE":           31,
+		"GUILD_MEMBER_UPDATE":           32,
+		"GUILD_BAN_ADD":                 33,
+		"GUILD_BAN_REMOVE":              34,
+		"GUILD_ROLE_CREATE":             40,
+		"GUILD_ROLE_UPDATE":             41,
+		"GUILD_ROLE_DELETE":             42,
+		"CHANNEL_CREATE":                50,
+		"CHANNEL_UPDATE":                51,
+		"CHANNEL_DELETE":                52,
+		"THREAD_CREATE":                 53,
+		"THREAD_UPDATE":                 54,
+		"THREAD_DELETE":                 55,
+		"GUILD_CREATE":                  60,
+		"GUILD_UPDATE":                  61,
+		"GUILD_DELETE":                  62,
+		"INTERACTION_CREATE":            70,
+		"TYPING_START":                  71,
+		"PRESENCE_UPDATE":               72,
+	}
+)
+
+func (x Event_Type) Enum() *Event_Type {
+	p := new(Event_Type)
+	*p = x
+	return p
+}
+
+func (x Event_Type) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Event_Type) Descriptor() protoreflect.EnumDescriptor {
+	return file_discord_api_discord_api_proto_enumTypes[7].Descriptor()
+}
+
+func (Event_Type) Type() protoreflect.EnumType {
+	return &file_discord_api_discord_api_proto_enumTypes[7]
+}
+
+func (x Event_Type) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Event_Type.Descriptor instead.
+func (Event_Type) EnumDescriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 0}
+}
+
+// State is what became of the connection.
+type Event_GatewayState_State int32
+
+const (
+	// Not set.
+	Event_GatewayState_UNDEFINED Event_GatewayState_State = 0
+	// A new session began. What happened at Discord between the last event
+	// and this one did not come.
+	Event_GatewayState_CONNECTED Event_GatewayState_State = 1
+	// The session goes on. What happened since the connection was lost came
+	// before this event.
+	Event_GatewayState_RESUMED Event_GatewayState_State = 2
+	// The connection was lost, and is made again.
+	Event_GatewayState_DISCONNECTED Event_GatewayState_State = 3
+	// Discord wants no further connection. No events will come.
+	Event_GatewayState_ENDED Event_GatewayState_State = 4
+)
+
+// Enum value maps for Event_GatewayState_State.
+var (
+	Event_GatewayState_State_name = map[int32]string{
+		0: "UNDEFINED",
+		1: "CONNECTED",
+		2: "RESUMED",
+		3: "DISCONNECTED",
+		4: "ENDED",
+	}
+	Event_GatewayState_State_value = map[string]int32{
+		"UNDEFINED":    0,
+		"CONNECTED":    1,
+		"RESUMED":      2,
+		"DISCONNECTED": 3,
+		"ENDED":        4,
+	}
+)
+
+func (x Event_GatewayState_State) Enum() *Event_GatewayState_State {
+	p := new(Event_GatewayState_State)
+	*p = x
+	return p
+}
+
+func (x Event_GatewayState_State) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Event_GatewayState_State) Descriptor() protoreflect.EnumDescriptor {
+	return file_discord_api_discord_api_proto_enumTypes[8].Descriptor()
+}
+
+func (Event_GatewayState_State) Type() protoreflect.EnumType {
+	return &file_discord_api_discord_api_proto_enumTypes[8]
+}
+
+func (x Event_GatewayState_State) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Event_GatewayState_State.Descriptor instead.
+func (Event_GatewayState_State) EnumDescriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 1, 0}
+}
+
+// Type has Discord's numbers.
+type Interaction_Type int32
+
+const (
+	// Not set.
+	Interaction_UNDEFINED Interaction_Type = 0
+	// Only sent to applications that are called over HTTP.
+	Interaction_PING Interaction_Type = 1
+	// A command was used.
+	Interaction_APPLICATION_COMMAND Interaction_Type = 2
+	// A component of a message was used.
+	Interaction_MESSAGE_COMPONENT Interaction_Type = 3
+	// A command is being typed, and suggestions are wanted.
+	Interaction_APPLICATION_COMMAND_AUTOCOMPLETE Interaction_Type = 4
+	// A form was sent.
+	Interaction_MODAL_SUBMIT Interaction_Type = 5
+)
+
+// Enum value maps for Interaction_Type.
+var (
+	Interaction_Type_name = map[int32]string{
+		0: "UNDEFINED",
+		1: "PING",
+		2: "APPLICATION_COMMAND",
+		3: "MESSAGE_COMPONENT",
+		4: "APPLICATION_COMMAND_AUTOCOMPLETE",
+		5: "MODAL_SUBMIT",
+	}
+	Interaction_Type_value = map[string]int32{
+		"UNDEFINED":                        0,
+		"PING":                             1,
+		"APPLICATION_COMMAND":              2,
+		"MESSAGE_COMPONENT":                3,
+		"APPLICATION_COMMAND_AUTOCOMPLETE": 4,
+		"MODAL_SUBMIT":                     5,
+	}
+)
+
+func (x Interaction_Type) Enum() *Interaction_Type {
+	p := new(Interaction_Type)
+	*p = x
+	return p
+}
+
+func (x Interaction_Type) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Interaction_Type) Descriptor() protoreflect.EnumDescriptor {
+	return file_discord_api_discord_api_proto_enumTypes[9].Descriptor()
+}
+
+func (Interaction_Type) Type() protoreflect.EnumType {
+	return &file_discord_api_discord_api_proto_enumTypes[9]
+}
+
+func (x Interaction_Type) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Interaction_Type.Descriptor instead.
+func (Interaction_Type) EnumDescriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{102, 0}
+}
+
+// Type has Discord's numbers.
+type RespondInteractionRequest_Type int32
+
+const (
+	// Not set.
+	RespondInteractionRequest_UNDEFINED RespondInteractionRequest_Type = 0
+	// Answer to a ping.
+	RespondInteractionRequest_PONG RespondInteractionRequest_Type = 1
+	// Post a message.
+	RespondInteractionRequest_CHANNEL_MESSAGE_WITH_SOURCE RespondInteractionRequest_Type = 4
+	// Say that a message will follow, by EditInteractionResponse.
+	RespondInteractionRequest_DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE RespondInteractionRequest_Type = 5
+	// Say that the message of the component will be edited.
+	RespondInteractionRequest_DEFERRED_UPDATE_MESSAGE RespondInteractionRequest_Type = 6
+	// Edit the message of the component.
+	RespondInteractionRequest_UPDATE_MESSAGE RespondInteractionRequest_Type = 7
+	// Suggest values.
+	RespondInteractionRequest_APPLICATION_COMMAND_AUTOCOMPLETE_RESULT RespondInteractionRequest_Type = 8
+	// Show a form.
+	RespondInteractionRequest_MODAL RespondInteractionRequest_Type = 9
+)
+
+// Enum value maps for RespondInteractionRequest_Type.
+var (
+	RespondInteractionRequest_Type_name = map[int32]string{
+		0: "UNDEFINED",
+		1: "PONG",
+		4: "CHANNEL_MESSAGE_WITH_SOURCE",
+		5: "DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE",
+		6: "DEFERRED_UPDATE_MESSAGE",
+		7: "UPDATE_MESSAGE",
+		8: "APPLICATION_COMMAND_AUTOCOMPLETE_RESULT",
+		9: "MODAL",
+	}
+	RespondInteractionRequest_Type_value = map[string]int32{
+		"UNDEFINED":                               0,
+		"PONG":                                    1,
+		"CHANNEL_MESSAGE_WITH_SOURCE":             4,
+		"DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE":    5,
+		"DEFERRED_UPDATE_MESSAGE":                 6,
+		"UPDATE_MESSAGE":                          7,
+		"APPLICATION_COMMAND_AUTOCOMPLETE_RESULT": 8,
+		"MODAL": 9,
+	}
+)
+
+func (x RespondInteractionRequest_Type) Enum() *RespondInteractionRequest_Type {
+	p := new(RespondInteractionRequest_Type)
+	*p = x
+	return p
+}
+
+func (x RespondInteractionRequest_Type) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RespondInteractionRequest_Type) Descriptor() protoreflect.EnumDescriptor {
+	return file_discord_api_discord_api_proto_enumTypes[10].Descriptor()
+}
+
+func (RespondInteractionRequest_Type) Type() protoreflect.EnumType {
+	return &file_discord_api_discord_api_proto_enumTypes[10]
+}
+
+func (x RespondInteractionRequest_Type) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RespondInteractionRequest_Type.Descriptor instead.
+func (RespondInteractionRequest_Type) EnumDescriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{103, 0}
+}
+
 // SendChannelMessageRequest needs a channel and at least one of content, an
 // embed, an attachment, a component, a sticker, a poll and a forward.
 type SendChannelMessageRequest struct {
@@ -8797,6 +9179,1303 @@ func (x *GetRateLimitStatusResponse) GetKnownBuckets() int32 {
 	return 0
 }
 
+// SubscribeEventsRequest says which events are wanted.
+type SubscribeEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types of events. Empty means all that the gateway session brings but
+	// PRESENCE_UPDATE. GATEWAY_STATE, GAP and HEARTBEAT come in any case.
+	Types []Event_Type `protobuf:"varint,1,rep,packed,name=types,proto3,enum=discord_api.Event_Type" json:"types,omitempty"`
+	// Guilds whose events are wanted, at most 1000. Empty means all events, those
+	// outside of guilds included.
+	GuildIds []uint64 `protobuf:"varint,2,rep,packed,name=guild_ids,json=guildIds,proto3" json:"guild_ids,omitempty"`
+	// Channels and threads whose events are wanted, at most 1000. Events without
+	// a channel, such as those of roles, are then left out. Empty means all.
+	ChannelIds []uint64 `protobuf:"varint,3,rep,packed,name=channel_ids,json=channelIds,proto3" json:"channel_ids,omitempty"`
+	// Where an earlier stream ended: the last position that it brought. What came
+	// since then comes first, as far as it is kept. Absent means only what comes
+	// from now on.
+	After *EventPosition `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Whether each event comes with its raw JSON, too. Those of type UNTYPED do
+	// in any case.
+	IncludeRaw    bool `protobuf:"varint,5,opt,name=include_raw,json=includeRaw,proto3" json:"include_raw,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeEventsRequest) Reset() {
+	*x = SubscribeEventsRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[98]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeEventsRequest) ProtoMessage() {}
+
+func (x *SubscribeEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[98]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeEventsRequest.ProtoReflect.Descriptor instead.
+func (*SubscribeEventsRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{98}
+}
+
+func (x *SubscribeEventsRequest) GetTypes() []Event_Type {
+	if x != nil {
+		return x.Types
+	}
+	return nil
+}
+
+func (x *SubscribeEventsRequest) GetGuildIds() []uint64 {
+	if x != nil {
+		return x.GuildIds
+	}
+	return nil
+}
+
+func (x *SubscribeEventsRequest) GetChannelIds() []uint64 {
+	if x != nil {
+		return x.ChannelIds
+	}
+	return nil
+}
+
+func (x *SubscribeEventsRequest) GetAfter() *EventPosition {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *SubscribeEventsRequest) GetIncludeRaw() bool {
+	if x != nil {
+		return x.IncludeRaw
+	}
+	return false
+}
+
+// SubscribeEventsResponse brings the events that are ready, in their order. The
+// first one comes at once.
+type SubscribeEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events, at least one, at most 256.
+	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// How far the subscription has got: no event up to here is still to come. It
+	// moves on also when events do not match. To go on after a lost stream, give
+	// the last one as SubscribeEventsRequest.after.
+	Position      *EventPosition `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscribeEventsResponse) Reset() {
+	*x = SubscribeEventsResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[99]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscribeEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscribeEventsResponse) ProtoMessage() {}
+
+func (x *SubscribeEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[99]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscribeEventsResponse.ProtoReflect.Descriptor instead.
+func (*SubscribeEventsResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{99}
+}
+
+func (x *SubscribeEventsResponse) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *SubscribeEventsResponse) GetPosition() *EventPosition {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+// EventPosition is a place between two events. In the details of the status
+// RESOURCE_EXHAUSTED of SubscribeEvents it is how far the client has got.
+type EventPosition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the run of the proxy that gave the number.
+	Epoch string `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Number of the event before this place, 0 before the first.
+	Sequence      uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventPosition) Reset() {
+	*x = EventPosition{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[100]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventPosition) ProtoMessage() {}
+
+func (x *EventPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[100]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventPosition.ProtoReflect.Descriptor instead.
+func (*EventPosition) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{100}
+}
+
+func (x *EventPosition) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *EventPosition) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+// Event is something that happened at Discord, or to the connection there.
+// https://discord.com/developers/docs/events/gateway-events
+type Event struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the event, one more than that of the event before it; those that
+	// do not match the subscription are counted, too. HEARTBEAT and GAP have none.
+	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// When the proxy received it.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// Type of the event. It says which payload comes.
+	Type Event_Type `protobuf:"varint,3,opt,name=type,proto3,enum=discord_api.Event_Type" json:"type,omitempty"`
+	// Discord's name of the event, such as MESSAGE_CREATE. Empty for events of
+	// the proxy.
+	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// Guild of the event, if it has one.
+	GuildId uint64 `protobuf:"varint,5,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// Channel or thread of the event, if it has one.
+	ChannelId uint64 `protobuf:"varint,6,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Discord's JSON, if it was asked for and of UNTYPED events.
+	Raw string `protobuf:"bytes,7,opt,name=raw,proto3" json:"raw,omitempty"`
+	// What happened, by the type of the event.
+	//
+	// Types that are valid to be assigned to Payload:
+	//
+	//	*Event_Gap_
+	//	*Event_GatewayState_
+	//	*Event_Message
+	//	*Event_MessageDelete_
+	//	*Event_Reaction_
+	//	*Event_Member
+	//	*Event_Ban_
+	//	*Event_Role
+	//	*Event_Channel
+	//	*Event_GuildDelete_
+	//	*Event_Interaction
+	//	*Event_Typing_
+	//	*Event_Presence_
+	//	*Event_Guild
+	Payload       isEvent_Payload `protobuf_oneof:"payload"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event) Reset() {
+	*x = Event{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[101]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event) ProtoMessage() {}
+
+func (x *Event) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[101]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event.ProtoReflect.Descriptor instead.
+func (*Event) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101}
+}
+
+func (x *Event) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Event) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Event) GetType() Event_Type {
+	if x != nil {
+		return x.Type
+	}
+	return Event_UNDEFINED
+}
+
+func (x *Event) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Event) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *Event) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *Event) GetRaw() string {
+	if x != nil {
+		return x.Raw
+	}
+	return ""
+}
+
+func (x *Event) GetPayload() isEvent_Payload {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+func (x *Event) GetGap() *Event_Gap {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Gap_); ok {
+			return x.Gap
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGatewayState() *Event_GatewayState {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_GatewayState_); ok {
+			return x.GatewayState
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetMessage() *Message {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Message); ok {
+			return x.Message
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetMessageDelete() *Event_MessageDelete {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_MessageDelete_); ok {
+			return x.MessageDelete
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetReaction() *Event_Reaction {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Reaction_); ok {
+			return x.Reaction
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetMember() *GuildMember {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Member); ok {
+			return x.Member
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetBan() *Event_Ban {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Ban_); ok {
+			return x.Ban
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetRole() *Event_GuildRole {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Role); ok {
+			return x.Role
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetChannel() *Channel {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Channel); ok {
+			return x.Channel
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGuildDelete() *Event_GuildDelete {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_GuildDelete_); ok {
+			return x.GuildDelete
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInteraction() *Interaction {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Interaction); ok {
+			return x.Interaction
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTyping() *Event_Typing {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Typing_); ok {
+			return x.Typing
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetPresence() *Event_Presence {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Presence_); ok {
+			return x.Presence
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetGuild() *Guild {
+	if x != nil {
+		if x, ok := x.Payload.(*Event_Guild); ok {
+			return x.Guild
+		}
+	}
+	return nil
+}
+
+type isEvent_Payload interface {
+	isEvent_Payload()
+}
+
+type Event_Gap_ struct {
+	// Of GAP.
+	Gap *Event_Gap `protobuf:"bytes,20,opt,name=gap,proto3,oneof"`
+}
+
+type Event_GatewayState_ struct {
+	// Of GATEWAY_STATE.
+	GatewayState *Event_GatewayState `protobuf:"bytes,21,opt,name=gateway_state,json=gatewayState,proto3,oneof"`
+}
+
+type Event_Message struct {
+	// Of MESSAGE_CREATE and MESSAGE_UPDATE.
+	Message *Message `protobuf:"bytes,22,opt,name=message,proto3,oneof"`
+}
+
+type Event_MessageDelete_ struct {
+	// Of MESSAGE_DELETE and MESSAGE_DELETE_BULK.
+	MessageDelete *Event_MessageDelete `protobuf:"bytes,23,opt,name=message_delete,json=messageDelete,proto3,oneof"`
+}
+
+type Event_Reaction_ struct {
+	// Of the MESSAGE_REACTION types.
+	Reaction *Event_Reaction `protobuf:"bytes,24,opt,name=reaction,proto3,oneof"`
+}
+
+type Event_Member struct {
+	// Of the GUILD_MEMBER types. Of GUILD_MEMBER_REMOVE only the user is set.
+	Member *GuildMember `protobuf:"bytes,25,opt,name=member,proto3,oneof"`
+}
+
+type Event_Ban_ struct {
+	// Of GUILD_BAN_ADD and GUILD_BAN_REMOVE.
+	Ban *Event_Ban `protobuf:"bytes,26,opt,name=ban,proto3,oneof"`
+}
+
+type Event_Role struct {
+	// Of the GUILD_ROLE types.
+	Role *Event_GuildRole `protobuf:"bytes,27,opt,name=role,proto3,oneof"`
+}
+
+type Event_Channel struct {
+	// Of the CHANNEL and THREAD types. Of THREAD_DELETE only id, guild_id,
+	// parent_id and type are set.
+	Channel *Channel `protobuf:"bytes,28,opt,name=channel,proto3,oneof"`
+}
+
+type Event_GuildDelete_ struct {
+	// Of GUILD_DELETE.
+	GuildDelete *Event_GuildDelete `protobuf:"bytes,29,opt,name=guild_delete,json=guildDelete,proto3,oneof"`
+}
+
+type Event_Interaction struct {
+	// Of INTERACTION_CREATE.
+	Interaction *Interaction `protobuf:"bytes,30,opt,name=interaction,proto3,oneof"`
+}
+
+type Event_Typing_ struct {
+	// Of TYPING_START.
+	Typing *Event_Typing `protobuf:"bytes,31,opt,name=typing,proto3,oneof"`
+}
+
+type Event_Presence_ struct {
+	// Of PRESENCE_UPDATE.
+	Presence *Event_Presence `protobuf:"bytes,32,opt,name=presence,proto3,oneof"`
+}
+
+type Event_Guild struct {
+	// Of GUILD_CREATE and GUILD_UPDATE. The channels and threads of the former
+	// stand in the raw JSON.
+	Guild *Guild `protobuf:"bytes,33,opt,name=guild,proto3,oneof"`
+}
+
+func (*Event_Gap_) isEvent_Payload() {}
+
+func (*Event_GatewayState_) isEvent_Payload() {}
+
+func (*Event_Message) isEvent_Payload() {}
+
+func (*Event_MessageDelete_) isEvent_Payload() {}
+
+func (*Event_Reaction_) isEvent_Payload() {}
+
+func (*Event_Member) isEvent_Payload() {}
+
+func (*Event_Ban_) isEvent_Payload() {}
+
+func (*Event_Role) isEvent_Payload() {}
+
+func (*Event_Channel) isEvent_Payload() {}
+
+func (*Event_GuildDelete_) isEvent_Payload() {}
+
+func (*Event_Interaction) isEvent_Payload() {}
+
+func (*Event_Typing_) isEvent_Payload() {}
+
+func (*Event_Presence_) isEvent_Payload() {}
+
+func (*Event_Guild) isEvent_Payload() {}
+
+// Interaction is the use of a command, a component or a form of the bot.
+// https://discord.com/developers/docs/interactions/receiving-and-responding
+type Interaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the interaction.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Application that the command belongs to.
+	ApplicationId uint64 `protobuf:"varint,2,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// What was used.
+	Type Interaction_Type `protobuf:"varint,3,opt,name=type,proto3,enum=discord_api.Interaction_Type" json:"type,omitempty"`
+	// What was used, and how.
+	Data *Interaction_Data `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	// Where it was used, if in a guild.
+	GuildId uint64 `protobuf:"varint,5,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// Where it was used.
+	ChannelId uint64 `protobuf:"varint,6,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Who used it, in guilds.
+	Member *GuildMember `protobuf:"bytes,7,opt,name=member,proto3" json:"member,omitempty"`
+	// Who used it, outside of guilds.
+	User *User `protobuf:"bytes,8,opt,name=user,proto3" json:"user,omitempty"`
+	// Secret that allows to answer for 15 minutes. It is for RespondInteraction,
+	// EditInteractionResponse and FollowupInteraction, and for no log.
+	Token string `protobuf:"bytes,9,opt,name=token,proto3" json:"token,omitempty"`
+	// Message of the component that was used.
+	Message *Message `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`
+	// Permissions of the bot there, a decimal bit set.
+	AppPermissions string `protobuf:"bytes,11,opt,name=app_permissions,json=appPermissions,proto3" json:"app_permissions,omitempty"`
+	// Language of the user.
+	Locale string `protobuf:"bytes,12,opt,name=locale,proto3" json:"locale,omitempty"`
+	// Language of the guild.
+	GuildLocale string `protobuf:"bytes,13,opt,name=guild_locale,json=guildLocale,proto3" json:"guild_locale,omitempty"`
+	// Where: 0 guild, 1 direct messages with the bot, 2 other direct messages.
+	Context       int32 `protobuf:"varint,14,opt,name=context,proto3" json:"context,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interaction) Reset() {
+	*x = Interaction{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[102]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interaction) ProtoMessage() {}
+
+func (x *Interaction) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[102]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
+func (*Interaction) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{102}
+}
+
+func (x *Interaction) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Interaction) GetApplicationId() uint64 {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return 0
+}
+
+func (x *Interaction) GetType() Interaction_Type {
+	if x != nil {
+		return x.Type
+	}
+	return Interaction_UNDEFINED
+}
+
+func (x *Interaction) GetData() *Interaction_Data {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Interaction) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *Interaction) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *Interaction) GetMember() *GuildMember {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+func (x *Interaction) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *Interaction) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *Interaction) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *Interaction) GetAppPermissions() string {
+	if x != nil {
+		return x.AppPermissions
+	}
+	return ""
+}
+
+func (x *Interaction) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *Interaction) GetGuildLocale() string {
+	if x != nil {
+		return x.GuildLocale
+	}
+	return ""
+}
+
+func (x *Interaction) GetContext() int32 {
+	if x != nil {
+		return x.Context
+	}
+	return 0
+}
+
+// RespondInteractionRequest is the first answer to an interaction.
+type RespondInteractionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Interaction.id.
+	InteractionId uint64 `protobuf:"varint,1,opt,name=interaction_id,json=interactionId,proto3" json:"interaction_id,omitempty"`
+	// Interaction.token.
+	InteractionToken string `protobuf:"bytes,2,opt,name=interaction_token,json=interactionToken,proto3" json:"interaction_token,omitempty"`
+	// Kind of the answer. Required.
+	Type RespondInteractionRequest_Type `protobuf:"varint,3,opt,name=type,proto3,enum=discord_api.RespondInteractionRequest_Type" json:"type,omitempty"`
+	// What the answer says.
+	Data          *RespondInteractionRequest_Data `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RespondInteractionRequest) Reset() {
+	*x = RespondInteractionRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[103]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RespondInteractionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RespondInteractionRequest) ProtoMessage() {}
+
+func (x *RespondInteractionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[103]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RespondInteractionRequest.ProtoReflect.Descriptor instead.
+func (*RespondInteractionRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{103}
+}
+
+func (x *RespondInteractionRequest) GetInteractionId() uint64 {
+	if x != nil {
+		return x.InteractionId
+	}
+	return 0
+}
+
+func (x *RespondInteractionRequest) GetInteractionToken() string {
+	if x != nil {
+		return x.InteractionToken
+	}
+	return ""
+}
+
+func (x *RespondInteractionRequest) GetType() RespondInteractionRequest_Type {
+	if x != nil {
+		return x.Type
+	}
+	return RespondInteractionRequest_UNDEFINED
+}
+
+func (x *RespondInteractionRequest) GetData() *RespondInteractionRequest_Data {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// RespondInteractionResponse is the answer to RespondInteraction.
+type RespondInteractionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RespondInteractionResponse) Reset() {
+	*x = RespondInteractionResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[104]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RespondInteractionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RespondInteractionResponse) ProtoMessage() {}
+
+func (x *RespondInteractionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[104]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RespondInteractionResponse.ProtoReflect.Descriptor instead.
+func (*RespondInteractionResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{104}
+}
+
+// EditInteractionResponseRequest changes the first answer. What is not set
+// stays.
+type EditInteractionResponseRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Interaction.application_id.
+	ApplicationId uint64 `protobuf:"varint,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Interaction.token.
+	InteractionToken string `protobuf:"bytes,2,opt,name=interaction_token,json=interactionToken,proto3" json:"interaction_token,omitempty"`
+	// Text, at most 2000 characters.
+	Content string `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+	Embeds        []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EditInteractionResponseRequest) Reset() {
+	*x = EditInteractionResponseRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[105]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditInteractionResponseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditInteractionResponseRequest) ProtoMessage() {}
+
+func (x *EditInteractionResponseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[105]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditInteractionResponseRequest.ProtoReflect.Descriptor instead.
+func (*EditInteractionResponseRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{105}
+}
+
+func (x *EditInteractionResponseRequest) GetApplicationId() uint64 {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return 0
+}
+
+func (x *EditInteractionResponseRequest) GetInteractionToken() string {
+	if x != nil {
+		return x.InteractionToken
+	}
+	return ""
+}
+
+func (x *EditInteractionResponseRequest) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+func (x *EditInteractionResponseRequest) GetEmbeds() []*Embed {
+	if x != nil {
+		return x.Embeds
+	}
+	return nil
+}
+
+// EditInteractionResponseResponse is the answer to EditInteractionResponse.
+type EditInteractionResponseResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message as Discord stored it.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EditInteractionResponseResponse) Reset() {
+	*x = EditInteractionResponseResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[106]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EditInteractionResponseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EditInteractionResponseResponse) ProtoMessage() {}
+
+func (x *EditInteractionResponseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[106]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EditInteractionResponseResponse.ProtoReflect.Descriptor instead.
+func (*EditInteractionResponseResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{106}
+}
+
+func (x *EditInteractionResponseResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// FollowupInteractionRequest posts one more message as an answer.
+type FollowupInteractionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Interaction.application_id.
+	ApplicationId uint64 `protobuf:"varint,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
+	// Interaction.token.
+	InteractionToken string `protobuf:"bytes,2,opt,name=interaction_token,json=interactionToken,proto3" json:"interaction_token,omitempty"`
+	// Text, at most 2000 characters.
+	Content string `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
+	// Bit set: 4 suppresses embeds, 64 only the user sees the answer, 4096
+	// silent.
+	Flags         int32 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowupInteractionRequest) Reset() {
+	*x = FollowupInteractionRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[107]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowupInteractionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowupInteractionRequest) ProtoMessage() {}
+
+func (x *FollowupInteractionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[107]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowupInteractionRequest.ProtoReflect.Descriptor instead.
+func (*FollowupInteractionRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{107}
+}
+
+func (x *FollowupInteractionRequest) GetApplicationId() uint64 {
+	if x != nil {
+		return x.ApplicationId
+	}
+	return 0
+}
+
+func (x *FollowupInteractionRequest) GetInteractionToken() string {
+	if x != nil {
+		return x.InteractionToken
+	}
+	return ""
+}
+
+func (x *FollowupInteractionRequest) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+func (x *FollowupInteractionRequest) GetEmbeds() []*Embed {
+	if x != nil {
+		return x.Embeds
+	}
+	return nil
+}
+
+func (x *FollowupInteractionRequest) GetFlags() int32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+// FollowupInteractionResponse is the answer to FollowupInteraction.
+type FollowupInteractionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message as Discord stored it.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FollowupInteractionResponse) Reset() {
+	*x = FollowupInteractionResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[108]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FollowupInteractionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FollowupInteractionResponse) ProtoMessage() {}
+
+func (x *FollowupInteractionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[108]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FollowupInteractionResponse.ProtoReflect.Descriptor instead.
+func (*FollowupInteractionResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{108}
+}
+
+func (x *FollowupInteractionResponse) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+// ApplicationCommand is a command that users of Discord can choose.
+// https://discord.com/developers/docs/interactions/application-commands
+type ApplicationCommand struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id, in answers only.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Type: 1 slash command, 2 of a user, 3 of a message. Unset is 1.
+	Type int32 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
+	// Name, 1 to 32 characters, of slash commands in lower case.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// Description, 1 to 100 characters, of slash commands only.
+	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	// Arguments, at most 25, required ones first.
+	Options []*ApplicationCommand_Option `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty"`
+	// Permissions that users need, a decimal bit set.
+	DefaultMemberPermissions string `protobuf:"bytes,6,opt,name=default_member_permissions,json=defaultMemberPermissions,proto3" json:"default_member_permissions,omitempty"`
+	// Whether it is shown in age-restricted channels only.
+	Nsfw bool `protobuf:"varint,7,opt,name=nsfw,proto3" json:"nsfw,omitempty"`
+	// Version, in answers only.
+	Version       uint64 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplicationCommand) Reset() {
+	*x = ApplicationCommand{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[109]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplicationCommand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplicationCommand) ProtoMessage() {}
+
+func (x *ApplicationCommand) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[109]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplicationCommand.ProtoReflect.Descriptor instead.
+func (*ApplicationCommand) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{109}
+}
+
+func (x *ApplicationCommand) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ApplicationCommand) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *ApplicationCommand) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ApplicationCommand) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *ApplicationCommand) GetOptions() []*ApplicationCommand_Option {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *ApplicationCommand) GetDefaultMemberPermissions() string {
+	if x != nil {
+		return x.DefaultMemberPermissions
+	}
+	return ""
+}
+
+func (x *ApplicationCommand) GetNsfw() bool {
+	if x != nil {
+		return x.Nsfw
+	}
+	return false
+}
+
+func (x *ApplicationCommand) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// SetApplicationCommandsRequest replaces the commands of the bot.
+type SetApplicationCommandsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Guild that the commands are for. Unset means everywhere.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// The commands, at most 100 slash commands and 15 of each other type. None
+	// removes all.
+	Commands      []*ApplicationCommand `protobuf:"bytes,2,rep,name=commands,proto3" json:"commands,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetApplicationCommandsRequest) Reset() {
+	*x = SetApplicationCommandsRequest{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[110]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetApplicationCommandsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetApplicationCommandsRequest) ProtoMessage() {}
+
+func (x *SetApplicationCommandsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[110]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetApplicationCommandsRequest.ProtoReflect.Descriptor instead.
+func (*SetApplicationCommandsRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{110}
+}
+
+func (x *SetApplicationCommandsRequest) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *SetApplicationCommandsRequest) GetCommands() []*ApplicationCommand {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+// SetApplicationCommandsResponse is the answer to SetApplicationCommands.
+type SetApplicationCommandsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The commands as Discord stored them.
+	Commands      []*ApplicationCommand `protobuf:"bytes,1,rep,name=commands,proto3" json:"commands,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetApplicationCommandsResponse) Reset() {
+	*x = SetApplicationCommandsResponse{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetApplicationCommandsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetApplicationCommandsResponse) ProtoMessage() {}
+
+func (x *SetApplicationCommandsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetApplicationCommandsResponse.ProtoReflect.Descriptor instead.
+func (*SetApplicationCommandsResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{111}
+}
+
+func (x *SetApplicationCommandsResponse) GetCommands() []*ApplicationCommand {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
 // Result is what became of one message.
 type BulkDeleteChannelMessagesResponse_Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -8811,7 +10490,7 @@ type BulkDeleteChannelMessagesResponse_Result struct {
 
 func (x *BulkDeleteChannelMessagesResponse_Result) Reset() {
 	*x = BulkDeleteChannelMessagesResponse_Result{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[98]
+	mi := &file_discord_api_discord_api_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8823,7 +10502,7 @@ func (x *BulkDeleteChannelMessagesResponse_Result) String() string {
 func (*BulkDeleteChannelMessagesResponse_Result) ProtoMessage() {}
 
 func (x *BulkDeleteChannelMessagesResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[98]
+	mi := &file_discord_api_discord_api_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8866,7 +10545,7 @@ type ListPinnedMessagesResponse_Item struct {
 
 func (x *ListPinnedMessagesResponse_Item) Reset() {
 	*x = ListPinnedMessagesResponse_Item{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[99]
+	mi := &file_discord_api_discord_api_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8878,7 +10557,7 @@ func (x *ListPinnedMessagesResponse_Item) String() string {
 func (*ListPinnedMessagesResponse_Item) ProtoMessage() {}
 
 func (x *ListPinnedMessagesResponse_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[99]
+	mi := &file_discord_api_discord_api_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8923,7 +10602,7 @@ type Embed_Footer struct {
 
 func (x *Embed_Footer) Reset() {
 	*x = Embed_Footer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[100]
+	mi := &file_discord_api_discord_api_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8935,7 +10614,7 @@ func (x *Embed_Footer) String() string {
 func (*Embed_Footer) ProtoMessage() {}
 
 func (x *Embed_Footer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[100]
+	mi := &file_discord_api_discord_api_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8993,7 +10672,7 @@ type Embed_Image struct {
 
 func (x *Embed_Image) Reset() {
 	*x = Embed_Image{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[101]
+	mi := &file_discord_api_discord_api_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9005,7 +10684,7 @@ func (x *Embed_Image) String() string {
 func (*Embed_Image) ProtoMessage() {}
 
 func (x *Embed_Image) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[101]
+	mi := &file_discord_api_discord_api_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9084,7 +10763,7 @@ type Embed_Thumbnail struct {
 
 func (x *Embed_Thumbnail) Reset() {
 	*x = Embed_Thumbnail{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[102]
+	mi := &file_discord_api_discord_api_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9096,7 +10775,7 @@ func (x *Embed_Thumbnail) String() string {
 func (*Embed_Thumbnail) ProtoMessage() {}
 
 func (x *Embed_Thumbnail) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[102]
+	mi := &file_discord_api_discord_api_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9175,7 +10854,7 @@ type Embed_Video struct {
 
 func (x *Embed_Video) Reset() {
 	*x = Embed_Video{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[103]
+	mi := &file_discord_api_discord_api_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9187,7 +10866,7 @@ func (x *Embed_Video) String() string {
 func (*Embed_Video) ProtoMessage() {}
 
 func (x *Embed_Video) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[103]
+	mi := &file_discord_api_discord_api_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9258,7 +10937,7 @@ type Embed_Provider struct {
 
 func (x *Embed_Provider) Reset() {
 	*x = Embed_Provider{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[104]
+	mi := &file_discord_api_discord_api_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9270,7 +10949,7 @@ func (x *Embed_Provider) String() string {
 func (*Embed_Provider) ProtoMessage() {}
 
 func (x *Embed_Provider) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[104]
+	mi := &file_discord_api_discord_api_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9317,7 +10996,7 @@ type Embed_Author struct {
 
 func (x *Embed_Author) Reset() {
 	*x = Embed_Author{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[105]
+	mi := &file_discord_api_discord_api_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9329,7 +11008,7 @@ func (x *Embed_Author) String() string {
 func (*Embed_Author) ProtoMessage() {}
 
 func (x *Embed_Author) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[105]
+	mi := &file_discord_api_discord_api_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9388,7 +11067,7 @@ type Embed_Field struct {
 
 func (x *Embed_Field) Reset() {
 	*x = Embed_Field{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[106]
+	mi := &file_discord_api_discord_api_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9400,7 +11079,7 @@ func (x *Embed_Field) String() string {
 func (*Embed_Field) ProtoMessage() {}
 
 func (x *Embed_Field) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[106]
+	mi := &file_discord_api_discord_api_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9454,7 +11133,7 @@ type Message_ChannelMention struct {
 
 func (x *Message_ChannelMention) Reset() {
 	*x = Message_ChannelMention{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[107]
+	mi := &file_discord_api_discord_api_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9466,7 +11145,7 @@ func (x *Message_ChannelMention) String() string {
 func (*Message_ChannelMention) ProtoMessage() {}
 
 func (x *Message_ChannelMention) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[107]
+	mi := &file_discord_api_discord_api_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9547,7 +11226,7 @@ type Message_Attachment struct {
 
 func (x *Message_Attachment) Reset() {
 	*x = Message_Attachment{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[108]
+	mi := &file_discord_api_discord_api_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9559,7 +11238,7 @@ func (x *Message_Attachment) String() string {
 func (*Message_Attachment) ProtoMessage() {}
 
 func (x *Message_Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[108]
+	mi := &file_discord_api_discord_api_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9694,7 +11373,7 @@ type Message_Reaction struct {
 
 func (x *Message_Reaction) Reset() {
 	*x = Message_Reaction{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[109]
+	mi := &file_discord_api_discord_api_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9706,7 +11385,7 @@ func (x *Message_Reaction) String() string {
 func (*Message_Reaction) ProtoMessage() {}
 
 func (x *Message_Reaction) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[109]
+	mi := &file_discord_api_discord_api_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9777,7 +11456,7 @@ type Message_Activity struct {
 
 func (x *Message_Activity) Reset() {
 	*x = Message_Activity{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[110]
+	mi := &file_discord_api_discord_api_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9789,7 +11468,7 @@ func (x *Message_Activity) String() string {
 func (*Message_Activity) ProtoMessage() {}
 
 func (x *Message_Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[110]
+	mi := &file_discord_api_discord_api_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9838,7 +11517,7 @@ type Message_Application struct {
 
 func (x *Message_Application) Reset() {
 	*x = Message_Application{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	mi := &file_discord_api_discord_api_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9850,7 +11529,7 @@ func (x *Message_Application) String() string {
 func (*Message_Application) ProtoMessage() {}
 
 func (x *Message_Application) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[111]
+	mi := &file_discord_api_discord_api_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9920,7 +11599,7 @@ type Message_Reference struct {
 
 func (x *Message_Reference) Reset() {
 	*x = Message_Reference{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[112]
+	mi := &file_discord_api_discord_api_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9932,7 +11611,7 @@ func (x *Message_Reference) String() string {
 func (*Message_Reference) ProtoMessage() {}
 
 func (x *Message_Reference) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[112]
+	mi := &file_discord_api_discord_api_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10016,7 +11695,7 @@ type Message_Sticker struct {
 
 func (x *Message_Sticker) Reset() {
 	*x = Message_Sticker{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[113]
+	mi := &file_discord_api_discord_api_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10028,7 +11707,7 @@ func (x *Message_Sticker) String() string {
 func (*Message_Sticker) ProtoMessage() {}
 
 func (x *Message_Sticker) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[113]
+	mi := &file_discord_api_discord_api_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10143,7 +11822,7 @@ type Message_StickerItem struct {
 
 func (x *Message_StickerItem) Reset() {
 	*x = Message_StickerItem{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[114]
+	mi := &file_discord_api_discord_api_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10155,7 +11834,7 @@ func (x *Message_StickerItem) String() string {
 func (*Message_StickerItem) ProtoMessage() {}
 
 func (x *Message_StickerItem) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[114]
+	mi := &file_discord_api_discord_api_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10211,7 +11890,7 @@ type Message_InteractionMetadata struct {
 
 func (x *Message_InteractionMetadata) Reset() {
 	*x = Message_InteractionMetadata{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[115]
+	mi := &file_discord_api_discord_api_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10223,7 +11902,7 @@ func (x *Message_InteractionMetadata) String() string {
 func (*Message_InteractionMetadata) ProtoMessage() {}
 
 func (x *Message_InteractionMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[115]
+	mi := &file_discord_api_discord_api_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10286,7 +11965,7 @@ type Message_Snapshot struct {
 
 func (x *Message_Snapshot) Reset() {
 	*x = Message_Snapshot{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[116]
+	mi := &file_discord_api_discord_api_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10298,7 +11977,7 @@ func (x *Message_Snapshot) String() string {
 func (*Message_Snapshot) ProtoMessage() {}
 
 func (x *Message_Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[116]
+	mi := &file_discord_api_discord_api_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10334,7 +12013,7 @@ type Message_Call struct {
 
 func (x *Message_Call) Reset() {
 	*x = Message_Call{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[117]
+	mi := &file_discord_api_discord_api_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10346,7 +12025,7 @@ func (x *Message_Call) String() string {
 func (*Message_Call) ProtoMessage() {}
 
 func (x *Message_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[117]
+	mi := &file_discord_api_discord_api_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10393,7 +12072,7 @@ type Message_RoleSubscriptionData struct {
 
 func (x *Message_RoleSubscriptionData) Reset() {
 	*x = Message_RoleSubscriptionData{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[118]
+	mi := &file_discord_api_discord_api_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10405,7 +12084,7 @@ func (x *Message_RoleSubscriptionData) String() string {
 func (*Message_RoleSubscriptionData) ProtoMessage() {}
 
 func (x *Message_RoleSubscriptionData) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[118]
+	mi := &file_discord_api_discord_api_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10462,7 +12141,7 @@ type Message_Reaction_CountDetails struct {
 
 func (x *Message_Reaction_CountDetails) Reset() {
 	*x = Message_Reaction_CountDetails{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[119]
+	mi := &file_discord_api_discord_api_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10474,7 +12153,7 @@ func (x *Message_Reaction_CountDetails) String() string {
 func (*Message_Reaction_CountDetails) ProtoMessage() {}
 
 func (x *Message_Reaction_CountDetails) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[119]
+	mi := &file_discord_api_discord_api_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10517,7 +12196,7 @@ type Poll_Media struct {
 
 func (x *Poll_Media) Reset() {
 	*x = Poll_Media{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[120]
+	mi := &file_discord_api_discord_api_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10529,7 +12208,7 @@ func (x *Poll_Media) String() string {
 func (*Poll_Media) ProtoMessage() {}
 
 func (x *Poll_Media) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[120]
+	mi := &file_discord_api_discord_api_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10572,7 +12251,7 @@ type Poll_Answer struct {
 
 func (x *Poll_Answer) Reset() {
 	*x = Poll_Answer{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[121]
+	mi := &file_discord_api_discord_api_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10584,7 +12263,7 @@ func (x *Poll_Answer) String() string {
 func (*Poll_Answer) ProtoMessage() {}
 
 func (x *Poll_Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[121]
+	mi := &file_discord_api_discord_api_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10627,7 +12306,7 @@ type Poll_Results struct {
 
 func (x *Poll_Results) Reset() {
 	*x = Poll_Results{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[122]
+	mi := &file_discord_api_discord_api_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10639,7 +12318,7 @@ func (x *Poll_Results) String() string {
 func (*Poll_Results) ProtoMessage() {}
 
 func (x *Poll_Results) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[122]
+	mi := &file_discord_api_discord_api_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10684,7 +12363,7 @@ type Poll_Results_AnswerCount struct {
 
 func (x *Poll_Results_AnswerCount) Reset() {
 	*x = Poll_Results_AnswerCount{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[123]
+	mi := &file_discord_api_discord_api_proto_msgTypes[137]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10696,7 +12375,7 @@ func (x *Poll_Results_AnswerCount) String() string {
 func (*Poll_Results_AnswerCount) ProtoMessage() {}
 
 func (x *Poll_Results_AnswerCount) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[123]
+	mi := &file_discord_api_discord_api_proto_msgTypes[137]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10750,7 +12429,7 @@ type Guild_IncidentsData struct {
 
 func (x *Guild_IncidentsData) Reset() {
 	*x = Guild_IncidentsData{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[124]
+	mi := &file_discord_api_discord_api_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10762,7 +12441,7 @@ func (x *Guild_IncidentsData) String() string {
 func (*Guild_IncidentsData) ProtoMessage() {}
 
 func (x *Guild_IncidentsData) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[124]
+	mi := &file_discord_api_discord_api_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10827,7 +12506,7 @@ type Role_Tag struct {
 
 func (x *Role_Tag) Reset() {
 	*x = Role_Tag{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[125]
+	mi := &file_discord_api_discord_api_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10839,7 +12518,7 @@ func (x *Role_Tag) String() string {
 func (*Role_Tag) ProtoMessage() {}
 
 func (x *Role_Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[125]
+	mi := &file_discord_api_discord_api_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10912,7 +12591,7 @@ type Role_Colors struct {
 
 func (x *Role_Colors) Reset() {
 	*x = Role_Colors{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[126]
+	mi := &file_discord_api_discord_api_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10924,7 +12603,7 @@ func (x *Role_Colors) String() string {
 func (*Role_Colors) ProtoMessage() {}
 
 func (x *Role_Colors) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[126]
+	mi := &file_discord_api_discord_api_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10974,7 +12653,7 @@ type Component_ActionRow struct {
 
 func (x *Component_ActionRow) Reset() {
 	*x = Component_ActionRow{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[127]
+	mi := &file_discord_api_discord_api_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10986,7 +12665,7 @@ func (x *Component_ActionRow) String() string {
 func (*Component_ActionRow) ProtoMessage() {}
 
 func (x *Component_ActionRow) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[127]
+	mi := &file_discord_api_discord_api_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11041,7 +12720,7 @@ type Component_Button struct {
 
 func (x *Component_Button) Reset() {
 	*x = Component_Button{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[128]
+	mi := &file_discord_api_discord_api_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11053,7 +12732,7 @@ func (x *Component_Button) String() string {
 func (*Component_Button) ProtoMessage() {}
 
 func (x *Component_Button) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[128]
+	mi := &file_discord_api_discord_api_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11152,7 +12831,7 @@ type Component_Select struct {
 
 func (x *Component_Select) Reset() {
 	*x = Component_Select{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[129]
+	mi := &file_discord_api_discord_api_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11164,7 +12843,7 @@ func (x *Component_Select) String() string {
 func (*Component_Select) ProtoMessage() {}
 
 func (x *Component_Select) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[129]
+	mi := &file_discord_api_discord_api_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11271,7 +12950,7 @@ type Component_TextInput struct {
 
 func (x *Component_TextInput) Reset() {
 	*x = Component_TextInput{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[130]
+	mi := &file_discord_api_discord_api_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11283,7 +12962,7 @@ func (x *Component_TextInput) String() string {
 func (*Component_TextInput) ProtoMessage() {}
 
 func (x *Component_TextInput) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[130]
+	mi := &file_discord_api_discord_api_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11377,7 +13056,7 @@ type Component_Section struct {
 
 func (x *Component_Section) Reset() {
 	*x = Component_Section{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[131]
+	mi := &file_discord_api_discord_api_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11389,7 +13068,7 @@ func (x *Component_Section) String() string {
 func (*Component_Section) ProtoMessage() {}
 
 func (x *Component_Section) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[131]
+	mi := &file_discord_api_discord_api_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11439,7 +13118,7 @@ type Component_TextDisplay struct {
 
 func (x *Component_TextDisplay) Reset() {
 	*x = Component_TextDisplay{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[132]
+	mi := &file_discord_api_discord_api_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11451,7 +13130,7 @@ func (x *Component_TextDisplay) String() string {
 func (*Component_TextDisplay) ProtoMessage() {}
 
 func (x *Component_TextDisplay) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[132]
+	mi := &file_discord_api_discord_api_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11502,7 +13181,7 @@ type Component_Media struct {
 
 func (x *Component_Media) Reset() {
 	*x = Component_Media{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[133]
+	mi := &file_discord_api_discord_api_proto_msgTypes[147]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11514,7 +13193,7 @@ func (x *Component_Media) String() string {
 func (*Component_Media) ProtoMessage() {}
 
 func (x *Component_Media) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[133]
+	mi := &file_discord_api_discord_api_proto_msgTypes[147]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11589,7 +13268,7 @@ type Component_Thumbnail struct {
 
 func (x *Component_Thumbnail) Reset() {
 	*x = Component_Thumbnail{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[134]
+	mi := &file_discord_api_discord_api_proto_msgTypes[148]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11601,7 +13280,7 @@ func (x *Component_Thumbnail) String() string {
 func (*Component_Thumbnail) ProtoMessage() {}
 
 func (x *Component_Thumbnail) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[134]
+	mi := &file_discord_api_discord_api_proto_msgTypes[148]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11658,7 +13337,7 @@ type Component_MediaGallery struct {
 
 func (x *Component_MediaGallery) Reset() {
 	*x = Component_MediaGallery{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[135]
+	mi := &file_discord_api_discord_api_proto_msgTypes[149]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11670,7 +13349,7 @@ func (x *Component_MediaGallery) String() string {
 func (*Component_MediaGallery) ProtoMessage() {}
 
 func (x *Component_MediaGallery) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[135]
+	mi := &file_discord_api_discord_api_proto_msgTypes[149]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11719,7 +13398,7 @@ type Component_File struct {
 
 func (x *Component_File) Reset() {
 	*x = Component_File{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[136]
+	mi := &file_discord_api_discord_api_proto_msgTypes[150]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11731,7 +13410,7 @@ func (x *Component_File) String() string {
 func (*Component_File) ProtoMessage() {}
 
 func (x *Component_File) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[136]
+	mi := &file_discord_api_discord_api_proto_msgTypes[150]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11797,7 +13476,7 @@ type Component_Separator struct {
 
 func (x *Component_Separator) Reset() {
 	*x = Component_Separator{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[137]
+	mi := &file_discord_api_discord_api_proto_msgTypes[151]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11809,7 +13488,7 @@ func (x *Component_Separator) String() string {
 func (*Component_Separator) ProtoMessage() {}
 
 func (x *Component_Separator) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[137]
+	mi := &file_discord_api_discord_api_proto_msgTypes[151]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11863,7 +13542,7 @@ type Component_Container struct {
 
 func (x *Component_Container) Reset() {
 	*x = Component_Container{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[138]
+	mi := &file_discord_api_discord_api_proto_msgTypes[152]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11875,7 +13554,7 @@ func (x *Component_Container) String() string {
 func (*Component_Container) ProtoMessage() {}
 
 func (x *Component_Container) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[138]
+	mi := &file_discord_api_discord_api_proto_msgTypes[152]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11938,7 +13617,7 @@ type Component_Select_Option struct {
 
 func (x *Component_Select_Option) Reset() {
 	*x = Component_Select_Option{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[139]
+	mi := &file_discord_api_discord_api_proto_msgTypes[153]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11950,7 +13629,7 @@ func (x *Component_Select_Option) String() string {
 func (*Component_Select_Option) ProtoMessage() {}
 
 func (x *Component_Select_Option) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[139]
+	mi := &file_discord_api_discord_api_proto_msgTypes[153]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12014,7 +13693,7 @@ type Component_Select_DefaultValue struct {
 
 func (x *Component_Select_DefaultValue) Reset() {
 	*x = Component_Select_DefaultValue{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[140]
+	mi := &file_discord_api_discord_api_proto_msgTypes[154]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12026,7 +13705,7 @@ func (x *Component_Select_DefaultValue) String() string {
 func (*Component_Select_DefaultValue) ProtoMessage() {}
 
 func (x *Component_Select_DefaultValue) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[140]
+	mi := &file_discord_api_discord_api_proto_msgTypes[154]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12071,7 +13750,7 @@ type Component_MediaGallery_Item struct {
 
 func (x *Component_MediaGallery_Item) Reset() {
 	*x = Component_MediaGallery_Item{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[141]
+	mi := &file_discord_api_discord_api_proto_msgTypes[155]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12083,7 +13762,7 @@ func (x *Component_MediaGallery_Item) String() string {
 func (*Component_MediaGallery_Item) ProtoMessage() {}
 
 func (x *Component_MediaGallery_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[141]
+	mi := &file_discord_api_discord_api_proto_msgTypes[155]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12135,7 +13814,7 @@ type DiscordError_FieldError struct {
 
 func (x *DiscordError_FieldError) Reset() {
 	*x = DiscordError_FieldError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[142]
+	mi := &file_discord_api_discord_api_proto_msgTypes[156]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12147,7 +13826,7 @@ func (x *DiscordError_FieldError) String() string {
 func (*DiscordError_FieldError) ProtoMessage() {}
 
 func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[142]
+	mi := &file_discord_api_discord_api_proto_msgTypes[156]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12199,7 +13878,7 @@ type GetRateLimitStatusResponse_Global struct {
 
 func (x *GetRateLimitStatusResponse_Global) Reset() {
 	*x = GetRateLimitStatusResponse_Global{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[143]
+	mi := &file_discord_api_discord_api_proto_msgTypes[157]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12211,7 +13890,7 @@ func (x *GetRateLimitStatusResponse_Global) String() string {
 func (*GetRateLimitStatusResponse_Global) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[143]
+	mi := &file_discord_api_discord_api_proto_msgTypes[157]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12264,7 +13943,7 @@ type GetRateLimitStatusResponse_InvalidRequests struct {
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) Reset() {
 	*x = GetRateLimitStatusResponse_InvalidRequests{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[144]
+	mi := &file_discord_api_discord_api_proto_msgTypes[158]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12276,7 +13955,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) String() string {
 func (*GetRateLimitStatusResponse_InvalidRequests) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[144]
+	mi := &file_discord_api_discord_api_proto_msgTypes[158]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12326,7 +14005,7 @@ type GetRateLimitStatusResponse_Ban struct {
 
 func (x *GetRateLimitStatusResponse_Ban) Reset() {
 	*x = GetRateLimitStatusResponse_Ban{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[145]
+	mi := &file_discord_api_discord_api_proto_msgTypes[159]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12338,7 +14017,7 @@ func (x *GetRateLimitStatusResponse_Ban) String() string {
 func (*GetRateLimitStatusResponse_Ban) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[145]
+	mi := &file_discord_api_discord_api_proto_msgTypes[159]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12397,7 +14076,7 @@ type GetRateLimitStatusResponse_Bucket struct {
 
 func (x *GetRateLimitStatusResponse_Bucket) Reset() {
 	*x = GetRateLimitStatusResponse_Bucket{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[146]
+	mi := &file_discord_api_discord_api_proto_msgTypes[160]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12409,7 +14088,7 @@ func (x *GetRateLimitStatusResponse_Bucket) String() string {
 func (*GetRateLimitStatusResponse_Bucket) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[146]
+	mi := &file_discord_api_discord_api_proto_msgTypes[160]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12491,6 +14170,1325 @@ func (x *GetRateLimitStatusResponse_Bucket) GetEstimatedWait() *durationpb.Durat
 func (x *GetRateLimitStatusResponse_Bucket) GetWindow() string {
 	if x != nil {
 		return x.Window
+	}
+	return ""
+}
+
+// Gap says that events are gone which came after the position that the
+// client gave.
+type Event_Gap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Epoch of the numbers.
+	Epoch string `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// First number that is gone.
+	First uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	// Last number that is gone. 0 when it is not known, because the numbers are
+	// those of an earlier run of the proxy.
+	Last          uint64 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_Gap) Reset() {
+	*x = Event_Gap{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[161]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_Gap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_Gap) ProtoMessage() {}
+
+func (x *Event_Gap) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[161]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_Gap.ProtoReflect.Descriptor instead.
+func (*Event_Gap) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 0}
+}
+
+func (x *Event_Gap) GetEpoch() string {
+	if x != nil {
+		return x.Epoch
+	}
+	return ""
+}
+
+func (x *Event_Gap) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Event_Gap) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+// GatewayState says how the bot stands with Discord's gateway.
+type Event_GatewayState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What became of the connection.
+	State Event_GatewayState_State `protobuf:"varint,1,opt,name=state,proto3,enum=discord_api.Event_GatewayState_State" json:"state,omitempty"`
+	// Why it was lost, in words.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Whether a lost session can be resumed, as far as is known.
+	Resumable     bool `protobuf:"varint,3,opt,name=resumable,proto3" json:"resumable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_GatewayState) Reset() {
+	*x = Event_GatewayState{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[162]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_GatewayState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_GatewayState) ProtoMessage() {}
+
+func (x *Event_GatewayState) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[162]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_GatewayState.ProtoReflect.Descriptor instead.
+func (*Event_GatewayState) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 1}
+}
+
+func (x *Event_GatewayState) GetState() Event_GatewayState_State {
+	if x != nil {
+		return x.State
+	}
+	return Event_GatewayState_UNDEFINED
+}
+
+func (x *Event_GatewayState) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Event_GatewayState) GetResumable() bool {
+	if x != nil {
+		return x.Resumable
+	}
+	return false
+}
+
+// MessageDelete names messages that were deleted.
+type Event_MessageDelete struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message, of MESSAGE_DELETE.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The messages, of MESSAGE_DELETE_BULK.
+	Ids []uint64 `protobuf:"varint,2,rep,packed,name=ids,proto3" json:"ids,omitempty"`
+	// Their channel.
+	ChannelId uint64 `protobuf:"varint,3,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Their guild.
+	GuildId       uint64 `protobuf:"varint,4,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_MessageDelete) Reset() {
+	*x = Event_MessageDelete{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[163]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_MessageDelete) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_MessageDelete) ProtoMessage() {}
+
+func (x *Event_MessageDelete) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[163]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_MessageDelete.ProtoReflect.Descriptor instead.
+func (*Event_MessageDelete) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 2}
+}
+
+func (x *Event_MessageDelete) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Event_MessageDelete) GetIds() []uint64 {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *Event_MessageDelete) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *Event_MessageDelete) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+// Reaction says who reacted to what. What the event does not concern is not
+// set: that all reactions were removed concerns no user.
+type Event_Reaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who reacted.
+	UserId uint64 `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Channel of the message.
+	ChannelId uint64 `protobuf:"varint,2,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// The message.
+	MessageId uint64 `protobuf:"varint,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Guild of the message.
+	GuildId uint64 `protobuf:"varint,4,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// Who reacted, as a member, of MESSAGE_REACTION_ADD in guilds.
+	Member *GuildMember `protobuf:"bytes,5,opt,name=member,proto3" json:"member,omitempty"`
+	// The emoji.
+	Emoji *Emoji `protobuf:"bytes,6,opt,name=emoji,proto3" json:"emoji,omitempty"`
+	// Who wrote the message, of MESSAGE_REACTION_ADD.
+	MessageAuthorId uint64 `protobuf:"varint,7,opt,name=message_author_id,json=messageAuthorId,proto3" json:"message_author_id,omitempty"`
+	// Whether it is a super reaction.
+	Burst bool `protobuf:"varint,8,opt,name=burst,proto3" json:"burst,omitempty"`
+	// Colours of a super reaction, #RRGGBB.
+	BurstColors   []string `protobuf:"bytes,9,rep,name=burst_colors,json=burstColors,proto3" json:"burst_colors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_Reaction) Reset() {
+	*x = Event_Reaction{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[164]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_Reaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_Reaction) ProtoMessage() {}
+
+func (x *Event_Reaction) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[164]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_Reaction.ProtoReflect.Descriptor instead.
+func (*Event_Reaction) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 3}
+}
+
+func (x *Event_Reaction) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+func (x *Event_Reaction) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *Event_Reaction) GetMessageId() uint64 {
+	if x != nil {
+		return x.MessageId
+	}
+	return 0
+}
+
+func (x *Event_Reaction) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *Event_Reaction) GetMember() *GuildMember {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+func (x *Event_Reaction) GetEmoji() *Emoji {
+	if x != nil {
+		return x.Emoji
+	}
+	return nil
+}
+
+func (x *Event_Reaction) GetMessageAuthorId() uint64 {
+	if x != nil {
+		return x.MessageAuthorId
+	}
+	return 0
+}
+
+func (x *Event_Reaction) GetBurst() bool {
+	if x != nil {
+		return x.Burst
+	}
+	return false
+}
+
+func (x *Event_Reaction) GetBurstColors() []string {
+	if x != nil {
+		return x.BurstColors
+	}
+	return nil
+}
+
+// Ban says who was banned, or is no longer.
+type Event_Ban struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// The user.
+	User          *User `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_Ban) Reset() {
+	*x = Event_Ban{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[165]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_Ban) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_Ban) ProtoMessage() {}
+
+func (x *Event_Ban) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[165]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_Ban.ProtoReflect.Descriptor instead.
+func (*Event_Ban) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 4}
+}
+
+func (x *Event_Ban) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *Event_Ban) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+// GuildRole is a role of a guild.
+type Event_GuildRole struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// The role as it is now.
+	Role *Role `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// The role that was deleted.
+	RoleId        uint64 `protobuf:"varint,3,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_GuildRole) Reset() {
+	*x = Event_GuildRole{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[166]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_GuildRole) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_GuildRole) ProtoMessage() {}
+
+func (x *Event_GuildRole) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[166]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_GuildRole.ProtoReflect.Descriptor instead.
+func (*Event_GuildRole) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 5}
+}
+
+func (x *Event_GuildRole) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *Event_GuildRole) GetRole() *Role {
+	if x != nil {
+		return x.Role
+	}
+	return nil
+}
+
+func (x *Event_GuildRole) GetRoleId() uint64 {
+	if x != nil {
+		return x.RoleId
+	}
+	return 0
+}
+
+// GuildDelete says that a guild is gone.
+type Event_GuildDelete struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The guild.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Whether it has an outage. If not, the bot is no longer a member.
+	Unavailable   bool `protobuf:"varint,2,opt,name=unavailable,proto3" json:"unavailable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_GuildDelete) Reset() {
+	*x = Event_GuildDelete{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[167]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_GuildDelete) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_GuildDelete) ProtoMessage() {}
+
+func (x *Event_GuildDelete) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[167]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_GuildDelete.ProtoReflect.Descriptor instead.
+func (*Event_GuildDelete) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 6}
+}
+
+func (x *Event_GuildDelete) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Event_GuildDelete) GetUnavailable() bool {
+	if x != nil {
+		return x.Unavailable
+	}
+	return false
+}
+
+// Typing says who types.
+type Event_Typing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Guild of the channel.
+	GuildId uint64 `protobuf:"varint,2,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// Who.
+	UserId uint64 `protobuf:"varint,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Since when, in seconds since 1970.
+	Timestamp int64 `protobuf:"varint,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	// Who, as a member, in guilds.
+	Member        *GuildMember `protobuf:"bytes,5,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_Typing) Reset() {
+	*x = Event_Typing{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[168]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_Typing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_Typing) ProtoMessage() {}
+
+func (x *Event_Typing) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[168]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_Typing.ProtoReflect.Descriptor instead.
+func (*Event_Typing) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 7}
+}
+
+func (x *Event_Typing) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *Event_Typing) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *Event_Typing) GetUserId() uint64 {
+	if x != nil {
+		return x.UserId
+	}
+	return 0
+}
+
+func (x *Event_Typing) GetTimestamp() int64 {
+	if x != nil {
+		return x.Timestamp
+	}
+	return 0
+}
+
+func (x *Event_Typing) GetMember() *GuildMember {
+	if x != nil {
+		return x.Member
+	}
+	return nil
+}
+
+// Presence is what a member does.
+type Event_Presence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The member. Only the id is certain to be set.
+	User *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// The guild.
+	GuildId uint64 `protobuf:"varint,2,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// online, idle, dnd or offline.
+	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	// What the user does.
+	Activities    []*Event_Presence_Activity `protobuf:"bytes,4,rep,name=activities,proto3" json:"activities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_Presence) Reset() {
+	*x = Event_Presence{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[169]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_Presence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_Presence) ProtoMessage() {}
+
+func (x *Event_Presence) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[169]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_Presence.ProtoReflect.Descriptor instead.
+func (*Event_Presence) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 8}
+}
+
+func (x *Event_Presence) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *Event_Presence) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *Event_Presence) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *Event_Presence) GetActivities() []*Event_Presence_Activity {
+	if x != nil {
+		return x.Activities
+	}
+	return nil
+}
+
+// Activity is what a user plays, listens to or writes about themselves.
+type Event_Presence_Activity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Type: 0 playing, 1 streaming, 2 listening, 3 watching, 4 custom,
+	// 5 competing.
+	Type int32 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
+	// Link of a stream.
+	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
+	// What the user does, or the text of a custom status.
+	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// More of it.
+	Details       string `protobuf:"bytes,5,opt,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_Presence_Activity) Reset() {
+	*x = Event_Presence_Activity{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[170]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_Presence_Activity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_Presence_Activity) ProtoMessage() {}
+
+func (x *Event_Presence_Activity) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[170]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_Presence_Activity.ProtoReflect.Descriptor instead.
+func (*Event_Presence_Activity) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 8, 0}
+}
+
+func (x *Event_Presence_Activity) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Event_Presence_Activity) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *Event_Presence_Activity) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Event_Presence_Activity) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Event_Presence_Activity) GetDetails() string {
+	if x != nil {
+		return x.Details
+	}
+	return ""
+}
+
+// Data is what was used, and how.
+type Interaction_Data struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the command.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name of the command.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Type of the command: 1 slash command, 2 of a user, 3 of a message.
+	Type int32 `protobuf:"varint,3,opt,name=type,proto3" json:"type,omitempty"`
+	// Arguments of the command.
+	Options []*Interaction_Data_Option `protobuf:"bytes,4,rep,name=options,proto3" json:"options,omitempty"`
+	// Guild that the command is registered for.
+	GuildId uint64 `protobuf:"varint,5,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// User or message that a command was used on.
+	TargetId uint64 `protobuf:"varint,6,opt,name=target_id,json=targetId,proto3" json:"target_id,omitempty"`
+	// Name that the bot gave the component or form.
+	CustomId string `protobuf:"bytes,7,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
+	// Type of the component.
+	ComponentType int32 `protobuf:"varint,8,opt,name=component_type,json=componentType,proto3" json:"component_type,omitempty"`
+	// What was chosen in a menu.
+	Values []string `protobuf:"bytes,9,rep,name=values,proto3" json:"values,omitempty"`
+	// Parts of a form that was sent.
+	Components    []*Interaction_Data_Component `protobuf:"bytes,10,rep,name=components,proto3" json:"components,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interaction_Data) Reset() {
+	*x = Interaction_Data{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[171]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interaction_Data) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interaction_Data) ProtoMessage() {}
+
+func (x *Interaction_Data) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[171]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interaction_Data.ProtoReflect.Descriptor instead.
+func (*Interaction_Data) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{102, 0}
+}
+
+func (x *Interaction_Data) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Interaction_Data) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Interaction_Data) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *Interaction_Data) GetOptions() []*Interaction_Data_Option {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *Interaction_Data) GetGuildId() uint64 {
+	if x != nil {
+		return x.GuildId
+	}
+	return 0
+}
+
+func (x *Interaction_Data) GetTargetId() uint64 {
+	if x != nil {
+		return x.TargetId
+	}
+	return 0
+}
+
+func (x *Interaction_Data) GetCustomId() string {
+	if x != nil {
+		return x.CustomId
+	}
+	return ""
+}
+
+func (x *Interaction_Data) GetComponentType() int32 {
+	if x != nil {
+		return x.ComponentType
+	}
+	return 0
+}
+
+func (x *Interaction_Data) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Interaction_Data) GetComponents() []*Interaction_Data_Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+// Option is an argument of a command, or a subcommand.
+type Interaction_Data_Option struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Type: 1 subcommand, 2 group of subcommands, 3 string, 4 integer,
+	// 5 boolean, 6 user, 7 channel, 8 role, 9 mentionable, 10 number,
+	// 11 attachment.
+	Type int32 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
+	// The value as text: numbers in decimal, true or false, ids in decimal.
+	Value string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	// Arguments of a subcommand.
+	Options []*Interaction_Data_Option `protobuf:"bytes,4,rep,name=options,proto3" json:"options,omitempty"`
+	// Whether suggestions for it are wanted.
+	Focused       bool `protobuf:"varint,5,opt,name=focused,proto3" json:"focused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interaction_Data_Option) Reset() {
+	*x = Interaction_Data_Option{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[172]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interaction_Data_Option) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interaction_Data_Option) ProtoMessage() {}
+
+func (x *Interaction_Data_Option) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[172]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interaction_Data_Option.ProtoReflect.Descriptor instead.
+func (*Interaction_Data_Option) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{102, 0, 0}
+}
+
+func (x *Interaction_Data_Option) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Interaction_Data_Option) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *Interaction_Data_Option) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Interaction_Data_Option) GetOptions() []*Interaction_Data_Option {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *Interaction_Data_Option) GetFocused() bool {
+	if x != nil {
+		return x.Focused
+	}
+	return false
+}
+
+// Component is a part of a form that was sent.
+type Interaction_Data_Component struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Type of the component.
+	Type int32 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Name that the bot gave it.
+	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
+	// What was entered.
+	Value string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	// What was chosen.
+	Values []string `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
+	// The parts of a row.
+	Components []*Interaction_Data_Component `protobuf:"bytes,5,rep,name=components,proto3" json:"components,omitempty"`
+	// The part below a label.
+	Component     *Interaction_Data_Component `protobuf:"bytes,6,opt,name=component,proto3" json:"component,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interaction_Data_Component) Reset() {
+	*x = Interaction_Data_Component{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[173]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interaction_Data_Component) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interaction_Data_Component) ProtoMessage() {}
+
+func (x *Interaction_Data_Component) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[173]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interaction_Data_Component.ProtoReflect.Descriptor instead.
+func (*Interaction_Data_Component) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{102, 0, 1}
+}
+
+func (x *Interaction_Data_Component) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *Interaction_Data_Component) GetCustomId() string {
+	if x != nil {
+		return x.CustomId
+	}
+	return ""
+}
+
+func (x *Interaction_Data_Component) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Interaction_Data_Component) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *Interaction_Data_Component) GetComponents() []*Interaction_Data_Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *Interaction_Data_Component) GetComponent() *Interaction_Data_Component {
+	if x != nil {
+		return x.Component
+	}
+	return nil
+}
+
+// Data is what the answer says.
+type RespondInteractionRequest_Data struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Text, at most 2000 characters.
+	Content string `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
+	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+	Embeds []*Embed `protobuf:"bytes,2,rep,name=embeds,proto3" json:"embeds,omitempty"`
+	// Bit set: 4 suppresses embeds, 64 only the user sees the answer.
+	Flags int32 `protobuf:"varint,3,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Suggested values, at most 25.
+	Choices       []*RespondInteractionRequest_Data_Choice `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RespondInteractionRequest_Data) Reset() {
+	*x = RespondInteractionRequest_Data{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[174]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RespondInteractionRequest_Data) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RespondInteractionRequest_Data) ProtoMessage() {}
+
+func (x *RespondInteractionRequest_Data) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[174]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RespondInteractionRequest_Data.ProtoReflect.Descriptor instead.
+func (*RespondInteractionRequest_Data) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{103, 0}
+}
+
+func (x *RespondInteractionRequest_Data) GetContent() string {
+	if x != nil {
+		return x.Content
+	}
+	return ""
+}
+
+func (x *RespondInteractionRequest_Data) GetEmbeds() []*Embed {
+	if x != nil {
+		return x.Embeds
+	}
+	return nil
+}
+
+func (x *RespondInteractionRequest_Data) GetFlags() int32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+func (x *RespondInteractionRequest_Data) GetChoices() []*RespondInteractionRequest_Data_Choice {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
+// Choice is a value that is suggested.
+type RespondInteractionRequest_Data_Choice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is shown, 1 to 100 characters.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The value, 1 to 100 characters.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RespondInteractionRequest_Data_Choice) Reset() {
+	*x = RespondInteractionRequest_Data_Choice{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[175]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RespondInteractionRequest_Data_Choice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RespondInteractionRequest_Data_Choice) ProtoMessage() {}
+
+func (x *RespondInteractionRequest_Data_Choice) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[175]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RespondInteractionRequest_Data_Choice.ProtoReflect.Descriptor instead.
+func (*RespondInteractionRequest_Data_Choice) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{103, 0, 0}
+}
+
+func (x *RespondInteractionRequest_Data_Choice) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RespondInteractionRequest_Data_Choice) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// Option is an argument of a command, or a subcommand.
+type ApplicationCommand_Option struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Type, see Interaction.Data.Option.type.
+	Type int32 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
+	// Name, 1 to 32 characters in lower case.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Description, 1 to 100 characters.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// Whether it must be given.
+	Required bool `protobuf:"varint,4,opt,name=required,proto3" json:"required,omitempty"`
+	// The only values, at most 25, of strings only.
+	Choices []*ApplicationCommand_Option_Choice `protobuf:"bytes,5,rep,name=choices,proto3" json:"choices,omitempty"`
+	// Arguments of a subcommand, at most 25.
+	Options []*ApplicationCommand_Option `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty"`
+	// Whether suggestions are asked for while it is typed.
+	Autocomplete  bool `protobuf:"varint,7,opt,name=autocomplete,proto3" json:"autocomplete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplicationCommand_Option) Reset() {
+	*x = ApplicationCommand_Option{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[176]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplicationCommand_Option) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplicationCommand_Option) ProtoMessage() {}
+
+func (x *ApplicationCommand_Option) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[176]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplicationCommand_Option.ProtoReflect.Descriptor instead.
+func (*ApplicationCommand_Option) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{109, 0}
+}
+
+func (x *ApplicationCommand_Option) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
+func (x *ApplicationCommand_Option) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ApplicationCommand_Option) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *ApplicationCommand_Option) GetRequired() bool {
+	if x != nil {
+		return x.Required
+	}
+	return false
+}
+
+func (x *ApplicationCommand_Option) GetChoices() []*ApplicationCommand_Option_Choice {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
+func (x *ApplicationCommand_Option) GetOptions() []*ApplicationCommand_Option {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *ApplicationCommand_Option) GetAutocomplete() bool {
+	if x != nil {
+		return x.Autocomplete
+	}
+	return false
+}
+
+// Choice is one of the values to choose from.
+type ApplicationCommand_Option_Choice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is shown, 1 to 100 characters.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The value, 1 to 100 characters.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplicationCommand_Option_Choice) Reset() {
+	*x = ApplicationCommand_Option_Choice{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[177]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplicationCommand_Option_Choice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplicationCommand_Option_Choice) ProtoMessage() {}
+
+func (x *ApplicationCommand_Option_Choice) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[177]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplicationCommand_Option_Choice.ProtoReflect.Descriptor instead.
+func (*ApplicationCommand_Option_Choice) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{109, 0, 0}
+}
+
+func (x *ApplicationCommand_Option_Choice) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ApplicationCommand_Option_Choice) GetValue() string {
+	if x != nil {
+		return x.Value
 	}
 	return ""
 }
@@ -13577,7 +16575,258 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\awaiting\x18\b \x01(\x05R\awaiting\x12@\n" +
 	"\x0eestimated_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\restimatedWait\x12\x16\n" +
 	"\x06window\x18\n" +
-	" \x01(\tR\x06window2\x81\x1e\n" +
+	" \x01(\tR\x06window\"\xd8\x01\n" +
+	"\x16SubscribeEventsRequest\x12-\n" +
+	"\x05types\x18\x01 \x03(\x0e2\x17.discord_api.Event.TypeR\x05types\x12\x1b\n" +
+	"\tguild_ids\x18\x02 \x03(\x04R\bguildIds\x12\x1f\n" +
+	"\vchannel_ids\x18\x03 \x03(\x04R\n" +
+	"channelIds\x120\n" +
+	"\x05after\x18\x04 \x01(\v2\x1a.discord_api.EventPositionR\x05after\x12\x1f\n" +
+	"\vinclude_raw\x18\x05 \x01(\bR\n" +
+	"includeRaw\"}\n" +
+	"\x17SubscribeEventsResponse\x12*\n" +
+	"\x06events\x18\x01 \x03(\v2\x12.discord_api.EventR\x06events\x126\n" +
+	"\bposition\x18\x02 \x01(\v2\x1a.discord_api.EventPositionR\bposition\"A\n" +
+	"\rEventPosition\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\"\xc8\x18\n" +
+	"\x05Event\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12+\n" +
+	"\x04type\x18\x03 \x01(\x0e2\x17.discord_api.Event.TypeR\x04type\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x19\n" +
+	"\bguild_id\x18\x05 \x01(\x04R\aguildId\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x06 \x01(\x04R\tchannelId\x12\x10\n" +
+	"\x03raw\x18\a \x01(\tR\x03raw\x12*\n" +
+	"\x03gap\x18\x14 \x01(\v2\x16.discord_api.Event.GapH\x00R\x03gap\x12F\n" +
+	"\rgateway_state\x18\x15 \x01(\v2\x1f.discord_api.Event.GatewayStateH\x00R\fgatewayState\x120\n" +
+	"\amessage\x18\x16 \x01(\v2\x14.discord_api.MessageH\x00R\amessage\x12I\n" +
+	"\x0emessage_delete\x18\x17 \x01(\v2 .discord_api.Event.MessageDeleteH\x00R\rmessageDelete\x129\n" +
+	"\breaction\x18\x18 \x01(\v2\x1b.discord_api.Event.ReactionH\x00R\breaction\x122\n" +
+	"\x06member\x18\x19 \x01(\v2\x18.discord_api.GuildMemberH\x00R\x06member\x12*\n" +
+	"\x03ban\x18\x1a \x01(\v2\x16.discord_api.Event.BanH\x00R\x03ban\x122\n" +
+	"\x04role\x18\x1b \x01(\v2\x1c.discord_api.Event.GuildRoleH\x00R\x04role\x120\n" +
+	"\achannel\x18\x1c \x01(\v2\x14.discord_api.ChannelH\x00R\achannel\x12C\n" +
+	"\fguild_delete\x18\x1d \x01(\v2\x1e.discord_api.Event.GuildDeleteH\x00R\vguildDelete\x12<\n" +
+	"\vinteraction\x18\x1e \x01(\v2\x18.discord_api.InteractionH\x00R\vinteraction\x123\n" +
+	"\x06typing\x18\x1f \x01(\v2\x19.discord_api.Event.TypingH\x00R\x06typing\x129\n" +
+	"\bpresence\x18  \x01(\v2\x1b.discord_api.Event.PresenceH\x00R\bpresence\x12*\n" +
+	"\x05guild\x18! \x01(\v2\x12.discord_api.GuildH\x00R\x05guild\x1aE\n" +
+	"\x03Gap\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\x04R\x04last\x1a\xd2\x01\n" +
+	"\fGatewayState\x12;\n" +
+	"\x05state\x18\x01 \x01(\x0e2%.discord_api.Event.GatewayState.StateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1c\n" +
+	"\tresumable\x18\x03 \x01(\bR\tresumable\"O\n" +
+	"\x05State\x12\r\n" +
+	"\tUNDEFINED\x10\x00\x12\r\n" +
+	"\tCONNECTED\x10\x01\x12\v\n" +
+	"\aRESUMED\x10\x02\x12\x10\n" +
+	"\fDISCONNECTED\x10\x03\x12\t\n" +
+	"\x05ENDED\x10\x04\x1ak\n" +
+	"\rMessageDelete\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x10\n" +
+	"\x03ids\x18\x02 \x03(\x04R\x03ids\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x03 \x01(\x04R\tchannelId\x12\x19\n" +
+	"\bguild_id\x18\x04 \x01(\x04R\aguildId\x1a\xbd\x02\n" +
+	"\bReaction\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\x04R\x06userId\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x02 \x01(\x04R\tchannelId\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x03 \x01(\x04R\tmessageId\x12\x19\n" +
+	"\bguild_id\x18\x04 \x01(\x04R\aguildId\x120\n" +
+	"\x06member\x18\x05 \x01(\v2\x18.discord_api.GuildMemberR\x06member\x12(\n" +
+	"\x05emoji\x18\x06 \x01(\v2\x12.discord_api.EmojiR\x05emoji\x12*\n" +
+	"\x11message_author_id\x18\a \x01(\x04R\x0fmessageAuthorId\x12\x14\n" +
+	"\x05burst\x18\b \x01(\bR\x05burst\x12!\n" +
+	"\fburst_colors\x18\t \x03(\tR\vburstColors\x1aG\n" +
+	"\x03Ban\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12%\n" +
+	"\x04user\x18\x02 \x01(\v2\x11.discord_api.UserR\x04user\x1af\n" +
+	"\tGuildRole\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12%\n" +
+	"\x04role\x18\x02 \x01(\v2\x11.discord_api.RoleR\x04role\x12\x17\n" +
+	"\arole_id\x18\x03 \x01(\x04R\x06roleId\x1a?\n" +
+	"\vGuildDelete\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12 \n" +
+	"\vunavailable\x18\x02 \x01(\bR\vunavailable\x1a\xab\x01\n" +
+	"\x06Typing\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x19\n" +
+	"\bguild_id\x18\x02 \x01(\x04R\aguildId\x12\x17\n" +
+	"\auser_id\x18\x03 \x01(\x04R\x06userId\x12\x1c\n" +
+	"\ttimestamp\x18\x04 \x01(\x03R\ttimestamp\x120\n" +
+	"\x06member\x18\x05 \x01(\v2\x18.discord_api.GuildMemberR\x06member\x1a\xa0\x02\n" +
+	"\bPresence\x12%\n" +
+	"\x04user\x18\x01 \x01(\v2\x11.discord_api.UserR\x04user\x12\x19\n" +
+	"\bguild_id\x18\x02 \x01(\x04R\aguildId\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\tR\x06status\x12D\n" +
+	"\n" +
+	"activities\x18\x04 \x03(\v2$.discord_api.Event.Presence.ActivityR\n" +
+	"activities\x1at\n" +
+	"\bActivity\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\x05R\x04type\x12\x10\n" +
+	"\x03url\x18\x03 \x01(\tR\x03url\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x18\n" +
+	"\adetails\x18\x05 \x01(\tR\adetails\"\xbd\x05\n" +
+	"\x04Type\x12\r\n" +
+	"\tUNDEFINED\x10\x00\x12\r\n" +
+	"\tHEARTBEAT\x10\x01\x12\a\n" +
+	"\x03GAP\x10\x02\x12\x11\n" +
+	"\rGATEWAY_STATE\x10\x03\x12\v\n" +
+	"\aUNTYPED\x10\x04\x12\x12\n" +
+	"\x0eMESSAGE_CREATE\x10\n" +
+	"\x12\x12\n" +
+	"\x0eMESSAGE_UPDATE\x10\v\x12\x12\n" +
+	"\x0eMESSAGE_DELETE\x10\f\x12\x17\n" +
+	"\x13MESSAGE_DELETE_BULK\x10\r\x12\x18\n" +
+	"\x14MESSAGE_REACTION_ADD\x10\x14\x12\x1b\n" +
+	"\x17MESSAGE_REACTION_REMOVE\x10\x15\x12\x1f\n" +
+	"\x1bMESSAGE_REACTION_REMOVE_ALL\x10\x16\x12!\n" +
+	"\x1dMESSAGE_REACTION_REMOVE_EMOJI\x10\x17\x12\x14\n" +
+	"\x10GUILD_MEMBER_ADD\x10\x1e\x12\x17\n" +
+	"\x13GUILD_MEMBER_REMOVE\x10\x1f\x12\x17\n" +
+	"\x13GUILD_MEMBER_UPDATE\x10 \x12\x11\n" +
+	"\rGUILD_BAN_ADD\x10!\x12\x14\n" +
+	"\x10GUILD_BAN_REMOVE\x10\"\x12\x15\n" +
+	"\x11GUILD_ROLE_CREATE\x10(\x12\x15\n" +
+	"\x11GUILD_ROLE_UPDATE\x10)\x12\x15\n" +
+	"\x11GUILD_ROLE_DELETE\x10*\x12\x12\n" +
+	"\x0eCHANNEL_CREATE\x102\x12\x12\n" +
+	"\x0eCHANNEL_UPDATE\x103\x12\x12\n" +
+	"\x0eCHANNEL_DELETE\x104\x12\x11\n" +
+	"\rTHREAD_CREATE\x105\x12\x11\n" +
+	"\rTHREAD_UPDATE\x106\x12\x11\n" +
+	"\rTHREAD_DELETE\x107\x12\x10\n" +
+	"\fGUILD_CREATE\x10<\x12\x10\n" +
+	"\fGUILD_UPDATE\x10=\x12\x10\n" +
+	"\fGUILD_DELETE\x10>\x12\x16\n" +
+	"\x12INTERACTION_CREATE\x10F\x12\x10\n" +
+	"\fTYPING_START\x10G\x12\x13\n" +
+	"\x0fPRESENCE_UPDATE\x10HB\t\n" +
+	"\apayload\"\x8e\v\n" +
+	"\vInteraction\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12%\n" +
+	"\x0eapplication_id\x18\x02 \x01(\x04R\rapplicationId\x121\n" +
+	"\x04type\x18\x03 \x01(\x0e2\x1d.discord_api.Interaction.TypeR\x04type\x121\n" +
+	"\x04data\x18\x04 \x01(\v2\x1d.discord_api.Interaction.DataR\x04data\x12\x19\n" +
+	"\bguild_id\x18\x05 \x01(\x04R\aguildId\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x06 \x01(\x04R\tchannelId\x120\n" +
+	"\x06member\x18\a \x01(\v2\x18.discord_api.GuildMemberR\x06member\x12%\n" +
+	"\x04user\x18\b \x01(\v2\x11.discord_api.UserR\x04user\x12\x19\n" +
+	"\x05token\x18\t \x01(\tB\x03\x80\x01\x01R\x05token\x12.\n" +
+	"\amessage\x18\n" +
+	" \x01(\v2\x14.discord_api.MessageR\amessage\x12'\n" +
+	"\x0fapp_permissions\x18\v \x01(\tR\x0eappPermissions\x12\x16\n" +
+	"\x06locale\x18\f \x01(\tR\x06locale\x12!\n" +
+	"\fguild_locale\x18\r \x01(\tR\vguildLocale\x12\x18\n" +
+	"\acontext\x18\x0e \x01(\x05R\acontext\x1a\xfb\x05\n" +
+	"\x04Data\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\x05R\x04type\x12>\n" +
+	"\aoptions\x18\x04 \x03(\v2$.discord_api.Interaction.Data.OptionR\aoptions\x12\x19\n" +
+	"\bguild_id\x18\x05 \x01(\x04R\aguildId\x12\x1b\n" +
+	"\ttarget_id\x18\x06 \x01(\x04R\btargetId\x12\x1b\n" +
+	"\tcustom_id\x18\a \x01(\tR\bcustomId\x12%\n" +
+	"\x0ecomponent_type\x18\b \x01(\x05R\rcomponentType\x12\x16\n" +
+	"\x06values\x18\t \x03(\tR\x06values\x12G\n" +
+	"\n" +
+	"components\x18\n" +
+	" \x03(\v2'.discord_api.Interaction.Data.ComponentR\n" +
+	"components\x1a\xa0\x01\n" +
+	"\x06Option\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\x05R\x04type\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value\x12>\n" +
+	"\aoptions\x18\x04 \x03(\v2$.discord_api.Interaction.Data.OptionR\aoptions\x12\x18\n" +
+	"\afocused\x18\x05 \x01(\bR\afocused\x1a\xfa\x01\n" +
+	"\tComponent\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\x05R\x04type\x12\x1b\n" +
+	"\tcustom_id\x18\x02 \x01(\tR\bcustomId\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value\x12\x16\n" +
+	"\x06values\x18\x04 \x03(\tR\x06values\x12G\n" +
+	"\n" +
+	"components\x18\x05 \x03(\v2'.discord_api.Interaction.Data.ComponentR\n" +
+	"components\x12E\n" +
+	"\tcomponent\x18\x06 \x01(\v2'.discord_api.Interaction.Data.ComponentR\tcomponent\"\x87\x01\n" +
+	"\x04Type\x12\r\n" +
+	"\tUNDEFINED\x10\x00\x12\b\n" +
+	"\x04PING\x10\x01\x12\x17\n" +
+	"\x13APPLICATION_COMMAND\x10\x02\x12\x15\n" +
+	"\x11MESSAGE_COMPONENT\x10\x03\x12$\n" +
+	" APPLICATION_COMMAND_AUTOCOMPLETE\x10\x04\x12\x10\n" +
+	"\fMODAL_SUBMIT\x10\x05\"\xb3\x05\n" +
+	"\x19RespondInteractionRequest\x12%\n" +
+	"\x0einteraction_id\x18\x01 \x01(\x04R\rinteractionId\x120\n" +
+	"\x11interaction_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x10interactionToken\x12?\n" +
+	"\x04type\x18\x03 \x01(\x0e2+.discord_api.RespondInteractionRequest.TypeR\x04type\x12?\n" +
+	"\x04data\x18\x04 \x01(\v2+.discord_api.RespondInteractionRequest.DataR\x04data\x1a\xe4\x01\n" +
+	"\x04Data\x12\x18\n" +
+	"\acontent\x18\x01 \x01(\tR\acontent\x12*\n" +
+	"\x06embeds\x18\x02 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12\x14\n" +
+	"\x05flags\x18\x03 \x01(\x05R\x05flags\x12L\n" +
+	"\achoices\x18\x04 \x03(\v22.discord_api.RespondInteractionRequest.Data.ChoiceR\achoices\x1a2\n" +
+	"\x06Choice\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"\xd3\x01\n" +
+	"\x04Type\x12\r\n" +
+	"\tUNDEFINED\x10\x00\x12\b\n" +
+	"\x04PONG\x10\x01\x12\x1f\n" +
+	"\x1bCHANNEL_MESSAGE_WITH_SOURCE\x10\x04\x12(\n" +
+	"$DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE\x10\x05\x12\x1b\n" +
+	"\x17DEFERRED_UPDATE_MESSAGE\x10\x06\x12\x12\n" +
+	"\x0eUPDATE_MESSAGE\x10\a\x12+\n" +
+	"'APPLICATION_COMMAND_AUTOCOMPLETE_RESULT\x10\b\x12\t\n" +
+	"\x05MODAL\x10\t\"\x1c\n" +
+	"\x1aRespondInteractionResponse\"\xbf\x01\n" +
+	"\x1eEditInteractionResponseRequest\x12%\n" +
+	"\x0eapplication_id\x18\x01 \x01(\x04R\rapplicationId\x120\n" +
+	"\x11interaction_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x10interactionToken\x12\x18\n" +
+	"\acontent\x18\x03 \x01(\tR\acontent\x12*\n" +
+	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\"Q\n" +
+	"\x1fEditInteractionResponseResponse\x12.\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\xd1\x01\n" +
+	"\x1aFollowupInteractionRequest\x12%\n" +
+	"\x0eapplication_id\x18\x01 \x01(\x04R\rapplicationId\x120\n" +
+	"\x11interaction_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x10interactionToken\x12\x18\n" +
+	"\acontent\x18\x03 \x01(\tR\acontent\x12*\n" +
+	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12\x14\n" +
+	"\x05flags\x18\x05 \x01(\x05R\x05flags\"M\n" +
+	"\x1bFollowupInteractionResponse\x12.\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\xf0\x04\n" +
+	"\x12ApplicationCommand\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\x05R\x04type\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12 \n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription\x12@\n" +
+	"\aoptions\x18\x05 \x03(\v2&.discord_api.ApplicationCommand.OptionR\aoptions\x12<\n" +
+	"\x1adefault_member_permissions\x18\x06 \x01(\tR\x18defaultMemberPermissions\x12\x12\n" +
+	"\x04nsfw\x18\a \x01(\bR\x04nsfw\x12\x18\n" +
+	"\aversion\x18\b \x01(\x04R\aversion\x1a\xd1\x02\n" +
+	"\x06Option\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\x05R\x04type\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x1a\n" +
+	"\brequired\x18\x04 \x01(\bR\brequired\x12G\n" +
+	"\achoices\x18\x05 \x03(\v2-.discord_api.ApplicationCommand.Option.ChoiceR\achoices\x12@\n" +
+	"\aoptions\x18\x06 \x03(\v2&.discord_api.ApplicationCommand.OptionR\aoptions\x12\"\n" +
+	"\fautocomplete\x18\a \x01(\bR\fautocomplete\x1a2\n" +
+	"\x06Choice\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"w\n" +
+	"\x1dSetApplicationCommandsRequest\x12\x19\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12;\n" +
+	"\bcommands\x18\x02 \x03(\v2\x1f.discord_api.ApplicationCommandR\bcommands\"]\n" +
+	"\x1eSetApplicationCommandsResponse\x12;\n" +
+	"\bcommands\x18\x01 \x03(\v2\x1f.discord_api.ApplicationCommandR\bcommands2\x9b\"\n" +
 	"\n" +
 	"DiscordApi\x12e\n" +
 	"\x12SendChannelMessage\x12&.discord_api.SendChannelMessageRequest\x1a'.discord_api.SendChannelMessageResponse\x12b\n" +
@@ -13621,7 +16870,12 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x12EditChannelMessage\x12&.discord_api.EditChannelMessageRequest\x1a'.discord_api.EditChannelMessageResponse\x12Y\n" +
 	"\x0eExecuteWebhook\x12\".discord_api.ExecuteWebhookRequest\x1a#.discord_api.ExecuteWebhookResponse\x12e\n" +
 	"\x12EditWebhookMessage\x12&.discord_api.EditWebhookMessageRequest\x1a'.discord_api.EditWebhookMessageResponse\x12j\n" +
-	"\x12GetRateLimitStatus\x12&.discord_api.GetRateLimitStatusRequest\x1a'.discord_api.GetRateLimitStatusResponse\"\x03\x90\x02\x01B\x93\x01\n" +
+	"\x12GetRateLimitStatus\x12&.discord_api.GetRateLimitStatusRequest\x1a'.discord_api.GetRateLimitStatusResponse\"\x03\x90\x02\x01\x12^\n" +
+	"\x0fSubscribeEvents\x12#.discord_api.SubscribeEventsRequest\x1a$.discord_api.SubscribeEventsResponse0\x01\x12e\n" +
+	"\x12RespondInteraction\x12&.discord_api.RespondInteractionRequest\x1a'.discord_api.RespondInteractionResponse\x12t\n" +
+	"\x17EditInteractionResponse\x12+.discord_api.EditInteractionResponseRequest\x1a,.discord_api.EditInteractionResponseResponse\x12h\n" +
+	"\x13FollowupInteraction\x12'.discord_api.FollowupInteractionRequest\x1a(.discord_api.FollowupInteractionResponse\x12q\n" +
+	"\x16SetApplicationCommands\x12*.discord_api.SetApplicationCommandsRequest\x1a+.discord_api.SetApplicationCommandsResponseB\x93\x01\n" +
 	"\x0fcom.discord_apiB\x0fDiscordApiProtoP\x01Z'discordproxy/gen/discord_api;discordapi\xa2\x02\x03DXX\xaa\x02\n" +
 	"DiscordApi\xca\x02\n" +
 	"DiscordApi\xe2\x02\x16DiscordApi\\GPBMetadata\xea\x02\n" +
@@ -13639,8 +16893,8 @@ func file_discord_api_discord_api_proto_rawDescGZIP() []byte {
 	return file_discord_api_discord_api_proto_rawDescData
 }
 
-var file_discord_api_discord_api_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 147)
+var file_discord_api_discord_api_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
+var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 178)
 var file_discord_api_discord_api_proto_goTypes = []any{
 	(Channel_Type)(0),                                  // 0: discord_api.Channel.Type
 	(Message_Type)(0),                                  // 1: discord_api.Message.Type
@@ -13649,407 +16903,503 @@ var file_discord_api_discord_api_proto_goTypes = []any{
 	(Message_Sticker_Type)(0),                          // 4: discord_api.Message.Sticker.Type
 	(Component_Button_Style)(0),                        // 5: discord_api.Component.Button.Style
 	(Component_TextInput_Style)(0),                     // 6: discord_api.Component.TextInput.Style
-	(*SendChannelMessageRequest)(nil),                  // 7: discord_api.SendChannelMessageRequest
-	(*SendChannelMessageResponse)(nil),                 // 8: discord_api.SendChannelMessageResponse
-	(*SendDirectMessageRequest)(nil),                   // 9: discord_api.SendDirectMessageRequest
-	(*SendDirectMessageResponse)(nil),                  // 10: discord_api.SendDirectMessageResponse
-	(*GetGuildChannelsRequest)(nil),                    // 11: discord_api.GetGuildChannelsRequest
-	(*GetGuildChannelsResponse)(nil),                   // 12: discord_api.GetGuildChannelsResponse
-	(*GetChannelMessageRequest)(nil),                   // 13: discord_api.GetChannelMessageRequest
-	(*GetChannelMessageResponse)(nil),                  // 14: discord_api.GetChannelMessageResponse
-	(*ListChannelMessagesRequest)(nil),                 // 15: discord_api.ListChannelMessagesRequest
-	(*ListChannelMessagesResponse)(nil),                // 16: discord_api.ListChannelMessagesResponse
-	(*DeleteChannelMessageRequest)(nil),                // 17: discord_api.DeleteChannelMessageRequest
-	(*DeleteChannelMessageResponse)(nil),               // 18: discord_api.DeleteChannelMessageResponse
-	(*GetChannelRequest)(nil),                          // 19: discord_api.GetChannelRequest
-	(*GetChannelResponse)(nil),                         // 20: discord_api.GetChannelResponse
-	(*BulkDeleteChannelMessagesRequest)(nil),           // 21: discord_api.BulkDeleteChannelMessagesRequest
-	(*BulkDeleteChannelMessagesResponse)(nil),          // 22: discord_api.BulkDeleteChannelMessagesResponse
-	(*CrosspostMessageRequest)(nil),                    // 23: discord_api.CrosspostMessageRequest
-	(*CrosspostMessageResponse)(nil),                   // 24: discord_api.CrosspostMessageResponse
-	(*PinMessageRequest)(nil),                          // 25: discord_api.PinMessageRequest
-	(*PinMessageResponse)(nil),                         // 26: discord_api.PinMessageResponse
-	(*UnpinMessageRequest)(nil),                        // 27: discord_api.UnpinMessageRequest
-	(*UnpinMessageResponse)(nil),                       // 28: discord_api.UnpinMessageResponse
-	(*ListPinnedMessagesRequest)(nil),                  // 29: discord_api.ListPinnedMessagesRequest
-	(*ListPinnedMessagesResponse)(nil),                 // 30: discord_api.ListPinnedMessagesResponse
-	(*TriggerTypingRequest)(nil),                       // 31: discord_api.TriggerTypingRequest
-	(*TriggerTypingResponse)(nil),                      // 32: discord_api.TriggerTypingResponse
-	(*AddReactionRequest)(nil),                         // 33: discord_api.AddReactionRequest
-	(*AddReactionResponse)(nil),                        // 34: discord_api.AddReactionResponse
-	(*RemoveReactionRequest)(nil),                      // 35: discord_api.RemoveReactionRequest
-	(*RemoveReactionResponse)(nil),                     // 36: discord_api.RemoveReactionResponse
-	(*RemoveAllReactionsRequest)(nil),                  // 37: discord_api.RemoveAllReactionsRequest
-	(*RemoveAllReactionsResponse)(nil),                 // 38: discord_api.RemoveAllReactionsResponse
-	(*ListReactionsRequest)(nil),                       // 39: discord_api.ListReactionsRequest
-	(*ListReactionsResponse)(nil),                      // 40: discord_api.ListReactionsResponse
-	(*GetDirectMessageChannelRequest)(nil),             // 41: discord_api.GetDirectMessageChannelRequest
-	(*GetDirectMessageChannelResponse)(nil),            // 42: discord_api.GetDirectMessageChannelResponse
-	(*StartThreadRequest)(nil),                         // 43: discord_api.StartThreadRequest
-	(*StartThreadResponse)(nil),                        // 44: discord_api.StartThreadResponse
-	(*ListActiveThreadsRequest)(nil),                   // 45: discord_api.ListActiveThreadsRequest
-	(*ListActiveThreadsResponse)(nil),                  // 46: discord_api.ListActiveThreadsResponse
-	(*AddThreadMemberRequest)(nil),                     // 47: discord_api.AddThreadMemberRequest
-	(*AddThreadMemberResponse)(nil),                    // 48: discord_api.AddThreadMemberResponse
-	(*RemoveThreadMemberRequest)(nil),                  // 49: discord_api.RemoveThreadMemberRequest
-	(*RemoveThreadMemberResponse)(nil),                 // 50: discord_api.RemoveThreadMemberResponse
-	(*GetGuildRequest)(nil),                            // 51: discord_api.GetGuildRequest
-	(*GetGuildResponse)(nil),                           // 52: discord_api.GetGuildResponse
-	(*ListGuildsRequest)(nil),                          // 53: discord_api.ListGuildsRequest
-	(*ListGuildsResponse)(nil),                         // 54: discord_api.ListGuildsResponse
-	(*GetGuildMemberRequest)(nil),                      // 55: discord_api.GetGuildMemberRequest
-	(*GetGuildMemberResponse)(nil),                     // 56: discord_api.GetGuildMemberResponse
-	(*ListGuildMembersRequest)(nil),                    // 57: discord_api.ListGuildMembersRequest
-	(*ListGuildMembersResponse)(nil),                   // 58: discord_api.ListGuildMembersResponse
-	(*SearchGuildMembersRequest)(nil),                  // 59: discord_api.SearchGuildMembersRequest
-	(*SearchGuildMembersResponse)(nil),                 // 60: discord_api.SearchGuildMembersResponse
-	(*ModifyGuildMemberRequest)(nil),                   // 61: discord_api.ModifyGuildMemberRequest
-	(*ModifyGuildMemberResponse)(nil),                  // 62: discord_api.ModifyGuildMemberResponse
-	(*AddGuildMemberRoleRequest)(nil),                  // 63: discord_api.AddGuildMemberRoleRequest
-	(*AddGuildMemberRoleResponse)(nil),                 // 64: discord_api.AddGuildMemberRoleResponse
-	(*RemoveGuildMemberRoleRequest)(nil),               // 65: discord_api.RemoveGuildMemberRoleRequest
-	(*RemoveGuildMemberRoleResponse)(nil),              // 66: discord_api.RemoveGuildMemberRoleResponse
-	(*ListGuildRolesRequest)(nil),                      // 67: discord_api.ListGuildRolesRequest
-	(*ListGuildRolesResponse)(nil),                     // 68: discord_api.ListGuildRolesResponse
-	(*GetUserRequest)(nil),                             // 69: discord_api.GetUserRequest
-	(*GetUserResponse)(nil),                            // 70: discord_api.GetUserResponse
-	(*GetCurrentUserRequest)(nil),                      // 71: discord_api.GetCurrentUserRequest
-	(*GetCurrentUserResponse)(nil),                     // 72: discord_api.GetCurrentUserResponse
-	(*DeleteWebhookMessageRequest)(nil),                // 73: discord_api.DeleteWebhookMessageRequest
-	(*DeleteWebhookMessageResponse)(nil),               // 74: discord_api.DeleteWebhookMessageResponse
-	(*Channel)(nil),                                    // 75: discord_api.Channel
-	(*PermissionOverwrite)(nil),                        // 76: discord_api.PermissionOverwrite
-	(*ThreadMetadata)(nil),                             // 77: discord_api.ThreadMetadata
-	(*ThreadMember)(nil),                               // 78: discord_api.ThreadMember
-	(*ForumTag)(nil),                                   // 79: discord_api.ForumTag
-	(*DefaultReaction)(nil),                            // 80: discord_api.DefaultReaction
-	(*Embed)(nil),                                      // 81: discord_api.Embed
-	(*Emoji)(nil),                                      // 82: discord_api.Emoji
-	(*GuildMember)(nil),                                // 83: discord_api.GuildMember
-	(*Message)(nil),                                    // 84: discord_api.Message
-	(*Poll)(nil),                                       // 85: discord_api.Poll
-	(*Guild)(nil),                                      // 86: discord_api.Guild
-	(*Role)(nil),                                       // 87: discord_api.Role
-	(*User)(nil),                                       // 88: discord_api.User
-	(*EditChannelMessageRequest)(nil),                  // 89: discord_api.EditChannelMessageRequest
-	(*EditChannelMessageResponse)(nil),                 // 90: discord_api.EditChannelMessageResponse
-	(*ExecuteWebhookRequest)(nil),                      // 91: discord_api.ExecuteWebhookRequest
-	(*ExecuteWebhookResponse)(nil),                     // 92: discord_api.ExecuteWebhookResponse
-	(*EditWebhookMessageRequest)(nil),                  // 93: discord_api.EditWebhookMessageRequest
-	(*EditWebhookMessageResponse)(nil),                 // 94: discord_api.EditWebhookMessageResponse
-	(*NewMessage)(nil),                                 // 95: discord_api.NewMessage
-	(*SendDirectMessagesRequest)(nil),                  // 96: discord_api.SendDirectMessagesRequest
-	(*SendDirectMessagesResponse)(nil),                 // 97: discord_api.SendDirectMessagesResponse
-	(*AllowedMentions)(nil),                            // 98: discord_api.AllowedMentions
-	(*MessageReference)(nil),                           // 99: discord_api.MessageReference
-	(*AttachmentRequest)(nil),                          // 100: discord_api.AttachmentRequest
-	(*Component)(nil),                                  // 101: discord_api.Component
-	(*DiscordError)(nil),                               // 102: discord_api.DiscordError
-	(*GetRateLimitStatusRequest)(nil),                  // 103: discord_api.GetRateLimitStatusRequest
-	(*GetRateLimitStatusResponse)(nil),                 // 104: discord_api.GetRateLimitStatusResponse
-	(*BulkDeleteChannelMessagesResponse_Result)(nil),   // 105: discord_api.BulkDeleteChannelMessagesResponse.Result
-	(*ListPinnedMessagesResponse_Item)(nil),            // 106: discord_api.ListPinnedMessagesResponse.Item
-	(*Embed_Footer)(nil),                               // 107: discord_api.Embed.Footer
-	(*Embed_Image)(nil),                                // 108: discord_api.Embed.Image
-	(*Embed_Thumbnail)(nil),                            // 109: discord_api.Embed.Thumbnail
-	(*Embed_Video)(nil),                                // 110: discord_api.Embed.Video
-	(*Embed_Provider)(nil),                             // 111: discord_api.Embed.Provider
-	(*Embed_Author)(nil),                               // 112: discord_api.Embed.Author
-	(*Embed_Field)(nil),                                // 113: discord_api.Embed.Field
-	(*Message_ChannelMention)(nil),                     // 114: discord_api.Message.ChannelMention
-	(*Message_Attachment)(nil),                         // 115: discord_api.Message.Attachment
-	(*Message_Reaction)(nil),                           // 116: discord_api.Message.Reaction
-	(*Message_Activity)(nil),                           // 117: discord_api.Message.Activity
-	(*Message_Application)(nil),                        // 118: discord_api.Message.Application
-	(*Message_Reference)(nil),                          // 119: discord_api.Message.Reference
-	(*Message_Sticker)(nil),                            // 120: discord_api.Message.Sticker
-	(*Message_StickerItem)(nil),                        // 121: discord_api.Message.StickerItem
-	(*Message_InteractionMetadata)(nil),                // 122: discord_api.Message.InteractionMetadata
-	(*Message_Snapshot)(nil),                           // 123: discord_api.Message.Snapshot
-	(*Message_Call)(nil),                               // 124: discord_api.Message.Call
-	(*Message_RoleSubscriptionData)(nil),               // 125: discord_api.Message.RoleSubscriptionData
-	(*Message_Reaction_CountDetails)(nil),              // 126: discord_api.Message.Reaction.CountDetails
-	(*Poll_Media)(nil),                                 // 127: discord_api.Poll.Media
-	(*Poll_Answer)(nil),                                // 128: discord_api.Poll.Answer
-	(*Poll_Results)(nil),                               // 129: discord_api.Poll.Results
-	(*Poll_Results_AnswerCount)(nil),                   // 130: discord_api.Poll.Results.AnswerCount
-	(*Guild_IncidentsData)(nil),                        // 131: discord_api.Guild.IncidentsData
-	(*Role_Tag)(nil),                                   // 132: discord_api.Role.Tag
-	(*Role_Colors)(nil),                                // 133: discord_api.Role.Colors
-	(*Component_ActionRow)(nil),                        // 134: discord_api.Component.ActionRow
-	(*Component_Button)(nil),                           // 135: discord_api.Component.Button
-	(*Component_Select)(nil),                           // 136: discord_api.Component.Select
-	(*Component_TextInput)(nil),                        // 137: discord_api.Component.TextInput
-	(*Component_Section)(nil),                          // 138: discord_api.Component.Section
-	(*Component_TextDisplay)(nil),                      // 139: discord_api.Component.TextDisplay
-	(*Component_Media)(nil),                            // 140: discord_api.Component.Media
-	(*Component_Thumbnail)(nil),                        // 141: discord_api.Component.Thumbnail
-	(*Component_MediaGallery)(nil),                     // 142: discord_api.Component.MediaGallery
-	(*Component_File)(nil),                             // 143: discord_api.Component.File
-	(*Component_Separator)(nil),                        // 144: discord_api.Component.Separator
-	(*Component_Container)(nil),                        // 145: discord_api.Component.Container
-	(*Component_Select_Option)(nil),                    // 146: discord_api.Component.Select.Option
-	(*Component_Select_DefaultValue)(nil),              // 147: discord_api.Component.Select.DefaultValue
-	(*Component_MediaGallery_Item)(nil),                // 148: discord_api.Component.MediaGallery.Item
-	(*DiscordError_FieldError)(nil),                    // 149: discord_api.DiscordError.FieldError
-	(*GetRateLimitStatusResponse_Global)(nil),          // 150: discord_api.GetRateLimitStatusResponse.Global
-	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 151: discord_api.GetRateLimitStatusResponse.InvalidRequests
-	(*GetRateLimitStatusResponse_Ban)(nil),             // 152: discord_api.GetRateLimitStatusResponse.Ban
-	(*GetRateLimitStatusResponse_Bucket)(nil),          // 153: discord_api.GetRateLimitStatusResponse.Bucket
-	(*durationpb.Duration)(nil),                        // 154: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),                      // 155: google.protobuf.Timestamp
+	(Event_Type)(0),                                    // 7: discord_api.Event.Type
+	(Event_GatewayState_State)(0),                      // 8: discord_api.Event.GatewayState.State
+	(Interaction_Type)(0),                              // 9: discord_api.Interaction.Type
+	(RespondInteractionRequest_Type)(0),                // 10: discord_api.RespondInteractionRequest.Type
+	(*SendChannelMessageRequest)(nil),                  // 11: discord_api.SendChannelMessageRequest
+	(*SendChannelMessageResponse)(nil),                 // 12: discord_api.SendChannelMessageResponse
+	(*SendDirectMessageRequest)(nil),                   // 13: discord_api.SendDirectMessageRequest
+	(*SendDirectMessageResponse)(nil),                  // 14: discord_api.SendDirectMessageResponse
+	(*GetGuildChannelsRequest)(nil),                    // 15: discord_api.GetGuildChannelsRequest
+	(*GetGuildChannelsResponse)(nil),                   // 16: discord_api.GetGuildChannelsResponse
+	(*GetChannelMessageRequest)(nil),                   // 17: discord_api.GetChannelMessageRequest
+	(*GetChannelMessageResponse)(nil),                  // 18: discord_api.GetChannelMessageResponse
+	(*ListChannelMessagesRequest)(nil),                 // 19: discord_api.ListChannelMessagesRequest
+	(*ListChannelMessagesResponse)(nil),                // 20: discord_api.ListChannelMessagesResponse
+	(*DeleteChannelMessageRequest)(nil),                // 21: discord_api.DeleteChannelMessageRequest
+	(*DeleteChannelMessageResponse)(nil),               // 22: discord_api.DeleteChannelMessageResponse
+	(*GetChannelRequest)(nil),                          // 23: discord_api.GetChannelRequest
+	(*GetChannelResponse)(nil),                         // 24: discord_api.GetChannelResponse
+	(*BulkDeleteChannelMessagesRequest)(nil),           // 25: discord_api.BulkDeleteChannelMessagesRequest
+	(*BulkDeleteChannelMessagesResponse)(nil),          // 26: discord_api.BulkDeleteChannelMessagesResponse
+	(*CrosspostMessageRequest)(nil),                    // 27: discord_api.CrosspostMessageRequest
+	(*CrosspostMessageResponse)(nil),                   // 28: discord_api.CrosspostMessageResponse
+	(*PinMessageRequest)(nil),                          // 29: discord_api.PinMessageRequest
+	(*PinMessageResponse)(nil),                         // 30: discord_api.PinMessageResponse
+	(*UnpinMessageRequest)(nil),                        // 31: discord_api.UnpinMessageRequest
+	(*UnpinMessageResponse)(nil),                       // 32: discord_api.UnpinMessageResponse
+	(*ListPinnedMessagesRequest)(nil),                  // 33: discord_api.ListPinnedMessagesRequest
+	(*ListPinnedMessagesResponse)(nil),                 // 34: discord_api.ListPinnedMessagesResponse
+	(*TriggerTypingRequest)(nil),                       // 35: discord_api.TriggerTypingRequest
+	(*TriggerTypingResponse)(nil),                      // 36: discord_api.TriggerTypingResponse
+	(*AddReactionRequest)(nil),                         // 37: discord_api.AddReactionRequest
+	(*AddReactionResponse)(nil),                        // 38: discord_api.AddReactionResponse
+	(*RemoveReactionRequest)(nil),                      // 39: discord_api.RemoveReactionRequest
+	(*RemoveReactionResponse)(nil),                     // 40: discord_api.RemoveReactionResponse
+	(*RemoveAllReactionsRequest)(nil),                  // 41: discord_api.RemoveAllReactionsRequest
+	(*RemoveAllReactionsResponse)(nil),                 // 42: discord_api.RemoveAllReactionsResponse
+	(*ListReactionsRequest)(nil),                       // 43: discord_api.ListReactionsRequest
+	(*ListReactionsResponse)(nil),                      // 44: discord_api.ListReactionsResponse
+	(*GetDirectMessageChannelRequest)(nil),             // 45: discord_api.GetDirectMessageChannelRequest
+	(*GetDirectMessageChannelResponse)(nil),            // 46: discord_api.GetDirectMessageChannelResponse
+	(*StartThreadRequest)(nil),                         // 47: discord_api.StartThreadRequest
+	(*StartThreadResponse)(nil),                        // 48: discord_api.StartThreadResponse
+	(*ListActiveThreadsRequest)(nil),                   // 49: discord_api.ListActiveThreadsRequest
+	(*ListActiveThreadsResponse)(nil),                  // 50: discord_api.ListActiveThreadsResponse
+	(*AddThreadMemberRequest)(nil),                     // 51: discord_api.AddThreadMemberRequest
+	(*AddThreadMemberResponse)(nil),                    // 52: discord_api.AddThreadMemberResponse
+	(*RemoveThreadMemberRequest)(nil),                  // 53: discord_api.RemoveThreadMemberRequest
+	(*RemoveThreadMemberResponse)(nil),                 // 54: discord_api.RemoveThreadMemberResponse
+	(*GetGuildRequest)(nil),                            // 55: discord_api.GetGuildRequest
+	(*GetGuildResponse)(nil),                           // 56: discord_api.GetGuildResponse
+	(*ListGuildsRequest)(nil),                          // 57: discord_api.ListGuildsRequest
+	(*ListGuildsResponse)(nil),                         // 58: discord_api.ListGuildsResponse
+	(*GetGuildMemberRequest)(nil),                      // 59: discord_api.GetGuildMemberRequest
+	(*GetGuildMemberResponse)(nil),                     // 60: discord_api.GetGuildMemberResponse
+	(*ListGuildMembersRequest)(nil),                    // 61: discord_api.ListGuildMembersRequest
+	(*ListGuildMembersResponse)(nil),                   // 62: discord_api.ListGuildMembersResponse
+	(*SearchGuildMembersRequest)(nil),                  // 63: discord_api.SearchGuildMembersRequest
+	(*SearchGuildMembersResponse)(nil),                 // 64: discord_api.SearchGuildMembersResponse
+	(*ModifyGuildMemberRequest)(nil),                   // 65: discord_api.ModifyGuildMemberRequest
+	(*ModifyGuildMemberResponse)(nil),                  // 66: discord_api.ModifyGuildMemberResponse
+	(*AddGuildMemberRoleRequest)(nil),                  // 67: discord_api.AddGuildMemberRoleRequest
+	(*AddGuildMemberRoleResponse)(nil),                 // 68: discord_api.AddGuildMemberRoleResponse
+	(*RemoveGuildMemberRoleRequest)(nil),               // 69: discord_api.RemoveGuildMemberRoleRequest
+	(*RemoveGuildMemberRoleResponse)(nil),              // 70: discord_api.RemoveGuildMemberRoleResponse
+	(*ListGuildRolesRequest)(nil),                      // 71: discord_api.ListGuildRolesRequest
+	(*ListGuildRolesResponse)(nil),                     // 72: discord_api.ListGuildRolesResponse
+	(*GetUserRequest)(nil),                             // 73: discord_api.GetUserRequest
+	(*GetUserResponse)(nil),                            // 74: discord_api.GetUserResponse
+	(*GetCurrentUserRequest)(nil),                      // 75: discord_api.GetCurrentUserRequest
+	(*GetCurrentUserResponse)(nil),                     // 76: discord_api.GetCurrentUserResponse
+	(*DeleteWebhookMessageRequest)(nil),                // 77: discord_api.DeleteWebhookMessageRequest
+	(*DeleteWebhookMessageResponse)(nil),               // 78: discord_api.DeleteWebhookMessageResponse
+	(*Channel)(nil),                                    // 79: discord_api.Channel
+	(*PermissionOverwrite)(nil),                        // 80: discord_api.PermissionOverwrite
+	(*ThreadMetadata)(nil),                             // 81: discord_api.ThreadMetadata
+	(*ThreadMember)(nil),                               // 82: discord_api.ThreadMember
+	(*ForumTag)(nil),                                   // 83: discord_api.ForumTag
+	(*DefaultReaction)(nil),                            // 84: discord_api.DefaultReaction
+	(*Embed)(nil),                                      // 85: discord_api.Embed
+	(*Emoji)(nil),                                      // 86: discord_api.Emoji
+	(*GuildMember)(nil),                                // 87: discord_api.GuildMember
+	(*Message)(nil),                                    // 88: discord_api.Message
+	(*Poll)(nil),                                       // 89: discord_api.Poll
+	(*Guild)(nil),                                      // 90: discord_api.Guild
+	(*Role)(nil),                                       // 91: discord_api.Role
+	(*User)(nil),                                       // 92: discord_api.User
+	(*EditChannelMessageRequest)(nil),                  // 93: discord_api.EditChannelMessageRequest
+	(*EditChannelMessageResponse)(nil),                 // 94: discord_api.EditChannelMessageResponse
+	(*ExecuteWebhookRequest)(nil),                      // 95: discord_api.ExecuteWebhookRequest
+	(*ExecuteWebhookResponse)(nil),                     // 96: discord_api.ExecuteWebhookResponse
+	(*EditWebhookMessageRequest)(nil),                  // 97: discord_api.EditWebhookMessageRequest
+	(*EditWebhookMessageResponse)(nil),                 // 98: discord_api.EditWebhookMessageResponse
+	(*NewMessage)(nil),                                 // 99: discord_api.NewMessage
+	(*SendDirectMessagesRequest)(nil),                  // 100: discord_api.SendDirectMessagesRequest
+	(*SendDirectMessagesResponse)(nil),                 // 101: discord_api.SendDirectMessagesResponse
+	(*AllowedMentions)(nil),                            // 102: discord_api.AllowedMentions
+	(*MessageReference)(nil),                           // 103: discord_api.MessageReference
+	(*AttachmentRequest)(nil),                          // 104: discord_api.AttachmentRequest
+	(*Component)(nil),                                  // 105: discord_api.Component
+	(*DiscordError)(nil),                               // 106: discord_api.DiscordError
+	(*GetRateLimitStatusRequest)(nil),                  // 107: discord_api.GetRateLimitStatusRequest
+	(*GetRateLimitStatusResponse)(nil),                 // 108: discord_api.GetRateLimitStatusResponse
+	(*SubscribeEventsRequest)(nil),                     // 109: discord_api.SubscribeEventsRequest
+	(*SubscribeEventsResponse)(nil),                    // 110: discord_api.SubscribeEventsResponse
+	(*EventPosition)(nil),                              // 111: discord_api.EventPosition
+	(*Event)(nil),                                      // 112: discord_api.Event
+	(*Interaction)(nil),                                // 113: discord_api.Interaction
+	(*RespondInteractionRequest)(nil),                  // 114: discord_api.RespondInteractionRequest
+	(*RespondInteractionResponse)(nil),                 // 115: discord_api.RespondInteractionResponse
+	(*EditInteractionResponseRequest)(nil),             // 116: discord_api.EditInteractionResponseRequest
+	(*EditInteractionResponseResponse)(nil),            // 117: discord_api.EditInteractionResponseResponse
+	(*FollowupInteractionRequest)(nil),                 // 118: discord_api.FollowupInteractionRequest
+	(*FollowupInteractionResponse)(nil),                // 119: discord_api.FollowupInteractionResponse
+	(*ApplicationCommand)(nil),                         // 120: discord_api.ApplicationCommand
+	(*SetApplicationCommandsRequest)(nil),              // 121: discord_api.SetApplicationCommandsRequest
+	(*SetApplicationCommandsResponse)(nil),             // 122: discord_api.SetApplicationCommandsResponse
+	(*BulkDeleteChannelMessagesResponse_Result)(nil),   // 123: discord_api.BulkDeleteChannelMessagesResponse.Result
+	(*ListPinnedMessagesResponse_Item)(nil),            // 124: discord_api.ListPinnedMessagesResponse.Item
+	(*Embed_Footer)(nil),                               // 125: discord_api.Embed.Footer
+	(*Embed_Image)(nil),                                // 126: discord_api.Embed.Image
+	(*Embed_Thumbnail)(nil),                            // 127: discord_api.Embed.Thumbnail
+	(*Embed_Video)(nil),                                // 128: discord_api.Embed.Video
+	(*Embed_Provider)(nil),                             // 129: discord_api.Embed.Provider
+	(*Embed_Author)(nil),                               // 130: discord_api.Embed.Author
+	(*Embed_Field)(nil),                                // 131: discord_api.Embed.Field
+	(*Message_ChannelMention)(nil),                     // 132: discord_api.Message.ChannelMention
+	(*Message_Attachment)(nil),                         // 133: discord_api.Message.Attachment
+	(*Message_Reaction)(nil),                           // 134: discord_api.Message.Reaction
+	(*Message_Activity)(nil),                           // 135: discord_api.Message.Activity
+	(*Message_Application)(nil),                        // 136: discord_api.Message.Application
+	(*Message_Reference)(nil),                          // 137: discord_api.Message.Reference
+	(*Message_Sticker)(nil),                            // 138: discord_api.Message.Sticker
+	(*Message_StickerItem)(nil),                        // 139: discord_api.Message.StickerItem
+	(*Message_InteractionMetadata)(nil),                // 140: discord_api.Message.InteractionMetadata
+	(*Message_Snapshot)(nil),                           // 141: discord_api.Message.Snapshot
+	(*Message_Call)(nil),                               // 142: discord_api.Message.Call
+	(*Message_RoleSubscriptionData)(nil),               // 143: discord_api.Message.RoleSubscriptionData
+	(*Message_Reaction_CountDetails)(nil),              // 144: discord_api.Message.Reaction.CountDetails
+	(*Poll_Media)(nil),                                 // 145: discord_api.Poll.Media
+	(*Poll_Answer)(nil),                                // 146: discord_api.Poll.Answer
+	(*Poll_Results)(nil),                               // 147: discord_api.Poll.Results
+	(*Poll_Results_AnswerCount)(nil),                   // 148: discord_api.Poll.Results.AnswerCount
+	(*Guild_IncidentsData)(nil),                        // 149: discord_api.Guild.IncidentsData
+	(*Role_Tag)(nil),                                   // 150: discord_api.Role.Tag
+	(*Role_Colors)(nil),                                // 151: discord_api.Role.Colors
+	(*Component_ActionRow)(nil),                        // 152: discord_api.Component.ActionRow
+	(*Component_Button)(nil),                           // 153: discord_api.Component.Button
+	(*Component_Select)(nil),                           // 154: discord_api.Component.Select
+	(*Component_TextInput)(nil),                        // 155: discord_api.Component.TextInput
+	(*Component_Section)(nil),                          // 156: discord_api.Component.Section
+	(*Component_TextDisplay)(nil),                      // 157: discord_api.Component.TextDisplay
+	(*Component_Media)(nil),                            // 158: discord_api.Component.Media
+	(*Component_Thumbnail)(nil),                        // 159: discord_api.Component.Thumbnail
+	(*Component_MediaGallery)(nil),                     // 160: discord_api.Component.MediaGallery
+	(*Component_File)(nil),                             // 161: discord_api.Component.File
+	(*Component_Separator)(nil),                        // 162: discord_api.Component.Separator
+	(*Component_Container)(nil),                        // 163: discord_api.Component.Container
+	(*Component_Select_Option)(nil),                    // 164: discord_api.Component.Select.Option
+	(*Component_Select_DefaultValue)(nil),              // 165: discord_api.Component.Select.DefaultValue
+	(*Component_MediaGallery_Item)(nil),                // 166: discord_api.Component.MediaGallery.Item
+	(*DiscordError_FieldError)(nil),                    // 167: discord_api.DiscordError.FieldError
+	(*GetRateLimitStatusResponse_Global)(nil),          // 168: discord_api.GetRateLimitStatusResponse.Global
+	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 169: discord_api.GetRateLimitStatusResponse.InvalidRequests
+	(*GetRateLimitStatusResponse_Ban)(nil),             // 170: discord_api.GetRateLimitStatusResponse.Ban
+	(*GetRateLimitStatusResponse_Bucket)(nil),          // 171: discord_api.GetRateLimitStatusResponse.Bucket
+	(*Event_Gap)(nil),                                  // 172: discord_api.Event.Gap
+	(*Event_GatewayState)(nil),                         // 173: discord_api.Event.GatewayState
+	(*Event_MessageDelete)(nil),                        // 174: discord_api.Event.MessageDelete
+	(*Event_Reaction)(nil),                             // 175: discord_api.Event.Reaction
+	(*Event_Ban)(nil),                                  // 176: discord_api.Event.Ban
+	(*Event_GuildRole)(nil),                            // 177: discord_api.Event.GuildRole
+	(*Event_GuildDelete)(nil),                          // 178: discord_api.Event.GuildDelete
+	(*Event_Typing)(nil),                               // 179: discord_api.Event.Typing
+	(*Event_Presence)(nil),                             // 180: discord_api.Event.Presence
+	(*Event_Presence_Activity)(nil),                    // 181: discord_api.Event.Presence.Activity
+	(*Interaction_Data)(nil),                           // 182: discord_api.Interaction.Data
+	(*Interaction_Data_Option)(nil),                    // 183: discord_api.Interaction.Data.Option
+	(*Interaction_Data_Component)(nil),                 // 184: discord_api.Interaction.Data.Component
+	(*RespondInteractionRequest_Data)(nil),             // 185: discord_api.RespondInteractionRequest.Data
+	(*RespondInteractionRequest_Data_Choice)(nil),      // 186: discord_api.RespondInteractionRequest.Data.Choice
+	(*ApplicationCommand_Option)(nil),                  // 187: discord_api.ApplicationCommand.Option
+	(*ApplicationCommand_Option_Choice)(nil),           // 188: discord_api.ApplicationCommand.Option.Choice
+	(*durationpb.Duration)(nil),                        // 189: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),                      // 190: google.protobuf.Timestamp
 }
 var file_discord_api_discord_api_proto_depIdxs = []int32{
-	81,  // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
-	81,  // 1: discord_api.SendChannelMessageRequest.embeds:type_name -> discord_api.Embed
-	98,  // 2: discord_api.SendChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	99,  // 3: discord_api.SendChannelMessageRequest.message_reference:type_name -> discord_api.MessageReference
-	100, // 4: discord_api.SendChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 5: discord_api.SendChannelMessageRequest.components:type_name -> discord_api.Component
-	85,  // 6: discord_api.SendChannelMessageRequest.poll:type_name -> discord_api.Poll
-	84,  // 7: discord_api.SendChannelMessageResponse.message:type_name -> discord_api.Message
-	81,  // 8: discord_api.SendDirectMessageRequest.embed:type_name -> discord_api.Embed
-	81,  // 9: discord_api.SendDirectMessageRequest.embeds:type_name -> discord_api.Embed
-	98,  // 10: discord_api.SendDirectMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	99,  // 11: discord_api.SendDirectMessageRequest.message_reference:type_name -> discord_api.MessageReference
-	100, // 12: discord_api.SendDirectMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 13: discord_api.SendDirectMessageRequest.components:type_name -> discord_api.Component
-	85,  // 14: discord_api.SendDirectMessageRequest.poll:type_name -> discord_api.Poll
-	84,  // 15: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
-	75,  // 16: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
-	84,  // 17: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
-	84,  // 18: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
-	75,  // 19: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
-	105, // 20: discord_api.BulkDeleteChannelMessagesResponse.results:type_name -> discord_api.BulkDeleteChannelMessagesResponse.Result
-	84,  // 21: discord_api.CrosspostMessageResponse.message:type_name -> discord_api.Message
-	106, // 22: discord_api.ListPinnedMessagesResponse.items:type_name -> discord_api.ListPinnedMessagesResponse.Item
-	88,  // 23: discord_api.ListReactionsResponse.users:type_name -> discord_api.User
-	75,  // 24: discord_api.GetDirectMessageChannelResponse.channel:type_name -> discord_api.Channel
+	85,  // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
+	85,  // 1: discord_api.SendChannelMessageRequest.embeds:type_name -> discord_api.Embed
+	102, // 2: discord_api.SendChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	103, // 3: discord_api.SendChannelMessageRequest.message_reference:type_name -> discord_api.MessageReference
+	104, // 4: discord_api.SendChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 5: discord_api.SendChannelMessageRequest.components:type_name -> discord_api.Component
+	89,  // 6: discord_api.SendChannelMessageRequest.poll:type_name -> discord_api.Poll
+	88,  // 7: discord_api.SendChannelMessageResponse.message:type_name -> discord_api.Message
+	85,  // 8: discord_api.SendDirectMessageRequest.embed:type_name -> discord_api.Embed
+	85,  // 9: discord_api.SendDirectMessageRequest.embeds:type_name -> discord_api.Embed
+	102, // 10: discord_api.SendDirectMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	103, // 11: discord_api.SendDirectMessageRequest.message_reference:type_name -> discord_api.MessageReference
+	104, // 12: discord_api.SendDirectMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 13: discord_api.SendDirectMessageRequest.components:type_name -> discord_api.Component
+	89,  // 14: discord_api.SendDirectMessageRequest.poll:type_name -> discord_api.Poll
+	88,  // 15: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
+	79,  // 16: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
+	88,  // 17: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
+	88,  // 18: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
+	79,  // 19: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
+	123, // 20: discord_api.BulkDeleteChannelMessagesResponse.results:type_name -> discord_api.BulkDeleteChannelMessagesResponse.Result
+	88,  // 21: discord_api.CrosspostMessageResponse.message:type_name -> discord_api.Message
+	124, // 22: discord_api.ListPinnedMessagesResponse.items:type_name -> discord_api.ListPinnedMessagesResponse.Item
+	92,  // 23: discord_api.ListReactionsResponse.users:type_name -> discord_api.User
+	79,  // 24: discord_api.GetDirectMessageChannelResponse.channel:type_name -> discord_api.Channel
 	0,   // 25: discord_api.StartThreadRequest.type:type_name -> discord_api.Channel.Type
-	95,  // 26: discord_api.StartThreadRequest.message:type_name -> discord_api.NewMessage
-	75,  // 27: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
-	75,  // 28: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
-	78,  // 29: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
-	86,  // 30: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
-	86,  // 31: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
-	83,  // 32: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
-	83,  // 33: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
-	83,  // 34: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
-	83,  // 35: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
-	87,  // 36: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
-	88,  // 37: discord_api.GetUserResponse.user:type_name -> discord_api.User
-	88,  // 38: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
+	99,  // 26: discord_api.StartThreadRequest.message:type_name -> discord_api.NewMessage
+	79,  // 27: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
+	79,  // 28: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
+	82,  // 29: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
+	90,  // 30: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
+	90,  // 31: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
+	87,  // 32: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	87,  // 33: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
+	87,  // 34: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
+	87,  // 35: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	91,  // 36: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
+	92,  // 37: discord_api.GetUserResponse.user:type_name -> discord_api.User
+	92,  // 38: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
 	0,   // 39: discord_api.Channel.type:type_name -> discord_api.Channel.Type
-	76,  // 40: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
-	88,  // 41: discord_api.Channel.recipients:type_name -> discord_api.User
-	77,  // 42: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
-	78,  // 43: discord_api.Channel.member:type_name -> discord_api.ThreadMember
-	79,  // 44: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
-	80,  // 45: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
-	83,  // 46: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
-	107, // 47: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
-	108, // 48: discord_api.Embed.image:type_name -> discord_api.Embed.Image
-	109, // 49: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
-	110, // 50: discord_api.Embed.video:type_name -> discord_api.Embed.Video
-	111, // 51: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
-	112, // 52: discord_api.Embed.author:type_name -> discord_api.Embed.Author
-	113, // 53: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
-	88,  // 54: discord_api.Emoji.user:type_name -> discord_api.User
-	88,  // 55: discord_api.GuildMember.user:type_name -> discord_api.User
-	88,  // 56: discord_api.Message.author:type_name -> discord_api.User
-	83,  // 57: discord_api.Message.member:type_name -> discord_api.GuildMember
-	88,  // 58: discord_api.Message.mentions:type_name -> discord_api.User
-	115, // 59: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
-	81,  // 60: discord_api.Message.embeds:type_name -> discord_api.Embed
-	116, // 61: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
+	80,  // 40: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
+	92,  // 41: discord_api.Channel.recipients:type_name -> discord_api.User
+	81,  // 42: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
+	82,  // 43: discord_api.Channel.member:type_name -> discord_api.ThreadMember
+	83,  // 44: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
+	84,  // 45: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
+	87,  // 46: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
+	125, // 47: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
+	126, // 48: discord_api.Embed.image:type_name -> discord_api.Embed.Image
+	127, // 49: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
+	128, // 50: discord_api.Embed.video:type_name -> discord_api.Embed.Video
+	129, // 51: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
+	130, // 52: discord_api.Embed.author:type_name -> discord_api.Embed.Author
+	131, // 53: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
+	92,  // 54: discord_api.Emoji.user:type_name -> discord_api.User
+	92,  // 55: discord_api.GuildMember.user:type_name -> discord_api.User
+	92,  // 56: discord_api.Message.author:type_name -> discord_api.User
+	87,  // 57: discord_api.Message.member:type_name -> discord_api.GuildMember
+	92,  // 58: discord_api.Message.mentions:type_name -> discord_api.User
+	133, // 59: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
+	85,  // 60: discord_api.Message.embeds:type_name -> discord_api.Embed
+	134, // 61: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
 	1,   // 62: discord_api.Message.type:type_name -> discord_api.Message.Type
-	117, // 63: discord_api.Message.activity:type_name -> discord_api.Message.Activity
-	118, // 64: discord_api.Message.application:type_name -> discord_api.Message.Application
-	119, // 65: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
-	120, // 66: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
-	84,  // 67: discord_api.Message.referenced_message:type_name -> discord_api.Message
-	121, // 68: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
-	75,  // 69: discord_api.Message.thread:type_name -> discord_api.Channel
-	122, // 70: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
-	123, // 71: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
-	124, // 72: discord_api.Message.call:type_name -> discord_api.Message.Call
-	125, // 73: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
-	85,  // 74: discord_api.Message.poll:type_name -> discord_api.Poll
-	101, // 75: discord_api.Message.components:type_name -> discord_api.Component
-	127, // 76: discord_api.Poll.question:type_name -> discord_api.Poll.Media
-	128, // 77: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
-	129, // 78: discord_api.Poll.results:type_name -> discord_api.Poll.Results
-	87,  // 79: discord_api.Guild.roles:type_name -> discord_api.Role
-	82,  // 80: discord_api.Guild.emojis:type_name -> discord_api.Emoji
-	120, // 81: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
-	131, // 82: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
-	132, // 83: discord_api.Role.tags:type_name -> discord_api.Role.Tag
-	133, // 84: discord_api.Role.colors:type_name -> discord_api.Role.Colors
-	81,  // 85: discord_api.EditChannelMessageRequest.embeds:type_name -> discord_api.Embed
-	98,  // 86: discord_api.EditChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	100, // 87: discord_api.EditChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 88: discord_api.EditChannelMessageRequest.components:type_name -> discord_api.Component
-	84,  // 89: discord_api.EditChannelMessageResponse.message:type_name -> discord_api.Message
-	81,  // 90: discord_api.ExecuteWebhookRequest.embeds:type_name -> discord_api.Embed
-	98,  // 91: discord_api.ExecuteWebhookRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	100, // 92: discord_api.ExecuteWebhookRequest.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 93: discord_api.ExecuteWebhookRequest.components:type_name -> discord_api.Component
-	85,  // 94: discord_api.ExecuteWebhookRequest.poll:type_name -> discord_api.Poll
-	84,  // 95: discord_api.ExecuteWebhookResponse.message:type_name -> discord_api.Message
-	81,  // 96: discord_api.EditWebhookMessageRequest.embeds:type_name -> discord_api.Embed
-	98,  // 97: discord_api.EditWebhookMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	100, // 98: discord_api.EditWebhookMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 99: discord_api.EditWebhookMessageRequest.components:type_name -> discord_api.Component
-	84,  // 100: discord_api.EditWebhookMessageResponse.message:type_name -> discord_api.Message
-	81,  // 101: discord_api.NewMessage.embeds:type_name -> discord_api.Embed
-	98,  // 102: discord_api.NewMessage.allowed_mentions:type_name -> discord_api.AllowedMentions
-	100, // 103: discord_api.NewMessage.attachments:type_name -> discord_api.AttachmentRequest
-	101, // 104: discord_api.NewMessage.components:type_name -> discord_api.Component
-	85,  // 105: discord_api.NewMessage.poll:type_name -> discord_api.Poll
-	95,  // 106: discord_api.SendDirectMessagesRequest.message:type_name -> discord_api.NewMessage
-	84,  // 107: discord_api.SendDirectMessagesResponse.message:type_name -> discord_api.Message
-	102, // 108: discord_api.SendDirectMessagesResponse.error:type_name -> discord_api.DiscordError
-	154, // 109: discord_api.SendDirectMessagesResponse.estimated_left:type_name -> google.protobuf.Duration
+	135, // 63: discord_api.Message.activity:type_name -> discord_api.Message.Activity
+	136, // 64: discord_api.Message.application:type_name -> discord_api.Message.Application
+	137, // 65: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
+	138, // 66: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
+	88,  // 67: discord_api.Message.referenced_message:type_name -> discord_api.Message
+	139, // 68: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
+	79,  // 69: discord_api.Message.thread:type_name -> discord_api.Channel
+	140, // 70: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
+	141, // 71: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
+	142, // 72: discord_api.Message.call:type_name -> discord_api.Message.Call
+	143, // 73: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
+	89,  // 74: discord_api.Message.poll:type_name -> discord_api.Poll
+	105, // 75: discord_api.Message.components:type_name -> discord_api.Component
+	145, // 76: discord_api.Poll.question:type_name -> discord_api.Poll.Media
+	146, // 77: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
+	147, // 78: discord_api.Poll.results:type_name -> discord_api.Poll.Results
+	91,  // 79: discord_api.Guild.roles:type_name -> discord_api.Role
+	86,  // 80: discord_api.Guild.emojis:type_name -> discord_api.Emoji
+	138, // 81: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
+	149, // 82: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
+	150, // 83: discord_api.Role.tags:type_name -> discord_api.Role.Tag
+	151, // 84: discord_api.Role.colors:type_name -> discord_api.Role.Colors
+	85,  // 85: discord_api.EditChannelMessageRequest.embeds:type_name -> discord_api.Embed
+	102, // 86: discord_api.EditChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 87: discord_api.EditChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 88: discord_api.EditChannelMessageRequest.components:type_name -> discord_api.Component
+	88,  // 89: discord_api.EditChannelMessageResponse.message:type_name -> discord_api.Message
+	85,  // 90: discord_api.ExecuteWebhookRequest.embeds:type_name -> discord_api.Embed
+	102, // 91: discord_api.ExecuteWebhookRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 92: discord_api.ExecuteWebhookRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 93: discord_api.ExecuteWebhookRequest.components:type_name -> discord_api.Component
+	89,  // 94: discord_api.ExecuteWebhookRequest.poll:type_name -> discord_api.Poll
+	88,  // 95: discord_api.ExecuteWebhookResponse.message:type_name -> discord_api.Message
+	85,  // 96: discord_api.EditWebhookMessageRequest.embeds:type_name -> discord_api.Embed
+	102, // 97: discord_api.EditWebhookMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 98: discord_api.EditWebhookMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 99: discord_api.EditWebhookMessageRequest.components:type_name -> discord_api.Component
+	88,  // 100: discord_api.EditWebhookMessageResponse.message:type_name -> discord_api.Message
+	85,  // 101: discord_api.NewMessage.embeds:type_name -> discord_api.Embed
+	102, // 102: discord_api.NewMessage.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 103: discord_api.NewMessage.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 104: discord_api.NewMessage.components:type_name -> discord_api.Component
+	89,  // 105: discord_api.NewMessage.poll:type_name -> discord_api.Poll
+	99,  // 106: discord_api.SendDirectMessagesRequest.message:type_name -> discord_api.NewMessage
+	88,  // 107: discord_api.SendDirectMessagesResponse.message:type_name -> discord_api.Message
+	106, // 108: discord_api.SendDirectMessagesResponse.error:type_name -> discord_api.DiscordError
+	189, // 109: discord_api.SendDirectMessagesResponse.estimated_left:type_name -> google.protobuf.Duration
 	3,   // 110: discord_api.MessageReference.type:type_name -> discord_api.Message.Reference.Type
-	134, // 111: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
-	135, // 112: discord_api.Component.button:type_name -> discord_api.Component.Button
-	136, // 113: discord_api.Component.string_select:type_name -> discord_api.Component.Select
-	137, // 114: discord_api.Component.text_input:type_name -> discord_api.Component.TextInput
-	136, // 115: discord_api.Component.user_select:type_name -> discord_api.Component.Select
-	136, // 116: discord_api.Component.role_select:type_name -> discord_api.Component.Select
-	136, // 117: discord_api.Component.mentionable_select:type_name -> discord_api.Component.Select
-	136, // 118: discord_api.Component.channel_select:type_name -> discord_api.Component.Select
-	138, // 119: discord_api.Component.section:type_name -> discord_api.Component.Section
-	139, // 120: discord_api.Component.text_display:type_name -> discord_api.Component.TextDisplay
-	141, // 121: discord_api.Component.thumbnail:type_name -> discord_api.Component.Thumbnail
-	142, // 122: discord_api.Component.media_gallery:type_name -> discord_api.Component.MediaGallery
-	143, // 123: discord_api.Component.file:type_name -> discord_api.Component.File
-	144, // 124: discord_api.Component.separator:type_name -> discord_api.Component.Separator
-	145, // 125: discord_api.Component.container:type_name -> discord_api.Component.Container
-	149, // 126: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
-	154, // 127: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
-	155, // 128: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
-	150, // 129: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
-	151, // 130: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
-	152, // 131: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
-	153, // 132: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
-	102, // 133: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
-	84,  // 134: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
-	0,   // 135: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
-	82,  // 136: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
-	126, // 137: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
-	2,   // 138: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
-	3,   // 139: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
-	4,   // 140: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
-	88,  // 141: discord_api.Message.Sticker.user:type_name -> discord_api.User
-	4,   // 142: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
-	88,  // 143: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
-	84,  // 144: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
-	82,  // 145: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
-	127, // 146: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
-	130, // 147: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
-	101, // 148: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
-	5,   // 149: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
-	82,  // 150: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
-	146, // 151: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
-	0,   // 152: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
-	147, // 153: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
-	6,   // 154: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
-	101, // 155: discord_api.Component.Section.components:type_name -> discord_api.Component
-	101, // 156: discord_api.Component.Section.accessory:type_name -> discord_api.Component
-	140, // 157: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
-	148, // 158: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
-	140, // 159: discord_api.Component.File.file:type_name -> discord_api.Component.Media
-	101, // 160: discord_api.Component.Container.components:type_name -> discord_api.Component
-	82,  // 161: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
-	140, // 162: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
-	154, // 163: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
-	154, // 164: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
-	154, // 165: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
-	154, // 166: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
-	7,   // 167: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
-	9,   // 168: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
-	96,  // 169: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
-	11,  // 170: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
-	13,  // 171: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
-	15,  // 172: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
-	17,  // 173: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
-	21,  // 174: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
-	23,  // 175: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
-	25,  // 176: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
-	27,  // 177: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
-	29,  // 178: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
-	31,  // 179: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
-	33,  // 180: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
-	35,  // 181: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
-	37,  // 182: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
-	39,  // 183: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
-	19,  // 184: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
-	41,  // 185: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
-	43,  // 186: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
-	45,  // 187: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
-	47,  // 188: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
-	49,  // 189: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
-	51,  // 190: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
-	53,  // 191: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
-	55,  // 192: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
-	57,  // 193: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
-	59,  // 194: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
-	61,  // 195: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
-	63,  // 196: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
-	65,  // 197: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
-	67,  // 198: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
-	69,  // 199: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
-	71,  // 200: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
-	73,  // 201: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
-	89,  // 202: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
-	91,  // 203: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
-	93,  // 204: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
-	103, // 205: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
-	8,   // 206: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
-	10,  // 207: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
-	97,  // 208: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
-	12,  // 209: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
-	14,  // 210: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
-	16,  // 211: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
-	18,  // 212: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
-	22,  // 213: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
-	24,  // 214: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
-	26,  // 215: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
-	28,  // 216: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
-	30,  // 217: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
-	32,  // 218: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
-	34,  // 219: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
-	36,  // 220: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
-	38,  // 221: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
-	40,  // 222: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
-	20,  // 223: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
-	42,  // 224: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
-	44,  // 225: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
-	46,  // 226: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
-	48,  // 227: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
-	50,  // 228: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
-	52,  // 229: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
-	54,  // 230: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
-	56,  // 231: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
-	58,  // 232: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
-	60,  // 233: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
-	62,  // 234: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
-	64,  // 235: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
-	66,  // 236: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
-	68,  // 237: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
-	70,  // 238: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
-	72,  // 239: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
-	74,  // 240: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
-	90,  // 241: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
-	92,  // 242: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
-	94,  // 243: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
-	104, // 244: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
-	206, // [206:245] is the sub-list for method output_type
-	167, // [167:206] is the sub-list for method input_type
-	167, // [167:167] is the sub-list for extension type_name
-	167, // [167:167] is the sub-list for extension extendee
-	0,   // [0:167] is the sub-list for field type_name
+	152, // 111: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
+	153, // 112: discord_api.Component.button:type_name -> discord_api.Component.Button
+	154, // 113: discord_api.Component.string_select:type_name -> discord_api.Component.Select
+	155, // 114: discord_api.Component.text_input:type_name -> discord_api.Component.TextInput
+	154, // 115: discord_api.Component.user_select:type_name -> discord_api.Component.Select
+	154, // 116: discord_api.Component.role_select:type_name -> discord_api.Component.Select
+	154, // 117: discord_api.Component.mentionable_select:type_name -> discord_api.Component.Select
+	154, // 118: discord_api.Component.channel_select:type_name -> discord_api.Component.Select
+	156, // 119: discord_api.Component.section:type_name -> discord_api.Component.Section
+	157, // 120: discord_api.Component.text_display:type_name -> discord_api.Component.TextDisplay
+	159, // 121: discord_api.Component.thumbnail:type_name -> discord_api.Component.Thumbnail
+	160, // 122: discord_api.Component.media_gallery:type_name -> discord_api.Component.MediaGallery
+	161, // 123: discord_api.Component.file:type_name -> discord_api.Component.File
+	162, // 124: discord_api.Component.separator:type_name -> discord_api.Component.Separator
+	163, // 125: discord_api.Component.container:type_name -> discord_api.Component.Container
+	167, // 126: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
+	189, // 127: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
+	190, // 128: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
+	168, // 129: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
+	169, // 130: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
+	170, // 131: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
+	171, // 132: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
+	7,   // 133: discord_api.SubscribeEventsRequest.types:type_name -> discord_api.Event.Type
+	111, // 134: discord_api.SubscribeEventsRequest.after:type_name -> discord_api.EventPosition
+	112, // 135: discord_api.SubscribeEventsResponse.events:type_name -> discord_api.Event
+	111, // 136: discord_api.SubscribeEventsResponse.position:type_name -> discord_api.EventPosition
+	190, // 137: discord_api.Event.time:type_name -> google.protobuf.Timestamp
+	7,   // 138: discord_api.Event.type:type_name -> discord_api.Event.Type
+	172, // 139: discord_api.Event.gap:type_name -> discord_api.Event.Gap
+	173, // 140: discord_api.Event.gateway_state:type_name -> discord_api.Event.GatewayState
+	88,  // 141: discord_api.Event.message:type_name -> discord_api.Message
+	174, // 142: discord_api.Event.message_delete:type_name -> discord_api.Event.MessageDelete
+	175, // 143: discord_api.Event.reaction:type_name -> discord_api.Event.Reaction
+	87,  // 144: discord_api.Event.member:type_name -> discord_api.GuildMember
+	176, // 145: discord_api.Event.ban:type_name -> discord_api.Event.Ban
+	177, // 146: discord_api.Event.role:type_name -> discord_api.Event.GuildRole
+	79,  // 147: discord_api.Event.channel:type_name -> discord_api.Channel
+	178, // 148: discord_api.Event.guild_delete:type_name -> discord_api.Event.GuildDelete
+	113, // 149: discord_api.Event.interaction:type_name -> discord_api.Interaction
+	179, // 150: discord_api.Event.typing:type_name -> discord_api.Event.Typing
+	180, // 151: discord_api.Event.presence:type_name -> discord_api.Event.Presence
+	90,  // 152: discord_api.Event.guild:type_name -> discord_api.Guild
+	9,   // 153: discord_api.Interaction.type:type_name -> discord_api.Interaction.Type
+	182, // 154: discord_api.Interaction.data:type_name -> discord_api.Interaction.Data
+	87,  // 155: discord_api.Interaction.member:type_name -> discord_api.GuildMember
+	92,  // 156: discord_api.Interaction.user:type_name -> discord_api.User
+	88,  // 157: discord_api.Interaction.message:type_name -> discord_api.Message
+	10,  // 158: discord_api.RespondInteractionRequest.type:type_name -> discord_api.RespondInteractionRequest.Type
+	185, // 159: discord_api.RespondInteractionRequest.data:type_name -> discord_api.RespondInteractionRequest.Data
+	85,  // 160: discord_api.EditInteractionResponseRequest.embeds:type_name -> discord_api.Embed
+	88,  // 161: discord_api.EditInteractionResponseResponse.message:type_name -> discord_api.Message
+	85,  // 162: discord_api.FollowupInteractionRequest.embeds:type_name -> discord_api.Embed
+	88,  // 163: discord_api.FollowupInteractionResponse.message:type_name -> discord_api.Message
+	187, // 164: discord_api.ApplicationCommand.options:type_name -> discord_api.ApplicationCommand.Option
+	120, // 165: discord_api.SetApplicationCommandsRequest.commands:type_name -> discord_api.ApplicationCommand
+	120, // 166: discord_api.SetApplicationCommandsResponse.commands:type_name -> discord_api.ApplicationCommand
+	106, // 167: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
+	88,  // 168: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
+	0,   // 169: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
+	86,  // 170: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
+	144, // 171: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
+	2,   // 172: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
+	3,   // 173: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
+	4,   // 174: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
+	92,  // 175: discord_api.Message.Sticker.user:type_name -> discord_api.User
+	4,   // 176: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
+	92,  // 177: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
+	88,  // 178: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
+	86,  // 179: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
+	145, // 180: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
+	148, // 181: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
+	105, // 182: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
+	5,   // 183: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
+	86,  // 184: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
+	164, // 185: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
+	0,   // 186: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
+	165, // 187: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
+	6,   // 188: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
+	105, // 189: discord_api.Component.Section.components:type_name -> discord_api.Component
+	105, // 190: discord_api.Component.Section.accessory:type_name -> discord_api.Component
+	158, // 191: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
+	166, // 192: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
+	158, // 193: discord_api.Component.File.file:type_name -> discord_api.Component.Media
+	105, // 194: discord_api.Component.Container.components:type_name -> discord_api.Component
+	86,  // 195: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
+	158, // 196: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
+	189, // 197: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
+	189, // 198: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
+	189, // 199: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
+	189, // 200: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
+	8,   // 201: discord_api.Event.GatewayState.state:type_name -> discord_api.Event.GatewayState.State
+	87,  // 202: discord_api.Event.Reaction.member:type_name -> discord_api.GuildMember
+	86,  // 203: discord_api.Event.Reaction.emoji:type_name -> discord_api.Emoji
+	92,  // 204: discord_api.Event.Ban.user:type_name -> discord_api.User
+	91,  // 205: discord_api.Event.GuildRole.role:type_name -> discord_api.Role
+	87,  // 206: discord_api.Event.Typing.member:type_name -> discord_api.GuildMember
+	92,  // 207: discord_api.Event.Presence.user:type_name -> discord_api.User
+	181, // 208: discord_api.Event.Presence.activities:type_name -> discord_api.Event.Presence.Activity
+	183, // 209: discord_api.Interaction.Data.options:type_name -> discord_api.Interaction.Data.Option
+	184, // 210: discord_api.Interaction.Data.components:type_name -> discord_api.Interaction.Data.Component
+	183, // 211: discord_api.Interaction.Data.Option.options:type_name -> discord_api.Interaction.Data.Option
+	184, // 212: discord_api.Interaction.Data.Component.components:type_name -> discord_api.Interaction.Data.Component
+	184, // 213: discord_api.Interaction.Data.Component.component:type_name -> discord_api.Interaction.Data.Component
+	85,  // 214: discord_api.RespondInteractionRequest.Data.embeds:type_name -> discord_api.Embed
+	186, // 215: discord_api.RespondInteractionRequest.Data.choices:type_name -> discord_api.RespondInteractionRequest.Data.Choice
+	188, // 216: discord_api.ApplicationCommand.Option.choices:type_name -> discord_api.ApplicationCommand.Option.Choice
+	187, // 217: discord_api.ApplicationCommand.Option.options:type_name -> discord_api.ApplicationCommand.Option
+	11,  // 218: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
+	13,  // 219: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
+	100, // 220: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
+	15,  // 221: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
+	17,  // 222: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
+	19,  // 223: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
+	21,  // 224: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
+	25,  // 225: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
+	27,  // 226: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
+	29,  // 227: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
+	31,  // 228: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
+	33,  // 229: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
+	35,  // 230: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
+	37,  // 231: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
+	39,  // 232: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
+	41,  // 233: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
+	43,  // 234: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
+	23,  // 235: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
+	45,  // 236: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
+	47,  // 237: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
+	49,  // 238: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
+	51,  // 239: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
+	53,  // 240: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
+	55,  // 241: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
+	57,  // 242: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
+	59,  // 243: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
+	61,  // 244: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
+	63,  // 245: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
+	65,  // 246: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
+	67,  // 247: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
+	69,  // 248: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
+	71,  // 249: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
+	73,  // 250: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
+	75,  // 251: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
+	77,  // 252: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
+	93,  // 253: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
+	95,  // 254: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
+	97,  // 255: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
+	107, // 256: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
+	109, // 257: discord_api.DiscordApi.SubscribeEvents:input_type -> discord_api.SubscribeEventsRequest
+	114, // 258: discord_api.DiscordApi.RespondInteraction:input_type -> discord_api.RespondInteractionRequest
+	116, // 259: discord_api.DiscordApi.EditInteractionResponse:input_type -> discord_api.EditInteractionResponseRequest
+	118, // 260: discord_api.DiscordApi.FollowupInteraction:input_type -> discord_api.FollowupInteractionRequest
+	121, // 261: discord_api.DiscordApi.SetApplicationCommands:input_type -> discord_api.SetApplicationCommandsRequest
+	12,  // 262: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
+	14,  // 263: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
+	101, // 264: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
+	16,  // 265: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
+	18,  // 266: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
+	20,  // 267: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
+	22,  // 268: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
+	26,  // 269: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
+	28,  // 270: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
+	30,  // 271: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
+	32,  // 272: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
+	34,  // 273: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
+	36,  // 274: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
+	38,  // 275: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
+	40,  // 276: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
+	42,  // 277: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
+	44,  // 278: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
+	24,  // 279: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
+	46,  // 280: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
+	48,  // 281: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
+	50,  // 282: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
+	52,  // 283: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
+	54,  // 284: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
+	56,  // 285: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
+	58,  // 286: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
+	60,  // 287: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
+	62,  // 288: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
+	64,  // 289: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
+	66,  // 290: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
+	68,  // 291: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
+	70,  // 292: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
+	72,  // 293: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
+	74,  // 294: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
+	76,  // 295: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
+	78,  // 296: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
+	94,  // 297: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
+	96,  // 298: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
+	98,  // 299: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
+	108, // 300: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
+	110, // 301: discord_api.DiscordApi.SubscribeEvents:output_type -> discord_api.SubscribeEventsResponse
+	115, // 302: discord_api.DiscordApi.RespondInteraction:output_type -> discord_api.RespondInteractionResponse
+	117, // 303: discord_api.DiscordApi.EditInteractionResponse:output_type -> discord_api.EditInteractionResponseResponse
+	119, // 304: discord_api.DiscordApi.FollowupInteraction:output_type -> discord_api.FollowupInteractionResponse
+	122, // 305: discord_api.DiscordApi.SetApplicationCommands:output_type -> discord_api.SetApplicationCommandsResponse
+	262, // [262:306] is the sub-list for method output_type
+	218, // [218:262] is the sub-list for method input_type
+	218, // [218:218] is the sub-list for extension type_name
+	218, // [218:218] is the sub-list for extension extendee
+	0,   // [0:218] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_discord_api_proto_init() }
@@ -14083,17 +17433,33 @@ func file_discord_api_discord_api_proto_init() {
 		(*Component_Container_)(nil),
 		(*Component_RawJson)(nil),
 	}
-	file_discord_api_discord_api_proto_msgTypes[129].OneofWrappers = []any{}
-	file_discord_api_discord_api_proto_msgTypes[130].OneofWrappers = []any{}
-	file_discord_api_discord_api_proto_msgTypes[137].OneofWrappers = []any{}
-	file_discord_api_discord_api_proto_msgTypes[138].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[101].OneofWrappers = []any{
+		(*Event_Gap_)(nil),
+		(*Event_GatewayState_)(nil),
+		(*Event_Message)(nil),
+		(*Event_MessageDelete_)(nil),
+		(*Event_Reaction_)(nil),
+		(*Event_Member)(nil),
+		(*Event_Ban_)(nil),
+		(*Event_Role)(nil),
+		(*Event_Channel)(nil),
+		(*Event_GuildDelete_)(nil),
+		(*Event_Interaction)(nil),
+		(*Event_Typing_)(nil),
+		(*Event_Presence_)(nil),
+		(*Event_Guild)(nil),
+	}
+	file_discord_api_discord_api_proto_msgTypes[143].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[144].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[151].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[152].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_discord_api_proto_rawDesc), len(file_discord_api_discord_api_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   147,
+			NumEnums:      11,
+			NumMessages:   178,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -161,6 +161,8 @@ func (f *field) value(blank protoreflect.Value, value any, depth int) (protorefl
 			return protoreflect.ValueOfString(strings.ToValidUTF8(s, "\uFFFD")), true
 		case json.Number:
 			return protoreflect.ValueOfString(s.String()), true
+		case bool:
+			return protoreflect.ValueOfString(strconv.FormatBool(s)), true
 		}
 		return none, false
 	case protoreflect.Uint64Kind:

@@ -105,13 +105,14 @@ func Start(t testing.TB, args ...string) *Proxy {
 }
 
 // Against starts the server with a pretend Discord that the test can arrange,
-// and waits until it takes calls.
+// and waits until it takes calls. It stays away from the gateway, so that tests
+// can count calls, unless args have --no-gateway=false.
 func Against(t testing.TB, sb *sandbox.Sandbox, args ...string) *Proxy {
 	t.Helper()
 	discord := httptest.NewServer(sb)
 	t.Cleanup(discord.Close)
 	t.Cleanup(sb.Close)
-	p := Start(t, append([]string{"--token", sb.World().Token, "--discord-api-url", discord.URL + "/api"}, args...)...)
+	p := Start(t, append([]string{"--no-gateway", "--token", sb.World().Token, "--discord-api-url", discord.URL + "/api"}, args...)...)
 	p.WaitReady(t)
 	return p
 }

@@ -157,6 +157,21 @@ const (
 	// DiscordApiGetRateLimitStatusProcedure is the fully-qualified name of the DiscordApi's
 	// GetRateLimitStatus RPC.
 	DiscordApiGetRateLimitStatusProcedure = "/discord_api.DiscordApi/GetRateLimitStatus"
+	// DiscordApiSubscribeEventsProcedure is the fully-qualified name of the DiscordApi's
+	// SubscribeEvents RPC.
+	DiscordApiSubscribeEventsProcedure = "/discord_api.DiscordApi/SubscribeEvents"
+	// DiscordApiRespondInteractionProcedure is the fully-qualified name of the DiscordApi's
+	// RespondInteraction RPC.
+	DiscordApiRespondInteractionProcedure = "/discord_api.DiscordApi/RespondInteraction"
+	// DiscordApiEditInteractionResponseProcedure is the fully-qualified name of the DiscordApi's
+	// EditInteractionResponse RPC.
+	DiscordApiEditInteractionResponseProcedure = "/discord_api.DiscordApi/EditInteractionResponse"
+	// DiscordApiFollowupInteractionProcedure is the fully-qualified name of the DiscordApi's
+	// FollowupInteraction RPC.
+	DiscordApiFollowupInteractionProcedure = "/discord_api.DiscordApi/FollowupInteraction"
+	// DiscordApiSetApplicationCommandsProcedure is the fully-qualified name of the DiscordApi's
+	// SetApplicationCommands RPC.
+	DiscordApiSetApplicationCommandsProcedure = "/discord_api.DiscordApi/SetApplicationCommands"
 )
 
 // DiscordApiClient is a client for the discord_api.DiscordApi service.
@@ -558,6 +573,58 @@ type DiscordApiClient interface {
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
 	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
+	// SubscribeEvents streams what happens at Discord, for as long as the client
+	// likes.
+	//
+	// Events have numbers. A client that lost its stream gives the last position
+	// that it was told, and gets what came since then, or a GAP event that names
+	// the numbers that are gone. A HEARTBEAT comes when nothing else does for 15
+	// seconds.
+	//
+	// Errors: INVALID_ARGUMENT for a type that is none or a position that was not
+	// given out, FAILED_PRECONDITION when the server runs without the gateway,
+	// without an intent that a type needs, or Discord has ended the session for
+	// good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
+	// before it took them, with an EventPosition in the details, or when there
+	// are too many subscribers, UNAVAILABLE when the server shuts down.
+	// Cost: no call to Discord.
+	SubscribeEvents(context.Context, *connect.Request[discord_api.SubscribeEventsRequest]) (*connect.ServerStreamForClient[discord_api.SubscribeEventsResponse], error)
+	// RespondInteraction gives the first answer to an interaction. Discord takes
+	// it within three seconds of the interaction.
+	//
+	// Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
+	// Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
+	// INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
+	// after three seconds.
+	// Cost: one call to Discord, outside of the global limit.
+	RespondInteraction(context.Context, *connect.Request[discord_api.RespondInteractionRequest]) (*connect.Response[discord_api.RespondInteractionResponse], error)
+	// EditInteractionResponse changes the first answer to an interaction, within
+	// 15 minutes of the interaction.
+	//
+	// Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
+	// Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
+	// 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
+	// Invalid Webhook Token when it is too late.
+	// Cost: one call to Discord, outside of the global limit.
+	EditInteractionResponse(context.Context, *connect.Request[discord_api.EditInteractionResponseRequest]) (*connect.Response[discord_api.EditInteractionResponseResponse], error)
+	// FollowupInteraction posts a further answer to an interaction, within 15
+	// minutes of the interaction.
+	//
+	// Discord: POST /webhooks/{application_id}/{interaction_token}.
+	// Errors: those of EditInteractionResponse. A try whose outcome is unknown is
+	// not repeated.
+	// Cost: one call to Discord, outside of the global limit.
+	FollowupInteraction(context.Context, *connect.Request[discord_api.FollowupInteractionRequest]) (*connect.Response[discord_api.FollowupInteractionResponse], error)
+	// SetApplicationCommands replaces all commands of the bot, everywhere or in
+	// one guild.
+	//
+	// Discord: PUT /applications/{application_id}/commands or
+	// /applications/{application_id}/guilds/{guild_id}/commands.
+	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
+	// Missing Access when the bot is not in the guild.
+	// Cost: two calls to Discord the first time, one afterwards. A bot may make
+	// 200 new commands in a day for each guild.
+	SetApplicationCommands(context.Context, *connect.Request[discord_api.SetApplicationCommandsRequest]) (*connect.Response[discord_api.SetApplicationCommandsResponse], error)
 }
 
 // NewDiscordApiClient constructs a client for the discord_api.DiscordApi service. By default, it
@@ -819,6 +886,36 @@ func NewDiscordApiClient(httpClient connect.HTTPClient, baseURL string, opts ...
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		subscribeEvents: connect.NewClient[discord_api.SubscribeEventsRequest, discord_api.SubscribeEventsResponse](
+			httpClient,
+			baseURL+DiscordApiSubscribeEventsProcedure,
+			connect.WithSchema(discordApiMethods.ByName("SubscribeEvents")),
+			connect.WithClientOptions(opts...),
+		),
+		respondInteraction: connect.NewClient[discord_api.RespondInteractionRequest, discord_api.RespondInteractionResponse](
+			httpClient,
+			baseURL+DiscordApiRespondInteractionProcedure,
+			connect.WithSchema(discordApiMethods.ByName("RespondInteraction")),
+			connect.WithClientOptions(opts...),
+		),
+		editInteractionResponse: connect.NewClient[discord_api.EditInteractionResponseRequest, discord_api.EditInteractionResponseResponse](
+			httpClient,
+			baseURL+DiscordApiEditInteractionResponseProcedure,
+			connect.WithSchema(discordApiMethods.ByName("EditInteractionResponse")),
+			connect.WithClientOptions(opts...),
+		),
+		followupInteraction: connect.NewClient[discord_api.FollowupInteractionRequest, discord_api.FollowupInteractionResponse](
+			httpClient,
+			baseURL+DiscordApiFollowupInteractionProcedure,
+			connect.WithSchema(discordApiMethods.ByName("FollowupInteraction")),
+			connect.WithClientOptions(opts...),
+		),
+		setApplicationCommands: connect.NewClient[discord_api.SetApplicationCommandsRequest, discord_api.SetApplicationCommandsResponse](
+			httpClient,
+			baseURL+DiscordApiSetApplicationCommandsProcedure,
+			connect.WithSchema(discordApiMethods.ByName("SetApplicationCommands")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -863,6 +960,11 @@ type discordApiClient struct {
 	executeWebhook            *connect.Client[discord_api.ExecuteWebhookRequest, discord_api.ExecuteWebhookResponse]
 	editWebhookMessage        *connect.Client[discord_api.EditWebhookMessageRequest, discord_api.EditWebhookMessageResponse]
 	getRateLimitStatus        *connect.Client[discord_api.GetRateLimitStatusRequest, discord_api.GetRateLimitStatusResponse]
+	subscribeEvents           *connect.Client[discord_api.SubscribeEventsRequest, discord_api.SubscribeEventsResponse]
+	respondInteraction        *connect.Client[discord_api.RespondInteractionRequest, discord_api.RespondInteractionResponse]
+	editInteractionResponse   *connect.Client[discord_api.EditInteractionResponseRequest, discord_api.EditInteractionResponseResponse]
+	followupInteraction       *connect.Client[discord_api.FollowupInteractionRequest, discord_api.FollowupInteractionResponse]
+	setApplicationCommands    *connect.Client[discord_api.SetApplicationCommandsRequest, discord_api.SetApplicationCommandsResponse]
 }
 
 // SendChannelMessage calls discord_api.DiscordApi.SendChannelMessage.
@@ -1058,6 +1160,31 @@ func (c *discordApiClient) EditWebhookMessage(ctx context.Context, req *connect.
 // GetRateLimitStatus calls discord_api.DiscordApi.GetRateLimitStatus.
 func (c *discordApiClient) GetRateLimitStatus(ctx context.Context, req *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error) {
 	return c.getRateLimitStatus.CallUnary(ctx, req)
+}
+
+// SubscribeEvents calls discord_api.DiscordApi.SubscribeEvents.
+func (c *discordApiClient) SubscribeEvents(ctx context.Context, req *connect.Request[discord_api.SubscribeEventsRequest]) (*connect.ServerStreamForClient[discord_api.SubscribeEventsResponse], error) {
+	return c.subscribeEvents.CallServerStream(ctx, req)
+}
+
+// RespondInteraction calls discord_api.DiscordApi.RespondInteraction.
+func (c *discordApiClient) RespondInteraction(ctx context.Context, req *connect.Request[discord_api.RespondInteractionRequest]) (*connect.Response[discord_api.RespondInteractionResponse], error) {
+	return c.respondInteraction.CallUnary(ctx, req)
+}
+
+// EditInteractionResponse calls discord_api.DiscordApi.EditInteractionResponse.
+func (c *discordApiClient) EditInteractionResponse(ctx context.Context, req *connect.Request[discord_api.EditInteractionResponseRequest]) (*connect.Response[discord_api.EditInteractionResponseResponse], error) {
+	return c.editInteractionResponse.CallUnary(ctx, req)
+}
+
+// FollowupInteraction calls discord_api.DiscordApi.FollowupInteraction.
+func (c *discordApiClient) FollowupInteraction(ctx context.Context, req *connect.Request[discord_api.FollowupInteractionRequest]) (*connect.Response[discord_api.FollowupInteractionResponse], error) {
+	return c.followupInteraction.CallUnary(ctx, req)
+}
+
+// SetApplicationCommands calls discord_api.DiscordApi.SetApplicationCommands.
+func (c *discordApiClient) SetApplicationCommands(ctx context.Context, req *connect.Request[discord_api.SetApplicationCommandsRequest]) (*connect.Response[discord_api.SetApplicationCommandsResponse], error) {
+	return c.setApplicationCommands.CallUnary(ctx, req)
 }
 
 // DiscordApiHandler is an implementation of the discord_api.DiscordApi service.
@@ -1459,6 +1586,58 @@ type DiscordApiHandler interface {
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
 	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
+	// SubscribeEvents streams what happens at Discord, for as long as the client
+	// likes.
+	//
+	// Events have numbers. A client that lost its stream gives the last position
+	// that it was told, and gets what came since then, or a GAP event that names
+	// the numbers that are gone. A HEARTBEAT comes when nothing else does for 15
+	// seconds.
+	//
+	// Errors: INVALID_ARGUMENT for a type that is none or a position that was not
+	// given out, FAILED_PRECONDITION when the server runs without the gateway,
+	// without an intent that a type needs, or Discord has ended the session for
+	// good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
+	// before it took them, with an EventPosition in the details, or when there
+	// are too many subscribers, UNAVAILABLE when the server shuts down.
+	// Cost: no call to Discord.
+	SubscribeEvents(context.Context, *connect.Request[discord_api.SubscribeEventsRequest], *connect.ServerStream[discord_api.SubscribeEventsResponse]) error
+	// RespondInteraction gives the first answer to an interaction. Discord takes
+	// it within three seconds of the interaction.
+	//
+	// Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
+	// Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
+	// INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
+	// after three seconds.
+	// Cost: one call to Discord, outside of the global limit.
+	RespondInteraction(context.Context, *connect.Request[discord_api.RespondInteractionRequest]) (*connect.Response[discord_api.RespondInteractionResponse], error)
+	// EditInteractionResponse changes the first answer to an interaction, within
+	// 15 minutes of the interaction.
+	//
+	// Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
+	// Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
+	// 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
+	// Invalid Webhook Token when it is too late.
+	// Cost: one call to Discord, outside of the global limit.
+	EditInteractionResponse(context.Context, *connect.Request[discord_api.EditInteractionResponseRequest]) (*connect.Response[discord_api.EditInteractionResponseResponse], error)
+	// FollowupInteraction posts a further answer to an interaction, within 15
+	// minutes of the interaction.
+	//
+	// Discord: POST /webhooks/{application_id}/{interaction_token}.
+	// Errors: those of EditInteractionResponse. A try whose outcome is unknown is
+	// not repeated.
+	// Cost: one call to Discord, outside of the global limit.
+	FollowupInteraction(context.Context, *connect.Request[discord_api.FollowupInteractionRequest]) (*connect.Response[discord_api.FollowupInteractionResponse], error)
+	// SetApplicationCommands replaces all commands of the bot, everywhere or in
+	// one guild.
+	//
+	// Discord: PUT /applications/{application_id}/commands or
+	// /applications/{application_id}/guilds/{guild_id}/commands.
+	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
+	// Missing Access when the bot is not in the guild.
+	// Cost: two calls to Discord the first time, one afterwards. A bot may make
+	// 200 new commands in a day for each guild.
+	SetApplicationCommands(context.Context, *connect.Request[discord_api.SetApplicationCommandsRequest]) (*connect.Response[discord_api.SetApplicationCommandsResponse], error)
 }
 
 // NewDiscordApiHandler builds an HTTP handler from the service implementation. It returns the path
@@ -1716,6 +1895,36 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	discordApiSubscribeEventsHandler := connect.NewServerStreamHandler(
+		DiscordApiSubscribeEventsProcedure,
+		svc.SubscribeEvents,
+		connect.WithSchema(discordApiMethods.ByName("SubscribeEvents")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiRespondInteractionHandler := connect.NewUnaryHandler(
+		DiscordApiRespondInteractionProcedure,
+		svc.RespondInteraction,
+		connect.WithSchema(discordApiMethods.ByName("RespondInteraction")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiEditInteractionResponseHandler := connect.NewUnaryHandler(
+		DiscordApiEditInteractionResponseProcedure,
+		svc.EditInteractionResponse,
+		connect.WithSchema(discordApiMethods.ByName("EditInteractionResponse")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiFollowupInteractionHandler := connect.NewUnaryHandler(
+		DiscordApiFollowupInteractionProcedure,
+		svc.FollowupInteraction,
+		connect.WithSchema(discordApiMethods.ByName("FollowupInteraction")),
+		connect.WithHandlerOptions(opts...),
+	)
+	discordApiSetApplicationCommandsHandler := connect.NewUnaryHandler(
+		DiscordApiSetApplicationCommandsProcedure,
+		svc.SetApplicationCommands,
+		connect.WithSchema(discordApiMethods.ByName("SetApplicationCommands")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/discord_api.DiscordApi/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case DiscordApiSendChannelMessageProcedure:
@@ -1796,6 +2005,16 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 			discordApiEditWebhookMessageHandler.ServeHTTP(w, r)
 		case DiscordApiGetRateLimitStatusProcedure:
 			discordApiGetRateLimitStatusHandler.ServeHTTP(w, r)
+		case DiscordApiSubscribeEventsProcedure:
+			discordApiSubscribeEventsHandler.ServeHTTP(w, r)
+		case DiscordApiRespondInteractionProcedure:
+			discordApiRespondInteractionHandler.ServeHTTP(w, r)
+		case DiscordApiEditInteractionResponseProcedure:
+			discordApiEditInteractionResponseHandler.ServeHTTP(w, r)
+		case DiscordApiFollowupInteractionProcedure:
+			discordApiFollowupInteractionHandler.ServeHTTP(w, r)
+		case DiscordApiSetApplicationCommandsProcedure:
+			discordApiSetApplicationCommandsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -1959,4 +2178,24 @@ func (UnimplementedDiscordApiHandler) EditWebhookMessage(context.Context, *conne
 
 func (UnimplementedDiscordApiHandler) GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetRateLimitStatus is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) SubscribeEvents(context.Context, *connect.Request[discord_api.SubscribeEventsRequest], *connect.ServerStream[discord_api.SubscribeEventsResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SubscribeEvents is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) RespondInteraction(context.Context, *connect.Request[discord_api.RespondInteractionRequest]) (*connect.Response[discord_api.RespondInteractionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RespondInteraction is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) EditInteractionResponse(context.Context, *connect.Request[discord_api.EditInteractionResponseRequest]) (*connect.Response[discord_api.EditInteractionResponseResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.EditInteractionResponse is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) FollowupInteraction(context.Context, *connect.Request[discord_api.FollowupInteractionRequest]) (*connect.Response[discord_api.FollowupInteractionResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.FollowupInteraction is not implemented"))
+}
+
+func (UnimplementedDiscordApiHandler) SetApplicationCommands(context.Context, *connect.Request[discord_api.SetApplicationCommandsRequest]) (*connect.Response[discord_api.SetApplicationCommandsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SetApplicationCommands is not implemented"))
 }

@@ -1,0 +1,178 @@
+package events
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"discordproxy/discord/gateway"
+	"discordproxy/server/discordjson"
+
+	pb "discordproxy/gen/discord_api"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Event is one event that is kept. It is encoded when the first subscriber
+// wants it, and for all of them at once.
+type Event struct {
+	Type      pb.Event_Type
+	Name      string // Discord's
+	GuildID   uint64 // 0 outside of guilds
+	ChannelID uint64 // 0 when it concerns none
+	Data      json.RawMessage
+	State     *pb.Event_GatewayState // of a GATEWAY_STATE
+	Time      time.Time
+
+	sequence uint64
+	once     sync.Once
+	encoded  []byte
+}
+
+// size is about what an event takes in memory: its JSON, and as much again for
+// its encoded form.
+func (e *Event) size() int64 { return 256 + 2*int64(len(e.Data)) }
+
+// Encode returns the event as an encoded discord_api.Event, with its JSON if
+// raw is set or if it has no other form.
+func (e *Event) Encode(raw bool) []byte {
+	e.once.Do(func() { e.encoded = e.encode() })
+	if raw && e.Type != pb.Event_UNTYPED && e.Data != nil {
+		// The encoding of a message is that of its fields, one after the other.
+		out := protowire.AppendTag(slices.Clone(e.encoded), rawField.Number(), protowire.BytesType)
+		return protowire.AppendString(out, validText(e.Data))
+	}
+	return e.encoded
+}
+
+func validText(data []byte) string { return strings.ToValidUTF8(string(data), "\uFFFD") }
+
+var (
+	eventFields = (*pb.Event)(nil).ProtoReflect().Descriptor().Fields()
+	rawField    = eventFields.ByName("raw")
+)
+
+func (e *Event) encode() []byte {
+	m := &pb.Event{
+		Sequence: e.sequence, Time: timestamppb.New(e.Time), Type: e.Type, Name: e.Name,
+		GuildId: e.GuildID, ChannelId: e.ChannelID,
+	}
+	switch {
+	case e.State != nil:
+		m.Payload = &pb.Event_GatewayState_{GatewayState: e.State}
+	case e.Type == pb.Event_UNTYPED:
+		m.Raw = validText(e.Data)
+	default:
+		if field := kinds[e.Type].payload; field != nil {
+			// What is not understood is left out; the event comes in any case.
+			_ = discordjson.Unmarshal(e.Data, m.ProtoReflect().Mutable(field).Message().Interface())
+		}
+	}
+	data, err := proto.Marshal(m)
+	if err != nil {
+		// Texts are valid and nothing is required: this cannot happen.
+		return nil
+	}
+	return data
+}
+
+// Of returns an event of Discord's.
+func Of(d gateway.Dispatch) *Event {
+	e := &Event{Type: pb.Event_UNTYPED, Name: d.Type, Data: d.Data, Time: d.Time}
+	if number, ok := pb.Event_Type_value[d.Type]; ok {
+		if _, ok := kinds[pb.Event_Type(number)]; ok {
+			e.Type = pb.Event_Type(number)
+		}
+	}
+	var ids struct {
+		ID        snowflake `json:"id"`
+		GuildID   snowflake `json:"guild_id"`
+		ChannelID snowflake `json:"channel_id"`
+	}
+	_ = json.Unmarshal(d.Data, &ids) // what has another form has no ids
+	e.GuildID, e.ChannelID = uint64(ids.GuildID), uint64(ids.ChannelID)
+	switch e.Type {
+	case pb.Event_CHANNEL_CREATE, pb.Event_CHANNEL_UPDATE, pb.Event_CHANNEL_DELETE,
+		pb.Event_THREAD_CREATE, pb.Event_THREAD_UPDATE, pb.Event_THREAD_DELETE:
+		e.ChannelID = uint64(ids.ID)
+	case pb.Event_GUILD_CREATE, pb.Event_GUILD_UPDATE, pb.Event_GUILD_DELETE:
+		e.GuildID = uint64(ids.ID)
+	}
+	return e
+}
+
+// snowflake reads an id, and anything else as none.
+type snowflake uint64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *snowflake) UnmarshalJSON(data []byte) error {
+	n, _ := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 64)
+	*s = snowflake(n)
+	return nil
+}
+
+// kind is what is known of one of Discord's events.
+type kind struct {
+	// payload is the field of discord_api.Event that it fills, nil for none.
+	payload protoreflect.FieldDescriptor
+	// intents bring it, each of them some. 0 means that none is needed.
+	intents gateway.Intents
+	// asked: it comes only to those who name it.
+	asked bool
+}
+
+func payload(name protoreflect.Name, intents gateway.Intents) kind {
+	return kind{payload: eventFields.ByName(name), intents: intents}
+}
+
+const (
+	messageIntents  = gateway.IntentGuildMessages | gateway.IntentDirectMessages
+	reactionIntents = gateway.IntentGuildMessageReactions | gateway.IntentDirectMessageReactions
+	typingIntents   = gateway.IntentGuildMessageTyping | gateway.IntentDirectMessageTyping
+)
+
+// DefaultIntents bring all events that have a type and need no privileged
+// intent.
+const DefaultIntents = gateway.IntentGuilds | gateway.IntentGuildModeration | messageIntents | reactionIntents | typingIntents
+
+// kinds are Discord's events that have a type.
+var kinds = map[pb.Event_Type]kind{
+	pb.Event_MESSAGE_CREATE:                payload("message", messageIntents),
+	pb.Event_MESSAGE_UPDATE:                payload("message", messageIntents),
+	pb.Event_MESSAGE_DELETE:                payload("message_delete", messageIntents),
+	pb.Event_MESSAGE_DELETE_BULK:           payload("message_delete", gateway.IntentGuildMessages),
+	pb.Event_MESSAGE_REACTION_ADD:          payload("reaction", reactionIntents),
+	pb.Event_MESSAGE_REACTION_REMOVE:       payload("reaction", reactionIntents),
+	pb.Event_MESSAGE_REACTION_REMOVE_ALL:   payload("reaction", reactionIntents),
+	pb.Event_MESSAGE_REACTION_REMOVE_EMOJI: payload("reaction", reactionIntents),
+	pb.Event_GUILD_MEMBER_ADD:              payload("member", gateway.IntentGuildMembers),
+	pb.Event_GUILD_MEMBER_REMOVE:           payload("member", gateway.IntentGuildMembers),
+	pb.Event_GUILD_MEMBER_UPDATE:           payload("member", gateway.IntentGuildMembers),
+	pb.Event_GUILD_BAN_ADD:                 payload("ban", gateway.IntentGuildModeration),
+	pb.Event_GUILD_BAN_REMOVE:              payload("ban", gateway.IntentGuildModeration),
+	pb.Event_GUILD_ROLE_CREATE:             payload("role", gateway.IntentGuilds),
+	pb.Event_GUILD_ROLE_UPDATE:             payload("role", gateway.IntentGuilds),
+	pb.Event_GUILD_ROLE_DELETE:             payload("role", gateway.IntentGuilds),
+	pb.Event_CHANNEL_CREATE:                payload("channel", gateway.IntentGuilds),
+	pb.Event_CHANNEL_UPDATE:                payload("channel", gateway.IntentGuilds),
+	pb.Event_CHANNEL_DELETE:                payload("channel", gateway.IntentGuilds),
+	pb.Event_THREAD_CREATE:                 payload("channel", gateway.IntentGuilds),
+	pb.Event_THREAD_UPDATE:                 payload("channel", gateway.IntentGuilds),
+	pb.Event_THREAD_DELETE:                 payload("channel", gateway.IntentGuilds),
+	pb.Event_GUILD_CREATE:                  payload("guild", gateway.IntentGuilds),
+	pb.Event_GUILD_UPDATE:                  payload("guild", gateway.IntentGuilds),
+	pb.Event_GUILD_DELETE:                  payload("guild_delete", gateway.IntentGuilds),
+	pb.Event_INTERACTION_CREATE:            payload("interaction", 0),
+	pb.Event_TYPING_START:                  payload("typing", typingIntents),
+	pb.Event_PRESENCE_UPDATE:               {payload: eventFields.ByName("presence"), intents: gateway.IntentGuildPresences, asked: true},
+}
+
+// Intents returns the intents of which at least one is needed for events of a
+// type, 0 when none is.
+func Intents(t pb.Event_Type) gateway.Intents { return kinds[t].intents }

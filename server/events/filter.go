@@ -1,0 +1,40 @@
+package events
+
+import (
+	pb "discordproxy/gen/discord_api"
+)
+
+// Filter says which events a subscriber wants. The zero value wants all but
+// those that must be asked for.
+type Filter struct {
+	types            map[pb.Event_Type]bool
+	guilds, channels map[uint64]bool
+}
+
+// NewFilter returns the filter of a request. Empty lists mean all.
+func NewFilter(types []pb.Event_Type, guilds, channels []uint64) Filter {
+	return Filter{types: set(types), guilds: set(guilds), channels: set(channels)}
+}
+
+func set[T comparable](list []T) map[T]bool {
+	if len(list) == 0 {
+		return nil
+	}
+	m := make(map[T]bool, len(list))
+	for _, v := range list {
+		m[v] = true
+	}
+	return m
+}
+
+// matches reports whether the subscriber wants the event. What became of the
+// connection concerns everybody.
+func (f Filter) matches(e *Event) bool {
+	if e.Type == pb.Event_GATEWAY_STATE {
+		return true
+	}
+	if f.types == nil && kinds[e.Type].asked || f.types != nil && !f.types[e.Type] {
+		return false
+	}
+	return (f.guilds == nil || f.guilds[e.GuildID]) && (f.channels == nil || f.channels[e.ChannelID])
+}

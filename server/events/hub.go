@@ -1,0 +1,308 @@
+// Package events knows the newest events that came from Discord's gateway, and
+// how far each subscriber has got with them.
+//
+// Events are kept once, in one ring. A subscriber is a place in it: what is
+// slow falls behind by itself, and keeps nobody waiting.
+package events
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// The defaults of Config.
+const (
+	DefaultMaxEvents      = 10_000
+	DefaultMaxBytes       = 64 << 20
+	DefaultMaxSubscribers = 5_000
+)
+
+// Config bounds a Hub. For every number 0 means the default of that name; a
+// negative one is refused.
+type Config struct {
+	// MaxEvents is the number of events that are kept.
+	MaxEvents int
+	// MaxBytes bounds the memory of the events that are kept. The newest one
+	// is kept whatever its size is.
+	MaxBytes int64
+	// MaxSubscribers is the number of subscriptions at one time.
+	MaxSubscribers int
+}
+
+// Times of a subscription.
+const (
+	// Heartbeat is how long a subscriber hears nothing before it gets a sign
+	// of life.
+	Heartbeat = 15 * time.Second
+	// pace is how long an event may wait for company, so that many events do
+	// not wake many subscribers each. The first after a pause never waits.
+	pace = 20 * time.Millisecond
+)
+
+// Bounds of a batch.
+const (
+	maxBatch      = 256
+	maxBatchBytes = 256 << 10
+)
+
+// Position is a place between two events.
+type Position struct {
+	// Epoch names the run of the hub that gave the number.
+	Epoch string
+	// Sequence is the number of the event before this place.
+	Sequence uint64
+}
+
+// Gap is a range of events that are gone.
+type Gap struct {
+	Epoch string
+	// First and Last are the numbers that are gone. Last is 0 when it is not
+	// known, since the numbers are those of another run.
+	First, Last uint64
+}
+
+// Batch is what is ready for a subscriber. Without events and gaps it is a
+// sign of life.
+type Batch struct {
+	Gaps     []Gap
+	Events   []*Event
+	Position Position
+}
+
+// BehindError says that a subscriber was too slow: events after its position
+// are gone.
+type BehindError struct {
+	Position Position
+	// First is the oldest number that is kept.
+	First uint64
+}
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("too slow: the events from %d to %d are gone", e.Position.Sequence+1, e.First-1)
+}
+
+// Errors of Subscribe.
+var (
+	// ErrFull: there are as many subscribers as there may be.
+	ErrFull = errors.New("too many subscribers")
+	// ErrAhead: the position was not given out.
+	ErrAhead = errors.New("no event has this number yet")
+)
+
+// Hub keeps the newest events. It is safe for concurrent use.
+type Hub struct {
+	epoch          string
+	maxBytes       int64
+	maxSubscribers int
+
+	mu    sync.Mutex
+	ring  []*Event // event n stands at n % len(ring)
+	first uint64   // number of the oldest event that is kept
+	next  uint64   // number that the next event gets
+	bytes int64
+	// changed is closed when something happened, nil while nobody waits.
+	changed     chan struct{}
+	subscribers int
+	ended       error
+}
+
+// New returns an empty hub with an epoch of its own.
+func New(c Config) (*Hub, error) {
+	if c.MaxEvents < 0 || c.MaxBytes < 0 || c.MaxSubscribers < 0 {
+		return nil, errors.New("events: a bound is negative")
+	}
+	h := &Hub{
+		epoch:    rand.Text()[:12],
+		maxBytes: c.MaxBytes, maxSubscribers: c.MaxSubscribers,
+		first: 1, next: 1,
+	}
+	size := c.MaxEvents
+	if size == 0 {
+		size = DefaultMaxEvents
+	}
+	h.ring = make([]*Event, size)
+	if h.maxBytes == 0 {
+		h.maxBytes = DefaultMaxBytes
+	}
+	if h.maxSubscribers == 0 {
+		h.maxSubscribers = DefaultMaxSubscribers
+	}
+	return h, nil
+}
+
+// Publish numbers an event and keeps it. It never waits for subscribers. The
+// event must not be changed any more.
+func (h *Hub) Publish(e *Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended != nil {
+		return
+	}
+	e.sequence = h.next
+	h.next++
+	h.bytes += e.size()
+	for h.next-h.first > uint64(len(h.ring)) || h.bytes > h.maxBytes && h.first < e.sequence {
+		oldest := h.at(h.first)
+		h.bytes -= (*oldest).size()
+		*oldest = nil
+		h.first++
+	}
+	*h.at(e.sequence) = e
+	h.wake()
+}
+
+func (h *Hub) at(n uint64) **Event { return &h.ring[n%uint64(len(h.ring))] }
+
+func (h *Hub) wake() {
+	if h.changed != nil {
+		close(h.changed)
+		h.changed = nil
+	}
+}
+
+// End lets every subscription end with err, after it has got what is kept.
+// Later events are not kept, and later calls of End have no effect.
+func (h *Hub) End(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended == nil {
+		h.ended = err
+		h.wake()
+	}
+}
+
+// Stats is the size of a hub at one moment.
+type Stats struct {
+	Subscribers int
+	// First and Last are the numbers of the oldest and the newest event that
+	// are kept; Last is smaller when there are none.
+	First, Last uint64
+	Bytes       int64
+}
+
+// Stats returns the size of the hub.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Stats{Subscribers: h.subscribers, First: h.first, Last: h.next - 1, Bytes: h.bytes}
+}
+
+// Subscription is one subscriber's place. It is for one goroutine.
+type Subscription struct {
+	hub    *Hub
+	filter Filter
+	gaps   []Gap
+	next   uint64 // number of the first event that was not looked at
+	begun  bool
+	looked time.Time // when events were last looked for
+}
+
+// Subscribe returns a place behind the newest event, or behind a position that
+// the subscriber had reached before. It returns ErrFull, ErrAhead, or the
+// error that End was called with. Close must be called in the end.
+func (h *Hub) Subscribe(filter Filter, after *Position) (*Subscription, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.ended != nil {
+		return nil, h.ended
+	}
+	if h.subscribers >= h.maxSubscribers {
+		return nil, ErrFull
+	}
+	s := &Subscription{hub: h, filter: filter, next: h.next}
+	if after != nil {
+		reached := after.Sequence
+		if after.Epoch != h.epoch {
+			s.gaps = append(s.gaps, Gap{Epoch: after.Epoch, First: reached + 1})
+			reached = 0
+		}
+		if reached >= h.next {
+			return nil, ErrAhead
+		}
+		s.next = reached + 1
+		if s.next < h.first {
+			s.gaps = append(s.gaps, Gap{Epoch: h.epoch, First: s.next, Last: h.first - 1})
+			s.next = h.first
+		}
+	}
+	h.subscribers++
+	return s, nil
+}
+
+// Close ends the subscription.
+func (s *Subscription) Close() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.subscribers--
+}
+
+// Next waits for events that match and returns them. The first batch comes at
+// once, and an empty one whenever there was nothing for the time of Heartbeat.
+// It returns a *BehindError, the error that End was called with, or that of
+// ctx.
+func (s *Subscription) Next(ctx context.Context) (Batch, error) {
+	heartbeat := time.NewTimer(Heartbeat)
+	defer heartbeat.Stop()
+	for {
+		batch, changed, err := s.look()
+		if err != nil {
+			return batch, err
+		}
+		if len(batch.Events) > 0 || !s.begun {
+			s.begun = true
+			return batch, nil
+		}
+		select {
+		case <-ctx.Done():
+			return batch, context.Cause(ctx)
+		case <-heartbeat.C:
+			return batch, nil
+		case <-changed:
+		}
+		if wait := pace - time.Since(s.looked); wait > 0 {
+			timer := time.NewTimer(wait)
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return batch, context.Cause(ctx)
+			case <-timer.C:
+			}
+		}
+	}
+}
+
+// look takes what matches. Without anything it returns a channel that is
+// closed when there may be more.
+func (s *Subscription) look() (batch Batch, changed <-chan struct{}, err error) {
+	h := s.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.looked = time.Now()
+	batch.Position = Position{h.epoch, s.next - 1}
+	if s.next < h.first {
+		return batch, nil, &BehindError{batch.Position, h.first}
+	}
+	batch.Gaps, s.gaps = s.gaps, nil
+	bytes := int64(0)
+	for ; s.next < h.next && len(batch.Events) < maxBatch && bytes < maxBatchBytes; s.next++ {
+		if e := *h.at(s.next); s.filter.matches(e) {
+			batch.Events = append(batch.Events, e)
+			bytes += e.size()
+		}
+	}
+	batch.Position.Sequence = s.next - 1
+	if len(batch.Events) > 0 || !s.begun {
+		return batch, nil, nil
+	}
+	if h.ended != nil {
+		return batch, nil, h.ended
+	}
+	if h.changed == nil {
+		h.changed = make(chan struct{})
+	}
+	return batch, h.changed, nil
+}

@@ -1,0 +1,48 @@
+package events
+
+import (
+	"errors"
+
+	"discordproxy/discord/gateway"
+
+	pb "discordproxy/gen/discord_api"
+)
+
+// Dispatch keeps an event of Discord's. With Changed it makes the hub a
+// gateway.Handler.
+func (h *Hub) Dispatch(d gateway.Dispatch) { h.Publish(Of(d)) }
+
+// EndedError is what subscriptions end with when Discord wants no further
+// connection.
+type EndedError struct{ Reason string }
+
+func (e *EndedError) Error() string { return e.Reason }
+
+// ErrShuttingDown is what subscriptions end with when the server shuts down.
+var ErrShuttingDown = errors.New("shutting down")
+
+// Changed keeps a change of the connection as an event, and ends all
+// subscriptions with the connection.
+func (h *Hub) Changed(s gateway.Status) {
+	state := &pb.Event_GatewayState{Reason: s.Reason, Resumable: s.Resumable}
+	switch s.State {
+	case gateway.Connected:
+		state.State = pb.Event_GatewayState_CONNECTED
+		if s.Resumed {
+			state.State = pb.Event_GatewayState_RESUMED
+		}
+	case gateway.Disconnected:
+		state.State = pb.Event_GatewayState_DISCONNECTED
+	case gateway.Ended:
+		state.State = pb.Event_GatewayState_ENDED
+	case gateway.Off:
+		h.End(ErrShuttingDown)
+		return
+	default:
+		return
+	}
+	h.Publish(&Event{Type: pb.Event_GATEWAY_STATE, State: state, Time: s.Since})
+	if s.State == gateway.Ended {
+		h.End(&EndedError{s.Reason})
+	}
+}

@@ -1,0 +1,190 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"discordproxy/discord/gateway"
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/events"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Events is where SubscribeEvents has its events from.
+type Events struct {
+	// Hub keeps the events. Nil means that there is no gateway.
+	Hub *events.Hub
+	// Intents are those of the session at the gateway.
+	Intents gateway.Intents
+}
+
+// uncompressedEvents leaves events as they are: the same ones would be
+// compressed for each subscriber anew.
+var uncompressedEvents = connect.WithConditionalHandlerOptions(func(spec connect.Spec) []connect.HandlerOption {
+	if spec.Procedure != discordapiconnect.DiscordApiSubscribeEventsProcedure {
+		return nil
+	}
+	return []connect.HandlerOption{connect.WithCompressMinBytes(math.MaxInt)}
+})
+
+// maxFilterIDs bounds the guilds and the channels of a subscription.
+const maxFilterIDs = 1000
+
+func (s *service) SubscribeEvents(ctx context.Context, req *connect.Request[pb.SubscribeEventsRequest], stream *connect.ServerStream[pb.SubscribeEventsResponse]) error {
+	if err := s.events.check(req.Msg); err != nil {
+		return err
+	}
+	filter := events.NewFilter(req.Msg.GetTypes(), req.Msg.GetGuildIds(), req.Msg.GetChannelIds())
+	var after *events.Position
+	if p := req.Msg.GetAfter(); p != nil {
+		after = &events.Position{Epoch: p.GetEpoch(), Sequence: p.GetSequence()}
+	}
+	subscription, err := s.events.Hub.Subscribe(filter, after)
+	if err != nil {
+		return subscriptionError(ctx, err)
+	}
+	defer subscription.Close()
+	asJSON := strings.Contains(req.Header().Get("Content-Type"), "json")
+	for {
+		batch, err := subscription.Next(ctx)
+		if err != nil {
+			return subscriptionError(ctx, err)
+		}
+		response, err := eventsResponse(batch, req.Msg.GetIncludeRaw(), asJSON)
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(response); err != nil {
+			return subscriptionError(ctx, err)
+		}
+	}
+}
+
+// check refuses a subscription that could not bring what it asks for.
+func (e Events) check(req *pb.SubscribeEventsRequest) error {
+	if e.Hub == nil {
+		return connect.NewError(connect.CodeFailedPrecondition, errors.New("there are no events: the server was started with --no-gateway"))
+	}
+	for _, list := range []struct {
+		field string
+		ids   []uint64
+	}{{"guild_ids", req.GetGuildIds()}, {"channel_ids", req.GetChannelIds()}} {
+		if n := len(list.ids); n > maxFilterIDs {
+			return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s: %d ids, at most %d can be given", list.field, n, maxFilterIDs))
+		}
+		for i, id := range list.ids {
+			if id == 0 {
+				return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s.%d: 0 is no id", list.field, i))
+			}
+		}
+	}
+	for i, t := range req.GetTypes() {
+		if _, known := pb.Event_Type_name[int32(t)]; !known || t == pb.Event_UNDEFINED {
+			return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("types.%d: %d is not a type of event", i, t))
+		}
+		if needed := events.Intents(t); needed != 0 && e.Intents&needed == 0 {
+			return connect.NewError(connect.CodeFailedPrecondition, errors.New(missingIntent(t, needed)))
+		}
+	}
+	return nil
+}
+
+func missingIntent(t pb.Event_Type, needed gateway.Intents) string {
+	text := fmt.Sprintf("%s needs the intent %s, without which the server was started: add it to --intents", t, strings.ReplaceAll(needed.String(), ",", " or "))
+	if switches := needed.Switches(); switches != "" {
+		text += " and " + switches
+	}
+	return text
+}
+
+// subscriptionError is the status with which a subscription ends.
+func subscriptionError(ctx context.Context, err error) error {
+	if status, ok := errors.AsType[*connect.Error](context.Cause(ctx)); ok {
+		return connect.NewError(status.Code(), errors.New(status.Message()))
+	}
+	if behind, ok := errors.AsType[*events.BehindError](err); ok {
+		status := connect.NewError(connect.CodeResourceExhausted, behind)
+		if detail, err := connect.NewErrorDetail(position(behind.Position)); err == nil {
+			status.AddDetail(detail)
+		}
+		return status
+	}
+	if ended, ok := errors.AsType[*events.EndedError](err); ok {
+		return connect.NewError(connect.CodeFailedPrecondition, ended)
+	}
+	switch {
+	case errors.Is(err, events.ErrShuttingDown):
+		return connect.NewError(connect.CodeUnavailable, err)
+	case errors.Is(err, events.ErrFull):
+		return connect.NewError(connect.CodeResourceExhausted, err)
+	case errors.Is(err, events.ErrAhead):
+		return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("after.sequence: %w", err))
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return connect.NewError(connect.CodeDeadlineExceeded, ctx.Err())
+	case ctx.Err() != nil:
+		return connect.NewError(connect.CodeCanceled, ctx.Err())
+	}
+	return err
+}
+
+func position(p events.Position) *pb.EventPosition {
+	return &pb.EventPosition{Epoch: p.Epoch, Sequence: p.Sequence}
+}
+
+// eventsField is the number of the events in a response.
+var eventsField = (*pb.SubscribeEventsResponse)(nil).ProtoReflect().Descriptor().Fields().ByName("events").Number()
+
+// eventsResponse puts events together as they were encoded for all subscribers.
+// In the binary form they need not be decoded for that: to the message they are
+// unknown fields, which it writes as they are, and so the reader finds them.
+func eventsResponse(batch events.Batch, raw, asJSON bool) (*pb.SubscribeEventsResponse, error) {
+	var wire []byte
+	add := func(event []byte) {
+		wire = protowire.AppendBytes(protowire.AppendTag(wire, eventsField, protowire.BytesType), event)
+	}
+	for _, own := range ownEvents(batch) {
+		data, err := proto.Marshal(own)
+		if err != nil {
+			return nil, err
+		}
+		add(data)
+	}
+	for _, event := range batch.Events {
+		add(event.Encode(raw))
+	}
+	response := new(pb.SubscribeEventsResponse)
+	if asJSON {
+		if err := proto.Unmarshal(wire, response); err != nil {
+			return nil, err
+		}
+	} else {
+		response.ProtoReflect().SetUnknown(wire)
+	}
+	response.Position = position(batch.Position)
+	return response, nil
+}
+
+// ownEvents are what the proxy itself says to a subscriber.
+func ownEvents(batch events.Batch) []*pb.Event {
+	now := timestamppb.New(time.Now())
+	var own []*pb.Event
+	for _, gap := range batch.Gaps {
+		own = append(own, &pb.Event{Type: pb.Event_GAP, Time: now, Payload: &pb.Event_Gap_{Gap: &pb.Event_Gap{
+			Epoch: gap.Epoch, First: gap.First, Last: gap.Last,
+		}}})
+	}
+	if len(own)+len(batch.Events) == 0 {
+		own = append(own, &pb.Event{Type: pb.Event_HEARTBEAT, Time: now})
+	}
+	return own
+}

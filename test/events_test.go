@@ -1,0 +1,495 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/test/proxytest"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// patience is how long a test waits for what must come. It is long: it only
+// bounds how long a failure takes.
+const patience = 30 * time.Second
+
+// subscriber collects the events of one stream.
+type subscriber struct {
+	t      *testing.T
+	leave  context.CancelFunc
+	events chan *pb.Event // without heartbeats
+	ended  chan struct{}
+
+	mu       sync.Mutex
+	position *pb.EventPosition
+	err      error // valid when ended is closed
+}
+
+// follow subscribes, and returns when the subscription has begun.
+func follow(t *testing.T, client discordapiconnect.DiscordApiClient, req *pb.SubscribeEventsRequest) *subscriber {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	s := &subscriber{t: t, leave: cancel, events: make(chan *pb.Event, 100_000), ended: make(chan struct{})}
+	begun := make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		stream, err := client.SubscribeEvents(ctx, connect.NewRequest(req))
+		if err != nil {
+			s.err = err
+			return
+		}
+		begin := sync.OnceFunc(func() { close(begun) })
+		for stream.Receive() {
+			if len(stream.Msg().GetEvents()) == 0 {
+				t.Error("a response without events")
+			}
+			s.mu.Lock()
+			s.position = stream.Msg().GetPosition()
+			s.mu.Unlock()
+			for _, e := range stream.Msg().GetEvents() {
+				if e.GetType() != pb.Event_HEARTBEAT {
+					s.events <- e
+				}
+			}
+			begin()
+		}
+		s.err = stream.Err()
+		_ = stream.Close()
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-s.ended
+	})
+	select {
+	case <-begun:
+	case <-s.ended:
+	case <-time.After(patience):
+		t.Fatal("the subscription does not begin")
+	}
+	return s
+}
+
+// next returns the next event.
+func (s *subscriber) next() *pb.Event {
+	s.t.Helper()
+	select {
+	case e := <-s.events:
+		return e
+	case <-s.ended:
+		select {
+		case e := <-s.events:
+			return e
+		default:
+			s.t.Fatalf("the stream ended with %v", s.err)
+		}
+	case <-time.After(patience):
+		s.t.Fatal("no event comes")
+	}
+	return nil
+}
+
+// until returns the next event of a type, and drops those before it.
+func (s *subscriber) until(wanted pb.Event_Type) *pb.Event {
+	s.t.Helper()
+	for {
+		if e := s.next(); e.GetType() == wanted {
+			return e
+		}
+	}
+}
+
+// state waits until the connection to the gateway is in a state.
+func (s *subscriber) state(wanted pb.Event_GatewayState_State) *pb.Event_GatewayState {
+	s.t.Helper()
+	for {
+		if state := s.until(pb.Event_GATEWAY_STATE).GetGatewayState(); state.GetState() == wanted {
+			return state
+		}
+	}
+}
+
+// stop ends the subscription and returns its position.
+func (s *subscriber) stop() *pb.EventPosition {
+	s.leave()
+	<-s.ended
+	return s.position
+}
+
+// end waits for the end of the stream that the server decides on.
+func (s *subscriber) end() *connect.Error {
+	s.t.Helper()
+	select {
+	case <-s.ended:
+	case <-time.After(patience):
+		s.t.Fatal("the stream does not end")
+	}
+	status, ok := errors.AsType[*connect.Error](s.err)
+	if !ok {
+		s.t.Fatalf("the stream ended with %v", s.err)
+	}
+	return status
+}
+
+// online starts a proxy and waits until it is at the gateway.
+func online(t *testing.T, sb *sandbox.Sandbox, args ...string) *proxytest.Proxy {
+	t.Helper()
+	p := proxytest.Against(t, sb, append([]string{"--no-gateway=false", "--global-rate-limit", "0"}, args...)...)
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		if sessions := sb.GatewaySessions(); len(sessions) > 0 && sessions[0].Connection != 0 {
+			return p
+		}
+		if time.Since(began) > patience {
+			t.Fatal("the proxy does not come to the gateway")
+		}
+	}
+}
+
+func post(t *testing.T, sb *sandbox.Sandbox, channel sandbox.ID, content string) sandbox.ID {
+	t.Helper()
+	id, err := sb.AddMessage(sandbox.Message{ChannelID: channel, Content: content, Author: &sandbox.User{ID: sb.World().Alice}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// TestEvents: what happens at Discord comes over every protocol, typed.
+func TestEvents(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := online(t, sb, "--intents", "default,MESSAGE_CONTENT")
+	w := sb.World()
+	followers := make(map[string]*subscriber)
+	for protocol, client := range p.Clients() {
+		followers[protocol] = follow(t, client, &pb.SubscribeEventsRequest{})
+	}
+	client := p.Clients()["gRPC"]
+	sent, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "one"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	post(t, sb, w.Random, "two")
+	if _, err := client.DeleteChannelMessage(t.Context(), connect.NewRequest(&pb.DeleteChannelMessageRequest{ChannelId: uint64(w.General), MessageId: sent.Msg.GetMessage().GetId()})); err != nil {
+		t.Fatal(err)
+	}
+	channel, err := sb.AddChannel(sandbox.Channel{GuildID: w.Guild, Name: "new"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	role, err := sb.AddRole(w.Guild, sandbox.Role{Name: "fresh"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for protocol, s := range followers {
+		t.Run(protocol, func(t *testing.T) {
+			s.t = t
+			first := s.until(pb.Event_MESSAGE_CREATE)
+			if m := first.GetMessage(); m.GetContent() != "one" || m.GetId() != sent.Msg.GetMessage().GetId() || first.GetGuildId() != uint64(w.Guild) || first.GetName() != "MESSAGE_CREATE" || first.GetRaw() != "" {
+				t.Errorf("got %v", first)
+			}
+			second := s.until(pb.Event_MESSAGE_CREATE)
+			if m := second.GetMessage(); m.GetContent() != "two" || m.GetAuthor().GetId() != uint64(w.Alice) || second.GetSequence() != first.GetSequence()+1 {
+				t.Errorf("got %v", second)
+			}
+			if e := s.until(pb.Event_MESSAGE_DELETE); e.GetMessageDelete().GetId() != sent.Msg.GetMessage().GetId() {
+				t.Errorf("got %v", e)
+			}
+			if e := s.until(pb.Event_CHANNEL_CREATE); e.GetChannel().GetName() != "new" || e.GetChannelId() != uint64(channel) {
+				t.Errorf("got %v", e)
+			}
+			if e := s.until(pb.Event_GUILD_ROLE_CREATE); e.GetRole().GetRole().GetId() != uint64(role) || e.GetChannelId() != 0 {
+				t.Errorf("got %v", e)
+			}
+			s.stop()
+		})
+	}
+	raw := follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}, ChannelIds: []uint64{uint64(w.Random)}, IncludeRaw: true})
+	post(t, sb, w.General, "elsewhere")
+	post(t, sb, w.Random, "here")
+	if e := raw.next(); e.GetMessage().GetContent() != "here" || !strings.Contains(e.GetRaw(), `"content":"here"`) {
+		t.Errorf("got %v", e)
+	}
+}
+
+// TestGoOnAfterALostStream: nothing is missed, or it is said what is.
+func TestGoOnAfterALostStream(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := online(t, sb, "--event-buffer", "20")
+	client := p.Clients()["gRPC"]
+	w := sb.World()
+	onlyMessages := func(after *pb.EventPosition) *pb.SubscribeEventsRequest {
+		return &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}, After: after}
+	}
+	s := follow(t, client, onlyMessages(nil))
+	post(t, sb, w.General, "one")
+	first := s.next()
+	position := s.stop()
+	if position.GetSequence() < first.GetSequence() || position.GetEpoch() == "" {
+		t.Errorf("after %d the position is %v", first.GetSequence(), position)
+	}
+	post(t, sb, w.General, "two")
+	post(t, sb, w.General, "three")
+	s = follow(t, client, onlyMessages(position)) // whether they have arrived or not
+	for i := range uint64(2) {
+		if e := s.next(); e.GetSequence() != position.GetSequence()+1+i {
+			t.Errorf("event %d is %v", i, e)
+		}
+	}
+	s.stop()
+	s = follow(t, client, onlyMessages(nil))
+	last := uint64(0)
+	for range 30 {
+		post(t, sb, w.General, "more")
+		last = s.next().GetSequence()
+	}
+	s.stop()
+	s = follow(t, client, onlyMessages(position))
+	gap := s.next().GetGap()
+	if gap.GetFirst() != position.GetSequence()+1 || gap.GetLast() != last-20 || gap.GetEpoch() != position.GetEpoch() {
+		t.Errorf("told of %v, the last is %d", gap, last)
+	}
+	if e := s.next(); e.GetSequence() != gap.GetLast()+1 {
+		t.Errorf("after the gap comes %d", e.GetSequence())
+	}
+	s.stop()
+	// Another run of the proxy does not know the numbers.
+	other := online(t, sb)
+	s = follow(t, other.Clients()["Connect"], onlyMessages(position))
+	if gap := s.next().GetGap(); gap.GetFirst() != position.GetSequence()+1 || gap.GetLast() != 0 || gap.GetEpoch() != position.GetEpoch() {
+		t.Errorf("told of %v", gap)
+	}
+}
+
+func TestRefusedSubscriptions(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	p := online(t, sb, "--intents", "GUILDS")
+	with := func(types ...pb.Event_Type) *pb.SubscribeEventsRequest {
+		return &pb.SubscribeEventsRequest{Types: types}
+	}
+	for _, tt := range []struct {
+		name string
+		req  *pb.SubscribeEventsRequest
+		code connect.Code
+		text string
+	}{
+		{"an intent", with(pb.Event_MESSAGE_CREATE), connect.CodeFailedPrecondition, "MESSAGE_CREATE needs the intent GUILD_MESSAGES or DIRECT_MESSAGES, without which the server was started: add it to --intents"},
+		{"a privileged one", with(pb.Event_CHANNEL_CREATE, pb.Event_GUILD_MEMBER_ADD), connect.CodeFailedPrecondition, `Server Members Intent`},
+		{"no type", with(pb.Event_UNDEFINED), connect.CodeInvalidArgument, "types.0: 0 is not a type of event"},
+		{"an unknown type", with(pb.Event_CHANNEL_CREATE, 5000), connect.CodeInvalidArgument, "types.1: 5000 is not a type of event"},
+		{"no guild", &pb.SubscribeEventsRequest{GuildIds: []uint64{0}}, connect.CodeInvalidArgument, "guild_ids.0: 0 is no id"},
+		{"many channels", &pb.SubscribeEventsRequest{ChannelIds: make([]uint64, 1001)}, connect.CodeInvalidArgument, "channel_ids: 1001 ids, at most 1000 can be given"},
+		{"a number of the future", &pb.SubscribeEventsRequest{After: &pb.EventPosition{Epoch: follow(t, p.Clients()["gRPC"], with()).stop().GetEpoch(), Sequence: 1 << 40}}, connect.CodeInvalidArgument, "after.sequence: no event has this number yet"},
+	} {
+		for protocol, client := range p.Clients() {
+			if err := follow(t, client, tt.req).end(); err.Code() != tt.code || !strings.Contains(err.Message(), tt.text) {
+				t.Errorf("%s over %s: %v", tt.name, protocol, err)
+			}
+		}
+	}
+	sent := len(sb.GatewaySessions())
+	off := proxytest.Against(t, sb)
+	if err := follow(t, off.Clients()["gRPC"], with()).end(); err.Code() != connect.CodeFailedPrecondition || !strings.Contains(err.Message(), "--no-gateway") {
+		t.Errorf("without the gateway: %v", err)
+	}
+	if n := len(sb.GatewaySessions()); n != sent {
+		t.Errorf("%d sessions without the gateway", n-sent)
+	}
+}
+
+// TestPresence: the bot shows as the flags say, and not after its end.
+func TestPresence(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	p := online(t, sb, "--status", "dnd", "--activity", "selling things", "--intents", "GUILDS,GUILD_MEMBERS")
+	session := sb.GatewaySessions()[0]
+	if session.Presence.Status != "dnd" || fmt.Sprint(session.Intents) != fmt.Sprint(sandbox.Intents(3)) {
+		t.Errorf("the session is %+v", session)
+	}
+	if text := fmt.Sprintf("%+v", session.Presence); !strings.Contains(text, "selling things") {
+		t.Errorf("the presence is %s", text)
+	}
+	s := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+	began := time.Now()
+	if code := p.Stop(); code != 0 {
+		t.Errorf("the server ended with %d", code)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the end took %s", took)
+	}
+	if err := s.end(); err.Code() != connect.CodeUnavailable {
+		t.Errorf("the stream ended with %v", err)
+	}
+	if n := len(sb.GatewaySessions()); n != 0 {
+		t.Errorf("%d sessions are left: the connection was not closed cleanly", n)
+	}
+}
+
+// TestGatewayFaults: whatever Discord does, events come again, and those that
+// were missed are asked for.
+func TestGatewayFaults(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		// disturb does it to a proxy that is online.
+		disturb func(*sandbox.Sandbox) error
+		state   pb.Event_GatewayState_State // that follows
+	}{
+		{"drop", func(sb *sandbox.Sandbox) error { return sb.DropGateway(0) }, pb.Event_GatewayState_RESUMED},
+		{"RECONNECT", func(sb *sandbox.Sandbox) error { return sb.SendGateway(0, 7) }, pb.Event_GatewayState_RESUMED},
+		{"closed with 4000", func(sb *sandbox.Sandbox) error { return sb.CloseGateway(0, 4000, "") }, pb.Event_GatewayState_RESUMED},
+		{"closed with 4009", func(sb *sandbox.Sandbox) error { return sb.CloseGateway(0, 4009, "") }, pb.Event_GatewayState_CONNECTED},
+		{"invalid session", func(sb *sandbox.Sandbox) error { return sb.InvalidateSessions(0, false) }, pb.Event_GatewayState_CONNECTED},
+		{"invalid but resumable session", func(sb *sandbox.Sandbox) error { return sb.InvalidateSessions(0, true) }, pb.Event_GatewayState_RESUMED},
+		{"drop, then RECONNECT first", func(sb *sandbox.Sandbox) error {
+			return errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Count: 1, First: []int{7}}), sb.DropGateway(0))
+		}, pb.Event_GatewayState_RESUMED},
+		{"drop, then ACK first", func(sb *sandbox.Sandbox) error {
+			return errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Count: 1, First: []int{11}}), sb.DropGateway(0))
+		}, pb.Event_GatewayState_RESUMED},
+		{"invalid session, then ACK and RECONNECT before READY", func(sb *sandbox.Sandbox) error {
+			return errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Count: 1, BeforeReady: []int{11, 7}}), sb.InvalidateSessions(0, false))
+		}, pb.Event_GatewayState_CONNECTED},
+		{"drops while it reconnects", func(sb *sandbox.Sandbox) error {
+			return errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Count: 2, Refuse: sandbox.RefuseReset}), sb.DropGateway(0))
+		}, pb.Event_GatewayState_RESUMED},
+		{"503 while it reconnects", func(sb *sandbox.Sandbox) error {
+			return errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Count: 1, Refuse: sandbox.RefuseStatus}), sb.DropGateway(0))
+		}, pb.Event_GatewayState_RESUMED},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			sb := sandbox.New(sandbox.Config{Unlimited: true})
+			p := online(t, sb)
+			w := sb.World()
+			s := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+			post(t, sb, w.General, "before")
+			s.until(pb.Event_MESSAGE_CREATE)
+			if err := tt.disturb(sb); err != nil {
+				t.Fatal(err)
+			}
+			lost := s.state(pb.Event_GatewayState_DISCONNECTED)
+			if lost.GetReason() == "" || lost.GetResumable() != (tt.state == pb.Event_GatewayState_RESUMED) {
+				t.Errorf("lost with %v", lost)
+			}
+			if tt.state == pb.Event_GatewayState_RESUMED {
+				// What happens meanwhile comes before the news of the resumption.
+				post(t, sb, w.General, "meanwhile")
+				s.until(pb.Event_MESSAGE_CREATE)
+			}
+			s.state(tt.state)
+			post(t, sb, w.General, "after")
+			s.until(pb.Event_MESSAGE_CREATE)
+		})
+	}
+}
+
+// TestZombie: a connection on which no heartbeat is acknowledged is given up.
+func TestZombie(t *testing.T) {
+	t.Parallel()
+	sb := sandbox.New(sandbox.Config{})
+	limits := sb.GatewayLimits()
+	limits.HeartbeatInterval, limits.Sends = 200*time.Millisecond, 0
+	sb.SetGatewayLimits(limits)
+	p := online(t, sb)
+	s := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+	if err := sb.SetGatewayFaults(sandbox.GatewayFaults{NoAcks: true}); err != nil {
+		t.Fatal(err)
+	}
+	if lost := s.state(pb.Event_GatewayState_DISCONNECTED); !strings.Contains(lost.GetReason(), "heartbeat") {
+		t.Errorf("lost with %v", lost)
+	}
+	if err := sb.SetGatewayFaults(sandbox.GatewayFaults{}); err != nil {
+		t.Fatal(err)
+	}
+	s.state(pb.Event_GatewayState_RESUMED)
+}
+
+// TestFatalClose: Discord wants the bot at the gateway no more. Who listens is
+// told why, and calls go on.
+func TestFatalClose(t *testing.T) {
+	t.Parallel()
+	for code, reason := range map[int]string{
+		4004: "token", 4010: "shard", 4011: "more guilds", 4012: "version", 4013: "GUILD_MEMBERS", 4014: "Server Members Intent",
+	} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			t.Parallel()
+			sb := sandbox.New(sandbox.Config{})
+			p := online(t, sb, "--intents", "default,GUILD_MEMBERS", "--log-console-level", "ERROR")
+			client := p.Clients()["gRPC"]
+			s := follow(t, client, &pb.SubscribeEventsRequest{})
+			if err := sb.CloseGateway(0, code, "go away"); err != nil {
+				t.Fatal(err)
+			}
+			if state := s.state(pb.Event_GatewayState_ENDED); !strings.Contains(state.GetReason(), reason) {
+				t.Errorf("told of %v", state)
+			}
+			for range 2 {
+				if err := s.end(); err.Code() != connect.CodeFailedPrecondition || !strings.Contains(err.Message(), reason) {
+					t.Errorf("the stream ended with %v", err)
+				}
+				s = follow(t, client, &pb.SubscribeEventsRequest{})
+			}
+			if _, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "still here"})); err != nil {
+				t.Error(err)
+			}
+			if n := strings.Count(p.Output(), "for good"); n != 1 {
+				t.Errorf("%d lines in the log: %s", n, p.Output())
+			}
+		})
+	}
+}
+
+// TestSlowSubscriber: who does not read holds nobody up, and is told what it
+// missed when it reads on.
+func TestSlowSubscriber(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := online(t, sb, "--event-buffer", "50", "--intents", "default,MESSAGE_CONTENT")
+	client := p.Clients()["gRPC"]
+	slow, err := client.SubscribeEvents(t.Context(), connect.NewRequest(&pb.SubscribeEventsRequest{IncludeRaw: true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = slow.Close() }()
+	if !slow.Receive() {
+		t.Fatal(slow.Err())
+	}
+	quick := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}})
+	received, last := uint64(0), slow.Msg().GetPosition().GetSequence()
+	text := strings.Repeat("x", 60_000) // streams are not compressed
+	for range 150 {                     // more than the network buffers
+		post(t, sb, sb.World().General, text)
+		quick.next()
+	}
+	first := last
+	for slow.Receive() {
+		for _, e := range slow.Msg().GetEvents() {
+			if e.GetSequence() > 0 {
+				received++
+			}
+		}
+		last = slow.Msg().GetPosition().GetSequence()
+	}
+	status, ok := errors.AsType[*connect.Error](slow.Err())
+	if !ok || status.Code() != connect.CodeResourceExhausted || len(status.Details()) != 1 {
+		t.Fatalf("after %d events it ended with %v", received, slow.Err())
+	}
+	detail, err := status.Details()[0].Value()
+	if err != nil {
+		t.Fatal(err)
+	}
+	position := detail.(*pb.EventPosition)
+	if position.GetSequence() != last || received != last-first {
+		t.Errorf("received %d, from %d to %d, and it is told %v", received, first, last, position)
+	}
+	s := follow(t, client, &pb.SubscribeEventsRequest{After: position})
+	if gap := s.next().GetGap(); gap.GetFirst() != last+1 || gap.GetLast() <= gap.GetFirst() {
+		t.Errorf("then it is told of %v", gap)
+	}
+}

@@ -1,0 +1,140 @@
+package test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/test/require"
+
+	pb "discordproxy/gen/discord_api"
+)
+
+// interaction lets somebody use a command.
+func (s *scene) interaction(name string) sandbox.Interaction {
+	s.Helper()
+	in, err := s.sb.Interact(sandbox.Use{Channel: s.w.General, Name: name})
+	if err != nil {
+		s.Fatal(err)
+	}
+	return in
+}
+
+// answered is an interaction that has its first answer.
+func (s *scene) answered(name string) sandbox.Interaction {
+	s.Helper()
+	in := s.interaction(name)
+	if _, err := s.call("RespondInteraction", respond(in, "first")); err != nil {
+		s.Fatal(err)
+	}
+	return in
+}
+
+func respond(in sandbox.Interaction, content string) *pb.RespondInteractionRequest {
+	return &pb.RespondInteractionRequest{
+		InteractionId: uint64(in.ID), InteractionToken: in.Token,
+		Type: pb.RespondInteractionRequest_CHANNEL_MESSAGE_WITH_SOURCE,
+		Data: &pb.RespondInteractionRequest_Data{Content: content},
+	}
+}
+
+// newest is the newest message of a channel.
+func (s *scene) newest(channel sandbox.ID) string {
+	s.Helper()
+	messages := s.sb.Messages(channel)
+	if len(messages) == 0 {
+		s.Fatal("there is no message")
+	}
+	return messages[len(messages)-1].Content
+}
+
+var interactionCases = []methodCase{
+	unary("", cost{"POST /interactions/{interaction_id}/{interaction_token}/callback": 1},
+		func(s *scene) *pb.RespondInteractionRequest { return respond(s.interaction("roll"), "a six") },
+		func(s *scene, _ *pb.RespondInteractionRequest, _ *pb.RespondInteractionResponse) {
+			if got := s.newest(s.w.General); got != "a six" {
+				s.Errorf("the newest message is %q", got)
+			}
+		}),
+	unary("", cost{"PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original": 1},
+		func(s *scene) *pb.EditInteractionResponseRequest {
+			in := s.answered("roll")
+			return &pb.EditInteractionResponseRequest{ApplicationId: uint64(in.ApplicationID), InteractionToken: in.Token, Content: "edited"}
+		},
+		func(s *scene, _ *pb.EditInteractionResponseRequest, res *pb.EditInteractionResponseResponse) {
+			if res.GetMessage().GetContent() != "edited" || s.newest(s.w.General) != "edited" {
+				s.Errorf("got %v", res)
+			}
+		}),
+	unary("", cost{"POST /webhooks/{webhook_id}/{webhook_token}": 1},
+		func(s *scene) *pb.FollowupInteractionRequest {
+			in := s.answered("roll")
+			return &pb.FollowupInteractionRequest{ApplicationId: uint64(in.ApplicationID), InteractionToken: in.Token, Content: "more"}
+		},
+		func(s *scene, _ *pb.FollowupInteractionRequest, res *pb.FollowupInteractionResponse) {
+			if res.GetMessage().GetContent() != "more" || s.newest(s.w.General) != "more" {
+				s.Errorf("got %v", res)
+			}
+		}),
+	unary("", cost{"GET /applications/@me": 1, "PUT /applications/{application_id}/commands": 1},
+		func(*scene) *pb.SetApplicationCommandsRequest {
+			return &pb.SetApplicationCommandsRequest{Commands: []*pb.ApplicationCommand{{Name: "roll", Description: "Rolls a die", Options: []*pb.ApplicationCommand_Option{{Type: 4, Name: "sides", Description: "How many"}}}}}
+		},
+		func(s *scene, _ *pb.SetApplicationCommandsRequest, res *pb.SetApplicationCommandsResponse) {
+			commands := res.GetCommands()
+			if len(commands) != 1 || commands[0].GetName() != "roll" || commands[0].GetId() == 0 || commands[0].GetOptions()[0].GetName() != "sides" {
+				s.Errorf("got %v", commands)
+			}
+		}),
+	unary("none, for a guild", cost{"PUT /applications/{application_id}/guilds/{guild_id}/commands": 1},
+		func(s *scene) *pb.SetApplicationCommandsRequest {
+			return &pb.SetApplicationCommandsRequest{GuildId: uint64(s.w.Guild)}
+		},
+		func(s *scene, _ *pb.SetApplicationCommandsRequest, res *pb.SetApplicationCommandsResponse) {
+			if commands := res.GetCommands(); len(commands) != 0 {
+				s.Errorf("got %v", commands)
+			}
+		}),
+}
+
+// TestDiceBot runs the example of a bot.
+func TestDiceBot(t *testing.T) {
+	python := require.Python(t)
+	sb := sandbox.New(sandbox.Config{})
+	p := online(t, sb)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	bot := exec.CommandContext(ctx, python, filepath.Join("..", "examples", "dice_bot.py"), p.Address)
+	out, err := bot.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaints strings.Builder
+	bot.Stderr = &complaints
+	if err := bot.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cancel()
+		_ = bot.Wait()
+	}()
+	if line := bufio.NewScanner(out); !line.Scan() || line.Text() != "ready" {
+		t.Fatalf("the bot is not ready: %s", &complaints)
+	}
+	w := sb.World()
+	// It may not hear yet: a command is used until one is answered.
+	for len(sb.Messages(w.General)) == 0 && ctx.Err() == nil {
+		if _, err := sb.Interact(sandbox.Use{Channel: w.General, Name: "roll", Options: json.RawMessage(`[{"name":"sides","type":4,"value":20}]`)}); err != nil {
+			t.Fatal(err)
+		}
+		follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{}).stop()
+	}
+	if got := sb.Messages(w.General); len(got) == 0 || !strings.Contains(got[0].Content, " rolled ") {
+		t.Errorf("the messages are %+v: %s", got, &complaints)
+	}
+}
