@@ -74,7 +74,7 @@ func (c *gatewayConfig) parseIntents() (gateway.Intents, error) {
 // a server without the gateway.
 type live struct {
 	gateway *gateway.Gateway
-	events  server.Events
+	server  server.Gateway
 }
 
 // open puts the parts together. They do nothing before run.
@@ -90,14 +90,16 @@ func (c *gatewayConfig) open(token string, client *discord.Client, logger *slog.
 	if err != nil {
 		return live{}, err
 	}
+	guilds := gateway.NewGuilds(intents)
 	gw, err := gateway.New(gateway.Config{
-		Token: token, Discord: client, Handler: hub, Intents: intents,
+		// Who hears of an event finds the guilds as they are after it.
+		Token: token, Discord: client, Handler: gateway.Handlers{guilds, hub}, Intents: intents,
 		Status: c.status, Activity: c.activity, UserAgent: userAgent(), Logger: logger,
 	})
 	if err != nil {
 		return live{}, err
 	}
-	return live{gw, server.Events{Hub: hub, Intents: intents}}, nil
+	return live{gw, server.Gateway{Hub: hub, Intents: intents, Guilds: guilds}}, nil
 }
 
 // run keeps the bot at the gateway from when begin is closed until ctx ends, or

@@ -259,7 +259,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	}
 	defer lis.Close()
 	service := server.Config{
-		Discord: client, Events: live.events, Ready: login.ready, Health: checks, Logger: logger,
+		Discord: client, Gateway: live.server, Ready: login.ready, Health: checks, Logger: logger,
 		Observers: calls.Observers{observed}, Interceptors: interceptors,
 		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
 		REST: c.rest.config(client, lis.Addr(), c.uploads.all),

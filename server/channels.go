@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"discordproxy/discord"
+	"discordproxy/discord/gateway"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -15,7 +16,7 @@ func (s *service) GetChannel(ctx context.Context, req *connect.Request[pb.GetCha
 }
 
 func (s *service) GetGuildChannels(ctx context.Context, req *connect.Request[pb.GetGuildChannelsRequest]) (*connect.Response[pb.GetGuildChannelsResponse], error) {
-	return perform[pb.GetGuildChannelsResponse](ctx, s, discord.ListGuildChannels, req.Msg)
+	return performCached[pb.GetGuildChannelsResponse](ctx, s, discord.ListGuildChannels, req.Msg, (*gateway.Guilds).Channels)
 }
 
 func (s *service) GetDirectMessageChannel(ctx context.Context, req *connect.Request[pb.GetDirectMessageChannelRequest]) (*connect.Response[pb.GetDirectMessageChannelResponse], error) {

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"discordproxy/discord"
+	"discordproxy/discord/gateway"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -12,7 +13,10 @@ import (
 )
 
 func (s *service) GetGuild(ctx context.Context, req *connect.Request[pb.GetGuildRequest]) (*connect.Response[pb.GetGuildResponse], error) {
-	return perform[pb.GetGuildResponse](ctx, s, discord.GetGuild, req.Msg)
+	if req.Msg.GetWithCounts() { // which the gateway does not tell
+		return performCached[pb.GetGuildResponse](ctx, s, discord.GetGuild, req.Msg, nil)
+	}
+	return performCached[pb.GetGuildResponse](ctx, s, discord.GetGuild, req.Msg, (*gateway.Guilds).Guild)
 }
 
 func (s *service) ListGuilds(ctx context.Context, req *connect.Request[pb.ListGuildsRequest]) (*connect.Response[pb.ListGuildsResponse], error) {
@@ -20,7 +24,7 @@ func (s *service) ListGuilds(ctx context.Context, req *connect.Request[pb.ListGu
 }
 
 func (s *service) ListGuildRoles(ctx context.Context, req *connect.Request[pb.ListGuildRolesRequest]) (*connect.Response[pb.ListGuildRolesResponse], error) {
-	return perform[pb.ListGuildRolesResponse](ctx, s, discord.ListGuildRoles, req.Msg)
+	return performCached[pb.ListGuildRolesResponse](ctx, s, discord.ListGuildRoles, req.Msg, (*gateway.Guilds).Roles)
 }
 
 func (s *service) GetGuildMember(ctx context.Context, req *connect.Request[pb.GetGuildMemberRequest]) (*connect.Response[pb.GetGuildMemberResponse], error) {

@@ -29,8 +29,8 @@ type Config struct {
 	Health health.Checks
 	// Logger takes one line for each call. Nil means slog.Default().
 	Logger *slog.Logger
-	// Events are what SubscribeEvents streams.
-	Events Events
+	// Gateway is what comes from Discord's gateway.
+	Gateway Gateway
 	// Observers are told of every call, after the log.
 	Observers calls.Observers
 	// Interceptors stand around those of the service, the first outermost.
@@ -70,7 +70,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, uploads: c.uploads(), events: c.Events},
+	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, uploads: c.uploads(), gateway: c.Gateway},
 		append(options, connect.WithInterceptors(translate{ready}), uncompressedEvents)...)
 	mux.Handle(path, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))
 	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName), options...))

@@ -2,13 +2,17 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"time"
 
 	"discordproxy/discord"
+	"discordproxy/discord/gateway"
 	"discordproxy/server/discordjson"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // pointer is the pointer to a message of the contract, which is the message.
@@ -25,6 +29,42 @@ func perform[Res any, P pointer[Res]](ctx context.Context, s *service, op discor
 	if err != nil {
 		return nil, err
 	}
+	return carryOut[Res, P](ctx, s, op, args)
+}
+
+// cacheable is a request whose answer the gateway may have told already.
+type cacheable interface {
+	proto.Message
+	GetGuildId() uint64
+	GetAllowCached() *durationpb.Duration
+}
+
+// performCached is perform for a request that may be answered by what the
+// gateway has told, if that is known and young enough. A nil known never is.
+func performCached[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, req cacheable,
+	known func(*gateway.Guilds, uint64, time.Duration) (json.RawMessage, bool),
+) (*connect.Response[Res], error) {
+	args, err := arguments(op, req)
+	if err != nil {
+		return nil, err
+	}
+	delete(args, "allow_cached") // is the proxy's, not Discord's
+	if age := req.GetAllowCached(); age != nil {
+		if age.AsDuration() < 0 {
+			return nil, discord.InvalidForm(discord.FieldError{Field: "allow_cached", Code: ruleNumberMin, Message: "duration should be greater than or equal to 0."})
+		}
+		if known != nil {
+			if data, ok := known(s.gateway.Guilds, req.GetGuildId(), age.AsDuration()); ok {
+				res := new(Res)
+				return connect.NewResponse(res), discordjson.UnmarshalAnswer(data, P(res))
+			}
+		}
+	}
+	return carryOut[Res, P](ctx, s, op, args)
+}
+
+// carryOut calls Discord and reads its answer.
+func carryOut[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, args discord.Args) (*connect.Response[Res], error) {
 	data, err := s.discord.Call(ctx, op, args)
 	if err != nil {
 		return nil, err

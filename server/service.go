@@ -25,7 +25,7 @@ type Discord interface {
 type service struct {
 	discord Discord
 	uploads uploads
-	events  Events
+	gateway Gateway
 }
 
 var _ discordapiconnect.DiscordApiHandler = (*service)(nil)

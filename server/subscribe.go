@@ -20,12 +20,14 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Events is where SubscribeEvents has its events from.
-type Events struct {
+// Gateway is what comes from the gateway. The zero value is a server without.
+type Gateway struct {
 	// Hub keeps the events. Nil means that there is no gateway.
 	Hub *events.Hub
 	// Intents are those of the session at the gateway.
 	Intents gateway.Intents
+	// Guilds is what is known of guilds without a call to Discord.
+	Guilds *gateway.Guilds
 }
 
 // uncompressedEvents leaves events as they are: the same ones would be
@@ -41,7 +43,7 @@ var uncompressedEvents = connect.WithConditionalHandlerOptions(func(spec connect
 const maxFilterIDs = 1000
 
 func (s *service) SubscribeEvents(ctx context.Context, req *connect.Request[pb.SubscribeEventsRequest], stream *connect.ServerStream[pb.SubscribeEventsResponse]) error {
-	if err := s.events.check(req.Msg); err != nil {
+	if err := s.gateway.check(req.Msg); err != nil {
 		return err
 	}
 	filter := events.NewFilter(req.Msg.GetTypes(), req.Msg.GetGuildIds(), req.Msg.GetChannelIds())
@@ -49,7 +51,7 @@ func (s *service) SubscribeEvents(ctx context.Context, req *connect.Request[pb.S
 	if p := req.Msg.GetAfter(); p != nil {
 		after = &events.Position{Epoch: p.GetEpoch(), Sequence: p.GetSequence()}
 	}
-	subscription, err := s.events.Hub.Subscribe(filter, after)
+	subscription, err := s.gateway.Hub.Subscribe(filter, after)
 	if err != nil {
 		return subscriptionError(ctx, err)
 	}
@@ -71,8 +73,8 @@ func (s *service) SubscribeEvents(ctx context.Context, req *connect.Request[pb.S
 }
 
 // check refuses a subscription that could not bring what it asks for.
-func (e Events) check(req *pb.SubscribeEventsRequest) error {
-	if e.Hub == nil {
+func (g Gateway) check(req *pb.SubscribeEventsRequest) error {
+	if g.Hub == nil {
 		return connect.NewError(connect.CodeFailedPrecondition, errors.New("there are no events: the server was started with --no-gateway"))
 	}
 	for _, list := range []struct {
@@ -92,7 +94,7 @@ func (e Events) check(req *pb.SubscribeEventsRequest) error {
 		if _, known := pb.Event_Type_name[int32(t)]; !known || t == pb.Event_UNDEFINED {
 			return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("types.%d: %d is not a type of event", i, t))
 		}
-		if needed := events.Intents(t); needed != 0 && e.Intents&needed == 0 {
+		if needed := events.Intents(t); needed != 0 && g.Intents&needed == 0 {
 			return connect.NewError(connect.CodeFailedPrecondition, errors.New(missingIntent(t, needed)))
 		}
 	}

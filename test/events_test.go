@@ -16,6 +16,10 @@ import (
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // patience is how long a test waits for what must come. It is long: it only
@@ -492,4 +496,68 @@ func TestSlowSubscriber(t *testing.T) {
 	if gap := s.next().GetGap(); gap.GetFirst() != last+1 || gap.GetLast() <= gap.GetFirst() {
 		t.Errorf("then it is told of %v", gap)
 	}
+}
+
+// TestAllowCached: what the gateway has told costs no call, and is what Discord
+// would answer.
+func TestAllowCached(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	client := online(t, sb).Clients()["gRPC"]
+	guild := uint64(sb.World().Guild)
+	s := follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_CHANNEL_CREATE}, After: &pb.EventPosition{}})
+	if _, err := sb.AddChannel(sandbox.Channel{GuildID: sb.World().Guild, Name: "new"}); err != nil {
+		t.Fatal(err)
+	}
+	s.until(pb.Event_CHANNEL_CREATE)
+	for _, ask := range []func(age *durationpb.Duration) (proto.Message, error){
+		func(age *durationpb.Duration) (proto.Message, error) {
+			res, err := client.GetGuildChannels(t.Context(), connect.NewRequest(&pb.GetGuildChannelsRequest{GuildId: guild, AllowCached: age}))
+			return message(res, err)
+		},
+		func(age *durationpb.Duration) (proto.Message, error) {
+			res, err := client.ListGuildRoles(t.Context(), connect.NewRequest(&pb.ListGuildRolesRequest{GuildId: guild, AllowCached: age}))
+			return message(res, err)
+		},
+		func(age *durationpb.Duration) (proto.Message, error) {
+			res, err := client.GetGuild(t.Context(), connect.NewRequest(&pb.GetGuildRequest{GuildId: guild, AllowCached: age}))
+			return message(res, err)
+		},
+	} {
+		sb.ResetStats()
+		cached, err := ask(durationpb.New(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := sb.Stats().Calls; n != 0 {
+			t.Errorf("%T cost %d calls", cached, n)
+		}
+		fresh, err := ask(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := sb.Stats().Calls; n != 1 {
+			t.Errorf("%T cost %d calls when Discord was to be asked", cached, n)
+		}
+		if diff := cmp.Diff(fresh, cached, protocmp.Transform()); diff != "" {
+			t.Errorf("%T differs: %s", cached, diff)
+		}
+		if _, err := ask(durationpb.New(-1)); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%T of a negative age: %v", cached, err)
+		}
+	}
+	res, err := client.GetGuild(t.Context(), connect.NewRequest(&pb.GetGuildRequest{GuildId: guild, WithCounts: true, AllowCached: durationpb.New(time.Hour)}))
+	if err != nil || res.Msg.GetGuild().GetApproximateMemberCount() == 0 {
+		t.Errorf("with counts: %v, %v", res, err)
+	}
+}
+
+// message returns the message of a response.
+func message[M any, P interface {
+	*M
+	proto.Message
+}](res *connect.Response[M], err error) (proto.Message, error) {
+	if err != nil {
+		return nil, err
+	}
+	return P(res.Msg), nil
 }

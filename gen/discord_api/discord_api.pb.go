@@ -1507,7 +1507,12 @@ func (x *SendDirectMessageResponse) GetMessage() *Message {
 type GetGuildChannelsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Guild whose channels are wanted.
-	GuildId       uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// How old an answer may be that comes from what the gateway has told, without
+	// a call to Discord. It is of age 0 while the gateway is connected, but for
+	// last_message_id and last_pin_timestamp. Unset means that Discord is asked
+	// in any case, and so it is when nothing young enough is known. At least 0.
+	AllowCached   *durationpb.Duration `protobuf:"bytes,2,opt,name=allow_cached,json=allowCached,proto3" json:"allow_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1547,6 +1552,13 @@ func (x *GetGuildChannelsRequest) GetGuildId() uint64 {
 		return x.GuildId
 	}
 	return 0
+}
+
+func (x *GetGuildChannelsRequest) GetAllowCached() *durationpb.Duration {
+	if x != nil {
+		return x.AllowCached
+	}
+	return nil
 }
 
 // GetGuildChannelsResponse is the answer to GetGuildChannels.
@@ -3643,7 +3655,12 @@ type GetGuildRequest struct {
 	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
 	// Whether the approximate numbers of members are wanted.
-	WithCounts    bool `protobuf:"varint,2,opt,name=with_counts,json=withCounts,proto3" json:"with_counts,omitempty"`
+	WithCounts bool `protobuf:"varint,2,opt,name=with_counts,json=withCounts,proto3" json:"with_counts,omitempty"`
+	// How old an answer may be that comes from what the gateway has told, without
+	// a call to Discord. It is of age 0 while the gateway is connected. Unset
+	// means that Discord is asked in any case, and so it is when nothing young
+	// enough is known or the numbers of members are wanted. At least 0.
+	AllowCached   *durationpb.Duration `protobuf:"bytes,3,opt,name=allow_cached,json=allowCached,proto3" json:"allow_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3690,6 +3707,13 @@ func (x *GetGuildRequest) GetWithCounts() bool {
 		return x.WithCounts
 	}
 	return false
+}
+
+func (x *GetGuildRequest) GetAllowCached() *durationpb.Duration {
+	if x != nil {
+		return x.AllowCached
+	}
+	return nil
 }
 
 // GetGuildResponse is the answer to GetGuild.
@@ -4587,7 +4611,12 @@ func (*RemoveGuildMemberRoleResponse) Descriptor() ([]byte, []int) {
 type ListGuildRolesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
-	GuildId       uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
+	// How old an answer may be that comes from what the gateway has told, without
+	// a call to Discord. It is of age 0 while the gateway is connected. Unset
+	// means that Discord is asked in any case, and so it is when nothing young
+	// enough is known. At least 0.
+	AllowCached   *durationpb.Duration `protobuf:"bytes,2,opt,name=allow_cached,json=allowCached,proto3" json:"allow_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4627,6 +4656,13 @@ func (x *ListGuildRolesRequest) GetGuildId() uint64 {
 		return x.GuildId
 	}
 	return 0
+}
+
+func (x *ListGuildRolesRequest) GetAllowCached() *durationpb.Duration {
+	if x != nil {
+		return x.AllowCached
+	}
+	return nil
 }
 
 // ListGuildRolesResponse is the answer to ListGuildRoles.
@@ -15548,9 +15584,10 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2B\x10\n" +
 	"\x0e_enforce_nonce\"K\n" +
 	"\x19SendDirectMessageResponse\x12.\n" +
-	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"4\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"r\n" +
 	"\x17GetGuildChannelsRequest\x12\x19\n" +
-	"\bguild_id\x18\x01 \x01(\x04R\aguildId\"L\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12<\n" +
+	"\fallow_cached\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vallowCached\"L\n" +
 	"\x18GetGuildChannelsResponse\x120\n" +
 	"\bchannels\x18\x01 \x03(\v2\x14.discord_api.ChannelR\bchannels\"X\n" +
 	"\x18GetChannelMessageRequest\x12\x1d\n" +
@@ -15702,11 +15739,12 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\x04R\x06userId\"\x1c\n" +
-	"\x1aRemoveThreadMemberResponse\"M\n" +
+	"\x1aRemoveThreadMemberResponse\"\x8b\x01\n" +
 	"\x0fGetGuildRequest\x12\x19\n" +
 	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12\x1f\n" +
 	"\vwith_counts\x18\x02 \x01(\bR\n" +
-	"withCounts\"<\n" +
+	"withCounts\x12<\n" +
+	"\fallow_cached\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vallowCached\"<\n" +
 	"\x10GetGuildResponse\x12(\n" +
 	"\x05guild\x18\x01 \x01(\v2\x12.discord_api.GuildR\x05guild\"x\n" +
 	"\x11ListGuildsRequest\x12\x16\n" +
@@ -15764,9 +15802,10 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\auser_id\x18\x02 \x01(\x04R\x06userId\x12\x17\n" +
 	"\arole_id\x18\x03 \x01(\x04R\x06roleId\x12(\n" +
 	"\x10audit_log_reason\x18\x04 \x01(\tR\x0eauditLogReason\"\x1f\n" +
-	"\x1dRemoveGuildMemberRoleResponse\"2\n" +
+	"\x1dRemoveGuildMemberRoleResponse\"p\n" +
 	"\x15ListGuildRolesRequest\x12\x19\n" +
-	"\bguild_id\x18\x01 \x01(\x04R\aguildId\"A\n" +
+	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12<\n" +
+	"\fallow_cached\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\vallowCached\"A\n" +
 	"\x16ListGuildRolesResponse\x12'\n" +
 	"\x05roles\x18\x01 \x03(\v2\x11.discord_api.RoleR\x05roles\")\n" +
 	"\x0eGetUserRequest\x12\x17\n" +
@@ -17105,301 +17144,304 @@ var file_discord_api_discord_api_proto_depIdxs = []int32{
 	105, // 13: discord_api.SendDirectMessageRequest.components:type_name -> discord_api.Component
 	89,  // 14: discord_api.SendDirectMessageRequest.poll:type_name -> discord_api.Poll
 	88,  // 15: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
-	79,  // 16: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
-	88,  // 17: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
-	88,  // 18: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
-	79,  // 19: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
-	123, // 20: discord_api.BulkDeleteChannelMessagesResponse.results:type_name -> discord_api.BulkDeleteChannelMessagesResponse.Result
-	88,  // 21: discord_api.CrosspostMessageResponse.message:type_name -> discord_api.Message
-	124, // 22: discord_api.ListPinnedMessagesResponse.items:type_name -> discord_api.ListPinnedMessagesResponse.Item
-	92,  // 23: discord_api.ListReactionsResponse.users:type_name -> discord_api.User
-	79,  // 24: discord_api.GetDirectMessageChannelResponse.channel:type_name -> discord_api.Channel
-	0,   // 25: discord_api.StartThreadRequest.type:type_name -> discord_api.Channel.Type
-	99,  // 26: discord_api.StartThreadRequest.message:type_name -> discord_api.NewMessage
-	79,  // 27: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
-	79,  // 28: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
-	82,  // 29: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
-	90,  // 30: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
-	90,  // 31: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
-	87,  // 32: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
-	87,  // 33: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
-	87,  // 34: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
-	87,  // 35: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
-	91,  // 36: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
-	92,  // 37: discord_api.GetUserResponse.user:type_name -> discord_api.User
-	92,  // 38: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
-	0,   // 39: discord_api.Channel.type:type_name -> discord_api.Channel.Type
-	80,  // 40: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
-	92,  // 41: discord_api.Channel.recipients:type_name -> discord_api.User
-	81,  // 42: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
-	82,  // 43: discord_api.Channel.member:type_name -> discord_api.ThreadMember
-	83,  // 44: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
-	84,  // 45: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
-	87,  // 46: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
-	125, // 47: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
-	126, // 48: discord_api.Embed.image:type_name -> discord_api.Embed.Image
-	127, // 49: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
-	128, // 50: discord_api.Embed.video:type_name -> discord_api.Embed.Video
-	129, // 51: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
-	130, // 52: discord_api.Embed.author:type_name -> discord_api.Embed.Author
-	131, // 53: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
-	92,  // 54: discord_api.Emoji.user:type_name -> discord_api.User
-	92,  // 55: discord_api.GuildMember.user:type_name -> discord_api.User
-	92,  // 56: discord_api.Message.author:type_name -> discord_api.User
-	87,  // 57: discord_api.Message.member:type_name -> discord_api.GuildMember
-	92,  // 58: discord_api.Message.mentions:type_name -> discord_api.User
-	133, // 59: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
-	85,  // 60: discord_api.Message.embeds:type_name -> discord_api.Embed
-	134, // 61: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
-	1,   // 62: discord_api.Message.type:type_name -> discord_api.Message.Type
-	135, // 63: discord_api.Message.activity:type_name -> discord_api.Message.Activity
-	136, // 64: discord_api.Message.application:type_name -> discord_api.Message.Application
-	137, // 65: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
-	138, // 66: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
-	88,  // 67: discord_api.Message.referenced_message:type_name -> discord_api.Message
-	139, // 68: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
-	79,  // 69: discord_api.Message.thread:type_name -> discord_api.Channel
-	140, // 70: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
-	141, // 71: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
-	142, // 72: discord_api.Message.call:type_name -> discord_api.Message.Call
-	143, // 73: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
-	89,  // 74: discord_api.Message.poll:type_name -> discord_api.Poll
-	105, // 75: discord_api.Message.components:type_name -> discord_api.Component
-	145, // 76: discord_api.Poll.question:type_name -> discord_api.Poll.Media
-	146, // 77: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
-	147, // 78: discord_api.Poll.results:type_name -> discord_api.Poll.Results
-	91,  // 79: discord_api.Guild.roles:type_name -> discord_api.Role
-	86,  // 80: discord_api.Guild.emojis:type_name -> discord_api.Emoji
-	138, // 81: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
-	149, // 82: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
-	150, // 83: discord_api.Role.tags:type_name -> discord_api.Role.Tag
-	151, // 84: discord_api.Role.colors:type_name -> discord_api.Role.Colors
-	85,  // 85: discord_api.EditChannelMessageRequest.embeds:type_name -> discord_api.Embed
-	102, // 86: discord_api.EditChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	104, // 87: discord_api.EditChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	105, // 88: discord_api.EditChannelMessageRequest.components:type_name -> discord_api.Component
-	88,  // 89: discord_api.EditChannelMessageResponse.message:type_name -> discord_api.Message
-	85,  // 90: discord_api.ExecuteWebhookRequest.embeds:type_name -> discord_api.Embed
-	102, // 91: discord_api.ExecuteWebhookRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	104, // 92: discord_api.ExecuteWebhookRequest.attachments:type_name -> discord_api.AttachmentRequest
-	105, // 93: discord_api.ExecuteWebhookRequest.components:type_name -> discord_api.Component
-	89,  // 94: discord_api.ExecuteWebhookRequest.poll:type_name -> discord_api.Poll
-	88,  // 95: discord_api.ExecuteWebhookResponse.message:type_name -> discord_api.Message
-	85,  // 96: discord_api.EditWebhookMessageRequest.embeds:type_name -> discord_api.Embed
-	102, // 97: discord_api.EditWebhookMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
-	104, // 98: discord_api.EditWebhookMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
-	105, // 99: discord_api.EditWebhookMessageRequest.components:type_name -> discord_api.Component
-	88,  // 100: discord_api.EditWebhookMessageResponse.message:type_name -> discord_api.Message
-	85,  // 101: discord_api.NewMessage.embeds:type_name -> discord_api.Embed
-	102, // 102: discord_api.NewMessage.allowed_mentions:type_name -> discord_api.AllowedMentions
-	104, // 103: discord_api.NewMessage.attachments:type_name -> discord_api.AttachmentRequest
-	105, // 104: discord_api.NewMessage.components:type_name -> discord_api.Component
-	89,  // 105: discord_api.NewMessage.poll:type_name -> discord_api.Poll
-	99,  // 106: discord_api.SendDirectMessagesRequest.message:type_name -> discord_api.NewMessage
-	88,  // 107: discord_api.SendDirectMessagesResponse.message:type_name -> discord_api.Message
-	106, // 108: discord_api.SendDirectMessagesResponse.error:type_name -> discord_api.DiscordError
-	189, // 109: discord_api.SendDirectMessagesResponse.estimated_left:type_name -> google.protobuf.Duration
-	3,   // 110: discord_api.MessageReference.type:type_name -> discord_api.Message.Reference.Type
-	152, // 111: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
-	153, // 112: discord_api.Component.button:type_name -> discord_api.Component.Button
-	154, // 113: discord_api.Component.string_select:type_name -> discord_api.Component.Select
-	155, // 114: discord_api.Component.text_input:type_name -> discord_api.Component.TextInput
-	154, // 115: discord_api.Component.user_select:type_name -> discord_api.Component.Select
-	154, // 116: discord_api.Component.role_select:type_name -> discord_api.Component.Select
-	154, // 117: discord_api.Component.mentionable_select:type_name -> discord_api.Component.Select
-	154, // 118: discord_api.Component.channel_select:type_name -> discord_api.Component.Select
-	156, // 119: discord_api.Component.section:type_name -> discord_api.Component.Section
-	157, // 120: discord_api.Component.text_display:type_name -> discord_api.Component.TextDisplay
-	159, // 121: discord_api.Component.thumbnail:type_name -> discord_api.Component.Thumbnail
-	160, // 122: discord_api.Component.media_gallery:type_name -> discord_api.Component.MediaGallery
-	161, // 123: discord_api.Component.file:type_name -> discord_api.Component.File
-	162, // 124: discord_api.Component.separator:type_name -> discord_api.Component.Separator
-	163, // 125: discord_api.Component.container:type_name -> discord_api.Component.Container
-	167, // 126: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
-	189, // 127: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
-	190, // 128: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
-	168, // 129: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
-	169, // 130: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
-	170, // 131: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
-	171, // 132: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
-	7,   // 133: discord_api.SubscribeEventsRequest.types:type_name -> discord_api.Event.Type
-	111, // 134: discord_api.SubscribeEventsRequest.after:type_name -> discord_api.EventPosition
-	112, // 135: discord_api.SubscribeEventsResponse.events:type_name -> discord_api.Event
-	111, // 136: discord_api.SubscribeEventsResponse.position:type_name -> discord_api.EventPosition
-	190, // 137: discord_api.Event.time:type_name -> google.protobuf.Timestamp
-	7,   // 138: discord_api.Event.type:type_name -> discord_api.Event.Type
-	172, // 139: discord_api.Event.gap:type_name -> discord_api.Event.Gap
-	173, // 140: discord_api.Event.gateway_state:type_name -> discord_api.Event.GatewayState
-	88,  // 141: discord_api.Event.message:type_name -> discord_api.Message
-	174, // 142: discord_api.Event.message_delete:type_name -> discord_api.Event.MessageDelete
-	175, // 143: discord_api.Event.reaction:type_name -> discord_api.Event.Reaction
-	87,  // 144: discord_api.Event.member:type_name -> discord_api.GuildMember
-	176, // 145: discord_api.Event.ban:type_name -> discord_api.Event.Ban
-	177, // 146: discord_api.Event.role:type_name -> discord_api.Event.GuildRole
-	79,  // 147: discord_api.Event.channel:type_name -> discord_api.Channel
-	178, // 148: discord_api.Event.guild_delete:type_name -> discord_api.Event.GuildDelete
-	113, // 149: discord_api.Event.interaction:type_name -> discord_api.Interaction
-	179, // 150: discord_api.Event.typing:type_name -> discord_api.Event.Typing
-	180, // 151: discord_api.Event.presence:type_name -> discord_api.Event.Presence
-	90,  // 152: discord_api.Event.guild:type_name -> discord_api.Guild
-	9,   // 153: discord_api.Interaction.type:type_name -> discord_api.Interaction.Type
-	182, // 154: discord_api.Interaction.data:type_name -> discord_api.Interaction.Data
-	87,  // 155: discord_api.Interaction.member:type_name -> discord_api.GuildMember
-	92,  // 156: discord_api.Interaction.user:type_name -> discord_api.User
-	88,  // 157: discord_api.Interaction.message:type_name -> discord_api.Message
-	10,  // 158: discord_api.RespondInteractionRequest.type:type_name -> discord_api.RespondInteractionRequest.Type
-	185, // 159: discord_api.RespondInteractionRequest.data:type_name -> discord_api.RespondInteractionRequest.Data
-	85,  // 160: discord_api.EditInteractionResponseRequest.embeds:type_name -> discord_api.Embed
-	88,  // 161: discord_api.EditInteractionResponseResponse.message:type_name -> discord_api.Message
-	85,  // 162: discord_api.FollowupInteractionRequest.embeds:type_name -> discord_api.Embed
-	88,  // 163: discord_api.FollowupInteractionResponse.message:type_name -> discord_api.Message
-	187, // 164: discord_api.ApplicationCommand.options:type_name -> discord_api.ApplicationCommand.Option
-	120, // 165: discord_api.SetApplicationCommandsRequest.commands:type_name -> discord_api.ApplicationCommand
-	120, // 166: discord_api.SetApplicationCommandsResponse.commands:type_name -> discord_api.ApplicationCommand
-	106, // 167: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
-	88,  // 168: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
-	0,   // 169: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
-	86,  // 170: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
-	144, // 171: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
-	2,   // 172: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
-	3,   // 173: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
-	4,   // 174: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
-	92,  // 175: discord_api.Message.Sticker.user:type_name -> discord_api.User
-	4,   // 176: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
-	92,  // 177: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
-	88,  // 178: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
-	86,  // 179: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
-	145, // 180: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
-	148, // 181: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
-	105, // 182: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
-	5,   // 183: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
-	86,  // 184: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
-	164, // 185: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
-	0,   // 186: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
-	165, // 187: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
-	6,   // 188: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
-	105, // 189: discord_api.Component.Section.components:type_name -> discord_api.Component
-	105, // 190: discord_api.Component.Section.accessory:type_name -> discord_api.Component
-	158, // 191: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
-	166, // 192: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
-	158, // 193: discord_api.Component.File.file:type_name -> discord_api.Component.Media
-	105, // 194: discord_api.Component.Container.components:type_name -> discord_api.Component
-	86,  // 195: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
-	158, // 196: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
-	189, // 197: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
-	189, // 198: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
-	189, // 199: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
-	189, // 200: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
-	8,   // 201: discord_api.Event.GatewayState.state:type_name -> discord_api.Event.GatewayState.State
-	87,  // 202: discord_api.Event.Reaction.member:type_name -> discord_api.GuildMember
-	86,  // 203: discord_api.Event.Reaction.emoji:type_name -> discord_api.Emoji
-	92,  // 204: discord_api.Event.Ban.user:type_name -> discord_api.User
-	91,  // 205: discord_api.Event.GuildRole.role:type_name -> discord_api.Role
-	87,  // 206: discord_api.Event.Typing.member:type_name -> discord_api.GuildMember
-	92,  // 207: discord_api.Event.Presence.user:type_name -> discord_api.User
-	181, // 208: discord_api.Event.Presence.activities:type_name -> discord_api.Event.Presence.Activity
-	183, // 209: discord_api.Interaction.Data.options:type_name -> discord_api.Interaction.Data.Option
-	184, // 210: discord_api.Interaction.Data.components:type_name -> discord_api.Interaction.Data.Component
-	183, // 211: discord_api.Interaction.Data.Option.options:type_name -> discord_api.Interaction.Data.Option
-	184, // 212: discord_api.Interaction.Data.Component.components:type_name -> discord_api.Interaction.Data.Component
-	184, // 213: discord_api.Interaction.Data.Component.component:type_name -> discord_api.Interaction.Data.Component
-	85,  // 214: discord_api.RespondInteractionRequest.Data.embeds:type_name -> discord_api.Embed
-	186, // 215: discord_api.RespondInteractionRequest.Data.choices:type_name -> discord_api.RespondInteractionRequest.Data.Choice
-	188, // 216: discord_api.ApplicationCommand.Option.choices:type_name -> discord_api.ApplicationCommand.Option.Choice
-	187, // 217: discord_api.ApplicationCommand.Option.options:type_name -> discord_api.ApplicationCommand.Option
-	11,  // 218: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
-	13,  // 219: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
-	100, // 220: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
-	15,  // 221: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
-	17,  // 222: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
-	19,  // 223: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
-	21,  // 224: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
-	25,  // 225: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
-	27,  // 226: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
-	29,  // 227: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
-	31,  // 228: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
-	33,  // 229: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
-	35,  // 230: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
-	37,  // 231: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
-	39,  // 232: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
-	41,  // 233: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
-	43,  // 234: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
-	23,  // 235: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
-	45,  // 236: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
-	47,  // 237: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
-	49,  // 238: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
-	51,  // 239: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
-	53,  // 240: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
-	55,  // 241: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
-	57,  // 242: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
-	59,  // 243: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
-	61,  // 244: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
-	63,  // 245: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
-	65,  // 246: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
-	67,  // 247: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
-	69,  // 248: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
-	71,  // 249: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
-	73,  // 250: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
-	75,  // 251: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
-	77,  // 252: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
-	93,  // 253: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
-	95,  // 254: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
-	97,  // 255: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
-	107, // 256: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
-	109, // 257: discord_api.DiscordApi.SubscribeEvents:input_type -> discord_api.SubscribeEventsRequest
-	114, // 258: discord_api.DiscordApi.RespondInteraction:input_type -> discord_api.RespondInteractionRequest
-	116, // 259: discord_api.DiscordApi.EditInteractionResponse:input_type -> discord_api.EditInteractionResponseRequest
-	118, // 260: discord_api.DiscordApi.FollowupInteraction:input_type -> discord_api.FollowupInteractionRequest
-	121, // 261: discord_api.DiscordApi.SetApplicationCommands:input_type -> discord_api.SetApplicationCommandsRequest
-	12,  // 262: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
-	14,  // 263: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
-	101, // 264: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
-	16,  // 265: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
-	18,  // 266: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
-	20,  // 267: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
-	22,  // 268: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
-	26,  // 269: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
-	28,  // 270: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
-	30,  // 271: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
-	32,  // 272: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
-	34,  // 273: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
-	36,  // 274: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
-	38,  // 275: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
-	40,  // 276: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
-	42,  // 277: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
-	44,  // 278: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
-	24,  // 279: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
-	46,  // 280: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
-	48,  // 281: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
-	50,  // 282: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
-	52,  // 283: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
-	54,  // 284: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
-	56,  // 285: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
-	58,  // 286: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
-	60,  // 287: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
-	62,  // 288: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
-	64,  // 289: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
-	66,  // 290: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
-	68,  // 291: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
-	70,  // 292: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
-	72,  // 293: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
-	74,  // 294: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
-	76,  // 295: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
-	78,  // 296: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
-	94,  // 297: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
-	96,  // 298: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
-	98,  // 299: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
-	108, // 300: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
-	110, // 301: discord_api.DiscordApi.SubscribeEvents:output_type -> discord_api.SubscribeEventsResponse
-	115, // 302: discord_api.DiscordApi.RespondInteraction:output_type -> discord_api.RespondInteractionResponse
-	117, // 303: discord_api.DiscordApi.EditInteractionResponse:output_type -> discord_api.EditInteractionResponseResponse
-	119, // 304: discord_api.DiscordApi.FollowupInteraction:output_type -> discord_api.FollowupInteractionResponse
-	122, // 305: discord_api.DiscordApi.SetApplicationCommands:output_type -> discord_api.SetApplicationCommandsResponse
-	262, // [262:306] is the sub-list for method output_type
-	218, // [218:262] is the sub-list for method input_type
-	218, // [218:218] is the sub-list for extension type_name
-	218, // [218:218] is the sub-list for extension extendee
-	0,   // [0:218] is the sub-list for field type_name
+	189, // 16: discord_api.GetGuildChannelsRequest.allow_cached:type_name -> google.protobuf.Duration
+	79,  // 17: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
+	88,  // 18: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
+	88,  // 19: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
+	79,  // 20: discord_api.GetChannelResponse.channel:type_name -> discord_api.Channel
+	123, // 21: discord_api.BulkDeleteChannelMessagesResponse.results:type_name -> discord_api.BulkDeleteChannelMessagesResponse.Result
+	88,  // 22: discord_api.CrosspostMessageResponse.message:type_name -> discord_api.Message
+	124, // 23: discord_api.ListPinnedMessagesResponse.items:type_name -> discord_api.ListPinnedMessagesResponse.Item
+	92,  // 24: discord_api.ListReactionsResponse.users:type_name -> discord_api.User
+	79,  // 25: discord_api.GetDirectMessageChannelResponse.channel:type_name -> discord_api.Channel
+	0,   // 26: discord_api.StartThreadRequest.type:type_name -> discord_api.Channel.Type
+	99,  // 27: discord_api.StartThreadRequest.message:type_name -> discord_api.NewMessage
+	79,  // 28: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
+	79,  // 29: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
+	82,  // 30: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
+	189, // 31: discord_api.GetGuildRequest.allow_cached:type_name -> google.protobuf.Duration
+	90,  // 32: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
+	90,  // 33: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
+	87,  // 34: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	87,  // 35: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
+	87,  // 36: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
+	87,  // 37: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
+	189, // 38: discord_api.ListGuildRolesRequest.allow_cached:type_name -> google.protobuf.Duration
+	91,  // 39: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
+	92,  // 40: discord_api.GetUserResponse.user:type_name -> discord_api.User
+	92,  // 41: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
+	0,   // 42: discord_api.Channel.type:type_name -> discord_api.Channel.Type
+	80,  // 43: discord_api.Channel.permission_overwrites:type_name -> discord_api.PermissionOverwrite
+	92,  // 44: discord_api.Channel.recipients:type_name -> discord_api.User
+	81,  // 45: discord_api.Channel.thread_metadata:type_name -> discord_api.ThreadMetadata
+	82,  // 46: discord_api.Channel.member:type_name -> discord_api.ThreadMember
+	83,  // 47: discord_api.Channel.available_tags:type_name -> discord_api.ForumTag
+	84,  // 48: discord_api.Channel.default_reaction_emoji:type_name -> discord_api.DefaultReaction
+	87,  // 49: discord_api.ThreadMember.member:type_name -> discord_api.GuildMember
+	125, // 50: discord_api.Embed.footer:type_name -> discord_api.Embed.Footer
+	126, // 51: discord_api.Embed.image:type_name -> discord_api.Embed.Image
+	127, // 52: discord_api.Embed.thumbnail:type_name -> discord_api.Embed.Thumbnail
+	128, // 53: discord_api.Embed.video:type_name -> discord_api.Embed.Video
+	129, // 54: discord_api.Embed.provider:type_name -> discord_api.Embed.Provider
+	130, // 55: discord_api.Embed.author:type_name -> discord_api.Embed.Author
+	131, // 56: discord_api.Embed.fields:type_name -> discord_api.Embed.Field
+	92,  // 57: discord_api.Emoji.user:type_name -> discord_api.User
+	92,  // 58: discord_api.GuildMember.user:type_name -> discord_api.User
+	92,  // 59: discord_api.Message.author:type_name -> discord_api.User
+	87,  // 60: discord_api.Message.member:type_name -> discord_api.GuildMember
+	92,  // 61: discord_api.Message.mentions:type_name -> discord_api.User
+	133, // 62: discord_api.Message.attachments:type_name -> discord_api.Message.Attachment
+	85,  // 63: discord_api.Message.embeds:type_name -> discord_api.Embed
+	134, // 64: discord_api.Message.reactions:type_name -> discord_api.Message.Reaction
+	1,   // 65: discord_api.Message.type:type_name -> discord_api.Message.Type
+	135, // 66: discord_api.Message.activity:type_name -> discord_api.Message.Activity
+	136, // 67: discord_api.Message.application:type_name -> discord_api.Message.Application
+	137, // 68: discord_api.Message.message_reference:type_name -> discord_api.Message.Reference
+	138, // 69: discord_api.Message.stickers:type_name -> discord_api.Message.Sticker
+	88,  // 70: discord_api.Message.referenced_message:type_name -> discord_api.Message
+	139, // 71: discord_api.Message.sticker_items:type_name -> discord_api.Message.StickerItem
+	79,  // 72: discord_api.Message.thread:type_name -> discord_api.Channel
+	140, // 73: discord_api.Message.interaction_metadata:type_name -> discord_api.Message.InteractionMetadata
+	141, // 74: discord_api.Message.message_snapshots:type_name -> discord_api.Message.Snapshot
+	142, // 75: discord_api.Message.call:type_name -> discord_api.Message.Call
+	143, // 76: discord_api.Message.role_subscription_data:type_name -> discord_api.Message.RoleSubscriptionData
+	89,  // 77: discord_api.Message.poll:type_name -> discord_api.Poll
+	105, // 78: discord_api.Message.components:type_name -> discord_api.Component
+	145, // 79: discord_api.Poll.question:type_name -> discord_api.Poll.Media
+	146, // 80: discord_api.Poll.answers:type_name -> discord_api.Poll.Answer
+	147, // 81: discord_api.Poll.results:type_name -> discord_api.Poll.Results
+	91,  // 82: discord_api.Guild.roles:type_name -> discord_api.Role
+	86,  // 83: discord_api.Guild.emojis:type_name -> discord_api.Emoji
+	138, // 84: discord_api.Guild.stickers:type_name -> discord_api.Message.Sticker
+	149, // 85: discord_api.Guild.incidents_data:type_name -> discord_api.Guild.IncidentsData
+	150, // 86: discord_api.Role.tags:type_name -> discord_api.Role.Tag
+	151, // 87: discord_api.Role.colors:type_name -> discord_api.Role.Colors
+	85,  // 88: discord_api.EditChannelMessageRequest.embeds:type_name -> discord_api.Embed
+	102, // 89: discord_api.EditChannelMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 90: discord_api.EditChannelMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 91: discord_api.EditChannelMessageRequest.components:type_name -> discord_api.Component
+	88,  // 92: discord_api.EditChannelMessageResponse.message:type_name -> discord_api.Message
+	85,  // 93: discord_api.ExecuteWebhookRequest.embeds:type_name -> discord_api.Embed
+	102, // 94: discord_api.ExecuteWebhookRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 95: discord_api.ExecuteWebhookRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 96: discord_api.ExecuteWebhookRequest.components:type_name -> discord_api.Component
+	89,  // 97: discord_api.ExecuteWebhookRequest.poll:type_name -> discord_api.Poll
+	88,  // 98: discord_api.ExecuteWebhookResponse.message:type_name -> discord_api.Message
+	85,  // 99: discord_api.EditWebhookMessageRequest.embeds:type_name -> discord_api.Embed
+	102, // 100: discord_api.EditWebhookMessageRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 101: discord_api.EditWebhookMessageRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 102: discord_api.EditWebhookMessageRequest.components:type_name -> discord_api.Component
+	88,  // 103: discord_api.EditWebhookMessageResponse.message:type_name -> discord_api.Message
+	85,  // 104: discord_api.NewMessage.embeds:type_name -> discord_api.Embed
+	102, // 105: discord_api.NewMessage.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 106: discord_api.NewMessage.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 107: discord_api.NewMessage.components:type_name -> discord_api.Component
+	89,  // 108: discord_api.NewMessage.poll:type_name -> discord_api.Poll
+	99,  // 109: discord_api.SendDirectMessagesRequest.message:type_name -> discord_api.NewMessage
+	88,  // 110: discord_api.SendDirectMessagesResponse.message:type_name -> discord_api.Message
+	106, // 111: discord_api.SendDirectMessagesResponse.error:type_name -> discord_api.DiscordError
+	189, // 112: discord_api.SendDirectMessagesResponse.estimated_left:type_name -> google.protobuf.Duration
+	3,   // 113: discord_api.MessageReference.type:type_name -> discord_api.Message.Reference.Type
+	152, // 114: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
+	153, // 115: discord_api.Component.button:type_name -> discord_api.Component.Button
+	154, // 116: discord_api.Component.string_select:type_name -> discord_api.Component.Select
+	155, // 117: discord_api.Component.text_input:type_name -> discord_api.Component.TextInput
+	154, // 118: discord_api.Component.user_select:type_name -> discord_api.Component.Select
+	154, // 119: discord_api.Component.role_select:type_name -> discord_api.Component.Select
+	154, // 120: discord_api.Component.mentionable_select:type_name -> discord_api.Component.Select
+	154, // 121: discord_api.Component.channel_select:type_name -> discord_api.Component.Select
+	156, // 122: discord_api.Component.section:type_name -> discord_api.Component.Section
+	157, // 123: discord_api.Component.text_display:type_name -> discord_api.Component.TextDisplay
+	159, // 124: discord_api.Component.thumbnail:type_name -> discord_api.Component.Thumbnail
+	160, // 125: discord_api.Component.media_gallery:type_name -> discord_api.Component.MediaGallery
+	161, // 126: discord_api.Component.file:type_name -> discord_api.Component.File
+	162, // 127: discord_api.Component.separator:type_name -> discord_api.Component.Separator
+	163, // 128: discord_api.Component.container:type_name -> discord_api.Component.Container
+	167, // 129: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
+	189, // 130: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
+	190, // 131: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
+	168, // 132: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
+	169, // 133: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
+	170, // 134: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
+	171, // 135: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
+	7,   // 136: discord_api.SubscribeEventsRequest.types:type_name -> discord_api.Event.Type
+	111, // 137: discord_api.SubscribeEventsRequest.after:type_name -> discord_api.EventPosition
+	112, // 138: discord_api.SubscribeEventsResponse.events:type_name -> discord_api.Event
+	111, // 139: discord_api.SubscribeEventsResponse.position:type_name -> discord_api.EventPosition
+	190, // 140: discord_api.Event.time:type_name -> google.protobuf.Timestamp
+	7,   // 141: discord_api.Event.type:type_name -> discord_api.Event.Type
+	172, // 142: discord_api.Event.gap:type_name -> discord_api.Event.Gap
+	173, // 143: discord_api.Event.gateway_state:type_name -> discord_api.Event.GatewayState
+	88,  // 144: discord_api.Event.message:type_name -> discord_api.Message
+	174, // 145: discord_api.Event.message_delete:type_name -> discord_api.Event.MessageDelete
+	175, // 146: discord_api.Event.reaction:type_name -> discord_api.Event.Reaction
+	87,  // 147: discord_api.Event.member:type_name -> discord_api.GuildMember
+	176, // 148: discord_api.Event.ban:type_name -> discord_api.Event.Ban
+	177, // 149: discord_api.Event.role:type_name -> discord_api.Event.GuildRole
+	79,  // 150: discord_api.Event.channel:type_name -> discord_api.Channel
+	178, // 151: discord_api.Event.guild_delete:type_name -> discord_api.Event.GuildDelete
+	113, // 152: discord_api.Event.interaction:type_name -> discord_api.Interaction
+	179, // 153: discord_api.Event.typing:type_name -> discord_api.Event.Typing
+	180, // 154: discord_api.Event.presence:type_name -> discord_api.Event.Presence
+	90,  // 155: discord_api.Event.guild:type_name -> discord_api.Guild
+	9,   // 156: discord_api.Interaction.type:type_name -> discord_api.Interaction.Type
+	182, // 157: discord_api.Interaction.data:type_name -> discord_api.Interaction.Data
+	87,  // 158: discord_api.Interaction.member:type_name -> discord_api.GuildMember
+	92,  // 159: discord_api.Interaction.user:type_name -> discord_api.User
+	88,  // 160: discord_api.Interaction.message:type_name -> discord_api.Message
+	10,  // 161: discord_api.RespondInteractionRequest.type:type_name -> discord_api.RespondInteractionRequest.Type
+	185, // 162: discord_api.RespondInteractionRequest.data:type_name -> discord_api.RespondInteractionRequest.Data
+	85,  // 163: discord_api.EditInteractionResponseRequest.embeds:type_name -> discord_api.Embed
+	88,  // 164: discord_api.EditInteractionResponseResponse.message:type_name -> discord_api.Message
+	85,  // 165: discord_api.FollowupInteractionRequest.embeds:type_name -> discord_api.Embed
+	88,  // 166: discord_api.FollowupInteractionResponse.message:type_name -> discord_api.Message
+	187, // 167: discord_api.ApplicationCommand.options:type_name -> discord_api.ApplicationCommand.Option
+	120, // 168: discord_api.SetApplicationCommandsRequest.commands:type_name -> discord_api.ApplicationCommand
+	120, // 169: discord_api.SetApplicationCommandsResponse.commands:type_name -> discord_api.ApplicationCommand
+	106, // 170: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
+	88,  // 171: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
+	0,   // 172: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
+	86,  // 173: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
+	144, // 174: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
+	2,   // 175: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
+	3,   // 176: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
+	4,   // 177: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
+	92,  // 178: discord_api.Message.Sticker.user:type_name -> discord_api.User
+	4,   // 179: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
+	92,  // 180: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
+	88,  // 181: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
+	86,  // 182: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
+	145, // 183: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
+	148, // 184: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
+	105, // 185: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
+	5,   // 186: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
+	86,  // 187: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
+	164, // 188: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
+	0,   // 189: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
+	165, // 190: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
+	6,   // 191: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
+	105, // 192: discord_api.Component.Section.components:type_name -> discord_api.Component
+	105, // 193: discord_api.Component.Section.accessory:type_name -> discord_api.Component
+	158, // 194: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
+	166, // 195: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
+	158, // 196: discord_api.Component.File.file:type_name -> discord_api.Component.Media
+	105, // 197: discord_api.Component.Container.components:type_name -> discord_api.Component
+	86,  // 198: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
+	158, // 199: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
+	189, // 200: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
+	189, // 201: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
+	189, // 202: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
+	189, // 203: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
+	8,   // 204: discord_api.Event.GatewayState.state:type_name -> discord_api.Event.GatewayState.State
+	87,  // 205: discord_api.Event.Reaction.member:type_name -> discord_api.GuildMember
+	86,  // 206: discord_api.Event.Reaction.emoji:type_name -> discord_api.Emoji
+	92,  // 207: discord_api.Event.Ban.user:type_name -> discord_api.User
+	91,  // 208: discord_api.Event.GuildRole.role:type_name -> discord_api.Role
+	87,  // 209: discord_api.Event.Typing.member:type_name -> discord_api.GuildMember
+	92,  // 210: discord_api.Event.Presence.user:type_name -> discord_api.User
+	181, // 211: discord_api.Event.Presence.activities:type_name -> discord_api.Event.Presence.Activity
+	183, // 212: discord_api.Interaction.Data.options:type_name -> discord_api.Interaction.Data.Option
+	184, // 213: discord_api.Interaction.Data.components:type_name -> discord_api.Interaction.Data.Component
+	183, // 214: discord_api.Interaction.Data.Option.options:type_name -> discord_api.Interaction.Data.Option
+	184, // 215: discord_api.Interaction.Data.Component.components:type_name -> discord_api.Interaction.Data.Component
+	184, // 216: discord_api.Interaction.Data.Component.component:type_name -> discord_api.Interaction.Data.Component
+	85,  // 217: discord_api.RespondInteractionRequest.Data.embeds:type_name -> discord_api.Embed
+	186, // 218: discord_api.RespondInteractionRequest.Data.choices:type_name -> discord_api.RespondInteractionRequest.Data.Choice
+	188, // 219: discord_api.ApplicationCommand.Option.choices:type_name -> discord_api.ApplicationCommand.Option.Choice
+	187, // 220: discord_api.ApplicationCommand.Option.options:type_name -> discord_api.ApplicationCommand.Option
+	11,  // 221: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
+	13,  // 222: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
+	100, // 223: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
+	15,  // 224: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
+	17,  // 225: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
+	19,  // 226: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
+	21,  // 227: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
+	25,  // 228: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
+	27,  // 229: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
+	29,  // 230: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
+	31,  // 231: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
+	33,  // 232: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
+	35,  // 233: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
+	37,  // 234: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
+	39,  // 235: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
+	41,  // 236: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
+	43,  // 237: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
+	23,  // 238: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
+	45,  // 239: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
+	47,  // 240: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
+	49,  // 241: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
+	51,  // 242: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
+	53,  // 243: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
+	55,  // 244: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
+	57,  // 245: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
+	59,  // 246: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
+	61,  // 247: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
+	63,  // 248: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
+	65,  // 249: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
+	67,  // 250: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
+	69,  // 251: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
+	71,  // 252: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
+	73,  // 253: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
+	75,  // 254: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
+	77,  // 255: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
+	93,  // 256: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
+	95,  // 257: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
+	97,  // 258: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
+	107, // 259: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
+	109, // 260: discord_api.DiscordApi.SubscribeEvents:input_type -> discord_api.SubscribeEventsRequest
+	114, // 261: discord_api.DiscordApi.RespondInteraction:input_type -> discord_api.RespondInteractionRequest
+	116, // 262: discord_api.DiscordApi.EditInteractionResponse:input_type -> discord_api.EditInteractionResponseRequest
+	118, // 263: discord_api.DiscordApi.FollowupInteraction:input_type -> discord_api.FollowupInteractionRequest
+	121, // 264: discord_api.DiscordApi.SetApplicationCommands:input_type -> discord_api.SetApplicationCommandsRequest
+	12,  // 265: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
+	14,  // 266: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
+	101, // 267: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
+	16,  // 268: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
+	18,  // 269: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
+	20,  // 270: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
+	22,  // 271: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
+	26,  // 272: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
+	28,  // 273: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
+	30,  // 274: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
+	32,  // 275: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
+	34,  // 276: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
+	36,  // 277: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
+	38,  // 278: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
+	40,  // 279: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
+	42,  // 280: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
+	44,  // 281: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
+	24,  // 282: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
+	46,  // 283: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
+	48,  // 284: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
+	50,  // 285: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
+	52,  // 286: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
+	54,  // 287: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
+	56,  // 288: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
+	58,  // 289: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
+	60,  // 290: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
+	62,  // 291: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
+	64,  // 292: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
+	66,  // 293: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
+	68,  // 294: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
+	70,  // 295: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
+	72,  // 296: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
+	74,  // 297: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
+	76,  // 298: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
+	78,  // 299: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
+	94,  // 300: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
+	96,  // 301: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
+	98,  // 302: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
+	108, // 303: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
+	110, // 304: discord_api.DiscordApi.SubscribeEvents:output_type -> discord_api.SubscribeEventsResponse
+	115, // 305: discord_api.DiscordApi.RespondInteraction:output_type -> discord_api.RespondInteractionResponse
+	117, // 306: discord_api.DiscordApi.EditInteractionResponse:output_type -> discord_api.EditInteractionResponseResponse
+	119, // 307: discord_api.DiscordApi.FollowupInteraction:output_type -> discord_api.FollowupInteractionResponse
+	122, // 308: discord_api.DiscordApi.SetApplicationCommands:output_type -> discord_api.SetApplicationCommandsResponse
+	265, // [265:309] is the sub-list for method output_type
+	221, // [221:265] is the sub-list for method input_type
+	221, // [221:221] is the sub-list for extension type_name
+	221, // [221:221] is the sub-list for extension extendee
+	0,   // [0:221] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_discord_api_proto_init() }

@@ -138,8 +138,8 @@ const (
 )
 
 // DefaultIntents bring all events that have a type and need no privileged
-// intent.
-const DefaultIntents = gateway.IntentGuilds | gateway.IntentGuildModeration | messageIntents | reactionIntents | typingIntents
+// intent, and those that keep gateway.Guilds current.
+const DefaultIntents = gateway.IntentGuilds | gateway.IntentGuildModeration | gateway.IntentGuildExpressions | messageIntents | reactionIntents | typingIntents
 
 // kinds are Discord's events that have a type.
 var kinds = map[pb.Event_Type]kind{

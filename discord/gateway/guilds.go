@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Guilds is what the gateway has told of guilds, as far as it is asked for:
+// the guilds themselves, their roles and their channels, as the JSON that
+// Discord's API would answer. Members, threads and presences are not kept. It
+// is a Handler, safe for concurrent use. A nil *Guilds knows nothing.
+//
+// It is current while the gateway is connected, and as old as the loss of the
+// connection while it is not. Of a channel, last_message_id and
+// last_pin_timestamp are those of the last change of the channel.
+type Guilds struct {
+	intents Intents
+
+	mu     sync.RWMutex
+	guilds map[string]*guild
+	// current is whether the connection stands, lost since when it does not.
+	current bool
+	lost    time.Time
+}
+
+// guild is what is known of one.
+type guild struct {
+	fields          map[string]json.RawMessage // without roles
+	roles, channels []object
+}
+
+// object is a role or a channel, with its id as it stands in JSON.
+type object struct {
+	id   string
+	data json.RawMessage
+}
+
+// NewGuilds returns what a session with these intents is going to tell.
+func NewGuilds(intents Intents) *Guilds {
+	return &Guilds{intents: intents, guilds: make(map[string]*guild)}
+}
+
+// notGuild are the fields that only a GUILD_CREATE has.
+var notGuild = []string{
+	"channels", "threads", "members", "presences", "voice_states", "stage_instances", "guild_scheduled_events",
+	"soundboard_sounds", "activity_instances", "embedded_activities", "member_count", "joined_at", "large", "lazy", "unavailable",
+}
+
+// Guild returns the guild as GET /guilds/{guild_id} would, if what is known of
+// it is at most maxAge old.
+func (s *Guilds) Guild(id uint64, maxAge time.Duration) (json.RawMessage, bool) {
+	// Without IntentGuildExpressions changes of emojis are not told.
+	return s.answer(id, maxAge, IntentGuilds|IntentGuildExpressions, func(g *guild) json.RawMessage {
+		fields := make(map[string]json.RawMessage, len(g.fields)+1)
+		for name, value := range g.fields {
+			fields[name] = value
+		}
+		fields["roles"] = array(g.roles)
+		data, err := json.Marshal(fields)
+		if err != nil {
+			return nil // what was read can be written
+		}
+		return data
+	})
+}
+
+// Roles returns the roles as GET /guilds/{guild_id}/roles would.
+func (s *Guilds) Roles(id uint64, maxAge time.Duration) (json.RawMessage, bool) {
+	return s.answer(id, maxAge, IntentGuilds, func(g *guild) json.RawMessage { return array(g.roles) })
+}
+
+// Channels returns the channels as GET /guilds/{guild_id}/channels would.
+func (s *Guilds) Channels(id uint64, maxAge time.Duration) (json.RawMessage, bool) {
+	return s.answer(id, maxAge, IntentGuilds, func(g *guild) json.RawMessage { return array(g.channels) })
+}
+
+func (s *Guilds) answer(id uint64, maxAge time.Duration, needed Intents, of func(*guild) json.RawMessage) (json.RawMessage, bool) {
+	if s == nil || s.intents&needed != needed {
+		return nil, false
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	g := s.guilds[strconv.FormatUint(id, 10)]
+	if g == nil || !s.current && time.Since(s.lost) > maxAge {
+		return nil, false
+	}
+	data := of(g)
+	return data, data != nil
+}
+
+func array(objects []object) json.RawMessage {
+	parts := make([][]byte, len(objects))
+	for i, o := range objects {
+		parts[i] = o.data
+	}
+	return slices.Concat([]byte("["), bytes.Join(parts, []byte(",")), []byte("]"))
+}
+
+// Changed implements Handler.
+func (s *Guilds) Changed(status Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case status.State != Connected:
+		if s.current {
+			s.current, s.lost = false, status.Since
+		}
+	case !status.Resumed:
+		// All guilds are told anew.
+		clear(s.guilds)
+		s.current = true
+	default:
+		s.current = true
+	}
+}
+
+// ids are those by which an event, a role or a channel is known.
+type ids struct {
+	ID      string `json:"id"`
+	GuildID string `json:"guild_id"`
+	RoleID  string `json:"role_id"`
+}
+
+func idsOf(data json.RawMessage) (i ids) {
+	_ = json.Unmarshal(data, &i) // what has another form has none
+	return i
+}
+
+// Dispatch implements Handler.
+func (s *Guilds) Dispatch(d Dispatch) {
+	switch d.Type {
+	case "GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE", "GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE",
+		"GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE", "CHANNEL_CREATE", "CHANNEL_UPDATE", "CHANNEL_DELETE":
+	default:
+		return
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(d.Data, &fields) != nil {
+		return
+	}
+	is := idsOf(d.Data)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch d.Type {
+	case "GUILD_CREATE":
+		s.guilds[is.ID] = newGuild(is.ID, fields)
+		return
+	case "GUILD_UPDATE":
+		if g := s.guilds[is.ID]; g != nil {
+			g.set(fields)
+		}
+		return
+	case "GUILD_DELETE":
+		delete(s.guilds, is.ID)
+		return
+	}
+	g := s.guilds[is.GuildID]
+	if g == nil {
+		return
+	}
+	switch d.Type {
+	case "GUILD_EMOJIS_UPDATE":
+		g.fields["emojis"] = fields["emojis"]
+	case "GUILD_STICKERS_UPDATE":
+		g.fields["stickers"] = fields["stickers"]
+	case "GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE":
+		g.roles = put(g.roles, idsOf(fields["role"]).ID, fields["role"])
+	case "GUILD_ROLE_DELETE":
+		g.roles = remove(g.roles, is.RoleID)
+	case "CHANNEL_CREATE", "CHANNEL_UPDATE":
+		g.channels = put(g.channels, is.ID, d.Data)
+	case "CHANNEL_DELETE":
+		g.channels = remove(g.channels, is.ID)
+	}
+}
+
+// newGuild takes a guild from its GUILD_CREATE.
+func newGuild(id string, fields map[string]json.RawMessage) *guild {
+	g := new(guild)
+	for _, channel := range elements(fields["channels"]) {
+		is := idsOf(channel)
+		if is.GuildID == "" { // as Discord leaves it out here
+			channel = slices.Concat([]byte(`{"guild_id":"`+id+`",`), channel[1:])
+		}
+		g.channels = put(g.channels, is.ID, channel)
+	}
+	g.set(fields)
+	return g
+}
+
+// set takes the fields and roles of a guild.
+func (g *guild) set(fields map[string]json.RawMessage) {
+	g.roles = nil
+	for _, role := range elements(fields["roles"]) {
+		g.roles = put(g.roles, idsOf(role).ID, role)
+	}
+	delete(fields, "roles")
+	for _, name := range notGuild {
+		delete(fields, name)
+	}
+	g.fields = fields
+}
+
+func elements(data json.RawMessage) (list []json.RawMessage) {
+	_ = json.Unmarshal(data, &list) // what has another form has none
+	return list
+}
+
+func put(list []object, id string, data json.RawMessage) []object {
+	if id == "" {
+		return list
+	}
+	for i := range list {
+		if list[i].id == id {
+			list[i].data = data
+			return list
+		}
+	}
+	return append(list, object{id, data})
+}
+
+func remove(list []object, id string) []object {
+	return slices.DeleteFunc(list, func(o object) bool { return o.id == id })
+}
