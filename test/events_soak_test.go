@@ -1,0 +1,335 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// lasting returns how long a long test lasts: what the variable says, else
+// little.
+func lasting(t *testing.T, variable string, little time.Duration) time.Duration {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return little
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// books are what a client of the soak has to account for.
+type books struct {
+	first, last    uint64 // numbers that are to be accounted for: first < n <= last
+	received, gone uint64
+	position       *pb.EventPosition
+	streams        int
+}
+
+// follow reads streams, each from where the last one ended, until everything up
+// to goal, once it is known, is accounted for.
+func (b *books) follow(ctx context.Context, client discordapiconnect.DiscordApiClient, pause time.Duration, goal *atomic.Uint64) error {
+	for {
+		read, cancel := context.WithTimeout(ctx, time.Second+rand.N(2*time.Second))
+		err := b.stream(read, client, pause, goal)
+		cancel()
+		switch code := connect.CodeOf(err); {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case code != connect.CodeDeadlineExceeded && code != connect.CodeCanceled && code != connect.CodeResourceExhausted:
+			return err
+		}
+	}
+}
+
+func (b *books) stream(ctx context.Context, client discordapiconnect.DiscordApiClient, pause time.Duration, goal *atomic.Uint64) error {
+	b.streams++
+	stream, err := client.SubscribeEvents(ctx, connect.NewRequest(&pb.SubscribeEventsRequest{After: b.position}))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stream.Close() }()
+	for stream.Receive() {
+		if b.position == nil {
+			b.first = stream.Msg().GetPosition().GetSequence()
+			b.last = b.first
+		}
+		for _, e := range stream.Msg().GetEvents() {
+			if gap := e.GetGap(); gap != nil {
+				if gap.GetFirst() != b.last+1 {
+					return fmt.Errorf("after %d the gap %v", b.last, gap)
+				}
+				b.gone += gap.GetLast() - gap.GetFirst() + 1
+				b.last = gap.GetLast()
+			} else if n := e.GetSequence(); n > 0 && b.position != nil {
+				if n != b.last+1 {
+					return fmt.Errorf("after %d the event %d", b.last, n)
+				}
+				b.received++
+				b.last = n
+			}
+		}
+		b.position = stream.Msg().GetPosition()
+		if b.last != b.position.GetSequence() {
+			return fmt.Errorf("after %d the position %v", b.last, b.position)
+		}
+		if end := goal.Load(); end > 0 && b.last >= end {
+			return nil
+		}
+		if pause > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(rand.N(pause)):
+			}
+		}
+	}
+	return stream.Err()
+}
+
+// TestEventSoak disturbs the gateway and its subscribers at random. In the end
+// every subscriber has received each event or was told that it is gone, and
+// nothing is left over. DISCORDPROXY_TEST_SOAK says for how long.
+func TestEventSoak(t *testing.T) {
+	length := lasting(t, "DISCORDPROXY_TEST_SOAK", 3*time.Second)
+	before, heapBefore := runtime.NumGoroutine(), heap()
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	limits := sb.GatewayLimits()
+	limits.HeartbeatInterval, limits.Sends, limits.Starts = 500*time.Millisecond, 0, 100_000
+	sb.SetGatewayLimits(limits)
+	p := online(t, sb, "--event-buffer", "500")
+	clients := []discordapiconnect.DiscordApiClient{p.Clients()["gRPC"], p.Clients()["Connect"], p.Clients()["gRPC-Web"]}
+
+	ctx, cancel := context.WithTimeout(t.Context(), length+2*patience)
+	defer cancel()
+	var goal atomic.Uint64
+	all := make([]*books, 12)
+	errs := make([]error, len(all))
+	var following sync.WaitGroup
+	for i := range all {
+		all[i] = new(books)
+		pause := []time.Duration{0, 50 * time.Millisecond, time.Second}[i%3]
+		following.Go(func() { errs[i] = all[i].follow(ctx, clients[i%len(clients)], pause, &goal) })
+	}
+	disturbances := []func() error{
+		func() error { return sb.DropGateway(0) },
+		func() error { return sb.SendGateway(0, 7) },
+		func() error { return sb.CloseGateway(0, 4000, "") },
+		func() error { return sb.InvalidateSessions(0, false) },
+		func() error { return sb.InvalidateSessions(0, true) },
+		func() error { return sb.SetGatewayFaults(sandbox.GatewayFaults{NoAcks: true}) }, // a zombie
+		func() error {
+			return errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Count: 1, First: []int{7}}), sb.DropGateway(0))
+		},
+		func() error {
+			return errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Count: 1, Refuse: sandbox.RefuseReset}), sb.DropGateway(0))
+		},
+	}
+	sent, disturbed := 0, 0
+	began := time.Now()
+	for next := began.Add(time.Second); time.Since(began) < length; {
+		if err := sb.Burst(sandbox.Message{ChannelID: sb.World().General, Content: "soak"}, 5); err != nil {
+			t.Fatal(err)
+		}
+		sent += 5
+		time.Sleep(10 * time.Millisecond)
+		if time.Now().After(next) {
+			next = time.Now().Add(rand.N(4 * time.Second))
+			if err := sb.SetGatewayFaults(sandbox.GatewayFaults{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := disturbances[rand.N(len(disturbances))](); err != nil {
+				t.Fatal(err)
+			}
+			disturbed++
+		}
+	}
+	if err := sb.SetGatewayFaults(sandbox.GatewayFaults{}); err != nil {
+		t.Fatal(err)
+	}
+	// A message that comes through ends the soak.
+	end := follow(t, clients[0], &pb.SubscribeEventsRequest{})
+	last := sandbox.ID(0)
+	for goal.Load() == 0 {
+		last = post(t, sb, sb.World().General, "the end")
+		for done := false; !done; {
+			select {
+			case e := <-end.events:
+				if e.GetMessage().GetId() == uint64(last) {
+					goal.Store(e.GetSequence())
+					done = true
+				}
+			case <-time.After(2 * time.Second):
+				done = true // the connection was lost, or is being made
+			}
+		}
+		if ctx.Err() != nil {
+			t.Fatal("no event comes any more")
+		}
+	}
+	end.stop()
+	following.Wait()
+	for i, b := range all {
+		if errs[i] != nil {
+			t.Errorf("subscriber %d: %v", i, errs[i])
+			continue
+		}
+		if b.received+b.gone != b.last-b.first {
+			t.Errorf("subscriber %d received %d, %d are gone, of %d", i, b.received, b.gone, b.last-b.first)
+		}
+		t.Logf("subscriber %d: received %d, gone %d, in %d streams", i, b.received, b.gone, b.streams)
+	}
+	t.Logf("%d messages in %s, disturbed %d times", sent, time.Since(began).Round(time.Second), disturbed)
+	if code := p.Stop(); code != 0 {
+		t.Errorf("the server ended with %d", code)
+	}
+	// What is left is the pretend Discord, whose messages are bounded.
+	if left := heap() - heapBefore; left > 64<<20 {
+		t.Errorf("%d MiB of memory are left", left>>20)
+	} else {
+		t.Logf("%d KiB of memory are left", left>>10)
+	}
+	for began := time.Now(); runtime.NumGoroutine() > before+20; time.Sleep(10 * time.Millisecond) {
+		if time.Since(began) > patience {
+			t.Fatalf("%d goroutines are left, there were %d", runtime.NumGoroutine(), before)
+		}
+	}
+}
+
+// heap returns the bytes that are in use.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestEventLoad measures what many subscribers of many events cost:
+// DISCORDPROXY_TEST_LOAD is how long, without it is skipped.
+func TestEventLoad(t *testing.T) {
+	length := lasting(t, "DISCORDPROXY_TEST_LOAD", 0)
+	if length == 0 {
+		t.Skip("DISCORDPROXY_TEST_LOAD is not set")
+	}
+	const subscribers, rate, channels = 1000, 1000, 1000
+	for _, tt := range []struct {
+		name string
+		each bool // every subscriber hears everything
+	}{{"each hears a thousandth", false}, {"each hears everything", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			sb := sandbox.New(sandbox.Config{Unlimited: true, MaxMessages: 10})
+			ids := make([]sandbox.ID, channels)
+			for i := range ids {
+				id, err := sb.AddChannel(sandbox.Channel{GuildID: sb.World().Guild, Name: fmt.Sprintf("c%d", i)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids[i] = id
+			}
+			p := online(t, sb)
+			var (
+				mu     sync.Mutex
+				delays []time.Duration
+				got    atomic.Int64
+				behind atomic.Int64
+				begun  sync.WaitGroup
+				all    sync.WaitGroup
+			)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			client := p.Clients()["gRPC"]
+			for i := range subscribers {
+				if i%100 == 0 {
+					client = p.Clients()["gRPC"]
+				}
+				req := &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}}
+				if !tt.each {
+					req.ChannelIds = []uint64{uint64(ids[i])}
+				}
+				begun.Add(1)
+				all.Go(func() {
+					var mine []time.Duration
+					begin := sync.OnceFunc(begun.Done)
+					defer begin()
+					stream, err := client.SubscribeEvents(ctx, connect.NewRequest(req))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					for stream.Receive() {
+						begin()
+						now := time.Now()
+						for _, e := range stream.Msg().GetEvents() {
+							if e.GetType() == pb.Event_MESSAGE_CREATE {
+								got.Add(1)
+								mine = append(mine, now.Sub(e.GetTime().AsTime()))
+							}
+						}
+					}
+					if connect.CodeOf(stream.Err()) == connect.CodeResourceExhausted {
+						behind.Add(1)
+					}
+					mu.Lock()
+					delays = append(delays, mine...)
+					mu.Unlock()
+				})
+			}
+			begun.Wait()
+			cpu := cpuTime(t)
+			began, sent := time.Now(), 0
+			for time.Since(began) < length {
+				for ; sent < int(time.Since(began).Seconds()*rate); sent++ {
+					post(t, sb, ids[sent%channels], "load")
+				}
+				time.Sleep(time.Millisecond)
+			}
+			took := time.Since(began)
+			want := int64(sent)
+			if tt.each {
+				want *= subscribers
+			}
+			for wait := time.Now(); got.Load() < want && behind.Load() == 0 && time.Since(wait) < patience; time.Sleep(10 * time.Millisecond) {
+			}
+			cpu = cpuTime(t) - cpu
+			cancel()
+			all.Wait()
+			slices.Sort(delays)
+			if len(delays) == 0 {
+				t.Fatal("nothing came")
+			}
+			t.Logf("%d subscribers, %d events in %s: %d of %d received, %d subscribers too slow; delay p50 %s, p99 %s; processor %.0f %% of one core, clients and pretend Discord included",
+				subscribers, sent, took.Round(time.Millisecond), got.Load(), want, behind.Load(),
+				delays[len(delays)/2].Round(100*time.Microsecond), delays[len(delays)*99/100].Round(100*time.Microsecond), 100*cpu.Seconds()/took.Seconds())
+		})
+	}
+}
+
+// cpuTime returns the processor time of the process.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
