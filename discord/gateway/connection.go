@@ -62,18 +62,18 @@ type connection struct {
 }
 
 // connect carries the session over one connection, from its beginning to its
-// end, and returns why it ended and whether it had lasted.
-func (g *Gateway) connect(ctx context.Context) (settled bool, err error) {
+// end, and returns why it ended and how long events had come, 0 if none did.
+func (g *Gateway) connect(ctx context.Context) (lasted time.Duration, err error) {
 	address, err := g.locate(ctx)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	if address, err = gatewayURL(address); err != nil {
-		return false, err
+		return 0, err
 	}
 	ws, err := g.dial(ctx, address)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	ws.SetReadLimit(maxFrameBytes)
 
@@ -100,7 +100,10 @@ func (g *Gateway) connect(ctx context.Context) (settled bool, err error) {
 		}
 	})
 	err = c.read(lives)
-	return !c.ready.IsZero() && time.Since(c.ready) >= settledAfter, err
+	if !c.ready.IsZero() {
+		lasted = max(time.Since(c.ready), 1)
+	}
+	return lasted, err
 }
 
 func (g *Gateway) dial(ctx context.Context, address string) (*websocket.Conn, error) {

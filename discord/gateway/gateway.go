@@ -268,7 +268,7 @@ const (
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.client.CloseIdleConnections()
 	for {
-		settled, err := g.connect(ctx)
+		lasted, err := g.connect(ctx)
 		if ctx.Err() != nil {
 			g.change(Status{State: Off, Reason: "shut down"})
 			return nil
@@ -281,8 +281,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 		if endsSession(err) {
 			g.session = nil
 		}
-		if settled {
+		settled := lasted >= settledAfter
+		switch {
+		case settled:
 			g.failures = 0
+		case lasted > 0 && g.session != nil:
+			// Resuming is free, and what was ready once may be so again: only
+			// sessions that begin are to be spared.
+			g.failures = min(g.failures, 1)
 		}
 		wait := g.pause(settled, err)
 		g.config.Logger.WarnContext(ctx, "The connection to Discord's gateway was lost", "error", err, "resumable", g.session != nil, "wait", wait.Round(time.Millisecond))

@@ -545,6 +545,25 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// TestRestless: a session that can be resumed is, within seconds, however often
+// its connections are lost.
+func TestRestless(t *testing.T) {
+	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
+		q := <-p.peers
+		q.welcome()
+		for i := range 50 {
+			p.heard()
+			_ = q.ws.CloseNow()
+			lost := time.Now()
+			q = <-p.peers
+			if took := time.Since(lost); took > 3*time.Second {
+				t.Fatalf("connection %d came after %s", i, took)
+			}
+			q.resumes(i + 1)
+		}
+	})
+}
+
 // TestStopped: the context ends Run wherever it is.
 func TestStopped(t *testing.T) {
 	for _, act := range []func(p *place){
