@@ -59,6 +59,16 @@ func WithStats(ctx context.Context, s *Stats) context.Context {
 	return context.WithValue(ctx, statsKey{}, s)
 }
 
+// AddWaited counts time for which a limit other than Discord's held the call of
+// ctx.
+func AddWaited(ctx context.Context, d time.Duration) {
+	if s := statsFrom(ctx); s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.waited += d
+	}
+}
+
 func statsFrom(ctx context.Context) *Stats {
 	s, _ := ctx.Value(statsKey{}).(*Stats)
 	return s

@@ -1,0 +1,69 @@
+package access
+
+import (
+	"net/netip"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+)
+
+// What one address may try: so much at once, and one more in every
+// six seconds.
+const (
+	attemptBurst = 10
+	attemptRate  = rate.Limit(1.0 / 6)
+	// attemptPeers is how many addresses are remembered. One that is forgotten
+	// may begin anew.
+	attemptPeers = 10_000
+)
+
+// attempts counts what an address tries, beside which there is nothing to know
+// of it. Keys that NewKey made are good however many others were tried: nobody
+// can lock out those who share an address.
+type attempts struct {
+	peers *lru.Cache[string, *rate.Limiter]
+}
+
+func newAttempts() *attempts {
+	peers, err := lru.New[string, *rate.Limiter](attemptPeers)
+	if err != nil {
+		panic(err) // the size is no good
+	}
+	return &attempts{peers}
+}
+
+// left reports whether the address may try once more.
+func (a *attempts) left(peer string) bool {
+	limiter, ok := a.peers.Get(peer)
+	return !ok || limiter.Tokens() >= 1
+}
+
+// take counts one and reports whether it was allowed, and whether it was the
+// last for now.
+func (a *attempts) take(peer string) (allowed, last bool) {
+	limiter, ok := a.peers.Get(peer)
+	if !ok {
+		limiter = rate.NewLimiter(attemptRate, attemptBurst)
+		if known, ok, _ := a.peers.PeekOrAdd(peer, limiter); ok {
+			limiter = known
+		}
+	}
+	allowed = limiter.Allow()
+	return allowed, allowed && limiter.Tokens() < 1
+}
+
+// peerOf returns the address of a peer without its port, of IPv6 the network
+// that one customer of a provider has.
+func peerOf(remote string) string {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return remote
+	}
+	addr := at.Addr().Unmap()
+	if addr.Is6() {
+		if prefix, err := addr.Prefix(64); err == nil {
+			return prefix.String()
+		}
+	}
+	return addr.String()
+}

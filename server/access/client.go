@@ -1,0 +1,131 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"regexp"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/discord"
+
+	"connectrpc.com/connect"
+	"golang.org/x/time/rate"
+)
+
+// Client is who may call what. Nil is one that may do everything. Its methods
+// are safe for concurrent use; their errors are *connect.Error.
+type Client struct {
+	name         string
+	keys         []verifier
+	certificates []string
+	// methods are the patterns of what it may call; nil means everything.
+	methods []*regexp.Regexp
+	// places are the ids that it may name; nil means all.
+	places map[kind]ids
+	// untargeted is whether one with places may make calls that name none.
+	untargeted bool
+	// limit and burst are its rate, and maxCalls is how many calls it may have
+	// in progress. 0 means no limit.
+	limit    rate.Limit
+	burst    int
+	maxCalls int
+	// usage is nil where nothing is limited.
+	usage *usage
+}
+
+// usage is what a client uses. It outlasts a change of the rules.
+type usage struct {
+	calls   atomic.Int64
+	limiter *rate.Limiter
+}
+
+// enter counts a call in progress until leave.
+func (c *Client) enter() (leave func(), err error) {
+	if c.usage == nil {
+		return func() {}, nil
+	}
+	if n := c.usage.calls.Add(1); c.maxCalls > 0 && n > int64(c.maxCalls) {
+		c.usage.calls.Add(-1)
+		return nil, refuse(connect.CodeResourceExhausted, "client %s has %d calls in progress already, as many as it may", c.name, c.maxCalls)
+	}
+	return func() { c.usage.calls.Add(-1) }, nil
+}
+
+// MayCall refuses a method that is none of the client's.
+func (c *Client) MayCall(method string) error {
+	if c == nil || c.methods == nil {
+		return nil
+	}
+	for _, pattern := range c.methods {
+		if pattern.MatchString(method) {
+			return nil
+		}
+	}
+	return refuse(connect.CodePermissionDenied, "client %s may not call %s", c.name, method)
+}
+
+// MayTouch refuses a call that names a guild, channel or user that is none of
+// the client's.
+func (c *Client) MayTouch(targets []Target) error {
+	if c == nil || c.places == nil {
+		return nil
+	}
+	if len(targets) == 0 && !c.untargeted {
+		return refuse(connect.CodePermissionDenied, "client %s may make no call of which it cannot be told which guild, channel or user it is about", c.name)
+	}
+	for _, t := range targets {
+		if known := c.places[t.kind]; !known.all && !known.ids[t.id] {
+			return refuse(connect.CodePermissionDenied, "client %s may not use %s %d", c.name, t.kind, t.id)
+		}
+	}
+	return nil
+}
+
+// Restricted is whether the client may name some guilds, channels and users
+// only.
+func (c *Client) Restricted() bool { return c != nil && c.places != nil }
+
+// Hold waits until the client's own rate allows a call, but fails at once if
+// that is beyond the deadline of ctx.
+func (c *Client) Hold(ctx context.Context) error {
+	if c == nil || c.usage == nil || c.limit == 0 {
+		return nil
+	}
+	turn := c.usage.limiter.Reserve()
+	wait := turn.Delay()
+	if wait == 0 {
+		return nil
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+		turn.Cancel()
+		return retryLater(connect.CodeDeadlineExceeded, wait, "the deadline is earlier than the rate of client %s allows the call", c.name)
+	}
+	began := time.Now()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	defer func() { discord.AddWaited(ctx, time.Since(began)) }()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		turn.Cancel()
+		code := connect.CodeCanceled
+		if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // contexts return it plain
+			code = connect.CodeDeadlineExceeded
+		}
+		return connect.NewError(code, fmt.Errorf("the call waited for the rate of client %s: %w", c.name, context.Cause(ctx)))
+	}
+}
+
+// has reports whether a key is the client's.
+func (c *Client) has(key string, digest [sha256.Size]byte, slow bool) bool {
+	found := false
+	for _, v := range c.keys {
+		if v.slow() == slow {
+			found = v.verify(key, digest) || found // every one is asked
+		}
+	}
+	return found
+}

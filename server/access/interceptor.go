@@ -1,0 +1,62 @@
+package access
+
+import (
+	"context"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+)
+
+// Interceptor refuses calls whose messages name what is none of the client's,
+// and holds those that come faster than the client may.
+type Interceptor struct{}
+
+// WrapUnary implements connect.Interceptor.
+func (Interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		if err := admit(ctx, req.Any()); err != nil {
+			return nil, err
+		}
+		return next(ctx, req)
+	}
+}
+
+// WrapStreamingHandler implements connect.Interceptor.
+func (Interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		return next(ctx, admitted{conn, ctx})
+	}
+}
+
+// WrapStreamingClient implements connect.Interceptor.
+func (Interceptor) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// admitted is a stream of which each message is admitted.
+type admitted struct {
+	connect.StreamingHandlerConn
+	ctx context.Context
+}
+
+// Receive implements connect.StreamingHandlerConn.
+func (a admitted) Receive(message any) error {
+	if err := a.StreamingHandlerConn.Receive(message); err != nil {
+		return err
+	}
+	return admit(a.ctx, message)
+}
+
+func admit(ctx context.Context, message any) error {
+	client := From(ctx)
+	if client.Restricted() {
+		m, ok := message.(proto.Message)
+		if !ok {
+			return refuse(connect.CodePermissionDenied, "%T is no message of the contract", message)
+		}
+		if err := client.MayTouch(TargetsOf(m)); err != nil {
+			return err
+		}
+	}
+	return client.Hold(ctx)
+}

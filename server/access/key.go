@@ -1,0 +1,132 @@
+package access
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
+)
+
+// Keys made here begin with a sign by which people and scanners for secrets
+// know them, and have 52 characters of 5 random bits each.
+const (
+	keyPrefix = "dpkey_"
+	keyLength = len(keyPrefix) + 52
+)
+
+// NewKey returns a new key and the hash for the rules.
+func NewKey() (key, hash string) {
+	key = keyPrefix + rand.Text() + rand.Text()
+	digest := sha256.Sum256([]byte(key))
+	return key, sha256Prefix + hex.EncodeToString(digest[:])
+}
+
+// IsKey reports whether a text has the form of a key of NewKey, so that it is
+// nothing for Discord.
+func IsKey(text string) bool { return strings.HasPrefix(text, keyPrefix) }
+
+const sha256Prefix = "sha256:"
+
+// verifier is one hash of a key.
+type verifier interface {
+	// verify reports whether a key has this hash. digest is its SHA-256.
+	verify(key string, digest [sha256.Size]byte) bool
+	// slow is whether verify takes so much time and memory that not
+	// everybody may ask for it.
+	slow() bool
+}
+
+// parseHash reads a hash of one of three kinds.
+func parseHash(text string) (verifier, error) {
+	switch {
+	case strings.HasPrefix(text, sha256Prefix):
+		var v digestVerifier
+		if n, err := hex.Decode(v[:], []byte(strings.TrimPrefix(text, sha256Prefix))); err != nil || n != len(v) || len(text) != len(sha256Prefix)+2*len(v) {
+			return nil, errors.New("behind sha256: there must be 64 hexadecimal digits")
+		}
+		return v, nil
+	case strings.HasPrefix(text, "$argon2id$"):
+		return parseArgon2(text)
+	case strings.HasPrefix(text, "$2"):
+		cost, err := bcrypt.Cost([]byte(text))
+		if err != nil {
+			return nil, fmt.Errorf("the bcrypt hash cannot be read: %w", err)
+		}
+		if cost > maxBcryptCost {
+			return nil, fmt.Errorf("the cost %d of the bcrypt hash is above %d", cost, maxBcryptCost)
+		}
+		return bcryptVerifier(text), nil
+	}
+	return nil, errors.New("it must begin with sha256:, $argon2id$ or $2")
+}
+
+// digestVerifier holds the SHA-256 of a key of NewKey. No other text is
+// verified by it: one that a person made up could be found by trying.
+type digestVerifier [sha256.Size]byte
+
+func (v digestVerifier) verify(key string, digest [sha256.Size]byte) bool {
+	same := subtle.ConstantTimeCompare(v[:], digest[:]) == 1
+	return same && IsKey(key) && len(key) == keyLength
+}
+
+func (digestVerifier) slow() bool { return false }
+
+type bcryptVerifier string
+
+// maxBcryptCost bounds the time for one key, by about a second.
+const maxBcryptCost = 14
+
+func (v bcryptVerifier) verify(key string, _ [sha256.Size]byte) bool {
+	return bcrypt.CompareHashAndPassword([]byte(v), []byte(key)) == nil
+}
+
+func (bcryptVerifier) slow() bool { return true }
+
+// argon2Verifier is a hash in the form of the PHC.
+// https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
+type argon2Verifier struct {
+	time, memory uint32 // passes, KiB
+	threads      uint8
+	salt, hash   []byte
+}
+
+// Bounds for what one key may cost.
+const (
+	maxArgon2Memory = 256 << 10 // KiB
+	maxArgon2Time   = 10
+)
+
+func parseArgon2(text string) (verifier, error) {
+	parts := strings.Split(text, "$")
+	if len(parts) != 6 || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return nil, fmt.Errorf("the argon2id hash is not of the form $argon2id$v=%d$m=65536,t=3,p=4$SALT$HASH", argon2.Version)
+	}
+	var v argon2Verifier
+	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &v.memory, &v.time, &v.threads); err != nil {
+		return nil, fmt.Errorf("the parameters %q of the argon2id hash cannot be read", parts[3])
+	}
+	if v.time == 0 || v.time > maxArgon2Time || v.threads == 0 || v.memory > maxArgon2Memory {
+		return nil, fmt.Errorf("the parameters of the argon2id hash are beyond m=%d, t=%d", maxArgon2Memory, maxArgon2Time)
+	}
+	var err1, err2 error
+	v.salt, err1 = base64.RawStdEncoding.DecodeString(parts[4])
+	v.hash, err2 = base64.RawStdEncoding.DecodeString(parts[5])
+	if err1 != nil || err2 != nil || len(v.salt) < 8 || len(v.hash) < 16 {
+		return nil, errors.New("salt and hash of the argon2id hash must be base 64 without padding, of at least 8 and 16 bytes")
+	}
+	return v, nil
+}
+
+func (v argon2Verifier) verify(key string, _ [sha256.Size]byte) bool {
+	hash := argon2.IDKey([]byte(key), v.salt, v.time, v.memory, v.threads, uint32(len(v.hash)))
+	return subtle.ConstantTimeCompare(hash, v.hash) == 1
+}
+
+func (argon2Verifier) slow() bool { return true }

@@ -1,0 +1,77 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// ErrDenied is in every error of a call that was not let through.
+var ErrDenied = errors.New("not let through")
+
+// refuse returns the error of a call that is not let through.
+func refuse(code connect.Code, format string, args ...any) error {
+	return connect.NewError(code, &denial{text: fmt.Sprintf(format, args...)})
+}
+
+// retryLater returns the error of a call that would be let through later.
+func retryLater(code connect.Code, after time.Duration, format string, args ...any) error {
+	err := connect.NewError(code, &denial{fmt.Sprintf(format, args...), after})
+	if detail, failed := connect.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)}); failed == nil {
+		err.AddDetail(detail)
+	}
+	return err
+}
+
+type denial struct {
+	text  string
+	after time.Duration // until it would be let through; 0 is not known
+}
+
+func (d *denial) Error() string { return d.text }
+
+func (d *denial) Is(target error) bool { return target == ErrDenied }
+
+// quiet is an error of which there are too many to note each.
+type quiet struct{ error }
+
+func (q quiet) Unwrap() error { return q.error }
+
+// IsQuiet reports whether so many unknown clients came from the address that
+// this refusal is not worth a line in a log: an attacker could fill it.
+func IsQuiet(err error) bool {
+	_, is := errors.AsType[quiet](err)
+	return is
+}
+
+// Describe returns what an error of this package is in plain HTTP: the status,
+// and when the call could be repeated, 0 if that is not known.
+func Describe(err error) (status int, retryAfter time.Duration) {
+	if d, ok := errors.AsType[*denial](err); ok && d.after > 0 {
+		return http.StatusTooManyRequests, d.after
+	}
+	switch connect.CodeOf(err) {
+	case connect.CodeUnauthenticated:
+		return http.StatusUnauthorized, 0
+	case connect.CodePermissionDenied:
+		return http.StatusForbidden, 0
+	case connect.CodeResourceExhausted:
+		return http.StatusTooManyRequests, time.Second
+	case connect.CodeDeadlineExceeded:
+		return http.StatusGatewayTimeout, 0
+	}
+	return http.StatusServiceUnavailable, 0
+}
+
+// Text returns what an error of this package says, without its code.
+func Text(err error) string {
+	if e, ok := errors.AsType[*connect.Error](err); ok {
+		return e.Message()
+	}
+	return err.Error()
+}

@@ -1,0 +1,280 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"go.yaml.in/yaml/v4"
+	"golang.org/x/time/rate"
+)
+
+// Rules are the clients that there are.
+type Rules struct {
+	clients []*Client
+	// proven are the digests of keys whose slow hash was found good.
+	proven sync.Map
+	// proving bounds how many slow hashes are computed at the same time.
+	proving chan struct{}
+}
+
+// maxProving is how many slow hashes are computed at the same time.
+const maxProving = 2
+
+// properName is what a client, or what stands for one in a certificate, may be
+// called: it becomes a label in logs and metrics.
+var properName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,99}$`)
+
+// file is the form of rules in YAML.
+type file struct {
+	Clients []entry `yaml:"clients"`
+}
+
+type entry struct {
+	Name         string   `yaml:"name"`
+	Hashes       []string `yaml:"hashes"`
+	Certificates []string `yaml:"certificates"`
+	Methods      []string `yaml:"methods"`
+	Guilds       []string `yaml:"guilds"`
+	Channels     []string `yaml:"channels"`
+	Users        []string `yaml:"users"`
+	Untargeted   bool     `yaml:"untargeted"`
+	Rate         float64  `yaml:"rate"`
+	Burst        int      `yaml:"burst"`
+	MaxCalls     int      `yaml:"max_calls"`
+}
+
+// Defaults are what holds for a client unless its entry says otherwise.
+type Defaults struct {
+	// Methods are all names that a method in the rules can mean, apart from
+	// those of plain REST.
+	Methods []string
+	// MaxCalls is how many calls a client may have in progress.
+	MaxCalls int
+}
+
+// Parse reads rules. What it does not understand, and what would allow more
+// than was meant, is an error.
+func Parse(data []byte, d Defaults) (*Rules, error) {
+	var root yaml.Node
+	if err := yaml.Load(data, &root); err != nil {
+		return nil, err
+	}
+	if err := refuseEmpty(&root); err != nil {
+		return nil, err
+	}
+	var f file
+	if err := yaml.Load(data, &f, yaml.WithKnownFields()); err != nil {
+		return nil, err
+	}
+	if len(f.Clients) == 0 {
+		return nil, errors.New("there are no clients, so that nobody could call")
+	}
+	rules := &Rules{proving: make(chan struct{}, maxProving)}
+	seen := make(map[string]string) // what identifies a client, to its name
+	for i, e := range f.Clients {
+		client, err := e.client(d)
+		if err != nil {
+			return nil, fmt.Errorf("client %d, %q: %w", i+1, e.Name, err)
+		}
+		for _, sign := range slices.Concat([]string{"name " + e.Name}, e.Hashes, e.Certificates) {
+			if other, twice := seen[sign]; twice {
+				return nil, fmt.Errorf("client %d, %q: client %q has the same %.40s", i+1, e.Name, other, sign)
+			}
+			seen[sign] = e.Name
+		}
+		rules.clients = append(rules.clients, client)
+	}
+	return rules, nil
+}
+
+// refuseEmpty refuses a value that is missing and a list without elements:
+// there, what was commented out would allow everything.
+func refuseEmpty(n *yaml.Node) error {
+	empty := n.Kind == yaml.ScalarNode && n.Tag == "!!null" || n.Kind == yaml.SequenceNode && len(n.Content) == 0
+	if empty {
+		return fmt.Errorf("line %d: there is no value: what is not limited is left out as a whole", n.Line)
+	}
+	for _, child := range n.Content {
+		if err := refuseEmpty(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *entry) client(d Defaults) (*Client, error) {
+	if !properName.MatchString(e.Name) {
+		return nil, errors.New("a name has at most 100 letters, digits and . _ @ : / -, and begins with a letter or digit")
+	}
+	if len(e.Hashes) == 0 && len(e.Certificates) == 0 {
+		return nil, errors.New("it has neither hashes nor certificates, by which it could be known")
+	}
+	c := &Client{name: e.Name, certificates: e.Certificates, untargeted: e.Untargeted}
+	for i, hash := range e.Hashes {
+		v, err := parseHash(hash)
+		if err != nil {
+			return nil, fmt.Errorf("hash %d: %w", i+1, err)
+		}
+		c.keys = append(c.keys, v)
+	}
+	for _, name := range e.Certificates {
+		if !properName.MatchString(name) {
+			return nil, fmt.Errorf("no certificate is known by the name %q", name)
+		}
+	}
+	for _, text := range e.Methods {
+		pattern, err := parsePattern(text, d.Methods)
+		if err != nil {
+			return nil, err
+		}
+		c.methods = append(c.methods, pattern)
+	}
+	for k, list := range map[kind][]string{guild: e.Guilds, channel: e.Channels, user: e.Users} {
+		if len(list) == 0 {
+			continue
+		}
+		known, err := parseIDs(list)
+		if err != nil {
+			return nil, fmt.Errorf("%ss: %w", k, err)
+		}
+		if c.places == nil {
+			c.places = make(map[kind]ids)
+		}
+		c.places[k] = known
+	}
+	if c.untargeted && c.places == nil {
+		return nil, errors.New("untargeted means something only beside guilds, channels or users")
+	}
+	if !(e.Rate >= 0 && e.Rate <= 1e6) || e.Burst < 0 || e.MaxCalls < 0 {
+		return nil, errors.New("rate, burst and max_calls must not be negative, and rate at most 1000000")
+	}
+	if e.Burst > 0 && e.Rate == 0 {
+		return nil, errors.New("burst means something only beside rate")
+	}
+	c.limit, c.burst, c.maxCalls = rate.Limit(e.Rate), max(e.Burst, 1), e.MaxCalls
+	if c.maxCalls == 0 {
+		c.maxCalls = d.MaxCalls
+	}
+	c.usage = &usage{limiter: rate.NewLimiter(c.limit, c.burst)}
+	return c, nil
+}
+
+func parseIDs(list []string) (ids, error) {
+	known := ids{ids: make(map[uint64]bool)}
+	for _, text := range list {
+		if text == "*" {
+			known.all = true
+			continue
+		}
+		id, err := strconv.ParseUint(text, 10, 63)
+		if err != nil || id == 0 {
+			return ids{}, fmt.Errorf("%q is neither an id of Discord nor *", text)
+		}
+		known.ids[id] = true
+	}
+	return known, nil
+}
+
+// restPattern is how a method of plain REST is written.
+var restPattern = regexp.MustCompile(`^([A-Z]+|\*) [/*]\S*$`)
+
+// parsePattern reads the name of a method, in which * stands for any
+// characters. Names that mean no method are refused.
+func parsePattern(text string, methods []string) (*regexp.Regexp, error) {
+	pattern, err := regexp.Compile("^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, ".*") + "$")
+	if err != nil {
+		return nil, err
+	}
+	if !restPattern.MatchString(text) && !slices.ContainsFunc(methods, pattern.MatchString) {
+		return nil, fmt.Errorf("%q means no method: there are those of the contract, of plain REST, such as GET /channels/{channel_id}, and %s",
+			text, strings.Join(Pages, ", "))
+	}
+	return pattern, nil
+}
+
+// The names of what is no method of the contract but needs the right to it.
+const (
+	MetricsPage = "metrics"
+	Reflection  = "ServerReflectionInfo"
+)
+
+// Pages are these names.
+var Pages = []string{MetricsPage, Reflection}
+
+// inherit takes over what clients of the same name use.
+func (r *Rules) inherit(old *Rules) {
+	if old == nil {
+		return
+	}
+	for _, c := range r.clients {
+		i := slices.IndexFunc(old.clients, func(o *Client) bool { return o.name == c.name })
+		if i >= 0 {
+			c.usage = old.clients[i].usage
+			c.usage.limiter.SetLimit(c.limit)
+			c.usage.limiter.SetBurst(c.burst)
+		}
+	}
+}
+
+// byKey returns the client with this key, nil if there is none. Whether a slow
+// hash may be computed is asked of mayTry.
+func (r *Rules) byKey(ctx context.Context, key string, mayTry func() bool) *Client {
+	digest := sha256.Sum256([]byte(key))
+	find := func(slow bool) (found *Client) {
+		for _, c := range r.clients {
+			if c.has(key, digest, slow) {
+				found = c // the others are asked all the same
+			}
+		}
+		return found
+	}
+	if client := find(false); client != nil || IsKey(key) {
+		return client
+	}
+	if client, ok := r.proven.Load(digest); ok {
+		return client.(*Client)
+	}
+	if !r.hasSlow() || !mayTry() {
+		return nil
+	}
+	select {
+	case r.proving <- struct{}{}:
+		defer func() { <-r.proving }()
+	case <-ctx.Done():
+		return nil
+	}
+	client := find(true)
+	if client != nil {
+		r.proven.Store(digest, client)
+	}
+	return client
+}
+
+func (r *Rules) hasSlow() bool {
+	return slices.ContainsFunc(r.clients, func(c *Client) bool {
+		return slices.ContainsFunc(c.keys, verifier.slow)
+	})
+}
+
+// byCertificate returns the client with a certificate of one of these names,
+// nil if there is none.
+func (r *Rules) byCertificate(names []string) *Client {
+	for _, c := range r.clients {
+		for _, name := range names {
+			if slices.Contains(c.certificates, name) {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// Count returns how many clients there are.
+func (r *Rules) Count() int { return len(r.clients) }
