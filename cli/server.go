@@ -19,6 +19,7 @@ import (
 	"discordproxy/discord/ratelimit"
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
+	"discordproxy/server/apidocs"
 	"discordproxy/server/calls"
 	"discordproxy/server/health"
 	"discordproxy/server/listener"
@@ -309,6 +310,10 @@ func routes(service http.Handler, checks health.Checks, observed *metrics.Metric
 	mux.Handle("/healthz", health)
 	mux.Handle("/readyz", health)
 	mux.Handle("GET /metrics", observed.Handler())
+	documentation := apidocs.Handler()
+	for _, pattern := range apidocs.Patterns {
+		mux.Handle(pattern, documentation)
+	}
 	return rest.Split(service, mux)
 }
 

@@ -17,6 +17,18 @@ import (
 	"discordproxy/test/require"
 )
 
+// browserProfile returns a folder for a browser. It is not t.TempDir: helpers
+// of the browser may write for a moment after its end.
+func browserProfile(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "discordproxy-browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	return folder
+}
+
 // TestBrowser lets a page in Chromium call the proxy with connect-web.
 func TestBrowser(t *testing.T) {
 	chromium := require.Browser(t, "browser")
@@ -63,14 +75,9 @@ func TestBrowser(t *testing.T) {
 		"proxy": {"http://" + p.Address}, "alice": {w.Alice.String()}, "general": {w.General.String()},
 		"guild": {w.Guild.String()}, "forbidden": {w.Forbidden.String()},
 	}
-	// Not t.TempDir: helpers of the browser may write for a moment after its end.
-	profile, err := os.MkdirTemp("", "discordproxy-browser")
-	if err != nil {
-		t.Fatal(err)
-	}
 	browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--user-data-dir="+profile, "--remote-debugging-port=0", page.URL+"/?"+query.Encode())
+		"--user-data-dir="+browserProfile(t), "--remote-debugging-port=0", page.URL+"/?"+query.Encode())
 	browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := browser.Start(); err != nil {
 		t.Fatal(err)
@@ -78,7 +85,6 @@ func TestBrowser(t *testing.T) {
 	defer func() {
 		_ = syscall.Kill(-browser.Process.Pid, syscall.SIGKILL)
 		_ = browser.Wait()
-		_ = os.RemoveAll(profile)
 	}()
 
 	got := <-seen

@@ -122,6 +122,12 @@ func (m method) does() string {
 	return strings.TrimPrefix(strings.TrimSuffix(sentence, ".")+".", string(m.Name())+" ")
 }
 
+// summary is the same as a sentence that stands alone.
+func (m method) summary() string {
+	does := m.does()
+	return strings.ToUpper(does[:1]) + does[1:]
+}
+
 // path is where the method is called.
 func (m method) path() string { return fmt.Sprintf("/%s/%s", m.Parent().FullName(), m.Name()) }
 

@@ -1,7 +1,8 @@
 // Command apidoc writes the documentation of the API from the comments of the
 // contract. It reads a set of file descriptors with source information, as
 // `buf build` writes it, from its standard input. Its argument is the folder
-// of the repository, where it writes docs/api.md.
+// of the repository, where it writes docs/api.md and what server/apidocs
+// serves.
 //
 //	buf build --config buf.yaml -o - | go run -C tools/apidoc . ../..
 //
@@ -30,6 +31,9 @@ var outputs = []struct {
 	write func(*contract) ([]byte, error)
 }{
 	{"docs/api.md", writeMarkdown},
+	{"server/apidocs/openapi.yaml", writeOpenAPIYAML},
+	{"server/apidocs/openapi.json", writeOpenAPIJSON},
+	{"server/apidocs/page/index.html", writePage},
 }
 
 func run(in io.Reader, args []string) error {
