@@ -593,6 +593,7 @@ type DiscordApiClient interface {
 	// it within three seconds of the interaction.
 	//
 	// Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
+	// Permissions: none but the token.
 	// Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
 	// INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
 	// after three seconds.
@@ -602,6 +603,7 @@ type DiscordApiClient interface {
 	// 15 minutes of the interaction.
 	//
 	// Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
+	// Permissions: none but the token.
 	// Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
 	// 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
 	// Invalid Webhook Token when it is too late.
@@ -611,6 +613,7 @@ type DiscordApiClient interface {
 	// minutes of the interaction.
 	//
 	// Discord: POST /webhooks/{application_id}/{interaction_token}.
+	// Permissions: none but the token.
 	// Errors: those of EditInteractionResponse. A try whose outcome is unknown is
 	// not repeated.
 	// Cost: one call to Discord, outside of the global limit.
@@ -618,8 +621,10 @@ type DiscordApiClient interface {
 	// SetApplicationCommands replaces all commands of the bot, everywhere or in
 	// one guild.
 	//
-	// Discord: PUT /applications/{application_id}/commands or
-	// /applications/{application_id}/guilds/{guild_id}/commands.
+	// Discord: GET /applications/@me the first time, then
+	// PUT /applications/{application_id}/commands or
+	// PUT /applications/{application_id}/guilds/{guild_id}/commands.
+	// Permissions: none for the bot's own commands.
 	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
 	// Missing Access when the bot is not in the guild.
 	// Cost: two calls to Discord the first time, one afterwards. A bot may make
@@ -1606,6 +1611,7 @@ type DiscordApiHandler interface {
 	// it within three seconds of the interaction.
 	//
 	// Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
+	// Permissions: none but the token.
 	// Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
 	// INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
 	// after three seconds.
@@ -1615,6 +1621,7 @@ type DiscordApiHandler interface {
 	// 15 minutes of the interaction.
 	//
 	// Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
+	// Permissions: none but the token.
 	// Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
 	// 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
 	// Invalid Webhook Token when it is too late.
@@ -1624,6 +1631,7 @@ type DiscordApiHandler interface {
 	// minutes of the interaction.
 	//
 	// Discord: POST /webhooks/{application_id}/{interaction_token}.
+	// Permissions: none but the token.
 	// Errors: those of EditInteractionResponse. A try whose outcome is unknown is
 	// not repeated.
 	// Cost: one call to Discord, outside of the global limit.
@@ -1631,8 +1639,10 @@ type DiscordApiHandler interface {
 	// SetApplicationCommands replaces all commands of the bot, everywhere or in
 	// one guild.
 	//
-	// Discord: PUT /applications/{application_id}/commands or
-	// /applications/{application_id}/guilds/{guild_id}/commands.
+	// Discord: GET /applications/@me the first time, then
+	// PUT /applications/{application_id}/commands or
+	// PUT /applications/{application_id}/guilds/{guild_id}/commands.
+	// Permissions: none for the bot's own commands.
 	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
 	// Missing Access when the bot is not in the guild.
 	// Cost: two calls to Discord the first time, one afterwards. A bot may make
