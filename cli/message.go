@@ -21,6 +21,11 @@ import (
 
 // Message is the command discordproxymessage.
 func Message(ctx context.Context, env Env) error {
+	app := messageApp(env)
+	return app.RunContext(ctx, append([]string{app.Name}, optionsFirst(env.Args, "--host", "--port")...))
+}
+
+func messageApp(env Env) *cli.App {
 	app := newApp(env, "discordproxymessage", "sends a message through a running Discord Proxy")
 	app.Flags = []cli.Flag{
 		&cli.StringFlag{Name: "host", EnvVars: []string{"DISCORDPROXY_HOST"}, Value: "localhost", Usage: "`ADDRESS` of the proxy"},
@@ -60,7 +65,7 @@ func Message(ctx context.Context, env Env) error {
 			return err
 		}),
 	}
-	return app.RunContext(ctx, append([]string{app.Name}, optionsFirst(env.Args, "--host", "--port")...))
+	return app
 }
 
 // optionsFirst moves the named options, each with its value, in front of the

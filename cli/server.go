@@ -130,10 +130,15 @@ func (c *serverConfig) check() error {
 
 // Server is the command discordproxyserver.
 func Server(ctx context.Context, env Env) error {
+	app := serverApp(env)
+	return app.RunContext(ctx, append([]string{app.Name}, env.Args...))
+}
+
+func serverApp(env Env) *cli.App {
 	var c serverConfig
 	app := c.app(env, c.serve)
-	app.Commands = []*cli.Command{sandboxCommand(env)}
-	return app.RunContext(ctx, append([]string{app.Name}, env.Args...))
+	app.Commands = []*cli.Command{sandboxCommand(env), healthCommand(env)}
+	return app
 }
 
 // app reads the flags and then calls serve.
@@ -156,7 +161,7 @@ func newApp(env Env, name, usage string) *cli.App {
 	return &cli.App{
 		Name: name, HelpName: name, Usage: usage, Version: Version(),
 		Reader: env.In, Writer: env.Out, ErrWriter: env.Err,
-		HideHelpCommand: true,
+		HideHelpCommand: true, EnableBashCompletion: true,
 		// Errors go back to Run, which writes them in one line.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   returnUsageError,

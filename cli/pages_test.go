@@ -1,0 +1,67 @@
+package cli_test
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+
+	"discordproxy/cli"
+)
+
+// TestPages: what the help of a command names stands in its manual page and its
+// completion, and what is a secret or of this machine does not.
+func TestPages(t *testing.T) {
+	t.Setenv("DISCORD_BOT_TOKEN", "a secret of this machine")
+	pages, err := cli.Pages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := regexp.MustCompile(`--[a-z][a-z-]+`)
+	for name, c := range map[string]struct {
+		command  cli.Command
+		manual   string
+		commands []string
+	}{
+		"discordproxyserver":  {cli.Server, "man/man8/discordproxyserver.8", []string{"sandbox", "health"}},
+		"discordproxymessage": {cli.Message, "man/man1/discordproxymessage.1", []string{"direct", "channel"}},
+	} {
+		var help bytes.Buffer
+		if code := cli.Run(t.Context(), c.command, cli.Env{Args: []string{"--help"}, Out: &help, Err: &help}); code != 0 {
+			t.Fatal(help.String())
+		}
+		files := make(map[string]string)
+		for _, p := range pages {
+			files[path.Join(p.Folder, p.Name)] = p.Text
+		}
+		fish := files["fish/vendor_completions.d/"+name+".fish"]
+		manual := strings.ReplaceAll(files[c.manual], `\-`, "-")
+		for _, flag := range flags.FindAllString(help.String(), -1) {
+			if flag == "--help" || flag == "--version" {
+				continue
+			}
+			if !strings.Contains(manual, flag) {
+				t.Errorf("%s does not know %s", c.manual, flag)
+			}
+			if !strings.Contains(fish, "-l "+flag[2:]+" ") {
+				t.Errorf("the fish completion of %s does not know %s", name, flag)
+			}
+		}
+		for _, command := range c.commands {
+			if !strings.Contains(manual, command) || !strings.Contains(fish, command) {
+				t.Errorf("the pages of %s do not know %s", name, command)
+			}
+		}
+		for _, completion := range []string{"bash-completion/completions/" + name, "zsh/vendor-completions/_" + name} {
+			if text := files[completion]; !strings.Contains(text, name+"\n") && !strings.Contains(text, name+" ") || strings.Contains(text, "COMMAND") {
+				t.Errorf("%s is %q", completion, text)
+			}
+		}
+	}
+	for _, p := range pages {
+		if strings.Contains(p.Text, "a secret of this machine") {
+			t.Errorf("%s holds the token", p.Name)
+		}
+	}
+}
