@@ -37,6 +37,7 @@ var rooms = []room{
 	{folder: "server", imports: []string{"gen", "discord", "discord/gateway"}},
 	{folder: "dashboard", imports: []string{"gen"}},
 	{folder: "client", imports: []string{"gen"}},
+	{folder: "deploy", imports: []string{"cli"}},
 	{folder: "cli", imports: []string{"gen", "discord", "discord/gateway", "discord/ratelimit", "discord/sandbox", "server", "dashboard", "client"}},
 	{folder: "test", imports: []string{"gen", "discord", "discord/gateway", "discord/ratelimit", "discord/sandbox", "server", "dashboard", "client", "cli"}},
 }
