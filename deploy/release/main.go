@@ -291,4 +291,3 @@ func write(path string, data []byte) error {
 	}
 	return os.WriteFile(path, data, 0o644)
 }
-
