@@ -42,6 +42,8 @@ type Config struct {
 	// means Discord's own bounds, 20 and 25 MiB.
 	// https://discord.com/developers/docs/reference#uploading-files
 	MaxFileBytes, MaxUploadBytes int64
+	// Dashboard tells how the server is doing. Nil leaves it out.
+	Dashboard discordapiconnect.DashboardHandler
 	// REST passes plain requests on. Its Ready, Observers and Logger are set
 	// from the fields above.
 	REST rest.Config
@@ -73,8 +75,14 @@ func New(c Config) (http.Handler, error) {
 	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, uploads: c.uploads(), gateway: c.Gateway},
 		append(options, connect.WithInterceptors(translate{ready}), uncompressedEvents)...)
 	mux.Handle(path, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))
-	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName), options...))
-	reflector := grpcreflect.NewStaticReflector(discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName)
+	services := []string{discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName}
+	if c.Dashboard != nil {
+		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, options...)
+		mux.Handle(path, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))
+		services = append(services, discordapiconnect.DashboardName)
+	}
+	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, services...), options...))
+	reflector := grpcreflect.NewStaticReflector(services...)
 	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
 	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
 	c.REST.Ready, c.REST.Observers, c.REST.Logger = ready, observers, c.Logger

@@ -19,7 +19,11 @@ import (
 const maxBuckets = 500
 
 func (s *service) GetRateLimitStatus(context.Context, *connect.Request[pb.GetRateLimitStatusRequest]) (*connect.Response[pb.GetRateLimitStatusResponse], error) {
-	snapshot := s.discord.RateLimits()
+	return connect.NewResponse(RateLimitStatus(s.discord.RateLimits())), nil
+}
+
+// RateLimitStatus is the limiter's state as the contract tells it.
+func RateLimitStatus(snapshot discord.RateLimits) *pb.GetRateLimitStatusResponse {
 	until := func(t time.Time) *durationpb.Duration {
 		if t.After(snapshot.At) {
 			return durationpb.New(t.Sub(snapshot.At))
@@ -72,5 +76,5 @@ func (s *service) GetRateLimitStatus(context.Context, *connect.Request[pb.GetRat
 		return cmp.Or(cmp.Compare(b.Waiting, a.Waiting), cmp.Compare(b.InFlight, a.InFlight))
 	})
 	out.Buckets = out.Buckets[:min(len(out.Buckets), maxBuckets)]
-	return connect.NewResponse(out), nil
+	return out
 }
