@@ -278,6 +278,11 @@ func (d *openAPI) checkStream(body []byte, schema []string) error {
 	return nil
 }
 
+// envelope puts the five bytes before the message of a stream.
+func envelope(message string) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
+}
+
 // TestOpenAPIIsValid holds both forms to the specification of OpenAPI.
 func TestOpenAPIIsValid(t *testing.T) {
 	python := require.Python(t, "yaml", "openapi_spec_validator")
@@ -312,6 +317,20 @@ func TestOpenAPIDescribesMethods(t *testing.T) {
 				}
 			}
 		}
+	}
+
+	// One method has no case, since it has no end.
+	const endless = "/discord_api.DiscordApi/SubscribeEvents"
+	var events recorder
+	if err := events.do(t, http.MethodPost, "http://"+online(t, sb).Address+endless, envelope("{}"),
+		"Content-Type", "application/connect+json", "Connect-Timeout-Ms", "500"); err != nil {
+		t.Fatal(err)
+	}
+	called["POST "+endless] = true
+	if e := events.all[0]; !bytes.Contains(e.response, []byte(`"GATEWAY_STATE"`)) {
+		t.Errorf("the stream of events is %q", e.response)
+	} else if err := d.check(t, e); err != nil {
+		t.Errorf("SubscribeEvents: %v", err)
 	}
 
 	want := make(map[string]bool)
@@ -407,6 +426,8 @@ func TestOpenAPIDescribesErrors(t *testing.T) {
 	send("GET", service+"GetChannel?encoding=json&message={}", "", 400)
 	send("POST", service+"SendChannelMessage", `{"channelId": "`+w.Forbidden.String()+`", "content": "hi"}`, 403)
 	send("POST", service+"SendChannelMessage", `{"channelId": "`+w.General.String()+`", "content": "`+strings.Repeat("x", 2001)+`"}`, 400)
+	send("GET", service+"GetChannel?encoding=json&message={}", "", 403, "Sec-Fetch-Site", "cross-site")
+	send("POST", service+"GetChannel", "channelId=7", 415, "Content-Type", "application/x-www-form-urlencoded")
 	fault := func(f sandbox.Fault) {
 		f.Route = "GET /channels/{channel_id}"
 		sb.InjectFault(f)
@@ -423,8 +444,7 @@ func TestOpenAPIDescribesErrors(t *testing.T) {
 		}
 	}
 	request := fmt.Sprintf(`{"channelId": "%s"}`, w.Forbidden)
-	stream := binary.BigEndian.AppendUint32([]byte{0}, uint32(len(request)))
-	ended := send("POST", service+"ListChannelMessages", string(stream)+request, 200, "Content-Type", "application/connect+json")
+	ended := send("POST", service+"ListChannelMessages", string(envelope(request)), 200, "Content-Type", "application/connect+json")
 	if !bytes.Contains(ended.response, []byte(`"permission_denied"`)) {
 		t.Errorf("the stream ended with %s", ended.response)
 	}

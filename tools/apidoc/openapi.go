@@ -132,6 +132,7 @@ var failures = []struct{ status, name string }{
 	{"401", "Unauthenticated"},
 	{"403", "PermissionDenied"},
 	{"404", "NotFound"},
+	{"415", "UnsupportedMediaType"},
 	{"429", "ResourceExhausted"},
 	{"500", "Internal"},
 	{"503", "Unavailable"},
