@@ -1,0 +1,136 @@
+"""Channels: when they are opened, shared and given up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+
+Options = Sequence[tuple[str, Any]]
+
+# The proxy is usually back within a second after an update. gRPC's own longest
+# pause until it tries to connect again is two minutes.
+_RECONNECT: Options = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
+
+
+def open_channel(target: str, options: Options | None, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    options = [*_RECONNECT, *(options or ())]
+    if credentials is None:
+        return grpc.insecure_channel(target, options)
+    return grpc.secure_channel(target, credentials, options)
+
+
+def open_async_channel(
+    target: str, options: Options | None, credentials: grpc.ChannelCredentials | None
+) -> grpc.aio.Channel:
+    options = [*_RECONNECT, *(options or ())]
+    if credentials is None:
+        return grpc.aio.insecure_channel(target, options)
+    return grpc.aio.secure_channel(target, credentials, options)
+
+
+class Connection:
+    """A channel that is opened with the first call and shared by threads.
+
+    gRPC does not survive a fork: in the child, and sometimes in the parent,
+    its calls hang. So a channel without a call in progress is closed before
+    the process forks, and the next call opens another on either side. One with
+    a call in progress stays with the parent; the child never touches it.
+    """
+
+    # Guards the fields of all connections, so that a fork can wait for it.
+    _lock = threading.Lock()
+    _all: weakref.WeakSet[Connection] = weakref.WeakSet()
+    # Channels of the process that this one was forked from. Closing them, which
+    # their end does too, can hang.
+    _of_parents: list[grpc.Channel] = []
+
+    def __init__(self, open_channel: Callable[[], grpc.Channel]) -> None:
+        self._open = open_channel
+        self._channel: grpc.Channel | None = None
+        self._calls = 0  # in progress on _channel
+        with self._lock:
+            self._all.add(self)
+
+    @contextmanager
+    def use(self) -> Generator[grpc.Channel, None, None]:
+        """Lends the channel for one call."""
+        with self._lock:
+            if self._channel is None:
+                self._channel = self._open()
+                self._calls = 0
+            channel = self._channel
+            self._calls += 1
+        try:
+            yield channel
+        finally:
+            with self._lock:
+                if self._channel is channel:
+                    self._calls -= 1
+
+    def close(self) -> None:
+        """Ends the calls in progress. The next call opens another channel."""
+        with self._lock:
+            channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    @classmethod
+    def before_fork(cls) -> None:
+        cls._lock.acquire()
+        for connection in cls._all:
+            if connection._channel is not None and connection._calls == 0:
+                connection._channel.close()
+                connection._channel = None
+
+    @classmethod
+    def after_fork_in_parent(cls) -> None:
+        cls._lock.release()
+
+    @classmethod
+    def after_fork_in_child(cls) -> None:
+        for connection in cls._all:
+            if connection._channel is not None:
+                cls._of_parents.append(connection._channel)
+                connection._channel = None
+        cls._lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=Connection.before_fork,
+        after_in_parent=Connection.after_fork_in_parent,
+        after_in_child=Connection.after_fork_in_child,
+    )
+
+
+class AsyncConnection:
+    """A channel for each event loop that makes calls."""
+
+    def __init__(self, open_channel: Callable[[], grpc.aio.Channel]) -> None:
+        self._open = open_channel
+        self._lock = threading.Lock()  # guards the fields below
+        self._channels: dict[asyncio.AbstractEventLoop, grpc.aio.Channel] = {}
+
+    def channel(self) -> grpc.aio.Channel:
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            for ended in [other for other in self._channels if other.is_closed()]:
+                del self._channels[ended]
+            if loop not in self._channels:
+                self._channels[loop] = self._open()
+            return self._channels[loop]
+
+    async def close(self) -> None:
+        """Ends the calls that the running loop makes. The next one opens another channel."""
+        with self._lock:
+            channel = self._channels.pop(asyncio.get_running_loop(), None)
+        if channel is not None:
+            await channel.close()

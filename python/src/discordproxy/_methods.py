@@ -1,0 +1,1714 @@
+"""The methods of DiscordClient.
+
+Made by tools/generate.py from the contract. Do not edit.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import TypeVar
+
+import google.protobuf.duration_pb2
+from google.protobuf.message import Message
+
+from . import discord_api_pb2 as pb
+from ._rpc import Rpc
+
+Response = TypeVar("Response", bound=Message)
+Item = TypeVar("Item")
+
+_SEND_CHANNEL_MESSAGE = Rpc("SendChannelMessage", pb.SendChannelMessageResponse, needs_content=True)
+_SEND_DIRECT_MESSAGE = Rpc("SendDirectMessage", pb.SendDirectMessageResponse, needs_content=True)
+_SEND_DIRECT_MESSAGES = Rpc("SendDirectMessages", pb.SendDirectMessagesResponse)
+_GET_GUILD_CHANNELS = Rpc("GetGuildChannels", pb.GetGuildChannelsResponse)
+_GET_CHANNEL_MESSAGE = Rpc("GetChannelMessage", pb.GetChannelMessageResponse)
+_LIST_CHANNEL_MESSAGES = Rpc("ListChannelMessages", pb.ListChannelMessagesResponse)
+_DELETE_CHANNEL_MESSAGE = Rpc("DeleteChannelMessage", pb.DeleteChannelMessageResponse)
+_BULK_DELETE_CHANNEL_MESSAGES = Rpc("BulkDeleteChannelMessages", pb.BulkDeleteChannelMessagesResponse)
+_CROSSPOST_MESSAGE = Rpc("CrosspostMessage", pb.CrosspostMessageResponse)
+_PIN_MESSAGE = Rpc("PinMessage", pb.PinMessageResponse)
+_UNPIN_MESSAGE = Rpc("UnpinMessage", pb.UnpinMessageResponse)
+_LIST_PINNED_MESSAGES = Rpc("ListPinnedMessages", pb.ListPinnedMessagesResponse)
+_TRIGGER_TYPING = Rpc("TriggerTyping", pb.TriggerTypingResponse)
+_ADD_REACTION = Rpc("AddReaction", pb.AddReactionResponse)
+_REMOVE_REACTION = Rpc("RemoveReaction", pb.RemoveReactionResponse)
+_REMOVE_ALL_REACTIONS = Rpc("RemoveAllReactions", pb.RemoveAllReactionsResponse)
+_LIST_REACTIONS = Rpc("ListReactions", pb.ListReactionsResponse)
+_GET_CHANNEL = Rpc("GetChannel", pb.GetChannelResponse)
+_GET_DIRECT_MESSAGE_CHANNEL = Rpc("GetDirectMessageChannel", pb.GetDirectMessageChannelResponse)
+_START_THREAD = Rpc("StartThread", pb.StartThreadResponse)
+_LIST_ACTIVE_THREADS = Rpc("ListActiveThreads", pb.ListActiveThreadsResponse)
+_ADD_THREAD_MEMBER = Rpc("AddThreadMember", pb.AddThreadMemberResponse)
+_REMOVE_THREAD_MEMBER = Rpc("RemoveThreadMember", pb.RemoveThreadMemberResponse)
+_GET_GUILD = Rpc("GetGuild", pb.GetGuildResponse)
+_LIST_GUILDS = Rpc("ListGuilds", pb.ListGuildsResponse)
+_GET_GUILD_MEMBER = Rpc("GetGuildMember", pb.GetGuildMemberResponse)
+_LIST_GUILD_MEMBERS = Rpc("ListGuildMembers", pb.ListGuildMembersResponse)
+_SEARCH_GUILD_MEMBERS = Rpc("SearchGuildMembers", pb.SearchGuildMembersResponse)
+_MODIFY_GUILD_MEMBER = Rpc("ModifyGuildMember", pb.ModifyGuildMemberResponse)
+_ADD_GUILD_MEMBER_ROLE = Rpc("AddGuildMemberRole", pb.AddGuildMemberRoleResponse)
+_REMOVE_GUILD_MEMBER_ROLE = Rpc("RemoveGuildMemberRole", pb.RemoveGuildMemberRoleResponse)
+_LIST_GUILD_ROLES = Rpc("ListGuildRoles", pb.ListGuildRolesResponse)
+_GET_USER = Rpc("GetUser", pb.GetUserResponse)
+_GET_CURRENT_USER = Rpc("GetCurrentUser", pb.GetCurrentUserResponse)
+_DELETE_WEBHOOK_MESSAGE = Rpc("DeleteWebhookMessage", pb.DeleteWebhookMessageResponse)
+_EDIT_CHANNEL_MESSAGE = Rpc("EditChannelMessage", pb.EditChannelMessageResponse)
+_EXECUTE_WEBHOOK = Rpc("ExecuteWebhook", pb.ExecuteWebhookResponse)
+_EDIT_WEBHOOK_MESSAGE = Rpc("EditWebhookMessage", pb.EditWebhookMessageResponse)
+_GET_RATE_LIMIT_STATUS = Rpc("GetRateLimitStatus", pb.GetRateLimitStatusResponse)
+_SUBSCRIBE_EVENTS = Rpc("SubscribeEvents", pb.SubscribeEventsResponse, endless=True)
+_RESPOND_INTERACTION = Rpc("RespondInteraction", pb.RespondInteractionResponse)
+_EDIT_INTERACTION_RESPONSE = Rpc("EditInteractionResponse", pb.EditInteractionResponseResponse)
+_FOLLOWUP_INTERACTION = Rpc("FollowupInteraction", pb.FollowupInteractionResponse)
+_SET_APPLICATION_COMMANDS = Rpc("SetApplicationCommands", pb.SetApplicationCommandsResponse)
+
+
+class Methods(ABC):
+    """The methods of the contract, over two ways to make a call."""
+
+    @abstractmethod
+    def _unary(self, rpc: Rpc[Response], request: Message) -> Response: ...
+
+    @abstractmethod
+    def _stream(
+        self,
+        rpc: Rpc[Response],
+        request: Message,
+        item: Callable[[Response], Item],
+    ) -> Generator[Item, None, None]: ...
+
+    def create_channel_message(
+        self,
+        channel_id: int,
+        content: str = "",
+        embed: pb.Embed | None = None,
+        *,
+        embeds: Iterable[pb.Embed] = (),
+        nonce: str = "",
+        enforce_nonce: bool | None = None,
+        allowed_mentions: pb.AllowedMentions | None = None,
+        suppress_mentions: bool = False,
+        message_reference: pb.MessageReference | None = None,
+        attachments: Iterable[pb.AttachmentRequest] = (),
+        components: Iterable[pb.Component] = (),
+        sticker_ids: Iterable[int] = (),
+        suppress_embeds: bool = False,
+        suppress_notifications: bool = False,
+        poll: pb.Poll | None = None,
+        tts: bool = False,
+        components_v2: bool = False,
+    ) -> pb.Message:
+        """create_channel_message posts a message to a channel of a guild, a thread or a
+        direct message channel.
+
+        Discord: POST /channels/{channel_id}/messages.
+        Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
+        SEND_MESSAGES_IN_THREADS), EMBED_LINKS for embeds, ATTACH_FILES for
+        attachments, READ_MESSAGE_HISTORY to reply, MENTION_EVERYONE to ping
+        everyone and roles that are not mentionable, SEND_POLLS for a poll.
+        Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+        Access or 50013 Missing Permissions, INVALID_ARGUMENT 50006 Cannot send an
+        empty message or 50035 Invalid Form Body.
+        Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+
+        Args:
+            channel_id: Channel to post to.
+            content: Text of the message, at most 2000 characters.
+            embed: One embed, as older clients send it. With `embeds` it comes first. An
+                embed without any content is no embed.
+            embeds: Up to 10 embeds. Titles, descriptions, fields, footers and author names
+                of all of them hold at most 6000 characters together.
+            nonce: A text of the caller's own that names this message, at most 25 characters.
+                The same nonce within a few minutes makes no second message: the answer
+                is the one that exists. Without one the proxy makes one for its own tries.
+            enforce_nonce: Whether Discord looks for an existing message with this nonce. Unset is
+                true: only false, said explicitly, allows two messages with one nonce, and
+                with it a try whose outcome is unknown is not repeated.
+            allowed_mentions: Whom the message may ping. Unset means everybody it mentions, and for a
+                reply its author.
+            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            message_reference: Message that this one replies to or forwards. Discord takes a forward
+                with nothing else in it.
+            attachments: Up to 10 files. The server bounds each, 20 MiB unless configured, and a
+                whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
+            components: Up to 5 action rows, or with other components at the top up to 40
+                components, nested ones included.
+            sticker_ids: Up to 3 stickers.
+            suppress_embeds: Whether Discord shows no embeds, neither given ones nor those of links.
+            suppress_notifications: Whether the message makes no push and desktop notifications.
+            poll: A poll. Permission: SEND_POLLS.
+            tts: Whether clients read the message aloud. Permission: SEND_TTS_MESSAGES,
+                without which Discord ignores it.
+            components_v2: Whether the message is made of components alone, without content, embeds,
+                stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
+                than an action row stands at the top.
+        """
+        return self._unary(
+            _SEND_CHANNEL_MESSAGE,
+            pb.SendChannelMessageRequest(
+                channel_id=channel_id,
+                content=content,
+                embed=embed,
+                embeds=embeds,
+                nonce=nonce,
+                enforce_nonce=enforce_nonce,
+                allowed_mentions=allowed_mentions,
+                suppress_mentions=suppress_mentions,
+                message_reference=message_reference,
+                attachments=attachments,
+                components=components,
+                sticker_ids=sticker_ids,
+                suppress_embeds=suppress_embeds,
+                suppress_notifications=suppress_notifications,
+                poll=poll,
+                tts=tts,
+                components_v2=components_v2,
+            ),
+        ).message
+
+    def create_direct_message(
+        self,
+        user_id: int,
+        content: str = "",
+        embed: pb.Embed | None = None,
+        *,
+        embeds: Iterable[pb.Embed] = (),
+        nonce: str = "",
+        enforce_nonce: bool | None = None,
+        allowed_mentions: pb.AllowedMentions | None = None,
+        suppress_mentions: bool = False,
+        message_reference: pb.MessageReference | None = None,
+        attachments: Iterable[pb.AttachmentRequest] = (),
+        components: Iterable[pb.Component] = (),
+        sticker_ids: Iterable[int] = (),
+        suppress_embeds: bool = False,
+        suppress_notifications: bool = False,
+        poll: pb.Poll | None = None,
+        tts: bool = False,
+        components_v2: bool = False,
+    ) -> pb.Message:
+        """create_direct_message posts a message to a user. The channel to the user is
+        opened when it is not known yet.
+
+        Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
+        Permissions: the bot and the user share a guild and the user takes direct
+        messages from its members.
+        Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
+        messages to this user, and those of create_channel_message.
+        Cost: two calls to Discord the first time, one afterwards.
+
+        Args:
+            user_id: User to write to.
+            content: Text of the message, at most 2000 characters.
+            embed: One embed, as older clients send it. With `embeds` it comes first. An
+                embed without any content is no embed.
+            embeds: Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+            nonce: A text of the caller's own that names this message, at most 25
+                characters. See SendChannelMessageRequest.nonce.
+            enforce_nonce: See SendChannelMessageRequest.enforce_nonce.
+            allowed_mentions: Whom the message may ping. Unset means everybody it mentions, and for a
+                reply its author.
+            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            message_reference: Message that this one replies to or forwards. Discord takes a forward
+                with nothing else in it.
+            attachments: Up to 10 files. The server bounds each, 20 MiB unless configured, and a
+                whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
+            components: Up to 5 action rows, or with other components at the top up to 40
+                components, nested ones included.
+            sticker_ids: Up to 3 stickers.
+            suppress_embeds: Whether Discord shows no embeds, neither given ones nor those of links.
+            suppress_notifications: Whether the message makes no push and desktop notifications.
+            poll: A poll. Permission: SEND_POLLS.
+            tts: Whether clients read the message aloud. Permission: SEND_TTS_MESSAGES,
+                without which Discord ignores it.
+            components_v2: Whether the message is made of components alone, without content, embeds,
+                stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
+                than an action row stands at the top.
+        """
+        return self._unary(
+            _SEND_DIRECT_MESSAGE,
+            pb.SendDirectMessageRequest(
+                user_id=user_id,
+                content=content,
+                embed=embed,
+                embeds=embeds,
+                nonce=nonce,
+                enforce_nonce=enforce_nonce,
+                allowed_mentions=allowed_mentions,
+                suppress_mentions=suppress_mentions,
+                message_reference=message_reference,
+                attachments=attachments,
+                components=components,
+                sticker_ids=sticker_ids,
+                suppress_embeds=suppress_embeds,
+                suppress_notifications=suppress_notifications,
+                poll=poll,
+                tts=tts,
+                components_v2=components_v2,
+            ),
+        ).message
+
+    def send_direct_messages(
+        self,
+        *,
+        user_ids: Iterable[int] = (),
+        message: pb.NewMessage | None = None,
+        idempotency_key: str = "",
+    ) -> Generator[pb.SendDirectMessagesResponse, None, None]:
+        """send_direct_messages posts one message to many users and streams a result for
+        each of them as it comes: first come, first told, in no given order. Users
+        whom Discord lets the bot not write to get a result with the error, the
+        others go on.
+
+        Each user's nonce is made of the idempotency key and the user's id. So the
+        same call can be repeated within the few minutes for which Discord remembers
+        nonces, after a lost connection for example, and nobody gets the message
+        twice. A client that leaves stops what was not sent yet. When the deadline
+        comes first, the stream ends with DEADLINE_EXCEEDED.
+
+        Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
+        for each user as create_direct_message does.
+        Permissions: as create_direct_message.
+        Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
+        create_direct_message are in the results.
+        Cost: one or two calls to Discord for each user.
+
+        Args:
+            user_ids: 1 to 10000 users. One who is named twice gets the message once.
+            message: The message.
+            idempotency_key: A text of the caller's own that names this sending, at most 200 characters.
+                With the same key and another message, users who have the first one do not
+                get the second. Without a key the call cannot be repeated safely.
+        """
+        return self._stream(
+            _SEND_DIRECT_MESSAGES,
+            pb.SendDirectMessagesRequest(
+                user_ids=user_ids,
+                message=message,
+                idempotency_key=idempotency_key,
+            ),
+            lambda response: response,
+        )
+
+    def get_guild_channels(
+        self,
+        guild_id: int,
+        *,
+        allow_cached: google.protobuf.duration_pb2.Duration | None = None,
+    ) -> Sequence[pb.Channel]:
+        """get_guild_channels lists the channels of a guild, without its threads.
+
+        Discord: GET /guilds/{guild_id}/channels.
+        Permissions: the bot is a member of the guild.
+        Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+        Cost: one call to Discord.
+
+        Args:
+            guild_id: Guild whose channels are wanted.
+            allow_cached: How old an answer may be that comes from what the gateway has told, without
+                a call to Discord. It is of age 0 while the gateway is connected, but for
+                last_message_id and last_pin_timestamp. Unset means that Discord is asked
+                in any case, and so it is when nothing young enough is known. At least 0.
+        """
+        return self._unary(
+            _GET_GUILD_CHANNELS,
+            pb.GetGuildChannelsRequest(
+                guild_id=guild_id,
+                allow_cached=allow_cached,
+            ),
+        ).channels
+
+    def get_channel_message(
+        self,
+        channel_id: int,
+        message_id: int,
+    ) -> pb.Message:
+        """get_channel_message returns one message.
+
+        Discord: GET /channels/{channel_id}/messages/{message_id}.
+        Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access.
+        Cost: one call to Discord.
+
+        Args:
+            channel_id: Channel of the message.
+            message_id: The message.
+        """
+        return self._unary(
+            _GET_CHANNEL_MESSAGE,
+            pb.GetChannelMessageRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+            ),
+        ).message
+
+    def list_channel_messages(
+        self,
+        channel_id: int,
+        *,
+        limit: int = 0,
+        before: int = 0,
+        after: int = 0,
+        around: int = 0,
+    ) -> Generator[pb.Message, None, None]:
+        """list_channel_messages streams messages of a channel, one in each response.
+        They come newest first, but with `after` oldest first: the order in which
+        they lie behind the given message.
+
+        Without READ_MESSAGE_HISTORY, and in channels that take no messages,
+        Discord shows none. Without the intent MESSAGE_CONTENT it empties content,
+        embeds, attachments and components of other people's messages.
+
+        Discord: GET /channels/{channel_id}/messages.
+        Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
+        READ_MESSAGE_HISTORY.
+        Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+        Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+        Cost: one call to Discord for each 100 messages.
+
+        Args:
+            channel_id: Channel of the messages.
+            limit: Largest number of messages, from 1, with `around` at most 100. Not set is
+                50.
+            before: Only messages older than this one. It need not exist.
+            after: Only messages newer than this one. It need not exist.
+            around: This message and those around it.
+        """
+        return self._stream(
+            _LIST_CHANNEL_MESSAGES,
+            pb.ListChannelMessagesRequest(
+                channel_id=channel_id,
+                limit=limit,
+                before=before,
+                after=after,
+                around=around,
+            ),
+            lambda response: response.message,
+        )
+
+    def delete_channel_message(
+        self,
+        channel_id: int,
+        message_id: int,
+        *,
+        audit_log_reason: str = "",
+    ) -> None:
+        """delete_channel_message deletes a message.
+
+        Discord: DELETE /channels/{channel_id}/messages/{message_id}.
+        Permissions: MANAGE_MESSAGES for messages of others. Nobody can delete
+        messages of others in direct messages.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
+        channel, 50013 Missing Permissions or 50021 Cannot execute action on a
+        system message.
+        Cost: one call to Discord. Messages younger than 10 seconds, older than two
+        weeks and all others have limits of their own in each channel, usually 5 in
+        5 seconds, 30 in 120 seconds and 3 in one second.
+
+        Args:
+            channel_id: Channel of the message.
+            message_id: The message.
+            audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+        """
+        self._unary(
+            _DELETE_CHANNEL_MESSAGE,
+            pb.DeleteChannelMessageRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+                audit_log_reason=audit_log_reason,
+            ),
+        )
+
+    def bulk_delete_channel_messages(
+        self,
+        channel_id: int,
+        *,
+        message_ids: Iterable[int] = (),
+        audit_log_reason: str = "",
+    ) -> Sequence[pb.BulkDeleteChannelMessagesResponse.Result]:
+        """bulk_delete_channel_messages deletes many messages of a guild's channel. They
+        are deleted 100 at a time; those older than two weeks, which Discord
+        deletes one by one only, after the others.
+
+        The answer says for each message what became of it. What Discord refuses
+        for one message ends nothing; what it refuses for the channel ends the
+        call, with a status if nothing was deleted until then.
+
+        Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
+        /channels/{channel_id}/messages/{message_id} for single messages.
+        Permissions: MANAGE_MESSAGES.
+        Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+        Access, 50003 Cannot execute action on a DM channel or 50013 Missing
+        Permissions, INVALID_ARGUMENT 50035 Invalid Form Body.
+        Cost: one call to Discord for each 100 messages, usually limited to one in
+        a second for each channel, and one for each old message, usually limited to
+        30 in 120 seconds: 100 old messages take more than six minutes.
+
+        Args:
+            channel_id: Channel of the messages.
+            message_ids: The messages, 1 to 10000. One that is named twice counts once.
+            audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+        """
+        return self._unary(
+            _BULK_DELETE_CHANNEL_MESSAGES,
+            pb.BulkDeleteChannelMessagesRequest(
+                channel_id=channel_id,
+                message_ids=message_ids,
+                audit_log_reason=audit_log_reason,
+            ),
+        ).results
+
+    def crosspost_message(
+        self,
+        channel_id: int,
+        message_id: int,
+    ) -> pb.Message:
+        """crosspost_message publishes a message of an announcement channel to the
+        channels that follow it.
+
+        Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
+        Permissions: SEND_MESSAGES, for messages of others MANAGE_MESSAGES too.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+        INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
+        Cannot execute action on this channel type.
+        Cost: one call to Discord, usually limited to 10 in an hour for each channel.
+
+        Args:
+            channel_id: Announcement channel of the message.
+            message_id: The message.
+        """
+        return self._unary(
+            _CROSSPOST_MESSAGE,
+            pb.CrosspostMessageRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+            ),
+        ).message
+
+    def pin_message(
+        self,
+        channel_id: int,
+        message_id: int,
+        *,
+        audit_log_reason: str = "",
+    ) -> None:
+        """pin_message pins a message. Discord posts a message of the type
+        CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
+
+        Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
+        Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+        INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
+        Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+
+        Args:
+            channel_id: Channel of the message.
+            message_id: The message.
+            audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+        """
+        self._unary(
+            _PIN_MESSAGE,
+            pb.PinMessageRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+                audit_log_reason=audit_log_reason,
+            ),
+        )
+
+    def unpin_message(
+        self,
+        channel_id: int,
+        message_id: int,
+        *,
+        audit_log_reason: str = "",
+    ) -> None:
+        """unpin_message takes a message from the pinned ones.
+
+        Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
+        Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
+        Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+
+        Args:
+            channel_id: Channel of the message.
+            message_id: The message.
+            audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+        """
+        self._unary(
+            _UNPIN_MESSAGE,
+            pb.UnpinMessageRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+                audit_log_reason=audit_log_reason,
+            ),
+        )
+
+    def list_pinned_messages(
+        self,
+        channel_id: int,
+        *,
+        before: str = "",
+        limit: int = 0,
+    ) -> pb.ListPinnedMessagesResponse:
+        """list_pinned_messages lists pinned messages, those pinned last first. Without
+        READ_MESSAGE_HISTORY Discord shows none.
+
+        Discord: GET /channels/{channel_id}/messages/pins.
+        Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+        Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+        Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+        Cost: one call to Discord.
+
+        Args:
+            channel_id: The channel.
+            before: Only messages pinned before this time, such as pinned_at of the last item.
+            limit: Largest number of messages, 1 to 50. Not set is 50.
+        """
+        return self._unary(
+            _LIST_PINNED_MESSAGES,
+            pb.ListPinnedMessagesRequest(
+                channel_id=channel_id,
+                before=before,
+                limit=limit,
+            ),
+        )
+
+    def trigger_typing(
+        self,
+        channel_id: int,
+    ) -> None:
+        """trigger_typing shows for 10 seconds, or until the next message, that the bot
+        is typing.
+
+        Discord: POST /channels/{channel_id}/typing.
+        Permissions: VIEW_CHANNEL and SEND_MESSAGES.
+        Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+        Access or 50013 Missing Permissions, INVALID_ARGUMENT 50008 Cannot send
+        messages in a non-text channel.
+        Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+
+        Args:
+            channel_id: The channel.
+        """
+        self._unary(
+            _TRIGGER_TYPING,
+            pb.TriggerTypingRequest(
+                channel_id=channel_id,
+            ),
+        )
+
+    def add_reaction(
+        self,
+        channel_id: int,
+        message_id: int,
+        emoji_name: str,
+    ) -> None:
+        """add_reaction lets the bot react to a message. A reaction that is there stays.
+
+        Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
+        Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS to be the
+        first who reacts with the emoji, USE_EXTERNAL_EMOJIS for an emoji of
+        another guild.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
+        Maximum number of reactions reached, which is 20, or 90001 Reaction was
+        blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
+        Cost: one call to Discord. Adding and removing share a limit in each
+        channel, usually one call in a quarter of a second.
+
+        Args:
+            channel_id: Channel of the message.
+            message_id: The message.
+            emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one.
+        """
+        self._unary(
+            _ADD_REACTION,
+            pb.AddReactionRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+                emoji_name=emoji_name,
+            ),
+        )
+
+    def remove_reaction(
+        self,
+        channel_id: int,
+        message_id: int,
+        emoji_name: str,
+        user_id: int = 0,
+    ) -> None:
+        """remove_reaction removes a reaction of the bot or of another user.
+
+        Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
+        of another user DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
+        Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
+        reactions of others.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+        INVALID_ARGUMENT 10014 Unknown Emoji.
+        Cost: as AddReaction.
+
+        Args:
+            channel_id: Channel of the message.
+            message_id: The message.
+            emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one.
+            user_id: Whose reaction is removed. Not set is the bot's own.
+        """
+        self._unary(
+            _REMOVE_REACTION,
+            pb.RemoveReactionRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+                emoji_name=emoji_name,
+                user_id=user_id,
+            ),
+        )
+
+    def remove_all_reactions(
+        self,
+        channel_id: int,
+        message_id: int,
+        emoji_name: str = "",
+    ) -> None:
+        """remove_all_reactions removes the reactions of everybody, of one emoji or of all.
+
+        Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
+        of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
+        Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+        INVALID_ARGUMENT 10014 Unknown Emoji.
+        Cost: as AddReaction.
+
+        Args:
+            channel_id: Channel of the message.
+            message_id: The message.
+            emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one. Not set is
+                all emoji.
+        """
+        self._unary(
+            _REMOVE_ALL_REACTIONS,
+            pb.RemoveAllReactionsRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+                emoji_name=emoji_name,
+            ),
+        )
+
+    def list_reactions(
+        self,
+        channel_id: int,
+        message_id: int,
+        emoji_name: str,
+        *,
+        type: int = 0,
+        after: int = 0,
+        limit: int = 0,
+    ) -> Sequence[pb.User]:
+        """list_reactions lists who reacted with an emoji, in ascending order of ids.
+
+        Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
+        Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access, INVALID_ARGUMENT 10014 Unknown
+        Emoji or 50035 Invalid Form Body.
+        Cost: one call to Discord.
+
+        Args:
+            channel_id: Channel of the message.
+            message_id: The message.
+            emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one.
+            type: 0 ordinary reactions, 1 super reactions.
+            after: Only users with a higher id, such as that of the last user.
+            limit: Largest number of users, 1 to 100. Not set is 25.
+        """
+        return self._unary(
+            _LIST_REACTIONS,
+            pb.ListReactionsRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+                emoji_name=emoji_name,
+                type=type,
+                after=after,
+                limit=limit,
+            ),
+        ).users
+
+    def get_channel(
+        self,
+        channel_id: int,
+    ) -> pb.Channel:
+        """get_channel returns a channel, thread or direct message channel.
+
+        Discord: GET /channels/{channel_id}.
+        Permissions: VIEW_CHANNEL.
+        Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
+        Cost: one call to Discord.
+
+        Args:
+            channel_id: The channel.
+        """
+        return self._unary(
+            _GET_CHANNEL,
+            pb.GetChannelRequest(
+                channel_id=channel_id,
+            ),
+        ).channel
+
+    def get_direct_message_channel(
+        self,
+        user_id: int,
+    ) -> pb.Channel:
+        """get_direct_message_channel returns the channel of direct messages with a user.
+        It is opened when there is none; the user sees nothing of that.
+
+        Discord: POST /users/@me/channels.
+        Permissions: none.
+        Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) for a user who does not
+        exist or 50007 Cannot send messages to this user for a bot,
+        PERMISSION_DENIED 40003 You are opening direct messages too fast.
+        Cost: one call to Discord.
+
+        Args:
+            user_id: The other user.
+        """
+        return self._unary(
+            _GET_DIRECT_MESSAGE_CHANNEL,
+            pb.GetDirectMessageChannelRequest(
+                user_id=user_id,
+            ),
+        ).channel
+
+    def start_thread(
+        self,
+        channel_id: int,
+        message_id: int = 0,
+        *,
+        name: str = "",
+        auto_archive_duration: int = 0,
+        rate_limit_per_user: int = 0,
+        type: pb.Channel.Type.ValueType = pb.Channel.UNDEFINED,
+        invitable: bool | None = None,
+        audit_log_reason: str = "",
+        message: pb.NewMessage | None = None,
+        applied_tags: Iterable[int] = (),
+    ) -> pb.Channel:
+        """start_thread starts a thread, from a message or without one, or a post in a
+        forum, with its first message in it. A thread from a message has the
+        message's id. A post that may have been made is not made again.
+
+        Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
+        a message POST /channels/{channel_id}/threads.
+        Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
+        CREATE_PRIVATE_THREADS.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+        INVALID_ARGUMENT 160004 A thread has already been created for this message,
+        50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
+        Cost: one call to Discord, usually limited to 50 in 5 minutes for each
+        channel, whoever starts threads.
+
+        Args:
+            channel_id: Channel in which the thread starts.
+            message_id: Message from which it starts. Not set is none.
+            name: Name, 1 to 100 characters.
+            auto_archive_duration: Minutes without activity after which it is hidden: 60, 1440, 4320 or
+                10080. Not set is what the channel has as default.
+            rate_limit_per_user: Seconds a user waits between two messages, at most 21600.
+            type: Type of a thread without a message, which needs one: ANNOUNCEMENT_THREAD,
+                PUBLIC_THREAD or PRIVATE_THREAD. With a message, and in a forum, Discord
+                chooses.
+            invitable: Whether members of a private thread may add others. Not set is true.
+            audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+            message: First message of a post in a forum, which needs one. Not with message_id.
+            applied_tags: Up to 5 tags of a post in a forum.
+        """
+        return self._unary(
+            _START_THREAD,
+            pb.StartThreadRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+                name=name,
+                auto_archive_duration=auto_archive_duration,
+                rate_limit_per_user=rate_limit_per_user,
+                type=type,
+                invitable=invitable,
+                audit_log_reason=audit_log_reason,
+                message=message,
+                applied_tags=applied_tags,
+            ),
+        ).thread
+
+    def list_active_threads(
+        self,
+        guild_id: int,
+    ) -> pb.ListActiveThreadsResponse:
+        """list_active_threads lists the threads of a guild that are not archived, as far
+        as the bot sees them, and where the bot is a member.
+
+        Discord: GET /guilds/{guild_id}/threads/active.
+        Permissions: the bot is a member of the guild.
+        Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+        Cost: one call to Discord.
+
+        Args:
+            guild_id: The guild.
+        """
+        return self._unary(
+            _LIST_ACTIVE_THREADS,
+            pb.ListActiveThreadsRequest(
+                guild_id=guild_id,
+            ),
+        )
+
+    def add_thread_member(
+        self,
+        channel_id: int,
+        user_id: int = 0,
+    ) -> None:
+        """add_thread_member adds the bot or another user to a thread that is not
+        archived. Who is a member stays one.
+
+        Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
+        PUT /channels/{channel_id}/thread-members/@me.
+        Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
+        another user.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10007 Unknown Member,
+        PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+        INVALID_ARGUMENT 50024 Cannot execute action on this channel type or 50083
+        Thread is archived.
+        Cost: one call to Discord.
+
+        Args:
+            channel_id: The thread.
+            user_id: The user. Not set is the bot itself.
+        """
+        self._unary(
+            _ADD_THREAD_MEMBER,
+            pb.AddThreadMemberRequest(
+                channel_id=channel_id,
+                user_id=user_id,
+            ),
+        )
+
+    def remove_thread_member(
+        self,
+        channel_id: int,
+        user_id: int = 0,
+    ) -> None:
+        """remove_thread_member removes the bot or another user from a thread that is
+        not archived.
+
+        Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, of the bot
+        DELETE /channels/{channel_id}/thread-members/@me.
+        Permissions: MANAGE_THREADS to remove another user, or having created the
+        thread when it is private.
+        Errors: as AddThreadMember.
+        Cost: one call to Discord.
+
+        Args:
+            channel_id: The thread.
+            user_id: The user. Not set is the bot itself.
+        """
+        self._unary(
+            _REMOVE_THREAD_MEMBER,
+            pb.RemoveThreadMemberRequest(
+                channel_id=channel_id,
+                user_id=user_id,
+            ),
+        )
+
+    def get_guild(
+        self,
+        guild_id: int,
+        *,
+        with_counts: bool = False,
+        allow_cached: google.protobuf.duration_pb2.Duration | None = None,
+    ) -> pb.Guild:
+        """get_guild returns a guild that the bot is a member of.
+
+        Discord: GET /guilds/{guild_id}.
+        Permissions: the bot is a member of the guild.
+        Errors: NOT_FOUND 10004 Unknown Guild.
+        Cost: one call to Discord.
+
+        Args:
+            guild_id: The guild.
+            with_counts: Whether the approximate numbers of members are wanted.
+            allow_cached: How old an answer may be that comes from what the gateway has told, without
+                a call to Discord. It is of age 0 while the gateway is connected. Unset
+                means that Discord is asked in any case, and so it is when nothing young
+                enough is known or the numbers of members are wanted. At least 0.
+        """
+        return self._unary(
+            _GET_GUILD,
+            pb.GetGuildRequest(
+                guild_id=guild_id,
+                with_counts=with_counts,
+                allow_cached=allow_cached,
+            ),
+        ).guild
+
+    def list_guilds(
+        self,
+        *,
+        before: int = 0,
+        after: int = 0,
+        limit: int = 0,
+        with_counts: bool = False,
+    ) -> Sequence[pb.Guild]:
+        """list_guilds lists the guilds that the bot is a member of, in ascending order
+        of ids. Discord tells a few fields of each.
+
+        Discord: GET /users/@me/guilds.
+        Permissions: none.
+        Errors: INVALID_ARGUMENT 50035 Invalid Form Body.
+        Cost: one call to Discord.
+
+        Args:
+            before: Only guilds with a lower id.
+            after: Only guilds with a higher id, such as that of the last guild.
+            limit: Largest number of guilds, 1 to 200. Not set is 200.
+            with_counts: Whether the approximate numbers of members are wanted.
+        """
+        return self._unary(
+            _LIST_GUILDS,
+            pb.ListGuildsRequest(
+                before=before,
+                after=after,
+                limit=limit,
+                with_counts=with_counts,
+            ),
+        ).guilds
+
+    def get_guild_member(
+        self,
+        guild_id: int,
+        user_id: int,
+    ) -> pb.GuildMember:
+        """get_guild_member returns a member of a guild.
+
+        Discord: GET /guilds/{guild_id}/members/{user_id}.
+        Permissions: the bot is a member of the guild.
+        Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member or 10013
+        Unknown User, PERMISSION_DENIED 50001 Missing Access.
+        Cost: one call to Discord.
+
+        Args:
+            guild_id: The guild.
+            user_id: The user.
+        """
+        return self._unary(
+            _GET_GUILD_MEMBER,
+            pb.GetGuildMemberRequest(
+                guild_id=guild_id,
+                user_id=user_id,
+            ),
+        ).member
+
+    def list_guild_members(
+        self,
+        guild_id: int,
+        *,
+        limit: int = 0,
+        after: int = 0,
+    ) -> Generator[pb.GuildMember, None, None]:
+        """list_guild_members streams the members of a guild in ascending order of ids,
+        one in each response.
+
+        Discord: GET /guilds/{guild_id}/members.
+        Permissions: the bot is a member of the guild and its application has the
+        privileged intent GUILD_MEMBERS.
+        Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+        Cost: one call to Discord for each 1000 members.
+
+        Args:
+            guild_id: The guild.
+            limit: Largest number of members, from 1. Not set is all of them.
+            after: Only members whose user has a higher id.
+        """
+        return self._stream(
+            _LIST_GUILD_MEMBERS,
+            pb.ListGuildMembersRequest(
+                guild_id=guild_id,
+                limit=limit,
+                after=after,
+            ),
+            lambda response: response.member,
+        )
+
+    def search_guild_members(
+        self,
+        guild_id: int,
+        *,
+        query: str = "",
+        limit: int = 0,
+    ) -> Sequence[pb.GuildMember]:
+        """search_guild_members lists the members of a guild whose user name or nickname
+        begins with a text.
+
+        Discord: GET /guilds/{guild_id}/members/search.
+        Permissions: the bot is a member of the guild.
+        Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing
+        Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+        Cost: one call to Discord.
+
+        Args:
+            guild_id: The guild.
+            query: Beginning of the user name or nickname, 1 to 100 characters.
+            limit: Largest number of members, 1 to 1000. Not set is 100.
+        """
+        return self._unary(
+            _SEARCH_GUILD_MEMBERS,
+            pb.SearchGuildMembersRequest(
+                guild_id=guild_id,
+                query=query,
+                limit=limit,
+            ),
+        ).members
+
+    def modify_guild_member(
+        self,
+        guild_id: int,
+        user_id: int,
+        *,
+        nick: str = "",
+        clear_nick: bool = False,
+        roles: Iterable[int] = (),
+        clear_roles: bool = False,
+        mute: bool | None = None,
+        deaf: bool | None = None,
+        communication_disabled_until: str = "",
+        clear_communication_disabled_until: bool = False,
+        audit_log_reason: str = "",
+    ) -> pb.GuildMember:
+        """modify_guild_member changes a member of a guild: what is set in the request is
+        changed, what is named by a clear field is removed, all else stays.
+
+        Discord: PATCH /guilds/{guild_id}/members/{user_id}.
+        Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
+        for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
+        communication_disabled_until; and the bot's highest role is above the
+        member's and above the roles that are given or taken.
+        Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
+        Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
+        Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
+        voice or 50035 Invalid Form Body.
+        Cost: one call to Discord.
+
+        Args:
+            guild_id: The guild.
+            user_id: The user.
+            nick: Nickname, at most 32 characters.
+            clear_nick: Removes the nickname.
+            roles: All roles that the member is to have.
+            clear_roles: Takes all roles.
+            mute: Whether the member is muted in voice channels. The member must be in one.
+            deaf: Whether the member is deafened in voice channels. The member must be in one.
+            communication_disabled_until: Until when the member is timed out, ISO 8601, at most 28 days from now.
+            clear_communication_disabled_until: Ends the timeout.
+            audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+        """
+        return self._unary(
+            _MODIFY_GUILD_MEMBER,
+            pb.ModifyGuildMemberRequest(
+                guild_id=guild_id,
+                user_id=user_id,
+                nick=nick,
+                clear_nick=clear_nick,
+                roles=roles,
+                clear_roles=clear_roles,
+                mute=mute,
+                deaf=deaf,
+                communication_disabled_until=communication_disabled_until,
+                clear_communication_disabled_until=clear_communication_disabled_until,
+                audit_log_reason=audit_log_reason,
+            ),
+        ).member
+
+    def add_guild_member_role(
+        self,
+        guild_id: int,
+        user_id: int,
+        role_id: int,
+        *,
+        audit_log_reason: str = "",
+    ) -> None:
+        """add_guild_member_role gives a role to a member. A role that is there stays.
+
+        Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
+        Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
+        Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
+        Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
+        Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
+        Cost: one call to Discord. Giving and taking roles share a limit in each
+        guild, usually 10 calls in 10 seconds.
+
+        Args:
+            guild_id: The guild.
+            user_id: The user.
+            role_id: The role.
+            audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+        """
+        self._unary(
+            _ADD_GUILD_MEMBER_ROLE,
+            pb.AddGuildMemberRoleRequest(
+                guild_id=guild_id,
+                user_id=user_id,
+                role_id=role_id,
+                audit_log_reason=audit_log_reason,
+            ),
+        )
+
+    def remove_guild_member_role(
+        self,
+        guild_id: int,
+        user_id: int,
+        role_id: int,
+        *,
+        audit_log_reason: str = "",
+    ) -> None:
+        """remove_guild_member_role takes a role from a member.
+
+        Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
+        Permissions: as AddGuildMemberRole.
+        Errors: as AddGuildMemberRole.
+        Cost: as AddGuildMemberRole.
+
+        Args:
+            guild_id: The guild.
+            user_id: The user.
+            role_id: The role.
+            audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+        """
+        self._unary(
+            _REMOVE_GUILD_MEMBER_ROLE,
+            pb.RemoveGuildMemberRoleRequest(
+                guild_id=guild_id,
+                user_id=user_id,
+                role_id=role_id,
+                audit_log_reason=audit_log_reason,
+            ),
+        )
+
+    def list_guild_roles(
+        self,
+        guild_id: int,
+        *,
+        allow_cached: google.protobuf.duration_pb2.Duration | None = None,
+    ) -> Sequence[pb.Role]:
+        """list_guild_roles lists the roles of a guild.
+
+        Discord: GET /guilds/{guild_id}/roles.
+        Permissions: the bot is a member of the guild.
+        Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+        Cost: one call to Discord.
+
+        Args:
+            guild_id: The guild.
+            allow_cached: How old an answer may be that comes from what the gateway has told, without
+                a call to Discord. It is of age 0 while the gateway is connected. Unset
+                means that Discord is asked in any case, and so it is when nothing young
+                enough is known. At least 0.
+        """
+        return self._unary(
+            _LIST_GUILD_ROLES,
+            pb.ListGuildRolesRequest(
+                guild_id=guild_id,
+                allow_cached=allow_cached,
+            ),
+        ).roles
+
+    def get_user(
+        self,
+        user_id: int,
+    ) -> pb.User:
+        """get_user returns a user.
+
+        Discord: GET /users/{user_id}.
+        Permissions: none.
+        Errors: NOT_FOUND 10013 Unknown User.
+        Cost: one call to Discord, usually limited to 30 in 30 seconds.
+
+        Args:
+            user_id: The user.
+        """
+        return self._unary(
+            _GET_USER,
+            pb.GetUserRequest(
+                user_id=user_id,
+            ),
+        ).user
+
+    def get_current_user(
+        self,
+    ) -> pb.User:
+        """get_current_user returns the bot.
+
+        Discord: GET /users/@me.
+        Permissions: none.
+        Errors: none of its own.
+        Cost: one call to Discord.
+        """
+        return self._unary(
+            _GET_CURRENT_USER,
+            pb.GetCurrentUserRequest(),
+        ).user
+
+    def delete_webhook_message(
+        self,
+        webhook_id: int,
+        webhook_token: str,
+        message_id: int,
+        *,
+        thread_id: int = 0,
+    ) -> None:
+        """delete_webhook_message deletes a message that a webhook has sent. The token of
+        the webhook is sent to Discord in place of the bot's.
+
+        Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
+        Permissions: those of the token.
+        Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
+        UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
+        Form Body.
+        Cost: one call to Discord.
+
+        Args:
+            webhook_id: The webhook.
+            webhook_token: Token of the webhook. Who has it can write in its name: it is a secret.
+            message_id: The message.
+            thread_id: Thread of the message, if it is in one.
+        """
+        self._unary(
+            _DELETE_WEBHOOK_MESSAGE,
+            pb.DeleteWebhookMessageRequest(
+                webhook_id=webhook_id,
+                webhook_token=webhook_token,
+                message_id=message_id,
+                thread_id=thread_id,
+            ),
+        )
+
+    def edit_channel_message(
+        self,
+        channel_id: int,
+        message_id: int,
+        content: str | None = None,
+        *,
+        embeds: Iterable[pb.Embed] = (),
+        allowed_mentions: pb.AllowedMentions | None = None,
+        suppress_mentions: bool = False,
+        attachments: Iterable[pb.AttachmentRequest] = (),
+        components: Iterable[pb.Component] = (),
+        suppress_embeds: bool | None = None,
+        components_v2: bool = False,
+        clear_embeds: bool = False,
+        clear_components: bool = False,
+        clear_attachments: bool = False,
+    ) -> pb.Message:
+        """edit_channel_message changes a message of the bot. What is not set stays as
+        it is.
+
+        Discord: PATCH /channels/{channel_id}/messages/{message_id}.
+        Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
+        changed in messages of others too.
+        Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+        PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
+        INVALID_ARGUMENT 50006 Cannot send an empty message when nothing would be
+        left, or 50035 Invalid Form Body.
+        Cost: one call to Discord, usually limited to 5 in 5 seconds for each
+        channel, and to fewer for messages older than an hour.
+
+        Args:
+            channel_id: Channel of the message.
+            message_id: The message.
+            content: New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+            embeds: New embeds in place of all old ones, with the limits of
+                SendChannelMessageRequest.embeds. Unset leaves the old ones.
+            allowed_mentions: Whom the new content may ping. Unset means everybody it mentions.
+            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            attachments: The files of the message from now on: old ones by their id, new ones by
+                their data, up to 10. Unset leaves the old ones.
+            components: New components in place of all old ones, with the limits of
+                SendChannelMessageRequest.components. Unset leaves the old ones.
+            suppress_embeds: Whether Discord shows embeds. Unset leaves it.
+            components_v2: Whether the message becomes one of components alone, which is for good.
+                Content and embeds must be removed. Set by itself when a component other
+                than an action row stands at the top.
+            clear_embeds: Whether all embeds are removed. Not with embeds.
+            clear_components: Whether all components are removed. Not with components.
+            clear_attachments: Whether all files are removed. Not with attachments.
+        """
+        return self._unary(
+            _EDIT_CHANNEL_MESSAGE,
+            pb.EditChannelMessageRequest(
+                channel_id=channel_id,
+                message_id=message_id,
+                content=content,
+                embeds=embeds,
+                allowed_mentions=allowed_mentions,
+                suppress_mentions=suppress_mentions,
+                attachments=attachments,
+                components=components,
+                suppress_embeds=suppress_embeds,
+                components_v2=components_v2,
+                clear_embeds=clear_embeds,
+                clear_components=clear_components,
+                clear_attachments=clear_attachments,
+            ),
+        ).message
+
+    def execute_webhook(
+        self,
+        webhook_id: int,
+        webhook_token: str,
+        content: str = "",
+        *,
+        embeds: Iterable[pb.Embed] = (),
+        thread_id: int = 0,
+        allowed_mentions: pb.AllowedMentions | None = None,
+        suppress_mentions: bool = False,
+        attachments: Iterable[pb.AttachmentRequest] = (),
+        components: Iterable[pb.Component] = (),
+        suppress_embeds: bool = False,
+        suppress_notifications: bool = False,
+        poll: pb.Poll | None = None,
+        tts: bool = False,
+        components_v2: bool = False,
+        thread_name: str = "",
+        username: str = "",
+        avatar_url: str = "",
+        applied_tags: Iterable[int] = (),
+    ) -> pb.Message:
+        """execute_webhook posts a message as a webhook. It needs no bot: the webhook's
+        token is the credential, and is shown nowhere.
+
+        Discord stores no nonce with it, so a try whose outcome is unknown is not
+        repeated: the details of the error say so.
+
+        Discord: POST /webhooks/{webhook_id}/{webhook_token}.
+        Permissions: none but the token.
+        Errors: NOT_FOUND 10015 Unknown Webhook, UNAUTHENTICATED 50027 Invalid
+        Webhook Token, INVALID_ARGUMENT 220001 to 220004 for threads and forums,
+        and those of create_channel_message.
+        Cost: one call to Discord, usually limited to 5 in 2 seconds for each
+        webhook. It does not count against the bot's global limit.
+
+        Args:
+            webhook_id: The webhook.
+            webhook_token: Its token, the last part of its URL. A secret.
+            content: Text of the message, at most 2000 characters.
+            embeds: Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+            thread_id: Thread of the webhook's channel to post to.
+            allowed_mentions: Whom the message may ping. Unset means users, neither roles nor everyone.
+            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            attachments: Up to 10 files, see SendChannelMessageRequest.attachments.
+            components: Components, see SendChannelMessageRequest.components. Only webhooks of an
+                application can have buttons and selects that are more than links.
+            suppress_embeds: Whether Discord shows no embeds, neither given ones nor those of links.
+            suppress_notifications: Whether the message makes no push and desktop notifications.
+            poll: A poll.
+            tts: Whether clients read the message aloud.
+            components_v2: See SendChannelMessageRequest.components_v2.
+            thread_name: Name of a thread to be made in a forum, at most 100 characters.
+            username: Name that the message shows in place of the webhook's, at most 80
+                characters.
+            avatar_url: Link to an avatar in place of the webhook's, http or https.
+            applied_tags: Up to 5 tags of the thread to be made.
+        """
+        return self._unary(
+            _EXECUTE_WEBHOOK,
+            pb.ExecuteWebhookRequest(
+                webhook_id=webhook_id,
+                webhook_token=webhook_token,
+                content=content,
+                embeds=embeds,
+                thread_id=thread_id,
+                allowed_mentions=allowed_mentions,
+                suppress_mentions=suppress_mentions,
+                attachments=attachments,
+                components=components,
+                suppress_embeds=suppress_embeds,
+                suppress_notifications=suppress_notifications,
+                poll=poll,
+                tts=tts,
+                components_v2=components_v2,
+                thread_name=thread_name,
+                username=username,
+                avatar_url=avatar_url,
+                applied_tags=applied_tags,
+            ),
+        ).message
+
+    def edit_webhook_message(
+        self,
+        webhook_id: int,
+        webhook_token: str,
+        message_id: int,
+        *,
+        content: str | None = None,
+        embeds: Iterable[pb.Embed] = (),
+        thread_id: int = 0,
+        allowed_mentions: pb.AllowedMentions | None = None,
+        suppress_mentions: bool = False,
+        attachments: Iterable[pb.AttachmentRequest] = (),
+        components: Iterable[pb.Component] = (),
+        suppress_embeds: bool | None = None,
+        components_v2: bool = False,
+        clear_embeds: bool = False,
+        clear_components: bool = False,
+        clear_attachments: bool = False,
+    ) -> pb.Message:
+        """edit_webhook_message changes a message that the same webhook has posted. What
+        is not set stays as it is.
+
+        Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
+        Permissions: none but the token.
+        Errors: those of EditChannelMessage and ExecuteWebhook.
+        Cost: one call to Discord.
+
+        Args:
+            webhook_id: The webhook.
+            webhook_token: Its token, the last part of its URL. A secret.
+            message_id: The message.
+            content: New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+            embeds: New embeds in place of all old ones, with the limits of
+                SendChannelMessageRequest.embeds. Unset leaves the old ones.
+            thread_id: Thread of the message, when it is in one.
+            allowed_mentions: Whom the new content may ping. Unset means everybody it mentions.
+            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            attachments: The files of the message from now on: old ones by their id, new ones by
+                their data, up to 10. Unset leaves the old ones.
+            components: New components in place of all old ones, with the limits of
+                SendChannelMessageRequest.components. Unset leaves the old ones.
+            suppress_embeds: Whether Discord shows embeds. Unset leaves it.
+            components_v2: Whether the message becomes one of components alone, which is for good.
+                Content and embeds must be removed. Set by itself when a component other
+                than an action row stands at the top.
+            clear_embeds: Whether all embeds are removed. Not with embeds.
+            clear_components: Whether all components are removed. Not with components.
+            clear_attachments: Whether all files are removed. Not with attachments.
+        """
+        return self._unary(
+            _EDIT_WEBHOOK_MESSAGE,
+            pb.EditWebhookMessageRequest(
+                webhook_id=webhook_id,
+                webhook_token=webhook_token,
+                message_id=message_id,
+                content=content,
+                embeds=embeds,
+                thread_id=thread_id,
+                allowed_mentions=allowed_mentions,
+                suppress_mentions=suppress_mentions,
+                attachments=attachments,
+                components=components,
+                suppress_embeds=suppress_embeds,
+                components_v2=components_v2,
+                clear_embeds=clear_embeds,
+                clear_components=clear_components,
+                clear_attachments=clear_attachments,
+            ),
+        ).message
+
+    def get_rate_limit_status(
+        self,
+    ) -> pb.GetRateLimitStatusResponse:
+        """get_rate_limit_status shows what the proxy holds and why. It never calls
+        Discord.
+        """
+        return self._unary(
+            _GET_RATE_LIMIT_STATUS,
+            pb.GetRateLimitStatusRequest(),
+        )
+
+    def subscribe_events(
+        self,
+        *,
+        types: Iterable[pb.Event.Type.ValueType] = (),
+        guild_ids: Iterable[int] = (),
+        channel_ids: Iterable[int] = (),
+        after: pb.EventPosition | None = None,
+        include_raw: bool = False,
+    ) -> Generator[pb.SubscribeEventsResponse, None, None]:
+        """subscribe_events streams what happens at Discord, for as long as the client
+        likes.
+
+        Events have numbers. A client that lost its stream gives the last position
+        that it was told, and gets what came since then, or a GAP event that names
+        the numbers that are gone. A HEARTBEAT comes when nothing else does for 15
+        seconds.
+
+        Errors: INVALID_ARGUMENT for a type that is none or a position that was not
+        given out, FAILED_PRECONDITION when the server runs without the gateway,
+        without an intent that a type needs, or Discord has ended the session for
+        good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
+        before it took them, with an EventPosition in the details, or when there
+        are too many subscribers, UNAVAILABLE when the server shuts down.
+        Cost: no call to Discord.
+
+        Args:
+            types: Types of events. Empty means all that the gateway session brings but
+                PRESENCE_UPDATE. GATEWAY_STATE, GAP and HEARTBEAT come in any case.
+            guild_ids: Guilds whose events are wanted, at most 1000. Empty means all events, those
+                outside of guilds included.
+            channel_ids: Channels and threads whose events are wanted, at most 1000. Events without
+                a channel, such as those of roles, are then left out. Empty means all.
+            after: Where an earlier stream ended: the last position that it brought. What came
+                since then comes first, as far as it is kept. Absent means only what comes
+                from now on.
+            include_raw: Whether each event comes with its raw JSON, too. Those of type UNTYPED do
+                in any case.
+        """
+        return self._stream(
+            _SUBSCRIBE_EVENTS,
+            pb.SubscribeEventsRequest(
+                types=types,
+                guild_ids=guild_ids,
+                channel_ids=channel_ids,
+                after=after,
+                include_raw=include_raw,
+            ),
+            lambda response: response,
+        )
+
+    def respond_interaction(
+        self,
+        interaction_id: int,
+        *,
+        interaction_token: str = "",
+        type: pb.RespondInteractionRequest.Type.ValueType = pb.RespondInteractionRequest.UNDEFINED,
+        data: pb.RespondInteractionRequest.Data | None = None,
+    ) -> None:
+        """respond_interaction gives the first answer to an interaction. Discord takes
+        it within three seconds of the interaction.
+
+        Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
+        Permissions: none but the token.
+        Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
+        INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
+        after three seconds.
+        Cost: one call to Discord, outside of the global limit.
+
+        Args:
+            interaction_id: Interaction.id.
+            interaction_token: Interaction.token.
+            type: Kind of the answer. Required.
+            data: What the answer says.
+        """
+        self._unary(
+            _RESPOND_INTERACTION,
+            pb.RespondInteractionRequest(
+                interaction_id=interaction_id,
+                interaction_token=interaction_token,
+                type=type,
+                data=data,
+            ),
+        )
+
+    def edit_interaction_response(
+        self,
+        application_id: int,
+        *,
+        interaction_token: str = "",
+        content: str = "",
+        embeds: Iterable[pb.Embed] = (),
+    ) -> pb.Message:
+        """edit_interaction_response changes the first answer to an interaction, within
+        15 minutes of the interaction.
+
+        Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
+        Permissions: none but the token.
+        Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
+        10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
+        Invalid Webhook Token when it is too late.
+        Cost: one call to Discord, outside of the global limit.
+
+        Args:
+            application_id: Interaction.application_id.
+            interaction_token: Interaction.token.
+            content: Text, at most 2000 characters.
+            embeds: Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+        """
+        return self._unary(
+            _EDIT_INTERACTION_RESPONSE,
+            pb.EditInteractionResponseRequest(
+                application_id=application_id,
+                interaction_token=interaction_token,
+                content=content,
+                embeds=embeds,
+            ),
+        ).message
+
+    def followup_interaction(
+        self,
+        application_id: int,
+        *,
+        interaction_token: str = "",
+        content: str = "",
+        embeds: Iterable[pb.Embed] = (),
+        flags: int = 0,
+    ) -> pb.Message:
+        """followup_interaction posts a further answer to an interaction, within 15
+        minutes of the interaction.
+
+        Discord: POST /webhooks/{application_id}/{interaction_token}.
+        Permissions: none but the token.
+        Errors: those of EditInteractionResponse. A try whose outcome is unknown is
+        not repeated.
+        Cost: one call to Discord, outside of the global limit.
+
+        Args:
+            application_id: Interaction.application_id.
+            interaction_token: Interaction.token.
+            content: Text, at most 2000 characters.
+            embeds: Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+            flags: Bit set: 4 suppresses embeds, 64 only the user sees the answer, 4096
+                silent.
+        """
+        return self._unary(
+            _FOLLOWUP_INTERACTION,
+            pb.FollowupInteractionRequest(
+                application_id=application_id,
+                interaction_token=interaction_token,
+                content=content,
+                embeds=embeds,
+                flags=flags,
+            ),
+        ).message
+
+    def set_application_commands(
+        self,
+        guild_id: int,
+        *,
+        commands: Iterable[pb.ApplicationCommand] = (),
+    ) -> Sequence[pb.ApplicationCommand]:
+        """set_application_commands replaces all commands of the bot, everywhere or in
+        one guild.
+
+        Discord: GET /applications/@me the first time, then
+        PUT /applications/{application_id}/commands or
+        PUT /applications/{application_id}/guilds/{guild_id}/commands.
+        Permissions: none for the bot's own commands.
+        Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
+        Missing Access when the bot is not in the guild.
+        Cost: two calls to Discord the first time, one afterwards. A bot may make
+        200 new commands in a day for each guild.
+
+        Args:
+            guild_id: Guild that the commands are for. Unset means everywhere.
+            commands: The commands, at most 100 slash commands and 15 of each other type. None
+                removes all.
+        """
+        return self._unary(
+            _SET_APPLICATION_COMMANDS,
+            pb.SetApplicationCommandsRequest(
+                guild_id=guild_id,
+                commands=commands,
+            ),
+        ).commands

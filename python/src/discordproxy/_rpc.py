@@ -1,0 +1,98 @@
+"""What a call is: its method, and when it may be made again."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import grpc
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
+
+from . import discord_api_pb2 as pb
+from .exceptions import DiscordProxyException
+from .helpers import status_of
+
+Response = TypeVar("Response", bound=Message)
+
+_SERVICE = pb.DESCRIPTOR.services_by_name["DiscordApi"]
+
+
+def serialize(request: Message) -> bytes:
+    return request.SerializeToString()
+
+
+@dataclass(frozen=True)
+class Rpc(Generic[Response]):
+    """A method of the contract."""
+
+    name: str
+    response: type[Response]
+    # A stream that goes on until one side ends it has no timeout.
+    endless: bool = False
+    # A request that names nothing but the recipient is a ValueError.
+    needs_content: bool = False
+
+    @property
+    def path(self) -> str:
+        return f"/{_SERVICE.full_name}/{self.name}"
+
+    @property
+    def harmless(self) -> bool:
+        """Whether a second call does no more than one."""
+        level = _SERVICE.methods_by_name[self.name].GetOptions().idempotency_level
+        return bool(level != MethodOptions.IDEMPOTENCY_UNKNOWN)
+
+    def check(self, request: Message) -> None:
+        """Raises ValueError for a request that cannot be meant."""
+        if self.needs_content and len(request.ListFields()) < 2:
+            raise ValueError("neither content nor an embed nor anything else to send is given")
+
+
+class Tries:
+    """The tries of one call: how many there may be, and how long they may take.
+
+    A call that failed with UNAVAILABLE is made again where that cannot do
+    harm: it changes nothing, the message has a nonce, or the proxy says that
+    it had no effect.
+    """
+
+    # Discord keeps a nonce for some minutes. A repetition must come before.
+    NONCE_SECONDS = 100.0
+    FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+
+    def __init__(self, rpc: Rpc[Response], request: Message, retries: int, timeout: float | None) -> None:
+        self._left = retries
+        self._pause = self.FIRST_PAUSE
+        self._begin = time.monotonic()
+        self._timeout = timeout
+        self._harmless = rpc.harmless
+        self._nonce = False
+        if retries > 0 and isinstance(request, (pb.SendChannelMessageRequest, pb.SendDirectMessageRequest)):
+            # Without enforcement two messages may have one nonce.
+            self._nonce = not request.HasField("enforce_nonce") or request.enforce_nonce
+            if self._nonce and not request.nonce:
+                request.nonce = secrets.token_hex(12)
+
+    def timeout(self) -> float | None:
+        """Returns how long the next try may take, in seconds."""
+        if self._timeout is None:
+            return None
+        return max(self._timeout - (time.monotonic() - self._begin), 0)
+
+    def pause(self, ex: grpc.RpcError, error: DiscordProxyException) -> float | None:
+        """Returns how long to wait until the next try, or None for no other."""
+        pause = max(self._pause * random.uniform(0.5, 1), error.retry_after or 0)
+        at = time.monotonic() - self._begin + pause
+        if status_of(ex) is not grpc.StatusCode.UNAVAILABLE or self._left <= 0:
+            return None
+        if self._timeout is not None and at >= self._timeout:
+            return None
+        if not (self._harmless or error.outcome_unknown is False or (self._nonce and at < self.NONCE_SECONDS)):
+            return None
+        self._left -= 1
+        self._pause = min(self._pause * 2, self.LONGEST_PAUSE)
+        return pause

@@ -1,0 +1,143 @@
+"""What calls raise."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from . import discord_api_pb2 as pb
+from ._status_pb2 import Status
+from .helpers import details_of, parse_error_details, status_of, trailing_metadata_of
+
+
+class FieldError(NamedTuple):
+    """What is wrong with one field of a form that Discord refused."""
+
+    field: str
+    """Path of the field, such as ``embeds.0.description``."""
+    code: str
+    """Name of the rule, such as ``BASE_TYPE_MAX_LENGTH``."""
+    message: str
+    """The rule in words."""
+
+
+class DiscordProxyException(Exception):
+    """A call failed.
+
+    The attributes hold what the proxy says of the failure beside its text.
+    They can be pickled with the exception.
+    """
+
+    errors: tuple[FieldError, ...] = ()
+    """The broken rules of an invalid form, one by one."""
+    retry_after: float | None = None
+    """Seconds until the call can succeed, if that is known."""
+    outcome_unknown: bool | None = None
+    """Whether the call may have taken effect. None if the proxy did not say."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default an exception is made again from its args, which are fewer
+        # than what the constructors of subclasses take.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[DiscordProxyException], args: tuple[Any, ...], state: dict[str, Any]) -> DiscordProxyException:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+class DiscordProxyHttpError(DiscordProxyException):
+    """Discord refused the call."""
+
+    def __init__(self, status: int, code: int, text: str) -> None:
+        super().__init__(text)
+        self._status = status
+        self._code = code
+        self._text = text
+
+    @property
+    def status(self) -> int:
+        """HTTP status of Discord's answer."""
+        return self._status
+
+    @property
+    def code(self) -> int:
+        """Discord's own code of the error, 0 when it has none."""
+        return self._code
+
+    @property
+    def text(self) -> str:
+        """Discord's text, and for an invalid form a line for each broken rule."""
+        return self._text
+
+    def __str__(self) -> str:
+        return f"Discord answered with HTTP status {self._status}, code {self._code}: {self._text}"
+
+
+class DiscordProxyGrpcError(DiscordProxyException):
+    """The call failed between the client and the proxy, or in the proxy."""
+
+    def __init__(self, status: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self._status = status
+        self._details = details
+
+    @property
+    def status(self) -> grpc.StatusCode:
+        """Status of gRPC."""
+        return self._status
+
+    @property
+    def details(self) -> str:
+        """Text of the status."""
+        return self._details
+
+    def __str__(self) -> str:
+        return f"{self._status.name}: {self._details}"
+
+
+class DiscordProxyTimeoutError(DiscordProxyGrpcError):
+    """The call did not end within its timeout, or could not have."""
+
+
+def to_discord_proxy_exception(ex: Exception) -> Exception:
+    """Returns the exception that stands for a gRPC error; others as they are."""
+    if not isinstance(ex, grpc.RpcError):
+        return ex
+    return translate(ex)
+
+
+def translate(ex: grpc.RpcError) -> DiscordProxyException:
+    """Returns the exception that stands for a gRPC error."""
+    status = status_of(ex)
+    document = parse_error_details(ex)
+    error: DiscordProxyException
+    if document.type == "HTTPException":
+        error = DiscordProxyHttpError(document.status, document.code, document.text)  # type: ignore[arg-type] # as the server says it
+    elif status is grpc.StatusCode.DEADLINE_EXCEEDED:
+        error = DiscordProxyTimeoutError(status, details_of(ex))
+    else:
+        error = DiscordProxyGrpcError(status, details_of(ex))
+    detail = _typed_detail(ex)
+    if detail is not None:
+        error.errors = tuple(FieldError(e.field, e.code, e.message) for e in detail.errors)
+        error.outcome_unknown = detail.outcome_unknown
+        if detail.HasField("retry_after"):
+            error.retry_after = detail.retry_after.ToTimedelta().total_seconds()
+    return error
+
+
+def _typed_detail(ex: grpc.RpcError) -> pb.DiscordError | None:
+    for key, value in trailing_metadata_of(ex):
+        if key != "grpc-status-details-bin" or not isinstance(value, bytes):
+            continue
+        try:
+            for detail in Status.FromString(value).details:
+                if detail.Is(pb.DiscordError.DESCRIPTOR):
+                    return pb.DiscordError.FromString(detail.value)
+        except DecodeError:
+            pass
+    return None

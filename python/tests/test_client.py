@@ -1,0 +1,295 @@
+"""Both clients against the real server."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent import futures
+from contextlib import closing
+from pathlib import Path
+
+import grpc
+import pytest
+from conftest import ALICE, BOT, FORBIDDEN, GENERAL, GUILD, Proxy
+from discordproxy import discord_api_pb2 as pb
+from discordproxy.client import AsyncDiscordClient, DiscordClient
+from discordproxy.exceptions import (
+    DiscordProxyException,
+    DiscordProxyGrpcError,
+    DiscordProxyHttpError,
+    DiscordProxyTimeoutError,
+    FieldError,
+)
+from google.protobuf.message import Message
+from relay import Relay
+
+
+@pytest.fixture
+def client(proxy: Proxy) -> Iterator[DiscordClient]:
+    with DiscordClient(proxy.address) as client:
+        yield client
+
+
+@pytest.fixture
+def relay(proxy: Proxy) -> Iterator[Relay]:
+    relay = Relay(proxy.address)
+    yield relay
+    relay.close()
+
+
+def test_every_method_of_the_contract_is_there() -> None:
+    methods = pb.DESCRIPTOR.services_by_name["DiscordApi"].methods
+    for kind in (DiscordClient, AsyncDiscordClient):
+        public = [n for n, _ in inspect.getmembers(kind, inspect.isfunction) if not n.startswith("_") and n != "close"]
+        assert len(public) == len(methods)
+
+
+def test_life_of_a_message(client: DiscordClient) -> None:
+    sent = client.create_channel_message(
+        GENERAL,
+        "hello <@1100000000000000004>",
+        embeds=[pb.Embed(title="one"), pb.Embed(title="two")],
+        suppress_mentions=True,
+        nonce="nonce",
+        enforce_nonce=True,
+        attachments=[pb.AttachmentRequest(filename="a.txt", data=b"text")],
+    )
+    assert [embed.title for embed in sent.embeds] == ["one", "two"]
+    assert sent.author.id == BOT
+    assert sent.attachments[0].filename == "a.txt"
+    assert client.create_channel_message(GENERAL, "again", nonce="nonce", enforce_nonce=True).id == sent.id
+
+    edited = client.edit_channel_message(GENERAL, sent.id, "edited", suppress_mentions=True)
+    assert (edited.id, edited.content) == (sent.id, "edited")
+    assert client.get_channel_message(GENERAL, sent.id).content == "edited"
+    client.add_reaction(GENERAL, sent.id, "👍")
+    assert [user.id for user in client.list_reactions(GENERAL, sent.id, "👍")] == [BOT]
+    client.pin_message(GENERAL, sent.id)
+    assert [item.message.id for item in client.list_pinned_messages(GENERAL).items] == [sent.id]
+
+    client.delete_channel_message(GENERAL, sent.id)
+    with pytest.raises(DiscordProxyHttpError) as caught:
+        client.delete_channel_message(GENERAL, sent.id)
+    assert (caught.value.status, caught.value.code) == (404, 10008)
+
+
+def test_streams(client: DiscordClient) -> None:
+    for number in range(5):
+        client.create_channel_message(GENERAL, str(number))
+    assert [message.content for message in client.list_channel_messages(GENERAL, limit=3)] == ["4", "3", "2"]
+    with closing(client.list_channel_messages(GENERAL)) as messages:
+        assert next(messages).content == "4"
+    with pytest.raises(DiscordProxyHttpError) as caught:
+        list(client.list_channel_messages(FORBIDDEN))
+    assert caught.value.code == 50001
+
+
+def test_typed_detail(client: DiscordClient) -> None:
+    with pytest.raises(DiscordProxyHttpError) as caught:
+        client.create_channel_message(GENERAL, "x" * 2001)
+    want = (FieldError("content", "BASE_TYPE_MAX_LENGTH", "Must be 2000 or fewer in length."),)
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert (error.status, error.code, error.errors, error.outcome_unknown) == (400, 50035, want, False)
+        assert str(error) == str(caught.value)
+
+
+def test_retry_after(limited: Proxy) -> None:
+    with DiscordClient(limited.address, timeout=30) as client, pytest.raises(DiscordProxyTimeoutError) as caught:
+        for number in range(51):
+            client.create_channel_message(GENERAL, str(number))
+    assert caught.value.retry_after is not None and caught.value.retry_after > 30
+    assert caught.value.outcome_unknown is False
+    assert len(limited.contents()) == 50
+
+
+def test_timeout(proxy: Proxy) -> None:
+    proxy.control("PUT", "latency", {"response": {"min": 60, "max": 60}})
+    try:
+        with pytest.raises(DiscordProxyTimeoutError) as caught:
+            DiscordClient(proxy.address, timeout=0.5, retries=3).create_channel_message(GENERAL, "late")
+    finally:
+        proxy.control("PUT", "latency", {})
+    assert caught.value.status is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_values_that_cannot_be() -> None:
+    for key in ("", "a\nb", "ü"):
+        with pytest.raises(ValueError, match="key"):
+            DiscordClient(key=key)
+    with pytest.raises(ValueError, match="retries"):
+        DiscordClient(retries=-1)
+    assert DiscordClient(retries=2).retries == 2
+    assert "secret" not in repr(DiscordClient(key="secret"))
+
+
+def test_threads_share_one_connection(relay: Relay, proxy: Proxy) -> None:
+    with DiscordClient(relay.address) as client, futures.ThreadPoolExecutor(8) as pool:
+        sent = list(pool.map(lambda n: client.create_channel_message(GENERAL, str(n)).id, range(40)))
+    assert len(set(sent)) == 40
+    assert sorted(proxy.contents(), key=int) == [str(n) for n in range(40)]
+    assert relay.connections == 1
+    # What was closed opens again.
+    client.create_channel_message(GENERAL, "40")
+    assert relay.connections == 2
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_lost_answer(relay: Relay, proxy: Proxy, retries: int) -> None:
+    relay.lose = lambda: relay.lost == 0 and bool(proxy.contents())
+    client = DiscordClient(relay.address, retries=retries)
+    if retries == 0:
+        with pytest.raises(DiscordProxyGrpcError) as caught:
+            client.create_channel_message(GENERAL, "once")
+        assert caught.value.status is grpc.StatusCode.UNAVAILABLE
+        assert caught.value.outcome_unknown is None
+    else:
+        assert client.create_channel_message(GENERAL, "once").content == "once"
+    assert relay.lost == 1
+    assert proxy.contents() == ["once"]
+
+
+def test_what_could_do_harm_is_not_repeated(relay: Relay, proxy: Proxy) -> None:
+    relay.lose = lambda: relay.lost == 0 and bool(proxy.contents())
+    client = DiscordClient(relay.address, retries=2)
+    with pytest.raises(DiscordProxyGrpcError):
+        client.create_channel_message(GENERAL, "twice?", enforce_nonce=False)
+    assert proxy.contents() == ["twice?"]
+
+
+def test_restart_of_the_proxy(binary: str, tmp_path: Path) -> None:
+    first = Proxy(binary, tmp_path)
+    client = DiscordClient(first.address, retries=8)
+    assert client.get_guild(GUILD).name
+    first.stop()
+    with pytest.raises(DiscordProxyGrpcError):
+        DiscordClient(first.address).get_guild(GUILD)
+    with futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.create_channel_message, GENERAL, "over the restart")
+        second = Proxy(binary, tmp_path, first.address.rpartition(":")[2])
+        try:
+            assert answer.result().content == "over the restart"
+            assert second.contents() == ["over the restart"]
+        finally:
+            second.stop()
+
+
+FORK = """
+import os, signal, sys, threading
+from discordproxy.client import DiscordClient
+
+client = DiscordClient(sys.argv[1], timeout=20)
+client.create_channel_message({channel}, "before")
+children = []
+for number in range(3):
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # a hanging child would be waited for
+        client.create_channel_message({channel}, f"child {{number}}")
+        os._exit(0)
+    children.append(pid)
+    client.create_channel_message({channel}, f"parent {{number}}")
+print(*(os.waitpid(pid, 0)[1] for pid in children))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_fork(proxy: Proxy) -> None:
+    """As Celery's workers: the client was used before the process forks."""
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK.format(channel=GENERAL), proxy.address],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert run.stdout == "0 0 0\n", run
+    want = ["before"] + [f"{who} {number}" for who in ("child", "parent") for number in range(3)]
+    assert sorted(proxy.contents()) == sorted(want)
+
+
+class Listening(grpc.GenericRpcHandler):
+    """A server that notes the metadata of calls and answers with nothing."""
+
+    def __init__(self) -> None:
+        self.metadata: list[dict[str, str | bytes]] = []
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+        self.metadata.append(dict(handler_call_details.invocation_metadata))
+        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
+
+
+def test_key_over_tls(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    subprocess.run([*make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    listening = Listening()
+    server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[listening])
+    port = server.add_secure_port(
+        "localhost:0", grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+    )
+    server.start()
+    trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
+    try:
+        with DiscordClient(f"localhost:{port}", key="secret", credentials=trusted) as client:
+            client.get_current_user()
+
+        async def call() -> None:
+            async with AsyncDiscordClient(f"localhost:{port}", key="secret", credentials=trusted) as client:
+                await client.get_current_user()
+
+        asyncio.run(call())
+        assert [metadata["authorization"] for metadata in listening.metadata] == ["Bearer secret"] * 2
+        with pytest.raises(DiscordProxyGrpcError) as caught:
+            DiscordClient(f"localhost:{port}", timeout=20).get_current_user()
+        assert caught.value.status is grpc.StatusCode.UNAVAILABLE
+    finally:
+        server.stop(None)
+
+
+def test_async(proxy: Proxy) -> None:
+    shared = AsyncDiscordClient(proxy.address, timeout=30)
+
+    async def use() -> None:
+        async with AsyncDiscordClient(proxy.address) as client:
+            sent = await client.create_channel_message(GENERAL, "hi", embed=pb.Embed(title="t"))
+            assert (await client.get_channel_message(GENERAL, sent.id)).embeds[0].title == "t"
+            assert [message.content async for message in client.list_channel_messages(GENERAL, limit=1)] == ["hi"]
+            assert (await client.create_direct_message(ALICE, "hi")).content == "hi"
+            await client.delete_channel_message(GENERAL, sent.id)
+            with pytest.raises(DiscordProxyHttpError) as caught:
+                await client.delete_channel_message(GENERAL, sent.id)
+            assert (caught.value.code, caught.value.outcome_unknown) == (10008, False)
+            with pytest.raises(DiscordProxyHttpError):
+                async for _ in client.list_channel_messages(FORBIDDEN):
+                    pass
+            with pytest.raises(ValueError):
+                await client.create_channel_message(GENERAL)
+            ids = await asyncio.gather(*(client.create_channel_message(GENERAL, str(n)) for n in range(50)))
+            assert len({message.id for message in ids}) == 50
+
+        assert (await shared.get_guild(GUILD)).id == GUILD
+
+    # A client may be used from one event loop after the other.
+    for _ in range(2):
+        asyncio.run(use())
+
+
+def test_async_lost_answer(relay: Relay, proxy: Proxy) -> None:
+    relay.lose = lambda: relay.lost == 0 and bool(proxy.contents())
+
+    async def use() -> Message:
+        async with AsyncDiscordClient(relay.address, retries=2) as client:
+            return await client.create_channel_message(GENERAL, "once")
+
+    asyncio.run(use())
+    assert (relay.lost, proxy.contents()) == (1, ["once"])
+
+
+def test_one_exception_stands_for_all(client: DiscordClient) -> None:
+    with pytest.raises(DiscordProxyException):
+        client.get_user(42)
