@@ -2,20 +2,17 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
-	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/client"
 
 	pb "discordproxy/gen/discord_api"
 
-	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
 )
 
@@ -34,7 +31,7 @@ func messageApp(env Env) *cli.App {
 	app.Action = func(c *cli.Context) error {
 		return errors.New("expected direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help")
 	}
-	send := func(name, target, usage string, call func(context.Context, discordapiconnect.DiscordApiClient, uint64, string) error) *cli.Command {
+	send := func(name, target, usage string, call func(context.Context, *client.Client, uint64, string) error) *cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, ArgsUsage: target + " TEXT",
 			HideHelpCommand: true, OnUsageError: returnUsageError,
@@ -46,8 +43,12 @@ func messageApp(env Env) *cli.App {
 				if err != nil {
 					return fmt.Errorf("%s %q is not a number", target, c.Args().Get(0))
 				}
-				client := dial(net.JoinHostPort(c.String("host"), strconv.Itoa(c.Int("port"))))
-				if err := call(c.Context, client, id, c.Args().Get(1)); err != nil {
+				proxy, err := client.New(net.JoinHostPort(c.String("host"), strconv.Itoa(c.Int("port"))))
+				if err != nil {
+					return err
+				}
+				defer proxy.Close()
+				if err := call(c.Context, proxy, id, c.Args().Get(1)); err != nil {
 					return errors.New(messageError(err))
 				}
 				_, err = fmt.Fprintln(env.Out, "Message sent")
@@ -56,12 +57,12 @@ func messageApp(env Env) *cli.App {
 		}
 	}
 	app.Commands = []*cli.Command{
-		send("direct", "USER_ID", "sends a direct message to a user", func(ctx context.Context, client discordapiconnect.DiscordApiClient, id uint64, text string) error {
-			_, err := client.SendDirectMessage(ctx, connect.NewRequest(&pb.SendDirectMessageRequest{UserId: id, Content: text}))
+		send("direct", "USER_ID", "sends a direct message to a user", func(ctx context.Context, proxy *client.Client, id uint64, text string) error {
+			_, err := proxy.SendDirectMessage(ctx, &pb.SendDirectMessageRequest{UserId: id, Content: text})
 			return err
 		}),
-		send("channel", "CHANNEL_ID", "posts a message to a channel", func(ctx context.Context, client discordapiconnect.DiscordApiClient, id uint64, text string) error {
-			_, err := client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: id, Content: text}))
+		send("channel", "CHANNEL_ID", "posts a message to a channel", func(ctx context.Context, proxy *client.Client, id uint64, text string) error {
+			_, err := proxy.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: id, Content: text})
 			return err
 		}),
 	}
@@ -88,34 +89,17 @@ func optionsFirst(args []string, names ...string) []string {
 	return append(options, others...)
 }
 
-// dial returns a client that speaks gRPC over cleartext HTTP/2, and keeps no
-// connection after a call.
-func dial(address string) discordapiconnect.DiscordApiClient {
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	client := &http.Client{Transport: &http.Transport{Protocols: protocols, DisableKeepAlives: true}}
-	return discordapiconnect.NewDiscordApiClient(client, "http://"+address, connect.WithGRPC())
-}
-
 // messageError is what a person reads of an error: Discord's text where
 // Discord refused, else the status.
 func messageError(err error) string {
-	status, ok := errors.AsType[*connect.Error](err)
+	refused, ok := errors.AsType[*client.HTTPError](err)
 	if !ok {
 		return err.Error()
 	}
-	var document struct {
-		Status int    `json:"status"`
-		Code   int    `json:"code"`
-		Text   string `json:"text"`
+	text, rules, broken := strings.Cut(refused.Text, "\n")
+	text = fmt.Sprintf("%s (HTTP %d, code %d)", text, refused.Status, refused.Code)
+	if broken {
+		text += "\n" + rules
 	}
-	if json.Unmarshal([]byte(status.Message()), &document) == nil && document.Text != "" {
-		text, rules, broken := strings.Cut(document.Text, "\n")
-		text = fmt.Sprintf("%s (HTTP %d, code %d)", text, document.Status, document.Code)
-		if broken {
-			text += "\n" + rules
-		}
-		return text
-	}
-	return fmt.Sprintf("%s: %s", status.Code(), status.Message())
+	return text
 }

@@ -38,6 +38,7 @@ var rooms = []room{
 	{folder: "dashboard", imports: []string{"gen"}},
 	{folder: "client", imports: []string{"gen"}},
 	{folder: "deploy", imports: []string{"cli"}},
+	{folder: "client/clienttest", imports: []string{"gen", "client", "discord/sandbox", "test"}},
 	{folder: "cli", imports: []string{"gen", "discord", "discord/gateway", "discord/ratelimit", "discord/sandbox", "server", "dashboard", "client"}},
 	{folder: "test", imports: []string{"gen", "discord", "discord/gateway", "discord/ratelimit", "discord/sandbox", "server", "dashboard", "client", "cli"}},
 }
@@ -144,6 +145,8 @@ func TestRoomBreaches(t *testing.T) {
 		{"discord/ratelimit", "container/heap", true},
 		{"discord/sandbox", "discordproxy/discord", false},
 		{"client", "discordproxy/server", false},
+		{"client", "discordproxy/client/clienttest", false},
+		{"client/clienttest", "discordproxy/client", true},
 		{"cli/discordproxyserver", "discordproxy/cli", true},
 		{"cli", "discordproxy/discord/sandbox", true},
 		{"cli", "discordproxy/internal", false},

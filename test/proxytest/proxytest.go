@@ -4,6 +4,7 @@ package proxytest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -78,7 +79,17 @@ var starting sync.Mutex
 // Start runs discordproxyserver on a free port until the test ends.
 func Start(t testing.TB, args ...string) *Proxy {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	p, err := Run(append([]string{"--log-file-path", t.TempDir()}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Stop() })
+	return p
+}
+
+// Run starts discordproxyserver on a free port. It runs until Stop is called.
+func Run(args ...string) (*Proxy, error) {
+	ctx, cancel := context.WithCancel(context.Background())
 	h2 := new(http.Protocols)
 	h2.SetUnencryptedHTTP2(true)
 	p := &Proxy{out: newOutput(), stop: cancel, ended: make(chan struct{}), over2: &http.Client{Transport: &http.Transport{Protocols: h2}}}
@@ -86,20 +97,18 @@ func Start(t testing.TB, args ...string) *Proxy {
 	defer starting.Unlock()
 	go func() {
 		defer close(p.ended)
-		p.code = cli.Run(ctx, cli.Server, cli.Env{
-			Args: append([]string{"--port", "0", "--log-file-path", t.TempDir()}, args...), Out: p.out, Err: p.out,
-		})
+		p.code = cli.Run(ctx, cli.Server, cli.Env{Args: append([]string{"--port", "0"}, args...), Out: p.out, Err: p.out})
 	}()
-	t.Cleanup(func() { p.Stop() })
 	for {
 		if found := listensOn.FindStringSubmatch(p.out.String()); found != nil {
 			p.Address = found[1]
-			return p
+			return p, nil
 		}
 		select {
 		case <-p.out.written:
 		case <-p.ended:
-			t.Fatalf("the server ended with %d: %s", p.code, p.out)
+			cancel()
+			return nil, fmt.Errorf("the server ended with %d: %s", p.code, p.out)
 		}
 	}
 }

@@ -1,0 +1,164 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	mathrand "math/rand/v2"
+	"net"
+	"time"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	firstPause, longestPause = 200 * time.Millisecond, 10 * time.Second
+	// nonceTime is how long a message with a nonce may be repeated. Discord keeps
+	// nonces for a few minutes.
+	nonceTime = 100 * time.Second
+)
+
+// caller is around every call: it gives the key, bounds the time, repeats, and
+// translates errors.
+type caller struct {
+	key     string
+	timeout time.Duration
+	retries int
+}
+
+func (c *caller) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		c.authorize(req.Header().Set)
+		if c.timeout > 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, c.timeout)
+			defer cancel()
+		}
+		pause, begin := firstPause, time.Now()
+		for left := c.retries; ; left-- {
+			resp, err := next(ctx, req)
+			if err == nil {
+				return resp, nil
+			}
+			err = translate(err)
+			wait := max(retryAfter(err), pause/2+mathrand.N(pause/2))
+			if left <= 0 || connect.CodeOf(err) != connect.CodeUnavailable || !harmless(req, err, time.Since(begin)+wait) || !sleep(ctx, wait) {
+				return nil, err
+			}
+			pause = min(2*pause, longestPause)
+		}
+	}
+}
+
+func (c *caller) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
+		conn := next(ctx, spec)
+		c.authorize(conn.RequestHeader().Set)
+		return stream{conn}
+	}
+}
+
+func (c *caller) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
+}
+
+func (c *caller) authorize(set func(name, value string)) {
+	if c.key != "" {
+		set("Authorization", "Bearer "+c.key)
+	}
+}
+
+// stream translates the errors of a stream.
+type stream struct{ connect.StreamingClientConn }
+
+func (s stream) Receive(message any) error { return translate(s.StreamingClientConn.Receive(message)) }
+
+// sleep waits, unless ctx would end before: then it reports false at once.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func retryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*HTTPError](err); ok {
+		return e.RetryAfter
+	}
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAfter
+	}
+	return 0
+}
+
+// harmless reports whether a call that failed can be made again, when it has
+// taken that long.
+func harmless(req connect.AnyRequest, err error, after time.Duration) bool {
+	if req.Spec().IdempotencyLevel != connect.IdempotencyUnknown {
+		return true
+	}
+	if m, ok := req.Any().(message); ok && m.GetNonce() != "" && after < nonceTime {
+		return enforced(m)
+	}
+	if e, ok := errors.AsType[*HTTPError](err); ok {
+		return !e.OutcomeUnknown
+	}
+	e, ok := errors.AsType[*Error](err)
+	return ok && !e.OutcomeUnknown
+}
+
+// lost reports whether a status of which the proxy says no more may hide that
+// the call took effect.
+func lost(status *connect.Error) bool {
+	switch status.Code() {
+	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeCanceled, connect.CodeUnknown, connect.CodeInternal:
+		failed, ok := errors.AsType[*net.OpError](status)
+		return !ok || failed.Op != "dial"
+	}
+	return false
+}
+
+// message is a request that sends one message.
+type message interface {
+	proto.Message
+	GetNonce() string
+	GetEnforceNonce() bool
+}
+
+// enforced reports whether Discord makes one message of those with one nonce.
+func enforced(m message) bool {
+	switch m := m.(type) {
+	case *pb.SendChannelMessageRequest:
+		return m.EnforceNonce == nil || m.GetEnforceNonce()
+	case *pb.SendDirectMessageRequest:
+		return m.EnforceNonce == nil || m.GetEnforceNonce()
+	}
+	return false
+}
+
+// named returns the message, with a nonce when it may be repeated. The caller's
+// own is left as it is: two calls with it are two messages.
+func named[M message](retries int, m M) M {
+	if retries == 0 || m.GetNonce() != "" || !enforced(m) {
+		return m
+	}
+	m = proto.CloneOf(m)
+	nonce := rand.Text()[:25]
+	switch m := any(m).(type) {
+	case *pb.SendChannelMessageRequest:
+		m.Nonce = nonce
+	case *pb.SendDirectMessageRequest:
+		m.Nonce = nonce
+	}
+	return m
+}

@@ -1,0 +1,228 @@
+package client_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"discordproxy/client"
+	"discordproxy/client/clienttest"
+	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+func TestRefusal(t *testing.T) {
+	p := clienttest.Start(t)
+	w := p.Discord.World()
+	_, err := p.GetUser(t.Context(), &pb.GetUserRequest{UserId: 42})
+	for target, want := range map[error]bool{
+		&client.HTTPError{}:                         true,
+		&client.HTTPError{Status: 404}:              true,
+		&client.HTTPError{Code: 10013}:              true,
+		&client.HTTPError{Status: 403}:              false,
+		&client.HTTPError{Status: 404, Code: 100}:   false,
+		client.ErrTimeout:                           false,
+		client.ErrUnavailable:                       false,
+		connect.NewError(connect.CodeNotFound, nil): false,
+	} {
+		if got := errors.Is(err, target); got != want {
+			t.Errorf("errors.Is(%v, %#v) is %t", err, target, got)
+		}
+	}
+	if code := connect.CodeOf(err); code != connect.CodeNotFound {
+		t.Errorf("the status is %v", code)
+	}
+
+	// A stream refuses as a call does.
+	for _, err := range client.All(p.ListChannelMessages(t.Context(), &pb.ListChannelMessagesRequest{ChannelId: uint64(w.Forbidden)})) {
+		if !errors.Is(err, &client.HTTPError{Status: 403, Code: 50001}) {
+			t.Errorf("the stream ended with %v", err)
+		}
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	p := clienttest.Start(t, client.WithTimeout(50*time.Millisecond))
+	p.Discord.SetLatency(sandbox.Latency{Response: sandbox.Delay{Min: time.Hour}})
+	_, err := p.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: uint64(p.Discord.World().Guild)})
+	if !errors.Is(err, client.ErrTimeout) || errors.Is(err, client.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	p := clienttest.Start(t, client.WithTimeout(time.Minute))
+	w := p.Discord.World()
+	p.Discord.SetLimit(sandbox.Limit{Name: "n", Routes: []string{"GET /guilds/{guild_id}"}, Limit: 1, Window: time.Hour})
+	var err error
+	for range 2 {
+		_, err = p.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: uint64(w.Guild)})
+	}
+	e, ok := errors.AsType[*client.Error](err)
+	if !ok || !errors.Is(err, client.ErrTimeout) || e.RetryAfter < time.Minute || e.OutcomeUnknown {
+		t.Errorf("got %#v", err)
+	}
+}
+
+// lossy hands connections on and can lose the answer to a call: the connection
+// ends as soon as lose says so.
+func lossy(t *testing.T, address string, lose func() bool) string {
+	lis, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening does not wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lis.Close() })
+	go func() {
+		for {
+			client, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", address) //nolint:noctx // on this machine
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go func() {
+				_, _ = io.Copy(server, client)
+				_ = server.Close()
+			}()
+			go func() {
+				defer client.Close()
+				defer server.Close()
+				buf := make([]byte, 64<<10)
+				for {
+					n, err := server.Read(buf)
+					if err != nil || lose() {
+						return
+					}
+					if _, err := client.Write(buf[:n]); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return lis.Addr().String()
+}
+
+// TestLostAnswer has the answer to a message that was sent get lost.
+func TestLostAnswer(t *testing.T) {
+	no := false
+	for name, c := range map[string]struct {
+		retries int
+		req     *pb.SendChannelMessageRequest
+		ok      bool
+	}{
+		"without retries":      {0, &pb.SendChannelMessageRequest{}, false},
+		"with retries":         {3, &pb.SendChannelMessageRequest{}, true},
+		"a nonce of its own":   {3, &pb.SendChannelMessageRequest{Nonce: "n"}, true},
+		"a nonce not enforced": {3, &pb.SendChannelMessageRequest{Nonce: "n", EnforceNonce: &no}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := clienttest.Start(t)
+			general := p.Discord.World().General
+			var lost atomic.Bool
+			address := lossy(t, p.Address, func() bool {
+				return len(p.Discord.Messages(general)) > 0 && lost.CompareAndSwap(false, true)
+			})
+			cl, err := client.New(address, client.WithRetries(c.retries))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cl.Close()
+			nonce := c.req.GetNonce()
+			c.req.ChannelId, c.req.Content = uint64(general), "once"
+			_, err = cl.SendChannelMessage(t.Context(), c.req)
+			if (err == nil) != c.ok {
+				t.Errorf("got %v", err)
+			}
+			if e, ok := errors.AsType[*client.Error](err); err != nil && (!ok || !e.OutcomeUnknown || !errors.Is(err, client.ErrUnavailable)) {
+				t.Errorf("got %#v", err)
+			}
+			if got := len(p.Discord.Messages(general)); got != 1 || !lost.Load() {
+				t.Errorf("there are %d messages, an answer was lost: %t", got, lost.Load())
+			}
+			if c.req.GetNonce() != nonce {
+				t.Errorf("the caller's request has the nonce %q", c.req.GetNonce())
+			}
+		})
+	}
+}
+
+// keyed is a proxy that notes the key of calls.
+type keyed struct {
+	discordapiconnect.UnimplementedDiscordApiHandler
+	keys chan string
+}
+
+func (k keyed) GetUser(_ context.Context, req *connect.Request[pb.GetUserRequest]) (*connect.Response[pb.GetUserResponse], error) {
+	k.keys <- req.Header().Get("Authorization")
+	return connect.NewResponse(new(pb.GetUserResponse)), nil
+}
+
+func (k keyed) ListGuildMembers(_ context.Context, req *connect.Request[pb.ListGuildMembersRequest], _ *connect.ServerStream[pb.ListGuildMembersResponse]) error {
+	k.keys <- req.Header().Get("Authorization")
+	return nil
+}
+
+func TestKeyOverTLS(t *testing.T) {
+	k := keyed{keys: make(chan string, 2)}
+	mux := http.NewServeMux()
+	mux.Handle(discordapiconnect.NewDiscordApiHandler(k))
+	server := httptest.NewUnstartedServer(mux)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	trusted := x509.NewCertPool()
+	trusted.AddCert(server.Certificate())
+
+	c, err := client.New(server.Listener.Addr().String(), client.WithKey("secret"), client.WithTLS(&tls.Config{RootCAs: trusted}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.GetUser(t.Context(), &pb.GetUserRequest{UserId: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range client.All(c.ListGuildMembers(t.Context(), new(pb.ListGuildMembersRequest))) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got := <-k.keys; got != "Bearer secret" {
+			t.Errorf("the key came as %q", got)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	for name, c := range map[string]struct {
+		target string
+		opts   []client.Option
+		ok     bool
+	}{
+		"default":             {"", nil, true},
+		"address of IPv6":     {"[::1]:50051", nil, true},
+		"no port":             {"localhost", nil, false},
+		"URL":                 {"http://localhost:50051", nil, false},
+		"negative retries":    {"", []client.Option{client.WithRetries(-1)}, false},
+		"negative timeout":    {"", []client.Option{client.WithTimeout(-1)}, false},
+		"key with a new line": {"", []client.Option{client.WithKey("a\nb")}, false},
+	} {
+		if _, err := client.New(c.target, c.opts...); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
