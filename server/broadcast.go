@@ -17,7 +17,9 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/discordjson"
+	"discordproxy/server/rpc"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -106,25 +108,36 @@ func (u uploads) broadcast(req *pb.SendDirectMessagesRequest) (discord.Message, 
 	return u.newMessage(discord.Operation{}, req.GetMessage())
 }
 
-// sendTo posts the message to one user.
-func (s *service) sendTo(ctx context.Context, user uint64, m discord.Message, key string) *pb.SendDirectMessagesResponse {
+// sendTo posts the message to one user. A panic is that user's failure: it must
+// not end the process, with everybody else's calls.
+func (s *service) sendTo(ctx context.Context, user uint64, m discord.Message, key string) (result *pb.SendDirectMessagesResponse) {
+	defer func() {
+		if value := recover(); value != nil {
+			result = failedResult(ctx, user, rpc.Panicked(ctx, s.logger, discordapiconnect.DiscordApiSendDirectMessagesProcedure, value))
+			result.Error.OutcomeUnknown = true
+		}
+	}()
 	m.Fields = maps.Clone(m.Fields)
 	m.Fields["nonce"] = userNonce(key, user)
-	result := &pb.SendDirectMessagesResponse{UserId: user}
 	data, err := s.discord.SendDirectMessage(ctx, user, m)
 	if err != nil {
-		status := toStatus(ctx, err)
-		result.Error, result.Status = &pb.DiscordError{Text: status.Message()}, strings.ToUpper(status.Code().String())
-		if e, ok := errors.AsType[*discord.Error](err); ok {
-			result.Error = discordError(e)
-			result.Error.Text = cmp.Or(result.Error.GetText(), e.Error())
-		}
-		return result
+		return failedResult(ctx, user, err)
 	}
-	result.Message = new(pb.Message)
+	result = &pb.SendDirectMessagesResponse{UserId: user, Message: new(pb.Message)}
 	// The message is stored whatever the answer looks like.
 	_ = discordjson.Unmarshal(json.RawMessage(data), result.GetMessage())
 	return result
+}
+
+// failedResult says why a user did not get the message.
+func failedResult(ctx context.Context, user uint64, err error) *pb.SendDirectMessagesResponse {
+	status := toStatus(ctx, err)
+	failure := &pb.DiscordError{Text: status.Message()}
+	if e, ok := errors.AsType[*discord.Error](err); ok {
+		failure = discordError(e)
+		failure.Text = cmp.Or(failure.GetText(), e.Error())
+	}
+	return &pb.SendDirectMessagesResponse{UserId: user, Error: failure, Status: strings.ToUpper(status.Code().String())}
 }
 
 // userNonce names the message of a key to a user.

@@ -23,11 +23,9 @@ import (
 // start serves the contract before a pretend Discord.
 func start(t *testing.T, sb *sandbox.Sandbox, config server.Config) discordapiconnect.DiscordApiClient {
 	t.Helper()
-	client, err := discord.New(discord.Config{Token: sb.World().Token, Upstream: sb.Transport(), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
+	if config.Discord == nil {
+		config.Discord = discordClient(t, sb)
 	}
-	config.Discord = client
 	handler, err := server.New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +33,16 @@ func start(t *testing.T, sb *sandbox.Sandbox, config server.Config) discordapico
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
 	return discordapiconnect.NewDiscordApiClient(http.DefaultClient, srv.URL)
+}
+
+// discordClient returns what talks to a pretend Discord.
+func discordClient(t *testing.T, sb *sandbox.Sandbox) *discord.Client {
+	t.Helper()
+	client, err := discord.New(discord.Config{Token: sb.World().Token, Upstream: sb.Transport(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }
 
 // drain reads a stream to its end and returns the number of its messages.

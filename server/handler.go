@@ -72,7 +72,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, uploads: c.uploads(), gateway: c.Gateway},
+	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, uploads: c.uploads(), gateway: c.Gateway, logger: c.Logger},
 		append(options, connect.WithInterceptors(translate{ready}), uncompressedEvents)...)
 	mux.Handle(path, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))
 	services := []string{discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName}

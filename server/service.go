@@ -5,6 +5,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
@@ -26,6 +27,7 @@ type service struct {
 	discord Discord
 	uploads uploads
 	gateway Gateway
+	logger  *slog.Logger
 }
 
 var _ discordapiconnect.DiscordApiHandler = (*service)(nil)

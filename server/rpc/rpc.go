@@ -101,13 +101,21 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 // recoverPanic makes a panic one log line and one fixed answer.
 func recoverPanic(logger *slog.Logger) func(context.Context, connect.Spec, http.Header, any) error {
 	return func(ctx context.Context, spec connect.Spec, _ http.Header, value any) error {
-		logger.ErrorContext(ctx, "panic in a handler",
-			"method", spec.Procedure,
-			"request_id", RequestID(ctx),
-			"panic", fmt.Sprint(value),
-			"stack", string(debug.Stack()))
-		return connect.NewError(connect.CodeInternal, errors.New(internalErrorText))
+		return Panicked(ctx, logger, spec.Procedure, value)
 	}
+}
+
+// Panicked logs what recover returned, with the stack of the panic, and returns
+// the error that a caller gets. Handlers whose work goes on in other goroutines
+// call it there, in a deferred function: what a handler panics with itself is
+// recovered for it.
+func Panicked(ctx context.Context, logger *slog.Logger, procedure string, value any) error {
+	logger.ErrorContext(ctx, "panic in a handler",
+		"method", procedure,
+		"request_id", RequestID(ctx),
+		"panic", fmt.Sprint(value),
+		"stack", string(debug.Stack()))
+	return connect.NewError(connect.CodeInternal, errors.New(internalErrorText))
 }
 
 // interruptedByCause replaces the error of a call that was cut off by the
