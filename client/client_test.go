@@ -226,3 +226,26 @@ func TestNew(t *testing.T) {
 		}
 	}
 }
+
+func TestEvents(t *testing.T) {
+	p := clienttest.Start(t, client.WithTimeout(time.Minute))
+	general := uint64(p.Discord.World().General)
+	sent := false
+	for response, err := range client.All(p.SubscribeEvents(t.Context(), &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}})) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !sent { // the first response comes at once
+			sent = true
+			if _, err := p.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: general, Content: "hi"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, event := range response.GetEvents() {
+			if event.GetMessage().GetContent() == "hi" {
+				return
+			}
+		}
+	}
+	t.Fatal("the stream ended")
+}

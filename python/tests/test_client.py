@@ -293,3 +293,12 @@ def test_async_lost_answer(relay: Relay, proxy: Proxy) -> None:
 def test_one_exception_stands_for_all(client: DiscordClient) -> None:
     with pytest.raises(DiscordProxyException):
         client.get_user(42)
+
+
+def test_events(client: DiscordClient) -> None:
+    stream = client.subscribe_events(types=[pb.Event.MESSAGE_CREATE])
+    with closing(stream):
+        next(stream)  # the first response comes at once
+        client.create_channel_message(GENERAL, "hi")
+        contents = (event.message.content for response in stream for event in response.events if event.message.id)
+        assert next(contents) == "hi"

@@ -46,6 +46,10 @@ POSITIONAL: dict[str, tuple[str, ...]] = {
     "RemoveThreadMember": ("channel_id", "user_id?"),
     "DeleteWebhookMessage": ("webhook_id", "webhook_token", "message_id"),
     "EditWebhookMessage": ("webhook_id", "webhook_token", "message_id"),
+    "RespondInteraction": ("interaction_id", "interaction_token"),
+    "EditInteractionResponse": ("application_id", "interaction_token", "content?"),
+    "FollowupInteraction": ("application_id", "interaction_token", "content?"),
+    "SetApplicationCommands": ("guild_id?",),
     "ExecuteWebhook": ("webhook_id", "webhook_token", "content?"),
 }
 

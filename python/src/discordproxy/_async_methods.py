@@ -907,8 +907,8 @@ class AsyncMethods(ABC):
     async def respond_interaction(
         self,
         interaction_id: int,
+        interaction_token: str,
         *,
-        interaction_token: str = "",
         type: pb.RespondInteractionRequest.Type.ValueType = pb.RespondInteractionRequest.UNDEFINED,
         data: pb.RespondInteractionRequest.Data | None = None,
     ) -> None:
@@ -926,9 +926,9 @@ class AsyncMethods(ABC):
     async def edit_interaction_response(
         self,
         application_id: int,
-        *,
-        interaction_token: str = "",
+        interaction_token: str,
         content: str = "",
+        *,
         embeds: Iterable[pb.Embed] = (),
     ) -> pb.Message:
         """As edit_interaction_response of DiscordClient."""
@@ -946,9 +946,9 @@ class AsyncMethods(ABC):
     async def followup_interaction(
         self,
         application_id: int,
-        *,
-        interaction_token: str = "",
+        interaction_token: str,
         content: str = "",
+        *,
         embeds: Iterable[pb.Embed] = (),
         flags: int = 0,
     ) -> pb.Message:
@@ -967,7 +967,7 @@ class AsyncMethods(ABC):
 
     async def set_application_commands(
         self,
-        guild_id: int,
+        guild_id: int = 0,
         *,
         commands: Iterable[pb.ApplicationCommand] = (),
     ) -> Sequence[pb.ApplicationCommand]:

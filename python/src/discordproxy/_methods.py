@@ -1580,8 +1580,8 @@ class Methods(ABC):
     def respond_interaction(
         self,
         interaction_id: int,
+        interaction_token: str,
         *,
-        interaction_token: str = "",
         type: pb.RespondInteractionRequest.Type.ValueType = pb.RespondInteractionRequest.UNDEFINED,
         data: pb.RespondInteractionRequest.Data | None = None,
     ) -> None:
@@ -1614,9 +1614,9 @@ class Methods(ABC):
     def edit_interaction_response(
         self,
         application_id: int,
-        *,
-        interaction_token: str = "",
+        interaction_token: str,
         content: str = "",
+        *,
         embeds: Iterable[pb.Embed] = (),
     ) -> pb.Message:
         """edit_interaction_response changes the first answer to an interaction, within
@@ -1648,9 +1648,9 @@ class Methods(ABC):
     def followup_interaction(
         self,
         application_id: int,
-        *,
-        interaction_token: str = "",
+        interaction_token: str,
         content: str = "",
+        *,
         embeds: Iterable[pb.Embed] = (),
         flags: int = 0,
     ) -> pb.Message:
@@ -1684,7 +1684,7 @@ class Methods(ABC):
 
     def set_application_commands(
         self,
-        guild_id: int,
+        guild_id: int = 0,
         *,
         commands: Iterable[pb.ApplicationCommand] = (),
     ) -> Sequence[pb.ApplicationCommand]:
