@@ -28,6 +28,8 @@ type login struct {
 	reason atomic.Pointer[error]
 	// good is closed when the token was found good.
 	good chan struct{}
+	// bot is the name that Discord told; nil until then.
+	bot atomic.Pointer[string]
 }
 
 func newLogin(client *discord.Client, reach func() error, logger *slog.Logger) *login {
@@ -44,6 +46,14 @@ func (l *login) ready() error {
 		return *reason
 	}
 	return nil
+}
+
+// botName returns the name of the bot, "" until Discord told it.
+func (l *login) botName() string {
+	if name := l.bot.Load(); name != nil {
+		return *name
+	}
+	return ""
 }
 
 // Waits between checks while Discord does not answer.
@@ -117,6 +127,7 @@ func (l *login) check(ctx context.Context) error {
 	name, err := l.client.CheckToken(ctx)
 	if err == nil {
 		l.logger.InfoContext(ctx, "logged in", "bot", name)
+		l.bot.Store(&name)
 		l.reason.Store(nil)
 		close(l.good)
 		return nil

@@ -53,11 +53,14 @@ func (p *pretendDiscord) apiURL() string { return "http://" + p.address.String()
 
 // introduce writes what a newcomer needs: who lives in the pretend world, and
 // lines that work when pasted.
-func (p *pretendDiscord) introduce(w io.Writer, proxy net.Addr) {
+func (p *pretendDiscord) introduce(w io.Writer, proxy net.Addr, page bool) {
 	p.describe(w)
 	host, port, _ := net.SplitHostPort(proxy.String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
+	}
+	if page {
+		_, _ = fmt.Fprintf(w, "\nWatch all of it in a browser: http://%s/\n", net.JoinHostPort(host, port))
 	}
 	world := p.World()
 	_, _ = fmt.Fprintf(w, `

@@ -25,6 +25,9 @@ import (
 	"discordproxy/server/listener"
 	"discordproxy/server/metrics"
 	"discordproxy/server/rest"
+	"discordproxy/server/status"
+
+	pb "discordproxy/gen/discord_api"
 
 	"github.com/urfave/cli/v2"
 )
@@ -56,6 +59,7 @@ type serverConfig struct {
 	uploads             uploadConfig
 	rest                restConfig
 	gateway             gatewayConfig
+	dashboard           dashboardConfig
 }
 
 // env names an environment variable DISCORDPROXY_... beside each flag.
@@ -85,7 +89,7 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.DurationFlag{Name: "connect-timeout", EnvVars: env("connect-timeout"), Value: 10 * time.Second, Destination: &c.connectTimeout, Usage: "how long reaching Discord may take"},
 		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
 	}
-	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags())
+	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags())
 }
 
 func checkPort(flag string, port int) error {
@@ -264,9 +268,18 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		return err
 	}
 	defer lis.Close()
+	board, err := c.dashboard.board(status.Config{
+		Limits: func() *pb.GetRateLimitStatusResponse { return server.RateLimitStatus(client.RateLimits()) },
+		Ready:  checks.Ready, Bot: login.botName, Version: Version(),
+		Open: !listener.IsLoopback(lis.Addr()),
+	}, pretend)
+	if err != nil {
+		return err
+	}
+	parts.Go(func() { board.Run(ctx) })
 	service := server.Config{
 		Discord: client, Gateway: live.server, Ready: login.ready, Health: checks, Logger: logger,
-		Observers: calls.Observers{observed}, Interceptors: interceptors,
+		Observers: calls.Observers{observed, board}, Interceptors: interceptors, Dashboard: board,
 		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
 		REST: c.rest.config(client, lis.Addr(), c.uploads.all),
 	}
@@ -277,13 +290,13 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	srv, err := c.newListener(routes(handler, checks, observed), service.LargeBody, logger)
+	srv, err := c.newListener(routes(handler, checks, observed, c.dashboard.pages(pretend)), service.LargeBody, logger)
 	if err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(env.Out, "Discord Proxy %s listens on %s\nIts log is %s\n", Version(), lis.Addr(), c.logs.path())
 	if pretend != nil {
-		pretend.introduce(env.Out, lis.Addr())
+		pretend.introduce(env.Out, lis.Addr(), !c.dashboard.off)
 	}
 	logger.Info("listening", "address", lis.Addr().String(), "version", Version(), "discord", c.apiURL,
 		"processors", runtime.GOMAXPROCS(0), "memory_limit", memoryLimit())
@@ -307,8 +320,8 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	return err
 }
 
-// routes is everything that the port answers.
-func routes(service http.Handler, checks health.Checks, observed *metrics.Metrics) http.Handler {
+// routes is everything that the port answers. The pages have patterns.
+func routes(service http.Handler, checks health.Checks, observed *metrics.Metrics, pages map[string]http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", service)
 	health := health.Handler(checks)
@@ -318,6 +331,9 @@ func routes(service http.Handler, checks health.Checks, observed *metrics.Metric
 	documentation := apidocs.Handler()
 	for _, pattern := range apidocs.Patterns {
 		mux.Handle(pattern, documentation)
+	}
+	for pattern, page := range pages {
+		mux.Handle(pattern, page)
 	}
 	return rest.Split(service, mux)
 }

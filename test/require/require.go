@@ -65,12 +65,23 @@ func Command(t testing.TB, name, how string) {
 	}
 }
 
+// install says how to get the packages of a folder.
+func install(t testing.TB, folder string) string {
+	t.Helper()
+	if path, err := filepath.Abs(folder); err == nil {
+		if within, err := filepath.Rel(root(t), path); err == nil {
+			folder = within
+		}
+	}
+	return "npm ci --prefix " + folder
+}
+
 // Browser returns a Chromium: the one of CHROME_BIN, or the first found. The
 // folder's node packages are there too.
 func Browser(t testing.TB, folder string) string {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(folder, "node_modules")); err != nil {
-		missing(t, "browser", "npm ci --prefix test/browser")
+		missing(t, "browser", install(t, folder))
 	}
 	for _, name := range []string{os.Getenv("CHROME_BIN"), "chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); name != "" && err == nil {
@@ -85,7 +96,7 @@ func Browser(t testing.TB, folder string) string {
 func Node(t testing.TB, folder string) string {
 	t.Helper()
 	if _, err := os.Stat(filepath.Join(folder, "node_modules")); err != nil {
-		missing(t, "node", "npm ci --prefix test/node")
+		missing(t, "node", install(t, folder))
 	}
 	node, err := exec.LookPath("node")
 	if err != nil {

@@ -1,0 +1,18 @@
+// Bundles the page into dist, which is committed: the server is built without
+// Node. Run it by `npm run build`.
+import { build } from "esbuild";
+import { cp } from "node:fs/promises";
+
+await build({
+  entryPoints: ["src/app.tsx", "src/style.css"],
+  bundle: true,
+  minify: true,
+  format: "esm",
+  target: "es2022",
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  legalComments: "none",
+  outdir: "dist",
+  logLevel: "warning",
+});
+for (const name of ["index.html", "icon.svg"]) await cp(`src/${name}`, `dist/${name}`);

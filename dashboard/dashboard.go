@@ -1,0 +1,84 @@
+// Package dashboard holds the web page that shows how the proxy is doing. The
+// page calls the proxy as any other page would, over gRPC-Web; here are only
+// its files, which `npm run build` makes from src.
+package dashboard
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+)
+
+//go:embed dist
+var dist embed.FS
+
+// policy allows what the page is made of and calls to where it came from:
+// nothing else is loaded, no script or style stands in the page, nothing may
+// frame it, and scripts cannot make elements of text.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// Handler serves the page at / and its files below /dashboard/. The page holds
+// no secret: what it shows, it asks for.
+func Handler() http.Handler {
+	mux := http.NewServeMux()
+	err := fs.WalkDir(dist, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := dist.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		pattern := "GET /dashboard/" + path.Base(name)
+		if path.Base(name) == "index.html" {
+			pattern = "GET /{$}"
+		}
+		mux.Handle(pattern, newFile(name, data))
+		return nil
+	})
+	if err != nil {
+		panic(err) // the files are part of the program
+	}
+	return mux
+}
+
+// file is one file of the page.
+type file struct {
+	data        []byte
+	contentType string
+	etag        string
+}
+
+func newFile(name string, data []byte) *file {
+	sum := sha256.Sum256(data)
+	return &file{data, mime.TypeByExtension(path.Ext(name)), `"` + hex.EncodeToString(sum[:8]) + `"`}
+}
+
+func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for name, value := range map[string]string{
+		"Content-Security-Policy":      policy,
+		"X-Content-Type-Options":       "nosniff",
+		"X-Frame-Options":              "DENY",
+		"Referrer-Policy":              "no-referrer",
+		"Cross-Origin-Opener-Policy":   "same-origin",
+		"Cross-Origin-Resource-Policy": "same-origin",
+		"Permissions-Policy":           "camera=(), geolocation=(), microphone=()",
+		"Cache-Control":                "no-cache",
+		"ETag":                         f.etag,
+		"Content-Type":                 f.contentType,
+	} {
+		w.Header().Set(name, value)
+	}
+	if r.Header.Get("If-None-Match") == f.etag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(f.data)
+	}
+}

@@ -1,0 +1,160 @@
+package dashboard_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"discordproxy/dashboard"
+	"discordproxy/test/proxytest"
+	"discordproxy/test/require"
+)
+
+// TestPage has the page allow nothing from elsewhere, and be asked for again
+// only when it has changed.
+func TestPage(t *testing.T) {
+	total := 0
+	for _, c := range []struct{ path, contentType, holds string }{
+		{"/", "text/html; charset=utf-8", "<title>Discord Proxy</title>"},
+		{"/dashboard/app.js", "text/javascript; charset=utf-8", "discord_api"},
+		{"/dashboard/style.css", "text/css; charset=utf-8", "light-dark("},
+		{"/dashboard/icon.svg", "image/svg+xml", "<svg"},
+	} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, c.path, nil)
+		dashboard.Handler().ServeHTTP(w, r)
+		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != c.contentType || !strings.Contains(w.Body.String(), c.holds) {
+			t.Errorf("%s is answered with %d %s", c.path, w.Code, w.Header())
+		}
+		total += w.Body.Len()
+		policy := w.Header().Get("Content-Security-Policy")
+		if !strings.HasPrefix(policy, "default-src 'none'; ") || strings.Contains(policy, "unsafe") || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s has the headers %s", c.path, w.Header())
+		}
+		r.Header.Set("If-None-Match", w.Header().Get("ETag"))
+		again := httptest.NewRecorder()
+		dashboard.Handler().ServeHTTP(again, r)
+		if again.Code != http.StatusNotModified || again.Body.Len() > 0 {
+			t.Errorf("%s is answered again with %d", c.path, again.Code)
+		}
+	}
+	if total > 400<<10 {
+		t.Errorf("the page has %d bytes", total)
+	}
+	w := httptest.NewRecorder()
+	dashboard.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/dashboard/index.html", nil))
+	if w.Code != http.StatusNotFound {
+		t.Errorf("a file that is not there is answered with %d", w.Code)
+	}
+}
+
+// server is a discordproxyserver with a pretend Discord that can be started
+// again on the same port.
+type server struct {
+	t    *testing.T
+	port string
+
+	mu sync.Mutex
+	p  *proxytest.Proxy
+}
+
+func (s *server) start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.p = proxytest.Start(s.t, "--sandbox", "--port", s.port, "--shutdown-grace", "1s")
+	s.p.WaitReady(s.t)
+	_, s.port, _ = net.SplitHostPort(s.p.Address)
+}
+
+func (s *server) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.p.Stop()
+}
+
+// control serves the scenarios what a browser cannot do.
+func (s *server) control(python string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /start", func(http.ResponseWriter, *http.Request) { s.start() })
+	mux.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { s.stop() })
+	run := func(command ...string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			lines, _ := io.ReadAll(r.Body)
+			out, err := exec.CommandContext(r.Context(), command[0], append(command[1:], string(lines))...).CombinedOutput()
+			if err != nil {
+				http.Error(w, err.Error()+"\n"+string(out), http.StatusInternalServerError)
+			}
+		}
+	}
+	mux.HandleFunc("POST /run/curl", run("sh", "-c"))
+	mux.HandleFunc("POST /run/Python", run(python, "-c"))
+	return mux
+}
+
+// screenshots is the folder that keeps what the page looks like.
+func screenshots(t *testing.T) string {
+	folder := os.Getenv("DISCORDPROXY_TEST_SCREENSHOTS")
+	if folder == "" {
+		return t.TempDir()
+	}
+	folder, err := filepath.Abs(folder)
+	if err == nil {
+		err = os.MkdirAll(folder, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func TestBrowser(t *testing.T) {
+	chromium := require.Browser(t, ".")
+	node := require.Node(t, ".")
+	require.Command(t, "curl", "apt-get install curl")
+	s := &server{t: t, port: "0"}
+	control := httptest.NewServer(s.control(require.Python(t)))
+	defer control.Close()
+	s.start()
+
+	cmd := exec.CommandContext(t.Context(), node, "scenarios.mjs")
+	cmd.Env = append(os.Environ(), "PROXY=http://"+net.JoinHostPort("127.0.0.1", s.port), "CONTROL="+control.URL, "CHROMIUM="+chromium, "SCREENSHOTS="+screenshots(t))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for lines := bufio.NewScanner(out); lines.Scan(); ran++ {
+		var result struct {
+			Name, Error string
+			MS          int
+		}
+		if err := json.Unmarshal(lines.Bytes(), &result); err != nil {
+			t.Fatalf("%s: %v", lines.Text(), err)
+		}
+		t.Run(result.Name, func(t *testing.T) {
+			t.Logf("%d ms", result.MS)
+			if result.Error != "" {
+				t.Error(result.Error)
+			}
+		})
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if ran == 0 {
+		t.Error("no scenario ran")
+	}
+}

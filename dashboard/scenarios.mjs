@@ -1,0 +1,324 @@
+// What a person does with the page, in Chromium. The Go test beside this file
+// runs it against a server and reads what it prints: a line of JSON for each
+// scenario. playwright-core drives the browser because it waits for conditions
+// by itself and costs one pinned package; its Go counterpart would bring the
+// whole DevTools protocol into the module.
+import { chromium } from "playwright-core";
+import axe from "axe-core";
+
+const { PROXY: proxy, CONTROL: control, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
+const wide = { width: 1280, height: 800 };
+const narrow = { width: 390, height: 844 };
+const general = "1100000000000000010";
+const forbidden = "1100000000000000014";
+const channels = [general, "1100000000000000011", "1100000000000000012"];
+
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+
+/** Opens the page and has the scenario fail when the page complains or loads anything from elsewhere. */
+async function open(view, options = {}) {
+  const context = await browser.newContext({ viewport: wide, ...options });
+  context.setDefaultTimeout(20_000);
+  const page = await context.newPage();
+  page.complaints = [];
+  page.on("pageerror", (err) => page.complaints.push(String(err)));
+  page.on("console", (message) => {
+    // Calls that fail are named there, too.
+    if (message.type() === "error" && !message.text().includes("Failed to load resource")) page.complaints.push(message.text());
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(`${proxy}/`)) page.complaints.push(`loads ${request.url()}`);
+  });
+  await page.goto(`${proxy}/#${view}`);
+  return page;
+}
+
+async function close(page) {
+  await page.context().close();
+  if (page.complaints.length > 0) throw new Error(page.complaints.join("\n"));
+}
+
+const shot = (page, name) => page.screenshot({ path: `${screenshots}/${name}.png` });
+
+/** Controls the pretend Discord and resolves to what it answers. */
+async function sandbox(method, path, body) {
+  const response = await fetch(`${proxy}/sandbox/${path}`, { method, body: body && JSON.stringify(body) });
+  if (!response.ok) throw new Error(`${path}: ${await response.text()}`);
+  const text = await response.text();
+  return text && JSON.parse(text);
+}
+
+const messages = async (channel) => (await sandbox("GET", `channels/${channel}/messages`)).map((m) => m.content);
+
+const tell = (what, body) => fetch(`${control}/${what}`, { method: "POST", body });
+
+function same(got, want, what) {
+  if (JSON.stringify(got) !== JSON.stringify(want)) throw new Error(`${what}: ${JSON.stringify(got)}, want ${JSON.stringify(want)}`);
+}
+
+/** Waits until a value of the page lies between two numbers, and resolves to it. */
+async function value(page, name, min, max = Infinity) {
+  const found = await page.waitForFunction(
+    ([name, min, max]) => {
+      const n = Number(document.querySelector(`[data-value="${name}"]`)?.textContent.replaceAll(",", ""));
+      return n >= min && n <= max && { n };
+    },
+    [name, min, max],
+  );
+  return (await found.jsonValue()).n;
+}
+
+const send = (content, signal, channelId = general) =>
+  fetch(`${proxy}/discord_api.DiscordApi/SendChannelMessage`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ channelId, content }),
+    signal,
+  });
+
+const scenarios = {
+  async "send, and see it arrive"() {
+    const page = await open("send");
+    await page.getByRole("button", { name: "general" }).click();
+    await page.getByLabel("Text", { exact: true }).fill("hello **Discord**\n> quoted");
+    await page.getByLabel("With an embed").check();
+    await page.getByLabel("Author", { exact: true }).fill("Somebody");
+    await page.getByLabel("Title", { exact: true }).fill("It's \"a\" title");
+    await page.getByLabel("Description").fill("with `code` and a [link](https://example.org)");
+    await page.getByRole("button", { name: "Add a field" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("Name");
+    await page.getByLabel("Value").fill("Wert\\ß");
+    await page.getByLabel("Image (URL)").fill("https://example.org/image.png");
+    await page.getByLabel("Footer", { exact: true }).fill("the end");
+    const preview = page.getByRole("region", { name: "Preview" });
+    same(await preview.locator("strong", { hasText: "Discord" }).count(), 1, "bold text in the preview");
+    same(await preview.locator("blockquote").textContent(), "quoted", "quoted text in the preview");
+    same(await preview.locator(".embed a").getAttribute("href"), "https://example.org", "link in the preview");
+    await shot(page, "send");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("Sent as message").waitFor();
+    same(await messages(general), ["hello **Discord**\n> quoted"], "messages at Discord");
+
+    // The lines do the same.
+    for (const name of ["curl", "Python"]) {
+      const said = await tell(`run/${name}`, await page.locator(`[data-lines="${name}"]`).textContent());
+      if (!said.ok) throw new Error(`${name}: ${await said.text()}`);
+    }
+    const [first, ...others] = await sandbox("GET", `channels/${general}/messages`);
+    same(others.length, 2, "messages of the lines");
+    for (const m of others) same([m.content, m.embeds], [first.content, first.embeds], "message of the lines");
+
+    await page.getByRole("link", { name: "Pretend Discord" }).click();
+    await page.getByRole("log").getByText("It's \"a\" title").nth(2).waitFor();
+    await page.getByRole("link", { name: "Calls" }).click();
+    await page.getByRole("cell", { name: "SendChannelMessage" }).nth(2).waitFor();
+    // What was written is still there.
+    await page.getByRole("link", { name: "Send" }).click();
+    same(await page.getByLabel("Footer", { exact: true }).inputValue(), "the end", "footer after other views");
+    await close(page);
+  },
+
+  async "send to a user"() {
+    const page = await open("send");
+    await page.getByLabel("A user").check();
+    same(await page.getByRole("button", { name: "Send", exact: true }).isDisabled(), true, "Send without a user");
+    await page.getByLabel("User id").fill("1100000000000000004");
+    await page.getByLabel("Text", { exact: true }).fill("psst");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("Sent as message").waitFor();
+    await page.getByRole("link", { name: "Pretend Discord" }).click();
+    await page.getByRole("log").getByText("psst").waitFor();
+    await close(page);
+  },
+
+  async "an error is shown"() {
+    const page = await open("send");
+    await page.getByRole("button", { name: "forbidden" }).click();
+    await page.getByLabel("Text", { exact: true }).fill("hi");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("Missing Access (HTTP 403, code 50001)").waitFor();
+    await page.getByRole("link", { name: "Calls" }).click();
+    await page.getByLabel("Code").selectOption("permission_denied");
+    await page.getByLabel("Search").fill(`${forbidden} sendchannel`);
+    const row = page.getByRole("button", { name: "SendChannelMessage" });
+    await row.first().waitFor();
+    same(await row.count(), 1, "calls that are found");
+    await row.click();
+    await page.locator(".detail").getByText("Missing Access (HTTP 403, code 50001)").waitFor();
+    await shot(page, "calls");
+    await close(page);
+  },
+
+  async "faults and limits of the pretend Discord"() {
+    const page = await open("sandbox");
+    await page.getByLabel("The bot is not allowed to").check();
+    await page.getByText("0 hit").waitFor();
+    same((await send("not allowed")).status, 403, "status while the bot is not allowed to");
+    await page.getByText("1 hit").waitFor();
+    await page.getByRole("switch", { name: "The bot is not allowed to" }).uncheck();
+    await page.getByText("1 hit").waitFor({ state: "detached" });
+    same((await send("allowed")).status, 200, "status once it is");
+    await page.getByLabel("Messages", { exact: true }).fill("7");
+    await page.getByRole("button", { name: "Set" }).click();
+    await page.getByText("All 20 limits").click();
+    await page.getByText("7 in 5 s").waitFor();
+    await page.getByRole("log").getByText("allowed", { exact: true }).waitFor();
+    await shot(page, "sandbox");
+    await close(page);
+  },
+
+  async "500 calls wait"() {
+    const page = await open("overview");
+    const abort = new AbortController();
+    const calls = Array.from({ length: 500 }, (_, i) => send(`call ${i}`, abort.signal, channels[i % channels.length]).catch(() => undefined));
+    const waiting = await value(page, "Waiting", 400);
+    await page.getByText("all sent in about").waitFor();
+    await page.getByRole("region", { name: "Busy limits" }).getByText("POST /channels/channel/messages").first().waitFor();
+    await value(page, "Waiting", 1, waiting - 1);
+    await value(page, "hour", 3);
+    await shot(page, "overview");
+    await page.setViewportSize(narrow);
+    await shot(page, "overview-narrow");
+    abort.abort();
+    await Promise.all(calls);
+    await value(page, "Waiting", 0, 0);
+    await page.getByText("nothing waits for a limit").waitFor();
+    await close(page);
+  },
+
+  async "reconnect after a restart"() {
+    const page = await open("overview");
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await tell("stop");
+    await page.getByText("The connection to the proxy is lost").waitFor();
+    await page.getByText("Connection lost", { exact: true }).waitFor();
+    await shot(page, "lost");
+    await tell("start");
+    await page.getByText("Connected again.").waitFor();
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await page.getByText("No calls yet. Send one").waitFor();
+    same((await send("after the restart")).status, 200, "status after the restart");
+    await value(page, "hour", 1, 1);
+    await close(page);
+  },
+
+  async "a key is asked for"() {
+    const page = await open("overview");
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await page.route("**/discord_api.*/*", (route) => (route.request().headers().authorization === "Bearer a-key" ? route.continue() : route.fulfill({ status: 401 })));
+    await page.reload();
+    await page.getByRole("heading", { name: "This proxy wants a key" }).waitFor();
+    await page.getByLabel("Client key").fill("wrong");
+    await page.getByRole("button", { name: "Continue" }).click();
+    await page.getByLabel("Client key").fill("a-key");
+    await page.getByRole("button", { name: "Continue" }).click();
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await page.getByRole("link", { name: "Send" }).click();
+    await page.getByRole("button", { name: "general" }).click();
+    same((await page.locator('[data-lines="curl"]').textContent()).includes("$DISCORDPROXY_KEY"), true, "the lines name the key");
+    await page.getByRole("button", { name: "Forget the key" }).click();
+    await page.getByRole("heading", { name: "This proxy wants a key" }).waitFor();
+    await close(page);
+  },
+
+  async "light and dark"() {
+    const background = (page) => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const page = await open("overview", { colorScheme: "dark" });
+    await page.getByText("Ready", { exact: true }).waitFor();
+    const dark = await background(page);
+    await shot(page, "dark");
+    await page.getByLabel("Colours").selectOption("light");
+    const light = await background(page);
+    await page.reload();
+    same(await background(page), light, "background after a choice and a reload");
+    await page.getByLabel("Colours").selectOption("auto");
+    same(await background(page), dark, "background by the system");
+    if (light === dark) throw new Error(`light and dark are both ${light}`);
+    await close(page);
+  },
+
+  async "narrow screen"() {
+    const page = await open("overview", { viewport: narrow, hasTouch: true });
+    for (const view of ["Overview", "Calls", "Send", "Pretend Discord"]) {
+      await page.getByRole("link", { name: view, exact: true }).tap();
+      await page.locator("[aria-current]", { hasText: view }).waitFor();
+      same(await page.evaluate(() => document.documentElement.scrollWidth), narrow.width, `width of ${view}`);
+      await shot(page, `narrow-${view.toLowerCase().replace(" ", "-")}`);
+    }
+    await close(page);
+  },
+
+  async "keyboard alone"() {
+    const page = await open("overview");
+    await page.getByText("Ready", { exact: true }).waitFor();
+    const focused = () => page.evaluate(() => document.activeElement?.textContent ?? "");
+    const until = async (text) => {
+      for (let i = 0; i < 60; i++) {
+        await page.keyboard.press("Tab");
+        if ((await focused()).trim() === text) return;
+      }
+      throw new Error(`Tab does not reach ${text}`);
+    };
+    await page.keyboard.press("Tab");
+    same((await focused()).trim(), "Skip to the content", "what Tab reaches first");
+    await until("Calls");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Last calls" }).waitFor();
+    await until("SendChannelMessage");
+    await page.keyboard.press("Enter");
+    await page.getByText("Requests to Discord").waitFor();
+    await page.goto(`${proxy}/#send`);
+    await page.getByRole("button", { name: "general" }).waitFor();
+    await until("# general");
+    await page.keyboard.press("Space");
+    same(await page.getByLabel("Channel id").inputValue(), general, "channel chosen by keyboard");
+    await close(page);
+  },
+
+  async "axe finds nothing"() {
+    // The policy of the page keeps axe out.
+    const page = await open("overview", { bypassCSP: true, reducedMotion: "reduce" });
+    await page.evaluate(axe.source);
+    const found = [];
+    const look = async (view) => {
+      for (const colorScheme of ["light", "dark"]) {
+        await page.emulateMedia({ colorScheme });
+        const { violations } = await page.evaluate(() => globalThis.axe.run());
+        for (const v of violations) found.push(`${view}, ${colorScheme}: ${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} ${n.any.map((a) => a.message).join("; ")}`).join("\n  ")}`);
+      }
+    };
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await page.locator(".row").first().waitFor();
+    await look("overview");
+    await page.getByRole("link", { name: "Calls", exact: true }).click();
+    await page.locator(".row").first().click();
+    await look("calls");
+    await page.getByRole("link", { name: "Send", exact: true }).click();
+    await page.getByRole("button", { name: "general" }).click();
+    await page.getByLabel("Text", { exact: true }).fill("# Title\n@here <@1> `x` ||y|| https://example.org\n-# small");
+    await page.getByLabel("With an embed").check();
+    await page.getByLabel("Title", { exact: true }).fill("title");
+    await page.getByLabel("Image (URL)").fill("https://example.org/i.png");
+    await page.getByLabel("Footer", { exact: true }).fill("footer");
+    await page.getByRole("button", { name: "Add a field" }).click();
+    await look("send");
+    await page.getByRole("link", { name: "Pretend Discord", exact: true }).click();
+    await page.getByRole("log").getByText("after the restart").waitFor();
+    await look("sandbox");
+    await close(page);
+    if (found.length > 0) throw new Error(found.join("\n"));
+  },
+};
+
+for (const [name, scenario] of Object.entries(scenarios)) {
+  const began = Date.now();
+  let error = "";
+  try {
+    await scenario();
+  } catch (err) {
+    error = err.stack ?? String(err);
+  }
+  for (const context of browser.contexts()) await context.close();
+  console.log(JSON.stringify({ name, error, ms: Date.now() - began }));
+}
+await browser.close();

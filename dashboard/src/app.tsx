@@ -1,0 +1,236 @@
+// The page: what stands above all views, and which view is shown.
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { clientKey, setClientKey } from "./api.js";
+import { Calls } from "./calls.js";
+import { long, time } from "./format.js";
+import { Overview } from "./overview.js";
+import { Sandbox } from "./sandbox.js";
+import { Send } from "./send.js";
+import { date, ms, Store, type State } from "./store.js";
+
+const store = new Store();
+
+function useStatus() {
+  const [state, setState] = useState(store.state);
+  useEffect(() => {
+    const stop = store.subscribe(() => setState(store.state));
+    return () => void stop();
+  }, []);
+  return state;
+}
+
+/** The time, each second. */
+function useNow() {
+  const [now, setNow] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
+}
+
+function useView() {
+  const [view, setView] = useState(location.hash.slice(1));
+  useEffect(() => {
+    const changed = () => setView(location.hash.slice(1));
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  return view;
+}
+
+const views = [
+  { id: "overview", name: "Overview" },
+  { id: "calls", name: "Calls" },
+  { id: "send", name: "Send" },
+  { id: "sandbox", name: "Pretend Discord" },
+];
+
+function App() {
+  const state = useStatus();
+  const now = useNow();
+  const wanted = useView();
+  const shown = views.filter((v) => v.id !== "sandbox" || state.proxy?.sandbox);
+  const view = shown.find((v) => v.id === wanted)?.id ?? "overview";
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.querySelector("main")?.focus(); }}>
+        Skip to the content
+      </a>
+      <header class="bar">
+        <h1>
+          <img src="/dashboard/icon.svg" alt="" width={24} height={24} /> Discord Proxy
+        </h1>
+        <nav aria-label="Views">
+          {shown.map((v) => (
+            <a key={v.id} href={`#${v.id}`} aria-current={v.id === view ? "page" : undefined}>
+              {v.name}
+            </a>
+          ))}
+        </nav>
+        <Health state={state} />
+        <Theme />
+      </header>
+      <main id="main" tabIndex={-1}>
+        <Notices state={state} now={now} />
+        {state.connection === "locked" ? <Unlock reason={state.reason} /> : state.proxy && <View id={view} state={state} now={now} />}
+      </main>
+      <footer class="foot">{state.proxy && <About state={state} now={now} />}</footer>
+    </>
+  );
+}
+
+function View({ id, state, now }: { id: string; state: State; now: number }) {
+  // Once opened the composer stays, so that what was written does.
+  const [sending, setSending] = useState(false);
+  useEffect(() => {
+    if (id === "send") setSending(true);
+  }, [id]);
+  return (
+    <>
+      {id === "overview" && <Overview state={state} now={now} />}
+      {id === "calls" && <Calls state={state} />}
+      {sending && (
+        <div hidden={id !== "send"}>
+          <Send state={state} />
+        </div>
+      )}
+      {id === "sandbox" && <Sandbox state={state} />}
+    </>
+  );
+}
+
+function Health({ state }: { state: State }) {
+  const [kind, text] =
+    state.connection === "connecting" ? ["wait", "Connecting"]
+    : state.connection === "locked" ? ["wait", "Key needed"]
+    : state.connection === "lost" ? ["bad", "Connection lost"]
+    : state.proxy?.reasons.length ? ["bad", "Not ready"]
+    : ["good", "Ready"];
+  return (
+    <p class={`health ${kind}`} role="status">
+      {text}
+    </p>
+  );
+}
+
+/** What somebody who looks after the proxy must know first. */
+function Notices({ state, now }: { state: State; now: number }) {
+  const limits = state.limits;
+  const passed = now - state.told;
+  return (
+    <div class="notices" role="status">
+      {state.connection === "lost" && (
+        <p class="notice bad" data-notice="lost">
+          <strong>The connection to the proxy is lost</strong> since {time(new Date(state.since))}: {state.reason}. Trying again. {state.proxy && "What is shown may be old."}
+        </p>
+      )}
+      {state.connection === "live" && state.again && now - state.since < 10_000 && (
+        <p class="notice good" data-notice="again">
+          Connected again.
+        </p>
+      )}
+      {state.proxy?.reasons.map((reason) => (
+        <p class="notice bad" key={reason}>
+          <strong>Calls cannot succeed:</strong> {reason}.
+        </p>
+      ))}
+      {limits?.ban && (
+        <p class="notice bad">
+          <strong>Banned:</strong> {limits.ban.reason}. The next try is in {long(ms(limits.ban.retryAfter) - passed)}.
+        </p>
+      )}
+      {limits?.tokenRefused && (
+        <p class="notice bad">
+          <strong>Discord refused the token of the bot.</strong> Give the proxy a new one and start it again.
+        </p>
+      )}
+      {state.proxy?.open && (
+        <p class="notice warn">
+          <strong>Everybody who reaches this address can use the bot.</strong> Clients need no key, and the proxy does not listen on a loopback address.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function About({ state, now }: { state: State; now: number }) {
+  const proxy = state.proxy!;
+  return (
+    <>
+      <span>Discord Proxy {proxy.version}</span>
+      <span>{proxy.bot ? `logged in as ${proxy.bot}` : "not logged in yet"}</span>
+      {proxy.sandbox && <span>with a pretend Discord</span>}
+      <span>runs for {long(now + state.skew - date(proxy.started).getTime())}</span>
+      <span>{proxy.platform}</span>
+      {clientKey() && (
+        <button type="button" class="small" onClick={() => { setClientKey(""); location.reload(); }}>
+          Forget the key
+        </button>
+      )}
+    </>
+  );
+}
+
+function Unlock({ reason }: { reason: string }) {
+  const [key, setKey] = useState("");
+  return (
+    <form
+      class="panel unlock"
+      onSubmit={(e) => {
+        e.preventDefault();
+        setClientKey(key.trim());
+        store.tryNow();
+      }}
+    >
+      <h2>This proxy wants a key</h2>
+      <p class="note">{reason}</p>
+      <label>
+        Client key
+        <input type="password" autoComplete="off" required value={key} onInput={(e) => setKey(e.currentTarget.value)} />
+      </label>
+      <p class="note">It is kept until this tab is closed.</p>
+      <button type="submit" class="primary">
+        Continue
+      </button>
+    </form>
+  );
+}
+
+const themes = ["auto", "light", "dark"] as const;
+const themeName = "discordproxy-theme";
+
+const chosenTheme = () => localStorage.getItem(themeName) ?? "auto";
+
+function applyTheme() {
+  const theme = chosenTheme();
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+}
+
+function Theme() {
+  const [theme, setTheme] = useState(chosenTheme);
+  const choose = (t: string) => {
+    if (t === "auto") localStorage.removeItem(themeName);
+    else localStorage.setItem(themeName, t);
+    applyTheme();
+    setTheme(t);
+  };
+  return (
+    <label class="theme">
+      <span class="hidden">Colours</span>
+      <select value={theme} onChange={(e) => choose(e.currentTarget.value)}>
+        {themes.map((t) => (
+          <option key={t} value={t}>
+            {t === "auto" ? "System" : t === "light" ? "Light" : "Dark"}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+applyTheme();
+render(<App />, document.body);
+void store.run();

@@ -1,0 +1,120 @@
+// The last calls, to be searched, and each in detail.
+import { Fragment } from "preact";
+import { useState } from "preact/hooks";
+import { readable } from "./api.js";
+import { count, duration, time } from "./format.js";
+import { CodeTag, Panel, Scroll } from "./parts.js";
+import { date, ms, type Call, type State } from "./store.js";
+
+/** Everything of a call that a search looks at. */
+const text = (c: Call) => [c.method, c.target, c.id, c.code, c.caller, c.protocol, c.requestId, c.error].join(" ").toLowerCase();
+
+export function Calls({ state }: { state: State }) {
+  const [query, setQuery] = useState("");
+  const [code, setCode] = useState("");
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+  const found = state.calls.filter(
+    (c) => (code === "" || (code === "errors" ? c.code !== "ok" : c.code === code)) && words.every((word) => text(c).includes(word)),
+  );
+  const codes = [...new Set(state.calls.map((c) => c.code))].sort();
+  return (
+    <Panel id="last" title="Last calls" note={`${count(found.length)} of ${count(state.calls.length)}, at most 200 are kept`}>
+      <form class="filter" onSubmit={(e) => e.preventDefault()}>
+        <label>
+          Search
+          <input type="search" value={query} placeholder="method, id, caller, error" onInput={(e) => setQuery(e.currentTarget.value)} />
+        </label>
+        <label>
+          Code
+          <select value={code} onChange={(e) => setCode(e.currentTarget.value)}>
+            <option value="">all</option>
+            <option value="errors">all errors</option>
+            {codes.map((c) => (
+              <option key={c}>{c}</option>
+            ))}
+          </select>
+        </label>
+      </form>
+      <CallTable state={state} calls={found} />
+    </Panel>
+  );
+}
+
+export function CallTable({ state, calls }: { state: State; calls: Call[] }) {
+  const [open, setOpen] = useState<bigint>();
+  if (state.proxy?.open) {
+    return (
+      <p class="empty">
+        The proxy can be reached by others, without a key, so it does not tell who calls what. Have it listen on a loopback address, or give its clients keys.
+      </p>
+    );
+  }
+  if (calls.length === 0) return <p class="empty">{state.calls.length === 0 ? "No calls yet." : "No call matches."}</p>;
+  return (
+    <Scroll label="Calls">
+      <table class="calls">
+        <thead>
+          <tr>
+            <th scope="col">Ended</th>
+            <th scope="col">Method</th>
+            <th scope="col" class="wide">About</th>
+            <th scope="col">Code</th>
+            <th scope="col" class="n">Waited</th>
+            <th scope="col" class="n wide">At Discord</th>
+            <th scope="col" class="wide">Caller</th>
+          </tr>
+        </thead>
+        <tbody>
+          {calls.map((c) => (
+            <Fragment key={c.number}>
+              <tr>
+                <td class="n">{time(date(c.ended))}</td>
+                <td>
+                  <button type="button" class="row" aria-expanded={open === c.number} onClick={() => setOpen(open === c.number ? undefined : c.number)}>
+                    {c.method}
+                  </button>
+                </td>
+                <td class="id wide">{c.id ? String(c.id) : ""}</td>
+                <td>
+                  <CodeTag code={c.code} />
+                </td>
+                <td class="n">{duration(ms(c.waited))}</td>
+                <td class="n wide">{duration(ms(c.atDiscord))}</td>
+                <td class="id wide">{c.caller}</td>
+              </tr>
+              {open === c.number && (
+                <tr class="detail">
+                  <td colSpan={7}>
+                    <Detail call={c} contents={state.proxy?.contents ?? false} />
+                  </td>
+                </tr>
+              )}
+            </Fragment>
+          ))}
+        </tbody>
+      </table>
+    </Scroll>
+  );
+}
+
+function Detail({ call: c, contents }: { call: Call; contents: boolean }) {
+  return (
+    <dl>
+      <Row name="Ended" value={date(c.ended).toLocaleString()} />
+      {c.target && <Row name={c.target} value={String(c.id)} />}
+      {c.error && <Row name="Told the caller" value={readable(c.error)} />}
+      <Row name="Took" value={`${duration(ms(c.took))}, of that waited ${duration(ms(c.waited))}, at Discord ${duration(ms(c.atDiscord))}`} />
+      <Row name="Requests to Discord" value={String(c.tries)} />
+      <Row name="Caller" value={`${c.caller} over ${c.protocol}`} />
+      <Row name="Request id" value={c.requestId} />
+      {contents ? c.content && <Row name="Request" value={c.content} /> : <Row name="Request" value="not shown; start the proxy with --dashboard-show-content to see it" />}
+    </dl>
+  );
+}
+
+const Row = ({ name, value }: { name: string; value: string }) => (
+  <div>
+    <dt>{name}</dt>
+    <dd class="id">{value}</dd>
+  </div>
+);

@@ -1,0 +1,182 @@
+// The pretend Discord: what it holds, and what can go wrong with it.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { control } from "./api.js";
+import { count, long, time } from "./format.js";
+import { Panel } from "./parts.js";
+import { MessageView } from "./preview.js";
+import { ms, type State } from "./store.js";
+
+const sending = "POST /channels/{channel_id}/messages";
+
+/** Things that can go wrong with messages, each a fault with a name. */
+const faults = [
+  { name: "discord fails", label: "Discord fails", hint: "Every message is answered with 500, and not stored.", fault: { status: 500 } },
+  { name: "answers get lost", label: "Answers get lost", hint: "Two of three messages are stored, but the connection breaks before the answer. The proxy tries again, and none is sent twice.", fault: { kind: "reset", after: true, probability: 0.66 } },
+  { name: "discord is slow", label: "Discord is slow", hint: "Every answer takes three seconds.", fault: { kind: "slow", delay: 3, bytes: 1000000 } },
+  { name: "not allowed", label: "The bot is not allowed to", hint: "Every message is answered with 403 Missing Access.", fault: { status: 403, body: '{"message": "Missing Access", "code": 50001}' } },
+];
+
+export function Sandbox({ state }: { state: State }) {
+  return (
+    <div class="sandbox">
+      <Channels state={state} />
+      <Controls state={state} />
+    </div>
+  );
+}
+
+function Channels({ state }: { state: State }) {
+  const [chosen, setChosen] = useState<bigint>();
+  const all = state.sandbox?.channels ?? [];
+  const shown = state.messages.filter((m) => chosen === undefined || m.channelId === chosen);
+  const names = new Map(all.map((c) => [c.id, (c.direct ? "@" : "#") + c.name]));
+  const end = useRef<HTMLDivElement>(null);
+  const newest = shown.at(-1)?.id;
+  useEffect(() => {
+    const box = end.current;
+    if (box) box.scrollTop = box.scrollHeight;
+  }, [newest, chosen]);
+  return (
+    <Panel id="pretend" title="The pretend Discord" note={`${count(shown.length)} messages since the page was opened, or shortly before`}>
+      <div class="world">
+        <nav class="tree" aria-label="Channels of the pretend Discord">
+          <ul>
+            <li>
+              <button type="button" aria-pressed={chosen === undefined} onClick={() => setChosen(undefined)}>
+                All channels
+              </button>
+            </li>
+            {all.map((c) => {
+              const n = state.messages.filter((m) => m.channelId === c.id).length;
+              return (
+                <li key={c.id}>
+                  <button type="button" aria-pressed={chosen === c.id} onClick={() => setChosen(c.id)}>
+                    <span aria-hidden="true">{c.direct ? "@" : "#"}</span> {c.name} {n > 0 && <span class="badge">{count(n)}</span>}
+                  </button>
+                </li>
+              );
+            })}
+          </ul>
+        </nav>
+        <div class="discord stream" ref={end} role="log" aria-label="What was said" tabIndex={0}>
+          {shown.length === 0 && (
+            <p class="empty">
+              Nothing was said yet. <a href="#send">Send a message</a>, or paste one of the lines that the server printed.
+            </p>
+          )}
+          {shown.slice(-100).map((m) => (
+            <MessageView
+              key={m.id}
+              fresh
+              author={m.author?.globalName || m.author?.username || "somebody"}
+              bot={m.author?.bot ?? false}
+              when={`${names.get(m.channelId) ?? m.channelId} ${time(new Date(m.timestamp))}`}
+              content={m.content}
+              embeds={m.embeds}
+            />
+          ))}
+        </div>
+      </div>
+    </Panel>
+  );
+}
+
+function Controls({ state }: { state: State }) {
+  const [error, setError] = useState("");
+  const run = (work: Promise<unknown>) => {
+    work.then(
+      () => setError(""),
+      (err: Error) => setError(err.message),
+    );
+  };
+  const sandbox = state.sandbox;
+  const active = sandbox?.faults ?? [];
+  const toggle = (name: string, fault: object, on: boolean) =>
+    run(on ? control("POST", "faults", { name, route: sending, ...fault }) : Promise.all(active.filter((f) => f.name === name).map((f) => control("DELETE", `faults/${f.id}`))));
+  const limit = sandbox?.limits.find((l) => l.name === "send");
+  const others = active.filter((f) => !faults.some(({ name }) => name === f.name));
+  return (
+    <div class="stack">
+      <Panel id="faults" title="What goes wrong">
+        <ul class="switches">
+          {faults.map(({ name, label, hint, fault }) => {
+            const on = active.find((f) => f.name === name);
+            return (
+              <li key={name}>
+                <label class="check">
+                  <input type="checkbox" role="switch" checked={on !== undefined} aria-describedby={`hint-${name.replaceAll(" ", "-")}`} onChange={(e) => toggle(name, fault, e.currentTarget.checked)} /> {label}
+                  {on && <span class="badge">{count(on.hits)} hit</span>}
+                </label>
+                <p class="note" id={`hint-${name.replaceAll(" ", "-")}`}>
+                  {hint}
+                </p>
+              </li>
+            );
+          })}
+          {others.map((f) => (
+            <li key={f.id}>
+              <label class="check">
+                <input type="checkbox" role="switch" checked onChange={() => run(control("DELETE", `faults/${f.id}`))} /> {f.name}
+                <span class="badge">{count(f.hits)} hit</span>
+              </label>
+            </li>
+          ))}
+        </ul>
+        <div class="actions">
+          <button type="button" onClick={() => run(control("POST", "bans/global", { for: 10 }))}>
+            Global limit for 10 s
+          </button>
+          <button type="button" onClick={() => run(control("POST", "bans", { for: 30 }))}>
+            Ban for 30 s
+          </button>
+          <button type="button" onClick={() => run(control("DELETE", "bans"))}>
+            End bans
+          </button>
+        </div>
+        {error && (
+          <p class="bad" role="alert">
+            {error}
+          </p>
+        )}
+      </Panel>
+      <Panel id="limits" title="Limit of messages">
+        <Limit key={limit ? `${limit.limit}/${ms(limit.window)}` : ""} limit={limit?.limit ?? 0} seconds={ms(limit?.window) / 1000} set={(n, window) => run(control("PUT", "limits", { name: "send", routes: [sending], limit: n, window }))} />
+        <details class="more">
+          <summary>All {count(sandbox?.limits.length ?? 0)} limits</summary>
+          <ul>
+            {sandbox?.limits.map((l) => (
+              <li key={l.name}>
+                {l.name} <span class="note">{`${count(l.limit)} in ${long(ms(l.window))}`}</span>
+              </li>
+            ))}
+          </ul>
+        </details>
+      </Panel>
+    </div>
+  );
+}
+
+function Limit({ limit, seconds, set }: { limit: number; seconds: number; set: (limit: number, seconds: number) => void }) {
+  const [n, setN] = useState(limit);
+  const [window, setWindow] = useState(seconds);
+  return (
+    <form
+      class="limit"
+      onSubmit={(e) => {
+        e.preventDefault();
+        set(n, window);
+      }}
+    >
+      <label>
+        Messages
+        <input type="number" min={1} max={1000} required value={n} onInput={(e) => setN(e.currentTarget.valueAsNumber)} />
+      </label>
+      <label>
+        in seconds
+        <input type="number" min={1} max={3600} required value={window} onInput={(e) => setWindow(e.currentTarget.valueAsNumber)} />
+      </label>
+      <button type="submit">Set</button>
+      <p class="note">for each channel; the proxy learns it by itself</p>
+    </form>
+  );
+}

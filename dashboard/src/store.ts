@@ -1,0 +1,151 @@
+// What the proxy told, kept up to date over one stream that is opened again
+// whenever it breaks.
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import type {
+  WatchStatusResponse,
+  WatchStatusResponse_Call as Call,
+  WatchStatusResponse_Proxy as Proxy,
+  WatchStatusResponse_Sandbox as Sandbox,
+} from "../gen/discord_api/dashboard_pb.js";
+import type { GetRateLimitStatusResponse as Limits, Message } from "../gen/discord_api/discord_api_pb.js";
+import { dashboard } from "./api.js";
+
+export type { Call, Proxy, Sandbox, Limits, Message };
+
+/** Milliseconds. */
+export const ms = (d: Duration | undefined) => (d ? Number(d.seconds) * 1000 + d.nanos / 1e6 : 0);
+export const date = (t: Timestamp | undefined) => new Date(t ? Number(t.seconds) * 1000 + t.nanos / 1e6 : 0);
+
+const maxCalls = 200;
+const maxMessages = 500;
+const hour = 3_600_000;
+/** The proxy says something every 15 seconds; after this it counts as lost. */
+const patience = 40_000;
+const firstWait = 500;
+const maxWait = 5_000;
+
+export type Connection = "connecting" | "live" | "lost" | "locked";
+
+export interface State {
+  connection: Connection;
+  /** Why the connection was lost. */
+  reason: string;
+  /** When the connection was lost, or when it came back; milliseconds. */
+  since: number;
+  /** Whether it was lost before. */
+  again: boolean;
+  /** The proxy's clock minus this one's, in milliseconds. */
+  skew: number;
+  /** When the limits were told, milliseconds of this clock. */
+  told: number;
+  proxy?: Proxy;
+  limits?: Limits;
+  drainsIn?: Duration;
+  rate: number;
+  /** Calls by code, by the start of ten seconds in milliseconds. */
+  slots: Map<number, Record<string, number>>;
+  /** Newest first. */
+  calls: Call[];
+  sandbox?: Sandbox;
+  /** Of the pretend Discord, oldest first. */
+  messages: Message[];
+}
+
+const empty = () => ({ rate: 0, slots: new Map<number, Record<string, number>>(), calls: [], messages: [] });
+
+export class Store {
+  state: State = { connection: "connecting", reason: "", since: Date.now(), again: false, skew: 0, told: 0, ...empty() };
+  private listeners = new Set<() => void>();
+  private retry = () => {};
+
+  subscribe(listener: () => void) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private set(change: Partial<State>) {
+    this.state = { ...this.state, ...change };
+    for (const listener of this.listeners) listener();
+  }
+
+  /** Tries at once, such as with a new key. */
+  tryNow() {
+    this.retry();
+  }
+
+  /** Watches for ever. */
+  async run() {
+    for (let wait = firstWait; ; wait = Math.min(2 * wait, maxWait)) {
+      const err = await this.watch(() => (wait = firstWait));
+      const locked = err.code === Code.Unauthenticated;
+      const first = this.state.connection === "live" || this.state.connection === "connecting";
+      this.set({
+        connection: locked ? "locked" : "lost",
+        reason: err.rawMessage,
+        since: first ? Date.now() : this.state.since,
+        again: this.state.again || this.state.connection === "live",
+      });
+      await new Promise<void>((resolve) => {
+        this.retry = resolve;
+        // A hidden page need not hurry, and many pages not all at once.
+        if (!locked) setTimeout(resolve, wait * (0.5 + Math.random() / 2));
+      });
+    }
+  }
+
+  private async watch(works: () => void): Promise<ConnectError> {
+    const abort = new AbortController();
+    let timer = 0;
+    const wake = () => {
+      clearTimeout(timer);
+      timer = window.setTimeout(() => abort.abort(new ConnectError("nothing was heard for a while", Code.Unavailable)), patience);
+    };
+    try {
+      wake();
+      let first = true;
+      for await (const message of dashboard.watchStatus({}, { signal: abort.signal })) {
+        wake();
+        if (first) {
+          works();
+          this.set({ ...empty(), proxy: undefined, limits: undefined, sandbox: undefined, connection: "live", since: Date.now() });
+        }
+        first = false;
+        this.take(message);
+      }
+      return new ConnectError("the proxy ended the stream", Code.Unavailable);
+    } catch (err) {
+      return ConnectError.from(err);
+    } finally {
+      clearTimeout(timer);
+      abort.abort();
+    }
+  }
+
+  private take(m: WatchStatusResponse) {
+    const now = Date.now();
+    const change: Partial<State> = { rate: m.callsPerSecond, drainsIn: m.drainsIn, skew: date(m.time).getTime() - now };
+    if (m.proxy) change.proxy = m.proxy;
+    if (m.limits) {
+      change.limits = m.limits;
+      change.told = now;
+    }
+    if (m.sandbox) change.sandbox = m.sandbox;
+    if (m.slots.length > 0) {
+      const slots = new Map(this.state.slots);
+      for (const slot of m.slots) slots.set(date(slot.start).getTime(), slot.calls);
+      for (const start of slots.keys()) if (start < date(m.time).getTime() - hour) slots.delete(start);
+      change.slots = slots;
+    }
+    if (m.calls.length > 0) change.calls = [...m.calls.toReversed(), ...this.state.calls].slice(0, maxCalls);
+    if (m.sandboxMessages.length > 0) {
+      const messages = new Map(this.state.messages.map((message) => [message.id, message]));
+      for (const { message, deleted } of m.sandboxMessages) {
+        if (message && deleted) messages.delete(message.id);
+        else if (message) messages.set(message.id, message);
+      }
+      change.messages = [...messages.values()].slice(-maxMessages);
+    }
+    this.set(change);
+  }
+}
