@@ -90,7 +90,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rpc.WithRequestID(rest.Split(plain, mux)), nil
+	return rpc.WithRequestID(rpc.GRPCWebText(rest.Split(plain, mux))), nil
 }
 
 // translate is the interceptor that refuses calls while the service is not

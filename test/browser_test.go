@@ -31,8 +31,10 @@ func browserProfile(t *testing.T) string {
 	return folder
 }
 
-// TestBrowser lets a page in Chromium call the proxy with connect-web.
-func TestBrowser(t *testing.T) {
+// visit has Chromium open a page of another origin than a new proxy's, whose
+// script is test/browser/NAME.ts, and returns what the page saw.
+func visit(t *testing.T, sb *sandbox.Sandbox, name string) map[string]any {
+	t.Helper()
 	chromium := require.Browser(t, "browser")
 	bin, err := filepath.Abs("browser/node_modules/.bin")
 	if err != nil {
@@ -40,7 +42,7 @@ func TestBrowser(t *testing.T) {
 	}
 	for _, build := range []string{
 		"buf generate --config buf.yaml --template test/browser/buf.gen.yaml",
-		"esbuild test/browser/page.ts --bundle --format=esm --target=es2022 --outfile=test/browser/dist/page.js --log-level=error",
+		"esbuild test/browser/" + name + ".ts --bundle --format=esm --target=es2022 --outfile=test/browser/dist/" + name + ".js --log-level=error",
 	} {
 		args := strings.Fields(build)
 		cmd := exec.CommandContext(t.Context(), filepath.Join(bin, args[0]), args[1:]...)
@@ -52,10 +54,10 @@ func TestBrowser(t *testing.T) {
 
 	seen := make(chan map[string]any, 1)
 	mux := http.NewServeMux()
-	mux.Handle("GET /page.js", http.FileServer(http.Dir("browser/dist")))
+	mux.Handle("GET /"+name+".js", http.FileServer(http.Dir("browser/dist")))
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte(`<!doctype html><title>page</title><script type="module" src="/page.js"></script>`))
+		_, _ = w.Write([]byte(`<!doctype html><title>page</title><script type="module" src="/` + name + `.js"></script>`))
 	})
 	mux.HandleFunc("POST /seen", func(_ http.ResponseWriter, r *http.Request) {
 		var result map[string]any
@@ -70,7 +72,6 @@ func TestBrowser(t *testing.T) {
 	page := httptest.NewServer(mux)
 	defer page.Close()
 
-	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb, "--cors-origin", page.URL)
 	w := sb.World()
 	query := url.Values{
@@ -88,8 +89,13 @@ func TestBrowser(t *testing.T) {
 		_ = syscall.Kill(-browser.Process.Pid, syscall.SIGKILL)
 		_ = browser.Wait()
 	}()
+	return <-seen
+}
 
-	got := <-seen
+// TestBrowser lets a page in Chromium call the proxy with connect-web.
+func TestBrowser(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	got := visit(t, sb, "page")
 	for name, want := range map[string]any{
 		"direct": "from a page", "embed": "from a page", "error": nil,
 		"forbidden": `PermissionDenied {"type":"HTTPException","status":403,"code":50001,"text":"Missing Access"}`,
@@ -101,7 +107,27 @@ func TestBrowser(t *testing.T) {
 	if n, _ := got["channels"].(float64); n < 5 {
 		t.Errorf("the page saw %v channels", got["channels"])
 	}
-	if stored := sb.Messages(w.General); len(stored) != 1 {
+	if stored := sb.Messages(sb.World().General); len(stored) != 1 {
 		t.Errorf("the pretend Discord holds %+v", stored)
+	}
+}
+
+// TestBrowserWithGooglesClient lets a page call the proxy with the client
+// grpc-web, in text and in binary, for one answer and for a stream.
+func TestBrowserWithGooglesClient(t *testing.T) {
+	got := visit(t, sandbox.New(sandbox.Config{}), "googlepage")
+	for _, format := range []string{"text", "binary"} {
+		seen, _ := got[format].(map[string]any)
+		for name, want := range map[string]any{
+			"unary": true, "long": true, "stream": "calls",
+			"error": `7 {"type":"HTTPException","status":403,"code":50001,"text":"Missing Access"}`,
+		} {
+			if seen[name] != want {
+				t.Errorf("%s: %s is %v, want %v", format, name, seen[name], want)
+			}
+		}
+	}
+	if t.Failed() {
+		t.Log(got)
 	}
 }
