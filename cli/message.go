@@ -29,7 +29,7 @@ func messageApp(env Env) *cli.App {
 		&cli.IntFlag{Name: "port", EnvVars: []string{"DISCORDPROXY_PORT"}, Value: 50051, Usage: "port of the proxy"},
 	}
 	app.Action = func(c *cli.Context) error {
-		return errors.New("expected direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help")
+		return errors.New("expected direct USER_ID TEXT, channel CHANNEL_ID TEXT or status, see --help")
 	}
 	send := func(name, target, usage string, call func(context.Context, *client.Client, uint64, string) error) *cli.Command {
 		return &cli.Command{
@@ -65,6 +65,7 @@ func messageApp(env Env) *cli.App {
 			_, err := proxy.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: id, Content: text})
 			return err
 		}),
+		statusCommand(env),
 	}
 	return app
 }

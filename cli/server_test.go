@@ -226,7 +226,7 @@ func TestDiscordproxymessage(t *testing.T) {
 		{[]string{"direct", "--nonsense"}, 1, "", "ERROR: flag provided but not defined: -nonsense\n"},
 		{[]string{"direct", "me", "hi"}, 1, "", "ERROR: USER_ID \"me\" is not a number\n"},
 		{[]string{"direct", "1"}, 1, "", "ERROR: expected direct USER_ID TEXT\n"},
-		{[]string{}, 1, "", "ERROR: expected direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help\n"},
+		{[]string{}, 1, "", "ERROR: expected direct USER_ID TEXT, channel CHANNEL_ID TEXT or status, see --help\n"},
 	} {
 		code, out, errs := message(t, p, tt.args...)
 		if code != tt.code || out != tt.out || errs != tt.err {

@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"discordproxy/gen/discord_api/discordapiconnect"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+	"github.com/urfave/cli/v2"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// statusTimeout bounds how long the command status waits for an answer.
+const statusTimeout = 10 * time.Second
+
+// statusCommand shows once what the dashboard shows all the time.
+func statusCommand(env Env) *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "shows how the proxy is doing",
+		HideHelpCommand: true, OnUsageError: returnUsageError,
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fmt.Errorf("unexpected argument %q", c.Args().First())
+			}
+			address := net.JoinHostPort(c.String("host"), strconv.Itoa(c.Int("port")))
+			status, err := askStatus(c.Context, address)
+			if err != nil {
+				return err
+			}
+			return writeStatus(env.Out, address, status)
+		},
+	}
+}
+
+// askStatus returns the first message of the stream, which has everything.
+func askStatus(ctx context.Context, address string) (*pb.WatchStatusResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	over := &http.Client{Transport: &http.Transport{Protocols: protocols, DisableKeepAlives: true}}
+	client := discordapiconnect.NewDashboardClient(over, "http://"+address, connect.WithGRPC())
+	stream, err := client.WatchStatus(ctx, connect.NewRequest(new(pb.WatchStatusRequest)))
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		cancel() // closing waits for the end of the stream
+		_ = stream.Close()
+	}()
+	if !stream.Receive() {
+		return nil, stream.Err()
+	}
+	return stream.Msg(), nil
+}
+
+func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error {
+	proxy, limits := s.GetProxy(), s.GetLimits()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name, format string, args ...any) {
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...))
+	}
+	row("proxy", "%s at %s", proxy.GetVersion(), address)
+	if len(proxy.GetReasons()) == 0 {
+		row("state", "ready")
+	}
+	for _, reason := range proxy.GetReasons() {
+		row("state", "not ready: %s", reason)
+	}
+	if bot := proxy.GetBot(); bot != "" {
+		row("bot", "%s", bot)
+	}
+	if proxy.GetSandbox() {
+		row("discord", "a pretend one")
+	}
+	row("runs for", "%s", round(s.GetTime().AsTime().Sub(proxy.GetStarted().AsTime())))
+	if proxy.GetOpen() {
+		row("access", "open: everybody who reaches the address can use the bot")
+	}
+	row("calls", "%.1f a second, in the last hour %s", s.GetCallsPerSecond(), lastHour(s.GetSlots()))
+	waiting := fmt.Sprintf("%d of %d", limits.GetWaiting(), limits.GetMaxWaiting())
+	if s.DrainsIn != nil {
+		waiting += fmt.Sprintf(", all sent in about %s", round(s.GetDrainsIn().AsDuration()))
+	}
+	row("waiting", "%s", waiting)
+	row("at Discord", "%d", limits.GetInFlight())
+	row("global limit", "%s", globalLimit(limits.GetGlobal()))
+	invalid := limits.GetInvalidRequests()
+	refusing := ""
+	if invalid.GetRefusing() {
+		refusing = ", calls are refused to avoid a ban"
+	}
+	row("invalid requests", "%d of %d in ten minutes%s", invalid.GetCount(), invalid.GetLimit(), refusing)
+	if ban := limits.GetBan(); ban != nil {
+		row("ban", "%s, the next try is in %s", ban.GetReason(), round(ban.GetRetryAfter().AsDuration()))
+	}
+	if limits.GetTokenRefused() {
+		row("token", "refused by Discord")
+	}
+	row("limits", "%d known, %d busy", limits.GetKnownBuckets(), len(limits.GetBuckets()))
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if len(limits.GetBuckets()) == 0 {
+		return nil
+	}
+	_, _ = fmt.Fprintln(w, "\nQUEUE\tSENT IN\tLEFT\tFULL IN\tRESOURCE\tROUTE")
+	for _, b := range limits.GetBuckets() {
+		left := "unknown"
+		if b.GetLimit() > 0 {
+			left = fmt.Sprintf("%d/%d", b.GetRemaining(), b.GetLimit())
+		}
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", b.GetWaiting(), wait(b.GetEstimatedWait()), left, wait(b.GetResetAfter()),
+			b.GetResource(), strings.Join(b.GetRoutes(), ", "))
+	}
+	return w.Flush()
+}
+
+// lastHour sums up calls by their code, the most frequent first.
+func lastHour(slots []*pb.WatchStatusResponse_Slot) string {
+	sum, total := make(map[string]int), 0
+	for _, slot := range slots {
+		for code, n := range slot.GetCalls() {
+			sum[code] += int(n)
+			total += int(n)
+		}
+	}
+	codes := slices.Sorted(maps.Keys(sum))
+	slices.SortStableFunc(codes, func(a, b string) int { return sum[b] - sum[a] })
+	if total == 0 {
+		return "none"
+	}
+	for i, code := range codes {
+		codes[i] = fmt.Sprintf("%d %s", sum[code], code)
+	}
+	return fmt.Sprintf("%d: %s", total, strings.Join(codes, ", "))
+}
+
+func globalLimit(g *pb.GetRateLimitStatusResponse_Global) string {
+	switch {
+	case g.GetPausedFor() != nil:
+		return fmt.Sprintf("paused by Discord for %s", round(g.GetPausedFor().AsDuration()))
+	case g.GetLimit() == 0:
+		return "off"
+	}
+	return fmt.Sprintf("%d of %d a second", g.GetUsed(), g.GetLimit())
+}
+
+// wait writes a duration that may not be there.
+func wait(d *durationpb.Duration) string {
+	if d == nil {
+		return "-"
+	}
+	return round(d.AsDuration()).String()
+}
+
+// round leaves out what nobody reads.
+func round(d time.Duration) time.Duration {
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Second)
+}

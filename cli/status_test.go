@@ -1,0 +1,71 @@
+package cli_test
+
+import (
+	"context"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/test/proxytest"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// TestStatus asks a server about itself that is at rest, and one that has much
+// to do.
+func TestStatus(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	sb.SetLimit(sandbox.Limit{Name: "send", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Minute})
+	p := proxytest.Against(t, sb)
+	w := sb.World()
+	status := func() string {
+		t.Helper()
+		code, stdout, stderr := message(t, p, "status")
+		if code != 0 || stderr != "" {
+			t.Fatalf("the command ends with %d: %s", code, stderr)
+		}
+		return stdout
+	}
+	// Of other calls than these there is only the check of the token.
+	idle := status()
+	for _, line := range []string{
+		`proxy +\S+ at ` + regexp.QuoteMeta(p.Address), `state +ready`, `bot +sandbox`, `runs for +\S+s`,
+		`calls +0.0 a second, in the last hour none`, `waiting +0 of 10000`, `invalid requests +0 of 10000 in ten minutes`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(idle) {
+			t.Errorf("no line %s in:\n%s", line, idle)
+		}
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	client := p.Clients()["gRPC"]
+	if _, err := client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.Forbidden), Content: "hi"})); err == nil {
+		t.Error("a message was sent to the forbidden channel")
+	}
+	for range 3 {
+		go func() {
+			_, _ = client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "hi"}))
+		}()
+	}
+	var busy string
+	for !strings.Contains(busy, "permission_denied") || !regexp.MustCompile(`(?m)^waiting +2 of 10000, all sent in about `).MatchString(busy) {
+		if busy = status(); ctx.Err() != nil {
+			t.Fatalf("the calls do not wait:\n%s", busy)
+		}
+	}
+	for _, line := range []string{
+		`calls +\S+ a second, in the last hour 2: .*1 permission_denied.*`,
+		`limits +\d+ known, \d+ busy`,
+		`QUEUE +SENT IN +LEFT +FULL IN +RESOURCE +ROUTE`,
+		`2 +\S+s +0/1 +\S+s +channel ` + w.General.String() + ` +POST /channels/{channel_id}/messages.*`,
+	} {
+		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(busy) {
+			t.Errorf("no line %s in:\n%s", line, busy)
+		}
+	}
+}
