@@ -389,8 +389,8 @@ type WatchStatusResponse_Call struct {
 	// What the caller was told, at most 1000 characters. Empty when the code is
 	// "ok".
 	Error string `protobuf:"bytes,14,opt,name=error,proto3" json:"error,omitempty"`
-	// The request as JSON, at most 4000 characters. Empty unless the proxy was
-	// told to show contents.
+	// The request as JSON, at most 4000 characters, or only its size when it has
+	// more than 64 KiB. Empty unless the proxy was told to show contents.
 	Content       string `protobuf:"bytes,15,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

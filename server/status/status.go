@@ -37,6 +37,9 @@ const (
 	maxBuckets  = 100
 	maxError    = 1000 // characters
 	maxContent  = 4000 // characters
+	// maxShown bounds the requests that are written as JSON at all, in bytes:
+	// those with files are larger.
+	maxShown = 64 << 10
 )
 
 // contract is the service whose calls are told.
@@ -254,6 +257,9 @@ func content(request any) string {
 	m, ok := request.(proto.Message)
 	if !ok {
 		return ""
+	}
+	if n := proto.Size(m); n > maxShown {
+		return fmt.Sprintf("%d bytes", n)
 	}
 	data, err := protojson.Marshal(m)
 	if err != nil {

@@ -3,7 +3,12 @@ package status
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"discordproxy/server/calls"
+
+	pb "discordproxy/gen/discord_api"
 )
 
 func TestRecent(t *testing.T) {
@@ -71,5 +76,51 @@ func TestSlots(t *testing.T) {
 	s.add(begin.Add(time.Hour), "ok", 5)
 	if got := s.after(0, begin.Add(time.Hour)); len(got) != 3 || got[2].GetCalls()["ok"] != 1 {
 		t.Errorf("an hour later there are %v", got)
+	}
+}
+
+// TestSlowWatcher has who did not listen for a while hear the newest state in
+// one message.
+func TestSlowWatcher(t *testing.T) { synctest.Test(t, testSlowWatcher) }
+
+func testSlowWatcher(t *testing.T) {
+	waiting := int32(0)
+	b, err := New(Config{Limits: func() *pb.GetRateLimitStatusResponse {
+		waiting++
+		return &pb.GetRateLimitStatusResponse{Waiting: waiting}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !b.enter() {
+		t.Fatal("the first watcher is one too many")
+	}
+	b.look()
+	var w watcher
+	if _, m := w.next(b); m.GetProxy() == nil || m.GetLimits().GetWaiting() != 1 || len(m.GetCalls()) > 0 {
+		t.Errorf("the first message is %v", m)
+	}
+	if _, m := w.next(b); m != nil {
+		t.Errorf("without news there is %v", m)
+	}
+	for range 500 {
+		b.Ended(t.Context(), &calls.Call{Method: "SendChannelMessage", Code: "ok"})
+		time.Sleep(interval)
+		b.look()
+	}
+	news, m := w.next(b)
+	if n := len(m.GetCalls()); n != maxCalls || m.GetCalls()[0].GetNumber() != 301 || m.GetCalls()[n-1].GetNumber() != 500 {
+		t.Errorf("there are %d calls", n)
+	}
+	if m.GetProxy() != nil || m.GetLimits().GetWaiting() != 501 {
+		t.Errorf("the next message is %v", m)
+	}
+	if _, m := w.next(b); m != nil {
+		t.Errorf("after that there is %v", m)
+	}
+	select {
+	case <-news:
+		t.Error("there are news that nobody made")
+	default:
 	}
 }
