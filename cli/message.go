@@ -11,96 +11,182 @@ import (
 
 	"discordproxy/client"
 
-	pb "discordproxy/gen/discord_api"
-
 	"github.com/urfave/cli/v2"
 )
 
 // Message is the command discordproxymessage.
 func Message(ctx context.Context, env Env) error {
 	app := messageApp(env)
-	return app.RunContext(ctx, append([]string{app.Name}, optionsFirst(env.Args, "--host", "--port")...))
+	return app.RunContext(ctx, append([]string{app.Name}, optionsFirst(app, env.Args)...))
 }
 
+// messageApp returns the command with its options and commands.
 func messageApp(env Env) *cli.App {
-	app := newApp(env, "discordproxymessage", "sends a message through a running Discord Proxy")
+	app := newApp(env, "discordproxymessage", "sends messages through a running Discord Proxy")
+	app.DisableSliceFlagSeparator = true // names of files may hold commas
 	app.Flags = []cli.Flag{
 		&cli.StringFlag{Name: "host", EnvVars: []string{"DISCORDPROXY_HOST"}, Value: "localhost", Usage: "`ADDRESS` of the proxy"},
 		&cli.IntFlag{Name: "port", EnvVars: []string{"DISCORDPROXY_PORT"}, Value: 50051, Usage: "port of the proxy"},
+		&cli.DurationFlag{Name: "timeout", Usage: "how long to wait, such as 30s; 0 is until it is done", DefaultText: "0"},
+		&cli.BoolFlag{Name: "json", Usage: "write the proxy's answer as a line of JSON, of many answers a line each"},
 	}
 	app.Action = func(c *cli.Context) error {
-		return errors.New("expected direct USER_ID TEXT, channel CHANNEL_ID TEXT or status, see --help")
-	}
-	send := func(name, target, usage string, call func(context.Context, *client.Client, uint64, string) error) *cli.Command {
-		return &cli.Command{
-			Name: name, Usage: usage, ArgsUsage: target + " TEXT",
-			HideHelpCommand: true, OnUsageError: returnUsageError,
-			Action: func(c *cli.Context) error {
-				if c.NArg() != 2 {
-					return fmt.Errorf("expected %s %s TEXT", name, target)
-				}
-				id, err := strconv.ParseUint(c.Args().Get(0), 10, 64)
-				if err != nil {
-					return fmt.Errorf("%s %q is not a number", target, c.Args().Get(0))
-				}
-				proxy, err := client.New(net.JoinHostPort(c.String("host"), strconv.Itoa(c.Int("port"))))
-				if err != nil {
-					return err
-				}
-				defer proxy.Close()
-				if err := call(c.Context, proxy, id, c.Args().Get(1)); err != nil {
-					return errors.New(messageError(err))
-				}
-				_, err = fmt.Fprintln(env.Out, "Message sent")
-				return err
-			},
+		if name := c.Args().First(); name != "" {
+			return fmt.Errorf("unknown command %q, see --help", name)
 		}
+		return errors.New("expected a command such as direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help")
 	}
-	app.Commands = []*cli.Command{
-		send("direct", "USER_ID", "sends a direct message to a user", func(ctx context.Context, proxy *client.Client, id uint64, text string) error {
-			_, err := proxy.SendDirectMessage(ctx, &pb.SendDirectMessageRequest{UserId: id, Content: text})
-			return err
-		}),
-		send("channel", "CHANNEL_ID", "posts a message to a channel", func(ctx context.Context, proxy *client.Client, id uint64, text string) error {
-			_, err := proxy.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: id, Content: text})
-			return err
-		}),
-		statusCommand(env),
+	for _, m := range messageCommands {
+		command := m.command(env)
+		// Options of both kinds may stand behind the command's name.
+		command.BashComplete = cli.DefaultCompleteWithFlags(&cli.Command{Flags: slices.Concat(command.Flags, app.Flags)})
+		app.Commands = append(app.Commands, command)
 	}
+	app.Commands = append(app.Commands, statusCommand(env), completionCommand(app))
 	return app
 }
 
-// optionsFirst moves the named options, each with its value, in front of the
-// other arguments. Scripts have them anywhere, and flags are only read before
-// the name of a command.
-func optionsFirst(args []string, names ...string) []string {
-	var options, others []string
-	for i := 0; i < len(args); i++ {
-		name, _, inOne := strings.Cut(args[i], "=")
-		switch {
-		case !slices.Contains(names, name), !inOne && i+1 == len(args):
-			others = append(others, args[i])
-		case inOne:
-			options = append(options, args[i])
-		default:
-			options = append(options, args[i], args[i+1])
-			i++
-		}
-	}
-	return append(options, others...)
+// messageCommands are what discordproxymessage can do, each in the file of its
+// topic.
+var messageCommands = []messageCommand{
+	directCommand, channelCommand, editCommand, deleteCommand, channelsCommand,
 }
 
-// messageError is what a person reads of an error: Discord's text where
+// messageCommand is a command that calls the proxy.
+type messageCommand struct {
+	name, usage string
+	// ids are the names of the ids that it takes, in their order.
+	ids []string
+	// text says whether it takes a text behind them. It may be missing where
+	// something else is sent.
+	text bool
+	// flags makes its options, and may be nil. Options keep what was read, so
+	// that every run needs its own.
+	flags func() []cli.Flag
+	// run does it. Nothing was sent before.
+	run func(*request) error
+}
+
+// request is what a command was asked for, with the connection to the proxy.
+type request struct {
+	ctx    context.Context // ends with the command or its --timeout
+	client *client.Client
+	env    Env
+	flags  *cli.Context
+	json   bool // whether answers are written as JSON
+	ids    []uint64
+	text   *string // nil when there is none
+	input  input
+}
+
+// arguments names what follows the name of the command.
+func (m messageCommand) arguments() string {
+	arguments := slices.Clone(m.ids)
+	if m.text {
+		arguments = append(arguments, "TEXT")
+	}
+	return strings.Join(arguments, " ")
+}
+
+// misused is the error for wrong arguments.
+func (m messageCommand) misused() error { return fmt.Errorf("expected %s %s", m.name, m.arguments()) }
+
+func (m messageCommand) command(env Env) *cli.Command {
+	command := &cli.Command{
+		Name: m.name, Usage: m.usage, ArgsUsage: m.arguments(),
+		HideHelpCommand: true, OnUsageError: returnUsageError,
+		Action: func(c *cli.Context) error {
+			r := &request{ctx: c.Context, env: env, flags: c, json: c.Bool("json"), input: input{in: env.In}}
+			if err := m.read(r, c.Args().Slice()); err != nil {
+				return err
+			}
+			timeout := c.Duration("timeout")
+			if timeout < 0 {
+				return errors.New("--timeout must not be negative")
+			}
+			if timeout > 0 {
+				var cancel context.CancelFunc
+				r.ctx, cancel = context.WithTimeout(r.ctx, timeout)
+				defer cancel()
+			}
+			proxy, err := dial(c)
+			if err != nil {
+				return err
+			}
+			defer proxy.Close()
+			r.client = proxy
+			return m.run(r)
+		},
+	}
+	if m.flags != nil {
+		command.Flags = m.flags()
+	}
+	return command
+}
+
+// read checks the arguments of the command.
+func (m messageCommand) read(r *request, args []string) error {
+	switch extra := len(args) - len(m.ids); {
+	case extra < 0, extra > 1, extra == 1 && !m.text:
+		return m.misused()
+	case extra == 1:
+		r.text = &args[len(m.ids)]
+	case m.text && !addsToText(r.flags):
+		return m.misused()
+	}
+	for i, name := range m.ids {
+		id, err := strconv.ParseUint(args[i], 10, 64)
+		if err != nil {
+			return fmt.Errorf("%s %q is not a number", name, args[i])
+		}
+		r.ids = append(r.ids, id)
+	}
+	if r.text != nil && *r.text == "-" {
+		text, err := r.input.read("-", "the text", maxTextBytes)
+		if err != nil {
+			return err
+		}
+		*r.text = strings.TrimSuffix(string(text), "\n")
+	}
+	return nil
+}
+
+// dial returns a client of the proxy. It reads all options that say how to
+// connect.
+func dial(c *cli.Context) (*client.Client, error) {
+	return client.New(net.JoinHostPort(c.String("host"), strconv.Itoa(c.Int("port"))))
+}
+
+// call makes one call and says that it is done, or writes the answer as JSON.
+func call[Request, Response any](r *request, method func(context.Context, Request) (Response, error), req Request, done string) error {
+	response, err := method(r.ctx, req)
+	if err != nil {
+		return callError(r.ctx, err)
+	}
+	if r.json {
+		return r.writeJSON(response)
+	}
+	_, err = fmt.Fprintln(r.env.Out, done)
+	return err
+}
+
+// callError is what a person reads of the error of a call: Discord's text where
 // Discord refused, else the status.
-func messageError(err error) string {
+func callError(ctx context.Context, err error) error {
+	switch ctx.Err() {
+	case context.Canceled:
+		return errors.New("interrupted; what was on its way may have taken effect")
+	case context.DeadlineExceeded:
+		return errors.New("the time of --timeout is over; what was on its way may have taken effect")
+	}
 	refused, ok := errors.AsType[*client.HTTPError](err)
 	if !ok {
-		return err.Error()
+		return errors.New(oneLine(err.Error()))
 	}
 	text, rules, broken := strings.Cut(refused.Text, "\n")
 	text = fmt.Sprintf("%s (HTTP %d, code %d)", text, refused.Status, refused.Code)
 	if broken {
-		text += "\n" + rules
+		text += ": " + rules
 	}
-	return text
+	return errors.New(oneLine(text))
 }

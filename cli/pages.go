@@ -33,39 +33,18 @@ func Pages() ([]Page, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the manual page of %s: %w", name, err)
 		}
-		fish, err := command.app.ToFishCompletion()
-		if err != nil {
-			return nil, fmt.Errorf("the completion of %s: %w", name, err)
+		pages = append(pages, Page{fmt.Sprintf("man/man%d", command.section), fmt.Sprintf("%s.%d", name, command.section), manual})
+		for _, p := range []struct{ shell, folder, name string }{
+			{"bash", "bash-completion/completions", name},
+			{"zsh", "zsh/vendor-completions", "_" + name},
+			{"fish", "fish/vendor_completions.d", name + ".fish"},
+		} {
+			script, err := completionScript(command.app, p.shell)
+			if err != nil {
+				return nil, fmt.Errorf("the completion of %s: %w", name, err)
+			}
+			pages = append(pages, Page{p.folder, p.name, script})
 		}
-		pages = append(pages,
-			Page{fmt.Sprintf("man/man%d", command.section), fmt.Sprintf("%s.%d", name, command.section), manual},
-			Page{"bash-completion/completions", name, strings.ReplaceAll(bashCompletion, "COMMAND", name)},
-			Page{"zsh/vendor-completions", "_" + name, strings.ReplaceAll(zshCompletion, "COMMAND", name)},
-			Page{"fish/vendor_completions.d", name + ".fish", fish},
-		)
 	}
 	return pages, nil
 }
-
-// The shells ask the command itself what may follow. To names of files they
-// fall back when it knows nothing.
-const (
-	bashCompletion = `_COMMAND() {
-    local word="${COMP_WORDS[COMP_CWORD]}" asked=("${COMP_WORDS[@]:0:COMP_CWORD}")
-    [[ $word == -* ]] && asked+=("$word")
-    mapfile -t COMPREPLY < <(compgen -W "$("${asked[@]}" --generate-bash-completion 2>/dev/null)" -- "$word")
-}
-complete -o bashdefault -o default -F _COMMAND COMMAND
-`
-	zshCompletion = `#compdef COMMAND
-local -a asked answers
-asked=("${(@)words[1,CURRENT-1]}")
-[[ ${words[CURRENT]} == -* ]] && asked+=("${words[CURRENT]}")
-answers=("${(@f)$("${asked[@]}" --generate-bash-completion 2>/dev/null)}")
-if [[ -n ${answers[1]} ]]; then
-    _describe COMMAND answers
-else
-    _files
-fi
-`
-)

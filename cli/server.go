@@ -138,10 +138,11 @@ func Server(ctx context.Context, env Env) error {
 	return app.RunContext(ctx, append([]string{app.Name}, env.Args...))
 }
 
+// serverApp returns the command with its flags and commands.
 func serverApp(env Env) *cli.App {
 	var c serverConfig
 	app := c.app(env, c.serve)
-	app.Commands = []*cli.Command{sandboxCommand(env), healthCommand(env)}
+	app.Commands = []*cli.Command{sandboxCommand(env), healthCommand(env), completionCommand(app)}
 	return app
 }
 

@@ -31,17 +31,17 @@ type process struct {
 	log     string
 }
 
+// build makes both commands in a folder, which it returns.
 var build = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "discordproxy")
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, "discordproxyserver")
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", path, "discordproxy/cli/discordproxyserver").CombinedOutput()
+	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", dir, "discordproxy/cli/...").CombinedOutput()
 	if err != nil {
 		return "", errors.New(string(out))
 	}
-	return path, nil
+	return dir, nil
 })
 
 func startProcess(t *testing.T, args ...string) *process {
@@ -52,12 +52,12 @@ func startProcess(t *testing.T, args ...string) *process {
 // startProcessWith lets prepare change how the process is started.
 func startProcessWith(t *testing.T, prepare func(*exec.Cmd), args ...string) *process {
 	t.Helper()
-	path, err := build()
+	commands, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
 	logs := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), path, append([]string{"--sandbox", "--port", "0", "--log-file-path", logs}, args...)...)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(commands, "discordproxyserver"), append([]string{"--sandbox", "--port", "0", "--log-file-path", logs}, args...)...)
 	prepare(cmd)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
