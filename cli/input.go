@@ -9,8 +9,9 @@ import (
 
 // Bounds for what is read into memory, far above what the server takes.
 const (
-	maxTextBytes = 1 << 20
-	maxFileBytes = 512 << 20
+	maxTextBytes  = 1 << 20
+	maxUsersBytes = 16 << 20
+	maxFileBytes  = 512 << 20
 )
 
 // input reads files and, once, standard input.

@@ -49,12 +49,14 @@ func messageApp(env Env) *cli.App {
 // messageCommands are what discordproxymessage can do, each in the file of its
 // topic.
 var messageCommands = []messageCommand{
-	directCommand, channelCommand, editCommand, deleteCommand, channelsCommand,
+	directCommand, channelCommand, editCommand, deleteCommand, channelsCommand, broadcastCommand,
 }
 
 // messageCommand is a command that calls the proxy.
 type messageCommand struct {
 	name, usage string
+	// needs is an option that it cannot do without, as it is written.
+	needs string
 	// ids are the names of the ids that it takes, in their order.
 	ids []string
 	// text says whether it takes a text behind them. It may be missing where
@@ -82,6 +84,9 @@ type request struct {
 // arguments names what follows the name of the command.
 func (m messageCommand) arguments() string {
 	arguments := slices.Clone(m.ids)
+	if m.needs != "" {
+		arguments = append([]string{m.needs}, arguments...)
+	}
 	if m.text {
 		arguments = append(arguments, "TEXT")
 	}

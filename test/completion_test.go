@@ -27,7 +27,7 @@ func TestCompletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ command, typed, want string }{
-		{"discordproxymessage", "", "direct channel edit delete channels status completion"},
+		{"discordproxymessage", "", "direct channel edit delete channels broadcast status completion"},
 		{"discordproxymessage", "chan", "channel channels"},
 		{"discordproxymessage", "--ti", "--timeout"},
 		{"discordproxymessage", "channel 1 hi --f", "--file"},
