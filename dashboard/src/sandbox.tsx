@@ -91,8 +91,19 @@ function Controls({ state }: { state: State }) {
   };
   const sandbox = state.sandbox;
   const active = sandbox?.faults ?? [];
-  const toggle = (name: string, fault: object, on: boolean) =>
-    run(on ? control("POST", "faults", { name, route: sending, ...fault }) : Promise.all(active.filter((f) => f.name === name).map((f) => control("DELETE", `faults/${f.id}`))));
+  // What switches were set to, until the pretend Discord is seen to obey.
+  const [wanted, setWanted] = useState<Record<string, boolean>>({});
+  const isOn = (name: string) => active.some((f) => f.name === name);
+  useEffect(() => {
+    const open = Object.entries(wanted).filter(([name, on]) => isOn(name) !== on);
+    if (open.length < Object.keys(wanted).length) setWanted(Object.fromEntries(open));
+  });
+  const toggle = (name: string, fault: object, on: boolean) => {
+    setWanted((old) => ({ ...old, [name]: on }));
+    const work = on ? control("POST", "faults", { name, route: sending, ...fault }) : Promise.all(active.filter((f) => f.name === name).map((f) => control("DELETE", `faults/${f.id}`)));
+    work.catch(() => setWanted({}));
+    run(work);
+  };
   const limit = sandbox?.limits.find((l) => l.name === "send");
   const others = active.filter((f) => !faults.some(({ name }) => name === f.name));
   return (
@@ -104,7 +115,7 @@ function Controls({ state }: { state: State }) {
             return (
               <li key={name}>
                 <label class="check">
-                  <input type="checkbox" role="switch" checked={on !== undefined} aria-describedby={`hint-${name.replaceAll(" ", "-")}`} onChange={(e) => toggle(name, fault, e.currentTarget.checked)} /> {label}
+                  <input type="checkbox" role="switch" checked={wanted[name] ?? on !== undefined} aria-describedby={`hint-${name.replaceAll(" ", "-")}`} onChange={(e) => toggle(name, fault, e.currentTarget.checked)} /> {label}
                   {on && <span class="badge">{count(on.hits)} hit</span>}
                 </label>
                 <p class="note" id={`hint-${name.replaceAll(" ", "-")}`}>
