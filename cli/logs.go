@@ -73,11 +73,7 @@ func (c logConfig) open(console io.Writer) (logger *slog.Logger, closeLogs func(
 		return nil, nil, err
 	}
 	path := c.path()
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot write the log file: %w", err)
-	}
-	if err := f.Close(); err != nil {
+	if err := tryWrite(path); err != nil {
 		return nil, nil, fmt.Errorf("cannot write the log file: %w", err)
 	}
 	file := &lumberjack.Logger{Filename: path, MaxSize: logFileSize, MaxBackups: logFilesKept}
@@ -86,6 +82,16 @@ func (c logConfig) open(console io.Writer) (logger *slog.Logger, closeLogs func(
 		slog.NewTextHandler(file, &slog.HandlerOptions{Level: fileLevel}),
 	)
 	return slog.New(unfailing{handler}), func() { _ = file.Close() }, nil
+}
+
+// tryWrite makes a file that the server's user alone may read, unless there is
+// one, and fails if it cannot be written.
+func tryWrite(path string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // unfailing hides the failure of a log line from who logs it.

@@ -54,7 +54,7 @@ func TestMetricsOfACall(t *testing.T) {
 	}
 	_, text := fetch(t, p, "/metrics")
 	for _, line := range []string{
-		`discordproxy_calls_total{code="ok",method="SendChannelMessage",protocol="grpc"} 1`,
+		`discordproxy_calls_total{client="",code="ok",method="SendChannelMessage",protocol="grpc"} 1`,
 		`discordproxy_discord_requests_total{outcome="failed",route="POST /channels/{channel_id}/messages",status="502"} 1`,
 		`discordproxy_discord_requests_total{outcome="settled",route="POST /channels/{channel_id}/messages",status="200"} 3`,
 		`discordproxy_duplicates_avoided_total 1`,

@@ -2,12 +2,12 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -60,6 +60,7 @@ type serverConfig struct {
 	rest                restConfig
 	gateway             gatewayConfig
 	dashboard           dashboardConfig
+	access              accessConfig
 }
 
 // env names an environment variable DISCORDPROXY_... beside each flag.
@@ -89,7 +90,7 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.DurationFlag{Name: "connect-timeout", EnvVars: env("connect-timeout"), Value: 10 * time.Second, Destination: &c.connectTimeout, Usage: "how long reaching Discord may take"},
 		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
 	}
-	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags())
+	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags(), c.access.flags())
 }
 
 func checkPort(flag string, port int) error {
@@ -129,7 +130,7 @@ func (c *serverConfig) check() error {
 	if c.grace < 0 {
 		return errors.New("--shutdown-grace must not be negative")
 	}
-	return c.gateway.check()
+	return errors.Join(c.gateway.check(), c.access.check())
 }
 
 // Server is the command discordproxyserver.
@@ -142,7 +143,7 @@ func Server(ctx context.Context, env Env) error {
 func serverApp(env Env) *cli.App {
 	var c serverConfig
 	app := c.app(env, c.serve)
-	app.Commands = []*cli.Command{sandboxCommand(env), healthCommand(env), completionCommand(app)}
+	app.Commands = []*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), completionCommand(app)}
 	return app
 }
 
@@ -177,18 +178,6 @@ func newApp(env Env, name, usage string) *cli.App {
 // error.
 func returnUsageError(_ *cli.Context, err error, _ bool) error { return err }
 
-// botToken finds the token in the order flag, file.
-func (c *serverConfig) botToken() (string, error) {
-	if c.token != "" || c.tokenFile == "" {
-		return c.token, nil
-	}
-	data, err := os.ReadFile(c.tokenFile)
-	if err != nil {
-		return "", fmt.Errorf("cannot read the token file: %w", err)
-	}
-	return strings.TrimSpace(string(data)), nil
-}
-
 // serve puts the server together and runs it until ctx ends.
 func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if err := c.check(); err != nil {
@@ -206,6 +195,18 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		return err
 	}
 	defer closeLogs()
+	if c.token == "" && c.tokenFile != "" {
+		warnReadable(logger, "token file", c.tokenFile)
+	}
+	gate, err := c.access.open(logger, c.maxQueue)
+	if err != nil {
+		return err
+	}
+	audit, closeAudit, err := c.access.audit(logger)
+	if err != nil {
+		return err
+	}
+	defer closeAudit()
 
 	// Parts that run beside the server end before serve returns.
 	ctx, stop := context.WithCancelCause(ctx)
@@ -280,7 +281,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	parts.Go(func() { board.Run(ctx) })
 	service := server.Config{
 		Discord: client, Gateway: live.server, Ready: login.ready, Health: checks, Logger: logger,
-		Observers: calls.Observers{observed, board}, Interceptors: interceptors, Dashboard: board,
+		Observers: append(calls.Observers{observed, board}, audit...), Interceptors: interceptors, Dashboard: board, Access: gate.guard,
 		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
 		REST: c.rest.config(client, lis.Addr(), c.uploads.all),
 	}
@@ -291,11 +292,16 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	srv, err := c.newListener(routes(handler, checks, observed, c.dashboard.pages(pretend)), service.LargeBody, logger)
+	warnings := gate.warnings(lis.Addr())
+	srv, err := c.newListener(routes(handler, health.Handler(checks, warnings...), c.access.metrics(gate, observed.Handler()), c.dashboard.pages(pretend)), service.LargeBody, gate.tls, logger)
 	if err != nil {
 		return err
 	}
 	_, _ = fmt.Fprintf(env.Out, "Discord Proxy %s listens on %s\nIts log is %s\n", Version(), lis.Addr(), c.logs.path())
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintf(env.Out, "WARNING: %s\n", warning)
+		logger.Warn(warning)
+	}
 	if pretend != nil {
 		pretend.introduce(env.Out, lis.Addr(), !c.dashboard.off)
 	}
@@ -308,6 +314,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		}
 	})
 	parts.Go(func() { live.run(ctx, login.good) })
+	parts.Go(func() { watchFiles(ctx, logger, gate.watched...) })
 	defer notifySystemd(ctx, c.grace, logger)()
 	err = srv.Serve(ctx, lis)
 	if err != nil {
@@ -322,13 +329,12 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 }
 
 // routes is everything that the port answers. The pages have patterns.
-func routes(service http.Handler, checks health.Checks, observed *metrics.Metrics, pages map[string]http.Handler) http.Handler {
+func routes(service, health, metrics http.Handler, pages map[string]http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", service)
-	health := health.Handler(checks)
 	mux.Handle("/healthz", health)
 	mux.Handle("/readyz", health)
-	mux.Handle("GET /metrics", observed.Handler())
+	mux.Handle("GET /metrics", metrics)
 	documentation := apidocs.Handler()
 	for _, pattern := range apidocs.Patterns {
 		mux.Handle(pattern, documentation)
@@ -359,9 +365,9 @@ func (c *serverConfig) listen() (net.Listener, error) {
 	return lis, nil
 }
 
-func (c *serverConfig) newListener(handler http.Handler, largeBody func(*http.Request) int64, logger *slog.Logger) (*listener.Server, error) {
+func (c *serverConfig) newListener(handler http.Handler, largeBody func(*http.Request) int64, secure *tls.Config, logger *slog.Logger) (*listener.Server, error) {
 	return listener.New(listener.Config{
-		Handler: handler, LargeBody: largeBody, Logger: logger, Grace: max(c.grace, 1), // 0 would be the default
+		Handler: handler, TLS: secure, LargeBody: largeBody, Logger: logger, Grace: max(c.grace, 1), // 0 would be the default
 		CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
 	})
 }

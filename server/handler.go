@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/access"
 	"discordproxy/server/calls"
 	"discordproxy/server/health"
 	"discordproxy/server/rest"
@@ -44,14 +45,17 @@ type Config struct {
 	MaxFileBytes, MaxUploadBytes int64
 	// Dashboard tells how the server is doing. Nil leaves it out.
 	Dashboard discordapiconnect.DashboardHandler
-	// REST passes plain requests on. Its Ready, Observers and Logger are set
-	// from the fields above.
+	// Access decides who may call what. Nil lets everybody do everything.
+	Access *access.Guard
+	// REST passes plain requests on. Its Access, Ready, Observers and Logger
+	// are set from the fields above.
 	REST rest.Config
 }
 
 // New returns a handler for the service, gRPC's health service and gRPC's
 // reflection, in the protocols gRPC, gRPC-Web and Connect, and for plain
-// requests to Discord's API below /api/.
+// requests to Discord's API below /api/. Only health is told to those whom
+// Access does not know.
 func New(c Config) (http.Handler, error) {
 	if c.Discord == nil {
 		return nil, errors.New("server: no Discord to talk to")
@@ -73,19 +77,23 @@ func New(c Config) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, uploads: c.uploads(), gateway: c.Gateway, logger: c.Logger},
-		append(options, connect.WithInterceptors(translate{ready}), uncompressedEvents)...)
-	mux.Handle(path, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))
+		append(options, connect.WithInterceptors(access.Interceptor{}, translate{ready}), uncompressedEvents)...)
+	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
+	mux.Handle(path, door.guard(methodOf, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler))))
+	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
 	services := []string{discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName}
 	if c.Dashboard != nil {
 		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, options...)
-		mux.Handle(path, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))
+		mux.Handle(path, door.guard(always(access.Dashboard), calls.LogUnread(c.Logger, rpc.ExplainContentType(handler))))
 		services = append(services, discordapiconnect.DashboardName)
 	}
 	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, services...), options...))
 	reflector := grpcreflect.NewStaticReflector(services...)
-	mux.Handle(grpcreflect.NewHandlerV1(reflector, options...))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, options...))
-	c.REST.Ready, c.REST.Observers, c.REST.Logger = ready, observers, c.Logger
+	path, handler = grpcreflect.NewHandlerV1(reflector, options...)
+	mux.Handle(path, door.guard(always(access.Reflection), handler))
+	path, handler = grpcreflect.NewHandlerV1Alpha(reflector, options...)
+	mux.Handle(path, door.guard(always(access.Reflection), handler))
+	c.REST.Access, c.REST.Ready, c.REST.Observers, c.REST.Logger = c.Access, ready, observers, c.Logger
 	plain, err := rest.New(c.REST)
 	if err != nil {
 		return nil, err

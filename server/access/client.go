@@ -53,8 +53,14 @@ func (c *Client) enter() (leave func(), err error) {
 	return func() { c.usage.calls.Add(-1) }, nil
 }
 
-// MayCall refuses a method that is none of the client's.
+// MayCall refuses a method that is none of the client's. Metrics and dashboard
+// tell of everybody's calls, which is no call about one place.
 func (c *Client) MayCall(method string) error {
+	if method == MetricsPage || method == Dashboard {
+		if err := c.MayTouch(nil); err != nil {
+			return err
+		}
+	}
 	if c == nil || c.methods == nil {
 		return nil
 	}
@@ -76,7 +82,11 @@ func (c *Client) MayTouch(targets []Target) error {
 		return refuse(connect.CodePermissionDenied, "client %s may make no call of which it cannot be told which guild, channel or user it is about", c.name)
 	}
 	for _, t := range targets {
-		if known := c.places[t.kind]; !known.all && !known.ids[t.id] {
+		switch known := c.places[t.kind]; {
+		case known.all:
+		case t.every:
+			return refuse(connect.CodePermissionDenied, "client %s may not use every %s", c.name, t.kind)
+		case !known.ids[t.id]:
 			return refuse(connect.CodePermissionDenied, "client %s may not use %s %d", c.name, t.kind, t.id)
 		}
 	}
@@ -112,7 +122,7 @@ func (c *Client) Hold(ctx context.Context) error {
 	case <-ctx.Done():
 		turn.Cancel()
 		code := connect.CodeCanceled
-		if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // contexts return it plain
+		if ctx.Err() == context.DeadlineExceeded {
 			code = connect.CodeDeadlineExceeded
 		}
 		return connect.NewError(code, fmt.Errorf("the call waited for the rate of client %s: %w", c.name, context.Cause(ctx)))

@@ -202,11 +202,12 @@ func parsePattern(text string, methods []string) (*regexp.Regexp, error) {
 // The names of what is no method of the contract but needs the right to it.
 const (
 	MetricsPage = "metrics"
+	Dashboard   = "dashboard"
 	Reflection  = "ServerReflectionInfo"
 )
 
 // Pages are these names.
-var Pages = []string{MetricsPage, Reflection}
+var Pages = []string{MetricsPage, Dashboard, Reflection}
 
 // inherit takes over what clients of the same name use.
 func (r *Rules) inherit(old *Rules) {

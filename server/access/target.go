@@ -21,6 +21,8 @@ const (
 type Target struct {
 	kind kind
 	id   uint64
+	// every means all of its kind, and no id.
+	every bool
 }
 
 // ids are those of one kind that a client may name.
@@ -35,7 +37,7 @@ func Named(name string, id uint64) (Target, bool) {
 	name = strings.TrimSuffix(strings.TrimSuffix(name, "s"), "_id")
 	for _, k := range []kind{guild, channel, user} {
 		if name == string(k) || strings.HasSuffix(name, "_"+string(k)) {
-			return Target{k, id}, true
+			return Target{kind: k, id: id}, true
 		}
 	}
 	return Target{}, false
@@ -44,17 +46,23 @@ func Named(name string, id uint64) (Target, bool) {
 // TargetsOf returns what the ids in a request of the contract mean. Guilds and
 // channels count wherever they stand, since a message may be forwarded from
 // another channel; users only where the request has no place for a guild or
-// channel.
+// channel. Where there could be a list of them and is none, every one is meant.
 func TargetsOf(request proto.Message) []Target {
 	m := request.ProtoReflect()
-	users := true
+	users, lists := true, false
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
-		if t, ok := Named(string(fields.Get(i).Name()), 0); ok && t.kind != user && fields.Get(i).Kind() == protoreflect.Uint64Kind {
+		f := fields.Get(i)
+		if t, ok := Named(string(f.Name()), 0); ok && t.kind != user && f.Kind() == protoreflect.Uint64Kind {
 			users = false
+			lists = lists || f.IsList()
 		}
 	}
-	return appendTargets(nil, m, users)
+	targets := appendTargets(nil, m, users)
+	if lists && len(targets) == 0 {
+		return []Target{{kind: guild, every: true}, {kind: channel, every: true}}
+	}
+	return targets
 }
 
 func appendTargets(targets []Target, m protoreflect.Message, users bool) []Target {
@@ -109,7 +117,7 @@ func TargetsNamed(path, others map[string][]uint64) []Target {
 	add(others, place)
 	for _, name := range []string{"recipient_id", "recipients"} { // of a direct message
 		for _, id := range others[name] {
-			targets = append(targets, Target{user, id})
+			targets = append(targets, Target{kind: user, id: id})
 		}
 	}
 	return targets

@@ -32,15 +32,16 @@ func (c Checks) Ready() error {
 
 // Handler answers GET /healthz, 200 as long as the process serves at all, and
 // GET /readyz, 200 or 503 with the reasons: as a line each, or as JSON when
-// that is what the request accepts.
-func Handler(checks Checks) http.Handler {
+// that is what the request accepts. Warnings, of what should be known and
+// keeps nobody from calling, are added to the latter.
+func Handler(checks Checks, warnings ...string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "alive", nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "ready", checks.Ready()) })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "alive", nil, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "ready", checks.Ready(), warnings) })
 	return mux
 }
 
-func answer(w http.ResponseWriter, r *http.Request, good string, err error) {
+func answer(w http.ResponseWriter, r *http.Request, good string, err error, warnings []string) {
 	status, text, reasons := http.StatusOK, good, []string{}
 	if err != nil {
 		status, text = http.StatusServiceUnavailable, err.Error()
@@ -48,9 +49,16 @@ func answer(w http.ResponseWriter, r *http.Request, good string, err error) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	body := []byte(text + "\n")
+	for _, warning := range warnings {
+		body = append(body, "warning: "+warning+"\n"...)
+	}
 	if strings.Contains(r.Header.Get("Accept"), "application/json") {
 		w.Header().Set("Content-Type", "application/json")
-		body, _ = json.Marshal(map[string]any{"ok": err == nil, "reasons": reasons}) // cannot fail
+		document := map[string]any{"ok": err == nil, "reasons": reasons}
+		if len(warnings) > 0 {
+			document["warnings"] = warnings
+		}
+		body, _ = json.Marshal(document) // cannot fail
 	} else {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	}

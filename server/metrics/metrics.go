@@ -48,8 +48,8 @@ func New(c Config) *Metrics {
 		registry: prometheus.NewRegistry(),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "calls_total",
-			Help: "Calls that have ended, by method, protocol and status.",
-		}, []string{"method", "protocol", "code"}),
+			Help: "Calls that have ended, by method, protocol, status and the client's name where there are keys.",
+		}, []string{"method", "protocol", "code", "client"}),
 		took:    histogram("call_duration_seconds", "Time from the first byte of a call to its answer. Streams are left out."),
 		waited:  histogram("call_waited_seconds", "Part of a call's time for which Discord's limits held it."),
 		discord: histogram("call_discord_seconds", "Part of a call's time that its requests to Discord took."),
@@ -104,7 +104,11 @@ func (m *Metrics) Handler() http.Handler {
 // Ended counts a call. The request's id stands beside the histograms as an
 // exemplar, so that a slow call can be found in the log.
 func (m *Metrics) Ended(_ context.Context, c *calls.Call) {
-	m.ended.WithLabelValues(c.Method, c.Protocol, c.Code).Inc()
+	client := ""
+	if c.Key { // else it is an address, and of those there is no end
+		client = c.Caller
+	}
+	m.ended.WithLabelValues(c.Method, c.Protocol, c.Code, client).Inc()
 	exemplar := prometheus.Labels{"request_id": c.RequestID}
 	observe := func(h *prometheus.HistogramVec, d time.Duration) {
 		h.WithLabelValues(c.Method).(prometheus.ExemplarObserver).ObserveWithExemplar(d.Seconds(), exemplar)

@@ -70,9 +70,9 @@ func TestCallsAndTries(t *testing.T) {
 
 	wantLines(t, scrape(t, m, "text/plain"),
 		`discordproxy_build_info{version="1.2.3"} 1`,
-		`discordproxy_calls_total{code="ok",method="SendChannelMessage",protocol="grpc"} 1`,
-		`discordproxy_calls_total{code="invalid_argument",method="SendChannelMessage",protocol="grpc"} 1`,
-		`discordproxy_calls_total{code="ok",method="Watch",protocol="grpcweb"} 1`,
+		`discordproxy_calls_total{client="",code="ok",method="SendChannelMessage",protocol="grpc"} 1`,
+		`discordproxy_calls_total{client="",code="invalid_argument",method="SendChannelMessage",protocol="grpc"} 1`,
+		`discordproxy_calls_total{client="",code="ok",method="Watch",protocol="grpcweb"} 1`,
 		`discordproxy_call_duration_seconds_count{method="SendChannelMessage"} 2`,
 		`discordproxy_call_waited_seconds_sum{method="SendChannelMessage"} 2`,
 		`discordproxy_call_discord_seconds_sum{method="SendChannelMessage"} 1`,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/access"
 	"discordproxy/server/calls"
 	"discordproxy/server/rpc"
 
@@ -40,6 +41,9 @@ func (r *refusal) code() connect.Code {
 func refuse(ctx context.Context, err error) (*discord.Response, string) {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return document(r.status, 0, strconv.Itoa(r.status)+": "+r.text, 0), r.code().String()
+	}
+	if refused, ok := errors.AsType[*connect.Error](err); ok {
+		return denied(refused), refused.Code().String()
 	}
 	e, ok := errors.AsType[*discord.Error](err)
 	if !ok {
@@ -80,6 +84,20 @@ func statusOf(e *discord.Error) int {
 	default:
 		return http.StatusServiceUnavailable
 	}
+}
+
+// denied returns the answer to a request that package access does not let
+// through.
+func denied(err *connect.Error) *discord.Response {
+	status, after := access.Describe(err)
+	if status == http.StatusTooManyRequests {
+		return limited(&discord.Error{Reason: discord.Answered, Text: err.Message(), RetryAfter: after})
+	}
+	text := strconv.Itoa(status) + ": "
+	if status == http.StatusUnauthorized {
+		text += "Unauthorized: "
+	}
+	return document(status, 0, text+err.Message(), after)
 }
 
 // via names this server in answers of its own. Libraries take a 429 without it

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
+	"mime"
 	"net/http"
 	"os"
 	"strconv"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/access"
 	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
@@ -93,6 +96,20 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	return nil, &refusal{http.StatusBadRequest, "the body broke off"}
 }
 
+// checkType refuses a body of a type that Discord's API does not take. Among
+// them are those that a page of any site can send without asking first, other
+// than a form with files, which the listener knows by its origin.
+func checkType(r *discord.Request) error {
+	contentType := r.Header.Get("Content-Type")
+	mediaType, _, _ := mime.ParseMediaType(contentType)
+	switch {
+	case len(r.Body) == 0, mediaType == "application/json", mediaType == "multipart/form-data",
+		mediaType == "application/x-www-form-urlencoded" && strings.Contains(r.Pattern(), " /oauth2/"):
+		return nil
+	}
+	return &refusal{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type %.100q is not supported: send application/json, or multipart/form-data with files", contentType)}
+}
+
 // tooLarge is Discord's answer to a body that is too large.
 func tooLarge(limit int64) error {
 	return &discord.Error{
@@ -102,21 +119,25 @@ func tooLarge(limit int64) error {
 }
 
 // header returns the part of a request's header that is for Discord.
-func (h *handler) header(given http.Header) http.Header {
-	header := endToEnd(given)
-	for name := range header {
+func header(given http.Header) http.Header {
+	h := endToEnd(given)
+	for name := range h {
 		if notForDiscord[name] || strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Sec-") {
-			delete(header, name)
+			delete(h, name)
 		}
 	}
-	if authorization := header["Authorization"]; len(authorization) == 1 {
+	if authorization := h["Authorization"]; len(authorization) == 1 {
 		scheme, token, _ := strings.Cut(authorization[0], " ")
-		if (strings.EqualFold(scheme, "Bot") || strings.EqualFold(scheme, "Bearer")) && h.IsOwn(strings.TrimSpace(token)) {
-			delete(header, "Authorization")
+		if (strings.EqualFold(scheme, "Bot") || strings.EqualFold(scheme, "Bearer")) && isOwn(strings.TrimSpace(token)) {
+			delete(h, "Authorization")
 		}
 	}
-	return header
+	return h
 }
+
+// isOwn reports whether a token is a credential of the proxy's own, which is
+// not for Discord: it may be there although nobody asks for it.
+func isOwn(token string) bool { return token == Placeholder || access.IsKey(token) }
 
 // notForDiscord are headers of a request that are meant for this server, or
 // tell of the way to it.

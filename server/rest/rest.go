@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"discordproxy/discord"
+	"discordproxy/server/access"
 	"discordproxy/server/calls"
 )
 
@@ -34,9 +35,8 @@ type Discord interface {
 type Config struct {
 	// Discord does the work. Nil means that requests are refused with 403.
 	Discord Discord
-	// IsOwn reports whether a token is a credential of the proxy's own, which
-	// is not for Discord. Nil means that only Placeholder is one.
-	IsOwn func(token string) bool
+	// Access decides whose requests are taken. Nil means everybody's.
+	Access *access.Guard
 	// MaxBodyBytes bounds the body of a request. 0 means DefaultMaxBodyBytes.
 	MaxBodyBytes int64
 	// Ready returns nil when requests can be taken, else the reason in words
@@ -80,9 +80,6 @@ func New(c Config) (http.Handler, error) {
 	if c.MaxBodyBytes == 0 {
 		c.MaxBodyBytes = DefaultMaxBodyBytes
 	}
-	if c.IsOwn == nil {
-		c.IsOwn = func(token string) bool { return token == Placeholder }
-	}
 	if c.Ready == nil {
 		c.Ready = func() error { return nil }
 	}
@@ -94,19 +91,33 @@ func New(c Config) (http.Handler, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &handler{c}, nil
+	h := &handler{c}
+	return c.Access.Handler(h, func(w http.ResponseWriter, r *http.Request, err error) {
+		if access.IsQuiet(err) {
+			resp, _ := refuse(r.Context(), err)
+			write(w, resp)
+			return
+		}
+		h.answer(w, r, func(context.Context, *calls.Call) (*discord.Response, error) { return nil, err })
+	}), nil
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	call := &calls.Call{Method: discord.OtherRoute("OTHER"), Protocol: "rest"}
-	if methods[r.Method] {
-		call.Method = discord.OtherRoute(r.Method)
-	}
+	h.answer(w, r, func(ctx context.Context, call *calls.Call) (*discord.Response, error) { return h.serve(ctx, call, r) })
+}
+
+// answer answers a request with what serve returns, and tells the observers.
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, serve func(context.Context, *calls.Call) (*discord.Response, error)) {
+	call := &calls.Call{Method: otherRoute(r.Method), Protocol: "rest"}
 	ctx, traced := h.Trace(r.Context(), r.Header)
 	ctx, end := h.Observers.Begin(ctx, call)
-	resp, err := h.serve(ctx, call, r)
+	resp, err := serve(ctx, call)
 	if err != nil {
 		resp, call.Code = refuse(ctx, err)
+		if errors.Is(err, access.ErrDenied) {
+			// Of paths that Discord has not seen there is no end.
+			call.Method = otherRoute(r.Method)
+		}
 	} else if e := resp.Err(); e != nil {
 		err, call.Code = e, calls.CodeOf(e).String()
 		if resp.NoRoute() {
@@ -116,6 +127,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	end(err)
 	write(w, resp)
 	traced(call, resp.Status)
+}
+
+// otherRoute names all requests of which it is not known that Discord has their
+// route.
+func otherRoute(method string) string {
+	if !methods[method] {
+		method = "OTHER"
+	}
+	return discord.OtherRoute(method)
 }
 
 // methods are those that are passed on.
@@ -151,9 +171,13 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 		return nil, &refusal{http.StatusBadRequest, "the query has a space or a control character that is not escaped"}
 	}
 	req := &discord.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery}
-	call.Method, call.Target, call.ID = req.Route()
-	if call.Target != "" {
+	call.Method = req.Pattern()
+	if _, call.Target, call.ID = req.Route(); call.Target != "" {
 		call.Target += "_id"
+	}
+	client := access.From(ctx)
+	if err := client.MayCall(call.Method); err != nil {
+		return nil, err
 	}
 	if reason := h.Ready(); reason != nil {
 		return nil, &refusal{http.StatusServiceUnavailable, reason.Error()}
@@ -166,7 +190,22 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	if req.Body, err = readBody(r, h.MaxBodyBytes); err != nil {
 		return nil, err
 	}
-	req.Header = h.header(r.Header)
+	req.Header = header(r.Header)
+	if err := checkType(req); err != nil {
+		return nil, err
+	}
+	if client.Restricted() {
+		others, err := req.OtherIDs()
+		if err != nil {
+			return nil, &refusal{http.StatusForbidden, "it cannot be told what the request is about: " + err.Error()}
+		}
+		if err := client.MayTouch(access.TargetsNamed(req.PathIDs(), others)); err != nil {
+			return nil, err
+		}
+	}
+	if err := client.Hold(ctx); err != nil {
+		return nil, err
+	}
 	if resp, err = h.Discord.Forward(ctx, req); err == nil && resp.Status < http.StatusOK {
 		return nil, &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
 	}

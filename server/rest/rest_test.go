@@ -622,8 +622,8 @@ func TestMetricsStayBounded(t *testing.T) {
 	}
 	metrics := send(t, p, "GET", "/metrics", "").body
 	for _, want := range []string{
-		`discordproxy_calls_total{code="not_found",method="GET /{other}",protocol="rest"} 3`,
-		`discordproxy_calls_total{code="ok",method="GET /users/@me",protocol="rest"} 1`,
+		`discordproxy_calls_total{client="",code="not_found",method="GET /{other}",protocol="rest"} 3`,
+		`discordproxy_calls_total{client="",code="ok",method="GET /users/@me",protocol="rest"} 1`,
 		`discordproxy_discord_requests_total{outcome="settled",route="GET /{other}",status="404"} 3`,
 	} {
 		if !strings.Contains(metrics, want+"\n") {

@@ -4,6 +4,7 @@ package proxytest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 
 	"connectrpc.com/connect"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 )
@@ -50,11 +52,14 @@ func (o *output) String() string {
 type Proxy struct {
 	// Address is where it listens.
 	Address string
-	out     *output
-	stop    context.CancelFunc
-	ended   chan struct{}
-	code    int          // valid when ended is closed
-	over2   *http.Client // cleartext HTTP/2
+	// Trust is what clients need to reach a server that speaks TLS. Nil is for
+	// cleartext.
+	Trust *tls.Config
+	out   *output
+	stop  context.CancelFunc
+	ended chan struct{}
+	code  int          // valid when ended is closed
+	over2 *http.Client // cleartext HTTP/2
 }
 
 // Stop ends the server as a signal does, waits for it and returns its exit
@@ -118,10 +123,17 @@ func Run(args ...string) (*Proxy, error) {
 // can count calls, unless args have --no-gateway=false.
 func Against(t testing.TB, sb *sandbox.Sandbox, args ...string) *Proxy {
 	t.Helper()
+	return AgainstTLS(t, sb, nil, args...)
+}
+
+// AgainstTLS is Against for a server that the arguments make speak TLS.
+func AgainstTLS(t testing.TB, sb *sandbox.Sandbox, trust *tls.Config, args ...string) *Proxy {
+	t.Helper()
 	discord := httptest.NewServer(sb)
 	t.Cleanup(discord.Close)
 	t.Cleanup(sb.Close)
 	p := Start(t, append([]string{"--no-gateway", "--token", sb.World().Token, "--discord-api-url", discord.URL + "/api"}, args...)...)
+	p.Trust = trust
 	p.WaitReady(t)
 	return p
 }
@@ -143,7 +155,11 @@ func (p *Proxy) WaitReady(t testing.TB) {
 // Dial returns a connection of grpc-go to the server.
 func (p *Proxy) Dial(t testing.TB) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(p.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	how := insecure.NewCredentials()
+	if p.Trust != nil {
+		how = credentials.NewTLS(p.Trust.Clone())
+	}
+	conn, err := grpc.NewClient(p.Address, grpc.WithTransportCredentials(how))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,13 +169,16 @@ func (p *Proxy) Dial(t testing.TB) *grpc.ClientConn {
 
 // Clients returns a client for each protocol.
 func (p *Proxy) Clients() map[string]discordapiconnect.DiscordApiClient {
-	url := "http://" + p.Address
+	return clientsOver(http.DefaultClient, p.over2, p.URL())
+}
+
+func clientsOver(over1, over2 *http.Client, url string) map[string]discordapiconnect.DiscordApiClient {
 	return map[string]discordapiconnect.DiscordApiClient{
-		"gRPC":                   discordapiconnect.NewDiscordApiClient(p.over2, url, connect.WithGRPC()),
-		"gRPC-Web":               discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb()),
-		"gRPC-Web JSON":          discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithGRPCWeb(), connect.WithProtoJSON()),
-		"Connect":                discordapiconnect.NewDiscordApiClient(p.over2, url),
-		"Connect JSON":           discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON()),
-		"Connect JSON with GETs": discordapiconnect.NewDiscordApiClient(http.DefaultClient, url, connect.WithProtoJSON(), connect.WithHTTPGet()),
+		"gRPC":                   discordapiconnect.NewDiscordApiClient(over2, url, connect.WithGRPC()),
+		"gRPC-Web":               discordapiconnect.NewDiscordApiClient(over1, url, connect.WithGRPCWeb()),
+		"gRPC-Web JSON":          discordapiconnect.NewDiscordApiClient(over1, url, connect.WithGRPCWeb(), connect.WithProtoJSON()),
+		"Connect":                discordapiconnect.NewDiscordApiClient(over2, url),
+		"Connect JSON":           discordapiconnect.NewDiscordApiClient(over1, url, connect.WithProtoJSON()),
+		"Connect JSON with GETs": discordapiconnect.NewDiscordApiClient(over1, url, connect.WithProtoJSON(), connect.WithHTTPGet()),
 	}
 }

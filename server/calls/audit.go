@@ -1,0 +1,59 @@
+package calls
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// Audit returns an observer that writes a line of JSON for each call: who did
+// what to which target, with what outcome, and no contents. Each line is one
+// Write. The first failure in a row is logged.
+func Audit(w io.Writer, logger *slog.Logger) Observer { return &audit{w: w, logger: logger} }
+
+type audit struct {
+	w      io.Writer
+	logger *slog.Logger
+	failed atomic.Bool
+}
+
+// record is a line. Ids are strings, because readers take numbers of JSON for
+// floating-point ones.
+type record struct {
+	Time      time.Time `json:"time"` // of the call's end
+	Client    string    `json:"client,omitempty"`
+	Peer      string    `json:"peer"`
+	Method    string    `json:"method"`
+	Protocol  string    `json:"protocol"`
+	Target    string    `json:"target,omitempty"`
+	ID        string    `json:"id,omitempty"`
+	Code      string    `json:"code"`
+	RequestID string    `json:"request_id"`
+}
+
+// Ended implements Observer. A line ends where its JSON does: control
+// characters are escaped there.
+func (a *audit) Ended(ctx context.Context, c *Call) {
+	r := record{
+		Time: c.Began.Add(c.Took).UTC(), Peer: c.Peer, Method: c.Method, Protocol: c.Protocol,
+		Target: c.Target, Code: c.Code, RequestID: c.RequestID,
+	}
+	if c.Key {
+		r.Client = c.Caller
+	}
+	if c.ID != 0 {
+		r.ID = strconv.FormatUint(c.ID, 10)
+	}
+	line, err := json.Marshal(r)
+	if err == nil {
+		_, err = a.w.Write(append(line, '\n'))
+	}
+	if a.failed.Swap(err != nil) || err == nil {
+		return
+	}
+	a.logger.ErrorContext(ctx, "the audit file cannot be written: calls go on without it", "error", err)
+}
