@@ -33,7 +33,7 @@ func TestBroadcast(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
 	w := sb.World()
-	users := write(t, "users", fmt.Sprintf("\ufeff%s # alice\r\n\n# a comment\n %s\n%s\n5\n", w.Alice, w.Bob, w.NoDMs))
+	users := freshFile(t, "users", fmt.Sprintf("\ufeff%s # alice\r\n\n# a comment\n %s\n%s\n5\n", w.Alice, w.Bob, w.NoDMs))
 	code, out, errs := message(t, p, "broadcast", "--users", users, "news", "--silent")
 	if code != 1 || errs != "ERROR: 2 of 4 users did not get the message: they are in "+users+".failed\n" {
 		t.Errorf("%d %q", code, errs)
@@ -93,7 +93,7 @@ func TestBroadcastMistakes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
 	alice := sb.World().Alice.String()
-	users := write(t, "users", alice)
+	users := freshFile(t, "users", alice)
 	for name, tt := range map[string]struct {
 		in   string
 		args []string
@@ -149,7 +149,7 @@ func TestBroadcastIsInterrupted(t *testing.T) {
 	sb.SetLimit(sandbox.Limit{Name: "open", Routes: []string{"POST /users/@me/channels"}, Limit: 2, Window: time.Hour})
 	p := proxytest.Against(t, sb)
 	w := sb.World()
-	users := write(t, "users", fmt.Sprintf("%s\n%s\n%s\n", w.Alice, w.Bob, w.Owner))
+	users := freshFile(t, "users", fmt.Sprintf("%s\n%s\n%s\n", w.Alice, w.Bob, w.Owner))
 	ctx, interrupt := context.WithCancel(t.Context())
 	out := &interruptAfter{lines: 3, interrupt: interrupt} // one beside the results
 	var stderr bytes.Buffer
@@ -188,7 +188,7 @@ func TestBroadcastBar(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
 	w := sb.World()
-	users := write(t, "users", fmt.Sprintf("%s\n%s\n", w.Alice, w.NoDMs))
+	users := freshFile(t, "users", fmt.Sprintf("%s\n%s\n", w.Alice, w.NoDMs))
 	var stdout bytes.Buffer
 	code := cli.Run(t.Context(), cli.Message, cli.Env{Args: at(t, p, []string{"broadcast", "--users", users, "news"}), Out: &stdout, Err: theirs})
 	if err := theirs.Close(); err != nil {

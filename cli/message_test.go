@@ -116,8 +116,8 @@ func TestOptionsAnywhere(t *testing.T) {
 	}
 }
 
-// write makes a file in a fresh folder.
-func write(t *testing.T, name, text string) string {
+// freshFile makes a file in a fresh folder.
+func freshFile(t *testing.T, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -141,8 +141,8 @@ func TestMessageOptions(t *testing.T) {
 		}
 		return answer.GetMessage()
 	}
-	embed := write(t, "embed.json", `{"title": "T", "color": 3447003, "footer": {"text": "F", "icon_url": "https://example.org/i.png"}, "fields": [{"name": "a", "value": "b", "inline": true}]}`)
-	file := write(t, "report, final.txt", "hello")
+	embed := freshFile(t, "embed.json", `{"title": "T", "color": 3447003, "footer": {"text": "F", "icon_url": "https://example.org/i.png"}, "fields": [{"name": "a", "value": "b", "inline": true}]}`)
+	file := freshFile(t, "report, final.txt", "hello")
 
 	first := sent("two\nlines\n", "channel", general, "-")
 	if first.GetContent() != "two\nlines" {
@@ -185,17 +185,17 @@ func TestMessageMistakes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb, "--max-file", "10")
 	general := sb.World().General.String()
-	large := write(t, "large.bin", "more than ten")
+	large := freshFile(t, "large.bin", "more than ten")
 	for _, tt := range []struct {
 		args []string
 		want string
 	}{
 		{[]string{"--file", "/does/not/exist"}, "cannot read --file: open /does/not/exist: no such file or directory"},
 		{[]string{"--file", large}, "Request entity too large (HTTP 413, code 40005): In attachments.0.data: Must be 10 or fewer bytes."},
-		{[]string{"--embed-file", write(t, "e", `{"titel": "T"}`)}, `unknown field "titel"`},
-		{[]string{"--embed-file", write(t, "e", `{"fields": [{"name": 5}]}`)}, `invalid value for string field name: 5`},
-		{[]string{"--embed-file", write(t, "e", `[]`)}, "unexpected token ["},
-		{[]string{"--embed-file", write(t, "e", `{}`)}, "the embed is empty"},
+		{[]string{"--embed-file", freshFile(t, "e", `{"titel": "T"}`)}, `unknown field "titel"`},
+		{[]string{"--embed-file", freshFile(t, "e", `{"fields": [{"name": 5}]}`)}, `invalid value for string field name: 5`},
+		{[]string{"--embed-file", freshFile(t, "e", `[]`)}, "unexpected token ["},
+		{[]string{"--embed-file", freshFile(t, "e", `{}`)}, "the embed is empty"},
 		{[]string{"--file", "-", "--embed-file", "-"}, "standard input is --embed-file and cannot be --file too"},
 		{[]string{"--timeout", "-1s"}, "--timeout must not be negative"},
 		{[]string{"--timeout", "soon"}, `invalid value "soon" for flag -timeout: parse error`},
