@@ -273,7 +273,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	board, err := c.dashboard.board(status.Config{
 		Limits: func() *pb.GetRateLimitStatusResponse { return server.RateLimitStatus(client.RateLimits()) },
 		Ready:  checks.Ready, Bot: login.botName, Version: Version(),
-		Open: !listener.IsLoopback(lis.Addr()),
+		Open: gate.guard == nil && !listener.IsLoopback(lis.Addr()),
 	}, pretend)
 	if err != nil {
 		return err
