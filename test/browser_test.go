@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,18 +17,6 @@ import (
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 )
-
-// browserProfile returns a folder for a browser. It is not t.TempDir: helpers
-// of the browser may write for a moment after its end.
-func browserProfile(t *testing.T) string {
-	t.Helper()
-	folder, err := os.MkdirTemp("", "discordproxy-browser")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	return folder
-}
 
 // visit has Chromium open a page of another origin than a new proxy's, whose
 // script is test/browser/NAME.ts, and returns what the page saw.
