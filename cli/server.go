@@ -16,14 +16,12 @@ import (
 	"time"
 
 	"discordproxy/discord"
-	"discordproxy/discord/ratelimit"
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
 	"discordproxy/server/apidocs"
 	"discordproxy/server/calls"
 	"discordproxy/server/health"
 	"discordproxy/server/listener"
-	"discordproxy/server/metrics"
 	"discordproxy/server/rest"
 	"discordproxy/server/status"
 
@@ -222,46 +220,15 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		defer pretend.close()
 		c.apiURL, token = pretend.apiURL(), pretend.World().Token
 	}
-	globalLimit := c.globalRateLimit
-	if globalLimit == 0 {
-		globalLimit = -1
-	}
-	limiter, err := ratelimit.New(ratelimit.Config{
-		GlobalLimit: globalLimit, MaxQueue: c.maxQueue, MaxQueueBytes: c.maxQueueBytes, InvalidRequestLimit: c.invalidRequestLimit,
-	})
+	var checks health.Checks // set before the first request
+	up, err := c.upstream(ctx, token, func() error { return checks.Ready() }, logger)
 	if err != nil {
 		return err
 	}
-	defer limiter.Close()
-	var (
-		reach  health.Reachability
-		checks health.Checks // set before the first request
-	)
-	var client *discord.Client // set before the first request
-	observed := metrics.New(metrics.Config{
-		Limits: limiter.Snapshot, DMCache: func() discord.DMCache { return client.DMCache() },
-		Ready: func() error { return checks.Ready() }, Version: Version(),
-	})
-	observers := []discord.Observer{observed, &reach}
-	traces, interceptors, endTracing, err := startTracing(ctx, logger)
-	if err != nil {
-		return err
-	}
-	defer endTracing()
-	if traces != nil {
-		observers = append(observers, traces)
-	}
-	client, err = discord.New(discord.Config{
-		Token: token, BaseURL: c.apiURL, UserAgent: userAgent(), Limiter: limiter,
-		Upstream: discord.NewUpstream(c.connectTimeout), TryTimeout: c.tryTimeout, Logger: logger,
-		Observers: observers,
-	})
-	if err != nil {
-		return err
-	}
-	login := newLogin(client, reach.Check, logger)
-	checks = health.Checks{shutdownCheck(ctx), login.ready, reach.Check, client.Usable}
-	live, err := c.gateway.open(token, client, logger)
+	defer up.end()
+	login := newLogin(up.client, up.reach.Check, logger)
+	checks = health.Checks{shutdownCheck(ctx), login.ready, up.reach.Check, up.client.Usable}
+	live, err := c.gateway.open(token, up.client, logger)
 	if err != nil {
 		return err
 	}
@@ -271,7 +238,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	}
 	defer lis.Close()
 	board, err := c.dashboard.board(status.Config{
-		Limits: func() *pb.GetRateLimitStatusResponse { return server.RateLimitStatus(client.RateLimits()) },
+		Limits: func() *pb.GetRateLimitStatusResponse { return server.RateLimitStatus(up.client.RateLimits()) },
 		Ready:  checks.Ready, Bot: login.botName, Version: Version(),
 		Open: gate.guard == nil && !listener.IsLoopback(lis.Addr()),
 	}, pretend)
@@ -280,20 +247,20 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	}
 	parts.Go(func() { board.Run(ctx) })
 	service := server.Config{
-		Discord: client, Gateway: live.server, Ready: login.ready, Health: checks, Logger: logger,
-		Observers: append(calls.Observers{observed, board}, audit...), Interceptors: interceptors, Dashboard: board, Access: gate.guard,
+		Discord: up.client, Gateway: live.server, Ready: login.ready, Health: checks, Logger: logger,
+		Observers: append(calls.Observers{up.metrics, board}, audit...), Interceptors: up.interceptors, Dashboard: board, Access: gate.guard,
 		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
-		REST: c.rest.config(client, lis.Addr(), c.uploads.all),
+		REST: c.rest.config(up.client, lis.Addr(), c.uploads.all),
 	}
-	if traces != nil {
-		service.REST.Trace = traces.Plain
+	if up.traces != nil {
+		service.REST.Trace = up.traces.Plain
 	}
 	handler, err := server.New(service)
 	if err != nil {
 		return err
 	}
 	warnings := gate.warnings(lis.Addr())
-	srv, err := c.newListener(routes(handler, health.Handler(checks, warnings...), c.access.metrics(gate, observed.Handler()), c.dashboard.pages(pretend)), service.LargeBody, gate.tls, logger)
+	srv, err := c.newListener(routes(handler, health.Handler(checks, warnings...), c.access.metrics(gate, up.metrics.Handler()), c.dashboard.pages(pretend)), service.LargeBody, gate.tls, logger)
 	if err != nil {
 		return err
 	}
