@@ -152,7 +152,13 @@ func (r *release) writePages() error {
 			return err
 		}
 	}
-	return nil
+	// nfpm takes the dates of a tree as they are, for equal packages.
+	return filepath.WalkDir(r.share(), func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(path, r.date, r.date)
+	})
 }
 
 // build makes everything for one target.
