@@ -142,7 +142,11 @@ func (p *place) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = ws.CloseNow() }()
 	q := &peer{t: p.t, ctx: ctx, ws: ws, url: r.URL.String(), frames: make(chan frame, 1000), stuck: make(chan struct{}), left: make(chan struct{})}
-	p.peers <- q
+	select {
+	case p.peers <- q:
+	case <-p.done: // the test wants no further one
+		return
+	}
 	defer close(q.left)
 	defer close(q.frames)
 	for {
