@@ -256,7 +256,8 @@ func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err
 	handler := s.count(s.check(s.cfg.Handler))
 	if s.cfg.TLS != nil {
 		// net/http itself knows HTTP/2 here, and ends it in peace.
-		srv.Handler, srv.TLSConfig = handler, s.cfg.TLS
+		// net/http changes it, and it may serve others too.
+		srv.Handler, srv.TLSConfig = handler, s.cfg.TLS.Clone()
 		return func(ln net.Listener) error { return srv.ServeTLS(ln, "", "") }, nil
 	}
 	h2c, err := newH2CHandler(srv, handler, s.cfg.ReadHeaderTimeout)
