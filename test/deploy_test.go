@@ -50,10 +50,11 @@ assert file.get_service("discordproxy") is not None
 	})
 	t.Run("systemd", func(t *testing.T) {
 		require.Command(t, "systemd-analyze", "apt-get install systemd")
-		server, err := build()
+		commands, err := build()
 		if err != nil {
 			t.Fatal(err)
 		}
+		server := filepath.Join(commands, "discordproxyserver")
 		unit, err := os.ReadFile(filepath.Join("..", "deploy", "systemd", "discordproxyserver.service"))
 		if err != nil {
 			t.Fatal(err)

@@ -23,10 +23,11 @@ import (
 func TestSupervisor(t *testing.T) {
 	t.Parallel()
 	python := require.Python(t, "supervisor")
-	server, err := build()
+	commands, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
+	server := filepath.Join(commands, "discordproxyserver")
 	program, err := os.ReadFile(filepath.Join("..", "deploy", "supervisor", "discordproxyserver.conf"))
 	if err != nil {
 		t.Fatal(err)
