@@ -110,6 +110,9 @@ func afterRequest(then func(conn net.Conn)) enemy {
 	return func(w *wire, conn net.Conn) {
 		conn = tls.Server(conn, w.tls) // without HTTP/2
 		request, err := http.ReadRequest(bufio.NewReader(conn))
+		if errors.Is(err, io.EOF) {
+			return // a connection to spare, which had no request
+		}
 		if err != nil {
 			w.t.Error(err)
 			return
