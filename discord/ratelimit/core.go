@@ -118,14 +118,14 @@ func (c *core) route(a *account, r *Route, now instant) *route {
 	if known := a.routes[key]; known != nil {
 		return known
 	}
-	known := &route{key: key}
-	a.routes[key] = known
 	s := a.shapes[shapeKey{r.Method, r.Template}]
 	if s == nil {
 		s = &shape{}
 		a.shapes[shapeKey{r.Method, r.Template}] = s
 	}
 	s.routes++
+	known := &route{key: key, shape: s}
+	a.routes[key] = known
 	known.bucket = a.buckets[bucketKey{s.hash, r.Major}]
 	if s.hash == "" || known.bucket == nil {
 		known.bucket = c.newBucket(a, s.hash, r.Major, now)

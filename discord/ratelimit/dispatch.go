@@ -61,8 +61,7 @@ func (b *bucket) backlog(now instant) time.Duration {
 		return b.window.drain(now, b.inFlight, b.waiting)
 	}
 	limit, per := guessLimit, guessPer
-	if k := b.head.route.key; b.account.shapes[shapeKey{k.method, k.template}].limit > 0 {
-		s := b.account.shapes[shapeKey{k.method, k.template}]
+	if s := b.head.route.shape; s.limit > 0 {
 		limit, per = s.limit, s.per
 	}
 	left := max(time.Duration(b.waiting-limit)*per, 0)

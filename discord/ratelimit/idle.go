@@ -56,11 +56,8 @@ func (c *core) retire(b *bucket, now instant) {
 	a := b.account
 	for _, r := range b.routes {
 		delete(a.routes, r.key)
-		key := shapeKey{r.key.method, r.key.template}
-		if s := a.shapes[key]; s.routes > 1 {
-			s.routes--
-		} else {
-			delete(a.shapes, key)
+		if r.shape.routes--; r.shape.routes == 0 {
+			delete(a.shapes, shapeKey{r.key.method, r.key.template})
 		}
 	}
 	c.drop(b)

@@ -51,9 +51,9 @@ func (c *core) judge(x *call, r *Response, limit Limit, now instant) {
 		x.route.refused = 0
 	}
 
-	retryAfter, _ := r.retryAfter()
 	switch {
 	case limit == AddressBan:
+		retryAfter, _ := r.retryAfter()
 		if c.ban.probe == x {
 			c.ban.probe = nil
 		}
@@ -107,8 +107,7 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 	case plausible:
 		changed = b.observe(a)
 		b.refresh(&c.clock)
-		s := b.account.shapes[shapeKey{x.route.key.method, x.route.key.template}]
-		s.limit, s.per = b.limit, b.perHigh
+		x.route.shape.limit, x.route.shape.per = b.limit, b.perHigh
 	case a.rejected:
 	case n.any || r.Status >= http.StatusInternalServerError ||
 		r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden:
@@ -135,7 +134,7 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 func (c *core) rename(r *route, hash string, now instant) *bucket {
 	from := r.bucket
 	a := from.account
-	a.shapes[shapeKey{r.key.method, r.key.template}].hash = hash
+	r.shape.hash = hash
 	to := a.buckets[bucketKey{hash, from.major}]
 	if to == nil && len(from.routes) == 1 {
 		if from.hash != "" {

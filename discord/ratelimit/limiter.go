@@ -52,6 +52,7 @@ const (
 // use.
 type Limiter struct {
 	began time.Time
+	epoch instant // the same
 
 	mu    sync.Mutex
 	core  *core
@@ -73,8 +74,10 @@ func New(c Config) (*Limiter, error) {
 	if c.MaxQueueBytes == 0 {
 		c.MaxQueueBytes = defaultMaxQueueBytes
 	}
+	began := time.Now()
 	l := &Limiter{
-		began: time.Now(),
+		began: began,
+		epoch: instant(began.UnixNano()),
 		core: newCore(max(orDefault(c.GlobalLimit, defaultGlobalLimit), 0), orDefault(c.MaxQueue, defaultMaxQueue),
 			c.MaxQueueBytes, orDefault(c.InvalidRequestLimit, defaultInvalidLimit)),
 		armed: never,
@@ -172,18 +175,16 @@ func (l *Limiter) Close() {
 }
 
 // now is the time since the Unix epoch, by a clock that never steps.
-func (l *Limiter) now() instant { return l.at(time.Now()) }
+func (l *Limiter) now() instant { return l.epoch.add(time.Since(l.began)) }
 
-func (l *Limiter) at(t time.Time) instant {
-	return instant(l.began.UnixNano()).add(t.Sub(l.began))
-}
+func (l *Limiter) at(t time.Time) instant { return l.epoch.add(t.Sub(l.began)) }
 
 // time turns an instant back into a time; 0 into the zero time.
 func (l *Limiter) time(t instant) time.Time {
 	if t == 0 {
 		return time.Time{}
 	}
-	return l.began.Add(t.sub(instant(l.began.UnixNano())))
+	return l.began.Add(t.sub(l.epoch))
 }
 
 // arm sets the timer to the moment when there is something to do. A timer that

@@ -23,19 +23,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // answered is an answer of a bucket with room.
 var answered = ratelimit.Response{Status: http.StatusOK, Header: http.Header{
-	"X-Ratelimit-Limit": {"1000"}, "X-Ratelimit-Remaining": {"999"}, "X-Ratelimit-Reset-After": {"0.001"}, "X-Ratelimit-Bucket": {"b"},
+	"Via": {"1.1 google"}, "X-Ratelimit-Limit": {"1000"}, "X-Ratelimit-Remaining": {"999"},
+	"X-Ratelimit-Reset-After": {"0.001"}, "X-Ratelimit-Bucket": {"b06b2c3d4e5f60718293a4b5c6d7e8f9"},
 }}
 
-// uncontended returns a call that finds room in a bucket that is known.
+// uncontended returns a call that finds room in a bucket that is known. The
+// answer has all the headers that Discord sends.
 func uncontended(t testing.TB) func() {
 	l := newLimiter(t, ratelimit.Config{GlobalLimit: -1})
 	r := request("POST", messages(1))
+	answer := answered
+	answer.Header = answered.Header.Clone()
+	began := time.Now()
+	resets := make([][]string, 10_000) // as they are in each millisecond
+	for i := range resets {
+		resets[i] = []string{fmt.Sprintf("%.3f", float64(began.UnixMilli()+int64(i)+1)/1000)}
+	}
 	return func() {
 		p, err := l.Acquire(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p.Complete(answered)
+		answer.Header["X-Ratelimit-Reset"] = resets[int(time.Since(began).Milliseconds())%len(resets)]
+		p.Complete(answer)
 	}
 }
 

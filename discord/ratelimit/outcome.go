@@ -83,14 +83,12 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 	}
 	c.judge(x, r, v.Limit, now)
 
-	wait, told := r.retryAfter()
 	b := x.route.bucket
 	switch v.Limit {
 	case NotLimited, BucketLimit, SubLimit:
 		b = c.learn(x, r, n, a, plausible, v.Limit, now)
 	}
-	switch v.Limit {
-	case NotLimited:
+	if v.Limit == NotLimited {
 		taken := r.Status < http.StatusMultipleChoices
 		if taken && x.sentAt >= b.blockedUntil {
 			b.strikes = 0
@@ -98,41 +96,42 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 		if x.route.answered(x, taken, now) {
 			c.recheck(b, now)
 		}
-	case BucketLimit:
-		wait = c.blockBucket(b, x, n, wait, told, now)
-	case SubLimit:
-		wait = c.blockKind(x, wait, told, now)
-	case SharedLimit:
-		if !told {
-			wait = time.Second
-		}
-		b.blockedUntil = max(b.blockedUntil, now.add(wait))
-		c.recheck(b, now)
-	case GlobalLimit:
-		if !told {
-			wait = time.Second
-		}
-		if x.exempt { // bound to no pool: only its own bucket can wait
-			b.blockedUntil = max(b.blockedUntil, now.add(wait))
-			break
-		}
-		p := &x.account.pool
-		p.pause(now, x.sentAt, wait)
-		wait = p.pausedUntil.sub(now)
-		c.sweep(now, func(o *call) *Error {
-			if o.account == x.account && !o.exempt && o.deadline < p.pausedUntil {
-				return &Error{Reason: DeadlineTooEarly, RetryAfter: p.pausedUntil.sub(now), Global: true}
-			}
-			return nil
-		})
-	case AddressBan:
-		wait = c.ban.until.sub(now)
-	}
-	v.Wait = wait
-	if v.Limit == NotLimited {
-		v.Wait = 0
+	} else {
+		v.Wait = c.hold(x, b, r, n, v.Limit, now)
 	}
 	c.settle(x.route.bucket, now)
 	c.advance(now)
 	return v
+}
+
+// hold keeps back the calls that an answer says are too many, and returns how
+// long.
+func (c *core) hold(x *call, b *bucket, r *Response, n numbers, limit Limit, now instant) time.Duration {
+	wait, told := r.retryAfter()
+	switch limit {
+	case BucketLimit:
+		return c.blockBucket(b, x, n, wait, told, now)
+	case SubLimit:
+		return c.blockKind(x, wait, told, now)
+	case AddressBan:
+		return c.ban.until.sub(now)
+	}
+	if !told {
+		wait = time.Second
+	}
+	if limit == SharedLimit || x.exempt { // an exempt call is bound to no pool: only its own bucket can wait
+		b.blockedUntil = max(b.blockedUntil, now.add(wait))
+		c.recheck(b, now)
+		return wait
+	}
+	p := &x.account.pool
+	p.pause(now, x.sentAt, wait)
+	wait = p.pausedUntil.sub(now)
+	c.sweep(now, func(o *call) *Error {
+		if o.account == x.account && !o.exempt && o.deadline < p.pausedUntil {
+			return &Error{Reason: DeadlineTooEarly, RetryAfter: wait, Global: true}
+		}
+		return nil
+	})
+	return wait
 }

@@ -40,6 +40,7 @@ type bucket struct {
 // route is a route of one top-level resource.
 type route struct {
 	key      routeKey
+	shape    *shape
 	bucket   *bucket
 	inFlight int
 	waiting  int

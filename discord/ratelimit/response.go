@@ -185,10 +185,8 @@ func numbersOf(h http.Header) (n numbers) {
 	n.hasLimit = n.hasLimit && n.limit > 0
 	n.remaining, n.hasRemaining = count(remaining)
 	n.after, n.hasAfter = seconds(after)
-	if s, err := strconv.ParseFloat(reset, 64); err == nil && s > 0 && s < 1e11 { // not with NaN
-		if s < math.MaxInt64/2e9 {
-			n.reset = instant(math.Round(s*1000)) * instant(time.Millisecond)
-		}
+	if t, ok := nanoseconds(reset, math.MaxInt64/2); ok {
+		n.reset = instant(t.Round(headerStep))
 	}
 	return n
 }
@@ -215,12 +213,43 @@ func count(s string) (int, bool) {
 
 // seconds parses a time to wait within plausible bounds.
 func seconds(s string) (time.Duration, bool) {
-	if s == "" {
-		return 0, false
+	ns, ok := nanoseconds(s, maxHeaderWait)
+	return (ns + 999) / 1000 * 1000, ok
+}
+
+// nanoseconds parses a number of seconds, at most those given. Plain decimals,
+// which is what Discord writes, are read exactly and fast.
+func nanoseconds(s string, most time.Duration) (time.Duration, bool) {
+	if n, ok := billionfold(s); ok {
+		return time.Duration(n), n <= uint64(most)
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(f >= 0 && f <= maxHeaderWait.Seconds()) { // not with NaN
+	if err != nil || !(f >= 0 && f <= most.Seconds()) { // not with NaN
 		return 0, false
 	}
-	return time.Duration(math.Ceil(f*float64(time.Second)/1e3) * 1e3), true
+	return time.Duration(math.Ceil(f * float64(time.Second))), true
+}
+
+// billionfold returns a billion times the number that is written as at most
+// ten digits, perhaps with a point and at most nine more.
+func billionfold(s string) (n uint64, ok bool) {
+	whole := len(s)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9' && i < 20:
+			n = n*10 + uint64(c-'0')
+		case c == '.' && whole == len(s):
+			whole = i
+		default:
+			return 0, false
+		}
+	}
+	decimals := max(len(s)-whole-1, 0)
+	if whole == 0 || whole > 10 || decimals > 9 {
+		return 0, false
+	}
+	for range 9 - decimals {
+		n *= 10
+	}
+	return n, true
 }
