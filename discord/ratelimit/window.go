@@ -53,6 +53,7 @@ type window struct {
 	full      instant       // a call sent from here on arrives after Reset; see refresh
 	assumed   bool          // full is not what an answer said
 	lost      []instant     // when calls taught nothing that the described answer need not include
+	said      int           // Remaining in the answer described here, in which lost calls may be missing
 	after     time.Duration // of the answer described here
 	counted   instant       // of the answer described here, by Discord's clock
 	reset     instant       // the same
@@ -131,7 +132,7 @@ func (w *window) order(a answer) int {
 		}
 		// Within the resolution of the headers: every call lowers Remaining
 		// or moves Reset on.
-		if a.reset.sub(w.reset) > headerStep || a.remaining < w.remaining {
+		if a.reset.sub(w.reset) > headerStep || a.remaining < w.said {
 			return 1
 		}
 		return -1
@@ -169,7 +170,7 @@ func (w *window) tell(a answer) {
 
 // adopt makes the answer the one described.
 func (w *window) adopt(a answer) {
-	w.remaining, w.after, w.full = a.remaining, a.after, a.heard.add(a.after+headerStep)
+	w.remaining, w.said, w.after, w.full = a.remaining, a.remaining, a.after, a.heard.add(a.after+headerStep)
 	w.timed, w.epoch, w.counted, w.reset = a.timed, a.epoch, a.counted, a.reset
 	w.sent, w.heard, w.assumed, w.rejected = a.sent, a.heard, false, a.rejected
 	w.length = max(w.length, a.after)
