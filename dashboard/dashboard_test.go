@@ -13,10 +13,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"discordproxy/dashboard"
+	"discordproxy/server/access"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
 )
 
 // TestPage has the page allow nothing from elsewhere, and be asked for again
@@ -81,9 +87,54 @@ func (s *server) stop() {
 	s.p.Stop()
 }
 
+// keyed is a discordproxyserver whose clients need a key.
+type keyed struct {
+	t        *testing.T
+	authFile string
+	// keys of the clients, by name, and the hashes of them.
+	keys, hashes map[string]string
+	p            *proxytest.Proxy
+}
+
+func newKeyed(t *testing.T) *keyed {
+	k := &keyed{t: t, authFile: filepath.Join(t.TempDir(), "auth.yaml"), keys: map[string]string{}, hashes: map[string]string{}}
+	for _, name := range []string{"admin", "sender", "watcher", "fired"} {
+		k.keys[name], k.hashes[name] = access.NewKey()
+	}
+	k.write(`
+  - {name: fired, hashes: ["` + k.hashes["fired"] + `"]}`)
+	k.p = proxytest.Start(t, "--sandbox", "--auth-file", k.authFile, "--shutdown-grace", "1s")
+	k.p.WaitReady(t)
+	return k
+}
+
+func (k *keyed) write(more string) {
+	text := `clients:
+  - {name: admin, hashes: ["` + k.hashes["admin"] + `"]}
+  - {name: sender, methods: ["Send*"], hashes: ["` + k.hashes["sender"] + `"]}
+  - {name: watcher, methods: [dashboard], hashes: ["` + k.hashes["watcher"] + `"]}` + more
+	if err := os.WriteFile(k.authFile, []byte(text), 0o600); err != nil {
+		k.t.Error(err)
+	}
+}
+
+// fire takes the key of fired away, and returns when the server knows.
+func (k *keyed) fire() {
+	k.write("")
+	client := k.p.ClientsAs(k.t, proxytest.Identity{Key: k.keys["fired"]})["gRPC"]
+	for k.t.Context().Err() == nil {
+		_, err := client.GetCurrentUser(k.t.Context(), connect.NewRequest(new(pb.GetCurrentUserRequest)))
+		if connect.CodeOf(err) == connect.CodeUnauthenticated {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // control serves the scenarios what a browser cannot do.
-func (s *server) control(python string) http.Handler {
+func (s *server) control(python string, k *keyed) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("POST /fire", func(http.ResponseWriter, *http.Request) { k.fire() })
 	mux.HandleFunc("POST /start", func(http.ResponseWriter, *http.Request) { s.start() })
 	mux.HandleFunc("POST /stop", func(http.ResponseWriter, *http.Request) { s.stop() })
 	run := func(command ...string) http.HandlerFunc {
@@ -121,12 +172,18 @@ func TestBrowser(t *testing.T) {
 	node := require.Node(t, ".")
 	require.Command(t, "curl", "apt-get install curl")
 	s := &server{t: t, port: "0"}
-	control := httptest.NewServer(s.control(require.Python(t)))
+	k := newKeyed(t)
+	control := httptest.NewServer(s.control(require.Python(t), k))
 	defer control.Close()
+	keys, err := json.Marshal(k.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.start()
 
 	cmd := exec.CommandContext(t.Context(), node, "scenarios.mjs")
-	cmd.Env = append(os.Environ(), "PROXY=http://"+net.JoinHostPort("127.0.0.1", s.port), "CONTROL="+control.URL, "CHROMIUM="+chromium, "SCREENSHOTS="+screenshots(t))
+	cmd.Env = append(os.Environ(), "PROXY=http://"+net.JoinHostPort("127.0.0.1", s.port), "KEYED="+k.p.URL(), "KEYS="+string(keys),
+		"CONTROL="+control.URL, "CHROMIUM="+chromium, "SCREENSHOTS="+screenshots(t))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -6,7 +6,9 @@
 import { chromium } from "playwright-core";
 import axe from "axe-core";
 
-const { PROXY: proxy, CONTROL: control, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
+const { PROXY: proxy, KEYED: keyed, CONTROL: control, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
+/** The keys of the proxy that wants one, by the names of its clients. */
+const keys = JSON.parse(process.env.KEYS);
 const wide = { width: 1280, height: 800 };
 const narrow = { width: 390, height: 844 };
 const general = "1100000000000000010";
@@ -15,10 +17,11 @@ const channels = [general, "1100000000000000011", "1100000000000000012"];
 
 const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
 
-/** Opens the page and has the scenario fail when the page complains or loads anything from elsewhere. */
-async function open(view, options = {}) {
+/** Opens the page of a proxy, the one without keys unless options name another, and has the scenario fail when the page complains or loads anything from elsewhere. */
+async function open(view, { from = proxy, script, ...options } = {}) {
   const context = await browser.newContext({ viewport: wide, ...options });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(60_000);
+  if (script) await context.addInitScript(script);
   const page = await context.newPage();
   page.complaints = [];
   page.on("pageerror", (err) => page.complaints.push(String(err)));
@@ -27,9 +30,9 @@ async function open(view, options = {}) {
     if (message.type() === "error" && !message.text().includes("Failed to load resource")) page.complaints.push(message.text());
   });
   page.on("request", (request) => {
-    if (!request.url().startsWith(`${proxy}/`)) page.complaints.push(`loads ${request.url()}`);
+    if (!request.url().startsWith(`${from}/`)) page.complaints.push(`loads ${request.url()}`);
   });
-  await page.goto(`${proxy}/#${view}`);
+  await page.goto(`${from}/#${view}`);
   return page;
 }
 
@@ -75,6 +78,13 @@ const send = (content, signal, channelId = general) =>
     body: JSON.stringify({ channelId, content }),
     signal,
   });
+
+const wanted = (page) => page.getByRole("heading", { name: "This proxy wants a key" });
+
+async function unlock(page, key) {
+  await page.getByLabel("Client key").fill(key);
+  await page.getByRole("button", { name: "Continue" }).click();
+}
 
 const scenarios = {
   async "send, and see it arrive"() {
@@ -203,21 +213,91 @@ const scenarios = {
   },
 
   async "a key is asked for"() {
-    const page = await open("overview");
-    await page.getByText("Ready", { exact: true }).waitFor();
-    await page.route("**/discord_api.*/*", (route) => (route.request().headers().authorization === "Bearer a-key" ? route.continue() : route.fulfill({ status: 401 })));
+    const page = await open("overview", { from: keyed });
+    await wanted(page).waitFor();
+    await page.getByText("A key is needed").waitFor();
+    await shot(page, "key");
+    await unlock(page, "wrong");
+    await page.getByRole("alert").getByText("The proxy does not know this key.").waitFor();
+    await shot(page, "key-unknown");
     await page.reload();
-    await page.getByRole("heading", { name: "This proxy wants a key" }).waitFor();
-    await page.getByLabel("Client key").fill("wrong");
-    await page.getByRole("button", { name: "Continue" }).click();
-    await page.getByLabel("Client key").fill("a-key");
-    await page.getByRole("button", { name: "Continue" }).click();
+    await page.getByText("A key is needed").waitFor();
+    await unlock(page, keys.admin);
     await page.getByText("Ready", { exact: true }).waitFor();
     await page.getByRole("link", { name: "Send" }).click();
     await page.getByRole("button", { name: "general" }).click();
     same((await page.locator('[data-lines="curl"]').textContent()).includes("$DISCORDPROXY_KEY"), true, "the lines name the key");
+    await page.getByLabel("Text", { exact: true }).fill("with a key");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("Sent as message").waitFor();
+
+    // The key is this tab's, until it is forgotten.
+    await page.reload();
+    await page.getByText("Ready", { exact: true }).waitFor();
+    const { cookies, origins } = await page.context().storageState();
+    same(JSON.stringify([cookies, origins]).includes(keys.admin), false, "the key outside the tab");
+    const other = await page.context().newPage();
+    await other.goto(`${keyed}/`);
+    await wanted(other).waitFor();
     await page.getByRole("button", { name: "Forget the key" }).click();
-    await page.getByRole("heading", { name: "This proxy wants a key" }).waitFor();
+    await wanted(page).waitFor();
+    same(await page.evaluate(() => sessionStorage.length), 0, "what the tab keeps");
+    await close(page);
+  },
+
+  async "a key is asked for before anything is painted"() {
+    // The answer comes before the first effects of the page.
+    const script = () => {
+      const later = setTimeout;
+      globalThis.setTimeout = (f, ms = 0, ...args) => later(f, ms + 500, ...args);
+      globalThis.requestAnimationFrame = (f) => later(f, 500);
+    };
+    const page = await open("overview", { from: keyed, script });
+    await wanted(page).waitFor();
+    await close(page);
+  },
+
+  async "a key that is taken away"() {
+    const page = await open("send", { from: keyed });
+    await unlock(page, keys.fired);
+    await page.getByLabel("Text", { exact: true }).fill("still here");
+    await page.getByLabel("Channel id").fill(general);
+    await tell("fire");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await wanted(page).waitFor();
+    await page.getByRole("alert").getByText("The proxy does not know this key.").waitFor();
+    await unlock(page, keys.admin);
+    await page.getByText("Ready", { exact: true }).waitFor();
+    same(await page.getByLabel("Text", { exact: true }).inputValue(), "still here", "text after another key");
+    await close(page);
+  },
+
+  async "a key that may not do everything"() {
+    const page = await open("send", { from: keyed });
+    await unlock(page, keys.sender);
+    await page.getByRole("heading", { name: "This client may not watch the proxy" }).waitFor();
+    await page.getByText("Client sender may not call dashboard.").waitFor();
+    await shot(page, "key-not-allowed");
+    await unlock(page, keys.watcher);
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await page.getByText("client watcher may not call ListGuilds").waitFor();
+    await page.getByLabel("Channel id").fill(general);
+    await page.getByLabel("Text", { exact: true }).fill("not mine");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("client watcher may not call SendChannelMessage").waitFor();
+    await close(page);
+  },
+
+  async "too many keys are tried"() {
+    const page = await open("overview", { from: keyed });
+    await wanted(page).waitFor();
+    for (let i = 0; i < 20 && !(await page.getByText("Too many unknown keys came from this address").isVisible()); i++) {
+      await unlock(page, `wrong ${i}`);
+      await page.getByRole("button", { name: "Continue" }).waitFor();
+    }
+    await page.getByText("Too many unknown keys came from this address").waitFor();
+    await unlock(page, keys.admin);
+    await page.getByText("Ready", { exact: true }).waitFor();
     await close(page);
   },
 
@@ -277,10 +357,11 @@ const scenarios = {
 
   async "axe finds nothing"() {
     // The policy of the page keeps axe out.
-    const page = await open("overview", { bypassCSP: true, reducedMotion: "reduce" });
+    const settings = { bypassCSP: true, reducedMotion: "reduce" };
+    const page = await open("overview", settings);
     await page.evaluate(axe.source);
     const found = [];
-    const look = async (view) => {
+    const look = async (view, page) => {
       for (const colorScheme of ["light", "dark"]) {
         await page.emulateMedia({ colorScheme });
         const { violations } = await page.evaluate(() => globalThis.axe.run());
@@ -289,10 +370,10 @@ const scenarios = {
     };
     await page.getByText("Ready", { exact: true }).waitFor();
     await page.locator(".row").first().waitFor();
-    await look("overview");
+    await look("overview", page);
     await page.getByRole("link", { name: "Calls", exact: true }).click();
     await page.locator(".row").first().click();
-    await look("calls");
+    await look("calls", page);
     await page.getByRole("link", { name: "Send", exact: true }).click();
     await page.getByRole("button", { name: "general" }).click();
     await page.getByLabel("Text", { exact: true }).fill("# Title\n@here <@1> `x` ||y|| https://example.org\n-# small");
@@ -301,11 +382,17 @@ const scenarios = {
     await page.getByLabel("Image (URL)").fill("https://example.org/i.png");
     await page.getByLabel("Footer", { exact: true }).fill("footer");
     await page.getByRole("button", { name: "Add a field" }).click();
-    await look("send");
+    await look("send", page);
     await page.getByRole("link", { name: "Pretend Discord", exact: true }).click();
     await page.getByRole("log").getByText("after the restart").waitFor();
-    await look("sandbox");
+    await look("sandbox", page);
     await close(page);
+    const locked = await open("overview", { ...settings, from: keyed });
+    await locked.evaluate(axe.source);
+    await unlock(locked, keys.sender);
+    await locked.getByRole("alert").getByText("may not call").waitFor();
+    await look("key", locked);
+    await close(locked);
     if (found.length > 0) throw new Error(found.join("\n"));
   },
 };

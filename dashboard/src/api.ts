@@ -14,10 +14,24 @@ export function setClientKey(key: string) {
   else sessionStorage.removeItem(keyName);
 }
 
-const authorize: Interceptor = (next) => (request) => {
+let refused = (_: ConnectError) => {};
+
+/** Has the listener called when the proxy does not know who calls. */
+export function onRefusal(listener: (err: ConnectError) => void) {
+  refused = listener;
+}
+
+const authorize: Interceptor = (next) => async (request) => {
   const key = clientKey();
   if (key) request.header.set("Authorization", `Bearer ${key}`);
-  return next(request);
+  try {
+    return await next(request);
+  } catch (err) {
+    const e = ConnectError.from(err);
+    // Discord's own 401 has the same code, but is about the bot's token.
+    if (e.code === Code.Unauthenticated && readable(e.rawMessage) === e.rawMessage) refused(e);
+    throw err;
+  }
 };
 
 const transport = createGrpcWebTransport({ baseUrl: location.origin, interceptors: [authorize] });

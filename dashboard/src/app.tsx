@@ -1,22 +1,20 @@
 // The page: what stands above all views, and which view is shown.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { Code } from "@connectrpc/connect";
 import { clientKey, setClientKey } from "./api.js";
 import { Calls } from "./calls.js";
-import { long, time } from "./format.js";
+import { long, sentence, time } from "./format.js";
 import { Overview } from "./overview.js";
 import { Sandbox } from "./sandbox.js";
 import { Send } from "./send.js";
-import { date, ms, Store, type State } from "./store.js";
+import { date, ms, Store, type Lock, type Proxy, type State } from "./store.js";
 
 const store = new Store();
 
 function useStatus() {
   const [state, setState] = useState(store.state);
-  useEffect(() => {
-    const stop = store.subscribe(() => setState(store.state));
-    return () => void stop();
-  }, []);
+  useEffect(() => store.subscribe(setState), []);
   return state;
 }
 
@@ -34,6 +32,7 @@ function useView() {
   const [view, setView] = useState(location.hash.slice(1));
   useEffect(() => {
     const changed = () => setView(location.hash.slice(1));
+    changed();
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
   }, []);
@@ -74,9 +73,22 @@ function App() {
       </header>
       <main id="main" tabIndex={-1}>
         <Notices state={state} now={now} />
-        {state.connection === "locked" ? <Unlock reason={state.reason} /> : state.proxy && <View id={view} state={state} now={now} />}
+        {state.lock && <Unlock lock={state.lock} trying={state.trying} />}
+        {state.proxy && (
+          // What was written in the composer outlasts a change of the key.
+          <div class="view" hidden={state.lock !== undefined}>
+            <View id={view} state={state} now={now} />
+          </div>
+        )}
       </main>
-      <footer class="foot">{state.proxy && <About state={state} now={now} />}</footer>
+      <footer class="foot">
+        {state.proxy && <About proxy={state.proxy} time={now + state.skew} />}
+        {clientKey() && (
+          <button type="button" class="small" onClick={() => { setClientKey(""); location.reload(); }}>
+            Forget the key
+          </button>
+        )}
+      </footer>
     </>
   );
 }
@@ -155,44 +167,40 @@ function Notices({ state, now }: { state: State; now: number }) {
   );
 }
 
-function About({ state, now }: { state: State; now: number }) {
-  const proxy = state.proxy!;
+function About({ proxy, time }: { proxy: Proxy; time: number }) {
   return (
     <>
       <span>Discord Proxy {proxy.version}</span>
       <span>{proxy.bot ? `logged in as ${proxy.bot}` : "not logged in yet"}</span>
       {proxy.sandbox && <span>with a pretend Discord</span>}
-      <span>runs for {long(now + state.skew - date(proxy.started).getTime())}</span>
+      <span>runs for {long(time - date(proxy.started).getTime())}</span>
       <span>{proxy.platform}</span>
-      {clientKey() && (
-        <button type="button" class="small" onClick={() => { setClientKey(""); location.reload(); }}>
-          Forget the key
-        </button>
-      )}
     </>
   );
 }
 
-function Unlock({ reason }: { reason: string }) {
+function Unlock({ lock, trying }: { lock: Lock; trying: boolean }) {
   const [key, setKey] = useState("");
+  const unknown = lock.code === Code.Unauthenticated && lock.given;
   return (
     <form
       class="panel unlock"
       onSubmit={(e) => {
         e.preventDefault();
-        setClientKey(key.trim());
-        store.tryNow();
+        if (!trying) store.unlock(key.trim());
       }}
     >
-      <h2>This proxy wants a key</h2>
-      <p class="note">{reason}</p>
+      <h2>{lock.code === Code.PermissionDenied ? "This client may not watch the proxy" : "This proxy wants a key"}</h2>
+      <p class={lock.given ? "bad" : "note"} role="alert">
+        {unknown ? "The proxy does not know this key." : sentence(lock.reason)}
+      </p>
       <label>
         Client key
         <input type="password" autoComplete="off" required value={key} onInput={(e) => setKey(e.currentTarget.value)} />
       </label>
       <p class="note">It is kept until this tab is closed.</p>
-      <button type="submit" class="primary">
-        Continue
+      <button type="submit" class="primary" disabled={trying}>
+        {trying ? "Trying…" : "Continue"}
       </button>
     </form>
   );

@@ -70,3 +70,6 @@ export function kindOf(code: string): Kind {
       return "refused";
   }
 }
+
+/** What the proxy says, as a sentence of its own. */
+export const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;

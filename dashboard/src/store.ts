@@ -9,7 +9,7 @@ import type {
   WatchStatusResponse_Sandbox as Sandbox,
 } from "../gen/discord_api/dashboard_pb.js";
 import type { GetRateLimitStatusResponse as Limits, Message } from "../gen/discord_api/discord_api_pb.js";
-import { dashboard } from "./api.js";
+import { clientKey, dashboard, onRefusal, setClientKey } from "./api.js";
 
 export type { Call, Proxy, Sandbox, Limits, Message };
 
@@ -25,12 +25,24 @@ const patience = 40_000;
 const firstWait = 500;
 const maxWait = 5_000;
 
+/** Locked is a proxy that wants another key, or a first one. */
 export type Connection = "connecting" | "live" | "lost" | "locked";
+
+/** Why a proxy wants another key. */
+export interface Lock {
+  code: Code;
+  reason: string;
+  /** Whether it was shown a key. */
+  given: boolean;
+}
 
 export interface State {
   connection: Connection;
   /** Why the connection was lost. */
   reason: string;
+  lock?: Lock;
+  /** Whether a key is being tried. */
+  trying: boolean;
   /** When the connection was lost, or when it came back; milliseconds. */
   since: number;
   /** Whether it was lost before. */
@@ -55,22 +67,31 @@ export interface State {
 const empty = () => ({ rate: 0, slots: new Map<number, Record<string, number>>(), calls: [], messages: [] });
 
 export class Store {
-  state: State = { connection: "connecting", reason: "", since: Date.now(), again: false, skew: 0, told: 0, ...empty() };
-  private listeners = new Set<() => void>();
+  state: State = { connection: "connecting", reason: "", trying: false, since: Date.now(), again: false, skew: 0, told: 0, ...empty() };
+  private listeners = new Set<(state: State) => void>();
   private retry = () => {};
+  private leave = (_: ConnectError) => {};
 
-  subscribe(listener: () => void) {
+  constructor() {
+    onRefusal((err) => this.leave(err));
+  }
+
+  /** Calls the listener with the state, now and whenever it changes. */
+  subscribe(listener: (state: State) => void) {
     this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    listener(this.state);
+    return () => void this.listeners.delete(listener);
   }
 
   private set(change: Partial<State>) {
     this.state = { ...this.state, ...change };
-    for (const listener of this.listeners) listener();
+    for (const listener of this.listeners) listener(this.state);
   }
 
-  /** Tries at once, such as with a new key. */
-  tryNow() {
+  /** Tries another key. */
+  unlock(key: string) {
+    setClientKey(key);
+    this.set({ trying: true });
     this.retry();
   }
 
@@ -78,28 +99,50 @@ export class Store {
   async run() {
     for (let wait = firstWait; ; wait = Math.min(2 * wait, maxWait)) {
       const err = await this.watch(() => (wait = firstWait));
-      const locked = err.code === Code.Unauthenticated;
+      const lock = this.lockOf(err);
       const first = this.state.connection === "live" || this.state.connection === "connecting";
       this.set({
-        connection: locked ? "locked" : "lost",
+        connection: lock ? "locked" : "lost",
         reason: err.rawMessage,
+        lock,
+        trying: false,
         since: first ? Date.now() : this.state.since,
         again: this.state.again || this.state.connection === "live",
       });
       await new Promise<void>((resolve) => {
         this.retry = resolve;
         // A hidden page need not hurry, and many pages not all at once.
-        if (!locked) setTimeout(resolve, wait * (0.5 + Math.random() / 2));
+        if (!lock) setTimeout(resolve, wait * (0.5 + Math.random() / 2));
       });
     }
   }
 
+  /** Why the error asks for another key, if it does: to try the same one again is of no use. */
+  private lockOf(err: ConnectError): Lock | undefined {
+    const given = clientKey() !== "";
+    switch (err.code) {
+      case Code.Unauthenticated:
+        // It would be tried with each reload, of which an address has so many.
+        setClientKey("");
+        break;
+      case Code.PermissionDenied:
+        break;
+      case Code.ResourceExhausted: // too many keys were tried
+        if (this.state.connection === "locked") break;
+        return undefined;
+      default:
+        return undefined;
+    }
+    return { code: err.code, reason: err.rawMessage, given };
+  }
+
   private async watch(works: () => void): Promise<ConnectError> {
     const abort = new AbortController();
+    this.leave = (err) => abort.abort(err);
     let timer = 0;
     const wake = () => {
       clearTimeout(timer);
-      timer = window.setTimeout(() => abort.abort(new ConnectError("nothing was heard for a while", Code.Unavailable)), patience);
+      timer = window.setTimeout(() => this.leave(new ConnectError("nothing was heard for a while", Code.Unavailable)), patience);
     };
     try {
       wake();
@@ -108,7 +151,7 @@ export class Store {
         wake();
         if (first) {
           works();
-          this.set({ ...empty(), proxy: undefined, limits: undefined, sandbox: undefined, connection: "live", since: Date.now() });
+          this.set({ ...empty(), proxy: undefined, limits: undefined, sandbox: undefined, connection: "live", lock: undefined, trying: false, since: Date.now() });
         }
         first = false;
         this.take(message);
