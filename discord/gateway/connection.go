@@ -195,6 +195,7 @@ func (c *connection) hello(ctx context.Context, data json.RawMessage) error {
 		return c.send(ctx, opResume, resume{c.gateway.config.Token, c.session.id, c.session.sequence.Load()})
 	}
 	c.gateway.identified = time.Now()
+	c.gateway.count(func(s *Stats) { s.Left = max(s.Left-1, 0) })
 	return c.send(ctx, opIdentify, c.gateway.identify())
 }
 
@@ -225,8 +226,10 @@ func (c *connection) dispatch(ctx context.Context, f frame) {
 			c.session.id, c.session.url = r.SessionID, r.ResumeURL
 			c.gateway.session = c.session
 		}
+		c.gateway.count(func(s *Stats) { s.Begun++ })
 		c.begun(ctx, Status{State: Connected, User: r.User.Username})
 	case "RESUMED":
+		c.gateway.count(func(s *Stats) { s.Resumed++ })
 		c.begun(ctx, Status{State: Connected, Resumed: true})
 	default:
 		if c.ready.IsZero() {

@@ -115,6 +115,9 @@ const (
 	Ended
 )
 
+// States are all of them.
+var States = []State{Off, Connecting, Connected, Disconnected, Ended}
+
 // String returns the state in a word.
 func (s State) String() string {
 	switch s {
@@ -159,12 +162,24 @@ func (s Status) String() string {
 	return s.State.String() + ": " + s.Reason
 }
 
+// Trouble returns in words why events do not come although the bot is wanted at
+// the gateway, "" while nothing is wrong.
+func (s Status) Trouble() string {
+	switch s.State {
+	case Disconnected:
+		return "Discord's gateway is not connected: " + s.Reason
+	case Ended:
+		return "Discord ended the bot's session at the gateway for good: " + s.Reason
+	}
+	return ""
+}
+
 // EndedError says why Discord wants no further connection.
 type EndedError struct{ Reason string }
 
 func (e *EndedError) Error() string { return e.Reason }
 
-// Gateway is a bot at the gateway. Status may be called at any time.
+// Gateway is a bot at the gateway. Status and Stats may be called at any time.
 type Gateway struct {
 	config Config
 	client *http.Client
@@ -176,6 +191,7 @@ type Gateway struct {
 
 	mu     sync.Mutex
 	status Status
+	stats  Stats
 }
 
 // New checks the configuration. It does not connect: see Run.
@@ -273,6 +289,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 			g.change(Status{State: Off, Reason: "shut down"})
 			return nil
 		}
+		g.count(func(s *Stats) { s.Lost++ })
 		if reason, ok := fatal(closeCodeOf(err), g.config.Intents); ok {
 			g.config.Logger.ErrorContext(ctx, "Discord ended the bot's session at the gateway for good; calls go on, events do not come", "reason", reason, "error", err)
 			g.change(Status{State: Ended, Reason: reason})
@@ -337,6 +354,7 @@ func (g *Gateway) locate(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("ask for the gateway's address: %w", err)
 		}
+		g.count(func(s *Stats) { s.Total, s.Left = bot.Total, bot.Remaining })
 		if g.session != nil || bot.Remaining > 0 || bot.Total == 0 {
 			return bot.URL, nil
 		}

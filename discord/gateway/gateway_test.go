@@ -549,6 +549,37 @@ func TestOutage(t *testing.T) {
 	})
 }
 
+// TestStats counts connections and sessions.
+func TestStats(t *testing.T) {
+	_ = play(t, gateway.Config{}, func(p *place, g *gateway.Gateway) {
+		want := func(want gateway.Stats) {
+			t.Helper()
+			synctest.Wait()
+			if got := g.Stats(); got != want {
+				t.Errorf("counted are %+v, want %+v", got, want)
+			}
+		}
+		p.mu.Lock()
+		p.bot.Remaining = 700
+		p.mu.Unlock()
+		q := <-p.peers
+		want(gateway.Stats{Total: 1000, Left: 700})
+		q.welcome()
+		want(gateway.Stats{Begun: 1, Total: 1000, Left: 699})
+		_ = q.ws.CloseNow()
+		q = <-p.peers
+		want(gateway.Stats{Begun: 1, Lost: 1, Total: 1000, Left: 699})
+		if s := g.Status(); !strings.HasPrefix(s.Trouble(), "Discord's gateway is not connected: ") {
+			t.Errorf("the trouble is %q", s.Trouble())
+		}
+		q.resumes(1)
+		want(gateway.Stats{Begun: 1, Resumed: 1, Lost: 1, Total: 1000, Left: 699})
+		if s := g.Status(); s.Trouble() != "" {
+			t.Errorf("the trouble is %q", s.Trouble())
+		}
+	})
+}
+
 // TestRestless: a session that can be resumed is, within seconds, however often
 // its connections are lost.
 func TestRestless(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	pb "discordproxy/gen/discord_api"
 )
 
 // The defaults of Config.
@@ -107,6 +109,8 @@ type Hub struct {
 	// changed is closed when something happened, nil while nobody waits.
 	changed     chan struct{}
 	subscribers int
+	published   map[pb.Event_Type]uint64
+	behind      uint64 // subscriptions that ended with a BehindError
 	ended       error
 }
 
@@ -118,7 +122,7 @@ func New(c Config) (*Hub, error) {
 	h := &Hub{
 		epoch:    rand.Text()[:12],
 		maxBytes: c.MaxBytes, maxSubscribers: c.MaxSubscribers,
-		first: 1, next: 1,
+		first: 1, next: 1, published: make(map[pb.Event_Type]uint64),
 	}
 	size := c.MaxEvents
 	if size == 0 {
@@ -144,6 +148,7 @@ func (h *Hub) Publish(e *Event) {
 	}
 	e.sequence = h.next
 	h.next++
+	h.published[e.Type]++
 	h.bytes += e.size()
 	for h.next-h.first > uint64(len(h.ring)) || h.bytes > h.maxBytes && h.first < e.sequence {
 		oldest := h.at(h.first)
@@ -173,22 +178,6 @@ func (h *Hub) End(err error) {
 		h.ended = err
 		h.wake()
 	}
-}
-
-// Stats is the size of a hub at one moment.
-type Stats struct {
-	Subscribers int
-	// First and Last are the numbers of the oldest and the newest event that
-	// are kept; Last is smaller when there are none.
-	First, Last uint64
-	Bytes       int64
-}
-
-// Stats returns the size of the hub.
-func (h *Hub) Stats() Stats {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return Stats{Subscribers: h.subscribers, First: h.first, Last: h.next - 1, Bytes: h.bytes}
 }
 
 // Subscription is one subscriber's place. It is for one goroutine.
@@ -284,6 +273,7 @@ func (s *Subscription) look() (batch Batch, changed <-chan struct{}, err error) 
 	s.looked = time.Now()
 	batch.Position = Position{h.epoch, s.next - 1}
 	if s.next < h.first {
+		h.behind++
 		return batch, nil, &BehindError{batch.Position, h.first}
 	}
 	batch.Gaps, s.gaps = s.gaps, nil

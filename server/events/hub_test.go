@@ -147,6 +147,9 @@ func TestBehind(t *testing.T) {
 	if want := []events.Gap{{Epoch: behind.Position.Epoch, First: 2, Last: 11}}; !reflect.DeepEqual(b.Gaps, want) {
 		t.Errorf("it is then told of %v", b.Gaps)
 	}
+	if s := h.Stats(); s.Behind != 1 || s.Subscribers != 3 || s.Published[pb.Event_MESSAGE_CREATE] != 21 || len(s.Published) != 1 {
+		t.Errorf("counted are %+v", s)
+	}
 }
 
 func TestBytes(t *testing.T) {

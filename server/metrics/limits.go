@@ -19,26 +19,26 @@ type limitsCollector struct {
 	ready  func() error
 }
 
-func gauge(name, help string, labels ...string) *prometheus.Desc {
+func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
 var (
-	descReady         = gauge("ready", "1 while calls are taken.")
-	descQueued        = gauge("queue_calls", "Calls that wait for a limit.")
-	descQueuedMax     = gauge("queue_calls_max", "Calls that may wait.")
-	descQueuedBytes   = gauge("queue_bytes", "Bytes of the bodies of waiting calls.")
-	descQueueBytesMax = gauge("queue_bytes_max", "Bytes that the bodies of waiting calls may have.")
-	descInFlight      = gauge("discord_in_flight", "Requests that Discord has not answered yet.")
-	descBuckets       = gauge("buckets", "Known buckets: idle, busy (calls in flight), waiting (calls wait for them) or blocked (a 429 holds them).", "state")
-	descDrain         = gauge("drain_seconds", "Time until the fullest bucket's queue is empty, by its own limit.")
-	descGlobalLimit   = gauge("global_limit", "Calls a second that Discord allows the bot, 0 when unlimited.")
-	descGlobalUsed    = gauge("global_used", "Calls that count against the bot's current second.")
-	descGlobalPaused  = gauge("global_paused_seconds", "Time until the bot's calls go on after a global 429, 0 when they go.")
-	descInvalid       = gauge("invalid_requests", "Answers 401, 403 and 429 of the last ten minutes.")
-	descInvalidMax    = gauge("invalid_requests_limit", "Number of such answers at which Discord bans the address.")
-	descBanned        = gauge("banned_seconds", "Time until the next try while Discord's edge refuses this address, 0 when it does not.")
-	descTokenRefused  = gauge("token_refused", "1 after Discord refused the bot's token.")
+	descReady         = desc("ready", "1 while calls are taken.")
+	descQueued        = desc("queue_calls", "Calls that wait for a limit.")
+	descQueuedMax     = desc("queue_calls_max", "Calls that may wait.")
+	descQueuedBytes   = desc("queue_bytes", "Bytes of the bodies of waiting calls.")
+	descQueueBytesMax = desc("queue_bytes_max", "Bytes that the bodies of waiting calls may have.")
+	descInFlight      = desc("discord_in_flight", "Requests that Discord has not answered yet.")
+	descBuckets       = desc("buckets", "Known buckets: idle, busy (calls in flight), waiting (calls wait for them) or blocked (a 429 holds them).", "state")
+	descDrain         = desc("drain_seconds", "Time until the fullest bucket's queue is empty, by its own limit.")
+	descGlobalLimit   = desc("global_limit", "Calls a second that Discord allows the bot, 0 when unlimited.")
+	descGlobalUsed    = desc("global_used", "Calls that count against the bot's current second.")
+	descGlobalPaused  = desc("global_paused_seconds", "Time until the bot's calls go on after a global 429, 0 when they go.")
+	descInvalid       = desc("invalid_requests", "Answers 401, 403 and 429 of the last ten minutes.")
+	descInvalidMax    = desc("invalid_requests_limit", "Number of such answers at which Discord bans the address.")
+	descBanned        = desc("banned_seconds", "Time until the next try while Discord's edge refuses this address, 0 when it does not.")
+	descTokenRefused  = desc("token_refused", "1 after Discord refused the bot's token.")
 )
 
 func (limitsCollector) Describe(ch chan<- *prometheus.Desc) {

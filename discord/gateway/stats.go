@@ -1,0 +1,29 @@
+package gateway
+
+// Stats counts what has happened to the bot's sessions since New.
+type Stats struct {
+	// Begun is the number of sessions that began.
+	Begun int
+	// Resumed is the number of connections that went on with a session.
+	Resumed int
+	// Lost is the number of connections that ended, or could not be made,
+	// while they were wanted.
+	Lost int
+	// Total is how many sessions may begin in a day, 0 until Discord told it.
+	// Left is how many of them still may.
+	Total, Left int
+}
+
+// Stats returns what has happened. It may be called at any time.
+func (g *Gateway) Stats() Stats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stats
+}
+
+// count changes the stats.
+func (g *Gateway) count(change func(*Stats)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	change(&g.stats)
+}
