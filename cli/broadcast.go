@@ -95,7 +95,7 @@ type sending struct {
 func (b *sending) receive(r *request, req *pb.SendDirectMessagesRequest) error {
 	for result, err := range client.All(r.client.SendDirectMessages(r.ctx, req)) {
 		if err != nil {
-			return callError(r.ctx, err)
+			return r.failed(err)
 		}
 		delete(b.open, result.GetUserId())
 		if result.GetError() == nil {

@@ -16,7 +16,7 @@ var channelsCommand = messageCommand{
 	run: func(r *request) error {
 		response, err := r.client.GetGuildChannels(r.ctx, &pb.GetGuildChannelsRequest{GuildId: r.ids[0]})
 		if err != nil {
-			return callError(r.ctx, err)
+			return r.failed(err)
 		}
 		if r.json {
 			return r.writeJSON(response)

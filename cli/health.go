@@ -1,12 +1,16 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -27,11 +31,12 @@ func healthCommand(e Env) *cli.Command {
 	return &cli.Command{
 		Name:  "health",
 		Usage: "asks a running server whether it is ready; the exit code is 0 or 1",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &host, Usage: "`ADDRESS` of the server; one that means all addresses is asked at a loopback one"},
 			&cli.IntFlag{Name: "port", EnvVars: env("port"), Value: 50051, Destination: &port, Usage: "port of the server"},
 			&cli.BoolFlag{Name: "live", Destination: &live, Usage: "ask only whether it lives, however Discord is"},
-		},
+			&cli.StringFlag{Name: "tls-cert", EnvVars: env("tls-cert"), TakesFile: true, Usage: "`FILE` with the certificate of the server: use TLS, and take this certificate for whatever address the server has"},
+		}, trustFlags()...),
 		HideHelpCommand: true,
 		OnUsageError:    returnUsageError,
 		Action: func(c *cli.Context) error {
@@ -41,11 +46,23 @@ func healthCommand(e Env) *cli.Command {
 			if err := checkPort("port", port); err != nil {
 				return err
 			}
-			path := "/readyz"
+			q := healthQuestion{address: net.JoinHostPort(reachable(host), strconv.Itoa(port)), path: "/readyz"}
 			if live {
-				path = "/healthz"
+				q.path = "/healthz"
 			}
-			return askHealth(c.Context, e.Out, "http://"+net.JoinHostPort(reachable(host), strconv.Itoa(port))+path)
+			var err error
+			if q.tls, err = trust(c); err != nil {
+				return err
+			}
+			if q.tls == nil {
+				q.certificate = c.String("tls-cert")
+			}
+			said, err := q.ask(c.Context)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(e.Out, said)
+			return err
 		},
 	}
 }
@@ -62,29 +79,89 @@ func reachable(host string) string {
 	return host
 }
 
-// askHealth writes what the server says. The error holds its reasons.
-func askHealth(ctx context.Context, out io.Writer, url string) error {
+// healthQuestion is what is asked of a server.
+type healthQuestion struct {
+	address, path string
+	// tls is how the server proves who it is; nil without TLS.
+	tls *tls.Config
+	// certificate is a file with the server's own certificate; "" for none.
+	certificate string
+}
+
+// ask returns what the server says. The error holds its reasons.
+func (q healthQuestion) ask(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	said, err := q.try(ctx)
+	for errors.Is(err, errOtherCertificate) {
+		// The server takes a moment to read a file that has changed.
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-time.After(fileInterval / 4):
+			said, err = q.try(ctx)
+		}
+	}
+	return said, err
+}
+
+func (q healthQuestion) try(ctx context.Context) (string, error) {
+	settings, scheme := q.tls, "http"
+	if q.certificate != "" {
+		var err error
+		if settings, err = onlyCertificate(q.certificate); err != nil {
+			return "", err
+		}
+	}
+	if settings != nil {
+		scheme = "https"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+q.address+q.path, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	// A proxy of the environment stands on the way to Discord, not here.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: settings}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("the server does not answer: %w", err)
+		return "", fmt.Errorf("the server does not answer: %w", err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
-		return fmt.Errorf("the server does not answer: %w", err)
+		return "", fmt.Errorf("the server does not answer: %w", err)
 	}
 	said := strings.TrimSpace(string(text))
 	if resp.StatusCode != http.StatusOK {
-		return errors.New(strings.ReplaceAll(said, "\n", "; "))
+		return "", errors.New(strings.ReplaceAll(said, "\n", "; "))
 	}
-	_, err = fmt.Fprintln(out, said)
-	return err
+	return said, nil
+}
+
+var errOtherCertificate = errors.New("the server shows another certificate than that of --tls-cert")
+
+// onlyCertificate trusts a server that shows the first certificate of a file,
+// whichever names that has: the server is asked at an address of the machine.
+func onlyCertificate(file string) (*tls.Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read --tls-cert: %w", err)
+	}
+	block, rest := pem.Decode(data)
+	for block != nil && block.Type != "CERTIFICATE" {
+		block, rest = pem.Decode(rest)
+	}
+	if block == nil {
+		return nil, fmt.Errorf("there is no certificate in --tls-cert %s", file)
+	}
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, // VerifyConnection compares the whole certificate
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if !bytes.Equal(state.PeerCertificates[0].Raw, block.Bytes) {
+				return errOtherCertificate
+			}
+			return nil
+		},
+	}, nil
 }

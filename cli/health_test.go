@@ -2,13 +2,18 @@ package cli_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"discordproxy/cli"
 	"discordproxy/discord/sandbox"
+	"discordproxy/server/access"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -64,5 +69,59 @@ func TestHealthCommand(t *testing.T) {
 		if code, text := health(args...); code != 1 || strings.Count(text, "\n") != 1 {
 			t.Errorf("%q: %d %q", args, code, text)
 		}
+	}
+}
+
+// TestHealthOfGuardedServer: a probe needs no key and no certificate, and knows
+// the server by its own certificate, also when that has just changed.
+func TestHealthOfGuardedServer(t *testing.T) {
+	authority := proxytest.NewAuthority(t)
+	folder := t.TempDir()
+	file := func(name string) string { return filepath.Join(folder, name) }
+	authority.FilesAs(t, folder, "", authority.Issue(t, "proxy.example.org"))
+	authority.FilesAs(t, folder, "other", authority.Issue(t, "proxy.example.org"))
+	_, hash := access.NewKey()
+	write(t, file("auth.yaml"), fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash))
+	trusted := &tls.Config{RootCAs: authority.Pool(), ServerName: "proxy.example.org"}
+	p := proxytest.AgainstTLS(t, sandbox.New(sandbox.Config{}), trusted, "--allowed-host", "proxy.example.org", "--require-auth", "--auth-file", file("auth.yaml"),
+		"--tls-cert", file("cert.pem"), "--tls-key", file("key.pem"), "--tls-client-ca", file("ca.pem"))
+	_, port, err := net.SplitHostPort(p.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	health := func(args ...string) (code int, text string) {
+		var out bytes.Buffer
+		code = cli.Run(t.Context(), cli.Server, cli.Env{Args: append([]string{"health", "--port", port}, args...), Out: &out, Err: &out})
+		return code, out.String()
+	}
+	for _, tt := range []struct {
+		args []string
+		code int
+		text string
+	}{
+		{[]string{"--tls-cert", file("cert.pem")}, 0, "ready\n"},
+		{[]string{"--tls-cert", file("cert.pem"), "--live"}, 0, "alive\n"},
+		{[]string{"--tls-ca", file("ca.pem"), "--tls-name", "proxy.example.org"}, 0, "ready\n"},
+		{[]string{"--tls-ca", file("ca.pem")}, 1, "ERROR: the server does not answer: "},
+		{[]string{"--tls"}, 1, "ERROR: the server does not answer: "},
+		{[]string{"--tls-cert", file("key.pem")}, 1, "ERROR: there is no certificate in --tls-cert "},
+		{nil, 1, "ERROR: Client sent an HTTP request to an HTTPS server."},
+	} {
+		if code, text := health(tt.args...); code != tt.code || !strings.HasPrefix(text, tt.text) {
+			t.Errorf("%q: %d %q", tt.args, code, text)
+		}
+	}
+	// The variables of the server in its container are enough.
+	t.Setenv("DISCORDPROXY_TLS_CERT", file("cert.pem"))
+	if code, text := health("--live"); code != 0 || text != "alive\n" {
+		t.Errorf("with the server's variables: %d %q", code, text)
+	}
+	for _, part := range []string{"cert.pem", "key.pem"} {
+		if err := os.Rename(file("other-"+part), file(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, text := health("--live"); code != 0 || text != "alive\n" {
+		t.Errorf("right after the certificate has changed: %d %q", code, text)
 	}
 }

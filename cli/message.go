@@ -11,6 +11,7 @@ import (
 
 	"discordproxy/client"
 
+	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
 )
 
@@ -24,12 +25,10 @@ func Message(ctx context.Context, env Env) error {
 func messageApp(env Env) *cli.App {
 	app := newApp(env, "discordproxymessage", "sends messages through a running Discord Proxy")
 	app.DisableSliceFlagSeparator = true // names of files may hold commas
-	app.Flags = []cli.Flag{
-		&cli.StringFlag{Name: "host", EnvVars: []string{"DISCORDPROXY_HOST"}, Value: "localhost", Usage: "`ADDRESS` of the proxy"},
-		&cli.IntFlag{Name: "port", EnvVars: []string{"DISCORDPROXY_PORT"}, Value: 50051, Usage: "port of the proxy"},
+	app.Flags = append(connectionFlags(),
 		&cli.DurationFlag{Name: "timeout", Usage: "how long to wait, such as 30s; 0 is until it is done", DefaultText: "0"},
 		&cli.BoolFlag{Name: "json", Usage: "write the proxy's answer as a line of JSON, of many answers a line each"},
-	}
+	)
 	app.Action = func(c *cli.Context) error {
 		if name := c.Args().First(); name != "" {
 			return fmt.Errorf("unknown command %q, see --help", name)
@@ -42,14 +41,14 @@ func messageApp(env Env) *cli.App {
 		command.BashComplete = cli.DefaultCompleteWithFlags(&cli.Command{Flags: slices.Concat(command.Flags, app.Flags)})
 		app.Commands = append(app.Commands, command)
 	}
-	app.Commands = append(app.Commands, statusCommand(env), completionCommand(app))
+	app.Commands = append(app.Commands, completionCommand(app))
 	return app
 }
 
 // messageCommands are what discordproxymessage can do, each in the file of its
 // topic.
 var messageCommands = []messageCommand{
-	directCommand, channelCommand, editCommand, deleteCommand, channelsCommand, broadcastCommand,
+	directCommand, channelCommand, editCommand, deleteCommand, channelsCommand, broadcastCommand, statusCommand,
 }
 
 // messageCommand is a command that calls the proxy.
@@ -76,6 +75,7 @@ type request struct {
 	env    Env
 	flags  *cli.Context
 	json   bool // whether answers are written as JSON
+	secure bool // whether the connection is one of TLS
 	ids    []uint64
 	text   *string // nil when there is none
 	input  input
@@ -114,12 +114,10 @@ func (m messageCommand) command(env Env) *cli.Command {
 				r.ctx, cancel = context.WithTimeout(r.ctx, timeout)
 				defer cancel()
 			}
-			proxy, err := dial(c)
-			if err != nil {
+			if err := dial(r); err != nil {
 				return err
 			}
-			defer proxy.Close()
-			r.client = proxy
+			defer r.client.Close()
 			return m.run(r)
 		},
 	}
@@ -156,17 +154,11 @@ func (m messageCommand) read(r *request, args []string) error {
 	return nil
 }
 
-// dial returns a client of the proxy. It reads all options that say how to
-// connect.
-func dial(c *cli.Context) (*client.Client, error) {
-	return client.New(net.JoinHostPort(c.String("host"), strconv.Itoa(c.Int("port"))))
-}
-
 // call makes one call and says that it is done, or writes the answer as JSON.
 func call[Request, Response any](r *request, method func(context.Context, Request) (Response, error), req Request, done string) error {
 	response, err := method(r.ctx, req)
 	if err != nil {
-		return callError(r.ctx, err)
+		return r.failed(err)
 	}
 	if r.json {
 		return r.writeJSON(response)
@@ -175,10 +167,10 @@ func call[Request, Response any](r *request, method func(context.Context, Reques
 	return err
 }
 
-// callError is what a person reads of the error of a call: Discord's text where
+// failed is what a person reads of the error of a call: Discord's text where
 // Discord refused, else the status.
-func callError(ctx context.Context, err error) error {
-	switch ctx.Err() {
+func (r *request) failed(err error) error {
+	switch r.ctx.Err() {
 	case context.Canceled:
 		return errors.New("interrupted; what was on its way may have taken effect")
 	case context.DeadlineExceeded:
@@ -186,7 +178,14 @@ func callError(ctx context.Context, err error) error {
 	}
 	refused, ok := errors.AsType[*client.HTTPError](err)
 	if !ok {
-		return errors.New(oneLine(err.Error()))
+		text := oneLine(err.Error())
+		switch failed, _ := errors.AsType[*net.OpError](err); {
+		case connect.CodeOf(err) == connect.CodeUnauthenticated:
+			text += ", see --key-file"
+		case !r.secure && !connect.IsWireError(err) && (failed == nil || failed.Op != "dial"):
+			text += "; if the proxy speaks TLS, see --tls"
+		}
+		return errors.New(text)
 	}
 	text, rules, broken := strings.Cut(refused.Text, "\n")
 	text = fmt.Sprintf("%s (HTTP %d, code %d)", text, refused.Status, refused.Code)

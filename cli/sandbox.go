@@ -51,26 +51,6 @@ func (p *pretendDiscord) close() {
 
 func (p *pretendDiscord) apiURL() string { return "http://" + p.address.String() + "/api" }
 
-// introduce writes what a newcomer needs: who lives in the pretend world, and
-// lines that work when pasted.
-func (p *pretendDiscord) introduce(w io.Writer, proxy net.Addr, page bool) {
-	p.describe(w)
-	host, port, _ := net.SplitHostPort(proxy.String())
-	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	if page {
-		_, _ = fmt.Fprintf(w, "\nWatch all of it in a browser: http://%s/\n", net.JoinHostPort(host, port))
-	}
-	world := p.World()
-	_, _ = fmt.Fprintf(w, `
-Try it from another terminal:
-
-  curl -s http://%[1]s/discord_api.DiscordApi/SendDirectMessage -H 'Content-Type: application/json' -d '{"userId": "%[4]s", "content": "hi"}'
-  go run ./cli/discordproxymessage --host %[2]s --port %[3]s channel %[5]s "hi"
-`, net.JoinHostPort(host, port), host, port, world.Users[0], world.Channels[0])
-}
-
 func (p *pretendDiscord) describe(w io.Writer) {
 	world := p.World()
 	_, _ = fmt.Fprintf(w, `A pretend Discord answers at http://%[1]s/api (control: /sandbox/)

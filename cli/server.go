@@ -270,7 +270,8 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		logger.Warn(warning)
 	}
 	if pretend != nil {
-		pretend.introduce(env.Out, lis.Addr(), !c.dashboard.off)
+		pretend.describe(env.Out)
+		c.introduce(env.Out, lis.Addr(), pretend.World())
 	}
 	logger.Info("listening", "address", lis.Addr().String(), "version", Version(), "discord", c.apiURL,
 		"processors", runtime.GOMAXPROCS(0), "memory_limit", memoryLimit())

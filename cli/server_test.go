@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -194,29 +193,6 @@ func TestHealthAndReflection(t *testing.T) {
 	//nolint:staticcheck // SA1019: as above
 	if resp, err := alpha.Recv(); err != nil || len(resp.GetListServicesResponse().GetService()) == 0 {
 		t.Errorf("reflection v1alpha: %v %v", resp, err)
-	}
-}
-
-// TestLinesOfTheSandbox runs what --sandbox tells a newcomer to paste.
-func TestLinesOfTheSandbox(t *testing.T) {
-	p := proxytest.Start(t, "--sandbox")
-	p.WaitReady(t)
-	text := p.Output()
-	curl := regexp.MustCompile(`curl -s (\S+) -H 'Content-Type: application/json' -d '(.*)'`).FindStringSubmatch(text)
-	command := regexp.MustCompile(`discordproxymessage --host \S+ --port (\d+) channel (\d+) "hi"`).FindStringSubmatch(text)
-	if curl == nil || command == nil {
-		t.Fatalf("lines are missing in:\n%s", text)
-	}
-	resp, err := http.Post(curl[1], "application/json", strings.NewReader(curl[2])) //nolint:noctx // as curl does it
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		t.Errorf("the curl line ends in %s", resp.Status)
-	}
-	if code, _, errs := message(t, p, "channel", command[2], "hi"); code != 0 {
-		t.Errorf("the discordproxymessage line ends in %s", errs)
 	}
 }
 

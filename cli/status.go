@@ -2,68 +2,61 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/client"
 
 	pb "discordproxy/gen/discord_api"
 
-	"connectrpc.com/connect"
-	"github.com/urfave/cli/v2"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// statusTimeout bounds how long the command status waits for an answer.
+// statusTimeout bounds how long the command status waits for an answer unless
+// --timeout does.
 const statusTimeout = 10 * time.Second
 
 // statusCommand shows once what the dashboard shows all the time.
-func statusCommand(env Env) *cli.Command {
-	return &cli.Command{
-		Name: "status", Usage: "shows how the proxy is doing",
-		HideHelpCommand: true, OnUsageError: returnUsageError,
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return fmt.Errorf("unexpected argument %q", c.Args().First())
-			}
-			address := net.JoinHostPort(c.String("host"), strconv.Itoa(c.Int("port")))
-			status, err := askStatus(c.Context, address)
-			if err != nil {
-				return err
-			}
-			return writeStatus(env.Out, address, status)
-		},
-	}
+var statusCommand = messageCommand{
+	name: "status", usage: "shows how the proxy is doing",
+	run: func(r *request) error {
+		status, err := askStatus(r)
+		if err != nil {
+			return err
+		}
+		if r.json {
+			return r.writeJSON(status)
+		}
+		return writeStatus(r.env.Out, address(r.flags), status)
+	},
 }
 
 // askStatus returns the first message of the stream, which has everything.
-func askStatus(ctx context.Context, address string) (*pb.WatchStatusResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+func askStatus(r *request) (*pb.WatchStatusResponse, error) {
+	ctx, cancel := r.ctx, context.CancelFunc(nil)
+	if _, bounded := ctx.Deadline(); bounded {
+		ctx, cancel = context.WithCancel(ctx)
+	} else {
+		ctx, cancel = context.WithTimeout(ctx, statusTimeout)
+	}
 	defer cancel()
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	over := &http.Client{Transport: &http.Transport{Protocols: protocols, DisableKeepAlives: true}}
-	client := discordapiconnect.NewDashboardClient(over, "http://"+address, connect.WithGRPC())
-	stream, err := client.WatchStatus(ctx, connect.NewRequest(new(pb.WatchStatusRequest)))
-	if err != nil {
-		return nil, err
+	for status, err := range client.All(r.client.WatchStatus(ctx, new(pb.WatchStatusRequest))) {
+		if ctx.Err() == context.DeadlineExceeded {
+			return nil, errors.New("the proxy does not answer in time")
+		}
+		if err != nil {
+			return nil, r.failed(err)
+		}
+		cancel() // the end of the loop waits for the end of the stream
+		return status, nil
 	}
-	defer func() {
-		cancel() // closing waits for the end of the stream
-		_ = stream.Close()
-	}()
-	if !stream.Receive() {
-		return nil, stream.Err()
-	}
-	return stream.Msg(), nil
+	return nil, errors.New("the proxy told nothing")
 }
 
 func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error {

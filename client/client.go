@@ -33,6 +33,7 @@ type methods = discordapisimpleconnect.DiscordApiClient
 // also over a restart of the proxy. All methods may be called concurrently.
 type Client struct {
 	methods
+	dashboard discordapisimpleconnect.DashboardClient
 	transport *http.Transport
 	retries   int
 }
@@ -111,10 +112,11 @@ func New(target string, opts ...Option) (*Client, error) {
 		// be noticed.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
+	over, url := &http.Client{Transport: transport}, scheme+"://"+target
+	options := connect.WithClientOptions(connect.WithGRPC(), connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries}))
 	return &Client{
-		methods: discordapisimpleconnect.NewDiscordApiClient(
-			&http.Client{Transport: transport}, scheme+"://"+target,
-			connect.WithGRPC(), connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries})),
+		methods:   discordapisimpleconnect.NewDiscordApiClient(over, url, options),
+		dashboard: discordapisimpleconnect.NewDashboardClient(over, url, options),
 		transport: transport, retries: c.retries,
 	}, nil
 }
@@ -133,6 +135,13 @@ func (c *Client) SendChannelMessage(ctx context.Context, req *pb.SendChannelMess
 // nonce gets one.
 func (c *Client) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessageRequest) (*pb.SendDirectMessageResponse, error) {
 	return c.methods.SendDirectMessage(ctx, named(c.retries, req))
+}
+
+// WatchStatus streams how the proxy is doing: first everything, then what
+// changes, at most once a second. It is what the dashboard shows, and the proxy
+// lets those call it who may see the dashboard.
+func (c *Client) WatchStatus(ctx context.Context, req *pb.WatchStatusRequest) (*connect.ServerStreamForClient[pb.WatchStatusResponse], error) {
+	return c.dashboard.WatchStatus(ctx, req)
 }
 
 // All ranges over what a stream brings. An error is the last pair. The stream

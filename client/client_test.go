@@ -53,6 +53,20 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
+// TestWatchStatus: the first message of the stream has everything.
+func TestWatchStatus(t *testing.T) {
+	p := clienttest.Start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for status, err := range client.All(p.WatchStatus(ctx, new(pb.WatchStatusRequest))) {
+		if err != nil || status.GetProxy().GetBot() != "sandbox" || status.GetLimits() == nil {
+			t.Errorf("got %v, %v", status, err)
+		}
+		cancel() // the end of the loop waits for the end of the stream
+		break
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	p := clienttest.Start(t, client.WithTimeout(50*time.Millisecond))
 	p.Discord.SetLatency(sandbox.Latency{Response: sandbox.Delay{Min: time.Hour}})

@@ -226,8 +226,11 @@ const scenarios = {
     await page.getByText("Ready", { exact: true }).waitFor();
     await page.getByRole("link", { name: "Send" }).click();
     await page.getByRole("button", { name: "general" }).click();
-    same((await page.locator('[data-lines="curl"]').textContent()).includes("$DISCORDPROXY_KEY"), true, "the lines name the key");
     await page.getByLabel("Text", { exact: true }).fill("with a key");
+    for (const name of ["curl", "Python"]) {
+      const lines = await page.locator(`[data-lines="${name}"]`).textContent();
+      same([lines.includes("DISCORDPROXY_KEY"), lines.includes(keys.admin)], [true, false], `the key in the lines of ${name}`);
+    }
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.getByText("Sent as message").waitFor();
 

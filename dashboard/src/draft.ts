@@ -89,7 +89,7 @@ function literal(value: JsonValue): string {
   return JSON.stringify(value);
 }
 
-/** Lines for the package discordproxy, which has no keys of clients. */
+/** Lines for the package discordproxy; without key and TLS also for its version 1.5. */
 export function python(d: Draft): string {
   const embed = embedOf(d);
   const json = embed && (toJson(EmbedSchema, embed, { useProtoFieldName: true }) as JsonObject);
@@ -99,11 +99,17 @@ export function python(d: Draft): string {
     const fields = Object.entries(json).map(([name, value]) => `        ${name}=${literal(value)},\n`);
     args.push(`embed=Embed(\n${fields.join("")}    )`);
   }
+  const secure = location.protocol === "https:";
+  const options = [literal(location.host)];
+  if (clientKey()) options.push('key=os.environ["DISCORDPROXY_KEY"]');
+  if (secure) options.push("credentials=grpc.ssl_channel_credentials()");
   return [
+    ...(clientKey() ? ["import os", ""] : []),
+    ...(secure ? ["import grpc"] : []),
     "from discordproxy.client import DiscordClient",
     ...(json ? ["from discordproxy.discord_api_pb2 import Embed"] : []),
     "",
-    `client = DiscordClient(${literal(location.host)})`,
+    `client = DiscordClient(${options.join(", ")})`,
     `client.${d.to === "channel" ? "create_channel_message" : "create_direct_message"}(`,
     ...args.map((arg) => `    ${arg},`),
     ")",

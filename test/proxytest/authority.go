@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -34,8 +35,8 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// Issue returns a certificate of a server on 127.0.0.1 and localhost, or of a
-// client, with a common name.
+// Issue returns a certificate with a common name: of a server on 127.0.0.1 and
+// localhost for ServerName, of a host for a name with a dot, else of a client.
 func (a *Authority) Issue(t testing.TB, commonName string) tls.Certificate {
 	t.Helper()
 	key := newKey(t)
@@ -48,8 +49,11 @@ func (a *Authority) Issue(t testing.TB, commonName string) tls.Certificate {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
-	if commonName == ServerName {
+	switch {
+	case commonName == ServerName:
 		template.DNSNames, template.IPAddresses = []string{"localhost"}, []net.IP{net.IPv4(127, 0, 0, 1)}
+	case strings.Contains(commonName, "."):
+		template.DNSNames = []string{commonName}
 	}
 	leaf := sign(t, template, a.certificate, &key.PublicKey, a.key)
 	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}
@@ -69,16 +73,28 @@ func (a *Authority) Pool() *x509.CertPool {
 // cert.pem, key.pem and ca.pem.
 func (a *Authority) Files(t testing.TB, folder string, c tls.Certificate) {
 	t.Helper()
+	a.FilesAs(t, folder, "", c)
+}
+
+// FilesAs is Files with a name and a hyphen in front of the names.
+func (a *Authority) FilesAs(t testing.TB, folder, name string, c tls.Certificate) {
+	t.Helper()
 	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, block := range map[string]*pem.Block{
+	if name != "" {
+		name += "-"
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for part, block := range map[string]*pem.Block{
 		"cert.pem": {Type: "CERTIFICATE", Bytes: c.Certificate[0]},
 		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
 		"ca.pem":   {Type: "CERTIFICATE", Bytes: a.certificate.Raw},
 	} {
-		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, name+part), pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
