@@ -29,7 +29,7 @@ const (
 	slotSamples = 8
 	// After firstSlots half of what is not certain is believed, and half of the
 	// rest after each further moreSlots.
-	firstSlots = 6
+	firstSlots = 4
 	moreSlots  = 16
 )
 
