@@ -79,6 +79,20 @@ const send = (content, signal, channelId = general) =>
     signal,
   });
 
+// The policy of the pages keeps axe out.
+const forAxe = { bypassCSP: true, reducedMotion: "reduce" };
+
+/** What axe finds on a page that has it, in both colours. */
+async function violations(view, page) {
+  const found = [];
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    for (const v of violations) found.push(`${view}, ${colorScheme}: ${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} ${n.any.map((a) => a.message).join("; ")}`).join("\n  ")}`);
+  }
+  return found;
+}
+
 const wanted = (page) => page.getByRole("heading", { name: "This proxy wants a key" });
 
 async function unlock(page, key) {
@@ -359,24 +373,15 @@ const scenarios = {
   },
 
   async "axe finds nothing"() {
-    // The policy of the page keeps axe out.
-    const settings = { bypassCSP: true, reducedMotion: "reduce" };
-    const page = await open("overview", settings);
+    const page = await open("overview", forAxe);
     await page.evaluate(axe.source);
     const found = [];
-    const look = async (view, page) => {
-      for (const colorScheme of ["light", "dark"]) {
-        await page.emulateMedia({ colorScheme });
-        const { violations } = await page.evaluate(() => globalThis.axe.run());
-        for (const v of violations) found.push(`${view}, ${colorScheme}: ${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} ${n.any.map((a) => a.message).join("; ")}`).join("\n  ")}`);
-      }
-    };
     await page.getByText("Ready", { exact: true }).waitFor();
     await page.locator(".row").first().waitFor();
-    await look("overview", page);
+    found.push(...(await violations("overview", page)));
     await page.getByRole("link", { name: "Calls", exact: true }).click();
     await page.locator(".row").first().click();
-    await look("calls", page);
+    found.push(...(await violations("calls", page)));
     await page.getByRole("link", { name: "Send", exact: true }).click();
     await page.getByRole("button", { name: "general" }).click();
     await page.getByLabel("Text", { exact: true }).fill("# Title\n@here <@1> `x` ||y|| https://example.org\n-# small");
@@ -385,22 +390,69 @@ const scenarios = {
     await page.getByLabel("Image (URL)").fill("https://example.org/i.png");
     await page.getByLabel("Footer", { exact: true }).fill("footer");
     await page.getByRole("button", { name: "Add a field" }).click();
-    await look("send", page);
+    found.push(...(await violations("send", page)));
     await page.getByRole("link", { name: "Pretend Discord", exact: true }).click();
     await page.getByRole("log").getByText("after the restart").waitFor();
-    await look("sandbox", page);
+    found.push(...(await violations("sandbox", page)));
     await close(page);
-    const locked = await open("overview", { ...settings, from: keyed });
+    const locked = await open("overview", { ...forAxe, from: keyed });
     await locked.evaluate(axe.source);
     await unlock(locked, keys.sender);
     await locked.getByRole("alert").getByText("may not call").waitFor();
-    await look("key", locked);
+    found.push(...(await violations("key", locked)));
     await close(locked);
-    if (found.length > 0) throw new Error(found.join("\n"));
+    same(found, [], "violations");
+  },
+
+  async "the API's documentation"() {
+    const page = await open("overview", forAxe);
+    await page.getByRole("link", { name: "API" }).click();
+    await page.getByRole("heading", { name: "API of Discord Proxy" }).waitFor();
+    const tab = () => page.keyboard.press("Tab");
+    const focused = (what) => page.evaluate((what) => document.activeElement?.[what] ?? "", what);
+
+    // By keyboard alone.
+    await tab();
+    same(await focused("textContent"), "Skip to the documentation", "what Tab reaches first");
+    await page.keyboard.press("/");
+    same(await focused("id"), "filter", "what / reaches");
+    await page.keyboard.type("sendchannelmessage");
+    await page.getByText("1 found").waitFor();
+    await page.keyboard.press("Enter");
+    await page.waitForURL("**/docs/#SendChannelMessage");
+    const section = page.locator("#SendChannelMessage");
+    same((await section.locator("pre").textContent()).includes(`curl -s ${proxy}/discord_api.DiscordApi/`), true, "the server in the example");
+    await section.locator("pre").focus();
+    await tab();
+    same(await focused("textContent"), "Copy", "what follows the example");
+    await page.keyboard.press("/");
+    await page.keyboard.press("Escape");
+    same(await page.locator("#filter").inputValue(), "", "the filter after Escape");
+    await page.getByRole("link", { name: "GetUser", exact: true }).first().waitFor();
+
+    await shot(page, "docs");
+    // All methods and types look alike: axe would take minutes for all of them.
+    await page.evaluate(() => {
+      const kept = ["SendChannelMessage", "GetUser", "SendDirectMessages", "type-Embed", "type-Channel.Type"];
+      for (const part of document.querySelectorAll("section.method, section.type")) if (!kept.includes(part.id)) part.remove();
+      for (const link of document.querySelectorAll("nav section li")) if (!kept.includes(link.querySelector("a").hash.slice(1))) link.remove();
+    });
+    for (const kind of [".method", ".type", ".verb.stream", ".verb.get", "dl", "nav section li"]) await page.locator(kind).first().waitFor();
+    await page.evaluate(axe.source);
+    const found = await violations("wide", page);
+    await page.setViewportSize(narrow);
+    await page.getByText("Discord Proxy API").click();
+    found.push(...(await violations("narrow", page)));
+    await shot(page, "docs-narrow");
+    same(await page.evaluate(() => document.documentElement.scrollWidth), narrow.width, "width");
+    same(found, [], "violations");
+    await close(page);
   },
 };
 
+const only = process.env.SCENARIO; // one by its name, when somebody works on it
 for (const [name, scenario] of Object.entries(scenarios)) {
+  if (only && name !== only) continue;
   const began = Date.now();
   let error = "";
   try {

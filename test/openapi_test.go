@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -19,6 +20,7 @@ import (
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/access"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 
@@ -451,4 +453,50 @@ func TestOpenAPIDescribesErrors(t *testing.T) {
 	send("GET", "/healthz", "", 200)
 	send("GET", "/readyz", "", 200)
 	send("GET", "/metrics", "", 200)
+}
+
+// TestOpenAPIOfRefusals: what a server answers that wants keys is described,
+// and so is how to show one.
+func TestOpenAPIOfRefusals(t *testing.T) {
+	key, hash := access.NewKey()
+	auth := filepath.Join(t.TempDir(), "auth.yaml")
+	if err := os.WriteFile(auth, fmt.Appendf(nil, "clients: [{name: shop, methods: [GetUser], hashes: [%q]}]", hash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := proxytest.Start(t, "--sandbox", "--auth-file", auth)
+	d := describedBy(t, p)
+	scheme := member(t, d.root, "components", "securitySchemes", "key")
+	if scheme["type"] != "http" || scheme["scheme"] != "bearer" {
+		t.Fatalf("a key is shown by %v", scheme)
+	}
+	for _, tt := range []struct {
+		method, path string
+		key          string
+		status       int
+	}{
+		{http.MethodPost, "/discord_api.DiscordApi/GetChannel", "", http.StatusUnauthorized},
+		{http.MethodPost, "/discord_api.DiscordApi/GetChannel", "wrong", http.StatusUnauthorized},
+		{http.MethodPost, "/discord_api.DiscordApi/GetChannel", key, http.StatusForbidden},
+		{http.MethodGet, "/metrics", "", http.StatusUnauthorized},
+		{http.MethodGet, "/metrics", key, http.StatusForbidden},
+		{http.MethodGet, "/healthz", "", http.StatusOK},
+	} {
+		var seen recorder
+		header := []string{"Content-Type", "application/json"}
+		if tt.key != "" {
+			header = append(header, "Authorization", "Bearer "+tt.key)
+		}
+		if err := seen.do(t, tt.method, "http://"+p.Address+tt.path, []byte("{}"), header...); err != nil {
+			t.Fatal(err)
+		}
+		if got := seen.all[0]; got.status != tt.status {
+			t.Errorf("%s with the key %q is answered %d", tt.path, tt.key, got.status)
+		} else if err := d.check(t, got); err != nil {
+			t.Errorf("%s with the key %q: %v", tt.path, tt.key, err)
+		}
+		security, own := member(t, d.root, "paths", tt.path, strings.ToLower(tt.method))["security"].([]any)
+		if free := own && len(security) == 0; free != (tt.status == http.StatusOK) {
+			t.Errorf("%s needs %v", tt.path, security)
+		}
+	}
 }

@@ -82,6 +82,7 @@ function App() {
         )}
       </main>
       <footer class="foot">
+        <a href="/docs/">API</a>
         {state.proxy && <About proxy={state.proxy} time={now + state.skew} />}
         {clientKey() && (
           <button type="button" class="small" onClick={() => { setClientKey(""); location.reload(); }}>

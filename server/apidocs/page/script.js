@@ -45,6 +45,11 @@ document.querySelector("nav").addEventListener("click", (event) => {
   if (event.target.closest("a") && small.matches) contents.open = false;
 });
 
+// The examples are for the server that shows them.
+for (const example of document.querySelectorAll("pre code")) {
+  example.textContent = example.textContent.replace("http://127.0.0.1:50051", location.origin);
+}
+
 // The clipboard is for secure pages only, which those of a loopback address are.
 if (navigator.clipboard) {
   for (const example of document.querySelectorAll("pre")) {
