@@ -61,8 +61,9 @@ type gate struct {
 	watched []*watchedFiles
 }
 
-// open reads the files. maxQueue is how many calls may wait in all.
-func (c *accessConfig) open(logger *slog.Logger, maxQueue int) (*gate, error) {
+// open reads the files. maxQueue is how many calls may wait in all, and
+// maxQueueBytes how large they may be together.
+func (c *accessConfig) open(logger *slog.Logger, maxQueue int, maxQueueBytes int64) (*gate, error) {
 	g := new(gate)
 	if c.tlsCert != "" {
 		if err := c.openTLS(g); err != nil {
@@ -75,7 +76,7 @@ func (c *accessConfig) open(logger *slog.Logger, maxQueue int) (*gate, error) {
 		defaults := access.Defaults{
 			Methods: append(server.Methods(), access.Pages...),
 			// No client can fill the queue alone.
-			MaxCalls: (maxQueue + 1) / 2,
+			MaxCalls: (maxQueue + 1) / 2, MaxBytes: (maxQueueBytes + 1) / 2,
 		}
 		err := g.watch(&watchedFiles{what: "auth file", files: []string{c.authFile}, use: func(contents [][]byte) error {
 			rules, err := access.Parse(contents[0], defaults)

@@ -187,6 +187,7 @@ func TestAccess(t *testing.T) {
 			})
 		}
 	}
+	checkPages(t, p, who)
 }
 
 // requestOf returns an empty request of a method.

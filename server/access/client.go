@@ -26,11 +26,12 @@ type Client struct {
 	places map[kind]ids
 	// untargeted is whether one with places may make calls that name none.
 	untargeted bool
-	// limit and burst are its rate, and maxCalls is how many calls it may have
-	// in progress. 0 means no limit.
+	// limit and burst are its rate, maxCalls is how many calls it may have in
+	// progress, and maxBytes how large they may be together. 0 means no limit.
 	limit    rate.Limit
 	burst    int
 	maxCalls int
+	maxBytes int64
 	// usage is nil where nothing is limited.
 	usage *usage
 }
@@ -38,6 +39,7 @@ type Client struct {
 // usage is what a client uses. It outlasts a change of the rules.
 type usage struct {
 	calls   atomic.Int64
+	bytes   atomic.Int64 // of the requests of these calls
 	limiter *rate.Limiter
 }
 

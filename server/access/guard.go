@@ -86,7 +86,8 @@ func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *htt
 			return
 		}
 		ctx := context.WithValue(discord.WithCaller(r.Context(), client.name), clientKey{}, client)
-		r = r.WithContext(ctx)
+		r, unload := withLoad(ctx, client, r)
+		defer unload()
 		if byKey {
 			r.Header = r.Header.Clone()
 			r.Header.Del("Authorization")

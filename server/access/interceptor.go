@@ -8,7 +8,8 @@ import (
 )
 
 // Interceptor refuses calls whose messages name what is none of the client's,
-// and holds those that come faster than the client may.
+// or are more than it may have in progress, and holds those that come faster than
+// it may.
 type Interceptor struct{}
 
 // WrapUnary implements connect.Interceptor.
@@ -48,6 +49,9 @@ func (a admitted) Receive(message any) error {
 }
 
 func admit(ctx context.Context, message any) error {
+	if err := carry(ctx, message); err != nil {
+		return err
+	}
 	client := From(ctx)
 	if client.Restricted() {
 		m, ok := message.(proto.Message)

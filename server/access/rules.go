@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -48,6 +49,7 @@ type entry struct {
 	Rate         float64  `yaml:"rate"`
 	Burst        int      `yaml:"burst"`
 	MaxCalls     int      `yaml:"max_calls"`
+	MaxBytes     int64    `yaml:"max_bytes"`
 }
 
 // Defaults are what holds for a client unless its entry says otherwise.
@@ -55,8 +57,10 @@ type Defaults struct {
 	// Methods are all names that a method in the rules can mean, apart from
 	// those of plain REST.
 	Methods []string
-	// MaxCalls is how many calls a client may have in progress.
+	// MaxCalls is how many calls a client may have in progress, and MaxBytes how
+	// large their requests may be together.
 	MaxCalls int
+	MaxBytes int64
 }
 
 // Parse reads rules. What it does not understand, and what would allow more
@@ -152,16 +156,14 @@ func (e *entry) client(d Defaults) (*Client, error) {
 	if c.untargeted && c.places == nil {
 		return nil, errors.New("untargeted means something only beside guilds, channels or users")
 	}
-	if !(e.Rate >= 0 && e.Rate <= 1e6) || e.Burst < 0 || e.MaxCalls < 0 {
-		return nil, errors.New("rate, burst and max_calls must not be negative, and rate at most 1000000")
+	if !(e.Rate >= 0 && e.Rate <= 1e6) || e.Burst < 0 || e.MaxCalls < 0 || e.MaxBytes < 0 {
+		return nil, errors.New("rate, burst, max_calls and max_bytes must not be negative, and rate at most 1000000")
 	}
 	if e.Burst > 0 && e.Rate == 0 {
 		return nil, errors.New("burst means something only beside rate")
 	}
-	c.limit, c.burst, c.maxCalls = rate.Limit(e.Rate), max(e.Burst, 1), e.MaxCalls
-	if c.maxCalls == 0 {
-		c.maxCalls = d.MaxCalls
-	}
+	c.limit, c.burst = rate.Limit(e.Rate), max(e.Burst, 1)
+	c.maxCalls, c.maxBytes = cmp.Or(e.MaxCalls, d.MaxCalls), cmp.Or(e.MaxBytes, d.MaxBytes)
 	c.usage = &usage{limiter: rate.NewLimiter(c.limit, c.burst)}
 	return c, nil
 }

@@ -86,6 +86,9 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge(limit)
 	}
+	if errors.Is(err, access.ErrDenied) {
+		return nil, err
+	}
 	if status, ok := errors.AsType[*connect.Error](err); ok {
 		// The bodies of all requests together take too much.
 		return nil, &refusal{http.StatusServiceUnavailable, status.Message()}
