@@ -25,6 +25,25 @@ import (
 	"connectrpc.com/connect"
 )
 
+// pageAs asks a server for a page.
+func pageAs(t *testing.T, p *proxytest.Proxy, id proxytest.Identity, path string) (status int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := p.HTTPClient(t, id, false).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(data)
+}
+
 // eventually waits for what takes the server a moment.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
@@ -300,26 +319,10 @@ func TestClientInLogs(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the audit file is %v, %v", info.Mode(), err)
 	}
-	metrics := func(client proxytest.Identity) (int, string) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.URL()+"/metrics", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := p.HTTPClient(t, client, false).Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(body)
-	}
-	if status, body := metrics(id); status != 200 || !strings.Contains(body, `discordproxy_calls_total{client="shop",code="ok",method="SendChannelMessage",protocol="connect"} 1`) {
+	if status, body := pageAs(t, p, id, "/metrics"); status != 200 || !strings.Contains(body, `discordproxy_calls_total{client="shop",code="ok",method="SendChannelMessage",protocol="connect"} 1`) {
 		t.Errorf("metrics are answered %d %s", status, body)
 	}
-	if status, _ := metrics(proxytest.Identity{}); status != 401 {
+	if status, _ := pageAs(t, p, proxytest.Identity{}, "/metrics"); status != 401 {
 		t.Errorf("metrics are answered %d without a key", status)
 	}
 }

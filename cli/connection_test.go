@@ -88,6 +88,15 @@ func TestStatusForPrograms(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &status); code != 0 || err != nil || strings.Count(out, "\n") != 1 || status.Proxy.Bot != "sandbox" || status.Limits.MaxWaiting != 10_000 {
 		t.Errorf("%d %v %q %q", code, err, out, errs)
 	}
+	// A watcher that leaves is no failure.
+	eventually(t, "the end of the stream in the metrics", func() bool {
+		_, metrics := pageAs(t, p, proxytest.Identity{}, "/metrics")
+		if strings.Contains(metrics, `code="unknown"`) {
+			t.Fatal(metrics)
+		}
+		return strings.Contains(metrics, `discordproxy_calls_total{client="",code="canceled",method="WatchStatus",protocol="grpc"} 1`)
+	})
+
 	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening does not wait
 	if err != nil {
 		t.Fatal(err)

@@ -29,11 +29,20 @@ func (b *Board) WatchStatus(ctx context.Context, _ *connect.Request[pb.WatchStat
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return ctx.Err()
+			return left(ctx)
 		case <-b.ended:
 			return connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))
 		}
 	}
+}
+
+// left is the status of a stream that its watcher has left.
+func left(ctx context.Context) error {
+	code := connect.CodeCanceled
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		code = connect.CodeDeadlineExceeded
+	}
+	return connect.NewError(code, context.Cause(ctx))
 }
 
 func (b *Board) enter() bool {
