@@ -1,0 +1,71 @@
+"""Makes the site of all documents of the repository, not of docs/ alone.
+
+README.md is its first page, other documents beside docs/ have their paths, and
+files that documents link to come along.
+"""
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "python/README.md",
+    "discord/sandbox/README.md",
+]
+LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^()\s#]+)")
+
+
+ICON = "dashboard/src/icon.svg"
+
+
+def place(path):
+    """Returns where a file of the repository is in the site."""
+    if path == "README.md":
+        return "index.md"
+    if path == ICON:
+        return "images/icon.svg"
+    if path.startswith("docs/"):
+        return path.removeprefix("docs/")
+    return path if path in DOCUMENTS else f"repository/{path}"
+
+
+def source(place_in_site):
+    """Returns which document of the repository a page of the site is."""
+    if place_in_site == "index.md":
+        return "README.md"
+    return place_in_site if place_in_site in DOCUMENTS else f"docs/{place_in_site}"
+
+
+def linked(path):
+    """Returns the files that a document links to."""
+    text = (ROOT / path).read_text()
+    return {posixpath.normpath(posixpath.join(posixpath.dirname(path), link)) for link in LINK.findall(text)}
+
+
+def on_files(files, config):
+    for path in DOCUMENTS:
+        files.append(File.generated(config, place(path), abs_src_path=str(ROOT / path)))
+    pages = [source(file.src_uri) for file in files.documentation_pages()]
+    for path in sorted({ICON}.union(*map(linked, pages))):
+        if files.get_file_from_path(place(path)) is None and (ROOT / path).is_file():
+            files.append(File.generated(config, place(path), abs_src_path=str(ROOT / path)))
+    return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    path = source(page.file.src_uri)
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def moved(link):
+        target = place(posixpath.normpath(posixpath.join(posixpath.dirname(path), link[1])))
+        return posixpath.relpath(target, folder or ".")
+
+    return LINK.sub(moved, markdown)
