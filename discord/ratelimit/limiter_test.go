@@ -113,6 +113,22 @@ func TestPermitEndsOnce(t *testing.T) {
 	})
 }
 
+// TestSnapshotFreesUnits: a look at the global limit shows the units in use now,
+// and not those that were in use when the last call went.
+func TestSnapshotFreesUnits(t *testing.T) {
+	simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+		s.run(t, job{3, "POST", messages(1)})
+		used := func() int { return s.limiter.Snapshot().Tokens[0].Global.Used }
+		if n := used(); n != 3 {
+			t.Errorf("%d units are in use, want 3", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := used(); n != 0 {
+			t.Errorf("%d units are in use two seconds later", n)
+		}
+	})
+}
+
 // TestForgottenPermitIsTakenBack: a permit that nobody ends holds its bucket
 // for a while only.
 func TestForgottenPermitIsTakenBack(t *testing.T) {

@@ -61,9 +61,7 @@ func (p *pool) next(now instant, c *clock) instant {
 	if p.limit == 0 {
 		return now
 	}
-	for p.answered.len() > 0 && p.answered.top().release(c) <= now {
-		p.answered.pop()
-	}
+	p.release(now, c)
 	if p.cut > 0 { // given back over time
 		gain := max(p.limit/50, 1)
 		for p.cut > 0 && now.sub(p.cutSince) >= second {
@@ -82,6 +80,13 @@ func (p *pool) next(now instant, c *clock) instant {
 		at = max(at, p.paceNext)
 	}
 	return at
+}
+
+// release frees the units whose time has come.
+func (p *pool) release(now instant, c *clock) {
+	for p.answered.len() > 0 && p.answered.top().release(c) <= now {
+		p.answered.pop()
+	}
 }
 
 // take uses a unit.

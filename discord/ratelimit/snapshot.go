@@ -86,6 +86,7 @@ func (l *Limiter) Snapshot() Snapshot {
 		s.Ban = Ban{Active: true, Until: l.time(c.ban.until), Strikes: c.ban.strikes}
 	}
 	for _, a := range c.live {
+		a.pool.release(now, &c.clock)
 		t := TokenStatus{
 			Token:     a.key.token,
 			Tokenless: a.key.tokenless,
