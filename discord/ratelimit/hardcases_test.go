@@ -87,6 +87,68 @@ func TestHardCase01_GlobalLimitPausesAllButExemptRoutes(t *testing.T) {
 	})
 }
 
+// TestInteractionsPassWebhooks: answers to interactions go although webhooks,
+// whose limit is theirs without the exemption, have used it up or must pause.
+func TestInteractionsPassWebhooks(t *testing.T) {
+	const (
+		webhook  = "/webhooks/5/s3cret"
+		callback = "/interactions/6/token/callback"
+		followUp = "/webhooks/5/aW50ZXJhY3Rpb246MTIz"
+	)
+	passes := func(t *testing.T, s sender) {
+		t.Helper()
+		// The others wait for the first one's answer, and then for nothing.
+		if took := s.run(t, job{3, "POST", callback}, job{3, "POST", followUp}); took > 250*time.Millisecond {
+			t.Errorf("took %v", took)
+		}
+	}
+	t.Run("used up", func(t *testing.T) {
+		simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+			s.Global = 0
+			s.run(t, job{1, "POST", webhook}) // shows that no bucket limits it
+			var wg sync.WaitGroup
+			wg.Go(func() { s.run(t, job{200, "POST", webhook}) })
+			synctest.Wait()
+			passes(t, s)
+			if s.limiter.Snapshot().Waiting == 0 {
+				t.Error("nothing waited for the limit")
+			}
+			wg.Wait()
+			time.Sleep(2 * time.Second)
+			if g := s.limiter.Snapshot().Tokens[0].Global; g.Used != 0 {
+				t.Errorf("the limit at rest is %+v", g)
+			}
+		})
+	})
+	pause := reply{
+		429, header("Retry-After", "5", "X-RateLimit-Global", "true", "X-RateLimit-Scope", "global"),
+		`{"message":"You are being rate limited.","retry_after":5,"global":true}`,
+	}
+	t.Run("their own pause", func(t *testing.T) {
+		simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+			s.Refuse = refuseOnce(func(path string) bool { return path == callback }, pause)
+			if status, _ := sendOnce(t, s, callback); status != 429 {
+				t.Fatalf("status %d", status)
+			}
+			if took := s.run(t, job{1, "POST", webhook}, job{1, "POST", followUp}); took > 250*time.Millisecond {
+				t.Errorf("others paused for %v", took)
+			}
+		})
+	})
+	t.Run("pause", func(t *testing.T) {
+		simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+			s.Refuse = refuseOnce(func(path string) bool { return path == webhook }, pause)
+			if status, _ := sendOnce(t, s, webhook); status != 429 {
+				t.Fatalf("status %d", status)
+			}
+			passes(t, s)
+			if took := s.run(t, job{1, "POST", webhook}); took < 4*time.Second {
+				t.Errorf("the webhook paused for %v", took)
+			}
+		})
+	})
+}
+
 func TestHardCase02_NoGlobal429UnderJitter(t *testing.T) {
 	for _, fixedSecond := range []bool{false, true} {
 		for seed := range uint64(*seeds) {
@@ -504,6 +566,46 @@ func TestNothingWaitsForeverBehindLaterWork(t *testing.T) {
 			t.Errorf("a single message waited %v", waited)
 		}
 		t.Logf("waited %v", waited)
+	})
+}
+
+// TestRetryKeepsItsPlace: a call that Discord refused goes before all that
+// came after it, and is not refused although the queue is full.
+func TestRetryKeepsItsPlace(t *testing.T) {
+	simulate(t, limit{}, ratelimit.Config{MaxQueue: 3}, func(t *testing.T, s sender) {
+		first, err := s.limiter.Acquire(t.Context(), request("POST", messages(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var order []string
+		var wg sync.WaitGroup
+		ask := func(name string, r ratelimit.Request) {
+			wg.Go(func() {
+				p, err := s.limiter.Acquire(t.Context(), r)
+				if err != nil {
+					t.Errorf("%s: %v", name, err)
+					return
+				}
+				mu.Lock()
+				order = append(order, name)
+				mu.Unlock()
+				s.exchange(p, "POST", messages(1))
+			})
+			synctest.Wait()
+		}
+		for i := range 3 {
+			ask(fmt.Sprint(i), request("POST", messages(1)))
+		}
+		first.Complete(ratelimit.Response{Status: 429, Header: header("X-RateLimit-Scope", "user", "X-RateLimit-Remaining", "0",
+			"X-RateLimit-Limit", "5", "X-RateLimit-Reset-After", "5.000", "Retry-After", "1"), Body: ratelimit.ParseBody([]byte(`{"retry_after":1}`))})
+		again := request("POST", messages(1))
+		again.Retry = first
+		ask("refused one", again)
+		wg.Wait()
+		if want := []string{"refused one", "0", "1", "2"}; !slices.Equal(order, want) {
+			t.Errorf("went in the order %v", order)
+		}
 	})
 }
 

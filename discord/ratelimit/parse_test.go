@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"math"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -39,5 +40,55 @@ func TestSeconds(t *testing.T) {
 	}
 	if got, ok := nanoseconds("1682258040.904", math.MaxInt64); !ok || got != 1682258040904*time.Millisecond {
 		t.Errorf("a moment is %d, %t", got, ok)
+	}
+}
+
+// TestLimitOf: what kind of limit an answer speaks of, by its headers and body.
+func TestLimitOf(t *testing.T) {
+	const (
+		own    = `{"message":"You are being rate limited.","retry_after":1.5,"global":false}`
+		ofBody = `{"message":"x","retry_after":1163.097,"code":`
+	)
+	for name, tt := range map[string]struct {
+		status  int
+		headers [][2]string // besides Via
+		body    string
+		want    Limit
+	}{
+		"route":                         {429, [][2]string{{"Scope", "user"}, {"Remaining", "0"}}, own, BucketLimit},
+		"route, body alone":             {429, nil, own, BucketLimit},
+		"within the bucket":             {429, [][2]string{{"Scope", "user"}, {"Remaining", "3"}}, own, SubLimit},
+		"resource":                      {429, [][2]string{{"Scope", "shared"}, {"Remaining", "9"}}, own, SharedLimit},
+		"resource, nothing left":        {429, [][2]string{{"Scope", "shared"}, {"Remaining", "0"}}, own, SharedLimit},
+		"writes to a channel":           {429, [][2]string{{"Remaining", "4"}}, ofBody + `20028}`, SharedLimit},
+		"writes to a server":            {429, [][2]string{{"Remaining", "4"}}, ofBody + `20029}`, SharedLimit},
+		"service":                       {429, nil, ofBody + `40062}`, SharedLimit},
+		"slow mode":                     {429, [][2]string{{"Remaining", "0"}}, ofBody + `20016}`, SubLimit},
+		"edits of announcements":        {429, [][2]string{{"Remaining", "0"}}, ofBody + `20022}`, SubLimit},
+		"edits of old messages":         {429, [][2]string{{"Remaining", "0"}}, ofBody + `30046}`, SubLimit},
+		"global, by scope":              {429, [][2]string{{"Scope", "global"}}, own, GlobalLimit},
+		"global, by header":             {429, [][2]string{{"Global", "true"}}, own, GlobalLimit},
+		"global, by body":               {429, nil, `{"retry_after":1,"global":true}`, GlobalLimit},
+		"opening of channels":           {403, nil, `{"message":"x","code":40003}`, SubLimit},
+		"another 403":                   {403, nil, `{"message":"x","code":50013}`, NotLimited},
+		"edge, text":                    {429, nil, "error code: 1015", AddressBan},
+		"edge, blocked":                 {429, nil, `{"message":"You are being blocked","code":0}`, AddressBan},
+		"edge, headers of nobody":       {429, [][2]string{{"Scope", "user"}}, "<html>", AddressBan},
+		"no limit, whatever is left":    {200, [][2]string{{"Remaining", "0"}}, "", NotLimited},
+		"no limit, though it says so":   {200, nil, own, NotLimited},
+		"failure that looks like one":   {503, [][2]string{{"Scope", "global"}}, own, NotLimited},
+		"remaining that is not a count": {429, [][2]string{{"Scope", "user"}, {"Remaining", "-1"}}, own, BucketLimit},
+	} {
+		r := Response{Status: tt.status, Header: http.Header{"Via": {"1.1 google"}}, Body: ParseBody([]byte(tt.body))}
+		for _, h := range tt.headers {
+			r.Header.Set("X-RateLimit-"+h[0], h[1])
+		}
+		if got := r.limitOf(); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+	bare := Response{Status: 429, Header: http.Header{}, Body: ParseBody([]byte(own))}
+	if got := bare.limitOf(); got != AddressBan {
+		t.Errorf("JSON that did not pass Discord's own proxy: %v", got)
 	}
 }
