@@ -87,6 +87,45 @@ func TestHardCase01_GlobalLimitPausesAllButExemptRoutes(t *testing.T) {
 	})
 }
 
+// TestNoStampedeAfterAPause: what waited for the end of a global 429 does not
+// all go at once, and a limit that somebody else uses too is not hit again and
+// again.
+func TestNoStampedeAfterAPause(t *testing.T) {
+	t.Run("evenly", func(t *testing.T) {
+		simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+			s.Refuse = refuseOnce(func(string) bool { return true }, reply{
+				429, header("Retry-After", "5", "X-RateLimit-Global", "true", "X-RateLimit-Scope", "global"),
+				`{"message":"You are being rate limited.","retry_after":5,"global":true}`,
+			})
+			if status, _ := sendOnce(t, s, messages(1)); status != 429 {
+				t.Fatalf("status %d", status)
+			}
+			s.run(t, channels(100, 1, 1)...)
+			first := s.arrivals[1].at
+			early := 0
+			for _, a := range s.arrivals[1:] {
+				if a.at.Sub(first) < 200*time.Millisecond {
+					early++
+				}
+			}
+			if early > 16 { // a burst of 5, then one each 20 ms
+				t.Errorf("%d calls arrived within 200 ms of the end", early)
+			}
+		})
+	})
+	t.Run("shared with somebody else", func(t *testing.T) {
+		simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+			s.Global = 25 // the other half is used elsewhere
+			s.run(t, channels(500, 1, 1)...)
+			if n := s.replies["429 global"]; n > 80 {
+				t.Errorf("500 calls met %d global 429s", n)
+			} else {
+				t.Logf("%d global 429s", n)
+			}
+		})
+	})
+}
+
 // TestInteractionsPassWebhooks: answers to interactions go although webhooks,
 // whose limit is theirs without the exemption, have used it up or must pause.
 func TestInteractionsPassWebhooks(t *testing.T) {
@@ -388,6 +427,20 @@ func TestHardCase08_AddressBanStopsEverything(t *testing.T) {
 	}
 }
 
+// TestLongerBans: a probe that is refused too makes the next one wait twice as
+// long, up to an hour.
+func TestLongerBans(t *testing.T) {
+	simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+		s.Refuse = func(string, string) *reply { return &reply{429, http.Header{}, "error code: 1015"} }
+		for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+			if _, v := sendOnce(t, s, messages(1)); v.Limit != ratelimit.AddressBan || v.Wait != want*time.Minute {
+				t.Fatalf("%v for %v, want %v min", v.Limit, v.Wait, want)
+			}
+			time.Sleep(want * time.Minute)
+		}
+	})
+}
+
 // sendOnce makes one call without repeating it.
 func sendOnce(t *testing.T, s sender, path string) (int, ratelimit.Verdict) {
 	t.Helper()
@@ -421,6 +474,50 @@ func TestHardCase09_BudgetOfInvalidRequests(t *testing.T) {
 			time.Sleep(11 * time.Minute)
 			if _, err := s.send(t.Context(), "POST", messages(1)); err != nil {
 				t.Errorf("ten minutes later: %v", err)
+			}
+		})
+	})
+	t.Run("counts what is in flight", func(t *testing.T) {
+		simulate(t, limit{}, ratelimit.Config{GlobalLimit: -1, InvalidRequestLimit: 100}, func(t *testing.T, s sender) {
+			s.Refuse = func(string, string) *reply {
+				return &reply{403, header(), `{"message":"Missing Access","code":50001}`}
+			}
+			var wg sync.WaitGroup
+			for i := range 300 {
+				wg.Go(func() { _, _ = s.send(t.Context(), "POST", messages(i)) })
+			}
+			wg.Wait()
+			if n := s.replies["403"]; n != 99 {
+				t.Errorf("%d invalid requests were sent of a budget of 100", n)
+			}
+		})
+	})
+	t.Run("one call tries a refused token again", func(t *testing.T) {
+		simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+			s.Refuse = func(string, string) *reply { return &reply{401, header(), `{"message":"401: Unauthorized","code":0}`} }
+			_, _ = s.send(t.Context(), "POST", messages(1))
+			try := func() {
+				var wg sync.WaitGroup
+				for i := range 20 {
+					wg.Go(func() { _, _ = s.send(t.Context(), "POST", messages(i)) })
+				}
+				wg.Wait()
+			}
+			for i, wait := range []time.Duration{1, 2, 4} {
+				time.Sleep(wait*time.Minute - time.Second)
+				if try(); s.replies["401"] != i+1 {
+					t.Errorf("%d calls within %v min of refusal %d", s.replies["401"]-i-1, wait, i+1)
+				}
+				time.Sleep(time.Second)
+				if try(); s.replies["401"] != i+2 {
+					t.Errorf("%d calls tried after refusal %d", s.replies["401"]-i-1, i+1)
+				}
+			}
+			s.Refuse = nil
+			time.Sleep(8 * time.Minute)
+			s.run(t, job{1, "POST", messages(1)})
+			if s.limiter.Snapshot().Tokens[0].Refused {
+				t.Error("the token is still held to be refused")
 			}
 		})
 	})
