@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -13,10 +14,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
@@ -222,34 +221,7 @@ func read(language, text string) error {
 	return nil
 }
 
-// heard is what a command has written, and a channel for a text in it.
-type heard struct {
-	mu      sync.Mutex
-	text    bytes.Buffer
-	awaited string
-	found   chan struct{}
-}
-
-func (h *heard) Write(p []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	before := strings.Contains(h.text.String(), h.awaited)
-	n, err := h.text.Write(p)
-	if !before && strings.Contains(h.text.String(), h.awaited) {
-		close(h.found)
-	}
-	return n, err
-}
-
-func (h *heard) String() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.text.String()
-}
-
 var portFlag = regexp.MustCompile(`--port \d+`)
-
-var errNotStopped = errors.New("nobody stopped it")
 
 // runEndless starts a server on a port of its own, waits until it listens, and
 // stops it.
@@ -257,31 +229,34 @@ func (r *reader) runEndless(t *testing.T, folder, text string) error {
 	t.Helper()
 	text = portFlag.ReplaceAllString(text, "--port 0")
 	cmd := r.shell(t, folder, text, "DISCORDPROXY_HOST=127.0.0.1", "DISCORDPROXY_PORT=0", "DISCORDPROXY_SANDBOX_PORT=0", "DISCORD_API_URL=http://"+r.discord+"/api")
-	out := &heard{awaited: "answers at", found: make(chan struct{})}
-	if !strings.Contains(text, "discordproxyserver sandbox") {
-		out.awaited = "listens on"
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
 	}
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.WaitDelay = 10 * time.Second // for what a shell may leave behind
+	cmd.Stderr = cmd.Stdout
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case <-out.found:
-	case err := <-ended:
-		return fmt.Errorf("it ended too early: %w: %s", errors.Join(err, errNotStopped), out)
+	var said strings.Builder
+	stopped := false
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		said.WriteString(lines.Text() + "\n")
+		if !stopped && listens.MatchString(lines.Text()) {
+			stopped = true
+			// The shell has become its last command.
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				return err
+			}
+		}
 	}
-	// The shell has become its last command.
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	if err := <-ended; err != nil {
-		return fmt.Errorf("it ended with %w: %s", err, out)
+	if err := cmd.Wait(); err != nil || !stopped {
+		return fmt.Errorf("it was stopped: %t, and ended with %v: %s", stopped, err, said.String()) //nolint:errorlint // err may be nil
 	}
 	return nil
 }
+
+// listens is what a server says that listens, and the pretend Discord alone.
+var listens = regexp.MustCompile(`listens on |^A pretend Discord answers at `)
 
 // runPython runs blocks of Python with the package in python/.
 func runPython(t *testing.T, folder string, blocks []string) {
