@@ -234,6 +234,21 @@ func TestHardCase03_KindOfWindowIsLearnt(t *testing.T) {
 	})
 }
 
+// TestKindOfWindowShown: what is not known has no name, what is not limited has.
+func TestKindOfWindowShown(t *testing.T) {
+	for _, tt := range []struct {
+		limit limit
+		want  string
+	}{{sliding("a", 5, 5*time.Second), ""}, {limit{}, "unlimited"}} {
+		simulate(t, tt.limit, ratelimit.Config{}, func(t *testing.T, s sender) {
+			s.run(t, channels(1, 1, 1)...)
+			if got := s.limiter.Snapshot().Tokens[0].Buckets[0].Window; got != tt.want {
+				t.Errorf("after one answer of %+v it is %q", tt.limit, got)
+			}
+		})
+	}
+}
+
 func TestHardCase04_InFlightCountsAndStaleHeadersDoNot(t *testing.T) {
 	t.Run("several in flight", func(t *testing.T) {
 		for seed := range uint64(*seeds) {
@@ -350,6 +365,9 @@ func TestHardCase06_SharedLimitHoldsTheResourceOnly(t *testing.T) {
 			time.Sleep(time.Second)
 			_, _ = s.send(t.Context(), "POST", messages(2))
 			other = time.Since(began)
+			if b := s.limiter.Snapshot().Tokens[0].Buckets[0]; b.Major != "channel 1" || b.Remaining != 0 || b.Reset.Sub(time.Now()) < 28*time.Second {
+				t.Errorf("the resource shows %+v", b)
+			}
 		})
 		took := s.run(t, channels(1, 1, 1)...)
 		wg.Wait()

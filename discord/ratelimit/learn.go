@@ -129,8 +129,8 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 	return b
 }
 
-// rename moves a route to the bucket of that name, together with all that
-// shares its bucket if that had no name yet.
+// rename moves a route to the bucket of that name. A bucket that the route had
+// for itself takes the name and keeps what is known of it.
 func (c *core) rename(r *route, hash string, now instant) *bucket {
 	from := r.bucket
 	a := from.account

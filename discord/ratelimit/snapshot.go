@@ -55,7 +55,7 @@ type Bucket struct {
 	Routes        []string // "METHOD template", ordered
 	Major         string   // top-level resource without secrets
 	Hash          string   // Discord's name of the bucket; empty if unknown
-	Window        string   // "sliding", "fixed" or "unknown"
+	Window        string   // "sliding", "fixed", "unlimited", or "" while unknown
 	Limit         int      // 0 if unknown
 	Remaining     int      // calls that could go now
 	Reset         time.Time
@@ -145,8 +145,11 @@ func (l *Limiter) bucket(b *bucket, now instant) Bucket {
 	if blocked > now {
 		s.BlockedUntil = l.time(blocked)
 	}
-	if b.full > now {
-		s.Reset = l.time(b.full)
+	if b.blockedUntil > now {
+		s.Remaining = 0
+	}
+	if full := max(b.full, b.blockedUntil); full > now {
+		s.Reset = l.time(full)
 	}
 	if b.waiting > 0 {
 		s.EstimatedWait = max(b.window.drain(now, b.inFlight, b.waiting), held.sub(now), 0)

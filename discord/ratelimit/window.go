@@ -24,8 +24,9 @@ const (
 	unlimited                   // answered without limits
 )
 
+// String returns the kind's name, none while it is unknown.
 func (k windowKind) String() string {
-	return [...]string{"unknown", "unknown", "sliding", "fixed", "unlimited"}[k]
+	return [...]string{"", "", "sliding", "fixed", "unlimited"}[k]
 }
 
 // window is what is known of a bucket's limit. It counts answered calls; those

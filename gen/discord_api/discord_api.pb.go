@@ -14104,7 +14104,7 @@ type GetRateLimitStatusResponse_Bucket struct {
 	Waiting int32 `protobuf:"varint,8,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// Time until the last of them can go, by this bucket alone.
 	EstimatedWait *durationpb.Duration `protobuf:"bytes,9,opt,name=estimated_wait,json=estimatedWait,proto3" json:"estimated_wait,omitempty"`
-	// How it fills: "sliding", "fixed", or "" until known.
+	// How it fills: "sliding", "fixed", "unlimited", or "" until known.
 	Window        string `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -6197,7 +6197,7 @@ class GetRateLimitStatusResponse(_message.Message):
         waiting: _builtins.int
         """Calls that wait for it."""
         window: _builtins.str
-        """How it fills: "sliding", "fixed", or "" until known."""
+        """How it fills: "sliding", "fixed", "unlimited", or "" until known."""
         @_builtins.property
         def routes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
             """Method and path of its routes, for example POST /channels/{channel_id}/messages."""
