@@ -112,7 +112,6 @@ func (c *serverConfig) check() error {
 	}{
 		{"max-queue", int64(c.maxQueue)},
 		{"max-queue-bytes", c.maxQueueBytes},
-		{"invalid-request-limit", int64(c.invalidRequestLimit)},
 		{"connect-timeout", int64(c.connectTimeout)},
 		{"try-timeout", int64(c.tryTimeout)},
 		{"max-file", c.uploads.file},
@@ -121,6 +120,9 @@ func (c *serverConfig) check() error {
 		if positive.n <= 0 {
 			return fmt.Errorf("--%s must be more than 0", positive.flag)
 		}
+	}
+	if c.invalidRequestLimit < 2 {
+		return errors.New("--invalid-request-limit must be more than 1: one is always kept")
 	}
 	if c.globalRateLimit < 0 {
 		return errors.New("--global-rate-limit must not be negative")

@@ -31,7 +31,8 @@ type Config struct {
 	MaxQueueBytes int64
 	// InvalidRequestLimit is the number of answers 401, 403 and 429 (not of
 	// scope shared) in ten minutes at which Discord bans the address, over all
-	// tokens. 0 means Discord's 10,000.
+	// tokens. One at least is always kept, so it must be more than 1. 0 means
+	// Discord's 10,000.
 	InvalidRequestLimit int
 	// MaxGuests is the number of guests' tokens whose limits are known at the
 	// same time. Beyond it the one that was used longest ago makes room. 0
@@ -64,6 +65,9 @@ type Limiter struct {
 func New(c Config) (*Limiter, error) {
 	if c.MaxQueue < 0 || c.MaxQueueBytes < 0 || c.InvalidRequestLimit < 0 || c.MaxGuests < 0 {
 		return nil, errors.New("configure rate limiter: MaxQueue, MaxQueueBytes, InvalidRequestLimit and MaxGuests must not be negative")
+	}
+	if c.InvalidRequestLimit == 1 {
+		return nil, errors.New("configure rate limiter: an InvalidRequestLimit of 1 lets no call go")
 	}
 	orDefault := func(n, d int) int {
 		if n == 0 {

@@ -113,6 +113,19 @@ func TestPermitEndsOnce(t *testing.T) {
 	})
 }
 
+func TestNewRefuses(t *testing.T) {
+	for _, c := range []ratelimit.Config{{MaxQueue: -1}, {MaxQueueBytes: -1}, {InvalidRequestLimit: -1}, {InvalidRequestLimit: 1}, {MaxGuests: -1}} {
+		if l, err := ratelimit.New(c); err == nil {
+			l.Close()
+			t.Errorf("%+v is taken", c)
+		}
+	}
+	// The smallest budget lets calls go, one at a time.
+	simulate(t, limit{}, ratelimit.Config{InvalidRequestLimit: 2}, func(t *testing.T, s sender) {
+		s.run(t, channels(3, 1, 1)...)
+	})
+}
+
 // TestSnapshotFreesUnits: a look at the global limit shows the units in use now,
 // and not those that were in use when the last call went.
 func TestSnapshotFreesUnits(t *testing.T) {
