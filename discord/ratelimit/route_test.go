@@ -67,7 +67,7 @@ func TestRouteOf(t *testing.T) {
 		}
 	}
 	of := func(path string) string { return ratelimit.RouteOf("POST", path, "", now).Major }
-	if of("/webhooks/5/one") == of("/webhooks/5/two") || of("/webhooks/5/one") == of("/webhooks/6/one") || of("/webhooks/5/one") != of("/webhooks/5/one") {
+	if of("/webhooks/5/one") == of("/webhooks/5/two") || of("/webhooks/5/one") == of("/webhooks/6/one") || of("/webhooks/5/one") != of("/webhooks/5/one/github") {
 		t.Error("a webhook's resource is not its id together with its token")
 	}
 }
