@@ -1,15 +1,11 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 
-	"discordproxy/discord"
 	"discordproxy/discord/gateway"
-	"discordproxy/server"
 	"discordproxy/server/events"
 
 	"github.com/urfave/cli/v2"
@@ -68,49 +64,4 @@ func (c *gatewayConfig) parseIntents() (gateway.Intents, error) {
 		intents |= intent
 	}
 	return intents, nil
-}
-
-// live is the bot at the gateway, and where its events go. The zero value is
-// a server without the gateway.
-type live struct {
-	gateway *gateway.Gateway
-	server  server.Gateway
-}
-
-// open puts the parts together. They do nothing before run.
-func (c *gatewayConfig) open(token string, client *discord.Client, logger *slog.Logger) (live, error) {
-	if c.off {
-		return live{}, nil
-	}
-	intents, err := c.parseIntents()
-	if err != nil {
-		return live{}, err
-	}
-	hub, err := events.New(events.Config{MaxEvents: c.eventBuffer, MaxBytes: c.eventBufferBytes})
-	if err != nil {
-		return live{}, err
-	}
-	guilds := gateway.NewGuilds(intents)
-	gw, err := gateway.New(gateway.Config{
-		// Who hears of an event finds the guilds as they are after it.
-		Token: token, Discord: client, Handler: gateway.Handlers{guilds, hub}, Intents: intents,
-		Status: c.status, Activity: c.activity, UserAgent: userAgent(), Logger: logger,
-	})
-	if err != nil {
-		return live{}, err
-	}
-	return live{gw, server.Gateway{Hub: hub, Intents: intents, Guilds: guilds}}, nil
-}
-
-// run keeps the bot at the gateway from when begin is closed until ctx ends, or
-// Discord wants it no more: calls go on without it.
-func (l live) run(ctx context.Context, begin <-chan struct{}) {
-	if l.gateway == nil {
-		return
-	}
-	select {
-	case <-begin:
-		_ = l.gateway.Run(ctx) // it is logged, and subscribers know
-	case <-ctx.Done():
-	}
 }

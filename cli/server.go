@@ -234,6 +234,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
+	live.observe(up.metrics)
 	lis, err := c.listen()
 	if err != nil {
 		return err
@@ -241,7 +242,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	defer lis.Close()
 	board, err := c.dashboard.board(status.Config{
 		Limits: func() *pb.GetRateLimitStatusResponse { return server.RateLimitStatus(up.client.RateLimits()) },
-		Ready:  checks.Ready, Bot: login.botName, Version: Version(),
+		Ready:  checks.Ready, Bot: login.botName, Gateway: live.status, Version: Version(),
 		Open: gate.guard == nil && !listener.IsLoopback(lis.Addr()),
 	}, pretend)
 	if err != nil {
@@ -262,7 +263,8 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		return err
 	}
 	warnings := gate.warnings(lis.Addr())
-	srv, err := c.newListener(routes(handler, health.Handler(checks, warnings...), c.access.metrics(gate, up.metrics.Handler()), c.dashboard.pages(pretend)), service.LargeBody, gate.tls, logger)
+	healthPages := health.Handler(checks, func() []string { return append(slices.Clip(warnings), live.warnings()...) })
+	srv, err := c.newListener(routes(handler, healthPages, c.access.metrics(gate, up.metrics.Handler()), c.dashboard.pages(pretend)), service.LargeBody, gate.tls, logger)
 	if err != nil {
 		return err
 	}

@@ -78,6 +78,9 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 	if proxy.GetSandbox() {
 		row("discord", "a pretend one")
 	}
+	if g := proxy.GetGateway(); g != nil {
+		row("gateway", "%s", gatewayStatus(g, s.GetTime().AsTime()))
+	}
 	row("runs for", "%s", round(s.GetTime().AsTime().Sub(proxy.GetStarted().AsTime())))
 	if proxy.GetOpen() {
 		row("access", "open: everybody who reaches the address can use the bot")
@@ -119,6 +122,19 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 			b.GetResource(), strings.Join(b.GetRoutes(), ", "))
 	}
 	return w.Flush()
+}
+
+// gatewayStatus says how the bot stands with the gateway.
+func gatewayStatus(g *pb.WatchStatusResponse_Proxy_Gateway, now time.Time) string {
+	text := fmt.Sprintf("%s for %s", g.GetState(), round(now.Sub(g.GetSince().AsTime())))
+	if g.Latency != nil {
+		text += fmt.Sprintf(", answers in %s", g.GetLatency().AsDuration().Round(time.Millisecond))
+	}
+	text += fmt.Sprintf(", %d subscribed", g.GetSubscribers())
+	if g.GetReason() != "" {
+		text += ": " + g.GetReason()
+	}
+	return text
 }
 
 // lastHour sums up calls by their code, the most frequent first.

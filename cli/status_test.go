@@ -69,3 +69,23 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusOfGateway has the command tell whether events come.
+func TestStatusOfGateway(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	p := proxytest.Against(t, sb, "--no-gateway=false")
+	await := func(line string) {
+		t.Helper()
+		for began, text := time.Now(), ""; !regexp.MustCompile(`(?m)^gateway +` + line + `$`).MatchString(text); time.Sleep(10 * time.Millisecond) {
+			if time.Since(began) > 30*time.Second {
+				t.Fatalf("no line %s in:\n%s", line, text)
+			}
+			_, text, _ = message(t, p, "status")
+		}
+	}
+	await(`connected for \S+s(, answers in \S+)?, 0 subscribed`)
+	if err := sb.CloseGateway(0, 4004, ""); err != nil {
+		t.Fatal(err)
+	}
+	await(`ended for \S+s, 0 subscribed: Discord's gateway refused the bot's token`)
+}

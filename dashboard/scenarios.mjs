@@ -226,6 +226,15 @@ const scenarios = {
     await close(page);
   },
 
+  async "the gateway ends"() {
+    const page = await open("overview");
+    await page.getByText("at the gateway, 0 subscribed to events").waitFor();
+    await sandbox("POST", "gateway/close", { code: 4004 });
+    await page.getByText("No events come any more: Discord's gateway refused the bot's token. Calls go on.").waitFor();
+    await page.getByText("Ready", { exact: true }).waitFor();
+    await close(page);
+  },
+
   async "a key is asked for"() {
     const page = await open("overview", { from: keyed });
     await wanted(page).waitFor();

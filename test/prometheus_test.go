@@ -53,7 +53,7 @@ func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	require.Command(t, "prometheus", "apt-get install prometheus")
 	sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(5 * time.Millisecond)})
-	p := proxytest.Against(t, sb)
+	p := proxytest.Against(t, sb, "--no-gateway=false")
 	sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", Count: 1, Status: 502, After: true})
 	for range 3 {
 		if _, err := p.Clients()["gRPC"].SendDirectMessage(t.Context(), connect.NewRequest(&pb.SendDirectMessageRequest{
@@ -66,6 +66,9 @@ func TestPrometheus(t *testing.T) {
 
 	prometheus.await(t, "discordproxy_ready", func(v float64) bool { return v == 1 })
 	prometheus.await(t, `discordproxy_calls_total{method="SendDirectMessage"}`, func(v float64) bool { return v == 3 })
+	prometheus.await(t, `discordproxy_gateway_state{state="connected"}`, func(v float64) bool { return v == 1 })
+	prometheus.await(t, "discordproxy_gateway_sessions_left", func(v float64) bool { return v == 999 })
+	prometheus.await(t, `discordproxy_events_total{type="GATEWAY_STATE"}`, func(v float64) bool { return v == 1 })
 	// Of a classic histogram there is no series without a suffix.
 	for _, histogram := range []string{"call_duration_seconds", "call_waited_seconds", "call_discord_seconds"} {
 		prometheus.await(t, fmt.Sprintf("histogram_count(discordproxy_%s{method=\"SendDirectMessage\"})", histogram), func(v float64) bool { return v == 3 })

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Code } from "@connectrpc/connect";
 import { clientKey, setClientKey } from "./api.js";
 import { Calls } from "./calls.js";
-import { long, sentence, time } from "./format.js";
+import { count, long, sentence, time } from "./format.js";
 import { Overview } from "./overview.js";
 import { Sandbox } from "./sandbox.js";
 import { Send } from "./send.js";
@@ -131,6 +131,7 @@ function Health({ state }: { state: State }) {
 /** What somebody who looks after the proxy must know first. */
 function Notices({ state, now }: { state: State; now: number }) {
   const limits = state.limits;
+  const gateway = state.proxy?.gateway;
   const passed = now - state.told;
   return (
     <div class="notices" role="status">
@@ -149,6 +150,11 @@ function Notices({ state, now }: { state: State; now: number }) {
           <strong>Calls cannot succeed:</strong> {reason}.
         </p>
       ))}
+      {gateway && ["disconnected", "ended"].includes(gateway.state) && (
+        <p class={`notice ${gateway.state === "ended" ? "bad" : "warn"}`} data-notice="gateway">
+          <strong>{gateway.state === "ended" ? "No events come any more:" : "No events come at the moment:"}</strong> {gateway.reason}. Calls go on.
+        </p>
+      )}
       {limits?.ban && (
         <p class="notice bad">
           <strong>Banned:</strong> {limits.ban.reason}. The next try is in {long(ms(limits.ban.retryAfter) - passed)}.
@@ -169,10 +175,14 @@ function Notices({ state, now }: { state: State; now: number }) {
 }
 
 function About({ proxy, time }: { proxy: Proxy; time: number }) {
+  const gateway = proxy.gateway;
   return (
     <>
       <span>Discord Proxy {proxy.version}</span>
       <span>{proxy.bot ? `logged in as ${proxy.bot}` : "not logged in yet"}</span>
+      <span>
+        {gateway ? `${gateway.state === "connected" ? "at the gateway" : `gateway ${gateway.state}`}, ${count(gateway.subscribers)} subscribed to events` : "not at the gateway"}
+      </span>
       {proxy.sandbox && <span>with a pretend Discord</span>}
       <span>runs for {long(time - date(proxy.started).getTime())}</span>
       <span>{proxy.platform}</span>

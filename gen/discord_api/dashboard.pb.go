@@ -209,7 +209,9 @@ type WatchStatusResponse_Proxy struct {
 	// Whether calls come with their contents.
 	Contents bool `protobuf:"varint,7,opt,name=contents,proto3" json:"contents,omitempty"`
 	// Version of Go, operating system and processor.
-	Platform      string `protobuf:"bytes,8,opt,name=platform,proto3" json:"platform,omitempty"`
+	Platform string `protobuf:"bytes,8,opt,name=platform,proto3" json:"platform,omitempty"`
+	// The gateway. Not set when the proxy stays away from it.
+	Gateway       *WatchStatusResponse_Proxy_Gateway `protobuf:"bytes,9,opt,name=gateway,proto3" json:"gateway,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -298,6 +300,13 @@ func (x *WatchStatusResponse_Proxy) GetPlatform() string {
 		return x.Platform
 	}
 	return ""
+}
+
+func (x *WatchStatusResponse_Proxy) GetGateway() *WatchStatusResponse_Proxy_Gateway {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
 }
 
 // Slot is what ended in ten seconds.
@@ -650,6 +659,91 @@ func (x *WatchStatusResponse_SandboxMessage) GetDeleted() bool {
 	return false
 }
 
+// Gateway is how the bot stands with Discord's gateway, without which no
+// events come. Calls do not need it.
+type WatchStatusResponse_Proxy_Gateway struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// off, connecting, connected, disconnected or ended: Discord wants no
+	// further connection.
+	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// Since when.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// Why no events come, in words. Empty while they do.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Time from the last heartbeat to Discord's answer. Not set before the
+	// first one of a connection.
+	Latency *durationpb.Duration `protobuf:"bytes,4,opt,name=latency,proto3" json:"latency,omitempty"`
+	// Clients that are subscribed to events.
+	Subscribers   int32 `protobuf:"varint,5,opt,name=subscribers,proto3" json:"subscribers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchStatusResponse_Proxy_Gateway) Reset() {
+	*x = WatchStatusResponse_Proxy_Gateway{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchStatusResponse_Proxy_Gateway) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchStatusResponse_Proxy_Gateway) ProtoMessage() {}
+
+func (x *WatchStatusResponse_Proxy_Gateway) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchStatusResponse_Proxy_Gateway.ProtoReflect.Descriptor instead.
+func (*WatchStatusResponse_Proxy_Gateway) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 0, 0}
+}
+
+func (x *WatchStatusResponse_Proxy_Gateway) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *WatchStatusResponse_Proxy_Gateway) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *WatchStatusResponse_Proxy_Gateway) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *WatchStatusResponse_Proxy_Gateway) GetLatency() *durationpb.Duration {
+	if x != nil {
+		return x.Latency
+	}
+	return nil
+}
+
+func (x *WatchStatusResponse_Proxy_Gateway) GetSubscribers() int32 {
+	if x != nil {
+		return x.Subscribers
+	}
+	return 0
+}
+
 // Channel is a channel of the pretend Discord.
 type WatchStatusResponse_Sandbox_Channel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -665,7 +759,7 @@ type WatchStatusResponse_Sandbox_Channel struct {
 
 func (x *WatchStatusResponse_Sandbox_Channel) Reset() {
 	*x = WatchStatusResponse_Sandbox_Channel{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +771,7 @@ func (x *WatchStatusResponse_Sandbox_Channel) String() string {
 func (*WatchStatusResponse_Sandbox_Channel) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +825,7 @@ type WatchStatusResponse_Sandbox_Fault struct {
 
 func (x *WatchStatusResponse_Sandbox_Fault) Reset() {
 	*x = WatchStatusResponse_Sandbox_Fault{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +837,7 @@ func (x *WatchStatusResponse_Sandbox_Fault) String() string {
 func (*WatchStatusResponse_Sandbox_Fault) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -804,7 +898,7 @@ type WatchStatusResponse_Sandbox_Limit struct {
 
 func (x *WatchStatusResponse_Sandbox_Limit) Reset() {
 	*x = WatchStatusResponse_Sandbox_Limit{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +910,7 @@ func (x *WatchStatusResponse_Sandbox_Limit) String() string {
 func (*WatchStatusResponse_Sandbox_Limit) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +959,7 @@ var File_discord_api_dashboard_proto protoreflect.FileDescriptor
 const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\n" +
 	"\x1bdiscord_api/dashboard.proto\x12\vdiscord_api\x1a\x1ddiscord_api/discord_api.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n" +
-	"\x12WatchStatusRequest\"\xa7\x10\n" +
+	"\x12WatchStatusRequest\"\xb4\x12\n" +
 	"\x13WatchStatusResponse\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12<\n" +
 	"\x05proxy\x18\x02 \x01(\v2&.discord_api.WatchStatusResponse.ProxyR\x05proxy\x12?\n" +
@@ -875,7 +969,7 @@ const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\x05slots\x18\x06 \x03(\v2%.discord_api.WatchStatusResponse.SlotR\x05slots\x12;\n" +
 	"\x05calls\x18\a \x03(\v2%.discord_api.WatchStatusResponse.CallR\x05calls\x12B\n" +
 	"\asandbox\x18\b \x01(\v2(.discord_api.WatchStatusResponse.SandboxR\asandbox\x12Z\n" +
-	"\x10sandbox_messages\x18\t \x03(\v2/.discord_api.WatchStatusResponse.SandboxMessageR\x0fsandboxMessages\x1a\xe9\x01\n" +
+	"\x10sandbox_messages\x18\t \x03(\v2/.discord_api.WatchStatusResponse.SandboxMessageR\x0fsandboxMessages\x1a\xf6\x03\n" +
 	"\x05Proxy\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x124\n" +
 	"\astarted\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x18\n" +
@@ -884,7 +978,14 @@ const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\x04open\x18\x05 \x01(\bR\x04open\x12\x18\n" +
 	"\asandbox\x18\x06 \x01(\bR\asandbox\x12\x1a\n" +
 	"\bcontents\x18\a \x01(\bR\bcontents\x12\x1a\n" +
-	"\bplatform\x18\b \x01(\tR\bplatform\x1a\xba\x01\n" +
+	"\bplatform\x18\b \x01(\tR\bplatform\x12H\n" +
+	"\agateway\x18\t \x01(\v2..discord_api.WatchStatusResponse.Proxy.GatewayR\agateway\x1a\xc0\x01\n" +
+	"\aGateway\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x123\n" +
+	"\alatency\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\alatency\x12 \n" +
+	"\vsubscribers\x18\x05 \x01(\x05R\vsubscribers\x1a\xba\x01\n" +
 	"\x04Slot\x120\n" +
 	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12F\n" +
 	"\x05calls\x18\x02 \x03(\v20.discord_api.WatchStatusResponse.Slot.CallsEntryR\x05calls\x1a8\n" +
@@ -951,7 +1052,7 @@ func file_discord_api_dashboard_proto_rawDescGZIP() []byte {
 	return file_discord_api_dashboard_proto_rawDescData
 }
 
-var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_discord_api_dashboard_proto_goTypes = []any{
 	(*WatchStatusRequest)(nil),                 // 0: discord_api.WatchStatusRequest
 	(*WatchStatusResponse)(nil),                // 1: discord_api.WatchStatusResponse
@@ -960,43 +1061,47 @@ var file_discord_api_dashboard_proto_goTypes = []any{
 	(*WatchStatusResponse_Call)(nil),           // 4: discord_api.WatchStatusResponse.Call
 	(*WatchStatusResponse_Sandbox)(nil),        // 5: discord_api.WatchStatusResponse.Sandbox
 	(*WatchStatusResponse_SandboxMessage)(nil), // 6: discord_api.WatchStatusResponse.SandboxMessage
-	nil, // 7: discord_api.WatchStatusResponse.Slot.CallsEntry
-	(*WatchStatusResponse_Sandbox_Channel)(nil), // 8: discord_api.WatchStatusResponse.Sandbox.Channel
-	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 9: discord_api.WatchStatusResponse.Sandbox.Fault
-	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 10: discord_api.WatchStatusResponse.Sandbox.Limit
-	(*timestamppb.Timestamp)(nil),               // 11: google.protobuf.Timestamp
-	(*GetRateLimitStatusResponse)(nil),          // 12: discord_api.GetRateLimitStatusResponse
-	(*durationpb.Duration)(nil),                 // 13: google.protobuf.Duration
-	(*Message)(nil),                             // 14: discord_api.Message
+	(*WatchStatusResponse_Proxy_Gateway)(nil),  // 7: discord_api.WatchStatusResponse.Proxy.Gateway
+	nil, // 8: discord_api.WatchStatusResponse.Slot.CallsEntry
+	(*WatchStatusResponse_Sandbox_Channel)(nil), // 9: discord_api.WatchStatusResponse.Sandbox.Channel
+	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 10: discord_api.WatchStatusResponse.Sandbox.Fault
+	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 11: discord_api.WatchStatusResponse.Sandbox.Limit
+	(*timestamppb.Timestamp)(nil),               // 12: google.protobuf.Timestamp
+	(*GetRateLimitStatusResponse)(nil),          // 13: discord_api.GetRateLimitStatusResponse
+	(*durationpb.Duration)(nil),                 // 14: google.protobuf.Duration
+	(*Message)(nil),                             // 15: discord_api.Message
 }
 var file_discord_api_dashboard_proto_depIdxs = []int32{
-	11, // 0: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
+	12, // 0: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
 	2,  // 1: discord_api.WatchStatusResponse.proxy:type_name -> discord_api.WatchStatusResponse.Proxy
-	12, // 2: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
-	13, // 3: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
+	13, // 2: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
+	14, // 3: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
 	3,  // 4: discord_api.WatchStatusResponse.slots:type_name -> discord_api.WatchStatusResponse.Slot
 	4,  // 5: discord_api.WatchStatusResponse.calls:type_name -> discord_api.WatchStatusResponse.Call
 	5,  // 6: discord_api.WatchStatusResponse.sandbox:type_name -> discord_api.WatchStatusResponse.Sandbox
 	6,  // 7: discord_api.WatchStatusResponse.sandbox_messages:type_name -> discord_api.WatchStatusResponse.SandboxMessage
-	11, // 8: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
-	11, // 9: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
-	7,  // 10: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
-	11, // 11: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
-	13, // 12: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
-	13, // 13: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
-	13, // 14: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
-	8,  // 15: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
-	9,  // 16: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
-	10, // 17: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
-	14, // 18: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
-	13, // 19: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
-	0,  // 20: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
-	1,  // 21: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
-	21, // [21:22] is the sub-list for method output_type
-	20, // [20:21] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	12, // 8: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
+	7,  // 9: discord_api.WatchStatusResponse.Proxy.gateway:type_name -> discord_api.WatchStatusResponse.Proxy.Gateway
+	12, // 10: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
+	8,  // 11: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
+	12, // 12: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
+	14, // 13: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
+	14, // 14: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
+	14, // 15: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
+	9,  // 16: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
+	10, // 17: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
+	11, // 18: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
+	15, // 19: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
+	12, // 20: discord_api.WatchStatusResponse.Proxy.Gateway.since:type_name -> google.protobuf.Timestamp
+	14, // 21: discord_api.WatchStatusResponse.Proxy.Gateway.latency:type_name -> google.protobuf.Duration
+	14, // 22: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
+	0,  // 23: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
+	1,  // 24: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
+	24, // [24:25] is the sub-list for method output_type
+	23, // [23:24] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_dashboard_proto_init() }
@@ -1011,7 +1116,7 @@ func file_discord_api_dashboard_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_dashboard_proto_rawDesc), len(file_discord_api_dashboard_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

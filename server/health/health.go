@@ -32,12 +32,15 @@ func (c Checks) Ready() error {
 
 // Handler answers GET /healthz, 200 as long as the process serves at all, and
 // GET /readyz, 200 or 503 with the reasons: as a line each, or as JSON when
-// that is what the request accepts. Warnings, of what should be known and
-// keeps nobody from calling, are added to the latter.
-func Handler(checks Checks, warnings ...string) http.Handler {
+// that is what the request accepts. To the latter are added warnings, of what
+// should be known and keeps nobody from calling; nil means that there are none.
+func Handler(checks Checks, warnings func() []string) http.Handler {
+	if warnings == nil {
+		warnings = func() []string { return nil }
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "alive", nil, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "ready", checks.Ready(), warnings) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "ready", checks.Ready(), warnings()) })
 	return mux
 }
 

@@ -39,7 +39,8 @@ func get(t *testing.T, url, accept string) (int, string) {
 func TestReasons(t *testing.T) {
 	var first, second error
 	checks := health.Checks{func() error { return first }, func() error { return second }}
-	srv := httptest.NewServer(health.Handler(checks))
+	var warnings []string
+	srv := httptest.NewServer(health.Handler(checks, func() []string { return warnings }))
 	defer srv.Close()
 	grpc := health.GRPC(checks, "a.Service")
 
@@ -60,6 +61,12 @@ func TestReasons(t *testing.T) {
 	check("/readyz", "application/json", 200, `{"ok":true,"reasons":[]}`)
 	serving("", grpchealth.StatusServing)
 	serving("a.Service", grpchealth.StatusServing)
+	warnings = []string{"take care"}
+	check("/readyz", "*/*", 200, "ready\nwarning: take care")
+	check("/readyz", "application/json", 200, `{"ok":true,"reasons":[],"warnings":["take care"]}`)
+	check("/healthz", "*/*", 200, "alive")
+	serving("", grpchealth.StatusServing)
+	warnings = nil
 	if _, err := grpc.Check(t.Context(), &grpchealth.CheckRequest{Service: "another"}); connect.CodeOf(err) != connect.CodeNotFound {
 		t.Errorf("an unknown service: %v", err)
 	}

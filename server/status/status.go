@@ -56,6 +56,9 @@ type Config struct {
 	// Bot returns the name of the bot, "" while it is unknown. Nil means that
 	// it always is.
 	Bot func() string
+	// Gateway returns how the bot stands with the gateway. Nil means that it
+	// stays away from it.
+	Gateway func() *pb.WatchStatusResponse_Proxy_Gateway
 	// Version names the build.
 	Version string
 	// Open is whether strangers can watch: others than this machine reach the
@@ -174,6 +177,9 @@ func (b *Board) proxyNow() *pb.WatchStatusResponse_Proxy {
 	}
 	if b.config.Bot != nil {
 		p.Bot = b.config.Bot()
+	}
+	if b.config.Gateway != nil {
+		p.Gateway = b.config.Gateway()
 	}
 	return p
 }
