@@ -26,7 +26,6 @@ type messageRequest interface {
 	GetAttachments() []*pb.AttachmentRequest
 	GetComponents() []*pb.Component
 	GetComponentsV2() bool
-	GetSuppressEmbeds() bool
 }
 
 // notInBody holds the fields of requests that are no keys of Discord's message
@@ -168,7 +167,10 @@ func isV2(req messageRequest) bool {
 // flagsOf returns the message's flags, and whether the request says anything
 // about them.
 func flagsOf(req messageRequest, v2 bool) (flags int, changed bool) {
-	if req.GetSuppressEmbeds() {
+	if r, ok := req.(interface{ GetFlags() int32 }); ok {
+		flags = int(r.GetFlags())
+	}
+	if r, ok := req.(interface{ GetSuppressEmbeds() bool }); ok && r.GetSuppressEmbeds() {
 		flags |= flagSuppressEmbeds
 	}
 	if r, ok := req.(interface{ GetSuppressNotifications() bool }); ok && r.GetSuppressNotifications() {
@@ -187,7 +189,7 @@ func (u uploads) attach(f *form, req messageRequest, m *discord.Message) error {
 	if len(req.GetAttachments()) == 0 {
 		return nil
 	}
-	isEdit := req.ProtoReflect().Descriptor().Fields().ByName("message_id") != nil
+	isEdit := req.ProtoReflect().Descriptor().Fields().ByName("clear_attachments") != nil
 	described := make([]discord.Args, 0, len(req.GetAttachments()))
 	tooLarge := discord.TooLarge()
 	var total int64

@@ -64,6 +64,21 @@ var partRules = map[string]rule{
 	"Component.File.file":                     {required: true},
 	"Component.Media.url":                     {max: 2048, required: true},
 	"Component.Container.accent_color":        {max: 0xFFFFFF},
+	"Component.TextInput.custom_id":           {max: 100, required: true},
+	"Component.TextInput.style":               {required: true},
+	"Component.TextInput.label":               {max: 45},
+	"Component.TextInput.min_length":          {max: 4000},
+	"Component.TextInput.max_length":          {min: 1, max: 4000},
+	"Component.TextInput.value":               {max: 4000},
+	"Component.TextInput.placeholder":         {max: 100},
+	"Component.Label.label":                   {max: 45, required: true},
+	"Component.Label.description":             {max: 100},
+	"Component.Label.component":               {required: true},
+	"Component.FileUpload.custom_id":          {max: 100, required: true},
+	"Component.FileUpload.min_values":         {max: 10},
+	"Component.FileUpload.max_values":         {min: 1, max: 10},
+
+	"RespondInteractionRequest.Data.Choice.name": {min: 1, max: 100, required: true},
 }
 
 func partRule(f protoreflect.FieldDescriptor) rule { return partRules[inContract(f)] }
@@ -97,6 +112,13 @@ var placed = map[string][]int{
 	"components":                     {1, 9, 10, 12, 13, 14, 17}, // a message's own
 }
 
+// placedInModal is placed for modals.
+var placedInModal = map[string][]int{
+	"Component.ActionRow.components": {4},
+	"Component.Label.component":      {3, 4, 5, 6, 7, 8, 19},
+	"components":                     {1, 10, 18}, // a modal's own
+}
+
 // component checks one component and what is in it. It stands in the field in.
 func (f *form) component(at string, in protoreflect.FieldDescriptor, c *pb.Component) {
 	f.components++
@@ -115,9 +137,13 @@ func (f *form) component(at string, in protoreflect.FieldDescriptor, c *pb.Compo
 		}
 		return
 	}
-	kinds, ok := placed[inContract(in)]
+	places := placed
+	if f.modal {
+		places = placedInModal
+	}
+	kinds, ok := places[inContract(in)]
 	if !ok {
-		kinds = placed[string(in.Name())]
+		kinds = places[string(in.Name())]
 	}
 	if !slices.Contains(kinds, int(kind.Number())) {
 		f.add(at, ruleUnion, "Value of field \"type\" must be one of %s.", choices(kinds))

@@ -86,7 +86,9 @@ var rules = map[string]rule{
 	"StartThreadRequest.message":   {excludes: []protoreflect.Name{"message_id"}},
 	"StartThreadRequest.invitable": {excludes: []protoreflect.Name{"message_id"}},
 
-	"RespondInteractionRequest.type":         {required: true},
+	"RespondInteractionRequest.type": {required: true},
+	"Data.choices":                   {max: 25},
+
 	"SetApplicationCommandsRequest.commands": {max: 130},
 }
 

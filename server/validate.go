@@ -25,11 +25,15 @@ const (
 	ruleComponents = "COMPONENT_MAX_TOTAL_COMPONENTS_EXCEEDED"
 	ruleText       = "COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED"
 	ruleNoFile     = "ATTACHMENT_NOT_FOUND"
+	ruleCoerce     = "NUMBER_TYPE_COERCE"
 )
 
 // form collects what is wrong with a request.
 type form struct {
 	broken []discord.FieldError
+
+	// modal is whether the components are those of a modal.
+	modal bool
 
 	embedText, componentText, components int
 }

@@ -13,6 +13,8 @@ import (
 	"discordproxy/test/require"
 
 	pb "discordproxy/gen/discord_api"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // interaction lets somebody use a command.
@@ -39,7 +41,7 @@ func respond(in sandbox.Interaction, content string) *pb.RespondInteractionReque
 	return &pb.RespondInteractionRequest{
 		InteractionId: uint64(in.ID), InteractionToken: in.Token,
 		Type: pb.RespondInteractionRequest_CHANNEL_MESSAGE_WITH_SOURCE,
-		Data: &pb.RespondInteractionRequest_Data{Content: content},
+		Data: &pb.RespondInteractionRequest_Data{Content: &content},
 	}
 }
 
@@ -61,10 +63,39 @@ var interactionCases = []methodCase{
 				s.Errorf("the newest message is %q", got)
 			}
 		}),
+	unary("with a file and a button", cost{"POST /interactions/{interaction_id}/{interaction_token}/callback": 1},
+		func(s *scene) *pb.RespondInteractionRequest {
+			req := respond(s.interaction("roll"), "see")
+			req.Data.Attachments = []*pb.AttachmentRequest{{Filename: "a.txt", Data: []byte("contents")}}
+			req.Data.Components = []*pb.Component{{Kind: &pb.Component_ActionRow_{ActionRow: &pb.Component_ActionRow{Components: []*pb.Component{
+				{Kind: &pb.Component_Button_{Button: &pb.Component_Button{Style: pb.Component_Button_PRIMARY, Label: "Again", CustomId: "again"}}},
+			}}}}}
+			return req
+		},
+		func(s *scene, _ *pb.RespondInteractionRequest, _ *pb.RespondInteractionResponse) {
+			messages := s.sb.Messages(s.w.General)
+			if m := messages[len(messages)-1]; len(m.Attachments) != 1 || m.Attachments[0].Filename != "a.txt" || len(m.Components) != 1 {
+				s.Errorf("the newest message is %+v", m)
+			}
+		}),
+	unary("with a form", cost{"POST /interactions/{interaction_id}/{interaction_token}/callback": 1},
+		func(s *scene) *pb.RespondInteractionRequest {
+			in := s.interaction("roll")
+			return &pb.RespondInteractionRequest{InteractionId: uint64(in.ID), InteractionToken: in.Token, Type: pb.RespondInteractionRequest_MODAL, Data: &pb.RespondInteractionRequest_Data{
+				CustomId: "form", Title: "Who?", Components: []*pb.Component{{Kind: &pb.Component_Label_{Label: &pb.Component_Label{Label: "Name", Component: &pb.Component{
+					Kind: &pb.Component_TextInput_{TextInput: &pb.Component_TextInput{CustomId: "name", Style: pb.Component_TextInput_SHORT}},
+				}}}}},
+			}}
+		},
+		func(s *scene, req *pb.RespondInteractionRequest, _ *pb.RespondInteractionResponse) {
+			if _, err := s.call("RespondInteraction", req); err == nil || !strings.Contains(err.Error(), "already been acknowledged") {
+				s.Errorf("the interaction was not answered: %v", err)
+			}
+		}),
 	unary("", cost{"PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original": 1},
 		func(s *scene) *pb.EditInteractionResponseRequest {
 			in := s.answered("roll")
-			return &pb.EditInteractionResponseRequest{ApplicationId: uint64(in.ApplicationID), InteractionToken: in.Token, Content: "edited"}
+			return &pb.EditInteractionResponseRequest{ApplicationId: uint64(in.ApplicationID), InteractionToken: in.Token, Content: proto.String("edited")}
 		},
 		func(s *scene, _ *pb.EditInteractionResponseRequest, res *pb.EditInteractionResponseResponse) {
 			if res.GetMessage().GetContent() != "edited" || s.newest(s.w.General) != "edited" {
@@ -89,6 +120,17 @@ var interactionCases = []methodCase{
 			commands := res.GetCommands()
 			if len(commands) != 1 || commands[0].GetName() != "roll" || commands[0].GetId() == 0 || commands[0].GetOptions()[0].GetName() != "sides" {
 				s.Errorf("got %v", commands)
+			}
+		}),
+	unary("choices of numbers", cost{"PUT /applications/{application_id}/guilds/{guild_id}/commands": 1},
+		func(s *scene) *pb.SetApplicationCommandsRequest {
+			return &pb.SetApplicationCommandsRequest{GuildId: uint64(s.w.Guild), Commands: []*pb.ApplicationCommand{{Name: "roll", Description: "Rolls a die", Options: []*pb.ApplicationCommand_Option{
+				{Type: 4, Name: "sides", Description: "How many", Choices: []*pb.ApplicationCommand_Option_Choice{{Name: "six", Value: "6"}}},
+			}}}}
+		},
+		func(s *scene, _ *pb.SetApplicationCommandsRequest, res *pb.SetApplicationCommandsResponse) {
+			if c := res.GetCommands()[0].GetOptions()[0].GetChoices(); len(c) != 1 || c[0].GetValue() != "6" {
+				s.Errorf("got %v", res)
 			}
 		}),
 	unary("none, for a guild", cost{"PUT /applications/{application_id}/guilds/{guild_id}/commands": 1},

@@ -8636,6 +8636,8 @@ type Component struct {
 	//	*Component_File_
 	//	*Component_Separator_
 	//	*Component_Container_
+	//	*Component_Label_
+	//	*Component_FileUpload_
 	//	*Component_RawJson
 	Kind          isComponent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
@@ -8814,6 +8816,24 @@ func (x *Component) GetContainer() *Component_Container {
 	return nil
 }
 
+func (x *Component) GetLabel() *Component_Label {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_Label_); ok {
+			return x.Label
+		}
+	}
+	return nil
+}
+
+func (x *Component) GetFileUpload() *Component_FileUpload {
+	if x != nil {
+		if x, ok := x.Kind.(*Component_FileUpload_); ok {
+			return x.FileUpload
+		}
+	}
+	return nil
+}
+
 func (x *Component) GetRawJson() string {
 	if x != nil {
 		if x, ok := x.Kind.(*Component_RawJson); ok {
@@ -8902,6 +8922,16 @@ type Component_Container_ struct {
 	Container *Component_Container `protobuf:"bytes,17,opt,name=container,proto3,oneof"`
 }
 
+type Component_Label_ struct {
+	// Text above a component, in modals only.
+	Label *Component_Label `protobuf:"bytes,18,opt,name=label,proto3,oneof"`
+}
+
+type Component_FileUpload_ struct {
+	// Upload of files, in modals only.
+	FileUpload *Component_FileUpload `protobuf:"bytes,19,opt,name=file_upload,json=fileUpload,proto3,oneof"`
+}
+
 type Component_RawJson struct {
 	// A component in Discord's own JSON, an object with a type. In requests
 	// for what this contract does not know; so it comes in answers too.
@@ -8937,6 +8967,10 @@ func (*Component_File_) isComponent_Kind() {}
 func (*Component_Separator_) isComponent_Kind() {}
 
 func (*Component_Container_) isComponent_Kind() {}
+
+func (*Component_Label_) isComponent_Kind() {}
+
+func (*Component_FileUpload_) isComponent_Kind() {}
 
 func (*Component_RawJson) isComponent_Kind() {}
 
@@ -9808,9 +9842,13 @@ type Interaction struct {
 	// Language of the guild.
 	GuildLocale string `protobuf:"bytes,13,opt,name=guild_locale,json=guildLocale,proto3" json:"guild_locale,omitempty"`
 	// Where: 0 guild, 1 direct messages with the bot, 2 other direct messages.
-	Context       int32 `protobuf:"varint,14,opt,name=context,proto3" json:"context,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Context int32 `protobuf:"varint,14,opt,name=context,proto3" json:"context,omitempty"`
+	// Channel where it was used. Only id, name, type and a few more are set.
+	Channel *Channel `protobuf:"bytes,15,opt,name=channel,proto3" json:"channel,omitempty"`
+	// Size in bytes up to which an answer can have files.
+	AttachmentSizeLimit int32 `protobuf:"varint,16,opt,name=attachment_size_limit,json=attachmentSizeLimit,proto3" json:"attachment_size_limit,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *Interaction) Reset() {
@@ -9941,6 +9979,20 @@ func (x *Interaction) GetContext() int32 {
 	return 0
 }
 
+func (x *Interaction) GetChannel() *Channel {
+	if x != nil {
+		return x.Channel
+	}
+	return nil
+}
+
+func (x *Interaction) GetAttachmentSizeLimit() int32 {
+	if x != nil {
+		return x.AttachmentSizeLimit
+	}
+	return 0
+}
+
 // RespondInteractionRequest is the first answer to an interaction.
 type RespondInteractionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -9950,7 +10002,9 @@ type RespondInteractionRequest struct {
 	InteractionToken string `protobuf:"bytes,2,opt,name=interaction_token,json=interactionToken,proto3" json:"interaction_token,omitempty"`
 	// Kind of the answer. Required.
 	Type RespondInteractionRequest_Type `protobuf:"varint,3,opt,name=type,proto3,enum=discord_api.RespondInteractionRequest_Type" json:"type,omitempty"`
-	// What the answer says.
+	// What the answer says. A message needs at least one of content, an embed, an
+	// attachment, a component and a poll; a modal needs custom_id, title and
+	// components.
 	Data          *RespondInteractionRequest_Data `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -10051,20 +10105,44 @@ func (*RespondInteractionResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{104}
 }
 
-// EditInteractionResponseRequest changes the first answer. What is not set
-// stays.
+// EditInteractionResponseRequest changes the first answer, or is the message
+// after an answer that said that one will follow. What is not set stays.
 type EditInteractionResponseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Interaction.application_id.
 	ApplicationId uint64 `protobuf:"varint,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
 	// Interaction.token.
 	InteractionToken string `protobuf:"bytes,2,opt,name=interaction_token,json=interactionToken,proto3" json:"interaction_token,omitempty"`
-	// Text, at most 2000 characters.
-	Content string `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
-	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
-	Embeds        []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+	Content *string `protobuf:"bytes,3,opt,name=content,proto3,oneof" json:"content,omitempty"`
+	// New embeds in place of all old ones, with the limits of
+	// SendChannelMessageRequest.embeds. Unset leaves the old ones.
+	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
+	// Whom the new content may ping. Unset means users, neither roles nor
+	// everyone.
+	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
+	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
+	// The files of the message from now on: old ones by their id, new ones by
+	// their data, up to 10. Unset leaves the old ones.
+	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// New components in place of all old ones, with the limits of
+	// SendChannelMessageRequest.components. Unset leaves the old ones.
+	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
+	// A poll, only of a message after an answer that said that one will follow.
+	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
+	// Whether the message becomes one of components alone, which is for good.
+	// Content and embeds must be removed. Set by itself when a component other
+	// than an action row stands at the top.
+	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
+	// Whether all embeds are removed. Not with embeds.
+	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
+	// Whether all components are removed. Not with components.
+	ClearComponents bool `protobuf:"varint,19,opt,name=clear_components,json=clearComponents,proto3" json:"clear_components,omitempty"`
+	// Whether all files are removed. Not with attachments.
+	ClearAttachments bool `protobuf:"varint,20,opt,name=clear_attachments,json=clearAttachments,proto3" json:"clear_attachments,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *EditInteractionResponseRequest) Reset() {
@@ -10112,8 +10190,8 @@ func (x *EditInteractionResponseRequest) GetInteractionToken() string {
 }
 
 func (x *EditInteractionResponseRequest) GetContent() string {
-	if x != nil {
-		return x.Content
+	if x != nil && x.Content != nil {
+		return *x.Content
 	}
 	return ""
 }
@@ -10123,6 +10201,69 @@ func (x *EditInteractionResponseRequest) GetEmbeds() []*Embed {
 		return x.Embeds
 	}
 	return nil
+}
+
+func (x *EditInteractionResponseRequest) GetAllowedMentions() *AllowedMentions {
+	if x != nil {
+		return x.AllowedMentions
+	}
+	return nil
+}
+
+func (x *EditInteractionResponseRequest) GetSuppressMentions() bool {
+	if x != nil {
+		return x.SuppressMentions
+	}
+	return false
+}
+
+func (x *EditInteractionResponseRequest) GetAttachments() []*AttachmentRequest {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *EditInteractionResponseRequest) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *EditInteractionResponseRequest) GetPoll() *Poll {
+	if x != nil {
+		return x.Poll
+	}
+	return nil
+}
+
+func (x *EditInteractionResponseRequest) GetComponentsV2() bool {
+	if x != nil {
+		return x.ComponentsV2
+	}
+	return false
+}
+
+func (x *EditInteractionResponseRequest) GetClearEmbeds() bool {
+	if x != nil {
+		return x.ClearEmbeds
+	}
+	return false
+}
+
+func (x *EditInteractionResponseRequest) GetClearComponents() bool {
+	if x != nil {
+		return x.ClearComponents
+	}
+	return false
+}
+
+func (x *EditInteractionResponseRequest) GetClearAttachments() bool {
+	if x != nil {
+		return x.ClearAttachments
+	}
+	return false
 }
 
 // EditInteractionResponseResponse is the answer to EditInteractionResponse.
@@ -10171,7 +10312,8 @@ func (x *EditInteractionResponseResponse) GetMessage() *Message {
 	return nil
 }
 
-// FollowupInteractionRequest posts one more message as an answer.
+// FollowupInteractionRequest posts one more message as an answer. It needs at
+// least one of content, an embed, an attachment, a component and a poll.
 type FollowupInteractionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Interaction.application_id.
@@ -10182,9 +10324,23 @@ type FollowupInteractionRequest struct {
 	Content string `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
 	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	// Bit set: 4 suppresses embeds, 64 only the user sees the answer, 4096
-	// silent.
-	Flags         int32 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Bit set: 4 suppresses embeds, 64 only the user sees the message, 4096 makes
+	// no notifications.
+	Flags int32 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"`
+	// Whom the message may ping. Unset means users, neither roles nor everyone.
+	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
+	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
+	// Up to 10 files, see SendChannelMessageRequest.attachments.
+	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// Components, see SendChannelMessageRequest.components.
+	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
+	// A poll.
+	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
+	// Whether clients read the message aloud.
+	Tts bool `protobuf:"varint,16,opt,name=tts,proto3" json:"tts,omitempty"`
+	// See SendChannelMessageRequest.components_v2.
+	ComponentsV2  bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -10254,6 +10410,55 @@ func (x *FollowupInteractionRequest) GetFlags() int32 {
 	return 0
 }
 
+func (x *FollowupInteractionRequest) GetAllowedMentions() *AllowedMentions {
+	if x != nil {
+		return x.AllowedMentions
+	}
+	return nil
+}
+
+func (x *FollowupInteractionRequest) GetSuppressMentions() bool {
+	if x != nil {
+		return x.SuppressMentions
+	}
+	return false
+}
+
+func (x *FollowupInteractionRequest) GetAttachments() []*AttachmentRequest {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *FollowupInteractionRequest) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *FollowupInteractionRequest) GetPoll() *Poll {
+	if x != nil {
+		return x.Poll
+	}
+	return nil
+}
+
+func (x *FollowupInteractionRequest) GetTts() bool {
+	if x != nil {
+		return x.Tts
+	}
+	return false
+}
+
+func (x *FollowupInteractionRequest) GetComponentsV2() bool {
+	if x != nil {
+		return x.ComponentsV2
+	}
+	return false
+}
+
 // FollowupInteractionResponse is the answer to FollowupInteraction.
 type FollowupInteractionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -10319,9 +10524,15 @@ type ApplicationCommand struct {
 	// Whether it is shown in age-restricted channels only.
 	Nsfw bool `protobuf:"varint,7,opt,name=nsfw,proto3" json:"nsfw,omitempty"`
 	// Version, in answers only.
-	Version       uint64 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Version uint64 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
+	// Where it can be used, as Interaction.context. Unset means everywhere. Not of
+	// commands of a guild.
+	Contexts []int32 `protobuf:"varint,9,rep,packed,name=contexts,proto3" json:"contexts,omitempty"`
+	// How the application must be installed: 0 in the guild, 1 by the user. Unset
+	// means as the application's settings say. Not of commands of a guild.
+	IntegrationTypes []int32 `protobuf:"varint,10,rep,packed,name=integration_types,json=integrationTypes,proto3" json:"integration_types,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ApplicationCommand) Reset() {
@@ -10408,6 +10619,20 @@ func (x *ApplicationCommand) GetVersion() uint64 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *ApplicationCommand) GetContexts() []int32 {
+	if x != nil {
+		return x.Contexts
+	}
+	return nil
+}
+
+func (x *ApplicationCommand) GetIntegrationTypes() []int32 {
+	if x != nil {
+		return x.IntegrationTypes
+	}
+	return nil
 }
 
 // SetApplicationCommandsRequest replaces the commands of the bot.
@@ -12861,6 +13086,8 @@ type Component_Select struct {
 	ChannelTypes []Channel_Type `protobuf:"varint,8,rep,packed,name=channel_types,json=channelTypes,proto3,enum=discord_api.Channel_Type" json:"channel_types,omitempty"`
 	// Up to 25 values of the other selects.
 	DefaultValues []*Component_Select_DefaultValue `protobuf:"bytes,9,rep,name=default_values,json=defaultValues,proto3" json:"default_values,omitempty"`
+	// In modals, whether something must be chosen. Unset is true.
+	Required      *bool `protobuf:"varint,10,opt,name=required,proto3,oneof" json:"required,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -12958,8 +13185,15 @@ func (x *Component_Select) GetDefaultValues() []*Component_Select_DefaultValue {
 	return nil
 }
 
-// TextInput is a field to write in. Discord has it in modals only and
-// refuses it in messages.
+func (x *Component_Select) GetRequired() bool {
+	if x != nil && x.Required != nil {
+		return *x.Required
+	}
+	return false
+}
+
+// TextInput is a field to write in. Discord has it in modals only, below a
+// label, and refuses it in messages.
 type Component_TextInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component.
@@ -12968,7 +13202,8 @@ type Component_TextInput struct {
 	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
 	// Style.
 	Style Component_TextInput_Style `protobuf:"varint,3,opt,name=style,proto3,enum=discord_api.Component_TextInput_Style" json:"style,omitempty"`
-	// Label, at most 45 characters.
+	// Label, at most 45 characters. Only without a label above it, in an action
+	// row, as it was done before there were any.
 	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
 	// Fewest characters, 0 to 4000.
 	MinLength *int32 `protobuf:"varint,5,opt,name=min_length,json=minLength,proto3,oneof" json:"min_length,omitempty"`
@@ -13634,6 +13869,161 @@ func (x *Component_Container) GetSpoiler() bool {
 	return false
 }
 
+// Label is a text above a component of a modal.
+type Component_Label struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its modal.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Text, 1 to 45 characters.
+	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	// Explanation, at most 100 characters.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// Field to write in, select or upload of files.
+	Component     *Component `protobuf:"bytes,4,opt,name=component,proto3" json:"component,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_Label) Reset() {
+	*x = Component_Label{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[153]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_Label) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_Label) ProtoMessage() {}
+
+func (x *Component_Label) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[153]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_Label.ProtoReflect.Descriptor instead.
+func (*Component_Label) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 12}
+}
+
+func (x *Component_Label) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_Label) GetLabel() string {
+	if x != nil {
+		return x.Label
+	}
+	return ""
+}
+
+func (x *Component_Label) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Component_Label) GetComponent() *Component {
+	if x != nil {
+		return x.Component
+	}
+	return nil
+}
+
+// FileUpload lets users of a modal upload files.
+type Component_FileUpload struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the component in its modal.
+	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Name that the application gets with the files, 1 to 100 characters.
+	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
+	// Fewest files, 0 to 10, 1 unless set.
+	MinValues *int32 `protobuf:"varint,3,opt,name=min_values,json=minValues,proto3,oneof" json:"min_values,omitempty"`
+	// Most files, 1 to 10, 1 unless set.
+	MaxValues *int32 `protobuf:"varint,4,opt,name=max_values,json=maxValues,proto3,oneof" json:"max_values,omitempty"`
+	// Whether files must be uploaded. Unset is true.
+	Required      *bool `protobuf:"varint,5,opt,name=required,proto3,oneof" json:"required,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Component_FileUpload) Reset() {
+	*x = Component_FileUpload{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[154]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Component_FileUpload) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Component_FileUpload) ProtoMessage() {}
+
+func (x *Component_FileUpload) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[154]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Component_FileUpload.ProtoReflect.Descriptor instead.
+func (*Component_FileUpload) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 13}
+}
+
+func (x *Component_FileUpload) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Component_FileUpload) GetCustomId() string {
+	if x != nil {
+		return x.CustomId
+	}
+	return ""
+}
+
+func (x *Component_FileUpload) GetMinValues() int32 {
+	if x != nil && x.MinValues != nil {
+		return *x.MinValues
+	}
+	return 0
+}
+
+func (x *Component_FileUpload) GetMaxValues() int32 {
+	if x != nil && x.MaxValues != nil {
+		return *x.MaxValues
+	}
+	return 0
+}
+
+func (x *Component_FileUpload) GetRequired() bool {
+	if x != nil && x.Required != nil {
+		return *x.Required
+	}
+	return false
+}
+
 // Option can be chosen in a select of texts.
 type Component_Select_Option struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -13653,7 +14043,7 @@ type Component_Select_Option struct {
 
 func (x *Component_Select_Option) Reset() {
 	*x = Component_Select_Option{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[153]
+	mi := &file_discord_api_discord_api_proto_msgTypes[155]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -13665,7 +14055,7 @@ func (x *Component_Select_Option) String() string {
 func (*Component_Select_Option) ProtoMessage() {}
 
 func (x *Component_Select_Option) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[153]
+	mi := &file_discord_api_discord_api_proto_msgTypes[155]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -13729,7 +14119,7 @@ type Component_Select_DefaultValue struct {
 
 func (x *Component_Select_DefaultValue) Reset() {
 	*x = Component_Select_DefaultValue{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[154]
+	mi := &file_discord_api_discord_api_proto_msgTypes[156]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -13741,7 +14131,7 @@ func (x *Component_Select_DefaultValue) String() string {
 func (*Component_Select_DefaultValue) ProtoMessage() {}
 
 func (x *Component_Select_DefaultValue) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[154]
+	mi := &file_discord_api_discord_api_proto_msgTypes[156]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -13786,7 +14176,7 @@ type Component_MediaGallery_Item struct {
 
 func (x *Component_MediaGallery_Item) Reset() {
 	*x = Component_MediaGallery_Item{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[155]
+	mi := &file_discord_api_discord_api_proto_msgTypes[157]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -13798,7 +14188,7 @@ func (x *Component_MediaGallery_Item) String() string {
 func (*Component_MediaGallery_Item) ProtoMessage() {}
 
 func (x *Component_MediaGallery_Item) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[155]
+	mi := &file_discord_api_discord_api_proto_msgTypes[157]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -13850,7 +14240,7 @@ type DiscordError_FieldError struct {
 
 func (x *DiscordError_FieldError) Reset() {
 	*x = DiscordError_FieldError{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[156]
+	mi := &file_discord_api_discord_api_proto_msgTypes[158]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -13862,7 +14252,7 @@ func (x *DiscordError_FieldError) String() string {
 func (*DiscordError_FieldError) ProtoMessage() {}
 
 func (x *DiscordError_FieldError) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[156]
+	mi := &file_discord_api_discord_api_proto_msgTypes[158]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -13914,7 +14304,7 @@ type GetRateLimitStatusResponse_Global struct {
 
 func (x *GetRateLimitStatusResponse_Global) Reset() {
 	*x = GetRateLimitStatusResponse_Global{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[157]
+	mi := &file_discord_api_discord_api_proto_msgTypes[159]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -13926,7 +14316,7 @@ func (x *GetRateLimitStatusResponse_Global) String() string {
 func (*GetRateLimitStatusResponse_Global) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Global) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[157]
+	mi := &file_discord_api_discord_api_proto_msgTypes[159]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -13979,7 +14369,7 @@ type GetRateLimitStatusResponse_InvalidRequests struct {
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) Reset() {
 	*x = GetRateLimitStatusResponse_InvalidRequests{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[158]
+	mi := &file_discord_api_discord_api_proto_msgTypes[160]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -13991,7 +14381,7 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) String() string {
 func (*GetRateLimitStatusResponse_InvalidRequests) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_InvalidRequests) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[158]
+	mi := &file_discord_api_discord_api_proto_msgTypes[160]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14041,7 +14431,7 @@ type GetRateLimitStatusResponse_Ban struct {
 
 func (x *GetRateLimitStatusResponse_Ban) Reset() {
 	*x = GetRateLimitStatusResponse_Ban{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[159]
+	mi := &file_discord_api_discord_api_proto_msgTypes[161]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14053,7 +14443,7 @@ func (x *GetRateLimitStatusResponse_Ban) String() string {
 func (*GetRateLimitStatusResponse_Ban) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Ban) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[159]
+	mi := &file_discord_api_discord_api_proto_msgTypes[161]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14112,7 +14502,7 @@ type GetRateLimitStatusResponse_Bucket struct {
 
 func (x *GetRateLimitStatusResponse_Bucket) Reset() {
 	*x = GetRateLimitStatusResponse_Bucket{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[160]
+	mi := &file_discord_api_discord_api_proto_msgTypes[162]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14124,7 +14514,7 @@ func (x *GetRateLimitStatusResponse_Bucket) String() string {
 func (*GetRateLimitStatusResponse_Bucket) ProtoMessage() {}
 
 func (x *GetRateLimitStatusResponse_Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[160]
+	mi := &file_discord_api_discord_api_proto_msgTypes[162]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14227,7 +14617,7 @@ type Event_Gap struct {
 
 func (x *Event_Gap) Reset() {
 	*x = Event_Gap{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[161]
+	mi := &file_discord_api_discord_api_proto_msgTypes[163]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14239,7 +14629,7 @@ func (x *Event_Gap) String() string {
 func (*Event_Gap) ProtoMessage() {}
 
 func (x *Event_Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[161]
+	mi := &file_discord_api_discord_api_proto_msgTypes[163]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14291,7 +14681,7 @@ type Event_GatewayState struct {
 
 func (x *Event_GatewayState) Reset() {
 	*x = Event_GatewayState{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[162]
+	mi := &file_discord_api_discord_api_proto_msgTypes[164]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14303,7 +14693,7 @@ func (x *Event_GatewayState) String() string {
 func (*Event_GatewayState) ProtoMessage() {}
 
 func (x *Event_GatewayState) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[162]
+	mi := &file_discord_api_discord_api_proto_msgTypes[164]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14357,7 +14747,7 @@ type Event_MessageDelete struct {
 
 func (x *Event_MessageDelete) Reset() {
 	*x = Event_MessageDelete{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[163]
+	mi := &file_discord_api_discord_api_proto_msgTypes[165]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14369,7 +14759,7 @@ func (x *Event_MessageDelete) String() string {
 func (*Event_MessageDelete) ProtoMessage() {}
 
 func (x *Event_MessageDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[163]
+	mi := &file_discord_api_discord_api_proto_msgTypes[165]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14441,7 +14831,7 @@ type Event_Reaction struct {
 
 func (x *Event_Reaction) Reset() {
 	*x = Event_Reaction{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[164]
+	mi := &file_discord_api_discord_api_proto_msgTypes[166]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14453,7 +14843,7 @@ func (x *Event_Reaction) String() string {
 func (*Event_Reaction) ProtoMessage() {}
 
 func (x *Event_Reaction) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[164]
+	mi := &file_discord_api_discord_api_proto_msgTypes[166]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14545,7 +14935,7 @@ type Event_Ban struct {
 
 func (x *Event_Ban) Reset() {
 	*x = Event_Ban{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[165]
+	mi := &file_discord_api_discord_api_proto_msgTypes[167]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14557,7 +14947,7 @@ func (x *Event_Ban) String() string {
 func (*Event_Ban) ProtoMessage() {}
 
 func (x *Event_Ban) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[165]
+	mi := &file_discord_api_discord_api_proto_msgTypes[167]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14602,7 +14992,7 @@ type Event_GuildRole struct {
 
 func (x *Event_GuildRole) Reset() {
 	*x = Event_GuildRole{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[166]
+	mi := &file_discord_api_discord_api_proto_msgTypes[168]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14614,7 +15004,7 @@ func (x *Event_GuildRole) String() string {
 func (*Event_GuildRole) ProtoMessage() {}
 
 func (x *Event_GuildRole) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[166]
+	mi := &file_discord_api_discord_api_proto_msgTypes[168]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14664,7 +15054,7 @@ type Event_GuildDelete struct {
 
 func (x *Event_GuildDelete) Reset() {
 	*x = Event_GuildDelete{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[167]
+	mi := &file_discord_api_discord_api_proto_msgTypes[169]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14676,7 +15066,7 @@ func (x *Event_GuildDelete) String() string {
 func (*Event_GuildDelete) ProtoMessage() {}
 
 func (x *Event_GuildDelete) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[167]
+	mi := &file_discord_api_discord_api_proto_msgTypes[169]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14725,7 +15115,7 @@ type Event_Typing struct {
 
 func (x *Event_Typing) Reset() {
 	*x = Event_Typing{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[168]
+	mi := &file_discord_api_discord_api_proto_msgTypes[170]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14737,7 +15127,7 @@ func (x *Event_Typing) String() string {
 func (*Event_Typing) ProtoMessage() {}
 
 func (x *Event_Typing) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[168]
+	mi := &file_discord_api_discord_api_proto_msgTypes[170]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14805,7 +15195,7 @@ type Event_Presence struct {
 
 func (x *Event_Presence) Reset() {
 	*x = Event_Presence{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[169]
+	mi := &file_discord_api_discord_api_proto_msgTypes[171]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14817,7 +15207,7 @@ func (x *Event_Presence) String() string {
 func (*Event_Presence) ProtoMessage() {}
 
 func (x *Event_Presence) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[169]
+	mi := &file_discord_api_discord_api_proto_msgTypes[171]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14881,7 +15271,7 @@ type Event_Presence_Activity struct {
 
 func (x *Event_Presence_Activity) Reset() {
 	*x = Event_Presence_Activity{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[170]
+	mi := &file_discord_api_discord_api_proto_msgTypes[172]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14893,7 +15283,7 @@ func (x *Event_Presence_Activity) String() string {
 func (*Event_Presence_Activity) ProtoMessage() {}
 
 func (x *Event_Presence_Activity) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[170]
+	mi := &file_discord_api_discord_api_proto_msgTypes[172]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -14966,14 +15356,16 @@ type Interaction_Data struct {
 	// What was chosen in a menu.
 	Values []string `protobuf:"bytes,9,rep,name=values,proto3" json:"values,omitempty"`
 	// Parts of a form that was sent.
-	Components    []*Interaction_Data_Component `protobuf:"bytes,10,rep,name=components,proto3" json:"components,omitempty"`
+	Components []*Interaction_Data_Component `protobuf:"bytes,10,rep,name=components,proto3" json:"components,omitempty"`
+	// What the ids in options, values and target_id stand for.
+	Resolved      *Interaction_Data_Resolved `protobuf:"bytes,11,opt,name=resolved,proto3" json:"resolved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Interaction_Data) Reset() {
 	*x = Interaction_Data{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[171]
+	mi := &file_discord_api_discord_api_proto_msgTypes[173]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -14985,7 +15377,7 @@ func (x *Interaction_Data) String() string {
 func (*Interaction_Data) ProtoMessage() {}
 
 func (x *Interaction_Data) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[171]
+	mi := &file_discord_api_discord_api_proto_msgTypes[173]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -15071,6 +15463,13 @@ func (x *Interaction_Data) GetComponents() []*Interaction_Data_Component {
 	return nil
 }
 
+func (x *Interaction_Data) GetResolved() *Interaction_Data_Resolved {
+	if x != nil {
+		return x.Resolved
+	}
+	return nil
+}
+
 // Option is an argument of a command, or a subcommand.
 type Interaction_Data_Option struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -15092,7 +15491,7 @@ type Interaction_Data_Option struct {
 
 func (x *Interaction_Data_Option) Reset() {
 	*x = Interaction_Data_Option{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[172]
+	mi := &file_discord_api_discord_api_proto_msgTypes[174]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -15104,7 +15503,7 @@ func (x *Interaction_Data_Option) String() string {
 func (*Interaction_Data_Option) ProtoMessage() {}
 
 func (x *Interaction_Data_Option) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[172]
+	mi := &file_discord_api_discord_api_proto_msgTypes[174]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -15169,14 +15568,16 @@ type Interaction_Data_Component struct {
 	// The parts of a row.
 	Components []*Interaction_Data_Component `protobuf:"bytes,5,rep,name=components,proto3" json:"components,omitempty"`
 	// The part below a label.
-	Component     *Interaction_Data_Component `protobuf:"bytes,6,opt,name=component,proto3" json:"component,omitempty"`
+	Component *Interaction_Data_Component `protobuf:"bytes,6,opt,name=component,proto3" json:"component,omitempty"`
+	// Number of the component in its form.
+	Id            int32 `protobuf:"varint,7,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Interaction_Data_Component) Reset() {
 	*x = Interaction_Data_Component{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[173]
+	mi := &file_discord_api_discord_api_proto_msgTypes[175]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -15188,7 +15589,7 @@ func (x *Interaction_Data_Component) String() string {
 func (*Interaction_Data_Component) ProtoMessage() {}
 
 func (x *Interaction_Data_Component) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[173]
+	mi := &file_discord_api_discord_api_proto_msgTypes[175]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -15246,24 +15647,153 @@ func (x *Interaction_Data_Component) GetComponent() *Interaction_Data_Component 
 	return nil
 }
 
-// Data is what the answer says.
+func (x *Interaction_Data_Component) GetId() int32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+// Resolved is what the ids in the arguments and values stand for.
+type Interaction_Data_Resolved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Users.
+	Users []*User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	// Those of the users that are members of the guild. Of GuildMember.user
+	// only the id is set, and deaf and mute are not.
+	Members []*GuildMember `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	// Roles.
+	Roles []*Role `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
+	// Channels. Only id, name, type, permissions and a few more are set.
+	Channels []*Channel `protobuf:"bytes,4,rep,name=channels,proto3" json:"channels,omitempty"`
+	// Messages, of commands that are used on one.
+	Messages []*Message `protobuf:"bytes,5,rep,name=messages,proto3" json:"messages,omitempty"`
+	// Files.
+	Attachments   []*Message_Attachment `protobuf:"bytes,6,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interaction_Data_Resolved) Reset() {
+	*x = Interaction_Data_Resolved{}
+	mi := &file_discord_api_discord_api_proto_msgTypes[176]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interaction_Data_Resolved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interaction_Data_Resolved) ProtoMessage() {}
+
+func (x *Interaction_Data_Resolved) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_discord_api_proto_msgTypes[176]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interaction_Data_Resolved.ProtoReflect.Descriptor instead.
+func (*Interaction_Data_Resolved) Descriptor() ([]byte, []int) {
+	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{102, 0, 2}
+}
+
+func (x *Interaction_Data_Resolved) GetUsers() []*User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *Interaction_Data_Resolved) GetMembers() []*GuildMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *Interaction_Data_Resolved) GetRoles() []*Role {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *Interaction_Data_Resolved) GetChannels() []*Channel {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *Interaction_Data_Resolved) GetMessages() []*Message {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *Interaction_Data_Resolved) GetAttachments() []*Message_Attachment {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+// Data is what the answer says. Which of it is meant depends on its type.
 type RespondInteractionRequest_Data struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Text, at most 2000 characters.
-	Content string `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
-	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+	// Text of a message, at most 2000 characters. Unset leaves the old one of a
+	// message that is updated, "" removes it.
+	Content *string `protobuf:"bytes,1,opt,name=content,proto3,oneof" json:"content,omitempty"`
+	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds. In
+	// place of all old ones of a message that is updated.
 	Embeds []*Embed `protobuf:"bytes,2,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	// Bit set: 4 suppresses embeds, 64 only the user sees the answer.
+	// Bit set of a message: 4 suppresses embeds, 64 only the user sees the
+	// answer, 4096 makes no notifications. Of a deferred message only 64.
 	Flags int32 `protobuf:"varint,3,opt,name=flags,proto3" json:"flags,omitempty"`
 	// Suggested values, at most 25.
-	Choices       []*RespondInteractionRequest_Data_Choice `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"`
+	Choices []*RespondInteractionRequest_Data_Choice `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"`
+	// Whom the message may ping. Unset means users, neither roles nor everyone.
+	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
+	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
+	// Up to 10 files, see SendChannelMessageRequest.attachments. Of a message
+	// that is updated also old ones that stay, by their id.
+	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	// Components of a message, see SendChannelMessageRequest.components; of a
+	// modal 1 to 5 labels, texts or action rows.
+	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
+	// A poll.
+	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
+	// Whether clients read the message aloud.
+	Tts bool `protobuf:"varint,16,opt,name=tts,proto3" json:"tts,omitempty"`
+	// See SendChannelMessageRequest.components_v2.
+	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
+	// Whether all embeds of the updated message are removed. Not with embeds.
+	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
+	// Whether all its components are removed. Not with components.
+	ClearComponents bool `protobuf:"varint,19,opt,name=clear_components,json=clearComponents,proto3" json:"clear_components,omitempty"`
+	// Whether all its files are removed. Not with attachments.
+	ClearAttachments bool `protobuf:"varint,20,opt,name=clear_attachments,json=clearAttachments,proto3" json:"clear_attachments,omitempty"`
+	// Name that the application gets with what was entered in the modal, 1 to 100
+	// characters.
+	CustomId string `protobuf:"bytes,21,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
+	// Title of a modal, 1 to 45 characters.
+	Title         string `protobuf:"bytes,22,opt,name=title,proto3" json:"title,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RespondInteractionRequest_Data) Reset() {
 	*x = RespondInteractionRequest_Data{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[174]
+	mi := &file_discord_api_discord_api_proto_msgTypes[177]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -15275,7 +15805,7 @@ func (x *RespondInteractionRequest_Data) String() string {
 func (*RespondInteractionRequest_Data) ProtoMessage() {}
 
 func (x *RespondInteractionRequest_Data) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[174]
+	mi := &file_discord_api_discord_api_proto_msgTypes[177]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -15292,8 +15822,8 @@ func (*RespondInteractionRequest_Data) Descriptor() ([]byte, []int) {
 }
 
 func (x *RespondInteractionRequest_Data) GetContent() string {
-	if x != nil {
-		return x.Content
+	if x != nil && x.Content != nil {
+		return *x.Content
 	}
 	return ""
 }
@@ -15319,20 +15849,106 @@ func (x *RespondInteractionRequest_Data) GetChoices() []*RespondInteractionReque
 	return nil
 }
 
+func (x *RespondInteractionRequest_Data) GetAllowedMentions() *AllowedMentions {
+	if x != nil {
+		return x.AllowedMentions
+	}
+	return nil
+}
+
+func (x *RespondInteractionRequest_Data) GetSuppressMentions() bool {
+	if x != nil {
+		return x.SuppressMentions
+	}
+	return false
+}
+
+func (x *RespondInteractionRequest_Data) GetAttachments() []*AttachmentRequest {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *RespondInteractionRequest_Data) GetComponents() []*Component {
+	if x != nil {
+		return x.Components
+	}
+	return nil
+}
+
+func (x *RespondInteractionRequest_Data) GetPoll() *Poll {
+	if x != nil {
+		return x.Poll
+	}
+	return nil
+}
+
+func (x *RespondInteractionRequest_Data) GetTts() bool {
+	if x != nil {
+		return x.Tts
+	}
+	return false
+}
+
+func (x *RespondInteractionRequest_Data) GetComponentsV2() bool {
+	if x != nil {
+		return x.ComponentsV2
+	}
+	return false
+}
+
+func (x *RespondInteractionRequest_Data) GetClearEmbeds() bool {
+	if x != nil {
+		return x.ClearEmbeds
+	}
+	return false
+}
+
+func (x *RespondInteractionRequest_Data) GetClearComponents() bool {
+	if x != nil {
+		return x.ClearComponents
+	}
+	return false
+}
+
+func (x *RespondInteractionRequest_Data) GetClearAttachments() bool {
+	if x != nil {
+		return x.ClearAttachments
+	}
+	return false
+}
+
+func (x *RespondInteractionRequest_Data) GetCustomId() string {
+	if x != nil {
+		return x.CustomId
+	}
+	return ""
+}
+
+func (x *RespondInteractionRequest_Data) GetTitle() string {
+	if x != nil {
+		return x.Title
+	}
+	return ""
+}
+
 // Choice is a value that is suggested.
 type RespondInteractionRequest_Data_Choice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What is shown, 1 to 100 characters.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The value, 1 to 100 characters.
-	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// The value as text, of at most 100 characters: numbers in decimal.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Type of the option: 3 string, 4 integer, 10 number. Unset is 3.
+	Type          int32 `protobuf:"varint,3,opt,name=type,proto3" json:"type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RespondInteractionRequest_Data_Choice) Reset() {
 	*x = RespondInteractionRequest_Data_Choice{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[175]
+	mi := &file_discord_api_discord_api_proto_msgTypes[178]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -15344,7 +15960,7 @@ func (x *RespondInteractionRequest_Data_Choice) String() string {
 func (*RespondInteractionRequest_Data_Choice) ProtoMessage() {}
 
 func (x *RespondInteractionRequest_Data_Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[175]
+	mi := &file_discord_api_discord_api_proto_msgTypes[178]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -15374,6 +15990,13 @@ func (x *RespondInteractionRequest_Data_Choice) GetValue() string {
 	return ""
 }
 
+func (x *RespondInteractionRequest_Data_Choice) GetType() int32 {
+	if x != nil {
+		return x.Type
+	}
+	return 0
+}
+
 // Option is an argument of a command, or a subcommand.
 type ApplicationCommand_Option struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -15385,19 +16008,29 @@ type ApplicationCommand_Option struct {
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// Whether it must be given.
 	Required bool `protobuf:"varint,4,opt,name=required,proto3" json:"required,omitempty"`
-	// The only values, at most 25, of strings only.
+	// The only values, at most 25, of strings, integers and numbers only.
 	Choices []*ApplicationCommand_Option_Choice `protobuf:"bytes,5,rep,name=choices,proto3" json:"choices,omitempty"`
 	// Arguments of a subcommand, at most 25.
 	Options []*ApplicationCommand_Option `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty"`
 	// Whether suggestions are asked for while it is typed.
-	Autocomplete  bool `protobuf:"varint,7,opt,name=autocomplete,proto3" json:"autocomplete,omitempty"`
+	Autocomplete bool `protobuf:"varint,7,opt,name=autocomplete,proto3" json:"autocomplete,omitempty"`
+	// Types of channels that can be chosen, all unless set.
+	ChannelTypes []Channel_Type `protobuf:"varint,8,rep,packed,name=channel_types,json=channelTypes,proto3,enum=discord_api.Channel_Type" json:"channel_types,omitempty"`
+	// Least value of an integer or number.
+	MinValue *float64 `protobuf:"fixed64,9,opt,name=min_value,json=minValue,proto3,oneof" json:"min_value,omitempty"`
+	// Largest value of an integer or number.
+	MaxValue *float64 `protobuf:"fixed64,10,opt,name=max_value,json=maxValue,proto3,oneof" json:"max_value,omitempty"`
+	// Fewest characters of a string, 0 to 6000.
+	MinLength *int32 `protobuf:"varint,11,opt,name=min_length,json=minLength,proto3,oneof" json:"min_length,omitempty"`
+	// Most characters of a string, 1 to 6000.
+	MaxLength     *int32 `protobuf:"varint,12,opt,name=max_length,json=maxLength,proto3,oneof" json:"max_length,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ApplicationCommand_Option) Reset() {
 	*x = ApplicationCommand_Option{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[176]
+	mi := &file_discord_api_discord_api_proto_msgTypes[179]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -15409,7 +16042,7 @@ func (x *ApplicationCommand_Option) String() string {
 func (*ApplicationCommand_Option) ProtoMessage() {}
 
 func (x *ApplicationCommand_Option) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[176]
+	mi := &file_discord_api_discord_api_proto_msgTypes[179]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -15474,12 +16107,47 @@ func (x *ApplicationCommand_Option) GetAutocomplete() bool {
 	return false
 }
 
+func (x *ApplicationCommand_Option) GetChannelTypes() []Channel_Type {
+	if x != nil {
+		return x.ChannelTypes
+	}
+	return nil
+}
+
+func (x *ApplicationCommand_Option) GetMinValue() float64 {
+	if x != nil && x.MinValue != nil {
+		return *x.MinValue
+	}
+	return 0
+}
+
+func (x *ApplicationCommand_Option) GetMaxValue() float64 {
+	if x != nil && x.MaxValue != nil {
+		return *x.MaxValue
+	}
+	return 0
+}
+
+func (x *ApplicationCommand_Option) GetMinLength() int32 {
+	if x != nil && x.MinLength != nil {
+		return *x.MinLength
+	}
+	return 0
+}
+
+func (x *ApplicationCommand_Option) GetMaxLength() int32 {
+	if x != nil && x.MaxLength != nil {
+		return *x.MaxLength
+	}
+	return 0
+}
+
 // Choice is one of the values to choose from.
 type ApplicationCommand_Option_Choice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What is shown, 1 to 100 characters.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The value, 1 to 100 characters.
+	// The value as text, of at most 100 characters: numbers in decimal.
 	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -15487,7 +16155,7 @@ type ApplicationCommand_Option_Choice struct {
 
 func (x *ApplicationCommand_Option_Choice) Reset() {
 	*x = ApplicationCommand_Option_Choice{}
-	mi := &file_discord_api_discord_api_proto_msgTypes[177]
+	mi := &file_discord_api_discord_api_proto_msgTypes[180]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -15499,7 +16167,7 @@ func (x *ApplicationCommand_Option_Choice) String() string {
 func (*ApplicationCommand_Option_Choice) ProtoMessage() {}
 
 func (x *ApplicationCommand_Option_Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_discord_api_proto_msgTypes[177]
+	mi := &file_discord_api_discord_api_proto_msgTypes[180]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -16423,7 +17091,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\n" +
 	"is_spoiler\x18\x05 \x01(\bH\x01R\tisSpoiler\x88\x01\x01B\x0e\n" +
 	"\f_descriptionB\r\n" +
-	"\v_is_spoiler\"\xcb\x1c\n" +
+	"\v_is_spoiler\"\xcd \n" +
 	"\tComponent\x12A\n" +
 	"\n" +
 	"action_row\x18\x01 \x01(\v2 .discord_api.Component.ActionRowH\x00R\tactionRow\x127\n" +
@@ -16444,7 +17112,10 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\rmedia_gallery\x18\f \x01(\v2#.discord_api.Component.MediaGalleryH\x00R\fmediaGallery\x121\n" +
 	"\x04file\x18\r \x01(\v2\x1b.discord_api.Component.FileH\x00R\x04file\x12@\n" +
 	"\tseparator\x18\x0e \x01(\v2 .discord_api.Component.SeparatorH\x00R\tseparator\x12@\n" +
-	"\tcontainer\x18\x11 \x01(\v2 .discord_api.Component.ContainerH\x00R\tcontainer\x12\x1c\n" +
+	"\tcontainer\x18\x11 \x01(\v2 .discord_api.Component.ContainerH\x00R\tcontainer\x124\n" +
+	"\x05label\x18\x12 \x01(\v2\x1c.discord_api.Component.LabelH\x00R\x05label\x12D\n" +
+	"\vfile_upload\x18\x13 \x01(\v2!.discord_api.Component.FileUploadH\x00R\n" +
+	"fileUpload\x12\x1c\n" +
 	"\braw_json\x18\xe8\a \x01(\tH\x00R\arawJson\x1aS\n" +
 	"\tActionRow\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x126\n" +
@@ -16468,7 +17139,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\n" +
 	"\x06DANGER\x10\x04\x12\b\n" +
 	"\x04LINK\x10\x05\x12\v\n" +
-	"\aPREMIUM\x10\x06\x1a\xfd\x04\n" +
+	"\aPREMIUM\x10\x06\x1a\xab\x05\n" +
 	"\x06Select\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x1b\n" +
 	"\tcustom_id\x18\x02 \x01(\tR\bcustomId\x12 \n" +
@@ -16480,7 +17151,9 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12>\n" +
 	"\aoptions\x18\a \x03(\v2$.discord_api.Component.Select.OptionR\aoptions\x12>\n" +
 	"\rchannel_types\x18\b \x03(\x0e2\x19.discord_api.Channel.TypeR\fchannelTypes\x12Q\n" +
-	"\x0edefault_values\x18\t \x03(\v2*.discord_api.Component.Select.DefaultValueR\rdefaultValues\x1a\x9a\x01\n" +
+	"\x0edefault_values\x18\t \x03(\v2*.discord_api.Component.Select.DefaultValueR\rdefaultValues\x12\x1f\n" +
+	"\brequired\x18\n" +
+	" \x01(\bH\x02R\brequired\x88\x01\x01\x1a\x9a\x01\n" +
 	"\x06Option\x12\x14\n" +
 	"\x05label\x18\x01 \x01(\tR\x05label\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12 \n" +
@@ -16491,7 +17164,8 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04typeB\r\n" +
 	"\v_min_valuesB\r\n" +
-	"\v_max_values\x1a\x8a\x03\n" +
+	"\v_max_valuesB\v\n" +
+	"\t_required\x1a\x8a\x03\n" +
 	"\tTextInput\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x1b\n" +
 	"\tcustom_id\x18\x02 \x01(\tR\bcustomId\x12<\n" +
@@ -16558,7 +17232,24 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"components\x12&\n" +
 	"\faccent_color\x18\x03 \x01(\x05H\x00R\vaccentColor\x88\x01\x01\x12\x18\n" +
 	"\aspoiler\x18\x04 \x01(\bR\aspoilerB\x0f\n" +
-	"\r_accent_colorB\x06\n" +
+	"\r_accent_color\x1a\x85\x01\n" +
+	"\x05Label\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x14\n" +
+	"\x05label\x18\x02 \x01(\tR\x05label\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x124\n" +
+	"\tcomponent\x18\x04 \x01(\v2\x16.discord_api.ComponentR\tcomponent\x1a\xcd\x01\n" +
+	"\n" +
+	"FileUpload\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x05R\x02id\x12\x1b\n" +
+	"\tcustom_id\x18\x02 \x01(\tR\bcustomId\x12\"\n" +
+	"\n" +
+	"min_values\x18\x03 \x01(\x05H\x00R\tminValues\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"max_values\x18\x04 \x01(\x05H\x01R\tmaxValues\x88\x01\x01\x12\x1f\n" +
+	"\brequired\x18\x05 \x01(\bH\x02R\brequired\x88\x01\x01B\r\n" +
+	"\v_min_valuesB\r\n" +
+	"\v_max_valuesB\v\n" +
+	"\t_requiredB\x06\n" +
 	"\x04kind\"\xc3\x02\n" +
 	"\fDiscordError\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\x05R\x06status\x12\x12\n" +
@@ -16749,7 +17440,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x12INTERACTION_CREATE\x10F\x12\x10\n" +
 	"\fTYPING_START\x10G\x12\x13\n" +
 	"\x0fPRESENCE_UPDATE\x10HB\t\n" +
-	"\apayload\"\x8e\v\n" +
+	"\apayload\"\x80\x0f\n" +
 	"\vInteraction\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12%\n" +
 	"\x0eapplication_id\x18\x02 \x01(\x04R\rapplicationId\x121\n" +
@@ -16766,7 +17457,9 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x0fapp_permissions\x18\v \x01(\tR\x0eappPermissions\x12\x16\n" +
 	"\x06locale\x18\f \x01(\tR\x06locale\x12!\n" +
 	"\fguild_locale\x18\r \x01(\tR\vguildLocale\x12\x18\n" +
-	"\acontext\x18\x0e \x01(\x05R\acontext\x1a\xfb\x05\n" +
+	"\acontext\x18\x0e \x01(\x05R\acontext\x12.\n" +
+	"\achannel\x18\x0f \x01(\v2\x14.discord_api.ChannelR\achannel\x122\n" +
+	"\x15attachment_size_limit\x18\x10 \x01(\x05R\x13attachmentSizeLimit\x1a\x89\t\n" +
 	"\x04Data\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -16780,13 +17473,14 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\n" +
 	"components\x18\n" +
 	" \x03(\v2'.discord_api.Interaction.Data.ComponentR\n" +
-	"components\x1a\xa0\x01\n" +
+	"components\x12B\n" +
+	"\bresolved\x18\v \x01(\v2&.discord_api.Interaction.Data.ResolvedR\bresolved\x1a\xa0\x01\n" +
 	"\x06Option\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\x05R\x04type\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12>\n" +
 	"\aoptions\x18\x04 \x03(\v2$.discord_api.Interaction.Data.OptionR\aoptions\x12\x18\n" +
-	"\afocused\x18\x05 \x01(\bR\afocused\x1a\xfa\x01\n" +
+	"\afocused\x18\x05 \x01(\bR\afocused\x1a\x8a\x02\n" +
 	"\tComponent\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\x05R\x04type\x12\x1b\n" +
 	"\tcustom_id\x18\x02 \x01(\tR\bcustomId\x12\x14\n" +
@@ -16795,27 +17489,53 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\n" +
 	"components\x18\x05 \x03(\v2'.discord_api.Interaction.Data.ComponentR\n" +
 	"components\x12E\n" +
-	"\tcomponent\x18\x06 \x01(\v2'.discord_api.Interaction.Data.ComponentR\tcomponent\"\x87\x01\n" +
+	"\tcomponent\x18\x06 \x01(\v2'.discord_api.Interaction.Data.ComponentR\tcomponent\x12\x0e\n" +
+	"\x02id\x18\a \x01(\x05R\x02id\x1a\xb7\x02\n" +
+	"\bResolved\x12'\n" +
+	"\x05users\x18\x01 \x03(\v2\x11.discord_api.UserR\x05users\x122\n" +
+	"\amembers\x18\x02 \x03(\v2\x18.discord_api.GuildMemberR\amembers\x12'\n" +
+	"\x05roles\x18\x03 \x03(\v2\x11.discord_api.RoleR\x05roles\x120\n" +
+	"\bchannels\x18\x04 \x03(\v2\x14.discord_api.ChannelR\bchannels\x120\n" +
+	"\bmessages\x18\x05 \x03(\v2\x14.discord_api.MessageR\bmessages\x12A\n" +
+	"\vattachments\x18\x06 \x03(\v2\x1f.discord_api.Message.AttachmentR\vattachments\"\x87\x01\n" +
 	"\x04Type\x12\r\n" +
 	"\tUNDEFINED\x10\x00\x12\b\n" +
 	"\x04PING\x10\x01\x12\x17\n" +
 	"\x13APPLICATION_COMMAND\x10\x02\x12\x15\n" +
 	"\x11MESSAGE_COMPONENT\x10\x03\x12$\n" +
 	" APPLICATION_COMMAND_AUTOCOMPLETE\x10\x04\x12\x10\n" +
-	"\fMODAL_SUBMIT\x10\x05\"\xb3\x05\n" +
+	"\fMODAL_SUBMIT\x10\x05\"\xd4\t\n" +
 	"\x19RespondInteractionRequest\x12%\n" +
 	"\x0einteraction_id\x18\x01 \x01(\x04R\rinteractionId\x120\n" +
 	"\x11interaction_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x10interactionToken\x12?\n" +
 	"\x04type\x18\x03 \x01(\x0e2+.discord_api.RespondInteractionRequest.TypeR\x04type\x12?\n" +
-	"\x04data\x18\x04 \x01(\v2+.discord_api.RespondInteractionRequest.DataR\x04data\x1a\xe4\x01\n" +
-	"\x04Data\x12\x18\n" +
-	"\acontent\x18\x01 \x01(\tR\acontent\x12*\n" +
+	"\x04data\x18\x04 \x01(\v2+.discord_api.RespondInteractionRequest.DataR\x04data\x1a\x85\x06\n" +
+	"\x04Data\x12\x1d\n" +
+	"\acontent\x18\x01 \x01(\tH\x00R\acontent\x88\x01\x01\x12*\n" +
 	"\x06embeds\x18\x02 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12\x14\n" +
 	"\x05flags\x18\x03 \x01(\x05R\x05flags\x12L\n" +
-	"\achoices\x18\x04 \x03(\v22.discord_api.RespondInteractionRequest.Data.ChoiceR\achoices\x1a2\n" +
+	"\achoices\x18\x04 \x03(\v22.discord_api.RespondInteractionRequest.Data.ChoiceR\achoices\x12G\n" +
+	"\x10allowed_mentions\x18\a \x01(\v2\x1c.discord_api.AllowedMentionsR\x0fallowedMentions\x12+\n" +
+	"\x11suppress_mentions\x18\b \x01(\bR\x10suppressMentions\x12@\n" +
+	"\vattachments\x18\n" +
+	" \x03(\v2\x1e.discord_api.AttachmentRequestR\vattachments\x126\n" +
+	"\n" +
+	"components\x18\v \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12%\n" +
+	"\x04poll\x18\x0f \x01(\v2\x11.discord_api.PollR\x04poll\x12\x10\n" +
+	"\x03tts\x18\x10 \x01(\bR\x03tts\x12#\n" +
+	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2\x12!\n" +
+	"\fclear_embeds\x18\x12 \x01(\bR\vclearEmbeds\x12)\n" +
+	"\x10clear_components\x18\x13 \x01(\bR\x0fclearComponents\x12+\n" +
+	"\x11clear_attachments\x18\x14 \x01(\bR\x10clearAttachments\x12\x1b\n" +
+	"\tcustom_id\x18\x15 \x01(\tR\bcustomId\x12\x14\n" +
+	"\x05title\x18\x16 \x01(\tR\x05title\x1aF\n" +
 	"\x06Choice\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xd3\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\x05R\x04typeB\n" +
+	"\n" +
+	"\b_content\"\xd3\x01\n" +
 	"\x04Type\x12\r\n" +
 	"\tUNDEFINED\x10\x00\x12\b\n" +
 	"\x04PONG\x10\x01\x12\x1f\n" +
@@ -16825,22 +17545,46 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x0eUPDATE_MESSAGE\x10\a\x12+\n" +
 	"'APPLICATION_COMMAND_AUTOCOMPLETE_RESULT\x10\b\x12\t\n" +
 	"\x05MODAL\x10\t\"\x1c\n" +
-	"\x1aRespondInteractionResponse\"\xbf\x01\n" +
+	"\x1aRespondInteractionResponse\"\x87\x05\n" +
 	"\x1eEditInteractionResponseRequest\x12%\n" +
 	"\x0eapplication_id\x18\x01 \x01(\x04R\rapplicationId\x120\n" +
-	"\x11interaction_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x10interactionToken\x12\x18\n" +
-	"\acontent\x18\x03 \x01(\tR\acontent\x12*\n" +
-	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\"Q\n" +
+	"\x11interaction_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x10interactionToken\x12\x1d\n" +
+	"\acontent\x18\x03 \x01(\tH\x00R\acontent\x88\x01\x01\x12*\n" +
+	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12G\n" +
+	"\x10allowed_mentions\x18\a \x01(\v2\x1c.discord_api.AllowedMentionsR\x0fallowedMentions\x12+\n" +
+	"\x11suppress_mentions\x18\b \x01(\bR\x10suppressMentions\x12@\n" +
+	"\vattachments\x18\n" +
+	" \x03(\v2\x1e.discord_api.AttachmentRequestR\vattachments\x126\n" +
+	"\n" +
+	"components\x18\v \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12%\n" +
+	"\x04poll\x18\x0f \x01(\v2\x11.discord_api.PollR\x04poll\x12#\n" +
+	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2\x12!\n" +
+	"\fclear_embeds\x18\x12 \x01(\bR\vclearEmbeds\x12)\n" +
+	"\x10clear_components\x18\x13 \x01(\bR\x0fclearComponents\x12+\n" +
+	"\x11clear_attachments\x18\x14 \x01(\bR\x10clearAttachmentsB\n" +
+	"\n" +
+	"\b_content\"Q\n" +
 	"\x1fEditInteractionResponseResponse\x12.\n" +
-	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\xd1\x01\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\x9f\x04\n" +
 	"\x1aFollowupInteractionRequest\x12%\n" +
 	"\x0eapplication_id\x18\x01 \x01(\x04R\rapplicationId\x120\n" +
 	"\x11interaction_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x10interactionToken\x12\x18\n" +
 	"\acontent\x18\x03 \x01(\tR\acontent\x12*\n" +
 	"\x06embeds\x18\x04 \x03(\v2\x12.discord_api.EmbedR\x06embeds\x12\x14\n" +
-	"\x05flags\x18\x05 \x01(\x05R\x05flags\"M\n" +
+	"\x05flags\x18\x05 \x01(\x05R\x05flags\x12G\n" +
+	"\x10allowed_mentions\x18\a \x01(\v2\x1c.discord_api.AllowedMentionsR\x0fallowedMentions\x12+\n" +
+	"\x11suppress_mentions\x18\b \x01(\bR\x10suppressMentions\x12@\n" +
+	"\vattachments\x18\n" +
+	" \x03(\v2\x1e.discord_api.AttachmentRequestR\vattachments\x126\n" +
+	"\n" +
+	"components\x18\v \x03(\v2\x16.discord_api.ComponentR\n" +
+	"components\x12%\n" +
+	"\x04poll\x18\x0f \x01(\v2\x11.discord_api.PollR\x04poll\x12\x10\n" +
+	"\x03tts\x18\x10 \x01(\bR\x03tts\x12#\n" +
+	"\rcomponents_v2\x18\x11 \x01(\bR\fcomponentsV2\"M\n" +
 	"\x1bFollowupInteractionResponse\x12.\n" +
-	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\xf0\x04\n" +
+	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\"\xbf\a\n" +
 	"\x12ApplicationCommand\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\x05R\x04type\x12\x12\n" +
@@ -16849,7 +17593,10 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\aoptions\x18\x05 \x03(\v2&.discord_api.ApplicationCommand.OptionR\aoptions\x12<\n" +
 	"\x1adefault_member_permissions\x18\x06 \x01(\tR\x18defaultMemberPermissions\x12\x12\n" +
 	"\x04nsfw\x18\a \x01(\bR\x04nsfw\x12\x18\n" +
-	"\aversion\x18\b \x01(\x04R\aversion\x1a\xd1\x02\n" +
+	"\aversion\x18\b \x01(\x04R\aversion\x12\x1a\n" +
+	"\bcontexts\x18\t \x03(\x05R\bcontexts\x12+\n" +
+	"\x11integration_types\x18\n" +
+	" \x03(\x05R\x10integrationTypes\x1a\xd7\x04\n" +
 	"\x06Option\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\x05R\x04type\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -16857,10 +17604,24 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\brequired\x18\x04 \x01(\bR\brequired\x12G\n" +
 	"\achoices\x18\x05 \x03(\v2-.discord_api.ApplicationCommand.Option.ChoiceR\achoices\x12@\n" +
 	"\aoptions\x18\x06 \x03(\v2&.discord_api.ApplicationCommand.OptionR\aoptions\x12\"\n" +
-	"\fautocomplete\x18\a \x01(\bR\fautocomplete\x1a2\n" +
+	"\fautocomplete\x18\a \x01(\bR\fautocomplete\x12>\n" +
+	"\rchannel_types\x18\b \x03(\x0e2\x19.discord_api.Channel.TypeR\fchannelTypes\x12 \n" +
+	"\tmin_value\x18\t \x01(\x01H\x00R\bminValue\x88\x01\x01\x12 \n" +
+	"\tmax_value\x18\n" +
+	" \x01(\x01H\x01R\bmaxValue\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"min_length\x18\v \x01(\x05H\x02R\tminLength\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"max_length\x18\f \x01(\x05H\x03R\tmaxLength\x88\x01\x01\x1a2\n" +
 	"\x06Choice\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"w\n" +
+	"\x05value\x18\x02 \x01(\tR\x05valueB\f\n" +
+	"\n" +
+	"_min_valueB\f\n" +
+	"\n" +
+	"_max_valueB\r\n" +
+	"\v_min_lengthB\r\n" +
+	"\v_max_length\"w\n" +
 	"\x1dSetApplicationCommandsRequest\x12\x19\n" +
 	"\bguild_id\x18\x01 \x01(\x04R\aguildId\x12;\n" +
 	"\bcommands\x18\x02 \x03(\v2\x1f.discord_api.ApplicationCommandR\bcommands\"]\n" +
@@ -16933,7 +17694,7 @@ func file_discord_api_discord_api_proto_rawDescGZIP() []byte {
 }
 
 var file_discord_api_discord_api_proto_enumTypes = make([]protoimpl.EnumInfo, 11)
-var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 178)
+var file_discord_api_discord_api_proto_msgTypes = make([]protoimpl.MessageInfo, 181)
 var file_discord_api_discord_api_proto_goTypes = []any{
 	(Channel_Type)(0),                                  // 0: discord_api.Channel.Type
 	(Message_Type)(0),                                  // 1: discord_api.Message.Type
@@ -17099,33 +17860,36 @@ var file_discord_api_discord_api_proto_goTypes = []any{
 	(*Component_File)(nil),                             // 161: discord_api.Component.File
 	(*Component_Separator)(nil),                        // 162: discord_api.Component.Separator
 	(*Component_Container)(nil),                        // 163: discord_api.Component.Container
-	(*Component_Select_Option)(nil),                    // 164: discord_api.Component.Select.Option
-	(*Component_Select_DefaultValue)(nil),              // 165: discord_api.Component.Select.DefaultValue
-	(*Component_MediaGallery_Item)(nil),                // 166: discord_api.Component.MediaGallery.Item
-	(*DiscordError_FieldError)(nil),                    // 167: discord_api.DiscordError.FieldError
-	(*GetRateLimitStatusResponse_Global)(nil),          // 168: discord_api.GetRateLimitStatusResponse.Global
-	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 169: discord_api.GetRateLimitStatusResponse.InvalidRequests
-	(*GetRateLimitStatusResponse_Ban)(nil),             // 170: discord_api.GetRateLimitStatusResponse.Ban
-	(*GetRateLimitStatusResponse_Bucket)(nil),          // 171: discord_api.GetRateLimitStatusResponse.Bucket
-	(*Event_Gap)(nil),                                  // 172: discord_api.Event.Gap
-	(*Event_GatewayState)(nil),                         // 173: discord_api.Event.GatewayState
-	(*Event_MessageDelete)(nil),                        // 174: discord_api.Event.MessageDelete
-	(*Event_Reaction)(nil),                             // 175: discord_api.Event.Reaction
-	(*Event_Ban)(nil),                                  // 176: discord_api.Event.Ban
-	(*Event_GuildRole)(nil),                            // 177: discord_api.Event.GuildRole
-	(*Event_GuildDelete)(nil),                          // 178: discord_api.Event.GuildDelete
-	(*Event_Typing)(nil),                               // 179: discord_api.Event.Typing
-	(*Event_Presence)(nil),                             // 180: discord_api.Event.Presence
-	(*Event_Presence_Activity)(nil),                    // 181: discord_api.Event.Presence.Activity
-	(*Interaction_Data)(nil),                           // 182: discord_api.Interaction.Data
-	(*Interaction_Data_Option)(nil),                    // 183: discord_api.Interaction.Data.Option
-	(*Interaction_Data_Component)(nil),                 // 184: discord_api.Interaction.Data.Component
-	(*RespondInteractionRequest_Data)(nil),             // 185: discord_api.RespondInteractionRequest.Data
-	(*RespondInteractionRequest_Data_Choice)(nil),      // 186: discord_api.RespondInteractionRequest.Data.Choice
-	(*ApplicationCommand_Option)(nil),                  // 187: discord_api.ApplicationCommand.Option
-	(*ApplicationCommand_Option_Choice)(nil),           // 188: discord_api.ApplicationCommand.Option.Choice
-	(*durationpb.Duration)(nil),                        // 189: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),                      // 190: google.protobuf.Timestamp
+	(*Component_Label)(nil),                            // 164: discord_api.Component.Label
+	(*Component_FileUpload)(nil),                       // 165: discord_api.Component.FileUpload
+	(*Component_Select_Option)(nil),                    // 166: discord_api.Component.Select.Option
+	(*Component_Select_DefaultValue)(nil),              // 167: discord_api.Component.Select.DefaultValue
+	(*Component_MediaGallery_Item)(nil),                // 168: discord_api.Component.MediaGallery.Item
+	(*DiscordError_FieldError)(nil),                    // 169: discord_api.DiscordError.FieldError
+	(*GetRateLimitStatusResponse_Global)(nil),          // 170: discord_api.GetRateLimitStatusResponse.Global
+	(*GetRateLimitStatusResponse_InvalidRequests)(nil), // 171: discord_api.GetRateLimitStatusResponse.InvalidRequests
+	(*GetRateLimitStatusResponse_Ban)(nil),             // 172: discord_api.GetRateLimitStatusResponse.Ban
+	(*GetRateLimitStatusResponse_Bucket)(nil),          // 173: discord_api.GetRateLimitStatusResponse.Bucket
+	(*Event_Gap)(nil),                                  // 174: discord_api.Event.Gap
+	(*Event_GatewayState)(nil),                         // 175: discord_api.Event.GatewayState
+	(*Event_MessageDelete)(nil),                        // 176: discord_api.Event.MessageDelete
+	(*Event_Reaction)(nil),                             // 177: discord_api.Event.Reaction
+	(*Event_Ban)(nil),                                  // 178: discord_api.Event.Ban
+	(*Event_GuildRole)(nil),                            // 179: discord_api.Event.GuildRole
+	(*Event_GuildDelete)(nil),                          // 180: discord_api.Event.GuildDelete
+	(*Event_Typing)(nil),                               // 181: discord_api.Event.Typing
+	(*Event_Presence)(nil),                             // 182: discord_api.Event.Presence
+	(*Event_Presence_Activity)(nil),                    // 183: discord_api.Event.Presence.Activity
+	(*Interaction_Data)(nil),                           // 184: discord_api.Interaction.Data
+	(*Interaction_Data_Option)(nil),                    // 185: discord_api.Interaction.Data.Option
+	(*Interaction_Data_Component)(nil),                 // 186: discord_api.Interaction.Data.Component
+	(*Interaction_Data_Resolved)(nil),                  // 187: discord_api.Interaction.Data.Resolved
+	(*RespondInteractionRequest_Data)(nil),             // 188: discord_api.RespondInteractionRequest.Data
+	(*RespondInteractionRequest_Data_Choice)(nil),      // 189: discord_api.RespondInteractionRequest.Data.Choice
+	(*ApplicationCommand_Option)(nil),                  // 190: discord_api.ApplicationCommand.Option
+	(*ApplicationCommand_Option_Choice)(nil),           // 191: discord_api.ApplicationCommand.Option.Choice
+	(*durationpb.Duration)(nil),                        // 192: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),                      // 193: google.protobuf.Timestamp
 }
 var file_discord_api_discord_api_proto_depIdxs = []int32{
 	85,  // 0: discord_api.SendChannelMessageRequest.embed:type_name -> discord_api.Embed
@@ -17144,7 +17908,7 @@ var file_discord_api_discord_api_proto_depIdxs = []int32{
 	105, // 13: discord_api.SendDirectMessageRequest.components:type_name -> discord_api.Component
 	89,  // 14: discord_api.SendDirectMessageRequest.poll:type_name -> discord_api.Poll
 	88,  // 15: discord_api.SendDirectMessageResponse.message:type_name -> discord_api.Message
-	189, // 16: discord_api.GetGuildChannelsRequest.allow_cached:type_name -> google.protobuf.Duration
+	192, // 16: discord_api.GetGuildChannelsRequest.allow_cached:type_name -> google.protobuf.Duration
 	79,  // 17: discord_api.GetGuildChannelsResponse.channels:type_name -> discord_api.Channel
 	88,  // 18: discord_api.GetChannelMessageResponse.message:type_name -> discord_api.Message
 	88,  // 19: discord_api.ListChannelMessagesResponse.message:type_name -> discord_api.Message
@@ -17159,14 +17923,14 @@ var file_discord_api_discord_api_proto_depIdxs = []int32{
 	79,  // 28: discord_api.StartThreadResponse.thread:type_name -> discord_api.Channel
 	79,  // 29: discord_api.ListActiveThreadsResponse.threads:type_name -> discord_api.Channel
 	82,  // 30: discord_api.ListActiveThreadsResponse.members:type_name -> discord_api.ThreadMember
-	189, // 31: discord_api.GetGuildRequest.allow_cached:type_name -> google.protobuf.Duration
+	192, // 31: discord_api.GetGuildRequest.allow_cached:type_name -> google.protobuf.Duration
 	90,  // 32: discord_api.GetGuildResponse.guild:type_name -> discord_api.Guild
 	90,  // 33: discord_api.ListGuildsResponse.guilds:type_name -> discord_api.Guild
 	87,  // 34: discord_api.GetGuildMemberResponse.member:type_name -> discord_api.GuildMember
 	87,  // 35: discord_api.ListGuildMembersResponse.member:type_name -> discord_api.GuildMember
 	87,  // 36: discord_api.SearchGuildMembersResponse.members:type_name -> discord_api.GuildMember
 	87,  // 37: discord_api.ModifyGuildMemberResponse.member:type_name -> discord_api.GuildMember
-	189, // 38: discord_api.ListGuildRolesRequest.allow_cached:type_name -> google.protobuf.Duration
+	192, // 38: discord_api.ListGuildRolesRequest.allow_cached:type_name -> google.protobuf.Duration
 	91,  // 39: discord_api.ListGuildRolesResponse.roles:type_name -> discord_api.Role
 	92,  // 40: discord_api.GetUserResponse.user:type_name -> discord_api.User
 	92,  // 41: discord_api.GetCurrentUserResponse.user:type_name -> discord_api.User
@@ -17240,7 +18004,7 @@ var file_discord_api_discord_api_proto_depIdxs = []int32{
 	99,  // 109: discord_api.SendDirectMessagesRequest.message:type_name -> discord_api.NewMessage
 	88,  // 110: discord_api.SendDirectMessagesResponse.message:type_name -> discord_api.Message
 	106, // 111: discord_api.SendDirectMessagesResponse.error:type_name -> discord_api.DiscordError
-	189, // 112: discord_api.SendDirectMessagesResponse.estimated_left:type_name -> google.protobuf.Duration
+	192, // 112: discord_api.SendDirectMessagesResponse.estimated_left:type_name -> google.protobuf.Duration
 	3,   // 113: discord_api.MessageReference.type:type_name -> discord_api.Message.Reference.Type
 	152, // 114: discord_api.Component.action_row:type_name -> discord_api.Component.ActionRow
 	153, // 115: discord_api.Component.button:type_name -> discord_api.Component.Button
@@ -17257,191 +18021,215 @@ var file_discord_api_discord_api_proto_depIdxs = []int32{
 	161, // 126: discord_api.Component.file:type_name -> discord_api.Component.File
 	162, // 127: discord_api.Component.separator:type_name -> discord_api.Component.Separator
 	163, // 128: discord_api.Component.container:type_name -> discord_api.Component.Container
-	167, // 129: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
-	189, // 130: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
-	190, // 131: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
-	168, // 132: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
-	169, // 133: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
-	170, // 134: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
-	171, // 135: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
-	7,   // 136: discord_api.SubscribeEventsRequest.types:type_name -> discord_api.Event.Type
-	111, // 137: discord_api.SubscribeEventsRequest.after:type_name -> discord_api.EventPosition
-	112, // 138: discord_api.SubscribeEventsResponse.events:type_name -> discord_api.Event
-	111, // 139: discord_api.SubscribeEventsResponse.position:type_name -> discord_api.EventPosition
-	190, // 140: discord_api.Event.time:type_name -> google.protobuf.Timestamp
-	7,   // 141: discord_api.Event.type:type_name -> discord_api.Event.Type
-	172, // 142: discord_api.Event.gap:type_name -> discord_api.Event.Gap
-	173, // 143: discord_api.Event.gateway_state:type_name -> discord_api.Event.GatewayState
-	88,  // 144: discord_api.Event.message:type_name -> discord_api.Message
-	174, // 145: discord_api.Event.message_delete:type_name -> discord_api.Event.MessageDelete
-	175, // 146: discord_api.Event.reaction:type_name -> discord_api.Event.Reaction
-	87,  // 147: discord_api.Event.member:type_name -> discord_api.GuildMember
-	176, // 148: discord_api.Event.ban:type_name -> discord_api.Event.Ban
-	177, // 149: discord_api.Event.role:type_name -> discord_api.Event.GuildRole
-	79,  // 150: discord_api.Event.channel:type_name -> discord_api.Channel
-	178, // 151: discord_api.Event.guild_delete:type_name -> discord_api.Event.GuildDelete
-	113, // 152: discord_api.Event.interaction:type_name -> discord_api.Interaction
-	179, // 153: discord_api.Event.typing:type_name -> discord_api.Event.Typing
-	180, // 154: discord_api.Event.presence:type_name -> discord_api.Event.Presence
-	90,  // 155: discord_api.Event.guild:type_name -> discord_api.Guild
-	9,   // 156: discord_api.Interaction.type:type_name -> discord_api.Interaction.Type
-	182, // 157: discord_api.Interaction.data:type_name -> discord_api.Interaction.Data
-	87,  // 158: discord_api.Interaction.member:type_name -> discord_api.GuildMember
-	92,  // 159: discord_api.Interaction.user:type_name -> discord_api.User
-	88,  // 160: discord_api.Interaction.message:type_name -> discord_api.Message
-	10,  // 161: discord_api.RespondInteractionRequest.type:type_name -> discord_api.RespondInteractionRequest.Type
-	185, // 162: discord_api.RespondInteractionRequest.data:type_name -> discord_api.RespondInteractionRequest.Data
-	85,  // 163: discord_api.EditInteractionResponseRequest.embeds:type_name -> discord_api.Embed
-	88,  // 164: discord_api.EditInteractionResponseResponse.message:type_name -> discord_api.Message
-	85,  // 165: discord_api.FollowupInteractionRequest.embeds:type_name -> discord_api.Embed
-	88,  // 166: discord_api.FollowupInteractionResponse.message:type_name -> discord_api.Message
-	187, // 167: discord_api.ApplicationCommand.options:type_name -> discord_api.ApplicationCommand.Option
-	120, // 168: discord_api.SetApplicationCommandsRequest.commands:type_name -> discord_api.ApplicationCommand
-	120, // 169: discord_api.SetApplicationCommandsResponse.commands:type_name -> discord_api.ApplicationCommand
-	106, // 170: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
-	88,  // 171: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
-	0,   // 172: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
-	86,  // 173: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
-	144, // 174: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
-	2,   // 175: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
-	3,   // 176: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
-	4,   // 177: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
-	92,  // 178: discord_api.Message.Sticker.user:type_name -> discord_api.User
-	4,   // 179: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
-	92,  // 180: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
-	88,  // 181: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
-	86,  // 182: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
-	145, // 183: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
-	148, // 184: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
-	105, // 185: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
-	5,   // 186: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
-	86,  // 187: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
-	164, // 188: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
-	0,   // 189: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
-	165, // 190: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
-	6,   // 191: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
-	105, // 192: discord_api.Component.Section.components:type_name -> discord_api.Component
-	105, // 193: discord_api.Component.Section.accessory:type_name -> discord_api.Component
-	158, // 194: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
-	166, // 195: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
-	158, // 196: discord_api.Component.File.file:type_name -> discord_api.Component.Media
-	105, // 197: discord_api.Component.Container.components:type_name -> discord_api.Component
-	86,  // 198: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
-	158, // 199: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
-	189, // 200: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
-	189, // 201: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
-	189, // 202: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
-	189, // 203: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
-	8,   // 204: discord_api.Event.GatewayState.state:type_name -> discord_api.Event.GatewayState.State
-	87,  // 205: discord_api.Event.Reaction.member:type_name -> discord_api.GuildMember
-	86,  // 206: discord_api.Event.Reaction.emoji:type_name -> discord_api.Emoji
-	92,  // 207: discord_api.Event.Ban.user:type_name -> discord_api.User
-	91,  // 208: discord_api.Event.GuildRole.role:type_name -> discord_api.Role
-	87,  // 209: discord_api.Event.Typing.member:type_name -> discord_api.GuildMember
-	92,  // 210: discord_api.Event.Presence.user:type_name -> discord_api.User
-	181, // 211: discord_api.Event.Presence.activities:type_name -> discord_api.Event.Presence.Activity
-	183, // 212: discord_api.Interaction.Data.options:type_name -> discord_api.Interaction.Data.Option
-	184, // 213: discord_api.Interaction.Data.components:type_name -> discord_api.Interaction.Data.Component
-	183, // 214: discord_api.Interaction.Data.Option.options:type_name -> discord_api.Interaction.Data.Option
-	184, // 215: discord_api.Interaction.Data.Component.components:type_name -> discord_api.Interaction.Data.Component
-	184, // 216: discord_api.Interaction.Data.Component.component:type_name -> discord_api.Interaction.Data.Component
-	85,  // 217: discord_api.RespondInteractionRequest.Data.embeds:type_name -> discord_api.Embed
-	186, // 218: discord_api.RespondInteractionRequest.Data.choices:type_name -> discord_api.RespondInteractionRequest.Data.Choice
-	188, // 219: discord_api.ApplicationCommand.Option.choices:type_name -> discord_api.ApplicationCommand.Option.Choice
-	187, // 220: discord_api.ApplicationCommand.Option.options:type_name -> discord_api.ApplicationCommand.Option
-	11,  // 221: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
-	13,  // 222: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
-	100, // 223: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
-	15,  // 224: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
-	17,  // 225: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
-	19,  // 226: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
-	21,  // 227: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
-	25,  // 228: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
-	27,  // 229: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
-	29,  // 230: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
-	31,  // 231: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
-	33,  // 232: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
-	35,  // 233: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
-	37,  // 234: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
-	39,  // 235: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
-	41,  // 236: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
-	43,  // 237: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
-	23,  // 238: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
-	45,  // 239: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
-	47,  // 240: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
-	49,  // 241: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
-	51,  // 242: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
-	53,  // 243: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
-	55,  // 244: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
-	57,  // 245: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
-	59,  // 246: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
-	61,  // 247: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
-	63,  // 248: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
-	65,  // 249: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
-	67,  // 250: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
-	69,  // 251: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
-	71,  // 252: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
-	73,  // 253: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
-	75,  // 254: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
-	77,  // 255: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
-	93,  // 256: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
-	95,  // 257: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
-	97,  // 258: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
-	107, // 259: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
-	109, // 260: discord_api.DiscordApi.SubscribeEvents:input_type -> discord_api.SubscribeEventsRequest
-	114, // 261: discord_api.DiscordApi.RespondInteraction:input_type -> discord_api.RespondInteractionRequest
-	116, // 262: discord_api.DiscordApi.EditInteractionResponse:input_type -> discord_api.EditInteractionResponseRequest
-	118, // 263: discord_api.DiscordApi.FollowupInteraction:input_type -> discord_api.FollowupInteractionRequest
-	121, // 264: discord_api.DiscordApi.SetApplicationCommands:input_type -> discord_api.SetApplicationCommandsRequest
-	12,  // 265: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
-	14,  // 266: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
-	101, // 267: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
-	16,  // 268: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
-	18,  // 269: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
-	20,  // 270: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
-	22,  // 271: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
-	26,  // 272: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
-	28,  // 273: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
-	30,  // 274: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
-	32,  // 275: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
-	34,  // 276: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
-	36,  // 277: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
-	38,  // 278: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
-	40,  // 279: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
-	42,  // 280: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
-	44,  // 281: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
-	24,  // 282: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
-	46,  // 283: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
-	48,  // 284: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
-	50,  // 285: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
-	52,  // 286: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
-	54,  // 287: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
-	56,  // 288: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
-	58,  // 289: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
-	60,  // 290: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
-	62,  // 291: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
-	64,  // 292: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
-	66,  // 293: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
-	68,  // 294: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
-	70,  // 295: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
-	72,  // 296: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
-	74,  // 297: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
-	76,  // 298: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
-	78,  // 299: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
-	94,  // 300: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
-	96,  // 301: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
-	98,  // 302: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
-	108, // 303: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
-	110, // 304: discord_api.DiscordApi.SubscribeEvents:output_type -> discord_api.SubscribeEventsResponse
-	115, // 305: discord_api.DiscordApi.RespondInteraction:output_type -> discord_api.RespondInteractionResponse
-	117, // 306: discord_api.DiscordApi.EditInteractionResponse:output_type -> discord_api.EditInteractionResponseResponse
-	119, // 307: discord_api.DiscordApi.FollowupInteraction:output_type -> discord_api.FollowupInteractionResponse
-	122, // 308: discord_api.DiscordApi.SetApplicationCommands:output_type -> discord_api.SetApplicationCommandsResponse
-	265, // [265:309] is the sub-list for method output_type
-	221, // [221:265] is the sub-list for method input_type
-	221, // [221:221] is the sub-list for extension type_name
-	221, // [221:221] is the sub-list for extension extendee
-	0,   // [0:221] is the sub-list for field type_name
+	164, // 129: discord_api.Component.label:type_name -> discord_api.Component.Label
+	165, // 130: discord_api.Component.file_upload:type_name -> discord_api.Component.FileUpload
+	169, // 131: discord_api.DiscordError.errors:type_name -> discord_api.DiscordError.FieldError
+	192, // 132: discord_api.DiscordError.retry_after:type_name -> google.protobuf.Duration
+	193, // 133: discord_api.GetRateLimitStatusResponse.time:type_name -> google.protobuf.Timestamp
+	170, // 134: discord_api.GetRateLimitStatusResponse.global:type_name -> discord_api.GetRateLimitStatusResponse.Global
+	171, // 135: discord_api.GetRateLimitStatusResponse.invalid_requests:type_name -> discord_api.GetRateLimitStatusResponse.InvalidRequests
+	172, // 136: discord_api.GetRateLimitStatusResponse.ban:type_name -> discord_api.GetRateLimitStatusResponse.Ban
+	173, // 137: discord_api.GetRateLimitStatusResponse.buckets:type_name -> discord_api.GetRateLimitStatusResponse.Bucket
+	7,   // 138: discord_api.SubscribeEventsRequest.types:type_name -> discord_api.Event.Type
+	111, // 139: discord_api.SubscribeEventsRequest.after:type_name -> discord_api.EventPosition
+	112, // 140: discord_api.SubscribeEventsResponse.events:type_name -> discord_api.Event
+	111, // 141: discord_api.SubscribeEventsResponse.position:type_name -> discord_api.EventPosition
+	193, // 142: discord_api.Event.time:type_name -> google.protobuf.Timestamp
+	7,   // 143: discord_api.Event.type:type_name -> discord_api.Event.Type
+	174, // 144: discord_api.Event.gap:type_name -> discord_api.Event.Gap
+	175, // 145: discord_api.Event.gateway_state:type_name -> discord_api.Event.GatewayState
+	88,  // 146: discord_api.Event.message:type_name -> discord_api.Message
+	176, // 147: discord_api.Event.message_delete:type_name -> discord_api.Event.MessageDelete
+	177, // 148: discord_api.Event.reaction:type_name -> discord_api.Event.Reaction
+	87,  // 149: discord_api.Event.member:type_name -> discord_api.GuildMember
+	178, // 150: discord_api.Event.ban:type_name -> discord_api.Event.Ban
+	179, // 151: discord_api.Event.role:type_name -> discord_api.Event.GuildRole
+	79,  // 152: discord_api.Event.channel:type_name -> discord_api.Channel
+	180, // 153: discord_api.Event.guild_delete:type_name -> discord_api.Event.GuildDelete
+	113, // 154: discord_api.Event.interaction:type_name -> discord_api.Interaction
+	181, // 155: discord_api.Event.typing:type_name -> discord_api.Event.Typing
+	182, // 156: discord_api.Event.presence:type_name -> discord_api.Event.Presence
+	90,  // 157: discord_api.Event.guild:type_name -> discord_api.Guild
+	9,   // 158: discord_api.Interaction.type:type_name -> discord_api.Interaction.Type
+	184, // 159: discord_api.Interaction.data:type_name -> discord_api.Interaction.Data
+	87,  // 160: discord_api.Interaction.member:type_name -> discord_api.GuildMember
+	92,  // 161: discord_api.Interaction.user:type_name -> discord_api.User
+	88,  // 162: discord_api.Interaction.message:type_name -> discord_api.Message
+	79,  // 163: discord_api.Interaction.channel:type_name -> discord_api.Channel
+	10,  // 164: discord_api.RespondInteractionRequest.type:type_name -> discord_api.RespondInteractionRequest.Type
+	188, // 165: discord_api.RespondInteractionRequest.data:type_name -> discord_api.RespondInteractionRequest.Data
+	85,  // 166: discord_api.EditInteractionResponseRequest.embeds:type_name -> discord_api.Embed
+	102, // 167: discord_api.EditInteractionResponseRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 168: discord_api.EditInteractionResponseRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 169: discord_api.EditInteractionResponseRequest.components:type_name -> discord_api.Component
+	89,  // 170: discord_api.EditInteractionResponseRequest.poll:type_name -> discord_api.Poll
+	88,  // 171: discord_api.EditInteractionResponseResponse.message:type_name -> discord_api.Message
+	85,  // 172: discord_api.FollowupInteractionRequest.embeds:type_name -> discord_api.Embed
+	102, // 173: discord_api.FollowupInteractionRequest.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 174: discord_api.FollowupInteractionRequest.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 175: discord_api.FollowupInteractionRequest.components:type_name -> discord_api.Component
+	89,  // 176: discord_api.FollowupInteractionRequest.poll:type_name -> discord_api.Poll
+	88,  // 177: discord_api.FollowupInteractionResponse.message:type_name -> discord_api.Message
+	190, // 178: discord_api.ApplicationCommand.options:type_name -> discord_api.ApplicationCommand.Option
+	120, // 179: discord_api.SetApplicationCommandsRequest.commands:type_name -> discord_api.ApplicationCommand
+	120, // 180: discord_api.SetApplicationCommandsResponse.commands:type_name -> discord_api.ApplicationCommand
+	106, // 181: discord_api.BulkDeleteChannelMessagesResponse.Result.error:type_name -> discord_api.DiscordError
+	88,  // 182: discord_api.ListPinnedMessagesResponse.Item.message:type_name -> discord_api.Message
+	0,   // 183: discord_api.Message.ChannelMention.type:type_name -> discord_api.Channel.Type
+	86,  // 184: discord_api.Message.Reaction.emoji:type_name -> discord_api.Emoji
+	144, // 185: discord_api.Message.Reaction.count_details:type_name -> discord_api.Message.Reaction.CountDetails
+	2,   // 186: discord_api.Message.Activity.type:type_name -> discord_api.Message.Activity.Type
+	3,   // 187: discord_api.Message.Reference.type:type_name -> discord_api.Message.Reference.Type
+	4,   // 188: discord_api.Message.Sticker.format_type:type_name -> discord_api.Message.Sticker.Type
+	92,  // 189: discord_api.Message.Sticker.user:type_name -> discord_api.User
+	4,   // 190: discord_api.Message.StickerItem.format_type:type_name -> discord_api.Message.Sticker.Type
+	92,  // 191: discord_api.Message.InteractionMetadata.user:type_name -> discord_api.User
+	88,  // 192: discord_api.Message.Snapshot.message:type_name -> discord_api.Message
+	86,  // 193: discord_api.Poll.Media.emoji:type_name -> discord_api.Emoji
+	145, // 194: discord_api.Poll.Answer.poll_media:type_name -> discord_api.Poll.Media
+	148, // 195: discord_api.Poll.Results.answer_counts:type_name -> discord_api.Poll.Results.AnswerCount
+	105, // 196: discord_api.Component.ActionRow.components:type_name -> discord_api.Component
+	5,   // 197: discord_api.Component.Button.style:type_name -> discord_api.Component.Button.Style
+	86,  // 198: discord_api.Component.Button.emoji:type_name -> discord_api.Emoji
+	166, // 199: discord_api.Component.Select.options:type_name -> discord_api.Component.Select.Option
+	0,   // 200: discord_api.Component.Select.channel_types:type_name -> discord_api.Channel.Type
+	167, // 201: discord_api.Component.Select.default_values:type_name -> discord_api.Component.Select.DefaultValue
+	6,   // 202: discord_api.Component.TextInput.style:type_name -> discord_api.Component.TextInput.Style
+	105, // 203: discord_api.Component.Section.components:type_name -> discord_api.Component
+	105, // 204: discord_api.Component.Section.accessory:type_name -> discord_api.Component
+	158, // 205: discord_api.Component.Thumbnail.media:type_name -> discord_api.Component.Media
+	168, // 206: discord_api.Component.MediaGallery.items:type_name -> discord_api.Component.MediaGallery.Item
+	158, // 207: discord_api.Component.File.file:type_name -> discord_api.Component.Media
+	105, // 208: discord_api.Component.Container.components:type_name -> discord_api.Component
+	105, // 209: discord_api.Component.Label.component:type_name -> discord_api.Component
+	86,  // 210: discord_api.Component.Select.Option.emoji:type_name -> discord_api.Emoji
+	158, // 211: discord_api.Component.MediaGallery.Item.media:type_name -> discord_api.Component.Media
+	192, // 212: discord_api.GetRateLimitStatusResponse.Global.paused_for:type_name -> google.protobuf.Duration
+	192, // 213: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
+	192, // 214: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
+	192, // 215: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
+	8,   // 216: discord_api.Event.GatewayState.state:type_name -> discord_api.Event.GatewayState.State
+	87,  // 217: discord_api.Event.Reaction.member:type_name -> discord_api.GuildMember
+	86,  // 218: discord_api.Event.Reaction.emoji:type_name -> discord_api.Emoji
+	92,  // 219: discord_api.Event.Ban.user:type_name -> discord_api.User
+	91,  // 220: discord_api.Event.GuildRole.role:type_name -> discord_api.Role
+	87,  // 221: discord_api.Event.Typing.member:type_name -> discord_api.GuildMember
+	92,  // 222: discord_api.Event.Presence.user:type_name -> discord_api.User
+	183, // 223: discord_api.Event.Presence.activities:type_name -> discord_api.Event.Presence.Activity
+	185, // 224: discord_api.Interaction.Data.options:type_name -> discord_api.Interaction.Data.Option
+	186, // 225: discord_api.Interaction.Data.components:type_name -> discord_api.Interaction.Data.Component
+	187, // 226: discord_api.Interaction.Data.resolved:type_name -> discord_api.Interaction.Data.Resolved
+	185, // 227: discord_api.Interaction.Data.Option.options:type_name -> discord_api.Interaction.Data.Option
+	186, // 228: discord_api.Interaction.Data.Component.components:type_name -> discord_api.Interaction.Data.Component
+	186, // 229: discord_api.Interaction.Data.Component.component:type_name -> discord_api.Interaction.Data.Component
+	92,  // 230: discord_api.Interaction.Data.Resolved.users:type_name -> discord_api.User
+	87,  // 231: discord_api.Interaction.Data.Resolved.members:type_name -> discord_api.GuildMember
+	91,  // 232: discord_api.Interaction.Data.Resolved.roles:type_name -> discord_api.Role
+	79,  // 233: discord_api.Interaction.Data.Resolved.channels:type_name -> discord_api.Channel
+	88,  // 234: discord_api.Interaction.Data.Resolved.messages:type_name -> discord_api.Message
+	133, // 235: discord_api.Interaction.Data.Resolved.attachments:type_name -> discord_api.Message.Attachment
+	85,  // 236: discord_api.RespondInteractionRequest.Data.embeds:type_name -> discord_api.Embed
+	189, // 237: discord_api.RespondInteractionRequest.Data.choices:type_name -> discord_api.RespondInteractionRequest.Data.Choice
+	102, // 238: discord_api.RespondInteractionRequest.Data.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 239: discord_api.RespondInteractionRequest.Data.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 240: discord_api.RespondInteractionRequest.Data.components:type_name -> discord_api.Component
+	89,  // 241: discord_api.RespondInteractionRequest.Data.poll:type_name -> discord_api.Poll
+	191, // 242: discord_api.ApplicationCommand.Option.choices:type_name -> discord_api.ApplicationCommand.Option.Choice
+	190, // 243: discord_api.ApplicationCommand.Option.options:type_name -> discord_api.ApplicationCommand.Option
+	0,   // 244: discord_api.ApplicationCommand.Option.channel_types:type_name -> discord_api.Channel.Type
+	11,  // 245: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
+	13,  // 246: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
+	100, // 247: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
+	15,  // 248: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
+	17,  // 249: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
+	19,  // 250: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
+	21,  // 251: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
+	25,  // 252: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
+	27,  // 253: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
+	29,  // 254: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
+	31,  // 255: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
+	33,  // 256: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
+	35,  // 257: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
+	37,  // 258: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
+	39,  // 259: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
+	41,  // 260: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
+	43,  // 261: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
+	23,  // 262: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
+	45,  // 263: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
+	47,  // 264: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
+	49,  // 265: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
+	51,  // 266: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
+	53,  // 267: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
+	55,  // 268: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
+	57,  // 269: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
+	59,  // 270: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
+	61,  // 271: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
+	63,  // 272: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
+	65,  // 273: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
+	67,  // 274: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
+	69,  // 275: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
+	71,  // 276: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
+	73,  // 277: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
+	75,  // 278: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
+	77,  // 279: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
+	93,  // 280: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
+	95,  // 281: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
+	97,  // 282: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
+	107, // 283: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
+	109, // 284: discord_api.DiscordApi.SubscribeEvents:input_type -> discord_api.SubscribeEventsRequest
+	114, // 285: discord_api.DiscordApi.RespondInteraction:input_type -> discord_api.RespondInteractionRequest
+	116, // 286: discord_api.DiscordApi.EditInteractionResponse:input_type -> discord_api.EditInteractionResponseRequest
+	118, // 287: discord_api.DiscordApi.FollowupInteraction:input_type -> discord_api.FollowupInteractionRequest
+	121, // 288: discord_api.DiscordApi.SetApplicationCommands:input_type -> discord_api.SetApplicationCommandsRequest
+	12,  // 289: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
+	14,  // 290: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
+	101, // 291: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
+	16,  // 292: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
+	18,  // 293: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
+	20,  // 294: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
+	22,  // 295: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
+	26,  // 296: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
+	28,  // 297: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
+	30,  // 298: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
+	32,  // 299: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
+	34,  // 300: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
+	36,  // 301: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
+	38,  // 302: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
+	40,  // 303: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
+	42,  // 304: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
+	44,  // 305: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
+	24,  // 306: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
+	46,  // 307: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
+	48,  // 308: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
+	50,  // 309: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
+	52,  // 310: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
+	54,  // 311: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
+	56,  // 312: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
+	58,  // 313: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
+	60,  // 314: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
+	62,  // 315: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
+	64,  // 316: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
+	66,  // 317: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
+	68,  // 318: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
+	70,  // 319: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
+	72,  // 320: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
+	74,  // 321: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
+	76,  // 322: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
+	78,  // 323: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
+	94,  // 324: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
+	96,  // 325: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
+	98,  // 326: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
+	108, // 327: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
+	110, // 328: discord_api.DiscordApi.SubscribeEvents:output_type -> discord_api.SubscribeEventsResponse
+	115, // 329: discord_api.DiscordApi.RespondInteraction:output_type -> discord_api.RespondInteractionResponse
+	117, // 330: discord_api.DiscordApi.EditInteractionResponse:output_type -> discord_api.EditInteractionResponseResponse
+	119, // 331: discord_api.DiscordApi.FollowupInteraction:output_type -> discord_api.FollowupInteractionResponse
+	122, // 332: discord_api.DiscordApi.SetApplicationCommands:output_type -> discord_api.SetApplicationCommandsResponse
+	289, // [289:333] is the sub-list for method output_type
+	245, // [245:289] is the sub-list for method input_type
+	245, // [245:245] is the sub-list for extension type_name
+	245, // [245:245] is the sub-list for extension extendee
+	0,   // [0:245] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_discord_api_proto_init() }
@@ -17473,6 +18261,8 @@ func file_discord_api_discord_api_proto_init() {
 		(*Component_File_)(nil),
 		(*Component_Separator_)(nil),
 		(*Component_Container_)(nil),
+		(*Component_Label_)(nil),
+		(*Component_FileUpload_)(nil),
 		(*Component_RawJson)(nil),
 	}
 	file_discord_api_discord_api_proto_msgTypes[101].OneofWrappers = []any{
@@ -17491,17 +18281,21 @@ func file_discord_api_discord_api_proto_init() {
 		(*Event_Presence_)(nil),
 		(*Event_Guild)(nil),
 	}
+	file_discord_api_discord_api_proto_msgTypes[105].OneofWrappers = []any{}
 	file_discord_api_discord_api_proto_msgTypes[143].OneofWrappers = []any{}
 	file_discord_api_discord_api_proto_msgTypes[144].OneofWrappers = []any{}
 	file_discord_api_discord_api_proto_msgTypes[151].OneofWrappers = []any{}
 	file_discord_api_discord_api_proto_msgTypes[152].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[154].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[177].OneofWrappers = []any{}
+	file_discord_api_discord_api_proto_msgTypes[179].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_discord_api_proto_rawDesc), len(file_discord_api_discord_api_proto_rawDesc)),
 			NumEnums:      11,
-			NumMessages:   178,
+			NumMessages:   181,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

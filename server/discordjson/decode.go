@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,11 +125,7 @@ func fill(m protoreflect.Message, o map[string]any, depth int) {
 			}
 			continue
 		}
-		elements, ok := value.([]any)
-		if !ok {
-			// Where Discord has one object the contract may have a list.
-			elements = []any{value}
-		}
+		elements := f.elements(value)
 		list := m.Mutable(f.FieldDescriptor).List()
 		for _, element := range elements {
 			if v, ok := f.value(list.NewElement(), element, depth); ok {
@@ -135,6 +133,27 @@ func fill(m protoreflect.Message, o map[string]any, depth int) {
 			}
 		}
 	}
+}
+
+// elements returns what a list of the contract is made of.
+func (f *field) elements(value any) []any {
+	if elements, ok := value.([]any); ok {
+		return elements
+	}
+	o, ok := value.(map[string]any)
+	lacks, isKeyed := keyed[f.FullName()]
+	if !ok || !isKeyed {
+		// Where Discord has one object the contract may have a list.
+		return []any{value}
+	}
+	elements := make([]any, 0, len(o))
+	for _, id := range slices.Sorted(maps.Keys(o)) {
+		if element, ok := o[id].(map[string]any); ok && lacks != "" {
+			element[lacks] = map[string]any{"id": id}
+		}
+		elements = append(elements, o[id])
+	}
+	return elements
 }
 
 // value converts one JSON value. blank is an empty value of the field's type.

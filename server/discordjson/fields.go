@@ -35,6 +35,17 @@ var presence = map[protoreflect.FullName]bool{
 	"discord_api.Role.Tag.guild_connections":      true,
 }
 
+// keyed holds the lists whose elements Discord has in an object, by their ids.
+// The value is the key of the object with the id that an element lacks, if any.
+var keyed = map[protoreflect.FullName]string{
+	"discord_api.Interaction.Data.Resolved.users":       "",
+	"discord_api.Interaction.Data.Resolved.members":     "user",
+	"discord_api.Interaction.Data.Resolved.roles":       "",
+	"discord_api.Interaction.Data.Resolved.channels":    "",
+	"discord_api.Interaction.Data.Resolved.messages":    "",
+	"discord_api.Interaction.Data.Resolved.attachments": "",
+}
+
 // field is a field of a message beside its name in Discord's JSON.
 type field struct {
 	protoreflect.FieldDescriptor

@@ -50,14 +50,23 @@ func TestTyped(t *testing.T) {
 		"GUILD_UPDATE":                  {`{"id":"2"}`, &pb.Event{GuildId: 2, Payload: &pb.Event_Guild{Guild: &pb.Guild{Id: 2}}}},
 		"GUILD_DELETE":                  {`{"id":"2","unavailable":true}`, &pb.Event{GuildId: 2, Payload: &pb.Event_GuildDelete_{GuildDelete: &pb.Event_GuildDelete{Id: 2, Unavailable: true}}}},
 		"INTERACTION_CREATE": {
-			`{"id":"1","application_id":"8","type":2,"token":"t","guild_id":"2","channel_id":"3","member":{` + memberJSON + `},"data":{"id":"4","name":"roll","type":1,"options":[{"name":"sides","type":4,"value":6},{"name":"loud","type":5,"value":true},{"name":"sub","type":1,"options":[{"name":"to","type":6,"value":"5"}]}]}}`,
+			`{"id":"1","application_id":"8","type":2,"token":"t","guild_id":"2","channel_id":"3","member":{` + memberJSON + `},"data":{"id":"4","name":"roll","type":1,"options":[{"name":"sides","type":4,"value":6},{"name":"loud","type":5,"value":true},{"name":"sub","type":1,"options":[{"name":"to","type":6,"value":"5"}]}],` +
+				`"resolved":{"users":{"10":{"id":"10"},"5":{"id":"5","username":"alice"}},"members":{"5":{"nick":"al","permissions":"8"}},"roles":{"6":{"id":"6","name":"r"}},"channels":{"3":{"id":"3","type":0}},"messages":{"1":{"id":"1","content":"hi"}},"attachments":{"9":{"id":"9","filename":"f"},"odd":1}}},"channel":{"id":"3","name":"general"},"attachment_size_limit":1024}`,
 			&pb.Event{GuildId: 2, ChannelId: 3, Payload: &pb.Event_Interaction{Interaction: &pb.Interaction{
 				Id: 1, ApplicationId: 8, Type: pb.Interaction_APPLICATION_COMMAND, Token: "t", GuildId: 2, ChannelId: 3, Member: member,
 				Data: &pb.Interaction_Data{Id: 4, Name: "roll", Type: 1, Options: []*pb.Interaction_Data_Option{
 					{Name: "sides", Type: 4, Value: "6"},
 					{Name: "loud", Type: 5, Value: "true"},
 					{Name: "sub", Type: 1, Options: []*pb.Interaction_Data_Option{{Name: "to", Type: 6, Value: "5"}}},
+				}, Resolved: &pb.Interaction_Data_Resolved{
+					Users:       []*pb.User{{Id: 10}, {Id: 5, Username: "alice"}},
+					Members:     []*pb.GuildMember{{User: &pb.User{Id: 5}, Nick: "al", Permissions: "8"}},
+					Roles:       []*pb.Role{{Id: 6, Name: "r"}},
+					Channels:    []*pb.Channel{{Id: 3, Type: pb.Channel_GUILD_TEXT}},
+					Messages:    []*pb.Message{{Id: 1, Content: "hi"}},
+					Attachments: []*pb.Message_Attachment{{Id: 9, Filename: "f"}},
 				}},
+				Channel: &pb.Channel{Id: 3, Name: "general"}, AttachmentSizeLimit: 1024,
 			}}},
 		},
 		"TYPING_START":    {`{"channel_id":"3","user_id":"5","timestamp":1767323045}`, &pb.Event{ChannelId: 3, Payload: &pb.Event_Typing_{Typing: &pb.Event_Typing{ChannelId: 3, UserId: 5, Timestamp: 1767323045}}}},

@@ -595,8 +595,9 @@ type DiscordApiClient interface {
 	// Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
 	// Permissions: none but the token.
 	// Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-	// INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
-	// after three seconds.
+	// INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+	// empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
+	// seconds.
 	// Cost: one call to Discord, outside of the global limit.
 	RespondInteraction(context.Context, *discord_api.RespondInteractionRequest) (*discord_api.RespondInteractionResponse, error)
 	// EditInteractionResponse changes the first answer to an interaction, within
@@ -1773,8 +1774,9 @@ type DiscordApiHandler interface {
 	// Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
 	// Permissions: none but the token.
 	// Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-	// INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
-	// after three seconds.
+	// INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+	// empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
+	// seconds.
 	// Cost: one call to Discord, outside of the global limit.
 	RespondInteraction(context.Context, *discord_api.RespondInteractionRequest) (*discord_api.RespondInteractionResponse, error)
 	// EditInteractionResponse changes the first answer to an interaction, within

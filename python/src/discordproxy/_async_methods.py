@@ -927,9 +927,18 @@ class AsyncMethods(ABC):
         self,
         application_id: int,
         interaction_token: str,
-        content: str = "",
+        content: str | None = None,
         *,
         embeds: Iterable[pb.Embed] = (),
+        allowed_mentions: pb.AllowedMentions | None = None,
+        suppress_mentions: bool = False,
+        attachments: Iterable[pb.AttachmentRequest] = (),
+        components: Iterable[pb.Component] = (),
+        poll: pb.Poll | None = None,
+        components_v2: bool = False,
+        clear_embeds: bool = False,
+        clear_components: bool = False,
+        clear_attachments: bool = False,
     ) -> pb.Message:
         """As edit_interaction_response of DiscordClient."""
         response = await self._unary(
@@ -939,6 +948,15 @@ class AsyncMethods(ABC):
                 interaction_token=interaction_token,
                 content=content,
                 embeds=embeds,
+                allowed_mentions=allowed_mentions,
+                suppress_mentions=suppress_mentions,
+                attachments=attachments,
+                components=components,
+                poll=poll,
+                components_v2=components_v2,
+                clear_embeds=clear_embeds,
+                clear_components=clear_components,
+                clear_attachments=clear_attachments,
             ),
         )
         return response.message
@@ -951,6 +969,13 @@ class AsyncMethods(ABC):
         *,
         embeds: Iterable[pb.Embed] = (),
         flags: int = 0,
+        allowed_mentions: pb.AllowedMentions | None = None,
+        suppress_mentions: bool = False,
+        attachments: Iterable[pb.AttachmentRequest] = (),
+        components: Iterable[pb.Component] = (),
+        poll: pb.Poll | None = None,
+        tts: bool = False,
+        components_v2: bool = False,
     ) -> pb.Message:
         """As followup_interaction of DiscordClient."""
         response = await self._unary(
@@ -961,6 +986,13 @@ class AsyncMethods(ABC):
                 content=content,
                 embeds=embeds,
                 flags=flags,
+                allowed_mentions=allowed_mentions,
+                suppress_mentions=suppress_mentions,
+                attachments=attachments,
+                components=components,
+                poll=poll,
+                tts=tts,
+                components_v2=components_v2,
             ),
         )
         return response.message

@@ -1591,15 +1591,18 @@ class Methods(ABC):
         Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
         Permissions: none but the token.
         Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-        INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
-        after three seconds.
+        INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+        empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
+        seconds.
         Cost: one call to Discord, outside of the global limit.
 
         Args:
             interaction_id: Interaction.id.
             interaction_token: Interaction.token.
             type: Kind of the answer. Required.
-            data: What the answer says.
+            data: What the answer says. A message needs at least one of content, an embed, an
+                attachment, a component and a poll; a modal needs custom_id, title and
+                components.
         """
         self._unary(
             _RESPOND_INTERACTION,
@@ -1615,9 +1618,18 @@ class Methods(ABC):
         self,
         application_id: int,
         interaction_token: str,
-        content: str = "",
+        content: str | None = None,
         *,
         embeds: Iterable[pb.Embed] = (),
+        allowed_mentions: pb.AllowedMentions | None = None,
+        suppress_mentions: bool = False,
+        attachments: Iterable[pb.AttachmentRequest] = (),
+        components: Iterable[pb.Component] = (),
+        poll: pb.Poll | None = None,
+        components_v2: bool = False,
+        clear_embeds: bool = False,
+        clear_components: bool = False,
+        clear_attachments: bool = False,
     ) -> pb.Message:
         """edit_interaction_response changes the first answer to an interaction, within
         15 minutes of the interaction.
@@ -1632,8 +1644,23 @@ class Methods(ABC):
         Args:
             application_id: Interaction.application_id.
             interaction_token: Interaction.token.
-            content: Text, at most 2000 characters.
-            embeds: Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
+            content: New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+            embeds: New embeds in place of all old ones, with the limits of
+                SendChannelMessageRequest.embeds. Unset leaves the old ones.
+            allowed_mentions: Whom the new content may ping. Unset means users, neither roles nor
+                everyone.
+            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            attachments: The files of the message from now on: old ones by their id, new ones by
+                their data, up to 10. Unset leaves the old ones.
+            components: New components in place of all old ones, with the limits of
+                SendChannelMessageRequest.components. Unset leaves the old ones.
+            poll: A poll, only of a message after an answer that said that one will follow.
+            components_v2: Whether the message becomes one of components alone, which is for good.
+                Content and embeds must be removed. Set by itself when a component other
+                than an action row stands at the top.
+            clear_embeds: Whether all embeds are removed. Not with embeds.
+            clear_components: Whether all components are removed. Not with components.
+            clear_attachments: Whether all files are removed. Not with attachments.
         """
         return self._unary(
             _EDIT_INTERACTION_RESPONSE,
@@ -1642,6 +1669,15 @@ class Methods(ABC):
                 interaction_token=interaction_token,
                 content=content,
                 embeds=embeds,
+                allowed_mentions=allowed_mentions,
+                suppress_mentions=suppress_mentions,
+                attachments=attachments,
+                components=components,
+                poll=poll,
+                components_v2=components_v2,
+                clear_embeds=clear_embeds,
+                clear_components=clear_components,
+                clear_attachments=clear_attachments,
             ),
         ).message
 
@@ -1653,6 +1689,13 @@ class Methods(ABC):
         *,
         embeds: Iterable[pb.Embed] = (),
         flags: int = 0,
+        allowed_mentions: pb.AllowedMentions | None = None,
+        suppress_mentions: bool = False,
+        attachments: Iterable[pb.AttachmentRequest] = (),
+        components: Iterable[pb.Component] = (),
+        poll: pb.Poll | None = None,
+        tts: bool = False,
+        components_v2: bool = False,
     ) -> pb.Message:
         """followup_interaction posts a further answer to an interaction, within 15
         minutes of the interaction.
@@ -1668,8 +1711,15 @@ class Methods(ABC):
             interaction_token: Interaction.token.
             content: Text, at most 2000 characters.
             embeds: Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
-            flags: Bit set: 4 suppresses embeds, 64 only the user sees the answer, 4096
-                silent.
+            flags: Bit set: 4 suppresses embeds, 64 only the user sees the message, 4096 makes
+                no notifications.
+            allowed_mentions: Whom the message may ping. Unset means users, neither roles nor everyone.
+            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            attachments: Up to 10 files, see SendChannelMessageRequest.attachments.
+            components: Components, see SendChannelMessageRequest.components.
+            poll: A poll.
+            tts: Whether clients read the message aloud.
+            components_v2: See SendChannelMessageRequest.components_v2.
         """
         return self._unary(
             _FOLLOWUP_INTERACTION,
@@ -1679,6 +1729,13 @@ class Methods(ABC):
                 content=content,
                 embeds=embeds,
                 flags=flags,
+                allowed_mentions=allowed_mentions,
+                suppress_mentions=suppress_mentions,
+                attachments=attachments,
+                components=components,
+                poll=poll,
+                tts=tts,
+                components_v2=components_v2,
             ),
         ).message
 

@@ -5443,6 +5443,7 @@ class Component(_message.Message):
         OPTIONS_FIELD_NUMBER: _builtins.int
         CHANNEL_TYPES_FIELD_NUMBER: _builtins.int
         DEFAULT_VALUES_FIELD_NUMBER: _builtins.int
+        REQUIRED_FIELD_NUMBER: _builtins.int
         id: _builtins.int
         """Number of the component in its message."""
         custom_id: _builtins.str
@@ -5455,6 +5456,8 @@ class Component(_message.Message):
         """Most values, 1 to 25, 1 unless set."""
         disabled: _builtins.bool
         """Whether it cannot be used."""
+        required: _builtins.bool
+        """In modals, whether something must be chosen. Unset is true."""
         @_builtins.property
         def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component.Select.Option]:
             """1 to 25 options of a select of texts."""
@@ -5479,24 +5482,29 @@ class Component(_message.Message):
             options: _abc.Iterable[Global___Component.Select.Option] | None = ...,
             channel_types: _abc.Iterable[Global___Channel.Type.ValueType] | None = ...,
             default_values: _abc.Iterable[Global___Component.Select.DefaultValue] | None = ...,
+            required: _builtins.bool | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["_max_values", b"_max_values", "_min_values", b"_min_values", "max_values", b"max_values", "min_values", b"min_values"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_max_values", b"_max_values", "_min_values", b"_min_values", "_required", b"_required", "max_values", b"max_values", "min_values", b"min_values", "required", b"required"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_values", b"_max_values", "_min_values", b"_min_values", "channel_types", b"channel_types", "custom_id", b"custom_id", "default_values", b"default_values", "disabled", b"disabled", "id", b"id", "max_values", b"max_values", "min_values", b"min_values", "options", b"options", "placeholder", b"placeholder"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_values", b"_max_values", "_min_values", b"_min_values", "_required", b"_required", "channel_types", b"channel_types", "custom_id", b"custom_id", "default_values", b"default_values", "disabled", b"disabled", "id", b"id", "max_values", b"max_values", "min_values", b"min_values", "options", b"options", "placeholder", b"placeholder", "required", b"required"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType__max_values: _TypeAlias = _typing.Literal["max_values"]  # noqa: Y015
         _WhichOneofArgType__max_values: _TypeAlias = _typing.Literal["_max_values", b"_max_values"]  # noqa: Y015
         _WhichOneofReturnType__min_values: _TypeAlias = _typing.Literal["min_values"]  # noqa: Y015
         _WhichOneofArgType__min_values: _TypeAlias = _typing.Literal["_min_values", b"_min_values"]  # noqa: Y015
+        _WhichOneofReturnType__required: _TypeAlias = _typing.Literal["required"]  # noqa: Y015
+        _WhichOneofArgType__required: _TypeAlias = _typing.Literal["_required", b"_required"]  # noqa: Y015
         @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__max_values) -> _WhichOneofReturnType__max_values | None: ...
         @_typing.overload
         def WhichOneof(self, oneof_group: _WhichOneofArgType__min_values) -> _WhichOneofReturnType__min_values | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__required) -> _WhichOneofReturnType__required | None: ...
 
     @_typing.final
     class TextInput(_message.Message):
-        """TextInput is a field to write in. Discord has it in modals only and
-        refuses it in messages.
+        """TextInput is a field to write in. Discord has it in modals only, below a
+        label, and refuses it in messages.
         """
 
         DESCRIPTOR: _descriptor.Descriptor
@@ -5540,7 +5548,9 @@ class Component(_message.Message):
         style: Global___Component.TextInput.Style.ValueType
         """Style."""
         label: _builtins.str
-        """Label, at most 45 characters."""
+        """Label, at most 45 characters. Only without a label above it, in an action
+        row, as it was done before there were any.
+        """
         min_length: _builtins.int
         """Fewest characters, 0 to 4000."""
         max_length: _builtins.int
@@ -5871,6 +5881,87 @@ class Component(_message.Message):
         _WhichOneofArgType__accent_color: _TypeAlias = _typing.Literal["_accent_color", b"_accent_color"]  # noqa: Y015
         def WhichOneof(self, oneof_group: _WhichOneofArgType__accent_color) -> _WhichOneofReturnType__accent_color | None: ...
 
+    @_typing.final
+    class Label(_message.Message):
+        """Label is a text above a component of a modal."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ID_FIELD_NUMBER: _builtins.int
+        LABEL_FIELD_NUMBER: _builtins.int
+        DESCRIPTION_FIELD_NUMBER: _builtins.int
+        COMPONENT_FIELD_NUMBER: _builtins.int
+        id: _builtins.int
+        """Number of the component in its modal."""
+        label: _builtins.str
+        """Text, 1 to 45 characters."""
+        description: _builtins.str
+        """Explanation, at most 100 characters."""
+        @_builtins.property
+        def component(self) -> Global___Component:
+            """Field to write in, select or upload of files."""
+
+        def __init__(
+            self,
+            *,
+            id: _builtins.int = ...,
+            label: _builtins.str = ...,
+            description: _builtins.str = ...,
+            component: Global___Component | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["component", b"component"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "description", b"description", "id", b"id", "label", b"label"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class FileUpload(_message.Message):
+        """FileUpload lets users of a modal upload files."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ID_FIELD_NUMBER: _builtins.int
+        CUSTOM_ID_FIELD_NUMBER: _builtins.int
+        MIN_VALUES_FIELD_NUMBER: _builtins.int
+        MAX_VALUES_FIELD_NUMBER: _builtins.int
+        REQUIRED_FIELD_NUMBER: _builtins.int
+        id: _builtins.int
+        """Number of the component in its modal."""
+        custom_id: _builtins.str
+        """Name that the application gets with the files, 1 to 100 characters."""
+        min_values: _builtins.int
+        """Fewest files, 0 to 10, 1 unless set."""
+        max_values: _builtins.int
+        """Most files, 1 to 10, 1 unless set."""
+        required: _builtins.bool
+        """Whether files must be uploaded. Unset is true."""
+        def __init__(
+            self,
+            *,
+            id: _builtins.int = ...,
+            custom_id: _builtins.str = ...,
+            min_values: _builtins.int | None = ...,
+            max_values: _builtins.int | None = ...,
+            required: _builtins.bool | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_max_values", b"_max_values", "_min_values", b"_min_values", "_required", b"_required", "max_values", b"max_values", "min_values", b"min_values", "required", b"required"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_values", b"_max_values", "_min_values", b"_min_values", "_required", b"_required", "custom_id", b"custom_id", "id", b"id", "max_values", b"max_values", "min_values", b"min_values", "required", b"required"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType__max_values: _TypeAlias = _typing.Literal["max_values"]  # noqa: Y015
+        _WhichOneofArgType__max_values: _TypeAlias = _typing.Literal["_max_values", b"_max_values"]  # noqa: Y015
+        _WhichOneofReturnType__min_values: _TypeAlias = _typing.Literal["min_values"]  # noqa: Y015
+        _WhichOneofArgType__min_values: _TypeAlias = _typing.Literal["_min_values", b"_min_values"]  # noqa: Y015
+        _WhichOneofReturnType__required: _TypeAlias = _typing.Literal["required"]  # noqa: Y015
+        _WhichOneofArgType__required: _TypeAlias = _typing.Literal["_required", b"_required"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__max_values) -> _WhichOneofReturnType__max_values | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__min_values) -> _WhichOneofReturnType__min_values | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__required) -> _WhichOneofReturnType__required | None: ...
+
     ACTION_ROW_FIELD_NUMBER: _builtins.int
     BUTTON_FIELD_NUMBER: _builtins.int
     STRING_SELECT_FIELD_NUMBER: _builtins.int
@@ -5886,6 +5977,8 @@ class Component(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     SEPARATOR_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    FILE_UPLOAD_FIELD_NUMBER: _builtins.int
     RAW_JSON_FIELD_NUMBER: _builtins.int
     raw_json: _builtins.str
     """A component in Discord's own JSON, an object with a type. In requests
@@ -5951,6 +6044,14 @@ class Component(_message.Message):
     def container(self) -> Global___Component.Container:
         """Box."""
 
+    @_builtins.property
+    def label(self) -> Global___Component.Label:
+        """Text above a component, in modals only."""
+
+    @_builtins.property
+    def file_upload(self) -> Global___Component.FileUpload:
+        """Upload of files, in modals only."""
+
     def __init__(
         self,
         *,
@@ -5969,13 +6070,15 @@ class Component(_message.Message):
         file: Global___Component.File | None = ...,
         separator: Global___Component.Separator | None = ...,
         container: Global___Component.Container | None = ...,
+        label: Global___Component.Label | None = ...,
+        file_upload: Global___Component.FileUpload | None = ...,
         raw_json: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action_row", b"action_row", "button", b"button", "channel_select", b"channel_select", "container", b"container", "file", b"file", "kind", b"kind", "media_gallery", b"media_gallery", "mentionable_select", b"mentionable_select", "raw_json", b"raw_json", "role_select", b"role_select", "section", b"section", "separator", b"separator", "string_select", b"string_select", "text_display", b"text_display", "text_input", b"text_input", "thumbnail", b"thumbnail", "user_select", b"user_select"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_row", b"action_row", "button", b"button", "channel_select", b"channel_select", "container", b"container", "file", b"file", "file_upload", b"file_upload", "kind", b"kind", "label", b"label", "media_gallery", b"media_gallery", "mentionable_select", b"mentionable_select", "raw_json", b"raw_json", "role_select", b"role_select", "section", b"section", "separator", b"separator", "string_select", b"string_select", "text_display", b"text_display", "text_input", b"text_input", "thumbnail", b"thumbnail", "user_select", b"user_select"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_row", b"action_row", "button", b"button", "channel_select", b"channel_select", "container", b"container", "file", b"file", "kind", b"kind", "media_gallery", b"media_gallery", "mentionable_select", b"mentionable_select", "raw_json", b"raw_json", "role_select", b"role_select", "section", b"section", "separator", b"separator", "string_select", b"string_select", "text_display", b"text_display", "text_input", b"text_input", "thumbnail", b"thumbnail", "user_select", b"user_select"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_row", b"action_row", "button", b"button", "channel_select", b"channel_select", "container", b"container", "file", b"file", "file_upload", b"file_upload", "kind", b"kind", "label", b"label", "media_gallery", b"media_gallery", "mentionable_select", b"mentionable_select", "raw_json", b"raw_json", "role_select", b"role_select", "section", b"section", "separator", b"separator", "string_select", b"string_select", "text_display", b"text_display", "text_input", b"text_input", "thumbnail", b"thumbnail", "user_select", b"user_select"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["action_row", "button", "string_select", "text_input", "user_select", "role_select", "mentionable_select", "channel_select", "section", "text_display", "thumbnail", "media_gallery", "file", "separator", "container", "raw_json"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["action_row", "button", "string_select", "text_input", "user_select", "role_select", "mentionable_select", "channel_select", "section", "text_display", "thumbnail", "media_gallery", "file", "separator", "container", "label", "file_upload", "raw_json"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -7219,12 +7322,15 @@ class Interaction(_message.Message):
             VALUES_FIELD_NUMBER: _builtins.int
             COMPONENTS_FIELD_NUMBER: _builtins.int
             COMPONENT_FIELD_NUMBER: _builtins.int
+            ID_FIELD_NUMBER: _builtins.int
             type: _builtins.int
             """Type of the component."""
             custom_id: _builtins.str
             """Name that the bot gave it."""
             value: _builtins.str
             """What was entered."""
+            id: _builtins.int
+            """Number of the component in its form."""
             @_builtins.property
             def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
                 """What was chosen."""
@@ -7246,10 +7352,65 @@ class Interaction(_message.Message):
                 values: _abc.Iterable[_builtins.str] | None = ...,
                 components: _abc.Iterable[Global___Interaction.Data.Component] | None = ...,
                 component: Global___Interaction.Data.Component | None = ...,
+                id: _builtins.int = ...,
             ) -> None: ...
             _HasFieldArgType: _TypeAlias = _typing.Literal["component", b"component"]  # noqa: Y015
             def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-            _ClearFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "components", b"components", "custom_id", b"custom_id", "type", b"type", "value", b"value", "values", b"values"]  # noqa: Y015
+            _ClearFieldArgType: _TypeAlias = _typing.Literal["component", b"component", "components", b"components", "custom_id", b"custom_id", "id", b"id", "type", b"type", "value", b"value", "values", b"values"]  # noqa: Y015
+            def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+            def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+        @_typing.final
+        class Resolved(_message.Message):
+            """Resolved is what the ids in the arguments and values stand for."""
+
+            DESCRIPTOR: _descriptor.Descriptor
+
+            USERS_FIELD_NUMBER: _builtins.int
+            MEMBERS_FIELD_NUMBER: _builtins.int
+            ROLES_FIELD_NUMBER: _builtins.int
+            CHANNELS_FIELD_NUMBER: _builtins.int
+            MESSAGES_FIELD_NUMBER: _builtins.int
+            ATTACHMENTS_FIELD_NUMBER: _builtins.int
+            @_builtins.property
+            def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___User]:
+                """Users."""
+
+            @_builtins.property
+            def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___GuildMember]:
+                """Those of the users that are members of the guild. Of GuildMember.user
+                only the id is set, and deaf and mute are not.
+                """
+
+            @_builtins.property
+            def roles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Role]:
+                """Roles."""
+
+            @_builtins.property
+            def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Channel]:
+                """Channels. Only id, name, type, permissions and a few more are set."""
+
+            @_builtins.property
+            def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
+                """Messages, of commands that are used on one."""
+
+            @_builtins.property
+            def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message.Attachment]:
+                """Files."""
+
+            def __init__(
+                self,
+                *,
+                users: _abc.Iterable[Global___User] | None = ...,
+                members: _abc.Iterable[Global___GuildMember] | None = ...,
+                roles: _abc.Iterable[Global___Role] | None = ...,
+                channels: _abc.Iterable[Global___Channel] | None = ...,
+                messages: _abc.Iterable[Global___Message] | None = ...,
+                attachments: _abc.Iterable[Global___Message.Attachment] | None = ...,
+            ) -> None: ...
+            _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+            def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+            _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "channels", b"channels", "members", b"members", "messages", b"messages", "roles", b"roles", "users", b"users"]  # noqa: Y015
             def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
             def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -7263,6 +7424,7 @@ class Interaction(_message.Message):
         COMPONENT_TYPE_FIELD_NUMBER: _builtins.int
         VALUES_FIELD_NUMBER: _builtins.int
         COMPONENTS_FIELD_NUMBER: _builtins.int
+        RESOLVED_FIELD_NUMBER: _builtins.int
         id: _builtins.int
         """Id of the command."""
         name: _builtins.str
@@ -7289,6 +7451,10 @@ class Interaction(_message.Message):
         def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interaction.Data.Component]:
             """Parts of a form that was sent."""
 
+        @_builtins.property
+        def resolved(self) -> Global___Interaction.Data.Resolved:
+            """What the ids in options, values and target_id stand for."""
+
         def __init__(
             self,
             *,
@@ -7302,10 +7468,11 @@ class Interaction(_message.Message):
             component_type: _builtins.int = ...,
             values: _abc.Iterable[_builtins.str] | None = ...,
             components: _abc.Iterable[Global___Interaction.Data.Component] | None = ...,
+            resolved: Global___Interaction.Data.Resolved | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["resolved", b"resolved"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["component_type", b"component_type", "components", b"components", "custom_id", b"custom_id", "guild_id", b"guild_id", "id", b"id", "name", b"name", "options", b"options", "target_id", b"target_id", "type", b"type", "values", b"values"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["component_type", b"component_type", "components", b"components", "custom_id", b"custom_id", "guild_id", b"guild_id", "id", b"id", "name", b"name", "options", b"options", "resolved", b"resolved", "target_id", b"target_id", "type", b"type", "values", b"values"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -7323,6 +7490,8 @@ class Interaction(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     GUILD_LOCALE_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_SIZE_LIMIT_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Id of the interaction."""
     application_id: _builtins.int
@@ -7345,6 +7514,8 @@ class Interaction(_message.Message):
     """Language of the guild."""
     context: _builtins.int
     """Where: 0 guild, 1 direct messages with the bot, 2 other direct messages."""
+    attachment_size_limit: _builtins.int
+    """Size in bytes up to which an answer can have files."""
     @_builtins.property
     def data(self) -> Global___Interaction.Data:
         """What was used, and how."""
@@ -7360,6 +7531,10 @@ class Interaction(_message.Message):
     @_builtins.property
     def message(self) -> Global___Message:
         """Message of the component that was used."""
+
+    @_builtins.property
+    def channel(self) -> Global___Channel:
+        """Channel where it was used. Only id, name, type and a few more are set."""
 
     def __init__(
         self,
@@ -7378,10 +7553,12 @@ class Interaction(_message.Message):
         locale: _builtins.str = ...,
         guild_locale: _builtins.str = ...,
         context: _builtins.int = ...,
+        channel: Global___Channel | None = ...,
+        attachment_size_limit: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "member", b"member", "message", b"message", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "data", b"data", "member", b"member", "message", b"message", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_permissions", b"app_permissions", "application_id", b"application_id", "channel_id", b"channel_id", "context", b"context", "data", b"data", "guild_id", b"guild_id", "guild_locale", b"guild_locale", "id", b"id", "locale", b"locale", "member", b"member", "message", b"message", "token", b"token", "type", b"type", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_permissions", b"app_permissions", "application_id", b"application_id", "attachment_size_limit", b"attachment_size_limit", "channel", b"channel", "channel_id", b"channel_id", "context", b"context", "data", b"data", "guild_id", b"guild_id", "guild_locale", b"guild_locale", "id", b"id", "locale", b"locale", "member", b"member", "message", b"message", "token", b"token", "type", b"type", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -7438,7 +7615,7 @@ class RespondInteractionRequest(_message.Message):
 
     @_typing.final
     class Data(_message.Message):
-        """Data is what the answer says."""
+        """Data is what the answer says. Which of it is meant depends on its type."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -7450,19 +7627,23 @@ class RespondInteractionRequest(_message.Message):
 
             NAME_FIELD_NUMBER: _builtins.int
             VALUE_FIELD_NUMBER: _builtins.int
+            TYPE_FIELD_NUMBER: _builtins.int
             name: _builtins.str
             """What is shown, 1 to 100 characters."""
             value: _builtins.str
-            """The value, 1 to 100 characters."""
+            """The value as text, of at most 100 characters: numbers in decimal."""
+            type: _builtins.int
+            """Type of the option: 3 string, 4 integer, 10 number. Unset is 3."""
             def __init__(
                 self,
                 *,
                 name: _builtins.str = ...,
                 value: _builtins.str = ...,
+                type: _builtins.int = ...,
             ) -> None: ...
             _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
             def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-            _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+            _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "type", b"type", "value", b"value"]  # noqa: Y015
             def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
             def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -7470,31 +7651,101 @@ class RespondInteractionRequest(_message.Message):
         EMBEDS_FIELD_NUMBER: _builtins.int
         FLAGS_FIELD_NUMBER: _builtins.int
         CHOICES_FIELD_NUMBER: _builtins.int
+        ALLOWED_MENTIONS_FIELD_NUMBER: _builtins.int
+        SUPPRESS_MENTIONS_FIELD_NUMBER: _builtins.int
+        ATTACHMENTS_FIELD_NUMBER: _builtins.int
+        COMPONENTS_FIELD_NUMBER: _builtins.int
+        POLL_FIELD_NUMBER: _builtins.int
+        TTS_FIELD_NUMBER: _builtins.int
+        COMPONENTS_V2_FIELD_NUMBER: _builtins.int
+        CLEAR_EMBEDS_FIELD_NUMBER: _builtins.int
+        CLEAR_COMPONENTS_FIELD_NUMBER: _builtins.int
+        CLEAR_ATTACHMENTS_FIELD_NUMBER: _builtins.int
+        CUSTOM_ID_FIELD_NUMBER: _builtins.int
+        TITLE_FIELD_NUMBER: _builtins.int
         content: _builtins.str
-        """Text, at most 2000 characters."""
+        """Text of a message, at most 2000 characters. Unset leaves the old one of a
+        message that is updated, "" removes it.
+        """
         flags: _builtins.int
-        """Bit set: 4 suppresses embeds, 64 only the user sees the answer."""
+        """Bit set of a message: 4 suppresses embeds, 64 only the user sees the
+        answer, 4096 makes no notifications. Of a deferred message only 64.
+        """
+        suppress_mentions: _builtins.bool
+        """Whether nobody is pinged, short for empty allowed_mentions. Not both."""
+        tts: _builtins.bool
+        """Whether clients read the message aloud."""
+        components_v2: _builtins.bool
+        """See SendChannelMessageRequest.components_v2."""
+        clear_embeds: _builtins.bool
+        """Whether all embeds of the updated message are removed. Not with embeds."""
+        clear_components: _builtins.bool
+        """Whether all its components are removed. Not with components."""
+        clear_attachments: _builtins.bool
+        """Whether all its files are removed. Not with attachments."""
+        custom_id: _builtins.str
+        """Name that the application gets with what was entered in the modal, 1 to 100
+        characters.
+        """
+        title: _builtins.str
+        """Title of a modal, 1 to 45 characters."""
         @_builtins.property
         def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
-            """Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds."""
+            """Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds. In
+            place of all old ones of a message that is updated.
+            """
 
         @_builtins.property
         def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___RespondInteractionRequest.Data.Choice]:
             """Suggested values, at most 25."""
 
+        @_builtins.property
+        def allowed_mentions(self) -> Global___AllowedMentions:
+            """Whom the message may ping. Unset means users, neither roles nor everyone."""
+
+        @_builtins.property
+        def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
+            """Up to 10 files, see SendChannelMessageRequest.attachments. Of a message
+            that is updated also old ones that stay, by their id.
+            """
+
+        @_builtins.property
+        def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
+            """Components of a message, see SendChannelMessageRequest.components; of a
+            modal 1 to 5 labels, texts or action rows.
+            """
+
+        @_builtins.property
+        def poll(self) -> Global___Poll:
+            """A poll."""
+
         def __init__(
             self,
             *,
-            content: _builtins.str = ...,
+            content: _builtins.str | None = ...,
             embeds: _abc.Iterable[Global___Embed] | None = ...,
             flags: _builtins.int = ...,
             choices: _abc.Iterable[Global___RespondInteractionRequest.Data.Choice] | None = ...,
+            allowed_mentions: Global___AllowedMentions | None = ...,
+            suppress_mentions: _builtins.bool = ...,
+            attachments: _abc.Iterable[Global___AttachmentRequest] | None = ...,
+            components: _abc.Iterable[Global___Component] | None = ...,
+            poll: Global___Poll | None = ...,
+            tts: _builtins.bool = ...,
+            components_v2: _builtins.bool = ...,
+            clear_embeds: _builtins.bool = ...,
+            clear_components: _builtins.bool = ...,
+            clear_attachments: _builtins.bool = ...,
+            custom_id: _builtins.str = ...,
+            title: _builtins.str = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "allowed_mentions", b"allowed_mentions", "content", b"content", "poll", b"poll"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "content", b"content", "embeds", b"embeds", "flags", b"flags"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "allowed_mentions", b"allowed_mentions", "attachments", b"attachments", "choices", b"choices", "clear_attachments", b"clear_attachments", "clear_components", b"clear_components", "clear_embeds", b"clear_embeds", "components", b"components", "components_v2", b"components_v2", "content", b"content", "custom_id", b"custom_id", "embeds", b"embeds", "flags", b"flags", "poll", b"poll", "suppress_mentions", b"suppress_mentions", "title", b"title", "tts", b"tts"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType__content: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
+        _WhichOneofArgType__content: _TypeAlias = _typing.Literal["_content", b"_content"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__content) -> _WhichOneofReturnType__content | None: ...
 
     INTERACTION_ID_FIELD_NUMBER: _builtins.int
     INTERACTION_TOKEN_FIELD_NUMBER: _builtins.int
@@ -7508,7 +7759,10 @@ class RespondInteractionRequest(_message.Message):
     """Kind of the answer. Required."""
     @_builtins.property
     def data(self) -> Global___RespondInteractionRequest.Data:
-        """What the answer says."""
+        """What the answer says. A message needs at least one of content, an embed, an
+        attachment, a component and a poll; a modal needs custom_id, title and
+        components.
+        """
 
     def __init__(
         self,
@@ -7545,8 +7799,8 @@ Global___RespondInteractionResponse: _TypeAlias = RespondInteractionResponse  # 
 
 @_typing.final
 class EditInteractionResponseRequest(_message.Message):
-    """EditInteractionResponseRequest changes the first answer. What is not set
-    stays.
+    """EditInteractionResponseRequest changes the first answer, or is the message
+    after an answer that said that one will follow. What is not set stays.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -7555,29 +7809,86 @@ class EditInteractionResponseRequest(_message.Message):
     INTERACTION_TOKEN_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
     EMBEDS_FIELD_NUMBER: _builtins.int
+    ALLOWED_MENTIONS_FIELD_NUMBER: _builtins.int
+    SUPPRESS_MENTIONS_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    COMPONENTS_FIELD_NUMBER: _builtins.int
+    POLL_FIELD_NUMBER: _builtins.int
+    COMPONENTS_V2_FIELD_NUMBER: _builtins.int
+    CLEAR_EMBEDS_FIELD_NUMBER: _builtins.int
+    CLEAR_COMPONENTS_FIELD_NUMBER: _builtins.int
+    CLEAR_ATTACHMENTS_FIELD_NUMBER: _builtins.int
     application_id: _builtins.int
     """Interaction.application_id."""
     interaction_token: _builtins.str
     """Interaction.token."""
     content: _builtins.str
-    """Text, at most 2000 characters."""
+    """New text, at most 2000 characters. Unset leaves the old one, "" removes it."""
+    suppress_mentions: _builtins.bool
+    """Whether nobody is pinged, short for empty allowed_mentions. Not both."""
+    components_v2: _builtins.bool
+    """Whether the message becomes one of components alone, which is for good.
+    Content and embeds must be removed. Set by itself when a component other
+    than an action row stands at the top.
+    """
+    clear_embeds: _builtins.bool
+    """Whether all embeds are removed. Not with embeds."""
+    clear_components: _builtins.bool
+    """Whether all components are removed. Not with components."""
+    clear_attachments: _builtins.bool
+    """Whether all files are removed. Not with attachments."""
     @_builtins.property
     def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
-        """Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds."""
+        """New embeds in place of all old ones, with the limits of
+        SendChannelMessageRequest.embeds. Unset leaves the old ones.
+        """
+
+    @_builtins.property
+    def allowed_mentions(self) -> Global___AllowedMentions:
+        """Whom the new content may ping. Unset means users, neither roles nor
+        everyone.
+        """
+
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
+        """The files of the message from now on: old ones by their id, new ones by
+        their data, up to 10. Unset leaves the old ones.
+        """
+
+    @_builtins.property
+    def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
+        """New components in place of all old ones, with the limits of
+        SendChannelMessageRequest.components. Unset leaves the old ones.
+        """
+
+    @_builtins.property
+    def poll(self) -> Global___Poll:
+        """A poll, only of a message after an answer that said that one will follow."""
 
     def __init__(
         self,
         *,
         application_id: _builtins.int = ...,
         interaction_token: _builtins.str = ...,
-        content: _builtins.str = ...,
+        content: _builtins.str | None = ...,
         embeds: _abc.Iterable[Global___Embed] | None = ...,
+        allowed_mentions: Global___AllowedMentions | None = ...,
+        suppress_mentions: _builtins.bool = ...,
+        attachments: _abc.Iterable[Global___AttachmentRequest] | None = ...,
+        components: _abc.Iterable[Global___Component] | None = ...,
+        poll: Global___Poll | None = ...,
+        components_v2: _builtins.bool = ...,
+        clear_embeds: _builtins.bool = ...,
+        clear_components: _builtins.bool = ...,
+        clear_attachments: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "allowed_mentions", b"allowed_mentions", "content", b"content", "poll", b"poll"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "content", b"content", "embeds", b"embeds", "interaction_token", b"interaction_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content", b"_content", "allowed_mentions", b"allowed_mentions", "application_id", b"application_id", "attachments", b"attachments", "clear_attachments", b"clear_attachments", "clear_components", b"clear_components", "clear_embeds", b"clear_embeds", "components", b"components", "components_v2", b"components_v2", "content", b"content", "embeds", b"embeds", "interaction_token", b"interaction_token", "poll", b"poll", "suppress_mentions", b"suppress_mentions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__content: _TypeAlias = _typing.Literal["content"]  # noqa: Y015
+    _WhichOneofArgType__content: _TypeAlias = _typing.Literal["_content", b"_content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__content) -> _WhichOneofReturnType__content | None: ...
 
 Global___EditInteractionResponseRequest: _TypeAlias = EditInteractionResponseRequest  # noqa: Y015
 
@@ -7607,7 +7918,9 @@ Global___EditInteractionResponseResponse: _TypeAlias = EditInteractionResponseRe
 
 @_typing.final
 class FollowupInteractionRequest(_message.Message):
-    """FollowupInteractionRequest posts one more message as an answer."""
+    """FollowupInteractionRequest posts one more message as an answer. It needs at
+    least one of content, an embed, an attachment, a component and a poll.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7616,6 +7929,13 @@ class FollowupInteractionRequest(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     EMBEDS_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
+    ALLOWED_MENTIONS_FIELD_NUMBER: _builtins.int
+    SUPPRESS_MENTIONS_FIELD_NUMBER: _builtins.int
+    ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    COMPONENTS_FIELD_NUMBER: _builtins.int
+    POLL_FIELD_NUMBER: _builtins.int
+    TTS_FIELD_NUMBER: _builtins.int
+    COMPONENTS_V2_FIELD_NUMBER: _builtins.int
     application_id: _builtins.int
     """Interaction.application_id."""
     interaction_token: _builtins.str
@@ -7623,12 +7943,34 @@ class FollowupInteractionRequest(_message.Message):
     content: _builtins.str
     """Text, at most 2000 characters."""
     flags: _builtins.int
-    """Bit set: 4 suppresses embeds, 64 only the user sees the answer, 4096
-    silent.
+    """Bit set: 4 suppresses embeds, 64 only the user sees the message, 4096 makes
+    no notifications.
     """
+    suppress_mentions: _builtins.bool
+    """Whether nobody is pinged, short for empty allowed_mentions. Not both."""
+    tts: _builtins.bool
+    """Whether clients read the message aloud."""
+    components_v2: _builtins.bool
+    """See SendChannelMessageRequest.components_v2."""
     @_builtins.property
     def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
         """Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds."""
+
+    @_builtins.property
+    def allowed_mentions(self) -> Global___AllowedMentions:
+        """Whom the message may ping. Unset means users, neither roles nor everyone."""
+
+    @_builtins.property
+    def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
+        """Up to 10 files, see SendChannelMessageRequest.attachments."""
+
+    @_builtins.property
+    def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
+        """Components, see SendChannelMessageRequest.components."""
+
+    @_builtins.property
+    def poll(self) -> Global___Poll:
+        """A poll."""
 
     def __init__(
         self,
@@ -7638,10 +7980,17 @@ class FollowupInteractionRequest(_message.Message):
         content: _builtins.str = ...,
         embeds: _abc.Iterable[Global___Embed] | None = ...,
         flags: _builtins.int = ...,
+        allowed_mentions: Global___AllowedMentions | None = ...,
+        suppress_mentions: _builtins.bool = ...,
+        attachments: _abc.Iterable[Global___AttachmentRequest] | None = ...,
+        components: _abc.Iterable[Global___Component] | None = ...,
+        poll: Global___Poll | None = ...,
+        tts: _builtins.bool = ...,
+        components_v2: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "poll", b"poll"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "content", b"content", "embeds", b"embeds", "flags", b"flags", "interaction_token", b"interaction_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_mentions", b"allowed_mentions", "application_id", b"application_id", "attachments", b"attachments", "components", b"components", "components_v2", b"components_v2", "content", b"content", "embeds", b"embeds", "flags", b"flags", "interaction_token", b"interaction_token", "poll", b"poll", "suppress_mentions", b"suppress_mentions", "tts", b"tts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -7696,7 +8045,7 @@ class ApplicationCommand(_message.Message):
             name: _builtins.str
             """What is shown, 1 to 100 characters."""
             value: _builtins.str
-            """The value, 1 to 100 characters."""
+            """The value as text, of at most 100 characters: numbers in decimal."""
             def __init__(
                 self,
                 *,
@@ -7716,6 +8065,11 @@ class ApplicationCommand(_message.Message):
         CHOICES_FIELD_NUMBER: _builtins.int
         OPTIONS_FIELD_NUMBER: _builtins.int
         AUTOCOMPLETE_FIELD_NUMBER: _builtins.int
+        CHANNEL_TYPES_FIELD_NUMBER: _builtins.int
+        MIN_VALUE_FIELD_NUMBER: _builtins.int
+        MAX_VALUE_FIELD_NUMBER: _builtins.int
+        MIN_LENGTH_FIELD_NUMBER: _builtins.int
+        MAX_LENGTH_FIELD_NUMBER: _builtins.int
         type: _builtins.int
         """Type, see Interaction.Data.Option.type."""
         name: _builtins.str
@@ -7726,13 +8080,25 @@ class ApplicationCommand(_message.Message):
         """Whether it must be given."""
         autocomplete: _builtins.bool
         """Whether suggestions are asked for while it is typed."""
+        min_value: _builtins.float
+        """Least value of an integer or number."""
+        max_value: _builtins.float
+        """Largest value of an integer or number."""
+        min_length: _builtins.int
+        """Fewest characters of a string, 0 to 6000."""
+        max_length: _builtins.int
+        """Most characters of a string, 1 to 6000."""
         @_builtins.property
         def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicationCommand.Option.Choice]:
-            """The only values, at most 25, of strings only."""
+            """The only values, at most 25, of strings, integers and numbers only."""
 
         @_builtins.property
         def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicationCommand.Option]:
             """Arguments of a subcommand, at most 25."""
+
+        @_builtins.property
+        def channel_types(self) -> _containers.RepeatedScalarFieldContainer[Global___Channel.Type.ValueType]:
+            """Types of channels that can be chosen, all unless set."""
 
         def __init__(
             self,
@@ -7744,12 +8110,32 @@ class ApplicationCommand(_message.Message):
             choices: _abc.Iterable[Global___ApplicationCommand.Option.Choice] | None = ...,
             options: _abc.Iterable[Global___ApplicationCommand.Option] | None = ...,
             autocomplete: _builtins.bool = ...,
+            channel_types: _abc.Iterable[Global___Channel.Type.ValueType] | None = ...,
+            min_value: _builtins.float | None = ...,
+            max_value: _builtins.float | None = ...,
+            min_length: _builtins.int | None = ...,
+            max_length: _builtins.int | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_max_length", b"_max_length", "_max_value", b"_max_value", "_min_length", b"_min_length", "_min_value", b"_min_value", "max_length", b"max_length", "max_value", b"max_value", "min_length", b"min_length", "min_value", b"min_value"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["autocomplete", b"autocomplete", "choices", b"choices", "description", b"description", "name", b"name", "options", b"options", "required", b"required", "type", b"type"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_length", b"_max_length", "_max_value", b"_max_value", "_min_length", b"_min_length", "_min_value", b"_min_value", "autocomplete", b"autocomplete", "channel_types", b"channel_types", "choices", b"choices", "description", b"description", "max_length", b"max_length", "max_value", b"max_value", "min_length", b"min_length", "min_value", b"min_value", "name", b"name", "options", b"options", "required", b"required", "type", b"type"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType__max_length: _TypeAlias = _typing.Literal["max_length"]  # noqa: Y015
+        _WhichOneofArgType__max_length: _TypeAlias = _typing.Literal["_max_length", b"_max_length"]  # noqa: Y015
+        _WhichOneofReturnType__max_value: _TypeAlias = _typing.Literal["max_value"]  # noqa: Y015
+        _WhichOneofArgType__max_value: _TypeAlias = _typing.Literal["_max_value", b"_max_value"]  # noqa: Y015
+        _WhichOneofReturnType__min_length: _TypeAlias = _typing.Literal["min_length"]  # noqa: Y015
+        _WhichOneofArgType__min_length: _TypeAlias = _typing.Literal["_min_length", b"_min_length"]  # noqa: Y015
+        _WhichOneofReturnType__min_value: _TypeAlias = _typing.Literal["min_value"]  # noqa: Y015
+        _WhichOneofArgType__min_value: _TypeAlias = _typing.Literal["_min_value", b"_min_value"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__max_length) -> _WhichOneofReturnType__max_length | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__max_value) -> _WhichOneofReturnType__max_value | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__min_length) -> _WhichOneofReturnType__min_length | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__min_value) -> _WhichOneofReturnType__min_value | None: ...
 
     ID_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
@@ -7759,6 +8145,8 @@ class ApplicationCommand(_message.Message):
     DEFAULT_MEMBER_PERMISSIONS_FIELD_NUMBER: _builtins.int
     NSFW_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    CONTEXTS_FIELD_NUMBER: _builtins.int
+    INTEGRATION_TYPES_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Id, in answers only."""
     type: _builtins.int
@@ -7777,6 +8165,18 @@ class ApplicationCommand(_message.Message):
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicationCommand.Option]:
         """Arguments, at most 25, required ones first."""
 
+    @_builtins.property
+    def contexts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where it can be used, as Interaction.context. Unset means everywhere. Not of
+        commands of a guild.
+        """
+
+    @_builtins.property
+    def integration_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How the application must be installed: 0 in the guild, 1 by the user. Unset
+        means as the application's settings say. Not of commands of a guild.
+        """
+
     def __init__(
         self,
         *,
@@ -7788,10 +8188,12 @@ class ApplicationCommand(_message.Message):
         default_member_permissions: _builtins.str = ...,
         nsfw: _builtins.bool = ...,
         version: _builtins.int = ...,
+        contexts: _abc.Iterable[_builtins.int] | None = ...,
+        integration_types: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_member_permissions", b"default_member_permissions", "description", b"description", "id", b"id", "name", b"name", "nsfw", b"nsfw", "options", b"options", "type", b"type", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contexts", b"contexts", "default_member_permissions", b"default_member_permissions", "description", b"description", "id", b"id", "integration_types", b"integration_types", "name", b"name", "nsfw", b"nsfw", "options", b"options", "type", b"type", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -518,8 +518,9 @@ class DiscordApiStub:
     Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
     Permissions: none but the token.
     Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-    INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
-    after three seconds.
+    INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+    empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
+    seconds.
     Cost: one call to Discord, outside of the global limit.
     """
     EditInteractionResponse: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.EditInteractionResponseRequest, _discord_api_pb2.EditInteractionResponseResponse]
@@ -1033,8 +1034,9 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
     Permissions: none but the token.
     Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-    INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
-    after three seconds.
+    INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+    empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
+    seconds.
     Cost: one call to Discord, outside of the global limit.
     """
     EditInteractionResponse: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.EditInteractionResponseRequest, _discord_api_pb2.EditInteractionResponseResponse]  # type: ignore[assignment]
@@ -1791,8 +1793,9 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
         Permissions: none but the token.
         Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-        INVALID_ARGUMENT 40060 when it was answered already, DEADLINE_EXCEEDED
-        after three seconds.
+        INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+        empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
+        seconds.
         Cost: one call to Discord, outside of the global limit.
         """
 
