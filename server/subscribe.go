@@ -185,6 +185,9 @@ func ownEvents(batch events.Batch) []*pb.Event {
 			Epoch: gap.Epoch, First: gap.First, Last: gap.Last,
 		}}})
 	}
+	if batch.Lost != nil {
+		own = append(own, &pb.Event{Type: pb.Event_GATEWAY_STATE, Time: now, Payload: &pb.Event_GatewayState_{GatewayState: batch.Lost}})
+	}
 	if len(own)+len(batch.Events) == 0 {
 		own = append(own, &pb.Event{Type: pb.Event_HEARTBEAT, Time: now})
 	}

@@ -462,6 +462,36 @@ func TestFatalClose(t *testing.T) {
 	}
 }
 
+// TestOutage: one loss is told once, also to who comes while it lasts.
+func TestOutage(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := online(t, sb)
+	before := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+	if err := errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Refuse: sandbox.RefuseReset}), sb.DropGateway(0)); err != nil {
+		t.Fatal(err)
+	}
+	lost := before.state(pb.Event_GatewayState_DISCONNECTED)
+	meanwhile := make(map[string]*subscriber)
+	for protocol, client := range p.Clients() {
+		s := follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_TYPING_START}})
+		if e := s.next(); e.GetSequence() != 0 || !proto.Equal(e.GetGatewayState(), lost) {
+			t.Errorf("over %s it is first told of %v", protocol, e)
+		}
+		meanwhile[protocol] = s
+	}
+	if err := sb.SetGatewayFaults(sandbox.GatewayFaults{}); err != nil {
+		t.Fatal(err)
+	}
+	for protocol, s := range meanwhile {
+		if e := s.next(); e.GetSequence() == 0 || e.GetGatewayState().GetState() != pb.Event_GatewayState_RESUMED {
+			t.Errorf("over %s it is then told of %v", protocol, e)
+		}
+	}
+	if e := before.until(pb.Event_GATEWAY_STATE); e.GetGatewayState().GetState() != pb.Event_GatewayState_RESUMED {
+		t.Errorf("the loss is followed by %v", e)
+	}
+}
+
 // page returns what the proxy answers to a plain GET.
 func page(t *testing.T, p *proxytest.Proxy, path string) (status int, text string) {
 	t.Helper()

@@ -818,7 +818,9 @@ const (
 	// The session goes on. What happened since the connection was lost came
 	// before this event.
 	Event_GatewayState_RESUMED Event_GatewayState_State = 2
-	// The connection was lost, and is made again.
+	// The connection was lost, and is made again. It is said again when it
+	// turns out that the session cannot be resumed, and first of all when a
+	// stream begins meanwhile.
 	Event_GatewayState_DISCONNECTED Event_GatewayState_State = 3
 	// Discord wants no further connection. No events will come.
 	Event_GatewayState_ENDED Event_GatewayState_State = 4
@@ -9456,7 +9458,8 @@ func (x *EventPosition) GetSequence() uint64 {
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the event, one more than that of the event before it; those that
-	// do not match the subscription are counted, too. HEARTBEAT and GAP have none.
+	// do not match the subscription are counted, too. HEARTBEAT and GAP have none,
+	// nor has a GATEWAY_STATE that says how it is when the stream begins.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// When the proxy received it.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`

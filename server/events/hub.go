@@ -67,10 +67,13 @@ type Gap struct {
 	First, Last uint64
 }
 
-// Batch is what is ready for a subscriber. Without events and gaps it is a
-// sign of life.
+// Batch is what is ready for a subscriber. With nothing else than a position it
+// is a sign of life.
 type Batch struct {
-	Gaps     []Gap
+	Gaps []Gap
+	// Lost is why no events come, told in the first batch of a subscription
+	// that begins while the connection is lost. Else nil.
+	Lost     *pb.Event_GatewayState
 	Events   []*Event
 	Position Position
 }
@@ -109,6 +112,7 @@ type Hub struct {
 	// changed is closed when something happened, nil while nobody waits.
 	changed     chan struct{}
 	subscribers int
+	lost        *Event // that told the loss of the connection, nil while it stands
 	published   map[pb.Event_Type]uint64
 	behind      uint64 // subscriptions that ended with a BehindError
 	ended       error
@@ -149,6 +153,12 @@ func (h *Hub) Publish(e *Event) {
 	e.sequence = h.next
 	h.next++
 	h.published[e.Type]++
+	if e.Type == pb.Event_GATEWAY_STATE {
+		h.lost = nil
+		if e.State.GetState() == pb.Event_GatewayState_DISCONNECTED {
+			h.lost = e
+		}
+	}
 	h.bytes += e.size()
 	for h.next-h.first > uint64(len(h.ring)) || h.bytes > h.maxBytes && h.first < e.sequence {
 		oldest := h.at(h.first)
@@ -185,7 +195,8 @@ type Subscription struct {
 	hub    *Hub
 	filter Filter
 	gaps   []Gap
-	next   uint64 // number of the first event that was not looked at
+	lost   *pb.Event_GatewayState // see Batch
+	next   uint64                 // number of the first event that was not looked at
 	begun  bool
 	looked time.Time // when events were last looked for
 }
@@ -217,6 +228,9 @@ func (h *Hub) Subscribe(filter Filter, after *Position) (*Subscription, error) {
 			s.gaps = append(s.gaps, Gap{Epoch: h.epoch, First: s.next, Last: h.first - 1})
 			s.next = h.first
 		}
+	}
+	if h.lost != nil && h.lost.sequence < s.next {
+		s.lost = h.lost.State
 	}
 	h.subscribers++
 	return s, nil
@@ -277,6 +291,7 @@ func (s *Subscription) look() (batch Batch, changed <-chan struct{}, err error) 
 		return batch, nil, &BehindError{batch.Position, h.first}
 	}
 	batch.Gaps, s.gaps = s.gaps, nil
+	batch.Lost, s.lost = s.lost, nil
 	bytes := int64(0)
 	for ; s.next < h.next && len(batch.Events) < maxBatch && bytes < maxBatchBytes; s.next++ {
 		if e := *h.at(s.next); s.filter.matches(e) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -149,6 +150,53 @@ func TestBehind(t *testing.T) {
 	}
 	if s := h.Stats(); s.Behind != 1 || s.Subscribers != 3 || s.Published[pb.Event_MESSAGE_CREATE] != 21 || len(s.Published) != 1 {
 		t.Errorf("counted are %+v", s)
+	}
+}
+
+// TestStates: an outage is told once, a lost session too, and who comes
+// meanwhile hears of it.
+func TestStates(t *testing.T) {
+	h := newHub(t, events.Config{MaxEvents: 4})
+	s := subscribe(t, h, events.NewFilter([]pb.Event_Type{pb.Event_TYPING_START}, nil, nil), nil)
+	if b := next(t, s); b.Lost != nil {
+		t.Errorf("before anything was lost it is told of %v", b.Lost)
+	}
+	start := next(t, subscribe(t, h, events.Filter{}, nil)).Position
+	lost := func(reason string, resumable bool) {
+		h.Changed(gateway.Status{State: gateway.Disconnected, Reason: reason, Resumable: resumable})
+	}
+	lost("first", true)
+	lost("again", true)
+	message(h, 1, 2, "made up for")
+	lost("and again", true)
+	lost("gone", false)
+	lost("still", false)
+	for _, c := range []struct {
+		name  string
+		after *events.Position
+		lost  string
+	}{
+		{"who comes meanwhile", nil, "gone"},
+		{"who was there before", &start, ""},
+		{"who knows", &events.Position{Epoch: start.Epoch, Sequence: 3}, "gone"},
+	} {
+		b := next(t, subscribe(t, h, events.Filter{}, c.after))
+		if b.Lost.GetReason() != c.lost {
+			t.Errorf("%s is told of %v", c.name, b.Lost)
+		}
+	}
+	h.Changed(gateway.Status{State: gateway.Connected})
+	lost("second", true)
+	h.Changed(gateway.Status{State: gateway.Connected, Resumed: true})
+	if b := next(t, subscribe(t, h, events.Filter{}, nil)); b.Lost != nil {
+		t.Errorf("after it is over it is told of %v", b.Lost)
+	}
+	var told []string
+	for _, e := range next(t, subscribe(t, h, events.Filter{}, &events.Position{Epoch: start.Epoch, Sequence: 2})).Events {
+		told = append(told, decode(t, e).GetGatewayState().GetState().String())
+	}
+	if got := strings.Join(told, " "); got != "DISCONNECTED CONNECTED DISCONNECTED RESUMED" {
+		t.Errorf("replayed are %s", got)
 	}
 }
 

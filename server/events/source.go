@@ -22,7 +22,9 @@ func (e *EndedError) Error() string { return e.Reason }
 var ErrShuttingDown = errors.New("shutting down")
 
 // Changed keeps a change of the connection as an event, and ends all
-// subscriptions with the connection.
+// subscriptions with the connection. However often it is tried in vain to
+// connect, the loss is one event; another one says that the session cannot be
+// resumed any more.
 func (h *Hub) Changed(s gateway.Status) {
 	state := &pb.Event_GatewayState{Reason: s.Reason, Resumable: s.Resumable}
 	switch s.State {
@@ -33,6 +35,9 @@ func (h *Hub) Changed(s gateway.Status) {
 		}
 	case gateway.Disconnected:
 		state.State = pb.Event_GatewayState_DISCONNECTED
+		if h.isLost(s.Resumable) {
+			return
+		}
 	case gateway.Ended:
 		state.State = pb.Event_GatewayState_ENDED
 	case gateway.Off:
@@ -45,4 +50,12 @@ func (h *Hub) Changed(s gateway.Status) {
 	if s.State == gateway.Ended {
 		h.End(&EndedError{s.Reason})
 	}
+}
+
+// isLost reports whether subscribers were told that the connection is lost, and
+// whether its session can be resumed.
+func (h *Hub) isLost(resumable bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost != nil && h.lost.State.GetResumable() == resumable
 }

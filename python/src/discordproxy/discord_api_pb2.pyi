@@ -6754,7 +6754,10 @@ class Event(_message.Message):
             before this event.
             """
             DISCONNECTED: Event.GatewayState._State.ValueType  # 3
-            """The connection was lost, and is made again."""
+            """The connection was lost, and is made again. It is said again when it
+            turns out that the session cannot be resumed, and first of all when a
+            stream begins meanwhile.
+            """
             ENDED: Event.GatewayState._State.ValueType  # 4
             """Discord wants no further connection. No events will come."""
 
@@ -6772,7 +6775,10 @@ class Event(_message.Message):
         before this event.
         """
         DISCONNECTED: Event.GatewayState.State.ValueType  # 3
-        """The connection was lost, and is made again."""
+        """The connection was lost, and is made again. It is said again when it
+        turns out that the session cannot be resumed, and first of all when a
+        stream begins meanwhile.
+        """
         ENDED: Event.GatewayState.State.ValueType  # 4
         """Discord wants no further connection. No events will come."""
 
@@ -7107,7 +7113,8 @@ class Event(_message.Message):
     GUILD_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Number of the event, one more than that of the event before it; those that
-    do not match the subscription are counted, too. HEARTBEAT and GAP have none.
+    do not match the subscription are counted, too. HEARTBEAT and GAP have none,
+    nor has a GATEWAY_STATE that says how it is when the stream begins.
     """
     type: Global___Event.Type.ValueType
     """Type of the event. It says which payload comes."""
