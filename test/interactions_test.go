@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -142,6 +143,33 @@ var interactionCases = []methodCase{
 				s.Errorf("got %v", commands)
 			}
 		}),
+}
+
+// TestResolved: an interaction brings what the ids in its arguments stand for,
+// over every protocol.
+func TestResolved(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	p := online(t, sb)
+	w := sb.World()
+	followers := make(map[string]*subscriber)
+	for protocol, client := range p.Clients() {
+		followers[protocol] = follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_INTERACTION_CREATE}})
+	}
+	options := fmt.Appendf(nil, `[{"name":"who","type":6,"value":"%d"},{"name":"where","type":7,"value":"%d"}]`, w.Bob, w.Random)
+	if _, err := sb.Interact(sandbox.Use{Channel: w.General, Name: "roll", Options: options}); err != nil {
+		t.Fatal(err)
+	}
+	for protocol, s := range followers {
+		in := s.next().GetInteraction()
+		found := in.GetData().GetResolved()
+		if len(found.GetUsers()) != 1 || found.GetUsers()[0].GetUsername() != "bob" || len(found.GetMembers()) != 1 ||
+			found.GetMembers()[0].GetUser().GetId() != uint64(w.Bob) || len(found.GetChannels()) != 1 || found.GetChannels()[0].GetId() != uint64(w.Random) {
+			t.Errorf("over %s: %v", protocol, found)
+		}
+		if in.GetChannel().GetId() != uint64(w.General) || in.GetAttachmentSizeLimit() == 0 {
+			t.Errorf("over %s: %v", protocol, in)
+		}
+	}
 }
 
 // TestDiceBot runs the example of a bot.

@@ -46,6 +46,10 @@ var maxCommands = map[int]int{commandChat: 100, commandUser: 15, commandMessage:
 const (
 	optionSubcommand = 1
 	optionGroup      = 2
+	optionUser       = 6
+	optionChannel    = 7
+	optionRole       = 8
+	optionMention    = 9
 	optionLast       = 11
 )
 

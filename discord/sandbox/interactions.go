@@ -191,6 +191,10 @@ func (s *Sandbox) interactionData(ch *channel, u Use) map[string]any {
 	}
 	if u.Options != nil {
 		data["options"] = u.Options
+		found := make(resolved)
+		if s.resolve(found, ch, u.User, u.Options); len(found) > 0 {
+			data["resolved"] = found
+		}
 	}
 	return data
 }

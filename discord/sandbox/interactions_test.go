@@ -41,6 +41,15 @@ func TestInteractionIsDispatched(t *testing.T) {
 	equal(t, "member", d["member"].(obj)["user"].(obj)["username"], any("bob"))
 	equal(t, "guild", d["guild_id"], any(r.w.Guild.String()))
 
+	r.use(sandbox.Use{Name: "roll", Options: fmt.Appendf(nil, `[{"name":"for","type":1,"options":[{"name":"who","type":9,"value":"%d"},{"name":"where","type":7,"value":"%d"},{"name":"as","type":8,"value":"%d"},{"name":"nobody","type":6,"value":"5"}]}]`, r.w.Bob, r.w.General, r.w.Guild)})
+	found := c.event("INTERACTION_CREATE")["data"].(obj)["resolved"].(obj)
+	bob := r.w.Bob.String()
+	equal(t, "user", found["users"].(obj)[bob].(obj)["username"], any("bob"))
+	equal(t, "user of a member", found["members"].(obj)[bob].(obj)["user"], nil)
+	equal(t, "channel", found["channels"].(obj)[r.w.General.String()].(obj)["name"], any("general"))
+	equal(t, "role", found["roles"].(obj)[r.w.Guild.String()].(obj)["name"], any("@everyone"))
+	equal(t, "users", len(found["users"].(obj)), 1)
+
 	dm := r.do("POST", "/users/@me/channels", obj{"recipient_id": r.w.Alice}).is(200).object()["id"].(string)
 	channel, _ := sandbox.ParseID(dm)
 	r.use(sandbox.Use{Channel: channel})
