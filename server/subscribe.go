@@ -150,19 +150,23 @@ var eventsField = (*pb.SubscribeEventsResponse)(nil).ProtoReflect().Descriptor()
 // In the binary form they need not be decoded for that: to the message they are
 // unknown fields, which it writes as they are, and so the reader finds them.
 func eventsResponse(batch events.Batch, raw, asJSON bool) (*pb.SubscribeEventsResponse, error) {
-	var wire []byte
-	add := func(event []byte) {
-		wire = protowire.AppendBytes(protowire.AppendTag(wire, eventsField, protowire.BytesType), event)
-	}
+	encoded := make([][]byte, 0, len(batch.Gaps)+len(batch.Events)+1)
 	for _, own := range ownEvents(batch) {
 		data, err := proto.Marshal(own)
 		if err != nil {
 			return nil, err
 		}
-		add(data)
+		encoded = append(encoded, data)
 	}
+	size := 0
 	for _, event := range batch.Events {
-		add(event.Encode(raw))
+		data := event.Encode(raw)
+		encoded = append(encoded, data)
+		size += protowire.SizeTag(eventsField) + protowire.SizeBytes(len(data))
+	}
+	wire := make([]byte, 0, size) // grown once for each subscriber, it would cost more than all else
+	for _, event := range encoded {
+		wire = protowire.AppendBytes(protowire.AppendTag(wire, eventsField, protowire.BytesType), event)
 	}
 	response := new(pb.SubscribeEventsResponse)
 	if asJSON {

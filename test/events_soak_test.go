@@ -1,5 +1,3 @@
-//go:build unix
-
 package test
 
 import (
@@ -9,11 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -253,114 +249,4 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
-}
-
-// TestEventLoad measures what many subscribers of many events cost:
-// DISCORDPROXY_TEST_LOAD is how long, without it is skipped.
-func TestEventLoad(t *testing.T) {
-	length := lasting(t, "DISCORDPROXY_TEST_LOAD", 0)
-	if length == 0 {
-		t.Skip("DISCORDPROXY_TEST_LOAD is not set")
-	}
-	const subscribers, rate, channels = 1000, 1000, 1000
-	for _, tt := range []struct {
-		name string
-		each bool // every subscriber hears everything
-	}{{"each hears a thousandth", false}, {"each hears everything", true}} {
-		t.Run(tt.name, func(t *testing.T) {
-			sb := sandbox.New(sandbox.Config{Unlimited: true, MaxMessages: 10})
-			ids := make([]sandbox.ID, channels)
-			for i := range ids {
-				id, err := sb.AddChannel(sandbox.Channel{GuildID: sb.World().Guild, Name: fmt.Sprintf("c%d", i)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				ids[i] = id
-			}
-			p := online(t, sb)
-			var (
-				mu     sync.Mutex
-				delays []time.Duration
-				got    atomic.Int64
-				behind atomic.Int64
-				begun  sync.WaitGroup
-				all    sync.WaitGroup
-			)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			client := p.Clients()["gRPC"]
-			for i := range subscribers {
-				if i%100 == 0 {
-					client = p.Clients()["gRPC"]
-				}
-				req := &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}}
-				if !tt.each {
-					req.ChannelIds = []uint64{uint64(ids[i])}
-				}
-				begun.Add(1)
-				all.Go(func() {
-					var mine []time.Duration
-					begin := sync.OnceFunc(begun.Done)
-					defer begin()
-					stream, err := client.SubscribeEvents(ctx, connect.NewRequest(req))
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					for stream.Receive() {
-						begin()
-						now := time.Now()
-						for _, e := range stream.Msg().GetEvents() {
-							if e.GetType() == pb.Event_MESSAGE_CREATE {
-								got.Add(1)
-								mine = append(mine, now.Sub(e.GetTime().AsTime()))
-							}
-						}
-					}
-					if connect.CodeOf(stream.Err()) == connect.CodeResourceExhausted {
-						behind.Add(1)
-					}
-					mu.Lock()
-					delays = append(delays, mine...)
-					mu.Unlock()
-				})
-			}
-			begun.Wait()
-			cpu := cpuTime(t)
-			began, sent := time.Now(), 0
-			for time.Since(began) < length {
-				for ; sent < int(time.Since(began).Seconds()*rate); sent++ {
-					post(t, sb, ids[sent%channels], "load")
-				}
-				time.Sleep(time.Millisecond)
-			}
-			took := time.Since(began)
-			want := int64(sent)
-			if tt.each {
-				want *= subscribers
-			}
-			for wait := time.Now(); got.Load() < want && behind.Load() == 0 && time.Since(wait) < patience; time.Sleep(10 * time.Millisecond) {
-			}
-			cpu = cpuTime(t) - cpu
-			cancel()
-			all.Wait()
-			slices.Sort(delays)
-			if len(delays) == 0 {
-				t.Fatal("nothing came")
-			}
-			t.Logf("%d subscribers, %d events in %s: %d of %d received, %d subscribers too slow; delay p50 %s, p99 %s; processor %.0f %% of one core, clients and pretend Discord included",
-				subscribers, sent, took.Round(time.Millisecond), got.Load(), want, behind.Load(),
-				delays[len(delays)/2].Round(100*time.Microsecond), delays[len(delays)*99/100].Round(100*time.Microsecond), 100*cpu.Seconds()/took.Seconds())
-		})
-	}
-}
-
-// cpuTime returns the processor time of the process.
-func cpuTime(t *testing.T) time.Duration {
-	t.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
