@@ -210,6 +210,32 @@ const scenarios = {
     await close(page);
   },
 
+  async "more tabs than a browser has connections"() {
+    // All tabs of a headless browser are seen: the page is told what others would find out.
+    const show = (page, hidden) =>
+      page.evaluate((hidden) => {
+        Object.defineProperty(document, "hidden", { configurable: true, get: () => hidden });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, hidden);
+    const first = await open("overview");
+    const pages = [first];
+    for (let i = 0; i < 8; i++) {
+      await pages.at(-1).getByText("Ready", { exact: true }).waitFor();
+      await show(pages.at(-1), true);
+      const page = await first.context().newPage();
+      await page.goto(`${proxy}/#overview`);
+      pages.push(page);
+    }
+    await pages.at(-1).getByText("Ready", { exact: true }).waitFor();
+    const before = await value(first, "hour", 0);
+    same((await send("unseen")).status, 200, "status of a call");
+    await value(pages.at(-1), "hour", before + 1);
+    same(await value(first, "hour", 0), before, "calls on a page that nobody sees");
+    await show(first, false);
+    await value(first, "hour", before + 1);
+    await close(first);
+  },
+
   async "reconnect after a restart"() {
     const page = await open("overview");
     await page.getByText("Ready", { exact: true }).waitFor();

@@ -22,6 +22,8 @@ const maxMessages = 500;
 const hour = 3_600_000;
 /** The proxy says something every 15 seconds; after this it counts as lost. */
 const patience = 40_000;
+/** A page that nobody sees lets go of its connection: a browser has six to an address, for all of its tabs. */
+const unseen = 5_000;
 const firstWait = 500;
 const maxWait = 5_000;
 
@@ -66,6 +68,21 @@ export interface State {
 
 const empty = () => ({ rate: 0, slots: new Map<number, Record<string, number>>(), calls: [], messages: [] });
 
+/** Ends a stream that nobody sees. */
+const left = new ConnectError("nobody looks", Code.Canceled);
+
+/** Resolves when the page is seen. */
+const seen = () =>
+  new Promise<void>((resolve) => {
+    const look = () => {
+      if (document.hidden) return;
+      document.removeEventListener("visibilitychange", look);
+      resolve();
+    };
+    document.addEventListener("visibilitychange", look);
+    look();
+  });
+
 export class Store {
   state: State = { connection: "connecting", reason: "", trying: false, since: Date.now(), again: false, skew: 0, told: 0, ...empty() };
   private listeners = new Set<(state: State) => void>();
@@ -95,10 +112,12 @@ export class Store {
     this.retry();
   }
 
-  /** Watches for ever. */
+  /** Watches for ever, while the page is seen. */
   async run() {
     for (let wait = firstWait; ; wait = Math.min(2 * wait, maxWait)) {
+      await seen();
       const err = await this.watch(() => (wait = firstWait));
+      if (err === left) continue;
       const lock = this.lockOf(err);
       const first = this.state.connection === "live" || this.state.connection === "connecting";
       this.set({
@@ -140,6 +159,12 @@ export class Store {
     const abort = new AbortController();
     this.leave = (err) => abort.abort(err);
     let timer = 0;
+    let hidden = 0;
+    const look = () => {
+      clearTimeout(hidden);
+      if (document.hidden) hidden = window.setTimeout(() => this.leave(left), unseen);
+    };
+    document.addEventListener("visibilitychange", look);
     const wake = () => {
       clearTimeout(timer);
       timer = window.setTimeout(() => this.leave(new ConnectError("nothing was heard for a while", Code.Unavailable)), patience);
@@ -161,6 +186,8 @@ export class Store {
       return ConnectError.from(err);
     } finally {
       clearTimeout(timer);
+      clearTimeout(hidden);
+      document.removeEventListener("visibilitychange", look);
       abort.abort();
     }
   }
