@@ -24,6 +24,8 @@ type block struct {
 	until instant       // none goes before
 	pause time.Duration // between calls; 0 where Discord says how long to wait
 	probe *call         // in flight
+	// strikes is how many refusals in a row said how long to wait.
+	strikes int
 }
 
 // find returns the block of a kind, nil if there is none.
@@ -75,6 +77,9 @@ func (k *block) refuse(now, sent instant, wait time.Duration, told bool) {
 			k.pause = min(max(2*k.pause, firstPause), maxPause)
 		}
 		wait = k.pause
+	} else if sent >= k.until {
+		k.strikes++
+		wait += extraWait(k.strikes)
 	}
 	k.until = max(k.until, now.add(wait+headerStep))
 }

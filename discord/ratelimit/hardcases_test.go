@@ -388,22 +388,26 @@ func TestHeadersAloneHoldForMinutes(t *testing.T) {
 // TestRefusalsInARowComeSlower: a limit that refuses again after the wait it
 // asked for is asked less and less often.
 func TestRefusalsInARowComeSlower(t *testing.T) {
-	simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
-		began := time.Now()
-		s.Refuse = func(string, string) *reply {
-			if time.Since(began) > 20*time.Second {
-				return nil
-			}
-			return &reply{
-				429, header("X-RateLimit-Scope", "user", "X-RateLimit-Remaining", "0", "X-RateLimit-Limit", "5", "X-RateLimit-Reset-After", "0.010"),
-				`{"retry_after":0.01,"global":false}`,
-			}
-		}
-		s.run(t, channels(1, 1, 1)...)
-		if n := s.replies["429 user"]; n > 12 {
-			t.Errorf("asked %d times in 20 s", n)
-		}
-	})
+	for scope, left := range map[string]string{"user": "0", "shared": "4", "sub": "4"} {
+		t.Run(scope, func(t *testing.T) {
+			simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
+				began := time.Now()
+				s.Refuse = func(string, string) *reply {
+					if time.Since(began) > 20*time.Second {
+						return nil
+					}
+					return &reply{
+						429, header("X-RateLimit-Scope", strings.Replace(scope, "sub", "user", 1), "X-RateLimit-Remaining", left, "X-RateLimit-Limit", "5", "X-RateLimit-Reset-After", "0.010"),
+						`{"retry_after":0.0,"global":false}`,
+					}
+				}
+				s.run(t, channels(1, 1, 1)...)
+				if n := len(s.arrivals) - 1; n > 12 {
+					t.Errorf("asked %d times in 20 s", n)
+				}
+			})
+		})
+	}
 }
 
 func TestHardCase06_SharedLimitHoldsTheResourceOnly(t *testing.T) {

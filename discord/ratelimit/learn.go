@@ -159,6 +159,15 @@ func (c *core) rename(r *route, hash string, now instant) *bucket {
 	return to
 }
 
+// extraWait is added to the wait that a 429 asks for when it is not the first
+// in a row: those before it asked for too little.
+func extraWait(strikes int) time.Duration {
+	if strikes < 2 {
+		return 0
+	}
+	return min(50*time.Millisecond<<min(strikes-2, 10), 10*time.Second)
+}
+
 // blockBucket holds a bucket back after a 429.
 func (c *core) blockBucket(b *bucket, x *call, n numbers, wait time.Duration, told bool, now instant) time.Duration {
 	if !told {
@@ -169,9 +178,8 @@ func (c *core) blockBucket(b *bucket, x *call, n numbers, wait time.Duration, to
 	}
 	b.probing = true
 	if x.sentAt >= b.blockedUntil { // not one of several that hit the same wall
-		if b.strikes++; b.strikes > 1 {
-			wait += min(50*time.Millisecond<<min(b.strikes-2, 10), 10*time.Second)
-		}
+		b.strikes++
+		wait += extraWait(b.strikes)
 	}
 	b.blockedUntil = max(b.blockedUntil, now.add(wait+headerStep))
 	c.recheck(b, now)

@@ -120,6 +120,10 @@ func (c *core) hold(x *call, b *bucket, r *Response, n numbers, limit Limit, now
 		wait = time.Second
 	}
 	if limit == SharedLimit || x.exempt { // an exempt call is bound to no pool: only its own bucket can wait
+		if x.sentAt >= b.blockedUntil {
+			b.strikes++
+			wait += extraWait(b.strikes)
+		}
 		b.blockedUntil = max(b.blockedUntil, now.add(wait))
 		c.recheck(b, now)
 		return wait
