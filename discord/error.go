@@ -30,7 +30,7 @@ const (
 	DeadlineExceeded
 	// Canceled: the caller left.
 	Canceled
-	// Overloaded: too many calls wait already.
+	// Overloaded: too many calls wait already, or with too many other tokens.
 	Overloaded
 	// Banned: Discord refuses every call of this address.
 	Banned
@@ -296,6 +296,7 @@ func refusal(ctx context.Context, err error) *Error {
 var refusals = map[ratelimit.Reason]Reason{
 	ratelimit.DeadlineTooEarly: DeadlineExceeded,
 	ratelimit.QueueFull:        Overloaded,
+	ratelimit.TooManyTokens:    Overloaded,
 	ratelimit.Banned:           Banned,
 	ratelimit.BudgetSpent:      BudgetSpent,
 	ratelimit.TokenRefused:     TokenRefused,

@@ -71,7 +71,6 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(ctx)
 	req.URL, req.Host = at, ""
 	held := ratelimit.Request{
-		Route:  ratelimit.RouteOf(req.Method, path, how.kind, time.Now()),
 		Token:  or(how.guest, BotToken),
 		Guest:  how.guest != "",
 		Caller: Caller(ctx),
@@ -87,6 +86,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		opened  time.Time // when the first try of unknown outcome was sent
 	)
 	for try := 1; ; try++ {
+		// Anew each time: Discord counts apart by the age of a message.
+		held.Route = ratelimit.RouteOf(req.Method, path, how.kind, time.Now())
 		seen := Try{Route: held.Route.String(), Resource: held.Route.Major, Number: try, Before: before, Once: how.once, Began: time.Now()}
 		permit, err := t.acquire(ctx, held, opened)
 		if err != nil {

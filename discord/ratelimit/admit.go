@@ -10,7 +10,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	c.advance(now)
 	x.exempt, x.kind, x.bytes = r.Route.Exempt, r.Route.Kind, r.Bytes
 	if x.account = c.account(r, now); x.account == nil {
-		x.state, x.err = callRefused, &Error{Reason: QueueFull, Route: r.Route.String()}
+		x.state, x.err = callRefused, &Error{Reason: TooManyTokens, Route: r.Route.String()}
 		return
 	}
 	x.route = c.route(x.account, &r.Route, now)
@@ -44,10 +44,10 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	}
 	x.state = callWaits
 	x.woken = make(chan struct{}, 1)
-	if x.after = c.first; x.after != nil {
-		x.after.before = x
+	if x.older = c.newest; x.older != nil {
+		x.older.newer = x
 	}
-	c.first = x
+	c.newest = x
 	c.waiting++
 	c.bytes += x.bytes
 	x.account.waiting++

@@ -10,7 +10,7 @@ func (l *Limiter) Barred(token string) *Error {
 		return &Error{Reason: Banned, RetryAfter: c.ban.until.sub(now)}
 	}
 	if a := c.accounts[accountKey{token: token}]; a != nil && a.refusal.active {
-		return &Error{Reason: TokenRefused, RetryAfter: max(a.refusal.retry.sub(now), 0)}
+		return &Error{Reason: TokenRefused, RetryAfter: max(a.refusal.retry.sub(now), probeTime)}
 	}
 	return nil
 }

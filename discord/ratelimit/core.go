@@ -35,8 +35,8 @@ type call struct {
 
 	lane       *lane
 	prev, next *call // in lane while waiting, among those in flight while sent
-	before     *call // the call that came later, while waiting
-	after      *call // the call that came before, while waiting
+	newer      *call // the next of those that wait, in the order in which they came
+	older      *call // the one before
 }
 
 // began returns the moment before which the call cannot have arrived.
@@ -62,7 +62,7 @@ type core struct {
 
 	waiting  int
 	bytes    int64
-	first    *call // newest of the waiting calls
+	newest   *call // of the waiting calls
 	inFlight int
 	oldest   *call // of those in flight
 	youngest *call
@@ -205,15 +205,15 @@ func (c *core) land(x *call, now instant) bool {
 // unqueue takes a waiting call out of the queue. Its bucket must be settled.
 func (c *core) unqueue(x *call) {
 	x.route.bucket.remove(x)
-	if x.before == nil {
-		c.first = x.after
+	if x.newer == nil {
+		c.newest = x.older
 	} else {
-		x.before.after = x.after
+		x.newer.older = x.older
 	}
-	if x.after != nil {
-		x.after.before = x.before
+	if x.older != nil {
+		x.older.newer = x.newer
 	}
-	x.before, x.after = nil, nil
+	x.newer, x.older = nil, nil
 	c.waiting--
 	c.bytes -= x.bytes
 	x.account.waiting--

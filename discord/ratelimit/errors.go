@@ -17,6 +17,9 @@ const (
 	DeadlineTooEarly Reason = iota + 1
 	// QueueFull: too many calls, or too many bytes of bodies, wait.
 	QueueFull
+	// TooManyTokens: the limits of [Config.MaxGuests] guests are in use, and
+	// this is one more.
+	TooManyTokens
 	// Banned: Discord's edge refuses this address until [Error.RetryAfter].
 	Banned
 	// BudgetSpent: the budget of invalid requests is nearly spent, and this
@@ -35,6 +38,8 @@ func (r Reason) String() string {
 		return "the deadline is earlier than Discord's rate limits allow the call"
 	case QueueFull:
 		return "too many calls wait already"
+	case TooManyTokens:
+		return "calls with too many other tokens are in progress"
 	case Banned:
 		return "Discord's edge has banned this address for a while"
 	case BudgetSpent:

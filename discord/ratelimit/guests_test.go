@@ -67,7 +67,7 @@ func TestGuestsAreBounded(t *testing.T) {
 			}
 			busy = append(busy, p)
 		}
-		if _, err := guest(t, l, "one more"); reasonOf(err) != ratelimit.QueueFull {
+		if _, err := guest(t, l, "one more"); reasonOf(err) != ratelimit.TooManyTokens {
 			t.Errorf("one guest more: %v", err)
 		}
 		end(bot(t, l, "GET", "/users/@me"), 200, "")

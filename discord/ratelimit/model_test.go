@@ -502,7 +502,7 @@ func (m *model) leave(x *modelCall) {
 func (m *model) books() {
 	c := m.core
 	waiting, inFlight, bytes := 0, 0, int64(0)
-	for x := c.first; x != nil; x = x.after {
+	for x := c.newest; x != nil; x = x.older {
 		waiting++
 		bytes += x.bytes
 	}

@@ -3,7 +3,12 @@ package ratelimit
 import (
 	"cmp"
 	"slices"
+	"time"
 )
+
+// probeTime is when to ask again while a call finds out whether a token is
+// still refused.
+const probeTime = time.Second
 
 // barred says why a call may not even wait, nil if it may.
 func (c *core) barred(x *call, probe bool, now instant) *Error {
@@ -19,7 +24,7 @@ func (c *core) barred(x *call, probe bool, now instant) *Error {
 		return &Error{Reason: BudgetSpent, RetryAfter: c.budget.refill(now, false).sub(now)}
 	case f.active && !probe:
 		if now < f.retry || f.probe != nil {
-			return &Error{Reason: TokenRefused, RetryAfter: max(f.retry.sub(now), 0)}
+			return &Error{Reason: TokenRefused, RetryAfter: max(f.retry.sub(now), probeTime)}
 		}
 		f.probe = x
 	}
@@ -54,8 +59,8 @@ func (c *core) fail(x *call, err *Error) {
 // sweep refuses those of the waiting calls for which why returns an error.
 func (c *core) sweep(now instant, why func(*call) *Error) {
 	var touched []*bucket
-	for x := c.first; x != nil; {
-		following := x.after
+	for x := c.newest; x != nil; {
+		following := x.older
 		if err := why(x); err != nil {
 			if b := x.route.bucket; len(touched) == 0 || touched[len(touched)-1] != b {
 				touched = append(touched, b)

@@ -387,6 +387,7 @@ func (res *result) judge(ctx context.Context, address string) error {
 	fail(res.ban == 0 && global > 0, "%d global 429s", global)
 	fail(res.ban > 0 && global > res.inFlightAtBan, "%d calls during the ban, %d were in flight when it was told", global, res.inFlightAtBan)
 	fail(res.leave > 0 && len(res.limited) > 0, "429s: %v", res.limited)
+	fail(len(res.channels) == 1 && res.limited[sandbox.LimitedUser] > 0, "%d 429s of the only bucket", res.limited[sandbox.LimitedUser])
 	return nil
 }
 
