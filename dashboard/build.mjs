@@ -6,6 +6,8 @@ import { cp } from "node:fs/promises";
 await build({
   entryPoints: ["src/app.tsx", "src/style.css"],
   bundle: true,
+  // The client is linked from ../typescript and need not be built.
+  conditions: ["discordproxy-source"],
   minify: true,
   format: "esm",
   target: "es2022",

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -18,33 +17,46 @@ import (
 	"discordproxy/test/require"
 )
 
+// page is what Chromium opens.
+type page struct {
+	html string
+	// script is bundled to page.js, in a folder, by esbuild with further flags.
+	script, folder string
+	flags          []string
+}
+
 // visit has Chromium open a page of another origin than a new proxy's, whose
 // script is test/browser/NAME.ts, and returns what the page saw.
 func visit(t *testing.T, sb *sandbox.Sandbox, name string) map[string]any {
 	t.Helper()
+	require.Node(t, filepath.Join("..", "typescript"))
+	return open(t, sb, page{
+		html:   `<!doctype html><title>page</title><script type="module" src="page.js"></script>`,
+		script: name + ".ts", folder: "browser", flags: []string{"--conditions=discordproxy-source"},
+	})
+}
+
+func open(t *testing.T, sb *sandbox.Sandbox, show page) map[string]any {
+	t.Helper()
 	chromium := require.Browser(t, "browser")
-	bin, err := filepath.Abs("browser/node_modules/.bin")
+	esbuild, err := filepath.Abs(filepath.Join("browser", "node_modules", ".bin", "esbuild"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, build := range []string{
-		"buf generate --config buf.yaml --template test/browser/buf.gen.yaml",
-		"esbuild test/browser/" + name + ".ts --bundle --format=esm --target=es2022 --outfile=test/browser/dist/" + name + ".js --log-level=error",
-	} {
-		args := strings.Fields(build)
-		cmd := exec.CommandContext(t.Context(), filepath.Join(bin, args[0]), args[1:]...)
-		cmd.Dir = ".."
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", build, err, out)
-		}
+	built := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), esbuild, append(show.flags, show.script,
+		"--bundle", "--format=esm", "--target=es2022", "--log-level=error", "--outfile="+filepath.Join(built, "page.js"))...)
+	cmd.Dir = show.folder
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("esbuild: %v\n%s", err, out)
 	}
 
 	seen := make(chan map[string]any, 1)
 	mux := http.NewServeMux()
-	mux.Handle("GET /"+name+".js", http.FileServer(http.Dir("browser/dist")))
+	mux.Handle("GET /page.js", http.FileServer(http.Dir(built)))
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte(`<!doctype html><title>page</title><script type="module" src="/` + name + `.js"></script>`))
+		_, _ = w.Write([]byte(show.html))
 	})
 	mux.HandleFunc("POST /seen", func(_ http.ResponseWriter, r *http.Request) {
 		var result map[string]any
@@ -56,10 +68,10 @@ func visit(t *testing.T, sb *sandbox.Sandbox, name string) map[string]any {
 		default:
 		}
 	})
-	page := httptest.NewServer(mux)
-	defer page.Close()
+	site := httptest.NewServer(mux)
+	defer site.Close()
 
-	p := proxytest.Against(t, sb, "--cors-origin", page.URL)
+	p := proxytest.Against(t, sb, "--cors-origin", site.URL)
 	w := sb.World()
 	query := url.Values{
 		"proxy": {"http://" + p.Address}, "alice": {w.Alice.String()}, "general": {w.General.String()},
@@ -67,7 +79,7 @@ func visit(t *testing.T, sb *sandbox.Sandbox, name string) map[string]any {
 	}
 	browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--user-data-dir="+browserProfile(t), "--remote-debugging-port=0", page.URL+"/?"+query.Encode())
+		"--user-data-dir="+browserProfile(t), "--remote-debugging-port=0", site.URL+"/?"+query.Encode())
 	browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := browser.Start(); err != nil {
 		t.Fatal(err)
@@ -79,7 +91,7 @@ func visit(t *testing.T, sb *sandbox.Sandbox, name string) map[string]any {
 	return <-seen
 }
 
-// TestBrowser lets a page in Chromium call the proxy with connect-web.
+// TestBrowser lets a page in Chromium call the proxy with the package of typescript/.
 func TestBrowser(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	got := visit(t, sb, "page")

@@ -1,8 +1,7 @@
 // How the page calls the proxy: as any page may, over gRPC-Web.
-import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
-import { createGrpcWebTransport } from "@connectrpc/connect-web";
-import { Dashboard } from "../gen/discord_api/dashboard_pb.js";
-import { DiscordApi } from "../gen/discord_api/discord_api_pb.js";
+import { Dashboard } from "discordproxy/dashboard";
+import { DiscordApi } from "discordproxy/discord_api";
+import { clientOver, Code, ConnectError, createTransport, DiscordProxyError, parseRefusal, type Interceptor } from "discordproxy/web";
 
 const keyName = "discordproxy-key";
 
@@ -21,23 +20,21 @@ export function onRefusal(listener: (err: ConnectError) => void) {
   refused = listener;
 }
 
-const authorize: Interceptor = (next) => async (request) => {
-  const key = clientKey();
-  if (key) request.header.set("Authorization", `Bearer ${key}`);
+const notice: Interceptor = (next) => async (request) => {
   try {
     return await next(request);
   } catch (err) {
     const e = ConnectError.from(err);
     // Discord's own 401 has the same code, but is about the bot's token.
-    if (e.code === Code.Unauthenticated && readable(e.rawMessage) === e.rawMessage) refused(e);
+    if (e.code === Code.Unauthenticated && !parseRefusal(e.rawMessage)) refused(e);
     throw err;
   }
 };
 
-const transport = createGrpcWebTransport({ baseUrl: location.origin, interceptors: [authorize] });
+const transport = createTransport(location.origin, { key: clientKey, interceptors: [notice] });
 
-export const discord = createClient(DiscordApi, transport);
-export const dashboard = createClient(Dashboard, transport);
+export const discord = clientOver(DiscordApi, transport);
+export const dashboard = clientOver(Dashboard, transport);
 
 /** Failure is an error as a person reads it. */
 export interface Failure {
@@ -45,21 +42,19 @@ export interface Failure {
   text: string;
 }
 
-/** Errors of Discord are JSON documents with a text, all others are text. */
 export function failure(err: unknown): Failure {
-  const e = ConnectError.from(err);
-  const code = Code[e.code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
-  return { code, text: readable(e.rawMessage) };
+  const status = statusOf(err);
+  const code = Code[status.code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toLowerCase();
+  return { code, text: readable(status.rawMessage) };
 }
 
+/** The status that a call ended with. */
+export const statusOf = (err: unknown) => ConnectError.from(err instanceof DiscordProxyError ? err.cause : err);
+
+/** The message of a status as a person reads it. */
 export function readable(message: string): string {
-  try {
-    const document = JSON.parse(message) as { status?: number; code?: number; text?: string };
-    if (document.text) return `${document.text} (HTTP ${document.status}, code ${document.code})`;
-  } catch {
-    // not of Discord
-  }
-  return message;
+  const refusal = parseRefusal(message);
+  return refusal ? `${refusal.text} (HTTP ${refusal.status}, code ${refusal.code})` : message;
 }
 
 /** Controls the pretend Discord; resolves to what it answers. */

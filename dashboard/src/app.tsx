@@ -1,7 +1,7 @@
 // The page: what stands above all views, and which view is shown.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { Code } from "@connectrpc/connect";
+import { Code } from "discordproxy";
 import { clientKey, setClientKey } from "./api.js";
 import { Calls } from "./calls.js";
 import { count, long, sentence, time } from "./format.js";

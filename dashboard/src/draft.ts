@@ -1,7 +1,7 @@
 // A message that is being written, the request that sends it, and the lines
 // that do the same from elsewhere.
-import { create, toJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { EmbedSchema, SendChannelMessageRequestSchema, SendDirectMessageRequestSchema, type Embed } from "../gen/discord_api/discord_api_pb.js";
+import { create, toJson, type JsonObject, type JsonValue } from "discordproxy";
+import { EmbedSchema, SendChannelMessageRequestSchema, SendDirectMessageRequestSchema, type Embed } from "discordproxy/discord_api";
 import { clientKey } from "./api.js";
 
 export interface Field {

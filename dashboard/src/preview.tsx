@@ -1,9 +1,9 @@
 // A message as Discord shows it. Pictures are named, not loaded: the page loads
 // nothing from elsewhere.
 import { Markdown } from "./markdown.js";
-import type { Embed } from "../gen/discord_api/discord_api_pb.js";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { EmbedSchema } from "../gen/discord_api/discord_api_pb.js";
+import type { Embed } from "discordproxy/discord_api";
+import type { MessageInitShape } from "discordproxy";
+import type { EmbedSchema } from "discordproxy/discord_api";
 
 type Shown = MessageInitShape<typeof EmbedSchema> | Embed;
 

@@ -6,7 +6,7 @@ import { channelRequest, curl, directRequest, embedOf, emptyDraft, missing, pyth
 import { time } from "./format.js";
 import { Copy, Panel } from "./parts.js";
 import { MessageView } from "./preview.js";
-import { Channel_Type, type Channel, type Guild } from "../gen/discord_api/discord_api_pb.js";
+import { Channel_Type, type Channel, type Guild } from "discordproxy/discord_api";
 import type { State } from "./store.js";
 
 type Change = (change: Partial<Draft>) => void;

@@ -1,15 +1,14 @@
 // What the proxy told, kept up to date over one stream that is opened again
 // whenever it breaks.
-import { Code, ConnectError } from "@connectrpc/connect";
-import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type Duration, type Timestamp } from "discordproxy";
 import type {
   WatchStatusResponse,
   WatchStatusResponse_Call as Call,
   WatchStatusResponse_Proxy as Proxy,
   WatchStatusResponse_Sandbox as Sandbox,
-} from "../gen/discord_api/dashboard_pb.js";
-import type { GetRateLimitStatusResponse as Limits, Message } from "../gen/discord_api/discord_api_pb.js";
-import { clientKey, dashboard, onRefusal, setClientKey } from "./api.js";
+} from "discordproxy/dashboard";
+import type { GetRateLimitStatusResponse as Limits, Message } from "discordproxy/discord_api";
+import { clientKey, dashboard, onRefusal, setClientKey, statusOf } from "./api.js";
 
 export type { Call, Proxy, Sandbox, Limits, Message };
 
@@ -183,7 +182,7 @@ export class Store {
       }
       return new ConnectError("the proxy ended the stream", Code.Unavailable);
     } catch (err) {
-      return ConnectError.from(err);
+      return statusOf(err);
     } finally {
       clearTimeout(timer);
       clearTimeout(hidden);

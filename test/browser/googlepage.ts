@@ -1,9 +1,9 @@
 // A page of another origin that calls the proxy with Google's client grpc-web,
 // in both of its modes. What it sees goes back to the server of the page.
-import { fromBinary, toBinary, create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
+import { fromBinary, toBinary, create, type DescMessage, type MessageShape } from "discordproxy";
 import * as grpc from "grpc-web";
-import { WatchStatusRequestSchema, WatchStatusResponseSchema } from "./gen/discord_api/dashboard_pb.js";
-import { SendChannelMessageRequestSchema, SendChannelMessageResponseSchema } from "./gen/discord_api/discord_api_pb.js";
+import { WatchStatusRequestSchema, WatchStatusResponseSchema } from "discordproxy/dashboard";
+import { SendChannelMessageRequestSchema, SendChannelMessageResponseSchema } from "discordproxy/discord_api";
 
 const world = new URLSearchParams(location.search);
 const proxy = world.get("proxy") ?? "";

@@ -1,23 +1,18 @@
 // A page of another origin that calls the proxy over gRPC-Web. What it sees
 // goes back to the server of the page.
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcWebTransport } from "@connectrpc/connect-web";
-import { DiscordApi } from "./gen/discord_api/discord_api_pb.js";
+import { Code, createClient, DiscordProxyError } from "discordproxy/web";
 
 const world = new URLSearchParams(location.search);
 const id = (name: string) => BigInt(world.get(name) ?? "0");
-const client = createClient(
-  DiscordApi,
-  createGrpcWebTransport({ baseUrl: world.get("proxy") ?? "" }),
-);
+const client = createClient(world.get("proxy") ?? "");
 
 async function failure(call: Promise<unknown>): Promise<string> {
   try {
     await call;
     return "no error";
   } catch (err) {
-    const e = ConnectError.from(err);
-    return `${Code[e.code]} ${e.rawMessage}`;
+    if (!(err instanceof DiscordProxyError)) throw err;
+    return `${Code[err.cause.code]} ${err.cause.rawMessage}`;
   }
 }
 

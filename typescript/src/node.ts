@@ -1,0 +1,55 @@
+/** The client for Node, which calls the proxy over gRPC. */
+import type { ConnectionOptions } from "node:tls";
+import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { clientOver, type DiscordClient, type Settings } from "./client.js";
+import { DiscordApi } from "./gen/discord_api/discord_api_pb.js";
+import { authorize, unavailable } from "./interceptors.js";
+
+export * from "./index.js";
+
+/** Where a proxy listens unless it is told otherwise. */
+export const defaultTarget = "localhost:50051";
+
+export interface NodeSettings extends Settings {
+  /** Encrypts the connection, by Node's defaults or as told. */
+  tls?: boolean | ConnectionOptions;
+}
+
+export interface NodeClient extends DiscordClient {
+  /** Closes the connection and ends its calls. A further call opens another. */
+  close(): void;
+}
+
+/**
+ * Returns a client of the proxy at target, host:port, defaultTarget unless
+ * given. It connects with the first call and keeps the connection, also over a
+ * restart of the proxy. While it makes no call, it does not keep Node running.
+ */
+export function createClient(target = defaultTarget, settings: NodeSettings = {}): NodeClient {
+  if (!/^([^\s:/?#@[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/.test(target)) throw new RangeError(`target ${JSON.stringify(target)} is not of the form host:port`);
+  const { key = "", tls = false } = settings;
+  const baseUrl = `${tls ? "https" : "http"}://${target}`;
+  // A call may wait for minutes, in which a lost connection would else not be noticed.
+  const pings = { pingIntervalMs: 30_000, pingTimeoutMs: 15_000 };
+  const sessionManager = new Http2SessionManager(baseUrl, pings, typeof tls === "object" ? tls : undefined);
+  let connection = new AbortController();
+  const unlessClosed: Interceptor = (next) => {
+    return (request) => {
+      const { signal } = connection;
+      return unavailable((status) => !signal.aborted && broke(status))(next)(request);
+    };
+  };
+  const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors: [authorize(key), unlessClosed] });
+  const close = () => {
+    connection.abort();
+    connection = new AbortController();
+    sessionManager.abort();
+  };
+  return Object.assign(clientOver(DiscordApi, transport, settings), { close });
+}
+
+/** Whether the connection did: Node says so by an error with a code, or the stream ends as if it was canceled. */
+function broke({ code, cause }: ConnectError): boolean {
+  return code === Code.Canceled || code === Code.Aborted || typeof (cause as NodeJS.ErrnoException | undefined)?.code === "string";
+}

@@ -1,0 +1,196 @@
+// The package as it is installed, against the real server with its pretend
+// Discord. The Go test that runs this tells in the environment where they are.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { beforeEach, describe, test } from "node:test";
+import { CallError, clientOver, Code, create, HTTPError, parseRefusal, TimeoutError, UnavailableError, type DiscordClient, type Settings } from "discordproxy";
+import { Dashboard } from "discordproxy/dashboard";
+import { DiscordApi, Event_Type, SendChannelMessageRequestSchema } from "discordproxy/discord_api";
+import * as node from "discordproxy/node";
+import * as web from "discordproxy/web";
+import { relay } from "./relay.js";
+
+const { PROXY: proxy = "", SECURE_PROXY: secure = "", CA: ca = "", KEY: key = "" } = process.env;
+// Ids of the pretend Discord.
+const general = 1100000000000000010n;
+const forbidden = 1100000000000000014n;
+const guild = 1100000000000000100n;
+const alice = 1100000000000000004n;
+
+/** Arranges the pretend Discord, or looks at it. */
+async function sandbox(method: string, path: string, body?: unknown): Promise<unknown> {
+  const response = await fetch(`http://${proxy}/sandbox/${path}`, { method, body: body === undefined ? null : JSON.stringify(body) });
+  const text = await response.text();
+  assert.ok(response.ok, `${path}: ${text}`);
+  return text ? JSON.parse(text) : undefined;
+}
+
+const contents = async () => ((await sandbox("GET", `channels/${general}/messages`)) as { content: string }[] | null)?.map((m) => m.content) ?? [];
+
+/** Returns what a call fails with, which must be of that kind. */
+async function failure<E>(kind: abstract new (...args: never[]) => E, call: Promise<unknown>): Promise<E> {
+  const err: unknown = await call.then(
+    () => assert.fail("the call did not fail"),
+    (err: unknown) => err,
+  );
+  assert.ok(err instanceof kind, String(err));
+  return err;
+}
+
+const dashboard = clientOver(Dashboard, web.createTransport(`http://${proxy}`));
+
+beforeEach(async () => {
+  await sandbox("POST", "reset");
+  await sandbox("DELETE", "limits");
+});
+
+const entries: Record<string, (address: string, settings?: Settings) => DiscordClient> = {
+  "discordproxy/node": node.createClient,
+  "discordproxy/web": (address, settings) => web.createClient(`http://${address}`, settings),
+};
+
+for (const [entry, createClient] of Object.entries(entries)) {
+  describe(entry, () => {
+    const client = createClient(proxy);
+
+    test("sends, edits and finds a message", async () => {
+      const { message } = await client.sendChannelMessage({ channelId: general, content: "hello", embeds: [{ title: "one" }, { title: "two" }] });
+      assert.deepEqual(message?.embeds.map((embed) => embed.title), ["one", "two"]);
+      const edited = await client.editChannelMessage({ channelId: general, messageId: message.id, content: "edited" });
+      assert.equal(edited.message?.id, message.id);
+      assert.deepEqual(await contents(), ["edited"]);
+      const direct = await client.sendDirectMessage({ userId: alice, content: "hi" });
+      assert.equal(direct.message?.content, "hi");
+    });
+
+    test("tells a refusal of Discord", async () => {
+      const err = await failure(HTTPError, client.sendChannelMessage({ channelId: forbidden, content: "x" }));
+      assert.deepEqual([err.status, err.code, err.text, err.errors, err.outcomeUnknown], [403, 50001, "Missing Access", [], false]);
+      assert.equal(err.cause.code, Code.PermissionDenied);
+      const form = await failure(HTTPError, client.sendChannelMessage({ channelId: general, content: "x".repeat(2001) }));
+      assert.deepEqual([form.status, form.code], [400, 50035]);
+      assert.deepEqual(form.errors, [{ field: "content", code: "BASE_TYPE_MAX_LENGTH", message: "Must be 2000 or fewer in length." }]);
+    });
+
+    test("ends a call that takes too long", async () => {
+      await sandbox("PUT", "latency", { response: { min: 3600, max: 3600 } });
+      try {
+        await failure(TimeoutError, createClient(proxy, { timeoutMs: 50, retries: 3 }).getGuild({ guildId: guild }));
+        await failure(TimeoutError, client.getGuild({ guildId: guild }, { timeoutMs: 50 }));
+        const err = await failure(CallError, client.getGuild({ guildId: guild }, { signal: AbortSignal.timeout(50) }));
+        assert.equal(err.outcomeUnknown, true);
+      } finally {
+        await sandbox("PUT", "latency", {});
+      }
+    });
+
+    test("tells when a call can succeed", async () => {
+      await sandbox("PUT", "limits", { name: "n", routes: ["GET /guilds/{guild_id}/roles"], limit: 1, window: 3600 });
+      const hurried = createClient(proxy, { timeoutMs: 60_000 });
+      await hurried.listGuildRoles({ guildId: guild }).catch(() => {}); // the other entry may have used it up
+      const err = await failure(TimeoutError, hurried.listGuildRoles({ guildId: guild }));
+      assert.ok(err.retryAfterMs && err.retryAfterMs > 60_000, String(err.retryAfterMs));
+      assert.equal(err.outcomeUnknown, false);
+    });
+
+    test("ranges over streams", async () => {
+      for (const content of ["one", "two", "three"]) await client.sendChannelMessage({ channelId: general, content });
+      const found: string[] = [];
+      for await (const { message } of client.listChannelMessages({ channelId: general, limit: 2 })) found.push(message?.content ?? "");
+      assert.deepEqual(found, ["three", "two"]);
+      await failure(HTTPError, client.listChannelMessages({ channelId: forbidden })[Symbol.asyncIterator]().next());
+    });
+
+    test("ends a stream with the loop", async () => {
+      const headers = { "X-Request-Id": randomUUID() };
+      for await (const { events } of client.subscribeEvents({ types: [Event_Type.MESSAGE_CREATE] }, { headers })) {
+        assert.deepEqual(events.map((event) => event.type), [Event_Type.HEARTBEAT]);
+        break;
+      }
+      // The proxy shows calls that have ended.
+      for await (const { calls } of dashboard.watchStatus({})) {
+        if (calls.some((call) => call.requestId === headers["X-Request-Id"])) break;
+      }
+    });
+
+    test("makes one message of a call whose answer got lost", async () => {
+      for (const { retries, request, ok } of [
+        { retries: 0, request: {}, ok: false },
+        { retries: 2, request: {}, ok: true },
+        { retries: 2, request: { nonce: "n" }, ok: true },
+        { retries: 2, request: { nonce: "n", enforceNonce: false }, ok: false },
+      ]) {
+        await sandbox("POST", "reset");
+        const lossy = await relay(proxy, async (relay) => relay.lost === 0 && (await contents()).length > 0);
+        const message = create(SendChannelMessageRequestSchema, { ...request, channelId: general, content: "once" });
+        const nonce = message.nonce;
+        const call = createClient(lossy.address, { retries }).sendChannelMessage(message);
+        if (ok) assert.equal((await call).message?.content, "once");
+        else assert.equal((await failure(UnavailableError, call)).outcomeUnknown, true);
+        assert.deepEqual([lossy.lost, await contents(), message.nonce], [1, ["once"], nonce]);
+        await lossy.close();
+      }
+    });
+
+    test("waits for a proxy that is not there yet", async () => {
+      const gone = await relay(proxy, async () => false);
+      await gone.close();
+      const absent = await failure(UnavailableError, createClient(gone.address).getGuild({ guildId: guild }));
+      assert.equal(absent.code, Code.Unavailable);
+
+      let cuts = 0;
+      const late = await relay(proxy, async () => ++cuts <= 2);
+      const { guild: found } = await createClient(late.address, { retries: 3 }).getGuild({ guildId: guild });
+      assert.equal(found?.id, guild);
+      assert.ok(late.connections > 2);
+      await late.close();
+    });
+
+    test("refuses settings that cannot be", () => {
+      for (const settings of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { retries: -1 }, { retries: 0.5 }, { key: "a\nb" }, { key: "ü" }]) {
+        assert.throws(() => createClient(proxy, settings), RangeError, JSON.stringify(settings));
+      }
+    });
+  });
+}
+
+test("gives the key over TLS", async () => {
+  const tls = { ca: await readFile(ca) };
+  const client = node.createClient(secure, { key, tls });
+  assert.equal((await client.getGuild({ guildId: guild })).guild?.id, guild);
+  const err = await failure(CallError, node.createClient(secure, { key: "wrong", tls }).getGuild({ guildId: guild }));
+  assert.deepEqual([err.code, err.outcomeUnknown], [Code.Unauthenticated, false]);
+  let given = "";
+  const changing = node.createClient(secure, { key: () => given, tls });
+  await failure(CallError, changing.getGuild({ guildId: guild }));
+  given = key;
+  await changing.getGuild({ guildId: guild });
+  // The certificate is of an authority that nobody knows.
+  await failure(CallError, node.createClient(secure, { key, tls: true }).getGuild({ guildId: guild }));
+});
+
+test("ends its calls when it is closed", async () => {
+  const client = node.createClient(proxy, { retries: 3 });
+  const events = client.subscribeEvents({})[Symbol.asyncIterator]();
+  await events.next(); // the first response comes at once
+  const next = events.next();
+  client.close();
+  assert.equal((await failure(CallError, next)).code, Code.Canceled);
+  assert.equal((await client.getGuild({ guildId: guild })).guild?.id, guild);
+});
+
+test("takes targets of the form host:port", () => {
+  for (const target of ["localhost:50051", "[::1]:50051", "proxy.example.org:443"]) node.createClient(target);
+  for (const target of ["localhost", "http://localhost:50051", "a:b", "[::1]", ""]) assert.throws(() => node.createClient(target), RangeError, target);
+});
+
+test("has every method of the contract", () => {
+  const client = node.createClient() as unknown as Record<string, unknown>;
+  for (const { localName } of DiscordApi.methods) assert.equal(typeof client[localName], "function", localName);
+});
+
+test("reads the document of a refusal", () => {
+  assert.deepEqual(parseRefusal(`{"type":"HTTPException","status":403,"code":50001,"text":"Missing Access"}`), { status: 403, code: 50001, text: "Missing Access" });
+  for (const text of ["", "no document", "null", "3", `{"type":"Other"}`]) assert.equal(parseRefusal(text), undefined);
+});
