@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -18,10 +20,17 @@ Options = Sequence[tuple[str, Any]]
 # The proxy is usually back within a second after an update. gRPC's own longest
 # pause until it tries to connect again is two minutes.
 _RECONNECT: Options = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
+# Channels of one address share their connection. One that is opened after a
+# fork must not get the connection of one that was just closed.
+_OPTIONS: Options = (*_RECONNECT, ("grpc.use_local_subchannel_pool", 1))
+
+# Where Linux names the threads of the process, and how those of gRPC begin.
+_THREADS = Path("/proc/self/task")
+_OF_GRPC = ("event_engine", "grpc_", "lifeguard")
 
 
 def open_channel(target: str, options: Options | None, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    options = [*_RECONNECT, *(options or ())]
+    options = [*_OPTIONS, *(options or ())]
     if credentials is None:
         return grpc.insecure_channel(target, options)
     return grpc.secure_channel(target, credentials, options)
@@ -30,10 +39,28 @@ def open_channel(target: str, options: Options | None, credentials: grpc.Channel
 def open_async_channel(
     target: str, options: Options | None, credentials: grpc.ChannelCredentials | None
 ) -> grpc.aio.Channel:
-    options = [*_RECONNECT, *(options or ())]
+    options = [*_OPTIONS, *(options or ())]
     if credentials is None:
         return grpc.aio.insecure_channel(target, options)
     return grpc.aio.secure_channel(target, credentials, options)
+
+
+def _await_end_of_threads() -> None:
+    """Waits until gRPC has ended, which it does soon after its last channel was closed.
+
+    A fork before that would leave the child with a gRPC whose threads are gone.
+    Where there are further channels, of others or with a call in progress, they
+    do not end.
+    """
+    end = time.monotonic() + 0.5
+    while time.monotonic() < end and any(name.startswith(_OF_GRPC) for name in _names_of_threads()):
+        time.sleep(0.001)
+
+
+def _names_of_threads() -> Generator[str, None, None]:
+    for name in _THREADS.glob("*/comm"):
+        with suppress(OSError):  # it has ended
+            yield name.read_text()
 
 
 class Connection:
@@ -41,8 +68,9 @@ class Connection:
 
     gRPC does not survive a fork: in the child, and sometimes in the parent,
     its calls hang. So a channel without a call in progress is closed before
-    the process forks, and the next call opens another on either side. One with
-    a call in progress stays with the parent; the child never touches it.
+    the process forks, its threads are waited for, and the next call opens
+    another on either side. One with a call in progress stays with the parent;
+    the child never touches it.
     """
 
     # Guards the fields of all connections, so that a fork can wait for it.
@@ -85,10 +113,14 @@ class Connection:
     @classmethod
     def before_fork(cls) -> None:
         cls._lock.acquire()
+        closed = False
         for connection in cls._all:
             if connection._channel is not None and connection._calls == 0:
                 connection._channel.close()
                 connection._channel = None
+                closed = True
+        if closed:
+            _await_end_of_threads()
 
     @classmethod
     def after_fork_in_parent(cls) -> None:
