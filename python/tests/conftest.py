@@ -24,9 +24,9 @@ BOT = 1100000000000000001
 class Proxy:
     """A running server."""
 
-    def __init__(self, binary: str, folder: Path, port: str = "0") -> None:
+    def __init__(self, binary: str, folder: Path, *flags: str) -> None:
         self._process = subprocess.Popen(
-            [binary, "--sandbox", "--port", port, "--global-rate-limit", "0", "--log-file-path", str(folder)],
+            [binary, "--sandbox", "--port", "0", "--global-rate-limit", "0", "--log-file-path", str(folder), *flags],
             stdout=subprocess.PIPE,
             text=True,
         )

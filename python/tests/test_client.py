@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -170,7 +171,7 @@ def test_restart_of_the_proxy(binary: str, tmp_path: Path) -> None:
         DiscordClient(first.address).get_guild(GUILD)
     with futures.ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.create_channel_message, GENERAL, "over the restart")
-        second = Proxy(binary, tmp_path, first.address.rpartition(":")[2])
+        second = Proxy(binary, tmp_path, "--port", first.address.rpartition(":")[2])
         try:
             assert answer.result().content == "over the restart"
             assert second.contents() == ["over the restart"]
@@ -212,43 +213,36 @@ def test_fork(proxy: Proxy) -> None:
     assert sorted(proxy.contents()) == sorted(want)
 
 
-class Listening(grpc.GenericRpcHandler):
-    """A server that notes the metadata of calls and answers with nothing."""
-
-    def __init__(self) -> None:
-        self.metadata: list[dict[str, str | bytes]] = []
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
-        self.metadata.append(dict(handler_call_details.invocation_metadata))
-        return grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
-
-
-def test_key_over_tls(tmp_path: Path) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    subprocess.run([*make.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    listening = Listening()
-    server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[listening])
-    port = server.add_secure_port(
-        "localhost:0", grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
-    )
-    server.start()
+def test_key_over_tls(binary: str, tmp_path: Path) -> None:
+    key_file, certificate, rules = tmp_path / "key.pem", tmp_path / "certificate.pem", tmp_path / "auth.yaml"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
+    subprocess.run([*make.split(), "-keyout", key_file, "-out", certificate], check=True, capture_output=True)
+    made = subprocess.run([binary, "key", "new", "--name", "shop"], check=True, capture_output=True, text=True).stdout
+    key = re.search(r"^dpkey_\w+$", made, re.MULTILINE)
+    assert key is not None
+    rules.write_text("clients:\n" + made[made.index("  - name:") :])
     trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
+
+    flags = {"--auth-file": rules, "--tls-cert": certificate, "--tls-key": key_file}
+    proxy = Proxy(binary, tmp_path, *(str(word) for flag in flags.items() for word in flag))
     try:
-        with DiscordClient(f"localhost:{port}", key="secret", credentials=trusted) as client:
-            client.get_current_user()
+        with DiscordClient(proxy.address, key=key[0], credentials=trusted, retries=8) as client:
+            assert client.get_current_user().id == BOT
 
         async def call() -> None:
-            async with AsyncDiscordClient(f"localhost:{port}", key="secret", credentials=trusted) as client:
-                await client.get_current_user()
+            async with AsyncDiscordClient(proxy.address, key=key[0], credentials=trusted, retries=8) as client:
+                assert (await client.get_current_user()).id == BOT
 
         asyncio.run(call())
-        assert [metadata["authorization"] for metadata in listening.metadata] == ["Bearer secret"] * 2
+        for wrong in (None, "dpkey_" + "A" * 52):
+            with pytest.raises(DiscordProxyGrpcError) as caught:
+                DiscordClient(proxy.address, key=wrong, credentials=trusted).get_current_user()
+            assert caught.value.status is grpc.StatusCode.UNAUTHENTICATED
         with pytest.raises(DiscordProxyGrpcError) as caught:
-            DiscordClient(f"localhost:{port}", timeout=20).get_current_user()
+            DiscordClient(proxy.address, timeout=20, key=key[0]).get_current_user()
         assert caught.value.status is grpc.StatusCode.UNAVAILABLE
     finally:
-        server.stop(None)
+        proxy.stop()
 
 
 def test_async(proxy: Proxy) -> None:
