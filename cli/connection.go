@@ -62,9 +62,10 @@ func dial(r *request) error {
 	return err
 }
 
-// address is where the proxy is.
+// address is where the proxy is. In its container the host is that at which it
+// listens.
 func address(c *cli.Context) string {
-	return net.JoinHostPort(c.String("host"), strconv.Itoa(c.Int("port")))
+	return net.JoinHostPort(reachable(c.String("host")), strconv.Itoa(c.Int("port")))
 }
 
 // clientKey returns the key of the client, "" for none.

@@ -58,6 +58,7 @@ func TestDiscordproxymessage(t *testing.T) {
 		{[]string{"direct", w.Alice.String(), "hi"}, 0, "Message sent\n", ""},
 		{[]string{"channel", w.General.String(), "hi"}, 0, "Message sent\n", ""},
 		{[]string{"channel", w.Forbidden.String(), "hi"}, 1, "", "ERROR: Missing Access (HTTP 403, code 50001)\n"},
+		{[]string{"--host", "0.0.0.0", "channel", w.Forbidden.String(), "hi"}, 1, "", "ERROR: Missing Access (HTTP 403, code 50001)\n"}, // as in a container
 		{[]string{"direct", w.NoDMs.String(), "hi"}, 1, "", "ERROR: Cannot send messages to this user (HTTP 403, code 50007)\n"},
 		{[]string{"channel", w.General.String(), strings.Repeat("x", 2001)}, 1, "", "ERROR: Invalid Form Body (HTTP 400, code 50035): In content: Must be 2000 or fewer in length.\n"},
 		{[]string{"direct", "--nonsense"}, 1, "", "ERROR: flag provided but not defined: -nonsense\n"},
