@@ -1,6 +1,6 @@
 // The page: what stands above all views, and which view is shown.
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { Code } from "discordproxy";
 import { clientKey, setClientKey } from "./api.js";
 import { Calls } from "./calls.js";
@@ -192,6 +192,8 @@ function About({ proxy, time }: { proxy: Proxy; time: number }) {
 
 function Unlock({ lock, trying }: { lock: Lock; trying: boolean }) {
   const [key, setKey] = useState("");
+  const field = useRef<HTMLInputElement>(null);
+  useEffect(() => field.current?.focus(), []);
   const unknown = lock.code === Code.Unauthenticated && lock.given;
   return (
     <form
@@ -207,7 +209,7 @@ function Unlock({ lock, trying }: { lock: Lock; trying: boolean }) {
       </p>
       <label>
         Client key
-        <input type="password" autoComplete="off" required value={key} onInput={(e) => setKey(e.currentTarget.value)} />
+        <input ref={field} type="password" autoComplete="off" required value={key} onInput={(e) => setKey(e.currentTarget.value)} />
       </label>
       <p class="note">It is kept until this tab is closed.</p>
       <button type="submit" class="primary" disabled={trying}>

@@ -6,7 +6,7 @@ const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit"
 export const count = (n: number) => whole.format(n);
 export const time = (d: Date) => clock.format(d);
 
-export const rate = (n: number) => (n === 0 ? "0" : n < 10 ? n.toFixed(1) : n.toFixed(0));
+export const rate = (n: number) => (n === 0 ? "0" : n.toFixed(n < 0.1 ? 2 : n < 10 ? 1 : 0));
 
 /** A duration of calls: 0, 12 ms, 3.4 s, 2 min 5 s. */
 export function duration(ms: number): string {

@@ -121,7 +121,7 @@ function Hour({ state, now }: { state: State; now: number }) {
 type Bucket = Limits["buckets"][number];
 
 /** The shortest name that tells a route: the method and what it is about. */
-const routeOf = (b: Bucket) => (b.routes[0] ?? "").replace(/\{(\w+?)(_id|_name)?\}/g, "$1");
+const routeOf = (b: Bucket) => (b.routes[0] ?? "").replace(/\{(\w+?)(_id|_name)?\}/g, "{$1}");
 
 function Buckets({ state, now }: { state: State; now: number }) {
   const limits = state.limits;
@@ -147,7 +147,14 @@ function Buckets({ state, now }: { state: State; now: number }) {
               {busy.map((b) => (
                 <tr key={b.routes[0] + b.resource + b.hash}>
                   <td>
-                    <span class="route">{routeOf(b)}</span>
+                    <span class="route">
+                      {routeOf(b).split(/(?<=\/)/).map((part) => (
+                        <>
+                          {part}
+                          <wbr />
+                        </>
+                      ))}
+                    </span>
                     {b.routes.length > 1 && <span class="note"> and {b.routes.length - 1} more</span>}
                     <br />
                     <span class="note id">{b.resource}</span>

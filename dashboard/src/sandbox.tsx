@@ -1,7 +1,7 @@
 // The pretend Discord: what it holds, and what can go wrong with it.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { control } from "./api.js";
-import { count, long, time } from "./format.js";
+import { count, duration, long, time } from "./format.js";
 import { Panel } from "./parts.js";
 import { MessageView } from "./preview.js";
 import { ms, type State } from "./store.js";
@@ -37,7 +37,7 @@ function Channels({ state }: { state: State }) {
     if (box) box.scrollTop = box.scrollHeight;
   }, [newest, chosen]);
   return (
-    <Panel id="pretend" title="The pretend Discord" note={`${count(shown.length)} messages since the page was opened, or shortly before`}>
+    <Panel id="pretend" title="The pretend Discord" note={`${count(shown.length)} ${shown.length === 1 ? "message" : "messages"} since the page was opened, or shortly before`}>
       <div class="world">
         <nav class="tree" aria-label="Channels of the pretend Discord">
           <ul>
@@ -104,7 +104,8 @@ function Controls({ state }: { state: State }) {
     work.catch(() => setWanted({}));
     run(work);
   };
-  const limit = sandbox?.limits.find((l) => l.name === "send");
+  const limits = sandbox?.limits.filter((l) => l.limit > 0) ?? [];
+  const limit = limits.find((l) => l.name === "send");
   const others = active.filter((f) => !faults.some(({ name }) => name === f.name));
   return (
     <div class="stack">
@@ -153,11 +154,11 @@ function Controls({ state }: { state: State }) {
       <Panel id="limits" title="Limit of messages">
         <Limit key={limit ? `${limit.limit}/${ms(limit.window)}` : ""} limit={limit?.limit ?? 0} seconds={ms(limit?.window) / 1000} set={(n, window) => run(control("PUT", "limits", { name: "send", routes: [sending], limit: n, window }))} />
         <details class="more">
-          <summary>All {count(sandbox?.limits.length ?? 0)} limits</summary>
+          <summary>All {count(limits.length)} limits</summary>
           <ul>
-            {sandbox?.limits.map((l) => (
+            {limits.map((l) => (
               <li key={l.name}>
-                {l.name} <span class="note">{`${count(l.limit)} in ${long(ms(l.window))}`}</span>
+                {l.name} <span class="note">{`${count(l.limit)} in ${within(ms(l.window))}`}</span>
               </li>
             ))}
           </ul>
@@ -166,6 +167,8 @@ function Controls({ state }: { state: State }) {
     </div>
   );
 }
+
+const within = (ms: number) => (ms < 1000 ? duration(ms) : long(ms));
 
 function Limit({ limit, seconds, set }: { limit: number; seconds: number; set: (limit: number, seconds: number) => void }) {
   const [n, setN] = useState(limit);
