@@ -170,10 +170,14 @@ func call[Request, Response any](r *request, method func(context.Context, Reques
 // failed is what a person reads of the error of a call: Discord's text where
 // Discord refused, else the status.
 func (r *request) failed(err error) error {
-	switch r.ctx.Err() {
-	case context.Canceled:
+	_, bounded := r.ctx.Deadline()
+	late, told := errors.AsType[*client.Error](err)
+	switch {
+	case r.ctx.Err() == context.Canceled:
 		return errors.New("interrupted; what was on its way may have taken effect")
-	case context.DeadlineExceeded:
+	case r.ctx.Err() == context.DeadlineExceeded,
+		// The proxy may tell of the end before it is noticed here.
+		bounded && told && errors.Is(late, client.ErrTimeout) && late.OutcomeUnknown:
 		return errors.New("the time of --timeout is over; what was on its way may have taken effect")
 	}
 	refused, ok := errors.AsType[*client.HTTPError](err)
