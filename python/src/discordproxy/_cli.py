@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+
+import grpc
 
 from .client import DiscordClient
 from .exceptions import DiscordProxyException
@@ -22,12 +26,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("content", help="text of the message")
     parser.add_argument("--host", default="127.0.0.1", help="address of the proxy")
     parser.add_argument("--port", type=int, default=50051, help="port of the proxy")
+    parser.add_argument(
+        "--key-file",
+        metavar="FILE",
+        default=os.environ.get("DISCORDPROXY_KEY_FILE"),
+        help="holds the key that the proxy asks for; also the variable DISCORDPROXY_KEY",
+    )
+    parser.add_argument("--tls", action="store_true", help="use TLS")
+    parser.add_argument(
+        "--tls-ca",
+        metavar="FILE",
+        default=os.environ.get("DISCORDPROXY_TLS_CA"),
+        help="use TLS, with the authorities of this file",
+    )
     args = parser.parse_args(arguments)
 
-    with DiscordClient(f"{args.host}:{args.port}") as client:
-        send = client.create_direct_message if args.type == "direct" else client.create_channel_message
-        try:
+    try:
+        key = os.environ.get("DISCORDPROXY_KEY") or (Path(args.key_file).read_text().strip() if args.key_file else None)
+        roots = Path(args.tls_ca).read_bytes() if args.tls_ca else None
+        credentials = grpc.ssl_channel_credentials(roots) if args.tls or roots else None
+        with DiscordClient(f"{args.host}:{args.port}", key=key, credentials=credentials) as client:
+            send = client.create_direct_message if args.type == "direct" else client.create_channel_message
             send(args.recipient_id, args.content)
-        except (DiscordProxyException, ValueError) as ex:
-            sys.exit(f"ERROR: {ex}")
+    except (DiscordProxyException, OSError, ValueError) as ex:
+        sys.exit(f"ERROR: {ex}")
     print("Message sent")

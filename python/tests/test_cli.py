@@ -1,0 +1,65 @@
+"""The command against a proxy that wants a key, over TLS."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import Proxy
+
+from discordproxy._cli import main
+
+MESSAGE = ("channel", "1100000000000000010", "hi")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[str, str]:
+    if shutil.which("openssl") is None:
+        pytest.skip("apt-get install openssl")
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command.split(), *names, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return cert, key
+
+
+def test_key_and_tls(
+    binary: str,
+    certificate: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cert, cert_key = certificate
+    made = subprocess.run([binary, "key", "new", "--name", "shop"], check=True, capture_output=True, text=True).stdout
+    found = re.search(r"^dpkey_\S+$", made, re.MULTILINE)
+    assert found is not None
+    key = found[0]
+    auth, key_file = tmp_path / "auth.yaml", tmp_path / "key"
+    auth.write_text("clients:\n" + made[made.index("  - name:") :])
+    key_file.write_text(key + "\n")
+    proxy = Proxy(binary, tmp_path, "--auth-file", str(auth), "--tls-cert", cert, "--tls-key", cert_key)
+    try:
+        host, _, port = proxy.address.rpartition(":")
+        address = ("--host", host, "--port", port)
+        main([*address, *MESSAGE, "--tls-ca", cert, "--key-file", str(key_file)])
+        with pytest.raises(SystemExit, match="a key is needed"):
+            main([*address, *MESSAGE, "--tls-ca", cert])
+        with pytest.raises(SystemExit, match="certificate|SSL|handshake"):
+            main([*address, *MESSAGE, "--tls", "--key-file", str(key_file)])
+        with pytest.raises(SystemExit, match="none"):
+            main([*address, *MESSAGE, "--tls-ca", cert, "--key-file", str(tmp_path / "none")])
+
+        monkeypatch.setenv("DISCORDPROXY_TLS_CA", cert)
+        monkeypatch.setenv("DISCORDPROXY_KEY", key)
+        main([*address, *MESSAGE])
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        assert key not in capsys.readouterr().out
+        assert proxy.contents() == ["hi", "hi"]
+    finally:
+        proxy.stop()
