@@ -21,12 +21,14 @@ export function onRefusal(listener: (err: ConnectError) => void) {
 }
 
 const notice: Interceptor = (next) => async (request) => {
+  const key = clientKey();
   try {
     return await next(request);
   } catch (err) {
     const e = ConnectError.from(err);
-    // Discord's own 401 has the same code, but is about the bot's token.
-    if (e.code === Code.Unauthenticated && !parseRefusal(e.rawMessage)) refused(e);
+    // Discord's own 401 has the same code, but is about the bot's token. And
+    // another key may have been given meanwhile.
+    if (e.code === Code.Unauthenticated && key === clientKey() && !parseRefusal(e.rawMessage)) refused(e);
     throw err;
   }
 };
