@@ -21,6 +21,7 @@ DOCUMENTS = [
     "discord/sandbox/README.md",
 ]
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^()\s#]+)")
+WHOLE_LINK = re.compile(r"\[([^\]]+)\]\((?![a-z]+:|#)([^()\s#]+)\)")
 
 
 ICON = "dashboard/src/icon.svg"
@@ -64,8 +65,14 @@ def on_page_markdown(markdown, page, config, files):
     path = source(page.file.src_uri)
     folder = posixpath.dirname(page.file.src_uri)
 
-    def moved(link):
-        target = place(posixpath.normpath(posixpath.join(posixpath.dirname(path), link[1])))
-        return posixpath.relpath(target, folder or ".")
+    def target(link):
+        return posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
 
-    return LINK.sub(moved, markdown)
+    def without_folder(link):
+        # The site has no page that lists a folder.
+        return link[1] if (ROOT / target(link[2])).is_dir() else link[0]
+
+    def moved(link):
+        return posixpath.relpath(place(target(link[1])), folder or ".")
+
+    return LINK.sub(moved, WHOLE_LINK.sub(without_folder, markdown))
