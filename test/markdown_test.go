@@ -27,7 +27,7 @@ func walk(f func(path string) error) error {
 			return err
 		case !entry.IsDir():
 			return f(path)
-		case path != "." && strings.HasPrefix(name, "."), name == "node_modules", name == "dist", path == "site":
+		case path != "." && strings.HasPrefix(name, "."), name == "node_modules", name == "dist":
 			return fs.SkipDir
 		}
 		return nil
