@@ -125,7 +125,7 @@ func get(t *testing.T, client *http.Client, url string) (status int, body []byte
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(resp.Body, 1000))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -449,13 +448,13 @@ func TestFatalClose(t *testing.T) {
 				t.Errorf("%d lines in the log: %s", n, p.Output())
 			}
 			// It is ready all the same, and says why no events come.
-			if status, text := page(t, p, "/readyz"); status != http.StatusOK || !strings.HasPrefix(text, "ready\nwarning: no events come: ") || !strings.Contains(text, reason) {
+			if status, text := get(t, http.DefaultClient, "http://"+p.Address+"/readyz"); status != http.StatusOK || !strings.HasPrefix(string(text), "ready\nwarning: no events come: ") || !strings.Contains(string(text), reason) {
 				t.Errorf("ready is %d %q", status, text)
 			}
 			if g := watch(t, p).Msg().GetProxy().GetGateway(); g.GetState() != "ended" || !strings.Contains(g.GetReason(), reason) || g.GetSince() == nil {
 				t.Errorf("the status is %v", g)
 			}
-			if _, text := page(t, p, "/metrics"); !strings.Contains(text, "\ndiscordproxy_gateway_state{state=\"ended\"} 1\n") {
+			if _, text := get(t, http.DefaultClient, "http://"+p.Address+"/metrics"); !strings.Contains(string(text), "\ndiscordproxy_gateway_state{state=\"ended\"} 1\n") {
 				t.Error("the metrics do not tell the end")
 			}
 		})
@@ -490,25 +489,6 @@ func TestOutage(t *testing.T) {
 	if e := before.until(pb.Event_GATEWAY_STATE); e.GetGatewayState().GetState() != pb.Event_GatewayState_RESUMED {
 		t.Errorf("the loss is followed by %v", e)
 	}
-}
-
-// page returns what the proxy answers to a plain GET.
-func page(t *testing.T, p *proxytest.Proxy, path string) (status int, text string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.Address+path, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(body)
 }
 
 // TestSlowSubscriber: who does not read holds nobody up, and is told what it
