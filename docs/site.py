@@ -18,6 +18,7 @@ DOCUMENTS = [
     "CONTRIBUTING.md",
     "SECURITY.md",
     "python/README.md",
+    "typescript/README.md",
     "discord/sandbox/README.md",
 ]
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^()\s#]+)")
