@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,9 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
-	"discordproxy/discord"
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
 	"discordproxy/server/apidocs"
@@ -34,103 +33,6 @@ import (
 // https://discord.com/developers/docs/reference#user-agent
 func userAgent() string {
 	return "DiscordBot (https://pypi.org/project/discordproxy, " + strings.Fields(Version())[0] + ")"
-}
-
-// serverConfig holds the flags of discordproxyserver.
-type serverConfig struct {
-	token, tokenFile    string
-	host                string
-	port                int
-	logs                logConfig
-	apiURL              string
-	sandbox             bool
-	sandboxPort         int
-	grace               time.Duration
-	corsOrigins         []string
-	allowedHosts        []string
-	globalRateLimit     int
-	maxQueue            int
-	maxQueueBytes       int64
-	invalidRequestLimit int
-	connectTimeout      time.Duration
-	tryTimeout          time.Duration
-	uploads             uploadConfig
-	rest                restConfig
-	gateway             gatewayConfig
-	dashboard           dashboardConfig
-	access              accessConfig
-}
-
-// env names an environment variable DISCORDPROXY_... beside each flag.
-func env(name string, others ...string) []string {
-	return append(others, "DISCORDPROXY_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")))
-}
-
-func (c *serverConfig) flags() []cli.Flag {
-	flags := []cli.Flag{
-		&cli.StringFlag{Name: "token", EnvVars: env("token", "DISCORD_BOT_TOKEN"), Destination: &c.token, Usage: "Discord bot `TOKEN`; prefer the variable or a file, which other users of the machine do not see"},
-		&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Destination: &c.tokenFile, Usage: "`FILE` that holds the bot token"},
-		&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &c.host, Usage: "`ADDRESS` to listen on"},
-		&cli.IntFlag{Name: "port", EnvVars: env("port"), Value: 50051, Destination: &c.port, Usage: "port to listen on, 0 for any"},
-		&cli.StringFlag{Name: "log-console-level", EnvVars: env("log-console-level"), Value: "CRITICAL", Destination: &c.logs.console, Usage: "`LEVEL` of the log on the console: DEBUG, INFO, WARN, ERROR, CRITICAL"},
-		&cli.StringFlag{Name: "log-file-level", EnvVars: env("log-file-level"), Value: "INFO", Destination: &c.logs.file, Usage: "`LEVEL` of the log file"},
-		&cli.StringFlag{Name: "log-file-path", EnvVars: env("log-file-path"), Destination: &c.logs.folder, Usage: "`FOLDER` of the log file, the working folder unless given"},
-		&cli.StringFlag{Name: "discord-api-url", EnvVars: env("discord-api-url", "DISCORD_API_URL"), Value: discord.DefaultBaseURL, Destination: &c.apiURL, Usage: "`URL` of Discord's API without the version"},
-		&cli.BoolFlag{Name: "sandbox", EnvVars: env("sandbox"), Destination: &c.sandbox, Usage: "use a built-in pretend Discord; needs no token"},
-		&cli.IntFlag{Name: "sandbox-port", EnvVars: env("sandbox-port"), Destination: &c.sandboxPort, Usage: "port of the pretend Discord on 127.0.0.1, 0 for any"},
-		&cli.DurationFlag{Name: "shutdown-grace", EnvVars: env("shutdown-grace"), Value: 110 * time.Second, Destination: &c.grace, Usage: "how long calls may go on after a signal to end"},
-		&cli.StringSliceFlag{Name: "cors-origin", EnvVars: env("cors-origin"), Usage: "web `ORIGIN` whose pages may call, such as https://example.org; repeatable"},
-		&cli.StringSliceFlag{Name: "allowed-host", EnvVars: env("allowed-host"), Usage: "host `NAME` that requests may be addressed to, beside loopback ones; repeatable"},
-		&cli.IntFlag{Name: "global-rate-limit", EnvVars: env("global-rate-limit"), Value: 50, Destination: &c.globalRateLimit, Usage: "calls a second that Discord allows the bot over all routes, 0 for unlimited"},
-		&cli.IntFlag{Name: "max-queue", EnvVars: env("max-queue"), Value: 10_000, Destination: &c.maxQueue, Usage: "calls that may wait for rate limits"},
-		&cli.Int64Flag{Name: "max-queue-bytes", EnvVars: env("max-queue-bytes"), Value: 256 << 20, Destination: &c.maxQueueBytes, Usage: "bytes of the bodies of waiting calls"},
-		&cli.IntFlag{Name: "invalid-request-limit", EnvVars: env("invalid-request-limit"), Value: 10_000, Destination: &c.invalidRequestLimit, Usage: "answers 401, 403 and 429 in ten minutes at which Discord bans an address"},
-		&cli.DurationFlag{Name: "connect-timeout", EnvVars: env("connect-timeout"), Value: 10 * time.Second, Destination: &c.connectTimeout, Usage: "how long reaching Discord may take"},
-		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
-	}
-	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags(), c.access.flags())
-}
-
-func checkPort(flag string, port int) error {
-	if port < 0 || port > 65535 {
-		return fmt.Errorf("--%s %d is not between 0 and 65535", flag, port)
-	}
-	return nil
-}
-
-// check refuses values that no part would refuse by itself.
-func (c *serverConfig) check() error {
-	if err := checkPort("port", c.port); err != nil {
-		return err
-	}
-	if err := checkPort("sandbox-port", c.sandboxPort); err != nil {
-		return err
-	}
-	for _, positive := range []struct {
-		flag string
-		n    int64
-	}{
-		{"max-queue", int64(c.maxQueue)},
-		{"max-queue-bytes", c.maxQueueBytes},
-		{"connect-timeout", int64(c.connectTimeout)},
-		{"try-timeout", int64(c.tryTimeout)},
-		{"max-file", c.uploads.file},
-		{"max-upload", c.uploads.all},
-	} {
-		if positive.n <= 0 {
-			return fmt.Errorf("--%s must be more than 0", positive.flag)
-		}
-	}
-	if c.invalidRequestLimit < 2 {
-		return errors.New("--invalid-request-limit must be more than 1: one is always kept")
-	}
-	if c.globalRateLimit < 0 {
-		return errors.New("--global-rate-limit must not be negative")
-	}
-	if c.grace < 0 {
-		return errors.New("--shutdown-grace must not be negative")
-	}
-	return errors.Join(c.gateway.check(), c.access.check())
 }
 
 // Server is the command discordproxyserver.
@@ -268,17 +170,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(env.Out, "Discord Proxy %s listens on %s\nIts log is %s\n", Version(), lis.Addr(), c.logs.path())
-	for _, warning := range warnings {
-		_, _ = fmt.Fprintf(env.Out, "WARNING: %s\n", warning)
-		logger.Warn(warning)
-	}
-	if pretend != nil {
-		pretend.describe(env.Out)
-		c.introduce(env.Out, lis.Addr(), pretend.World())
-	}
-	logger.Info("listening", "address", lis.Addr().String(), "version", Version(), "discord", c.apiURL,
-		"processors", runtime.GOMAXPROCS(0), "memory_limit", memoryLimit())
+	c.announce(env.Out, logger, lis.Addr(), warnings, pretend)
 
 	parts.Go(func() {
 		if err := login.run(ctx); err != nil {
@@ -288,16 +180,30 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	parts.Go(func() { live.run(ctx, login.good) })
 	parts.Go(func() { watchFiles(ctx, logger, gate.watched...) })
 	defer notifySystemd(ctx, c.grace, logger)()
-	err = srv.Serve(ctx, lis)
-	if err != nil {
+	if err := srv.Serve(ctx, lis); err != nil {
 		logger.Error("ended", "error", err)
-	} else {
-		logger.Info("ended")
+		return err
 	}
-	if refused := context.Cause(ctx); err == nil && errors.Is(refused, errTokenRefused) {
+	logger.Info("ended")
+	if refused := context.Cause(ctx); errors.Is(refused, errTokenRefused) {
 		return refused
 	}
-	return err
+	return nil
+}
+
+// announce says that the server listens, where, and what to mind.
+func (c *serverConfig) announce(w io.Writer, logger *slog.Logger, addr net.Addr, warnings []string, pretend *pretendDiscord) {
+	_, _ = fmt.Fprintf(w, "Discord Proxy %s listens on %s\nIts log is %s\n", Version(), addr, c.logs.path())
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintf(w, "WARNING: %s\n", warning)
+		logger.Warn(warning)
+	}
+	if pretend != nil {
+		pretend.describe(w)
+		c.introduce(w, addr, pretend.World())
+	}
+	logger.Info("listening", "address", addr.String(), "version", Version(), "discord", c.apiURL,
+		"processors", runtime.GOMAXPROCS(0), "memory_limit", memoryLimit())
 }
 
 // routes is everything that the port answers. The pages have patterns.
