@@ -118,6 +118,9 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 		if b.GetLimit() > 0 {
 			left = fmt.Sprintf("%d/%d", b.GetRemaining(), b.GetLimit())
 		}
+		if b.GetBlockedFor() != nil {
+			left += ", held for " + wait(b.GetBlockedFor())
+		}
 		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", b.GetWaiting(), wait(b.GetEstimatedWait()), left, wait(b.GetResetAfter()),
 			b.GetResource(), strings.Join(b.GetRoutes(), ", "))
 	}

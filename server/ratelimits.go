@@ -65,7 +65,7 @@ func RateLimitStatus(snapshot discord.RateLimits) *pb.GetRateLimitStatusResponse
 				InFlight:  int32(b.InFlight),
 				Waiting:   int32(b.Waiting),
 			}
-			bucket.ResetAfter = until(b.Reset)
+			bucket.ResetAfter, bucket.BlockedFor = until(b.Reset), until(b.BlockedUntil)
 			if b.EstimatedWait > 0 {
 				bucket.EstimatedWait = durationpb.New(b.EstimatedWait)
 			}

@@ -158,6 +158,7 @@ function Buckets({ state, now }: { state: State; now: number }) {
                     {b.routes.length > 1 && <span class="note"> and {b.routes.length - 1} more</span>}
                     <br />
                     <span class="note id">{b.resource}</span>
+                    {b.blockedFor && <span class="note">, held for {long(Math.max(0, ms(b.blockedFor) - passed))}</span>}
                   </td>
                   <td class="n">
                     {b.limit > 0 ? `${b.remaining} / ${b.limit}` : "unknown"}

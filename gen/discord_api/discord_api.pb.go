@@ -14487,7 +14487,7 @@ type GetRateLimitStatusResponse_Bucket struct {
 	Hash string `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
 	// Calls it takes when full, 0 until known.
 	Limit int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Calls it takes at once.
+	// Calls it takes at once, 0 where no limit is known.
 	Remaining int32 `protobuf:"varint,5,opt,name=remaining,proto3" json:"remaining,omitempty"`
 	// Time until it is full again.
 	ResetAfter *durationpb.Duration `protobuf:"bytes,6,opt,name=reset_after,json=resetAfter,proto3" json:"reset_after,omitempty"`
@@ -14498,7 +14498,11 @@ type GetRateLimitStatusResponse_Bucket struct {
 	// Time until the last of them can go, by this bucket alone.
 	EstimatedWait *durationpb.Duration `protobuf:"bytes,9,opt,name=estimated_wait,json=estimatedWait,proto3" json:"estimated_wait,omitempty"`
 	// How it fills: "sliding", "fixed", "unlimited", or "" until known.
-	Window        string `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
+	Window string `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
+	// Time for which calls, or those of one kind such as renames, are held after
+	// Discord answered 429 or that direct messages are opened too fast. Absent
+	// when none are.
+	BlockedFor    *durationpb.Duration `protobuf:"bytes,11,opt,name=blocked_for,json=blockedFor,proto3" json:"blocked_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -14601,6 +14605,13 @@ func (x *GetRateLimitStatusResponse_Bucket) GetWindow() string {
 		return x.Window
 	}
 	return ""
+}
+
+func (x *GetRateLimitStatusResponse_Bucket) GetBlockedFor() *durationpb.Duration {
+	if x != nil {
+		return x.BlockedFor
+	}
+	return nil
 }
 
 // Gap says that events are gone which came after the position that the
@@ -17267,7 +17278,8 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\"\x1b\n" +
-	"\x19GetRateLimitStatusRequest\"\xec\t\n" +
+	"\x19GetRateLimitStatusRequest\"\xa8\n" +
+	"\n" +
 	"\x1aGetRateLimitStatusResponse\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x05R\awaiting\x12#\n" +
@@ -17295,7 +17307,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x03Ban\x12:\n" +
 	"\vretry_after\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryAfter\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\x1a\xd1\x02\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x1a\x8d\x03\n" +
 	"\x06Bucket\x12\x16\n" +
 	"\x06routes\x18\x01 \x03(\tR\x06routes\x12\x1a\n" +
 	"\bresource\x18\x02 \x01(\tR\bresource\x12\x12\n" +
@@ -17308,7 +17320,9 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\awaiting\x18\b \x01(\x05R\awaiting\x12@\n" +
 	"\x0eestimated_wait\x18\t \x01(\v2\x19.google.protobuf.DurationR\restimatedWait\x12\x16\n" +
 	"\x06window\x18\n" +
-	" \x01(\tR\x06window\"\xd8\x01\n" +
+	" \x01(\tR\x06window\x12:\n" +
+	"\vblocked_for\x18\v \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"blockedFor\"\xd8\x01\n" +
 	"\x16SubscribeEventsRequest\x12-\n" +
 	"\x05types\x18\x01 \x03(\x0e2\x17.discord_api.Event.TypeR\x05types\x12\x1b\n" +
 	"\tguild_ids\x18\x02 \x03(\x04R\bguildIds\x12\x1f\n" +
@@ -18111,128 +18125,129 @@ var file_discord_api_discord_api_proto_depIdxs = []int32{
 	192, // 213: discord_api.GetRateLimitStatusResponse.Ban.retry_after:type_name -> google.protobuf.Duration
 	192, // 214: discord_api.GetRateLimitStatusResponse.Bucket.reset_after:type_name -> google.protobuf.Duration
 	192, // 215: discord_api.GetRateLimitStatusResponse.Bucket.estimated_wait:type_name -> google.protobuf.Duration
-	8,   // 216: discord_api.Event.GatewayState.state:type_name -> discord_api.Event.GatewayState.State
-	87,  // 217: discord_api.Event.Reaction.member:type_name -> discord_api.GuildMember
-	86,  // 218: discord_api.Event.Reaction.emoji:type_name -> discord_api.Emoji
-	92,  // 219: discord_api.Event.Ban.user:type_name -> discord_api.User
-	91,  // 220: discord_api.Event.GuildRole.role:type_name -> discord_api.Role
-	87,  // 221: discord_api.Event.Typing.member:type_name -> discord_api.GuildMember
-	92,  // 222: discord_api.Event.Presence.user:type_name -> discord_api.User
-	183, // 223: discord_api.Event.Presence.activities:type_name -> discord_api.Event.Presence.Activity
-	185, // 224: discord_api.Interaction.Data.options:type_name -> discord_api.Interaction.Data.Option
-	186, // 225: discord_api.Interaction.Data.components:type_name -> discord_api.Interaction.Data.Component
-	187, // 226: discord_api.Interaction.Data.resolved:type_name -> discord_api.Interaction.Data.Resolved
-	185, // 227: discord_api.Interaction.Data.Option.options:type_name -> discord_api.Interaction.Data.Option
-	186, // 228: discord_api.Interaction.Data.Component.components:type_name -> discord_api.Interaction.Data.Component
-	186, // 229: discord_api.Interaction.Data.Component.component:type_name -> discord_api.Interaction.Data.Component
-	92,  // 230: discord_api.Interaction.Data.Resolved.users:type_name -> discord_api.User
-	87,  // 231: discord_api.Interaction.Data.Resolved.members:type_name -> discord_api.GuildMember
-	91,  // 232: discord_api.Interaction.Data.Resolved.roles:type_name -> discord_api.Role
-	79,  // 233: discord_api.Interaction.Data.Resolved.channels:type_name -> discord_api.Channel
-	88,  // 234: discord_api.Interaction.Data.Resolved.messages:type_name -> discord_api.Message
-	133, // 235: discord_api.Interaction.Data.Resolved.attachments:type_name -> discord_api.Message.Attachment
-	85,  // 236: discord_api.RespondInteractionRequest.Data.embeds:type_name -> discord_api.Embed
-	189, // 237: discord_api.RespondInteractionRequest.Data.choices:type_name -> discord_api.RespondInteractionRequest.Data.Choice
-	102, // 238: discord_api.RespondInteractionRequest.Data.allowed_mentions:type_name -> discord_api.AllowedMentions
-	104, // 239: discord_api.RespondInteractionRequest.Data.attachments:type_name -> discord_api.AttachmentRequest
-	105, // 240: discord_api.RespondInteractionRequest.Data.components:type_name -> discord_api.Component
-	89,  // 241: discord_api.RespondInteractionRequest.Data.poll:type_name -> discord_api.Poll
-	191, // 242: discord_api.ApplicationCommand.Option.choices:type_name -> discord_api.ApplicationCommand.Option.Choice
-	190, // 243: discord_api.ApplicationCommand.Option.options:type_name -> discord_api.ApplicationCommand.Option
-	0,   // 244: discord_api.ApplicationCommand.Option.channel_types:type_name -> discord_api.Channel.Type
-	11,  // 245: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
-	13,  // 246: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
-	100, // 247: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
-	15,  // 248: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
-	17,  // 249: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
-	19,  // 250: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
-	21,  // 251: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
-	25,  // 252: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
-	27,  // 253: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
-	29,  // 254: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
-	31,  // 255: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
-	33,  // 256: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
-	35,  // 257: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
-	37,  // 258: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
-	39,  // 259: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
-	41,  // 260: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
-	43,  // 261: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
-	23,  // 262: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
-	45,  // 263: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
-	47,  // 264: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
-	49,  // 265: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
-	51,  // 266: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
-	53,  // 267: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
-	55,  // 268: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
-	57,  // 269: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
-	59,  // 270: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
-	61,  // 271: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
-	63,  // 272: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
-	65,  // 273: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
-	67,  // 274: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
-	69,  // 275: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
-	71,  // 276: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
-	73,  // 277: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
-	75,  // 278: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
-	77,  // 279: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
-	93,  // 280: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
-	95,  // 281: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
-	97,  // 282: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
-	107, // 283: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
-	109, // 284: discord_api.DiscordApi.SubscribeEvents:input_type -> discord_api.SubscribeEventsRequest
-	114, // 285: discord_api.DiscordApi.RespondInteraction:input_type -> discord_api.RespondInteractionRequest
-	116, // 286: discord_api.DiscordApi.EditInteractionResponse:input_type -> discord_api.EditInteractionResponseRequest
-	118, // 287: discord_api.DiscordApi.FollowupInteraction:input_type -> discord_api.FollowupInteractionRequest
-	121, // 288: discord_api.DiscordApi.SetApplicationCommands:input_type -> discord_api.SetApplicationCommandsRequest
-	12,  // 289: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
-	14,  // 290: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
-	101, // 291: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
-	16,  // 292: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
-	18,  // 293: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
-	20,  // 294: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
-	22,  // 295: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
-	26,  // 296: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
-	28,  // 297: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
-	30,  // 298: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
-	32,  // 299: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
-	34,  // 300: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
-	36,  // 301: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
-	38,  // 302: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
-	40,  // 303: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
-	42,  // 304: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
-	44,  // 305: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
-	24,  // 306: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
-	46,  // 307: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
-	48,  // 308: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
-	50,  // 309: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
-	52,  // 310: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
-	54,  // 311: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
-	56,  // 312: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
-	58,  // 313: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
-	60,  // 314: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
-	62,  // 315: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
-	64,  // 316: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
-	66,  // 317: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
-	68,  // 318: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
-	70,  // 319: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
-	72,  // 320: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
-	74,  // 321: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
-	76,  // 322: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
-	78,  // 323: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
-	94,  // 324: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
-	96,  // 325: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
-	98,  // 326: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
-	108, // 327: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
-	110, // 328: discord_api.DiscordApi.SubscribeEvents:output_type -> discord_api.SubscribeEventsResponse
-	115, // 329: discord_api.DiscordApi.RespondInteraction:output_type -> discord_api.RespondInteractionResponse
-	117, // 330: discord_api.DiscordApi.EditInteractionResponse:output_type -> discord_api.EditInteractionResponseResponse
-	119, // 331: discord_api.DiscordApi.FollowupInteraction:output_type -> discord_api.FollowupInteractionResponse
-	122, // 332: discord_api.DiscordApi.SetApplicationCommands:output_type -> discord_api.SetApplicationCommandsResponse
-	289, // [289:333] is the sub-list for method output_type
-	245, // [245:289] is the sub-list for method input_type
-	245, // [245:245] is the sub-list for extension type_name
-	245, // [245:245] is the sub-list for extension extendee
-	0,   // [0:245] is the sub-list for field type_name
+	192, // 216: discord_api.GetRateLimitStatusResponse.Bucket.blocked_for:type_name -> google.protobuf.Duration
+	8,   // 217: discord_api.Event.GatewayState.state:type_name -> discord_api.Event.GatewayState.State
+	87,  // 218: discord_api.Event.Reaction.member:type_name -> discord_api.GuildMember
+	86,  // 219: discord_api.Event.Reaction.emoji:type_name -> discord_api.Emoji
+	92,  // 220: discord_api.Event.Ban.user:type_name -> discord_api.User
+	91,  // 221: discord_api.Event.GuildRole.role:type_name -> discord_api.Role
+	87,  // 222: discord_api.Event.Typing.member:type_name -> discord_api.GuildMember
+	92,  // 223: discord_api.Event.Presence.user:type_name -> discord_api.User
+	183, // 224: discord_api.Event.Presence.activities:type_name -> discord_api.Event.Presence.Activity
+	185, // 225: discord_api.Interaction.Data.options:type_name -> discord_api.Interaction.Data.Option
+	186, // 226: discord_api.Interaction.Data.components:type_name -> discord_api.Interaction.Data.Component
+	187, // 227: discord_api.Interaction.Data.resolved:type_name -> discord_api.Interaction.Data.Resolved
+	185, // 228: discord_api.Interaction.Data.Option.options:type_name -> discord_api.Interaction.Data.Option
+	186, // 229: discord_api.Interaction.Data.Component.components:type_name -> discord_api.Interaction.Data.Component
+	186, // 230: discord_api.Interaction.Data.Component.component:type_name -> discord_api.Interaction.Data.Component
+	92,  // 231: discord_api.Interaction.Data.Resolved.users:type_name -> discord_api.User
+	87,  // 232: discord_api.Interaction.Data.Resolved.members:type_name -> discord_api.GuildMember
+	91,  // 233: discord_api.Interaction.Data.Resolved.roles:type_name -> discord_api.Role
+	79,  // 234: discord_api.Interaction.Data.Resolved.channels:type_name -> discord_api.Channel
+	88,  // 235: discord_api.Interaction.Data.Resolved.messages:type_name -> discord_api.Message
+	133, // 236: discord_api.Interaction.Data.Resolved.attachments:type_name -> discord_api.Message.Attachment
+	85,  // 237: discord_api.RespondInteractionRequest.Data.embeds:type_name -> discord_api.Embed
+	189, // 238: discord_api.RespondInteractionRequest.Data.choices:type_name -> discord_api.RespondInteractionRequest.Data.Choice
+	102, // 239: discord_api.RespondInteractionRequest.Data.allowed_mentions:type_name -> discord_api.AllowedMentions
+	104, // 240: discord_api.RespondInteractionRequest.Data.attachments:type_name -> discord_api.AttachmentRequest
+	105, // 241: discord_api.RespondInteractionRequest.Data.components:type_name -> discord_api.Component
+	89,  // 242: discord_api.RespondInteractionRequest.Data.poll:type_name -> discord_api.Poll
+	191, // 243: discord_api.ApplicationCommand.Option.choices:type_name -> discord_api.ApplicationCommand.Option.Choice
+	190, // 244: discord_api.ApplicationCommand.Option.options:type_name -> discord_api.ApplicationCommand.Option
+	0,   // 245: discord_api.ApplicationCommand.Option.channel_types:type_name -> discord_api.Channel.Type
+	11,  // 246: discord_api.DiscordApi.SendChannelMessage:input_type -> discord_api.SendChannelMessageRequest
+	13,  // 247: discord_api.DiscordApi.SendDirectMessage:input_type -> discord_api.SendDirectMessageRequest
+	100, // 248: discord_api.DiscordApi.SendDirectMessages:input_type -> discord_api.SendDirectMessagesRequest
+	15,  // 249: discord_api.DiscordApi.GetGuildChannels:input_type -> discord_api.GetGuildChannelsRequest
+	17,  // 250: discord_api.DiscordApi.GetChannelMessage:input_type -> discord_api.GetChannelMessageRequest
+	19,  // 251: discord_api.DiscordApi.ListChannelMessages:input_type -> discord_api.ListChannelMessagesRequest
+	21,  // 252: discord_api.DiscordApi.DeleteChannelMessage:input_type -> discord_api.DeleteChannelMessageRequest
+	25,  // 253: discord_api.DiscordApi.BulkDeleteChannelMessages:input_type -> discord_api.BulkDeleteChannelMessagesRequest
+	27,  // 254: discord_api.DiscordApi.CrosspostMessage:input_type -> discord_api.CrosspostMessageRequest
+	29,  // 255: discord_api.DiscordApi.PinMessage:input_type -> discord_api.PinMessageRequest
+	31,  // 256: discord_api.DiscordApi.UnpinMessage:input_type -> discord_api.UnpinMessageRequest
+	33,  // 257: discord_api.DiscordApi.ListPinnedMessages:input_type -> discord_api.ListPinnedMessagesRequest
+	35,  // 258: discord_api.DiscordApi.TriggerTyping:input_type -> discord_api.TriggerTypingRequest
+	37,  // 259: discord_api.DiscordApi.AddReaction:input_type -> discord_api.AddReactionRequest
+	39,  // 260: discord_api.DiscordApi.RemoveReaction:input_type -> discord_api.RemoveReactionRequest
+	41,  // 261: discord_api.DiscordApi.RemoveAllReactions:input_type -> discord_api.RemoveAllReactionsRequest
+	43,  // 262: discord_api.DiscordApi.ListReactions:input_type -> discord_api.ListReactionsRequest
+	23,  // 263: discord_api.DiscordApi.GetChannel:input_type -> discord_api.GetChannelRequest
+	45,  // 264: discord_api.DiscordApi.GetDirectMessageChannel:input_type -> discord_api.GetDirectMessageChannelRequest
+	47,  // 265: discord_api.DiscordApi.StartThread:input_type -> discord_api.StartThreadRequest
+	49,  // 266: discord_api.DiscordApi.ListActiveThreads:input_type -> discord_api.ListActiveThreadsRequest
+	51,  // 267: discord_api.DiscordApi.AddThreadMember:input_type -> discord_api.AddThreadMemberRequest
+	53,  // 268: discord_api.DiscordApi.RemoveThreadMember:input_type -> discord_api.RemoveThreadMemberRequest
+	55,  // 269: discord_api.DiscordApi.GetGuild:input_type -> discord_api.GetGuildRequest
+	57,  // 270: discord_api.DiscordApi.ListGuilds:input_type -> discord_api.ListGuildsRequest
+	59,  // 271: discord_api.DiscordApi.GetGuildMember:input_type -> discord_api.GetGuildMemberRequest
+	61,  // 272: discord_api.DiscordApi.ListGuildMembers:input_type -> discord_api.ListGuildMembersRequest
+	63,  // 273: discord_api.DiscordApi.SearchGuildMembers:input_type -> discord_api.SearchGuildMembersRequest
+	65,  // 274: discord_api.DiscordApi.ModifyGuildMember:input_type -> discord_api.ModifyGuildMemberRequest
+	67,  // 275: discord_api.DiscordApi.AddGuildMemberRole:input_type -> discord_api.AddGuildMemberRoleRequest
+	69,  // 276: discord_api.DiscordApi.RemoveGuildMemberRole:input_type -> discord_api.RemoveGuildMemberRoleRequest
+	71,  // 277: discord_api.DiscordApi.ListGuildRoles:input_type -> discord_api.ListGuildRolesRequest
+	73,  // 278: discord_api.DiscordApi.GetUser:input_type -> discord_api.GetUserRequest
+	75,  // 279: discord_api.DiscordApi.GetCurrentUser:input_type -> discord_api.GetCurrentUserRequest
+	77,  // 280: discord_api.DiscordApi.DeleteWebhookMessage:input_type -> discord_api.DeleteWebhookMessageRequest
+	93,  // 281: discord_api.DiscordApi.EditChannelMessage:input_type -> discord_api.EditChannelMessageRequest
+	95,  // 282: discord_api.DiscordApi.ExecuteWebhook:input_type -> discord_api.ExecuteWebhookRequest
+	97,  // 283: discord_api.DiscordApi.EditWebhookMessage:input_type -> discord_api.EditWebhookMessageRequest
+	107, // 284: discord_api.DiscordApi.GetRateLimitStatus:input_type -> discord_api.GetRateLimitStatusRequest
+	109, // 285: discord_api.DiscordApi.SubscribeEvents:input_type -> discord_api.SubscribeEventsRequest
+	114, // 286: discord_api.DiscordApi.RespondInteraction:input_type -> discord_api.RespondInteractionRequest
+	116, // 287: discord_api.DiscordApi.EditInteractionResponse:input_type -> discord_api.EditInteractionResponseRequest
+	118, // 288: discord_api.DiscordApi.FollowupInteraction:input_type -> discord_api.FollowupInteractionRequest
+	121, // 289: discord_api.DiscordApi.SetApplicationCommands:input_type -> discord_api.SetApplicationCommandsRequest
+	12,  // 290: discord_api.DiscordApi.SendChannelMessage:output_type -> discord_api.SendChannelMessageResponse
+	14,  // 291: discord_api.DiscordApi.SendDirectMessage:output_type -> discord_api.SendDirectMessageResponse
+	101, // 292: discord_api.DiscordApi.SendDirectMessages:output_type -> discord_api.SendDirectMessagesResponse
+	16,  // 293: discord_api.DiscordApi.GetGuildChannels:output_type -> discord_api.GetGuildChannelsResponse
+	18,  // 294: discord_api.DiscordApi.GetChannelMessage:output_type -> discord_api.GetChannelMessageResponse
+	20,  // 295: discord_api.DiscordApi.ListChannelMessages:output_type -> discord_api.ListChannelMessagesResponse
+	22,  // 296: discord_api.DiscordApi.DeleteChannelMessage:output_type -> discord_api.DeleteChannelMessageResponse
+	26,  // 297: discord_api.DiscordApi.BulkDeleteChannelMessages:output_type -> discord_api.BulkDeleteChannelMessagesResponse
+	28,  // 298: discord_api.DiscordApi.CrosspostMessage:output_type -> discord_api.CrosspostMessageResponse
+	30,  // 299: discord_api.DiscordApi.PinMessage:output_type -> discord_api.PinMessageResponse
+	32,  // 300: discord_api.DiscordApi.UnpinMessage:output_type -> discord_api.UnpinMessageResponse
+	34,  // 301: discord_api.DiscordApi.ListPinnedMessages:output_type -> discord_api.ListPinnedMessagesResponse
+	36,  // 302: discord_api.DiscordApi.TriggerTyping:output_type -> discord_api.TriggerTypingResponse
+	38,  // 303: discord_api.DiscordApi.AddReaction:output_type -> discord_api.AddReactionResponse
+	40,  // 304: discord_api.DiscordApi.RemoveReaction:output_type -> discord_api.RemoveReactionResponse
+	42,  // 305: discord_api.DiscordApi.RemoveAllReactions:output_type -> discord_api.RemoveAllReactionsResponse
+	44,  // 306: discord_api.DiscordApi.ListReactions:output_type -> discord_api.ListReactionsResponse
+	24,  // 307: discord_api.DiscordApi.GetChannel:output_type -> discord_api.GetChannelResponse
+	46,  // 308: discord_api.DiscordApi.GetDirectMessageChannel:output_type -> discord_api.GetDirectMessageChannelResponse
+	48,  // 309: discord_api.DiscordApi.StartThread:output_type -> discord_api.StartThreadResponse
+	50,  // 310: discord_api.DiscordApi.ListActiveThreads:output_type -> discord_api.ListActiveThreadsResponse
+	52,  // 311: discord_api.DiscordApi.AddThreadMember:output_type -> discord_api.AddThreadMemberResponse
+	54,  // 312: discord_api.DiscordApi.RemoveThreadMember:output_type -> discord_api.RemoveThreadMemberResponse
+	56,  // 313: discord_api.DiscordApi.GetGuild:output_type -> discord_api.GetGuildResponse
+	58,  // 314: discord_api.DiscordApi.ListGuilds:output_type -> discord_api.ListGuildsResponse
+	60,  // 315: discord_api.DiscordApi.GetGuildMember:output_type -> discord_api.GetGuildMemberResponse
+	62,  // 316: discord_api.DiscordApi.ListGuildMembers:output_type -> discord_api.ListGuildMembersResponse
+	64,  // 317: discord_api.DiscordApi.SearchGuildMembers:output_type -> discord_api.SearchGuildMembersResponse
+	66,  // 318: discord_api.DiscordApi.ModifyGuildMember:output_type -> discord_api.ModifyGuildMemberResponse
+	68,  // 319: discord_api.DiscordApi.AddGuildMemberRole:output_type -> discord_api.AddGuildMemberRoleResponse
+	70,  // 320: discord_api.DiscordApi.RemoveGuildMemberRole:output_type -> discord_api.RemoveGuildMemberRoleResponse
+	72,  // 321: discord_api.DiscordApi.ListGuildRoles:output_type -> discord_api.ListGuildRolesResponse
+	74,  // 322: discord_api.DiscordApi.GetUser:output_type -> discord_api.GetUserResponse
+	76,  // 323: discord_api.DiscordApi.GetCurrentUser:output_type -> discord_api.GetCurrentUserResponse
+	78,  // 324: discord_api.DiscordApi.DeleteWebhookMessage:output_type -> discord_api.DeleteWebhookMessageResponse
+	94,  // 325: discord_api.DiscordApi.EditChannelMessage:output_type -> discord_api.EditChannelMessageResponse
+	96,  // 326: discord_api.DiscordApi.ExecuteWebhook:output_type -> discord_api.ExecuteWebhookResponse
+	98,  // 327: discord_api.DiscordApi.EditWebhookMessage:output_type -> discord_api.EditWebhookMessageResponse
+	108, // 328: discord_api.DiscordApi.GetRateLimitStatus:output_type -> discord_api.GetRateLimitStatusResponse
+	110, // 329: discord_api.DiscordApi.SubscribeEvents:output_type -> discord_api.SubscribeEventsResponse
+	115, // 330: discord_api.DiscordApi.RespondInteraction:output_type -> discord_api.RespondInteractionResponse
+	117, // 331: discord_api.DiscordApi.EditInteractionResponse:output_type -> discord_api.EditInteractionResponseResponse
+	119, // 332: discord_api.DiscordApi.FollowupInteraction:output_type -> discord_api.FollowupInteractionResponse
+	122, // 333: discord_api.DiscordApi.SetApplicationCommands:output_type -> discord_api.SetApplicationCommandsResponse
+	290, // [290:334] is the sub-list for method output_type
+	246, // [246:290] is the sub-list for method input_type
+	246, // [246:246] is the sub-list for extension type_name
+	246, // [246:246] is the sub-list for extension extendee
+	0,   // [0:246] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_discord_api_proto_init() }

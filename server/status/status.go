@@ -189,7 +189,7 @@ func busy(limits *pb.GetRateLimitStatusResponse) *pb.GetRateLimitStatusResponse 
 	limits.Time = nil
 	kept := limits.Buckets[:0]
 	for _, bucket := range limits.Buckets { // the busiest come first
-		if len(kept) < maxBuckets && (bucket.Waiting > 0 || bucket.InFlight > 0 || bucket.ResetAfter != nil) {
+		if len(kept) < maxBuckets && (bucket.Waiting > 0 || bucket.InFlight > 0 || bucket.ResetAfter != nil || bucket.BlockedFor != nil) {
 			kept = append(kept, bucket)
 		}
 	}

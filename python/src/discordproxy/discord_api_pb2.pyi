@@ -6287,6 +6287,7 @@ class GetRateLimitStatusResponse(_message.Message):
         WAITING_FIELD_NUMBER: _builtins.int
         ESTIMATED_WAIT_FIELD_NUMBER: _builtins.int
         WINDOW_FIELD_NUMBER: _builtins.int
+        BLOCKED_FOR_FIELD_NUMBER: _builtins.int
         resource: _builtins.str
         """Channel, guild or webhook, for example channel 123. Secrets are left out."""
         hash: _builtins.str
@@ -6294,7 +6295,7 @@ class GetRateLimitStatusResponse(_message.Message):
         limit: _builtins.int
         """Calls it takes when full, 0 until known."""
         remaining: _builtins.int
-        """Calls it takes at once."""
+        """Calls it takes at once, 0 where no limit is known."""
         in_flight: _builtins.int
         """Calls that Discord has not answered yet."""
         waiting: _builtins.int
@@ -6313,6 +6314,13 @@ class GetRateLimitStatusResponse(_message.Message):
         def estimated_wait(self) -> _duration_pb2.Duration:
             """Time until the last of them can go, by this bucket alone."""
 
+        @_builtins.property
+        def blocked_for(self) -> _duration_pb2.Duration:
+            """Time for which calls, or those of one kind such as renames, are held after
+            Discord answered 429 or that direct messages are opened too fast. Absent
+            when none are.
+            """
+
         def __init__(
             self,
             *,
@@ -6326,10 +6334,11 @@ class GetRateLimitStatusResponse(_message.Message):
             waiting: _builtins.int = ...,
             estimated_wait: _duration_pb2.Duration | None = ...,
             window: _builtins.str = ...,
+            blocked_for: _duration_pb2.Duration | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["estimated_wait", b"estimated_wait", "reset_after", b"reset_after"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["blocked_for", b"blocked_for", "estimated_wait", b"estimated_wait", "reset_after", b"reset_after"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["estimated_wait", b"estimated_wait", "hash", b"hash", "in_flight", b"in_flight", "limit", b"limit", "remaining", b"remaining", "reset_after", b"reset_after", "resource", b"resource", "routes", b"routes", "waiting", b"waiting", "window", b"window"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked_for", b"blocked_for", "estimated_wait", b"estimated_wait", "hash", b"hash", "in_flight", b"in_flight", "limit", b"limit", "remaining", b"remaining", "reset_after", b"reset_after", "resource", b"resource", "routes", b"routes", "waiting", b"waiting", "window", b"window"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
