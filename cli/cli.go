@@ -28,11 +28,11 @@ type Command func(ctx context.Context, env Env) error
 
 // Main runs a command in the process and returns its exit code. SIGINT,
 // SIGTERM and SIGHUP end the command's context; a second one ends Main at
-// once.
+// once. Later ones are ignored: they must not change the exit code of a process
+// that is about to end.
 func Main(command Command) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 
