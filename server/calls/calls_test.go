@@ -84,6 +84,23 @@ func TestLogLevels(t *testing.T) {
 	}
 }
 
+// TestLogTarget: a line names the id that a call is about, and none else.
+func TestLogTarget(t *testing.T) {
+	for _, tt := range []struct {
+		call calls.Call
+		want string
+	}{
+		{calls.Call{Method: "GetChannel", Target: "channel_id", ID: 7}, "method=GetChannel channel_id=7 code=ok"},
+		{calls.Call{Method: "GetCurrentUser"}, "method=GetCurrentUser code=ok"},
+	} {
+		var out bytes.Buffer
+		do(t, t.Context(), calls.Observers{calls.Log(slog.New(slog.NewTextHandler(&out, nil)))}, &tt.call, nil)
+		if !strings.Contains(out.String(), tt.want) {
+			t.Errorf("logged %s, want %s", &out, tt.want)
+		}
+	}
+}
+
 // TestLogInjection: no text of a client begins a line or field of its own.
 func TestLogInjection(t *testing.T) {
 	var out bytes.Buffer

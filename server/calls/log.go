@@ -22,13 +22,11 @@ func (l logs) Ended(ctx context.Context, c *Call) {
 	if !l.logger.Enabled(ctx, level) {
 		return
 	}
-	target := c.Target
-	if target == "" {
-		target = "id"
+	attributes := []slog.Attr{slog.String("method", c.Method)}
+	if c.Target != "" {
+		attributes = append(attributes, slog.Uint64(c.Target, c.ID))
 	}
-	attributes := []slog.Attr{
-		slog.String("method", c.Method),
-		slog.Uint64(target, c.ID),
+	attributes = append(attributes,
 		slog.String("code", c.Code),
 		slog.Duration("took", c.Took),
 		slog.Duration("waited", c.Waited),
@@ -37,7 +35,7 @@ func (l logs) Ended(ctx context.Context, c *Call) {
 		slog.String("peer", c.Peer),
 		slog.String("protocol", c.Protocol),
 		slog.String("request_id", c.RequestID),
-	}
+	)
 	if c.Stream {
 		attributes = append(attributes, slog.Int("sent", c.Sent))
 	}

@@ -590,8 +590,8 @@ func TestLogLines(t *testing.T) {
 		`method="POST /webhooks/{webhook_id}/{webhook_token}" webhook_id=5 code=not_found`,
 		`method="PATCH /webhooks/{webhook_id}/{webhook_token}/messages/@original" webhook_id=5 code=not_found`,
 		`method="POST /interactions/{interaction_id}/{interaction_token}/callback" interaction_id=5`,
-		`method="GET /users/@me" id=0 code=unauthenticated`,
-		`method="GET /{other}" id=0 code=not_found`,
+		`method="GET /users/@me" code=unauthenticated`,
+		`method="GET /{other}" code=not_found`,
 	} {
 		if strings.Count(out, want) != 1 {
 			t.Errorf("no line with %s in\n%s", want, out)
