@@ -257,6 +257,21 @@ func TestRate(t *testing.T) {
 	})
 }
 
+// TestMissingMethodIsToldFirst: a client that lacks both the method and
+// untargeted is not sent after the latter alone.
+func TestMissingMethodIsToldFirst(t *testing.T) {
+	key, hash := access.NewKey()
+	for methods, want := range map[string]string{
+		"[GetChannel]": "client shop may not call metrics",
+		"[metrics]":    "client shop may make no call of which it cannot be told",
+	} {
+		g := newGuarded(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], methods: %s, channels: [7]}]", hash, methods))
+		if a := g.ask(t, "192.0.2.1:1", "Bearer "+key); a.status != http.StatusForbidden || !strings.HasPrefix(a.text, want) {
+			t.Errorf("%s: answered %d %s", methods, a.status, a.text)
+		}
+	}
+}
+
 // TestNoGuard: without keys and certificates there is nothing to ask.
 func TestNoGuard(t *testing.T) {
 	if g := access.New(access.Config{}); g != nil {
