@@ -26,8 +26,17 @@ func (c *serverConfig) introduce(w io.Writer, addr net.Addr, world sandbox.World
 %[1]s
 
   curl -s %[2]s/discord_api.DiscordApi/SendDirectMessage -H 'Content-Type: application/json' -d '{"userId": "%[3]s", "content": "hi"}'%[4]s
-  go run ./cli/discordproxymessage --host %[5]s --port %[6]s%[7]s channel %[8]s "hi"
-`, at.before, at.api, world.Users[0], at.curl, host, port, at.command, world.Channels[0])
+  %[5]s --host %[6]s --port %[7]s%[8]s channel %[9]s "hi"
+`, at.before, at.api, world.Users[0], at.curl, messenger(), host, port, at.command, world.Channels[0])
+}
+
+// messenger is how discordproxymessage is run: where there is a release, it
+// is there too, else from the checkout.
+func messenger() string {
+	if version == "" {
+		return "go run ./cli/discordproxymessage"
+	}
+	return "discordproxymessage"
 }
 
 // reached is how a server is called from a terminal.
