@@ -261,7 +261,7 @@ func TestKeyNew(t *testing.T) {
 	}
 	for _, args := range [][]string{{"key", "new"}, {"key"}, {"key", "new", "--name", "a b"}, {"key", "new", "--name", "shop", "x"}} {
 		output.Reset()
-		if code := cli.Run(t.Context(), cli.Server, cli.Env{Args: args, Out: &output, Err: &output}); code != 1 || strings.Contains(output.String(), "dpkey_") {
+		if code := cli.Run(t.Context(), cli.Server, cli.Env{Args: args, Out: &output, Err: &output}); code != 1 || strings.Contains(output.String(), "dpkey_") || strings.Count(output.String(), "\n") != 1 {
 			t.Errorf("%v ended with %d: %s", args, code, output.String())
 		}
 	}

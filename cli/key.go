@@ -12,23 +12,27 @@ import (
 // keyCommand makes keys for clients.
 func keyCommand(e Env) *cli.Command {
 	var name string
+	usage := errors.New("expected key new --name NAME")
 	return &cli.Command{
 		Name:            "key",
 		Usage:           "makes keys for clients, see --auth-file",
 		HideHelpCommand: true,
 		OnUsageError:    returnUsageError,
-		Action:          func(*cli.Context) error { return errors.New("expected key new --name NAME") },
+		Action:          func(*cli.Context) error { return usage },
 		Subcommands: []*cli.Command{{
 			Name:            "new",
 			Usage:           "prints a new key, which is not stored anywhere, and its entry for the auth file",
 			HideHelpCommand: true,
 			OnUsageError:    returnUsageError,
 			Flags: []cli.Flag{
-				&cli.StringFlag{Name: "name", Required: true, Destination: &name, Usage: "`NAME` of the client, for logs and metrics"},
+				&cli.StringFlag{Name: "name", Destination: &name, Usage: "`NAME` of the client, for logs and metrics"},
 			},
 			Action: func(c *cli.Context) error {
 				if c.Args().Present() {
 					return fmt.Errorf("unexpected argument %q", c.Args().First())
+				}
+				if name == "" {
+					return usage
 				}
 				key, hash := access.NewKey()
 				entry := fmt.Sprintf("  - name: %q\n    hashes: [%q]\n", name, hash)
