@@ -118,6 +118,18 @@ def test_timeout(proxy: Proxy) -> None:
     assert caught.value.status is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+def test_streams_have_no_timeout(proxy: Proxy) -> None:
+    proxy.control("PUT", "latency", {"response": {"min": 1, "max": 1}})
+    try:
+        client = DiscordClient(proxy.address, timeout=0.3)
+        with pytest.raises(DiscordProxyTimeoutError):
+            client.create_channel_message(GENERAL, "late")
+        sent = client.send_direct_messages(message=pb.NewMessage(content="hi"), user_ids=[ALICE])
+        assert [(result.user_id, result.HasField("error")) for result in sent] == [(ALICE, False)]
+    finally:
+        proxy.control("PUT", "latency", {})
+
+
 def test_values_that_cannot_be() -> None:
     for key in ("", "a\nb", "ü"):
         with pytest.raises(ValueError, match="key"):

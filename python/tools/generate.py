@@ -53,9 +53,6 @@ POSITIONAL: dict[str, tuple[str, ...]] = {
     "ExecuteWebhook": ("webhook_id", "webhook_token", "content?"),
 }
 
-# Streams that go on until one side ends them, so that no timeout applies.
-ENDLESS = {"SubscribeEvents"}
-
 # Requests that existing code expects a ValueError for when they say nothing.
 NEEDS_CONTENT = {"SendChannelMessage", "SendDirectMessage"}
 
@@ -195,8 +192,7 @@ class Method:
             self.returned, self.unwrapped = fields_back[0].returned, "." + fields_back[0].name
 
     def definition(self) -> str:
-        marks = ", endless=True" if self.rpc in ENDLESS else ""
-        marks += ", needs_content=True" if self.rpc in NEEDS_CONTENT else ""
+        marks = ", needs_content=True" if self.rpc in NEEDS_CONTENT else ""
         return f'{self.constant} = Rpc("{self.rpc}", {self.response}{marks})\n'
 
     def signature(self) -> str:

@@ -31,8 +31,6 @@ class Rpc(Generic[Response]):
 
     name: str
     response: type[Response]
-    # A stream that goes on until one side ends it has no timeout.
-    endless: bool = False
     # A request that names nothing but the recipient is a ValueError.
     needs_content: bool = False
 

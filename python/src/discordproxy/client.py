@@ -79,7 +79,7 @@ class DiscordClient(_Settings, Methods):
         options: Channel options of gRPC.
         timeout: Seconds that a call may take, its repetitions included. Not
             given, or 0, a call waits for its turn at Discord however long that
-            takes. Streams without an end have none.
+            takes. Streams are not bounded.
         key: Key that the proxy asks for. Without credentials it travels in
             clear text.
         credentials: For TLS, as grpc.ssl_channel_credentials() makes them.
@@ -145,10 +145,9 @@ class DiscordClient(_Settings, Methods):
         request: Message,
         item: Callable[[Response], Item],
     ) -> Generator[Item, None, None]:
-        timeout = None if rpc.endless else self._timeout or None
         with self._connection.use() as channel:
             method = channel.unary_stream(rpc.path, serialize, rpc.response.FromString)
-            call = method(request, timeout=timeout, metadata=self._metadata)
+            call = method(request, metadata=self._metadata)
             try:
                 for response in call:
                     yield item(response)
@@ -215,9 +214,8 @@ class AsyncDiscordClient(_Settings, AsyncMethods):
         request: Message,
         item: Callable[[Response], Item],
     ) -> AsyncGenerator[Item, None]:
-        timeout = None if rpc.endless else self._timeout or None
         method = self._connection.channel().unary_stream(rpc.path, serialize, rpc.response.FromString)
-        call = method(request, timeout=timeout, metadata=self._metadata)
+        call = method(request, metadata=self._metadata)
         try:
             async for response in call:
                 yield item(response)
