@@ -54,8 +54,8 @@ class Tries:
     """The tries of one call: how many there may be, and how long they may take.
 
     A call that failed with UNAVAILABLE is made again where that cannot do
-    harm: it changes nothing, the message has a nonce, or the proxy says that
-    it had no effect.
+    harm: it changes nothing, the message has a nonce, or it had no effect for
+    sure.
     """
 
     # Discord keeps a nonce for some minutes. A repetition must come before.
@@ -89,7 +89,7 @@ class Tries:
             return None
         if self._timeout is not None and at >= self._timeout:
             return None
-        if not (self._harmless or error.outcome_unknown is False or (self._nonce and at < self.NONCE_SECONDS)):
+        if not (self._harmless or not error.outcome_unknown or (self._nonce and at < self.NONCE_SECONDS)):
             return None
         self._left -= 1
         self._pause = min(self._pause * 2, self.LONGEST_PAUSE)

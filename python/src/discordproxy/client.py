@@ -85,8 +85,8 @@ class DiscordClient(_Settings, Methods):
         credentials: For TLS, as grpc.ssl_channel_credentials() makes them.
             Not given, the connection is not encrypted.
         retries: How often a call that failed with UNAVAILABLE is made again
-            where that can do no harm: when it changes nothing, when the proxy
-            says that it had no effect, or when it sends a message, which gets
+            where that can do no harm: when it changes nothing, when it had no
+            effect for sure, or when it sends a message, which gets
             a nonce for that so that Discord makes no second one.
 
     Raises:

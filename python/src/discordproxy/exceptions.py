@@ -34,8 +34,8 @@ class DiscordProxyException(Exception):
     """The broken rules of an invalid form, one by one."""
     retry_after: float | None = None
     """Seconds until the call can succeed, if that is known."""
-    outcome_unknown: bool | None = None
-    """Whether the call may have taken effect. None if the proxy did not say."""
+    outcome_unknown: bool = False
+    """Whether the call may have taken effect."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default an exception is made again from its args, which are fewer
@@ -122,12 +122,34 @@ def translate(ex: grpc.RpcError) -> DiscordProxyException:
     else:
         error = DiscordProxyGrpcError(status, details_of(ex))
     detail = _typed_detail(ex)
-    if detail is not None:
+    if detail is None:
+        error.outcome_unknown = isinstance(error, DiscordProxyGrpcError) and _lost(error)
+    else:
         error.errors = tuple(FieldError(e.field, e.code, e.message) for e in detail.errors)
         error.outcome_unknown = detail.outcome_unknown
         if detail.HasField("retry_after"):
             error.retry_after = detail.retry_after.ToTimedelta().total_seconds()
     return error
+
+
+_UNCERTAIN = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.INTERNAL,
+    }
+)
+
+# How gRPC, in this version or that, begins what it says of a call that no
+# connection was there for. In other words it counts as uncertain.
+_UNCONNECTED = ("failed to connect to all addresses", "DNS resolution failed", "errors resolving")
+
+
+def _lost(error: DiscordProxyGrpcError) -> bool:
+    """Whether a status of which the proxy says no more may hide that the call took effect."""
+    return error.status in _UNCERTAIN and not error.details.startswith(_UNCONNECTED)
 
 
 def _typed_detail(ex: grpc.RpcError) -> pb.DiscordError | None:
