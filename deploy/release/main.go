@@ -193,6 +193,7 @@ func (r *release) build(ctx context.Context, t target) error {
 		{bin, ""},
 		{r.share(), "share"},
 		{"README.md", "README.md"},
+		{"docs", "docs"},
 		{"LICENSE", "LICENSE"},
 		{"deploy/supervisor", "deploy/supervisor"},
 		{"deploy/systemd", "deploy/systemd"},
