@@ -46,10 +46,12 @@ class DiscordApiStub:
     A request that Discord's rate limits do not let through is held until it
     can be sent, or refused at once when that lies beyond the caller's deadline.
 
-    What Discord itself refuses becomes a gRPC status by its HTTP status: 400
-    and 405 INVALID_ARGUMENT, 401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404
-    NOT_FOUND, 429 RESOURCE_EXHAUSTED, 502 UNAVAILABLE, 504 DEADLINE_EXCEEDED,
-    any other 5xx INTERNAL. The status message is then a JSON document,
+    What Discord itself refuses becomes a gRPC status by its HTTP status: 400,
+    405, 413, 415 and 422 INVALID_ARGUMENT, 401 UNAUTHENTICATED, 403
+    PERMISSION_DENIED, 404 and 410 NOT_FOUND, 408 and 502 UNAVAILABLE, 409 ABORTED,
+    429 RESOURCE_EXHAUSTED, 504 DEADLINE_EXCEEDED, any other 4xx
+    FAILED_PRECONDITION, any other 5xx INTERNAL. The status message is then a JSON
+    document,
     {"type": "HTTPException", "status": 403, "code": 50001, "text": "Missing Access"},
     and the same stands as a DiscordError in the details of the status.
     """
@@ -565,10 +567,12 @@ class DiscordApiAsyncStub(DiscordApiStub):
     A request that Discord's rate limits do not let through is held until it
     can be sent, or refused at once when that lies beyond the caller's deadline.
 
-    What Discord itself refuses becomes a gRPC status by its HTTP status: 400
-    and 405 INVALID_ARGUMENT, 401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404
-    NOT_FOUND, 429 RESOURCE_EXHAUSTED, 502 UNAVAILABLE, 504 DEADLINE_EXCEEDED,
-    any other 5xx INTERNAL. The status message is then a JSON document,
+    What Discord itself refuses becomes a gRPC status by its HTTP status: 400,
+    405, 413, 415 and 422 INVALID_ARGUMENT, 401 UNAUTHENTICATED, 403
+    PERMISSION_DENIED, 404 and 410 NOT_FOUND, 408 and 502 UNAVAILABLE, 409 ABORTED,
+    429 RESOURCE_EXHAUSTED, 504 DEADLINE_EXCEEDED, any other 4xx
+    FAILED_PRECONDITION, any other 5xx INTERNAL. The status message is then a JSON
+    document,
     {"type": "HTTPException", "status": 403, "code": 50001, "text": "Missing Access"},
     and the same stands as a DiscordError in the details of the status.
     """
@@ -1080,10 +1084,12 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
     A request that Discord's rate limits do not let through is held until it
     can be sent, or refused at once when that lies beyond the caller's deadline.
 
-    What Discord itself refuses becomes a gRPC status by its HTTP status: 400
-    and 405 INVALID_ARGUMENT, 401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404
-    NOT_FOUND, 429 RESOURCE_EXHAUSTED, 502 UNAVAILABLE, 504 DEADLINE_EXCEEDED,
-    any other 5xx INTERNAL. The status message is then a JSON document,
+    What Discord itself refuses becomes a gRPC status by its HTTP status: 400,
+    405, 413, 415 and 422 INVALID_ARGUMENT, 401 UNAUTHENTICATED, 403
+    PERMISSION_DENIED, 404 and 410 NOT_FOUND, 408 and 502 UNAVAILABLE, 409 ABORTED,
+    429 RESOURCE_EXHAUSTED, 504 DEADLINE_EXCEEDED, any other 4xx
+    FAILED_PRECONDITION, any other 5xx INTERNAL. The status message is then a JSON
+    document,
     {"type": "HTTPException", "status": 403, "code": 50001, "text": "Missing Access"},
     and the same stands as a DiscordError in the details of the status.
     """
