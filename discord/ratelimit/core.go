@@ -53,6 +53,7 @@ type core struct {
 
 	accounts map[accountKey]*account
 	live     []*account // the same in order of their making
+	recent   *account   // of the newest call, most often that of the next one too
 	clock    clock
 	budget   budget
 	ban      ban
@@ -94,6 +95,10 @@ func (c *core) account(r *Request, now instant) *account {
 	if r.Route.Tokenless {
 		key = accountKey{tokenless: true}
 	}
+	if a := c.recent; a != nil && a.key == key {
+		a.used = now
+		return a
+	}
 	a := c.accounts[key]
 	if a == nil {
 		guest := r.Guest && !key.tokenless
@@ -109,7 +114,7 @@ func (c *core) account(r *Request, now instant) *account {
 		c.accounts[key] = a
 		c.live = append(c.live, a)
 	}
-	a.used = now
+	a.used, c.recent = now, a
 	return a
 }
 

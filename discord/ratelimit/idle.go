@@ -69,6 +69,9 @@ func (c *core) retire(b *bucket, now instant) {
 // forget drops an account without calls.
 func (c *core) forget(a *account) {
 	delete(c.accounts, a.key)
+	if c.recent == a {
+		c.recent = nil
+	}
 	c.live = drop(c.live, a)
 }
 
