@@ -137,10 +137,11 @@ TABLE: list[tuple[Any, ...]] = [
     (lambda: client.create_channel_message(FORBIDDEN, "x"), ("DiscordProxyHttpError", 403, 50001, "Missing Access", ("Missing Access",))),
     (lambda: client.get_guild_channels(42), ("DiscordProxyHttpError", 404, 10004, "Unknown Guild", ("Unknown Guild",))),
     (timeout, ("DiscordProxyTimeoutError", "DEADLINE_EXCEEDED")),
-    (lambda: observe(lambda: DiscordClient("127.0.0.1:1").create_direct_message(1, "x"))[:2], ("DiscordProxyGrpcError", "UNAVAILABLE")),
+    (lambda: observe(lambda: DiscordClient("127.0.0.1:1").create_direct_message(1, "x"))[:2], ("DiscordProxyUnavailableError", "UNAVAILABLE"), ("DiscordProxyGrpcError", "UNAVAILABLE")),
     # The exceptions.
     (lambda: [c.__name__ for c in DiscordProxyHttpError.__mro__[1:3]], ["DiscordProxyException", "Exception"]),
     (lambda: [c.__name__ for c in DiscordProxyTimeoutError.__mro__[1:4]], ["DiscordProxyGrpcError", "DiscordProxyException", "Exception"]),
+    (lambda: issubclass(type(to_discord_proxy_exception(Failed(grpc.StatusCode.UNAVAILABLE, "x"))), DiscordProxyGrpcError), True),
     (lambda: DiscordProxyException("a", 1).args, ("a", 1)),
     (lambda: parameters(DiscordProxyHttpError), [("status", "required"), ("code", "required"), ("text", "required")]),
     (lambda: parameters(DiscordProxyGrpcError), [("status", "required"), ("details", "required")]),

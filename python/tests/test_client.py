@@ -24,6 +24,7 @@ from discordproxy.exceptions import (
     DiscordProxyGrpcError,
     DiscordProxyHttpError,
     DiscordProxyTimeoutError,
+    DiscordProxyUnavailableError,
     FieldError,
 )
 from google.protobuf.message import Message
@@ -156,7 +157,7 @@ def test_lost_answer(relay: Relay, proxy: Proxy, retries: int) -> None:
     relay.lose = lambda: relay.lost == 0 and bool(proxy.contents())
     client = DiscordClient(relay.address, retries=retries)
     if retries == 0:
-        with pytest.raises(DiscordProxyGrpcError) as caught:
+        with pytest.raises(DiscordProxyUnavailableError) as caught:
             client.create_channel_message(GENERAL, "once")
         assert caught.value.status is grpc.StatusCode.UNAVAILABLE
         assert caught.value.outcome_unknown is True
@@ -180,7 +181,7 @@ def test_restart_of_the_proxy(binary: str, tmp_path: Path) -> None:
     assert client.get_guild(GUILD).name
     first.stop()
     for nowhere in (first.address, "nowhere.invalid:1"):
-        with pytest.raises(DiscordProxyGrpcError) as caught:
+        with pytest.raises(DiscordProxyUnavailableError) as caught:
             DiscordClient(nowhere).get_guild(GUILD)
         assert (caught.value.status, caught.value.outcome_unknown) == (grpc.StatusCode.UNAVAILABLE, False)
     with futures.ThreadPoolExecutor(1) as pool:
@@ -252,7 +253,8 @@ def test_key_over_tls(binary: str, tmp_path: Path) -> None:
             with pytest.raises(DiscordProxyGrpcError) as caught:
                 DiscordClient(proxy.address, key=wrong, credentials=trusted).get_current_user()
             assert caught.value.status is grpc.StatusCode.UNAUTHENTICATED
-        with pytest.raises(DiscordProxyGrpcError) as caught:
+            assert not isinstance(caught.value, DiscordProxyUnavailableError)
+        with pytest.raises(DiscordProxyUnavailableError) as caught:
             DiscordClient(proxy.address, timeout=20, key=key[0]).get_current_user()
         assert caught.value.status is grpc.StatusCode.UNAVAILABLE
     finally:

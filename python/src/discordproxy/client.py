@@ -93,6 +93,8 @@ class DiscordClient(_Settings, Methods):
         ValueError: for a value that cannot be, by the constructor and the methods.
         DiscordProxyHttpError: by the methods, when Discord refuses a call.
         DiscordProxyTimeoutError: by the methods, when a call takes too long.
+        DiscordProxyUnavailableError: by the methods, when the proxy or Discord
+            cannot be reached, or the connection is lost.
         DiscordProxyGrpcError: by the methods, for what else goes wrong.
     """
 

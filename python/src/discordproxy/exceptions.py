@@ -103,6 +103,10 @@ class DiscordProxyTimeoutError(DiscordProxyGrpcError):
     """The call did not end within its timeout, or could not have."""
 
 
+class DiscordProxyUnavailableError(DiscordProxyGrpcError):
+    """The proxy or Discord could not be reached, the connection was lost, or the proxy ends."""
+
+
 def to_discord_proxy_exception(ex: Exception) -> Exception:
     """Returns the exception that stands for a gRPC error; others as they are."""
     if not isinstance(ex, grpc.RpcError):
@@ -119,6 +123,8 @@ def translate(ex: grpc.RpcError) -> DiscordProxyException:
         error = DiscordProxyHttpError(document.status, document.code, document.text)  # type: ignore[arg-type] # as the server says it
     elif status is grpc.StatusCode.DEADLINE_EXCEEDED:
         error = DiscordProxyTimeoutError(status, details_of(ex))
+    elif status is grpc.StatusCode.UNAVAILABLE:
+        error = DiscordProxyUnavailableError(status, details_of(ex))
     else:
         error = DiscordProxyGrpcError(status, details_of(ex))
     detail = _typed_detail(ex)
