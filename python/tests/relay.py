@@ -12,6 +12,7 @@ class Relay:
 
     The answer is lost as a broken network loses it: what the call does has been
     done, and the connection ends before the first frame of the answer.
+    Cleared, ``flows`` holds all bytes back while the connections stay.
     """
 
     def __init__(self, address: str) -> None:
@@ -21,11 +22,14 @@ class Relay:
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.connections = 0
         self.lost = 0
+        self.flows = threading.Event()
+        self.flows.set()
         self.lose: Callable[[], bool] = lambda: False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
         self._listener.close()
+        self.flows.set()
 
     def _accept(self) -> None:
         while True:
@@ -41,6 +45,7 @@ class Relay:
     def _up(self, client: socket.socket, server: socket.socket) -> None:
         try:
             while data := client.recv(65536):
+                self.flows.wait()
                 server.sendall(data)
         except OSError:
             pass
@@ -55,6 +60,7 @@ class Relay:
                 if int.from_bytes(head[5:9], "big") != 0 and self.lose():
                     self.lost += 1
                     break
+                self.flows.wait()
                 client.sendall(frame)
         except OSError:
             pass

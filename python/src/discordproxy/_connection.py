@@ -20,9 +20,19 @@ Options = Sequence[tuple[str, Any]]
 # The proxy is usually back within a second after an update. gRPC's own longest
 # pause until it tries to connect again is two minutes.
 _RECONNECT: Options = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
+# So a call notices that its connection died without a word. By default servers
+# of gRPC cut a client whose pings come less than five minutes apart.
+_KEEPALIVE: Options = (
+    ("grpc.keepalive_time_ms", 330_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),  # what newer versions of gRPC go by
+    ("grpc.keepalive_permit_without_calls", 0),
+    ("grpc.http2.max_pings_without_data", 0),  # a call that waits sends none, however long
+)
 # Channels of one address share their connection. One that is opened after a
-# fork must not get the connection of one that was just closed.
-_OPTIONS: Options = (*_RECONNECT, ("grpc.use_local_subchannel_pool", 1))
+# fork must not get the connection of one that was just closed. Of options
+# with one name gRPC takes the first, so those of the caller come before these.
+_OPTIONS: Options = (*_RECONNECT, *_KEEPALIVE, ("grpc.use_local_subchannel_pool", 1))
 
 # Where Linux names the threads of the process, and how those of gRPC begin.
 _THREADS = Path("/proc/self/task")
@@ -30,7 +40,7 @@ _OF_GRPC = ("event_engine", "grpc_", "lifeguard")
 
 
 def open_channel(target: str, options: Options | None, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    options = [*_OPTIONS, *(options or ())]
+    options = [*(options or ()), *_OPTIONS]
     if credentials is None:
         return grpc.insecure_channel(target, options)
     return grpc.secure_channel(target, credentials, options)
@@ -39,7 +49,7 @@ def open_channel(target: str, options: Options | None, credentials: grpc.Channel
 def open_async_channel(
     target: str, options: Options | None, credentials: grpc.ChannelCredentials | None
 ) -> grpc.aio.Channel:
-    options = [*_OPTIONS, *(options or ())]
+    options = [*(options or ()), *_OPTIONS]
     if credentials is None:
         return grpc.aio.insecure_channel(target, options)
     return grpc.aio.secure_channel(target, credentials, options)

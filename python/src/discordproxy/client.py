@@ -6,15 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from types import TracebackType
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import grpc
+import grpc.aio
 from google.protobuf.message import Message
 
 from ._async_methods import AsyncMethods
 from ._connection import AsyncConnection, Connection, Options, open_async_channel, open_channel
 from ._methods import Methods
 from ._rpc import Rpc, Tries, serialize
+from ._silence import LONGEST, lost, watched
 from .exceptions import translate
 
 __all__ = ["AsyncDiscordClient", "DiscordClient"]
@@ -150,8 +152,9 @@ class DiscordClient(_Settings, Methods):
         with self._connection.use() as channel:
             method = channel.unary_stream(rpc.path, serialize, rpc.response.FromString)
             call = method(request, metadata=self._metadata)
+            longest = LONGEST.get(rpc.name)
             try:
-                for response in call:
+                for response in call if longest is None else watched(call, call.cancel, longest):
                     yield item(response)
             except grpc.RpcError as ex:
                 raise translate(ex) from ex
@@ -218,9 +221,12 @@ class AsyncDiscordClient(_Settings, AsyncMethods):
     ) -> AsyncGenerator[Item, None]:
         method = self._connection.channel().unary_stream(rpc.path, serialize, rpc.response.FromString)
         call = method(request, metadata=self._metadata)
+        longest = LONGEST.get(rpc.name)
         try:
-            async for response in call:
-                yield item(response)
+            while (response := await asyncio.wait_for(call.read(), longest)) is not grpc.aio.EOF:
+                yield item(cast(Response, response))
+        except asyncio.TimeoutError as ex:
+            raise lost(longest or 0) from ex
         except grpc.RpcError as ex:
             raise translate(ex) from ex
         finally:
