@@ -132,7 +132,7 @@ def test_streams_have_no_timeout(proxy: Proxy) -> None:
 
 
 def test_values_that_cannot_be() -> None:
-    for key in ("", "a\nb", "ü"):
+    for key in ("a\nb", "ü"):
         with pytest.raises(ValueError, match="key"):
             DiscordClient(key=key)
     with pytest.raises(ValueError, match="retries"):
@@ -249,10 +249,11 @@ def test_key_over_tls(binary: str, tmp_path: Path) -> None:
                 assert (await client.get_current_user()).id == BOT
 
         asyncio.run(call())
-        for wrong in (None, "dpkey_" + "A" * 52):
+        for wrong, message in ((None, "a key is needed"), ("", "a key is needed"), ("dpkey_" + "A" * 52, "")):
             with pytest.raises(DiscordProxyGrpcError) as caught:
                 DiscordClient(proxy.address, key=wrong, credentials=trusted).get_current_user()
             assert caught.value.status is grpc.StatusCode.UNAUTHENTICATED
+            assert message in caught.value.details
             assert not isinstance(caught.value, DiscordProxyUnavailableError)
         with pytest.raises(DiscordProxyUnavailableError) as caught:
             DiscordClient(proxy.address, timeout=20, key=key[0]).get_current_user()

@@ -40,8 +40,8 @@ class _Settings:
     ) -> None:
         if retries < 0:
             raise ValueError(f"retries is {retries}, and must not be negative")
-        if key is not None and not (key.isascii() and key.isprintable() and key):
-            raise ValueError("key must be printable ASCII, and not empty")
+        if key and not (key.isascii() and key.isprintable()):
+            raise ValueError("key must be printable ASCII")
         self._target = target or DEFAULT_TARGET
         self._options = options
         self._timeout = timeout
@@ -82,8 +82,8 @@ class DiscordClient(_Settings, Methods):
         timeout: Seconds that a call may take, its repetitions included. Not
             given, or 0, a call waits for its turn at Discord however long that
             takes. Streams are not bounded.
-        key: Key that the proxy asks for. Without credentials it travels in
-            clear text.
+        key: Key that the proxy asks for, an empty one is none. Without
+            credentials it travels in clear text.
         credentials: For TLS, as grpc.ssl_channel_credentials() makes them.
             Not given, the connection is not encrypted.
         retries: How often a call that failed with UNAVAILABLE is made again
