@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func Example() {
-	c, err := client.New(proxy.Address, client.WithTimeout(30*time.Second), client.WithRetries(3))
+	c, err := client.New(proxy.Address, client.WithTimeout(30*time.Second), client.WithRetries(10))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import { Channel_Type } from "discordproxy/discord_api";
 import { createClient, DiscordProxyError } from "discordproxy/web";
 
 const proxy = new URLSearchParams(location.search).get("proxy") ?? "http://localhost:50051";
-const client = createClient(proxy, { timeoutMs: 30_000, retries: 3 });
+const client = createClient(proxy, { timeoutMs: 30_000, retries: 10 });
 
 const form = document.querySelector("form")!;
 const output = document.querySelector("output")!;

@@ -2,7 +2,7 @@
 import { createClient, DiscordProxyError, HTTPError } from "discordproxy/node";
 
 const [target, key] = process.argv.slice(2);
-const client = createClient(target, { key: key ?? "", timeoutMs: 30_000, retries: 3 });
+const client = createClient(target, { key: key ?? "", timeoutMs: 30_000, retries: 10 });
 const channelId = 1100000000000000010n;
 
 const { message } = await client.sendChannelMessage({ channelId, content: "hello", embed: { title: "from Node" } });
