@@ -1,4 +1,4 @@
-"""The command against a proxy that wants a key, over TLS."""
+"""The command: where it finds the proxy, its key and TLS."""
 
 from __future__ import annotations
 
@@ -63,3 +63,28 @@ def test_key_and_tls(
         assert proxy.contents() == ["hi", "hi"]
     finally:
         proxy.stop()
+
+
+def test_address_of_variables(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, port = proxy.address.rpartition(":")
+    monkeypatch.setenv("DISCORDPROXY_PORT", port)
+    for host in ("127.0.0.1", "0.0.0.0", ""):
+        monkeypatch.setenv("DISCORDPROXY_HOST", host)
+        main(MESSAGE)
+    # Flags go before.
+    monkeypatch.setenv("DISCORDPROXY_HOST", "nowhere.invalid")
+    main(["--host", "localhost", *MESSAGE])
+    monkeypatch.setenv("DISCORDPROXY_PORT", "1")
+    with pytest.raises(SystemExit, match="UNAVAILABLE"):
+        main(["--host", "127.0.0.1", *MESSAGE])
+    main(["--host", "127.0.0.1", "--port", port, *MESSAGE])
+    with pytest.raises(SystemExit, match="::1"):
+        main(["--host", "::", *MESSAGE])
+    assert proxy.contents() == ["hi"] * 5
+
+    monkeypatch.setenv("DISCORDPROXY_PORT", "x")
+    with pytest.raises(SystemExit, match="2"):
+        main(MESSAGE)
+    assert "--port" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import sys
 from collections.abc import Sequence
@@ -24,8 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("type", choices=("direct", "channel"), help="to a user or to a channel")
     parser.add_argument("recipient_id", type=int, help="id of the user or channel")
     parser.add_argument("content", help="text of the message")
-    parser.add_argument("--host", default="127.0.0.1", help="address of the proxy")
-    parser.add_argument("--port", type=int, default=50051, help="port of the proxy")
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("DISCORDPROXY_HOST") or "127.0.0.1",
+        help="address of the proxy; also the variable DISCORDPROXY_HOST",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=os.environ.get("DISCORDPROXY_PORT") or 50051,
+        help="port of the proxy; also the variable DISCORDPROXY_PORT",
+    )
     parser.add_argument(
         "--key-file",
         metavar="FILE",
@@ -45,9 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         key = os.environ.get("DISCORDPROXY_KEY") or (Path(args.key_file).read_text().strip() if args.key_file else None)
         roots = Path(args.tls_ca).read_bytes() if args.tls_ca else None
         credentials = grpc.ssl_channel_credentials(roots) if args.tls or roots else None
-        with DiscordClient(f"{args.host}:{args.port}", key=key, credentials=credentials) as client:
+        with DiscordClient(_target(args.host, args.port), key=key, credentials=credentials) as client:
             send = client.create_direct_message if args.type == "direct" else client.create_channel_message
             send(args.recipient_id, args.content)
     except (DiscordProxyException, OSError, ValueError) as ex:
         sys.exit(f"ERROR: {ex}")
     print("Message sent")
+
+
+def _target(host: str, port: int) -> str:
+    """Returns the address of the proxy. In its container the host is that at which it listens."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return f"{host}:{port}"
+    if ip.is_unspecified:
+        ip = ipaddress.ip_address("127.0.0.1" if ip.version == 4 else "::1")
+    return f"{ip}:{port}" if ip.version == 4 else f"[{ip}]:{port}"
