@@ -15,6 +15,21 @@ import (
 // source is a file or a folder, and its path in an archive.
 type source struct{ from, to string }
 
+// files returns the files that match, each at its own path.
+func files(patterns ...string) ([]source, error) {
+	var found []source
+	for _, pattern := range patterns {
+		names, err := filepath.Glob(filepath.FromSlash(pattern))
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range names {
+			found = append(found, source{name, filepath.ToSlash(name)})
+		}
+	}
+	return found, nil
+}
+
 // entry is a file of an archive.
 type entry struct {
 	path string

@@ -189,17 +189,20 @@ func (r *release) build(ctx context.Context, t target) error {
 	if err := write(filepath.Join(r.out, name+".cdx.json"), bill); err != nil {
 		return err
 	}
-	if err := r.archive(name, t.os == "windows", []source{
+	documents, err := files("docs/*.md", "docs/images/*.png")
+	if err != nil {
+		return err
+	}
+	if err := r.archive(name, t.os == "windows", append(documents, []source{
 		{bin, ""},
 		{r.share(), "share"},
 		{"README.md", "README.md"},
-		{"docs", "docs"},
 		{"LICENSE", "LICENSE"},
 		{"deploy/supervisor", "deploy/supervisor"},
 		{"deploy/systemd", "deploy/systemd"},
 		{"deploy/prometheus/discordproxy.rules.yml", "deploy/prometheus/discordproxy.rules.yml"},
 		{"deploy/grafana", "deploy/grafana"},
-	}); err != nil {
+	}...)); err != nil {
 		return err
 	}
 	if t.nfpm == "" {
