@@ -144,12 +144,14 @@ func (s *subscriber) end() *connect.Error {
 	return status
 }
 
-// online starts a proxy and waits until it is at the gateway.
+// online starts a proxy and waits until the gateway has told it of a guild, after
+// which nothing comes by itself.
 func online(t *testing.T, sb *sandbox.Sandbox, args ...string) *proxytest.Proxy {
 	t.Helper()
 	p := proxytest.Against(t, sb, append([]string{"--no-gateway=false", "--global-rate-limit", "0"}, args...)...)
-	for began := time.Now(); ; time.Sleep(time.Millisecond) {
-		if sessions := sb.GatewaySessions(); len(sessions) > 0 && sessions[0].Connection != 0 {
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		_, metrics := get(t, http.DefaultClient, "http://"+p.Address+"/metrics")
+		if strings.Contains(string(metrics), `discordproxy_events_total{type="GUILD_CREATE"} `) {
 			return p
 		}
 		if time.Since(began) > patience {

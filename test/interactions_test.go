@@ -160,7 +160,7 @@ func TestResolved(t *testing.T) {
 		t.Fatal(err)
 	}
 	for protocol, s := range followers {
-		in := s.next().GetInteraction()
+		in := s.until(pb.Event_INTERACTION_CREATE).GetInteraction()
 		found := in.GetData().GetResolved()
 		if len(found.GetUsers()) != 1 || found.GetUsers()[0].GetUsername() != "bob" || len(found.GetMembers()) != 1 ||
 			found.GetMembers()[0].GetUser().GetId() != uint64(w.Bob) || len(found.GetChannels()) != 1 || found.GetChannels()[0].GetId() != uint64(w.Random) {
