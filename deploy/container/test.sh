@@ -7,12 +7,13 @@ cd "$(dirname "$0")/../.."
 fail() { echo "FAILED: $*" >&2; exit 1; }
 work=$(mktemp -d)
 export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=vfs
-buildah() { command buildah --root "$work/storage" --runroot "$work/run" "$@"; }
+at=(--root "$work/storage" --runroot "$work/run")
+buildah() { command buildah "${at[@]}" "$@"; }
 server=
 # shellcheck disable=SC2329 # the trap calls it
 clean() {
     if [ -n "$server" ]; then
-        kill "$server" 2>/dev/null || true
+        kill -- "-$server" 2>/dev/null || true # with all that buildah has started
         wait "$server" || true
     fi
     buildah rm --all >/dev/null || true
@@ -47,7 +48,7 @@ assert config["Healthcheck"]["Test"] == ["CMD", "/usr/bin/discordproxyserver", "
 image=$(buildah from discordproxy)
 inside() { buildah run "$image" -- "$@"; }
 inside /usr/bin/discordproxyserver --version | grep -q '1\.2\.3.*abc1234' || fail "it has another version"
-inside /usr/bin/discordproxyserver --sandbox --host 127.0.0.1 --port 0 >"$work/output" 2>&1 &
+setsid buildah "${at[@]}" run "$image" -- /usr/bin/discordproxyserver --sandbox --host 127.0.0.1 --port 0 >"$work/output" 2>&1 &
 server=$!
 for _ in $(seq 600); do
     port=$(sed -n 's/.*listens on 127\.0\.0\.1:\([0-9]*\)$/\1/p' "$work/output")
