@@ -89,3 +89,18 @@ func TestStatusOfGateway(t *testing.T) {
 	}
 	await(`ended for \S+s, 0 subscribed: Discord's gateway refused the bot's token`)
 }
+
+// TestStatusOfHeld: a limit that Discord has just enforced shows although
+// nothing waits for it.
+func TestStatusOfHeld(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	p := proxytest.Against(t, sb)
+	sb.InjectFault(sandbox.Fault{Status: 429, Body: `{"message":"You are being rate limited.","retry_after":600,"global":false}`, Route: "POST /channels/{channel_id}/messages"})
+	if code, stdout, _ := message(t, p, "--timeout", "5s", "channel", sb.World().General.String(), "hi"); code != 1 {
+		t.Fatalf("the message was sent: %s", stdout)
+	}
+	_, text, _ := message(t, p, "status")
+	if !regexp.MustCompile(`(?m)^0 +- +\S+, held for (10m0s|9m\S+) .*POST /channels/{channel_id}/messages`).MatchString(text) {
+		t.Errorf("nothing is held in:\n%s", text)
+	}
+}

@@ -129,7 +129,11 @@ func (e *Error) Error() string {
 	case Canceled:
 		b.WriteString("the caller left")
 	case Overloaded:
-		b.WriteString("too many calls are waiting")
+		if held, ok := errors.AsType[*ratelimit.Error](e.cause); ok && held.Reason == ratelimit.TooManyTokens {
+			b.WriteString("calls with too many other tokens are in progress")
+		} else {
+			b.WriteString("too many calls are waiting")
+		}
 	case Banned:
 		b.WriteString("Discord refuses all calls from this address")
 	case BudgetSpent:

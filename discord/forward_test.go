@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"path"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
 	"discordproxy/discord/sandbox"
 )
 
@@ -363,4 +365,27 @@ func mustUnescape(s string) string {
 		panic(err)
 	}
 	return decoded
+}
+
+// TestTooManyOtherTokens: who comes with one token too many is told so, and not
+// that a queue is full.
+func TestTooManyOtherTokens(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	limiter, err := ratelimit.New(ratelimit.Config{MaxGuests: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := discord.New(discord.Config{Token: sb.World().Token, Upstream: sb.Transport(), Limiter: limiter, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := limiter.Acquire(t.Context(), ratelimit.Request{Route: ratelimit.RouteOf("GET", "/users/@me", "", time.Now()), Token: "another", Guest: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Cancel()
+	_, err = client.Forward(t.Context(), request(t, "GET", "/api/v10/users/@me", "", "Authorization", "Bot one-more"))
+	if e, ok := errors.AsType[*discord.Error](err); !ok || e.Reason != discord.Overloaded || !strings.Contains(err.Error(), "other tokens") {
+		t.Errorf("told %v", err)
+	}
 }
