@@ -15,6 +15,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from ._target import is_local
+
 Options = Sequence[tuple[str, Any]]
 
 # The proxy is usually back within a second after an update. gRPC's own longest
@@ -39,8 +41,17 @@ _THREADS = Path("/proc/self/task")
 _OF_GRPC = ("event_engine", "grpc_", "lifeguard")
 
 
+# The variable http_proxy is meant for other machines: a proxy there would look
+# for the target on its own machine.
+_DIRECT: Options = (("grpc.enable_http_proxy", 0),)
+
+
+def _complete(target: str, options: Options | None) -> Options:
+    return [*(options or ()), *_OPTIONS, *(_DIRECT if is_local(target) else ())]
+
+
 def open_channel(target: str, options: Options | None, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
-    options = [*(options or ()), *_OPTIONS]
+    options = _complete(target, options)
     if credentials is None:
         return grpc.insecure_channel(target, options)
     return grpc.secure_channel(target, credentials, options)
@@ -49,7 +60,7 @@ def open_channel(target: str, options: Options | None, credentials: grpc.Channel
 def open_async_channel(
     target: str, options: Options | None, credentials: grpc.ChannelCredentials | None
 ) -> grpc.aio.Channel:
-    options = [*(options or ()), *_OPTIONS]
+    options = _complete(target, options)
     if credentials is None:
         return grpc.aio.insecure_channel(target, options)
     return grpc.aio.secure_channel(target, credentials, options)
