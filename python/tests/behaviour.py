@@ -47,6 +47,24 @@ class Failed(grpc.RpcError):
         return self._details
 
 
+class MadeUp(Exception):
+    """An error that is one of gRPC by its methods alone."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.ABORTED
+
+    def details(self) -> str:
+        return "made up"
+
+
+def text_of(call: Callable[[], Any]) -> str:
+    """Returns an exception in words."""
+    try:
+        return f"no exception: {call()}"
+    except DiscordProxyException as ex:
+        return str(ex)
+
+
 def seen(what: Any) -> Any:
     """Returns a result or exception in a form that can be compared."""
     if isinstance(what, DiscordProxyHttpError):
@@ -94,6 +112,13 @@ def timeout() -> Any:
     return observe(lambda: [hurried.create_channel_message(ALERTS, "late") for _ in range(51)])[:2]
 
 
+class Address:
+    """A target that is no str."""
+
+    def __str__(self) -> str:
+        return ADDRESS
+
+
 client = DiscordClient(ADDRESS)
 HTTP = {"type": "HTTPException", "status": 404, "code": 10003, "text": "Unknown Channel"}
 UNKNOWN_CHANNEL = ("DiscordProxyHttpError", 404, 10003, "Unknown Channel", ("Unknown Channel",))
@@ -130,6 +155,17 @@ TABLE: list[tuple[Any, ...]] = [
     (lambda: client.create_channel_message(GENERAL), "ValueError"),
     (lambda: client.create_direct_message(ALICE), "ValueError"),
     (lambda: client.create_channel_message(-1, "x"), "ValueError"),
+    # Whom there is, the server says.
+    (lambda: observe(lambda: client.create_direct_message(0, "x"))[0], "DiscordProxyHttpError"),
+    (lambda: observe(lambda: client.create_channel_message(0, "x"))[0], "DiscordProxyHttpError"),
+    (lambda: observe(lambda: client.create_channel_message(0, embed=EMBED))[0], "DiscordProxyHttpError"),
+    (lambda: observe(lambda: client.get_guild_channels(0))[0], "DiscordProxyHttpError"),
+    (lambda: observe(lambda: client.create_channel_message(GENERAL, embed=discord_api_pb2.Embed()))[:3], ("DiscordProxyHttpError", 400, 50006)),
+    (lambda: client.create_direct_message(0), "ValueError"),
+    (lambda: client.create_channel_message(0), "ValueError"),
+    # It is refused before the call, and by the package of PyPI with each call.
+    (lambda: DiscordClient(ADDRESS, timeout=-1).create_channel_message(GENERAL, "negative"), "ValueError", ("DiscordProxyTimeoutError", "DEADLINE_EXCEEDED", "Deadline Exceeded", ("Deadline Exceeded",))),
+    (lambda: DiscordClient(Address()).target, ADDRESS),
     (lambda: client.create_channel_message("x", "x"), "TypeError"),
     (lambda: client.create_channel_message(42, "x"), UNKNOWN_CHANNEL),
     (lambda: client.create_direct_message(42, "x"), ("DiscordProxyHttpError", 404, 10013, "Unknown User", ("Unknown User",))),
@@ -147,8 +183,19 @@ TABLE: list[tuple[Any, ...]] = [
     (lambda: parameters(DiscordProxyGrpcError), [("status", "required"), ("details", "required")]),
     (lambda: setattr(DiscordProxyHttpError(404, 1, "x"), "status", 1), "AttributeError"),
     (lambda: setattr(DiscordProxyGrpcError(grpc.StatusCode.INTERNAL, "x"), "details", ""), "AttributeError"),
-    (lambda: all(part in str(DiscordProxyHttpError(404, 10003, "some text")) for part in ("404", "10003", "some text")), True),
-    (lambda: all(part in str(DiscordProxyGrpcError(grpc.StatusCode.INTERNAL, "some text")) for part in ("INTERNAL", "some text")), True),
+    (lambda: str(DiscordProxyHttpError(404, 10003, "some text")), "HTTP error from the Discord API. HTTP status code: 404 - JSON error code: 10003 - Error message: some text"),
+    (lambda: str(DiscordProxyHttpError(400, 50035, "two\nlines")), "HTTP error from the Discord API. HTTP status code: 400 - JSON error code: 50035 - Error message: two\nlines"),
+    (lambda: str(to_discord_proxy_exception(Failed(grpc.StatusCode.INTERNAL, '{"type": "HTTPException"}'))), "HTTP error from the Discord API. HTTP status code: None - JSON error code: None - Error message: "),
+    (lambda: str(DiscordProxyGrpcError(grpc.StatusCode.INTERNAL, "some text")), "gRPC error. Status code: INTERNAL - Error message: some text"),
+    (lambda: str(DiscordProxyTimeoutError(grpc.StatusCode.DEADLINE_EXCEEDED, "late")), "gRPC error. Status code: DEADLINE_EXCEEDED - Error message: late"),
+    (lambda: str(to_discord_proxy_exception(Failed(grpc.StatusCode.UNAVAILABLE, "away"))), "gRPC error. Status code: UNAVAILABLE - Error message: away"),
+    (lambda: str(DiscordProxyException("a")), "a"),
+    (lambda: text_of(lambda: client.create_channel_message(42, "x")), "HTTP error from the Discord API. HTTP status code: 404 - JSON error code: 10003 - Error message: Unknown Channel"),
+    (lambda: text_of(lambda: client.get_guild_channels(42)), "HTTP error from the Discord API. HTTP status code: 404 - JSON error code: 10004 - Error message: Unknown Guild"),
+    # Errors by their form.
+    (lambda: observe(lambda: to_discord_proxy_exception(MadeUp())), ("DiscordProxyGrpcError", "ABORTED", "made up", ("made up",))),
+    (lambda: observe(lambda: to_discord_proxy_exception(grpc.RpcError("bare"))), "RpcError"),
+    (lambda: to_discord_proxy_exception(OSError) is OSError, True),
     # Readers of the details of a status.
     (lambda: GrpcErrorDetails._fields, ("type", "status", "code", "text")),
     (lambda: details(json.dumps(HTTP)), (("HTTPException", 404, 10003, "Unknown Channel"), UNKNOWN_CHANNEL)),

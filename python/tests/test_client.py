@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from concurrent import futures
 from contextlib import closing
 from pathlib import Path
+from typing import Any, cast
+from unittest.mock import MagicMock
 
 import grpc
 import pytest
@@ -26,7 +28,9 @@ from discordproxy.exceptions import (
     DiscordProxyTimeoutError,
     DiscordProxyUnavailableError,
     FieldError,
+    to_discord_proxy_exception,
 )
+from discordproxy.tests.factories import create_rpc_error
 from google.protobuf.message import Message
 from relay import Relay
 
@@ -316,3 +320,98 @@ def test_events(limited: Proxy) -> None:
         client.create_channel_message(GENERAL, "hi")
         contents = (event.message.content for response in stream for event in response.events if event.message.id)
         assert next(contents) == "hi"
+
+
+def test_timeout_of_one_call(proxy: Proxy) -> None:
+    proxy.control("PUT", "latency", {"response": {"min": 1, "max": 1}})
+    try:
+        patient, hurried = DiscordClient(proxy.address), DiscordClient(proxy.address, timeout=0.3)
+        with pytest.raises(DiscordProxyTimeoutError):
+            patient.create_channel_message(GENERAL, "late", timeout=0.3)
+        with pytest.raises(DiscordProxyTimeoutError):
+            list(patient.send_direct_messages(message=pb.NewMessage(content="late"), user_ids=[ALICE], timeout=0.3))
+        # Neither a longer time nor no limit is the client's.
+        for timeout in (60, 0, float("inf"), 1e300):
+            assert hurried.get_channel(GENERAL, timeout=timeout).id == GENERAL
+
+        async def call() -> None:
+            async with AsyncDiscordClient(proxy.address, timeout=0.3) as client:
+                assert (await client.get_channel(GENERAL, timeout=60)).id == GENERAL
+                with pytest.raises(DiscordProxyTimeoutError):
+                    await client.get_channel(GENERAL)
+            async with AsyncDiscordClient(proxy.address) as client:
+                with pytest.raises(DiscordProxyTimeoutError):
+                    await client.get_channel(GENERAL, timeout=0.3)
+                sent = client.send_direct_messages(
+                    message=pb.NewMessage(content="late"), user_ids=[ALICE], timeout=0.3
+                )
+                with pytest.raises(DiscordProxyTimeoutError):
+                    async for _ in sent:
+                        pass
+
+        asyncio.run(call())
+    finally:
+        proxy.control("PUT", "latency", {})
+
+
+@pytest.mark.parametrize("timeout", [-1, -0.001, float("-inf"), float("nan")])
+def test_timeouts_that_cannot_be(proxy: Proxy, timeout: float) -> None:
+    for kind in (DiscordClient, AsyncDiscordClient):
+        with pytest.raises(ValueError, match="timeout is .* must not be negative"):
+            kind(timeout=timeout)
+    client = DiscordClient(proxy.address)
+    with pytest.raises(ValueError, match="timeout is"):
+        client.create_channel_message(GENERAL, "hi", timeout=timeout)
+    with pytest.raises(ValueError, match="timeout is"):
+        client.subscribe_events(timeout=timeout)
+
+    async def call() -> None:
+        async with AsyncDiscordClient(proxy.address) as client:
+            with pytest.raises(ValueError, match="timeout is"):
+                await client.create_channel_message(GENERAL, "hi", timeout=timeout)
+            with pytest.raises(ValueError, match="timeout is"):
+                client.subscribe_events(timeout=timeout)
+
+    asyncio.run(call())
+    assert proxy.contents() == []
+
+
+def test_each_method_has_a_timeout() -> None:
+    methods = pb.DESCRIPTOR.services_by_name["DiscordApi"].methods
+    for kind in (DiscordClient, AsyncDiscordClient):
+        public = [m for n, m in inspect.getmembers(kind, inspect.isfunction) if not n.startswith("_") and n != "close"]
+        limits = [inspect.signature(method).parameters["timeout"] for method in public]
+        assert len(limits) == len(methods)
+        assert {(limit.kind, limit.default) for limit in limits} == {(inspect.Parameter.KEYWORD_ONLY, None)}
+
+
+def test_mock_of_the_stub(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in tests of apps, whose client can be one that they made before."""
+    client = DiscordClient(proxy.address)
+    assert client.get_guild(GUILD).id == GUILD
+    stub = MagicMock()
+    stub.return_value.GetGuild.return_value.guild.id = 7
+    stub.return_value.SendChannelMessage.side_effect = create_rpc_error()
+    stub.return_value.GetUser.side_effect = RuntimeError("other")
+    with monkeypatch.context() as patch:
+        patch.setattr("discordproxy.client.DiscordApiStub", stub)
+        assert client.get_guild(GUILD).id == 7
+        with pytest.raises(DiscordProxyHttpError, match="User not found"):
+            client.create_channel_message(GENERAL, "hi")
+        with pytest.raises(RuntimeError, match="other"):
+            client.get_user(ALICE)
+    assert client.get_guild(GUILD).id == GUILD
+    assert proxy.contents() == []
+
+
+def test_errors_that_are_mocks() -> None:
+    error = MagicMock(spec=["code", "details", "trailing_metadata"])
+    error.code.return_value, error.details.return_value = grpc.StatusCode.ABORTED, "made up"
+    got = to_discord_proxy_exception(error)
+    assert isinstance(got, DiscordProxyGrpcError)
+    assert str(got) == "gRPC error. Status code: ABORTED - Error message: made up"
+    # What is no error of gRPC is left alone.
+    for other in (KeyError("x"), grpc.RpcError(), got):
+        assert to_discord_proxy_exception(other) is other
+    assert str(DiscordProxyGrpcError(cast(Any, 14), "x")) == "gRPC error. Status code: 14 - Error message: x"
+    assert isinstance(to_discord_proxy_exception(create_rpc_error(details="[" * 100_000)), DiscordProxyGrpcError)

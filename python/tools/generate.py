@@ -56,6 +56,10 @@ POSITIONAL: dict[str, tuple[str, ...]] = {
 # Requests that existing code expects a ValueError for when they say nothing.
 NEEDS_CONTENT = {"SendChannelMessage", "SendDirectMessage"}
 
+# What the methods say of their argument for the time, which is none of the contract.
+TIMEOUT = "Seconds that this call may take, instead of the client's. 0 means no limit."
+TIMEOUT_OF_STREAM = "Seconds that the whole stream may take. By default it has no limit."
+
 SCALARS = {
     FieldDescriptorProto.TYPE_STRING: ("str", '""'),
     FieldDescriptorProto.TYPE_BYTES: ("bytes", 'b""'),
@@ -199,16 +203,16 @@ class Method:
         parameters = ["self"]
         parameters += [f"{f.name}: {f.argument}" for f in self.required]
         parameters += [f"{f.name}: {f.argument} = {f.default}" for f in self.optional]
-        if self.keywords:
-            parameters += ["*"] + [f"{f.name}: {f.argument} = {f.default}" for f in self.keywords]
+        parameters += ["*"] + [f"{f.name}: {f.argument} = {f.default}" for f in self.keywords]
+        parameters += ["timeout: float | None = None"]
         return "".join(f"        {parameter},\n" for parameter in parameters)
 
     def docstring(self) -> str:
         text = self.comment
-        arguments = self.required + self.optional + self.keywords
-        if arguments:
-            text += "\n\nArgs:\n"
-            text += "\n".join(f"    {f.name}: " + textwrap.indent(f.comment, " " * 8).lstrip() for f in arguments)
+        arguments = [(f.name, f.comment) for f in self.required + self.optional + self.keywords]
+        arguments.append(("timeout", TIMEOUT_OF_STREAM if self.streaming else TIMEOUT))
+        text += "\n\nArgs:\n"
+        text += "\n".join(f"    {name}: " + textwrap.indent(comment, " " * 8).lstrip() for name, comment in arguments)
         text = textwrap.indent(text.replace("\\", "\\\\"), " " * 8).lstrip()
         return f'        """{text}\n        """\n'
 
@@ -219,7 +223,7 @@ class Method:
     def sync(self) -> str:
         returned = f"Generator[{self.returned}, None, None]" if self.streaming else self.returned
         head = f"    def {self.name}(\n{self.signature()}    ) -> {returned}:\n{self.docstring()}"
-        call = f"            {self.constant},\n            {self.message()},\n"
+        call = f"            {self.constant},\n            {self.message()},\n            timeout,\n"
         if self.streaming:
             return f"{head}        return self._stream(\n{call}            lambda response: response{self.unwrapped},\n        )\n"
         keep = "" if self.returned == "None" else "return "
@@ -227,7 +231,7 @@ class Method:
 
     def asynchronous(self) -> str:
         doc = f'        """As {self.name} of DiscordClient."""\n'
-        call = f"            {self.constant},\n            {self.message()},\n"
+        call = f"            {self.constant},\n            {self.message()},\n            timeout,\n"
         if self.streaming:
             head = f"    def {self.name}(\n{self.signature()}    ) -> AsyncGenerator[{self.returned}, None]:\n{doc}"
             return f"{head}        return self._stream(\n{call}            lambda response: response{self.unwrapped},\n        )\n"
@@ -251,13 +255,14 @@ class Methods(ABC):
     """The methods of the contract, over two ways to make a call."""
 
     @abstractmethod
-    def _unary(self, rpc: Rpc[Response], request: Message) -> Response: ...
+    def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
 
     @abstractmethod
     def _stream(
         self,
         rpc: Rpc[Response],
         request: Message,
+        timeout: float | None,
         item: Callable[[Response], Item],
     ) -> Generator[Item, None, None]: ...
 
@@ -269,17 +274,24 @@ class AsyncMethods(ABC):
     """The methods of the contract, over two ways to make a call."""
 
     @abstractmethod
-    async def _unary(self, rpc: Rpc[Response], request: Message) -> Response: ...
+    async def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
 
     @abstractmethod
     def _stream(
         self,
         rpc: Rpc[Response],
         request: Message,
+        timeout: float | None,
         item: Callable[[Response], Item],
     ) -> AsyncGenerator[Item, None]: ...
 
 '''
+
+
+# discordproxy 1.x has its generated modules at other paths, and so another name here.
+OLD_NAME = """
+discord__api__pb2 = discordproxy_dot_discord__api__pb2
+"""
 
 
 def run(*arguments: str) -> None:
@@ -296,6 +308,8 @@ def main() -> None:
     messages = [f"--python_out={source}", f"--mypy_out=quiet:{source}"]
     run(*messages, "discordproxy/_status.proto")
     run(*messages, f"--grpc_python_out={source}", f"--mypy_grpc_out=quiet:{source}", "discordproxy/discord_api.proto")
+    with (PACKAGE / "discord_api_pb2_grpc.py").open("a") as stubs:
+        stubs.write(OLD_NAME)
 
     with tempfile.NamedTemporaryFile() as out:
         run("--include_source_info", f"--descriptor_set_out={out.name}", "discordproxy/discord_api.proto")

@@ -68,13 +68,14 @@ class AsyncMethods(ABC):
     """The methods of the contract, over two ways to make a call."""
 
     @abstractmethod
-    async def _unary(self, rpc: Rpc[Response], request: Message) -> Response: ...
+    async def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
 
     @abstractmethod
     def _stream(
         self,
         rpc: Rpc[Response],
         request: Message,
+        timeout: float | None,
         item: Callable[[Response], Item],
     ) -> AsyncGenerator[Item, None]: ...
 
@@ -98,6 +99,7 @@ class AsyncMethods(ABC):
         poll: pb.Poll | None = None,
         tts: bool = False,
         components_v2: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """As create_channel_message of DiscordClient."""
         response = await self._unary(
@@ -121,6 +123,7 @@ class AsyncMethods(ABC):
                 tts=tts,
                 components_v2=components_v2,
             ),
+            timeout,
         )
         return response.message
 
@@ -144,6 +147,7 @@ class AsyncMethods(ABC):
         poll: pb.Poll | None = None,
         tts: bool = False,
         components_v2: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """As create_direct_message of DiscordClient."""
         response = await self._unary(
@@ -167,6 +171,7 @@ class AsyncMethods(ABC):
                 tts=tts,
                 components_v2=components_v2,
             ),
+            timeout,
         )
         return response.message
 
@@ -176,6 +181,7 @@ class AsyncMethods(ABC):
         user_ids: Iterable[int] = (),
         message: pb.NewMessage | None = None,
         idempotency_key: str = "",
+        timeout: float | None = None,
     ) -> AsyncGenerator[pb.SendDirectMessagesResponse, None]:
         """As send_direct_messages of DiscordClient."""
         return self._stream(
@@ -185,6 +191,7 @@ class AsyncMethods(ABC):
                 message=message,
                 idempotency_key=idempotency_key,
             ),
+            timeout,
             lambda response: response,
         )
 
@@ -193,6 +200,7 @@ class AsyncMethods(ABC):
         guild_id: int,
         *,
         allow_cached: google.protobuf.duration_pb2.Duration | None = None,
+        timeout: float | None = None,
     ) -> Sequence[pb.Channel]:
         """As get_guild_channels of DiscordClient."""
         response = await self._unary(
@@ -201,6 +209,7 @@ class AsyncMethods(ABC):
                 guild_id=guild_id,
                 allow_cached=allow_cached,
             ),
+            timeout,
         )
         return response.channels
 
@@ -208,6 +217,8 @@ class AsyncMethods(ABC):
         self,
         channel_id: int,
         message_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.Message:
         """As get_channel_message of DiscordClient."""
         response = await self._unary(
@@ -216,6 +227,7 @@ class AsyncMethods(ABC):
                 channel_id=channel_id,
                 message_id=message_id,
             ),
+            timeout,
         )
         return response.message
 
@@ -227,6 +239,7 @@ class AsyncMethods(ABC):
         before: int = 0,
         after: int = 0,
         around: int = 0,
+        timeout: float | None = None,
     ) -> AsyncGenerator[pb.Message, None]:
         """As list_channel_messages of DiscordClient."""
         return self._stream(
@@ -238,6 +251,7 @@ class AsyncMethods(ABC):
                 after=after,
                 around=around,
             ),
+            timeout,
             lambda response: response.message,
         )
 
@@ -247,6 +261,7 @@ class AsyncMethods(ABC):
         message_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """As delete_channel_message of DiscordClient."""
         await self._unary(
@@ -256,6 +271,7 @@ class AsyncMethods(ABC):
                 message_id=message_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     async def bulk_delete_channel_messages(
@@ -264,6 +280,7 @@ class AsyncMethods(ABC):
         *,
         message_ids: Iterable[int] = (),
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> Sequence[pb.BulkDeleteChannelMessagesResponse.Result]:
         """As bulk_delete_channel_messages of DiscordClient."""
         response = await self._unary(
@@ -273,6 +290,7 @@ class AsyncMethods(ABC):
                 message_ids=message_ids,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
         return response.results
 
@@ -280,6 +298,8 @@ class AsyncMethods(ABC):
         self,
         channel_id: int,
         message_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.Message:
         """As crosspost_message of DiscordClient."""
         response = await self._unary(
@@ -288,6 +308,7 @@ class AsyncMethods(ABC):
                 channel_id=channel_id,
                 message_id=message_id,
             ),
+            timeout,
         )
         return response.message
 
@@ -297,6 +318,7 @@ class AsyncMethods(ABC):
         message_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """As pin_message of DiscordClient."""
         await self._unary(
@@ -306,6 +328,7 @@ class AsyncMethods(ABC):
                 message_id=message_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     async def unpin_message(
@@ -314,6 +337,7 @@ class AsyncMethods(ABC):
         message_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """As unpin_message of DiscordClient."""
         await self._unary(
@@ -323,6 +347,7 @@ class AsyncMethods(ABC):
                 message_id=message_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     async def list_pinned_messages(
@@ -331,6 +356,7 @@ class AsyncMethods(ABC):
         *,
         before: str = "",
         limit: int = 0,
+        timeout: float | None = None,
     ) -> pb.ListPinnedMessagesResponse:
         """As list_pinned_messages of DiscordClient."""
         return await self._unary(
@@ -340,11 +366,14 @@ class AsyncMethods(ABC):
                 before=before,
                 limit=limit,
             ),
+            timeout,
         )
 
     async def trigger_typing(
         self,
         channel_id: int,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """As trigger_typing of DiscordClient."""
         await self._unary(
@@ -352,6 +381,7 @@ class AsyncMethods(ABC):
             pb.TriggerTypingRequest(
                 channel_id=channel_id,
             ),
+            timeout,
         )
 
     async def add_reaction(
@@ -359,6 +389,8 @@ class AsyncMethods(ABC):
         channel_id: int,
         message_id: int,
         emoji_name: str,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """As add_reaction of DiscordClient."""
         await self._unary(
@@ -368,6 +400,7 @@ class AsyncMethods(ABC):
                 message_id=message_id,
                 emoji_name=emoji_name,
             ),
+            timeout,
         )
 
     async def remove_reaction(
@@ -376,6 +409,8 @@ class AsyncMethods(ABC):
         message_id: int,
         emoji_name: str,
         user_id: int = 0,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """As remove_reaction of DiscordClient."""
         await self._unary(
@@ -386,6 +421,7 @@ class AsyncMethods(ABC):
                 emoji_name=emoji_name,
                 user_id=user_id,
             ),
+            timeout,
         )
 
     async def remove_all_reactions(
@@ -393,6 +429,8 @@ class AsyncMethods(ABC):
         channel_id: int,
         message_id: int,
         emoji_name: str = "",
+        *,
+        timeout: float | None = None,
     ) -> None:
         """As remove_all_reactions of DiscordClient."""
         await self._unary(
@@ -402,6 +440,7 @@ class AsyncMethods(ABC):
                 message_id=message_id,
                 emoji_name=emoji_name,
             ),
+            timeout,
         )
 
     async def list_reactions(
@@ -413,6 +452,7 @@ class AsyncMethods(ABC):
         type: int = 0,
         after: int = 0,
         limit: int = 0,
+        timeout: float | None = None,
     ) -> Sequence[pb.User]:
         """As list_reactions of DiscordClient."""
         response = await self._unary(
@@ -425,12 +465,15 @@ class AsyncMethods(ABC):
                 after=after,
                 limit=limit,
             ),
+            timeout,
         )
         return response.users
 
     async def get_channel(
         self,
         channel_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.Channel:
         """As get_channel of DiscordClient."""
         response = await self._unary(
@@ -438,12 +481,15 @@ class AsyncMethods(ABC):
             pb.GetChannelRequest(
                 channel_id=channel_id,
             ),
+            timeout,
         )
         return response.channel
 
     async def get_direct_message_channel(
         self,
         user_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.Channel:
         """As get_direct_message_channel of DiscordClient."""
         response = await self._unary(
@@ -451,6 +497,7 @@ class AsyncMethods(ABC):
             pb.GetDirectMessageChannelRequest(
                 user_id=user_id,
             ),
+            timeout,
         )
         return response.channel
 
@@ -467,6 +514,7 @@ class AsyncMethods(ABC):
         audit_log_reason: str = "",
         message: pb.NewMessage | None = None,
         applied_tags: Iterable[int] = (),
+        timeout: float | None = None,
     ) -> pb.Channel:
         """As start_thread of DiscordClient."""
         response = await self._unary(
@@ -483,12 +531,15 @@ class AsyncMethods(ABC):
                 message=message,
                 applied_tags=applied_tags,
             ),
+            timeout,
         )
         return response.thread
 
     async def list_active_threads(
         self,
         guild_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.ListActiveThreadsResponse:
         """As list_active_threads of DiscordClient."""
         return await self._unary(
@@ -496,12 +547,15 @@ class AsyncMethods(ABC):
             pb.ListActiveThreadsRequest(
                 guild_id=guild_id,
             ),
+            timeout,
         )
 
     async def add_thread_member(
         self,
         channel_id: int,
         user_id: int = 0,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """As add_thread_member of DiscordClient."""
         await self._unary(
@@ -510,12 +564,15 @@ class AsyncMethods(ABC):
                 channel_id=channel_id,
                 user_id=user_id,
             ),
+            timeout,
         )
 
     async def remove_thread_member(
         self,
         channel_id: int,
         user_id: int = 0,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """As remove_thread_member of DiscordClient."""
         await self._unary(
@@ -524,6 +581,7 @@ class AsyncMethods(ABC):
                 channel_id=channel_id,
                 user_id=user_id,
             ),
+            timeout,
         )
 
     async def get_guild(
@@ -532,6 +590,7 @@ class AsyncMethods(ABC):
         *,
         with_counts: bool = False,
         allow_cached: google.protobuf.duration_pb2.Duration | None = None,
+        timeout: float | None = None,
     ) -> pb.Guild:
         """As get_guild of DiscordClient."""
         response = await self._unary(
@@ -541,6 +600,7 @@ class AsyncMethods(ABC):
                 with_counts=with_counts,
                 allow_cached=allow_cached,
             ),
+            timeout,
         )
         return response.guild
 
@@ -551,6 +611,7 @@ class AsyncMethods(ABC):
         after: int = 0,
         limit: int = 0,
         with_counts: bool = False,
+        timeout: float | None = None,
     ) -> Sequence[pb.Guild]:
         """As list_guilds of DiscordClient."""
         response = await self._unary(
@@ -561,6 +622,7 @@ class AsyncMethods(ABC):
                 limit=limit,
                 with_counts=with_counts,
             ),
+            timeout,
         )
         return response.guilds
 
@@ -568,6 +630,8 @@ class AsyncMethods(ABC):
         self,
         guild_id: int,
         user_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.GuildMember:
         """As get_guild_member of DiscordClient."""
         response = await self._unary(
@@ -576,6 +640,7 @@ class AsyncMethods(ABC):
                 guild_id=guild_id,
                 user_id=user_id,
             ),
+            timeout,
         )
         return response.member
 
@@ -585,6 +650,7 @@ class AsyncMethods(ABC):
         *,
         limit: int = 0,
         after: int = 0,
+        timeout: float | None = None,
     ) -> AsyncGenerator[pb.GuildMember, None]:
         """As list_guild_members of DiscordClient."""
         return self._stream(
@@ -594,6 +660,7 @@ class AsyncMethods(ABC):
                 limit=limit,
                 after=after,
             ),
+            timeout,
             lambda response: response.member,
         )
 
@@ -603,6 +670,7 @@ class AsyncMethods(ABC):
         *,
         query: str = "",
         limit: int = 0,
+        timeout: float | None = None,
     ) -> Sequence[pb.GuildMember]:
         """As search_guild_members of DiscordClient."""
         response = await self._unary(
@@ -612,6 +680,7 @@ class AsyncMethods(ABC):
                 query=query,
                 limit=limit,
             ),
+            timeout,
         )
         return response.members
 
@@ -629,6 +698,7 @@ class AsyncMethods(ABC):
         communication_disabled_until: str = "",
         clear_communication_disabled_until: bool = False,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> pb.GuildMember:
         """As modify_guild_member of DiscordClient."""
         response = await self._unary(
@@ -646,6 +716,7 @@ class AsyncMethods(ABC):
                 clear_communication_disabled_until=clear_communication_disabled_until,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
         return response.member
 
@@ -656,6 +727,7 @@ class AsyncMethods(ABC):
         role_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """As add_guild_member_role of DiscordClient."""
         await self._unary(
@@ -666,6 +738,7 @@ class AsyncMethods(ABC):
                 role_id=role_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     async def remove_guild_member_role(
@@ -675,6 +748,7 @@ class AsyncMethods(ABC):
         role_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """As remove_guild_member_role of DiscordClient."""
         await self._unary(
@@ -685,6 +759,7 @@ class AsyncMethods(ABC):
                 role_id=role_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     async def list_guild_roles(
@@ -692,6 +767,7 @@ class AsyncMethods(ABC):
         guild_id: int,
         *,
         allow_cached: google.protobuf.duration_pb2.Duration | None = None,
+        timeout: float | None = None,
     ) -> Sequence[pb.Role]:
         """As list_guild_roles of DiscordClient."""
         response = await self._unary(
@@ -700,12 +776,15 @@ class AsyncMethods(ABC):
                 guild_id=guild_id,
                 allow_cached=allow_cached,
             ),
+            timeout,
         )
         return response.roles
 
     async def get_user(
         self,
         user_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.User:
         """As get_user of DiscordClient."""
         response = await self._unary(
@@ -713,16 +792,20 @@ class AsyncMethods(ABC):
             pb.GetUserRequest(
                 user_id=user_id,
             ),
+            timeout,
         )
         return response.user
 
     async def get_current_user(
         self,
+        *,
+        timeout: float | None = None,
     ) -> pb.User:
         """As get_current_user of DiscordClient."""
         response = await self._unary(
             _GET_CURRENT_USER,
             pb.GetCurrentUserRequest(),
+            timeout,
         )
         return response.user
 
@@ -733,6 +816,7 @@ class AsyncMethods(ABC):
         message_id: int,
         *,
         thread_id: int = 0,
+        timeout: float | None = None,
     ) -> None:
         """As delete_webhook_message of DiscordClient."""
         await self._unary(
@@ -743,6 +827,7 @@ class AsyncMethods(ABC):
                 message_id=message_id,
                 thread_id=thread_id,
             ),
+            timeout,
         )
 
     async def edit_channel_message(
@@ -761,6 +846,7 @@ class AsyncMethods(ABC):
         clear_embeds: bool = False,
         clear_components: bool = False,
         clear_attachments: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """As edit_channel_message of DiscordClient."""
         response = await self._unary(
@@ -780,6 +866,7 @@ class AsyncMethods(ABC):
                 clear_components=clear_components,
                 clear_attachments=clear_attachments,
             ),
+            timeout,
         )
         return response.message
 
@@ -804,6 +891,7 @@ class AsyncMethods(ABC):
         username: str = "",
         avatar_url: str = "",
         applied_tags: Iterable[int] = (),
+        timeout: float | None = None,
     ) -> pb.Message:
         """As execute_webhook of DiscordClient."""
         response = await self._unary(
@@ -828,6 +916,7 @@ class AsyncMethods(ABC):
                 avatar_url=avatar_url,
                 applied_tags=applied_tags,
             ),
+            timeout,
         )
         return response.message
 
@@ -849,6 +938,7 @@ class AsyncMethods(ABC):
         clear_embeds: bool = False,
         clear_components: bool = False,
         clear_attachments: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """As edit_webhook_message of DiscordClient."""
         response = await self._unary(
@@ -870,16 +960,20 @@ class AsyncMethods(ABC):
                 clear_components=clear_components,
                 clear_attachments=clear_attachments,
             ),
+            timeout,
         )
         return response.message
 
     async def get_rate_limit_status(
         self,
+        *,
+        timeout: float | None = None,
     ) -> pb.GetRateLimitStatusResponse:
         """As get_rate_limit_status of DiscordClient."""
         return await self._unary(
             _GET_RATE_LIMIT_STATUS,
             pb.GetRateLimitStatusRequest(),
+            timeout,
         )
 
     def subscribe_events(
@@ -890,6 +984,7 @@ class AsyncMethods(ABC):
         channel_ids: Iterable[int] = (),
         after: pb.EventPosition | None = None,
         include_raw: bool = False,
+        timeout: float | None = None,
     ) -> AsyncGenerator[pb.SubscribeEventsResponse, None]:
         """As subscribe_events of DiscordClient."""
         return self._stream(
@@ -901,6 +996,7 @@ class AsyncMethods(ABC):
                 after=after,
                 include_raw=include_raw,
             ),
+            timeout,
             lambda response: response,
         )
 
@@ -911,6 +1007,7 @@ class AsyncMethods(ABC):
         *,
         type: pb.RespondInteractionRequest.Type.ValueType = pb.RespondInteractionRequest.UNDEFINED,
         data: pb.RespondInteractionRequest.Data | None = None,
+        timeout: float | None = None,
     ) -> None:
         """As respond_interaction of DiscordClient."""
         await self._unary(
@@ -921,6 +1018,7 @@ class AsyncMethods(ABC):
                 type=type,
                 data=data,
             ),
+            timeout,
         )
 
     async def edit_interaction_response(
@@ -939,6 +1037,7 @@ class AsyncMethods(ABC):
         clear_embeds: bool = False,
         clear_components: bool = False,
         clear_attachments: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """As edit_interaction_response of DiscordClient."""
         response = await self._unary(
@@ -958,6 +1057,7 @@ class AsyncMethods(ABC):
                 clear_components=clear_components,
                 clear_attachments=clear_attachments,
             ),
+            timeout,
         )
         return response.message
 
@@ -976,6 +1076,7 @@ class AsyncMethods(ABC):
         poll: pb.Poll | None = None,
         tts: bool = False,
         components_v2: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """As followup_interaction of DiscordClient."""
         response = await self._unary(
@@ -994,6 +1095,7 @@ class AsyncMethods(ABC):
                 tts=tts,
                 components_v2=components_v2,
             ),
+            timeout,
         )
         return response.message
 
@@ -1002,6 +1104,7 @@ class AsyncMethods(ABC):
         guild_id: int = 0,
         *,
         commands: Iterable[pb.ApplicationCommand] = (),
+        timeout: float | None = None,
     ) -> Sequence[pb.ApplicationCommand]:
         """As set_application_commands of DiscordClient."""
         response = await self._unary(
@@ -1010,5 +1113,6 @@ class AsyncMethods(ABC):
                 guild_id=guild_id,
                 commands=commands,
             ),
+            timeout,
         )
         return response.commands

@@ -68,13 +68,14 @@ class Methods(ABC):
     """The methods of the contract, over two ways to make a call."""
 
     @abstractmethod
-    def _unary(self, rpc: Rpc[Response], request: Message) -> Response: ...
+    def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
 
     @abstractmethod
     def _stream(
         self,
         rpc: Rpc[Response],
         request: Message,
+        timeout: float | None,
         item: Callable[[Response], Item],
     ) -> Generator[Item, None, None]: ...
 
@@ -98,6 +99,7 @@ class Methods(ABC):
         poll: pb.Poll | None = None,
         tts: bool = False,
         components_v2: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """create_channel_message posts a message to a channel of a guild, a thread or a
         direct message channel.
@@ -143,6 +145,7 @@ class Methods(ABC):
             components_v2: Whether the message is made of components alone, without content, embeds,
                 stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
                 than an action row stands at the top.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _SEND_CHANNEL_MESSAGE,
@@ -165,6 +168,7 @@ class Methods(ABC):
                 tts=tts,
                 components_v2=components_v2,
             ),
+            timeout,
         ).message
 
     def create_direct_message(
@@ -187,6 +191,7 @@ class Methods(ABC):
         poll: pb.Poll | None = None,
         tts: bool = False,
         components_v2: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """create_direct_message posts a message to a user. The channel to the user is
         opened when it is not known yet.
@@ -225,6 +230,7 @@ class Methods(ABC):
             components_v2: Whether the message is made of components alone, without content, embeds,
                 stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
                 than an action row stands at the top.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _SEND_DIRECT_MESSAGE,
@@ -247,6 +253,7 @@ class Methods(ABC):
                 tts=tts,
                 components_v2=components_v2,
             ),
+            timeout,
         ).message
 
     def send_direct_messages(
@@ -255,6 +262,7 @@ class Methods(ABC):
         user_ids: Iterable[int] = (),
         message: pb.NewMessage | None = None,
         idempotency_key: str = "",
+        timeout: float | None = None,
     ) -> Generator[pb.SendDirectMessagesResponse, None, None]:
         """send_direct_messages posts one message to many users and streams a result for
         each of them as it comes: first come, first told, in no given order. Users
@@ -280,6 +288,7 @@ class Methods(ABC):
             idempotency_key: A text of the caller's own that names this sending, at most 200 characters.
                 With the same key and another message, users who have the first one do not
                 get the second. Without a key the call cannot be repeated safely.
+            timeout: Seconds that the whole stream may take. By default it has no limit.
         """
         return self._stream(
             _SEND_DIRECT_MESSAGES,
@@ -288,6 +297,7 @@ class Methods(ABC):
                 message=message,
                 idempotency_key=idempotency_key,
             ),
+            timeout,
             lambda response: response,
         )
 
@@ -296,6 +306,7 @@ class Methods(ABC):
         guild_id: int,
         *,
         allow_cached: google.protobuf.duration_pb2.Duration | None = None,
+        timeout: float | None = None,
     ) -> Sequence[pb.Channel]:
         """get_guild_channels lists the channels of a guild, without its threads.
 
@@ -310,6 +321,7 @@ class Methods(ABC):
                 a call to Discord. It is of age 0 while the gateway is connected, but for
                 last_message_id and last_pin_timestamp. Unset means that Discord is asked
                 in any case, and so it is when nothing young enough is known. At least 0.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _GET_GUILD_CHANNELS,
@@ -317,12 +329,15 @@ class Methods(ABC):
                 guild_id=guild_id,
                 allow_cached=allow_cached,
             ),
+            timeout,
         ).channels
 
     def get_channel_message(
         self,
         channel_id: int,
         message_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.Message:
         """get_channel_message returns one message.
 
@@ -335,6 +350,7 @@ class Methods(ABC):
         Args:
             channel_id: Channel of the message.
             message_id: The message.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _GET_CHANNEL_MESSAGE,
@@ -342,6 +358,7 @@ class Methods(ABC):
                 channel_id=channel_id,
                 message_id=message_id,
             ),
+            timeout,
         ).message
 
     def list_channel_messages(
@@ -352,6 +369,7 @@ class Methods(ABC):
         before: int = 0,
         after: int = 0,
         around: int = 0,
+        timeout: float | None = None,
     ) -> Generator[pb.Message, None, None]:
         """list_channel_messages streams messages of a channel, one in each response.
         They come newest first, but with `after` oldest first: the order in which
@@ -375,6 +393,7 @@ class Methods(ABC):
             before: Only messages older than this one. It need not exist.
             after: Only messages newer than this one. It need not exist.
             around: This message and those around it.
+            timeout: Seconds that the whole stream may take. By default it has no limit.
         """
         return self._stream(
             _LIST_CHANNEL_MESSAGES,
@@ -385,6 +404,7 @@ class Methods(ABC):
                 after=after,
                 around=around,
             ),
+            timeout,
             lambda response: response.message,
         )
 
@@ -394,6 +414,7 @@ class Methods(ABC):
         message_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """delete_channel_message deletes a message.
 
@@ -412,6 +433,7 @@ class Methods(ABC):
             channel_id: Channel of the message.
             message_id: The message.
             audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _DELETE_CHANNEL_MESSAGE,
@@ -420,6 +442,7 @@ class Methods(ABC):
                 message_id=message_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     def bulk_delete_channel_messages(
@@ -428,6 +451,7 @@ class Methods(ABC):
         *,
         message_ids: Iterable[int] = (),
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> Sequence[pb.BulkDeleteChannelMessagesResponse.Result]:
         """bulk_delete_channel_messages deletes many messages of a guild's channel. They
         are deleted 100 at a time; those older than two weeks, which Discord
@@ -451,6 +475,7 @@ class Methods(ABC):
             channel_id: Channel of the messages.
             message_ids: The messages, 1 to 10000. One that is named twice counts once.
             audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _BULK_DELETE_CHANNEL_MESSAGES,
@@ -459,12 +484,15 @@ class Methods(ABC):
                 message_ids=message_ids,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         ).results
 
     def crosspost_message(
         self,
         channel_id: int,
         message_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.Message:
         """crosspost_message publishes a message of an announcement channel to the
         channels that follow it.
@@ -480,6 +508,7 @@ class Methods(ABC):
         Args:
             channel_id: Announcement channel of the message.
             message_id: The message.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _CROSSPOST_MESSAGE,
@@ -487,6 +516,7 @@ class Methods(ABC):
                 channel_id=channel_id,
                 message_id=message_id,
             ),
+            timeout,
         ).message
 
     def pin_message(
@@ -495,6 +525,7 @@ class Methods(ABC):
         message_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """pin_message pins a message. Discord posts a message of the type
         CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
@@ -510,6 +541,7 @@ class Methods(ABC):
             channel_id: Channel of the message.
             message_id: The message.
             audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _PIN_MESSAGE,
@@ -518,6 +550,7 @@ class Methods(ABC):
                 message_id=message_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     def unpin_message(
@@ -526,6 +559,7 @@ class Methods(ABC):
         message_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """unpin_message takes a message from the pinned ones.
 
@@ -539,6 +573,7 @@ class Methods(ABC):
             channel_id: Channel of the message.
             message_id: The message.
             audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _UNPIN_MESSAGE,
@@ -547,6 +582,7 @@ class Methods(ABC):
                 message_id=message_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     def list_pinned_messages(
@@ -555,6 +591,7 @@ class Methods(ABC):
         *,
         before: str = "",
         limit: int = 0,
+        timeout: float | None = None,
     ) -> pb.ListPinnedMessagesResponse:
         """list_pinned_messages lists pinned messages, those pinned last first. Without
         READ_MESSAGE_HISTORY Discord shows none.
@@ -569,6 +606,7 @@ class Methods(ABC):
             channel_id: The channel.
             before: Only messages pinned before this time, such as pinned_at of the last item.
             limit: Largest number of messages, 1 to 50. Not set is 50.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _LIST_PINNED_MESSAGES,
@@ -577,11 +615,14 @@ class Methods(ABC):
                 before=before,
                 limit=limit,
             ),
+            timeout,
         )
 
     def trigger_typing(
         self,
         channel_id: int,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """trigger_typing shows for 10 seconds, or until the next message, that the bot
         is typing.
@@ -595,12 +636,14 @@ class Methods(ABC):
 
         Args:
             channel_id: The channel.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _TRIGGER_TYPING,
             pb.TriggerTypingRequest(
                 channel_id=channel_id,
             ),
+            timeout,
         )
 
     def add_reaction(
@@ -608,6 +651,8 @@ class Methods(ABC):
         channel_id: int,
         message_id: int,
         emoji_name: str,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """add_reaction lets the bot react to a message. A reaction that is there stays.
 
@@ -626,6 +671,7 @@ class Methods(ABC):
             channel_id: Channel of the message.
             message_id: The message.
             emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _ADD_REACTION,
@@ -634,6 +680,7 @@ class Methods(ABC):
                 message_id=message_id,
                 emoji_name=emoji_name,
             ),
+            timeout,
         )
 
     def remove_reaction(
@@ -642,6 +689,8 @@ class Methods(ABC):
         message_id: int,
         emoji_name: str,
         user_id: int = 0,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """remove_reaction removes a reaction of the bot or of another user.
 
@@ -659,6 +708,7 @@ class Methods(ABC):
             message_id: The message.
             emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one.
             user_id: Whose reaction is removed. Not set is the bot's own.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _REMOVE_REACTION,
@@ -668,6 +718,7 @@ class Methods(ABC):
                 emoji_name=emoji_name,
                 user_id=user_id,
             ),
+            timeout,
         )
 
     def remove_all_reactions(
@@ -675,6 +726,8 @@ class Methods(ABC):
         channel_id: int,
         message_id: int,
         emoji_name: str = "",
+        *,
+        timeout: float | None = None,
     ) -> None:
         """remove_all_reactions removes the reactions of everybody, of one emoji or of all.
 
@@ -691,6 +744,7 @@ class Methods(ABC):
             message_id: The message.
             emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one. Not set is
                 all emoji.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _REMOVE_ALL_REACTIONS,
@@ -699,6 +753,7 @@ class Methods(ABC):
                 message_id=message_id,
                 emoji_name=emoji_name,
             ),
+            timeout,
         )
 
     def list_reactions(
@@ -710,6 +765,7 @@ class Methods(ABC):
         type: int = 0,
         after: int = 0,
         limit: int = 0,
+        timeout: float | None = None,
     ) -> Sequence[pb.User]:
         """list_reactions lists who reacted with an emoji, in ascending order of ids.
 
@@ -727,6 +783,7 @@ class Methods(ABC):
             type: 0 ordinary reactions, 1 super reactions.
             after: Only users with a higher id, such as that of the last user.
             limit: Largest number of users, 1 to 100. Not set is 25.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _LIST_REACTIONS,
@@ -738,11 +795,14 @@ class Methods(ABC):
                 after=after,
                 limit=limit,
             ),
+            timeout,
         ).users
 
     def get_channel(
         self,
         channel_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.Channel:
         """get_channel returns a channel, thread or direct message channel.
 
@@ -753,17 +813,21 @@ class Methods(ABC):
 
         Args:
             channel_id: The channel.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _GET_CHANNEL,
             pb.GetChannelRequest(
                 channel_id=channel_id,
             ),
+            timeout,
         ).channel
 
     def get_direct_message_channel(
         self,
         user_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.Channel:
         """get_direct_message_channel returns the channel of direct messages with a user.
         It is opened when there is none; the user sees nothing of that.
@@ -777,12 +841,14 @@ class Methods(ABC):
 
         Args:
             user_id: The other user.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _GET_DIRECT_MESSAGE_CHANNEL,
             pb.GetDirectMessageChannelRequest(
                 user_id=user_id,
             ),
+            timeout,
         ).channel
 
     def start_thread(
@@ -798,6 +864,7 @@ class Methods(ABC):
         audit_log_reason: str = "",
         message: pb.NewMessage | None = None,
         applied_tags: Iterable[int] = (),
+        timeout: float | None = None,
     ) -> pb.Channel:
         """start_thread starts a thread, from a message or without one, or a post in a
         forum, with its first message in it. A thread from a message has the
@@ -828,6 +895,7 @@ class Methods(ABC):
             audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
             message: First message of a post in a forum, which needs one. Not with message_id.
             applied_tags: Up to 5 tags of a post in a forum.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _START_THREAD,
@@ -843,11 +911,14 @@ class Methods(ABC):
                 message=message,
                 applied_tags=applied_tags,
             ),
+            timeout,
         ).thread
 
     def list_active_threads(
         self,
         guild_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.ListActiveThreadsResponse:
         """list_active_threads lists the threads of a guild that are not archived, as far
         as the bot sees them, and where the bot is a member.
@@ -859,18 +930,22 @@ class Methods(ABC):
 
         Args:
             guild_id: The guild.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _LIST_ACTIVE_THREADS,
             pb.ListActiveThreadsRequest(
                 guild_id=guild_id,
             ),
+            timeout,
         )
 
     def add_thread_member(
         self,
         channel_id: int,
         user_id: int = 0,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """add_thread_member adds the bot or another user to a thread that is not
         archived. Who is a member stays one.
@@ -888,6 +963,7 @@ class Methods(ABC):
         Args:
             channel_id: The thread.
             user_id: The user. Not set is the bot itself.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _ADD_THREAD_MEMBER,
@@ -895,12 +971,15 @@ class Methods(ABC):
                 channel_id=channel_id,
                 user_id=user_id,
             ),
+            timeout,
         )
 
     def remove_thread_member(
         self,
         channel_id: int,
         user_id: int = 0,
+        *,
+        timeout: float | None = None,
     ) -> None:
         """remove_thread_member removes the bot or another user from a thread that is
         not archived.
@@ -915,6 +994,7 @@ class Methods(ABC):
         Args:
             channel_id: The thread.
             user_id: The user. Not set is the bot itself.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _REMOVE_THREAD_MEMBER,
@@ -922,6 +1002,7 @@ class Methods(ABC):
                 channel_id=channel_id,
                 user_id=user_id,
             ),
+            timeout,
         )
 
     def get_guild(
@@ -930,6 +1011,7 @@ class Methods(ABC):
         *,
         with_counts: bool = False,
         allow_cached: google.protobuf.duration_pb2.Duration | None = None,
+        timeout: float | None = None,
     ) -> pb.Guild:
         """get_guild returns a guild that the bot is a member of.
 
@@ -945,6 +1027,7 @@ class Methods(ABC):
                 a call to Discord. It is of age 0 while the gateway is connected. Unset
                 means that Discord is asked in any case, and so it is when nothing young
                 enough is known or the numbers of members are wanted. At least 0.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _GET_GUILD,
@@ -953,6 +1036,7 @@ class Methods(ABC):
                 with_counts=with_counts,
                 allow_cached=allow_cached,
             ),
+            timeout,
         ).guild
 
     def list_guilds(
@@ -962,6 +1046,7 @@ class Methods(ABC):
         after: int = 0,
         limit: int = 0,
         with_counts: bool = False,
+        timeout: float | None = None,
     ) -> Sequence[pb.Guild]:
         """list_guilds lists the guilds that the bot is a member of, in ascending order
         of ids. Discord tells a few fields of each.
@@ -976,6 +1061,7 @@ class Methods(ABC):
             after: Only guilds with a higher id, such as that of the last guild.
             limit: Largest number of guilds, 1 to 200. Not set is 200.
             with_counts: Whether the approximate numbers of members are wanted.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _LIST_GUILDS,
@@ -985,12 +1071,15 @@ class Methods(ABC):
                 limit=limit,
                 with_counts=with_counts,
             ),
+            timeout,
         ).guilds
 
     def get_guild_member(
         self,
         guild_id: int,
         user_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.GuildMember:
         """get_guild_member returns a member of a guild.
 
@@ -1003,6 +1092,7 @@ class Methods(ABC):
         Args:
             guild_id: The guild.
             user_id: The user.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _GET_GUILD_MEMBER,
@@ -1010,6 +1100,7 @@ class Methods(ABC):
                 guild_id=guild_id,
                 user_id=user_id,
             ),
+            timeout,
         ).member
 
     def list_guild_members(
@@ -1018,6 +1109,7 @@ class Methods(ABC):
         *,
         limit: int = 0,
         after: int = 0,
+        timeout: float | None = None,
     ) -> Generator[pb.GuildMember, None, None]:
         """list_guild_members streams the members of a guild in ascending order of ids,
         one in each response.
@@ -1032,6 +1124,7 @@ class Methods(ABC):
             guild_id: The guild.
             limit: Largest number of members, from 1. Not set is all of them.
             after: Only members whose user has a higher id.
+            timeout: Seconds that the whole stream may take. By default it has no limit.
         """
         return self._stream(
             _LIST_GUILD_MEMBERS,
@@ -1040,6 +1133,7 @@ class Methods(ABC):
                 limit=limit,
                 after=after,
             ),
+            timeout,
             lambda response: response.member,
         )
 
@@ -1049,6 +1143,7 @@ class Methods(ABC):
         *,
         query: str = "",
         limit: int = 0,
+        timeout: float | None = None,
     ) -> Sequence[pb.GuildMember]:
         """search_guild_members lists the members of a guild whose user name or nickname
         begins with a text.
@@ -1063,6 +1158,7 @@ class Methods(ABC):
             guild_id: The guild.
             query: Beginning of the user name or nickname, 1 to 100 characters.
             limit: Largest number of members, 1 to 1000. Not set is 100.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _SEARCH_GUILD_MEMBERS,
@@ -1071,6 +1167,7 @@ class Methods(ABC):
                 query=query,
                 limit=limit,
             ),
+            timeout,
         ).members
 
     def modify_guild_member(
@@ -1087,6 +1184,7 @@ class Methods(ABC):
         communication_disabled_until: str = "",
         clear_communication_disabled_until: bool = False,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> pb.GuildMember:
         """modify_guild_member changes a member of a guild: what is set in the request is
         changed, what is named by a clear field is removed, all else stays.
@@ -1114,6 +1212,7 @@ class Methods(ABC):
             communication_disabled_until: Until when the member is timed out, ISO 8601, at most 28 days from now.
             clear_communication_disabled_until: Ends the timeout.
             audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _MODIFY_GUILD_MEMBER,
@@ -1130,6 +1229,7 @@ class Methods(ABC):
                 clear_communication_disabled_until=clear_communication_disabled_until,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         ).member
 
     def add_guild_member_role(
@@ -1139,6 +1239,7 @@ class Methods(ABC):
         role_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """add_guild_member_role gives a role to a member. A role that is there stays.
 
@@ -1155,6 +1256,7 @@ class Methods(ABC):
             user_id: The user.
             role_id: The role.
             audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _ADD_GUILD_MEMBER_ROLE,
@@ -1164,6 +1266,7 @@ class Methods(ABC):
                 role_id=role_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     def remove_guild_member_role(
@@ -1173,6 +1276,7 @@ class Methods(ABC):
         role_id: int,
         *,
         audit_log_reason: str = "",
+        timeout: float | None = None,
     ) -> None:
         """remove_guild_member_role takes a role from a member.
 
@@ -1186,6 +1290,7 @@ class Methods(ABC):
             user_id: The user.
             role_id: The role.
             audit_log_reason: Reason shown in the guild's audit log, 1 to 512 characters.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _REMOVE_GUILD_MEMBER_ROLE,
@@ -1195,6 +1300,7 @@ class Methods(ABC):
                 role_id=role_id,
                 audit_log_reason=audit_log_reason,
             ),
+            timeout,
         )
 
     def list_guild_roles(
@@ -1202,6 +1308,7 @@ class Methods(ABC):
         guild_id: int,
         *,
         allow_cached: google.protobuf.duration_pb2.Duration | None = None,
+        timeout: float | None = None,
     ) -> Sequence[pb.Role]:
         """list_guild_roles lists the roles of a guild.
 
@@ -1216,6 +1323,7 @@ class Methods(ABC):
                 a call to Discord. It is of age 0 while the gateway is connected. Unset
                 means that Discord is asked in any case, and so it is when nothing young
                 enough is known. At least 0.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _LIST_GUILD_ROLES,
@@ -1223,11 +1331,14 @@ class Methods(ABC):
                 guild_id=guild_id,
                 allow_cached=allow_cached,
             ),
+            timeout,
         ).roles
 
     def get_user(
         self,
         user_id: int,
+        *,
+        timeout: float | None = None,
     ) -> pb.User:
         """get_user returns a user.
 
@@ -1238,16 +1349,20 @@ class Methods(ABC):
 
         Args:
             user_id: The user.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _GET_USER,
             pb.GetUserRequest(
                 user_id=user_id,
             ),
+            timeout,
         ).user
 
     def get_current_user(
         self,
+        *,
+        timeout: float | None = None,
     ) -> pb.User:
         """get_current_user returns the bot.
 
@@ -1255,10 +1370,14 @@ class Methods(ABC):
         Permissions: none.
         Errors: none of its own.
         Cost: one call to Discord.
+
+        Args:
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _GET_CURRENT_USER,
             pb.GetCurrentUserRequest(),
+            timeout,
         ).user
 
     def delete_webhook_message(
@@ -1268,6 +1387,7 @@ class Methods(ABC):
         message_id: int,
         *,
         thread_id: int = 0,
+        timeout: float | None = None,
     ) -> None:
         """delete_webhook_message deletes a message that a webhook has sent. The token of
         the webhook is sent to Discord in place of the bot's.
@@ -1284,6 +1404,7 @@ class Methods(ABC):
             webhook_token: Token of the webhook. Who has it can write in its name: it is a secret.
             message_id: The message.
             thread_id: Thread of the message, if it is in one.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _DELETE_WEBHOOK_MESSAGE,
@@ -1293,6 +1414,7 @@ class Methods(ABC):
                 message_id=message_id,
                 thread_id=thread_id,
             ),
+            timeout,
         )
 
     def edit_channel_message(
@@ -1311,6 +1433,7 @@ class Methods(ABC):
         clear_embeds: bool = False,
         clear_components: bool = False,
         clear_attachments: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """edit_channel_message changes a message of the bot. What is not set stays as
         it is.
@@ -1344,6 +1467,7 @@ class Methods(ABC):
             clear_embeds: Whether all embeds are removed. Not with embeds.
             clear_components: Whether all components are removed. Not with components.
             clear_attachments: Whether all files are removed. Not with attachments.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _EDIT_CHANNEL_MESSAGE,
@@ -1362,6 +1486,7 @@ class Methods(ABC):
                 clear_components=clear_components,
                 clear_attachments=clear_attachments,
             ),
+            timeout,
         ).message
 
     def execute_webhook(
@@ -1385,6 +1510,7 @@ class Methods(ABC):
         username: str = "",
         avatar_url: str = "",
         applied_tags: Iterable[int] = (),
+        timeout: float | None = None,
     ) -> pb.Message:
         """execute_webhook posts a message as a webhook. It needs no bot: the webhook's
         token is the credential, and is shown nowhere.
@@ -1421,6 +1547,7 @@ class Methods(ABC):
                 characters.
             avatar_url: Link to an avatar in place of the webhook's, http or https.
             applied_tags: Up to 5 tags of the thread to be made.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _EXECUTE_WEBHOOK,
@@ -1444,6 +1571,7 @@ class Methods(ABC):
                 avatar_url=avatar_url,
                 applied_tags=applied_tags,
             ),
+            timeout,
         ).message
 
     def edit_webhook_message(
@@ -1464,6 +1592,7 @@ class Methods(ABC):
         clear_embeds: bool = False,
         clear_components: bool = False,
         clear_attachments: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """edit_webhook_message changes a message that the same webhook has posted. What
         is not set stays as it is.
@@ -1494,6 +1623,7 @@ class Methods(ABC):
             clear_embeds: Whether all embeds are removed. Not with embeds.
             clear_components: Whether all components are removed. Not with components.
             clear_attachments: Whether all files are removed. Not with attachments.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _EDIT_WEBHOOK_MESSAGE,
@@ -1514,17 +1644,24 @@ class Methods(ABC):
                 clear_components=clear_components,
                 clear_attachments=clear_attachments,
             ),
+            timeout,
         ).message
 
     def get_rate_limit_status(
         self,
+        *,
+        timeout: float | None = None,
     ) -> pb.GetRateLimitStatusResponse:
         """get_rate_limit_status shows what the proxy holds and why. It never calls
         Discord.
+
+        Args:
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _GET_RATE_LIMIT_STATUS,
             pb.GetRateLimitStatusRequest(),
+            timeout,
         )
 
     def subscribe_events(
@@ -1535,6 +1672,7 @@ class Methods(ABC):
         channel_ids: Iterable[int] = (),
         after: pb.EventPosition | None = None,
         include_raw: bool = False,
+        timeout: float | None = None,
     ) -> Generator[pb.SubscribeEventsResponse, None, None]:
         """subscribe_events streams what happens at Discord, for as long as the client
         likes.
@@ -1564,6 +1702,7 @@ class Methods(ABC):
                 from now on.
             include_raw: Whether each event comes with its raw JSON, too. Those of type UNTYPED do
                 in any case.
+            timeout: Seconds that the whole stream may take. By default it has no limit.
         """
         return self._stream(
             _SUBSCRIBE_EVENTS,
@@ -1574,6 +1713,7 @@ class Methods(ABC):
                 after=after,
                 include_raw=include_raw,
             ),
+            timeout,
             lambda response: response,
         )
 
@@ -1584,6 +1724,7 @@ class Methods(ABC):
         *,
         type: pb.RespondInteractionRequest.Type.ValueType = pb.RespondInteractionRequest.UNDEFINED,
         data: pb.RespondInteractionRequest.Data | None = None,
+        timeout: float | None = None,
     ) -> None:
         """respond_interaction gives the first answer to an interaction. Discord takes
         it within three seconds of the interaction.
@@ -1603,6 +1744,7 @@ class Methods(ABC):
             data: What the answer says. A message needs at least one of content, an embed, an
                 attachment, a component and a poll; a modal needs custom_id, title and
                 components.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
             _RESPOND_INTERACTION,
@@ -1612,6 +1754,7 @@ class Methods(ABC):
                 type=type,
                 data=data,
             ),
+            timeout,
         )
 
     def edit_interaction_response(
@@ -1630,6 +1773,7 @@ class Methods(ABC):
         clear_embeds: bool = False,
         clear_components: bool = False,
         clear_attachments: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """edit_interaction_response changes the first answer to an interaction, within
         15 minutes of the interaction.
@@ -1661,6 +1805,7 @@ class Methods(ABC):
             clear_embeds: Whether all embeds are removed. Not with embeds.
             clear_components: Whether all components are removed. Not with components.
             clear_attachments: Whether all files are removed. Not with attachments.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _EDIT_INTERACTION_RESPONSE,
@@ -1679,6 +1824,7 @@ class Methods(ABC):
                 clear_components=clear_components,
                 clear_attachments=clear_attachments,
             ),
+            timeout,
         ).message
 
     def followup_interaction(
@@ -1696,6 +1842,7 @@ class Methods(ABC):
         poll: pb.Poll | None = None,
         tts: bool = False,
         components_v2: bool = False,
+        timeout: float | None = None,
     ) -> pb.Message:
         """followup_interaction posts a further answer to an interaction, within 15
         minutes of the interaction.
@@ -1720,6 +1867,7 @@ class Methods(ABC):
             poll: A poll.
             tts: Whether clients read the message aloud.
             components_v2: See SendChannelMessageRequest.components_v2.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _FOLLOWUP_INTERACTION,
@@ -1737,6 +1885,7 @@ class Methods(ABC):
                 tts=tts,
                 components_v2=components_v2,
             ),
+            timeout,
         ).message
 
     def set_application_commands(
@@ -1744,6 +1893,7 @@ class Methods(ABC):
         guild_id: int = 0,
         *,
         commands: Iterable[pb.ApplicationCommand] = (),
+        timeout: float | None = None,
     ) -> Sequence[pb.ApplicationCommand]:
         """set_application_commands replaces all commands of the bot, everywhere or in
         one guild.
@@ -1761,6 +1911,7 @@ class Methods(ABC):
             guild_id: Guild that the commands are for. Unset means everywhere.
             commands: The commands, at most 100 slash commands and 15 of each other type. None
                 removes all.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
             _SET_APPLICATION_COMMANDS,
@@ -1768,4 +1919,5 @@ class Methods(ABC):
                 guild_id=guild_id,
                 commands=commands,
             ),
+            timeout,
         ).commands

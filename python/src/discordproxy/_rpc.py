@@ -18,11 +18,28 @@ from .helpers import status_of
 
 Response = TypeVar("Response", bound=Message)
 
+# Whom a message is sent to. An id of 0 is not set, and for the proxy to refuse.
+_RECIPIENTS = ("channel_id", "user_id")
+
+# Seconds. Longer ones cannot be added to the time of day in all of gRPC.
+_LONGEST_TIMEOUT = 1e9
+
 _SERVICE = pb.DESCRIPTOR.services_by_name["DiscordApi"]
 
 
 def serialize(request: Message) -> bytes:
     return request.SerializeToString()
+
+
+def check_timeout(timeout: float | None) -> None:
+    """Raises ValueError for a timeout that is negative or not a number."""
+    if timeout is not None and not timeout >= 0:
+        raise ValueError(f"timeout is {timeout}, and must not be negative")
+
+
+def finite(timeout: float | None) -> float | None:
+    """Returns a timeout as gRPC takes it, None for no limit."""
+    return timeout if timeout and timeout <= _LONGEST_TIMEOUT else None
 
 
 @dataclass(frozen=True)
@@ -46,7 +63,7 @@ class Rpc(Generic[Response]):
 
     def check(self, request: Message) -> None:
         """Raises ValueError for a request that cannot be meant."""
-        if self.needs_content and len(request.ListFields()) < 2:
+        if self.needs_content and not any(field.name not in _RECIPIENTS for field, _ in request.ListFields()):
             raise ValueError("neither content nor an embed nor anything else to send is given")
 
 
@@ -81,7 +98,7 @@ class Tries:
             return None
         return max(self._timeout - (time.monotonic() - self._begin), 0)
 
-    def pause(self, ex: grpc.RpcError, error: DiscordProxyException) -> float | None:
+    def pause(self, ex: Exception, error: DiscordProxyException) -> float | None:
         """Returns how long to wait until the next try, or None for no other."""
         pause = max(self._pause * random.uniform(0.5, 1), error.retry_after or 0)
         at = time.monotonic() - self._begin + pause

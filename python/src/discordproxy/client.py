@@ -6,22 +6,45 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from types import TracebackType
-from typing import TypeVar, cast
+from typing import Iterable, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import grpc
 import grpc.aio
-from google.protobuf.message import Message
+from google.protobuf.message import Message as ProtobufMessage
 
 from ._async_methods import AsyncMethods
 from ._connection import AsyncConnection, Connection, Options, open_async_channel, open_channel
 from ._methods import Methods
-from ._rpc import Rpc, Tries, serialize
+from ._rpc import Rpc, Tries, check_timeout, finite, serialize
 from ._silence import LONGEST, lost, watched
-from .exceptions import translate
+from .discord_api_pb2 import (
+    Channel,
+    Embed,
+    GetGuildChannelsRequest,
+    Message,
+    SendChannelMessageRequest,
+    SendDirectMessageRequest,
+)
+from .discord_api_pb2_grpc import DiscordApiStub
+from .exceptions import DiscordProxyException, to_discord_proxy_exception, translate
 
-__all__ = ["AsyncDiscordClient", "DiscordClient"]
+# Apps import all of these from here, as they could from discordproxy 1.x.
+__all__ = [
+    "AsyncDiscordClient",
+    "Channel",
+    "DiscordApiStub",
+    "DiscordClient",
+    "Embed",
+    "GetGuildChannelsRequest",
+    "Iterable",
+    "Message",
+    "SendChannelMessageRequest",
+    "SendDirectMessageRequest",
+    "to_discord_proxy_exception",
+]
 
-Response = TypeVar("Response", bound=Message)
+Response = TypeVar("Response", bound=ProtobufMessage)
 Item = TypeVar("Item")
 
 DEFAULT_TARGET = "localhost:50051"
@@ -40,9 +63,10 @@ class _Settings:
     ) -> None:
         if retries < 0:
             raise ValueError(f"retries is {retries}, and must not be negative")
+        check_timeout(timeout)
         if key and not (key.isascii() and key.isprintable()):
             raise ValueError("key must be printable ASCII")
-        self._target = target or DEFAULT_TARGET
+        self._target = str(target) if target else DEFAULT_TARGET
         self._options = options
         self._timeout = timeout
         self._retries = retries
@@ -60,13 +84,18 @@ class _Settings:
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that a call may take. None and 0 are as long as it takes."""
+        """Seconds that a call may take. None and 0 mean no limit."""
         return self._timeout
 
     @property
     def retries(self) -> int:
         """How often a call that failed with UNAVAILABLE is made again."""
         return self._retries
+
+    def _timeout_of_call(self, timeout: float | None) -> float | None:
+        """Returns the limit of a call in seconds, given its own argument."""
+        check_timeout(timeout)
+        return finite(self._timeout if timeout is None else timeout)
 
 
 class DiscordClient(_Settings, Methods):
@@ -78,10 +107,14 @@ class DiscordClient(_Settings, Methods):
 
     Args:
         target: Address of the proxy, localhost:50051 unless given.
-        options: Channel options of gRPC.
-        timeout: Seconds that a call may take, its repetitions included. Not
-            given, or 0, a call waits for its turn at Discord however long that
-            takes. Streams are not bounded.
+        options: Channel options of gRPC. Connections to a loopback address
+            ignore the variable http_proxy, unless ("grpc.enable_http_proxy", 1)
+            is among the options.
+        timeout: Seconds that a call may take, its repetitions included. None
+            and 0 mean no limit: a call then waits for its turn at Discord
+            however long that takes. Streams have no limit. The argument
+            ``timeout`` of a method takes precedence for that call, and also
+            limits a stream.
         key: Key that the proxy asks for, an empty one is none. Without
             credentials it travels in clear text.
         credentials: For TLS, as grpc.ssl_channel_credentials() makes them.
@@ -92,7 +125,8 @@ class DiscordClient(_Settings, Methods):
             a nonce for that so that Discord makes no second one.
 
     Raises:
-        ValueError: for a value that cannot be, by the constructor and the methods.
+        ValueError: by the constructor and the methods, for a value that cannot
+            be, such as a negative timeout.
         DiscordProxyHttpError: by the methods, when Discord refuses a call.
         DiscordProxyTimeoutError: by the methods, when a call takes too long.
         DiscordProxyUnavailableError: by the methods, when the proxy or Discord
@@ -112,6 +146,7 @@ class DiscordClient(_Settings, Methods):
     ) -> None:
         super().__init__(target, options, timeout, key, retries)
         self._connection = Connection(lambda: open_channel(self._target, options, credentials))
+        self._stubs: WeakKeyDictionary[grpc.Channel, DiscordApiStub] = WeakKeyDictionary()
 
     def close(self) -> None:
         """Closes the connection and ends its calls. A further call opens another."""
@@ -128,16 +163,29 @@ class DiscordClient(_Settings, Methods):
     ) -> None:
         self.close()
 
-    def _unary(self, rpc: Rpc[Response], request: Message) -> Response:
+    def _stub(self, channel: grpc.Channel) -> DiscordApiStub:
+        """Returns the stub of a channel.
+
+        It is made once for a channel, because that takes longer than a call
+        itself takes gRPC, and made again when a test replaces DiscordApiStub.
+        """
+        stub = self._stubs.get(channel)
+        if type(stub) is not DiscordApiStub:
+            stub = self._stubs[channel] = DiscordApiStub(channel)
+        return stub
+
+    def _unary(self, rpc: Rpc[Response], request: ProtobufMessage, timeout: float | None) -> Response:
         rpc.check(request)
-        tries = Tries(rpc, request, self._retries, self._timeout or None)
+        tries = Tries(rpc, request, self._retries, self._timeout_of_call(timeout))
         while True:
             try:
                 with self._connection.use() as channel:
-                    call = channel.unary_unary(rpc.path, serialize, rpc.response.FromString)
-                    return call(request, timeout=tries.timeout(), metadata=self._metadata)
-            except grpc.RpcError as ex:
-                error = translate(ex)
+                    call = getattr(self._stub(channel), rpc.name)
+                    return cast(Response, call(request, timeout=tries.timeout(), metadata=self._metadata))
+            except Exception as ex:
+                error = to_discord_proxy_exception(ex)
+                if not isinstance(error, DiscordProxyException):
+                    raise
                 pause = tries.pause(ex, error)
                 if pause is None:
                     raise error from ex
@@ -146,12 +194,22 @@ class DiscordClient(_Settings, Methods):
     def _stream(
         self,
         rpc: Rpc[Response],
-        request: Message,
+        request: ProtobufMessage,
+        timeout: float | None,
+        item: Callable[[Response], Item],
+    ) -> Generator[Item, None, None]:
+        check_timeout(timeout)
+        return self._items(rpc, request, finite(timeout), item)
+
+    def _items(
+        self,
+        rpc: Rpc[Response],
+        request: ProtobufMessage,
+        timeout: float | None,
         item: Callable[[Response], Item],
     ) -> Generator[Item, None, None]:
         with self._connection.use() as channel:
-            method = channel.unary_stream(rpc.path, serialize, rpc.response.FromString)
-            call = method(request, metadata=self._metadata)
+            call = getattr(self._stub(channel), rpc.name)(request, timeout=timeout, metadata=self._metadata)
             longest = LONGEST.get(rpc.name)
             try:
                 for response in call if longest is None else watched(call, call.cancel, longest):
@@ -198,9 +256,9 @@ class AsyncDiscordClient(_Settings, AsyncMethods):
     ) -> None:
         await self.close()
 
-    async def _unary(self, rpc: Rpc[Response], request: Message) -> Response:
+    async def _unary(self, rpc: Rpc[Response], request: ProtobufMessage, timeout: float | None) -> Response:
         rpc.check(request)
-        tries = Tries(rpc, request, self._retries, self._timeout or None)
+        tries = Tries(rpc, request, self._retries, self._timeout_of_call(timeout))
         while True:
             try:
                 channel = self._connection.channel()
@@ -213,14 +271,25 @@ class AsyncDiscordClient(_Settings, AsyncMethods):
                     raise error from ex
             await asyncio.sleep(pause)
 
-    async def _stream(
+    def _stream(
         self,
         rpc: Rpc[Response],
-        request: Message,
+        request: ProtobufMessage,
+        timeout: float | None,
+        item: Callable[[Response], Item],
+    ) -> AsyncGenerator[Item, None]:
+        check_timeout(timeout)
+        return self._items(rpc, request, finite(timeout), item)
+
+    async def _items(
+        self,
+        rpc: Rpc[Response],
+        request: ProtobufMessage,
+        timeout: float | None,
         item: Callable[[Response], Item],
     ) -> AsyncGenerator[Item, None]:
         method = self._connection.channel().unary_stream(rpc.path, serialize, rpc.response.FromString)
-        call = method(request, metadata=self._metadata)
+        call = method(request, timeout=timeout, metadata=self._metadata)
         longest = LONGEST.get(rpc.name)
         try:
             while (response := await asyncio.wait_for(call.read(), longest)) is not grpc.aio.EOF:

@@ -2394,3 +2394,5 @@ class DiscordApi(object):
             timeout,
             metadata,
             _registered_method=True)
+
+discord__api__pb2 = discordproxy_dot_discord__api__pb2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -10,6 +10,22 @@ from google.protobuf.message import DecodeError
 from . import discord_api_pb2 as pb
 from ._status_pb2 import Status
 from .helpers import details_of, parse_error_details, status_of, trailing_metadata_of
+
+
+# Apps import all of these from here, as they could from discordproxy 1.x.
+__all__ = [
+    "DiscordProxyException",
+    "DiscordProxyGrpcError",
+    "DiscordProxyHttpError",
+    "DiscordProxyTimeoutError",
+    "DiscordProxyUnavailableError",
+    "FieldError",
+    "GrpcStatusCode",
+    "parse_error_details",
+    "to_discord_proxy_exception",
+]
+
+GrpcStatusCode = grpc.StatusCode
 
 
 class FieldError(NamedTuple):
@@ -74,7 +90,10 @@ class DiscordProxyHttpError(DiscordProxyException):
         return self._text
 
     def __str__(self) -> str:
-        return f"Discord answered with HTTP status {self._status}, code {self._code}: {self._text}"
+        return (
+            f"HTTP error from the Discord API. HTTP status code: {self._status} - "
+            f"JSON error code: {self._code} - Error message: {self._text}"
+        )
 
 
 class DiscordProxyGrpcError(DiscordProxyException):
@@ -96,7 +115,9 @@ class DiscordProxyGrpcError(DiscordProxyException):
         return self._details
 
     def __str__(self) -> str:
-        return f"{self._status.name}: {self._details}"
+        # A status that an app made up may be no grpc.StatusCode.
+        name = getattr(self._status, "name", self._status)
+        return f"gRPC error. Status code: {name} - Error message: {self._details}"
 
 
 class DiscordProxyTimeoutError(DiscordProxyGrpcError):
@@ -108,10 +129,14 @@ class DiscordProxyUnavailableError(DiscordProxyGrpcError):
 
 
 def to_discord_proxy_exception(ex: Exception) -> Exception:
-    """Returns the exception that stands for a gRPC error; others as they are."""
-    if not isinstance(ex, grpc.RpcError):
+    """Returns the exception that stands for a gRPC error; others as they are.
+
+    An error counts as one of gRPC by its methods ``code`` and ``details``.
+    Apps make such errors up in their tests.
+    """
+    if not (callable(getattr(ex, "code", None)) and callable(getattr(ex, "details", None))):
         return ex
-    return translate(ex)
+    return translate(cast(grpc.RpcError, ex))
 
 
 def translate(ex: grpc.RpcError) -> DiscordProxyException:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections import namedtuple
+from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
 import grpc
+from grpc.aio import Metadata
+
+# Apps import all of these from here, as they could from discordproxy 1.x.
+__all__ = ["GrpcErrorDetails", "namedtuple", "parse_error_details"]
 
 
 class GrpcErrorDetails(NamedTuple):
@@ -27,7 +32,7 @@ def parse_error_details(grpc_error: grpc.RpcError) -> GrpcErrorDetails:
     text = details_of(grpc_error)
     try:
         parsed: object = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     if not isinstance(parsed, dict):
         return GrpcErrorDetails("Other", None, None, text)
@@ -40,7 +45,7 @@ def parse_error_details(grpc_error: grpc.RpcError) -> GrpcErrorDetails:
     )
 
 
-def status_of(grpc_error: grpc.RpcError) -> grpc.StatusCode:
+def status_of(grpc_error: Exception) -> grpc.StatusCode:
     """Returns the status of an error. The errors of calls are calls themselves."""
     return cast(grpc.Call, grpc_error).code()
 
@@ -52,6 +57,7 @@ def details_of(grpc_error: grpc.RpcError) -> str:
 
 def trailing_metadata_of(grpc_error: grpc.RpcError) -> Iterable[tuple[str, str | bytes]]:
     """Returns what came after the answer, nothing when the error is none of a call."""
-    trailing_metadata: Callable[[], Iterable[tuple[str, str | bytes]] | None] | None
-    trailing_metadata = getattr(grpc_error, "trailing_metadata", None)
-    return (trailing_metadata() if trailing_metadata else None) or ()
+    trailing_metadata: object = getattr(grpc_error, "trailing_metadata", None)
+    metadata: object = trailing_metadata() if callable(trailing_metadata) else None
+    # In the tests of apps an error can be a mock, and this is anything.
+    return cast("Iterable[tuple[str, str | bytes]]", metadata) if isinstance(metadata, (tuple, list, Metadata)) else ()

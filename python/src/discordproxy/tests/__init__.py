@@ -1,0 +1,1 @@
+"""What apps use in their own tests. It needs nothing but the package itself."""
