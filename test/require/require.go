@@ -104,3 +104,21 @@ func Node(t testing.TB, folder string) string {
 	}
 	return node
 }
+
+// Site is an Alliance Auth site with the apps that use discordproxy.
+type Site struct {
+	Python       string // interpreter with Alliance Auth and the apps, and without discordproxy
+	Discordproxy string // folder with the package discordproxy of PyPI
+}
+
+// Apps returns the site in the folder test/apps.
+func Apps(t testing.TB) Site {
+	t.Helper()
+	folder := filepath.Join(root(t), "test", "apps")
+	site := Site{filepath.Join(folder, ".venv", "bin", "python"), filepath.Join(folder, ".discordproxy")}
+	_, err := os.Stat(filepath.Join(site.Discordproxy, "discordproxy", "client.py"))
+	if err != nil || exec.CommandContext(t.Context(), site.Python, "-c", "import allianceauth, discordnotify, freight, mailrelay, aasrp").Run() != nil {
+		missing(t, "apps", "task apps")
+	}
+	return site
+}
