@@ -36,7 +36,7 @@ const (
 )
 
 func (s *service) SendDirectMessages(ctx context.Context, req *connect.Request[pb.SendDirectMessagesRequest], stream *connect.ServerStream[pb.SendDirectMessagesResponse]) error {
-	m, err := s.uploads.broadcast(req.Msg)
+	m, err := s.composer.broadcast(req.Msg)
 	if err != nil {
 		return err
 	}
@@ -99,13 +99,13 @@ func (s *service) SendDirectMessages(ctx context.Context, req *connect.Request[p
 }
 
 // broadcast checks a request for many users and converts its message.
-func (u uploads) broadcast(req *pb.SendDirectMessagesRequest) (discord.Message, error) {
+func (c composer) broadcast(req *pb.SendDirectMessagesRequest) (discord.Message, error) {
 	var f form
 	f.request(discord.Operation{}, req)
 	if err := f.err(); err != nil {
 		return discord.Message{}, err
 	}
-	return u.newMessage(discord.Operation{}, req.GetMessage())
+	return c.newMessage(discord.Operation{}, req.GetMessage())
 }
 
 // sendTo posts the message to one user. A panic is that user's failure: it must

@@ -40,7 +40,7 @@ func (s *service) startPost(ctx context.Context, op discord.Operation, req *pb.S
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.uploads.newMessage(discord.Operation{}, req.GetMessage())
+	m, err := s.composer.newMessage(discord.Operation{}, req.GetMessage())
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, uploads: c.uploads(), gateway: c.Gateway, logger: c.Logger},
+	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, logger: c.Logger},
 		append(options, connect.WithInterceptors(access.Interceptor{}, translate{ready}), uncompressedEvents)...)
 	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
 	mux.Handle(path, door.guard(methodOf, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler))))

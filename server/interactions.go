@@ -18,7 +18,7 @@ import (
 const respondTimeout = 3 * time.Second
 
 func (s *service) RespondInteraction(ctx context.Context, req *connect.Request[pb.RespondInteractionRequest]) (*connect.Response[pb.RespondInteractionResponse], error) {
-	args, files, err := s.uploads.callback(req.Msg)
+	args, files, err := s.composer.callback(req.Msg)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (s *service) RespondInteraction(ctx context.Context, req *connect.Request[p
 }
 
 // callback checks the first answer to an interaction and converts it.
-func (u uploads) callback(req *pb.RespondInteractionRequest) (discord.Args, []discord.File, error) {
+func (c composer) callback(req *pb.RespondInteractionRequest) (discord.Args, []discord.File, error) {
 	args, err := arguments(discord.CreateInteractionResponse, &pb.RespondInteractionRequest{
 		InteractionId: req.GetInteractionId(), InteractionToken: req.GetInteractionToken(), Type: req.GetType(),
 	})
@@ -50,9 +50,9 @@ func (u uploads) callback(req *pb.RespondInteractionRequest) (discord.Args, []di
 	case pb.RespondInteractionRequest_APPLICATION_COMMAND_AUTOCOMPLETE_RESULT:
 		m.Fields, err = suggestions(data)
 	case pb.RespondInteractionRequest_CHANNEL_MESSAGE_WITH_SOURCE:
-		m, err = u.newMessage(discord.Operation{}, data)
+		m, err = c.newMessage(discord.Operation{}, data)
 	default:
-		m, err = u.message(discord.Operation{}, data)
+		m, err = c.message(discord.Operation{}, data)
 	}
 	if err != nil {
 		return nil, nil, within("data.", err)
@@ -110,7 +110,7 @@ func suggestions(data *pb.RespondInteractionRequest_Data) (discord.Args, error) 
 }
 
 func (s *service) EditInteractionResponse(ctx context.Context, req *connect.Request[pb.EditInteractionResponseRequest]) (*connect.Response[pb.EditInteractionResponseResponse], error) {
-	m, err := s.uploads.message(discord.UpdateInteractionResponse, req.Msg)
+	m, err := s.composer.message(discord.UpdateInteractionResponse, req.Msg)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func (s *service) EditInteractionResponse(ctx context.Context, req *connect.Requ
 }
 
 func (s *service) FollowupInteraction(ctx context.Context, req *connect.Request[pb.FollowupInteractionRequest]) (*connect.Response[pb.FollowupInteractionResponse], error) {
-	m, err := s.uploads.newMessage(discord.CreateInteractionFollowup, req.Msg)
+	m, err := s.composer.newMessage(discord.CreateInteractionFollowup, req.Msg)
 	if err != nil {
 		return nil, err
 	}

@@ -42,10 +42,16 @@ const (
 	flagComponentsV2          = 1 << 15
 )
 
+// composer makes Discord's messages from requests.
+type composer struct {
+	uploads
+	icons *icons
+}
+
 // newMessage checks a request to post a message and converts it to the
 // arguments of its operation.
-func (u uploads) newMessage(op discord.Operation, req messageRequest) (discord.Message, error) {
-	m, err := u.message(op, req)
+func (c composer) newMessage(op discord.Operation, req messageRequest) (discord.Message, error) {
+	m, err := c.message(op, req)
 	if err != nil {
 		return m, err
 	}
@@ -64,9 +70,9 @@ func (u uploads) newMessage(op discord.Operation, req messageRequest) (discord.M
 // message checks what is in a request with a message and converts it. What
 // Discord would certainly refuse is refused with the error that it would
 // answer; the rest is for Discord to judge.
-func (u uploads) message(op discord.Operation, req messageRequest) (discord.Message, error) {
+func (c composer) message(op discord.Operation, req messageRequest) (discord.Message, error) {
 	f := new(form)
-	r := withOneListOfEmbeds(req)
+	r := c.withOneListOfEmbeds(req)
 	f.request(op, r.Interface())
 	f.mentions(req.GetAllowedMentions())
 	f.poll(get[*pb.Poll](r, "poll"))
@@ -98,16 +104,17 @@ func (u uploads) message(op discord.Operation, req messageRequest) (discord.Mess
 		}
 		m.Fields["allowed_mentions"] = o
 	}
-	if err := u.attach(f, req, &m); err != nil && f.err() == nil {
+	if err := c.attach(f, req, &m); err != nil && f.err() == nil {
 		return m, err
 	}
 	return m, f.err()
 }
 
 // withOneListOfEmbeds returns the request with the one embed of older clients
-// in the list. Embeds without any content are no embeds. Nothing is copied
-// but the request itself.
-func withOneListOfEmbeds(req messageRequest) protoreflect.Message {
+// in the list. Embeds without any content are no embeds, and icons that
+// Discord would refuse are left out. Only the request itself is copied, and
+// embeds that lose an icon.
+func (c composer) withOneListOfEmbeds(req messageRequest) protoreflect.Message {
 	from := req.ProtoReflect()
 	r := from.New()
 	from.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
@@ -123,6 +130,7 @@ func withOneListOfEmbeds(req messageRequest) protoreflect.Message {
 	embeds = append(embeds, req.GetEmbeds()...)
 	list := r.NewField(fields.ByName("embeds"))
 	for _, embed := range embeds {
+		embed = c.icons.clean(embed)
 		if len(discordjson.Fields(embed)) > 0 {
 			list.List().Append(protoreflect.ValueOfMessage(embed.ProtoReflect()))
 		}

@@ -27,7 +27,7 @@ func posted[Res any, P pointer[Res]](data json.RawMessage, err error) (*connect.
 }
 
 func (s *service) SendChannelMessage(ctx context.Context, req *connect.Request[pb.SendChannelMessageRequest]) (*connect.Response[pb.SendChannelMessageResponse], error) {
-	m, err := s.uploads.newMessage(discord.CreateMessage, req.Msg)
+	m, err := s.composer.newMessage(discord.CreateMessage, req.Msg)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (s *service) SendChannelMessage(ctx context.Context, req *connect.Request[p
 }
 
 func (s *service) SendDirectMessage(ctx context.Context, req *connect.Request[pb.SendDirectMessageRequest]) (*connect.Response[pb.SendDirectMessageResponse], error) {
-	m, err := s.uploads.newMessage(discord.Operation{}, req.Msg)
+	m, err := s.composer.newMessage(discord.Operation{}, req.Msg)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (s *service) SendDirectMessage(ctx context.Context, req *connect.Request[pb
 }
 
 func (s *service) EditChannelMessage(ctx context.Context, req *connect.Request[pb.EditChannelMessageRequest]) (*connect.Response[pb.EditChannelMessageResponse], error) {
-	m, err := s.uploads.message(discord.UpdateMessage, req.Msg)
+	m, err := s.composer.message(discord.UpdateMessage, req.Msg)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (s *service) EditChannelMessage(ctx context.Context, req *connect.Request[p
 }
 
 func (s *service) ExecuteWebhook(ctx context.Context, req *connect.Request[pb.ExecuteWebhookRequest]) (*connect.Response[pb.ExecuteWebhookResponse], error) {
-	m, err := s.uploads.newMessage(discord.ExecuteWebhook, req.Msg)
+	m, err := s.composer.newMessage(discord.ExecuteWebhook, req.Msg)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (s *service) ExecuteWebhook(ctx context.Context, req *connect.Request[pb.Ex
 }
 
 func (s *service) EditWebhookMessage(ctx context.Context, req *connect.Request[pb.EditWebhookMessageRequest]) (*connect.Response[pb.EditWebhookMessageResponse], error) {
-	m, err := s.uploads.message(discord.UpdateWebhookMessage, req.Msg)
+	m, err := s.composer.message(discord.UpdateWebhookMessage, req.Msg)
 	if err != nil {
 		return nil, err
 	}

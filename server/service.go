@@ -24,10 +24,10 @@ type Discord interface {
 
 // service implements the contract over Discord.
 type service struct {
-	discord Discord
-	uploads uploads
-	gateway Gateway
-	logger  *slog.Logger
+	discord  Discord
+	composer composer
+	gateway  Gateway
+	logger   *slog.Logger
 }
 
 var _ discordapiconnect.DiscordApiHandler = (*service)(nil)

@@ -209,7 +209,7 @@ func (c composer) url(name, raw string, picture bool) string {
 			schemes = "('http', 'https', 'attachment')"
 		}
 		c.add(path, "URL_TYPE_INVALID_SCHEME", fmt.Sprintf(`Scheme "%s" is not supported. Scheme must be one of %s.`, u.Scheme, schemes))
-	case !strings.Contains(strings.Trim(u.Hostname(), "."), ".") && u.Hostname() != "localhost":
+	case !strings.Contains(strings.Trim(u.Hostname(), "."), "."):
 		c.add(path, "URL_TYPE_INVALID_URL", "Not a well formed URL.")
 	case len(raw) > 2048:
 		c.length(path, raw, 0, 2048)
