@@ -32,7 +32,7 @@ func healthCommand(e Env) *cli.Command {
 		Name:  "health",
 		Usage: "asks a running server whether it is ready; the exit code is 0 or 1",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &host, Usage: "`ADDRESS` of the server; one that means all addresses is asked at a loopback one"},
+			&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &host, Usage: "`ADDRESS` of the server; of several the first; one that means all addresses is asked at a loopback one"},
 			&cli.IntFlag{Name: "port", EnvVars: env("port"), Value: 50051, Destination: &port, Usage: "port of the server"},
 			&cli.BoolFlag{Name: "live", Destination: &live, Usage: "ask only whether it lives, however Discord is"},
 			&cli.StringFlag{Name: "tls-cert", EnvVars: env("tls-cert"), TakesFile: true, Usage: "`FILE` with the certificate of the server: use TLS, and take this certificate for whatever address the server has"},
@@ -46,11 +46,14 @@ func healthCommand(e Env) *cli.Command {
 			if err := checkPort("port", port); err != nil {
 				return err
 			}
-			q := healthQuestion{address: net.JoinHostPort(reachable(host), strconv.Itoa(port)), path: "/readyz"}
+			hosts, err := parseHosts(host)
+			if err != nil {
+				return err
+			}
+			q := healthQuestion{address: net.JoinHostPort(reachable(hosts[0]), strconv.Itoa(port)), path: "/readyz"}
 			if live {
 				q.path = "/healthz"
 			}
-			var err error
 			if q.tls, err = trust(c); err != nil {
 				return err
 			}

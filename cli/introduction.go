@@ -14,7 +14,7 @@ import (
 // introduce writes for a newcomer how to call a server with a pretend Discord:
 // lines that work when pasted.
 func (c *serverConfig) introduce(w io.Writer, addr net.Addr, world sandbox.World) {
-	host, port, _ := net.SplitHostPort(addr.String())
+	host, port, _ := net.SplitHostPort(first(addr).String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}

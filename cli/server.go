@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -137,7 +136,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		return err
 	}
 	live.observe(up.metrics)
-	lis, err := c.listen()
+	lis, err := c.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -235,8 +234,12 @@ func shutdownCheck(ctx context.Context) func() error {
 }
 
 // listen opens the server's port.
-func (c *serverConfig) listen() (net.Listener, error) {
-	lis, err := net.Listen("tcp", net.JoinHostPort(c.host, strconv.Itoa(c.port))) //nolint:noctx // listening does not wait
+func (c *serverConfig) listen(ctx context.Context) (net.Listener, error) {
+	hosts, err := parseHosts(c.host)
+	if err != nil {
+		return nil, err
+	}
+	lis, err := listener.Listen(ctx, hosts, c.port)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}

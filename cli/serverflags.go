@@ -46,7 +46,7 @@ func (c *serverConfig) flags() []cli.Flag {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "token", EnvVars: env("token", "DISCORD_BOT_TOKEN"), Destination: &c.token, Usage: "Discord bot `TOKEN`; prefer the variable or a file, which other users of the machine do not see"},
 		&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Destination: &c.tokenFile, Usage: "`FILE` that holds the bot token"},
-		&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &c.host, Usage: "`ADDRESS` to listen on"},
+		&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &c.host, Usage: "`ADDRESS` or name to listen on, or several separated by commas"},
 		&cli.IntFlag{Name: "port", EnvVars: env("port"), Value: 50051, Destination: &c.port, Usage: "port to listen on, 0 for any"},
 		&cli.StringFlag{Name: "log-console-level", EnvVars: env("log-console-level"), Value: "CRITICAL", Destination: &c.logs.console, Usage: "`LEVEL` of the log on the console: DEBUG, INFO, WARN, ERROR, CRITICAL"},
 		&cli.StringFlag{Name: "log-file-level", EnvVars: env("log-file-level"), Value: "INFO", Destination: &c.logs.file, Usage: "`LEVEL` of the log file"},
@@ -105,6 +105,9 @@ func (c *serverConfig) check() error {
 	}
 	if c.grace < 0 {
 		return errors.New("--shutdown-grace must not be negative")
+	}
+	if _, err := parseHosts(c.host); err != nil {
+		return err
 	}
 	return errors.Join(c.gateway.check(), c.access.check())
 }

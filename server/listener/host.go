@@ -5,14 +5,18 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// IsLoopback reports whether only this machine can reach addr by the network.
-// Of an address that is no IP address (a socket in the file system), which no
-// browser can reach, it says no.
+// IsLoopback reports whether only this machine can reach addr, or all of
+// several Addresses, by the network. Of an address that is no IP address (a
+// socket in the file system), which no browser can reach, it says no.
 func IsLoopback(addr net.Addr) bool {
+	if all, ok := addr.(Addresses); ok {
+		return !slices.ContainsFunc(all, func(one net.Addr) bool { return !IsLoopback(one) })
+	}
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
 }
