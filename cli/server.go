@@ -16,6 +16,7 @@ import (
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
+	"discordproxy/server/access"
 	"discordproxy/server/apidocs"
 	"discordproxy/server/calls"
 	"discordproxy/server/health"
@@ -249,6 +250,6 @@ func (c *serverConfig) listen(ctx context.Context) (net.Listener, error) {
 func (c *serverConfig) newListener(handler http.Handler, largeBody func(*http.Request) int64, secure *tls.Config, logger *slog.Logger) (*listener.Server, error) {
 	return listener.New(listener.Config{
 		Handler: handler, TLS: secure, LargeBody: largeBody, Logger: logger, Grace: max(c.grace, 1), // 0 would be the default
-		CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
+		Outermost: access.PathKeys, CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
 	})
 }

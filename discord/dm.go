@@ -171,10 +171,10 @@ func (d *dmChannels) forget(userID, channelID uint64) {
 	}
 }
 
-// isOwnFailure reports whether a call failed only because its caller left or
+// isOwnFailure reports whether a call failed only because its caller left, lost the right to it or
 // had no time to wait for a limit, which says nothing to others.
 func isOwnFailure(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled ||
+	return ok && (e.Reason == DeadlineExceeded || e.Reason == Canceled || e.Reason == Revoked ||
 		e.Status == http.StatusTooManyRequests || e.Code == codeOpeningTooFast)
 }

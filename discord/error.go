@@ -40,6 +40,8 @@ const (
 	TokenRefused
 	// ShuttingDown: the process ends.
 	ShuttingDown
+	// Revoked: the caller lost the right to the call before it was sent.
+	Revoked
 )
 
 // Discord's error codes that decide what is done next.
@@ -142,6 +144,8 @@ func (e *Error) Error() string {
 		b.WriteString("Discord refuses the bot's token")
 	case ShuttingDown:
 		b.WriteString("shutting down")
+	case Revoked:
+		b.WriteString("the client lost the right to this call while it waited")
 	}
 	if e.RetryAfter > 0 {
 		b.WriteString("; it can go in " + e.RetryAfter.Round(time.Millisecond).String())
@@ -278,6 +282,9 @@ func contextError(ctx context.Context) *Error {
 func refusal(ctx context.Context, err error) *Error {
 	e, ok := errors.AsType[*ratelimit.Error](err)
 	if !ok {
+		if errors.Is(err, errRevoked) {
+			return &Error{Reason: Revoked}
+		}
 		if ctx.Err() == nil {
 			return &Error{Reason: Unreachable, cause: err}
 		}

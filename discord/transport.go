@@ -181,6 +181,19 @@ var errTooLate = errors.New("the limits allow no further try while Discord remem
 
 // acquire waits for the permit of a try, but not beyond the last moment for it.
 func (t *transport) acquire(ctx context.Context, held ratelimit.Request, opened time.Time) (*ratelimit.Permit, error) {
+	allowed, stop := whileAllowed(ctx)
+	defer stop()
+	permit, err := t.acquireBefore(allowed, held, opened)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(allowed), errRevoked) {
+		return nil, errRevoked
+	}
+	return permit, err
+}
+
+func (t *transport) acquireBefore(ctx context.Context, held ratelimit.Request, opened time.Time) (*ratelimit.Permit, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if opened.IsZero() {
 		return t.limiter.Acquire(ctx, held)
 	}

@@ -38,7 +38,7 @@ func (d *door) guard(method func(*http.Request) string, next http.Handler) http.
 	}
 	return d.access.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name := method(r); name != "" {
-			if err := access.From(r.Context()).MayCall(name); err != nil {
+			if err := access.MayCall(r.Context(), name); err != nil {
 				refuse(w, r, err)
 				return
 			}

@@ -71,7 +71,7 @@ func New(c Config) (http.Handler, error) {
 	options, err := rpc.HandlerOptions(rpc.Config{
 		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes,
 		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },
-	}, append(c.Interceptors, edge{observers})...)
+	}, append(c.Interceptors, edge{observers}, access.Streams{})...)
 	if err != nil {
 		return nil, err
 	}

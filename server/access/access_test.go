@@ -105,7 +105,7 @@ func TestParse(t *testing.T) {
 		entry("") + "\n  - {name: other, hashes: ['" + hash + "']}":                                                `client "shop" has the same sha256`,
 		"clients: [{hashes: ['" + hash + "']}]":                                                                    "a name has",
 		"clients: [{name: \"a\\nb\", hashes: ['" + hash + "']}]":                                                   "a name has",
-		"clients: [{name: shop}]":                                                                                  "neither hashes nor certificates",
+		"clients: [{name: shop}]":                                                                                  "neither hashes nor certificates nor addresses",
 		"clients: [{name: shop, hashes: [secret]}]":                                                                "must begin with sha256:",
 		"clients: [{name: shop, hashes: ['sha256:12']}]":                                                           "64 hexadecimal digits",
 		"clients: [{name: shop, hashes: ['$argon2id$v=19$m=9999999,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA']}]": "beyond m=262144",

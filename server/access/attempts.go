@@ -2,6 +2,7 @@ package access
 
 import (
 	"net/netip"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
@@ -32,12 +33,6 @@ func newAttempts() *attempts {
 	return &attempts{peers}
 }
 
-// left reports whether the address may try once more.
-func (a *attempts) left(peer string) bool {
-	limiter, ok := a.peers.Get(peer)
-	return !ok || limiter.Tokens() >= 1
-}
-
 // take counts one and reports whether it was allowed, and whether it was the
 // last for now.
 func (a *attempts) take(peer string) (allowed, last bool) {
@@ -50,6 +45,13 @@ func (a *attempts) take(peer string) (allowed, last bool) {
 	}
 	allowed = limiter.Allow()
 	return allowed, allowed && limiter.Tokens() < 1
+}
+
+// giveBack undoes one take.
+func (a *attempts) giveBack(peer string) {
+	if limiter, ok := a.peers.Get(peer); ok {
+		limiter.AllowN(time.Now(), -1)
+	}
 }
 
 // peerOf returns the address of a peer without its port, of IPv6 the network

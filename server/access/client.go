@@ -2,8 +2,8 @@ package access
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"sync/atomic"
@@ -19,8 +19,9 @@ import (
 // are safe for concurrent use; their errors are *connect.Error.
 type Client struct {
 	name         string
-	keys         []verifier
+	keys         []key
 	certificates []string
+	addresses    []netip.Prefix
 	// methods are the patterns of what it may call; nil means everything.
 	methods []*regexp.Regexp
 	// places are the ids that it may name; nil means all.
@@ -125,13 +126,19 @@ func (c *Client) Hold(ctx context.Context) error {
 	}
 }
 
-// has reports whether a key is the client's.
-func (c *Client) has(key string, digest [sha256.Size]byte, slow bool) bool {
-	found := false
-	for _, v := range c.keys {
-		if v.slow() == slow {
-			found = v.verify(key, digest) || found // every one is asked
-		}
+// networks are its addresses in one form for all spellings.
+func (c *Client) networks() []string {
+	var texts []string
+	for _, p := range c.addresses {
+		texts = append(texts, "address "+p.String())
 	}
-	return found
+	return texts
+}
+
+// Name returns what logs and metrics call the client, "" for nil.
+func (c *Client) Name() string {
+	if c == nil {
+		return ""
+	}
+	return c.name
 }

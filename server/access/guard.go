@@ -8,8 +8,9 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"discordproxy/discord"
 
@@ -36,6 +37,10 @@ type Guard struct {
 	rules        atomic.Pointer[Rules]
 	attempts     *attempts // unknown keys
 	noted        *attempts // refusals that are worth a line in a log
+	proving      proving
+
+	mu       sync.Mutex
+	sessions map[*session]struct{}
 }
 
 // New returns a Guard, nil if the configuration has nothing by which clients
@@ -47,25 +52,31 @@ func New(c Config) *Guard {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	g := &Guard{certificates: c.Certificates, attempts: newAttempts(), noted: newAttempts(), logger: c.Logger}
+	g := &Guard{certificates: c.Certificates, attempts: newAttempts(), noted: newAttempts(), logger: c.Logger,
+		proving: proving{running: make(map[string]bool)}, sessions: make(map[*session]struct{})}
 	g.rules.Store(c.Rules)
 	return g
 }
 
-// Use replaces the rules, from the next request on. Calls in progress go on,
-// and count for the client of the same name.
+// Use replaces the rules. Calls in progress count for the client of the same
+// name. Those of a client that is no longer known, or that may no longer make
+// them, end: streams immediately, other calls unless they were sent already.
 func (g *Guard) Use(rules *Rules) {
 	rules.inherit(g.rules.Load())
 	g.rules.Store(rules)
+	g.revise(rules)
 }
 
-type clientKey struct{}
-
-// From returns the client who sent the request of ctx. Nil is one that may do
-// everything.
+// From returns the client who sent the request of ctx, as the newest rules
+// describe it: ask again whenever it matters. Nil is one that may do everything.
 func From(ctx context.Context) *Client {
-	client, _ := ctx.Value(clientKey{}).(*Client)
-	return client
+	s := sessionOf(ctx)
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client
 }
 
 // Handler has next serve the requests of those who are known: there From and
@@ -77,7 +88,8 @@ func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *htt
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		client, byKey, err := g.identify(r)
+		rules := g.rules.Load()
+		id, err := g.identify(r, rules)
 		if err != nil {
 			if connect.CodeOf(err) == connect.CodeUnauthenticated {
 				w.Header().Set("WWW-Authenticate", `Bearer realm="discordproxy"`)
@@ -85,10 +97,18 @@ func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *htt
 			refuse(w, r, g.quieten(r, err))
 			return
 		}
-		ctx := context.WithValue(discord.WithCaller(r.Context(), client.name), clientKey{}, client)
+		client := id.client
+		ctx, end := g.begin(discord.WithCaller(r.Context(), client.name), id, rules)
+		defer end()
+		ctx = context.WithValue(ctx, unblockKey{}, func() {
+			// It fails only where nothing blocks for ever.
+			controller := http.NewResponseController(w)
+			_ = controller.SetReadDeadline(time.Now())
+			_ = controller.SetWriteDeadline(time.Now().Add(lastWords))
+		})
 		r, unload := withLoad(ctx, client, r)
 		defer unload()
-		if byKey {
+		if id.ownHeader {
 			r.Header = r.Header.Clone()
 			r.Header.Del("Authorization")
 		}
@@ -110,50 +130,12 @@ func (g *Guard) Page(name string, page http.Handler) http.Handler {
 		http.Error(w, Text(err), status)
 	}
 	return g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := From(r.Context()).MayCall(name); err != nil {
+		if err := MayCall(r.Context(), name); err != nil {
 			refuse(w, r, err)
 			return
 		}
 		page.ServeHTTP(w, r)
 	}), refuse)
-}
-
-// identify returns who sent the request, and whether that is known by the key
-// in its header.
-func (g *Guard) identify(r *http.Request) (client *Client, byKey bool, err error) {
-	rules := g.rules.Load()
-	key, given, err := keyOf(r.Header)
-	if err != nil {
-		return nil, false, err
-	}
-	peer := peerOf(r.RemoteAddr)
-	if given && rules != nil {
-		if client := rules.byKey(r.Context(), key, func() bool { return g.attempts.left(peer) }); client != nil {
-			return client, true, nil
-		}
-	}
-	names := certificateNames(r)
-	if g.certificates && len(names) > 0 && !IsKey(key) {
-		// The header may hold what plain REST passes on to Discord.
-		if rules == nil {
-			return &Client{name: names[0]}, false, nil
-		}
-		if client := rules.byCertificate(names); client != nil {
-			return client, false, nil
-		}
-	}
-	switch {
-	case given:
-		if allowed, _ := g.attempts.take(peer); !allowed {
-			return nil, false, refuse(connect.CodeResourceExhausted, "too many unknown keys came from this address, try again later")
-		}
-		return nil, false, refuse(connect.CodeUnauthenticated, "the key in the header Authorization is not known here")
-	case len(names) > 0:
-		return nil, false, refuse(connect.CodeUnauthenticated, "no client has the certificate of %.100q, and there is no key in the header Authorization", names[0])
-	case rules == nil:
-		return nil, false, refuse(connect.CodeUnauthenticated, "a certificate is needed")
-	}
-	return nil, false, refuse(connect.CodeUnauthenticated, "a key is needed, in a header Authorization: Bearer KEY")
 }
 
 // quieten marks the error of an unknown client as quiet once its address has
@@ -170,22 +152,8 @@ func (g *Guard) quieten(r *http.Request, err error) error {
 	return quiet{err}
 }
 
-// keyOf returns what a request gives as a key. Libraries that speak to Discord
-// can be made to send theirs as a bot's token alone.
-func keyOf(h http.Header) (key string, given bool, err error) {
-	values := h.Values("Authorization")
-	if len(values) == 0 {
-		return "", false, nil
-	}
-	if len(values) > 1 {
-		return "", false, refuse(connect.CodeUnauthenticated, "there is more than one header Authorization")
-	}
-	scheme, key, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "Bot") {
-		return "", true, nil
-	}
-	return strings.TrimSpace(key), true, nil
-}
+// lastWords is how long the end of a stream may take that was revoked.
+const lastWords = 5 * time.Second
 
 // certificateNames returns the names of the certificate that a client has shown
 // and TLS has verified: DNS names, URIs and addresses of its subject, and its

@@ -54,11 +54,14 @@ func admit(ctx context.Context, message any) error {
 	}
 	client := From(ctx)
 	if client.Restricted() {
-		m, ok := message.(proto.Message)
-		if !ok {
+		if _, ok := message.(proto.Message); !ok {
 			return refuse(connect.CodePermissionDenied, "%T is no message of the contract", message)
 		}
-		if err := client.MayTouch(TargetsOf(m)); err != nil {
+	}
+	m, ok := message.(proto.Message)
+	if ok {
+		targets := TargetsOf(m)
+		if err := require(ctx, "targets", func(c *Client) error { return c.MayTouch(targets) }); err != nil {
 			return err
 		}
 	}

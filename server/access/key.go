@@ -43,6 +43,12 @@ type verifier interface {
 	slow() bool
 }
 
+// key is a key of a client.
+type key struct {
+	verifier
+	hash string // as in the rules
+}
+
 // parseHash reads a hash of one of three kinds.
 func parseHash(text string) (verifier, error) {
 	switch {

@@ -2,7 +2,6 @@ package access
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,8 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"go.yaml.in/yaml/v4"
 	"golang.org/x/time/rate"
 )
@@ -19,14 +18,14 @@ import (
 // Rules are the clients that there are.
 type Rules struct {
 	clients []*Client
-	// proven are the digests of keys whose slow hash was found good.
-	proven sync.Map
-	// proving bounds how many slow hashes are computed at the same time.
-	proving chan struct{}
+	// computed are the hashes of slow keys by the digests of the keys, and
+	// foreign the digests of texts that are no keys.
+	computed *lru.Cache[[sha256.Size]byte, string]
+	foreign  *lru.Cache[[sha256.Size]byte, struct{}]
 }
 
-// maxProving is how many slow hashes are computed at the same time.
-const maxProving = 2
+// maxComputed is how many slow keys are remembered, and texts that are none.
+const maxComputed = 10_000
 
 // properName is what a client, or what stands for one in a certificate, may be
 // called: it becomes a label in logs and metrics.
@@ -41,6 +40,7 @@ type entry struct {
 	Name         string   `yaml:"name"`
 	Hashes       []string `yaml:"hashes"`
 	Certificates []string `yaml:"certificates"`
+	Addresses    []string `yaml:"addresses"`
 	Methods      []string `yaml:"methods"`
 	Guilds       []string `yaml:"guilds"`
 	Channels     []string `yaml:"channels"`
@@ -80,14 +80,16 @@ func Parse(data []byte, d Defaults) (*Rules, error) {
 	if len(f.Clients) == 0 {
 		return nil, errors.New("there are no clients, so that nobody could call")
 	}
-	rules := &Rules{proving: make(chan struct{}, maxProving)}
+	rules := new(Rules)
+	rules.computed, _ = lru.New[[sha256.Size]byte, string](maxComputed) // fails only for sizes that are no good
+	rules.foreign, _ = lru.New[[sha256.Size]byte, struct{}](maxComputed)
 	seen := make(map[string]string) // what identifies a client, to its name
 	for i, e := range f.Clients {
 		client, err := e.client(d)
 		if err != nil {
 			return nil, fmt.Errorf("client %d, %q: %w", i+1, e.Name, err)
 		}
-		for _, sign := range slices.Concat([]string{"name " + e.Name}, e.Hashes, e.Certificates) {
+		for _, sign := range slices.Concat([]string{"name " + e.Name}, e.Hashes, e.Certificates, client.networks()) {
 			if other, twice := seen[sign]; twice {
 				return nil, fmt.Errorf("client %d, %q: client %q has the same %.40s", i+1, e.Name, other, sign)
 			}
@@ -117,8 +119,8 @@ func (e *entry) client(d Defaults) (*Client, error) {
 	if !properName.MatchString(e.Name) {
 		return nil, errors.New("a name has at most 100 letters, digits and . _ @ : / -, and begins with a letter or digit")
 	}
-	if len(e.Hashes) == 0 && len(e.Certificates) == 0 {
-		return nil, errors.New("it has neither hashes nor certificates, by which it could be known")
+	if len(e.Hashes) == 0 && len(e.Certificates) == 0 && len(e.Addresses) == 0 {
+		return nil, errors.New("it has neither hashes nor certificates nor addresses, by which it could be known")
 	}
 	c := &Client{name: e.Name, certificates: e.Certificates, untargeted: e.Untargeted}
 	for i, hash := range e.Hashes {
@@ -126,7 +128,11 @@ func (e *entry) client(d Defaults) (*Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("hash %d: %w", i+1, err)
 		}
-		c.keys = append(c.keys, v)
+		c.keys = append(c.keys, key{v, hash})
+	}
+	var err error
+	if c.addresses, err = parseAddresses(e.Addresses); err != nil {
+		return nil, err
 	}
 	for _, name := range e.Certificates {
 		if !properName.MatchString(name) {
@@ -216,6 +222,11 @@ func (r *Rules) inherit(old *Rules) {
 	if old == nil {
 		return
 	}
+	for _, digest := range old.computed.Keys() {
+		if hash, ok := old.computed.Peek(digest); ok && r.proven(proof{hash: hash}) != nil {
+			r.computed.Add(digest, hash)
+		}
+	}
 	for _, c := range r.clients {
 		i := slices.IndexFunc(old.clients, func(o *Client) bool { return o.name == c.name })
 		if i >= 0 {
@@ -224,59 +235,6 @@ func (r *Rules) inherit(old *Rules) {
 			c.usage.limiter.SetBurst(c.burst)
 		}
 	}
-}
-
-// byKey returns the client with this key, nil if there is none. Whether a slow
-// hash may be computed is asked of mayTry.
-func (r *Rules) byKey(ctx context.Context, key string, mayTry func() bool) *Client {
-	digest := sha256.Sum256([]byte(key))
-	find := func(slow bool) (found *Client) {
-		for _, c := range r.clients {
-			if c.has(key, digest, slow) {
-				found = c // the others are asked all the same
-			}
-		}
-		return found
-	}
-	if client := find(false); client != nil || IsKey(key) {
-		return client
-	}
-	if client, ok := r.proven.Load(digest); ok {
-		return client.(*Client)
-	}
-	if !r.hasSlow() || !mayTry() {
-		return nil
-	}
-	select {
-	case r.proving <- struct{}{}:
-		defer func() { <-r.proving }()
-	case <-ctx.Done():
-		return nil
-	}
-	client := find(true)
-	if client != nil {
-		r.proven.Store(digest, client)
-	}
-	return client
-}
-
-func (r *Rules) hasSlow() bool {
-	return slices.ContainsFunc(r.clients, func(c *Client) bool {
-		return slices.ContainsFunc(c.keys, verifier.slow)
-	})
-}
-
-// byCertificate returns the client with a certificate of one of these names,
-// nil if there is none.
-func (r *Rules) byCertificate(names []string) *Client {
-	for _, c := range r.clients {
-		for _, name := range names {
-			if slices.Contains(c.certificates, name) {
-				return c
-			}
-		}
-	}
-	return nil
 }
 
 // Count returns how many clients there are.

@@ -22,6 +22,8 @@ func CodeOf(e *discord.Error) connect.Code {
 		return connect.CodeResourceExhausted
 	case discord.TokenRefused:
 		return connect.CodeUnauthenticated
+	case discord.Revoked:
+		return connect.CodePermissionDenied
 	default:
 		return connect.CodeUnavailable
 	}

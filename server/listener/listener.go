@@ -48,6 +48,10 @@ type Config struct {
 	// Handler serves all requests. It must not be nil.
 	Handler http.Handler
 
+	// Outermost returns a handler around all that the server does with a
+	// request, logs of what is refused included. Nil means none.
+	Outermost func(http.Handler) http.Handler
+
 	// TLS makes the port speak TLS alone; nil means cleartext. A configuration
 	// that its GetConfigForClient returns must name h2 among its NextProtos,
 	// else there is no HTTP/2.
@@ -325,5 +329,9 @@ func (s *Server) check(next http.Handler) http.Handler {
 	next = s.limitBody(next)
 	next = s.refuseOtherSites(next)
 	next = s.answerCORS(next)
-	return s.refuseOtherHosts(next)
+	next = s.refuseOtherHosts(next)
+	if s.cfg.Outermost != nil {
+		next = s.cfg.Outermost(next)
+	}
+	return next
 }

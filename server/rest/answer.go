@@ -79,6 +79,8 @@ func statusOf(e *discord.Error) int {
 		return http.StatusGatewayTimeout
 	case discord.TokenRefused:
 		return http.StatusUnauthorized
+	case discord.Revoked:
+		return http.StatusForbidden
 	case discord.Unreachable:
 		return http.StatusBadGateway
 	default:

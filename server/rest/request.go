@@ -130,8 +130,7 @@ func header(given http.Header) http.Header {
 		}
 	}
 	if authorization := h["Authorization"]; len(authorization) == 1 {
-		scheme, token, _ := strings.Cut(authorization[0], " ")
-		if (strings.EqualFold(scheme, "Bot") || strings.EqualFold(scheme, "Bearer")) && isOwn(strings.TrimSpace(token)) {
+		if token, err := access.KeyIn(authorization[0]); err == nil && isOwn(token) {
 			delete(h, "Authorization")
 		}
 	}

@@ -176,7 +176,7 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 		call.Target += "_id"
 	}
 	client := access.From(ctx)
-	if err := client.MayCall(call.Method); err != nil {
+	if err := access.MayCall(ctx, call.Method); err != nil {
 		return nil, err
 	}
 	if reason := h.Ready(); reason != nil {

@@ -1,0 +1,281 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"connectrpc.com/connect"
+)
+
+// proof is what a client was known by. Exactly one field is set.
+type proof struct {
+	hash    string // of its key, as in the rules
+	names   []string
+	address netip.Addr
+}
+
+// identity is who sent a request.
+type identity struct {
+	client *Client
+	proof  proof
+	// ownHeader is whether the header Authorization is a credential of this
+	// server, and not of Discord.
+	ownHeader bool
+}
+
+// proven returns the client with this proof, nil if there is none.
+func (r *Rules) proven(p proof) *Client {
+	switch {
+	case p.hash != "":
+		for _, c := range r.clients {
+			if slices.ContainsFunc(c.keys, func(k key) bool { return k.hash == p.hash }) {
+				return c
+			}
+		}
+		return nil
+	case p.names != nil:
+		for _, c := range r.clients {
+			if slices.ContainsFunc(p.names, func(name string) bool { return slices.Contains(c.certificates, name) }) {
+				return c
+			}
+		}
+		return nil
+	}
+	return r.byAddress(p.address)
+}
+
+// byAddress returns the client with the longest prefix that holds an address.
+func (r *Rules) byAddress(a netip.Addr) (found *Client) {
+	most := -1
+	for _, c := range r.clients {
+		for _, p := range c.addresses {
+			if p.Contains(a) && p.Bits() > most {
+				found, most = c, p.Bits()
+			}
+		}
+	}
+	return found
+}
+
+// parseAddresses reads addresses and networks in CIDR notation.
+func parseAddresses(list []string) ([]netip.Prefix, error) {
+	var prefixes []netip.Prefix
+	for _, text := range list {
+		if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+			a = a.Unmap()
+			prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(text)
+		switch {
+		case err != nil || p.Addr().Is4In6():
+			return nil, fmt.Errorf("addresses: %q is not an IP address, nor a network such as 10.1.0.0/16", text)
+		case p != p.Masked():
+			return nil, fmt.Errorf("addresses: %q has bits set beyond its prefix: did you mean %s?", text, p.Masked())
+		}
+		prefixes = append(prefixes, p)
+	}
+	return prefixes, nil
+}
+
+// identify returns who sent the request.
+func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
+	inHeader, given, err := keyOf(r.Header)
+	if err != nil {
+		return identity{}, err
+	}
+	peer := peerOf(r.RemoteAddr)
+	if inPath, ok := pathKeyOf(r.Context()); ok {
+		id, err := g.byKey(r.Context(), rules, inPath, peer, false)
+		if err != nil {
+			return identity{}, err
+		}
+		// Any other Authorization is for Discord.
+		if given && (IsKey(inHeader) || inHeader == inPath || rules.byKnownKey(inHeader) != "") {
+			if inHeader != inPath {
+				if _, err := g.byKey(r.Context(), rules, inHeader, peer, false); err != nil {
+					return identity{}, err
+				}
+			}
+			id.ownHeader = true
+		}
+		return id, nil
+	}
+	names := certificateNames(r)
+	fallback := g.withoutKey(r, rules, names)
+	if given && (rules != nil || fallback.client == nil || IsKey(inHeader)) {
+		id, err := g.byKey(r.Context(), rules, inHeader, peer, fallback.client != nil)
+		if err == nil {
+			id.ownHeader = true
+			return id, nil
+		}
+		// Other tokens are for Discord, once it is certain that they are not
+		// keys.
+		if fallback.client == nil || IsKey(inHeader) || connect.CodeOf(err) != connect.CodeUnauthenticated {
+			return identity{}, err
+		}
+	}
+	switch {
+	case fallback.client != nil:
+		return fallback, nil
+	case len(names) > 0:
+		return identity{}, refuse(connect.CodeUnauthenticated, "no client has the certificate of %.100q, and there is no key in the header Authorization", names[0])
+	case rules == nil:
+		return identity{}, refuse(connect.CodeUnauthenticated, "a certificate is needed")
+	}
+	return identity{}, refuse(connect.CodeUnauthenticated, "a key is needed, in a header Authorization: Bearer KEY")
+}
+
+// withoutKey returns who is known by a certificate or, failing that, by the
+// address of the connection.
+func (g *Guard) withoutKey(r *http.Request, rules *Rules, names []string) identity {
+	if g.certificates && len(names) > 0 {
+		if rules == nil {
+			return identity{client: &Client{name: names[0]}, proof: proof{names: names}}
+		}
+		p := proof{names: names}
+		if client := rules.proven(p); client != nil {
+			return identity{client: client, proof: p}
+		}
+	}
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if rules == nil || err != nil {
+		return identity{}
+	}
+	p := proof{address: at.Addr().Unmap().WithZone("")}
+	return identity{client: rules.proven(p), proof: p}
+}
+
+// byKey returns who has a key. A guess of a slow key counts before its hash is
+// computed, and no longer once it was right.
+//
+// foreign is whether the text may be a token for Discord, of which each needs
+// to be tried only once.
+func (g *Guard) byKey(ctx context.Context, rules *Rules, text, peer string, foreign bool) (identity, error) {
+	unknown := refuse(connect.CodeUnauthenticated, "the key in the header Authorization is not known here")
+	if inPath, ok := pathKeyOf(ctx); ok && inPath == text {
+		unknown = refuse(connect.CodeUnauthenticated, "the key in the path is not known here")
+	}
+	tooMany := refuse(connect.CodeResourceExhausted, "too many unknown keys came from this address, try again later")
+	found := func(hash string) identity {
+		p := proof{hash: hash}
+		return identity{client: rules.proven(p), proof: p}
+	}
+	if rules != nil {
+		if hash := rules.byKnownKey(text); hash != "" {
+			return found(hash), nil
+		}
+	}
+	known := rules != nil && rules.foreign.Contains(sha256.Sum256([]byte(text)))
+	if known && foreign {
+		return identity{}, unknown
+	}
+	if allowed, _ := g.attempts.take(peer); !allowed {
+		return identity{}, tooMany
+	}
+	if known || rules == nil || text == "" || IsKey(text) || !rules.hasSlow() {
+		return identity{}, unknown
+	}
+	leave, err := g.proving.enter(ctx, peer)
+	if err != nil {
+		g.attempts.giveBack(peer) // nothing was computed
+		return identity{}, err
+	}
+	defer leave()
+	if hash := rules.bySlowKey(text); hash != "" {
+		g.attempts.giveBack(peer)
+		return found(hash), nil
+	}
+	return identity{}, unknown
+}
+
+// byKnownKey returns the hash of a key if that is quick to find: of a key that
+// NewKey made, or whose slow hash was computed already. Else "".
+func (r *Rules) byKnownKey(text string) (found string) {
+	if r == nil {
+		return ""
+	}
+	digest := sha256.Sum256([]byte(text))
+	for _, c := range r.clients {
+		for _, k := range c.keys {
+			if !k.slow() && k.verify(text, digest) {
+				found = k.hash // the others are asked all the same
+			}
+		}
+	}
+	if found != "" || IsKey(text) {
+		return found
+	}
+	if hash, ok := r.computed.Get(digest); ok && r.proven(proof{hash: hash}) != nil {
+		return hash
+	}
+	return ""
+}
+
+// bySlowKey returns the hash of a key whose hash is slow, "" if there is none.
+func (r *Rules) bySlowKey(text string) (found string) {
+	digest := sha256.Sum256([]byte(text))
+	for _, c := range r.clients {
+		for _, k := range c.keys {
+			if k.slow() && k.verify(text, digest) {
+				found = k.hash
+			}
+		}
+	}
+	if found != "" {
+		r.computed.Add(digest, found)
+	} else {
+		r.foreign.Add(digest, struct{}{})
+	}
+	return found
+}
+
+func (r *Rules) hasSlow() bool {
+	return slices.ContainsFunc(r.clients, func(c *Client) bool {
+		return slices.ContainsFunc(c.keys, func(k key) bool { return k.slow() })
+	})
+}
+
+// keyOf returns what a request gives as a key. Libraries that speak to Discord
+// can be made to send theirs as a bot's token alone, and others know HTTP's
+// Basic alone, whose password is the key then.
+func keyOf(h http.Header) (key string, given bool, err error) {
+	values := h.Values("Authorization")
+	if len(values) == 0 {
+		return "", false, nil
+	}
+	if len(values) > 1 {
+		return "", false, refuse(connect.CodeUnauthenticated, "there is more than one header Authorization")
+	}
+	key, err = KeyIn(values[0])
+	if err != nil {
+		return "", true, nil
+	}
+	return key, true, nil
+}
+
+// KeyIn returns the text in an Authorization that may be a key: the token of
+// Bearer or Bot, the password of Basic.
+func KeyIn(authorization string) (string, error) {
+	scheme, rest, _ := strings.Cut(authorization, " ")
+	rest = strings.TrimSpace(rest)
+	switch strings.ToLower(scheme) {
+	case "bearer", "bot":
+		return rest, nil
+	case "basic":
+		decoded, err := base64.StdEncoding.DecodeString(rest)
+		if err != nil {
+			return "", errors.New("not base 64")
+		}
+		_, password, _ := strings.Cut(string(decoded), ":")
+		return password, nil
+	}
+	return "", errors.New("no scheme that holds a key")
+}

@@ -1,0 +1,83 @@
+package access
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+)
+
+type pathKey struct{}
+
+func pathKeyOf(ctx context.Context) (string, bool) {
+	key, ok := ctx.Value(pathKey{}).(string)
+	return key, ok
+}
+
+// PathKeys has next serve requests without the key in their path: those to
+// /k/KEY/rest become requests to /rest, which a Guard knows by the key. It must
+// stand before all that looks at a path, logs above all. A path that holds a
+// key in another way is refused, as is a query with one.
+func PathKeys(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key, rest, ok := splitKey(r.URL.EscapedPath())
+		if ok {
+			bare, err := url.PathUnescape(rest)
+			if err != nil || key == "" {
+				http.Error(w, "a path with a key must be of the form /k/KEY/...", http.StatusNotFound)
+				return
+			}
+			out := r.WithContext(context.WithValue(r.Context(), pathKey{}, key))
+			u := *r.URL
+			u.Path, u.RawPath = bare, rest
+			out.URL, out.RequestURI, out.Pattern = &u, u.RequestURI(), ""
+			r = out
+		}
+		if showsKey(r.URL.Path) || showsKey(r.URL.RawQuery) {
+			http.Error(w, "a key can only be in the header Authorization, or at the beginning of the path: /k/KEY/...", http.StatusNotFound)
+			return
+		}
+		if referer := r.Header.Get("Referer"); ok || referer != "" && (showsKey(referer) || strings.Contains(referer, "/k/")) {
+			r.Header.Del("Referer")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// splitKey splits an escaped path /k/KEY/rest.
+func splitKey(escaped string) (key, rest string, ok bool) {
+	parts := strings.SplitN(escaped, "/", 4)
+	if len(parts) < 3 || parts[0] != "" {
+		return "", "", false
+	}
+	first, err := url.PathUnescape(parts[1])
+	if err != nil || !strings.EqualFold(first, "k") {
+		return "", "", false
+	}
+	if key, err = url.PathUnescape(parts[2]); err != nil {
+		key = ""
+	}
+	rest = "/"
+	if len(parts) == 4 {
+		rest += parts[3]
+	}
+	return key, rest, true
+}
+
+// showsKey reports whether a part of an address may hold a key, however often
+// it is decoded.
+func showsKey(text string) bool {
+	for range 5 {
+		clean := strings.ToLower(path.Clean("/" + text))
+		if strings.Contains(strings.ToLower(text), keyPrefix) || clean == "/k" || strings.HasPrefix(clean, "/k/") {
+			return true
+		}
+		decoded, err := url.PathUnescape(text)
+		if err != nil || decoded == text {
+			return false
+		}
+		text = decoded
+	}
+	return false
+}

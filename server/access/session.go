@@ -1,0 +1,149 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"discordproxy/discord"
+
+	"connectrpc.com/connect"
+)
+
+// session is a request in progress of a known client. When the rules change, it
+// goes on under the new ones, or ends.
+type session struct {
+	proof proof
+	// revoked ends, with a *connect.Error as its cause, when the client is
+	// removed or may no longer do what the request does.
+	revoked context.Context
+	revoke  context.CancelCauseFunc
+
+	mu     sync.Mutex
+	client *Client
+	// checks are what the rules had to allow so far, by what they are about.
+	checks map[string]func(*Client) error
+}
+
+type sessionKey struct{}
+
+func sessionOf(ctx context.Context) *session {
+	s, _ := ctx.Value(sessionKey{}).(*session)
+	return s
+}
+
+// begin registers a request until end. rules are those that identified its
+// client.
+func (g *Guard) begin(ctx context.Context, id identity, rules *Rules) (_ context.Context, end func()) {
+	s := &session{proof: id.proof, client: id.client, checks: make(map[string]func(*Client) error)}
+	s.revoked, s.revoke = context.WithCancelCause(context.Background())
+	g.mu.Lock()
+	g.sessions[s] = struct{}{}
+	g.mu.Unlock()
+	if now := g.rules.Load(); now != rules {
+		s.revise(now)
+	}
+	ctx = discord.WithRevoked(context.WithValue(ctx, sessionKey{}, s), s.revoked)
+	return ctx, func() {
+		g.mu.Lock()
+		delete(g.sessions, s)
+		g.mu.Unlock()
+		s.revoke(nil)
+	}
+}
+
+// revise applies new rules to all requests in progress.
+func (g *Guard) revise(rules *Rules) {
+	g.mu.Lock()
+	all := make([]*session, 0, len(g.sessions))
+	for s := range g.sessions {
+		all = append(all, s)
+	}
+	g.mu.Unlock()
+	for _, s := range all {
+		s.revise(rules)
+	}
+}
+
+func (s *session) revise(rules *Rules) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	client := rules.proven(s.proof)
+	if client == nil {
+		s.revoke(refuse(connect.CodeUnauthenticated, "client %s was removed, or what it is known by", s.client.name))
+		return
+	}
+	s.client = client
+	for _, check := range s.checks {
+		if err := check(client); err != nil {
+			s.revoke(err)
+			return
+		}
+	}
+}
+
+// require asks check of the client of ctx, and again, for as long as the
+// request lasts, whenever the rules change. A later check of the same name
+// replaces it.
+func require(ctx context.Context, name string, check func(*Client) error) error {
+	s := sessionOf(ctx)
+	if s == nil {
+		return check(nil)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checks[name] = check
+	return check(s.client)
+}
+
+// MayCall refuses a method that the client of ctx may not call. The request
+// ends when the client loses the right to it.
+func MayCall(ctx context.Context, method string) error {
+	return require(ctx, "method", func(c *Client) error { return c.MayCall(method) })
+}
+
+// Streams is the interceptor that ends the streams of clients who may no longer
+// have them. It must be outside of all that reads a stream's context.
+type Streams struct{}
+
+// WrapUnary implements connect.Interceptor. A call that waits for the rate
+// limits ends there, see discord.WithRevoked; one that was sent goes on.
+func (Streams) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { return next }
+
+// WrapStreamingHandler implements connect.Interceptor.
+func (Streams) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		s := sessionOf(ctx)
+		if s == nil {
+			return next(ctx, conn)
+		}
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		unblock, _ := ctx.Value(unblockKey{}).(func())
+		stop := context.AfterFunc(s.revoked, func() {
+			cancel(context.Cause(s.revoked))
+			if unblock != nil {
+				unblock()
+			}
+		})
+		defer stop()
+		err := next(ctx, conn)
+		if err == nil || s.revoked.Err() == nil {
+			return err
+		}
+		if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok {
+			// A fresh error, since headers are added to one on its way out.
+			return connect.NewError(cause.Code(), errors.Unwrap(cause))
+		}
+		return err
+	}
+}
+
+// WrapStreamingClient implements connect.Interceptor.
+func (Streams) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return next
+}
+
+// unblockKey finds what ends a blocked read of a request, and soon a blocked
+// write.
+type unblockKey struct{}
