@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -112,7 +111,7 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 	settings, scheme := q.tls, "http"
 	if q.certificate != "" {
 		var err error
-		if settings, err = onlyCertificate(q.certificate); err != nil {
+		if settings, err = onlyCertificate(ctx, q.certificate); err != nil {
 			return "", err
 		}
 	}
@@ -145,8 +144,8 @@ var errOtherCertificate = errors.New("the server shows another certificate than 
 
 // onlyCertificate trusts a server that shows the first certificate of a file,
 // whichever names that has: the server is asked at an address of the machine.
-func onlyCertificate(file string) (*tls.Config, error) {
-	data, err := os.ReadFile(file)
+func onlyCertificate(ctx context.Context, file string) (*tls.Config, error) {
+	data, err := readSecret(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read --tls-cert: %w", err)
 	}

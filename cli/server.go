@@ -85,7 +85,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	token, err := c.botToken()
+	token, err := c.botToken(ctx)
 	if err != nil {
 		return err
 	}

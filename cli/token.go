@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 const tokenCredential = "discord-bot-token"
 
 // botToken finds the token in the order flag, file, credential of systemd.
-func (c *serverConfig) botToken() (string, error) {
+func (c *serverConfig) botToken(ctx context.Context) (string, error) {
 	if c.token != "" {
 		return c.token, nil
 	}
@@ -24,7 +25,7 @@ func (c *serverConfig) botToken() (string, error) {
 	if c.tokenFile == "" {
 		return "", nil
 	}
-	data, err := os.ReadFile(c.tokenFile)
+	data, err := readSecret(ctx, c.tokenFile)
 	if err != nil {
 		return "", fmt.Errorf("cannot read the token file: %w", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"os"
+	"sync"
 	"time"
 )
 
@@ -21,42 +21,85 @@ type watchedFiles struct {
 
 	// used is what was tried last, and seen what was read last.
 	used, seen string
+	// reading is a read that has not returned yet. None is begun beside it: one
+	// that hangs would become many.
+	reading chan fileContents
+
+	// readFile reads one file; nil means readRegular.
+	readFile func(string) ([]byte, error)
+}
+
+type fileContents struct {
+	contents [][]byte
+	sum      string
+	err      error
 }
 
 // fileInterval is how often files are read.
 const fileInterval = time.Second
 
-func (w *watchedFiles) read() (contents [][]byte, sum string, err error) {
+func (w *watchedFiles) read() fileContents {
+	read := w.readFile
+	if read == nil {
+		read = readRegular
+	}
+	var all fileContents
 	hash := sha256.New()
 	for _, name := range w.files {
-		data, err := os.ReadFile(name)
+		data, err := read(name)
 		if err != nil {
-			return nil, err.Error(), err
+			return fileContents{nil, err.Error(), err}
 		}
 		_, _ = fmt.Fprintf(hash, "%d ", len(data)) // a hash takes everything
 		_, _ = hash.Write(data)
-		contents = append(contents, data)
+		all.contents = append(all.contents, data)
 	}
-	return contents, string(hash.Sum(nil)), nil
+	all.sum = string(hash.Sum(nil))
+	return all
+}
+
+// await returns what a read returns, which goes on when it takes too long: the
+// next await waits for the same one.
+func (w *watchedFiles) await(ctx context.Context) fileContents {
+	if w.reading == nil {
+		done := make(chan fileContents, 1)
+		w.reading = done
+		go func() { done <- w.read() }()
+	}
+	timer := time.NewTimer(fileTimeout)
+	defer timer.Stop()
+	select {
+	case all := <-w.reading:
+		w.reading = nil
+		return all
+	case <-ctx.Done():
+		return fileContents{err: context.Cause(ctx)}
+	case <-timer.C:
+		return fileContents{sum: errFileSlow.Error(), err: errFileSlow}
+	}
 }
 
 // load reads the files for the first time.
 func (w *watchedFiles) load() error {
-	contents, sum, err := w.read()
-	if err != nil {
-		return fmt.Errorf("cannot read the %s: %w", w.what, err)
+	all := w.await(context.Background())
+	if all.err != nil {
+		return fmt.Errorf("cannot read the %s: %w", w.what, all.err)
 	}
-	if err := w.use(contents); err != nil {
+	if err := w.use(all.contents); err != nil {
 		return fmt.Errorf("%s %s: %w", w.what, w.files[0], err)
 	}
-	w.used, w.seen = sum, sum
+	w.used, w.seen = all.sum, all.sum
 	return nil
 }
 
 // look reads the files and uses what has changed, once it was read twice: it
 // may be half written.
 func (w *watchedFiles) look(ctx context.Context, logger *slog.Logger) {
-	contents, sum, err := w.read()
+	all := w.await(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	contents, sum, err := all.contents, all.sum, all.err
 	last := w.seen
 	w.seen = sum
 	if sum == w.used || sum != last {
@@ -75,9 +118,14 @@ func (w *watchedFiles) look(ctx context.Context, logger *slog.Logger) {
 
 // watchFiles looks at files until ctx ends.
 func watchFiles(ctx context.Context, logger *slog.Logger, all ...*watchedFiles) {
-	if len(all) == 0 {
-		return
+	var parts sync.WaitGroup
+	for _, w := range all { // one that hangs holds up no other
+		parts.Go(func() { w.watch(ctx, logger) })
 	}
+	parts.Wait()
+}
+
+func (w *watchedFiles) watch(ctx context.Context, logger *slog.Logger) {
 	ticker := time.NewTicker(fileInterval)
 	defer ticker.Stop()
 	for {
@@ -85,9 +133,7 @@ func watchFiles(ctx context.Context, logger *slog.Logger, all ...*watchedFiles) 
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			for _, w := range all {
-				w.look(ctx, logger)
-			}
+			w.look(ctx, logger)
 		}
 	}
 }
