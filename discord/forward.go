@@ -67,8 +67,27 @@ func (r *Request) Route() (name, resource string, id uint64) {
 	route := r.route("")
 	resource, rest, _ := strings.Cut(route.Major, " ")
 	number, _, _ := strings.Cut(rest, "/")
-	id, _ = strconv.ParseUint(number, 10, 64)
+	id, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		id = 0 // not the largest number, if it is larger
+	}
 	return route.String(), resource, id
+}
+
+// maxOddID bounds what is shown of an id that is none.
+const maxOddID = 40
+
+// OddID returns the id of the resource as it was given if it has digits alone
+// and does not fit 64 bits, cut to 40 digits. Else "".
+func (r *Request) OddID() string {
+	parts := strings.Split(r.Path.below, "/")
+	if len(parts) < 3 || parts[2] == "" || strings.Trim(parts[2], "0123456789") != "" {
+		return ""
+	}
+	if _, err := strconv.ParseUint(parts[2], 10, 64); err == nil {
+		return ""
+	}
+	return parts[2][:min(len(parts[2]), maxOddID)]
 }
 
 func (r *Request) route(kind string) ratelimit.Route {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -19,6 +20,27 @@ type audit struct {
 	w      io.Writer
 	logger *slog.Logger
 	failed atomic.Bool
+
+	mu   sync.Mutex
+	torn bool // the last line was written in part
+}
+
+// write writes a line, on a line of its own whatever became of the one before.
+func (a *audit) write(line []byte) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.torn {
+		line = append([]byte{'\n'}, line...)
+	}
+	line = append(line, '\n')
+	n, err := a.w.Write(line)
+	if n > 0 || err == nil {
+		a.torn = n < len(line)
+	}
+	if err == nil && n < len(line) {
+		err = io.ErrShortWrite
+	}
+	return err
 }
 
 // record is a line. Ids are strings, because readers take numbers of JSON for
@@ -45,12 +67,14 @@ func (a *audit) Ended(ctx context.Context, c *Call) {
 	if c.Key {
 		r.Client = c.Caller
 	}
-	if c.ID != 0 {
+	if c.OddID != "" {
+		r.ID = c.OddID
+	} else if c.ID != 0 {
 		r.ID = strconv.FormatUint(c.ID, 10)
 	}
 	line, err := json.Marshal(r)
 	if err == nil {
-		_, err = a.w.Write(append(line, '\n'))
+		err = a.write(line)
 	}
 	if a.failed.Swap(err != nil) || err == nil {
 		return

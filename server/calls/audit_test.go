@@ -59,3 +59,46 @@ func TestAuditThatFails(t *testing.T) {
 		t.Errorf("logged %d times: %s", n, log.String())
 	}
 }
+
+// short writes a part of one line and fails.
+type short struct {
+	bytes.Buffer
+	left int
+}
+
+func (s *short) Write(p []byte) (int, error) {
+	if len(p) <= s.left {
+		s.left -= len(p)
+		return s.Buffer.Write(p)
+	}
+	n, _ := s.Buffer.Write(p[:s.left])
+	s.left = 0
+	return n, errors.New("the disk is full")
+}
+
+// TestAuditAfterATornLine: the line after one that was written in part stands
+// on its own, and an id that is none is shown as given.
+func TestAuditAfterATornLine(t *testing.T) {
+	file := &short{left: 300}
+	observers := calls.Observers{calls.Audit(file, slog.New(slog.DiscardHandler))}
+	audit := func() {
+		do(t, t.Context(), observers, &calls.Call{Method: "M", Target: "channel_id", OddID: "18446744073709551616"}, nil)
+	}
+	for range 4 { // the second is torn, and of the others nothing is written
+		audit()
+	}
+	file.left = 10_000
+	audit()
+	audit()
+	lines := strings.Split(strings.TrimSuffix(file.String(), "\n"), "\n")
+	good := 0
+	for _, line := range lines {
+		var fields map[string]string
+		if json.Unmarshal([]byte(line), &fields) == nil && fields["id"] == "18446744073709551616" {
+			good++
+		}
+	}
+	if len(lines) != 4 || good != 3 {
+		t.Errorf("%d of %d lines can be read: %s", good, len(lines), file)
+	}
+}

@@ -29,6 +29,9 @@ type Call struct {
 	// and ID its value. Empty and 0 when there is none.
 	Target string
 	ID     uint64
+	// OddID is the id as it was given, at most 40 digits, where it does not fit
+	// ID, which is 0 then.
+	OddID string
 	// Caller is who shares fairly with other callers: the name of the client's
 	// key, else the peer's host. Key says which.
 	Caller string

@@ -23,7 +23,9 @@ func (l logs) Ended(ctx context.Context, c *Call) {
 		return
 	}
 	attributes := []slog.Attr{slog.String("method", c.Method)}
-	if c.Target != "" {
+	if c.OddID != "" {
+		attributes = append(attributes, slog.String(c.Target, c.OddID))
+	} else if c.Target != "" {
 		attributes = append(attributes, slog.Uint64(c.Target, c.ID))
 	}
 	attributes = append(attributes,

@@ -174,6 +174,7 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	call.Method = req.Pattern()
 	if _, call.Target, call.ID = req.Route(); call.Target != "" {
 		call.Target += "_id"
+		call.OddID = req.OddID()
 	}
 	client := access.From(ctx)
 	if err := access.MayCall(ctx, call.Method); err != nil {

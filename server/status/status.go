@@ -227,6 +227,9 @@ func (b *Board) Ended(_ context.Context, c *calls.Call) {
 		Took: durationpb.New(c.Took), Waited: durationpb.New(c.Waited), AtDiscord: durationpb.New(c.AtDiscord),
 		Tries: int32(c.Tries), Caller: c.Caller, Protocol: c.Protocol, RequestId: c.RequestID,
 	}
+	if c.OddID != "" {
+		call.Target = "" // it cannot be shown as given
+	}
 	if c.Err != nil {
 		call.Error = brief(told(c.Err), maxError)
 	}
