@@ -9,8 +9,19 @@ import (
 // APIPath is the path of a request to Discord's API that another program
 // wrote, once it is known to lead nowhere else.
 type APIPath struct {
-	version string // with its v
-	below   string // escaped, begins with a slash
+	version  string   // with its v
+	below    string   // escaped, begins with a slash
+	segments []string // of below, decoded as Discord decodes them
+}
+
+// canonical returns below in the one spelling that the segments have.
+func (p APIPath) canonical() string {
+	var b strings.Builder
+	for _, s := range p.segments {
+		b.WriteByte('/')
+		b.WriteString(url.PathEscape(s))
+	}
+	return b.String()
 }
 
 // refusePath returns the error of a path that is not sent.
@@ -50,6 +61,8 @@ func ParseAPIPath(escaped string) (APIPath, error) {
 		if strings.ContainsAny(segment, "?#") || !isSafeSegment(segment) {
 			return APIPath{}, refusePath(http.StatusBadRequest, 0, unsafePath)
 		}
+		decoded, _ := url.PathUnescape(segment) // it is safe to decode
+		p.segments = append(p.segments, decoded)
 	}
 	p.below = "/" + below
 	return p, nil

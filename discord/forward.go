@@ -116,7 +116,7 @@ func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
 	}
 	how := call{kind: r.kind(), version: r.Path.version, guest: guest}
 	how.repeatable, how.once = r.repeatable()
-	if r.Method == http.MethodDelete && messageRoute.MatchString(r.Path.below) {
+	if r.Method == http.MethodDelete && messageRoute.MatchString(r.Path.canonical()) {
 		how.done = CodeUnknownMessage
 	}
 	address := "https://discord.com/api/" + r.Path.version + r.Path.below
@@ -180,7 +180,7 @@ var (
 
 // kind is the class of sub-limit that the body tells.
 func (r *Request) kind() string {
-	if r.Method != http.MethodPatch || !channelRoute.MatchString(r.Path.below) {
+	if r.Method != http.MethodPatch || !channelRoute.MatchString(r.Path.canonical()) {
 		return ""
 	}
 	fields := r.fields()
@@ -197,7 +197,7 @@ func (r *Request) repeatable() (repeatable, once bool) {
 	case http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete:
 		return true, false
 	}
-	if r.Method != http.MethodPost || !messagesRoute.MatchString(r.Path.below) {
+	if r.Method != http.MethodPost || !messagesRoute.MatchString(r.Path.canonical()) {
 		return false, false
 	}
 	fields := r.fields()

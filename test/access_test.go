@@ -102,7 +102,7 @@ func (c *callers) identities(method string, other int) map[string]struct {
 	about := accessRules[method]
 	elsewhere := outcome{connect.CodePermissionDenied, "client elsewhere may not use " + about}
 	if about == "" {
-		elsewhere.text = "client elsewhere may make no call of which it cannot be told"
+		elsewhere.text = "client elsewhere is restricted to certain"
 	}
 	certificate := func(name string) *tls.Certificate {
 		certificate := c.certificates[name]
@@ -116,7 +116,7 @@ func (c *callers) identities(method string, other int) map[string]struct {
 		"wrong key":           {proxytest.Identity{Key: wrong}, unknown("is not known"), unknown("is not known")},
 		"unknown certificate": {proxytest.Identity{Certificate: certificate("stranger")}, unknown("stranger"), unknown("stranger")},
 		"key without method":  {proxytest.Identity{Key: c.keys[without]}, outcome{denied.code, denied.text + method}, denied},
-		"key elsewhere":       {proxytest.Identity{Key: c.keys["elsewhere"]}, elsewhere, outcome{elsewhere.code, "client elsewhere may"}},
+		"key elsewhere":       {proxytest.Identity{Key: c.keys["elsewhere"]}, elsewhere, outcome{elsewhere.code, "client elsewhere "}},
 		"right key":           {proxytest.Identity{Key: c.keys["right"]}, outcome{}, outcome{}},
 		"right certificate":   {proxytest.Identity{Certificate: certificate("robot")}, outcome{}, outcome{}},
 	}

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -116,22 +117,22 @@ func RouteOf(method, path, kind string, now time.Time) Route {
 	return r
 }
 
-// segments appends the parts of a path. What is beyond the longest path of
-// Discord is dropped.
+// segments appends the parts of a path, decoded as Discord decodes them: %40me
+// is @me. What is beyond the longest path of Discord is dropped.
 func segments(path string, seg []string) []string {
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
 		path = path[:i]
 	}
 	for s := range strings.SplitSeq(path, "/") {
-		if s != "" && len(seg) < maxSegments {
-			seg = append(seg, s)
+		if s == "" || len(seg) == maxSegments {
+			continue
 		}
-	}
-	if len(seg) > 0 && seg[0] == "api" {
-		seg = seg[1:]
-		if len(seg) > 0 && len(seg[0]) > 1 && seg[0][0] == 'v' && isID(seg[0][1:]) {
-			seg = seg[1:]
+		if strings.Contains(s, "%") {
+			if decoded, err := url.PathUnescape(s); err == nil {
+				s = decoded
+			}
 		}
+		seg = append(seg, s)
 	}
 	return seg
 }
@@ -198,7 +199,8 @@ func isWord(s string) bool {
 	if len(s) > 32 {
 		return false
 	}
-	if s == "oauth2" {
+	switch s {
+	case "oauth2", "widget.json", "widget.png":
 		return true
 	}
 	for i := range len(s) {

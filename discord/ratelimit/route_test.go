@@ -28,8 +28,16 @@ func TestRouteOf(t *testing.T) {
 	}{
 		{"POST", "/channels/1/messages", "", ratelimit.Route{Method: "POST", Template: "/channels/{channel_id}/messages", Major: "channel 1"}},
 		{"GET", "/guilds/7/members/8?x=1", "", ratelimit.Route{Method: "GET", Template: "/guilds/{guild_id}/members/{user_id}", Major: "guild 7"}},
-		{"GET", "/api/v9/users/@me", "", ratelimit.Route{Method: "GET", Template: "/users/@me"}},
+		{"GET", "/users/@me", "", ratelimit.Route{Method: "GET", Template: "/users/@me"}},
+		{"GET", "/guilds/7/widget.json", "", ratelimit.Route{Method: "GET", Template: "/guilds/{guild_id}/widget.json", Major: "guild 7"}},
 		{"PATCH", "/channels/1", ratelimit.KindRename, ratelimit.Route{Method: "PATCH", Template: "/channels/{channel_id}", Major: "channel 1", Kind: ratelimit.KindRename}},
+
+		// Discord decodes a path before it finds the route.
+		{"GET", "/users/%40me", "", ratelimit.Route{Method: "GET", Template: "/users/@me"}},
+		{"GET", "/%75sers/%40%6de", "", ratelimit.Route{Method: "GET", Template: "/users/@me"}},
+		{"GET", "/users/%2540me", "", ratelimit.Route{Method: "GET", Template: "/users/{other}"}},
+		{"POST", "/channels/%31/messages", "", ratelimit.Route{Method: "POST", Template: "/channels/{channel_id}/messages", Major: "channel 1"}},
+		{"GET", "/%77ebhooks/5/s3cret/messages/%40original", "", ratelimit.Route{Method: "GET", Template: "/webhooks/{webhook_id}/{webhook_token}/messages/@original", Major: "webhook 5/*", Tokenless: true}},
 
 		// The age of a message.
 		{"DELETE", message(9 * time.Second), "", ratelimit.Route{Method: "DELETE", Template: oneMessage + " (under 10 s old)", Major: "channel 1"}},

@@ -91,7 +91,7 @@ func TestParse(t *testing.T) {
 		entry("methods:"):                       "line 4: there is no value",
 		entry("methods: []"):                    "line 4: there is no value",
 		entry("channels: [~]"):                  "line 4: there is no value",
-		entry("methods: [Sendd*]"):              `"Sendd*" means no method`,
+		entry("methods: [Sendd*]"):              `"Sendd*" matches no method`,
 		entry("channels: [general]"):            `channels: "general" is neither an id`,
 		entry("channels: [0]"):                  `"0" is neither an id`,
 		entry("guilds: [99999999999999999999]"): "neither an id",
@@ -264,7 +264,7 @@ func TestMissingMethodIsToldFirst(t *testing.T) {
 	key, hash := access.NewKey()
 	for methods, want := range map[string]string{
 		"[GetChannel]": "client shop may not call metrics",
-		"[metrics]":    "client shop may make no call of which it cannot be told",
+		"[metrics]":    "client shop is restricted to certain guilds, channels or users",
 	} {
 		g := newGuarded(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q], methods: %s, channels: [7]}]", hash, methods))
 		if a := g.ask(t, "192.0.2.1:1", "Bearer "+key); a.status != http.StatusForbidden || !strings.HasPrefix(a.text, want) {

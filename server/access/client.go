@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -23,9 +22,9 @@ type Client struct {
 	certificates []string
 	addresses    []netip.Prefix
 	// methods are the patterns of what it may call; nil means everything.
-	methods []*regexp.Regexp
+	methods []pattern
 	// places are the ids that it may name; nil means all.
-	places map[kind]ids
+	places map[discord.TargetKind]ids
 	// untargeted is whether one with places may make calls that name none.
 	untargeted bool
 	// limit and burst are its rate, maxCalls is how many calls it may have in
@@ -60,30 +59,32 @@ func (c *Client) enter() (leave func(), err error) {
 // MayCall refuses a method that is none of the client's. Metrics and dashboard
 // tell of everybody's calls, which is no call about one place.
 func (c *Client) MayCall(method string) error {
-	if c != nil && c.methods != nil && !slices.ContainsFunc(c.methods, func(p *regexp.Regexp) bool { return p.MatchString(method) }) {
+	if c != nil && c.methods != nil && !slices.ContainsFunc(c.methods, func(p pattern) bool { return p.means(method) }) {
 		return refuse(connect.CodePermissionDenied, "client %s may not call %s", c.name, method)
 	}
 	if method == MetricsPage || method == Dashboard {
-		return c.MayTouch(nil)
+		return c.MayTouch(Reading{})
 	}
 	return nil
 }
 
 // MayTouch refuses a call that names a guild, channel or user that is none of
-// the client's.
-func (c *Client) MayTouch(targets []Target) error {
-	if c == nil || c.places == nil {
+// the client's, and one that is about none at all.
+func (c *Client) MayTouch(r Reading) error {
+	if !c.Restricted() {
 		return nil
 	}
-	if len(targets) == 0 && !c.untargeted {
-		return refuse(connect.CodePermissionDenied, "client %s may make no call of which it cannot be told which guild, channel or user it is about", c.name)
+	if len(r.about) == 0 && !c.untargeted {
+		return refuse(connect.CodePermissionDenied, "client %s is restricted to certain guilds, channels or users, and this call is about none of them, so it needs untargeted: true", c.name)
 	}
-	for _, t := range targets {
+	for _, t := range slices.Concat(r.about, r.others) {
 		switch known := c.places[t.kind]; {
 		case known.all:
 		case t.every:
 			return refuse(connect.CodePermissionDenied, "client %s may not use every %s", c.name, t.kind)
-		case !known.ids[t.id]:
+		case t.id == 0:
+			return refuse(connect.CodePermissionDenied, "client %s may not use a %s whose id is not a plain number", c.name, t.kind)
+		case !known.has(t.id):
 			return refuse(connect.CodePermissionDenied, "client %s may not use %s %d", c.name, t.kind, t.id)
 		}
 	}
@@ -93,6 +94,10 @@ func (c *Client) MayTouch(targets []Target) error {
 // Restricted is whether the client may name some guilds, channels and users
 // only.
 func (c *Client) Restricted() bool { return c != nil && c.places != nil }
+
+// Ruled is whether it depends on what a call says whether the client may make
+// it.
+func (c *Client) Ruled() bool { return c != nil && (c.methods != nil || c.places != nil) }
 
 // Hold waits until the client's own rate allows a call, but fails at once if
 // that is beyond the deadline of ctx.

@@ -60,8 +60,8 @@ func admit(ctx context.Context, message any) error {
 	}
 	m, ok := message.(proto.Message)
 	if ok {
-		targets := TargetsOf(m)
-		if err := require(ctx, "targets", func(c *Client) error { return c.MayTouch(targets) }); err != nil {
+		reading := Read(m)
+		if err := require(ctx, "targets", func(c *Client) error { return c.MayTouch(reading) }); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
+
+	"discordproxy/discord"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"go.yaml.in/yaml/v4"
@@ -146,7 +147,7 @@ func (e *entry) client(d Defaults) (*Client, error) {
 		}
 		c.methods = append(c.methods, pattern)
 	}
-	for k, list := range map[kind][]string{guild: e.Guilds, channel: e.Channels, user: e.Users} {
+	for k, list := range map[discord.TargetKind][]string{discord.GuildTarget: e.Guilds, discord.ChannelTarget: e.Channels, discord.UserTarget: e.Users} {
 		if len(list) == 0 {
 			continue
 		}
@@ -155,7 +156,7 @@ func (e *entry) client(d Defaults) (*Client, error) {
 			return nil, fmt.Errorf("%ss: %w", k, err)
 		}
 		if c.places == nil {
-			c.places = make(map[kind]ids)
+			c.places = make(map[discord.TargetKind]ids)
 		}
 		c.places[k] = known
 	}
@@ -188,23 +189,6 @@ func parseIDs(list []string) (ids, error) {
 		known.ids[id] = true
 	}
 	return known, nil
-}
-
-// restPattern is how a method of plain REST is written.
-var restPattern = regexp.MustCompile(`^([A-Z]+|\*) [/*]\S*$`)
-
-// parsePattern reads the name of a method, in which * stands for any
-// characters. Names that mean no method are refused.
-func parsePattern(text string, methods []string) (*regexp.Regexp, error) {
-	pattern, err := regexp.Compile("^" + strings.ReplaceAll(regexp.QuoteMeta(text), `\*`, ".*") + "$")
-	if err != nil {
-		return nil, err
-	}
-	if !restPattern.MatchString(text) && !slices.ContainsFunc(methods, pattern.MatchString) {
-		return nil, fmt.Errorf("%q means no method: there are those of the contract, of plain REST, such as GET /channels/{channel_id}, and %s",
-			text, strings.Join(Pages, ", "))
-	}
-	return pattern, nil
 }
 
 // The names of what is no method of the contract but needs the right to it.

@@ -1,25 +1,19 @@
 package access
 
 import (
-	"strings"
+	"encoding/json"
+	"slices"
+
+	"discordproxy/discord"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// kind is what a target is.
-type kind string
-
-const (
-	guild   kind = "guild"
-	channel kind = "channel"
-	user    kind = "user"
-)
-
-// Target is a guild, channel or user that a call is about. Inside a guild or
+// Target is a guild, channel or user that a call names. Inside a guild or
 // channel it does not matter which users a call names.
 type Target struct {
-	kind kind
+	kind discord.TargetKind
 	id   uint64
 	// every means all of its kind, and no id.
 	every bool
@@ -31,48 +25,77 @@ type ids struct {
 	ids map[uint64]bool
 }
 
-// Named returns the target that an id of this name means. Of what else there
-// are ids, messages and roles, lies within a guild or channel.
-func Named(name string, id uint64) (Target, bool) {
-	name = strings.TrimSuffix(strings.TrimSuffix(name, "s"), "_id")
-	for _, k := range []kind{guild, channel, user} {
-		if name == string(k) || strings.HasSuffix(name, "_"+string(k)) {
-			return Target{kind: k, id: id}, true
-		}
-	}
-	return Target{}, false
+// has reports whether the client may name the id.
+func (i ids) has(id uint64) bool { return i.all || i.ids[id] }
+
+// Reading is what a call names: the targets that it is about, and others, which
+// can take rights away and never give any.
+type Reading struct {
+	about, others []Target
 }
 
-// TargetsOf returns what the ids in a request of the contract mean. Guilds and
-// channels count wherever they stand, since a message may be forwarded from
-// another channel; users only where the request has no place for a guild or
-// channel. Where there could be a list of them and is none, every one is meant.
-func TargetsOf(request proto.Message) []Target {
+// ReadingOf returns what a request of plain REST names.
+func ReadingOf(r discord.Reading) Reading {
+	return Reading{about: targets(r.About), others: targets(r.Others)}
+}
+
+func targets(named []discord.Target) []Target {
+	list := make([]Target, len(named))
+	for i, t := range named {
+		list[i] = Target{kind: t.Kind, id: t.ID}
+	}
+	return list
+}
+
+// Read returns what a request of the API names. It is about the guilds and
+// channels in its own fields, or about the users if it has no field for those.
+// Guilds and channels count anywhere else too, since a message may be forwarded
+// from another channel. Where there could be a list of them and is none, every
+// one is meant.
+func Read(request proto.Message) Reading {
 	m := request.ProtoReflect()
 	users, lists := true, false
+	var r Reading
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		f := fields.Get(i)
-		if t, ok := Named(string(f.Name()), 0); ok && t.kind != user && f.Kind() == protoreflect.Uint64Kind {
+		switch f.Name() {
+		case "guild_id", "channel_id":
 			users = false
-			lists = lists || f.IsList()
+		case "guild_ids", "channel_ids":
+			users, lists = false, true
 		}
 	}
-	targets := appendTargets(nil, m, users)
-	if lists && len(targets) == 0 {
-		return []Target{{kind: guild, every: true}, {kind: channel, every: true}}
+	r.fields(m, users, true)
+	if lists && len(r.about) == 0 {
+		r.about = []Target{{kind: discord.GuildTarget, every: true}, {kind: discord.ChannelTarget, every: true}}
 	}
-	return targets
+	return r
 }
 
-func appendTargets(targets []Target, m protoreflect.Message, users bool) []Target {
+// aboutFields are the fields of a request that say what it is about.
+var aboutFields = []protoreflect.Name{"guild_id", "guild_ids", "channel_id", "channel_ids", "user_id", "user_ids"}
+
+// fields adds the targets in a message, top in the request itself.
+func (r *Reading) fields(m protoreflect.Message, users, top bool) {
 	add := func(f protoreflect.FieldDescriptor, v protoreflect.Value) {
 		switch f.Kind() {
 		case protoreflect.MessageKind:
-			targets = appendTargets(targets, v.Message(), false)
+			r.fields(v.Message(), false, false)
+		case protoreflect.StringKind:
+			if f.Name() == "raw_json" && json.Valid([]byte(v.String())) {
+				r.others = append(r.others, targets(discord.TargetsInJSON([]byte(v.String())))...)
+			}
 		case protoreflect.Uint64Kind:
-			if t, ok := Named(string(f.Name()), v.Uint()); ok && (users || t.kind != user) {
-				targets = append(targets, t)
+			kind, ok := discord.TargetKindOf(string(f.Name()))
+			if !ok || kind == discord.UserTarget && !users {
+				return
+			}
+			t := Target{kind: kind, id: v.Uint()}
+			if top && slices.Contains(aboutFields, f.Name()) {
+				r.about = append(r.about, t)
+			} else {
+				r.others = append(r.others, t)
 			}
 		}
 	}
@@ -92,33 +115,4 @@ func appendTargets(targets []Target, m protoreflect.Message, users bool) []Targe
 		}
 		return true
 	})
-	return targets
-}
-
-// TargetsNamed returns what the ids of a plain request mean: those of its path,
-// and those of its query and body. Users count in the path of a user, and as
-// recipients.
-func TargetsNamed(path, others map[string][]uint64) []Target {
-	var targets []Target
-	add := func(ids map[string][]uint64, count func(Target) bool) {
-		for name, list := range ids {
-			for _, id := range list {
-				if t, ok := Named(name, id); ok && count(t) {
-					targets = append(targets, t)
-				}
-			}
-		}
-	}
-	place := func(t Target) bool { return t.kind != user }
-	add(path, place)
-	if len(targets) == 0 {
-		add(path, func(Target) bool { return true })
-	}
-	add(others, place)
-	for _, name := range []string{"recipient_id", "recipients"} { // of a direct message
-		for _, id := range others[name] {
-			targets = append(targets, Target{kind: user, id: id})
-		}
-	}
-	return targets
 }

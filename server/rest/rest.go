@@ -170,7 +170,7 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	if strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
 		return nil, &refusal{http.StatusBadRequest, "the query has a space or a control character that is not escaped"}
 	}
-	req := &discord.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery}
+	req := &discord.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: header(r.Header)}
 	call.Method = req.Pattern()
 	if _, call.Target, call.ID = req.Route(); call.Target != "" {
 		call.Target += "_id"
@@ -179,6 +179,11 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	client := access.From(ctx)
 	if err := access.MayCall(ctx, call.Method); err != nil {
 		return nil, err
+	}
+	if client.Ruled() {
+		if err := req.ReadHead(); err != nil {
+			return nil, notUnderstood(err)
+		}
 	}
 	if reason := h.Ready(); reason != nil {
 		return nil, &refusal{http.StatusServiceUnavailable, reason.Error()}
@@ -191,16 +196,15 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	if req.Body, err = readBody(r, h.MaxBodyBytes); err != nil {
 		return nil, err
 	}
-	req.Header = header(r.Header)
 	if err := checkType(req); err != nil {
 		return nil, err
 	}
-	if client.Restricted() {
-		others, err := req.OtherIDs()
+	if client.Ruled() {
+		named, err := req.Read()
 		if err != nil {
-			return nil, &refusal{http.StatusForbidden, "it cannot be told what the request is about: " + err.Error()}
+			return nil, notUnderstood(err)
 		}
-		if err := client.MayTouch(access.TargetsNamed(req.PathIDs(), others)); err != nil {
+		if err := client.MayTouch(access.ReadingOf(named)); err != nil {
 			return nil, err
 		}
 	}
@@ -211,6 +215,12 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 		return nil, &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
 	}
 	return resp, err
+}
+
+// notUnderstood refuses a request of a client with rules because of what it
+// says, or how.
+func notUnderstood(err error) error {
+	return &refusal{http.StatusForbidden, "the rules for this client do not allow a request that can be read in several ways: " + err.Error()}
 }
 
 // isForeignLink reports whether a browser follows a link of another site. The
