@@ -8,6 +8,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
+	"discordproxy/server/access"
 	"discordproxy/server/discordjson"
 
 	"connectrpc.com/connect"
@@ -55,6 +56,9 @@ func performCached[Res any, P pointer[Res]](ctx context.Context, s *service, op 
 		}
 		if known != nil {
 			if data, ok := known(s.gateway.Guilds, req.GetGuildId(), age.AsDuration()); ok {
+				if data, err = access.From(ctx).Visible(data); err != nil {
+					return nil, err
+				}
 				res := new(Res)
 				return connect.NewResponse(res), discordjson.UnmarshalAnswer(data, P(res))
 			}
@@ -63,11 +67,19 @@ func performCached[Res any, P pointer[Res]](ctx context.Context, s *service, op 
 	return carryOut[Res, P](ctx, s, op, args)
 }
 
+// listsChannels are the operations whose answers list channels of a guild.
+var listsChannels = map[string]bool{discord.ListGuildChannels.Name: true, discord.ListActiveThreads.Name: true}
+
 // carryOut calls Discord and reads its answer.
 func carryOut[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, args discord.Args) (*connect.Response[Res], error) {
 	data, err := s.discord.Call(ctx, op, args)
 	if err != nil {
 		return nil, err
+	}
+	if listsChannels[op.Name] {
+		if data, err = access.From(ctx).Visible(data); err != nil {
+			return nil, err
+		}
 	}
 	res := new(Res)
 	// What was done is not reported as failed because of how its answer looks.

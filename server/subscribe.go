@@ -1,15 +1,19 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"discordproxy/discord/gateway"
 	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/access"
 	"discordproxy/server/events"
 
 	pb "discordproxy/gen/discord_api"
@@ -47,6 +51,10 @@ func (s *service) SubscribeEvents(ctx context.Context, req *connect.Request[pb.S
 		return err
 	}
 	filter := events.NewFilter(req.Msg.GetTypes(), req.Msg.GetGuildIds(), req.Msg.GetChannelIds())
+	client := access.From(ctx)
+	if client.FiltersChannels() {
+		filter = filter.Seeing(client.SeesChannel)
+	}
 	var after *events.Position
 	if p := req.Msg.GetAfter(); p != nil {
 		after = &events.Position{Epoch: p.GetEpoch(), Sequence: p.GetSequence()}
@@ -62,6 +70,9 @@ func (s *service) SubscribeEvents(ctx context.Context, req *connect.Request[pb.S
 		if err != nil {
 			return subscriptionError(ctx, err)
 		}
+		if err := hideChannels(client, batch.Events, req.Msg.GetIncludeRaw()); err != nil {
+			return err
+		}
 		response, err := eventsResponse(batch, req.Msg.GetIncludeRaw(), asJSON)
 		if err != nil {
 			return err
@@ -70,6 +81,31 @@ func (s *service) SubscribeEvents(ctx context.Context, req *connect.Request[pb.S
 			return subscriptionError(ctx, err)
 		}
 	}
+}
+
+// hideChannels takes channels that the client does not see out of events of a
+// whole guild, whose JSON lists them.
+func hideChannels(client *access.Client, list []*events.Event, raw bool) error {
+	if !client.FiltersChannels() {
+		return nil
+	}
+	for i, e := range list {
+		if e.ChannelID != 0 || e.Data == nil || !raw && e.Type != pb.Event_UNTYPED {
+			continue
+		}
+		// As an element of a list, the event itself may be about a channel, such
+		// as an entry of the audit log.
+		data, err := client.Visible(slices.Concat([]byte("["), e.Data, []byte("]")))
+		if err != nil {
+			return err
+		}
+		data = bytes.TrimSuffix(bytes.TrimPrefix(data, []byte("[")), []byte("]"))
+		if len(data) == 0 {
+			data = json.RawMessage("{}")
+		}
+		list[i] = e.WithData(data)
+	}
+	return nil
 }
 
 // check refuses a subscription that could not bring what it asks for.

@@ -32,7 +32,7 @@ func TestPatterns(t *testing.T) {
 		"get /channels/{channel_id}":         `did you mean "GET /channels/{channel_id}"?`,
 		"GET /users/%40me":                   `did you mean "GET /users/@me"?`,
 		"GET /channels/{channel_id}?limit=1": `did you mean "GET /channels/{channel_id}"?`,
-		"POST /channels/{channel_id}":        "for /channels/{channel_id} there are only DELETE, GET, PATCH",
+		"POST /channels/{channel_id}":        "for /channels/{channel_id} there are only GET, PATCH, DELETE",
 		"GET /chanels/{channel_id}":          "no route of Discord has this path",
 		"GET /api/v10/*":                     "no route of Discord has this path",
 		"FETCH *":                            "use a name from",

@@ -30,6 +30,7 @@ type Event struct {
 	State     *pb.Event_GatewayState // of a GATEWAY_STATE
 	Time      time.Time
 
+	parentID uint64 // of a thread, where the event says it
 	sequence uint64
 	once     sync.Once
 	encoded  []byte
@@ -38,6 +39,14 @@ type Event struct {
 // size is about what an event takes in memory: its JSON, and as much again for
 // its encoded form.
 func (e *Event) size() int64 { return 256 + 2*int64(len(e.Data)) }
+
+// WithData returns the event with other JSON in the place of its own.
+func (e *Event) WithData(data json.RawMessage) *Event {
+	return &Event{
+		Type: e.Type, Name: e.Name, GuildID: e.GuildID, ChannelID: e.ChannelID, Data: data, State: e.State, Time: e.Time,
+		parentID: e.parentID, sequence: e.sequence,
+	}
+}
 
 // Encode returns the event as an encoded discord_api.Event, with its JSON if
 // raw is set or if it has no other form.
@@ -94,6 +103,7 @@ func Of(d gateway.Dispatch) *Event {
 		ID        snowflake `json:"id"`
 		GuildID   snowflake `json:"guild_id"`
 		ChannelID snowflake `json:"channel_id"`
+		ParentID  snowflake `json:"parent_id"`
 	}
 	_ = json.Unmarshal(d.Data, &ids) // what has another form has no ids
 	e.GuildID, e.ChannelID = uint64(ids.GuildID), uint64(ids.ChannelID)
@@ -101,8 +111,15 @@ func Of(d gateway.Dispatch) *Event {
 	case pb.Event_CHANNEL_CREATE, pb.Event_CHANNEL_UPDATE, pb.Event_CHANNEL_DELETE,
 		pb.Event_THREAD_CREATE, pb.Event_THREAD_UPDATE, pb.Event_THREAD_DELETE:
 		e.ChannelID = uint64(ids.ID)
+		if strings.HasPrefix(d.Type, "THREAD_") {
+			e.parentID = uint64(ids.ParentID)
+		}
 	case pb.Event_GUILD_CREATE, pb.Event_GUILD_UPDATE, pb.Event_GUILD_DELETE:
 		e.GuildID = uint64(ids.ID)
+	}
+	switch d.Type {
+	case "THREAD_MEMBER_UPDATE", "THREAD_MEMBERS_UPDATE", "VOICE_CHANNEL_STATUS_UPDATE", "VOICE_CHANNEL_START_TIME_UPDATE":
+		e.ChannelID = uint64(ids.ID)
 	}
 	return e
 }

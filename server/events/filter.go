@@ -9,6 +9,14 @@ import (
 type Filter struct {
 	types            map[pb.Event_Type]bool
 	guilds, channels map[uint64]bool
+	sees             func(channel, parent uint64) bool // nil means everything
+}
+
+// Seeing returns the filter without the events of channels that sees does not
+// allow. The parent is that of a thread, where the event says it, or 0.
+func (f Filter) Seeing(sees func(channel, parent uint64) bool) Filter {
+	f.sees = sees
+	return f
 }
 
 // NewFilter returns the filter of a request. Empty lists mean all.
@@ -34,6 +42,9 @@ func (f Filter) matches(e *Event) bool {
 		return true
 	}
 	if f.types == nil && kinds[e.Type].asked || f.types != nil && !f.types[e.Type] {
+		return false
+	}
+	if f.sees != nil && e.ChannelID != 0 && !f.sees(e.ChannelID, e.parentID) {
 		return false
 	}
 	return (f.guilds == nil || f.guilds[e.GuildID]) && (f.channels == nil || f.channels[e.ChannelID])

@@ -214,7 +214,25 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	if resp, err = h.Discord.Forward(ctx, req); err == nil && resp.Status < http.StatusOK {
 		return nil, &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
 	}
+	if err == nil && resp.Status < http.StatusMultipleChoices && guildLists[call.Method] && client.FiltersChannels() {
+		if resp.Body, err = client.Visible(resp.Body); err != nil {
+			return nil, &refusal{http.StatusBadGateway, "Discord's answer cannot be filtered for this client"}
+		}
+		resp.Header.Del("Etag")
+	}
 	return resp, err
+}
+
+// guildLists are the routes that list something of several channels of a guild.
+var guildLists = map[string]bool{
+	"GET /guilds/{guild_id}/audit-logs":       true,
+	"GET /guilds/{guild_id}/channels":         true,
+	"GET /guilds/{guild_id}/invites":          true,
+	"GET /guilds/{guild_id}/messages/search":  true,
+	"GET /guilds/{guild_id}/scheduled-events": true,
+	"GET /guilds/{guild_id}/threads/active":   true,
+	"GET /guilds/{guild_id}/webhooks":         true,
+	"GET /guilds/{guild_id}/widget.json":      true,
 }
 
 // notUnderstood refuses a request of a client with rules because of what it
