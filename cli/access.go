@@ -92,6 +92,7 @@ func (c *accessConfig) open(logger *slog.Logger, maxQueue int, maxQueueBytes int
 		if err != nil {
 			return nil, err
 		}
+		warnReadable(logger, "auth file", c.authFile)
 		logger.Info("clients are known by an auth file", "file", c.authFile, "clients", config.Rules.Count())
 	}
 	g.guard = access.New(config)

@@ -351,3 +351,25 @@ func TestTokenAtRest(t *testing.T) {
 		}
 	}
 }
+
+// TestAuthFileAtRest: an auth file that others can read is warned of.
+func TestAuthFileAtRest(t *testing.T) {
+	_, hash := access.NewKey()
+	file := filepath.Join(t.TempDir(), "auth.yaml")
+	write(t, file, "clients: [{name: shop, hashes: ['"+hash+"']}]")
+	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o644: true} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		logs := t.TempDir()
+		p := proxytest.Against(t, sandbox.New(sandbox.Config{}), "--auth-file", file, "--log-file-path", logs)
+		p.Stop()
+		log, err := os.ReadFile(filepath.Join(logs, "discordproxyserver.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(log), "every user of the machine can read the auth file"); got != warned {
+			t.Errorf("mode %v: warned %v", mode, got)
+		}
+	}
+}

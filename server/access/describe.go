@@ -1,0 +1,53 @@
+package access
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"discordproxy/discord"
+)
+
+// Describe returns a line for each client that says what it may do, for people.
+// It shows no keys.
+func (r *Rules) Describe() []string {
+	lines := make([]string, len(r.clients))
+	for i, c := range r.clients {
+		lines[i] = c.describe()
+	}
+	return lines
+}
+
+func (c *Client) describe() string {
+	methods := "every method"
+	if c.methods != nil {
+		texts := make([]string, len(c.methods))
+		for i, p := range c.methods {
+			texts[i] = p.text
+		}
+		methods = strings.Join(texts, ", ")
+	}
+	line := c.name + ": may call " + methods
+	if c.places == nil {
+		return line + ", for all guilds, channels and users"
+	}
+	var kinds []string
+	for _, kind := range []discord.TargetKind{discord.GuildTarget, discord.ChannelTarget, discord.UserTarget} {
+		switch known, some := c.places[kind]; {
+		case !some:
+		case known.all:
+			kinds = append(kinds, fmt.Sprintf("every %s", kind))
+		default:
+			kinds = append(kinds, strings.Trim(fmt.Sprintf("%s %v", kind, slices.Sorted(maps.Keys(known.ids))), "[]"))
+		}
+	}
+	line += ", for " + strings.NewReplacer("[", "").Replace(strings.Join(kinds, "; "))
+	if c.FiltersChannels() && len(c.places[discord.GuildTarget].ids) > 0 {
+		line += "; sees only these channels in lists and events of its guilds"
+	}
+	if c.untargeted {
+		return line + "; and calls that are about none of them"
+	}
+	return line + "; no calls that are about none of them"
+}
