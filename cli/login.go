@@ -138,6 +138,10 @@ func (l *login) check(ctx context.Context) error {
 		l.refuse(errTokenRefused)
 		return fmt.Errorf("%w: %s", errTokenRefused, e.Text)
 	}
+	if errors.Is(err, discord.ErrNoUser) {
+		l.refuse(err)
+		return err
+	}
 	l.refuse(errors.New("Discord cannot be reached")) //nolint:staticcheck // Discord is a name
 	return err
 }

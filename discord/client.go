@@ -55,7 +55,8 @@ type Config struct {
 	// caller's deadline, or as long if there is none. 0 means two minutes, a
 	// negative duration a single try.
 	RetryFor time.Duration
-	// MaxResponseBytes bounds the body of an answer. 0 means 32 MiB.
+	// MaxResponseBytes bounds the body of an answer. 0 means 32 MiB. All
+	// answers together have a limit too, see HoldAnswers.
 	MaxResponseBytes int64
 	// DMChannels is the number of users whose direct message channel is
 	// remembered. 0 means 50,000.
@@ -120,6 +121,7 @@ func New(c Config) (*Client, error) {
 			tryTimeout: or(c.TryTimeout, time.Minute),
 			retryFor:   or(c.RetryFor, 2*time.Minute),
 			maxBytes:   or(c.MaxResponseBytes, 32<<20),
+			answers:    newAnswers(),
 			logger:     logger,
 			observers:  c.Observers,
 		},
@@ -148,19 +150,31 @@ func parseBaseURL(s string) (*url.URL, error) {
 	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}, nil
 }
 
+// maxName limits the bot's name, which is logged and shown, in bytes. Discord
+// allows 32 characters.
+const maxName = 200
+
+// ErrNoUser is the error of CheckToken when the API answered with something
+// other than a user, so that it is unknown whether the token is valid.
+var ErrNoUser = errors.New("the API answered GET /users/@me with something other than a user with an ID: check --discord-api-url and any proxy on the way")
+
 // CheckToken asks Discord who the bot is. It answers the question whether
 // the token is good even while other calls with it are refused.
 func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
-	user := struct {
+	var user struct {
+		ID       string `json:"id"`
 		Username string `json:"username"`
-	}{}
+	}
 	data, err := c.do(ctx, call{repeatable: true, json: true, probe: true}, http.MethodGet, discordgo.EndpointUser("@me"), "", nil)
 	if err != nil {
 		return "", err
 	}
-	// The transport has seen that it is JSON; an odd field is no failure.
+	// An odd name is no failure: the fields are read as far as they are known.
 	_ = json.Unmarshal(data, &user)
-	return user.Username, nil
+	if parseID(user.ID) == 0 {
+		return "", ErrNoUser
+	}
+	return cut(user.Username, maxName), nil
 }
 
 // BotToken names the bot's own token in what RateLimits returns.

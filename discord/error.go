@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"discordproxy/discord/ratelimit"
 )
@@ -203,14 +204,14 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		Errors  json.RawMessage `json:"errors"`
 	}
 	if json.Unmarshal(body, &document) == nil && document.Message != "" {
-		e.Text = document.Message
+		e.Text = cut(document.Message, maxErrorText)
 		if code, err := strconv.Atoi(document.Code.String()); err == nil {
 			e.Code = code
 		}
 		e.Fields = fieldErrors(nil, "", document.Errors, 0)
 	}
 	if status == http.StatusTooManyRequests {
-		e.Limit = or(header.Get("X-Ratelimit-Scope"), ScopeUser)
+		e.Limit = cut(or(header.Get("X-Ratelimit-Scope"), ScopeUser), maxFieldCode)
 		e.RetryAfter = ratelimit.ParseBody(body).RetryAfter
 		if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil && e.RetryAfter == 0 && seconds > 0 && seconds < 1<<20 {
 			e.RetryAfter = time.Duration(seconds) * time.Second
@@ -219,11 +220,29 @@ func answerError(status int, header http.Header, body []byte) *Error {
 	return e
 }
 
-// Bounds of the tree of broken rules that is read from an error.
+// Limits of what is read from an error, in bytes for texts. Errors are logged,
+// kept for the dashboard and sent to callers.
 const (
-	maxFieldErrors = 50
-	maxFieldDepth  = 16
+	maxErrorText    = 2000
+	maxFieldErrors  = 50
+	maxFieldDepth   = 16
+	maxFieldPath    = 200
+	maxFieldCode    = 100
+	maxFieldMessage = 1000
 )
+
+// cut returns the first bytes of s, at most limit of them and an ellipsis. It
+// cuts between characters and copies what it keeps, so that s can be freed.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	end := limit
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "..."
+}
 
 // fieldErrors walks the tree of nested objects in which Discord says what is
 // wrong with a form. Fields come in their order by name, indexes by number.
@@ -240,7 +259,9 @@ func fieldErrors(found []FieldError, path string, raw json.RawMessage, depth int
 		if json.Unmarshal(own, &rules) == nil {
 			for _, rule := range rules {
 				if len(found) < maxFieldErrors {
-					found = append(found, FieldError{path, strings.Trim(string(rule.Code), `"`), rule.Message})
+					found = append(found, FieldError{
+						Field: path, Code: cut(strings.Trim(string(rule.Code), `"`), maxFieldCode), Message: cut(rule.Message, maxFieldMessage),
+					})
 				}
 			}
 		}
@@ -263,7 +284,7 @@ func fieldErrors(found []FieldError, path string, raw json.RawMessage, depth int
 		if path != "" {
 			below = path + "." + name
 		}
-		found = fieldErrors(found, below, tree[name], depth+1)
+		found = fieldErrors(found, cut(below, maxFieldPath), tree[name], depth+1)
 	}
 	return found
 }

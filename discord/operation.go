@@ -133,7 +133,7 @@ func (o Operation) path(args Args) (string, error) {
 		value := fmt.Sprint(argument)
 		if argument == nil || !fitsPath(name, value) {
 			// The value may be a secret.
-			return "", fmt.Errorf("discord: %s: the %s given cannot stand in a path", o.Name, name)
+			return "", InvalidForm(FieldError{Field: name, Code: "STRING_TYPE_REGEX", Message: "Must be a value that can be part of a path."})
 		}
 		path.WriteString(url.PathEscape(value))
 		rest = behind

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -29,6 +28,7 @@ type transport struct {
 	tryTimeout time.Duration
 	retryFor   time.Duration
 	maxBytes   int64
+	answers    *answers
 	logger     *slog.Logger
 	observers  []Observer
 }
@@ -279,10 +279,7 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 		// The limiter's estimate is the better the sooner it hears.
 		permit.Complete(ratelimit.Response{Status: a.status, Header: a.header})
 	}
-	a.body, err = io.ReadAll(io.LimitReader(resp.Body, t.maxBytes+1))
-	if err == nil && int64(len(a.body)) > t.maxBytes {
-		err = fmt.Errorf("an answer of more than %d bytes", t.maxBytes)
-	}
+	err = t.answers.read(ctx, a, resp.Body, t.maxBytes)
 	if a.status >= 400 {
 		verdict := permit.Complete(ratelimit.Response{Status: a.status, Header: a.header, Body: ratelimit.ParseBody(a.body)})
 		if verdict.Limit != ratelimit.NotLimited {
@@ -306,13 +303,26 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 	return a, Settled, nil
 }
 
-// causeOf prefers the reason for which a context was ended.
+// causeOf prefers the reason for which a context was ended. The text of an
+// error is cut: net/http quotes what it cannot read.
 func causeOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
+	if text := err.Error(); len(text) > maxErrorText {
+		return &cutError{cut(text, maxErrorText), err}
+	}
 	return err
 }
+
+// cutError is an error whose text is too long to be logged.
+type cutError struct {
+	text  string
+	cause error
+}
+
+func (e *cutError) Error() string        { return e.text }
+func (e *cutError) Is(target error) bool { return errors.Is(e.cause, target) }
 
 func (a *answer) response(req *http.Request, outcomeUnknown bool) *http.Response {
 	body := &answerBody{bytes: a.body, outcomeUnknown: outcomeUnknown}

@@ -117,6 +117,8 @@ func (s *service) sendTo(ctx context.Context, user uint64, m discord.Message, ke
 			result.Error.OutcomeUnknown = true
 		}
 	}()
+	ctx, release := discord.HoldAnswers(ctx)
+	defer release()
 	m.Fields = maps.Clone(m.Fields)
 	m.Fields["nonce"] = userNonce(key, user)
 	data, err := s.discord.SendDirectMessage(ctx, user, m)

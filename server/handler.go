@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/access"
 	"discordproxy/server/calls"
@@ -98,7 +99,17 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rpc.WithRequestID(rpc.GRPCWebText(rest.Split(plain, mux))), nil
+	return rpc.WithRequestID(holdAnswers(rpc.GRPCWebText(rest.Split(plain, mux)))), nil
+}
+
+// holdAnswers counts Discord's answer to a request against the limit for all
+// answers until the response was written.
+func holdAnswers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, release := discord.HoldAnswers(r.Context())
+		defer release()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // translate is the interceptor that refuses calls while the service is not

@@ -280,3 +280,26 @@ func BenchmarkUnmarshal(b *testing.B) {
 		}
 	}
 }
+
+// TestDocumentsThatTakeTooMuchMemory: a document of few bytes and many values
+// is refused before it is read.
+func TestDocumentsThatTakeTooMuchMemory(t *testing.T) {
+	list := func(element string, n int) []byte {
+		return []byte("[" + strings.Repeat(element+",", n-1) + element + "]")
+	}
+	for name, tt := range map[string]struct {
+		data []byte
+		fine bool
+	}{
+		"as many members as Discord lists": {list(`{"user":{"id":"1"},"roles":["1","2","3"]}`, 1000), true},
+		"text with brackets and commas":    {list(`{"nick":"`+strings.Repeat(`{,[\"`, 1000)+`"}`, 500), true},
+		"empty objects":                    {list(`{}`, 1<<18), false},
+		"empty lists":                      {list(`[]`, 1<<20), false},
+		"numbers":                          {list(`1`, 1<<21), false},
+	} {
+		members, err := discordjson.UnmarshalList[pb.GuildMember](tt.data)
+		if (err == nil) != tt.fine || tt.fine && len(members) < 500 {
+			t.Errorf("%s: %d, %v", name, len(members), err)
+		}
+	}
+}
