@@ -41,6 +41,7 @@ var rules = map[string]rule{
 	discord.ReasonArgument:  {min: 1, max: 512},
 	"emoji_name":            {max: 100, says: "Must be a unicode emoji, or name:id of a custom one."},
 	"webhook_token":         {max: 512, says: "Must be the token of a webhook."},
+	"interaction_token":     {max: 512, says: "Must be the token of an interaction."},
 	"auto_archive_duration": {oneOf: []int64{60, 1440, 4320, 10080}},
 	"rate_limit_per_user":   {max: 21600},
 	"nick":                  {max: 32},
