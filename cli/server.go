@@ -206,19 +206,21 @@ func (c *serverConfig) announce(w io.Writer, logger *slog.Logger, addr net.Addr,
 		"processors", runtime.GOMAXPROCS(0), "memory_limit", memoryLimit())
 }
 
-// routes is everything that the port answers. The pages have patterns.
+// routes is everything that the port answers. The pages have patterns, and
+// anyone may ask for them.
 func routes(service, health, metrics http.Handler, pages map[string]http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", service)
+	health = listener.Anyone(health)
 	mux.Handle("/healthz", health)
 	mux.Handle("/readyz", health)
-	mux.Handle("GET /metrics", metrics)
-	documentation := apidocs.Handler()
+	mux.Handle("GET /metrics", listener.Anyone(metrics))
+	documentation := listener.Anyone(apidocs.Handler())
 	for _, pattern := range apidocs.Patterns {
 		mux.Handle(pattern, documentation)
 	}
 	for pattern, page := range pages {
-		mux.Handle(pattern, page)
+		mux.Handle(pattern, listener.Anyone(page))
 	}
 	return rest.Split(service, mux)
 }

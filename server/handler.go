@@ -11,6 +11,7 @@ import (
 	"discordproxy/server/access"
 	"discordproxy/server/calls"
 	"discordproxy/server/health"
+	"discordproxy/server/listener"
 	"discordproxy/server/rest"
 	"discordproxy/server/rpc"
 
@@ -70,36 +71,38 @@ func New(c Config) (http.Handler, error) {
 	}
 	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
 	options, err := rpc.HandlerOptions(rpc.Config{
-		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes,
+		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes, Status: calls.Status,
 		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },
 	}, append(c.Interceptors, edge{observers}, access.Streams{})...)
 	if err != nil {
 		return nil, err
 	}
+	options = append(options, calls.EndedEarly(observers, newCall))
 	mux := http.NewServeMux()
 	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, logger: c.Logger},
 		append(options, connect.WithInterceptors(access.Interceptor{}, translate{ready}), uncompressedEvents)...)
 	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
-	mux.Handle(path, door.guard(methodOf, calls.LogUnread(c.Logger, rpc.ExplainContentType(handler))))
+	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))))
 	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
 	services := []string{discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName}
 	if c.Dashboard != nil {
 		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, options...)
-		mux.Handle(path, door.guard(always(access.Dashboard), calls.LogUnread(c.Logger, rpc.ExplainContentType(handler))))
+		mux.Handle(path, door.guard(always(access.Dashboard), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))))
 		services = append(services, discordapiconnect.DashboardName)
 	}
-	mux.Handle(grpchealth.NewHandler(health.GRPC(c.Health, services...), options...))
+	path, handler = grpchealth.NewHandler(health.GRPC(c.Health, services...), options...)
+	mux.Handle(path, listener.Anyone(handler))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	path, handler = grpcreflect.NewHandlerV1(reflector, options...)
-	mux.Handle(path, door.guard(always(access.Reflection), handler))
+	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(handler)))
 	path, handler = grpcreflect.NewHandlerV1Alpha(reflector, options...)
-	mux.Handle(path, door.guard(always(access.Reflection), handler))
+	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(handler)))
 	c.REST.Access, c.REST.Ready, c.REST.Observers, c.REST.Logger = c.Access, ready, observers, c.Logger
 	plain, err := rest.New(c.REST)
 	if err != nil {
 		return nil, err
 	}
-	return rpc.WithRequestID(holdAnswers(rpc.GRPCWebText(rest.Split(plain, mux)))), nil
+	return rpc.WithRequestID(holdAnswers(rpc.GRPCWebText(rest.Split(plain, calls.WithTimedBody(mux))))), nil
 }
 
 // holdAnswers counts Discord's answer to a request against the limit for all

@@ -19,9 +19,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// internalText is what clients hear of a defect; the log says more.
-const internalText = "internal error"
-
 // failure is the error inside a status: the text is the caller's, the cause is
 // for the log.
 type failure struct {
@@ -37,10 +34,7 @@ func (f *failure) Unwrap() error { return f.cause }
 func toStatus(ctx context.Context, err error) *connect.Error {
 	e, ok := errors.AsType[*discord.Error](err)
 	if !ok {
-		if status, ok := errors.AsType[*connect.Error](err); ok {
-			return status
-		}
-		return connect.NewError(connect.CodeInternal, &failure{internalText, err})
+		return calls.Status(ctx, err)
 	}
 	code, text := calls.CodeOf(e), statusText(e)
 	if cause, ok := errors.AsType[*connect.Error](context.Cause(ctx)); ok && e.Reason == discord.Canceled {

@@ -1,8 +1,9 @@
 package access
 
 import (
-	"net/netip"
 	"time"
+
+	"discordproxy/server/refusals"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
@@ -54,18 +55,5 @@ func (a *attempts) giveBack(peer string) {
 	}
 }
 
-// peerOf returns the address of a peer without its port, of IPv6 the network
-// that one customer of a provider has.
-func peerOf(remote string) string {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return remote
-	}
-	addr := at.Addr().Unmap()
-	if addr.Is6() {
-		if prefix, err := addr.Prefix(64); err == nil {
-			return prefix.String()
-		}
-	}
-	return addr.String()
-}
+// peerOf returns the network of a peer.
+func peerOf(remote string) string { return refusals.Network(remote) }

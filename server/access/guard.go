@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/refusals"
 
 	"connectrpc.com/connect"
 )
@@ -35,8 +36,8 @@ type Guard struct {
 	logger       *slog.Logger
 	certificates bool
 	rules        atomic.Pointer[Rules]
-	attempts     *attempts // unknown keys
-	noted        *attempts // refusals that are worth a line in a log
+	attempts     *attempts     // unknown keys
+	noted        *refusals.Log // refusals that are worth a line in a log
 	proving      proving
 
 	mu       sync.Mutex
@@ -52,7 +53,7 @@ func New(c Config) *Guard {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	g := &Guard{certificates: c.Certificates, attempts: newAttempts(), noted: newAttempts(), logger: c.Logger,
+	g := &Guard{certificates: c.Certificates, attempts: newAttempts(), noted: refusals.NewLog(), logger: c.Logger,
 		proving: proving{running: make(map[string]bool)}, sessions: make(map[*session]struct{})}
 	g.rules.Store(c.Rules)
 	return g
@@ -141,15 +142,14 @@ func (g *Guard) Page(name string, page http.Handler) http.Handler {
 // quieten marks the error of an unknown client as quiet once its address has
 // got many.
 func (g *Guard) quieten(r *http.Request, err error) error {
-	peer := peerOf(r.RemoteAddr)
-	allowed, last := g.noted.take(peer)
-	if last {
-		g.logger.WarnContext(r.Context(), "refused many requests of unknown clients at one address: most of those that follow will not be noted", "peer", peer)
+	allowed, omitted := g.noted.Allow(r.RemoteAddr)
+	if !allowed {
+		return quiet{err}
 	}
-	if allowed {
-		return err
+	if omitted > 0 {
+		g.logger.WarnContext(r.Context(), "omitted refusals of unknown clients from the log", "omitted", omitted)
 	}
-	return quiet{err}
+	return err
 }
 
 // lastWords is how long the end of a stream may take that was revoked.

@@ -3,6 +3,7 @@ package calls
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 
@@ -66,6 +67,10 @@ func (c *Call) level() slog.Level {
 	return slog.LevelWarn
 }
 
+// maxCauses limits what a line says of an error, in characters: its parts may
+// quote a request.
+const maxCauses = 2000
+
 // causesOf describes an error with what its caller is not told.
 func causesOf(err error) string {
 	if e, ok := errors.AsType[*discord.Error](err); ok {
@@ -77,5 +82,5 @@ func causesOf(err error) string {
 			text += ": " + s
 		}
 	}
-	return text
+	return fmt.Sprintf("%.*s", maxCauses, text)
 }

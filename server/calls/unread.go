@@ -2,11 +2,11 @@ package calls
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
 
+	"discordproxy/server/refusals"
 	"discordproxy/server/rpc"
 )
 
@@ -25,9 +25,9 @@ func LogUnread(logger *slog.Logger, next http.Handler) http.Handler {
 			return
 		}
 		logger.LogAttrs(ctx, slog.LevelWarn, "refused a request that cannot be read",
-			slog.String("http_method", r.Method),
-			slog.String("path", brief(r.URL.Path)),
-			slog.String("content_type", brief(r.Header.Get("Content-Type"))),
+			slog.String("http_method", refusals.Shorten(r.Method)),
+			slog.String("path", refusals.Shorten(r.URL.Path)),
+			slog.String("content_type", refusals.Shorten(r.Header.Get("Content-Type"))),
 			slog.Int64("bytes", r.ContentLength), // -1 when not announced
 			slog.String("peer", rpc.Peer(ctx)),
 			slog.String("request_id", rpc.RequestID(ctx)))
@@ -40,6 +40,3 @@ func begin(ctx context.Context) {
 		begun.Store(true)
 	}
 }
-
-// brief bounds what a client can write into a line.
-func brief(s string) string { return fmt.Sprintf("%.100s", s) }

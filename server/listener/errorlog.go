@@ -18,8 +18,10 @@ type errorLog struct{ logger *slog.Logger }
 // Write implements io.Writer.
 func (l errorLog) Write(line []byte) (int, error) {
 	level := slog.LevelDebug
-	if bytes.Contains(line, []byte("panic")) || bytes.Contains(line, []byte("Accept error")) {
-		level = slog.LevelError
+	for _, begin := range [...]string{"http: panic", "http2: panic", "http: Accept error"} {
+		if bytes.HasPrefix(line, []byte(begin)) {
+			level = slog.LevelError
+		}
 	}
 	l.logger.Log(context.Background(), level, string(bytes.TrimSpace(line)))
 	return len(line), nil

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"connectrpc.com/connect"
 )
 
 // IsLoopback reports whether only this machine can reach addr, or all of
@@ -27,7 +29,7 @@ func IsLoopback(addr net.Addr) bool {
 func (s *Server) refuseOtherHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if (s.loopbackOnly || len(s.guard.hosts) > 0) && !s.guard.allowsHost(r.Host) {
-			s.refuse(w, r, "host not allowed: call the server as localhost, or allow this host by --allowed-host")
+			s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden, "host not allowed: call the server as localhost, or allow this host by --allowed-host")
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"discordproxy/server/refusals"
+
 	"connectrpc.com/connect"
 )
 
@@ -31,12 +33,17 @@ const (
 	DefaultMaxHeldBodyBytes     = 512 << 20
 	DefaultMaxConnections       = 10_000
 	DefaultMaxConcurrentStreams = 4_000
-	DefaultReadHeaderTimeout    = 10 * time.Second
-	DefaultReadTimeout          = time.Minute
-	DefaultIdleTimeout          = 5 * time.Minute
-	DefaultSendPingTimeout      = 30 * time.Second
-	DefaultPingTimeout          = 15 * time.Second
-	DefaultWriteTimeout         = 30 * time.Second
+	DefaultMaxUnknown           = 4_000
+	DefaultMaxUnknownPerNetwork = 1_000
+
+	DefaultMaxUnknownPerConnection = 250
+
+	DefaultReadHeaderTimeout = 10 * time.Second
+	DefaultReadTimeout       = time.Minute
+	DefaultIdleTimeout       = 5 * time.Minute
+	DefaultSendPingTimeout   = 30 * time.Second
+	DefaultPingTimeout       = 15 * time.Second
+	DefaultWriteTimeout      = 30 * time.Second
 )
 
 // lastWords is how long handlers have to answer after the grace.
@@ -76,7 +83,10 @@ type Config struct {
 	// the server's own are refused with 403.
 	CORSOrigins []string
 
-	// MaxHeaderBytes bounds the header of a request.
+	// MaxHeaderBytes limits the header of a request, counted as HTTP/2 counts
+	// header lists. A request with a larger one is refused with
+	// resource_exhausted, or 431. A header more than four times as large ends
+	// its connection.
 	MaxHeaderBytes int
 
 	// MaxBodyBytes bounds the body of a request, as it was sent.
@@ -100,6 +110,15 @@ type Config struct {
 	// connection. Clients queue what exceeds it. It is high because parked
 	// requests of a client must not stand in the way of its others.
 	MaxConcurrentStreams int
+
+	// MaxUnknown limits the requests in progress from clients that need not be
+	// known: those that handlers behind Anyone serve. MaxUnknownPerNetwork
+	// limits those from one address, or one /64 of IPv6, and
+	// MaxUnknownPerConnection those on one connection. Further ones are refused
+	// with resource_exhausted, or 429. Requests for pages, GET and HEAD, have
+	// the last limit only. On any connection twice the last limit may be in
+	// progress that Known has not seen; further ones are reset.
+	MaxUnknown, MaxUnknownPerNetwork, MaxUnknownPerConnection int
 
 	// ReadHeaderTimeout ends connections that are slow with a request's header
 	// or with HTTP/2's preface.
@@ -128,6 +147,9 @@ type Server struct {
 	cfg    Config
 	guard  guard
 	budget bodyBudget
+	// refused are refusals that are logged.
+	refused *refusals.Log
+	unknown unknown
 
 	draining     chan struct{}
 	startDrain   func()
@@ -147,7 +169,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, fmt.Errorf("listener: %w", err)
 	}
-	s := &Server{cfg: cfg, draining: make(chan struct{})}
+	s := &Server{cfg: cfg, refused: refusals.NewLog(), draining: make(chan struct{})}
 	s.startDrain = sync.OnceFunc(func() { close(s.draining) })
 	s.closing, s.closeNow = context.WithCancel(context.Background())
 	s.budget.left.Store(cfg.MaxHeldBodyBytes)
@@ -168,6 +190,9 @@ func (c *Config) setDefaults() error {
 		setDefault("MaxHeldBodyBytes", &c.MaxHeldBodyBytes, DefaultMaxHeldBodyBytes),
 		setDefault("MaxConnections", &c.MaxConnections, DefaultMaxConnections),
 		setDefault("MaxConcurrentStreams", &c.MaxConcurrentStreams, DefaultMaxConcurrentStreams),
+		setDefault("MaxUnknown", &c.MaxUnknown, DefaultMaxUnknown),
+		setDefault("MaxUnknownPerNetwork", &c.MaxUnknownPerNetwork, DefaultMaxUnknownPerNetwork),
+		setDefault("MaxUnknownPerConnection", &c.MaxUnknownPerConnection, DefaultMaxUnknownPerConnection),
 		setDefault("ReadHeaderTimeout", &c.ReadHeaderTimeout, DefaultReadHeaderTimeout),
 		setDefault("ReadTimeout", &c.ReadTimeout, DefaultReadTimeout),
 		setDefault("IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout),
@@ -222,12 +247,13 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
 		ReadTimeout:       s.cfg.ReadTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
-		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
+		MaxHeaderBytes:    headerRead * s.cfg.MaxHeaderBytes,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: s.cfg.MaxConcurrentStreams,
 			SendPingTimeout:      s.cfg.SendPingTimeout,
 			PingTimeout:          s.cfg.PingTimeout,
 		},
+		ConnContext: withConnection,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    newErrorLog(s.cfg.Logger),
 	}
@@ -330,6 +356,7 @@ func (s *Server) check(next http.Handler) http.Handler {
 	next = s.refuseOtherSites(next)
 	next = s.answerCORS(next)
 	next = s.refuseOtherHosts(next)
+	next = s.countUnknown(s.limitHeader(next))
 	if s.cfg.Outermost != nil {
 		next = s.cfg.Outermost(next)
 	}

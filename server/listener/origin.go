@@ -1,10 +1,13 @@
 package listener
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+
+	"discordproxy/server/refusals"
 
 	"connectrpc.com/connect"
 	connectcors "connectrpc.com/cors"
@@ -80,7 +83,7 @@ func (s *Server) refuseOtherSites(next http.Handler) http.Handler {
 			// Check takes the method into account; all count as unsafe here.
 			judged := &http.Request{Method: http.MethodPost, Host: r.Host, URL: r.URL, Header: r.Header}
 			if err := s.guard.origin.Check(judged); err != nil {
-				s.refuse(w, r, "request from another site: allow its origin by --cors-origin")
+				s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden, "request from another site: allow its origin by --cors-origin")
 				return
 			}
 		}
@@ -93,16 +96,18 @@ func isLinkToPage(r *http.Request) bool {
 		r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
-// refuse answers in the caller's protocol that a request is not allowed: 403,
-// or with gRPC's framing permission_denied in a 200.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, reason string) {
-	s.cfg.Logger.WarnContext(r.Context(), "refused a request", "reason", reason,
-		"peer", r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"),
-		"method", r.Method, "path", r.URL.Path)
+// refuse answers in the caller's protocol that a request is not taken: with the
+// code in gRPC's framing or Connect's, and else with the HTTP status.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code connect.Code, status int, reason string) {
+	if allowed, omitted := s.refused.Allow(r.RemoteAddr); allowed {
+		s.cfg.Logger.WarnContext(r.Context(), "refused a request", "reason", reason,
+			"peer", r.RemoteAddr, "host", refusals.Shorten(r.Host), "origin", refusals.Shorten(r.Header.Get("Origin")),
+			"method", refusals.Shorten(r.Method), "path", refusals.Shorten(r.URL.Path), "omitted", omitted)
+	}
 	if r.Method == http.MethodPost && s.guard.errors.IsSupported(r) {
 		// Writing fails only when the client is gone.
-		_ = s.guard.errors.Write(w, r, connect.NewError(connect.CodePermissionDenied, fmt.Errorf("%s", reason)))
+		_ = s.guard.errors.Write(w, r, connect.NewError(code, errors.New(reason)))
 		return
 	}
-	http.Error(w, reason, http.StatusForbidden)
+	http.Error(w, reason, status)
 }

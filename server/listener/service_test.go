@@ -96,7 +96,7 @@ func (s *service) handler(t testing.TB, cfg rpc.Config) http.Handler {
 		func(context.Context, *connect.Request[emptypb.Empty]) (*connect.Response[emptypb.Empty], error) {
 			panic("a secret")
 		}, all))
-	return rpc.WithRequestID(mux)
+	return rpc.WithRequestID(listener.Known(mux))
 }
 
 // running is a Server that serves.

@@ -46,6 +46,9 @@ func refuse(ctx context.Context, err error) (*discord.Response, string) {
 		return denied(refused), refused.Code().String()
 	}
 	e, ok := errors.AsType[*discord.Error](err)
+	if status := calls.Status(ctx, err); !ok && status.Code() != connect.CodeInternal {
+		return denied(status), status.Code().String()
+	}
 	if !ok {
 		return document(http.StatusInternalServerError, 0, "500: Internal Server Error", 0), connect.CodeInternal.String()
 	}

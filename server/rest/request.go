@@ -16,6 +16,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/access"
+	"discordproxy/server/calls"
 	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
@@ -34,15 +35,15 @@ func withDeadline(ctx context.Context, h http.Header) (context.Context, context.
 	timeout := time.Duration(math.MaxInt64)
 	if text := h.Get(timeoutMsHeader); text != "" {
 		ms, err := strconv.ParseUint(text, 10, 64)
-		if err != nil || ms == 0 || len(text) > 10 {
-			return nil, nil, &refusal{http.StatusBadRequest, timeoutMsHeader + " must be a number of milliseconds, from 1 to 9999999999"}
+		if err != nil || len(text) > 10 {
+			return nil, nil, &refusal{http.StatusBadRequest, timeoutMsHeader + " must be a number of milliseconds, from 0 to 9999999999"}
 		}
 		timeout = time.Duration(ms) * time.Millisecond
 	}
 	if text := h.Get(timeoutHeader); text != "" {
 		within, err := parseTimeout(text)
-		if err != nil || within <= 0 {
-			return nil, nil, &refusal{http.StatusBadRequest, timeoutHeader + " must be a number of seconds or a duration such as 1m30s, above 0 and at most 9999999 seconds"}
+		if err != nil || within < 0 {
+			return nil, nil, &refusal{http.StatusBadRequest, timeoutHeader + " must be a number of seconds or a duration such as 1m30s, from 0 to 9999999 seconds"}
 		}
 		timeout = min(timeout, within)
 	}
@@ -95,6 +96,9 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, &refusal{http.StatusRequestTimeout, "the body did not come in time"}
+	}
+	if r.Context().Err() != nil {
+		return nil, calls.StatusOfBody(r.Context(), err)
 	}
 	return nil, &refusal{http.StatusBadRequest, "the body broke off"}
 }

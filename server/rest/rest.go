@@ -15,6 +15,7 @@ import (
 	"discordproxy/discord"
 	"discordproxy/server/access"
 	"discordproxy/server/calls"
+	"discordproxy/server/listener"
 )
 
 // DefaultMaxBodyBytes is the size of a request that Discord takes at most.
@@ -92,7 +93,7 @@ func New(c Config) (http.Handler, error) {
 		c.Logger = slog.Default()
 	}
 	h := &handler{c}
-	return c.Access.Handler(h, func(w http.ResponseWriter, r *http.Request, err error) {
+	return c.Access.Handler(listener.Known(h), func(w http.ResponseWriter, r *http.Request, err error) {
 		if access.IsQuiet(err) {
 			resp, _ := refuse(r.Context(), err)
 			write(w, resp)
@@ -193,6 +194,9 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 		return nil, err
 	}
 	defer cancel()
+	if ctx.Err() != nil {
+		return nil, calls.Status(ctx, ctx.Err())
+	}
 	if req.Body, err = readBody(r, h.MaxBodyBytes); err != nil {
 		return nil, err
 	}

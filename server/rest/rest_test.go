@@ -253,7 +253,7 @@ func TestRefused(t *testing.T) {
 		{400, []string{"X-Proxy-Timeout", "soon"}},
 		{400, []string{"X-Proxy-Timeout", "NaN"}},
 		{400, []string{"X-Proxy-Timeout", "1e300"}},
-		{400, []string{"Connect-Timeout-Ms", "0"}},
+		{504, []string{"Connect-Timeout-Ms", "0"}},
 		{400, []string{"Connect-Timeout-Ms", "1.5"}},
 		{403, []string{"Sec-Fetch-Site", "cross-site"}},
 		{403, []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"}},

@@ -40,6 +40,10 @@ type Config struct {
 	// where that is larger than MaxMessageBytes, else 0. Nil means never.
 	LargeMessages func(connect.Spec) int
 
+	// Status gives the errors of handlers, and those of connect-go within
+	// streams, their code. Nil leaves them as they are.
+	Status func(context.Context, error) *connect.Error
+
 	// CompressMinBytes is the size from which answers are compressed for
 	// clients that accept it. Zero means DefaultCompressMinBytes.
 	CompressMinBytes int
@@ -75,7 +79,13 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 
 	chain := []connect.Interceptor{errorMapper(func(_ context.Context, err error) error { return BoundError(err) })}
 	chain = append(chain, interceptors...)
-	chain = append(chain, errorMapper(interruptedByCause))
+	chain = append(chain, errorMapper(func(ctx context.Context, err error) error {
+		err = interruptedByCause(ctx, err)
+		if cfg.Status != nil {
+			err = cfg.Status(ctx, err)
+		}
+		return err
+	}))
 
 	bounds := func(spec connect.Spec) []connect.HandlerOption {
 		limit := cfg.MaxMessageBytes

@@ -1,0 +1,77 @@
+package calls
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"connectrpc.com/connect"
+)
+
+type bodyKey struct{}
+
+// timedBody is the body of a request. Reading it ends when the deadline of its
+// call has passed, and its errors have codes.
+type timedBody struct {
+	io.ReadCloser
+	ctx      context.Context //nolint:containedctx // of the request whose body it is
+	writer   http.ResponseWriter
+	deadline bool // whether one was set
+}
+
+// WithTimedBody returns next for requests whose body is read within the deadline
+// of its call, once EndedEarly has learnt that. Without it connect-go waits for
+// a body as long as the connection does.
+func WithTimedBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body == nil || r.Body == http.NoBody {
+			next.ServeHTTP(w, r)
+			return
+		}
+		body := &timedBody{ReadCloser: r.Body, ctx: r.Context(), writer: w}
+		r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, body))
+		r.Body = body
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Read implements io.Reader.
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	if b.deadline {
+		// What is read behind the body only tells that the client is there, and
+		// must not end with the deadline.
+		b.deadline = false
+		_ = http.NewResponseController(b.writer).SetReadDeadline(time.Time{})
+	}
+	if !errors.Is(err, io.EOF) {
+		err = StatusOfBody(b.ctx, err)
+	}
+	return n, err
+}
+
+// EndedEarly is a gate of connect-go's handlers. It refuses a call whose
+// deadline has passed, or whose caller has left, before its message is read,
+// and tells the observers of it; and it has reading the message end at the
+// deadline.
+func EndedEarly(observers Observers, describe func(connect.Spec, connect.Peer) *Call) connect.HandlerOption {
+	return connect.WithRequestGate(func(ctx context.Context, spec connect.Spec, peer connect.Peer, _ http.Header) (context.Context, error) {
+		if ctx.Err() != nil {
+			refused := Status(ctx, context.Cause(ctx))
+			_, end := observers.Begin(ctx, describe(spec, peer))
+			end(refused)
+			return nil, refused
+		}
+		body, ok := ctx.Value(bodyKey{}).(*timedBody)
+		if deadline, limited := ctx.Deadline(); ok && limited {
+			// It fails where the connection has no deadlines, as in tests.
+			body.deadline = http.NewResponseController(body.writer).SetReadDeadline(deadline) == nil
+		}
+		return ctx, nil
+	})
+}
