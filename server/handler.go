@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
@@ -70,14 +71,14 @@ func New(c Config) (http.Handler, error) {
 		ready = func() error { return nil }
 	}
 	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
-	options, err := rpc.HandlerOptions(rpc.Config{
-		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes, Status: calls.Status,
-		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },
-	}, append(c.Interceptors, edge{observers}, access.Streams{})...)
+	options, err := c.options(observers)
 	if err != nil {
 		return nil, err
 	}
-	options = append(options, calls.EndedEarly(observers, newCall))
+	openOptions, err := c.options(calls.Observers{calls.Limited(observers)})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, logger: c.Logger},
 		append(options, connect.WithInterceptors(access.Interceptor{}, translate{ready}), uncompressedEvents)...)
@@ -90,7 +91,7 @@ func New(c Config) (http.Handler, error) {
 		mux.Handle(path, door.guard(always(access.Dashboard), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))))
 		services = append(services, discordapiconnect.DashboardName)
 	}
-	path, handler = grpchealth.NewHandler(health.GRPC(c.Health, services...), options...)
+	path, handler = grpchealth.NewHandler(health.GRPC(c.Health, services...), openOptions...)
 	mux.Handle(path, listener.Anyone(handler))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	path, handler = grpcreflect.NewHandlerV1(reflector, options...)
@@ -103,6 +104,15 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	return rpc.WithRequestID(holdAnswers(rpc.GRPCWebText(rest.Split(plain, calls.WithTimedBody(mux))))), nil
+}
+
+// options returns those of the handlers whose calls the observers are told of.
+func (c Config) options(observers calls.Observers) ([]connect.HandlerOption, error) {
+	options, err := rpc.HandlerOptions(rpc.Config{
+		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes, Status: calls.Status,
+		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },
+	}, append(slices.Clip(c.Interceptors), edge{observers}, access.Streams{})...)
+	return append(options, calls.EndedEarly(observers, newCall)), err
 }
 
 // holdAnswers counts Discord's answer to a request against the limit for all

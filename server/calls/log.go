@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"discordproxy/discord"
+	"discordproxy/server/refusals"
 
 	"connectrpc.com/connect"
 )
@@ -65,6 +66,25 @@ func (c *Call) level() slog.Level {
 		}
 	}
 	return slog.LevelWarn
+}
+
+// Limited returns an observer for calls that anyone may make, such as health
+// checks. It passes on as many calls of a network as refusals.Log allows, so
+// that they cannot fill a log or an audit file.
+func Limited(observers Observers) Observer { return limited{observers, refusals.NewLog()} }
+
+type limited struct {
+	observers Observers
+	lines     *refusals.Log
+}
+
+func (l limited) Ended(ctx context.Context, c *Call) {
+	if allowed, _ := l.lines.Allow(c.Peer); !allowed {
+		return
+	}
+	for _, observer := range l.observers {
+		observer.Ended(ctx, c)
+	}
 }
 
 // maxCauses limits what a line says of an error, in characters: its parts may
