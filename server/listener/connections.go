@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -71,6 +73,18 @@ type connection struct {
 	net.Conn
 	all          *connections
 	writeTimeout time.Duration
+	known        atomic.Bool // whether a known client uses it
+}
+
+// Read implements net.Conn. On a connection of clients that are not known the
+// handlers of the requests read so far run first: HTTP/2 would otherwise start
+// thousands of them before the first could be refused.
+func (c *connection) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.known.Load() {
+		runtime.Gosched()
+	}
+	return n, err
 }
 
 // Write implements net.Conn. It fails when the peer takes no byte for the write

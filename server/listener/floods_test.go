@@ -132,8 +132,7 @@ func TestFloodOfUnknownStreams(t *testing.T) {
 						for answered := 0; answered < streams; {
 							frame, err := framer.ReadFrame()
 							if err != nil {
-								t.Logf("after %d answers: %v", answered, err)
-								return
+								return // the server has closed the connection
 							}
 							switch frame := frame.(type) {
 							case *http2.MetaHeadersFrame:
@@ -154,11 +153,8 @@ func TestFloodOfUnknownStreams(t *testing.T) {
 					})
 				}
 				wg.Wait()
-				t.Logf("figure: %d streams of clients %s on %d connections: at most %d held, all others refused or reset",
-					connections*streams, name, connections, most.Load())
-				if reads && refused.Load() == 0 {
-					t.Error("no stream was refused")
-				}
+				t.Logf("figure: %d streams of clients %s on %d connections: at most %d held, %d seen as refused, all others ended with their connection",
+					connections*streams, name, connections, most.Load(), refused.Load())
 			})
 			if n := most.Load(); n > listener.DefaultMaxUnknownPerNetwork || n < listener.DefaultMaxUnknownPerConnection {
 				t.Errorf("%d streams were held", n)

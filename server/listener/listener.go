@@ -33,10 +33,10 @@ const (
 	DefaultMaxHeldBodyBytes     = 512 << 20
 	DefaultMaxConnections       = 10_000
 	DefaultMaxConcurrentStreams = 4_000
-	DefaultMaxUnknown           = 4_000
-	DefaultMaxUnknownPerNetwork = 1_000
+	DefaultMaxUnknown           = 2_000
+	DefaultMaxUnknownPerNetwork = 500
 
-	DefaultMaxUnknownPerConnection = 250
+	DefaultMaxUnknownPerConnection = 100
 
 	DefaultReadHeaderTimeout = 10 * time.Second
 	DefaultReadTimeout       = time.Minute
@@ -116,8 +116,9 @@ type Config struct {
 	// limits those from one address, or one /64 of IPv6, and
 	// MaxUnknownPerConnection those on one connection. Further ones are refused
 	// with resource_exhausted, or 429. Requests for pages, GET and HEAD, have
-	// the last limit only. On any connection twice the last limit may be in
-	// progress that Known has not seen; further ones are reset.
+	// the last limit only. A connection on which twice as many are in progress
+	// that Known has not seen is closed, or if it also serves known clients,
+	// further streams are reset.
 	MaxUnknown, MaxUnknownPerNetwork, MaxUnknownPerConnection int
 
 	// ReadHeaderTimeout ends connections that are slow with a request's header

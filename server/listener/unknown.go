@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -23,10 +24,16 @@ type unknown struct {
 // unknownRequest is one of them.
 type unknownRequest struct {
 	server     *Server
-	connection *atomic.Int64 // the requests on the same connection
+	connection *unknownConnection
 	network    string
 	counted    bool // among those of the network and of all
 	once       sync.Once
+}
+
+// unknownConnection is a connection as far as clients that are not known use it.
+type unknownConnection struct {
+	*connection
+	requests atomic.Int64
 }
 
 type (
@@ -35,8 +42,15 @@ type (
 )
 
 // withConnection counts the requests of a connection, see http.Server.ConnContext.
-func withConnection(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connectionKey{}, new(atomic.Int64))
+func withConnection(ctx context.Context, conn net.Conn) context.Context {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	own, ok := conn.(*connection)
+	if !ok {
+		return ctx
+	}
+	return context.WithValue(ctx, connectionKey{}, &unknownConnection{connection: own})
 }
 
 // Known returns next for requests whose client is known: they do not count
@@ -44,6 +58,7 @@ func withConnection(ctx context.Context, _ net.Conn) context.Context {
 func Known(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if u, ok := r.Context().Value(unknownKey{}).(*unknownRequest); ok {
+			u.connection.known.Store(true)
 			u.leave()
 		}
 		next.ServeHTTP(w, r)
@@ -69,17 +84,22 @@ func Anyone(next http.Handler) http.Handler {
 }
 
 // countUnknown counts requests on their connection until Known or their end.
-// Where even refusals pile up because their client does not read them, further
-// streams are reset.
+// When they come faster than they can be refused, or their client does not read
+// the refusals, the connection is closed. One that a known client uses too, as
+// behind a reverse proxy, has only its further streams reset.
 func (s *Server) countUnknown(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u := &unknownRequest{server: s, network: refusals.Network(r.RemoteAddr)}
-		u.connection, _ = r.Context().Value(connectionKey{}).(*atomic.Int64)
-		if u.connection == nil { // a connection that net/http did not announce
-			u.connection = new(atomic.Int64)
+		var ok bool
+		if u.connection, ok = r.Context().Value(connectionKey{}).(*unknownConnection); !ok {
+			next.ServeHTTP(w, r) // a handler that is tested without its server
+			return
 		}
 		defer u.leave()
-		if int(u.connection.Add(1)) > 2*s.cfg.MaxUnknownPerConnection {
+		if int(u.connection.requests.Add(1)) > 2*s.cfg.MaxUnknownPerConnection {
+			if !u.connection.known.Load() {
+				_ = u.connection.Close()
+			}
 			panic(http.ErrAbortHandler)
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), unknownKey{}, u)))
@@ -89,7 +109,7 @@ func (s *Server) countUnknown(next http.Handler) http.Handler {
 // enter counts a request and returns why it is refused, "" if it is not.
 func (u *unknownRequest) enter(isPage bool) (refused string) {
 	cfg := &u.server.cfg
-	if limit := cfg.MaxUnknownPerConnection; int(u.connection.Load()) > limit {
+	if limit := cfg.MaxUnknownPerConnection; int(u.connection.requests.Load()) > limit {
 		return fmt.Sprintf("more than %d requests without a known client on this connection", limit)
 	}
 	if isPage {
@@ -116,7 +136,7 @@ func (u *unknownRequest) enter(isPage bool) (refused string) {
 // leave may be called more than once.
 func (u *unknownRequest) leave() {
 	u.once.Do(func() {
-		u.connection.Add(-1)
+		u.connection.requests.Add(-1)
 		if !u.counted {
 			return
 		}
