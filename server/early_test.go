@@ -155,37 +155,3 @@ func TestShortDeadlines(t *testing.T) {
 		t.Errorf("logged %.2000s", text)
 	}
 }
-
-// TestCallersThatLeave: one that leaves in the middle of its message is no
-// defect.
-func TestCallersThatLeave(t *testing.T) {
-	srv, log, _ := early(t)
-	for _, contentType := range []string{"application/grpc", "application/json", "application/connect+json"} {
-		for _, client := range []*http.Client{http2Client(t), new(http.Client)} {
-			ctx, leave := context.WithCancel(t.Context())
-			body, more := io.Pipe()
-			method := "ListGuilds"
-			if contentType == "application/connect+json" {
-				method = "SubscribeEvents"
-			}
-			req, err := http.NewRequestWithContext(ctx, http.MethodPost, srv.URL+"/discord_api.DiscordApi/"+method, body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			req.Header.Set("Content-Type", contentType)
-			go func() {
-				_, _ = more.Write([]byte("\x00\x00"))
-				leave()
-			}()
-			if res, err := client.Do(req); err == nil {
-				_ = res.Body.Close()
-			}
-			leave()
-			client.CloseIdleConnections()
-		}
-	}
-	srv.Close() // waits for the handlers
-	if text := log.take(); strings.Contains(text, "ERROR") || strings.Contains(text, "code=internal") || strings.Contains(text, "code=unknown") {
-		t.Errorf("logged %s", text)
-	}
-}
