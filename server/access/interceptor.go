@@ -60,8 +60,7 @@ func admit(ctx context.Context, message any) error {
 	}
 	m, ok := message.(proto.Message)
 	if ok {
-		reading := Read(m)
-		if err := require(ctx, "targets", func(c *Client) error { return c.MayTouch(reading) }); err != nil {
+		if err := MayTouch(ctx, Read(m)); err != nil {
 			return err
 		}
 	}

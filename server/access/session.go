@@ -102,6 +102,12 @@ func MayCall(ctx context.Context, method string) error {
 	return require(ctx, "method", func(c *Client) error { return c.MayCall(method) })
 }
 
+// MayTouch refuses a call that is about what the client of ctx may not touch.
+// The request ends when the client loses the right to it.
+func MayTouch(ctx context.Context, r Reading) error {
+	return require(ctx, "targets", func(c *Client) error { return c.MayTouch(r) })
+}
+
 // Streams is the interceptor that ends the streams of clients who may no longer
 // have them. It must be outside of all that reads a stream's context.
 type Streams struct{}

@@ -177,11 +177,12 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 		call.Target += "_id"
 		call.OddID = req.OddID()
 	}
-	client := access.From(ctx)
 	if err := access.MayCall(ctx, call.Method); err != nil {
 		return nil, err
 	}
-	if client.Ruled() {
+	// Rules that come while the body is read have to hold, too.
+	ruled := access.From(ctx).Ruled()
+	if ruled {
 		if err := req.ReadHead(); err != nil {
 			return nil, notUnderstood(err)
 		}
@@ -203,22 +204,22 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	if err := checkType(req); err != nil {
 		return nil, err
 	}
-	if client.Ruled() {
+	if ruled || access.From(ctx).Ruled() {
 		named, err := req.Read()
 		if err != nil {
 			return nil, notUnderstood(err)
 		}
-		if err := client.MayTouch(access.ReadingOf(named)); err != nil {
+		if err := access.MayTouch(ctx, access.ReadingOf(named)); err != nil {
 			return nil, err
 		}
 	}
-	if err := client.Hold(ctx); err != nil {
+	if err := access.From(ctx).Hold(ctx); err != nil {
 		return nil, err
 	}
 	if resp, err = h.Discord.Forward(ctx, req); err == nil && resp.Status < http.StatusOK {
 		return nil, &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
 	}
-	if err == nil && resp.Status < http.StatusMultipleChoices && guildLists[call.Method] && client.FiltersChannels() {
+	if client := access.From(ctx); err == nil && resp.Status < http.StatusMultipleChoices && guildLists[call.Method] && client.FiltersChannels() {
 		if resp.Body, err = client.Visible(resp.Body); err != nil {
 			return nil, &refusal{http.StatusBadGateway, "Discord's answer cannot be filtered for this client"}
 		}
