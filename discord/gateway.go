@@ -17,8 +17,9 @@ type GatewayBot struct {
 	URL string
 	// Shards is the number of connections that Discord recommends.
 	Shards int
-	// Total is the number of sessions that may begin in a day, Remaining how
-	// many are left of it, and ResetAfter when all of them are there again.
+	// Total is the number of sessions that may begin in a day, 0 when Discord
+	// does not say, Remaining how many of them are left, -1 when Discord does
+	// not say, and ResetAfter when all of them are there again.
 	Total, Remaining int
 	ResetAfter       time.Duration
 }
@@ -30,7 +31,7 @@ func (c *Client) GatewayBot(ctx context.Context) (GatewayBot, error) {
 		Shards int    `json:"shards"`
 		Limit  struct {
 			Total      int   `json:"total"`
-			Remaining  int   `json:"remaining"`
+			Remaining  *int  `json:"remaining"`
 			ResetAfter int64 `json:"reset_after"` // milliseconds
 		} `json:"session_start_limit"`
 	}
@@ -40,9 +41,13 @@ func (c *Client) GatewayBot(ctx context.Context) (GatewayBot, error) {
 	}
 	// An odd field is left as it is.
 	_ = json.Unmarshal(data, &answer)
+	remaining := -1
+	if left := answer.Limit.Remaining; left != nil {
+		remaining = max(*left, 0)
+	}
 	return GatewayBot{
 		URL: answer.URL, Shards: answer.Shards,
-		Total: answer.Limit.Total, Remaining: answer.Limit.Remaining,
+		Total: max(answer.Limit.Total, 0), Remaining: remaining,
 		ResetAfter: time.Duration(answer.Limit.ResetAfter) * time.Millisecond,
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"runtime"
@@ -15,77 +16,110 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Why a connection ended, beside what the network and the close code say.
-var (
-	errReconnect      = errors.New("Discord asked for another connection")                      //nolint:staticcheck // Discord is a name
-	errSessionInvalid = errors.New("Discord does not know the session")                         //nolint:staticcheck // Discord is a name
-	errSessionRefused = errors.New("Discord refused the session for now")                       //nolint:staticcheck // Discord is a name
-	errNoHello        = errors.New("Discord did not say hello")                                 //nolint:staticcheck // Discord is a name
-	errNotReady       = errors.New("Discord did not begin or resume the session")               //nolint:staticcheck // Discord is a name
-	errNoACK          = errors.New("Discord did not acknowledge a heartbeat: the line is dead") //nolint:staticcheck // Discord is a name
-	errShutDown       = errors.New("the connection was not closed by Discord within its time")
-)
-
-// reasonOf says in words why a connection ended.
-func reasonOf(err error) string {
-	if closed, ok := errors.AsType[websocket.CloseError](err); ok {
-		return fmt.Sprintf("Discord closed the connection with code %d %.100q", closed.Code, closed.Reason)
-	}
-	return err.Error()
-}
-
-func closeCodeOf(err error) closeCode { return websocket.CloseStatus(err) }
-
 // session is what outlives a connection.
 type session struct {
 	id, url  string
-	sequence atomic.Int64 // of the last dispatch
+	sequence atomic.Int64 // the largest one of a dispatch
+
+	identified bool      // an IDENTIFY was sent for it
+	began      time.Time // zero before READY
+	lived      time.Duration
+}
+
+// advance takes the number of a dispatch, and reports whether it is a new one.
+// A number that goes backwards is not taken over: resuming from it would bring
+// everything since then again, or be refused.
+func (s *session) advance(sequence int64) bool {
+	if sequence <= s.sequence.Load() {
+		return false
+	}
+	s.sequence.Store(sequence)
+	return true
+}
+
+// ending is how a connection ended.
+type ending struct {
+	err error
+	// session is what the connection carried, nil if it was never made.
+	session *session
+	// resumes is whether it was to resume the session.
+	resumes bool
+	// greeted is whether HELLO came.
+	greeted bool
+	// lasted is how long events had come, 0 if none did.
+	lasted time.Duration
 }
 
 // connection is one connection to the gateway.
 type connection struct {
 	gateway *Gateway
 	ws      *websocket.Conn
-	// session is resumed, or begins.
-	session *session
+	end     context.CancelCauseFunc
+	parts   sync.WaitGroup
+	// resumes is whether the session is resumed, else it begins.
 	resumes bool
-	// watchdog ends the connection when its next step is overdue.
-	watchdog *time.Timer
-	overdue  atomic.Pointer[error]
-	end      context.CancelCauseFunc
-	parts    sync.WaitGroup
+	session *session
 
-	greeted bool
-	ready   time.Time                 // zero before READY or RESUMED
-	beat    atomic.Pointer[time.Time] // when the last heartbeat was sent
+	greeted bool          // only the reader uses it
+	part    []byte        // the reader's buffer
+	asked   chan struct{} // Discord wants a heartbeat now
 	acked   atomic.Bool
+	beat    atomic.Int64 // when the last heartbeat was sent, in Unix nanoseconds
+	heard   atomic.Int64 // when the last byte came
+	sends   sends        // only the goroutine that keeps the line alive uses it
+
+	// mu is held while the handler is called.
+	mu sync.Mutex
+	// watchdog fires when the next step is overdue.
+	watchdog *time.Timer
+	awaits   step
+	moved    time.Time // when something other than a heartbeat came
+	inFrame  bool      // a large frame is on its way
+	flowed   time.Time // when the first new event came without RESUMED
+	ready    time.Time // zero before READY or RESUMED
+	over     bool
 }
 
+// step is what a connection waits for.
+type step int
+
+const (
+	stepHello step = iota
+	stepReady
+	stepNone
+)
+
 // connect carries the session over one connection, from its beginning to its
-// end, and returns why it ended and how long events had come, 0 if none did.
-func (g *Gateway) connect(ctx context.Context) (lasted time.Duration, err error) {
+// end.
+func (g *Gateway) connect(ctx context.Context) ending {
+	lost := ending{session: g.session, resumes: g.session != nil}
 	address, err := g.locate(ctx)
-	if err != nil {
-		return 0, err
+	if err == nil {
+		address, err = g.addresses.dialable(address)
 	}
-	if address, err = gatewayURL(address); err != nil {
-		return 0, err
-	}
-	ws, err := g.dial(ctx, address)
 	if err != nil {
-		return 0, err
+		lost.err = err
+		return lost
+	}
+	ws, closeIdle, err := g.dial(ctx, address)
+	defer closeIdle()
+	if err != nil {
+		lost.err = err
+		return lost
 	}
 	ws.SetReadLimit(maxFrameBytes)
 
 	// The connection outlives ctx by the time that a clean close takes.
 	lives, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	c := &connection{gateway: g, ws: ws, session: g.session, resumes: g.session != nil, end: end}
+	c := &connection{
+		gateway: g, ws: ws, session: g.session, resumes: g.session != nil, end: end,
+		asked: make(chan struct{}, 1), part: make([]byte, 32<<10),
+	}
 	if !c.resumes {
 		c.session = new(session)
 	}
 	c.acked.Store(true)
-	c.overdue.Store(&errNoHello)
-	c.watchdog = time.AfterFunc(helloTimeout, func() { end(*c.overdue.Load()) })
+	c.watchdog = time.AfterFunc(helloTimeout, c.overdue)
 	defer func() {
 		c.watchdog.Stop()
 		end(nil)
@@ -100,24 +134,46 @@ func (g *Gateway) connect(ctx context.Context) (lasted time.Duration, err error)
 		}
 	})
 	err = c.read(lives)
-	if !c.ready.IsZero() {
-		lasted = max(time.Since(c.ready), 1)
-	}
-	return lasted, err
+	return c.ended(err)
 }
 
-func (g *Gateway) dial(ctx context.Context, address string) (*websocket.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*dialTimeout)
+func (c *connection) ended(err error) ending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	e := ending{err: err, session: c.session, resumes: c.resumes, greeted: c.greeted}
+	since := c.ready
+	if since.IsZero() {
+		since = c.flowed
+	}
+	if !since.IsZero() {
+		now := time.Now()
+		e.lasted = max(now.Sub(since), 1)
+		if !c.session.began.IsZero() {
+			c.session.lived = now.Sub(c.session.began)
+		}
+	}
+	return e
+}
+
+// dial opens a websocket. closeIdle frees what is left of a refused attempt.
+func (g *Gateway) dial(ctx context.Context, address string) (ws *websocket.Conn, closeIdle func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	header := make(http.Header)
 	if g.config.UserAgent != "" {
 		header.Set("User-Agent", g.config.UserAgent)
 	}
-	ws, _, err := websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: g.client, HTTPHeader: header}) //nolint:bodyclose // the library closes it
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, DialContext: g.config.Dial, TLSHandshakeTimeout: dialTimeout}
+	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+		// The address was checked, the one of the redirect was not.
+		return &failure{reason: "Discord's gateway answered with a redirect, which is not followed"}
+	}}
+	ws, _, err = websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: client, HTTPHeader: header}) //nolint:bodyclose // the library closes it
 	if err != nil {
-		return nil, fmt.Errorf("connect to the gateway: %w", err)
+		return nil, transport.CloseIdleConnections, unreachable(err)
 	}
-	return ws, nil
+	return ws, transport.CloseIdleConnections, nil
 }
 
 // close says goodbye, so that the bot shows as offline at once.
@@ -127,18 +183,39 @@ func (c *connection) close() {
 	_ = c.ws.Close(websocket.StatusNormalClosure, "")
 }
 
+// overdue ends the connection when a step took too long. Discord may need long
+// for READY, and a slow line for what READY or the events before RESUMED say, so
+// as long as anything but heartbeats comes, the time begins again.
+func (c *connection) overdue() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.over, c.awaits == stepNone:
+	case c.awaits == stepHello:
+		c.end(errNoHello)
+	case !c.flowed.IsZero():
+		if c.inFrame {
+			c.watchdog.Reset(time.Second)
+			return
+		}
+		c.begun(Status{State: Connected, Resumed: true})
+	default:
+		if left := readyTimeout - time.Since(c.moved); left > 0 {
+			c.watchdog.Reset(left)
+			return
+		}
+		c.end(errNotReady)
+	}
+}
+
 // read takes frames until the connection ends.
 func (c *connection) read(ctx context.Context) error {
 	for {
-		kind, data, err := c.ws.Read(ctx)
+		f, err := c.frame(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			return err
-		}
-		f, err := parseFrame(kind, data)
-		if err != nil {
 			return err
 		}
 		if err := c.handle(ctx, f); err != nil {
@@ -147,10 +224,42 @@ func (c *connection) read(ctx context.Context) error {
 	}
 }
 
-// expect gives Discord the time d for the next step.
-func (c *connection) expect(d time.Duration, overdue *error) {
-	c.overdue.Store(overdue)
-	c.watchdog.Reset(d)
+// smallFrame is what a frame without an event stays below. One that is larger
+// is progress, even while it is on its way.
+const smallFrame = 1 << 10
+
+// frame reads the next frame, and notes each part of it as a sign of life.
+func (c *connection) frame(ctx context.Context) (frame, error) {
+	kind, r, err := c.ws.Reader(ctx)
+	if err != nil {
+		return frame{}, err
+	}
+	data := []byte(nil)
+	defer c.progress(false)
+	for {
+		n, err := r.Read(c.part)
+		c.heard.Store(time.Now().UnixNano())
+		data = append(data, c.part[:n]...)
+		if len(data) > smallFrame {
+			c.progress(true)
+		}
+		if errors.Is(err, io.EOF) {
+			return parseFrame(kind, data)
+		}
+		if err != nil {
+			return frame{}, err
+		}
+	}
+}
+
+// progress notes that a large frame is on its way, or has come.
+func (c *connection) progress(inFrame bool) {
+	if !inFrame && !c.inFrame {
+		return // only the reader writes it
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved, c.inFrame = time.Now(), inFrame
 }
 
 func (c *connection) handle(ctx context.Context, f frame) error {
@@ -158,9 +267,12 @@ func (c *connection) handle(ctx context.Context, f frame) error {
 	case opHello:
 		return c.hello(ctx, f.Data)
 	case opDispatch:
-		c.dispatch(ctx, f)
+		c.dispatch(f)
 	case opHeartbeat:
-		return c.heartbeat(ctx)
+		select {
+		case c.asked <- struct{}{}:
+		default: // it is about to be sent
+		}
 	case opHeartbeatACK:
 		c.acknowledge()
 	case opReconnect:
@@ -182,21 +294,26 @@ func (c *connection) hello(ctx context.Context, data json.RawMessage) error {
 	}
 	var h hello
 	if err := json.Unmarshal(data, &h); err != nil {
-		return fmt.Errorf("a HELLO that cannot be read: %w", err)
+		return &failure{"Discord sent a HELLO that cannot be read", err}
 	}
 	interval := time.Duration(h.HeartbeatInterval * float64(time.Millisecond))
 	if interval < time.Millisecond || interval > time.Hour {
-		return fmt.Errorf("a HELLO with a heartbeat interval of %s", interval)
+		return &failure{reason: fmt.Sprintf("Discord sent a HELLO with a heartbeat interval of %s", interval)}
 	}
+	c.mu.Lock()
 	c.greeted = true
-	c.expect(readyTimeout, &errNotReady)
-	c.parts.Go(func() { c.keepAlive(ctx, interval) })
-	if c.resumes {
-		return c.send(ctx, opResume, resume{c.gateway.config.Token, c.session.id, c.session.sequence.Load()})
+	c.awaits, c.moved = stepReady, time.Now()
+	c.watchdog.Reset(readyTimeout)
+	c.mu.Unlock()
+	op, command := opResume, any(resume{c.gateway.config.Token, c.session.id, c.session.sequence.Load()})
+	if !c.resumes {
+		c.session.identified = true
+		c.gateway.spend((*budget).identified)
+		op, command = opIdentify, c.gateway.identify()
 	}
-	c.gateway.identified = time.Now()
-	c.gateway.count(func(s *Stats) { s.Left = max(s.Left-1, 0) })
-	return c.send(ctx, opIdentify, c.gateway.identify())
+	c.sends.sent(time.Now())
+	c.parts.Go(func() { c.keepAlive(ctx, interval) })
+	return c.send(ctx, op, command)
 }
 
 func (g *Gateway) identify() identify {
@@ -213,42 +330,77 @@ func (g *Gateway) identify() identify {
 	return i
 }
 
-func (c *connection) dispatch(ctx context.Context, f frame) {
-	if f.Sequence > 0 {
-		c.session.sequence.Store(f.Sequence)
-	}
+func (c *connection) dispatch(f frame) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved = time.Now()
 	switch f.Type {
 	case "READY":
-		var r ready
-		// A field that cannot be read is left empty: events come all the same.
-		_ = json.Unmarshal(f.Data, &r)
-		if r.SessionID != "" {
-			c.session.id, c.session.url = r.SessionID, r.ResumeURL
-			c.gateway.session = c.session
-		}
-		c.gateway.count(func(s *Stats) { s.Begun++ })
-		c.begun(ctx, Status{State: Connected, User: r.User.Username})
+		c.welcomed(f)
 	case "RESUMED":
-		c.gateway.count(func(s *Stats) { s.Resumed++ })
-		c.begun(ctx, Status{State: Connected, Resumed: true})
-	default:
+		c.session.advance(f.Sequence)
 		if c.ready.IsZero() {
-			c.expect(readyTimeout, &errNotReady)
+			c.begun(Status{State: Connected, Resumed: true})
+		}
+	default:
+		isNew := c.session.advance(f.Sequence)
+		if isNew && c.resumes && c.ready.IsZero() && c.flowed.IsZero() {
+			c.flowed = time.Now()
+			c.watchdog.Reset(resumedTimeout)
 		}
 		c.gateway.config.Handler.Dispatch(Dispatch{f.Type, f.Data, time.Now()})
 	}
 }
 
-func (c *connection) begun(ctx context.Context, s Status) {
-	c.watchdog.Stop()
-	c.ready = time.Now()
-	c.gateway.change(s)
-	c.gateway.config.Logger.InfoContext(ctx, "connected to Discord's gateway", "bot", c.gateway.Status().User, "resumed", s.Resumed)
+// welcomed takes READY: a session begins, also when another one was to be
+// resumed.
+func (c *connection) welcomed(f frame) {
+	if c.awaits == stepNone && !c.resumes {
+		return // it has begun
+	}
+	var r ready
+	// A field that cannot be read is left empty: events come all the same.
+	_ = json.Unmarshal(f.Data, &r)
+	c.session.sequence.Store(f.Sequence)
+	c.session.began, c.session.lived = time.Now(), 0
+	c.session.id, c.session.url = r.SessionID, r.ResumeURL
+	c.gateway.session = nil
+	if r.SessionID != "" {
+		c.gateway.session = c.session
+	}
+	if r.ResumeURL != "" {
+		if _, err := c.gateway.addresses.dialable(r.ResumeURL); err != nil {
+			c.gateway.config.Logger.Warn("Discord named an address to resume the session that is not used", "reason", reasonOf(err))
+			c.session.url = ""
+		}
+	}
+	c.resumes = false
+	c.begun(Status{State: Connected, User: r.User.Username})
 }
 
-// keepAlive sends heartbeats until the connection ends, and ends it when one
-// was not acknowledged before the next.
+// begun notes that events come. mu is held.
+func (c *connection) begun(s Status) {
+	c.watchdog.Stop()
+	c.awaits = stepNone
+	c.ready = time.Now()
+	c.gateway.count(func(stats *Stats) {
+		if s.Resumed {
+			stats.Resumed++
+		} else {
+			stats.Begun++
+		}
+	})
+	c.gateway.change(s)
+	c.gateway.config.Logger.Info("connected to Discord's gateway", "bot", c.gateway.Status().User, "resumed", s.Resumed)
+}
+
+// keepAlive sends heartbeats until the connection ends: one in each interval,
+// and one when Discord asks. It ends the connection when a heartbeat was not
+// acknowledged before the next and nothing else came either. While a large
+// event comes over a slow line, acknowledgements queue behind it.
 func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
+	// Enough is left for the regular heartbeats of a minute.
+	spare := min(int(sendWindow/interval)+2, maxSends/2)
 	// The first is sent at a random time, so that clients that lost their
 	// connections together do not come together.
 	timer := time.NewTimer(rand.N(interval))
@@ -257,23 +409,35 @@ func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-c.asked:
+			// An answer for which the limit leaves nothing is the next regular
+			// heartbeat.
+			if time.Until(c.sends.next(time.Now(), spare)) > 0 {
+				continue
+			}
 		case <-timer.C:
-		}
-		if !c.acked.Swap(false) {
-			c.end(errNoACK)
-			return
+			if !c.acked.Load() && c.heard.Load() <= c.beat.Load() {
+				c.end(errNoACK)
+				return
+			}
+			timer.Reset(interval)
+			if wait := time.Until(c.sends.next(time.Now(), 0)); wait > 0 {
+				timer.Reset(wait)
+				continue
+			}
 		}
 		if err := c.heartbeat(ctx); err != nil {
 			c.end(err)
 			return
 		}
-		timer.Reset(interval)
 	}
 }
 
 func (c *connection) heartbeat(ctx context.Context) error {
 	now := time.Now()
-	c.beat.Store(&now)
+	c.sends.sent(now)
+	c.acked.Store(false)
+	c.beat.Store(now.UnixNano())
 	if n := c.session.sequence.Load(); n > 0 {
 		return c.send(ctx, opHeartbeat, n)
 	}
@@ -282,8 +446,8 @@ func (c *connection) heartbeat(ctx context.Context) error {
 
 func (c *connection) acknowledge() {
 	c.acked.Store(true)
-	if sent := c.beat.Load(); sent != nil {
-		c.gateway.setLatency(time.Since(*sent))
+	if sent := c.beat.Load(); sent > 0 {
+		c.gateway.setLatency(time.Since(time.Unix(0, sent)))
 	}
 }
 
@@ -295,7 +459,7 @@ func (c *connection) send(ctx context.Context, op opcode, data any) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	if err := c.ws.Write(ctx, websocket.MessageText, frame); err != nil {
-		return fmt.Errorf("send to the gateway: %w", err)
+		return &failure{"nothing can be sent to Discord", err}
 	}
 	return nil
 }

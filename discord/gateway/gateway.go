@@ -13,6 +13,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,8 +21,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +40,9 @@ type Config struct {
 	Discord interface {
 		GatewayBot(ctx context.Context) (discord.GatewayBot, error)
 	}
+	// API is the URL of Discord's API. The gateway's address must belong to it,
+	// or the token is not sent there. Empty means discord.DefaultBaseURL.
+	API string
 	// Handler is told what happens.
 	Handler Handler
 	// Intents say which events come. They stay the same while Run runs.
@@ -56,8 +58,11 @@ type Config struct {
 	// Dial reaches the gateway. Nil means a net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Logger takes one line when a connection is ready, is lost, or was the
-	// last one. Nil means slog.Default().
+	// last one, and when a pause begins. Nil means slog.Default().
 	Logger *slog.Logger
+	// Counted is what an earlier run has counted of its IDENTIFYs, see
+	// Gateway.Counted. The zero value is a bot that has sent none.
+	Counted BudgetCount
 }
 
 // Dispatch is one event of Discord's.
@@ -70,9 +75,9 @@ type Dispatch struct {
 	Time time.Time
 }
 
-// Handler is told what happens at the gateway, in the order in which it
-// happens, from one goroutine. It must not block: no event is read meanwhile.
-// It may keep what it is told.
+// Handler receives what happens at the gateway, in the order in which it
+// happens, one call at a time. It must not block: no event is read meanwhile.
+// It may keep what it receives.
 type Handler interface {
 	// Dispatch takes an event. READY and RESUMED come as changes instead.
 	Dispatch(Dispatch)
@@ -113,10 +118,14 @@ const (
 	Disconnected
 	// Ended: Discord wants no further connection.
 	Ended
+	// Paused: the connection was lost or never made, its session cannot be
+	// resumed, and only the reserve is left of the sessions that may begin in a
+	// day. Status.Until says when the next one may begin.
+	Paused
 )
 
 // States are all of them.
-var States = []State{Off, Connecting, Connected, Disconnected, Ended}
+var States = []State{Off, Connecting, Connected, Disconnected, Ended, Paused}
 
 // String returns the state in a word.
 func (s State) String() string {
@@ -131,6 +140,8 @@ func (s State) String() string {
 		return "disconnected"
 	case Ended:
 		return "ended"
+	case Paused:
+		return "paused"
 	}
 	return "unknown"
 }
@@ -147,6 +158,8 @@ type Status struct {
 	Resumable bool
 	// Reason says in words why events do not come, empty while they do.
 	Reason string
+	// Until is when a pause ends, the zero time in other states.
+	Until time.Time
 	// User is the bot's name, from the first READY on.
 	User string
 	// Latency is the time from the last heartbeat to Discord's answer, 0
@@ -170,6 +183,8 @@ func (s Status) Trouble() string {
 		return "Discord's gateway is not connected: " + s.Reason
 	case Ended:
 		return "Discord ended the bot's session at the gateway for good: " + s.Reason
+	case Paused:
+		return "the connection to Discord's gateway is paused: " + s.Reason
 	}
 	return ""
 }
@@ -181,17 +196,19 @@ func (e *EndedError) Error() string { return e.Reason }
 
 // Gateway is a bot at the gateway. Status and Stats may be called at any time.
 type Gateway struct {
-	config Config
-	client *http.Client
+	config    Config
+	addresses addresses
 
-	// What only Run and its callees know.
-	session    *session  // to be resumed; nil if there is none
-	identified time.Time // when a session was last begun
-	failures   int       // connections in a row that did not last
+	// Only Run and its callees use these.
+	session  *session // to be resumed; nil if there is none
+	resumes  resumption
+	detour   bool // the session's own address did not work: use the general one
+	failures int  // connections in a row that did not last
 
 	mu     sync.Mutex
 	status Status
 	stats  Stats
+	budget budget
 }
 
 // New checks the configuration. It does not connect: see Run.
@@ -210,20 +227,20 @@ func New(c Config) (*Gateway, error) {
 	if n := utf8.RuneCountInString(c.Activity); n > MaxActivityLength {
 		return nil, fmt.Errorf("gateway: an activity of %d characters, more than %d", n, MaxActivityLength)
 	}
+	addresses, err := addressesOf(cmp.Or(c.API, discord.DefaultBaseURL))
+	if err != nil {
+		return nil, err
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
+	now := time.Now()
 	return &Gateway{
-		config: c,
-		client: &http.Client{Transport: &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
-			DialContext:         c.Dial,
-			TLSHandshakeTimeout: dialTimeout,
-		}},
-		status: Status{State: Off, Since: time.Now(), Reason: "not begun"},
+		config: c, addresses: addresses, budget: newBudget(c.Counted, now),
+		status: Status{State: Off, Since: now, Reason: "not begun"},
 	}, nil
 }
 
@@ -255,70 +272,97 @@ func (g *Gateway) setLatency(d time.Duration) {
 // Times of a connection. Discord sends HELLO at once, and READY within a
 // second or two.
 const (
+	// dialTimeout bounds everything up to the end of the upgrade.
 	dialTimeout  = 10 * time.Second
-	helloTimeout = 15 * time.Second
+	helloTimeout = 10 * time.Second
+	// readyTimeout is how long nothing but heartbeats comes before READY or
+	// RESUMED is given up. A large READY may take longer, on a slow line.
 	readyTimeout = 30 * time.Second
-	writeTimeout = 10 * time.Second
+	// resumedTimeout is how long events come before a connection that should
+	// resume the session counts as resumed without RESUMED.
+	resumedTimeout = 10 * time.Second
+	writeTimeout   = 10 * time.Second
 	// closeTimeout bounds a clean close.
 	closeTimeout = 800 * time.Millisecond
 )
 
-// Waits between connections. Sessions may begin about a thousand times a day:
-// maxBeginWait alone keeps well below that.
+// Waits between connections, as far as the budget does not ask for longer ones.
 const (
 	firstWait     = time.Second
 	maxResumeWait = 30 * time.Second
 	maxBeginWait  = 3 * time.Minute
 	// settledAfter is how long a connection lasts that counts as a good one.
 	settledAfter = 10 * time.Second
-	// identifyGap is the time between two sessions that begin.
-	identifyGap = 5 * time.Second
-	// lostURLAfter is the number of failures after which the address that
-	// belongs to the session is given up, not the session.
-	lostURLAfter = 3
 )
 
 // Run keeps the bot at the gateway until ctx ends; it then closes the
 // connection, within a second, and returns nil. It returns an *EndedError when
 // Discord wants no further connection. It may be called once.
 func (g *Gateway) Run(ctx context.Context) error {
-	defer g.client.CloseIdleConnections()
 	for {
-		lasted, err := g.connect(ctx)
+		end := g.connect(ctx)
 		if ctx.Err() != nil {
 			g.change(Status{State: Off, Reason: "shut down"})
 			return nil
 		}
 		g.count(func(s *Stats) { s.Lost++ })
-		if reason, ok := fatal(closeCodeOf(err), g.config.Intents); ok {
-			g.config.Logger.ErrorContext(ctx, "Discord ended the bot's session at the gateway for good; calls go on, events do not come", "reason", reason, "error", err)
+		if reason, ok := fatal(closeCodeOf(end.err), g.config.Intents); ok {
+			g.config.Logger.ErrorContext(ctx, "Discord ended the bot's session at the gateway for good; calls go on, events do not come", "reason", reason, "error", end.err)
 			g.change(Status{State: Ended, Reason: reason})
 			return &EndedError{reason}
 		}
-		if endsSession(err) {
-			g.session = nil
-		}
-		settled := lasted >= settledAfter
-		switch {
-		case settled:
-			g.failures = 0
-		case lasted > 0 && g.session != nil:
-			// Resuming is free, and what was ready once may be so again: only
-			// sessions that begin are to be spared.
-			g.failures = min(g.failures, 1)
-		}
-		wait := g.pause(settled, err)
-		g.config.Logger.WarnContext(ctx, "The connection to Discord's gateway was lost", "error", err, "resumable", g.session != nil, "wait", wait.Round(time.Millisecond))
-		g.change(Status{State: Disconnected, Reason: reasonOf(err), Resumable: g.session != nil})
+		reason := g.conclude(end)
+		wait := g.pause(end)
+		g.config.Logger.WarnContext(ctx, "The connection to Discord's gateway was lost", "error", end.err, "resumable", g.session != nil, "wait", wait.Round(time.Millisecond))
+		g.change(Status{State: Disconnected, Reason: reason, Resumable: g.session != nil})
 		if sleep(ctx, wait) != nil {
 			continue // connect returns at once
 		}
 	}
 }
 
+// conclude decides what the end of a connection means for the session, and
+// returns why the connection ended, in words.
+func (g *Gateway) conclude(end ending) (reason string) {
+	reason = reasonOf(end.err)
+	lost := end.session
+	switch {
+	case g.session == nil:
+		// It has not begun, or cannot be resumed.
+	case endsSession(end.err):
+		g.session = nil
+	case end.resumes && g.resumes.ended(end.greeted, end.lasted > 0):
+		reason = fmt.Sprintf("%s; the session was given up after %d attempts to resume it", reason, g.resumes.failed)
+		g.session = nil
+	default:
+		lost = nil
+		if end.lasted > 0 {
+			g.detour = false
+		} else if end.resumes && !end.greeted {
+			g.detour = !g.detour // both ways are tried in turn
+		}
+	}
+	if g.session == nil {
+		g.resumes, g.detour = resumption{}, false
+	}
+	if lost != nil && lost.identified {
+		g.spend(func(b *budget, now time.Time) { b.ended(lost.lived, now) })
+	}
+	return reason
+}
+
 // pause returns how long to wait before the next connection.
-func (g *Gateway) pause(settled bool, err error) time.Duration {
-	if settled && errors.Is(err, errReconnect) {
+func (g *Gateway) pause(end ending) time.Duration {
+	settled := end.lasted >= settledAfter
+	switch {
+	case settled:
+		g.failures = 0
+	case end.lasted > 0 && g.session != nil:
+		// Resuming is free, and what was ready once may be so again: only
+		// sessions that begin are to be spared.
+		g.failures = min(g.failures, 1)
+	}
+	if settled && errors.Is(end.err, errReconnect) && g.session != nil {
 		return 0
 	}
 	g.failures++
@@ -328,9 +372,15 @@ func (g *Gateway) pause(settled bool, err error) time.Duration {
 	}
 	wait := min(firstWait<<min(g.failures-1, 10), longest)
 	wait = wait/2 + rand.N(wait/2)
-	if errors.Is(err, errSessionInvalid) || errors.Is(err, errSessionRefused) {
+	if errors.Is(end.err, errSessionInvalid) || errors.Is(end.err, errSessionRefused) {
 		// Discord asks for a random time of one to five seconds.
 		wait = max(wait, time.Second+rand.N(4*time.Second))
+	}
+	if g.session == nil {
+		// A pause is for locate, which asks Discord for its count first.
+		if at, paused := g.mayIdentify(); !paused {
+			wait = max(wait, time.Until(at))
+		}
 	}
 	return wait
 }
@@ -338,47 +388,67 @@ func (g *Gateway) pause(settled bool, err error) time.Duration {
 // locate returns the address to connect to. It waits until a session may begin
 // when there is none to resume.
 func (g *Gateway) locate(ctx context.Context) (string, error) {
-	if g.session != nil && g.session.url != "" && g.failures < lostURLAfter {
+	if g.session != nil && g.session.url != "" && !g.detour {
 		return g.session.url, nil
 	}
-	if g.session == nil {
-		if g.Status().State != Disconnected {
-			g.change(Status{State: Connecting, Reason: "the session is about to begin"})
-		}
-		if err := sleep(ctx, identifyGap-time.Since(g.identified)); err != nil {
-			return "", err
-		}
+	if g.session == nil && g.Status().State == Off {
+		g.change(Status{State: Connecting, Reason: "the session is about to begin"})
 	}
 	for {
 		bot, err := g.config.Discord.GatewayBot(ctx)
 		if err != nil {
-			return "", fmt.Errorf("ask for the gateway's address: %w", err)
+			return "", unlocated(err)
 		}
-		g.count(func(s *Stats) { s.Total, s.Left = bot.Total, bot.Remaining })
-		if g.session != nil || bot.Remaining > 0 || bot.Total == 0 {
+		g.spend(func(b *budget, now time.Time) { b.told(bot.Total, bot.Remaining, bot.ResetAfter, now) })
+		if g.session != nil {
 			return bot.URL, nil
 		}
-		wait := max(bot.ResetAfter, identifyGap)
-		reason := fmt.Sprintf("all %d sessions of a day have been begun; the next may begin in %s", bot.Total, wait.Round(time.Second))
-		g.config.Logger.WarnContext(ctx, "No session may begin at Discord's gateway", "reason", reason)
-		g.change(Status{State: Disconnected, Reason: reason})
+		at, paused := g.mayIdentify()
+		wait := time.Until(at)
+		if wait <= 0 {
+			return bot.URL, nil
+		}
+		if paused {
+			reason := g.exhausted(at)
+			g.config.Logger.ErrorContext(ctx, "No session may begin at Discord's gateway; calls go on, events do not come", "reason", reason, "wait", wait.Round(time.Second))
+			g.change(Status{State: Paused, Reason: reason, Until: at})
+		}
 		if err := sleep(ctx, wait); err != nil {
 			return "", err
 		}
 	}
 }
 
-// gatewayURL adds what a connection asks for to an address of the gateway.
-func gatewayURL(s string) (string, error) {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
-		return "", fmt.Errorf("%.100q is not the address of a gateway", s)
-	}
-	if u.Path == "" {
-		u.Path = "/"
-	}
-	u.RawQuery = url.Values{"v": {apiVersion}, "encoding": {"json"}}.Encode()
-	return u.String(), nil
+// exhausted says why the bot pauses.
+func (g *Gateway) exhausted(until time.Time) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return fmt.Sprintf("%d of the bot's %d sessions of a day are left, which is the reserve; the next session may begin at %s. Another program uses the same token, or sessions end early",
+		g.budget.left(time.Now()), g.budget.size(), until.UTC().Format("2006-01-02 15:04:05 UTC"))
+}
+
+// mayIdentify returns when the next session may begin.
+func (g *Gateway) mayIdentify() (at time.Time, paused bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.budget.next(time.Now())
+}
+
+// spend changes the budget, and shows it in the stats.
+func (g *Gateway) spend(change func(b *budget, now time.Time)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	change(&g.budget, now)
+	g.stats.Total, g.stats.Left = g.budget.size(), g.budget.left(now)
+}
+
+// Counted returns what the Gateway has counted of its IDENTIFYs, for the Config
+// of a later run. It may be called at any time.
+func (g *Gateway) Counted() BudgetCount {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.budget.count(time.Now())
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

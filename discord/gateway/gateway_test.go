@@ -2,11 +2,13 @@ package gateway_test
 
 import (
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,6 +35,7 @@ type place struct {
 	peers chan *peer
 	dials chan net.Conn
 	done  chan struct{}
+	hung  sync.WaitGroup
 
 	mu     sync.Mutex
 	bot    discord.GatewayBot
@@ -40,6 +43,10 @@ type place struct {
 	told   []string
 	broken bool   // nobody listens
 	off    func() // called when Run is about to return
+	// hangs are addresses that take connections and say nothing.
+	hangs   map[string]bool
+	dialled map[string]int
+	instead http.Handler // answers instead of the websocket
 }
 
 func (p *place) Accept() (net.Conn, error) {
@@ -53,10 +60,29 @@ func (p *place) Accept() (net.Conn, error) {
 func (p *place) Close() error   { return nil }
 func (p *place) Addr() net.Addr { return &net.IPAddr{} }
 
-func (p *place) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+// hang lets addresses take connections and say nothing.
+func (p *place) hang(addresses ...string) {
 	p.mu.Lock()
-	broken := p.broken
+	defer p.mu.Unlock()
+	p.hangs = make(map[string]bool)
+	for _, address := range addresses {
+		p.hangs[address] = true
+	}
+}
+
+func (p *place) dial(ctx context.Context, _, address string) (net.Conn, error) {
+	p.mu.Lock()
+	broken, hangs := p.broken, p.hangs[address]
+	p.dialled[address]++
 	p.mu.Unlock()
+	if hangs {
+		here, there := net.Pipe()
+		p.hung.Go(func() {
+			defer there.Close()
+			_, _ = io.Copy(io.Discard, there)
+		})
+		return here, nil
+	}
 	if broken {
 		return nil, errors.New("nobody listens")
 	}
@@ -121,6 +147,7 @@ type peer struct {
 	ctx    context.Context
 	ws     *websocket.Conn
 	url    string
+	host   string
 	frames chan frame
 	silent atomic.Bool   // heartbeats are not acknowledged
 	stuck  chan struct{} // when closed, nothing is read any more
@@ -134,6 +161,13 @@ type frame struct {
 }
 
 func (p *place) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	instead := p.instead
+	p.mu.Unlock()
+	if instead != nil {
+		instead.ServeHTTP(w, r)
+		return
+	}
 	ctx := context.WithoutCancel(r.Context()) // the request's ends when the connection is taken over
 	ws, err := websocket.Accept(w, r, nil)
 	if err != nil {
@@ -141,7 +175,7 @@ func (p *place) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { _ = ws.CloseNow() }()
-	q := &peer{t: p.t, ctx: ctx, ws: ws, url: r.URL.String(), frames: make(chan frame, 1000), stuck: make(chan struct{}), left: make(chan struct{})}
+	q := &peer{t: p.t, ctx: ctx, ws: ws, url: r.URL.String(), host: r.Host, frames: make(chan frame, 1000), stuck: make(chan struct{}), left: make(chan struct{})}
 	select {
 	case p.peers <- q:
 	case <-p.done: // the test wants no further one
@@ -199,7 +233,7 @@ func (q *peer) want(op int) string {
 	return ""
 }
 
-const ready = `{"session_id":"s1","resume_gateway_url":"ws://resume.test","user":{"username":"bot"}}`
+const ready = `{"session_id":"s1","resume_gateway_url":"ws://discord.test:2","user":{"username":"bot"}}`
 
 // welcome lets a new session begin.
 func (q *peer) welcome() {
@@ -223,16 +257,23 @@ func (q *peer) resumes(sequence int) {
 // returned. Without an end of Run before, its context ends after act.
 func play(t *testing.T, c gateway.Config, act func(p *place, g *gateway.Gateway)) error {
 	t.Helper()
+	return playBot(t, c, discord.GatewayBot{Total: 1000, Remaining: 1000}, act)
+}
+
+// playBot is play with Discord's first answer about the gateway.
+func playBot(t *testing.T, c gateway.Config, bot discord.GatewayBot, act func(p *place, g *gateway.Gateway)) error {
+	t.Helper()
+	bot.URL = cmp.Or(bot.URL, "ws://discord.test:1")
 	var err error
 	synctest.Test(t, func(t *testing.T) {
 		p := &place{
 			t: t, peers: make(chan *peer), dials: make(chan net.Conn), done: make(chan struct{}),
-			bot: discord.GatewayBot{URL: "ws://first.test", Total: 1000, Remaining: 1000},
+			bot: bot, dialled: make(map[string]int),
 		}
 		var serving, running sync.WaitGroup
 		server := &http.Server{Handler: p}
 		serving.Go(func() { _ = server.Serve(p) })
-		c.Token, c.Discord, c.Handler, c.Dial, c.Logger = "Bot secret", p, p, p.dial, slog.New(slog.DiscardHandler)
+		c.Token, c.API, c.Discord, c.Handler, c.Dial, c.Logger = "Bot secret", "http://discord.test/api", p, p, p.dial, slog.New(slog.DiscardHandler)
 		g, newErr := gateway.New(c)
 		if newErr != nil {
 			t.Fatal(newErr)
@@ -245,6 +286,7 @@ func play(t *testing.T, c gateway.Config, act func(p *place, g *gateway.Gateway)
 		close(p.done)
 		_ = server.Close()
 		serving.Wait()
+		p.hung.Wait()
 	})
 	return err
 }
@@ -513,7 +555,7 @@ func TestFewSessions(t *testing.T) {
 		began := time.Now()
 		q.send(9, "false")
 		time.Sleep(time.Minute)
-		if s := g.Status(); !strings.Contains(s.Reason, "all 1000 sessions of a day") {
+		if s := g.Status(); s.State != gateway.Paused || !strings.Contains(s.Reason, "0 of the bot's 1000 sessions of a day are left, which is the reserve") {
 			t.Errorf("the state is %s", s)
 		}
 		time.Sleep(2 * time.Hour)

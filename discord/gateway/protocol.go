@@ -103,18 +103,18 @@ func parseFrame(kind websocket.MessageType, data []byte) (frame, error) {
 	if kind == websocket.MessageBinary {
 		z, err := zlib.NewReader(bytes.NewReader(data))
 		if err != nil {
-			return f, fmt.Errorf("a frame that cannot be decompressed: %w", err)
+			return f, &failure{"Discord sent a frame that cannot be decompressed", err}
 		}
 		data, err = io.ReadAll(io.LimitReader(z, maxFrameBytes+1))
 		if err != nil {
-			return f, fmt.Errorf("a frame that cannot be decompressed: %w", err)
+			return f, &failure{"Discord sent a frame that cannot be decompressed", err}
 		}
 		if len(data) > maxFrameBytes {
-			return f, fmt.Errorf("a frame of more than %d bytes", maxFrameBytes)
+			return f, &failure{reason: fmt.Sprintf("Discord sent a frame of more than %d bytes", maxFrameBytes)}
 		}
 	}
 	if err := json.Unmarshal(data, &f); err != nil {
-		return f, fmt.Errorf("a frame that cannot be read: %w", err)
+		return f, &failure{"Discord sent a frame that cannot be read", err}
 	}
 	return f, nil
 }

@@ -9,8 +9,9 @@ type Stats struct {
 	// Lost is the number of connections that ended, or could not be made,
 	// while they were wanted.
 	Lost int
-	// Total is how many sessions may begin in a day, 0 until Discord told it.
-	// Left is how many of them still may.
+	// Total is how many sessions may begin in a day, 0 until Discord was asked.
+	// Left is how many of them still may, by Discord's count or by the
+	// Gateway's own, whichever is smaller. A tenth of Total is never used.
 	Total, Left int
 }
 
