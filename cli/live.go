@@ -23,8 +23,9 @@ type live struct {
 	server  server.Gateway
 }
 
-// open puts the parts together. They do nothing before run.
-func (c *gatewayConfig) open(token string, client *discord.Client, logger *slog.Logger) (live, error) {
+// open puts the parts together. They do nothing before run. apiURL is where
+// client calls Discord.
+func (c *gatewayConfig) open(token, apiURL string, client *discord.Client, logger *slog.Logger) (live, error) {
 	if c.off {
 		return live{}, nil
 	}
@@ -39,7 +40,7 @@ func (c *gatewayConfig) open(token string, client *discord.Client, logger *slog.
 	guilds := gateway.NewGuilds(intents)
 	gw, err := gateway.New(gateway.Config{
 		// Who hears of an event finds the guilds as they are after it.
-		Token: token, Discord: client, Handler: gateway.Handlers{guilds, hub}, Intents: intents,
+		Token: token, Discord: client, API: apiURL, Handler: gateway.Handlers{guilds, hub}, Intents: intents,
 		Status: c.status, Activity: c.activity, UserAgent: userAgent(), Logger: logger,
 	})
 	if err != nil {

@@ -132,7 +132,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	defer up.end()
 	login := newLogin(up.client, up.reach.Check, logger)
 	checks = health.Checks{shutdownCheck(ctx), login.ready, up.reach.Check, up.client.Usable}
-	live, err := c.gateway.open(token, up.client, logger)
+	live, err := c.gateway.open(token, c.apiURL, up.client, logger)
 	if err != nil {
 		return err
 	}

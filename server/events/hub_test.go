@@ -200,6 +200,24 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestPause: a pause is the loss of the connection with a reason of its own,
+// which is told once.
+func TestPause(t *testing.T) {
+	h := newHub(t, events.Config{})
+	start := next(t, subscribe(t, h, events.Filter{}, nil)).Position
+	h.Changed(gateway.Status{State: gateway.Disconnected, Reason: "lost"})
+	h.Changed(gateway.Status{State: gateway.Paused, Reason: "only the reserve is left"})
+	h.Changed(gateway.Status{State: gateway.Disconnected, Reason: "lost again"})
+	b := next(t, subscribe(t, h, events.Filter{}, &start))
+	wantNumbers(t, b, 1, 2)
+	if state := decode(t, b.Events[1]).GetGatewayState(); state.GetReason() != "only the reserve is left" || state.GetState() != pb.Event_GatewayState_DISCONNECTED || state.GetResumable() {
+		t.Errorf("told of %v", state)
+	}
+	if b := next(t, subscribe(t, h, events.Filter{}, nil)); b.Lost.GetReason() != "only the reserve is left" {
+		t.Errorf("a new subscriber is told of %v", b.Lost)
+	}
+}
+
 func TestBytes(t *testing.T) {
 	h := newHub(t, events.Config{MaxBytes: 10_000})
 	for range 100 {

@@ -24,7 +24,7 @@ var ErrShuttingDown = errors.New("shutting down")
 // Changed keeps a change of the connection as an event, and ends all
 // subscriptions with the connection. However often it is tried in vain to
 // connect, the loss is one event; another one says that the session cannot be
-// resumed any more.
+// resumed any more, and another one that the gateway pauses.
 func (h *Hub) Changed(s gateway.Status) {
 	state := &pb.Event_GatewayState{Reason: s.Reason, Resumable: s.Resumable}
 	switch s.State {
@@ -38,6 +38,9 @@ func (h *Hub) Changed(s gateway.Status) {
 		if h.isLost(s.Resumable) {
 			return
 		}
+	case gateway.Paused:
+		// It is one more event of the loss, for its reason.
+		state.State = pb.Event_GatewayState_DISCONNECTED
 	case gateway.Ended:
 		state.State = pb.Event_GatewayState_ENDED
 	case gateway.Off:

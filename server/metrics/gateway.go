@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"time"
+
 	"discordproxy/discord/gateway"
 	"discordproxy/server/events"
 
@@ -22,12 +24,14 @@ func (m *Metrics) Watch(g Gateway) { m.registry.MustRegister(gatewayCollector{g}
 type gatewayCollector struct{ Gateway }
 
 var (
-	descGatewayState   = desc("gateway_state", "1 for the state of the bot at Discord's gateway, 0 for the others: off, connecting, connected, disconnected or ended.", "state")
+	descGatewayState   = desc("gateway_state", "1 for the state of the bot at Discord's gateway, 0 for the others: off, connecting, connected, disconnected, ended or paused.", "state")
+	descGatewayPaused  = desc("gateway_paused_seconds", "Time until the next session may begin at the gateway, while only the reserve of the day's sessions is left. 0 while the gateway is not paused.")
 	descGatewayLatency = desc("gateway_latency_seconds", "Time from the last heartbeat to Discord's answer, 0 before the first of a connection.")
 	descGatewayLost    = desc("gateway_connections_lost_total", "Connections to the gateway that were lost or could not be made.")
 	descGatewayBegun   = desc("gateway_sessions_begun_total", "Sessions that began at the gateway. What happened before each of them did not come.")
 	descGatewayResumed = desc("gateway_sessions_resumed_total", "Connections that went on with the session of the last one.")
-	descGatewayLeft    = desc("gateway_sessions_left", "Sessions that may begin before Discord counts anew.")
+	descGatewayLeft    = desc("gateway_sessions_left", "Sessions that may still begin today, by Discord's count or the server's, whichever is smaller.")
+	descGatewayTotal   = desc("gateway_sessions_limit", "Sessions that may begin in a day. The server never uses the last tenth.")
 
 	descEvents            = desc("events_total", "Events that came from the gateway, by type.", "type")
 	descEventsKept        = desc("events_kept", "Events that are kept for subscribers.")
@@ -38,7 +42,7 @@ var (
 
 func (gatewayCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descGatewayState, descGatewayLatency, descGatewayLost, descGatewayBegun, descGatewayResumed, descGatewayLeft,
+		descGatewayState, descGatewayPaused, descGatewayLatency, descGatewayLost, descGatewayBegun, descGatewayResumed, descGatewayLeft, descGatewayTotal,
 		descEvents, descEventsKept, descEventsKeptBytes, descEventSubscribers, descEventSubscrBehind,
 	} {
 		ch <- d
@@ -55,12 +59,18 @@ func (c gatewayCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, state := range gateway.States {
 		set(descGatewayState, gauge, number(status.State == state), state.String())
 	}
+	paused := time.Duration(0)
+	if status.State == gateway.Paused {
+		paused = max(time.Until(status.Until), 0)
+	}
+	set(descGatewayPaused, gauge, paused.Seconds())
 	set(descGatewayLatency, gauge, status.Latency.Seconds())
 	set(descGatewayLost, counter, float64(stats.Lost))
 	set(descGatewayBegun, counter, float64(stats.Begun))
 	set(descGatewayResumed, counter, float64(stats.Resumed))
 	if stats.Total > 0 {
 		set(descGatewayLeft, gauge, float64(stats.Left))
+		set(descGatewayTotal, gauge, float64(stats.Total))
 	}
 
 	for kind, n := range held.Published {

@@ -19,12 +19,11 @@ func TestGateway(t *testing.T) {
 	if text := scrape(t, m, "text/plain"); strings.Contains(text, "gateway") {
 		t.Error("without a gateway there are metrics of it")
 	}
+	status := gateway.Status{State: gateway.Connected, Latency: 250 * time.Millisecond}
 	stats := gateway.Stats{Begun: 2, Resumed: 5, Lost: 7}
 	m.Watch(metrics.Gateway{
-		Status: func() gateway.Status {
-			return gateway.Status{State: gateway.Connected, Latency: 250 * time.Millisecond}
-		},
-		Stats: func() gateway.Stats { return stats },
+		Status: func() gateway.Status { return status },
+		Stats:  func() gateway.Stats { return stats },
 		Events: func() events.Stats {
 			return events.Stats{
 				Subscribers: 3, Behind: 4, First: 11, Last: 20, Bytes: 500,
@@ -51,6 +50,13 @@ func TestGateway(t *testing.T) {
 		"discordproxy_event_subscribers 3",
 		"discordproxy_event_subscribers_behind_total 4",
 	)
+	wantLines(t, text, "discordproxy_gateway_sessions_limit 1000", "discordproxy_gateway_paused_seconds 0", `discordproxy_gateway_state{state="paused"} 0`)
+	status = gateway.Status{State: gateway.Paused, Until: time.Now().Add(24*time.Hour + time.Minute)}
+	paused := scrape(t, m, "text/plain")
+	wantLines(t, paused, `discordproxy_gateway_state{state="paused"} 1`)
+	if !strings.Contains(paused, "discordproxy_gateway_paused_seconds 864") {
+		t.Errorf("the pause is not shown in\n%s", paused)
+	}
 	problems, err := promlint.New(strings.NewReader(text)).Lint()
 	if err != nil {
 		t.Fatal(err)
