@@ -15,7 +15,8 @@ import (
 // is a Handler, safe for concurrent use. A nil *Guilds knows nothing.
 //
 // It is current while the gateway is connected, and as old as the loss of the
-// connection while it is not. Of a channel, last_message_id and
+// connection while it is not. While a guild has an outage, what is known of it is
+// as old as the outage. Of a channel, last_message_id and
 // last_pin_timestamp are those of the last change of the channel.
 type Guilds struct {
 	intents Intents
@@ -27,10 +28,14 @@ type Guilds struct {
 	lost    time.Time
 }
 
-// guild is what is known of one.
+// guild is what is known of one. A part that Discord did not send is not known,
+// and not answered.
 type guild struct {
-	fields          map[string]json.RawMessage // without roles
-	roles, channels []object
+	fields          map[string]json.RawMessage // without roles; not known without a name
+	roles, channels *[]object
+	// unavailable is since when an outage keeps changes from coming, the zero
+	// time without one.
+	unavailable time.Time
 }
 
 // object is a role or a channel, with its id as it stands in JSON.
@@ -55,6 +60,9 @@ var notGuild = []string{
 func (s *Guilds) Guild(id uint64, maxAge time.Duration) (json.RawMessage, bool) {
 	// Without IntentGuildExpressions changes of emojis are not told.
 	return s.answer(id, maxAge, IntentGuilds|IntentGuildExpressions, func(g *guild) json.RawMessage {
+		if g.fields["name"] == nil || g.roles == nil {
+			return nil
+		}
 		fields := make(map[string]json.RawMessage, len(g.fields)+1)
 		for name, value := range g.fields {
 			fields[name] = value
@@ -85,16 +93,19 @@ func (s *Guilds) answer(id uint64, maxAge time.Duration, needed Intents, of func
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	g := s.guilds[strconv.FormatUint(id, 10)]
-	if g == nil || !s.current && time.Since(s.lost) > maxAge {
+	if g == nil || !s.current && time.Since(s.lost) > maxAge || !g.unavailable.IsZero() && time.Since(g.unavailable) > maxAge {
 		return nil, false
 	}
 	data := of(g)
 	return data, data != nil
 }
 
-func array(objects []object) json.RawMessage {
-	parts := make([][]byte, len(objects))
-	for i, o := range objects {
+func array(objects *[]object) json.RawMessage {
+	if objects == nil {
+		return nil
+	}
+	parts := make([][]byte, len(*objects))
+	for i, o := range *objects {
 		parts[i] = o.data
 	}
 	return slices.Concat([]byte("["), bytes.Join(parts, []byte(",")), []byte("]"))
@@ -147,14 +158,22 @@ func (s *Guilds) Dispatch(d Dispatch) {
 	defer s.mu.Unlock()
 	switch d.Type {
 	case "GUILD_CREATE":
-		s.guilds[is.ID] = newGuild(is.ID, fields)
+		if unavailable(fields) {
+			s.outage(is.ID, d.Time)
+			return
+		}
+		s.guilds[is.ID] = newGuild(is.ID, fields, s.guilds[is.ID])
 		return
 	case "GUILD_UPDATE":
-		if g := s.guilds[is.ID]; g != nil {
+		if g := s.guilds[is.ID]; g != nil && !unavailable(fields) {
 			g.set(fields)
 		}
 		return
 	case "GUILD_DELETE":
+		if unavailable(fields) {
+			s.outage(is.ID, d.Time)
+			return
+		}
 		delete(s.guilds, is.ID)
 		return
 	}
@@ -164,65 +183,106 @@ func (s *Guilds) Dispatch(d Dispatch) {
 	}
 	switch d.Type {
 	case "GUILD_EMOJIS_UPDATE":
-		g.fields["emojis"] = fields["emojis"]
+		g.setList("emojis", fields)
 	case "GUILD_STICKERS_UPDATE":
-		g.fields["stickers"] = fields["stickers"]
+		g.setList("stickers", fields)
 	case "GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE":
-		g.roles = put(g.roles, idsOf(fields["role"]).ID, fields["role"])
+		put(g.roles, idsOf(fields["role"]).ID, fields["role"])
 	case "GUILD_ROLE_DELETE":
-		g.roles = remove(g.roles, is.RoleID)
+		remove(g.roles, is.RoleID)
 	case "CHANNEL_CREATE", "CHANNEL_UPDATE":
-		g.channels = put(g.channels, is.ID, d.Data)
+		put(g.channels, is.ID, d.Data)
 	case "CHANNEL_DELETE":
-		g.channels = remove(g.channels, is.ID)
+		remove(g.channels, is.ID)
 	}
 }
 
-// newGuild takes a guild from its GUILD_CREATE.
-func newGuild(id string, fields map[string]json.RawMessage) *guild {
+// unavailable reports whether the event is about an outage of the guild: then it
+// has none of the guild's fields.
+func unavailable(fields map[string]json.RawMessage) bool {
+	return string(fields["unavailable"]) == "true"
+}
+
+// outage notes that a guild has an outage. What was known of it stays.
+func (s *Guilds) outage(id string, since time.Time) {
+	if g := s.guilds[id]; g != nil && g.unavailable.IsZero() {
+		g.unavailable = since
+	}
+}
+
+// newGuild takes a guild from its GUILD_CREATE. Parts that are missing stay as
+// they were known.
+func newGuild(id string, fields map[string]json.RawMessage, known *guild) *guild {
 	g := new(guild)
-	for _, channel := range elements(fields["channels"]) {
-		is := idsOf(channel)
-		if is.GuildID == "" { // as Discord leaves it out here
-			channel = slices.Concat([]byte(`{"guild_id":"`+id+`",`), channel[1:])
+	if known != nil {
+		g.fields, g.roles, g.channels = known.fields, known.roles, known.channels
+	}
+	if channels, ok := elements(fields["channels"]); ok {
+		g.channels = new([]object)
+		for _, channel := range channels {
+			is := idsOf(channel)
+			if is.ID != "" && is.GuildID == "" { // as Discord leaves it out here
+				channel = slices.Concat([]byte(`{"guild_id":"`+id+`",`), channel[1:])
+			}
+			put(g.channels, is.ID, channel)
 		}
-		g.channels = put(g.channels, is.ID, channel)
 	}
 	g.set(fields)
 	return g
 }
 
-// set takes the fields and roles of a guild.
+// set takes the fields and roles that an event has.
 func (g *guild) set(fields map[string]json.RawMessage) {
-	g.roles = nil
-	for _, role := range elements(fields["roles"]) {
-		g.roles = put(g.roles, idsOf(role).ID, role)
+	if roles, ok := elements(fields["roles"]); ok {
+		g.roles = new([]object)
+		for _, role := range roles {
+			put(g.roles, idsOf(role).ID, role)
+		}
 	}
 	delete(fields, "roles")
 	for _, name := range notGuild {
 		delete(fields, name)
 	}
-	g.fields = fields
-}
-
-func elements(data json.RawMessage) (list []json.RawMessage) {
-	_ = json.Unmarshal(data, &list) // what has another form has none
-	return list
-}
-
-func put(list []object, id string, data json.RawMessage) []object {
-	if id == "" {
-		return list
+	if g.fields == nil {
+		g.fields = make(map[string]json.RawMessage, len(fields))
 	}
-	for i := range list {
-		if list[i].id == id {
-			list[i].data = data
-			return list
+	for name, value := range fields {
+		if name == "name" && string(value) == "null" {
+			continue // every guild has one
+		}
+		g.fields[name] = value
+	}
+}
+
+// setList takes a field that is a list, if the event has one.
+func (g *guild) setList(name string, fields map[string]json.RawMessage) {
+	if _, ok := elements(fields[name]); ok {
+		g.fields[name] = fields[name]
+	}
+}
+
+// elements returns the elements of a list. What is null, missing or of another
+// form is none.
+func elements(data json.RawMessage) (list []json.RawMessage, ok bool) {
+	err := json.Unmarshal(data, &list)
+	return list, err == nil && list != nil
+}
+
+func put(list *[]object, id string, data json.RawMessage) {
+	if id == "" || list == nil {
+		return
+	}
+	for i := range *list {
+		if (*list)[i].id == id {
+			(*list)[i].data = data
+			return
 		}
 	}
-	return append(list, object{id, data})
+	*list = append(*list, object{id, data})
 }
 
-func remove(list []object, id string) []object {
-	return slices.DeleteFunc(list, func(o object) bool { return o.id == id })
+func remove(list *[]object, id string) {
+	if list != nil {
+		*list = slices.DeleteFunc(*list, func(o object) bool { return o.id == id })
+	}
 }

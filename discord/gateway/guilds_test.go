@@ -62,7 +62,7 @@ func TestGuilds(t *testing.T) {
 		want("changed roles", g.Roles, 0, `[{"id":"8","name":"r"}]`)
 		want("changed guild", g.Guild, 0, `{"id":"7","name":"g","roles":[{"id":"8","name":"r"}],"emojis":[{"id":"9"}]}`)
 		tell("GUILD_UPDATE", `{"id":"7","name":"h","roles":[]}`)
-		want("updated guild", g.Guild, 0, `{"id":"7","name":"h","roles":[]}`)
+		want("updated guild", g.Guild, 0, `{"id":"7","name":"h","roles":[],"emojis":[{"id":"9"}]}`)
 		want("channels of an updated guild", g.Channels, 0, `[{"id":"1","guild_id":"7","name":"b"},{"id":"3","guild_id":"7"}]`)
 
 		g.Changed(gateway.Status{State: gateway.Disconnected, Since: time.Now()})
@@ -74,20 +74,72 @@ func TestGuilds(t *testing.T) {
 		want("resumed", g.Roles, 0, `[]`)
 		g.Changed(gateway.Status{State: gateway.Connected})
 		want("a new session", g.Roles, time.Hour, "")
-		tell("GUILD_CREATE", `{"id":"7"}`)
+		tell("GUILD_CREATE", `{"id":"7","name":"g","roles":[],"channels":[]}`)
 		want("empty", g.Channels, 0, `[]`)
-		tell("GUILD_DELETE", `{"id":"7","unavailable":true}`)
+		tell("GUILD_DELETE", `{"id":"7"}`)
 		want("gone", g.Channels, time.Hour, "")
 
 		want("without a gateway", (*gateway.Guilds)(nil).Channels, time.Hour, "")
 	})
 }
 
+// TestPartsOfGuilds: what Discord does not send of a guild is what was known, or
+// not answered; it is never an empty answer.
+func TestPartsOfGuilds(t *testing.T) {
+	const whole = `{"id":"7","name":"g","icon":"i","emojis":[{"id":"9"}],"roles":[{"id":"7"}],"channels":[{"id":"1","guild_id":"7"}]}`
+	const guildAnswer, roleAnswer, channelAnswer = `{"emojis":[{"id":"9"}],"icon":"i","id":"7","name":"g","roles":[{"id":"7"}]}`, `[{"id":"7"}]`, `[{"id":"1","guild_id":"7"}]`
+	for name, tt := range map[string]struct {
+		events   []string // names and data in turn
+		maxAge   time.Duration
+		guild    string
+		roles    string
+		channels string
+	}{
+		"an outage when the session begins": {[]string{"GUILD_CREATE", `{"id":"7","unavailable":true}`}, time.Hour, "", "", ""},
+		"an outage":                         {[]string{"GUILD_CREATE", whole, "GUILD_CREATE", `{"id":"7","unavailable":true}`}, time.Hour, guildAnswer, roleAnswer, channelAnswer},
+		"an outage, to a strict client":     {[]string{"GUILD_CREATE", whole, "GUILD_CREATE", `{"id":"7","unavailable":true}`}, 0, "", "", ""},
+		"an outage, told as a loss":         {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":true}`}, time.Hour, guildAnswer, roleAnswer, channelAnswer},
+		"an outage, loss, strict":           {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":true}`}, 0, "", "", ""},
+		"an outage as an update":            {[]string{"GUILD_CREATE", whole, "GUILD_UPDATE", `{"id":"7","unavailable":true}`}, 0, guildAnswer, roleAnswer, channelAnswer},
+		"the end of an outage":              {[]string{"GUILD_DELETE", `{"id":"7","unavailable":true}`, "GUILD_CREATE", whole}, 0, guildAnswer, roleAnswer, channelAnswer},
+		"the end of an outage, known":       {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":true}`, "GUILD_CREATE", whole}, 0, guildAnswer, roleAnswer, channelAnswer},
+		"the bot left":                      {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7"}`}, time.Hour, "", "", ""},
+		"the bot left, said at length":      {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":false}`}, time.Hour, "", "", ""},
+		"nothing but an id":                 {[]string{"GUILD_CREATE", `{"id":"7"}`}, time.Hour, "", "", ""},
+		"no roles":                          {[]string{"GUILD_CREATE", `{"id":"7","name":"g","roles":null,"channels":[]}`}, 0, "", "", `[]`},
+		"no channels":                       {[]string{"GUILD_CREATE", `{"id":"7","name":"g","roles":[]}`}, 0, `{"id":"7","name":"g","roles":[]}`, `[]`, ""},
+		"channels of another form":          {[]string{"GUILD_CREATE", `{"id":"7","name":"g","roles":{},"channels":"x"}`}, 0, "", "", ""},
+		"null among the channels":           {[]string{"GUILD_CREATE", `{"id":"7","name":"g","roles":[null,1],"channels":[null,{},[],{"id":"1","guild_id":"7"}]}`}, 0, `{"id":"7","name":"g","roles":[]}`, `[]`, channelAnswer},
+		"again without parts":               {[]string{"GUILD_CREATE", whole, "GUILD_CREATE", `{"id":"7","name":"g","roles":null}`}, 0, guildAnswer, roleAnswer, channelAnswer},
+		"an update of one field":            {[]string{"GUILD_CREATE", whole, "GUILD_UPDATE", `{"id":"7","icon":null}`}, 0, `{"emojis":[{"id":"9"}],"icon":null,"id":"7","name":"g","roles":[{"id":"7"}]}`, roleAnswer, channelAnswer},
+		"an update without a name":          {[]string{"GUILD_CREATE", whole, "GUILD_UPDATE", `{"id":"7","name":null,"roles":null}`}, 0, guildAnswer, roleAnswer, channelAnswer},
+		"emojis that are none":              {[]string{"GUILD_CREATE", whole, "GUILD_EMOJIS_UPDATE", `{"guild_id":"7"}`, "GUILD_EMOJIS_UPDATE", `{"guild_id":"7","emojis":null}`}, 0, guildAnswer, roleAnswer, channelAnswer},
+		"changes of what is not known":      {[]string{"GUILD_CREATE", `{"id":"7","name":"g"}`, "CHANNEL_CREATE", `{"id":"1","guild_id":"7"}`, "GUILD_ROLE_CREATE", `{"guild_id":"7","role":{"id":"7"}}`, "CHANNEL_DELETE", `{"id":"1","guild_id":"7"}`}, time.Hour, "", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := gateway.NewGuilds(guildIntents)
+				g.Changed(gateway.Status{State: gateway.Connected})
+				for i := 0; i < len(tt.events); i += 2 {
+					g.Dispatch(gateway.Dispatch{Type: tt.events[i], Data: []byte(tt.events[i+1]), Time: time.Now()})
+				}
+				time.Sleep(time.Minute)
+				for what, want := range map[string]string{"guild": tt.guild, "roles": tt.roles, "channels": tt.channels} {
+					ask := map[string]func(uint64, time.Duration) (json.RawMessage, bool){"guild": g.Guild, "roles": g.Roles, "channels": g.Channels}[what]
+					if data, ok := ask(7, tt.maxAge); ok != (want != "") || string(data) != want {
+						t.Errorf("%s: %s, want %s", what, data, want)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestGuildsWithoutIntents(t *testing.T) {
 	for intents, want := range map[gateway.Intents][2]bool{0: {}, gateway.IntentGuilds: {true, false}, guildIntents: {true, true}} {
 		g := gateway.NewGuilds(intents)
 		g.Changed(gateway.Status{State: gateway.Connected})
-		g.Dispatch(gateway.Dispatch{Type: "GUILD_CREATE", Data: []byte(`{"id":"7"}`)})
+		g.Dispatch(gateway.Dispatch{Type: "GUILD_CREATE", Data: []byte(`{"id":"7","name":"g","roles":[],"channels":[]}`)})
 		_, channels := g.Channels(7, 0)
 		_, guild := g.Guild(7, 0)
 		if channels != want[0] || guild != want[1] {
