@@ -165,8 +165,6 @@ func subscriptionError(ctx context.Context, err error) error {
 		return connect.NewError(connect.CodeUnavailable, err)
 	case errors.Is(err, events.ErrFull):
 		return connect.NewError(connect.CodeResourceExhausted, err)
-	case errors.Is(err, events.ErrAhead):
-		return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("after.sequence: %w", err))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return connect.NewError(connect.CodeDeadlineExceeded, ctx.Err())
 	case ctx.Err() != nil:

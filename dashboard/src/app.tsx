@@ -150,7 +150,7 @@ function Notices({ state, now }: { state: State; now: number }) {
           <strong>Calls cannot succeed:</strong> {reason}.
         </p>
       ))}
-      {gateway && ["disconnected", "ended"].includes(gateway.state) && (
+      {gateway && ["disconnected", "ended", "paused"].includes(gateway.state) && (
         <p class={`notice ${gateway.state === "ended" ? "bad" : "warn"}`} data-notice="gateway">
           <strong>{gateway.state === "ended" ? "No events come any more:" : "No events come at the moment:"}</strong> {gateway.reason}. Calls go on.
         </p>

@@ -663,8 +663,9 @@ func (x *WatchStatusResponse_SandboxMessage) GetDeleted() bool {
 // events come. Calls do not need it.
 type WatchStatusResponse_Proxy_Gateway struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// off, connecting, connected, disconnected or ended: Discord wants no
-	// further connection.
+	// off, connecting, connected, disconnected, ended: Discord wants no
+	// further connection, or paused: only the reserve is left of the sessions
+	// that may begin in a day.
 	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
 	// Since when.
 	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`

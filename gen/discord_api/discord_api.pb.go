@@ -9472,8 +9472,16 @@ type Event struct {
 	GuildId uint64 `protobuf:"varint,5,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
 	// Channel or thread of the event, if it has one.
 	ChannelId uint64 `protobuf:"varint,6,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// Discord's JSON, if it was asked for and of UNTYPED events.
+	// Discord's JSON, if it was asked for and of UNTYPED events. Empty when
+	// raw_omitted is set.
 	Raw string `protobuf:"bytes,7,opt,name=raw,proto3" json:"raw,omitempty"`
+	// Whether raw would be here, but is left out: Discord's JSON is larger than 1
+	// MiB, or the event is kept for later readers without it, to leave space for
+	// other events.
+	RawOmitted bool `protobuf:"varint,8,opt,name=raw_omitted,json=rawOmitted,proto3" json:"raw_omitted,omitempty"`
+	// Whether the payload is left out for its size, more than 2 MiB, or because the
+	// event is kept for later readers without it. Ask for the object by a call.
+	PayloadOmitted bool `protobuf:"varint,9,opt,name=payload_omitted,json=payloadOmitted,proto3" json:"payload_omitted,omitempty"`
 	// What happened, by the type of the event.
 	//
 	// Types that are valid to be assigned to Payload:
@@ -9574,6 +9582,20 @@ func (x *Event) GetRaw() string {
 		return x.Raw
 	}
 	return ""
+}
+
+func (x *Event) GetRawOmitted() bool {
+	if x != nil {
+		return x.RawOmitted
+	}
+	return false
+}
+
+func (x *Event) GetPayloadOmitted() bool {
+	if x != nil {
+		return x.PayloadOmitted
+	}
+	return false
 }
 
 func (x *Event) GetPayload() isEvent_Payload {
@@ -14618,12 +14640,14 @@ func (x *GetRateLimitStatusResponse_Bucket) GetBlockedFor() *durationpb.Duration
 // client gave.
 type Event_Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Epoch of the numbers.
+	// Epoch of the numbers. Empty when no run of the proxy can have given out
+	// the client's position: it names this run, and a number that is larger than
+	// every one so far.
 	Epoch string `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// First number that is gone.
 	First uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
-	// Last number that is gone. 0 when it is not known, because the numbers are
-	// those of an earlier run of the proxy.
+	// Last number that is gone. 0 when it is not known, because this run of the
+	// proxy did not give out the client's position. All that is kept follows.
 	Last          uint64 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -17336,7 +17360,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\bposition\x18\x02 \x01(\v2\x1a.discord_api.EventPositionR\bposition\"A\n" +
 	"\rEventPosition\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\tR\x05epoch\x12\x1a\n" +
-	"\bsequence\x18\x02 \x01(\x04R\bsequence\"\xc8\x18\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\"\x92\x19\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12+\n" +
@@ -17345,7 +17369,10 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\bguild_id\x18\x05 \x01(\x04R\aguildId\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x06 \x01(\x04R\tchannelId\x12\x10\n" +
-	"\x03raw\x18\a \x01(\tR\x03raw\x12*\n" +
+	"\x03raw\x18\a \x01(\tR\x03raw\x12\x1f\n" +
+	"\vraw_omitted\x18\b \x01(\bR\n" +
+	"rawOmitted\x12'\n" +
+	"\x0fpayload_omitted\x18\t \x01(\bR\x0epayloadOmitted\x12*\n" +
 	"\x03gap\x18\x14 \x01(\v2\x16.discord_api.Event.GapH\x00R\x03gap\x12F\n" +
 	"\rgateway_state\x18\x15 \x01(\v2\x1f.discord_api.Event.GatewayStateH\x00R\fgatewayState\x120\n" +
 	"\amessage\x18\x16 \x01(\v2\x14.discord_api.MessageH\x00R\amessage\x12I\n" +

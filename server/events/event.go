@@ -32,57 +32,144 @@ type Event struct {
 
 	parentID uint64 // of a thread, where the event says it
 	sequence uint64
-	once     sync.Once
-	encoded  []byte
+	// size is about what the event takes in memory, in bytes.
+	size int64
+	// rawOmitted is whether there was JSON that is not kept.
+	rawOmitted bool
+	// body is the encoded event without its number and its JSON, nil before it
+	// is needed.
+	body    []byte
+	once    sync.Once
+	encoded []byte
 }
 
-// size is about what an event takes in memory: its JSON, and as much again for
-// its encoded form.
-func (e *Event) size() int64 { return 256 + 2*int64(len(e.Data)) }
+// Bounds of an event. A client of gRPC takes responses of up to 4 MiB by
+// default: an event of the largest size fits, with a batch of others.
+const (
+	maxRawBytes     = 1 << 20
+	maxPayloadBytes = 2 << 20
+	// overhead is what an event takes next to its data.
+	overhead = 256
+	// large is the size of events of which only some are kept whole.
+	large = 64 << 10
+)
+
+// prepare readies an event for the hub: one that is large is encoded now, and
+// loses the JSON that nobody can get.
+func (e *Event) prepare() {
+	if int64(len(e.Data)) > large/2 {
+		e.body = e.encode()
+		if len(e.Data) > maxRawBytes {
+			e.Data, e.rawOmitted = nil, true
+		}
+		e.size = overhead + int64(len(e.Data)+len(e.body))
+		return
+	}
+	e.size = overhead + 2*int64(len(e.Data)) // its encoded form is about as large
+}
 
 // WithData returns the event with other JSON in the place of its own.
 func (e *Event) WithData(data json.RawMessage) *Event {
 	return &Event{
 		Type: e.Type, Name: e.Name, GuildID: e.GuildID, ChannelID: e.ChannelID, Data: data, State: e.State, Time: e.Time,
-		parentID: e.parentID, sequence: e.sequence,
+		parentID: e.parentID, sequence: e.sequence, rawOmitted: e.rawOmitted,
 	}
+}
+
+// smaller returns the event without its JSON, or without its payload when it has
+// no JSON, or nil when there is nothing more to leave out. Subscribers that hold
+// the event itself are not disturbed.
+func (e *Event) smaller() *Event {
+	s := &Event{
+		Type: e.Type, Name: e.Name, GuildID: e.GuildID, ChannelID: e.ChannelID, State: e.State, Time: e.Time,
+		parentID: e.parentID, sequence: e.sequence, rawOmitted: true,
+	}
+	switch {
+	case e.Data != nil && e.Type != pb.Event_UNTYPED:
+		s.body = e.body
+	case len(e.body) > overhead:
+		m := s.header()
+		m.PayloadOmitted = e.Type != pb.Event_UNTYPED
+		m.RawOmitted = e.Type == pb.Event_UNTYPED
+		s.body = marshal(m)
+	default:
+		return nil
+	}
+	s.size = overhead + int64(len(s.body))
+	return s
 }
 
 // Encode returns the event as an encoded discord_api.Event, with its JSON if
-// raw is set or if it has no other form.
+// raw is set or if it has no other form. JSON of more than maxRawBytes, and a
+// payload of more than maxPayloadBytes, are left out, and the event says so.
 func (e *Event) Encode(raw bool) []byte {
-	e.once.Do(func() { e.encoded = e.encode() })
-	if raw && e.Type != pb.Event_UNTYPED && e.Data != nil {
+	e.once.Do(func() {
+		body := e.body
+		if body == nil {
+			body = e.encode()
+		}
 		// The encoding of a message is that of its fields, one after the other.
-		out := protowire.AppendTag(slices.Clone(e.encoded), rawField.Number(), protowire.BytesType)
-		return protowire.AppendString(out, validText(e.Data))
+		if e.sequence > 0 {
+			e.encoded = protowire.AppendVarint(protowire.AppendTag(nil, sequenceField.Number(), protowire.VarintType), e.sequence)
+		}
+		e.encoded = append(e.encoded, body...)
+	})
+	if !raw || e.Type == pb.Event_UNTYPED || e.Data == nil && !e.rawOmitted {
+		return e.encoded
 	}
-	return e.encoded
+	out := slices.Clone(e.encoded)
+	if text, ok := e.text(); ok {
+		return protowire.AppendString(protowire.AppendTag(out, rawField.Number(), protowire.BytesType), text)
+	}
+	return protowire.AppendVarint(protowire.AppendTag(out, rawOmittedField.Number(), protowire.VarintType), 1)
 }
 
-func validText(data []byte) string { return strings.ToValidUTF8(string(data), "\uFFFD") }
+// text returns the event's JSON, unless it is too large or not kept.
+func (e *Event) text() (string, bool) {
+	if e.rawOmitted || len(e.Data) > maxRawBytes {
+		return "", false
+	}
+	text := strings.ToValidUTF8(string(e.Data), "\uFFFD")
+	return text, len(text) <= maxRawBytes
+}
 
 var (
-	eventFields = (*pb.Event)(nil).ProtoReflect().Descriptor().Fields()
-	rawField    = eventFields.ByName("raw")
+	eventFields     = (*pb.Event)(nil).ProtoReflect().Descriptor().Fields()
+	sequenceField   = eventFields.ByName("sequence")
+	rawField        = eventFields.ByName("raw")
+	rawOmittedField = eventFields.ByName("raw_omitted")
 )
 
+// header is the event without its number and what it says.
+func (e *Event) header() *pb.Event {
+	return &pb.Event{Time: timestamppb.New(e.Time), Type: e.Type, Name: e.Name, GuildId: e.GuildID, ChannelId: e.ChannelID}
+}
+
 func (e *Event) encode() []byte {
-	m := &pb.Event{
-		Sequence: e.sequence, Time: timestamppb.New(e.Time), Type: e.Type, Name: e.Name,
-		GuildId: e.GuildID, ChannelId: e.ChannelID,
-	}
+	m := e.header()
 	switch {
 	case e.State != nil:
 		m.Payload = &pb.Event_GatewayState_{GatewayState: e.State}
 	case e.Type == pb.Event_UNTYPED:
-		m.Raw = validText(e.Data)
+		text, ok := e.text()
+		m.Raw, m.RawOmitted = text, !ok
+		if !ok {
+			m.Raw = ""
+		}
 	default:
 		if field := kinds[e.Type].payload; field != nil {
 			// What is not understood is left out; the event comes in any case.
 			_ = discordjson.Unmarshal(e.Data, m.ProtoReflect().Mutable(field).Message().Interface())
+			if proto.Size(m) > maxPayloadBytes {
+				m.ProtoReflect().Clear(field)
+				m.PayloadOmitted = true
+			}
 		}
 	}
+	return marshal(m)
+}
+
+func marshal(m *pb.Event) []byte {
 	data, err := proto.Marshal(m)
 	if err != nil {
 		// Texts are valid and nothing is required: this cannot happen.

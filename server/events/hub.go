@@ -29,7 +29,9 @@ type Config struct {
 	// MaxEvents is the number of events that are kept.
 	MaxEvents int
 	// MaxBytes bounds the memory of the events that are kept. The newest one
-	// is kept whatever its size is.
+	// is kept whatever its size is. Large events, of more than 64 KiB, take at
+	// most a quarter of it: the oldest of them lose first their JSON and then
+	// their payload, so that a few large guilds leave space for other events.
 	MaxBytes int64
 	// MaxSubscribers is the number of subscriptions at one time.
 	MaxSubscribers int
@@ -63,7 +65,8 @@ type Position struct {
 type Gap struct {
 	Epoch string
 	// First and Last are the numbers that are gone. Last is 0 when it is not
-	// known, since the numbers are those of another run.
+	// known, since this run did not give out the position. Epoch is then that
+	// of the position, or empty when it was this run's.
 	First, Last uint64
 }
 
@@ -87,16 +90,11 @@ type BehindError struct {
 }
 
 func (e *BehindError) Error() string {
-	return fmt.Sprintf("too slow: the events from %d to %d are gone", e.Position.Sequence+1, e.First-1)
+	return fmt.Sprintf("the client reads too slowly: the events from %d to %d are gone before it took them; subscribe again after the position in the details", e.Position.Sequence+1, e.First-1)
 }
 
-// Errors of Subscribe.
-var (
-	// ErrFull: there are as many subscribers as there may be.
-	ErrFull = errors.New("too many subscribers")
-	// ErrAhead: the position was not given out.
-	ErrAhead = errors.New("no event has this number yet")
-)
+// ErrFull: there are as many subscribers as there may be.
+var ErrFull = errors.New("too many subscribers")
 
 // Hub keeps the newest events. It is safe for concurrent use.
 type Hub struct {
@@ -109,6 +107,9 @@ type Hub struct {
 	first uint64   // number of the oldest event that is kept
 	next  uint64   // number that the next event gets
 	bytes int64
+	// large are the numbers of the large events, largeBytes what they take.
+	large      []uint64
+	largeBytes int64
 	// changed is closed when something happened, nil while nobody waits.
 	changed     chan struct{}
 	subscribers int
@@ -145,6 +146,7 @@ func New(c Config) (*Hub, error) {
 // Publish numbers an event and keeps it. It never waits for subscribers. The
 // event must not be changed any more.
 func (h *Hub) Publish(e *Event) {
+	e.prepare() // without the lock: it may take milliseconds
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.ended != nil {
@@ -159,15 +161,48 @@ func (h *Hub) Publish(e *Event) {
 			h.lost = e
 		}
 	}
-	h.bytes += e.size()
+	if e.size > large {
+		h.reserve(e)
+	}
+	h.bytes += e.size
 	for h.next-h.first > uint64(len(h.ring)) || h.bytes > h.maxBytes && h.first < e.sequence {
 		oldest := h.at(h.first)
-		h.bytes -= (*oldest).size()
+		h.bytes -= (*oldest).size
+		if len(h.large) > 0 && h.large[0] == h.first {
+			h.large = h.large[1:]
+			h.largeBytes -= (*oldest).size
+		}
 		*oldest = nil
 		h.first++
 	}
 	*h.at(e.sequence) = e
 	h.wake()
+}
+
+// reserve makes place for a large event among the large ones: it takes the JSON
+// of the oldest, then their payloads.
+func (h *Hub) reserve(e *Event) {
+	h.largeBytes += e.size
+	for range 2 {
+		kept := h.large[:0]
+		for _, n := range h.large {
+			old := h.at(n)
+			if h.largeBytes > h.maxBytes/4 {
+				if s := (*old).smaller(); s != nil {
+					h.bytes += s.size - (*old).size
+					h.largeBytes += s.size - (*old).size
+					*old = s
+				}
+			}
+			if (*old).size > large {
+				kept = append(kept, n)
+			} else {
+				h.largeBytes -= (*old).size
+			}
+		}
+		h.large = kept
+	}
+	h.large = append(h.large, e.sequence)
 }
 
 func (h *Hub) at(n uint64) **Event { return &h.ring[n%uint64(len(h.ring))] }
@@ -202,8 +237,9 @@ type Subscription struct {
 }
 
 // Subscribe returns a place behind the newest event, or behind a position that
-// the subscriber had reached before. It returns ErrFull, ErrAhead, or the
-// error that End was called with. Close must be called in the end.
+// the subscriber had reached before. A position that this hub did not give out
+// is answered with a gap of unknown length and all that is kept. It returns
+// ErrFull or the error that End was called with. Close must be called in the end.
 func (h *Hub) Subscribe(filter Filter, after *Position) (*Subscription, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -216,12 +252,14 @@ func (h *Hub) Subscribe(filter Filter, after *Position) (*Subscription, error) {
 	s := &Subscription{hub: h, filter: filter, next: h.next}
 	if after != nil {
 		reached := after.Sequence
-		if after.Epoch != h.epoch {
-			s.gaps = append(s.gaps, Gap{Epoch: after.Epoch, First: reached + 1})
+		if ahead := after.Epoch == h.epoch && reached >= h.next; ahead || after.Epoch != h.epoch {
+			// The largest number has no next one.
+			gap := Gap{Epoch: after.Epoch, First: max(reached, reached+1)}
+			if ahead {
+				gap.Epoch = "" // numbers of this run that are still to come are not gone
+			}
+			s.gaps = append(s.gaps, gap)
 			reached = 0
-		}
-		if reached >= h.next {
-			return nil, ErrAhead
 		}
 		s.next = reached + 1
 		if s.next < h.first {
@@ -296,7 +334,7 @@ func (s *Subscription) look() (batch Batch, changed <-chan struct{}, err error) 
 	for ; s.next < h.next && len(batch.Events) < maxBatch && bytes < maxBatchBytes; s.next++ {
 		if e := *h.at(s.next); s.filter.matches(e) {
 			batch.Events = append(batch.Events, e)
-			bytes += e.size()
+			bytes += e.size
 		}
 	}
 	batch.Position.Sequence = s.next - 1

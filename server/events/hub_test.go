@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"strings"
@@ -109,6 +110,11 @@ func TestGoOn(t *testing.T) {
 		{"nothing is gone", events.Position{Epoch: epoch, Sequence: 2}, nil, 3},
 		{"some are gone", start.Position, []events.Gap{{Epoch: epoch, First: 1, Last: 2}}, 3},
 		{"another run", events.Position{Epoch: "before", Sequence: 70}, []events.Gap{{Epoch: "before", First: 71}, {Epoch: epoch, First: 1, Last: 2}}, 3},
+		{"another run, the largest number", events.Position{Epoch: "before", Sequence: math.MaxUint64}, []events.Gap{{Epoch: "before", First: math.MaxUint64}, {Epoch: epoch, First: 1, Last: 2}}, 3},
+		{"another run, the beginning", events.Position{Epoch: "before"}, []events.Gap{{Epoch: "before", First: 1}, {Epoch: epoch, First: 1, Last: 2}}, 3},
+		{"no run", events.Position{Sequence: 5}, []events.Gap{{First: 6}, {Epoch: epoch, First: 1, Last: 2}}, 3},
+		{"a number of the future", events.Position{Epoch: epoch, Sequence: 8}, []events.Gap{{First: 9}, {Epoch: epoch, First: 1, Last: 2}}, 3},
+		{"the largest number", events.Position{Epoch: epoch, Sequence: math.MaxUint64}, []events.Gap{{First: math.MaxUint64}, {Epoch: epoch, First: 1, Last: 2}}, 3},
 	} {
 		b := next(t, subscribe(t, h, events.Filter{}, &tt.after))
 		if !reflect.DeepEqual(b.Gaps, tt.gaps) || numbers(t, b)[0] != tt.first || b.Position.Sequence != 7 {
@@ -117,9 +123,6 @@ func TestGoOn(t *testing.T) {
 	}
 	if b := next(t, subscribe(t, h, events.Filter{}, &events.Position{Epoch: epoch, Sequence: 7})); len(b.Events)+len(b.Gaps) > 0 {
 		t.Errorf("behind the newest: %+v", b)
-	}
-	if _, err := h.Subscribe(events.Filter{}, &events.Position{Epoch: epoch, Sequence: 8}); !errors.Is(err, events.ErrAhead) {
-		t.Errorf("a number that was not given out: %v", err)
 	}
 }
 
@@ -234,6 +237,99 @@ func TestBytes(t *testing.T) {
 	message(h, 1, 2, "hi")
 	if s := h.Stats(); s.First != 102 || s.Bytes > 10_000 {
 		t.Errorf("kept is %+v", s)
+	}
+}
+
+// TestLargeEvents: JSON above a bound is left out, a payload too, and the event
+// says so; whatever an event is, a client of gRPC can take it.
+func TestLargeEvents(t *testing.T) {
+	const raw, payload = 1 << 20, 2 << 20
+	content := func(n int) string {
+		return fmt.Sprintf(`{"id":"1","channel_id":"2","content":%q}`, strings.Repeat("x", n))
+	}
+	for _, tt := range []struct {
+		name, kind, data             string
+		raw                          bool // wanted
+		hasRaw, rawGone, payloadGone bool
+	}{
+		{"small", "MESSAGE_CREATE", content(10), true, true, false, false},
+		{"small, not asked for", "MESSAGE_CREATE", content(10), false, false, false, false},
+		{"at the bound", "MESSAGE_CREATE", content(raw - 44), true, true, false, false},
+		{"above the bound", "MESSAGE_CREATE", content(raw), true, false, true, false},
+		{"above the bound, not asked for", "MESSAGE_CREATE", content(raw), false, false, false, false},
+		{"a payload above the bound", "MESSAGE_CREATE", content(payload), true, false, true, true},
+		{"a payload above the bound, not asked for", "MESSAGE_CREATE", content(8 << 20), false, false, false, true},
+		{"a guild of 8 MB", "GUILD_CREATE", fmt.Sprintf(`{"id":"2","name":"g","members":[%q]}`, strings.Repeat("x", 8<<20)), true, false, true, false},
+		{"untyped", "ODD", `{"x":1}`, false, true, false, false},
+		{"untyped, above the bound", "ODD", content(raw), false, false, true, false},
+		{"grows when it is made valid", "MESSAGE_CREATE", `{"id":"1","channel_id":"2","content":"` + strings.Repeat("x\xff", raw/2-100) + `"}`, true, false, true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHub(t, events.Config{})
+			s := subscribe(t, h, events.Filter{}, nil)
+			next(t, s)
+			h.Dispatch(gateway.Dispatch{Type: tt.kind, Data: []byte(tt.data), Time: time.Now()})
+			e := next(t, s).Events[0]
+			data := e.Encode(tt.raw)
+			if len(data) > 4<<20-(512<<10) {
+				t.Errorf("it takes %d bytes", len(data))
+			}
+			m := new(pb.Event)
+			if err := proto.Unmarshal(data, m); err != nil {
+				t.Fatal(err)
+			}
+			if m.GetRaw() != "" != tt.hasRaw || m.GetRawOmitted() != tt.rawGone || m.GetPayloadOmitted() != tt.payloadGone || m.GetSequence() != 1 || m.GetName() != tt.kind {
+				t.Errorf("raw %d bytes, omitted %t; payload omitted %t; number %d", len(m.GetRaw()), m.GetRawOmitted(), m.GetPayloadOmitted(), m.GetSequence())
+			}
+			if typed := m.GetPayload() != nil; typed != (tt.kind != "ODD" && !tt.payloadGone) {
+				t.Errorf("it has a payload: %t", typed)
+			}
+		})
+	}
+}
+
+// TestLargeGuilds: a hundred large guilds leave the events before them in the
+// buffer, and the newest guilds whole.
+func TestLargeGuilds(t *testing.T) {
+	h := newHub(t, events.Config{MaxBytes: 4 << 20})
+	start := next(t, subscribe(t, h, events.Filter{}, nil)).Position
+	for range 1000 {
+		message(h, 1, 2, "hi")
+	}
+	for i := range 100 {
+		h.Dispatch(gateway.Dispatch{Type: []string{"GUILD_CREATE", "ODD"}[i%2], Time: time.Now(), Data: fmt.Appendf(nil, `{"id":"%d","name":"g","description":%q,"members":[%q]}`, i+1, strings.Repeat("y", 70<<10), strings.Repeat("x", 100<<10))})
+	}
+	if stats := h.Stats(); stats.First != 1 || stats.Bytes > 2<<20 {
+		t.Errorf("kept from %d, %d bytes", stats.First, stats.Bytes)
+	}
+	s := subscribe(t, h, events.Filter{}, &start)
+	for got := uint64(0); got < 1100; {
+		for _, e := range next(t, s).Events {
+			got++
+			m := new(pb.Event)
+			if err := proto.Unmarshal(e.Encode(true), m); err != nil {
+				t.Fatal(err)
+			}
+			if m.GetSequence() != got {
+				t.Fatalf("after %d came %d", got-1, m.GetSequence())
+			}
+			if got <= 1000 {
+				continue
+			}
+			whole, guild := m.GetRaw() != "", m.GetType() == pb.Event_GUILD_CREATE
+			if whole == m.GetRawOmitted() || guild && (m.GetPayload() == nil) != m.GetPayloadOmitted() || !guild && m.GetPayloadOmitted() || m.GetTime() == nil {
+				t.Fatalf("event %d: raw %t, omitted %t, payload omitted %t", got, whole, m.GetRawOmitted(), m.GetPayloadOmitted())
+			}
+			if guild && m.GetGuildId() != got-1000 {
+				t.Fatalf("event %d is of the guild %d", got, m.GetGuildId())
+			}
+			if got > 1098 && !whole {
+				t.Errorf("event %d is not whole", got)
+			}
+			if got == 1001 && (whole || !m.GetPayloadOmitted()) {
+				t.Errorf("the first guild is kept: raw %t, payload omitted %t", whole, m.GetPayloadOmitted())
+			}
+		}
 	}
 }
 

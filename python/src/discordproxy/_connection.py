@@ -31,10 +31,14 @@ _KEEPALIVE: Options = (
     ("grpc.keepalive_permit_without_calls", 0),
     ("grpc.http2.max_pings_without_data", 0),  # a call that waits sends none, however long
 )
+# The largest answers are events of large guilds and long lists. gRPC refuses
+# more than 4 MiB by default, with the status that a client also gets for reading
+# events too slowly.
+_LIMITS: Options = (("grpc.max_receive_message_length", 64 << 20),)
 # Channels of one address share their connection. One that is opened after a
 # fork must not get the connection of one that was just closed. Of options
 # with one name gRPC takes the first, so those of the caller come before these.
-_OPTIONS: Options = (*_RECONNECT, *_KEEPALIVE, ("grpc.use_local_subchannel_pool", 1))
+_OPTIONS: Options = (*_RECONNECT, *_KEEPALIVE, *_LIMITS, ("grpc.use_local_subchannel_pool", 1))
 
 # Where Linux names the threads of the process, and how those of gRPC begin.
 _THREADS = Path("/proc/self/task")

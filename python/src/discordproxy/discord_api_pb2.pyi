@@ -6720,12 +6720,15 @@ class Event(_message.Message):
         FIRST_FIELD_NUMBER: _builtins.int
         LAST_FIELD_NUMBER: _builtins.int
         epoch: _builtins.str
-        """Epoch of the numbers."""
+        """Epoch of the numbers. Empty when no run of the proxy can have given out
+        the client's position: it names this run, and a number that is larger than
+        every one so far.
+        """
         first: _builtins.int
         """First number that is gone."""
         last: _builtins.int
-        """Last number that is gone. 0 when it is not known, because the numbers are
-        those of an earlier run of the proxy.
+        """Last number that is gone. 0 when it is not known, because this run of the
+        proxy did not give out the client's position. All that is kept follows.
         """
         def __init__(
             self,
@@ -7106,6 +7109,8 @@ class Event(_message.Message):
     GUILD_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
     RAW_FIELD_NUMBER: _builtins.int
+    RAW_OMITTED_FIELD_NUMBER: _builtins.int
+    PAYLOAD_OMITTED_FIELD_NUMBER: _builtins.int
     GAP_FIELD_NUMBER: _builtins.int
     GATEWAY_STATE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
@@ -7136,7 +7141,18 @@ class Event(_message.Message):
     channel_id: _builtins.int
     """Channel or thread of the event, if it has one."""
     raw: _builtins.str
-    """Discord's JSON, if it was asked for and of UNTYPED events."""
+    """Discord's JSON, if it was asked for and of UNTYPED events. Empty when
+    raw_omitted is set.
+    """
+    raw_omitted: _builtins.bool
+    """Whether raw would be here, but is left out: Discord's JSON is larger than 1
+    MiB, or the event is kept for later readers without it, to leave space for
+    other events.
+    """
+    payload_omitted: _builtins.bool
+    """Whether the payload is left out for its size, more than 2 MiB, or because the
+    event is kept for later readers without it. Ask for the object by a call.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When the proxy received it."""
@@ -7211,6 +7227,8 @@ class Event(_message.Message):
         guild_id: _builtins.int = ...,
         channel_id: _builtins.int = ...,
         raw: _builtins.str = ...,
+        raw_omitted: _builtins.bool = ...,
+        payload_omitted: _builtins.bool = ...,
         gap: Global___Event.Gap | None = ...,
         gateway_state: Global___Event.GatewayState | None = ...,
         message: Global___Message | None = ...,
@@ -7228,7 +7246,7 @@ class Event(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "channel", b"channel", "gap", b"gap", "gateway_state", b"gateway_state", "guild", b"guild", "guild_delete", b"guild_delete", "interaction", b"interaction", "member", b"member", "message", b"message", "message_delete", b"message_delete", "payload", b"payload", "presence", b"presence", "reaction", b"reaction", "role", b"role", "time", b"time", "typing", b"typing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "channel", b"channel", "channel_id", b"channel_id", "gap", b"gap", "gateway_state", b"gateway_state", "guild", b"guild", "guild_delete", b"guild_delete", "guild_id", b"guild_id", "interaction", b"interaction", "member", b"member", "message", b"message", "message_delete", b"message_delete", "name", b"name", "payload", b"payload", "presence", b"presence", "raw", b"raw", "reaction", b"reaction", "role", b"role", "sequence", b"sequence", "time", b"time", "type", b"type", "typing", b"typing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "channel", b"channel", "channel_id", b"channel_id", "gap", b"gap", "gateway_state", b"gateway_state", "guild", b"guild", "guild_delete", b"guild_delete", "guild_id", b"guild_id", "interaction", b"interaction", "member", b"member", "message", b"message", "message_delete", b"message_delete", "name", b"name", "payload", b"payload", "payload_omitted", b"payload_omitted", "presence", b"presence", "raw", b"raw", "raw_omitted", b"raw_omitted", "reaction", b"reaction", "role", b"role", "sequence", b"sequence", "time", b"time", "type", b"type", "typing", b"typing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["gap", "gateway_state", "message", "message_delete", "reaction", "member", "ban", "role", "channel", "guild_delete", "interaction", "typing", "presence", "guild"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015

@@ -886,8 +886,7 @@ class DiscordApiServicer(object):
         the numbers that are gone. A HEARTBEAT comes when nothing else does for 15
         seconds.
 
-        Errors: INVALID_ARGUMENT for a type that is none or a position that was not
-        given out, FAILED_PRECONDITION when the server runs without the gateway,
+        Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
         without an intent that a type needs, or Discord has ended the session for
         good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
         before it took them, with an EventPosition in the details, or when there

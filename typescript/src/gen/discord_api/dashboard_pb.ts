@@ -206,8 +206,9 @@ export const WatchStatusResponse_ProxySchema: GenMessage<WatchStatusResponse_Pro
  */
 export type WatchStatusResponse_Proxy_Gateway = Message<"discord_api.WatchStatusResponse.Proxy.Gateway"> & {
   /**
-   * off, connecting, connected, disconnected or ended: Discord wants no
-   * further connection.
+   * off, connecting, connected, disconnected, ended: Discord wants no
+   * further connection, or paused: only the reserve is left of the sessions
+   * that may begin in a day.
    *
    * @generated from field: string state = 1;
    */
