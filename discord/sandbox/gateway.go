@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -26,9 +27,17 @@ func (s *Sandbox) getGatewayBot(c *call) (any, error) {
 		left.Remaining = max(0, l.Starts-used.used)
 		left.ResetAfter = used.full.Sub(c.at).Round(time.Millisecond).Milliseconds()
 	}
+	f := s.gateway.faults
+	if f.Remaining != nil {
+		left.Remaining = *f.Remaining
+	}
+	shown := &left
+	if f.NoStartLimit {
+		shown = nil
+	}
 	return struct {
-		URL    string     `json:"url"`
-		Shards int        `json:"shards"`
-		Limit  startLimit `json:"session_start_limit"`
-	}{s.gatewayURL(c.r), l.Shards, left}, nil
+		URL    string      `json:"url"`
+		Shards int         `json:"shards"`
+		Limit  *startLimit `json:"session_start_limit,omitempty"`
+	}{cmp.Or(f.URL, s.gatewayURL(c.r)), l.Shards, shown}, nil
 }

@@ -302,16 +302,38 @@ func (c *gatewayConn) next() (*frame, *closing) {
 // put writes one payload, compressed if the client asked for it.
 func (c *gatewayConn) put(ctx context.Context, p []byte) error {
 	c.s.mu.Lock()
-	d := c.deflate
+	d, speed := c.deflate, c.faults.BytesPerSecond
 	c.s.mu.Unlock()
 	if d == nil || !d.stream && len(p) < compressed {
-		return c.ws.Write(ctx, websocket.MessageText, p)
+		return c.trickle(ctx, websocket.MessageText, p, speed)
 	}
 	p, err := d.compress(p)
 	if err != nil {
 		return err
 	}
-	return c.ws.Write(ctx, websocket.MessageBinary, p)
+	return c.trickle(ctx, websocket.MessageBinary, p, speed)
+}
+
+// trickle writes a payload at the speed of the line, in bytes per second, 0 for
+// any.
+func (c *gatewayConn) trickle(ctx context.Context, kind websocket.MessageType, p []byte, speed int) error {
+	if speed <= 0 {
+		return c.ws.Write(ctx, kind, p)
+	}
+	w, err := c.ws.Writer(ctx, kind)
+	if err != nil {
+		return err
+	}
+	// The library sends parts of 4 KiB or more at once.
+	for part := range slices.Chunk(p, 8<<10) {
+		if err := sleep(ctx, time.Duration(len(part))*time.Second/time.Duration(speed)); err != nil {
+			return err
+		}
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return w.Close()
 }
 
 // send queues a payload. A client that does not keep up is closed. The lock is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -73,6 +74,76 @@ type GatewayFaults struct {
 	BeforeReady []int         `json:"before_ready"` // opcodes of payloads sent after IDENTIFY and before READY
 	NoReady     bool          `json:"no_ready"`     // IDENTIFY stays without an answer
 	NoAcks      bool          `json:"no_acks"`      // heartbeats stay without an answer: a zombie
+	ReadyDelay  time.Duration `json:"-"`            // between IDENTIFY and READY
+	Life        time.Duration `json:"-"`            // a session is lost that long after READY; 0 means never
+	Resume      string        `json:"resume"`       // what RESUME leads to: one of Resumes, or empty
+	// BytesPerSecond is the speed of the line, 0 means any. Nothing else is
+	// answered while a payload is on its way.
+	BytesPerSecond int `json:"bytes_per_second"`
+	// Backwards has each event followed by another one, of the type
+	// SANDBOX_BACKWARDS, whose number is 1.
+	Backwards bool `json:"backwards"`
+
+	// What the answers of the API and READY say, Count or not. Empty fields
+	// leave the truth.
+	URL          string `json:"url"`            // of GET /gateway/bot
+	ResumeURL    string `json:"resume_url"`     // of READY
+	Remaining    *int   `json:"remaining"`      // of session_start_limit
+	NoStartLimit bool   `json:"no_start_limit"` // there is no session_start_limit
+}
+
+// What RESUME can lead to.
+const (
+	ResumeDrop      = "drop"       // the connection is cut
+	ResumeClose     = "close"      // the connection is closed with 4000
+	ResumeDefer     = "defer"      // INVALID_SESSION, resumable
+	ResumeRefuse    = "refuse"     // INVALID_SESSION, not resumable
+	ResumeMalformed = "malformed"  // a payload that is not JSON
+	ResumeSilence   = "silence"    // nothing
+	ResumeNoResumed = "no_resumed" // the events, without RESUMED
+)
+
+// Resumes are all of them.
+var Resumes = []string{ResumeDrop, ResumeClose, ResumeDefer, ResumeRefuse, ResumeMalformed, ResumeSilence, ResumeNoResumed}
+
+// GatewayCounts are what clients have asked the gateway for.
+type GatewayCounts struct {
+	Identifies int `json:"identifies"`
+	Resumes    int `json:"resumes"`
+}
+
+// GatewayCounts returns what clients have asked the gateway for since the
+// beginning, or the last Reset.
+func (s *Sandbox) GatewayCounts() GatewayCounts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gateway.counts
+}
+
+// DispatchGateway gives all sessions an event that nothing caused, with any JSON
+// as its data. padding is the number of bytes by which the data is made larger,
+// when it is an object.
+func (s *Sandbox) DispatchGateway(kind string, data json.RawMessage, padding int) error {
+	if padding < 0 || padding > 64<<20 {
+		return fmt.Errorf("sandbox: padding %d out of range (0-%d)", padding, 64<<20)
+	}
+	if kind == "" || !json.Valid(data) {
+		return errors.New("sandbox: an event needs a type, and data that is JSON")
+	}
+	if padding > 0 {
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(data, &object); err != nil || object == nil {
+			return errors.New("sandbox: only an object can have padding")
+		}
+		object["padding"] = mustJSON(strings.Repeat("x", padding))
+		data = mustJSON(object)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ss := range s.gateway.order {
+		s.push(ss, kind, data)
+	}
+	return nil
 }
 
 // faultsOfNext are the faults that the next connection meets.
@@ -158,6 +229,9 @@ func (s *Sandbox) SetGatewayFaults(f GatewayFaults) error {
 	case "", RefuseStatus, RefuseReset, RefuseHang:
 	default:
 		return fmt.Errorf("sandbox: refuse %q is none of %s, %s, %s", f.Refuse, RefuseStatus, RefuseReset, RefuseHang)
+	}
+	if f.Resume != "" && !slices.Contains(Resumes, f.Resume) {
+		return fmt.Errorf("sandbox: resume %q is none of %s", f.Resume, strings.Join(Resumes, ", "))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,16 +34,18 @@ func (l *GatewayLimits) UnmarshalJSON(b []byte) error { return json.Unmarshal(b,
 type gatewayFaultsWire struct {
 	*gatewayFaultFields
 	HelloDelay *seconds `json:"hello_delay"`
+	ReadyDelay *seconds `json:"ready_delay"`
+	Life       *seconds `json:"life"`
 }
 
 func (f *GatewayFaults) wire() gatewayFaultsWire {
-	return gatewayFaultsWire{(*gatewayFaultFields)(f), (*seconds)(&f.HelloDelay)}
+	return gatewayFaultsWire{(*gatewayFaultFields)(f), (*seconds)(&f.HelloDelay), (*seconds)(&f.ReadyDelay), (*seconds)(&f.Life)}
 }
 
-// MarshalJSON writes HelloDelay in seconds.
+// MarshalJSON writes durations in seconds.
 func (f GatewayFaults) MarshalJSON() ([]byte, error) { return json.Marshal(f.wire()) }
 
-// UnmarshalJSON reads HelloDelay in seconds, or as text such as "5s".
+// UnmarshalJSON reads durations in seconds, or as text such as "5s".
 func (f *GatewayFaults) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, ptr(f.wire())) }
 
 // controlGateway adds the control methods of the gateway.
@@ -54,7 +56,8 @@ func (s *Sandbox) controlGateway(mux *http.ServeMux) {
 			Sessions    []GatewaySession    `json:"sessions"`
 			Limits      GatewayLimits       `json:"limits"`
 			Faults      GatewayFaults       `json:"faults"`
-		}{s.GatewayConnections(), s.GatewaySessions(), s.GatewayLimits(), s.GatewayFaults()}
+			Counts      GatewayCounts       `json:"counts"`
+		}{s.GatewayConnections(), s.GatewaySessions(), s.GatewayLimits(), s.GatewayFaults(), s.GatewayCounts()}
 	}))
 	mux.HandleFunc("PATCH /sandbox/gateway/limits", control(func(_ *http.Request, in json.RawMessage) (any, error) {
 		l := s.GatewayLimits()
@@ -91,6 +94,14 @@ func (s *Sandbox) controlGateway(mux *http.ServeMux) {
 	},
 	) (any, error) {
 		return nil, asMistake(s.Burst(in.Message, in.Count))
+	}))
+	mux.HandleFunc("POST /sandbox/gateway/dispatch", control(func(_ *http.Request, in struct {
+		Type    string          `json:"type"`
+		Data    json.RawMessage `json:"data"`
+		Padding int             `json:"padding"`
+	},
+	) (any, error) {
+		return nil, asMistake(s.DispatchGateway(in.Type, in.Data, in.Padding))
 	}))
 	mux.HandleFunc("PUT /sandbox/guilds/{guild}/availability", control(func(r *http.Request, in struct{ Available bool }) (any, error) {
 		guild, err := pathID(r, "guild")

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -34,6 +35,7 @@ type gateway struct {
 	limits    GatewayLimits
 	faults    GatewayFaults
 	struck    int // connections that the faults have hit
+	counts    GatewayCounts
 	sessions  map[string]*session
 	order     []*session // oldest first
 	starts    map[ID]*bucket
@@ -181,12 +183,33 @@ func (s *Sandbox) identify(c *gatewayConn, in command) error {
 	if body.Compress && c.deflate == nil {
 		c.deflate = &deflater{}
 	}
-	s.start(c, ss, len(body.Shard) == 2 && bytes.Contains(in.Data, []byte(`"shard"`)))
+	sharded := len(body.Shard) == 2 && bytes.Contains(in.Data, []byte(`"shard"`))
+	if c.faults.ReadyDelay > 0 {
+		s.later(c, c.faults.ReadyDelay, func() { s.start(c, ss, sharded) })
+		return nil
+	}
+	s.start(c, ss, sharded)
 	return nil
+}
+
+// later does something with a connection, unless it ends before.
+func (s *Sandbox) later(c *gatewayConn, d time.Duration, do func()) {
+	timer := time.AfterFunc(d, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if c.ending == nil && slices.Contains(s.conns, c) {
+			do()
+		}
+	})
+	go func() {
+		<-c.done
+		timer.Stop()
+	}()
 }
 
 // mayStart counts an IDENTIFY against the limits of sessions.
 func (s *Sandbox) mayStart(c *gatewayConn, ss *session) bool {
+	s.gateway.counts.Identifies++
 	l, now := s.gateway.limits, s.clock()
 	key := slot{ss.user, ss.shard[0] % max(1, l.MaxConcurrency)}
 	if s.gateway.slots[key] == nil {
@@ -251,7 +274,7 @@ func (s *Sandbox) start(c *gatewayConn, ss *session, sharded bool) {
 	}
 	ready := map[string]any{
 		"v": c.version, "user": selfUser{User: s.users[ss.user].User, Locale: "en-US", Verified: true},
-		"guilds": guilds, "session_id": ss.id, "session_type": "normal", "resume_gateway_url": c.url,
+		"guilds": guilds, "session_id": ss.id, "session_type": "normal", "resume_gateway_url": cmp.Or(s.gateway.faults.ResumeURL, c.url),
 		"application":   map[string]any{"id": ss.user, "flags": s.applicationFlags()},
 		"user_settings": map[string]any{}, "relationships": []any{}, "private_channels": []any{}, "presences": []any{},
 		"guild_join_requests": []any{}, "geo_ordered_rtc_regions": []string{}, "_trace": trace(),
@@ -268,6 +291,12 @@ func (s *Sandbox) start(c *gatewayConn, ss *session, sharded bool) {
 		}
 	}
 	s.presenceChanged(ss.user)
+	if c.faults.Life > 0 {
+		s.later(c, c.faults.Life, func() {
+			s.gateway.forget(ss)
+			c.drop()
+		})
+	}
 }
 
 // applicationFlags say which privileged intents the application has.
@@ -294,8 +323,30 @@ func (s *Sandbox) resume(c *gatewayConn, in command) error {
 	if s.users[s.tokens[token]] == nil {
 		return closeToken
 	}
+	s.gateway.counts.Resumes++
 	s.sweep()
 	ss := s.gateway.sessions[body.Session]
+	switch c.faults.Resume {
+	case ResumeDrop:
+		c.drop()
+		return nil
+	case ResumeClose:
+		return closing{CloseUnknownError, "Unknown error."}
+	case ResumeDefer:
+		c.send(frame{op: opInvalidSession, data: json.RawMessage("true")})
+		return nil
+	case ResumeRefuse:
+		if ss != nil {
+			s.gateway.forget(ss)
+		}
+		c.sendOp(opInvalidSession)
+		return nil
+	case ResumeMalformed:
+		c.send(frame{op: opDispatch, kind: "SANDBOX_MALFORMED", data: json.RawMessage("{")})
+		return nil
+	case ResumeSilence:
+		return nil
+	}
 	if ss == nil || ss.token != token || body.Seq == nil || *body.Seq < ss.gone {
 		c.sendOp(opInvalidSession)
 		return nil
@@ -312,6 +363,9 @@ func (s *Sandbox) resume(c *gatewayConn, in command) error {
 		if f.seq > *body.Seq {
 			c.send(f)
 		}
+	}
+	if c.faults.Resume == ResumeNoResumed {
+		return nil
 	}
 	s.push(ss, "RESUMED", mustJSON(map[string]any{"_trace": trace()}))
 	return nil
@@ -331,6 +385,9 @@ func (s *Sandbox) push(ss *session, kind string, data json.RawMessage) {
 	}
 	if ss.conn != nil {
 		ss.conn.send(f)
+		if ss.conn != nil && ss.conn.faults.Backwards {
+			ss.conn.send(frame{kind: "SANDBOX_BACKWARDS", seq: 1, data: json.RawMessage("{}")})
+		}
 	}
 }
 
