@@ -2,12 +2,18 @@ package test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,10 +21,12 @@ import (
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 )
 
 // lasting returns how long a long test lasts: what the variable says, else
@@ -36,12 +44,16 @@ func lasting(t *testing.T, variable string, little time.Duration) time.Duration 
 	return d
 }
 
+// maxResponse is what clients of gRPC take by default, in bytes.
+const maxResponse = 4 << 20
+
 // books are what a client of the soak has to account for.
 type books struct {
 	first, last    uint64 // numbers that are to be accounted for: first < n <= last
 	received, gone uint64
 	position       *pb.EventPosition
 	streams        int
+	raw            bool // events come with their JSON
 
 	// Of the messages, which are numbered too. Some may be missing after a gap,
 	// and before a session that began.
@@ -88,12 +100,15 @@ func (b *books) follow(ctx context.Context, client discordapiconnect.DiscordApiC
 
 func (b *books) stream(ctx context.Context, client discordapiconnect.DiscordApiClient, pause time.Duration, goal *atomic.Uint64) error {
 	b.streams++
-	stream, err := client.SubscribeEvents(ctx, connect.NewRequest(&pb.SubscribeEventsRequest{After: b.position}))
+	stream, err := client.SubscribeEvents(ctx, connect.NewRequest(&pb.SubscribeEventsRequest{After: b.position, IncludeRaw: b.raw}))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stream.Close() }()
 	for stream.Receive() {
+		if size := proto.Size(stream.Msg()); size > maxResponse {
+			return fmt.Errorf("a response of %d bytes", size)
+		}
 		if b.position == nil {
 			b.first = stream.Msg().GetPosition().GetSequence()
 			b.last = b.first
@@ -133,45 +148,157 @@ func (b *books) stream(ctx context.Context, client discordapiconnect.DiscordApiC
 	return stream.Err()
 }
 
+// disturbance makes something go wrong, and returns how long it lasts at least.
+type disturbance func(sb *sandbox.Sandbox) (time.Duration, error)
+
+func at(once func(sb *sandbox.Sandbox) error) disturbance {
+	return func(sb *sandbox.Sandbox) (time.Duration, error) { return 0, once(sb) }
+}
+
+// faulty lets the next connections meet faults, and makes one necessary.
+func faulty(f sandbox.GatewayFaults, lasts time.Duration) disturbance {
+	return func(sb *sandbox.Sandbox) (time.Duration, error) {
+		return lasts, errors.Join(sb.SetGatewayFaults(f), sb.DropGateway(0))
+	}
+}
+
+// disturbances are those that are over within seconds.
+var disturbances = []disturbance{
+	at(func(sb *sandbox.Sandbox) error { return sb.DropGateway(0) }),
+	at(func(sb *sandbox.Sandbox) error { return sb.SendGateway(0, 7) }),
+	at(func(sb *sandbox.Sandbox) error { return sb.CloseGateway(0, 4000, "") }),
+	at(func(sb *sandbox.Sandbox) error { return sb.InvalidateSessions(0, false) }),
+	at(func(sb *sandbox.Sandbox) error { return sb.InvalidateSessions(0, true) }),
+	at(func(sb *sandbox.Sandbox) error { return sb.SetGatewayFaults(sandbox.GatewayFaults{NoAcks: true}) }),
+	at(func(sb *sandbox.Sandbox) error { return sb.SetGatewayFaults(sandbox.GatewayFaults{Backwards: true}) }),
+	faulty(sandbox.GatewayFaults{Count: 1, First: []int{7}}, 0),
+	faulty(sandbox.GatewayFaults{Count: 1, Refuse: sandbox.RefuseReset}, 0),
+	at(func(sb *sandbox.Sandbox) error {
+		for range 200 {
+			if err := sb.SendGateway(0, 1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}),
+	at(func(sb *sandbox.Sandbox) error {
+		return sb.DispatchGateway("GUILD_CREATE", json.RawMessage(fmt.Sprintf(`{"id":"%d","unavailable":true}`, sb.World().Guild)), 0)
+	}),
+	at(func(sb *sandbox.Sandbox) error {
+		return sb.DispatchGateway("GUILD_CREATE", json.RawMessage(`{"id":"9","name":"large"}`), 1+rand.N(5<<20))
+	}),
+	at(func(sb *sandbox.Sandbox) error {
+		return sb.DispatchGateway("SANDBOX_LARGE", json.RawMessage(`{}`), 1+rand.N(2<<20))
+	}),
+}
+
+// lastingDisturbances are those that keep events away for longer. hung is an
+// address that takes connections and says nothing.
+func lastingDisturbances(hung string) []disturbance {
+	few := 500
+	all := []disturbance{
+		faulty(sandbox.GatewayFaults{Life: rand.N(3 * time.Second), Resume: sandbox.ResumeRefuse}, 20*time.Second),
+		faulty(sandbox.GatewayFaults{Count: 2, ReadyDelay: 5 * time.Second, Resume: sandbox.ResumeRefuse}, 20*time.Second),
+		faulty(sandbox.GatewayFaults{Count: 2, Refuse: sandbox.RefuseHang}, 15*time.Second),
+		faulty(sandbox.GatewayFaults{Count: 3, NoHello: true}, 15*time.Second),
+		faulty(sandbox.GatewayFaults{Remaining: &few, Resume: sandbox.ResumeRefuse, Count: 1}, 10*time.Second),
+		faulty(sandbox.GatewayFaults{NoStartLimit: true, Resume: sandbox.ResumeRefuse, Count: 1, ResumeURL: hung}, 10*time.Second),
+		func(sb *sandbox.Sandbox) (time.Duration, error) {
+			return 10 * time.Second, errors.Join(
+				sb.SetGatewayFaults(sandbox.GatewayFaults{NoAcks: true, BytesPerSecond: 512 << 10}),
+				sb.DispatchGateway("GUILD_CREATE", json.RawMessage(`{"id":"9","name":"large"}`), 3<<20))
+		},
+	}
+	for _, how := range sandbox.Resumes {
+		all = append(all, faulty(sandbox.GatewayFaults{Resume: how}, 10*time.Second), faulty(sandbox.GatewayFaults{Resume: how, Count: 5}, 40*time.Second))
+	}
+	return all
+}
+
+// maxIdentifies bounds the sessions of the bot that begin within a time: two
+// after one of a minute cost 10 and 20 seconds, and none cost less than that on
+// the average.
+func maxIdentifies(d time.Duration) int { return 4 + int(d/(30*time.Second)) }
+
+// witness compares what the proxy shows with what the sandbox sees, until ctx
+// ends, and returns the first difference that lasts longer than the proxy may
+// need: a dead line shows after two heartbeats, and events show after ten seconds
+// that the session goes on.
+func witness(ctx context.Context, p *proxytest.Proxy, sb *sandbox.Sandbox) error {
+	const allowed = 20 * time.Second
+	since := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(250 * time.Millisecond):
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Address+"/readyz", nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		page, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("/readyz: %d %s, %w", response.StatusCode, page, err)
+		}
+		shown := !strings.Contains(string(page), "no events come")
+		connected := slices.ContainsFunc(sb.GatewayConnections(), func(c sandbox.GatewayConnection) bool { return c.Session != "" })
+		if shown == connected {
+			since = time.Now()
+		}
+		if time.Since(since) > allowed {
+			return fmt.Errorf("for %s the proxy has shown %q, and the sandbox sees %+v", allowed, page, sb.GatewayConnections())
+		}
+	}
+}
+
 // TestEventSoak disturbs the gateway and its subscribers at random. In the end
 // every subscriber has received each event or was told that it is gone, and each
-// message that was sent unless a gap or a new session was told; nothing is left
-// over. DISCORDPROXY_TEST_SOAK says for how long.
+// message that was sent unless a gap or a new session was told; no more sessions
+// began than the budget allows, what the proxy showed was true, and nothing is
+// left over. DISCORDPROXY_TEST_SOAK says for how long.
 func TestEventSoak(t *testing.T) {
 	length := lasting(t, "DISCORDPROXY_TEST_SOAK", 3*time.Second)
 	before, heapBefore := runtime.NumGoroutine(), heap()
 	sb := sandbox.New(sandbox.Config{Unlimited: true, MaxMessages: 10})
 	limits := sb.GatewayLimits()
-	limits.HeartbeatInterval, limits.Sends, limits.Starts = 2*time.Second, 0, 100_000
+	limits.HeartbeatInterval = 2 * time.Second
 	sb.SetGatewayLimits(limits)
+	hung, closeHung := silentListener(t)
+	defer closeHung()
+	choices := disturbances
+	if length >= time.Minute {
+		choices = slices.Concat(disturbances, lastingDisturbances("ws://"+hung+"/gateway"))
+	}
 	p := online(t, sb, "--event-buffer", "500", "--intents", "default,MESSAGE_CONTENT")
 	clients := []discordapiconnect.DiscordApiClient{p.Clients()["gRPC"], p.Clients()["Connect"], p.Clients()["gRPC-Web"]}
 
-	ctx, cancel := context.WithTimeout(t.Context(), length+2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), length+10*time.Minute)
 	defer cancel()
 	var goal atomic.Uint64
 	all := make([]*books, 12)
 	errs := make([]error, len(all))
 	var following sync.WaitGroup
 	for i := range all {
-		all[i] = new(books)
+		all[i] = &books{raw: i%4 == 0}
 		pause := []time.Duration{0, 50 * time.Millisecond, time.Second}[i%3]
 		following.Go(func() { errs[i] = all[i].follow(ctx, clients[i%len(clients)], pause, &goal) })
 	}
-	disturbances := []func() error{
-		func() error { return sb.DropGateway(0) },
-		func() error { return sb.SendGateway(0, 7) },
-		func() error { return sb.CloseGateway(0, 4000, "") },
-		func() error { return sb.InvalidateSessions(0, false) },
-		func() error { return sb.InvalidateSessions(0, true) },
-		func() error { return sb.SetGatewayFaults(sandbox.GatewayFaults{NoAcks: true}) }, // a zombie
-		func() error {
-			return errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Count: 1, First: []int{7}}), sb.DropGateway(0))
-		},
-		func() error {
-			return errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Count: 1, Refuse: sandbox.RefuseReset}), sb.DropGateway(0))
-		},
-	}
+	watching, endWatching := context.WithCancel(ctx)
+	var untrue error
+	var witnesses sync.WaitGroup
+	witnesses.Go(func() { untrue = witness(watching, p, sb) })
 	sent, disturbed := 0, 0
 	began := time.Now()
 	for next := began.Add(time.Second); time.Since(began) < length; {
@@ -181,13 +308,14 @@ func TestEventSoak(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 		if time.Now().After(next) {
-			next = time.Now().Add(rand.N(10 * time.Second))
 			if err := sb.SetGatewayFaults(sandbox.GatewayFaults{}); err != nil {
 				t.Fatal(err)
 			}
-			if err := disturbances[rand.N(len(disturbances))](); err != nil {
+			lasts, err := choices[rand.N(len(choices))](sb)
+			if err != nil {
 				t.Fatal(err)
 			}
+			next = time.Now().Add(lasts + rand.N(10*time.Second))
 			disturbed++
 		}
 	}
@@ -216,6 +344,16 @@ func TestEventSoak(t *testing.T) {
 		t.Fatalf("no event comes any more; %+v", sb.GatewayConnections())
 	}
 	following.Wait()
+	endWatching()
+	witnesses.Wait()
+	if untrue != nil {
+		t.Error(untrue)
+	}
+	counts, bound := sb.GatewayCounts(), maxIdentifies(time.Since(began))
+	if counts.Identifies > bound {
+		t.Errorf("%d IDENTIFYs, more than %d", counts.Identifies, bound)
+	}
+	t.Logf("%d IDENTIFYs of at most %d, %d RESUMEs", counts.Identifies, bound, counts.Resumes)
 	for i, b := range all {
 		if errs[i] != nil {
 			t.Errorf("subscriber %d: %v", i, errs[i])
@@ -240,6 +378,32 @@ func TestEventSoak(t *testing.T) {
 		if time.Since(began) > patience {
 			t.Fatalf("%d goroutines are left, there were %d", runtime.NumGoroutine(), before)
 		}
+	}
+}
+
+// silentListener takes connections and says nothing.
+func silentListener(t *testing.T) (address string, end func()) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer conn.Close()
+				_, _ = io.Copy(io.Discard, conn)
+			})
+		}
+	})
+	return l.Addr().String(), func() {
+		_ = l.Close()
+		serving.Wait()
 	}
 }
 

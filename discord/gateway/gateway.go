@@ -357,9 +357,9 @@ func (g *Gateway) pause(end ending) time.Duration {
 	switch {
 	case settled:
 		g.failures = 0
-	case end.lasted > 0 && g.session != nil:
-		// Resuming is free, and what was ready once may be so again: only
-		// sessions that begin are to be spared.
+	case end.greeted:
+		// Discord can be reached. Resuming is free, and of the sessions that
+		// begin the budget takes care.
 		g.failures = min(g.failures, 1)
 	}
 	if settled && errors.Is(end.err, errReconnect) && g.session != nil {
