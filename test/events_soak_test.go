@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -374,11 +375,16 @@ func TestEventSoak(t *testing.T) {
 	} else {
 		t.Logf("%d KiB of memory are left", left>>10)
 	}
+	closeHung()
+	http.DefaultClient.CloseIdleConnections() // the witness's
 	for began := time.Now(); runtime.NumGoroutine() > before+20; time.Sleep(10 * time.Millisecond) {
 		if time.Since(began) > patience {
-			t.Fatalf("%d goroutines are left, there were %d", runtime.NumGoroutine(), before)
+			var stacks strings.Builder
+			_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+			t.Fatalf("%d goroutines are left, there were %d:\n%s", runtime.NumGoroutine(), before, &stacks)
 		}
 	}
+	t.Logf("%d goroutines are left, there were %d", runtime.NumGoroutine(), before)
 }
 
 // silentListener takes connections and says nothing.
@@ -401,10 +407,10 @@ func silentListener(t *testing.T) (address string, end func()) {
 			})
 		}
 	})
-	return l.Addr().String(), func() {
+	return l.Addr().String(), sync.OnceFunc(func() {
 		_ = l.Close()
 		serving.Wait()
-	}
+	})
 }
 
 // heap returns the bytes that are in use.

@@ -301,10 +301,10 @@ func TestBackwards(t *testing.T) {
 	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
 		q := <-p.peers
 		q.welcome()
-		for i, sequence := range []int{5, 9, 3, -4, 0, 9} {
+		for i, sequence := range []int{5, 9, 3, -4, 0} {
 			q.dispatch(sequence, "A", fmt.Sprint(i))
 		}
-		p.wantHeard("connecting, connected, A0, A1, A2, A3, A4, A5")
+		p.wantHeard("connecting, connected, A0, A1, A2, A3, A4")
 		q.send(1, "null")
 		if f := <-q.frames; string(f.Data) != "9" {
 			t.Errorf("a heartbeat with %s", f.Data)

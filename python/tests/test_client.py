@@ -123,6 +123,23 @@ def test_timeout(proxy: Proxy) -> None:
     assert caught.value.status is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
+def test_large_answers(proxy: Proxy) -> None:
+    """Answers may be larger than the 4 MiB of gRPC, and the caller may want less."""
+    for options, largest in ((None, 64 << 20), ([("grpc.max_receive_message_length", 5)], 5)):
+        seen: list[tuple[str, int]] = []
+        original = grpc.insecure_channel
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(grpc, "insecure_channel", lambda target, o, seen=seen: seen.extend(o) or original(target, o))
+            with DiscordClient(proxy.address, options) as client:
+                if options is None:
+                    assert client.get_guild_channels(GUILD)
+                else:
+                    with pytest.raises(DiscordProxyException, match="larger than max"):
+                        client.get_guild_channels(GUILD)
+        # Of options with one name gRPC takes the first.
+        assert next(value for name, value in seen if name == "grpc.max_receive_message_length") == largest
+
+
 def test_streams_have_no_timeout(proxy: Proxy) -> None:
     proxy.control("PUT", "latency", {"response": {"min": 1, "max": 1}})
     try:
