@@ -310,6 +310,80 @@ func TestRefusedSubscriptions(t *testing.T) {
 	}
 }
 
+// TestGuildInOutage: what the gateway says of an outage empties no answer, neither
+// of a guild that was known nor of one that was not.
+func TestGuildInOutage(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := online(t, sb)
+	w := sb.World()
+	client := p.Clients()["gRPC"]
+	s := follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_GUILD_CREATE}})
+	for _, data := range []string{`{"id":"%d","unavailable":true}`, `{"id":"%d"}`, `{"id":"%d","roles":null,"channels":null}`} {
+		if err := sb.DispatchGateway("GUILD_CREATE", fmt.Appendf(nil, data, w.Guild), 0); err != nil {
+			t.Fatal(err)
+		}
+		s.until(pb.Event_GUILD_CREATE)
+		for _, age := range []time.Duration{0, time.Hour} {
+			cached := durationpb.New(age)
+			guild, err := client.GetGuild(t.Context(), connect.NewRequest(&pb.GetGuildRequest{GuildId: uint64(w.Guild), AllowCached: cached}))
+			if err != nil || guild.Msg.GetGuild().GetName() == "" {
+				t.Errorf("%s, %s: the guild is %v, %v", data, age, guild, err)
+			}
+			roles, err := client.ListGuildRoles(t.Context(), connect.NewRequest(&pb.ListGuildRolesRequest{GuildId: uint64(w.Guild), AllowCached: cached}))
+			if err != nil || len(roles.Msg.GetRoles()) == 0 {
+				t.Errorf("%s, %s: the roles are %v, %v", data, age, roles, err)
+			}
+			channels, err := client.GetGuildChannels(t.Context(), connect.NewRequest(&pb.GetGuildChannelsRequest{GuildId: uint64(w.Guild), AllowCached: cached}))
+			if err != nil || len(channels.Msg.GetChannels()) == 0 {
+				t.Errorf("%s, %s: the channels are %v, %v", data, age, channels, err)
+			}
+		}
+	}
+}
+
+// TestLargeEventArrives: an event larger than a client of gRPC takes reaches it
+// without what is too large, and the stream goes on.
+func TestLargeEventArrives(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := online(t, sb, "--intents", "default,MESSAGE_CONTENT")
+	for protocol, client := range p.Clients() {
+		s := follow(t, client, &pb.SubscribeEventsRequest{IncludeRaw: true})
+		if err := sb.DispatchGateway("GUILD_CREATE", []byte(`{"id":"9","name":"large"}`), 8<<20); err != nil {
+			t.Fatal(err)
+		}
+		if e := s.until(pb.Event_GUILD_CREATE); e.GetGuild().GetName() != "large" || e.GetRaw() != "" || !e.GetRawOmitted() || e.GetPayloadOmitted() || proto.Size(e) > 4<<20 {
+			t.Errorf("%s: %d bytes, raw omitted: %t", protocol, proto.Size(e), e.GetRawOmitted())
+		}
+		post(t, sb, sb.World().General, "after it")
+		if e := s.until(pb.Event_MESSAGE_CREATE); e.GetMessage().GetContent() != "after it" || e.GetRaw() == "" || e.GetRawOmitted() {
+			t.Errorf("%s: then %v", protocol, e)
+		}
+		s.stop()
+	}
+}
+
+// TestPositionsThatWereNotGiven: a position of another run, or larger than every
+// number, is answered with a gap, then with all that is kept.
+func TestPositionsThatWereNotGiven(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := online(t, sb)
+	for protocol, client := range p.Clients() {
+		s := follow(t, client, &pb.SubscribeEventsRequest{})
+		epoch := s.stop().GetEpoch()
+		for _, after := range []*pb.EventPosition{{Epoch: epoch, Sequence: 1<<64 - 1}, {Epoch: epoch, Sequence: 1 << 40}, {Epoch: "before", Sequence: 1<<64 - 1}, {Epoch: "before", Sequence: 3}, {Sequence: 1}} {
+			s := follow(t, client, &pb.SubscribeEventsRequest{After: after})
+			gap := s.next().GetGap()
+			if gap == nil || gap.GetFirst() < after.GetSequence() || gap.GetLast() != 0 || gap.GetEpoch() == epoch {
+				t.Errorf("%s, after %v: told of %v", protocol, after, gap)
+			}
+			if e := s.next(); e.GetSequence() != 1 {
+				t.Errorf("%s, after %v: then %v", protocol, after, e)
+			}
+			s.stop()
+		}
+	}
+}
+
 // TestPresence: the bot shows as the flags say, and not after its end.
 func TestPresence(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
