@@ -341,6 +341,33 @@ func TestGuildInOutage(t *testing.T) {
 	}
 }
 
+// TestRefusedAddress: the token does not go to a gateway elsewhere, and /readyz
+// and a subscriber say so.
+func TestRefusedAddress(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	if err := sb.SetGatewayFaults(sandbox.GatewayFaults{URL: "ws://elsewhere.test/gateway"}); err != nil {
+		t.Fatal(err)
+	}
+	p := proxytest.Against(t, sb, "--no-gateway=false")
+	const want = `the token was not sent to the gateway address "ws://elsewhere.test/gateway", which Discord's answer names: its host is not that of the API, 127.0.0.1`
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		_, page := get(t, http.DefaultClient, "http://"+p.Address+"/readyz")
+		if strings.Contains(string(page), want) {
+			break
+		}
+		if time.Since(began) > patience {
+			t.Fatalf("/readyz says %s", page)
+		}
+	}
+	s := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+	if state := s.state(pb.Event_GatewayState_DISCONNECTED); state.GetReason() != want {
+		t.Errorf("a subscriber is told %q", state.GetReason())
+	}
+	if n := sb.GatewayCounts().Identifies; n > 0 {
+		t.Errorf("%d IDENTIFYs", n)
+	}
+}
+
 // TestLargeEventArrives: an event larger than a client of gRPC takes reaches it
 // without what is too large, and the stream goes on.
 func TestLargeEventArrives(t *testing.T) {
