@@ -196,7 +196,7 @@ var disturbances = []disturbance{
 // lastingDisturbances are those that keep events away for longer. hung is an
 // address that takes connections and says nothing.
 func lastingDisturbances(hung string) []disturbance {
-	few := 500
+	few := 990 // fewer make the last wait long
 	all := []disturbance{
 		faulty(sandbox.GatewayFaults{Life: rand.N(3 * time.Second), Resume: sandbox.ResumeRefuse}, 20*time.Second),
 		faulty(sandbox.GatewayFaults{Count: 2, ReadyDelay: 5 * time.Second, Resume: sandbox.ResumeRefuse}, 20*time.Second),
