@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -63,10 +64,10 @@ type gate struct {
 
 // open reads the files. maxQueue is how many calls may wait in all, and
 // maxQueueBytes how large they may be together.
-func (c *accessConfig) open(logger *slog.Logger, maxQueue int, maxQueueBytes int64) (*gate, error) {
+func (c *accessConfig) open(ctx context.Context, logger *slog.Logger, maxQueue int, maxQueueBytes int64) (*gate, error) {
 	g := new(gate)
 	if c.tlsCert != "" {
-		if err := c.openTLS(g); err != nil {
+		if err := c.openTLS(ctx, g); err != nil {
 			return nil, err
 		}
 		warnReadable(logger, "TLS key", c.tlsKey)
@@ -78,7 +79,7 @@ func (c *accessConfig) open(logger *slog.Logger, maxQueue int, maxQueueBytes int
 			// No client can fill the queue alone.
 			MaxCalls: (maxQueue + 1) / 2, MaxBytes: (maxQueueBytes + 1) / 2,
 		}
-		err := g.watch(&watchedFiles{what: "auth file", files: []string{c.authFile}, use: func(contents [][]byte) error {
+		err := g.watch(ctx, &watchedFiles{what: "auth file", files: []string{c.authFile}, use: func(contents [][]byte) error {
 			rules, err := access.Parse(contents[0], defaults)
 			if err != nil {
 				return err
@@ -101,7 +102,7 @@ func (c *accessConfig) open(logger *slog.Logger, maxQueue int, maxQueueBytes int
 
 // openTLS reads certificate, key and, if there are any, authorities for
 // clients. Connections use what was read last.
-func (c *accessConfig) openTLS(g *gate) error {
+func (c *accessConfig) openTLS(ctx context.Context, g *gate) error {
 	files := []string{c.tlsCert, c.tlsKey}
 	if c.tlsCAs != "" {
 		files = append(files, c.tlsCAs)
@@ -111,7 +112,7 @@ func (c *accessConfig) openTLS(g *gate) error {
 		MinVersion:         tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Load(), nil },
 	}
-	return g.watch(&watchedFiles{what: "TLS certificate", files: files, use: func(contents [][]byte) error {
+	return g.watch(ctx, &watchedFiles{what: "TLS certificate", files: files, use: func(contents [][]byte) error {
 		certificate, err := tls.X509KeyPair(contents[0], contents[1])
 		if err != nil {
 			return err
@@ -131,9 +132,9 @@ func (c *accessConfig) openTLS(g *gate) error {
 	}})
 }
 
-func (g *gate) watch(w *watchedFiles) error {
+func (g *gate) watch(ctx context.Context, w *watchedFiles) error {
 	g.watched = append(g.watched, w)
-	return w.load()
+	return w.load(ctx)
 }
 
 // metrics guards the page of metrics.

@@ -57,7 +57,7 @@ func TestFileThatHangs(t *testing.T) {
 		other := &watchedFiles{what: "other file", files: []string{"other"}, use: func([][]byte) error { return nil }}
 		otherText := []byte("1")
 		other.readFile = func(string) ([]byte, error) { return otherText, nil }
-		if err := errors.Join(slow.load(), other.load()); err != nil {
+		if err := errors.Join(slow.load(t.Context()), other.load(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 		other.use = use("other")

@@ -100,7 +100,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if c.token == "" && c.tokenFile != "" {
 		warnReadable(logger, "token file", c.tokenFile)
 	}
-	gate, err := c.access.open(logger, c.maxQueue, c.maxQueueBytes)
+	gate, err := c.access.open(ctx, logger, c.maxQueue, c.maxQueueBytes)
 	if err != nil {
 		return err
 	}

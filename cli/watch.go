@@ -80,8 +80,8 @@ func (w *watchedFiles) await(ctx context.Context) fileContents {
 }
 
 // load reads the files for the first time.
-func (w *watchedFiles) load() error {
-	all := w.await(context.Background())
+func (w *watchedFiles) load(ctx context.Context) error {
+	all := w.await(ctx)
 	if all.err != nil {
 		return fmt.Errorf("cannot read the %s: %w", w.what, all.err)
 	}

@@ -2,6 +2,7 @@ package discord_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -26,7 +27,7 @@ func readByGo(contentType string, body []byte) (fields []field, ok bool) {
 	form := multipart.NewReader(bytes.NewReader(body), parameters["boundary"])
 	for {
 		part, err := form.NextRawPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return fields, true
 		}
 		if err != nil {
@@ -40,8 +41,10 @@ func readByGo(contentType string, body []byte) (fields []field, ok bool) {
 	}
 }
 
-var nameParameter = regexp.MustCompile(`(?i)[; \t]name=("[^"]*"|[^;"\s]*)`)
-var extendedName = regexp.MustCompile(`(?i)[; \t]name\*=(?:utf-8'[^']*')?("[^"]*"|[^;"\s]*)`)
+var (
+	nameParameter = regexp.MustCompile(`(?i)[; \t]name=("[^"]*"|[^;"\s]*)`)
+	extendedName  = regexp.MustCompile(`(?i)[; \t]name\*=(?:utf-8'[^']*')?("[^"]*"|[^;"\s]*)`)
+)
 
 // readLeniently is the reading of a parser that splits at every boundary at the
 // beginning of a line, however lines end, ignores what is before, behind and

@@ -53,8 +53,10 @@ func New(c Config) *Guard {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	g := &Guard{certificates: c.Certificates, attempts: newAttempts(), noted: refusals.NewLog(), logger: c.Logger,
-		proving: proving{running: make(map[string]bool)}, sessions: make(map[*session]struct{})}
+	g := &Guard{
+		certificates: c.Certificates, attempts: newAttempts(), noted: refusals.NewLog(), logger: c.Logger,
+		proving: proving{running: make(map[string]bool)}, sessions: make(map[*session]struct{}),
+	}
 	g.rules.Store(c.Rules)
 	return g
 }

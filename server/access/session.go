@@ -126,6 +126,7 @@ func (Streams) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		unblock, _ := ctx.Value(unblockKey{}).(func())
+		//nolint:contextcheck // the session's context is another one on purpose
 		stop := context.AfterFunc(s.revoked, func() {
 			cancel(context.Cause(s.revoked))
 			if unblock != nil {
@@ -137,7 +138,7 @@ func (Streams) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 		if err == nil || s.revoked.Err() == nil {
 			return err
 		}
-		if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok {
+		if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok { //nolint:contextcheck // as above
 			// A fresh error, since headers are added to one on its way out.
 			return connect.NewError(cause.Code(), errors.Unwrap(cause))
 		}

@@ -43,8 +43,7 @@ func Listen(ctx context.Context, hosts []string, port int) (net.Listener, error)
 	all := new(joined)
 	for _, host := range hosts {
 		if err := all.open(ctx, host, port, len(hosts) > 1); err != nil {
-			all.closeAll()
-			return nil, err
+			return nil, errors.Join(err, all.closeAll())
 		}
 		port = all.port()
 	}

@@ -36,7 +36,7 @@ func portOf(t *testing.T, addr net.Addr) int {
 
 func needIPv6(t *testing.T) {
 	t.Helper()
-	lis, err := net.Listen("tcp", "[::1]:0")
+	lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "[::1]:0")
 	if err != nil {
 		t.Skip("this machine has no IPv6")
 	}
@@ -70,7 +70,7 @@ func TestListen(t *testing.T) {
 		go echo(lis)
 		for _, host := range tt.open {
 			at := net.JoinHostPort(host, strconv.Itoa(portOf(t, lis.Addr())))
-			conn, err := net.Dial("tcp", at)
+			conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", at)
 			if err != nil {
 				t.Errorf("%v: %v", tt.hosts, err)
 				continue
@@ -91,7 +91,7 @@ func TestListen(t *testing.T) {
 
 // TestListenFails: if one address fails, the others are free again.
 func TestListenFails(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.2:0")
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.2:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestListenFails(t *testing.T) {
 			_ = lis.Close()
 		}
 	}
-	free, err := net.Listen("tcp", net.JoinHostPort("127.0.0.3", strconv.Itoa(port)))
+	free, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.3", strconv.Itoa(port)))
 	if err != nil {
 		t.Fatalf("it remains open: %v", err)
 	}
