@@ -2,6 +2,7 @@ package discord_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -94,5 +95,31 @@ func TestFormsThatParsersReadDifferently(t *testing.T) {
 	}
 	if r, err := read(http.Header{"Content-Type": {"application/json"}, "X-Else": {"y"}, "X-Audit-Log-Reason": {"z"}}, "b=1&a=2", "{}"); err != nil || r.Query != "a=2&b=1" || len(r.Header) != 2 {
 		t.Errorf("passed on as %v, %v", r, err)
+	}
+}
+
+// TestGuildsOfReferences: the guild beside the channel of a reply or forward
+// names no target, since Discord finds the message by the channel. Libraries
+// such as discord.py always send it.
+func TestGuildsOfReferences(t *testing.T) {
+	const guild, channel = discord.GuildTarget, discord.ChannelTarget
+	for body, want := range map[string][]discord.Target{
+		`{"message_reference":{"message_id":"1","channel_id":"7","guild_id":"5"}}`:     {{Kind: channel, ID: 7}},
+		`{"message_reference":{"guild_id":"5","channel_id":8,"message_id":"1"}}`:       {{Kind: channel, ID: 8}},
+		`{"message":{"message_reference":{"guild_id":"5","channel_id":"7"}}}`:          {{Kind: channel, ID: 7}},
+		`{"message_reference":{"message_id":"1","guild_id":"5"}}`:                      {{Kind: guild, ID: 5}},
+		`{"message_reference":{"channel_id":null,"guild_id":"5"}}`:                     {{Kind: guild, ID: 5}},
+		`{"message_reference":{"channel_id":"x","guild_id":"5"}}`:                      {{Kind: channel}, {Kind: guild, ID: 5}},
+		`{"message_reference":{"Channel_id":"7","guild_id":"5"}}`:                      {{Kind: channel, ID: 7}, {Kind: guild, ID: 5}},
+		`{"message_reference":{"channel_id":"7","guildId":"5"}}`:                       {{Kind: channel, ID: 7}, {Kind: guild, ID: 5}},
+		`{"message_reference":{"channel_id":"7","a":{"guild_id":"5"}}}`:                {{Kind: channel, ID: 7}, {Kind: guild, ID: 5}},
+		`{"message_reference":{"channel_id":"7"},"guild_id":"5"}`:                      {{Kind: channel, ID: 7}, {Kind: guild, ID: 5}},
+		`{"Message_Reference":{"channel_id":"7","guild_id":"5"}}`:                      {{Kind: channel, ID: 7}, {Kind: guild, ID: 5}},
+		`{"message_reference":{"channel_id":"7","guild_id":"5"},"x":{"guild_id":"6"}}`: {{Kind: channel, ID: 7}, {Kind: guild, ID: 6}},
+		`{"message_reference":{"channel_id":["7","8"],"guild_id":"5"}}`:                {{Kind: channel, ID: 7}, {Kind: channel, ID: 8}, {Kind: guild, ID: 5}},
+	} {
+		if got := discord.TargetsInJSON([]byte(body)); !slices.Equal(got, want) {
+			t.Errorf("%s names %v", body, got)
+		}
 	}
 }

@@ -5,8 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
+
+// messageReference is the field of a message that names another one. Discord
+// finds that one by channel_id, so that a guild_id beside it names no target.
+// https://discord.com/developers/docs/resources/message#message-reference-structure
+const messageReference = "message_reference"
 
 // json finds the targets in a JSON document. It refuses what parsers read in
 // several ways, such as a name that an object has twice. isBody says that the
@@ -63,7 +69,7 @@ func (w *jsonWalk) value(name string, at place) error {
 	switch token := token.(type) {
 	case json.Delim:
 		if token == '{' {
-			return w.object(at)
+			return w.object(name, at)
 		}
 		return w.list(name, at)
 	case string:
@@ -76,12 +82,17 @@ func (w *jsonWalk) value(name string, at place) error {
 	return nil
 }
 
-func (w *jsonWalk) object(at place) error {
+// object visits the fields of an object, which has a name, or is in a list that
+// has one.
+func (w *jsonWalk) object(name string, at place) error {
 	inside := within
 	if at == atRoot {
 		inside = topField
 	}
+	f := w.fields
 	seen := make(map[string]bool)
+	var guild []Target // of a reference
+	placed := false    // whether its channel says where the message is
 	for w.decoder.More() {
 		token, err := w.decoder.Token()
 		if err != nil {
@@ -92,12 +103,24 @@ func (w *jsonWalk) object(at place) error {
 			return fmt.Errorf("an object has the field %.40q twice", key)
 		}
 		seen[key] = true
-		if unknownUsers[key] && len(bodyTargets[w.fields.route]) > 0 {
-			w.fields.others = append(w.fields.others, Target{Kind: UserTarget})
+		if unknownUsers[key] && len(bodyTargets[f.route]) > 0 {
+			f.others = append(f.others, Target{Kind: UserTarget})
 		}
+		before := len(f.others)
 		if err := w.value(key, inside); err != nil {
 			return err
 		}
+		switch {
+		case name != messageReference:
+		case key == "guild_id":
+			guild = slices.Clone(f.others[before:])
+			f.others = f.others[:before]
+		case key == "channel_id":
+			placed = len(f.others) == before+1 && f.others[before].ID != 0
+		}
+	}
+	if !placed {
+		f.others = append(f.others, guild...)
 	}
 	_, err := w.decoder.Token()
 	return err

@@ -58,6 +58,18 @@ func TestTargets(t *testing.T) {
 			}))
 			return err
 		}, true},
+		"reply with a guild": {func() error {
+			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+				ChannelId: uint64(w.General), Content: "x", MessageReference: &pb.MessageReference{MessageId: 7, ChannelId: uint64(w.General), GuildId: uint64(w.Guild)},
+			}))
+			return err
+		}, true},
+		"reply by guild alone": {func() error {
+			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+				ChannelId: uint64(w.General), Content: "x", MessageReference: &pb.MessageReference{MessageId: 7, GuildId: uint64(w.Guild)},
+			}))
+			return err
+		}, false},
 		"another user within the channel": {func() error {
 			_, err := client.AddThreadMember(t.Context(), connect.NewRequest(&pb.AddThreadMemberRequest{ChannelId: uint64(w.General), UserId: uint64(w.Bob)}))
 			return err
@@ -106,6 +118,8 @@ func TestTargets(t *testing.T) {
 		"other user":              {"GET", fmt.Sprintf("/users/%d", w.Bob), "", "", false},
 		"other direct message":    {"POST", "/users/@me/channels", plain, fmt.Sprintf(`{"recipient_id":"%d"}`, w.Bob), false},
 		"several recipients":      {"POST", "/users/@me/channels", plain, fmt.Sprintf(`{"recipients":["%d"]}`, w.Bob), false},
+		"reply with a guild":      {"POST", messages, plain, fmt.Sprintf(`{"content":"x","message_reference":{"channel_id":"%d","guild_id":"%d","message_id":"1","fail_if_not_exists":false}}`, w.General, w.Guild), true},
+		"reply by guild alone":    {"POST", messages, plain, fmt.Sprintf(`{"content":"x","message_reference":{"guild_id":"%d","message_id":"1"}}`, w.Guild), false},
 		"forward":                 {"POST", messages, plain, other(`{"message_reference":{"channel_id":"%d"}}`), false},
 		"forward, twice":          {"POST", messages, plain, fmt.Sprintf(`{"message_reference":{"channel_id":"%d","channel_id":"%d"}}`, w.Random, w.General), false},
 		"forward, escaped name":   {"POST", messages, plain, other(`{"message_reference":{"channel\u005fid":%d}}`), false},

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"discordproxy/discord"
+	pb "discordproxy/gen/discord_api"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -99,8 +100,11 @@ func (r *Reading) fields(m protoreflect.Message, users, top bool) {
 			}
 		}
 	}
+	reference, placed := m.Interface().(*pb.MessageReference)
+	placed = placed && reference.GetChannelId() != 0
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
+		case placed && f.Name() == "guild_id": // Discord finds the message by its channel
 		case f.IsMap():
 			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
 				add(f.MapValue(), v)
