@@ -155,3 +155,49 @@ func TestShortDeadlines(t *testing.T) {
 		t.Errorf("logged %.2000s", text)
 	}
 }
+
+// TestCallersThatLeave: the handler of one that leaves in the middle of its
+// message ends, and it is no defect.
+func TestCallersThatLeave(t *testing.T) {
+	srv, log, _ := early(t)
+	for path, contentType := range map[string]string{
+		"ListGuilds":      "application/grpc",
+		"GetGuild":        "application/json",
+		"GetChannel":      "application/grpc-web",
+		"SubscribeEvents": "application/connect+json",
+	} {
+		for _, client := range []*http.Client{http2Client(t), {Transport: new(http.Transport)}} {
+			ctx, leave := context.WithCancel(t.Context())
+			body, more := io.Pipe()
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, srv.URL+"/discord_api.DiscordApi/"+path, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", contentType)
+			go func() {
+				_, _ = more.Write([]byte("\x00\x00"))
+				leave()
+				// net/http waits for a body that it has begun to read.
+				_ = more.CloseWithError(context.Canceled)
+			}()
+			if res, err := client.Do(req); err == nil {
+				_ = res.Body.Close()
+			}
+			leave()
+			client.CloseIdleConnections()
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		srv.Close() // waits for the handlers
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(30 * time.Second):
+		t.Fatal("a handler has not ended")
+	}
+	if text := log.take(); strings.Contains(text, "ERROR") || strings.Contains(text, "code=internal") || strings.Contains(text, "code=unknown") {
+		t.Errorf("logged %s", text)
+	}
+}
