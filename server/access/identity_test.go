@@ -135,6 +135,29 @@ func TestKeysInPaths(t *testing.T) {
 	}
 }
 
+// TestKeysInLoggedHeaders: a request with a key in a header that logs show gets
+// no further, in whichever case the key is.
+func TestKeysInLoggedHeaders(t *testing.T) {
+	key, _ := access.NewKey()
+	for name, set := range map[string]func(*http.Request, string){
+		"host":         func(r *http.Request, text string) { r.Host = text },
+		"origin":       func(r *http.Request, text string) { r.Header.Set("Origin", "https://"+text) },
+		"X-Request-Id": func(r *http.Request, text string) { r.Header.Set("X-Request-Id", text) },
+	} {
+		for text, arrives := range map[string]bool{"example.org": true, key: false, strings.ToUpper(key): false} {
+			arrived := false
+			h := access.PathKeys(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived = true }))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v10/users/@me", nil)
+			set(r, text)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if arrived != arrives || strings.Contains(w.Body.String(), text) {
+				t.Errorf("%s %s arrives: %t, answered %d %s", name, text, arrived, w.Code, w.Body)
+			}
+		}
+	}
+}
+
 // TestAddressesThatAreNone: what addresses must not say.
 func TestAddressesThatAreNone(t *testing.T) {
 	for list, want := range map[string]string{

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -18,7 +19,8 @@ func pathKeyOf(ctx context.Context) (string, bool) {
 // PathKeys has next serve requests without the key in their path: those to
 // /k/KEY/rest become requests to /rest, which a Guard knows by the key. It must
 // stand before all that looks at a path, logs above all. A path that holds a
-// key in another way is refused, as is a query with one.
+// key in another way is refused, as is a query with one, and a header that is
+// logged.
 func PathKeys(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, rest, ok := splitKey(r.URL.EscapedPath())
@@ -34,7 +36,7 @@ func PathKeys(next http.Handler) http.Handler {
 			out.URL, out.RequestURI, out.Pattern = &u, u.RequestURI(), ""
 			r = out
 		}
-		if showsKey(r.URL.Path) || showsKey(r.URL.RawQuery) {
+		if showsKey(r.URL.Path) || showsKey(r.URL.RawQuery) || slices.ContainsFunc(loggedOf(r), holdsKey) {
 			http.Error(w, "a key can only be in the header Authorization, or at the beginning of the path: /k/KEY/...", http.StatusNotFound)
 			return
 		}
@@ -44,6 +46,13 @@ func PathKeys(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// loggedOf returns what logs show of a request's header.
+func loggedOf(r *http.Request) []string {
+	return slices.Concat([]string{r.Host}, r.Header["Origin"], r.Header["X-Request-Id"])
+}
+
+func holdsKey(text string) bool { return strings.Contains(strings.ToLower(text), keyPrefix) }
 
 // splitKey splits an escaped path /k/KEY/rest.
 func splitKey(escaped string) (key, rest string, ok bool) {
@@ -70,7 +79,7 @@ func splitKey(escaped string) (key, rest string, ok bool) {
 func showsKey(text string) bool {
 	for range 5 {
 		clean := strings.ToLower(path.Clean("/" + text))
-		if strings.Contains(strings.ToLower(text), keyPrefix) || clean == "/k" || strings.HasPrefix(clean, "/k/") {
+		if holdsKey(text) || clean == "/k" || strings.HasPrefix(clean, "/k/") {
 			return true
 		}
 		decoded, err := url.PathUnescape(text)
