@@ -33,6 +33,7 @@ type call struct {
 	err      *Error
 	woken    chan struct{} // gets one value when a waiting call is decided
 
+	line       *line // nil if the call keeps no order
 	lane       *lane
 	prev, next *call // in lane while waiting, among those in flight while sent
 	newer      *call // the next of those that wait, in the order in which they came
@@ -52,8 +53,8 @@ type core struct {
 	maxGuests     int
 
 	accounts map[accountKey]*account
-	live     []*account // the same in order of their making
-	recent   *account   // of the newest call, most often that of the next one too
+	guests   list[account] // those of guests, the one used longest ago first
+	recent   *account      // of the newest call, most often that of the next one too
 	clock    clock
 	budget   budget
 	ban      ban
@@ -68,9 +69,11 @@ type core struct {
 	oldest   *call // of those in flight
 	youngest *call
 
-	wakes    heap[*bucket] // those that can go on without an answer
-	exempt   []*bucket     // ready and not bound to a pool
-	idleHead *bucket       // least recently used
+	wakes    heap[*bucket]  // those that can go on without an answer
+	exempt   heap[*bucket]  // ready and not bound to a pool, oldest call first
+	due      heap[*account] // with calls that only wait for the pool
+	stirred  []*line        // whose next call may be another one than before, in another bucket
+	idleHead *bucket        // least recently used
 	idleTail *bucket
 }
 
@@ -80,10 +83,16 @@ func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *
 		maxQueue:      maxQueue,
 		maxQueueBytes: maxQueueBytes,
 		accounts:      make(map[accountKey]*account),
+		guests:        list[account]{links: func(a *account) *links[account] { return &a.links }},
 		budget:        budget{limit: invalidLimit},
 		wakes: heap[*bucket]{
 			less:  func(a, b *bucket) bool { return a.wake < b.wake },
 			place: func(b *bucket, i int) { b.wakeAt = i },
+		},
+		exempt: heap[*bucket]{less: headFirst, place: func(b *bucket, i int) { b.exemptAt = i }},
+		due: heap[*account]{
+			less:  func(a, b *account) bool { return a.wake < b.wake },
+			place: func(a *account, i int) { a.dueAt = i },
 		},
 	}
 }
@@ -96,7 +105,6 @@ func (c *core) account(r *Request, now instant) *account {
 		key = accountKey{tokenless: true}
 	}
 	if a := c.recent; a != nil && a.key == key {
-		a.used = now
 		return a
 	}
 	a := c.accounts[key]
@@ -112,9 +120,13 @@ func (c *core) account(r *Request, now instant) *account {
 		a = newAccount(key, limit)
 		a.guest = guest
 		c.accounts[key] = a
-		c.live = append(c.live, a)
+	} else if a.guest {
+		c.guests.remove(a)
 	}
-	a.used, c.recent = now, a
+	if a.guest {
+		c.guests.push(a)
+	}
+	c.recent = a
 	return a
 }
 
@@ -140,7 +152,7 @@ func (c *core) route(a *account, r *Route, now instant) *route {
 }
 
 func (c *core) newBucket(a *account, hash, major string, now instant) *bucket {
-	b := &bucket{account: a, hash: hash, major: major, wakeAt: -1, drainAt: -1, ageAt: -1}
+	b := &bucket{account: a, hash: hash, major: major, wakeAt: -1, drainAt: -1, ageAt: -1, exemptAt: -1}
 	if hash != "" {
 		a.buckets[bucketKey{hash, major}] = b
 	}
@@ -210,6 +222,9 @@ func (c *core) land(x *call, now instant) bool {
 // unqueue takes a waiting call out of the queue. Its bucket must be settled.
 func (c *core) unqueue(x *call) {
 	x.route.bucket.remove(x)
+	if x.line != nil && x.line.open != x.seq {
+		c.stir(x.line)
+	}
 	if x.newer == nil {
 		c.newest = x.older
 	} else {

@@ -16,6 +16,7 @@ const (
 // settle finds out which call of a bucket goes next and when, and lists the
 // bucket accordingly.
 func (c *core) settle(b *bucket, now instant) {
+	defer c.schedule(b.account, now)
 	c.detach(b)
 	if b.waiting == 0 {
 		return
@@ -32,8 +33,7 @@ func (c *core) settle(b *bucket, now instant) {
 		b.wake = at
 		c.wakes.push(b)
 	case head.exempt:
-		b.exempt = true
-		c.exempt = append(c.exempt, b)
+		c.exempt.push(b)
 	default:
 		b.drain = b.backlog(now)
 		b.account.offer(b)
@@ -48,9 +48,8 @@ func (c *core) detach(b *bucket) {
 	if b.wakeAt >= 0 {
 		c.wakes.remove(b.wakeAt)
 	}
-	if b.exempt {
-		c.exempt = drop(c.exempt, b)
-		b.exempt = false
+	if b.exemptAt >= 0 {
+		c.exempt.remove(b.exemptAt)
 	}
 	b.head = nil
 }
@@ -84,7 +83,9 @@ func (c *core) open(now instant) bool {
 func (c *core) advance(now instant) {
 	c.budget.advance(now)
 	for c.oldest != nil && now.sub(c.oldest.sentAt) >= permitLife {
-		c.lose(c.oldest, now)
+		x := c.oldest
+		c.lose(x, now)
+		c.done(x, now)
 	}
 	for c.wakes.len() > 0 && c.wakes.top().wake <= now {
 		c.settle(c.wakes.top(), now)
@@ -95,25 +96,47 @@ func (c *core) advance(now instant) {
 	}
 }
 
+// schedule lists an account by the moment at which its pool lets the next call
+// go, if any waits for that alone. It is called whenever either may have
+// changed.
+func (c *core) schedule(a *account, now instant) {
+	switch {
+	case a.ready.len() > 0:
+		a.wake = a.pool.next(now, &c.clock)
+		if a.dueAt < 0 {
+			c.due.push(a)
+		} else {
+			c.due.fix(a.dueAt)
+		}
+	case a.dueAt >= 0:
+		c.due.remove(a.dueAt)
+	}
+}
+
 // dispatch sends all that may go.
 func (c *core) dispatch(now instant) {
-	for len(c.exempt) > 0 && c.open(now) {
-		c.next(c.exempt[0], now)
+	c.follow(now)
+	for c.exempt.len() > 0 && c.open(now) {
+		c.next(c.exempt.top(), now)
 	}
-	for _, a := range c.live {
-		for a.ready.len() > 0 && c.open(now) && a.pool.next(now, &c.clock) <= now {
-			b := a.choose()
-			a.served(b.owner)
-			c.next(b, now)
+	for c.due.len() > 0 && c.due.top().wake <= now && c.open(now) {
+		a := c.due.top()
+		if a.pool.next(now, &c.clock) > now { // what was learnt meanwhile forbids it
+			c.schedule(a, now)
+			continue
 		}
+		b := a.choose()
+		a.served(b.owner)
+		c.next(b, now)
 	}
 }
 
 // next sends a bucket's next call.
 func (c *core) next(b *bucket, now instant) {
 	x := b.head
-	b.served(x.lane.share)
+	b.served(x.lane.queue.share)
 	c.detach(b)
+	x.begin()
 	c.unqueue(x)
 	c.send(x, now)
 	c.settle(b, now)
@@ -129,12 +152,8 @@ func (c *core) look(now instant) instant {
 	if c.ban.active && now < c.ban.until && c.waiting > 0 {
 		at = min(at, c.ban.until)
 	}
-	if c.open(now) { // else an answer or the end of the ban comes first
-		for _, a := range c.live {
-			if a.ready.len() > 0 {
-				at = min(at, a.pool.next(now, &c.clock))
-			}
-		}
+	if c.due.len() > 0 && c.open(now) { // else an answer or the end of the ban comes first
+		at = min(at, c.due.top().wake)
 	}
 	if c.oldest != nil {
 		at = min(at, c.oldest.sentAt.add(permitLife))

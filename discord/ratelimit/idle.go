@@ -72,25 +72,21 @@ func (c *core) forget(a *account) {
 	if c.recent == a {
 		c.recent = nil
 	}
-	c.live = drop(c.live, a)
+	if a.guest {
+		c.guests.remove(a)
+	}
 }
 
 // makeRoom reports whether there is room for one more guest. If need be, it
 // forgets the one that was used longest ago, but none that has calls or must
 // wait.
 func (c *core) makeRoom(now instant) bool {
-	guests, idlest := 0, (*account)(nil)
-	for _, a := range c.live {
-		if !a.guest {
-			continue
-		}
-		guests++
-		if a.waiting == 0 && a.pool.inFlight == 0 && a.pool.pausedUntil <= now && (idlest == nil || a.used < idlest.used) {
-			idlest = a
-		}
-	}
-	if guests < c.maxGuests {
+	if c.guests.n < c.maxGuests {
 		return true
+	}
+	idlest := c.guests.first
+	for idlest != nil && (idlest.waiting > 0 || idlest.pool.inFlight > 0 || idlest.pool.pausedUntil > now) {
+		idlest = idlest.links.next
 	}
 	if idlest == nil {
 		return false

@@ -15,8 +15,9 @@ func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) 
 		a.timed = c.clock.learn(a.sent, now, a.counted)
 		a.epoch = c.clock.epoch
 		if a.epoch != epoch {
-			for _, o := range c.live {
+			for _, o := range c.accounts {
 				o.pool.restart(&c.clock)
+				c.schedule(o, now)
 			}
 		}
 	}

@@ -104,6 +104,12 @@ type Request struct {
 	Guest bool
 	// Caller is who shares fairly with the other callers.
 	Caller string
+	// Line names what keeps its order, see [LineOf]: of the calls with the same
+	// Line and Caller the next one is sent when the one before has ended for
+	// good, its tries and the time between them included. Empty for calls that
+	// may go side by side. A permit of such a call, the last one it got, must
+	// also be ended by [Permit.Done].
+	Line string
 	// Bytes is the memory that the call's body holds while it waits.
 	Bytes int64
 	// Retry is the permit of this call's earlier try, nil for the first one.
@@ -254,6 +260,21 @@ func (p *Permit) Lost() {
 	defer l.mu.Unlock()
 	now := l.now()
 	l.core.lose(&p.call, now)
+	l.arm(now)
+}
+
+// Done says that the call makes no further try, after its last try has ended.
+// Nothing else lets the next call of its [Request.Line] go. For calls without
+// a line it does nothing.
+func (p *Permit) Done() {
+	if p.call.line == nil {
+		return
+	}
+	l := p.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.core.done(&p.call, now)
 	l.arm(now)
 }
 

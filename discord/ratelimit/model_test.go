@@ -21,7 +21,8 @@ import (
 //   - no second gets more arrivals than the global limit, and no bucket that is
 //     known gets more than its own;
 //   - every call ends, and none is sent after its caller left or its deadline;
-//   - the first tries of one caller, route and resource go in order;
+//   - the first tries of one caller, route and resource go in order, and of one
+//     line none goes before the call before it has ended for good;
 //   - the books are right after each step, and all is forgotten at the end.
 //
 // Ordinary runs use the same seed each time. -rapid.checks=50000, or another
@@ -73,6 +74,7 @@ type modelCall struct {
 	route    int
 	channel  int
 	caller   string
+	line     string
 	bytes    int64
 	deadline instant
 	leaves   instant
@@ -84,6 +86,7 @@ type modelCall struct {
 	first  uint64 // number of the first try among all that were sent
 	ended  bool
 	left   bool
+	done   bool // its permit was
 }
 
 // model is a run: the core, the pretend Discord and what is to happen when.
@@ -175,6 +178,7 @@ func newModel(t *rapid.T) *model {
 			route:   rapid.IntRange(0, len(modelRoutes)-1).Draw(t, "route"),
 			channel: rapid.IntRange(1, 2).Draw(t, "channel"),
 			caller:  rapid.SampledFrom([]string{"a", "a", "b", "c"}).Draw(t, "caller"),
+			line:    rapid.SampledFrom([]string{"", "line 1", "line 1", "line 2"}).Draw(t, "line"),
 			bytes:   int64(rapid.IntRange(0, 2000).Draw(t, "bytes")),
 			at:      modelStart.add(time.Duration(i) * (spread/time.Duration(n) + time.Microsecond)),
 		}
@@ -243,14 +247,25 @@ func (m *model) run() {
 		if !a.refusal.active {
 			m.t.Fatalf("still knows %d buckets", len(a.buckets))
 		}
+		if len(a.lines) > 0 {
+			m.t.Fatalf("still knows %d lines", len(a.lines))
+		}
 	}
-	if c.waiting != 0 || c.bytes != 0 || c.inFlight != 0 || c.wakes.len() != 0 || len(c.exempt) != 0 || c.idleHead != nil {
+	if c.waiting != 0 || c.bytes != 0 || c.inFlight != 0 || c.wakes.len() != 0 || c.exempt.len() != 0 || c.idleHead != nil {
 		m.t.Fatalf("not idle at the end: %+v", c)
 	}
 }
 
 // settle follows up on a step: calls that were let through or refused go on.
 func (m *model) settle() {
+	for _, x := range m.calls {
+		if (x.ended || x.left) && !x.done {
+			x.done = true
+			if x.permit != nil {
+				m.core.done(&x.permit.call, m.now)
+			}
+		}
+	}
 	m.books()
 	if at := m.core.look(m.now); at < m.armed {
 		m.armed = at
@@ -282,7 +297,7 @@ func (m *model) ask(x *modelCall) {
 	r := modelRoutes[x.route]
 	request := Request{
 		Route: RouteOf(r.method, fmt.Sprintf(r.path, x.channel), "", time.Unix(0, int64(m.now))),
-		Token: "token", Caller: x.caller, Bytes: x.bytes, Retry: x.permit,
+		Token: "token", Caller: x.caller, Line: x.line, Bytes: x.bytes, Retry: x.permit,
 	}
 	x.permit = &Permit{call: call{deadline: x.deadline}}
 	x.tries++
@@ -318,7 +333,11 @@ func (m *model) decided(x *modelCall) {
 	if x.tries == 1 {
 		x.first = c.send
 		for _, o := range m.calls {
-			if o.index < x.index && o.route == x.route && o.channel == x.channel && o.caller == x.caller &&
+			if x.line != "" && o != x && o.line == x.line && o.caller == x.caller && o.first != 0 && !o.ended && !o.left {
+				m.t.Fatalf("call %d goes before call %d of its line has ended", x.index, o.index)
+			}
+			together := x.line != "" || o.route == x.route && o.channel == x.channel
+			if o.index < x.index && o.line == x.line && together && o.caller == x.caller &&
 				o.first == 0 && o.tries == 1 && o.permit.call.state == callWaits {
 				m.t.Fatalf("call %d goes before call %d", x.index, o.index)
 			}
@@ -522,20 +541,43 @@ func (m *model) books() {
 		if a.pool.inFlight != pools[&a.pool] {
 			m.t.Fatalf("the pool counts %d in flight, there are %d", a.pool.inFlight, pools[&a.pool])
 		}
+		for key, l := range a.lines {
+			first := (*call)(nil)
+			for _, o := range l.lanes {
+				if first == nil || o.first.seq < first.seq {
+					first = o.first
+				}
+			}
+			if first == nil && l.open == 0 {
+				m.t.Fatalf("line %v has no call", key)
+			}
+			for _, o := range l.lanes {
+				may := o.first == first && (l.open == 0 || l.open == first.seq)
+				if may != (o.at >= 0) {
+					m.t.Fatalf("line %v: the call %d may go: %t; it is listed: %t", key, o.first.seq, may, o.at >= 0)
+				}
+			}
+		}
 		for _, r := range a.routes {
 			b := r.bucket
 			queued := 0
 			for _, s := range b.shares {
-				for _, l := range s.lanes {
-					for x := l.first; x != nil; x = x.next {
-						queued++
+				for _, q := range s.queues {
+					for l := q.lanes.first; l != nil; l = l.links.next {
+						for x := l.first; x != nil; x = x.next {
+							queued++
+						}
 					}
 				}
 			}
 			if queued != b.waiting || flying[b] != b.inFlight {
 				m.t.Fatalf("a bucket counts %d waiting and %d in flight, there are %d and %d", b.waiting, b.inFlight, queued, flying[b])
 			}
-			if b.waiting > 0 && b.inFlight == 0 && b.owner == nil && b.wakeAt < 0 && !b.exempt {
+			ready := false
+			for _, k := range b.classes {
+				ready = ready || k.ready.len() > 0
+			}
+			if ready && b.inFlight == 0 && b.owner == nil && b.wakeAt < 0 && b.exemptAt < 0 {
 				m.t.Fatalf("nothing will wake the calls of a bucket: %+v", b.window)
 			}
 		}

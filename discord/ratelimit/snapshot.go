@@ -85,7 +85,7 @@ func (l *Limiter) Snapshot() Snapshot {
 	if c.ban.active {
 		s.Ban = Ban{Active: true, Until: l.time(c.ban.until), Strikes: c.ban.strikes}
 	}
-	for _, a := range c.live {
+	for _, a := range c.accounts {
 		a.pool.release(now, &c.clock)
 		t := TokenStatus{
 			Token:     a.key.token,
@@ -137,10 +137,8 @@ func (l *Limiter) bucket(b *bucket, now instant) Bucket {
 			blocked = max(blocked, k.until)
 		}
 	}
-	for _, share := range b.shares {
-		for _, lane := range share.lanes {
-			held = max(held, lane.route.blockedUntil(lane.kind))
-		}
+	for _, k := range b.classes {
+		held = max(held, k.route.blockedUntil(k.kind))
 	}
 	if blocked > now {
 		s.BlockedUntil = l.time(blocked)
