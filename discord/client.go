@@ -74,6 +74,7 @@ type Client struct {
 	http          *transport
 	limiter       *ratelimit.Limiter
 	dms           *dmChannels
+	turns         turns
 	application   atomic.Uint64 // 0 until it is known
 }
 

@@ -110,6 +110,10 @@ type Request struct {
 	// may go side by side. A permit of such a call, the last one it got, must
 	// also be ended by [Permit.Done].
 	Line string
+	// Joined is called once the call has its place: a call of the same line
+	// that asks from then on comes behind. It may be nil, must not block and
+	// is not called for a call that is refused at once.
+	Joined func()
 	// Bytes is the memory that the call's body holds while it waits.
 	Bytes int64
 	// Retry is the permit of this call's earlier try, nil for the first one.
@@ -145,6 +149,9 @@ func (l *Limiter) Acquire(ctx context.Context, r Request) (*Permit, error) {
 	state, woken := p.call.state, p.call.woken
 	l.mu.Unlock()
 
+	if r.Joined != nil && state != callRefused {
+		r.Joined()
+	}
 	if state == callWaits {
 		select {
 		case <-woken:
