@@ -177,8 +177,12 @@ type (
 	BucketLimits = ratelimit.Bucket
 )
 
-// RateLimits returns what is held at the moment, and why.
-func (c *Client) RateLimits() RateLimits { return c.limiter.Snapshot() }
+// shownBuckets is how many buckets RateLimits returns.
+const shownBuckets = 500
+
+// RateLimits returns what is held at the moment, and why. Counts are of all
+// buckets; the 500 busiest come with their numbers.
+func (c *Client) RateLimits() RateLimits { return c.limiter.Status(shownBuckets) }
 
 // Usable returns nil while calls may go out, else why not, in words that
 // anybody may read: Discord refused the token, or bans this address.

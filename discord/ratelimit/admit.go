@@ -51,6 +51,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	c.bytes += x.bytes
 	x.account.waiting++
 	x.list()
+	c.rouse(b)
 	b.insert(x, x.account.caller(r.Caller))
 	if !b.joined(x, now) {
 		c.settle(b, now)

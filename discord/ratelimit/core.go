@@ -69,6 +69,11 @@ type core struct {
 	oldest   *call // of those in flight
 	youngest *call
 
+	known  int       // buckets
+	lively []*bucket // those that were busy when a look came by, and those used since
+	looked int       // how many of them the running look has not seen, from the beginning
+	looks  uint64
+
 	wakes    heap[*bucket]  // those that can go on without an answer
 	exempt   heap[*bucket]  // ready and not bound to a pool, oldest call first
 	due      heap[*account] // with calls that only wait for the pool
@@ -152,7 +157,8 @@ func (c *core) route(a *account, r *Route, now instant) *route {
 }
 
 func (c *core) newBucket(a *account, hash, major string, now instant) *bucket {
-	b := &bucket{account: a, hash: hash, major: major, wakeAt: -1, drainAt: -1, ageAt: -1, exemptAt: -1}
+	b := &bucket{account: a, hash: hash, major: major, wakeAt: -1, drainAt: -1, ageAt: -1, exemptAt: -1, livelyAt: -1}
+	c.known++
 	if hash != "" {
 		a.buckets[bucketKey{hash, major}] = b
 	}

@@ -91,7 +91,11 @@ func (c *core) advance(now instant) {
 		c.settle(c.wakes.top(), now)
 	}
 	c.dispatch(now)
-	for b := c.idleHead; b != nil && now.sub(b.idleSince) >= idleLife; b = c.idleHead {
+	for range retireAtOnce {
+		b := c.idleHead
+		if b == nil || now.sub(b.idleSince) < idleLife {
+			break
+		}
 		c.retire(b, now)
 	}
 }

@@ -8,9 +8,14 @@ import (
 // idleLife is how long what was learnt of a bucket is kept after its last use.
 const idleLife = 10 * time.Minute
 
+// retireAtOnce is how many buckets are forgotten before others may have the
+// lock.
+const retireAtOnce = 100
+
 // used moves a bucket to the recent end of the list of idle ones.
 func (c *core) used(b *bucket, now instant) {
 	b.idleSince = now
+	c.rouse(b)
 	if c.idleTail == b {
 		return
 	}
@@ -105,6 +110,8 @@ func (c *core) makeRoom(now instant) bool {
 func (c *core) drop(b *bucket) {
 	c.detach(b)
 	c.unlink(b)
+	c.calm(b)
+	c.known--
 	if b.hash != "" && b.account.buckets[bucketKey{b.hash, b.major}] == b {
 		delete(b.account.buckets, bucketKey{b.hash, b.major})
 	}

@@ -151,6 +151,7 @@ func (c *core) rename(r *route, hash string, now instant) *bucket {
 	c.detach(from)
 	to.blockedUntil = max(to.blockedUntil, from.blockedUntil)
 	from.move(r, to)
+	c.rouse(to)
 	if len(from.routes) == 0 {
 		c.drop(from)
 	} else {

@@ -55,6 +55,8 @@ type Limiter struct {
 	began time.Time
 	epoch instant // the same
 
+	looking sync.Mutex // held during a look, before mu
+
 	mu    sync.Mutex
 	core  *core
 	timer *time.Timer

@@ -251,7 +251,7 @@ func (m *model) run() {
 			m.t.Fatalf("still knows %d lines", len(a.lines))
 		}
 	}
-	if c.waiting != 0 || c.bytes != 0 || c.inFlight != 0 || c.wakes.len() != 0 || c.exempt.len() != 0 || c.idleHead != nil {
+	if c.waiting != 0 || c.bytes != 0 || c.inFlight != 0 || c.wakes.len() != 0 || c.exempt.len() != 0 || c.idleHead != nil || c.known != 0 || len(c.lively) != 0 {
 		m.t.Fatalf("not idle at the end: %+v", c)
 	}
 }
@@ -569,6 +569,9 @@ func (m *model) books() {
 						}
 					}
 				}
+			}
+			if b.busy(m.now) && b.livelyAt < 0 {
+				m.t.Fatalf("a look would miss a bucket: %+v", b.window)
 			}
 			if queued != b.waiting || flying[b] != b.inFlight {
 				m.t.Fatalf("a bucket counts %d waiting and %d in flight, there are %d and %d", b.waiting, b.inFlight, queued, flying[b])

@@ -32,7 +32,9 @@ type bucket struct {
 	drainAt   int // index in owner.byDrain, -1 if absent
 	ageAt     int // index in owner.byAge
 	owner     *caller
-	exemptAt  int // index in core.exempt, -1 if absent
+	exemptAt  int    // index in core.exempt, -1 if absent
+	livelyAt  int    // index in core.lively, -1 if absent
+	seen      uint64 // number of the last look that saw it
 	idleSince instant
 	older     *bucket // neighbours by last use
 	newer     *bucket
