@@ -184,6 +184,9 @@ const shownBuckets = 500
 // buckets; the 500 busiest come with their numbers.
 func (c *Client) RateLimits() RateLimits { return c.limiter.Status(shownBuckets) }
 
+// Queued returns how many calls wait, and the bytes of their bodies.
+func (c *Client) Queued() (calls int, bytes int64) { return c.limiter.Queued() }
+
 // Usable returns nil while calls may go out, else why not, in words that
 // anybody may read: Discord refused the token, or bans this address.
 func (c *Client) Usable() error {

@@ -162,6 +162,13 @@ func (l *Limiter) Status(buckets int) Snapshot {
 	return s
 }
 
+// Queued returns how many calls wait, and the bytes of their bodies.
+func (l *Limiter) Queued() (calls int, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.core.waiting, l.core.bytes
+}
+
 // inSlices calls do with the lock held until it returns false, and releases the
 // lock in between.
 func (l *Limiter) inSlices(do func(now instant) (more bool)) {
