@@ -54,10 +54,15 @@ func (c *core) detach(b *bucket) {
 	b.head = nil
 }
 
-// backlog returns how long the bucket's queue takes by its own limit.
+// backlog returns how long the bucket's queue takes by its own limit, or by the
+// way of each of its calls to Discord and back if they go one after another.
 func (b *bucket) backlog(now instant) time.Duration {
+	chain := time.Duration(0)
+	if l := b.head.lane; l.line != nil {
+		chain = time.Duration(l.waiting) * guessRoundTrip
+	}
 	if b.window.kind != unknown {
-		return b.window.drain(now, b.inFlight, b.waiting)
+		return max(b.window.drain(now, b.inFlight, b.waiting), chain)
 	}
 	limit, per := guessLimit, guessPer
 	if s := b.head.route.shape; s.limit > 0 {
@@ -67,7 +72,7 @@ func (b *bucket) backlog(now instant) time.Duration {
 	if b.waiting > 1 {
 		left += guessRoundTrip
 	}
-	return left
+	return max(left, chain)
 }
 
 // open reports whether anything may be sent at all.
