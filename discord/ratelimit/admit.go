@@ -26,8 +26,9 @@ func (c *core) admit(x *call, r *Request, now instant) {
 
 	b, p := x.route.bucket, &x.account.pool
 	b.refresh(&c.clock)
-	if b.waiting == 0 && b.blockedUntil <= now && x.route.heldUntil(x.kind) <= now && b.next(now, b.inFlight) <= now &&
-		(x.exempt || x.account.ready.len() == 0 && p.next(now, &c.clock) <= now) && c.open(now) && x.line.lets(x) {
+	if b.waiting == 0 && x.line.lets(x) && x.route.gate(x.kind, now) <= now && x.route.shape.parked.n == 0 &&
+		x.route.shape.gate(b, now) <= now && b.next(now, b.inFlight) <= now &&
+		(x.exempt || x.account.ready.len() == 0 && p.next(now, &c.clock) <= now) && c.open(now) {
 		x.begin()
 		c.send(x, now)
 		return
@@ -62,6 +63,9 @@ func (c *core) admit(x *call, r *Request, now instant) {
 // joined reports whether a call that has come to the bucket's queue changes
 // nothing about which call goes next and when.
 func (b *bucket) joined(x *call, now instant) bool {
+	if b.parked != nil { // only a class that nothing waited in can go past the gate
+		return !x.lane.queue.class.consistsOf(x)
+	}
 	if b.head == nil || b.owner == nil && b.wakeAt < 0 && b.exemptAt < 0 {
 		return false
 	}
@@ -87,7 +91,7 @@ func (c *core) earliest(x *call, name string, retry bool, now instant) (at insta
 			ahead = s.ahead(x, now)
 		}
 	}
-	own := max(now, b.blockedUntil, x.route.blockedUntil(x.kind), b.earliest(now, b.inFlight, ahead))
+	own := max(now, x.route.heldUntil(x.kind), b.earliest(now, b.inFlight, ahead))
 	if x.exempt {
 		return own, false
 	}
@@ -105,14 +109,13 @@ func (c *core) earliest(x *call, name string, retry bool, now instant) (at insta
 }
 
 // ahead counts the calls of a share that certainly go before x, which joins
-// it: those that no block holds, and those of its line. A call of another line
-// may wait for an answer while x goes.
+// it: those of its class and of classes that nothing holds, and those of its
+// line. A call of another line may wait for an answer while x goes.
 func (s *share) ahead(x *call, now instant) (n int) {
 	for _, q := range s.queues {
-		if q.free != nil {
-			if _, held := q.class.held(now); !held {
-				n += q.free.waiting
-			}
+		own := q.class.route == x.route && q.class.kind == x.kind
+		if q.free != nil && (own || !q.class.held(now)) {
+			n += q.free.waiting
 		}
 	}
 	if x.line != nil {

@@ -33,7 +33,8 @@ type call struct {
 	err      *Error
 	woken    chan struct{} // gets one value when a waiting call is decided
 
-	line       *line // nil if the call keeps no order
+	throttle   *kindThrottle // that it has passed
+	line       *line         // nil if the call keeps no order
 	lane       *lane
 	prev, next *call // in lane while waiting, among those in flight while sent
 	newer      *call // the next of those that wait, in the order in which they came
@@ -77,6 +78,7 @@ type core struct {
 	wakes    heap[*bucket]  // those that can go on without an answer
 	exempt   heap[*bucket]  // ready and not bound to a pool, oldest call first
 	due      heap[*account] // with calls that only wait for the pool
+	gates    heap[*shape]   // with parked buckets
 	stirred  []*line        // whose next call may be another one than before, in another bucket
 	idleHead *bucket        // least recently used
 	idleTail *bucket
@@ -98,6 +100,10 @@ func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *
 		due: heap[*account]{
 			less:  func(a, b *account) bool { return a.wake < b.wake },
 			place: func(a *account, i int) { a.dueAt = i },
+		},
+		gates: heap[*shape]{
+			less:  func(a, b *shape) bool { return a.opens < b.opens },
+			place: func(s *shape, i int) { s.gateAt = i },
 		},
 	}
 }
@@ -142,7 +148,7 @@ func (c *core) route(a *account, r *Route, now instant) *route {
 	}
 	s := a.shapes[shapeKey{r.Method, r.Template}]
 	if s == nil {
-		s = &shape{}
+		s = newShape(key)
 		a.shapes[shapeKey{r.Method, r.Template}] = s
 	}
 	s.routes++
@@ -172,16 +178,12 @@ func (c *core) send(x *call, now instant) {
 	b := x.route.bucket
 	c.sends++
 	x.state, x.sentAt, x.send = callSent, now, c.sends
-	b.inFlight++
-	x.route.inFlight++
+	c.depart(x, now)
 	if !x.exempt {
 		x.account.pool.take(now)
 	}
 	if c.ban.active {
 		c.ban.probe = x
-	}
-	if k := x.route.find(x.kind); k != nil {
-		k.probe = x
 	}
 	c.inFlight++
 	x.prev, x.next = c.youngest, nil
@@ -204,11 +206,7 @@ func (c *core) land(x *call, now instant) bool {
 		return false
 	}
 	x.state = callEnded
-	if k := x.route.find(x.kind); k != nil && k.probe == x {
-		k.probe = nil
-	}
-	x.route.bucket.inFlight--
-	x.route.inFlight--
+	c.arrive(x)
 	c.inFlight--
 	if x.prev == nil {
 		c.oldest = x.next

@@ -17,14 +17,17 @@ const (
 // bucket accordingly.
 func (c *core) settle(b *bucket, now instant) {
 	defer c.schedule(b.account, now)
+	defer c.watch(b, now)
 	c.detach(b)
 	if b.waiting == 0 {
 		return
 	}
 	b.refresh(&c.clock)
-	head, at := b.pick(now)
+	head, at, gate := b.pick(now)
 	if head != nil {
-		at = max(b.next(max(now, b.blockedUntil), b.inFlight), b.blockedUntil)
+		at = b.next(now, b.inFlight)
+	} else if gate != nil {
+		c.park(b, gate)
 	}
 	b.head = head
 	switch {
@@ -37,6 +40,8 @@ func (c *core) settle(b *bucket, now instant) {
 	default:
 		b.drain = b.backlog(now)
 		b.account.offer(b)
+		b.offered = head.route.shape
+		b.offered.offered++
 	}
 }
 
@@ -51,6 +56,13 @@ func (c *core) detach(b *bucket) {
 	if b.exemptAt >= 0 {
 		c.exempt.remove(b.exemptAt)
 	}
+	if b.parked != nil {
+		c.unpark(b)
+	}
+	if b.offered != nil {
+		b.offered.offered--
+		b.offered = nil
+	}
 	b.head = nil
 }
 
@@ -61,12 +73,12 @@ func (b *bucket) backlog(now instant) time.Duration {
 	if l := b.head.lane; l.line != nil {
 		chain = time.Duration(l.waiting) * guessRoundTrip
 	}
-	if b.window.kind != unknown {
-		return max(b.window.drain(now, b.inFlight, b.waiting), chain)
+	if b.window.kind != unknown || b.throttle.learnt() {
+		return max(b.window.drain(now, b.inFlight, b.waiting), b.throttle.drain(now, b.waiting), chain)
 	}
 	limit, per := guessLimit, guessPer
-	if s := b.head.route.shape; s.limit > 0 {
-		limit, per = s.limit, s.per
+	if s := b.head.route.shape; s.limitSeen > 0 {
+		limit, per = s.limitSeen, s.perSeen
 	}
 	left := max(time.Duration(b.waiting-limit)*per, 0)
 	if b.waiting > 1 {
@@ -124,6 +136,14 @@ func (c *core) schedule(a *account, now instant) {
 
 // dispatch sends all that may go.
 func (c *core) dispatch(now instant) {
+	c.flush(now)
+	for c.pass(now) {
+		c.flush(now)
+	}
+}
+
+// flush sends what may go and is behind no gate.
+func (c *core) flush(now instant) {
 	c.follow(now)
 	for c.exempt.len() > 0 && c.open(now) {
 		c.next(c.exempt.top(), now)
@@ -163,6 +183,9 @@ func (c *core) look(now instant) instant {
 	}
 	if c.due.len() > 0 && c.open(now) { // else an answer or the end of the ban comes first
 		at = min(at, c.due.top().wake)
+	}
+	if c.gates.len() > 0 {
+		at = min(at, c.gates.top().opens)
 	}
 	if c.oldest != nil {
 		at = min(at, c.oldest.sentAt.add(permitLife))

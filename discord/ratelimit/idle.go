@@ -49,9 +49,9 @@ func (c *core) unlink(b *bucket) {
 // retire forgets a bucket that was not used for long, unless something is
 // still to be remembered of it.
 func (c *core) retire(b *bucket, now instant) {
-	busy := b.inFlight > 0 || b.waiting > 0 || b.blockedUntil > now || b.full > now
+	busy := b.inFlight > 0 || b.waiting > 0 || b.throttle.until > now || b.throttle.learnt() && !b.throttle.quiet(now) || b.full > now
 	for _, r := range b.routes {
-		busy = busy || slices.ContainsFunc(r.blocks, func(k block) bool { return k.until > now }) || r.invalidLately(now)
+		busy = busy || slices.ContainsFunc(r.kinds, func(k *kindThrottle) bool { return k.until > now || !k.quiet(now) }) || r.shape.shared && !r.shape.quiet(now) || r.invalidLately(now)
 	}
 	if busy {
 		c.used(b, now)

@@ -10,15 +10,14 @@ import (
 // together, and the calls that wait for it.
 type bucket struct {
 	window
-	account *account
-	hash    string // Discord's name; empty until known
-	major   string
-	routes  []*route
+	throttle throttle
+	account  *account
+	hash     string // Discord's name; empty until known
+	major    string
+	routes   []*route
 
-	blockedUntil instant // after a 429
-	strikes      int     // 429s in a row
-	inFlight     int
-	waiting      int
+	inFlight int
+	waiting  int
 
 	classes []*class           // of waiting calls, one for each route and kind
 	shares  map[*caller]*share // of callers with waiting calls; nil if there are none
@@ -32,9 +31,12 @@ type bucket struct {
 	drainAt   int // index in owner.byDrain, -1 if absent
 	ageAt     int // index in owner.byAge
 	owner     *caller
-	exemptAt  int    // index in core.exempt, -1 if absent
-	livelyAt  int    // index in core.lively, -1 if absent
-	seen      uint64 // number of the last look that saw it
+	exemptAt  int           // index in core.exempt, -1 if absent
+	parked    *shape        // behind whose gate it waits
+	behind    links[bucket] // its neighbours there
+	offered   *shape        // whose gate has let its head through
+	livelyAt  int           // index in core.lively, -1 if absent
+	seen      uint64        // number of the last look that saw it
 	idleSince instant
 	older     *bucket // neighbours by last use
 	newer     *bucket
@@ -47,15 +49,15 @@ type route struct {
 	bucket   *bucket
 	inFlight int
 	waiting  int
-	blocks   []block // after 429s of a limit within the bucket
-	refused  instant // last answered 401 or 403
+	kinds    []*kindThrottle // of limits within the bucket
+	refused  instant         // last answered 401 or 403
 }
 
 type routeKey struct{ method, template, major string }
 
 func (k routeKey) String() string { return k.method + " " + k.template }
 
-// class is the waiting calls of one route and kind, which a block holds
+// class is the waiting calls of one route and kind, which throttles hold
 // together. A bucket has few of them.
 type class struct {
 	route  *route
@@ -118,11 +120,20 @@ func (q *queue) compare(o *queue) int {
 	return cmp.Or(cmp.Compare(q.share.turns, o.share.turns), cmp.Compare(q.ready.top().first.seq, o.ready.top().first.seq))
 }
 
-// held reports whether a block holds the class, and until when; never if the
-// answer to another call must come first.
-func (k *class) held(now instant) (until instant, held bool) {
-	until = k.route.heldUntil(k.kind)
-	return until, until > now
+// held reports whether the class waits for something that calls of another
+// class of the bucket need not wait for.
+func (k *class) held(now instant) bool {
+	r := k.route
+	if t := r.find(k.kind); t != nil && t.next(now, t.inFlight) > now {
+		return true
+	}
+	return r.crowded() || r.shape.gate(r.bucket, now) > now
+}
+
+// consistsOf reports whether x is the only call of the class that may go as far
+// as its line is concerned.
+func (k *class) consistsOf(x *call) bool {
+	return k.ready.len() == 1 && k.ready.top().ready.len() == 1 && k.ready.top().ready.top().first == x
 }
 
 // share returns what the caller has waiting, made if need be.
@@ -295,22 +306,28 @@ func drop[T comparable](list []T, item T) []T {
 }
 
 // pick returns the call that goes next: the oldest of the caller that had the
-// fewest turns. If all wait for the end of a block it returns nil and the
-// first such end; never if an answer must come first.
-func (b *bucket) pick(now instant) (*call, instant) {
+// fewest turns. If throttles of the bucket or its routes hold all, it returns nil
+// and the first moment at which one of them lets a call go, never if an answer
+// must come first; and the gate behind which others wait, nil if none do.
+func (b *bucket) pick(now instant) (head *call, until instant, gate *shape) {
 	var next *queue
-	until := never
+	until = never
 	for _, k := range b.classes {
-		if end, held := k.held(now); held {
-			until = min(until, end)
-		} else if k.ready.len() > 0 && (next == nil || k.ready.top().compare(next) < 0) {
+		if k.ready.len() == 0 { // the end of another call of their lines comes first
+			continue
+		}
+		if t := k.route.gate(k.kind, now); t > now {
+			until = min(until, t)
+		} else if s := k.route.shape; s.gate(b, now) > now {
+			gate = s
+		} else if next == nil || k.ready.top().compare(next) < 0 {
 			next = k.ready.top()
 		}
 	}
-	if next == nil {
-		return nil, until
+	if next != nil {
+		head = next.ready.top().first
 	}
-	return next.ready.top().first, until
+	return head, until, gate
 }
 
 // served moves the bucket's virtual time on after the caller of s had a turn.

@@ -89,7 +89,7 @@ func (c *core) recheck(b *bucket, now instant) {
 	check := func(calls []*call) {
 		ahead := 0
 		for _, x := range calls {
-			if at := max(b.blockedUntil, b.earliest(now, b.inFlight, ahead)); x.deadline < at {
+			if at := max(b.throttle.until, b.earliest(now, b.inFlight, ahead)); x.deadline < at {
 				late = append(late, lateCall{x, at})
 			} else {
 				ahead++
@@ -99,18 +99,17 @@ func (c *core) recheck(b *bucket, now instant) {
 	for _, s := range b.shares {
 		var free []*call
 		for _, q := range s.queues {
-			blocked := q.class.route.blockedUntil(q.class.kind)
-			_, held := q.class.held(now)
+			blocked, held := q.class.route.heldUntil(q.class.kind), q.class.held(now)
 			for l := q.lanes.first; l != nil; l = l.links.next {
 				var calls []*call
 				for x := l.first; x != nil; x = x.next {
 					if x.deadline < blocked {
-						late = append(late, lateCall{x, max(blocked, b.blockedUntil)})
-					} else if !held {
+						late = append(late, lateCall{x, blocked})
+					} else {
 						calls = append(calls, x)
 					}
 				}
-				if l.line == nil {
+				if l.line == nil && !held {
 					free = append(free, calls...)
 				} else {
 					check(calls)

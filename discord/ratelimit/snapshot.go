@@ -248,10 +248,10 @@ func (l *Limiter) bucket(b *bucket, now instant) Bucket {
 	if blocked := b.blocked(); blocked > now {
 		s.BlockedUntil = l.time(blocked)
 	}
-	if b.blockedUntil > now {
+	if b.throttle.until > now {
 		s.Remaining = 0
 	}
-	if full := max(b.full, b.blockedUntil); full > now {
+	if full := max(b.full, b.throttle.until); full > now {
 		s.Reset = l.time(full)
 	}
 	s.EstimatedWait = b.estimate(now)
@@ -260,11 +260,14 @@ func (l *Limiter) bucket(b *bucket, now instant) Bucket {
 
 // blocked returns the end of the last block of calls of any kind.
 func (b *bucket) blocked() instant {
-	until := b.blockedUntil
+	until := b.throttle.until
 	for _, r := range b.routes {
-		for _, k := range r.blocks {
+		for _, k := range r.kinds {
 			until = max(until, k.until)
 		}
+	}
+	for _, k := range b.classes {
+		until = max(until, k.route.heldUntil(k.kind)) // also by a limit over several buckets
 	}
 	return until
 }
@@ -275,11 +278,11 @@ func (b *bucket) estimate(now instant) time.Duration {
 	if b.waiting == 0 {
 		return 0
 	}
-	held := b.blockedUntil
+	held := b.throttle.until
 	for _, k := range b.classes {
-		held = max(held, k.route.blockedUntil(k.kind))
+		held = max(held, k.route.heldUntil(k.kind))
 	}
-	return max(b.window.drain(now, b.inFlight, b.waiting), held.sub(now), 0)
+	return max(b.window.drain(now, b.inFlight, b.waiting), b.throttle.drain(now, b.waiting), held.sub(now), 0)
 }
 
 // busy reports whether a bucket has something to do, holds calls or is not

@@ -41,7 +41,6 @@ func (k windowKind) String() string {
 // In a fixed window Reset stands still until the window ends.
 type window struct {
 	kind      windowKind
-	probing   bool  // after a 429: one call at a time until one is taken
 	rejected  bool  // the answer described was a 429, whose wait says more than its numbers
 	bare      uint8 // successes without headers in a row
 	epoch     uint32
@@ -82,7 +81,7 @@ type answer struct {
 func (w *window) observe(a answer) (changed bool) {
 	w.bare = 0
 	if !a.rejected {
-		w.probing = false
+		w.rejected = false
 	}
 	if w.kind == unknown || w.kind == unlimited || a.limit != w.limit {
 		kind := w.kind
@@ -91,7 +90,7 @@ func (w *window) observe(a answer) (changed bool) {
 		} else if w.order(a) < 0 {
 			return false
 		}
-		*w = window{kind: kind, probing: w.probing, limit: a.limit, lost: w.lost}
+		*w = window{kind: kind, limit: a.limit, lost: w.lost}
 		w.adopt(a)
 		return true
 	}
@@ -261,9 +260,9 @@ func (w *window) next(now instant, k int) instant {
 	switch {
 	case w.kind == unlimited:
 		return now
-	case (w.kind == unknown || w.probing) && k > 0:
+	case (w.kind == unknown || w.rejected) && k > 0:
 		return never
-	case w.kind == unknown || w.probing && w.rejected:
+	case w.kind == unknown || w.rejected:
 		return now
 	case k >= w.limit:
 		return never
@@ -289,7 +288,7 @@ func (w *window) next(now instant, k int) instant {
 // certainly cannot go.
 func (w *window) earliest(now instant, k, ahead int) instant {
 	before := k + ahead
-	if w.kind == unknown || w.kind == unlimited || w.probing {
+	if w.kind == unknown || w.kind == unlimited || w.rejected {
 		return now
 	}
 	// Nothing is certain within the time of one round trip.
