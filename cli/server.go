@@ -178,6 +178,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		}
 	})
 	parts.Go(func() { live.run(ctx, login.good) })
+	parts.Go(func() { returnMemory(ctx, up.client.Queued) })
 	parts.Go(func() { watchFiles(ctx, logger, gate.watched...) })
 	defer notifySystemd(ctx, c.grace, logger)()
 	if err := srv.Serve(ctx, lis); err != nil {

@@ -75,6 +75,7 @@ type Client struct {
 	http          *transport
 	limiter       *ratelimit.Limiter
 	dms           *dmChannels
+	turns         turns
 	application   atomic.Uint64 // 0 until it is known
 }
 
@@ -190,8 +191,15 @@ type (
 	BucketLimits = ratelimit.Bucket
 )
 
-// RateLimits returns what is held at the moment, and why.
-func (c *Client) RateLimits() RateLimits { return c.limiter.Snapshot() }
+// shownBuckets is how many buckets RateLimits returns.
+const shownBuckets = 500
+
+// RateLimits returns what is held at the moment, and why. Counts are of all
+// buckets; the 500 busiest come with their numbers.
+func (c *Client) RateLimits() RateLimits { return c.limiter.Status(shownBuckets) }
+
+// Queued returns how many calls wait, and the bytes of their bodies.
+func (c *Client) Queued() (calls int, bytes int64) { return c.limiter.Queued() }
 
 // Usable returns nil while calls may go out, else why not, in words that
 // anybody may read: Discord refused the token, or bans this address.

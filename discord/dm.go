@@ -17,7 +17,12 @@ import (
 //
 // A user who does not exist is 404 / 10013, although Discord refuses the
 // opening of a channel to them with another error.
+//
+// The messages of one caller to one user keep their order, also those that ask
+// while the channel is being opened.
 func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message) (json.RawMessage, error) {
+	turn := c.turns.enter(Caller(ctx), userID)
+	defer turn.leave()
 	channelID, known, err := c.dms.channel(ctx, userID, c.openDM)
 	if err != nil {
 		return nil, err
@@ -26,15 +31,23 @@ func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message
 	if err != nil {
 		return nil, err
 	}
+	r.how.joined = turn.pass
+	if err := turn.wait(ctx); err != nil {
+		return nil, err
+	}
 	message, err := c.send(ctx, r)
 	if !known || !isGone(err) {
 		return message, err
 	}
+	turn.back()
 	c.dms.forget(userID, channelID)
 	if channelID, _, err = c.dms.channel(ctx, userID, c.openDM); err != nil {
 		return nil, err
 	}
 	if r.path, err = CreateMessage.path(Args{"channel_id": channelID}); err != nil {
+		return nil, err
+	}
+	if err := turn.wait(ctx); err != nil {
 		return nil, err
 	}
 	message, err = c.send(ctx, r)

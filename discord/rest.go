@@ -37,6 +37,9 @@ type call struct {
 	// guest names another token than the bot's whose limits apply, without
 	// giving it away. Empty for the bot's.
 	guest string
+	// joined is called when the call has its place among those that wait. It
+	// may be nil.
+	joined func()
 }
 
 type callKey struct{}

@@ -74,9 +74,16 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		Token:  or(how.guest, BotToken),
 		Guest:  how.guest != "",
 		Caller: Caller(ctx),
+		Line:   ratelimit.LineOf(req.Method, path+"?"+at.RawQuery),
 		Bytes:  max(req.ContentLength, 0),
 		Probe:  how.probe,
+		Joined: how.joined,
 	}
+	defer func() {
+		if held.Retry != nil {
+			held.Retry.Done()
+		}
+	}()
 	// What earlier tries of this call left behind.
 	var (
 		limited *answer // the newest answer that spoke of a limit
@@ -103,7 +110,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			failure.OutcomeUnknown = unknown
 			return nil, failure
 		}
-		held.Retry = permit
+		held.Retry, held.Joined = permit, nil
 
 		seen.Sent = time.Now()
 		if try == 1 {

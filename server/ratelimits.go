@@ -37,6 +37,7 @@ func RateLimitStatus(snapshot discord.RateLimits) *pb.GetRateLimitStatusResponse
 		MaxWaiting:      int32(snapshot.MaxWaiting),
 		MaxWaitingBytes: snapshot.MaxBytes,
 		InFlight:        int32(snapshot.InFlight),
+		KnownBuckets:    int32(snapshot.Known),
 		Global:          new(pb.GetRateLimitStatusResponse_Global),
 		InvalidRequests: &pb.GetRateLimitStatusResponse_InvalidRequests{
 			Count:    int32(snapshot.Invalid.Count),
@@ -56,7 +57,6 @@ func RateLimitStatus(snapshot discord.RateLimits) *pb.GetRateLimitStatusResponse
 				PausedFor: until(token.Global.PausedUntil),
 			}
 		}
-		out.KnownBuckets += int32(len(token.Buckets))
 		for _, b := range token.Buckets {
 			bucket := &pb.GetRateLimitStatusResponse_Bucket{
 				Routes: b.Routes, Resource: b.Major, Hash: b.Hash, Window: b.Window,

@@ -11,13 +11,16 @@ type account struct {
 	shapes  map[shapeKey]*shape
 	pool    pool
 	callers map[string]*caller
+	lines   map[lineKey]*line
 	ready   heap[*caller] // callers with calls that only wait for the pool
+	wake    instant       // when the pool lets the next one go, while in core.due
+	dueAt   int           // index there, -1 if absent
 	turn    uint64        // virtual time: turns of the caller served last
 	waiting int
 	refusal refusal
 	guest   bool
-	proven  bool    // Discord has carried out a call of it
-	used    instant // by the newest call
+	proven  bool           // Discord has carried out a call of it
+	links   links[account] // in core.guests
 }
 
 type accountKey struct {
@@ -32,10 +35,28 @@ type shapeKey struct{ method, template string }
 // shape is the bucket's name of a route whose numbers were seen at some
 // top-level resource. It is a first guess for others.
 type shape struct {
-	hash   string
-	limit  int
-	per    time.Duration
-	routes int // known routes of this shape
+	hash      string
+	limitSeen int // of the headers
+	perSeen   time.Duration
+	routes    int // known routes of this shape
+
+	throttle // of all calls of the shape, which counts only unless they share a limit
+	apart    bool
+	shared   bool // several resources were found to share a limit
+	most     int  // calls that one resource was granted in a run
+	signs    []sign
+	inFlight int
+	offered  int          // calls that the gate let through and that are not sent yet
+	parked   list[bucket] // behind the gate, first come first
+	opens    instant      // when the gate lets the first of them go, while in core.gates
+	gateAt   int          // index there, -1 if absent
+}
+
+func newShape(key routeKey) *shape {
+	return &shape{
+		apart: key.countedApart(), gateAt: -1,
+		parked: list[bucket]{links: func(b *bucket) *links[bucket] { return &b.behind }},
+	}
 }
 
 // refusal is Discord's 401 to a token.
@@ -66,6 +87,8 @@ func newAccount(key accountKey, limit int) *account {
 		buckets: make(map[bucketKey]*bucket),
 		shapes:  make(map[shapeKey]*shape),
 		callers: make(map[string]*caller),
+		lines:   make(map[lineKey]*line),
+		dueAt:   -1,
 		pool:    newPool(limit),
 		ready: heap[*caller]{
 			less: func(a, b *caller) bool {
@@ -79,6 +102,9 @@ func newAccount(key accountKey, limit int) *account {
 	}
 }
 
+// headFirst orders buckets by the age of the call that goes next.
+func headFirst(x, y *bucket) bool { return x.head.seq < y.head.seq }
+
 // caller returns the named caller, made if need be. One that comes back is
 // treated as if it had had as many turns as the one served last, so that
 // nobody saves up turns.
@@ -86,7 +112,6 @@ func (a *account) caller(name string) *caller {
 	if c := a.callers[name]; c != nil {
 		return c
 	}
-	older := func(x, y *bucket) bool { return x.head.seq < y.head.seq }
 	c := &caller{
 		name:    name,
 		turns:   a.turn,
@@ -96,11 +121,11 @@ func (a *account) caller(name string) *caller {
 				if x.drain != y.drain {
 					return x.drain > y.drain
 				}
-				return older(x, y)
+				return headFirst(x, y)
 			},
 			place: func(b *bucket, i int) { b.drainAt = i },
 		},
-		byAge: heap[*bucket]{less: older, place: func(b *bucket, i int) { b.ageAt = i }},
+		byAge: heap[*bucket]{less: headFirst, place: func(b *bucket, i int) { b.ageAt = i }},
 	}
 	a.callers[name] = c
 	return c
@@ -115,7 +140,7 @@ func (a *account) forget(c *caller) {
 
 // offer lists a bucket as ready, for the caller whose call goes next.
 func (a *account) offer(b *bucket) {
-	c := b.head.lane.share.caller
+	c := b.head.lane.queue.share.caller
 	b.owner = c
 	c.byDrain.push(b)
 	c.byAge.push(b)

@@ -1,9 +1,6 @@
 package ratelimit
 
-import (
-	"cmp"
-	"time"
-)
+import "time"
 
 // admit takes a call in. Afterwards it is sent, refused or waiting.
 func (c *core) admit(x *call, r *Request, now instant) {
@@ -14,6 +11,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 		return
 	}
 	x.route = c.route(x.account, &r.Route, now)
+	x.line = x.account.line(r)
 	retry := r.Retry != nil && r.Retry.call.seq > 0
 	if retry {
 		x.seq, x.came = r.Retry.call.seq, r.Retry.call.came
@@ -28,8 +26,10 @@ func (c *core) admit(x *call, r *Request, now instant) {
 
 	b, p := x.route.bucket, &x.account.pool
 	b.refresh(&c.clock)
-	if b.waiting == 0 && b.blockedUntil <= now && x.route.heldUntil(x.kind) <= now && b.next(now, b.inFlight) <= now &&
+	if b.waiting == 0 && x.line.lets(x) && x.route.gate(x.kind, now) <= now && x.route.shape.parked.n == 0 &&
+		x.route.shape.gate(b, now) <= now && b.next(now, b.inFlight) <= now &&
 		(x.exempt || x.account.ready.len() == 0 && p.next(now, &c.clock) <= now) && c.open(now) {
+		x.begin()
 		c.send(x, now)
 		return
 	}
@@ -51,6 +51,8 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	c.waiting++
 	c.bytes += x.bytes
 	x.account.waiting++
+	x.list()
+	c.rouse(b)
 	b.insert(x, x.account.caller(r.Caller))
 	if !b.joined(x, now) {
 		c.settle(b, now)
@@ -61,10 +63,13 @@ func (c *core) admit(x *call, r *Request, now instant) {
 // joined reports whether a call that has come to the bucket's queue changes
 // nothing about which call goes next and when.
 func (b *bucket) joined(x *call, now instant) bool {
-	if b.head == nil || b.owner == nil && b.wakeAt < 0 && !b.exempt {
+	if b.parked != nil { // only a class that nothing waited in can go past the gate
+		return !x.lane.queue.class.consistsOf(x)
+	}
+	if b.head == nil || b.owner == nil && b.wakeAt < 0 && b.exemptAt < 0 {
 		return false
 	}
-	if d := cmp.Compare(b.head.lane.share.turns, x.lane.share.turns); d > 0 || d == 0 && x.seq < b.head.seq {
+	if b.head.lane.queue.share.turns > x.lane.queue.share.turns || x.seq < b.head.seq {
 		return false
 	}
 	if b.owner != nil {
@@ -82,13 +87,11 @@ func (c *core) earliest(x *call, name string, retry bool, now instant) (at insta
 	who := x.account.callers[name]
 	ahead := 0
 	if who != nil && !retry {
-		for _, s := range b.shares {
-			if s.caller == who {
-				ahead = s.unblocked(now)
-			}
+		if s := b.shares[who]; s != nil {
+			ahead = s.ahead(x, now)
 		}
 	}
-	own := max(now, b.blockedUntil, x.route.blockedUntil(x.kind), b.earliest(now, b.inFlight, ahead))
+	own := max(now, x.route.heldUntil(x.kind), b.earliest(now, b.inFlight, ahead))
 	if x.exempt {
 		return own, false
 	}
@@ -105,14 +108,20 @@ func (c *core) earliest(x *call, name string, retry bool, now instant) (at insta
 	return at, at > own
 }
 
-// unblocked counts the calls of a share that do not wait for the end of a
-// block.
-func (s *share) unblocked(now instant) int {
-	n := s.waiting
-	for _, l := range s.lanes {
-		if l.route.heldUntil(l.kind) > now {
-			for x := l.first; x != nil; x = x.next {
-				n--
+// ahead counts the calls of a share that certainly go before x, which joins
+// it: those of its class and of classes that nothing holds, and those of its
+// line. A call of another line may wait for an answer while x goes.
+func (s *share) ahead(x *call, now instant) (n int) {
+	for _, q := range s.queues {
+		own := q.class.route == x.route && q.class.kind == x.kind
+		if q.free != nil && (own || !q.class.held(now)) {
+			n += q.free.waiting
+		}
+	}
+	if x.line != nil {
+		for _, l := range x.line.lanes {
+			if l.queue.share == s {
+				n += l.waiting
 			}
 		}
 	}

@@ -33,6 +33,8 @@ type call struct {
 	err      *Error
 	woken    chan struct{} // gets one value when a waiting call is decided
 
+	throttle   *kindThrottle // that it has passed
+	line       *line         // nil if the call keeps no order
 	lane       *lane
 	prev, next *call // in lane while waiting, among those in flight while sent
 	newer      *call // the next of those that wait, in the order in which they came
@@ -52,8 +54,8 @@ type core struct {
 	maxGuests     int
 
 	accounts map[accountKey]*account
-	live     []*account // the same in order of their making
-	recent   *account   // of the newest call, most often that of the next one too
+	guests   list[account] // those of guests, the one used longest ago first
+	recent   *account      // of the newest call, most often that of the next one too
 	clock    clock
 	budget   budget
 	ban      ban
@@ -68,9 +70,17 @@ type core struct {
 	oldest   *call // of those in flight
 	youngest *call
 
-	wakes    heap[*bucket] // those that can go on without an answer
-	exempt   []*bucket     // ready and not bound to a pool
-	idleHead *bucket       // least recently used
+	known  int       // buckets
+	lively []*bucket // those that were busy when a look came by, and those used since
+	looked int       // how many of them the running look has not seen, from the beginning
+	looks  uint64
+
+	wakes    heap[*bucket]  // those that can go on without an answer
+	exempt   heap[*bucket]  // ready and not bound to a pool, oldest call first
+	due      heap[*account] // with calls that only wait for the pool
+	gates    heap[*shape]   // with parked buckets
+	stirred  []*line        // whose next call may be another one than before, in another bucket
+	idleHead *bucket        // least recently used
 	idleTail *bucket
 }
 
@@ -80,10 +90,20 @@ func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *
 		maxQueue:      maxQueue,
 		maxQueueBytes: maxQueueBytes,
 		accounts:      make(map[accountKey]*account),
+		guests:        list[account]{links: func(a *account) *links[account] { return &a.links }},
 		budget:        budget{limit: invalidLimit},
 		wakes: heap[*bucket]{
 			less:  func(a, b *bucket) bool { return a.wake < b.wake },
 			place: func(b *bucket, i int) { b.wakeAt = i },
+		},
+		exempt: heap[*bucket]{less: headFirst, place: func(b *bucket, i int) { b.exemptAt = i }},
+		due: heap[*account]{
+			less:  func(a, b *account) bool { return a.wake < b.wake },
+			place: func(a *account, i int) { a.dueAt = i },
+		},
+		gates: heap[*shape]{
+			less:  func(a, b *shape) bool { return a.opens < b.opens },
+			place: func(s *shape, i int) { s.gateAt = i },
 		},
 	}
 }
@@ -96,7 +116,6 @@ func (c *core) account(r *Request, now instant) *account {
 		key = accountKey{tokenless: true}
 	}
 	if a := c.recent; a != nil && a.key == key {
-		a.used = now
 		return a
 	}
 	a := c.accounts[key]
@@ -112,9 +131,13 @@ func (c *core) account(r *Request, now instant) *account {
 		a = newAccount(key, limit)
 		a.guest = guest
 		c.accounts[key] = a
-		c.live = append(c.live, a)
+	} else if a.guest {
+		c.guests.remove(a)
 	}
-	a.used, c.recent = now, a
+	if a.guest {
+		c.guests.push(a)
+	}
+	c.recent = a
 	return a
 }
 
@@ -125,7 +148,7 @@ func (c *core) route(a *account, r *Route, now instant) *route {
 	}
 	s := a.shapes[shapeKey{r.Method, r.Template}]
 	if s == nil {
-		s = &shape{}
+		s = newShape(key)
 		a.shapes[shapeKey{r.Method, r.Template}] = s
 	}
 	s.routes++
@@ -140,7 +163,8 @@ func (c *core) route(a *account, r *Route, now instant) *route {
 }
 
 func (c *core) newBucket(a *account, hash, major string, now instant) *bucket {
-	b := &bucket{account: a, hash: hash, major: major, wakeAt: -1, drainAt: -1, ageAt: -1}
+	b := &bucket{account: a, hash: hash, major: major, wakeAt: -1, drainAt: -1, ageAt: -1, exemptAt: -1, livelyAt: -1}
+	c.known++
 	if hash != "" {
 		a.buckets[bucketKey{hash, major}] = b
 	}
@@ -154,16 +178,12 @@ func (c *core) send(x *call, now instant) {
 	b := x.route.bucket
 	c.sends++
 	x.state, x.sentAt, x.send = callSent, now, c.sends
-	b.inFlight++
-	x.route.inFlight++
+	c.depart(x, now)
 	if !x.exempt {
 		x.account.pool.take(now)
 	}
 	if c.ban.active {
 		c.ban.probe = x
-	}
-	if k := x.route.find(x.kind); k != nil {
-		k.probe = x
 	}
 	c.inFlight++
 	x.prev, x.next = c.youngest, nil
@@ -186,11 +206,7 @@ func (c *core) land(x *call, now instant) bool {
 		return false
 	}
 	x.state = callEnded
-	if k := x.route.find(x.kind); k != nil && k.probe == x {
-		k.probe = nil
-	}
-	x.route.bucket.inFlight--
-	x.route.inFlight--
+	c.arrive(x)
 	c.inFlight--
 	if x.prev == nil {
 		c.oldest = x.next
@@ -210,6 +226,9 @@ func (c *core) land(x *call, now instant) bool {
 // unqueue takes a waiting call out of the queue. Its bucket must be settled.
 func (c *core) unqueue(x *call) {
 	x.route.bucket.remove(x)
+	if x.line != nil && x.line.open != x.seq {
+		c.stir(x.line)
+	}
 	if x.newer == nil {
 		c.newest = x.older
 	} else {

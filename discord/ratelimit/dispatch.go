@@ -16,14 +16,18 @@ const (
 // settle finds out which call of a bucket goes next and when, and lists the
 // bucket accordingly.
 func (c *core) settle(b *bucket, now instant) {
+	defer c.schedule(b.account, now)
+	defer c.watch(b, now)
 	c.detach(b)
 	if b.waiting == 0 {
 		return
 	}
 	b.refresh(&c.clock)
-	head, at := b.pick(now)
+	head, at, gate := b.pick(now)
 	if head != nil {
-		at = max(b.next(max(now, b.blockedUntil), b.inFlight), b.blockedUntil)
+		at = b.next(now, b.inFlight)
+	} else if gate != nil {
+		c.park(b, gate)
 	}
 	b.head = head
 	switch {
@@ -32,11 +36,12 @@ func (c *core) settle(b *bucket, now instant) {
 		b.wake = at
 		c.wakes.push(b)
 	case head.exempt:
-		b.exempt = true
-		c.exempt = append(c.exempt, b)
+		c.exempt.push(b)
 	default:
 		b.drain = b.backlog(now)
 		b.account.offer(b)
+		b.offered = head.route.shape
+		b.offered.offered++
 	}
 }
 
@@ -48,27 +53,38 @@ func (c *core) detach(b *bucket) {
 	if b.wakeAt >= 0 {
 		c.wakes.remove(b.wakeAt)
 	}
-	if b.exempt {
-		c.exempt = drop(c.exempt, b)
-		b.exempt = false
+	if b.exemptAt >= 0 {
+		c.exempt.remove(b.exemptAt)
+	}
+	if b.parked != nil {
+		c.unpark(b)
+	}
+	if b.offered != nil {
+		b.offered.offered--
+		b.offered = nil
 	}
 	b.head = nil
 }
 
-// backlog returns how long the bucket's queue takes by its own limit.
+// backlog returns how long the bucket's queue takes by its own limit, or by the
+// way of each of its calls to Discord and back if they go one after another.
 func (b *bucket) backlog(now instant) time.Duration {
-	if b.window.kind != unknown {
-		return b.window.drain(now, b.inFlight, b.waiting)
+	chain := time.Duration(0)
+	if l := b.head.lane; l.line != nil {
+		chain = time.Duration(l.waiting) * guessRoundTrip
+	}
+	if b.window.kind != unknown || b.throttle.learnt() {
+		return max(b.window.drain(now, b.inFlight, b.waiting), b.throttle.drain(now, b.waiting), chain)
 	}
 	limit, per := guessLimit, guessPer
-	if s := b.head.route.shape; s.limit > 0 {
-		limit, per = s.limit, s.per
+	if s := b.head.route.shape; s.limitSeen > 0 {
+		limit, per = s.limitSeen, s.perSeen
 	}
 	left := max(time.Duration(b.waiting-limit)*per, 0)
 	if b.waiting > 1 {
 		left += guessRoundTrip
 	}
-	return left
+	return max(left, chain)
 }
 
 // open reports whether anything may be sent at all.
@@ -84,36 +100,72 @@ func (c *core) open(now instant) bool {
 func (c *core) advance(now instant) {
 	c.budget.advance(now)
 	for c.oldest != nil && now.sub(c.oldest.sentAt) >= permitLife {
-		c.lose(c.oldest, now)
+		x := c.oldest
+		c.lose(x, now)
+		c.done(x, now)
 	}
 	for c.wakes.len() > 0 && c.wakes.top().wake <= now {
 		c.settle(c.wakes.top(), now)
 	}
 	c.dispatch(now)
-	for b := c.idleHead; b != nil && now.sub(b.idleSince) >= idleLife; b = c.idleHead {
+	for range retireAtOnce {
+		b := c.idleHead
+		if b == nil || now.sub(b.idleSince) < idleLife {
+			break
+		}
 		c.retire(b, now)
+	}
+}
+
+// schedule lists an account by the moment at which its pool lets the next call
+// go, if any waits for that alone. It is called whenever either may have
+// changed.
+func (c *core) schedule(a *account, now instant) {
+	switch {
+	case a.ready.len() > 0:
+		a.wake = a.pool.next(now, &c.clock)
+		if a.dueAt < 0 {
+			c.due.push(a)
+		} else {
+			c.due.fix(a.dueAt)
+		}
+	case a.dueAt >= 0:
+		c.due.remove(a.dueAt)
 	}
 }
 
 // dispatch sends all that may go.
 func (c *core) dispatch(now instant) {
-	for len(c.exempt) > 0 && c.open(now) {
-		c.next(c.exempt[0], now)
+	c.flush(now)
+	for c.pass(now) {
+		c.flush(now)
 	}
-	for _, a := range c.live {
-		for a.ready.len() > 0 && c.open(now) && a.pool.next(now, &c.clock) <= now {
-			b := a.choose()
-			a.served(b.owner)
-			c.next(b, now)
+}
+
+// flush sends what may go and is behind no gate.
+func (c *core) flush(now instant) {
+	c.follow(now)
+	for c.exempt.len() > 0 && c.open(now) {
+		c.next(c.exempt.top(), now)
+	}
+	for c.due.len() > 0 && c.due.top().wake <= now && c.open(now) {
+		a := c.due.top()
+		if a.pool.next(now, &c.clock) > now { // what was learnt meanwhile forbids it
+			c.schedule(a, now)
+			continue
 		}
+		b := a.choose()
+		a.served(b.owner)
+		c.next(b, now)
 	}
 }
 
 // next sends a bucket's next call.
 func (c *core) next(b *bucket, now instant) {
 	x := b.head
-	b.served(x.lane.share)
+	b.served(x.lane.queue.share)
 	c.detach(b)
+	x.begin()
 	c.unqueue(x)
 	c.send(x, now)
 	c.settle(b, now)
@@ -129,12 +181,11 @@ func (c *core) look(now instant) instant {
 	if c.ban.active && now < c.ban.until && c.waiting > 0 {
 		at = min(at, c.ban.until)
 	}
-	if c.open(now) { // else an answer or the end of the ban comes first
-		for _, a := range c.live {
-			if a.ready.len() > 0 {
-				at = min(at, a.pool.next(now, &c.clock))
-			}
-		}
+	if c.due.len() > 0 && c.open(now) { // else an answer or the end of the ban comes first
+		at = min(at, c.due.top().wake)
+	}
+	if c.gates.len() > 0 {
+		at = min(at, c.gates.top().opens)
 	}
 	if c.oldest != nil {
 		at = min(at, c.oldest.sentAt.add(permitLife))

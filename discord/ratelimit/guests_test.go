@@ -94,7 +94,7 @@ func TestGuestsShareNothing(t *testing.T) {
 		for _, token := range []string{"one", "two"} {
 			for i := range 51 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-				p, err := l.Acquire(ctx, ratelimit.Request{Route: ratelimit.RouteOf("GET", fmt.Sprintf("/channels/%d", i), "", time.Now()), Token: token, Guest: true})
+				p, err := l.Acquire(ctx, ratelimit.Request{Route: ratelimit.RouteOf("POST", messages(i), "", time.Now()), Token: token, Guest: true})
 				cancel()
 				if i < 50 && err != nil || i == 50 && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("call %d of %s: %v", i, token, err)

@@ -385,6 +385,31 @@ func TestHeadersAloneHoldForMinutes(t *testing.T) {
 	})
 }
 
+// TestLongWaitsThatHeadersAgreeOn: a limit of days whose headers never
+// contradicted each other is answered with its real end.
+func TestLongWaitsThatHeadersAgreeOn(t *testing.T) {
+	for _, l := range []limit{sliding("a", 6, 48*time.Hour), fixed("a", 6, 48*time.Hour)} {
+		t.Run(describe(l), func(t *testing.T) {
+			simulate(t, l, ratelimit.Config{}, func(t *testing.T, s sender) {
+				const roles = "/guilds/1/roles"
+				for range l.N {
+					s.run(t, job{1, "POST", roles})
+				}
+				want := l.Window
+				if !l.Fixed {
+					want /= time.Duration(l.N)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				_, err := s.send(ctx, "POST", roles)
+				if e, ok := errors.AsType[*ratelimit.Error](err); !ok || e.Reason != ratelimit.DeadlineTooEarly || e.RetryAfter < want*9/10 || e.RetryAfter > want {
+					t.Errorf("%v, want a wait of %v", err, want)
+				}
+			})
+		})
+	}
+}
+
 // TestRefusalsInARowComeSlower: a limit that refuses again after the wait it
 // asked for is asked less and less often.
 func TestRefusalsInARowComeSlower(t *testing.T) {

@@ -8,9 +8,14 @@ import (
 // idleLife is how long what was learnt of a bucket is kept after its last use.
 const idleLife = 10 * time.Minute
 
+// retireAtOnce is how many buckets are forgotten before others may have the
+// lock.
+const retireAtOnce = 100
+
 // used moves a bucket to the recent end of the list of idle ones.
 func (c *core) used(b *bucket, now instant) {
 	b.idleSince = now
+	c.rouse(b)
 	if c.idleTail == b {
 		return
 	}
@@ -44,9 +49,9 @@ func (c *core) unlink(b *bucket) {
 // retire forgets a bucket that was not used for long, unless something is
 // still to be remembered of it.
 func (c *core) retire(b *bucket, now instant) {
-	busy := b.inFlight > 0 || b.waiting > 0 || b.blockedUntil > now || b.full > now
+	busy := b.inFlight > 0 || b.waiting > 0 || b.throttle.until > now || b.throttle.learnt() && !b.throttle.quiet(now) || b.full > now
 	for _, r := range b.routes {
-		busy = busy || slices.ContainsFunc(r.blocks, func(k block) bool { return k.until > now }) || r.invalidLately(now)
+		busy = busy || slices.ContainsFunc(r.kinds, func(k *kindThrottle) bool { return k.until > now || !k.quiet(now) }) || r.shape.shared && !r.shape.quiet(now) || r.invalidLately(now)
 	}
 	if busy {
 		c.used(b, now)
@@ -72,25 +77,21 @@ func (c *core) forget(a *account) {
 	if c.recent == a {
 		c.recent = nil
 	}
-	c.live = drop(c.live, a)
+	if a.guest {
+		c.guests.remove(a)
+	}
 }
 
 // makeRoom reports whether there is room for one more guest. If need be, it
 // forgets the one that was used longest ago, but none that has calls or must
 // wait.
 func (c *core) makeRoom(now instant) bool {
-	guests, idlest := 0, (*account)(nil)
-	for _, a := range c.live {
-		if !a.guest {
-			continue
-		}
-		guests++
-		if a.waiting == 0 && a.pool.inFlight == 0 && a.pool.pausedUntil <= now && (idlest == nil || a.used < idlest.used) {
-			idlest = a
-		}
-	}
-	if guests < c.maxGuests {
+	if c.guests.n < c.maxGuests {
 		return true
+	}
+	idlest := c.guests.first
+	for idlest != nil && (idlest.waiting > 0 || idlest.pool.inFlight > 0 || idlest.pool.pausedUntil > now) {
+		idlest = idlest.links.next
 	}
 	if idlest == nil {
 		return false
@@ -109,6 +110,8 @@ func (c *core) makeRoom(now instant) bool {
 func (c *core) drop(b *bucket) {
 	c.detach(b)
 	c.unlink(b)
+	c.calm(b)
+	c.known--
 	if b.hash != "" && b.account.buckets[bucketKey{b.hash, b.major}] == b {
 		delete(b.account.buckets, bucketKey{b.hash, b.major})
 	}

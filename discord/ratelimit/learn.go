@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"net/http"
-	"time"
 )
 
 // read makes an answer of the headers and learns Discord's clock from them. It
@@ -15,8 +14,9 @@ func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) 
 		a.timed = c.clock.learn(a.sent, now, a.counted)
 		a.epoch = c.clock.epoch
 		if a.epoch != epoch {
-			for _, o := range c.live {
+			for _, o := range c.accounts {
 				o.pool.restart(&c.clock)
+				c.schedule(o, now)
 			}
 		}
 	}
@@ -89,25 +89,28 @@ func (c *core) judge(x *call, r *Response, limit Limit, now instant) {
 	}
 }
 
-// learn takes the numbers of an answer into account and returns the bucket
-// that they belong to.
-func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, limit Limit, now instant) *bucket {
+// learn takes the numbers of an answer into account.
+func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, limit Limit, now instant) {
 	b := x.route.bucket
 	a.rejected = r.Status == http.StatusTooManyRequests
 	if n.bucket != "" && n.bucket != b.hash {
-		if b.hash != "" && r.Status >= http.StatusBadRequest && !a.rejected {
+		if b.hash != "" && r.Status >= http.StatusBadRequest {
 			// What does not exist can be counted in another bucket, such as
 			// the removal of an unknown message. It says nothing of the route.
-			return b
+			// A 429 can be that of a second bucket, of which a throttle learns.
+			return
 		}
 		b = c.rename(x.route, n.bucket, now)
 	}
 	changed := false
 	switch {
+	case a.rejected && (b.kind == unlimited || b.limit > 0 && a.limit != b.limit): // not the window's
 	case plausible:
 		changed = b.observe(a)
 		b.refresh(&c.clock)
-		x.route.shape.limit, x.route.shape.per = b.limit, b.perHigh
+		if !a.rejected {
+			x.route.shape.limitSeen, x.route.shape.perSeen = b.limit, b.perHigh
+		}
 	case a.rejected:
 	case n.any || r.Status >= http.StatusInternalServerError ||
 		r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden:
@@ -126,7 +129,6 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 	if changed {
 		c.recheck(b, now)
 	}
-	return b
 }
 
 // rename moves a route to the bucket of that name. A bucket that the route had
@@ -148,8 +150,11 @@ func (c *core) rename(r *route, hash string, now instant) *bucket {
 		to = c.newBucket(a, hash, from.major, now)
 	}
 	c.detach(from)
-	to.blockedUntil = max(to.blockedUntil, from.blockedUntil)
+	if from.throttle.until > to.throttle.until {
+		to.throttle = from.throttle
+	}
 	from.move(r, to)
+	c.rouse(to)
 	if len(from.routes) == 0 {
 		c.drop(from)
 	} else {
@@ -157,39 +162,4 @@ func (c *core) rename(r *route, hash string, now instant) *bucket {
 	}
 	c.settle(to, now)
 	return to
-}
-
-// extraWait is added to the wait that a 429 asks for when it is not the first
-// in a row: those before it asked for too little.
-func extraWait(strikes int) time.Duration {
-	if strikes < 2 {
-		return 0
-	}
-	return min(50*time.Millisecond<<min(strikes-2, 10), 10*time.Second)
-}
-
-// blockBucket holds a bucket back after a 429.
-func (c *core) blockBucket(b *bucket, x *call, n numbers, wait time.Duration, told bool, now instant) time.Duration {
-	if !told {
-		wait = time.Second
-		if n.hasAfter {
-			wait = min(n.after, maxStall)
-		}
-	}
-	b.probing = true
-	if x.sentAt >= b.blockedUntil { // not one of several that hit the same wall
-		b.strikes++
-		wait += extraWait(b.strikes)
-	}
-	b.blockedUntil = max(b.blockedUntil, now.add(wait+headerStep))
-	c.recheck(b, now)
-	return b.blockedUntil.sub(now)
-}
-
-// blockKind holds one kind of calls of a route back.
-func (c *core) blockKind(x *call, wait time.Duration, told bool, now instant) time.Duration {
-	k := x.route.block(x.kind)
-	k.refuse(now, x.sentAt, wait, told)
-	c.recheck(x.route.bucket, now)
-	return k.until.sub(now)
 }

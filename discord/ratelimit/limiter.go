@@ -55,6 +55,8 @@ type Limiter struct {
 	began time.Time
 	epoch instant // the same
 
+	looking sync.Mutex // held during a look, before mu
+
 	mu    sync.Mutex
 	core  *core
 	timer *time.Timer
@@ -104,6 +106,16 @@ type Request struct {
 	Guest bool
 	// Caller is who shares fairly with the other callers.
 	Caller string
+	// Line names what keeps its order, see [LineOf]: of the calls with the same
+	// Line and Caller the next one is sent when the one before has ended for
+	// good, its tries and the time between them included. Empty for calls that
+	// may go side by side. A permit of such a call, the last one it got, must
+	// also be ended by [Permit.Done].
+	Line string
+	// Joined is called once the call has its place: a call of the same line
+	// that asks from then on comes behind. It may be nil, must not block and
+	// is not called for a call that is refused at once.
+	Joined func()
 	// Bytes is the memory that the call's body holds while it waits.
 	Bytes int64
 	// Retry is the permit of this call's earlier try, nil for the first one.
@@ -139,6 +151,9 @@ func (l *Limiter) Acquire(ctx context.Context, r Request) (*Permit, error) {
 	state, woken := p.call.state, p.call.woken
 	l.mu.Unlock()
 
+	if r.Joined != nil && state != callRefused {
+		r.Joined()
+	}
 	if state == callWaits {
 		select {
 		case <-woken:
@@ -254,6 +269,21 @@ func (p *Permit) Lost() {
 	defer l.mu.Unlock()
 	now := l.now()
 	l.core.lose(&p.call, now)
+	l.arm(now)
+}
+
+// Done says that the call makes no further try, after its last try has ended.
+// Nothing else lets the next call of its [Request.Line] go. For calls without
+// a line it does nothing.
+func (p *Permit) Done() {
+	if p.call.line == nil {
+		return
+	}
+	l := p.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	l.core.done(&p.call, now)
 	l.arm(now)
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,8 +21,11 @@ import (
 //
 //   - no second gets more arrivals than the global limit, and no bucket that is
 //     known gets more than its own;
+//   - a limit that headers do not show, or show wrongly, costs few 429s, and
+//     none of other routes;
 //   - every call ends, and none is sent after its caller left or its deadline;
-//   - the first tries of one caller, route and resource go in order;
+//   - the first tries of one caller, route and resource go in order, and of one
+//     line none goes before the call before it has ended for good;
 //   - the books are right after each step, and all is forgotten at the end.
 //
 // Ordinary runs use the same seed each time. -rapid.checks=50000, or another
@@ -73,6 +77,7 @@ type modelCall struct {
 	route    int
 	channel  int
 	caller   string
+	line     string
 	bytes    int64
 	deadline instant
 	leaves   instant
@@ -84,6 +89,7 @@ type modelCall struct {
 	first  uint64 // number of the first try among all that were sent
 	ended  bool
 	left   bool
+	done   bool // its permit was
 }
 
 // model is a run: the core, the pretend Discord and what is to happen when.
@@ -97,7 +103,9 @@ type model struct {
 	high    time.Duration
 	begins  bool // whether Begin is called
 	renames []rename
-	honest  bool // every number that Discord sends is right
+	honest  bool // every number that Discord sends is right, but for those of a lie
+	lied    int  // 429s of the limit that the lie hides
+	tries   int  // of calls that fall under it
 
 	now    instant
 	armed  instant
@@ -167,6 +175,9 @@ func newModel(t *rapid.T) *model {
 			m.renames = append(m.renames, rename{modelStart.add(ms(0, 8000, "renamed at")), fmt.Sprint("renamed", i)})
 		}
 	}
+	if rapid.IntRange(0, 2).Draw(t, "lies") == 0 {
+		m.discord.Lie = drawLie(t)
+	}
 	n := rapid.IntRange(1, 60).Draw(t, "calls")
 	spread := ms(0, 6000, "spread")
 	for i := range n {
@@ -175,6 +186,7 @@ func newModel(t *rapid.T) *model {
 			route:   rapid.IntRange(0, len(modelRoutes)-1).Draw(t, "route"),
 			channel: rapid.IntRange(1, 2).Draw(t, "channel"),
 			caller:  rapid.SampledFrom([]string{"a", "a", "b", "c"}).Draw(t, "caller"),
+			line:    rapid.SampledFrom([]string{"", "line 1", "line 1", "line 2"}).Draw(t, "line"),
 			bytes:   int64(rapid.IntRange(0, 2000).Draw(t, "bytes")),
 			at:      modelStart.add(time.Duration(i) * (spread/time.Duration(n) + time.Microsecond)),
 		}
@@ -196,6 +208,38 @@ func newModel(t *rapid.T) *model {
 		}
 	}
 	return m
+}
+
+// drawLie returns a limit of the first route that headers do not show.
+func drawLie(t *rapid.T) *Lie {
+	truth := PretendLimit{
+		Name:   "true",
+		N:      rapid.IntRange(1, 30).Draw(t, "true limit"),
+		Window: time.Duration(rapid.IntRange(250, 60_000).Draw(t, "true window")) * time.Millisecond,
+		Fixed:  rapid.Bool().Draw(t, "true limit is fixed"),
+	}
+	lie := &Lie{
+		Truth:   []PretendLimit{truth},
+		Only:    func(method, path string) bool { return method == "POST" && strings.HasSuffix(path, "/messages") },
+		Across:  rapid.Bool().Draw(t, "across"),
+		Refusal: rapid.SampledFrom([]Refusal{OtherBucket, SameBucket, Remaining, Bare}).Draw(t, "refusal"),
+		Scope:   rapid.SampledFrom([]string{"", "user", "shared"}).Draw(t, "scope"),
+		Code:    rapid.SampledFrom([]int{0, 0, 20016, 20028, 30046}).Draw(t, "code"),
+	}
+	if n := rapid.SampledFrom([]int{0, 5, 1000}).Draw(t, "announced"); n > 0 {
+		lie.Announced = PretendLimit{Name: "announced", N: n, Window: time.Duration(rapid.IntRange(250, 5000).Draw(t, "announced window")) * time.Millisecond}
+	}
+	switch rapid.IntRange(0, 5).Draw(t, "retry_after") {
+	case 0:
+		lie.Retry = func(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
+	case 1:
+		lie.Retry, lie.Hasty = func(d time.Duration) time.Duration { return d / 2 }, true
+	case 2:
+		lie.Retry, lie.Hasty = func(time.Duration) time.Duration { return 0 }, true
+	case 3:
+		lie.Retry = func(d time.Duration) time.Duration { return d + 50*time.Millisecond }
+	}
+	return lie
 }
 
 func (m *model) after(d time.Duration, do func()) {
@@ -233,6 +277,9 @@ func (m *model) run() {
 			m.t.Fatalf("something is still to do after %v", m.now.sub(modelStart))
 		}
 	}
+	if m.lied > m.fair() {
+		m.t.Fatalf("%d of %d tries met the limit that headers did not show: %+v", m.lied, m.tries, m.discord.Lie)
+	}
 	for _, x := range m.calls {
 		if !x.ended && !x.left {
 			m.t.Fatalf("call %d was forgotten", x.index)
@@ -243,14 +290,35 @@ func (m *model) run() {
 		if !a.refusal.active {
 			m.t.Fatalf("still knows %d buckets", len(a.buckets))
 		}
+		if len(a.lines) > 0 {
+			m.t.Fatalf("still knows %d lines", len(a.lines))
+		}
 	}
-	if c.waiting != 0 || c.bytes != 0 || c.inFlight != 0 || c.wakes.len() != 0 || len(c.exempt) != 0 || c.idleHead != nil {
+	if c.waiting != 0 || c.bytes != 0 || c.inFlight != 0 || c.wakes.len() != 0 || c.exempt.len() != 0 || c.gates.len() != 0 || c.idleHead != nil || c.known != 0 || len(c.lively) != 0 {
 		m.t.Fatalf("not idle at the end: %+v", c)
 	}
 }
 
+// fair returns how many 429s the limit that the lie hides may cost, in a
+// network of any jitter. If 429s ask for too short a wait, any number: then
+// only that all calls end is promised.
+func (m *model) fair() int {
+	if m.discord.Lie != nil && m.discord.Lie.Hasty {
+		return m.tries
+	}
+	return 10 + (m.tries-m.lied)/2
+}
+
 // settle follows up on a step: calls that were let through or refused go on.
 func (m *model) settle() {
+	for _, x := range m.calls {
+		if (x.ended || x.left) && !x.done {
+			x.done = true
+			if x.permit != nil {
+				m.core.done(&x.permit.call, m.now)
+			}
+		}
+	}
 	m.books()
 	if at := m.core.look(m.now); at < m.armed {
 		m.armed = at
@@ -282,7 +350,7 @@ func (m *model) ask(x *modelCall) {
 	r := modelRoutes[x.route]
 	request := Request{
 		Route: RouteOf(r.method, fmt.Sprintf(r.path, x.channel), "", time.Unix(0, int64(m.now))),
-		Token: "token", Caller: x.caller, Bytes: x.bytes, Retry: x.permit,
+		Token: "token", Caller: x.caller, Line: x.line, Bytes: x.bytes, Retry: x.permit,
 	}
 	x.permit = &Permit{call: call{deadline: x.deadline}}
 	x.tries++
@@ -318,7 +386,11 @@ func (m *model) decided(x *modelCall) {
 	if x.tries == 1 {
 		x.first = c.send
 		for _, o := range m.calls {
-			if o.index < x.index && o.route == x.route && o.channel == x.channel && o.caller == x.caller &&
+			if x.line != "" && o != x && o.line == x.line && o.caller == x.caller && o.first != 0 && !o.ended && !o.left {
+				m.t.Fatalf("call %d goes before call %d of its line has ended", x.index, o.index)
+			}
+			together := x.line != "" || o.route == x.route && o.channel == x.channel
+			if o.index < x.index && o.line == x.line && together && o.caller == x.caller &&
 				o.first == 0 && o.tries == 1 && o.permit.call.state == callWaits {
 				m.t.Fatalf("call %d goes before call %d", x.index, o.index)
 			}
@@ -388,7 +460,14 @@ func (m *model) arrive(x *modelCall, f fault) {
 	}
 	known := x.known > 0 && x.known == m.known(x)
 	out := m.discord.Answer(time.Unix(0, int64(m.now)), r.method, path)
-	if out.Status == http.StatusTooManyRequests && f != sharedLimit && f != subLimit {
+	lies := m.discord.Lie != nil && x.route == 0
+	if lies && f == noFault {
+		m.tries++
+		if out.Status == http.StatusTooManyRequests {
+			m.lied++
+		}
+	}
+	if out.Status == http.StatusTooManyRequests && f != sharedLimit && f != subLimit && !lies {
 		m.limited(x, known, out)
 	}
 	for _, o := range m.renames {
@@ -464,7 +543,7 @@ func (m *model) limited(x *modelCall, known bool, out PretendReply) {
 		return
 	}
 	if known {
-		m.t.Fatalf("call %d earned a 429 in a bucket that is known: %+v", x.index, x.permit.call.route.bucket.window)
+		m.t.Fatalf("call %d earned a 429 in a bucket that is known, sent %d: %+v, %+v", x.index, x.permit.call.sentAt, x.permit.call.route.bucket.window, x.permit.call.route.bucket.throttle)
 	}
 	// What is not known yet may cost each route one or two: the routes of a
 	// bucket learn only from answers that they share it.
@@ -522,20 +601,54 @@ func (m *model) books() {
 		if a.pool.inFlight != pools[&a.pool] {
 			m.t.Fatalf("the pool counts %d in flight, there are %d", a.pool.inFlight, pools[&a.pool])
 		}
+		for key, l := range a.lines {
+			first := (*call)(nil)
+			for _, o := range l.lanes {
+				if first == nil || o.first.seq < first.seq {
+					first = o.first
+				}
+			}
+			if first == nil && l.open == 0 {
+				m.t.Fatalf("line %v has no call", key)
+			}
+			for _, o := range l.lanes {
+				may := o.first == first && (l.open == 0 || l.open == first.seq)
+				if may != (o.at >= 0) {
+					m.t.Fatalf("line %v: the call %d may go: %t; it is listed: %t", key, o.first.seq, may, o.at >= 0)
+				}
+			}
+		}
 		for _, r := range a.routes {
 			b := r.bucket
 			queued := 0
 			for _, s := range b.shares {
-				for _, l := range s.lanes {
-					for x := l.first; x != nil; x = x.next {
-						queued++
+				for _, q := range s.queues {
+					for l := q.lanes.first; l != nil; l = l.links.next {
+						for x := l.first; x != nil; x = x.next {
+							queued++
+						}
 					}
 				}
+			}
+			if b.busy(m.now) && b.livelyAt < 0 {
+				m.t.Fatalf("a look would miss a bucket: %+v", b.window)
 			}
 			if queued != b.waiting || flying[b] != b.inFlight {
 				m.t.Fatalf("a bucket counts %d waiting and %d in flight, there are %d and %d", b.waiting, b.inFlight, queued, flying[b])
 			}
-			if b.waiting > 0 && b.inFlight == 0 && b.owner == nil && b.wakeAt < 0 && !b.exempt {
+			ready := false
+			for _, k := range b.classes {
+				ready = ready || k.ready.len() > 0
+			}
+			if s := b.parked; s != nil {
+				binding := s.binding
+				if at := s.gate(s.parked.first, m.now); at < m.now || s.gateAt < 0 || s.opens > at {
+					m.t.Fatalf("a bucket waits behind a gate that opens at %d and is listed for %d", at, s.opens)
+				}
+				s.binding = binding
+			}
+			if ready && b.inFlight == 0 && b.owner == nil && b.wakeAt < 0 && b.exemptAt < 0 &&
+				(b.parked == nil || b.parked.opens == never && b.parked.inFlight+b.parked.offered == 0) {
 				m.t.Fatalf("nothing will wake the calls of a bucket: %+v", b.window)
 			}
 		}

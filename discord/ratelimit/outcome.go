@@ -34,6 +34,7 @@ func (c *core) cancel(x *call, now instant) {
 	if !x.exempt {
 		x.account.pool.unsent()
 	}
+	x.each((*throttle).unsent)
 	c.inconclusive(x, now, 0)
 	c.settle(x.route.bucket, now)
 	c.advance(now)
@@ -83,21 +84,19 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 	}
 	c.judge(x, r, v.Limit, now)
 
-	b := x.route.bucket
 	switch v.Limit {
 	case NotLimited, BucketLimit, SubLimit:
-		b = c.learn(x, r, n, a, plausible, v.Limit, now)
+		c.learn(x, r, n, a, plausible, v.Limit, now)
 	}
 	if v.Limit == NotLimited {
-		taken := r.Status < http.StatusMultipleChoices
-		if taken && x.sentAt >= b.blockedUntil {
-			b.strikes = 0
-		}
-		if x.route.answered(x, taken, now) {
-			c.recheck(b, now)
+		if r.Status < http.StatusInternalServerError {
+			if plausible {
+				x.route.bucket.pardon(x, a)
+			}
+			c.accepted(x, now)
 		}
 	} else {
-		v.Wait = c.hold(x, b, r, n, v.Limit, now)
+		v.Wait = c.hold(x, r, n, v.Limit, now)
 	}
 	c.settle(x.route.bucket, now)
 	c.advance(now)
@@ -106,13 +105,22 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 
 // hold keeps back the calls that an answer says are too many, and returns how
 // long.
-func (c *core) hold(x *call, b *bucket, r *Response, n numbers, limit Limit, now instant) time.Duration {
+func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) time.Duration {
 	wait, told := r.retryAfter()
 	switch limit {
 	case BucketLimit:
-		return c.blockBucket(b, x, n, wait, told, now)
+		if !told {
+			wait = time.Second
+			if n.hasAfter {
+				wait = min(n.after, maxStall)
+			}
+		}
+		b := x.route.bucket
+		h := hint{limit: n.limit, after: n.after, known: n.hasLimit && n.hasAfter && n.remaining == 0}
+		h.own = h.known && (n.bucket == "" || n.bucket == b.hash) && n.limit == b.limit
+		return c.refusedBy(x, limit, wait, true, h, now)
 	case SubLimit:
-		return c.blockKind(x, wait, told, now)
+		return c.refusedBy(x, limit, wait, told, hint{}, now)
 	case AddressBan:
 		return c.ban.until.sub(now)
 	}
@@ -120,13 +128,7 @@ func (c *core) hold(x *call, b *bucket, r *Response, n numbers, limit Limit, now
 		wait = time.Second
 	}
 	if limit == SharedLimit || x.exempt { // an exempt call is bound to no pool: only its own bucket can wait
-		if x.sentAt >= b.blockedUntil {
-			b.strikes++
-			wait += extraWait(b.strikes)
-		}
-		b.blockedUntil = max(b.blockedUntil, now.add(wait))
-		c.recheck(b, now)
-		return wait
+		return c.refusedBy(x, limit, wait, true, hint{shared: true}, now)
 	}
 	p := &x.account.pool
 	p.pause(now, x.sentAt, wait)

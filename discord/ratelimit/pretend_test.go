@@ -19,6 +19,8 @@ type Pretend struct {
 	Ahead       time.Duration // its clock less ours
 	// Refuse answers a call that is counted nowhere; nil means none.
 	Refuse func(method, path string) *PretendReply
+	// Lie is how the headers differ from the limits; nil means not at all.
+	Lie *Lie
 
 	buckets map[string]*pretendBucket
 	counted []time.Time // against the global limit
@@ -84,18 +86,35 @@ func (d *Pretend) Answer(now time.Time, method, path string) PretendReply {
 		}
 		d.counted = append(d.counted, now)
 	}
+	if d.Lie != nil && (d.Lie.Only == nil || d.Lie.Only(method, path)) {
+		return d.lie(now, h, path)
+	}
 	if l.Name == "" {
 		return PretendReply{200, h, ""}
 	}
 	key := l.Name + " " + RouteOf("", path, "", now).Major
+	b := d.bucket(key, l, now)
+	taken, after, retry := b.take(l, now)
+	announce(h, l, b.tokens, after, now.Add(d.Ahead))
+	if !taken {
+		h.Set("X-RateLimit-Scope", "user")
+		return tooMany(h, time.Duration(retry*1e9), false)
+	}
+	return PretendReply{200, h, ""}
+}
+
+func (d *Pretend) bucket(key string, l PretendLimit, now time.Time) *pretendBucket {
 	b := d.buckets[key]
 	if b == nil {
 		b = &pretendBucket{tokens: float64(l.N), last: now}
 		d.buckets[key] = b
 	}
+	return b
+}
+
+// take uses a unit, if there is one.
+func (b *pretendBucket) take(l PretendLimit, now time.Time) (taken bool, after, retry float64) {
 	per := l.Window.Seconds() / float64(l.N)
-	var taken bool
-	var after, retry float64
 	if l.Fixed {
 		if !now.Before(b.ends) {
 			b.ends, b.tokens = now.Add(l.Window), float64(l.N)
@@ -114,16 +133,16 @@ func (d *Pretend) Answer(now time.Time, method, path string) PretendReply {
 		after = (float64(l.N) - b.tokens) * per
 		retry = (1 - b.tokens) * per
 	}
+	return taken, after, retry
+}
+
+// announce writes the headers about a bucket, at a moment of Discord's clock.
+func announce(h http.Header, l PretendLimit, tokens, after float64, now time.Time) {
 	h.Set("X-RateLimit-Bucket", l.Name)
 	h.Set("X-RateLimit-Limit", fmt.Sprint(l.N))
-	h.Set("X-RateLimit-Remaining", fmt.Sprint(int(b.tokens+1e-9)))
+	h.Set("X-RateLimit-Remaining", fmt.Sprint(int(tokens+1e-9)))
 	h.Set("X-RateLimit-Reset-After", fmt.Sprintf("%.3f", after))
-	h.Set("X-RateLimit-Reset", fmt.Sprintf("%.3f", float64(now.Add(d.Ahead).UnixMicro())/1e6+after))
-	if !taken {
-		h.Set("X-RateLimit-Scope", "user")
-		return tooMany(h, time.Duration(retry*1e9), false)
-	}
-	return PretendReply{200, h, ""}
+	h.Set("X-RateLimit-Reset", fmt.Sprintf("%.3f", float64(now.UnixMicro())/1e6+after))
 }
 
 func tooMany(h http.Header, wait time.Duration, global bool) PretendReply {

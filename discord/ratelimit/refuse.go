@@ -85,30 +85,41 @@ func (c *core) recheck(b *bucket, now instant) {
 		at instant // when it could go at the earliest
 	}
 	var late []lateCall
-	for _, s := range b.shares {
-		var line []*call
-		for _, l := range s.lanes {
-			blocked, held := l.route.blockedUntil(l.kind), l.route.heldUntil(l.kind)
-			for x := l.first; x != nil; x = x.next {
-				switch {
-				case x.deadline < blocked:
-					late = append(late, lateCall{x, max(blocked, b.blockedUntil)})
-				case held <= now:
-					line = append(line, x)
-				}
-			}
-		}
-		if len(s.lanes) > 1 {
-			slices.SortFunc(line, func(x, y *call) int { return cmp.Compare(x.seq, y.seq) })
-		}
+	// check looks at calls of which each goes after all before it.
+	check := func(calls []*call) {
 		ahead := 0
-		for _, x := range line {
-			if at := max(b.blockedUntil, b.earliest(now, b.inFlight, ahead)); x.deadline < at {
+		for _, x := range calls {
+			if at := max(b.throttle.until, b.earliest(now, b.inFlight, ahead)); x.deadline < at {
 				late = append(late, lateCall{x, at})
 			} else {
 				ahead++
 			}
 		}
+	}
+	for _, s := range b.shares {
+		var free []*call
+		for _, q := range s.queues {
+			blocked, held := q.class.route.heldUntil(q.class.kind), q.class.held(now)
+			for l := q.lanes.first; l != nil; l = l.links.next {
+				var calls []*call
+				for x := l.first; x != nil; x = x.next {
+					if x.deadline < blocked {
+						late = append(late, lateCall{x, blocked})
+					} else {
+						calls = append(calls, x)
+					}
+				}
+				if l.line == nil && !held {
+					free = append(free, calls...)
+				} else {
+					check(calls)
+				}
+			}
+		}
+		if len(s.queues) > 1 {
+			slices.SortFunc(free, func(x, y *call) int { return cmp.Compare(x.seq, y.seq) })
+		}
+		check(free)
 	}
 	for _, x := range late {
 		c.fail(x.call, &Error{Reason: DeadlineTooEarly, RetryAfter: x.at.sub(now)})

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 )
@@ -14,9 +15,20 @@ type Snapshot struct {
 	MaxWaiting   int   // calls that may wait
 	MaxBytes     int64 // bytes that their bodies may have
 	InFlight     int   // permits given and not ended
+	Known        int   // buckets, also those that are not among those of Tokens
+	States       States
+	Drain        time.Duration // the longest EstimatedWait of all buckets
 	Invalid      Invalid
 	Ban          Ban
 	Tokens       []TokenStatus // ordered by Token
+}
+
+// States counts the known buckets, each once.
+type States struct {
+	Idle    int
+	Busy    int // calls are in flight
+	Waiting int // calls wait
+	Blocked int // a 429 holds calls of some kind
 }
 
 // Invalid is the budget of invalid requests.
@@ -65,27 +77,132 @@ type Bucket struct {
 	EstimatedWait time.Duration // until the last of the waiting calls may go, by this bucket alone
 }
 
-// Snapshot returns a copy of the limiter's state. Its cost grows with the
-// number of known buckets, during which calls wait.
-func (l *Limiter) Snapshot() Snapshot {
+// sliceSize is how many buckets are looked at before the lock is released for
+// others: some tens of microseconds.
+const sliceSize = 100
+
+// Snapshot returns a copy of the limiter's state with all known buckets. Calls
+// are held up for the list of them, some nanoseconds for each.
+func (l *Limiter) Snapshot() Snapshot { return l.Status(math.MaxInt) }
+
+// Status returns a copy of the limiter's state with at most so many buckets:
+// those for which most calls wait first, then those in use, then those used
+// last. Counts are of all buckets. It looks at those alone that have something
+// to do or are not full, a few at a time, between which calls go on; what it
+// returns of different buckets may be some milliseconds apart.
+func (l *Limiter) Status(buckets int) Snapshot {
+	l.looking.Lock()
+	defer l.looking.Unlock()
+
+	s, tokens := l.overview()
+	type candidate struct {
+		*bucket
+		waiting, inFlight int
+	}
+	var shown []candidate
+	l.inSlices(func(now instant) (more bool) {
+		c := l.core
+		for range sliceSize {
+			if c.looked == 0 {
+				return false
+			}
+			c.looked--
+			b := c.lively[c.looked]
+			if b.seen == c.looks {
+				continue
+			}
+			b.seen = c.looks
+			if !b.busy(now) {
+				c.calm(b)
+				continue
+			}
+			shown = append(shown, candidate{b, b.waiting, b.inFlight})
+			s.Drain = max(s.Drain, b.estimate(now))
+			switch {
+			case b.blocked() > now:
+				s.States.Blocked++
+			case b.waiting > 0:
+				s.States.Waiting++
+			case b.inFlight > 0:
+				s.States.Busy++
+			}
+		}
+		return true
+	})
+	slices.SortStableFunc(shown, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.waiting, a.waiting), cmp.Compare(b.inFlight, a.inFlight))
+	})
+	shown = shown[:min(len(shown), buckets)]
+	if len(shown) < buckets {
+		l.mu.Lock()
+		for b := l.core.idleTail; b != nil && len(shown) < buckets; b = b.older {
+			if b.livelyAt < 0 {
+				shown = append(shown, candidate{bucket: b})
+			}
+		}
+		l.mu.Unlock()
+	}
+	place := make(map[*account]int, len(tokens))
+	for i, a := range tokens {
+		place[a] = i
+	}
+	l.inSlices(func(now instant) (more bool) {
+		some := shown[:min(len(shown), sliceSize)]
+		shown = shown[len(some):]
+		for _, x := range some {
+			i, known := place[x.bucket.account]
+			if known && len(x.bucket.routes) > 0 { // else it was forgotten meanwhile
+				s.Tokens[i].Buckets = append(s.Tokens[i].Buckets, l.bucket(x.bucket, now))
+			}
+		}
+		return len(shown) > 0
+	})
+	s.States.Idle = max(s.Known-s.States.Blocked-s.States.Waiting-s.States.Busy, 0)
+	sortBuckets(s.Tokens)
+	return s
+}
+
+// Queued returns how many calls wait, and the bytes of their bodies.
+func (l *Limiter) Queued() (calls int, bytes int64) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.core.waiting, l.core.bytes
+}
+
+// inSlices calls do with the lock held until it returns false, and releases the
+// lock in between.
+func (l *Limiter) inSlices(do func(now instant) (more bool)) {
+	for more := true; more; {
+		l.mu.Lock()
+		more = do(l.now())
+		l.mu.Unlock()
+	}
+}
+
+// overview begins a look: it copies all but the buckets.
+func (l *Limiter) overview() (s Snapshot, tokens []*account) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := l.now()
 	c := l.core
 	c.advance(now)
 	l.arm(now)
-	s := Snapshot{
+	c.looks++
+	c.looked = len(c.lively)
+	s = Snapshot{
 		At:           l.time(now),
 		Waiting:      c.waiting,
 		WaitingBytes: c.bytes,
 		MaxWaiting:   c.maxQueue,
 		MaxBytes:     c.maxQueueBytes,
 		InFlight:     c.inFlight,
+		Known:        c.known,
 		Invalid:      Invalid{Count: c.budget.total, Limit: c.budget.limit, Open: c.budget.scarce()},
 	}
 	if c.ban.active {
 		s.Ban = Ban{Active: true, Until: l.time(c.ban.until), Strikes: c.ban.strikes}
 	}
-	for _, a := range c.live {
+	for _, a := range c.accounts {
 		a.pool.release(now, &c.clock)
 		t := TokenStatus{
 			Token:     a.key.token,
@@ -97,18 +214,14 @@ func (l *Limiter) Snapshot() Snapshot {
 		if a.pool.pausedUntil > now {
 			t.Global.PausedUntil = l.time(a.pool.pausedUntil)
 		}
-		seen := make(map[*bucket]bool, len(a.routes))
-		for _, r := range a.routes {
-			if !seen[r.bucket] {
-				seen[r.bucket] = true
-				t.Buckets = append(t.Buckets, l.bucket(r.bucket, now))
-			}
-		}
-		s.Tokens = append(s.Tokens, t)
+		s.Tokens, tokens = append(s.Tokens, t), append(tokens, a)
 	}
-	l.mu.Unlock()
+	return s, tokens
+}
 
-	for _, t := range s.Tokens {
+// sortBuckets puts tokens and their buckets into the order of their names.
+func sortBuckets(tokens []TokenStatus) {
+	for _, t := range tokens {
 		for _, b := range t.Buckets {
 			slices.Sort(b.Routes)
 		}
@@ -116,8 +229,7 @@ func (l *Limiter) Snapshot() Snapshot {
 			return cmp.Or(cmp.Compare(a.Routes[0], b.Routes[0]), cmp.Compare(a.Major, b.Major), cmp.Compare(a.Hash, b.Hash))
 		})
 	}
-	slices.SortFunc(s.Tokens, func(a, b TokenStatus) int { return cmp.Compare(a.Token, b.Token) })
-	return s
+	slices.SortFunc(tokens, func(a, b TokenStatus) int { return cmp.Compare(a.Token, b.Token) })
 }
 
 func (l *Limiter) bucket(b *bucket, now instant) Bucket {
@@ -130,29 +242,74 @@ func (l *Limiter) bucket(b *bucket, now instant) Bucket {
 		InFlight:  b.inFlight,
 		Waiting:   b.waiting,
 	}
-	blocked, held := b.blockedUntil, b.blockedUntil
 	for _, r := range b.routes {
 		s.Routes = append(s.Routes, r.key.String())
-		for _, k := range r.blocks {
-			blocked = max(blocked, k.until)
-		}
 	}
-	for _, share := range b.shares {
-		for _, lane := range share.lanes {
-			held = max(held, lane.route.blockedUntil(lane.kind))
-		}
-	}
-	if blocked > now {
+	if blocked := b.blocked(); blocked > now {
 		s.BlockedUntil = l.time(blocked)
 	}
-	if b.blockedUntil > now {
+	if b.throttle.until > now {
 		s.Remaining = 0
 	}
-	if full := max(b.full, b.blockedUntil); full > now {
+	if full := max(b.full, b.throttle.until); full > now {
 		s.Reset = l.time(full)
 	}
-	if b.waiting > 0 {
-		s.EstimatedWait = max(b.window.drain(now, b.inFlight, b.waiting), held.sub(now), 0)
-	}
+	s.EstimatedWait = b.estimate(now)
 	return s
+}
+
+// blocked returns the end of the last block of calls of any kind.
+func (b *bucket) blocked() instant {
+	until := b.throttle.until
+	for _, r := range b.routes {
+		for _, k := range r.kinds {
+			until = max(until, k.until)
+		}
+	}
+	for _, k := range b.classes {
+		until = max(until, k.route.heldUntil(k.kind)) // also by a limit over several buckets
+	}
+	return until
+}
+
+// estimate returns when the last of the waiting calls may go, by this bucket
+// alone.
+func (b *bucket) estimate(now instant) time.Duration {
+	if b.waiting == 0 {
+		return 0
+	}
+	held := b.throttle.until
+	for _, k := range b.classes {
+		held = max(held, k.route.heldUntil(k.kind))
+	}
+	return max(b.window.drain(now, b.inFlight, b.waiting), b.throttle.drain(now, b.waiting), held.sub(now), 0)
+}
+
+// busy reports whether a bucket has something to do, holds calls or is not
+// full.
+func (b *bucket) busy(now instant) bool {
+	return b.inFlight > 0 || b.waiting > 0 || b.full > now || b.blocked() > now
+}
+
+// rouse lists a bucket among those that a look is for.
+func (c *core) rouse(b *bucket) {
+	if b.livelyAt < 0 {
+		b.livelyAt = len(c.lively)
+		c.lively = append(c.lively, b)
+	}
+}
+
+// calm takes a bucket off that list. The last one takes its place: a look,
+// which goes from the end to the beginning, has seen that one.
+func (c *core) calm(b *bucket) {
+	if b.livelyAt < 0 {
+		return
+	}
+	last := len(c.lively) - 1
+	moved := c.lively[last]
+	c.lively[b.livelyAt], moved.livelyAt = moved, b.livelyAt
+	c.lively[last] = nil
+	c.lively = c.lively[:last]
+	c.looked = min(c.looked, last)
+	b.livelyAt = -1
 }

@@ -6,9 +6,12 @@ import (
 )
 
 const (
-	// maxStall bounds how long headers alone can hold calls back. A 429 says
-	// for certain; headers have been seen to be wrong.
+	// maxStall bounds how long headers alone can hold calls back, until some of
+	// them agree. A 429 says for certain; headers have been seen to be wrong.
 	maxStall = 5 * time.Minute
+	// agreeing is how many answers in a row must agree on the window for a long
+	// wait to be believed.
+	agreeing = 3
 	// bareAnswers is how many successes in a row without rate limit headers
 	// show that a bucket which had them is no longer limited.
 	bareAnswers = 3
@@ -41,8 +44,8 @@ func (k windowKind) String() string {
 // In a fixed window Reset stands still until the window ends.
 type window struct {
 	kind      windowKind
-	probing   bool  // after a 429: one call at a time until one is taken
 	rejected  bool  // the answer described was a 429, whose wait says more than its numbers
+	agreed    uint8 // answers in a row that agree with those before
 	bare      uint8 // successes without headers in a row
 	epoch     uint32
 	timed     bool // counted and reset are known
@@ -82,7 +85,7 @@ type answer struct {
 func (w *window) observe(a answer) (changed bool) {
 	w.bare = 0
 	if !a.rejected {
-		w.probing = false
+		w.rejected = false
 	}
 	if w.kind == unknown || w.kind == unlimited || a.limit != w.limit {
 		kind := w.kind
@@ -91,7 +94,7 @@ func (w *window) observe(a answer) (changed bool) {
 		} else if w.order(a) < 0 {
 			return false
 		}
-		*w = window{kind: kind, probing: w.probing, limit: a.limit, lost: w.lost}
+		*w = window{kind: kind, limit: a.limit, lost: w.lost}
 		w.adopt(a)
 		return true
 	}
@@ -171,6 +174,10 @@ func (w *window) tell(a answer) {
 
 // adopt makes the answer the one described.
 func (w *window) adopt(a answer) {
+	steady := false // whether a fixed window ends when it was said to
+	if d := a.heard.add(a.after + headerStep).sub(w.full); w.kind == fixed {
+		steady = d.Abs() <= a.heard.sub(a.sent)+w.heard.sub(w.sent)+2*headerStep
+	}
 	w.remaining, w.said, w.after, w.full = a.remaining, a.remaining, a.after, a.heard.add(a.after+headerStep)
 	w.timed, w.epoch, w.counted, w.reset = a.timed, a.epoch, a.counted, a.reset
 	w.sent, w.heard, w.assumed, w.rejected = a.sent, a.heard, false, a.rejected
@@ -188,9 +195,14 @@ func (w *window) adopt(a answer) {
 	low = max(low, 0)
 	if w.perHigh == 0 || low > w.perHigh || high < w.perLow {
 		w.perLow, w.perHigh = low, high
-		return
+		if !steady {
+			w.agreed = 0
+			return
+		}
+	} else {
+		w.perLow, w.perHigh = max(w.perLow, low), min(w.perHigh, high)
 	}
-	w.perLow, w.perHigh = max(w.perLow, low), min(w.perHigh, high)
+	w.agreed = min(w.agreed+1, agreeing)
 }
 
 // refresh brings full up to date with what is known of Discord's clock.
@@ -261,9 +273,9 @@ func (w *window) next(now instant, k int) instant {
 	switch {
 	case w.kind == unlimited:
 		return now
-	case (w.kind == unknown || w.probing) && k > 0:
+	case (w.kind == unknown || w.rejected) && k > 0:
 		return never
-	case w.kind == unknown || w.probing && w.rejected:
+	case w.kind == unknown || w.rejected:
 		return now
 	case k >= w.limit:
 		return never
@@ -279,7 +291,7 @@ func (w *window) next(now instant, k int) instant {
 	case w.kind == unsure: // most windows slide; one call finds out
 		at = at.add(-time.Duration(w.limit-1) * w.perLow)
 	}
-	if k == 0 {
+	if k == 0 && w.agreed < agreeing {
 		at = min(at, w.heard.add(maxStall))
 	}
 	return max(at, now)
@@ -289,7 +301,7 @@ func (w *window) next(now instant, k int) instant {
 // certainly cannot go.
 func (w *window) earliest(now instant, k, ahead int) instant {
 	before := k + ahead
-	if w.kind == unknown || w.kind == unlimited || w.probing {
+	if w.kind == unknown || w.kind == unlimited || w.rejected {
 		return now
 	}
 	// Nothing is certain within the time of one round trip.
@@ -315,7 +327,7 @@ func (w *window) earliest(now instant, k, ahead int) instant {
 }
 
 func (w *window) atMostStall(at, now instant, before int) instant {
-	if before == 0 {
+	if before == 0 && w.agreed < agreeing {
 		return max(now, min(at, w.heard.add(maxStall)))
 	}
 	return at

@@ -34,6 +34,17 @@ const (
 	WhenOpeningDM       Condition = "opening dm"        // the direct message channel is not there yet
 )
 
+// RefusalHeaders is which bucket the headers of a 429 describe.
+type RefusalHeaders string
+
+// The headers that 429s have been seen to carry.
+const (
+	RefusalOfRoute RefusalHeaders = ""     // those of successes: for a limit with Sub, Remaining is not 0
+	RefusalOwn     RefusalHeaders = "own"  // this limit, under its own hash
+	RefusalSame    RefusalHeaders = "same" // this limit, under the hash that successes show
+	RefusalBare    RefusalHeaders = "bare" // none: neither a bucket nor a scope
+)
+
 // AnyRoute stands for all routes that have no limit of their own; each of them
 // gets a bucket of its own.
 const AnyRoute = "*"
@@ -52,18 +63,20 @@ type Limit struct {
 	When   Condition `json:"when,omitempty"`
 
 	// Limit calls in Window; no limit and no headers when Limit is 0.
-	Limit    int           `json:"limit"`
-	Window   time.Duration `json:"-"`         // in JSON "window", in seconds
-	Kind     WindowKind    `json:"kind"`      // empty means Sliding
-	Hash     string        `json:"hash"`      // of the bucket; empty means one made from Name
-	PerToken bool          `json:"per_token"` // one bucket for all resources of a token
-	Shared   bool          `json:"shared"`    // over all tokens; its 429s have scope "shared"
-	Hidden   bool          `json:"hidden"`    // no headers but on 429s
-	Sub      bool          `json:"sub"`       // besides the route's own limit, unseen in headers until it is hit
-	Code     int           `json:"code"`      // in the body of 429s, when not 0
-	Text     string        `json:"text"`      // message of 429s; empty means Discord's
-	Status   int           `json:"status"`    // of an ordinary error with Code and Text instead of a 429, when not 0
-	Extra    http.Header   `json:"headers"`   // replaces headers, also with nonsense; no values removes
+	Limit      int            `json:"limit"`
+	Window     time.Duration  `json:"-"`           // in JSON "window", in seconds
+	Kind       WindowKind     `json:"kind"`        // empty means Sliding
+	Hash       string         `json:"hash"`        // of the bucket; empty means one made from Name
+	PerToken   bool           `json:"per_token"`   // one bucket for all resources of a token
+	PerChannel bool           `json:"per_channel"` // one bucket for all webhooks of a channel, over all tokens
+	Shared     bool           `json:"shared"`      // over all tokens; its 429s have scope "shared"
+	Hidden     bool           `json:"hidden"`      // no headers but on 429s
+	Sub        bool           `json:"sub"`         // besides the route's own limit, unseen in headers until it is hit
+	Refusal    RefusalHeaders `json:"refusal"`     // what the headers of 429s are about
+	Code       int            `json:"code"`        // in the body of 429s, when not 0
+	Text       string         `json:"text"`        // message of 429s; empty means Discord's
+	Status     int            `json:"status"`      // of an ordinary error with Code and Text instead of a 429, when not 0
+	Extra      http.Header    `json:"headers"`     // replaces headers, also with nonsense; no values removes
 }
 
 // bucketKey tells buckets of one limit apart.
@@ -171,16 +184,16 @@ type limiter struct {
 	seconds     map[string]*second
 }
 
-func newLimiter(unlimited bool) limiter {
+func newLimiter(unlimited bool, more ...Limit) limiter {
 	l := limiter{
 		limits: map[string]*Limit{}, byRoute: map[string][]*Limit{}, buckets: map[bucketKey]*bucket{},
 		sweepAt: 1024, seconds: map[string]*second{},
 	}
-	if unlimited {
-		return l
+	if !unlimited {
+		l.global = DefaultGlobalLimit()
+		more = append(DefaultLimits(), more...)
 	}
-	l.global = DefaultGlobalLimit()
-	for _, limit := range DefaultLimits() {
+	for _, limit := range more {
 		l.set(limit)
 	}
 	return l
@@ -224,6 +237,7 @@ func DefaultLimits() []Limit {
 			"POST " + message + "/threads", "POST " + channel + "/threads",
 		}, Limit: 50, Window: 300 * second, Sub: true, Shared: true},
 		{Name: "webhook", Routes: []string{"POST " + webhookPath}, Limit: 5, Window: 2 * second},
+		{Name: "webhook channel", Routes: []string{"POST " + webhookPath}, Limit: 30, Window: 60 * second, Sub: true, PerChannel: true},
 		{Name: "gateway", Routes: []string{"GET /gateway"}},
 	}
 }
@@ -301,16 +315,36 @@ func (s *Sandbox) limit(c *call) (shown *verdict, refused *refusal) {
 		}
 	}
 	if shown != nil && shown.retryAfter > 0 {
-		return shown, &refusal{kind: shown.limit.kind(), retryAfter: shown.retryAfter, limit: shown.limit}
+		limit := shown.limit
+		return limit.refusalHeaders(shown, shown), &refusal{kind: limit.kind(), retryAfter: shown.retryAfter, limit: limit}
 	}
 	for _, limit := range l.byRoute[c.route.key] {
 		if limit.Sub && s.applies(c, limit) {
 			if v := s.count(c, limit); v != nil && v.retryAfter > 0 {
+				shown := limit.refusalHeaders(shown, v)
 				return shown, &refusal{kind: limit.kind(), retryAfter: v.retryAfter, limit: limit}
 			}
 		}
 	}
 	return shown, nil
+}
+
+// refusalHeaders returns what the headers of a 429 describe, when successes show
+// one verdict and the limit has come to the other.
+func (l *Limit) refusalHeaders(shown, own *verdict) *verdict {
+	switch l.Refusal {
+	case RefusalOwn:
+		return own
+	case RefusalSame:
+		same := *own
+		if shown != nil && shown.hash != "" {
+			same.hash = shown.hash
+		}
+		return &same
+	case RefusalBare:
+		return nil
+	}
+	return shown
 }
 
 func (l *Limit) kind() LimitKind {
@@ -372,6 +406,11 @@ func (s *Sandbox) count(c *call, limit *Limit) *verdict {
 		key.token = cmp.Or(c.token, c.ip)
 		if c.route.major == "webhook_id" {
 			key.token = c.value("webhook_token")
+		}
+	}
+	if limit.PerChannel {
+		if w := s.webhooks[c.id("webhook_id")]; w != nil {
+			key.major, key.token = w.ChannelID, ""
 		}
 	}
 	if limit.Routes[0] == AnyRoute {
@@ -478,7 +517,9 @@ func (r *refusal) answer(a *answer) error {
 		body.Code = r.limit.Code
 		body.Message = cmp.Or(r.limit.Text, body.Message)
 	}
-	a.header["X-Ratelimit-Scope"] = []string{string(r.kind)}
+	if r.limit == nil || r.limit.Refusal != RefusalBare {
+		a.header["X-Ratelimit-Scope"] = []string{string(r.kind)}
+	}
 	a.header["Retry-After"] = []string{strconv.Itoa(int(math.Ceil(r.retryAfter.Seconds())))}
 	return a.set(http.StatusTooManyRequests, body)
 }

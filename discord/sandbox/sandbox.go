@@ -44,6 +44,10 @@ type Config struct {
 	// Unlimited starts without rate limits and without their headers.
 	Unlimited bool
 
+	// Limits are set in addition to the default ones, or to none with
+	// Unlimited. One replaces the default of its name.
+	Limits []Limit
+
 	// Latency is the simulated way to Discord and back.
 	Latency Latency
 
@@ -172,7 +176,7 @@ func (s *Sandbox) Reset() {
 		interactions: map[string]*webhook{},
 		commands:     map[commandScope][]*Command{},
 
-		limiter: newLimiter(s.config.Unlimited),
+		limiter: newLimiter(s.config.Unlimited, s.config.Limits...),
 		bans:    map[string]Ban{},
 		invalid: map[string]*invalidCount{},
 		gateway: newGateway(),

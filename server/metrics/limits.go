@@ -71,38 +71,20 @@ func (c limitsCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	set(descBanned, banned)
 
-	states := map[string]int{"idle": 0, "busy": 0, "waiting": 0, "blocked": 0}
-	var drain time.Duration
 	var global discord.TokenLimits
 	for _, t := range s.Tokens {
 		if t.Token == discord.BotToken {
 			global = t
 		}
-		for _, b := range t.Buckets {
-			states[stateOf(b, s.At)]++
-			drain = max(drain, b.EstimatedWait)
-		}
 	}
-	for state, n := range states {
+	for state, n := range map[string]int{"idle": s.States.Idle, "busy": s.States.Busy, "waiting": s.States.Waiting, "blocked": s.States.Blocked} {
 		set(descBuckets, float64(n), state)
 	}
-	set(descDrain, drain.Seconds())
+	set(descDrain, s.Drain.Seconds())
 	set(descGlobalLimit, float64(global.Global.Limit))
 	set(descGlobalUsed, float64(global.Global.Used))
 	set(descGlobalPaused, until(global.Global.PausedUntil))
 	set(descTokenRefused, number(global.Refused))
-}
-
-func stateOf(b discord.BucketLimits, at time.Time) string {
-	switch {
-	case b.BlockedUntil.After(at):
-		return "blocked"
-	case b.Waiting > 0:
-		return "waiting"
-	case b.InFlight > 0:
-		return "busy"
-	}
-	return "idle"
 }
 
 func number(b bool) float64 {

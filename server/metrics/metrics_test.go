@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
 	"discordproxy/server/calls"
 	"discordproxy/server/metrics"
 
@@ -105,16 +106,12 @@ func TestLimits(t *testing.T) {
 					Limit int
 					Open  bool
 				}{5, 10000, false},
+				Known: 4, States: ratelimit.States{Idle: 1, Busy: 1, Waiting: 1, Blocked: 1}, Drain: 9 * time.Second,
 				Tokens: []discord.TokenLimits{
-					{Token: "another", Buckets: []discord.BucketLimits{{}}},
+					{Token: "another"},
 					{
 						Token: discord.BotToken, Refused: true,
 						Global: discord.TokenLimits{}.Global,
-						Buckets: []discord.BucketLimits{
-							{Waiting: 7, EstimatedWait: 9 * time.Second},
-							{Waiting: 1, BlockedUntil: now.Add(time.Second)},
-							{InFlight: 1, BlockedUntil: now.Add(-time.Second)},
-						},
 					},
 				},
 			}

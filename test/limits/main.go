@@ -52,6 +52,7 @@ const (
 type row struct {
 	name      string
 	channels  []int // messages for each channel, in the order they are asked for
+	callers   int   // that share the messages of each channel; 0 means one
 	perBucket int
 	window    time.Duration
 	fixed     bool
@@ -69,8 +70,8 @@ func repeat(channels, messages int) []int { return slices.Repeat([]int{messages}
 
 var rows = []row{
 	{name: "25 messages, 1 channel, sliding 5/5 s", channels: []int{25}, perBucket: 5, window: 5 * time.Second, bound: 1.03},
-	{name: "50 messages, 1 channel, sliding 5/1 s, 250 ms", channels: []int{50}, perBucket: 5, window: time.Second, roundTrip: 250 * time.Millisecond, bound: 1.03},
-	{name: "25 messages, 1 channel, fixed 5/5 s", channels: []int{25}, perBucket: 5, window: 5 * time.Second, fixed: true, bound: 1.03},
+	{name: "50 messages of 5 callers, 1 channel, sliding 5/1 s, 250 ms", channels: []int{50}, callers: 5, perBucket: 5, window: time.Second, roundTrip: 250 * time.Millisecond, bound: 1.03},
+	{name: "25 messages of 5 callers, 1 channel, fixed 5/5 s", channels: []int{25}, callers: 5, perBucket: 5, window: 5 * time.Second, fixed: true, bound: 1.03},
 	{name: "500 messages, 100 channels", channels: repeat(100, 5), perBucket: 5, window: 5 * time.Second, bound: 1.10},
 	{name: "50 messages to 1 channel behind 450 single ones", channels: append(repeat(450, 1), 50), perBucket: 5, window: 5 * time.Second, bound: 1.10},
 	{name: "60 messages, global ban of 5 s", channels: repeat(60, 1), perBucket: 5, window: 5 * time.Second, bound: 1.10, ban: 5 * time.Second},
@@ -152,6 +153,11 @@ func pretend(r row, jitter bool) error {
 	if r.ban > 0 {
 		sb.BanGlobally(r.ban)
 	}
+	return serve(sb, channels)
+}
+
+// serve answers as the sandbox until the standard input ends.
+func serve(sb *sandbox.Sandbox, channels []sandbox.ID) error {
 	mux := http.NewServeMux()
 	mux.Handle("/", sb)
 	mux.HandleFunc("GET /report", func(w http.ResponseWriter, _ *http.Request) {
@@ -207,31 +213,41 @@ func (r row) run(ctx context.Context, index int, jitter bool) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0], "-pretend", fmt.Sprint(index), fmt.Sprintf("-jitter=%t", jitter)) //nolint:gosec // itself
-	child.Stderr = os.Stderr
-	keep, err := child.StdinPipe()
+	address, stop, err := start(child)
 	if err != nil {
 		return result{}, err
 	}
-	out, err := child.StdoutPipe()
-	if err != nil {
-		return result{}, err
-	}
-	if err := child.Start(); err != nil {
-		return result{}, err
-	}
-	defer func() {
-		_ = keep.Close()
-		_ = child.Wait()
-	}()
-	var address string
-	if _, err := fmt.Fscanln(out, &address); err != nil {
-		return result{}, fmt.Errorf("the pretend Discord did not start: %w", err)
-	}
+	defer stop()
 	res, err := r.send(ctx, address, jitter)
 	if err != nil {
 		return result{}, err
 	}
 	return res, res.judge(ctx, address)
+}
+
+// start starts the process of a sandbox and returns its address.
+func start(child *exec.Cmd) (address string, stop func(), err error) {
+	child.Stderr = os.Stderr
+	keep, err := child.StdinPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	out, err := child.StdoutPipe()
+	if err != nil {
+		return "", nil, err
+	}
+	if err := child.Start(); err != nil {
+		return "", nil, err
+	}
+	stop = func() {
+		_ = keep.Close()
+		_ = child.Wait()
+	}
+	if _, err := fmt.Fscanln(out, &address); err != nil {
+		stop()
+		return "", nil, fmt.Errorf("the pretend Discord did not start: %w", err)
+	}
+	return address, stop, nil
 }
 
 // send does the work of the row.
@@ -266,7 +282,7 @@ func (r row) send(ctx context.Context, address string, jitter bool) (result, err
 	asked := func() int {
 		mu.Lock()
 		defer mu.Unlock()
-		held := limiter.Snapshot()
+		held := limiter.Status(0)
 		return held.Waiting + held.InFlight + len(ended)
 	}
 	began := time.Now()
@@ -275,10 +291,10 @@ func (r row) send(ctx context.Context, address string, jitter bool) (result, err
 	sent := 0
 	for channel, messages := range r.channels {
 		for i := range messages {
-			callCtx := ctx
+			callCtx := discord.WithCaller(ctx, fmt.Sprint("caller ", i%max(r.callers, 1)))
 			if i >= messages-r.leave {
 				// Not a deadline, which would be refused at once.
-				left, cancel := context.WithCancel(ctx)
+				left, cancel := context.WithCancel(callCtx)
 				defer cancel()
 				context.AfterFunc(leaving, cancel)
 				callCtx = left
@@ -340,19 +356,24 @@ func (c *counting) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// judge compares with what the pretend Discord holds.
-func (res *result) judge(ctx context.Context, address string) error {
+// judged returns what the sandbox of a process saw.
+func judged(ctx context.Context, address string) (seen report, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/report", nil)
 	if err != nil {
-		return err
+		return seen, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return seen, err
 	}
 	defer resp.Body.Close()
-	var seen report
-	if err := json.NewDecoder(resp.Body).Decode(&seen); err != nil {
+	return seen, json.NewDecoder(resp.Body).Decode(&seen)
+}
+
+// judge compares with what the pretend Discord holds.
+func (res *result) judge(ctx context.Context, address string) error {
+	seen, err := judged(ctx, address)
+	if err != nil {
 		return err
 	}
 	res.limited, res.calls, res.inASec = seen.Stats.Limited, seen.Stats.Calls, seen.Stats.MaxPerSecond
@@ -413,12 +434,27 @@ func main() {
 	var (
 		child  = flag.Int("pretend", -1, "be the pretend Discord of a row")
 		jitter = flag.Bool("jitter", false, "round trips between 10 and 300 ms")
+		lying  = flag.Bool("lies", false, "limits that headers do not show, instead")
+		liar   = flag.Int("pretend-lie", -1, "be the sandbox of a lie")
 		runs   = flag.Int("runs", 1, "how often")
 	)
 	flag.Parse()
 	if *child >= 0 {
 		if err := pretend(rows[*child], *jitter); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if *liar >= 0 {
+		if err := pretendLie(lies()[*liar]); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if *lying {
+		if !tellLies(*runs) {
 			os.Exit(1)
 		}
 		return

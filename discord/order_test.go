@@ -1,0 +1,282 @@
+package discord_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
+)
+
+// orderedWays are ways to create a message, each with the channel in which it
+// ends up.
+func orderedWays(t *testing.T, sb *sandbox.Sandbox, client *discord.Client) map[string]struct {
+	channel func() sandbox.ID
+	send    func(ctx context.Context, content string) error
+} {
+	t.Helper()
+	type way = struct {
+		channel func() sandbox.ID
+		send    func(ctx context.Context, content string) error
+	}
+	w := sb.World()
+	in := sb.AddInteraction(w.Random)
+	if _, err := client.Call(t.Context(), discord.CreateInteractionResponse, discord.Args{
+		"interaction_id": uint64(in.ID), "interaction_token": in.Token, "type": 4, "data": map[string]any{"content": "first"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	of := func(id sandbox.ID) func() sandbox.ID { return func() sandbox.ID { return id } }
+	fields := func(content string) discord.Args { return discord.Args{"content": content} }
+	rest := func(path string) func(context.Context, string) error {
+		return func(ctx context.Context, content string) error {
+			resp, err := client.Forward(ctx, request(t, "POST", path, fmt.Sprintf(`{"content":%q}`, content)))
+			if err == nil && resp.Status > 299 {
+				return resp.Err()
+			}
+			return err
+		}
+	}
+	return map[string]way{
+		"message": {of(w.General), func(ctx context.Context, content string) error {
+			_, err := client.CreateMessage(ctx, uint64(w.General), discord.Message{Fields: fields(content)})
+			return err
+		}},
+		"plain message": {of(w.General), rest(fmt.Sprintf("/api/v10/channels/%s/messages", w.General))},
+		"webhook": {of(w.Announcement), func(ctx context.Context, content string) error {
+			_, err := client.Call(ctx, discord.ExecuteWebhook, discord.Args{"webhook_id": uint64(w.Webhook), "webhook_token": w.WebhookToken, "content": content, "wait": true})
+			return err
+		}},
+		"plain webhook": {of(w.Announcement), rest(fmt.Sprintf("/api/v10/webhooks/%s/%s", w.Webhook, w.WebhookToken))},
+		"follow-up": {of(w.Random), func(ctx context.Context, content string) error {
+			_, err := client.Call(ctx, discord.CreateInteractionFollowup, discord.Args{"application_id": uint64(w.Bot), "interaction_token": in.Token, "content": content})
+			return err
+		}},
+		"direct message": {func() sandbox.ID { return sb.DirectMessages(w.Bob) }, func(ctx context.Context, content string) error {
+			_, err := client.SendDirectMessage(ctx, uint64(w.Bob), discord.Message{Fields: fields(content)})
+			return err
+		}},
+	}
+}
+
+// ways are the names of orderedWays.
+var ways = []string{"message", "plain message", "webhook", "plain webhook", "follow-up", "direct message"}
+
+// stored returns the contents of a channel that have a prefix, without it, as
+// Discord stored them.
+func stored(sb *sandbox.Sandbox, channel sandbox.ID, prefix string) (contents []string) {
+	for _, m := range sb.Messages(channel) {
+		if rest, ok := strings.CutPrefix(m.Content, prefix); ok {
+			contents = append(contents, rest)
+		}
+	}
+	return contents
+}
+
+// TestOrder: messages of one caller to one place are stored in the order in
+// which they were asked for, over ways of any length and with tries that fail.
+func TestOrder(t *testing.T) {
+	const n = 21
+	limited := sandbox.Fault{
+		Status: http.StatusTooManyRequests, Body: `{"message":"You are being rate limited.","retry_after":0.3,"global":false}`, Probability: 0.2,
+		Header: map[string]string{"Retry-After": "1", "X-RateLimit-Scope": "shared"},
+	}
+	for name, trouble := range map[string][]sandbox.Fault{
+		"none":          nil,
+		"429":           {limited},
+		"429 and 500":   {limited, {Probability: 0.15}, {After: true, Probability: 0.15}},
+		"lost answers":  {{Kind: sandbox.FaultReset, After: true, Probability: 0.3}},
+		"lost requests": {{Kind: sandbox.FaultReset, Probability: 0.3}},
+	} {
+		for _, way := range ways {
+			for _, apart := range []time.Duration{0, 200 * time.Millisecond} {
+				t.Run(fmt.Sprintf("%s, %s, %v apart", way, name, apart), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						testOrder(t, way, n, apart, trouble)
+					})
+				})
+			}
+		}
+	}
+}
+
+func testOrder(t *testing.T, way string, n int, apart time.Duration, trouble []sandbox.Fault) {
+	delay := sandbox.Delay{Max: 60 * time.Millisecond}
+	sb := sandbox.New(sandbox.Config{Latency: sandbox.Latency{Request: delay, Response: delay}, Seed: uint64(apart) + uint64(len(trouble))})
+	client := newClient(t, sb, nil)
+	w := orderedWays(t, sb, client)[way]
+	sb.ClearLimits()
+	for _, route := range []string{"POST /channels/{channel_id}/messages", "POST /webhooks/{webhook_id}/{webhook_token}"} {
+		sb.SetLimit(sandbox.Limit{Name: route, Routes: []string{route}, Limit: 5, Window: 5 * time.Second, Kind: sandbox.Fixed})
+		for _, f := range trouble {
+			f.Route = route
+			sb.InjectFault(f)
+		}
+	}
+	var sending sync.WaitGroup
+	results := make([]error, n)
+	for i := range n {
+		sending.Go(func() {
+			results[i] = w.send(discord.WithCaller(t.Context(), "one"), fmt.Sprintf("one %02d", i))
+		})
+		if apart > 0 {
+			time.Sleep(apart)
+		}
+		synctest.Wait() // it has its place
+	}
+	sending.Wait()
+	got := stored(sb, w.channel(), "one ")
+	if !slices.IsSorted(got) {
+		t.Errorf("stored as %v", got)
+	}
+	// A message without a nonce is not sent again when it may have been stored.
+	nonce := way == "message" || way == "direct message"
+	for i, err := range results {
+		text := fmt.Sprintf("%02d", i)
+		times := len(slices.DeleteFunc(slices.Clone(got), func(s string) bool { return s != text }))
+		if err == nil && times != 1 || nonce && err != nil || times > 1 {
+			t.Errorf("message %d was stored %d times: %v", i, times, err)
+		}
+	}
+}
+
+// TestOrderHoldsNobodyElse: other callers and other channels go on while the
+// messages of one caller wait for the tries of the first.
+func TestOrderHoldsNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(100 * time.Millisecond)})
+		w := sb.World()
+		client := newClient(t, sb, nil)
+		post := func(caller string, channel sandbox.ID, content string) error {
+			_, err := client.CreateMessage(discord.WithCaller(t.Context(), caller), uint64(channel), discord.Message{Fields: discord.Args{"content": content}})
+			return err
+		}
+		if err := post("one", w.General, "the bucket is known"); err != nil {
+			t.Fatal(err)
+		}
+		// The first message fails for 20 s.
+		broken := sb.InjectFault(sandbox.Fault{Path: fmt.Sprintf("/channels/%s/messages", w.General), Count: 1})
+		var sending sync.WaitGroup
+		sending.Go(func() {
+			if err := post("one", w.General, "one 0"); err != nil {
+				t.Error(err)
+			}
+		})
+		time.Sleep(60 * time.Millisecond)
+		sb.RemoveFault(broken)
+		began := time.Now()
+		var mine time.Duration
+		sending.Go(func() {
+			if err := post("one", w.General, "one 1"); err != nil {
+				t.Error(err)
+			}
+			mine = time.Since(began)
+		})
+		synctest.Wait()
+		for _, other := range []struct {
+			caller  string
+			channel sandbox.ID
+		}{{"two", w.General}, {"one", w.Random}} {
+			asked := time.Now()
+			if err := post(other.caller, other.channel, "other"); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(asked); took > 100*time.Millisecond {
+				t.Errorf("%s waited %v in channel %s", other.caller, took, other.channel)
+			}
+		}
+		asked := time.Now()
+		if _, err := client.Call(discord.WithCaller(t.Context(), "one"), discord.ListMessages, discord.Args{"channel_id": uint64(w.General)}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(asked); took > 100*time.Millisecond {
+			t.Errorf("another route waited %v", took)
+		}
+		sending.Wait()
+		if got := stored(sb, w.General, "one "); !slices.Equal(got, []string{"0", "1"}) || mine < 200*time.Millisecond {
+			t.Errorf("stored as %v, the second in %v", got, mine)
+		}
+	})
+}
+
+// TestOrderAfterWhoLeaves: a caller who leaves between two tries, or waiting,
+// holds up none that comes after.
+func TestOrderAfterWhoLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(100 * time.Millisecond)})
+		w := sb.World()
+		client := newClient(t, sb, nil)
+		post := func(ctx context.Context, content string) error {
+			_, err := client.CreateMessage(ctx, uint64(w.General), discord.Message{Fields: discord.Args{"content": content}})
+			return err
+		}
+		sb.InjectFault(sandbox.Fault{Count: 1})
+		leaving, leave := context.WithCancel(t.Context())
+		var sending sync.WaitGroup
+		for i := range 2 {
+			sending.Go(func() {
+				if err := post(leaving, fmt.Sprint("left ", i)); err == nil {
+					t.Error("a caller who left got a message")
+				}
+			})
+			synctest.Wait()
+		}
+		for i := range 3 {
+			sending.Go(func() {
+				if err := post(t.Context(), fmt.Sprint("stayed ", i)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		time.Sleep(150 * time.Millisecond) // the first try has failed
+		if n := len(sb.Messages(w.General)); n != 0 {
+			t.Errorf("%d messages while the first is still tried", n)
+		}
+		leave()
+		sending.Wait()
+		if got := stored(sb, w.General, ""); !slices.Equal(got, []string{"stayed 0", "stayed 1", "stayed 2"}) {
+			t.Errorf("stored as %q", got)
+		}
+	})
+}
+
+// TestOrderOfAnInteraction: follow-ups go behind the first answer and behind
+// its edit.
+func TestOrderOfAnInteraction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delay := sandbox.Delay{Max: 60 * time.Millisecond}
+		sb := sandbox.New(sandbox.Config{Latency: sandbox.Latency{Request: delay, Response: delay}})
+		w := sb.World()
+		client := newClient(t, sb, nil)
+		for i := range 20 {
+			in := sb.AddInteraction(w.General)
+			var sending sync.WaitGroup
+			call := func(op discord.Operation, args discord.Args) {
+				sending.Go(func() {
+					args["interaction_token"] = in.Token
+					if _, err := client.Call(t.Context(), op, args); err != nil {
+						t.Error(err)
+					}
+				})
+				synctest.Wait()
+			}
+			call(discord.CreateInteractionResponse, discord.Args{"interaction_id": uint64(in.ID), "type": 5})
+			call(discord.UpdateInteractionResponse, discord.Args{"application_id": uint64(w.Bot), "content": fmt.Sprintf("%02d a", i)})
+			call(discord.CreateInteractionFollowup, discord.Args{"application_id": uint64(w.Bot), "content": fmt.Sprintf("%02d b", i)})
+			call(discord.CreateInteractionFollowup, discord.Args{"application_id": uint64(w.Bot), "content": fmt.Sprintf("%02d c", i)})
+			sending.Wait()
+			time.Sleep(time.Minute)
+		}
+		if got := stored(sb, w.General, ""); len(got) != 60 || !slices.IsSorted(got) {
+			t.Errorf("stored as %q", got)
+		}
+	})
+}

@@ -1,0 +1,303 @@
+package ratelimit
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// trusted is the largest limit of headers that is used at once, although
+	// no call has shown yet that it is true.
+	trusted = 5
+	// spreadTime is how long a refusal that the calls to its resource do not
+	// explain counts as a sign that several resources share a limit;
+	// spreadSigns is how many resources must show it.
+	spreadTime  = time.Minute
+	spreadSigns = 2
+)
+
+// A call passes up to three throttles: that of its kind on its route, that of
+// its bucket, and that of its shape, which is the route whatever its top-level
+// resource.
+
+// kindThrottle is the limit of one kind of calls of a route.
+type kindThrottle struct {
+	throttle
+	kind     string
+	inFlight int
+}
+
+// find returns the throttle of a kind, nil if there is none.
+func (r *route) find(kind string) *kindThrottle {
+	for _, k := range r.kinds {
+		if k.kind == kind {
+			return k
+		}
+	}
+	return nil
+}
+
+// countedApart reports whether Discord certainly counts a route for each of its
+// top-level resources alone: routes that create messages, and those that carry
+// their own credentials.
+func (k routeKey) countedApart() bool {
+	return k.method == "POST" && (k.template == "/channels/{channel_id}/messages" || strings.HasPrefix(k.template, "/webhooks/")) ||
+		strings.HasPrefix(k.template, "/interactions/")
+}
+
+// gate returns the moment from which the route's own throttles and its
+// bucket's let a call of a kind go; never if an answer must come first.
+func (r *route) gate(kind string, now instant) instant {
+	at, b := now, r.bucket
+	if k := r.find(kind); k != nil {
+		if t := k.next(now, k.inFlight); t > now {
+			k.binding = now
+			at = t
+		}
+	}
+	switch t := b.throttle.next(now, b.inFlight); {
+	case t > now:
+		b.throttle.binding = now
+		at = max(at, t)
+	case r.crowded():
+		at = never
+	}
+	return at
+}
+
+// crowded reports whether as many calls are in flight as may be before anything
+// was refused.
+func (r *route) crowded() bool {
+	b := r.bucket
+	return !b.throttle.learnt() && r.shape.apart && b.inFlight >= b.throttle.flights() &&
+		(b.kind == unlimited || b.kind != unknown && b.limit > trusted)
+}
+
+// gate returns the moment from which one more call of the shape may go to a
+// bucket.
+func (s *shape) gate(b *bucket, now instant) instant {
+	k := s.inFlight + s.offered
+	if s.learnt() {
+		at := s.next(now, k)
+		if at > now {
+			s.binding = now
+		} else if s.offered > 0 && s.kind != unknown {
+			at = never // the one that was let through comes first
+		}
+		return at
+	}
+	flights := s.flights()
+	if len(s.signs) > 0 {
+		flights = 1 // and its answer shows whether the limit is shared
+	} else if b.kind != unknown && b.limit <= trusted && s.inFlight == b.inFlight {
+		flights = max(flights, b.limit)
+	}
+	if !s.apart && k >= flights {
+		return never
+	}
+	return now
+}
+
+// heldUntil returns the end of the waits that Discord has asked for, and before
+// which no call of a kind can go; 0 if there is none.
+func (r *route) heldUntil(kind string) instant {
+	at := max(r.bucket.throttle.until, r.shape.until)
+	if k := r.find(kind); k != nil {
+		at = max(at, k.until)
+	}
+	return at
+}
+
+// park keeps a bucket until the gate of a shape opens.
+func (c *core) park(b *bucket, s *shape) {
+	b.parked = s
+	s.parked.push(b)
+}
+
+// unpark takes a bucket from its shape's gate.
+func (c *core) unpark(b *bucket) {
+	s := b.parked
+	b.parked = nil
+	s.parked.remove(b)
+	if s.parked.n == 0 && s.gateAt >= 0 {
+		c.gates.remove(s.gateAt)
+	}
+}
+
+// watch lists the shapes of a bucket's routes by the moments at which their
+// gates open, those alone behind which a bucket is parked. It is called
+// whenever such a moment may have come nearer.
+func (c *core) watch(b *bucket, now instant) {
+	for _, r := range b.routes {
+		s := r.shape
+		if s.parked.n == 0 {
+			continue
+		}
+		s.opens = s.gate(s.parked.first, now)
+		if s.gateAt < 0 {
+			c.gates.push(s)
+		} else {
+			c.gates.fix(s.gateAt)
+		}
+	}
+}
+
+// pass looks again at parked buckets whose gate is open. It reports whether
+// there were any.
+func (c *core) pass(now instant) (passed bool) {
+	for c.gates.len() > 0 && c.gates.top().opens <= now {
+		s := c.gates.top()
+		b := s.parked.first
+		if at := s.gate(b, now); at > now { // what was sent meanwhile forbids it
+			s.opens = at
+			c.gates.fix(s.gateAt)
+			continue
+		}
+		c.settle(b, now)
+		passed = true
+	}
+	return passed
+}
+
+// depart counts a call that is sent with the throttles that it passes.
+func (c *core) depart(x *call, now instant) {
+	r := x.route
+	if k := r.find(x.kind); k != nil {
+		k.send(now, k.inFlight)
+		k.inFlight++
+		x.throttle = k
+	}
+	r.bucket.throttle.send(now, r.bucket.inFlight)
+	r.shape.send(now, r.shape.inFlight)
+	r.bucket.inFlight++
+	r.shape.inFlight++
+	r.inFlight++
+}
+
+// arrive takes a call that is in flight no more out of the counts.
+func (c *core) arrive(x *call) {
+	x.route.bucket.inFlight--
+	x.route.shape.inFlight--
+	x.route.inFlight--
+	if x.throttle != nil {
+		x.throttle.inFlight--
+	}
+}
+
+// each calls f with the throttles that a call has passed.
+func (x *call) each(f func(*throttle)) {
+	if x.throttle != nil {
+		f(&x.throttle.throttle)
+	}
+	f(&x.route.bucket.throttle)
+	f(&x.route.shape.throttle)
+}
+
+// accepted counts a success with the throttles.
+func (c *core) accepted(x *call, now instant) {
+	r := x.route
+	if k := x.throttle; k != nil {
+		k.accepted(now, x.sentAt)
+		if !k.learnt() {
+			r.kinds = drop(r.kinds, k)
+		}
+	}
+	r.bucket.throttle.accepted(now, x.sentAt)
+	r.shape.accepted(now, x.sentAt)
+	r.shape.signs = slices.DeleteFunc(r.shape.signs, func(g sign) bool {
+		// The limit that refused the other is none of this one's.
+		return now.sub(g.at) > spreadTime || g.bucket != r.bucket && x.sentAt > g.at && now < g.bucket.throttle.until
+	})
+	r.shape.most = max(r.shape.most, r.bucket.throttle.taken)
+}
+
+// refusedBy takes a 429 into account, and returns how long calls like the
+// refused one wait.
+func (c *core) refusedBy(x *call, limit Limit, wait time.Duration, told bool, h hint, now instant) time.Duration {
+	r := x.route
+	b, s := r.bucket, r.shape
+	t := &b.throttle
+	var freed []sign
+	if told && c.spread(x, h, now) {
+		// The resources share the limit: those that were refused each have
+		// learnt their part of it, which says nothing.
+		for _, sign := range s.signs {
+			sign.bucket.throttle = throttle{}
+			for _, o := range sign.bucket.routes {
+				o.kinds = slices.DeleteFunc(o.kinds, func(k *kindThrottle) bool { return k.pause == 0 })
+			}
+		}
+		s.shared, freed = true, s.signs
+	}
+	switch {
+	case s.shared && told:
+		t = &s.throttle
+		b.rejected = false
+	case limit == SubLimit:
+		k := r.find(x.kind)
+		if k == nil {
+			k = &kindThrottle{kind: x.kind}
+			k.taken, k.got, k.start, k.first, k.last, k.sent = t.taken, t.got, t.start, t.first, t.last, t.sent
+			r.kinds = append(r.kinds, k)
+		}
+		t = &k.throttle
+	}
+	if t.refused(now, x.sentAt, wait, told, h) {
+		if h.own && t == &b.throttle {
+			t.claimed = now
+		} else {
+			t.claimed = 0
+		}
+	}
+	c.recheck(b, now)
+	for _, g := range freed {
+		c.settle(g.bucket, now)
+	}
+	return t.until.sub(now)
+}
+
+// sign is a refusal of a call to a resource that its own calls do not explain.
+type sign struct {
+	bucket *bucket
+	at     instant
+}
+
+// spread reports whether a refusal, with those before it, shows that several
+// top-level resources share the limit: the resource was refused after fewer
+// calls than others of the shape were granted.
+func (c *core) spread(x *call, h hint, now instant) bool {
+	s, b := x.route.shape, x.route.bucket
+	if s.shared || b.major == "" || x.account.key.tokenless {
+		return false
+	}
+	s.signs = slices.DeleteFunc(s.signs, func(g sign) bool { return now.sub(g.at) > spreadTime })
+	t := &b.throttle
+	if x.sentAt < t.until || t.learnt() || t.taken > 0 && (h.own || t.taken >= s.most) {
+		return false
+	}
+	if slices.ContainsFunc(s.signs, func(g sign) bool { return g.bucket == b }) {
+		return false
+	}
+	s.signs = append(s.signs, sign{b, now})
+	return len(s.signs) >= spreadSigns
+}
+
+// pardon undoes what a 429 taught when its headers and those of the success
+// after it agree that the bucket was used up: then the window says it all.
+func (b *bucket) pardon(x *call, a answer) {
+	t := &b.throttle
+	if t.claimed == 0 || x.sentAt < t.until || b.limit != a.limit {
+		return
+	}
+	back := 1
+	switch {
+	case b.window.kind == fixed:
+		back = a.limit
+	case b.perLow > 0:
+		back += int(a.heard.sub(t.claimed) / b.perLow)
+	}
+	if t.claimed = 0; a.remaining <= back && t.pardons < maxPardons {
+		*t = throttle{pardons: t.pardons + 1}
+	}
+}

@@ -1,0 +1,101 @@
+package ratelimit_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"discordproxy/discord/ratelimit"
+)
+
+// lies are the ways in which the headers of Discord have been seen to differ
+// from its limits.
+var lies = []struct {
+	name string
+	lie  ratelimit.Lie
+}{
+	{"another bucket in the 429", ratelimit.Lie{Announced: promise, Refusal: ratelimit.OtherBucket}},
+	{"the same bucket", ratelimit.Lie{Announced: promise, Refusal: ratelimit.SameBucket}},
+	{"Remaining > 0", ratelimit.Lie{Announced: promise, Refusal: ratelimit.Remaining}},
+	{"Remaining > 0 of a small limit", ratelimit.Lie{Announced: sliding("a", 5, time.Second), Refusal: ratelimit.Remaining}},
+	{"scope shared", ratelimit.Lie{Announced: promise, Refusal: ratelimit.Remaining, Scope: "shared"}},
+	{"a code in the body", ratelimit.Lie{Announced: promise, Refusal: ratelimit.SameBucket, Code: 30046}},
+	{"no headers on the 429", ratelimit.Lie{Announced: promise, Refusal: ratelimit.Bare}},
+	{"no headers on successes", ratelimit.Lie{Refusal: ratelimit.SameBucket}},
+	{"no headers at all", ratelimit.Lie{Refusal: ratelimit.Bare}},
+}
+
+var promise = sliding("a", 1000, 5*time.Second)
+
+var truths = []limit{
+	sliding("c", 5, 5*time.Second), fixed("c", 5, 5*time.Second),
+	sliding("c", 1, 250*time.Millisecond), sliding("c", 10, 10*time.Second), fixed("c", 10, 10*time.Second),
+	sliding("c", 30, time.Minute), fixed("c", 30, time.Minute), sliding("c", 2, 10*time.Second), sliding("c", 5, time.Second),
+}
+
+func describe(l limit) string {
+	kind := "sliding"
+	if l.Fixed {
+		kind = "fixed"
+	}
+	return fmt.Sprintf("%s %d in %v", kind, l.N, l.Window)
+}
+
+// TestLies: whatever the headers say, a limit that only 429s show is found out
+// from a few of them, and calls are paced by it.
+func TestLies(t *testing.T) {
+	for _, l := range lies {
+		for _, truth := range truths {
+			for _, n := range []int{4, 10, 25, 30, 150} {
+				for _, ids := range []int{1, 30} {
+					for _, together := range []bool{true, false} {
+						lie := l.lie
+						lie.Truth = []limit{truth}
+						lie.Across = ids > 1
+						t.Run(fmt.Sprintf("%s/%s/%d calls/%d channels/together=%t", l.name, describe(truth), n, ids, together), func(t *testing.T) {
+							tryLie(t, &lie, n, ids, together)
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+func tryLie(t *testing.T, lie *ratelimit.Lie, n, ids int, together bool) {
+	lie.Only = func(_, path string) bool { return strings.HasSuffix(path, "/messages") }
+	simulate(t, sliding("b", 5, time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
+		s.Lie = lie
+		began := time.Now()
+		if together {
+			var jobs []job
+			for i := range n {
+				jobs = append(jobs, job{1, "GET", messages(1 + i%ids)})
+			}
+			s.run(t, jobs...)
+		} else {
+			for i := range n {
+				s.run(t, job{1, "GET", messages(1 + i%ids)})
+			}
+		}
+		took := time.Since(began)
+		bound := lie.Bound(n) + 100*time.Millisecond
+		if l := lie.Announced; n > l.N && l.N > 0 && ids == 1 { // what is announced is waited for too
+			bound = max(bound, time.Duration(n-l.N)*l.Window/time.Duration(l.N))
+		}
+		if !together {
+			bound = max(bound, time.Duration(n)*100*time.Millisecond)
+		}
+		refused := s.replies["429 user"] + s.replies["429 shared"] + s.replies["429 "]
+		allowed := 3 + n/10
+		if l := lie.Announced; lie.Scope == "shared" || l.N > 0 && l.N <= 5 {
+			// A small limit of headers is used at once. What others may use too
+			// is not inferred from the calls of this process alone.
+			allowed++
+		}
+		if ratio := float64(took) / float64(bound); refused > allowed || ratio > 1.25 && took > bound+time.Second { // a second: the calls in flight grow slowly
+			t.Errorf("%d 429s of %d, %.1f s, %.2f of the bound %.1f s", refused, allowed, took.Seconds(), ratio, bound.Seconds())
+		}
+	})
+}
