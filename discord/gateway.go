@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-var getBotGateway = Operation{Name: "get_bot_gateway", Method: http.MethodGet, Path: "/gateway/bot", Returns: AnObject}
+var getBotGateway = Operation{Name: "get_bot_gateway", Method: http.MethodGet, Path: "/gateway/bot"}
 
 // GatewayBot says where the gateway is, and how often this bot may begin a
 // session there.
