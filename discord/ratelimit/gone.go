@@ -4,15 +4,13 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 const (
 	firstGone = time.Minute
 	maxGone   = 24 * time.Hour
 	// maxGoneWebhooks is how many webhooks are remembered as gone. Beyond it
-	// the one that was used longest ago is forgotten.
+	// the one whose last such answer is the oldest is forgotten.
 	maxGoneWebhooks = 10_000
 )
 
@@ -25,6 +23,8 @@ const (
 // answer, up to a day. After that one call may try.
 // https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
 type gone struct {
+	major        string // of the webhook's routes
+	links        links[gone]
 	status, code int // of Discord's answer
 	strikes      int
 	since        uint64  // number of the last call sent before the newest answer
@@ -35,24 +35,41 @@ type gone struct {
 // goneWebhooks are the webhooks that are gone, by the major parameter of their
 // routes.
 type goneWebhooks struct {
-	known *simplelru.LRU[string, *gone]
+	known map[string]*gone
+	order list[gone] // oldest answer first
 }
 
 func newGoneWebhooks() goneWebhooks {
-	known, err := simplelru.NewLRU[string, *gone](maxGoneWebhooks, nil)
-	if err != nil {
-		panic(err) // the size is invalid
+	return goneWebhooks{
+		known: make(map[string]*gone),
+		order: list[gone]{links: func(g *gone) *links[gone] { return &g.links }},
 	}
-	return goneWebhooks{known}
+}
+
+// add remembers a webhook in the place of what was known of it.
+func (w *goneWebhooks) add(g *gone) {
+	w.remove(w.known[g.major])
+	if len(w.known) >= maxGoneWebhooks {
+		w.remove(w.order.first)
+	}
+	w.known[g.major] = g
+	w.order.push(g)
+}
+
+// remove forgets a webhook; nil is none.
+func (w *goneWebhooks) remove(g *gone) {
+	if g != nil {
+		delete(w.known, g.major)
+		w.order.remove(g)
+	}
 }
 
 // of returns what is known of the webhook of a call, nil if it is not gone.
-func (w goneWebhooks) of(x *call) *gone {
-	if w.known.Len() == 0 || x.exempt {
+func (w *goneWebhooks) of(x *call) *gone {
+	if len(w.known) == 0 || x.exempt {
 		return nil
 	}
-	g, _ := w.known.Get(x.route.key.major)
-	return g
+	return w.known[x.route.key.major]
 }
 
 // stands reports whether a call is refused because its webhook is gone.
@@ -91,10 +108,10 @@ func (c *core) judgeWebhook(x *call, r *Response, limit Limit, now instant) {
 			strikes = g.strikes
 		}
 		g = &gone{
-			status: r.Status, code: r.Body.Code, strikes: strikes + 1, since: c.sends,
+			major: x.route.key.major, status: r.Status, code: r.Body.Code, strikes: strikes + 1, since: c.sends,
 			until: now.add(min(firstGone<<min(strikes, 11), maxGone)),
 		}
-		c.gone.known.Add(x.route.key.major, g)
+		c.gone.add(g)
 		c.sweep(now, func(o *call) *Error {
 			if o.exempt || o.route.key.major != x.route.key.major {
 				return nil
@@ -102,7 +119,7 @@ func (c *core) judgeWebhook(x *call, r *Response, limit Limit, now instant) {
 			return g.refuse(now)
 		})
 	case g != nil && r.Status < http.StatusInternalServerError && limit == NotLimited:
-		c.gone.known.Remove(x.route.key.major)
+		c.gone.remove(g)
 	case g != nil:
 		g.until = max(g.until, now.add(probePause))
 	}

@@ -141,7 +141,7 @@ func (r *Response) limitOf() Limit {
 	remaining, hasRemaining := count(first(h, "X-Ratelimit-Remaining"))
 	_, hasRetryAfter := seconds(first(h, "Retry-After"))
 	if scope != "" || global || hasRemaining {
-		if !r.Body.JSON && !hasRetryAfter && !(hasRemaining && first(h, "Via") != "") {
+		if !r.Body.JSON && !hasRetryAfter && (!hasRemaining || first(h, "Via") == "") {
 			return AddressBan
 		}
 	} else if !r.Body.HasRetryAfter || r.Body.Edge {

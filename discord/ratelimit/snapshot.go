@@ -199,7 +199,7 @@ func (l *Limiter) overview() (s Snapshot, tokens []*account) {
 		InFlight:     c.inFlight,
 		Known:        c.known,
 		Invalid:      Invalid{Count: c.budget.total, Limit: c.budget.limit, Open: c.budget.scarce()},
-		GoneWebhooks: c.gone.known.Len(),
+		GoneWebhooks: len(c.gone.known),
 	}
 	if c.ban.active {
 		s.Ban = Ban{Active: true, Until: l.time(c.ban.until), Strikes: c.ban.strikes}
