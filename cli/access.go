@@ -75,7 +75,7 @@ func (c *accessConfig) open(ctx context.Context, logger *slog.Logger, maxQueue i
 	config := access.Config{Certificates: c.tlsCAs != "", Logger: logger}
 	if c.authFile != "" {
 		defaults := access.Defaults{
-			Methods: append(server.Methods(), access.Pages...),
+			Methods: guardedMethods(),
 			// No client can fill the queue alone.
 			MaxCalls: (maxQueue + 1) / 2, MaxBytes: (maxQueueBytes + 1) / 2,
 		}
@@ -99,6 +99,10 @@ func (c *accessConfig) open(ctx context.Context, logger *slog.Logger, maxQueue i
 	g.guard = access.New(config)
 	return g, nil
 }
+
+// guardedMethods are the names that methods in an auth file can mean, apart
+// from those of plain REST.
+func guardedMethods() []string { return append(server.Methods(), access.Pages...) }
 
 // openTLS reads certificate, key and, if there are any, authorities for
 // clients. Connections use what was read last.

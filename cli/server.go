@@ -45,7 +45,7 @@ func Server(ctx context.Context, env Env) error {
 func serverApp(env Env) *cli.App {
 	var c serverConfig
 	app := c.app(env, c.serve)
-	app.Commands = []*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), completionCommand(app)}
+	app.Commands = []*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env), completionCommand(app)}
 	return app
 }
 
