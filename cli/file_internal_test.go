@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,25 +39,42 @@ func TestReadRegular(t *testing.T) {
 func TestFileThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
+		var mu sync.Mutex // guards all that the reads look at
+		change := func(f func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			f()
+		}
 		release, reads, text := make(chan struct{}), 0, "first"
 		used := map[string]string{}
 		use := func(name string) func([][]byte) error {
 			return func(contents [][]byte) error {
-				used[name] = string(contents[0])
+				change(func() { used[name] = string(contents[0]) })
 				return nil
 			}
 		}
 		hang := false
 		slow := &watchedFiles{what: "slow file", files: []string{"slow"}, use: use("slow"), readFile: func(string) ([]byte, error) {
-			reads++
-			if hang {
-				<-release
+			var wait <-chan struct{}
+			change(func() {
+				if reads++; hang {
+					wait = release
+				}
+			})
+			if wait != nil {
+				<-wait
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			return []byte(text), nil
 		}}
 		other := &watchedFiles{what: "other file", files: []string{"other"}, use: func([][]byte) error { return nil }}
 		otherText := []byte("1")
-		other.readFile = func(string) ([]byte, error) { return otherText, nil }
+		other.readFile = func(string) ([]byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return otherText, nil
+		}
 		if err := errors.Join(slow.load(t.Context()), other.load(t.Context())); err != nil {
 			t.Fatal(err)
 		}
@@ -67,8 +85,7 @@ func TestFileThatHangs(t *testing.T) {
 			defer close(ended)
 			watchFiles(ctx, slog.New(slog.NewTextHandler(&log, nil)), slow, other)
 		}()
-		hang = true
-		otherText = []byte("2")
+		change(func() { hang, otherText = true, []byte("2") })
 		pass(2 * fileTimeout)
 		before := reads
 		pass(10 * fileTimeout)
@@ -78,13 +95,13 @@ func TestFileThatHangs(t *testing.T) {
 		if n := strings.Count(log.String(), errFileSlow.Error()); n != 1 {
 			t.Errorf("logged %d times: %s", n, &log)
 		}
-		text, hang = "second", false
+		change(func() { text, hang = "second", false })
 		close(release)
 		pass(2 * fileTimeout)
 		if used["slow"] != "second" {
 			t.Errorf("afterwards %q is used", used["slow"])
 		}
-		hang, release = true, make(chan struct{})
+		change(func() { hang, release = true, make(chan struct{}) })
 		pass(2 * fileInterval)
 		cancel()
 		synctest.Wait()
