@@ -16,7 +16,9 @@ func (c *core) leave(x *call, now instant) {
 		b := x.route.bucket
 		c.unqueue(x)
 		x.state = callEnded
-		c.endProbe(x)
+		if f := &x.account.refusal; f.probe == x {
+			f.probe = nil
+		}
 		c.settle(b, now)
 		c.advance(now)
 	case callSent:
@@ -59,6 +61,10 @@ func (c *core) inconclusive(x *call, now instant, pause time.Duration) {
 		c.ban.probe = nil
 		c.ban.until = max(c.ban.until, now.add(pause))
 	}
+	if f := &x.account.refusal; f.probe == x {
+		f.probe = nil
+		f.retry = max(f.retry, now.add(pause))
+	}
 }
 
 // complete ends a call with Discord's answer.
@@ -76,7 +82,7 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 		}
 		x.account.pool.arrived(u)
 	}
-	v.CheckToken = c.judge(x, r, v.Limit, now)
+	c.judge(x, r, v.Limit, now)
 
 	switch v.Limit {
 	case NotLimited, BucketLimit, SubLimit:

@@ -130,7 +130,7 @@ func limited(e *discord.Error) *discord.Response {
 		wait = time.Second
 	}
 	text := "You are being rate limited."
-	if e.Text != "" {
+	if e.Reason == discord.Answered {
 		text = e.Text
 	}
 	resp := answer(http.StatusTooManyRequests, struct {
