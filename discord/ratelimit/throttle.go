@@ -262,8 +262,12 @@ type hint struct {
 // told is whether Discord said how long to wait. It reports whether the refusal
 // is a new one, not one of several of calls that were in flight together.
 func (t *throttle) refused(now, sent instant, wait time.Duration, told bool, h hint) bool {
+	guard := headerStep
+	if h.shared && wait > 0 { // callers learn this wait, and need not wait longer
+		guard = 0
+	}
 	if sent < t.until {
-		t.until = max(t.until, now.add(wait+headerStep))
+		t.until = max(t.until, now.add(wait+guard))
 		return false
 	}
 	t.binding = now
@@ -280,7 +284,7 @@ func (t *throttle) refused(now, sent instant, wait time.Duration, told bool, h h
 	wait += t.extra
 	free := now.add(wait)
 	t.infer(free, wait, h)
-	t.until = free.add(headerStep)
+	t.until = free.add(guard)
 	t.flight = max(min(t.flight, t.flights())/2, 1)
 	t.anchor, t.taken, t.got, t.streak = t.until, 0, 0, 0
 	t.opening = false
