@@ -21,7 +21,7 @@ type watchedFiles struct {
 
 	// used is what was tried last, and seen what was read last.
 	used, seen string
-	// reading is a read that has not returned yet. None is begun beside it: one
+	// reading is a read that has not returned yet. No other one begins meanwhile: one
 	// that hangs would become many.
 	reading chan fileContents
 

@@ -149,7 +149,7 @@ func TestAnswersTogether(t *testing.T) {
 	})
 }
 
-// TestNoMemoryForAnAnswer: who waits in vain for memory gets its deadline, and
+// TestNoMemoryForAnAnswer: a call that waits for memory without success ends at its deadline, and
 // an error answer does not wait at all.
 func TestNoMemoryForAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -103,7 +103,7 @@ func (r *Request) Read() (Reading, error) {
 	return named, nil
 }
 
-// body reads the body of a request, and writes it and its type anew.
+// body reads the body of a request, and writes it and its type again.
 func (f *fields) body(r *Request) error {
 	mediaType, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if len(r.Body) == 0 {
@@ -222,7 +222,7 @@ func (f *fields) plain(name, text string) error {
 }
 
 // form reads a query or a form that is written like one, and returns it
-// written anew.
+// written again.
 func (f *fields) form(text string) (string, error) {
 	values, err := url.ParseQuery(text)
 	if err != nil {

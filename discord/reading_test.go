@@ -98,7 +98,7 @@ func TestFormsThatParsersReadDifferently(t *testing.T) {
 	}
 }
 
-// TestGuildsOfReferences: the guild beside the channel of a reply or forward
+// TestGuildsOfReferences: the guild next to the channel of a reply or forward
 // names no target, since Discord finds the message by the channel. Libraries
 // such as discord.py always send it.
 func TestGuildsOfReferences(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 )
 
 // messageReference is the field of a message that names another one. Discord
-// finds that one by channel_id, so that a guild_id beside it names no target.
+// finds that one by channel_id, so that a guild_id next to it names no target.
 // https://discord.com/developers/docs/resources/message#message-reference-structure
 const messageReference = "message_reference"
 

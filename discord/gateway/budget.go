@@ -90,9 +90,9 @@ func (b *budget) forget(now time.Time) {
 	b.begun = slices.DeleteFunc(b.begun, func(t time.Time) bool { return now.Sub(t) >= budgetWindow })
 }
 
-// told takes Discord's session_start_limit: total 0 and remaining -1 mean that
+// setStartLimit takes Discord's session_start_limit: total 0 and remaining -1 mean that
 // Discord did not give the number.
-func (b *budget) told(total, remaining int, resetAfter time.Duration, now time.Time) {
+func (b *budget) setStartLimit(total, remaining int, resetAfter time.Duration, now time.Time) {
 	if resetAfter <= 0 {
 		resetAfter = resetUnknown
 	}

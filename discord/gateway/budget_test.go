@@ -99,7 +99,7 @@ func TestBudgetGrowsDear(t *testing.T) {
 	if at, _ := b.next(now); !at.Equal(now) {
 		t.Errorf("after a session of 70 s the next waits %s", at.Sub(now))
 	}
-	b.told(1000, 101, time.Hour, now)
+	b.setStartLimit(1000, 101, time.Hour, now)
 	b.ended(70*time.Second, now)
 	for range 10 {
 		b.ended(0, now)
@@ -148,7 +148,7 @@ func TestBudgetReserve(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBudget(spread(tt.own), midnight)
-			b.told(tt.total, tt.remaining, tt.resetAfter, midnight)
+			b.setStartLimit(tt.total, tt.remaining, tt.resetAfter, midnight)
 			at, paused := b.next(midnight)
 			if got := at.Sub(midnight); got != tt.pause || paused != (tt.pause > 0) {
 				t.Fatalf("the pause is %s, %t; want %s", got, paused, tt.pause)
@@ -168,7 +168,7 @@ func TestBudgetCountsDown(t *testing.T) {
 	b := newBudget(BudgetCount{}, midnight)
 	now, remaining, used := midnight, 110, 0
 	for range 1000 {
-		b.told(1000, remaining, 10*time.Hour, now)
+		b.setStartLimit(1000, remaining, 10*time.Hour, now)
 		at, paused := b.next(now)
 		if paused {
 			break

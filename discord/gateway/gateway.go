@@ -399,7 +399,7 @@ func (g *Gateway) locate(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", unlocated(err)
 		}
-		g.spend(func(b *budget, now time.Time) { b.told(bot.Total, bot.Remaining, bot.ResetAfter, now) })
+		g.spend(func(b *budget, now time.Time) { b.setStartLimit(bot.Total, bot.Remaining, bot.ResetAfter, now) })
 		if g.session != nil {
 			return bot.URL, nil
 		}

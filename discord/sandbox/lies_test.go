@@ -74,7 +74,7 @@ func TestLyingLimits(t *testing.T) {
 	}
 }
 
-// TestWebhooksOfAChannel: besides its own limit, a webhook shares one with the
+// TestWebhooksOfAChannel: in addition to its own limit, a webhook shares one with the
 // others of its channel.
 func TestWebhooksOfAChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
