@@ -23,6 +23,8 @@ func (c *core) leave(x *call, now instant) {
 		c.advance(now)
 	case callSent:
 		c.cancel(x, now)
+		// Nobody has the permit, by which its line would learn of the end.
+		c.done(x, now)
 	}
 }
 
