@@ -85,12 +85,13 @@ func (s *Sandbox) serveGateway(w http.ResponseWriter, r *http.Request) {
 		s: s, server: r.Context().Value(http.ServerContextKey), url: s.gatewayURL(r), address: r.RemoteAddr,
 		cancel: cancel, done: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
-	if !s.enter(c) {
+	faults, ok := s.enter(c)
+	if !ok {
 		http.Error(w, "the pretend Discord has ended", http.StatusServiceUnavailable)
 		return
 	}
 	defer s.leave(c)
-	switch c.faults.Refuse {
+	switch faults.Refuse {
 	case RefuseHang:
 		<-ctx.Done()
 		return
@@ -108,9 +109,10 @@ func (s *Sandbox) serveGateway(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(-1) // readCommand has a limit of its own
 	c.ws, c.raw = ws, upgrade.conn
 	defer func() { _ = c.raw.Close() }()
-	if !s.greet(ctx, c, r) {
+	if sleep(ctx, faults.HelloDelay) != nil {
 		return
 	}
+	s.greet(c, r)
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
@@ -127,17 +129,18 @@ func (h *rawConn) Hijack() (conn net.Conn, rw *bufio.ReadWriter, err error) {
 	return conn, rw, err
 }
 
-// enter counts a connection, unless the sandbox was closed.
-func (s *Sandbox) enter(c *gatewayConn) bool {
+// enter counts a connection, unless the sandbox was closed. It returns the
+// faults that hold at its beginning; later they may be changed.
+func (s *Sandbox) enter(c *gatewayConn) (faults GatewayFaults, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false
+		return faults, false
 	}
 	s.lastConn++
 	c.id, c.at, c.faults = s.lastConn, s.clock(), s.gateway.faultsOfNext()
 	s.conns = append(s.conns, c)
-	return true
+	return c.faults, true
 }
 
 // leave forgets a connection; its session can be resumed for a while.
@@ -152,17 +155,14 @@ func (s *Sandbox) leave(c *gatewayConn) {
 	close(c.done)
 }
 
-// greet says HELLO. It reports whether the connection lives on.
-func (s *Sandbox) greet(ctx context.Context, c *gatewayConn, r *http.Request) bool {
-	if sleep(ctx, c.faults.HelloDelay) != nil {
-		return false
-	}
+// greet says HELLO.
+func (s *Sandbox) greet(c *gatewayConn, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.open = true
 	if s.closed {
 		c.end(closeGoingAway)
-		return true
+		return
 	}
 	q := r.URL.Query()
 	c.version, _ = strconv.Atoi(q.Get("v"))
@@ -180,7 +180,7 @@ func (s *Sandbox) greet(ctx context.Context, c *gatewayConn, r *http.Request) bo
 		c.end(closeEncoding)
 	}
 	if c.ending != nil {
-		return true
+		return
 	}
 	limits := s.gateway.limits
 	for _, op := range c.faults.First {
@@ -197,7 +197,6 @@ func (s *Sandbox) greet(ctx context.Context, c *gatewayConn, r *http.Request) bo
 		defer s.mu.Unlock()
 		c.end(closeTimedOut)
 	})
-	return true
 }
 
 // trace is what Discord adds for its own people.
