@@ -5,6 +5,7 @@ package access
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -103,12 +104,19 @@ func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *htt
 		client := id.client
 		ctx, end := g.begin(discord.WithCaller(r.Context(), client.name), id, rules)
 		defer end()
+		body := &watchedBody{ReadCloser: r.Body}
+		body.ended.Store(r.Body == http.NoBody)
 		ctx = context.WithValue(ctx, unblockKey{}, func() {
 			// It fails only where nothing blocks for ever.
 			controller := http.NewResponseController(w)
-			_ = controller.SetReadDeadline(time.Now())
+			if r.ProtoMajor > 1 || !body.ended.Load() {
+				// In HTTP/1 a deadline after the end of the body would be taken for
+				// the end of the connection, which other requests use later.
+				_ = controller.SetReadDeadline(time.Now())
+			}
 			_ = controller.SetWriteDeadline(time.Now().Add(lastWords))
 		})
+		r.Body = body
 		r, unload := withLoad(ctx, client, r)
 		defer unload()
 		if id.ownHeader {
@@ -152,6 +160,21 @@ func (g *Guard) quieten(r *http.Request, err error) error {
 		g.logger.WarnContext(r.Context(), "omitted refusals of unknown clients from the log", "omitted", omitted)
 	}
 	return err
+}
+
+// watchedBody notes the end of a request's body.
+type watchedBody struct {
+	io.ReadCloser
+	ended atomic.Bool
+}
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.ended.Store(true)
+	}
+	return n, err
 }
 
 // lastWords is how long the end of a stream may take that was revoked.

@@ -14,7 +14,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"discordproxy/discord"
 	"discordproxy/server/access"
 
 	"connectrpc.com/connect"
@@ -282,5 +284,68 @@ func TestRevokedWhileItIsRead(t *testing.T) {
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	if connect.CodeOf(err) != connect.CodePermissionDenied {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestConnectionAfterAnEndedStream: over HTTP/1.1, a connection whose stream
+// ended with its client's key carries the requests of others as before.
+func TestConnectionAfterAnEndedStream(t *testing.T) {
+	gone, goneHash := access.NewKey()
+	kept, keptHash := access.NewKey()
+	all := fmt.Sprintf("clients: [{name: gone, hashes: [%q]}, {name: kept, hashes: [%q]}]", goneHash, keptHash)
+	guard := access.New(access.Config{Rules: parse(t, all), Logger: slog.New(slog.DiscardHandler)})
+	reading := make(chan struct{})
+	server := httptest.NewServer(guard.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		if discord.Caller(r.Context()) == "kept" {
+			select {
+			case <-r.Context().Done():
+				_, _ = io.WriteString(w, "left")
+			case <-time.After(20 * time.Millisecond): // in which a broken connection would show
+				_, _ = io.WriteString(w, "there")
+			}
+			return
+		}
+		stream := access.Streams{}.WrapStreamingHandler(func(ctx context.Context, _ connect.StreamingHandlerConn) error {
+			reading <- struct{}{}
+			<-ctx.Done()
+			time.Sleep(20 * time.Millisecond) // while the handler ends, the connection is watched
+			return ctx.Err()
+		})
+		_, _ = fmt.Fprint(w, stream(r.Context(), nil))
+	}), func(w http.ResponseWriter, _ *http.Request, err error) {
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	defer client.CloseIdleConnections()
+	ask := func(key string) string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader("body"))
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(resp.Body)
+		return string(text)
+	}
+	for range 5 {
+		guard.Use(parse(t, all))
+		ended := make(chan string)
+		go func() { ended <- ask(gone) }()
+		<-reading
+		guard.Use(parse(t, fmt.Sprintf("clients: [{name: kept, hashes: [%q]}]", keptHash)))
+		if text := <-ended; !strings.Contains(text, "unauthenticated") {
+			t.Errorf("the stream ended with %q", text)
+		}
+		if text := ask(kept); text != "there" {
+			t.Errorf("the next request found its caller %q", text)
+		}
 	}
 }

@@ -126,14 +126,20 @@ func (Streams) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.S
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		unblock, _ := ctx.Value(unblockKey{}).(func())
+		unblocked := make(chan struct{})
 		//nolint:contextcheck // the session's context is another one on purpose
 		stop := context.AfterFunc(s.revoked, func() {
-			cancel(context.Cause(s.revoked))
+			defer close(unblocked)
 			if unblock != nil {
 				unblock()
 			}
+			cancel(context.Cause(s.revoked))
 		})
-		defer stop()
+		defer func() {
+			if !stop() { // the connection may carry another request as soon as this one has ended
+				<-unblocked
+			}
+		}()
 		err := next(ctx, conn)
 		if err == nil || s.revoked.Err() == nil {
 			return err
