@@ -37,6 +37,13 @@ func (j *journal) Changed(s gateway.Status) {
 	j.states = append(j.states, s.State.String())
 }
 
+// seen returns the states and the count of events so far.
+func (j *journal) seen() (states string, events int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Join(j.states, " "), j.events
+}
+
 // pipes is a listener within the program, for simulated time.
 type pipes struct {
 	dials chan net.Conn
@@ -171,15 +178,15 @@ func TestAgainstTheSandbox(t *testing.T) {
 				}
 				set(sandbox.GatewayFaults{})
 				time.Sleep(tt.back)
-				s := g.Status()
-				if s.State != gateway.Connected {
-					t.Errorf("after the fault the state is %s, after %s", s, strings.Join(j.states, " "))
+				states, events := j.seen()
+				if s := g.Status(); s.State != gateway.Connected {
+					t.Errorf("after the fault the state is %s, after %s", s, states)
 				}
 				if n := sb.GatewayCounts().Identifies; n > tt.identifies {
-					t.Errorf("%d IDENTIFYs, after %s", n, strings.Join(j.states, " "))
+					t.Errorf("%d IDENTIFYs, after %s", n, states)
 				}
-				if j.events < 10 {
-					t.Errorf("%d events came", j.events)
+				if events < 10 {
+					t.Errorf("%d events came", events)
 				}
 			})
 		})
