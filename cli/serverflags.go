@@ -30,6 +30,7 @@ type serverConfig struct {
 	invalidRequestLimit int
 	connectTimeout      time.Duration
 	tryTimeout          time.Duration
+	retryFor            time.Duration
 	uploads             uploadConfig
 	rest                restConfig
 	gateway             gatewayConfig
@@ -63,6 +64,7 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.IntFlag{Name: "invalid-request-limit", EnvVars: env("invalid-request-limit"), Value: 10_000, Destination: &c.invalidRequestLimit, Usage: "answers 401, 403 and 429 in ten minutes at which Discord bans an address"},
 		&cli.DurationFlag{Name: "connect-timeout", EnvVars: env("connect-timeout"), Value: 10 * time.Second, Destination: &c.connectTimeout, Usage: "how long reaching Discord may take"},
 		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
+		&cli.DurationFlag{Name: "retry-for", EnvVars: env("retry-for"), Value: discord.DefaultRetryFor, Destination: &c.retryFor, Usage: "how long to retry a failing call whose caller sets no deadline"},
 	}
 	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags(), c.access.flags())
 }
@@ -90,6 +92,7 @@ func (c *serverConfig) check() error {
 		{"max-queue-bytes", c.maxQueueBytes},
 		{"connect-timeout", int64(c.connectTimeout)},
 		{"try-timeout", int64(c.tryTimeout)},
+		{"retry-for", int64(c.retryFor)},
 		{"max-file", c.uploads.file},
 		{"max-upload", c.uploads.all},
 	} {

@@ -58,7 +58,7 @@ func (c *serverConfig) upstream(ctx context.Context, token string, ready func() 
 	}
 	u.client, err = discord.New(discord.Config{
 		Token: token, BaseURL: c.apiURL, UserAgent: userAgent(), Limiter: limiter,
-		Upstream: discord.NewUpstream(c.connectTimeout), TryTimeout: c.tryTimeout, Logger: logger,
+		Upstream: discord.NewUpstream(c.connectTimeout), TryTimeout: c.tryTimeout, RetryFor: c.retryFor, Logger: logger,
 		Observers: observers,
 	})
 	if err != nil {

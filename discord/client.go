@@ -26,6 +26,9 @@ import (
 // DefaultBaseURL is where Discord's API lives.
 const DefaultBaseURL = "https://discord.com/api"
 
+// DefaultRetryFor is how long a call without a deadline is tried again.
+const DefaultRetryFor = 30 * time.Second
+
 // apiVersion is the version of Discord's API that calls of this package speak.
 const apiVersion = "v10"
 
@@ -49,11 +52,11 @@ type Config struct {
 	// A try may take a second more for each 256 KiB of its body. 0 means 60
 	// seconds.
 	TryTimeout time.Duration
-	// RetryFor is how long a call is tried again after a try that may have
-	// taken effect. It must stay well inside the few minutes for which Discord
-	// remembers a nonce. A call that Discord never saw is tried until its
-	// caller's deadline, or as long if there is none. 0 means two minutes, a
-	// negative duration a single try.
+	// RetryFor is how long a call without a deadline is tried again while its
+	// tries fail. Neither the wait for rate limits counts nor the time of tries
+	// without an answer. A call with a deadline is tried until then. No call is
+	// tried again later than two minutes after a try that may have taken effect.
+	// 0 means 30 seconds, a negative duration a single try.
 	RetryFor time.Duration
 	// MaxResponseBytes bounds the body of an answer. 0 means 32 MiB. All
 	// answers together have a limit too, see HoldAnswers.
@@ -120,7 +123,7 @@ func New(c Config) (*Client, error) {
 			upstream:   upstream,
 			limiter:    limiter,
 			tryTimeout: or(c.TryTimeout, time.Minute),
-			retryFor:   or(c.RetryFor, 2*time.Minute),
+			retryFor:   or(c.RetryFor, DefaultRetryFor),
 			maxBytes:   or(c.MaxResponseBytes, 32<<20),
 			answers:    newAnswers(),
 			logger:     logger,

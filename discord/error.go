@@ -61,7 +61,8 @@ const (
 // Error is a call to Discord that failed.
 type Error struct {
 	// Reason is why. Status, Code, Text and Fields are set when Discord
-	// answered, or would have answered.
+	// answered, or would have answered. With DeadlineExceeded they are those of
+	// the 429 whose wait is too long.
 	Reason Reason
 	// Status is the HTTP status.
 	Status int
@@ -129,6 +130,9 @@ func (e *Error) Error() string {
 		b.WriteString("Discord cannot be reached")
 	case DeadlineExceeded:
 		b.WriteString("deadline exceeded")
+		if e.Status != 0 {
+			b.WriteString("; Discord answered " + strconv.Itoa(e.Status) + ": " + e.Text)
+		}
 	case Canceled:
 		b.WriteString("the caller left")
 	case Overloaded:
@@ -210,6 +214,9 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		}
 		e.Fields = fieldErrors(nil, "", document.Errors, 0)
 	}
+	if serverFailed(status) {
+		e.RetryAfter, _ = ratelimit.RetryAfter(header)
+	}
 	if status == http.StatusTooManyRequests {
 		e.Limit = cut(or(header.Get("X-Ratelimit-Scope"), ScopeUser), maxFieldCode)
 		e.RetryAfter = ratelimit.ParseBody(body).RetryAfter
@@ -289,6 +296,17 @@ func fieldErrors(found []FieldError, path string, raw json.RawMessage, depth int
 	return found
 }
 
+// limitedBy returns the error of a call whose deadline is too early to wait out
+// the limit that Discord's answer reports. With a 429 the reason stays that of
+// e, so that the caller learns the same as one whose call was never sent.
+func (e *Error) limitedBy(answer *Error) *Error {
+	answer.RetryAfter = max(answer.RetryAfter, e.RetryAfter)
+	if answer.Status == http.StatusTooManyRequests {
+		answer.Reason, answer.cause = e.Reason, e.cause
+	}
+	return answer
+}
+
 // contextError is the error of a caller whose context has ended.
 func contextError(ctx context.Context) *Error {
 	cause := context.Cause(ctx)
@@ -316,6 +334,12 @@ func refusal(ctx context.Context, err error) *Error {
 		return failure
 	}
 	failure := &Error{Reason: refusals[e.Reason], RetryAfter: e.RetryAfter, cause: err}
+	switch e.Reason {
+	case ratelimit.RouteRefused:
+		failure.Status, failure.Text = http.StatusUnauthorized, "401: Unauthorized"
+	case ratelimit.WebhookGone:
+		failure.Status, failure.Code, failure.Text = e.Status, e.Code, goneTexts[e.Code]
+	}
 	if failure.Reason == DeadlineExceeded {
 		failure.Limit = ScopeUser
 		if e.Global {
@@ -332,5 +356,14 @@ var refusals = map[ratelimit.Reason]Reason{
 	ratelimit.Banned:           Banned,
 	ratelimit.BudgetSpent:      BudgetSpent,
 	ratelimit.TokenRefused:     TokenRefused,
+	ratelimit.RouteRefused:     Invalid,
+	ratelimit.WebhookGone:      Invalid,
 	ratelimit.Closed:           ShuttingDown,
+}
+
+// goneTexts are Discord's messages about a webhook that is gone, by code.
+var goneTexts = map[int]string{
+	0:     "401: Unauthorized",
+	10015: "Unknown Webhook",
+	50027: "Invalid Webhook Token",
 }

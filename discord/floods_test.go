@@ -72,7 +72,7 @@ func TestFloodOfAnswers(t *testing.T) {
 				calls.Go(func() {
 					ctx, release := HoldAnswers(t.Context())
 					defer release()
-					data, err := client.Call(ctx, getMyApplication, nil)
+					data, err := client.Call(ctx, anyAnswer, nil)
 					if e := (*Error)(nil); errors.As(err, &e) {
 						mu.Lock()
 						defer mu.Unlock()

@@ -220,7 +220,7 @@ func TestLimitedCallIsHeld(t *testing.T) {
 		began = time.Now()
 		_, err := client.CreateMessage(ctx, channel, discord.Message{Fields: discord.Args{"content": "impatient"}})
 		e, ok := errors.AsType[*discord.Error](err)
-		if !ok || e.Reason != discord.Answered || e.Status != 429 || e.Text != "You are being rate limited." || e.RetryAfter < 6*time.Second {
+		if !ok || e.Reason != discord.DeadlineExceeded || e.Status != 429 || e.Text != "You are being rate limited." || e.RetryAfter < 6*time.Second {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(began); took > time.Second {

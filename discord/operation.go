@@ -36,6 +36,8 @@ type Operation struct {
 	// Done is the code with which Discord refuses to do again what an earlier
 	// try has done already. 0 means that it does not refuse it.
 	Done int
+	// Returns is what a success answers with.
+	Returns Returns
 }
 
 // ReasonArgument is the argument that is shown in the guild's audit log.
@@ -101,7 +103,7 @@ func (o Operation) request(args Args, files []File) (request, error) {
 	if len(query) > 0 {
 		r.path += "?" + query.Encode()
 	}
-	r.how = call{repeatable: o.repeatable(), json: true, done: o.Done, tokenless: o.InPath("webhook_token") || o.InPath("interaction_token")}
+	r.how = call{repeatable: o.repeatable(), json: true, returns: o.returns(args), done: o.Done, tokenless: o.InPath("webhook_token") || o.InPath("interaction_token")}
 	r.how.reason, _ = args[ReasonArgument].(string)
 	return r, nil
 }
@@ -112,6 +114,15 @@ func (o Operation) InPath(name string) bool { return strings.Contains(o.Path, "{
 
 func (o Operation) inQuery(name string) bool {
 	return o.Method == http.MethodGet || o.Method == http.MethodDelete || slices.Contains(o.Query, name)
+}
+
+// returns is what a success of the operation with these arguments answers
+// with: a webhook's message only for one who waits for it.
+func (o Operation) returns(args Args) Returns {
+	if slices.Contains(o.Query, "wait") && args["wait"] != true {
+		return Anything
+	}
+	return o.Returns
 }
 
 func (o Operation) repeatable() bool {

@@ -129,7 +129,11 @@ func TestArgumentsStayInTheirPlace(t *testing.T) {
 				b, _ := io.ReadAll(r.Body)
 				body = string(b)
 			}
-			return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody}, nil
+			answer := `{"user":{"id":"2"}}`
+			if r.Method == http.MethodGet {
+				answer = "[]"
+			}
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer))}, nil
 		}
 	})
 	for _, tt := range []struct {

@@ -21,6 +21,8 @@ type call struct {
 	once bool
 	// json: a success without a JSON body is an answer that got lost.
 	json bool
+	// returns: a success with another body is an answer that got lost.
+	returns Returns
 	// kind is a class of sub-limit that only the body tells.
 	kind string
 	// probe: the call checks the token itself.

@@ -46,6 +46,8 @@ type answer struct {
 	header http.Header
 	body   []byte
 	limit  string // that was hit, see Try.Limit
+	// checkToken: the limiter wants to know whether the token is good.
+	checkToken bool
 }
 
 // answerBody is the body of a response that the transport gives out.
@@ -89,23 +91,24 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		limited *answer // the newest answer that spoke of a limit
 		unknown bool    // a try may have taken effect
 		before  Outcome
-		began   time.Time // when the first try was sent
-		opened  time.Time // when the first try of unknown outcome was sent
+		failing time.Duration // spent on tries that failed, and between tries
+		opened  time.Time     // when the first try of unknown outcome was sent
 	)
 	for try := 1; ; try++ {
 		// Anew each time: Discord counts apart by the age of a message.
 		held.Route = ratelimit.RouteOf(req.Method, path, how.kind, time.Now())
 		seen := Try{Route: held.Route.String(), Resource: held.Route.Major, Number: try, Before: before, Once: how.once, Began: time.Now()}
 		permit, err := t.acquire(ctx, held, opened)
+		if asksForCheck(err) {
+			t.checkToken(req, how.guest)
+			permit, err = t.acquire(ctx, held, opened)
+		}
 		if err != nil {
 			seen.Outcome, seen.Err = Refused, err
 			t.tried(ctx, seen)
 			failure := refusal(ctx, err)
 			if limited != nil && failure.Reason == DeadlineExceeded {
-				// Discord itself refused the call: that says more.
-				after := failure.RetryAfter
-				failure = answerError(limited.status, limited.header, limited.body)
-				failure.RetryAfter = max(after, failure.RetryAfter)
+				failure = failure.limitedBy(answerError(limited.status, limited.header, limited.body))
 			}
 			failure.OutcomeUnknown = unknown
 			return nil, failure
@@ -113,9 +116,6 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		held.Retry, held.Joined = permit, nil
 
 		seen.Sent = time.Now()
-		if try == 1 {
-			began = seen.Sent
-		}
 		a, outcome, err := t.try(req, permit)
 		seen.Outcome, seen.Err, before = outcome, err, outcome
 		if a != nil {
@@ -125,6 +125,9 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			}
 		}
 		t.tried(ctx, seen)
+		if a != nil && a.checkToken {
+			t.checkToken(req, how.guest)
+		}
 
 		switch outcome {
 		case Limited:
@@ -149,7 +152,14 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			opened = seen.Sent
 		}
 		wait := backoff(try)
-		if t.retryFor < 0 || outcome != Unsent && !how.repeatable || time.Now().Add(wait).After(t.lastTry(ctx, began, opened)) {
+		if outcome == Failed {
+			asked, _ := ratelimit.RetryAfter(a.header)
+			wait = max(wait, asked)
+		}
+		if failing += wait; outcome != Lost {
+			failing += time.Since(seen.Sent)
+		}
+		if t.retryFor < 0 || outcome != Unsent && !how.repeatable || t.tooLate(ctx, wait, failing, opened) {
 			if outcome == Failed {
 				return a.response(req, unknown), nil
 			}
@@ -164,23 +174,23 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// lastTry returns when the last try of a call may begin. Once a try may have
-// taken effect, further ones must stay well inside the few minutes for which
-// Discord remembers a nonce. What Discord never saw is tried for as long as the
-// caller waits. The zero time of opened means that there was no such try.
-func (t *transport) lastTry(ctx context.Context, began, opened time.Time) time.Time {
+// nonceMemory is how long after a try of unknown outcome further ones may
+// begin: well inside the few minutes for which Discord remembers a nonce.
+const nonceMemory = 2 * time.Minute
+
+// tooLate reports whether a try after a wait would come too late: beyond the
+// caller's deadline or, without one, when the call has been failing for longer
+// than retryFor; and in any case beyond nonceMemory after the first try that may
+// have taken effect. Neither the time for which a call waits for its limits nor
+// that of a try without an answer is time in which the call fails: the former is
+// no failure, and the latter is long enough for one try to use it all up.
+func (t *transport) tooLate(ctx context.Context, wait, failing time.Duration, opened time.Time) bool {
+	next := time.Now().Add(wait)
 	deadline, ok := ctx.Deadline()
-	if ok && opened.IsZero() {
-		return deadline
+	if !opened.IsZero() && next.After(opened.Add(nonceMemory)) {
+		return true
 	}
-	if !opened.IsZero() {
-		began = opened
-	}
-	last := began.Add(t.retryFor)
-	if ok && deadline.Before(last) {
-		return deadline
-	}
-	return last
+	return ok && next.After(deadline) || !ok && failing > t.retryFor
 }
 
 // errTooLate ends a call whose next try would come too late.
@@ -204,7 +214,10 @@ func (t *transport) acquireBefore(ctx context.Context, held ratelimit.Request, o
 	if opened.IsZero() {
 		return t.limiter.Acquire(ctx, held)
 	}
-	last := t.lastTry(ctx, opened, opened)
+	last := opened.Add(nonceMemory)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(last) {
+		last = deadline
+	}
 	within, cancel := context.WithDeadline(ctx, last)
 	defer cancel()
 	permit, err := t.limiter.Acquire(within, held)
@@ -289,6 +302,7 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 	err = t.answers.read(ctx, a, resp.Body, t.maxBytes)
 	if a.status >= 400 {
 		verdict := permit.Complete(ratelimit.Response{Status: a.status, Header: a.header, Body: ratelimit.ParseBody(a.body)})
+		a.checkToken = verdict.CheckToken
 		if verdict.Limit != ratelimit.NotLimited {
 			a.limit = verdict.Limit.String()
 		}
@@ -304,7 +318,12 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 	if err != nil {
 		return a, Lost, fmt.Errorf("read the answer: %w", causeOf(ctx, err))
 	}
-	if how, _ := req.Context().Value(callKey{}).(call); how.json && a.status <= http.StatusCreated && !json.Valid(a.body) {
+	how, _ := req.Context().Value(callKey{}).(call)
+	switch {
+	case a.status >= http.StatusMultipleChoices:
+	case how.returns != Anything && !how.returns.in(a.body):
+		return a, Lost, fmt.Errorf("the answer %d is not %s", a.status, how.returns)
+	case how.returns == Anything && how.json && a.status <= http.StatusCreated && !json.Valid(a.body):
 		return a, Lost, errors.New("the answer is not JSON")
 	}
 	return a, Settled, nil

@@ -19,8 +19,10 @@ type account struct {
 	waiting int
 	refusal refusal
 	guest   bool
-	proven  bool           // Discord has carried out a call of it
+	proven  bool           // Discord has carried out a call of it since it refused the token
 	links   links[account] // in core.guests
+	// nextCheck is when a 401 may ask for another check of the token.
+	nextCheck instant
 }
 
 type accountKey struct {
@@ -59,13 +61,13 @@ func newShape(key routeKey) *shape {
 	}
 }
 
-// refusal is Discord's 401 to a token.
+// refusal is Discord's 401 to a check of a token, or to a token that never
+// worked.
 type refusal struct {
 	active  bool
 	since   uint64  // number of the last call sent before
-	retry   instant // when one call may try again
+	retry   instant // when the token may be checked
 	strikes int
-	probe   *call
 }
 
 // caller is one that shares the account fairly with others. It exists while

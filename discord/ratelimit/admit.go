@@ -5,7 +5,7 @@ import "time"
 // admit takes a call in. Afterwards it is sent, refused or waiting.
 func (c *core) admit(x *call, r *Request, now instant) {
 	c.advance(now)
-	x.exempt, x.kind, x.bytes = r.Route.Exempt, r.Route.Kind, r.Bytes
+	x.exempt, x.kind, x.bytes, x.probe = r.Route.Exempt, r.Route.Kind, r.Bytes, r.Probe
 	if x.account = c.account(r, now); x.account == nil {
 		x.state, x.err = callRefused, &Error{Reason: TooManyTokens, Route: r.Route.String()}
 		return
@@ -19,7 +19,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 		c.seq++
 		x.seq, x.came = c.seq, now
 	}
-	if err := c.barred(x, r.Probe, now); err != nil {
+	if err := c.barred(x, now); err != nil {
 		c.fail(x, err)
 		return
 	}

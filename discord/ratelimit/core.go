@@ -23,6 +23,7 @@ type call struct {
 	kind     string
 	route    *route
 	account  *account
+	probe    bool   // checks its token
 	seq      uint64 // place in every order
 	bytes    int64
 	deadline instant // never if none
@@ -59,6 +60,7 @@ type core struct {
 	clock    clock
 	budget   budget
 	ban      ban
+	gone     goneWebhooks
 	closed   bool
 	seq      uint64
 	sends    uint64
@@ -92,6 +94,7 @@ func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *
 		accounts:      make(map[accountKey]*account),
 		guests:        list[account]{links: func(a *account) *links[account] { return &a.links }},
 		budget:        budget{limit: invalidLimit},
+		gone:          newGoneWebhooks(),
 		wakes: heap[*bucket]{
 			less:  func(a, b *bucket) bool { return a.wake < b.wake },
 			place: func(b *bucket, i int) { b.wakeAt = i },
@@ -206,6 +209,7 @@ func (c *core) land(x *call, now instant) bool {
 		return false
 	}
 	x.state = callEnded
+	c.endProbe(x)
 	c.arrive(x)
 	c.inFlight--
 	if x.prev == nil {

@@ -25,8 +25,14 @@ const (
 	// BudgetSpent: the budget of invalid requests is nearly spent, and this
 	// call would probably add to it.
 	BudgetSpent
-	// TokenRefused: Discord answered 401 to the token.
+	// TokenRefused: Discord answered 401 to the token. See [Error.Check].
 	TokenRefused
+	// RouteRefused: Discord answered 401 to the token on this route, again and
+	// again.
+	RouteRefused
+	// WebhookGone: Discord does not know the webhook, or not its token.
+	// [Error.Status] and [Error.Code] are what Discord answered.
+	WebhookGone
 	// Closed: the limiter was closed.
 	Closed
 )
@@ -46,6 +52,10 @@ func (r Reason) String() string {
 		return "the budget of invalid requests is nearly spent"
 	case TokenRefused:
 		return "Discord refused the token"
+	case RouteRefused:
+		return "Discord refused the token on this route"
+	case WebhookGone:
+		return "the webhook is gone"
 	case Closed:
 		return "the rate limiter is closed"
 	}
@@ -61,6 +71,11 @@ type Error struct {
 	// Global is whether the wait for a deadline that is too early is one for
 	// the limit over all routes of the token.
 	Global bool
+	// Check is whether the caller should find out whether a refused token is
+	// good again, by a call with [Request.Probe].
+	Check bool
+	// Status and Code are Discord's answer about a webhook that is gone.
+	Status, Code int
 	// Route is the call's route as Route.String gives it.
 	Route string
 }

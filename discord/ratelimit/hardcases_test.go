@@ -615,14 +615,21 @@ func TestHardCase09_BudgetOfInvalidRequests(t *testing.T) {
 			}
 		})
 	})
-	t.Run("one call tries a refused token again", func(t *testing.T) {
+	t.Run("one call asks for a check of a refused token", func(t *testing.T) {
 		simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {
 			s.Refuse = func(string, string) *reply { return &reply{401, header(), `{"message":"401: Unauthorized","code":0}`} }
 			_, _ = s.send(t.Context(), "POST", messages(1))
 			try := func() {
 				var wg sync.WaitGroup
 				for i := range 20 {
-					wg.Go(func() { _, _ = s.send(t.Context(), "POST", messages(i)) })
+					wg.Go(func() {
+						_, err := s.send(t.Context(), "POST", messages(i))
+						if refused, ok := errors.AsType[*ratelimit.Error](err); ok && refused.Check {
+							check := s
+							check.probe = true
+							_, _ = check.send(t.Context(), "GET", "/users/@me")
+						}
+					})
 				}
 				wg.Wait()
 			}
@@ -638,6 +645,7 @@ func TestHardCase09_BudgetOfInvalidRequests(t *testing.T) {
 			}
 			s.Refuse = nil
 			time.Sleep(8 * time.Minute)
+			try()
 			s.run(t, job{1, "POST", messages(1)})
 			if s.limiter.Snapshot().Tokens[0].Refused {
 				t.Error("the token is still held to be refused")

@@ -51,7 +51,7 @@ func (c *core) unlink(b *bucket) {
 func (c *core) retire(b *bucket, now instant) {
 	busy := b.inFlight > 0 || b.waiting > 0 || b.throttle.until > now || b.throttle.learnt() && !b.throttle.quiet(now) || b.full > now
 	for _, r := range b.routes {
-		busy = busy || slices.ContainsFunc(r.kinds, func(k *kindThrottle) bool { return k.until > now || !k.quiet(now) }) || r.shape.shared && !r.shape.quiet(now) || r.invalidLately(now)
+		busy = busy || slices.ContainsFunc(r.kinds, func(k *kindThrottle) bool { return k.until > now || !k.quiet(now) }) || r.shape.shared && !r.shape.quiet(now) || r.invalidLately(now) || r.denial.until > now
 	}
 	if busy {
 		c.used(b, now)

@@ -34,9 +34,10 @@ func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) 
 	return a, n.hasRemaining && n.hasAfter && a.limit > 0 && a.remaining <= a.limit
 }
 
-// judge takes into account what an answer says about the token, the address
-// and the budget of invalid requests.
-func (c *core) judge(x *call, r *Response, limit Limit, now instant) {
+// judge takes into account what an answer says about the token, the webhook,
+// the address and the budget of invalid requests. It reports whether the token
+// should be checked.
+func (c *core) judge(x *call, r *Response, limit Limit, now instant) (check bool) {
 	invalid := r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden ||
 		r.Status == http.StatusTooManyRequests && limit != SharedLimit
 	if invalid {
@@ -65,28 +66,8 @@ func (c *core) judge(x *call, r *Response, limit Limit, now instant) {
 		c.ban.active, c.ban.probe = false, nil
 	}
 
-	if r.Status < http.StatusBadRequest {
-		x.account.proven = true
-	}
-	f := &x.account.refusal
-	switch {
-	case x.account.key.tokenless:
-	case r.refusesToken(x.route.key.template):
-		if f.probe == x {
-			f.probe = nil
-		}
-		f.begin(now, x.send, c.sends)
-		c.sweep(now, func(o *call) *Error {
-			if o.account != x.account {
-				return nil
-			}
-			return &Error{Reason: TokenRefused, RetryAfter: f.retry.sub(now)}
-		})
-	case f.active && x.send > f.since && r.Status < http.StatusInternalServerError && r.Status != http.StatusUnauthorized && limit != AddressBan:
-		*f = refusal{}
-	case f.probe == x:
-		f.probe = nil
-	}
+	c.judgeWebhook(x, r, limit, now)
+	return c.judgeToken(x, r, limit, now)
 }
 
 // learn takes the numbers of an answer into account.

@@ -122,8 +122,10 @@ type Request struct {
 	// The call keeps the place it had, ahead of all that came after it, and
 	// is not refused for a full queue.
 	Retry *Permit
-	// Probe lets the call pass although its token is refused: a check of the
-	// token. An answer other than 401 lifts the refusal.
+	// Probe marks a check of the token: a call that Discord answers with 401 if
+	// the token is bad, and with another status if it is good. It passes
+	// although the token is refused. A 401 refuses all calls of the token, any
+	// other answer lifts the refusal.
 	Probe bool
 }
 

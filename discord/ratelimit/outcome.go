@@ -16,9 +16,7 @@ func (c *core) leave(x *call, now instant) {
 		b := x.route.bucket
 		c.unqueue(x)
 		x.state = callEnded
-		if f := &x.account.refusal; f.probe == x {
-			f.probe = nil
-		}
+		c.endProbe(x)
 		c.settle(b, now)
 		c.advance(now)
 	case callSent:
@@ -63,10 +61,6 @@ func (c *core) inconclusive(x *call, now instant, pause time.Duration) {
 		c.ban.probe = nil
 		c.ban.until = max(c.ban.until, now.add(pause))
 	}
-	if f := &x.account.refusal; f.probe == x {
-		f.probe = nil
-		f.retry = max(f.retry, now.add(pause))
-	}
 }
 
 // complete ends a call with Discord's answer.
@@ -84,7 +78,7 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 		}
 		x.account.pool.arrived(u)
 	}
-	c.judge(x, r, v.Limit, now)
+	v.CheckToken = c.judge(x, r, v.Limit, now)
 
 	switch v.Limit {
 	case NotLimited, BucketLimit, SubLimit:

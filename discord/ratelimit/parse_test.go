@@ -87,8 +87,19 @@ func TestLimitOf(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, tt.want)
 		}
 	}
-	bare := Response{Status: 429, Header: http.Header{}, Body: ParseBody([]byte(own))}
-	if got := bare.limitOf(); got != AddressBan {
-		t.Errorf("JSON that did not pass Discord's own proxy: %v", got)
+	for body, want := range map[string]Limit{
+		own: BucketLimit,
+		`{"message":"You are being rate limited.","retry_after":0.3,"global":true}`:                             GlobalLimit,
+		`{"message":"Service resource is being rate limited.","code":40062,"retry_after":"0.3","global":false}`: SharedLimit,
+		`{"message":"You are being blocked from accessing our API","code":0}`:                                   AddressBan,
+		`{"title":"Error 1015","status":429,"error_code":1015,"cloudflare_error":true,"retry_after":30}`:        AddressBan,
+		`{"retry_after":-1}`: AddressBan,
+		`[0.3]`:              AddressBan,
+		`error code: 1015`:   AddressBan,
+	} {
+		bare := Response{Status: 429, Header: http.Header{}, Body: ParseBody([]byte(body))}
+		if got := bare.limitOf(); got != want {
+			t.Errorf("%s without any header: %v, want %v", body, got, want)
+		}
 	}
 }

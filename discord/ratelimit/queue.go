@@ -51,6 +51,7 @@ type route struct {
 	waiting  int
 	kinds    []*kindThrottle // of limits within the bucket
 	refused  instant         // last answered 401 or 403
+	denial   denial
 }
 
 type routeKey struct{ method, template, major string }

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// probeTime is when to ask again while a call finds out whether a token is
-// still refused.
+// probeTime is when to ask again while a call finds out whether what was
+// refused still is.
 const probeTime = time.Second
 
 // barred says why a call may not even wait, nil if it may.
-func (c *core) barred(x *call, probe bool, now instant) *Error {
-	f := &x.account.refusal
+func (c *core) barred(x *call, now instant) *Error {
+	f, d, g := &x.account.refusal, &x.route.denial, c.gone.of(x)
 	switch {
 	case c.closed:
 		return &Error{Reason: Closed}
@@ -22,11 +22,24 @@ func (c *core) barred(x *call, probe bool, now instant) *Error {
 		return &Error{Reason: BudgetSpent, RetryAfter: c.budget.refill(now, true).sub(now)}
 	case c.budget.scarce() && x.dubious(now):
 		return &Error{Reason: BudgetSpent, RetryAfter: c.budget.refill(now, false).sub(now)}
-	case f.active && !probe:
-		if now < f.retry || f.probe != nil {
-			return &Error{Reason: TokenRefused, RetryAfter: max(f.retry.sub(now), probeTime)}
+	case x.probe:
+	case f.active:
+		err := &Error{Reason: TokenRefused, RetryAfter: max(f.retry.sub(now), probeTime)}
+		if now >= f.retry {
+			f.retry, err.Check = now.add(probePause), true
 		}
-		f.probe = x
+		return err
+	case d.stands(now):
+		return &Error{Reason: RouteRefused, RetryAfter: max(d.until.sub(now), probeTime)}
+	case g != nil && g.stands(now):
+		return g.refuse(now)
+	default:
+		if d.strikes > 1 {
+			d.probe = x
+		}
+		if g != nil {
+			g.probe = x
+		}
 	}
 	return nil
 }
@@ -42,11 +55,19 @@ func (r *route) invalidLately(now instant) bool {
 	return r.refused > 0 && now.sub(r.refused) < budgetSlots*budgetSlot
 }
 
+// endProbe lets another call find out what this one was to find out.
+func (c *core) endProbe(x *call) {
+	if d := &x.route.denial; d.probe == x {
+		d.probe = nil
+	}
+	if g := c.gone.of(x); g != nil && g.probe == x {
+		g.probe = nil
+	}
+}
+
 // fail refuses a call that is not in flight.
 func (c *core) fail(x *call, err *Error) {
-	if f := &x.account.refusal; f.probe == x {
-		f.probe = nil
-	}
+	c.endProbe(x)
 	err.Route = x.route.key.String()
 	x.err = err
 	if x.state == callWaits {

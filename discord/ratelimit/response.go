@@ -36,6 +36,9 @@ type Body struct {
 	Global bool
 	// Code is Discord's error code; 0 when absent.
 	Code int
+	// Edge is whether the document has a form of the network before Discord,
+	// which may have a retry_after too.
+	Edge bool
 }
 
 // ParseBody reads the facts from an error's body. It never fails: what cannot
@@ -46,9 +49,10 @@ func ParseBody(data []byte) Body {
 		return Body{}
 	}
 	b := Body{JSON: true}
-	b.RetryAfter, b.HasRetryAfter = seconds(string(fields["retry_after"]))
+	b.RetryAfter, b.HasRetryAfter = seconds(strings.Trim(string(fields["retry_after"]), `"`))
 	b.Global = string(fields["global"]) == "true"
 	b.Code, _ = strconv.Atoi(string(fields["code"]))
+	b.Edge = fields["error_code"] != nil || fields["cloudflare_error"] != nil
 	return b
 }
 
@@ -60,6 +64,9 @@ type Verdict struct {
 	// Wait is how long calls of this kind now wait; 0 when NotLimited. To send
 	// this call again, Acquire with [Request.Retry]: it waits as needed.
 	Wait time.Duration
+	// CheckToken is whether the token should be checked, by a call with
+	// [Request.Probe]: the answer was a 401, and the token has worked before.
+	CheckToken bool
 }
 
 // Limit is a kind of rate limit.
@@ -100,6 +107,9 @@ const (
 	codeServiceLimited = 40062
 )
 
+// codeUnknownWebhook comes with 404 for a webhook that was deleted.
+const codeUnknownWebhook = 10015
+
 // Codes of answers 401 that concern a token within the request's path or body.
 const (
 	codeBadOAuth2Token  = 50025
@@ -115,9 +125,9 @@ func (r *Response) refusesToken(template string) bool {
 }
 
 // limitOf tells what kind of limit an answer speaks of. The edge in front of
-// Discord also answers 429. It knows nothing of Discord's headers, usually is
-// without Via, and its body is a page, a line of text, or JSON without
-// retry_after.
+// Discord also answers 429. Its answers have none of Discord's headers, and the
+// body is a page, a line of text, or JSON of its own form. Proxies on the way
+// may remove headers, Via included, but leave Discord's JSON as it is.
 func (r *Response) limitOf() Limit {
 	if r.Status == http.StatusForbidden && r.Body.Code == codeOpeningDMs {
 		return SubLimit
@@ -126,15 +136,15 @@ func (r *Response) limitOf() Limit {
 		return NotLimited
 	}
 	h := r.Header
-	scope := first(h, "X-Ratelimit-Scope")
+	scope := strings.ToLower(first(h, "X-Ratelimit-Scope"))
 	global := strings.EqualFold(first(h, "X-Ratelimit-Global"), "true")
 	remaining, hasRemaining := count(first(h, "X-Ratelimit-Remaining"))
 	_, hasRetryAfter := seconds(first(h, "Retry-After"))
 	if scope != "" || global || hasRemaining {
-		if !r.Body.JSON && !hasRetryAfter {
+		if !r.Body.JSON && !hasRetryAfter && (!hasRemaining || first(h, "Via") == "") {
 			return AddressBan
 		}
-	} else if !r.Body.HasRetryAfter || first(h, "Via") == "" {
+	} else if !r.Body.HasRetryAfter || r.Body.Edge {
 		return AddressBan
 	}
 	switch code := r.Body.Code; {
@@ -154,7 +164,30 @@ func (r *Response) retryAfter() (time.Duration, bool) {
 	if r.Body.HasRetryAfter {
 		return r.Body.RetryAfter, true
 	}
-	return seconds(first(r.Header, "Retry-After"))
+	return RetryAfter(r.Header)
+}
+
+// RetryAfter returns the wait that the header Retry-After asks for, in seconds
+// or as a date, and whether it is there and plausible.
+// https://www.rfc-editor.org/rfc/rfc9110#name-retry-after
+func RetryAfter(h http.Header) (wait time.Duration, ok bool) {
+	text := first(h, "Retry-After")
+	if wait, ok = seconds(text); ok {
+		return wait, true
+	}
+	at, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	// The date is one of the sender's clock.
+	from, err := http.ParseTime(first(h, "Date"))
+	if err != nil {
+		from = time.Now()
+	}
+	if wait = at.Sub(from); wait < 0 || wait > maxHeaderWait {
+		return 0, false
+	}
+	return wait, true
 }
 
 // numbers are the plausible rate limit headers of an answer.

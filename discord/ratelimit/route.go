@@ -46,6 +46,9 @@ func (r Route) String() string { return r.Method + " " + r.Template }
 // interaction use a webhook's path and can be told by this alone.
 const interactionToken = "aW50ZXJhY3Rpb246"
 
+// webhookMajor begins the major parameter of a webhook's routes.
+const webhookMajor = "webhook "
+
 // maxSegments is more than any of Discord's paths has.
 const maxSegments = 16
 
@@ -73,11 +76,11 @@ func RouteOf(method, path, kind string, now time.Time) Route {
 	case top == "guilds" && isID(at(1)):
 		r.Major = "guild " + at(1)
 	case top == "webhooks" && at(2) != "":
-		r.Major = "webhook " + name(at(1)) + "/" + digest(at(2))
+		r.Major = webhookMajor + name(at(1)) + "/" + digest(at(2))
 		r.Tokenless = true
 		r.Exempt = strings.HasPrefix(at(2), interactionToken)
 	case top == "webhooks" && at(1) != "":
-		r.Major = "webhook " + name(at(1))
+		r.Major = webhookMajor + name(at(1))
 	case top == "interactions" && at(2) != "":
 		r.Major = "interaction " + name(at(1))
 		r.Tokenless, r.Exempt = true, true

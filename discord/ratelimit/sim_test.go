@@ -99,6 +99,7 @@ type sender struct {
 	limiter *ratelimit.Limiter
 	caller  string
 	token   string
+	probe   bool
 	kind    string
 }
 
@@ -108,6 +109,7 @@ func (s sender) send(ctx context.Context, method, path string) (int, error) {
 	var last *ratelimit.Permit
 	for {
 		p, err := s.limiter.Acquire(ctx, ratelimit.Request{
+			Probe: s.probe,
 			Route: ratelimit.RouteOf(method, path, s.kind, time.Now()), Caller: s.caller, Token: s.token, Retry: last,
 		})
 		if err != nil {

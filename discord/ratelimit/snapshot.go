@@ -20,6 +20,7 @@ type Snapshot struct {
 	Drain        time.Duration // the longest EstimatedWait of all buckets
 	Invalid      Invalid
 	Ban          Ban
+	GoneWebhooks int           // webhooks that are not used, because they are gone
 	Tokens       []TokenStatus // ordered by Token
 }
 
@@ -198,6 +199,7 @@ func (l *Limiter) overview() (s Snapshot, tokens []*account) {
 		InFlight:     c.inFlight,
 		Known:        c.known,
 		Invalid:      Invalid{Count: c.budget.total, Limit: c.budget.limit, Open: c.budget.scarce()},
+		GoneWebhooks: len(c.gone.known),
 	}
 	if c.ban.active {
 		s.Ban = Ban{Active: true, Until: l.time(c.ban.until), Strikes: c.ban.strikes}

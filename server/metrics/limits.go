@@ -39,12 +39,13 @@ var (
 	descInvalidMax    = desc("invalid_requests_limit", "Number of such answers at which Discord bans the address.")
 	descBanned        = desc("banned_seconds", "Time until the next try while Discord's edge refuses this address, 0 when it does not.")
 	descTokenRefused  = desc("token_refused", "1 after Discord refused the bot's token.")
+	descGoneWebhooks  = desc("gone_webhooks", "Webhooks that are no longer called, because Discord does not know them or their tokens.")
 )
 
 func (limitsCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descReady, descQueued, descQueuedMax, descQueuedBytes, descQueueBytesMax, descInFlight, descBuckets, descDrain,
-		descGlobalLimit, descGlobalUsed, descGlobalPaused, descInvalid, descInvalidMax, descBanned, descTokenRefused,
+		descGlobalLimit, descGlobalUsed, descGlobalPaused, descInvalid, descInvalidMax, descBanned, descTokenRefused, descGoneWebhooks,
 	} {
 		ch <- d
 	}
@@ -85,6 +86,7 @@ func (c limitsCollector) Collect(ch chan<- prometheus.Metric) {
 	set(descGlobalUsed, float64(global.Global.Used))
 	set(descGlobalPaused, until(global.Global.PausedUntil))
 	set(descTokenRefused, number(global.Refused))
+	set(descGoneWebhooks, float64(s.GoneWebhooks))
 }
 
 func number(b bool) float64 {

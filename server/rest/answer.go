@@ -130,7 +130,7 @@ func limited(e *discord.Error) *discord.Response {
 		wait = time.Second
 	}
 	text := "You are being rate limited."
-	if e.Reason == discord.Answered {
+	if e.Text != "" {
 		text = e.Text
 	}
 	resp := answer(http.StatusTooManyRequests, struct {

@@ -353,7 +353,7 @@ func TestLimitsOfDiscordAreWaitedOut(t *testing.T) {
 	a := send(t, p, "POST", messages(w.General), `{"content":"x"}`, "X-Proxy-Timeout", "5")
 	var body limited
 	if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != 429 || a.header.Get("X-Ratelimit-Scope") != "shared" ||
-		body.RetryAfter < 59 || body.RetryAfter > 60.5 || !strings.Contains(a.body, `"code":20028`) || !strings.HasPrefix(body.Message, "The write action") {
+		body.RetryAfter < 59 || body.RetryAfter > 60.6 || !strings.Contains(a.body, `"code":20028`) || !strings.HasPrefix(body.Message, "The write action") {
 		t.Errorf("a limit beyond the deadline is answered %d %s %v", a.status, a.body, a.header)
 	}
 	sb.InjectFault(sandbox.Fault{
