@@ -105,6 +105,9 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 	if limits.GetTokenRefused() {
 		row("token", "refused by Discord")
 	}
+	if n := limits.GetGoneWebhooks(); n > 0 {
+		row("webhooks", "%d are not called, because Discord does not know them", n)
+	}
 	row("limits", "%d known, %d busy", limits.GetKnownBuckets(), len(limits.GetBuckets()))
 	if err := w.Flush(); err != nil {
 		return err

@@ -52,6 +52,7 @@ const (
 	CodeSystemMessage    = 50021
 	codeUnknownChannel   = 10003
 	codeUnknownEmoji     = 10014
+	codeUnknownWebhook   = 10015
 	codeOpeningTooFast   = 40003
 	codeCannotSend       = 50007
 	codeInvalidRecipient = 50033
@@ -338,7 +339,7 @@ func refusal(ctx context.Context, err error) *Error {
 	case ratelimit.RouteRefused:
 		failure.Status, failure.Text = http.StatusUnauthorized, "401: Unauthorized"
 	case ratelimit.WebhookGone:
-		failure.Status, failure.Code, failure.Text = e.Status, e.Code, goneTexts[e.Code]
+		failure.Status, failure.Code, failure.Text = http.StatusNotFound, codeUnknownWebhook, "Unknown Webhook"
 	}
 	if failure.Reason == DeadlineExceeded {
 		failure.Limit = ScopeUser
@@ -359,11 +360,4 @@ var refusals = map[ratelimit.Reason]Reason{
 	ratelimit.RouteRefused:     Invalid,
 	ratelimit.WebhookGone:      Invalid,
 	ratelimit.Closed:           ShuttingDown,
-}
-
-// goneTexts are Discord's messages about a webhook that is gone, by code.
-var goneTexts = map[int]string{
-	0:     "401: Unauthorized",
-	10015: "Unknown Webhook",
-	50027: "Invalid Webhook Token",
 }

@@ -150,69 +150,69 @@ func TestRefusedToken(t *testing.T) {
 // TestGoneWebhook: what Discord said of a webhook that is gone is the answer to
 // later calls, until one may ask again.
 func TestGoneWebhook(t *testing.T) {
-	for body, status := range map[string]int{
-		`{"message":"Unknown Webhook","code":10015}`:       404,
-		`{"message":"Invalid Webhook Token","code":50027}`: 401,
-		unauthorizedBody: 401,
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			sb := sandbox.New(sandbox.Config{Unlimited: true})
-			interaction := "/webhooks/1/aW50ZXJhY3Rpb246MTIz"
-			s := scripted{answers: map[string]func() (int, string){
-				"POST /webhooks/1/dead":             always(status, body),
-				"PATCH /webhooks/1/dead/messages/5": always(status, body),
-				"POST /webhooks/1/alive":            always(204, ""),
-				"POST " + interaction:               always(status, body),
-			}}
-			client := s.client(t, sb)
-			send := func(method, path string) (got int, text string) {
-				resp, err := client.Forward(t.Context(), request(t, method, "/api/v10"+path, `{"content":"x"}`))
-				if e, ok := errors.AsType[*discord.Error](err); ok {
-					return e.Status, e.Text
-				}
-				if e := resp.Err(); e != nil {
-					return resp.Status, e.Text
-				}
-				return resp.Status, ""
+	const status, body = 404, `{"message":"Unknown Webhook","code":10015}`
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{Unlimited: true})
+		interaction := "/webhooks/1/aW50ZXJhY3Rpb246MTIz"
+		s := scripted{answers: map[string]func() (int, string){
+			"POST /webhooks/1/dead":             always(status, body),
+			"PATCH /webhooks/1/dead/messages/5": always(status, body),
+			"POST /webhooks/1/alive":            always(204, ""),
+			"POST /webhooks/1/wrong":            always(401, `{"message":"Invalid Webhook Token","code":50027}`),
+			"POST /webhooks/2/wrong":            always(401, unauthorizedBody),
+			"POST " + interaction:               always(status, body),
+		}}
+		client := s.client(t, sb)
+		send := func(method, path string) (got int, text string) {
+			resp, err := client.Forward(t.Context(), request(t, method, "/api/v10"+path, `{"content":"x"}`))
+			if e, ok := errors.AsType[*discord.Error](err); ok {
+				return e.Status, e.Text
 			}
-			_, first := send("POST", "/webhooks/1/dead")
-			for range 30 {
-				if got, text := send("POST", "/webhooks/1/dead"); got != status || text != first {
-					t.Fatalf("%s: answered %d %s", body, got, text)
-				}
+			if e := resp.Err(); e != nil {
+				return resp.Status, e.Text
 			}
-			send("PATCH", "/webhooks/1/dead/messages/5")
-			if n := s.came["POST /webhooks/1/dead"] + s.came["PATCH /webhooks/1/dead/messages/5"]; n != 1 {
-				t.Errorf("%s: Discord was asked %d times", body, n)
+			return resp.Status, ""
+		}
+		_, first := send("POST", "/webhooks/1/dead")
+		for range 30 {
+			if got, text := send("POST", "/webhooks/1/dead"); got != status || text != first {
+				t.Fatalf("answered %d %s", got, text)
 			}
-			if n := client.RateLimits().GoneWebhooks; n != 1 {
-				t.Errorf("%s: %d webhooks are shown as gone", body, n)
-			}
-			if got, _ := send("POST", "/webhooks/1/alive"); got != 204 {
-				t.Errorf("%s: another token of the webhook is answered %d", body, got)
-			}
+		}
+		send("PATCH", "/webhooks/1/dead/messages/5")
+		if n := s.came["POST /webhooks/1/dead"] + s.came["PATCH /webhooks/1/dead/messages/5"]; n != 1 {
+			t.Errorf("Discord was asked %d times", n)
+		}
+		if n := client.RateLimits().GoneWebhooks; n != 1 {
+			t.Errorf("%d webhooks are shown as gone", n)
+		}
+		if got, _ := send("POST", "/webhooks/1/alive"); got != 204 {
+			t.Errorf("another token of the webhook is answered %d", got)
+		}
+		// A wrong token says nothing about the webhook, and interactions end.
+		for _, path := range []string{interaction, "/webhooks/1/wrong", "/webhooks/2/wrong"} {
 			for range 3 {
-				send("POST", interaction)
+				send("POST", path)
 			}
-			if n := s.came["POST "+interaction]; n != 3 {
-				t.Errorf("%s: Discord was asked %d times about an interaction", body, n)
+			if n := s.came["POST "+path]; n != 3 {
+				t.Errorf("Discord was asked %d times for %s", n, path)
 			}
-			for minute := range 60 {
-				time.Sleep(time.Minute)
-				if got, _ := send("POST", "/webhooks/1/dead"); got != status {
-					t.Fatalf("%s: answered %d after %d min", body, got, minute)
-				}
+		}
+		for minute := range 60 {
+			time.Sleep(time.Minute)
+			if got, _ := send("POST", "/webhooks/1/dead"); got != status {
+				t.Fatalf("answered %d after %d min", got, minute)
 			}
-			if n := s.came["POST /webhooks/1/dead"]; n < 5 || n > 7 {
-				t.Errorf("%s: Discord was asked %d times in an hour", body, n)
-			}
-			s.answers["POST /webhooks/1/dead"] = always(204, "")
-			time.Sleep(2 * time.Hour)
-			if got, _ := send("POST", "/webhooks/1/dead"); got != 204 || client.RateLimits().GoneWebhooks != 0 {
-				t.Errorf("%s: when it is back: %d, %d gone", body, got, client.RateLimits().GoneWebhooks)
-			}
-		})
-	}
+		}
+		if n := s.came["POST /webhooks/1/dead"]; n < 5 || n > 7 {
+			t.Errorf("Discord was asked %d times in an hour", n)
+		}
+		s.answers["POST /webhooks/1/dead"] = always(204, "")
+		time.Sleep(2 * time.Hour)
+		if got, _ := send("POST", "/webhooks/1/dead"); got != 204 || client.RateLimits().GoneWebhooks != 0 {
+			t.Errorf("when it is back: %d, %d gone", got, client.RateLimits().GoneWebhooks)
+		}
+	})
 }
 
 // TestRetryAfterOfFailures: the time that a 503 names is waited out before the

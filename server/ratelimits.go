@@ -38,6 +38,7 @@ func RateLimitStatus(snapshot discord.RateLimits) *pb.GetRateLimitStatusResponse
 		MaxWaitingBytes: snapshot.MaxBytes,
 		InFlight:        int32(snapshot.InFlight),
 		KnownBuckets:    int32(snapshot.Known),
+		GoneWebhooks:    int32(snapshot.GoneWebhooks),
 		Global:          new(pb.GetRateLimitStatusResponse_Global),
 		InvalidRequests: &pb.GetRateLimitStatusResponse_InvalidRequests{
 			Count:    int32(snapshot.Invalid.Count),

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"discordproxy/discord/sandbox"
@@ -222,13 +223,17 @@ func checkContract(t *testing.T, protocol string, s *scene, method string, req p
 	}
 }
 
+// restPaths counts what checkREST asks, so that each webhook is a new one: what
+// Discord said of one before would be the answer to the next call.
+var restPaths atomic.Int64
+
 // checkREST asks for a route of Discord's by plain REST.
 func checkREST(t *testing.T, sb *sandbox.Sandbox, p *proxytest.Proxy, route string, id proxytest.Identity, want outcome) {
 	t.Helper()
 	w := sb.World()
 	method, path, _ := strings.Cut(route, " ")
 	path = strings.NewReplacer("{channel_id}", fmt.Sprint(w.General), "{guild_id}", fmt.Sprint(w.Guild), "{user_id}", fmt.Sprint(w.Alice),
-		"{message_id}", "7", "{role_id}", "8", "{webhook_id}", "9", "{webhook_token}", "secret", "{interaction_id}", "5", "{interaction_token}", "secret", "{application_id}", "6", "{emoji_name}", "%F0%9F%91%8D").Replace(path)
+		"{message_id}", "7", "{role_id}", "8", "{webhook_id}", fmt.Sprint(restPaths.Add(1)), "{webhook_token}", "secret", "{interaction_id}", "5", "{interaction_token}", "secret", "{application_id}", "6", "{emoji_name}", "%F0%9F%91%8D").Replace(path)
 	if strings.Contains(path, "{") {
 		t.Fatalf("no id for %s", path)
 	}

@@ -372,7 +372,7 @@ func TestWebhookTokensStaySecret(t *testing.T) {
 		}
 	}
 	sb.SetLimit(sandbox.Limit{Name: "hook", Routes: []string{"POST /webhooks/{webhook_id}/{webhook_token}"}, Limit: 2, Window: 1e9})
-	for i, faults := range []*sandbox.Fault{nil, {Kind: sandbox.FaultReset, After: true}, {Status: 500}, {Status: 404, Body: `{"message":"Unknown Webhook","code":10015}`}, nil} {
+	for i, faults := range []*sandbox.Fault{nil, {Kind: sandbox.FaultReset, After: true}, {Status: 500}, {Status: 404, Body: `{"message":"Unknown Message","code":10008}`}, nil} {
 		if faults != nil {
 			faults.Count = 1
 			faults.Route = "POST /webhooks/{webhook_id}/{webhook_token}"

@@ -73,13 +73,13 @@ func retryDelay(err error) time.Duration {
 
 // refused checks a status: its code, whether its message is Discord's document,
 // and that it says when to come back.
-func refused(t *testing.T, err error, code connect.Code, document bool, low, high time.Duration) {
+func refused(t *testing.T, err error, code connect.Code, low, high time.Duration) {
 	t.Helper()
 	status, ok := errors.AsType[*connect.Error](err)
 	if !ok || status.Code() != code {
 		t.Fatalf("got %v, %v is wanted", err, code)
 	}
-	if json.Valid([]byte(status.Message())) != document {
+	if json.Valid([]byte(status.Message())) {
 		t.Errorf("the message is %s", status.Message())
 	}
 	if d := retryDelay(err); d < low || d > high {
@@ -106,7 +106,7 @@ func TestDeadlineTooEarly(t *testing.T) {
 	for name, client := range p.Clients() {
 		t.Run(name, func(t *testing.T) {
 			err := say(within(t, 30*time.Second), client, general)
-			refused(t, err, connect.CodeDeadlineExceeded, false, 30*time.Second, time.Minute)
+			refused(t, err, connect.CodeDeadlineExceeded, 30*time.Second, time.Minute)
 			if !strings.Contains(err.Error(), "it can go in") {
 				t.Errorf("the message is %v", err)
 			}
@@ -118,7 +118,8 @@ func TestDeadlineTooEarly(t *testing.T) {
 }
 
 // TestDiscordsOwn429BeyondTheDeadline: somebody else has used the limit up, so
-// Discord itself refuses, and its document is what the caller gets.
+// Discord itself refuses. The caller gets the status of a call that was never
+// sent, with what Discord said in the details.
 func TestDiscordsOwn429BeyondTheDeadline(t *testing.T) {
 	t.Parallel()
 	sb, p := limited(t)
@@ -137,15 +138,18 @@ func TestDiscordsOwn429BeyondTheDeadline(t *testing.T) {
 	_ = resp.Body.Close()
 
 	err = say(within(t, 30*time.Second), p.Clients()["gRPC"], general)
-	refused(t, err, connect.CodeResourceExhausted, true, 30*time.Second, time.Minute+time.Second)
-	var document struct {
-		Type         string
-		Status, Code int
-		Text         string
-	}
+	refused(t, err, connect.CodeDeadlineExceeded, 30*time.Second, time.Minute+time.Second)
 	status, _ := errors.AsType[*connect.Error](err)
-	if json.Unmarshal([]byte(status.Message()), &document) != nil || document.Type != "HTTPException" || document.Status != 429 || document.Text == "" {
-		t.Errorf("the document is %s", status.Message())
+	said := new(pb.DiscordError)
+	for _, d := range status.Details() {
+		if value, err := d.Value(); err == nil {
+			if e, ok := value.(*pb.DiscordError); ok {
+				said = e
+			}
+		}
+	}
+	if said.GetStatus() != http.StatusTooManyRequests || said.GetText() == "" {
+		t.Errorf("the detail is %v", said)
 	}
 }
 
@@ -174,7 +178,7 @@ func TestMaxQueue(t *testing.T) {
 	first, second := hold(), hold()
 	defer second()
 	err := say(t.Context(), client, general)
-	refused(t, err, connect.CodeResourceExhausted, false, 0, 0)
+	refused(t, err, connect.CodeResourceExhausted, 0, 0)
 	if !strings.Contains(err.Error(), "too many calls are waiting") {
 		t.Errorf("the message is %v", err)
 	}
@@ -200,7 +204,7 @@ func TestMaxQueueBytes(t *testing.T) {
 	if err := say(t.Context(), client, general); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, say(t.Context(), client, general), connect.CodeResourceExhausted, false, 0, 0)
+	refused(t, say(t.Context(), client, general), connect.CodeResourceExhausted, 0, 0)
 }
 
 // TestAddressBan: after an answer of Cloudflare's nothing goes to Discord any
@@ -214,10 +218,10 @@ func TestAddressBan(t *testing.T) {
 			p := proxytest.Against(t, sb)
 			client := p.Clients()["gRPC"]
 			sb.Ban(sandbox.Ban{For: time.Hour, Shape: shape})
-			refused(t, say(t.Context(), client, sb.World().General), connect.CodeUnavailable, false, 50*time.Second, time.Minute)
+			refused(t, say(t.Context(), client, sb.World().General), connect.CodeUnavailable, 50*time.Second, time.Minute)
 			before := sb.Stats().Calls
 			for _, channel := range sb.World().Channels {
-				refused(t, say(t.Context(), client, channel), connect.CodeUnavailable, false, 50*time.Second, time.Minute)
+				refused(t, say(t.Context(), client, channel), connect.CodeUnavailable, 50*time.Second, time.Minute)
 			}
 			if n := sb.Stats().Calls - before; n != 0 {
 				t.Errorf("%d calls went out during the ban", n)
@@ -242,7 +246,7 @@ func TestInvalidRequestLimit(t *testing.T) {
 			t.Fatalf("call %d: %v", i, err)
 		}
 		if i >= 18 {
-			refused(t, err, connect.CodeUnavailable, false, 9*time.Minute, 10*time.Minute)
+			refused(t, err, connect.CodeUnavailable, 9*time.Minute, 10*time.Minute)
 		}
 	}
 	if n := sb.Stats().Invalid; n != 18 {
@@ -256,7 +260,8 @@ func TestInvalidRequestLimit(t *testing.T) {
 	}
 }
 
-// TestTokenRefused: a 401 stops the bot's calls.
+// TestTokenRefused: a 401 that a check of the token confirms stops the bot's
+// calls.
 func TestTokenRefused(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -267,12 +272,12 @@ func TestTokenRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 10 {
-		refused(t, say(t.Context(), client, w.General), connect.CodeUnauthenticated, false, time.Second, time.Minute)
+		refused(t, say(t.Context(), client, w.General), connect.CodeUnauthenticated, time.Second, time.Minute)
 	}
-	if n := sb.Stats().Statuses[http.StatusUnauthorized]; n != 1 {
+	if n := sb.Stats().Statuses[http.StatusUnauthorized]; n != 2 {
 		t.Errorf("Discord said 401 %d times", n)
 	}
-	if s := status(t, client); !s.GetTokenRefused() || s.GetInvalidRequests().GetCount() != 1 {
+	if s := status(t, client); !s.GetTokenRefused() || s.GetInvalidRequests().GetCount() != 2 {
 		t.Errorf("shows %v", s)
 	}
 }
@@ -324,12 +329,12 @@ func TestGlobalPauseIsShown(t *testing.T) {
 	client := p.Clients()["Connect JSON"]
 	sb.BanGlobally(time.Minute)
 	err := say(within(t, 20*time.Second), client, sb.World().General)
-	refused(t, err, connect.CodeResourceExhausted, true, 20*time.Second, time.Minute+time.Second)
+	refused(t, err, connect.CodeDeadlineExceeded, 20*time.Second, time.Minute+time.Second)
 	if d := status(t, client).GetGlobal().GetPausedFor().AsDuration(); d < 20*time.Second || d > time.Minute+time.Second {
 		t.Errorf("paused for %v", d)
 	}
 	before := sb.Stats().Calls
-	refused(t, say(within(t, 20*time.Second), client, sb.World().General), connect.CodeDeadlineExceeded, false, 20*time.Second, time.Minute+time.Second)
+	refused(t, say(within(t, 20*time.Second), client, sb.World().General), connect.CodeDeadlineExceeded, 20*time.Second, time.Minute+time.Second)
 	if n := sb.Stats().Calls - before; n != 0 {
 		t.Errorf("%d calls went out", n)
 	}

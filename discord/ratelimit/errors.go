@@ -30,8 +30,7 @@ const (
 	// RouteRefused: Discord answered 401 to the token on this route, again and
 	// again.
 	RouteRefused
-	// WebhookGone: Discord does not know the webhook, or not its token.
-	// [Error.Status] and [Error.Code] are what Discord answered.
+	// WebhookGone: Discord does not know the webhook.
 	WebhookGone
 	// Closed: the limiter was closed.
 	Closed
@@ -74,8 +73,6 @@ type Error struct {
 	// Check is whether the caller should find out whether a refused token is
 	// good again, by a call with [Request.Probe].
 	Check bool
-	// Status and Code are Discord's answer about a webhook that is gone.
-	Status, Code int
 	// Route is the call's route as Route.String gives it.
 	Route string
 }

@@ -14,22 +14,20 @@ const (
 	maxGoneWebhooks = 10_000
 )
 
-// gone is a webhook that Discord does not know, or whose token it does not
-// accept.
+// gone is a webhook that Discord does not know.
 //
-// Neither changes by itself, and Discord restricts those who go on using such a
-// webhook. So calls to it are answered with what Discord answered, without
-// asking, for a minute at first and twice as long after each further such
-// answer, up to a day. After that one call may try.
+// That does not change by itself, and Discord restricts those who go on using
+// such a webhook. So calls to it are answered with what Discord answered,
+// without asking, for a minute at first and twice as long after each further
+// such answer, up to a day. After that one call may try.
 // https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
 type gone struct {
-	major        string // of the webhook's routes
-	links        links[gone]
-	status, code int // of Discord's answer
-	strikes      int
-	since        uint64  // number of the last call sent before the newest answer
-	until        instant // when one call may try
-	probe        *call
+	major   string // of the webhook's routes
+	links   links[gone]
+	strikes int
+	since   uint64  // number of the last call sent before the newest answer
+	until   instant // when one call may try
+	probe   *call
 }
 
 // goneWebhooks are the webhooks that are gone, by the major parameter of their
@@ -76,22 +74,14 @@ func (w *goneWebhooks) of(x *call) *gone {
 func (g *gone) stands(now instant) bool { return now < g.until || g.probe != nil }
 
 func (g *gone) refuse(now instant) *Error {
-	return &Error{Reason: WebhookGone, RetryAfter: max(g.until.sub(now), probeTime), Status: g.status, Code: g.code}
+	return &Error{Reason: WebhookGone, RetryAfter: max(g.until.sub(now), probeTime)}
 }
 
 // saysGone reports whether an answer says that the webhook of the call is gone.
 // The paths of interactions look alike, but their tokens end by themselves.
 func (r *Response) saysGone(x *call) bool {
-	if x.exempt || !strings.HasPrefix(x.route.key.major, webhookMajor) {
-		return false
-	}
-	switch r.Status {
-	case http.StatusNotFound:
-		return r.Body.Code == codeUnknownWebhook
-	case http.StatusUnauthorized:
-		return r.Body.Code == codeBadWebhookToken || x.account.key.tokenless
-	}
-	return false
+	return r.Status == http.StatusNotFound && r.Body.Code == codeUnknownWebhook &&
+		!x.exempt && strings.HasPrefix(x.route.key.major, webhookMajor)
 }
 
 // judgeWebhook takes into account what an answer says about the call's
@@ -108,7 +98,7 @@ func (c *core) judgeWebhook(x *call, r *Response, limit Limit, now instant) {
 			strikes = g.strikes
 		}
 		g = &gone{
-			major: x.route.key.major, status: r.Status, code: r.Body.Code, strikes: strikes + 1, since: c.sends,
+			major: x.route.key.major, strikes: strikes + 1, since: c.sends,
 			until: now.add(min(firstGone<<min(strikes, 11), maxGone)),
 		}
 		c.gone.add(g)

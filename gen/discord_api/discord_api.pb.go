@@ -9132,7 +9132,9 @@ type GetRateLimitStatusResponse struct {
 	// Buckets that are in use, the fullest queues first, at most 500.
 	Buckets []*GetRateLimitStatusResponse_Bucket `protobuf:"bytes,11,rep,name=buckets,proto3" json:"buckets,omitempty"`
 	// Buckets that are known.
-	KnownBuckets  int32 `protobuf:"varint,12,opt,name=known_buckets,json=knownBuckets,proto3" json:"known_buckets,omitempty"`
+	KnownBuckets int32 `protobuf:"varint,12,opt,name=known_buckets,json=knownBuckets,proto3" json:"known_buckets,omitempty"`
+	// Webhooks that are no longer called, because Discord does not know them.
+	GoneWebhooks  int32 `protobuf:"varint,13,opt,name=gone_webhooks,json=goneWebhooks,proto3" json:"gone_webhooks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -9247,6 +9249,13 @@ func (x *GetRateLimitStatusResponse) GetBuckets() []*GetRateLimitStatusResponse_
 func (x *GetRateLimitStatusResponse) GetKnownBuckets() int32 {
 	if x != nil {
 		return x.KnownBuckets
+	}
+	return 0
+}
+
+func (x *GetRateLimitStatusResponse) GetGoneWebhooks() int32 {
+	if x != nil {
+		return x.GoneWebhooks
 	}
 	return 0
 }
@@ -17302,7 +17311,7 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\"\x1b\n" +
-	"\x19GetRateLimitStatusRequest\"\xa8\n" +
+	"\x19GetRateLimitStatusRequest\"\xcd\n" +
 	"\n" +
 	"\x1aGetRateLimitStatusResponse\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x18\n" +
@@ -17318,7 +17327,8 @@ const file_discord_api_discord_api_proto_rawDesc = "" +
 	"\rtoken_refused\x18\n" +
 	" \x01(\bR\ftokenRefused\x12H\n" +
 	"\abuckets\x18\v \x03(\v2..discord_api.GetRateLimitStatusResponse.BucketR\abuckets\x12#\n" +
-	"\rknown_buckets\x18\f \x01(\x05R\fknownBuckets\x1al\n" +
+	"\rknown_buckets\x18\f \x01(\x05R\fknownBuckets\x12#\n" +
+	"\rgone_webhooks\x18\r \x01(\x05R\fgoneWebhooks\x1al\n" +
 	"\x06Global\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\x12\x12\n" +
 	"\x04used\x18\x02 \x01(\x05R\x04used\x128\n" +

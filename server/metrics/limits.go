@@ -39,7 +39,7 @@ var (
 	descInvalidMax    = desc("invalid_requests_limit", "Number of such answers at which Discord bans the address.")
 	descBanned        = desc("banned_seconds", "Time until the next try while Discord's edge refuses this address, 0 when it does not.")
 	descTokenRefused  = desc("token_refused", "1 after Discord refused the bot's token.")
-	descGoneWebhooks  = desc("gone_webhooks", "Webhooks that are no longer called, because Discord does not know them or their tokens.")
+	descGoneWebhooks  = desc("gone_webhooks", "Webhooks that are no longer called, because Discord does not know them.")
 )
 
 func (limitsCollector) Describe(ch chan<- *prometheus.Desc) {

@@ -6354,6 +6354,7 @@ class GetRateLimitStatusResponse(_message.Message):
     TOKEN_REFUSED_FIELD_NUMBER: _builtins.int
     BUCKETS_FIELD_NUMBER: _builtins.int
     KNOWN_BUCKETS_FIELD_NUMBER: _builtins.int
+    GONE_WEBHOOKS_FIELD_NUMBER: _builtins.int
     waiting: _builtins.int
     """Calls that wait for a limit."""
     waiting_bytes: _builtins.int
@@ -6368,6 +6369,8 @@ class GetRateLimitStatusResponse(_message.Message):
     """Whether Discord refused the bot's token."""
     known_buckets: _builtins.int
     """Buckets that are known."""
+    gone_webhooks: _builtins.int
+    """Webhooks that are no longer called, because Discord does not know them."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When this was true."""
@@ -6398,10 +6401,11 @@ class GetRateLimitStatusResponse(_message.Message):
         token_refused: _builtins.bool = ...,
         buckets: _abc.Iterable[Global___GetRateLimitStatusResponse.Bucket] | None = ...,
         known_buckets: _builtins.int = ...,
+        gone_webhooks: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "global", b"global", "invalid_requests", b"invalid_requests", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "buckets", b"buckets", "global", b"global", "in_flight", b"in_flight", "invalid_requests", b"invalid_requests", "known_buckets", b"known_buckets", "max_waiting", b"max_waiting", "max_waiting_bytes", b"max_waiting_bytes", "time", b"time", "token_refused", b"token_refused", "waiting", b"waiting", "waiting_bytes", b"waiting_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "buckets", b"buckets", "global", b"global", "gone_webhooks", b"gone_webhooks", "in_flight", b"in_flight", "invalid_requests", b"invalid_requests", "known_buckets", b"known_buckets", "max_waiting", b"max_waiting", "max_waiting_bytes", b"max_waiting_bytes", "time", b"time", "token_refused", b"token_refused", "waiting", b"waiting", "waiting_bytes", b"waiting_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
