@@ -71,7 +71,7 @@ func retryDelay(err error) time.Duration {
 	return 0
 }
 
-// refused checks a status: its code, whether its message is Discord's document,
+// refused checks a status: its code, that its message is no document of Discord,
 // and that it says when to come back.
 func refused(t *testing.T, err error, code connect.Code, low, high time.Duration) {
 	t.Helper()
