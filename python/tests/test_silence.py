@@ -16,7 +16,7 @@ from discordproxy.client import AsyncDiscordClient, DiscordClient
 from discordproxy.exceptions import DiscordProxyGrpcError, DiscordProxyUnavailableError
 from relay import Relay
 
-LONGEST = 1.0
+LONGEST = 3.0
 TYPES = (pb.Event.MESSAGE_CREATE,)
 
 
