@@ -9,9 +9,17 @@ import (
 // APIPath is the path of a request to Discord's API that another program
 // wrote, once it is known to lead nowhere else.
 type APIPath struct {
-	version  string   // with its v
+	version  string   // with its v; empty if the path names none
 	below    string   // escaped, begins with a slash
 	segments []string // of below, decoded as Discord decodes them
+}
+
+// String returns the path with the version as it was given, if it names one.
+func (p APIPath) String() string {
+	if p.version == "" {
+		return "/api" + p.below
+	}
+	return "/api/" + p.version + p.below
 }
 
 // canonical returns below in the one spelling that the segments have.
@@ -30,26 +38,25 @@ func refusePath(status, code int, text string) *Error {
 }
 
 const (
-	notAPI     = "404: Not Found: the path is none of Discord's API"
-	unsafePath = "400: Bad Request: the path has an empty segment, a dot segment, or a character within a segment that no path of Discord has"
-	// Older versions measure the waits of rate limits in milliseconds.
-	badVersion     = "Invalid API version: v9 and v10 are passed on"
+	notAPI         = "404: Not Found: the path is none of Discord's API"
+	unsafePath     = "400: Bad Request: the path has an empty segment, a dot segment, or a character within a segment that no path of Discord has"
+	badVersion     = "Invalid API version: the proxy passes on v6 to v10"
 	codeAPIVersion = 50041
 )
 
-// ParseAPIPath reads an escaped path of the form /api/v10/users/@me. Without
-// a version it is one of v10: Discord would take it for version 6, which is
-// about to go, but addresses of webhooks are often written so. The error is an
-// *Error.
+// ParseAPIPath reads an escaped path of the form /api/v10/users/@me, or
+// /api/users/@me, which Discord takes for version 6. The error is an *Error.
 func ParseAPIPath(escaped string) (APIPath, error) {
 	below, ok := strings.CutPrefix(escaped, "/api/")
 	if !ok || below == "" {
 		return APIPath{}, refusePath(http.StatusNotFound, 0, notAPI)
 	}
-	p := APIPath{version: apiVersion}
+	var p APIPath
 	first, rest, more := strings.Cut(below, "/")
-	if len(first) > 1 && first[0] == 'v' && strings.Trim(first[1:], "0123456789") == "" {
-		if first != "v9" && first != "v10" {
+	if isVersion(first) {
+		switch first {
+		case "v6", "v7", "v8", "v9", "v10":
+		default:
 			return APIPath{}, refusePath(http.StatusBadRequest, codeAPIVersion, badVersion)
 		}
 		if !more || rest == "" {
@@ -64,8 +71,26 @@ func ParseAPIPath(escaped string) (APIPath, error) {
 		decoded, _ := url.PathUnescape(segment) // it is safe to decode
 		p.segments = append(p.segments, decoded)
 	}
+	if p.version == "" && isVersion(p.segments[0]) {
+		// Discord could take an escaped version for one.
+		return APIPath{}, refusePath(http.StatusBadRequest, 0, unsafePath)
+	}
 	p.below = "/" + below
 	return p, nil
+}
+
+// isVersion reports whether a segment of a path names a version of the API.
+func isVersion(segment string) bool {
+	return len(segment) > 1 && segment[0] == 'v' && strings.Trim(segment[1:], "0123456789") == ""
+}
+
+// CountsMilliseconds reports whether the API version of an escaped path gives
+// the waits of rate limits in milliseconds, as version 6, which is that of paths
+// without a version, and version 7 do. Later versions give them in seconds.
+func CountsMilliseconds(escaped string) bool {
+	below, ok := strings.CutPrefix(escaped, "/api/")
+	first, _, _ := strings.Cut(below, "/")
+	return ok && (!isVersion(first) || first == "v6" || first == "v7")
 }
 
 // maxDecodings is how often a segment is decoded to see what others, who may

@@ -12,6 +12,7 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -114,12 +115,12 @@ func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	how := call{kind: r.kind(), version: r.Path.version, guest: guest}
+	how := call{kind: r.kind(), path: &r.Path, guest: guest}
 	how.repeatable, how.once = r.repeatable()
 	if r.Method == http.MethodDelete && messageRoute.MatchString(r.Path.canonical()) {
 		how.done = CodeUnknownMessage
 	}
-	address := "https://discord.com/api/" + r.Path.version + r.Path.below
+	address := "https://discord.com" + r.Path.String()
 	if r.Query != "" {
 		address += "?" + r.Query
 	}
@@ -209,12 +210,22 @@ func (r *Request) repeatable() (repeatable, once bool) {
 // maxFields bounds the JSON within a form that is looked at.
 const maxFields = 1 << 20
 
-// fields returns the fields of the JSON object in the body, or in the part
-// payload_json of a form with files.
+// fields returns the fields of the JSON object in the body, or in the field
+// payload_json of a form, or those of a form without it.
 func (r *Request) fields() (fields map[string]json.RawMessage) {
 	data := r.Body
 	mediaType, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if mediaType == "multipart/form-data" {
+	switch mediaType {
+	case "application/x-www-form-urlencoded":
+		form, err := url.ParseQuery(string(r.Body))
+		if err != nil {
+			return nil
+		}
+		if !form.Has(payloadJSON) {
+			return formFields(form)
+		}
+		data = []byte(form.Get(payloadJSON))
+	case "multipart/form-data":
 		data = nil
 		form := multipart.NewReader(bytes.NewReader(r.Body), parameters["boundary"])
 		for part, err := form.NextRawPart(); err == nil && data == nil; part, err = form.NextRawPart() {
@@ -228,5 +239,19 @@ func (r *Request) fields() (fields map[string]json.RawMessage) {
 	}
 	// What is no object has no fields.
 	_ = json.Unmarshal(data, &fields)
+	return fields
+}
+
+// formFields returns the fields of a form as JSON.
+func formFields(form url.Values) map[string]json.RawMessage {
+	fields := make(map[string]json.RawMessage, len(form))
+	for name := range form {
+		switch value := form.Get(name); value {
+		case "true", "false":
+			fields[name] = json.RawMessage(value)
+		default:
+			fields[name], _ = json.Marshal(value) // a string always has JSON
+		}
+	}
 	return fields
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -234,6 +235,63 @@ func TestForwardHoldsRenamesApart(t *testing.T) {
 	})
 }
 
+// TestWaitsOfOldVersions: versions 6 and 7 say in milliseconds how long to wait,
+// the network before Discord always in seconds.
+func TestWaitsOfOldVersions(t *testing.T) {
+	for name, tt := range map[string]struct {
+		path, body string
+		header     http.Header
+		wait       time.Duration
+	}{
+		"no version":          {"/api/guilds/1", `{"message":"You are being rate limited.","retry_after":1500,"global":false}`, nil, 1500 * time.Millisecond},
+		"v6":                  {"/api/v6/guilds/1", `{"message":"You are being rate limited.","retry_after":1500,"global":false}`, nil, 1500 * time.Millisecond},
+		"v7, as text":         {"/api/v7/guilds/1", `{"message":"You are being rate limited.","retry_after":"1500","global":true}`, nil, 1500 * time.Millisecond},
+		"two days":            {"/api/v6/guilds/1", `{"message":"You are being rate limited.","retry_after":172800000,"global":false}`, nil, 48 * time.Hour},
+		"v8":                  {"/api/v8/guilds/1", `{"message":"You are being rate limited.","retry_after":1.5,"global":false}`, nil, 1500 * time.Millisecond},
+		"header alone, v6":    {"/api/v6/guilds/1", `{"message":"You are being rate limited."}`, http.Header{"X-Ratelimit-Scope": {"user"}, "Retry-After": {"2500"}}, 2500 * time.Millisecond},
+		"header alone, v8":    {"/api/v8/guilds/1", `{"message":"You are being rate limited."}`, http.Header{"X-Ratelimit-Scope": {"user"}, "Retry-After": {"3"}}, 3 * time.Second},
+		"the edge, v6":        {"/api/v6/guilds/1", "error code: 1015", http.Header{"Retry-After": {"90"}}, 90 * time.Second},
+		"the edge's JSON, v6": {"/api/v6/guilds/1", `{"error_code":1015,"retry_after":90}`, http.Header{"Retry-After": {"90"}}, 90 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				var sent []time.Duration
+				client, err := discord.New(discord.Config{
+					Token: "token", Logger: slog.New(slog.DiscardHandler),
+					Upstream: upstream(func(*http.Request) (*http.Response, error) {
+						sent = append(sent, time.Since(began))
+						if len(sent) > 1 {
+							return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody}, nil
+						}
+						header := tt.header.Clone()
+						if header == nil {
+							header = http.Header{"Via": {"1.1 google"}}
+						}
+						return &http.Response{StatusCode: http.StatusTooManyRequests, Header: header, Body: io.NopCloser(strings.NewReader(tt.body))}, nil
+					}),
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = client.Forward(t.Context(), request(t, "GET", tt.path, ""))
+				var wait time.Duration
+				if refused, ok := errors.AsType[*discord.Error](err); ok { // of a ban
+					wait = refused.RetryAfter
+				} else if err != nil || len(sent) != 2 {
+					t.Fatalf("%v after %d tries", err, len(sent))
+				} else {
+					wait = sent[1]
+				}
+				// The limiter adds a little for clocks that differ.
+				if wait < tt.wait || wait > tt.wait+time.Second {
+					t.Errorf("waited %v, want %v", wait, tt.wait)
+				}
+			})
+		})
+	}
+}
+
 func TestForwardedVersions(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	var paths []string
@@ -243,14 +301,14 @@ func TestForwardedVersions(t *testing.T) {
 			return next.RoundTrip(r)
 		}
 	})
-	for _, p := range []string{"/api/v9/gateway", "/api/v10/gateway/bot", "/api/gateway"} {
+	for _, p := range []string{"/api/v9/gateway", "/api/v10/gateway/bot", "/api/v8/gateway", "/api/v7/gateway", "/api/v6/gateway", "/api/gateway"} {
 		r := request(t, "GET", p, "")
 		r.Query = "a=%20&a=1"
 		if resp := forward(t, client, r); resp.Status != 200 {
 			t.Errorf("%s was answered %d", p, resp.Status)
 		}
 	}
-	want := "[/api/v9/gateway?a=%20&a=1 /api/v10/gateway/bot?a=%20&a=1 /api/v10/gateway?a=%20&a=1]"
+	want := "[/api/v9/gateway?a=%20&a=1 /api/v10/gateway/bot?a=%20&a=1 /api/v8/gateway?a=%20&a=1 /api/v7/gateway?a=%20&a=1 /api/v6/gateway?a=%20&a=1 /api/gateway?a=%20&a=1]"
 	if got := fmt.Sprint(paths); got != want {
 		t.Errorf("sent to %s\nwant %s", got, want)
 	}
@@ -286,8 +344,12 @@ var pathSeeds = []struct {
 	{"/api/v10/x?y", 400},
 	{"/api/v10/x#y", 400},
 	{"/api/v10/x%3Fy", 0},
-	{"/api/v8/users/@me", 400},
+	{"/api/v8/users/@me", 0},
+	{"/api/v6/users/@me", 0},
+	{"/api/v5/users/@me", 400},
+	{"/api/v06/users/@me", 400},
 	{"/api/v11/users/@me", 400},
+	{"/api/%7610/users/@me", 400},
 	{"/api/v10/", 404},
 	{"/api/v10", 404},
 	{"/api/", 404},
@@ -344,7 +406,7 @@ func FuzzForward(f *testing.F) {
 			t.Errorf("%q was sent to %s", written, sent)
 		}
 		for decoded := sent.EscapedPath(); ; {
-			if !strings.HasPrefix(path.Clean(strings.ReplaceAll(decoded, `\`, "/")), "/below/api/v") {
+			if !strings.HasPrefix(path.Clean(strings.ReplaceAll(decoded, `\`, "/")), "/below/api/") {
 				t.Errorf("%q leads to %q", written, decoded)
 			}
 			next, err := url.PathUnescape(decoded)

@@ -127,7 +127,7 @@ func (f *fields) body(r *Request) error {
 			return err
 		}
 		r.Header.Set("Content-Type", mediaType)
-		form, err := f.form(string(r.Body))
+		form, err := f.formBody(string(r.Body))
 		r.Body = []byte(form)
 		return err
 	case "multipart/form-data":
@@ -221,22 +221,56 @@ func (f *fields) plain(name, text string) error {
 	return nil
 }
 
-// form reads a query or a form that is written like one, and returns it
-// written again.
+// form reads a query and returns it written again.
 func (f *fields) form(text string) (string, error) {
 	values, err := url.ParseQuery(text)
 	if err != nil {
 		return "", err
 	}
 	for name, list := range values {
-		if name == payloadJSON {
-			return "", errors.New("there is JSON in a form without files")
+		if jsonFields[name] {
+			return "", fmt.Errorf("the field %s is for a body", name)
 		}
 		for _, value := range list {
 			if err := f.plain(name, value); err != nil {
 				return "", err
 			}
 		}
+	}
+	return values.Encode(), nil
+}
+
+// jsonFields are the fields of a form without files that hold the whole body as
+// JSON: Discord's own, and that of webhooks for payloads of Slack and GitHub.
+var jsonFields = map[string]bool{payloadJSON: true, "payload": true}
+
+// formBody reads a body that is written like a query, and returns it written
+// again. Its fields are those of a JSON body, or one of them is that body.
+func (f *fields) formBody(text string) (string, error) {
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return "", err
+	}
+	for name, list := range values {
+		if len(list) > 1 {
+			return "", fmt.Errorf("the form has the field %.40q %d times", name, len(list))
+		}
+		if jsonFields[name] {
+			if len(values) > 1 {
+				return "", fmt.Errorf("the form has other fields next to %s", name)
+			}
+			if err := f.json([]byte(list[0]), true); err != nil {
+				return "", fmt.Errorf("%s: %w", name, err)
+			}
+			continue
+		}
+		if unknownUsers[name] && len(bodyTargets[f.route]) > 0 {
+			f.others = append(f.others, Target{Kind: UserTarget})
+		}
+		if err := f.plain(name, list[0]); err != nil {
+			return "", err
+		}
+		f.value(name, list[0], true)
 	}
 	return values.Encode(), nil
 }

@@ -88,7 +88,24 @@ func TestFormsThatParsersReadDifferently(t *testing.T) {
 			t.Errorf("%q passes", body)
 		}
 	}
-	for _, query := range []string{"_method=DELETE", "a[b]=1", "a.b=1", "a=%zz", "a;b"} {
+	urlencoded := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	for body, want := range map[string]string{
+		"content=b&a=%61+c":                      "a=a+c&content=b",
+		"payload_json=%7B%22content%22:%22x%22}": "payload_json=%7B%22content%22%3A%22x%22%7D",
+	} {
+		if r, err := read(urlencoded.Clone(), "", body); err != nil || string(r.Body) != want {
+			t.Errorf("%s is passed on as %v, %v", body, r, err)
+		}
+	}
+	for _, body := range []string{
+		"content=x&payload_json={}", "payload_json={}&payload_json={}", `payload_json={"a":1,"a":2}`, "payload_json=%ff", "payload_json=x", "payload_json=",
+		"content=a&content=b", "content=%zz", "content=a;b", "embed[title]=x", "_method=DELETE", "content=%ff",
+	} {
+		if _, err := read(urlencoded.Clone(), "", body); err == nil {
+			t.Errorf("%q passes", body)
+		}
+	}
+	for _, query := range []string{"payload_json={}", "_method=DELETE", "a[b]=1", "a.b=1", "a=%zz", "a;b"} {
 		if _, err := read(json.Clone(), query, "{}"); err == nil {
 			t.Errorf("%q passes", query)
 		}

@@ -34,8 +34,9 @@ type call struct {
 	tokenless bool
 	// reason is shown in the guild's audit log.
 	reason string
-	// version of the API, empty for the one that this package speaks.
-	version string
+	// path is that of a request that another program wrote, nil for those of
+	// this package.
+	path *APIPath
 	// guest names another token than the bot's whose limits apply, without
 	// giving it away. Empty for the bot's.
 	guest string

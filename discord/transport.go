@@ -65,7 +65,7 @@ func (*answerBody) Close() error { return nil }
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	how, _ := ctx.Value(callKey{}).(call)
-	path, at, err := t.locate(req.URL, or(how.version, apiVersion))
+	path, at, err := t.locate(req.URL, how.path)
 	if err != nil {
 		return nil, &Error{Reason: Unreachable, cause: err}
 	}
@@ -301,6 +301,10 @@ func (t *transport) try(req *http.Request, permit *ratelimit.Permit) (a *answer,
 	}
 	err = t.answers.read(ctx, a, resp.Body, t.maxBytes)
 	if a.status >= 400 {
+		how, _ := req.Context().Value(callKey{}).(call)
+		if how.path != nil && CountsMilliseconds(how.path.String()) {
+			a.inSeconds()
+		}
 		verdict := permit.Complete(ratelimit.Response{Status: a.status, Header: a.header, Body: ratelimit.ParseBody(a.body)})
 		a.checkToken = verdict.CheckToken
 		if verdict.Limit != ratelimit.NotLimited {
@@ -361,14 +365,20 @@ func (a *answer) response(req *http.Request, outcomeUnknown bool) *http.Response
 }
 
 // locate returns the part of an API path behind the version, and the URL of
-// the same route at the API that this transport speaks to, in the given version.
-func (t *transport) locate(u *url.URL, version string) (path string, at *url.URL, err error) {
-	_, rest, ok := strings.Cut(u.EscapedPath(), "/api/v")
-	_, path, below := strings.Cut(rest, "/")
-	if !ok || !below {
-		return "", nil, errors.New("the path is not one of Discord's API")
+// the same route at the API that this transport speaks to. The version is that
+// of forwarded, a path that another program wrote, or this package's own.
+func (t *transport) locate(u *url.URL, forwarded *APIPath) (path string, at *url.URL, err error) {
+	version := apiVersion
+	if forwarded != nil {
+		version, path = forwarded.version, forwarded.below
+	} else {
+		_, rest, ok := strings.Cut(u.EscapedPath(), "/api/v")
+		_, below, more := strings.Cut(rest, "/")
+		if !ok || !more {
+			return "", nil, errors.New("the path is not one of Discord's API")
+		}
+		path = "/" + below
 	}
-	path = "/" + path
 	at = t.base.JoinPath(version, path)
 	at.RawQuery = u.RawQuery
 	return path, at, nil

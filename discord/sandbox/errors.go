@@ -106,8 +106,8 @@ func invalid(path, code, message string) error {
 	return f.err()
 }
 
-// legacyShape is how an address without a version, which means version 6,
-// words a form error: top-level fields only and no code.
+// legacyShape returns a form error as versions 6 and 7 write it: top-level
+// fields only and no code.
 func legacyShape(tree map[string]any) map[string][]string {
 	out := map[string][]string{}
 	for field, v := range tree {

@@ -452,16 +452,31 @@ func (l *limiter) hash(name string) string {
 	return h
 }
 
+// countsMilliseconds reports whether the waits in 429s are in milliseconds, as in
+// versions 6 and 7. The other headers are in seconds there as well, but without
+// decimals unless the caller asks for them.
+// https://discord.com/developers/docs/change-log#api-and-gateway-v8
+func (c *call) countsMilliseconds() bool { return c.version < 8 }
+
+func (c *call) wantsDecimals() bool {
+	return c.version >= 8 || c.r.Header.Get("X-RateLimit-Precision") == "millisecond"
+}
+
 // show writes the headers about a bucket.
-func (v *verdict) show(h http.Header, now time.Time, status int) {
+func (v *verdict) show(h http.Header, c *call, status int) {
 	if v == nil || v.limit == nil || v.limit.Hidden && status != http.StatusTooManyRequests {
 		return
 	}
 	h["X-Ratelimit-Limit"] = []string{strconv.Itoa(v.limit.Limit)}
 	h["X-Ratelimit-Remaining"] = []string{strconv.Itoa(v.remaining)}
 	after := ceilMillis(v.resetAfter)
-	h["X-Ratelimit-Reset"] = []string{decimals(now.UnixMilli() + after)}
+	reset := c.at.UnixMilli() + after
+	h["X-Ratelimit-Reset"] = []string{decimals(reset)}
 	h["X-Ratelimit-Reset-After"] = []string{decimals(after)}
+	if !c.wantsDecimals() {
+		h["X-Ratelimit-Reset"] = []string{strconv.FormatInt((reset+999)/1000, 10)}
+		h["X-Ratelimit-Reset-After"] = []string{strconv.FormatInt((after+999)/1000, 10)}
+	}
 	h["X-Ratelimit-Bucket"] = []string{v.hash}
 	for name, values := range v.limit.Extra {
 		if h.Del(name); len(values) > 0 {
@@ -499,8 +514,8 @@ type refusal struct {
 	limit      *Limit // nil of global ones
 }
 
-// answer writes the 429, beside the headers about the bucket.
-func (r *refusal) answer(a *answer) error {
+// answer writes the 429, in addition to the headers about the bucket.
+func (r *refusal) answer(a *answer, c *call) error {
 	body := struct {
 		Message    string  `json:"message"`
 		RetryAfter float64 `json:"retry_after"`
@@ -521,6 +536,10 @@ func (r *refusal) answer(a *answer) error {
 		a.header["X-Ratelimit-Scope"] = []string{string(r.kind)}
 	}
 	a.header["Retry-After"] = []string{strconv.Itoa(int(math.Ceil(r.retryAfter.Seconds())))}
+	if c.countsMilliseconds() {
+		body.RetryAfter = float64(ceilMillis(r.retryAfter))
+		a.header["Retry-After"] = []string{strconv.FormatInt(ceilMillis(r.retryAfter), 10)}
+	}
 	return a.set(http.StatusTooManyRequests, body)
 }
 

@@ -189,6 +189,9 @@ func (s *Sandbox) modifyMember(c *call) (any, error) {
 	}
 	setIf(&m.Flags, body.Flags)
 	s.memberChanged(g, m)
+	if c.version < 8 {
+		return nil, nil
+	}
 	return m, nil
 }
 

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -154,11 +155,9 @@ func version(escaped string) (int, string, error) {
 		return 0, "", errNoRoute
 	}
 	head, rest, _ := strings.Cut(path, "/")
-	switch {
-	case head == "v10":
-		return 10, rest, nil
-	case head == "v9":
-		return 9, rest, nil
+	switch n, err := strconv.Atoi(strings.TrimPrefix(head, "v")); {
+	case err == nil && n >= 6 && n <= 10 && head == "v"+strconv.Itoa(n):
+		return n, rest, nil
 	case len(head) > 1 && head[0] == 'v' && strings.Trim(head[1:], "0123456789") == "":
 		return 0, "", errVersion
 	default:

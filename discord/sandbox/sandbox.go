@@ -410,11 +410,11 @@ func (s *Sandbox) answer(c *call, a *answer, refused error) error {
 	if limited != nil {
 		c.limited = limited.kind
 		if limited.kind != LimitedGlobal {
-			shown.show(a.header, c.at, http.StatusTooManyRequests)
+			shown.show(a.header, c, http.StatusTooManyRequests)
 		}
-		return limited.answer(a)
+		return limited.answer(a, c)
 	}
-	shown.show(a.header, c.at, http.StatusOK)
+	shown.show(a.header, c, http.StatusOK)
 	fault := s.befalls(c)
 	if fault != nil && !fault.After {
 		fault.apply(a)
@@ -449,7 +449,7 @@ func (s *Sandbox) fail(c *call, a *answer, err error) {
 		e = errInternal
 	}
 	var body any = e
-	if c.version == 6 && e.Errors != nil {
+	if c.version < 8 && e.Errors != nil {
 		body = legacyShape(e.Errors)
 	}
 	if err := a.set(e.Status, body); err != nil {

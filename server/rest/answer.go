@@ -36,18 +36,18 @@ func (r *refusal) code() connect.Code {
 	return connect.CodeInvalidArgument
 }
 
-// refuse returns the answer to a request that has none of Discord's, and the
-// code of the call.
-func refuse(ctx context.Context, err error) (*discord.Response, string) {
+// refuse returns the answer to a request that has none of Discord's, in the
+// shape of the API version that the request is in, and the code of the call.
+func refuse(ctx context.Context, err error, version version) (*discord.Response, string) {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return document(r.status, 0, strconv.Itoa(r.status)+": "+r.text, 0), r.code().String()
 	}
 	if refused, ok := errors.AsType[*connect.Error](err); ok {
-		return denied(refused), refused.Code().String()
+		return denied(refused, version), refused.Code().String()
 	}
 	e, ok := errors.AsType[*discord.Error](err)
 	if status := calls.Status(ctx, err); !ok && status.Code() != connect.CodeInternal {
-		return denied(status), status.Code().String()
+		return denied(status, version), status.Code().String()
 	}
 	if !ok {
 		return document(http.StatusInternalServerError, 0, "500: Internal Server Error", 0), connect.CodeInternal.String()
@@ -60,7 +60,7 @@ func refuse(ctx context.Context, err error) (*discord.Response, string) {
 	code := calls.CodeOf(e).String()
 	switch status := statusOf(e); {
 	case status == http.StatusTooManyRequests:
-		return limited(e), code
+		return limited(e, version), code
 	case e.Reason == discord.Invalid || e.Reason == discord.Answered:
 		return document(status, e.Code, e.Text, e.RetryAfter), code
 	case e.Reason == discord.TokenRefused: // which need not be the bot's
@@ -93,10 +93,10 @@ func statusOf(e *discord.Error) int {
 
 // denied returns the answer to a request that package access does not let
 // through.
-func denied(err *connect.Error) *discord.Response {
+func denied(err *connect.Error, version version) *discord.Response {
 	status, after := access.Describe(err)
 	if status == http.StatusTooManyRequests {
-		return limited(&discord.Error{Reason: discord.Answered, Text: err.Message(), RetryAfter: after})
+		return limited(&discord.Error{Reason: discord.Answered, Text: err.Message(), RetryAfter: after}, version)
 	}
 	text := strconv.Itoa(status) + ": "
 	if status == http.StatusUnauthorized {
@@ -108,6 +108,16 @@ func denied(err *connect.Error) *discord.Response {
 // via names this server in answers of its own. Libraries take a 429 without it
 // for one of the network before Discord, and stop.
 const via = "1.1 discordproxy"
+
+// version is what answers of this package depend on the API's version for.
+type version struct {
+	// milliseconds is the unit of waits in a 429, else seconds.
+	milliseconds bool
+}
+
+func versionOf(r *http.Request) version {
+	return version{milliseconds: discord.CountsMilliseconds(r.URL.EscapedPath())}
+}
 
 // document returns an answer in the shape of Discord's errors.
 func document(status, code int, text string, retryAfter time.Duration) *discord.Response {
@@ -124,7 +134,7 @@ func document(status, code int, text string, retryAfter time.Duration) *discord.
 // limited returns Discord's answer to a request that comes too early, for one
 // whose caller would not have waited as long as the limits demand.
 // https://discord.com/developers/docs/topics/rate-limits#exceeding-a-rate-limit
-func limited(e *discord.Error) *discord.Response {
+func limited(e *discord.Error, version version) *discord.Response {
 	wait := e.RetryAfter
 	if wait <= 0 { // not known: the limits let no call through in time
 		wait = time.Second
@@ -133,14 +143,21 @@ func limited(e *discord.Error) *discord.Response {
 	if e.Text != "" {
 		text = e.Text
 	}
+	milliseconds := math.Ceil(wait.Seconds() * 1000)
+	inBody, inHeader := milliseconds/1000, wholeSeconds(wait)
+	if version.milliseconds {
+		inBody, inHeader = milliseconds, strconv.FormatFloat(milliseconds, 'f', 0, 64)
+	}
 	resp := answer(http.StatusTooManyRequests, struct {
 		Message    string  `json:"message"`
-		RetryAfter float64 `json:"retry_after"` // seconds
+		RetryAfter float64 `json:"retry_after"`
 		Global     bool    `json:"global"`
 		Code       int     `json:"code,omitempty"`
-	}{text, math.Ceil(wait.Seconds()*1000) / 1000, e.Limit == discord.ScopeGlobal, e.Code})
-	resp.Header.Set("Retry-After", wholeSeconds(wait))
-	resp.Header.Set("X-Ratelimit-Scope", e.Limit)
+	}{text, inBody, e.Limit == discord.ScopeGlobal, e.Code})
+	resp.Header.Set("Retry-After", inHeader)
+	if e.Limit != "" {
+		resp.Header.Set("X-Ratelimit-Scope", e.Limit)
+	}
 	if e.Limit == discord.ScopeGlobal {
 		resp.Header.Set("X-Ratelimit-Global", "true")
 	}

@@ -103,18 +103,18 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	return nil, &refusal{http.StatusBadRequest, "the body broke off"}
 }
 
-// checkType refuses a body of a type that Discord's API does not take. Among
-// them are those that a page of any site can send without asking first, other
-// than a form with files, which the listener knows by its origin.
+// checkType refuses a body of a type that Discord's API does not take. A form
+// is one that a page of any site can send without asking first: the listener
+// knows it by its origin.
 func checkType(r *discord.Request) error {
 	contentType := r.Header.Get("Content-Type")
 	mediaType, _, _ := mime.ParseMediaType(contentType)
 	switch {
 	case len(r.Body) == 0, mediaType == "application/json", mediaType == "multipart/form-data",
-		mediaType == "application/x-www-form-urlencoded" && strings.Contains(r.Pattern(), " /oauth2/"):
+		mediaType == "application/x-www-form-urlencoded":
 		return nil
 	}
-	return &refusal{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type %.100q is not supported: send application/json, or multipart/form-data with files", contentType)}
+	return &refusal{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type %.100q is not supported: send application/json, application/x-www-form-urlencoded or multipart/form-data", contentType)}
 }
 
 // tooLarge is Discord's answer to a body that is too large.

@@ -95,7 +95,7 @@ func New(c Config) (http.Handler, error) {
 	h := &handler{c}
 	return c.Access.Handler(listener.Known(h), func(w http.ResponseWriter, r *http.Request, err error) {
 		if access.IsQuiet(err) {
-			resp, _ := refuse(r.Context(), err)
+			resp, _ := refuse(r.Context(), err, versionOf(r))
 			write(w, resp)
 			return
 		}
@@ -114,7 +114,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, serve func(cont
 	ctx, end := h.Observers.Begin(ctx, call)
 	resp, err := serve(ctx, call)
 	if err != nil {
-		resp, call.Code = refuse(ctx, err)
+		resp, call.Code = refuse(ctx, err, versionOf(r))
 		if errors.Is(err, access.ErrDenied) {
 			// Of paths that Discord has not seen there is no end.
 			call.Method = otherRoute(r.Method)

@@ -232,7 +232,8 @@ func TestRefused(t *testing.T) {
 		{"GET /api/v10/x%zz", 400}, // net/http
 		{"GET http://127.0.0.1/api/v10/gateway", 400},
 		{"GET http://example.org/api/v10/gateway", 403}, // the listener
-		{"GET /api/v8/gateway", 400},
+		{"GET /api/v5/gateway", 400},
+		{"GET /api/v11/gateway", 400},
 		{"GET /api", 404},
 		{"GET /api/v10", 404},
 		{"HEAD /api/v10/gateway", 405},
@@ -331,6 +332,95 @@ func TestTooEarly(t *testing.T) {
 }
 
 // TestLimitsOfDiscordAreWaitedOut: callers do not see a 429 of Discord.
+// TestVersions: the version that the caller wrote, none included, is the one
+// that Discord is asked for, and that answers of the proxy's own are in.
+func TestVersions(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Limits: []sandbox.Limit{
+		{Name: "member", Routes: []string{"PATCH /guilds/{guild_id}/members/{user_id}"}, Limit: 2, Window: 4 * time.Minute, Kind: sandbox.Fixed},
+	}})
+	p := proxytest.Against(t, sb)
+	w := sb.World()
+	for _, tt := range []struct {
+		version      string
+		status       int
+		form         string
+		milliseconds bool
+	}{
+		{"", 204, `{"nick":["Must be 32 or fewer in length."]}`, true},
+		{"/v6", 204, `{"nick":["Must be 32 or fewer in length."]}`, true},
+		{"/v7", 204, `{"nick":["Must be 32 or fewer in length."]}`, true},
+		{"/v8", 200, `{"message":"Invalid Form Body","code":50035,`, false},
+		{"/v9", 200, `{"message":"Invalid Form Body","code":50035,`, false},
+		{"/v10", 200, `{"message":"Invalid Form Body","code":50035,`, false},
+	} {
+		t.Run("version"+strings.TrimPrefix(tt.version, "/"), func(t *testing.T) {
+			path := fmt.Sprintf("/api%s/guilds/%s/members/%s", tt.version, w.Guild, w.Bob)
+			as := []string{"Authorization", "Bot version" + tt.version}
+			if err := sb.AddToken(as[1], w.Bot); err != nil {
+				t.Fatal(err)
+			}
+			if a := send(t, p, "PATCH", path, `{"nick":"`+strings.Repeat("x", 33)+`"}`, as...); a.status != 400 || !strings.HasPrefix(a.body, tt.form) {
+				t.Errorf("a form error is %d %s", a.status, a.body)
+			}
+			if a := send(t, p, "PATCH", path, `{"nick":"bobby"}`, as...); a.status != tt.status {
+				t.Errorf("a success is %d %s", a.status, a.body)
+			}
+			a := send(t, p, "PATCH", path, `{"nick":"bob"}`, append(as, "X-Proxy-Timeout", "5")...)
+			var body limited
+			if err := json.Unmarshal([]byte(a.body), &body); err != nil || a.status != 429 {
+				t.Fatalf("beyond the deadline: %d %s", a.status, a.body)
+			}
+			wait, err := strconv.ParseFloat(a.header.Get("Retry-After"), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			const least, most = 120, 241 // seconds
+			if tt.milliseconds {
+				if body.RetryAfter < least*1000 || body.RetryAfter > most*1000 || body.RetryAfter != math.Trunc(body.RetryAfter) || wait != body.RetryAfter {
+					t.Errorf("waits are %v and %v, want milliseconds", body.RetryAfter, wait)
+				}
+			} else if body.RetryAfter < least || body.RetryAfter > most || wait != math.Ceil(body.RetryAfter) {
+				t.Errorf("waits are %v and %v, want seconds", body.RetryAfter, wait)
+			}
+		})
+	}
+}
+
+// TestForms: forms pass as they came, whatever route they are for.
+func TestForms(t *testing.T) {
+	type seen struct{ path, contentType, body string }
+	var got []seen
+	p, _ := behind(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost {
+			return false
+		}
+		body, _ := io.ReadAll(r.Body)
+		got = append(got, seen{r.URL.Path, r.Header.Get("Content-Type"), string(body)})
+		w.Header().Set("Via", "1.1 google")
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	})
+	for _, want := range []seen{
+		{"/api/webhooks/1/token", "application/x-www-form-urlencoded", "content=hello"},
+		{"/api/webhooks/1/token/slack", "application/x-www-form-urlencoded", "payload=%7B%22text%22%3A%22hi%22%7D"},
+		{"/api/v8/webhooks/1/token/github", "application/x-www-form-urlencoded; charset=UTF-8", "payload=%7b%7d"},
+		{"/api/v10/channels/1/messages", "application/x-www-form-urlencoded", "content=a+b&content=%zz&;"},
+		{"/api/v10/interactions/1/token/callback", "application/x-www-form-urlencoded", "payload_json=%7B%22type%22%3A5%7D"},
+		{"/api/oauth2/token", "application/x-www-form-urlencoded", "grant_type=client_credentials"},
+	} {
+		got = nil
+		a := send(t, p, "POST", want.path, want.body, "Content-Type", want.contentType)
+		if a.status != http.StatusNoContent || len(got) != 1 || got[0] != want {
+			t.Errorf("%v is answered %d %s, and came as %v", want, a.status, a.body, got)
+		}
+	}
+	for _, contentType := range []string{"text/plain", "application/xml", ""} {
+		if a := send(t, p, "POST", "/api/webhooks/1/token", "x", "Content-Type", contentType); a.status != http.StatusUnsupportedMediaType {
+			t.Errorf("%q is answered %d %s", contentType, a.status, a.body)
+		}
+	}
+}
+
 func TestLimitsOfDiscordAreWaitedOut(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
