@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"fmt"
 	"net"
+	"time"
 
 	"discordproxy/discord"
 	"discordproxy/server/listener"
@@ -14,12 +16,24 @@ import (
 type restConfig struct {
 	// on is what was said, given whether anything was.
 	on, given bool
+	timeout   time.Duration
+	// limits is whether answers have the X-RateLimit headers.
+	limits bool
 }
 
 func (c *restConfig) flags() []cli.Flag {
 	return []cli.Flag{
+		&cli.DurationFlag{Name: "rest-timeout", EnvVars: env("rest-timeout"), Destination: &c.timeout, Usage: "answer a plain request 429 when its turn comes later than this, such as 25s; 0 is off"},
+		&cli.BoolFlag{Name: "rest-ratelimit-headers", EnvVars: env("rest-ratelimit-headers"), Value: true, Destination: &c.limits, Usage: "pass Discord's X-RateLimit headers on in answers to plain requests"},
 		&cli.BoolFlag{Name: "rest-proxy", EnvVars: env("rest-proxy"), Destination: &c.on, Usage: "pass plain requests below /api/ on to Discord; unless given, only while the server listens on a loopback address"},
 	}
+}
+
+func (c *restConfig) check() error {
+	if c.timeout < 0 {
+		return fmt.Errorf("--rest-timeout %v must not be negative", c.timeout)
+	}
+	return nil
 }
 
 // config returns what plain REST is to do on a server that listens on addr. On
@@ -27,7 +41,7 @@ func (c *restConfig) flags() []cli.Flag {
 // the bot may.
 func (c *restConfig) config(client *discord.Client, addr net.Addr, maxUpload int64) rest.Config {
 	if c.given && c.on || !c.given && listener.IsLoopback(addr) {
-		return rest.Config{Discord: client, MaxBodyBytes: maxUpload}
+		return rest.Config{Discord: client, MaxBodyBytes: maxUpload, Timeout: c.timeout, HideLimits: !c.limits}
 	}
 	return rest.Config{}
 }

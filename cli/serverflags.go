@@ -112,5 +112,5 @@ func (c *serverConfig) check() error {
 	if _, err := parseHosts(c.host); err != nil {
 		return err
 	}
-	return errors.Join(c.gateway.check(), c.access.check())
+	return errors.Join(c.gateway.check(), c.access.check(), c.rest.check())
 }

@@ -136,14 +136,56 @@ func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if location := resp.Header.Get("Location"); location != "" {
+		resp.Header = resp.Header.Clone()
+		resp.Header.Set("Location", c.relocate(&r.Path, location))
+	}
 	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: resp.Body.(*answerBody).bytes}, nil
+}
+
+// discordHosts are the hosts that serve Discord's API.
+var discordHosts = map[string]bool{
+	"discord.com": true, "ptb.discord.com": true, "canary.discord.com": true,
+	"discordapp.com": true, "ptb.discordapp.com": true, "canary.discordapp.com": true,
+}
+
+// relocate returns a Location of Discord's API relative to the path that was
+// asked for, so that it leads back to whoever forwarded the request. It returns
+// any other Location as it is.
+func (c *Client) relocate(from *APIPath, location string) string {
+	u, err := url.Parse(location)
+	if err != nil || u.Opaque != "" || u.Host == "" && !strings.HasPrefix(u.Path, "/") {
+		return location
+	}
+	base := c.http.base
+	below, ok := "", false
+	if u.Host == "" || strings.EqualFold(u.Host, base.Host) {
+		below, ok = strings.CutPrefix(u.EscapedPath(), strings.TrimSuffix(base.EscapedPath(), "/")+"/")
+	}
+	if !ok && (u.Host == "" || discordHosts[strings.ToLower(u.Hostname())]) {
+		below, ok = strings.CutPrefix(u.EscapedPath(), "/api/")
+	}
+	if !ok {
+		return location
+	}
+	relative := strings.Repeat("../", strings.Count(from.String(), "/")-2) + below
+	if !strings.HasPrefix(relative, "../") {
+		relative = "./" + relative // a colon in the first segment would be that of a scheme
+	}
+	if u.RawQuery != "" {
+		relative += "?" + u.RawQuery
+	}
+	if u.Fragment != "" {
+		relative += "#" + u.EscapedFragment()
+	}
+	return relative
 }
 
 // authorize puts the bot's token into the header of a request that names none
 // and needs one. It returns the name of another token, empty for the bot's.
 func (c *Client) authorize(h http.Header, tokenless bool) (guest string, err error) {
 	given := h.Values("Authorization")
-	if len(given) == 0 || len(given) == 1 && c.isOwn(given[0]) {
+	if len(given) == 0 || len(given) == 1 && c.IsOwn(given[0]) {
 		h.Del("Authorization")
 		if !tokenless {
 			h.Set("Authorization", c.authorization)
@@ -163,8 +205,9 @@ func (c *Client) authorize(h http.Header, tokenless bool) (guest string, err err
 	return "guest " + hex.EncodeToString(sum[:16]), nil
 }
 
-// isOwn reports whether an Authorization is the bot's own token.
-func (c *Client) isOwn(authorization string) bool {
+// IsOwn reports whether an Authorization is the bot's own token. It takes the
+// same time wherever another token of the same length differs.
+func (c *Client) IsOwn(authorization string) bool {
 	scheme, token, found := strings.Cut(authorization, " ")
 	if !found || !strings.EqualFold(scheme, "Bot") {
 		return false

@@ -283,3 +283,57 @@ func TestNoGuard(t *testing.T) {
 		t.Errorf("answered %s", a.text)
 	}
 }
+
+// TestBotToken: a request with the bot's own token may do everything, whatever
+// becomes of the clients, unless its client is known otherwise.
+func TestBotToken(t *testing.T) {
+	_, hash := access.NewKey()
+	rules := fmt.Sprintf("clients: [{name: shop, hashes: [%q]}, {name: auth, addresses: [192.0.2.9], methods: [GetGuild]}]", hash)
+	g := access.New(access.Config{Rules: parse(t, rules), Logger: slog.New(slog.DiscardHandler)})
+	ask := func(from string, during func(context.Context)) (status int) {
+		h := g.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { during(r.Context()) }), func(_ http.ResponseWriter, _ *http.Request, err error) {
+			status, _ = access.Describe(err)
+		})
+		r := httptest.NewRequestWithContext(access.WithBotToken(t.Context()), http.MethodGet, "/", nil)
+		r.RemoteAddr = from
+		r.Header.Set("Authorization", "Bot token")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		return status
+	}
+	client, err := discord.New(discord.Config{Token: "token", Logger: slog.New(slog.DiscardHandler), Upstream: noContent{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := discord.ParseAPIPath("/api/gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // none of them is a guess of a key
+		status := ask("192.0.2.1:1", func(ctx context.Context) {
+			g.Use(parse(t, fmt.Sprintf("clients: [{name: shop, hashes: [%q]}, {name: auth, addresses: [192.0.2.9], methods: [GetGuild]}]", hash)))
+			if err := access.MayCall(ctx, "POST /channels/{channel_id}/messages"); err != nil || access.From(ctx).Ruled() || access.From(ctx).Name() != "bot token" {
+				t.Errorf("client %q: %v", access.From(ctx).Name(), err)
+			}
+			if _, err := client.Forward(ctx, &discord.Request{Method: http.MethodGet, Path: path}); err != nil {
+				t.Errorf("after a change of the clients: %v", err)
+			}
+		})
+		if status != 0 {
+			t.Fatalf("refused with %d", status)
+		}
+	}
+	if status := ask("192.0.2.9:1", func(ctx context.Context) {
+		if err := access.MayCall(ctx, "GetChannel"); err == nil || access.From(ctx).Name() != "auth" {
+			t.Errorf("client %q may do everything", access.From(ctx).Name())
+		}
+	}); status != 0 {
+		t.Errorf("refused with %d", status)
+	}
+}
+
+// noContent is a Discord that has nothing to say.
+type noContent struct{}
+
+func (noContent) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusNoContent, Header: http.Header{}, Body: http.NoBody}, nil
+}

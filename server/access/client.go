@@ -35,6 +35,9 @@ type Client struct {
 	maxBytes int64
 	// usage is nil where nothing is limited.
 	usage *usage
+	// timeout is how long its plain requests may take; nil if its entry does
+	// not say, and 0 means any time.
+	timeout *time.Duration
 }
 
 // usage is what a client uses. It outlasts a change of the rules.
@@ -129,6 +132,15 @@ func (c *Client) Hold(ctx context.Context) error {
 		}
 		return connect.NewError(code, fmt.Errorf("the call waited for the rate of client %s: %w", c.name, context.Cause(ctx)))
 	}
+}
+
+// Timeout returns how long a plain request of the client may take, 0 for any
+// time, and whether its entry says so.
+func (c *Client) Timeout() (timeout time.Duration, ok bool) {
+	if c == nil || c.timeout == nil {
+		return 0, false
+	}
+	return *c.timeout, true
 }
 
 // networks are its addresses in one form for all spellings.

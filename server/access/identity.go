@@ -19,7 +19,22 @@ type proof struct {
 	hash    string // of its key, as in the rules
 	names   []string
 	address netip.Addr
+	bot     bool // the bot's own token
 }
+
+type botTokenKey struct{}
+
+// WithBotToken marks a request whose header Authorization is the bot's own token.
+// Anyone who has it can do with Discord what the bot can, so a Guard lets the
+// request do everything, unless its client is known otherwise: by a key in the
+// path, a certificate or an address.
+func WithBotToken(ctx context.Context) context.Context {
+	return context.WithValue(ctx, botTokenKey{}, true)
+}
+
+// botTokenHolder is the client of requests with the bot's own token. No name of
+// an entry has a space.
+var botTokenHolder = &Client{name: "bot token"}
 
 // identity is who sent a request.
 type identity struct {
@@ -33,6 +48,8 @@ type identity struct {
 // proven returns the client with this proof, nil if there is none.
 func (r *Rules) proven(p proof) *Client {
 	switch {
+	case p.bot:
+		return botTokenHolder
 	case p.hash != "":
 		for _, c := range r.clients {
 			if slices.ContainsFunc(c.keys, func(k key) bool { return k.hash == p.hash }) {
@@ -110,6 +127,12 @@ func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 	}
 	names := certificateNames(r)
 	fallback := g.withoutKey(r, rules, names)
+	if r.Context().Value(botTokenKey{}) != nil {
+		if fallback.client != nil {
+			return fallback, nil
+		}
+		return identity{client: botTokenHolder, proof: proof{bot: true}}, nil
+	}
 	if given && (rules != nil || fallback.client == nil || IsKey(inHeader)) {
 		id, err := g.byKey(r.Context(), rules, inHeader, peer, fallback.client != nil)
 		if err == nil {

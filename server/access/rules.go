@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"time"
 
 	"discordproxy/discord"
 
@@ -51,6 +52,7 @@ type entry struct {
 	Burst        int      `yaml:"burst"`
 	MaxCalls     int      `yaml:"max_calls"`
 	MaxBytes     int64    `yaml:"max_bytes"`
+	Timeout      string   `yaml:"timeout"`
 }
 
 // Defaults are what holds for a client unless its entry says otherwise.
@@ -169,10 +171,32 @@ func (e *entry) client(d Defaults) (*Client, error) {
 	if e.Burst > 0 && e.Rate == 0 {
 		return nil, errors.New("burst means something only beside rate")
 	}
+	if e.Timeout != "" {
+		timeout, err := parseTimeout(e.Timeout)
+		if err != nil {
+			return nil, err
+		}
+		c.timeout = &timeout
+	}
 	c.limit, c.burst = rate.Limit(e.Rate), max(e.Burst, 1)
 	c.maxCalls, c.maxBytes = cmp.Or(e.MaxCalls, d.MaxCalls), cmp.Or(e.MaxBytes, d.MaxBytes)
 	c.usage = &usage{limiter: rate.NewLimiter(c.limit, c.burst)}
 	return c, nil
+}
+
+// maxTimeout bounds timeout, so that it fits every clock.
+const maxTimeout = 1000 * time.Hour
+
+// parseTimeout reads a number of seconds or a duration.
+func parseTimeout(text string) (time.Duration, error) {
+	if _, err := strconv.ParseFloat(text, 64); err == nil {
+		text += "s"
+	}
+	timeout, err := time.ParseDuration(text)
+	if err != nil || timeout < 0 || timeout > maxTimeout {
+		return 0, fmt.Errorf("timeout: %q is not a number of seconds or a duration such as 25s, from 0 to 1000h", text)
+	}
+	return timeout, nil
 }
 
 func parseIDs(list []string) (ids, error) {

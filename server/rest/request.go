@@ -30,8 +30,9 @@ const (
 	timeoutHeader   = "X-Proxy-Timeout"
 )
 
-// withDeadline returns a context with the deadline that the caller asked for.
-func withDeadline(ctx context.Context, h http.Header) (context.Context, context.CancelFunc, error) {
+// withDeadline returns a context with the deadline that the caller asked for, or
+// one after the standard time if the caller named none. 0 means none.
+func withDeadline(ctx context.Context, h http.Header, standard time.Duration) (context.Context, context.CancelFunc, error) {
 	timeout := time.Duration(math.MaxInt64)
 	if text := h.Get(timeoutMsHeader); text != "" {
 		ms, err := strconv.ParseUint(text, 10, 64)
@@ -48,7 +49,10 @@ func withDeadline(ctx context.Context, h http.Header) (context.Context, context.
 		timeout = min(timeout, within)
 	}
 	if timeout == math.MaxInt64 {
-		return ctx, func() {}, nil
+		timeout = standard
+		if timeout == 0 {
+			return ctx, func() {}, nil
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	return ctx, cancel, nil

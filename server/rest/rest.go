@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"discordproxy/discord"
 	"discordproxy/server/access"
@@ -30,6 +31,9 @@ const Placeholder = "discordproxy"
 // *discord.Error, or is a defect.
 type Discord interface {
 	Forward(ctx context.Context, r *discord.Request) (*discord.Response, error)
+	// IsOwn reports whether an Authorization is the token that requests without
+	// one are sent with.
+	IsOwn(authorization string) bool
 }
 
 // Config configures a handler. The zero value refuses all requests.
@@ -40,6 +44,11 @@ type Config struct {
 	Access *access.Guard
 	// MaxBodyBytes bounds the body of a request. 0 means DefaultMaxBodyBytes.
 	MaxBodyBytes int64
+	// Timeout is how long a request may take whose caller neither names a
+	// timeout nor has one by Access. 0 means any time.
+	Timeout time.Duration
+	// HideLimits leaves the X-RateLimit headers out of Discord's answers.
+	HideLimits bool
 	// Ready returns nil when requests can be taken, else the reason in words
 	// that callers may read. Nil means always.
 	Ready func() error
@@ -75,8 +84,8 @@ type handler struct{ Config }
 
 // New returns a handler for requests to Discord's API, see Split.
 func New(c Config) (http.Handler, error) {
-	if c.MaxBodyBytes < 0 {
-		return nil, errors.New("rest: MaxBodyBytes is negative")
+	if c.MaxBodyBytes < 0 || c.Timeout < 0 {
+		return nil, errors.New("rest: MaxBodyBytes or Timeout is negative")
 	}
 	if c.MaxBodyBytes == 0 {
 		c.MaxBodyBytes = DefaultMaxBodyBytes
@@ -93,13 +102,22 @@ func New(c Config) (http.Handler, error) {
 		c.Logger = slog.Default()
 	}
 	h := &handler{c}
-	return c.Access.Handler(listener.Known(h), func(w http.ResponseWriter, r *http.Request, err error) {
+	guarded := c.Access.Handler(listener.Known(h), func(w http.ResponseWriter, r *http.Request, err error) {
 		if access.IsQuiet(err) {
 			resp, _ := refuse(r.Context(), err, versionOf(r))
 			write(w, resp)
 			return
 		}
 		h.answer(w, r, func(context.Context, *calls.Call) (*discord.Response, error) { return nil, err })
+	})
+	if c.Access == nil || c.Discord == nil {
+		return guarded, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if given := r.Header["Authorization"]; len(given) == 1 && c.Discord.IsOwn(given[0]) {
+			r = r.WithContext(access.WithBotToken(r.Context()))
+		}
+		guarded.ServeHTTP(w, r)
 	}), nil
 }
 
@@ -190,7 +208,11 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	if reason := h.Ready(); reason != nil {
 		return nil, &refusal{http.StatusServiceUnavailable, reason.Error()}
 	}
-	ctx, cancel, err := withDeadline(ctx, r.Header)
+	standard, ok := access.From(ctx).Timeout()
+	if !ok {
+		standard = h.Timeout
+	}
+	ctx, cancel, err := withDeadline(ctx, r.Header, standard)
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +240,13 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	}
 	if resp, err = h.Discord.Forward(ctx, req); err == nil && resp.Status < http.StatusOK {
 		return nil, &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
+	}
+	if err == nil && h.HideLimits {
+		for name := range resp.Header {
+			if strings.HasPrefix(name, "X-Ratelimit-") {
+				delete(resp.Header, name)
+			}
+		}
 	}
 	if client := access.From(ctx); err == nil && resp.Status < http.StatusMultipleChoices && guildLists[call.Method] && client.FiltersChannels() {
 		if resp.Body, err = client.Visible(resp.Body); err != nil {
