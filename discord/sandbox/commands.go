@@ -191,7 +191,7 @@ func (s *Sandbox) getApplication(c *call) (any, error) {
 	}
 	return map[string]any{
 		"id": u.ID, "name": u.Username, "icon": nil, "description": "", "type": nil, "bot": u, "summary": "",
-		"bot_public": true, "bot_require_code_grant": false, "verify_key": fmt.Sprintf("%064x", uint64(u.ID)),
+		"bot_public": true, "bot_require_code_grant": false, "verify_key": verifyKey(u.ID),
 		"flags": s.applicationFlags(), "owner": owner, "team": nil, "hook": true, "redirect_uris": []string{},
 		"interactions_endpoint_url": nil, "role_connections_verification_url": nil, "approximate_guild_count": len(s.guilds),
 		"rpc_origins": []string{}, "integration_types_config": map[string]any{}, "explicit_content_filter": 0,
@@ -199,6 +199,9 @@ func (s *Sandbox) getApplication(c *call) (any, error) {
 		"flags_new": strconv.Itoa(s.applicationFlags()), "max_participants": nil, "interactions_version": 1, "event_webhooks_status": 1,
 	}, nil
 }
+
+// verifyKey makes an application's key from its id.
+func verifyKey(application ID) string { return fmt.Sprintf("%064x", uint64(application)) }
 
 // commanding finds the commands that a call is about.
 func (s *Sandbox) commanding(c *call) (commandScope, error) {

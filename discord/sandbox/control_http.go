@@ -202,6 +202,15 @@ func (s *Sandbox) controlHandler() http.Handler {
 		}
 		return made{id}, s.RefuseDMs(id, in.RefusesDMs)
 	}))
+	mux.HandleFunc("POST /sandbox/oauth2/codes", control(func(_ *http.Request, in struct {
+		User   ID
+		Scopes []string
+	}) (any, error) {
+		code, err := s.Authorize(in.User, in.Scopes...)
+		return struct {
+			Code string `json:"code"`
+		}{code}, err
+	}))
 	mux.HandleFunc("POST /sandbox/guilds", control(func(_ *http.Request, in Guild) (any, error) {
 		return made{s.AddGuild(in)}, nil
 	}))

@@ -15,9 +15,19 @@ type apiError struct {
 	Message string         `json:"message"`
 	Code    int            `json:"code"`
 	Errors  map[string]any `json:"errors,omitempty"`
+
+	// Of OAuth2's own errors, which have a shape of their own.
+	OAuth2      string `json:"-"`
+	Description string `json:"-"`
 }
 
-func (e *apiError) Error() string { return e.Message }
+// oauth2Error is the shape of OAuth2's errors.
+type oauth2Error struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+func (e *apiError) Error() string { return e.Message + e.OAuth2 }
 
 func refuse(status, code int, message string) *apiError {
 	return &apiError{Status: status, Code: code, Message: message}

@@ -11,7 +11,8 @@ var guildRoutes = []route{
 	{method: "GET", template: "/guilds/{guild_id}/channels", handle: (*Sandbox).listGuildChannels},
 	{method: "POST", template: "/guilds/{guild_id}/channels", handle: (*Sandbox).createChannel, status: http.StatusCreated},
 	{method: "GET", template: "/guilds/{guild_id}/emojis", handle: (*Sandbox).listEmojis},
-	{method: "GET", template: "/users/@me/guilds", handle: (*Sandbox).listMyGuilds},
+	{method: "GET", template: "/soundboard-default-sounds", handle: (*Sandbox).listDefaultSounds},
+	{method: "GET", template: "/users/@me/guilds", handle: (*Sandbox).listMyGuilds, scopes: []string{"guilds"}},
 }
 
 // insert keeps a list of ids ascending and without doubles.
@@ -143,6 +144,25 @@ func (s *Sandbox) listMyGuilds(c *call) (any, error) {
 		if counts {
 			out[i].Members, out[i].Presences = len(g.members), 1
 		}
+	}
+	return out, nil
+}
+
+// defaultSounds are the names and emojis of the sounds that every guild has.
+var defaultSounds = [...][2]string{{"quack", "🦆"}, {"airhorn", "🔊"}, {"cricket", "🦗"}, {"golf clap", "👏"}, {"sad horn", "🎺"}, {"ba dum tss", "🥁"}}
+
+func (s *Sandbox) listDefaultSounds(*call) (any, error) {
+	type sound struct {
+		Name      string  `json:"name"`
+		ID        ID      `json:"sound_id"`
+		Volume    float64 `json:"volume"`
+		EmojiID   *ID     `json:"emoji_id"`
+		EmojiName string  `json:"emoji_name"`
+		Available bool    `json:"available"`
+	}
+	out := make([]sound, len(defaultSounds))
+	for i, d := range defaultSounds {
+		out[i] = sound{Name: d[0], ID: ID(i + 1), Volume: 1, EmojiName: d[1], Available: true}
 	}
 	return out, nil
 }

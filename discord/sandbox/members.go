@@ -13,12 +13,13 @@ var memberRoutes = []route{
 	{method: "GET", template: memberPath, handle: (*Sandbox).listMembers},
 	{method: "GET", template: memberPath + "/search", handle: (*Sandbox).searchMembers},
 	{method: "GET", template: memberPath + "/{user_id}", handle: (*Sandbox).getMember},
+	{method: "PUT", template: memberPath + "/{user_id}", handle: (*Sandbox).addMember, status: http.StatusCreated},
 	{method: "PATCH", template: memberPath + "/{user_id}", handle: (*Sandbox).modifyMember},
 	{method: "PATCH", template: memberPath + "/@me", handle: (*Sandbox).modifySelf},
 	{method: "DELETE", template: memberPath + "/{user_id}", handle: (*Sandbox).kick},
 	{method: "PUT", template: memberPath + "/{user_id}/roles/{role_id}", handle: (*Sandbox).giveRole},
 	{method: "DELETE", template: memberPath + "/{user_id}/roles/{role_id}", handle: (*Sandbox).takeRole},
-	{method: "GET", template: "/users/@me/guilds/{guild_id}/member", handle: (*Sandbox).getOwnMember},
+	{method: "GET", template: "/users/@me/guilds/{guild_id}/member", handle: (*Sandbox).getOwnMember, scopes: []string{"guilds.members.read"}},
 }
 
 func (s *Sandbox) listMembers(c *call) (any, error) {

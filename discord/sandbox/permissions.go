@@ -14,6 +14,7 @@ type Permissions uint64
 
 // The permissions that the sandbox looks at.
 const (
+	PermCreateInstantInvite   Permissions = 1 << 0
 	PermKickMembers           Permissions = 1 << 1
 	PermBanMembers            Permissions = 1 << 2
 	PermAdministrator         Permissions = 1 << 3

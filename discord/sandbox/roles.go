@@ -1,6 +1,11 @@
 package sandbox
 
-import "net/http"
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"strconv"
+)
 
 const rolePath = "/guilds/{guild_id}/roles"
 
@@ -8,6 +13,7 @@ var roleRoutes = []route{
 	{method: "GET", template: rolePath, handle: (*Sandbox).listRoles},
 	{method: "GET", template: rolePath + "/{role_id}", handle: (*Sandbox).getRole},
 	{method: "GET", template: rolePath + "/member-counts", handle: (*Sandbox).countRoles},
+	{method: "PATCH", template: rolePath, handle: (*Sandbox).moveRoles},
 	{method: "POST", template: rolePath, handle: (*Sandbox).createRole},
 	{method: "PATCH", template: rolePath + "/{role_id}", handle: (*Sandbox).modifyRole},
 	{method: "DELETE", template: rolePath + "/{role_id}", handle: (*Sandbox).deleteRole},
@@ -172,4 +178,67 @@ func (s *Sandbox) deleteRole(c *call) (any, error) {
 		}{g.ID, r.ID}
 	})
 	return nil, nil
+}
+
+// moveRoles changes the positions of roles. Each of them must be below the
+// caller's highest role, before and after.
+// https://discord.com/developers/docs/resources/guild#modify-guild-role-positions
+func (s *Sandbox) moveRoles(c *call) (any, error) {
+	g, p, err := s.inGuild(c)
+	if err != nil {
+		return nil, err
+	}
+	var body []struct {
+		ID       reqID `json:"id"`
+		Position *int  `json:"position"`
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	var f formError
+	for i, move := range body {
+		if f.id(strconv.Itoa(i)+".id", move.ID); !move.ID.set {
+			f.required(strconv.Itoa(i) + ".id")
+		}
+	}
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	rank := g.rank(c.user.ID)
+	wanted := map[ID]int{}
+	for _, move := range body {
+		r := g.roles[move.ID.ID]
+		switch {
+		case r == nil:
+			return nil, errUnknownRole
+		case move.Position == nil:
+		case r.ID == g.ID:
+			return nil, refuse(http.StatusBadRequest, 50028, "Invalid Role")
+		case !p.Has(PermManageRoles), r.Position >= rank, *move.Position >= rank:
+			return nil, errMissingPerms
+		default:
+			wanted[r.ID] = max(*move.Position, 1)
+		}
+	}
+	byPosition := func(a, b *Role) int { return cmp.Compare(a.Position, b.Position) }
+	order, moved := []*Role{}, []*Role{}
+	for _, r := range g.sortedRoles() {
+		if _, ok := wanted[r.ID]; ok {
+			moved = append(moved, r)
+		} else {
+			order = append(order, r)
+		}
+	}
+	slices.SortStableFunc(order, byPosition)
+	slices.SortStableFunc(moved, func(a, b *Role) int { return cmp.Compare(wanted[a.ID], wanted[b.ID]) })
+	for _, r := range moved {
+		order = slices.Insert(order, min(wanted[r.ID], len(order)), r)
+	}
+	for i, r := range order { // @everyone is first, at 0
+		if r.Position != i {
+			r.Position = i
+			s.roleChanged("GUILD_ROLE_UPDATE", g, r)
+		}
+	}
+	return g.sortedRoles(), nil
 }

@@ -23,6 +23,10 @@ type route struct {
 	open  bool
 	perIP bool
 
+	// scopes are those of OAuth2 that each let a Bearer token use the route: an
+	// empty list is any token, nil is none.
+	scopes []string
+
 	key   string // method and template, the name in statistics
 	major string // the parameter that limits are counted by, if any
 }
@@ -33,7 +37,7 @@ func routes() []route {
 	for _, table := range [][]route{
 		gatewayRoutes, userRoutes, channelRoutes, messageRoutes, reactionRoutes, pinRoutes, threadRoutes,
 		guildRoutes, memberRoutes, roleRoutes, webhookRoutes, interactionRoutes, commandRoutes,
-		banRoutes,
+		banRoutes, oauth2Routes,
 	} {
 		all = append(all, table...)
 	}

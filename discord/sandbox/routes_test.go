@@ -24,6 +24,23 @@ func TestEveryRoute(t *testing.T) {
 	get("/gateway/bot")
 	get("/users/@me")
 	get("/users/%d", w.Alice)
+	r.do("PATCH", "/users/@me", obj{"username": "sandbox"}).is(200)
+	get("/soundboard-default-sounds")
+	code, err := r.Authorize(w.Stranger, "identify", "guilds.join")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := url.Values{"client_id": {w.Bot.String()}, "client_secret": {sandbox.ClientSecret}, "grant_type": {"authorization_code"}, "code": {code}}
+	granted := r.as("").form("/api/v10/oauth2/token", client).is(200).object()["access_token"].(string)
+	r.as("Bearer "+granted).do("GET", "/oauth2/@me", nil).is(200)
+	r.do("PUT", path("/guilds/%d/members/%d", w.Guild, w.Stranger), obj{"access_token": granted}).is(201)
+	r.do("PUT", path("/guilds/%d/members/%d", w.Guild, w.Stranger), obj{"access_token": granted}).is(204)
+	client.Set("token", granted)
+	r.as("").form("/api/v10/oauth2/token/revoke", client).is(200)
+	r.do("PATCH", path("/guilds/%d/roles", w.Guild), []obj{{"id": w.MemberRole, "position": 2}}).is(200)
+	incoming := path("/webhooks/%d/%s", w.Webhook, w.WebhookToken)
+	r.do("POST", incoming+"/slack", obj{"text": "x"}).is(200)
+	r.do("POST", incoming+"/github", obj{"zen": "x"}).is(204)
 	get("/users/@me/guilds?with_counts=true")
 	get("/users/@me/guilds/%d/member", w.Guild)
 	dm := id(r.do("POST", "/users/@me/channels", obj{"recipient_id": w.Bob}).is(200))

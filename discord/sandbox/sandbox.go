@@ -4,6 +4,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -129,6 +130,8 @@ type state struct {
 	interactionOrder []string
 	commands         map[commandScope][]*Command
 
+	oauth2
+
 	nonces     map[nonceKey]nonceEntry
 	nonceOrder []nonceKey
 
@@ -175,6 +178,7 @@ func (s *Sandbox) Reset() {
 
 		interactions: map[string]*webhook{},
 		commands:     map[commandScope][]*Command{},
+		oauth2:       newOAuth2(),
 
 		limiter: newLimiter(s.config.Unlimited, s.config.Limits...),
 		bans:    map[string]Ban{},
@@ -234,6 +238,7 @@ type call struct {
 	params  []param
 	user    *user  // nil when the route needs none
 	token   string // the Authorization header
+	grant   *grant // of OAuth2, nil of bots
 
 	body  []byte // JSON, as far as known, or empty
 	files map[string]*upload
@@ -449,7 +454,10 @@ func (s *Sandbox) fail(c *call, a *answer, err error) {
 		e = errInternal
 	}
 	var body any = e
-	if c.version < 8 && e.Errors != nil {
+	switch {
+	case e.OAuth2 != "":
+		body = oauth2Error{e.OAuth2, e.Description}
+	case c.version < 8 && e.Errors != nil:
 		body = legacyShape(e.Errors)
 	}
 	if err := a.set(e.Status, body); err != nil {
@@ -484,7 +492,12 @@ func (s *Sandbox) authorize(c *call) error {
 	if c.route.open {
 		return nil
 	}
-	return errUnauthorized
+	given, err := s.bearer(c)
+	if given == nil {
+		return cmp.Or(err, error(errUnauthorized))
+	}
+	c.grant, c.user = given, s.users[given.user]
+	return nil
 }
 
 // World returns the ids of the default world.

@@ -1,9 +1,14 @@
 package sandbox
 
-import "net/http"
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
 
 var userRoutes = []route{
-	{method: "GET", template: "/users/@me", handle: (*Sandbox).getMe},
+	{method: "GET", template: "/users/@me", handle: (*Sandbox).getMe, scopes: []string{"identify"}},
+	{method: "PATCH", template: "/users/@me", handle: (*Sandbox).modifyMe},
 	{method: "GET", template: "/users/{user_id}", handle: (*Sandbox).getUser},
 	{method: "POST", template: "/users/@me/channels", handle: (*Sandbox).createDM},
 }
@@ -20,6 +25,45 @@ type selfUser struct {
 
 func (s *Sandbox) getMe(c *call) (any, error) {
 	return selfUser{User: c.user.User, Locale: "en-US", Verified: true}, nil
+}
+
+// modifyMe changes the bot's own name and avatar, of which the sandbox keeps only
+// whether there is one.
+func (s *Sandbox) modifyMe(c *call) (any, error) {
+	var body struct {
+		Username *string `json:"username"`
+		Avatar   *string `json:"avatar"`
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	var f formError
+	if body.Username != nil {
+		f.length("username", clean(*body.Username), 2, 32)
+	}
+	if body.Avatar != nil && !strings.HasPrefix(*body.Avatar, "data:image/") {
+		f.add("avatar", "IMAGE_INVALID", "Invalid image data")
+	}
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	u := c.user
+	if body.Username != nil {
+		u.Username = clean(*body.Username)
+	}
+	if c.has("avatar") {
+		u.Avatar = nil
+		if body.Avatar != nil {
+			u.Avatar = ptr(fmt.Sprintf("%032x", uint64(s.newID())))
+		}
+	}
+	for _, g := range s.guilds {
+		if m := g.members[u.ID]; m != nil {
+			m.User = u.User
+		}
+	}
+	s.publish("USER_UPDATE", 0, 0, func() any { return selfUser{User: u.User, Locale: "en-US", Verified: true} })
+	return s.getMe(c)
 }
 
 func (s *Sandbox) getUser(c *call) (any, error) {

@@ -24,6 +24,8 @@ var webhookRoutes = []route{
 	{method: "PATCH", template: webhookPath, handle: (*Sandbox).modifyWebhook, open: true, perIP: true},
 	{method: "DELETE", template: webhookPath, handle: (*Sandbox).deleteWebhook, open: true, perIP: true},
 	{method: "POST", template: webhookPath, handle: (*Sandbox).executeWebhook, open: true, perIP: true},
+	{method: "POST", template: webhookPath + "/slack", handle: (*Sandbox).executeSlack, open: true, perIP: true},
+	{method: "POST", template: webhookPath + "/github", handle: (*Sandbox).executeGitHub, open: true, perIP: true},
 	{method: "GET", template: webhookPath + "/messages/{message_id}", handle: (*Sandbox).getWebhookMessage, open: true, perIP: true},
 	{method: "PATCH", template: webhookPath + "/messages/{message_id}", handle: (*Sandbox).editWebhookMessage, open: true, perIP: true},
 	{method: "DELETE", template: webhookPath + "/messages/{message_id}", handle: (*Sandbox).deleteWebhookMessage, open: true, perIP: true},
