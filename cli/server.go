@@ -152,7 +152,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	}
 	parts.Go(func() { board.Run(ctx) })
 	service := server.Config{
-		Discord: up.client, Gateway: live.server, Ready: login.ready, Health: checks, Logger: logger,
+		Discord: up.client, Gateway: live.server, Ready: login.ready, Health: checks, Ending: ctx.Done(), Logger: logger,
 		Observers: append(calls.Observers{up.metrics, board}, audit...), Interceptors: up.interceptors, Dashboard: board, Access: gate.guard,
 		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
 		REST: c.rest.config(up.client, lis.Addr(), c.uploads.all),
@@ -209,12 +209,12 @@ func (c *serverConfig) announce(w io.Writer, logger *slog.Logger, addr net.Addr,
 
 // routes is everything that the port answers. The pages have patterns, and
 // anyone may ask for them.
-func routes(service, health, metrics http.Handler, pages map[string]http.Handler) http.Handler {
+func routes(service, healthPages, metrics http.Handler, pages map[string]http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", service)
-	health = listener.Anyone(health)
-	mux.Handle("/healthz", health)
-	mux.Handle("/readyz", health)
+	for _, pattern := range health.Patterns {
+		mux.Handle(pattern, listener.Anyone(healthPages))
+	}
 	mux.Handle("GET /metrics", listener.Anyone(metrics))
 	documentation := listener.Anyone(apidocs.Handler())
 	for _, pattern := range apidocs.Patterns {
@@ -253,6 +253,6 @@ func (c *serverConfig) listen(ctx context.Context) (net.Listener, error) {
 func (c *serverConfig) newListener(handler http.Handler, largeBody func(*http.Request) int64, secure *tls.Config, logger *slog.Logger) (*listener.Server, error) {
 	return listener.New(listener.Config{
 		Handler: handler, TLS: secure, LargeBody: largeBody, Logger: logger, Grace: max(c.grace, 1), // 0 would be the default
-		Outermost: access.PathKeys, CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
+		Outermost: access.PathKeys, WithoutHost: []string{"/", "/healthz", "/readyz"}, CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
 	})
 }

@@ -65,7 +65,7 @@ func (o *observed) Receive(m any) error {
 // Send implements connect.StreamingHandlerConn.
 func (o *observed) Send(m any) error {
 	err := o.StreamingHandlerConn.Send(m)
-	if err == nil {
+	if err == nil && m != nil { // nil is the header alone
 		o.call.Sent++
 	}
 	return err

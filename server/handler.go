@@ -17,7 +17,6 @@ import (
 	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
-	"connectrpc.com/grpchealth"
 	"connectrpc.com/grpcreflect"
 )
 
@@ -31,6 +30,9 @@ type Config struct {
 	// Health is what gRPC's health service asks. It may hold more than Ready:
 	// calls are taken while Discord cannot be reached, since it may come back.
 	Health health.Checks
+	// Ending is closed when the server begins to shut down, which ends streams
+	// of the health service. Nil means never.
+	Ending <-chan struct{}
 	// Logger takes one line for each call. Nil means slog.Default().
 	Logger *slog.Logger
 	// Gateway is what comes from Discord's gateway.
@@ -81,17 +83,18 @@ func New(c Config) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, logger: c.Logger},
-		append(options, connect.WithInterceptors(access.Interceptor{}, translate{ready}), uncompressedEvents)...)
+		append(options, connect.WithInterceptors(access.Interceptor{}, translate{ready}, rpc.Streams{}), uncompressedEvents)...)
 	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
 	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))))
+	options = append(options, connect.WithInterceptors(rpc.Streams{}))
 	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
-	services := []string{discordapiconnect.DiscordApiName, grpchealth.HealthV1ServiceName}
+	services := []string{discordapiconnect.DiscordApiName, health.Name}
 	if c.Dashboard != nil {
 		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, options...)
 		mux.Handle(path, door.guard(always(access.Dashboard), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))))
 		services = append(services, discordapiconnect.DashboardName)
 	}
-	path, handler = grpchealth.NewHandler(health.GRPC(c.Health, services...), openOptions...)
+	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams{}))...)
 	mux.Handle(path, listener.Anyone(handler))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	path, handler = grpcreflect.NewHandlerV1(reflector, options...)

@@ -3,15 +3,10 @@
 package health
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
-
-	"connectrpc.com/connect"
-	"connectrpc.com/grpchealth"
 )
 
 // Checks are what must hold for the server to be ready. Each returns nil, or
@@ -30,19 +25,32 @@ func (c Checks) Ready() error {
 	return errors.Join(reasons...)
 }
 
-// Handler answers GET /healthz, 200 as long as the process serves at all, and
-// GET /readyz, 200 or 503 with the reasons: as a line each, or as JSON when
-// that is what the request accepts. To the latter are added warnings, of what
-// should be known and keeps nobody from calling; nil means that there are none.
+// Handler answers /healthz with 200 as long as the process serves requests, and
+// /readyz with 200, or 503 and the reasons: one reason a line, or JSON if the
+// request accepts that. /readyz also lists warnings, which do not affect the
+// status; a nil function means none.
+//
+// The methods are GET, HEAD and OPTIONS: load balancers such as HAProxy check
+// with OPTIONS by default. They also ask for OPTIONS /, which is answered with 204
+// as long as the process serves requests.
 func Handler(checks Checks, warnings func() []string) http.Handler {
 	if warnings == nil {
 		warnings = func() []string { return nil }
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "alive", nil, nil) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "ready", checks.Ready(), warnings()) })
+	for _, method := range []string{http.MethodGet, http.MethodOptions} {
+		mux.HandleFunc(method+" /healthz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "alive", nil, nil) })
+		mux.HandleFunc(method+" /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, r, "ready", checks.Ready(), warnings()) })
+	}
+	mux.HandleFunc("OPTIONS /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
+		w.WriteHeader(http.StatusNoContent)
+	})
 	return mux
 }
+
+// Patterns are the patterns of Handler, as http.ServeMux uses them.
+var Patterns = []string{"/healthz", "/readyz", "OPTIONS /{$}"}
 
 func answer(w http.ResponseWriter, r *http.Request, good string, err error, warnings []string) {
 	status, text, reasons := http.StatusOK, good, []string{}
@@ -67,26 +75,4 @@ func answer(w http.ResponseWriter, r *http.Request, good string, err error, warn
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
-}
-
-// GRPC answers the checks of gRPC's health service for the server as a whole,
-// "", and for the named services.
-func GRPC(checks Checks, services ...string) grpchealth.Checker {
-	return checker{checks, services}
-}
-
-type checker struct {
-	checks   Checks
-	services []string
-}
-
-func (c checker) Check(_ context.Context, req *grpchealth.CheckRequest) (*grpchealth.CheckResponse, error) {
-	if req.Service != "" && !slices.Contains(c.services, req.Service) {
-		return nil, connect.NewError(connect.CodeNotFound, errors.New("unknown service"))
-	}
-	status := grpchealth.StatusServing
-	if c.checks.Ready() != nil {
-		status = grpchealth.StatusNotServing
-	}
-	return &grpchealth.CheckResponse{Status: status}, nil
 }

@@ -14,7 +14,7 @@ import (
 	"discordproxy/server/health"
 
 	"connectrpc.com/connect"
-	"connectrpc.com/grpchealth"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 func get(t *testing.T, url, accept string) (int, string) {
@@ -42,7 +42,11 @@ func TestReasons(t *testing.T) {
 	var warnings []string
 	srv := httptest.NewServer(health.Handler(checks, func() []string { return warnings }))
 	defer srv.Close()
-	grpc := health.GRPC(checks, "a.Service")
+	path, handler := health.GRPC(checks, nil, "a.Service").Handler()
+	mux := http.NewServeMux()
+	mux.Handle(path, handler)
+	grpc := httptest.NewServer(mux)
+	defer grpc.Close()
 
 	check := func(path, accept string, status int, body string) {
 		t.Helper()
@@ -50,24 +54,30 @@ func TestReasons(t *testing.T) {
 			t.Errorf("%s: %d %q", path, gotStatus, got)
 		}
 	}
-	serving := func(service string, want grpchealth.Status) {
+	ask := connect.NewClient[healthpb.HealthCheckRequest, healthpb.HealthCheckResponse](http.DefaultClient, grpc.URL+path+"Check")
+	list := connect.NewClient[healthpb.HealthListRequest, healthpb.HealthListResponse](http.DefaultClient, grpc.URL+path+"List")
+	serving := func(service string, want healthpb.HealthCheckResponse_ServingStatus) {
 		t.Helper()
-		resp, err := grpc.Check(t.Context(), &grpchealth.CheckRequest{Service: service})
-		if err != nil || resp.Status != want {
+		resp, err := ask.CallUnary(t.Context(), connect.NewRequest(&healthpb.HealthCheckRequest{Service: service}))
+		if err != nil || resp.Msg.GetStatus() != want {
 			t.Errorf("service %q: %v, %v", service, resp, err)
+		}
+		all, err := list.CallUnary(t.Context(), connect.NewRequest(new(healthpb.HealthListRequest)))
+		if err != nil || len(all.Msg.GetStatuses()) != 2 || all.Msg.GetStatuses()[service].GetStatus() != want {
+			t.Errorf("list of services: %v, %v", all, err)
 		}
 	}
 	check("/readyz", "*/*", 200, "ready")
 	check("/readyz", "application/json", 200, `{"ok":true,"reasons":[]}`)
-	serving("", grpchealth.StatusServing)
-	serving("a.Service", grpchealth.StatusServing)
+	serving("", healthpb.HealthCheckResponse_SERVING)
+	serving("a.Service", healthpb.HealthCheckResponse_SERVING)
 	warnings = []string{"take care"}
 	check("/readyz", "*/*", 200, "ready\nwarning: take care")
 	check("/readyz", "application/json", 200, `{"ok":true,"reasons":[],"warnings":["take care"]}`)
 	check("/healthz", "*/*", 200, "alive")
-	serving("", grpchealth.StatusServing)
+	serving("", healthpb.HealthCheckResponse_SERVING)
 	warnings = nil
-	if _, err := grpc.Check(t.Context(), &grpchealth.CheckRequest{Service: "another"}); connect.CodeOf(err) != connect.CodeNotFound {
+	if _, err := ask.CallUnary(t.Context(), connect.NewRequest(&healthpb.HealthCheckRequest{Service: "another"})); connect.CodeOf(err) != connect.CodeNotFound {
 		t.Errorf("an unknown service: %v", err)
 	}
 
@@ -75,7 +85,7 @@ func TestReasons(t *testing.T) {
 	check("/readyz", "*/*", 503, "one reason\nanother")
 	check("/readyz", "application/json", 503, `{"ok":false,"reasons":["one reason","another"]}`)
 	check("/healthz", "*/*", 200, "alive")
-	serving("a.Service", grpchealth.StatusNotServing)
+	serving("a.Service", healthpb.HealthCheckResponse_NOT_SERVING)
 }
 
 func TestReachability(t *testing.T) {

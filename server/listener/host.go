@@ -28,12 +28,24 @@ func IsLoopback(addr net.Addr) bool {
 // one origin with the server; the name in the request still gives it away.
 func (s *Server) refuseOtherHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if (s.loopbackOnly || len(s.guard.hosts) > 0) && !s.guard.allowsHost(r.Host) {
+		if (s.loopbackOnly || len(s.guard.hosts) > 0) && !s.guard.allowsHost(r.Host) && !s.needsNoHost(r) {
 			s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden, "host not allowed: call the server as localhost, or allow this host by --allowed-host")
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// needsNoHost reports whether a request is one of Config.WithoutHost.
+func (s *Server) needsNoHost(r *http.Request) bool {
+	if r.Host != "" || r.ProtoAtLeast(1, 1) {
+		return false
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return slices.Contains(s.cfg.WithoutHost, r.URL.Path)
+	}
+	return false
 }
 
 // allowsHost reports whether a Host header or :authority names localhost, a

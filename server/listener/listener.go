@@ -78,6 +78,11 @@ type Config struct {
 	// elsewhere, hosts are only checked when AllowedHosts is not empty.
 	AllowedHosts []string
 
+	// WithoutHost are paths that GET, HEAD and OPTIONS of HTTP/1.0 may ask for
+	// without naming a host, as health checks of load balancers do. Browsers always
+	// name one, so the check of hosts loses nothing.
+	WithoutHost []string
+
 	// CORSOrigins are the web origins ("https://example.org") whose pages may
 	// call the server. Requests that a browser sends from any other site than
 	// the server's own are refused with 403.
