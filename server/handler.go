@@ -85,28 +85,28 @@ func New(c Config) (http.Handler, error) {
 	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, logger: c.Logger},
 		append(options, connect.WithInterceptors(access.Interceptor{}, translate{ready}, rpc.Streams{}), uncompressedEvents)...)
 	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
-	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))))
+	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
 	options = append(options, connect.WithInterceptors(rpc.Streams{}))
 	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
 	services := []string{discordapiconnect.DiscordApiName, health.Name}
 	if c.Dashboard != nil {
 		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, options...)
-		mux.Handle(path, door.guard(always(access.Dashboard), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainContentType(handler)))))
+		mux.Handle(path, door.guard(always(access.Dashboard), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
 		services = append(services, discordapiconnect.DashboardName)
 	}
 	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams{}))...)
-	mux.Handle(path, listener.Anyone(handler))
+	mux.Handle(path, listener.Anyone(rpc.ExplainRequests(door.errors, handler)))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	path, handler = grpcreflect.NewHandlerV1(reflector, options...)
-	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(handler)))
+	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(rpc.ExplainRequests(door.errors, handler))))
 	path, handler = grpcreflect.NewHandlerV1Alpha(reflector, options...)
-	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(handler)))
+	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(rpc.ExplainRequests(door.errors, handler))))
 	c.REST.Access, c.REST.Ready, c.REST.Observers, c.REST.Logger = c.Access, ready, observers, c.Logger
 	plain, err := rest.New(c.REST)
 	if err != nil {
 		return nil, err
 	}
-	return rpc.WithRequestID(holdAnswers(rpc.GRPCWebText(rest.Split(plain, calls.WithTimedBody(mux))))), nil
+	return rpc.WithRequestID(holdAnswers(rest.Split(plain, rpc.PlainContentType(rpc.GRPCWebText(calls.WithTimedBody(mux)))))), nil
 }
 
 // options returns those of the handlers whose calls the observers are told of.

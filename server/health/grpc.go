@@ -126,11 +126,8 @@ func (s *Service) isEnding() bool {
 func (s *Service) enter(network string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.watchers >= maxWatchers:
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many watchers of the health service: at most 1000 in total"))
-	case s.perNetwork[network] >= maxWatchersPerNetwork:
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many watchers of the health service: at most 100 from one network"))
+	if s.watchers >= maxWatchers || s.perNetwork[network] >= maxWatchersPerNetwork {
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many watchers of the health service"))
 	}
 	s.watchers++
 	s.perNetwork[network]++

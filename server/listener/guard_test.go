@@ -221,7 +221,7 @@ func TestPreflight(t *testing.T) {
 	const friend = "https://friend.example"
 	preflight := request{method: http.MethodOptions, path: procedureEcho, header: map[string]string{
 		"Origin": friend, "Access-Control-Request-Method": "POST",
-		"Access-Control-Request-Headers": "authorization,connect-protocol-version,content-type",
+		"Access-Control-Request-Headers": "authorization,baggage,connect-protocol-version,content-type,traceparent,tracestate",
 		"Sec-Fetch-Site":                 "cross-site",
 	}}
 	s := newService()
@@ -229,7 +229,8 @@ func TestPreflight(t *testing.T) {
 	open := serve(t, listener.Config{Handler: handler, CORSOrigins: []string{friend}})
 	if code, header, _ := send(t, newHTTP1Client(t), open, preflight); code != http.StatusNoContent ||
 		header.Get("Access-Control-Allow-Origin") != friend ||
-		!strings.Contains(header.Get("Access-Control-Allow-Headers"), "connect-protocol-version") {
+		!strings.Contains(header.Get("Access-Control-Allow-Headers"), "connect-protocol-version") ||
+		!strings.Contains(header.Get("Access-Control-Allow-Headers"), "baggage") {
 		t.Errorf("%d %v", code, header)
 	}
 	closed := serve(t, listener.Config{Handler: handler})

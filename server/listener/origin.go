@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"discordproxy/server/refusals"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	connectcors "connectrpc.com/cors"
@@ -41,7 +42,7 @@ func (g *guard) configure(cfg Config) error {
 		g.cors = cors.New(cors.Options{
 			AllowedOrigins: cfg.CORSOrigins,
 			AllowedMethods: append(connectcors.AllowedMethods(), http.MethodPut, http.MethodPatch, http.MethodDelete),
-			AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "X-Request-Id", "X-Proxy-Timeout", "X-Audit-Log-Reason"),
+			AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "X-Request-Id", "X-Proxy-Timeout", "X-Audit-Log-Reason", "Traceparent", "Tracestate", "Baggage"),
 			ExposedHeaders: append(connectcors.ExposedHeaders(), "X-Request-Id", "Retry-After", "X-Ratelimit-Limit", "X-Ratelimit-Remaining",
 				"X-Ratelimit-Reset", "X-Ratelimit-Reset-After", "X-Ratelimit-Bucket", "X-Ratelimit-Scope", "X-Ratelimit-Global"),
 			MaxAge: 7200, // seconds; the most that Chromium keeps
@@ -104,7 +105,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code connect.Cod
 			"peer", r.RemoteAddr, "host", refusals.Shorten(r.Host), "origin", refusals.Shorten(r.Header.Get("Origin")),
 			"method", refusals.Shorten(r.Method), "path", refusals.Shorten(r.URL.Path), "omitted", omitted)
 	}
-	if r.Method == http.MethodPost && s.guard.errors.IsSupported(r) {
+	if r = rpc.Plain(r); r.Method == http.MethodPost && s.guard.errors.IsSupported(r) {
 		// Writing fails only when the client is gone.
 		_ = s.guard.errors.Write(w, r, connect.NewError(code, errors.New(reason)))
 		return

@@ -112,7 +112,11 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 // knows it by its origin.
 func checkType(r *discord.Request) error {
 	contentType := r.Header.Get("Content-Type")
-	mediaType, _, _ := mime.ParseMediaType(contentType)
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	if err != nil { // such as two parameters of one name, which matter to forms alone
+		mediaType, _, _ = strings.Cut(strings.ToLower(contentType), ";")
+		mediaType = strings.TrimSpace(mediaType)
+	}
 	switch {
 	case len(r.Body) == 0, mediaType == "application/json", mediaType == "multipart/form-data",
 		mediaType == "application/x-www-form-urlencoded":

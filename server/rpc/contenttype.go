@@ -4,23 +4,108 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
 // messageTypes are how the content types of messages begin.
 var messageTypes = [...]string{"application/json", "application/proto", "application/grpc", "application/connect+"}
 
-// ExplainContentType answers 415 with a reason to messages of a type that no
-// protocol has. Connect answers with the status alone, which leaves people
-// puzzled whose curl sends JSON as a form by default.
-func ExplainContentType(next http.Handler) http.Handler {
+// PlainContentType has next see the content types of messages in one form: in
+// lower case and without parameters. Connect-go compares them letter by letter,
+// while clients write "application/json; charset=UTF-8" and proxies in between
+// change case. Other content types stay as they are.
+func PlainContentType(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, Plain(r))
+	})
+}
+
+// Plain returns a request with its content type as PlainContentType writes it.
+// The request itself does not change.
+func Plain(r *http.Request) *http.Request {
+	given := r.Header.Get("Content-Type")
+	plain, _, _ := strings.Cut(given, ";")
+	plain = strings.ToLower(strings.TrimSpace(plain))
+	if plain == given || !isMessageType(plain) {
+		return r
+	}
+	out := r.WithContext(r.Context())
+	out.Header = r.Header.Clone()
+	out.Header.Set("Content-Type", plain)
+	return out
+}
+
+// ExplainRequests refuses requests that connect-go would refuse without a
+// sentence that helps: with 415 those of a type that no protocol has, such as
+// that of curl by default, and those that have the type of a stream for a method
+// that is none, or the other way round; with UNIMPLEMENTED those in an unknown
+// encoding. errors writes the latter.
+func ExplainRequests(errors *connect.ErrorWriter, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			next.ServeHTTP(w, r)
+			return
+		}
 		contentType := r.Header.Get("Content-Type")
-		if r.Method == http.MethodPost && !isMessageType(contentType) {
-			http.Error(w, fmt.Sprintf("Content-Type %.100q is not supported: send a JSON object as application/json", contentType), http.StatusUnsupportedMediaType)
+		if reason := wrongType(contentType, r.URL.Path); reason != "" {
+			http.Error(w, reason, http.StatusUnsupportedMediaType)
+			return
+		}
+		if encoding := unknownEncoding(r.Header); encoding != "" {
+			_, accepted := encodingHeaders(contentType)
+			w.Header().Set(accepted, strings.Join(encodings, ","))
+			// Writing fails only when the client is gone.
+			_ = errors.Write(w, r, connect.NewError(connect.CodeUnimplemented,
+				fmt.Errorf("unknown compression %.100q: use %s or identity", encoding, strings.Join(encodings, ", "))))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// wrongType says why no method at path takes a content type, "" if one may.
+func wrongType(contentType, path string) string {
+	if !isMessageType(contentType) {
+		return fmt.Sprintf("Content-Type %.100q is not supported: send a JSON object as application/json", contentType)
+	}
+	if strings.HasPrefix(contentType, "application/grpc") {
+		return ""
+	}
+	method := methodAt(path)
+	if method == nil {
+		return ""
+	}
+	streams := method.IsStreamingServer() || method.IsStreamingClient()
+	codec, ofStream := strings.CutPrefix(contentType, "application/connect+")
+	switch {
+	case streams && !ofStream:
+		return fmt.Sprintf("%s streams: send Content-Type application/connect+json, and put 5 bytes in front of the JSON object, 0 and its length as 4 bytes in big endian; the answer consists of such messages. "+
+			"With curl use a method that does not stream", method.Name())
+	case ofStream && !streams:
+		return fmt.Sprintf("%s does not stream: send Content-Type application/%s and the message alone", method.Name(), codec)
+	}
+	return ""
+}
+
+// methodAt returns the method of a path /package.Service/Method, nil if there is
+// none.
+func methodAt(path string) protoreflect.MethodDescriptor {
+	service, name, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if !ok {
+		return nil
+	}
+	found, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
+	if err != nil {
+		return nil
+	}
+	descriptor, ok := found.(protoreflect.ServiceDescriptor)
+	if !ok {
+		return nil
+	}
+	return descriptor.Methods().ByName(protoreflect.Name(name))
 }
 
 func isMessageType(contentType string) bool {

@@ -13,8 +13,9 @@ import (
 // own rule; fields with a default value are written out, so that a reader sees
 // every field there is, while unset messages and unset optional fields stay
 // absent, because null would be a statement. Field names are lowerCamelCase in
-// answers; requests may also use the names of the proto file. Unknown fields
-// are ignored, so that client and server need not be of one version.
+// answers; requests may also use the names of the proto file. An unknown field is
+// refused: it is a mistake in writing, or something that this version of the
+// server would leave out without a word.
 type jsonCodec struct{ name string }
 
 // maxQuotedInput bounds what an error about bad JSON repeats of it, in bytes.
@@ -22,7 +23,7 @@ const maxQuotedInput = 500
 
 var (
 	jsonOut = protojson.MarshalOptions{EmitDefaultValues: true}
-	jsonIn  = protojson.UnmarshalOptions{DiscardUnknown: true}
+	jsonIn  = protojson.UnmarshalOptions{}
 )
 
 // Name implements connect.Codec.
@@ -53,7 +54,7 @@ func (c jsonCodec) Unmarshal(data []byte, message any) error {
 	}
 	if err := jsonIn.Unmarshal(data, m); err != nil {
 		// protojson quotes the value that it cannot use, however long it is.
-		return errors.New(BoundMessage(err.Error(), maxQuotedInput))
+		return errors.New(BoundMessage(explainJSON(err, data, m.ProtoReflect().Descriptor()), maxQuotedInput))
 	}
 	return nil
 }

@@ -92,13 +92,12 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 		if cfg.LargeMessages != nil {
 			limit = max(limit, cfg.LargeMessages(spec))
 		}
-		return []connect.HandlerOption{connect.WithReadMaxBytes(limit), withBoundedGzip(limit)}
+		return append(withBoundedCompression(limit), connect.WithReadMaxBytes(limit))
 	}
 	recovered := recoverPanic(cfg.Logger)
 	return []connect.HandlerOption{
 		connect.WithCodec(jsonCodec{name: "json"}),
-		// Registered as a name of its own, because connect looks a content type
-		// up as it was written.
+		// Connect has a codec of its own under this name.
 		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
 		connect.WithConditionalHandlerOptions(bounds),
 		connect.WithCompressMinBytes(cfg.CompressMinBytes),

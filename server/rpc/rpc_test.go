@@ -125,7 +125,7 @@ func TestJSONRequests(t *testing.T) {
 		"id as string":       {`{"channelId":"1234567890123456789"}`, 200, `"1234567890123456789"`},
 		"id as number":       {`{"channelId":1234567890123456789}`, 200, `"1234567890123456789"`},
 		"proto's field name": {`{"channel_id":"5"}`, 200, `"5"`},
-		"unknown field":      {`{"channelId":"5","later":{"a":[1]}}`, 200, `"5"`},
+		"unknown field":      {`{"channelId":"5","later":{"a":[1]}}`, 400, ""},
 		"null":               {`{"channelId":null}`, 200, `"0"`},
 		"empty object":       {`{}`, 200, `"0"`},
 		"empty body":         {``, 400, ""},
