@@ -17,11 +17,9 @@ import (
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
 	"discordproxy/server/access"
-	"discordproxy/server/apidocs"
 	"discordproxy/server/calls"
 	"discordproxy/server/health"
 	"discordproxy/server/listener"
-	"discordproxy/server/rest"
 	"discordproxy/server/status"
 
 	pb "discordproxy/gen/discord_api"
@@ -205,25 +203,6 @@ func (c *serverConfig) announce(w io.Writer, logger *slog.Logger, addr net.Addr,
 	}
 	logger.Info("listening", "address", addr.String(), "version", Version(), "discord", c.apiURL,
 		"processors", runtime.GOMAXPROCS(0), "memory_limit", memoryLimit())
-}
-
-// routes is everything that the port answers. The pages have patterns, and
-// anyone may ask for them.
-func routes(service, healthPages, metrics http.Handler, pages map[string]http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", service)
-	for _, pattern := range health.Patterns {
-		mux.Handle(pattern, listener.Anyone(healthPages))
-	}
-	mux.Handle("GET /metrics", listener.Anyone(metrics))
-	documentation := listener.Anyone(apidocs.Handler())
-	for _, pattern := range apidocs.Patterns {
-		mux.Handle(pattern, documentation)
-	}
-	for pattern, page := range pages {
-		mux.Handle(pattern, listener.Anyone(page))
-	}
-	return rest.Split(service, mux)
 }
 
 // shutdownCheck fails from the moment when the server is told to end, while

@@ -3,6 +3,7 @@ package discord
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -38,8 +39,10 @@ func refusePath(status, code int, text string) *Error {
 }
 
 const (
-	notAPI         = "404: Not Found: the path is none of Discord's API"
-	unsafePath     = "400: Bad Request: the path has an empty segment, a dot segment, or a character within a segment that no path of Discord has"
+	notAPI = "404: Not Found: the path is none of Discord's API"
+	// The path itself may hold the token of a webhook.
+	extraSlash     = "404: Not Found: the path has a double or trailing slash"
+	unsafePath     = "400: Bad Request: the path has a dot segment, or a character within a segment that no path of Discord has"
 	badVersion     = "Invalid API version: the proxy passes on v6 to v10"
 	codeAPIVersion = 50041
 )
@@ -64,6 +67,13 @@ func ParseAPIPath(escaped string) (APIPath, error) {
 		}
 		p.version, below = first, rest
 	}
+	if whole := strings.Trim(emptySegments.ReplaceAllString(below, "/"), "/"); whole != below && whole != "" {
+		text := extraSlash
+		if route := RoutePath("/" + whole); route != "" {
+			text += ", use " + APIPath{version: p.version, below: route}.String()
+		}
+		return APIPath{}, refusePath(http.StatusNotFound, 0, text)
+	}
 	for segment := range strings.SplitSeq(below, "/") {
 		if strings.ContainsAny(segment, "?#") || !isSafeSegment(segment) {
 			return APIPath{}, refusePath(http.StatusBadRequest, 0, unsafePath)
@@ -78,6 +88,8 @@ func ParseAPIPath(escaped string) (APIPath, error) {
 	p.below = "/" + below
 	return p, nil
 }
+
+var emptySegments = regexp.MustCompile(`//+`)
 
 // isVersion reports whether a segment of a path names a version of the API.
 func isVersion(segment string) bool {

@@ -4,12 +4,16 @@ import (
 	"net/http"
 	"strings"
 
+	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/access"
 	"discordproxy/server/calls"
+	"discordproxy/server/health"
+	"discordproxy/server/rpc"
 
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -66,6 +70,31 @@ func Methods() []string {
 		names[i] = string(contract.Get(i).Name())
 	}
 	return names
+}
+
+// IsMethod reports whether a path is that of a method of this server's services.
+func IsMethod(path string) bool {
+	service, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch service {
+	case discordapiconnect.DiscordApiName, discordapiconnect.DashboardName, health.Name:
+		return rpc.IsMethod(path)
+	case grpcreflect.ReflectV1ServiceName, grpcreflect.ReflectV1AlphaServiceName:
+		return strings.HasSuffix(path, "/ServerReflectionInfo")
+	}
+	return false
+}
+
+// MethodLike returns the path of the method that a path seems to mean by its last
+// part, which may be in another case or follow another name than that of the
+// service. Empty if there is none.
+func MethodLike(path string) string {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	for _, method := range Methods() {
+		if strings.EqualFold(strings.ReplaceAll(name, "_", ""), method) {
+			return "/" + discordapiconnect.DiscordApiName + "/" + method
+		}
+	}
+	return ""
 }
 
 // protocolOf names the protocol of a request as connect.Peer does.

@@ -225,7 +225,7 @@ func TestRefused(t *testing.T) {
 		{"GET /api/v10/%2e%2e/%2e%2e/sandbox/world", 400},
 		{"GET /api/..%2fsandbox/world", 400},
 		{"GET /api/v10/users%2f@me", 400},
-		{"GET /api/v10//users/@me", 400},
+		{"GET /api/v10//users/@me", 404},
 		{`GET /api/v10/..\x`, 400},
 		{"GET /api/v10/x%00", 400},
 		{"GET /api/v10/x/./y", 400},

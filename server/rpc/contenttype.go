@@ -108,6 +108,10 @@ func methodAt(path string) protoreflect.MethodDescriptor {
 	return descriptor.Methods().ByName(protoreflect.Name(name))
 }
 
+// IsMethod reports whether a path is /package.Service/Method of a linked-in
+// protobuf file.
+func IsMethod(path string) bool { return methodAt(path) != nil }
+
 func isMessageType(contentType string) bool {
 	for _, begin := range messageTypes {
 		if strings.HasPrefix(contentType, begin) {
