@@ -73,7 +73,8 @@ type connection struct {
 	net.Conn
 	all          *connections
 	writeTimeout time.Duration
-	known        atomic.Bool // whether a known client uses it
+	known        atomic.Bool  // whether a known client uses it
+	unread       atomic.Int64 // bodies of its requests that are read to be dropped
 }
 
 // Read implements net.Conn. On a connection of clients that are not known the

@@ -156,6 +156,7 @@ type Server struct {
 	// refused are refusals that are logged.
 	refused *refusals.Log
 	unknown unknown
+	unread  atomic.Int64 // bodies that are read to be dropped
 
 	draining     chan struct{}
 	startDrain   func()
@@ -366,5 +367,5 @@ func (s *Server) check(next http.Handler) http.Handler {
 	if s.cfg.Outermost != nil {
 		next = s.cfg.Outermost(next)
 	}
-	return next
+	return s.readUnread(announceTrailers(next))
 }

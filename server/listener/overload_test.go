@@ -561,7 +561,7 @@ func statusByHTTP2(t *testing.T, addr, value string) string {
 		}
 		block := headerBlock("/", fields...)
 		const most = 16 << 10
-		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block[:most]})
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block[:most], EndStream: true})
 		for block = block[most:]; len(block) > most; block = block[most:] {
 			_ = f.WriteContinuation(1, false, block[:most])
 		}
