@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -12,30 +13,41 @@ import (
 // checkCommand reads the auth file as the server would, without starting it.
 func checkCommand(e Env) *cli.Command {
 	var file string
+	var incoming hooksConfig
 	return &cli.Command{
 		Name:            "check",
-		Usage:           "reads the auth file and prints what each client may do",
+		Usage:           "reads the auth file and the hooks file, and prints what each client and hook may do",
 		HideHelpCommand: true,
 		OnUsageError:    returnUsageError,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "auth-file", EnvVars: env("auth-file"), TakesFile: true, Destination: &file, Usage: "`FILE` to check"},
-		},
+		}, incoming.flags()...),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return fmt.Errorf("unexpected argument %q", c.Args().First())
 			}
-			if file == "" {
-				return errors.New("expected check --auth-file FILE")
+			if file == "" && incoming.file == "" {
+				return errors.New("expected check --auth-file FILE or --hooks-file FILE")
 			}
-			data, err := readSecret(c.Context, file)
-			if err != nil {
-				return fmt.Errorf("cannot read the auth file: %w", err)
+			if err := incoming.check(); err != nil {
+				return err
 			}
-			rules, err := access.Parse(data, access.Defaults{Methods: guardedMethods()})
-			if err != nil {
-				return fmt.Errorf("auth file %s: %w", file, err)
+			var lines []string
+			if file != "" {
+				clients, err := describeClients(c.Context, file)
+				if err != nil {
+					return err
+				}
+				lines = clients
 			}
-			for _, line := range rules.Describe() {
+			if incoming.file != "" {
+				described, err := incoming.describe(c.Context, file != "")
+				if err != nil {
+					return err
+				}
+				lines = append(lines, described...)
+			}
+			for _, line := range lines {
 				if _, err := fmt.Fprintln(e.Out, line); err != nil {
 					return err
 				}
@@ -43,4 +55,16 @@ func checkCommand(e Env) *cli.Command {
 			return nil
 		},
 	}
+}
+
+func describeClients(ctx context.Context, file string) ([]string, error) {
+	data, err := readSecret(ctx, file)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the auth file: %w", err)
+	}
+	rules, err := access.Parse(data, access.Defaults{Methods: guardedMethods()})
+	if err != nil {
+		return nil, fmt.Errorf("auth file %s: %w", file, err)
+	}
+	return rules.Describe(), nil
 }

@@ -19,6 +19,7 @@ import (
 	"discordproxy/server/access"
 	"discordproxy/server/calls"
 	"discordproxy/server/health"
+	"discordproxy/server/hooks"
 	"discordproxy/server/listener"
 	"discordproxy/server/status"
 
@@ -102,6 +103,10 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if err != nil {
 		return err
 	}
+	incoming, err := c.hooks.open(ctx, gate, logger, c.maxQueue)
+	if err != nil {
+		return err
+	}
 	audit, closeAudit, err := c.access.audit(logger)
 	if err != nil {
 		return err
@@ -153,7 +158,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 		Discord: up.client, Gateway: live.server, Ready: login.ready, Health: checks, Ending: ctx.Done(), Logger: logger,
 		Observers: append(calls.Observers{up.metrics, board}, audit...), Interceptors: up.interceptors, Dashboard: board, Access: gate.guard,
 		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
-		REST: c.rest.config(up.client, lis.Addr(), c.uploads.all),
+		REST: c.rest.config(up.client, lis.Addr(), c.uploads.all), Hooks: incoming.config, UseHooks: incoming.follow,
 	}
 	if up.traces != nil {
 		service.REST.Trace = up.traces.Plain
@@ -232,6 +237,7 @@ func (c *serverConfig) listen(ctx context.Context) (net.Listener, error) {
 func (c *serverConfig) newListener(handler http.Handler, largeBody func(*http.Request) int64, secure *tls.Config, logger *slog.Logger) (*listener.Server, error) {
 	return listener.New(listener.Config{
 		Handler: handler, TLS: secure, LargeBody: largeBody, Logger: logger, Grace: max(c.grace, 1), // 0 would be the default
-		Outermost: access.PathKeys, WithoutHost: []string{"/", "/healthz", "/readyz"}, CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
+		Outermost: func(next http.Handler) http.Handler { return access.PathKeys(hooks.PathSecrets(next)) }, WithoutHost: []string{"/", "/healthz", "/readyz"},
+		CORSOrigins: c.corsOrigins, AllowedHosts: c.allowedHosts,
 	})
 }

@@ -36,6 +36,7 @@ type serverConfig struct {
 	gateway             gatewayConfig
 	dashboard           dashboardConfig
 	access              accessConfig
+	hooks               hooksConfig
 }
 
 // env names an environment variable DISCORDPROXY_... beside each flag.
@@ -66,7 +67,7 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
 		&cli.DurationFlag{Name: "retry-for", EnvVars: env("retry-for"), Value: discord.DefaultRetryFor, Destination: &c.retryFor, Usage: "how long to retry a failing call whose caller sets no deadline"},
 	}
-	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags(), c.access.flags())
+	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags(), c.access.flags(), c.hooks.flags())
 }
 
 func checkPort(flag string, port int) error {
@@ -112,5 +113,5 @@ func (c *serverConfig) check() error {
 	if _, err := parseHosts(c.host); err != nil {
 		return err
 	}
-	return errors.Join(c.gateway.check(), c.access.check(), c.rest.check())
+	return errors.Join(c.gateway.check(), c.access.check(), c.rest.check(), c.hooks.check())
 }

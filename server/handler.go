@@ -12,6 +12,7 @@ import (
 	"discordproxy/server/access"
 	"discordproxy/server/calls"
 	"discordproxy/server/health"
+	"discordproxy/server/hooks"
 	"discordproxy/server/listener"
 	"discordproxy/server/rest"
 	"discordproxy/server/rpc"
@@ -55,6 +56,12 @@ type Config struct {
 	// REST passes plain requests on. Its Access, Ready, Observers and Logger
 	// are set from the fields above.
 	REST rest.Config
+	// Hooks are incoming hooks. Discord, Access, Ready, Observers, Logger and
+	// Trace are set from the fields above. See UseHooks.
+	Hooks hooks.Config
+	// UseHooks receives, before New returns, a function that replaces the hooks.
+	// Nil means that they stay as they are.
+	UseHooks func(use func(*hooks.Hooks))
 }
 
 // New returns a handler for the service, gRPC's health service and gRPC's
@@ -106,6 +113,16 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Hooks.Discord, c.Hooks.Access, c.Hooks.Ready, c.Hooks.Observers, c.Hooks.Logger = c.Discord, c.Access, ready, observers, c.Logger
+	c.Hooks.Trace = c.REST.Trace
+	incoming, err := hooks.New(c.Hooks)
+	if err != nil {
+		return nil, err
+	}
+	if c.UseHooks != nil {
+		c.UseHooks(incoming.Use)
+	}
+	mux.Handle("/hooks/", incoming)
 	return rpc.WithRequestID(holdAnswers(rest.Split(plain, rpc.PlainContentType(rpc.GRPCWebText(calls.WithTimedBody(mux)))))), nil
 }
 

@@ -34,9 +34,8 @@ func newAttempts() *attempts {
 	return &attempts{peers}
 }
 
-// take counts one and reports whether it was allowed, and whether it was the
-// last for now.
-func (a *attempts) take(peer string) (allowed, last bool) {
+// take counts one and reports whether it was allowed.
+func (a *attempts) take(peer string) bool {
 	limiter, ok := a.peers.Get(peer)
 	if !ok {
 		limiter = rate.NewLimiter(attemptRate, attemptBurst)
@@ -44,8 +43,7 @@ func (a *attempts) take(peer string) (allowed, last bool) {
 			limiter = known
 		}
 	}
-	allowed = limiter.Allow()
-	return allowed, allowed && limiter.Tokens() < 1
+	return limiter.Allow()
 }
 
 // giveBack undoes one take.
@@ -57,3 +55,19 @@ func (a *attempts) giveBack(peer string) {
 
 // peerOf returns the network of a peer.
 func peerOf(remote string) string { return refusals.Network(remote) }
+
+// AttemptInterval is how long an address without attempts left waits for one.
+const AttemptInterval = 6 * time.Second
+
+// Attempts limits the wrong secrets that one address may try, as a Guard does
+// for keys. It is safe for concurrent use.
+type Attempts struct{ attempts *attempts }
+
+// NewAttempts returns Attempts that have counted nothing.
+func NewAttempts() *Attempts { return &Attempts{newAttempts()} }
+
+// Take counts a wrong secret that came from the address of a connection, and
+// reports whether it was within the limit.
+func (a *Attempts) Take(remote string) bool {
+	return a.attempts.take(peerOf(remote))
+}

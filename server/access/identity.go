@@ -200,7 +200,7 @@ func (g *Guard) byKey(ctx context.Context, rules *Rules, text, peer string, fore
 	if known && foreign {
 		return identity{}, unknown
 	}
-	if allowed, _ := g.attempts.take(peer); !allowed {
+	if !g.attempts.take(peer) {
 		return identity{}, tooMany
 	}
 	if known || rules == nil || text == "" || IsKey(text) || !rules.hasSlow() {

@@ -220,10 +220,11 @@ const (
 	MetricsPage = "metrics"
 	Dashboard   = "dashboard"
 	Reflection  = "ServerReflectionInfo"
+	Hooks       = "hooks" // incoming ones, see package hooks
 )
 
 // Pages are these names.
-var Pages = []string{MetricsPage, Dashboard, Reflection}
+var Pages = []string{MetricsPage, Dashboard, Reflection, Hooks}
 
 // inherit takes over what clients of the same name use.
 func (r *Rules) inherit(old *Rules) {

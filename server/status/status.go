@@ -218,7 +218,7 @@ func drainsIn(limits *pb.GetRateLimitStatusResponse) *durationpb.Duration {
 // Ended takes note of a call. Calls of other services, such as health checks,
 // say nothing about what applications do.
 func (b *Board) Ended(_ context.Context, c *calls.Call) {
-	if c.Protocol != "rest" && contract.Methods().ByName(protoreflect.Name(c.Method)) == nil {
+	if c.Protocol != "rest" && c.Protocol != "hook" && contract.Methods().ByName(protoreflect.Name(c.Method)) == nil {
 		return
 	}
 	now := time.Now()
