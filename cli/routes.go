@@ -62,7 +62,7 @@ func isServed(mux *http.ServeMux, r *http.Request, at string) bool {
 	switch {
 	case at == "" || at[0] != '/' || at != path.Clean(at) && at != path.Clean(at)+"/" || at == "//":
 		return false
-	case server.IsMethod(at), strings.HasPrefix(at, "/api/v"):
+	case server.IsMethod(at), strings.HasPrefix(at, "/api/v"), strings.HasPrefix(at, "/hooks/"):
 		return true
 	}
 	asked := r.Clone(r.Context())

@@ -76,6 +76,8 @@ func TestSecrets(t *testing.T) {
 		for _, tt := range [][]string{
 			{"/hooks/sec/" + secret},
 			{"/hooks//sec/" + secret},
+			{"/hooks/sec/" + secret + "/slack"},
+			{"/hooks/sec/" + secret + "/github"},
 			{"/hooks/sec", "Authorization", "Bearer " + secret},
 			{"/hooks/sec", "Authorization", "Basic eDphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3g="},
 			{"/hooks/sec", "X-Gitlab-Token", secret},
@@ -99,6 +101,7 @@ func TestSecrets(t *testing.T) {
 		{"/hooks/nope/" + secret, 404, nil},
 		{"/hooks/open/" + secret, 401, nil},
 		{"/hooks/open", 200, nil},
+		{"/hooks/open/slack", 200, nil},
 	} {
 		if got := s.post(tt.path+"?preview", "hi", tt.header...); got.status != tt.status || strings.Contains(got.body, secret) {
 			t.Errorf("%s is answered %d %s", tt.path, got.status, got.body)

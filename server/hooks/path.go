@@ -22,7 +22,8 @@ func pathSecret(ctx context.Context) (string, bool) {
 // PathSecrets has next serve requests to /hooks/NAME/SECRET as requests to
 // /hooks/NAME, which a Handler lets in by the secret. It must come before
 // everything that looks at a path, logs above all, but after access.PathKeys.
-// However the path is spelled, nothing after NAME stays in it.
+// However the path is spelled, nothing after NAME stays in it. An ending /slack or
+// /github is not a part of the secret.
 func PathSecrets(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		parts := strings.SplitN(strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/"), "/", 3)
@@ -31,6 +32,13 @@ func PathSecrets(next http.Handler) http.Handler {
 			return
 		}
 		ctx := r.Context()
+		if len(parts) == 3 {
+			// Tools add the endings of Discord's webhooks to any address.
+			parts[2] = strings.TrimSuffix(strings.TrimSuffix("/"+parts[2], "/slack"), "/github")
+			if parts[2] = strings.TrimPrefix(parts[2], "/"); parts[2] == "" {
+				parts = parts[:2]
+			}
+		}
 		if len(parts) == 3 {
 			ctx = context.WithValue(ctx, secretKey{}, parts[2])
 		}

@@ -65,6 +65,14 @@ func Command(t testing.TB, name, how string) {
 	}
 }
 
+// File makes sure that a component is there, whose file is at path.
+func File(t testing.TB, component, path, how string) {
+	t.Helper()
+	if _, err := os.Stat(path); err != nil {
+		missing(t, component, how)
+	}
+}
+
 // install says how to get the packages of a folder.
 func install(t testing.TB, folder string) string {
 	t.Helper()
