@@ -57,7 +57,11 @@ func (s *Sandbox) readBody(c *call) error {
 		if err != nil {
 			return errInvalidJSON
 		}
-		c.body = formToJSON(form)
+		if payload := form.Get("payload_json"); payload != "" {
+			c.body = []byte(payload)
+		} else {
+			c.body = formToJSON(form)
+		}
 	default:
 		return invalid("", "CONTENT_TYPE_INVALID",
 			`Expected "Content-Type" header to be one of {'application/json', 'application/x-www-form-urlencoded', 'multipart/form-data'}.`)

@@ -145,6 +145,12 @@ func TestOwnUser(t *testing.T) {
 	}
 }
 
+func TestForms(t *testing.T) {
+	r := newRig(t, sandbox.Config{Unlimited: true})
+	equal(t, "field", r.form(path("/api/v10/channels/%d/messages", r.w.General), url.Values{"content": {"a b"}}).message().Content, "a b")
+	equal(t, "JSON", r.form(path("/api/v10/channels/%d/messages", r.w.General), url.Values{"payload_json": {`{"content":"c"}`}}).message().Content, "c")
+}
+
 func TestForeignWebhooks(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	hook := path("/webhooks/%d/%s", r.w.Webhook, r.w.WebhookToken)
