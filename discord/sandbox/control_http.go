@@ -205,7 +205,8 @@ func (s *Sandbox) controlHandler() http.Handler {
 	mux.HandleFunc("POST /sandbox/oauth2/codes", control(func(_ *http.Request, in struct {
 		User   ID
 		Scopes []string
-	}) (any, error) {
+	},
+	) (any, error) {
 		code, err := s.Authorize(in.User, in.Scopes...)
 		return struct {
 			Code string `json:"code"`

@@ -33,7 +33,6 @@ var anyScope = []string{}
 type grant struct {
 	application, user ID
 	scopes            []string
-	redirect          string // of a code; empty accepts any
 	expires           time.Time
 	refresh           string // of a token; empty for none
 }

@@ -292,8 +292,14 @@ func TestBotTokenWithKeys(t *testing.T) {
 		authorization string
 		status        int
 	}{
-		{"Bot " + w.Token, 200}, {"bot " + w.Token, 200}, {"Bearer " + w.Token, 401}, {w.Token, 401}, {"Bot " + w.Token + "x", 401},
-		{"Bot " + w.Token[:len(w.Token)-1], 401}, {"Bot discordproxy", 401}, {"Bot ", 401},
+		{"Bot " + w.Token, 200},
+		{"bot " + w.Token, 200},
+		{"Bearer " + w.Token, 401},
+		{w.Token, 401},
+		{"Bot " + w.Token + "x", 401},
+		{"Bot " + w.Token[:len(w.Token)-1], 401},
+		{"Bot discordproxy", 401},
+		{"Bot ", 401},
 	} {
 		if a := send(t, p, "GET", "/api/v10/users/@me", "", "Authorization", tt.authorization); a.status != tt.status {
 			t.Errorf("%q is answered %d %s", tt.authorization, a.status, a.body)
