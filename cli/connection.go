@@ -5,9 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"strconv"
 	"strings"
 
 	"discordproxy/client"
@@ -18,7 +16,7 @@ import (
 // connectionFlags say where a proxy is and who calls it.
 func connectionFlags() []cli.Flag {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "localhost", Usage: "`ADDRESS` of the proxy"},
+		&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "localhost", Usage: "`ADDRESS` of the proxy, or unix:PATH"},
 		&cli.IntFlag{Name: "port", EnvVars: env("port"), Value: 50051, Usage: "port of the proxy"},
 		&cli.StringFlag{Name: "key", EnvVars: env("key"), DefaultText: "none", Usage: "client `KEY`; prefer the variable or a file, which other users of the machine do not see"},
 		&cli.StringFlag{Name: "key-file", EnvVars: env("key-file"), TakesFile: true, Usage: "`FILE` that holds the client key"},
@@ -65,7 +63,7 @@ func dial(r *request) error {
 // address is where the proxy is. In its container the host is that at which it
 // listens.
 func address(c *cli.Context) string {
-	return net.JoinHostPort(reachable(c.String("host")), strconv.Itoa(c.Int("port")))
+	return target(c.String("host"), c.Int("port"))
 }
 
 // clientKey returns the key of the client, "" for none.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"discordproxy/server/listener"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -31,7 +33,7 @@ func healthCommand(e Env) *cli.Command {
 		Name:  "health",
 		Usage: "asks a running server whether it is ready; the exit code is 0 or 1",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &host, Usage: "`ADDRESS` of the server; of several the first; one that means all addresses is asked at a loopback one"},
+			&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &host, Usage: "`ADDRESS` of the server, or unix:PATH; of several the first; one that means all addresses is asked at a loopback one"},
 			&cli.IntFlag{Name: "port", EnvVars: env("port"), Value: 50051, Destination: &port, Usage: "port of the server"},
 			&cli.BoolFlag{Name: "live", Destination: &live, Usage: "ask only whether it lives, however Discord is"},
 			&cli.StringFlag{Name: "tls-cert", EnvVars: env("tls-cert"), TakesFile: true, Usage: "`FILE` with the certificate of the server: use TLS, and take this certificate for whatever address the server has"},
@@ -49,7 +51,7 @@ func healthCommand(e Env) *cli.Command {
 			if err != nil {
 				return err
 			}
-			q := healthQuestion{address: net.JoinHostPort(reachable(hosts[0]), strconv.Itoa(port)), path: "/readyz"}
+			q := healthQuestion{address: target(hosts[0], port), path: "/readyz"}
 			if live {
 				q.path = "/healthz"
 			}
@@ -67,6 +69,15 @@ func healthCommand(e Env) *cli.Command {
 			return err
 		},
 	}
+}
+
+// target is where a server is that listens on a host and a port: host:port, or
+// the Unix socket that the host is.
+func target(host string, port int) string {
+	if _, ok := listener.SocketPath(host); ok {
+		return host
+	}
+	return net.JoinHostPort(reachable(host), strconv.Itoa(port))
 }
 
 // reachable returns an address at which a server can be asked that listens on
@@ -118,12 +129,23 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 	if settings != nil {
 		scheme = "https"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+q.address+q.path, nil)
+	address := q.address
+	path, socket := listener.SocketPath(address)
+	if socket {
+		address = "localhost"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+address+q.path, nil)
 	if err != nil {
 		return "", err
 	}
 	// A proxy of the environment stands on the way to Discord, not here.
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: settings}}
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: settings}
+	if socket {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+	}
+	client := &http.Client{Transport: transport}
 	resp, err := client.Do(req)
 	if err != nil {
 		return "", fmt.Errorf("the server does not answer: %w", err)

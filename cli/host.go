@@ -10,11 +10,19 @@ import (
 )
 
 // parseHosts reads the value of --host: addresses and names, separated by
-// commas. An IPv6 address may be in brackets.
+// commas. An IPv6 address may be in brackets. A Unix socket is unix:PATH, and its
+// path has no comma.
 func parseHosts(text string) ([]string, error) {
 	var hosts []string
 	for host := range strings.SplitSeq(text, ",") {
 		host = strings.TrimSpace(host)
+		if path, ok := listener.SocketPath(host); ok {
+			if path == "" {
+				return nil, fmt.Errorf("--host %q has no path: a Unix socket is written unix:/run/discordproxy/sock", host)
+			}
+			hosts = append(hosts, "unix:"+path)
+			continue
+		}
 		inner, open := strings.CutPrefix(host, "[")
 		inner, closed := strings.CutSuffix(inner, "]")
 		addr, err := netip.ParseAddr(inner)
@@ -32,10 +40,17 @@ func parseHosts(text string) ([]string, error) {
 	return hosts, nil
 }
 
-// first returns the first of several addresses.
+// first returns the first of several addresses, a TCP port rather than a Unix
+// socket.
 func first(addr net.Addr) net.Addr {
-	if all, ok := addr.(listener.Addresses); ok {
-		return all[0]
+	all, ok := addr.(listener.Addresses)
+	if !ok {
+		return addr
 	}
-	return addr
+	for _, one := range all {
+		if one.Network() != "unix" {
+			return one
+		}
+	}
+	return all[0]
 }

@@ -14,6 +14,12 @@ import (
 // introduce writes for a newcomer how to call a server with a pretend Discord:
 // lines that work when pasted.
 func (c *serverConfig) introduce(w io.Writer, addr net.Addr, world sandbox.World) {
+	if socket := first(addr); socket.Network() == "unix" {
+		path := quote(socket.String())
+		_, _ = fmt.Fprintf(w, "\nTry it from another terminal:\n\n  curl -s --unix-socket %s http://localhost/discord_api.DiscordApi/SendDirectMessage -H 'Content-Type: application/json' -d '{\"userId\": \"%s\", \"content\": \"hi\"}'\n  %s --host unix:%s channel %s \"hi\"\n",
+			path, world.Users[0], messenger(), path, world.Channels[0])
+		return
+	}
 	host, port, _ := net.SplitHostPort(first(addr).String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"

@@ -227,7 +227,11 @@ func (c *serverConfig) listen(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	lis, err := listener.Listen(ctx, hosts, c.port)
+	mode, err := socketMode(c.socketMode)
+	if err != nil {
+		return nil, err
+	}
+	lis, err := listener.Listen(ctx, hosts, c.port, mode)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen: %w", err)
 	}

@@ -138,8 +138,8 @@ func TestCurl(t *testing.T) {
 	p := proxytest.Against(t, sb)
 	user := sb.World().Alice
 	for name, body := range map[string]string{
-		"id as string":  fmt.Sprintf(`{"userId":"%s","content":"hi"}`, user),
-		"id as number":  fmt.Sprintf(`{"user_id":%s,"content":"hi"}`, user),
+		"id as string": fmt.Sprintf(`{"userId":"%s","content":"hi"}`, user),
+		"id as number": fmt.Sprintf(`{"user_id":%s,"content":"hi"}`, user),
 	} {
 		for _, contentType := range []string{"application/json", "application/json; charset=utf-8"} {
 			t.Run(name+"/"+contentType, func(t *testing.T) {

@@ -3,7 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ type serverConfig struct {
 	token, tokenFile    string
 	host                string
 	port                int
+	socketMode          string
 	logs                logConfig
 	apiURL              string
 	sandbox             bool
@@ -48,8 +51,9 @@ func (c *serverConfig) flags() []cli.Flag {
 	flags := []cli.Flag{
 		&cli.StringFlag{Name: "token", EnvVars: env("token", "DISCORD_BOT_TOKEN"), Destination: &c.token, Usage: "Discord bot `TOKEN`; prefer the variable or a file, which other users of the machine do not see"},
 		&cli.StringFlag{Name: "token-file", EnvVars: env("token-file"), Destination: &c.tokenFile, Usage: "`FILE` that holds the bot token"},
-		&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &c.host, Usage: "`ADDRESS` or name to listen on, or several separated by commas"},
+		&cli.StringFlag{Name: "host", EnvVars: env("host"), Value: "127.0.0.1", Destination: &c.host, Usage: "`ADDRESS`, name or unix:PATH to listen on, or several separated by commas"},
 		&cli.IntFlag{Name: "port", EnvVars: env("port"), Value: 50051, Destination: &c.port, Usage: "port to listen on, 0 for any"},
+		&cli.StringFlag{Name: "socket-mode", EnvVars: env("socket-mode"), Value: "0660", Destination: &c.socketMode, Usage: "octal `MODE` of Unix sockets: who may connect"},
 		&cli.StringFlag{Name: "log-console-level", EnvVars: env("log-console-level"), Value: "CRITICAL", Destination: &c.logs.console, Usage: "`LEVEL` of the log on the console: DEBUG, INFO, WARN, ERROR, CRITICAL"},
 		&cli.StringFlag{Name: "log-file-level", EnvVars: env("log-file-level"), Value: "INFO", Destination: &c.logs.file, Usage: "`LEVEL` of the log file"},
 		&cli.StringFlag{Name: "log-file-path", EnvVars: env("log-file-path"), Destination: &c.logs.folder, Usage: "`FOLDER` of the log file, the working folder unless given"},
@@ -68,6 +72,15 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.DurationFlag{Name: "retry-for", EnvVars: env("retry-for"), Value: discord.DefaultRetryFor, Destination: &c.retryFor, Usage: "how long to retry a failing call whose caller sets no deadline"},
 	}
 	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags(), c.access.flags(), c.hooks.flags())
+}
+
+// socketMode reads the value of --socket-mode.
+func socketMode(text string) (fs.FileMode, error) {
+	mode, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || mode == 0 || mode > 0o777 {
+		return 0, fmt.Errorf("--socket-mode %q is not an octal mode from 0001 to 0777, such as 0660", text)
+	}
+	return fs.FileMode(mode), nil
 }
 
 func checkPort(flag string, port int) error {
@@ -111,6 +124,9 @@ func (c *serverConfig) check() error {
 		return errors.New("--shutdown-grace must not be negative")
 	}
 	if _, err := parseHosts(c.host); err != nil {
+		return err
+	}
+	if _, err := socketMode(c.socketMode); err != nil {
 		return err
 	}
 	return errors.Join(c.gateway.check(), c.access.check(), c.rest.check(), c.hooks.check())

@@ -74,8 +74,8 @@ func WithTLS(settings *tls.Config) Option {
 	}
 }
 
-// New returns a client of the proxy at target, host:port, DefaultTarget when
-// it is empty. It does not connect yet.
+// New returns a client of the proxy at target, host:port, or unix:PATH for a Unix
+// socket. An empty target is DefaultTarget. It does not connect yet.
 func New(target string, opts ...Option) (*Client, error) {
 	var c config
 	for _, opt := range opts {
@@ -84,8 +84,18 @@ func New(target string, opts ...Option) (*Client, error) {
 	if target == "" {
 		target = DefaultTarget
 	}
-	if _, _, err := net.SplitHostPort(target); err != nil {
-		return nil, fmt.Errorf("target %q is not of the form host:port", target)
+	authority := target
+	socket, bySocket := strings.CutPrefix(target, "unix:")
+	if absolute, ok := strings.CutPrefix(socket, "//"); ok {
+		socket = absolute
+	}
+	if bySocket {
+		authority = "localhost"
+	} else if _, _, err := net.SplitHostPort(target); err != nil {
+		return nil, fmt.Errorf("target %q is not of the form host:port or unix:PATH", target)
+	}
+	if bySocket && socket == "" {
+		return nil, fmt.Errorf("target %q has no path", target)
 	}
 	if c.retries < 0 {
 		return nil, errors.New("retries must not be negative")
@@ -105,14 +115,20 @@ func New(target string, opts ...Option) (*Client, error) {
 		scheme = "https"
 	}
 	dialer := net.Dialer{Timeout: 10 * time.Second}
+	dial := dialer.DialContext
+	if bySocket {
+		dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socket)
+		}
+	}
 	transport := &http.Transport{
-		Protocols: protocols, TLSClientConfig: c.tls, DialContext: dialer.DialContext,
+		Protocols: protocols, TLSClientConfig: c.tls, DialContext: dial,
 		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 5 * time.Minute,
 		// A call may wait for minutes, in which a lost connection would else not
 		// be noticed.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
-	over, url := &http.Client{Transport: transport}, scheme+"://"+target
+	over, url := &http.Client{Transport: transport}, scheme+"://"+authority
 	options := connect.WithClientOptions(connect.WithGRPC(), connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries}))
 	return &Client{
 		methods:   discordapisimpleconnect.NewDiscordApiClient(over, url, options),

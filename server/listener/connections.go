@@ -105,6 +105,15 @@ func (c *connection) Write(p []byte) (int, error) {
 	}
 }
 
+// RemoteAddr implements net.Conn. All clients of Unix sockets have one address.
+func (c *connection) RemoteAddr() net.Addr {
+	addr := c.Conn.RemoteAddr()
+	if addr.Network() == "unix" {
+		return socketPeer{}
+	}
+	return addr
+}
+
 // Close implements net.Conn.
 func (c *connection) Close() error {
 	c.all.mu.Lock()

@@ -13,11 +13,14 @@ import (
 )
 
 // IsLoopback reports whether only this machine can reach addr, or all of
-// several Addresses, by the network. Of an address that is no IP address (a
-// socket in the file system), which no browser can reach, it says no.
+// several Addresses. A Unix socket is such an address: only processes of this
+// machine connect to it, and only those that its permissions allow.
 func IsLoopback(addr net.Addr) bool {
 	if all, ok := addr.(Addresses); ok {
 		return !slices.ContainsFunc(all, func(one net.Addr) bool { return !IsLoopback(one) })
+	}
+	if addr.Network() == "unix" {
+		return true
 	}
 	tcp, ok := addr.(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
@@ -28,7 +31,9 @@ func IsLoopback(addr net.Addr) bool {
 // one origin with the server; the name in the request still gives it away.
 func (s *Server) refuseOtherHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if (s.loopbackOnly || len(s.guard.hosts) > 0) && !s.guard.allowsHost(r.Host) && !s.needsNoHost(r) {
+		// A browser cannot reach a Unix socket, and a reverse proxy hands on any host.
+		checked := s.loopbackOnly && !bySocket(r) || len(s.guard.hosts) > 0
+		if checked && !s.guard.allowsHost(r.Host) && !s.needsNoHost(r) {
 			s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden, "host not allowed: call the server as localhost, or allow this host by --allowed-host")
 			return
 		}

@@ -1,9 +1,11 @@
 package listener
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"slices"
@@ -30,22 +32,32 @@ func (a Addresses) String() string {
 }
 
 // Listen opens a TCP port on each of the hosts, and returns one listener that
-// accepts the connections of all. A host is an IP address, or a name, which
+// accepts the connections of all. A host unix:PATH is a Unix socket instead, to
+// which mode says who may connect, see DefaultSocketMode; 0 means that one. A
+// socket that nobody listens on is replaced. A host is an IP address, or a name, which
 // means all of its addresses that this machine has: "localhost" usually means
 // 127.0.0.1 and ::1. An empty host means every address of the machine. Port 0
 // is any free port, the same one on each address.
 //
 // If one of the ports cannot be opened, none remains open.
-func Listen(ctx context.Context, hosts []string, port int) (net.Listener, error) {
+func Listen(ctx context.Context, hosts []string, port int, mode fs.FileMode) (net.Listener, error) {
 	if len(hosts) == 0 {
 		return nil, errors.New("no host to listen on")
 	}
 	all := new(joined)
 	for _, host := range hosts {
+		if path, ok := SocketPath(host); ok {
+			lis, err := listenSocket(ctx, path, cmp.Or(mode, DefaultSocketMode))
+			if err != nil {
+				return nil, errors.Join(err, all.closeAll())
+			}
+			all.listeners = append(all.listeners, lis)
+			continue
+		}
 		if err := all.open(ctx, host, port, len(hosts) > 1); err != nil {
 			return nil, errors.Join(err, all.closeAll())
 		}
-		port = all.port()
+		port = cmp.Or(all.port(), port)
 	}
 	if len(all.listeners) == 1 {
 		return all.listeners[0], nil
@@ -119,10 +131,12 @@ func isMissing(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
 
-// port returns the port of the listeners.
+// port returns the TCP port of the listeners, 0 if there is none.
 func (j *joined) port() int {
-	if tcp, ok := j.listeners[0].Addr().(*net.TCPAddr); ok {
-		return tcp.Port
+	for _, l := range j.listeners {
+		if tcp, ok := l.Addr().(*net.TCPAddr); ok {
+			return tcp.Port
+		}
 	}
 	return 0
 }

@@ -59,7 +59,7 @@ func TestListen(t *testing.T) {
 		{[]string{"::"}, []string{"127.0.0.1", "::1"}, false},
 		{[]string{"0.0.0.0", "::1"}, []string{"127.0.0.1", "::1"}, false},
 	} {
-		lis, err := listener.Listen(t.Context(), tt.hosts, 0)
+		lis, err := listener.Listen(t.Context(), tt.hosts, 0, 0)
 		if err != nil {
 			t.Errorf("%v: %v", tt.hosts, err)
 			continue
@@ -98,7 +98,7 @@ func TestListenFails(t *testing.T) {
 	defer taken.Close()
 	port := portOf(t, taken.Addr())
 	for _, hosts := range [][]string{{"127.0.0.3", "127.0.0.2"}, {"127.0.0.3", "192.0.2.1"}, {"127.0.0.3", "no.such.host.invalid"}, {}} {
-		if lis, err := listener.Listen(t.Context(), hosts, port); err == nil {
+		if lis, err := listener.Listen(t.Context(), hosts, port, 0); err == nil {
 			t.Errorf("%v: listens on %v", hosts, lis.Addr())
 			_ = lis.Close()
 		}

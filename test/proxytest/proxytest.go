@@ -75,7 +75,7 @@ func (p *Proxy) Stop() int {
 // Output returns what the server wrote so far.
 func (p *Proxy) Output() string { return p.out.String() }
 
-var listensOn = regexp.MustCompile(`listens on (\S+)\n`)
+var listensOn = regexp.MustCompile(`listens on ([^\s,]+)(?:, .*)?\n`)
 
 // starting lets one server read its flags at a time: the library of flags keeps
 // those for help and version in variables of its own, which every command writes.
