@@ -26,6 +26,12 @@ func routes(service, healthPages, metrics http.Handler, pages map[string]http.Ha
 	for _, pattern := range apidocs.Patterns {
 		mux.Handle(pattern, documentation)
 	}
+	// ServeMux would redirect to an absolute path, which a reverse proxy that has the
+	// server below a path does not know.
+	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "docs/")
+		w.WriteHeader(http.StatusMovedPermanently)
+	})
 	for pattern, page := range pages {
 		mux.Handle(pattern, listener.Anyone(page))
 	}
@@ -46,7 +52,7 @@ func refusePath(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		right := ""
 		clean := path.Clean("/" + r.URL.Path)
-		for _, candidate := range []string{clean, clean + "/", "/api" + clean, server.MethodLike(clean)} {
+		for _, candidate := range []string{clean + "/", clean, "/api" + clean, server.MethodLike(clean)} {
 			if isServed(mux, r, candidate) {
 				right = candidate
 				break

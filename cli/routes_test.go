@@ -43,6 +43,7 @@ func TestPathsThatAreNotQuiteRight(t *testing.T) {
 		{"GET", "/nothing", 404, "there is no /nothing"},
 		{"GET", "/healthz", 200, "alive"},
 		{"GET", "/docs/", 200, "<html"},
+		{"GET", "/docs", 301, ""},
 		{"GET", "/", 200, "<html"},
 		{"GET", "/dashboard/app.js", 200, ""},
 	} {

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -167,6 +169,25 @@ func screenshots(t *testing.T) string {
 	return folder
 }
 
+// belowPath is a reverse proxy that has a server below /discord/ and nothing at
+// other paths.
+func belowPath(t *testing.T, server string) http.Handler {
+	t.Helper()
+	target, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/discord/", http.StripPrefix("/discord", &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Host = r.In.Host // which browsers compare with the origin
+		},
+		FlushInterval: -1,
+	}))
+	return mux
+}
+
 func TestBrowser(t *testing.T) {
 	chromium := require.Browser(t, ".")
 	node := require.Node(t, ".")
@@ -181,8 +202,11 @@ func TestBrowser(t *testing.T) {
 	}
 	s.start()
 
+	below := httptest.NewServer(belowPath(t, "http://"+net.JoinHostPort("127.0.0.1", s.port)))
+	defer below.Close()
+
 	cmd := exec.CommandContext(t.Context(), node, "scenarios.mjs")
-	cmd.Env = append(os.Environ(), "PROXY=http://"+net.JoinHostPort("127.0.0.1", s.port), "KEYED="+k.p.URL(), "KEYS="+string(keys),
+	cmd.Env = append(os.Environ(), "PROXY=http://"+net.JoinHostPort("127.0.0.1", s.port), "BELOW="+below.URL+"/discord", "KEYED="+k.p.URL(), "KEYS="+string(keys),
 		"CONTROL="+control.URL, "CHROMIUM="+chromium, "SCREENSHOTS="+screenshots(t))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

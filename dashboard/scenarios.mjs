@@ -6,7 +6,7 @@
 import { chromium } from "playwright-core";
 import axe from "axe-core";
 
-const { PROXY: proxy, KEYED: keyed, CONTROL: control, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
+const { PROXY: proxy, BELOW: below, KEYED: keyed, CONTROL: control, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
 /** The keys of the proxy that wants one, by the names of its clients. */
 const keys = JSON.parse(process.env.KEYS);
 const wide = { width: 1280, height: 800 };
@@ -483,6 +483,26 @@ const scenarios = {
     await shot(page, "docs-narrow");
     same(await page.evaluate(() => document.documentElement.scrollWidth), narrow.width, "width");
     same(found, [], "violations");
+    await close(page);
+  },
+
+  async "below a path"() {
+    const page = await open("send", { from: below });
+    await page.getByText("Discord Proxy").first().waitFor();
+    await page.waitForFunction(() => document.querySelector("header img, img")?.naturalWidth > 0);
+    const answer = await page.evaluate(async () => (await fetch("sandbox/channels/1100000000000000010/messages")).status);
+    same(answer, 200, "the sandbox below the path");
+    await page.goto(`${below}/#`);
+    await page.locator("main").first().waitFor();
+    // The state comes over a stream.
+    await page.getByText(/connected|ready|healthy/i).first().waitFor();
+    await shot(page, "below-a-path");
+    await page.getByRole("link", { name: "API" }).click();
+    await page.waitForURL(`${below}/docs/`);
+    await page.locator("section.method").first().waitFor();
+    same((await page.locator("pre code").first().textContent()).includes(`${below}/discord_api.DiscordApi/`), true, "the example names the path");
+    await page.goto(`${below}/docs`);
+    await page.waitForURL(`${below}/docs/`);
     await close(page);
   },
 };

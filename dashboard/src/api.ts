@@ -2,6 +2,7 @@
 import { Dashboard } from "discordproxy/dashboard";
 import { DiscordApi } from "discordproxy/discord_api";
 import { clientOver, Code, ConnectError, createTransport, DiscordProxyError, parseRefusal, type Interceptor } from "discordproxy/web";
+import { base } from "./base.js";
 
 const keyName = "discordproxy-key";
 
@@ -33,7 +34,7 @@ const notice: Interceptor = (next) => async (request) => {
   }
 };
 
-const transport = createTransport(location.origin, { key: clientKey, interceptors: [notice] });
+const transport = createTransport(base, { key: clientKey, interceptors: [notice] });
 
 export const discord = clientOver(DiscordApi, transport);
 export const dashboard = clientOver(Dashboard, transport);
@@ -64,7 +65,7 @@ export async function control(method: string, path: string, body?: unknown): Pro
   const headers: Record<string, string> = { "Content-Type": "application/json" };
   const key = clientKey();
   if (key) headers["Authorization"] = `Bearer ${key}`;
-  const response = await fetch(`/sandbox/${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const response = await fetch(`${base}/sandbox/${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   const text = await response.text();
   if (!response.ok) {
     let reason = text;

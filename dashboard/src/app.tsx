@@ -59,7 +59,7 @@ function App() {
       </a>
       <header class="bar">
         <h1>
-          <img src="/dashboard/icon.svg" alt="" width={24} height={24} /> Discord Proxy
+          <img src="dashboard/icon.svg" alt="" width={24} height={24} /> Discord Proxy
         </h1>
         <nav aria-label="Views">
           {shown.map((v) => (
@@ -82,7 +82,7 @@ function App() {
         )}
       </main>
       <footer class="foot">
-        <a href="/docs/">API</a>
+        <a href="docs/">API</a>
         {state.proxy && <About proxy={state.proxy} time={now + state.skew} />}
         {clientKey() && (
           <button type="button" class="small" onClick={() => { setClientKey(""); location.reload(); }}>

@@ -3,6 +3,7 @@
 import { create, toJson, type JsonObject, type JsonValue } from "discordproxy";
 import { EmbedSchema, SendChannelMessageRequestSchema, SendDirectMessageRequestSchema, type Embed } from "discordproxy/discord_api";
 import { clientKey } from "./api.js";
+import { base } from "./base.js";
 
 export interface Field {
   name: string;
@@ -70,7 +71,7 @@ export function curl(d: Draft): string {
   const json = d.to === "channel" ? toJson(SendChannelMessageRequestSchema, channelRequest(d)) : toJson(SendDirectMessageRequestSchema, directRequest(d));
   const method = d.to === "channel" ? "SendChannelMessage" : "SendDirectMessage";
   return [
-    `curl -s ${location.origin}/discord_api.DiscordApi/${method}`,
+    `curl -s ${base}/discord_api.DiscordApi/${method}`,
     "-H 'Content-Type: application/json'",
     ...(clientKey() ? ['-H "Authorization: Bearer $DISCORDPROXY_KEY"'] : []),
     `-d ${quote(JSON.stringify(json))}`,

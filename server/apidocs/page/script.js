@@ -45,9 +45,10 @@ document.querySelector("nav").addEventListener("click", (event) => {
   if (event.target.closest("a") && small.matches) contents.open = false;
 });
 
-// The examples are for the server that shows them.
+// The examples are for the server that shows them, which a reverse proxy may have
+// below a path.
 for (const example of document.querySelectorAll("pre code")) {
-  example.textContent = example.textContent.replace("http://127.0.0.1:50051", location.origin);
+  example.textContent = example.textContent.replace("http://127.0.0.1:50051", new URL("..", location.href).href.replace(/\/$/, ""));
 }
 
 // The clipboard is for secure pages only, which those of a loopback address are.
