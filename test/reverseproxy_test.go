@@ -152,6 +152,7 @@ func codeOf(err error) connect.Code {
 // TestReverseProxies sends every form of call, every refusal and streams through
 // the reverse proxies of docs/reverse-proxy.md.
 func TestReverseProxies(t *testing.T) {
+	t.Parallel()
 	for _, r := range reverseProxies {
 		require.Command(t, r.name, "apt-get install "+r.name)
 	}
