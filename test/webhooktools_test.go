@@ -23,7 +23,7 @@ import (
 // eventually waits until a channel has a message in whose JSON every text is.
 func eventually(t *testing.T, sb *sandbox.Sandbox, channel sandbox.ID, output func() string, texts ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for {
 		var all []byte
@@ -132,7 +132,7 @@ receivers:
 	}
 	tell()
 	eventually(t, sb, w.General, output.String, "HostOutOfDisk (1 firing)", "Disk of db1 is almost full", `"color":14687834`)
-	eventually(t, sb, w.General, output.String, "[FIRING:1] HostOutOfDisk", w.Webhook.String())
+	eventually(t, sb, w.Announcement, output.String, "[FIRING:1] HostOutOfDisk", w.Webhook.String())
 	alert["endsAt"] = time.Now().Add(-time.Second).UTC().Format(time.RFC3339)
 	tell()
 	eventually(t, sb, w.General, output.String, "HostOutOfDisk resolved")
