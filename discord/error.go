@@ -1,15 +1,16 @@
 package discord
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"discordproxy/discord/ratelimit"
@@ -165,7 +166,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause. It may name addresses; it is not for clients.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Lines returns Discord's text with a line for each broken rule:
+// Lines returns Discord's text with a line for each field that broke a rule:
 //
 //	Invalid Form Body
 //	In content: Must be 2000 or fewer in length.
@@ -175,7 +176,11 @@ func (e *Error) Lines() string {
 	}
 	var b strings.Builder
 	b.WriteString(e.Text)
-	for _, f := range e.Fields {
+	for i, f := range e.Fields {
+		if i > 0 && f.Field == e.Fields[i-1].Field {
+			b.WriteString(" " + f.Message)
+			continue
+		}
 		b.WriteString("\nIn " + f.Field + ": " + f.Message)
 	}
 	return b.String()
@@ -199,10 +204,11 @@ func TooLarge(fields ...FieldError) *Error {
 	return &Error{Reason: Invalid, Status: http.StatusRequestEntityTooLarge, Code: 40005, Text: "Request entity too large", Fields: fields}
 }
 
-// answerError reads the error that Discord answered with. A body that is not
-// Discord's, such as a page of the network before it, gives the status alone.
+// answerError reads the error that Discord answered with. Of a body that is not
+// JSON, such as one of the network before it, plain text becomes the error's
+// text. A page, and JSON without a message, give the status alone.
 func answerError(status int, header http.Header, body []byte) *Error {
-	e := &Error{Reason: Answered, Status: status, Text: http.StatusText(status)}
+	e := &Error{Reason: Answered, Status: status, Text: plainText(status, body)}
 	var document struct {
 		Code    json.Number     `json:"code"`
 		Message string          `json:"message"`
@@ -226,6 +232,18 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		}
 	}
 	return e
+}
+
+// plainText returns the text of a body that is not JSON, or that of the status
+// for a page, and for a body that is empty or not text.
+func plainText(status int, body []byte) string {
+	text := bytes.TrimSpace(body)
+	isText := len(text) > 0 && text[0] != '<' && !json.Valid(text) && utf8.Valid(text) &&
+		!bytes.ContainsFunc(text, func(r rune) bool { return unicode.IsControl(r) && !unicode.IsSpace(r) })
+	if !isText {
+		return http.StatusText(status)
+	}
+	return cut(string(text), maxErrorText)
 }
 
 // Limits of what is read from an error, in bytes for texts. Errors are logged,
@@ -253,7 +271,7 @@ func cut(s string, limit int) string {
 }
 
 // fieldErrors walks the tree of nested objects in which Discord says what is
-// wrong with a form. Fields come in their order by name, indexes by number.
+// wrong with a form. Fields keep their order in the answer.
 func fieldErrors(found []FieldError, path string, raw json.RawMessage, depth int) []FieldError {
 	var tree map[string]json.RawMessage
 	if depth > maxFieldDepth || len(found) >= maxFieldErrors || json.Unmarshal(raw, &tree) != nil {
@@ -275,26 +293,40 @@ func fieldErrors(found []FieldError, path string, raw json.RawMessage, depth int
 		}
 		delete(tree, "_errors")
 	}
-	names := make([]string, 0, len(tree))
-	for name := range tree {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		i, errI := strconv.Atoi(a)
-		j, errJ := strconv.Atoi(b)
-		if errI == nil && errJ == nil {
-			return i - j
+	for _, name := range namesIn(raw) {
+		if _, isField := tree[name]; !isField {
+			continue // "_errors", or a name that was there before
 		}
-		return strings.Compare(a, b)
-	})
-	for _, name := range names {
 		below := name
 		if path != "" {
 			below = path + "." + name
 		}
 		found = fieldErrors(found, cut(below, maxFieldPath), tree[name], depth+1)
+		delete(tree, name)
 	}
 	return found
+}
+
+// namesIn returns the names of a valid JSON object in their order.
+func namesIn(object json.RawMessage) (names []string) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if _, err := d.Token(); err != nil {
+		return nil
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return names
+		}
+		if name, ok := name.(string); ok {
+			names = append(names, name)
+		}
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			return names
+		}
+	}
+	return names
 }
 
 // limitedBy returns the error of a call whose deadline is too early to wait out

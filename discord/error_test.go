@@ -17,9 +17,14 @@ func TestAnswerError(t *testing.T) {
 		after  time.Duration
 	}{
 		{"plain", 403, `{"message":"Missing Access","code":50001}`, 50001, "Missing Access", 0},
-		{"form", 400, `{"code":50035,"message":"Invalid Form Body","errors":{"embeds":{"10":{"title":{"_errors":[{"code":"X","message":"ten"}]}},"2":{"title":{"_errors":[{"code":"X","message":"two"}]}}},"content":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Must be 2000 or fewer in length."}]}}}`, 50035, "Invalid Form Body\nIn content: Must be 2000 or fewer in length.\nIn embeds.2.title: two\nIn embeds.10.title: ten", 0},
+		{"form", 400, `{"code":50035,"message":"Invalid Form Body","errors":{"embeds":{"10":{"title":{"_errors":[{"code":"X","message":"ten"}]}},"2":{"title":{"_errors":[{"code":"X","message":"two"}]}}},"content":{"_errors":[{"code":"BASE_TYPE_MAX_LENGTH","message":"Must be 2000 or fewer in length."}]}}}`, 50035, "Invalid Form Body\nIn embeds.10.title: ten\nIn embeds.2.title: two\nIn content: Must be 2000 or fewer in length.", 0},
+		{"two rules of a field", 400, `{"code":50035,"message":"Invalid Form Body","errors":{"a":{"_errors":[{"code":"X","message":"One."},{"code":"Y","message":"Two."}]},"b":{"_errors":[{"code":"X","message":"Three."}]}}}`, 50035, "Invalid Form Body\nIn a: One. Two.\nIn b: Three.", 0},
 		{"number as rule", 400, `{"code":50035,"message":"Invalid Form Body","errors":{"a":{"_errors":[{"code":7,"message":"m"}]}}}`, 50035, "Invalid Form Body\nIn a: m", 0},
 		{"limited", 429, `{"message":"You are being rate limited.","retry_after":64.57,"global":false}`, 0, "You are being rate limited.", 64570 * time.Millisecond},
+		{"plain text", 403, "  error code: 1010\n", 0, "error code: 1010", 0},
+		{"long text", 503, strings.Repeat("ü", 2000), 0, strings.Repeat("ü", 1000) + "...", 0},
+		{"no text", 403, "\x00\x01", 0, "Forbidden", 0},
+		{"no UTF-8", 403, "\xff", 0, "Forbidden", 0},
 		{"page", 502, `<html>Bad gateway</html>`, 0, "Bad Gateway", 0},
 		{"nothing", 500, ``, 0, "Internal Server Error", 0},
 		{"no object", 500, `[1]`, 0, "Internal Server Error", 0},
