@@ -24,7 +24,7 @@ func checkCommand(e Env) *cli.Command {
 		}, incoming.flags()...),
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return fmt.Errorf("unexpected argument %q", c.Args().First())
+				return misuse(fmt.Errorf("unexpected argument %q", c.Args().First()))
 			}
 			if file == "" && incoming.file == "" {
 				return errors.New("expected check --auth-file FILE or --hooks-file FILE")

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -53,14 +54,33 @@ func Main(command Command) int {
 	}
 }
 
-// Run runs a command and returns its exit code: 0, or 1 after an error, which
-// is written as one line.
+// Run runs a command and returns its exit code: 0, 2 for flags and arguments
+// that the command does not take, or 1 after any other error. An error is
+// written as one line.
 func Run(ctx context.Context, command Command, env Env) int {
-	if err := command(ctx, env); err != nil {
-		_, _ = fmt.Fprintf(env.Err, "ERROR: %v\n", err)
-		return 1
+	err := command(ctx, env)
+	if err == nil {
+		return 0
 	}
-	return 0
+	_, _ = fmt.Fprintf(env.Err, "ERROR: %v\n", err)
+	if _, misused := errors.AsType[*usageError](err); misused {
+		return 2
+	}
+	return 1
+}
+
+// usageError is that of flags or arguments that a command does not take.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// misuse returns err as a usageError, and nil for nil.
+func misuse(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &usageError{err}
 }
 
 // commit is set by the linker of a release build.

@@ -42,7 +42,7 @@ func healthCommand(e Env) *cli.Command {
 		OnUsageError:    returnUsageError,
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return fmt.Errorf("unexpected argument %q", c.Args().First())
+				return misuse(fmt.Errorf("unexpected argument %q", c.Args().First()))
 			}
 			if err := checkPort("port", port); err != nil {
 				return err

@@ -66,7 +66,7 @@ func TestHealthCommand(t *testing.T) {
 		t.Errorf("after its end it is %d %q", code, text)
 	}
 	for _, args := range [][]string{{"--port", "70000"}, {"now"}, {"--nonsense"}} {
-		if code, text := health(args...); code != 1 || strings.Count(text, "\n") != 1 {
+		if code, text := health(args...); code != 2 || strings.Count(text, "\n") != 1 {
 			t.Errorf("%q: %d %q", args, code, text)
 		}
 	}

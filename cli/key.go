@@ -29,7 +29,7 @@ func keyCommand(e Env) *cli.Command {
 			},
 			Action: func(c *cli.Context) error {
 				if c.Args().Present() {
-					return fmt.Errorf("unexpected argument %q", c.Args().First())
+					return misuse(fmt.Errorf("unexpected argument %q", c.Args().First()))
 				}
 				if name == "" {
 					return usage

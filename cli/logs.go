@@ -39,7 +39,7 @@ func parseLevel(flag, name string) (slog.Level, error) {
 	case "CRITICAL":
 		return levelCritical, nil
 	}
-	return 0, fmt.Errorf("--%s %q is not one of DEBUG, INFO, WARN, ERROR, CRITICAL", flag, name)
+	return 0, misuse(fmt.Errorf("--%s %q is not one of DEBUG, INFO, WARN, ERROR, CRITICAL", flag, name))
 }
 
 // logFile is the name of the log file, whose size in megabytes and number of

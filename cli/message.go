@@ -31,9 +31,9 @@ func messageApp(env Env) *cli.App {
 	)
 	app.Action = func(c *cli.Context) error {
 		if name := c.Args().First(); name != "" {
-			return fmt.Errorf("unknown command %q, see --help", name)
+			return misuse(fmt.Errorf("unknown command %q, see --help", name))
 		}
-		return errors.New("expected a command such as direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help")
+		return misuse(errors.New("expected a command such as direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help"))
 	}
 	for _, m := range messageCommands {
 		command := m.command(env)
@@ -94,7 +94,9 @@ func (m messageCommand) arguments() string {
 }
 
 // misused is the error for wrong arguments.
-func (m messageCommand) misused() error { return fmt.Errorf("expected %s %s", m.name, m.arguments()) }
+func (m messageCommand) misused() error {
+	return misuse(fmt.Errorf("expected %s %s", m.name, m.arguments()))
+}
 
 func (m messageCommand) command(env Env) *cli.Command {
 	command := &cli.Command{
@@ -107,7 +109,7 @@ func (m messageCommand) command(env Env) *cli.Command {
 			}
 			timeout := c.Duration("timeout")
 			if timeout < 0 {
-				return errors.New("--timeout must not be negative")
+				return misuse(errors.New("--timeout must not be negative"))
 			}
 			if timeout > 0 {
 				var cancel context.CancelFunc
@@ -140,7 +142,7 @@ func (m messageCommand) read(r *request, args []string) error {
 	for i, name := range m.ids {
 		id, err := strconv.ParseUint(args[i], 10, 64)
 		if err != nil {
-			return fmt.Errorf("%s %q is not a number", name, args[i])
+			return misuse(fmt.Errorf("%s %q is not a number", name, args[i]))
 		}
 		r.ids = append(r.ids, id)
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,11 +62,11 @@ func TestDiscordproxymessage(t *testing.T) {
 		{[]string{"--host", "0.0.0.0", "channel", w.Forbidden.String(), "hi"}, 1, "", "ERROR: Missing Access (HTTP 403, code 50001)\n"}, // as in a container
 		{[]string{"direct", w.NoDMs.String(), "hi"}, 1, "", "ERROR: Cannot send messages to this user (HTTP 403, code 50007)\n"},
 		{[]string{"channel", w.General.String(), strings.Repeat("x", 2001)}, 1, "", "ERROR: Invalid Form Body (HTTP 400, code 50035): In content: Must be 2000 or fewer in length.\n"},
-		{[]string{"direct", "--nonsense"}, 1, "", "ERROR: flag provided but not defined: -nonsense\n"},
-		{[]string{"direct", "me", "hi"}, 1, "", "ERROR: USER_ID \"me\" is not a number\n"},
-		{[]string{"direct", "1"}, 1, "", "ERROR: expected direct USER_ID TEXT\n"},
-		{[]string{}, 1, "", "ERROR: expected a command such as direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help\n"},
-		{[]string{"nonsense"}, 1, "", "ERROR: unknown command \"nonsense\", see --help\n"},
+		{[]string{"direct", "--nonsense"}, 2, "", "ERROR: flag provided but not defined: -nonsense\n"},
+		{[]string{"direct", "me", "hi"}, 2, "", "ERROR: USER_ID \"me\" is not a number\n"},
+		{[]string{"direct", "1"}, 2, "", "ERROR: expected direct USER_ID TEXT\n"},
+		{[]string{}, 2, "", "ERROR: expected a command such as direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help\n"},
+		{[]string{"nonsense"}, 2, "", "ERROR: unknown command \"nonsense\", see --help\n"},
 	} {
 		code, out, errs := message(t, p, tt.args...)
 		if code != tt.code || out != tt.out || errs != tt.err {
@@ -112,7 +113,7 @@ func TestOptionsAnywhere(t *testing.T) {
 	}
 	var stderr bytes.Buffer
 	args := []string{"channel", "1", "x", "--port"}
-	if code := cli.Run(t.Context(), cli.Message, cli.Env{Args: args, Out: io.Discard, Err: &stderr}); code != 1 || stderr.String() != "ERROR: expected channel CHANNEL_ID TEXT\n" {
+	if code := cli.Run(t.Context(), cli.Message, cli.Env{Args: args, Out: io.Discard, Err: &stderr}); code != 2 || stderr.String() != "ERROR: expected channel CHANNEL_ID TEXT\n" {
 		t.Errorf("without a value: %d %q", code, &stderr)
 	}
 }
@@ -206,7 +207,11 @@ func TestMessageMistakes(t *testing.T) {
 		{[]string{"another text"}, "expected channel CHANNEL_ID TEXT"},
 	} {
 		code, out, errs := messageReading(t, p, `{"title": "T"}`, append([]string{"channel", general, "x"}, tt.args...)...)
-		if code != 1 || out != "" || !strings.HasPrefix(errs, "ERROR: ") || !strings.Contains(errs, tt.want) || strings.Count(errs, "\n") != 1 {
+		wantCode := 1
+		if slices.Contains([]string{"--timeout", "another text"}, tt.args[0]) || strings.HasPrefix(tt.want, "invalid value \"") {
+			wantCode = 2 // misuse of the command
+		}
+		if code != wantCode || out != "" || !strings.HasPrefix(errs, "ERROR: ") || !strings.Contains(errs, tt.want) || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%v: %d %q %q", tt.args, code, out, errs)
 		}
 	}

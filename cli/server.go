@@ -54,7 +54,7 @@ func (c *serverConfig) app(env Env, serve func(context.Context, Env) error) *cli
 	app.Flags = c.flags()
 	app.Action = func(cc *cli.Context) error {
 		if cc.Args().Present() {
-			return fmt.Errorf("unknown command %q", cc.Args().First())
+			return misuse(fmt.Errorf("unknown command %q", cc.Args().First()))
 		}
 		c.corsOrigins, c.allowedHosts = cc.StringSlice("cors-origin"), cc.StringSlice("allowed-host")
 		c.rest.given = cc.IsSet("rest-proxy")
@@ -77,12 +77,23 @@ func newApp(env Env, name, usage string) *cli.App {
 
 // returnUsageError keeps commands from writing their whole usage beside the
 // error.
-func returnUsageError(_ *cli.Context, err error, _ bool) error { return err }
+func returnUsageError(_ *cli.Context, err error, _ bool) error { return misuse(err) }
+
+// printVersion writes the version alone in the first line, for scripts.
+func printVersion(c *cli.Context) {
+	number, commit, _ := strings.Cut(c.App.Version, " ")
+	_, _ = fmt.Fprintln(c.App.Writer, number)
+	if commit != "" {
+		_, _ = fmt.Fprintln(c.App.Writer, "commit", strings.Trim(commit, "()"))
+	}
+}
+
+func init() { cli.VersionPrinter = printVersion } //nolint:gochecknoinits // the library has no other place for it
 
 // serve puts the server together and runs it until ctx ends.
 func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	if err := c.check(); err != nil {
-		return err
+		return misuse(err)
 	}
 	token, err := c.botToken(ctx)
 	if err != nil {
@@ -156,7 +167,7 @@ func (c *serverConfig) serve(ctx context.Context, env Env) error {
 	parts.Go(func() { board.Run(ctx) })
 	service := server.Config{
 		Discord: up.client, Gateway: live.server, Ready: login.ready, Health: checks, Ending: ctx.Done(), Logger: logger,
-		Observers: append(calls.Observers{up.metrics, board}, audit...), Interceptors: up.interceptors, Dashboard: board, Access: gate.guard,
+		Observers: append(calls.Observers{up.metrics, board}, audit...), Interceptors: up.interceptors, Dashboard: board, Access: gate.guard, NewEnums: !c.compatEnums,
 		MaxFileBytes: c.uploads.file, MaxUploadBytes: c.uploads.all,
 		REST: c.rest.config(up.client, lis.Addr(), c.uploads.all), Hooks: incoming.config, UseHooks: incoming.follow,
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,7 +86,7 @@ func TestErrors(t *testing.T) {
 		{"nothing", message(w.General, " "), connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50006,"text":"Cannot send an empty message"}`},
 		{"empty embed", &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Embed: &pb.Embed{}}, connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50006,"text":"Cannot send an empty message"}`},
 		{"too long", message(w.General, strings.Repeat("ü", 2001)), connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50035,"text":"Invalid Form Body\nIn content: Must be 2000 or fewer in length."}`},
-		{"no channel", message(0, "x"), connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50035,"text":"Invalid Form Body\nIn channel_id: snowflake value should be greater than or equal to 1."}`},
+		{"no channel", message(0, "x"), connect.CodeNotFound, `{"type":"HTTPException","status":404,"code":10003,"text":"Unknown Channel"}`},
 		{"huge id", message(1<<63, "x"), connect.CodeInvalidArgument, `{"type":"HTTPException","status":400,"code":50035,"text":"Invalid Form Body\nIn channel_id: snowflake value should be less than or equal to 9223372036854775807."}`},
 		{"what only Discord can judge", &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Embed: &pb.Embed{Title: "t", Url: "nonsense"}}, connect.CodeInvalidArgument, `"code":50035,"text":"Invalid Form Body\nIn embeds.0.url: `},
 	} {
@@ -209,6 +210,7 @@ func TestRefusedStarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	logs := []string{"--log-file-path", t.TempDir()}
+	misused := []string{"port too high", "level", "unknown flag", "unknown command", "sandbox's port", "sandbox's range", "sandbox's argument", "nothing to spend", "negative max queue"}
 	for name, tt := range map[string]struct {
 		args []string
 		want string
@@ -237,7 +239,11 @@ func TestRefusedStarts(t *testing.T) {
 			if strings.Contains(stdout.String(), "USAGE") {
 				t.Error("the whole usage is written beside the error")
 			}
-			if code != 1 || !strings.HasPrefix(stderr.String(), tt.want) || strings.Count(stderr.String(), "\n") != 1 {
+			wantCode := 1
+			if slices.Contains(misused, name) {
+				wantCode = 2
+			}
+			if code != wantCode || !strings.HasPrefix(stderr.String(), tt.want) || strings.Count(stderr.String(), "\n") != 1 {
 				t.Errorf("%d %q, want %q", code, stderr.String(), tt.want)
 			}
 		})

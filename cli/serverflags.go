@@ -34,6 +34,7 @@ type serverConfig struct {
 	connectTimeout      time.Duration
 	tryTimeout          time.Duration
 	retryFor            time.Duration
+	compatEnums         bool
 	uploads             uploadConfig
 	rest                restConfig
 	gateway             gatewayConfig
@@ -70,6 +71,7 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.DurationFlag{Name: "connect-timeout", EnvVars: env("connect-timeout"), Value: 10 * time.Second, Destination: &c.connectTimeout, Usage: "how long reaching Discord may take"},
 		&cli.DurationFlag{Name: "try-timeout", EnvVars: env("try-timeout"), Value: time.Minute, Destination: &c.tryTimeout, Usage: "how long one try of a call at Discord may take"},
 		&cli.DurationFlag{Name: "retry-for", EnvVars: env("retry-for"), Value: discord.DefaultRetryFor, Destination: &c.retryFor, Usage: "how long to retry a failing call whose caller sets no deadline"},
+		&cli.BoolFlag{Name: "compat-enums", EnvVars: env("compat-enums"), Value: true, Destination: &c.compatEnums, Usage: "send channel types that discordproxy 1.5 lacks as UNDEFINED to Python clients that do not name a newer package"},
 	}
 	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags(), c.access.flags(), c.hooks.flags())
 }
@@ -85,7 +87,7 @@ func socketMode(text string) (fs.FileMode, error) {
 
 func checkPort(flag string, port int) error {
 	if port < 0 || port > 65535 {
-		return fmt.Errorf("--%s %d is not between 0 and 65535", flag, port)
+		return misuse(fmt.Errorf("--%s %d is not between 0 and 65535", flag, port))
 	}
 	return nil
 }

@@ -16,7 +16,17 @@ func (s *service) GetChannel(ctx context.Context, req *connect.Request[pb.GetCha
 }
 
 func (s *service) GetGuildChannels(ctx context.Context, req *connect.Request[pb.GetGuildChannelsRequest]) (*connect.Response[pb.GetGuildChannelsResponse], error) {
-	return performCached[pb.GetGuildChannelsResponse](ctx, s, discord.ListGuildChannels, req.Msg, (*gateway.Guilds).Channels)
+	if req.Msg.GetGuildId() == 0 {
+		return nil, unknownGuild
+	}
+	res, err := performCached[pb.GetGuildChannelsResponse](ctx, s, discord.ListGuildChannels, req.Msg, (*gateway.Guilds).Channels)
+	if err != nil {
+		return nil, s.orUnknownGuild(ctx, req.Msg.GetGuildId(), err)
+	}
+	if !s.newEnums && isOldClient(req.Header()) {
+		withOldTypes(res.Msg.GetChannels())
+	}
+	return res, nil
 }
 
 func (s *service) GetDirectMessageChannel(ctx context.Context, req *connect.Request[pb.GetDirectMessageChannelRequest]) (*connect.Response[pb.GetDirectMessageChannelResponse], error) {

@@ -49,6 +49,9 @@ type Config struct {
 	// means Discord's own bounds, 20 and 25 MiB.
 	// https://discord.com/developers/docs/reference#uploading-files
 	MaxFileBytes, MaxUploadBytes int64
+	// NewEnums sends types of channels that the Python package discordproxy 1.5
+	// does not define to its clients, too. By default they get UNDEFINED.
+	NewEnums bool
 	// Dashboard tells how the server is doing. Nil leaves it out.
 	Dashboard discordapiconnect.DashboardHandler
 	// Access decides who may call what. Nil lets everybody do everything.
@@ -89,7 +92,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, logger: c.Logger},
+	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger},
 		append(options, connect.WithInterceptors(access.Interceptor{}, translate{ready}, rpc.Streams{}), uncompressedEvents)...)
 	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
 	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))

@@ -27,6 +27,9 @@ func posted[Res any, P pointer[Res]](data json.RawMessage, err error) (*connect.
 }
 
 func (s *service) SendChannelMessage(ctx context.Context, req *connect.Request[pb.SendChannelMessageRequest]) (*connect.Response[pb.SendChannelMessageResponse], error) {
+	if req.Msg.GetChannelId() == 0 {
+		return nil, unknownChannel
+	}
 	m, err := s.composer.newMessage(discord.CreateMessage, req.Msg)
 	if err != nil {
 		return nil, err
@@ -35,6 +38,9 @@ func (s *service) SendChannelMessage(ctx context.Context, req *connect.Request[p
 }
 
 func (s *service) SendDirectMessage(ctx context.Context, req *connect.Request[pb.SendDirectMessageRequest]) (*connect.Response[pb.SendDirectMessageResponse], error) {
+	if req.Msg.GetUserId() == 0 {
+		return nil, unknownUser
+	}
 	m, err := s.composer.newMessage(discord.Operation{}, req.Msg)
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ type service struct {
 	discord  Discord
 	composer composer
 	gateway  Gateway
+	newEnums bool
 	logger   *slog.Logger
 }
 

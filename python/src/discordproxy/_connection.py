@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from . import __version__
 from ._target import is_local
 
 Options = Sequence[tuple[str, Any]]
@@ -38,7 +39,15 @@ _LIMITS: Options = (("grpc.max_receive_message_length", 64 << 20),)
 # Channels of one address share their connection. One that is opened after a
 # fork must not get the connection of one that was just closed. Of options
 # with one name gRPC takes the first, so those of the caller come before these.
-_OPTIONS: Options = (*_RECONNECT, *_KEEPALIVE, *_LIMITS, ("grpc.use_local_subchannel_pool", 1))
+# By the user agent the server sees that this package defines all types of
+# channels. See the flag --compat-enums.
+_OPTIONS: Options = (
+    *_RECONNECT,
+    *_KEEPALIVE,
+    *_LIMITS,
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.primary_user_agent", f"discordproxy/{__version__}"),
+)
 
 # Where Linux names the threads of the process, and how those of gRPC begin.
 _THREADS = Path("/proc/self/task")
