@@ -122,11 +122,23 @@ type Site struct {
 // Apps returns the site in the folder test/apps.
 func Apps(t testing.TB) Site {
 	t.Helper()
+	return site(t, "apps", "allianceauth", "discordnotify", "freight", "mailrelay", "aasrp")
+}
+
+// PythonServer returns the site in the folder test/apps, whose package
+// discordproxy has what its server needs.
+func PythonServer(t testing.TB) Site {
+	t.Helper()
+	return site(t, "apps", "grpc", "discord.http")
+}
+
+func site(t testing.TB, component string, modules ...string) Site {
+	t.Helper()
 	folder := filepath.Join(root(t), "test", "apps")
 	site := Site{filepath.Join(folder, ".venv", "bin", "python"), filepath.Join(folder, ".discordproxy")}
 	_, err := os.Stat(filepath.Join(site.Discordproxy, "discordproxy", "client.py"))
-	if err != nil || exec.CommandContext(t.Context(), site.Python, "-c", "import allianceauth, discordnotify, freight, mailrelay, aasrp").Run() != nil {
-		missing(t, "apps", "task apps")
+	if err != nil || exec.CommandContext(t.Context(), site.Python, "-c", "import "+strings.Join(modules, ", ")).Run() != nil {
+		missing(t, component, "task apps")
 	}
 	return site
 }
