@@ -109,15 +109,8 @@ func (r reverseProxy) start(t *testing.T, authority *proxytest.Authority, server
 	writeFile(t, folder, publicHost+".pem", pem)
 	writeFile(t, folder, publicHost+".key", key)
 
-	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(freeAddress(t))
 	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err = net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
 	config := documentedBlock(t, r.language)

@@ -85,6 +85,7 @@ func TestCurlUnixSocket(t *testing.T) {
 	}
 }
 
+// freeAddress returns an address on which nothing listens at the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening does not wait
