@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ const unauthorizedBody = `{"message":"401: Unauthorized","code":0}`
 // scripted answers requests by their method and path below the version; paths
 // that it does not have go to the sandbox. It counts what came.
 type scripted struct {
+	mu      sync.Mutex
 	answers map[string]func() (status int, body string)
 	came    map[string]int
 }
@@ -27,7 +29,9 @@ func (s *scripted) client(t *testing.T, sb *sandbox.Sandbox) *discord.Client {
 	return newClient(t, sb, func(next http.RoundTripper) upstream {
 		return func(r *http.Request) (*http.Response, error) {
 			name := r.Method + " " + strings.TrimPrefix(r.URL.Path, "/api/v10")
+			s.mu.Lock()
 			s.came[name]++
+			s.mu.Unlock()
 			if answer := s.answers[name]; answer != nil {
 				status, body := answer()
 				return &http.Response{
@@ -75,6 +79,12 @@ func TestUnauthorizedRoute(t *testing.T) {
 				return resp.Status
 			}
 			ask("/users/@me/guilds")
+			for range 2 { // one 401 may be an accident
+				ask("/users/@me/connections")
+			}
+			if n := s.came["GET /users/@me/connections"]; n != 2 {
+				t.Errorf("%q: Discord was asked %d times by two calls", authorization, n)
+			}
 			for second := range 125 {
 				if got := ask("/users/@me/connections"); got != 401 {
 					t.Fatalf("%q: the poll is answered %d", authorization, got)
@@ -207,8 +217,24 @@ func TestGoneWebhook(t *testing.T) {
 		if n := s.came["POST /webhooks/1/dead"]; n < 5 || n > 7 {
 			t.Errorf("Discord was asked %d times in an hour", n)
 		}
-		s.answers["POST /webhooks/1/dead"] = always(204, "")
+		// One call asks again; those that come meanwhile do not.
+		before := s.came["POST /webhooks/1/dead"]
+		s.answers["POST /webhooks/1/dead"] = func() (int, string) {
+			time.Sleep(time.Second)
+			return status, body
+		}
 		time.Sleep(2 * time.Hour)
+		var calls sync.WaitGroup
+		for range 10 {
+			calls.Go(func() { send("POST", "/webhooks/1/dead") })
+			time.Sleep(10 * time.Millisecond)
+		}
+		calls.Wait()
+		if n := s.came["POST /webhooks/1/dead"] - before; n != 1 {
+			t.Errorf("10 calls asked Discord %d times", n)
+		}
+		s.answers["POST /webhooks/1/dead"] = always(204, "")
+		time.Sleep(4 * time.Hour)
 		if got, _ := send("POST", "/webhooks/1/dead"); got != 204 || client.RateLimits().GoneWebhooks != 0 {
 			t.Errorf("when it is back: %d, %d gone", got, client.RateLimits().GoneWebhooks)
 		}
@@ -284,6 +310,7 @@ func TestAnswersWithoutWhatWasMade(t *testing.T) {
 		{discord.SetApplicationCommands, discord.Args{"application_id": 1, "commands": []any{}}, 200, " []", true},
 		{discord.UpdateGuildMember, discord.Args{"guild_id": 1, "user_id": 2}, 204, "", false},
 		{discord.UpdateGuildMember, discord.Args{"guild_id": 1, "user_id": 2}, 200, `{"nick":null}`, true},
+		{discord.UpdateGuildMember, discord.Args{"guild_id": 1, "user_id": 2}, 200, "{}", false},
 		{discord.ExecuteWebhook, discord.Args{"webhook_id": 1, "webhook_token": "t"}, 204, "", true},
 		{discord.ExecuteWebhook, discord.Args{"webhook_id": 1, "webhook_token": "t", "wait": true}, 204, "", false},
 		{discord.ExecuteWebhook, discord.Args{"webhook_id": 1, "webhook_token": "t", "wait": true}, 200, `{"id":"7"}`, true},
