@@ -52,7 +52,11 @@ func refusePath(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		right := ""
 		clean := path.Clean("/" + r.URL.Path)
-		for _, candidate := range []string{clean + "/", clean, "/api" + clean, server.MethodLike(clean)} {
+		candidates := []string{clean + "/", clean, server.MethodLike(clean)}
+		if strings.HasPrefix(clean, "/v") {
+			candidates = append(candidates, "/api"+clean)
+		}
+		for _, candidate := range candidates {
 			if isServed(mux, r, candidate) {
 				right = candidate
 				break
@@ -68,8 +72,10 @@ func isServed(mux *http.ServeMux, r *http.Request, at string) bool {
 	switch {
 	case at == "" || at[0] != '/' || at != path.Clean(at) && at != path.Clean(at)+"/" || at == "//":
 		return false
-	case server.IsMethod(at), strings.HasPrefix(at, "/api/v"), strings.HasPrefix(at, "/hooks/"):
+	case server.IsMethod(at), strings.HasPrefix(at, "/hooks/"):
 		return true
+	case strings.HasPrefix(at, "/api/"):
+		return !strings.HasSuffix(at, "/")
 	}
 	asked := r.Clone(r.Context())
 	asked.URL.Path, asked.URL.RawPath = at, ""

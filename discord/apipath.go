@@ -50,10 +50,12 @@ const (
 // ParseAPIPath reads an escaped path of the form /api/v10/users/@me, or
 // /api/users/@me, which Discord takes for version 6. The error is an *Error.
 func ParseAPIPath(escaped string) (APIPath, error) {
-	below, ok := strings.CutPrefix(escaped, "/api/")
+	given, ok := strings.CutPrefix(escaped, "/api/")
+	below := strings.Trim(emptySegments.ReplaceAllString(given, "/"), "/")
 	if !ok || below == "" {
 		return APIPath{}, refusePath(http.StatusNotFound, 0, notAPI)
 	}
+	extra := below != given
 	var p APIPath
 	first, rest, more := strings.Cut(below, "/")
 	if isVersion(first) {
@@ -62,14 +64,14 @@ func ParseAPIPath(escaped string) (APIPath, error) {
 		default:
 			return APIPath{}, refusePath(http.StatusBadRequest, codeAPIVersion, badVersion)
 		}
-		if !more || rest == "" {
+		if !more {
 			return APIPath{}, refusePath(http.StatusNotFound, 0, notAPI)
 		}
 		p.version, below = first, rest
 	}
-	if whole := strings.Trim(emptySegments.ReplaceAllString(below, "/"), "/"); whole != below && whole != "" {
+	if extra {
 		text := extraSlash
-		if route := RoutePath("/" + whole); route != "" {
+		if route := RoutePath("/" + below); route != "" {
 			text += ", use " + APIPath{version: p.version, below: route}.String()
 		}
 		return APIPath{}, refusePath(http.StatusNotFound, 0, text)

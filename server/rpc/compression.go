@@ -101,6 +101,24 @@ func encodingHeaders(contentType string) (sent, accepted string) {
 	return "Content-Encoding", "Accept-Encoding"
 }
 
+// plainEncoding returns a request with its encoding in lower case, because
+// connect-go compares it letter by letter. The request itself does not change.
+func plainEncoding(r *http.Request) *http.Request {
+	sent, _ := encodingHeaders(r.Header.Get("Content-Type"))
+	given := r.Header.Get(sent)
+	plain := strings.ToLower(given)
+	if plain == "x-gzip" { // an old name, https://www.rfc-editor.org/rfc/rfc9110#section-8.4.1.3
+		plain = "gzip"
+	}
+	if plain == given {
+		return r
+	}
+	out := r.WithContext(r.Context())
+	out.Header = r.Header.Clone()
+	out.Header.Set(sent, plain)
+	return out
+}
+
 // unknownEncoding returns the encoding of a request if the server does not
 // support it, else "".
 func unknownEncoding(h http.Header) string {

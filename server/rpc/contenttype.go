@@ -3,15 +3,24 @@ package rpc
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // messageTypes are how the content types of messages begin.
 var messageTypes = [...]string{"application/json", "application/proto", "application/grpc", "application/connect+"}
+
+// supportedTypes are the content types of messages in the form of PlainContentType.
+var supportedTypes = [...]string{
+	"application/json", "application/proto", "application/connect+json", "application/connect+proto",
+	"application/grpc", "application/grpc+proto", "application/grpc+json",
+	"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json",
+}
 
 // PlainContentType has next see the content types of messages in one form: in
 // lower case and without parameters. Connect-go compares them letter by letter,
@@ -39,14 +48,20 @@ func Plain(r *http.Request) *http.Request {
 }
 
 // ExplainRequests refuses requests that connect-go would refuse without a
-// sentence that helps: with 415 those of a type that no protocol has, such as
-// that of curl by default, and those that have the type of a stream for a method
-// that is none, or the other way round; with UNIMPLEMENTED those in an unknown
-// encoding. errors writes the latter.
+// sentence that helps: with 405 those whose HTTP method is not POST; with 415
+// those of a type that no protocol has, such as that of curl by default, and
+// those that have the type of a stream for a method that is none, or the other
+// way round; with UNIMPLEMENTED those in an unknown encoding. errors writes the
+// latter. Encodings are compared without case.
 func ExplainRequests(errors *connect.ErrorWriter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
-			next.ServeHTTP(w, r)
+			if r.Method == http.MethodGet && mayGet(r.URL.Path) && r.URL.Query().Has("encoding") {
+				next.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Allow", http.MethodPost)
+			http.Error(w, fmt.Sprintf("HTTP method %.20q is not supported here: send a JSON object by POST, as Content-Type application/json", r.Method), http.StatusMethodNotAllowed)
 			return
 		}
 		contentType := r.Header.Get("Content-Type")
@@ -54,6 +69,7 @@ func ExplainRequests(errors *connect.ErrorWriter, next http.Handler) http.Handle
 			http.Error(w, reason, http.StatusUnsupportedMediaType)
 			return
 		}
+		r = plainEncoding(r)
 		if encoding := unknownEncoding(r.Header); encoding != "" {
 			_, accepted := encodingHeaders(contentType)
 			w.Header().Set(accepted, strings.Join(encodings, ","))
@@ -68,8 +84,15 @@ func ExplainRequests(errors *connect.ErrorWriter, next http.Handler) http.Handle
 
 // wrongType says why no method at path takes a content type, "" if one may.
 func wrongType(contentType, path string) string {
-	if !isMessageType(contentType) {
-		return fmt.Sprintf("Content-Type %.100q is not supported: send a JSON object as application/json", contentType)
+	if !slices.Contains(supportedTypes[:], contentType) {
+		instead := "send a JSON object as application/json"
+		switch {
+		case strings.HasPrefix(contentType, "application/grpc"):
+			instead = "send application/grpc, application/grpc-web or application/grpc-web-text"
+		case strings.Contains(contentType, "proto"):
+			instead += ", or protobuf as application/proto"
+		}
+		return fmt.Sprintf("Content-Type %.100q is not supported: %s", contentType, instead)
 	}
 	if strings.HasPrefix(contentType, "application/grpc") {
 		return ""
@@ -106,6 +129,16 @@ func methodAt(path string) protoreflect.MethodDescriptor {
 		return nil
 	}
 	return descriptor.Methods().ByName(protoreflect.Name(name))
+}
+
+// mayGet reports whether Connect lets clients call the method at path by GET.
+func mayGet(path string) bool {
+	method := methodAt(path)
+	if method == nil || method.IsStreamingServer() || method.IsStreamingClient() {
+		return false
+	}
+	options, ok := method.Options().(*descriptorpb.MethodOptions)
+	return ok && options.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS
 }
 
 // IsMethod reports whether a path is /package.Service/Method of a linked-in

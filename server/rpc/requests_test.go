@@ -157,9 +157,55 @@ func TestContentTypesOfAnySpelling(t *testing.T) {
 			t.Errorf("%q: %d %q %v", contentType, res.StatusCode, said, res.Trailer)
 		}
 	}
-	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded; charset=UTF-8", "application/xml"} {
-		if res := post(h, contentType, `"x"`); res.StatusCode != http.StatusUnsupportedMediaType {
-			t.Errorf("%q: %d", contentType, res.StatusCode)
+	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded; charset=UTF-8", "application/xml",
+		"application/jsonp", "application/json charset=utf-8", "application/json, application/json", "application/protobuf", "application/connect+xml",
+		"application/grpc+thrift", "application/grpcs", "application/grpc-web+xml", "application/grpc-web-text+xml"} {
+		res := post(h, contentType, `"x"`)
+		said := readBody(t, res)
+		if res.StatusCode != http.StatusUnsupportedMediaType || !strings.HasPrefix(said, "Content-Type ") || !strings.Contains(said, " is not supported: send ") {
+			t.Errorf("%q: %d %s", contentType, res.StatusCode, said)
+		}
+	}
+}
+
+func TestEncodingsOfAnySpelling(t *testing.T) {
+	h := received(t)
+	for encoding, format := range map[string]string{"GZIP": "gzip", "x-gzip": "gzip", "X-GZip": "gzip", "Deflate": "deflate", "Identity": ""} {
+		body := `"x"`
+		if format != "" {
+			body = compressed(t, format, body)
+		}
+		if res := post(h, "application/json", body, "Content-Encoding", encoding); res.StatusCode != 200 {
+			t.Errorf("%s: %d %s", encoding, res.StatusCode, readBody(t, res))
+		}
+	}
+}
+
+// TestOtherHTTPMethods: only POST reaches a method, and GET those that Connect
+// lets clients call that way.
+func TestOtherHTTPMethods(t *testing.T) {
+	for _, tt := range []struct {
+		verb, method string
+		reached      bool
+	}{
+		{"POST", "SendDirectMessage", true},
+		{"GET", "SendDirectMessage", false},
+		{"PUT", "SendDirectMessage", false},
+		{"GET", "SubscribeEvents", false},
+		{"GET", "GetGuildChannels?encoding=json&message=%7B%7D", true},
+		{"GET", "GetGuildChannels", false},
+		{"DELETE", "GetGuildChannels", false},
+		{"GET", "Nothing", false},
+	} {
+		reached := false
+		h := rpc.ExplainRequests(connect.NewErrorWriter(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+		req := httptest.NewRequestWithContext(t.Context(), tt.verb, "/discord_api.DiscordApi/"+tt.method, strings.NewReader("{}"))
+		req.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req)
+		if reached != tt.reached || !reached && (w.Code != http.StatusMethodNotAllowed || w.Header().Get("Allow") != "POST" ||
+			!strings.Contains(w.Body.String(), `HTTP method "`+tt.verb+`" is not supported here: send a JSON object by POST`)) {
+			t.Errorf("%s %s: reached %t, %d %v %s", tt.verb, tt.method, reached, w.Code, w.Header(), w.Body)
 		}
 	}
 }
