@@ -68,7 +68,7 @@ func (c *icons) leaveOut(field, icon string) bool {
 		return false
 	}
 	if len(icon) > shownIcon {
-		icon = icon[:shownIcon] + "..."
+		icon = strings.ToValidUTF8(icon[:shownIcon], "") + "..."
 	}
 	if known, _ := c.logged.ContainsOrAdd(icon, struct{}{}); !known {
 		c.logger.Warn("leaving out an embed's icon that Discord would refuse", "field", field, "icon", icon, "reason", reason)
@@ -88,6 +88,9 @@ func iconFault(icon string) string {
 	}
 	switch strings.ToLower(at.Scheme) {
 	case "attachment":
+		if at.Host == "" {
+			return "it names no file"
+		}
 		return ""
 	case "http", "https":
 	default:

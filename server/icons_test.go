@@ -30,6 +30,9 @@ func TestIcons(t *testing.T) {
 		"HTTP://example.org":                               true,
 		"http://192.0.2.7:8000/icon.png":                   true,
 		"attachment://icon.png":                            true,
+		"attachment:":                                      false,
+		"attachment:icon.png":                              false,
+		"attachment://":                                    false,
 		"/static/icon.png":                                 false,
 		"icon.png":                                         false,
 		"//example.org/icon.png":                           false,
@@ -65,7 +68,7 @@ func TestIcons(t *testing.T) {
 			t.Errorf("%q is logged %d times", begin, n)
 		}
 	}
-	if n := strings.Count(log.String(), "leaving out an embed's icon"); n != 18 {
+	if n := strings.Count(log.String(), "leaving out an embed's icon"); n != 21 {
 		t.Errorf("%d icons are logged:\n%s", n, log.String())
 	}
 
