@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -20,6 +21,10 @@ type jsonCodec struct{ name string }
 
 // maxQuotedInput bounds what an error about bad JSON repeats of it, in bytes.
 const maxQuotedInput = 500
+
+// byteOrderMark is what some editors and shells of Windows begin a file with.
+// RFC 8259 lets a reader ignore it.
+var byteOrderMark = []byte("\ufeff")
 
 var (
 	jsonOut = protojson.MarshalOptions{EmitDefaultValues: true}
@@ -49,6 +54,7 @@ func (c jsonCodec) Unmarshal(data []byte, message any) error {
 	if !ok {
 		return fmt.Errorf("%T is not a protobuf message", message)
 	}
+	data = bytes.TrimPrefix(data, byteOrderMark)
 	if len(data) == 0 {
 		return errors.New("empty body: a JSON object is needed, {} at least")
 	}

@@ -24,6 +24,9 @@ func explainJSON(err error, data []byte, m protoreflect.MessageDescriptor) strin
 	if !utf8.Valid(data) {
 		return "the JSON is not encoded in UTF-8"
 	}
+	if text := bytes.TrimLeft(data, " \t\r\n"); len(text) > 0 && text[0] != '{' {
+		return fmt.Sprintf("the JSON begins with %.20q: an object such as {} is needed", text)
+	}
 	if half := loneSurrogate(data); half != "" {
 		return fmt.Sprintf(`%s is half of a surrogate pair: send the character itself, or both halves such as \ud83d\ude00`, half)
 	}

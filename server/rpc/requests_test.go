@@ -170,6 +170,9 @@ func TestContentTypesOfAnySpelling(t *testing.T) {
 
 func TestEncodingsOfAnySpelling(t *testing.T) {
 	h := received(t)
+	if res := post(h, "application/json", "\ufeff\"x\""); res.StatusCode != 200 {
+		t.Errorf("with a byte order mark: %d %s", res.StatusCode, readBody(t, res))
+	}
 	for encoding, format := range map[string]string{"GZIP": "gzip", "x-gzip": "gzip", "X-GZip": "gzip", "Deflate": "deflate", "Identity": ""} {
 		body := `"x"`
 		if format != "" {
@@ -250,6 +253,10 @@ func TestJSONErrorsHelp(t *testing.T) {
 		`{"content":"\ud83d\u0041"}`:              `\\ud83d is half of a surrogate pair`,
 		`{"content":"\ud83d\\ude00"}`:             `\\ud83d is half of a surrogate pair`,
 		"{\"content\":\"\xff\"}":                  `the JSON is not encoded in UTF-8`,
+		`[{"content":"x"}]`:                       `the JSON begins with \"[{\\\"content\\\":\\\"x\\\"}]\": an object such as {} is needed`,
+		" null":                                   `the JSON begins with \"null\": an object`,
+		"\ufeff7":                                 `the JSON begins with \"7\": an object`,
+		"\ufeff":                                  `empty body: a JSON object is needed`,
 		`{"content":5}`:                           `invalid value for string field content: 5`,
 		`{"\ud83d\ude00":1,"content":"\\ud8"}`:    `unknown field \"😀\"`,
 		`{"` + strings.Repeat("z", 5000) + `":1}`: `unknown field`,
