@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"discordproxy/discord/sandbox"
 	"discordproxy/test/proxytest"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -67,6 +70,70 @@ func TestProbesWithoutHost(t *testing.T) {
 	} {
 		if status, body := rawHTTP(t, p.Address, request); status != want.status || !strings.HasPrefix(body, want.body) {
 			t.Errorf("%q: %d %q", request, status, body)
+		}
+	}
+}
+
+// TestProbesWithoutAuthority: HAProxy sends the same checks over HTTP/2 if it
+// speaks that to the server.
+func TestProbesWithoutAuthority(t *testing.T) {
+	p := proxytest.Against(t, sandbox.New(sandbox.Config{}))
+	p.WaitReady(t)
+	for _, tt := range []struct{ verb, path, authority, status string }{
+		{"OPTIONS", "/", "", "204"},
+		{"GET", "/healthz", "", "200"},
+		{"GET", "/readyz", "", "200"},
+		{"GET", "/readyz", "evil.example", "403"},
+		{"POST", "/healthz", "", "403"},
+		{"GET", "/metrics", "", "403"},
+		{"GET", "/api/v10/users/@me", "", "403"},
+	} {
+		if got := statusOverHTTP2(t, p.Address, tt.verb, tt.path, tt.authority); got != tt.status {
+			t.Errorf("%s %s of %q: %s, want %s", tt.verb, tt.path, tt.authority, got, tt.status)
+		}
+	}
+}
+
+// statusOverHTTP2 returns the status of a request over HTTP/2 without TLS. An
+// empty authority is left out, which Go's client cannot do.
+func statusOverHTTP2(t *testing.T, address, verb, path, authority string) string {
+	t.Helper()
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		t.Fatal(err)
+	}
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range [][2]string{{":method", verb}, {":scheme", "http"}, {":path", path}, {":authority", authority}} {
+		if field[1] == "" {
+			continue
+		}
+		if err := encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	framer := http2.NewFramer(conn, conn)
+	framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	if err := framer.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	if err := framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndHeaders: true, EndStream: true}); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if headers, ok := frame.(*http2.MetaHeadersFrame); ok {
+			return headers.PseudoValue("status")
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (s *Server) refuseOtherHosts(next http.Handler) http.Handler {
 
 // needsNoHost reports whether a request is one of Config.WithoutHost.
 func (s *Server) needsNoHost(r *http.Request) bool {
-	if r.Host != "" || r.ProtoAtLeast(1, 1) {
+	if r.Host != "" {
 		return false
 	}
 	switch r.Method {

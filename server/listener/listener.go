@@ -78,9 +78,9 @@ type Config struct {
 	// elsewhere, hosts are only checked when AllowedHosts is not empty.
 	AllowedHosts []string
 
-	// WithoutHost are paths that GET, HEAD and OPTIONS of HTTP/1.0 may ask for
-	// without naming a host, as health checks of load balancers do. Browsers always
-	// name one, so the check of hosts loses nothing.
+	// WithoutHost are paths that GET, HEAD and OPTIONS may ask for without naming a
+	// host, as health checks of load balancers do over HTTP/1.0 and HTTP/2. Browsers
+	// always name one, so the check of hosts loses nothing.
 	WithoutHost []string
 
 	// CORSOrigins are the web origins ("https://example.org") whose pages may
