@@ -46,10 +46,18 @@ func routes(service, healthPages, metrics http.Handler, pages map[string]http.Ha
 }
 
 // refusePath answers requests for paths that neither mux nor the service serves
-// with a 404 that names the path that was probably meant. ServeMux would redirect
-// some of them, but clients do not follow a redirect with a message.
+// with a 404 that names the path that was probably meant, and other methods than GET
+// for paths that mux serves with a 405. ServeMux would redirect some of them, but
+// clients do not follow a redirect with a message.
 func refusePath(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asGET := r.WithContext(r.Context())
+		asGET.Method = http.MethodGet
+		if r.Method != http.MethodGet && isServed(mux, asGET, r.URL.Path) {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "Method Not Allowed", http.StatusMethodNotAllowed)
+			return
+		}
 		right := ""
 		clean := path.Clean("/" + r.URL.Path)
 		candidates := []string{clean + "/", clean, server.MethodLike(clean)}
