@@ -157,9 +157,11 @@ func TestContentTypesOfAnySpelling(t *testing.T) {
 			t.Errorf("%q: %d %q %v", contentType, res.StatusCode, said, res.Trailer)
 		}
 	}
-	for _, contentType := range []string{"", "text/plain", "application/x-www-form-urlencoded; charset=UTF-8", "application/xml",
+	for _, contentType := range []string{
+		"", "text/plain", "application/x-www-form-urlencoded; charset=UTF-8", "application/xml",
 		"application/jsonp", "application/json charset=utf-8", "application/json, application/json", "application/protobuf", "application/connect+xml",
-		"application/grpc+thrift", "application/grpcs", "application/grpc-web+xml", "application/grpc-web-text+xml"} {
+		"application/grpc+thrift", "application/grpcs", "application/grpc-web+xml", "application/grpc-web-text+xml",
+	} {
 		res := post(h, contentType, `"x"`)
 		said := readBody(t, res)
 		if res.StatusCode != http.StatusUnsupportedMediaType || !strings.HasPrefix(said, "Content-Type ") || !strings.Contains(said, " is not supported: send ") {
