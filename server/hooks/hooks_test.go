@@ -353,6 +353,7 @@ hooks:
 		"pager.yaml":       "content: {{q .Payload.message}}\nembeds:\n  - title: {{q .Format}}\n    color: 255\nallowed_mentions: {parse: [everyone]}\n",
 		"loop.txt":         `{{define "x"}}xxxxxxxx{{template "x"}}{{end}}{{template "x"}}`,
 		"bad.yaml":         "{{.Payload.message}}",
+		"part.txt":         `{{define "alert"}}not of this template{{end}}`,
 	})
 	if got := s.post("/hooks/ops?preview", `{"status":"firing","alerts":[{}]}`); got.message()["content"] != "1 alerts for ops" || got.message()["embeds"] != nil {
 		t.Errorf("%d %s", got.status, got.body)
@@ -369,9 +370,65 @@ hooks:
 	if got := s.post("/hooks/forced?preview", `{"content":"x"}`); got.json["format"] != "json" || !strings.Contains(got.body, "```json") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
+	// It uses parts of the template that was replaced, as they were.
+	if got := s.post("/hooks/ops?preview", `{"orgId":1,"alerts":[{"status":"firing","labels":{"alertname":"Disk"}}]}`); got.status != 200 || !strings.Contains(got.body, "**Disk**") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
 	for file, text := range map[string]string{"a.md": "x", "a b.txt": "x", "a.txt": "{{nope}}", "b.yaml": "{{if}}"} {
 		if _, err := hooks.NewTemplates(map[string]string{file: text}); err == nil || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+// TestEndlessTemplates: a template ends whatever a payload has it do, even if it
+// writes nothing.
+func TestEndlessTemplates(t *testing.T) {
+	file, templates := "hooks:\n", make(map[string]string)
+	for name, text := range map[string]string{
+		"number": "{{range .Payload.n}}{{end}}x",
+		"with":   "{{range .Payload.n}}{{with 1}}{{if 0}}{{else}}{{end}}{{end}}{{end}}x",
+		"calls":  `{{define "x"}}{{if lt (len .) 40}}{{template "x" (printf "%sx" .)}}{{template "x" (printf "%sx" .)}}{{end}}{{end}}{{template "x" ""}}`,
+		"own":    `{{define "alerts"}}{{range .Payload.n}}{{end}}{{end}}{{template "alerts" .}}`,
+	} {
+		file += "  - {name: " + name + ", channel: 7, template: " + name + "}\n"
+		templates[name+".txt"] = text
+	}
+	s := serve(t, file, nil, templates)
+	for name := range templates {
+		name = strings.TrimSuffix(name, ".txt")
+		if got := s.post("/hooks/"+name+"?preview", `{"n":9000000000000000000}`); got.status != 422 || !strings.Contains(got.body, "takes more than 200000 steps") {
+			t.Errorf("%s: %d %.300s", name, got.status, got.body)
+		}
+	}
+	if got := s.post("/hooks/number?preview", `{"n":3}`); got.message()["content"] != "x" {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}
+
+// TestMissingParts: a payload that lacks parts never shows how a template failed
+// to find them.
+func TestMissingParts(t *testing.T) {
+	s := serve(t, `hooks: [{name: ops, channel: 7}]`, nil)
+	for _, tt := range []struct{ header, event, payload string }{
+		{"X-GitHub-Event", "member", `{"action":"added"}`},
+		{"X-GitHub-Event", "push", `{"ref":"refs/heads/x","commits":[{}]}`},
+		{"X-GitHub-Event", "issues", `{"action":"opened","issue":{}}`},
+		{"X-GitHub-Event", "pull_request", `{"action":"opened","pull_request":{}}`},
+		{"X-GitHub-Event", "workflow_run", `{"action":"completed","workflow_run":{}}`},
+		{"X-GitHub-Event", "release", `{"action":"published","release":{}}`},
+		{"X-Gitea-Event", "push", `{}`},
+		{"X-Gitlab-Event", "Feature Flag Hook", `{"object_kind":"feature_flag","project":{}}`},
+		{"X-Gitlab-Event", "Pipeline Hook", `{"object_kind":"pipeline","object_attributes":{}}`},
+		{"X-Gitlab-Event", "Merge Request Hook", `{"object_kind":"merge_request","object_attributes":{"action":"open"}}`},
+		{"X-Gitlab-Event", "Note Hook", `{"object_kind":"note","object_attributes":{}}`},
+		{"X-Gitlab-Event", "Job Hook", `{"object_kind":"build"}`},
+		{"", "", `{"orgId":1,"alerts":[{"status":"firing"}]}`},
+		{"", "", `{"status":"firing","alerts":[{"status":"firing"}]}`},
+		{"", "", `{"status":"resolved","alerts":[{"status":"resolved"}]}`},
+	} {
+		if got := s.post("/hooks/ops?preview", tt.payload, tt.header, tt.event); got.status != 200 || strings.Contains(got.body, "%!") || strings.Contains(got.body, "nil>") || strings.Contains(got.body, "no value") {
+			t.Errorf("%s %s: %d %s", tt.event, tt.payload, got.status, got.body)
 		}
 	}
 }

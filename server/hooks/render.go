@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"text/template"
+	"text/template/parse"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
@@ -49,19 +50,28 @@ var BuiltIn = sync.OnceValue(func() *Templates {
 // YAML, of which JSON is a part, and NAME.txt the content of one. Errors name the
 // file.
 func NewTemplates(files map[string]string) (*Templates, error) {
-	all := make(map[string]string)
 	entries, err := builtIn.ReadDir("templates")
 	if err != nil {
 		return nil, err
 	}
+	t := &Templates{byName: make(map[string]*rendering)}
+	standard := template.New("").Funcs(functions)
 	for _, entry := range entries {
 		data, err := builtIn.ReadFile("templates/" + entry.Name())
 		if err != nil {
 			return nil, err
 		}
-		all[entry.Name()] = string(data)
+		if err := t.parse(standard, entry.Name(), string(data)); err != nil {
+			return nil, err
+		}
 	}
-	for file, text := range files {
+	// Built-in templates use parts of each other, which a replacement neither
+	// removes nor changes.
+	own, err := standard.Clone()
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range slices.Sorted(maps.Keys(files)) {
 		extension := path.Ext(file)
 		name := strings.TrimSuffix(file, extension)
 		if extension != ".yaml" && extension != ".txt" || !properName.MatchString(name) {
@@ -71,22 +81,55 @@ func NewTemplates(files map[string]string) (*Templates, error) {
 		if _, twice := files[other]; twice {
 			return nil, fmt.Errorf("template %s: there is %s as well", file, other)
 		}
-		delete(all, other)
-		all[file] = text
-	}
-	set := template.New("").Funcs(functions)
-	for _, file := range slices.Sorted(maps.Keys(all)) {
-		if _, err := set.New(file).Parse(all[file]); err != nil {
-			return nil, fmt.Errorf("template %s: %w", file, err)
+		if err := t.parse(own, file, files[file]); err != nil {
+			return nil, err
 		}
 	}
-	t := &Templates{byName: make(map[string]*rendering)}
-	for file := range all {
-		extension := path.Ext(file)
-		name := strings.TrimSuffix(file, extension)
-		t.byName[name] = &rendering{name, set.Lookup(file), extension == ".txt"}
+	counted := make(map[*parse.ListNode]bool) // the sets share trees
+	for _, part := range append(standard.Templates(), own.Templates()...) {
+		if part.Tree != nil && !counted[part.Root] {
+			counted[part.Root] = true
+			countSteps(part.Root)
+		}
 	}
 	return t, nil
+}
+
+// parse adds a template to a set, and replaces that of the same name.
+func (t *Templates) parse(set *template.Template, file, text string) error {
+	parsed, err := set.New(file).Parse(text)
+	if err != nil {
+		return fmt.Errorf("template %s: %w", file, err)
+	}
+	extension := path.Ext(file)
+	name := strings.TrimSuffix(file, extension)
+	t.byName[name] = &rendering{name, parsed, extension == ".txt"}
+	return nil
+}
+
+// countSteps has each part of a template begin with an empty text, which is
+// written when the part is executed. What is written can be limited; how often a
+// range or a template that calls itself goes on cannot.
+func countSteps(n parse.Node) {
+	switch n := n.(type) {
+	case *parse.ListNode:
+		if n == nil {
+			return
+		}
+		for _, inner := range n.Nodes {
+			countSteps(inner)
+		}
+		n.Nodes = append([]parse.Node{&parse.TextNode{NodeType: parse.NodeText}}, n.Nodes...)
+	case *parse.IfNode:
+		countSteps(n.List)
+		countSteps(n.ElseList)
+	case *parse.RangeNode:
+		countSteps(n.List)
+		countSteps(n.ElseList)
+	case *parse.WithNode:
+		countSteps(n.List)
+		countSteps(n.ElseList)
+	}
 }
 
 // Names returns the names of the templates, sorted.
@@ -127,12 +170,22 @@ type input struct {
 	Payload             any
 }
 
-// maxOutput limits what a template writes, in bytes.
-const maxOutput = 1 << 20
+// maxOutput limits what a template writes, in bytes, and maxSteps how often it
+// does.
+const (
+	maxOutput = 1 << 20
+	maxSteps  = 200_000
+)
 
-type limitedBuffer struct{ bytes.Buffer }
+type limitedBuffer struct {
+	bytes.Buffer
+	steps int
+}
 
 func (b *limitedBuffer) Write(p []byte) (int, error) {
+	if b.steps++; b.steps > maxSteps {
+		return 0, fmt.Errorf("it takes more than %d steps", maxSteps)
+	}
 	if b.Len()+len(p) > maxOutput {
 		return 0, fmt.Errorf("it writes more than %d bytes", maxOutput)
 	}
@@ -197,7 +250,8 @@ var colors = func() map[string]int {
 // functions are what templates can call besides Go's own. Those that take a value
 // take any, nil included, because payloads often lack parts.
 var functions = template.FuncMap{
-	"q": func(v any) (string, error) { return quote(text(v)) },
+	"printf": printf,
+	"q":      func(v any) (string, error) { return quote(text(v)) },
 	// inner is q without the quotes, for a part of a text in quotes.
 	"inner":   inner,
 	"json":    func(v any) (string, error) { return quote(v) },
@@ -268,6 +322,16 @@ func plural(n any) string {
 		return ""
 	}
 	return "s"
+}
+
+// printf is Go's, which writes a part that is missing as %!s(<nil>).
+func printf(format string, list ...any) string {
+	for i, v := range list {
+		if v == nil {
+			list[i] = ""
+		}
+	}
+	return fmt.Sprintf(format, list...)
 }
 
 func pretty(v any) (string, error) {
