@@ -321,16 +321,19 @@ func (h *Handler) enter(hook *Hook) (leave func(), err error) {
 }
 
 // isPreview reports whether the query asks for the message without sending it.
-// Any other query is refused: a misspelled preview must not send.
-func isPreview(r *http.Request) (bool, error) {
-	switch query := r.URL.RawQuery; query {
-	case "":
-		return false, nil
-	case "preview", "preview=", "preview=1", "preview=true":
-		return true, nil
-	default:
-		return false, &refusal{status: http.StatusBadRequest, text: "the query can only be ?preview, which answers the message without sending it"}
+// Programs for webhooks of Discord add wait, which has no meaning here: a hook
+// always waits. Any other query is refused: a misspelled preview must not send.
+func isPreview(r *http.Request) (preview bool, err error) {
+	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		switch strings.ToLower(part) {
+		case "", "wait=true", "wait=false", "wait=1", "wait=0":
+		case "preview", "preview=", "preview=1", "preview=true":
+			preview = true
+		default:
+			return false, &refusal{status: http.StatusBadRequest, text: "the query can only be ?preview, which answers the message without sending it, and wait"}
+		}
 	}
+	return preview, nil
 }
 
 func nameOf(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/hooks/") }

@@ -256,6 +256,7 @@ func TestBadRequests(t *testing.T) {
 		{"unknown hook", "POST", "/hooks/nope", js, "{}", 404, "no hook of this name"},
 		{"no name", "POST", "/hooks/", js, "{}", 404, "no hook of this name"},
 		{"GET", "GET", "/hooks/ops", "", "", 405, "use POST"},
+		{"a thread", "POST", "/hooks/ops?wait=true&thread_id=5", js, "{}", 400, "?preview"},
 		{"another query", "POST", "/hooks/ops?previews", js, "{}", 400, "?preview"},
 		{"empty", "POST", "/hooks/ops", "text/plain", " \n", 400, "the body is empty"},
 		{"broken JSON", "POST", "/hooks/ops", js, `{"a":`, 400, "at byte 5"},
@@ -429,6 +430,27 @@ func TestMissingParts(t *testing.T) {
 	} {
 		if got := s.post("/hooks/ops?preview", tt.payload, tt.header, tt.event); got.status != 200 || strings.Contains(got.body, "%!") || strings.Contains(got.body, "nil>") || strings.Contains(got.body, "no value") {
 			t.Errorf("%s %s: %d %s", tt.event, tt.payload, got.status, got.body)
+		}
+	}
+}
+
+// TestQueriesOfWebhooks: what programs for webhooks of Discord add to a URL does
+// not keep a message from being sent.
+func TestQueriesOfWebhooks(t *testing.T) {
+	s := serve(t, `hooks: [{name: ops, channel: 7}]`, nil)
+	for query, isSent := range map[string]bool{"wait=true": true, "wait=True": true, "wait=false": true, "wait=true&preview": false, "preview&wait=1": false} {
+		if got := s.post("/hooks/ops?"+query, "hi"); got.status != 200 || got.json["sent"] != isSent {
+			t.Errorf("%s: %d %s", query, got.status, got.body)
+		}
+	}
+}
+
+// TestByteOrderMark: the mark with which Windows begins texts is no part of them.
+func TestByteOrderMark(t *testing.T) {
+	s := serve(t, `hooks: [{name: ops, channel: 7}]`, nil)
+	for body, format := range map[string]string{`{"text":"hi"}`: "slack", "hi": "text"} {
+		if got := s.post("/hooks/ops?preview", "\uFEFF"+body); got.json["format"] != format || got.message()["content"] != "hi" {
+			t.Errorf("%s: %d %s", body, got.status, got.body)
 		}
 	}
 }

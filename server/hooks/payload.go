@@ -71,6 +71,7 @@ func read(r *http.Request, limit int64) (*payload, error) {
 	if err != nil {
 		return nil, err
 	}
+	body = bytes.TrimPrefix(body, []byte("\uFEFF")) // programs of Windows begin texts with it
 	if !utf8.Valid(body) {
 		return nil, &refusal{status: http.StatusBadRequest, text: "the body is not text in UTF-8"}
 	}
@@ -225,7 +226,7 @@ func (p *payload) recognize(header http.Header) {
 	}
 	_, alerts := object["alerts"].([]any)
 	switch {
-	case alerts && has("orgId"), alerts && has("title", "state"):
+	case alerts && has("orgId"), alerts && has("title", "state"), has("ruleName", "state"):
 		p.format = formatGrafana
 	case alerts && has("status"):
 		p.format = formatAlertmanager

@@ -119,6 +119,8 @@ func blocks(v any) (content string, pictures []any) {
 			pictures = append(pictures, map[string]any{"title": textObject(b["title"]), "image": map[string]any{"url": b["image_url"]}})
 		case "markdown":
 			lines = append(lines, text(b["text"]))
+		case "rich_text":
+			lines = append(lines, richText(b))
 		}
 	}
 	var kept []string
@@ -128,6 +130,69 @@ func blocks(v any) (content string, pictures []any) {
 		}
 	}
 	return strings.Join(kept, "\n"), pictures
+}
+
+// richText returns the text of a rich_text block or of a part of one.
+// https://api.slack.com/reference/block-kit/blocks#rich_text
+func richText(part map[string]any) string {
+	var inline strings.Builder
+	var lines []string
+	elements, _ := part["elements"].([]any)
+	for i, element := range elements {
+		e, ok := element.(map[string]any)
+		if !ok {
+			continue
+		}
+		switch text(e["type"]) {
+		case "rich_text_section":
+			item := ""
+			if text(part["type"]) == "rich_text_list" {
+				item = "- "
+				if text(part["style"]) == "ordered" {
+					item = fmt.Sprintf("%d. ", i+1)
+				}
+			}
+			lines = append(lines, item+richText(e))
+		case "rich_text_list":
+			lines = append(lines, richText(e))
+		case "rich_text_quote":
+			lines = append(lines, "> "+strings.ReplaceAll(richText(e), "\n", "\n> "))
+		case "rich_text_preformatted":
+			lines = append(lines, "```\n"+richText(e)+"\n```")
+		case "text":
+			inline.WriteString(styled(text(e["text"]), e["style"]))
+		case "link":
+			if label := text(e["text"]); label != "" && goodURL(text(e["url"])) {
+				inline.WriteString("[" + label + "](" + text(e["url"]) + ")")
+			} else {
+				inline.WriteString(text(e["url"]))
+			}
+		case "emoji":
+			inline.WriteString(":" + text(e["name"]) + ":")
+		case "broadcast":
+			inline.WriteString("@" + strings.Replace(text(e["range"]), "channel", "everyone", 1))
+		}
+	}
+	if inline.Len() > 0 {
+		lines = append(lines, inline.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
+// styled puts a text between the signs of Markdown for its style.
+func styled(s string, style any) string {
+	styles, _ := style.(map[string]any)
+	inner := strings.TrimSpace(s)
+	if inner == "" {
+		return s
+	}
+	marked := inner
+	for _, mark := range [][2]string{{"code", "`"}, {"strike", "~~"}, {"italic", "*"}, {"bold", "**"}} {
+		if styles[mark[0]] == true {
+			marked = mark[1] + marked + mark[1]
+		}
+	}
+	return strings.Replace(s, inner, marked, 1)
 }
 
 // textObject returns the text of Slack's text object.
