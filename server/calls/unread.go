@@ -26,7 +26,7 @@ func LogUnread(logger *slog.Logger, next http.Handler) http.Handler {
 		}
 		logger.LogAttrs(ctx, slog.LevelWarn, "refused a request that cannot be read",
 			slog.String("http_method", refusals.Shorten(r.Method)),
-			slog.String("path", refusals.Shorten(r.URL.Path)),
+			slog.String("path", refusals.Path(r.URL.Path)),
 			slog.String("content_type", refusals.Shorten(r.Header.Get("Content-Type"))),
 			slog.Int64("bytes", r.ContentLength), // -1 when not announced
 			slog.String("peer", rpc.Peer(ctx)),

@@ -78,7 +78,16 @@ hooks:
 	for _, path := range []string{"/hooks/sec/" + secret + "x", "//hooks/sec/" + secret, "/hooks/nope/" + secret, "/Hooks/sec/" + secret, "/hooks/%73ec/" + secret} {
 		post(t, p, path, "hi")
 	}
-	post(t, p, "/hooks/sec/"+secret, "hi", "Origin", "https://evil.example.org", "Sec-Fetch-Site", "cross-site")
+	for _, header := range [][]string{{"Origin", "https://evil.example.org"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "null"}} {
+		for _, contentType := range []string{form, "text/plain", "application/json"} {
+			// The log has a line for the first ten.
+			for _, path := range []string{"/api/webhooks/" + w.Webhook.String() + "/" + w.WebhookToken, "/hooks/sec/" + secret, "/api/v10//webhooks/1/" + w.WebhookToken + "/slack", "/hooks/ops"} {
+				if status, answer := post(t, p, path, "hi", append(header, "Content-Type", contentType)...); status != 403 || !strings.Contains(answer, "another site") {
+					t.Errorf("a page of another site with %s for %s is answered %d %s", header, path, status, answer)
+				}
+			}
+		}
+	}
 	resp, err := http.Get("http://" + p.Address + "/metrics") //nolint:noctx // of a test
 	if err != nil {
 		t.Fatal(err)

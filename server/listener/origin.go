@@ -103,7 +103,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code connect.Cod
 	if allowed, omitted := s.refused.Allow(r.RemoteAddr); allowed {
 		s.cfg.Logger.WarnContext(r.Context(), "refused a request", "reason", reason,
 			"peer", r.RemoteAddr, "host", refusals.Shorten(r.Host), "origin", refusals.Shorten(r.Header.Get("Origin")),
-			"method", refusals.Shorten(r.Method), "path", refusals.Shorten(r.URL.Path), "omitted", omitted)
+			"method", refusals.Shorten(r.Method), "path", refusals.Path(r.URL.Path), "omitted", omitted)
 	}
 	if r = rpc.Plain(r); r.Method == http.MethodPost && s.guard.errors.IsSupported(r) {
 		// Writing fails only when the client is gone.

@@ -5,6 +5,7 @@ package refusals
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -25,6 +26,14 @@ func Shorten(value string) string {
 	}
 	return strings.Clone(fmt.Sprintf("%.*s", maxShown, strings.ToValidUTF8(cut, "\uFFFD")))
 }
+
+// credential finds what follows the ID of a webhook or an interaction in a path:
+// its token, which is enough to use it.
+var credential = regexp.MustCompile(`(?is)(/+(?:webhooks|interactions)/+[^/]*/+)[^/].*`)
+
+// Path returns the path of a request as a line of the log shows it: shortened,
+// and without the tokens of webhooks and interactions.
+func Path(path string) string { return Shorten(credential.ReplaceAllString(path, "${1}...")) }
 
 // The lines of one network, and of all networks together: so many immediately,
 // then so many a second.

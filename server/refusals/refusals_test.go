@@ -73,3 +73,21 @@ func TestLines(t *testing.T) {
 		}
 	})
 }
+
+// TestPath: no token of a webhook or an interaction is shown.
+func TestPath(t *testing.T) {
+	for path, want := range map[string]string{
+		"/api/webhooks/1/token":                            "/api/webhooks/1/...",
+		"/api/v10/webhooks/1/token/slack":                  "/api/v10/webhooks/1/...",
+		"/api/v10/Webhooks//1//to\nken/messages/@original": "/api/v10/Webhooks//1//...",
+		"/api/interactions/1/token/callback":               "/api/interactions/1/...",
+		"/api/v10/webhooks/1":                              "/api/v10/webhooks/1",
+		"/api/v10/channels/1/webhooks":                     "/api/v10/channels/1/webhooks",
+		"/api/v10/channels/1/messages":                     "/api/v10/channels/1/messages",
+		strings.Repeat("x", 200):                           strings.Repeat("x", 100),
+	} {
+		if got := refusals.Path(path); got != want {
+			t.Errorf("%q is shown as %q, want %q", path, got, want)
+		}
+	}
+}
