@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -211,4 +212,49 @@ func TestHooksFileIsReadAgain(t *testing.T) {
 	}
 	until("/hooks/new", 200, "hi")
 	until("/hooks/ops", 404, "no hook")
+}
+
+// TestHooksWaitForLimits: more messages to one channel than Discord takes at once
+// all arrive, none twice, those of a sender in their order, and Discord never has
+// to refuse one. A delivery that a sender repeats meanwhile arrives once.
+func TestHooksWaitForLimits(t *testing.T) {
+	t.Parallel()
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	p := proxytest.Against(t, sb, "--hooks-file", write(t, "hooks.yaml", fmt.Sprintf("hooks: [{name: a, channel: %[1]s}, {name: b, channel: %[1]s}]", w.General)))
+	before := len(sb.Messages(w.General))
+	const senders, each = 3, 4 // of which Discord takes 5 in 5 s
+	var all sync.WaitGroup
+	for sender := range senders {
+		all.Go(func() {
+			for i := range each {
+				for range 2 { // the second is a repetition
+					text := fmt.Sprintf("%d:%d", sender, i)
+					header := []string{"Idempotency-Key", text}
+					if status, answer := post(t, p, "/hooks/"+string("ab"[sender%2]), text, header...); status != 200 || !strings.Contains(answer, `"sent":true`) {
+						t.Errorf("%s: %d %s", text, status, answer)
+					}
+					if i > 0 {
+						break
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	next := make(map[int]int)
+	messages := sb.Messages(w.General)[before:]
+	for _, m := range messages {
+		var sender, i int
+		if _, err := fmt.Sscanf(m.Content, "%d:%d", &sender, &i); err != nil || next[sender] != i {
+			t.Errorf("message %q is not the next of its sender, %d", m.Content, next[sender])
+		}
+		next[sender]++
+	}
+	if len(messages) != senders*each {
+		t.Errorf("%d messages arrived, want %d", len(messages), senders*each)
+	}
+	if refused := sb.Stats().Statuses[http.StatusTooManyRequests]; refused != 0 {
+		t.Errorf("Discord refused %d requests", refused)
+	}
 }
