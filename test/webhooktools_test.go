@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"discordproxy/discord/sandbox"
+	"discordproxy/server/access"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 )
@@ -127,8 +128,8 @@ receivers:
 	eventually(t, sb, w.General, output.String, "HostOutOfDisk resolved")
 }
 
-// TestNetdata: netdata's own notifier posts, as to a webhook of Discord, to a
-// hook.
+// TestNetdata: netdata's own notifier posts to a hook and to a webhook of Discord
+// behind the proxy. It adds /slack to both, and a key can be a part of the path.
 func TestNetdata(t *testing.T) {
 	t.Parallel()
 	const notifier = "/usr/lib/netdata/plugins.d/alarm-notify.sh"
@@ -136,21 +137,53 @@ func TestNetdata(t *testing.T) {
 	const secret = "s3cretOfTheNetdataHost"
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
-	p := proxytest.Against(t, sb, "--hooks-file", hooksFile(t, fmt.Sprintf("hooks: [{name: netdata, channel: %s, secret: %s}]", w.General, secret)))
+	key, hash := access.NewKey()
+	auth := filepath.Join(t.TempDir(), "auth.yaml")
+	if err := os.WriteFile(auth, fmt.Appendf(nil, "clients: [{name: netdata, hashes: [%q], methods: ['POST /webhooks/*']}]", hash), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := proxytest.Against(t, sb, "--auth-file", auth, "--hooks-file", hooksFile(t, fmt.Sprintf("hooks: [{name: netdata, channel: %s, secret: %s}]", w.General, secret)))
+	webhook := fmt.Sprintf("/api/webhooks/%s/%s", w.Webhook, w.WebhookToken)
+	for name, tt := range map[string]struct {
+		path     string
+		registry string // whose address is in the messages
+		channel  sandbox.ID
+		colors   map[string]string
+	}{
+		"hook": {"/hooks/netdata/" + secret, "http://netdata:19999", w.General, map[string]string{"15901974": "needs attention", "14687834": "is critical", "3061373": "recovered"}},
+		// Discord refuses hosts without a dot.
+		"webhook": {"/k/" + key + webhook, "https://netdata.example.org", w.Announcement, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, err := notify(t, notifier, "http://"+p.Address+tt.path, tt.registry)
+			if err != nil || strings.Contains(out, "# FAILED") {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			for _, state := range []string{"needs attention", "is critical", "recovered"} {
+				eventually(t, sb, tt.channel, func() string { return out }, state, "this is a test alarm to verify notifications work")
+			}
+			for color, state := range tt.colors {
+				eventually(t, sb, tt.channel, func() string { return out }, `"color":`+color, state)
+			}
+		})
+	}
+	if out, _ := notify(t, notifier, "http://"+p.Address+webhook, "https://netdata.example.org"); !strings.Contains(out, "# FAILED") {
+		t.Errorf("the URL of the webhook passes without the key:\n%s", out)
+	}
+}
+
+// notify has netdata's notifier send its test alarms to a webhook.
+func notify(t *testing.T, notifier, url, registry string) (output string, err error) {
+	t.Helper()
 	folder := t.TempDir()
-	config := fmt.Sprintf("SEND_DISCORD=YES\nSEND_EMAIL=NO\nDISCORD_WEBHOOK_URL=http://%s/hooks/netdata/%s\nDEFAULT_RECIPIENT_DISCORD=alarms\n", p.Address, secret)
+	config := "SEND_DISCORD=YES\nSEND_EMAIL=NO\nDISCORD_WEBHOOK_URL=" + url + "\nDEFAULT_RECIPIENT_DISCORD=alarms\n"
 	if err := os.WriteFile(filepath.Join(folder, "health_alarm_notify.conf"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), notifier, "test")
-	cmd.Env = append(os.Environ(), "NETDATA_USER_CONFIG_DIR="+folder, "NETDATA_STOCK_CONFIG_DIR="+folder, "NETDATA_CACHE_DIR="+folder, "NETDATA_REGISTRY_URL=http://netdata:19999")
+	cmd.Env = append(os.Environ(), "NETDATA_USER_CONFIG_DIR="+folder, "NETDATA_STOCK_CONFIG_DIR="+folder, "NETDATA_CACHE_DIR="+folder, "NETDATA_REGISTRY_URL="+registry)
 	out, err := cmd.CombinedOutput()
-	if err != nil || strings.Contains(string(out), "# FAILED") {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for color, state := range map[string]string{"15901974": "needs attention", "14687834": "is critical", "3061373": "recovered"} {
-		eventually(t, sb, w.General, func() string { return string(out) }, `"color":`+color, state, "this is a test alarm to verify notifications work")
-	}
+	return string(out), err
 }
 
 // lockedBuffer takes the output of a program while the test reads it.
