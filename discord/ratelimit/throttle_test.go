@@ -54,7 +54,7 @@ func TestLies(t *testing.T) {
 						lie.Truth = []limit{truth}
 						lie.Across = ids > 1
 						t.Run(fmt.Sprintf("%s/%s/%d calls/%d channels/together=%t", l.name, describe(truth), n, ids, together), func(t *testing.T) {
-							tryLie(t, &lie, n, ids, together)
+							tryLie(t, &lie, "GET", n, ids, together)
 						})
 					}
 				}
@@ -63,7 +63,23 @@ func TestLies(t *testing.T) {
 	}
 }
 
-func tryLie(t *testing.T, lie *ratelimit.Lie, n, ids int, together bool) {
+// TestLiesAboutMessages: routes that create messages are counted for each channel
+// alone, so nothing but their own buckets holds them.
+func TestLiesAboutMessages(t *testing.T) {
+	for _, l := range lies {
+		for _, truth := range truths {
+			for _, n := range []int{10, 30} {
+				lie := l.lie
+				lie.Truth = []limit{truth}
+				t.Run(fmt.Sprintf("%s/%s/%d calls", l.name, describe(truth), n), func(t *testing.T) {
+					tryLie(t, &lie, "POST", n, 1, true)
+				})
+			}
+		}
+	}
+}
+
+func tryLie(t *testing.T, lie *ratelimit.Lie, method string, n, ids int, together bool) {
 	lie.Only = func(_, path string) bool { return strings.HasSuffix(path, "/messages") }
 	simulate(t, sliding("b", 5, time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
 		s.Lie = lie
@@ -71,12 +87,12 @@ func tryLie(t *testing.T, lie *ratelimit.Lie, n, ids int, together bool) {
 		if together {
 			var jobs []job
 			for i := range n {
-				jobs = append(jobs, job{1, "GET", messages(1 + i%ids)})
+				jobs = append(jobs, job{1, method, messages(1 + i%ids)})
 			}
 			s.run(t, jobs...)
 		} else {
 			for i := range n {
-				s.run(t, job{1, "GET", messages(1 + i%ids)})
+				s.run(t, job{1, method, messages(1 + i%ids)})
 			}
 		}
 		took := time.Since(began)
