@@ -150,8 +150,8 @@ var discordHosts = map[string]bool{
 }
 
 // relocate returns a Location of Discord's API relative to the path that was
-// asked for, so that it leads back to whoever forwarded the request. It returns
-// any other Location as it is.
+// asked for, so that it leads back to the server that forwarded the request. It
+// returns any other Location as it is.
 func (c *Client) relocate(from *APIPath, location string) string {
 	u, err := url.Parse(location)
 	if err != nil || u.Opaque != "" || u.Host == "" && !strings.HasPrefix(u.Path, "/") {

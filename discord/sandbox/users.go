@@ -27,8 +27,8 @@ func (s *Sandbox) getMe(c *call) (any, error) {
 	return selfUser{User: c.user.User, Locale: "en-US", Verified: true}, nil
 }
 
-// modifyMe changes the bot's own name and avatar, of which the sandbox keeps only
-// whether there is one.
+// modifyMe changes the bot's own name and avatar. The sandbox keeps only whether
+// there is an avatar.
 func (s *Sandbox) modifyMe(c *call) (any, error) {
 	var body struct {
 		Username *string `json:"username"`

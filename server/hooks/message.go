@@ -129,7 +129,7 @@ func (m *message) fit() (shortened bool) {
 	return m.shortened
 }
 
-// embed returns an embed within the limits, of which left characters are left.
+// embed returns an embed within the limits, and takes its characters from left.
 func (m *message) embed(from map[string]any, left *int) map[string]any {
 	embed := make(map[string]any)
 	take := func(in map[string]any, name, value string, limit int) bool {

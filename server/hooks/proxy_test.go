@@ -223,7 +223,7 @@ func TestHooksWaitForLimits(t *testing.T) {
 	w := sb.World()
 	p := proxytest.Against(t, sb, "--hooks-file", write(t, "hooks.yaml", fmt.Sprintf("hooks: [{name: a, channel: %[1]s}, {name: b, channel: %[1]s}]", w.General)))
 	before := len(sb.Messages(w.General))
-	const senders, each = 3, 4 // of which Discord takes 5 in 5 s
+	const senders, each = 3, 4 // Discord takes 5 messages in 5 s
 	var all sync.WaitGroup
 	for sender := range senders {
 		all.Go(func() {

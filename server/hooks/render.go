@@ -47,8 +47,8 @@ var BuiltIn = sync.OnceValue(func() *Templates {
 
 // NewTemplates adds templates to the built-in ones, or replaces those. files
 // holds the text of each by the name of its file: NAME.yaml writes a message as
-// YAML, of which JSON is a part, and NAME.txt the content of one. Errors name the
-// file.
+// YAML or JSON, and NAME.txt the content of one. Errors name
+// the file.
 func NewTemplates(files map[string]string) (*Templates, error) {
 	entries, err := builtIn.ReadDir("templates")
 	if err != nil {

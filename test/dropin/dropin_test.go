@@ -21,7 +21,7 @@ import (
 	"discordproxy/test/require"
 )
 
-var update = flag.Bool("update", false, "write the tables of docs/migration.md anew")
+var update = flag.Bool("update", false, "update the tables of docs/migration.md")
 
 // python returns a command of the old package, whose standard error goes to
 // the test's.
