@@ -103,7 +103,7 @@ func TestAuthFileChanges(t *testing.T) {
 	p := proxytest.Against(t, sb, "--auth-file", path, "--log-file-path", logs)
 	client := p.ClientsAs(t, proxytest.Identity{Key: key})["gRPC"]
 	says := func() string {
-		_, err := client.GetUser(t.Context(), connect.NewRequest(&pb.GetUserRequest{UserId: uint64(sb.World().Alice)}))
+		_, err := client.GetUser(t.Context(), &pb.GetUserRequest{UserId: uint64(sb.World().Alice)})
 		return fmt.Sprint(err)
 	}
 	if got := says(); !strings.Contains(got, "client shop may not call GetUser") {
@@ -260,7 +260,7 @@ func TestKeyNew(t *testing.T) {
 		t.Error("the entry holds the key")
 	}
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{}), "--auth-file", auth)
-	if _, err := p.ClientsAs(t, proxytest.Identity{Key: key})["Connect JSON"].GetCurrentUser(t.Context(), connect.NewRequest(&pb.GetCurrentUserRequest{})); err != nil {
+	if _, err := p.ClientsAs(t, proxytest.Identity{Key: key})["Connect JSON"].GetCurrentUser(t.Context(), &pb.GetCurrentUserRequest{}); err != nil {
 		t.Error(err)
 	}
 	for _, args := range [][]string{{"key", "new"}, {"key"}, {"key", "new", "--name", "a b"}, {"key", "new", "--name", "shop", "x"}} {
@@ -283,9 +283,10 @@ func TestClientInLogs(t *testing.T) {
 	w := sb.World()
 	id := proxytest.Identity{Key: key}
 	for _, client := range []proxytest.Identity{id, {}} {
-		req := connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "confidential"})
-		req.Header().Set("X-Request-Id", "id-of-the-call")
-		_, _ = p.ClientsAs(t, client)["Connect JSON"].SendChannelMessage(t.Context(), req)
+		req := &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "confidential"}
+		ctx, info := connect.NewClientContext(t.Context())
+		info.RequestHeader().Set("X-Request-Id", "id-of-the-call")
+		_, _ = p.ClientsAs(t, client)["Connect JSON"].SendChannelMessage(ctx, req)
 	}
 	read := func(name string) string {
 		data, err := os.ReadFile(name)

@@ -53,7 +53,7 @@ func TestPipeInThePlaceOfTheAuthFile(t *testing.T) {
 	p := proxytest.Against(t, sb, "--auth-file", auth, "--log-file-path", folder)
 	client := p.ClientsAs(t, proxytest.Identity{Key: key})["gRPC"]
 	says := func() string {
-		_, err := client.GetUser(t.Context(), connect.NewRequest(&pb.GetUserRequest{UserId: uint64(sb.World().Alice)}))
+		_, err := client.GetUser(t.Context(), &pb.GetUserRequest{UserId: uint64(sb.World().Alice)})
 		return fmt.Sprint(err)
 	}
 	pipe := func() {
@@ -92,7 +92,7 @@ func TestRevokedStreams(t *testing.T) {
 	ends := make(chan string)
 	n := 0
 	for protocol, client := range p.ClientsAs(t, proxytest.Identity{Key: key}) {
-		stream, err := client.SubscribeEvents(t.Context(), connect.NewRequest(&pb.SubscribeEventsRequest{}))
+		stream, err := client.SubscribeEvents(t.Context(), &pb.SubscribeEventsRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}

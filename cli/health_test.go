@@ -17,8 +17,6 @@ import (
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // TestHealthCommand: the exit code says whether the server is ready, or with
@@ -50,7 +48,7 @@ func TestHealthCommand(t *testing.T) {
 	})
 
 	sb.Ban(sandbox.Ban{For: time.Hour})
-	_, err = p.Clients()["Connect"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "hi"}))
+	_, err = p.Clients()["Connect"].SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "hi"})
 	if err == nil {
 		t.Fatal("a message arrived through a ban")
 	}

@@ -12,8 +12,6 @@ import (
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 func fetch(t *testing.T, p *proxytest.Proxy, path string) (int, string) {
@@ -38,16 +36,16 @@ func TestMetricsOfACall(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)
 	sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", Count: 1, Status: 502, After: true})
-	_, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+	_, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 		ChannelId: uint64(sb.World().General), Content: "hi",
-	}))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		_, err := p.Clients()["Connect JSON"].SendDirectMessage(t.Context(), connect.NewRequest(&pb.SendDirectMessageRequest{
+		_, err := p.Clients()["Connect JSON"].SendDirectMessage(t.Context(), &pb.SendDirectMessageRequest{
 			UserId: uint64(sb.World().Users[0]), Content: "hi",
-		}))
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,9 +84,9 @@ func TestReadiness(t *testing.T) {
 		}
 	}
 	send := func() error {
-		_, err := p.Clients()["Connect"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+		_, err := p.Clients()["Connect"].SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 			ChannelId: uint64(sb.World().General), Content: "hi", Nonce: "once", EnforceNonce: new(bool),
-		}))
+		})
 		return err
 	}
 	ready(200, "ready")

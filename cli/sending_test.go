@@ -65,27 +65,27 @@ func TestSendEverything(t *testing.T) {
 	sticker := sb.AddSticker(sandbox.Sticker{Name: "wave", Format: 1})
 	for name, client := range p.Clients() {
 		t.Run(name, func(t *testing.T) {
-			first, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "first"}))
+			first, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "first"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			sent, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+			sent, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 				ChannelId:             uint64(w.General),
 				Content:               fmt.Sprintf("<@%d> <@%d>", w.Alice, w.Bob),
 				Embeds:                []*pb.Embed{{Title: "T"}},
 				AllowedMentions:       &pb.AllowedMentions{Users: []uint64{uint64(w.Bob)}},
-				MessageReference:      &pb.MessageReference{MessageId: first.Msg.GetMessage().GetId(), FailIfNotExists: proto.Bool(true)},
+				MessageReference:      &pb.MessageReference{MessageId: first.GetMessage().GetId(), FailIfNotExists: proto.Bool(true)},
 				Attachments:           []*pb.AttachmentRequest{{Filename: "a.txt", Data: []byte("hello"), Description: proto.String("alt"), IsSpoiler: proto.Bool(true)}},
 				Components:            []*pb.Component{row(button(&pb.Component_Button{Style: pb.Component_Button_DANGER, CustomId: "b", Emoji: &pb.Emoji{Name: "🔥"}, Disabled: true}))},
 				StickerIds:            []uint64{uint64(sticker)},
 				SuppressNotifications: true,
 				Poll:                  &pb.Poll{Question: &pb.Poll_Media{Text: "?"}, Answers: []*pb.Poll_Answer{{PollMedia: &pb.Poll_Media{Text: "yes", Emoji: &pb.Emoji{Name: "👍"}}}}, Duration: 2, AllowMultiselect: true},
 				Tts:                   true,
-			}))
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			m := sent.Msg.GetMessage()
+			m := sent.GetMessage()
 			a := m.GetAttachments()
 			if len(a) != 1 || a[0].GetFilename() != "a.txt" || a[0].GetSize() != 5 || a[0].GetDescription() != "alt" || a[0].GetFlags()&8 == 0 {
 				t.Errorf("attachments are %v", a)
@@ -100,14 +100,14 @@ func TestSendEverything(t *testing.T) {
 				t.Errorf("the answer is %v", m)
 			}
 
-			direct, err := client.SendDirectMessage(t.Context(), connect.NewRequest(&pb.SendDirectMessageRequest{
+			direct, err := client.SendDirectMessage(t.Context(), &pb.SendDirectMessageRequest{
 				UserId: uint64(w.Alice), Components: layout(),
 				Attachments: []*pb.AttachmentRequest{{Filename: "a.txt", Data: []byte("hello")}},
-			}))
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := direct.Msg.GetMessage()
+			got := direct.GetMessage()
 			if got.GetFlags() != 32768 || len(got.GetComponents()) != 6 {
 				t.Fatalf("the answer is %v", got)
 			}
@@ -119,14 +119,14 @@ func TestSendEverything(t *testing.T) {
 				t.Errorf("the components came back as %v", got.GetComponents())
 			}
 
-			forward, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+			forward, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 				ChannelId:        uint64(w.Random),
-				MessageReference: &pb.MessageReference{Type: pb.Message_Reference_FORWARD, MessageId: first.Msg.GetMessage().GetId(), ChannelId: uint64(w.General)},
-			}))
+				MessageReference: &pb.MessageReference{Type: pb.Message_Reference_FORWARD, MessageId: first.GetMessage().GetId(), ChannelId: uint64(w.General)},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s := forward.Msg.GetMessage().GetMessageSnapshots(); len(s) != 1 || s[0].GetMessage().GetContent() != "first" {
+			if s := forward.GetMessage().GetMessageSnapshots(); len(s) != 1 || s[0].GetMessage().GetContent() != "first" {
 				t.Errorf("forwarded was %v", s)
 			}
 		})
@@ -152,11 +152,11 @@ func TestMentions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			req := &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: fmt.Sprintf("<@%d>", w.Alice)}
 			tt.change(req)
-			sent, err := client.SendChannelMessage(t.Context(), connect.NewRequest(req))
+			sent, err := client.SendChannelMessage(t.Context(), req)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := len(sent.Msg.GetMessage().GetMentions()); got != tt.pings {
+			if got := len(sent.GetMessage().GetMentions()); got != tt.pings {
 				t.Errorf("%d users were pinged, want %d", got, tt.pings)
 			}
 		})
@@ -223,7 +223,7 @@ func TestSendingErrors(t *testing.T) {
 			if tt.req.GetContent() == "" && !strings.Contains(tt.want, "50006") && len(tt.req.GetComponents()) == 0 {
 				tt.req.Content = "x"
 			}
-			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(tt.req))
+			_, err := client.SendChannelMessage(t.Context(), tt.req)
 			if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got  %v\nwant %s", err, tt.want)
 			}
@@ -248,15 +248,15 @@ func TestComponentOfNextYear(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	client := proxytest.Against(t, sb).Clients()["gRPC"]
 	w := sb.World()
-	sent, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+	sent, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 		ChannelId: uint64(w.General), Components: []*pb.Component{raw(`{"type":10,"content":"x"}`)},
-	}))
-	if err != nil || sent.Msg.GetMessage().GetComponents()[0].GetTextDisplay().GetContent() != "x" {
+	})
+	if err != nil || sent.GetMessage().GetComponents()[0].GetTextDisplay().GetContent() != "x" {
 		t.Errorf("%v %v", sent, err)
 	}
 	sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", Count: 1, After: true, Status: 200, Header: map[string]string{"Content-Type": "application/json"}, Body: `{"id":"7","components":[{"type":99,"shape":"round"}]}`})
-	sent, err = client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "x"}))
-	if err != nil || sent.Msg.GetMessage().GetId() != 7 || sent.Msg.GetMessage().GetComponents()[0].GetRawJson() != `{"shape":"round","type":99}` {
+	sent, err = client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "x"})
+	if err != nil || sent.GetMessage().GetId() != 7 || sent.GetMessage().GetComponents()[0].GetRawJson() != `{"shape":"round","type":99}` {
 		t.Errorf("%v %v", sent, err)
 	}
 }
@@ -271,25 +271,25 @@ func TestLargeFiles(t *testing.T) {
 	for _, protocol := range []string{"gRPC", "gRPC-Web", "Connect JSON"} {
 		t.Run(protocol, func(t *testing.T) {
 			client := p.Clients()[protocol]
-			sent, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+			sent, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 				ChannelId: uint64(w.General), Attachments: []*pb.AttachmentRequest{file},
-			}))
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if a := sent.Msg.GetMessage().GetAttachments(); len(a) != 1 || a[0].GetSize() != 6_000_000 {
+			if a := sent.GetMessage().GetAttachments(); len(a) != 1 || a[0].GetSize() != 6_000_000 {
 				t.Errorf("attached was %v", a)
 			}
-			_, err = client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+			_, err = client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 				ChannelId: uint64(w.General), Attachments: []*pb.AttachmentRequest{file, file, file},
-			}))
+			})
 			if connect.CodeOf(err) != connect.CodeResourceExhausted {
 				t.Errorf("too much was answered with %v", err)
 			}
 			if protocol == "Connect JSON" {
 				return
 			}
-			_, err = client.GetGuildChannels(t.Context(), connect.NewRequest(unknownBytes(5<<20)))
+			_, err = client.GetGuildChannels(t.Context(), unknownBytes(5<<20))
 			if connect.CodeOf(err) != connect.CodeResourceExhausted {
 				t.Errorf("a large request without files was answered with %v", err)
 			}

@@ -35,28 +35,28 @@ func TestEveryProtocol(t *testing.T) {
 	for name, client := range p.Clients() {
 		t.Run(name, func(t *testing.T) {
 			text := "by " + name
-			sent, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+			sent, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 				ChannelId: uint64(world.General), Content: text, Embed: &pb.Embed{Title: "T", Author: &pb.Embed_Author{Name: "A", IconUrl: "https://example.org/a.png"}},
-			}))
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m := sent.Msg.GetMessage(); m.GetContent() != text || m.GetAuthor().GetId() != uint64(world.Bot) || m.GetTimestamp() == "" || m.GetEmbeds()[0].GetAuthor().GetIconUrl() == "" {
+			if m := sent.GetMessage(); m.GetContent() != text || m.GetAuthor().GetId() != uint64(world.Bot) || m.GetTimestamp() == "" || m.GetEmbeds()[0].GetAuthor().GetIconUrl() == "" {
 				t.Errorf("the answer is %v", m)
 			}
 			stored := sb.Messages(world.General)
-			if last := stored[len(stored)-1]; last.Content != text || uint64(last.ID) != sent.Msg.GetMessage().GetId() {
+			if last := stored[len(stored)-1]; last.Content != text || uint64(last.ID) != sent.GetMessage().GetId() {
 				t.Errorf("stored is %+v", last)
 			}
-			if _, err := client.SendDirectMessage(t.Context(), connect.NewRequest(&pb.SendDirectMessageRequest{UserId: uint64(world.Alice), Content: text})); err != nil {
+			if _, err := client.SendDirectMessage(t.Context(), &pb.SendDirectMessageRequest{UserId: uint64(world.Alice), Content: text}); err != nil {
 				t.Error(err)
 			}
-			channels, err := client.GetGuildChannels(t.Context(), connect.NewRequest(&pb.GetGuildChannelsRequest{GuildId: uint64(world.Guild)}))
+			channels, err := client.GetGuildChannels(t.Context(), &pb.GetGuildChannelsRequest{GuildId: uint64(world.Guild)})
 			if err != nil {
 				t.Fatal(err)
 			}
 			types := make(map[uint64]pb.Channel_Type)
-			for _, c := range channels.Msg.GetChannels() {
+			for _, c := range channels.GetChannels() {
 				types[c.GetId()] = c.GetType()
 			}
 			if types[uint64(world.General)] != pb.Channel_GUILD_TEXT || types[uint64(world.Forum)] != pb.Channel_GUILD_FORUM || types[uint64(world.Category)] != pb.Channel_GUILD_CATEGORY {
@@ -92,7 +92,7 @@ func TestErrors(t *testing.T) {
 	} {
 		for protocol, client := range p.Clients() {
 			t.Run(tt.name+"/"+protocol, func(t *testing.T) {
-				_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(tt.req))
+				_, err := client.SendChannelMessage(t.Context(), tt.req)
 				if connect.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("got %v\nwant %v: %s", err, tt.code, tt.want)
 				}
@@ -117,7 +117,7 @@ func TestLongErrorsStayReadable(t *testing.T) {
 		}
 		req.Embeds = append(req.Embeds, embed)
 	}
-	_, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(req))
+	_, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), req)
 	status := new(connect.Error)
 	if connect.CodeOf(err) != connect.CodeInvalidArgument || !asStatus(err, &status) {
 		t.Fatalf("got %v", err)
@@ -259,7 +259,7 @@ func TestDiscordUnreachable(t *testing.T) {
 	if err != nil || resp.GetStatus() != grpc_health_v1.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("health is %v, %v", resp, err)
 	}
-	_, err = p.Clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: 1, Content: "x"}))
+	_, err = p.Clients()["gRPC"].SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: 1, Content: "x"})
 	if connect.CodeOf(err) != connect.CodeUnavailable {
 		t.Errorf("a call gets %v", err)
 	}

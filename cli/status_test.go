@@ -11,8 +11,6 @@ import (
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // TestStatus asks a server about itself that is at rest, and one that has much
@@ -44,12 +42,12 @@ func TestStatus(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	client := p.Clients()["gRPC"]
-	if _, err := client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.Forbidden), Content: "hi"})); err == nil {
+	if _, err := client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: uint64(w.Forbidden), Content: "hi"}); err == nil {
 		t.Error("a message was sent to the forbidden channel")
 	}
 	for range 3 {
 		go func() {
-			_, _ = client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "hi"}))
+			_, _ = client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "hi"})
 		}()
 	}
 	var busy string

@@ -104,9 +104,10 @@ func TestTraceOfACall(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	got, p := traced(t, sb)
 	sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", Count: 1, Status: 502, After: true})
-	req := connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "secret words"})
-	req.Header().Set("Traceparent", traceparent)
-	if _, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), req); err != nil {
+	req := &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "secret words"}
+	ctx, info := connect.NewClientContext(t.Context())
+	info.RequestHeader().Set("Traceparent", traceparent)
+	if _, err := p.Clients()["gRPC"].SendChannelMessage(ctx, req); err != nil {
 		t.Fatal(err)
 	}
 	p.Stop()

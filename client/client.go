@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"discordproxy/gen/discord_api/discordapisimpleconnect"
+	"discordproxy/gen/discord_api/discordapiconnect"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -27,13 +27,13 @@ import (
 const DefaultTarget = "localhost:50051"
 
 // methods are those of the contract.
-type methods = discordapisimpleconnect.DiscordApiClient
+type methods = discordapiconnect.DiscordApiClient
 
 // Client is a connection to a proxy. It is made with the first call and kept,
 // also over a restart of the proxy. All methods may be called concurrently.
 type Client struct {
 	methods
-	dashboard discordapisimpleconnect.DashboardClient
+	dashboard discordapiconnect.DashboardClient
 	transport *http.Transport
 	retries   int
 }
@@ -131,8 +131,8 @@ func New(target string, opts ...Option) (*Client, error) {
 	over, url := &http.Client{Transport: transport}, scheme+"://"+authority
 	options := connect.WithClientOptions(connect.WithGRPC(), connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries}))
 	return &Client{
-		methods:   discordapisimpleconnect.NewDiscordApiClient(over, url, options),
-		dashboard: discordapisimpleconnect.NewDashboardClient(over, url, options),
+		methods:   discordapiconnect.NewDiscordApiClient(over, url, options),
+		dashboard: discordapiconnect.NewDashboardClient(over, url, options),
 		transport: transport, retries: c.retries,
 	}, nil
 }

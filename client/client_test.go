@@ -182,13 +182,18 @@ type keyed struct {
 	keys chan string
 }
 
-func (k keyed) GetUser(_ context.Context, req *connect.Request[pb.GetUserRequest]) (*connect.Response[pb.GetUserResponse], error) {
-	k.keys <- req.Header().Get("Authorization")
-	return connect.NewResponse(new(pb.GetUserResponse)), nil
+func (k keyed) note(ctx context.Context) {
+	info, _ := connect.CallInfoForHandlerContext(ctx)
+	k.keys <- info.RequestHeader().Get("Authorization")
 }
 
-func (k keyed) ListGuildMembers(_ context.Context, req *connect.Request[pb.ListGuildMembersRequest], _ *connect.ServerStream[pb.ListGuildMembersResponse]) error {
-	k.keys <- req.Header().Get("Authorization")
+func (k keyed) GetUser(ctx context.Context, _ *pb.GetUserRequest) (*pb.GetUserResponse, error) {
+	k.note(ctx)
+	return new(pb.GetUserResponse), nil
+}
+
+func (k keyed) ListGuildMembers(ctx context.Context, _ *pb.ListGuildMembersRequest, _ *connect.ServerStream[pb.ListGuildMembersResponse]) error {
+	k.note(ctx)
 	return nil
 }
 

@@ -125,7 +125,7 @@ func (k *keyed) fire() {
 	k.write("")
 	client := k.p.ClientsAs(k.t, proxytest.Identity{Key: k.keys["fired"]})["gRPC"]
 	for k.t.Context().Err() == nil {
-		_, err := client.GetCurrentUser(k.t.Context(), connect.NewRequest(new(pb.GetCurrentUserRequest)))
+		_, err := client.GetCurrentUser(k.t.Context(), new(pb.GetCurrentUserRequest))
 		if connect.CodeOf(err) == connect.CodeUnauthenticated {
 			return
 		}

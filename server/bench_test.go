@@ -50,7 +50,7 @@ func BenchmarkSendChannelMessage(b *testing.B) {
 			before := cpu(b)
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if _, err := client.SendChannelMessage(b.Context(), connect.NewRequest(req)); err != nil {
+					if _, err := client.SendChannelMessage(b.Context(), req); err != nil {
 						b.Error(err)
 					}
 				}

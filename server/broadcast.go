@@ -35,13 +35,13 @@ const (
 	filesAtOnce    = 2
 )
 
-func (s *service) SendDirectMessages(ctx context.Context, req *connect.Request[pb.SendDirectMessagesRequest], stream *connect.ServerStream[pb.SendDirectMessagesResponse]) error {
-	m, err := s.composer.broadcast(req.Msg)
+func (s *service) SendDirectMessages(ctx context.Context, req *pb.SendDirectMessagesRequest, stream *connect.ServerStream[pb.SendDirectMessagesResponse]) error {
+	m, err := s.composer.broadcast(req)
 	if err != nil {
 		return err
 	}
-	users := once(req.Msg.GetUserIds())
-	key := cmp.Or(req.Msg.GetIdempotencyKey(), rand.Text())
+	users := once(req.GetUserIds())
+	key := cmp.Or(req.GetIdempotencyKey(), rand.Text())
 	atOnce := messagesAtOnce
 	if len(m.Files) > 0 {
 		atOnce = filesAtOnce

@@ -40,9 +40,10 @@ func TestPanicWhileSendingToMany(t *testing.T) {
 		Discord: panicking{discordClient(t, sb), uint64(w.Bob)},
 		Logger:  slog.New(slog.NewJSONHandler(&log, nil)),
 	})
-	req := connect.NewRequest(&pb.SendDirectMessagesRequest{UserIds: []uint64{uint64(w.Alice), uint64(w.Bob)}, Message: &pb.NewMessage{Content: "x"}})
-	req.Header().Set("X-Request-Id", "name-of-the-call")
-	stream, err := client.SendDirectMessages(t.Context(), req)
+	req := &pb.SendDirectMessagesRequest{UserIds: []uint64{uint64(w.Alice), uint64(w.Bob)}, Message: &pb.NewMessage{Content: "x"}}
+	ctx, info := connect.NewClientContext(t.Context())
+	info.RequestHeader().Set("X-Request-Id", "name-of-the-call")
+	stream, err := client.SendDirectMessages(ctx, req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,6 @@ import (
 	"discordproxy/discord"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // What Discord deletes together: at most so many messages, and none older than
@@ -23,8 +21,8 @@ const (
 	bulkDeleteAge = 14*24*time.Hour - time.Hour
 )
 
-func (s *service) BulkDeleteChannelMessages(ctx context.Context, req *connect.Request[pb.BulkDeleteChannelMessagesRequest]) (*connect.Response[pb.BulkDeleteChannelMessagesResponse], error) {
-	args, err := arguments(discord.BulkDeleteMessages, req.Msg)
+func (s *service) BulkDeleteChannelMessages(ctx context.Context, req *pb.BulkDeleteChannelMessagesRequest) (*pb.BulkDeleteChannelMessagesResponse, error) {
+	args, err := arguments(discord.BulkDeleteMessages, req)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +30,7 @@ func (s *service) BulkDeleteChannelMessages(ctx context.Context, req *connect.Re
 	outcomes := make(map[uint64]*discord.Error)
 	deleted := 0
 	var ended *discord.Error // the rest would fail with it, too
-	for _, ids := range batches(req.Msg.GetMessageIds(), time.Now().Add(-bulkDeleteAge)) {
+	for _, ids := range batches(req.GetMessageIds(), time.Now().Add(-bulkDeleteAge)) {
 		failed := ended
 		if ended == nil {
 			err := s.deleteMessages(ctx, args, ids)
@@ -56,7 +54,7 @@ func (s *service) BulkDeleteChannelMessages(ctx context.Context, req *connect.Re
 		return nil, ended
 	}
 	res := new(pb.BulkDeleteChannelMessagesResponse)
-	for _, id := range req.Msg.GetMessageIds() {
+	for _, id := range req.GetMessageIds() {
 		failed, first := outcomes[id]
 		if !first {
 			continue
@@ -71,7 +69,7 @@ func (s *service) BulkDeleteChannelMessages(ctx context.Context, req *connect.Re
 		}
 		res.Results = append(res.Results, result)
 	}
-	return connect.NewResponse(res), nil
+	return res, nil
 }
 
 // batches returns the messages as Discord can delete them: those made since

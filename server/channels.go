@@ -7,45 +7,43 @@ import (
 	"discordproxy/discord/gateway"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
-func (s *service) GetChannel(ctx context.Context, req *connect.Request[pb.GetChannelRequest]) (*connect.Response[pb.GetChannelResponse], error) {
-	return perform[pb.GetChannelResponse](ctx, s, discord.GetChannel, req.Msg)
+func (s *service) GetChannel(ctx context.Context, req *pb.GetChannelRequest) (*pb.GetChannelResponse, error) {
+	return perform[pb.GetChannelResponse](ctx, s, discord.GetChannel, req)
 }
 
-func (s *service) GetGuildChannels(ctx context.Context, req *connect.Request[pb.GetGuildChannelsRequest]) (*connect.Response[pb.GetGuildChannelsResponse], error) {
-	if req.Msg.GetGuildId() == 0 {
+func (s *service) GetGuildChannels(ctx context.Context, req *pb.GetGuildChannelsRequest) (*pb.GetGuildChannelsResponse, error) {
+	if req.GetGuildId() == 0 {
 		return nil, unknownGuild
 	}
-	res, err := performCached[pb.GetGuildChannelsResponse](ctx, s, discord.ListGuildChannels, req.Msg, (*gateway.Guilds).Channels)
+	res, err := performCached[pb.GetGuildChannelsResponse](ctx, s, discord.ListGuildChannels, req, (*gateway.Guilds).Channels)
 	if err != nil {
-		return nil, s.orUnknownGuild(ctx, req.Msg.GetGuildId(), err)
+		return nil, s.orUnknownGuild(ctx, req.GetGuildId(), err)
 	}
-	if !s.newEnums && isOldClient(req.Header()) {
-		withOldTypes(res.Msg.GetChannels())
+	if !s.newEnums && isOldClient(requestHeader(ctx)) {
+		withOldTypes(res.GetChannels())
 	}
 	return res, nil
 }
 
-func (s *service) GetDirectMessageChannel(ctx context.Context, req *connect.Request[pb.GetDirectMessageChannelRequest]) (*connect.Response[pb.GetDirectMessageChannelResponse], error) {
-	return perform[pb.GetDirectMessageChannelResponse](ctx, s, discord.CreateDM, req.Msg)
+func (s *service) GetDirectMessageChannel(ctx context.Context, req *pb.GetDirectMessageChannelRequest) (*pb.GetDirectMessageChannelResponse, error) {
+	return perform[pb.GetDirectMessageChannelResponse](ctx, s, discord.CreateDM, req)
 }
 
-func (s *service) StartThread(ctx context.Context, req *connect.Request[pb.StartThreadRequest]) (*connect.Response[pb.StartThreadResponse], error) {
+func (s *service) StartThread(ctx context.Context, req *pb.StartThreadRequest) (*pb.StartThreadResponse, error) {
 	op := discord.CreateThread
-	if req.Msg.GetMessage() != nil {
-		return s.startPost(ctx, op, req.Msg)
+	if req.GetMessage() != nil {
+		return s.startPost(ctx, op, req)
 	}
-	if req.Msg.GetMessageId() != 0 {
+	if req.GetMessageId() != 0 {
 		op = discord.CreateThreadFromMessage
 	}
-	return perform[pb.StartThreadResponse](ctx, s, op, req.Msg)
+	return perform[pb.StartThreadResponse](ctx, s, op, req)
 }
 
 // startPost starts a thread of a forum, which has a message in it.
-func (s *service) startPost(ctx context.Context, op discord.Operation, req *pb.StartThreadRequest) (*connect.Response[pb.StartThreadResponse], error) {
+func (s *service) startPost(ctx context.Context, op discord.Operation, req *pb.StartThreadRequest) (*pb.StartThreadResponse, error) {
 	args, err := arguments(op, req)
 	if err != nil {
 		return nil, err
@@ -58,22 +56,22 @@ func (s *service) startPost(ctx context.Context, op discord.Operation, req *pb.S
 	return posted[pb.StartThreadResponse](s.discord.Call(ctx, op, args, m.Files...))
 }
 
-func (s *service) ListActiveThreads(ctx context.Context, req *connect.Request[pb.ListActiveThreadsRequest]) (*connect.Response[pb.ListActiveThreadsResponse], error) {
-	return perform[pb.ListActiveThreadsResponse](ctx, s, discord.ListActiveThreads, req.Msg)
+func (s *service) ListActiveThreads(ctx context.Context, req *pb.ListActiveThreadsRequest) (*pb.ListActiveThreadsResponse, error) {
+	return perform[pb.ListActiveThreadsResponse](ctx, s, discord.ListActiveThreads, req)
 }
 
-func (s *service) AddThreadMember(ctx context.Context, req *connect.Request[pb.AddThreadMemberRequest]) (*connect.Response[pb.AddThreadMemberResponse], error) {
+func (s *service) AddThreadMember(ctx context.Context, req *pb.AddThreadMemberRequest) (*pb.AddThreadMemberResponse, error) {
 	op := discord.JoinThread
-	if req.Msg.GetUserId() != 0 {
+	if req.GetUserId() != 0 {
 		op = discord.AddThreadMember
 	}
-	return perform[pb.AddThreadMemberResponse](ctx, s, op, req.Msg)
+	return perform[pb.AddThreadMemberResponse](ctx, s, op, req)
 }
 
-func (s *service) RemoveThreadMember(ctx context.Context, req *connect.Request[pb.RemoveThreadMemberRequest]) (*connect.Response[pb.RemoveThreadMemberResponse], error) {
+func (s *service) RemoveThreadMember(ctx context.Context, req *pb.RemoveThreadMemberRequest) (*pb.RemoveThreadMemberResponse, error) {
 	op := discord.LeaveThread
-	if req.Msg.GetUserId() != 0 {
+	if req.GetUserId() != 0 {
 		op = discord.DeleteThreadMember
 	}
-	return perform[pb.RemoveThreadMemberResponse](ctx, s, op, req.Msg)
+	return perform[pb.RemoveThreadMemberResponse](ctx, s, op, req)
 }

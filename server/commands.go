@@ -10,20 +10,18 @@ import (
 	"discordproxy/server/discordjson"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
-func (s *service) SetApplicationCommands(ctx context.Context, req *connect.Request[pb.SetApplicationCommandsRequest]) (*connect.Response[pb.SetApplicationCommandsResponse], error) {
+func (s *service) SetApplicationCommands(ctx context.Context, req *pb.SetApplicationCommandsRequest) (*pb.SetApplicationCommandsResponse, error) {
 	op := discord.SetApplicationCommands
-	if req.Msg.GetGuildId() != 0 {
+	if req.GetGuildId() != 0 {
 		op = discord.SetGuildApplicationCommands
 	}
-	args, err := arguments(op, req.Msg)
+	args, err := arguments(op, req)
 	if err != nil {
 		return nil, err
 	}
-	if args["commands"], err = commands(req.Msg.GetCommands()); err != nil {
+	if args["commands"], err = commands(req.GetCommands()); err != nil {
 		return nil, err
 	}
 	if args["application_id"], err = s.discord.ApplicationID(ctx); err != nil {
@@ -36,7 +34,7 @@ func (s *service) SetApplicationCommands(ctx context.Context, req *connect.Reque
 	res := new(pb.SetApplicationCommandsResponse)
 	// The commands are set, whatever the answer looks like.
 	_ = discordjson.UnmarshalAnswer(data, res)
-	return connect.NewResponse(res), nil
+	return res, nil
 }
 
 // commands converts commands. None removes all.

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"testing"
@@ -29,15 +30,13 @@ func TestTypesForOldClients(t *testing.T) {
 		{"", false, pb.Channel_GUILD_FORUM},
 	} {
 		sb := sandbox.New(sandbox.Config{})
-		client := start(t, sb, server.Config{Logger: slog.New(slog.DiscardHandler), NewEnums: tt.newEnums})
-		req := connect.NewRequest(&pb.GetGuildChannelsRequest{GuildId: uint64(sb.World().Guild)})
-		req.Header().Set("User-Agent", tt.agent)
-		res, err := client.GetGuildChannels(t.Context(), req)
+		client := start(t, sb, server.Config{Logger: slog.New(slog.DiscardHandler), NewEnums: tt.newEnums}, userAgent(tt.agent))
+		res, err := client.GetGuildChannels(t.Context(), &pb.GetGuildChannelsRequest{GuildId: uint64(sb.World().Guild)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		types := make(map[uint64]pb.Channel_Type)
-		for _, c := range res.Msg.GetChannels() {
+		for _, c := range res.GetChannels() {
 			types[c.GetId()] = c.GetType()
 		}
 		w := sb.World()
@@ -45,6 +44,17 @@ func TestTypesForOldClients(t *testing.T) {
 			t.Errorf("%q, new enums %v: %v", tt.agent, tt.newEnums, types)
 		}
 	}
+}
+
+// userAgent has the calls of a client sent with a user agent, which
+// connect.CallInfo cannot set.
+func userAgent(name string) connect.ClientOption {
+	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+			req.Header().Set("User-Agent", name)
+			return next(ctx, req)
+		}
+	}))
 }
 
 // TestGuildWithoutBot: a guild without the bot is unknown, whether Discord says
@@ -70,7 +80,7 @@ func TestGuildWithoutBot(t *testing.T) {
 			sb.InjectFault(sandbox.Fault{Route: "GET /guilds/{guild_id}/channels", Status: tt.status, Body: `{"message": "Missing Access", "code": 50001}`})
 		}
 		sb.ResetStats()
-		_, err := client.GetGuildChannels(t.Context(), connect.NewRequest(&pb.GetGuildChannelsRequest{GuildId: uint64(tt.guild)}))
+		_, err := client.GetGuildChannels(t.Context(), &pb.GetGuildChannelsRequest{GuildId: uint64(tt.guild)})
 		if connect.CodeOf(err) != tt.want || sb.Stats().Calls != tt.calls {
 			t.Errorf("guild %d: %v after %d calls", tt.guild, err, sb.Stats().Calls)
 		}

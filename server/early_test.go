@@ -140,7 +140,7 @@ func TestShortDeadlines(t *testing.T) {
 		callers.Go(func() {
 			for k := range 20 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i*k)*20*time.Microsecond)
-				_, err := client.GetChannel(ctx, connect.NewRequest(&pb.GetChannelRequest{ChannelId: uint64(sb.World().General)}))
+				_, err := client.GetChannel(ctx, &pb.GetChannelRequest{ChannelId: uint64(sb.World().General)})
 				cancel()
 				if err != nil && connect.CodeOf(err) != connect.CodeDeadlineExceeded {
 					t.Errorf("%v", err)

@@ -21,7 +21,7 @@ import (
 )
 
 // start serves the contract before a pretend Discord.
-func start(t *testing.T, sb *sandbox.Sandbox, config server.Config) discordapiconnect.DiscordApiClient {
+func start(t *testing.T, sb *sandbox.Sandbox, config server.Config, opts ...connect.ClientOption) discordapiconnect.DiscordApiClient {
 	t.Helper()
 	if config.Discord == nil {
 		config.Discord = discordClient(t, sb)
@@ -32,7 +32,7 @@ func start(t *testing.T, sb *sandbox.Sandbox, config server.Config) discordapico
 	}
 	srv := httptest.NewServer(handler)
 	t.Cleanup(srv.Close)
-	return discordapiconnect.NewDiscordApiClient(http.DefaultClient, srv.URL)
+	return discordapiconnect.NewDiscordApiClient(http.DefaultClient, srv.URL, opts...)
 }
 
 // discordClient returns what talks to a pretend Discord.
@@ -80,7 +80,7 @@ func TestStreamsAreObserved(t *testing.T) {
 		{uint64(w.Forbidden), 0, "permission_denied", 1, true},
 	} {
 		log.Reset()
-		n, err := drain(client.ListChannelMessages(t.Context(), connect.NewRequest(&pb.ListChannelMessagesRequest{ChannelId: tt.channel, Limit: 110})))
+		n, err := drain(client.ListChannelMessages(t.Context(), &pb.ListChannelMessagesRequest{ChannelId: tt.channel, Limit: 110}))
 		if n != tt.messages || (err != nil) != tt.wantError {
 			t.Errorf("%d messages, %v", n, err)
 		}
@@ -101,7 +101,7 @@ func TestStreamsWaitForReadiness(t *testing.T) {
 		Logger: slog.New(slog.DiscardHandler),
 		Ready:  func() error { return errors.New("not yet") },
 	})
-	_, err := drain(client.ListChannelMessages(t.Context(), connect.NewRequest(&pb.ListChannelMessagesRequest{ChannelId: 1})))
+	_, err := drain(client.ListChannelMessages(t.Context(), &pb.ListChannelMessagesRequest{ChannelId: 1}))
 	if connect.CodeOf(err) != connect.CodeUnavailable || sb.Stats().Calls > 0 {
 		t.Errorf("got %v after %d calls to Discord", err, sb.Stats().Calls)
 	}
@@ -112,14 +112,14 @@ func TestLinesNameTheirTarget(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	var log bytes.Buffer
 	client := start(t, sb, server.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if _, err := client.GetUser(t.Context(), connect.NewRequest(&pb.GetUserRequest{UserId: uint64(sb.World().Alice)})); err != nil {
+	if _, err := client.GetUser(t.Context(), &pb.GetUserRequest{UserId: uint64(sb.World().Alice)}); err != nil {
 		t.Fatal(err)
 	}
 	if want := " user_id=" + sb.World().Alice.String() + " "; !strings.Contains(log.String(), want) {
 		t.Errorf("no %q in %s", want, log.String())
 	}
 	log.Reset()
-	if _, err := client.ListGuilds(t.Context(), connect.NewRequest(&pb.ListGuildsRequest{Before: 1 << 62})); err != nil {
+	if _, err := client.ListGuilds(t.Context(), &pb.ListGuildsRequest{Before: 1 << 62}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(log.String(), "before") {

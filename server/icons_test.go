@@ -11,8 +11,6 @@ import (
 	"discordproxy/server"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // TestIcons: an icon that Discord would refuse is left out, whichever request
@@ -53,12 +51,12 @@ func TestIcons(t *testing.T) {
 		"\nhttps://example.org/icon.png":                   false,
 	} {
 		for range 2 {
-			res, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Embed: embed(icon)}))
+			res, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Embed: embed(icon)})
 			if err != nil {
 				t.Errorf("%.100q: %v", icon, err)
 				continue
 			}
-			got := res.Msg.GetMessage().GetEmbeds()[0]
+			got := res.GetMessage().GetEmbeds()[0]
 			if (got.GetAuthor().GetIconUrl() != "") != kept || (got.GetFooter().GetIconUrl() != "") != kept || got.GetAuthor().GetName() != "author" {
 				t.Errorf("%.100q is sent as %v", icon, got)
 			}
@@ -74,18 +72,18 @@ func TestIcons(t *testing.T) {
 
 	const bad = "/static/icon.png"
 	user := uint64(w.Alice)
-	sent, err := client.SendDirectMessage(t.Context(), connect.NewRequest(&pb.SendDirectMessageRequest{UserId: user, Embed: embed(bad)}))
+	sent, err := client.SendDirectMessage(t.Context(), &pb.SendDirectMessageRequest{UserId: user, Embed: embed(bad)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	message := sent.Msg.GetMessage()
+	message := sent.GetMessage()
 	for name, call := range map[string]func() error{
 		"edit": func() error {
-			_, err := client.EditChannelMessage(t.Context(), connect.NewRequest(&pb.EditChannelMessageRequest{ChannelId: message.GetChannelId(), MessageId: message.GetId(), Embeds: []*pb.Embed{embed(bad)}}))
+			_, err := client.EditChannelMessage(t.Context(), &pb.EditChannelMessageRequest{ChannelId: message.GetChannelId(), MessageId: message.GetId(), Embeds: []*pb.Embed{embed(bad)}})
 			return err
 		},
 		"broadcast": func() error {
-			stream, err := client.SendDirectMessages(t.Context(), connect.NewRequest(&pb.SendDirectMessagesRequest{UserIds: []uint64{user}, Message: &pb.NewMessage{Embeds: []*pb.Embed{embed(bad)}}}))
+			stream, err := client.SendDirectMessages(t.Context(), &pb.SendDirectMessagesRequest{UserIds: []uint64{user}, Message: &pb.NewMessage{Embeds: []*pb.Embed{embed(bad)}}})
 			if err != nil {
 				return err
 			}
@@ -98,7 +96,7 @@ func TestIcons(t *testing.T) {
 			return stream.Err()
 		},
 		"an author that is nothing but an icon": func() error {
-			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "text", Embed: &pb.Embed{Author: &pb.Embed_Author{IconUrl: bad}}}))
+			_, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "text", Embed: &pb.Embed{Author: &pb.Embed_Author{IconUrl: bad}}})
 			return err
 		},
 	} {

@@ -9,16 +9,14 @@ import (
 	"discordproxy/server/discordjson"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // respondTimeout is how long Discord waits for the first answer to an
 // interaction: what comes later than that is in vain.
 const respondTimeout = 3 * time.Second
 
-func (s *service) RespondInteraction(ctx context.Context, req *connect.Request[pb.RespondInteractionRequest]) (*connect.Response[pb.RespondInteractionResponse], error) {
-	args, files, err := s.composer.callback(req.Msg)
+func (s *service) RespondInteraction(ctx context.Context, req *pb.RespondInteractionRequest) (*pb.RespondInteractionResponse, error) {
+	args, files, err := s.composer.callback(req)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +25,7 @@ func (s *service) RespondInteraction(ctx context.Context, req *connect.Request[p
 	if _, err := s.discord.Call(ctx, discord.CreateInteractionResponse, args, files...); err != nil {
 		return nil, err
 	}
-	return connect.NewResponse(new(pb.RespondInteractionResponse)), nil
+	return new(pb.RespondInteractionResponse), nil
 }
 
 // callback checks the first answer to an interaction and converts it.
@@ -109,16 +107,16 @@ func suggestions(data *pb.RespondInteractionRequest_Data) (discord.Args, error) 
 	return discord.Args{"choices": choices}, f.err()
 }
 
-func (s *service) EditInteractionResponse(ctx context.Context, req *connect.Request[pb.EditInteractionResponseRequest]) (*connect.Response[pb.EditInteractionResponseResponse], error) {
-	m, err := s.composer.message(discord.UpdateInteractionResponse, req.Msg)
+func (s *service) EditInteractionResponse(ctx context.Context, req *pb.EditInteractionResponseRequest) (*pb.EditInteractionResponseResponse, error) {
+	m, err := s.composer.message(discord.UpdateInteractionResponse, req)
 	if err != nil {
 		return nil, err
 	}
 	return posted[pb.EditInteractionResponseResponse](s.discord.Call(ctx, discord.UpdateInteractionResponse, m.Fields, m.Files...))
 }
 
-func (s *service) FollowupInteraction(ctx context.Context, req *connect.Request[pb.FollowupInteractionRequest]) (*connect.Response[pb.FollowupInteractionResponse], error) {
-	m, err := s.composer.newMessage(discord.CreateInteractionFollowup, req.Msg)
+func (s *service) FollowupInteraction(ctx context.Context, req *pb.FollowupInteractionRequest) (*pb.FollowupInteractionResponse, error) {
+	m, err := s.composer.newMessage(discord.CreateInteractionFollowup, req)
 	if err != nil {
 		return nil, err
 	}

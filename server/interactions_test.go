@@ -12,7 +12,6 @@ import (
 
 	pb "discordproxy/gen/discord_api"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -102,7 +101,7 @@ func TestCallbacks(t *testing.T) {
 		"no suggestions": {callback(pb.RespondInteractionRequest_APPLICATION_COMMAND_AUTOCOMPLETE_RESULT, nil), `{"data":{"choices":[]},"type":8}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := client.RespondInteraction(t.Context(), connect.NewRequest(tt.req)); err != nil {
+			if _, err := client.RespondInteraction(t.Context(), tt.req); err != nil {
 				t.Fatal(err)
 			}
 			if discord.body != tt.want {
@@ -116,20 +115,20 @@ func TestCallbacks(t *testing.T) {
 func TestFurtherAnswers(t *testing.T) {
 	discord := &obliging{t: t}
 	_, client := tryOnce(t, "token", discord)
-	edited, err := client.EditInteractionResponse(t.Context(), connect.NewRequest(&pb.EditInteractionResponseRequest{
+	edited, err := client.EditInteractionResponse(t.Context(), &pb.EditInteractionResponseRequest{
 		ApplicationId: 1, InteractionToken: "token", Content: proto.String(""), ClearEmbeds: true, Components: []*pb.Component{row(buttons(1)...)},
 		Attachments: []*pb.AttachmentRequest{{Id: 9}, {Filename: "a.txt", Data: []byte("contents")}},
-	}))
-	if err != nil || edited.Msg.GetMessage().GetId() != 7 {
+	})
+	if err != nil || edited.GetMessage().GetId() != 7 {
 		t.Errorf("%v, %v", edited, err)
 	}
 	if want := `{"attachments":[{"id":"9"},{"filename":"a.txt","id":"0"}],"components":[{"components":[{"custom_id":"0","style":1,"type":2}],"type":1}],"content":"","embeds":[]} files[0] a.txt: contents`; discord.body != want {
 		t.Errorf("Discord got %s\nwant %s", discord.body, want)
 	}
-	posted, err := client.FollowupInteraction(t.Context(), connect.NewRequest(&pb.FollowupInteractionRequest{
+	posted, err := client.FollowupInteraction(t.Context(), &pb.FollowupInteractionRequest{
 		ApplicationId: 1, InteractionToken: "token", Flags: 64, Poll: poll(1, "yes"), AllowedMentions: &pb.AllowedMentions{Users: []uint64{5}},
-	}))
-	if err != nil || posted.Msg.GetMessage().GetId() != 7 {
+	})
+	if err != nil || posted.GetMessage().GetId() != 7 {
 		t.Errorf("%v, %v", posted, err)
 	}
 	if want := `{"allowed_mentions":{"parse":[],"users":["5"]},"flags":64,"poll":{"answers":[{"poll_media":{"text":"yes"}}],"duration":1,"question":{"text":"?"}}}`; discord.body != want {
@@ -144,8 +143,8 @@ func TestCommandChoices(t *testing.T) {
 	choice := func(value string) []*pb.ApplicationCommand_Option_Choice {
 		return []*pb.ApplicationCommand_Option_Choice{{Name: "n", Value: value}}
 	}
-	command := func(options ...*pb.ApplicationCommand_Option) *connect.Request[pb.SetApplicationCommandsRequest] {
-		return connect.NewRequest(&pb.SetApplicationCommandsRequest{GuildId: 1, Commands: []*pb.ApplicationCommand{{Name: "c", Options: options}}})
+	command := func(options ...*pb.ApplicationCommand_Option) *pb.SetApplicationCommandsRequest {
+		return &pb.SetApplicationCommandsRequest{GuildId: 1, Commands: []*pb.ApplicationCommand{{Name: "c", Options: options}}}
 	}
 	if _, err := client.SetApplicationCommands(t.Context(), command(
 		&pb.ApplicationCommand_Option{}, // has nothing, and shifts no other
@@ -197,14 +196,14 @@ func TestRefusedCallbacks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			discord.body = ""
-			_, err := client.RespondInteraction(t.Context(), connect.NewRequest(tt.req))
+			_, err := client.RespondInteraction(t.Context(), tt.req)
 			if discord.body != "" {
 				t.Errorf("Discord got %s", discord.body)
 			}
 			wantBroken(t, err, tt.want...)
 		})
 	}
-	_, err := client.RespondInteraction(t.Context(), connect.NewRequest(callback(pb.RespondInteractionRequest_CHANNEL_MESSAGE_WITH_SOURCE, nil)))
+	_, err := client.RespondInteraction(t.Context(), callback(pb.RespondInteractionRequest_CHANNEL_MESSAGE_WITH_SOURCE, nil))
 	if got := refusalOf(t, err); got.detail.GetCode() != 50006 {
 		t.Errorf("an empty message is refused with %v", got.detail)
 	}

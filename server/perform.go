@@ -11,7 +11,6 @@ import (
 	"discordproxy/server/access"
 	"discordproxy/server/discordjson"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -25,7 +24,7 @@ type pointer[M any] interface {
 // perform answers a method that is one operation of Discord. The fields of the
 // request are the operation's arguments, by name; the response holds what
 // Discord answers, see discordjson.UnmarshalAnswer.
-func perform[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, req proto.Message) (*connect.Response[Res], error) {
+func perform[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, req proto.Message) (*Res, error) {
 	args, err := arguments(op, req)
 	if err != nil {
 		return nil, err
@@ -44,7 +43,7 @@ type cacheable interface {
 // gateway has told, if that is known and young enough. A nil known never is.
 func performCached[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, req cacheable,
 	known func(*gateway.Guilds, uint64, time.Duration) (json.RawMessage, bool),
-) (*connect.Response[Res], error) {
+) (*Res, error) {
 	args, err := arguments(op, req)
 	if err != nil {
 		return nil, err
@@ -60,7 +59,7 @@ func performCached[Res any, P pointer[Res]](ctx context.Context, s *service, op 
 					return nil, err
 				}
 				res := new(Res)
-				return connect.NewResponse(res), discordjson.UnmarshalAnswer(data, P(res))
+				return res, discordjson.UnmarshalAnswer(data, P(res))
 			}
 		}
 	}
@@ -71,7 +70,7 @@ func performCached[Res any, P pointer[Res]](ctx context.Context, s *service, op 
 var listsChannels = map[string]bool{discord.ListGuildChannels.Name: true, discord.ListActiveThreads.Name: true}
 
 // carryOut calls Discord and reads its answer.
-func carryOut[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, args discord.Args) (*connect.Response[Res], error) {
+func carryOut[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, args discord.Args) (*Res, error) {
 	data, err := s.discord.Call(ctx, op, args)
 	if err != nil {
 		return nil, err
@@ -86,7 +85,7 @@ func carryOut[Res any, P pointer[Res]](ctx context.Context, s *service, op disco
 	if err := discordjson.UnmarshalAnswer(data, P(res)); err != nil && op.Method == http.MethodGet {
 		return nil, err
 	}
-	return connect.NewResponse(res), nil
+	return res, nil
 }
 
 // arguments checks a request and returns the arguments of its operation.

@@ -10,7 +10,6 @@ import (
 
 	pb "discordproxy/gen/discord_api"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -18,8 +17,8 @@ import (
 // maxBuckets is how many buckets GetRateLimitStatus shows.
 const maxBuckets = 500
 
-func (s *service) GetRateLimitStatus(context.Context, *connect.Request[pb.GetRateLimitStatusRequest]) (*connect.Response[pb.GetRateLimitStatusResponse], error) {
-	return connect.NewResponse(RateLimitStatus(s.discord.RateLimits())), nil
+func (s *service) GetRateLimitStatus(context.Context, *pb.GetRateLimitStatusRequest) (*pb.GetRateLimitStatusResponse, error) {
+	return RateLimitStatus(s.discord.RateLimits()), nil
 }
 
 // RateLimitStatus is the limiter's state as the contract tells it.

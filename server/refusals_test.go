@@ -106,7 +106,7 @@ func TestStatuses(t *testing.T) {
 			_, client := tryOnce(t, sb.World().Token, sb.Transport())
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			_, err := client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "x"}))
+			_, err := client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "x"})
 			got := refusalOf(t, err)
 			if status == http.StatusTooManyRequests {
 				// It cannot be waited out: the answer is that of a call which was not
@@ -197,7 +197,7 @@ func TestRefusalsAreThoseOfDiscord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := len(sb.Calls())
 			req.ChannelId = channel
-			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(req))
+			_, err := client.SendChannelMessage(t.Context(), req)
 			got := refusalOf(t, err)
 			if asked := len(sb.Calls()) - before; asked != 0 {
 				t.Errorf("Discord was asked %d times", asked)

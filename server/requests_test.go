@@ -11,7 +11,6 @@ import (
 
 	pb "discordproxy/gen/discord_api"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -96,15 +95,15 @@ func TestEveryFieldOfARequestMatters(t *testing.T) {
 		call func(proto.Message) error
 	}{
 		{&pb.SendChannelMessageRequest{ChannelId: 1, Content: "x", Nonce: "n"}, func(m proto.Message) error {
-			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(m.(*pb.SendChannelMessageRequest)))
+			_, err := client.SendChannelMessage(t.Context(), m.(*pb.SendChannelMessageRequest))
 			return err
 		}},
 		{&pb.SendDirectMessageRequest{UserId: 1, Content: "x", Nonce: "n"}, func(m proto.Message) error {
-			_, err := client.SendDirectMessage(t.Context(), connect.NewRequest(m.(*pb.SendDirectMessageRequest)))
+			_, err := client.SendDirectMessage(t.Context(), m.(*pb.SendDirectMessageRequest))
 			return err
 		}},
 		{&pb.GetGuildChannelsRequest{GuildId: 1}, func(m proto.Message) error {
-			_, err := client.GetGuildChannels(t.Context(), connect.NewRequest(m.(*pb.GetGuildChannelsRequest)))
+			_, err := client.GetGuildChannels(t.Context(), m.(*pb.GetGuildChannelsRequest))
 			return err
 		}},
 	} {

@@ -8,14 +8,12 @@ import (
 	"discordproxy/server/discordjson"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // posted answers a method that posts or changes a message. Whatever the answer
 // of Discord looks like, the message is stored, so that there is always one to
 // return.
-func posted[Res any, P pointer[Res]](data json.RawMessage, err error) (*connect.Response[Res], error) {
+func posted[Res any, P pointer[Res]](data json.RawMessage, err error) (*Res, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -23,41 +21,41 @@ func posted[Res any, P pointer[Res]](data json.RawMessage, err error) (*connect.
 	m := res.ProtoReflect()
 	m.Mutable(m.Descriptor().Fields().Get(0))
 	_ = discordjson.UnmarshalAnswer(data, res)
-	return connect.NewResponse((*Res)(res)), nil
+	return (*Res)(res), nil
 }
 
-func (s *service) SendChannelMessage(ctx context.Context, req *connect.Request[pb.SendChannelMessageRequest]) (*connect.Response[pb.SendChannelMessageResponse], error) {
-	if req.Msg.GetChannelId() == 0 {
+func (s *service) SendChannelMessage(ctx context.Context, req *pb.SendChannelMessageRequest) (*pb.SendChannelMessageResponse, error) {
+	if req.GetChannelId() == 0 {
 		return nil, unknownChannel
 	}
-	m, err := s.composer.newMessage(discord.CreateMessage, req.Msg)
+	m, err := s.composer.newMessage(discord.CreateMessage, req)
 	if err != nil {
 		return nil, err
 	}
-	return posted[pb.SendChannelMessageResponse](s.discord.CreateMessage(ctx, req.Msg.GetChannelId(), m))
+	return posted[pb.SendChannelMessageResponse](s.discord.CreateMessage(ctx, req.GetChannelId(), m))
 }
 
-func (s *service) SendDirectMessage(ctx context.Context, req *connect.Request[pb.SendDirectMessageRequest]) (*connect.Response[pb.SendDirectMessageResponse], error) {
-	if req.Msg.GetUserId() == 0 {
+func (s *service) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessageRequest) (*pb.SendDirectMessageResponse, error) {
+	if req.GetUserId() == 0 {
 		return nil, unknownUser
 	}
-	m, err := s.composer.newMessage(discord.Operation{}, req.Msg)
+	m, err := s.composer.newMessage(discord.Operation{}, req)
 	if err != nil {
 		return nil, err
 	}
-	return posted[pb.SendDirectMessageResponse](s.discord.SendDirectMessage(ctx, req.Msg.GetUserId(), m))
+	return posted[pb.SendDirectMessageResponse](s.discord.SendDirectMessage(ctx, req.GetUserId(), m))
 }
 
-func (s *service) EditChannelMessage(ctx context.Context, req *connect.Request[pb.EditChannelMessageRequest]) (*connect.Response[pb.EditChannelMessageResponse], error) {
-	m, err := s.composer.message(discord.UpdateMessage, req.Msg)
+func (s *service) EditChannelMessage(ctx context.Context, req *pb.EditChannelMessageRequest) (*pb.EditChannelMessageResponse, error) {
+	m, err := s.composer.message(discord.UpdateMessage, req)
 	if err != nil {
 		return nil, err
 	}
 	return posted[pb.EditChannelMessageResponse](s.discord.Call(ctx, discord.UpdateMessage, m.Fields, m.Files...))
 }
 
-func (s *service) ExecuteWebhook(ctx context.Context, req *connect.Request[pb.ExecuteWebhookRequest]) (*connect.Response[pb.ExecuteWebhookResponse], error) {
-	m, err := s.composer.newMessage(discord.ExecuteWebhook, req.Msg)
+func (s *service) ExecuteWebhook(ctx context.Context, req *pb.ExecuteWebhookRequest) (*pb.ExecuteWebhookResponse, error) {
+	m, err := s.composer.newMessage(discord.ExecuteWebhook, req)
 	if err != nil {
 		return nil, err
 	}
@@ -66,8 +64,8 @@ func (s *service) ExecuteWebhook(ctx context.Context, req *connect.Request[pb.Ex
 	return posted[pb.ExecuteWebhookResponse](s.discord.Call(ctx, discord.ExecuteWebhook, m.Fields, m.Files...))
 }
 
-func (s *service) EditWebhookMessage(ctx context.Context, req *connect.Request[pb.EditWebhookMessageRequest]) (*connect.Response[pb.EditWebhookMessageResponse], error) {
-	m, err := s.composer.message(discord.UpdateWebhookMessage, req.Msg)
+func (s *service) EditWebhookMessage(ctx context.Context, req *pb.EditWebhookMessageRequest) (*pb.EditWebhookMessageResponse, error) {
+	m, err := s.composer.message(discord.UpdateWebhookMessage, req)
 	if err != nil {
 		return nil, err
 	}

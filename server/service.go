@@ -6,9 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
+
+	"connectrpc.com/connect"
 )
 
 // Discord is what the service needs of Discord. *discord.Client is one.
@@ -32,3 +35,13 @@ type service struct {
 }
 
 var _ discordapiconnect.DiscordApiHandler = (*service)(nil)
+
+// requestHeader returns the header of the request that a method of the service
+// is called with.
+func requestHeader(ctx context.Context) http.Header {
+	info, ok := connect.CallInfoForHandlerContext(ctx)
+	if !ok {
+		return nil
+	}
+	return info.RequestHeader()
+}

@@ -30,7 +30,7 @@ func TestRules(t *testing.T) {
 	}{
 		{
 			func() error {
-				_, err := client.AddReaction(t.Context(), connect.NewRequest(&pb.AddReactionRequest{ChannelId: 1 << 63}))
+				_, err := client.AddReaction(t.Context(), &pb.AddReactionRequest{ChannelId: 1 << 63})
 				return err
 			},
 			[]string{
@@ -41,16 +41,16 @@ func TestRules(t *testing.T) {
 		},
 		{
 			func() error {
-				_, err := client.AddReaction(t.Context(), connect.NewRequest(&pb.AddReactionRequest{ChannelId: 1, MessageId: 1, EmojiName: "../../../users/@me"}))
+				_, err := client.AddReaction(t.Context(), &pb.AddReactionRequest{ChannelId: 1, MessageId: 1, EmojiName: "../../../users/@me"})
 				return err
 			},
 			[]string{"In emoji_name: Must be a unicode emoji, or name:id of a custom one."},
 		},
 		{
 			func() error {
-				_, err := client.ModifyGuildMember(t.Context(), connect.NewRequest(&pb.ModifyGuildMemberRequest{
+				_, err := client.ModifyGuildMember(t.Context(), &pb.ModifyGuildMemberRequest{
 					GuildId: 1, UserId: 2, Nick: long[:66], ClearNick: true, Roles: []uint64{3, 0}, AuditLogReason: long,
-				}))
+				})
 				return err
 			},
 			[]string{
@@ -62,7 +62,7 @@ func TestRules(t *testing.T) {
 		},
 		{
 			func() error {
-				_, err := client.StartThread(t.Context(), connect.NewRequest(&pb.StartThreadRequest{ChannelId: 1, AutoArchiveDuration: 61, RateLimitPerUser: -1}))
+				_, err := client.StartThread(t.Context(), &pb.StartThreadRequest{ChannelId: 1, AutoArchiveDuration: 61, RateLimitPerUser: -1})
 				return err
 			},
 			[]string{
@@ -74,7 +74,7 @@ func TestRules(t *testing.T) {
 		},
 		{
 			func() error {
-				_, err := client.StartThread(t.Context(), connect.NewRequest(&pb.StartThreadRequest{ChannelId: 1, MessageId: 2, Name: " ", Type: pb.Channel_PUBLIC_THREAD, Invitable: new(bool)}))
+				_, err := client.StartThread(t.Context(), &pb.StartThreadRequest{ChannelId: 1, MessageId: 2, Name: " ", Type: pb.Channel_PUBLIC_THREAD, Invitable: new(bool)})
 				return err
 			},
 			[]string{
@@ -85,7 +85,7 @@ func TestRules(t *testing.T) {
 		},
 		{
 			func() error {
-				_, err := client.SearchGuildMembers(t.Context(), connect.NewRequest(&pb.SearchGuildMembersRequest{GuildId: 1, Limit: 1001}))
+				_, err := client.SearchGuildMembers(t.Context(), &pb.SearchGuildMembersRequest{GuildId: 1, Limit: 1001})
 				return err
 			},
 			[]string{
@@ -95,28 +95,28 @@ func TestRules(t *testing.T) {
 		},
 		{
 			func() error {
-				_, err := client.BulkDeleteChannelMessages(t.Context(), connect.NewRequest(&pb.BulkDeleteChannelMessagesRequest{ChannelId: 1}))
+				_, err := client.BulkDeleteChannelMessages(t.Context(), &pb.BulkDeleteChannelMessagesRequest{ChannelId: 1})
 				return err
 			},
 			[]string{"In message_ids: This field is required"},
 		},
 		{
 			func() error {
-				_, err := client.BulkDeleteChannelMessages(t.Context(), connect.NewRequest(&pb.BulkDeleteChannelMessagesRequest{ChannelId: 1, MessageIds: make([]uint64, 10001)}))
+				_, err := client.BulkDeleteChannelMessages(t.Context(), &pb.BulkDeleteChannelMessagesRequest{ChannelId: 1, MessageIds: make([]uint64, 10001)})
 				return err
 			},
 			[]string{"In message_ids: Must be 10000 or fewer in length."},
 		},
 		{
 			func() error {
-				_, err := client.GetDirectMessageChannel(t.Context(), connect.NewRequest(&pb.GetDirectMessageChannelRequest{}))
+				_, err := client.GetDirectMessageChannel(t.Context(), &pb.GetDirectMessageChannelRequest{})
 				return err
 			},
 			[]string{"In user_id: snowflake value should be greater than or equal to 1."},
 		},
 		{
 			func() error {
-				_, err := client.DeleteWebhookMessage(t.Context(), connect.NewRequest(&pb.DeleteWebhookMessageRequest{WebhookId: 1, MessageId: 2, WebhookToken: "secret/../x"}))
+				_, err := client.DeleteWebhookMessage(t.Context(), &pb.DeleteWebhookMessageRequest{WebhookId: 1, MessageId: 2, WebhookToken: "secret/../x"})
 				return err
 			},
 			[]string{"In webhook_token: Must be the token of a webhook."},
@@ -144,7 +144,7 @@ func TestWebhookTokenIsNotShown(t *testing.T) {
 	for _, fault := range []sandbox.Fault{{Status: http.StatusNoContent}, {Status: http.StatusNotFound}, {Kind: sandbox.FaultReset}} {
 		fault.Count = 1
 		sb.InjectFault(fault)
-		_, err := client.DeleteWebhookMessage(t.Context(), connect.NewRequest(&pb.DeleteWebhookMessageRequest{WebhookId: 1, WebhookToken: token, MessageId: 2, ThreadId: 3}))
+		_, err := client.DeleteWebhookMessage(t.Context(), &pb.DeleteWebhookMessageRequest{WebhookId: 1, WebhookToken: token, MessageId: 2, ThreadId: 3})
 		if err != nil && strings.Contains(err.Error(), token) {
 			t.Errorf("the error shows it: %v", err)
 		}
@@ -177,7 +177,7 @@ func TestBulkDeleteEnds(t *testing.T) {
 
 	forbidden := sandbox.Fault{Status: http.StatusForbidden, Body: `{"message":"Missing Permissions","code":50013}`}
 	sb.InjectFault(forbidden)
-	_, err := client.BulkDeleteChannelMessages(t.Context(), connect.NewRequest(req))
+	_, err := client.BulkDeleteChannelMessages(t.Context(), req)
 	if connect.CodeOf(err) != connect.CodePermissionDenied || sb.Stats().Calls != 1 {
 		t.Errorf("all refused: %v after %d calls", err, sb.Stats().Calls)
 	}
@@ -186,12 +186,12 @@ func TestBulkDeleteEnds(t *testing.T) {
 	sb.ResetStats()
 	forbidden.Skip = 1
 	sb.InjectFault(forbidden)
-	res, err := client.BulkDeleteChannelMessages(t.Context(), connect.NewRequest(req))
+	res, err := client.BulkDeleteChannelMessages(t.Context(), req)
 	if err != nil || sb.Stats().Calls != 2 {
 		t.Fatalf("some refused: %v after %d calls", err, sb.Stats().Calls)
 	}
 	outcomes := make(map[string]int)
-	for _, result := range res.Msg.GetResults() {
+	for _, result := range res.GetResults() {
 		outcomes[fmt.Sprint(result.GetError().GetCode())]++
 	}
 	if outcomes["0"] != 100 || outcomes["50013"] != 53 || len(sb.Messages(w.General)) != 50 {

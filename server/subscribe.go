@@ -46,17 +46,17 @@ var uncompressedEvents = connect.WithConditionalHandlerOptions(func(spec connect
 // maxFilterIDs bounds the guilds and the channels of a subscription.
 const maxFilterIDs = 1000
 
-func (s *service) SubscribeEvents(ctx context.Context, req *connect.Request[pb.SubscribeEventsRequest], stream *connect.ServerStream[pb.SubscribeEventsResponse]) error {
-	if err := s.gateway.check(req.Msg); err != nil {
+func (s *service) SubscribeEvents(ctx context.Context, req *pb.SubscribeEventsRequest, stream *connect.ServerStream[pb.SubscribeEventsResponse]) error {
+	if err := s.gateway.check(req); err != nil {
 		return err
 	}
-	filter := events.NewFilter(req.Msg.GetTypes(), req.Msg.GetGuildIds(), req.Msg.GetChannelIds())
+	filter := events.NewFilter(req.GetTypes(), req.GetGuildIds(), req.GetChannelIds())
 	if access.From(ctx) != nil {
 		// The rules may change while the events flow.
 		filter = filter.Seeing(func(channel, parent uint64) bool { return access.From(ctx).SeesChannel(channel, parent) })
 	}
 	var after *events.Position
-	if p := req.Msg.GetAfter(); p != nil {
+	if p := req.GetAfter(); p != nil {
 		after = &events.Position{Epoch: p.GetEpoch(), Sequence: p.GetSequence()}
 	}
 	subscription, err := s.gateway.Hub.Subscribe(filter, after)
@@ -64,16 +64,16 @@ func (s *service) SubscribeEvents(ctx context.Context, req *connect.Request[pb.S
 		return subscriptionError(ctx, err)
 	}
 	defer subscription.Close()
-	asJSON := strings.Contains(req.Header().Get("Content-Type"), "json")
+	asJSON := strings.Contains(requestHeader(ctx).Get("Content-Type"), "json")
 	for {
 		batch, err := subscription.Next(ctx)
 		if err != nil {
 			return subscriptionError(ctx, err)
 		}
-		if err := hideChannels(access.From(ctx), batch.Events, req.Msg.GetIncludeRaw()); err != nil {
+		if err := hideChannels(access.From(ctx), batch.Events, req.GetIncludeRaw()); err != nil {
 			return err
 		}
-		response, err := eventsResponse(batch, req.Msg.GetIncludeRaw(), asJSON)
+		response, err := eventsResponse(batch, req.GetIncludeRaw(), asJSON)
 		if err != nil {
 			return err
 		}

@@ -10,8 +10,6 @@ import (
 	"discordproxy/discord/sandbox"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // TestChannelsOfAGuild: a client with a guild and one channel gets that channel
@@ -25,11 +23,11 @@ func TestChannelsOfAGuild(t *testing.T) {
 		fmt.Sprintf("guilds: [%d], channels: [%d]", w.Guild, w.General): false,
 	} {
 		p, id := restricted(t, sb, entry)
-		answer, err := p.ClientsAs(t, id)["gRPC"].GetGuildChannels(t.Context(), connect.NewRequest(&pb.GetGuildChannelsRequest{GuildId: uint64(w.Guild)}))
+		answer, err := p.ClientsAs(t, id)["gRPC"].GetGuildChannels(t.Context(), &pb.GetGuildChannelsRequest{GuildId: uint64(w.Guild)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if list := answer.Msg.GetChannels(); all != (len(list) > 1) || !all && (len(list) != 1 || list[0].GetId() != uint64(w.General)) {
+		if list := answer.GetChannels(); all != (len(list) > 1) || !all && (len(list) != 1 || list[0].GetId() != uint64(w.General)) {
 			t.Errorf("%s: the API lists %v", entry, list)
 		}
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("%s/api/v10/guilds/%d/channels", p.URL(), w.Guild), nil)

@@ -50,7 +50,7 @@ var streamRows = map[string]struct {
 	call func(ctx context.Context, client *http.Client, url string, protocol connect.ClientOption) error
 }{
 	"dashboard": {forKnown, func(ctx context.Context, client *http.Client, url string, protocol connect.ClientOption) error {
-		stream, err := discordapiconnect.NewDashboardClient(client, url, protocol).WatchStatus(ctx, connect.NewRequest(new(pb.WatchStatusRequest)))
+		stream, err := discordapiconnect.NewDashboardClient(client, url, protocol).WatchStatus(ctx, new(pb.WatchStatusRequest))
 		if err != nil {
 			return err
 		}

@@ -29,10 +29,10 @@ func TestShareOfBytes(t *testing.T) {
 	p := guarded(t, sb, fmt.Sprintf("clients: [{name: shop, hashes: [%q], max_bytes: 100000}, {name: other, hashes: [%q]}]", hash, otherHash))
 	as := func(key string) proxytest.Identity { return proxytest.Identity{Key: key} }
 	channel := sb.World().General
-	message := func(text string) *connect.Request[pb.SendChannelMessageRequest] {
-		return connect.NewRequest(&pb.SendChannelMessageRequest{
+	message := func(text string) *pb.SendChannelMessageRequest {
+		return &pb.SendChannelMessageRequest{
 			ChannelId: uint64(channel), Content: "hi", Attachments: []*pb.AttachmentRequest{{Filename: "a.txt", Data: []byte(text)}},
-		})
+		}
 	}
 	large := strings.Repeat("x", 40_000)
 	over1, over2 := p.HTTPClient(t, as(key), false), p.HTTPClient(t, as(key), true)
@@ -44,11 +44,11 @@ func TestShareOfBytes(t *testing.T) {
 		t.Helper()
 		var got int32
 		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-			status, err := client.GetRateLimitStatus(t.Context(), connect.NewRequest(new(pb.GetRateLimitStatusRequest)))
+			status, err := client.GetRateLimitStatus(t.Context(), new(pb.GetRateLimitStatusRequest))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got = status.Msg.GetWaiting(); got == want {
+			if got = status.GetWaiting(); got == want {
 				return
 			}
 		}

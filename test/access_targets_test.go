@@ -14,8 +14,6 @@ import (
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // restricted starts a server with one client, who may do what the entry says.
@@ -48,39 +46,39 @@ func TestTargets(t *testing.T) {
 		allowed bool
 	}{
 		"forward from another channel": {func() error {
-			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+			_, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 				ChannelId: uint64(w.General), MessageReference: &pb.MessageReference{Type: 1, MessageId: 7, ChannelId: uint64(w.Random)},
-			}))
+			})
 			return err
 		}, false},
 		"reply": {func() error {
-			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+			_, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 				ChannelId: uint64(w.General), Content: "x", MessageReference: &pb.MessageReference{MessageId: 7},
-			}))
+			})
 			return err
 		}, true},
 		"reply with a guild": {func() error {
-			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+			_, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 				ChannelId: uint64(w.General), Content: "x", MessageReference: &pb.MessageReference{MessageId: 7, ChannelId: uint64(w.General), GuildId: uint64(w.Guild)},
-			}))
+			})
 			return err
 		}, true},
 		"reply by guild alone": {func() error {
-			_, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+			_, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 				ChannelId: uint64(w.General), Content: "x", MessageReference: &pb.MessageReference{MessageId: 7, GuildId: uint64(w.Guild)},
-			}))
+			})
 			return err
 		}, false},
 		"another user within the channel": {func() error {
-			_, err := client.AddThreadMember(t.Context(), connect.NewRequest(&pb.AddThreadMemberRequest{ChannelId: uint64(w.General), UserId: uint64(w.Bob)}))
+			_, err := client.AddThreadMember(t.Context(), &pb.AddThreadMemberRequest{ChannelId: uint64(w.General), UserId: uint64(w.Bob)})
 			return err
 		}, true},
 		"another user": {func() error {
-			_, err := client.GetUser(t.Context(), connect.NewRequest(&pb.GetUserRequest{UserId: uint64(w.Bob)}))
+			_, err := client.GetUser(t.Context(), &pb.GetUserRequest{UserId: uint64(w.Bob)})
 			return err
 		}, false},
 		"one of several users": {func() error {
-			stream, err := client.SendDirectMessages(t.Context(), connect.NewRequest(&pb.SendDirectMessagesRequest{UserIds: []uint64{uint64(w.Alice), uint64(w.Bob)}}))
+			stream, err := client.SendDirectMessages(t.Context(), &pb.SendDirectMessagesRequest{UserIds: []uint64{uint64(w.Alice), uint64(w.Bob)}})
 			if err != nil {
 				return err
 			}

@@ -20,8 +20,6 @@ import (
 	"discordproxy/test/require"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // allianceAuth is a site of Alliance Auth whose Discord service uses the proxy.
@@ -137,9 +135,9 @@ func TestAllianceAuthBesideOthers(t *testing.T) {
 	for _, channel := range channels {
 		all.Go(func() {
 			for i := range each {
-				if _, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+				if _, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 					ChannelId: uint64(channel), Content: fmt.Sprint(i),
-				})); err != nil {
+				}); err != nil {
 					t.Errorf("message %d to %d: %v", i, channel, err)
 				}
 			}

@@ -46,17 +46,17 @@ func webhook(t *testing.T, sb *sandbox.Sandbox, channel sandbox.ID) (id uint64, 
 // rich is a message with something of everything that edits can change.
 func (s *scene) rich() uint64 {
 	s.Helper()
-	res, err := s.client.SendChannelMessage(s.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+	res, err := s.client.SendChannelMessage(s.Context(), &pb.SendChannelMessageRequest{
 		ChannelId: uint64(s.w.General), Content: "old", Embeds: []*pb.Embed{{Title: "old"}},
 		Attachments: []*pb.AttachmentRequest{{Filename: "a.txt", Data: []byte("a")}, {Filename: "b.txt", Data: []byte("b")}},
 		Components: []*pb.Component{{Kind: &pb.Component_ActionRow_{ActionRow: &pb.Component_ActionRow{Components: []*pb.Component{
 			{Kind: &pb.Component_Button_{Button: &pb.Component_Button{Style: pb.Component_Button_PRIMARY, CustomId: "b"}}},
 		}}}}},
-	}))
+	})
 	if err != nil {
 		s.Fatal(err)
 	}
-	return res.Msg.GetMessage().GetId()
+	return res.GetMessage().GetId()
 }
 
 // edit is a case of EditChannelMessage.
@@ -232,7 +232,7 @@ func TestBroadcastIsSentOnce(t *testing.T) {
 	}
 	// The client leaves after five results.
 	ctx, leave := context.WithCancel(t.Context())
-	stream, err := client.SendDirectMessages(ctx, connect.NewRequest(req))
+	stream, err := client.SendDirectMessages(ctx, req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestBroadcastEnds(t *testing.T) {
 	}
 	// Three channels can be opened within the hour; the others are waited for.
 	ctx, leave := context.WithCancel(t.Context())
-	stream, err := client.SendDirectMessages(ctx, connect.NewRequest(req))
+	stream, err := client.SendDirectMessages(ctx, req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,11 +296,11 @@ func TestBroadcastEnds(t *testing.T) {
 	}
 	_ = stream.Close()
 	for {
-		status, err := client.GetRateLimitStatus(t.Context(), connect.NewRequest(&pb.GetRateLimitStatusRequest{}))
+		status, err := client.GetRateLimitStatus(t.Context(), &pb.GetRateLimitStatusRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if status.Msg.GetWaiting() == 0 && status.Msg.GetInFlight() == 0 {
+		if status.GetWaiting() == 0 && status.GetInFlight() == 0 {
 			break
 		}
 	}
@@ -312,7 +312,7 @@ func TestBroadcastEnds(t *testing.T) {
 		"In content: Must be 2000":         {UserIds: []uint64{1}, Message: &pb.NewMessage{Content: strings.Repeat("x", 2001)}},
 		"idempotency_key: Must be 200":     {UserIds: []uint64{1}, Message: &pb.NewMessage{Content: "x"}, IdempotencyKey: strings.Repeat("x", 201)},
 	} {
-		stream, err := client.SendDirectMessages(t.Context(), connect.NewRequest(bad))
+		stream, err := client.SendDirectMessages(t.Context(), bad)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -349,7 +349,7 @@ func TestEditingErrors(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.req.ChannelId = uint64(w.General)
-			_, err := client.EditChannelMessage(t.Context(), connect.NewRequest(tt.req))
+			_, err := client.EditChannelMessage(t.Context(), tt.req)
 			if connect.CodeOf(err) != tt.code || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got  %v\nwant %v: %s", err, tt.code, tt.want)
 			}
@@ -378,7 +378,7 @@ func TestWebhookTokensStaySecret(t *testing.T) {
 			faults.Route = "POST /webhooks/{webhook_id}/{webhook_token}"
 			sb.InjectFault(*faults)
 		}
-		_, err := client.ExecuteWebhook(t.Context(), connect.NewRequest(&pb.ExecuteWebhookRequest{WebhookId: id, WebhookToken: token, Content: fmt.Sprint("message ", i)}))
+		_, err := client.ExecuteWebhook(t.Context(), &pb.ExecuteWebhookRequest{WebhookId: id, WebhookToken: token, Content: fmt.Sprint("message ", i)})
 		if (err == nil) != (faults == nil) {
 			t.Errorf("call %d with the fault %+v: %v", i, faults, err)
 		}
@@ -391,18 +391,18 @@ func TestWebhookTokensStaySecret(t *testing.T) {
 		t.Errorf("%d messages are stored", got)
 	}
 	for _, bad := range []string{token + "/../x", token + "%2f", token + "\n", "", token + "x"} {
-		_, err := client.ExecuteWebhook(t.Context(), connect.NewRequest(&pb.ExecuteWebhookRequest{WebhookId: id, WebhookToken: bad, Content: "x"}))
+		_, err := client.ExecuteWebhook(t.Context(), &pb.ExecuteWebhookRequest{WebhookId: id, WebhookToken: bad, Content: "x"})
 		if err == nil {
 			t.Errorf("the token %q was taken", bad)
 		} else {
 			hidden("an error", err.Error())
 		}
 	}
-	status, err := client.GetRateLimitStatus(t.Context(), connect.NewRequest(&pb.GetRateLimitStatusRequest{}))
-	if err != nil || !strings.Contains(status.Msg.String(), "webhook "+fmt.Sprint(id)) {
+	status, err := client.GetRateLimitStatus(t.Context(), &pb.GetRateLimitStatusRequest{})
+	if err != nil || !strings.Contains(status.String(), "webhook "+fmt.Sprint(id)) {
 		t.Errorf("the status is %v, %v", status, err)
 	}
-	hidden("the status", status.Msg.String())
+	hidden("the status", status.String())
 	if out := p.Output(); !strings.Contains(out, "ExecuteWebhook") {
 		t.Errorf("the log is %s", out)
 	} else {

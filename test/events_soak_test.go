@@ -101,7 +101,7 @@ func (b *books) follow(ctx context.Context, client discordapiconnect.DiscordApiC
 
 func (b *books) stream(ctx context.Context, client discordapiconnect.DiscordApiClient, pause time.Duration, goal *atomic.Uint64) error {
 	b.streams++
-	stream, err := client.SubscribeEvents(ctx, connect.NewRequest(&pb.SubscribeEventsRequest{After: b.position, IncludeRaw: b.raw}))
+	stream, err := client.SubscribeEvents(ctx, &pb.SubscribeEventsRequest{After: b.position, IncludeRaw: b.raw})
 	if err != nil {
 		return err
 	}

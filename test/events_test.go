@@ -47,7 +47,7 @@ func follow(t *testing.T, client discordapiconnect.DiscordApiClient, req *pb.Sub
 	begun := make(chan struct{})
 	go func() {
 		defer close(s.ended)
-		stream, err := client.SubscribeEvents(ctx, connect.NewRequest(req))
+		stream, err := client.SubscribeEvents(ctx, req)
 		if err != nil {
 			s.err = err
 			return
@@ -179,12 +179,12 @@ func TestEvents(t *testing.T) {
 		followers[protocol] = follow(t, client, &pb.SubscribeEventsRequest{})
 	}
 	client := p.Clients()["gRPC"]
-	sent, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "one"}))
+	sent, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "one"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	post(t, sb, w.Random, "two")
-	if _, err := client.DeleteChannelMessage(t.Context(), connect.NewRequest(&pb.DeleteChannelMessageRequest{ChannelId: uint64(w.General), MessageId: sent.Msg.GetMessage().GetId()})); err != nil {
+	if _, err := client.DeleteChannelMessage(t.Context(), &pb.DeleteChannelMessageRequest{ChannelId: uint64(w.General), MessageId: sent.GetMessage().GetId()}); err != nil {
 		t.Fatal(err)
 	}
 	channel, err := sb.AddChannel(sandbox.Channel{GuildID: w.Guild, Name: "new"})
@@ -199,14 +199,14 @@ func TestEvents(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			s.t = t
 			first := s.until(pb.Event_MESSAGE_CREATE)
-			if m := first.GetMessage(); m.GetContent() != "one" || m.GetId() != sent.Msg.GetMessage().GetId() || first.GetGuildId() != uint64(w.Guild) || first.GetName() != "MESSAGE_CREATE" || first.GetRaw() != "" {
+			if m := first.GetMessage(); m.GetContent() != "one" || m.GetId() != sent.GetMessage().GetId() || first.GetGuildId() != uint64(w.Guild) || first.GetName() != "MESSAGE_CREATE" || first.GetRaw() != "" {
 				t.Errorf("got %v", first)
 			}
 			second := s.until(pb.Event_MESSAGE_CREATE)
 			if m := second.GetMessage(); m.GetContent() != "two" || m.GetAuthor().GetId() != uint64(w.Alice) || second.GetSequence() != first.GetSequence()+1 {
 				t.Errorf("got %v", second)
 			}
-			if e := s.until(pb.Event_MESSAGE_DELETE); e.GetMessageDelete().GetId() != sent.Msg.GetMessage().GetId() {
+			if e := s.until(pb.Event_MESSAGE_DELETE); e.GetMessageDelete().GetId() != sent.GetMessage().GetId() {
 				t.Errorf("got %v", e)
 			}
 			if e := s.until(pb.Event_CHANNEL_CREATE); e.GetChannel().GetName() != "new" || e.GetChannelId() != uint64(channel) {
@@ -325,16 +325,16 @@ func TestGuildInOutage(t *testing.T) {
 		s.until(pb.Event_GUILD_CREATE)
 		for _, age := range []time.Duration{0, time.Hour} {
 			cached := durationpb.New(age)
-			guild, err := client.GetGuild(t.Context(), connect.NewRequest(&pb.GetGuildRequest{GuildId: uint64(w.Guild), AllowCached: cached}))
-			if err != nil || guild.Msg.GetGuild().GetName() == "" {
+			guild, err := client.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: uint64(w.Guild), AllowCached: cached})
+			if err != nil || guild.GetGuild().GetName() == "" {
 				t.Errorf("%s, %s: the guild is %v, %v", data, age, guild, err)
 			}
-			roles, err := client.ListGuildRoles(t.Context(), connect.NewRequest(&pb.ListGuildRolesRequest{GuildId: uint64(w.Guild), AllowCached: cached}))
-			if err != nil || len(roles.Msg.GetRoles()) == 0 {
+			roles, err := client.ListGuildRoles(t.Context(), &pb.ListGuildRolesRequest{GuildId: uint64(w.Guild), AllowCached: cached})
+			if err != nil || len(roles.GetRoles()) == 0 {
 				t.Errorf("%s, %s: the roles are %v, %v", data, age, roles, err)
 			}
-			channels, err := client.GetGuildChannels(t.Context(), connect.NewRequest(&pb.GetGuildChannelsRequest{GuildId: uint64(w.Guild), AllowCached: cached}))
-			if err != nil || len(channels.Msg.GetChannels()) == 0 {
+			channels, err := client.GetGuildChannels(t.Context(), &pb.GetGuildChannelsRequest{GuildId: uint64(w.Guild), AllowCached: cached})
+			if err != nil || len(channels.GetChannels()) == 0 {
 				t.Errorf("%s, %s: the channels are %v, %v", data, age, channels, err)
 			}
 		}
@@ -543,7 +543,7 @@ func TestFatalClose(t *testing.T) {
 				}
 				s = follow(t, client, &pb.SubscribeEventsRequest{})
 			}
-			if _, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "still here"})); err != nil {
+			if _, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "still here"}); err != nil {
 				t.Error(err)
 			}
 			if n := strings.Count(p.Output(), "for good"); n != 1 {
@@ -599,7 +599,7 @@ func TestSlowSubscriber(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := online(t, sb, "--event-buffer", "50", "--intents", "default,MESSAGE_CONTENT")
 	client := p.Clients()["gRPC"]
-	slow, err := client.SubscribeEvents(t.Context(), connect.NewRequest(&pb.SubscribeEventsRequest{IncludeRaw: true}))
+	slow, err := client.SubscribeEvents(t.Context(), &pb.SubscribeEventsRequest{IncludeRaw: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -654,15 +654,15 @@ func TestAllowCached(t *testing.T) {
 	s.until(pb.Event_CHANNEL_CREATE)
 	for _, ask := range []func(age *durationpb.Duration) (proto.Message, error){
 		func(age *durationpb.Duration) (proto.Message, error) {
-			res, err := client.GetGuildChannels(t.Context(), connect.NewRequest(&pb.GetGuildChannelsRequest{GuildId: guild, AllowCached: age}))
+			res, err := client.GetGuildChannels(t.Context(), &pb.GetGuildChannelsRequest{GuildId: guild, AllowCached: age})
 			return message(res, err)
 		},
 		func(age *durationpb.Duration) (proto.Message, error) {
-			res, err := client.ListGuildRoles(t.Context(), connect.NewRequest(&pb.ListGuildRolesRequest{GuildId: guild, AllowCached: age}))
+			res, err := client.ListGuildRoles(t.Context(), &pb.ListGuildRolesRequest{GuildId: guild, AllowCached: age})
 			return message(res, err)
 		},
 		func(age *durationpb.Duration) (proto.Message, error) {
-			res, err := client.GetGuild(t.Context(), connect.NewRequest(&pb.GetGuildRequest{GuildId: guild, AllowCached: age}))
+			res, err := client.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: guild, AllowCached: age})
 			return message(res, err)
 		},
 	} {
@@ -688,8 +688,8 @@ func TestAllowCached(t *testing.T) {
 			t.Errorf("%T of a negative age: %v", cached, err)
 		}
 	}
-	res, err := client.GetGuild(t.Context(), connect.NewRequest(&pb.GetGuildRequest{GuildId: guild, WithCounts: true, AllowCached: durationpb.New(time.Hour)}))
-	if err != nil || res.Msg.GetGuild().GetApproximateMemberCount() == 0 {
+	res, err := client.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: guild, WithCounts: true, AllowCached: durationpb.New(time.Hour)})
+	if err != nil || res.GetGuild().GetApproximateMemberCount() == 0 {
 		t.Errorf("with counts: %v, %v", res, err)
 	}
 }
@@ -698,9 +698,9 @@ func TestAllowCached(t *testing.T) {
 func message[M any, P interface {
 	*M
 	proto.Message
-}](res *connect.Response[M], err error) (proto.Message, error) {
+}](res *M, err error) (proto.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	return P(res.Msg), nil
+	return P(res), nil
 }

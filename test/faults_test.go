@@ -122,9 +122,9 @@ func TestFaults(t *testing.T) {
 			for i := range each {
 				content := fmt.Sprintf("message %d of %d", i, worker)
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-				_, err := client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{
+				_, err := client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{
 					ChannelId: uint64(w.Channels[(worker+i)%len(w.Channels)]), Content: content,
-				}))
+				})
 				cancel()
 				books.note(content, err)
 			}
@@ -157,7 +157,7 @@ func TestImpatientCallers(t *testing.T) {
 			for i := range 30 {
 				content := fmt.Sprintf("message %d of %d", i, worker)
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(20+5*i)*time.Millisecond)
-				_, err := client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: content}))
+				_, err := client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: content})
 				cancel()
 				if connect.CodeOf(err) == connect.CodeDeadlineExceeded || connect.CodeOf(err) == connect.CodeCanceled {
 					// The client's own clock ended the call: it knows nothing.
@@ -183,9 +183,9 @@ func TestShutdownKnowsNot(t *testing.T) {
 	sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", After: true, Kind: sandbox.FaultHang})
 	told := make(chan error, 1)
 	go func() {
-		_, err := p.Clients()["gRPC"].SendChannelMessage(context.WithoutCancel(t.Context()), connect.NewRequest(&pb.SendChannelMessageRequest{
+		_, err := p.Clients()["gRPC"].SendChannelMessage(context.WithoutCancel(t.Context()), &pb.SendChannelMessageRequest{
 			ChannelId: uint64(sb.World().General), Content: "stored",
-		}))
+		})
 		told <- err
 	}()
 	for len(sb.Messages(sb.World().General)) == 0 {

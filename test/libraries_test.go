@@ -18,7 +18,6 @@ import (
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 
-	"connectrpc.com/connect"
 	"github.com/bwmarrin/discordgo"
 )
 
@@ -73,7 +72,7 @@ func share(t *testing.T, library string, use func(p *proxytest.Proxy, channels [
 		sending.Go(func() {
 			id, err := sandbox.ParseID(channel)
 			for i := 0; i < 5 && err == nil; i++ {
-				_, err = typed.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(id), Content: fmt.Sprint("typed ", i)}))
+				_, err = typed.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(id), Content: fmt.Sprint("typed ", i)})
 			}
 			if err != nil {
 				t.Errorf("a typed call: %v", err)

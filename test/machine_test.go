@@ -141,7 +141,7 @@ func TestOutOfFileDescriptors(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	another := discordapiconnect.NewDiscordApiClient(newHTTP2Client(), "http://"+p.address, connect.WithGRPC())
-	if _, err := another.GetRateLimitStatus(ctx, connect.NewRequest(&pb.GetRateLimitStatusRequest{})); err != nil {
+	if _, err := another.GetRateLimitStatus(ctx, &pb.GetRateLimitStatusRequest{}); err != nil {
 		t.Errorf("a new connection: %v", err)
 	}
 }

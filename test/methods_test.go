@@ -15,7 +15,6 @@ import (
 
 	pb "discordproxy/gen/discord_api"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -102,13 +101,13 @@ func (s *scene) stored(channel sandbox.ID, id uint64) *sandbox.Message {
 }
 
 // must calls a method that is not the one under test.
-func must[Req, Res any](s *scene, call func(context.Context, *connect.Request[Req]) (*connect.Response[Res], error), req *Req) *Res {
+func must[Req, Res any](s *scene, call func(context.Context, *Req) (*Res, error), req *Req) *Res {
 	s.Helper()
-	res, err := call(s.Context(), connect.NewRequest(req))
+	res, err := call(s.Context(), req)
 	if err != nil {
 		s.Fatal(err)
 	}
-	return res.Msg
+	return res
 }
 
 // call calls a method of the generated client by name.

@@ -97,7 +97,7 @@ func (p *process) fill(t *testing.T, messages int) <-chan error {
 	for range messages {
 		go func() {
 			for {
-				_, err := p.client.SendChannelMessage(context.WithoutCancel(t.Context()), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: channel, Content: "hi"}))
+				_, err := p.client.SendChannelMessage(context.WithoutCancel(t.Context()), &pb.SendChannelMessageRequest{ChannelId: channel, Content: "hi"})
 				if err != nil && strings.Contains(err.Error(), "is being checked") {
 					continue // the server has not logged in yet
 				}
@@ -107,12 +107,12 @@ func (p *process) fill(t *testing.T, messages int) <-chan error {
 		}()
 	}
 	for {
-		status, err := p.client.GetRateLimitStatus(t.Context(), connect.NewRequest(&pb.GetRateLimitStatusRequest{}))
+		status, err := p.client.GetRateLimitStatus(t.Context(), &pb.GetRateLimitStatusRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		sent := len(ended)
-		if sent > 0 && int(status.Msg.GetWaiting())+sent == messages {
+		if sent > 0 && int(status.GetWaiting())+sent == messages {
 			return ended
 		}
 	}

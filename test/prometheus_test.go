@@ -23,8 +23,6 @@ import (
 	"discordproxy/test/require"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 var prometheusFiles = filepath.Join("..", "deploy", "prometheus")
@@ -55,9 +53,9 @@ func TestPrometheus(t *testing.T) {
 	p := proxytest.Against(t, sb, "--no-gateway=false")
 	sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", Count: 1, Status: 502, After: true})
 	for range 3 {
-		if _, err := p.Clients()["gRPC"].SendDirectMessage(t.Context(), connect.NewRequest(&pb.SendDirectMessageRequest{
+		if _, err := p.Clients()["gRPC"].SendDirectMessage(t.Context(), &pb.SendDirectMessageRequest{
 			UserId: uint64(sb.World().Alice), Content: "hi",
-		})); err != nil {
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -32,17 +32,17 @@ func limited(t *testing.T, args ...string) (*sandbox.Sandbox, *proxytest.Proxy) 
 }
 
 func say(ctx context.Context, client discordapiconnect.DiscordApiClient, channel sandbox.ID) error {
-	_, err := client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(channel), Content: "hi"}))
+	_, err := client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: uint64(channel), Content: "hi"})
 	return err
 }
 
 func status(t *testing.T, client discordapiconnect.DiscordApiClient) *pb.GetRateLimitStatusResponse {
 	t.Helper()
-	resp, err := client.GetRateLimitStatus(t.Context(), connect.NewRequest(&pb.GetRateLimitStatusRequest{}))
+	resp, err := client.GetRateLimitStatus(t.Context(), &pb.GetRateLimitStatusRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp.Msg
+	return resp
 }
 
 // waitFor asks for the state of the limits until it is the one that is wanted.

@@ -321,7 +321,7 @@ func (f front) streams(t *testing.T, sb *sandbox.Sandbox) {
 	for _, http2 := range []bool{false, true} {
 		dashboard := discordapiconnect.NewDashboardClient(f.keyed(t, http2), f.url(), connect.WithProtoJSON())
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		stream, err := dashboard.WatchStatus(ctx, connect.NewRequest(&pb.WatchStatusRequest{}))
+		stream, err := dashboard.WatchStatus(ctx, &pb.WatchStatusRequest{})
 		if err != nil || !stream.Receive() {
 			t.Errorf("the dashboard shows nothing: %v", errors.Join(err, stream.Err()))
 		}

@@ -22,7 +22,7 @@ func watch(t *testing.T, p *proxytest.Proxy) *connect.ServerStreamForClient[pb.W
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	client := discordapiconnect.NewDashboardClient(http.DefaultClient, "http://"+p.Address, connect.WithGRPCWeb())
-	stream, err := client.WatchStatus(ctx, connect.NewRequest(new(pb.WatchStatusRequest)))
+	stream, err := client.WatchStatus(ctx, new(pb.WatchStatusRequest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestStatus(t *testing.T) {
 	}
 
 	client := p.Clients()["gRPC"]
-	if _, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "a secret"})); err != nil {
+	if _, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "a secret"}); err != nil {
 		t.Fatal(err)
 	}
 	call := await(t, stream, hasCalls).GetCalls()[0]
@@ -79,7 +79,7 @@ func TestStatus(t *testing.T) {
 	if _, err := grpc_health_v1.NewHealthClient(p.Dial(t)).Check(t.Context(), new(grpc_health_v1.HealthCheckRequest)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(w.Forbidden), Content: "hi"})); err == nil {
+	if _, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(w.Forbidden), Content: "hi"}); err == nil {
 		t.Fatal("a message was sent to the forbidden channel")
 	}
 	// The message from before is still there.
@@ -120,7 +120,7 @@ func send(ctx context.Context, p *proxytest.Proxy, channel uint64, n int) {
 	client := p.Clients()["gRPC"]
 	for range n {
 		go func() {
-			_, _ = client.SendChannelMessage(ctx, connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: channel, Content: "hi"}))
+			_, _ = client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: channel, Content: "hi"})
 		}()
 	}
 }
@@ -133,9 +133,9 @@ func TestStatusWithContents(t *testing.T) {
 		t.Error("the status does not say that contents are told")
 	}
 	long := strings.Repeat("é", 2000)
-	if _, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{
+	if _, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
 		ChannelId: uint64(sb.World().General), Content: long, Embed: &pb.Embed{Description: long + long},
-	})); err != nil {
+	}); err != nil {
 		t.Fatal(err)
 	}
 	content := await(t, stream, hasCalls).GetCalls()[0].GetContent()
@@ -158,7 +158,7 @@ func TestStatusOfSandbox(t *testing.T) {
 			general = ch.GetId()
 		}
 	}
-	if _, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: general, Content: "hi"})); err != nil {
+	if _, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: general, Content: "hi"}); err != nil {
 		t.Fatal(err)
 	}
 	m := await(t, stream, func(m *pb.WatchStatusResponse) bool { return len(m.GetSandboxMessages()) > 0 }).GetSandboxMessages()[0]
@@ -202,7 +202,7 @@ func TestStatusForStrangers(t *testing.T) {
 	if !stream.Msg().GetProxy().GetOpen() {
 		t.Error("the status does not say that the proxy is open")
 	}
-	if _, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), connect.NewRequest(&pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "hi"})); err != nil {
+	if _, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "hi"}); err != nil {
 		t.Fatal(err)
 	}
 	m := await(t, stream, func(m *pb.WatchStatusResponse) bool { return len(m.GetSlots()) > 0 })
@@ -226,7 +226,7 @@ func TestStatusEnds(t *testing.T) {
 		streams = append(streams, watch(t, p))
 	}
 	client := discordapiconnect.NewDashboardClient(http.DefaultClient, "http://"+p.Address)
-	one, err := client.WatchStatus(t.Context(), connect.NewRequest(new(pb.WatchStatusRequest)))
+	one, err := client.WatchStatus(t.Context(), new(pb.WatchStatusRequest))
 	if err == nil {
 		one.Receive()
 		err = one.Err()

@@ -50,31 +50,31 @@ func GRPC(checks Checks, ending <-chan struct{}, services ...string) *Service {
 func (s *Service) Handler(options ...connect.HandlerOption) (path string, handler http.Handler) {
 	path = "/" + Name + "/"
 	mux := http.NewServeMux()
-	mux.Handle(path+"Check", connect.NewUnaryHandler(path+"Check", s.check, options...))
-	mux.Handle(path+"List", connect.NewUnaryHandler(path+"List", s.list, options...))
-	mux.Handle(path+"Watch", connect.NewServerStreamHandler(path+"Watch", s.watch, options...))
+	mux.Handle(path+"Check", connect.NewUnaryHandlerSimple(path+"Check", s.check, options...))
+	mux.Handle(path+"List", connect.NewUnaryHandlerSimple(path+"List", s.list, options...))
+	mux.Handle(path+"Watch", connect.NewServerStreamHandlerSimple(path+"Watch", s.watch, options...))
 	return path, mux
 }
 
-func (s *Service) check(_ context.Context, req *connect.Request[healthpb.HealthCheckRequest]) (*connect.Response[healthpb.HealthCheckResponse], error) {
-	status := s.status(req.Msg.GetService())
+func (s *Service) check(_ context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	status := s.status(req.GetService())
 	if status == healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
 		return nil, connect.NewError(connect.CodeNotFound, errors.New("unknown service"))
 	}
-	return connect.NewResponse(&healthpb.HealthCheckResponse{Status: status}), nil
+	return &healthpb.HealthCheckResponse{Status: status}, nil
 }
 
-func (s *Service) list(context.Context, *connect.Request[healthpb.HealthListRequest]) (*connect.Response[healthpb.HealthListResponse], error) {
+func (s *Service) list(context.Context, *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	statuses := make(map[string]*healthpb.HealthCheckResponse)
 	for _, service := range append([]string{""}, s.services...) {
 		statuses[service] = &healthpb.HealthCheckResponse{Status: s.status(service)}
 	}
-	return connect.NewResponse(&healthpb.HealthListResponse{Statuses: statuses}), nil
+	return &healthpb.HealthListResponse{Statuses: statuses}, nil
 }
 
 // watch sends the status of a service when the stream begins and whenever it
 // changes. A service that does not exist has the status SERVICE_UNKNOWN.
-func (s *Service) watch(ctx context.Context, req *connect.Request[healthpb.HealthCheckRequest], stream *connect.ServerStream[healthpb.HealthCheckResponse]) error {
+func (s *Service) watch(ctx context.Context, req *healthpb.HealthCheckRequest, stream *connect.ServerStream[healthpb.HealthCheckResponse]) error {
 	network := refusals.Network(rpc.Peer(ctx))
 	if err := s.enter(network); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (s *Service) watch(ctx context.Context, req *connect.Request[healthpb.Healt
 	defer ticker.Stop()
 	last := healthpb.HealthCheckResponse_ServingStatus(-1)
 	for {
-		status := s.status(req.Msg.GetService())
+		status := s.status(req.GetService())
 		if status != last {
 			if err := stream.Send(&healthpb.HealthCheckResponse{Status: status}); err != nil {
 				return err

@@ -73,27 +73,27 @@ func (s *service) handler(t testing.TB, cfg rpc.Config) http.Handler {
 	all := connect.WithHandlerOptions(options...)
 	readOnly := connect.WithIdempotency(connect.IdempotencyNoSideEffects)
 	mux := http.NewServeMux()
-	mux.Handle(procedureEcho, connect.NewUnaryHandler(procedureEcho,
-		func(_ context.Context, req *connect.Request[wrapperspb.StringValue]) (*connect.Response[wrapperspb.StringValue], error) {
-			return connect.NewResponse(req.Msg), nil
+	mux.Handle(procedureEcho, connect.NewUnaryHandlerSimple(procedureEcho,
+		func(_ context.Context, req *wrapperspb.StringValue) (*wrapperspb.StringValue, error) {
+			return req, nil
 		}, all, readOnly))
-	mux.Handle(procedureHold, connect.NewUnaryHandler(procedureHold,
-		func(ctx context.Context, _ *connect.Request[wrapperspb.StringValue]) (*connect.Response[wrapperspb.StringValue], error) {
+	mux.Handle(procedureHold, connect.NewUnaryHandlerSimple(procedureHold,
+		func(ctx context.Context, _ *wrapperspb.StringValue) (*wrapperspb.StringValue, error) {
 			s.holding.Add(1)
 			defer s.holding.Add(-1)
 			select {
 			case <-s.release:
-				return connect.NewResponse(wrapperspb.String("held")), nil
+				return wrapperspb.String("held"), nil
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
 		}, all))
-	mux.Handle(procedureEmpty, connect.NewUnaryHandler(procedureEmpty,
-		func(context.Context, *connect.Request[emptypb.Empty]) (*connect.Response[emptypb.Empty], error) {
-			return connect.NewResponse(&emptypb.Empty{}), nil
+	mux.Handle(procedureEmpty, connect.NewUnaryHandlerSimple(procedureEmpty,
+		func(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+			return &emptypb.Empty{}, nil
 		}, all))
-	mux.Handle(procedurePanic, connect.NewUnaryHandler(procedurePanic,
-		func(context.Context, *connect.Request[emptypb.Empty]) (*connect.Response[emptypb.Empty], error) {
+	mux.Handle(procedurePanic, connect.NewUnaryHandlerSimple(procedurePanic,
+		func(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 			panic("a secret")
 		}, all))
 	return rpc.WithRequestID(listener.Known(mux))

@@ -122,8 +122,8 @@ func TestGRPCWebTextStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	goOn := make(chan struct{})
-	server := httptest.NewServer(rpc.GRPCWebText(connect.NewServerStreamHandler(procedure,
-		func(ctx context.Context, _ *connect.Request[wrapperspb.StringValue], stream *connect.ServerStream[wrapperspb.StringValue]) error {
+	server := httptest.NewServer(rpc.GRPCWebText(connect.NewServerStreamHandlerSimple(procedure,
+		func(ctx context.Context, _ *wrapperspb.StringValue, stream *connect.ServerStream[wrapperspb.StringValue]) error {
 			for _, text := range []string{"a", "bb", "ccc"} {
 				if err := stream.Send(wrapperspb.String(text)); err != nil {
 					return err

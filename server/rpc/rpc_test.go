@@ -33,14 +33,7 @@ func handle[Req, Res any](t testing.TB, cfg rpc.Config, call func(context.Contex
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rpc.WithRequestID(connect.NewUnaryHandler(procedure,
-		func(ctx context.Context, req *connect.Request[Req]) (*connect.Response[Res], error) {
-			res, err := call(ctx, req.Msg)
-			if err != nil {
-				return nil, err
-			}
-			return connect.NewResponse(res), nil
-		}, connect.WithHandlerOptions(options...)))
+	return rpc.WithRequestID(connect.NewUnaryHandlerSimple(procedure, call, connect.WithHandlerOptions(options...)))
 }
 
 func echo(_ context.Context, m *wrapperspb.StringValue) (*wrapperspb.StringValue, error) {

@@ -23,10 +23,10 @@ func TestStreamsOpenBeforeTheirFirstMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := make(chan struct{})
-	handler := connect.NewServerStreamHandler(procedure,
-		func(_ context.Context, req *connect.Request[wrapperspb.StringValue], stream *connect.ServerStream[wrapperspb.StringValue]) error {
+	handler := connect.NewServerStreamHandlerSimple(procedure,
+		func(_ context.Context, req *wrapperspb.StringValue, stream *connect.ServerStream[wrapperspb.StringValue]) error {
 			<-release
-			return stream.Send(req.Msg)
+			return stream.Send(req)
 		}, options...)
 	srv := httptest.NewUnstartedServer(rpc.GRPCWebText(handler))
 	srv.EnableHTTP2 = true

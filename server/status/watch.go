@@ -12,7 +12,7 @@ import (
 )
 
 // WatchStatus implements discordapiconnect.DashboardHandler.
-func (b *Board) WatchStatus(ctx context.Context, _ *connect.Request[pb.WatchStatusRequest], stream *connect.ServerStream[pb.WatchStatusResponse]) error {
+func (b *Board) WatchStatus(ctx context.Context, _ *pb.WatchStatusRequest, stream *connect.ServerStream[pb.WatchStatusResponse]) error {
 	if !b.enter() {
 		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many watch already"))
 	}

@@ -77,13 +77,13 @@ func (c *callers) send(ctx, sending context.Context, caller int, r *mathrand.Ran
 			within, cancel := context.WithTimeout(ctx, deadline)
 			var err error
 			if direct {
-				_, err = client.SendDirectMessage(within, connect.NewRequest(&pb.SendDirectMessageRequest{
+				_, err = client.SendDirectMessage(within, &pb.SendDirectMessageRequest{
 					UserId: uint64(c.users[caller%len(c.users)]), Content: content, Nonce: nonce,
-				}))
+				})
 			} else {
-				_, err = client.SendChannelMessage(within, connect.NewRequest(&pb.SendChannelMessageRequest{
+				_, err = client.SendChannelMessage(within, &pb.SendChannelMessageRequest{
 					ChannelId: uint64(c.channels[caller]), Content: content, Nonce: nonce,
-				}))
+				})
 			}
 			cancel()
 			now := meaning(err)

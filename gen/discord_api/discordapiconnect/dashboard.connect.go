@@ -51,7 +51,7 @@ type DashboardClient interface {
 	// UNAVAILABLE. RESOURCE_EXHAUSTED means that 100 watch already.
 	//
 	// Cost: no call to Discord.
-	WatchStatus(context.Context, *connect.Request[discord_api.WatchStatusRequest]) (*connect.ServerStreamForClient[discord_api.WatchStatusResponse], error)
+	WatchStatus(context.Context, *discord_api.WatchStatusRequest) (*connect.ServerStreamForClient[discord_api.WatchStatusResponse], error)
 }
 
 // NewDashboardClient constructs a client for the discord_api.Dashboard service. By default, it uses
@@ -80,8 +80,8 @@ type dashboardClient struct {
 }
 
 // WatchStatus calls discord_api.Dashboard.WatchStatus.
-func (c *dashboardClient) WatchStatus(ctx context.Context, req *connect.Request[discord_api.WatchStatusRequest]) (*connect.ServerStreamForClient[discord_api.WatchStatusResponse], error) {
-	return c.watchStatus.CallServerStream(ctx, req)
+func (c *dashboardClient) WatchStatus(ctx context.Context, req *discord_api.WatchStatusRequest) (*connect.ServerStreamForClient[discord_api.WatchStatusResponse], error) {
+	return c.watchStatus.CallServerStream(ctx, connect.NewRequest(req))
 }
 
 // DashboardHandler is an implementation of the discord_api.Dashboard service.
@@ -95,7 +95,7 @@ type DashboardHandler interface {
 	// UNAVAILABLE. RESOURCE_EXHAUSTED means that 100 watch already.
 	//
 	// Cost: no call to Discord.
-	WatchStatus(context.Context, *connect.Request[discord_api.WatchStatusRequest], *connect.ServerStream[discord_api.WatchStatusResponse]) error
+	WatchStatus(context.Context, *discord_api.WatchStatusRequest, *connect.ServerStream[discord_api.WatchStatusResponse]) error
 }
 
 // NewDashboardHandler builds an HTTP handler from the service implementation. It returns the path
@@ -105,7 +105,7 @@ type DashboardHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewDashboardHandler(svc DashboardHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	dashboardMethods := discord_api.File_discord_api_dashboard_proto.Services().ByName("Dashboard").Methods()
-	dashboardWatchStatusHandler := connect.NewServerStreamHandler(
+	dashboardWatchStatusHandler := connect.NewServerStreamHandlerSimple(
 		DashboardWatchStatusProcedure,
 		svc.WatchStatus,
 		connect.WithSchema(dashboardMethods.ByName("WatchStatus")),
@@ -124,6 +124,6 @@ func NewDashboardHandler(svc DashboardHandler, opts ...connect.HandlerOption) (s
 // UnimplementedDashboardHandler returns CodeUnimplemented from all methods.
 type UnimplementedDashboardHandler struct{}
 
-func (UnimplementedDashboardHandler) WatchStatus(context.Context, *connect.Request[discord_api.WatchStatusRequest], *connect.ServerStream[discord_api.WatchStatusResponse]) error {
+func (UnimplementedDashboardHandler) WatchStatus(context.Context, *discord_api.WatchStatusRequest, *connect.ServerStream[discord_api.WatchStatusResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.WatchStatus is not implemented"))
 }

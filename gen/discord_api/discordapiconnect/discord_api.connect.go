@@ -188,7 +188,7 @@ type DiscordApiClient interface {
 	// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50006 Cannot send an
 	// empty message or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
-	SendChannelMessage(context.Context, *connect.Request[discord_api.SendChannelMessageRequest]) (*connect.Response[discord_api.SendChannelMessageResponse], error)
+	SendChannelMessage(context.Context, *discord_api.SendChannelMessageRequest) (*discord_api.SendChannelMessageResponse, error)
 	// SendDirectMessage posts a message to a user. The channel to the user is
 	// opened when it is not known yet.
 	//
@@ -198,7 +198,7 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
 	// messages to this user, and those of SendChannelMessage.
 	// Cost: two calls to Discord the first time, one afterwards.
-	SendDirectMessage(context.Context, *connect.Request[discord_api.SendDirectMessageRequest]) (*connect.Response[discord_api.SendDirectMessageResponse], error)
+	SendDirectMessage(context.Context, *discord_api.SendDirectMessageRequest) (*discord_api.SendDirectMessageResponse, error)
 	// SendDirectMessages posts one message to many users and streams a result for
 	// each of them as it comes: first come, first told, in no given order. Users
 	// whom Discord lets the bot not write to get a result with the error, the
@@ -216,14 +216,14 @@ type DiscordApiClient interface {
 	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
 	// SendDirectMessage are in the results.
 	// Cost: one or two calls to Discord for each user.
-	SendDirectMessages(context.Context, *connect.Request[discord_api.SendDirectMessagesRequest]) (*connect.ServerStreamForClient[discord_api.SendDirectMessagesResponse], error)
+	SendDirectMessages(context.Context, *discord_api.SendDirectMessagesRequest) (*connect.ServerStreamForClient[discord_api.SendDirectMessagesResponse], error)
 	// GetGuildChannels lists the channels of a guild, without its threads.
 	//
 	// Discord: GET /guilds/{guild_id}/channels.
 	// Permissions: the bot is a member of the guild.
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	GetGuildChannels(context.Context, *connect.Request[discord_api.GetGuildChannelsRequest]) (*connect.Response[discord_api.GetGuildChannelsResponse], error)
+	GetGuildChannels(context.Context, *discord_api.GetGuildChannelsRequest) (*discord_api.GetGuildChannelsResponse, error)
 	// GetChannelMessage returns one message.
 	//
 	// Discord: GET /channels/{channel_id}/messages/{message_id}.
@@ -231,7 +231,7 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	GetChannelMessage(context.Context, *connect.Request[discord_api.GetChannelMessageRequest]) (*connect.Response[discord_api.GetChannelMessageResponse], error)
+	GetChannelMessage(context.Context, *discord_api.GetChannelMessageRequest) (*discord_api.GetChannelMessageResponse, error)
 	// ListChannelMessages streams messages of a channel, one in each response.
 	// They come newest first, but with `after` oldest first: the order in which
 	// they lie behind the given message.
@@ -246,7 +246,7 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord for each 100 messages.
-	ListChannelMessages(context.Context, *connect.Request[discord_api.ListChannelMessagesRequest]) (*connect.ServerStreamForClient[discord_api.ListChannelMessagesResponse], error)
+	ListChannelMessages(context.Context, *discord_api.ListChannelMessagesRequest) (*connect.ServerStreamForClient[discord_api.ListChannelMessagesResponse], error)
 	// DeleteChannelMessage deletes a message.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}.
@@ -259,7 +259,7 @@ type DiscordApiClient interface {
 	// Cost: one call to Discord. Messages younger than 10 seconds, older than two
 	// weeks and all others have limits of their own in each channel, usually 5 in
 	// 5 seconds, 30 in 120 seconds and 3 in one second.
-	DeleteChannelMessage(context.Context, *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error)
+	DeleteChannelMessage(context.Context, *discord_api.DeleteChannelMessageRequest) (*discord_api.DeleteChannelMessageResponse, error)
 	// BulkDeleteChannelMessages deletes many messages of a guild's channel. They
 	// are deleted 100 at a time; those older than two weeks, which Discord
 	// deletes one by one only, after the others.
@@ -277,7 +277,7 @@ type DiscordApiClient interface {
 	// Cost: one call to Discord for each 100 messages, usually limited to one in
 	// a second for each channel, and one for each old message, usually limited to
 	// 30 in 120 seconds: 100 old messages take more than six minutes.
-	BulkDeleteChannelMessages(context.Context, *connect.Request[discord_api.BulkDeleteChannelMessagesRequest]) (*connect.Response[discord_api.BulkDeleteChannelMessagesResponse], error)
+	BulkDeleteChannelMessages(context.Context, *discord_api.BulkDeleteChannelMessagesRequest) (*discord_api.BulkDeleteChannelMessagesResponse, error)
 	// CrosspostMessage publishes a message of an announcement channel to the
 	// channels that follow it.
 	//
@@ -288,7 +288,7 @@ type DiscordApiClient interface {
 	// INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
 	// Cannot execute action on this channel type.
 	// Cost: one call to Discord, usually limited to 10 in an hour for each channel.
-	CrosspostMessage(context.Context, *connect.Request[discord_api.CrosspostMessageRequest]) (*connect.Response[discord_api.CrosspostMessageResponse], error)
+	CrosspostMessage(context.Context, *discord_api.CrosspostMessageRequest) (*discord_api.CrosspostMessageResponse, error)
 	// PinMessage pins a message. Discord posts a message of the type
 	// CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
 	//
@@ -298,7 +298,7 @@ type DiscordApiClient interface {
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
 	// INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
-	PinMessage(context.Context, *connect.Request[discord_api.PinMessageRequest]) (*connect.Response[discord_api.PinMessageResponse], error)
+	PinMessage(context.Context, *discord_api.PinMessageRequest) (*discord_api.PinMessageResponse, error)
 	// UnpinMessage takes a message from the pinned ones.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
@@ -306,7 +306,7 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
-	UnpinMessage(context.Context, *connect.Request[discord_api.UnpinMessageRequest]) (*connect.Response[discord_api.UnpinMessageResponse], error)
+	UnpinMessage(context.Context, *discord_api.UnpinMessageRequest) (*discord_api.UnpinMessageResponse, error)
 	// ListPinnedMessages lists pinned messages, those pinned last first. Without
 	// READ_MESSAGE_HISTORY Discord shows none.
 	//
@@ -315,7 +315,7 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	ListPinnedMessages(context.Context, *connect.Request[discord_api.ListPinnedMessagesRequest]) (*connect.Response[discord_api.ListPinnedMessagesResponse], error)
+	ListPinnedMessages(context.Context, *discord_api.ListPinnedMessagesRequest) (*discord_api.ListPinnedMessagesResponse, error)
 	// TriggerTyping shows for 10 seconds, or until the next message, that the bot
 	// is typing.
 	//
@@ -325,7 +325,7 @@ type DiscordApiClient interface {
 	// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50008 Cannot send
 	// messages in a non-text channel.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
-	TriggerTyping(context.Context, *connect.Request[discord_api.TriggerTypingRequest]) (*connect.Response[discord_api.TriggerTypingResponse], error)
+	TriggerTyping(context.Context, *discord_api.TriggerTypingRequest) (*discord_api.TriggerTypingResponse, error)
 	// AddReaction lets the bot react to a message. A reaction that is there stays.
 	//
 	// Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
@@ -338,7 +338,7 @@ type DiscordApiClient interface {
 	// blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: one call to Discord. Adding and removing share a limit in each
 	// channel, usually one call in a quarter of a second.
-	AddReaction(context.Context, *connect.Request[discord_api.AddReactionRequest]) (*connect.Response[discord_api.AddReactionResponse], error)
+	AddReaction(context.Context, *discord_api.AddReactionRequest) (*discord_api.AddReactionResponse, error)
 	// RemoveReaction removes a reaction of the bot or of another user.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
@@ -349,7 +349,7 @@ type DiscordApiClient interface {
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
 	// INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: as AddReaction.
-	RemoveReaction(context.Context, *connect.Request[discord_api.RemoveReactionRequest]) (*connect.Response[discord_api.RemoveReactionResponse], error)
+	RemoveReaction(context.Context, *discord_api.RemoveReactionRequest) (*discord_api.RemoveReactionResponse, error)
 	// RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
@@ -359,7 +359,7 @@ type DiscordApiClient interface {
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
 	// INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: as AddReaction.
-	RemoveAllReactions(context.Context, *connect.Request[discord_api.RemoveAllReactionsRequest]) (*connect.Response[discord_api.RemoveAllReactionsResponse], error)
+	RemoveAllReactions(context.Context, *discord_api.RemoveAllReactionsRequest) (*discord_api.RemoveAllReactionsResponse, error)
 	// ListReactions lists who reacted with an emoji, in ascending order of ids.
 	//
 	// Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
@@ -368,14 +368,14 @@ type DiscordApiClient interface {
 	// PERMISSION_DENIED 50001 Missing Access, INVALID_ARGUMENT 10014 Unknown
 	// Emoji or 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	ListReactions(context.Context, *connect.Request[discord_api.ListReactionsRequest]) (*connect.Response[discord_api.ListReactionsResponse], error)
+	ListReactions(context.Context, *discord_api.ListReactionsRequest) (*discord_api.ListReactionsResponse, error)
 	// GetChannel returns a channel, thread or direct message channel.
 	//
 	// Discord: GET /channels/{channel_id}.
 	// Permissions: VIEW_CHANNEL.
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	GetChannel(context.Context, *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error)
+	GetChannel(context.Context, *discord_api.GetChannelRequest) (*discord_api.GetChannelResponse, error)
 	// GetDirectMessageChannel returns the channel of direct messages with a user.
 	// It is opened when there is none; the user sees nothing of that.
 	//
@@ -385,7 +385,7 @@ type DiscordApiClient interface {
 	// exist or 50007 Cannot send messages to this user for a bot,
 	// PERMISSION_DENIED 40003 You are opening direct messages too fast.
 	// Cost: one call to Discord.
-	GetDirectMessageChannel(context.Context, *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error)
+	GetDirectMessageChannel(context.Context, *discord_api.GetDirectMessageChannelRequest) (*discord_api.GetDirectMessageChannelResponse, error)
 	// StartThread starts a thread, from a message or without one, or a post in a
 	// forum, with its first message in it. A thread from a message has the
 	// message's id. A post that may have been made is not made again.
@@ -400,7 +400,7 @@ type DiscordApiClient interface {
 	// 50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 50 in 5 minutes for each
 	// channel, whoever starts threads.
-	StartThread(context.Context, *connect.Request[discord_api.StartThreadRequest]) (*connect.Response[discord_api.StartThreadResponse], error)
+	StartThread(context.Context, *discord_api.StartThreadRequest) (*discord_api.StartThreadResponse, error)
 	// ListActiveThreads lists the threads of a guild that are not archived, as far
 	// as the bot sees them, and where the bot is a member.
 	//
@@ -408,7 +408,7 @@ type DiscordApiClient interface {
 	// Permissions: the bot is a member of the guild.
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	ListActiveThreads(context.Context, *connect.Request[discord_api.ListActiveThreadsRequest]) (*connect.Response[discord_api.ListActiveThreadsResponse], error)
+	ListActiveThreads(context.Context, *discord_api.ListActiveThreadsRequest) (*discord_api.ListActiveThreadsResponse, error)
 	// AddThreadMember adds the bot or another user to a thread that is not
 	// archived. Who is a member stays one.
 	//
@@ -421,7 +421,7 @@ type DiscordApiClient interface {
 	// INVALID_ARGUMENT 50024 Cannot execute action on this channel type or 50083
 	// Thread is archived.
 	// Cost: one call to Discord.
-	AddThreadMember(context.Context, *connect.Request[discord_api.AddThreadMemberRequest]) (*connect.Response[discord_api.AddThreadMemberResponse], error)
+	AddThreadMember(context.Context, *discord_api.AddThreadMemberRequest) (*discord_api.AddThreadMemberResponse, error)
 	// RemoveThreadMember removes the bot or another user from a thread that is
 	// not archived.
 	//
@@ -431,14 +431,14 @@ type DiscordApiClient interface {
 	// thread when it is private.
 	// Errors: as AddThreadMember.
 	// Cost: one call to Discord.
-	RemoveThreadMember(context.Context, *connect.Request[discord_api.RemoveThreadMemberRequest]) (*connect.Response[discord_api.RemoveThreadMemberResponse], error)
+	RemoveThreadMember(context.Context, *discord_api.RemoveThreadMemberRequest) (*discord_api.RemoveThreadMemberResponse, error)
 	// GetGuild returns a guild that the bot is a member of.
 	//
 	// Discord: GET /guilds/{guild_id}.
 	// Permissions: the bot is a member of the guild.
 	// Errors: NOT_FOUND 10004 Unknown Guild.
 	// Cost: one call to Discord.
-	GetGuild(context.Context, *connect.Request[discord_api.GetGuildRequest]) (*connect.Response[discord_api.GetGuildResponse], error)
+	GetGuild(context.Context, *discord_api.GetGuildRequest) (*discord_api.GetGuildResponse, error)
 	// ListGuilds lists the guilds that the bot is a member of, in ascending order
 	// of ids. Discord tells a few fields of each.
 	//
@@ -446,7 +446,7 @@ type DiscordApiClient interface {
 	// Permissions: none.
 	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	ListGuilds(context.Context, *connect.Request[discord_api.ListGuildsRequest]) (*connect.Response[discord_api.ListGuildsResponse], error)
+	ListGuilds(context.Context, *discord_api.ListGuildsRequest) (*discord_api.ListGuildsResponse, error)
 	// GetGuildMember returns a member of a guild.
 	//
 	// Discord: GET /guilds/{guild_id}/members/{user_id}.
@@ -454,7 +454,7 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member or 10013
 	// Unknown User, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	GetGuildMember(context.Context, *connect.Request[discord_api.GetGuildMemberRequest]) (*connect.Response[discord_api.GetGuildMemberResponse], error)
+	GetGuildMember(context.Context, *discord_api.GetGuildMemberRequest) (*discord_api.GetGuildMemberResponse, error)
 	// ListGuildMembers streams the members of a guild in ascending order of ids,
 	// one in each response.
 	//
@@ -463,7 +463,7 @@ type DiscordApiClient interface {
 	// privileged intent GUILD_MEMBERS.
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord for each 1000 members.
-	ListGuildMembers(context.Context, *connect.Request[discord_api.ListGuildMembersRequest]) (*connect.ServerStreamForClient[discord_api.ListGuildMembersResponse], error)
+	ListGuildMembers(context.Context, *discord_api.ListGuildMembersRequest) (*connect.ServerStreamForClient[discord_api.ListGuildMembersResponse], error)
 	// SearchGuildMembers lists the members of a guild whose user name or nickname
 	// begins with a text.
 	//
@@ -472,7 +472,7 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	SearchGuildMembers(context.Context, *connect.Request[discord_api.SearchGuildMembersRequest]) (*connect.Response[discord_api.SearchGuildMembersResponse], error)
+	SearchGuildMembers(context.Context, *discord_api.SearchGuildMembersRequest) (*discord_api.SearchGuildMembersResponse, error)
 	// ModifyGuildMember changes a member of a guild: what is set in the request is
 	// changed, what is named by a clear field is removed, all else stays.
 	//
@@ -486,7 +486,7 @@ type DiscordApiClient interface {
 	// Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
 	// voice or 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	ModifyGuildMember(context.Context, *connect.Request[discord_api.ModifyGuildMemberRequest]) (*connect.Response[discord_api.ModifyGuildMemberResponse], error)
+	ModifyGuildMember(context.Context, *discord_api.ModifyGuildMemberRequest) (*discord_api.ModifyGuildMemberResponse, error)
 	// AddGuildMemberRole gives a role to a member. A role that is there stays.
 	//
 	// Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
@@ -496,35 +496,35 @@ type DiscordApiClient interface {
 	// Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
 	// Cost: one call to Discord. Giving and taking roles share a limit in each
 	// guild, usually 10 calls in 10 seconds.
-	AddGuildMemberRole(context.Context, *connect.Request[discord_api.AddGuildMemberRoleRequest]) (*connect.Response[discord_api.AddGuildMemberRoleResponse], error)
+	AddGuildMemberRole(context.Context, *discord_api.AddGuildMemberRoleRequest) (*discord_api.AddGuildMemberRoleResponse, error)
 	// RemoveGuildMemberRole takes a role from a member.
 	//
 	// Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
 	// Permissions: as AddGuildMemberRole.
 	// Errors: as AddGuildMemberRole.
 	// Cost: as AddGuildMemberRole.
-	RemoveGuildMemberRole(context.Context, *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error)
+	RemoveGuildMemberRole(context.Context, *discord_api.RemoveGuildMemberRoleRequest) (*discord_api.RemoveGuildMemberRoleResponse, error)
 	// ListGuildRoles lists the roles of a guild.
 	//
 	// Discord: GET /guilds/{guild_id}/roles.
 	// Permissions: the bot is a member of the guild.
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	ListGuildRoles(context.Context, *connect.Request[discord_api.ListGuildRolesRequest]) (*connect.Response[discord_api.ListGuildRolesResponse], error)
+	ListGuildRoles(context.Context, *discord_api.ListGuildRolesRequest) (*discord_api.ListGuildRolesResponse, error)
 	// GetUser returns a user.
 	//
 	// Discord: GET /users/{user_id}.
 	// Permissions: none.
 	// Errors: NOT_FOUND 10013 Unknown User.
 	// Cost: one call to Discord, usually limited to 30 in 30 seconds.
-	GetUser(context.Context, *connect.Request[discord_api.GetUserRequest]) (*connect.Response[discord_api.GetUserResponse], error)
+	GetUser(context.Context, *discord_api.GetUserRequest) (*discord_api.GetUserResponse, error)
 	// GetCurrentUser returns the bot.
 	//
 	// Discord: GET /users/@me.
 	// Permissions: none.
 	// Errors: none of its own.
 	// Cost: one call to Discord.
-	GetCurrentUser(context.Context, *connect.Request[discord_api.GetCurrentUserRequest]) (*connect.Response[discord_api.GetCurrentUserResponse], error)
+	GetCurrentUser(context.Context, *discord_api.GetCurrentUserRequest) (*discord_api.GetCurrentUserResponse, error)
 	// DeleteWebhookMessage deletes a message that a webhook has sent. The token of
 	// the webhook is sent to Discord in place of the bot's.
 	//
@@ -534,7 +534,7 @@ type DiscordApiClient interface {
 	// UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
 	// Form Body.
 	// Cost: one call to Discord.
-	DeleteWebhookMessage(context.Context, *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error)
+	DeleteWebhookMessage(context.Context, *discord_api.DeleteWebhookMessageRequest) (*discord_api.DeleteWebhookMessageResponse, error)
 	// EditChannelMessage changes a message of the bot. What is not set stays as
 	// it is.
 	//
@@ -547,7 +547,7 @@ type DiscordApiClient interface {
 	// left, or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each
 	// channel, and to fewer for messages older than an hour.
-	EditChannelMessage(context.Context, *connect.Request[discord_api.EditChannelMessageRequest]) (*connect.Response[discord_api.EditChannelMessageResponse], error)
+	EditChannelMessage(context.Context, *discord_api.EditChannelMessageRequest) (*discord_api.EditChannelMessageResponse, error)
 	// ExecuteWebhook posts a message as a webhook. It needs no bot: the webhook's
 	// token is the credential, and is shown nowhere.
 	//
@@ -561,7 +561,7 @@ type DiscordApiClient interface {
 	// and those of SendChannelMessage.
 	// Cost: one call to Discord, usually limited to 5 in 2 seconds for each
 	// webhook. It does not count against the bot's global limit.
-	ExecuteWebhook(context.Context, *connect.Request[discord_api.ExecuteWebhookRequest]) (*connect.Response[discord_api.ExecuteWebhookResponse], error)
+	ExecuteWebhook(context.Context, *discord_api.ExecuteWebhookRequest) (*discord_api.ExecuteWebhookResponse, error)
 	// EditWebhookMessage changes a message that the same webhook has posted. What
 	// is not set stays as it is.
 	//
@@ -569,10 +569,10 @@ type DiscordApiClient interface {
 	// Permissions: none but the token.
 	// Errors: those of EditChannelMessage and ExecuteWebhook.
 	// Cost: one call to Discord.
-	EditWebhookMessage(context.Context, *connect.Request[discord_api.EditWebhookMessageRequest]) (*connect.Response[discord_api.EditWebhookMessageResponse], error)
+	EditWebhookMessage(context.Context, *discord_api.EditWebhookMessageRequest) (*discord_api.EditWebhookMessageResponse, error)
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
-	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
+	GetRateLimitStatus(context.Context, *discord_api.GetRateLimitStatusRequest) (*discord_api.GetRateLimitStatusResponse, error)
 	// SubscribeEvents streams what happens at Discord, for as long as the client
 	// likes.
 	//
@@ -587,7 +587,7 @@ type DiscordApiClient interface {
 	// before it took them, with an EventPosition in the details, or when there
 	// are too many subscribers, UNAVAILABLE when the server shuts down.
 	// Cost: no call to Discord.
-	SubscribeEvents(context.Context, *connect.Request[discord_api.SubscribeEventsRequest]) (*connect.ServerStreamForClient[discord_api.SubscribeEventsResponse], error)
+	SubscribeEvents(context.Context, *discord_api.SubscribeEventsRequest) (*connect.ServerStreamForClient[discord_api.SubscribeEventsResponse], error)
 	// RespondInteraction gives the first answer to an interaction. Discord takes
 	// it within three seconds of the interaction.
 	//
@@ -598,7 +598,7 @@ type DiscordApiClient interface {
 	// empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
 	// seconds.
 	// Cost: one call to Discord, outside of the global limit.
-	RespondInteraction(context.Context, *connect.Request[discord_api.RespondInteractionRequest]) (*connect.Response[discord_api.RespondInteractionResponse], error)
+	RespondInteraction(context.Context, *discord_api.RespondInteractionRequest) (*discord_api.RespondInteractionResponse, error)
 	// EditInteractionResponse changes the first answer to an interaction, within
 	// 15 minutes of the interaction.
 	//
@@ -608,7 +608,7 @@ type DiscordApiClient interface {
 	// 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
 	// Invalid Webhook Token when it is too late.
 	// Cost: one call to Discord, outside of the global limit.
-	EditInteractionResponse(context.Context, *connect.Request[discord_api.EditInteractionResponseRequest]) (*connect.Response[discord_api.EditInteractionResponseResponse], error)
+	EditInteractionResponse(context.Context, *discord_api.EditInteractionResponseRequest) (*discord_api.EditInteractionResponseResponse, error)
 	// FollowupInteraction posts a further answer to an interaction, within 15
 	// minutes of the interaction.
 	//
@@ -617,7 +617,7 @@ type DiscordApiClient interface {
 	// Errors: those of EditInteractionResponse. A try whose outcome is unknown is
 	// not repeated.
 	// Cost: one call to Discord, outside of the global limit.
-	FollowupInteraction(context.Context, *connect.Request[discord_api.FollowupInteractionRequest]) (*connect.Response[discord_api.FollowupInteractionResponse], error)
+	FollowupInteraction(context.Context, *discord_api.FollowupInteractionRequest) (*discord_api.FollowupInteractionResponse, error)
 	// SetApplicationCommands replaces all commands of the bot, everywhere or in
 	// one guild.
 	//
@@ -629,7 +629,7 @@ type DiscordApiClient interface {
 	// Missing Access when the bot is not in the guild.
 	// Cost: two calls to Discord the first time, one afterwards. A bot may make
 	// 200 new commands in a day for each guild.
-	SetApplicationCommands(context.Context, *connect.Request[discord_api.SetApplicationCommandsRequest]) (*connect.Response[discord_api.SetApplicationCommandsResponse], error)
+	SetApplicationCommands(context.Context, *discord_api.SetApplicationCommandsRequest) (*discord_api.SetApplicationCommandsResponse, error)
 }
 
 // NewDiscordApiClient constructs a client for the discord_api.DiscordApi service. By default, it
@@ -973,223 +973,383 @@ type discordApiClient struct {
 }
 
 // SendChannelMessage calls discord_api.DiscordApi.SendChannelMessage.
-func (c *discordApiClient) SendChannelMessage(ctx context.Context, req *connect.Request[discord_api.SendChannelMessageRequest]) (*connect.Response[discord_api.SendChannelMessageResponse], error) {
-	return c.sendChannelMessage.CallUnary(ctx, req)
+func (c *discordApiClient) SendChannelMessage(ctx context.Context, req *discord_api.SendChannelMessageRequest) (*discord_api.SendChannelMessageResponse, error) {
+	response, err := c.sendChannelMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // SendDirectMessage calls discord_api.DiscordApi.SendDirectMessage.
-func (c *discordApiClient) SendDirectMessage(ctx context.Context, req *connect.Request[discord_api.SendDirectMessageRequest]) (*connect.Response[discord_api.SendDirectMessageResponse], error) {
-	return c.sendDirectMessage.CallUnary(ctx, req)
+func (c *discordApiClient) SendDirectMessage(ctx context.Context, req *discord_api.SendDirectMessageRequest) (*discord_api.SendDirectMessageResponse, error) {
+	response, err := c.sendDirectMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // SendDirectMessages calls discord_api.DiscordApi.SendDirectMessages.
-func (c *discordApiClient) SendDirectMessages(ctx context.Context, req *connect.Request[discord_api.SendDirectMessagesRequest]) (*connect.ServerStreamForClient[discord_api.SendDirectMessagesResponse], error) {
-	return c.sendDirectMessages.CallServerStream(ctx, req)
+func (c *discordApiClient) SendDirectMessages(ctx context.Context, req *discord_api.SendDirectMessagesRequest) (*connect.ServerStreamForClient[discord_api.SendDirectMessagesResponse], error) {
+	return c.sendDirectMessages.CallServerStream(ctx, connect.NewRequest(req))
 }
 
 // GetGuildChannels calls discord_api.DiscordApi.GetGuildChannels.
-func (c *discordApiClient) GetGuildChannels(ctx context.Context, req *connect.Request[discord_api.GetGuildChannelsRequest]) (*connect.Response[discord_api.GetGuildChannelsResponse], error) {
-	return c.getGuildChannels.CallUnary(ctx, req)
+func (c *discordApiClient) GetGuildChannels(ctx context.Context, req *discord_api.GetGuildChannelsRequest) (*discord_api.GetGuildChannelsResponse, error) {
+	response, err := c.getGuildChannels.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // GetChannelMessage calls discord_api.DiscordApi.GetChannelMessage.
-func (c *discordApiClient) GetChannelMessage(ctx context.Context, req *connect.Request[discord_api.GetChannelMessageRequest]) (*connect.Response[discord_api.GetChannelMessageResponse], error) {
-	return c.getChannelMessage.CallUnary(ctx, req)
+func (c *discordApiClient) GetChannelMessage(ctx context.Context, req *discord_api.GetChannelMessageRequest) (*discord_api.GetChannelMessageResponse, error) {
+	response, err := c.getChannelMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListChannelMessages calls discord_api.DiscordApi.ListChannelMessages.
-func (c *discordApiClient) ListChannelMessages(ctx context.Context, req *connect.Request[discord_api.ListChannelMessagesRequest]) (*connect.ServerStreamForClient[discord_api.ListChannelMessagesResponse], error) {
-	return c.listChannelMessages.CallServerStream(ctx, req)
+func (c *discordApiClient) ListChannelMessages(ctx context.Context, req *discord_api.ListChannelMessagesRequest) (*connect.ServerStreamForClient[discord_api.ListChannelMessagesResponse], error) {
+	return c.listChannelMessages.CallServerStream(ctx, connect.NewRequest(req))
 }
 
 // DeleteChannelMessage calls discord_api.DiscordApi.DeleteChannelMessage.
-func (c *discordApiClient) DeleteChannelMessage(ctx context.Context, req *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error) {
-	return c.deleteChannelMessage.CallUnary(ctx, req)
+func (c *discordApiClient) DeleteChannelMessage(ctx context.Context, req *discord_api.DeleteChannelMessageRequest) (*discord_api.DeleteChannelMessageResponse, error) {
+	response, err := c.deleteChannelMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // BulkDeleteChannelMessages calls discord_api.DiscordApi.BulkDeleteChannelMessages.
-func (c *discordApiClient) BulkDeleteChannelMessages(ctx context.Context, req *connect.Request[discord_api.BulkDeleteChannelMessagesRequest]) (*connect.Response[discord_api.BulkDeleteChannelMessagesResponse], error) {
-	return c.bulkDeleteChannelMessages.CallUnary(ctx, req)
+func (c *discordApiClient) BulkDeleteChannelMessages(ctx context.Context, req *discord_api.BulkDeleteChannelMessagesRequest) (*discord_api.BulkDeleteChannelMessagesResponse, error) {
+	response, err := c.bulkDeleteChannelMessages.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // CrosspostMessage calls discord_api.DiscordApi.CrosspostMessage.
-func (c *discordApiClient) CrosspostMessage(ctx context.Context, req *connect.Request[discord_api.CrosspostMessageRequest]) (*connect.Response[discord_api.CrosspostMessageResponse], error) {
-	return c.crosspostMessage.CallUnary(ctx, req)
+func (c *discordApiClient) CrosspostMessage(ctx context.Context, req *discord_api.CrosspostMessageRequest) (*discord_api.CrosspostMessageResponse, error) {
+	response, err := c.crosspostMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // PinMessage calls discord_api.DiscordApi.PinMessage.
-func (c *discordApiClient) PinMessage(ctx context.Context, req *connect.Request[discord_api.PinMessageRequest]) (*connect.Response[discord_api.PinMessageResponse], error) {
-	return c.pinMessage.CallUnary(ctx, req)
+func (c *discordApiClient) PinMessage(ctx context.Context, req *discord_api.PinMessageRequest) (*discord_api.PinMessageResponse, error) {
+	response, err := c.pinMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // UnpinMessage calls discord_api.DiscordApi.UnpinMessage.
-func (c *discordApiClient) UnpinMessage(ctx context.Context, req *connect.Request[discord_api.UnpinMessageRequest]) (*connect.Response[discord_api.UnpinMessageResponse], error) {
-	return c.unpinMessage.CallUnary(ctx, req)
+func (c *discordApiClient) UnpinMessage(ctx context.Context, req *discord_api.UnpinMessageRequest) (*discord_api.UnpinMessageResponse, error) {
+	response, err := c.unpinMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListPinnedMessages calls discord_api.DiscordApi.ListPinnedMessages.
-func (c *discordApiClient) ListPinnedMessages(ctx context.Context, req *connect.Request[discord_api.ListPinnedMessagesRequest]) (*connect.Response[discord_api.ListPinnedMessagesResponse], error) {
-	return c.listPinnedMessages.CallUnary(ctx, req)
+func (c *discordApiClient) ListPinnedMessages(ctx context.Context, req *discord_api.ListPinnedMessagesRequest) (*discord_api.ListPinnedMessagesResponse, error) {
+	response, err := c.listPinnedMessages.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // TriggerTyping calls discord_api.DiscordApi.TriggerTyping.
-func (c *discordApiClient) TriggerTyping(ctx context.Context, req *connect.Request[discord_api.TriggerTypingRequest]) (*connect.Response[discord_api.TriggerTypingResponse], error) {
-	return c.triggerTyping.CallUnary(ctx, req)
+func (c *discordApiClient) TriggerTyping(ctx context.Context, req *discord_api.TriggerTypingRequest) (*discord_api.TriggerTypingResponse, error) {
+	response, err := c.triggerTyping.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // AddReaction calls discord_api.DiscordApi.AddReaction.
-func (c *discordApiClient) AddReaction(ctx context.Context, req *connect.Request[discord_api.AddReactionRequest]) (*connect.Response[discord_api.AddReactionResponse], error) {
-	return c.addReaction.CallUnary(ctx, req)
+func (c *discordApiClient) AddReaction(ctx context.Context, req *discord_api.AddReactionRequest) (*discord_api.AddReactionResponse, error) {
+	response, err := c.addReaction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // RemoveReaction calls discord_api.DiscordApi.RemoveReaction.
-func (c *discordApiClient) RemoveReaction(ctx context.Context, req *connect.Request[discord_api.RemoveReactionRequest]) (*connect.Response[discord_api.RemoveReactionResponse], error) {
-	return c.removeReaction.CallUnary(ctx, req)
+func (c *discordApiClient) RemoveReaction(ctx context.Context, req *discord_api.RemoveReactionRequest) (*discord_api.RemoveReactionResponse, error) {
+	response, err := c.removeReaction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // RemoveAllReactions calls discord_api.DiscordApi.RemoveAllReactions.
-func (c *discordApiClient) RemoveAllReactions(ctx context.Context, req *connect.Request[discord_api.RemoveAllReactionsRequest]) (*connect.Response[discord_api.RemoveAllReactionsResponse], error) {
-	return c.removeAllReactions.CallUnary(ctx, req)
+func (c *discordApiClient) RemoveAllReactions(ctx context.Context, req *discord_api.RemoveAllReactionsRequest) (*discord_api.RemoveAllReactionsResponse, error) {
+	response, err := c.removeAllReactions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListReactions calls discord_api.DiscordApi.ListReactions.
-func (c *discordApiClient) ListReactions(ctx context.Context, req *connect.Request[discord_api.ListReactionsRequest]) (*connect.Response[discord_api.ListReactionsResponse], error) {
-	return c.listReactions.CallUnary(ctx, req)
+func (c *discordApiClient) ListReactions(ctx context.Context, req *discord_api.ListReactionsRequest) (*discord_api.ListReactionsResponse, error) {
+	response, err := c.listReactions.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // GetChannel calls discord_api.DiscordApi.GetChannel.
-func (c *discordApiClient) GetChannel(ctx context.Context, req *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error) {
-	return c.getChannel.CallUnary(ctx, req)
+func (c *discordApiClient) GetChannel(ctx context.Context, req *discord_api.GetChannelRequest) (*discord_api.GetChannelResponse, error) {
+	response, err := c.getChannel.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // GetDirectMessageChannel calls discord_api.DiscordApi.GetDirectMessageChannel.
-func (c *discordApiClient) GetDirectMessageChannel(ctx context.Context, req *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error) {
-	return c.getDirectMessageChannel.CallUnary(ctx, req)
+func (c *discordApiClient) GetDirectMessageChannel(ctx context.Context, req *discord_api.GetDirectMessageChannelRequest) (*discord_api.GetDirectMessageChannelResponse, error) {
+	response, err := c.getDirectMessageChannel.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // StartThread calls discord_api.DiscordApi.StartThread.
-func (c *discordApiClient) StartThread(ctx context.Context, req *connect.Request[discord_api.StartThreadRequest]) (*connect.Response[discord_api.StartThreadResponse], error) {
-	return c.startThread.CallUnary(ctx, req)
+func (c *discordApiClient) StartThread(ctx context.Context, req *discord_api.StartThreadRequest) (*discord_api.StartThreadResponse, error) {
+	response, err := c.startThread.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListActiveThreads calls discord_api.DiscordApi.ListActiveThreads.
-func (c *discordApiClient) ListActiveThreads(ctx context.Context, req *connect.Request[discord_api.ListActiveThreadsRequest]) (*connect.Response[discord_api.ListActiveThreadsResponse], error) {
-	return c.listActiveThreads.CallUnary(ctx, req)
+func (c *discordApiClient) ListActiveThreads(ctx context.Context, req *discord_api.ListActiveThreadsRequest) (*discord_api.ListActiveThreadsResponse, error) {
+	response, err := c.listActiveThreads.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // AddThreadMember calls discord_api.DiscordApi.AddThreadMember.
-func (c *discordApiClient) AddThreadMember(ctx context.Context, req *connect.Request[discord_api.AddThreadMemberRequest]) (*connect.Response[discord_api.AddThreadMemberResponse], error) {
-	return c.addThreadMember.CallUnary(ctx, req)
+func (c *discordApiClient) AddThreadMember(ctx context.Context, req *discord_api.AddThreadMemberRequest) (*discord_api.AddThreadMemberResponse, error) {
+	response, err := c.addThreadMember.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // RemoveThreadMember calls discord_api.DiscordApi.RemoveThreadMember.
-func (c *discordApiClient) RemoveThreadMember(ctx context.Context, req *connect.Request[discord_api.RemoveThreadMemberRequest]) (*connect.Response[discord_api.RemoveThreadMemberResponse], error) {
-	return c.removeThreadMember.CallUnary(ctx, req)
+func (c *discordApiClient) RemoveThreadMember(ctx context.Context, req *discord_api.RemoveThreadMemberRequest) (*discord_api.RemoveThreadMemberResponse, error) {
+	response, err := c.removeThreadMember.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // GetGuild calls discord_api.DiscordApi.GetGuild.
-func (c *discordApiClient) GetGuild(ctx context.Context, req *connect.Request[discord_api.GetGuildRequest]) (*connect.Response[discord_api.GetGuildResponse], error) {
-	return c.getGuild.CallUnary(ctx, req)
+func (c *discordApiClient) GetGuild(ctx context.Context, req *discord_api.GetGuildRequest) (*discord_api.GetGuildResponse, error) {
+	response, err := c.getGuild.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListGuilds calls discord_api.DiscordApi.ListGuilds.
-func (c *discordApiClient) ListGuilds(ctx context.Context, req *connect.Request[discord_api.ListGuildsRequest]) (*connect.Response[discord_api.ListGuildsResponse], error) {
-	return c.listGuilds.CallUnary(ctx, req)
+func (c *discordApiClient) ListGuilds(ctx context.Context, req *discord_api.ListGuildsRequest) (*discord_api.ListGuildsResponse, error) {
+	response, err := c.listGuilds.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // GetGuildMember calls discord_api.DiscordApi.GetGuildMember.
-func (c *discordApiClient) GetGuildMember(ctx context.Context, req *connect.Request[discord_api.GetGuildMemberRequest]) (*connect.Response[discord_api.GetGuildMemberResponse], error) {
-	return c.getGuildMember.CallUnary(ctx, req)
+func (c *discordApiClient) GetGuildMember(ctx context.Context, req *discord_api.GetGuildMemberRequest) (*discord_api.GetGuildMemberResponse, error) {
+	response, err := c.getGuildMember.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListGuildMembers calls discord_api.DiscordApi.ListGuildMembers.
-func (c *discordApiClient) ListGuildMembers(ctx context.Context, req *connect.Request[discord_api.ListGuildMembersRequest]) (*connect.ServerStreamForClient[discord_api.ListGuildMembersResponse], error) {
-	return c.listGuildMembers.CallServerStream(ctx, req)
+func (c *discordApiClient) ListGuildMembers(ctx context.Context, req *discord_api.ListGuildMembersRequest) (*connect.ServerStreamForClient[discord_api.ListGuildMembersResponse], error) {
+	return c.listGuildMembers.CallServerStream(ctx, connect.NewRequest(req))
 }
 
 // SearchGuildMembers calls discord_api.DiscordApi.SearchGuildMembers.
-func (c *discordApiClient) SearchGuildMembers(ctx context.Context, req *connect.Request[discord_api.SearchGuildMembersRequest]) (*connect.Response[discord_api.SearchGuildMembersResponse], error) {
-	return c.searchGuildMembers.CallUnary(ctx, req)
+func (c *discordApiClient) SearchGuildMembers(ctx context.Context, req *discord_api.SearchGuildMembersRequest) (*discord_api.SearchGuildMembersResponse, error) {
+	response, err := c.searchGuildMembers.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ModifyGuildMember calls discord_api.DiscordApi.ModifyGuildMember.
-func (c *discordApiClient) ModifyGuildMember(ctx context.Context, req *connect.Request[discord_api.ModifyGuildMemberRequest]) (*connect.Response[discord_api.ModifyGuildMemberResponse], error) {
-	return c.modifyGuildMember.CallUnary(ctx, req)
+func (c *discordApiClient) ModifyGuildMember(ctx context.Context, req *discord_api.ModifyGuildMemberRequest) (*discord_api.ModifyGuildMemberResponse, error) {
+	response, err := c.modifyGuildMember.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // AddGuildMemberRole calls discord_api.DiscordApi.AddGuildMemberRole.
-func (c *discordApiClient) AddGuildMemberRole(ctx context.Context, req *connect.Request[discord_api.AddGuildMemberRoleRequest]) (*connect.Response[discord_api.AddGuildMemberRoleResponse], error) {
-	return c.addGuildMemberRole.CallUnary(ctx, req)
+func (c *discordApiClient) AddGuildMemberRole(ctx context.Context, req *discord_api.AddGuildMemberRoleRequest) (*discord_api.AddGuildMemberRoleResponse, error) {
+	response, err := c.addGuildMemberRole.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // RemoveGuildMemberRole calls discord_api.DiscordApi.RemoveGuildMemberRole.
-func (c *discordApiClient) RemoveGuildMemberRole(ctx context.Context, req *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error) {
-	return c.removeGuildMemberRole.CallUnary(ctx, req)
+func (c *discordApiClient) RemoveGuildMemberRole(ctx context.Context, req *discord_api.RemoveGuildMemberRoleRequest) (*discord_api.RemoveGuildMemberRoleResponse, error) {
+	response, err := c.removeGuildMemberRole.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ListGuildRoles calls discord_api.DiscordApi.ListGuildRoles.
-func (c *discordApiClient) ListGuildRoles(ctx context.Context, req *connect.Request[discord_api.ListGuildRolesRequest]) (*connect.Response[discord_api.ListGuildRolesResponse], error) {
-	return c.listGuildRoles.CallUnary(ctx, req)
+func (c *discordApiClient) ListGuildRoles(ctx context.Context, req *discord_api.ListGuildRolesRequest) (*discord_api.ListGuildRolesResponse, error) {
+	response, err := c.listGuildRoles.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // GetUser calls discord_api.DiscordApi.GetUser.
-func (c *discordApiClient) GetUser(ctx context.Context, req *connect.Request[discord_api.GetUserRequest]) (*connect.Response[discord_api.GetUserResponse], error) {
-	return c.getUser.CallUnary(ctx, req)
+func (c *discordApiClient) GetUser(ctx context.Context, req *discord_api.GetUserRequest) (*discord_api.GetUserResponse, error) {
+	response, err := c.getUser.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // GetCurrentUser calls discord_api.DiscordApi.GetCurrentUser.
-func (c *discordApiClient) GetCurrentUser(ctx context.Context, req *connect.Request[discord_api.GetCurrentUserRequest]) (*connect.Response[discord_api.GetCurrentUserResponse], error) {
-	return c.getCurrentUser.CallUnary(ctx, req)
+func (c *discordApiClient) GetCurrentUser(ctx context.Context, req *discord_api.GetCurrentUserRequest) (*discord_api.GetCurrentUserResponse, error) {
+	response, err := c.getCurrentUser.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // DeleteWebhookMessage calls discord_api.DiscordApi.DeleteWebhookMessage.
-func (c *discordApiClient) DeleteWebhookMessage(ctx context.Context, req *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error) {
-	return c.deleteWebhookMessage.CallUnary(ctx, req)
+func (c *discordApiClient) DeleteWebhookMessage(ctx context.Context, req *discord_api.DeleteWebhookMessageRequest) (*discord_api.DeleteWebhookMessageResponse, error) {
+	response, err := c.deleteWebhookMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // EditChannelMessage calls discord_api.DiscordApi.EditChannelMessage.
-func (c *discordApiClient) EditChannelMessage(ctx context.Context, req *connect.Request[discord_api.EditChannelMessageRequest]) (*connect.Response[discord_api.EditChannelMessageResponse], error) {
-	return c.editChannelMessage.CallUnary(ctx, req)
+func (c *discordApiClient) EditChannelMessage(ctx context.Context, req *discord_api.EditChannelMessageRequest) (*discord_api.EditChannelMessageResponse, error) {
+	response, err := c.editChannelMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // ExecuteWebhook calls discord_api.DiscordApi.ExecuteWebhook.
-func (c *discordApiClient) ExecuteWebhook(ctx context.Context, req *connect.Request[discord_api.ExecuteWebhookRequest]) (*connect.Response[discord_api.ExecuteWebhookResponse], error) {
-	return c.executeWebhook.CallUnary(ctx, req)
+func (c *discordApiClient) ExecuteWebhook(ctx context.Context, req *discord_api.ExecuteWebhookRequest) (*discord_api.ExecuteWebhookResponse, error) {
+	response, err := c.executeWebhook.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // EditWebhookMessage calls discord_api.DiscordApi.EditWebhookMessage.
-func (c *discordApiClient) EditWebhookMessage(ctx context.Context, req *connect.Request[discord_api.EditWebhookMessageRequest]) (*connect.Response[discord_api.EditWebhookMessageResponse], error) {
-	return c.editWebhookMessage.CallUnary(ctx, req)
+func (c *discordApiClient) EditWebhookMessage(ctx context.Context, req *discord_api.EditWebhookMessageRequest) (*discord_api.EditWebhookMessageResponse, error) {
+	response, err := c.editWebhookMessage.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // GetRateLimitStatus calls discord_api.DiscordApi.GetRateLimitStatus.
-func (c *discordApiClient) GetRateLimitStatus(ctx context.Context, req *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error) {
-	return c.getRateLimitStatus.CallUnary(ctx, req)
+func (c *discordApiClient) GetRateLimitStatus(ctx context.Context, req *discord_api.GetRateLimitStatusRequest) (*discord_api.GetRateLimitStatusResponse, error) {
+	response, err := c.getRateLimitStatus.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // SubscribeEvents calls discord_api.DiscordApi.SubscribeEvents.
-func (c *discordApiClient) SubscribeEvents(ctx context.Context, req *connect.Request[discord_api.SubscribeEventsRequest]) (*connect.ServerStreamForClient[discord_api.SubscribeEventsResponse], error) {
-	return c.subscribeEvents.CallServerStream(ctx, req)
+func (c *discordApiClient) SubscribeEvents(ctx context.Context, req *discord_api.SubscribeEventsRequest) (*connect.ServerStreamForClient[discord_api.SubscribeEventsResponse], error) {
+	return c.subscribeEvents.CallServerStream(ctx, connect.NewRequest(req))
 }
 
 // RespondInteraction calls discord_api.DiscordApi.RespondInteraction.
-func (c *discordApiClient) RespondInteraction(ctx context.Context, req *connect.Request[discord_api.RespondInteractionRequest]) (*connect.Response[discord_api.RespondInteractionResponse], error) {
-	return c.respondInteraction.CallUnary(ctx, req)
+func (c *discordApiClient) RespondInteraction(ctx context.Context, req *discord_api.RespondInteractionRequest) (*discord_api.RespondInteractionResponse, error) {
+	response, err := c.respondInteraction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // EditInteractionResponse calls discord_api.DiscordApi.EditInteractionResponse.
-func (c *discordApiClient) EditInteractionResponse(ctx context.Context, req *connect.Request[discord_api.EditInteractionResponseRequest]) (*connect.Response[discord_api.EditInteractionResponseResponse], error) {
-	return c.editInteractionResponse.CallUnary(ctx, req)
+func (c *discordApiClient) EditInteractionResponse(ctx context.Context, req *discord_api.EditInteractionResponseRequest) (*discord_api.EditInteractionResponseResponse, error) {
+	response, err := c.editInteractionResponse.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // FollowupInteraction calls discord_api.DiscordApi.FollowupInteraction.
-func (c *discordApiClient) FollowupInteraction(ctx context.Context, req *connect.Request[discord_api.FollowupInteractionRequest]) (*connect.Response[discord_api.FollowupInteractionResponse], error) {
-	return c.followupInteraction.CallUnary(ctx, req)
+func (c *discordApiClient) FollowupInteraction(ctx context.Context, req *discord_api.FollowupInteractionRequest) (*discord_api.FollowupInteractionResponse, error) {
+	response, err := c.followupInteraction.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // SetApplicationCommands calls discord_api.DiscordApi.SetApplicationCommands.
-func (c *discordApiClient) SetApplicationCommands(ctx context.Context, req *connect.Request[discord_api.SetApplicationCommandsRequest]) (*connect.Response[discord_api.SetApplicationCommandsResponse], error) {
-	return c.setApplicationCommands.CallUnary(ctx, req)
+func (c *discordApiClient) SetApplicationCommands(ctx context.Context, req *discord_api.SetApplicationCommandsRequest) (*discord_api.SetApplicationCommandsResponse, error) {
+	response, err := c.setApplicationCommands.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // DiscordApiHandler is an implementation of the discord_api.DiscordApi service.
@@ -1206,7 +1366,7 @@ type DiscordApiHandler interface {
 	// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50006 Cannot send an
 	// empty message or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
-	SendChannelMessage(context.Context, *connect.Request[discord_api.SendChannelMessageRequest]) (*connect.Response[discord_api.SendChannelMessageResponse], error)
+	SendChannelMessage(context.Context, *discord_api.SendChannelMessageRequest) (*discord_api.SendChannelMessageResponse, error)
 	// SendDirectMessage posts a message to a user. The channel to the user is
 	// opened when it is not known yet.
 	//
@@ -1216,7 +1376,7 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
 	// messages to this user, and those of SendChannelMessage.
 	// Cost: two calls to Discord the first time, one afterwards.
-	SendDirectMessage(context.Context, *connect.Request[discord_api.SendDirectMessageRequest]) (*connect.Response[discord_api.SendDirectMessageResponse], error)
+	SendDirectMessage(context.Context, *discord_api.SendDirectMessageRequest) (*discord_api.SendDirectMessageResponse, error)
 	// SendDirectMessages posts one message to many users and streams a result for
 	// each of them as it comes: first come, first told, in no given order. Users
 	// whom Discord lets the bot not write to get a result with the error, the
@@ -1234,14 +1394,14 @@ type DiscordApiHandler interface {
 	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
 	// SendDirectMessage are in the results.
 	// Cost: one or two calls to Discord for each user.
-	SendDirectMessages(context.Context, *connect.Request[discord_api.SendDirectMessagesRequest], *connect.ServerStream[discord_api.SendDirectMessagesResponse]) error
+	SendDirectMessages(context.Context, *discord_api.SendDirectMessagesRequest, *connect.ServerStream[discord_api.SendDirectMessagesResponse]) error
 	// GetGuildChannels lists the channels of a guild, without its threads.
 	//
 	// Discord: GET /guilds/{guild_id}/channels.
 	// Permissions: the bot is a member of the guild.
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	GetGuildChannels(context.Context, *connect.Request[discord_api.GetGuildChannelsRequest]) (*connect.Response[discord_api.GetGuildChannelsResponse], error)
+	GetGuildChannels(context.Context, *discord_api.GetGuildChannelsRequest) (*discord_api.GetGuildChannelsResponse, error)
 	// GetChannelMessage returns one message.
 	//
 	// Discord: GET /channels/{channel_id}/messages/{message_id}.
@@ -1249,7 +1409,7 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	GetChannelMessage(context.Context, *connect.Request[discord_api.GetChannelMessageRequest]) (*connect.Response[discord_api.GetChannelMessageResponse], error)
+	GetChannelMessage(context.Context, *discord_api.GetChannelMessageRequest) (*discord_api.GetChannelMessageResponse, error)
 	// ListChannelMessages streams messages of a channel, one in each response.
 	// They come newest first, but with `after` oldest first: the order in which
 	// they lie behind the given message.
@@ -1264,7 +1424,7 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord for each 100 messages.
-	ListChannelMessages(context.Context, *connect.Request[discord_api.ListChannelMessagesRequest], *connect.ServerStream[discord_api.ListChannelMessagesResponse]) error
+	ListChannelMessages(context.Context, *discord_api.ListChannelMessagesRequest, *connect.ServerStream[discord_api.ListChannelMessagesResponse]) error
 	// DeleteChannelMessage deletes a message.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}.
@@ -1277,7 +1437,7 @@ type DiscordApiHandler interface {
 	// Cost: one call to Discord. Messages younger than 10 seconds, older than two
 	// weeks and all others have limits of their own in each channel, usually 5 in
 	// 5 seconds, 30 in 120 seconds and 3 in one second.
-	DeleteChannelMessage(context.Context, *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error)
+	DeleteChannelMessage(context.Context, *discord_api.DeleteChannelMessageRequest) (*discord_api.DeleteChannelMessageResponse, error)
 	// BulkDeleteChannelMessages deletes many messages of a guild's channel. They
 	// are deleted 100 at a time; those older than two weeks, which Discord
 	// deletes one by one only, after the others.
@@ -1295,7 +1455,7 @@ type DiscordApiHandler interface {
 	// Cost: one call to Discord for each 100 messages, usually limited to one in
 	// a second for each channel, and one for each old message, usually limited to
 	// 30 in 120 seconds: 100 old messages take more than six minutes.
-	BulkDeleteChannelMessages(context.Context, *connect.Request[discord_api.BulkDeleteChannelMessagesRequest]) (*connect.Response[discord_api.BulkDeleteChannelMessagesResponse], error)
+	BulkDeleteChannelMessages(context.Context, *discord_api.BulkDeleteChannelMessagesRequest) (*discord_api.BulkDeleteChannelMessagesResponse, error)
 	// CrosspostMessage publishes a message of an announcement channel to the
 	// channels that follow it.
 	//
@@ -1306,7 +1466,7 @@ type DiscordApiHandler interface {
 	// INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
 	// Cannot execute action on this channel type.
 	// Cost: one call to Discord, usually limited to 10 in an hour for each channel.
-	CrosspostMessage(context.Context, *connect.Request[discord_api.CrosspostMessageRequest]) (*connect.Response[discord_api.CrosspostMessageResponse], error)
+	CrosspostMessage(context.Context, *discord_api.CrosspostMessageRequest) (*discord_api.CrosspostMessageResponse, error)
 	// PinMessage pins a message. Discord posts a message of the type
 	// CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
 	//
@@ -1316,7 +1476,7 @@ type DiscordApiHandler interface {
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
 	// INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
-	PinMessage(context.Context, *connect.Request[discord_api.PinMessageRequest]) (*connect.Response[discord_api.PinMessageResponse], error)
+	PinMessage(context.Context, *discord_api.PinMessageRequest) (*discord_api.PinMessageResponse, error)
 	// UnpinMessage takes a message from the pinned ones.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
@@ -1324,7 +1484,7 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
-	UnpinMessage(context.Context, *connect.Request[discord_api.UnpinMessageRequest]) (*connect.Response[discord_api.UnpinMessageResponse], error)
+	UnpinMessage(context.Context, *discord_api.UnpinMessageRequest) (*discord_api.UnpinMessageResponse, error)
 	// ListPinnedMessages lists pinned messages, those pinned last first. Without
 	// READ_MESSAGE_HISTORY Discord shows none.
 	//
@@ -1333,7 +1493,7 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	ListPinnedMessages(context.Context, *connect.Request[discord_api.ListPinnedMessagesRequest]) (*connect.Response[discord_api.ListPinnedMessagesResponse], error)
+	ListPinnedMessages(context.Context, *discord_api.ListPinnedMessagesRequest) (*discord_api.ListPinnedMessagesResponse, error)
 	// TriggerTyping shows for 10 seconds, or until the next message, that the bot
 	// is typing.
 	//
@@ -1343,7 +1503,7 @@ type DiscordApiHandler interface {
 	// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50008 Cannot send
 	// messages in a non-text channel.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
-	TriggerTyping(context.Context, *connect.Request[discord_api.TriggerTypingRequest]) (*connect.Response[discord_api.TriggerTypingResponse], error)
+	TriggerTyping(context.Context, *discord_api.TriggerTypingRequest) (*discord_api.TriggerTypingResponse, error)
 	// AddReaction lets the bot react to a message. A reaction that is there stays.
 	//
 	// Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
@@ -1356,7 +1516,7 @@ type DiscordApiHandler interface {
 	// blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: one call to Discord. Adding and removing share a limit in each
 	// channel, usually one call in a quarter of a second.
-	AddReaction(context.Context, *connect.Request[discord_api.AddReactionRequest]) (*connect.Response[discord_api.AddReactionResponse], error)
+	AddReaction(context.Context, *discord_api.AddReactionRequest) (*discord_api.AddReactionResponse, error)
 	// RemoveReaction removes a reaction of the bot or of another user.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
@@ -1367,7 +1527,7 @@ type DiscordApiHandler interface {
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
 	// INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: as AddReaction.
-	RemoveReaction(context.Context, *connect.Request[discord_api.RemoveReactionRequest]) (*connect.Response[discord_api.RemoveReactionResponse], error)
+	RemoveReaction(context.Context, *discord_api.RemoveReactionRequest) (*discord_api.RemoveReactionResponse, error)
 	// RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
@@ -1377,7 +1537,7 @@ type DiscordApiHandler interface {
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
 	// INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: as AddReaction.
-	RemoveAllReactions(context.Context, *connect.Request[discord_api.RemoveAllReactionsRequest]) (*connect.Response[discord_api.RemoveAllReactionsResponse], error)
+	RemoveAllReactions(context.Context, *discord_api.RemoveAllReactionsRequest) (*discord_api.RemoveAllReactionsResponse, error)
 	// ListReactions lists who reacted with an emoji, in ascending order of ids.
 	//
 	// Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
@@ -1386,14 +1546,14 @@ type DiscordApiHandler interface {
 	// PERMISSION_DENIED 50001 Missing Access, INVALID_ARGUMENT 10014 Unknown
 	// Emoji or 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	ListReactions(context.Context, *connect.Request[discord_api.ListReactionsRequest]) (*connect.Response[discord_api.ListReactionsResponse], error)
+	ListReactions(context.Context, *discord_api.ListReactionsRequest) (*discord_api.ListReactionsResponse, error)
 	// GetChannel returns a channel, thread or direct message channel.
 	//
 	// Discord: GET /channels/{channel_id}.
 	// Permissions: VIEW_CHANNEL.
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	GetChannel(context.Context, *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error)
+	GetChannel(context.Context, *discord_api.GetChannelRequest) (*discord_api.GetChannelResponse, error)
 	// GetDirectMessageChannel returns the channel of direct messages with a user.
 	// It is opened when there is none; the user sees nothing of that.
 	//
@@ -1403,7 +1563,7 @@ type DiscordApiHandler interface {
 	// exist or 50007 Cannot send messages to this user for a bot,
 	// PERMISSION_DENIED 40003 You are opening direct messages too fast.
 	// Cost: one call to Discord.
-	GetDirectMessageChannel(context.Context, *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error)
+	GetDirectMessageChannel(context.Context, *discord_api.GetDirectMessageChannelRequest) (*discord_api.GetDirectMessageChannelResponse, error)
 	// StartThread starts a thread, from a message or without one, or a post in a
 	// forum, with its first message in it. A thread from a message has the
 	// message's id. A post that may have been made is not made again.
@@ -1418,7 +1578,7 @@ type DiscordApiHandler interface {
 	// 50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 50 in 5 minutes for each
 	// channel, whoever starts threads.
-	StartThread(context.Context, *connect.Request[discord_api.StartThreadRequest]) (*connect.Response[discord_api.StartThreadResponse], error)
+	StartThread(context.Context, *discord_api.StartThreadRequest) (*discord_api.StartThreadResponse, error)
 	// ListActiveThreads lists the threads of a guild that are not archived, as far
 	// as the bot sees them, and where the bot is a member.
 	//
@@ -1426,7 +1586,7 @@ type DiscordApiHandler interface {
 	// Permissions: the bot is a member of the guild.
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	ListActiveThreads(context.Context, *connect.Request[discord_api.ListActiveThreadsRequest]) (*connect.Response[discord_api.ListActiveThreadsResponse], error)
+	ListActiveThreads(context.Context, *discord_api.ListActiveThreadsRequest) (*discord_api.ListActiveThreadsResponse, error)
 	// AddThreadMember adds the bot or another user to a thread that is not
 	// archived. Who is a member stays one.
 	//
@@ -1439,7 +1599,7 @@ type DiscordApiHandler interface {
 	// INVALID_ARGUMENT 50024 Cannot execute action on this channel type or 50083
 	// Thread is archived.
 	// Cost: one call to Discord.
-	AddThreadMember(context.Context, *connect.Request[discord_api.AddThreadMemberRequest]) (*connect.Response[discord_api.AddThreadMemberResponse], error)
+	AddThreadMember(context.Context, *discord_api.AddThreadMemberRequest) (*discord_api.AddThreadMemberResponse, error)
 	// RemoveThreadMember removes the bot or another user from a thread that is
 	// not archived.
 	//
@@ -1449,14 +1609,14 @@ type DiscordApiHandler interface {
 	// thread when it is private.
 	// Errors: as AddThreadMember.
 	// Cost: one call to Discord.
-	RemoveThreadMember(context.Context, *connect.Request[discord_api.RemoveThreadMemberRequest]) (*connect.Response[discord_api.RemoveThreadMemberResponse], error)
+	RemoveThreadMember(context.Context, *discord_api.RemoveThreadMemberRequest) (*discord_api.RemoveThreadMemberResponse, error)
 	// GetGuild returns a guild that the bot is a member of.
 	//
 	// Discord: GET /guilds/{guild_id}.
 	// Permissions: the bot is a member of the guild.
 	// Errors: NOT_FOUND 10004 Unknown Guild.
 	// Cost: one call to Discord.
-	GetGuild(context.Context, *connect.Request[discord_api.GetGuildRequest]) (*connect.Response[discord_api.GetGuildResponse], error)
+	GetGuild(context.Context, *discord_api.GetGuildRequest) (*discord_api.GetGuildResponse, error)
 	// ListGuilds lists the guilds that the bot is a member of, in ascending order
 	// of ids. Discord tells a few fields of each.
 	//
@@ -1464,7 +1624,7 @@ type DiscordApiHandler interface {
 	// Permissions: none.
 	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	ListGuilds(context.Context, *connect.Request[discord_api.ListGuildsRequest]) (*connect.Response[discord_api.ListGuildsResponse], error)
+	ListGuilds(context.Context, *discord_api.ListGuildsRequest) (*discord_api.ListGuildsResponse, error)
 	// GetGuildMember returns a member of a guild.
 	//
 	// Discord: GET /guilds/{guild_id}/members/{user_id}.
@@ -1472,7 +1632,7 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member or 10013
 	// Unknown User, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	GetGuildMember(context.Context, *connect.Request[discord_api.GetGuildMemberRequest]) (*connect.Response[discord_api.GetGuildMemberResponse], error)
+	GetGuildMember(context.Context, *discord_api.GetGuildMemberRequest) (*discord_api.GetGuildMemberResponse, error)
 	// ListGuildMembers streams the members of a guild in ascending order of ids,
 	// one in each response.
 	//
@@ -1481,7 +1641,7 @@ type DiscordApiHandler interface {
 	// privileged intent GUILD_MEMBERS.
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord for each 1000 members.
-	ListGuildMembers(context.Context, *connect.Request[discord_api.ListGuildMembersRequest], *connect.ServerStream[discord_api.ListGuildMembersResponse]) error
+	ListGuildMembers(context.Context, *discord_api.ListGuildMembersRequest, *connect.ServerStream[discord_api.ListGuildMembersResponse]) error
 	// SearchGuildMembers lists the members of a guild whose user name or nickname
 	// begins with a text.
 	//
@@ -1490,7 +1650,7 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	SearchGuildMembers(context.Context, *connect.Request[discord_api.SearchGuildMembersRequest]) (*connect.Response[discord_api.SearchGuildMembersResponse], error)
+	SearchGuildMembers(context.Context, *discord_api.SearchGuildMembersRequest) (*discord_api.SearchGuildMembersResponse, error)
 	// ModifyGuildMember changes a member of a guild: what is set in the request is
 	// changed, what is named by a clear field is removed, all else stays.
 	//
@@ -1504,7 +1664,7 @@ type DiscordApiHandler interface {
 	// Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
 	// voice or 50035 Invalid Form Body.
 	// Cost: one call to Discord.
-	ModifyGuildMember(context.Context, *connect.Request[discord_api.ModifyGuildMemberRequest]) (*connect.Response[discord_api.ModifyGuildMemberResponse], error)
+	ModifyGuildMember(context.Context, *discord_api.ModifyGuildMemberRequest) (*discord_api.ModifyGuildMemberResponse, error)
 	// AddGuildMemberRole gives a role to a member. A role that is there stays.
 	//
 	// Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
@@ -1514,35 +1674,35 @@ type DiscordApiHandler interface {
 	// Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
 	// Cost: one call to Discord. Giving and taking roles share a limit in each
 	// guild, usually 10 calls in 10 seconds.
-	AddGuildMemberRole(context.Context, *connect.Request[discord_api.AddGuildMemberRoleRequest]) (*connect.Response[discord_api.AddGuildMemberRoleResponse], error)
+	AddGuildMemberRole(context.Context, *discord_api.AddGuildMemberRoleRequest) (*discord_api.AddGuildMemberRoleResponse, error)
 	// RemoveGuildMemberRole takes a role from a member.
 	//
 	// Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
 	// Permissions: as AddGuildMemberRole.
 	// Errors: as AddGuildMemberRole.
 	// Cost: as AddGuildMemberRole.
-	RemoveGuildMemberRole(context.Context, *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error)
+	RemoveGuildMemberRole(context.Context, *discord_api.RemoveGuildMemberRoleRequest) (*discord_api.RemoveGuildMemberRoleResponse, error)
 	// ListGuildRoles lists the roles of a guild.
 	//
 	// Discord: GET /guilds/{guild_id}/roles.
 	// Permissions: the bot is a member of the guild.
 	// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
-	ListGuildRoles(context.Context, *connect.Request[discord_api.ListGuildRolesRequest]) (*connect.Response[discord_api.ListGuildRolesResponse], error)
+	ListGuildRoles(context.Context, *discord_api.ListGuildRolesRequest) (*discord_api.ListGuildRolesResponse, error)
 	// GetUser returns a user.
 	//
 	// Discord: GET /users/{user_id}.
 	// Permissions: none.
 	// Errors: NOT_FOUND 10013 Unknown User.
 	// Cost: one call to Discord, usually limited to 30 in 30 seconds.
-	GetUser(context.Context, *connect.Request[discord_api.GetUserRequest]) (*connect.Response[discord_api.GetUserResponse], error)
+	GetUser(context.Context, *discord_api.GetUserRequest) (*discord_api.GetUserResponse, error)
 	// GetCurrentUser returns the bot.
 	//
 	// Discord: GET /users/@me.
 	// Permissions: none.
 	// Errors: none of its own.
 	// Cost: one call to Discord.
-	GetCurrentUser(context.Context, *connect.Request[discord_api.GetCurrentUserRequest]) (*connect.Response[discord_api.GetCurrentUserResponse], error)
+	GetCurrentUser(context.Context, *discord_api.GetCurrentUserRequest) (*discord_api.GetCurrentUserResponse, error)
 	// DeleteWebhookMessage deletes a message that a webhook has sent. The token of
 	// the webhook is sent to Discord in place of the bot's.
 	//
@@ -1552,7 +1712,7 @@ type DiscordApiHandler interface {
 	// UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
 	// Form Body.
 	// Cost: one call to Discord.
-	DeleteWebhookMessage(context.Context, *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error)
+	DeleteWebhookMessage(context.Context, *discord_api.DeleteWebhookMessageRequest) (*discord_api.DeleteWebhookMessageResponse, error)
 	// EditChannelMessage changes a message of the bot. What is not set stays as
 	// it is.
 	//
@@ -1565,7 +1725,7 @@ type DiscordApiHandler interface {
 	// left, or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each
 	// channel, and to fewer for messages older than an hour.
-	EditChannelMessage(context.Context, *connect.Request[discord_api.EditChannelMessageRequest]) (*connect.Response[discord_api.EditChannelMessageResponse], error)
+	EditChannelMessage(context.Context, *discord_api.EditChannelMessageRequest) (*discord_api.EditChannelMessageResponse, error)
 	// ExecuteWebhook posts a message as a webhook. It needs no bot: the webhook's
 	// token is the credential, and is shown nowhere.
 	//
@@ -1579,7 +1739,7 @@ type DiscordApiHandler interface {
 	// and those of SendChannelMessage.
 	// Cost: one call to Discord, usually limited to 5 in 2 seconds for each
 	// webhook. It does not count against the bot's global limit.
-	ExecuteWebhook(context.Context, *connect.Request[discord_api.ExecuteWebhookRequest]) (*connect.Response[discord_api.ExecuteWebhookResponse], error)
+	ExecuteWebhook(context.Context, *discord_api.ExecuteWebhookRequest) (*discord_api.ExecuteWebhookResponse, error)
 	// EditWebhookMessage changes a message that the same webhook has posted. What
 	// is not set stays as it is.
 	//
@@ -1587,10 +1747,10 @@ type DiscordApiHandler interface {
 	// Permissions: none but the token.
 	// Errors: those of EditChannelMessage and ExecuteWebhook.
 	// Cost: one call to Discord.
-	EditWebhookMessage(context.Context, *connect.Request[discord_api.EditWebhookMessageRequest]) (*connect.Response[discord_api.EditWebhookMessageResponse], error)
+	EditWebhookMessage(context.Context, *discord_api.EditWebhookMessageRequest) (*discord_api.EditWebhookMessageResponse, error)
 	// GetRateLimitStatus shows what the proxy holds and why. It never calls
 	// Discord.
-	GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error)
+	GetRateLimitStatus(context.Context, *discord_api.GetRateLimitStatusRequest) (*discord_api.GetRateLimitStatusResponse, error)
 	// SubscribeEvents streams what happens at Discord, for as long as the client
 	// likes.
 	//
@@ -1605,7 +1765,7 @@ type DiscordApiHandler interface {
 	// before it took them, with an EventPosition in the details, or when there
 	// are too many subscribers, UNAVAILABLE when the server shuts down.
 	// Cost: no call to Discord.
-	SubscribeEvents(context.Context, *connect.Request[discord_api.SubscribeEventsRequest], *connect.ServerStream[discord_api.SubscribeEventsResponse]) error
+	SubscribeEvents(context.Context, *discord_api.SubscribeEventsRequest, *connect.ServerStream[discord_api.SubscribeEventsResponse]) error
 	// RespondInteraction gives the first answer to an interaction. Discord takes
 	// it within three seconds of the interaction.
 	//
@@ -1616,7 +1776,7 @@ type DiscordApiHandler interface {
 	// empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
 	// seconds.
 	// Cost: one call to Discord, outside of the global limit.
-	RespondInteraction(context.Context, *connect.Request[discord_api.RespondInteractionRequest]) (*connect.Response[discord_api.RespondInteractionResponse], error)
+	RespondInteraction(context.Context, *discord_api.RespondInteractionRequest) (*discord_api.RespondInteractionResponse, error)
 	// EditInteractionResponse changes the first answer to an interaction, within
 	// 15 minutes of the interaction.
 	//
@@ -1626,7 +1786,7 @@ type DiscordApiHandler interface {
 	// 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
 	// Invalid Webhook Token when it is too late.
 	// Cost: one call to Discord, outside of the global limit.
-	EditInteractionResponse(context.Context, *connect.Request[discord_api.EditInteractionResponseRequest]) (*connect.Response[discord_api.EditInteractionResponseResponse], error)
+	EditInteractionResponse(context.Context, *discord_api.EditInteractionResponseRequest) (*discord_api.EditInteractionResponseResponse, error)
 	// FollowupInteraction posts a further answer to an interaction, within 15
 	// minutes of the interaction.
 	//
@@ -1635,7 +1795,7 @@ type DiscordApiHandler interface {
 	// Errors: those of EditInteractionResponse. A try whose outcome is unknown is
 	// not repeated.
 	// Cost: one call to Discord, outside of the global limit.
-	FollowupInteraction(context.Context, *connect.Request[discord_api.FollowupInteractionRequest]) (*connect.Response[discord_api.FollowupInteractionResponse], error)
+	FollowupInteraction(context.Context, *discord_api.FollowupInteractionRequest) (*discord_api.FollowupInteractionResponse, error)
 	// SetApplicationCommands replaces all commands of the bot, everywhere or in
 	// one guild.
 	//
@@ -1647,7 +1807,7 @@ type DiscordApiHandler interface {
 	// Missing Access when the bot is not in the guild.
 	// Cost: two calls to Discord the first time, one afterwards. A bot may make
 	// 200 new commands in a day for each guild.
-	SetApplicationCommands(context.Context, *connect.Request[discord_api.SetApplicationCommandsRequest]) (*connect.Response[discord_api.SetApplicationCommandsResponse], error)
+	SetApplicationCommands(context.Context, *discord_api.SetApplicationCommandsRequest) (*discord_api.SetApplicationCommandsResponse, error)
 }
 
 // NewDiscordApiHandler builds an HTTP handler from the service implementation. It returns the path
@@ -1657,279 +1817,279 @@ type DiscordApiHandler interface {
 // and JSON codecs. They also support gzip compression.
 func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) (string, http.Handler) {
 	discordApiMethods := discord_api.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods()
-	discordApiSendChannelMessageHandler := connect.NewUnaryHandler(
+	discordApiSendChannelMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiSendChannelMessageProcedure,
 		svc.SendChannelMessage,
 		connect.WithSchema(discordApiMethods.ByName("SendChannelMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiSendDirectMessageHandler := connect.NewUnaryHandler(
+	discordApiSendDirectMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiSendDirectMessageProcedure,
 		svc.SendDirectMessage,
 		connect.WithSchema(discordApiMethods.ByName("SendDirectMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiSendDirectMessagesHandler := connect.NewServerStreamHandler(
+	discordApiSendDirectMessagesHandler := connect.NewServerStreamHandlerSimple(
 		DiscordApiSendDirectMessagesProcedure,
 		svc.SendDirectMessages,
 		connect.WithSchema(discordApiMethods.ByName("SendDirectMessages")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiGetGuildChannelsHandler := connect.NewUnaryHandler(
+	discordApiGetGuildChannelsHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiGetGuildChannelsProcedure,
 		svc.GetGuildChannels,
 		connect.WithSchema(discordApiMethods.ByName("GetGuildChannels")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiGetChannelMessageHandler := connect.NewUnaryHandler(
+	discordApiGetChannelMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiGetChannelMessageProcedure,
 		svc.GetChannelMessage,
 		connect.WithSchema(discordApiMethods.ByName("GetChannelMessage")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiListChannelMessagesHandler := connect.NewServerStreamHandler(
+	discordApiListChannelMessagesHandler := connect.NewServerStreamHandlerSimple(
 		DiscordApiListChannelMessagesProcedure,
 		svc.ListChannelMessages,
 		connect.WithSchema(discordApiMethods.ByName("ListChannelMessages")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiDeleteChannelMessageHandler := connect.NewUnaryHandler(
+	discordApiDeleteChannelMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiDeleteChannelMessageProcedure,
 		svc.DeleteChannelMessage,
 		connect.WithSchema(discordApiMethods.ByName("DeleteChannelMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiBulkDeleteChannelMessagesHandler := connect.NewUnaryHandler(
+	discordApiBulkDeleteChannelMessagesHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiBulkDeleteChannelMessagesProcedure,
 		svc.BulkDeleteChannelMessages,
 		connect.WithSchema(discordApiMethods.ByName("BulkDeleteChannelMessages")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiCrosspostMessageHandler := connect.NewUnaryHandler(
+	discordApiCrosspostMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiCrosspostMessageProcedure,
 		svc.CrosspostMessage,
 		connect.WithSchema(discordApiMethods.ByName("CrosspostMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiPinMessageHandler := connect.NewUnaryHandler(
+	discordApiPinMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiPinMessageProcedure,
 		svc.PinMessage,
 		connect.WithSchema(discordApiMethods.ByName("PinMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiUnpinMessageHandler := connect.NewUnaryHandler(
+	discordApiUnpinMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiUnpinMessageProcedure,
 		svc.UnpinMessage,
 		connect.WithSchema(discordApiMethods.ByName("UnpinMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiListPinnedMessagesHandler := connect.NewUnaryHandler(
+	discordApiListPinnedMessagesHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiListPinnedMessagesProcedure,
 		svc.ListPinnedMessages,
 		connect.WithSchema(discordApiMethods.ByName("ListPinnedMessages")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiTriggerTypingHandler := connect.NewUnaryHandler(
+	discordApiTriggerTypingHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiTriggerTypingProcedure,
 		svc.TriggerTyping,
 		connect.WithSchema(discordApiMethods.ByName("TriggerTyping")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiAddReactionHandler := connect.NewUnaryHandler(
+	discordApiAddReactionHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiAddReactionProcedure,
 		svc.AddReaction,
 		connect.WithSchema(discordApiMethods.ByName("AddReaction")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiRemoveReactionHandler := connect.NewUnaryHandler(
+	discordApiRemoveReactionHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiRemoveReactionProcedure,
 		svc.RemoveReaction,
 		connect.WithSchema(discordApiMethods.ByName("RemoveReaction")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiRemoveAllReactionsHandler := connect.NewUnaryHandler(
+	discordApiRemoveAllReactionsHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiRemoveAllReactionsProcedure,
 		svc.RemoveAllReactions,
 		connect.WithSchema(discordApiMethods.ByName("RemoveAllReactions")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiListReactionsHandler := connect.NewUnaryHandler(
+	discordApiListReactionsHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiListReactionsProcedure,
 		svc.ListReactions,
 		connect.WithSchema(discordApiMethods.ByName("ListReactions")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiGetChannelHandler := connect.NewUnaryHandler(
+	discordApiGetChannelHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiGetChannelProcedure,
 		svc.GetChannel,
 		connect.WithSchema(discordApiMethods.ByName("GetChannel")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiGetDirectMessageChannelHandler := connect.NewUnaryHandler(
+	discordApiGetDirectMessageChannelHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiGetDirectMessageChannelProcedure,
 		svc.GetDirectMessageChannel,
 		connect.WithSchema(discordApiMethods.ByName("GetDirectMessageChannel")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiStartThreadHandler := connect.NewUnaryHandler(
+	discordApiStartThreadHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiStartThreadProcedure,
 		svc.StartThread,
 		connect.WithSchema(discordApiMethods.ByName("StartThread")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiListActiveThreadsHandler := connect.NewUnaryHandler(
+	discordApiListActiveThreadsHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiListActiveThreadsProcedure,
 		svc.ListActiveThreads,
 		connect.WithSchema(discordApiMethods.ByName("ListActiveThreads")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiAddThreadMemberHandler := connect.NewUnaryHandler(
+	discordApiAddThreadMemberHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiAddThreadMemberProcedure,
 		svc.AddThreadMember,
 		connect.WithSchema(discordApiMethods.ByName("AddThreadMember")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiRemoveThreadMemberHandler := connect.NewUnaryHandler(
+	discordApiRemoveThreadMemberHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiRemoveThreadMemberProcedure,
 		svc.RemoveThreadMember,
 		connect.WithSchema(discordApiMethods.ByName("RemoveThreadMember")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiGetGuildHandler := connect.NewUnaryHandler(
+	discordApiGetGuildHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiGetGuildProcedure,
 		svc.GetGuild,
 		connect.WithSchema(discordApiMethods.ByName("GetGuild")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiListGuildsHandler := connect.NewUnaryHandler(
+	discordApiListGuildsHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiListGuildsProcedure,
 		svc.ListGuilds,
 		connect.WithSchema(discordApiMethods.ByName("ListGuilds")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiGetGuildMemberHandler := connect.NewUnaryHandler(
+	discordApiGetGuildMemberHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiGetGuildMemberProcedure,
 		svc.GetGuildMember,
 		connect.WithSchema(discordApiMethods.ByName("GetGuildMember")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiListGuildMembersHandler := connect.NewServerStreamHandler(
+	discordApiListGuildMembersHandler := connect.NewServerStreamHandlerSimple(
 		DiscordApiListGuildMembersProcedure,
 		svc.ListGuildMembers,
 		connect.WithSchema(discordApiMethods.ByName("ListGuildMembers")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiSearchGuildMembersHandler := connect.NewUnaryHandler(
+	discordApiSearchGuildMembersHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiSearchGuildMembersProcedure,
 		svc.SearchGuildMembers,
 		connect.WithSchema(discordApiMethods.ByName("SearchGuildMembers")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiModifyGuildMemberHandler := connect.NewUnaryHandler(
+	discordApiModifyGuildMemberHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiModifyGuildMemberProcedure,
 		svc.ModifyGuildMember,
 		connect.WithSchema(discordApiMethods.ByName("ModifyGuildMember")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiAddGuildMemberRoleHandler := connect.NewUnaryHandler(
+	discordApiAddGuildMemberRoleHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiAddGuildMemberRoleProcedure,
 		svc.AddGuildMemberRole,
 		connect.WithSchema(discordApiMethods.ByName("AddGuildMemberRole")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiRemoveGuildMemberRoleHandler := connect.NewUnaryHandler(
+	discordApiRemoveGuildMemberRoleHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiRemoveGuildMemberRoleProcedure,
 		svc.RemoveGuildMemberRole,
 		connect.WithSchema(discordApiMethods.ByName("RemoveGuildMemberRole")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiListGuildRolesHandler := connect.NewUnaryHandler(
+	discordApiListGuildRolesHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiListGuildRolesProcedure,
 		svc.ListGuildRoles,
 		connect.WithSchema(discordApiMethods.ByName("ListGuildRoles")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiGetUserHandler := connect.NewUnaryHandler(
+	discordApiGetUserHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiGetUserProcedure,
 		svc.GetUser,
 		connect.WithSchema(discordApiMethods.ByName("GetUser")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiGetCurrentUserHandler := connect.NewUnaryHandler(
+	discordApiGetCurrentUserHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiGetCurrentUserProcedure,
 		svc.GetCurrentUser,
 		connect.WithSchema(discordApiMethods.ByName("GetCurrentUser")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiDeleteWebhookMessageHandler := connect.NewUnaryHandler(
+	discordApiDeleteWebhookMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiDeleteWebhookMessageProcedure,
 		svc.DeleteWebhookMessage,
 		connect.WithSchema(discordApiMethods.ByName("DeleteWebhookMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiEditChannelMessageHandler := connect.NewUnaryHandler(
+	discordApiEditChannelMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiEditChannelMessageProcedure,
 		svc.EditChannelMessage,
 		connect.WithSchema(discordApiMethods.ByName("EditChannelMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiExecuteWebhookHandler := connect.NewUnaryHandler(
+	discordApiExecuteWebhookHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiExecuteWebhookProcedure,
 		svc.ExecuteWebhook,
 		connect.WithSchema(discordApiMethods.ByName("ExecuteWebhook")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiEditWebhookMessageHandler := connect.NewUnaryHandler(
+	discordApiEditWebhookMessageHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiEditWebhookMessageProcedure,
 		svc.EditWebhookMessage,
 		connect.WithSchema(discordApiMethods.ByName("EditWebhookMessage")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiGetRateLimitStatusHandler := connect.NewUnaryHandler(
+	discordApiGetRateLimitStatusHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiGetRateLimitStatusProcedure,
 		svc.GetRateLimitStatus,
 		connect.WithSchema(discordApiMethods.ByName("GetRateLimitStatus")),
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiSubscribeEventsHandler := connect.NewServerStreamHandler(
+	discordApiSubscribeEventsHandler := connect.NewServerStreamHandlerSimple(
 		DiscordApiSubscribeEventsProcedure,
 		svc.SubscribeEvents,
 		connect.WithSchema(discordApiMethods.ByName("SubscribeEvents")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiRespondInteractionHandler := connect.NewUnaryHandler(
+	discordApiRespondInteractionHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiRespondInteractionProcedure,
 		svc.RespondInteraction,
 		connect.WithSchema(discordApiMethods.ByName("RespondInteraction")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiEditInteractionResponseHandler := connect.NewUnaryHandler(
+	discordApiEditInteractionResponseHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiEditInteractionResponseProcedure,
 		svc.EditInteractionResponse,
 		connect.WithSchema(discordApiMethods.ByName("EditInteractionResponse")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiFollowupInteractionHandler := connect.NewUnaryHandler(
+	discordApiFollowupInteractionHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiFollowupInteractionProcedure,
 		svc.FollowupInteraction,
 		connect.WithSchema(discordApiMethods.ByName("FollowupInteraction")),
 		connect.WithHandlerOptions(opts...),
 	)
-	discordApiSetApplicationCommandsHandler := connect.NewUnaryHandler(
+	discordApiSetApplicationCommandsHandler := connect.NewUnaryHandlerSimple(
 		DiscordApiSetApplicationCommandsProcedure,
 		svc.SetApplicationCommands,
 		connect.WithSchema(discordApiMethods.ByName("SetApplicationCommands")),
@@ -2034,178 +2194,178 @@ func NewDiscordApiHandler(svc DiscordApiHandler, opts ...connect.HandlerOption) 
 // UnimplementedDiscordApiHandler returns CodeUnimplemented from all methods.
 type UnimplementedDiscordApiHandler struct{}
 
-func (UnimplementedDiscordApiHandler) SendChannelMessage(context.Context, *connect.Request[discord_api.SendChannelMessageRequest]) (*connect.Response[discord_api.SendChannelMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) SendChannelMessage(context.Context, *discord_api.SendChannelMessageRequest) (*discord_api.SendChannelMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SendChannelMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) SendDirectMessage(context.Context, *connect.Request[discord_api.SendDirectMessageRequest]) (*connect.Response[discord_api.SendDirectMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) SendDirectMessage(context.Context, *discord_api.SendDirectMessageRequest) (*discord_api.SendDirectMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SendDirectMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) SendDirectMessages(context.Context, *connect.Request[discord_api.SendDirectMessagesRequest], *connect.ServerStream[discord_api.SendDirectMessagesResponse]) error {
+func (UnimplementedDiscordApiHandler) SendDirectMessages(context.Context, *discord_api.SendDirectMessagesRequest, *connect.ServerStream[discord_api.SendDirectMessagesResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SendDirectMessages is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) GetGuildChannels(context.Context, *connect.Request[discord_api.GetGuildChannelsRequest]) (*connect.Response[discord_api.GetGuildChannelsResponse], error) {
+func (UnimplementedDiscordApiHandler) GetGuildChannels(context.Context, *discord_api.GetGuildChannelsRequest) (*discord_api.GetGuildChannelsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetGuildChannels is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) GetChannelMessage(context.Context, *connect.Request[discord_api.GetChannelMessageRequest]) (*connect.Response[discord_api.GetChannelMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) GetChannelMessage(context.Context, *discord_api.GetChannelMessageRequest) (*discord_api.GetChannelMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetChannelMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) ListChannelMessages(context.Context, *connect.Request[discord_api.ListChannelMessagesRequest], *connect.ServerStream[discord_api.ListChannelMessagesResponse]) error {
+func (UnimplementedDiscordApiHandler) ListChannelMessages(context.Context, *discord_api.ListChannelMessagesRequest, *connect.ServerStream[discord_api.ListChannelMessagesResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListChannelMessages is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) DeleteChannelMessage(context.Context, *connect.Request[discord_api.DeleteChannelMessageRequest]) (*connect.Response[discord_api.DeleteChannelMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) DeleteChannelMessage(context.Context, *discord_api.DeleteChannelMessageRequest) (*discord_api.DeleteChannelMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.DeleteChannelMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) BulkDeleteChannelMessages(context.Context, *connect.Request[discord_api.BulkDeleteChannelMessagesRequest]) (*connect.Response[discord_api.BulkDeleteChannelMessagesResponse], error) {
+func (UnimplementedDiscordApiHandler) BulkDeleteChannelMessages(context.Context, *discord_api.BulkDeleteChannelMessagesRequest) (*discord_api.BulkDeleteChannelMessagesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.BulkDeleteChannelMessages is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) CrosspostMessage(context.Context, *connect.Request[discord_api.CrosspostMessageRequest]) (*connect.Response[discord_api.CrosspostMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) CrosspostMessage(context.Context, *discord_api.CrosspostMessageRequest) (*discord_api.CrosspostMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.CrosspostMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) PinMessage(context.Context, *connect.Request[discord_api.PinMessageRequest]) (*connect.Response[discord_api.PinMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) PinMessage(context.Context, *discord_api.PinMessageRequest) (*discord_api.PinMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.PinMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) UnpinMessage(context.Context, *connect.Request[discord_api.UnpinMessageRequest]) (*connect.Response[discord_api.UnpinMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) UnpinMessage(context.Context, *discord_api.UnpinMessageRequest) (*discord_api.UnpinMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.UnpinMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) ListPinnedMessages(context.Context, *connect.Request[discord_api.ListPinnedMessagesRequest]) (*connect.Response[discord_api.ListPinnedMessagesResponse], error) {
+func (UnimplementedDiscordApiHandler) ListPinnedMessages(context.Context, *discord_api.ListPinnedMessagesRequest) (*discord_api.ListPinnedMessagesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListPinnedMessages is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) TriggerTyping(context.Context, *connect.Request[discord_api.TriggerTypingRequest]) (*connect.Response[discord_api.TriggerTypingResponse], error) {
+func (UnimplementedDiscordApiHandler) TriggerTyping(context.Context, *discord_api.TriggerTypingRequest) (*discord_api.TriggerTypingResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.TriggerTyping is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) AddReaction(context.Context, *connect.Request[discord_api.AddReactionRequest]) (*connect.Response[discord_api.AddReactionResponse], error) {
+func (UnimplementedDiscordApiHandler) AddReaction(context.Context, *discord_api.AddReactionRequest) (*discord_api.AddReactionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.AddReaction is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) RemoveReaction(context.Context, *connect.Request[discord_api.RemoveReactionRequest]) (*connect.Response[discord_api.RemoveReactionResponse], error) {
+func (UnimplementedDiscordApiHandler) RemoveReaction(context.Context, *discord_api.RemoveReactionRequest) (*discord_api.RemoveReactionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RemoveReaction is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) RemoveAllReactions(context.Context, *connect.Request[discord_api.RemoveAllReactionsRequest]) (*connect.Response[discord_api.RemoveAllReactionsResponse], error) {
+func (UnimplementedDiscordApiHandler) RemoveAllReactions(context.Context, *discord_api.RemoveAllReactionsRequest) (*discord_api.RemoveAllReactionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RemoveAllReactions is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) ListReactions(context.Context, *connect.Request[discord_api.ListReactionsRequest]) (*connect.Response[discord_api.ListReactionsResponse], error) {
+func (UnimplementedDiscordApiHandler) ListReactions(context.Context, *discord_api.ListReactionsRequest) (*discord_api.ListReactionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListReactions is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) GetChannel(context.Context, *connect.Request[discord_api.GetChannelRequest]) (*connect.Response[discord_api.GetChannelResponse], error) {
+func (UnimplementedDiscordApiHandler) GetChannel(context.Context, *discord_api.GetChannelRequest) (*discord_api.GetChannelResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetChannel is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) GetDirectMessageChannel(context.Context, *connect.Request[discord_api.GetDirectMessageChannelRequest]) (*connect.Response[discord_api.GetDirectMessageChannelResponse], error) {
+func (UnimplementedDiscordApiHandler) GetDirectMessageChannel(context.Context, *discord_api.GetDirectMessageChannelRequest) (*discord_api.GetDirectMessageChannelResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetDirectMessageChannel is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) StartThread(context.Context, *connect.Request[discord_api.StartThreadRequest]) (*connect.Response[discord_api.StartThreadResponse], error) {
+func (UnimplementedDiscordApiHandler) StartThread(context.Context, *discord_api.StartThreadRequest) (*discord_api.StartThreadResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.StartThread is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) ListActiveThreads(context.Context, *connect.Request[discord_api.ListActiveThreadsRequest]) (*connect.Response[discord_api.ListActiveThreadsResponse], error) {
+func (UnimplementedDiscordApiHandler) ListActiveThreads(context.Context, *discord_api.ListActiveThreadsRequest) (*discord_api.ListActiveThreadsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListActiveThreads is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) AddThreadMember(context.Context, *connect.Request[discord_api.AddThreadMemberRequest]) (*connect.Response[discord_api.AddThreadMemberResponse], error) {
+func (UnimplementedDiscordApiHandler) AddThreadMember(context.Context, *discord_api.AddThreadMemberRequest) (*discord_api.AddThreadMemberResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.AddThreadMember is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) RemoveThreadMember(context.Context, *connect.Request[discord_api.RemoveThreadMemberRequest]) (*connect.Response[discord_api.RemoveThreadMemberResponse], error) {
+func (UnimplementedDiscordApiHandler) RemoveThreadMember(context.Context, *discord_api.RemoveThreadMemberRequest) (*discord_api.RemoveThreadMemberResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RemoveThreadMember is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) GetGuild(context.Context, *connect.Request[discord_api.GetGuildRequest]) (*connect.Response[discord_api.GetGuildResponse], error) {
+func (UnimplementedDiscordApiHandler) GetGuild(context.Context, *discord_api.GetGuildRequest) (*discord_api.GetGuildResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetGuild is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) ListGuilds(context.Context, *connect.Request[discord_api.ListGuildsRequest]) (*connect.Response[discord_api.ListGuildsResponse], error) {
+func (UnimplementedDiscordApiHandler) ListGuilds(context.Context, *discord_api.ListGuildsRequest) (*discord_api.ListGuildsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListGuilds is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) GetGuildMember(context.Context, *connect.Request[discord_api.GetGuildMemberRequest]) (*connect.Response[discord_api.GetGuildMemberResponse], error) {
+func (UnimplementedDiscordApiHandler) GetGuildMember(context.Context, *discord_api.GetGuildMemberRequest) (*discord_api.GetGuildMemberResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetGuildMember is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) ListGuildMembers(context.Context, *connect.Request[discord_api.ListGuildMembersRequest], *connect.ServerStream[discord_api.ListGuildMembersResponse]) error {
+func (UnimplementedDiscordApiHandler) ListGuildMembers(context.Context, *discord_api.ListGuildMembersRequest, *connect.ServerStream[discord_api.ListGuildMembersResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListGuildMembers is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) SearchGuildMembers(context.Context, *connect.Request[discord_api.SearchGuildMembersRequest]) (*connect.Response[discord_api.SearchGuildMembersResponse], error) {
+func (UnimplementedDiscordApiHandler) SearchGuildMembers(context.Context, *discord_api.SearchGuildMembersRequest) (*discord_api.SearchGuildMembersResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SearchGuildMembers is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) ModifyGuildMember(context.Context, *connect.Request[discord_api.ModifyGuildMemberRequest]) (*connect.Response[discord_api.ModifyGuildMemberResponse], error) {
+func (UnimplementedDiscordApiHandler) ModifyGuildMember(context.Context, *discord_api.ModifyGuildMemberRequest) (*discord_api.ModifyGuildMemberResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ModifyGuildMember is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) AddGuildMemberRole(context.Context, *connect.Request[discord_api.AddGuildMemberRoleRequest]) (*connect.Response[discord_api.AddGuildMemberRoleResponse], error) {
+func (UnimplementedDiscordApiHandler) AddGuildMemberRole(context.Context, *discord_api.AddGuildMemberRoleRequest) (*discord_api.AddGuildMemberRoleResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.AddGuildMemberRole is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) RemoveGuildMemberRole(context.Context, *connect.Request[discord_api.RemoveGuildMemberRoleRequest]) (*connect.Response[discord_api.RemoveGuildMemberRoleResponse], error) {
+func (UnimplementedDiscordApiHandler) RemoveGuildMemberRole(context.Context, *discord_api.RemoveGuildMemberRoleRequest) (*discord_api.RemoveGuildMemberRoleResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RemoveGuildMemberRole is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) ListGuildRoles(context.Context, *connect.Request[discord_api.ListGuildRolesRequest]) (*connect.Response[discord_api.ListGuildRolesResponse], error) {
+func (UnimplementedDiscordApiHandler) ListGuildRoles(context.Context, *discord_api.ListGuildRolesRequest) (*discord_api.ListGuildRolesResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ListGuildRoles is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) GetUser(context.Context, *connect.Request[discord_api.GetUserRequest]) (*connect.Response[discord_api.GetUserResponse], error) {
+func (UnimplementedDiscordApiHandler) GetUser(context.Context, *discord_api.GetUserRequest) (*discord_api.GetUserResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetUser is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) GetCurrentUser(context.Context, *connect.Request[discord_api.GetCurrentUserRequest]) (*connect.Response[discord_api.GetCurrentUserResponse], error) {
+func (UnimplementedDiscordApiHandler) GetCurrentUser(context.Context, *discord_api.GetCurrentUserRequest) (*discord_api.GetCurrentUserResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetCurrentUser is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) DeleteWebhookMessage(context.Context, *connect.Request[discord_api.DeleteWebhookMessageRequest]) (*connect.Response[discord_api.DeleteWebhookMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) DeleteWebhookMessage(context.Context, *discord_api.DeleteWebhookMessageRequest) (*discord_api.DeleteWebhookMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.DeleteWebhookMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) EditChannelMessage(context.Context, *connect.Request[discord_api.EditChannelMessageRequest]) (*connect.Response[discord_api.EditChannelMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) EditChannelMessage(context.Context, *discord_api.EditChannelMessageRequest) (*discord_api.EditChannelMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.EditChannelMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) ExecuteWebhook(context.Context, *connect.Request[discord_api.ExecuteWebhookRequest]) (*connect.Response[discord_api.ExecuteWebhookResponse], error) {
+func (UnimplementedDiscordApiHandler) ExecuteWebhook(context.Context, *discord_api.ExecuteWebhookRequest) (*discord_api.ExecuteWebhookResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.ExecuteWebhook is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) EditWebhookMessage(context.Context, *connect.Request[discord_api.EditWebhookMessageRequest]) (*connect.Response[discord_api.EditWebhookMessageResponse], error) {
+func (UnimplementedDiscordApiHandler) EditWebhookMessage(context.Context, *discord_api.EditWebhookMessageRequest) (*discord_api.EditWebhookMessageResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.EditWebhookMessage is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) GetRateLimitStatus(context.Context, *connect.Request[discord_api.GetRateLimitStatusRequest]) (*connect.Response[discord_api.GetRateLimitStatusResponse], error) {
+func (UnimplementedDiscordApiHandler) GetRateLimitStatus(context.Context, *discord_api.GetRateLimitStatusRequest) (*discord_api.GetRateLimitStatusResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.GetRateLimitStatus is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) SubscribeEvents(context.Context, *connect.Request[discord_api.SubscribeEventsRequest], *connect.ServerStream[discord_api.SubscribeEventsResponse]) error {
+func (UnimplementedDiscordApiHandler) SubscribeEvents(context.Context, *discord_api.SubscribeEventsRequest, *connect.ServerStream[discord_api.SubscribeEventsResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SubscribeEvents is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) RespondInteraction(context.Context, *connect.Request[discord_api.RespondInteractionRequest]) (*connect.Response[discord_api.RespondInteractionResponse], error) {
+func (UnimplementedDiscordApiHandler) RespondInteraction(context.Context, *discord_api.RespondInteractionRequest) (*discord_api.RespondInteractionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.RespondInteraction is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) EditInteractionResponse(context.Context, *connect.Request[discord_api.EditInteractionResponseRequest]) (*connect.Response[discord_api.EditInteractionResponseResponse], error) {
+func (UnimplementedDiscordApiHandler) EditInteractionResponse(context.Context, *discord_api.EditInteractionResponseRequest) (*discord_api.EditInteractionResponseResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.EditInteractionResponse is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) FollowupInteraction(context.Context, *connect.Request[discord_api.FollowupInteractionRequest]) (*connect.Response[discord_api.FollowupInteractionResponse], error) {
+func (UnimplementedDiscordApiHandler) FollowupInteraction(context.Context, *discord_api.FollowupInteractionRequest) (*discord_api.FollowupInteractionResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.FollowupInteraction is not implemented"))
 }
 
-func (UnimplementedDiscordApiHandler) SetApplicationCommands(context.Context, *connect.Request[discord_api.SetApplicationCommandsRequest]) (*connect.Response[discord_api.SetApplicationCommandsResponse], error) {
+func (UnimplementedDiscordApiHandler) SetApplicationCommands(context.Context, *discord_api.SetApplicationCommandsRequest) (*discord_api.SetApplicationCommandsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.DiscordApi.SetApplicationCommands is not implemented"))
 }
