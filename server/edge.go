@@ -6,45 +6,38 @@ import (
 	"strings"
 
 	"discordproxy/server/calls"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// edge is the interceptor that counts what a call costs and tells the
+// edge returns the interceptor that counts what a call costs and tells the
 // observers when it ends.
-type edge struct {
-	observers calls.Observers
-}
-
-// WrapUnary implements connect.Interceptor.
-func (e edge) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		call := newCall(req.Spec(), req.Peer())
-		about(call, req.Any())
-		ctx, end := e.observers.Begin(ctx, call)
-		response, err := next(ctx, req)
-		end(err)
-		return response, err
+func edge(observers calls.Observers) connect.Interceptor {
+	return rpc.Interceptor{
+		Unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				call := newCall(req.Spec(), req.Peer())
+				about(call, req.Any())
+				ctx, end := observers.Begin(ctx, call)
+				response, err := next(ctx, req)
+				end(err)
+				return response, err
+			}
+		},
+		Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+				call := newCall(conn.Spec(), conn.Peer())
+				call.Stream = true
+				ctx, end := observers.Begin(ctx, call)
+				err := next(ctx, &observed{conn, call})
+				end(err)
+				return err
+			}
+		},
 	}
-}
-
-// WrapStreamingHandler implements connect.Interceptor.
-func (e edge) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		call := newCall(conn.Spec(), conn.Peer())
-		call.Stream = true
-		ctx, end := e.observers.Begin(ctx, call)
-		err := next(ctx, &observed{conn, call})
-		end(err)
-		return err
-	}
-}
-
-// WrapStreamingClient implements connect.Interceptor.
-func (e edge) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
 }
 
 // observed is a stream whose call is filled in as messages pass.

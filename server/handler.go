@@ -93,10 +93,10 @@ func New(c Config) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger},
-		append(options, connect.WithInterceptors(access.Interceptor{}, translate{ready}, rpc.Streams{}), uncompressedEvents)...)
+		append(options, connect.WithInterceptors(access.Interceptor(), translate(ready), rpc.Streams()), uncompressedEvents)...)
 	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
 	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
-	options = append(options, connect.WithInterceptors(rpc.Streams{}))
+	options = append(options, connect.WithInterceptors(rpc.Streams()))
 	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
 	services := []string{discordapiconnect.DiscordApiName, health.Name}
 	if c.Dashboard != nil {
@@ -104,7 +104,7 @@ func New(c Config) (http.Handler, error) {
 		mux.Handle(path, door.guard(always(access.Dashboard), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
 		services = append(services, discordapiconnect.DashboardName)
 	}
-	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams{}))...)
+	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams()))...)
 	mux.Handle(path, listener.Anyone(rpc.ExplainRequests(door.errors, handler)))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	path, handler = grpcreflect.NewHandlerV1(reflector, options...)
@@ -134,7 +134,7 @@ func (c Config) options(observers calls.Observers) ([]connect.HandlerOption, err
 	options, err := rpc.HandlerOptions(rpc.Config{
 		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes, Status: calls.Status,
 		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },
-	}, append(slices.Clip(c.Interceptors), edge{observers}, access.Streams{})...)
+	}, append(slices.Clip(c.Interceptors), edge(observers), access.Streams())...)
 	return append(options, calls.EndedEarly(observers, newCall)), err
 }
 
@@ -148,44 +148,16 @@ func holdAnswers(next http.Handler) http.Handler {
 	})
 }
 
-// translate is the interceptor that refuses calls while the service is not
+// translate returns the interceptor that refuses calls while the service is not
 // ready, and gives the errors of handlers their status.
-type translate struct {
-	ready func() error
-}
-
-func (t translate) do(ctx context.Context, spec connect.Spec, handle func() error) error {
-	if err := t.ready(); err != nil && spec.Procedure != discordapiconnect.DiscordApiGetRateLimitStatusProcedure {
-		return connect.NewError(connect.CodeUnavailable, err)
-	}
-	if err := handle(); err != nil {
-		return toStatus(ctx, err)
-	}
-	return nil
-}
-
-// WrapUnary implements connect.Interceptor.
-func (t translate) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, req connect.AnyRequest) (response connect.AnyResponse, err error) {
-		err = t.do(ctx, req.Spec(), func() (err error) {
-			response, err = next(ctx, req)
-			return err
-		})
-		if err != nil {
-			return nil, err
+func translate(ready func() error) connect.Interceptor {
+	return rpc.Around(func(ctx context.Context, spec connect.Spec, next func() error) error {
+		if err := ready(); err != nil && spec.Procedure != discordapiconnect.DiscordApiGetRateLimitStatusProcedure {
+			return connect.NewError(connect.CodeUnavailable, err)
 		}
-		return response, nil
-	}
-}
-
-// WrapStreamingHandler implements connect.Interceptor.
-func (t translate) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		return t.do(ctx, conn.Spec(), func() error { return next(ctx, conn) })
-	}
-}
-
-// WrapStreamingClient implements connect.Interceptor.
-func (t translate) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
+		if err := next(); err != nil {
+			return toStatus(ctx, err)
+		}
+		return nil
+	})
 }

@@ -3,35 +3,31 @@ package access
 import (
 	"context"
 
+	"discordproxy/server/rpc"
+
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 )
 
-// Interceptor refuses calls whose messages name what is none of the client's,
-// or are more than it may have in progress, and holds those that come faster than
-// it may.
-type Interceptor struct{}
-
-// WrapUnary implements connect.Interceptor.
-func (Interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		if err := admit(ctx, req.Any()); err != nil {
-			return nil, err
-		}
-		return next(ctx, req)
+// Interceptor returns the interceptor that refuses calls whose messages name what
+// is none of the client's, or are more than it may have in progress, and holds
+// those that come faster than it may.
+func Interceptor() connect.Interceptor {
+	return rpc.Interceptor{
+		Unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				if err := admit(ctx, req.Any()); err != nil {
+					return nil, err
+				}
+				return next(ctx, req)
+			}
+		},
+		Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+				return next(ctx, admitted{conn, ctx})
+			}
+		},
 	}
-}
-
-// WrapStreamingHandler implements connect.Interceptor.
-func (Interceptor) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		return next(ctx, admitted{conn, ctx})
-	}
-}
-
-// WrapStreamingClient implements connect.Interceptor.
-func (Interceptor) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
 }
 
 // admitted is a stream of which each message is admitted.

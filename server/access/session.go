@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"discordproxy/discord"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 )
@@ -108,53 +109,45 @@ func MayTouch(ctx context.Context, r Reading) error {
 	return require(ctx, "targets", func(c *Client) error { return c.MayTouch(r) })
 }
 
-// Streams is the interceptor that ends the streams of clients who may no longer
-// have them. It must be outside of all that reads a stream's context.
-type Streams struct{}
-
-// WrapUnary implements connect.Interceptor. A call that waits for the rate
-// limits ends there, see discord.WithRevoked; one that was sent goes on.
-func (Streams) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { return next }
-
-// WrapStreamingHandler implements connect.Interceptor.
-func (Streams) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		s := sessionOf(ctx)
-		if s == nil {
-			return next(ctx, conn)
-		}
-		ctx, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		unblock, _ := ctx.Value(unblockKey{}).(func())
-		unblocked := make(chan struct{})
-		//nolint:contextcheck // the session's context is another one on purpose
-		stop := context.AfterFunc(s.revoked, func() {
-			defer close(unblocked)
-			if unblock != nil {
-				unblock()
+// Streams returns the interceptor that ends the streams of clients who may no longer
+// have them. It must be outside of all that reads a stream's context. A call that
+// waits for the rate limits ends there, see discord.WithRevoked; one that was sent
+// goes on.
+func Streams() connect.Interceptor {
+	return rpc.Interceptor{Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+		return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+			s := sessionOf(ctx)
+			if s == nil {
+				return next(ctx, conn)
 			}
-			cancel(context.Cause(s.revoked))
-		})
-		defer func() {
-			if !stop() { // the connection may carry another request as soon as this one has ended
-				<-unblocked
+			ctx, cancel := context.WithCancelCause(ctx)
+			defer cancel(nil)
+			unblock, _ := ctx.Value(unblockKey{}).(func())
+			unblocked := make(chan struct{})
+			//nolint:contextcheck // the session's context is another one on purpose
+			stop := context.AfterFunc(s.revoked, func() {
+				defer close(unblocked)
+				if unblock != nil {
+					unblock()
+				}
+				cancel(context.Cause(s.revoked))
+			})
+			defer func() {
+				if !stop() { // the connection may carry another request as soon as this one has ended
+					<-unblocked
+				}
+			}()
+			err := next(ctx, conn)
+			if err == nil || s.revoked.Err() == nil {
+				return err
 			}
-		}()
-		err := next(ctx, conn)
-		if err == nil || s.revoked.Err() == nil {
+			if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok { //nolint:contextcheck // as above
+				// A fresh error, since headers are added to one on its way out.
+				return connect.NewError(cause.Code(), errors.Unwrap(cause))
+			}
 			return err
 		}
-		if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok { //nolint:contextcheck // as above
-			// A fresh error, since headers are added to one on its way out.
-			return connect.NewError(cause.Code(), errors.Unwrap(cause))
-		}
-		return err
-	}
-}
-
-// WrapStreamingClient implements connect.Interceptor.
-func (Streams) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
+	}}
 }
 
 // unblockKey finds what ends a blocked read of a request, and soon a blocked

@@ -77,9 +77,9 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 		cfg.Logger = slog.Default()
 	}
 
-	chain := []connect.Interceptor{errorMapper(func(_ context.Context, err error) error { return BoundError(err) })}
+	chain := []connect.Interceptor{mapErrors(func(_ context.Context, err error) error { return BoundError(err) })}
 	chain = append(chain, interceptors...)
-	chain = append(chain, errorMapper(func(ctx context.Context, err error) error {
+	chain = append(chain, mapErrors(func(ctx context.Context, err error) error {
 		err = interruptedByCause(ctx, err)
 		if cfg.Status != nil {
 			err = cfg.Status(ctx, err)
@@ -145,35 +145,4 @@ func interruptedByCause(ctx context.Context, err error) error {
 	// A fresh error: the cause is shared by all calls, and headers are added to
 	// an error on its way out.
 	return connect.NewError(cause.Code(), errors.New(cause.Message()))
-}
-
-// errorMapper is an interceptor that rewrites the error of a handler. It is
-// called for errors only, and passes clients' calls through.
-type errorMapper func(context.Context, error) error
-
-// WrapUnary implements connect.Interceptor.
-func (m errorMapper) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
-	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		res, err := next(ctx, req)
-		if err != nil && !req.Spec().IsClient {
-			err = m(ctx, err)
-		}
-		return res, err
-	}
-}
-
-// WrapStreamingClient implements connect.Interceptor.
-func (m errorMapper) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
-}
-
-// WrapStreamingHandler implements connect.Interceptor.
-func (m errorMapper) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		err := next(ctx, conn)
-		if err != nil {
-			err = m(ctx, err)
-		}
-		return err
-	}
 }

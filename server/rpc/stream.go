@@ -8,30 +8,21 @@ import (
 	"connectrpc.com/connect"
 )
 
-// Streams is an interceptor for handlers that stream answers. It sends the
+// Streams returns an interceptor for handlers that stream answers. It sends the
 // header of a stream as soon as the request has been read, so that clients and
 // reverse proxies see that the stream is open before its first message, and
 // asks nginx not to buffer the stream. It belongs innermost, where a request that
 // the other interceptors refuse gets no header.
-type Streams struct{}
-
-// WrapUnary implements connect.Interceptor.
-func (Streams) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc { return next }
-
-// WrapStreamingClient implements connect.Interceptor.
-func (Streams) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
-	return next
-}
-
-// WrapStreamingHandler implements connect.Interceptor.
-func (Streams) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-		if conn.Spec().StreamType&connect.StreamTypeServer == 0 {
-			return next(ctx, conn)
+func Streams() connect.Interceptor {
+	return Interceptor{Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+		return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+			if conn.Spec().StreamType&connect.StreamTypeServer == 0 {
+				return next(ctx, conn)
+			}
+			conn.ResponseHeader().Set("X-Accel-Buffering", "no")
+			return next(ctx, &opened{StreamingHandlerConn: conn})
 		}
-		conn.ResponseHeader().Set("X-Accel-Buffering", "no")
-		return next(ctx, &opened{StreamingHandlerConn: conn})
-	}
+	}}
 }
 
 // opened is a stream that sends its header once its request was read: to the end

@@ -18,7 +18,7 @@ import (
 // TestStreamsOpenBeforeTheirFirstMessage: the header of a stream arrives while
 // its handler has nothing to send, and keeps nginx from buffering.
 func TestStreamsOpenBeforeTheirFirstMessage(t *testing.T) {
-	options, err := rpc.HandlerOptions(rpc.Config{}, rpc.Streams{})
+	options, err := rpc.HandlerOptions(rpc.Config{}, rpc.Streams())
 	if err != nil {
 		t.Fatal(err)
 	}
