@@ -85,7 +85,7 @@ func TestAnswerSizes(t *testing.T) {
 		if err != nil || !bytes.Equal(data, want) {
 			t.Errorf("%d bytes: %d, %v", n, len(data), err)
 		}
-		for _, pool := range []*semaphore.Weighted{client.http.answers.medium, client.http.answers.large} {
+		for _, pool := range []*semaphore.Weighted{client.transport.answers.medium, client.transport.answers.large} {
 			if !pool.TryAcquire(mediumAnswers) {
 				t.Errorf("%d bytes: memory stays reserved", n)
 			}
@@ -123,7 +123,7 @@ func TestAnswersTogether(t *testing.T) {
 				return http.StatusOK, counted{bytes.NewReader(jsonOf(size)), &now, &peak}
 			}
 		})
-		client.http.answers = &answers{semaphore.NewWeighted(2 * mediumAnswer), semaphore.NewWeighted(40 << 20)}
+		client.transport.answers = &answers{semaphore.NewWeighted(2 * mediumAnswer), semaphore.NewWeighted(40 << 20)}
 		var calls sync.WaitGroup
 		for range 30 {
 			calls.Go(func() {
@@ -158,7 +158,7 @@ func TestNoMemoryForAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		status := http.StatusOK
 		client := sized(t, func() (int, io.Reader) { return status, bytes.NewReader(jsonOf(100 << 10)) })
-		if !client.http.answers.medium.TryAcquire(mediumAnswers) {
+		if !client.transport.answers.medium.TryAcquire(mediumAnswers) {
 			t.Fatal("no memory at the start")
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)

@@ -103,8 +103,12 @@ func isVersion(segment string) bool {
 // without a version, and version 7 do. Later versions give them in seconds.
 func CountsMilliseconds(escaped string) bool {
 	below, ok := strings.CutPrefix(escaped, "/api/")
-	first, _, _ := strings.Cut(below, "/")
-	return ok && (!isVersion(first) || first == "v6" || first == "v7")
+	version, _, _ := strings.Cut(below, "/")
+	return ok && (!isVersion(version) || countsMilliseconds(version))
+}
+
+func countsMilliseconds(version string) bool {
+	return version == "" || version == "v6" || version == "v7"
 }
 
 // maxDecodings is how often a segment is decoded to see what others, who may

@@ -7,6 +7,7 @@
 package discord
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,8 +20,6 @@ import (
 	"time"
 
 	"discordproxy/discord/ratelimit"
-
-	"github.com/bwmarrin/discordgo"
 )
 
 // DefaultBaseURL is where Discord's API lives.
@@ -73,9 +72,9 @@ type Config struct {
 
 // Client calls Discord as one bot. It is safe for concurrent use.
 type Client struct {
+	base          *url.URL
 	authorization string
-	userAgent     string
-	http          *transport
+	transport     *transport
 	limiter       *ratelimit.Limiter
 	dms           *dmChannels
 	turns         turns
@@ -101,7 +100,7 @@ func New(c Config) (*Client, error) {
 			return nil, err
 		}
 	}
-	dms, err := newDMChannels(or(c.DMChannels, 50_000))
+	dms, err := newDMChannels(cmp.Or(c.DMChannels, 50_000))
 	if err != nil {
 		return nil, err
 	}
@@ -113,18 +112,21 @@ func New(c Config) (*Client, error) {
 	if logger == nil {
 		logger = slog.Default()
 	}
+	userAgent := cmp.Or(c.UserAgent, "DiscordBot (https://discordproxy.invalid, 0)")
 	return &Client{
+		base:          base,
 		authorization: "Bot " + token,
-		userAgent:     or(c.UserAgent, "DiscordBot (https://discordproxy.invalid, 0)"),
 		limiter:       limiter,
 		dms:           dms,
-		http: &transport{
-			base:       base,
+		transport: &transport{
+			base:       base.String(),
+			session:    newSession("Bot "+token, userAgent),
+			bare:       newSession("", userAgent),
 			upstream:   upstream,
 			limiter:    limiter,
-			tryTimeout: or(c.TryTimeout, time.Minute),
-			retryFor:   or(c.RetryFor, DefaultRetryFor),
-			maxBytes:   or(c.MaxResponseBytes, 32<<20),
+			tryTimeout: cmp.Or(c.TryTimeout, time.Minute),
+			retryFor:   cmp.Or(c.RetryFor, DefaultRetryFor),
+			maxBytes:   cmp.Or(c.MaxResponseBytes, 32<<20),
 			answers:    newAnswers(),
 			logger:     logger,
 			observers:  c.Observers,
@@ -132,17 +134,9 @@ func New(c Config) (*Client, error) {
 	}, nil
 }
 
-func or[T comparable](v, standard T) T {
-	var zero T
-	if v == zero {
-		return standard
-	}
-	return v
-}
-
 // parseBaseURL reads the address of an API, with or without a version.
 func parseBaseURL(s string) (*url.URL, error) {
-	u, err := url.Parse(or(s, DefaultBaseURL))
+	u, err := url.Parse(cmp.Or(s, DefaultBaseURL))
 	if err != nil {
 		return nil, errors.New("discord: the API's URL cannot be read")
 	}
@@ -162,6 +156,9 @@ const maxName = 200
 // other than a user, so that it is unknown whether the token is valid.
 var ErrNoUser = errors.New("the API answered GET /users/@me with something other than a user with an ID: check --discord-api-url and any proxy on the way")
 
+// getTokenUser is GetMyUser for an API that may be none of Discord's.
+var getTokenUser = Operation{Name: "get_my_user", Method: http.MethodGet, Path: "/users/@me"}
+
 // CheckToken asks Discord who the bot is. It answers the question whether
 // the token is good even while other calls with it are refused.
 func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
@@ -169,7 +166,12 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 		ID       string `json:"id"`
 		Username string `json:"username"`
 	}
-	data, err := c.do(ctx, call{repeatable: true, json: true, probe: true}, http.MethodGet, discordgo.EndpointUser("@me"), "", nil)
+	r, err := getTokenUser.request(nil, nil)
+	if err != nil {
+		return "", err
+	}
+	r.probe = true
+	data, err := c.call(ctx, r)
 	if err != nil {
 		return "", err
 	}

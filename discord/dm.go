@@ -31,11 +31,11 @@ func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message
 	if err != nil {
 		return nil, err
 	}
-	r.how.joined = turn.pass
+	r.joined = turn.pass
 	if err := turn.wait(ctx); err != nil {
 		return nil, err
 	}
-	message, err := c.send(ctx, r)
+	message, err := c.call(ctx, r)
 	if !known || !isGone(err) {
 		return message, err
 	}
@@ -50,7 +50,7 @@ func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message
 	if err := turn.wait(ctx); err != nil {
 		return nil, err
 	}
-	message, err = c.send(ctx, r)
+	message, err = c.call(ctx, r)
 	if isGone(err) {
 		c.dms.forget(userID, channelID)
 	}

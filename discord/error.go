@@ -2,6 +2,7 @@ package discord
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -225,7 +226,7 @@ func answerError(status int, header http.Header, body []byte) *Error {
 		e.RetryAfter, _ = ratelimit.RetryAfter(header)
 	}
 	if status == http.StatusTooManyRequests {
-		e.Limit = cut(or(header.Get("X-Ratelimit-Scope"), ScopeUser), maxFieldCode)
+		e.Limit = cut(cmp.Or(header.Get("X-Ratelimit-Scope"), ScopeUser), maxFieldCode)
 		e.RetryAfter = ratelimit.ParseBody(body).RetryAfter
 		if seconds, err := strconv.Atoi(header.Get("Retry-After")); err == nil && e.RetryAfter == 0 && seconds > 0 && seconds < 1<<20 {
 			e.RetryAfter = time.Duration(seconds) * time.Second

@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -103,44 +102,46 @@ func (r *Request) route(kind string) ratelimit.Route {
 // An error status of Discord is an answer and no error, except that a 429 is
 // waited out. Every error is an *Error, or a defect.
 func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
-	header := r.Header.Clone()
-	if header == nil {
-		header = make(http.Header)
+	out, err := c.forwarded(r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := c.transport.do(ctx, out)
+	if err != nil {
+		return nil, err
+	}
+	if location := a.header.Get("Location"); location != "" {
+		a.header = a.header.Clone()
+		a.header.Set("Location", c.relocate(&r.Path, location))
+	}
+	return &Response{Status: a.status, Header: a.header, Body: a.body}, nil
+}
+
+// forwarded returns the request with which r is sent.
+func (c *Client) forwarded(r *Request) (*request, error) {
+	out := &request{
+		policy: policy{returns: unread, kind: r.kind(), tokenless: r.route("").Tokenless},
+		method: r.Method, version: r.Path.version, path: r.Path.below, query: r.Query,
+		header: r.Header.Clone(), body: r.Body,
 	}
 	// https://discord.com/developers/docs/reference#user-agent
-	if !strings.HasPrefix(header.Get("User-Agent"), "DiscordBot (") {
-		header.Set("User-Agent", c.userAgent)
+	if !strings.HasPrefix(out.header.Get("User-Agent"), "DiscordBot (") {
+		out.header.Del("User-Agent")
 	}
-	guest, err := c.authorize(header, r.route("").Tokenless)
-	if err != nil {
-		return nil, err
+	if given := out.header.Values("Authorization"); len(given) == 0 || len(given) == 1 && c.IsOwn(given[0]) {
+		out.header.Del("Authorization")
+	} else {
+		guest, err := guestOf(given)
+		if err != nil {
+			return nil, err
+		}
+		out.guest = guest
 	}
-	how := call{kind: r.kind(), path: &r.Path, guest: guest}
-	how.repeatable, how.once = r.repeatable()
+	out.repeatable, out.once = r.repeatable()
 	if r.Method == http.MethodDelete && messageRoute.MatchString(r.Path.canonical()) {
-		how.done = CodeUnknownMessage
+		out.done = CodeUnknownMessage
 	}
-	address := "https://discord.com" + r.Path.String()
-	if r.Query != "" {
-		address += "?" + r.Query
-	}
-	req, err := http.NewRequestWithContext(context.WithValue(ctx, callKey{}, how), r.Method, address, bytes.NewReader(r.Body))
-	if err != nil {
-		// The error is left out, because it names the address, in which a
-		// secret may stand.
-		return nil, errors.New("discord: a forwarded request could not be built")
-	}
-	req.Header = header
-	resp, err := c.http.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if location := resp.Header.Get("Location"); location != "" {
-		resp.Header = resp.Header.Clone()
-		resp.Header.Set("Location", c.relocate(&r.Path, location))
-	}
-	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: resp.Body.(*answerBody).bytes}, nil
+	return out, nil
 }
 
 // discordHosts are the hosts that serve Discord's API.
@@ -157,7 +158,7 @@ func (c *Client) relocate(from *APIPath, location string) string {
 	if err != nil || u.Opaque != "" || u.Host == "" && !strings.HasPrefix(u.Path, "/") {
 		return location
 	}
-	base := c.http.base
+	base := c.base
 	below, ok := "", false
 	if u.Host == "" || strings.EqualFold(u.Host, base.Host) {
 		below, ok = strings.CutPrefix(u.EscapedPath(), strings.TrimSuffix(base.EscapedPath(), "/")+"/")
@@ -181,17 +182,9 @@ func (c *Client) relocate(from *APIPath, location string) string {
 	return relative
 }
 
-// authorize puts the bot's token into the header of a request that names none
-// and needs one. It returns the name of another token, empty for the bot's.
-func (c *Client) authorize(h http.Header, tokenless bool) (guest string, err error) {
-	given := h.Values("Authorization")
-	if len(given) == 0 || len(given) == 1 && c.IsOwn(given[0]) {
-		h.Del("Authorization")
-		if !tokenless {
-			h.Set("Authorization", c.authorization)
-		}
-		return "", nil
-	}
+// guestOf returns the name of another token than the bot's, which a request
+// carries in its Authorization.
+func guestOf(given []string) (string, error) {
 	scheme, token, _ := strings.Cut(given[0], " ")
 	switch strings.ToLower(scheme) {
 	case "bot", "bearer", "basic": // the last one for OAuth2's clients

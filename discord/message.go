@@ -33,12 +33,12 @@ func (c *Client) CreateMessage(ctx context.Context, channelID uint64, m Message)
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, r)
+	return c.call(ctx, r)
 }
 
 // request returns the request for a message, with the nonce that all tries of
 // it carry.
-func (m Message) request(channelID uint64) (request, error) {
+func (m Message) request(channelID uint64) (*request, error) {
 	args := maps.Clone(m.Fields)
 	if args == nil {
 		args = Args{}
@@ -51,6 +51,9 @@ func (m Message) request(channelID uint64) (request, error) {
 	enforced = enforced || !said
 	args["nonce"], args["enforce_nonce"], args["channel_id"] = nonce, enforced, channelID
 	r, err := CreateMessage.request(args, m.Files)
-	r.how.repeatable, r.how.once = enforced, enforced
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	r.repeatable, r.once = enforced, enforced
+	return r, nil
 }

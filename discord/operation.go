@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/bwmarrin/discordgo"
 )
 
 // Operation is one operation of Discord's API: what its request looks like,
@@ -58,28 +56,21 @@ func (c *Client) Call(ctx context.Context, op Operation, args Args, files ...Fil
 	if err != nil {
 		return nil, err
 	}
-	return c.send(ctx, r)
+	return c.call(ctx, r)
 }
 
-// request is a call to Discord. All tries of it send the same bytes.
-type request struct {
-	how         call
-	method      string
-	path        string // below the version, with the query
-	contentType string
-	body        []byte
-}
-
-func (c *Client) send(ctx context.Context, r request) (json.RawMessage, error) {
-	return c.do(ctx, r.how, r.method, discordgo.EndpointAPI+r.path[1:], r.contentType, r.body)
-}
-
-func (o Operation) request(args Args, files []File) (request, error) {
+func (o Operation) request(args Args, files []File) (*request, error) {
 	path, err := o.path(args)
 	if err != nil {
-		return request{}, err
+		return nil, err
 	}
-	r := request{method: o.Method, path: path}
+	r := &request{
+		policy:  policy{repeatable: o.repeatable(), returns: o.returns(args), done: o.Done, tokenless: o.InPath("webhook_token") || o.InPath("interaction_token")},
+		method:  o.Method,
+		version: apiVersion,
+		path:    path,
+		header:  make(http.Header),
+	}
 	query := make(url.Values)
 	fields := make(Args, len(args))
 	for name, value := range args {
@@ -96,15 +87,17 @@ func (o Operation) request(args Args, files []File) (request, error) {
 		document = args[o.Body]
 	}
 	if o.Body != "" || len(fields) > 0 || len(files) > 0 || o.Method == http.MethodPatch {
-		if r.contentType, r.body, err = encode(document, files); err != nil {
-			return request{}, fmt.Errorf("discord: encode %s: %w", o.Name, err)
+		contentType, body, err := encode(document, files)
+		if err != nil {
+			return nil, fmt.Errorf("discord: encode %s: %w", o.Name, err)
 		}
+		r.header.Set("Content-Type", contentType)
+		r.body = body
 	}
-	if len(query) > 0 {
-		r.path += "?" + query.Encode()
+	r.query = query.Encode()
+	if reason, _ := args[ReasonArgument].(string); reason != "" {
+		r.header.Set("X-Audit-Log-Reason", url.PathEscape(reason))
 	}
-	r.how = call{repeatable: o.repeatable(), json: true, returns: o.returns(args), done: o.Done, tokenless: o.InPath("webhook_token") || o.InPath("interaction_token")}
-	r.how.reason, _ = args[ReasonArgument].(string)
 	return r, nil
 }
 

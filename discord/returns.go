@@ -3,6 +3,9 @@ package discord
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -20,18 +23,34 @@ const (
 	AnIdentity
 	// AList is a JSON array.
 	AList
+	// unread is an answer for another program, which reads it.
+	unread
 )
 
 // String describes it for errors.
 func (r Returns) String() string {
-	return [...]string{"anything", "an object", "an object with an id", "a list"}[r]
+	return [...]string{"anything", "an object", "an object with an id", "a list", "unread"}[r]
+}
+
+// check returns an error if the answer to a success is not what is returned.
+func (r Returns) check(status int, body []byte) error {
+	switch {
+	case status >= http.StatusMultipleChoices || r == unread:
+		return nil
+	case r == Anything:
+		if status <= http.StatusCreated && !json.Valid(body) {
+			return errors.New("the answer is not JSON")
+		}
+		return nil
+	case !r.in(body):
+		return fmt.Errorf("the answer %d is not %s", status, r)
+	}
+	return nil
 }
 
 // in reports whether a body is what is returned.
 func (r Returns) in(body []byte) bool {
 	switch r {
-	case Anything:
-		return true
 	case AList:
 		return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) && json.Valid(body)
 	case AnObject:

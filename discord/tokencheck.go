@@ -26,23 +26,22 @@ func asksForCheck(err error) bool {
 //
 // GET /users/@me accepts every bot token, and GET /oauth2/@me every token of
 // OAuth2.
-func (t *transport) checkToken(req *http.Request, guest string) {
-	path := "/users/@me"
-	authorization := req.Header.Get("Authorization")
-	if scheme, _, _ := strings.Cut(authorization, " "); strings.EqualFold(scheme, "Bearer") {
-		path = "/oauth2/@me"
+func (t *transport) checkToken(ctx context.Context, r *request) {
+	check := &request{
+		policy: policy{repeatable: true, probe: true, returns: unread, guest: r.guest},
+		method: http.MethodGet, version: apiVersion, path: "/users/@me",
+		header: make(http.Header),
 	}
-	how := call{repeatable: true, probe: true, guest: guest}
-	ctx, cancel := context.WithTimeout(context.WithValue(req.Context(), callKey{}, how), checkTimeout)
+	for _, name := range [...]string{"Authorization", "User-Agent"} {
+		if values := r.header[name]; values != nil {
+			check.header[name] = values
+		}
+	}
+	if scheme, _, _ := strings.Cut(r.header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") {
+		check.path = "/oauth2/@me"
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	check, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://discord.com/api/"+apiVersion+path, nil)
-	if err != nil {
-		return
-	}
-	check.Header.Set("Authorization", authorization)
-	check.Header.Set("User-Agent", req.Header.Get("User-Agent"))
 	// The limiter has heard the answer. Without one, a later 401 asks again.
-	if resp, err := t.RoundTrip(check); err == nil {
-		_ = resp.Body.Close()
-	}
+	_, _ = t.do(ctx, check)
 }

@@ -88,24 +88,27 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		},
 	}
 	w := sandbox.New(sandbox.Config{}).World()
-	channel := "https://discord.com/api/v9/channels/" + w.General.String()
+	channel := "/channels/" + w.General.String()
 	for name, tt := range map[string]struct {
-		method, url, body string
-		how               call
-		again             bool // although it may have taken effect
+		method, path, body string
+		policy             policy
+		again              bool // although it may have taken effect
 	}{
-		"read":                 {http.MethodGet, channel, "", call{repeatable: true, json: true}, true},
-		"edit":                 {http.MethodPatch, channel, `{"topic":"x"}`, call{repeatable: true, json: true}, true},
-		"message with nonce":   {http.MethodPost, channel + "/messages", `{"content":"x","nonce":"1","enforce_nonce":true}`, call{repeatable: true, json: true}, true},
-		"creation":             {http.MethodPost, channel + "/threads", `{"name":"x","type":11}`, call{json: true}, false},
-		"direct message opens": {http.MethodPost, "https://discord.com/api/v9/users/@me/channels", `{"recipient_id":"` + w.Alice.String() + `"}`, call{repeatable: true, json: true}, true},
+		"read":                 {http.MethodGet, channel, "", policy{repeatable: true}, true},
+		"edit":                 {http.MethodPatch, channel, `{"topic":"x"}`, policy{repeatable: true}, true},
+		"message with nonce":   {http.MethodPost, channel + "/messages", `{"content":"x","nonce":"1","enforce_nonce":true}`, policy{repeatable: true}, true},
+		"creation":             {http.MethodPost, channel + "/threads", `{"name":"x","type":11}`, policy{}, false},
+		"direct message opens": {http.MethodPost, "/users/@me/channels", `{"recipient_id":"` + w.Alice.String() + `"}`, policy{repeatable: true}, true},
 	} {
 		for class, fates := range fates {
 			for fateName, first := range fates {
 				t.Run(name+"/"+fateName, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						client, tries := clientOf(t, sandbox.New(sandbox.Config{}), first)
-						_, err := client.do(t.Context(), tt.how, tt.method, tt.url, "application/json", []byte(tt.body))
+						_, err := client.call(t.Context(), &request{
+							policy: tt.policy, method: tt.method, version: "v9", path: tt.path,
+							header: http.Header{"Content-Type": {"application/json"}}, body: []byte(tt.body),
+						})
 						if class == unsentFates || tt.again {
 							if err != nil || *tries != 2 {
 								t.Errorf("%d tries, then %v", *tries, err)

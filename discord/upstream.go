@@ -1,6 +1,7 @@
 package discord
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"time"
@@ -11,7 +12,7 @@ import (
 // followed by itself. connect bounds the time to reach Discord, each for TCP
 // and for TLS; 0 means 10 seconds.
 func NewUpstream(connect time.Duration) *http.Transport {
-	connect = or(connect, 10*time.Second)
+	connect = cmp.Or(connect, 10*time.Second)
 	dialer := &net.Dialer{Timeout: connect, KeepAlive: 15 * time.Second}
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,

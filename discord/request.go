@@ -1,0 +1,68 @@
+package discord
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
+
+// request is one request to Discord's API. All tries of it send the same bytes.
+type request struct {
+	policy
+	method  string
+	version string // such as v10; empty for a path without one
+	path    string // below the version, escaped, begins with a slash
+	query   string // escaped
+	// header is sent in addition to the credentials and the User-Agent of the
+	// client, and takes precedence over them.
+	header http.Header
+	body   []byte
+}
+
+// policy is how a request is sent and what its answer must be.
+type policy struct {
+	// repeatable: doing it twice has the effect of doing it once, so that a
+	// try whose outcome is unknown can be repeated.
+	repeatable bool
+	// once: repeatable because Discord keeps what it makes single.
+	once bool
+	// returns: a success with another body is an answer that got lost.
+	returns Returns
+	// kind is a class of sub-limit that only the body shows.
+	kind string
+	// probe: the request checks the token itself.
+	probe bool
+	// done is the code with which Discord refuses to do again what is done
+	// already, 0 if it does not.
+	done int
+	// tokenless: the path carries its own credentials.
+	tokenless bool
+	// guest names another token than the bot's whose limits apply, without
+	// giving it away. The header carries it. Empty for the bot's.
+	guest string
+	// joined is called when the call has its place among those that wait. It
+	// may be nil.
+	joined func()
+}
+
+// target returns the path with its query.
+func (r *request) target() string {
+	if r.query == "" {
+		return r.path
+	}
+	return r.path + "?" + r.query
+}
+
+// call sends a request of this package and returns the body of Discord's answer.
+func (c *Client) call(ctx context.Context, r *request) (json.RawMessage, error) {
+	a, err := c.transport.do(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if a.status < http.StatusOK || a.status >= http.StatusMultipleChoices {
+		failure := answerError(a.status, a.header, a.body)
+		failure.OutcomeUnknown = a.outcomeUnknown
+		return nil, failure
+	}
+	return a.body, nil
+}

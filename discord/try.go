@@ -1,0 +1,202 @@
+package discord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/discord/ratelimit"
+
+	"github.com/bwmarrin/discordgo"
+)
+
+// answer is one answer of Discord, read to its end.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	limit  string // that was hit, see Try.Limit
+	// checkToken: the limiter wants to know whether the token is good.
+	checkToken bool
+	// outcomeUnknown: an earlier try, or this one, may have taken effect.
+	outcomeUnknown bool
+}
+
+// newSession returns what makes the requests of all tries. Its methods that
+// wait for rate limits are not used: they lock a URL for the whole round trip
+// and sleep without looking at the context.
+func newSession(authorization, userAgent string) *discordgo.Session {
+	// It would print what it cannot read of an answer.
+	const silent = -1
+	return &discordgo.Session{Token: authorization, UserAgent: userAgent, LogLevel: silent}
+}
+
+// slowestUpload is the speed, in bytes a second, at which a try's time is
+// prolonged for its body.
+const slowestUpload = 256 << 10
+
+var (
+	// errTryTimeout ends a try that takes too long.
+	errTryTimeout = errors.New("no answer within the time of one try")
+	// errNotBuilt is that of a request that is none, of which nothing was sent.
+	// It does not name the address, in which a secret may be.
+	errNotBuilt = errors.New("discord: the request could not be built")
+)
+
+// try sends a request once and ends the permit. Of a request that cannot be
+// built the outcome is None.
+func (t *transport) try(ctx context.Context, r *request, permit *ratelimit.Permit) (*answer, Outcome, error) {
+	// A panic below must not keep the permit.
+	defer permit.Lost()
+
+	timeout := t.tryTimeout + time.Duration(len(r.body))*time.Second/slowestUpload
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTryTimeout)
+	defer cancel()
+	x := &exchange{transport: t, permit: permit}
+	x.send(ctx, r)
+	switch {
+	case x.answer != nil:
+		return x.judge(ctx, r)
+	case x.err == nil:
+		permit.Cancel()
+		return nil, None, errNotBuilt
+	case x.began.Load() && !x.written.Load():
+		// Only what the connection pool itself says proves that not a byte
+		// has left.
+		permit.Cancel()
+		return nil, Unsent, causeOf(ctx, x.err)
+	}
+	return nil, Lost, causeOf(ctx, x.err)
+}
+
+// exchange is one request at Discord and what came back. It is the transport by
+// which discordgo sends.
+type exchange struct {
+	*transport
+	permit *ratelimit.Permit
+	client http.Client
+	bucket discordgo.Bucket
+
+	began, written atomic.Bool
+	answer         *answer // nil without one
+	err            error   // of the upstream without an answer, or of the reading of the answer
+}
+
+// send has discordgo make the request and send it. What discordgo returns says
+// less than what the exchange takes down.
+func (x *exchange) send(ctx context.Context, r *request) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn:      func(string) { x.began.Store(true) },
+		GotConn:      func(httptrace.GotConnInfo) { x.permit.Begin() },
+		WroteHeaders: func() { x.written.Store(true) },
+	})
+	session := x.session
+	if r.tokenless || r.guest != "" {
+		session = x.bare
+	}
+	x.client.Transport = x
+	x.bucket.Lock() // discordgo unlocks it
+	_, _ = session.RequestWithLockedBucket(r.method, x.address(r), r.header.Get("Content-Type"), r.body, &x.bucket, 0,
+		func(c *discordgo.RequestConfig) {
+			if r.header["Content-Type"] == nil {
+				delete(c.Request.Header, "Content-Type")
+			}
+			maps.Copy(c.Request.Header, r.header)
+			c.Request = c.Request.WithContext(ctx)
+			c.Client = &x.client
+		})
+}
+
+// address returns the URL of a request at the API that this transport speaks to.
+func (t *transport) address(r *request) string {
+	if r.version == "" {
+		return t.base + r.target()
+	}
+	return t.base + "/" + r.version + r.target()
+}
+
+// RoundTrip implements http.RoundTripper. It keeps the answer, and leaves only
+// its status to discordgo, which would act on rate limits and redirects.
+func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := x.upstream.RoundTrip(req)
+	if err != nil {
+		x.err = err
+		return nil, err
+	}
+	defer resp.Body.Close()
+	a := &answer{status: resp.StatusCode, header: resp.Header}
+	if a.status < http.StatusBadRequest {
+		// The limiter's estimate is the better the sooner it hears.
+		x.permit.Complete(ratelimit.Response{Status: a.status, Header: a.header})
+	}
+	x.err = x.answers.read(req.Context(), a, resp.Body, x.maxBytes)
+	x.answer = a
+	resp.Header, resp.Body = nil, http.NoBody
+	return resp, nil
+}
+
+// judge says what an answer means.
+func (x *exchange) judge(ctx context.Context, r *request) (*answer, Outcome, error) {
+	a := x.answer
+	if a.status < http.StatusBadRequest {
+		if x.err != nil {
+			return a, Lost, fmt.Errorf("read the answer: %w", causeOf(ctx, x.err))
+		}
+		if err := r.returns.check(a.status, a.body); err != nil {
+			return a, Lost, err
+		}
+		return a, Settled, nil
+	}
+	if countsMilliseconds(r.version) {
+		a.inSeconds()
+	}
+	verdict := x.permit.Complete(ratelimit.Response{Status: a.status, Header: a.header, Body: ratelimit.ParseBody(a.body)})
+	a.checkToken = verdict.CheckToken
+	if verdict.Limit != ratelimit.NotLimited {
+		a.limit = verdict.Limit.String()
+	}
+	// The status alone says what happened.
+	switch {
+	case a.status == http.StatusTooManyRequests || a.limit != "":
+		return a, Limited, nil
+	case serverFailed(a.status):
+		return a, Failed, nil
+	}
+	return a, Settled, nil
+}
+
+// serverFailed reports whether a status leaves open what Discord, or the
+// network before it, did with the request.
+func serverFailed(status int) bool {
+	switch status {
+	case 500, 502, 503, 504:
+		return true
+	}
+	return status >= 520 && status <= 530
+}
+
+// causeOf prefers the reason for which a context was ended. The text of an
+// error is cut: net/http quotes what it cannot read.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if text := err.Error(); len(text) > maxErrorText {
+		return &cutError{cut(text, maxErrorText), err}
+	}
+	return err
+}
+
+// cutError is an error whose text is too long to be logged.
+type cutError struct {
+	text  string
+	cause error
+}
+
+func (e *cutError) Error() string        { return e.text }
+func (e *cutError) Is(target error) bool { return errors.Is(e.cause, target) }
