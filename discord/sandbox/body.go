@@ -122,49 +122,17 @@ func (s *Sandbox) readMultipart(c *call, parts *multipart.Reader) error {
 	return nil
 }
 
-// formToJSON turns scalar fields into a JSON object.
+// formToJSON turns the fields of a form into a JSON object of text, which
+// decode reads as what belongs there. A repeated field is a list.
 func formToJSON(form url.Values) []byte {
 	object := map[string]any{}
 	for name, values := range form {
-		switch v := values[0]; v {
-		case "true", "false":
-			object[name] = v == "true"
-		default:
-			object[name] = v
+		if object[name] = values[0]; len(values) > 1 {
+			object[name] = values
 		}
 	}
-	b, _ := json.Marshal(object) // strings and bools always encode
+	b, _ := json.Marshal(object) // text always encodes
 	return b
-}
-
-// decode reads the body into a struct. What does not fit is a form error at
-// the place where it stands.
-func (c *call) decode(into any) error {
-	if len(c.body) == 0 {
-		return nil
-	}
-	err := json.Unmarshal(c.body, into)
-	if err == nil {
-		return nil
-	}
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		code, message := "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType"
-		switch e.Type.Kind().String() {
-		case "string":
-			code, message = "STRING_TYPE_CONVERT", "Could not interpret value as string."
-		case "bool":
-			code, message = "BOOLEAN_TYPE_PARSE", "Must be either true or false."
-		case "slice":
-			code, message = "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType"
-		case "int", "int64", "uint64", "float64":
-			code, message = "NUMBER_TYPE_COERCE", "Value is not "+strings.TrimRight(e.Type.Kind().String(), "0123456789")+"."
-		}
-		return invalid(e.Field, code, message)
-	}
-	if e, ok := errors.AsType[*snowflakeError](err); ok {
-		return invalid("", "NUMBER_TYPE_COERCE", e.Error())
-	}
-	return errInvalidJSON
 }
 
 // has reports whether the body names a key, be it with null.

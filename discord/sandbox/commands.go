@@ -46,10 +46,13 @@ var maxCommands = map[int]int{commandChat: 100, commandUser: 15, commandMessage:
 const (
 	optionSubcommand = 1
 	optionGroup      = 2
+	optionString     = 3
+	optionInteger    = 4
 	optionUser       = 6
 	optionChannel    = 7
 	optionRole       = 8
 	optionMention    = 9
+	optionNumber     = 10
 	optionLast       = 11
 )
 
@@ -129,6 +132,16 @@ func (cmd *Command) check(f *formError, path string) {
 	default:
 		f.add(at(path, "type"), "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3).")
 	}
+	for i, context := range cmd.Contexts {
+		if context < 0 || context > 2 {
+			f.add(join(at(path, "contexts"), i), "BASE_TYPE_CHOICES", "Value must be one of (0, 1, 2).")
+		}
+	}
+	for i, kind := range cmd.Integrations {
+		if kind < 0 || kind > 1 {
+			f.add(join(at(path, "integration_types"), i), "BASE_TYPE_CHOICES", "Value must be one of (0, 1).")
+		}
+	}
 	f.options(at(path, "options"), cmd.Options, 0)
 }
 
@@ -160,8 +173,25 @@ func (f *formError) options(path string, options []CommandOption, depth int) {
 		if o.Autocomplete && len(o.Choices) > 0 {
 			f.add(here+".autocomplete", "APPLICATION_COMMAND_OPTION_AUTOCOMPLETE_CHOICES_MUTUALLY_EXCLUSIVE", "Autocomplete and choices are mutually exclusive")
 		}
+		o.convertChoices()
 		f.choices(here+".choices", o.Choices)
 		f.options(here+".options", o.Options, depth+1)
+	}
+}
+
+// convertChoices gives the values of choices the type of their option.
+func (o *CommandOption) convertChoices() {
+	for i := range o.Choices {
+		switch v := o.Choices[i].Value.(type) {
+		case string:
+			if number, err := strconv.ParseFloat(v, 64); err == nil && (o.Type == optionInteger || o.Type == optionNumber) {
+				o.Choices[i].Value = number
+			}
+		case float64:
+			if o.Type == optionString {
+				o.Choices[i].Value = strconv.FormatFloat(v, 'f', -1, 64)
+			}
+		}
 	}
 }
 
@@ -329,8 +359,13 @@ func (s *Sandbox) setCommands(c *call) (any, error) {
 	var f formError
 	for i, body := range bodies {
 		cmd := newCommand()
-		if err := c.within(body).decode(cmd); err != nil || bytes.Equal(body, []byte("null")) {
-			f.add(fmt.Sprint(i), "DICT_TYPE_CONVERT", "Only dictionaries may be used in a DictType")
+		wrong := f.count
+		if bytes.Equal(body, []byte("null")) {
+			f.required(fmt.Sprint(i))
+		} else if err := f.decode(fmt.Sprint(i), body, cmd); err != nil {
+			return nil, err
+		}
+		if f.count > wrong {
 			continue
 		}
 		cmd.check(&f, fmt.Sprint(i))

@@ -143,7 +143,7 @@ func (s *Sandbox) composeParts(c *call, f *formError, ch *channel, m *message, b
 		body.AllowedMentions.check(f)
 	}
 	m.Embeds = composeEmbeds(f, body.Embeds, m.Attachments)
-	m.Components = composeComponents(f, body.Components, m.Flags&FlagComponentsV2 != 0)
+	m.Components = s.composeComponents(f, body.Components, m.Flags&FlagComponentsV2 != 0, m.Attachments)
 	if m.Flags&FlagComponentsV2 == 0 {
 		return
 	}

@@ -49,7 +49,7 @@ func (s *Sandbox) AddToken(authorization string, user ID) error {
 	if s.users[user] == nil {
 		return errNoUser
 	}
-	s.tokens[authorization] = user
+	s.tokens[s.canonical(authorization)] = user
 	return nil
 }
 
@@ -57,7 +57,7 @@ func (s *Sandbox) AddToken(authorization string, user ID) error {
 func (s *Sandbox) RevokeToken(authorization string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.revoke(authorization, closeTokenRevoked)
+	s.revoke(s.canonical(authorization), closeTokenRevoked)
 }
 
 // AddGuild adds a guild without members, with the role @everyone.

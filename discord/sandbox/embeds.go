@@ -193,7 +193,7 @@ func (c composer) url(name, raw string, picture bool) string {
 	path := c.path + "." + name
 	if file, ok := strings.CutPrefix(raw, "attachment://"); ok && picture {
 		for _, a := range c.files {
-			if a.Filename == file {
+			if a.Filename == safeName(file) {
 				return a.URL
 			}
 		}

@@ -64,7 +64,10 @@ var (
 
 // formError collects what is wrong with a form, each complaint at its path.
 // The zero value is ready to use.
-type formError struct{ tree map[string]any }
+type formError struct {
+	tree  map[string]any
+	count int // of complaints
+}
 
 type complaint struct {
 	Code    string `json:"code"`
@@ -77,6 +80,7 @@ func (f *formError) add(path, code, message string) {
 	if f.tree == nil {
 		f.tree = map[string]any{}
 	}
+	f.count++
 	node := f.tree
 	if path != "" {
 		for part := range strings.SplitSeq(path, ".") {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -36,7 +35,7 @@ type gatewayConn struct {
 
 	// All below by the sandbox's lock.
 	version    int
-	deflate    *deflater // nil does not compress
+	compress   *compressor // nil does not compress
 	at         time.Time
 	faults     GatewayFaults
 	open       bool // the upgrade and the faults before HELLO are done; ws and raw are set
@@ -166,12 +165,10 @@ func (s *Sandbox) greet(c *gatewayConn, r *http.Request) {
 	}
 	q := r.URL.Query()
 	c.version, _ = strconv.Atoi(q.Get("v"))
-	switch q.Get("compress") {
-	case "":
-	case "zlib-stream":
-		c.deflate = &deflater{stream: true}
-	default:
-		c.end(closeCompression)
+	if method := q.Get("compress"); method != "" {
+		if c.compress = newCompressor(method); c.compress == nil {
+			c.end(closeCompression)
+		}
 	}
 	switch {
 	case c.version != 9 && c.version != 10:
@@ -301,7 +298,7 @@ func (c *gatewayConn) next() (*frame, *closing) {
 // put writes one payload, compressed if the client asked for it.
 func (c *gatewayConn) put(ctx context.Context, p []byte) error {
 	c.s.mu.Lock()
-	d, speed := c.deflate, c.faults.BytesPerSecond
+	d, speed := c.compress, c.faults.BytesPerSecond
 	c.s.mu.Unlock()
 	if d == nil || !d.stream && len(p) < compressed {
 		return c.trickle(ctx, websocket.MessageText, p, speed)
@@ -435,7 +432,3 @@ func (s *Sandbox) await(want func(*gatewayConn) bool) {
 		<-c.done
 	}
 }
-
-// token is what a client gives as such, as REST calls have it: the gateway
-// takes it with and without "Bot".
-func gatewayToken(token string) string { return "Bot " + strings.TrimPrefix(token, "Bot ") }

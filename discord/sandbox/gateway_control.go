@@ -254,7 +254,7 @@ func (s *Sandbox) GatewayConnections() []GatewayConnection {
 			continue
 		}
 		shown := GatewayConnection{
-			ID: c.id, Address: c.address, At: c.at, Version: c.version, Compressed: c.deflate != nil,
+			ID: c.id, Address: c.address, At: c.at, Version: c.version, Compressed: c.compress != nil,
 			Heartbeats: c.heartbeats, Waiting: c.waiting,
 		}
 		if c.session != nil {

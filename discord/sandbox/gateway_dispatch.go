@@ -144,13 +144,13 @@ func (s *Sandbox) guildCreate(ss *session, g *guild) map[string]any {
 	}
 	members, presences := []*Member{}, []presenceEvent{}
 	for _, id := range g.order {
-		p := s.presenceOf(id)
+		p := s.presenceEvent(id, 0)
 		online := p.Status != StatusOffline
 		if id == ss.user || ss.intents.Has(IntentGuildPresences) && (online || len(g.order) <= ss.large) {
 			members = append(members, g.members[id])
 		}
 		if online && ss.intents.Has(IntentGuildPresences) {
-			presences = append(presences, presenceEvent{User: onlyID{id}, Presence: p})
+			presences = append(presences, p)
 		}
 	}
 	for key, value := range map[string]any{

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"github.com/klauspost/compress/zstd"
 
 	"discordproxy/discord/sandbox"
 )
@@ -270,12 +271,31 @@ func TestGatewayCompression(t *testing.T) {
 	equal(t, "ACK", kind, websocket.MessageText)
 
 	// One stream for the whole connection, flushed after each payload.
-	c = r.dial("?v=10&encoding=json&compress=zlib-stream")
+	for i, stream := range []struct {
+		method string
+		end    []byte // of each payload
+		open   func(io.Reader) (io.Reader, error)
+	}{
+		{"zlib-stream", []byte{0, 0, 255, 255}, func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) }},
+		{"zstd-stream", nil, func(r io.Reader) (io.Reader, error) {
+			return zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+		}},
+	} {
+		t.Run(stream.method, func(t *testing.T) {
+			c := r.dial("?v=10&encoding=json&compress=" + stream.method)
+			readStream(t, c, read, stream.end, stream.open)
+			equal(t, "compressed", r.GatewayConnections()[i+1].Compressed, true)
+		})
+	}
+}
+
+// readStream logs in over a compressed connection.
+func readStream(t *testing.T, c *client, read func(*client) (websocket.MessageType, []byte), end []byte, open func(io.Reader) (io.Reader, error)) {
 	in, out := io.Pipe()
 	defer in.Close()
 	payloads := make(chan payload, 10)
 	go func() {
-		z, err := zlib.NewReader(in)
+		z, err := open(in)
 		if err != nil {
 			t.Error(err)
 			return
@@ -292,7 +312,7 @@ func TestGatewayCompression(t *testing.T) {
 		t.Helper()
 		kind, b := read(c)
 		equal(t, "kind", kind, websocket.MessageBinary)
-		if !bytes.HasSuffix(b, []byte{0, 0, 255, 255}) {
+		if !bytes.HasSuffix(b, end) {
 			t.Errorf("not flushed: % x", b)
 		}
 		if _, err := out.Write(b); err != nil {
@@ -304,5 +324,4 @@ func TestGatewayCompression(t *testing.T) {
 	c.send(2, identify(sandbox.IntentGuilds, obj{"compress": true}))
 	equal(t, "READY", *next().Type, "READY")
 	equal(t, "GUILD_CREATE", *next().Type, "GUILD_CREATE")
-	equal(t, "compressed", r.GatewayConnections()[1].Compressed, true)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // The opcodes of the gateway.
@@ -74,8 +76,8 @@ var (
 	closeSlow           = closing{CloseUnknownError, "The client reads too slowly."}
 	closeReplaced       = closing{CloseUnknownError, "The session was resumed elsewhere."}
 	closeReset          = closing{CloseUnknownError, "The pretend Discord was reset."}
-	closeEncoding       = closing{CloseDecodeError, "Only encoding=json is known here."}
-	closeCompression    = closing{CloseDecodeError, "Only compress=zlib-stream is known here."}
+	closeEncoding       = closing{CloseDecodeError, "ETF is not supported: use encoding=json."}
+	closeCompression    = closing{CloseDecodeError, "Use compress=zlib-stream or zstd-stream."}
 	closeGoingAway      = closing{1001, "The pretend Discord ends."}
 	closeUnknownOp      = closing{CloseUnknownOpcode, "Unknown opcode."}
 	closeTooManyStarts  = closing{CloseAuthenticationFailed, "Too many sessions were started today; the token was reset."}
@@ -129,32 +131,52 @@ func (f frame) appendTo(b []byte) []byte {
 // gets payloads compressed.
 const compressed = 256
 
-// deflater compresses payloads: each by itself, or all as one stream that is
+// compressor compresses payloads: each by itself, or all as one stream that is
 // flushed after each.
-type deflater struct {
+type compressor struct {
 	stream bool
 	buffer bytes.Buffer
-	w      *zlib.Writer
+	w      interface {
+		io.WriteCloser
+		Flush() error
+		Reset(w io.Writer)
+	}
 }
 
-func (d *deflater) compress(p []byte) ([]byte, error) {
-	d.buffer.Reset()
-	if d.w == nil {
-		d.w = zlib.NewWriter(&d.buffer)
-	} else if !d.stream {
-		d.w.Reset(&d.buffer)
+// newCompressor returns what a value of "compress" in the gateway's URL asks
+// for, or nil of an unknown one.
+func newCompressor(method string) *compressor {
+	c := &compressor{stream: true}
+	switch method {
+	case "zlib-stream":
+		c.w = zlib.NewWriter(&c.buffer)
+	case "zstd-stream":
+		// A small window, because every connection has one.
+		w, err := zstd.NewWriter(&c.buffer, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true))
+		if err != nil {
+			return nil
+		}
+		c.w = w
+	default:
+		return nil
 	}
-	end := d.w.Close
-	if d.stream {
-		end = d.w.Flush
+	return c
+}
+
+func (c *compressor) compress(p []byte) ([]byte, error) {
+	c.buffer.Reset()
+	end := c.w.Flush
+	if !c.stream {
+		c.w.Reset(&c.buffer)
+		end = c.w.Close
 	}
-	if _, err := d.w.Write(p); err != nil {
+	if _, err := c.w.Write(p); err != nil {
 		return nil, fmt.Errorf("compress payload: %w", err)
 	}
 	if err := end(); err != nil {
 		return nil, fmt.Errorf("compress payload: %w", err)
 	}
-	return d.buffer.Bytes(), nil
+	return c.buffer.Bytes(), nil
 }
 
 // command is a payload from a client.

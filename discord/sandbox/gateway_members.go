@@ -99,8 +99,8 @@ func (s *Sandbox) requestMembers(c *gatewayConn, in command) error {
 		}
 		if body.Presences && ss.intents.Has(IntentGuildPresences) {
 			for _, m := range part {
-				if p := s.presenceOf(m.User.ID); p.Status != StatusOffline {
-					chunk.Presences = append(chunk.Presences, presenceEvent{User: onlyID{m.User.ID}, Presence: p})
+				if p := s.presenceEvent(m.User.ID, 0); p.Status != StatusOffline {
+					chunk.Presences = append(chunk.Presences, p)
 				}
 			}
 		}

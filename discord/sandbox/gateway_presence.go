@@ -1,7 +1,5 @@
 package sandbox
 
-import "maps"
-
 // The statuses that a user can have.
 const (
 	StatusOnline    = "online"
@@ -63,7 +61,17 @@ type presenceEvent struct {
 	User    onlyID `json:"user"`
 	GuildID ID     `json:"guild_id,omitzero"`
 	Presence
-	Clients map[string]string `json:"client_status"`
+	Clients map[string]string `json:"client_status"` // status by "desktop", "mobile" or "web"
+}
+
+// presenceEvent is how others see a user; guild is none within a guild's own
+// event.
+func (s *Sandbox) presenceEvent(user, guild ID) presenceEvent {
+	out := presenceEvent{User: onlyID{user}, GuildID: guild, Presence: s.presenceOf(user), Clients: map[string]string{}}
+	if out.Status != StatusOffline {
+		out.Clients["web"] = out.Status
+	}
+	return out
 }
 
 type onlyID struct {
@@ -100,16 +108,9 @@ func (s *Sandbox) presenceOf(user ID) Presence {
 }
 
 func (s *Sandbox) presenceChanged(user ID) {
-	p := s.presenceOf(user)
-	clients := map[string]string{}
-	if p.Status != StatusOffline {
-		clients["web"] = p.Status
-	}
 	for id, g := range s.guilds {
 		if g.members[user] != nil {
-			s.publish("PRESENCE_UPDATE", id, 0, func() any {
-				return presenceEvent{User: onlyID{user}, GuildID: id, Presence: p, Clients: maps.Clone(clients)}
-			})
+			s.publish("PRESENCE_UPDATE", id, 0, func() any { return s.presenceEvent(user, id) })
 		}
 	}
 }

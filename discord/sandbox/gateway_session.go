@@ -3,8 +3,10 @@ package sandbox
 import (
 	"bytes"
 	"cmp"
+	"compress/zlib"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -140,7 +142,7 @@ func (s *Sandbox) identify(c *gatewayConn, in command) error {
 	if err := in.decode(&body); err != nil {
 		return err
 	}
-	token := gatewayToken(body.Token)
+	token := s.gatewayToken(body.Token)
 	user := s.users[s.tokens[token]]
 	l := s.gateway.limits
 	large := 50
@@ -180,8 +182,8 @@ func (s *Sandbox) identify(c *gatewayConn, in command) error {
 	if c.faults.NoReady {
 		return nil
 	}
-	if body.Compress && c.deflate == nil {
-		c.deflate = &deflater{}
+	if body.Compress && c.compress == nil {
+		c.compress = &compressor{w: zlib.NewWriter(io.Discard)}
 	}
 	sharded := len(body.Shard) == 2 && bytes.Contains(in.Data, []byte(`"shard"`))
 	if c.faults.ReadyDelay > 0 {
@@ -319,7 +321,7 @@ func (s *Sandbox) resume(c *gatewayConn, in command) error {
 	if err := in.decode(&body); err != nil {
 		return err
 	}
-	token := gatewayToken(body.Token)
+	token := s.gatewayToken(body.Token)
 	if s.users[s.tokens[token]] == nil {
 		return closeToken
 	}

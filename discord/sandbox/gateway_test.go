@@ -106,7 +106,13 @@ func (c *client) read() (payload, error) {
 	if err != nil {
 		return p, err
 	}
-	return p, json.Unmarshal(b, &p)
+	if err := json.Unmarshal(b, &p); err != nil {
+		return p, err
+	}
+	if p.Type != nil {
+		checkEvent(c.t, *p.Type, p.Data)
+	}
+	return p, nil
 }
 
 // op reads on until there is a payload of an opcode.

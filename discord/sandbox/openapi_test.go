@@ -119,7 +119,17 @@ func (d *description) check(method, path string, status int, header http.Header,
 	if got := header.Get("Content-Type"); got != "application/json" {
 		return fmt.Errorf("content type %q", got)
 	}
-	pointer += "/content/application~1json/schema"
+	return d.compare(pointer+"/content/application~1json/schema", body)
+}
+
+// validate compares JSON with the schema at a pointer.
+func (d *description) validate(pointer string, body []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.compare(pointer, body)
+}
+
+func (d *description) compare(pointer string, body []byte) error {
 	schema := d.compiled[pointer]
 	if schema == nil {
 		var err error

@@ -91,10 +91,14 @@ type param struct {
 }
 
 // find walks the escaped path, which has no leading slash, and fills params
-// with unescaped values.
+// with unescaped values. Clients also escape literals, such as %40me.
 func (t *tree) find(path string, params []param) (*tree, []param) {
 	segment, rest, more := strings.Cut(path, "/")
-	if next := t.literal[segment]; next != nil {
+	value, err := url.PathUnescape(segment)
+	if err != nil {
+		return nil, nil
+	}
+	if next := t.literal[value]; next != nil {
 		if !more && next.methods != nil {
 			return next, params
 		}
@@ -105,10 +109,6 @@ func (t *tree) find(path string, params []param) (*tree, []param) {
 		}
 	}
 	if t.param == nil || segment == "" {
-		return nil, nil
-	}
-	value, err := url.PathUnescape(segment)
-	if err != nil {
 		return nil, nil
 	}
 	params = append(params, param{name: t.param.name, value: value})
@@ -159,6 +159,9 @@ func version(escaped string) (int, string, error) {
 		return 0, "", errNoRoute
 	}
 	head, rest, _ := strings.Cut(path, "/")
+	if unescaped, err := url.PathUnescape(head); err == nil {
+		head = unescaped
+	}
 	switch n, err := strconv.Atoi(strings.TrimPrefix(head, "v")); {
 	case err == nil && n >= 6 && n <= 10 && head == "v"+strconv.Itoa(n):
 		return n, rest, nil

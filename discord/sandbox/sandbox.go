@@ -25,15 +25,14 @@ import (
 	"time"
 )
 
-// DefaultToken is the bot token that works when [Config] names none. As with
-// Discord, it is sent as "Authorization: Bot sandbox-token".
-const DefaultToken = "sandbox-token"
-
 // Config says what a [Sandbox] starts as. The zero value is a sandbox with the
 // default world and Discord's usual limits.
 type Config struct {
-	// Token of the default bot, without "Bot "; empty means DefaultToken.
+	// Token of the default bot, without "Bot ". Empty means one in the shape of
+	// Discord's, see [World], and DefaultToken.
 	Token string
+
+	shortToken bool // DefaultToken works
 
 	// Empty leaves out the default world, but for the bot itself.
 	Empty bool
@@ -83,7 +82,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.MaxDMs, 10_000)
 	orElse(&c.UploadLimit, 20<<20)
 	if c.Token == "" {
-		c.Token = DefaultToken
+		c.Token, c.shortToken = shapedToken(base+1), true
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -468,7 +467,7 @@ func (s *Sandbox) fail(c *call, a *answer, err error) {
 // receive does what needs no lock: it names the route and reads the body. The
 // error is Discord's refusal of either.
 func (s *Sandbox) receive(r *http.Request) (*call, error) {
-	c := &call{r: r, token: r.Header.Get("Authorization"), ip: "in process"}
+	c := &call{r: r, token: s.canonical(r.Header.Get("Authorization")), ip: "in process"}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		c.ip = host
 	}
