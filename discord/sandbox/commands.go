@@ -334,6 +334,7 @@ func (s *Sandbox) createCommand(c *call) (any, error) {
 	if i := called(list, cmd); i >= 0 {
 		id = list[i].ID
 		list[i] = cmd
+		c.status = http.StatusOK
 	} else {
 		list = append(list, cmd)
 	}
@@ -399,8 +400,15 @@ func (s *Sandbox) editCommand(c *call) (any, error) {
 	}
 	old := s.commands[scope][i]
 	cmd := *old
+	// Decoding must not write into what the old one has.
 	if c.has("options") {
-		cmd.Options = nil // decoding must not write into those of the old one
+		cmd.Options = nil
+	}
+	if c.has("name_localizations") {
+		cmd.Names = nil
+	}
+	if c.has("description_localizations") {
+		cmd.Descriptions = nil
 	}
 	if err := c.decode(&cmd); err != nil {
 		return nil, err

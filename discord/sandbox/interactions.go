@@ -10,8 +10,10 @@ import (
 	"time"
 )
 
+const callbackPath = "/interactions/{interaction_id}/{interaction_token}/callback"
+
 var interactionRoutes = []route{
-	{method: "POST", template: "/interactions/{interaction_id}/{interaction_token}/callback", handle: (*Sandbox).answerInteraction, open: true},
+	{method: "POST", template: callbackPath, handle: (*Sandbox).answerInteraction, open: true},
 }
 
 // Kinds of interactions.
@@ -45,26 +47,6 @@ const (
 // flagLoading is a message that a bot has promised.
 const flagLoading = 1 << 7
 
-// Use is what somebody does to a bot: use one of its commands, press a button.
-type Use struct {
-	Channel ID  `json:"channel_id"`
-	User    ID  `json:"user"` // none means Alice
-	Bot     ID  `json:"bot"`  // none means the default bot
-	Type    int `json:"type"` // 0 means InteractionCommand
-
-	// Of commands. Options are as in Discord's interaction data. The command
-	// need not be registered.
-	Name    string          `json:"name"` // empty means "ping"
-	Options json.RawMessage `json:"options"`
-
-	// Of components and modals.
-	CustomID string `json:"custom_id"`
-	Message  ID     `json:"message"` // that has the component
-
-	// Data replaces the interaction data that is made of all this.
-	Data json.RawMessage `json:"data"`
-}
-
 // Interaction is what a bot gets when somebody uses one of its commands.
 type Interaction struct {
 	ID            ID     `json:"id"`
@@ -82,6 +64,9 @@ type interaction struct {
 	message  ID // that has the component
 	original ID // the message that answered
 	answered bool
+
+	modal   []map[string]any // that answered
+	modalID string
 }
 
 // InteractionMetadata says which interaction a message answers.
@@ -106,7 +91,7 @@ func (s *Sandbox) Interact(u Use) (Interaction, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u.User, u.Bot = cmp.Or(u.User, s.world.Alice), cmp.Or(u.Bot, s.world.Bot)
-	u.Type, u.Name = cmp.Or(u.Type, InteractionCommand), cmp.Or(u.Name, "ping")
+	u.Type, u.Name = u.kind(), cmp.Or(u.Name, "ping")
 	ch, user := s.channels[u.Channel], s.users[u.User]
 	switch {
 	case ch == nil:
@@ -115,6 +100,13 @@ func (s *Sandbox) Interact(u Use) (Interaction, error) {
 		return Interaction{}, errNoUser
 	case u.Type < InteractionCommand || u.Type > InteractionModal:
 		return Interaction{}, fmt.Errorf("sandbox: an interaction of type %d", u.Type)
+	}
+	data, err := s.used(ch, &u)
+	if err != nil {
+		return Interaction{}, err
+	}
+	if u.Data == nil {
+		u.Data = mustJSON(data)
 	}
 	id := s.newID()
 	w := &webhook{
@@ -135,13 +127,9 @@ func (s *Sandbox) Interact(u Use) (Interaction, error) {
 
 // interactionEvent is an interaction as its bot gets it.
 func (s *Sandbox) interactionEvent(w *webhook, ch *channel, user *user, u Use) map[string]any {
-	data := u.Data
-	if data == nil {
-		data = mustJSON(s.interactionData(ch, u))
-	}
 	context := 1 // direct messages with the bot
 	out := map[string]any{
-		"id": w.interaction.id, "application_id": w.ID, "type": u.Type, "token": w.Token, "version": 1, "data": data,
+		"id": w.interaction.id, "application_id": w.ID, "type": u.Type, "token": w.Token, "version": 1, "data": u.Data,
 		"channel_id": ch.ID, "channel": s.channelView(ch, w.ID), "locale": "en-US", "entitlements": []any{},
 		"app_permissions": s.permissions(w.ID, ch), "attachment_size_limit": s.config.UploadLimit,
 		"authorizing_integration_owners": owners(ch.GuildID),
@@ -169,35 +157,6 @@ func (s *Sandbox) interactionEvent(w *webhook, ch *channel, user *user, u Use) m
 // owners says by whom an application is installed: here by the guild, 0 of
 // direct messages.
 func owners(guild ID) map[string]ID { return map[string]ID{"0": guild} }
-
-func (s *Sandbox) interactionData(ch *channel, u Use) map[string]any {
-	switch u.Type {
-	case InteractionComponent:
-		return map[string]any{"custom_id": u.CustomID, "component_type": 2}
-	case InteractionModal:
-		return map[string]any{"custom_id": u.CustomID, "components": []any{}}
-	}
-	data := map[string]any{"id": s.newID(), "name": u.Name, "type": commandChat}
-	for _, scope := range []commandScope{{u.Bot, ch.GuildID}, {u.Bot, 0}} {
-		for _, command := range s.commands[scope] {
-			if command.Name == u.Name {
-				data["id"], data["type"] = command.ID, command.Type
-				if scope.guild != 0 {
-					data["guild_id"] = scope.guild
-				}
-				break
-			}
-		}
-	}
-	if u.Options != nil {
-		data["options"] = u.Options
-		found := make(resolved)
-		if s.resolve(found, ch, u.User, u.Options); len(found) > 0 {
-			data["resolved"] = found
-		}
-	}
-	return data
-}
 
 // callbacks are the kinds of answers to a kind of interaction.
 func callbacks(kind int, on ID) []int {
@@ -270,7 +229,7 @@ func (s *Sandbox) carryOutCallback(c *call, w *webhook, kind int) (*message, err
 	in, ch := w.interaction, s.channels[w.ChannelID]
 	switch kind {
 	case callbackAutocomplete, callbackModal:
-		return nil, checkCallback(c, kind)
+		return nil, s.checkCallback(c, in, kind)
 	case callbackMessage, callbackDeferred:
 		var body messageBody
 		if err := c.decode(&body); err != nil {
@@ -315,7 +274,7 @@ func (in *interaction) metadata(ch *channel) *InteractionMetadata {
 }
 
 // checkCallback checks answers that make no message.
-func checkCallback(c *call, kind int) error {
+func (s *Sandbox) checkCallback(c *call, in *interaction, kind int) error {
 	var body struct {
 		Choices    *[]commandChoice `json:"choices"`
 		CustomID   string           `json:"custom_id"`
@@ -329,10 +288,12 @@ func checkCallback(c *call, kind int) error {
 	if kind == callbackModal {
 		f.length("data.custom_id", body.CustomID, 1, 100)
 		f.length("data.title", body.Title, 1, 45)
-		if n := len(body.Components); n < 1 || n > 5 {
-			f.add("data.components", "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
+		modal := s.composeModal(&f, "data.components", body.Components)
+		if err := f.err(); err != nil {
+			return err
 		}
-		return f.err()
+		in.modal, in.modalID = modal, body.CustomID
+		return nil
 	}
 	if body.Choices == nil {
 		f.required("data.choices")

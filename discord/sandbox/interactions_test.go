@@ -22,6 +22,9 @@ func (r *rig) use(u sandbox.Use) (callback, webhook string) {
 	return path("/interactions/%d/%s/callback", in.ID, in.Token), path("/webhooks/%d/%s", in.ApplicationID, in.Token)
 }
 
+// aButton is an action row with the button "b".
+var aButton = []obj{{"type": 1, "components": []obj{{"type": 2, "style": 1, "label": "B", "custom_id": "b"}}}}
+
 // standing is a clock that only Advance moves.
 func standing() func() time.Time {
 	start := time.Now()
@@ -59,7 +62,7 @@ func TestInteractionIsDispatched(t *testing.T) {
 		t.Errorf("a direct message of guild %v", d["guild_id"])
 	}
 
-	m := r.do("POST", path("/channels/%d/messages", r.w.General), obj{"content": "press"}).message()
+	m := r.do("POST", path("/channels/%d/messages", r.w.General), obj{"content": "press", "components": aButton}).message()
 	r.use(sandbox.Use{Type: sandbox.InteractionComponent, CustomID: "b", Message: m.ID})
 	d = c.event("INTERACTION_CREATE")
 	equal(t, "message", d["message"].(obj)["content"], any("press"))
@@ -104,7 +107,7 @@ func TestInteractionCallbacks(t *testing.T) {
 	equal(t, "name", m["interaction_metadata"].(obj)["name"], any("ping"))
 
 	// Buttons change their message.
-	pressed := r.do("POST", path("/channels/%d/messages", r.w.General), obj{"content": "press"}).message()
+	pressed := r.do("POST", path("/channels/%d/messages", r.w.General), obj{"content": "press", "components": aButton}).message()
 	button := sandbox.Use{Type: sandbox.InteractionComponent, CustomID: "b", Message: pressed.ID}
 	callback, hook = r.use(button)
 	open.do("POST", callback, obj{"type": 7, "data": obj{"content": "pressed"}}).is(204)
@@ -119,7 +122,7 @@ func TestInteractionCallbacks(t *testing.T) {
 	open.do("POST", callback, obj{"type": 7, "data": obj{"content": "x"}}).complains("type", "BASE_TYPE_CHOICES")
 	open.do("POST", callback, obj{"type": 4, "data": obj{}}).is(400, 50006)
 	open.do("POST", callback, obj{"type": 9, "data": obj{"title": "t"}}).complains("data.custom_id", "BASE_TYPE_REQUIRED")
-	open.do("POST", callback, obj{"type": 9, "data": obj{"title": "t", "custom_id": "c", "components": []obj{{"type": 1}}}}).is(204)
+	open.do("POST", callback, obj{"type": 9, "data": obj{"title": "t", "custom_id": "c", "components": []obj{{"type": 10, "content": "x"}}}}).is(204)
 	callback, _ = r.use(sandbox.Use{Type: sandbox.InteractionAutocomplete})
 	open.do("POST", callback, obj{"type": 8, "data": obj{}}).complains("data.choices", "BASE_TYPE_REQUIRED")
 	open.do("POST", callback, obj{"type": 8, "data": obj{"choices": []obj{{"name": "a", "value": 1}}}}).is(204)
@@ -144,7 +147,7 @@ func TestCommands(t *testing.T) {
 	r.do("GET", path("/applications/%d/guilds/%d/commands", r.w.Bot, r.w.OtherGuild), nil).is(403, 50001)
 
 	first := r.do("POST", commands, obj{"name": "ping", "description": "d"}).is(201).object()
-	same := r.do("POST", commands, obj{"name": "ping", "description": "e"}).is(201).object()
+	same := r.do("POST", commands, obj{"name": "ping", "description": "e"}).is(200).object()
 	equal(t, "id of the same name", same["id"], first["id"])
 	var list []obj
 	r.do("PUT", commands, []obj{{"name": "pong", "description": "d"}, {"name": "ping", "description": "f"}}).is(200).into(&list)

@@ -239,6 +239,7 @@ func DefaultLimits() []Limit {
 		{Name: "webhook", Routes: []string{"POST " + webhookPath, "POST " + webhookPath + "/slack", "POST " + webhookPath + "/github"}, Limit: 5, Window: 2 * second},
 		{Name: "webhook channel", Routes: []string{"POST " + webhookPath, "POST " + webhookPath + "/slack", "POST " + webhookPath + "/github"}, Limit: 30, Window: 60 * second, Sub: true, PerChannel: true},
 		{Name: "gateway", Routes: []string{"GET /gateway"}},
+		{Name: "interaction", Routes: []string{"POST " + callbackPath}},
 	}
 }
 

@@ -15,6 +15,14 @@ func (r resolved) add(kind string, id ID, object any) {
 	r[kind][id] = object
 }
 
+// len is how many objects there are.
+func (r resolved) len() (n int) {
+	for _, objects := range r {
+		n += len(objects)
+	}
+	return n
+}
+
 // resolve finds what options name that a user gave in a channel. Options of
 // another form than Discord's name nothing.
 func (s *Sandbox) resolve(r resolved, ch *channel, by ID, options json.RawMessage) {
@@ -30,20 +38,25 @@ func (s *Sandbox) resolve(r resolved, ch *channel, by ID, options json.RawMessag
 		if json.Unmarshal(option.Value, &id) != nil {
 			continue
 		}
-		switch option.Type {
-		case optionUser:
-			s.resolveUser(r, ch, id)
-		case optionRole:
-			s.resolveRole(r, ch, id)
-		case optionMention:
-			s.resolveUser(r, ch, id)
-			s.resolveRole(r, ch, id)
-		case optionChannel:
-			if c := s.channels[id]; c != nil {
-				r.add("channels", id, map[string]any{
-					"id": id, "name": c.Name, "type": c.Type, "guild_id": c.GuildID, "parent_id": c.ParentID, "permissions": s.permissions(by, c),
-				})
-			}
+		s.resolveID(r, ch, by, option.Type, id)
+	}
+}
+
+// resolveID adds what an id names as the value of a kind of option.
+func (s *Sandbox) resolveID(r resolved, ch *channel, by ID, kind int, id ID) {
+	switch kind {
+	case optionUser:
+		s.resolveUser(r, ch, id)
+	case optionRole:
+		s.resolveRole(r, ch, id)
+	case optionMention:
+		s.resolveUser(r, ch, id)
+		s.resolveRole(r, ch, id)
+	case optionChannel:
+		if c := s.channels[id]; c != nil {
+			r.add("channels", id, map[string]any{
+				"id": id, "name": c.Name, "type": c.Type, "guild_id": c.GuildID, "parent_id": nullID(c.ParentID), "permissions": s.permissions(by, c),
+			})
 		}
 	}
 }

@@ -243,6 +243,7 @@ type call struct {
 	files map[string]*upload
 	keys  map[string]json.RawMessage
 
+	status       int // of a success with a body, when it is not the route's
 	fault        string
 	limited      LimitKind
 	deduplicated bool // answered with the message that has the same nonce
@@ -432,7 +433,7 @@ func (s *Sandbox) answer(c *call, a *answer, refused error) error {
 	if err == nil {
 		status := http.StatusNoContent
 		if body != nil {
-			status = max(c.route.status, http.StatusOK)
+			status = cmp.Or(c.status, c.route.status, http.StatusOK)
 		}
 		err = a.set(status, body)
 	}
