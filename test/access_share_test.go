@@ -26,7 +26,7 @@ func TestShareOfBytes(t *testing.T) {
 	sb.SetLimit(sandbox.Limit{Name: "send", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Hour})
 	key, hash := access.NewKey()
 	other, otherHash := access.NewKey()
-	p := guarded(t, sb, fmt.Sprintf("clients: [{name: shop, hashes: [%q], max_bytes: 100000}, {name: other, hashes: [%q]}]", hash, otherHash))
+	p := proxytest.Guarded(t, sb, fmt.Sprintf("clients: [{name: shop, hashes: [%q], max_bytes: 100000}, {name: other, hashes: [%q]}]", hash, otherHash))
 	as := func(key string) proxytest.Identity { return proxytest.Identity{Key: key} }
 	channel := sb.World().General
 	message := func(text string) *pb.SendChannelMessageRequest {

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,17 +18,7 @@ import (
 func restricted(t *testing.T, sb *sandbox.Sandbox, entry string) (*proxytest.Proxy, proxytest.Identity) {
 	t.Helper()
 	key, hash := access.NewKey()
-	return guarded(t, sb, fmt.Sprintf("clients: [{name: shop, hashes: [%q], %s}]", hash, entry)), proxytest.Identity{Key: key}
-}
-
-// guarded starts a server with an auth file.
-func guarded(t *testing.T, sb *sandbox.Sandbox, rules string) *proxytest.Proxy {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "auth.yaml")
-	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return proxytest.Against(t, sb, "--auth-file", file)
+	return proxytest.Guarded(t, sb, fmt.Sprintf("clients: [{name: shop, hashes: [%q], %s}]", hash, entry)), proxytest.Identity{Key: key}
 }
 
 // TestTargets: a client that may use one channel and one user gets to no other,

@@ -1,15 +1,11 @@
 package test
 
 import (
-	"bytes"
 	"net/http"
-	"os/exec"
 	"regexp"
-	"strings"
 	"testing"
 
 	"discordproxy/test/proxytest"
-	"discordproxy/test/require"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -64,28 +60,6 @@ func TestDocumentationPage(t *testing.T) {
 			if seen, _ := get("/docs/" + resource[1]); mediaType(seen.all[0].responseType) != want {
 				t.Errorf("%s is of type %s", resource[1], seen.all[0].responseType)
 			}
-		}
-	}
-}
-
-// TestDocumentationPageInBrowser: the page's policy allows what it does.
-func TestDocumentationPageInBrowser(t *testing.T) {
-	chromium := require.Browser(t, "browser")
-	p := proxytest.Start(t, "--sandbox")
-	browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu",
-		"--user-data-dir="+browserProfile(t), "--enable-logging=stderr", "--dump-dom", "http://"+p.Address+"/docs/")
-	var console bytes.Buffer
-	browser.Stderr = &console
-	page, err := browser.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, &console)
-	}
-	if !bytes.Contains(page, []byte(`<div class="example">`)) {
-		t.Error("the script has not run")
-	}
-	for line := range strings.Lines(console.String()) {
-		if strings.Contains(line, "CONSOLE") {
-			t.Errorf("the browser says: %s", line)
 		}
 	}
 }

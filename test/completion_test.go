@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 )
 
@@ -22,10 +23,7 @@ echo "${COMPREPLY[*]}"
 // TestCompletion asks bash what it would offer.
 func TestCompletion(t *testing.T) {
 	require.Command(t, "bash", "apt-get install bash")
-	commands, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	commands := proxytest.Commands(t)
 	for _, tt := range []struct{ command, typed, want string }{
 		{"discordproxymessage", "", "direct channel edit delete channels broadcast status completion"},
 		{"discordproxymessage", "chan", "channel channels"},

@@ -20,6 +20,7 @@ import (
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -122,11 +123,11 @@ func TestEventLoad(t *testing.T) {
 			}
 			discord := httptest.NewServer(sb)
 			defer discord.Close()
-			p := startProcessWith(t, func(cmd *exec.Cmd) { // its own pretend Discord is not asked
+			p := proxytest.StartProcess(t, func(cmd *exec.Cmd) { // its own pretend Discord is not asked
 				cmd.Args = slices.DeleteFunc(cmd.Args, func(arg string) bool { return arg == "--sandbox" })
 			}, "--token", sb.World().Token, "--discord-api-url", discord.URL+"/api")
 			for began := time.Now(); len(sb.GatewaySessions()) == 0; time.Sleep(time.Millisecond) {
-				if time.Since(began) > patience {
+				if time.Since(began) > proxytest.Patience {
 					t.Fatal("the server does not come to the gateway")
 				}
 			}
@@ -144,7 +145,7 @@ func TestEventLoad(t *testing.T) {
 			var client *connect.Client[pb.SubscribeEventsRequest, arrivals]
 			for i := range subscribers {
 				if i%100 == 0 {
-					client = connect.NewClient[pb.SubscribeEventsRequest, arrivals](newHTTP2Client(), "http://"+p.address+discordapiconnect.DiscordApiSubscribeEventsProcedure,
+					client = connect.NewClient[pb.SubscribeEventsRequest, arrivals](proxytest.NewHTTP2Client(), "http://"+p.Address+discordapiconnect.DiscordApiSubscribeEventsProcedure,
 						connect.WithGRPC(), connect.WithCodec(arrivalsCodec{}))
 				}
 				req := &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}}
@@ -178,11 +179,11 @@ func TestEventLoad(t *testing.T) {
 				})
 			}
 			begun.Wait()
-			cpu := processorTime(t, p.cmd.Process.Pid)
+			cpu := processorTime(t, p.Cmd.Process.Pid)
 			began, sent := time.Now(), 0
 			for time.Since(began) < length {
 				for ; sent < int(time.Since(began).Seconds()*rate); sent++ {
-					post(t, sb, ids[sent%channels], "load")
+					proxytest.Post(t, sb, ids[sent%channels], "load")
 				}
 				time.Sleep(time.Millisecond)
 			}
@@ -191,10 +192,10 @@ func TestEventLoad(t *testing.T) {
 			if tt.each {
 				want *= subscribers
 			}
-			for wait := time.Now(); got.Load() < want && behind.Load() == 0 && time.Since(wait) < patience; time.Sleep(10 * time.Millisecond) {
+			for wait := time.Now(); got.Load() < want && behind.Load() == 0 && time.Since(wait) < proxytest.Patience; time.Sleep(10 * time.Millisecond) {
 			}
 			over := time.Since(began)
-			cpu = processorTime(t, p.cmd.Process.Pid) - cpu
+			cpu = processorTime(t, p.Cmd.Process.Pid) - cpu
 			cancel()
 			all.Wait()
 			slices.Sort(delays)

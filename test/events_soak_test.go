@@ -282,7 +282,7 @@ func TestEventSoak(t *testing.T) {
 	if length >= time.Minute {
 		choices = slices.Concat(disturbances, lastingDisturbances("ws://"+hung+"/gateway"))
 	}
-	p := online(t, sb, "--event-buffer", "500", "--intents", "default,MESSAGE_CONTENT")
+	p := proxytest.Online(t, sb, "--event-buffer", "500", "--intents", "default,MESSAGE_CONTENT")
 	clients := []discordapiconnect.DiscordApiClient{p.Clients()["gRPC"], p.Clients()["Connect"], p.Clients()["gRPC-Web"]}
 
 	ctx, cancel := context.WithTimeout(t.Context(), length+10*time.Minute)
@@ -305,7 +305,7 @@ func TestEventSoak(t *testing.T) {
 	for next := began.Add(time.Second); time.Since(began) < length; {
 		for range 5 {
 			sent++
-			post(t, sb, sb.World().General, strconv.Itoa(sent))
+			proxytest.Post(t, sb, sb.World().General, strconv.Itoa(sent))
 		}
 		time.Sleep(10 * time.Millisecond)
 		if time.Now().After(next) {
@@ -326,11 +326,11 @@ func TestEventSoak(t *testing.T) {
 	// A message that comes through ends the soak. Who waits for it may be too
 	// slow for what is replayed before it.
 	for goal.Load() == 0 && ctx.Err() == nil {
-		end := follow(t, clients[0], &pb.SubscribeEventsRequest{})
-		last := post(t, sb, sb.World().General, "the end")
+		end := proxytest.Follow(t, clients[0], &pb.SubscribeEventsRequest{})
+		last := proxytest.Post(t, sb, sb.World().General, "the end")
 		for late := time.After(2 * time.Second); late != nil; {
 			select {
-			case e := <-end.events:
+			case e := <-end.Events:
 				if e.GetMessage().GetId() == uint64(last) {
 					goal.Store(e.GetSequence())
 					late = nil
@@ -339,7 +339,7 @@ func TestEventSoak(t *testing.T) {
 				late = nil // the connection was lost, or is being made
 			}
 		}
-		end.stop()
+		end.Stop()
 	}
 	if goal.Load() == 0 {
 		t.Fatalf("no event comes any more; %+v", sb.GatewayConnections())
@@ -378,7 +378,7 @@ func TestEventSoak(t *testing.T) {
 	closeHung()
 	http.DefaultClient.CloseIdleConnections() // the witness's
 	for began := time.Now(); runtime.NumGoroutine() > before+20; time.Sleep(10 * time.Millisecond) {
-		if time.Since(began) > patience {
+		if time.Since(began) > proxytest.Patience {
 			var stacks strings.Builder
 			_ = pprof.Lookup("goroutine").WriteTo(&stacks, 1)
 			t.Fatalf("%d goroutines are left, there were %d:\n%s", runtime.NumGoroutine(), before, &stacks)

@@ -1,17 +1,14 @@
 package test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"discordproxy/discord/sandbox"
-	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -23,167 +20,21 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// patience is how long a test waits for what must come. It is long: it only
-// bounds how long a failure takes.
-const patience = 30 * time.Second
-
-// subscriber collects the events of one stream.
-type subscriber struct {
-	t      *testing.T
-	leave  context.CancelFunc
-	events chan *pb.Event // without heartbeats
-	ended  chan struct{}
-
-	mu       sync.Mutex
-	position *pb.EventPosition
-	err      error // valid when ended is closed
-}
-
-// follow subscribes, and returns when the subscription has begun.
-func follow(t *testing.T, client discordapiconnect.DiscordApiClient, req *pb.SubscribeEventsRequest) *subscriber {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	s := &subscriber{t: t, leave: cancel, events: make(chan *pb.Event, 100_000), ended: make(chan struct{})}
-	begun := make(chan struct{})
-	go func() {
-		defer close(s.ended)
-		stream, err := client.SubscribeEvents(ctx, req)
-		if err != nil {
-			s.err = err
-			return
-		}
-		begin := sync.OnceFunc(func() { close(begun) })
-		for stream.Receive() {
-			if len(stream.Msg().GetEvents()) == 0 {
-				t.Error("a response without events")
-			}
-			s.mu.Lock()
-			s.position = stream.Msg().GetPosition()
-			s.mu.Unlock()
-			for _, e := range stream.Msg().GetEvents() {
-				if e.GetType() != pb.Event_HEARTBEAT {
-					s.events <- e
-				}
-			}
-			begin()
-		}
-		s.err = stream.Err()
-		_ = stream.Close()
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-s.ended
-	})
-	select {
-	case <-begun:
-	case <-s.ended:
-	case <-time.After(patience):
-		t.Fatal("the subscription does not begin")
-	}
-	return s
-}
-
-// next returns the next event.
-func (s *subscriber) next() *pb.Event {
-	s.t.Helper()
-	select {
-	case e := <-s.events:
-		return e
-	case <-s.ended:
-		select {
-		case e := <-s.events:
-			return e
-		default:
-			s.t.Fatalf("the stream ended with %v", s.err)
-		}
-	case <-time.After(patience):
-		s.t.Fatal("no event comes")
-	}
-	return nil
-}
-
-// until returns the next event of a type, and drops those before it.
-func (s *subscriber) until(wanted pb.Event_Type) *pb.Event {
-	s.t.Helper()
-	for {
-		if e := s.next(); e.GetType() == wanted {
-			return e
-		}
-	}
-}
-
-// state waits until the connection to the gateway is in a state.
-func (s *subscriber) state(wanted pb.Event_GatewayState_State) *pb.Event_GatewayState {
-	s.t.Helper()
-	for {
-		if state := s.until(pb.Event_GATEWAY_STATE).GetGatewayState(); state.GetState() == wanted {
-			return state
-		}
-	}
-}
-
-// stop ends the subscription and returns its position.
-func (s *subscriber) stop() *pb.EventPosition {
-	s.leave()
-	<-s.ended
-	return s.position
-}
-
-// end waits for the end of the stream that the server decides on.
-func (s *subscriber) end() *connect.Error {
-	s.t.Helper()
-	select {
-	case <-s.ended:
-	case <-time.After(patience):
-		s.t.Fatal("the stream does not end")
-	}
-	status, ok := errors.AsType[*connect.Error](s.err)
-	if !ok {
-		s.t.Fatalf("the stream ended with %v", s.err)
-	}
-	return status
-}
-
-// online starts a proxy and waits until the gateway has told it of a guild, after
-// which nothing comes by itself.
-func online(t *testing.T, sb *sandbox.Sandbox, args ...string) *proxytest.Proxy {
-	t.Helper()
-	p := proxytest.Against(t, sb, append([]string{"--no-gateway=false", "--global-rate-limit", "0"}, args...)...)
-	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		_, metrics := get(t, http.DefaultClient, "http://"+p.Address+"/metrics")
-		if strings.Contains(string(metrics), `discordproxy_events_total{type="GUILD_CREATE"} `) {
-			return p
-		}
-		if time.Since(began) > patience {
-			t.Fatal("the proxy does not come to the gateway")
-		}
-	}
-}
-
-func post(t *testing.T, sb *sandbox.Sandbox, channel sandbox.ID, content string) sandbox.ID {
-	t.Helper()
-	id, err := sb.AddMessage(sandbox.Message{ChannelID: channel, Content: content, Author: &sandbox.User{ID: sb.World().Alice}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
 // TestEvents: what happens at Discord comes over every protocol, typed.
 func TestEvents(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := online(t, sb, "--intents", "default,MESSAGE_CONTENT")
+	p := proxytest.Online(t, sb, "--intents", "default,MESSAGE_CONTENT")
 	w := sb.World()
-	followers := make(map[string]*subscriber)
+	followers := make(map[string]*proxytest.Subscriber)
 	for protocol, client := range p.Clients() {
-		followers[protocol] = follow(t, client, &pb.SubscribeEventsRequest{})
+		followers[protocol] = proxytest.Follow(t, client, &pb.SubscribeEventsRequest{})
 	}
 	client := p.Clients()["gRPC"]
 	sent, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: "one"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	post(t, sb, w.Random, "two")
+	proxytest.Post(t, sb, w.Random, "two")
 	if _, err := client.DeleteChannelMessage(t.Context(), &pb.DeleteChannelMessageRequest{ChannelId: uint64(w.General), MessageId: sent.GetMessage().GetId()}); err != nil {
 		t.Fatal(err)
 	}
@@ -197,31 +48,31 @@ func TestEvents(t *testing.T) {
 	}
 	for protocol, s := range followers {
 		t.Run(protocol, func(t *testing.T) {
-			s.t = t
-			first := s.until(pb.Event_MESSAGE_CREATE)
+			s.T = t
+			first := s.Until(pb.Event_MESSAGE_CREATE)
 			if m := first.GetMessage(); m.GetContent() != "one" || m.GetId() != sent.GetMessage().GetId() || first.GetGuildId() != uint64(w.Guild) || first.GetName() != "MESSAGE_CREATE" || first.GetRaw() != "" {
 				t.Errorf("got %v", first)
 			}
-			second := s.until(pb.Event_MESSAGE_CREATE)
+			second := s.Until(pb.Event_MESSAGE_CREATE)
 			if m := second.GetMessage(); m.GetContent() != "two" || m.GetAuthor().GetId() != uint64(w.Alice) || second.GetSequence() != first.GetSequence()+1 {
 				t.Errorf("got %v", second)
 			}
-			if e := s.until(pb.Event_MESSAGE_DELETE); e.GetMessageDelete().GetId() != sent.GetMessage().GetId() {
+			if e := s.Until(pb.Event_MESSAGE_DELETE); e.GetMessageDelete().GetId() != sent.GetMessage().GetId() {
 				t.Errorf("got %v", e)
 			}
-			if e := s.until(pb.Event_CHANNEL_CREATE); e.GetChannel().GetName() != "new" || e.GetChannelId() != uint64(channel) {
+			if e := s.Until(pb.Event_CHANNEL_CREATE); e.GetChannel().GetName() != "new" || e.GetChannelId() != uint64(channel) {
 				t.Errorf("got %v", e)
 			}
-			if e := s.until(pb.Event_GUILD_ROLE_CREATE); e.GetRole().GetRole().GetId() != uint64(role) || e.GetChannelId() != 0 {
+			if e := s.Until(pb.Event_GUILD_ROLE_CREATE); e.GetRole().GetRole().GetId() != uint64(role) || e.GetChannelId() != 0 {
 				t.Errorf("got %v", e)
 			}
-			s.stop()
+			s.Stop()
 		})
 	}
-	raw := follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}, ChannelIds: []uint64{uint64(w.Random)}, IncludeRaw: true})
-	post(t, sb, w.General, "elsewhere")
-	post(t, sb, w.Random, "here")
-	if e := raw.next(); e.GetMessage().GetContent() != "here" || !strings.Contains(e.GetRaw(), `"content":"here"`) {
+	raw := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}, ChannelIds: []uint64{uint64(w.Random)}, IncludeRaw: true})
+	proxytest.Post(t, sb, w.General, "elsewhere")
+	proxytest.Post(t, sb, w.Random, "here")
+	if e := raw.Next(); e.GetMessage().GetContent() != "here" || !strings.Contains(e.GetRaw(), `"content":"here"`) {
 		t.Errorf("got %v", e)
 	}
 }
@@ -229,55 +80,55 @@ func TestEvents(t *testing.T) {
 // TestGoOnAfterALostStream: nothing is missed, or it is said what is.
 func TestGoOnAfterALostStream(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := online(t, sb, "--event-buffer", "20")
+	p := proxytest.Online(t, sb, "--event-buffer", "20")
 	client := p.Clients()["gRPC"]
 	w := sb.World()
 	onlyMessages := func(after *pb.EventPosition) *pb.SubscribeEventsRequest {
 		return &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}, After: after}
 	}
-	s := follow(t, client, onlyMessages(nil))
-	post(t, sb, w.General, "one")
-	first := s.next()
-	position := s.stop()
+	s := proxytest.Follow(t, client, onlyMessages(nil))
+	proxytest.Post(t, sb, w.General, "one")
+	first := s.Next()
+	position := s.Stop()
 	if position.GetSequence() < first.GetSequence() || position.GetEpoch() == "" {
 		t.Errorf("after %d the position is %v", first.GetSequence(), position)
 	}
-	post(t, sb, w.General, "two")
-	post(t, sb, w.General, "three")
-	s = follow(t, client, onlyMessages(position)) // whether they have arrived or not
+	proxytest.Post(t, sb, w.General, "two")
+	proxytest.Post(t, sb, w.General, "three")
+	s = proxytest.Follow(t, client, onlyMessages(position)) // whether they have arrived or not
 	for i := range uint64(2) {
-		if e := s.next(); e.GetSequence() != position.GetSequence()+1+i {
+		if e := s.Next(); e.GetSequence() != position.GetSequence()+1+i {
 			t.Errorf("event %d is %v", i, e)
 		}
 	}
-	s.stop()
-	s = follow(t, client, onlyMessages(nil))
+	s.Stop()
+	s = proxytest.Follow(t, client, onlyMessages(nil))
 	last := uint64(0)
 	for range 30 {
-		post(t, sb, w.General, "more")
-		last = s.next().GetSequence()
+		proxytest.Post(t, sb, w.General, "more")
+		last = s.Next().GetSequence()
 	}
-	s.stop()
-	s = follow(t, client, onlyMessages(position))
-	gap := s.next().GetGap()
+	s.Stop()
+	s = proxytest.Follow(t, client, onlyMessages(position))
+	gap := s.Next().GetGap()
 	if gap.GetFirst() != position.GetSequence()+1 || gap.GetLast() != last-20 || gap.GetEpoch() != position.GetEpoch() {
 		t.Errorf("told of %v, the last is %d", gap, last)
 	}
-	if e := s.next(); e.GetSequence() != gap.GetLast()+1 {
+	if e := s.Next(); e.GetSequence() != gap.GetLast()+1 {
 		t.Errorf("after the gap comes %d", e.GetSequence())
 	}
-	s.stop()
+	s.Stop()
 	// Another run of the proxy does not know the numbers.
-	other := online(t, sb)
-	s = follow(t, other.Clients()["Connect"], onlyMessages(position))
-	if gap := s.next().GetGap(); gap.GetFirst() != position.GetSequence()+1 || gap.GetLast() != 0 || gap.GetEpoch() != position.GetEpoch() {
+	other := proxytest.Online(t, sb)
+	s = proxytest.Follow(t, other.Clients()["Connect"], onlyMessages(position))
+	if gap := s.Next().GetGap(); gap.GetFirst() != position.GetSequence()+1 || gap.GetLast() != 0 || gap.GetEpoch() != position.GetEpoch() {
 		t.Errorf("told of %v", gap)
 	}
 }
 
 func TestRefusedSubscriptions(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
-	p := online(t, sb, "--intents", "GUILDS")
+	p := proxytest.Online(t, sb, "--intents", "GUILDS")
 	with := func(types ...pb.Event_Type) *pb.SubscribeEventsRequest {
 		return &pb.SubscribeEventsRequest{Types: types}
 	}
@@ -295,14 +146,14 @@ func TestRefusedSubscriptions(t *testing.T) {
 		{"many channels", &pb.SubscribeEventsRequest{ChannelIds: make([]uint64, 1001)}, connect.CodeInvalidArgument, "channel_ids: 1001 ids, at most 1000 can be given"},
 	} {
 		for protocol, client := range p.Clients() {
-			if err := follow(t, client, tt.req).end(); err.Code() != tt.code || !strings.Contains(err.Message(), tt.text) {
+			if err := proxytest.Follow(t, client, tt.req).End(); err.Code() != tt.code || !strings.Contains(err.Message(), tt.text) {
 				t.Errorf("%s over %s: %v", tt.name, protocol, err)
 			}
 		}
 	}
 	sent := len(sb.GatewaySessions())
 	off := proxytest.Against(t, sb)
-	if err := follow(t, off.Clients()["gRPC"], with()).end(); err.Code() != connect.CodeFailedPrecondition || !strings.Contains(err.Message(), "--no-gateway") {
+	if err := proxytest.Follow(t, off.Clients()["gRPC"], with()).End(); err.Code() != connect.CodeFailedPrecondition || !strings.Contains(err.Message(), "--no-gateway") {
 		t.Errorf("without the gateway: %v", err)
 	}
 	if n := len(sb.GatewaySessions()); n != sent {
@@ -314,15 +165,15 @@ func TestRefusedSubscriptions(t *testing.T) {
 // of a guild that was known nor of one that was not.
 func TestGuildInOutage(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := online(t, sb)
+	p := proxytest.Online(t, sb)
 	w := sb.World()
 	client := p.Clients()["gRPC"]
-	s := follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_GUILD_CREATE}})
+	s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_GUILD_CREATE}})
 	for _, data := range []string{`{"id":"%d","unavailable":true}`, `{"id":"%d"}`, `{"id":"%d","roles":null,"channels":null}`} {
 		if err := sb.DispatchGateway("GUILD_CREATE", fmt.Appendf(nil, data, w.Guild), 0); err != nil {
 			t.Fatal(err)
 		}
-		s.until(pb.Event_GUILD_CREATE)
+		s.Until(pb.Event_GUILD_CREATE)
 		for _, age := range []time.Duration{0, time.Hour} {
 			cached := durationpb.New(age)
 			guild, err := client.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: uint64(w.Guild), AllowCached: cached})
@@ -355,12 +206,12 @@ func TestRefusedAddress(t *testing.T) {
 		if strings.Contains(string(page), want) {
 			break
 		}
-		if time.Since(began) > patience {
+		if time.Since(began) > proxytest.Patience {
 			t.Fatalf("/readyz says %s", page)
 		}
 	}
-	s := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
-	if state := s.state(pb.Event_GatewayState_DISCONNECTED); state.GetReason() != want {
+	s := proxytest.Follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+	if state := s.State(pb.Event_GatewayState_DISCONNECTED); state.GetReason() != want {
 		t.Errorf("a subscriber is told %q", state.GetReason())
 	}
 	if n := sb.GatewayCounts().Identifies; n > 0 {
@@ -372,20 +223,20 @@ func TestRefusedAddress(t *testing.T) {
 // without what is too large, and the stream goes on.
 func TestLargeEventArrives(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := online(t, sb, "--intents", "default,MESSAGE_CONTENT")
+	p := proxytest.Online(t, sb, "--intents", "default,MESSAGE_CONTENT")
 	for protocol, client := range p.Clients() {
-		s := follow(t, client, &pb.SubscribeEventsRequest{IncludeRaw: true})
+		s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{IncludeRaw: true})
 		if err := sb.DispatchGateway("GUILD_CREATE", []byte(`{"id":"9","name":"large"}`), 8<<20); err != nil {
 			t.Fatal(err)
 		}
-		if e := s.until(pb.Event_GUILD_CREATE); e.GetGuild().GetName() != "large" || e.GetRaw() != "" || !e.GetRawOmitted() || e.GetPayloadOmitted() || proto.Size(e) > 4<<20 {
+		if e := s.Until(pb.Event_GUILD_CREATE); e.GetGuild().GetName() != "large" || e.GetRaw() != "" || !e.GetRawOmitted() || e.GetPayloadOmitted() || proto.Size(e) > 4<<20 {
 			t.Errorf("%s: %d bytes, raw omitted: %t", protocol, proto.Size(e), e.GetRawOmitted())
 		}
-		post(t, sb, sb.World().General, "after it")
-		if e := s.until(pb.Event_MESSAGE_CREATE); e.GetMessage().GetContent() != "after it" || e.GetRaw() == "" || e.GetRawOmitted() {
+		proxytest.Post(t, sb, sb.World().General, "after it")
+		if e := s.Until(pb.Event_MESSAGE_CREATE); e.GetMessage().GetContent() != "after it" || e.GetRaw() == "" || e.GetRawOmitted() {
 			t.Errorf("%s: then %v", protocol, e)
 		}
-		s.stop()
+		s.Stop()
 	}
 }
 
@@ -393,20 +244,20 @@ func TestLargeEventArrives(t *testing.T) {
 // number, is answered with a gap, then with all that is kept.
 func TestPositionsThatWereNotGiven(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := online(t, sb)
+	p := proxytest.Online(t, sb)
 	for protocol, client := range p.Clients() {
-		s := follow(t, client, &pb.SubscribeEventsRequest{})
-		epoch := s.stop().GetEpoch()
+		s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{})
+		epoch := s.Stop().GetEpoch()
 		for _, after := range []*pb.EventPosition{{Epoch: epoch, Sequence: 1<<64 - 1}, {Epoch: epoch, Sequence: 1 << 40}, {Epoch: "before", Sequence: 1<<64 - 1}, {Epoch: "before", Sequence: 3}, {Sequence: 1}} {
-			s := follow(t, client, &pb.SubscribeEventsRequest{After: after})
-			gap := s.next().GetGap()
+			s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{After: after})
+			gap := s.Next().GetGap()
 			if gap == nil || gap.GetFirst() < after.GetSequence() || gap.GetLast() != 0 || gap.GetEpoch() == epoch {
 				t.Errorf("%s, after %v: told of %v", protocol, after, gap)
 			}
-			if e := s.next(); e.GetSequence() != 1 {
+			if e := s.Next(); e.GetSequence() != 1 {
 				t.Errorf("%s, after %v: then %v", protocol, after, e)
 			}
-			s.stop()
+			s.Stop()
 		}
 	}
 }
@@ -414,7 +265,7 @@ func TestPositionsThatWereNotGiven(t *testing.T) {
 // TestPresence: the bot shows as the flags say, and not after its end.
 func TestPresence(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
-	p := online(t, sb, "--status", "dnd", "--activity", "selling things", "--intents", "GUILDS,GUILD_MEMBERS")
+	p := proxytest.Online(t, sb, "--status", "dnd", "--activity", "selling things", "--intents", "GUILDS,GUILD_MEMBERS")
 	session := sb.GatewaySessions()[0]
 	if session.Presence.Status != "dnd" || fmt.Sprint(session.Intents) != fmt.Sprint(sandbox.Intents(3)) {
 		t.Errorf("the session is %+v", session)
@@ -422,7 +273,7 @@ func TestPresence(t *testing.T) {
 	if text := fmt.Sprintf("%+v", session.Presence); !strings.Contains(text, "selling things") {
 		t.Errorf("the presence is %s", text)
 	}
-	s := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+	s := proxytest.Follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
 	began := time.Now()
 	if code := p.Stop(); code != 0 {
 		t.Errorf("the server ended with %d", code)
@@ -430,7 +281,7 @@ func TestPresence(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the end took %s", took)
 	}
-	if err := s.end(); err.Code() != connect.CodeUnavailable {
+	if err := s.End(); err.Code() != connect.CodeUnavailable {
 		t.Errorf("the stream ended with %v", err)
 	}
 	if n := len(sb.GatewaySessions()); n != 0 {
@@ -473,26 +324,26 @@ func TestGatewayFaults(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			sb := sandbox.New(sandbox.Config{Unlimited: true})
-			p := online(t, sb)
+			p := proxytest.Online(t, sb)
 			w := sb.World()
-			s := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
-			post(t, sb, w.General, "before")
-			s.until(pb.Event_MESSAGE_CREATE)
+			s := proxytest.Follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+			proxytest.Post(t, sb, w.General, "before")
+			s.Until(pb.Event_MESSAGE_CREATE)
 			if err := tt.disturb(sb); err != nil {
 				t.Fatal(err)
 			}
-			lost := s.state(pb.Event_GatewayState_DISCONNECTED)
+			lost := s.State(pb.Event_GatewayState_DISCONNECTED)
 			if lost.GetReason() == "" || lost.GetResumable() != (tt.state == pb.Event_GatewayState_RESUMED) {
 				t.Errorf("lost with %v", lost)
 			}
 			if tt.state == pb.Event_GatewayState_RESUMED {
 				// What happens meanwhile comes before the news of the resumption.
-				post(t, sb, w.General, "meanwhile")
-				s.until(pb.Event_MESSAGE_CREATE)
+				proxytest.Post(t, sb, w.General, "meanwhile")
+				s.Until(pb.Event_MESSAGE_CREATE)
 			}
-			s.state(tt.state)
-			post(t, sb, w.General, "after")
-			s.until(pb.Event_MESSAGE_CREATE)
+			s.State(tt.state)
+			proxytest.Post(t, sb, w.General, "after")
+			s.Until(pb.Event_MESSAGE_CREATE)
 		})
 	}
 }
@@ -504,18 +355,18 @@ func TestZombie(t *testing.T) {
 	limits := sb.GatewayLimits()
 	limits.HeartbeatInterval, limits.Sends = 200*time.Millisecond, 0
 	sb.SetGatewayLimits(limits)
-	p := online(t, sb)
-	s := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+	p := proxytest.Online(t, sb)
+	s := proxytest.Follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
 	if err := sb.SetGatewayFaults(sandbox.GatewayFaults{NoAcks: true}); err != nil {
 		t.Fatal(err)
 	}
-	if lost := s.state(pb.Event_GatewayState_DISCONNECTED); !strings.Contains(lost.GetReason(), "heartbeat") {
+	if lost := s.State(pb.Event_GatewayState_DISCONNECTED); !strings.Contains(lost.GetReason(), "heartbeat") {
 		t.Errorf("lost with %v", lost)
 	}
 	if err := sb.SetGatewayFaults(sandbox.GatewayFaults{}); err != nil {
 		t.Fatal(err)
 	}
-	s.state(pb.Event_GatewayState_RESUMED)
+	s.State(pb.Event_GatewayState_RESUMED)
 }
 
 // TestFatalClose: Discord wants the bot at the gateway no more. Who listens is
@@ -528,20 +379,20 @@ func TestFatalClose(t *testing.T) {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			t.Parallel()
 			sb := sandbox.New(sandbox.Config{})
-			p := online(t, sb, "--intents", "default,GUILD_MEMBERS", "--log-console-level", "ERROR")
+			p := proxytest.Online(t, sb, "--intents", "default,GUILD_MEMBERS", "--log-console-level", "ERROR")
 			client := p.Clients()["gRPC"]
-			s := follow(t, client, &pb.SubscribeEventsRequest{})
+			s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{})
 			if err := sb.CloseGateway(0, code, "go away"); err != nil {
 				t.Fatal(err)
 			}
-			if state := s.state(pb.Event_GatewayState_ENDED); !strings.Contains(state.GetReason(), reason) {
+			if state := s.State(pb.Event_GatewayState_ENDED); !strings.Contains(state.GetReason(), reason) {
 				t.Errorf("told of %v", state)
 			}
 			for range 2 {
-				if err := s.end(); err.Code() != connect.CodeFailedPrecondition || !strings.Contains(err.Message(), reason) {
+				if err := s.End(); err.Code() != connect.CodeFailedPrecondition || !strings.Contains(err.Message(), reason) {
 					t.Errorf("the stream ended with %v", err)
 				}
-				s = follow(t, client, &pb.SubscribeEventsRequest{})
+				s = proxytest.Follow(t, client, &pb.SubscribeEventsRequest{})
 			}
 			if _, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "still here"}); err != nil {
 				t.Error(err)
@@ -566,16 +417,16 @@ func TestFatalClose(t *testing.T) {
 // TestOutage: one loss is told once, also to who comes while it lasts.
 func TestOutage(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := online(t, sb)
-	before := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
+	p := proxytest.Online(t, sb)
+	before := proxytest.Follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
 	if err := errors.Join(sb.SetGatewayFaults(sandbox.GatewayFaults{Refuse: sandbox.RefuseReset}), sb.DropGateway(0)); err != nil {
 		t.Fatal(err)
 	}
-	lost := before.state(pb.Event_GatewayState_DISCONNECTED)
-	meanwhile := make(map[string]*subscriber)
+	lost := before.State(pb.Event_GatewayState_DISCONNECTED)
+	meanwhile := make(map[string]*proxytest.Subscriber)
 	for protocol, client := range p.Clients() {
-		s := follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_TYPING_START}})
-		if e := s.next(); e.GetSequence() != 0 || !proto.Equal(e.GetGatewayState(), lost) {
+		s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_TYPING_START}})
+		if e := s.Next(); e.GetSequence() != 0 || !proto.Equal(e.GetGatewayState(), lost) {
 			t.Errorf("over %s it is first told of %v", protocol, e)
 		}
 		meanwhile[protocol] = s
@@ -584,11 +435,11 @@ func TestOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for protocol, s := range meanwhile {
-		if e := s.next(); e.GetSequence() == 0 || e.GetGatewayState().GetState() != pb.Event_GatewayState_RESUMED {
+		if e := s.Next(); e.GetSequence() == 0 || e.GetGatewayState().GetState() != pb.Event_GatewayState_RESUMED {
 			t.Errorf("over %s it is then told of %v", protocol, e)
 		}
 	}
-	if e := before.until(pb.Event_GATEWAY_STATE); e.GetGatewayState().GetState() != pb.Event_GatewayState_RESUMED {
+	if e := before.Until(pb.Event_GATEWAY_STATE); e.GetGatewayState().GetState() != pb.Event_GatewayState_RESUMED {
 		t.Errorf("the loss is followed by %v", e)
 	}
 }
@@ -597,7 +448,7 @@ func TestOutage(t *testing.T) {
 // missed when it reads on.
 func TestSlowSubscriber(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	p := online(t, sb, "--event-buffer", "50", "--intents", "default,MESSAGE_CONTENT")
+	p := proxytest.Online(t, sb, "--event-buffer", "50", "--intents", "default,MESSAGE_CONTENT")
 	client := p.Clients()["gRPC"]
 	slow, err := client.SubscribeEvents(t.Context(), &pb.SubscribeEventsRequest{IncludeRaw: true})
 	if err != nil {
@@ -607,12 +458,12 @@ func TestSlowSubscriber(t *testing.T) {
 	if !slow.Receive() {
 		t.Fatal(slow.Err())
 	}
-	quick := follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}})
+	quick := proxytest.Follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}})
 	received, last := uint64(0), slow.Msg().GetPosition().GetSequence()
 	text := strings.Repeat("x", 60_000) // streams are not compressed
 	for range 150 {                     // more than the network buffers
-		post(t, sb, sb.World().General, text)
-		quick.next()
+		proxytest.Post(t, sb, sb.World().General, text)
+		quick.Next()
 	}
 	first := last
 	for slow.Receive() {
@@ -635,8 +486,8 @@ func TestSlowSubscriber(t *testing.T) {
 	if position.GetSequence() != last || received != last-first {
 		t.Errorf("received %d, from %d to %d, and it is told %v", received, first, last, position)
 	}
-	s := follow(t, client, &pb.SubscribeEventsRequest{After: position})
-	if gap := s.next().GetGap(); gap.GetFirst() != last+1 || gap.GetLast() <= gap.GetFirst() {
+	s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{After: position})
+	if gap := s.Next().GetGap(); gap.GetFirst() != last+1 || gap.GetLast() <= gap.GetFirst() {
 		t.Errorf("then it is told of %v", gap)
 	}
 }
@@ -645,25 +496,22 @@ func TestSlowSubscriber(t *testing.T) {
 // would answer.
 func TestAllowCached(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	client := online(t, sb).Clients()["gRPC"]
+	client := proxytest.Online(t, sb).Clients()["gRPC"]
 	guild := uint64(sb.World().Guild)
-	s := follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_CHANNEL_CREATE}, After: &pb.EventPosition{}})
+	s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_CHANNEL_CREATE}, After: &pb.EventPosition{}})
 	if _, err := sb.AddChannel(sandbox.Channel{GuildID: sb.World().Guild, Name: "new"}); err != nil {
 		t.Fatal(err)
 	}
-	s.until(pb.Event_CHANNEL_CREATE)
+	s.Until(pb.Event_CHANNEL_CREATE)
 	for _, ask := range []func(age *durationpb.Duration) (proto.Message, error){
 		func(age *durationpb.Duration) (proto.Message, error) {
-			res, err := client.GetGuildChannels(t.Context(), &pb.GetGuildChannelsRequest{GuildId: guild, AllowCached: age})
-			return message(res, err)
+			return client.GetGuildChannels(t.Context(), &pb.GetGuildChannelsRequest{GuildId: guild, AllowCached: age})
 		},
 		func(age *durationpb.Duration) (proto.Message, error) {
-			res, err := client.ListGuildRoles(t.Context(), &pb.ListGuildRolesRequest{GuildId: guild, AllowCached: age})
-			return message(res, err)
+			return client.ListGuildRoles(t.Context(), &pb.ListGuildRolesRequest{GuildId: guild, AllowCached: age})
 		},
 		func(age *durationpb.Duration) (proto.Message, error) {
-			res, err := client.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: guild, AllowCached: age})
-			return message(res, err)
+			return client.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: guild, AllowCached: age})
 		},
 	} {
 		sb.ResetStats()
@@ -692,15 +540,4 @@ func TestAllowCached(t *testing.T) {
 	if err != nil || res.GetGuild().GetApproximateMemberCount() == 0 {
 		t.Errorf("with counts: %v, %v", res, err)
 	}
-}
-
-// message returns the message of a response.
-func message[M any, P interface {
-	*M
-	proto.Message
-}](res *M, err error) (proto.Message, error) {
-	if err != nil {
-		return nil, err
-	}
-	return P(res), nil
 }

@@ -1,17 +1,12 @@
 package test
 
 import (
-	"bufio"
-	"context"
-	"encoding/json"
 	"fmt"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"discordproxy/discord/sandbox"
-	"discordproxy/test/require"
+	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -149,18 +144,18 @@ var interactionCases = []methodCase{
 // over every protocol.
 func TestResolved(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
-	p := online(t, sb)
+	p := proxytest.Online(t, sb)
 	w := sb.World()
-	followers := make(map[string]*subscriber)
+	followers := make(map[string]*proxytest.Subscriber)
 	for protocol, client := range p.Clients() {
-		followers[protocol] = follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_INTERACTION_CREATE}})
+		followers[protocol] = proxytest.Follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_INTERACTION_CREATE}})
 	}
 	options := fmt.Appendf(nil, `[{"name":"who","type":6,"value":"%d"},{"name":"where","type":7,"value":"%d"}]`, w.Bob, w.Random)
 	if _, err := sb.Interact(sandbox.Use{Channel: w.General, Name: "roll", Options: options}); err != nil {
 		t.Fatal(err)
 	}
 	for protocol, s := range followers {
-		in := s.until(pb.Event_INTERACTION_CREATE).GetInteraction()
+		in := s.Until(pb.Event_INTERACTION_CREATE).GetInteraction()
 		found := in.GetData().GetResolved()
 		if len(found.GetUsers()) != 1 || found.GetUsers()[0].GetUsername() != "bob" || len(found.GetMembers()) != 1 ||
 			found.GetMembers()[0].GetUser().GetId() != uint64(w.Bob) || len(found.GetChannels()) != 1 || found.GetChannels()[0].GetId() != uint64(w.Random) {
@@ -169,42 +164,5 @@ func TestResolved(t *testing.T) {
 		if in.GetChannel().GetId() != uint64(w.General) || in.GetAttachmentSizeLimit() == 0 {
 			t.Errorf("over %s: %v", protocol, in)
 		}
-	}
-}
-
-// TestDiceBot runs the example of a bot.
-func TestDiceBot(t *testing.T) {
-	python := require.Python(t)
-	sb := sandbox.New(sandbox.Config{})
-	p := online(t, sb)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	bot := exec.CommandContext(ctx, python, filepath.Join("..", "examples", "dice_bot.py"), p.Address)
-	out, err := bot.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var complaints strings.Builder
-	bot.Stderr = &complaints
-	if err := bot.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		cancel()
-		_ = bot.Wait()
-	}()
-	if line := bufio.NewScanner(out); !line.Scan() || line.Text() != "ready" {
-		t.Fatalf("the bot is not ready: %s", &complaints)
-	}
-	w := sb.World()
-	// It may not hear yet: a command is used until one is answered.
-	for len(sb.Messages(w.General)) == 0 && ctx.Err() == nil {
-		if _, err := sb.Interact(sandbox.Use{Channel: w.General, Name: "roll", Options: json.RawMessage(`[{"name":"sides","type":4,"value":20}]`)}); err != nil {
-			t.Fatal(err)
-		}
-		follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{}).stop()
-	}
-	if got := sb.Messages(w.General); len(got) == 0 || !strings.Contains(got[0].Content, " rolled ") {
-		t.Errorf("the messages are %+v: %s", got, &complaints)
 	}
 }

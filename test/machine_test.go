@@ -12,20 +12,18 @@ import (
 	"testing"
 	"time"
 
-	"discordproxy/gen/discord_api/discordapiconnect"
-
 	pb "discordproxy/gen/discord_api"
+	"discordproxy/test/proxytest"
 
-	"connectrpc.com/connect"
 )
 
 // awaitLog waits until the log holds a text.
-func (p *process) awaitLog(t *testing.T, text string) {
+func awaitLog(t *testing.T, p *proxytest.Process, text string) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		data, err := os.ReadFile(p.log)
+		data, err := os.ReadFile(p.Log)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -59,7 +57,7 @@ func TestSystemd(t *testing.T) {
 		}
 		return string(text[:n])
 	}
-	p := startProcessWith(t, func(cmd *exec.Cmd) {
+	p := proxytest.StartProcess(t, func(cmd *exec.Cmd) {
 		cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+address, "WATCHDOG_USEC="+strconv.FormatInt((40*time.Millisecond).Microseconds(), 10))
 	}, "--shutdown-grace", "30s")
 	if text := hear(); text != "READY=1" {
@@ -70,8 +68,8 @@ func TestSystemd(t *testing.T) {
 			t.Errorf("then came %q", text)
 		}
 	}
-	ended := p.fill(t, 6)
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	ended := proxytest.Fill(t, p.Client, 6)
+	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	text := hear()
@@ -89,7 +87,7 @@ func TestSystemd(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := p.cmd.Wait(); err != nil {
+	if err := p.Cmd.Wait(); err != nil {
 		t.Errorf("the server ended with %v", err)
 	}
 }
@@ -104,8 +102,8 @@ func TestDiskFull(t *testing.T) {
 	if err := os.Symlink("/dev/full", filepath.Join(logs, "discordproxyserver.log")); err != nil {
 		t.Fatal(err)
 	}
-	p := startProcess(t, "--log-file-path", logs)
-	if err := <-p.fill(t, 6); err != nil {
+	p := proxytest.StartProcess(t, nil, "--log-file-path", logs)
+	if err := <-proxytest.Fill(t, p.Client, 6); err != nil {
 		t.Error(err)
 	}
 }
@@ -114,22 +112,22 @@ func TestDiskFull(t *testing.T) {
 // others go on, and when the connections end there are descriptors again.
 func TestOutOfFileDescriptors(t *testing.T) {
 	t.Parallel()
-	p := startProcessWith(t, func(cmd *exec.Cmd) {
+	p := proxytest.StartProcess(t, func(cmd *exec.Cmd) {
 		cmd.Args = append([]string{"sh", "-c", `ulimit -n 64; exec "$0" "$@"`}, cmd.Args...)
 		cmd.Path = "/bin/sh"
 	})
-	ended := p.fill(t, 6)
+	ended := proxytest.Fill(t, p.Client, 6)
 	// Connections succeed without being accepted.
 	var idle []net.Conn
 	for range 100 {
-		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.address)
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.Address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close()
 		idle = append(idle, conn)
 	}
-	p.awaitLog(t, "too many open files")
+	awaitLog(t, p, "too many open files")
 	for range 6 {
 		if err := <-ended; err != nil {
 			t.Error(err)
@@ -140,7 +138,7 @@ func TestOutOfFileDescriptors(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	another := discordapiconnect.NewDiscordApiClient(newHTTP2Client(), "http://"+p.address, connect.WithGRPC())
+	another := proxytest.NewClient(p.Address)
 	if _, err := another.GetRateLimitStatus(ctx, &pb.GetRateLimitStatusRequest{}); err != nil {
 		t.Errorf("a new connection: %v", err)
 	}
@@ -150,8 +148,8 @@ func TestOutOfFileDescriptors(t *testing.T) {
 // and the log says so.
 func TestRuntimeLimits(t *testing.T) {
 	t.Parallel()
-	p := startProcessWith(t, func(cmd *exec.Cmd) {
+	p := proxytest.StartProcess(t, func(cmd *exec.Cmd) {
 		cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOMEMLIMIT=100MiB")
 	})
-	p.awaitLog(t, "processors=1 memory_limit=104857600")
+	awaitLog(t, p, "processors=1 memory_limit=104857600")
 }

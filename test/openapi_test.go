@@ -322,9 +322,10 @@ func TestOpenAPIDescribesMethods(t *testing.T) {
 	}
 
 	// The stream without an end has no case: its caller goes after a while.
+	const endless = "SubscribeEvents" // its stream does not end
 	const stream = "/discord_api.DiscordApi/" + endless
 	var seen recorder
-	if err := seen.do(t, http.MethodPost, "http://"+online(t, sb).Address+stream, envelope("{}"),
+	if err := seen.do(t, http.MethodPost, "http://"+proxytest.Online(t, sb).Address+stream, envelope("{}"),
 		"Content-Type", "application/connect+json", "Connect-Timeout-Ms", "500"); err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"sync"
 	"testing"
@@ -136,6 +138,16 @@ func AgainstTLS(t testing.TB, sb *sandbox.Sandbox, trust *tls.Config, args ...st
 	p.Trust = trust
 	p.WaitReady(t)
 	return p
+}
+
+// Guarded is Against for a server with an auth file that holds rules.
+func Guarded(t testing.TB, sb *sandbox.Sandbox, rules string) *Proxy {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "auth.yaml")
+	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return Against(t, sb, "--auth-file", file)
 }
 
 // WaitReady waits until the bot's token was found good.

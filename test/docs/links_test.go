@@ -1,4 +1,4 @@
-package test
+package docs
 
 import (
 	"net/url"
@@ -64,7 +64,7 @@ func TestLinks(t *testing.T) {
 			file := d.path
 			if u.Path != "" {
 				file = path.Join(path.Dir(d.path), u.Path)
-				if _, err := os.Stat(filepath.Join("..", filepath.FromSlash(file))); err != nil {
+				if _, err := os.Stat(filepath.Join(root, filepath.FromSlash(file))); err != nil {
 					t.Errorf("%s: %s leads nowhere", d.path, target)
 					continue
 				}

@@ -1,10 +1,9 @@
-package test
+package clients
 
 import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -85,24 +84,13 @@ func TestCurlUnixSocket(t *testing.T) {
 	}
 }
 
-// freeAddress returns an address on which nothing listens at the moment.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // listening does not wait
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lis.Close()
-	return lis.Addr().String()
-}
-
 // TestNginxUnixSocket: nginx hands gRPC and plain requests on to the socket, with
 // the host that its clients name.
 func TestNginxUnixSocket(t *testing.T) {
 	require.Command(t, "nginx", "apt-get install nginx-light")
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	_, socket := onSocket(t, sb)
-	address, overHTTP2 := freeAddress(t), freeAddress(t)
+	address, overHTTP2 := proxytest.FreeAddress(t), proxytest.FreeAddress(t)
 	folder := t.TempDir()
 	config := fmt.Sprintf(`user root; daemon off; error_log stderr; pid %[1]s/pid; events {}
 http {

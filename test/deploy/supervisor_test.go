@@ -1,4 +1,4 @@
-package test
+package deploy
 
 import (
 	"context"
@@ -11,24 +11,19 @@ import (
 	"testing"
 	"time"
 
-	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
-
-	"connectrpc.com/connect"
 )
 
 // TestSupervisor: the real supervisor runs the program of deploy, and when it
-// stops it, what waits is delivered, for longer than its own usual patience of
+// stops it, what waits is delivered, for longer than its own usual proxytest.Patience of
 // ten seconds.
 func TestSupervisor(t *testing.T) {
 	t.Parallel()
 	python := require.Python(t, "supervisor")
-	commands, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	commands := proxytest.Commands(t)
 	server := filepath.Join(commands, "discordproxyserver")
-	program, err := os.ReadFile(filepath.Join("..", "deploy", "supervisor", "discordproxyserver.conf"))
+	program, err := os.ReadFile(filepath.Join("..", "..", "deploy", "supervisor", "discordproxyserver.conf"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,9 +86,8 @@ serverurl=unix://` + folder + `/socket
 			t.Fatalf("the server does not listen\n%s\n%s", read("supervisord.log"), read("discordproxyserver.err"))
 		}
 	}
-	p := &process{client: discordapiconnect.NewDiscordApiClient(newHTTP2Client(), "http://"+address[1], connect.WithGRPC())}
 	const messages = 16 // five at once, and five more every five seconds
-	ended := p.fill(t, messages)
+	ended := proxytest.Fill(t, proxytest.NewClient(address[1]), messages)
 	out, err := exec.CommandContext(t.Context(), python, "-m", "supervisor.supervisorctl", "-c", file, "stop", "discordproxyserver").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "discordproxyserver: stopped") {
 		t.Errorf("supervisorctl stop: %v\n%s", err, out)

@@ -1,4 +1,4 @@
-package test
+package clients
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
@@ -175,7 +174,7 @@ func TestReverseProxies(t *testing.T) {
 		}
 	}
 	args = append(slices.DeleteFunc(args, func(arg string) bool { return arg == "" }), "--metrics-open", "--rest-proxy")
-	server := online(t, sb, args...)
+	server := proxytest.Online(t, sb, args...)
 	// One that does not have the public host among its own.
 	stranger := proxytest.Against(t, sb, slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "--allowed-host" || arg == publicHost })...)
 	authority.Files(t, folder, authority.Issue(t, publicHost))
@@ -259,7 +258,7 @@ func (f front) calls(t *testing.T) {
 // inTime makes a call with a deadline.
 func inTime(t *testing.T, call invoke, key, method string, request proto.Message) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), proxytest.Patience)
 	defer cancel()
 	return call(ctx, key, method, request)
 }
@@ -281,7 +280,7 @@ func (f front) foreign(t *testing.T) {
 // reflection asks for the contract as grpcurl does.
 func (f front) reflection(t *testing.T) {
 	ask := func(key string) (*grpc_reflection_v1.ServerReflectionResponse, error) {
-		ctx, cancel := context.WithTimeout(withKey(t.Context(), key), patience)
+		ctx, cancel := context.WithTimeout(withKey(t.Context(), key), proxytest.Patience)
 		defer cancel()
 		stream, err := grpc_reflection_v1.NewServerReflectionClient(f.grpc(t)).ServerReflectionInfo(ctx)
 		if err != nil {
@@ -303,24 +302,19 @@ func (f front) reflection(t *testing.T) {
 
 // streams follows events in every form, and the dashboard's state.
 func (f front) streams(t *testing.T, sb *sandbox.Sandbox) {
-	followers := make(map[string]*subscriber)
+	followers := make(map[string]*proxytest.Subscriber)
 	for name, form := range connectForms {
-		followers[name] = follow(t, discordapiconnect.NewDiscordApiClient(f.keyed(t, form.http2), f.url(), form.options...), &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}})
+		followers[name] = proxytest.Follow(t, discordapiconnect.NewDiscordApiClient(f.keyed(t, form.http2), f.url(), form.options...), &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}})
 	}
-	id := post(t, sb, sandbox.ID(f.channel), "through the reverse proxy")
+	id := proxytest.Post(t, sb, sandbox.ID(f.channel), "through the reverse proxy")
 	for name, s := range followers {
-		select {
-		case e := <-s.events:
-			if e.GetMessage().GetId() != uint64(id) {
-				t.Errorf("%s: %v", name, e)
-			}
-		case <-time.After(patience):
-			t.Errorf("%s: no event", name)
+		if e := s.Next(); e.GetMessage().GetId() != uint64(id) {
+			t.Errorf("%s: %v", name, e)
 		}
 	}
 	for _, http2 := range []bool{false, true} {
 		dashboard := discordapiconnect.NewDashboardClient(f.keyed(t, http2), f.url(), connect.WithProtoJSON())
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), proxytest.Patience)
 		stream, err := dashboard.WatchStatus(ctx, &pb.WatchStatusRequest{})
 		if err != nil || !stream.Receive() {
 			t.Errorf("the dashboard shows nothing: %v", errors.Join(err, stream.Err()))

@@ -1,4 +1,4 @@
-package test
+package docs
 
 import (
 	"bytes"
@@ -119,7 +119,7 @@ func (g *goExamples) run(t *testing.T) {
 		t.Fatal(files, err)
 	}
 	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-count=1"}, files...)...)
-	cmd.Dir = ".."
+	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, strings.TrimSpace(string(out)))
 	}

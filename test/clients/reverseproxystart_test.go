@@ -1,4 +1,4 @@
-package test
+package clients
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -78,21 +79,13 @@ http {
 // TestReverseProxies runs.
 func documentedBlock(t *testing.T, language string) string {
 	t.Helper()
-	var found []string
-	for _, d := range documents(t) {
-		if d.path != "docs/reverse-proxy.md" {
-			continue
-		}
-		for _, b := range d.blocks(t) {
-			if b.language == language && strings.Contains(b.runBy, "TestReverseProxies") {
-				found = append(found, b.text)
-			}
-		}
-	}
+	page := readFile(t, filepath.Join("..", "..", "docs"), "reverse-proxy.md")
+	block := regexp.MustCompile("<!-- run by TestReverseProxies -->\n+```" + language + "\n((?s:.*?))```\n")
+	found := block.FindAllStringSubmatch(page, -1)
 	if len(found) != 1 {
 		t.Fatalf("%d blocks in %s are run by this test", len(found), language)
 	}
-	return found[0]
+	return found[0][1]
 }
 
 // start runs the program in front of a server until the test ends, and returns
@@ -109,7 +102,7 @@ func (r reverseProxy) start(t *testing.T, authority *proxytest.Authority, server
 	writeFile(t, folder, publicHost+".pem", pem)
 	writeFile(t, folder, publicHost+".key", key)
 
-	_, port, err := net.SplitHostPort(freeAddress(t))
+	_, port, err := net.SplitHostPort(proxytest.FreeAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +154,7 @@ func (r reverseProxy) start(t *testing.T, authority *proxytest.Authority, server
 			t.Fatalf("%s ended: %s", r.name, out)
 		default:
 		}
-		if time.Since(began) > patience {
+		if time.Since(began) > proxytest.Patience {
 			t.Fatalf("%s does not listen: %s", r.name, out)
 		}
 	}

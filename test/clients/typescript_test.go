@@ -1,6 +1,6 @@
 //go:build unix
 
-package test
+package clients
 
 import (
 	"crypto/tls"
@@ -30,7 +30,7 @@ type project struct {
 // needs no registry: what the package depends on is packed, too.
 func newProject(t *testing.T) *project {
 	t.Helper()
-	home, err := filepath.Abs(filepath.Join("..", "typescript"))
+	home, err := filepath.Abs(filepath.Join("..", "..", "typescript"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package test
+// Package docs checks the documents: every block of code in them is run, every
+// link leads somewhere, and they explain every error that an admin can see.
+package docs
 
 import (
 	"io/fs"
@@ -8,6 +10,9 @@ import (
 	"strings"
 	"testing"
 )
+
+// root is the folder of the module.
+var root = filepath.Join("..", "..")
 
 // document is a Markdown file of the project.
 type document struct {
@@ -21,7 +26,7 @@ var partsOfDocuments = map[string]bool{"tools/apidoc/intro.md": true}
 // walk calls f for each file of the project, by its path from the root, but for
 // what others made or a build.
 func walk(f func(path string) error) error {
-	return fs.WalkDir(os.DirFS(".."), ".", func(path string, entry fs.DirEntry, err error) error {
+	return fs.WalkDir(os.DirFS(root), ".", func(path string, entry fs.DirEntry, err error) error {
 		switch name := entry.Name(); {
 		case err != nil:
 			return err
@@ -42,7 +47,7 @@ func documents(t *testing.T) []document {
 		if filepath.Ext(path) != ".md" || partsOfDocuments[path] {
 			return nil
 		}
-		text, err := os.ReadFile(filepath.Join("..", path))
+		text, err := os.ReadFile(filepath.Join(root, path))
 		all = append(all, document{path, string(text)})
 		return err
 	})

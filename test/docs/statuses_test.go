@@ -1,4 +1,4 @@
-package test
+package docs
 
 import (
 	"go/ast"
@@ -17,7 +17,7 @@ import (
 // TestOwnAnswers: the table in docs/rest.md has every status that the server
 // itself can answer a plain request with, and no other.
 func TestOwnAnswers(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "docs", "rest.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", "rest.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,9 +31,12 @@ func TestOwnAnswers(t *testing.T) {
 		documented[row[1]] = true
 	}
 	// What answers a plain request, or chooses the status of an answer.
-	sources := []string{"../discord/apipath.go", "../discord/error.go", "../discord/forward.go", "../server/access/path.go", "../server/access/refusal.go"}
-	for _, pattern := range []string{"../server/rest/*.go", "../server/listener/*.go"} {
-		files, err := filepath.Glob(pattern)
+	var sources []string
+	for _, pattern := range []string{
+		"discord/apipath.go", "discord/error.go", "discord/forward.go", "server/access/path.go", "server/access/refusal.go",
+		"server/rest/*.go", "server/listener/*.go",
+	} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
 		}

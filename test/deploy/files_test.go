@@ -1,4 +1,5 @@
-package test
+// Package deploy checks how the server is installed, run and watched.
+package deploy
 
 import (
 	"os"
@@ -7,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 )
 
@@ -17,7 +19,7 @@ func TestDeploy(t *testing.T) {
 	run := func(t *testing.T, name string, args ...string) {
 		t.Helper()
 		cmd := exec.CommandContext(t.Context(), name, args...)
-		cmd.Dir = filepath.Join("..", "deploy")
+		cmd.Dir = filepath.Join("..", "..", "deploy")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s %s: %v\n%s", filepath.Base(name), strings.Join(args, " "), err, out)
 		}
@@ -38,7 +40,7 @@ assert file.get_service("discordproxy") is not None
 	})
 	t.Run("kubernetes", func(t *testing.T) {
 		python := require.Python(t, "kubernetes_validate")
-		manifests, err := filepath.Glob(filepath.Join("..", "deploy", "kubernetes", "*.yaml"))
+		manifests, err := filepath.Glob(filepath.Join("..", "..", "deploy", "kubernetes", "*.yaml"))
 		if err != nil || len(manifests) < 4 {
 			t.Fatal(manifests, err)
 		}
@@ -50,12 +52,9 @@ assert file.get_service("discordproxy") is not None
 	})
 	t.Run("systemd", func(t *testing.T) {
 		require.Command(t, "systemd-analyze", "apt-get install systemd")
-		commands, err := build()
-		if err != nil {
-			t.Fatal(err)
-		}
+		commands := proxytest.Commands(t)
 		server := filepath.Join(commands, "discordproxyserver")
-		unit, err := os.ReadFile(filepath.Join("..", "deploy", "systemd", "discordproxyserver.service"))
+		unit, err := os.ReadFile(filepath.Join("..", "..", "deploy", "systemd", "discordproxyserver.service"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,11 @@
-package test
+// Package clients checks the proxy with clients in other languages, browsers and
+// tools that others made.
+package clients
 
 import (
+	"bufio"
+	"context"
+	"encoding/json"
 	"fmt"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +14,7 @@ import (
 	"time"
 
 	"discordproxy/discord/sandbox"
+	pb "discordproxy/gen/discord_api"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 )
@@ -16,7 +22,7 @@ import (
 // script runs one of the Python programs, whose last line is "passed N".
 func script(t *testing.T, python, name string, args ...string) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), python, append([]string{filepath.Join("python", name)}, args...)...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), python, append([]string{filepath.Join("..", "python", name)}, args...)...).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "\npassed ") && !strings.HasPrefix(string(out), "passed ") {
 		t.Errorf("%s: %v\n%s", name, err, out)
 	}
@@ -59,5 +65,42 @@ func TestPythonMessage(t *testing.T) {
 	}
 	if got := sb.Messages(w.General); len(got) != 1 || got[0].Content != "hi" {
 		t.Errorf("stored is %+v", got)
+	}
+}
+
+// TestDiceBot runs the example of a bot.
+func TestDiceBot(t *testing.T) {
+	python := require.Python(t)
+	sb := sandbox.New(sandbox.Config{})
+	p := proxytest.Online(t, sb)
+	ctx, cancel := context.WithTimeout(t.Context(), proxytest.Patience)
+	defer cancel()
+	bot := exec.CommandContext(ctx, python, filepath.Join("..", "..", "examples", "dice_bot.py"), p.Address)
+	out, err := bot.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var complaints strings.Builder
+	bot.Stderr = &complaints
+	if err := bot.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cancel()
+		_ = bot.Wait()
+	}()
+	if line := bufio.NewScanner(out); !line.Scan() || line.Text() != "ready" {
+		t.Fatalf("the bot is not ready: %s", &complaints)
+	}
+	w := sb.World()
+	// It may not hear yet: a command is used until one is answered.
+	for len(sb.Messages(w.General)) == 0 && ctx.Err() == nil {
+		if _, err := sb.Interact(sandbox.Use{Channel: w.General, Name: "roll", Options: json.RawMessage(`[{"name":"sides","type":4,"value":20}]`)}); err != nil {
+			t.Fatal(err)
+		}
+		proxytest.Follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{}).Stop()
+	}
+	if got := sb.Messages(w.General); len(got) == 0 || !strings.Contains(got[0].Content, " rolled ") {
+		t.Errorf("the messages are %+v: %s", got, &complaints)
 	}
 }

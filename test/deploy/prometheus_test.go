@@ -1,4 +1,4 @@
-package test
+package deploy
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-var prometheusFiles = filepath.Join("..", "deploy", "prometheus")
+var prometheusFiles = filepath.Join("..", "..", "deploy", "prometheus")
 
 // TestAlerts lets Prometheus's own tool check the rules and run their tests.
 func TestAlerts(t *testing.T) {
@@ -120,7 +120,7 @@ func TestPrometheus(t *testing.T) {
 // they are when all is chosen.
 func dashboardQuestions(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "deploy", "grafana", "discordproxy.json"))
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "grafana", "discordproxy.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func startPrometheus(t *testing.T, proxy string) prometheusServer {
 		}
 	}
 	// It does not say which port it took of its own choice.
-	address := freeAddress(t)
+	address := proxytest.FreeAddress(t)
 
 	var log bytes.Buffer
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))

@@ -1,4 +1,4 @@
-package test
+package clients
 
 import (
 	"os"
@@ -14,7 +14,7 @@ import (
 func TestPythonPackage(t *testing.T) {
 	python := require.Python(t, "pytest", "mypy", "pyright", "build", "hatchling")
 	server := filepath.Join(t.TempDir(), "discordproxyserver")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", server, "../cli/discordproxyserver").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", server, "discordproxy/cli/discordproxyserver").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	for name, args := range map[string][]string{
@@ -25,7 +25,7 @@ func TestPythonPackage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), python, args...)
-			cmd.Dir = filepath.Join("..", "python")
+			cmd.Dir = filepath.Join("..", "..", "python")
 			cmd.Env = append(os.Environ(), "PYTHONPATH=src", "PYTHONDONTWRITEBYTECODE=1", "DISCORDPROXY_TEST_SERVER="+server)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)

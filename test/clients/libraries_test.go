@@ -1,4 +1,4 @@
-package test
+package clients
 
 import (
 	"context"
@@ -32,9 +32,9 @@ func TestLibraries(t *testing.T) {
 		})
 	})
 	t.Run("@discordjs/rest", func(t *testing.T) {
-		node := require.Node(t, "node")
+		node := require.Node(t, filepath.Join("..", "node"))
 		share(t, "@discordjs/rest", func(p *proxytest.Proxy, channels []string) {
-			out, err := exec.CommandContext(t.Context(), node, append([]string{filepath.Join("node", "library.js"), p.Address}, channels...)...).CombinedOutput()
+			out, err := exec.CommandContext(t.Context(), node, append([]string{filepath.Join("..", "node", "library.js"), p.Address}, channels...)...).CombinedOutput()
 			if err != nil || string(out) != "passed 50\n" {
 				t.Errorf("library.js: %v\n%s", err, out)
 			}

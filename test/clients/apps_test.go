@@ -1,4 +1,4 @@
-package test
+package clients
 
 import (
 	"encoding/json"
@@ -32,7 +32,7 @@ func TestAppsOfAllianceAuth(t *testing.T) {
 	builder := require.Python(t, "build", "hatchling")
 
 	dist, ours := t.TempDir(), t.TempDir()
-	run(t, builder, "-m", "build", "--wheel", "--no-isolation", "--outdir", dist, filepath.Join("..", "python"))
+	run(t, builder, "-m", "build", "--wheel", "--no-isolation", "--outdir", dist, filepath.Join("..", "..", "python"))
 	wheels, err := filepath.Glob(filepath.Join(dist, "*.whl"))
 	if err != nil || len(wheels) != 1 {
 		t.Fatalf("built %v: %v", wheels, err)
@@ -89,7 +89,7 @@ func testApps(t *testing.T, python, folder string) outcomes {
 	t.Helper()
 	redis := startRedis(t)
 	file := filepath.Join(t.TempDir(), "results.json")
-	here, err := filepath.Abs("apps")
+	here, err := filepath.Abs(filepath.Join("..", "apps"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package test
+package docs
 
 import (
 	"bufio"
@@ -37,10 +37,7 @@ type reader struct {
 
 func newReader(t *testing.T) *reader {
 	t.Helper()
-	commands, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	commands := proxytest.Commands(t)
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	discord := httptest.NewServer(sb)
 	t.Cleanup(discord.Close)
@@ -174,7 +171,7 @@ func testNames(t *testing.T) map[string]bool {
 		if !strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
-		text, err := os.ReadFile(filepath.Join("..", path))
+		text, err := os.ReadFile(filepath.Join(root, path))
 		for _, found := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(string(text), -1) {
 			names[found[1]] = true
 		}
@@ -270,7 +267,7 @@ names = {"__name__": "__main__"}
 for number, block in enumerate(json.load(sys.stdin), 1):
     exec(compile(block, f"block {number}", "exec"), names)
 `)
-	source, err := filepath.Abs(filepath.Join("..", "python", "src"))
+	source, err := filepath.Abs(filepath.Join(root, "python", "src"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,10 +284,11 @@ for number, block in enumerate(json.load(sys.stdin), 1):
 
 // runNode runs blocks of JavaScript with the packages of test/node.
 func runNode(t *testing.T, blocks []string) {
-	node := require.Node(t, "node")
+	installed := filepath.Join("..", "node")
+	node := require.Node(t, installed)
 	for _, text := range blocks {
 		// Packages are looked for beside the file.
-		file, err := os.CreateTemp("node", "block-*.mjs")
+		file, err := os.CreateTemp(installed, "block-*.mjs")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package test
+package clients
 
 import (
 	"bytes"
@@ -79,7 +79,7 @@ receivers:
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := proxytest.FreeAddress(t)
 	var output lockedBuffer
 	ctx, stop := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, "prometheus-alertmanager", "--config.file="+file, "--storage.path="+filepath.Join(folder, "data"),

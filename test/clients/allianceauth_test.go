@@ -1,4 +1,4 @@
-package test
+package clients
 
 import (
 	"bufio"
@@ -52,7 +52,7 @@ func (a allianceAuth) run(t *testing.T, program string, input any) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, a.python, "-W", "ignore", filepath.Join("apps", program))
+	cmd := exec.CommandContext(ctx, a.python, "-W", "ignore", filepath.Join("..", "apps", program))
 	cmd.Env, cmd.Stdin = a.env, bytes.NewReader(given)
 	out, err := cmd.CombinedOutput()
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
@@ -69,7 +69,7 @@ var entrances = map[string]func(*testing.T, *sandbox.Sandbox) (base string){
 	"bare": func(t *testing.T, sb *sandbox.Sandbox) string { return proxytest.Against(t, sb).URL() },
 	"key in the path": func(t *testing.T, sb *sandbox.Sandbox) string {
 		key, hash := access.NewKey()
-		return guarded(t, sb, fmt.Sprintf("clients: [{name: auth, hashes: [%q]}]", hash)).URL() + "/k/" + key
+		return proxytest.Guarded(t, sb, fmt.Sprintf("clients: [{name: auth, hashes: [%q]}]", hash)).URL() + "/k/" + key
 	},
 }
 
@@ -173,7 +173,7 @@ func TestAuthbot(t *testing.T) {
 			w := sb.World()
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, python, "-W", "ignore", filepath.Join("apps", "authbot.py"), enter(t, sb)+"/api/v10", w.Token, w.General.String())
+			cmd := exec.CommandContext(ctx, python, "-W", "ignore", filepath.Join("..", "apps", "authbot.py"), enter(t, sb)+"/api/v10", w.Token, w.General.String())
 			var errors bytes.Buffer
 			cmd.Stderr = &errors
 			out, err := cmd.StdoutPipe()

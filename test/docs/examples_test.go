@@ -1,4 +1,4 @@
-package test
+package docs
 
 import (
 	"bufio"
@@ -40,7 +40,7 @@ var (
 // documentation reads docs/api.md, which holds every method of the contract.
 func documentation(t *testing.T) []documented {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "docs", "api.md"))
+	text, err := os.ReadFile(filepath.Join(root, "docs", "api.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func TestDocumentedPython(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	cmd := exec.CommandContext(t.Context(), python, filepath.Join("python", "examples.py"), p.Address, contract)
+	cmd := exec.CommandContext(t.Context(), python, filepath.Join("..", "python", "examples.py"), p.Address, contract)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -1,4 +1,4 @@
-package test
+package docs
 
 import (
 	"bytes"
@@ -64,13 +64,13 @@ func collectTexts(t *testing.T) texts {
 		case slices.Contains([]string{"gen", "test", "tools", "deploy"}, room):
 			return nil
 		case strings.HasSuffix(path, ".py") && strings.HasPrefix(path, "python/src/"):
-			text, err := os.ReadFile(filepath.Join("..", path))
+			text, err := os.ReadFile(filepath.Join(root, path))
 			found.all = append(found.all, string(text))
 			return err
 		case !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
 			return nil
 		}
-		tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", path), nil, 0)
+		tree, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, path), nil, 0)
 		if err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func ofOthers(t *testing.T) []string {
 // TestTroubleshooting: the errors that docs/troubleshooting.md explains exist,
 // and those that an admin meets are explained.
 func TestTroubleshooting(t *testing.T) {
-	data, err := os.ReadFile(filepath.Join("..", "docs", "troubleshooting.md"))
+	data, err := os.ReadFile(filepath.Join(root, "docs", "troubleshooting.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,16 @@
 //go:build unix
 
-package test
+package clients
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -29,17 +31,17 @@ type page struct {
 // script is test/browser/NAME.ts, and returns what the page saw.
 func visit(t *testing.T, sb *sandbox.Sandbox, name string) map[string]any {
 	t.Helper()
-	require.Node(t, filepath.Join("..", "typescript"))
+	require.Node(t, filepath.Join("..", "..", "typescript"))
 	return open(t, sb, page{
 		html:   `<!doctype html><title>page</title><script type="module" src="page.js"></script>`,
-		script: name + ".ts", folder: "browser", flags: []string{"--conditions=discordproxy-source"},
+		script: name + ".ts", folder: filepath.Join("..", "browser"), flags: []string{"--conditions=discordproxy-source"},
 	})
 }
 
 func open(t *testing.T, sb *sandbox.Sandbox, show page) map[string]any {
 	t.Helper()
-	chromium := require.Browser(t, "browser")
-	esbuild, err := filepath.Abs(filepath.Join("browser", "node_modules", ".bin", "esbuild"))
+	chromium := require.Browser(t, filepath.Join("..", "browser"))
+	esbuild, err := filepath.Abs(filepath.Join("..", "browser", "node_modules", ".bin", "esbuild"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,5 +130,27 @@ func TestBrowserWithGooglesClient(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(got)
+	}
+}
+
+// TestDocumentationPageInBrowser: the page's policy allows what it does.
+func TestDocumentationPageInBrowser(t *testing.T) {
+	chromium := require.Browser(t, filepath.Join("..", "browser"))
+	p := proxytest.Start(t, "--sandbox")
+	browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu",
+		"--user-data-dir="+browserProfile(t), "--enable-logging=stderr", "--dump-dom", "http://"+p.Address+"/docs/")
+	var console bytes.Buffer
+	browser.Stderr = &console
+	page, err := browser.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &console)
+	}
+	if !bytes.Contains(page, []byte(`<div class="example">`)) {
+		t.Error("the script has not run")
+	}
+	for line := range strings.Lines(console.String()) {
+		if strings.Contains(line, "CONSOLE") {
+			t.Errorf("the browser says: %s", line)
+		}
 	}
 }
