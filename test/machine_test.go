@@ -14,7 +14,6 @@ import (
 
 	pb "discordproxy/gen/discord_api"
 	"discordproxy/test/proxytest"
-
 )
 
 // awaitLog waits until the log holds a text.
