@@ -84,6 +84,7 @@ func (s *Service) watch(ctx context.Context, req *healthpb.HealthCheckRequest, s
 	defer ticker.Stop()
 	last := healthpb.HealthCheckResponse_ServingStatus(-1)
 	for {
+		ending := s.isEnding() // what is sent below says so, too
 		status := s.status(req.GetService())
 		if status != last {
 			if err := stream.Send(&healthpb.HealthCheckResponse{Status: status}); err != nil {
@@ -91,7 +92,7 @@ func (s *Service) watch(ctx context.Context, req *healthpb.HealthCheckRequest, s
 			}
 			last = status
 		}
-		if s.isEnding() {
+		if ending {
 			return connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))
 		}
 		select {
