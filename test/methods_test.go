@@ -117,9 +117,7 @@ func (s *scene) call(method string, req proto.Message) ([]proto.Message, error) 
 	if !do.IsValid() {
 		s.Fatalf("the contract has no method %s", method)
 	}
-	request := reflect.New(do.Type().In(1).Elem())
-	request.Elem().FieldByName("Msg").Set(reflect.ValueOf(req))
-	results := do.Call([]reflect.Value{reflect.ValueOf(s.Context()), request})
+	results := do.Call([]reflect.Value{reflect.ValueOf(s.Context()), reflect.ValueOf(req)})
 	if err, _ := results[1].Interface().(error); err != nil {
 		return nil, err
 	}
@@ -129,7 +127,7 @@ func (s *scene) call(method string, req proto.Message) ([]proto.Message, error) 
 		Close() error
 	})
 	if !ok {
-		return []proto.Message{results[0].Elem().FieldByName("Msg").Interface().(proto.Message)}, nil
+		return []proto.Message{results[0].Interface().(proto.Message)}, nil
 	}
 	var answers []proto.Message
 	for stream.Receive() {
