@@ -26,13 +26,10 @@ import (
 // DefaultTarget is where a proxy listens unless it is told otherwise.
 const DefaultTarget = "localhost:50051"
 
-// methods are those of the contract.
-type methods = discordapiconnect.DiscordApiClient
-
 // Client is a connection to a proxy. It is made with the first call and kept,
 // also over a restart of the proxy. All methods may be called concurrently.
 type Client struct {
-	methods
+	methods   discordapiconnect.DiscordApiClient
 	dashboard discordapiconnect.DashboardClient
 	transport *http.Transport
 	retries   int
@@ -140,18 +137,6 @@ func New(target string, opts ...Option) (*Client, error) {
 // Close closes the connection unless a call uses it. A further call opens
 // another.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
-
-// SendChannelMessage posts a message to a channel. With retries a message
-// without a nonce gets one.
-func (c *Client) SendChannelMessage(ctx context.Context, req *pb.SendChannelMessageRequest) (*pb.SendChannelMessageResponse, error) {
-	return c.methods.SendChannelMessage(ctx, named(c.retries, req))
-}
-
-// SendDirectMessage posts a message to a user. With retries a message without a
-// nonce gets one.
-func (c *Client) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessageRequest) (*pb.SendDirectMessageResponse, error) {
-	return c.methods.SendDirectMessage(ctx, named(c.retries, req))
-}
 
 // WatchStatus streams how the proxy is doing: first everything, then what
 // changes, at most once a second. It is what the dashboard shows, and the proxy

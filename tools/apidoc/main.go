@@ -1,8 +1,8 @@
-// Command apidoc writes the documentation of the API from the comments of the
-// contract. It reads a set of file descriptors with source information, as
-// `buf build` writes it, from its standard input. Its argument is the folder
-// of the repository, where it writes docs/api.md and what server/apidocs
-// serves.
+// Command apidoc writes the documentation of the API, and the methods of the Go
+// client with theirs, from the comments of the contract. It reads a set of file
+// descriptors with source information, as `buf build` writes it, from its standard
+// input. Its argument is the folder of the repository, where it writes docs/api.md,
+// what server/apidocs serves, and client/methods.go.
 //
 //	buf build --config buf.yaml -o - | go run -C tools/apidoc . ../..
 //
@@ -34,6 +34,7 @@ var outputs = []struct {
 	{"server/apidocs/openapi.yaml", writeOpenAPIYAML},
 	{"server/apidocs/openapi.json", writeOpenAPIJSON},
 	{"server/apidocs/page/index.html", writePage},
+	{"client/methods.go", writeGoClient},
 }
 
 func run(in io.Reader, args []string) error {
