@@ -17,6 +17,7 @@ import (
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server"
 	"discordproxy/server/listener"
+	"discordproxy/server/rest"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -67,15 +68,28 @@ func serve(tb testing.TB, sb *sandbox.Sandbox) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	quiet := slog.New(slog.DiscardHandler)
 	client, err := discord.New(discord.Config{Token: sb.World().Token, Upstream: sb.Transport(), Limiter: limiter, Logger: quiet})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	handler, err := server.New(server.Config{Discord: client, Logger: quiet})
+	return serveHandler(tb, handlerOf(tb, client))
+}
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// handlerOf returns the handler of a server without access rules.
+func handlerOf(tb testing.TB, client *discord.Client) http.Handler {
+	tb.Helper()
+	handler, err := server.New(server.Config{Discord: client, REST: rest.Config{Discord: client}, Logger: quiet})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return handler
+}
+
+// serveHandler returns the address of a listener with a handler.
+func serveHandler(tb testing.TB, handler http.Handler) string {
+	tb.Helper()
 	srv, err := listener.New(listener.Config{Handler: handler, Logger: quiet})
 	if err != nil {
 		tb.Fatal(err)
