@@ -1,5 +1,6 @@
-// Package cli knows the two commands: their flags, the parts they are put
-// together from, and how they end.
+// Package cli provides what the commands of the project share: how they start and
+// end, their version, help, completion and manual pages, and the flags that say
+// how to reach a server. Each command is a package below it.
 package cli
 
 import (
@@ -75,8 +76,9 @@ type usageError struct{ err error }
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// misuse returns err as a usageError, and nil for nil.
-func misuse(err error) error {
+// Misuse returns err as the error of flags or arguments that a command does not
+// take, and nil for nil. Run returns 2 for it.
+func Misuse(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -99,4 +101,13 @@ func Version() string {
 		v += " (" + commit + ")"
 	}
 	return v
+}
+
+// Invocation returns how to run a command of the project from a shell: by its
+// name where a release is installed, else from the checkout.
+func Invocation(name string) string {
+	if version == "" {
+		return "go run ./cli/" + name
+	}
+	return name
 }

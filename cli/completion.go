@@ -14,7 +14,7 @@ var shells = []string{"bash", "zsh", "fish"}
 func completionCommand(app *cli.App) *cli.Command {
 	command := &cli.Command{
 		Name: "completion", Usage: "writes the script with which a shell completes this command",
-		ArgsUsage: strings.Join(shells, "|"), HideHelpCommand: true, OnUsageError: returnUsageError,
+		ArgsUsage: strings.Join(shells, "|"),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
 				return fmt.Errorf("expected completion %s", strings.Join(shells, "|"))
@@ -45,6 +45,10 @@ func completionScript(app *cli.App, shell string) (string, error) {
 	return strings.ReplaceAll(scripts[shell], "COMMAND", app.Name), nil
 }
 
+// CompletionRequest is the argument, always the last, with which a shell asks
+// what may follow.
+const CompletionRequest = "--generate-bash-completion"
+
 // bash and zsh ask the command itself what may follow, and complete names of
 // files when it knows nothing. fish knows all from its script.
 const (
@@ -53,7 +57,7 @@ const (
     local asked=("${COMP_WORDS[@]:0:COMP_CWORD}")
     if [[ "$current" == -* ]]; then asked+=("$current"); fi
     local IFS=$'\n'
-    COMPREPLY=($(compgen -W "$("${asked[@]}" ` + completionRequest + ` 2>/dev/null)" -- "$current"))
+    COMPREPLY=($(compgen -W "$("${asked[@]}" ` + CompletionRequest + ` 2>/dev/null)" -- "$current"))
 }
 complete -o bashdefault -o default -F _COMMAND COMMAND
 `
@@ -62,7 +66,7 @@ _COMMAND() {
     local -a asked found
     asked=("${(@)words[1,CURRENT-1]}")
     [[ "${words[CURRENT]}" == -* ]] && asked+=("${words[CURRENT]}")
-    found=("${(@f)$("${asked[@]}" ` + completionRequest + ` 2>/dev/null)}")
+    found=("${(@f)$("${asked[@]}" ` + CompletionRequest + ` 2>/dev/null)}")
     if [[ -n "${found[1]}" ]]; then compadd -- "${found[@]}"; else _files; fi
 }
 if [[ "${funcstack[1]}" == _COMMAND ]]; then _COMMAND "$@"; else compdef _COMMAND COMMAND; fi

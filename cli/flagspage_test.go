@@ -1,4 +1,4 @@
-package cli
+package cli_test
 
 import (
 	"flag"
@@ -9,6 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	command "discordproxy/cli"
+	"discordproxy/cli/message"
+	"discordproxy/cli/serve"
 
 	"github.com/urfave/cli/v2"
 )
@@ -47,8 +51,8 @@ const variablesChapter = `
 func TestFlagsPage(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(flagsIntro)
-	writeFlags(&page, serverApp(Env{}))
-	writeFlags(&page, messageApp(Env{}))
+	writeFlags(&page, serve.App(command.Env{}))
+	writeFlags(&page, message.App(command.Env{}))
 	page.WriteString(variablesChapter)
 
 	file := filepath.Join("..", "docs", "flags.md")

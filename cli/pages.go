@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -15,36 +13,24 @@ type Page struct {
 	Text         string
 }
 
-// Pages makes the manual pages of both commands and their completions for
-// bash, zsh and fish, from the flags that they have.
-func Pages() ([]Page, error) {
-	// What is made from the flags knows nothing of the environment.
-	nobody := Env{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}
-	var pages []Page
-	for _, command := range []struct {
-		app     *cli.App
-		section int
-	}{
-		{serverApp(nobody), 8},
-		{messageApp(nobody), 1},
+// Pages returns the manual page of app, which belongs in a section of the
+// manual, and its completions for bash, zsh and fish, made from its flags.
+func Pages(app *cli.App, section int) ([]Page, error) {
+	manual, err := app.ToManWithSection(section)
+	if err != nil {
+		return nil, fmt.Errorf("the manual page of %s: %w", app.Name, err)
+	}
+	pages := []Page{{fmt.Sprintf("man/man%d", section), fmt.Sprintf("%s.%d", app.Name, section), manual}}
+	for _, p := range []struct{ shell, folder, name string }{
+		{"bash", "bash-completion/completions", app.Name},
+		{"zsh", "zsh/vendor-completions", "_" + app.Name},
+		{"fish", "fish/vendor_completions.d", app.Name + ".fish"},
 	} {
-		name := command.app.Name
-		manual, err := command.app.ToManWithSection(command.section)
+		script, err := completionScript(app, p.shell)
 		if err != nil {
-			return nil, fmt.Errorf("the manual page of %s: %w", name, err)
+			return nil, fmt.Errorf("the completion of %s: %w", app.Name, err)
 		}
-		pages = append(pages, Page{fmt.Sprintf("man/man%d", command.section), fmt.Sprintf("%s.%d", name, command.section), manual})
-		for _, p := range []struct{ shell, folder, name string }{
-			{"bash", "bash-completion/completions", name},
-			{"zsh", "zsh/vendor-completions", "_" + name},
-			{"fish", "fish/vendor_completions.d", name + ".fish"},
-		} {
-			script, err := completionScript(command.app, p.shell)
-			if err != nil {
-				return nil, fmt.Errorf("the completion of %s: %w", name, err)
-			}
-			pages = append(pages, Page{p.folder, p.name, script})
-		}
+		pages = append(pages, Page{p.folder, p.name, script})
 	}
 	return pages, nil
 }

@@ -7,33 +7,42 @@ import (
 	"strings"
 	"testing"
 
-	"discordproxy/cli"
+	command "discordproxy/cli"
+	"discordproxy/cli/message"
+	"discordproxy/cli/serve"
+
+	"github.com/urfave/cli/v2"
 )
 
 // TestPages: what the help of a command names stands in its manual page and its
 // completion, and what is a secret or of this machine does not.
 func TestPages(t *testing.T) {
 	t.Setenv("DISCORD_BOT_TOKEN", "a secret of this machine")
-	pages, err := cli.Pages()
-	if err != nil {
-		t.Fatal(err)
-	}
 	flags := regexp.MustCompile(`--[a-z][a-z-]+`)
 	for name, c := range map[string]struct {
-		command  cli.Command
+		command  command.Command
+		app      func(command.Env) *cli.App
+		section  int
 		manual   string
 		commands []string
 	}{
-		"discordproxyserver":  {cli.Server, "man/man8/discordproxyserver.8", []string{"sandbox", "health"}},
-		"discordproxymessage": {cli.Message, "man/man1/discordproxymessage.1", []string{"direct", "channel"}},
+		"discordproxyserver":  {serve.Command, serve.App, 8, "man/man8/discordproxyserver.8", []string{"sandbox", "health"}},
+		"discordproxymessage": {message.Command, message.App, 1, "man/man1/discordproxymessage.1", []string{"direct", "channel"}},
 	} {
 		var help bytes.Buffer
-		if code := cli.Run(t.Context(), c.command, cli.Env{Args: []string{"--help"}, Out: &help, Err: &help}); code != 0 {
+		if code := command.Run(t.Context(), c.command, command.Env{Args: []string{"--help"}, Out: &help, Err: &help}); code != 0 {
 			t.Fatal(help.String())
+		}
+		pages, err := command.Pages(c.app(command.Env{}), c.section)
+		if err != nil {
+			t.Fatal(err)
 		}
 		files := make(map[string]string)
 		for _, p := range pages {
 			files[path.Join(p.Folder, p.Name)] = p.Text
+			if strings.Contains(p.Text, "a secret of this machine") {
+				t.Errorf("%s holds the token", p.Name)
+			}
 		}
 		fish := files["fish/vendor_completions.d/"+name+".fish"]
 		manual := strings.ReplaceAll(files[c.manual], `\-`, "-")
@@ -48,20 +57,15 @@ func TestPages(t *testing.T) {
 				t.Errorf("the fish completion of %s does not know %s", name, flag)
 			}
 		}
-		for _, command := range c.commands {
-			if !strings.Contains(manual, command) || !strings.Contains(fish, command) {
-				t.Errorf("the pages of %s do not know %s", name, command)
+		for _, below := range c.commands {
+			if !strings.Contains(manual, below) || !strings.Contains(fish, below) {
+				t.Errorf("the pages of %s do not know %s", name, below)
 			}
 		}
 		for _, completion := range []string{"bash-completion/completions/" + name, "zsh/vendor-completions/_" + name} {
 			if text := files[completion]; !strings.Contains(text, name+"\n") && !strings.Contains(text, name+" ") || strings.Contains(text, "COMMAND") {
 				t.Errorf("%s is %q", completion, text)
 			}
-		}
-	}
-	for _, p := range pages {
-		if strings.Contains(p.Text, "a secret of this machine") {
-			t.Errorf("%s holds the token", p.Name)
 		}
 	}
 }

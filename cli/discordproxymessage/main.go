@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"discordproxy/cli"
+	"discordproxy/cli/message"
 )
 
-func main() { os.Exit(cli.Main(cli.Message)) }
+func main() { os.Exit(cli.Main(message.Command)) }

@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"discordproxy/cli"
+	"discordproxy/cli/serve"
 )
 
-func main() { os.Exit(cli.Main(cli.Server)) }
+func main() { os.Exit(cli.Main(serve.Command)) }

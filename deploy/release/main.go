@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"discordproxy/cli"
+	"discordproxy/cli/message"
+	"discordproxy/cli/serve"
 )
 
 // target is a system to build for. Its name is what people look for on a page
@@ -135,11 +137,15 @@ func (r *release) readCommit(ctx context.Context) error {
 func (r *release) share() string { return filepath.Join(r.out, "share") }
 
 func (r *release) writePages() error {
-	pages, err := cli.Pages()
+	forAdmins, err := cli.Pages(serve.App(cli.Env{}), 8)
 	if err != nil {
 		return err
 	}
-	for _, p := range pages {
+	forUsers, err := cli.Pages(message.App(cli.Env{}), 1)
+	if err != nil {
+		return err
+	}
+	for _, p := range append(forAdmins, forUsers...) {
 		text := []byte(p.Text)
 		if strings.HasPrefix(p.Folder, "man/") {
 			// Packages hold manual pages compressed.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"discordproxy/cli"
+	discordproxymessage "discordproxy/cli/message"
+	discordproxyserver "discordproxy/cli/serve"
 	"discordproxy/client"
 	"discordproxy/discord/sandbox"
 	"discordproxy/test/proxytest"
@@ -43,10 +45,10 @@ func TestUnixSocket(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p, socket := onSocket(t, sb)
 	w := sb.World()
-	if out := runCommand(t, cli.Server, "health", "--host", "unix:"+socket); strings.TrimSpace(out) != "ready" {
+	if out := runCommand(t, discordproxyserver.Command, "health", "--host", "unix:"+socket); strings.TrimSpace(out) != "ready" {
 		t.Errorf("health: %s", out)
 	}
-	runCommand(t, cli.Message, "--host", "unix:"+socket, "channel", w.General.String(), "by the command")
+	runCommand(t, discordproxymessage.Command, "--host", "unix:"+socket, "channel", w.General.String(), "by the command")
 	c, err := client.New("unix:" + socket)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"discordproxy/cli"
+	"discordproxy/cli/serve"
 )
 
 // verb is where a text of the code varies.
@@ -42,7 +43,7 @@ var logs = map[string]bool{"Warn": true, "WarnContext": true, "Error": true, "Er
 
 // forAdmins are the folders all of whose errors admins meet. Others have errors
 // for the authors of clients, which docs/api.md and docs/clients.md describe.
-var forAdmins = []string{"cli", "server/access", "server/health", "server/tracing"}
+var forAdmins = []string{"cli", "cli/message", "cli/serve", "server/access", "server/health", "server/tracing"}
 
 // unmet are texts there that nobody meets, with the reason.
 var unmet = map[string]string{
@@ -155,7 +156,7 @@ func ofOthers(t *testing.T) []string {
 	t.Helper()
 	said := func(args ...string) string {
 		var out bytes.Buffer
-		if cli.Run(t.Context(), cli.Server, cli.Env{Args: args, Out: &out, Err: &out}) == 0 {
+		if cli.Run(t.Context(), serve.Command, cli.Env{Args: args, Out: &out, Err: &out}) == 0 {
 			t.Errorf("%q succeeded", args)
 		}
 		return out.String()

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"discordproxy/cli"
+	discordproxymessage "discordproxy/cli/message"
+	discordproxyserver "discordproxy/cli/serve"
 	"discordproxy/discord/sandbox"
 	"discordproxy/test/require"
 )
@@ -160,9 +162,9 @@ func startGo(t *testing.T, c *command, api string, args []string) process {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	p := &goProcess{stop: stop, code: make(chan int, 1)}
-	run := cli.Server
+	run := discordproxyserver.Command
 	if c.message {
-		run = cli.Message
+		run = discordproxymessage.Command
 	} else {
 		args = append(slices.Clip(args), "--discord-api-url", api)
 		if len(args) == 3 { // a flag or a word alone

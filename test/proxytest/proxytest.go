@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"discordproxy/cli"
+	"discordproxy/cli/serve"
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
 
@@ -104,7 +105,7 @@ func Run(args ...string) (*Proxy, error) {
 	defer starting.Unlock()
 	go func() {
 		defer close(p.ended)
-		p.code = cli.Run(ctx, cli.Server, cli.Env{Args: append([]string{"--port", "0"}, args...), Out: p.out, Err: p.out})
+		p.code = cli.Run(ctx, serve.Command, cli.Env{Args: append([]string{"--port", "0"}, args...), Out: p.out, Err: p.out})
 	}()
 	for {
 		if found := listensOn.FindStringSubmatch(p.out.String()); found != nil {

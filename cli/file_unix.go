@@ -1,8 +1,0 @@
-//go:build unix
-
-package cli
-
-import "syscall"
-
-// openNonblock keeps open from waiting for the other end of a pipe.
-const openNonblock = syscall.O_NONBLOCK

@@ -1,0 +1,14 @@
+package cli
+
+import "testing"
+
+// TestInvocation: anyone with a release need not have Go.
+func TestInvocation(t *testing.T) {
+	before := version
+	t.Cleanup(func() { version = before })
+	for v, want := range map[string]string{"": "go run ./cli/discordproxymessage", "1.2.3": "discordproxymessage"} {
+		if version = v; Invocation("discordproxymessage") != want {
+			t.Errorf("version %q: run as %s", v, Invocation("discordproxymessage"))
+		}
+	}
+}

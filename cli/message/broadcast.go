@@ -1,0 +1,270 @@
+package message
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"discordproxy/client"
+
+	pb "discordproxy/gen/discord_api"
+
+	"github.com/urfave/cli/v2"
+	"google.golang.org/protobuf/proto"
+)
+
+var broadcastCommand = messageCommand{
+	name: "broadcast", usage: "sends a direct message to many users",
+	needs: "--users FILE", text: true,
+	flags: func() []cli.Flag {
+		return append(newMessageFlags(),
+			&cli.StringFlag{Name: "users", TakesFile: true, Usage: "`FILE` with the id of a user on each line, - for standard input; # begins a comment"},
+			&cli.StringFlag{Name: "failures", TakesFile: true, Usage: "`FILE` for the users who did not get the message (default: that of the users with .failed)"},
+			&cli.StringFlag{Name: "idempotency-key", Usage: "`KEY` that names this sending (default: made of the message)"},
+		)
+	},
+	run: broadcast,
+}
+
+func broadcast(r *request) error {
+	path := r.flags.String("users")
+	if path == "" {
+		return errors.New("--users FILE is needed")
+	}
+	data, err := r.input.read(path, "--users", maxUsersBytes)
+	if err != nil {
+		return err
+	}
+	users, err := readUsers(data)
+	if err != nil {
+		return fmt.Errorf("--users %s: %w", path, err)
+	}
+	m, err := r.message()
+	if err != nil {
+		return err
+	}
+	key := r.flags.String("idempotency-key")
+	if key == "" {
+		if key, err = messageKey(m); err != nil {
+			return err
+		}
+	}
+	failuresPath := r.flags.String("failures")
+	switch {
+	case failuresPath != "" && sameFile(failuresPath, path):
+		return errors.New("--failures must be another file than --users")
+	case failuresPath == "" && path == "-":
+		failuresPath = "users.failed"
+	case failuresPath == "":
+		failuresPath = path + ".failed"
+	}
+	failures, err := newFailures(failuresPath)
+	if err != nil {
+		return err
+	}
+	defer failures.discard()
+	b := &sending{
+		open: make(map[uint64]bool, len(users)), failures: failures,
+		show: newProgress(r, len(users)),
+	}
+	for _, user := range users {
+		b.open[user] = true
+	}
+	b.show.begin(key)
+	ended := b.receive(r, &pb.SendDirectMessagesRequest{UserIds: users, Message: m, IdempotencyKey: key})
+	b.show.end()
+	return b.finish(r, users, ended)
+}
+
+// sending is a broadcast in progress.
+type sending struct {
+	open         map[uint64]bool // users without a result
+	sent, failed int
+	failures     *failures
+	show         progress
+}
+
+// receive makes the call and takes its results.
+func (b *sending) receive(r *request, req *pb.SendDirectMessagesRequest) error {
+	for result, err := range client.All(r.client.SendDirectMessages(r.ctx, req)) {
+		if err != nil {
+			return r.failed(err)
+		}
+		delete(b.open, result.GetUserId())
+		if result.GetError() == nil {
+			b.sent++
+		} else {
+			b.failed++
+			if err := b.failures.add(result.GetUserId(), failureText(result)); err != nil {
+				return err
+			}
+		}
+		if err := b.show.result(result); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish tells how it went. The error is that of the call, if it has one.
+func (b *sending) finish(r *request, users []uint64, err error) error {
+	if b.sent+b.failed == 0 && err != nil && r.ctx.Err() == nil {
+		return err // refused as a whole
+	}
+	for _, user := range users {
+		if b.open[user] {
+			if err := b.failures.add(user, "not known: the call ended before"); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.failures.keep(); err != nil {
+		return err
+	}
+	if !r.json {
+		if _, err := fmt.Fprintf(r.env.Out, "Sent to %d of %d users\n", b.sent, len(users)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w; %d of %d users got the message, %d could not, of %d it is not known: the latter two are in %s",
+			err, b.sent, len(users), b.failed, len(b.open), b.failures.path)
+	case b.failed > 0:
+		return fmt.Errorf("%d of %d users did not get the message: they are in %s", b.failed, len(users), b.failures.path)
+	case len(b.open) > 0:
+		return fmt.Errorf("the proxy told nothing of %d of %d users: they are in %s", len(b.open), len(users), b.failures.path)
+	}
+	return nil
+}
+
+// readUsers reads the ids of users, one on each line, each once. Bad lines are
+// named, all of them up to a few.
+func readUsers(data []byte) ([]uint64, error) {
+	const named = 5
+	var users []uint64
+	var bad []string
+	seen := make(map[uint64]bool)
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
+	lines.Buffer(nil, len(data)+1)
+	for number := 1; lines.Scan(); number++ {
+		text, _, _ := strings.Cut(lines.Text(), "#")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		id, err := strconv.ParseUint(text, 10, 63)
+		if err != nil || id == 0 {
+			bad = append(bad, fmt.Sprintf("line %d: %.40q is not the id of a user", number, text))
+			continue
+		}
+		if !seen[id] {
+			seen[id] = true
+			users = append(users, id)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if more := len(bad) - named; more > 0 {
+		bad = append(bad[:named], fmt.Sprintf("and %d more lines", more))
+	}
+	if len(bad) > 0 {
+		return nil, errors.New(strings.Join(bad, "; "))
+	}
+	if len(users) == 0 {
+		return nil, errors.New("there is no user in it")
+	}
+	return users, nil
+}
+
+// messageKey names a sending by its message alone: with each user's id the proxy
+// makes a nonce of it. So the same command sends nothing twice while Discord
+// remembers nonces, and neither does one for the users who are left.
+func messageKey(m *pb.NewMessage) (string, error) {
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:26]), nil
+}
+
+// failureText is the reason of a failed result in a line.
+func failureText(result *pb.SendDirectMessagesResponse) string {
+	e := result.GetError()
+	text := result.GetStatus() + ": " + oneLine(e.GetText())
+	if e.GetCode() != 0 {
+		text += fmt.Sprintf(" (HTTP %d, code %d)", e.GetStatus(), e.GetCode())
+	}
+	if e.GetOutcomeUnknown() {
+		text += "; the message may be there"
+	}
+	return text
+}
+
+// failures is a file of users as --users takes it, with the reasons as comments.
+// It gets its name at the end, so that nothing of that name is lost before, and
+// is opened at once, so that a folder where it cannot be is found before
+// anything is sent.
+type failures struct {
+	path  string
+	file  *os.File
+	count int
+}
+
+func newFailures(path string) (*failures, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("cannot write --failures: %s is no regular file", path)
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if err != nil {
+		return nil, fmt.Errorf("cannot write --failures: %w", err)
+	}
+	return &failures{path: path, file: file}, nil
+}
+
+func (f *failures) add(user uint64, reason string) error {
+	f.count++
+	if _, err := fmt.Fprintf(f.file, "%d # %s\n", user, reason); err != nil {
+		return fmt.Errorf("cannot write --failures: %w", err)
+	}
+	return nil
+}
+
+// sameFile reports whether two names are of one file that exists.
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
+}
+
+// keep gives the file its name. Without failures there is none of that name.
+func (f *failures) keep() error {
+	err := f.file.Close()
+	switch {
+	case err != nil:
+	case f.count > 0:
+		err = os.Rename(f.file.Name(), f.path)
+	default:
+		if err = os.Remove(f.path); errors.Is(err, os.ErrNotExist) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write --failures: %w", err)
+	}
+	return nil
+}
+
+// discard removes what was not kept.
+func (f *failures) discard() {
+	_ = f.file.Close()
+	_ = os.Remove(f.file.Name())
+}

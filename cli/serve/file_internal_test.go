@@ -1,0 +1,120 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestReadRegular: what is no regular file is an error at once, links are
+// followed, and the size is bounded.
+func TestReadRegular(t *testing.T) {
+	folder := t.TempDir()
+	file, link, large := filepath.Join(folder, "file"), filepath.Join(folder, "link"), filepath.Join(folder, "large")
+	if err := errors.Join(os.WriteFile(file, []byte("text"), 0o600), os.Symlink(file, link), os.WriteFile(large, nil, 0o600), os.Truncate(large, maxSecretBytes+1)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, link} {
+		if data, err := readRegular(path); err != nil || string(data) != "text" {
+			t.Errorf("%s: %q, %v", path, data, err)
+		}
+	}
+	for path, want := range map[string]string{folder: "a folder", os.DevNull: "a device", large: "larger than"} {
+		if _, err := readRegular(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// TestFileThatHangs: a file whose read does not return holds up neither other
+// files nor the end; it is used when it can be read again.
+func TestFileThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var mu sync.Mutex // guards all that the reads look at
+		change := func(f func()) {
+			mu.Lock()
+			defer mu.Unlock()
+			f()
+		}
+		release, reads, text := make(chan struct{}), 0, "first"
+		used := map[string]string{}
+		use := func(name string) func([][]byte) error {
+			return func(contents [][]byte) error {
+				change(func() { used[name] = string(contents[0]) })
+				return nil
+			}
+		}
+		hang := false
+		slow := &watchedFiles{what: "slow file", files: []string{"slow"}, use: use("slow"), readFile: func(string) ([]byte, error) {
+			var wait <-chan struct{}
+			change(func() {
+				if reads++; hang {
+					wait = release
+				}
+			})
+			if wait != nil {
+				<-wait
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			return []byte(text), nil
+		}}
+		other := &watchedFiles{what: "other file", files: []string{"other"}, use: func([][]byte) error { return nil }}
+		otherText := []byte("1")
+		other.readFile = func(string) ([]byte, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return otherText, nil
+		}
+		if err := errors.Join(slow.load(t.Context()), other.load(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		other.use = use("other")
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			watchFiles(ctx, slog.New(slog.NewTextHandler(&log, nil)), slow, other)
+		}()
+		change(func() { hang, otherText = true, []byte("2") })
+		pass(2 * fileTimeout)
+		before := reads
+		pass(10 * fileTimeout)
+		if reads != before || used["other"] != "2" {
+			t.Errorf("%d more reads were begun; of the other file %q is used", reads-before, used["other"])
+		}
+		if n := strings.Count(log.String(), errFileSlow.Error()); n != 1 {
+			t.Errorf("logged %d times: %s", n, &log)
+		}
+		change(func() { text, hang = "second", false })
+		close(release)
+		pass(2 * fileTimeout)
+		if used["slow"] != "second" {
+			t.Errorf("afterwards %q is used", used["slow"])
+		}
+		change(func() { hang, release = true, make(chan struct{}) })
+		pass(2 * fileInterval)
+		cancel()
+		synctest.Wait()
+		select {
+		case <-ended:
+		default:
+			t.Error("the end waits for the read")
+		}
+		close(release)
+	})
+}
+
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}

@@ -1,0 +1,8 @@
+//go:build unix
+
+package serve
+
+import "syscall"
+
+// openNonblock keeps open from waiting for the other end of a pipe.
+const openNonblock = syscall.O_NONBLOCK

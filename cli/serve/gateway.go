@@ -1,0 +1,68 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	command "discordproxy/cli"
+	"discordproxy/discord/gateway"
+	"discordproxy/server/events"
+
+	"github.com/urfave/cli/v2"
+)
+
+// gatewayConfig holds the flags about Discord's gateway and its events.
+type gatewayConfig struct {
+	off              bool
+	status, activity string
+	intents          cli.StringSlice
+	eventBuffer      int
+	eventBufferBytes int64
+}
+
+// defaultIntents stands for the intents that are used without --intents.
+const defaultIntents = "default"
+
+func (c *gatewayConfig) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "no-gateway", EnvVars: command.Variables("no-gateway"), Destination: &c.off, Usage: "stay away from Discord's gateway: the bot does not show as online, and there are no events"},
+		&cli.StringFlag{Name: "status", EnvVars: command.Variables("status"), Value: "online", Destination: &c.status, Usage: "how the bot shows: online, idle, dnd or invisible"},
+		&cli.StringFlag{Name: "activity", EnvVars: command.Variables("activity"), Destination: &c.activity, Usage: "`TEXT` that shows under the bot's name"},
+		&cli.StringSliceFlag{Name: "intents", EnvVars: command.Variables("intents"), Destination: &c.intents, Usage: "`NAMES` of the groups of events that come, as Discord's, separated by commas; default stands for all that need no switch at Discord (default: default)"},
+		&cli.IntFlag{Name: "event-buffer", EnvVars: command.Variables("event-buffer"), Value: events.DefaultMaxEvents, Destination: &c.eventBuffer, Usage: "events that are kept for clients that lost their stream"},
+		&cli.Int64Flag{Name: "event-buffer-bytes", EnvVars: command.Variables("event-buffer-bytes"), Value: events.DefaultMaxBytes, Destination: &c.eventBufferBytes, Usage: "bytes of the events that are kept"},
+	}
+}
+
+func (c *gatewayConfig) check() error {
+	if c.eventBuffer <= 0 {
+		return errors.New("--event-buffer must be more than 0")
+	}
+	if c.eventBufferBytes <= 0 {
+		return errors.New("--event-buffer-bytes must be more than 0")
+	}
+	_, err := c.parseIntents()
+	return err
+}
+
+func (c *gatewayConfig) parseIntents() (gateway.Intents, error) {
+	names := c.intents.Value()
+	if len(names) == 0 {
+		return events.DefaultIntents, nil
+	}
+	intents := gateway.Intents(0)
+	for _, name := range names {
+		name = strings.TrimSpace(name)
+		if strings.EqualFold(name, defaultIntents) {
+			intents |= events.DefaultIntents
+			continue
+		}
+		intent, err := gateway.ParseIntent(name)
+		if err != nil {
+			return 0, fmt.Errorf("--intents: %w; the names are default,%s", err, ^gateway.Intents(0))
+		}
+		intents |= intent
+	}
+	return intents, nil
+}

@@ -1,0 +1,48 @@
+package serve
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	command "discordproxy/cli"
+	"discordproxy/discord"
+	"discordproxy/server/listener"
+	"discordproxy/server/rest"
+
+	"github.com/urfave/cli/v2"
+)
+
+// restConfig holds the flags of plain REST.
+type restConfig struct {
+	// on is what was said, given whether anything was.
+	on, given bool
+	timeout   time.Duration
+	// limits is whether answers have the X-RateLimit headers.
+	limits bool
+}
+
+func (c *restConfig) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "rest-timeout", EnvVars: command.Variables("rest-timeout"), Destination: &c.timeout, Usage: "answer a plain request 429 when its turn comes later than this, such as 25s; 0 is off"},
+		&cli.BoolFlag{Name: "rest-ratelimit-headers", EnvVars: command.Variables("rest-ratelimit-headers"), Value: true, Destination: &c.limits, Usage: "pass Discord's X-RateLimit headers on in answers to plain requests; on by default"},
+		&cli.BoolFlag{Name: "rest-proxy", EnvVars: command.Variables("rest-proxy"), Destination: &c.on, Usage: "pass plain requests below /api/ on to Discord; unless given, only while the server listens on a loopback address"},
+	}
+}
+
+func (c *restConfig) check() error {
+	if c.timeout < 0 {
+		return fmt.Errorf("--rest-timeout %v must not be negative", c.timeout)
+	}
+	return nil
+}
+
+// config returns what plain REST is to do on a server that listens on addr. On
+// an address that others can reach, everybody who reaches it could do whatever
+// the bot may.
+func (c *restConfig) config(client *discord.Client, addr net.Addr, maxUpload int64) rest.Config {
+	if c.given && c.on || !c.given && listener.IsLoopback(addr) {
+		return rest.Config{Discord: client, MaxBodyBytes: maxUpload, Timeout: c.timeout, HideLimits: !c.limits}
+	}
+	return rest.Config{}
+}
