@@ -1,3 +1,5 @@
+// Package test tests the whole server through its public door, and the rules by
+// which packages import each other.
 package test
 
 import (

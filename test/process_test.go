@@ -1,7 +1,6 @@
 package test
 
 import (
-	"discordproxy/test/proxytest"
 	"errors"
 	"os"
 	"os/exec"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"discordproxy/test/proxytest"
 
 	"connectrpc.com/connect"
 )
