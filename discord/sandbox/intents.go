@@ -26,6 +26,7 @@ const (
 	IntentDirectMessageTyping    Intents = 1 << 14
 	IntentMessageContent         Intents = 1 << 15 // privileged
 	IntentGuildScheduledEvents   Intents = 1 << 16
+	IntentEmbeddedActivities     Intents = 1 << 17 // undocumented; some libraries send it
 	IntentAutoModConfiguration   Intents = 1 << 20
 	IntentAutoModExecution       Intents = 1 << 21
 	IntentGuildMessagePolls      Intents = 1 << 24
@@ -35,7 +36,7 @@ const (
 	IntentsPrivileged = IntentGuildMembers | IntentGuildPresences | IntentMessageContent
 
 	// IntentsAll has every bit that Discord knows.
-	IntentsAll = 1<<17 - 1 | IntentAutoModConfiguration | IntentAutoModExecution | IntentGuildMessagePolls | IntentDirectMessagePolls
+	IntentsAll = 1<<18 - 1 | IntentAutoModConfiguration | IntentAutoModExecution | IntentGuildMessagePolls | IntentDirectMessagePolls
 )
 
 // Has reports whether every bit of want is set.

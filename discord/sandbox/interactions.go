@@ -67,6 +67,7 @@ type interaction struct {
 
 	modal   []map[string]any // that answered
 	modalID string
+	opened  *interaction // that was answered with the modal which this one submits
 }
 
 // InteractionMetadata says which interaction a message answers.
@@ -75,7 +76,11 @@ type InteractionMetadata struct {
 	Type   int           `json:"type"`
 	User   *User         `json:"user"`
 	Owners map[string]ID `json:"authorizing_integration_owners"`
-	Name   string        `json:"name,omitempty"`
+
+	Name      string               `json:"name,omitempty"`                            // of a command
+	Message   ID                   `json:"interacted_message_id,omitzero"`            // of a component
+	Original  ID                   `json:"original_response_message_id,omitzero"`     // of a further answer
+	Triggered *InteractionMetadata `json:"triggering_interaction_metadata,omitempty"` // of a modal: what opened it
 }
 
 // AddInteraction pretends that Alice used a command of the default bot in a
@@ -113,7 +118,7 @@ func (s *Sandbox) Interact(u Use) (Interaction, error) {
 		Webhook: Webhook{
 			ID: u.Bot, Type: 3, ChannelID: u.Channel, GuildID: ch.GuildID, ApplicationID: nullID(u.Bot), Token: "aW50ZXJhY3Rpb246" + s.token(id),
 		},
-		interaction: &interaction{id: id, kind: u.Type, user: &user.User, name: u.Name, at: s.now(), message: u.Message},
+		interaction: &interaction{id: id, kind: u.Type, user: &user.User, name: u.Name, at: s.now(), message: u.Message, opened: u.opened},
 	}
 	if len(s.interactionOrder) >= 1000 {
 		delete(s.interactions, s.interactionOrder[0])
@@ -242,9 +247,13 @@ func (s *Sandbox) carryOutCallback(c *call, w *webhook, kind int) (*message, err
 				return nil, err
 			}
 		}
-		m.Type, m.Nonce = MessageReply, nil
-		if in.kind == InteractionCommand {
+		m.Type, m.Nonce = MessageDefault, nil
+		switch {
+		case in.kind == InteractionCommand:
 			m.Type = MessageCommand
+		case in.message != 0:
+			m.Type = MessageReply
+			m.Reference = &MessageReference{MessageID: in.message, ChannelID: ch.ID, GuildID: ch.GuildID}
 		}
 		m.Interaction = in.metadata(ch)
 		s.store(ch, m)
@@ -269,8 +278,21 @@ func (s *Sandbox) carryOutCallback(c *call, w *webhook, kind int) (*message, err
 	return nil, nil
 }
 
+// metadata says what a message answers; a further answer names the first.
 func (in *interaction) metadata(ch *channel) *InteractionMetadata {
-	return &InteractionMetadata{ID: in.id, Type: in.kind, User: in.user, Owners: owners(ch.GuildID), Name: in.name}
+	out := &InteractionMetadata{ID: in.id, Type: in.kind, User: in.user, Owners: owners(ch.GuildID), Original: in.original}
+	switch in.kind {
+	case InteractionCommand:
+		out.Name = in.name
+	case InteractionComponent:
+		out.Message = in.message
+	case InteractionModal:
+		if in.opened != nil {
+			out.Triggered = in.opened.metadata(ch)
+			out.Triggered.Original = 0
+		}
+	}
+	return out
 }
 
 // checkCallback checks answers that make no message.

@@ -51,7 +51,7 @@ func (s *Sandbox) mention(ch *channel, by author, m *message, allowed *allowedMe
 			allowed.Parse = allowed.Parse[:1]
 		}
 	}
-	if m.Type == MessageReply && pingAuthor {
+	if m.Type == MessageReply && m.Reference != nil && pingAuthor {
 		if from := s.channels[m.Reference.ChannelID]; from != nil {
 			if target := from.message(m.Reference.MessageID); target != nil && target.WebhookID == 0 {
 				m.Mentions = append(m.Mentions, target.Author)

@@ -40,6 +40,8 @@ type Use struct {
 
 	// Data replaces the interaction data that is made of all this.
 	Data json.RawMessage `json:"data"`
+
+	opened *interaction // that the bot answered with the modal
 }
 
 // kind is the use's type, from the fields that are set.
@@ -231,7 +233,7 @@ func (s *Sandbox) submitted(ch *channel, u *Use) (map[string]any, error) {
 	if in == nil {
 		return nil, cannot("no interaction in channel %d was answered with that modal", ch.ID)
 	}
-	u.Message = in.message
+	u.Message, u.opened = in.message, in
 	found := make(resolved)
 	fields := map[string]bool{}
 	var components []any

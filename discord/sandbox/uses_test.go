@@ -88,6 +88,34 @@ func TestSelectsAndModals(t *testing.T) {
 		complains("data.components.0.components.0.style", "NUMBER_TYPE_MAX")
 }
 
+// TestMetadataOfAnswers compares what messages say of the interactions that they
+// answer with Discord's description.
+func TestMetadataOfAnswers(t *testing.T) {
+	r := newRig(t, sandbox.Config{Unlimited: true})
+	open := r.as("")
+	pressed := r.do("POST", path("/channels/%d/messages", r.w.General), obj{"content": "press", "components": aButton}).message()
+	promise := func(u sandbox.Use) obj {
+		t.Helper()
+		callback, hook := r.use(u)
+		open.do("POST", callback, obj{"type": 5}).is(204)
+		open.do("PATCH", hook+"/messages/@original", obj{"content": "done"}).is(200)
+		more := open.do("POST", hook, obj{"content": "more"}).is(200).object()
+		first := open.do("GET", hook+"/messages/@original", nil).is(200).object()
+		equal(t, "original", more["interaction_metadata"].(obj)["original_response_message_id"], first["id"])
+		return first
+	}
+	equal(t, "of a command", promise(sandbox.Use{})["type"], any(20.0))
+	m := promise(sandbox.Use{CustomID: "b"})
+	equal(t, "of a component", m["interaction_metadata"].(obj)["interacted_message_id"], any(pressed.ID.String()))
+	equal(t, "replied to", m["message_reference"].(obj)["message_id"], any(pressed.ID.String()))
+	for kind, opener := range map[float64]sandbox.Use{2: {}, 3: {CustomID: "b"}} {
+		callback, _ := r.use(opener)
+		open.do("POST", callback, obj{"type": 9, "data": obj{"custom_id": "f", "title": "t", "components": []obj{{"type": 1, "components": []obj{{"type": 4, "custom_id": "x", "style": 1}}}}}}).is(204)
+		m = promise(sandbox.Use{Fields: map[string]any{"x": "y"}})
+		equal(t, "of a modal", m["interaction_metadata"].(obj)["triggering_interaction_metadata"].(obj)["type"], any(kind))
+	}
+}
+
 // TestMediaOfComponents has components show files and pictures.
 func TestMediaOfComponents(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})

@@ -323,8 +323,9 @@ func (s *Sandbox) executeWebhook(c *call) (any, error) {
 func (s *Sandbox) followUp(in *interaction, ch *channel, m *message) {
 	m.Interaction = in.metadata(ch)
 	if promised := ch.message(in.original); promised != nil && promised.Flags&flagLoading != 0 {
-		m.ID, m.ChannelID, m.Timestamp, m.Type = promised.ID, promised.ChannelID, promised.Timestamp, promised.Type
+		m.ID, m.ChannelID, m.Timestamp, m.Type, m.Reference = promised.ID, promised.ChannelID, promised.Timestamp, promised.Type, promised.Reference
 		m.Flags |= promised.Flags & FlagEphemeral
+		m.Interaction.Original = 0
 		m.normalize()
 		promised.Message = m.Message
 		s.changed(ch, promised)
