@@ -23,10 +23,19 @@ import (
 	"connectrpc.com/connect"
 )
 
+// bounded returns a context that ends with the test, or in a minute: a call that
+// never ends fails its test.
+func bounded(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func TestRefusal(t *testing.T) {
 	p := clienttest.Start(t)
 	w := p.Discord.World()
-	_, err := p.GetUser(t.Context(), &pb.GetUserRequest{UserId: 42})
+	_, err := p.GetUser(bounded(t), &pb.GetUserRequest{UserId: 42})
 	for target, want := range map[error]bool{
 		&client.HTTPError{}:                         true,
 		&client.HTTPError{Status: 404}:              true,
@@ -46,7 +55,7 @@ func TestRefusal(t *testing.T) {
 	}
 
 	// A stream refuses as a call does.
-	for _, err := range client.All(p.ListChannelMessages(t.Context(), &pb.ListChannelMessagesRequest{ChannelId: uint64(w.Forbidden)})) {
+	for _, err := range client.All(p.ListChannelMessages(bounded(t), &pb.ListChannelMessagesRequest{ChannelId: uint64(w.Forbidden)})) {
 		if !errors.Is(err, &client.HTTPError{Status: 403, Code: 50001}) {
 			t.Errorf("the stream ended with %v", err)
 		}
@@ -56,7 +65,7 @@ func TestRefusal(t *testing.T) {
 // TestWatchStatus: the first message of the stream has everything.
 func TestWatchStatus(t *testing.T) {
 	p := clienttest.Start(t)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(bounded(t))
 	defer cancel()
 	for status, err := range client.All(p.WatchStatus(ctx, new(pb.WatchStatusRequest))) {
 		if err != nil || status.GetProxy().GetBot() != "sandbox" || status.GetLimits() == nil {
@@ -70,7 +79,7 @@ func TestWatchStatus(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	p := clienttest.Start(t, client.WithTimeout(50*time.Millisecond))
 	p.Discord.SetLatency(sandbox.Latency{Response: sandbox.Delay{Min: time.Hour}})
-	_, err := p.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: uint64(p.Discord.World().Guild)})
+	_, err := p.GetGuild(bounded(t), &pb.GetGuildRequest{GuildId: uint64(p.Discord.World().Guild)})
 	if !errors.Is(err, client.ErrTimeout) || errors.Is(err, client.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
@@ -82,7 +91,7 @@ func TestRetryAfter(t *testing.T) {
 	p.Discord.SetLimit(sandbox.Limit{Name: "n", Routes: []string{"GET /guilds/{guild_id}"}, Limit: 1, Window: time.Hour})
 	var err error
 	for range 2 {
-		_, err = p.GetGuild(t.Context(), &pb.GetGuildRequest{GuildId: uint64(w.Guild)})
+		_, err = p.GetGuild(bounded(t), &pb.GetGuildRequest{GuildId: uint64(w.Guild)})
 	}
 	e, ok := errors.AsType[*client.Error](err)
 	if !ok || !errors.Is(err, client.ErrTimeout) || e.RetryAfter < time.Minute || e.OutcomeUnknown {
@@ -159,7 +168,7 @@ func TestLostAnswer(t *testing.T) {
 			defer cl.Close()
 			nonce := c.req.GetNonce()
 			c.req.ChannelId, c.req.Content = uint64(general), "once"
-			_, err = cl.SendChannelMessage(t.Context(), c.req)
+			_, err = cl.SendChannelMessage(bounded(t), c.req)
 			if (err == nil) != c.ok {
 				t.Errorf("got %v", err)
 			}
@@ -213,10 +222,10 @@ func TestKeyOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.GetUser(t.Context(), &pb.GetUserRequest{UserId: 1}); err != nil {
+	if _, err := c.GetUser(bounded(t), &pb.GetUserRequest{UserId: 1}); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range client.All(c.ListGuildMembers(t.Context(), new(pb.ListGuildMembersRequest))) {
+	for _, err := range client.All(c.ListGuildMembers(bounded(t), new(pb.ListGuildMembersRequest))) {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -250,13 +259,13 @@ func TestEvents(t *testing.T) {
 	p := clienttest.Start(t, client.WithTimeout(time.Minute))
 	general := uint64(p.Discord.World().General)
 	sent := false
-	for response, err := range client.All(p.SubscribeEvents(t.Context(), &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}})) {
+	for response, err := range client.All(p.SubscribeEvents(bounded(t), &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_MESSAGE_CREATE}})) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !sent { // the first response comes at once
 			sent = true
-			if _, err := p.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: general, Content: "hi"}); err != nil {
+			if _, err := p.SendChannelMessage(bounded(t), &pb.SendChannelMessageRequest{ChannelId: general, Content: "hi"}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -20,7 +20,7 @@ var proxy *clienttest.Proxy
 
 func TestMain(m *testing.M) {
 	var err error
-	if proxy, err = clienttest.New(); err != nil {
+	if proxy, err = clienttest.New(client.WithTimeout(time.Minute)); err != nil {
 		log.Fatal(err)
 	}
 	code := m.Run()
@@ -59,7 +59,8 @@ func ExampleHTTPError() {
 }
 
 func ExampleAll() {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	for _, text := range []string{"one", "two"} {
 		if _, err := proxy.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: 1100000000000000011, Content: text}); err != nil {
 			log.Fatal(err)

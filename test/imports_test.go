@@ -45,7 +45,7 @@ var parts = []part{
 	},
 	{
 		folder: "client/clienttest", about: "a running proxy for tests of programs that use the client",
-		imports: []string{"client", "discord/sandbox", "gen/...", "test/proxytest"},
+		imports: []string{"cli", "cli/serve", "client", "discord/sandbox", "gen/..."},
 	},
 	{folder: "test/proxytest", about: "runs the whole server for tests", imports: []string{"cli", "cli/serve", "discord/sandbox", "gen/..."}},
 	{folder: "test/require", about: "skips tests on machines without what they need"},

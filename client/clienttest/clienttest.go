@@ -4,7 +4,9 @@ package clienttest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -12,7 +14,6 @@ import (
 
 	"discordproxy/client"
 	"discordproxy/discord/sandbox"
-	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -40,8 +41,13 @@ func Start(t testing.TB, opts ...client.Option) *Proxy {
 	return p
 }
 
-// New runs a proxy until Close is called, for programs that are no tests. It
-// takes calls when New returns.
+// patience bounds each wait. It is long because it only bounds how long a failure
+// takes.
+const patience = time.Minute
+
+// New runs a proxy until Close is called, for programs that are no tests. When New
+// returns, the proxy takes calls and is connected to the gateway, so that no event
+// is missed.
 func New(opts ...client.Option) (*Proxy, error) {
 	p := &Proxy{Discord: sandbox.New(sandbox.Config{Unlimited: true})}
 	discord := httptest.NewServer(p.Discord)
@@ -59,26 +65,42 @@ func (p *Proxy) start(discord string, opts []client.Option) error {
 		return err
 	}
 	p.closers = append(p.closers, func() { _ = os.RemoveAll(logs) })
-	proxy, err := proxytest.Run("--token", p.Discord.World().Token, "--discord-api-url", discord, "--global-rate-limit", "0", "--log-file-path", logs)
-	if err != nil {
+	if err := p.serve("--token", p.Discord.World().Token, "--discord-api-url", discord, "--global-rate-limit", "0", "--log-file-path", logs); err != nil {
 		return err
 	}
-	p.Address = proxy.Address
-	p.closers = append(p.closers, func() { proxy.Stop() })
 	if p.Client, err = client.New(p.Address, opts...); err != nil {
 		return err
 	}
 	p.closers = append(p.closers, p.Client.Close)
+	return p.ready()
+}
 
-	patient, err := client.New(p.Address, client.WithRetries(100), client.WithTimeout(time.Minute))
+// ready waits until the proxy takes calls and is connected to the gateway.
+func (p *Proxy) ready() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := client.New(p.Address, client.WithRetries(math.MaxInt))
 	if err != nil {
 		return err
 	}
-	defer patient.Close()
-	if _, err := patient.GetCurrentUser(context.Background(), new(pb.GetCurrentUserRequest)); err != nil {
+	p.closers = append(p.closers, c.Close) // not yet, while its stream may still end
+	if _, err := c.GetCurrentUser(ctx, new(pb.GetCurrentUserRequest)); err != nil {
 		return fmt.Errorf("the proxy takes no calls: %w", err)
 	}
-	return nil
+	// From the beginning, since the connection may be older than the subscription.
+	all := &pb.SubscribeEventsRequest{After: new(pb.EventPosition)}
+	for response, err := range client.All(c.SubscribeEvents(ctx, all)) {
+		if err != nil {
+			return fmt.Errorf("the proxy does not connect to the gateway: %w", err)
+		}
+		for _, event := range response.GetEvents() {
+			if event.GetGatewayState().GetState() == pb.Event_GatewayState_CONNECTED {
+				cancel() // the end of the loop waits for the end of the stream
+				return nil
+			}
+		}
+	}
+	return errors.New("the proxy does not connect to the gateway")
 }
 
 // Close ends the client, the proxy and the pretend Discord.
