@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"discordproxy/discord"
@@ -94,11 +95,18 @@ var rules = map[string]rule{
 }
 
 func ruleOf(f protoreflect.FieldDescriptor) rule {
-	if r, ok := rules[string(f.Parent().Name())+"."+string(f.Name())]; ok {
-		return r
+	if r, ok := rulesOfFields.Load(f); ok {
+		return r.(rule)
 	}
-	return rules[string(f.Name())]
+	r, ok := rules[string(f.Parent().Name())+"."+string(f.Name())]
+	if !ok {
+		r = rules[string(f.Name())]
+	}
+	rulesOfFields.Store(f, r)
+	return r
 }
+
+var rulesOfFields sync.Map // protoreflect.FieldDescriptor to rule
 
 // request checks the fields of a request for an operation, and those of the
 // messages in them.

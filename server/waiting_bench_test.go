@@ -129,8 +129,12 @@ func waitByGRPC(b *testing.B, address string, channel sandbox.ID, n int) {
 		for i := range min(n, streams) {
 			head.Reset()
 			for _, f := range [][2]string{
-				{":method", "POST"}, {":scheme", "http"}, {":authority", address}, {":path", "/discord_api.DiscordApi/SendChannelMessage"},
-				{"content-type", "application/grpc"}, {"te", "trailers"},
+				{":method", "POST"},
+				{":scheme", "http"},
+				{":authority", address},
+				{":path", "/discord_api.DiscordApi/SendChannelMessage"},
+				{"content-type", "application/grpc"},
+				{"te", "trailers"},
 			} {
 				_ = headers.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
 			}

@@ -1,16 +1,12 @@
 package discordjson
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -28,11 +24,10 @@ func Unmarshal(data []byte, m proto.Message) error {
 	if err != nil {
 		return err
 	}
-	o, ok := value.(map[string]any)
-	if !ok {
+	if !value.isObject() {
 		return fmt.Errorf("discordjson: expected an object, found %.40q", data)
 	}
-	fill(m.ProtoReflect(), o, 0)
+	fill(m.ProtoReflect(), value, 0)
 	return nil
 }
 
@@ -53,13 +48,11 @@ func UnmarshalAnswer(data []byte, response proto.Message) error {
 	if err != nil {
 		return err
 	}
-	f := fields.Get(0)
-	_, isArray := value.([]any)
-	_, isObject := value.(map[string]any)
-	if isArray != f.IsList() || isObject == f.IsList() {
+	f := &objectOf(m.Descriptor()).fields[0]
+	if value.isList() != f.IsList() || value.isObject() == f.IsList() {
 		return fmt.Errorf("discordjson: no %s, found %.40q", f.FullName(), data)
 	}
-	fill(m, map[string]any{objectOf(m.Descriptor()).fields[0].name: value}, 0)
+	f.fill(m, value, 0)
 	return nil
 }
 
@@ -73,175 +66,142 @@ func UnmarshalList[M any, P interface {
 	if err != nil {
 		return nil, err
 	}
-	elements, ok := value.([]any)
-	if !ok {
+	if !value.isList() {
 		return nil, fmt.Errorf("discordjson: expected an array, found %.40q", data)
 	}
-	list := make([]P, 0, len(elements))
-	for _, element := range elements {
-		if o, ok := element.(map[string]any); ok {
+	list := []P{}
+	for element := range value.elements {
+		if element.isObject() {
 			m := P(new(M))
-			fill(m.ProtoReflect(), o, 0)
+			fill(m.ProtoReflect(), element, 0)
 			list = append(list, m)
 		}
 	}
 	return list, nil
 }
 
-// Limits of what one document may hold: in memory an empty object takes a
-// hundred times its 2 bytes. Discord's largest have about a tenth of that.
-const (
-	maxValues  = 1 << 20
-	maxObjects = 1 << 17
-)
-
-// checkSize refuses a document with too many values or objects. Of text that is
-// not JSON it may say anything.
-func checkSize(data []byte) error {
-	values, objects := 0, 0
-	inString := false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{':
-			objects++
-			values++
-		case c == '[' || c == ',':
-			values++
-		}
-	}
-	if values > maxValues || objects > maxObjects {
-		return fmt.Errorf("discordjson: %d values in %d objects, more than the limits %d and %d", values, objects, maxValues, maxObjects)
-	}
-	return nil
-}
-
-// parse keeps numbers as they are written: ids have more digits than a float.
-func parse(data []byte) (any, error) {
-	if err := checkSize(data); err != nil {
-		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.UseNumber()
-	var value any
-	if err := d.Decode(&value); err != nil {
-		return nil, fmt.Errorf("discordjson: %w", err)
-	}
-	// More would take a closing bracket for the end.
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("discordjson: text after the JSON value")
-	}
-	return value, nil
-}
-
-func fill(m protoreflect.Message, o map[string]any, depth int) {
+// fill sets the fields of a message from an object. Of several members with
+// one name the last one counts.
+func fill(m protoreflect.Message, o value, depth int) {
 	if depth > maxDepth {
 		return
 	}
 	known := objectOf(m.Descriptor())
-	for name, value := range o {
-		f, ok := known.byName[name]
-		if !ok {
-			continue
-		}
-		if f.presence && value == nil {
-			value = true
-		}
-		if value == nil {
-			continue
-		}
-		if !f.IsList() {
-			if v, ok := f.value(m.NewField(f.FieldDescriptor), value, depth); ok {
-				m.Set(f.FieldDescriptor, v)
-			}
-			continue
-		}
-		elements := f.elements(value)
-		list := m.Mutable(f.FieldDescriptor).List()
-		for _, element := range elements {
-			if v, ok := f.value(list.NewElement(), element, depth); ok {
-				list.Append(v)
-			}
+	for name, member := range o.members {
+		if f, ok := known.byName[string(name)]; ok {
+			f.fill(m, member, depth)
 		}
 	}
 }
 
-// elements returns what a list of the contract is made of.
-func (f *field) elements(value any) []any {
-	if elements, ok := value.([]any); ok {
-		return elements
+// fill sets the field of a message.
+func (f *field) fill(m protoreflect.Message, v value, depth int) {
+	if m.Has(f.FieldDescriptor) {
+		m.Clear(f.FieldDescriptor)
 	}
-	o, ok := value.(map[string]any)
-	lacks, isKeyed := keyed[f.FullName()]
-	if !ok || !isKeyed {
-		// Where Discord has one object the contract may have a list.
-		return []any{value}
+	switch {
+	case v.isNull() && f.presence:
+		v = value("true")
+	case v.isNull(), v.isList() && space(v[1:])[0] == ']':
+		return
 	}
-	elements := make([]any, 0, len(o))
-	for _, id := range slices.Sorted(maps.Keys(o)) {
-		if element, ok := o[id].(map[string]any); ok && lacks != "" {
-			element[lacks] = map[string]any{"id": id}
+	if !f.IsList() {
+		if v, ok := f.value(m, nil, v, depth); ok {
+			m.Set(f.FieldDescriptor, v)
 		}
-		elements = append(elements, o[id])
+		return
+	}
+	list := m.Mutable(f.FieldDescriptor).List()
+	add := func(element value) bool {
+		if v, ok := f.value(m, list, element, depth); ok {
+			list.Append(v)
+		}
+		return true
+	}
+	lacks, isKeyed := keyed[f.FullName()]
+	switch {
+	case v.isList():
+		v.elements(add)
+	case v.isObject() && isKeyed:
+		for _, element := range v.keyed(lacks) {
+			add(element)
+		}
+	default:
+		// Where Discord has one object the contract may have a list.
+		add(v)
+	}
+}
+
+// keyed returns the members of an object, in the order of their names. An
+// object among them gets one with its name as the id, unless lacks is empty.
+func (v value) keyed(lacks string) (elements []value) {
+	byID := make(map[string]value)
+	for id, element := range v.members {
+		byID[string(id)] = element
+	}
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		element := byID[id]
+		if lacks != "" && element.isObject() {
+			if o, ok := element.decoded().(map[string]any); ok {
+				o[lacks] = map[string]any{"id": id}
+				element, _ = json.Marshal(o) // it was JSON before
+			}
+		}
+		elements = append(elements, element)
 	}
 	return elements
 }
 
-// value converts one JSON value. blank is an empty value of the field's type.
-func (f *field) value(blank protoreflect.Value, value any, depth int) (protoreflect.Value, bool) {
+// value converts one JSON value for the field of a message, or for its list.
+func (f *field) value(m protoreflect.Message, list protoreflect.List, v value, depth int) (protoreflect.Value, bool) {
 	none := protoreflect.Value{}
 	switch f.Kind() {
 	case protoreflect.MessageKind:
-		o, ok := value.(map[string]any)
-		if !ok {
+		if !v.isObject() {
 			return none, false
 		}
-		if unions[f.Message().FullName()] {
-			fillUnion(blank.Message(), o, depth+1)
+		var blank protoreflect.Value
+		if list != nil {
+			blank = list.NewElement()
 		} else {
-			fill(blank.Message(), o, depth+1)
+			blank = m.NewField(f.FieldDescriptor)
+		}
+		if unions[f.Message().FullName()] {
+			fillUnion(blank.Message(), v, depth+1)
+		} else {
+			fill(blank.Message(), v, depth+1)
 		}
 		return blank, true
 	case protoreflect.BoolKind:
-		b, ok := value.(bool)
-		return protoreflect.ValueOfBool(b), ok
+		return protoreflect.ValueOfBool(v[0] == 't'), v.isBool()
 	case protoreflect.StringKind:
-		switch s := value.(type) {
-		case string:
-			return protoreflect.ValueOfString(strings.ToValidUTF8(s, "\uFFFD")), true
-		case json.Number:
-			return protoreflect.ValueOfString(s.String()), true
-		case bool:
-			return protoreflect.ValueOfString(strconv.FormatBool(s)), true
+		if v.isBool() {
+			return protoreflect.ValueOfString(string(v)), true
 		}
-		return none, false
+		return protoreflect.ValueOfString(string(v.text())), v.text() != nil
 	case protoreflect.Uint64Kind:
 		// Where Discord has an object the contract may have its id.
-		if o, ok := value.(map[string]any); ok {
-			value = o["id"]
+		if v.isObject() {
+			v = v.member("id")
 		}
-		n, err := strconv.ParseUint(text(value), 10, 64)
+		n, err := strconv.ParseUint(string(v.text()), 10, 64)
 		return protoreflect.ValueOfUint64(n), err == nil
 	case protoreflect.Int64Kind:
-		n, ok := integer(value)
+		n, ok := integer(v)
 		return protoreflect.ValueOfInt64(n), ok
 	case protoreflect.Int32Kind:
-		n, ok := integer(value)
+		n, ok := integer(v)
 		if n != int64(int32(n)) {
 			// Larger numbers are sets of bits; the lower ones keep their meaning.
 			n &= math.MaxInt32
 		}
 		return protoreflect.ValueOfInt32(int32(n)), ok
 	case protoreflect.EnumKind:
-		n, ok := integer(value)
+		n, ok := integer(v)
 		number := protoreflect.EnumNumber(n) + f.shift
 		return protoreflect.ValueOfEnum(number), ok && n >= 0 && n < math.MaxInt32
 	case protoreflect.DoubleKind:
-		n, err := strconv.ParseFloat(text(value), 64)
+		n, err := strconv.ParseFloat(string(v.text()), 64)
 		return protoreflect.ValueOfFloat64(n), err == nil
 	default:
 		// The contract has no fields of other kinds; a test holds it to that.
@@ -249,23 +209,12 @@ func (f *field) value(blank protoreflect.Value, value any, depth int) (protorefl
 	}
 }
 
-func text(value any) string {
-	switch v := value.(type) {
-	case string:
-		return v
-	case json.Number:
-		return v.String()
-	}
-	return ""
-}
-
 // integer reads a whole number, also one that is written with a fraction.
-func integer(value any) (int64, bool) {
-	s := text(value)
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+func integer(v value) (int64, bool) {
+	if n, err := strconv.ParseInt(string(v.text()), 10, 64); err == nil {
 		return n, true
 	}
-	x, err := strconv.ParseFloat(s, 64)
+	x, err := strconv.ParseFloat(string(v.text()), 64)
 	if err != nil || math.IsNaN(x) || math.Abs(x) >= 1<<62 {
 		return 0, false
 	}

@@ -70,10 +70,10 @@ type object struct {
 	byName map[string]*field
 }
 
-var objects sync.Map // protoreflect.FullName to *object
+var objects sync.Map // protoreflect.MessageDescriptor to *object
 
 func objectOf(d protoreflect.MessageDescriptor) *object {
-	if o, ok := objects.Load(d.FullName()); ok {
+	if o, ok := objects.Load(d); ok {
 		return o.(*object)
 	}
 	o := &object{byName: make(map[string]*field)}
@@ -96,6 +96,6 @@ func objectOf(d protoreflect.MessageDescriptor) *object {
 			o.fields[i].clears = &o.fields[cleared.Index()]
 		}
 	}
-	objects.Store(d.FullName(), o)
+	objects.Store(d, o)
 	return o
 }

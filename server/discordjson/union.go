@@ -30,16 +30,16 @@ func writeUnion(m protoreflect.Message) any {
 	return o
 }
 
-func fillUnion(m protoreflect.Message, o map[string]any, depth int) {
+func fillUnion(m protoreflect.Message, o value, depth int) {
 	fields := m.Descriptor().Fields()
-	if number, ok := integer(o["type"]); ok && number > 0 && int64(int32(number)) == number {
+	if number, ok := integer(o.member("type")); ok && number > 0 && int64(int32(number)) == number {
 		kind := fields.ByNumber(protoreflect.FieldNumber(number))
 		if kind != nil && kind.Name() != rawJSON {
 			fill(m.Mutable(kind).Message(), o, depth)
 			return
 		}
 	}
-	if data, err := json.Marshal(o); err == nil {
+	if data, err := json.Marshal(o.decoded()); err == nil {
 		m.Set(fields.ByName(rawJSON), protoreflect.ValueOfString(string(data)))
 	}
 }
