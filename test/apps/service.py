@@ -110,7 +110,7 @@ def make_user(name, number):
 def flows():
     """What users do on the site, and what follows from it."""
     bot = create_bot_client(is_rate_limited=False)
-    call_command("migrate", verbosity=0)
+    call_command("migrate", run_syncdb=True, verbosity=0)
     for name, uid, code, member in (("Stray", stranger, "stranger_code", False), ("Alice Main", alice, "alice_code", True)):
         user, browser = make_user(name, uid % 100000)
         check(f"{name} is a member", bot.guild_member(guild, uid) is not None, member)
