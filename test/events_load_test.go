@@ -21,6 +21,7 @@ import (
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/test/proxytest"
+	"discordproxy/test/require"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -103,7 +104,7 @@ func eachField(data []byte, do func(number protowire.Number, value []byte, n uin
 func TestEventLoad(t *testing.T) {
 	length := lasting(t, "DISCORDPROXY_TEST_LOAD", 0)
 	if length == 0 {
-		t.Skip("DISCORDPROXY_TEST_LOAD is not set")
+		require.Skip(t, "DISCORDPROXY_TEST_LOAD is not set", "it says how long to measure")
 	}
 	const subscribers, rate, channels = 1000, 1000, 1000
 	for _, tt := range []struct {

@@ -14,6 +14,7 @@ import (
 
 	pb "discordproxy/gen/discord_api"
 	"discordproxy/test/proxytest"
+	"discordproxy/test/require"
 )
 
 // awaitLog waits until the log holds a text.
@@ -94,9 +95,7 @@ func TestSystemd(t *testing.T) {
 // TestDiskFull: the server goes on when there is no room for its log.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	if _, err := os.Stat("/dev/full"); err != nil {
-		t.Skip("there is no /dev/full, which is always full")
-	}
+	require.File(t, "/dev/full", "/dev/full", "use a system with this device, which is always full")
 	logs := t.TempDir()
 	if err := os.Symlink("/dev/full", filepath.Join(logs, "discordproxyserver.log")); err != nil {
 		t.Fatal(err)
@@ -111,6 +110,7 @@ func TestDiskFull(t *testing.T) {
 // others go on, and when the connections end there are descriptors again.
 func TestOutOfFileDescriptors(t *testing.T) {
 	t.Parallel()
+	require.File(t, "sh", "/bin/sh", "use a system with a POSIX shell")
 	p := proxytest.StartProcess(t, func(cmd *exec.Cmd) {
 		cmd.Args = append([]string{"sh", "-c", `ulimit -n 64; exec "$0" "$@"`}, cmd.Args...)
 		cmd.Path = "/bin/sh"

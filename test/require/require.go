@@ -1,14 +1,19 @@
 // Package require finds the components that some tests need beside Go. A test
 // whose component is missing is skipped with a line that says how to get it,
-// or fails when DISCORDPROXY_TEST_REQUIRE, a list with commas, names it.
+// or fails when DISCORDPROXY_TEST_REQUIRE, a list with commas, names it. A package
+// whose tests use these functions has a TestMain that calls Main.
 package require
 
 import (
+	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -19,8 +24,51 @@ func missing(t testing.TB, component, how string) {
 	t.Helper()
 	if slices.Contains(strings.Split(os.Getenv(Variable), ","), component) {
 		t.Fatalf("%s is required by %s and missing: %s", component, Variable, how)
+	} else {
+		Skip(t, component+" is missing", how)
 	}
-	t.Skipf("%s is missing: %s", component, how)
+}
+
+// skipped counts the skipped tests by reason.
+var skipped = struct {
+	mu    sync.Mutex
+	tests map[string]int
+}{tests: make(map[string]int)}
+
+// Skip skips a test or subtest. Main counts it with others of the same reason;
+// detail is shown with this one alone.
+func Skip(t testing.TB, reason, detail string) {
+	t.Helper()
+	skipped.mu.Lock()
+	skipped.tests[reason]++
+	skipped.mu.Unlock()
+	t.Skipf("%s: %s", reason, detail)
+}
+
+// Main is the TestMain of packages with tests that may be skipped. With go test
+// -v, their last line says how many were, and why.
+func Main(m *testing.M) {
+	code := m.Run()
+	if testing.Verbose() {
+		summarize(os.Stdout)
+	}
+	os.Exit(code)
+}
+
+func summarize(w io.Writer) {
+	skipped.mu.Lock()
+	defer skipped.mu.Unlock()
+	sum := 0
+	var reasons []string
+	for _, reason := range slices.Sorted(maps.Keys(skipped.tests)) {
+		sum += skipped.tests[reason]
+		reasons = append(reasons, fmt.Sprintf("%s (%d)", reason, skipped.tests[reason]))
+	}
+	line := fmt.Sprintf("tests skipped: %d", sum)
+	if sum > 0 {
+		line += "; " + strings.Join(reasons, ", ")
+	}
+	_, _ = fmt.Fprintln(w, line)
 }
 
 // root returns the folder of the module.

@@ -1,0 +1,9 @@
+package serve_test
+
+import (
+	"testing"
+
+	"discordproxy/test/require"
+)
+
+func TestMain(m *testing.M) { require.Main(m) }

@@ -1,0 +1,9 @@
+package dropin
+
+import (
+	"testing"
+
+	"discordproxy/test/require"
+)
+
+func TestMain(m *testing.M) { require.Main(m) }
