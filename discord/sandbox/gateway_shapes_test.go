@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"discordproxy/discord/sandbox"
+	"discordproxy/test/description"
 )
 
 // eventSchemas are the schemas of Discord's description that parts of an
@@ -47,11 +48,11 @@ func checkEvent(t testing.TB, kind string, data json.RawMessage) {
 			t.Errorf("%s has a presence %v", kind, p)
 		}
 	}
-	description, err := loadDescription()
+	d10, err := description.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if description == nil {
+	if d10 == nil {
 		return
 	}
 	for key, schema := range eventSchemas[kind] {
@@ -64,7 +65,7 @@ func checkEvent(t testing.TB, kind string, data json.RawMessage) {
 		for _, one := range list {
 			b, err := json.Marshal(one)
 			if err == nil {
-				err = description.validate("openapi.json#/components/schemas/"+schema, b)
+				err = d10.Validate("openapi.json#/components/schemas/"+schema, b)
 			}
 			if err != nil {
 				t.Errorf("%s %s: %v\n%s", kind, key, err, fmt.Sprint(one))

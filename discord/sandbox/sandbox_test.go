@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"discordproxy/discord/sandbox"
+	"discordproxy/test/description"
 )
 
 // rig is a sandbox with a client whose answers are compared with Discord's
@@ -156,12 +157,12 @@ func equal(t testing.TB, what string, got, want any) {
 }
 
 func TestDescriptionIsThere(t *testing.T) {
-	d, err := loadDescription()
+	d, err := description.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d == nil {
-		t.Skip(descriptionHint)
+		t.Skip(description.Hint)
 	}
 }
 

@@ -34,10 +34,12 @@ async def on_interaction(event: hikari.InteractionCreateEvent):
         for value in "ab":
             menu.add_option(value.upper(), value)
         await interaction.edit_initial_response("hello " + interaction.options[0].value, components=[buttons, select])
+        heard.put("shown")
     elif isinstance(interaction, hikari.ComponentInteraction) and interaction.custom_id == "button":
         row = bot.rest.build_modal_action_row()
         row.add_text_input("why", "Why")
         await interaction.create_modal_response("Form", "form", components=[row])
+        heard.put("opened")
     elif isinstance(interaction, hikari.ComponentInteraction):
         await interaction.create_initial_response(hikari.ResponseType.DEFERRED_MESSAGE_CREATE)
         await interaction.execute("picked " + interaction.values[0])
@@ -54,7 +56,6 @@ async def on_available(event: hikari.GuildAvailableEvent):
 async def run():
     async with exiting():
         await steps()
-        await bot.close()
 
 
 async def steps():
@@ -94,7 +95,7 @@ async def steps():
     command = rest.slash_command_builder("hello", "Says hello")
     command.add_option(hikari.CommandOption(type=hikari.OptionType.STRING, name="who", description="Whom", is_required=True))
     assert len(await rest.set_application_commands(me.id, [command])) == 1
-    await interact()
+    await interact(heard)
     await resume(heard)
     await in_order(rest.create_message)
 

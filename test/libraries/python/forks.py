@@ -36,7 +36,6 @@ class Forks:
             self.started = True
             async with exiting():
                 await self.steps(client)
-                await client.close()
 
         for listener in (on_message, on_raw_reaction_add, on_ready):
             client.event(listener)
@@ -52,6 +51,7 @@ class Forks:
 
         async def pressed(interaction):
             await interaction.response.send_modal(self.modal(submitted))
+            self.heard.put("opened")
 
         async def picked(interaction):
             await interaction.response.defer()
@@ -66,6 +66,7 @@ class Forks:
         """Answers the command."""
         await interaction.response.defer()
         await getattr(interaction, self.edit_original)(content="hello " + who, view=self.view())
+        self.heard.put("shown")
 
     async def steps(self, client):
         d, heard = self.d, self.heard
@@ -100,7 +101,7 @@ class Forks:
         history = [m async for m in quiet.history(limit=None)]
         assert len(history) == 120 and [m.id for m in history] == sorted((m.id for m in history), reverse=True)
         passed("history")
-        await interact()
+        await interact(heard)
         await resume(heard)
         await in_order(lambda channel, content: client.get_channel(channel).send(content))
 

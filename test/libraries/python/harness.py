@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import traceback
-import urllib.error
 import urllib.request
 
 CONFIG = json.loads(os.environ["LIBRARY"])
@@ -88,18 +87,19 @@ class Heard:
                 pass
 
 
-async def interact():
-    """Uses the command of the bot, its button, its modal and its select."""
+async def interact(heard):
+    """Uses the command of the bot, its button, its modal and its select.
+
+    Libraries listen to components and modals only after the call that showed
+    them has returned, which the bot notes as "shown" and "opened".
+    """
     await use(name="hello", options=[{"name": "who", "type": 3, "value": "you"}])
+    await heard.wait("shown")
     await answered("hello you")
     passed("command")
     await use(custom_id="button")
-    for _ in range(PATIENCE * 20):
-        try:
-            await use(custom_id="form", fields={"why": "because"})
-            break
-        except urllib.error.HTTPError:  # the bot has not opened the modal yet
-            await asyncio.sleep(0.05)
+    await heard.wait("opened")
+    await use(custom_id="form", fields={"why": "because"})
     await answered("why: because")
     passed("button")
     passed("modal")
