@@ -83,7 +83,7 @@ func New(c Config) (http.Handler, error) {
 		ready = func() error { return nil }
 	}
 	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
-	options, err := c.options(observers)
+	options, err := c.guardedOptions(observers)
 	if err != nil {
 		return nil, err
 	}
@@ -92,8 +92,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	path, handler := discordapiconnect.NewDiscordApiHandler(&service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger},
-		append(options, connect.WithInterceptors(access.Interceptor(), translate(ready), rpc.Streams()), uncompressedEvents)...)
+	path, handler := c.methods(ready, options)
 	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
 	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
 	options = append(options, connect.WithInterceptors(rpc.Streams()))
@@ -129,12 +128,26 @@ func New(c Config) (http.Handler, error) {
 	return rpc.WithRequestID(holdAnswers(rest.Split(plain, rpc.PlainContentType(rpc.GRPCWebText(calls.WithTimedBody(mux)))))), nil
 }
 
-// options returns those of the handlers whose calls the observers are told of.
-func (c Config) options(observers calls.Observers) ([]connect.HandlerOption, error) {
+// methods returns the handler of the methods of the API, and its path.
+func (c Config) methods(ready func() error, options []connect.HandlerOption) (string, http.Handler) {
+	s := &service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger}
+	interceptors := connect.WithInterceptors(access.Interceptor(), translate(ready), rpc.Streams())
+	return discordapiconnect.NewDiscordApiHandler(s, append(slices.Clip(options), interceptors, uncompressedEvents)...)
+}
+
+// guardedOptions returns the options of handlers for those alone whom a guard has let
+// in.
+func (c Config) guardedOptions(observers calls.Observers) ([]connect.HandlerOption, error) {
+	return c.options(observers, access.Guarded())
+}
+
+// options returns those of the handlers whose calls the observers are told of, with
+// interceptors inside of those that they all have.
+func (c Config) options(observers calls.Observers, inner ...connect.Interceptor) ([]connect.HandlerOption, error) {
 	options, err := rpc.HandlerOptions(rpc.Config{
 		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes, Status: calls.Status,
 		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },
-	}, append(slices.Clip(c.Interceptors), edge(observers), access.Streams())...)
+	}, append(append(slices.Clip(c.Interceptors), edge(observers)), inner...)...)
 	return append(options, calls.EndedEarly(observers, newCall)), err
 }
 

@@ -92,7 +92,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/metrics", about: "what Prometheus reads",
-		imports:   []string{"server/calls", "server/events", "discord", "discord/gateway"},
+		imports:   []string{"server/access", "server/calls", "server/events", "discord", "discord/gateway"},
 		libraries: []string{"github.com/prometheus/"},
 	},
 	{

@@ -44,12 +44,12 @@ type answer struct {
 
 func (g *guarded) ask(t *testing.T, from, authorization string) answer {
 	t.Helper()
-	h := g.guard.Page(access.MetricsPage, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := g.guard.Page(access.Page(access.MetricsPage, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if g.inner != nil {
 			g.inner(w, r)
 		}
 		_, _ = fmt.Fprintf(w, "%s %q", discord.Caller(r.Context()), r.Header.Get("Authorization"))
-	}))
+	})))
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
 	r.RemoteAddr = from
 	if authorization != "" {
@@ -281,6 +281,29 @@ func TestNoGuard(t *testing.T) {
 	g := new(guarded)
 	if a := g.ask(t, "192.0.2.1:1", "Bearer x"); a.text != `"Bearer x"` {
 		t.Errorf("answered %s", a.text)
+	}
+}
+
+// TestUnguarded: a context that no guard has let in may do nothing, and one that is
+// open may do everything.
+func TestUnguarded(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ctx     context.Context
+		refused bool
+	}{"no guard": {t.Context(), true}, "everyone": {access.WithEveryone(t.Context()), false}} {
+		nobody := access.From(tt.ctx)
+		_, visible := nobody.Visible([]byte("[]"))
+		for what, err := range map[string]error{
+			"call": access.MayCall(tt.ctx, "GetChannel"), "page": access.MayCall(tt.ctx, access.MetricsPage),
+			"touch": access.MayTouch(tt.ctx, access.Reading{}), "hold": nobody.Hold(tt.ctx), "see": visible,
+		} {
+			if errors.Is(err, access.ErrDenied) != tt.refused {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+		if nobody.SeesChannel(1, 2) == tt.refused || nobody.FiltersChannels() != tt.refused || nobody.Ruled() != tt.refused || nobody.Restricted() != tt.refused {
+			t.Errorf("%s: the client is %v", name, nobody)
+		}
 	}
 }
 

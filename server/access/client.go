@@ -14,8 +14,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Client is who may call what. Nil is one that may do everything. Its methods
-// are safe for concurrent use; their errors are *connect.Error.
+// Client is who may call what. Nil is one that may do nothing. Its methods are
+// safe for concurrent use; their errors are *connect.Error.
 type Client struct {
 	name         string
 	keys         []key
@@ -62,7 +62,10 @@ func (c *Client) enter() (leave func(), err error) {
 // MayCall refuses a method that is none of the client's. Metrics and dashboard
 // tell of everybody's calls, which is no call about one place.
 func (c *Client) MayCall(method string) error {
-	if c != nil && c.methods != nil && !slices.ContainsFunc(c.methods, func(p pattern) bool { return p.means(method) }) {
+	if c == nil {
+		return errUnguarded()
+	}
+	if c.methods != nil && !slices.ContainsFunc(c.methods, func(p pattern) bool { return p.means(method) }) {
 		return refuse(connect.CodePermissionDenied, "client %s may not call %s", c.name, method)
 	}
 	if method == MetricsPage || method == Dashboard {
@@ -74,6 +77,9 @@ func (c *Client) MayCall(method string) error {
 // MayTouch refuses a call that names a guild, channel or user that is none of
 // the client's, and one that is about none at all.
 func (c *Client) MayTouch(r Reading) error {
+	if c == nil {
+		return errUnguarded()
+	}
 	if !c.Restricted() {
 		return nil
 	}
@@ -94,18 +100,29 @@ func (c *Client) MayTouch(r Reading) error {
 	return nil
 }
 
+// errUnguarded refuses a request that no Guard has let in.
+func errUnguarded() error {
+	return refuse(connect.CodePermissionDenied, "the server does not know who may do this")
+}
+
+// IsEveryone reports whether no rules are about the client, and none can come.
+func (c *Client) IsEveryone() bool { return c == everyone }
+
 // Restricted is whether the client may name some guilds, channels and users
 // only.
-func (c *Client) Restricted() bool { return c != nil && c.places != nil }
+func (c *Client) Restricted() bool { return c == nil || c.places != nil }
 
 // Ruled is whether it depends on what a call says whether the client may make
 // it.
-func (c *Client) Ruled() bool { return c != nil && (c.methods != nil || c.places != nil) }
+func (c *Client) Ruled() bool { return c == nil || c.methods != nil || c.places != nil }
 
 // Hold waits until the client's own rate allows a call, but fails at once if
 // that is beyond the deadline of ctx.
 func (c *Client) Hold(ctx context.Context) error {
-	if c == nil || c.usage == nil || c.limit == 0 {
+	if c == nil {
+		return errUnguarded()
+	}
+	if c.usage == nil || c.limit == 0 {
 		return nil
 	}
 	turn := c.usage.limiter.Reserve()

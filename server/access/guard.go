@@ -32,7 +32,7 @@ type Config struct {
 }
 
 // Guard decides who may call. Its methods are safe for concurrent use. Nil is
-// one that lets everybody do everything.
+// one that lets everybody do everything: see Everyone.
 type Guard struct {
 	logger       *slog.Logger
 	certificates bool
@@ -72,15 +72,33 @@ func (g *Guard) Use(rules *Rules) {
 }
 
 // From returns the client who sent the request of ctx, as the newest rules
-// describe it: ask again whenever it matters. Nil is one that may do everything.
+// describe it: ask again whenever it matters. It is nil, and may do nothing, where
+// no Guard has let the request in.
 func From(ctx context.Context) *Client {
-	s := sessionOf(ctx)
-	if s == nil {
-		return nil
+	if s := sessionOf(ctx); s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.client
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.client
+	client, _ := ctx.Value(openKey{}).(*Client)
+	return client
+}
+
+// everyone is the client of requests that need no key.
+var everyone = new(Client)
+
+type openKey struct{}
+
+// WithEveryone lets a request do everything, whoever sent it.
+func WithEveryone(ctx context.Context) context.Context {
+	return context.WithValue(ctx, openKey{}, everyone)
+}
+
+// Everyone has next serve requests that may do everything, whoever sent them.
+func Everyone(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(WithEveryone(r.Context())))
+	})
 }
 
 // Handler has next serve the requests of those who are known: there From and
@@ -89,7 +107,7 @@ func From(ctx context.Context) *Client {
 // before.
 func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *http.Request, error)) http.Handler {
 	if g == nil {
-		return next
+		return Everyone(next)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rules := g.rules.Load()
@@ -133,20 +151,24 @@ func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *htt
 	})
 }
 
-// Page guards a page that stands beside the methods, under a name that rules
-// can allow.
-func (g *Guard) Page(name string, page http.Handler) http.Handler {
-	refuse := func(w http.ResponseWriter, _ *http.Request, err error) {
-		status, _ := Describe(err)
-		http.Error(w, Text(err), status)
-	}
-	return g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// Page returns a page in addition to the methods, for those whose rules allow its
+// name.
+func Page(name string, page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := MayCall(r.Context(), name); err != nil {
-			refuse(w, r, err)
+			refusePage(w, r, err)
 			return
 		}
 		page.ServeHTTP(w, r)
-	}), refuse)
+	})
+}
+
+// Page guards a Page.
+func (g *Guard) Page(page http.Handler) http.Handler { return g.Handler(page, refusePage) }
+
+func refusePage(w http.ResponseWriter, _ *http.Request, err error) {
+	status, _ := Describe(err)
+	http.Error(w, Text(err), status)
 }
 
 // quieten marks the error of an unknown client as quiet once its address has

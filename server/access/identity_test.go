@@ -241,7 +241,7 @@ func TestStreamsFollowTheRules(t *testing.T) {
 				done := make(chan struct{})
 				var got error
 				g.inner = func(_ http.ResponseWriter, r *http.Request) {
-					stream := access.Streams().WrapStreamingHandler(func(ctx context.Context, _ connect.StreamingHandlerConn) error {
+					stream := access.Guarded().WrapStreamingHandler(func(ctx context.Context, _ connect.StreamingHandlerConn) error {
 						select {
 						case <-ctx.Done():
 							return ctx.Err()
@@ -306,7 +306,7 @@ func TestConnectionAfterAnEndedStream(t *testing.T) {
 			}
 			return
 		}
-		stream := access.Streams().WrapStreamingHandler(func(ctx context.Context, _ connect.StreamingHandlerConn) error {
+		stream := access.Guarded().WrapStreamingHandler(func(ctx context.Context, _ connect.StreamingHandlerConn) error {
 			reading <- struct{}{}
 			<-ctx.Done()
 			time.Sleep(20 * time.Millisecond) // while the handler ends, the connection is watched

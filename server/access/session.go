@@ -89,7 +89,7 @@ func (s *session) revise(rules *Rules) {
 func require(ctx context.Context, name string, check func(*Client) error) error {
 	s := sessionOf(ctx)
 	if s == nil {
-		return check(nil)
+		return check(From(ctx))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,45 +109,59 @@ func MayTouch(ctx context.Context, r Reading) error {
 	return require(ctx, "targets", func(c *Client) error { return c.MayTouch(r) })
 }
 
-// Streams returns the interceptor that ends the streams of clients who may no longer
-// have them. It must be outside of all that reads a stream's context. A call that
-// waits for the rate limits ends there, see discord.WithRevoked; one that was sent
-// goes on.
-func Streams() connect.Interceptor {
-	return rpc.Interceptor{Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
-		return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-			s := sessionOf(ctx)
-			if s == nil {
-				return next(ctx, conn)
+// Guarded returns the interceptor that refuses calls which no Guard has let in, and
+// ends the streams of clients who may no longer have them. It must be outside of all
+// that reads a stream's context. A call that waits for the rate limits ends there,
+// see discord.WithRevoked; one that was sent goes on.
+func Guarded() connect.Interceptor {
+	return rpc.Interceptor{Unary: guardUnary, Stream: guardStream}
+}
+
+func guardUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		if From(ctx) == nil {
+			return nil, errUnguarded()
+		}
+		return next(ctx, req)
+	}
+}
+
+func guardStream(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		s := sessionOf(ctx)
+		if s == nil {
+			if From(ctx) == nil {
+				return errUnguarded()
 			}
-			ctx, cancel := context.WithCancelCause(ctx)
-			defer cancel(nil)
-			unblock, _ := ctx.Value(unblockKey{}).(func())
-			unblocked := make(chan struct{})
-			//nolint:contextcheck // the session's context is another one on purpose
-			stop := context.AfterFunc(s.revoked, func() {
-				defer close(unblocked)
-				if unblock != nil {
-					unblock()
-				}
-				cancel(context.Cause(s.revoked))
-			})
-			defer func() {
-				if !stop() { // the connection may carry another request as soon as this one has ended
-					<-unblocked
-				}
-			}()
-			err := next(ctx, conn)
-			if err == nil || s.revoked.Err() == nil {
-				return err
+			return next(ctx, conn)
+		}
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		unblock, _ := ctx.Value(unblockKey{}).(func())
+		unblocked := make(chan struct{})
+		//nolint:contextcheck // the session's context is another one on purpose
+		stop := context.AfterFunc(s.revoked, func() {
+			defer close(unblocked)
+			if unblock != nil {
+				unblock()
 			}
-			if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok { //nolint:contextcheck // as above
-				// A fresh error, since headers are added to one on its way out.
-				return connect.NewError(cause.Code(), errors.Unwrap(cause))
+			cancel(context.Cause(s.revoked))
+		})
+		defer func() {
+			if !stop() { // the connection may carry another request as soon as this one has ended
+				<-unblocked
 			}
+		}()
+		err := next(ctx, conn)
+		if err == nil || s.revoked.Err() == nil {
 			return err
 		}
-	}}
+		if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok { //nolint:contextcheck // as above
+			// A fresh error, since headers are added to one on its way out.
+			return connect.NewError(cause.Code(), errors.Unwrap(cause))
+		}
+		return err
+	}
 }
 
 // unblockKey finds what ends a blocked read of a request, and soon a blocked

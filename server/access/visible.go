@@ -17,14 +17,17 @@ func (c *Client) SeesChannel(id, parent uint64) bool {
 	if !c.FiltersChannels() {
 		return true
 	}
+	if c == nil {
+		return false
+	}
 	known := c.places[discord.ChannelTarget]
 	return known.has(id) || parent != 0 && known.has(parent)
 }
 
 // FiltersChannels is whether the client sees only some channels of its guilds.
 func (c *Client) FiltersChannels() bool {
-	if !c.Restricted() {
-		return false
+	if c == nil {
+		return true
 	}
 	known, some := c.places[discord.ChannelTarget]
 	return some && !known.all
@@ -34,6 +37,9 @@ func (c *Client) FiltersChannels() bool {
 // that are about channels which the client does not see. Anything else in the
 // answer remains as it was.
 func (c *Client) Visible(data json.RawMessage) (json.RawMessage, error) {
+	if c == nil {
+		return nil, errUnguarded()
+	}
 	if !c.FiltersChannels() || len(data) == 0 {
 		return data, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/access"
 	"discordproxy/server/calls"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -92,13 +93,13 @@ func histogram(name, help string) *prometheus.HistogramVec {
 	}, []string{"method"})
 }
 
-// Handler answers scrapes.
+// Handler answers scrapes of those who may call access.MetricsPage.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+	return access.Page(access.MetricsPage, promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		Registry:          m.registry,
 		EnableOpenMetrics: true, // exemplars exist in this format and in protobuf alone
 		Timeout:           10 * time.Second,
-	})
+	}))
 }
 
 // Ended counts a call. The request's id stands beside the histograms as an

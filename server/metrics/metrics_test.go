@@ -11,6 +11,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/discord/ratelimit"
+	"discordproxy/server/access"
 	"discordproxy/server/calls"
 	"discordproxy/server/metrics"
 
@@ -23,12 +24,21 @@ func scrape(t *testing.T, m *metrics.Metrics, accept string) string {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 	r.Header.Set("Accept", accept)
 	w := httptest.NewRecorder()
-	m.Handler().ServeHTTP(w, r)
+	access.Everyone(m.Handler()).ServeHTTP(w, r)
 	body, err := io.ReadAll(w.Result().Body)
 	if err != nil || w.Code != http.StatusOK {
 		t.Fatal(w.Code, err)
 	}
 	return string(body)
+}
+
+// TestUnguarded: without a guard in front, nobody reads anything.
+func TestUnguarded(t *testing.T) {
+	w := httptest.NewRecorder()
+	metrics.New(metrics.Config{}).Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusForbidden || strings.Contains(w.Body.String(), "discordproxy") {
+		t.Errorf("answered with %d %s", w.Code, w.Body)
+	}
 }
 
 func wantLines(t *testing.T, text string, lines ...string) {

@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,21 +88,7 @@ func New(c Config) (http.Handler, error) {
 	if c.MaxBodyBytes < 0 || c.Timeout < 0 {
 		return nil, errors.New("rest: MaxBodyBytes or Timeout is negative")
 	}
-	if c.MaxBodyBytes == 0 {
-		c.MaxBodyBytes = DefaultMaxBodyBytes
-	}
-	if c.Ready == nil {
-		c.Ready = func() error { return nil }
-	}
-	if c.Trace == nil {
-		c.Trace = func(ctx context.Context, _ http.Header) (context.Context, func(*calls.Call, int)) {
-			return ctx, func(*calls.Call, int) {}
-		}
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	h := &handler{c}
+	h := newHandler(c)
 	guarded := c.Access.Handler(listener.Known(h), func(w http.ResponseWriter, r *http.Request, err error) {
 		if access.IsQuiet(err) {
 			resp, _ := refuse(r.Context(), err, versionOf(r))
@@ -119,6 +106,23 @@ func New(c Config) (http.Handler, error) {
 		}
 		guarded.ServeHTTP(w, r)
 	}), nil
+}
+
+// newHandler returns the handler of requests that a guard has let in.
+func newHandler(c Config) *handler {
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
+	if c.Ready == nil {
+		c.Ready = func() error { return nil }
+	}
+	if c.Trace == nil {
+		c.Trace = func(ctx context.Context, _ http.Header) (context.Context, func(*calls.Call, int)) {
+			return ctx, func(*calls.Call, int) {}
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return &handler{c}
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
