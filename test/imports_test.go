@@ -105,7 +105,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/hooks", about: "incoming hooks: payloads of scripts and tools, rendered as messages",
-		imports: []string{"server/access", "server/calls", "server/listener", "server/refusals", "discord"},
+		imports: []string{"server/access", "server/calls", "server/listener", "server/refusals", "server/strictyaml", "discord"},
 	},
 	{
 		folder: "server/rest", about: "plain requests to Discord's API, passed on",
@@ -117,7 +117,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/access", about: "who may call what, and how much",
-		imports: []string{"server/refusals", "server/rpc", "discord", "gen/..."},
+		imports: []string{"server/refusals", "server/rpc", "server/strictyaml", "discord", "gen/..."},
 	},
 	{
 		folder: "server/calls", about: "reports of finished calls, to the log and other observers; the codes of errors",
@@ -129,6 +129,7 @@ var parts = []part{
 		libraries: []string{"golang.org/x/net/http2"},
 	},
 	{folder: "server/discordjson", about: "Discord's objects as messages of the API"},
+	{folder: "server/strictyaml", about: "reads files that decide about rights, and refuses what could mean more"},
 	{folder: "server/refusals", about: "how much a refused request writes to the log"},
 	{folder: "server/rpc", about: "what every Connect service needs: codecs, bounds, request IDs"},
 	{

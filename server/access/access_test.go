@@ -85,12 +85,12 @@ func TestParse(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"": "no documents", "{}": "no clients",
-		"clients:":                              "line 1: there is no value",
-		"clients: []":                           "line 1: there is no value",
+		"clients:":                              "line 1: the value is empty",
+		"clients: []":                           "line 1: the value is empty",
 		entry("method: [Send*]"):                "method",
-		entry("methods:"):                       "line 4: there is no value",
-		entry("methods: []"):                    "line 4: there is no value",
-		entry("channels: [~]"):                  "line 4: there is no value",
+		entry("methods:"):                       "line 4: the value is empty",
+		entry("methods: []"):                    "line 4: the value is empty",
+		entry("channels: [~]"):                  "line 4: the value is empty",
 		entry("methods: [Sendd*]"):              `"Sendd*" matches no method`,
 		entry("channels: [general]"):            `channels: "general" is neither an id`,
 		entry("channels: [0]"):                  `"0" is neither an id`,

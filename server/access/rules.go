@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/strictyaml"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"go.yaml.in/yaml/v4"
 	"golang.org/x/time/rate"
 )
 
@@ -69,15 +69,8 @@ type Defaults struct {
 // Parse reads rules. What it does not understand, and what would allow more
 // than was meant, is an error.
 func Parse(data []byte, d Defaults) (*Rules, error) {
-	var root yaml.Node
-	if err := yaml.Load(data, &root); err != nil {
-		return nil, err
-	}
-	if err := refuseEmpty(&root); err != nil {
-		return nil, err
-	}
 	var f file
-	if err := yaml.Load(data, &f, yaml.WithKnownFields()); err != nil {
+	if err := strictyaml.Load(data, &f); err != nil {
 		return nil, err
 	}
 	if len(f.Clients) == 0 {
@@ -101,21 +94,6 @@ func Parse(data []byte, d Defaults) (*Rules, error) {
 		rules.clients = append(rules.clients, client)
 	}
 	return rules, nil
-}
-
-// refuseEmpty refuses a value that is missing and a list without elements:
-// there, what was commented out would allow everything.
-func refuseEmpty(n *yaml.Node) error {
-	empty := n.Kind == yaml.ScalarNode && n.Tag == "!!null" || n.Kind == yaml.SequenceNode && len(n.Content) == 0
-	if empty {
-		return fmt.Errorf("line %d: there is no value: what is not limited is left out as a whole", n.Line)
-	}
-	for _, child := range n.Content {
-		if err := refuseEmpty(child); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (e *entry) client(d Defaults) (*Client, error) {

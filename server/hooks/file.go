@@ -16,8 +16,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/access"
-
-	"go.yaml.in/yaml/v4"
+	"discordproxy/server/strictyaml"
 )
 
 // Hooks are the hooks of a configuration. The zero value has none.
@@ -92,15 +91,8 @@ func Parse(data []byte, templates *Templates) (*Hooks, error) {
 	if strings.TrimSpace(string(data)) == "" {
 		return nil, errNone
 	}
-	var root yaml.Node
-	if err := yaml.Load(data, &root); err != nil {
-		return nil, err
-	}
-	if err := refuseEmpty(&root); err != nil {
-		return nil, err
-	}
 	var f file
-	if err := yaml.Load(data, &f, yaml.WithKnownFields()); err != nil {
+	if err := strictyaml.Load(data, &f); err != nil {
 		return nil, err
 	}
 	switch n := len(f.Hooks); {
@@ -121,20 +113,6 @@ func Parse(data []byte, templates *Templates) (*Hooks, error) {
 		hooks.byName[e.Name] = hook
 	}
 	return hooks, nil
-}
-
-// refuseEmpty refuses a value that is missing: a secret that was commented out
-// would open a hook.
-func refuseEmpty(n *yaml.Node) error {
-	if n.Kind == yaml.ScalarNode && (n.Tag == "!!null" || n.Value == "") || n.Kind == yaml.SequenceNode && len(n.Content) == 0 {
-		return fmt.Errorf("line %d: the value is empty: leave out the whole field instead", n.Line)
-	}
-	for _, child := range n.Content {
-		if err := refuseEmpty(child); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (e *entry) hook(templates *Templates) (*Hook, error) {
