@@ -110,11 +110,16 @@ func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.response(r, a), nil
+}
+
+// response returns the answer to a request of another program.
+func (c *Client) response(r *Request, a *answer) *Response {
 	if location := a.header.Get("Location"); location != "" {
 		a.header = a.header.Clone()
 		a.header.Set("Location", c.relocate(&r.Path, location))
 	}
-	return &Response{Status: a.status, Header: a.header, Body: a.body}, nil
+	return &Response{Status: a.status, Header: a.header, Body: a.body}
 }
 
 // forwarded returns the request with which r is sent.

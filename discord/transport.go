@@ -33,15 +33,7 @@ type transport struct {
 // do sends a request until an answer says what became of it. Every error is an
 // *Error, except that of a request that cannot be built.
 func (t *transport) do(ctx context.Context, r *request) (*answer, error) {
-	s := sending{transport: t, request: r, ask: ratelimit.Request{
-		Token:  cmp.Or(r.guest, BotToken),
-		Guest:  r.guest != "",
-		Caller: Caller(ctx),
-		Line:   ratelimit.LineOf(r.method, r.target()),
-		Bytes:  int64(len(r.body)),
-		Probe:  r.probe,
-		Joined: r.joined,
-	}}
+	s := t.begin(ctx, r)
 	defer s.end()
 	for {
 		permit, err := s.acquire(ctx)
@@ -81,9 +73,22 @@ type sending struct {
 	opened  time.Time     // when the first try of unknown outcome was sent
 }
 
-// acquire begins a try: it waits for the permit. A token that Discord may have
-// refused is checked first.
-func (s *sending) acquire(ctx context.Context) (*ratelimit.Permit, error) {
+// begin returns a request before its first try. It is on the heap, so that the
+// stack of a call that waits stays small.
+func (t *transport) begin(ctx context.Context, r *request) *sending {
+	return &sending{transport: t, request: r, ask: ratelimit.Request{
+		Token:  cmp.Or(r.guest, BotToken),
+		Guest:  r.guest != "",
+		Caller: Caller(ctx),
+		Line:   ratelimit.LineOf(r.method, r.target()),
+		Bytes:  int64(len(r.body)),
+		Probe:  r.probe,
+		Joined: r.joined,
+	}}
+}
+
+// next describes the next try.
+func (s *sending) next() {
 	now := time.Now()
 	// Each time: Discord counts apart by the age of a message.
 	s.ask.Route = ratelimit.RouteOf(s.method, s.path, s.kind, now)
@@ -91,6 +96,12 @@ func (s *sending) acquire(ctx context.Context) (*ratelimit.Permit, error) {
 		Route: s.ask.Route.String(), Resource: s.ask.Route.Major,
 		Number: s.seen.Number + 1, Before: s.seen.Outcome, Once: s.once, Began: now,
 	}
+}
+
+// acquire begins a try: it waits for the permit. A token that Discord may have
+// refused is checked first.
+func (s *sending) acquire(ctx context.Context) (*ratelimit.Permit, error) {
+	s.next()
 	permit, err := s.wait(ctx)
 	if asksForCheck(err) {
 		s.checkToken(ctx, s.request)
@@ -235,21 +246,27 @@ func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
 }
 
 func (s *sending) waitInTime(ctx context.Context) (*ratelimit.Permit, error) {
-	if s.opened.IsZero() {
-		return s.limiter.Acquire(ctx, s.ask)
+	within, cancel := ctx, context.CancelFunc(func() {})
+	if last, ok := s.lastMoment(ctx); ok {
+		within, cancel = context.WithDeadline(ctx, last)
 	}
-	last := s.opened.Add(nonceMemory)
-	deadline, ok := ctx.Deadline()
-	if ok && deadline.Before(last) {
-		return s.limiter.Acquire(ctx, s.ask)
-	}
-	within, cancel := context.WithDeadline(ctx, last)
 	defer cancel()
 	permit, err := s.limiter.Acquire(within, s.ask)
-	if errors.Is(err, context.DeadlineExceeded) && (!ok || last.Before(deadline)) {
+	if errors.Is(err, context.DeadlineExceeded) && within != ctx {
 		return nil, errTooLate
 	}
 	return permit, err
+}
+
+// lastMoment returns when Discord forgets the nonce of the first try, if that is
+// before the caller's deadline.
+func (s *sending) lastMoment(ctx context.Context) (last time.Time, ok bool) {
+	if s.opened.IsZero() {
+		return time.Time{}, false
+	}
+	last = s.opened.Add(nonceMemory)
+	deadline, ok := ctx.Deadline()
+	return last, !ok || last.Before(deadline)
 }
 
 // Waits between tries: doubled each time, then drawn from the upper half so

@@ -116,6 +116,9 @@ func (c composer) message(op discord.Operation, req messageRequest) (discord.Mes
 // embeds that lose an icon.
 func (c composer) withOneListOfEmbeds(req messageRequest) protoreflect.Message {
 	from := req.ProtoReflect()
+	if len(req.GetEmbeds()) == 0 && !isSet(req, "embed") {
+		return from
+	}
 	r := from.New()
 	from.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		r.Set(fd, v)

@@ -166,8 +166,7 @@ var methods = map[string]bool{
 	http.MethodGet: true, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true, http.MethodDelete: true,
 }
 
-// serve returns Discord's answer to the request, and completes what is known
-// of the call. A panic becomes an error.
+// serve returns Discord's answer to the request. A panic becomes an error.
 func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) (resp *discord.Response, err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -176,89 +175,118 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 			err = errors.New("panic")
 		}
 	}()
-	switch {
-	case isForeignLink(r.Header):
-		return nil, &refusal{http.StatusForbidden, "the link that leads here is on another site"}
-	case h.Discord == nil:
-		return nil, &refusal{http.StatusForbidden, "plain REST is off: start the server with --rest-proxy, or on a loopback address"}
-	case r.URL.IsAbs() || r.URL.Host != "" || r.URL.Opaque != "":
-		return nil, &refusal{http.StatusBadRequest, "the request names a host in its target, which must be a path"}
-	case !methods[r.Method]:
-		return nil, &refusal{http.StatusMethodNotAllowed, "Method Not Allowed"}
-	}
-	path, err := discord.ParseAPIPath(r.URL.EscapedPath())
+	req, ruled, err := h.readHead(ctx, call, r)
 	if err != nil {
 		return nil, err
 	}
-	if strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return nil, &refusal{http.StatusBadRequest, "the query has a space or a control character that is not escaped"}
+	ctx, cancel, err := h.withDeadline(ctx, r)
+	if err != nil {
+		return nil, err
 	}
-	req := &discord.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: header(r.Header)}
+	defer cancel()
+	if err := h.readRest(ctx, r, req, ruled); err != nil {
+		return nil, err
+	}
+	if err := access.From(ctx).Hold(ctx); err != nil {
+		return nil, err
+	}
+	if resp, err = h.Discord.Forward(ctx, req); err != nil {
+		return nil, err
+	}
+	return resp, h.restrict(ctx, call, resp)
+}
+
+// readHead reads a request without its body, and completes what is known of the
+// call. It reports whether the client has rules for what the request holds.
+func (h *handler) readHead(ctx context.Context, call *calls.Call, r *http.Request) (req *discord.Request, ruled bool, err error) {
+	switch {
+	case isForeignLink(r.Header):
+		return nil, false, &refusal{http.StatusForbidden, "the link that leads here is on another site"}
+	case h.Discord == nil:
+		return nil, false, &refusal{http.StatusForbidden, "plain REST is off: start the server with --rest-proxy, or on a loopback address"}
+	case r.URL.IsAbs() || r.URL.Host != "" || r.URL.Opaque != "":
+		return nil, false, &refusal{http.StatusBadRequest, "the request names a host in its target, which must be a path"}
+	case !methods[r.Method]:
+		return nil, false, &refusal{http.StatusMethodNotAllowed, "Method Not Allowed"}
+	}
+	path, err := discord.ParseAPIPath(r.URL.EscapedPath())
+	if err != nil {
+		return nil, false, err
+	}
+	if strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return nil, false, &refusal{http.StatusBadRequest, "the query has a space or a control character that is not escaped"}
+	}
+	req = &discord.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: header(r.Header)}
 	call.Method = req.Pattern()
 	if _, call.Target, call.ID = req.Route(); call.Target != "" {
 		call.Target += "_id"
 		call.OddID = req.OddID()
 	}
 	if err := access.MayCall(ctx, call.Method); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	// Rules that come while the body is read have to hold, too.
-	ruled := access.From(ctx).Ruled()
+	ruled = access.From(ctx).Ruled()
 	if ruled {
 		if err := req.ReadHead(); err != nil {
-			return nil, notUnderstood(err)
+			return nil, false, notUnderstood(err)
 		}
 	}
 	if reason := h.Ready(); reason != nil {
-		return nil, &refusal{http.StatusServiceUnavailable, reason.Error()}
+		return nil, false, &refusal{http.StatusServiceUnavailable, reason.Error()}
 	}
+	return req, ruled, nil
+}
+
+// withDeadline returns a context with the deadline of a request.
+func (h *handler) withDeadline(ctx context.Context, r *http.Request) (context.Context, context.CancelFunc, error) {
 	standard, ok := access.From(ctx).Timeout()
 	if !ok {
 		standard = h.Timeout
 	}
-	ctx, cancel, err := withDeadline(ctx, r.Header, standard)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
+	return withDeadline(ctx, r.Header, standard)
+}
+
+// readRest reads the body of a request, and checks what the request names.
+func (h *handler) readRest(ctx context.Context, r *http.Request, req *discord.Request, ruled bool) (err error) {
 	if ctx.Err() != nil {
-		return nil, calls.Status(ctx, ctx.Err())
+		return calls.Status(ctx, ctx.Err())
 	}
 	if req.Body, err = readBody(r, h.MaxBodyBytes); err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkType(req); err != nil {
-		return nil, err
+		return err
 	}
-	if ruled || access.From(ctx).Ruled() {
-		named, err := req.Read()
-		if err != nil {
-			return nil, notUnderstood(err)
-		}
-		if err := access.MayTouch(ctx, access.ReadingOf(named)); err != nil {
-			return nil, err
-		}
+	// Rules that came while the body was read have to hold, too.
+	if !ruled && !access.From(ctx).Ruled() {
+		return nil
 	}
-	if err := access.From(ctx).Hold(ctx); err != nil {
-		return nil, err
+	named, err := req.Read()
+	if err != nil {
+		return notUnderstood(err)
 	}
-	if resp, err = h.Discord.Forward(ctx, req); err == nil && resp.Status < http.StatusOK {
-		return nil, &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
+	return access.MayTouch(ctx, access.ReadingOf(named))
+}
+
+// restrict takes out of an answer what the caller must not see.
+func (h *handler) restrict(ctx context.Context, call *calls.Call, resp *discord.Response) (err error) {
+	if resp.Status < http.StatusOK {
+		return &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
 	}
-	if err == nil && h.HideLimits {
+	if h.HideLimits {
 		for name := range resp.Header {
 			if strings.HasPrefix(name, "X-Ratelimit-") {
 				delete(resp.Header, name)
 			}
 		}
 	}
-	if client := access.From(ctx); err == nil && resp.Status < http.StatusMultipleChoices && guildLists[call.Method] && client.FiltersChannels() {
+	if client := access.From(ctx); resp.Status < http.StatusMultipleChoices && guildLists[call.Method] && client.FiltersChannels() {
 		if resp.Body, err = client.Visible(resp.Body); err != nil {
-			return nil, &refusal{http.StatusBadGateway, "Discord's answer cannot be filtered for this client"}
+			return &refusal{http.StatusBadGateway, "Discord's answer cannot be filtered for this client"}
 		}
 		resp.Header.Del("Etag")
 	}
-	return resp, err
+	return nil
 }
 
 // guildLists are the routes that list something of several channels of a guild.
