@@ -22,24 +22,16 @@ const (
 	clockSpan = time.Minute
 	// clockGuard is the least error assumed of the estimate.
 	clockGuard = 2 * time.Millisecond
-	// sampleSlot and slotSamples bound how much a burst of answers counts: what
-	// delays one of them, such as a server that has to wake up, delays the
-	// others too.
-	sampleSlot  = 100 * time.Millisecond
-	slotSamples = 8
-	// After firstSlots half of what is not certain is believed, and half of the
-	// rest after each further moreSlots.
-	firstSlots = 4
-	moreSlots  = 16
-)
-
-// How many times the expected error of the fastest way is allowed for. A
-// bucket's next unit is used by one call, which must not come early. A second
-// of the global limit becomes overfull only if, besides, all that is on its
-// way arrives in time for it.
-const (
-	bucketGuard = 32
-	poolGuard   = 16
+	// A burst is the answers that are heard within sampleTime. burstSamples
+	// bounds how much it counts: what delays one of them, such as a server that
+	// has to wake up, delays the others too.
+	sampleTime   = 100 * time.Millisecond
+	burstSamples = 8
+	// How many times the expected error of the fastest way is allowed for, as
+	// it follows from single answers and from bursts. If ways are spread evenly,
+	// the chance that one of n is faster than sampleGuard allows is exp(-16)/n.
+	sampleGuard = 32
+	burstGuard  = 16
 	// clockOutliers is how many answers in a row must contradict the estimate
 	// before they replace it.
 	clockOutliers = 3
@@ -63,32 +55,45 @@ type clock struct {
 }
 
 type clockSamples struct {
-	began  instant
-	low    time.Duration // largest of counted-heard
-	high   time.Duration // smallest of counted-sent
-	n      int
-	sum    time.Duration // of n of counted-sent less the first one
-	first  time.Duration
-	slots  int
-	slot   instant // begin of the running slot
-	inSlot int     // samples in it that count
+	began instant
+	low   time.Duration // largest of counted-heard
+	high  time.Duration // smallest of counted-sent
+	n     int
+	sum   time.Duration // of n of counted-sent less the first one
+	first time.Duration
+
+	bursts  int
+	burst   instant       // begin of the running one
+	inBurst int           // samples in it that count
+	fastest time.Duration // smallest of counted-sent in it
+	fastSum time.Duration // of the smallest of the earlier bursts, less the first sample
 }
 
 func (s *clockSamples) add(sent, heard, counted instant) {
 	low, high := counted.sub(heard)-headerStep, counted.sub(sent)+headerStep
 	if s.n == 0 {
-		*s = clockSamples{began: heard, low: low, high: high, first: high, slot: heard, slots: 1}
+		*s = clockSamples{began: heard, low: low, high: high, first: high, burst: heard, bursts: 1, fastest: high}
 	}
 	s.low, s.high = max(s.low, low), min(s.high, high)
-	if heard.sub(s.slot) >= sampleSlot {
-		s.slot, s.inSlot = heard, 0
-		s.slots++
+	if heard.sub(s.burst) >= sampleTime {
+		s.fastSum += s.fastest - s.first
+		s.burst, s.inBurst, s.fastest = heard, 0, high
+		s.bursts++
 	}
-	if s.inSlot < slotSamples {
-		s.inSlot++
+	s.fastest = min(s.fastest, high)
+	if s.inBurst < burstSamples {
+		s.inBurst++
 		s.n++
 		s.sum += high - s.first
 	}
+}
+
+// mean returns the mean of counted-sent.
+func (s *clockSamples) mean() time.Duration { return s.first + s.sum/time.Duration(s.n) }
+
+// burstMean returns the mean of the smallest of counted-sent in each burst.
+func (s *clockSamples) burstMean() time.Duration {
+	return s.first + (s.fastSum+s.fastest-s.first)/time.Duration(s.bursts)
 }
 
 // fits reports whether a sample agrees with those in s, give or take the
@@ -125,36 +130,33 @@ func (c *clock) learn(sent, heard, counted instant) bool {
 }
 
 // local turns a moment of Discord's clock into the moment of ours from which
-// on a call that is sent then arrives after it, however fast it travels. The
-// factor is one of the guards.
-func (c *clock) local(t instant, factor time.Duration) instant {
-	low, high, n, slots := c.now.low, c.now.high, c.now.n, c.now.slots
-	mean := c.now.first
-	if n > 0 {
-		mean += c.now.sum / time.Duration(n)
+// on a call that is sent then arrives after it, however fast it travels.
+func (c *clock) local(t instant) instant {
+	low, high, n, bursts := c.now.low, c.now.high, c.now.n, c.now.bursts
+	if n == 0 {
+		return t.add(max(high-low, 0) - high)
 	}
 	if c.before.n > 0 {
 		low, high = max(low, c.before.low), min(high, c.before.high)
 		n += c.before.n
-		slots += c.before.slots
+		bursts += c.before.bursts
 	}
-	// Nothing arrives before it is sent: low is certain. high is better, but
-	// a call may be faster than all seen so far. The mean excess over the
-	// fastest, shared among the samples, is about how far the fastest possible
-	// lies below it; few samples may agree by chance; the factor makes it sure.
-	// Samples of one burst may all be late together, and chance may hide fast
-	// ways for a while: at first only low is trusted, then half of the gap is
-	// kept, and less only after many bursts that agree.
+	// Nothing arrives before it is sent: low is certain. high is better, but a
+	// call may be faster than all seen so far. The mean excess over the fastest,
+	// shared among the samples, is about how far the fastest possible lies below
+	// it. Few samples may agree by chance, so what is not certain is shared
+	// among them too, and the factor makes it sure. Samples of one burst may all
+	// be late together, so the same is asked of the fastest of each burst; and
+	// because chance may hide fast ways for a while, a part of what is not
+	// certain is kept until many bursts agree.
 	gap := max(high-low, 0)
-	if n == 0 {
-		return t.add(gap - high)
-	}
-	halvings := 0
-	if slots >= firstSlots {
-		halvings = min(1+(slots-firstSlots)/moreSlots, 30)
-	}
-	guard := factor * (mean - high + gap/time.Duration(n)) / time.Duration(n+1)
-	return t.add(min(gap, max(guard, gap>>halvings, clockGuard)) - high)
+	guard := max(
+		sampleGuard*(c.now.mean()-high+gap/time.Duration(n))/time.Duration(n+1),
+		burstGuard*(c.now.burstMean()-high+gap/time.Duration(bursts))/time.Duration(bursts+1),
+		2*gap/time.Duration(bursts),
+		clockGuard,
+	)
+	return t.add(min(gap, guard) - high)
 }
 
 // latest returns the latest moment of Discord's clock at which a call can have

@@ -23,7 +23,7 @@ func (c *core) read(x *call, n numbers, now instant) (a answer, plausible bool) 
 	if !n.hasAfter && n.reset > 0 { // Reset alone
 		a.after = n.reset.sub(now)
 		if c.clock.now.n > 0 {
-			a.after = c.clock.local(n.reset, bucketGuard).sub(now)
+			a.after = c.clock.local(n.reset).sub(now)
 		}
 		a.after = max(a.after, 0)
 		n.hasAfter = a.after < maxHeaderWait

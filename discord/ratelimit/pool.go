@@ -48,7 +48,7 @@ func newPool(limit int) pool {
 
 // release returns when the unit is free.
 func (u unit) release(c *clock) instant {
-	at := c.local(u.counted.add(second+headerStep), poolGuard)
+	at := c.local(u.counted.add(second + headerStep))
 	return max(u.sent.add(second), min(at, u.heard.add(second)))
 }
 
@@ -131,6 +131,9 @@ func (p *pool) pause(now, sent instant, d time.Duration) {
 	p.paceNext = p.pausedUntil
 	p.paceUntil = p.pausedUntil.add(second)
 }
+
+// free returns how many units are not in use, and may be.
+func (p *pool) free() int { return p.limit - p.cut - p.used() }
 
 // used returns how many units are in use.
 func (p *pool) used() int { return p.inFlight + p.answered.len() }

@@ -208,7 +208,7 @@ func (w *window) adopt(a answer) {
 // refresh brings full up to date with what is known of Discord's clock.
 func (w *window) refresh(c *clock) {
 	if w.timed && w.epoch == c.epoch {
-		at := c.local(w.reset, bucketGuard)
+		at := c.local(w.reset)
 		w.full = max(w.sent.add(w.after), min(at, w.heard.add(w.after))).add(headerStep)
 	}
 }

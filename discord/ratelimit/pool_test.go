@@ -1,0 +1,146 @@
+package ratelimit
+
+import (
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestPoolEarnsNo429 drains queues through nothing but a pool and a clock, over
+// many networks. No second may get more arrivals than the limit, also where a
+// small limit leaves few samples of Discord's clock.
+func TestPoolEarnsNo429(t *testing.T) {
+	const ms = time.Millisecond
+	even := func(rng *rand.Rand, low, high time.Duration) time.Duration {
+		return low + time.Duration(rng.Int64N(int64(high-low)+1))
+	}
+	for _, network := range []struct {
+		name  string
+		least int                                                          // limit, of those that are tried
+		ways  func(rng *rand.Rand) func(since time.Duration) time.Duration // one way at a moment
+	}{
+		{"even", 3, func(rng *rand.Rand) func(time.Duration) time.Duration {
+			return func(time.Duration) time.Duration { return even(rng, 5*ms, 150*ms) }
+		}},
+		{"even, of any width", 3, func(rng *rand.Rand) func(time.Duration) time.Duration {
+			low := even(rng, ms, 100*ms)
+			high := low + even(rng, 0, 400*ms)
+			return func(time.Duration) time.Duration { return even(rng, low, high) }
+		}},
+		{"long tail", 3, func(rng *rand.Rand) func(time.Duration) time.Duration {
+			return func(time.Duration) time.Duration {
+				return 5*ms + time.Duration(min(rng.ExpFloat64()*30, 1000)*float64(ms))
+			}
+		}},
+		{"each burst has its own delay", 10, func(rng *rand.Rand) func(time.Duration) time.Duration {
+			delays := make(map[time.Duration]time.Duration)
+			return func(since time.Duration) time.Duration {
+				burst := since / (300 * ms)
+				if delays[burst] == 0 {
+					delays[burst] = even(rng, 20*ms, 80*ms)
+				}
+				return delays[burst] + even(rng, 0, 5*ms)
+			}
+		}},
+		{"in waves", 3, func(rng *rand.Rand) func(time.Duration) time.Duration {
+			phase := rng.Float64() * 2 * math.Pi
+			return func(since time.Duration) time.Duration {
+				return 80*ms + time.Duration(70*math.Sin(2*since.Seconds()+phase)*float64(ms)) + even(rng, 0, 5*ms)
+			}
+		}},
+	} {
+		for _, work := range []struct {
+			limit, calls, runs int
+			spread             time.Duration // over which calls come
+		}{
+			{3, 60, 2000, 3 * time.Second},
+			{10, 100, 200, 0},
+			{50, 500, 100, 50 * ms},
+		} {
+			if work.limit < network.least {
+				continue
+			}
+			earned := 0
+			for seed := range uint64(work.runs) {
+				rng := rand.New(rand.NewPCG(seed, uint64(work.limit)))
+				if drainPool(rng, work.limit, work.calls, work.spread, network.ways(rng)) > 0 {
+					earned++
+				}
+			}
+			if earned > 0 {
+				t.Errorf("%s: %d of %d drains of %d calls under a limit of %d earned a 429", network.name, earned, work.runs, work.calls, work.limit)
+			}
+		}
+	}
+}
+
+// drainPool sends calls as soon as a pool lets them go, and returns how many of
+// them Discord refuses.
+func drainPool(rng *rand.Rand, limit, calls int, spread time.Duration, way func(time.Duration) time.Duration) (refused int) {
+	type event struct {
+		at instant
+		do func()
+	}
+	var (
+		p       = newPool(limit)
+		c       clock
+		now     = modelStart
+		events  = heap[event]{less: func(a, b event) bool { return cmp.Less(a.at, b.at) }}
+		counted []instant
+		waiting int
+		woken   = never
+	)
+	after := func(d time.Duration, do func()) { events.push(event{now.add(d), do}) }
+	const ahead = 37*time.Second + 123456*time.Microsecond
+	send := func() {
+		sent := now
+		p.take(now)
+		after(way(now.sub(modelStart)), func() {
+			counted = slices.DeleteFunc(counted, func(t instant) bool { return now.sub(t) >= second })
+			if len(counted) < limit {
+				counted = append(counted, now)
+			} else {
+				refused++
+			}
+			// As it follows from two rounded headers.
+			wait := time.Duration(rng.Int64N(int64(5 * time.Second)))
+			reset := time.Duration(now.add(ahead + wait)).Round(headerStep)
+			seen := instant(reset - wait.Round(headerStep))
+			after(way(now.sub(modelStart)), func() {
+				u, epoch := unit{sent: sent, heard: now}, c.epoch
+				timed := c.learn(sent, now, seen)
+				if c.epoch != epoch {
+					p.restart(&c)
+				}
+				if u.counted = c.latest(now); timed {
+					u.counted = seen
+				}
+				p.arrived(u)
+			})
+		})
+	}
+	for range calls {
+		after(time.Duration(rng.Int64N(int64(spread)+1)), func() { waiting++ })
+	}
+	for events.len() > 0 {
+		e := events.pop()
+		now = e.at
+		e.do()
+		for ; waiting > 0; waiting-- {
+			at := p.next(now, &c)
+			if at <= now {
+				send()
+				continue
+			}
+			if at < never && (at < woken || woken <= now) {
+				woken = at
+				after(at.sub(now), func() {})
+			}
+			break
+		}
+	}
+	return refused
+}
