@@ -16,11 +16,16 @@ type account struct {
 	wake    instant       // when the pool lets the next one go, while in core.due
 	dueAt   int           // index there, -1 if absent
 	turn    uint64        // virtual time: turns of the caller served last
+	longest heap[*bucket] // with calls that wait, also for other limits: latest finish first
 	waiting int
-	refusal refusal
-	guest   bool
-	proven  bool           // Discord has carried out a call of it since it refused the token
-	links   links[account] // in core.guests
+	// lastCame is when the last call came that is bound to the pool; burst is
+	// how many came shortly one after another.
+	lastCame instant
+	burst    int
+	refusal  refusal
+	guest    bool
+	proven   bool           // Discord has carried out a call of it since it refused the token
+	links    links[account] // in core.guests
 	// nextCheck is when a 401 may ask for another check of the token.
 	nextCheck instant
 }
@@ -101,6 +106,10 @@ func newAccount(key accountKey, limit int) *account {
 			},
 			place: func(c *caller, i int) { c.readyAt = i },
 		},
+		longest: heap[*bucket]{
+			less:  func(x, y *bucket) bool { return x.finish > y.finish },
+			place: func(b *bucket, i int) { b.rankAt = i },
+		},
 	}
 }
 
@@ -175,13 +184,25 @@ const agePicks = 4
 // the fewest turns, the one with the longest remaining drain, because it
 // decides when all is done. Every fourth turn goes to the oldest call instead,
 // so that nothing waits longer than four times what it would have waited in
-// plain order, however much comes in behind it.
-func (a *account) choose() *bucket {
-	c := a.ready.top()
-	if c.picks%agePicks == agePicks-1 {
-		return c.byAge.top()
+// plain order, however much comes in behind it. If the pool can spare nothing
+// for them, it returns nil and when to look again.
+func (c *core) choose(a *account, now instant) (b *bucket, again instant) {
+	who := a.ready.top()
+	if who.picks%agePicks == agePicks-1 {
+		b = who.byAge.top()
+		if again, _ = c.spares(b, who, now); again <= now {
+			return b, now
+		}
 	}
-	return c.byDrain.top()
+	for b = who.byDrain.top(); b != nil; {
+		var first *bucket
+		again, first = c.spares(b, b.owner, now)
+		if again <= now {
+			return b, now
+		}
+		b = first
+	}
+	return nil, again
 }
 
 // served moves the account's virtual time on after c had a turn.

@@ -24,11 +24,18 @@ func (c *core) admit(x *call, r *Request, now instant) {
 		return
 	}
 
-	b, p := x.route.bucket, &x.account.pool
+	b := x.route.bucket
+	if !x.exempt {
+		x.account.came(now)
+	}
 	b.refresh(&c.clock)
+	spared := now
+	if !x.exempt {
+		spared, _ = c.spares(b, x.account.callers[r.Caller], now)
+	}
 	if b.waiting == 0 && x.line.lets(x) && x.route.gate(x.kind, now) <= now && x.route.shape.parked.n == 0 &&
 		x.route.shape.gate(b, now) <= now && b.next(now, b.inFlight) <= now &&
-		(x.exempt || x.account.ready.len() == 0 && p.next(now, &c.clock) <= now) && c.open(now) {
+		(x.exempt || x.account.ready.len() == 0 && c.room(x.account, x, now) <= now && spared <= now) && c.open(now) {
 		x.begin()
 		c.send(x, now)
 		return
@@ -54,7 +61,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	x.list()
 	c.rouse(b)
 	b.insert(x, x.account.caller(r.Caller))
-	if !b.joined(x, now) {
+	if !c.joined(b, x, now) {
 		c.settle(b, now)
 	}
 	c.dispatch(now)
@@ -62,7 +69,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 
 // joined reports whether a call that has come to the bucket's queue changes
 // nothing about which call goes next and when.
-func (b *bucket) joined(x *call, now instant) bool {
+func (c *core) joined(b *bucket, x *call, now instant) bool {
 	if b.parked != nil { // only a class that nothing waited in can go past the gate
 		return !x.lane.queue.class.consistsOf(x)
 	}
@@ -73,9 +80,10 @@ func (b *bucket) joined(x *call, now instant) bool {
 		return false
 	}
 	if b.owner != nil {
-		b.drain = b.backlog(now)
+		b.drain = b.backlog(now, c.roundTrip)
 		b.owner.byDrain.fix(b.drainAt)
 	}
+	c.rank(b, now)
 	return true
 }
 

@@ -1,6 +1,9 @@
 package ratelimit
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // ordinaryLimit is the calls a second that Discord takes of a token of which
 // nothing else is known, and of an address without one.
@@ -64,6 +67,10 @@ type core struct {
 	closed   bool
 	seq      uint64
 	sends    uint64
+	// roundTrip is about how long calls take to Discord and back.
+	roundTrip time.Duration
+	wants     []instant // scratch space of spares
+	back      []instant // the same
 
 	waiting  int
 	bytes    int64
@@ -95,6 +102,7 @@ func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *
 		guests:        list[account]{links: func(a *account) *links[account] { return &a.links }},
 		budget:        budget{limit: invalidLimit},
 		gone:          newGoneWebhooks(),
+		roundTrip:     guessRoundTrip,
 		wakes: heap[*bucket]{
 			less:  func(a, b *bucket) bool { return a.wake < b.wake },
 			place: func(b *bucket, i int) { b.wakeAt = i },
@@ -166,7 +174,7 @@ func (c *core) route(a *account, r *Route, now instant) *route {
 }
 
 func (c *core) newBucket(a *account, hash, major string, now instant) *bucket {
-	b := &bucket{account: a, hash: hash, major: major, wakeAt: -1, drainAt: -1, ageAt: -1, exemptAt: -1, livelyAt: -1}
+	b := &bucket{account: a, hash: hash, major: major, wakeAt: -1, drainAt: -1, ageAt: -1, exemptAt: -1, rankAt: -1, livelyAt: -1}
 	c.known++
 	if hash != "" {
 		a.buckets[bucketKey{hash, major}] = b
@@ -182,6 +190,7 @@ func (c *core) send(x *call, now instant) {
 	c.sends++
 	x.state, x.sentAt, x.send = callSent, now, c.sends
 	c.depart(x, now)
+	b.asked = now
 	if !x.exempt {
 		x.account.pool.take(now)
 	}

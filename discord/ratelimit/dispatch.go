@@ -19,6 +19,7 @@ func (c *core) settle(b *bucket, now instant) {
 	defer c.schedule(b.account, now)
 	defer c.watch(b, now)
 	c.detach(b)
+	defer c.rank(b, now)
 	if b.waiting == 0 {
 		return
 	}
@@ -38,7 +39,8 @@ func (c *core) settle(b *bucket, now instant) {
 	case head.exempt:
 		c.exempt.push(b)
 	default:
-		b.drain = b.backlog(now)
+		b.drain = b.backlog(now, c.roundTrip)
+		b.payer = head.lane.queue.share.caller
 		b.account.offer(b)
 		b.offered = head.route.shape
 		b.offered.offered++
@@ -68,21 +70,25 @@ func (c *core) detach(b *bucket) {
 
 // backlog returns how long the bucket's queue takes by its own limit, or by the
 // way of each of its calls to Discord and back if they go one after another.
-func (b *bucket) backlog(now instant) time.Duration {
-	chain := time.Duration(0)
-	if l := b.head.lane; l.line != nil {
-		chain = time.Duration(l.waiting) * guessRoundTrip
+func (b *bucket) backlog(now instant, roundTrip time.Duration) time.Duration {
+	lined, lanes := b.lined()
+	if lanes > 0 {
+		lined = (lined + lanes - 1) / lanes
 	}
+	if b.head != nil && b.head.lane.line != nil {
+		lined = max(lined, b.head.lane.waiting)
+	}
+	chain := time.Duration(lined) * roundTrip
 	if b.window.kind != unknown || b.throttle.learnt() {
 		return max(b.window.drain(now, b.inFlight, b.waiting), b.throttle.drain(now, b.waiting), chain)
 	}
 	limit, per := guessLimit, guessPer
-	if s := b.head.route.shape; s.limitSeen > 0 {
+	if s := b.routes[0].shape; s.limitSeen > 0 {
 		limit, per = s.limitSeen, s.perSeen
 	}
 	left := max(time.Duration(b.waiting-limit)*per, 0)
 	if b.waiting > 1 {
-		left += guessRoundTrip
+		left += roundTrip
 	}
 	return max(left, chain)
 }
@@ -123,7 +129,7 @@ func (c *core) advance(now instant) {
 func (c *core) schedule(a *account, now instant) {
 	switch {
 	case a.ready.len() > 0:
-		a.wake = a.pool.next(now, &c.clock)
+		a.wake = c.room(a, a.ready.top().byAge.top().head, now)
 		if a.dueAt < 0 {
 			c.due.push(a)
 		} else {
@@ -150,11 +156,15 @@ func (c *core) flush(now instant) {
 	}
 	for c.due.len() > 0 && c.due.top().wake <= now && c.open(now) {
 		a := c.due.top()
-		if a.pool.next(now, &c.clock) > now { // what was learnt meanwhile forbids it
-			c.schedule(a, now)
+		if c.schedule(a, now); a.wake > now { // what was learnt meanwhile forbids it
 			continue
 		}
-		b := a.choose()
+		b, at := c.choose(a, now)
+		if b == nil {
+			a.wake = at
+			c.due.fix(a.dueAt)
+			continue
+		}
 		a.served(b.owner)
 		c.next(b, now)
 	}

@@ -109,6 +109,9 @@ func (c *core) makeRoom(now instant) bool {
 // drop removes a bucket without routes.
 func (c *core) drop(b *bucket) {
 	c.detach(b)
+	if b.rankAt >= 0 {
+		b.account.longest.remove(b.rankAt)
+	}
 	c.unlink(b)
 	c.calm(b)
 	c.known--

@@ -78,6 +78,7 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 		}
 		x.account.pool.arrived(u)
 	}
+	c.travelled(now.sub(x.began()))
 	v.CheckToken = c.judge(x, r, v.Limit, now)
 
 	switch v.Limit {

@@ -31,6 +31,10 @@ type bucket struct {
 	drainAt   int // index in owner.byDrain, -1 if absent
 	ageAt     int // index in owner.byAge
 	owner     *caller
+	payer     *caller       // who was, last
+	finish    instant       // when its queue will have gone by its own limit, as of the last settle
+	rankAt    int           // index in account.longest, -1 if absent
+	asked     instant       // when its last call was sent
 	exemptAt  int           // index in core.exempt, -1 if absent
 	parked    *shape        // behind whose gate it waits
 	behind    links[bucket] // its neighbours there
@@ -64,6 +68,8 @@ type class struct {
 	route  *route
 	kind   string
 	queues int          // of callers, ready or not
+	lanes  int          // of calls that keep their order
+	lined  int          // calls in them
 	ready  heap[*queue] // with a call that may go: fewest turns first, then oldest call
 }
 
@@ -190,6 +196,7 @@ func (b *bucket) lane(x *call, who *caller) *lane {
 			q.free = l
 		} else {
 			x.line.lanes = append(x.line.lanes, l)
+			q.class.lanes++
 		}
 	}
 	return l
@@ -245,6 +252,7 @@ func (b *bucket) remove(x *call) {
 			q.free = nil
 		} else {
 			l.line.lanes = drop(l.line.lanes, l)
+			q.class.lanes--
 		}
 	}
 	if q.waiting > 0 {
@@ -268,6 +276,19 @@ func (l *lane) count(n int) {
 	q.share.waiting += n
 	q.class.route.waiting += n
 	q.class.route.bucket.waiting += n
+	if l.line != nil {
+		q.class.lined += n
+	}
+}
+
+// lined returns how many waiting calls of the bucket keep an order, and in how
+// many lanes.
+func (b *bucket) lined() (calls, lanes int) {
+	for _, k := range b.classes {
+		calls += k.lined
+		lanes += k.lanes
+	}
+	return calls, lanes
 }
 
 // arrange brings the lists of what may go up to date after the lane's first

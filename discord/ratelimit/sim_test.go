@@ -101,28 +101,32 @@ type sender struct {
 	token   string
 	probe   bool
 	kind    string
+	sharing int // callers that share the calls of run; 0 means one
 }
 
 // send makes one call as the transport would, again after each 429. It returns
 // the status, or the refusal.
 func (s sender) send(ctx context.Context, method, path string) (int, error) {
 	var last *ratelimit.Permit
+	defer func() {
+		if last != nil {
+			last.Done()
+		}
+	}()
 	for {
 		p, err := s.limiter.Acquire(ctx, ratelimit.Request{
 			Probe: s.probe,
 			Route: ratelimit.RouteOf(method, path, s.kind, time.Now()), Caller: s.caller, Token: s.token, Retry: last,
+			Line: ratelimit.LineOf(method, path),
 		})
 		if err != nil {
 			return 0, err
 		}
-		v, r := s.exchange(p, method, path)
-		if v.Limit == ratelimit.NotLimited {
-			return r.Status, nil
-		}
-		if r.Status != 429 {
-			return r.Status, nil
-		}
 		last = p
+		v, r := s.exchange(p, method, path)
+		if v.Limit == ratelimit.NotLimited || r.Status != 429 {
+			return r.Status, nil
+		}
 	}
 }
 
@@ -153,14 +157,19 @@ type job struct {
 
 func messages(channel int) string { return fmt.Sprintf("/channels/%d/messages", channel) }
 
-// run makes all calls at once, in order, and returns how long it took.
+// run makes all calls at once, in order, and returns how long it took. The
+// calls of each job are shared among s.sharing callers in turn.
 func (s sender) run(t *testing.T, jobs ...job) time.Duration {
 	t.Helper()
 	began := time.Now()
 	var wg sync.WaitGroup
 	for _, j := range jobs {
-		for range j.n {
+		for i := range j.n {
 			wg.Go(func() {
+				s := s
+				if s.sharing > 0 {
+					s.caller = fmt.Sprint("caller ", i%s.sharing)
+				}
 				if status, err := s.send(t.Context(), j.method, j.path); err != nil || status != 200 {
 					t.Errorf("%s %s: status %d, %v", j.method, j.path, status, err)
 				}

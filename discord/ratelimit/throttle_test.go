@@ -100,7 +100,7 @@ func tryLie(t *testing.T, lie *ratelimit.Lie, method string, n, ids int, togethe
 		if l := lie.Announced; n > l.N && l.N > 0 && ids == 1 { // what is announced is waited for too
 			bound = max(bound, time.Duration(n-l.N)*l.Window/time.Duration(l.N))
 		}
-		if !together {
+		if !together || method == "POST" { // in order
 			bound = max(bound, time.Duration(n)*100*time.Millisecond)
 		}
 		refused := s.replies["429 user"] + s.replies["429 shared"] + s.replies["429 "]
