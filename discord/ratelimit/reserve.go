@@ -11,8 +11,8 @@ const (
 	// one that matters most may come last. A burst is calls, half of the limit
 	// at least, that come less than quietTime apart.
 	lateShare = 10
-	quietTime = 5 * time.Millisecond
-	burstTime = 50 * time.Millisecond
+	quietTime = 10 * time.Millisecond
+	burstTime = 100 * time.Millisecond
 )
 
 // came notes that a call has come that is bound to the pool.
@@ -95,7 +95,7 @@ func (c *core) spares(b *bucket, who *caller, now instant) (again instant, first
 	slices.Sort(back)
 	returned := 0
 	for i, at := range wanted {
-		for returned < len(back) && back[returned] <= at.add(c.roundTrip) {
+		for returned < len(back) && back[returned] <= at.add(c.roundTrip/4) {
 			returned++
 		}
 		if free-1+returned < i+1 {
