@@ -39,6 +39,11 @@ var parts = []part{
 	{folder: "test/deploy", about: "tests of the files in `deploy/`"},
 	{folder: "test/docs", about: "tests that run the documents"},
 	{folder: "test/dropin", about: "compares this server with the one on PyPI and makes the tables of `docs/migration.md`"},
+	{folder: "test/libraries", about: "bots of other projects' Discord libraries, against the sandbox and through the proxy"},
+	{
+		folder: "test/libraries/go/...", about: "the bots of libraries for Go, in a module of their own",
+		libraries: []string{"github.com/bwmarrin/discordgo", "github.com/disgoorg/"},
+	},
 	{
 		folder: "test/limits", about: "measures how close the rate limiter comes to what Discord's limits allow",
 		imports: []string{"discord", "discord/ratelimit", "discord/sandbox"},
@@ -48,6 +53,7 @@ var parts = []part{
 		imports: []string{"cli", "cli/serve", "client", "discord/sandbox", "gen/..."},
 	},
 	{folder: "test/proxytest", about: "runs the whole server for tests", imports: []string{"cli", "cli/serve", "discord/sandbox", "gen/..."}},
+	{folder: "test/description", about: "compares answers with Discord's description of its API"},
 	{folder: "test/require", about: "skips tests on machines without what they need"},
 	{
 		folder: "tools/...", about: "commands for developers, in modules of their own",
