@@ -10,6 +10,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/calls"
+	"discordproxy/server/rpc"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -37,9 +38,8 @@ func toStatus(ctx context.Context, err error) *connect.Error {
 		return calls.Status(ctx, err)
 	}
 	code, text := calls.CodeOf(e), statusText(e)
-	if cause, ok := errors.AsType[*connect.Error](context.Cause(ctx)); ok && e.Reason == discord.Canceled {
-		// It was not the caller who left: the listener ended the call.
-		code, text = cause.Code(), cause.Message()
+	if ended := rpc.Interrupted(ctx); ended != nil && e.Reason == discord.Canceled { // it was not the caller who left
+		code, text = ended.Code(), ended.Message()
 		if e.OutcomeUnknown {
 			text += "; outcome unknown, it may have taken effect"
 		}

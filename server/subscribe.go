@@ -15,6 +15,7 @@ import (
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/access"
 	"discordproxy/server/events"
+	"discordproxy/server/rpc"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -147,8 +148,8 @@ func missingIntent(t pb.Event_Type, needed gateway.Intents) string {
 
 // subscriptionError is the status with which a subscription ends.
 func subscriptionError(ctx context.Context, err error) error {
-	if status, ok := errors.AsType[*connect.Error](context.Cause(ctx)); ok {
-		return connect.NewError(status.Code(), errors.New(status.Message()))
+	if status := rpc.Interrupted(ctx); status != nil {
+		return status
 	}
 	if behind, ok := errors.AsType[*events.BehindError](err); ok {
 		status := connect.NewError(connect.CodeResourceExhausted, behind)
@@ -161,14 +162,13 @@ func subscriptionError(ctx context.Context, err error) error {
 		return connect.NewError(connect.CodeFailedPrecondition, ended)
 	}
 	switch {
-	case errors.Is(err, events.ErrShuttingDown):
-		return connect.NewError(connect.CodeUnavailable, err)
+	case errors.Is(err, rpc.ErrShuttingDown):
+		return rpc.ShuttingDown()
 	case errors.Is(err, events.ErrFull):
 		return connect.NewError(connect.CodeResourceExhausted, err)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return connect.NewError(connect.CodeDeadlineExceeded, ctx.Err())
-	case ctx.Err() != nil:
-		return connect.NewError(connect.CodeCanceled, ctx.Err())
+	}
+	if code, ended := rpc.ContextCode(ctx.Err()); ended {
+		return connect.NewError(code, ctx.Err())
 	}
 	return err
 }

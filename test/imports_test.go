@@ -103,11 +103,11 @@ var parts = []part{
 	},
 	{
 		folder: "server/status", about: "what the dashboard watches: calls as they end, limits, states",
-		imports: []string{"server/calls", "discord", "gen/..."},
+		imports: []string{"server/calls", "server/rpc", "discord", "gen/..."},
 	},
 	{
 		folder: "server/events", about: "the newest events, and how far each subscriber has got",
-		imports: []string{"server/discordjson", "discord/gateway", "gen/..."},
+		imports: []string{"server/discordjson", "server/rpc", "discord/gateway", "gen/..."},
 	},
 	{
 		folder: "server/hooks", about: "incoming hooks: payloads of scripts and tools, rendered as messages",

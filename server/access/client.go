@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 	"golang.org/x/time/rate"
@@ -143,10 +144,7 @@ func (c *Client) Hold(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		turn.Cancel()
-		code := connect.CodeCanceled
-		if ctx.Err() == context.DeadlineExceeded {
-			code = connect.CodeDeadlineExceeded
-		}
+		code, _ := rpc.ContextCode(ctx.Err())
 		return connect.NewError(code, fmt.Errorf("the call waited for the rate of client %s: %w", c.name, context.Cause(ctx)))
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"discordproxy/server/rpc"
+
 	"connectrpc.com/connect"
 )
 
@@ -52,17 +54,19 @@ func (p *proving) enter(ctx context.Context, peer string) (leave func(), err err
 		return func() { p.leave(peer) }, nil
 	case <-ctx.Done():
 	}
+	code, _ := rpc.ContextCode(ctx.Err())
+	ended := connect.NewError(code, context.Cause(ctx))
 	p.mu.Lock()
 	for i, other := range p.waiting {
 		if other == t {
 			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
 			p.mu.Unlock()
-			return nil, connect.NewError(connect.CodeCanceled, context.Cause(ctx))
+			return nil, ended
 		}
 	}
 	p.mu.Unlock()
 	p.leave(peer) // its turn came at the same moment
-	return nil, connect.NewError(connect.CodeCanceled, context.Cause(ctx))
+	return nil, ended
 }
 
 func (p *proving) leave(peer string) {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
 
 	"discordproxy/discord"
+	"discordproxy/server/rpc"
 
 	"connectrpc.com/connect"
 )
@@ -69,16 +69,15 @@ func (e *ending) Unwrap() error { return e.cause }
 // endOf reports whether the end of a context is why a call failed, and how its
 // caller learns of it.
 func endOf(ctx context.Context, err error) (code connect.Code, text string, ended bool) {
-	if cause, ok := errors.AsType[*connect.Error](context.Cause(ctx)); ok {
-		return cause.Code(), cause.Message(), true // such as that of a shutdown
+	if cause := rpc.Interrupted(ctx); cause != nil {
+		return cause.Code(), cause.Message(), true
 	}
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return connect.CodeDeadlineExceeded, "deadline exceeded", true
-	case ctx.Err() != nil, errors.Is(err, context.Canceled):
-		return connect.CodeCanceled, "the caller left", true
+	code, ended = rpc.ContextCode(errors.Join(ctx.Err(), err))
+	text = "the caller left"
+	if code == connect.CodeDeadlineExceeded {
+		text = "deadline exceeded"
 	}
-	return 0, "", false
+	return code, text, ended
 }
 
 // StatusOfBody returns the error of a request whose body could not be read. A

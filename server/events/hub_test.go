@@ -15,6 +15,7 @@ import (
 
 	"discordproxy/discord/gateway"
 	"discordproxy/server/events"
+	"discordproxy/server/rpc"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -436,7 +437,7 @@ func TestEnd(t *testing.T) {
 		var waiting sync.WaitGroup
 		waiting.Go(func() {
 			next(t, waits)
-			if _, err := waits.Next(t.Context()); !errors.Is(err, events.ErrShuttingDown) {
+			if _, err := waits.Next(t.Context()); !errors.Is(err, rpc.ErrShuttingDown) {
 				t.Errorf("who waits ends with %v", err)
 			}
 		})
@@ -446,10 +447,10 @@ func TestEnd(t *testing.T) {
 		message(h, 1, 2, "too late")
 		waiting.Wait()
 		wantNumbers(t, next(t, s), 1)
-		if _, err := s.Next(t.Context()); !errors.Is(err, events.ErrShuttingDown) {
+		if _, err := s.Next(t.Context()); !errors.Is(err, rpc.ErrShuttingDown) {
 			t.Errorf("ends with %v", err)
 		}
-		if _, err := h.Subscribe(events.Filter{}, nil); !errors.Is(err, events.ErrShuttingDown) {
+		if _, err := h.Subscribe(events.Filter{}, nil); !errors.Is(err, rpc.ErrShuttingDown) {
 			t.Errorf("who comes later gets %v", err)
 		}
 		ended := newHub(t, events.Config{})

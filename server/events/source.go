@@ -1,9 +1,8 @@
 package events
 
 import (
-	"errors"
-
 	"discordproxy/discord/gateway"
+	"discordproxy/server/rpc"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -17,9 +16,6 @@ func (h *Hub) Dispatch(d gateway.Dispatch) { h.Publish(Of(d)) }
 type EndedError struct{ Reason string }
 
 func (e *EndedError) Error() string { return e.Reason }
-
-// ErrShuttingDown is what subscriptions end with when the server shuts down.
-var ErrShuttingDown = errors.New("shutting down")
 
 // Changed keeps a change of the connection as an event, and ends all
 // subscriptions with the connection. However often it is tried in vain to
@@ -44,7 +40,7 @@ func (h *Hub) Changed(s gateway.Status) {
 	case gateway.Ended:
 		state.State = pb.Event_GatewayState_ENDED
 	case gateway.Off:
-		h.End(ErrShuttingDown)
+		h.End(rpc.ErrShuttingDown)
 		return
 	default:
 		return

@@ -93,7 +93,7 @@ func (s *Service) watch(ctx context.Context, req *healthpb.HealthCheckRequest, s
 			last = status
 		}
 		if ending {
-			return connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))
+			return rpc.ShuttingDown()
 		}
 		select {
 		case <-ticker.C:

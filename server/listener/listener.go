@@ -16,14 +16,8 @@ import (
 	"time"
 
 	"discordproxy/server/refusals"
-
-	"connectrpc.com/connect"
+	"discordproxy/server/rpc"
 )
-
-// ErrShuttingDown is the cause (context.Cause) of the contexts of requests
-// that had not ended when the grace of a shutdown was over. It is the answer
-// that their handlers should give.
-var ErrShuttingDown error = connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))
 
 // The defaults of Config.
 const (
@@ -224,7 +218,7 @@ func setDefault[T ~int | ~int64](name string, value *T, byDefault T) error {
 func (s *Server) Draining() <-chan struct{} { return s.draining }
 
 // Close ends a Serve in progress at once, also one that is shutting down:
-// contexts of requests end with ErrShuttingDown, connections are closed.
+// contexts of requests end with rpc.ErrShuttingDown, connections are closed.
 func (s *Server) Close() {
 	s.startDrain()
 	s.closeNow()
@@ -234,8 +228,8 @@ func (s *Server) Close() {
 //
 // When ctx ends, the server stops accepting, tells HTTP/2 clients to open no
 // more streams (GOAWAY), and lets the requests in progress end, for the time of
-// Config.Grace. The contexts of those that remain are cancelled with
-// ErrShuttingDown; two seconds later all connections are closed. Serve then
+// Config.Grace. The contexts of those that remain are canceled with
+// rpc.ErrShuttingDown as their cause; two seconds later all connections are closed. Serve then
 // returns nil. It does not wait for handlers that ignore their context, nor for
 // connections that HTTP/2 gave up, which end within a second.
 //
@@ -248,7 +242,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.loopbackOnly = IsLoopback(ln.Addr())
 
 	requests, endRequests := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer endRequests(ErrShuttingDown)
+	defer endRequests(rpc.ErrShuttingDown)
 
 	srv := &http.Server{
 		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
@@ -275,7 +269,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	select {
 	case err = <-accepting:
 		s.startDrain()
-		endRequests(ErrShuttingDown)
+		endRequests(rpc.ErrShuttingDown)
 		s.connections.closeAll()
 		return fmt.Errorf("accept connections: %w", err)
 	case <-ctx.Done():
@@ -309,7 +303,7 @@ func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err
 func (s *Server) drain(ctx context.Context, srv *http.Server, endRequests context.CancelCauseFunc) {
 	s.cfg.Logger.InfoContext(ctx, "shutting down", "connections", s.connections.count(), "grace", s.cfg.Grace)
 	if !s.waitForRequests(ctx, srv, s.cfg.Grace) {
-		endRequests(ErrShuttingDown)
+		endRequests(rpc.ErrShuttingDown)
 		s.waitForRequests(ctx, srv, lastWords)
 	}
 	if n := s.connections.closeAll(); n > 0 {

@@ -52,10 +52,9 @@ func refuse(ctx context.Context, err error, version version) (*discord.Response,
 	if !ok {
 		return document(http.StatusInternalServerError, 0, "500: Internal Server Error", 0), connect.CodeInternal.String()
 	}
-	if cause, ok := errors.AsType[*connect.Error](context.Cause(ctx)); ok && e.Reason == discord.Canceled {
-		// It was not the caller who left: the listener ended the call.
+	if ended := rpc.Interrupted(ctx); ended != nil && e.Reason == discord.Canceled { // it was not the caller who left
 		e = &discord.Error{Reason: discord.ShuttingDown, OutcomeUnknown: e.OutcomeUnknown}
-		return document(http.StatusServiceUnavailable, 0, "503: "+e.Error(), 0), cause.Code().String()
+		return document(http.StatusServiceUnavailable, 0, "503: "+e.Error(), 0), ended.Code().String()
 	}
 	code := calls.CodeOf(e).String()
 	switch status := statusOf(e); {

@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -61,13 +60,7 @@ func boundPlainError(err error) error {
 	if bounded == message {
 		return err
 	}
-	code := connect.CodeUnknown
-	switch {
-	case errors.Is(err, context.Canceled):
-		code = connect.CodeCanceled
-	case errors.Is(err, context.DeadlineExceeded):
-		code = connect.CodeDeadlineExceeded
-	}
+	code, _ := ContextCode(err)
 	return connect.NewError(code, errors.New(bounded))
 }
 

@@ -131,18 +131,13 @@ func Panicked(ctx context.Context, logger *slog.Logger, procedure string, value 
 // cause of its context when that is an answer meant for callers. Other errors
 // stay: they tell more about what happened to the call.
 func interruptedByCause(ctx context.Context, err error) error {
-	if ctx.Err() == nil {
+	ended := Interrupted(ctx)
+	if ended == nil {
 		return err
 	}
-	cause, ok := errors.AsType[*connect.Error](context.Cause(ctx))
-	if !ok {
-		return err
-	}
-	if source, ok := errors.AsType[*connect.Error](err); ok && source != cause &&
+	if source, ok := errors.AsType[*connect.Error](err); ok && !errors.Is(err, context.Cause(ctx)) &&
 		source.Code() != connect.CodeCanceled && source.Code() != connect.CodeUnknown {
 		return err
 	}
-	// A fresh error: the cause is shared by all calls, and headers are added to
-	// an error on its way out.
-	return connect.NewError(cause.Code(), errors.New(cause.Message()))
+	return ended
 }

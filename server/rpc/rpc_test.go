@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -342,5 +343,40 @@ func TestRequestID(t *testing.T) {
 	}
 	if rpc.RequestID(t.Context()) != "" || rpc.Peer(t.Context()) != "" {
 		t.Error("a context without request has an id")
+	}
+}
+
+// TestContextCode: deadlines and callers who leave have their codes, whatever
+// wraps them, and nothing else has one of them.
+func TestContextCode(t *testing.T) {
+	for err, want := range map[error]connect.Code{
+		context.DeadlineExceeded: connect.CodeDeadlineExceeded, os.ErrDeadlineExceeded: connect.CodeDeadlineExceeded,
+		fmt.Errorf("read: %w", context.DeadlineExceeded):        connect.CodeDeadlineExceeded,
+		errors.Join(context.Canceled, context.DeadlineExceeded): connect.CodeDeadlineExceeded,
+		context.Canceled: connect.CodeCanceled, fmt.Errorf("read: %w", context.Canceled): connect.CodeCanceled,
+		nil: connect.CodeUnknown, io.EOF: connect.CodeUnknown,
+	} {
+		if code, ended := rpc.ContextCode(err); code != want || ended != (want != connect.CodeUnknown) {
+			t.Errorf("%v: %v, %v", err, code, ended)
+		}
+	}
+}
+
+// TestInterrupted: each caller gets an error of its own, and only where the server
+// ended the call.
+func TestInterrupted(t *testing.T) {
+	ctx, end := context.WithCancelCause(t.Context())
+	if err := rpc.Interrupted(ctx); err != nil {
+		t.Errorf("before the end: %v", err)
+	}
+	end(rpc.ErrShuttingDown)
+	one, other := rpc.Interrupted(ctx), rpc.Interrupted(ctx)
+	if one == other || one.Error() != "unavailable: shutting down" {
+		t.Errorf("got %v", one)
+	}
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	if err := rpc.Interrupted(left); err != nil {
+		t.Errorf("a caller who left: %v", err)
 	}
 }

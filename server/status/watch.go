@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"discordproxy/server/rpc"
+
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
@@ -29,20 +31,12 @@ func (b *Board) WatchStatus(ctx context.Context, _ *pb.WatchStatusRequest, strea
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return left(ctx)
+			code, _ := rpc.ContextCode(ctx.Err())
+			return connect.NewError(code, context.Cause(ctx))
 		case <-b.ended:
-			return connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))
+			return rpc.ShuttingDown()
 		}
 	}
-}
-
-// left is the status of a stream that its watcher has left.
-func left(ctx context.Context) error {
-	code := connect.CodeCanceled
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		code = connect.CodeDeadlineExceeded
-	}
-	return connect.NewError(code, context.Cause(ctx))
 }
 
 func (b *Board) enter() bool {
