@@ -101,15 +101,16 @@ func TestParse(t *testing.T) {
 		entry("burst: 3"):                       "only beside rate",
 		entry("name: other"):                    "name",
 
-		entry("") + "\n  - {name: shop, certificates: [x]}":                                                        `client 2, "shop": client "shop" has the same name`,
-		entry("") + "\n  - {name: other, hashes: ['" + hash + "']}":                                                `client "shop" has the same sha256`,
-		"clients: [{hashes: ['" + hash + "']}]":                                                                    "a name has",
-		"clients: [{name: \"a\\nb\", hashes: ['" + hash + "']}]":                                                   "a name has",
-		"clients: [{name: shop}]":                                                                                  "neither hashes nor certificates nor addresses",
-		"clients: [{name: shop, hashes: [secret]}]":                                                                "must begin with sha256:",
-		"clients: [{name: shop, hashes: ['sha256:12']}]":                                                           "64 hexadecimal digits",
-		"clients: [{name: shop, hashes: ['$argon2id$v=19$m=9999999,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA']}]": "beyond m=262144",
-		"clients: [{name: shop, hashes: ['$2b$20$abcdefghijklmnopqrstuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu']}]":        "cost 20",
+		entry("") + "\n  - {name: shop, certificates: [x]}":                                                                               `client 2, "shop": client "shop" has the same name`,
+		entry("") + "\n  - {name: other, hashes: ['" + hash + "']}":                                                                       `client "shop" has the same sha256`,
+		entry("") + "\n  - {name: other, hashes: ['sha256:" + strings.Repeat("aA", 32) + "', 'sha256:" + strings.Repeat("Aa", 32) + "']}": `client "other" has the same sha256`,
+		"clients: [{hashes: ['" + hash + "']}]":                                                                                           "a name has",
+		"clients: [{name: \"a\\nb\", hashes: ['" + hash + "']}]":                                                                          "a name has",
+		"clients: [{name: shop}]":                                                                                                         "neither hashes nor certificates nor addresses",
+		"clients: [{name: shop, hashes: [secret]}]":                                                                                       "must begin with sha256:",
+		"clients: [{name: shop, hashes: ['sha256:12']}]":                                                                                  "64 hexadecimal digits",
+		"clients: [{name: shop, hashes: ['$argon2id$v=19$m=9999999,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA']}]":                        "beyond m=262144",
+		"clients: [{name: shop, hashes: ['$2b$20$abcdefghijklmnopqrstuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu']}]":                               "cost 20",
 	} {
 		if _, err := access.Parse([]byte(text), defaults); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\ngot  %v\nwant %s", text, err, want)

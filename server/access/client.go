@@ -158,15 +158,6 @@ func (c *Client) Timeout() (timeout time.Duration, ok bool) {
 	return *c.timeout, true
 }
 
-// networks are its addresses in one form for all spellings.
-func (c *Client) networks() []string {
-	var texts []string
-	for _, p := range c.addresses {
-		texts = append(texts, "address "+p.String())
-	}
-	return texts
-}
-
 // Name returns what logs and metrics call the client, "" for nil.
 func (c *Client) Name() string {
 	if c == nil {

@@ -2,13 +2,11 @@ package access
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -45,42 +43,6 @@ type identity struct {
 	ownHeader bool
 }
 
-// proven returns the client with this proof, nil if there is none.
-func (r *Rules) proven(p proof) *Client {
-	switch {
-	case p.bot:
-		return botTokenHolder
-	case p.hash != "":
-		for _, c := range r.clients {
-			if slices.ContainsFunc(c.keys, func(k key) bool { return k.hash == p.hash }) {
-				return c
-			}
-		}
-		return nil
-	case p.names != nil:
-		for _, c := range r.clients {
-			if slices.ContainsFunc(p.names, func(name string) bool { return slices.Contains(c.certificates, name) }) {
-				return c
-			}
-		}
-		return nil
-	}
-	return r.byAddress(p.address)
-}
-
-// byAddress returns the client with the longest prefix that holds an address.
-func (r *Rules) byAddress(a netip.Addr) (found *Client) {
-	most := -1
-	for _, c := range r.clients {
-		for _, p := range c.addresses {
-			if p.Contains(a) && p.Bits() > most {
-				found, most = c, p.Bits()
-			}
-		}
-	}
-	return found
-}
-
 // parseAddresses reads addresses and networks in CIDR notation.
 func parseAddresses(list []string) ([]netip.Prefix, error) {
 	var prefixes []netip.Prefix
@@ -115,7 +77,7 @@ func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 			return identity{}, err
 		}
 		// Any other Authorization is for Discord.
-		if given && (IsKey(inHeader) || inHeader == inPath || rules.byKnownKey(inHeader) != "") {
+		if given && (IsKey(inHeader) || inHeader == inPath || rules != nil && rules.byKnownKey(inHeader) != "") {
 			if inHeader != inPath {
 				if _, err := g.byKey(r.Context(), rules, inHeader, peer, false); err != nil {
 					return identity{}, err
@@ -196,14 +158,14 @@ func (g *Guard) byKey(ctx context.Context, rules *Rules, text, peer string, fore
 			return found(hash), nil
 		}
 	}
-	known := rules != nil && rules.foreign.Contains(sha256.Sum256([]byte(text)))
+	known := rules != nil && rules.isForeign(text)
 	if known && foreign {
 		return identity{}, unknown
 	}
 	if !g.attempts.take(peer) {
 		return identity{}, tooMany
 	}
-	if known || rules == nil || text == "" || IsKey(text) || !rules.hasSlow() {
+	if known || rules == nil || text == "" || IsKey(text) || len(rules.slow) == 0 {
 		return identity{}, unknown
 	}
 	leave, err := g.proving.enter(ctx, peer)
@@ -217,53 +179,6 @@ func (g *Guard) byKey(ctx context.Context, rules *Rules, text, peer string, fore
 		return found(hash), nil
 	}
 	return identity{}, unknown
-}
-
-// byKnownKey returns the hash of a key if that is quick to find: of a key that
-// NewKey made, or whose slow hash was computed already. Else "".
-func (r *Rules) byKnownKey(text string) (found string) {
-	if r == nil {
-		return ""
-	}
-	digest := sha256.Sum256([]byte(text))
-	for _, c := range r.clients {
-		for _, k := range c.keys {
-			if !k.slow() && k.verify(text, digest) {
-				found = k.hash // the others are asked all the same
-			}
-		}
-	}
-	if found != "" || IsKey(text) {
-		return found
-	}
-	if hash, ok := r.computed.Get(digest); ok && r.proven(proof{hash: hash}) != nil {
-		return hash
-	}
-	return ""
-}
-
-// bySlowKey returns the hash of a key whose hash is slow, "" if there is none.
-func (r *Rules) bySlowKey(text string) (found string) {
-	digest := sha256.Sum256([]byte(text))
-	for _, c := range r.clients {
-		for _, k := range c.keys {
-			if k.slow() && k.verify(text, digest) {
-				found = k.hash
-			}
-		}
-	}
-	if found != "" {
-		r.computed.Add(digest, found)
-	} else {
-		r.foreign.Add(digest, struct{}{})
-	}
-	return found
-}
-
-func (r *Rules) hasSlow() bool {
-	return slices.ContainsFunc(r.clients, func(c *Client) bool {
-		return slices.ContainsFunc(c.keys, func(k key) bool { return k.slow() })
-	})
 }
 
 // keyOf returns what a request gives as a key. Libraries that speak to Discord

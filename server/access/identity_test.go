@@ -2,6 +2,8 @@ package access_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -49,6 +51,23 @@ func (g *guarded) askPath(t *testing.T, from, path, authorization string) (answe
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return answer{w.Code, strings.TrimSpace(w.Body.String()), w.Header()}, seen
+}
+
+// TestCertificateOfSeveralClients: a certificate whose names are those of several
+// clients is that of the one that the file names first.
+func TestCertificateOfSeveralClients(t *testing.T) {
+	rules := parse(t, "clients: [{name: b, certificates: [b.test]}, {name: a, certificates: [a.test]}, {name: c, certificates: [c.test]}]")
+	guard := access.New(access.Config{Rules: rules, Certificates: true, Logger: slog.New(slog.DiscardHandler)})
+	for want, names := range map[string][]string{"a": {"a.test", "c.test"}, "b": {"c.test", "a.test", "b.test"}, "": {"d.test"}} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{DNSNames: names}}}}
+		got := ""
+		guard.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = access.From(r.Context()).Name() }),
+			func(http.ResponseWriter, *http.Request, error) {}).ServeHTTP(httptest.NewRecorder(), r)
+		if got != want {
+			t.Errorf("the certificate of %v is that of %q, want %q", names, got, want)
+		}
+	}
 }
 
 // TestOtherWaysToGiveAKey: a key as the password of Basic, at the beginning of

@@ -34,66 +34,65 @@ func IsKey(text string) bool { return strings.HasPrefix(text, keyPrefix) }
 
 const sha256Prefix = "sha256:"
 
-// verifier is one hash of a key.
+// verifier is a hash of a key that takes so much time and memory to compute that not
+// everybody may ask for it.
 type verifier interface {
-	// verify reports whether a key has this hash. digest is its SHA-256.
-	verify(key string, digest [sha256.Size]byte) bool
-	// slow is whether verify takes so much time and memory that not
-	// everybody may ask for it.
-	slow() bool
+	// verify reports whether a key has this hash.
+	verify(key string) bool
 }
 
 // key is a key of a client.
 type key struct {
-	verifier
 	hash string // as in the rules
+	// verifier is nil for a key of NewKey, of which digest is the SHA-256. No other
+	// text is known by it: one that a person made up could be found by trying.
+	verifier verifier
+	digest   [sha256.Size]byte
 }
 
 // parseHash reads a hash of one of three kinds.
-func parseHash(text string) (verifier, error) {
+func parseHash(text string) (k key, err error) {
+	k.hash = text
 	switch {
 	case strings.HasPrefix(text, sha256Prefix):
-		var v digestVerifier
-		if n, err := hex.Decode(v[:], []byte(strings.TrimPrefix(text, sha256Prefix))); err != nil || n != len(v) || len(text) != len(sha256Prefix)+2*len(v) {
-			return nil, errors.New("behind sha256: there must be 64 hexadecimal digits")
+		digits := strings.TrimPrefix(text, sha256Prefix)
+		if len(digits) != 2*len(k.digest) {
+			return k, errDigits
 		}
-		return v, nil
+		if _, err := hex.Decode(k.digest[:], []byte(digits)); err != nil {
+			return k, errDigits
+		}
 	case strings.HasPrefix(text, "$argon2id$"):
-		return parseArgon2(text)
+		k.verifier, err = parseArgon2(text)
 	case strings.HasPrefix(text, "$2"):
-		cost, err := bcrypt.Cost([]byte(text))
-		if err != nil {
-			return nil, fmt.Errorf("the bcrypt hash cannot be read: %w", err)
-		}
-		if cost > maxBcryptCost {
-			return nil, fmt.Errorf("the cost %d of the bcrypt hash is above %d", cost, maxBcryptCost)
-		}
-		return bcryptVerifier(text), nil
+		k.verifier, err = parseBcrypt(text)
+	default:
+		err = errors.New("it must begin with sha256:, $argon2id$ or $2")
 	}
-	return nil, errors.New("it must begin with sha256:, $argon2id$ or $2")
+	return k, err
 }
 
-// digestVerifier holds the SHA-256 of a key of NewKey. No other text is
-// verified by it: one that a person made up could be found by trying.
-type digestVerifier [sha256.Size]byte
-
-func (v digestVerifier) verify(key string, digest [sha256.Size]byte) bool {
-	same := subtle.ConstantTimeCompare(v[:], digest[:]) == 1
-	return same && IsKey(key) && len(key) == keyLength
-}
-
-func (digestVerifier) slow() bool { return false }
+var errDigits = errors.New("behind sha256: there must be 64 hexadecimal digits")
 
 type bcryptVerifier string
 
 // maxBcryptCost bounds the time for one key, by about a second.
 const maxBcryptCost = 14
 
-func (v bcryptVerifier) verify(key string, _ [sha256.Size]byte) bool {
-	return bcrypt.CompareHashAndPassword([]byte(v), []byte(key)) == nil
+func parseBcrypt(text string) (verifier, error) {
+	cost, err := bcrypt.Cost([]byte(text))
+	if err != nil {
+		return nil, fmt.Errorf("the bcrypt hash cannot be read: %w", err)
+	}
+	if cost > maxBcryptCost {
+		return nil, fmt.Errorf("the cost %d of the bcrypt hash is above %d", cost, maxBcryptCost)
+	}
+	return bcryptVerifier(text), nil
 }
 
-func (bcryptVerifier) slow() bool { return true }
+func (v bcryptVerifier) verify(key string) bool {
+	return bcrypt.CompareHashAndPassword([]byte(v), []byte(key)) == nil
+}
 
 // argon2Verifier is a hash in the form of the PHC.
 // https://github.com/P-H-C/phc-string-format/blob/master/phc-sf-spec.md
@@ -130,9 +129,7 @@ func parseArgon2(text string) (verifier, error) {
 	return v, nil
 }
 
-func (v argon2Verifier) verify(key string, _ [sha256.Size]byte) bool {
+func (v argon2Verifier) verify(key string) bool {
 	hash := argon2.IDKey([]byte(key), v.salt, v.time, v.memory, v.threads, uint32(len(v.hash)))
 	return subtle.ConstantTimeCompare(hash, v.hash) == 1
 }
-
-func (argon2Verifier) slow() bool { return true }

@@ -2,32 +2,24 @@ package access
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 
 	"discordproxy/discord"
 	"discordproxy/server/strictyaml"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 )
 
 // Rules are the clients that there are.
 type Rules struct {
 	clients []*Client
-	// computed are the hashes of slow keys by the digests of the keys, and
-	// foreign the digests of texts that are no keys.
-	computed *lru.Cache[[sha256.Size]byte, string]
-	foreign  *lru.Cache[[sha256.Size]byte, struct{}]
+	named   map[string]*Client
+	known
 }
-
-// maxComputed is how many slow keys are remembered, and texts that are none.
-const maxComputed = 10_000
 
 // properName is what a client, or what stands for one in a certificate, may be
 // called: it becomes a label in logs and metrics.
@@ -76,21 +68,19 @@ func Parse(data []byte, d Defaults) (*Rules, error) {
 	if len(f.Clients) == 0 {
 		return nil, errors.New("there are no clients, so that nobody could call")
 	}
-	rules := new(Rules)
-	rules.computed, _ = lru.New[[sha256.Size]byte, string](maxComputed) // fails only for sizes that are no good
-	rules.foreign, _ = lru.New[[sha256.Size]byte, struct{}](maxComputed)
-	seen := make(map[string]string) // what identifies a client, to its name
+	rules := &Rules{named: make(map[string]*Client, len(f.Clients)), known: newKnown()}
 	for i, e := range f.Clients {
 		client, err := e.client(d)
+		if err == nil && rules.named[e.Name] != nil {
+			err = fmt.Errorf("client %q has the same name", e.Name)
+		}
+		if err == nil {
+			err = rules.known.add(client, i)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("client %d, %q: %w", i+1, e.Name, err)
 		}
-		for _, sign := range slices.Concat([]string{"name " + e.Name}, e.Hashes, e.Certificates, client.networks()) {
-			if other, twice := seen[sign]; twice {
-				return nil, fmt.Errorf("client %d, %q: client %q has the same %.40s", i+1, e.Name, other, sign)
-			}
-			seen[sign] = e.Name
-		}
+		rules.named[e.Name] = client
 		rules.clients = append(rules.clients, client)
 	}
 	return rules, nil
@@ -105,11 +95,11 @@ func (e *entry) client(d Defaults) (*Client, error) {
 	}
 	c := &Client{name: e.Name, certificates: e.Certificates, untargeted: e.Untargeted}
 	for i, hash := range e.Hashes {
-		v, err := parseHash(hash)
+		k, err := parseHash(hash)
 		if err != nil {
 			return nil, fmt.Errorf("hash %d: %w", i+1, err)
 		}
-		c.keys = append(c.keys, key{v, hash})
+		c.keys = append(c.keys, k)
 	}
 	var err error
 	if c.addresses, err = parseAddresses(e.Addresses); err != nil {
@@ -209,15 +199,10 @@ func (r *Rules) inherit(old *Rules) {
 	if old == nil {
 		return
 	}
-	for _, digest := range old.computed.Keys() {
-		if hash, ok := old.computed.Peek(digest); ok && r.proven(proof{hash: hash}) != nil {
-			r.computed.Add(digest, hash)
-		}
-	}
+	r.known.inherit(&old.known)
 	for _, c := range r.clients {
-		i := slices.IndexFunc(old.clients, func(o *Client) bool { return o.name == c.name })
-		if i >= 0 {
-			c.usage = old.clients[i].usage
+		if before := old.named[c.name]; before != nil {
+			c.usage = before.usage
 			c.usage.limiter.SetLimit(c.limit)
 			c.usage.limiter.SetBurst(c.burst)
 		}
