@@ -99,24 +99,14 @@ func refuse(ctx context.Context, err error) answer {
 // what a 5xx or 429 answers and drop what any other 4xx does. A 401 would say
 // that the caller needs another secret, which is not so.
 func statusOf(e *discord.Error) int {
-	switch e.Reason {
-	case discord.Answered, discord.Invalid:
-		if e.Status == http.StatusUnauthorized || e.Status >= 500 || e.Status < 400 {
-			return http.StatusBadGateway
-		}
-		return e.Status
-	case discord.DeadlineExceeded:
-		if e.Limit != "" && !e.OutcomeUnknown {
-			return http.StatusTooManyRequests
-		}
-		return http.StatusGatewayTimeout
-	case discord.Revoked:
-		return http.StatusForbidden
-	case discord.Unreachable:
+	status := calls.HTTPStatusOf(e)
+	switch isAnswer := e.Reason == discord.Answered || e.Reason == discord.Invalid; {
+	case isAnswer && (status == http.StatusUnauthorized || status >= 500 || status < 400):
 		return http.StatusBadGateway
-	default:
+	case e.Reason == discord.TokenRefused:
 		return http.StatusServiceUnavailable
 	}
+	return status
 }
 
 func write(w http.ResponseWriter, r *http.Request, a answer) {

@@ -57,7 +57,7 @@ func refuse(ctx context.Context, err error, version version) (*discord.Response,
 		return document(http.StatusServiceUnavailable, 0, "503: "+e.Error(), 0), ended.Code().String()
 	}
 	code := calls.CodeOf(e).String()
-	switch status := statusOf(e); {
+	switch status := calls.HTTPStatusOf(e); {
 	case status == http.StatusTooManyRequests:
 		return limited(e, version), code
 	case e.Reason == discord.Invalid || e.Reason == discord.Answered:
@@ -66,27 +66,6 @@ func refuse(ctx context.Context, err error, version version) (*discord.Response,
 		return document(status, 0, "401: Unauthorized: Discord has refused this token", e.RetryAfter), code
 	default:
 		return document(status, 0, strconv.Itoa(status)+": "+e.Error(), e.RetryAfter), code
-	}
-}
-
-// statusOf chooses the HTTP status of a request that Discord did not answer.
-func statusOf(e *discord.Error) int {
-	switch e.Reason {
-	case discord.Answered, discord.Invalid:
-		return e.Status
-	case discord.DeadlineExceeded:
-		if e.Limit != "" && !e.OutcomeUnknown {
-			return http.StatusTooManyRequests
-		}
-		return http.StatusGatewayTimeout
-	case discord.TokenRefused:
-		return http.StatusUnauthorized
-	case discord.Revoked:
-		return http.StatusForbidden
-	case discord.Unreachable:
-		return http.StatusBadGateway
-	default:
-		return http.StatusServiceUnavailable
 	}
 }
 
