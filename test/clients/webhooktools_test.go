@@ -133,6 +133,7 @@ receivers:
 func TestNetdata(t *testing.T) {
 	t.Parallel()
 	const notifier = "/usr/lib/netdata/plugins.d/alarm-notify.sh"
+	require.Command(t, "bash", "apt-get install bash")
 	require.File(t, "netdata", notifier, "apt-get install netdata-plugins-bash")
 	const secret = "s3cretOfTheNetdataHost"
 	sb := sandbox.New(sandbox.Config{})
