@@ -1,0 +1,3 @@
+module discordproxy/tools/renamemodule
+
+go 1.26.0
