@@ -54,6 +54,7 @@ var streamRows = map[string]struct {
 		if err != nil {
 			return err
 		}
+		defer stream.Close()
 		if !stream.Receive() {
 			return stream.Err()
 		}
@@ -62,6 +63,7 @@ var streamRows = map[string]struct {
 	// Of places it knows nothing.
 	"reflection": {row{401, 403, 200, 200}, func(ctx context.Context, client *http.Client, url string, protocol connect.ClientOption) error {
 		stream := grpcreflect.NewClient(client, url, protocol).NewStream(ctx)
+		defer func() { _, _ = stream.Close() }() // the server would wait for it at its end
 		_, err := stream.ListServices()
 		return err
 	}},
@@ -101,6 +103,7 @@ func checkPages(t *testing.T, p *proxytest.Proxy, who *callers) {
 		for service, row := range streamRows {
 			for protocol, option := range map[string]connect.ClientOption{"gRPC": connect.WithGRPC(), "gRPC-Web": connect.WithGRPCWeb(), "Connect": connect.WithClientOptions()} {
 				t.Run(service+"/"+protocol+"/"+name, func(t *testing.T) {
+					t.Parallel()
 					want := map[int]connect.Code{401: connect.CodeUnauthenticated, 403: connect.CodePermissionDenied}[kind.gets(row.row)]
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
