@@ -373,8 +373,9 @@ func (m *model) timely() {
 			}
 		}
 	}
-	if lie.Across {
+	if lie.Across { // and a window in which one channel learns of it and the other does not
 		hidden = lie.Bound(both)
+		bound += lie.Truth[0].Window
 	}
 	// Waits are rounded up to a second at most.
 	bound += time.Duration(m.lied) * (second + way)
