@@ -45,17 +45,13 @@ func (c *core) admit(x *call, r *Request, now instant) {
 		c.fail(x, &Error{Reason: DeadlineTooEarly, RetryAfter: at.sub(now), Global: global})
 		return
 	}
-	if !retry && (c.waiting >= c.maxQueue || c.bytes+x.bytes > c.maxQueueBytes) {
+	if !retry && (c.queued.n >= c.maxQueue || c.bytes+x.bytes > c.maxQueueBytes) {
 		c.fail(x, &Error{Reason: QueueFull})
 		return
 	}
 	x.state = callWaits
 	x.woken = make(chan struct{}, 1)
-	if x.older = c.newest; x.older != nil {
-		x.older.newer = x
-	}
-	c.newest = x
-	c.waiting++
+	c.queued.push(x)
 	c.bytes += x.bytes
 	x.account.waiting++
 	x.list()
@@ -123,13 +119,13 @@ func (s *share) ahead(x *call, now instant) (n int) {
 	for _, q := range s.queues {
 		own := q.class.route == x.route && q.class.kind == x.kind
 		if q.free != nil && (own || !q.class.held(now)) {
-			n += q.free.waiting
+			n += q.free.calls.n
 		}
 	}
 	if x.line != nil {
 		for _, l := range x.line.lanes {
 			if l.queue.share == s {
-				n += l.waiting
+				n += l.calls.n
 			}
 		}
 	}

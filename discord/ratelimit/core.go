@@ -37,13 +37,14 @@ type call struct {
 	err      *Error
 	woken    chan struct{} // gets one value when a waiting call is decided
 
-	throttle   *kindThrottle // that it has passed
-	line       *line         // nil if the call keeps no order
-	lane       *lane
-	prev, next *call // in lane while waiting, among those in flight while sent
-	newer      *call // the next of those that wait, in the order in which they came
-	older      *call // the one before
+	throttle *kindThrottle // that it has passed
+	line     *line         // nil if the call keeps no order
+	lane     *lane
+	inLane   links[call] // while it waits
+	inOrder  links[call] // in core.queued while it waits, in core.sent while it is in flight
 }
+
+func (x *call) order() *links[call] { return &x.inOrder }
 
 // began returns the moment before which the call cannot have arrived.
 func (x *call) began() instant { return max(x.sentAt, instant(x.begun.Load())) }
@@ -72,25 +73,21 @@ type core struct {
 	wants     []instant // scratch space of spares
 	back      []instant // the same
 
-	waiting  int
-	bytes    int64
-	newest   *call // of the waiting calls
-	inFlight int
-	oldest   *call // of those in flight
-	youngest *call
+	queued list[call] // the calls that wait, in the order in which they came
+	bytes  int64      // of their bodies
+	sent   list[call] // the calls in flight, in the order in which they were sent
 
 	known  int       // buckets
 	lively []*bucket // those that were busy when a look came by, and those used since
 	looked int       // how many of them the running look has not seen, from the beginning
 	looks  uint64
 
-	wakes    heap[*bucket]  // those that can go on without an answer
-	exempt   heap[*bucket]  // ready and not bound to a pool, oldest call first
-	due      heap[*account] // with calls that only wait for the pool
-	gates    heap[*shape]   // with parked buckets
-	stirred  []*line        // whose next call may be another one than before, in another bucket
-	idleHead *bucket        // least recently used
-	idleTail *bucket
+	wakes   heap[*bucket]  // those that can go on without an answer
+	exempt  heap[*bucket]  // ready and not bound to a pool, oldest call first
+	due     heap[*account] // with calls that only wait for the pool
+	gates   heap[*shape]   // with parked buckets
+	stirred []*line        // whose next call may be another one than before, in another bucket
+	used    list[bucket]   // all of them, least recently used first
 }
 
 func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *core {
@@ -100,6 +97,9 @@ func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *
 		maxQueueBytes: maxQueueBytes,
 		accounts:      make(map[accountKey]*account),
 		guests:        list[account]{links: func(a *account) *links[account] { return &a.links }},
+		queued:        list[call]{links: (*call).order},
+		sent:          list[call]{links: (*call).order},
+		used:          list[bucket]{links: func(b *bucket) *links[bucket] { return &b.byUse }},
 		budget:        budget{limit: invalidLimit},
 		gone:          newGoneWebhooks(),
 		roundTrip:     guessRoundTrip,
@@ -180,7 +180,7 @@ func (c *core) newBucket(a *account, hash, major string, now instant) *bucket {
 		a.buckets[bucketKey{hash, major}] = b
 	}
 	b.idleSince = now
-	c.lastUsed(b)
+	c.used.push(b)
 	return b
 }
 
@@ -197,15 +197,8 @@ func (c *core) send(x *call, now instant) {
 	if c.ban.active {
 		c.ban.probe = x
 	}
-	c.inFlight++
-	x.prev, x.next = c.youngest, nil
-	if c.youngest == nil {
-		c.oldest = x
-	} else {
-		c.youngest.next = x
-	}
-	c.youngest = x
-	c.used(b, now)
+	c.sent.push(x)
+	c.use(b, now)
 	if x.woken != nil {
 		x.woken <- struct{}{}
 	}
@@ -220,19 +213,8 @@ func (c *core) land(x *call, now instant) bool {
 	x.state = callEnded
 	c.endProbe(x)
 	c.arrive(x)
-	c.inFlight--
-	if x.prev == nil {
-		c.oldest = x.next
-	} else {
-		x.prev.next = x.next
-	}
-	if x.next == nil {
-		c.youngest = x.prev
-	} else {
-		x.next.prev = x.prev
-	}
-	x.prev, x.next = nil, nil
-	c.used(x.route.bucket, now)
+	c.sent.remove(x)
+	c.use(x.route.bucket, now)
 	return true
 }
 
@@ -242,16 +224,7 @@ func (c *core) unqueue(x *call) {
 	if x.line != nil && x.line.open != x.seq {
 		c.stir(x.line)
 	}
-	if x.newer == nil {
-		c.newest = x.older
-	} else {
-		x.newer.older = x.older
-	}
-	if x.older != nil {
-		x.older.newer = x.newer
-	}
-	x.newer, x.older = nil, nil
-	c.waiting--
+	c.queued.remove(x)
 	c.bytes -= x.bytes
 	x.account.waiting--
 }

@@ -76,7 +76,7 @@ func (b *bucket) backlog(now instant, roundTrip time.Duration) time.Duration {
 		lined = (lined + lanes - 1) / lanes
 	}
 	if b.head != nil && b.head.lane.line != nil {
-		lined = max(lined, b.head.lane.waiting)
+		lined = max(lined, b.head.lane.calls.n)
 	}
 	chain := time.Duration(lined) * roundTrip
 	if b.window.kind != unknown || b.throttle.learnt() {
@@ -98,15 +98,15 @@ func (c *core) open(now instant) bool {
 	if c.ban.active && (now < c.ban.until || c.ban.probe != nil) {
 		return false
 	}
-	return !c.budget.spent(c.inFlight)
+	return !c.budget.spent(c.sent.n)
 }
 
 // advance does what is due: it looks again at buckets whose time has come and
 // sends what can go.
 func (c *core) advance(now instant) {
 	c.budget.advance(now)
-	for c.oldest != nil && now.sub(c.oldest.sentAt) >= permitLife {
-		x := c.oldest
+	for c.sent.n > 0 && now.sub(c.sent.first.sentAt) >= permitLife {
+		x := c.sent.first
 		c.lose(x, now)
 		c.done(x, now)
 	}
@@ -115,7 +115,7 @@ func (c *core) advance(now instant) {
 	}
 	c.dispatch(now)
 	for range retireAtOnce {
-		b := c.idleHead
+		b := c.used.first
 		if b == nil || now.sub(b.idleSince) < idleLife {
 			break
 		}
@@ -188,7 +188,7 @@ func (c *core) look(now instant) instant {
 	if c.wakes.len() > 0 {
 		at = c.wakes.top().wake
 	}
-	if c.ban.active && now < c.ban.until && c.waiting > 0 {
+	if c.ban.active && now < c.ban.until && c.queued.n > 0 {
 		at = min(at, c.ban.until)
 	}
 	if c.due.len() > 0 && c.open(now) { // else an answer or the end of the ban comes first
@@ -197,11 +197,11 @@ func (c *core) look(now instant) instant {
 	if c.gates.len() > 0 {
 		at = min(at, c.gates.top().opens)
 	}
-	if c.oldest != nil {
-		at = min(at, c.oldest.sentAt.add(permitLife))
+	if c.sent.n > 0 {
+		at = min(at, c.sent.first.sentAt.add(permitLife))
 	}
-	if c.idleHead != nil {
-		at = min(at, c.idleHead.idleSince.add(idleLife))
+	if c.used.n > 0 {
+		at = min(at, c.used.first.idleSince.add(idleLife))
 	}
 	return at
 }

@@ -12,38 +12,14 @@ const idleLife = 10 * time.Minute
 // lock.
 const retireAtOnce = 100
 
-// used moves a bucket to the recent end of the list of idle ones.
-func (c *core) used(b *bucket, now instant) {
+// use makes a bucket the one that was used last.
+func (c *core) use(b *bucket, now instant) {
 	b.idleSince = now
 	c.rouse(b)
-	if c.idleTail == b {
-		return
+	if c.used.last != b {
+		c.used.remove(b)
+		c.used.push(b)
 	}
-	c.unlink(b)
-	c.lastUsed(b)
-}
-
-func (c *core) lastUsed(b *bucket) {
-	if b.older = c.idleTail; b.older == nil {
-		c.idleHead = b
-	} else {
-		b.older.newer = b
-	}
-	b.newer, c.idleTail = nil, b
-}
-
-func (c *core) unlink(b *bucket) {
-	if b.older == nil {
-		c.idleHead = b.newer
-	} else {
-		b.older.newer = b.newer
-	}
-	if b.newer == nil {
-		c.idleTail = b.older
-	} else {
-		b.newer.older = b.older
-	}
-	b.older, b.newer = nil, nil
 }
 
 // retire forgets a bucket that was not used for long, unless something is
@@ -54,8 +30,7 @@ func (c *core) retire(b *bucket, now instant) {
 		busy = busy || slices.ContainsFunc(r.kinds, func(k *kindThrottle) bool { return k.until > now || !k.quiet(now) }) || r.shape.shared && !r.shape.quiet(now) || r.invalidLately(now) || r.denial.until > now
 	}
 	if busy {
-		c.used(b, now)
-		b.idleSince = now
+		c.use(b, now)
 		return
 	}
 	a := b.account
@@ -112,7 +87,7 @@ func (c *core) drop(b *bucket) {
 	if b.rankAt >= 0 {
 		b.account.longest.remove(b.rankAt)
 	}
-	c.unlink(b)
+	c.used.remove(b)
 	c.calm(b)
 	c.known--
 	if b.hash != "" && b.account.buckets[bucketKey{b.hash, b.major}] == b {

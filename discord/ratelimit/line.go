@@ -78,7 +78,7 @@ func (l *line) lets(x *call) bool {
 		return l.open == x.seq
 	}
 	for _, o := range l.lanes {
-		if o.first.seq < x.seq {
+		if o.calls.first.seq < x.seq {
 			return false
 		}
 	}

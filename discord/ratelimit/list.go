@@ -11,14 +11,23 @@ type list[T any] struct {
 }
 
 // push appends an item that is in no list of its links.
-func (l *list[T]) push(item *T) {
-	*l.links(item) = links[T]{prev: l.last}
-	if l.last == nil {
-		l.first = item
+func (l *list[T]) push(item *T) { l.insert(item, l.last) }
+
+// insert adds an item that is in no list of its links after another one, first
+// if that is nil.
+func (l *list[T]) insert(item, after *T) {
+	at := l.links(item)
+	if at.prev = after; after == nil {
+		at.next, l.first = l.first, item
 	} else {
-		l.links(l.last).next = item
+		before := l.links(after)
+		at.next, before.next = before.next, item
 	}
-	l.last = item
+	if at.next == nil {
+		l.last = item
+	} else {
+		l.links(at.next).prev = item
+	}
 	l.n++
 }
 

@@ -303,7 +303,7 @@ func (m *model) run() {
 			m.t.Fatalf("still knows %d lines", len(a.lines))
 		}
 	}
-	if c.waiting != 0 || c.bytes != 0 || c.inFlight != 0 || c.wakes.len() != 0 || c.exempt.len() != 0 || c.gates.len() != 0 || c.idleHead != nil || c.known != 0 || len(c.lively) != 0 {
+	if c.queued.n != 0 || c.bytes != 0 || c.sent.n != 0 || c.wakes.len() != 0 || c.exempt.len() != 0 || c.gates.len() != 0 || c.used.n != 0 || c.known != 0 || len(c.lively) != 0 {
 		m.t.Fatalf("not idle at the end: %+v", c)
 	}
 }
@@ -429,7 +429,7 @@ func (m *model) ask(x *modelCall) {
 	}
 	x.permit = &Permit{call: call{deadline: x.deadline}}
 	x.tries++
-	full := request.Retry == nil && (m.core.waiting >= m.core.maxQueue || m.core.bytes+x.bytes > m.core.maxQueueBytes)
+	full := request.Retry == nil && (m.core.queued.n >= m.core.maxQueue || m.core.bytes+x.bytes > m.core.maxQueueBytes)
 	m.core.admit(&x.permit.call, &request, m.now)
 	c := &x.permit.call
 	switch {
@@ -657,21 +657,21 @@ func (m *model) leave(x *modelCall) {
 func (m *model) books() {
 	c := m.core
 	waiting, inFlight, bytes := 0, 0, int64(0)
-	for x := c.newest; x != nil; x = x.older {
+	for x := c.queued.first; x != nil; x = x.inOrder.next {
 		waiting++
 		bytes += x.bytes
 	}
 	flying := make(map[*bucket]int)
 	pools := make(map[*pool]int)
-	for x := c.oldest; x != nil; x = x.next {
+	for x := c.sent.first; x != nil; x = x.inOrder.next {
 		inFlight++
 		flying[x.route.bucket]++
 		if !x.exempt {
 			pools[&x.account.pool]++
 		}
 	}
-	if waiting != c.waiting || bytes != c.bytes || inFlight != c.inFlight {
-		m.t.Fatalf("counts %d waiting, %d bytes, %d in flight; there are %d, %d, %d", c.waiting, c.bytes, c.inFlight, waiting, bytes, inFlight)
+	if waiting != c.queued.n || bytes != c.bytes || inFlight != c.sent.n {
+		m.t.Fatalf("counts %d waiting, %d bytes, %d in flight; there are %d, %d, %d", c.queued.n, c.bytes, c.sent.n, waiting, bytes, inFlight)
 	}
 	for _, a := range c.accounts {
 		if a.pool.inFlight != pools[&a.pool] {
@@ -680,17 +680,17 @@ func (m *model) books() {
 		for key, l := range a.lines {
 			first := (*call)(nil)
 			for _, o := range l.lanes {
-				if first == nil || o.first.seq < first.seq {
-					first = o.first
+				if first == nil || o.calls.first.seq < first.seq {
+					first = o.calls.first
 				}
 			}
 			if first == nil && l.open == 0 {
 				m.t.Fatalf("line %v has no call", key)
 			}
 			for _, o := range l.lanes {
-				may := o.first == first && (l.open == 0 || l.open == first.seq)
+				may := o.calls.first == first && (l.open == 0 || l.open == first.seq)
 				if may != (o.at >= 0) {
-					m.t.Fatalf("line %v: the call %d may go: %t; it is listed: %t", key, o.first.seq, may, o.at >= 0)
+					m.t.Fatalf("line %v: the call %d may go: %t; it is listed: %t", key, o.calls.first.seq, may, o.at >= 0)
 				}
 			}
 		}
@@ -700,7 +700,7 @@ func (m *model) books() {
 			for _, s := range b.shares {
 				for _, q := range s.queues {
 					for l := q.lanes.first; l != nil; l = l.links.next {
-						for x := l.first; x != nil; x = x.next {
+						for x := l.calls.first; x != nil; x = x.inLane.next {
 							queued++
 						}
 					}

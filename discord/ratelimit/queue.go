@@ -42,8 +42,7 @@ type bucket struct {
 	livelyAt  int           // index in core.lively, -1 if absent
 	seen      uint64        // number of the last look that saw it
 	idleSince instant
-	older     *bucket // neighbours by last use
-	newer     *bucket
+	byUse     links[bucket] // in core.used
 }
 
 // route is a route of one top-level resource.
@@ -94,13 +93,11 @@ type queue struct {
 
 // lane holds the calls of one queue and line in the order of their numbers.
 type lane struct {
-	queue   *queue
-	line    *line // nil for calls that keep no order
-	waiting int
-	first   *call
-	last    *call
-	links   links[lane] // in queue.lanes
-	at      int         // index in queue.ready, -1 if absent
+	queue *queue
+	line  *line       // nil for calls that keep no order
+	calls list[call]  // that wait
+	links links[lane] // in queue.lanes
+	at    int         // index in queue.ready, -1 if absent
 }
 
 func newClass(r *route, kind string) *class {
@@ -116,7 +113,7 @@ func newQueue(s *share, k *class) *queue {
 		share: s, class: k, at: -1,
 		lanes: list[lane]{links: func(l *lane) *links[lane] { return &l.links }},
 		ready: heap[*lane]{
-			less:  func(x, y *lane) bool { return x.first.seq < y.first.seq },
+			less:  func(x, y *lane) bool { return x.calls.first.seq < y.calls.first.seq },
 			place: func(l *lane, i int) { l.at = i },
 		},
 	}
@@ -124,7 +121,7 @@ func newQueue(s *share, k *class) *queue {
 
 // compare orders queues that are ready by which goes first.
 func (q *queue) compare(o *queue) int {
-	return cmp.Or(cmp.Compare(q.share.turns, o.share.turns), cmp.Compare(q.ready.top().first.seq, o.ready.top().first.seq))
+	return cmp.Or(cmp.Compare(q.share.turns, o.share.turns), cmp.Compare(q.ready.top().calls.first.seq, o.ready.top().calls.first.seq))
 }
 
 // held reports whether the class waits for something that calls of another
@@ -140,7 +137,7 @@ func (k *class) held(now instant) bool {
 // consistsOf reports whether x is the only call of the class that may go as far
 // as its line is concerned.
 func (k *class) consistsOf(x *call) bool {
-	return k.ready.len() == 1 && k.ready.top().ready.len() == 1 && k.ready.top().ready.top().first == x
+	return k.ready.len() == 1 && k.ready.top().ready.len() == 1 && k.ready.top().ready.top().calls.first == x
 }
 
 // share returns what the caller has waiting, made if need be.
@@ -190,7 +187,7 @@ func (b *bucket) lane(x *call, who *caller) *lane {
 		l = x.line.lane(q)
 	}
 	if l == nil {
-		l = &lane{queue: q, line: x.line, at: -1}
+		l = &lane{queue: q, line: x.line, at: -1, calls: list[call]{links: func(x *call) *links[call] { return &x.inLane }}}
 		q.lanes.push(l)
 		if x.line == nil {
 			q.free = l
@@ -207,24 +204,14 @@ func (b *bucket) lane(x *call, who *caller) *lane {
 func (b *bucket) insert(x *call, who *caller) {
 	l := b.lane(x, who)
 	x.lane = l
-	after := l.last
+	after := l.calls.last
 	if after != nil && after.seq > x.seq { // comes back: nearer to the front
 		after = nil
-		for o := l.first; o.seq < x.seq; o = o.next {
+		for o := l.calls.first; o.seq < x.seq; o = o.inLane.next {
 			after = o
 		}
 	}
-	x.prev = after
-	if after == nil {
-		x.next, l.first = l.first, x
-	} else {
-		x.next, after.next = after.next, x
-	}
-	if x.next == nil {
-		l.last = x
-	} else {
-		x.next.prev = x
-	}
+	l.calls.insert(x, after)
 	l.count(1)
 	l.arrange()
 }
@@ -232,21 +219,12 @@ func (b *bucket) insert(x *call, who *caller) {
 // remove takes a call out of the bucket's queue.
 func (b *bucket) remove(x *call) {
 	l := x.lane
-	if x.prev == nil {
-		l.first = x.next
-	} else {
-		x.prev.next = x.next
-	}
-	if x.next == nil {
-		l.last = x.prev
-	} else {
-		x.next.prev = x.prev
-	}
-	x.prev, x.next, x.lane = nil, nil, nil
+	l.calls.remove(x)
+	x.lane = nil
 	l.count(-1)
 	q := l.queue
 	l.arrange()
-	if l.first == nil {
+	if l.calls.n == 0 {
 		q.lanes.remove(l)
 		if l.line == nil {
 			q.free = nil
@@ -271,7 +249,6 @@ func (b *bucket) remove(x *call) {
 // count adds n to the numbers of waiting calls wherever the lane belongs.
 func (l *lane) count(n int) {
 	q := l.queue
-	l.waiting += n
 	q.waiting += n
 	q.share.waiting += n
 	q.class.route.waiting += n
@@ -295,7 +272,7 @@ func (b *bucket) lined() (calls, lanes int) {
 // call or the state of its line has changed.
 func (l *lane) arrange() {
 	q := l.queue
-	switch may := l.first != nil && l.line.lets(l.first); {
+	switch may := l.calls.n > 0 && l.line.lets(l.calls.first); {
 	case may && l.at < 0:
 		q.ready.push(l)
 	case may:
@@ -347,7 +324,7 @@ func (b *bucket) pick(now instant) (head *call, until instant, gate *shape) {
 		}
 	}
 	if next != nil {
-		head = next.ready.top().first
+		head = next.ready.top().calls.first
 	}
 	return head, until, gate
 }

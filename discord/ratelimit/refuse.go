@@ -80,8 +80,8 @@ func (c *core) fail(x *call, err *Error) {
 // sweep refuses those of the waiting calls for which why returns an error.
 func (c *core) sweep(now instant, why func(*call) *Error) {
 	var touched []*bucket
-	for x := c.newest; x != nil; {
-		following := x.older
+	for x := c.queued.last; x != nil; {
+		following := x.inOrder.prev
 		if err := why(x); err != nil {
 			if b := x.route.bucket; len(touched) == 0 || touched[len(touched)-1] != b {
 				touched = append(touched, b)
@@ -123,7 +123,7 @@ func (c *core) recheck(b *bucket, now instant) {
 			blocked, held := q.class.route.heldUntil(q.class.kind), q.class.held(now)
 			for l := q.lanes.first; l != nil; l = l.links.next {
 				var calls []*call
-				for x := l.first; x != nil; x = x.next {
+				for x := l.calls.first; x != nil; x = x.inLane.next {
 					if x.deadline < blocked {
 						late = append(late, lateCall{x, blocked})
 					} else {

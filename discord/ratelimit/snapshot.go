@@ -136,7 +136,7 @@ func (l *Limiter) Status(buckets int) Snapshot {
 	shown = shown[:min(len(shown), buckets)]
 	if len(shown) < buckets {
 		l.mu.Lock()
-		for b := l.core.idleTail; b != nil && len(shown) < buckets; b = b.older {
+		for b := l.core.used.last; b != nil && len(shown) < buckets; b = b.byUse.prev {
 			if b.livelyAt < 0 {
 				shown = append(shown, candidate{bucket: b})
 			}
@@ -167,7 +167,7 @@ func (l *Limiter) Status(buckets int) Snapshot {
 func (l *Limiter) Queued() (calls int, bytes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.core.waiting, l.core.bytes
+	return l.core.queued.n, l.core.bytes
 }
 
 // inSlices calls do with the lock held until it returns false, and releases the
@@ -192,11 +192,11 @@ func (l *Limiter) overview() (s Snapshot, tokens []*account) {
 	c.looked = len(c.lively)
 	s = Snapshot{
 		At:           l.time(now),
-		Waiting:      c.waiting,
+		Waiting:      c.queued.n,
 		WaitingBytes: c.bytes,
 		MaxWaiting:   c.maxQueue,
 		MaxBytes:     c.maxQueueBytes,
-		InFlight:     c.inFlight,
+		InFlight:     c.sent.n,
 		Known:        c.known,
 		Invalid:      Invalid{Count: c.budget.total, Limit: c.budget.limit, Open: c.budget.scarce()},
 		GoneWebhooks: len(c.gone.known),
