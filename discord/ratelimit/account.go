@@ -1,7 +1,5 @@
 package ratelimit
 
-import "time"
-
 // account holds the limits of one token, or of all calls without one.
 type account struct {
 	key     accountKey
@@ -33,46 +31,6 @@ type account struct {
 type accountKey struct {
 	token     string
 	tokenless bool
-}
-
-type bucketKey struct{ hash, major string }
-
-type shapeKey struct{ method, template string }
-
-// shape is the bucket's name of a route whose numbers were seen at some
-// top-level resource. It is a first guess for others.
-type shape struct {
-	hash      string
-	limitSeen int // of the headers
-	perSeen   time.Duration
-	routes    int // known routes of this shape
-
-	throttle // of all calls of the shape, which counts only unless they share a limit
-	apart    bool
-	shared   bool // several resources were found to share a limit
-	most     int  // calls that one resource was granted in a run
-	signs    []sign
-	inFlight int
-	offered  int          // calls that the gate let through and that are not sent yet
-	parked   list[bucket] // behind the gate, first come first
-	opens    instant      // when the gate lets the first of them go, while in core.gates
-	gateAt   int          // index there, -1 if absent
-}
-
-func newShape(key routeKey) *shape {
-	return &shape{
-		apart: key.countedApart(), gateAt: -1,
-		parked: list[bucket]{links: func(b *bucket) *links[bucket] { return &b.behind }},
-	}
-}
-
-// refusal is Discord's 401 to a check of a token, or to a token that never
-// worked.
-type refusal struct {
-	active  bool
-	since   uint64  // number of the last call sent before
-	retry   instant // when the token may be checked
-	strikes int
 }
 
 // caller is one that shares the account fairly with others. It exists while
@@ -113,8 +71,38 @@ func newAccount(key accountKey, limit int) *account {
 	}
 }
 
-// headFirst orders buckets by the age of the call that goes next.
-func headFirst(x, y *bucket) bool { return x.head.seq < y.head.seq }
+// account returns the limits that a call uses, nil if there is no room for
+// those of one more guest.
+func (c *core) account(r *Request, now instant) *account {
+	key := accountKey{token: r.Token}
+	if r.Route.Tokenless {
+		key = accountKey{tokenless: true}
+	}
+	if a := c.recent; a != nil && a.key == key {
+		return a
+	}
+	a := c.accounts[key]
+	if a == nil {
+		guest := r.Guest && !key.tokenless
+		if guest && !c.makeRoom(now) {
+			return nil
+		}
+		limit := c.globalLimit
+		if (key.tokenless || guest) && limit > 0 {
+			limit = ordinaryLimit
+		}
+		a = newAccount(key, limit)
+		a.guest = guest
+		c.accounts[key] = a
+	} else if a.guest {
+		c.guests.remove(a)
+	}
+	if a.guest {
+		c.guests.push(a)
+	}
+	c.recent = a
+	return a
+}
 
 // caller returns the named caller, made if need be. One that comes back is
 // treated as if it had had as many turns as the one served last, so that
@@ -148,6 +136,9 @@ func (a *account) forget(c *caller) {
 		delete(a.callers, c.name)
 	}
 }
+
+// headFirst orders buckets by the age of the call that goes next.
+func headFirst(x, y *bucket) bool { return x.head.seq < y.head.seq }
 
 // offer lists a bucket as ready, for the caller whose call goes next.
 func (a *account) offer(b *bucket) {
@@ -213,4 +204,39 @@ func (a *account) served(c *caller) {
 	if c.readyAt >= 0 {
 		a.ready.fix(c.readyAt)
 	}
+}
+
+// forget drops an account without calls.
+func (c *core) forget(a *account) {
+	delete(c.accounts, a.key)
+	if c.recent == a {
+		c.recent = nil
+	}
+	if a.guest {
+		c.guests.remove(a)
+	}
+}
+
+// makeRoom reports whether there is room for one more guest. If need be, it
+// forgets the one that was used longest ago, but none that has calls or must
+// wait.
+func (c *core) makeRoom(now instant) bool {
+	if c.guests.n < c.maxGuests {
+		return true
+	}
+	idlest := c.guests.first
+	for idlest != nil && (idlest.waiting > 0 || idlest.pool.inFlight > 0 || idlest.pool.pausedUntil > now) {
+		idlest = idlest.links.next
+	}
+	if idlest == nil {
+		return false
+	}
+	for _, r := range idlest.routes {
+		if b := r.bucket; b.routes != nil { // may be that of a route before
+			b.routes = nil
+			c.drop(b)
+		}
+	}
+	c.forget(idlest)
+	return true
 }

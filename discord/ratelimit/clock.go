@@ -13,6 +13,7 @@ type instant int64
 const never = instant(math.MaxInt64)
 
 func (t instant) add(d time.Duration) instant { return t + instant(d) }
+
 func (t instant) sub(u instant) time.Duration { return time.Duration(t - u) }
 
 const (

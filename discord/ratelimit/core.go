@@ -1,53 +1,10 @@
 package ratelimit
 
-import (
-	"sync/atomic"
-	"time"
-)
+import "time"
 
 // ordinaryLimit is the calls a second that Discord takes of a token of which
 // nothing else is known, and of an address without one.
 const ordinaryLimit = 50
-
-type callState uint8
-
-const (
-	callAsks callState = iota
-	callWaits
-	callSent
-	callEnded
-	callRefused
-)
-
-// call is one request from the moment it asks to be sent until its end.
-type call struct {
-	state    callState
-	exempt   bool
-	kind     string
-	route    *route
-	account  *account
-	probe    bool   // checks its token
-	seq      uint64 // place in every order
-	bytes    int64
-	deadline instant // never if none
-	came     instant // of the first try
-	sentAt   instant
-	begun    atomic.Int64 // when its sending began, if that was told
-	send     uint64       // number among all that were sent
-	err      *Error
-	woken    chan struct{} // gets one value when a waiting call is decided
-
-	throttle *kindThrottle // that it has passed
-	line     *line         // nil if the call keeps no order
-	lane     *lane
-	inLane   links[call] // while it waits
-	inOrder  links[call] // in core.queued while it waits, in core.sent while it is in flight
-}
-
-func (x *call) order() *links[call] { return &x.inOrder }
-
-// began returns the moment before which the call cannot have arrived.
-func (x *call) began() instant { return max(x.sentAt, instant(x.begun.Load())) }
 
 // core is the state of all limits. Its methods decide; they take the time as
 // an argument, which never goes back, wait for nothing and start nothing. They
@@ -119,69 +76,120 @@ func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *
 	}
 }
 
-// account returns the limits that a call uses, nil if there is no room for
-// those of one more guest.
-func (c *core) account(r *Request, now instant) *account {
-	key := accountKey{token: r.Token}
-	if r.Route.Tokenless {
-		key = accountKey{tokenless: true}
+// permitLife is how long a permit may stay open before it counts as lost.
+const permitLife = 15 * time.Minute
+
+// open reports whether anything may be sent at all.
+func (c *core) open(now instant) bool {
+	if c.ban.active && (now < c.ban.until || c.ban.probe != nil) {
+		return false
 	}
-	if a := c.recent; a != nil && a.key == key {
-		return a
-	}
-	a := c.accounts[key]
-	if a == nil {
-		guest := r.Guest && !key.tokenless
-		if guest && !c.makeRoom(now) {
-			return nil
-		}
-		limit := c.globalLimit
-		if (key.tokenless || guest) && limit > 0 {
-			limit = ordinaryLimit
-		}
-		a = newAccount(key, limit)
-		a.guest = guest
-		c.accounts[key] = a
-	} else if a.guest {
-		c.guests.remove(a)
-	}
-	if a.guest {
-		c.guests.push(a)
-	}
-	c.recent = a
-	return a
+	return !c.budget.spent(c.sent.n)
 }
 
-func (c *core) route(a *account, r *Route, now instant) *route {
-	key := routeKey{r.Method, r.Template, r.Major}
-	if known := a.routes[key]; known != nil {
-		return known
+// advance does what is due: it looks again at buckets whose time has come and
+// sends what can go.
+func (c *core) advance(now instant) {
+	c.budget.advance(now)
+	for c.sent.n > 0 && now.sub(c.sent.first.sentAt) >= permitLife {
+		x := c.sent.first
+		c.lose(x, now)
+		c.done(x, now)
 	}
-	s := a.shapes[shapeKey{r.Method, r.Template}]
-	if s == nil {
-		s = newShape(key)
-		a.shapes[shapeKey{r.Method, r.Template}] = s
+	for c.wakes.len() > 0 && c.wakes.top().wake <= now {
+		c.settle(c.wakes.top(), now)
 	}
-	s.routes++
-	known := &route{key: key, shape: s}
-	a.routes[key] = known
-	known.bucket = a.buckets[bucketKey{s.hash, r.Major}]
-	if s.hash == "" || known.bucket == nil {
-		known.bucket = c.newBucket(a, s.hash, r.Major, now)
+	c.dispatch(now)
+	for range retireAtOnce {
+		b := c.used.first
+		if b == nil || now.sub(b.idleSince) < idleLife {
+			break
+		}
+		c.retire(b, now)
 	}
-	known.bucket.routes = append(known.bucket.routes, known)
-	return known
 }
 
-func (c *core) newBucket(a *account, hash, major string, now instant) *bucket {
-	b := &bucket{account: a, hash: hash, major: major, wakeAt: -1, drainAt: -1, ageAt: -1, exemptAt: -1, rankAt: -1, livelyAt: -1}
-	c.known++
-	if hash != "" {
-		a.buckets[bucketKey{hash, major}] = b
+// schedule lists an account by the moment at which its pool lets the next call
+// go, if any waits for that alone. It is called whenever either may have
+// changed.
+func (c *core) schedule(a *account, now instant) {
+	switch {
+	case a.ready.len() > 0:
+		a.wake = c.room(a, a.ready.top().byAge.top().head, now)
+		if a.dueAt < 0 {
+			c.due.push(a)
+		} else {
+			c.due.fix(a.dueAt)
+		}
+	case a.dueAt >= 0:
+		c.due.remove(a.dueAt)
 	}
-	b.idleSince = now
-	c.used.push(b)
-	return b
+}
+
+// dispatch sends all that may go.
+func (c *core) dispatch(now instant) {
+	c.flush(now)
+	for c.pass(now) {
+		c.flush(now)
+	}
+}
+
+// flush sends what may go and is behind no gate.
+func (c *core) flush(now instant) {
+	c.follow(now)
+	for c.exempt.len() > 0 && c.open(now) {
+		c.next(c.exempt.top(), now)
+	}
+	for c.due.len() > 0 && c.due.top().wake <= now && c.open(now) {
+		a := c.due.top()
+		if c.schedule(a, now); a.wake > now { // what was learnt meanwhile forbids it
+			continue
+		}
+		b, at := c.choose(a, now)
+		if b == nil {
+			a.wake = at
+			c.due.fix(a.dueAt)
+			continue
+		}
+		a.served(b.owner)
+		c.next(b, now)
+	}
+}
+
+// next sends a bucket's next call.
+func (c *core) next(b *bucket, now instant) {
+	x := b.head
+	b.served(x.lane.queue.share)
+	c.detach(b)
+	x.begin()
+	c.unqueue(x)
+	c.send(x, now)
+	c.settle(b, now)
+}
+
+// look returns when advance has something to do next; never if an answer or a
+// call has to come first.
+func (c *core) look(now instant) instant {
+	at := never
+	if c.wakes.len() > 0 {
+		at = c.wakes.top().wake
+	}
+	if c.ban.active && now < c.ban.until && c.queued.n > 0 {
+		at = min(at, c.ban.until)
+	}
+	if c.due.len() > 0 && c.open(now) { // else an answer or the end of the ban comes first
+		at = min(at, c.due.top().wake)
+	}
+	if c.gates.len() > 0 {
+		at = min(at, c.gates.top().opens)
+	}
+	if c.sent.n > 0 {
+		at = min(at, c.sent.first.sentAt.add(permitLife))
+	}
+	if c.used.n > 0 {
+		at = min(at, c.used.first.idleSince.add(idleLife))
+	}
+	return at
 }
 
 // send gives x its permit.
@@ -227,4 +235,35 @@ func (c *core) unqueue(x *call) {
 	c.queued.remove(x)
 	c.bytes -= x.bytes
 	x.account.waiting--
+}
+
+// sweep refuses those of the waiting calls for which why returns an error.
+func (c *core) sweep(now instant, why func(*call) *Error) {
+	var touched []*bucket
+	for x := c.queued.last; x != nil; {
+		following := x.inOrder.prev
+		if err := why(x); err != nil {
+			if b := x.route.bucket; len(touched) == 0 || touched[len(touched)-1] != b {
+				touched = append(touched, b)
+			}
+			c.fail(x, err)
+		}
+		x = following
+	}
+	for _, b := range touched {
+		c.settle(b, now)
+	}
+}
+
+// allow forgets that a token was refused.
+func (c *core) allow(token string) {
+	if a := c.accounts[accountKey{token: token}]; a != nil {
+		a.refusal = refusal{}
+	}
+}
+
+// close refuses all calls from here on.
+func (c *core) close(now instant) {
+	c.closed = true
+	c.sweep(now, func(*call) *Error { return &Error{Reason: Closed} })
 }

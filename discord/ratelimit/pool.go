@@ -1,6 +1,9 @@
 package ratelimit
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	// second is the window of the global limit.
@@ -137,3 +140,187 @@ func (p *pool) free() int { return p.limit - p.cut - p.used() }
 
 // used returns how many units are in use.
 func (p *pool) used() int { return p.inFlight + p.answered.len() }
+
+const (
+	// The last lateShare-th of a burst waits until no call has come for
+	// quietTime, but no longer than burstTime: of calls that come together the
+	// one that matters most may come last. A burst is calls, half of the limit
+	// at least, that come less than quietTime apart.
+	lateShare = 10
+	quietTime = 10 * time.Millisecond
+	burstTime = 100 * time.Millisecond
+)
+
+// came notes that a call has come that is bound to the pool.
+func (a *account) came(now instant) {
+	if now.sub(a.lastCame) > quietTime {
+		a.burst = 0
+	}
+	a.burst++
+	a.lastCame = now
+}
+
+// room returns the moment from which the global limit lets a call of the
+// account go.
+func (c *core) room(a *account, x *call, now instant) instant {
+	p := &a.pool
+	at := p.next(now, &c.clock)
+	if at > now || p.limit == 0 || p.free() > p.limit/lateShare || a.burst < p.limit/2 {
+		return at
+	}
+	at = max(now, min(a.lastCame.add(quietTime), x.came.add(burstTime)))
+	if at > x.deadline {
+		return now
+	}
+	return at
+}
+
+// spares returns a moment at which to look again whether the pool can spare a
+// unit for bucket b and a caller, which is now if it can. If it cannot, first
+// is the bucket that the unit is kept for, if that can use it now.
+//
+// The work of an account is done when its last queue is. A queue that takes
+// as long by its own limit, or by the way of its calls if they go one after
+// another, as all calls take by the pool decides when that is: it must find a
+// unit whenever it can use one. So others may take only units that such a
+// queue does not need before they are back. A caller that is owed a turn
+// before those of the queue is not held up.
+func (c *core) spares(b *bucket, who *caller, now instant) (again instant, first *bucket) {
+	a := b.account
+	p := &a.pool
+	if p.limit == 0 || a.longest.len() == 0 {
+		return now, nil
+	}
+	free := p.free()
+	// A unit that is used now is back in a second: how much later than the
+	// pool such a queue may be, and decide nevertheless.
+	after := now.add(time.Duration(max(a.waiting-free, 0))*second/time.Duration(p.limit) - second)
+	if b.waiting > 0 {
+		after = max(after, b.finish)
+	}
+	after = max(after, now).add(c.roundTrip)
+	wanted := c.wants[:0]
+	var walk func(i int)
+	walk = func(i int) { // those that finish late enough are the top of the heap
+		if i >= a.longest.len() || a.longest.items[i].finish <= after || len(wanted) > p.limit {
+			return
+		}
+		if h := a.longest.items[i]; h != b && (h.bills(who)) {
+			wanted = h.wants(wanted, now, c.roundTrip)
+			if h.owner != nil && (first == nil || h.finish > first.finish) {
+				first = h
+			}
+		}
+		walk(2*i + 1)
+		walk(2*i + 2)
+	}
+	walk(0)
+	c.wants = wanted
+	if len(wanted) == 0 || len(wanted) < free {
+		return now, nil
+	}
+	slices.Sort(wanted)
+	last := wanted[len(wanted)-1].add(c.roundTrip)
+	back := c.back[:0]
+	for _, u := range p.answered.items {
+		if at := u.release(&c.clock); at <= last {
+			back = append(back, at)
+		}
+	}
+	c.back = back
+	slices.Sort(back)
+	returned := 0
+	for i, at := range wanted {
+		for returned < len(back) && back[returned] <= at.add(c.roundTrip/4) {
+			returned++
+		}
+		if free-1+returned < i+1 {
+			again = now.add(second)
+			if p.answered.len() > 0 {
+				again = min(again, p.answered.top().release(&c.clock))
+			}
+			return max(again, now+1), first
+		}
+	}
+	return now, nil
+}
+
+// travelled learns how long calls take from one that was answered.
+func (c *core) travelled(way time.Duration) {
+	if c.roundTrip == 0 {
+		c.roundTrip = way
+	}
+	c.roundTrip += (way - c.roundTrip) / 8
+}
+
+// bills reports whether a caller has to leave units to the bucket: if it waits
+// there itself, or is owed no turn before the one that goes next there.
+func (b *bucket) bills(who *caller) bool {
+	return who == nil || b.payer == nil || b.shares[who] != nil || who.turns >= b.payer.turns
+}
+
+// wants appends the moments within the next second at which the bucket will
+// probably be able to use a unit of the pool.
+func (b *bucket) wants(list []instant, now instant, roundTrip time.Duration) []instant {
+	first := now
+	switch {
+	case b.owner != nil:
+	case b.wakeAt >= 0:
+		first = max(now, b.wake)
+	case b.parked != nil:
+		return list
+	default: // waits for an answer, or for the end of the call before
+		answer := b.asked.add(roundTrip)
+		if now > answer.add(second) {
+			return list // nobody knows when that comes
+		}
+		first = max(now, answer)
+	}
+	n, per := guessLimit-b.inFlight, guessPer
+	switch b.window.kind {
+	case unlimited:
+		n, per = b.waiting, 0
+	case sliding, unsure:
+		n, per = b.available(now, b.inFlight), b.perHigh
+	case fixed:
+		n, per = b.available(now, b.inFlight), b.length/time.Duration(b.limit)
+		if first >= b.full {
+			n = b.limit
+		}
+	}
+	n = max(n, 1)
+	_, lanes := b.lined()
+	if b.limit > 1 && (lanes == 0 || lanes >= min(b.limit, b.waiting)) {
+		// Units of its own add up meanwhile, until all are back.
+		first, n = max(first, b.full), 1
+	}
+	for i := range b.waiting {
+		at := first.add(time.Duration(max(i+1-n, 0)) * per)
+		if lanes > 0 {
+			at = max(at, first.add(time.Duration(i/lanes)*roundTrip))
+		}
+		if at >= now.add(second) {
+			break
+		}
+		list = append(list, at)
+	}
+	return list
+}
+
+// rank lists a bucket among those of its account that have calls waiting for
+// the pool, by the time that its queue takes.
+func (c *core) rank(b *bucket, now instant) {
+	a := b.account
+	bound := b.waiting > 0 && a.pool.limit > 0 && (b.head == nil || !b.head.exempt)
+	if bound {
+		b.finish = now.add(b.backlog(now, c.roundTrip))
+	}
+	switch {
+	case !bound && b.rankAt >= 0:
+		a.longest.remove(b.rankAt)
+	case bound && b.rankAt < 0:
+		a.longest.push(b)
+	case bound:
+		a.longest.fix(b.rankAt)
+	}
+}

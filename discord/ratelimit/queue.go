@@ -3,63 +3,7 @@ package ratelimit
 import (
 	"cmp"
 	"slices"
-	"time"
 )
-
-// bucket is a set of routes of one top-level resource that Discord limits
-// together, and the calls that wait for it.
-type bucket struct {
-	window
-	throttle throttle
-	account  *account
-	hash     string // Discord's name; empty until known
-	major    string
-	routes   []*route
-
-	inFlight int
-	waiting  int
-
-	classes []*class           // of waiting calls, one for each route and kind
-	shares  map[*caller]*share // of callers with waiting calls; nil if there are none
-	turn    uint64             // virtual time: turns of the caller served last
-
-	head *call // which goes next, as of the last settle; nil if none may
-
-	wake      instant // when to look again, while in core.wakes
-	wakeAt    int     // index there, -1 if absent
-	drain     time.Duration
-	drainAt   int // index in owner.byDrain, -1 if absent
-	ageAt     int // index in owner.byAge
-	owner     *caller
-	payer     *caller       // who was, last
-	finish    instant       // when its queue will have gone by its own limit, as of the last settle
-	rankAt    int           // index in account.longest, -1 if absent
-	asked     instant       // when its last call was sent
-	exemptAt  int           // index in core.exempt, -1 if absent
-	parked    *shape        // behind whose gate it waits
-	behind    links[bucket] // its neighbours there
-	offered   *shape        // whose gate has let its head through
-	livelyAt  int           // index in core.lively, -1 if absent
-	seen      uint64        // number of the last look that saw it
-	idleSince instant
-	byUse     links[bucket] // in core.used
-}
-
-// route is a route of one top-level resource.
-type route struct {
-	key      routeKey
-	shape    *shape
-	bucket   *bucket
-	inFlight int
-	waiting  int
-	kinds    []*kindThrottle // of limits within the bucket
-	refused  instant         // last answered 401 or 403
-	denial   denial
-}
-
-type routeKey struct{ method, template, major string }
-
-func (k routeKey) String() string { return k.method + " " + k.template }
 
 // class is the waiting calls of one route and kind, which throttles hold
 // together. A bucket has few of them.
@@ -296,14 +240,6 @@ func (q *queue) arrange() {
 	}
 }
 
-func drop[T comparable](list []T, item T) []T {
-	i := slices.Index(list, item)
-	if i < 0 {
-		return list
-	}
-	return slices.Delete(list, i, i+1)
-}
-
 // pick returns the call that goes next: the oldest of the caller that had the
 // fewest turns. If throttles of the bucket or its routes hold all, it returns nil
 // and the first moment at which one of them lets a call go, never if an answer
@@ -338,42 +274,107 @@ func (b *bucket) served(s *share) {
 	}
 }
 
-// move takes route r with its calls, waiting and in flight, to another bucket.
-// Each route has lanes of its own, and a lane's calls keep their numbers, so
-// that the calls stay in the order in which they came.
-func (b *bucket) move(r *route, to *bucket) {
-	for _, k := range slices.Clone(b.classes) {
-		if k.route != r {
-			continue
-		}
-		for k.ready.len() > 0 { // its order depends on turns, which are the bucket's
-			k.ready.pop()
-		}
-		b.classes = drop(b.classes, k)
-		to.classes = append(to.classes, k)
+// line is the calls of one caller to one place that keep their order: one goes
+// when the one before has ended for good. Between its tries a call keeps its
+// place at the head. It exists while a call of it waits or is open.
+type line struct {
+	account *account
+	key     lineKey
+	open    uint64  // number of the call that was sent and has not ended for good, 0 if there is none
+	lanes   []*lane // with waiting calls: one, unless several routes lead to the place
+	stirred bool    // in core.stirred
+}
+
+type lineKey struct{ caller, name string }
+
+// line returns the line of a request, nil if it has none. A new one is not
+// listed before a call of it is sent or waits.
+func (a *account) line(r *Request) *line {
+	if r.Line == "" {
+		return nil
 	}
-	for _, s := range b.shares {
-		for _, q := range slices.Clone(s.queues) {
-			if q.class.route != r {
-				continue
-			}
-			o := to.share(s.caller)
-			q.share = o
-			o.queues = append(o.queues, q)
-			o.waiting += q.waiting
-			s.queues = drop(s.queues, q)
-			s.waiting -= q.waiting
-			q.arrange()
-		}
-		if s.waiting == 0 {
-			b.release(s)
+	key := lineKey{r.Caller, r.Line}
+	if l := a.lines[key]; l != nil {
+		return l
+	}
+	return &line{account: a, key: key}
+}
+
+// lets reports whether the line, as far as it goes, lets a call go that is in
+// it or comes to it.
+func (l *line) lets(x *call) bool {
+	if l == nil {
+		return true
+	}
+	if l.open != 0 {
+		return l.open == x.seq
+	}
+	for _, o := range l.lanes {
+		if o.calls.first.seq < x.seq {
+			return false
 		}
 	}
-	b.waiting -= r.waiting
-	to.waiting += r.waiting
-	b.inFlight -= r.inFlight
-	to.inFlight += r.inFlight
-	b.routes = drop(b.routes, r)
-	to.routes = append(to.routes, r)
-	r.bucket = to
+	return true
+}
+
+// lane returns the line's calls in a queue, nil if there are none.
+func (l *line) lane(q *queue) *lane {
+	for _, o := range l.lanes {
+		if o.queue == q {
+			return o
+		}
+	}
+	return nil
+}
+
+// begin makes a call that is about to be sent the open one of its line.
+func (x *call) begin() {
+	if x.line != nil {
+		x.line.open = x.seq
+		x.list()
+	}
+}
+
+// list makes the line of a call known to the calls that come after it.
+func (x *call) list() {
+	if x.line != nil {
+		x.account.lines[x.line.key] = x.line
+	}
+}
+
+// done ends a call for good: it makes no further try, so that the next of its
+// line may go.
+func (c *core) done(x *call, now instant) {
+	if l := x.line; l != nil && l.open == x.seq {
+		l.open = 0
+		c.stir(l)
+		c.advance(now)
+	}
+}
+
+// stir has dispatch look again at a line, whose next call may be another one
+// than before, in any bucket.
+func (c *core) stir(l *line) {
+	if !l.stirred {
+		l.stirred = true
+		c.stirred = append(c.stirred, l)
+	}
+}
+
+// follow looks again at the lines that were stirred. It forgets those without
+// calls.
+func (c *core) follow(now instant) {
+	for len(c.stirred) > 0 {
+		last := len(c.stirred) - 1
+		l := c.stirred[last]
+		c.stirred = c.stirred[:last]
+		l.stirred = false
+		if l.open == 0 && len(l.lanes) == 0 {
+			delete(l.account.lines, l.key)
+		}
+		for _, o := range l.lanes {
+			o.arrange()
+			c.settle(o.queue.class.route.bucket, now)
+		}
+	}
 }

@@ -237,3 +237,40 @@ func created(id string) time.Time {
 	const epoch = 1420070400000 // the first millisecond of 2015
 	return time.UnixMilli(int64(n>>22) + epoch)
 }
+
+// LineOf names what keeps its order: the channel, webhook or interaction in
+// which a request creates a message. It is empty for all other requests. The
+// path is that of RouteOf, with the query, in which a webhook's thread may be.
+func LineOf(method, path string) string {
+	path, query, _ := strings.Cut(path, "?")
+	var array [maxSegments]string
+	seg := segments(path, array[:0])
+	is := func(pattern ...string) bool {
+		if len(seg) != len(pattern) {
+			return false
+		}
+		for i, want := range pattern {
+			if want != "" && want != seg[i] {
+				return false
+			}
+		}
+		return true
+	}
+	post := method == "POST"
+	switch {
+	case post && (is("channels", "", "messages") || is("channels", "", "threads")):
+		return "channel " + name(seg[1])
+	case post && is("interactions", "", "", "callback"):
+		return "interaction " + digest(seg[2])
+	case (post && is("webhooks", "", "") || method == "PATCH" && is("webhooks", "", "", "messages", "@original")) &&
+		strings.HasPrefix(seg[2], interactionToken):
+		return "interaction " + digest(seg[2])
+	case post && (is("webhooks", "", "") || is("webhooks", "", "", "slack") || is("webhooks", "", "", "github")):
+		line := "webhook " + name(seg[1]) + "/" + digest(seg[2])
+		if values, _ := url.ParseQuery(query); values.Get("thread_id") != "" {
+			line += " thread " + name(values.Get("thread_id"))
+		}
+		return line
+	}
+	return ""
+}

@@ -17,6 +17,35 @@ const (
 	spreadSigns = 2
 )
 
+// shape is the bucket's name of a route whose numbers were seen at some
+// top-level resource. It is a first guess for others.
+type shape struct {
+	hash      string
+	limitSeen int // of the headers
+	perSeen   time.Duration
+	routes    int // known routes of this shape
+
+	throttle // of all calls of the shape, which counts only unless they share a limit
+	apart    bool
+	shared   bool // several resources were found to share a limit
+	most     int  // calls that one resource was granted in a run
+	signs    []sign
+	inFlight int
+	offered  int          // calls that the gate let through and that are not sent yet
+	parked   list[bucket] // behind the gate, first come first
+	opens    instant      // when the gate lets the first of them go, while in core.gates
+	gateAt   int          // index there, -1 if absent
+}
+
+type shapeKey struct{ method, template string }
+
+func newShape(key routeKey) *shape {
+	return &shape{
+		apart: key.countedApart(), gateAt: -1,
+		parked: list[bucket]{links: func(b *bucket) *links[bucket] { return &b.behind }},
+	}
+}
+
 // A call passes up to three throttles: that of its kind on its route, that of
 // its bucket, and that of its shape, which is the route whatever its top-level
 // resource.
