@@ -99,7 +99,7 @@ func New(c Config) (http.Handler, error) {
 	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
 	services := []string{discordapiconnect.DiscordApiName, health.Name}
 	if c.Dashboard != nil {
-		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, options...)
+		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, append(slices.Clip(options), uncompressed)...)
 		mux.Handle(path, door.guard(always(access.Dashboard), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
 		services = append(services, discordapiconnect.DashboardName)
 	}
@@ -132,7 +132,7 @@ func New(c Config) (http.Handler, error) {
 func (c Config) methods(ready func() error, options []connect.HandlerOption) (string, http.Handler) {
 	s := &service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger}
 	interceptors := connect.WithInterceptors(access.Interceptor(), translate(ready), rpc.Streams())
-	return discordapiconnect.NewDiscordApiHandler(s, append(slices.Clip(options), interceptors, uncompressedEvents)...)
+	return discordapiconnect.NewDiscordApiHandler(s, append(slices.Clip(options), interceptors, uncompressed)...)
 }
 
 // guardedOptions returns the options of handlers for those alone whom a guard has let

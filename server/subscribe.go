@@ -35,10 +35,12 @@ type Gateway struct {
 	Guilds *gateway.Guilds
 }
 
-// uncompressedEvents leaves events as they are: the same ones would be
-// compressed for each subscriber anew.
-var uncompressedEvents = connect.WithConditionalHandlerOptions(func(spec connect.Spec) []connect.HandlerOption {
-	if spec.Procedure != discordapiconnect.DiscordApiSubscribeEventsProcedure {
+// uncompressed leaves messages that many streams share as they are: they would be
+// compressed for each of them again.
+var uncompressed = connect.WithConditionalHandlerOptions(func(spec connect.Spec) []connect.HandlerOption {
+	switch spec.Procedure {
+	case discordapiconnect.DiscordApiSubscribeEventsProcedure, discordapiconnect.DashboardWatchStatusProcedure:
+	default:
 		return nil
 	}
 	return []connect.HandlerOption{connect.WithCompressMinBytes(math.MaxInt)}

@@ -17,12 +17,15 @@ func (r *recent[T]) add(item T) {
 	r.count++
 }
 
-// after returns the items with a number above n that are still there, oldest
-// first.
-func (r *recent[T]) after(n int64) []T {
+// between returns the items with a number above n, up to last, that are still there,
+// oldest first.
+func (r *recent[T]) between(n, last int64) []T {
 	first := max(n, r.count-int64(len(r.items)))
-	items := make([]T, 0, r.count-first)
-	for i := first; i < r.count; i++ {
+	if first >= last {
+		return nil
+	}
+	items := make([]T, 0, last-first)
+	for i := first; i < last; i++ {
 		items = append(items, r.items[i%int64(r.size)])
 	}
 	return items

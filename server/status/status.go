@@ -84,6 +84,7 @@ type Board struct {
 	calls    recent[*pb.WatchStatusResponse_Call]
 	messages recent[*pb.WatchStatusResponse_SandboxMessage]
 	watchers int
+	entered  int64         // watchers so far
 	news     chan struct{} // closed when there is another view
 
 	looking sync.Mutex // held while a view is made, before mu
@@ -97,6 +98,11 @@ type view struct {
 	proxy   *pb.WatchStatusResponse_Proxy
 	limits  *pb.GetRateLimitStatusResponse
 	sandbox *pb.WatchStatusResponse_Sandbox
+	rate    float64
+	// calls and messages are how many there were.
+	calls, messages int64
+	// steps lead from older views to the newest.
+	steps map[*view]*step
 }
 
 // New returns a Board. Run must be called for its watchers to hear anything
@@ -149,7 +155,7 @@ func (b *Board) look() {
 	if old == nil {
 		old = new(view)
 	}
-	v := &view{at: time.Now(), proxy: b.proxyNow(), limits: busy(b.config.Limits())}
+	v := &view{proxy: b.proxyNow(), limits: busy(b.config.Limits()), steps: make(map[*view]*step)}
 	if proto.Equal(v.proxy, old.proxy) {
 		v.proxy = old.proxy
 	}
@@ -163,6 +169,9 @@ func (b *Board) look() {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	v.at = time.Now()
+	v.rate, v.calls, v.messages = b.slots.rate(v.at), b.calls.count, b.messages.count
+	old.steps = nil // nobody goes there any more
 	b.view = v
 	close(b.news)
 	b.news = make(chan struct{})
