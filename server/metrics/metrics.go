@@ -36,9 +36,9 @@ type Config struct {
 type Metrics struct {
 	registry *prometheus.Registry
 	ended    *prometheus.CounterVec
-	took     *prometheus.HistogramVec
-	waited   *prometheus.HistogramVec
-	discord  *prometheus.HistogramVec
+	took     *durations
+	waited   *durations
+	discord  *durations
 	tries    tries
 }
 
@@ -51,9 +51,9 @@ func New(c Config) *Metrics {
 			Namespace: namespace, Name: "calls_total",
 			Help: "Calls that have ended, by method, protocol, status and the client's name where there are keys.",
 		}, []string{"method", "protocol", "code", "client"}),
-		took:    histogram("call_duration_seconds", "Time from the first byte of a call to its answer. Streams are left out."),
-		waited:  histogram("call_waited_seconds", "Part of a call's time for which Discord's limits held it."),
-		discord: histogram("call_discord_seconds", "Part of a call's time that its requests to Discord took."),
+		took:    newDurations("call_duration_seconds", "Time from the first byte of a call to its answer. Streams are left out."),
+		waited:  newDurations("call_waited_seconds", "Part of a call's time for which Discord's limits held it."),
+		discord: newDurations("call_discord_seconds", "Part of a call's time that its requests to Discord took."),
 	}
 	m.tries = newTries(m.registry)
 	if c.DMCache != nil {
@@ -75,22 +75,10 @@ func New(c Config) *Metrics {
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
-		m.ended, m.took, m.waited, m.discord,
+		m.ended, m.took.HistogramVec, m.waited.HistogramVec, m.discord.HistogramVec,
 		limitsCollector{c.Limits, c.Ready},
 	)
 	return m
-}
-
-// histogram is a native one, with a few classic buckets for those who read
-// the text format. Calls are held for minutes where a limit is long.
-func histogram(name, help string) *prometheus.HistogramVec {
-	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: namespace, Name: name, Help: help,
-		Buckets:                         []float64{0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900},
-		NativeHistogramBucketFactor:     1.1,
-		NativeHistogramMaxBucketNumber:  160,
-		NativeHistogramMinResetDuration: time.Hour,
-	}, []string{"method"})
 }
 
 // Handler answers scrapes of those who may call access.MetricsPage.
@@ -102,23 +90,18 @@ func (m *Metrics) Handler() http.Handler {
 	}))
 }
 
-// Ended counts a call. The request's id stands beside the histograms as an
-// exemplar, so that a slow call can be found in the log.
+// Ended counts a call.
 func (m *Metrics) Ended(_ context.Context, c *calls.Call) {
 	client := ""
 	if c.Key { // else it is an address, and of those there is no end
 		client = c.Caller
 	}
 	m.ended.WithLabelValues(c.Method, c.Protocol, c.Code, client).Inc()
-	exemplar := prometheus.Labels{"request_id": c.RequestID}
-	observe := func(h *prometheus.HistogramVec, d time.Duration) {
-		h.WithLabelValues(c.Method).(prometheus.ExemplarObserver).ObserveWithExemplar(d.Seconds(), exemplar)
-	}
 	if !c.Stream {
-		observe(m.took, c.Took)
+		m.took.observe(c, c.Took)
 	}
 	if c.Tries > 0 || c.Waited > 0 {
-		observe(m.waited, c.Waited)
-		observe(m.discord, c.AtDiscord)
+		m.waited.observe(c, c.Waited)
+		m.discord.observe(c, c.AtDiscord)
 	}
 }

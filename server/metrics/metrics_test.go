@@ -103,6 +103,45 @@ func TestCallsAndTries(t *testing.T) {
 	}
 }
 
+// TestExemplars: a bucket gets at most one exemplar in a second.
+func TestExemplars(t *testing.T) {
+	m := metrics.New(metrics.Config{Limits: func() metrics.Limits { return metrics.Limits{} }})
+	began := time.Unix(1_700_000_000, 0)
+	want := func(id string, others ...string) {
+		t.Helper()
+		text := scrape(t, m, "application/openmetrics-text; version=1.0.0")
+		for _, other := range others {
+			if strings.Contains(text, `request_id="`+other+`"`) {
+				t.Errorf("there is an exemplar %s", other)
+			}
+		}
+		if !strings.Contains(text, `# {request_id="`+id+`"} 2`) {
+			t.Errorf("there is no exemplar %s", id)
+		}
+	}
+	end := func(id string, at time.Duration) {
+		m.Ended(t.Context(), &calls.Call{Method: "GetChannel", Code: calls.OK, RequestID: id, Began: began.Add(at - 2*time.Second), Took: 2 * time.Second})
+	}
+	end("first", 0)
+	end("second", 300*time.Millisecond)
+	want("first", "second")
+	end("third", time.Second)
+	end("fourth", 1999*time.Millisecond)
+	want("third", "first", "second", "fourth")
+	wantLines(t, scrape(t, m, "text/plain"), `discordproxy_call_duration_seconds_count{method="GetChannel"} 4`)
+}
+
+// BenchmarkEnded counts calls of one method as they end.
+func BenchmarkEnded(b *testing.B) {
+	m := metrics.New(metrics.Config{})
+	c := &calls.Call{Method: "SendChannelMessage", Protocol: "grpc", Code: calls.OK, RequestID: "ABCDEFGHIJKLMNOPQRSTUVWXYZ", Took: 50 * time.Millisecond, Tries: 1, AtDiscord: 40 * time.Millisecond}
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Began = time.Now()
+		m.Ended(b.Context(), c)
+	}
+}
+
 func TestLimits(t *testing.T) {
 	now := time.Now()
 	ready := errors.New("not yet")
