@@ -239,6 +239,19 @@ func (q *query) snowflake(name string) ID {
 	return id
 }
 
+// snowflakes are those of a parameter that is repeated, or that has commas.
+func (q *query) snowflakes(name string) []ID {
+	var out []ID
+	for _, v := range strings.FieldsFunc(strings.Join(q.values[name], ","), func(r rune) bool { return r == ',' }) {
+		id, err := ParseID(v)
+		if err != nil {
+			q.add(name, "NUMBER_TYPE_COERCE", `Value "`+v+`" is not snowflake.`)
+		}
+		out = append(out, id)
+	}
+	return out
+}
+
 func (q *query) bool(name string) bool {
 	switch v := q.values.Get(name); v {
 	case "True", "true", "1":

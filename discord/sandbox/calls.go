@@ -3,7 +3,6 @@ package sandbox
 import (
 	"maps"
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -31,6 +30,10 @@ type Stats struct {
 	Faults       int               `json:"faults"`
 	Deduplicated int               `json:"deduplicated"`
 	Invalid      int               `json:"invalid"` // answers that count towards a ban
+
+	// Unsupported counts calls of routes that Discord has and the sandbox lacks,
+	// by method and template. They were answered 501.
+	Unsupported map[string]int `json:"unsupported,omitempty"`
 
 	// MaxPerSecond is the largest number of calls that arrived within one
 	// second, wherever it starts, of those that count against the global
@@ -66,12 +69,7 @@ func (s *Sandbox) note(c *call, a *answer) {
 		At: c.at, Method: c.r.Method, Path: c.r.URL.Path, IP: c.ip, Status: a.status,
 		Limited: c.limited, Fault: c.fault, Deduplicated: c.deduplicated,
 	}
-	// What cannot be decoded is kept as it is.
-	if entry.Reason = c.r.Header.Get("X-Audit-Log-Reason"); entry.Reason != "" {
-		if decoded, err := url.PathUnescape(entry.Reason); err == nil {
-			entry.Reason = decoded
-		}
-	}
+	entry.Reason = c.reason()
 	st := &s.stats
 	st.Calls++
 	if c.route != nil {
@@ -116,6 +114,7 @@ func (s *Sandbox) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.stats
+	out.Unsupported = maps.Clone(out.Unsupported)
 	out.Routes, out.Statuses, out.Limited = maps.Clone(out.Routes), maps.Clone(out.Statuses), maps.Clone(out.Limited)
 	return out
 }

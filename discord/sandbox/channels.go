@@ -3,6 +3,7 @@ package sandbox
 import (
 	"net/http"
 	"slices"
+	"strconv"
 )
 
 var channelRoutes = []route{
@@ -184,6 +185,7 @@ func (s *Sandbox) createChannel(c *call) (any, error) {
 		return nil, err
 	}
 	made := s.channels[s.putChannel(ch)]
+	s.audit(c, g.ID, auditChannel+auditCreated, made.ID, nil, made.wire())
 	s.publish("CHANNEL_CREATE", g.ID, made.ID, func() any { return made.wire() })
 	return made.wire(), nil
 }
@@ -206,6 +208,7 @@ func (s *Sandbox) modifyChannel(c *call) (any, error) {
 	case ch.isThread() && ch.Thread.Archived && (body.Archived == nil || *body.Archived):
 		return nil, refuse(http.StatusBadRequest, 50083, "Thread is archived")
 	}
+	before := snapshot(ch.wire())
 	if err := body.apply(s, c, &ch.Channel); err != nil {
 		return nil, err
 	}
@@ -213,6 +216,7 @@ func (s *Sandbox) modifyChannel(c *call) (any, error) {
 	if ch.isThread() {
 		kind = "THREAD_UPDATE"
 	}
+	s.audit(c, ch.GuildID, ch.auditKind()+auditUpdated, ch.ID, before, ch.wire())
 	s.publish(kind, ch.GuildID, ch.ID, func() any { return ch.wire() })
 	return s.channelView(ch, c.user.ID), nil
 }
@@ -229,6 +233,7 @@ func (s *Sandbox) deleteChannel(c *call) (any, error) {
 		return nil, errMissingPerms
 	}
 	out := s.channelView(ch, c.user.ID)
+	s.audit(c, ch.GuildID, ch.auditKind()+auditDeleted, ch.ID, ch.wire(), nil)
 	s.forgetChannel(ch)
 	return out, nil
 }
@@ -260,6 +265,14 @@ func (s *Sandbox) forgetChannel(ch *channel) {
 	s.publish(kind, ch.GuildID, ch.ID, func() any { return ch.wire() })
 }
 
+// auditKind is the first of the entries about channels or threads.
+func (ch *channel) auditKind() int {
+	if ch.isThread() {
+		return auditThread
+	}
+	return auditChannel
+}
+
 // overwriting finds the channel whose overwrites a call changes.
 func (s *Sandbox) overwriting(c *call) (*channel, error) {
 	ch, p, err := s.visible(c)
@@ -289,6 +302,11 @@ func (s *Sandbox) setOverwrite(c *call) (any, error) {
 		return nil, invalid("type", "BASE_TYPE_CHOICES", "Value must be one of (0, 1).")
 	}
 	body.ID = c.id("overwrite_id")
+	what, before := auditCreated, any(nil)
+	if i := slices.IndexFunc(ch.Overwrites, func(o Overwrite) bool { return o.ID == body.ID }); i >= 0 {
+		what, before = auditUpdated, ch.Overwrites[i]
+	}
+	s.auditOverwrite(c, ch, what, body, before, body)
 	ch.Overwrites = append(slices.DeleteFunc(slices.Clone(ch.Overwrites), func(o Overwrite) bool { return o.ID == body.ID }), body)
 	s.publish("CHANNEL_UPDATE", ch.GuildID, ch.ID, func() any { return ch.wire() })
 	return nil, nil
@@ -304,7 +322,16 @@ func (s *Sandbox) deleteOverwrite(c *call) (any, error) {
 	if i < 0 {
 		return nil, refuse(http.StatusNotFound, 10009, "Unknown Overwrite")
 	}
+	s.auditOverwrite(c, ch, auditDeleted, ch.Overwrites[i], ch.Overwrites[i], nil)
 	ch.Overwrites = slices.Delete(slices.Clone(ch.Overwrites), i, i+1)
 	s.publish("CHANNEL_UPDATE", ch.GuildID, ch.ID, func() any { return ch.wire() })
 	return nil, nil
+}
+
+func (s *Sandbox) auditOverwrite(c *call, ch *channel, what int, o Overwrite, before, after any) {
+	options := map[string]any{"id": o.ID, "type": strconv.Itoa(o.Type)}
+	if r := s.guilds[ch.GuildID].roles[o.ID]; r != nil {
+		options["role_name"] = r.Name
+	}
+	s.audit(c, ch.GuildID, auditOverwrite+what, ch.ID, before, after, options)
 }

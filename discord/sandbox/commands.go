@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -18,6 +19,9 @@ const (
 
 var commandRoutes = []route{
 	{method: "GET", template: "/applications/@me", handle: (*Sandbox).getApplication},
+	{method: "PATCH", template: "/applications/@me", handle: (*Sandbox).modifyApplication},
+	{method: "GET", template: "/applications/{application_id}", handle: (*Sandbox).getApplication},
+	{method: "PATCH", template: "/applications/{application_id}", handle: (*Sandbox).modifyApplication},
 	{method: "GET", template: "/oauth2/applications/@me", handle: (*Sandbox).getApplication},
 	{method: "GET", template: commandsPath, handle: (*Sandbox).listCommands},
 	{method: "POST", template: commandsPath, handle: (*Sandbox).createCommand, status: http.StatusCreated},
@@ -132,6 +136,12 @@ func (cmd *Command) check(f *formError, path string) {
 	default:
 		f.add(at(path, "type"), "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3).")
 	}
+	name := f.commandName
+	if cmd.Type != commandChat {
+		name = func(path, text string) { f.length(path, text, 1, 32) }
+	}
+	f.localized(at(path, "name_localizations"), cmd.Names, name)
+	f.localized(at(path, "description_localizations"), cmd.Descriptions, f.describes)
 	for i, context := range cmd.Contexts {
 		if context < 0 || context > 2 {
 			f.add(join(at(path, "contexts"), i), "BASE_TYPE_CHOICES", "Value must be one of (0, 1, 2).")
@@ -145,6 +155,8 @@ func (cmd *Command) check(f *formError, path string) {
 	f.options(at(path, "options"), cmd.Options, 0)
 }
 
+func (f *formError) describes(path, text string) { f.length(path, text, 1, 100) }
+
 func (f *formError) options(path string, options []CommandOption, depth int) {
 	if len(options) > 25 {
 		f.add(path, "BASE_TYPE_MAX_LENGTH", "Must be 25 or fewer in length.")
@@ -157,7 +169,9 @@ func (f *formError) options(path string, options []CommandOption, depth int) {
 			f.add(here+".type", "BASE_TYPE_CHOICES", "Value must be one of (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11).")
 		}
 		f.commandName(here+".name", o.Name)
-		f.length(here+".description", o.Description, 1, 100)
+		f.describes(here+".description", o.Description)
+		f.localized(here+".name_localizations", o.Names, f.commandName)
+		f.localized(here+".description_localizations", o.Descriptions, f.describes)
 		if names[o.Name] {
 			f.add(here+".name", "APPLICATION_COMMAND_OPTIONS_NAME_ALREADY_EXISTS", "Option name already exists")
 		}
@@ -202,7 +216,8 @@ func (f *formError) choices(path string, choices []commandChoice) {
 	}
 	for i, choice := range choices {
 		here := join(path, i)
-		f.length(here+".name", choice.Name, 1, 100)
+		f.describes(here+".name", choice.Name)
+		f.localized(here+".name_localizations", choice.Names, f.describes)
 		switch value := choice.Value.(type) {
 		case string:
 			f.length(here+".value", value, 0, 100)
@@ -214,12 +229,19 @@ func (f *formError) choices(path string, choices []commandChoice) {
 }
 
 func (s *Sandbox) getApplication(c *call) (any, error) {
-	u := c.user.User
+	if id := c.id("application_id"); id != 0 && id != c.user.ID {
+		return nil, errApplication
+	}
+	return s.applicationView(c.user), nil
+}
+
+func (s *Sandbox) applicationView(bot *user) map[string]any {
+	u := bot.User
 	owner := u
 	if o := s.users[s.world.Owner]; o != nil {
 		owner = o.User
 	}
-	return map[string]any{
+	out := map[string]any{
 		"id": u.ID, "name": u.Username, "icon": nil, "description": "", "type": nil, "bot": u, "summary": "",
 		"bot_public": true, "bot_require_code_grant": false, "verify_key": verifyKey(u.ID),
 		"flags": s.applicationFlags(), "owner": owner, "team": nil, "hook": true, "redirect_uris": []string{},
@@ -227,7 +249,50 @@ func (s *Sandbox) getApplication(c *call) (any, error) {
 		"rpc_origins": []string{}, "integration_types_config": map[string]any{}, "explicit_content_filter": 0,
 		"approximate_user_install_count": 0, "approximate_user_authorization_count": 0, "eligible_oauth2_scopes": []string{},
 		"flags_new": strconv.Itoa(s.applicationFlags()), "max_participants": nil, "interactions_version": 1, "event_webhooks_status": 1,
-	}, nil
+	}
+	maps.Copy(out, bot.application)
+	return out
+}
+
+// modifyApplication changes what an application says of itself.
+func (s *Sandbox) modifyApplication(c *call) (any, error) {
+	if id := c.id("application_id"); id != 0 && id != c.user.ID {
+		return nil, errApplication
+	}
+	var body struct {
+		Description *string   `json:"description"`
+		Tags        *[]string `json:"tags"`
+		Interaction *string   `json:"interactions_endpoint_url"`
+	}
+	if err := c.decode(&body); err != nil {
+		return nil, err
+	}
+	var f formError
+	changed := maps.Clone(c.user.application)
+	if changed == nil {
+		changed = map[string]any{}
+	}
+	if body.Description != nil {
+		f.length("description", *body.Description, 0, 400)
+		changed["description"] = *body.Description
+	}
+	if body.Tags != nil {
+		if len(*body.Tags) > 5 {
+			f.add("tags", "BASE_TYPE_MAX_LENGTH", "Must be 5 or fewer in length.")
+		}
+		for i, tag := range *body.Tags {
+			f.length(join("tags", i), tag, 1, 20)
+		}
+		changed["tags"] = *body.Tags
+	}
+	if body.Interaction != nil {
+		f.add("interactions_endpoint_url", "APPLICATION_INTERACTIONS_ENDPOINT_VALIDATION_FAILED", "The specified interactions endpoint url could not be verified.")
+	}
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	c.user.application = changed
+	return s.applicationView(c.user), nil
 }
 
 // verifyKey makes an application's key from its id.
@@ -238,7 +303,7 @@ func (s *Sandbox) commanding(c *call) (commandScope, error) {
 	scope := commandScope{c.id("application_id"), c.id("guild_id")}
 	switch {
 	case scope.application != c.user.ID:
-		return scope, refuse(http.StatusForbidden, 20012, "You are not authorized to perform this action on this application")
+		return scope, errApplication
 	case scope.guild != 0 && (s.guilds[scope.guild] == nil || s.guilds[scope.guild].members[c.user.ID] == nil):
 		return scope, errMissingAccess
 	}
@@ -250,7 +315,40 @@ func (s *Sandbox) listCommands(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return orEmpty(s.commands[scope]), nil
+	q := c.query()
+	with := q.bool("with_localizations")
+	if err := q.err(); err != nil || with {
+		return orEmpty(s.commands[scope]), err
+	}
+	return localizedCommands(s.commands[scope], c.r.Header.Get("X-Discord-Locale")), nil
+}
+
+// localizedCommands are commands as lists show them without being asked for all
+// languages: in one, if the caller names it.
+func localizedCommands(list []*Command, locale string) []map[string]any {
+	var localize func(object map[string]any)
+	localize = func(object map[string]any) {
+		for _, key := range []string{"name", "description"} {
+			texts, _ := object[key+"_localizations"].(map[string]any)
+			if text, ok := texts[locale]; ok {
+				object[key+"_localized"] = text
+			}
+			delete(object, key+"_localizations")
+		}
+		for _, key := range []string{"options", "choices"} {
+			inner, _ := object[key].([]any)
+			for _, one := range inner {
+				localize(one.(map[string]any))
+			}
+		}
+	}
+	out := []map[string]any{}
+	for _, command := range list {
+		object := objectOf(command)
+		localize(object)
+		out = append(out, object)
+	}
+	return out
 }
 
 // command finds one command by its id.
@@ -308,6 +406,25 @@ func tooMany(list []*Command) error {
 		}
 	}
 	return nil
+}
+
+// locales are the languages that Discord has.
+var locales = strings.Fields("ar bg cs da de el en-GB en-US es-419 es-ES fi fr he hi hr hu id it ja ko lt nl no pl pt-BR ro ru sv-SE th tr uk vi zh-CN zh-TW")
+
+// locale checks a language.
+func (f *formError) locale(path, name string) string {
+	if !slices.Contains(locales, name) {
+		f.add(path, "BASE_TYPE_CHOICES", "Value must be one of ('"+strings.Join(locales, "', '")+"').")
+	}
+	return name
+}
+
+// localized checks texts by language with a check for each.
+func (f *formError) localized(path string, texts map[string]string, check func(path, text string)) {
+	for name, text := range texts {
+		f.locale(at(path, name), name)
+		check(at(path, name), text)
+	}
 }
 
 // called finds the command of the same kind and name.

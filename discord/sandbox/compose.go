@@ -88,7 +88,7 @@ func (s *Sandbox) compose(c *call, ch *channel, by author, body *messageBody) (*
 		if !ok {
 			return nil, refuse(http.StatusBadRequest, 50081, "Invalid Sticker")
 		}
-		m.StickerItems = append(m.StickerItems, sticker)
+		m.StickerItems = append(m.StickerItems, sticker.item())
 	}
 	if body.Poll != nil {
 		m.Poll = body.Poll.make(&f, s.now())

@@ -269,6 +269,28 @@ func (s *Sandbox) controlHandler() http.Handler {
 		stored, err := s.AddMessage(in)
 		return made{stored}, err
 	}))
+	mux.HandleFunc("POST /sandbox/channels/{channel}/votes", control(func(r *http.Request, in struct {
+		Message ID    `json:"message"`
+		User    ID    `json:"user"`
+		Answers []int `json:"answers"`
+	},
+	) (any, error) {
+		id, err := pathID(r, "channel")
+		if err != nil {
+			return nil, err
+		}
+		return nil, s.Vote(id, in.Message, in.User, in.Answers...)
+	}))
+	mux.HandleFunc("PUT /sandbox/guilds/{guild}/voice-states/{user}", control(func(r *http.Request, in VoiceState) (any, error) {
+		var err error
+		if in.GuildID, err = pathID(r, "guild"); err != nil {
+			return nil, err
+		}
+		if in.UserID, err = pathID(r, "user"); err != nil {
+			return nil, err
+		}
+		return nil, s.SetVoiceState(in)
+	}))
 	mux.HandleFunc("POST /sandbox/channels/{channel}/interactions", control(func(r *http.Request, in Use) (any, error) {
 		id, err := pathID(r, "channel")
 		if err != nil {

@@ -49,6 +49,7 @@ var (
 	errUnknownUser      = refuse(http.StatusNotFound, 10013, "Unknown User")
 	errUnknownEmoji     = refuse(http.StatusBadRequest, 10014, "Unknown Emoji")
 	errUnknownWebhook   = refuse(http.StatusNotFound, 10015, "Unknown Webhook")
+	errApplication      = refuse(http.StatusForbidden, 20012, "You are not authorized to perform this action on this application")
 	errTooLarge         = refuse(http.StatusRequestEntityTooLarge, 40005, "Request entity too large")
 	errMissingAccess    = refuse(http.StatusForbidden, 50001, "Missing Access")
 	errOnDM             = refuse(http.StatusForbidden, 50003, "Cannot execute action on a DM channel")

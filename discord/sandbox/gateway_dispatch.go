@@ -63,6 +63,9 @@ func (s *Sandbox) concerns(ss *session, e *Event) bool {
 	if g == nil || g.members[ss.user] == nil || g.unavailable {
 		return false
 	}
+	if e.Type == auditLogEntryCreated && !g.permissions(ss.user, s.clock()).Has(PermViewAuditLog) {
+		return false
+	}
 	// Bots are told of all channels, but of what happens there only if they see it.
 	if ch == nil || strings.HasPrefix(e.Type, "CHANNEL_") && e.Type != "CHANNEL_PINS_UPDATE" {
 		return true
@@ -156,7 +159,8 @@ func (s *Sandbox) guildCreate(ss *session, g *guild) map[string]any {
 	for key, value := range map[string]any{
 		"joined_at": g.members[ss.user].JoinedAt, "large": len(g.order) > ss.large, "unavailable": false,
 		"member_count": len(g.order), "channels": channels, "threads": threads, "members": members, "presences": presences,
-		"voice_states": []any{}, "stage_instances": []any{}, "guild_scheduled_events": []any{}, "soundboard_sounds": []any{},
+		"voice_states": g.voiceStates(), "stage_instances": []any{}, "guild_scheduled_events": orEmpty(g.scheduled), "soundboard_sounds": []any{},
+		"stickers": s.stickersOf(g.ID),
 	} {
 		out[key] = value
 	}

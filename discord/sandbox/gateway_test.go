@@ -125,10 +125,16 @@ func (c *client) op(op int) payload {
 	}
 }
 
+const auditLogEntry = "GUILD_AUDIT_LOG_ENTRY_CREATE"
+
 // event reads the next payload, which must be a certain event.
 func (c *client) event(kind string) obj {
 	c.t.Helper()
 	p := c.next()
+	// Entries of the audit log come with much that administrators do.
+	for kind != auditLogEntry && p.Type != nil && *p.Type == auditLogEntry {
+		p = c.next()
+	}
 	if p.Type == nil || *p.Type != kind {
 		c.t.Fatalf("got opcode %d %s, want %s", p.Op, p.Data, kind)
 	}

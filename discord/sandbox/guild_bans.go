@@ -83,15 +83,20 @@ func (s *Sandbox) banMember(c *call) (any, error) {
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	u, m := s.users[c.id("user_id")], g.members[c.id("user_id")]
+	return nil, s.ban(c, g, c.id("user_id"))
+}
+
+// ban keeps a user out of a guild.
+func (s *Sandbox) ban(c *call, g *guild, user ID) error {
+	u, m := s.users[user], g.members[user]
 	switch {
 	case u == nil:
-		return nil, errUnknownUser
+		return errUnknownUser
 	case m != nil && g.rank(c.user.ID) <= g.rank(u.ID):
-		return nil, errMissingPerms
+		return errMissingPerms
 	}
 	ban := &guildBan{User: u.User}
-	if reason := c.r.Header.Get("X-Audit-Log-Reason"); reason != "" {
+	if reason := c.reason(); reason != "" {
 		ban.Reason = &reason
 	}
 	g.bans[u.ID] = ban
@@ -99,7 +104,8 @@ func (s *Sandbox) banMember(c *call) (any, error) {
 		s.part(g, m)
 	}
 	s.banChanged("GUILD_BAN_ADD", g, ban)
-	return nil, nil
+	s.audit(c, g.ID, auditBan, u.ID, nil, nil)
+	return nil
 }
 
 func (s *Sandbox) unbanMember(c *call) (any, error) {
@@ -113,6 +119,7 @@ func (s *Sandbox) unbanMember(c *call) (any, error) {
 	}
 	delete(g.bans, ban.User.ID)
 	s.banChanged("GUILD_BAN_REMOVE", g, ban)
+	s.audit(c, g.ID, auditUnban, ban.User.ID, nil, nil)
 	return nil, nil
 }
 

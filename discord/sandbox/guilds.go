@@ -10,7 +10,10 @@ var guildRoutes = []route{
 	{method: "GET", template: "/guilds/{guild_id}", handle: (*Sandbox).getGuild},
 	{method: "GET", template: "/guilds/{guild_id}/channels", handle: (*Sandbox).listGuildChannels},
 	{method: "POST", template: "/guilds/{guild_id}/channels", handle: (*Sandbox).createChannel, status: http.StatusCreated},
-	{method: "GET", template: "/guilds/{guild_id}/emojis", handle: (*Sandbox).listEmojis},
+	{method: "PATCH", template: "/guilds/{guild_id}", handle: (*Sandbox).modifyGuild},
+	{method: "PATCH", template: "/guilds/{guild_id}/channels", handle: (*Sandbox).moveChannels},
+	{method: "GET", template: "/guilds/{guild_id}/preview", handle: (*Sandbox).previewGuild},
+	{method: "DELETE", template: "/users/@me/guilds/{guild_id}", handle: (*Sandbox).leaveGuild},
 	{method: "GET", template: "/soundboard-default-sounds", handle: (*Sandbox).listDefaultSounds},
 	{method: "GET", template: "/users/@me/guilds", handle: (*Sandbox).listMyGuilds, scopes: []string{"guilds"}},
 }
@@ -66,6 +69,7 @@ func (g *guild) wire() map[string]any {
 	} {
 		out[key] = nil
 	}
+	maps.Copy(out, g.settings)
 	return out
 }
 
@@ -79,7 +83,7 @@ func (s *Sandbox) getGuild(c *call) (any, error) {
 	if err := q.err(); err != nil {
 		return nil, err
 	}
-	out := g.wire()
+	out := s.guildView(g)
 	if counts {
 		out["approximate_member_count"], out["approximate_presence_count"] = len(g.members), 1
 	}
@@ -96,14 +100,6 @@ func (s *Sandbox) listGuildChannels(c *call) (any, error) {
 		out[i] = s.channels[id].wire()
 	}
 	return out, nil
-}
-
-func (s *Sandbox) listEmojis(c *call) (any, error) {
-	g, _, err := s.inGuild(c)
-	if err != nil {
-		return nil, err
-	}
-	return orEmpty(g.Emojis), nil
 }
 
 func (s *Sandbox) listMyGuilds(c *call) (any, error) {

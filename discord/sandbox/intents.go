@@ -58,6 +58,14 @@ func intentsOf(kind string, direct bool) Intents {
 		return IntentGuildModeration
 	case "GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE":
 		return IntentGuildExpressions
+	case auditLogEntryCreated:
+		return IntentGuildModeration
+	case "INVITE_CREATE", "INVITE_DELETE":
+		return IntentGuildInvites
+	case "VOICE_STATE_UPDATE":
+		return IntentGuildVoiceStates
+	case "MESSAGE_POLL_VOTE_ADD", "MESSAGE_POLL_VOTE_REMOVE":
+		return either(IntentGuildMessagePolls, IntentDirectMessagePolls)
 	case "WEBHOOKS_UPDATE":
 		return IntentGuildWebhooks
 	case "PRESENCE_UPDATE":
@@ -66,6 +74,8 @@ func intentsOf(kind string, direct bool) Intents {
 		return either(IntentGuildMessageTyping, IntentDirectMessageTyping)
 	}
 	switch {
+	case strings.HasPrefix(kind, "GUILD_SCHEDULED_EVENT_"):
+		return IntentGuildScheduledEvents
 	case strings.HasPrefix(kind, "GUILD_MEMBER_"):
 		return IntentGuildMembers
 	case strings.HasPrefix(kind, "MESSAGE_REACTION_"):

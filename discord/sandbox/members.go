@@ -123,6 +123,7 @@ type memberBody struct {
 	Deaf    *bool    `json:"deaf"`
 	Timeout *string  `json:"communication_disabled_until"`
 	Flags   *int     `json:"flags"`
+	Channel reqID    `json:"channel_id"` // of voice
 }
 
 func (s *Sandbox) modifyMember(c *call) (any, error) {
@@ -165,9 +166,8 @@ func (s *Sandbox) modifyMember(c *call) (any, error) {
 		body.Mute != nil && !p.Has(PermMuteMembers), body.Deaf != nil && !p.Has(PermDeafenMembers):
 		return nil, errMissingPerms
 	}
-	if body.Mute != nil || body.Deaf != nil {
-		// Nobody is in a voice channel here.
-		return nil, refuse(http.StatusBadRequest, 40032, "Target user is not connected to voice.")
+	if err := s.moveVoice(c, g, m, p, &body); err != nil {
+		return nil, err
 	}
 	for _, id := range slices.Concat(roles, m.Roles) {
 		if slices.Contains(roles, id) != m.has(id) {
@@ -176,6 +176,7 @@ func (s *Sandbox) modifyMember(c *call) (any, error) {
 			}
 		}
 	}
+	before := *m
 	m.Roles = roles
 	if c.has("nick") {
 		if m.Nick = body.Nick; m.Nick != nil && *m.Nick == "" {
@@ -189,11 +190,42 @@ func (s *Sandbox) modifyMember(c *call) (any, error) {
 		}
 	}
 	setIf(&m.Flags, body.Flags)
+	s.auditRoles(c, g, m, before.Roles)
+	was, is := before, *m
+	was.Roles, is.Roles = nil, nil
+	if changes(was, is) != nil {
+		s.audit(c, g.ID, auditMember, m.User.ID, was, is)
+	}
 	s.memberChanged(g, m)
 	if c.version < 8 {
 		return nil, nil
 	}
 	return m, nil
+}
+
+// moveVoice moves, mutes or deafens a member who is in a voice channel.
+func (s *Sandbox) moveVoice(c *call, g *guild, m *Member, p Permissions, body *memberBody) error {
+	if body.Mute == nil && body.Deaf == nil && !c.has("channel_id") {
+		return nil
+	}
+	v, there := g.voice[m.User.ID]
+	if !there {
+		return errNotInVoice
+	}
+	setIf(&v.Mute, body.Mute)
+	setIf(&v.Deaf, body.Deaf)
+	if c.has("channel_id") {
+		ch := s.channels[body.Channel.ID]
+		switch {
+		case !p.Has(PermMoveMembers):
+			return errMissingPerms
+		case body.Channel.set && (ch == nil || ch.GuildID != g.ID || ch.Type != ChannelVoice && ch.Type != ChannelStage):
+			return errUnknownChannel
+		}
+		v.ChannelID = body.Channel.ID
+	}
+	s.setVoice(g, v)
+	return nil
 }
 
 func (s *Sandbox) memberChanged(g *guild, m *Member) {
@@ -250,13 +282,44 @@ func (s *Sandbox) kick(c *call) (any, error) {
 		return nil, errMissingPerms
 	}
 	s.part(g, m)
+	s.audit(c, g.ID, auditKick, m.User.ID, nil, nil)
 	return nil, nil
+}
+
+// auditRoles notes which roles a member got and lost.
+func (s *Sandbox) auditRoles(c *call, g *guild, m *Member, before []ID) {
+	type part struct {
+		ID   ID     `json:"id"`
+		Name string `json:"name"`
+	}
+	difference := func(in, without []ID) (out []part) {
+		for _, id := range in {
+			if r := g.roles[id]; r != nil && !slices.Contains(without, id) {
+				out = append(out, part{id, r.Name})
+			}
+		}
+		return out
+	}
+	after := map[string]any{}
+	if added := difference(m.Roles, before); added != nil {
+		after["$add"] = added
+	}
+	if removed := difference(before, m.Roles); removed != nil {
+		after["$remove"] = removed
+	}
+	if len(after) > 0 {
+		s.audit(c, g.ID, auditMemberRole, m.User.ID, nil, after)
+	}
 }
 
 // part takes a member out of a guild.
 func (s *Sandbox) part(g *guild, m *Member) {
 	delete(g.members, m.User.ID)
 	g.order = without(g.order, m.User.ID)
+	if v, there := g.voice[m.User.ID]; there {
+		v.ChannelID = 0
+		s.setVoice(g, v)
+	}
 	s.guildLeft(g, m.User.ID, false)
 	s.publish("GUILD_MEMBER_REMOVE", g.ID, 0, func() any {
 		return struct {
@@ -297,10 +360,12 @@ func (s *Sandbox) changeRole(c *call, has bool) (any, error) {
 	if m.has(role) == has {
 		return nil, nil
 	}
+	before := m.Roles
 	m.Roles = without(slices.Clone(m.Roles), role)
 	if has {
 		m.Roles = append(m.Roles, role)
 	}
+	s.auditRoles(c, g, m, before)
 	s.memberChanged(g, m)
 	return nil, nil
 }

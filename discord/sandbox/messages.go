@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -27,6 +28,7 @@ const (
 	MessageReply         = 19
 	MessageCommand       = 20
 	MessageThreadStarter = 21
+	MessagePollResult    = 46
 
 	FlagCrossposted           = 1 << 0
 	FlagSuppressEmbeds        = 1 << 2
@@ -104,12 +106,18 @@ type Sticker struct {
 	ID     ID     `json:"id"`
 	Name   string `json:"name"`
 	Format int    `json:"format_type"` // 1 PNG, 2 APNG, 3 Lottie, 4 GIF
+
+	// Not shown in messages.
+	GuildID     ID     `json:"guild_id,omitzero"` // none is Discord's own
+	Description string `json:"description,omitempty"`
+	Tags        string `json:"tags,omitempty"`
 }
 
 // message is a stored message with what depends on who looks.
 type message struct {
 	Message
 	reactions []*reaction
+	votes     map[int][]ID // in its poll, by answer; ascending
 	pinnedAt  time.Time
 }
 
@@ -184,7 +192,7 @@ func (s *Sandbox) view(m *message, viewer ID) *Message {
 	for _, r := range m.reactions {
 		out.Reactions = append(out.Reactions, r.view(viewer))
 	}
-	if m.Reference != nil && (m.Type == MessageReply || m.Type == MessageThreadStarter) {
+	if m.Reference != nil && (m.Type == MessageReply || m.Type == MessageThreadStarter || m.Type == MessagePollResult) {
 		var ref *Message
 		if ch := s.channels[m.Reference.ChannelID]; ch != nil {
 			if found := ch.message(m.Reference.MessageID); found != nil {
@@ -194,6 +202,9 @@ func (s *Sandbox) view(m *message, viewer ID) *Message {
 			}
 		}
 		out.Referenced = ref
+	}
+	if m.Poll != nil {
+		out.Poll = m.counted(viewer)
 	}
 	if m.Flags&FlagHasThread != 0 {
 		if thread := s.channels[m.ID]; thread != nil {
@@ -283,6 +294,9 @@ func (s *Sandbox) deleteMessage(c *call) (any, error) {
 		return nil, errMissingPerms
 	}
 	s.remove(ch, m.ID)
+	if m.Author.ID != c.user.ID {
+		s.audit(c, ch.GuildID, auditMessageDelete, m.Author.ID, nil, nil, map[string]any{"channel_id": ch.ID, "count": "1"})
+	}
 	return nil, nil
 }
 
@@ -355,6 +369,7 @@ func (s *Sandbox) bulkDelete(c *call) (any, error) {
 			gone = append(gone, id)
 		}
 	}
+	s.audit(c, ch.GuildID, auditBulkDelete, ch.ID, nil, nil, map[string]any{"count": strconv.Itoa(len(gone))})
 	s.publish("MESSAGE_DELETE_BULK", ch.GuildID, ch.ID, func() any {
 		return struct {
 			IDs       []ID `json:"ids"`

@@ -28,6 +28,10 @@ type User struct {
 type user struct {
 	User
 	refusesDMs bool
+
+	// Of a bot's application.
+	emojis      []Emoji
+	application map[string]any // what was changed, by keys
 }
 
 // ChannelType is a channel's type, in Discord's numbers.
@@ -345,4 +349,9 @@ type guild struct {
 
 	channels []ID // ascending, without threads
 	threads  []ID // ascending
+
+	voice     map[ID]VoiceState
+	settings  map[string]any // that were changed, by their keys
+	scheduled []ScheduledEvent
+	audit     []auditEntry // oldest first
 }

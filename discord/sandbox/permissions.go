@@ -21,6 +21,7 @@ const (
 	PermManageChannels        Permissions = 1 << 4
 	PermManageGuild           Permissions = 1 << 5
 	PermAddReactions          Permissions = 1 << 6
+	PermViewAuditLog          Permissions = 1 << 7
 	PermViewChannel           Permissions = 1 << 10
 	PermSendMessages          Permissions = 1 << 11
 	PermSendTTSMessages       Permissions = 1 << 12
@@ -38,12 +39,16 @@ const (
 	PermManageNicknames       Permissions = 1 << 27
 	PermManageRoles           Permissions = 1 << 28
 	PermManageWebhooks        Permissions = 1 << 29
+	PermManageExpressions     Permissions = 1 << 30
+	PermManageEvents          Permissions = 1 << 33
 	PermManageThreads         Permissions = 1 << 34
 	PermCreatePublicThreads   Permissions = 1 << 35
 	PermCreatePrivateThreads  Permissions = 1 << 36
 	PermUseExternalStickers   Permissions = 1 << 37
 	PermSendMessagesInThreads Permissions = 1 << 38
 	PermModerateMembers       Permissions = 1 << 40
+	PermCreateExpressions     Permissions = 1 << 43
+	PermCreateEvents          Permissions = 1 << 44
 	PermSendVoiceMessages     Permissions = 1 << 46
 	PermSendPolls             Permissions = 1 << 49
 	PermPinMessages           Permissions = 1 << 51

@@ -93,6 +93,7 @@ func (s *Sandbox) pin(c *call) (any, error) {
 	ch.LastPin = timestamp(c.now)
 	s.changed(ch, m)
 	s.pinsChanged(ch)
+	s.audit(c, ch.GuildID, auditPin, m.Author.ID, nil, nil, map[string]any{"channel_id": ch.ID, "message_id": m.ID})
 	note := &message{Message: Message{
 		Type: MessagePinned, Author: &c.user.User,
 		Reference: &MessageReference{MessageID: m.ID, ChannelID: ch.ID, GuildID: ch.GuildID},
@@ -115,6 +116,7 @@ func (s *Sandbox) unpin(c *call) (any, error) {
 	ch.pins = slices.DeleteFunc(ch.pins, func(id ID) bool { return id == m.ID })
 	s.changed(ch, m)
 	s.pinsChanged(ch)
+	s.audit(c, ch.GuildID, auditUnpin, m.Author.ID, nil, nil, map[string]any{"channel_id": ch.ID, "message_id": m.ID})
 	return nil, nil
 }
 

@@ -59,11 +59,16 @@ func (s *Sandbox) emoji(name string) (ReactionEmoji, error) {
 		if err != nil || label == "" {
 			return ReactionEmoji{}, errUnknownEmoji
 		}
+		lists := [][]Emoji{}
 		for _, g := range s.guilds {
-			for _, e := range g.Emojis {
-				if e.ID == id {
-					return ReactionEmoji{ID: nullID(id), Name: e.Name, Animated: e.Animated}, nil
-				}
+			lists = append(lists, g.Emojis)
+		}
+		for _, u := range s.users {
+			lists = append(lists, u.emojis)
+		}
+		for _, e := range slices.Concat(lists...) {
+			if e.ID == id {
+				return ReactionEmoji{ID: nullID(id), Name: e.Name, Animated: e.Animated}, nil
 			}
 		}
 		return ReactionEmoji{}, errUnknownEmoji

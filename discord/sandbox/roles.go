@@ -112,6 +112,7 @@ func (s *Sandbox) createRole(c *call) (any, error) {
 		}
 	}
 	g.roles[r.ID] = r
+	s.audit(c, g.ID, auditRole+auditCreated, r.ID, nil, *r)
 	s.roleChanged("GUILD_ROLE_CREATE", g, r)
 	return r, nil
 }
@@ -150,9 +151,11 @@ func (s *Sandbox) modifyRole(c *call) (any, error) {
 	if err := c.decode(&body); err != nil {
 		return nil, err
 	}
+	before := snapshot(r)
 	if err := body.apply(r); err != nil {
 		return nil, err
 	}
+	s.audit(c, g.ID, auditRole+auditUpdated, r.ID, before, *r)
 	s.roleChanged("GUILD_ROLE_UPDATE", g, r)
 	return r, nil
 }
@@ -165,6 +168,7 @@ func (s *Sandbox) deleteRole(c *call) (any, error) {
 	case r.ID == g.ID || r.Managed:
 		return nil, refuse(http.StatusBadRequest, 50028, "Invalid Role")
 	}
+	s.audit(c, g.ID, auditRole+auditDeleted, r.ID, *r, nil)
 	delete(g.roles, r.ID)
 	for _, m := range g.members {
 		if m.has(r.ID) {
@@ -236,6 +240,7 @@ func (s *Sandbox) moveRoles(c *call) (any, error) {
 	}
 	for i, r := range order { // @everyone is first, at 0
 		if r.Position != i {
+			s.audit(c, g.ID, auditRole+auditUpdated, r.ID, map[string]int{"position": r.Position}, map[string]int{"position": i})
 			r.Position = i
 			s.roleChanged("GUILD_ROLE_UPDATE", g, r)
 		}

@@ -37,7 +37,8 @@ func routes() []route {
 	for _, table := range [][]route{
 		gatewayRoutes, userRoutes, channelRoutes, messageRoutes, reactionRoutes, pinRoutes, threadRoutes,
 		guildRoutes, memberRoutes, roleRoutes, webhookRoutes, interactionRoutes, commandRoutes,
-		banRoutes, oauth2Routes,
+		banRoutes, oauth2Routes, auditRoutes, inviteRoutes, emojiRoutes, stickerRoutes, searchRoutes, scheduledRoutes,
+		pollRoutes, pruneRoutes, voiceRoutes, commandPermissionRoutes, unsupportedRoutes(),
 	} {
 		all = append(all, table...)
 	}

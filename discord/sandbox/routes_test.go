@@ -1,10 +1,17 @@
 package sandbox_test
 
 import (
+	"bytes"
+	"mime/multipart"
+	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"discordproxy/discord/sandbox"
+	"discordproxy/test/description"
 )
 
 // TestEveryRoute calls each route so that it succeeds, and so has each kind of
@@ -170,6 +177,8 @@ func TestEveryRoute(t *testing.T) {
 	get("%s/%d", bans, w.NoDMs)
 	del("%s/%d", bans, w.NoDMs)
 
+	r.everyRouteOfGuilds()
+
 	a, b := send(w.General, "a"), send(w.General, "b")
 	r.do("POST", path("/channels/%d/messages/bulk-delete", w.General), obj{"messages": []any{a.ID, b.ID}}).is(204)
 	r.do("DELETE", base, nil).is(204)
@@ -183,6 +192,184 @@ func TestEveryRoute(t *testing.T) {
 	for status := range stats.Statuses {
 		if status >= 400 {
 			t.Errorf("an answer with status %d", status)
+		}
+	}
+}
+
+// everyRouteOfGuilds is the part of TestEveryRoute about what administrators do.
+func (r *rig) everyRouteOfGuilds() {
+	t, w := r.t, r.w
+	t.Helper()
+	guild := path("/guilds/%d", w.Guild)
+	id := func(a *answer) string { return a.object()["id"].(string) }
+	get := func(format string, args ...any) *answer { return r.do("GET", path(format, args...), nil).is(200) }
+
+	r.do("PATCH", guild, obj{"name": "Renamed", "description": "d", "verification_level": 2, "system_channel_id": w.General, "icon": "data:image/png;base64,AAAA", "preferred_locale": "de"}).is(200)
+	equal(t, "name", get("%s", guild).object()["name"], any("Renamed"))
+	r.do("PATCH", guild+"/channels", []obj{{"id": w.Random, "position": 3, "parent_id": nil}, {"id": w.General, "position": 1}}).is(204)
+	get("%s/preview", guild)
+	get("%s/regions", guild)
+	get("/voice/regions")
+	get("%s/vanity-url", guild)
+
+	invite := r.do("POST", path("/channels/%d/invites", w.General), obj{"max_age": 0, "max_uses": 5}).is(200).object()["code"].(string)
+	get("/channels/%d/invites", w.General)
+	get("%s/invites", guild)
+	get("/invites/%s?with_counts=true", invite)
+	r.do("DELETE", "/invites/"+invite, nil).is(200)
+
+	image := "data:image/png;base64,AAAA"
+	for _, emojis := range []string{guild + "/emojis", path("/applications/%d/emojis", w.Bot)} {
+		made := id(r.do("POST", emojis, obj{"name": "made", "image": image}).is(201))
+		get("%s", emojis)
+		get("%s/%s", emojis, made)
+		r.do("PATCH", emojis+"/"+made, obj{"name": "changed"}).is(200)
+		r.do("DELETE", emojis+"/"+made, nil).is(204)
+	}
+	r.AddSticker(sandbox.Sticker{Name: "wave", GuildID: w.Guild, Tags: "wave"})
+	var stickers []obj
+	get("%s/stickers", guild).into(&stickers)
+	sticker := path("%s/stickers/%s", guild, stickers[0]["id"])
+	get("%s", sticker)
+	get("/stickers/%s", stickers[0]["id"])
+	r.do("PATCH", sticker, obj{"name": "waves"}).is(200)
+	r.do("DELETE", sticker, nil).is(204)
+	r.multipart(guild+"/stickers", map[string]string{"name": "made", "tags": "made", "description": ""}, "file").is(201)
+
+	get("%s/messages/search?content=welcome&limit=5", guild)
+	start := timestampAfter(r, time.Hour)
+	event := id(r.do("POST", guild+"/scheduled-events", obj{"name": "party", "privacy_level": 2, "entity_type": 3, "scheduled_start_time": start, "scheduled_end_time": timestampAfter(r, 2*time.Hour), "entity_metadata": obj{"location": "here"}}).is(200))
+	r.do("POST", guild+"/scheduled-events", obj{"name": "talk", "privacy_level": 2, "entity_type": 2, "scheduled_start_time": start, "channel_id": w.Voice}).is(200)
+	events := guild + "/scheduled-events/" + event
+	get("%s/scheduled-events?with_user_count=true", guild)
+	get("%s", events)
+	get("%s/users", events)
+	r.do("PATCH", events, obj{"status": 2}).is(200)
+	r.do("DELETE", events, nil).is(204)
+
+	poll := r.do("POST", path("/channels/%d/messages", w.General), obj{"poll": obj{"question": obj{"text": "q"}, "answers": []obj{{"poll_media": obj{"text": "a"}}}}}).message()
+	if err := r.Vote(w.General, poll.ID, w.Alice, 1); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "voters", len(get("/channels/%d/polls/%d/answers/1", w.General, poll.ID).object()["users"].([]any)), 1)
+	r.do("POST", path("/channels/%d/polls/%d/expire", w.General, poll.ID), nil).is(200)
+
+	if err := r.SetVoiceState(sandbox.VoiceState{GuildID: w.Guild, UserID: w.Alice, ChannelID: w.Voice}); err != nil {
+		t.Fatal(err)
+	}
+	get("%s/voice-states/%d", guild, w.Alice)
+	stage, err := r.AddChannel(sandbox.Channel{GuildID: w.Guild, Type: sandbox.ChannelStage, Name: "stage"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range []sandbox.ID{w.Bot, w.Alice} {
+		if err := r.SetVoiceState(sandbox.VoiceState{GuildID: w.Guild, UserID: u, ChannelID: stage}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get("%s/voice-states/@me", guild)
+	r.do("PATCH", guild+"/voice-states/@me", obj{"suppress": false}).is(204)
+	r.do("PATCH", path("%s/voice-states/%d", guild, w.Alice), obj{"suppress": true}).is(204)
+
+	get("%s/prune?days=7", guild)
+	r.do("POST", guild+"/prune", obj{"days": 7}).is(200)
+	r.do("POST", guild+"/bulk-ban", obj{"user_ids": []any{w.NoDMs}}).is(200)
+	r.do("DELETE", path("%s/bans/%d", guild, w.NoDMs), nil).is(204)
+	if err := r.AddMember(w.Guild, w.NoDMs); err != nil {
+		t.Fatal(err)
+	}
+
+	get("/applications/%d", w.Bot)
+	r.do("PATCH", "/applications/@me", obj{"description": "does things"}).is(200)
+	r.do("PATCH", path("/applications/%d", w.Bot), obj{"tags": []string{"x"}}).is(200)
+	commands := path("/applications/%d/guilds/%d/commands", w.Bot, w.Guild)
+	command := id(r.do("POST", commands, obj{"name": "asks", "description": "asks"}).is(201))
+	code, err := r.Authorize(w.Owner, "applications.commands.permissions.update")
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := "Bearer " + r.as("").form("/api/v10/oauth2/token", url.Values{
+		"client_id": {w.Bot.String()}, "client_secret": {sandbox.ClientSecret}, "grant_type": {"authorization_code"}, "code": {code},
+	}).is(200).object()["access_token"].(string)
+	r.as(owner).do("PUT", commands+"/"+command+"/permissions", obj{"permissions": []obj{{"id": w.MemberRole, "type": 1, "permission": true}}}).is(200)
+	get("%s/permissions", commands)
+	get("%s/%s/permissions", commands, command)
+	r.do("DELETE", commands+"/"+command, nil).is(204)
+
+	log := get("%s/audit-logs?limit=100", guild).object()["audit_log_entries"].([]any)
+	kinds := map[float64]bool{}
+	for _, e := range log {
+		kinds[e.(obj)["action_type"].(float64)] = true
+	}
+	for _, kind := range []float64{1, 11, 21, 22, 23, 40, 42, 60, 61, 62, 90, 91, 92, 100, 101, 102, 121} {
+		if !kinds[kind] {
+			t.Errorf("no entry %v in the audit log", kind)
+		}
+	}
+
+	other := r.AddGuild(sandbox.Guild{Name: "short-lived", OwnerID: w.Alice})
+	for _, u := range []sandbox.ID{w.Alice, w.Bot} {
+		if err := r.AddMember(other, u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.do("DELETE", path("/users/@me/guilds/%d", other), nil).is(204)
+}
+
+// timestampAfter is a time in the future of the sandbox.
+func timestampAfter(r *rig, d time.Duration) string { return r.Now().Add(d).UTC().Format(time.RFC3339) }
+
+// multipart sends fields and a file.
+func (r *rig) multipart(path string, fields map[string]string, file string) *answer {
+	r.t.Helper()
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	for name, value := range fields {
+		_ = w.WriteField(name, value)
+	}
+	part, err := w.CreateFormFile(file, "a.png")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, _ = part.Write([]byte("png"))
+	_ = w.Close()
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://sandbox/api/v10"+path, &body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", w.FormDataContentType())
+	return r.send(req)
+}
+
+// TestUnsupportedRoutes has routes that Discord has and the sandbox lacks say so.
+func TestUnsupportedRoutes(t *testing.T) {
+	r := newRig(t, sandbox.Config{Unlimited: true})
+	a := r.do("GET", path("/guilds/%d/onboarding", r.w.Guild), nil).is(501, 0)
+	if !strings.Contains(string(a.body), "the sandbox does not imitate GET /guilds/{guild_id}/onboarding") {
+		t.Errorf("%s", a.body)
+	}
+	r.as("").do("POST", "/lobbies", obj{}).is(501)
+	equal(t, "counted", r.Stats().Unsupported, map[string]int{"GET /guilds/{guild_id}/onboarding": 1, "POST /lobbies": 1})
+	r.do("GET", "/no/such/route", nil).is(404)
+	r.do("DELETE", path("/guilds/%d/onboarding", r.w.Guild), nil).is(405)
+
+	d, err := description.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d == nil {
+		t.Skip(description.Hint)
+	}
+	supported, gaps := sandbox.RouteKeys(), sandbox.UnsupportedKeys()
+	operations := d.Operations()
+	for _, operation := range operations {
+		if !slices.Contains(supported, operation) && !slices.Contains(gaps, operation) {
+			t.Errorf("%s is neither imitated nor known to be missing", operation)
+		}
+	}
+	for _, gap := range gaps {
+		if !slices.Contains(operations, gap) || slices.Contains(supported, gap) {
+			t.Errorf("%s is not missing, or not Discord's", gap)
 		}
 	}
 }

@@ -129,6 +129,9 @@ type state struct {
 	interactionOrder []string
 	commands         map[commandScope][]*Command
 
+	commandPermissions []*commandPermissions
+	invites            []*invite // oldest first
+
 	oauth2
 
 	nonces     map[nonceKey]nonceEntry

@@ -90,6 +90,7 @@ func (s *Sandbox) startThread(c *call, parent *channel, id ID, kind ChannelType,
 	}
 	s.channels[id] = ch
 	g.threads = insert(g.threads, id)
+	s.audit(c, g.ID, auditThread+auditCreated, id, nil, ch.wire())
 	s.publish("THREAD_CREATE", ch.GuildID, ch.ID, func() any { return ch.wire() })
 	return ch, nil
 }

@@ -108,6 +108,7 @@ func (s *Sandbox) createWebhook(c *call) (any, error) {
 		w.ApplicationID = nullID(c.user.ID)
 	}
 	s.webhooks[id] = w
+	s.audit(c, w.GuildID, auditWebhook+auditCreated, w.ID, nil, w.Webhook)
 	s.webhooksChanged(w)
 	return w.Webhook, nil
 }
@@ -207,6 +208,7 @@ func (s *Sandbox) modifyWebhook(c *call) (any, error) {
 	}
 	var body struct {
 		Name      *string `json:"name"`
+		Avatar    *string `json:"avatar"`
 		ChannelID reqID   `json:"channel_id"`
 	}
 	if err := c.decode(&body); err != nil {
@@ -221,6 +223,7 @@ func (s *Sandbox) modifyWebhook(c *call) (any, error) {
 	if err := f.err(); err != nil {
 		return nil, err
 	}
+	before := w.Webhook
 	if body.ChannelID.set && !c.route.open {
 		if ch := s.channels[body.ChannelID.ID]; ch == nil || ch.GuildID != w.GuildID {
 			return nil, errUnknownChannel
@@ -228,6 +231,13 @@ func (s *Sandbox) modifyWebhook(c *call) (any, error) {
 		w.ChannelID = body.ChannelID.ID
 	}
 	w.Name = name
+	if c.has("avatar") {
+		w.Avatar = nil
+		if body.Avatar != nil {
+			w.Avatar = ptr(s.token(s.newID())[:32])
+		}
+	}
+	s.audit(c, w.GuildID, auditWebhook+auditUpdated, w.ID, before, w.Webhook)
 	s.webhooksChanged(w)
 	return w.shown(c), nil
 }
@@ -238,6 +248,7 @@ func (s *Sandbox) deleteWebhook(c *call) (any, error) {
 		return nil, err
 	}
 	delete(s.webhooks, w.ID)
+	s.audit(c, w.GuildID, auditWebhook+auditDeleted, w.ID, w.Webhook, nil)
 	s.webhooksChanged(w)
 	return nil, nil
 }
