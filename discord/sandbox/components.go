@@ -83,7 +83,9 @@ var (
 		disabled, required,
 	}
 	optionParts = []part{
-		{key: "label", most: 100, must: true}, {key: "value", most: 100, must: true}, {key: "description", most: 100},
+		{key: "label", most: 100, must: true},
+		{key: "value", most: 100, must: true},
+		{key: "description", most: 100},
 		{key: "default", kind: partBool},
 	}
 	galleryParts = []part{{key: "media", kind: partMedia, must: true}, description, spoiler}
@@ -106,7 +108,8 @@ var (
 		14: {{key: "spacing", kind: partNumber, least: 1, most: 2, or: 1}, {key: "divider", kind: partBool, or: true}},
 		17: {
 			{key: "components", kind: partList, must: true, least: 1, most: 40},
-			{key: "accent_color", kind: partNumber, most: 0xFFFFFF, or: null}, spoiler,
+			{key: "accent_color", kind: partNumber, most: 0xFFFFFF, or: null},
+			spoiler,
 		},
 		componentInput: {
 			customID,

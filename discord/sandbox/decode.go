@@ -152,7 +152,7 @@ func (f *formError) boolean(path string, value any) any {
 func (f *formError) number(path string, value any, kind string, whole bool) any {
 	text := strings.Trim(string(mustJSON(value)), `"`)
 	_, quoted := value.(string)
-	if number, ok := wholeNumber(text); ok && !(whole && quoted && strings.ContainsAny(text, ".eE")) {
+	if number, ok := wholeNumber(text); ok && (!whole || !quoted || !strings.ContainsAny(text, ".eE")) {
 		return json.Number(number)
 	}
 	if _, _, err := big.ParseFloat(text, 10, 64, big.ToNearestEven); err == nil && !whole && json.Valid([]byte(text)) {

@@ -152,7 +152,8 @@ func (b *scheduledBody) apply(s *Sandbox, c *call, e *ScheduledEvent) error {
 	if b.Status == nil || *b.Status == e.Status {
 		return nil
 	}
-	if to := *b.Status; !(e.Status == scheduledWaiting && (to == scheduledActive || to == scheduledCanceled) || e.Status == scheduledActive && to == scheduledCompleted) {
+	next := map[int][]int{scheduledWaiting: {scheduledActive, scheduledCanceled}, scheduledActive: {scheduledCompleted}}
+	if !slices.Contains(next[e.Status], *b.Status) {
 		return refuse(http.StatusBadRequest, 180000, "Cannot update a finished event")
 	}
 	e.Status = *b.Status

@@ -45,9 +45,16 @@ func TestSelectsAndModals(t *testing.T) {
 	equal(t, "target", data["target_id"], any(r.w.Bob.String()))
 
 	for _, wrong := range []sandbox.Use{
-		{CustomID: "nothing"}, {CustomID: "off"}, {CustomID: "b", Values: []string{"x"}}, {CustomID: "s"}, {CustomID: "s", Values: []string{"z"}},
-		{CustomID: "s", Values: []string{"a", "b", "a"}}, {CustomID: "c", Values: []string{"x"}}, {CustomID: "c", Values: []string{"5"}},
-		{CustomID: "b", Message: r.w.Pinned}, {Fields: map[string]any{}},
+		{CustomID: "nothing"},
+		{CustomID: "off"},
+		{CustomID: "b", Values: []string{"x"}},
+		{CustomID: "s"},
+		{CustomID: "s", Values: []string{"z"}},
+		{CustomID: "s", Values: []string{"a", "b", "a"}},
+		{CustomID: "c", Values: []string{"x"}},
+		{CustomID: "c", Values: []string{"5"}},
+		{CustomID: "b", Message: r.w.Pinned},
+		{Fields: map[string]any{}},
 	} {
 		wrong.Channel = r.w.General
 		if _, err := r.Interact(wrong); err == nil {
@@ -76,8 +83,12 @@ func TestSelectsAndModals(t *testing.T) {
 	file := list[4].(obj)["component"].(obj)["values"].([]any)[0].(string)
 	equal(t, "file", data["resolved"].(obj)["attachments"].(obj)[file].(obj)["filename"], any("a.png"))
 	for _, wrong := range []map[string]any{
-		{"why": "too long", "who": r.w.Bob.String(), "what": "a"}, {"who": r.w.Bob.String(), "what": "a"}, {"why": "x", "who": "x", "what": "a"},
-		{"why": "x", "who": r.w.Bob.String(), "what": "a", "more": "x"}, {"why": "x", "who": r.w.Bob.String(), "what": "c"}, {"why": 5, "who": r.w.Bob.String(), "what": "a"},
+		{"why": "too long", "who": r.w.Bob.String(), "what": "a"},
+		{"who": r.w.Bob.String(), "what": "a"},
+		{"why": "x", "who": "x", "what": "a"},
+		{"why": "x", "who": r.w.Bob.String(), "what": "a", "more": "x"},
+		{"why": "x", "who": r.w.Bob.String(), "what": "c"},
+		{"why": 5, "who": r.w.Bob.String(), "what": "a"},
 	} {
 		if _, err := r.Interact(sandbox.Use{Channel: r.w.General, Fields: wrong}); err == nil {
 			t.Errorf("accepted %+v", wrong)
