@@ -80,7 +80,7 @@ var quiet = slog.New(slog.DiscardHandler)
 // handlerOf returns the handler of a server without access rules.
 func handlerOf(tb testing.TB, client *discord.Client) http.Handler {
 	tb.Helper()
-	handler, err := server.New(server.Config{Discord: client, REST: rest.Config{Discord: client}, Logger: quiet})
+	handler, err := server.NewHandler(server.HandlerConfig{Discord: client, REST: rest.Config{Discord: client}, Logger: quiet})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func TestPanicWhileSendingToMany(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
 	var log bytes.Buffer
-	client := start(t, sb, server.Config{
+	client := start(t, sb, server.HandlerConfig{
 		Discord: panicking{discordClient(t, sb), uint64(w.Bob)},
 		Logger:  slog.New(slog.NewJSONHandler(&log, nil)),
 	})

@@ -30,7 +30,7 @@ func TestTypesForOldClients(t *testing.T) {
 		{"", false, pb.Channel_GUILD_FORUM},
 	} {
 		sb := sandbox.New(sandbox.Config{})
-		client := start(t, sb, server.Config{Logger: slog.New(slog.DiscardHandler), NewEnums: tt.newEnums}, userAgent(tt.agent))
+		client := start(t, sb, server.HandlerConfig{Logger: slog.New(slog.DiscardHandler), NewEnums: tt.newEnums}, userAgent(tt.agent))
 		res, err := client.GetGuildChannels(t.Context(), &pb.GetGuildChannelsRequest{GuildId: uint64(sb.World().Guild)})
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func userAgent(name string) connect.ClientOption {
 // answer.
 func TestGuildWithoutBot(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
-	client := start(t, sb, server.Config{Logger: slog.New(slog.DiscardHandler)})
+	client := start(t, sb, server.HandlerConfig{Logger: slog.New(slog.DiscardHandler)})
 	w := sb.World()
 	for _, tt := range []struct {
 		guild  sandbox.ID

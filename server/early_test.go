@@ -47,7 +47,7 @@ func early(t *testing.T) (*httptest.Server, *lines, *sandbox.Sandbox) {
 	sb, log := sandbox.New(sandbox.Config{}), new(lines)
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	below := discordClient(t, sb)
-	handler, err := server.New(server.Config{Discord: below, Logger: logger})
+	handler, err := server.NewHandler(server.HandlerConfig{Discord: below, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}

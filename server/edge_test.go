@@ -21,12 +21,12 @@ import (
 )
 
 // start serves the contract before a pretend Discord.
-func start(t *testing.T, sb *sandbox.Sandbox, config server.Config, opts ...connect.ClientOption) discordapiconnect.DiscordApiClient {
+func start(t *testing.T, sb *sandbox.Sandbox, config server.HandlerConfig, opts ...connect.ClientOption) discordapiconnect.DiscordApiClient {
 	t.Helper()
 	if config.Discord == nil {
 		config.Discord = discordClient(t, sb)
 	}
-	handler, err := server.New(config)
+	handler, err := server.NewHandler(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestStreamsAreObserved(t *testing.T) {
 		}
 	}
 	var log bytes.Buffer
-	client := start(t, sb, server.Config{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
+	client := start(t, sb, server.HandlerConfig{Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 	for _, tt := range []struct {
 		channel   uint64
 		messages  int
@@ -97,7 +97,7 @@ func TestStreamsAreObserved(t *testing.T) {
 
 func TestStreamsWaitForReadiness(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
-	client := start(t, sb, server.Config{
+	client := start(t, sb, server.HandlerConfig{
 		Logger: slog.New(slog.DiscardHandler),
 		Ready:  func() error { return errors.New("not yet") },
 	})
@@ -111,7 +111,7 @@ func TestStreamsWaitForReadiness(t *testing.T) {
 func TestLinesNameTheirTarget(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	var log bytes.Buffer
-	client := start(t, sb, server.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	client := start(t, sb, server.HandlerConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if _, err := client.GetUser(t.Context(), &pb.GetUserRequest{UserId: uint64(sb.World().Alice)}); err != nil {
 		t.Fatal(err)
 	}

@@ -21,8 +21,8 @@ import (
 	"connectrpc.com/grpcreflect"
 )
 
-// Config configures the service. Only Discord is required.
-type Config struct {
+// HandlerConfig configures the service. Only Discord is required.
+type HandlerConfig struct {
 	// Discord does the work.
 	Discord Discord
 	// Ready returns nil when calls can be taken, else the reason in words
@@ -62,16 +62,16 @@ type Config struct {
 	// Hooks are incoming hooks. Discord, Access, Ready, Observers, Logger and
 	// Trace are set from the fields above. See UseHooks.
 	Hooks hooks.Config
-	// UseHooks receives, before New returns, a function that replaces the hooks.
+	// UseHooks receives, before NewHandler returns, a function that replaces the hooks.
 	// Nil means that they stay as they are.
 	UseHooks func(use func(*hooks.Hooks))
 }
 
-// New returns a handler for the service, gRPC's health service and gRPC's
+// NewHandler returns a handler for the service, gRPC's health service and gRPC's
 // reflection, in the protocols gRPC, gRPC-Web and Connect, and for plain
 // requests to Discord's API below /api/. Only health is told to those whom
 // Access does not know.
-func New(c Config) (http.Handler, error) {
+func NewHandler(c HandlerConfig) (http.Handler, error) {
 	if c.Discord == nil {
 		return nil, errors.New("server: no Discord to talk to")
 	}
@@ -129,7 +129,7 @@ func New(c Config) (http.Handler, error) {
 }
 
 // methods returns the handler of the methods of the API, and its path.
-func (c Config) methods(ready func() error, options []connect.HandlerOption) (string, http.Handler) {
+func (c HandlerConfig) methods(ready func() error, options []connect.HandlerOption) (string, http.Handler) {
 	s := &service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger}
 	interceptors := connect.WithInterceptors(access.Interceptor(), translate(ready), rpc.Streams())
 	return discordapiconnect.NewDiscordApiHandler(s, append(slices.Clip(options), interceptors, uncompressed)...)
@@ -137,13 +137,13 @@ func (c Config) methods(ready func() error, options []connect.HandlerOption) (st
 
 // guardedOptions returns the options of handlers for those alone whom a guard has let
 // in.
-func (c Config) guardedOptions(observers calls.Observers) ([]connect.HandlerOption, error) {
+func (c HandlerConfig) guardedOptions(observers calls.Observers) ([]connect.HandlerOption, error) {
 	return c.options(observers, access.Guarded())
 }
 
 // options returns those of the handlers whose calls the observers are told of, with
 // interceptors inside of those that they all have.
-func (c Config) options(observers calls.Observers, inner ...connect.Interceptor) ([]connect.HandlerOption, error) {
+func (c HandlerConfig) options(observers calls.Observers, inner ...connect.Interceptor) ([]connect.HandlerOption, error) {
 	options, err := rpc.HandlerOptions(rpc.Config{
 		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes, Status: calls.Status,
 		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },

@@ -19,7 +19,7 @@ func TestIcons(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	w := sb.World()
 	var log bytes.Buffer
-	client := start(t, sb, server.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	client := start(t, sb, server.HandlerConfig{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	embed := func(icon string) *pb.Embed {
 		return &pb.Embed{Title: "title", Author: &pb.Embed_Author{Name: "author", IconUrl: icon}, Footer: &pb.Embed_Footer{Text: "footer", IconUrl: icon}}
 	}

@@ -24,7 +24,7 @@ var inPaths = []protoreflect.Name{"webhook_token", "interaction_token", "emoji_n
 func TestTextsInPaths(t *testing.T) {
 	discord := new(recorder)
 	below, _ := tryOnce(t, "token", discord)
-	handler, err := server.New(server.Config{Discord: below})
+	handler, err := server.NewHandler(server.HandlerConfig{Discord: below})
 	if err != nil {
 		t.Fatal(err)
 	}

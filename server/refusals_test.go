@@ -33,7 +33,7 @@ func tryOnce(t *testing.T, token string, upstream http.RoundTripper) (*discord.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := server.New(server.Config{Discord: below, Logger: quiet})
+	handler, err := server.NewHandler(server.HandlerConfig{Discord: below, Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 // all fields, and costs no call.
 func TestRules(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
-	client := start(t, sb, server.Config{Logger: slog.New(slog.DiscardHandler)})
+	client := start(t, sb, server.HandlerConfig{Logger: slog.New(slog.DiscardHandler)})
 	long := strings.Repeat("ü", 513)
 	for _, tt := range []struct {
 		call func() error
@@ -140,7 +140,7 @@ func TestWebhookTokenIsNotShown(t *testing.T) {
 	const token = "a-secret-token"
 	sb := sandbox.New(sandbox.Config{})
 	var log bytes.Buffer
-	client := start(t, sb, server.Config{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	client := start(t, sb, server.HandlerConfig{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	for _, fault := range []sandbox.Fault{{Status: http.StatusNoContent}, {Status: http.StatusNotFound}, {Kind: sandbox.FaultReset}} {
 		fault.Count = 1
 		sb.InjectFault(fault)
@@ -162,7 +162,7 @@ func TestWebhookTokenIsNotShown(t *testing.T) {
 func TestBulkDeleteEnds(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	w := sb.World()
-	client := start(t, sb, server.Config{Logger: slog.New(slog.DiscardHandler)})
+	client := start(t, sb, server.HandlerConfig{Logger: slog.New(slog.DiscardHandler)})
 	req := &pb.BulkDeleteChannelMessagesRequest{ChannelId: uint64(w.General)}
 	for range 150 {
 		id, err := sb.AddMessage(sandbox.Message{ChannelID: w.General})

@@ -37,7 +37,7 @@ func TestUnguarded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{Discord: client, Logger: slog.New(slog.DiscardHandler)}
+	c := HandlerConfig{Discord: client, Logger: slog.New(slog.DiscardHandler)}
 	options, err := c.guardedOptions(nil)
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ func TestOneLineForEachRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := server.New(server.Config{Discord: client, Logger: logger, MaxMessageBytes: 1000, MaxUploadBytes: 1})
+	handler, err := server.NewHandler(server.HandlerConfig{Discord: client, Logger: logger, MaxMessageBytes: 1000, MaxUploadBytes: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

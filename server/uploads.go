@@ -22,13 +22,13 @@ const (
 // uploads bounds the files of a request, in bytes.
 type uploads struct{ file, all int64 }
 
-func (c Config) uploads() uploads {
+func (c HandlerConfig) uploads() uploads {
 	return uploads{cmp.Or(c.MaxFileBytes, DefaultMaxFileBytes), cmp.Or(c.MaxUploadBytes, DefaultMaxUploadBytes)}
 }
 
 // LargeBody returns how large the body of a request may be where files belong
 // into it, else 0.
-func (c Config) LargeBody(r *http.Request) int64 {
+func (c HandlerConfig) LargeBody(r *http.Request) int64 {
 	if rest.Serves(r) {
 		return cmp.Or(c.REST.MaxBodyBytes, rest.DefaultMaxBodyBytes)
 	}
@@ -41,7 +41,7 @@ func (c Config) LargeBody(r *http.Request) int64 {
 
 // messageBytes returns how large the messages of a method may be that carries
 // files, else 0. In JSON files are in base 64.
-func (c Config) messageBytes(procedure string) int64 {
+func (c HandlerConfig) messageBytes(procedure string) int64 {
 	if !withFiles[procedure] {
 		return 0
 	}

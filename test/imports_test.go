@@ -69,12 +69,8 @@ var parts = []part{
 		libraries: []string{"github.com/urfave/cli/"},
 	},
 	{
-		folder: "cli/serve", about: "the server's command: its flags and the parts they put together",
-		imports: []string{
-			"cli", "dashboard", "server", "server/access", "server/apidocs", "server/calls", "server/discordjson", "server/events",
-			"server/health", "server/hooks", "server/listener", "server/metrics", "server/rest", "server/rpc", "server/status", "server/tracing",
-			"discord", "discord/gateway", "discord/ratelimit", "discord/sandbox", "gen/...",
-		},
+		folder: "cli/serve", about: "the server's command: its flags, as a Config of the server",
+		imports:   []string{"cli", "server", "discord", "discord/gateway", "discord/sandbox", "gen/..."},
 		libraries: []string{"github.com/urfave/cli/"},
 	},
 	{
@@ -82,14 +78,15 @@ var parts = []part{
 		libraries: []string{"github.com/urfave/cli/"},
 	},
 	{folder: "client", about: "the Go client: how calls are made, repeated and fail", imports: []string{"gen/..."}},
-	{folder: "dashboard", about: "the web page that shows how the proxy is doing; a client like any other, by `typescript/`"},
 	{
-		folder: "server", about: "the methods of the API, statuses, one log line for each call",
+		folder: "server", about: "the whole server: put together, run and shut down; the methods of the API",
 		imports: []string{
-			"server/access", "server/calls", "server/discordjson", "server/events", "server/health", "server/hooks", "server/listener",
-			"server/rest", "server/rpc", "discord", "discord/gateway", "gen/...",
+			"dashboard", "server/access", "server/apidocs", "server/calls", "server/discordjson", "server/events", "server/files", "server/health",
+			"server/hooks", "server/listener", "server/metrics", "server/rest", "server/rpc", "server/status", "server/tracing",
+			"discord", "discord/gateway", "discord/ratelimit", "gen/...",
 		},
 	},
+	{folder: "dashboard", about: "the web page that shows how the proxy is doing; a client like any other, by `typescript/`"},
 	{folder: "server/apidocs", about: "what the server shows of its API, made by `tools/apidoc`"},
 	{
 		folder: "server/tracing", about: "traces of OpenTelemetry",
@@ -135,6 +132,7 @@ var parts = []part{
 		libraries: []string{"golang.org/x/net/http2"},
 	},
 	{folder: "server/discordjson", about: "Discord's objects as messages of the API"},
+	{folder: "server/files", about: "small files of rules, keys and certificates, read again when they change", standardLibrary: true},
 	{folder: "server/strictyaml", about: "reads files that decide about rights, and refuses what could mean more"},
 	{folder: "server/refusals", about: "how much a refused request writes to the log"},
 	{folder: "server/rpc", about: "what every Connect service needs: codecs, bounds, request IDs"},

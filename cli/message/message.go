@@ -1,3 +1,5 @@
+// Package message is the command discordproxymessage, a client of a running
+// server.
 package message
 
 import (

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	command "discordproxy/cli"
-	"discordproxy/server/access"
+	"discordproxy/server"
 
 	"github.com/urfave/cli/v2"
 )
@@ -40,7 +40,7 @@ func checkCommand(e command.Env) *cli.Command {
 				lines = clients
 			}
 			if incoming.file != "" {
-				described, err := incoming.describe(c.Context, file != "")
+				described, err := server.DescribeHooks(c.Context, incoming.file, incoming.templates, file != "")
 				if err != nil {
 					return err
 				}
@@ -57,13 +57,13 @@ func checkCommand(e command.Env) *cli.Command {
 }
 
 func describeClients(ctx context.Context, file string) ([]string, error) {
-	data, err := readSecret(ctx, file)
+	data, err := server.ReadFile(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the auth file: %w", err)
 	}
-	rules, err := access.Parse(data, access.Defaults{Methods: guardedMethods()})
+	lines, err := server.DescribeClients(data)
 	if err != nil {
 		return nil, fmt.Errorf("auth file %s: %w", file, err)
 	}
-	return rules.Describe(), nil
+	return lines, nil
 }

@@ -7,7 +7,7 @@ import (
 
 	command "discordproxy/cli"
 	"discordproxy/discord/gateway"
-	"discordproxy/server/events"
+	"discordproxy/server"
 
 	"github.com/urfave/cli/v2"
 )
@@ -30,8 +30,8 @@ func (c *gatewayConfig) flags() []cli.Flag {
 		&cli.StringFlag{Name: "status", EnvVars: command.Variables("status"), Value: "online", Destination: &c.status, Usage: "how the bot shows: online, idle, dnd or invisible"},
 		&cli.StringFlag{Name: "activity", EnvVars: command.Variables("activity"), Destination: &c.activity, Usage: "`TEXT` that shows under the bot's name"},
 		&cli.StringSliceFlag{Name: "intents", EnvVars: command.Variables("intents"), Destination: &c.intents, Usage: "`NAMES` of the groups of events that come, as Discord's, separated by commas; default stands for all that need no switch at Discord (default: default)"},
-		&cli.IntFlag{Name: "event-buffer", EnvVars: command.Variables("event-buffer"), Value: events.DefaultMaxEvents, Destination: &c.eventBuffer, Usage: "events that are kept for clients that lost their stream"},
-		&cli.Int64Flag{Name: "event-buffer-bytes", EnvVars: command.Variables("event-buffer-bytes"), Value: events.DefaultMaxBytes, Destination: &c.eventBufferBytes, Usage: "bytes of the events that are kept"},
+		&cli.IntFlag{Name: "event-buffer", EnvVars: command.Variables("event-buffer"), Value: server.DefaultEventBuffer, Destination: &c.eventBuffer, Usage: "events that are kept for clients that lost their stream"},
+		&cli.Int64Flag{Name: "event-buffer-bytes", EnvVars: command.Variables("event-buffer-bytes"), Value: server.DefaultEventBufferBytes, Destination: &c.eventBufferBytes, Usage: "bytes of the events that are kept"},
 	}
 }
 
@@ -49,13 +49,13 @@ func (c *gatewayConfig) check() error {
 func (c *gatewayConfig) parseIntents() (gateway.Intents, error) {
 	names := c.intents.Value()
 	if len(names) == 0 {
-		return events.DefaultIntents, nil
+		return server.DefaultIntents, nil
 	}
 	intents := gateway.Intents(0)
 	for _, name := range names {
 		name = strings.TrimSpace(name)
 		if strings.EqualFold(name, defaultIntents) {
-			intents |= events.DefaultIntents
+			intents |= server.DefaultIntents
 			continue
 		}
 		intent, err := gateway.ParseIntent(name)
@@ -65,4 +65,14 @@ func (c *gatewayConfig) parseIntents() (gateway.Intents, error) {
 		intents |= intent
 	}
 	return intents, nil
+}
+
+// apply sets what the flags say.
+func (c *gatewayConfig) apply(config *server.Config) error {
+	intents, err := c.parseIntents()
+	config.Gateway = server.GatewayConfig{
+		Off: c.off, Status: c.status, Activity: c.activity, Intents: intents,
+		EventBuffer: c.eventBuffer, EventBufferBytes: c.eventBufferBytes,
+	}
+	return err
 }

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	command "discordproxy/cli"
-	"discordproxy/server/listener"
+	"discordproxy/server"
 
 	"github.com/urfave/cli/v2"
 )
@@ -88,7 +88,7 @@ func (q healthQuestion) ask(ctx context.Context) (string, error) {
 		select {
 		case <-ctx.Done():
 			return "", err
-		case <-time.After(fileInterval / 4):
+		case <-time.After(time.Second / 4):
 			said, err = q.try(ctx)
 		}
 	}
@@ -107,7 +107,7 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 		scheme = "https"
 	}
 	address := q.address
-	path, socket := listener.SocketPath(address)
+	path, socket := server.SocketPath(address)
 	if socket {
 		address = "localhost"
 	}
@@ -144,7 +144,7 @@ var errOtherCertificate = errors.New("the server shows another certificate than 
 // onlyCertificate trusts a server that shows the first certificate of a file,
 // whichever names that has: the server is asked at an address of the machine.
 func onlyCertificate(ctx context.Context, file string) (*tls.Config, error) {
-	data, err := readSecret(ctx, file)
+	data, err := server.ReadFile(ctx, file)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read --tls-cert: %w", err)
 	}

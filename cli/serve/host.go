@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"discordproxy/server/listener"
+	"discordproxy/server"
 )
 
 // parseHosts reads the value of --host: addresses and names, separated by
@@ -16,7 +16,7 @@ func parseHosts(text string) ([]string, error) {
 	var hosts []string
 	for host := range strings.SplitSeq(text, ",") {
 		host = strings.TrimSpace(host)
-		if path, ok := listener.SocketPath(host); ok {
+		if path, ok := server.SocketPath(host); ok {
 			if path == "" {
 				return nil, fmt.Errorf("--host %q has no path: a Unix socket is written unix:/run/discordproxy/sock", host)
 			}
@@ -43,7 +43,7 @@ func parseHosts(text string) ([]string, error) {
 // first returns the first of several addresses, a TCP port rather than a Unix
 // socket.
 func first(addr net.Addr) net.Addr {
-	all, ok := addr.(listener.Addresses)
+	all, ok := addr.(server.Addresses)
 	if !ok {
 		return addr
 	}

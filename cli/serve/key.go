@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	command "discordproxy/cli"
-	"discordproxy/server/access"
+	"discordproxy/server"
 
 	"github.com/urfave/cli/v2"
 )
@@ -31,9 +31,9 @@ func keyCommand(e command.Env) *cli.Command {
 				if name == "" {
 					return usage
 				}
-				key, hash := access.NewKey()
+				key, hash := server.NewKey()
 				entry := fmt.Sprintf("  - name: %q\n    hashes: [%q]\n", name, hash)
-				if _, err := access.Parse([]byte("clients:\n"+entry), access.Defaults{}); err != nil {
+				if _, err := server.DescribeClients([]byte("clients:\n" + entry)); err != nil {
 					return err
 				}
 				_, err := fmt.Fprintf(e.Out, `The key, which is shown only now. The client sends it as Authorization: Bearer KEY.

@@ -5,11 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -108,12 +105,3 @@ func (u unfailing) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 func (u unfailing) WithGroup(name string) slog.Handler { return unfailing{u.Handler.WithGroup(name)} }
-
-// memoryLimit returns what GOMEMLIMIT says, in bytes.
-func memoryLimit() string {
-	limit := debug.SetMemoryLimit(-1)
-	if limit == math.MaxInt64 {
-		return "none"
-	}
-	return strconv.FormatInt(limit, 10)
-}

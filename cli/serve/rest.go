@@ -2,13 +2,11 @@ package serve
 
 import (
 	"fmt"
-	"net"
 	"time"
 
+	"discordproxy/server"
+
 	command "discordproxy/cli"
-	"discordproxy/discord"
-	"discordproxy/server/listener"
-	"discordproxy/server/rest"
 
 	"github.com/urfave/cli/v2"
 )
@@ -37,12 +35,15 @@ func (c *restConfig) check() error {
 	return nil
 }
 
-// config returns what plain REST is to do on a server that listens on addr. On
-// an address that others can reach, everybody who reaches it could do whatever
-// the bot may.
-func (c *restConfig) config(client *discord.Client, addr net.Addr, maxUpload int64) rest.Config {
-	if c.given && c.on || !c.given && listener.IsLoopback(addr) {
-		return rest.Config{Discord: client, MaxBodyBytes: maxUpload, Timeout: c.timeout, HideLimits: !c.limits}
+// apply sets what the flags say.
+func (c *restConfig) apply(config *server.Config) {
+	config.RESTTimeout, config.HideRESTLimits = c.timeout, !c.limits
+	switch {
+	case !c.given:
+		config.PlainREST = server.OnLoopback
+	case c.on:
+		config.PlainREST = server.On
+	default:
+		config.PlainREST = server.Off
 	}
-	return rest.Config{}
 }

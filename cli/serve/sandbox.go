@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +11,14 @@ import (
 	"strings"
 	"time"
 
-	command "discordproxy/cli"
 	"discordproxy/discord/sandbox"
+	"discordproxy/server"
+
+	command "discordproxy/cli"
+	pb "discordproxy/gen/discord_api"
 
 	"github.com/urfave/cli/v2"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // pretendDiscord is a sandbox that listens.
@@ -67,6 +72,56 @@ func (p *pretendDiscord) describe(w io.Writer) {
 
 // list writes ids with spaces between them, so that each can be copied.
 func list(ids []sandbox.ID) string { return strings.Trim(fmt.Sprint(ids), "[]") }
+
+// shown is what the dashboard shows and controls of the pretend Discord.
+func (p *pretendDiscord) shown() *server.Sandbox {
+	return &server.Sandbox{
+		Control:   p.Sandbox,
+		State:     func() *pb.WatchStatusResponse_Sandbox { return sandboxStatus(p.Sandbox) },
+		Subscribe: p.subscribe,
+	}
+}
+
+// subscribe has the pretend Discord call receive for each message.
+func (p *pretendDiscord) subscribe(receive func(message json.RawMessage, deleted bool)) {
+	p.Sandbox.Subscribe(func(e sandbox.Event) {
+		switch e.Type {
+		case "MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE":
+			if data, err := json.Marshal(e.Data); err == nil {
+				receive(data, e.Type == "MESSAGE_DELETE")
+			}
+		}
+	})
+}
+
+// sandboxStatus is the state of a pretend Discord as watchers are told it.
+func sandboxStatus(sb *sandbox.Sandbox) *pb.WatchStatusResponse_Sandbox {
+	out := new(pb.WatchStatusResponse_Sandbox)
+	for _, ch := range sb.Channels() {
+		switch ch.Type {
+		case sandbox.ChannelCategory, sandbox.ChannelForum, sandbox.ChannelVoice:
+			continue
+		}
+		channel := &pb.WatchStatusResponse_Sandbox_Channel{Id: uint64(ch.ID), Name: ch.Name, Direct: ch.Type == sandbox.ChannelDM}
+		for _, user := range ch.Recipients {
+			channel.Name = user.Username
+		}
+		out.Channels = append(out.Channels, channel)
+	}
+	for _, f := range sb.Faults() {
+		fault := &pb.WatchStatusResponse_Sandbox_Fault{Id: int32(f.ID), Name: f.Fault.Name, Hits: int32(f.Hits), Count: int32(f.Fault.Count)}
+		if fault.Name == "" {
+			fault.Name = string(f.Fault.Kind)
+		}
+		out.Faults = append(out.Faults, fault)
+	}
+	for _, l := range sb.Limits() {
+		out.Limits = append(out.Limits, &pb.WatchStatusResponse_Sandbox_Limit{
+			Name: l.Name, Limit: int32(l.Limit), Window: durationpb.New(l.Window), Routes: l.Routes,
+		})
+	}
+	return out
+}
 
 // sandboxCommand runs the pretend Discord alone.
 func sandboxCommand(e command.Env) *cli.Command {

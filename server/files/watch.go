@@ -1,4 +1,4 @@
-package serve
+package files
 
 import (
 	"context"
@@ -9,24 +9,24 @@ import (
 	"time"
 )
 
-// watchedFiles are files that belong together and are read again when they
+// Watched is files that belong together and are read again when they
 // change. Their contents are compared, so that it does not matter whether a
 // file is written, replaced by another, or a link in its path is turned.
-type watchedFiles struct {
-	what  string // for the log
-	files []string
-	// use takes the contents in the order of files. After an error what was
-	// used before remains.
-	use func(contents [][]byte) error
+type Watched struct {
+	// What names the files in errors and in the log.
+	What  string
+	Paths []string
+	// Use takes the contents in the order of Paths. After an error what was used
+	// before remains.
+	Use func(contents [][]byte) error
+	// ReadFile reads one file. Nil means ReadRegular.
+	ReadFile func(string) ([]byte, error)
 
 	// used is what was tried last, and seen what was read last.
 	used, seen string
 	// reading is a read that has not returned yet. No other one begins meanwhile: one
 	// that hangs would become many.
 	reading chan fileContents
-
-	// readFile reads one file; nil means readRegular.
-	readFile func(string) ([]byte, error)
 }
 
 type fileContents struct {
@@ -35,17 +35,17 @@ type fileContents struct {
 	err      error
 }
 
-// fileInterval is how often files are read.
-const fileInterval = time.Second
+// Interval is how often files are read.
+const Interval = time.Second
 
-func (w *watchedFiles) read() fileContents {
-	read := w.readFile
+func (w *Watched) read() fileContents {
+	read := w.ReadFile
 	if read == nil {
-		read = readRegular
+		read = ReadRegular
 	}
 	var all fileContents
 	hash := sha256.New()
-	for _, name := range w.files {
+	for _, name := range w.Paths {
 		data, err := read(name)
 		if err != nil {
 			return fileContents{nil, err.Error(), err}
@@ -60,13 +60,13 @@ func (w *watchedFiles) read() fileContents {
 
 // await returns what a read returns, which goes on when it takes too long: the
 // next await waits for the same one.
-func (w *watchedFiles) await(ctx context.Context) fileContents {
+func (w *Watched) await(ctx context.Context) fileContents {
 	if w.reading == nil {
 		done := make(chan fileContents, 1)
 		w.reading = done
 		go func() { done <- w.read() }()
 	}
-	timer := time.NewTimer(fileTimeout)
+	timer := time.NewTimer(Timeout)
 	defer timer.Stop()
 	select {
 	case all := <-w.reading:
@@ -79,14 +79,14 @@ func (w *watchedFiles) await(ctx context.Context) fileContents {
 	}
 }
 
-// load reads the files for the first time.
-func (w *watchedFiles) load(ctx context.Context) error {
+// Load reads the files for the first time. It must be called once, before Watch.
+func (w *Watched) Load(ctx context.Context) error {
 	all := w.await(ctx)
 	if all.err != nil {
-		return fmt.Errorf("cannot read the %s: %w", w.what, all.err)
+		return fmt.Errorf("cannot read the %s: %w", w.What, all.err)
 	}
-	if err := w.use(all.contents); err != nil {
-		return fmt.Errorf("%s %s: %w", w.what, w.files[0], err)
+	if err := w.Use(all.contents); err != nil {
+		return fmt.Errorf("%s %s: %w", w.What, w.Paths[0], err)
 	}
 	w.used, w.seen = all.sum, all.sum
 	return nil
@@ -94,7 +94,7 @@ func (w *watchedFiles) load(ctx context.Context) error {
 
 // look reads the files and uses what has changed, once it was read twice: it
 // may be half written.
-func (w *watchedFiles) look(ctx context.Context, logger *slog.Logger) {
+func (w *Watched) look(ctx context.Context, logger *slog.Logger) {
 	all := w.await(ctx)
 	if ctx.Err() != nil {
 		return
@@ -107,17 +107,18 @@ func (w *watchedFiles) look(ctx context.Context, logger *slog.Logger) {
 	}
 	w.used = sum
 	if err == nil {
-		err = w.use(contents)
+		err = w.Use(contents)
 	}
 	if err != nil {
-		logger.ErrorContext(ctx, "the new "+w.what+" is not used, the one before remains", "file", w.files[0], "error", err)
+		logger.ErrorContext(ctx, "the new "+w.What+" is not used, the one before remains", "file", w.Paths[0], "error", err)
 		return
 	}
-	logger.InfoContext(ctx, "the new "+w.what+" is used", "file", w.files[0])
+	logger.InfoContext(ctx, "the new "+w.What+" is used", "file", w.Paths[0])
 }
 
-// watchFiles looks at files until ctx ends.
-func watchFiles(ctx context.Context, logger *slog.Logger, all ...*watchedFiles) {
+// Watch reads all files again and again, and uses those that have changed, until
+// ctx ends. A read that hangs then goes on.
+func Watch(ctx context.Context, logger *slog.Logger, all ...*Watched) {
 	var parts sync.WaitGroup
 	for _, w := range all { // one that hangs holds up no other
 		parts.Go(func() { w.watch(ctx, logger) })
@@ -125,8 +126,8 @@ func watchFiles(ctx context.Context, logger *slog.Logger, all ...*watchedFiles) 
 	parts.Wait()
 }
 
-func (w *watchedFiles) watch(ctx context.Context, logger *slog.Logger) {
-	ticker := time.NewTicker(fileInterval)
+func (w *Watched) watch(ctx context.Context, logger *slog.Logger) {
+	ticker := time.NewTicker(Interval)
 	defer ticker.Stop()
 	for {
 		select {

@@ -1,10 +1,8 @@
-package serve
+package server
 
 import (
-	"context"
-	"log/slog"
+	"sync"
 
-	command "discordproxy/cli"
 	"discordproxy/discord"
 	"discordproxy/discord/ratelimit"
 	"discordproxy/server/health"
@@ -26,15 +24,11 @@ type upstream struct {
 	end func()
 }
 
-// upstream puts the way to Discord together. ready tells metrics whether calls
-// are taken; it is asked from the first request on.
-func (c *serverConfig) upstream(ctx context.Context, token string, ready func() error, logger *slog.Logger) (*upstream, error) {
-	globalLimit := c.globalRateLimit
-	if globalLimit == 0 {
-		globalLimit = -1 // unlimited
-	}
+// newUpstream puts the way to Discord together. ready reports to metrics whether
+// calls are taken; it is asked from the first request on.
+func newUpstream(c Config, ready func() error) (*upstream, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{
-		GlobalLimit: globalLimit, MaxQueue: c.maxQueue, MaxQueueBytes: c.maxQueueBytes, InvalidRequestLimit: c.invalidRequestLimit,
+		GlobalLimit: c.GlobalRateLimit, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes, InvalidRequestLimit: c.InvalidRequestLimit,
 	})
 	if err != nil {
 		return nil, err
@@ -42,24 +36,27 @@ func (c *serverConfig) upstream(ctx context.Context, token string, ready func() 
 	u := new(upstream)
 	u.metrics = metrics.New(metrics.Config{
 		Limits: limiter.Snapshot, DMCache: func() discord.DMCache { return u.client.DMCache() },
-		Ready: ready, Version: command.Version(),
+		Ready: ready, Version: c.Version,
 	})
 	observers := []discord.Observer{u.metrics, &u.reach}
-	traces, interceptors, endTracing, err := startTracing(ctx, logger)
+	traces, interceptors, endTracing, err := startTracing(c)
 	if err != nil {
+		limiter.Close()
 		return nil, err
 	}
 	if traces != nil {
 		observers = append(observers, traces)
 	}
 	u.traces, u.interceptors = traces, interceptors
-	u.end = func() {
+	connections := discord.NewUpstream(c.ConnectTimeout)
+	u.end = sync.OnceFunc(func() {
 		limiter.Close()
+		connections.CloseIdleConnections()
 		endTracing()
-	}
+	})
 	u.client, err = discord.New(discord.Config{
-		Token: token, BaseURL: c.apiURL, UserAgent: userAgent(), Limiter: limiter,
-		Upstream: discord.NewUpstream(c.connectTimeout), TryTimeout: c.tryTimeout, RetryFor: c.retryFor, Logger: logger,
+		Token: c.Token, BaseURL: c.APIURL, UserAgent: c.userAgent(), Limiter: limiter,
+		Upstream: connections, TryTimeout: c.TryTimeout, RetryFor: c.RetryFor, Logger: c.Logger,
 		Observers: observers,
 	})
 	if err != nil {

@@ -1,11 +1,10 @@
-package serve
+package server
 
 import (
 	"net/http"
 	"path"
 	"strings"
 
-	"discordproxy/server"
 	"discordproxy/server/apidocs"
 	"discordproxy/server/health"
 	"discordproxy/server/listener"
@@ -60,7 +59,7 @@ func refusePath(mux *http.ServeMux) http.Handler {
 		}
 		right := ""
 		clean := path.Clean("/" + r.URL.Path)
-		candidates := []string{clean + "/", clean, server.MethodLike(clean)}
+		candidates := []string{clean + "/", clean, MethodLike(clean)}
 		if strings.HasPrefix(clean, "/v") {
 			candidates = append(candidates, "/api"+clean)
 		}
@@ -80,7 +79,7 @@ func isServed(mux *http.ServeMux, r *http.Request, at string) bool {
 	switch {
 	case at == "" || at[0] != '/' || at != path.Clean(at) && at != path.Clean(at)+"/" || at == "//":
 		return false
-	case server.IsMethod(at), strings.HasPrefix(at, "/hooks/"):
+	case IsMethod(at), strings.HasPrefix(at, "/hooks/"):
 		return true
 	case strings.HasPrefix(at, "/api/"):
 		return !strings.HasSuffix(at, "/")

@@ -1,4 +1,4 @@
-package serve
+package files
 
 import (
 	"bytes"
@@ -19,16 +19,16 @@ import (
 func TestReadRegular(t *testing.T) {
 	folder := t.TempDir()
 	file, link, large := filepath.Join(folder, "file"), filepath.Join(folder, "link"), filepath.Join(folder, "large")
-	if err := errors.Join(os.WriteFile(file, []byte("text"), 0o600), os.Symlink(file, link), os.WriteFile(large, nil, 0o600), os.Truncate(large, maxSecretBytes+1)); err != nil {
+	if err := errors.Join(os.WriteFile(file, []byte("text"), 0o600), os.Symlink(file, link), os.WriteFile(large, nil, 0o600), os.Truncate(large, MaxBytes+1)); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, link} {
-		if data, err := readRegular(path); err != nil || string(data) != "text" {
+		if data, err := ReadRegular(path); err != nil || string(data) != "text" {
 			t.Errorf("%s: %q, %v", path, data, err)
 		}
 	}
 	for path, want := range map[string]string{folder: "a folder", os.DevNull: "a device", large: "larger than"} {
-		if _, err := readRegular(path); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ReadRegular(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -54,7 +54,7 @@ func TestFileThatHangs(t *testing.T) {
 			}
 		}
 		hang := false
-		slow := &watchedFiles{what: "slow file", files: []string{"slow"}, use: use("slow"), readFile: func(string) ([]byte, error) {
+		slow := &Watched{What: "slow file", Paths: []string{"slow"}, Use: use("slow"), ReadFile: func(string) ([]byte, error) {
 			var wait <-chan struct{}
 			change(func() {
 				if reads++; hang {
@@ -68,27 +68,27 @@ func TestFileThatHangs(t *testing.T) {
 			defer mu.Unlock()
 			return []byte(text), nil
 		}}
-		other := &watchedFiles{what: "other file", files: []string{"other"}, use: func([][]byte) error { return nil }}
+		other := &Watched{What: "other file", Paths: []string{"other"}, Use: func([][]byte) error { return nil }}
 		otherText := []byte("1")
-		other.readFile = func(string) ([]byte, error) {
+		other.ReadFile = func(string) ([]byte, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			return otherText, nil
 		}
-		if err := errors.Join(slow.load(t.Context()), other.load(t.Context())); err != nil {
+		if err := errors.Join(slow.Load(t.Context()), other.Load(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		other.use = use("other")
+		other.Use = use("other")
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			watchFiles(ctx, slog.New(slog.NewTextHandler(&log, nil)), slow, other)
+			Watch(ctx, slog.New(slog.NewTextHandler(&log, nil)), slow, other)
 		}()
 		change(func() { hang, otherText = true, []byte("2") })
-		pass(2 * fileTimeout)
+		pass(2 * Timeout)
 		before := reads
-		pass(10 * fileTimeout)
+		pass(10 * Timeout)
 		if reads != before || used["other"] != "2" {
 			t.Errorf("%d more reads were begun; of the other file %q is used", reads-before, used["other"])
 		}
@@ -97,12 +97,12 @@ func TestFileThatHangs(t *testing.T) {
 		}
 		change(func() { text, hang = "second", false })
 		close(release)
-		pass(2 * fileTimeout)
+		pass(2 * Timeout)
 		if used["slow"] != "second" {
 			t.Errorf("afterwards %q is used", used["slow"])
 		}
 		change(func() { hang, release = true, make(chan struct{}) })
-		pass(2 * fileInterval)
+		pass(2 * Interval)
 		cancel()
 		synctest.Wait()
 		select {

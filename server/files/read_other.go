@@ -1,6 +1,6 @@
 //go:build !unix
 
-package serve
+package files
 
 // openNonblock is not needed where pipes are no files.
 const openNonblock = 0

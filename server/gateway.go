@@ -1,12 +1,10 @@
-package serve
+package server
 
 import (
 	"context"
-	"log/slog"
 
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
-	"discordproxy/server"
 	"discordproxy/server/events"
 	"discordproxy/server/metrics"
 
@@ -20,33 +18,29 @@ import (
 // a server without the gateway.
 type live struct {
 	gateway *gateway.Gateway
-	server  server.Gateway
+	server  Gateway
 }
 
-// open puts the parts together. They do nothing before run. apiURL is where
-// client calls Discord.
-func (c *gatewayConfig) open(token, apiURL string, client *discord.Client, logger *slog.Logger) (live, error) {
-	if c.off {
+// openGateway puts the parts together. They do nothing before run.
+func openGateway(c Config, client *discord.Client) (live, error) {
+	if c.Gateway.Off {
 		return live{}, nil
 	}
-	intents, err := c.parseIntents()
-	if err != nil {
-		return live{}, err
-	}
-	hub, err := events.New(events.Config{MaxEvents: c.eventBuffer, MaxBytes: c.eventBufferBytes})
+	intents := c.Gateway.Intents
+	hub, err := events.New(events.Config{MaxEvents: c.Gateway.EventBuffer, MaxBytes: c.Gateway.EventBufferBytes})
 	if err != nil {
 		return live{}, err
 	}
 	guilds := gateway.NewGuilds(intents)
 	gw, err := gateway.New(gateway.Config{
 		// Who hears of an event finds the guilds as they are after it.
-		Token: token, Discord: client, API: apiURL, Handler: gateway.Handlers{guilds, hub}, Intents: intents,
-		Status: c.status, Activity: c.activity, UserAgent: userAgent(), Logger: logger,
+		Token: c.Token, Discord: client, API: c.APIURL, Handler: gateway.Handlers{guilds, hub}, Intents: intents,
+		Status: c.Gateway.Status, Activity: c.Gateway.Activity, UserAgent: c.userAgent(), Logger: c.Logger,
 	})
 	if err != nil {
 		return live{}, err
 	}
-	return live{gw, server.Gateway{Hub: hub, Intents: intents, Guilds: guilds}}, nil
+	return live{gw, Gateway{Hub: hub, Intents: intents, Guilds: guilds}}, nil
 }
 
 // run keeps the bot at the gateway from when begin is closed until ctx ends, or

@@ -1,12 +1,9 @@
-package serve
+package server
 
 import (
 	"context"
-	"log/slog"
-	"os"
 	"time"
 
-	command "discordproxy/cli"
 	"discordproxy/server/tracing"
 
 	"connectrpc.com/connect"
@@ -14,17 +11,17 @@ import (
 
 // startTracing exports traces if the environment asks for it. The returned
 // Tracing is nil if it does not; end exports what is left.
-func startTracing(ctx context.Context, logger *slog.Logger) (t *tracing.Tracing, interceptors []connect.Interceptor, end func(), err error) {
-	t, err = tracing.FromEnvironment(ctx, os.Getenv, command.Version())
+func startTracing(c Config) (t *tracing.Tracing, interceptors []connect.Interceptor, end func(), err error) {
+	t, err = tracing.FromEnvironment(context.Background(), c.Getenv, c.Version)
 	if t == nil || err != nil {
 		return nil, nil, func() {}, err
 	}
 	end = func() {
 		// The collector may be gone as well.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if err := t.Shutdown(ctx); err != nil {
-			logger.Warn("the last traces were not exported", "error", err)
+			c.Logger.Warn("the last traces were not exported", "error", err)
 		}
 	}
 	interceptor, err := t.Interceptor()

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+
+	"discordproxy/dashboard"
+	"discordproxy/server/discordjson"
+	"discordproxy/server/status"
+
+	pb "discordproxy/gen/discord_api"
+)
+
+// newBoard returns what the dashboard and the command status watch.
+func (s *Server) newBoard(addr net.Addr) (*status.Board, error) {
+	c := s.config
+	config := status.Config{
+		Limits: func() *pb.GetRateLimitStatusResponse { return RateLimitStatus(s.up.client.RateLimits()) },
+		Ready:  s.checks.Ready, Bot: s.login.botName, Gateway: s.live.status, Version: c.Version,
+		Open: s.gate.isOpen(addr), Contents: c.ShowContents,
+	}
+	if config.Contents && config.Open {
+		return nil, errors.New("--dashboard-show-content would show to strangers what calls say: listen on a loopback address")
+	}
+	if c.Sandbox == nil {
+		return status.New(config)
+	}
+	config.Sandbox = c.Sandbox.State
+	b, err := status.New(config)
+	if err != nil {
+		return nil, err
+	}
+	c.Sandbox.Subscribe(func(message json.RawMessage, deleted bool) {
+		m := &pb.WatchStatusResponse_SandboxMessage{Message: new(pb.Message), Deleted: deleted}
+		if discordjson.Unmarshal(message, m.Message) == nil {
+			b.SandboxMessage(m)
+		}
+	})
+	return b, nil
+}
+
+// pages returns what the port answers for the dashboard, by patterns: the page
+// and the control of the sandbox, which lets in programs of this machine alone.
+func (s *Server) pages() map[string]http.Handler {
+	if s.config.NoDashboard {
+		return nil
+	}
+	page := dashboard.Handler()
+	pages := map[string]http.Handler{"GET /{$}": page, "GET /dashboard/": page}
+	if s.config.Sandbox != nil {
+		pages["/sandbox/"] = s.config.Sandbox.Control
+	}
+	return pages
+}

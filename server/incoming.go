@@ -1,0 +1,122 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"discordproxy/server/files"
+	"discordproxy/server/hooks"
+)
+
+// incomingFiles are what incoming hooks are read from. templates may be empty.
+type incomingFiles struct{ hooks, templates string }
+
+func (f incomingFiles) paths() []string {
+	if f.templates == "" {
+		return []string{f.hooks}
+	}
+	return []string{f.hooks, f.templates}
+}
+
+// read reads one of the files. A folder becomes a JSON object of its templates by
+// their names.
+func (f incomingFiles) read(path string) ([]byte, error) {
+	if path != f.templates {
+		return files.ReadRegular(path)
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	texts := make(map[string]string)
+	size := 0
+	for _, entry := range entries {
+		// Editors and mounted volumes have hidden files of their own.
+		if strings.HasPrefix(entry.Name(), ".") || strings.HasSuffix(entry.Name(), "~") || entry.IsDir() {
+			continue
+		}
+		data, err := files.ReadRegular(filepath.Join(path, entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if size += len(data); size > files.MaxBytes {
+			return nil, fmt.Errorf("the files in %s are larger than %d bytes together", path, files.MaxBytes)
+		}
+		texts[entry.Name()] = string(data)
+	}
+	return json.Marshal(texts)
+}
+
+func parseHooks(contents [][]byte) (*hooks.Hooks, error) {
+	templates := hooks.BuiltIn()
+	if len(contents) > 1 {
+		var texts map[string]string
+		err := json.Unmarshal(contents[1], &texts)
+		if err == nil {
+			templates, err = hooks.NewTemplates(texts)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return hooks.Parse(contents[0], templates)
+}
+
+// incoming are the hooks of a file, which change with it.
+type incoming struct {
+	config hooks.Config
+	use    func(*hooks.Hooks) // nil before the handler exists
+}
+
+// follow has changes of the file reach a handler.
+func (h *incoming) follow(use func(*hooks.Hooks)) { h.use = use }
+
+// openHooks reads the files of the hooks, which the gate then watches.
+func openHooks(c Config, g *gate) (*incoming, error) {
+	h := &incoming{config: hooks.Config{MaxCalls: (c.MaxQueue + 1) / 2}}
+	if c.HooksFile == "" {
+		return h, nil
+	}
+	from := incomingFiles{c.HooksFile, c.HooksTemplates}
+	err := g.watch(&files.Watched{What: "hooks file", Paths: from.paths(), ReadFile: from.read, Use: func(contents [][]byte) error {
+		parsed, err := parseHooks(contents)
+		if err != nil {
+			return err
+		}
+		h.config.Hooks = parsed
+		if h.use != nil {
+			h.use(parsed)
+		}
+		return nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	files.WarnReadable(c.Logger, "hooks file", c.HooksFile)
+	c.Logger.Info("serving incoming hooks", "file", c.HooksFile, "hooks", h.config.Hooks.Count())
+	return h, nil
+}
+
+// DescribeHooks returns a line for each hook of a file, and what is wrong with
+// the file or the folder of templates, which may be empty. guarded is whether the
+// server has an auth file.
+func DescribeHooks(ctx context.Context, file, templates string, guarded bool) ([]string, error) {
+	from := incomingFiles{file, templates}
+	var contents [][]byte
+	for _, path := range from.paths() {
+		data, err := files.Within(ctx, func() ([]byte, error) { return from.read(path) })
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the hooks file: %w", err)
+		}
+		contents = append(contents, data)
+	}
+	parsed, err := parseHooks(contents)
+	if err != nil {
+		return nil, fmt.Errorf("hooks file %s: %w", file, err)
+	}
+	return parsed.Describe(guarded), nil
+}

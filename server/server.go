@@ -1,0 +1,222 @@
+// Package server is a whole Discord Proxy. New puts one together from a Config, and
+// Run serves a listener with it until its context ends. Servers share nothing: one
+// process can run several.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"discordproxy/server/access"
+	"discordproxy/server/calls"
+	"discordproxy/server/files"
+	"discordproxy/server/health"
+	"discordproxy/server/hooks"
+	"discordproxy/server/listener"
+	"discordproxy/server/rest"
+	"discordproxy/server/status"
+)
+
+// Server is a whole Discord Proxy for one bot.
+type Server struct {
+	config   Config
+	gate     *gate
+	incoming *incoming
+	up       *upstream
+	login    *login
+	live     live
+	checks   health.Checks // set by Run, before the first request
+	ran      atomic.Bool
+}
+
+// New validates c, reads the files that it names and puts a server together. It
+// starts nothing: nobody is called before Run. Close releases a server that is not
+// run.
+func New(c Config) (*Server, error) {
+	if err := c.validate(); err != nil {
+		return nil, err
+	}
+	c.setDefaults()
+	if err := c.readToken(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: c}
+	// What the listener refuses is refused here, before anything is read.
+	if _, err := s.newListener(http.NotFoundHandler(), nil); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.gate, err = openGate(c); err != nil {
+		return nil, err
+	}
+	if s.incoming, err = openHooks(c, s.gate); err != nil {
+		return nil, err
+	}
+	if s.up, err = newUpstream(c, func() error { return s.checks.Ready() }); err != nil {
+		return nil, err
+	}
+	s.login = newLogin(s.up.client, s.up.reach.Check, c.Logger)
+	if s.live, err = openGateway(c, s.up.client); err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.live.observe(s.up.metrics)
+	return s, nil
+}
+
+// readToken reads the file of the token unless there is a token already.
+func (c *Config) readToken() error {
+	if c.Token == "" && c.TokenFile != "" {
+		data, err := files.Read(context.Background(), c.TokenFile)
+		if err != nil {
+			return fmt.Errorf("cannot read the token file: %w", err)
+		}
+		c.Token = strings.TrimSpace(string(data))
+		files.WarnReadable(c.Logger, "token file", c.TokenFile)
+	}
+	if c.Token == "" {
+		return ErrNoToken
+	}
+	return nil
+}
+
+// Close refuses the calls that still wait for rate limits, and exports the last
+// traces. Run does so by itself.
+func (s *Server) Close() { s.up.end() }
+
+// Run serves lis, which it closes, until ctx ends, as package listener describes,
+// or until Discord refuses the bot's token. It may be called once.
+//
+// When it returns, everything that it started has ended, except for handlers that
+// ignore their context, reads of files that hang, and an idle connection to a
+// collector of traces. The error is nil after the end of ctx.
+func (s *Server) Run(ctx context.Context, lis net.Listener) error {
+	defer lis.Close()
+	if s.ran.Swap(true) {
+		return errors.New("server: Run was called before")
+	}
+	defer s.Close()
+	ctx, stop := context.WithCancelCause(ctx)
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer stop(nil)
+
+	s.checks = health.Checks{shutdownCheck(ctx), s.login.ready, s.up.reach.Check, s.up.client.Usable}
+	board, err := s.newBoard(lis.Addr())
+	if err != nil {
+		return err
+	}
+	service := s.service(ctx, lis.Addr(), board)
+	handler, err := NewHandler(service)
+	if err != nil {
+		return err
+	}
+	warnings := s.gate.warnings(lis.Addr())
+	healthPages := health.Handler(s.checks, func() []string { return append(slices.Clip(warnings), s.live.warnings()...) })
+	srv, err := s.newListener(routes(handler, healthPages, s.metricsPage(), s.pages()), service.LargeBody)
+	if err != nil {
+		return err
+	}
+	s.announce(ctx, lis.Addr(), warnings)
+
+	parts.Go(func() { board.Run(ctx) })
+	parts.Go(func() {
+		if err := s.login.run(ctx); err != nil {
+			stop(err)
+		}
+	})
+	parts.Go(func() { s.live.run(ctx, s.login.good) })
+	parts.Go(func() { returnMemory(ctx, s.up.client.Queued) })
+	parts.Go(func() { files.Watch(ctx, s.config.Logger, s.gate.watched...) })
+	if err := srv.Serve(ctx, lis); err != nil {
+		s.config.Logger.Error("ended", "error", err)
+		return err
+	}
+	s.config.Logger.Info("ended")
+	if refused := context.Cause(ctx); errors.Is(refused, errTokenRefused) {
+		return refused
+	}
+	return nil
+}
+
+// shutdownCheck fails from the moment when the server is told to end, while
+// the calls in progress still do.
+func shutdownCheck(ctx context.Context) func() error {
+	return func() error {
+		if ctx.Err() != nil {
+			return errors.New("shutting down")
+		}
+		return nil
+	}
+}
+
+// service describes what answers calls, until ctx ends.
+func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Board) HandlerConfig {
+	c := s.config
+	service := HandlerConfig{
+		Discord: s.up.client, Gateway: s.live.server, Ready: s.login.ready, Health: s.checks, Ending: ctx.Done(), Logger: c.Logger,
+		Observers: calls.Observers{s.up.metrics, board}, Interceptors: s.up.interceptors, Dashboard: board, Access: s.gate.guard,
+		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,
+		Hooks: s.incoming.config, UseHooks: s.incoming.follow,
+	}
+	if c.Audit != nil {
+		service.Observers = append(service.Observers, calls.Audit(c.Audit, c.Logger))
+	}
+	// On an address that others can reach, everybody who reaches it could do whatever
+	// the bot may.
+	if c.PlainREST == On || c.PlainREST == OnLoopback && listener.IsLoopback(addr) {
+		service.REST = rest.Config{Discord: s.up.client, MaxBodyBytes: c.MaxUploadBytes, Timeout: c.RESTTimeout, HideLimits: c.HideRESTLimits}
+	}
+	if s.up.traces != nil {
+		service.REST.Trace = s.up.traces.Plain
+	}
+	return service
+}
+
+func (s *Server) newListener(handler http.Handler, largeBody func(*http.Request) int64) (*listener.Server, error) {
+	config := listener.Config{
+		Handler: handler, LargeBody: largeBody, Logger: s.config.Logger, Grace: s.config.ShutdownGrace,
+		Outermost:   func(next http.Handler) http.Handler { return access.PathKeys(hooks.PathSecrets(next)) },
+		WithoutHost: []string{"/", "/healthz", "/readyz"},
+		CORSOrigins: s.config.CORSOrigins, AllowedHosts: s.config.AllowedHosts,
+	}
+	if s.gate != nil {
+		config.TLS = s.gate.tls
+	}
+	return listener.New(config)
+}
+
+// metricsPage is /metrics.
+func (s *Server) metricsPage() http.Handler {
+	if s.config.OpenMetrics {
+		return access.Everyone(s.up.metrics.Handler())
+	}
+	return s.gate.guard.Page(s.up.metrics.Handler())
+}
+
+// announce says that the server listens, and what to mind.
+func (s *Server) announce(ctx context.Context, addr net.Addr, warnings []string) {
+	if s.config.Started != nil {
+		s.config.Started(ctx, addr, warnings)
+	}
+	for _, warning := range warnings {
+		s.config.Logger.Warn(warning)
+	}
+	limit := "none" // what GOMEMLIMIT says, in bytes
+	if n := debug.SetMemoryLimit(-1); n != math.MaxInt64 {
+		limit = strconv.FormatInt(n, 10)
+	}
+	s.config.Logger.Info("listening", "address", addr.String(), "version", s.config.Version, "discord", s.config.APIURL,
+		"processors", runtime.GOMAXPROCS(0), "memory_limit", limit)
+}
