@@ -151,7 +151,7 @@ func (d *dmChannels) channel(ctx context.Context, userID uint64, open func(conte
 		}
 		select {
 		case <-ctx.Done():
-			return 0, false, contextError(ctx)
+			return 0, false, ContextError(ctx)
 		case <-o.done:
 		}
 		if o.err == nil || !isOwnFailure(o.err) {

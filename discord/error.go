@@ -341,8 +341,9 @@ func (e *Error) limitedBy(answer *Error) *Error {
 	return answer
 }
 
-// contextError is the error of a caller whose context has ended.
-func contextError(ctx context.Context) *Error {
+// ContextError returns the error of a caller whose context has ended: Canceled, or
+// DeadlineExceeded.
+func ContextError(ctx context.Context) *Error {
 	cause := context.Cause(ctx)
 	reason := Canceled
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -361,7 +362,7 @@ func refusal(ctx context.Context, err error) *Error {
 		if ctx.Err() == nil {
 			return &Error{Reason: Unreachable, cause: err}
 		}
-		failure := contextError(ctx)
+		failure := ContextError(ctx)
 		if failure.Reason == DeadlineExceeded {
 			failure.Limit = ScopeUser
 		}

@@ -198,7 +198,7 @@ func (s *sending) failed(ctx context.Context, a *answer, cause error) (again boo
 
 // left is the error of a call whose context ended between two tries.
 func (s *sending) left(ctx context.Context) error {
-	failure := contextError(ctx)
+	failure := ContextError(ctx)
 	failure.OutcomeUnknown = s.unknown
 	return failure
 }

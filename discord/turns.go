@@ -64,7 +64,7 @@ func (x *turn) wait(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return contextError(ctx)
+			return ContextError(ctx)
 		case <-x.first:
 		}
 	}

@@ -80,7 +80,7 @@ func (s *service) SendDirectMessages(ctx context.Context, req *pb.SendDirectMess
 		select {
 		case result := <-results:
 			if ctx.Err() != nil {
-				return ended(ctx)
+				return discord.ContextError(ctx)
 			}
 			if result.GetError() != nil {
 				failed++
@@ -92,7 +92,7 @@ func (s *service) SendDirectMessages(ctx context.Context, req *pb.SendDirectMess
 				return err
 			}
 		case <-ctx.Done():
-			return ended(ctx)
+			return discord.ContextError(ctx)
 		}
 	}
 	return nil
@@ -157,12 +157,4 @@ func once(ids []uint64) []uint64 {
 		seen[id] = true
 		return again
 	})
-}
-
-// ended is the error of a call whose context has ended.
-func ended(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return &discord.Error{Reason: discord.DeadlineExceeded}
-	}
-	return &discord.Error{Reason: discord.Canceled}
 }

@@ -228,14 +228,20 @@ func digest(s string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// created returns when the thing with a snowflake id was made.
+// created is Created for an id in a path, and the zero time if it is none.
 func created(id string) time.Time {
 	n, err := strconv.ParseUint(id, 10, 64)
 	if err != nil {
 		return time.Time{}
 	}
+	return Created(n)
+}
+
+// Created returns when the thing with a snowflake id was made.
+// https://discord.com/developers/docs/reference#snowflakes
+func Created(id uint64) time.Time {
 	const epoch = 1420070400000 // the first millisecond of 2015
-	return time.UnixMilli(int64(n>>22) + epoch)
+	return time.UnixMilli(int64(id>>22) + epoch)
 }
 
 // LineOf names what keeps its order: the channel, webhook or interaction in
