@@ -69,3 +69,57 @@ func BenchmarkCall(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWaiting measures what each of 10,000 waiting calls takes in memory: in
+// the heap without its goroutine's stack, and with it. All wait in one channel,
+// in one line or without order, or each in a channel of its own.
+func BenchmarkWaiting(b *testing.B) {
+	const n = 10_000
+	for _, load := range []struct {
+		name    string
+		request func(i int) ratelimit.Request
+	}{
+		{"without order", func(int) ratelimit.Request { return request("POST", messages(1)) }},
+		{"in a line", func(int) ratelimit.Request {
+			r := request("POST", messages(1))
+			r.Line = "channel 1"
+			return r
+		}},
+		{"a channel each", func(i int) ratelimit.Request {
+			r := request("POST", messages(i))
+			r.Line = fmt.Sprint("channel ", i)
+			return r
+		}},
+	} {
+		b.Run(load.name, func(b *testing.B) {
+			var heap, stack uint64
+			for b.Loop() {
+				requests := make([]ratelimit.Request, n)
+				for i := range requests {
+					requests[i] = load.request(i)
+				}
+				l := newLimiter(b, ratelimit.Config{GlobalLimit: 1, MaxQueue: n})
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				ctx, leave := context.WithCancel(b.Context())
+				var waiting sync.WaitGroup
+				for _, r := range requests {
+					waiting.Go(func() { _, _ = l.Acquire(ctx, r) })
+				}
+				for calls, _ := l.Queued(); calls < n-1; calls, _ = l.Queued() {
+					runtime.Gosched()
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				heap += after.HeapAlloc - before.HeapAlloc
+				stack += after.StackInuse - before.StackInuse
+				leave()
+				waiting.Wait()
+				runtime.KeepAlive(requests)
+			}
+			b.ReportMetric(float64(heap)/float64(b.N*n), "heap-B/call")
+			b.ReportMetric(float64(heap+stack)/float64(b.N*n), "B/call")
+		})
+	}
+}

@@ -205,7 +205,7 @@ func (c *core) spares(b *bucket, who *caller, now instant) (again instant, first
 		if i >= a.longest.len() || a.longest.items[i].finish <= after || len(wanted) > p.limit {
 			return
 		}
-		if h := a.longest.items[i]; h != b && (h.bills(who)) {
+		if h := a.longest.items[i]; h != b && h.bills(who) {
 			wanted = h.wants(wanted, now, c.roundTrip)
 			if h.owner != nil && (first == nil || h.finish > first.finish) {
 				first = h
