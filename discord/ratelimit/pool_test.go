@@ -2,8 +2,10 @@ package ratelimit
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -143,4 +145,96 @@ func drainPool(rng *rand.Rand, limit, calls int, spread time.Duration, way func(
 		}
 	}
 	return refused
+}
+
+// reserved is a core whose last units are kept for a channel with 50 messages
+// of caller a, behind its 100 single ones, and the time.
+type reserved struct {
+	*core
+	now instant
+	hot []*call
+}
+
+func reserve(t *testing.T) *reserved {
+	r := &reserved{core: newCore(50, 1000, 1<<20, 10_000), now: modelStart}
+	for i := range 100 {
+		r.ask("a", 2+i)
+	}
+	for range 50 {
+		r.hot = append(r.hot, r.ask("a", 1))
+	}
+	r.pass(quietTime)
+	if r.hot[0].state != callSent {
+		t.Fatalf("the first message of the hot channel is %v", r.hot[0].state)
+	}
+	if n := r.sent.n; n != 50-50/lateShare+1 {
+		t.Fatalf("%d calls are in flight", n)
+	}
+	r.pass(quietTime) // the burst is over
+	return r
+}
+
+func (r *reserved) ask(caller string, channel int) *call {
+	x := &call{deadline: never}
+	path := fmt.Sprintf("/channels/%d/messages", channel)
+	r.admit(x, &Request{Route: RouteOf("POST", path, "", time.Time{}), Caller: caller, Line: LineOf("POST", path)}, r.now)
+	return x
+}
+
+func (r *reserved) pass(d time.Duration) {
+	r.now = r.now.add(d)
+	r.advance(r.now)
+}
+
+// TestKeptUnits: units that are kept for the queue that decides when all is done
+// are free for callers that are owed a turn, and for everybody as soon as the
+// queue does not need them.
+func TestKeptUnits(t *testing.T) {
+	t.Run("its own calls use them", func(t *testing.T) {
+		r := reserve(t)
+		for _, x := range r.hot[:4] {
+			if x.state != callSent {
+				t.Fatalf("it is %v", x.state)
+			}
+			r.pass(100 * time.Millisecond)
+			r.complete(x, &Response{Status: 200, Header: http.Header{}}, r.now)
+			r.done(x, r.now)
+		}
+	})
+	t.Run("the caller's other calls do not", func(t *testing.T) {
+		r := reserve(t)
+		if x := r.ask("a", 999); x.state != callWaits {
+			t.Errorf("it is %v", x.state)
+		}
+	})
+	t.Run("another caller does", func(t *testing.T) {
+		r := reserve(t)
+		if x := r.ask("b", 999); x.state != callSent {
+			t.Errorf("it is %v", x.state)
+		}
+	})
+	t.Run("the queue is gone", func(t *testing.T) {
+		r := reserve(t)
+		x := r.ask("a", 999)
+		for _, o := range r.hot[1:] {
+			r.leave(o, r.now)
+		}
+		if free := r.hot[0].account.pool.free(); free > 0 || x.state != callWaits {
+			t.Errorf("%d units are left, and the last of 60 calls is %v", free, x.state)
+		}
+	})
+	t.Run("its answer does not come", func(t *testing.T) {
+		r := reserve(t)
+		for r.now < modelStart.add(2*time.Second) && r.hot[0].account.pool.free() > 0 {
+			at := r.look(r.now)
+			if at == never {
+				break
+			}
+			r.now = at
+			r.advance(r.now)
+		}
+		if free := r.hot[0].account.pool.free(); free > 0 {
+			t.Errorf("%d units are still kept", free)
+		}
+	})
 }
