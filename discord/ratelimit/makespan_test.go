@@ -52,6 +52,8 @@ func TestMakespan(t *testing.T) {
 		// differ from the shortest one, here 72 ms on average, and the slowest
 		// of fifty such chains ends the work. Less would risk a global 429.
 		{"100 channels, jitter", sliding("a", 5, 5*time.Second), 10 * ms, 300 * ms, 1, false, channels(100, 5, 1), 9 * time.Second, 5, 1.15},
+		{"hot channel 5 in 1 s, in order, jitter", sliding("a", 5, time.Second), 10 * ms, 300 * ms, 1, false, hot, 9 * time.Second, 50, 1.20},
+		{"hot channel 5 in 1 s, jitter", sliding("a", 5, time.Second), 10 * ms, 300 * ms, 5, false, hot, 9 * time.Second, 10, 1.17},
 		{"hot channel, jitter", sliding("a", 5, 5*time.Second), 10 * ms, 300 * ms, 1, false, hot, 45 * time.Second, 50, 1.03},
 	} {
 		t.Run(c.name, func(t *testing.T) {
