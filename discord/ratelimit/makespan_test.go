@@ -39,6 +39,10 @@ func TestMakespan(t *testing.T) {
 		{"one channel fixed 5 in 5 s", fixed("a", 5, 5*time.Second), 100 * ms, 100 * ms, 5, false, channels(1, 25, 1), 20 * time.Second, 5, 1.03},
 		{"100 channels", sliding("a", 5, 5*time.Second), 100 * ms, 100 * ms, 1, false, channels(100, 5, 1), 9 * time.Second, 5, 1.10},
 		{"hot channel behind single ones", sliding("a", 5, 5*time.Second), 100 * ms, 100 * ms, 1, false, hot, 45 * time.Second, 50, 1.03},
+		{"10 hot channels behind single ones", sliding("a", 5, time.Second), 100 * ms, 100 * ms, 1, false, append(channels(450, 1, 20), channels(10, 50, 1)...), 18 * time.Second, 50, 1.08},
+		{"2 hot channels behind single ones", sliding("a", 5, time.Second), 100 * ms, 100 * ms, 1, false, append(channels(400, 1, 20), channels(2, 50, 1)...), 9 * time.Second, 50, 1.10},
+		{"5 hot channels behind single ones", sliding("a", 5, time.Second), 100 * ms, 100 * ms, 1, false, append(channels(250, 1, 20), channels(5, 50, 1)...), 9 * time.Second, 50, 1.12},
+		{"40 hot channels", sliding("a", 5, 5*time.Second), 100 * ms, 100 * ms, 1, false, channels(40, 50, 1), 45 * time.Second, 50, 1.03},
 		// Nothing is sent a second after a call until it is known how much faster
 		// than the first calls others can be. That costs half a second in all.
 		{"hot channel 5 in 1 s, 200 ms, cold", sliding("a", 5, time.Second), 200 * ms, 200 * ms, 5, false, hot, 9 * time.Second, 10, 1.11},

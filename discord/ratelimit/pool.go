@@ -196,7 +196,7 @@ func (c *core) spares(b *bucket, who *caller, now instant) (again instant, first
 	// pool such a queue may be, and decide nevertheless.
 	after := now.add(time.Duration(max(a.waiting-free, 0))*second/time.Duration(p.limit) - second)
 	if b.waiting > 0 {
-		after = max(after, b.finish)
+		after = max(after, b.finish.add(second)) // else it is as urgent
 	}
 	after = max(after, now).add(c.roundTrip)
 	wanted := c.wants[:0]
@@ -216,7 +216,7 @@ func (c *core) spares(b *bucket, who *caller, now instant) (again instant, first
 	}
 	walk(0)
 	c.wants = wanted
-	if len(wanted) == 0 || len(wanted) < free {
+	if len(wanted) == 0 || len(wanted) < free || len(wanted) > p.limit/2 { // then the pool decides after all
 		return now, nil
 	}
 	slices.Sort(wanted)
@@ -245,12 +245,10 @@ func (c *core) spares(b *bucket, who *caller, now instant) (again instant, first
 	return now, nil
 }
 
-// travelled learns how long calls take from one that was answered.
+// travelled learns how long calls take from one that was answered. A large file
+// takes long, and says little.
 func (c *core) travelled(way time.Duration) {
-	if c.roundTrip == 0 {
-		c.roundTrip = way
-	}
-	c.roundTrip += (way - c.roundTrip) / 8
+	c.roundTrip += (min(way, second) - c.roundTrip) / 8
 }
 
 // bills reports whether a caller has to leave units to the bucket: if it waits
@@ -289,9 +287,9 @@ func (b *bucket) wants(list []instant, now instant, roundTrip time.Duration) []i
 		}
 	}
 	n = max(n, 1)
-	_, lanes := b.lined()
-	if b.limit > 1 && (lanes == 0 || lanes >= min(b.limit, b.waiting)) {
-		// Units of its own add up meanwhile, until all are back.
+	lined, lanes := b.lined()
+	if b.limit > 1 && (lanes == 0 || time.Duration(lined/lanes)*roundTrip < b.window.drain(now, b.inFlight, b.waiting)) {
+		// Its units decide, and add up meanwhile until all are back.
 		first, n = max(first, b.full), 1
 	}
 	for i := range b.waiting {
@@ -299,7 +297,7 @@ func (b *bucket) wants(list []instant, now instant, roundTrip time.Duration) []i
 		if lanes > 0 {
 			at = max(at, first.add(time.Duration(i/lanes)*roundTrip))
 		}
-		if at >= now.add(second) {
+		if at >= now.add(second) || len(list) > b.account.pool.limit {
 			break
 		}
 		list = append(list, at)
