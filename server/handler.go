@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
@@ -91,7 +92,7 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
+	mux := make(byFirst)
 	path, handler := c.methods(ready, options)
 	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
 	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
@@ -126,6 +127,26 @@ func NewHandler(c HandlerConfig) (http.Handler, error) {
 	}
 	mux.Handle("/hooks/", incoming)
 	return rpc.WithRequestID(holdAnswers(rest.Split(plain, rpc.PlainContentType(rpc.GRPCWebText(calls.WithTimedBody(mux)))))), nil
+}
+
+// byFirst finds the handler of a request by the first element of its path, /NAME/. An
+// http.ServeMux costs more, and would redirect paths that are not clean.
+type byFirst map[string]http.Handler
+
+// Handle registers the handler of all paths that begin with path.
+func (m byFirst) Handle(path string, handler http.Handler) { m[path] = handler }
+
+// ServeHTTP implements http.Handler.
+func (m byFirst) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.URL.Path) > 1 && r.URL.Path[0] == '/' {
+		if end := strings.IndexByte(r.URL.Path[1:], '/'); end > 0 {
+			if handler := m[r.URL.Path[:end+2]]; handler != nil {
+				handler.ServeHTTP(w, r)
+				return
+			}
+		}
+	}
+	http.NotFound(w, r)
 }
 
 // methods returns the handler of the methods of the API, and its path.

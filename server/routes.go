@@ -36,7 +36,11 @@ func routes(service, healthPages, metrics http.Handler, pages map[string]http.Ha
 	}
 	refuse := listener.Anyone(refusePath(mux))
 	return rest.Split(service, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isServed(mux, r, r.URL.Path) {
+		switch {
+		case IsMethod(r.URL.Path):
+			service.ServeHTTP(w, r)
+			return
+		case isServed(mux, r, r.URL.Path):
 			mux.ServeHTTP(w, r)
 			return
 		}
