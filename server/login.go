@@ -13,7 +13,7 @@ import (
 )
 
 // errTokenRefused ends the process.
-var errTokenRefused = errors.New("Discord refused the bot token") //nolint:staticcheck // Discord is a name
+var errTokenRefused = errors.New("Discord refused the bot token")
 
 // login checks the bot's token at the start, for as long as it takes to get an
 // answer from Discord.
@@ -142,6 +142,6 @@ func (l *login) check(ctx context.Context) error {
 		l.refuse(err)
 		return err
 	}
-	l.refuse(errors.New("Discord cannot be reached")) //nolint:staticcheck // Discord is a name
+	l.refuse(errors.New("Discord cannot be reached"))
 	return err
 }
