@@ -11,16 +11,16 @@ import (
 	"fmt"
 	"net/http"
 	"path"
+	"sync"
 	"time"
 )
 
-//go:embed openapi.yaml openapi.json page
+//go:embed openapi.yaml page
 var files embed.FS
 
 // served are the files by their place on the server.
 var served = map[string]string{
 	"/openapi.yaml":   "openapi.yaml",
-	"/openapi.json":   "openapi.json",
 	"/docs/{$}":       "page/index.html",
 	"/docs/style.css": "page/style.css",
 	"/docs/script.js": "page/script.js",
@@ -51,6 +51,18 @@ func Handler() http.Handler {
 		}
 		mux.Handle("GET "+place, file(mediaTypes[path.Ext(name)], data))
 	}
+	asJSON := sync.OnceValue(func() http.Handler {
+		yaml, err := files.ReadFile("openapi.yaml")
+		var data []byte
+		if err == nil {
+			data, err = toJSON(yaml)
+		}
+		if err != nil {
+			panic(err) // it is part of the program
+		}
+		return file(mediaTypes[".json"], data)
+	})
+	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, r *http.Request) { asJSON().ServeHTTP(w, r) })
 	return mux
 }
 

@@ -32,7 +32,6 @@ var outputs = []struct {
 }{
 	{"docs/api.md", writeMarkdown},
 	{"server/apidocs/openapi.yaml", writeOpenAPIYAML},
-	{"server/apidocs/openapi.json", writeOpenAPIJSON},
 	{"server/apidocs/page/index.html", writePage},
 	{"client/methods.go", writeGoClient},
 }

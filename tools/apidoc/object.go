@@ -109,20 +109,6 @@ func fromNode(node *yaml.Node) (any, error) {
 	return value, err
 }
 
-// toJSON writes a document as JSON.
-func toJSON(o *object) ([]byte, error) {
-	data, err := json.Marshal(o)
-	if err != nil {
-		return nil, err
-	}
-	var out bytes.Buffer
-	if err := json.Indent(&out, data, "", "  "); err != nil {
-		return nil, err
-	}
-	out.WriteByte('\n')
-	return out.Bytes(), nil
-}
-
 // toYAML writes a document as YAML in its usual style.
 func toYAML(o *object) ([]byte, error) {
 	data, err := json.Marshal(o)

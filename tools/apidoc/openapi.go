@@ -27,14 +27,6 @@ func writeOpenAPIYAML(c *contract) ([]byte, error) {
 	return toYAML(document)
 }
 
-func writeOpenAPIJSON(c *contract) ([]byte, error) {
-	document, err := describeAPI(c)
-	if err != nil {
-		return nil, err
-	}
-	return toJSON(document)
-}
-
 // describeAPI makes the document of OpenAPI.
 // https://spec.openapis.org/oas/v3.1.1.html
 func describeAPI(c *contract) (*object, error) {
