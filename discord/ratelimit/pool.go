@@ -292,7 +292,11 @@ func (b *bucket) wants(list []instant, now instant, roundTrip time.Duration) []i
 		// Its units decide, and add up meanwhile until all are back.
 		first, n = max(first, b.full), 1
 	}
-	for i := range b.waiting {
+	most := b.waiting
+	if b.throttle.learnt() || !b.routes[0].shape.apart {
+		most = 1 // what headers say need not be true
+	}
+	for i := range most {
 		at := first.add(time.Duration(max(i+1-n, 0)) * per)
 		if lanes > 0 {
 			at = max(at, first.add(time.Duration(i/lanes)*roundTrip))

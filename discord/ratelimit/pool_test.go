@@ -238,3 +238,44 @@ func TestKeptUnits(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingIsKeptForHeaders: a queue on a route whose headers may promise more
+// than Discord takes, and that has few calls in flight therefore, keeps no
+// units that it cannot use.
+func TestNothingIsKeptForHeaders(t *testing.T) {
+	r := &reserved{core: newCore(50, 1000, 1<<20, 10_000), now: modelStart}
+	read := func() *call {
+		x := &call{deadline: never}
+		r.admit(x, &Request{Route: RouteOf("GET", "/channels/1/messages", "", time.Time{}), Caller: "a"}, r.now)
+		return x
+	}
+	first := read()
+	for range 25 {
+		read()
+	}
+	answer := func(x *call, status int, body string) {
+		r.pass(100 * time.Millisecond)
+		h := http.Header{}
+		if status == 200 {
+			announce(h, PretendLimit{Name: "b", N: 1000, Window: 5 * time.Second}, 990, 0.05, time.Unix(0, int64(r.now)))
+		} else {
+			announce(h, PretendLimit{Name: "c", N: 5, Window: 20 * time.Second}, 0, 20, time.Unix(0, int64(r.now)))
+		}
+		r.complete(x, &Response{Status: status, Header: h, Body: ParseBody([]byte(body))}, r.now)
+	}
+	answer(first, 200, "")
+	answer(r.sent.first, 429, `{"retry_after": 2}`)
+	for r.sent.n > 0 {
+		answer(r.sent.first, 200, "")
+	}
+	r.pass(3 * time.Second) // a call finds out whether more may go
+	if r.sent.n != 1 {
+		t.Fatalf("%d calls are in flight", r.sent.n)
+	}
+	waiting := first.account.waiting
+	for i := range 40 {
+		if x := r.ask("a", 2+i); x.state != callSent {
+			t.Fatalf("with %d calls waiting, the message to channel %d is %v", waiting, 2+i, x.state)
+		}
+	}
+}
