@@ -109,6 +109,7 @@ type model struct {
 	lying    int     // the route that the lie is about
 	lied     int     // 429s of the limit that the lie hides
 	tries    int     // of calls that fall under it
+	blurred  int     // tries of them with a fault
 
 	now    instant
 	armed  instant
@@ -309,13 +310,14 @@ func (m *model) run() {
 }
 
 // fair returns how many 429s the limit that the lie hides may cost: 3 and a
-// tenth of the calls, for each channel if they share the limit, because each
-// has to learn of it before it is known to be shared. Over steady ways that is
-// all, see TestLies. Here ways differ by up to 400 ms, answers get lost and
-// callers leave, each of which can make one 429 explain nothing or the wrong
-// thing, and a limit of 1 gives no second one before it is met again: that
-// costs up to 6 more. If 429s ask for too short a wait, any number may come:
-// then only that all calls end is promised.
+// tenth of the calls, for each of two channels, which either have a limit each
+// or have to learn of it each before it is known to be shared. Over steady ways
+// that is all, see TestLies. Here ways differ by up to 400 ms and callers leave,
+// each of which can make one 429 explain the wrong thing, and a limit of 1 gives
+// no second one before it is met again: that costs up to 6 more. A fault of the
+// same route hides or contradicts one call, which is one more for each. If 429s
+// ask for too short a wait, any number may come: then only that all calls end
+// is promised.
 func (m *model) fair() int {
 	lie := m.discord.Lie
 	if lie == nil {
@@ -324,11 +326,7 @@ func (m *model) fair() int {
 	if lie.Hasty {
 		return m.tries
 	}
-	most := 3 + (m.tries-m.lied)/10
-	if lie.Across {
-		most *= 2
-	}
-	return most + 6
+	return 2*(3+(m.tries-m.lied)/10) + 6 + m.blurred
 }
 
 // timely checks that the limit that the lie hides costs at most 1.25 of the time
@@ -536,6 +534,9 @@ func (m *model) arrive(x *modelCall, f fault) {
 	known := x.known > 0 && x.known == m.known(x)
 	out := m.discord.Answer(time.Unix(0, int64(m.now)), r.method, path)
 	lies := m.discord.Lie != nil && x.route == m.lying
+	if lies && f != noFault {
+		m.blurred++
+	}
 	if lies && f == noFault {
 		m.tries++
 		if out.Status == http.StatusTooManyRequests {
