@@ -427,6 +427,7 @@ func (m *model) ask(x *modelCall) {
 	}
 	x.permit = &Permit{call: call{deadline: x.deadline}}
 	x.tries++
+	m.core.advance(m.now) // what is due makes room
 	full := request.Retry == nil && (m.core.queued.n >= m.core.maxQueue || m.core.bytes+x.bytes > m.core.maxQueueBytes)
 	m.core.admit(&x.permit.call, &request, m.now)
 	c := &x.permit.call
