@@ -114,6 +114,10 @@ type delayWire struct {
 
 func (d delayWire) delay() Delay { return Delay{Min: time.Duration(d.Min), Max: time.Duration(d.Max)} }
 
+// maxControl is the size of a request that controls the sandbox: the state of a
+// guild with thousands of members, and more.
+const maxControl = 64 << 20
+
 // errControl is a mistake in a request that controls the sandbox.
 type errControl struct{ error }
 
@@ -121,7 +125,7 @@ type errControl struct{ error }
 func control[In any](f func(r *http.Request, in In) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in In
-		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 1<<20))
+		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxControl))
 		if err == nil && len(b) > 0 {
 			err = strict(b, &in)
 		}
@@ -183,6 +187,8 @@ func (s *Sandbox) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /sandbox/world", get(s.World))
 	mux.HandleFunc("POST /sandbox/reset", do(s.Reset))
+	mux.HandleFunc("GET /sandbox/state", get(s.State))
+	mux.HandleFunc("PUT /sandbox/state", control(func(_ *http.Request, in State) (any, error) { return nil, s.SetState(in) }))
 	mux.HandleFunc("POST /sandbox/clock", control(func(_ *http.Request, in struct{ Advance seconds }) (any, error) {
 		s.Advance(time.Duration(in.Advance))
 		return map[string]time.Time{"now": s.Now()}, nil
@@ -218,11 +224,16 @@ func (s *Sandbox) controlHandler() http.Handler {
 	mux.HandleFunc("POST /sandbox/guilds/{guild}/members", control(func(r *http.Request, in struct {
 		User  ID
 		Roles []ID
+		Count int
 	},
 	) (any, error) {
 		guild, err := pathID(r, "guild")
 		if err != nil {
 			return nil, err
+		}
+		if in.Count != 0 {
+			ids, err := s.AddMembers(guild, in.Count)
+			return map[string][]ID{"ids": ids}, err
 		}
 		return nil, s.AddMember(guild, in.User, in.Roles...)
 	}))

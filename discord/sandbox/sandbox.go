@@ -167,6 +167,12 @@ func (s *Sandbox) Reset() {
 	for _, c := range s.conns {
 		c.end(closeReset)
 	}
+	s.clear()
+	s.seed()
+}
+
+// clear leaves nothing in the world. The lock is held.
+func (s *Sandbox) clear() {
 	s.state = state{
 		rng:      rand.New(rand.NewPCG(s.config.Seed, 0)),
 		tokens:   map[string]ID{},
@@ -195,7 +201,6 @@ func (s *Sandbox) Reset() {
 		s.shift = start.Sub(s.clock())
 	}
 	s.latency.Store(ptr(s.config.Latency))
-	s.seed()
 }
 
 // clock is the sandbox's time, by which calls are counted. The lock is held.

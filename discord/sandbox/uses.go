@@ -160,8 +160,10 @@ func (s *Sandbox) pressed(ch *channel, u *Use) (map[string]any, error) {
 	case c["disabled"] == true:
 		return nil, cannot("the component %q is disabled", u.CustomID)
 	}
-	data := map[string]any{"id": c["id"], "custom_id": u.CustomID, "component_type": c["type"]}
-	if c["type"] == componentButton {
+	kind, _ := wholeOf(c["type"])
+	number, _ := wholeOf(c["id"])
+	data := map[string]any{"id": max(number, 1), "custom_id": u.CustomID, "component_type": kind}
+	if kind == componentButton {
 		if len(u.Values) > 0 {
 			return nil, cannot("the button %q takes no values", u.CustomID)
 		}
