@@ -79,6 +79,7 @@ func TestEvents(t *testing.T) {
 
 // TestGoOnAfterALostStream: nothing is missed, or it is said what is.
 func TestGoOnAfterALostStream(t *testing.T) {
+	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Online(t, sb, "--event-buffer", "20")
 	client := p.Clients()["gRPC"]
@@ -222,6 +223,7 @@ func TestRefusedAddress(t *testing.T) {
 // TestLargeEventArrives: an event larger than a client of gRPC takes reaches it
 // without what is too large, and the stream goes on.
 func TestLargeEventArrives(t *testing.T) {
+	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Online(t, sb, "--intents", "default,MESSAGE_CONTENT")
 	for protocol, client := range p.Clients() {
@@ -416,6 +418,7 @@ func TestFatalClose(t *testing.T) {
 
 // TestOutage: one loss is told once, also to who comes while it lasts.
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Online(t, sb)
 	before := proxytest.Follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
@@ -447,6 +450,7 @@ func TestOutage(t *testing.T) {
 // TestSlowSubscriber: who does not read holds nobody up, and is told what it
 // missed when it reads on.
 func TestSlowSubscriber(t *testing.T) {
+	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Online(t, sb, "--event-buffer", "50", "--intents", "default,MESSAGE_CONTENT")
 	client := p.Clients()["gRPC"]

@@ -104,6 +104,7 @@ func TestAllianceAuth(t *testing.T) {
 // TestAllianceAuthBesideOthers: 20 threads of Alliance Auth's client change
 // members while another program sends 200 messages to 10 channels.
 func TestAllianceAuthBesideOthers(t *testing.T) {
+	t.Parallel()
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
 	p := proxytest.Against(t, sb)

@@ -95,6 +95,7 @@ func open(t *testing.T, sb *sandbox.Sandbox, show page) map[string]any {
 
 // TestBrowser lets a page in Chromium call the proxy with the package of typescript/.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	sb := sandbox.New(sandbox.Config{})
 	got := visit(t, sb, "page")
 	for name, want := range map[string]any{
@@ -116,6 +117,7 @@ func TestBrowser(t *testing.T) {
 // TestBrowserWithGooglesClient lets a page call the proxy with the client
 // grpc-web, in text and in binary, for one answer and for a stream.
 func TestBrowserWithGooglesClient(t *testing.T) {
+	t.Parallel()
 	got := visit(t, sandbox.New(sandbox.Config{}), "googlepage")
 	for _, format := range []string{"text", "binary"} {
 		seen, _ := got[format].(map[string]any)
@@ -135,6 +137,7 @@ func TestBrowserWithGooglesClient(t *testing.T) {
 
 // TestDocumentationPageInBrowser: the page's policy allows what it does.
 func TestDocumentationPageInBrowser(t *testing.T) {
+	t.Parallel()
 	chromium := require.Browser(t, filepath.Join("..", "browser"))
 	p := proxytest.Start(t, "--sandbox")
 	browser := exec.CommandContext(t.Context(), chromium, "--headless", "--no-sandbox", "--disable-gpu",

@@ -13,6 +13,7 @@ import (
 // TestDiscordPy has discord.py log in to the pretend Discord, to find out
 // whether that is a fair picture of the real one.
 func TestDiscordPy(t *testing.T) {
+	t.Parallel()
 	python := require.Python(t, "discord")
 	start := time.Now() // a clock that stands still has no answer come too late
 	sb := sandbox.New(sandbox.Config{Unlimited: true, Now: func() time.Time { return start }})

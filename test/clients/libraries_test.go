@@ -25,6 +25,7 @@ import (
 // five messages to each of ten channels, one after the other, while typed
 // calls do the same.
 func TestLibraries(t *testing.T) {
+	t.Parallel()
 	t.Run("discord.py", func(t *testing.T) {
 		python := require.Python(t, "discord")
 		share(t, "discord.py", func(p *proxytest.Proxy, channels []string) {

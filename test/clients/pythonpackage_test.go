@@ -12,6 +12,7 @@ import (
 // TestPythonPackage runs the checks of the package in python/: its types, and
 // its tests against a server of their own.
 func TestPythonPackage(t *testing.T) {
+	t.Parallel()
 	python := require.Python(t, "pytest", "mypy", "pyright", "build", "hatchling")
 	server := filepath.Join(t.TempDir(), "discordproxyserver")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", server, "discordproxy/cli/discordproxyserver").CombinedOutput(); err != nil {

@@ -121,6 +121,7 @@ func secured(t *testing.T) (p *proxytest.Proxy, ca, key string) {
 // TestTypeScript installs the package into a project, and runs its tests, its
 // examples and those of its README, in Node and in Chromium.
 func TestTypeScript(t *testing.T) {
+	t.Parallel()
 	user := newProject(t)
 	proxy := proxytest.Start(t, "--sandbox", "--global-rate-limit", "0")
 	proxy.WaitReady(t)
