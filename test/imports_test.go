@@ -45,16 +45,16 @@ var parts = []part{
 		libraries: []string{"github.com/bwmarrin/discordgo", "github.com/disgoorg/"},
 	},
 	{
-		folder: "test/limits", about: "measures how close the rate limiter comes to what Discord's limits allow",
-		imports: []string{"discord", "discord/ratelimit", "discord/sandbox"},
-	},
-	{
 		folder: "client/clienttest", about: "a running proxy for tests of programs that use the client",
 		imports: []string{"cli", "cli/serve", "client", "discord/sandbox", "gen/..."},
 	},
 	{folder: "test/proxytest", about: "runs the whole server for tests", imports: []string{"cli", "cli/serve", "discord/sandbox", "gen/..."}},
 	{folder: "test/description", about: "compares answers with Discord's description of its API"},
 	{folder: "test/require", about: "skips tests on machines without what they need"},
+	{
+		folder: "tools/limits", about: "measures how close the rate limiter comes to what Discord's limits allow, in a module of its own",
+		imports: []string{"discord", "discord/ratelimit", "discord/sandbox"},
+	},
 	{
 		folder: "tools/...", about: "commands for developers, in modules of their own",
 		imports: []string{"discord/sandbox", "gen/...", "server/listener", "server/rpc"},
