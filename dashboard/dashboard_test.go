@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"discordproxy/dashboard"
-	"discordproxy/server/access"
+	proxy "discordproxy/server"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 
@@ -101,7 +101,7 @@ type keyed struct {
 func newKeyed(t *testing.T) *keyed {
 	k := &keyed{t: t, authFile: filepath.Join(t.TempDir(), "auth.yaml"), keys: map[string]string{}, hashes: map[string]string{}}
 	for _, name := range []string{"admin", "sender", "watcher", "fired"} {
-		k.keys[name], k.hashes[name] = access.NewKey()
+		k.keys[name], k.hashes[name] = proxy.NewKey()
 	}
 	k.write(`
   - {name: fired, hashes: ["` + k.hashes["fired"] + `"]}`)

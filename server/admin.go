@@ -5,9 +5,10 @@ import (
 	"io/fs"
 	"net"
 
-	"discordproxy/server/access"
-	"discordproxy/server/files"
-	"discordproxy/server/listener"
+	"discordproxy/server/api"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/files"
+	"discordproxy/server/internal/listener"
 )
 
 // NewKey returns a new key for a client, and the hash of it that an auth file
@@ -39,3 +40,12 @@ func Listen(ctx context.Context, hosts []string, port int, mode fs.FileMode) (ne
 // SocketPath returns the path of a host that is a Unix socket: unix:/path,
 // unix:///path or unix:path.
 func SocketPath(host string) (path string, ok bool) { return listener.SocketPath(host) }
+
+// Defaults of Config.
+const (
+	DefaultMaxFileBytes   = api.DefaultMaxFileBytes
+	DefaultMaxUploadBytes = api.DefaultMaxUploadBytes
+)
+
+// Methods returns the names of the methods of the API.
+func Methods() []string { return api.Methods() }

@@ -15,7 +15,8 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
-	"discordproxy/server/events"
+	"discordproxy/server/api"
+	"discordproxy/server/internal/events"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -193,7 +194,7 @@ func (c *Config) setDefaults() {
 	c.APIURL = cmp.Or(c.APIURL, discord.DefaultBaseURL)
 	c.MaxQueue = cmp.Or(c.MaxQueue, 10_000)
 	c.MaxQueueBytes = cmp.Or(c.MaxQueueBytes, 256<<20)
-	c.MaxUploadBytes = cmp.Or(c.MaxUploadBytes, DefaultMaxUploadBytes)
+	c.MaxUploadBytes = cmp.Or(c.MaxUploadBytes, api.DefaultMaxUploadBytes)
 	c.Gateway.Intents = cmp.Or(c.Gateway.Intents, DefaultIntents)
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -7,8 +7,9 @@ import (
 	"net/http"
 
 	"discordproxy/dashboard"
-	"discordproxy/server/discordjson"
-	"discordproxy/server/status"
+	"discordproxy/server/api"
+	"discordproxy/server/internal/discordjson"
+	"discordproxy/server/internal/status"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -17,7 +18,7 @@ import (
 func (s *Server) newBoard(addr net.Addr) (*status.Board, error) {
 	c := s.config
 	config := status.Config{
-		Limits: func() *pb.GetRateLimitStatusResponse { return RateLimitStatus(s.up.client.RateLimits()) },
+		Limits: func() *pb.GetRateLimitStatusResponse { return api.RateLimitStatus(s.up.client.RateLimits()) },
 		Ready:  s.checks.Ready, Bot: s.login.botName, Gateway: s.live.status, Version: c.Version,
 		Open: s.gate.isOpen(addr), Contents: c.ShowContents,
 	}

@@ -8,9 +8,10 @@ import (
 	"net"
 	"sync/atomic"
 
-	"discordproxy/server/access"
-	"discordproxy/server/files"
-	"discordproxy/server/listener"
+	"discordproxy/server/api"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/files"
+	"discordproxy/server/internal/listener"
 )
 
 // gate is what is between the port and those who call.
@@ -62,7 +63,7 @@ func openGate(c Config) (*gate, error) {
 
 // guardedMethods are the names that methods in an auth file can mean, apart
 // from those of plain REST.
-func guardedMethods() []string { return append(Methods(), access.Pages...) }
+func guardedMethods() []string { return append(api.Methods(), access.Pages...) }
 
 // openTLS reads certificate, key and, if there are any, authorities for
 // clients. Connections use what was read last.

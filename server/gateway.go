@@ -5,8 +5,9 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
-	"discordproxy/server/events"
-	"discordproxy/server/metrics"
+	"discordproxy/server/api"
+	"discordproxy/server/internal/events"
+	"discordproxy/server/internal/metrics"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -18,7 +19,7 @@ import (
 // a server without the gateway.
 type live struct {
 	gateway *gateway.Gateway
-	server  Gateway
+	server  api.Gateway
 }
 
 // openGateway puts the parts together. They do nothing before run.
@@ -40,7 +41,7 @@ func openGateway(c Config, client *discord.Client) (live, error) {
 	if err != nil {
 		return live{}, err
 	}
-	return live{gw, Gateway{Hub: hub, Intents: intents, Guilds: guilds}}, nil
+	return live{gw, api.Gateway{Hub: hub, Intents: intents, Guilds: guilds}}, nil
 }
 
 // run keeps the bot at the gateway from when begin is closed until ctx ends, or

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"discordproxy/server/files"
-	"discordproxy/server/hooks"
+	"discordproxy/server/internal/files"
+	"discordproxy/server/internal/hooks"
 )
 
 // incomingFiles are what incoming hooks are read from. templates may be empty.

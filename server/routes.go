@@ -5,11 +5,12 @@ import (
 	"path"
 	"strings"
 
-	"discordproxy/server/apidocs"
-	"discordproxy/server/health"
-	"discordproxy/server/listener"
-	"discordproxy/server/rest"
-	"discordproxy/server/rpc"
+	"discordproxy/server/api"
+	"discordproxy/server/internal/apidocs"
+	"discordproxy/server/internal/health"
+	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/rest"
+	"discordproxy/server/internal/rpc"
 )
 
 // routes is everything that the port answers. The pages have patterns, and
@@ -37,7 +38,7 @@ func routes(service, healthPages, metrics http.Handler, pages map[string]http.Ha
 	refuse := listener.Anyone(refusePath(mux))
 	return rest.Split(service, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case IsMethod(r.URL.Path):
+		case api.IsMethod(r.URL.Path):
 			service.ServeHTTP(w, r)
 			return
 		case isServed(mux, r, r.URL.Path):
@@ -63,7 +64,7 @@ func refusePath(mux *http.ServeMux) http.Handler {
 		}
 		right := ""
 		clean := path.Clean("/" + r.URL.Path)
-		candidates := []string{clean + "/", clean, MethodLike(clean)}
+		candidates := []string{clean + "/", clean, api.MethodLike(clean)}
 		if strings.HasPrefix(clean, "/v") {
 			candidates = append(candidates, "/api"+clean)
 		}
@@ -83,7 +84,7 @@ func isServed(mux *http.ServeMux, r *http.Request, at string) bool {
 	switch {
 	case at == "" || at[0] != '/' || at != path.Clean(at) && at != path.Clean(at)+"/" || at == "//":
 		return false
-	case IsMethod(at), strings.HasPrefix(at, "/hooks/"):
+	case api.IsMethod(at), strings.HasPrefix(at, "/hooks/"):
 		return true
 	case strings.HasPrefix(at, "/api/"):
 		return !strings.HasSuffix(at, "/")

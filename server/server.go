@@ -18,14 +18,15 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"discordproxy/server/access"
-	"discordproxy/server/calls"
-	"discordproxy/server/files"
-	"discordproxy/server/health"
-	"discordproxy/server/hooks"
-	"discordproxy/server/listener"
-	"discordproxy/server/rest"
-	"discordproxy/server/status"
+	"discordproxy/server/api"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/files"
+	"discordproxy/server/internal/health"
+	"discordproxy/server/internal/hooks"
+	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/rest"
+	"discordproxy/server/internal/status"
 )
 
 // Server is a whole Discord Proxy for one bot.
@@ -118,7 +119,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 		return err
 	}
 	service := s.service(ctx, lis.Addr(), board)
-	handler, err := NewHandler(service)
+	handler, err := api.New(service)
 	if err != nil {
 		return err
 	}
@@ -162,9 +163,9 @@ func shutdownCheck(ctx context.Context) func() error {
 }
 
 // service describes what answers calls, until ctx ends.
-func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Board) HandlerConfig {
+func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Board) api.Config {
 	c := s.config
-	service := HandlerConfig{
+	service := api.Config{
 		Discord: s.up.client, Gateway: s.live.server, Ready: s.login.ready, Health: s.checks, Ending: ctx.Done(), Logger: c.Logger,
 		Observers: calls.Observers{s.up.metrics, board}, Interceptors: s.up.interceptors, Dashboard: board, Access: s.gate.guard,
 		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"discordproxy/server/tracing"
+	"discordproxy/server/internal/tracing"
 
 	"connectrpc.com/connect"
 )

@@ -5,9 +5,9 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/discord/ratelimit"
-	"discordproxy/server/health"
-	"discordproxy/server/metrics"
-	"discordproxy/server/tracing"
+	"discordproxy/server/internal/health"
+	"discordproxy/server/internal/metrics"
+	"discordproxy/server/internal/tracing"
 
 	"connectrpc.com/connect"
 )

@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"discordproxy/discord"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 )
 
@@ -131,7 +131,7 @@ func TestAccessMatrix(t *testing.T) {
 	rules.WriteString("clients:\n")
 	keys := make(map[string]string)
 	for name, c := range matrixClients {
-		key, hash := access.NewKey()
+		key, hash := server.NewKey()
 		keys[name] = key
 		fmt.Fprintf(&rules, "  - {name: %s, hashes: [%q], %s}\n", name, hash, c.entry)
 	}

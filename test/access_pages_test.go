@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"discordproxy/gen/discord_api/discordapiconnect"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -77,7 +77,7 @@ var streamRows = map[string]struct {
 // checkPages asks for each row as each kind of caller.
 func checkPages(t *testing.T, p *proxytest.Proxy, who *callers) {
 	stranger, robot := who.certificates["stranger"], who.certificates["robot"]
-	wrong, _ := access.NewKey()
+	wrong, _ := server.NewKey()
 	for name, kind := range map[string]struct {
 		id   proxytest.Identity
 		gets func(row) int

@@ -11,7 +11,7 @@ import (
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -24,8 +24,8 @@ import (
 func TestShareOfBytes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	sb.SetLimit(sandbox.Limit{Name: "send", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Hour})
-	key, hash := access.NewKey()
-	other, otherHash := access.NewKey()
+	key, hash := server.NewKey()
+	other, otherHash := server.NewKey()
 	p := proxytest.Guarded(t, sb, fmt.Sprintf("clients: [{name: shop, hashes: [%q], max_bytes: 100000}, {name: other, hashes: [%q]}]", hash, otherHash))
 	as := func(key string) proxytest.Identity { return proxytest.Identity{Key: key} }
 	channel := sb.World().General

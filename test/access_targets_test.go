@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"discordproxy/discord/sandbox"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -17,7 +17,7 @@ import (
 // restricted starts a server with one client, who may do what the entry says.
 func restricted(t *testing.T, sb *sandbox.Sandbox, entry string) (*proxytest.Proxy, proxytest.Identity) {
 	t.Helper()
-	key, hash := access.NewKey()
+	key, hash := server.NewKey()
 	return proxytest.Guarded(t, sb, fmt.Sprintf("clients: [{name: shop, hashes: [%q], %s}]", hash, entry)), proxytest.Identity{Key: key}
 }
 

@@ -15,7 +15,6 @@ import (
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
-	"discordproxy/server/access"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -111,7 +110,7 @@ func (c *callers) identities(method string, other int) map[string]struct {
 	}
 	without := []string{"odd", "even"}[other]
 	denied := outcome{connect.CodePermissionDenied, "client " + without + " may not call "}
-	wrong, _ := access.NewKey()
+	wrong, _ := server.NewKey()
 	return map[string]kind{
 		"none":                {proxytest.Identity{}, unknown("a key is needed"), unknown("a key is needed")},
 		"wrong key":           {proxytest.Identity{Key: wrong}, unknown("is not known"), unknown("is not known")},
@@ -141,7 +140,7 @@ func TestAccess(t *testing.T) {
 	var rules strings.Builder
 	rules.WriteString("clients:\n")
 	entry := func(name, more string) {
-		key, hash := access.NewKey()
+		key, hash := server.NewKey()
 		who.keys[name] = key
 		fmt.Fprintf(&rules, "  - {name: %s, hashes: [%q], %s}\n", name, hash, more)
 	}

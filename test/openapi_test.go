@@ -20,7 +20,7 @@ import (
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 
@@ -459,7 +459,7 @@ func TestOpenAPIDescribesErrors(t *testing.T) {
 // TestOpenAPIOfRefusals: what a server answers that wants keys is described,
 // and so is how to show one.
 func TestOpenAPIOfRefusals(t *testing.T) {
-	key, hash := access.NewKey()
+	key, hash := server.NewKey()
 	auth := filepath.Join(t.TempDir(), "auth.yaml")
 	if err := os.WriteFile(auth, fmt.Appendf(nil, "clients: [{name: shop, methods: [GetUser], hashes: [%q]}]", hash), 0o600); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"discordproxy/cli"
 	"discordproxy/cli/message"
 	"discordproxy/discord/sandbox"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 )
 
@@ -29,8 +29,8 @@ func TestGuardedProxy(t *testing.T) {
 	for _, name := range []string{proxytest.ServerName, "robot"} {
 		authority.FilesAs(t, folder, name, authority.Issue(t, name))
 	}
-	key, hash := access.NewKey()
-	other, _ := access.NewKey()
+	key, hash := server.NewKey()
+	other, _ := server.NewKey()
 	auth := freshFile(t, "auth.yaml", fmt.Sprintf("clients: [{name: shop, hashes: [%q]}, {name: robot, certificates: [robot], methods: [GetCurrentUser]}]", hash))
 	keyFile, empty := freshFile(t, "key", key+"\n"), freshFile(t, "empty", "\n")
 	sb := sandbox.New(sandbox.Config{Unlimited: true})

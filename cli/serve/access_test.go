@@ -18,7 +18,7 @@ import (
 	"discordproxy/cli"
 	"discordproxy/cli/serve"
 	"discordproxy/discord/sandbox"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -94,7 +94,7 @@ func mount(t *testing.T, name, text string) (path string, turn func(text string)
 // TestAuthFileChanges: rules follow their file, however it is replaced, and a
 // broken one leaves the rules as they were.
 func TestAuthFileChanges(t *testing.T) {
-	key, hash := access.NewKey()
+	key, hash := server.NewKey()
 	entry := func(name, more string) string {
 		return fmt.Sprintf("clients: [{name: %s, hashes: [%q], %s}]", name, hash, more)
 	}
@@ -207,7 +207,7 @@ func TestExposedWithoutKeys(t *testing.T) {
 	if got := get(exposed, "/readyz"); !strings.Contains(got, "warning: "+warning) {
 		t.Errorf("readyz says %s", got)
 	}
-	_, hash := access.NewKey()
+	_, hash := server.NewKey()
 	auth := filepath.Join(t.TempDir(), "auth.yaml")
 	write(t, auth, fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash))
 	for name, args := range map[string][]string{"on a loopback address": nil, "with keys": {"--auth-file", auth, "--require-auth"}} {
@@ -275,7 +275,7 @@ func TestKeyNew(t *testing.T) {
 // TestClientInLogs: the name of the key is what log, audit and metrics call the
 // caller, and no content gets there.
 func TestClientInLogs(t *testing.T) {
-	key, hash := access.NewKey()
+	key, hash := server.NewKey()
 	folder := t.TempDir()
 	auth, audit := filepath.Join(folder, "auth.yaml"), filepath.Join(folder, "audit.log")
 	write(t, auth, fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash))
@@ -360,7 +360,7 @@ func TestTokenAtRest(t *testing.T) {
 
 // TestAuthFileAtRest: an auth file that others can read is warned of.
 func TestAuthFileAtRest(t *testing.T) {
-	_, hash := access.NewKey()
+	_, hash := server.NewKey()
 	file := filepath.Join(t.TempDir(), "auth.yaml")
 	write(t, file, "clients: [{name: shop, hashes: ['"+hash+"']}]")
 	for mode, warned := range map[os.FileMode]bool{0o600: false, 0o644: true} {

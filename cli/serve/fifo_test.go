@@ -16,7 +16,7 @@ import (
 	"discordproxy/cli"
 	"discordproxy/cli/serve"
 	"discordproxy/discord/sandbox"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -43,7 +43,7 @@ func TestPipesAtTheStart(t *testing.T) {
 
 // TestPipeInThePlaceOfTheAuthFile: neither later rules nor the end are held up.
 func TestPipeInThePlaceOfTheAuthFile(t *testing.T) {
-	key, hash := access.NewKey()
+	key, hash := server.NewKey()
 	folder := t.TempDir()
 	auth := filepath.Join(folder, "auth.yaml")
 	entry := func(methods string) string {
@@ -85,8 +85,8 @@ func TestPipeInThePlaceOfTheAuthFile(t *testing.T) {
 // TestRevokedStreams: streams of a key that is removed end, over every
 // protocol.
 func TestRevokedStreams(t *testing.T) {
-	key, hash := access.NewKey()
-	_, other := access.NewKey()
+	key, hash := server.NewKey()
+	_, other := server.NewKey()
 	auth := filepath.Join(t.TempDir(), "auth.yaml")
 	write(t, auth, fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash))
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{Unlimited: true}), "--auth-file", auth, "--no-gateway=false")

@@ -14,7 +14,7 @@ import (
 	"discordproxy/cli"
 	"discordproxy/cli/serve"
 	"discordproxy/discord/sandbox"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -79,7 +79,7 @@ func TestHealthOfGuardedServer(t *testing.T) {
 	file := func(name string) string { return filepath.Join(folder, name) }
 	authority.FilesAs(t, folder, "", authority.Issue(t, "proxy.example.org"))
 	authority.FilesAs(t, folder, "other", authority.Issue(t, "proxy.example.org"))
-	_, hash := access.NewKey()
+	_, hash := server.NewKey()
 	write(t, file("auth.yaml"), fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash))
 	trusted := &tls.Config{RootCAs: authority.Pool(), ServerName: "proxy.example.org"}
 	p := proxytest.AgainstTLS(t, sandbox.New(sandbox.Config{}), trusted, "--allowed-host", "proxy.example.org", "--require-auth", "--auth-file", file("auth.yaml"),

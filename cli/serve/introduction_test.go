@@ -11,7 +11,7 @@ import (
 
 	"discordproxy/cli"
 	"discordproxy/cli/message"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 )
@@ -25,7 +25,7 @@ func TestLinesOfTheSandbox(t *testing.T) {
 	for name, commonName := range map[string]string{"here": proxytest.ServerName, "there": "proxy.example.org", "shop": "shop"} {
 		authority.FilesAs(t, folder, name, authority.Issue(t, commonName))
 	}
-	key, hash := access.NewKey()
+	key, hash := server.NewKey()
 	auth := file("auth.yaml")
 	write(t, auth, fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash))
 	for name, tt := range map[string]struct {

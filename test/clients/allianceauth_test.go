@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"discordproxy/discord/sandbox"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 
@@ -68,7 +68,7 @@ func (a allianceAuth) run(t *testing.T, program string, input any) string {
 var entrances = map[string]func(*testing.T, *sandbox.Sandbox) (base string){
 	"bare": func(t *testing.T, sb *sandbox.Sandbox) string { return proxytest.Against(t, sb).URL() },
 	"key in the path": func(t *testing.T, sb *sandbox.Sandbox) string {
-		key, hash := access.NewKey()
+		key, hash := server.NewKey()
 		return proxytest.Guarded(t, sb, fmt.Sprintf("clients: [{name: auth, hashes: [%q]}]", hash)).URL() + "/k/" + key
 	},
 }

@@ -15,7 +15,7 @@ import (
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 
@@ -157,8 +157,8 @@ func TestReverseProxies(t *testing.T) {
 	}
 	authority := proxytest.NewAuthority(t)
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
-	little, littleHash := access.NewKey()
-	slow, slowHash := access.NewKey()
+	little, littleHash := server.NewKey()
+	slow, slowHash := server.NewKey()
 	folder := t.TempDir()
 	writeFile(t, folder, "auth.yaml", fmt.Sprintf(`clients:
   - {name: little, hashes: [%q], methods: ["Get*", SendChannelMessage, AddReaction, SubscribeEvents, ServerReflectionInfo, dashboard, "GET /*"]}

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"discordproxy/discord/sandbox"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 )
@@ -109,7 +109,7 @@ func secured(t *testing.T) (p *proxytest.Proxy, ca, key string) {
 	file := func(name string) string { return filepath.Join(folder, name) }
 	authority := proxytest.NewAuthority(t)
 	authority.Files(t, folder, authority.Issue(t, proxytest.ServerName))
-	key, hash := access.NewKey()
+	key, hash := server.NewKey()
 	if err := os.WriteFile(file("auth.yaml"), fmt.Appendf(nil, "clients: [{name: shop, hashes: [%q]}]", hash), 0o600); err != nil {
 		t.Fatal(err)
 	}

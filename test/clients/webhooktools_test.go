@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"discordproxy/discord/sandbox"
-	"discordproxy/server/access"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 )
@@ -138,7 +138,7 @@ func TestNetdata(t *testing.T) {
 	const secret = "s3cretOfTheNetdataHost"
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
-	key, hash := access.NewKey()
+	key, hash := server.NewKey()
 	auth := filepath.Join(t.TempDir(), "auth.yaml")
 	if err := os.WriteFile(auth, fmt.Appendf(nil, "clients: [{name: netdata, hashes: [%q], methods: ['POST /webhooks/*']}]", hash), 0o600); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,6 @@ import (
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
-	"discordproxy/server/access"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 
@@ -196,7 +195,7 @@ func read(language, text string) error {
 			return err
 		}
 		if document["clients"] != nil {
-			_, err := access.Parse([]byte(text), access.Defaults{Methods: append(server.Methods(), access.Pages...)})
+			_, err := server.DescribeClients([]byte(text))
 			return err
 		}
 	case "ini":

@@ -33,8 +33,8 @@ func TestOwnAnswers(t *testing.T) {
 	// What answers a plain request, or chooses the status of an answer.
 	var sources []string
 	for _, pattern := range []string{
-		"discord/apipath.go", "discord/error.go", "discord/forward.go", "server/access/path.go", "server/access/refusal.go",
-		"server/calls/httpstatus.go", "server/rest/*.go", "server/listener/*.go",
+		"discord/apipath.go", "discord/error.go", "discord/forward.go", "server/internal/access/path.go", "server/internal/access/refusal.go",
+		"server/internal/calls/httpstatus.go", "server/internal/rest/*.go", "server/internal/listener/*.go",
 	} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {

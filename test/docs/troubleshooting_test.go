@@ -43,7 +43,7 @@ var logs = map[string]bool{"Warn": true, "WarnContext": true, "Error": true, "Er
 
 // forAdmins are the folders all of whose errors admins meet. Others have errors
 // for the authors of clients, which docs/api.md and docs/clients.md describe.
-var forAdmins = []string{"cli", "cli/message", "cli/serve", "server/files", "server/access", "server/health", "server/tracing"}
+var forAdmins = []string{"cli", "cli/message", "cli/serve", "server/internal/files", "server/internal/access", "server/internal/health", "server/internal/tracing"}
 
 // unmet are texts there that nobody meets, with the reason.
 var unmet = map[string]string{

@@ -2,7 +2,7 @@
 // client with theirs, from the comments of the contract. It reads a set of file
 // descriptors with source information, as `buf build` writes it, from its standard
 // input. Its argument is the folder of the repository, where it writes docs/api.md,
-// what server/apidocs serves, and client/methods.go.
+// what server/internal/apidocs serves, and client/methods.go.
 //
 //	buf build --config buf.yaml -o - | go run -C tools/apidoc . ../..
 //
@@ -31,8 +31,8 @@ var outputs = []struct {
 	write func(*contract) ([]byte, error)
 }{
 	{"docs/api.md", writeMarkdown},
-	{"server/apidocs/openapi.yaml", writeOpenAPIYAML},
-	{"server/apidocs/page/index.html", writePage},
+	{"server/internal/apidocs/openapi.yaml", writeOpenAPIYAML},
+	{"server/internal/apidocs/page/index.html", writePage},
 	{"client/methods.go", writeGoClient},
 }
 

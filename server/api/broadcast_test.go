@@ -1,0 +1,70 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
+	"discordproxy/server/api"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// panicking has a defect that shows with one user.
+type panicking struct {
+	api.Discord
+	user uint64
+}
+
+func (p panicking) SendDirectMessage(ctx context.Context, user uint64, m discord.Message) (json.RawMessage, error) {
+	if user == p.user {
+		panic("internal secret")
+	}
+	return p.Discord.SendDirectMessage(ctx, user, m)
+}
+
+// TestPanicWhileSendingToMany: a defect that shows with one of many users is
+// that user's failure, and one line in the log.
+func TestPanicWhileSendingToMany(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	var log bytes.Buffer
+	client := start(t, sb, api.Config{
+		Discord: panicking{discordClient(t, sb), uint64(w.Bob)},
+		Logger:  slog.New(slog.NewJSONHandler(&log, nil)),
+	})
+	req := &pb.SendDirectMessagesRequest{UserIds: []uint64{uint64(w.Alice), uint64(w.Bob)}, Message: &pb.NewMessage{Content: "x"}}
+	ctx, info := connect.NewClientContext(t.Context())
+	info.RequestHeader().Set("X-Request-Id", "name-of-the-call")
+	stream, err := client.SendDirectMessages(ctx, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	results := make(map[uint64]*pb.SendDirectMessagesResponse)
+	for stream.Receive() {
+		results[stream.Msg().GetUserId()] = stream.Msg()
+	}
+	if stream.Err() != nil || results[uint64(w.Alice)].GetMessage().GetContent() != "x" {
+		t.Errorf("%v, the other user got %v", stream.Err(), results[uint64(w.Alice)])
+	}
+	bob := results[uint64(w.Bob)]
+	if bob.GetStatus() != "INTERNAL" || bob.GetError().GetText() != "internal error" || !bob.GetError().GetOutcomeUnknown() || bob.GetMessage() != nil {
+		t.Errorf("the result is %v", bob)
+	}
+	var line struct{ Msg, Method, Panic, Stack, Request_id string } //nolint:revive // the log's name
+	if err := json.NewDecoder(&log).Decode(&line); err != nil {
+		t.Fatal(err)
+	}
+	if line.Msg != "panic in a handler" || line.Panic != "internal secret" || !strings.HasSuffix(line.Method, "/SendDirectMessages") ||
+		line.Request_id != "name-of-the-call" || !strings.Contains(line.Stack, "broadcast_test.go") {
+		t.Errorf("the log line is %+v", line)
+	}
+}

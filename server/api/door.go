@@ -1,0 +1,109 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/health"
+	"discordproxy/server/internal/rpc"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// door lets the calls of those through who may make them. What it refuses is a
+// call all the same, of which the observers are told.
+type door struct {
+	access    *access.Guard
+	observers calls.Observers
+	errors    *connect.ErrorWriter
+}
+
+// guard returns next behind the door. method names what a request calls; empty
+// is something that next itself will refuse.
+func (d *door) guard(method func(*http.Request) string, next http.Handler) http.Handler {
+	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
+		if !access.IsQuiet(err) {
+			call := &calls.Call{Method: method(r), Protocol: protocolOf(r)}
+			if call.Method == "" {
+				call.Method = "other"
+			}
+			_, end := d.observers.Begin(r.Context(), call)
+			end(err)
+		}
+		// It fails only when the client is gone.
+		_ = d.errors.Write(w, r, err)
+	}
+	return d.access.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if name := method(r); name != "" {
+			if err := access.MayCall(r.Context(), name); err != nil {
+				refuse(w, r, err)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	}), refuse)
+}
+
+// methodOf returns the name of the contract's method that a request calls, empty
+// if there is none of that name.
+func methodOf(r *http.Request) string {
+	name := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	if contract.ByName(protoreflect.Name(name)) == nil {
+		return ""
+	}
+	return name
+}
+
+var contract = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods()
+
+// Methods returns the names of the contract's methods.
+func Methods() []string {
+	names := make([]string, contract.Len())
+	for i := range names {
+		names[i] = string(contract.Get(i).Name())
+	}
+	return names
+}
+
+// IsMethod reports whether a path is that of a method of this server's services.
+func IsMethod(path string) bool {
+	service, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch service {
+	case discordapiconnect.DiscordApiName, discordapiconnect.DashboardName, health.Name:
+		return rpc.IsMethod(path)
+	case grpcreflect.ReflectV1ServiceName, grpcreflect.ReflectV1AlphaServiceName:
+		return strings.HasSuffix(path, "/ServerReflectionInfo")
+	}
+	return false
+}
+
+// MethodLike returns the path of the method that a path seems to mean by its last
+// part, which may be in another case or follow another name than that of the
+// service. Empty if there is none.
+func MethodLike(path string) string {
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	for _, method := range Methods() {
+		if strings.EqualFold(strings.ReplaceAll(name, "_", ""), method) {
+			return "/" + discordapiconnect.DiscordApiName + "/" + method
+		}
+	}
+	return ""
+}
+
+// protocolOf names the protocol of a request as connect.Peer does.
+func protocolOf(r *http.Request) string {
+	switch contentType := r.Header.Get("Content-Type"); {
+	case strings.HasPrefix(contentType, "application/grpc-web"):
+		return connect.ProtocolGRPCWeb
+	case strings.HasPrefix(contentType, "application/grpc"):
+		return connect.ProtocolGRPC
+	}
+	return connect.ProtocolConnect
+}

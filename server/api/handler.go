@@ -1,0 +1,197 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+
+	"discordproxy/discord"
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/health"
+	"discordproxy/server/internal/hooks"
+	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/rest"
+	"discordproxy/server/internal/rpc"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
+)
+
+// Config configures the service. Only Discord is required.
+type Config struct {
+	// Discord does the work.
+	Discord Discord
+	// Ready returns nil when calls can be taken, else the reason in words
+	// that callers may read. Nil means always.
+	Ready func() error
+	// Health is what gRPC's health service asks. It may hold more than Ready:
+	// calls are taken while Discord cannot be reached, since it may come back.
+	Health health.Checks
+	// Ending is closed when the server begins to shut down, which ends streams
+	// of the health service. Nil means never.
+	Ending <-chan struct{}
+	// Logger takes one line for each call. Nil means slog.Default().
+	Logger *slog.Logger
+	// Gateway is what comes from Discord's gateway.
+	Gateway Gateway
+	// Observers are told of every call, after the log.
+	Observers calls.Observers
+	// Interceptors stand around those of the service, the first outermost.
+	Interceptors []connect.Interceptor
+	// MaxMessageBytes bounds a received message without its files. 0 means 4
+	// MiB.
+	MaxMessageBytes int
+	// MaxFileBytes bounds one file, MaxUploadBytes all files of a request. 0
+	// means Discord's own bounds, 20 and 25 MiB.
+	// https://discord.com/developers/docs/reference#uploading-files
+	MaxFileBytes, MaxUploadBytes int64
+	// NewEnums sends types of channels that the Python package discordproxy 1.5
+	// does not define to its clients, too. By default they get UNDEFINED.
+	NewEnums bool
+	// Dashboard tells how the server is doing. Nil leaves it out.
+	Dashboard discordapiconnect.DashboardHandler
+	// Access decides who may call what. Nil lets everybody do everything.
+	Access *access.Guard
+	// REST passes plain requests on. Its Access, Ready, Observers and Logger
+	// are set from the fields above.
+	REST rest.Config
+	// Hooks are incoming hooks. Discord, Access, Ready, Observers, Logger and
+	// Trace are set from the fields above. See UseHooks.
+	Hooks hooks.Config
+	// UseHooks receives, before New returns, a function that replaces the hooks.
+	// Nil means that they stay as they are.
+	UseHooks func(use func(*hooks.Hooks))
+}
+
+// New returns a handler for the service, gRPC's health service and gRPC's
+// reflection, in the protocols gRPC, gRPC-Web and Connect, and for plain
+// requests to Discord's API below /api/. Only health is told to those whom
+// Access does not know.
+func New(c Config) (http.Handler, error) {
+	if c.Discord == nil {
+		return nil, errors.New("api: no Discord to talk to")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	ready := c.Ready
+	if ready == nil {
+		ready = func() error { return nil }
+	}
+	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
+	options, err := c.guardedOptions(observers)
+	if err != nil {
+		return nil, err
+	}
+	openOptions, err := c.options(calls.Observers{calls.Limited(observers)})
+	if err != nil {
+		return nil, err
+	}
+	mux := make(byFirst)
+	path, handler := c.methods(ready, options)
+	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
+	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
+	options = append(options, connect.WithInterceptors(rpc.Streams()))
+	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
+	services := []string{discordapiconnect.DiscordApiName, health.Name}
+	if c.Dashboard != nil {
+		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, append(slices.Clip(options), uncompressed)...)
+		mux.Handle(path, door.guard(always(access.Dashboard), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
+		services = append(services, discordapiconnect.DashboardName)
+	}
+	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams()))...)
+	mux.Handle(path, listener.Anyone(rpc.ExplainRequests(door.errors, handler)))
+	reflector := grpcreflect.NewStaticReflector(services...)
+	path, handler = grpcreflect.NewHandlerV1(reflector, options...)
+	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(rpc.ExplainRequests(door.errors, handler))))
+	path, handler = grpcreflect.NewHandlerV1Alpha(reflector, options...)
+	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(rpc.ExplainRequests(door.errors, handler))))
+	c.REST.Access, c.REST.Ready, c.REST.Observers, c.REST.Logger = c.Access, ready, observers, c.Logger
+	plain, err := rest.New(c.REST)
+	if err != nil {
+		return nil, err
+	}
+	c.Hooks.Discord, c.Hooks.Access, c.Hooks.Ready, c.Hooks.Observers, c.Hooks.Logger = c.Discord, c.Access, ready, observers, c.Logger
+	c.Hooks.Trace = c.REST.Trace
+	incoming, err := hooks.New(c.Hooks)
+	if err != nil {
+		return nil, err
+	}
+	if c.UseHooks != nil {
+		c.UseHooks(incoming.Use)
+	}
+	mux.Handle("/hooks/", incoming)
+	return rpc.WithRequestID(holdAnswers(rest.Split(plain, rpc.PlainContentType(rpc.GRPCWebText(calls.WithTimedBody(mux)))))), nil
+}
+
+// byFirst finds the handler of a request by the first element of its path, /NAME/. An
+// http.ServeMux costs more, and would redirect paths that are not clean.
+type byFirst map[string]http.Handler
+
+// Handle registers the handler of all paths that begin with path.
+func (m byFirst) Handle(path string, handler http.Handler) { m[path] = handler }
+
+// ServeHTTP implements http.Handler.
+func (m byFirst) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(r.URL.Path) > 1 && r.URL.Path[0] == '/' {
+		if end := strings.IndexByte(r.URL.Path[1:], '/'); end > 0 {
+			if handler := m[r.URL.Path[:end+2]]; handler != nil {
+				handler.ServeHTTP(w, r)
+				return
+			}
+		}
+	}
+	http.NotFound(w, r)
+}
+
+// methods returns the handler of the methods of the API, and its path.
+func (c Config) methods(ready func() error, options []connect.HandlerOption) (string, http.Handler) {
+	s := &service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger}
+	interceptors := connect.WithInterceptors(access.Interceptor(), translate(ready), rpc.Streams())
+	return discordapiconnect.NewDiscordApiHandler(s, append(slices.Clip(options), interceptors, uncompressed)...)
+}
+
+// guardedOptions returns the options of handlers for those alone whom a guard has let
+// in.
+func (c Config) guardedOptions(observers calls.Observers) ([]connect.HandlerOption, error) {
+	return c.options(observers, access.Guarded())
+}
+
+// options returns those of the handlers whose calls the observers are told of, with
+// interceptors inside of those that they all have.
+func (c Config) options(observers calls.Observers, inner ...connect.Interceptor) ([]connect.HandlerOption, error) {
+	options, err := rpc.HandlerOptions(rpc.Config{
+		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes, Status: calls.Status,
+		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },
+	}, append(append(slices.Clip(c.Interceptors), edge(observers)), inner...)...)
+	return append(options, calls.EndedEarly(observers, newCall)), err
+}
+
+// holdAnswers counts Discord's answer to a request against the limit for all
+// answers until the response was written.
+func holdAnswers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, release := discord.HoldAnswers(r.Context())
+		defer release()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// translate returns the interceptor that refuses calls while the service is not
+// ready, and gives the errors of handlers their status.
+func translate(ready func() error) connect.Interceptor {
+	return rpc.Around(func(ctx context.Context, spec connect.Spec, next func() error) error {
+		if err := ready(); err != nil && spec.Procedure != discordapiconnect.DiscordApiGetRateLimitStatusProcedure {
+			return connect.NewError(connect.CodeUnavailable, err)
+		}
+		if err := next(); err != nil {
+			return toStatus(ctx, err)
+		}
+		return nil
+	})
+}

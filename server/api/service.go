@@ -1,0 +1,47 @@
+// Package api answers the calls of the contract: it checks a request,
+// hands it to Discord, and turns what comes back into an answer or a status.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+
+	"discordproxy/discord"
+	"discordproxy/gen/discord_api/discordapiconnect"
+
+	"connectrpc.com/connect"
+)
+
+// Discord is what the service needs of Discord. *discord.Client is one.
+// Answers are Discord's JSON; every error is or wraps a *discord.Error, or is
+// a defect.
+type Discord interface {
+	CreateMessage(ctx context.Context, channelID uint64, m discord.Message) (json.RawMessage, error)
+	SendDirectMessage(ctx context.Context, userID uint64, m discord.Message) (json.RawMessage, error)
+	Call(ctx context.Context, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error)
+	ApplicationID(ctx context.Context) (uint64, error)
+	RateLimits() discord.RateLimits
+}
+
+// service implements the contract over Discord.
+type service struct {
+	discord  Discord
+	composer composer
+	gateway  Gateway
+	newEnums bool
+	logger   *slog.Logger
+}
+
+var _ discordapiconnect.DiscordApiHandler = (*service)(nil)
+
+// requestHeader returns the header of the request that a method of the service
+// is called with.
+func requestHeader(ctx context.Context) http.Header {
+	info, ok := connect.CallInfoForHandlerContext(ctx)
+	if !ok {
+		return nil
+	}
+	return info.RequestHeader()
+}

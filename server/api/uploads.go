@@ -1,0 +1,86 @@
+package api
+
+import (
+	"cmp"
+	"math"
+	"net/http"
+
+	pb "discordproxy/gen/discord_api"
+	"discordproxy/server/internal/rest"
+	"discordproxy/server/internal/rpc"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Discord's bounds for files, which it raises for some guilds.
+// https://discord.com/developers/docs/reference#uploading-files
+const (
+	DefaultMaxFileBytes   = 20 << 20
+	DefaultMaxUploadBytes = rest.DefaultMaxBodyBytes
+)
+
+// uploads bounds the files of a request, in bytes.
+type uploads struct{ file, all int64 }
+
+func (c Config) uploads() uploads {
+	return uploads{cmp.Or(c.MaxFileBytes, DefaultMaxFileBytes), cmp.Or(c.MaxUploadBytes, DefaultMaxUploadBytes)}
+}
+
+// LargeBody returns how large the body of a request may be where files belong
+// into it, else 0.
+func (c Config) LargeBody(r *http.Request) int64 {
+	if rest.Serves(r) {
+		return cmp.Or(c.REST.MaxBodyBytes, rest.DefaultMaxBodyBytes)
+	}
+	// As sent, a message is hardly longer than it is.
+	if n := c.messageBytes(r.URL.Path); n > 0 {
+		return n + n/8
+	}
+	return 0
+}
+
+// messageBytes returns how large the messages of a method may be that carries
+// files, else 0. In JSON files are in base 64.
+func (c Config) messageBytes(procedure string) int64 {
+	if !withFiles[procedure] {
+		return 0
+	}
+	files := min(c.uploads().all, math.MaxInt32)
+	return int64(cmp.Or(c.MaxMessageBytes, rpc.DefaultMaxMessageBytes)) + (files+2)/3*4
+}
+
+// withFiles holds the procedures whose requests carry files.
+var withFiles = func() map[string]bool {
+	found := make(map[string]bool)
+	services := pb.File_discord_api_discord_api_proto.Services()
+	for i := range services.Len() {
+		methods := services.Get(i).Methods()
+		for j := range methods.Len() {
+			method := methods.Get(j)
+			if holds(method.Input(), new(pb.AttachmentRequest).ProtoReflect().Descriptor(), nil) {
+				found["/"+string(services.Get(i).FullName())+"/"+string(method.Name())] = true
+			}
+		}
+	}
+	return found
+}()
+
+// holds reports whether messages of type m can hold one of type wanted, below
+// those of the types on the path to it.
+func holds(m, wanted protoreflect.MessageDescriptor, path []protoreflect.FullName) bool {
+	if m.FullName() == wanted.FullName() {
+		return true
+	}
+	for _, above := range path {
+		if above == m.FullName() {
+			return false
+		}
+	}
+	fields := m.Fields()
+	for i := range fields.Len() {
+		if fields.Get(i).Message() != nil && holds(fields.Get(i).Message(), wanted, append(path, m.FullName())) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,220 @@
+// Package access knows who may call what: clients prove who they are by a key
+// or a certificate, and rules say which methods, guilds, channels and users are
+// theirs, and how much.
+package access
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/refusals"
+
+	"connectrpc.com/connect"
+)
+
+// Config configures a Guard.
+type Config struct {
+	// Rules are those of the start, see Guard.Use. Nil means that there are no
+	// keys.
+	Rules *Rules
+	// Certificates is whether clients may prove who they are by a certificate,
+	// which TLS has verified. Without Rules such a client may do all.
+	Certificates bool
+	// Logger takes addresses that try too many keys. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Guard decides who may call. Its methods are safe for concurrent use. Nil is
+// one that lets everybody do everything: see Everyone.
+type Guard struct {
+	logger       *slog.Logger
+	certificates bool
+	rules        atomic.Pointer[Rules]
+	attempts     *attempts     // unknown keys
+	noted        *refusals.Log // refusals that are worth a line in a log
+	proving      proving
+
+	mu       sync.Mutex
+	sessions map[*session]struct{}
+}
+
+// New returns a Guard, nil if the configuration has nothing by which clients
+// could be told apart.
+func New(c Config) *Guard {
+	if c.Rules == nil && !c.Certificates {
+		return nil
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	g := &Guard{
+		certificates: c.Certificates, attempts: newAttempts(), noted: refusals.NewLog(), logger: c.Logger,
+		proving: proving{running: make(map[string]bool)}, sessions: make(map[*session]struct{}),
+	}
+	g.rules.Store(c.Rules)
+	return g
+}
+
+// Use replaces the rules. Calls in progress count for the client of the same
+// name. Those of a client that is no longer known, or that may no longer make
+// them, end: streams immediately, other calls unless they were sent already.
+func (g *Guard) Use(rules *Rules) {
+	rules.inherit(g.rules.Load())
+	g.rules.Store(rules)
+	g.revise(rules)
+}
+
+// From returns the client who sent the request of ctx, as the newest rules
+// describe it: ask again whenever it matters. It is nil, and may do nothing, where
+// no Guard has let the request in.
+func From(ctx context.Context) *Client {
+	if s := sessionOf(ctx); s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.client
+	}
+	client, _ := ctx.Value(openKey{}).(*Client)
+	return client
+}
+
+// everyone is the client of requests that need no key.
+var everyone = new(Client)
+
+type openKey struct{}
+
+// WithEveryone lets a request do everything, whoever sent it.
+func WithEveryone(ctx context.Context) context.Context {
+	return context.WithValue(ctx, openKey{}, everyone)
+}
+
+// Everyone has next serve requests that may do everything, whoever sent them.
+func Everyone(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(WithEveryone(r.Context())))
+	})
+}
+
+// Handler has next serve the requests of those who are known: there From and
+// discord.Caller tell who it is, and the key is gone from the header. refuse
+// answers all others; its error is a *connect.Error. The body is not read
+// before.
+func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *http.Request, error)) http.Handler {
+	if g == nil {
+		return Everyone(next)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rules := g.rules.Load()
+		id, err := g.identify(r, rules)
+		if err != nil {
+			if connect.CodeOf(err) == connect.CodeUnauthenticated {
+				w.Header().Set("WWW-Authenticate", `Bearer realm="discordproxy"`)
+			}
+			refuse(w, r, g.quieten(r, err))
+			return
+		}
+		client := id.client
+		ctx, end := g.begin(discord.WithCaller(r.Context(), client.name), id, rules)
+		defer end()
+		body := &watchedBody{ReadCloser: r.Body}
+		body.ended.Store(r.Body == http.NoBody)
+		ctx = context.WithValue(ctx, unblockKey{}, func() {
+			// It fails only where nothing blocks for ever.
+			controller := http.NewResponseController(w)
+			if r.ProtoMajor > 1 || !body.ended.Load() {
+				// In HTTP/1 a deadline after the end of the body would be taken for
+				// the end of the connection, which other requests use later.
+				_ = controller.SetReadDeadline(time.Now())
+			}
+			_ = controller.SetWriteDeadline(time.Now().Add(lastWords))
+		})
+		r.Body = body
+		r, unload := withLoad(ctx, client, r)
+		defer unload()
+		if id.ownHeader {
+			r.Header = r.Header.Clone()
+			r.Header.Del("Authorization")
+		}
+		leave, err := client.enter()
+		if err != nil {
+			refuse(w, r, err)
+			return
+		}
+		defer leave()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Page returns a page in addition to the methods, for those whose rules allow its
+// name.
+func Page(name string, page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := MayCall(r.Context(), name); err != nil {
+			refusePage(w, r, err)
+			return
+		}
+		page.ServeHTTP(w, r)
+	})
+}
+
+// Page guards a Page.
+func (g *Guard) Page(page http.Handler) http.Handler { return g.Handler(page, refusePage) }
+
+func refusePage(w http.ResponseWriter, _ *http.Request, err error) {
+	status, _ := Describe(err)
+	http.Error(w, Text(err), status)
+}
+
+// quieten marks the error of an unknown client as quiet once its address has
+// got many.
+func (g *Guard) quieten(r *http.Request, err error) error {
+	allowed, omitted := g.noted.Allow(r.RemoteAddr)
+	if !allowed {
+		return quiet{err}
+	}
+	if omitted > 0 {
+		g.logger.WarnContext(r.Context(), "omitted refusals of unknown clients from the log", "omitted", omitted)
+	}
+	return err
+}
+
+// watchedBody notes the end of a request's body.
+type watchedBody struct {
+	io.ReadCloser
+	ended atomic.Bool
+}
+
+// Read implements io.Reader.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.ended.Store(true)
+	}
+	return n, err
+}
+
+// lastWords is how long the end of a stream may take that was revoked.
+const lastWords = 5 * time.Second
+
+// certificateNames returns the names of the certificate that a client has shown
+// and TLS has verified: DNS names, URIs and addresses of its subject, and its
+// common name.
+func certificateNames(r *http.Request) []string {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	leaf := r.TLS.VerifiedChains[0][0]
+	names := slices.Concat(leaf.DNSNames, leaf.EmailAddresses)
+	for _, uri := range leaf.URIs {
+		names = append(names, uri.String())
+	}
+	names = append(names, leaf.Subject.CommonName)
+	// What is no proper name would not be one in a log either.
+	return slices.DeleteFunc(names, func(name string) bool { return !properName.MatchString(name) })
+}

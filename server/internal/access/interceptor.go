@@ -1,0 +1,64 @@
+package access
+
+import (
+	"context"
+
+	"discordproxy/server/internal/rpc"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+)
+
+// Interceptor returns the interceptor that refuses calls whose messages name what
+// is none of the client's, or are more than it may have in progress, and holds
+// those that come faster than it may.
+func Interceptor() connect.Interceptor {
+	return rpc.Interceptor{
+		Unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				if err := admit(ctx, req.Any()); err != nil {
+					return nil, err
+				}
+				return next(ctx, req)
+			}
+		},
+		Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+				return next(ctx, admitted{conn, ctx})
+			}
+		},
+	}
+}
+
+// admitted is a stream of which each message is admitted.
+type admitted struct {
+	connect.StreamingHandlerConn
+	ctx context.Context
+}
+
+// Receive implements connect.StreamingHandlerConn.
+func (a admitted) Receive(message any) error {
+	if err := a.StreamingHandlerConn.Receive(message); err != nil {
+		return err
+	}
+	return admit(a.ctx, message)
+}
+
+func admit(ctx context.Context, message any) error {
+	if err := carry(ctx, message); err != nil {
+		return err
+	}
+	client := From(ctx)
+	if client.Restricted() {
+		if _, ok := message.(proto.Message); !ok {
+			return refuse(connect.CodePermissionDenied, "%T is no message of the contract", message)
+		}
+	}
+	m, ok := message.(proto.Message)
+	if ok {
+		if err := MayTouch(ctx, Read(m)); err != nil {
+			return err
+		}
+	}
+	return client.Hold(ctx)
+}

@@ -1,0 +1,169 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/rpc"
+
+	"connectrpc.com/connect"
+)
+
+// session is a request in progress of a known client. When the rules change, it
+// goes on under the new ones, or ends.
+type session struct {
+	proof proof
+	// revoked ends, with a *connect.Error as its cause, when the client is
+	// removed or may no longer do what the request does.
+	revoked context.Context
+	revoke  context.CancelCauseFunc
+
+	mu     sync.Mutex
+	client *Client
+	// checks are what the rules had to allow so far, by what they are about.
+	checks map[string]func(*Client) error
+}
+
+type sessionKey struct{}
+
+func sessionOf(ctx context.Context) *session {
+	s, _ := ctx.Value(sessionKey{}).(*session)
+	return s
+}
+
+// begin registers a request until end. rules are those that identified its
+// client.
+func (g *Guard) begin(ctx context.Context, id identity, rules *Rules) (_ context.Context, end func()) {
+	s := &session{proof: id.proof, client: id.client, checks: make(map[string]func(*Client) error)}
+	s.revoked, s.revoke = context.WithCancelCause(context.Background())
+	g.mu.Lock()
+	g.sessions[s] = struct{}{}
+	g.mu.Unlock()
+	if now := g.rules.Load(); now != rules {
+		s.revise(now)
+	}
+	ctx = discord.WithRevoked(context.WithValue(ctx, sessionKey{}, s), s.revoked)
+	return ctx, func() {
+		g.mu.Lock()
+		delete(g.sessions, s)
+		g.mu.Unlock()
+		s.revoke(nil)
+	}
+}
+
+// revise applies new rules to all requests in progress.
+func (g *Guard) revise(rules *Rules) {
+	g.mu.Lock()
+	all := make([]*session, 0, len(g.sessions))
+	for s := range g.sessions {
+		all = append(all, s)
+	}
+	g.mu.Unlock()
+	for _, s := range all {
+		s.revise(rules)
+	}
+}
+
+func (s *session) revise(rules *Rules) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	client := rules.proven(s.proof)
+	if client == nil {
+		s.revoke(refuse(connect.CodeUnauthenticated, "client %s was removed, or what it is known by", s.client.name))
+		return
+	}
+	s.client = client
+	for _, check := range s.checks {
+		if err := check(client); err != nil {
+			s.revoke(err)
+			return
+		}
+	}
+}
+
+// require asks check of the client of ctx, and again, for as long as the
+// request lasts, whenever the rules change. A later check of the same name
+// replaces it.
+func require(ctx context.Context, name string, check func(*Client) error) error {
+	s := sessionOf(ctx)
+	if s == nil {
+		return check(From(ctx))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checks[name] = check
+	return check(s.client)
+}
+
+// MayCall refuses a method that the client of ctx may not call. The request
+// ends when the client loses the right to it.
+func MayCall(ctx context.Context, method string) error {
+	return require(ctx, "method", func(c *Client) error { return c.MayCall(method) })
+}
+
+// MayTouch refuses a call that is about what the client of ctx may not touch.
+// The request ends when the client loses the right to it.
+func MayTouch(ctx context.Context, r Reading) error {
+	return require(ctx, "targets", func(c *Client) error { return c.MayTouch(r) })
+}
+
+// Guarded returns the interceptor that refuses calls which no Guard has let in, and
+// ends the streams of clients who may no longer have them. It must be outside of all
+// that reads a stream's context. A call that waits for the rate limits ends there,
+// see discord.WithRevoked; one that was sent goes on.
+func Guarded() connect.Interceptor {
+	return rpc.Interceptor{Unary: guardUnary, Stream: guardStream}
+}
+
+func guardUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+		if From(ctx) == nil {
+			return nil, errUnguarded()
+		}
+		return next(ctx, req)
+	}
+}
+
+func guardStream(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
+		s := sessionOf(ctx)
+		if s == nil {
+			if From(ctx) == nil {
+				return errUnguarded()
+			}
+			return next(ctx, conn)
+		}
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		unblock, _ := ctx.Value(unblockKey{}).(func())
+		unblocked := make(chan struct{})
+		//nolint:contextcheck // the session's context is another one on purpose
+		stop := context.AfterFunc(s.revoked, func() {
+			defer close(unblocked)
+			if unblock != nil {
+				unblock()
+			}
+			cancel(context.Cause(s.revoked))
+		})
+		defer func() {
+			if !stop() { // the connection may carry another request as soon as this one has ended
+				<-unblocked
+			}
+		}()
+		err := next(ctx, conn)
+		if err == nil || s.revoked.Err() == nil {
+			return err
+		}
+		if cause, ok := errors.AsType[*connect.Error](context.Cause(s.revoked)); ok { //nolint:contextcheck // as above
+			// A fresh error, since headers are added to one on its way out.
+			return connect.NewError(cause.Code(), errors.Unwrap(cause))
+		}
+		return err
+	}
+}
+
+// unblockKey finds what ends a blocked read of a request, and soon a blocked
+// write.
+type unblockKey struct{}

@@ -1,0 +1,111 @@
+// Package calls knows what is told of a call when it has ended, and whom: the
+// log, and whoever else observes. Calls come over every door, typed methods,
+// streams and plain REST.
+package calls
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/rpc"
+
+	"connectrpc.com/connect"
+)
+
+// OK is the code of a call that succeeded. All others are those of
+// connect.Code.String.
+const OK = "ok"
+
+// Call is one call. Observers get it when it has ended and must not change it.
+type Call struct {
+	// Method is the method's name in the contract. Of plain REST it is the
+	// HTTP method and Discord's path with placeholders, so that there are few.
+	Method string
+	// Protocol is grpc, grpcweb, connect or rest.
+	Protocol string
+	// Target is the name of the id that the call is about, such as channel_id,
+	// and ID its value. Empty and 0 when there is none.
+	Target string
+	ID     uint64
+	// OddID is the id as it was given, at most 40 digits, where it does not fit
+	// ID, which is 0 then.
+	OddID string
+	// Caller is who shares fairly with other callers: the name of the client's
+	// key, else the peer's host. Key says which.
+	Caller string
+	Key    bool
+	// Peer is the network address at the other end of the connection.
+	Peer      string
+	RequestID string
+	// Stream is whether the call may last as long as the client likes.
+	Stream bool
+	Began  time.Time
+	// Request is what the client asked for, with its contents. Observers
+	// must not keep it, and show it only to those who were promised contents.
+	Request any
+
+	// What follows is known when the call has ended. Waited is the time that
+	// the rate limits held it, AtDiscord the time of its requests to Discord,
+	// Tries their number. Sent is the number of messages of a stream to the
+	// client.
+	Code      string
+	Err       error
+	Took      time.Duration
+	Waited    time.Duration
+	AtDiscord time.Duration
+	Tries     int
+	Sent      int
+}
+
+// Observer is told of every call. Ended is called when the answer is decided,
+// in the call's own goroutine: it must be quick and safe for concurrent use.
+type Observer interface {
+	Ended(ctx context.Context, c *Call)
+}
+
+// Observers are told one after the other.
+type Observers []Observer
+
+// Begin starts a call whose Method, Protocol, Target, ID, Stream and Request
+// are set as far as they are known; all of them may change until the end. It
+// fills in who calls and returns the context with which the call is to be
+// done, so that its cost is counted. The caller of Begin must call end once.
+// Without a code in c, end derives it from the error.
+func (o Observers) Begin(ctx context.Context, c *Call) (_ context.Context, end func(error)) {
+	begin(ctx)
+	c.Began = time.Now()
+	c.Peer, c.RequestID = rpc.Peer(ctx), rpc.RequestID(ctx)
+	if c.Caller = discord.Caller(ctx); c.Caller != "" {
+		c.Key = true
+	} else {
+		c.Caller = host(c.Peer)
+		ctx = discord.WithCaller(ctx, c.Caller)
+	}
+	stats := new(discord.Stats)
+	ctx = discord.WithStats(ctx, stats)
+	return ctx, func(err error) {
+		c.Took = time.Since(c.Began)
+		c.Waited, c.AtDiscord, c.Tries = stats.Waited(), stats.AtDiscord(), stats.Tries()
+		c.Err = err
+		if c.Code == "" {
+			c.Code = OK
+			if err != nil {
+				c.Code = connect.CodeOf(err).String()
+			}
+		}
+		for _, observer := range o {
+			observer.Ended(ctx, c)
+		}
+	}
+}
+
+// host returns the host of an address: many clients open a connection for
+// each call.
+func host(peer string) string {
+	if host, _, err := net.SplitHostPort(peer); err == nil {
+		return host
+	}
+	return peer
+}

@@ -1,0 +1,130 @@
+package calls
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/rpc"
+
+	"connectrpc.com/connect"
+)
+
+// CodeOf returns the code of a call that failed with e. It is the only place
+// that chooses one for Discord's errors.
+func CodeOf(e *discord.Error) connect.Code {
+	switch e.Reason {
+	case discord.Answered, discord.Invalid:
+		return codeOfHTTP(e.Status)
+	case discord.DeadlineExceeded:
+		return connect.CodeDeadlineExceeded
+	case discord.Canceled:
+		return connect.CodeCanceled
+	case discord.Overloaded:
+		return connect.CodeResourceExhausted
+	case discord.TokenRefused:
+		return connect.CodeUnauthenticated
+	case discord.Revoked:
+		return connect.CodePermissionDenied
+	default:
+		return connect.CodeUnavailable
+	}
+}
+
+// Status returns the error of a call, or of a request that did not become one,
+// with the code that its caller gets. A *discord.Error has that of CodeOf. The
+// deadline of a context that has passed, or a caller that has left, takes the
+// place of what failed because of it: connect-go calls that unknown or
+// internal. All other *connect.Errors stay as they are, and any other error is
+// a defect.
+func Status(ctx context.Context, err error) *connect.Error {
+	e, ofDiscord := errors.AsType[*discord.Error](err)
+	status, coded := errors.AsType[*connect.Error](err)
+	switch {
+	case coded && (ofDiscord || status.Code() != connect.CodeUnknown && status.Code() != connect.CodeInternal):
+		return status
+	case ofDiscord:
+		return connect.NewError(CodeOf(e), err)
+	}
+	if code, text, ended := endOf(ctx, err); ended {
+		return connect.NewError(code, &ending{text, err})
+	}
+	if coded {
+		return status
+	}
+	return connect.NewError(connect.CodeInternal, &ending{"internal error", err})
+}
+
+// ending is the error in a status: its text is for the caller, the cause for
+// the log.
+type ending struct {
+	text  string
+	cause error
+}
+
+func (e *ending) Error() string { return e.text }
+func (e *ending) Unwrap() error { return e.cause }
+
+// endOf reports whether the end of a context is why a call failed, and how its
+// caller learns of it.
+func endOf(ctx context.Context, err error) (code connect.Code, text string, ended bool) {
+	if cause := rpc.Interrupted(ctx); cause != nil {
+		return cause.Code(), cause.Message(), true
+	}
+	code, ended = rpc.ContextCode(errors.Join(ctx.Err(), err))
+	text = "the caller left"
+	if code == connect.CodeDeadlineExceeded {
+		text = "deadline exceeded"
+	}
+	return code, text, ended
+}
+
+// StatusOfBody returns the error of a request whose body could not be read. A
+// body that does not come in time has DEADLINE_EXCEEDED; one that breaks off is
+// that of a caller who left. Errors that say more stay as they are.
+func StatusOfBody(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*connect.Error](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return err // connect-go has a code for it
+	}
+	if code, text, ended := endOf(ctx, err); ended {
+		return connect.NewError(code, &ending{text, err})
+	}
+	return connect.NewError(connect.CodeCanceled, &ending{"the body broke off", err})
+}
+
+// codeOfHTTP is the table that clients know: INVALID_ARGUMENT for 400 and 405,
+// and so on. Statuses that are not in it have their nearest meaning.
+func codeOfHTTP(status int) connect.Code {
+	switch status {
+	case http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusRequestEntityTooLarge,
+		http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
+		return connect.CodeInvalidArgument
+	case http.StatusUnauthorized:
+		return connect.CodeUnauthenticated
+	case http.StatusForbidden:
+		return connect.CodePermissionDenied
+	case http.StatusNotFound, http.StatusGone:
+		return connect.CodeNotFound
+	case http.StatusRequestTimeout:
+		return connect.CodeUnavailable
+	case http.StatusConflict:
+		return connect.CodeAborted
+	case http.StatusTooManyRequests:
+		return connect.CodeResourceExhausted
+	case http.StatusBadGateway:
+		return connect.CodeUnavailable
+	case http.StatusGatewayTimeout:
+		return connect.CodeDeadlineExceeded
+	}
+	switch {
+	case status >= 500:
+		return connect.CodeInternal
+	case status >= 400:
+		return connect.CodeFailedPrecondition
+	}
+	return connect.CodeUnknown // a redirect: not Discord
+}

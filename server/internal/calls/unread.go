@@ -1,0 +1,42 @@
+package calls
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"discordproxy/server/internal/refusals"
+	"discordproxy/server/internal/rpc"
+)
+
+type begunKey struct{}
+
+// LogUnread returns next with a line in the log for each request that ended
+// before Begin: its message could not be read, was too large, or came in a
+// form that no method takes. No observer hears of it, since it is no call yet.
+// Its client was told the reason.
+func LogUnread(logger *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		begun := new(atomic.Bool)
+		ctx := context.WithValue(r.Context(), begunKey{}, begun)
+		next.ServeHTTP(w, r.WithContext(ctx))
+		if begun.Load() {
+			return
+		}
+		logger.LogAttrs(ctx, slog.LevelWarn, "refused a request that cannot be read",
+			slog.String("http_method", refusals.Shorten(r.Method)),
+			slog.String("path", refusals.Path(r.URL.Path)),
+			slog.String("content_type", refusals.Shorten(r.Header.Get("Content-Type"))),
+			slog.Int64("bytes", r.ContentLength), // -1 when not announced
+			slog.String("peer", rpc.Peer(ctx)),
+			slog.String("request_id", rpc.RequestID(ctx)))
+	})
+}
+
+// begin marks the request of ctx as one that became a call.
+func begin(ctx context.Context) {
+	if begun, ok := ctx.Value(begunKey{}).(*atomic.Bool); ok {
+		begun.Store(true)
+	}
+}

@@ -1,0 +1,60 @@
+package events
+
+import (
+	"discordproxy/discord/gateway"
+	"discordproxy/server/internal/rpc"
+
+	pb "discordproxy/gen/discord_api"
+)
+
+// Dispatch keeps an event of Discord's. With Changed it makes the hub a
+// gateway.Handler.
+func (h *Hub) Dispatch(d gateway.Dispatch) { h.Publish(Of(d)) }
+
+// EndedError is what subscriptions end with when Discord wants no further
+// connection.
+type EndedError struct{ Reason string }
+
+func (e *EndedError) Error() string { return e.Reason }
+
+// Changed keeps a change of the connection as an event, and ends all
+// subscriptions with the connection. However often it is tried in vain to
+// connect, the loss is one event; another one says that the session cannot be
+// resumed any more, and another one that the gateway pauses.
+func (h *Hub) Changed(s gateway.Status) {
+	state := &pb.Event_GatewayState{Reason: s.Reason, Resumable: s.Resumable}
+	switch s.State {
+	case gateway.Connected:
+		state.State = pb.Event_GatewayState_CONNECTED
+		if s.Resumed {
+			state.State = pb.Event_GatewayState_RESUMED
+		}
+	case gateway.Disconnected:
+		state.State = pb.Event_GatewayState_DISCONNECTED
+		if h.isLost(s.Resumable) {
+			return
+		}
+	case gateway.Paused:
+		// It is one more event of the loss, for its reason.
+		state.State = pb.Event_GatewayState_DISCONNECTED
+	case gateway.Ended:
+		state.State = pb.Event_GatewayState_ENDED
+	case gateway.Off:
+		h.End(rpc.ErrShuttingDown)
+		return
+	default:
+		return
+	}
+	h.Publish(&Event{Type: pb.Event_GATEWAY_STATE, State: state, Time: s.Since})
+	if s.State == gateway.Ended {
+		h.End(&EndedError{s.Reason})
+	}
+}
+
+// isLost reports whether subscribers were told that the connection is lost, and
+// whether its session can be resumed.
+func (h *Hub) isLost(resumable bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.lost != nil && h.lost.State.GetResumable() == resumable
+}

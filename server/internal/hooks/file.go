@@ -1,0 +1,329 @@
+package hooks
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/strictyaml"
+)
+
+// Hooks are the hooks of a configuration. The zero value has none.
+type Hooks struct{ byName map[string]*Hook }
+
+func (h *Hooks) find(name string) *Hook { return h.byName[name] }
+
+// Count returns the number of hooks.
+func (h *Hooks) Count() int { return len(h.byName) }
+
+// Hook is one incoming hook.
+type Hook struct {
+	Name     string
+	target   target
+	secret   string   // empty means none
+	mentions []string // kinds of Discord's allowed_mentions
+	format   string   // empty means that the payload decides
+	template *rendering
+	// username and avatar are for messages of webhooks that name none.
+	username, avatar string
+	templates        *Templates
+}
+
+// target is where messages go. Exactly one of channel, user and webhook is set.
+type target struct {
+	channel, user, webhook uint64
+	token                  string // the webhook's
+	thread                 uint64 // of the webhook's channel; 0 means none
+}
+
+type file struct {
+	Hooks []entry `yaml:"hooks"`
+}
+
+type entry struct {
+	Name     string   `yaml:"name"`
+	Channel  string   `yaml:"channel"`
+	User     string   `yaml:"user"`
+	Webhook  string   `yaml:"webhook"`
+	Thread   string   `yaml:"thread"`
+	Secret   string   `yaml:"secret"`
+	Mentions []string `yaml:"mentions"`
+	Format   string   `yaml:"format"`
+	Template string   `yaml:"template"`
+	Username string   `yaml:"username"`
+	Avatar   string   `yaml:"avatar_url"`
+}
+
+// properName is what a hook may be called: it is a part of a path, and a label
+// in logs and metrics.
+var properName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+// Limits of a secret, in characters. Secrets are compared as they are, so that
+// one that a person made up could be found by trying.
+const (
+	minSecret      = 20
+	minSecretKinds = 8
+	maxSecret      = 200
+)
+
+// maxHooks limits the hooks of a file: each has series of metrics of its own.
+const maxHooks = 1000
+
+// Parse reads a configuration in YAML. An unknown field, an empty value and
+// anything that it does not understand is an error that names the hook and the
+// field. Nil templates are the built-in ones.
+func Parse(data []byte, templates *Templates) (*Hooks, error) {
+	if templates == nil {
+		templates = BuiltIn()
+	}
+	errNone := errors.New("hooks: the list is missing")
+	if strings.TrimSpace(string(data)) == "" {
+		return nil, errNone
+	}
+	var f file
+	if err := strictyaml.Load(data, &f); err != nil {
+		return nil, err
+	}
+	switch n := len(f.Hooks); {
+	case n == 0:
+		return nil, errNone
+	case n > maxHooks:
+		return nil, fmt.Errorf("hooks: there are %d, at most %d are supported", n, maxHooks)
+	}
+	hooks := &Hooks{byName: make(map[string]*Hook, len(f.Hooks))}
+	for i, e := range f.Hooks {
+		hook, err := e.hook(templates)
+		if err == nil && hooks.byName[e.Name] != nil {
+			err = errors.New("name: another hook has the same")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("hook %d, %q: %w", i+1, e.Name, err)
+		}
+		hooks.byName[e.Name] = hook
+	}
+	return hooks, nil
+}
+
+func (e *entry) hook(templates *Templates) (*Hook, error) {
+	if !properName.MatchString(e.Name) {
+		return nil, errors.New("name: use 1 to 64 letters, digits and . _ -, beginning with a letter or digit")
+	}
+	h := &Hook{Name: e.Name, secret: e.Secret, mentions: e.Mentions, format: e.Format, username: e.Username, avatar: e.Avatar, templates: templates}
+	var err error
+	if h.target, err = e.target(); err != nil {
+		return nil, err
+	}
+	if e.Secret != "" {
+		if err := checkSecret(e.Secret); err != nil {
+			return nil, err
+		}
+	}
+	for _, kind := range e.Mentions {
+		if !slices.Contains(mentionKinds, kind) {
+			return nil, fmt.Errorf("mentions: %q is not one of %s", kind, strings.Join(mentionKinds, ", "))
+		}
+	}
+	if e.Format != "" && !slices.Contains(formats, e.Format) {
+		return nil, fmt.Errorf("format: %q is not one of %s", e.Format, strings.Join(formats, ", "))
+	}
+	if e.Template != "" {
+		if h.template = templates.find(e.Template); h.template == nil {
+			return nil, fmt.Errorf("template: there is no %q among %s", e.Template, strings.Join(templates.Names(), ", "))
+		}
+	}
+	if (e.Username != "" || e.Avatar != "") && h.target.webhook == 0 {
+		return nil, errors.New("username and avatar_url need webhook as the target: the bot cannot change its name for one message")
+	}
+	if units(e.Username) > maxUsername {
+		return nil, fmt.Errorf("username: at most %d characters are allowed", maxUsername)
+	}
+	if e.Avatar != "" && !goodURL(e.Avatar) {
+		return nil, errors.New("avatar_url: it is not an http or https URL that Discord accepts")
+	}
+	return h, nil
+}
+
+func (e *entry) target() (t target, err error) {
+	given := 0
+	for _, id := range []struct {
+		field, text string
+		to          *uint64
+	}{{"channel", e.Channel, &t.channel}, {"user", e.User, &t.user}} {
+		if id.text == "" {
+			continue
+		}
+		given++
+		if *id.to, err = parseID(id.field, id.text); err != nil {
+			return t, err
+		}
+	}
+	if e.Webhook != "" {
+		given++
+		id, token, ok := webhookAddress(e.Webhook)
+		if !ok || !discord.FitsPath(token) {
+			// The value holds a secret.
+			return t, errors.New("webhook: it must be of the form https://discord.com/api/webhooks/ID/TOKEN")
+		}
+		t.token = token
+		if t.webhook, err = parseID("webhook", id); err != nil {
+			return t, err
+		}
+	}
+	if given != 1 {
+		return t, fmt.Errorf("there must be one of channel, user and webhook, not %d", given)
+	}
+	if e.Thread != "" {
+		if t.webhook == 0 {
+			return t, errors.New("thread: it needs webhook as the target; a channel can be a thread itself")
+		}
+		if t.thread, err = parseID("thread", e.Thread); err != nil {
+			return t, err
+		}
+	}
+	return t, nil
+}
+
+func parseID(field, text string) (uint64, error) {
+	id, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || id == 0 {
+		return 0, fmt.Errorf("%s: %.40q is not a Discord ID", field, text)
+	}
+	return id, nil
+}
+
+func checkSecret(secret string) error {
+	kinds := make(map[rune]bool)
+	for _, r := range secret {
+		kinds[r] = true
+	}
+	switch {
+	case access.IsKey(secret):
+		return errors.New("secret: it is a client key, which belongs to the auth file as a hash; use another text, for example from openssl rand -hex 20")
+	case len(secret) < minSecret || len(kinds) < minSecretKinds:
+		return fmt.Errorf("secret: use at least %d random characters, for example from openssl rand -hex 20", minSecret)
+	case len(secret) > maxSecret:
+		return fmt.Errorf("secret: it has %d characters, at most %d are allowed", len(secret), maxSecret)
+	case url.PathEscape(secret) != secret:
+		return errors.New("secret: use letters, digits and - . _ ~ only, because it is a part of a URL")
+	}
+	return nil
+}
+
+// Describe returns a line for each hook that says what it does, without secrets.
+// guarded is whether there is an auth file.
+func (h *Hooks) Describe(guarded bool) []string {
+	var lines []string
+	for name, hook := range h.byName {
+		line := "hook " + name + ": " + hook.target.String()
+		switch {
+		case hook.secret != "" && guarded:
+			line += "; for its secret, and for clients that may call " + access.Hooks
+		case hook.secret != "":
+			line += "; for its secret"
+		case guarded:
+			line += "; for clients that may call " + access.Hooks
+		default:
+			line += "; open to anyone who can reach the server"
+		}
+		if len(hook.mentions) > 0 {
+			line += "; may mention " + strings.Join(hook.mentions, ", ")
+		} else {
+			line += "; mentions nobody"
+		}
+		if hook.template != nil {
+			line += "; template " + hook.template.name
+		} else if hook.format != "" {
+			line += "; format " + hook.format
+		}
+		lines = append(lines, line)
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// String describes the target without secrets.
+func (t target) String() string {
+	switch {
+	case t.channel != 0:
+		return fmt.Sprintf("channel %d", t.channel)
+	case t.user != 0:
+		return fmt.Sprintf("user %d", t.user)
+	case t.thread != 0:
+		return fmt.Sprintf("webhook %d, thread %d", t.webhook, t.thread)
+	}
+	return fmt.Sprintf("webhook %d", t.webhook)
+}
+
+// name returns the target as observers of calls are notified of it.
+func (t target) name() (string, uint64) {
+	switch {
+	case t.channel != 0:
+		return "channel_id", t.channel
+	case t.user != 0:
+		return "user_id", t.user
+	}
+	return "webhook_id", t.webhook
+}
+
+// reading is what the access rules of a client have to allow. A webhook is about
+// no guild, channel or user, as in plain REST.
+func (t target) reading() discord.Reading {
+	switch {
+	case t.channel != 0:
+		return discord.Reading{About: []discord.Target{{Kind: discord.ChannelTarget, ID: t.channel}}}
+	case t.user != 0:
+		return discord.Reading{About: []discord.Target{{Kind: discord.UserTarget, ID: t.user}}}
+	case t.thread != 0:
+		return discord.Reading{Others: []discord.Target{{Kind: discord.ChannelTarget, ID: t.thread}}}
+	}
+	return discord.Reading{}
+}
+
+// webhookOnly are fields of a message that only webhooks have.
+var webhookOnly = []string{"username", "avatar_url", "thread_name", "applied_tags"}
+
+func (t target) send(ctx context.Context, d Discord, fields discord.Args, nonce string) (json.RawMessage, error) {
+	if t.webhook != 0 {
+		fields["webhook_id"], fields["webhook_token"] = t.webhook, t.token
+		fields["wait"] = true // else the message does not come back
+		fields["with_components"] = true
+		if t.thread != 0 {
+			fields["thread_id"] = t.thread
+		}
+		return d.Call(ctx, discord.ExecuteWebhook, fields)
+	}
+	if nonce != "" {
+		fields["nonce"] = nonce
+	}
+	m := discord.Message{Fields: fields}
+	if t.user != 0 {
+		return d.SendDirectMessage(ctx, t.user, m)
+	}
+	return d.CreateMessage(ctx, t.channel, m)
+}
+
+// deliveryHeaders name a delivery, the same one when it is repeated.
+var deliveryHeaders = []string{"Idempotency-Key", "X-Gitea-Delivery", "X-Forgejo-Delivery", "X-Github-Delivery", "X-Gitlab-Event-Uuid"}
+
+// nonceOf returns the nonce that a repeated delivery has again, "" if the sender
+// does not name its deliveries.
+func nonceOf(hook *Hook, header http.Header) string {
+	for _, name := range deliveryHeaders {
+		if id := header.Get(name); id != "" {
+			sum := sha256.Sum256([]byte(hook.Name + "\x00" + name + "\x00" + id))
+			return base32.StdEncoding.EncodeToString(sum[:])[:discord.MaxNonceLength]
+		}
+	}
+	return ""
+}

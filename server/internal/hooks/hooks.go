@@ -1,0 +1,340 @@
+// Package hooks provides incoming hooks: POST /hooks/NAME takes what scripts and
+// tools send (text, forms, JSON of webhooks, alerts, events of code forges) and
+// posts it as a message to the channel, user or webhook that the configuration
+// names.
+//
+// A request is read in three steps. A payload is what the request holds and the
+// format that it was recognized as. A template, or a conversion for formats that
+// are messages already, makes a message of it. The message is then cut to
+// Discord's limits and loses every mention that the hook does not allow.
+package hooks
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/refusals"
+)
+
+// Discord is what hooks need of Discord. *discord.Client is one.
+type Discord interface {
+	CreateMessage(ctx context.Context, channelID uint64, m discord.Message) (json.RawMessage, error)
+	SendDirectMessage(ctx context.Context, userID uint64, m discord.Message) (json.RawMessage, error)
+	Call(ctx context.Context, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error)
+}
+
+// Limits of Config.
+const (
+	DefaultMaxBodyBytes = 4 << 20
+	DefaultMaxCalls     = 5_000
+)
+
+// Protocol is what the log, metrics and the dashboard call hooks.
+const Protocol = "hook"
+
+// Config configures a handler. Only Discord is required.
+type Config struct {
+	// Discord sends the messages.
+	Discord Discord
+	// Hooks are the hooks at the start. Nil means none, see Handler.Use.
+	Hooks *Hooks
+	// Access decides who may use hooks without their secret. Nil lets everybody
+	// use those that have none.
+	Access *access.Guard
+	// MaxBodyBytes limits a payload. 0 means DefaultMaxBodyBytes.
+	MaxBodyBytes int64
+	// MaxCalls limits the calls in progress of one hook, waiting ones included. 0
+	// means DefaultMaxCalls.
+	MaxCalls int
+	// Ready returns nil when calls can be taken, else the reason in words that
+	// callers may read. Nil means always.
+	Ready func() error
+	// Observers are notified of every call.
+	Observers calls.Observers
+	// Trace begins the trace of a request, as in rest.Config. Nil means none.
+	Trace func(context.Context, http.Header) (context.Context, func(*calls.Call, int))
+	// Logger takes panics and the number of refusals that were not logged. Nil
+	// means slog.Default().
+	Logger *slog.Logger
+}
+
+// Handler serves POST /hooks/NAME. It is safe for concurrent use.
+type Handler struct {
+	Config
+	hooks    atomic.Pointer[Hooks]
+	guesses  *access.Attempts
+	refused  *refusals.Log
+	byClient http.Handler
+
+	mu      sync.Mutex
+	running map[string]int // calls in progress by hook
+}
+
+// New returns a Handler.
+func New(c Config) (*Handler, error) {
+	switch {
+	case c.Discord == nil:
+		return nil, errors.New("hooks: no Discord to talk to")
+	case c.MaxBodyBytes < 0:
+		return nil, errors.New("hooks: MaxBodyBytes is negative")
+	case c.MaxCalls < 0:
+		return nil, errors.New("hooks: MaxCalls is negative")
+	}
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
+	c.MaxCalls = cmp.Or(c.MaxCalls, DefaultMaxCalls)
+	if c.Ready == nil {
+		c.Ready = func() error { return nil }
+	}
+	if c.Trace == nil {
+		c.Trace = func(ctx context.Context, _ http.Header) (context.Context, func(*calls.Call, int)) {
+			return ctx, func(*calls.Call, int) {}
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	h := &Handler{Config: c, guesses: access.NewAttempts(), refused: refusals.NewLog(), running: make(map[string]int)}
+	h.Use(c.Hooks)
+	h.byClient = c.Access.Handler(listener.Known(http.HandlerFunc(h.serveClient)), func(w http.ResponseWriter, r *http.Request, err error) {
+		if access.IsQuiet(err) {
+			write(w, r, refuse(r.Context(), err))
+			return
+		}
+		h.answer(w, r, "", func(context.Context, *calls.Call) (*result, error) { return nil, err })
+	})
+	return h, nil
+}
+
+// Use replaces the hooks. Nil means none. Calls in progress are not affected.
+func (h *Handler) Use(hooks *Hooks) {
+	if hooks == nil {
+		hooks = new(Hooks)
+	}
+	h.hooks.Store(hooks)
+}
+
+// ServeHTTP implements http.Handler. Anyone with the secret of a hook may use
+// it; all others need what the rest of the server needs.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	hook := h.hooks.Load().find(nameOf(r))
+	given := secretsOf(r)
+	if hook != nil && hook.opensFor(given) {
+		// The secret is the right to the hook, whatever the rules say.
+		clean := r.Clone(access.WithEveryone(discord.WithCaller(r.Context(), "hook "+hook.Name)))
+		clean.Header.Del("Authorization")
+		listener.Known(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serveHook(w, r, hook) })).ServeHTTP(w, clean)
+		return
+	}
+	if _, inPath := pathSecret(r.Context()); inPath || h.Access == nil && hook != nil && hook.secret != "" {
+		h.serveStranger(w, r, hook, len(given) > 0)
+		return
+	}
+	h.byClient.ServeHTTP(w, r)
+}
+
+// serveStranger refuses a request without the secret of its hook. Each guess
+// counts for its address.
+func (h *Handler) serveStranger(w http.ResponseWriter, r *http.Request, hook *Hook, guessed bool) {
+	listener.Anyone(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var err error
+		switch {
+		case guessed && !h.guesses.Take(r.RemoteAddr):
+			err = &refusal{status: http.StatusTooManyRequests, text: "too many wrong secrets came from this address: try again later", after: access.AttemptInterval}
+		case hook == nil:
+			err = errUnknown
+		case guessed:
+			err = &refusal{status: http.StatusUnauthorized, text: "the secret is not the one of this hook"}
+		default:
+			err = &refusal{status: http.StatusUnauthorized, text: "this hook needs its secret: POST /hooks/NAME/SECRET, or a header Authorization: Bearer SECRET"}
+		}
+		allowed, omitted := h.refused.Allow(r.RemoteAddr)
+		if !allowed {
+			write(w, r, refuse(r.Context(), err))
+			return
+		}
+		if omitted > 0 {
+			h.Logger.WarnContext(r.Context(), "omitted refusals of hooks from the log", "omitted", omitted)
+		}
+		name := ""
+		if hook != nil {
+			name = hook.Name
+		}
+		h.answer(w, r, name, func(context.Context, *calls.Call) (*result, error) { return nil, err })
+	})).ServeHTTP(w, r)
+}
+
+// serveClient serves a client that the access rules know, or anybody if there
+// are none.
+func (h *Handler) serveClient(w http.ResponseWriter, r *http.Request) {
+	hook := h.hooks.Load().find(nameOf(r))
+	if hook == nil {
+		h.answer(w, r, "", func(ctx context.Context, _ *calls.Call) (*result, error) {
+			if err := access.MayCall(ctx, access.Hooks); err != nil {
+				return nil, err
+			}
+			return nil, errUnknown
+		})
+		return
+	}
+	if discord.Caller(r.Context()) == "" {
+		r = r.WithContext(discord.WithCaller(r.Context(), "hook "+hook.Name))
+	}
+	h.serveHook(w, r, hook)
+}
+
+func (h *Handler) serveHook(w http.ResponseWriter, r *http.Request, hook *Hook) {
+	h.answer(w, r, hook.Name, func(ctx context.Context, call *calls.Call) (*result, error) { return h.serve(ctx, call, r, hook) })
+}
+
+// answer answers a request with what serve returns, and notifies the observers.
+// An empty name is that of an unknown hook.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, name string, serve func(context.Context, *calls.Call) (*result, error)) {
+	call := &calls.Call{Method: "POST /hooks/" + cmp.Or(name, "{other}"), Protocol: Protocol}
+	ctx, traced := h.Trace(r.Context(), r.Header)
+	ctx, end := h.Observers.Begin(ctx, call)
+	result, err := serve(ctx, call)
+	var out answer
+	if err != nil {
+		out = refuse(ctx, err)
+		call.Code = out.code
+	} else {
+		out = answer{status: http.StatusOK, body: result}
+	}
+	end(err)
+	write(w, r, out)
+	traced(call, out.status)
+}
+
+// result is the body of a successful answer.
+type result struct {
+	Hook   string `json:"hook"`
+	Format string `json:"format"`
+	// Sent is false of a preview and of an event that has nothing to say.
+	Sent bool `json:"sent"`
+	// ID and ChannelID are those of the message.
+	ID        string `json:"id,omitempty"`
+	ChannelID string `json:"channel_id,omitempty"`
+	// Shortened reports whether a part of the message was cut or left out.
+	Shortened bool `json:"shortened,omitempty"`
+	// Message is what a preview shows.
+	Message discord.Args `json:"message,omitempty"`
+}
+
+// serve sends the message of a request, or only shows it. A panic becomes an
+// error.
+func (h *Handler) serve(ctx context.Context, call *calls.Call, r *http.Request, hook *Hook) (res *result, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			h.Logger.ErrorContext(ctx, "panic in a handler", "method", call.Method, "request_id", call.RequestID,
+				"panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+			res, err = nil, errors.New("panic")
+		}
+	}()
+	call.Target, call.ID = hook.target.name()
+	if err := access.MayCall(ctx, access.Hooks); err != nil {
+		return nil, err
+	}
+	if err := access.MayTouch(ctx, access.ReadingOf(hook.target.reading())); err != nil {
+		return nil, err
+	}
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
+		return nil, &refusal{status: http.StatusMethodNotAllowed, text: "use POST: method " + refusals.Shorten(r.Method) + " is not supported"}
+	}
+	preview, err := isPreview(r)
+	if err != nil {
+		return nil, err
+	}
+	if reason := h.Ready(); reason != nil && !preview {
+		return nil, &refusal{status: http.StatusServiceUnavailable, text: reason.Error()}
+	}
+	leave, err := h.enter(hook)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	p, err := read(r, h.MaxBodyBytes)
+	if err != nil {
+		return nil, err
+	}
+	p.choose(hook)
+	m, err := hook.render(p)
+	if err != nil {
+		return nil, err
+	}
+	res = &result{Hook: hook.Name, Format: p.format}
+	if m.empty() {
+		if p.isEvent() {
+			return res, nil
+		}
+		return nil, &refusal{status: http.StatusBadRequest, text: "the payload holds no text to send"}
+	}
+	res.Shortened = m.fit()
+	m.restrict(hook)
+	if preview {
+		res.Message = m.fields
+		return res, nil
+	}
+	if err := access.From(ctx).Hold(ctx); err != nil {
+		return nil, err
+	}
+	data, err := hook.target.send(ctx, h.Discord, m.fields, nonceOf(hook, r.Header))
+	if err != nil {
+		return nil, err
+	}
+	var sent struct {
+		ID        string `json:"id"`
+		ChannelID string `json:"channel_id"`
+	}
+	// The message is stored whatever the answer looks like.
+	_ = json.Unmarshal(data, &sent)
+	res.Sent, res.ID, res.ChannelID = true, sent.ID, sent.ChannelID
+	return res, nil
+}
+
+// enter counts a call in progress until leave.
+func (h *Handler) enter(hook *Hook) (leave func(), err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.running[hook.Name] >= h.MaxCalls {
+		return nil, &refusal{status: http.StatusTooManyRequests, after: 1e9, text: fmt.Sprintf("hook %s has %d calls in progress already, which is its limit", hook.Name, h.MaxCalls)}
+	}
+	h.running[hook.Name]++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.running[hook.Name]--; h.running[hook.Name] == 0 {
+			delete(h.running, hook.Name)
+		}
+	}, nil
+}
+
+// isPreview reports whether the query asks for the message without sending it.
+// Programs for webhooks of Discord add wait, which has no meaning here: a hook
+// always waits. Any other query is refused: a misspelled preview must not send.
+func isPreview(r *http.Request) (preview bool, err error) {
+	for part := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		switch strings.ToLower(part) {
+		case "", "wait=true", "wait=false", "wait=1", "wait=0":
+		case "preview", "preview=", "preview=1", "preview=true":
+			preview = true
+		default:
+			return false, &refusal{status: http.StatusBadRequest, text: "the query can only be ?preview, which answers the message without sending it, and wait"}
+		}
+	}
+	return preview, nil
+}
+
+func nameOf(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/hooks/") }

@@ -1,0 +1,365 @@
+// Package listener knows how to serve HTTP/2 and HTTP/1.1 on one port, in
+// cleartext (with prior knowledge or Upgrade: h2c) or by TLS, safely against
+// overload, web pages and shutdown, whatever the handler is.
+package listener
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/server/internal/refusals"
+	"discordproxy/server/internal/rpc"
+)
+
+// The defaults of Config.
+const (
+	DefaultGrace                = 110 * time.Second
+	DefaultMaxHeaderBytes       = 32 << 10
+	DefaultMaxBodyBytes         = 8 << 20
+	DefaultMaxHeldBodyBytes     = 512 << 20
+	DefaultMaxConnections       = 10_000
+	DefaultMaxConcurrentStreams = 4_000
+	DefaultMaxUnknown           = 2_000
+	DefaultMaxUnknownPerNetwork = 500
+
+	DefaultMaxUnknownPerConnection = 100
+
+	DefaultReadHeaderTimeout = 10 * time.Second
+	DefaultReadTimeout       = time.Minute
+	DefaultIdleTimeout       = 5 * time.Minute
+	DefaultSendPingTimeout   = 30 * time.Second
+	DefaultPingTimeout       = 15 * time.Second
+	DefaultWriteTimeout      = 30 * time.Second
+)
+
+// lastWords is how long handlers have to answer after the grace.
+const lastWords = 2 * time.Second
+
+// Config describes a Server. For every number and duration zero means the
+// default of that name, and a negative value is refused by New.
+type Config struct {
+	// Handler serves all requests. It must not be nil.
+	Handler http.Handler
+
+	// Outermost returns a handler around all that the server does with a
+	// request, logs of what is refused included. Nil means none.
+	Outermost func(http.Handler) http.Handler
+
+	// TLS makes the port speak TLS alone; nil means cleartext. A configuration
+	// that its GetConfigForClient returns must name h2 among its NextProtos,
+	// else there is no HTTP/2.
+	TLS *tls.Config
+
+	// Logger receives refused requests, panics of handlers and the course of
+	// the shutdown. Nil means slog.Default().
+	Logger *slog.Logger
+
+	// Grace is how long started requests may take to end at shutdown.
+	Grace time.Duration
+
+	// AllowedHosts are names and addresses, without port, by which the server
+	// may be called beside localhost and the loopback addresses. While it is
+	// bound to a loopback address, requests to any other host are refused with
+	// 403, so that a web page cannot reach it by DNS rebinding. Bound
+	// elsewhere, hosts are only checked when AllowedHosts is not empty.
+	AllowedHosts []string
+
+	// WithoutHost are paths that GET, HEAD and OPTIONS may ask for without naming a
+	// host, as health checks of load balancers do over HTTP/1.0 and HTTP/2. Browsers
+	// always name one, so the check of hosts loses nothing.
+	WithoutHost []string
+
+	// CORSOrigins are the web origins ("https://example.org") whose pages may
+	// call the server. Requests that a browser sends from any other site than
+	// the server's own are refused with 403.
+	CORSOrigins []string
+
+	// MaxHeaderBytes limits the header of a request, counted as HTTP/2 counts
+	// header lists. A request with a larger one is refused with
+	// resource_exhausted, or 431. A header more than four times as large ends
+	// its connection.
+	MaxHeaderBytes int
+
+	// MaxBodyBytes bounds the body of a request, as it was sent.
+	MaxBodyBytes int64
+
+	// LargeBody returns the bound for the body of a request where that is
+	// larger than MaxBodyBytes, else 0. Nil means never. An Upgrade to h2c has
+	// no larger body.
+	LargeBody func(*http.Request) int64
+
+	// MaxHeldBodyBytes bounds the sum of the bodies that were read for the
+	// requests in progress. A request that would exceed it fails with
+	// resource_exhausted.
+	MaxHeldBodyBytes int64
+
+	// MaxConnections bounds the open connections. Further ones wait in the
+	// operating system's queue until another ends.
+	MaxConnections int
+
+	// MaxConcurrentStreams bounds the requests in progress on one HTTP/2
+	// connection. Clients queue what exceeds it. It is high because parked
+	// requests of a client must not stand in the way of its others.
+	MaxConcurrentStreams int
+
+	// MaxUnknown limits the requests in progress from clients that need not be
+	// known: those that handlers behind Anyone serve. MaxUnknownPerNetwork
+	// limits those from one address, or one /64 of IPv6, and
+	// MaxUnknownPerConnection those on one connection. Further ones are refused
+	// with resource_exhausted, or 429. Requests for pages, GET and HEAD, have
+	// the last limit only. A connection on which twice as many are in progress
+	// that Known has not seen is closed, or if it also serves known clients,
+	// further streams are reset.
+	MaxUnknown, MaxUnknownPerNetwork, MaxUnknownPerConnection int
+
+	// ReadHeaderTimeout ends connections that are slow with a request's header
+	// or with HTTP/2's preface.
+	ReadHeaderTimeout time.Duration
+
+	// ReadTimeout ends requests that are slow with their body. It bounds how
+	// long a client may stream to the server, not how long an answer takes.
+	ReadTimeout time.Duration
+
+	// IdleTimeout closes connections without requests (HTTP/2: after a GOAWAY,
+	// upon which clients reconnect by themselves).
+	IdleTimeout time.Duration
+
+	// SendPingTimeout is how long an HTTP/2 connection may be silent before it
+	// is asked for a sign of life, and PingTimeout how long that may take.
+	SendPingTimeout time.Duration
+	PingTimeout     time.Duration
+
+	// WriteTimeout closes connections whose peer takes no byte of an answer for
+	// so long. Answers themselves may take as long as they like.
+	WriteTimeout time.Duration
+}
+
+// Server serves one listener. Its methods are safe for concurrent use.
+type Server struct {
+	cfg    Config
+	guard  guard
+	budget bodyBudget
+	// refused are refusals that are logged.
+	refused *refusals.Log
+	unknown unknown
+	unread  atomic.Int64 // bodies that are read to be dropped
+
+	draining     chan struct{}
+	startDrain   func()
+	closing      context.Context // ends when Close is called
+	closeNow     context.CancelFunc
+	served       atomic.Bool
+	inProgress   atomic.Int64 // ServeHTTP calls: requests, and each hijacked connection once
+	connections  connections
+	loopbackOnly bool // set by Serve before the first request
+}
+
+// New validates cfg and makes a Server.
+func New(cfg Config) (*Server, error) {
+	if cfg.Handler == nil {
+		return nil, errors.New("listener: no handler")
+	}
+	if err := cfg.setDefaults(); err != nil {
+		return nil, fmt.Errorf("listener: %w", err)
+	}
+	s := &Server{cfg: cfg, refused: refusals.NewLog(), draining: make(chan struct{})}
+	s.startDrain = sync.OnceFunc(func() { close(s.draining) })
+	s.closing, s.closeNow = context.WithCancel(context.Background())
+	s.budget.left.Store(cfg.MaxHeldBodyBytes)
+	if err := s.guard.configure(cfg); err != nil {
+		return nil, fmt.Errorf("listener: %w", err)
+	}
+	return s, nil
+}
+
+func (c *Config) setDefaults() error {
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return errors.Join(
+		setDefault("Grace", &c.Grace, DefaultGrace),
+		setDefault("MaxHeaderBytes", &c.MaxHeaderBytes, DefaultMaxHeaderBytes),
+		setDefault("MaxBodyBytes", &c.MaxBodyBytes, DefaultMaxBodyBytes),
+		setDefault("MaxHeldBodyBytes", &c.MaxHeldBodyBytes, DefaultMaxHeldBodyBytes),
+		setDefault("MaxConnections", &c.MaxConnections, DefaultMaxConnections),
+		setDefault("MaxConcurrentStreams", &c.MaxConcurrentStreams, DefaultMaxConcurrentStreams),
+		setDefault("MaxUnknown", &c.MaxUnknown, DefaultMaxUnknown),
+		setDefault("MaxUnknownPerNetwork", &c.MaxUnknownPerNetwork, DefaultMaxUnknownPerNetwork),
+		setDefault("MaxUnknownPerConnection", &c.MaxUnknownPerConnection, DefaultMaxUnknownPerConnection),
+		setDefault("ReadHeaderTimeout", &c.ReadHeaderTimeout, DefaultReadHeaderTimeout),
+		setDefault("ReadTimeout", &c.ReadTimeout, DefaultReadTimeout),
+		setDefault("IdleTimeout", &c.IdleTimeout, DefaultIdleTimeout),
+		setDefault("SendPingTimeout", &c.SendPingTimeout, DefaultSendPingTimeout),
+		setDefault("PingTimeout", &c.PingTimeout, DefaultPingTimeout),
+		setDefault("WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout),
+	)
+}
+
+func setDefault[T ~int | ~int64](name string, value *T, byDefault T) error {
+	if *value < 0 {
+		return fmt.Errorf("%s is negative", name)
+	}
+	if *value == 0 {
+		*value = byDefault
+	}
+	return nil
+}
+
+// Draining returns a channel that is closed when the shutdown begins, so that
+// health checks can tell.
+func (s *Server) Draining() <-chan struct{} { return s.draining }
+
+// Close ends a Serve in progress at once, also one that is shutting down:
+// contexts of requests end with rpc.ErrShuttingDown, connections are closed.
+func (s *Server) Close() {
+	s.startDrain()
+	s.closeNow()
+}
+
+// Serve serves ln, which it closes, until ctx ends. It may be called once.
+//
+// When ctx ends, the server stops accepting, tells HTTP/2 clients to open no
+// more streams (GOAWAY), and lets the requests in progress end, for the time of
+// Config.Grace. The contexts of those that remain are canceled with
+// rpc.ErrShuttingDown as their cause; two seconds later all connections are closed. Serve then
+// returns nil. It does not wait for handlers that ignore their context, nor for
+// connections that HTTP/2 gave up, which end within a second.
+//
+// It returns an error when accepting connections failed for good; being out of
+// file descriptors is waited out.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	if s.served.Swap(true) {
+		return errors.New("listener: Serve was called before")
+	}
+	s.loopbackOnly = IsLoopback(ln.Addr())
+
+	requests, endRequests := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer endRequests(rpc.ErrShuttingDown)
+
+	srv := &http.Server{
+		ReadHeaderTimeout: s.cfg.ReadHeaderTimeout,
+		ReadTimeout:       s.cfg.ReadTimeout,
+		IdleTimeout:       s.cfg.IdleTimeout,
+		MaxHeaderBytes:    headerRead * s.cfg.MaxHeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: s.cfg.MaxConcurrentStreams,
+			SendPingTimeout:      s.cfg.SendPingTimeout,
+			PingTimeout:          s.cfg.PingTimeout,
+		},
+		ConnContext: withConnection,
+		BaseContext: func(net.Listener) context.Context { return requests },
+		ErrorLog:    newErrorLog(s.cfg.Logger),
+	}
+	accept, err := s.prepare(srv)
+	if err != nil {
+		return err
+	}
+	accepting := make(chan error, 1)
+	connections := s.connections.listen(ln, s.cfg)
+	go func() { accepting <- accept(connections) }()
+
+	select {
+	case err = <-accepting:
+		s.startDrain()
+		endRequests(rpc.ErrShuttingDown)
+		s.connections.closeAll()
+		return fmt.Errorf("accept connections: %w", err)
+	case <-ctx.Done():
+	case <-s.closing.Done():
+	}
+	s.startDrain()
+	s.drain(context.WithoutCancel(ctx), srv, endRequests)
+	<-accepting
+	return nil
+}
+
+// prepare sets what srv does with requests, and returns the function that has
+// it accept connections.
+func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err error) {
+	handler := s.count(s.check(s.cfg.Handler))
+	if s.cfg.TLS != nil {
+		// net/http itself knows HTTP/2 here, and ends it in peace.
+		// net/http changes it, and it may serve others too.
+		srv.Handler, srv.TLSConfig = handler, s.cfg.TLS.Clone()
+		return func(ln net.Listener) error { return srv.ServeTLS(ln, "", "") }, nil
+	}
+	h2c, err := newH2CHandler(srv, handler, s.cfg.ReadHeaderTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("listener: configure HTTP/2: %w", err)
+	}
+	srv.Handler = s.count(s.limitUpgrade(h2c))
+	return srv.Serve, nil
+}
+
+// drain ends the requests in progress, in peace as far as the grace goes.
+func (s *Server) drain(ctx context.Context, srv *http.Server, endRequests context.CancelCauseFunc) {
+	s.cfg.Logger.InfoContext(ctx, "shutting down", "connections", s.connections.count(), "grace", s.cfg.Grace)
+	if !s.waitForRequests(ctx, srv, s.cfg.Grace) {
+		endRequests(rpc.ErrShuttingDown)
+		s.waitForRequests(ctx, srv, lastWords)
+	}
+	if n := s.connections.closeAll(); n > 0 {
+		s.cfg.Logger.WarnContext(ctx, "closed connections whose requests had not ended", "connections", n)
+	}
+	// Handlers of broken connections may remain, and the listener if closing it
+	// failed.
+	_ = srv.Close()
+}
+
+// waitForRequests lets the requests in progress end and reports whether they
+// did. The limit is cut short by Close.
+//
+// http.Server.Shutdown waits for HTTP/1.1 alone: a hijacked connection is none
+// of its own any more. Those are in the count of requests. It is repeated
+// because only connections that exist at that moment get their GOAWAY, and one
+// may be on its way from HTTP/1.1 to HTTP/2.
+func (s *Server) waitForRequests(ctx context.Context, srv *http.Server, limit time.Duration) bool {
+	const interval = 100 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(s.closing, cancel)() //nolint:contextcheck // Close is not part of any context
+	for {
+		round, endRound := context.WithTimeout(ctx, interval)
+		err := srv.Shutdown(round)
+		quiet := round.Err() == nil || err == nil
+		if quiet && s.inProgress.Load() == 0 {
+			endRound()
+			return true
+		}
+		<-round.Done()
+		endRound()
+		if ctx.Err() != nil {
+			return false
+		}
+	}
+}
+
+// count counts the calls of next that have not returned.
+func (s *Server) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.inProgress.Add(1)
+		defer s.inProgress.Add(-1)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// check is what stands between HTTP and the handler.
+func (s *Server) check(next http.Handler) http.Handler {
+	next = s.limitBody(next)
+	next = s.refuseOtherSites(next)
+	next = s.answerCORS(next)
+	next = s.refuseOtherHosts(next)
+	next = s.countUnknown(s.limitHeader(next))
+	if s.cfg.Outermost != nil {
+		next = s.cfg.Outermost(next)
+	}
+	return s.readUnread(announceTrailers(next))
+}

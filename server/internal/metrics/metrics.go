@@ -1,0 +1,107 @@
+// Package metrics knows what Prometheus can read of the server: calls as they
+// end, and what is held at the moment of a scrape.
+package metrics
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const namespace = "discordproxy"
+
+// Config configures Metrics. Only Limits is required.
+type Config struct {
+	// Limits returns what is held at the moment. It is asked at each scrape.
+	Limits func() Limits
+	// DMCache returns how the memory of direct message channels is used. Nil
+	// leaves it out.
+	DMCache func() discord.DMCache
+	// Ready returns nil while calls are taken. Nil means always.
+	Ready func() error
+	// Version names the build.
+	Version string
+}
+
+// Metrics counts calls and the requests to Discord that they need. It is a
+// calls.Observer and a discord.Observer, safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+	ended    *prometheus.CounterVec
+	took     *durations
+	waited   *durations
+	discord  *durations
+	tries    tries
+}
+
+// New returns Metrics with a registry of their own, in which the process and
+// the Go runtime are too.
+func New(c Config) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "calls_total",
+			Help: "Calls that have ended, by method, protocol, status and the client's name where there are keys.",
+		}, []string{"method", "protocol", "code", "client"}),
+		took:    newDurations("call_duration_seconds", "Time from the first byte of a call to its answer. Streams are left out."),
+		waited:  newDurations("call_waited_seconds", "Part of a call's time for which Discord's limits held it."),
+		discord: newDurations("call_discord_seconds", "Part of a call's time that its requests to Discord took."),
+	}
+	m.tries = newTries(m.registry)
+	if c.DMCache != nil {
+		m.registry.MustRegister(
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Namespace: namespace, Name: "dm_channels", Help: "Users whose direct message channel is remembered.",
+			}, func() float64 { return float64(c.DMCache().Size) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Namespace: namespace, Name: "dm_channel_hits_total", Help: "Direct messages whose channel was remembered.",
+			}, func() float64 { return float64(c.DMCache().Hits) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Namespace: namespace, Name: "dm_channel_misses_total", Help: "Direct message channels that had to be opened.",
+			}, func() float64 { return float64(c.DMCache().Opened) }),
+		)
+	}
+	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "Always 1; the version is a label.",
+		ConstLabels: prometheus.Labels{"version": c.Version},
+	}, func() float64 { return 1 })
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
+		m.ended, m.took.HistogramVec, m.waited.HistogramVec, m.discord.HistogramVec,
+		limitsCollector{c.Limits, c.Ready},
+	)
+	return m
+}
+
+// Handler answers scrapes of those who may call access.MetricsPage.
+func (m *Metrics) Handler() http.Handler {
+	return access.Page(access.MetricsPage, promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		Registry:          m.registry,
+		EnableOpenMetrics: true, // exemplars exist in this format and in protobuf alone
+		Timeout:           10 * time.Second,
+	}))
+}
+
+// Ended counts a call.
+func (m *Metrics) Ended(_ context.Context, c *calls.Call) {
+	client := ""
+	if c.Key { // else it is an address, and of those there is no end
+		client = c.Caller
+	}
+	m.ended.WithLabelValues(c.Method, c.Protocol, c.Code, client).Inc()
+	if !c.Stream {
+		m.took.observe(c, c.Took)
+	}
+	if c.Tries > 0 || c.Waited > 0 {
+		m.waited.observe(c, c.Waited)
+		m.discord.observe(c, c.AtDiscord)
+	}
+}

@@ -1,0 +1,318 @@
+// Package rest knows how to pass plain requests to Discord's REST API on, so
+// that any program that speaks it shares the bot's limits with all others.
+package rest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/listener"
+)
+
+// DefaultMaxBodyBytes is the size of a request that Discord takes at most.
+// https://discord.com/developers/docs/reference#uploading-files
+const DefaultMaxBodyBytes = 25 << 20
+
+// Placeholder is what a library that insists on a token can be given: requests
+// with it are the bot's, as those without any.
+const Placeholder = "discordproxy"
+
+// Discord sends requests. *discord.Client is one. Every error is a
+// *discord.Error, or is a defect.
+type Discord interface {
+	Forward(ctx context.Context, r *discord.Request) (*discord.Response, error)
+	// IsOwn reports whether an Authorization is the token that requests without
+	// one are sent with.
+	IsOwn(authorization string) bool
+}
+
+// Config configures a handler. The zero value refuses all requests.
+type Config struct {
+	// Discord does the work. Nil means that requests are refused with 403.
+	Discord Discord
+	// Access decides whose requests are taken. Nil means everybody's.
+	Access *access.Guard
+	// MaxBodyBytes bounds the body of a request. 0 means DefaultMaxBodyBytes.
+	MaxBodyBytes int64
+	// Timeout is how long a request may take whose caller neither names a
+	// timeout nor has one by Access. 0 means any time.
+	Timeout time.Duration
+	// HideLimits leaves the X-RateLimit headers out of Discord's answers.
+	HideLimits bool
+	// Ready returns nil when requests can be taken, else the reason in words
+	// that callers may read. Nil means always.
+	Ready func() error
+	// Observers are told of every request.
+	Observers calls.Observers
+	// Trace begins to trace a request by its header. It returns the context
+	// within which the request is done, and what is to be called once, when it
+	// has ended, with the call and the status of the answer. Nil means none.
+	Trace func(context.Context, http.Header) (context.Context, func(*calls.Call, int))
+	// Logger takes panics. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Split returns a handler that has api serve the requests whose path begins
+// with /api, and others all other ones. An http.ServeMux is no place for the
+// former: it would redirect a path with dots in it instead of refusing it.
+func Split(api, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if Serves(r) {
+			api.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
+}
+
+// Serves reports whether a request is one for Discord's API.
+func Serves(r *http.Request) bool {
+	return r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/")
+}
+
+type handler struct{ Config }
+
+// New returns a handler for requests to Discord's API, see Split.
+func New(c Config) (http.Handler, error) {
+	if c.MaxBodyBytes < 0 || c.Timeout < 0 {
+		return nil, errors.New("rest: MaxBodyBytes or Timeout is negative")
+	}
+	h := newHandler(c)
+	guarded := c.Access.Handler(listener.Known(h), func(w http.ResponseWriter, r *http.Request, err error) {
+		if access.IsQuiet(err) {
+			resp, _ := refuse(r.Context(), err, versionOf(r))
+			write(w, resp)
+			return
+		}
+		h.answer(w, r, func(context.Context, *calls.Call) (*discord.Response, error) { return nil, err })
+	})
+	if c.Access == nil || c.Discord == nil {
+		return guarded, nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if given := r.Header["Authorization"]; len(given) == 1 && c.Discord.IsOwn(given[0]) {
+			r = r.WithContext(access.WithBotToken(r.Context()))
+		}
+		guarded.ServeHTTP(w, r)
+	}), nil
+}
+
+// newHandler returns the handler of requests that a guard has let in.
+func newHandler(c Config) *handler {
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
+	if c.Ready == nil {
+		c.Ready = func() error { return nil }
+	}
+	if c.Trace == nil {
+		c.Trace = func(ctx context.Context, _ http.Header) (context.Context, func(*calls.Call, int)) {
+			return ctx, func(*calls.Call, int) {}
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return &handler{c}
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.answer(w, r, func(ctx context.Context, call *calls.Call) (*discord.Response, error) { return h.serve(ctx, call, r) })
+}
+
+// answer answers a request with what serve returns, and tells the observers.
+func (h *handler) answer(w http.ResponseWriter, r *http.Request, serve func(context.Context, *calls.Call) (*discord.Response, error)) {
+	call := &calls.Call{Method: otherRoute(r.Method), Protocol: "rest"}
+	ctx, traced := h.Trace(r.Context(), r.Header)
+	ctx, end := h.Observers.Begin(ctx, call)
+	resp, err := serve(ctx, call)
+	if err != nil {
+		resp, call.Code = refuse(ctx, err, versionOf(r))
+		if errors.Is(err, access.ErrDenied) {
+			// Of paths that Discord has not seen there is no end.
+			call.Method = otherRoute(r.Method)
+		}
+	} else if e := resp.Err(); e != nil {
+		err, call.Code = e, calls.CodeOf(e).String()
+		if resp.NoRoute() {
+			call.Method = discord.OtherRoute(r.Method)
+		}
+	}
+	end(err)
+	write(w, resp)
+	traced(call, resp.Status)
+}
+
+// otherRoute names all requests of which it is not known that Discord has their
+// route.
+func otherRoute(method string) string {
+	if !methods[method] {
+		method = "OTHER"
+	}
+	return discord.OtherRoute(method)
+}
+
+// methods are those that are passed on.
+var methods = map[string]bool{
+	http.MethodGet: true, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true, http.MethodDelete: true,
+}
+
+// serve returns Discord's answer to the request. A panic becomes an error.
+func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) (resp *discord.Response, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			h.Logger.ErrorContext(ctx, "panic in a handler", "method", call.Method, "request_id", call.RequestID,
+				"panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+			err = errors.New("panic")
+		}
+	}()
+	req, ruled, err := h.readHead(ctx, call, r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel, err := h.withDeadline(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if err := h.readRest(ctx, r, req, ruled); err != nil {
+		return nil, err
+	}
+	if err := access.From(ctx).Hold(ctx); err != nil {
+		return nil, err
+	}
+	if resp, err = h.Discord.Forward(ctx, req); err != nil {
+		return nil, err
+	}
+	return resp, h.restrict(ctx, call, resp)
+}
+
+// readHead reads a request without its body, and completes what is known of the
+// call. It reports whether the client has rules for what the request holds.
+func (h *handler) readHead(ctx context.Context, call *calls.Call, r *http.Request) (req *discord.Request, ruled bool, err error) {
+	switch {
+	case isForeignLink(r.Header):
+		return nil, false, &refusal{http.StatusForbidden, "the link that leads here is on another site"}
+	case h.Discord == nil:
+		return nil, false, &refusal{http.StatusForbidden, "plain REST is off: start the server with --rest-proxy, or on a loopback address"}
+	case r.URL.IsAbs() || r.URL.Host != "" || r.URL.Opaque != "":
+		return nil, false, &refusal{http.StatusBadRequest, "the request names a host in its target, which must be a path"}
+	case !methods[r.Method]:
+		return nil, false, &refusal{http.StatusMethodNotAllowed, "Method Not Allowed"}
+	}
+	path, err := discord.ParseAPIPath(r.URL.EscapedPath())
+	if err != nil {
+		return nil, false, err
+	}
+	if strings.ContainsFunc(r.URL.RawQuery, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return nil, false, &refusal{http.StatusBadRequest, "the query has a space or a control character that is not escaped"}
+	}
+	req = &discord.Request{Method: r.Method, Path: path, Query: r.URL.RawQuery, Header: header(r.Header)}
+	call.Method = req.Pattern()
+	if _, call.Target, call.ID = req.Route(); call.Target != "" {
+		call.Target += "_id"
+		call.OddID = req.OddID()
+	}
+	if err := access.MayCall(ctx, call.Method); err != nil {
+		return nil, false, err
+	}
+	ruled = access.From(ctx).Ruled()
+	if ruled {
+		if err := req.ReadHead(); err != nil {
+			return nil, false, notUnderstood(err)
+		}
+	}
+	if reason := h.Ready(); reason != nil {
+		return nil, false, &refusal{http.StatusServiceUnavailable, reason.Error()}
+	}
+	return req, ruled, nil
+}
+
+// withDeadline returns a context with the deadline of a request.
+func (h *handler) withDeadline(ctx context.Context, r *http.Request) (context.Context, context.CancelFunc, error) {
+	standard, ok := access.From(ctx).Timeout()
+	if !ok {
+		standard = h.Timeout
+	}
+	return withDeadline(ctx, r.Header, standard)
+}
+
+// readRest reads the body of a request, and checks what the request names.
+func (h *handler) readRest(ctx context.Context, r *http.Request, req *discord.Request, ruled bool) (err error) {
+	if ctx.Err() != nil {
+		return calls.Status(ctx, ctx.Err())
+	}
+	if req.Body, err = readBody(r, h.MaxBodyBytes); err != nil {
+		return err
+	}
+	if err := checkType(req); err != nil {
+		return err
+	}
+	// Rules that came while the body was read have to hold, too.
+	if !ruled && !access.From(ctx).Ruled() {
+		return nil
+	}
+	named, err := req.Read()
+	if err != nil {
+		return notUnderstood(err)
+	}
+	return access.MayTouch(ctx, access.ReadingOf(named))
+}
+
+// restrict takes out of an answer what the caller must not see.
+func (h *handler) restrict(ctx context.Context, call *calls.Call, resp *discord.Response) (err error) {
+	if resp.Status < http.StatusOK {
+		return &refusal{http.StatusBadGateway, "Discord answered with status " + strconv.Itoa(resp.Status)}
+	}
+	if h.HideLimits {
+		for name := range resp.Header {
+			if strings.HasPrefix(name, "X-Ratelimit-") {
+				delete(resp.Header, name)
+			}
+		}
+	}
+	if client := access.From(ctx); resp.Status < http.StatusMultipleChoices && guildLists[call.Method] && client.FiltersChannels() {
+		if resp.Body, err = client.Visible(resp.Body); err != nil {
+			return &refusal{http.StatusBadGateway, "Discord's answer cannot be filtered for this client"}
+		}
+		resp.Header.Del("Etag")
+	}
+	return nil
+}
+
+// guildLists are the routes that list something of several channels of a guild.
+var guildLists = map[string]bool{
+	"GET /guilds/{guild_id}/audit-logs":       true,
+	"GET /guilds/{guild_id}/channels":         true,
+	"GET /guilds/{guild_id}/invites":          true,
+	"GET /guilds/{guild_id}/messages/search":  true,
+	"GET /guilds/{guild_id}/scheduled-events": true,
+	"GET /guilds/{guild_id}/threads/active":   true,
+	"GET /guilds/{guild_id}/webhooks":         true,
+	"GET /guilds/{guild_id}/widget.json":      true,
+}
+
+// notUnderstood refuses a request of a client with rules because of what it
+// says, or how.
+func notUnderstood(err error) error {
+	return &refusal{http.StatusForbidden, "the rules for this client do not allow a request that can be read in several ways: " + err.Error()}
+}
+
+// isForeignLink reports whether a browser follows a link of another site. The
+// listener lets it, for the sake of pages; but here it would spend a limit.
+func isForeignLink(header http.Header) bool {
+	switch header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+		return false
+	}
+	return header.Get("Sec-Fetch-Mode") == "navigate"
+}
