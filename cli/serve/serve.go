@@ -80,7 +80,7 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 		c.announce(env.Out, addr, warnings, pretend)
 		notified = notifySystemd(ctx, c.grace, logger)
 	}
-	srv, err := server.New(config)
+	srv, err := server.New(config) //nolint:contextcheck // New bounds its reading of files itself
 	if err != nil {
 		return err
 	}

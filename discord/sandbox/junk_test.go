@@ -59,6 +59,7 @@ func TestJunk(t *testing.T) {
 				t.Fatal(err)
 			}
 			answer, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
 			if resp.StatusCode >= 500 {
 				t.Errorf("%s with %s: %d %s", key, body, resp.StatusCode, answer)
 			}
