@@ -135,7 +135,8 @@ func interruptedByCause(ctx context.Context, err error) error {
 	if ended == nil {
 		return err
 	}
-	if source, ok := errors.AsType[*connect.Error](err); ok && !errors.Is(err, context.Cause(ctx)) &&
+	cause, _ := errors.AsType[*connect.Error](context.Cause(ctx))
+	if source, ok := errors.AsType[*connect.Error](err); ok && source != cause &&
 		source.Code() != connect.CodeCanceled && source.Code() != connect.CodeUnknown {
 		return err
 	}
