@@ -115,8 +115,15 @@ func (w *window) observe(a answer) (changed bool) {
 		if a.heard.add(a.after) < w.full.add(-w.heard.sub(w.sent)) && w.kind == fixed {
 			return false // certainly an earlier one
 		}
-		w.remaining = min(w.remaining, a.remaining)
+		left := a.remaining
+		for _, lost := range w.lost {
+			if lost > a.sent { // it may have been counted after the answered call
+				left--
+			}
+		}
+		w.remaining = min(w.remaining, max(left, 0))
 		w.full = max(w.full, a.heard.add(a.after+headerStep))
+		w.sent, w.heard = min(w.sent, a.sent), max(w.heard, a.heard) // what is described is of both
 		w.timed, w.assumed = false, true
 		w.rejected = w.rejected || a.rejected
 	}

@@ -34,3 +34,26 @@ func TestLostCallHidesNoAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestLostCallOfTheSameMoment: a call whose answer is lost, and one whose answer
+// says what remains, arrive together in a new window. The answer need not include
+// the lost call.
+func TestLostCallOfTheSameMoment(t *testing.T) {
+	const length = 200 * time.Millisecond
+	at := func(ms float64) instant { return modelStart.add(time.Duration(ms * float64(time.Millisecond))) }
+	for _, lost := range []struct {
+		at   float64
+		want int
+	}{
+		{400, 1}, // in flight at the same time
+		{199, 2}, // certainly counted before
+	} {
+		w := window{kind: fixed}
+		w.observe(answer{limit: 3, remaining: 2, after: time.Millisecond, sent: at(0), heard: at(200)})
+		w.miss(at(lost.at)) // after which nothing is known of the window's end
+		w.observe(answer{limit: 3, remaining: 2, after: length, sent: at(199.5), heard: at(400.5)})
+		if w.remaining != lost.want {
+			t.Errorf("lost at %v ms: %d remain, want %d", lost.at, w.remaining, lost.want)
+		}
+	}
+}
