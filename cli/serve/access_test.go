@@ -121,7 +121,7 @@ func TestAuthFileChanges(t *testing.T) {
 		}
 		return string(data)
 	}
-	const broken = "the new auth file is not used, the one before remains"
+	const broken = "new contents of a file are not used, those before remain"
 	eventually(t, "the broken file in the log", func() bool { return strings.Contains(log(), broken) })
 	if got := says(); got != "<nil>" {
 		t.Errorf("with a broken file: %s", got)

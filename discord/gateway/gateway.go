@@ -313,7 +313,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 		reason := g.conclude(end)
 		wait := g.pause(end)
-		g.config.Logger.WarnContext(ctx, "The connection to Discord's gateway was lost", "error", end.err, "resumable", g.session != nil, "wait", wait.Round(time.Millisecond))
+		g.config.Logger.WarnContext(ctx, "the connection to Discord's gateway was lost", "error", end.err, "resumable", g.session != nil, "wait", wait.Round(time.Millisecond))
 		g.change(Status{State: Disconnected, Reason: reason, Resumable: g.session != nil})
 		if sleep(ctx, wait) != nil {
 			continue // connect returns at once
@@ -410,7 +410,7 @@ func (g *Gateway) locate(ctx context.Context) (string, error) {
 		}
 		if paused {
 			reason := g.exhausted(at)
-			g.config.Logger.ErrorContext(ctx, "No session may begin at Discord's gateway; calls go on, events do not come", "reason", reason, "wait", wait.Round(time.Second))
+			g.config.Logger.ErrorContext(ctx, "no session may begin at Discord's gateway; calls go on, events do not come", "reason", reason, "wait", wait.Round(time.Second))
 			g.change(Status{State: Paused, Reason: reason, Until: at})
 		}
 		if err := sleep(ctx, wait); err != nil {
