@@ -41,7 +41,7 @@ func TestMakespan(t *testing.T) {
 		{"hot channel behind single ones", sliding("a", 5, 5*time.Second), 100 * ms, 100 * ms, 1, false, hot, 45 * time.Second, 50, 1.03},
 		{"10 hot channels behind single ones", sliding("a", 5, time.Second), 100 * ms, 100 * ms, 1, false, append(channels(450, 1, 20), channels(10, 50, 1)...), 18 * time.Second, 50, 1.08},
 		{"2 hot channels behind single ones", sliding("a", 5, time.Second), 100 * ms, 100 * ms, 1, false, append(channels(400, 1, 20), channels(2, 50, 1)...), 9 * time.Second, 50, 1.10},
-		{"5 hot channels behind single ones", sliding("a", 5, time.Second), 100 * ms, 100 * ms, 1, false, append(channels(250, 1, 20), channels(5, 50, 1)...), 9 * time.Second, 50, 1.10},
+		{"5 hot channels behind single ones", sliding("a", 5, time.Second), 100 * ms, 100 * ms, 1, false, append(channels(250, 1, 20), channels(5, 50, 1)...), 9 * time.Second, 50, 1.13},
 		{"40 hot channels", sliding("a", 5, 5*time.Second), 100 * ms, 100 * ms, 1, false, channels(40, 50, 1), 45 * time.Second, 50, 1.03},
 		// Nothing is sent a second after a call until it is known how much faster
 		// than the first calls others can be. That costs half a second in all.
@@ -62,7 +62,7 @@ func TestMakespan(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var worst, sum float64
-			var limited, most int
+			var over, limited, most int
 			for seed := range uint64(*seeds) {
 				synctest.Test(t, func(t *testing.T) {
 					d := newDiscord(c.limit)
@@ -82,17 +82,18 @@ func TestMakespan(t *testing.T) {
 					way := (c.low + c.high) / 2
 					ratio := took.Seconds() / max(c.bound+way, time.Duration(c.chain)*way).Seconds()
 					worst, sum, most = max(worst, ratio), sum+ratio, max(most, d.busiest())
+					if ratio > c.factor {
+						over++
+					}
 					if len(d.replies) > 1 {
 						limited++
 						t.Logf("seed %d: %v", seed, d.replies)
 					}
 				})
 			}
-			mean := sum / float64(*seeds)
-			t.Logf("%.4f of the lower bound, %.4f at most; %d arrivals in a second", mean, worst, most)
-			// Which of several goroutines goes first at one moment is chance.
-			if mean > c.factor || worst > c.factor+0.05 || limited > 0 || most > 50 {
-				t.Errorf("more than %.2f of the lower bound, or %d of %d runs met a 429", c.factor, limited, *seeds)
+			t.Logf("%.4f of the lower bound, %.4f at most; %d arrivals in a second", sum/float64(*seeds), worst, most)
+			if over > 0 || limited > 0 || most > 50 {
+				t.Errorf("of %d runs %d were over %.2f of the lower bound and %d met a 429", *seeds, over, c.factor, limited)
 			}
 		})
 	}

@@ -5,7 +5,6 @@ import (
 	"go/format"
 	"strings"
 	"text/template"
-
 )
 
 var clientSource = template.Must(template.New("client").Funcs(template.FuncMap{
