@@ -188,7 +188,7 @@ func (s *sending) failed(ctx context.Context, a *answer, cause error) (again boo
 		}
 		return false, &Error{Reason: Unreachable, OutcomeUnknown: s.unknown, cause: cause}
 	}
-	s.logger.WarnContext(ctx, "a try of a call failed, it is repeated", "route", s.seen.Route, "resource", s.seen.Resource,
+	s.logger.WarnContext(ctx, "request to Discord failed; retrying", "route", s.seen.Route, "resource", s.seen.Resource,
 		"try", s.seen.Number, "wait", wait.Round(time.Millisecond), "status", s.seen.Status, "error", cause)
 	if sleep(ctx, wait) != nil {
 		return false, s.left(ctx)

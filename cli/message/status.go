@@ -76,7 +76,7 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 		row("bot", "%s", bot)
 	}
 	if proxy.GetSandbox() {
-		row("discord", "a pretend one")
+		row("discord", "the sandbox")
 	}
 	if g := proxy.GetGateway(); g != nil {
 		row("gateway", "%s", gatewayStatus(g, s.GetTime().AsTime()))

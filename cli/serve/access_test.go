@@ -121,7 +121,7 @@ func TestAuthFileChanges(t *testing.T) {
 		}
 		return string(data)
 	}
-	const broken = "new contents of a file are not used, those before remain"
+	const broken = "failed to reload a file; keeping the previous contents"
 	eventually(t, "the broken file in the log", func() bool { return strings.Contains(log(), broken) })
 	if got := says(); got != "<nil>" {
 		t.Errorf("with a broken file: %s", got)

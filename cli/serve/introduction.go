@@ -12,7 +12,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// introduce writes for a newcomer how to call a server with a pretend Discord:
+// introduce writes for a newcomer how to call a server with a sandbox:
 // lines that work when pasted.
 func (c *serverConfig) introduce(w io.Writer, addr net.Addr, world sandbox.World) {
 	if socket := first(addr); socket.Network() == "unix" {

@@ -21,22 +21,22 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// pretendDiscord is a sandbox that listens.
-type pretendDiscord struct {
+// runningSandbox is a sandbox that listens.
+type runningSandbox struct {
 	*sandbox.Sandbox
 	server  *http.Server
 	address net.Addr
 	ended   chan struct{}
 }
 
-// startSandbox lets a pretend Discord listen on a loopback port.
-func startSandbox(config sandbox.Config, port int) (*pretendDiscord, error) {
+// startSandbox starts a sandbox on a port of 127.0.0.1, 0 for any.
+func startSandbox(config sandbox.Config, port int) (*runningSandbox, error) {
 	lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // listening does not wait
 	if err != nil {
-		return nil, fmt.Errorf("the pretend Discord cannot listen: %w", err)
+		return nil, fmt.Errorf("the sandbox cannot listen: %w", err)
 	}
 	sb := sandbox.New(config)
-	p := &pretendDiscord{
+	p := &runningSandbox{
 		Sandbox: sb,
 		server:  &http.Server{Handler: sb, ReadHeaderTimeout: 10 * time.Second},
 		address: lis.Addr(),
@@ -49,17 +49,17 @@ func startSandbox(config sandbox.Config, port int) (*pretendDiscord, error) {
 	return p, nil
 }
 
-func (p *pretendDiscord) close() {
+func (p *runningSandbox) close() {
 	p.Sandbox.Close()
 	_ = p.server.Close()
 	<-p.ended
 }
 
-func (p *pretendDiscord) apiURL() string { return "http://" + p.address.String() + "/api" }
+func (p *runningSandbox) apiURL() string { return "http://" + p.address.String() + "/api" }
 
-func (p *pretendDiscord) describe(w io.Writer) {
+func (p *runningSandbox) describe(w io.Writer) {
 	world := p.World()
-	_, _ = fmt.Fprintf(w, `A pretend Discord answers at http://%[1]s/api (control: /sandbox/)
+	_, _ = fmt.Fprintf(w, `The sandbox, a fake Discord, is at http://%[1]s/api (control: /sandbox/)
   gateway           ws://%[1]s/gateway
   token             %[2]s
   guild             %[3]s
@@ -73,8 +73,8 @@ func (p *pretendDiscord) describe(w io.Writer) {
 // list writes ids with spaces between them, so that each can be copied.
 func list(ids []sandbox.ID) string { return strings.Trim(fmt.Sprint(ids), "[]") }
 
-// shown is what the dashboard shows and controls of the pretend Discord.
-func (p *pretendDiscord) shown() *server.Sandbox {
+// shown is what the dashboard shows and controls of the sandbox.
+func (p *runningSandbox) shown() *server.Sandbox {
 	return &server.Sandbox{
 		Control:   p.Sandbox,
 		State:     func() *pb.WatchStatusResponse_Sandbox { return sandboxStatus(p.Sandbox) },
@@ -82,8 +82,8 @@ func (p *pretendDiscord) shown() *server.Sandbox {
 	}
 }
 
-// subscribe has the pretend Discord call receive for each message.
-func (p *pretendDiscord) subscribe(receive func(message json.RawMessage, deleted bool)) {
+// subscribe has the sandbox call receive for each message.
+func (p *runningSandbox) subscribe(receive func(message json.RawMessage, deleted bool)) {
 	p.Sandbox.Subscribe(func(e sandbox.Event) {
 		switch e.Type {
 		case "MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE":
@@ -94,7 +94,7 @@ func (p *pretendDiscord) subscribe(receive func(message json.RawMessage, deleted
 	})
 }
 
-// sandboxStatus is the state of a pretend Discord as watchers are told it.
+// sandboxStatus returns the state of a sandbox as watchers of the dashboard get it.
 func sandboxStatus(sb *sandbox.Sandbox) *pb.WatchStatusResponse_Sandbox {
 	out := new(pb.WatchStatusResponse_Sandbox)
 	for _, ch := range sb.Channels() {
@@ -123,12 +123,12 @@ func sandboxStatus(sb *sandbox.Sandbox) *pb.WatchStatusResponse_Sandbox {
 	return out
 }
 
-// sandboxCommand runs the pretend Discord alone.
+// sandboxCommand runs the sandbox alone.
 func sandboxCommand(e command.Env) *cli.Command {
 	var port int
 	return &cli.Command{
 		Name:  "sandbox",
-		Usage: "runs the pretend Discord alone, for tests of other programs",
+		Usage: "runs the sandbox alone, for tests of other programs",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "port", EnvVars: command.Variables("sandbox-port"), Value: 50052, Destination: &port, Usage: "port to listen on, 0 for any"},
 		},
@@ -149,7 +149,7 @@ func sandboxCommand(e command.Env) *cli.Command {
 			case <-c.Context.Done():
 				return nil
 			case <-p.ended:
-				return errors.New("the pretend Discord ended by itself")
+				return errors.New("the sandbox ended by itself")
 			}
 		},
 	}

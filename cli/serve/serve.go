@@ -66,18 +66,18 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	}
 	defer closeAudit()
 	config.Logger, config.Audit = logger, audit
-	var pretend *pretendDiscord
+	var fake *runningSandbox
 	if c.sandbox {
-		if pretend, err = startSandbox(sandbox.Config{}, c.sandboxPort); err != nil {
+		if fake, err = startSandbox(sandbox.Config{}, c.sandboxPort); err != nil {
 			return err
 		}
-		defer pretend.close()
-		config.Sandbox, config.APIURL, config.Token = pretend.shown(), pretend.apiURL(), pretend.World().Token
+		defer fake.close()
+		config.Sandbox, config.APIURL, config.Token = fake.shown(), fake.apiURL(), fake.World().Token
 	}
 	notified := func() {}
 	defer func() { notified() }()
 	config.Started = func(ctx context.Context, addr net.Addr, warnings []string) {
-		c.announce(env.Out, addr, warnings, pretend)
+		c.announce(env.Out, addr, warnings, fake)
 		notified = notifySystemd(ctx, c.grace, logger)
 	}
 	srv, err := server.New(config) //nolint:contextcheck // New bounds its reading of files itself
@@ -116,14 +116,14 @@ func (c *serverConfig) config() (server.Config, error) {
 }
 
 // announce says where the server listens, and what to mind.
-func (c *serverConfig) announce(w io.Writer, addr net.Addr, warnings []string, pretend *pretendDiscord) {
+func (c *serverConfig) announce(w io.Writer, addr net.Addr, warnings []string, fake *runningSandbox) {
 	_, _ = fmt.Fprintf(w, "Discord Proxy %s listens on %s\nIts log is %s\n", command.Version(), addr, c.logs.path())
 	for _, warning := range warnings {
 		_, _ = fmt.Fprintf(w, "WARNING: %s\n", warning)
 	}
-	if pretend != nil {
-		pretend.describe(w)
-		c.introduce(w, addr, pretend.World())
+	if fake != nil {
+		fake.describe(w)
+		c.introduce(w, addr, fake.World())
 	}
 }
 

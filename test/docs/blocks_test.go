@@ -252,7 +252,7 @@ func (r *reader) runEndless(t *testing.T, folder, text string) error {
 }
 
 // listens is what a server says that listens, and the pretend Discord alone.
-var listens = regexp.MustCompile(`listens on |^A pretend Discord answers at `)
+var listens = regexp.MustCompile(`listens on |^The sandbox, a fake Discord, is at `)
 
 // runPython runs blocks of Python with the package in python/.
 func runPython(t *testing.T, folder string, blocks []string) {

@@ -47,13 +47,13 @@ var forAdmins = []string{"cli", "cli/message", "cli/serve", "server/internal/fil
 
 // unmet are texts there that nobody meets, with the reason.
 var unmet = map[string]string{
-	"… is no message":                     "a mistake of the program",
-	"… is no message of the contract":     "a mistake of the program",
-	"not let through":                     "stands behind another text",
-	"the manual page of …: …":             "when packages are built",
-	"the completion of …: …":              "when packages are built",
-	"describe the service in traces: …":   "a mistake of the program",
-	"the pretend Discord ended by itself": "a mistake of the program",
+	"… is no message":                   "a mistake of the program",
+	"… is no message of the contract":   "a mistake of the program",
+	"not let through":                   "stands behind another text",
+	"the manual page of …: …":           "when packages are built",
+	"the completion of …: …":            "when packages are built",
+	"describe the service in traces: …": "a mistake of the program",
+	"the sandbox ended by itself":       "a mistake of the program",
 }
 
 func collectTexts(t *testing.T) texts {

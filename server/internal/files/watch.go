@@ -110,10 +110,10 @@ func (w *Watched) look(ctx context.Context, logger *slog.Logger) {
 		err = w.Use(contents)
 	}
 	if err != nil {
-		logger.ErrorContext(ctx, "new contents of a file are not used, those before remain", "what", w.What, "file", w.Paths[0], "error", err)
+		logger.ErrorContext(ctx, "failed to reload a file; keeping the previous contents", "what", w.What, "file", w.Paths[0], "error", err)
 		return
 	}
-	logger.InfoContext(ctx, "new contents of a file are used", "what", w.What, "file", w.Paths[0])
+	logger.InfoContext(ctx, "reloaded a file", "what", w.What, "file", w.Paths[0])
 }
 
 // Watch reads all files again and again, and uses those that have changed, until
