@@ -114,7 +114,7 @@ say() { sed -n "s/^ *$1 *//p" "$work/discord" | cut -d ' ' -f 1; }
 channel=$(say "text channels")
 (umask 077 && say token >/etc/discordproxy/token)
 cat >>/etc/default/discordproxyserver <<END
-DISCORDPROXY_DISCORD_API_URL=$(sed -n 's/.*answers at \(http[^ ]*\).*/\1/p' "$work/discord")
+DISCORDPROXY_DISCORD_API_URL=$(sed -n 's/.*Discord, is at \(http[^ ]*\).*/\1/p' "$work/discord")
 DISCORDPROXY_PORT=0
 END
 start_unit "$work/notices"

@@ -31,7 +31,7 @@ class Proxy:
             text=True,
         )
         self.address = self._printed(r"listens on (\S+)")
-        self.discord = self._printed(r"answers at (http://\S+)/api\b")
+        self.discord = self._printed(r"Discord, is at (http://\S+)/api\b")
         self.control("DELETE", "limits")
 
     def _printed(self, pattern: str) -> str:
