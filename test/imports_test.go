@@ -49,6 +49,11 @@ var parts = []part{
 		imports: []string{"cli", "cli/serve", "client", "discord/sandbox", "gen/..."},
 	},
 	{folder: "test/proxytest", about: "runs the whole server for tests", imports: []string{"cli", "cli/serve", "discord/sandbox", "gen/..."}},
+	{
+		folder: "server/internal/store/storetest", about: "runs tests on each database that the store supports",
+		imports:   []string{"server/internal/store", "test/require"},
+		libraries: []string{"github.com/jackc/pgx/"},
+	},
 	{folder: "test/description", about: "compares answers with Discord's description of its API"},
 	{folder: "test/require", about: "skips tests on machines without what they need"},
 	{
@@ -141,6 +146,10 @@ var parts = []part{
 		folder: "server/internal/listener", about: "one port for every protocol, and how it ends",
 		imports:   []string{"server/internal/refusals", "server/internal/rpc"},
 		libraries: []string{"golang.org/x/net/http2"},
+	},
+	{
+		folder: "server/internal/store", about: "what survives a restart, in SQLite or PostgreSQL: the schema and all SQL",
+		libraries: []string{"modernc.org/sqlite", "github.com/jackc/pgx/", "github.com/pressly/goose/"},
 	},
 	{folder: "server/internal/discordjson", about: "Discord's objects as messages of the API"},
 	{folder: "server/internal/files", about: "small files of rules, keys and certificates, read again when they change", standardLibrary: true},

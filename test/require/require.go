@@ -5,6 +5,7 @@
 package require
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -47,12 +48,16 @@ func Skip(t testing.TB, reason, detail string) {
 
 // Main is the TestMain of packages with tests that may be skipped. With go test
 // -v, their last line says how many were, and why.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(Run(m)) }
+
+// Run is Main for packages that have something to do before they exit with its
+// result.
+func Run(m *testing.M) int {
 	code := m.Run()
 	if testing.Verbose() {
 		summarize(os.Stdout)
 	}
-	os.Exit(code)
+	return code
 }
 
 func summarize(w io.Writer) {
@@ -119,6 +124,21 @@ func File(t testing.TB, component, path, how string) {
 	if _, err := os.Stat(path); err != nil {
 		missing(t, component, how)
 	}
+}
+
+// PostgreSQL returns the folder with the programs of a PostgreSQL server: that of
+// initdb on the path, or the newest of Debian's.
+func PostgreSQL(t testing.TB) string {
+	t.Helper()
+	if path, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(path)
+	}
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is valid
+	if len(found) == 0 {
+		missing(t, "postgresql", "apt-get install postgresql")
+		return ""
+	}
+	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }))
 }
 
 // install says how to get the packages of a folder.

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/gofrs/flock"
+	driver "modernc.org/sqlite"
+	codes "modernc.org/sqlite/lib"
+)
+
+// openFolder locks a data folder and opens the database in it.
+func openFolder(ctx context.Context, folder string) (*Store, error) {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lockFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{where: folder, unlock: unlock}
+	if err := s.openSQLite(ctx, file(folder)); err != nil {
+		return nil, errors.Join(s.explain(err), unlock())
+	}
+	return s, nil
+}
+
+// lockFolder makes a folder that only this user can read, and keeps other servers out of
+// it until the returned function is called. The system releases it, too, when the
+// process ends.
+func lockFolder(folder string) (unlock func() error, err error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
+	held := flock.New(filepath.Join(folder, "lock"), flock.SetPermissions(0o600))
+	switch locked, err := held.TryLock(); {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnwritable, err)
+	case !locked:
+		return nil, fmt.Errorf("%w: %s", ErrInUse, folder)
+	}
+	return held.Unlock, nil
+}
+
+// openSQLite opens a file, which it creates if it is missing, for one writer and
+// several readers.
+func (s *Store) openSQLite(ctx context.Context, path string) error {
+	// SQLite would create the file with the process's umask. Its other files get
+	// the mode of this one.
+	created, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnwritable, err)
+	}
+	if err := created.Close(); err != nil {
+		return err
+	}
+	if s.writes, err = sql.Open("sqlite", dsn(path, url.Values{"_txlock": {"immediate"}, "_auto_vacuum": {"incremental"}})); err != nil {
+		return err
+	}
+	s.writes.SetMaxOpenConns(1)
+	if s.reads, err = sql.Open("sqlite", dsn(path, url.Values{"_query_only": {"1"}})); err != nil {
+		return errors.Join(err, s.writes.Close())
+	}
+	s.reads.SetMaxOpenConns(4)
+	if err := s.writes.PingContext(ctx); err != nil {
+		return errors.Join(err, s.reads.Close(), s.writes.Close())
+	}
+	return nil
+}
+
+// dsn is how the driver opens a file. A commit is on disk when it returns.
+func dsn(path string, options url.Values) string {
+	options["_pragma"] = []string{
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)",
+		"foreign_keys(ON)", "journal_size_limit(67108864)",
+	}
+	slashed := filepath.ToSlash(path)
+	if filepath.VolumeName(path) != "" {
+		slashed = "/" + slashed
+	}
+	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: options.Encode()}).String()
+}
+
+// sqliteReason returns which of the package's reasons an error has, or nil.
+func sqliteReason(err error) error {
+	var failed *driver.Error
+	if !errors.As(err, &failed) {
+		if errors.Is(err, fs.ErrPermission) {
+			return ErrUnwritable
+		}
+		return nil
+	}
+	switch failed.Code() & 0xff { // the rest is detail
+	case codes.SQLITE_FULL:
+		return ErrFull
+	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
+		return ErrCorrupt
+	case codes.SQLITE_READONLY, codes.SQLITE_CANTOPEN, codes.SQLITE_PERM, codes.SQLITE_IOERR:
+		return ErrUnwritable
+	}
+	return nil
+}

@@ -1,0 +1,129 @@
+// Package store keeps what must survive a restart. It owns the schema and all SQL:
+// other packages see plain structs.
+//
+// A Store is a SQLite file in a data folder, or a PostgreSQL database. Both have
+// the same tables, and queries are written once where the dialects agree: $1 is a
+// placeholder in both, times are whole milliseconds since 1970, and blobs are
+// BYTEA, which SQLite keeps as it gets it.
+//
+// Changes go through one goroutine, which puts the changes that wait at the moment
+// into one transaction: a commit waits for the disk, and many changes share that
+// wait. Reads use connections of their own and never wait for a change.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+)
+
+// Reasons for which a Store cannot be opened or written. Errors of this package
+// wrap them together with the database's own error.
+var (
+	ErrInUse      = errors.New("another server uses the data folder")
+	ErrNewer      = errors.New("the data was written by a newer version of the server")
+	ErrCorrupt    = errors.New("the data file is damaged")
+	ErrFull       = errors.New("the disk of the data folder is full")
+	ErrUnwritable = errors.New("the data folder cannot be written")
+	ErrClosed     = errors.New("the store is closed")
+)
+
+// Config says where the data is. One of the fields is required.
+type Config struct {
+	// Folder is the data folder, which Open makes if it is missing. Only one Store
+	// can use it at a time. The database in it is SQLite.
+	Folder string
+	// PostgreSQL is the address of a database, as a URL or as libpq's key=value
+	// list. Several servers may share it.
+	PostgreSQL string
+}
+
+// Store is an open database. It is safe for concurrent use.
+type Store struct {
+	where   string // for messages
+	dialect dialect
+	reads   *sql.DB // never used to change anything
+	writes  *sql.DB
+	writer  *writer
+	unlock  func() error // releases the folder
+	close   func() error
+}
+
+// dialect is what differs between the databases.
+type dialect int
+
+const (
+	sqlite dialect = iota
+	postgres
+)
+
+// Open opens the database, creates or updates its schema, and starts the writer.
+// The error wraps ErrInUse, ErrNewer, ErrCorrupt, ErrFull or ErrUnwritable where it
+// is one of those.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if (c.Folder == "") == (c.PostgreSQL == "") {
+		return nil, errors.New("store: one of Folder and PostgreSQL is required")
+	}
+	var s *Store
+	var err error
+	if c.PostgreSQL != "" {
+		s, err = openPostgres(ctx, c.PostgreSQL)
+	} else {
+		s, err = openFolder(ctx, c.Folder)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, errors.Join(s.explain(err), s.release())
+	}
+	s.writer = newWriter(s.writes)
+	s.close = sync.OnceValue(func() error {
+		s.writer.close()
+		return s.release()
+	})
+	return s, nil
+}
+
+// Close finishes the changes that were accepted and closes the database. Later
+// changes fail with ErrClosed.
+func (s *Store) Close() error { return s.close() }
+
+// release closes what is open without the writer.
+func (s *Store) release() error {
+	err := errors.Join(s.reads.Close(), s.writes.Close())
+	if s.unlock != nil {
+		err = errors.Join(err, s.unlock())
+	}
+	return err
+}
+
+// write runs change in a transaction that it may share with other changes, and
+// returns when the transaction is on disk. A change that returns an error leaves
+// nothing behind and does not affect the others. Change may run more than once,
+// so its only effects must be those on the database and on variables that it sets
+// again. Its context is not that of the caller: statements that use the caller's
+// would break the shared transaction.
+//
+// If ctx ends first, write returns ctx's error; the change may still happen.
+func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
+	return s.explain(s.writer.write(ctx, change))
+}
+
+// explain wraps the reason of a database's error, if it is one of those that
+// package store names.
+func (s *Store) explain(err error) error {
+	if err == nil || s.dialect == postgres {
+		return err
+	}
+	if reason := sqliteReason(err); reason != nil {
+		return fmt.Errorf("%w: %s: %w", reason, s.where, err)
+	}
+	return err
+}
+
+// file is the database in a data folder.
+func file(folder string) string { return filepath.Join(folder, "discordproxy.db") }

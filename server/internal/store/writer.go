@@ -1,0 +1,179 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	// maxGroup limits the changes in one transaction, so that none waits long for
+	// the others.
+	maxGroup = 512
+	// groupTimeout limits a transaction: a database that hangs must not stop the
+	// server from shutting down.
+	groupTimeout = 30 * time.Second
+)
+
+// writer is the goroutine that changes the database.
+type writer struct {
+	db      *sql.DB
+	changes chan *change // unbuffered: what was accepted is being done
+	closing chan struct{}
+	ended   sync.WaitGroup
+}
+
+// change waits to be part of a transaction.
+type change struct {
+	ctx  context.Context //nolint:containedctx // an argument on its way to another goroutine
+	run  func(context.Context, *sql.Tx) error
+	err  error
+	done chan struct{} // closed when err is final
+}
+
+func newWriter(db *sql.DB) *writer {
+	w := &writer{db: db, changes: make(chan *change), closing: make(chan struct{})}
+	w.ended.Go(w.loop)
+	return w
+}
+
+// close waits for the changes that were accepted. It may be called once.
+func (w *writer) close() {
+	close(w.closing)
+	w.ended.Wait()
+}
+
+func (w *writer) write(ctx context.Context, run func(context.Context, *sql.Tx) error) error {
+	c := &change{ctx: ctx, run: run, done: make(chan struct{})}
+	select {
+	case <-w.closing:
+		return ErrClosed
+	default:
+	}
+	select {
+	case w.changes <- c:
+	case <-w.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (w *writer) loop() {
+	for {
+		select {
+		case first := <-w.changes:
+			w.commit(w.gather(first))
+		case <-w.closing:
+			return
+		}
+	}
+}
+
+// gather returns the changes that wait at the moment, from the first on.
+func (w *writer) gather(first *change) []*change {
+	group := []*change{first}
+	for len(group) < maxGroup {
+		select {
+		case next := <-w.changes:
+			group = append(group, next)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit makes changes in one transaction, or each in its own where the database
+// cannot undo one of them alone.
+func (w *writer) commit(group []*change) {
+	if err := w.transact(group); errors.Is(err, errBroken) && len(group) > 1 {
+		for _, c := range group {
+			w.finish([]*change{c}, w.transact([]*change{c}))
+		}
+	} else {
+		w.finish(group, err)
+	}
+}
+
+// finish reports the outcome of a transaction to those who wait for it. Changes
+// that failed by themselves keep their own error.
+func (w *writer) finish(group []*change, err error) {
+	for _, c := range group {
+		if c.err == nil {
+			c.err = err
+		}
+		close(c.done)
+	}
+}
+
+// errBroken is the error of a transaction that ended before its time.
+var errBroken = errors.New("the transaction was rolled back")
+
+// transact makes changes in one transaction. It sets the errors of those that
+// failed by themselves and returns that of the whole.
+func (w *writer) transact(group []*change) error {
+	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
+	defer cancel()
+	tx, err := w.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // there is nothing to roll back after a commit
+	made := 0
+	for _, c := range group {
+		if c.err = context.Cause(c.ctx); c.err != nil {
+			continue // nobody waits for it
+		}
+		if c.err = apart(ctx, tx, c.run, len(group) > 1); errors.Is(c.err, errBroken) {
+			return c.err
+		} else if c.err == nil {
+			made++
+		}
+	}
+	if made == 0 {
+		return nil
+	}
+	return tx.Commit()
+}
+
+// apart runs a change so that it can be undone without the changes before it, if
+// there are others.
+func apart(ctx context.Context, tx *sql.Tx, run func(context.Context, *sql.Tx) error, others bool) error {
+	if !others {
+		return recovered(ctx, tx, run)
+	}
+	if _, err := tx.ExecContext(ctx, "SAVEPOINT change"); err != nil {
+		return errors.Join(errBroken, err)
+	}
+	failed := recovered(ctx, tx, run)
+	if failed != nil {
+		if _, err := tx.ExecContext(ctx, "ROLLBACK TO SAVEPOINT change"); err != nil {
+			return errors.Join(errBroken, failed, err)
+		}
+	}
+	if _, err := tx.ExecContext(ctx, "RELEASE SAVEPOINT change"); err != nil {
+		return errors.Join(errBroken, failed, err)
+	}
+	return failed
+}
+
+// recovered runs a change and returns a panic as an error: the goroutine serves
+// all others, too.
+func recovered(ctx context.Context, tx *sql.Tx, run func(context.Context, *sql.Tx) error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("store: a change panicked: %v", r)
+		}
+	}()
+	return run(ctx, tx)
+}
