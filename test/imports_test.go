@@ -158,7 +158,7 @@ var parts = []part{
 	{folder: "server/internal/rpc", about: "what every Connect service needs: codecs, bounds, request IDs"},
 	{
 		folder: "discord/gateway", about: "the bot's session at Discord's gateway",
-		imports:   []string{"discord"},
+		imports:   []string{"discord", "discord/gateway/wire"},
 		libraries: []string{"github.com/coder/websocket"},
 	},
 	{
@@ -167,7 +167,15 @@ var parts = []part{
 		libraries: []string{"github.com/bwmarrin/discordgo"},
 	},
 	{folder: "discord/ratelimit", about: "buckets, limits that only 429s show, the global limit, bans, time", standardLibrary: true},
-	{folder: "discord/sandbox", about: "the sandbox, a built-in fake Discord", libraries: []string{"github.com/coder/websocket"}},
+	{
+		folder: "discord/sandbox", about: "the sandbox, a built-in fake Discord",
+		imports:   []string{"discord/gateway/wire"},
+		libraries: []string{"github.com/coder/websocket"},
+	},
+	{
+		folder: "discord/gateway/wire", about: "the payloads of the gateway's protocol, and their compression",
+		libraries: []string{"github.com/coder/websocket"},
+	},
 	{folder: "gen/...", about: "code made from the protobuf definitions, committed, never edited"},
 	{folder: "proto", about: "the protobuf definitions of the API"},
 	{folder: "python", about: "the Python client: what is made from the protobuf definitions, and how calls are made"},

@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"discordproxy/discord/gateway/wire"
+
 	"github.com/coder/websocket"
 )
 
@@ -264,20 +266,20 @@ func (c *connection) progress(inFrame bool) {
 
 func (c *connection) handle(ctx context.Context, f frame) error {
 	switch f.Op {
-	case opHello:
+	case wire.OpHello:
 		return c.hello(ctx, f.Data)
-	case opDispatch:
+	case wire.OpDispatch:
 		c.dispatch(f)
-	case opHeartbeat:
+	case wire.OpHeartbeat:
 		select {
 		case c.asked <- struct{}{}:
 		default: // it is about to be sent
 		}
-	case opHeartbeatACK:
+	case wire.OpHeartbeatACK:
 		c.acknowledge()
-	case opReconnect:
+	case wire.OpReconnect:
 		return errReconnect
-	case opInvalidSession:
+	case wire.OpInvalidSession:
 		var resumable bool
 		if json.Unmarshal(f.Data, &resumable) == nil && resumable {
 			return errSessionRefused
@@ -305,11 +307,11 @@ func (c *connection) hello(ctx context.Context, data json.RawMessage) error {
 	c.awaits, c.moved = stepReady, time.Now()
 	c.watchdog.Reset(readyTimeout)
 	c.mu.Unlock()
-	op, command := opResume, any(resume{c.gateway.config.Token, c.session.id, c.session.sequence.Load()})
+	op, command := wire.OpResume, any(resume{c.gateway.config.Token, c.session.id, c.session.sequence.Load()})
 	if !c.resumes {
 		c.session.identified = true
 		c.gateway.spend((*budget).identified)
-		op, command = opIdentify, c.gateway.identify()
+		op, command = wire.OpIdentify, c.gateway.identify()
 	}
 	c.sends.sent(time.Now())
 	c.parts.Go(func() { c.keepAlive(ctx, interval) })
@@ -400,7 +402,7 @@ func (c *connection) begun(s Status) {
 // event comes over a slow line, acknowledgements queue behind it.
 func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 	// Enough is left for the regular heartbeats of a minute.
-	spare := min(int(sendWindow/interval)+2, maxSends/2)
+	spare := min(int(sendWindow/interval)+2, wire.MaxSends/2)
 	// The first is sent at a random time, so that clients that lost their
 	// connections together do not come together.
 	timer := time.NewTimer(rand.N(interval))
@@ -439,9 +441,9 @@ func (c *connection) heartbeat(ctx context.Context) error {
 	c.acked.Store(false)
 	c.beat.Store(now.UnixNano())
 	if n := c.session.sequence.Load(); n > 0 {
-		return c.send(ctx, opHeartbeat, n)
+		return c.send(ctx, wire.OpHeartbeat, n)
 	}
-	return c.send(ctx, opHeartbeat, nil)
+	return c.send(ctx, wire.OpHeartbeat, nil)
 }
 
 func (c *connection) acknowledge() {
@@ -451,7 +453,7 @@ func (c *connection) acknowledge() {
 	}
 }
 
-func (c *connection) send(ctx context.Context, op opcode, data any) error {
+func (c *connection) send(ctx context.Context, op wire.Opcode, data any) error {
 	frame, err := json.Marshal(command{op, data})
 	if err != nil {
 		return fmt.Errorf("encode a frame: %w", err)

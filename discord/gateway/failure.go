@@ -57,7 +57,7 @@ func reasonOf(err error) string {
 	return "the connection to Discord broke"
 }
 
-func closeCodeOf(err error) closeCode { return websocket.CloseStatus(err) }
+func closeCodeOf(err error) websocket.StatusCode { return websocket.CloseStatus(err) }
 
 // unreachable says why a connection could not be made.
 func unreachable(err error) error {

@@ -8,30 +8,17 @@ import (
 	"fmt"
 	"io"
 
+	"discordproxy/discord/gateway/wire"
+
 	"github.com/coder/websocket"
 )
 
 // apiVersion is the version of the gateway that this package speaks.
 const apiVersion = "10"
 
-// opcode says what a frame is for.
-// https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-opcodes
-type opcode int
-
-const (
-	opDispatch       opcode = 0
-	opHeartbeat      opcode = 1
-	opIdentify       opcode = 2
-	opResume         opcode = 6
-	opReconnect      opcode = 7
-	opInvalidSession opcode = 9
-	opHello          opcode = 10
-	opHeartbeatACK   opcode = 11
-)
-
 // frame is what the gateway sends. Sequence and Type are those of a dispatch.
 type frame struct {
-	Op       opcode          `json:"op"`
+	Op       wire.Opcode     `json:"op"`
 	Data     json.RawMessage `json:"d"`
 	Sequence int64           `json:"s"`
 	Type     string          `json:"t"`
@@ -39,8 +26,8 @@ type frame struct {
 
 // command is what is sent to the gateway.
 type command struct {
-	Op   opcode `json:"op"`
-	Data any    `json:"d"`
+	Op   wire.Opcode `json:"op"`
+	Data any         `json:"d"`
 }
 
 type identify struct {
@@ -119,35 +106,20 @@ func parseFrame(kind websocket.MessageType, data []byte) (frame, error) {
 	return f, nil
 }
 
-// closeCode is the number with which the gateway closes a connection.
-// https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
-type closeCode = websocket.StatusCode
-
-const (
-	closeAuthenticationFailed closeCode = 4004
-	closeInvalidSequence      closeCode = 4007
-	closeSessionTimedOut      closeCode = 4009
-	closeInvalidShard         closeCode = 4010
-	closeShardingRequired     closeCode = 4011
-	closeInvalidVersion       closeCode = 4012
-	closeInvalidIntents       closeCode = 4013
-	closeDisallowedIntents    closeCode = 4014
-)
-
 // fatal explains a close after which Discord wants no further connection.
-func fatal(code closeCode, intents Intents) (reason string, ok bool) {
+func fatal(code websocket.StatusCode, intents Intents) (reason string, ok bool) {
 	switch code {
-	case closeAuthenticationFailed:
+	case wire.CloseAuthenticationFailed:
 		return "Discord's gateway refused the bot's token", true
-	case closeInvalidShard:
+	case wire.CloseInvalidShard:
 		return "Discord's gateway refused the shard", true
-	case closeShardingRequired:
+	case wire.CloseShardingRequired:
 		return "the bot is in more guilds than Discord serves over one connection, and this server opens only one", true
-	case closeInvalidVersion:
+	case wire.CloseInvalidVersion:
 		return "Discord's gateway no longer speaks version " + apiVersion, true
-	case closeInvalidIntents:
+	case wire.CloseInvalidIntents:
 		return "Discord's gateway does not know one of the intents " + intents.String(), true
-	case closeDisallowedIntents:
+	case wire.CloseDisallowedIntents:
 		reason = "Discord does not give this bot all of the intents " + intents.String()
 		if switches := (intents & IntentsPrivileged).Switches(); switches != "" {
 			reason += ": " + switches + ", or do not ask for them"
@@ -164,7 +136,7 @@ func endsSession(err error) bool {
 		return true
 	}
 	switch websocket.CloseStatus(err) {
-	case closeInvalidSequence, closeSessionTimedOut:
+	case wire.CloseInvalidSequence, wire.CloseSessionTimedOut:
 		return true
 	}
 	return false

@@ -3,13 +3,12 @@ package gateway
 import (
 	"slices"
 	"time"
+
+	"discordproxy/discord/gateway/wire"
 )
 
-// Discord closes a connection that sends more than 120 frames in 60 seconds.
-const (
-	maxSends   = 120
-	sendWindow = time.Minute
-)
+// sendWindow is the time in which a connection may send wire.MaxSends payloads.
+const sendWindow = time.Minute
 
 // sends counts the frames that a connection has sent, to stay within Discord's
 // limit. The zero value is one that has sent nothing. It is for one goroutine.
@@ -19,7 +18,7 @@ type sends struct{ times []time.Time }
 // are left of the limit.
 func (s *sends) next(now time.Time, spare int) time.Time {
 	s.times = slices.DeleteFunc(s.times, func(t time.Time) bool { return now.Sub(t) >= sendWindow })
-	over := len(s.times) - (maxSends - spare - 1)
+	over := len(s.times) - (wire.MaxSends - spare - 1)
 	if over <= 0 {
 		return now
 	}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"time"
 
+	"discordproxy/discord/gateway/wire"
+
 	"github.com/coder/websocket"
 )
 
@@ -35,7 +37,7 @@ type gatewayConn struct {
 
 	// All below by the sandbox's lock.
 	version    int
-	compress   *compressor // nil does not compress
+	compress   *wire.Compressor // nil does not compress
 	at         time.Time
 	faults     GatewayFaults
 	open       bool // the upgrade and the faults before HELLO are done; ws and raw are set
@@ -166,7 +168,7 @@ func (s *Sandbox) greet(c *gatewayConn, r *http.Request) {
 	q := r.URL.Query()
 	c.version, _ = strconv.Atoi(q.Get("v"))
 	if method := q.Get("compress"); method != "" {
-		if c.compress = newCompressor(method); c.compress == nil {
+		if c.compress = wire.NewStreamCompressor(method); c.compress == nil {
 			c.end(closeCompression)
 		}
 	}
@@ -300,14 +302,15 @@ func (c *gatewayConn) put(ctx context.Context, p []byte) error {
 	c.s.mu.Lock()
 	d, speed := c.compress, c.faults.BytesPerSecond
 	c.s.mu.Unlock()
-	if d == nil || !d.stream && len(p) < compressed {
-		return c.trickle(ctx, websocket.MessageText, p, speed)
-	}
-	p, err := d.compress(p)
+	p, binary, err := d.Compress(p)
 	if err != nil {
 		return err
 	}
-	return c.trickle(ctx, websocket.MessageBinary, p, speed)
+	kind := websocket.MessageText
+	if binary {
+		kind = websocket.MessageBinary
+	}
+	return c.trickle(ctx, kind, p, speed)
 }
 
 // trickle writes a payload at the speed of the line, in bytes per second, 0 for

@@ -1,14 +1,11 @@
 package sandbox
 
 import (
-	"bytes"
-	"compress/zlib"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 
-	"github.com/klauspost/compress/zstd"
+	"discordproxy/discord/gateway/wire"
 )
 
 // The opcodes of the gateway.
@@ -106,77 +103,9 @@ type frame struct {
 // size is about what the frame takes in memory.
 func (f frame) size() int { return len(f.data) + 64 }
 
-// appendTo writes the payload as Discord does, whose keys are always all there.
+// appendTo writes the payload as Discord does.
 func (f frame) appendTo(b []byte) []byte {
-	b = append(b, `{"t":`...)
-	if f.op == opDispatch {
-		b = strconv.AppendQuote(b, f.kind)
-		b = append(b, `,"s":`...)
-		b = strconv.AppendInt(b, f.seq, 10)
-	} else {
-		b = append(b, `null,"s":null`...)
-	}
-	b = append(b, `,"op":`...)
-	b = strconv.AppendInt(b, int64(f.op), 10)
-	b = append(b, `,"d":`...)
-	if f.data == nil {
-		b = append(b, "null"...)
-	} else {
-		b = append(b, f.data...)
-	}
-	return append(b, '}')
-}
-
-// compressed is the size from which a client that asked for it in IDENTIFY
-// gets payloads compressed.
-const compressed = 256
-
-// compressor compresses payloads: each by itself, or all as one stream that is
-// flushed after each.
-type compressor struct {
-	stream bool
-	buffer bytes.Buffer
-	w      interface {
-		io.WriteCloser
-		Flush() error
-		Reset(w io.Writer)
-	}
-}
-
-// newCompressor returns what a value of "compress" in the gateway's URL asks
-// for, or nil of an unknown one.
-func newCompressor(method string) *compressor {
-	c := &compressor{stream: true}
-	switch method {
-	case "zlib-stream":
-		c.w = zlib.NewWriter(&c.buffer)
-	case "zstd-stream":
-		// A small window, because every connection has one.
-		w, err := zstd.NewWriter(&c.buffer, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true))
-		if err != nil {
-			return nil
-		}
-		c.w = w
-	default:
-		return nil
-	}
-	return c
-}
-
-func (c *compressor) compress(p []byte) ([]byte, error) {
-	c.buffer.Reset()
-	end := c.w.Flush
-	if !c.stream {
-		c.w.Reset(&c.buffer)
-		end = c.w.Close
-	}
-	if _, err := c.w.Write(p); err != nil {
-		return nil, fmt.Errorf("compress payload: %w", err)
-	}
-	if err := end(); err != nil {
-		return nil, fmt.Errorf("compress payload: %w", err)
-	}
-	return c.buffer.Bytes(), nil
+	return wire.AppendPayload(b, wire.Opcode(f.op), f.kind, f.seq, f.data)
 }
 
 // command is a payload from a client.

@@ -3,13 +3,13 @@ package sandbox
 import (
 	"bytes"
 	"cmp"
-	"compress/zlib"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"time"
+
+	"discordproxy/discord/gateway/wire"
 )
 
 // session is what a client of the gateway has logged in to. It outlives its
@@ -183,7 +183,7 @@ func (s *Sandbox) identify(c *gatewayConn, in command) error {
 		return nil
 	}
 	if body.Compress && c.compress == nil {
-		c.compress = &compressor{w: zlib.NewWriter(io.Discard)}
+		c.compress = wire.NewPayloadCompressor()
 	}
 	sharded := len(body.Shard) == 2 && bytes.Contains(in.Data, []byte(`"shard"`))
 	if c.faults.ReadyDelay > 0 {
