@@ -160,7 +160,7 @@ func (s *Sandbox) guildCreate(ss *session, g *guild) map[string]any {
 		"joined_at": g.members[ss.user].JoinedAt, "large": len(g.order) > ss.large, "unavailable": false,
 		"member_count": len(g.order), "channels": channels, "threads": threads, "members": members, "presences": presences,
 		"voice_states": g.voiceStates(), "stage_instances": []any{}, "guild_scheduled_events": orEmpty(g.scheduled), "soundboard_sounds": []any{},
-		"stickers": s.stickersOf(g.ID),
+		"stickers": s.stickerList(g.ID),
 	} {
 		out[key] = value
 	}

@@ -123,7 +123,7 @@ func (s *Sandbox) guildSetting(f *formError, g *guild, key string, value any, mo
 // guildView is a guild as its members see it.
 func (s *Sandbox) guildView(g *guild) map[string]any {
 	out := g.wire()
-	out["stickers"] = s.stickersOf(g.ID)
+	out["stickers"] = s.stickerList(g.ID)
 	return out
 }
 

@@ -114,20 +114,25 @@ func (s *Sandbox) Interact(u Use) (Interaction, error) {
 		u.Data = mustJSON(data)
 	}
 	id := s.newID()
-	w := &webhook{
-		Webhook: Webhook{
-			ID: u.Bot, Type: 3, ChannelID: u.Channel, GuildID: ch.GuildID, ApplicationID: nullID(u.Bot), Token: "aW50ZXJhY3Rpb246" + s.token(id),
-		},
-		interaction: &interaction{id: id, kind: u.Type, user: &user.User, name: u.Name, at: s.now(), message: u.Message, opened: u.opened},
-	}
+	w := s.keepInteraction(ch, u.Bot, "aW50ZXJhY3Rpb246"+s.token(id), &interaction{
+		id: id, kind: u.Type, user: &user.User, name: u.Name, at: s.now(), message: u.Message, opened: u.opened,
+	})
+	s.tell(Event{Type: "INTERACTION_CREATE", GuildID: ch.GuildID, ChannelID: ch.ID, User: u.Bot, Data: s.interactionEvent(w, ch, user, u)})
+	return Interaction{id, w.Token, w.ID}, nil
+}
+
+// keepInteraction makes the webhook by which a bot answers an interaction.
+func (s *Sandbox) keepInteraction(ch *channel, bot ID, token string, in *interaction) *webhook {
 	if len(s.interactionOrder) >= 1000 {
 		delete(s.interactions, s.interactionOrder[0])
 		s.interactionOrder = s.interactionOrder[1:]
 	}
-	s.interactions[w.Token] = w
-	s.interactionOrder = append(s.interactionOrder, w.Token)
-	s.tell(Event{Type: "INTERACTION_CREATE", GuildID: ch.GuildID, ChannelID: ch.ID, User: u.Bot, Data: s.interactionEvent(w, ch, user, u)})
-	return Interaction{id, w.Token, w.ID}, nil
+	s.interactions[token] = &webhook{
+		Webhook:     Webhook{ID: bot, Type: 3, ChannelID: ch.ID, GuildID: ch.GuildID, ApplicationID: nullID(bot), Token: token},
+		interaction: in,
+	}
+	s.interactionOrder = append(s.interactionOrder, token)
+	return s.interactions[token]
 }
 
 // interactionEvent is an interaction as its bot gets it.

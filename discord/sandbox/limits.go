@@ -563,9 +563,13 @@ func (s *Sandbox) RemoveLimit(name string) {
 func (s *Sandbox) Limits() []Limit {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := make([]Limit, 0, len(s.limiter.limits))
-	for _, l := range s.limiter.limits {
-		out = append(out, *l)
+	return s.limiter.sorted()
+}
+
+func (l *limiter) sorted() []Limit {
+	out := make([]Limit, 0, len(l.limits))
+	for _, limit := range l.limits {
+		out = append(out, *limit)
 	}
 	slices.SortFunc(out, func(a, b Limit) int { return cmp.Compare(a.Name, b.Name) })
 	return out

@@ -7,12 +7,13 @@ import (
 	"slices"
 )
 
-// State is what is in the pretend world, in a form that can be kept in a file:
-// users with their tokens, guilds with all that is in them, direct messages,
-// messages, webhooks, commands and invites. Sessions of the gateway,
-// interactions, limits, faults, the audit log and what was counted are not in
-// it. Everything but users is optional in one that is written by hand, and so
-// are most fields: a guild gets its role @everyone, a member the time of joining.
+// State is the sandbox's world in a form that can be kept in a file: users with
+// their tokens, guilds with everything in them, direct messages, messages,
+// webhooks, commands, invites, interactions and rate limits. It leaves out
+// sessions of the gateway, grants of OAuth2, faults, the log of calls, and how
+// much of each limit is used. Everything but users is optional in a state
+// written by hand, and so are most fields: a guild gets its role @everyone, a
+// member the time of joining.
 type State struct {
 	// World names what the default world holds. Its Bot is the default bot; none
 	// means the first bot.
@@ -24,6 +25,16 @@ type State struct {
 	Webhooks []Webhook     `json:"webhooks"`
 	Commands []Command     `json:"commands"`
 	Invites  []StateInvite `json:"invites"`
+
+	CommandPermissions []*commandPermissions `json:"command_permissions,omitempty"`
+	Interactions       []StateInteraction    `json:"interactions,omitempty"` // oldest first
+	Stickers           []Sticker             `json:"stickers,omitempty"`     // Discord's own
+
+	// Limits replace all rate limits; nil keeps those of [Config]. So do the
+	// global limit and the one of invalid calls.
+	Limits       []Limit       `json:"limits"`
+	GlobalLimit  *GlobalLimit  `json:"global_limit"`
+	InvalidLimit *InvalidLimit `json:"invalid_limit"`
 }
 
 // StateUser is a user. Tokens are whole Authorization headers, such as
@@ -34,6 +45,7 @@ type StateUser struct {
 	Tokens      []string       `json:"tokens,omitempty"`
 	Emojis      []Emoji        `json:"emojis,omitempty"`      // of a bot's application
 	Application map[string]any `json:"application,omitempty"` // what was changed of it
+	Presence    *Presence      `json:"presence,omitempty"`    // nil means offline, unless a client is connected
 }
 
 // StateGuild is a guild with what is in it.
@@ -47,6 +59,8 @@ type StateGuild struct {
 	Voice     []VoiceState     `json:"voice_states,omitempty"`
 	Scheduled []ScheduledEvent `json:"scheduled_events,omitempty"`
 	Stickers  []Sticker        `json:"stickers,omitempty"`
+	Audit     []auditEntry     `json:"audit_log,omitempty"`   // oldest first
+	Outage    bool             `json:"unavailable,omitempty"` // whether the guild has an outage
 }
 
 // StateMember is a member of a guild.
@@ -57,6 +71,12 @@ type StateMember struct {
 	JoinedAt string  `json:"joined_at,omitempty"`
 	Timeout  *string `json:"communication_disabled_until,omitempty"`
 	Flags    int     `json:"flags,omitempty"`
+	Avatar   *string `json:"avatar,omitempty"`
+	Banner   *string `json:"banner,omitempty"`
+	Pending  bool    `json:"pending,omitempty"`
+	Premium  *string `json:"premium_since,omitempty"`
+	Mute     bool    `json:"mute,omitempty"`
+	Deaf     bool    `json:"deaf,omitempty"`
 }
 
 // channelFields are a channel's fields without its JSON method, which leaves out
@@ -119,6 +139,9 @@ func (s *Sandbox) State() State {
 				entry.Tokens = append(entry.Tokens, token)
 			}
 		}
+		if p, ok := s.gateway.presences[id]; ok {
+			entry.Presence = &p
+		}
 		out.Users = append(out.Users, entry)
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.guilds)) {
@@ -150,17 +173,24 @@ func (s *Sandbox) State() State {
 	for _, i := range s.invitesOf(func(*invite) bool { return true }) {
 		out.Invites = append(out.Invites, StateInvite{i.code, i.channel, i.inviter.ID, timestamp(i.at), i.age, i.uses, i.temporary})
 	}
+	out.CommandPermissions, out.Interactions = s.commandPermissions, s.stateInteractions()
+	out.Stickers = s.stickersOf(0)
+	out.Limits, out.GlobalLimit, out.InvalidLimit = s.limiter.sorted(), ptr(s.limiter.global), ptr(s.invalidLimit)
 	return out
 }
 
 func (s *Sandbox) stateOf(g *guild) StateGuild {
-	out := StateGuild{Guild: g.Guild, Settings: g.settings, Scheduled: g.scheduled}
+	out := StateGuild{
+		Guild: g.Guild, Settings: g.settings, Scheduled: g.scheduled, Audit: g.audit, Outage: g.unavailable, Stickers: s.stickersOf(g.ID),
+	}
 	for _, r := range g.sortedRoles() {
 		out.Roles = append(out.Roles, *r)
 	}
 	for _, id := range g.order {
 		m := g.members[id]
-		out.Members = append(out.Members, StateMember{id, m.Roles, m.Nick, m.JoinedAt, m.TimeoutUntil, m.Flags})
+		out.Members = append(out.Members, StateMember{
+			id, m.Roles, m.Nick, m.JoinedAt, m.TimeoutUntil, m.Flags, m.Avatar, m.Banner, m.Pending, m.PremiumSince, m.Mute, m.Deaf,
+		})
 	}
 	for _, id := range slices.Concat(g.channels, g.threads) {
 		ch := StateChannel{channelFields: channelFields(s.channels[id].Channel)}
@@ -174,11 +204,6 @@ func (s *Sandbox) stateOf(g *guild) StateGuild {
 	}
 	for _, id := range slices.Sorted(maps.Keys(g.voice)) {
 		out.Voice = append(out.Voice, g.voice[id])
-	}
-	for _, id := range slices.Sorted(maps.Keys(s.stickers)) {
-		if st := s.stickers[id]; st.GuildID == g.ID {
-			out.Stickers = append(out.Stickers, st)
-		}
 	}
 	return out
 }
@@ -211,6 +236,10 @@ func (s *Sandbox) populate(in *State) error {
 		stored.refusesDMs, stored.emojis, stored.application = u.RefusesDMs, u.Emojis, u.Application
 		for _, token := range u.Tokens {
 			s.tokens[s.canonical(token)] = u.ID
+		}
+		if u.Presence != nil {
+			u.Presence.Activities = orEmpty(u.Presence.Activities)
+			s.gateway.presences[u.ID] = *u.Presence
 		}
 		if s.world.Bot == 0 && u.Bot {
 			s.world.Bot = u.ID
@@ -268,6 +297,12 @@ func (s *Sandbox) populate(in *State) error {
 		}
 		s.invites = append(s.invites, &invite{i.Code, ch.GuildID, ch.ID, &by.User, at, i.Age, i.Uses, i.Temporary})
 	}
+	s.fillStickers(in.Stickers, 0)
+	s.commandPermissions = in.CommandPermissions
+	if err := s.fillInteractions(in.Interactions); err != nil {
+		return err
+	}
+	s.fillLimits(in)
 	// New ids come after all others.
 	for _, ids := range [][]ID{
 		slices.Collect(maps.Keys(s.users)), slices.Collect(maps.Keys(s.guilds)), slices.Collect(maps.Keys(s.channels)), slices.Collect(maps.Keys(s.webhooks)),
@@ -279,13 +314,28 @@ func (s *Sandbox) populate(in *State) error {
 	return nil
 }
 
+// fillLimits puts the limits of a state in the place of the configured ones.
+func (s *Sandbox) fillLimits(in *State) {
+	if in.Limits != nil {
+		global := s.limiter.global
+		s.limiter = newLimiter(true, in.Limits...)
+		s.limiter.global = global
+	}
+	if in.GlobalLimit != nil {
+		s.limiter.global = *in.GlobalLimit
+	}
+	if in.InvalidLimit != nil {
+		s.invalidLimit = *in.InvalidLimit
+	}
+}
+
 func (s *Sandbox) fillGuild(in *StateGuild) error {
 	if in.ID == 0 {
 		return errNoGuild
 	}
 	s.putGuild(in.Guild)
 	g := s.guilds[in.ID]
-	g.settings, g.scheduled = in.Settings, in.Scheduled
+	g.settings, g.scheduled, g.audit, g.unavailable = in.Settings, in.Scheduled, in.Audit, in.Outage
 	for _, r := range in.Roles {
 		g.roles[r.ID] = &r
 	}
@@ -301,6 +351,8 @@ func (s *Sandbox) fillGuild(in *StateGuild) error {
 		s.join(g, m.User, m.Roles...)
 		stored := g.members[m.User]
 		stored.Nick, stored.Flags, stored.TimeoutUntil = m.Nick, m.Flags, m.Timeout
+		stored.Avatar, stored.Banner, stored.Pending, stored.PremiumSince = m.Avatar, m.Banner, m.Pending, m.Premium
+		stored.Mute, stored.Deaf = m.Mute, m.Deaf
 		stored.JoinedAt = cmp.Or(m.JoinedAt, stored.JoinedAt)
 		if m.Timeout != nil {
 			var err error
@@ -349,11 +401,19 @@ func (s *Sandbox) fillGuild(in *StateGuild) error {
 		v.GuildID = g.ID
 		s.setVoice(g, v)
 	}
-	for _, st := range in.Stickers {
-		st.GuildID = g.ID
-		s.stickers[st.ID] = st
+	s.fillStickers(in.Stickers, g.ID)
+	for _, e := range g.audit {
+		s.lastID = max(s.lastID, e.ID)
 	}
 	return nil
+}
+
+func (s *Sandbox) fillStickers(list []Sticker, guild ID) {
+	for _, st := range list {
+		st.GuildID = guild
+		s.stickers[st.ID] = st
+		s.lastID = max(s.lastID, st.ID)
+	}
 }
 
 func (s *Sandbox) fillMessage(in *StateText) error {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
+	"time"
 
 	"discordproxy/discord/sandbox"
 )
@@ -37,6 +38,15 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.AddSticker(sandbox.Sticker{Name: "wave", GuildID: w.Guild})
+	r.AddSticker(sandbox.Sticker{Name: "Discord's own"})
+	if err := r.SetPresence(w.Alice, sandbox.Presence{Status: sandbox.StatusIdle}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SetGuildAvailable(w.OtherGuild, false); err != nil {
+		t.Fatal(err)
+	}
+	r.SetLimit(sandbox.Limit{Name: "names", Routes: []string{"GET /channels/{channel_id}"}, Limit: 1, Window: time.Hour})
+	r.SetGlobalLimit(sandbox.GlobalLimit{Limit: 40})
 	dm := r.do("POST", "/users/@me/channels", obj{"recipient_id": w.Alice}).is(200).object()["id"].(string)
 	r.do("POST", "/channels/"+dm+"/messages", obj{"content": "hi"}).is(200)
 	r.do("POST", path("/channels/%d/messages", w.General), obj{"content": "x", "components": aButton}).is(200)
@@ -53,13 +63,18 @@ func TestState(t *testing.T) {
 	if _, err := r.AddMembers(w.Guild, 2500); err != nil {
 		t.Fatal(err)
 	}
+	asks, _ := r.use(sandbox.Use{Name: "ask", User: w.Bob})
+	r.as("").do("POST", asks, obj{"type": 9, "data": obj{"custom_id": "form", "title": "Form", "components": []obj{{"type": 18, "label": "Which", "component": obj{
+		"type": 3, "custom_id": "which", "options": []obj{{"label": "A", "value": "a"}},
+	}}, {"type": 18, "label": "Why", "component": obj{"type": 4, "custom_id": "why", "style": 1, "max_length": 20}}}}}).is(204)
+	waits, hook := r.use(sandbox.Use{Name: "wait"})
 
 	var state sandbox.State
 	before := encode(t, r.Sandbox)
 	if err := json.Unmarshal([]byte(before), &state); err != nil {
 		t.Fatal(err)
 	}
-	into := newRig(t, sandbox.Config{Unlimited: true})
+	into := newRig(t, sandbox.Config{})
 	if err := into.SetState(state); err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +93,16 @@ func TestState(t *testing.T) {
 	into.do("GET", path("/guilds/%d/voice-states/%d", w.Guild, w.Bob), nil).is(200)
 	if _, err := into.Interact(sandbox.Use{Channel: w.General, CustomID: "b"}); err != nil {
 		t.Error(err)
+	}
+	into.as("").do("POST", asks, obj{"type": 4, "data": obj{"content": "again"}}).is(400, 40060)
+	into.as("").do("POST", waits, obj{"type": 4, "data": obj{"content": "waited"}}).is(204)
+	into.as("").do("GET", hook+"/messages/@original", nil).is(200)
+	into.use(sandbox.Use{CustomID: "form", User: w.Bob, Fields: map[string]any{"which": "a", "why": "because"}})
+	into.do("GET", path("/channels/%d", w.General), nil).is(200)
+	into.do("GET", path("/channels/%d", w.General), nil).is(429)
+	log := into.do("GET", path("/guilds/%d/audit-logs?action_type=22", w.Guild), nil).is(200).object()["audit_log_entries"].([]any)
+	if len(log) != 1 || log[0].(obj)["target_id"] != w.NoDMs.String() {
+		t.Errorf("the audit log has the bans %v", log)
 	}
 	m := into.do("POST", path("/channels/%d/messages", w.General), obj{"content": "new"}).message()
 	if m.ID <= poll.ID {
@@ -113,6 +138,7 @@ func TestStateByHand(t *testing.T) {
 		`{"users": [{"id": "1", "bot": true}], "messages": [{"channel_id": "3"}]}`,
 		`{"users": [{"id": "1", "bot": true}], "guilds": [{"id": "2", "channels": [{"id": "5", "type": 11, "parent_id": "6"}]}]}`,
 		`{"users": [{"id": "1", "bot": true}], "webhooks": [{"id": "2", "channel_id": "3"}]}`,
+		`{"users": [{"id": "1", "bot": true}], "interactions": [{"id": "2", "token": "t", "type": 2, "application_id": "1", "user": "1", "channel_id": "3"}]}`,
 	} {
 		if err := set(wrong); err == nil {
 			t.Errorf("accepted %s", wrong)

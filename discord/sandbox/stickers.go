@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 )
@@ -37,17 +38,20 @@ func (st *Sticker) wire() map[string]any {
 // item is a sticker as messages show it.
 func (st *Sticker) item() Sticker { return Sticker{ID: st.ID, Name: st.Name, Format: st.Format} }
 
-// stickersOf are a guild's stickers, in order of their ids.
-func (s *Sandbox) stickersOf(guild ID) []map[string]any {
-	var list []Sticker
-	for _, st := range s.stickers {
-		if st.GuildID == guild {
-			list = append(list, st)
+// stickersOf returns the stickers of a guild, or Discord's own of guild 0, in
+// order of their ids.
+func (s *Sandbox) stickersOf(guild ID) (out []Sticker) {
+	for _, id := range slices.Sorted(maps.Keys(s.stickers)) {
+		if st := s.stickers[id]; st.GuildID == guild {
+			out = append(out, st)
 		}
 	}
-	slices.SortFunc(list, func(a, b Sticker) int { return int(int64(a.ID - b.ID)) })
+	return out
+}
+
+func (s *Sandbox) stickerList(guild ID) []map[string]any {
 	out := []map[string]any{}
-	for _, st := range list {
+	for _, st := range s.stickersOf(guild) {
 		out = append(out, st.wire())
 	}
 	return out
@@ -58,7 +62,7 @@ func (s *Sandbox) listStickers(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.stickersOf(g.ID), nil
+	return s.stickerList(g.ID), nil
 }
 
 func (s *Sandbox) getSticker(c *call) (any, error) {
@@ -118,7 +122,7 @@ func (s *Sandbox) createSticker(c *call) (any, error) {
 		return nil, err
 	case p&(PermManageExpressions|PermCreateExpressions) == 0:
 		return nil, errMissingPerms
-	case len(s.stickersOf(g.ID)) >= maxStickers:
+	case len(s.stickerList(g.ID)) >= maxStickers:
 		return nil, refuse(http.StatusBadRequest, 30039, "Maximum number of stickers reached (5)")
 	}
 	var body stickerBody
@@ -169,6 +173,6 @@ func (s *Sandbox) deleteSticker(c *call) (any, error) {
 func (s *Sandbox) stickersChanged(c *call, g *guild, what int, id ID, before, after any) {
 	s.audit(c, g.ID, auditSticker+what, id, before, after)
 	s.publish("GUILD_STICKERS_UPDATE", g.ID, 0, func() any {
-		return map[string]any{"guild_id": g.ID, "stickers": s.stickersOf(g.ID)}
+		return map[string]any{"guild_id": g.ID, "stickers": s.stickerList(g.ID)}
 	})
 }

@@ -288,7 +288,8 @@ func (s *Sandbox) fill(found resolved, ch *channel, u *Use, c map[string]any, fi
 }
 
 func (s *Sandbox) fillField(found resolved, ch *channel, u *Use, c, out map[string]any) error {
-	id, kind := c["custom_id"].(string), c["type"].(int)
+	id := c["custom_id"].(string)
+	kind, _ := wholeOf(c["type"])
 	given := u.Fields[id]
 	text, isText := given.(string)
 	switch kind {
