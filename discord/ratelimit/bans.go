@@ -14,6 +14,7 @@ func (c *core) judge(x *call, r *Response, limit Limit, now instant) (check bool
 		r.Status == http.StatusTooManyRequests && limit != SharedLimit
 	if invalid {
 		c.budget.add(now)
+		c.change(true)
 		if r.Status != http.StatusTooManyRequests {
 			x.route.refused = now
 		}
@@ -285,6 +286,8 @@ type gone struct {
 type goneWebhooks struct {
 	known map[string]*gone
 	order list[gone] // oldest answer first
+	// removed are those that were forgotten since the last export.
+	removed []string
 }
 
 func newGoneWebhooks() goneWebhooks {
@@ -360,6 +363,9 @@ func (c *core) judgeWebhook(x *call, r *Response, limit Limit, now instant) {
 		})
 	case g != nil && r.Status < http.StatusInternalServerError && limit == NotLimited:
 		c.gone.remove(g)
+		if c.exported {
+			c.gone.removed = append(c.gone.removed, g.major)
+		}
 	case g != nil:
 		g.until = max(g.until, now.add(probePause))
 	}

@@ -84,6 +84,7 @@ func (c *core) route(a *account, r *Route, now instant) *route {
 	known.bucket = a.buckets[bucketKey{s.hash, r.Major}]
 	if s.hash == "" || known.bucket == nil {
 		known.bucket = c.newBucket(a, s.hash, r.Major, now)
+		c.suppose(known.bucket, s, now)
 	}
 	known.bucket.routes = append(known.bucket.routes, known)
 	return known
@@ -238,6 +239,9 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 		changed = b.observe(a)
 		b.refresh(&c.clock)
 		if !a.rejected {
+			if x.route.shape.limitSeen == 0 {
+				c.change(true)
+			}
 			x.route.shape.limitSeen, x.route.shape.perSeen = b.limit, b.perHigh
 		}
 	case a.rejected:

@@ -25,6 +25,12 @@ type core struct {
 	closed   bool
 	seq      uint64
 	sends    uint64
+	changes  uint64            // grows with each change that Export returns
+	exported bool              // somebody wants them
+	changed  func(urgent bool) // see Config
+	// supposed are windows, as they may be now, of buckets of which an earlier run
+	// saved nothing.
+	supposed map[*shape]window
 	// roundTrip is about how long calls take to Discord and back.
 	roundTrip time.Duration
 	wants     []instant // scratch space of spares
@@ -192,10 +198,19 @@ func (c *core) look(now instant) instant {
 	return at
 }
 
+// change notes a change that Export returns.
+func (c *core) change(urgent bool) {
+	c.changes++
+	if c.changed != nil {
+		c.changed(urgent)
+	}
+}
+
 // send gives x its permit.
 func (c *core) send(x *call, now instant) {
 	b := x.route.bucket
 	c.sends++
+	c.change(false)
 	x.state, x.sentAt, x.send = callSent, now, c.sends
 	c.depart(x, now)
 	b.asked = now
@@ -219,6 +234,7 @@ func (c *core) land(x *call, now instant) bool {
 		return false
 	}
 	x.state = callEnded
+	c.change(false)
 	c.endProbe(x)
 	c.arrive(x)
 	c.sent.remove(x)

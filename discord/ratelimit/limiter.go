@@ -30,6 +30,11 @@ type Config struct {
 	// same time. Beyond it the one that was used longest ago makes room. 0
 	// means 1,000.
 	MaxGuests int
+	// Changed is called whenever Export has something new to return. It must not
+	// block or call the Limiter. urgent is whether a crash should not lose it: an
+	// invalid request was counted, or the first headers of a route have come. It may
+	// be nil.
+	Changed func(urgent bool)
 }
 
 // defaults are Discord's limits, and ours.
@@ -80,6 +85,7 @@ func New(c Config) (*Limiter, error) {
 			c.MaxQueueBytes, orDefault(c.InvalidRequestLimit, defaultInvalidLimit)),
 		armed: never,
 	}
+	l.core.changed = c.Changed
 	l.core.maxGuests = orDefault(c.MaxGuests, defaultMaxGuests)
 	l.timer = time.AfterFunc(time.Hour, l.tick)
 	l.timer.Stop()

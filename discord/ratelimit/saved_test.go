@@ -1,0 +1,228 @@
+package ratelimit_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"discordproxy/discord/ratelimit"
+)
+
+// disk keeps a limiter's records as the server does: immediately after a pause, and
+// at most once a second; once more within that if it is urgent.
+type disk struct {
+	mu      sync.Mutex
+	records map[string][]byte
+	mark    ratelimit.Mark
+	changed chan struct{}
+	urgent  chan struct{}
+}
+
+func newDisk() *disk {
+	return &disk{records: make(map[string][]byte), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}
+}
+
+func (d *disk) notify(urgent bool) {
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+	if urgent {
+		select {
+		case d.urgent <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (d *disk) save(t *testing.T, l *ratelimit.Limiter) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	records, mark := l.Export(d.mark)
+	d.mark = mark
+	for _, r := range records {
+		data, err := json.Marshal(r)
+		if err != nil {
+			t.Error(err)
+		}
+		d.records[r.Key] = data
+	}
+}
+
+func (d *disk) run(ctx context.Context, t *testing.T, l *ratelimit.Limiter) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.changed:
+		}
+		d.save(t, l)
+		pause := time.After(time.Second)
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause:
+			continue
+		case <-d.urgent:
+		}
+		d.save(t, l)
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause:
+		}
+	}
+}
+
+func (d *disk) read(t *testing.T) (records []ratelimit.Saved) {
+	for _, key := range slices.Sorted(maps.Keys(d.records)) {
+		data := d.records[key]
+		var r ratelimit.Saved
+		if err := json.Unmarshal(data, &r); err != nil {
+			t.Fatal(err)
+		}
+		r.Key = key
+		records = append(records, r)
+	}
+	return records
+}
+
+// TestRestart ends a limiter in the middle of 500 calls, in peace or as SIGKILL does,
+// and goes on with another one that knows what the first one saved. Discord refuses
+// nothing.
+func TestRestart(t *testing.T) {
+	const ms = time.Millisecond
+	limits := map[string]limit{
+		"sliding 5 in 5 s": sliding("a", 5, 5*time.Second),
+		"sliding 5 in 1 s": sliding("a", 5, time.Second),
+		"fixed 5 in 5 s":   fixed("a", 5, 5*time.Second),
+		"fixed 10 in 10 s": fixed("a", 10, 10*time.Second),
+		"single in 2 s":    sliding("a", 1, 2*time.Second),
+	}
+	for _, name := range slices.Sorted(maps.Keys(limits)) {
+		for _, clean := range []bool{true, false} {
+			for _, spread := range []int{5, 100} {
+				for seed := range uint64(4) {
+					t.Run(fmt.Sprintf("%s, clean %v, %d channels, %d", name, clean, spread, seed), func(t *testing.T) {
+						synctest.Test(t, func(t *testing.T) {
+							rng := rand.New(rand.NewPCG(seed, 7))
+							d := newDiscord(limits[name])
+							d.delay = jitter(rng, 20*ms, 120*ms)
+							stored := newDisk()
+							first := newLimiter(t, ratelimit.Config{Changed: stored.notify})
+							ctx, end := context.WithCancel(t.Context())
+							var calls, saver sync.WaitGroup
+							saver.Go(func() { stored.run(ctx, t, first) })
+							var left atomic.Int64
+							for i := range 500 {
+								calls.Go(func() {
+									s := sender{discord: d, limiter: first, token: "bot"}
+									if _, err := s.send(ctx, "POST", messages(i%spread+1)); err != nil {
+										left.Add(1)
+									}
+								})
+							}
+							time.Sleep(time.Duration(rng.Int64N(int64(8*time.Second))) + 500*ms)
+							end()
+							if clean {
+								calls.Wait() // those in flight
+							}
+							saver.Wait()
+							if clean {
+								stored.save(t, first)
+							}
+							time.Sleep(time.Duration(rng.Int64N(int64(300 * ms))))
+							next := newLimiter(t, ratelimit.Config{})
+							next.Import(stored.read(t), clean)
+							calls.Wait()
+							if left.Load() == 0 {
+								t.Fatal("the first run sent everything")
+							}
+							s := sender{discord: d, limiter: next, token: "bot", sharing: 3}
+							each := max(int(left.Load())/spread, 1)
+							s.run(t, channels(spread, min(each, 15), 1)...)
+							for reply, n := range d.replies {
+								if strings.HasPrefix(reply, "429") {
+									t.Errorf("%d times %s", n, reply)
+								}
+							}
+						})
+					})
+				}
+			}
+		}
+	}
+}
+
+// spoil changes numbers of a JSON document to others, valid or not.
+func spoil(rng *rand.Rand, v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			v[key] = spoil(rng, v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = spoil(rng, v[i])
+		}
+	case float64:
+		if rng.IntN(4) == 0 {
+			odd := []int64{0, 1, 2, 3, 4, 5, 9, 255, 256, -1, 1 << 31, 1 << 32, 1<<63 - 1, -1 << 63, int64(time.Hour), -int64(time.Hour), int64(30 * 24 * time.Hour)}
+			return json.Number(fmt.Sprint(odd[rng.IntN(len(odd))]))
+		}
+		return json.Number(fmt.Sprintf("%.0f", v))
+	}
+	return v
+}
+
+// TestSpoiledRecords imports records that are not what was exported. Nothing panics,
+// and every call is sent in the end.
+func TestSpoiledRecords(t *testing.T) {
+	for seed := range uint64(300) {
+		synctest.Test(t, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 3))
+			d := newDiscord([]limit{sliding("a", 5, time.Second), fixed("a", 3, 4*time.Second)}[seed%2])
+			if seed%3 == 0 {
+				d.Lie = &ratelimit.Lie{Truth: []limit{sliding("", 2, time.Second)}, Refusal: ratelimit.Bare}
+			}
+			stored := newDisk()
+			first := newLimiter(t, ratelimit.Config{})
+			jobs := append(channels(3, 12, 1), job{5, "GET", "/users/@me"}, job{5, "PATCH", "/channels/1"})
+			sender{discord: d, limiter: first, token: "bot"}.run(t, jobs...)
+			stored.save(t, first)
+			var records []ratelimit.Saved
+			for _, key := range slices.Sorted(maps.Keys(stored.records)) {
+				data := stored.records[key]
+				var doc any
+				if err := json.Unmarshal(data, &doc); err != nil {
+					t.Fatal(err)
+				}
+				data, err := json.Marshal(spoil(rng, doc))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := ratelimit.Saved{Key: key}
+				if json.Unmarshal(data, &r) == nil { // the server leaves out what cannot be read
+					records = append(records, r)
+				}
+			}
+			next := newLimiter(t, ratelimit.Config{})
+			next.Import(records, seed%2 == 0)
+			took := sender{discord: d, limiter: next, token: "bot"}.run(t, jobs...)
+			if took > 25*time.Hour {
+				t.Errorf("seed %d: the calls took %v", seed, took)
+			}
+			_ = next.Snapshot()
+			next.Export(ratelimit.Mark{})
+		})
+	}
+}
