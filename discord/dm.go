@@ -36,12 +36,18 @@ func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message
 		return nil, err
 	}
 	message, err := c.call(ctx, r)
-	if !known || !isGone(err) {
-		return message, err
+	if known && isGone(err) {
+		turn.back()
+		c.dms.forget(userID, channelID)
+		return c.reopen(ctx, turn, userID, r)
 	}
-	turn.back()
-	c.dms.forget(userID, channelID)
-	if channelID, _, err = c.dms.channel(ctx, userID, c.openDM); err != nil {
+	return message, err
+}
+
+// reopen opens the channel to a user again and posts the message of r there.
+func (c *Client) reopen(ctx context.Context, turn *turn, userID uint64, r *request) (json.RawMessage, error) {
+	channelID, _, err := c.dms.channel(ctx, userID, c.openDM)
+	if err != nil {
 		return nil, err
 	}
 	if r.path, err = CreateMessage.path(Args{"channel_id": channelID}); err != nil {
@@ -50,7 +56,7 @@ func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message
 	if err := turn.wait(ctx); err != nil {
 		return nil, err
 	}
-	message, err = c.call(ctx, r)
+	message, err := c.call(ctx, r)
 	if isGone(err) {
 		c.dms.forget(userID, channelID)
 	}

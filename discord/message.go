@@ -38,22 +38,28 @@ func (c *Client) CreateMessage(ctx context.Context, channelID uint64, m Message)
 
 // request returns the request for a message, with the nonce that all tries of
 // it carry.
-func (m Message) request(channelID uint64) (*request, error) {
-	args := maps.Clone(m.Fields)
-	if args == nil {
-		args = Args{}
-	}
-	nonce, _ := args["nonce"].(string)
-	enforced, said := args["enforce_nonce"].(bool)
-	if nonce == "" {
-		nonce, said = rand.Text()[:MaxNonceLength], false
-	}
-	enforced = enforced || !said
-	args["nonce"], args["enforce_nonce"], args["channel_id"] = nonce, enforced, channelID
+func (m *Message) request(channelID uint64) (*request, error) {
+	args, enforced := m.named()
+	args["channel_id"] = channelID
 	r, err := CreateMessage.request(args, m.Files)
 	if err != nil {
 		return nil, err
 	}
 	r.repeatable, r.once = enforced, enforced
 	return r, nil
+}
+
+// named returns a copy of the fields that names the message, and whether Discord keeps
+// it single.
+func (m *Message) named() (args Args, enforced bool) {
+	args = make(Args, len(m.Fields)+3)
+	maps.Copy(args, m.Fields)
+	nonce, _ := args["nonce"].(string)
+	enforced, said := args["enforce_nonce"].(bool)
+	if nonce == "" {
+		nonce, said = rand.Text()[:MaxNonceLength], false
+	}
+	enforced = enforced || !said
+	args["nonce"], args["enforce_nonce"] = nonce, enforced
+	return args, enforced
 }

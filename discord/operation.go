@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -59,89 +60,112 @@ func (c *Client) Call(ctx context.Context, op Operation, args Args, files ...Fil
 	return c.call(ctx, r)
 }
 
-func (o Operation) request(args Args, files []File) (*request, error) {
+func (o *Operation) request(args Args, files []File) (*request, error) {
 	path, err := o.path(args)
 	if err != nil {
 		return nil, err
 	}
-	r := &request{
-		policy:  policy{repeatable: o.repeatable(), returns: o.returns(args), done: o.Done, tokenless: o.InPath("webhook_token") || o.InPath("interaction_token")},
-		method:  o.Method,
-		version: apiVersion,
-		path:    path,
-		header:  make(http.Header),
-	}
-	query := make(url.Values)
-	fields := make(Args, len(args))
-	for name, value := range args {
-		switch {
-		case o.InPath(name) || name == ReasonArgument:
-		case o.inQuery(name):
-			query.Set(name, fmt.Sprint(value))
-		default:
-			fields[name] = value
-		}
-	}
-	var document any = fields
-	if o.Body != "" {
-		document = args[o.Body]
-	}
-	if o.Body != "" || len(fields) > 0 || len(files) > 0 || o.Method == http.MethodPatch {
-		contentType, body, err := encode(document, files)
-		if err != nil {
-			return nil, fmt.Errorf("discord: encode %s: %w", o.Name, err)
-		}
-		r.header.Set("Content-Type", contentType)
-		r.body = body
-	}
-	r.query = query.Encode()
+	r := &request{method: o.Method, version: apiVersion, path: path, header: make(http.Header)}
+	r.repeatable, r.returns, r.done = o.repeatable(), o.returns(args), o.Done
+	r.tokenless = o.InPath("webhook_token") || o.InPath("interaction_token")
 	if reason, _ := args[ReasonArgument].(string); reason != "" {
 		r.header.Set("X-Audit-Log-Reason", url.PathEscape(reason))
 	}
+	r.query = o.query(args)
+	document, ok := o.document(args)
+	if !ok && len(files) == 0 {
+		return r, nil
+	}
+	contentType, body, err := encode(document, files)
+	if err != nil {
+		return nil, fmt.Errorf("discord: encode %s: %w", o.Name, err)
+	}
+	r.header.Set("Content-Type", contentType)
+	r.body = body
 	return r, nil
+}
+
+// query returns the query of a request, escaped.
+func (o *Operation) query(args Args) string {
+	var query url.Values
+	for name, value := range args {
+		if o.inQuery(name) {
+			if query == nil {
+				query = make(url.Values)
+			}
+			query.Set(name, fmt.Sprint(value))
+		}
+	}
+	return query.Encode()
+}
+
+// document returns what the body of a request holds, and false for a request without
+// a body unless it has files.
+func (o *Operation) document(args Args) (document any, ok bool) {
+	if o.Body != "" {
+		return args[o.Body], true
+	}
+	fields := make(Args, len(args))
+	for name, value := range args {
+		if name != ReasonArgument && !o.InPath(name) && !o.inQuery(name) {
+			fields[name] = value
+		}
+	}
+	return fields, len(fields) > 0 || o.Method == http.MethodPatch
 }
 
 // InPath reports whether the path holds the argument: the operation cannot be
 // called without it.
-func (o Operation) InPath(name string) bool { return strings.Contains(o.Path, "{"+name+"}") }
+func (o *Operation) InPath(name string) bool { return strings.Contains(o.Path, "{"+name+"}") }
 
-func (o Operation) inQuery(name string) bool {
+func (o *Operation) inQuery(name string) bool {
+	if name == ReasonArgument || o.InPath(name) {
+		return false
+	}
 	return o.Method == http.MethodGet || o.Method == http.MethodDelete || slices.Contains(o.Query, name)
 }
 
 // returns is what a success of the operation with these arguments answers
 // with: a webhook's message only for one who waits for it.
-func (o Operation) returns(args Args) Returns {
+func (o *Operation) returns(args Args) Returns {
 	if slices.Contains(o.Query, "wait") && args["wait"] != true {
 		return Anything
 	}
 	return o.Returns
 }
 
-func (o Operation) repeatable() bool {
+func (o *Operation) repeatable() bool {
 	return o.Repeatable || o.Method == http.MethodGet || o.Method == http.MethodPut || o.Method == http.MethodDelete
 }
 
 // path returns the path with its arguments filled in. An argument is an id or
 // one of two kinds of text, so that no argument can lead to another route.
-func (o Operation) path(args Args) (string, error) {
-	var path strings.Builder
+func (o *Operation) path(args Args) (string, error) {
+	path := make([]byte, 0, len(o.Path)+2*len("{1234567890123456789}"))
 	for rest := o.Path; ; {
 		literal, after, found := strings.Cut(rest, "{")
-		path.WriteString(literal)
+		path = append(path, literal...)
 		if !found {
-			return path.String(), nil
+			return string(path), nil
 		}
 		name, behind, _ := strings.Cut(after, "}")
-		argument := args[name]
-		value := fmt.Sprint(argument)
-		if argument == nil || !fitsPath(name, value) {
+		value, ok := pathValue(name, args[name])
+		if !ok {
 			// The value may be a secret.
 			return "", InvalidForm(FieldError{Field: name, Code: "STRING_TYPE_REGEX", Message: "Must be a value that can be part of a path."})
 		}
-		path.WriteString(url.PathEscape(value))
+		path = append(path, value...)
 		rest = behind
 	}
+}
+
+// pathValue returns an argument as it stands in a path, and false for one that cannot.
+func pathValue(name string, argument any) (string, bool) {
+	if id, ok := argument.(uint64); ok && strings.HasSuffix(name, "_id") {
+		return strconv.FormatUint(id, 10), 0 < id && id <= math.MaxInt64
+	}
+	value := fmt.Sprint(argument)
+	return url.PathEscape(value), argument != nil && fitsPath(name, value)
 }
 
 func fitsPath(name, value string) bool {

@@ -234,28 +234,43 @@ func (s *sending) tooLate(ctx context.Context, wait time.Duration) bool {
 // errTooLate ends a call whose next try would come too late.
 var errTooLate = errors.New("the limits allow no further try while Discord remembers the first")
 
-// wait waits for the permit of a try, but not beyond the last moment for it.
+// wait waits for the permit of a try, but not beyond the last moment for it, and not
+// longer than the caller may make the call.
 func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
-	allowed, stop := whileAllowed(ctx)
+	within, stop := s.waitable(ctx)
 	defer stop()
-	permit, err := s.waitInTime(allowed)
-	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(allowed), errRevoked) {
-		return nil, errRevoked
+	permit, err := s.limiter.Acquire(within, s.ask)
+	if err == nil || ctx.Err() != nil {
+		return permit, err
 	}
-	return permit, err
+	return nil, s.whyEnded(ctx, within, err)
 }
 
-func (s *sending) waitInTime(ctx context.Context) (*ratelimit.Permit, error) {
-	within, cancel := ctx, context.CancelFunc(func() {})
-	if last, ok := s.lastMoment(ctx); ok {
-		within, cancel = context.WithDeadline(ctx, last)
+// whyEnded returns the error of a wait that ended within while its caller was still
+// there.
+func (s *sending) whyEnded(ctx, within context.Context, err error) error {
+	if errors.Is(context.Cause(within), errRevoked) {
+		return errRevoked
 	}
-	defer cancel()
-	permit, err := s.limiter.Acquire(within, s.ask)
-	if errors.Is(err, context.DeadlineExceeded) && within != ctx {
-		return nil, errTooLate
+	if _, ok := s.lastMoment(ctx); ok && errors.Is(err, context.DeadlineExceeded) {
+		return errTooLate
 	}
-	return permit, err
+	return err
+}
+
+// waitable returns the context of a wait. Its cause is errRevoked when the caller may no
+// longer make the call.
+func (s *sending) waitable(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := whileAllowed(ctx)
+	last, ok := s.lastMoment(ctx)
+	if !ok {
+		return ctx, stop
+	}
+	ctx, cancel := context.WithDeadline(ctx, last)
+	return ctx, func() {
+		cancel()
+		stop()
+	}
 }
 
 // lastMoment returns when Discord forgets the nonce of the first try, if that is
