@@ -19,8 +19,7 @@ func edge(observers calls.Observers) connect.Interceptor {
 	return rpc.Interceptor{
 		Unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-				call := newCall(req.Spec(), req.Peer())
-				about(call, req.Any())
+				call := unaryCall(req)
 				ctx, end := observers.Begin(ctx, call)
 				response, err := next(ctx, req)
 				end(err)
@@ -62,6 +61,12 @@ func (o *observed) Send(m any) error {
 		o.call.Sent++
 	}
 	return err
+}
+
+func unaryCall(req connect.AnyRequest) *calls.Call {
+	call := newCall(req.Spec(), req.Peer())
+	about(call, req.Any())
+	return call
 }
 
 func newCall(spec connect.Spec, peer connect.Peer) *calls.Call {

@@ -152,7 +152,7 @@ func (m byFirst) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // methods returns the handler of the methods of the API, and its path.
 func (c Config) methods(ready func() error, options []connect.HandlerOption) (string, http.Handler) {
 	s := &service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger}
-	interceptors := connect.WithInterceptors(access.Interceptor(), translate(ready), rpc.Streams())
+	interceptors := connect.WithInterceptors(rpc.Chain(access.Interceptor(), translate(ready), rpc.Streams()))
 	return discordapiconnect.NewDiscordApiHandler(s, append(slices.Clip(options), interceptors, uncompressed)...)
 }
 
@@ -185,13 +185,10 @@ func holdAnswers(next http.Handler) http.Handler {
 // translate returns the interceptor that refuses calls while the service is not
 // ready, and gives the errors of handlers their status.
 func translate(ready func() error) connect.Interceptor {
-	return rpc.Around(func(ctx context.Context, spec connect.Spec, next func() error) error {
-		if err := ready(); err != nil && spec.Procedure != discordapiconnect.DiscordApiGetRateLimitStatusProcedure {
+	return rpc.Around(func(procedure string) error {
+		if err := ready(); err != nil && procedure != discordapiconnect.DiscordApiGetRateLimitStatusProcedure {
 			return connect.NewError(connect.CodeUnavailable, err)
 		}
-		if err := next(); err != nil {
-			return toStatus(ctx, err)
-		}
 		return nil
-	})
+	}, func(ctx context.Context, err error) error { return toStatus(ctx, err) })
 }

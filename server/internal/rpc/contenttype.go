@@ -55,31 +55,39 @@ func Plain(r *http.Request) *http.Request {
 // latter. Encodings are compared without case.
 func ExplainRequests(errors *connect.ErrorWriter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			if r.Method == http.MethodGet && mayGet(r.URL.Path) && r.URL.Query().Has("encoding") {
-				next.ServeHTTP(w, r)
-				return
-			}
-			w.Header().Set("Allow", http.MethodPost)
-			http.Error(w, fmt.Sprintf("HTTP method %.20q is not supported here: send a JSON object by POST, as Content-Type application/json", r.Method), http.StatusMethodNotAllowed)
-			return
+		if r = explained(errors, w, r); r != nil {
+			next.ServeHTTP(w, r)
 		}
-		contentType := r.Header.Get("Content-Type")
-		if reason := wrongType(contentType, r.URL.Path); reason != "" {
-			http.Error(w, reason, http.StatusUnsupportedMediaType)
-			return
-		}
-		r = plainEncoding(r)
-		if encoding := unknownEncoding(r.Header); encoding != "" {
-			_, accepted := encodingHeaders(contentType)
-			w.Header().Set(accepted, strings.Join(encodings, ","))
-			// Writing fails only when the client is gone.
-			_ = errors.Write(w, r, connect.NewError(connect.CodeUnimplemented,
-				fmt.Errorf("unknown compression %.100q: use %s or identity", encoding, strings.Join(encodings, ", "))))
-			return
-		}
-		next.ServeHTTP(w, r)
 	})
+}
+
+// explained returns a request in the form that connect-go takes, or nil after it has
+// refused it.
+func explained(errors *connect.ErrorWriter, w http.ResponseWriter, r *http.Request) *http.Request {
+	if r.Method != http.MethodPost {
+		if r.Method == http.MethodGet && mayGet(r.URL.Path) && r.URL.Query().Has("encoding") {
+			return r
+		}
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, fmt.Sprintf("HTTP method %.20q is not supported here: send a JSON object by POST, as Content-Type application/json", r.Method),
+			http.StatusMethodNotAllowed)
+		return nil
+	}
+	contentType := r.Header.Get("Content-Type")
+	if reason := wrongType(contentType, r.URL.Path); reason != "" {
+		http.Error(w, reason, http.StatusUnsupportedMediaType)
+		return nil
+	}
+	r = plainEncoding(r)
+	if encoding := unknownEncoding(r.Header); encoding != "" {
+		_, accepted := encodingHeaders(contentType)
+		w.Header().Set(accepted, strings.Join(encodings, ","))
+		// Writing fails only when the client is gone.
+		_ = errors.Write(w, r, connect.NewError(connect.CodeUnimplemented,
+			fmt.Errorf("unknown compression %.100q: use %s or identity", encoding, strings.Join(encodings, ", "))))
+		return nil
+	}
+	return r
 }
 
 // wrongType says why no method at path takes a content type, "" if one may.

@@ -32,15 +32,19 @@ func GRPCWebText(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		inner := r.Clone(r.Context())
-		inner.Header.Set("Content-Type", grpcWeb+codec)
-		inner.Header.Del("Content-Length")
-		inner.ContentLength = -1
-		inner.Body = textBody{&base64Pieces{source: r.Body}, r.Body}
-		answer := &textWriter{ResponseWriter: w, codec: codec}
-		next.ServeHTTP(answer, inner)
-		answer.endPiece()
+		serveText(w, r, codec, next)
 	})
+}
+
+func serveText(w http.ResponseWriter, r *http.Request, codec string, next http.Handler) {
+	inner := r.Clone(r.Context())
+	inner.Header.Set("Content-Type", grpcWeb+codec)
+	inner.Header.Del("Content-Length")
+	inner.ContentLength = -1
+	inner.Body = textBody{&base64Pieces{source: r.Body}, r.Body}
+	answer := &textWriter{ResponseWriter: w, codec: codec}
+	next.ServeHTTP(answer, inner)
+	answer.endPiece()
 }
 
 // codecOf returns what follows the kind in a content type, "" or one like

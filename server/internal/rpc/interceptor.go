@@ -2,6 +2,9 @@ package rpc
 
 import (
 	"context"
+	"log/slog"
+	"net/http"
+	"slices"
 
 	"connectrpc.com/connect"
 )
@@ -13,39 +16,94 @@ type Interceptor struct {
 	Stream func(connect.StreamingHandlerFunc) connect.StreamingHandlerFunc
 }
 
-// Around returns an Interceptor that runs do for each call. next handles the
-// call and returns its error; do returns the one that the call ends with.
-func Around(do func(ctx context.Context, spec connect.Spec, next func() error) error) Interceptor {
+// Chain returns an Interceptor that applies several, the first outermost. Connect-go
+// looks into the context between any two of its own list, which costs each call time
+// and stack; for it, a chain is one.
+func Chain(interceptors ...connect.Interceptor) Interceptor {
 	return Interceptor{
 		Unary: func(next connect.UnaryFunc) connect.UnaryFunc {
-			return func(ctx context.Context, req connect.AnyRequest) (res connect.AnyResponse, err error) {
-				err = do(ctx, req.Spec(), func() (err error) {
-					res, err = next(ctx, req)
-					return err
-				})
-				if err != nil {
+			for _, i := range slices.Backward(interceptors) {
+				next = i.WrapUnary(next)
+			}
+			return next
+		},
+		Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+			for _, i := range slices.Backward(interceptors) {
+				next = i.WrapStreamingHandler(next)
+			}
+			return next
+		},
+	}
+}
+
+// Around returns an Interceptor that calls before ahead of each call, which it refuses
+// with the error, and has after replace the error of a call that failed.
+func Around(before func(procedure string) error, after func(context.Context, error) error) Interceptor {
+	return Interceptor{
+		Unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
+				if err := before(procedureOf(req)); err != nil {
 					return nil, err
+				}
+				res, err := next(ctx, req)
+				if err != nil {
+					return nil, after(ctx, err)
 				}
 				return res, nil
 			}
 		},
 		Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-				return do(ctx, conn.Spec(), func() error { return next(ctx, conn) })
+				if err := before(procedureOf(conn)); err != nil {
+					return err
+				}
+				if err := next(ctx, conn); err != nil {
+					return after(ctx, err)
+				}
+				return nil
 			}
 		},
 	}
 }
 
-// mapErrors returns an Interceptor that replaces the errors of calls.
-func mapErrors(to func(context.Context, error) error) Interceptor {
-	return Around(func(ctx context.Context, _ connect.Spec, next func() error) error {
-		if err := next(); err != nil {
-			return to(ctx, err)
+// settle returns an Interceptor that makes a panic an error and a line in the log,
+// and replaces the errors of calls, those of panics included.
+func settle(logger *slog.Logger, replace func(context.Context, error) error) Interceptor {
+	recovered := func(ctx context.Context, of described, value any, err error) error {
+		if value == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+			panic(value)
 		}
-		return nil
-	})
+		if value != nil {
+			err = Panicked(ctx, logger, procedureOf(of), value)
+		}
+		if err == nil {
+			return nil
+		}
+		return replace(ctx, err)
+	}
+	return Interceptor{
+		Unary: func(next connect.UnaryFunc) connect.UnaryFunc {
+			return func(ctx context.Context, req connect.AnyRequest) (res connect.AnyResponse, err error) {
+				defer func() { err = recovered(ctx, req, recover(), err) }()
+				return next(ctx, req)
+			}
+		},
+		Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+			return func(ctx context.Context, conn connect.StreamingHandlerConn) (err error) {
+				defer func() { err = recovered(ctx, conn, recover(), err) }()
+				return next(ctx, conn)
+			}
+		},
+	}
 }
+
+// described is a request or a stream.
+type described interface{ Spec() connect.Spec }
+
+// procedureOf keeps the Spec, which is large, off the stack of those who wait.
+//
+//go:noinline
+func procedureOf(d described) string { return d.Spec().Procedure }
 
 // WrapUnary implements connect.Interceptor.
 func (i Interceptor) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {

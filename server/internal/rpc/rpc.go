@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"runtime/debug"
 
 	"connectrpc.com/connect"
@@ -77,9 +76,9 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 		cfg.Logger = slog.Default()
 	}
 
-	chain := []connect.Interceptor{mapErrors(func(_ context.Context, err error) error { return BoundError(err) })}
+	chain := []connect.Interceptor{settle(cfg.Logger, func(_ context.Context, err error) error { return BoundError(err) })}
 	chain = append(chain, interceptors...)
-	chain = append(chain, mapErrors(func(ctx context.Context, err error) error {
+	chain = append(chain, settle(cfg.Logger, func(ctx context.Context, err error) error {
 		err = interruptedByCause(ctx, err)
 		if cfg.Status != nil {
 			err = cfg.Status(ctx, err)
@@ -94,24 +93,14 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 		}
 		return append(withBoundedCompression(limit), connect.WithReadMaxBytes(limit))
 	}
-	recovered := recoverPanic(cfg.Logger)
 	return []connect.HandlerOption{
 		connect.WithCodec(jsonCodec{name: "json"}),
 		// Connect has a codec of its own under this name.
 		connect.WithCodec(jsonCodec{name: "json; charset=utf-8"}),
 		connect.WithConditionalHandlerOptions(bounds),
 		connect.WithCompressMinBytes(cfg.CompressMinBytes),
-		connect.WithRecover(recovered),
-		connect.WithInterceptors(chain...),
-		connect.WithRecover(recovered),
+		connect.WithInterceptors(Chain(chain...)),
 	}, nil
-}
-
-// recoverPanic makes a panic one log line and one fixed answer.
-func recoverPanic(logger *slog.Logger) func(context.Context, connect.Spec, http.Header, any) error {
-	return func(ctx context.Context, spec connect.Spec, _ http.Header, value any) error {
-		return Panicked(ctx, logger, spec.Procedure, value)
-	}
 }
 
 // Panicked logs what recover returned, with the stack of the panic, and returns
