@@ -21,17 +21,20 @@ func LogUnread(logger *slog.Logger, next http.Handler) http.Handler {
 		begun := new(atomic.Bool)
 		ctx := context.WithValue(r.Context(), begunKey{}, begun)
 		next.ServeHTTP(w, r.WithContext(ctx))
-		if begun.Load() {
-			return
+		if !begun.Load() {
+			logUnread(ctx, logger, r)
 		}
-		logger.LogAttrs(ctx, slog.LevelWarn, "refused a request that cannot be read",
-			slog.String("http_method", refusals.Shorten(r.Method)),
-			slog.String("path", refusals.Path(r.URL.Path)),
-			slog.String("content_type", refusals.Shorten(r.Header.Get("Content-Type"))),
-			slog.Int64("bytes", r.ContentLength), // -1 when not announced
-			slog.String("peer", rpc.Peer(ctx)),
-			slog.String("request_id", rpc.RequestID(ctx)))
 	})
+}
+
+func logUnread(ctx context.Context, logger *slog.Logger, r *http.Request) {
+	logger.LogAttrs(ctx, slog.LevelWarn, "refused a request that cannot be read",
+		slog.String("http_method", refusals.Shorten(r.Method)),
+		slog.String("path", refusals.Path(r.URL.Path)),
+		slog.String("content_type", refusals.Shorten(r.Header.Get("Content-Type"))),
+		slog.Int64("bytes", r.ContentLength), // -1 when not announced
+		slog.String("peer", rpc.Peer(ctx)),
+		slog.String("request_id", rpc.RequestID(ctx)))
 }
 
 // begin marks the request of ctx as one that became a call.

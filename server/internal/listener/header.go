@@ -22,17 +22,15 @@ const (
 	usualFields   = 10
 )
 
-// limitHeader refuses requests whose header is too large.
-func (s *Server) limitHeader(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if headerBytes(r) <= s.cfg.MaxHeaderBytes+usualFields*fieldOverhead {
-			next.ServeHTTP(w, r)
-			return
-		}
-		dropHeader(r)
-		s.refuse(w, r, connect.CodeResourceExhausted, http.StatusRequestHeaderFieldsTooLarge,
-			fmt.Sprintf("the header has more than %d bytes", s.cfg.MaxHeaderBytes))
-	})
+// refuseLargeHeader refuses a request whose header is too large.
+func (s *Server) refuseLargeHeader(w http.ResponseWriter, r *http.Request) (refused bool) {
+	if headerBytes(r) <= s.cfg.MaxHeaderBytes+usualFields*fieldOverhead {
+		return false
+	}
+	dropHeader(r)
+	s.refuse(w, r, connect.CodeResourceExhausted, http.StatusRequestHeaderFieldsTooLarge,
+		fmt.Sprintf("the header has more than %d bytes", s.cfg.MaxHeaderBytes))
+	return true
 }
 
 // headerBytes is the size of a request's header as a list.

@@ -29,16 +29,15 @@ func IsLoopback(addr net.Addr) bool {
 // refuseOtherHosts refuses requests for a host that is not this one. A web page
 // can make its own name resolve to 127.0.0.1 and then is, for the browser, of
 // one origin with the server; the name in the request still gives it away.
-func (s *Server) refuseOtherHosts(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A browser cannot reach a Unix socket, and a reverse proxy hands on any host.
-		checked := s.loopbackOnly && !bySocket(r) || len(s.guard.hosts) > 0
-		if checked && !s.guard.allowsHost(r.Host) && !s.needsNoHost(r) {
-			s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden, "host not allowed: call the server as localhost, or allow this host by --allowed-host")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+func (s *Server) refuseOtherHosts(w http.ResponseWriter, r *http.Request) (refused bool) {
+	// A browser cannot reach a Unix socket, and a reverse proxy hands on any host.
+	checked := s.loopbackOnly && !bySocket(r) || len(s.guard.hosts) > 0
+	if !checked || s.guard.allowsHost(r.Host) || s.needsNoHost(r) {
+		return false
+	}
+	s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden,
+		"host not allowed: call the server as localhost, or allow this host by --allowed-host")
+	return true
 }
 
 // needsNoHost reports whether a request is one of Config.WithoutHost.

@@ -353,13 +353,25 @@ func (s *Server) count(next http.Handler) http.Handler {
 
 // check is what stands between HTTP and the handler.
 func (s *Server) check(next http.Handler) http.Handler {
-	next = s.limitBody(next)
-	next = s.refuseOtherSites(next)
-	next = s.answerCORS(next)
-	next = s.refuseOtherHosts(next)
-	next = s.countUnknown(s.limitHeader(next))
+	next = unless(s.limitBody(next), s.refuseOtherSites)
+	next = unless(s.answerCORS(next), s.refuseLargeHeader, s.refuseOtherHosts)
+	next = s.countUnknown(next)
 	if s.cfg.Outermost != nil {
 		next = s.cfg.Outermost(next)
 	}
 	return s.readUnread(announceTrailers(next))
+}
+
+// unless returns next for requests that none of several checks has refused. Checks are
+// asked in order, and have returned before next begins: a request that waits for a rate
+// limit keeps every function around it on its stack.
+func unless(next http.Handler, refused ...func(http.ResponseWriter, *http.Request) bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, by := range refused {
+			if by(w, r) {
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }

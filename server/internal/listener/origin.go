@@ -78,18 +78,17 @@ func (s *Server) answerCORS(next http.Handler) http.Handler {
 // without side effects answers GET, and even that spends a rate limit. Only
 // following a link to a page remains allowed. It must have no query, because
 // that is where a procedure called by GET has its message.
-func (s *Server) refuseOtherSites(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isLinkToPage(r) {
-			// Check takes the method into account; all count as unsafe here.
-			judged := &http.Request{Method: http.MethodPost, Host: r.Host, URL: r.URL, Header: r.Header}
-			if err := s.guard.origin.Check(judged); err != nil {
-				s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden, "request from another site: allow its origin by --cors-origin")
-				return
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
+func (s *Server) refuseOtherSites(w http.ResponseWriter, r *http.Request) (refused bool) {
+	if isLinkToPage(r) {
+		return false
+	}
+	// Check takes the method into account; all count as unsafe here.
+	judged := &http.Request{Method: http.MethodPost, Host: r.Host, URL: r.URL, Header: r.Header}
+	if s.guard.origin.Check(judged) == nil {
+		return false
+	}
+	s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden, "request from another site: allow its origin by --cors-origin")
+	return true
 }
 
 func isLinkToPage(r *http.Request) bool {
