@@ -81,8 +81,6 @@ var partRules = map[string]rule{
 	"RespondInteractionRequest.Data.Choice.name": {min: 1, max: 100, required: true},
 }
 
-func partRule(f protoreflect.FieldDescriptor) rule { return partRules[inContract(f)] }
-
 // inContract returns the full name of a field without the package.
 func inContract(f protoreflect.FieldDescriptor) string {
 	return strings.TrimPrefix(string(f.FullName()), "discord_api.")
@@ -149,7 +147,7 @@ func (f *form) component(at string, in protoreflect.FieldDescriptor, c *pb.Compo
 		f.add(at, ruleUnion, "Value of field \"type\" must be one of %s.", choices(kinds))
 		return
 	}
-	f.fields(at+".", m.Get(kind).Message(), discord.Operation{}, partRule)
+	f.fields(at+".", m.Get(kind).Message(), discord.Operation{}, &rulesOfParts)
 	switch k := c.GetKind().(type) {
 	case *pb.Component_Button_:
 		f.button(at, k.Button)

@@ -94,36 +94,47 @@ var rules = map[string]rule{
 	"SetApplicationCommandsRequest.commands": {max: 130},
 }
 
-func ruleOf(f protoreflect.FieldDescriptor) rule {
-	if r, ok := rulesOfFields.Load(f); ok {
-		return r.(rule)
-	}
-	r, ok := rules[string(f.Parent().Name())+"."+string(f.Name())]
-	if !ok {
-		r = rules[string(f.Name())]
-	}
-	rulesOfFields.Store(f, r)
-	return r
+// ruleBook returns the rules of fields, and remembers them.
+type ruleBook struct {
+	look  func(protoreflect.FieldDescriptor) rule
+	found sync.Map // protoreflect.FieldDescriptor to *rule
 }
 
-var rulesOfFields sync.Map // protoreflect.FieldDescriptor to rule
+var (
+	requestRules = ruleBook{look: func(f protoreflect.FieldDescriptor) rule {
+		if r, ok := rules[string(f.Parent().Name())+"."+string(f.Name())]; ok {
+			return r
+		}
+		return rules[string(f.Name())]
+	}}
+	rulesOfParts = ruleBook{look: func(f protoreflect.FieldDescriptor) rule { return partRules[inContract(f)] }}
+)
+
+func (b *ruleBook) of(f protoreflect.FieldDescriptor) *rule {
+	if r, ok := b.found.Load(f); ok {
+		return r.(*rule)
+	}
+	r := b.look(f)
+	if cleared := discordjson.Cleared(f); cleared != nil {
+		r.excludes = []protoreflect.Name{cleared.Name()}
+	}
+	b.found.Store(f, &r)
+	return &r
+}
 
 // request checks the fields of a request for an operation, and those of the
 // messages in them.
 func (f *form) request(op discord.Operation, req proto.Message) {
-	f.fields("", req.ProtoReflect(), op, ruleOf)
+	f.fields("", req.ProtoReflect(), op, &requestRules)
 }
 
 // fields checks the fields of a message that stands behind path in the form,
 // which is empty for a request.
-func (f *form) fields(path string, m protoreflect.Message, op discord.Operation, ruleOf func(protoreflect.FieldDescriptor) rule) {
+func (f *form) fields(path string, m protoreflect.Message, op discord.Operation, book *ruleBook) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		fd := fields.Get(i)
-		name, r := string(fd.Name()), ruleOf(fd)
-		if cleared := discordjson.Cleared(fd); cleared != nil {
-			r.excludes = []protoreflect.Name{cleared.Name()}
-		}
+		name, r := string(fd.Name()), book.of(fd)
 		if !m.Has(fd) {
 			if op.InPath(name) || r.required || r.unless != nil && !slices.ContainsFunc(r.unless, func(other protoreflect.Name) bool { return m.Has(fields.ByName(other)) }) {
 				f.missing(path, fd)
@@ -151,11 +162,11 @@ func (f *form) missing(path string, fd protoreflect.FieldDescriptor) {
 	f.required(path + string(fd.Name()))
 }
 
-func (f *form) list(name string, fd protoreflect.FieldDescriptor, list protoreflect.List, r rule) {
+func (f *form) list(name string, fd protoreflect.FieldDescriptor, list protoreflect.List, r *rule) {
 	switch n := int64(list.Len()); {
 	case r.max == 0 || n <= r.max:
 		for i := range list.Len() {
-			f.value(fmt.Sprintf("%s.%d", name, i), fd, list.Get(i), rule{})
+			f.value(fmt.Sprintf("%s.%d", name, i), fd, list.Get(i), new(rule))
 		}
 	case r.min > 0:
 		f.add(name, ruleBadLength, "Must be between %d and %d in length.", r.min, r.max)
@@ -165,7 +176,7 @@ func (f *form) list(name string, fd protoreflect.FieldDescriptor, list protorefl
 }
 
 // value checks one value that is set.
-func (f *form) value(name string, fd protoreflect.FieldDescriptor, value protoreflect.Value, r rule) {
+func (f *form) value(name string, fd protoreflect.FieldDescriptor, value protoreflect.Value, r *rule) {
 	switch fd.Kind() {
 	case protoreflect.MessageKind:
 		switch part := value.Message().Interface().(type) {
@@ -174,7 +185,7 @@ func (f *form) value(name string, fd protoreflect.FieldDescriptor, value protore
 		case *pb.NewMessage:
 			// It is checked as any message, where it is converted.
 		default:
-			f.fields(name+".", value.Message(), discord.Operation{}, partRule)
+			f.fields(name+".", value.Message(), discord.Operation{}, &rulesOfParts)
 		}
 	case protoreflect.Uint64Kind:
 		f.id(name, value.Uint())
