@@ -36,21 +36,22 @@ type library struct {
 	name      string
 	component string // of DISCORDPROXY_TEST_REQUIRE
 	needs     string // a file that is there when the library is installed
+	install   string // how to install it
 	command   []string
 }
 
 func python(name string) library {
 	interpreter := filepath.Join(name, ".venv", "bin", "python")
-	return library{name, "libraries", interpreter, []string{interpreter, filepath.Join(name, "bot.py")}}
+	return library{name, "libraries", interpreter, "task libraries", []string{interpreter, filepath.Join(name, "bot.py")}}
 }
 
 func node(name string) library {
-	return library{name, "libraries", filepath.Join("node_modules", name), []string{"node", filepath.Join(name, "bot.js")}}
+	return library{name, "libraries", filepath.Join("node_modules", name), "task libraries", []string{"node", filepath.Join(name, "bot.js")}}
 }
 
 func golang(name string) library {
 	binary := filepath.Join("go", "bin", name)
-	return library{name, "libraries", binary, []string{binary}}
+	return library{name, "libraries", binary, "task libraries", []string{binary}}
 }
 
 func TestLibrariesOfPython(t *testing.T) {
@@ -60,6 +61,19 @@ func TestLibrariesOfPython(t *testing.T) {
 func TestLibrariesOfNode(t *testing.T) { run(t, node("discord.js"), node("oceanic.js")) }
 
 func TestLibrariesOfGo(t *testing.T) { run(t, golang("discordgo"), golang("disgo")) }
+
+// TestLibrariesOfRust and TestLibrariesOfJava are for task test:libraries alone:
+// building their bots takes minutes, and a toolchain that nothing else needs.
+func TestLibrariesOfRust(t *testing.T) {
+	binary := filepath.Join("twilight", "target", "debug", "twilight-bot")
+	run(t, library{"twilight", "rust", binary, "task libraries:rust (needs cargo)", []string{binary}})
+}
+
+func TestLibrariesOfJava(t *testing.T) {
+	classes := filepath.Join("JDA", "target", "classes")
+	path := classes + string(filepath.ListSeparator) + filepath.Join("JDA", "target", "dependency", "*")
+	run(t, library{"JDA", "java", filepath.Join(classes, "Bot.class"), "task libraries:java (needs mvn and javac 17)", []string{"java", "-cp", path, "Bot"}})
+}
 
 // atOnce is how many bots run at the same time. More would miss, on a small
 // machine, the three seconds in which an interaction must be answered.
@@ -78,7 +92,7 @@ func run(t *testing.T, libraries ...library) {
 	for _, l := range libraries {
 		installed := false
 		t.Run(l.name+" is installed", func(t *testing.T) {
-			require.File(t, l.component, l.needs, "task libraries")
+			require.File(t, l.component, l.needs, l.install)
 			installed = true
 		})
 		if !installed {
