@@ -3,15 +3,18 @@ package discord
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 type revokedKey struct{}
 
 // WithRevoked returns a context whose calls are not sent once revoked has
 // ended. A call that waits for the rate limits fails then with Reason Revoked;
-// one that is at Discord goes on, since what it does is done there.
+// one that is at Discord goes on, since what it does is done there. Contexts that
+// were given before count, too.
 func WithRevoked(ctx, revoked context.Context) context.Context {
-	return context.WithValue(ctx, revokedKey{}, revoked)
+	earlier, _ := ctx.Value(revokedKey{}).([]context.Context)
+	return context.WithValue(ctx, revokedKey{}, append(slices.Clip(earlier), revoked))
 }
 
 // errRevoked ends the wait of a call whose caller may no longer make it.
@@ -20,17 +23,22 @@ var errRevoked = errors.New("the caller may no longer make the call")
 // whileAllowed returns a context for the wait of a call, which ends with
 // errRevoked as its cause when the caller may no longer make it.
 func whileAllowed(ctx context.Context) (_ context.Context, stop func()) {
-	revoked, ok := ctx.Value(revokedKey{}).(context.Context)
+	all, ok := ctx.Value(revokedKey{}).([]context.Context)
 	if !ok {
 		return ctx, func() {}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	if revoked.Err() != nil {
-		cancel(errRevoked)
+	unhooks := make([]func() bool, len(all))
+	for i, revoked := range all {
+		if revoked.Err() != nil {
+			cancel(errRevoked)
+		}
+		unhooks[i] = context.AfterFunc(revoked, func() { cancel(errRevoked) })
 	}
-	unhook := context.AfterFunc(revoked, func() { cancel(errRevoked) })
 	return ctx, func() {
-		unhook()
+		for _, unhook := range unhooks {
+			unhook()
+		}
 		cancel(nil)
 	}
 }

@@ -40,6 +40,10 @@ func (t *transport) do(ctx context.Context, r *request) (*answer, error) {
 		if err != nil {
 			return nil, s.refused(ctx, err)
 		}
+		if err := s.record(ctx); err != nil {
+			permit.Cancel()
+			return nil, s.unrecorded(err)
+		}
 		a, err := s.send(ctx, permit)
 		switch s.seen.Outcome {
 		case None:
@@ -64,8 +68,9 @@ func (t *transport) do(ctx context.Context, r *request) (*answer, error) {
 type sending struct {
 	*transport
 	*request
-	ask  ratelimit.Request // for the permits
-	seen Try               // the newest try
+	ask     ratelimit.Request // for the permits
+	journal *Journal          // nil if nothing records the tries
+	seen    Try               // the newest try
 	// What earlier tries left behind.
 	limited *answer       // the newest answer that spoke of a limit
 	unknown bool          // a try may have taken effect
@@ -76,7 +81,7 @@ type sending struct {
 // begin returns a request before its first try. It is on the heap, so that the
 // stack of a call that waits stays small.
 func (t *transport) begin(ctx context.Context, r *request) *sending {
-	return &sending{transport: t, request: r, ask: ratelimit.Request{
+	s := &sending{transport: t, request: r, journal: journalOf(ctx, r), ask: ratelimit.Request{
 		Token:  cmp.Or(r.guest, BotToken),
 		Guest:  r.guest != "",
 		Caller: Caller(ctx),
@@ -85,6 +90,8 @@ func (t *transport) begin(ctx context.Context, r *request) *sending {
 		Probe:  r.probe,
 		Joined: r.joined,
 	}}
+	s.resume()
+	return s
 }
 
 // next describes the next try.
@@ -138,6 +145,7 @@ func (s *sending) send(ctx context.Context, permit *ratelimit.Permit) (*answer, 
 		}
 	}
 	s.tried(ctx, s.seen)
+	s.recorded(ctx)
 	if a != nil && a.checkToken {
 		s.checkToken(ctx, s.request)
 	}

@@ -1,0 +1,121 @@
+package discord_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
+)
+
+// TestJournal: each try of a call is recorded before it is sent, and how it ended;
+// the opening of the direct message channel is none of them.
+func TestJournal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{})
+		var sent int
+		client := newClient(t, sb, func(next http.RoundTripper) upstream {
+			return func(r *http.Request) (*http.Response, error) {
+				if sent++; sent == 2 { // 1 opens the channel
+					return nil, errors.New("the connection broke")
+				}
+				return next.RoundTrip(r)
+			}
+		})
+		var steps []string
+		ctx := discord.WithJournal(t.Context(), &discord.Journal{
+			Begin: func(context.Context) error { steps = append(steps, "begin"); return nil },
+			Ended: func(_ context.Context, o discord.Outcome) { steps = append(steps, o.String()) },
+		})
+		if _, err := client.SendDirectMessage(ctx, uint64(sb.World().Users[0]), discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"begin", "lost", "begin", "settled"}; !slices.Equal(steps, want) {
+			t.Errorf("recorded %q, want %q", steps, want)
+		}
+		// Reading is not recorded.
+		if _, err := client.Call(ctx, discord.GetMyUser, nil); err != nil || len(steps) != 4 {
+			t.Errorf("%v, recorded %q", err, steps)
+		}
+	})
+}
+
+// TestJournalFails: a try that cannot be recorded is not sent, and keeps nothing
+// occupied.
+func TestJournalFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{})
+		client := newClient(t, sb, nil)
+		full := errors.New("disk full")
+		broken := discord.WithJournal(t.Context(), &discord.Journal{Begin: func(context.Context) error { return full }})
+		channel, m := sb.World().General, discord.Message{Fields: discord.Args{"content": "hi"}}
+		before := len(sb.Messages(channel))
+		for range 10 {
+			_, err := client.CreateMessage(broken, uint64(channel), m)
+			if e, ok := errors.AsType[*discord.Error](err); !ok || e.OutcomeUnknown || !errors.Is(err, full) {
+				t.Fatalf("%v", err)
+			}
+		}
+		if n := len(sb.Messages(channel)); n != before {
+			t.Errorf("%d messages were sent", n-before)
+		}
+		if _, err := client.CreateMessage(t.Context(), uint64(channel), m); err != nil {
+			t.Error(err)
+		}
+		if calls, _ := client.Queued(); calls != 0 {
+			t.Errorf("%d calls wait", calls)
+		}
+	})
+}
+
+// TestResume: a call that an earlier process may have made counts as tried. A
+// message is sent with its nonce only while Discord remembers that.
+func TestResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{})
+		client := newClient(t, sb, nil)
+		channel := sb.World().General
+		since := func(d time.Duration) context.Context {
+			return discord.WithJournal(t.Context(), &discord.Journal{Opened: time.Now().Add(-d)})
+		}
+		m := discord.Message{Fields: discord.Args{"content": "hi", "nonce": "once"}}
+		id := func(ctx context.Context) string {
+			data, err := client.CreateMessage(ctx, uint64(channel), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return idOf(t, data)
+		}
+		if first, again := id(t.Context()), id(since(time.Minute)); first != again {
+			t.Errorf("messages %s and %s", first, again)
+		}
+		_, err := client.CreateMessage(since(3*time.Minute), uint64(channel), m)
+		if e, ok := errors.AsType[*discord.Error](err); !ok || !e.OutcomeUnknown {
+			t.Errorf("a message was sent again after 3 minutes: %v", err)
+		}
+		// What was deleted before is deleted.
+		gone := discord.Args{"channel_id": uint64(channel), "message_id": uint64(12345)}
+		if _, err := client.Call(since(time.Hour), discord.DeleteMessage, gone); err != nil {
+			t.Error(err)
+		}
+		if _, err := client.Call(t.Context(), discord.DeleteMessage, gone); err == nil {
+			t.Error("a message that never was is deleted")
+		}
+	})
+}
+
+// idOf returns the id in a message of Discord.
+func idOf(t *testing.T, data []byte) string {
+	t.Helper()
+	var message struct{ ID string }
+	if err := json.Unmarshal(data, &message); err != nil || message.ID == "" {
+		t.Fatalf("%s, %v", data, err)
+	}
+	return message.ID
+}
