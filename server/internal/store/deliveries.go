@@ -1,0 +1,629 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// DeliveryState says how far a delivery is. The numbers are those in the database
+// and of the API.
+type DeliveryState int
+
+const (
+	Scheduled DeliveryState = iota + 1
+	Waiting
+	Sending // a try has begun whose outcome is not known
+	Delivered
+	Failed
+	Expired
+	Cancelled
+	Unknown
+)
+
+// Ended reports whether nothing more happens to a delivery by itself.
+func (s DeliveryState) Ended() bool { return s >= Delivered }
+
+// Delivery is a call in the outbox. Times are in milliseconds, zero means none.
+type Delivery struct {
+	Seq        int64 // place in the order
+	Caller     string
+	Keyed      bool // Caller is the name of a key
+	ID         string
+	Digest     []byte // of the request
+	Method     string
+	Target     string // such as "channel 1"; deliveries of one caller to one target keep their order
+	State      DeliveryState
+	Priority   int // a larger one goes first
+	Resend     bool
+	ReplaceKey string
+	EnqueuedAt time.Time
+	NotBefore  time.Time
+	ExpiresAt  time.Time
+	TriedAt    time.Time // when the first try of unknown outcome began
+	Tries      int
+	Position   int64 // among the results, 0 before
+	FinishedAt time.Time
+	Channel    int64
+	Message    int64
+	Reason     string
+	Status     string
+	Failure    []byte
+	// Request is the call. It is set only when it is enqueued, see Store.Request.
+	Request []byte
+}
+
+// Enqueued is what became of a delivery that was to be enqueued.
+type Enqueued struct {
+	Delivery  Delivery
+	Duplicate bool  // it was there before
+	Err       error // ErrOtherCall or ErrOutboxFull
+}
+
+// Errors of deliveries.
+var (
+	ErrOtherCall  = errors.New("the delivery ID belongs to another call")
+	ErrOutboxFull = errors.New("the outbox is full")
+	ErrNoDelivery = errors.New("there is no such delivery")
+	ErrInProgress = errors.New("the delivery is being sent")
+	ErrEnded      = errors.New("the delivery has ended")
+	ErrNotEnded   = errors.New("the delivery is in progress")
+)
+
+// OutboxLimits bound the outbox of a bot: the deliveries that have not ended, and
+// the bytes of all requests that are kept.
+type OutboxLimits struct{ Deliveries, Bytes int64 }
+
+// Outbox is the outbox of one bot. It is safe for concurrent use.
+type Outbox struct {
+	store *Store
+	bot   string
+}
+
+// Outbox opens the outbox of a bot.
+func (s *Store) Outbox(ctx context.Context, bot string) (*Outbox, error) {
+	return &Outbox{s, bot}, s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO outbox (bot) VALUES ($1) ON CONFLICT DO NOTHING", bot)
+		return err
+	})
+}
+
+const deliveryColumns = `seq, caller, keyed, id, digest, method, target, state, priority, resend, replace_key,
+	enqueued_at, not_before, expires_at, tried_at, tries, position, finished_at, channel, message, reason, status, failure`
+
+type scanner interface{ Scan(...any) error }
+
+func scanDelivery(row scanner) (Delivery, error) {
+	var d Delivery
+	var keyed, resend int
+	times := map[*time.Time]*int64{}
+	at := func(t *time.Time) *int64 { n := new(int64); times[t] = n; return n }
+	err := row.Scan(&d.Seq, &d.Caller, &keyed, &d.ID, &d.Digest, &d.Method, &d.Target, &d.State, &d.Priority, &resend, &d.ReplaceKey,
+		at(&d.EnqueuedAt), at(&d.NotBefore), at(&d.ExpiresAt), at(&d.TriedAt), &d.Tries, &d.Position, at(&d.FinishedAt),
+		&d.Channel, &d.Message, &d.Reason, &d.Status, &d.Failure)
+	for t, n := range times {
+		if *n != 0 {
+			*t = time.UnixMilli(*n)
+		}
+	}
+	d.Keyed, d.Resend = keyed != 0, resend != 0
+	return d, err
+}
+
+func milliseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Enqueue adds deliveries in one transaction. What is wrong with one of them does
+// not affect the others. The state of each is Scheduled or Waiting.
+func (o *Outbox) Enqueue(ctx context.Context, limits OutboxLimits, deliveries []Delivery) ([]Enqueued, error) {
+	var results []Enqueued
+	err := o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		results = make([]Enqueued, len(deliveries))
+		for i, d := range deliveries {
+			var err error
+			if results[i], err = o.enqueue(ctx, tx, limits, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return results, err
+}
+
+func (o *Outbox) enqueue(ctx context.Context, tx *sql.Tx, limits OutboxLimits, d Delivery) (Enqueued, error) {
+	first, err := scanDelivery(tx.QueryRowContext(ctx,
+		"SELECT "+deliveryColumns+" FROM deliveries WHERE bot = $1 AND caller = $2 AND id = $3", o.bot, d.Caller, d.ID))
+	switch {
+	case err == nil && bytes.Equal(first.Digest, d.Digest) && first.Method == d.Method:
+		return Enqueued{Delivery: first, Duplicate: true}, nil
+	case err == nil:
+		return Enqueued{Err: ErrOtherCall}, nil
+	case !errors.Is(err, sql.ErrNoRows):
+		return Enqueued{}, err
+	}
+	var replaced []Delivery
+	if d.ReplaceKey != "" {
+		if replaced, err = o.list(ctx, tx, "bot = $1 AND caller = $2 AND replace_key = $3 AND replace_key <> '' AND state IN (1, 2)", o.bot, d.Caller, d.ReplaceKey); err != nil {
+			return Enqueued{}, err
+		}
+	}
+	size := int64(len(d.Request))
+	err = tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, bytes = bytes + $2
+		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes + $2 <= $5 RETURNING seq`,
+		o.bot, size, len(replaced), limits.Deliveries, limits.Bytes).Scan(&d.Seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Enqueued{Err: ErrOutboxFull}, nil
+	}
+	if err != nil {
+		return Enqueued{}, err
+	}
+	for _, old := range replaced {
+		old.State, old.Reason, old.FinishedAt = Cancelled, "replaced by delivery "+d.ID, d.EnqueuedAt
+		if _, err := o.finish(ctx, tx, old); err != nil {
+			return Enqueued{}, err
+		}
+	}
+	head := false
+	if d.State == Waiting {
+		if head, err = o.takesHead(ctx, tx, d); err != nil {
+			return Enqueued{}, err
+		}
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO deliveries (seq, bot, caller, keyed, id, digest, method, target, state, priority, head,
+		resend, replace_key, enqueued_at, not_before, expires_at, bytes, request)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+		d.Seq, o.bot, d.Caller, flag(d.Keyed), d.ID, d.Digest, d.Method, d.Target, d.State, d.Priority, flag(head),
+		flag(d.Resend), d.ReplaceKey, milliseconds(d.EnqueuedAt), milliseconds(d.NotBefore), milliseconds(d.ExpiresAt), size, d.Request)
+	d.Request = nil
+	return Enqueued{Delivery: d}, err
+}
+
+// takesHead reports whether a delivery goes before all others of its line, and
+// makes the one that was the next an ordinary one.
+func (o *Outbox) takesHead(ctx context.Context, tx *sql.Tx, d Delivery) (bool, error) {
+	var seq int64
+	var priority, head int
+	var state DeliveryState
+	err := tx.QueryRowContext(ctx, `SELECT seq, priority, head, state FROM deliveries
+		WHERE bot = $1 AND caller = $2 AND target = $3 AND state IN (2, 3) ORDER BY head DESC, priority DESC, seq LIMIT 1`,
+		o.bot, d.Caller, d.Target).Scan(&seq, &priority, &head, &state)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return true, nil
+	case err != nil || priority >= d.Priority || state == Sending || head == 0:
+		return false, err
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE deliveries SET head = 0 WHERE bot = $1 AND seq = $2", o.bot, seq)
+	return true, err
+}
+
+// promote makes the first of a line its head, if it has none.
+func (o *Outbox) promote(ctx context.Context, tx *sql.Tx, caller, target string) error {
+	var seq int64
+	var head int
+	err := tx.QueryRowContext(ctx, `SELECT seq, head FROM deliveries
+		WHERE bot = $1 AND caller = $2 AND target = $3 AND state IN (2, 3) ORDER BY head DESC, priority DESC, seq LIMIT 1`,
+		o.bot, caller, target).Scan(&seq, &head)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && head == 1 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE deliveries SET head = 1 WHERE bot = $1 AND seq = $2", o.bot, seq)
+	return err
+}
+
+// finish ends a delivery that has not ended, and returns it with its position. The
+// request of one that was delivered is not kept.
+func (o *Outbox) finish(ctx context.Context, tx *sql.Tx, d Delivery) (Delivery, error) {
+	freed, emptied := int64(0), ""
+	if d.State == Delivered {
+		emptied = ", bytes = 0, request = NULL"
+		if err := tx.QueryRowContext(ctx, "SELECT bytes FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, d.Seq).Scan(&freed); err != nil {
+			return d, err
+		}
+	}
+	if err := tx.QueryRowContext(ctx, `UPDATE outbox SET position = position + 1, unfinished = unfinished - 1, finished = finished + 1, bytes = bytes - $2
+		WHERE bot = $1 RETURNING position`, o.bot, freed).Scan(&d.Position); err != nil {
+		return d, err
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = $3, head = 0, position = $4, finished_at = $5, channel = $6, message = $7,
+		reason = $8, status = $9, failure = $10, tried_at = 0, next_try_at = 0`+emptied+`
+		WHERE bot = $1 AND seq = $2`,
+		o.bot, d.Seq, int(d.State), d.Position, milliseconds(d.FinishedAt), d.Channel, d.Message, d.Reason, d.Status, d.Failure); err != nil {
+		return d, err
+	}
+	return d, o.promote(ctx, tx, d.Caller, d.Target)
+}
+
+// Finish ends a delivery in the state in which it is given. It returns false, and
+// does nothing, if the delivery has ended already.
+func (o *Outbox) Finish(ctx context.Context, d Delivery) (bool, error) {
+	var done bool
+	err := o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		done = false
+		var state DeliveryState
+		if err := tx.QueryRowContext(ctx, "SELECT state FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, d.Seq).Scan(&state); err != nil || state.Ended() {
+			return ignoreNone(err)
+		}
+		done = true
+		_, err := o.finish(ctx, tx, d)
+		return err
+	})
+	return done && err == nil, err
+}
+
+func ignoreNone(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
+
+// update changes deliveries by one statement and reports whether there was one.
+func (o *Outbox) update(ctx context.Context, statement string, args ...any) (changed bool, err error) {
+	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		done, err := tx.ExecContext(ctx, statement, args...)
+		if err != nil {
+			return err
+		}
+		n, err := done.RowsAffected()
+		changed = n > 0
+		return err
+	})
+	return changed, err
+}
+
+// BeginTry notes that a try begins. It returns false if the delivery has ended or
+// expired, so that nothing may be sent.
+func (o *Outbox) BeginTry(ctx context.Context, seq int64, at time.Time) (bool, error) {
+	return o.update(ctx, `UPDATE deliveries SET state = 3, tries = tries + 1, reason = '',
+		tried_at = CASE WHEN tried_at = 0 THEN $3 ELSE tried_at END
+		WHERE bot = $1 AND seq = $2 AND (state = 3 OR state = 2 AND expires_at > $3)`, o.bot, seq, milliseconds(at))
+}
+
+// Reopen has a delivery wait, of which it is certain that no try took effect.
+func (o *Outbox) Reopen(ctx context.Context, seq int64, next time.Time, reason string) error {
+	_, err := o.update(ctx, `UPDATE deliveries SET state = 2, tried_at = 0, next_try_at = $3, reason = $4
+		WHERE bot = $1 AND seq = $2 AND state IN (2, 3)`, o.bot, seq, milliseconds(next), reason)
+	return err
+}
+
+// Suspend lets a delivery rest until next, in the state that it has.
+func (o *Outbox) Suspend(ctx context.Context, seq int64, next time.Time, reason string) error {
+	_, err := o.update(ctx, `UPDATE deliveries SET next_try_at = $3, reason = $4 WHERE bot = $1 AND seq = $2 AND state IN (2, 3)`,
+		o.bot, seq, milliseconds(next), reason)
+	return err
+}
+
+// querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// list returns the deliveries that meet a condition, which may order and limit them.
+func (o *Outbox) list(ctx context.Context, q querier, condition string, args ...any) ([]Delivery, error) {
+	rows, err := q.QueryContext(ctx, "SELECT "+deliveryColumns+" FROM deliveries WHERE "+condition, args...)
+	if err != nil {
+		return nil, o.store.explain(err)
+	}
+	defer rows.Close()
+	var all []Delivery
+	for rows.Next() {
+		d, err := scanDelivery(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, o.store.explain(rows.Err())
+}
+
+// sweepAtOnce limits the deliveries that one transaction changes.
+const sweepAtOnce = 500
+
+// Due has deliveries wait whose time has come, and ends those that have expired. It
+// returns the callers who have new ones to be made, and whether there is more to do.
+func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, more bool, err error) {
+	var due, expired []Delivery
+	if due, err = o.list(ctx, o.store.reads, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3", o.bot, now.UnixMilli(), sweepAtOnce); err != nil {
+		return nil, false, err
+	}
+	if expired, err = o.list(ctx, o.store.reads, "bot = $1 AND state IN (1, 2) AND expires_at <= $2 ORDER BY expires_at LIMIT $3", o.bot, now.UnixMilli(), sweepAtOnce); err != nil {
+		return nil, false, err
+	}
+	if len(due)+len(expired) == 0 {
+		return nil, false, nil
+	}
+	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		for _, d := range expired {
+			if still, err := o.is(ctx, tx, d.Seq, "state IN (1, 2)"); err != nil {
+				return err
+			} else if !still {
+				continue
+			}
+			d.State, d.FinishedAt = Expired, now
+			if _, err := o.finish(ctx, tx, d); err != nil {
+				return err
+			}
+		}
+		for _, d := range due {
+			if still, err := o.is(ctx, tx, d.Seq, "state = 1"); err != nil {
+				return err
+			} else if !still {
+				continue
+			}
+			head, err := o.takesHead(ctx, tx, d)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, "UPDATE deliveries SET state = 2, head = $3 WHERE bot = $1 AND seq = $2", o.bot, d.Seq, flag(head)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for _, d := range append(due, expired...) {
+		callers = append(callers, d.Caller)
+	}
+	return callers, len(due) == sweepAtOnce || len(expired) == sweepAtOnce, err
+}
+
+// is reports whether a delivery meets a condition.
+func (o *Outbox) is(ctx context.Context, tx *sql.Tx, seq int64, condition string) (bool, error) {
+	var n int
+	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM deliveries WHERE bot = $1 AND seq = $2 AND "+condition, o.bot, seq).Scan(&n)
+	return n > 0, err
+}
+
+// NextDue returns when Due has something to do, the zero time if never.
+func (o *Outbox) NextDue(ctx context.Context) (time.Time, error) {
+	var scheduled, expiring sql.NullInt64
+	if err := o.store.reads.QueryRowContext(ctx, `SELECT (SELECT min(not_before) FROM deliveries WHERE bot = $1 AND state = 1),
+		(SELECT min(expires_at) FROM deliveries WHERE bot = $1 AND state IN (1, 2))`, o.bot).Scan(&scheduled, &expiring); err != nil {
+		return time.Time{}, o.store.explain(err)
+	}
+	var next time.Time
+	for _, at := range []sql.NullInt64{scheduled, expiring} {
+		if t := time.UnixMilli(at.Int64); at.Valid && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	return next, nil
+}
+
+// Callers returns the callers with deliveries that are to be made.
+func (o *Outbox) Callers(ctx context.Context) (callers []string, err error) {
+	for last := ""; ; {
+		err := o.store.reads.QueryRowContext(ctx, "SELECT caller FROM deliveries WHERE bot = $1 AND head = 1 AND caller > $2 ORDER BY caller LIMIT 1", o.bot, last).Scan(&last)
+		if errors.Is(err, sql.ErrNoRows) {
+			return callers, nil
+		}
+		if err != nil {
+			return nil, o.store.explain(err)
+		}
+		callers = append(callers, last)
+	}
+}
+
+// Heads returns up to limit of a caller's deliveries that are the next of their
+// target, those of the highest priority and the oldest first. rest is whether there
+// are heads that wait for their next try.
+func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit int) (heads []Delivery, rest bool, err error) {
+	heads, err = o.list(ctx, o.store.reads, "bot = $1 AND caller = $2 AND head = 1 AND next_try_at <= $3 ORDER BY priority DESC, seq LIMIT $4", o.bot, caller, now.UnixMilli(), limit)
+	if err != nil || len(heads) > 0 {
+		return heads, len(heads) > 0, err
+	}
+	all, err := o.list(ctx, o.store.reads, "bot = $1 AND caller = $2 AND head = 1 LIMIT 1", o.bot, caller)
+	return nil, len(all) > 0, err
+}
+
+// Request returns the call of a delivery.
+func (o *Outbox) Request(ctx context.Context, seq int64) (request []byte, err error) {
+	err = o.store.reads.QueryRowContext(ctx, "SELECT request FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, seq).Scan(&request)
+	return request, o.store.explain(err)
+}
+
+// Claimed returns those of the messages that belong to a delivery.
+func (o *Outbox) Claimed(ctx context.Context, messages []int64) (map[int64]bool, error) {
+	claimed := make(map[int64]bool)
+	for _, m := range messages {
+		var n int
+		if err := o.store.reads.QueryRowContext(ctx, "SELECT count(*) FROM deliveries WHERE bot = $1 AND message = $2 AND message > 0", o.bot, m).Scan(&n); err != nil {
+			return nil, o.store.explain(err)
+		}
+		claimed[m] = n > 0
+	}
+	return claimed, nil
+}
+
+// Delivery returns a delivery. The error is ErrNoDelivery if there is none.
+func (o *Outbox) Delivery(ctx context.Context, caller, id string) (Delivery, error) {
+	all, err := o.list(ctx, o.store.reads, "bot = $1 AND caller = $2 AND id = $3", o.bot, caller, id)
+	if err == nil && len(all) == 0 {
+		err = ErrNoDelivery
+	}
+	if err != nil {
+		return Delivery{}, err
+	}
+	return all[0], nil
+}
+
+// DeliveryFilter says which deliveries are wanted. Fields that are zero match all.
+type DeliveryFilter struct {
+	States       []DeliveryState
+	Caller       string
+	Target       string
+	Since, Until time.Time // when they were enqueued
+	EndedBefore  time.Time
+}
+
+// where returns a filter as a condition with the arguments after those given.
+func (f DeliveryFilter) where(args []any) (string, []any) {
+	var and []string
+	add := func(condition string, value any) {
+		args = append(args, value)
+		and = append(and, fmt.Sprintf(condition, len(args)))
+	}
+	if len(f.States) > 0 {
+		var in []string
+		for _, s := range f.States {
+			in = append(in, fmt.Sprint(int(s)))
+		}
+		and = append(and, "state IN ("+strings.Join(in, ", ")+")")
+	}
+	if f.Caller != "" {
+		add("caller = $%d", f.Caller)
+	}
+	if f.Target != "" {
+		add("target = $%d", f.Target)
+	}
+	if !f.Since.IsZero() {
+		add("enqueued_at >= $%d", f.Since.UnixMilli())
+	}
+	if !f.Until.IsZero() {
+		add("enqueued_at < $%d", f.Until.UnixMilli())
+	}
+	if !f.EndedBefore.IsZero() {
+		add("finished_at < $%d", f.EndedBefore.UnixMilli())
+	}
+	if len(and) == 0 {
+		return "", args
+	}
+	return " AND " + strings.Join(and, " AND "), args
+}
+
+// List returns up to limit deliveries, the newest first, those before a place if
+// that is not 0.
+func (o *Outbox) List(ctx context.Context, f DeliveryFilter, before int64, limit int) ([]Delivery, error) {
+	if before == 0 {
+		before = 1<<63 - 1
+	}
+	condition, args := f.where([]any{o.bot, before, limit})
+	return o.list(ctx, o.store.reads, "bot = $1 AND seq < $2"+condition+" ORDER BY seq DESC LIMIT $3", args...)
+}
+
+// Results returns up to limit deliveries that have ended, those after a position in
+// the order of their positions.
+func (o *Outbox) Results(ctx context.Context, f DeliveryFilter, after int64, limit int) ([]Delivery, error) {
+	condition, args := f.where([]any{o.bot, after, limit})
+	return o.list(ctx, o.store.reads, "bot = $1 AND position > $2 AND position > 0"+condition+" ORDER BY position LIMIT $3", args...)
+}
+
+// OutboxCounts is what an outbox counts.
+type OutboxCounts struct {
+	Position, Purged     int64 // of the newest result, and of the newest that was purged
+	Unfinished, Finished int64
+	Bytes                int64
+}
+
+// Counts returns what the outbox counts.
+func (o *Outbox) Counts(ctx context.Context) (c OutboxCounts, err error) {
+	err = o.store.reads.QueryRowContext(ctx, "SELECT position, purged, unfinished, finished, bytes FROM outbox WHERE bot = $1", o.bot).
+		Scan(&c.Position, &c.Purged, &c.Unfinished, &c.Finished, &c.Bytes)
+	return c, o.store.explain(err)
+}
+
+// Cancel ends a delivery that is scheduled or waits.
+func (o *Outbox) Cancel(ctx context.Context, caller, id string, now time.Time) (d Delivery, err error) {
+	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if d, err = o.one(ctx, tx, caller, id); err != nil {
+			return err
+		}
+		switch {
+		case d.State == Cancelled:
+			return nil
+		case d.State == Sending:
+			return ErrInProgress
+		case d.State.Ended():
+			return ErrEnded
+		}
+		d.State, d.FinishedAt, d.Reason = Cancelled, now, "cancelled by the client"
+		d, err = o.finish(ctx, tx, d)
+		return err
+	})
+	return d, err
+}
+
+func (o *Outbox) one(ctx context.Context, tx *sql.Tx, caller, id string) (Delivery, error) {
+	d, err := scanDelivery(tx.QueryRowContext(ctx, "SELECT "+deliveryColumns+" FROM deliveries WHERE bot = $1 AND caller = $2 AND id = $3", o.bot, caller, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return d, ErrNoDelivery
+	}
+	return d, err
+}
+
+// Retry has a delivery wait again that has ended without success, behind the others.
+func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id string, expires time.Time) (d Delivery, err error) {
+	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if d, err = o.one(ctx, tx, caller, id); err != nil {
+			return err
+		}
+		switch {
+		case !d.State.Ended():
+			return ErrNotEnded
+		case d.State == Delivered:
+			return ErrEnded
+		}
+		old := d.Seq
+		err := tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, finished = finished - 1
+			WHERE bot = $1 AND unfinished < $2 RETURNING seq`, o.bot, limits.Deliveries).Scan(&d.Seq)
+		if errors.Is(err, sql.ErrNoRows) {
+			return ErrOutboxFull
+		}
+		if err != nil {
+			return err
+		}
+		head, err := o.takesHead(ctx, tx, d)
+		if err != nil {
+			return err
+		}
+		d.State, d.ExpiresAt, d.Position, d.FinishedAt, d.Reason, d.Status, d.Failure = Waiting, expires, 0, time.Time{}, "", "", nil
+		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET seq = $3, state = 2, head = $4, expires_at = $5, position = 0, finished_at = 0,
+			reason = '', status = '', failure = NULL, next_try_at = 0 WHERE bot = $1 AND seq = $2`, o.bot, old, d.Seq, flag(head), expires.UnixMilli())
+		return err
+	})
+	return d, err
+}
+
+// Purge deletes up to limit records of deliveries that have ended, the oldest first,
+// and returns how many.
+func (o *Outbox) Purge(ctx context.Context, f DeliveryFilter, limit int) (purged int, err error) {
+	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		purged = 0
+		condition, args := f.where([]any{o.bot, limit})
+		records, err := o.list(ctx, tx, "bot = $1 AND position > 0"+condition+" ORDER BY position LIMIT $2", args...)
+		if err != nil {
+			return err
+		}
+		for _, d := range records {
+			var size int64
+			if err := tx.QueryRowContext(ctx, "DELETE FROM deliveries WHERE bot = $1 AND seq = $2 RETURNING bytes", o.bot, d.Seq).Scan(&size); err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `UPDATE outbox SET finished = finished - 1, bytes = bytes - $2,
+				purged = CASE WHEN purged < $3 THEN $3 ELSE purged END WHERE bot = $1`, o.bot, size, d.Position); err != nil {
+				return err
+			}
+		}
+		purged = len(records)
+		return nil
+	})
+	return purged, err
+}
