@@ -64,6 +64,11 @@ type Config struct {
 	// that of no sandbox.
 	Sandbox *Sandbox
 
+	// DataFolder is the folder for what survives a restart: limits, bans, the
+	// gateway's session, events. New makes it if it is missing, and fails if another
+	// server uses it. Empty means that nothing survives.
+	DataFolder string
+
 	// AuthFile is the file with the clients that may call. Empty means that
 	// everybody may, except for those that ClientCAFile shuts out.
 	AuthFile string

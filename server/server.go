@@ -37,6 +37,8 @@ type Server struct {
 	up       *upstream
 	login    *login
 	live     live
+	data     *data
+	unsaved  []string      // why nothing survives a restart, empty if it does
 	checks   health.Checks // set by Run, before the first request
 	ran      atomic.Bool
 }
@@ -64,9 +66,14 @@ func New(c Config) (*Server, error) {
 	if s.incoming, err = openHooks(c, s.gate); err != nil {
 		return nil, err
 	}
-	if s.up, err = newUpstream(c, func() error { return s.checks.Ready() }); err != nil {
+	if s.data, s.unsaved, err = openData(context.Background(), c); err != nil {
 		return nil, err
 	}
+	if s.up, err = newUpstream(c, func() error { return s.checks.Ready() }, s.data.notify); err != nil {
+		s.data.close()
+		return nil, err
+	}
+	s.restore()
 	s.login = newLogin(s.up.client, s.up.reach.Check, c.Logger)
 	if s.live, err = openGateway(c, s.up.client); err != nil {
 		s.Close()
@@ -92,9 +99,20 @@ func (c *Config) readToken() error {
 	return nil
 }
 
-// Close refuses the calls that still wait for rate limits, and exports the last
-// traces. Run does so by itself.
-func (s *Server) Close() { s.up.end() }
+// Close refuses the calls that still wait for rate limits, exports the last traces,
+// and saves what survives a restart. Run does so by itself.
+func (s *Server) Close() {
+	s.up.end()
+	s.data.finish()
+}
+
+// restore takes over what an earlier run saved, and has the changes of this one
+// saved.
+func (s *Server) restore() {
+	saved := s.data.load(context.Background())
+	s.up.limiter.Import(saved.limits(), saved.clean)
+	s.data.add(&savedLimits{limiter: s.up.limiter})
+}
 
 // Run serves lis, which it closes, until ctx ends, as package listener describes,
 // or until Discord refuses the bot's token. It may be called once.
@@ -107,11 +125,13 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	if s.ran.Swap(true) {
 		return errors.New("server: Run was called before")
 	}
-	defer s.Close()
+	defer s.Close() //nolint:contextcheck // it saves after ctx has ended
 	ctx, stop := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer stop(nil)
+	saving, endSaving := context.WithCancel(context.WithoutCancel(ctx)) // calls go on after ctx
+	defer endSaving()
 
 	s.checks = health.Checks{shutdownCheck(ctx), s.login.ready, s.up.reach.Check, s.up.client.Usable}
 	board, err := s.newBoard(lis.Addr())
@@ -124,13 +144,16 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 		return err
 	}
 	warnings := s.gate.warnings(lis.Addr())
-	healthPages := health.Handler(s.checks, func() []string { return append(slices.Clip(warnings), s.live.warnings()...) })
+	healthPages := health.Handler(s.checks, func() []string {
+		return slices.Concat(warnings, s.live.warnings(), s.unsaved)
+	})
 	srv, err := s.newListener(routes(handler, healthPages, s.metricsPage(), s.pages()), service.LargeBody)
 	if err != nil {
 		return err
 	}
 	s.announce(ctx, lis.Addr(), warnings)
 
+	parts.Go(func() { s.data.run(saving) })
 	parts.Go(func() { board.Run(ctx) })
 	parts.Go(func() {
 		if err := s.login.run(ctx); err != nil {

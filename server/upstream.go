@@ -15,6 +15,7 @@ import (
 // upstream is the way to Discord, and what watches it.
 type upstream struct {
 	client  *discord.Client
+	limiter *ratelimit.Limiter
 	metrics *metrics.Metrics
 	reach   health.Reachability
 	traces  *tracing.Tracing // nil when nobody wants them
@@ -25,15 +26,17 @@ type upstream struct {
 }
 
 // newUpstream puts the way to Discord together. ready reports to metrics whether
-// calls are taken; it is asked from the first request on.
-func newUpstream(c Config, ready func() error) (*upstream, error) {
+// calls are taken; it is asked from the first request on. changed is that of
+// ratelimit.Config.
+func newUpstream(c Config, ready func() error, changed func(urgent bool)) (*upstream, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{
 		GlobalLimit: c.GlobalRateLimit, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes, InvalidRequestLimit: c.InvalidRequestLimit,
+		Changed: changed,
 	})
 	if err != nil {
 		return nil, err
 	}
-	u := new(upstream)
+	u := &upstream{limiter: limiter}
 	u.metrics = metrics.New(metrics.Config{
 		Limits: limiter.Snapshot, DMCache: func() discord.DMCache { return u.client.DMCache() },
 		Ready: ready, Version: c.Version,

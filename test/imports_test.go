@@ -87,7 +87,7 @@ var parts = []part{
 		folder: "server", about: "the whole server: put together, run and shut down",
 		imports: []string{
 			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/calls", "server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/health",
-			"server/internal/hooks", "server/internal/listener", "server/internal/metrics", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/tracing",
+			"server/internal/hooks", "server/internal/listener", "server/internal/metrics", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store", "server/internal/tracing",
 			"discord", "discord/gateway", "discord/ratelimit", "gen/...",
 		},
 	},
@@ -149,7 +149,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/store", about: "what survives a restart, in SQLite or PostgreSQL: the schema and all SQL",
-		libraries: []string{"modernc.org/sqlite", "github.com/jackc/pgx/", "github.com/pressly/goose/"},
+		libraries: []string{"modernc.org/sqlite", "github.com/jackc/pgx/", "github.com/pressly/goose/", "github.com/gofrs/flock"},
 	},
 	{folder: "server/internal/discordjson", about: "Discord's objects as messages of the API"},
 	{folder: "server/internal/files", about: "small files of rules, keys and certificates, read again when they change", standardLibrary: true},

@@ -41,6 +41,7 @@ type serverConfig struct {
 	dashboard           dashboardConfig
 	access              accessConfig
 	hooks               hooksConfig
+	data                dataConfig
 }
 
 func (c *serverConfig) flags() []cli.Flag {
@@ -68,7 +69,7 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.DurationFlag{Name: "retry-for", EnvVars: command.Variables("retry-for"), Value: discord.DefaultRetryFor, Destination: &c.retryFor, Usage: "how long to retry a failing call whose caller sets no deadline"},
 		&cli.BoolFlag{Name: "compat-enums", EnvVars: command.Variables("compat-enums"), Value: true, Destination: &c.compatEnums, Usage: "send channel types that discordproxy 1.5 lacks as UNDEFINED to Python clients that do not name a newer package"},
 	}
-	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags(), c.access.flags(), c.hooks.flags())
+	return slices.Concat(flags, c.uploads.flags(), c.rest.flags(), c.gateway.flags(), c.dashboard.flags(), c.access.flags(), c.hooks.flags(), c.data.flags())
 }
 
 // socketMode reads the value of --socket-mode.
@@ -126,5 +127,5 @@ func (c *serverConfig) check() error {
 	if _, err := socketMode(c.socketMode); err != nil {
 		return err
 	}
-	return errors.Join(c.gateway.check(), c.access.check(), c.rest.check(), c.hooks.check())
+	return errors.Join(c.gateway.check(), c.access.check(), c.rest.check(), c.hooks.check(), c.data.check())
 }

@@ -27,7 +27,7 @@ func Command(ctx context.Context, env command.Env) error {
 func App(env command.Env) *cli.App {
 	var c serverConfig
 	app := c.app(env, c.serve)
-	command.AddCommands(app, sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env))
+	command.AddCommands(app, append([]*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env)}, copyCommands()...)...)
 	return app
 }
 
@@ -74,6 +74,11 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 		defer fake.close()
 		config.Sandbox, config.APIURL, config.Token = fake.shown(), fake.apiURL(), fake.World().Token
 	}
+	removeData, err := c.data.apply(&config, c.sandbox)
+	if err != nil {
+		return err
+	}
+	defer removeData()
 	notified := func() {}
 	defer func() { notified() }()
 	config.Started = func(ctx context.Context, addr net.Addr, warnings []string) {
@@ -84,7 +89,7 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
-	defer srv.Close()
+	defer srv.Close() //nolint:contextcheck // it saves after ctx has ended
 	lis, err := c.listen(ctx)
 	if err != nil {
 		return err

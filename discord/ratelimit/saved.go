@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -366,6 +367,9 @@ func (c *core) export(since Mark, now instant) (records []Saved) {
 	}
 	shapes := make(map[*shape]bool)
 	for b := c.used.last; b != nil && (since.at == 0 || b.idleSince >= since.at); b = b.byUse.prev {
+		if strings.HasPrefix(b.major, "interaction ") {
+			continue // it is over soon, and there are many
+		}
 		w := b.window
 		for range b.inFlight {
 			w.miss(now)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 
@@ -87,7 +88,11 @@ var starting sync.Mutex
 // Start runs discordproxyserver on a free port until the test ends.
 func Start(t testing.TB, args ...string) *Proxy {
 	t.Helper()
-	p, err := Run(append([]string{"--log-file-path", t.TempDir()}, args...)...)
+	defaults := []string{"--log-file-path", t.TempDir()}
+	if !slices.Contains(args, "--no-data") {
+		defaults = append(defaults, "--data", t.TempDir())
+	}
+	p, err := Run(append(defaults, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

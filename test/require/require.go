@@ -53,6 +53,17 @@ func Main(m *testing.M) { os.Exit(Run(m)) }
 // Run is Main for packages that have something to do before they exit with its
 // result.
 func Run(m *testing.M) int {
+	// Servers of tests stay out of the user's own data folder.
+	state, err := os.MkdirTemp("", "discordproxy-state-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(state) //nolint:errcheck // of a temporary folder
+	for name, value := range map[string]string{"XDG_STATE_HOME": state, "STATE_DIRECTORY": ""} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	if testing.Verbose() {
 		summarize(os.Stdout)

@@ -5,14 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 
 	"github.com/gofrs/flock"
-	driver "modernc.org/sqlite"
-	codes "modernc.org/sqlite/lib"
+
+	_ "modernc.org/sqlite" // the driver
 )
 
 // openFolder locks a data folder and opens the database in it.
@@ -37,12 +36,12 @@ func openFolder(ctx context.Context, folder string) (*Store, error) {
 // process ends.
 func lockFolder(folder string) (unlock func() error, err error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnwritable, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnwritable, folder, err)
 	}
 	held := flock.New(filepath.Join(folder, "lock"), flock.SetPermissions(0o600))
 	switch locked, err := held.TryLock(); {
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrUnwritable, err)
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnwritable, folder, err)
 	case !locked:
 		return nil, fmt.Errorf("%w: %s", ErrInUse, folder)
 	}
@@ -56,7 +55,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	// the mode of this one.
 	created, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnwritable, err)
+		return fmt.Errorf("%w: %s: %w", ErrUnwritable, s.where, err)
 	}
 	if err := created.Close(); err != nil {
 		return err
@@ -81,29 +80,5 @@ func dsn(path string, options url.Values) string {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)",
 		"foreign_keys(ON)", "journal_size_limit(67108864)",
 	}
-	slashed := filepath.ToSlash(path)
-	if filepath.VolumeName(path) != "" {
-		slashed = "/" + slashed
-	}
-	return (&url.URL{Scheme: "file", Path: slashed, RawQuery: options.Encode()}).String()
-}
-
-// sqliteReason returns which of the package's reasons an error has, or nil.
-func sqliteReason(err error) error {
-	var failed *driver.Error
-	if !errors.As(err, &failed) {
-		if errors.Is(err, fs.ErrPermission) {
-			return ErrUnwritable
-		}
-		return nil
-	}
-	switch failed.Code() & 0xff { // the rest is detail
-	case codes.SQLITE_FULL:
-		return ErrFull
-	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
-		return ErrCorrupt
-	case codes.SQLITE_READONLY, codes.SQLITE_CANTOPEN, codes.SQLITE_PERM, codes.SQLITE_IOERR:
-		return ErrUnwritable
-	}
-	return nil
+	return (&url.URL{Scheme: "file", Path: slashed(path), RawQuery: options.Encode()}).String()
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 )
 
@@ -14,14 +13,12 @@ type Saved struct {
 }
 
 // SaveState keeps what parts of the server, by their names, know of a bot. All of
-// it is saved or nothing is; it takes the place of what the parts saved before.
+// it is saved or nothing is; it takes the place of what the parts saved before. A
+// part without data is deleted.
 func (s *Store) SaveState(ctx context.Context, bot string, at time.Time, parts map[string][]byte) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for part, data := range parts {
-			if _, err := tx.ExecContext(ctx, `
-				INSERT INTO state (bot, part, saved_at, data) VALUES ($1, $2, $3, $4)
-				ON CONFLICT (bot, part) DO UPDATE SET saved_at = excluded.saved_at, data = excluded.data`,
-				bot, part, at.UnixMilli(), data); err != nil {
+			if err := saveState(ctx, tx, bot, part, at.UnixMilli(), data); err != nil {
 				return err
 			}
 		}
@@ -29,14 +26,44 @@ func (s *Store) SaveState(ctx context.Context, bot string, at time.Time, parts m
 	})
 }
 
-// State returns what a part last saved for a bot, and whether it did.
-func (s *Store) State(ctx context.Context, bot, part string) (Saved, bool, error) {
-	var saved Saved
-	var at int64
-	err := s.reads.QueryRowContext(ctx, "SELECT saved_at, data FROM state WHERE bot = $1 AND part = $2", bot, part).Scan(&at, &saved.Data)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Saved{}, false, nil
+func saveState(ctx context.Context, tx *sql.Tx, bot, part string, at int64, data []byte) error {
+	if data == nil {
+		_, err := tx.ExecContext(ctx, "DELETE FROM state WHERE bot = $1 AND part = $2", bot, part)
+		return err
 	}
-	saved.At = time.UnixMilli(at)
-	return saved, err == nil, s.explain(err)
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO state (bot, part, saved_at, data) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (bot, part) DO UPDATE SET saved_at = excluded.saved_at, data = excluded.data`,
+		bot, part, at, data)
+	return err
+}
+
+// State returns all that was saved for a bot.
+func (s *Store) State(ctx context.Context, bot string) (map[string]Saved, error) {
+	rows, err := s.reads.QueryContext(ctx, "SELECT part, saved_at, data FROM state WHERE bot = $1", bot)
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	defer rows.Close()
+	parts := make(map[string]Saved)
+	for rows.Next() {
+		var part string
+		var at int64
+		var saved Saved
+		if err := rows.Scan(&part, &at, &saved.Data); err != nil {
+			return nil, s.explain(err)
+		}
+		saved.At = time.UnixMilli(at)
+		parts[part] = saved
+	}
+	return parts, s.explain(rows.Err())
+}
+
+// PurgeState deletes what was saved before a moment for any bot, of parts whose
+// names are at least from and less than to.
+func (s *Store) PurgeState(ctx context.Context, from, to string, before time.Time) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM state WHERE part >= $1 AND part < $2 AND saved_at < $3", from, to, before.UnixMilli())
+		return err
+	})
 }

@@ -6,6 +6,9 @@ import (
 
 	"discordproxy/server/internal/store"
 	"discordproxy/server/internal/store/storetest"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestState(t *testing.T) {
@@ -25,19 +28,23 @@ func TestState(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = storetest.Open(t, c)
-		for _, want := range []struct {
-			bot, part, data string
-			at              time.Time
-		}{
-			{"one", "limits", "newer", first.Add(time.Second)},
-			{"one", "session", "s", first},
-			{"two", "limits", "other bot", first},
-			{"two", "session", "", time.Time{}},
-		} {
-			saved, found, err := s.State(t.Context(), want.bot, want.part)
-			if err != nil || found != !want.at.IsZero() || string(saved.Data) != want.data || found && !saved.At.Equal(want.at) {
-				t.Errorf("%s of bot %s: %q at %v, %v, %v", want.part, want.bot, saved.Data, saved.At, found, err)
-			}
+		wantState(t, s, "one", map[string]store.Saved{"limits": {Data: []byte("newer"), At: first.Add(time.Second)}, "session": {Data: []byte("s"), At: first}})
+		wantState(t, s, "two", map[string]store.Saved{"limits": {Data: []byte("other bot"), At: first}})
+		wantState(t, s, "three", map[string]store.Saved{})
+		save("one", first.Add(time.Minute), map[string][]byte{"session": nil, "nothing": nil, "empty": {}})
+		wantState(t, s, "one", map[string]store.Saved{"limits": {Data: []byte("newer"), At: first.Add(time.Second)}, "empty": {Data: []byte{}, At: first.Add(time.Minute)}})
+		if err := s.PurgeState(t.Context(), "l", "m", first.Add(time.Second)); err != nil {
+			t.Fatal(err)
 		}
+		wantState(t, s, "one", map[string]store.Saved{"limits": {Data: []byte("newer"), At: first.Add(time.Second)}, "empty": {Data: []byte{}, At: first.Add(time.Minute)}})
+		wantState(t, s, "two", map[string]store.Saved{})
 	})
+}
+
+func wantState(t *testing.T, s *store.Store, bot string, want map[string]store.Saved) {
+	t.Helper()
+	got, err := s.State(t.Context(), bot)
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		t.Errorf("the state of bot %s: %v, %s", bot, err, diff)
+	}
 }

@@ -15,20 +15,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"sync"
-)
-
-// Reasons for which a Store cannot be opened or written. Errors of this package
-// wrap them together with the database's own error.
-var (
-	ErrInUse      = errors.New("another server uses the data folder")
-	ErrNewer      = errors.New("the data was written by a newer version of the server")
-	ErrCorrupt    = errors.New("the data file is damaged")
-	ErrFull       = errors.New("the disk of the data folder is full")
-	ErrUnwritable = errors.New("the data folder cannot be written")
-	ErrClosed     = errors.New("the store is closed")
 )
 
 // Config says where the data is. One of the fields is required.
@@ -111,18 +99,6 @@ func (s *Store) release() error {
 // If ctx ends first, write returns ctx's error; the change may still happen.
 func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
 	return s.explain(s.writer.write(ctx, change))
-}
-
-// explain wraps the reason of a database's error, if it is one of those that
-// package store names.
-func (s *Store) explain(err error) error {
-	if err == nil || s.dialect == postgres {
-		return err
-	}
-	if reason := sqliteReason(err); reason != nil {
-		return fmt.Errorf("%w: %s: %w", reason, s.where, err)
-	}
-	return err
 }
 
 // file is the database in a data folder.

@@ -25,10 +25,11 @@ func put(part string) func(context.Context, *sql.Tx) error {
 
 func has(t *testing.T, s *store.Store, part string) bool {
 	t.Helper()
-	_, found, err := s.State(t.Context(), "b", part)
+	state, err := s.State(t.Context(), "b")
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, found := state[part]
 	return found
 }
 

@@ -1,0 +1,102 @@
+package serve
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	command "discordproxy/cli"
+	"discordproxy/server"
+
+	"github.com/urfave/cli/v2"
+)
+
+// dataConfig holds the flags about what survives a restart.
+type dataConfig struct {
+	folder string
+	off    bool
+}
+
+func (c *dataConfig) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "data", EnvVars: command.Variables("data"), Destination: &c.folder, Usage: "`FOLDER` for what survives a restart, one for each server; by default $STATE_DIRECTORY or ~/.local/state/discordproxy"},
+		&cli.BoolFlag{Name: "no-data", EnvVars: command.Variables("no-data"), Destination: &c.off, Usage: "keep nothing across restarts"},
+	}
+}
+
+func (c *dataConfig) check() error {
+	if c.off && c.folder != "" {
+		return errors.New("--data and --no-data exclude each other")
+	}
+	return nil
+}
+
+// apply sets what the flags say. A sandbox is new at each start, so that its server
+// gets a temporary folder, which remove deletes.
+func (c *dataConfig) apply(config *server.Config, sandbox bool) (remove func(), err error) {
+	remove = func() {}
+	switch {
+	case c.off:
+	case c.folder != "":
+		config.DataFolder = c.folder
+	case sandbox:
+		if config.DataFolder, err = os.MkdirTemp("", "discordproxy-data-"); err != nil {
+			return nil, fmt.Errorf("cannot make a temporary data folder: %w", err)
+		}
+		remove = func() { _ = os.RemoveAll(config.DataFolder) }
+	default:
+		config.DataFolder = defaultDataFolder()
+	}
+	return remove, nil
+}
+
+// defaultDataFolder returns the folder that systemd made for the service, or one
+// for the state of programs in the user's home, or "" without a home.
+// https://specifications.freedesktop.org/basedir-spec/latest/
+func defaultDataFolder() string {
+	if folders := filepath.SplitList(os.Getenv("STATE_DIRECTORY")); len(folders) > 0 {
+		return folders[0]
+	}
+	state := os.Getenv("XDG_STATE_HOME")
+	if runtime.GOOS == "windows" {
+		state = os.Getenv("LocalAppData")
+	}
+	if !filepath.IsAbs(state) { // the specification has others ignored
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, "discordproxy")
+}
+
+// copyCommands copy a server's data to a file and back.
+func copyCommands() []*cli.Command {
+	var folder string
+	copyCommand := func(name, usage string, do func(ctx context.Context, folder, file string) error) *cli.Command {
+		return &cli.Command{
+			Name: name, Usage: usage, ArgsUsage: "FILE",
+			Flags: []cli.Flag{
+				&cli.StringFlag{Name: "data", EnvVars: command.Variables("data"), Destination: &folder, Usage: "`FOLDER` of the server's data, with the server's default"},
+			},
+			Action: func(c *cli.Context) error {
+				if c.NArg() != 1 {
+					return command.Misuse(fmt.Errorf("expected %s FILE", name))
+				}
+				if folder = cmp.Or(folder, defaultDataFolder()); folder == "" {
+					return command.Misuse(errors.New("there is no home folder: name the data folder with --data"))
+				}
+				return do(c.Context, folder, c.Args().First())
+			},
+		}
+	}
+	return []*cli.Command{
+		copyCommand("backup", "copies a server's data into a new file, also while the server runs", server.Backup),
+		copyCommand("restore", "puts a backup in the place of a server's data while the server is stopped", server.Restore),
+	}
+}

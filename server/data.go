@@ -1,0 +1,286 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/discord/ratelimit"
+	"discordproxy/server/internal/store"
+)
+
+// Backup copies the data of a server into a new file. The server may run meanwhile.
+func Backup(ctx context.Context, folder, file string) error { return store.Backup(ctx, folder, file) }
+
+// Restore puts a backup in the place of a server's data, which stays next to it
+// under another name. It fails while the server runs.
+func Restore(ctx context.Context, folder, file string) error {
+	return store.Restore(ctx, folder, file)
+}
+
+// data is what survives a restart, and how it gets there. A nil *data keeps nothing.
+type data struct {
+	store  *store.Store
+	logger *slog.Logger
+	bot    string
+	// changed and urgent have a value when something is to be saved, urgent when a
+	// crash should not lose it.
+	changed, urgent chan struct{}
+	sources         []source
+	failing         bool // the last attempt to save failed
+	finished        atomic.Bool
+}
+
+// source is a part of the server that has something to save.
+type source interface {
+	// save returns what changed since it was last called and done was called, by
+	// names that begin with the source's own. A nil value deletes a name.
+	save() (parts map[string][]byte, done func())
+}
+
+// saveInterval is the shortest time between two transactions, but for what is
+// urgent.
+const saveInterval = time.Second
+
+// openData opens the data folder. A folder that cannot be used is no reason not to
+// pass on calls: the result is then nil, and warnings say so. But two servers must
+// not share a folder, and a server that ignored what a newer version wrote would do
+// what was done already.
+func openData(ctx context.Context, c Config) (d *data, warnings []string, err error) {
+	if c.DataFolder == "" {
+		return nil, nil, nil
+	}
+	s, err := store.Open(ctx, store.Config{Folder: c.DataFolder})
+	switch {
+	case err == nil:
+		return &data{store: s, logger: c.Logger, bot: botOf(c), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}, nil, nil
+	case errors.Is(err, store.ErrInUse):
+		return nil, nil, fmt.Errorf("%w: name another one with --data", err)
+	case errors.Is(err, store.ErrNewer):
+		return nil, nil, fmt.Errorf("%w: use that version, or restore a backup", err)
+	}
+	c.Logger.Warn("data folder cannot be used; nothing survives a restart", "folder", c.DataFolder, "error", err)
+	reason := errors.New("it cannot be opened")
+	for _, r := range []error{store.ErrUnwritable, store.ErrFull, store.ErrCorrupt} {
+		if errors.Is(err, r) {
+			reason = r
+		}
+	}
+	// Anyone may read the warnings, which must not name the folder.
+	return nil, []string{"nothing survives a restart: " + reason.Error()}, nil
+}
+
+// botOf names the bot of a token at an API: by its id, which tokens begin with and
+// which stays when the token is replaced, or by a digest of a token of another form.
+func botOf(c Config) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(c.Token, "Bot "), ".")
+	id, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(first, "="))
+	if _, notNumber := strconv.ParseUint(string(id), 10, 64); err != nil || notNumber != nil {
+		sum := sha256.Sum256([]byte(c.Token))
+		id = []byte(hex.EncodeToString(sum[:8]))
+	}
+	return string(id) + " at " + c.APIURL
+}
+
+// close closes the store without saving anything.
+func (d *data) close() {
+	if d == nil {
+		return
+	}
+	if err := d.store.Close(); err != nil {
+		d.logger.Warn("failed to close the data folder", "error", err)
+	}
+}
+
+// notify has changes saved soon. It never waits.
+func (d *data) notify(urgent bool) {
+	if d == nil {
+		return
+	}
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+	if urgent {
+		select {
+		case d.urgent <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run saves what changes until ctx ends: immediately after a pause, and at most once
+// in saveInterval, or once more within it if that is urgent.
+func (d *data) run(ctx context.Context) {
+	if d == nil {
+		return
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	purge := time.NewTicker(purgeInterval)
+	defer purge.Stop()
+	d.purge(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-purge.C:
+			d.purge(ctx)
+			continue
+		case <-d.changed:
+		}
+		d.save(ctx)
+		timer.Reset(saveInterval)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			continue
+		case <-d.urgent:
+		}
+		d.save(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+	}
+}
+
+// limitsKept is how long records of the rate limiter are kept, which uses none that
+// is older.
+const limitsKept = 24 * time.Hour
+
+const purgeInterval = time.Hour
+
+// purge deletes what no later run would use.
+func (d *data) purge(ctx context.Context) {
+	// The space is the first character after the name, "!" the next one.
+	err := d.store.PurgeState(ctx, limitsPart, "limits!", time.Now().Add(-limitsKept))
+	if err != nil && ctx.Err() == nil {
+		d.logger.Warn("failed to delete old state; retrying", "error", err)
+	}
+}
+
+// save saves what changed. What could not be saved is tried again with the next
+// change.
+func (d *data) save(ctx context.Context) { d.saveWith(ctx, nil) }
+
+// cleanPart says in the data whether the last run has saved everything in the end.
+const cleanPart = "clean"
+
+// finish saves everything in the end, and closes the store. Later calls do nothing.
+func (d *data) finish() {
+	if d != nil && !d.finished.Swap(true) {
+		d.saveWith(context.Background(), map[string][]byte{cleanPart: []byte("true")})
+		d.close()
+	}
+}
+
+func (d *data) saveWith(ctx context.Context, also map[string][]byte) {
+	parts := make(map[string][]byte)
+	var finished []func()
+	for _, s := range d.sources {
+		saved, done := s.save()
+		maps.Copy(parts, saved)
+		finished = append(finished, done)
+	}
+	maps.Copy(parts, also)
+	if len(parts) == 0 {
+		return
+	}
+	err := d.store.SaveState(context.WithoutCancel(ctx), d.bot, time.Now(), parts)
+	switch {
+	case err != nil && !d.failing:
+		d.logger.Warn("failed to save the state; retrying", "error", err)
+	case err == nil && d.failing:
+		d.logger.Info("saved the state again")
+	}
+	d.failing = err != nil
+	if err != nil {
+		d.notify(false)
+		return
+	}
+	for _, done := range finished {
+		done()
+	}
+}
+
+// savedState is what an earlier run saved.
+type savedState struct {
+	parts map[string]store.Saved
+	clean bool
+}
+
+// add has a source saved. It is not called while run runs.
+func (d *data) add(s source) {
+	if d != nil {
+		d.sources = append(d.sources, s)
+	}
+}
+
+// load reads what an earlier run saved, and notes that this one has begun.
+func (d *data) load(ctx context.Context) savedState {
+	if d == nil {
+		return savedState{}
+	}
+	parts, err := d.store.State(ctx, d.bot)
+	if err != nil {
+		d.logger.Error("failed to read the state of the last run; starting without it", "error", err)
+		return savedState{}
+	}
+	clean := string(parts[cleanPart].Data) == "true"
+	delete(parts, cleanPart)
+	if err := d.store.SaveState(ctx, d.bot, time.Now(), map[string][]byte{cleanPart: nil}); err != nil {
+		d.logger.Warn("failed to save the state; retrying", "error", err)
+	}
+	return savedState{parts, clean}
+}
+
+// limitsPart begins the names of what the rate limiter saves.
+const limitsPart = "limits "
+
+// savedLimits is the rate limiter as a source.
+type savedLimits struct {
+	limiter *ratelimit.Limiter
+	mark    ratelimit.Mark
+}
+
+func (s *savedLimits) save() (parts map[string][]byte, done func()) {
+	records, mark := s.limiter.Export(s.mark)
+	parts = make(map[string][]byte, len(records))
+	for _, r := range records {
+		var value []byte
+		if r.Address != nil || r.Token != nil || r.Shape != nil || r.Route != nil || r.Webhook != nil {
+			value, _ = json.Marshal(r) // plain values can be written
+		}
+		parts[limitsPart+r.Key] = value
+	}
+	return parts, func() { s.mark = mark }
+}
+
+// limits returns the records of the rate limiter. What cannot be read is left out.
+func (s savedState) limits() (records []ratelimit.Saved) {
+	for name, part := range s.parts {
+		key, found := strings.CutPrefix(name, limitsPart)
+		if !found {
+			continue
+		}
+		r := ratelimit.Saved{Key: key}
+		if json.Unmarshal(part.Data, &r) == nil {
+			records = append(records, r)
+		}
+	}
+	return records
+}

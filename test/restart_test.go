@@ -1,0 +1,118 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/test/proxytest"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// restarting is a server as a process that is ended and started again on one address
+// and data folder, with a sandbox that stays.
+type restarting struct {
+	sb   *sandbox.Sandbox
+	args []string
+	*proxytest.Process
+}
+
+func startRestarting(t *testing.T, sb *sandbox.Sandbox, args ...string) *restarting {
+	t.Helper()
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	t.Cleanup(sb.Close)
+	r := &restarting{sb: sb, args: append([]string{
+		"--sandbox=false", "--token", sb.World().Token, "--discord-api-url", discord.URL + "/api",
+		"--data", filepath.Join(t.TempDir(), "data"), "--port", port(t),
+	}, args...)}
+	r.start(t)
+	return r
+}
+
+func port(t *testing.T) string {
+	_, port, _ := strings.Cut(proxytest.FreeAddress(t), ":")
+	return port
+}
+
+func (r *restarting) start(t *testing.T) {
+	t.Helper()
+	r.Process = proxytest.StartProcess(t, nil, r.args...)
+}
+
+// end ends the process by a signal and waits for it.
+func (r *restarting) end(t *testing.T, signal syscall.Signal) {
+	t.Helper()
+	if err := r.Cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Cmd.Wait() // killed
+}
+
+// persist makes a call until it is answered with something other than that the
+// server is away or starts.
+func persist(ctx context.Context, call func() error) error {
+	for {
+		err := call()
+		if connect.CodeOf(err) != connect.CodeUnavailable || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// TestRestartUnderLoad restarts the server in the middle of messages that wait for
+// limits: Discord refuses none of them.
+func TestRestartUnderLoad(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			sb := sandbox.New(sandbox.Config{})
+			r := startRestarting(t, sb, "--no-gateway", "--shutdown-grace", "1s")
+			channels := sb.World().Channels
+			var sent atomic.Int64
+			var callers sync.WaitGroup
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			client := discordapiconnect.NewDiscordApiClient(proxytest.NewHTTP2Client(), "http://"+r.Address, connect.WithGRPC())
+			for i := range 40 {
+				callers.Go(func() {
+					request := &pb.SendChannelMessageRequest{ChannelId: uint64(channels[i%len(channels)]), Content: fmt.Sprint("message ", i)}
+					if err := persist(ctx, func() error {
+						_, err := client.SendChannelMessage(ctx, request)
+						return err
+					}); err != nil {
+						t.Errorf("message %d: %v", i, err)
+					}
+					sent.Add(1)
+				})
+			}
+			for sent.Load() < 8 && ctx.Err() == nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+			r.end(t, signal)
+			r.start(t)
+			callers.Wait()
+			if n := sb.Stats().Statuses[http.StatusTooManyRequests]; n > 0 {
+				t.Errorf("%d calls were refused", n)
+			}
+		})
+	}
+}
