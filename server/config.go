@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"discordproxy/discord/gateway"
 	"discordproxy/server/api"
 	"discordproxy/server/internal/events"
+	"discordproxy/server/internal/gatewayproxy"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -125,6 +127,15 @@ type GatewayConfig struct {
 	// stream, and EventBufferBytes their size. 0 means the default of that name.
 	EventBuffer      int
 	EventBufferBytes int64
+	// Proxy is whether bots can use the gateway through the server. Run refuses On
+	// where strangers could. ProxyURL is the address of the websocket as bots reach
+	// it, such as wss://proxy.example.org/gateway. Empty means that of their
+	// requests.
+	Proxy    Switch
+	ProxyURL string
+	// StateBytes limits the memory for what bots are sent of guilds. 0 means
+	// DefaultStateBytes.
+	StateBytes int64
 }
 
 // Defaults of GatewayConfig.
@@ -132,6 +143,7 @@ const (
 	DefaultIntents          = events.DefaultIntents
 	DefaultEventBuffer      = events.DefaultMaxEvents
 	DefaultEventBufferBytes = events.DefaultMaxBytes
+	DefaultStateBytes       = gatewayproxy.DefaultStateBytes
 )
 
 // Switch turns something on or off.
@@ -173,6 +185,7 @@ func (c *Config) validate() error {
 		{"InvalidRequestLimit", int64(c.InvalidRequestLimit)},
 		{"Gateway.EventBuffer", int64(c.Gateway.EventBuffer)},
 		{"Gateway.EventBufferBytes", c.Gateway.EventBufferBytes},
+		{"Gateway.StateBytes", c.Gateway.StateBytes},
 		{"MaxFileBytes", c.MaxFileBytes},
 		{"MaxUploadBytes", c.MaxUploadBytes},
 		{"RESTTimeout", int64(c.RESTTimeout)},
@@ -190,8 +203,19 @@ func (c *Config) validate() error {
 		return errors.New("server: HooksTemplates needs HooksFile")
 	case c.PlainREST < OnLoopback || c.PlainREST > Off:
 		return fmt.Errorf("server: PlainREST is %d", c.PlainREST)
+	case c.Gateway.Proxy < OnLoopback || c.Gateway.Proxy > Off:
+		return fmt.Errorf("server: Gateway.Proxy is %d", c.Gateway.Proxy)
+	case c.Gateway.ProxyURL != "" && !isWebsocketURL(c.Gateway.ProxyURL):
+		return fmt.Errorf("server: Gateway.ProxyURL %q is not an address such as wss://proxy.example.org/gateway", c.Gateway.ProxyURL)
 	}
 	return nil
+}
+
+// isWebsocketURL reports whether text is an address that bots can be given.
+func isWebsocketURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "ws" || u.Scheme == "wss") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" &&
+		strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), gatewayproxy.Path)
 }
 
 func (c *Config) setDefaults() {

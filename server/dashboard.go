@@ -9,6 +9,7 @@ import (
 	"discordproxy/dashboard"
 	"discordproxy/server/api"
 	"discordproxy/server/internal/discordjson"
+	"discordproxy/server/internal/gatewayproxy"
 	"discordproxy/server/internal/status"
 
 	pb "discordproxy/gen/discord_api"
@@ -42,14 +43,19 @@ func (s *Server) newBoard(addr net.Addr) (*status.Board, error) {
 	return b, nil
 }
 
-// pages returns what the port answers for the dashboard, by patterns: the page
-// and the control of the sandbox, which lets in programs of this machine alone.
+// pages returns what else the port answers, by patterns: the gateway for bots, the
+// dashboard, and the control of the sandbox, which lets in programs of this machine
+// alone.
 func (s *Server) pages() map[string]http.Handler {
+	pages := make(map[string]http.Handler)
+	if s.live.proxy != nil {
+		pages["GET "+gatewayproxy.Path], pages["GET "+gatewayproxy.Path+"/{$}"] = s.live.proxy, s.live.proxy
+	}
 	if s.config.NoDashboard {
-		return nil
+		return pages
 	}
 	page := dashboard.Handler()
-	pages := map[string]http.Handler{"GET /{$}": page, "GET /dashboard/": page}
+	pages["GET /{$}"], pages["GET /dashboard/"] = page, page
 	if s.config.Sandbox != nil {
 		pages["/sandbox/"] = s.config.Sandbox.Control
 	}

@@ -2,11 +2,16 @@ package server
 
 import (
 	"context"
+	"errors"
+	"net"
 
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
 	"discordproxy/server/api"
+	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/events"
+	"discordproxy/server/internal/gatewayproxy"
+	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/metrics"
 
 	pb "discordproxy/gen/discord_api"
@@ -20,6 +25,7 @@ import (
 type live struct {
 	gateway *gateway.Gateway
 	server  api.Gateway
+	proxy   *gatewayproxy.Proxy
 }
 
 // openGateway puts the parts together. They do nothing before run.
@@ -33,15 +39,21 @@ func openGateway(c Config, client *discord.Client) (live, error) {
 		return live{}, err
 	}
 	guilds := gateway.NewGuilds(intents)
+	proxy, err := gatewayproxy.New(gatewayproxy.Config{
+		Hub: hub, Guilds: guilds, Intents: intents, IsOwn: client.IsOwn,
+		URL: c.Gateway.ProxyURL, StateBytes: c.Gateway.StateBytes, Logger: c.Logger,
+	})
+	if err != nil {
+		return live{}, err
+	}
 	gw, err := gateway.New(gateway.Config{
-		// Who hears of an event finds the guilds as they are after it.
-		Token: c.Token, Discord: client, API: c.APIURL, Handler: gateway.Handlers{guilds, hub}, Intents: intents,
+		Token: c.Token, Discord: client, API: c.APIURL, Handler: proxy, Intents: intents,
 		Status: c.Gateway.Status, Activity: c.Gateway.Activity, UserAgent: c.userAgent(), Logger: c.Logger,
 	})
 	if err != nil {
 		return live{}, err
 	}
-	return live{gw, api.Gateway{Hub: hub, Intents: intents, Guilds: guilds}}, nil
+	return live{gw, api.Gateway{Hub: hub, Intents: intents, Guilds: guilds}, proxy}, nil
 }
 
 // run keeps the bot at the gateway from when begin is closed until ctx ends, or
@@ -55,6 +67,19 @@ func (l live) run(ctx context.Context, begin <-chan struct{}) {
 		_ = l.gateway.Run(ctx) // it is logged, and subscribers know
 	case <-ctx.Done():
 	}
+}
+
+// openProxy has bots use the gateway through the server on addr, if the
+// configuration says so. It must be called before run.
+func (l live) openProxy(c Config, g *gate, addr net.Addr, observers calls.Observers) error {
+	switch {
+	case l.gateway == nil || c.Gateway.Proxy == Off || c.Gateway.Proxy == OnLoopback && !listener.IsLoopback(addr):
+		return nil
+	case g.isOpen(addr):
+		return errors.New("--gateway-proxy would let everybody who can reach the server run the bot: it needs --auth-file or --tls-client-ca, or a loopback address")
+	}
+	l.proxy.Open(l.gateway, g.guard, append(calls.Observers{calls.Log(c.Logger)}, observers...))
+	return nil
 }
 
 // observe has metrics read how the gateway is.

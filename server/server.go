@@ -139,6 +139,9 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 		return err
 	}
 	service := s.service(ctx, lis.Addr(), board)
+	if err := s.live.openProxy(s.config, s.gate, lis.Addr(), service.Observers); err != nil {
+		return err
+	}
 	handler, err := api.New(service)
 	if err != nil {
 		return err
@@ -201,6 +204,9 @@ func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Board
 	// the bot may.
 	if c.PlainREST == On || c.PlainREST == OnLoopback && listener.IsLoopback(addr) {
 		service.REST = rest.Config{Discord: s.up.client, MaxBodyBytes: c.MaxUploadBytes, Timeout: c.RESTTimeout, HideLimits: c.HideRESTLimits}
+		if s.live.proxy != nil {
+			service.REST.Gateway = s.live.proxy
+		}
 	}
 	if s.up.traces != nil {
 		service.REST.Trace = s.up.traces.Plain

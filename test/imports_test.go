@@ -40,6 +40,7 @@ var parts = []part{
 	{folder: "test/docs", about: "tests that run the documents"},
 	{folder: "test/dropin", about: "compares this server with the one on PyPI and makes the tables of `docs/migration.md`"},
 	{folder: "test/libraries", about: "bots of other projects' Discord libraries, against the sandbox and through the proxy"},
+	{folder: "test/gateway", about: "tests with bots that use the gateway through the server"},
 	{
 		folder: "test/libraries/go/...", about: "the bots of libraries for Go, in a module of their own",
 		libraries: []string{"github.com/bwmarrin/discordgo", "github.com/disgoorg/"},
@@ -86,7 +87,7 @@ var parts = []part{
 	{
 		folder: "server", about: "the whole server: put together, run and shut down",
 		imports: []string{
-			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/calls", "server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/health",
+			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/calls", "server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/gatewayproxy", "server/internal/health",
 			"server/internal/hooks", "server/internal/listener", "server/internal/metrics", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store", "server/internal/tracing",
 			"discord", "discord/gateway", "discord/ratelimit", "gen/...",
 		},
@@ -113,6 +114,14 @@ var parts = []part{
 		folder: "server/internal/metrics", about: "what Prometheus reads",
 		imports:   []string{"server/internal/access", "server/internal/calls", "server/internal/events", "discord", "discord/gateway"},
 		libraries: []string{"github.com/prometheus/"},
+	},
+	{
+		folder: "server/internal/gatewayproxy", about: "Discord's gateway for bots, fed from the server's own session",
+		imports: []string{
+			"server/internal/access", "server/internal/calls", "server/internal/events", "server/internal/listener", "server/internal/rpc",
+			"discord", "discord/gateway", "discord/gateway/wire", "gen/...",
+		},
+		libraries: []string{"github.com/coder/websocket"},
 	},
 	{
 		folder: "server/internal/status", about: "what the dashboard watches: calls as they end, limits, states",

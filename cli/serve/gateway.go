@@ -19,6 +19,10 @@ type gatewayConfig struct {
 	intents          cli.StringSlice
 	eventBuffer      int
 	eventBufferBytes int64
+	// proxy is what was said of the gateway proxy, given whether anything was.
+	proxy, proxyGiven bool
+	proxyURL          string
+	stateBytes        int64
 }
 
 // defaultIntents stands for the intents that are used without --intents.
@@ -32,6 +36,9 @@ func (c *gatewayConfig) flags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "intents", EnvVars: command.Variables("intents"), Destination: &c.intents, Usage: "`NAMES` of the groups of events that come, as Discord's, separated by commas; default stands for all that need no switch at Discord (default: default)"},
 		&cli.IntFlag{Name: "event-buffer", EnvVars: command.Variables("event-buffer"), Value: server.DefaultEventBuffer, Destination: &c.eventBuffer, Usage: "events that are kept for clients that lost their stream"},
 		&cli.Int64Flag{Name: "event-buffer-bytes", EnvVars: command.Variables("event-buffer-bytes"), Value: server.DefaultEventBufferBytes, Destination: &c.eventBufferBytes, Usage: "bytes of the events that are kept"},
+		&cli.BoolFlag{Name: "gateway-proxy", EnvVars: command.Variables("gateway-proxy"), Destination: &c.proxy, Usage: "let bots use Discord's gateway through the server, at /gateway; by default only on a loopback address"},
+		&cli.StringFlag{Name: "gateway-proxy-url", EnvVars: command.Variables("gateway-proxy-url"), Destination: &c.proxyURL, Usage: "`URL` of /gateway as bots reach it, such as wss://proxy.example.org/gateway; by default that of their requests"},
+		&cli.Int64Flag{Name: "gateway-state-bytes", EnvVars: command.Variables("gateway-state-bytes"), Value: server.DefaultStateBytes, Destination: &c.stateBytes, Usage: "limit in bytes of the guilds, channels and members kept for bots"},
 	}
 }
 
@@ -41,6 +48,9 @@ func (c *gatewayConfig) check() error {
 	}
 	if c.eventBufferBytes <= 0 {
 		return errors.New("--event-buffer-bytes must be more than 0")
+	}
+	if c.stateBytes <= 0 {
+		return errors.New("--gateway-state-bytes must be more than 0")
 	}
 	_, err := c.parseIntents()
 	return err
@@ -73,6 +83,7 @@ func (c *gatewayConfig) apply(config *server.Config) error {
 	config.Gateway = server.GatewayConfig{
 		Off: c.off, Status: c.status, Activity: c.activity, Intents: intents,
 		EventBuffer: c.eventBuffer, EventBufferBytes: c.eventBufferBytes,
+		Proxy: switchOf(c.proxy, c.proxyGiven), ProxyURL: c.proxyURL, StateBytes: c.stateBytes,
 	}
 	return err
 }

@@ -38,12 +38,16 @@ func (c *restConfig) check() error {
 // apply sets what the flags say.
 func (c *restConfig) apply(config *server.Config) {
 	config.RESTTimeout, config.HideRESTLimits = c.timeout, !c.limits
+	config.PlainREST = switchOf(c.on, c.given)
+}
+
+// switchOf returns what a flag says that is on by default on a loopback address only.
+func switchOf(on, given bool) server.Switch {
 	switch {
-	case !c.given:
-		config.PlainREST = server.OnLoopback
-	case c.on:
-		config.PlainREST = server.On
-	default:
-		config.PlainREST = server.Off
+	case !given:
+		return server.OnLoopback
+	case on:
+		return server.On
 	}
+	return server.Off
 }

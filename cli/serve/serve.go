@@ -40,7 +40,7 @@ func (c *serverConfig) app(env command.Env, serve func(context.Context, command.
 			return command.Misuse(fmt.Errorf("unknown command %q", cc.Args().First()))
 		}
 		c.corsOrigins, c.allowedHosts = cc.StringSlice("cors-origin"), cc.StringSlice("allowed-host")
-		c.rest.given = cc.IsSet("rest-proxy")
+		c.rest.given, c.gateway.proxyGiven = cc.IsSet("rest-proxy"), cc.IsSet("gateway-proxy")
 		return serve(cc.Context, env)
 	}
 	return app

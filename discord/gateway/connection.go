@@ -324,10 +324,13 @@ func (g *Gateway) identify() identify {
 		Properties: identifyProperties{runtime.GOOS, "discordproxy", "discordproxy"},
 		Compress:   true,
 		Intents:    g.config.Intents,
-		Presence:   presence{Status: g.config.Status, Activities: []activity{}},
 	}
-	if g.config.Activity != "" {
-		i.Presence.Activities = append(i.Presence.Activities, activity{Name: "Custom Status", Type: customActivity, State: g.config.Activity})
+	if i.Presence = g.outbox.lastPresence(); i.Presence == nil {
+		shown := presence{Status: g.config.Status, Activities: []activity{}}
+		if g.config.Activity != "" {
+			shown.Activities = append(shown.Activities, activity{Name: "Custom Status", Type: customActivity, State: g.config.Activity})
+		}
+		i.Presence = shown
 	}
 	return i
 }
@@ -377,7 +380,8 @@ func (c *connection) welcomed(f frame) {
 		}
 	}
 	c.resumes = false
-	c.begun(Status{State: Connected, User: r.User.Username})
+	c.gateway.outbox.clear() // what was for the lost session
+	c.begun(Status{State: Connected, User: r.User.Username, Ready: f.Data})
 }
 
 // begun notes that events come. mu is held.
@@ -393,11 +397,12 @@ func (c *connection) begun(s Status) {
 		}
 	})
 	c.gateway.change(s)
+	c.gateway.outbox.poke()
 	c.gateway.config.Logger.Info("connected to Discord's gateway", "bot", c.gateway.Status().User, "resumed", s.Resumed)
 }
 
-// keepAlive sends heartbeats until the connection ends: one in each interval,
-// and one when Discord asks. It ends the connection when a heartbeat was not
+// keepAlive sends until the connection ends: a heartbeat in each interval, one
+// when Discord asks, and what is in the outbox as the limit allows. It ends the connection when a heartbeat was not
 // acknowledged before the next and nothing else came either. While a large
 // event comes over a slow line, acknowledgements queue behind it.
 func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
@@ -407,10 +412,25 @@ func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 	// connections together do not come together.
 	timer := time.NewTimer(rand.N(interval))
 	defer timer.Stop()
+	var later <-chan time.Time // when the limit allows more of the outbox
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-c.gateway.outbox.wake:
+			wait, err := c.pass(ctx, spare)
+			if err != nil {
+				c.end(err)
+				return
+			}
+			later = nil
+			if wait > 0 {
+				later = time.After(wait)
+			}
+			continue
+		case <-later:
+			c.gateway.outbox.poke()
+			continue
 		case <-c.asked:
 			// An answer for which the limit leaves nothing is the next regular
 			// heartbeat.
@@ -432,6 +452,32 @@ func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 			c.end(err)
 			return
 		}
+	}
+}
+
+// pass sends what is in the outbox, as far as the limit leaves spare for
+// heartbeats. It returns how long to wait for more, 0 when nothing is left.
+func (c *connection) pass(ctx context.Context, spare int) (wait time.Duration, err error) {
+	c.mu.Lock()
+	ready := !c.ready.IsZero()
+	c.mu.Unlock()
+	if !ready {
+		return 0, nil // begun wakes the outbox
+	}
+	for {
+		out, ok := c.gateway.outbox.first()
+		if !ok {
+			return 0, nil
+		}
+		now := time.Now()
+		if wait := c.sends.next(now, spare).Sub(now); wait > 0 {
+			return wait, nil
+		}
+		c.sends.sent(now)
+		if err := c.send(ctx, out.op, out.data); err != nil {
+			return 0, err
+		}
+		c.gateway.outbox.sent(out)
 	}
 }
 

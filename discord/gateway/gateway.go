@@ -162,6 +162,9 @@ type Status struct {
 	Until time.Time
 	// User is the bot's name, from the first READY on.
 	User string
+	// Ready is Discord's READY in a change that begins a session. It is nil in
+	// other changes and in what Gateway.Status returns.
+	Ready json.RawMessage
 	// Latency is the time from the last heartbeat to Discord's answer, 0
 	// before the first one.
 	Latency time.Duration
@@ -205,6 +208,8 @@ type Gateway struct {
 	detour   bool // the session's own address did not work: use the general one
 	failures int  // connections in a row that did not last
 
+	outbox outbox
+
 	mu     sync.Mutex
 	status Status
 	stats  Stats
@@ -239,7 +244,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	now := time.Now()
 	return &Gateway{
-		config: c, addresses: addresses, budget: newBudget(c.Counted, now),
+		config: c, addresses: addresses, budget: newBudget(c.Counted, now), outbox: newOutbox(),
 		status: Status{State: Off, Since: now, Reason: "not begun"},
 	}, nil
 }
@@ -259,6 +264,7 @@ func (g *Gateway) change(s Status) {
 		s.User = g.status.User
 	}
 	g.status = s
+	g.status.Ready = nil // it is large
 	g.mu.Unlock()
 	g.config.Handler.Changed(s)
 }

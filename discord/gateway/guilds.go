@@ -11,8 +11,9 @@ import (
 
 // Guilds is what the gateway has told of guilds, as far as it is asked for:
 // the guilds themselves, their roles and their channels, as the JSON that
-// Discord's API would answer. Members, threads and presences are not kept. It
-// is a Handler, safe for concurrent use. A nil *Guilds knows nothing.
+// Discord's API would answer. Members, threads and the like are kept after
+// KeepAll alone, presences never. It is a Handler, safe for concurrent use. A nil
+// *Guilds knows nothing.
 //
 // It is current while the gateway is connected, and as old as the loss of the
 // connection while it is not. While a guild has an outage, what is known of it is
@@ -23,6 +24,8 @@ type Guilds struct {
 
 	mu     sync.RWMutex
 	guilds map[string]*guild
+	// all is nil before KeepAll.
+	all *everything
 	// current is whether the connection stands, lost since when it does not.
 	current bool
 	lost    time.Time
@@ -36,6 +39,8 @@ type guild struct {
 	// unavailable is since when an outage keeps changes from coming, the zero
 	// time without one.
 	unavailable time.Time
+	// rest is nil before KeepAll.
+	rest *rest
 }
 
 // object is a role or a channel, with its id as it stands in JSON.
@@ -123,6 +128,7 @@ func (s *Guilds) Changed(status Status) {
 	case !status.Resumed:
 		// All guilds are told anew.
 		clear(s.guilds)
+		s.all.begin(status.Ready)
 		s.current = true
 	default:
 		s.current = true
@@ -147,6 +153,9 @@ func (s *Guilds) Dispatch(d Dispatch) {
 	case "GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE", "GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE",
 		"GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE", "CHANNEL_CREATE", "CHANNEL_UPDATE", "CHANNEL_DELETE":
 	default:
+		if change := changesOfRest[d.Type]; change != nil {
+			s.changeRest(d.Data, change)
+		}
 		return
 	}
 	var fields map[string]json.RawMessage
@@ -162,7 +171,13 @@ func (s *Guilds) Dispatch(d Dispatch) {
 			s.outage(is.ID, d.Time)
 			return
 		}
+		var rest *rest
+		if s.all != nil { // before newGuild takes fields apart
+			rest = newRest(fields)
+			s.all.released(s.guilds[is.ID])
+		}
 		s.guilds[is.ID] = newGuild(is.ID, fields, s.guilds[is.ID])
+		s.admit(is.ID, rest)
 		return
 	case "GUILD_UPDATE":
 		if g := s.guilds[is.ID]; g != nil && !unavailable(fields) {
@@ -174,7 +189,11 @@ func (s *Guilds) Dispatch(d Dispatch) {
 			s.outage(is.ID, d.Time)
 			return
 		}
+		s.all.released(s.guilds[is.ID])
 		delete(s.guilds, is.ID)
+		if s.all != nil {
+			delete(s.all.members, is.ID)
+		}
 		return
 	}
 	g := s.guilds[is.GuildID]
@@ -194,6 +213,7 @@ func (s *Guilds) Dispatch(d Dispatch) {
 		put(g.channels, is.ID, d.Data)
 	case "CHANNEL_DELETE":
 		remove(g.channels, is.ID)
+		g.rest.removeThreadsOf(s.all, is.ID)
 	}
 }
 

@@ -104,3 +104,88 @@ func (i Intents) Switches() string {
 	}
 	return "switch on " + strings.Join(names, ", ") + " at https://discord.com/developers/applications, in the application's settings under Bot, Privileged Gateway Intents"
 }
+
+// intentsOfEvents are the intents of which any brings an event in a guild, and in
+// direct messages. Events that are not here need none.
+// https://discord.com/developers/docs/events/gateway#list-of-intents
+var intentsOfEvents = map[string]struct{ guild, direct Intents }{
+	"GUILD_CREATE":                      {guild: IntentGuilds},
+	"GUILD_UPDATE":                      {guild: IntentGuilds},
+	"GUILD_DELETE":                      {guild: IntentGuilds},
+	"GUILD_ROLE_CREATE":                 {guild: IntentGuilds},
+	"GUILD_ROLE_UPDATE":                 {guild: IntentGuilds},
+	"GUILD_ROLE_DELETE":                 {guild: IntentGuilds},
+	"CHANNEL_CREATE":                    {guild: IntentGuilds},
+	"CHANNEL_UPDATE":                    {guild: IntentGuilds},
+	"CHANNEL_DELETE":                    {guild: IntentGuilds},
+	"CHANNEL_PINS_UPDATE":               {IntentGuilds, IntentDirectMessages},
+	"VOICE_CHANNEL_STATUS_UPDATE":       {guild: IntentGuilds},
+	"VOICE_CHANNEL_START_TIME_UPDATE":   {guild: IntentGuilds},
+	"THREAD_CREATE":                     {guild: IntentGuilds},
+	"THREAD_UPDATE":                     {guild: IntentGuilds},
+	"THREAD_DELETE":                     {guild: IntentGuilds},
+	"THREAD_LIST_SYNC":                  {guild: IntentGuilds},
+	"THREAD_MEMBER_UPDATE":              {guild: IntentGuilds},
+	"THREAD_MEMBERS_UPDATE":             {guild: IntentGuilds | IntentGuildMembers},
+	"STAGE_INSTANCE_CREATE":             {guild: IntentGuilds},
+	"STAGE_INSTANCE_UPDATE":             {guild: IntentGuilds},
+	"STAGE_INSTANCE_DELETE":             {guild: IntentGuilds},
+	"GUILD_MEMBER_ADD":                  {guild: IntentGuildMembers},
+	"GUILD_MEMBER_UPDATE":               {guild: IntentGuildMembers},
+	"GUILD_MEMBER_REMOVE":               {guild: IntentGuildMembers},
+	"GUILD_AUDIT_LOG_ENTRY_CREATE":      {guild: IntentGuildModeration},
+	"GUILD_BAN_ADD":                     {guild: IntentGuildModeration},
+	"GUILD_BAN_REMOVE":                  {guild: IntentGuildModeration},
+	"GUILD_EMOJIS_UPDATE":               {guild: IntentGuildExpressions},
+	"GUILD_STICKERS_UPDATE":             {guild: IntentGuildExpressions},
+	"GUILD_SOUNDBOARD_SOUND_CREATE":     {guild: IntentGuildExpressions},
+	"GUILD_SOUNDBOARD_SOUND_UPDATE":     {guild: IntentGuildExpressions},
+	"GUILD_SOUNDBOARD_SOUND_DELETE":     {guild: IntentGuildExpressions},
+	"GUILD_SOUNDBOARD_SOUNDS_UPDATE":    {guild: IntentGuildExpressions},
+	"GUILD_INTEGRATIONS_UPDATE":         {guild: IntentGuildIntegrations},
+	"INTEGRATION_CREATE":                {guild: IntentGuildIntegrations},
+	"INTEGRATION_UPDATE":                {guild: IntentGuildIntegrations},
+	"INTEGRATION_DELETE":                {guild: IntentGuildIntegrations},
+	"WEBHOOKS_UPDATE":                   {guild: IntentGuildWebhooks},
+	"INVITE_CREATE":                     {guild: IntentGuildInvites},
+	"INVITE_DELETE":                     {guild: IntentGuildInvites},
+	"VOICE_STATE_UPDATE":                {guild: IntentGuildVoiceStates},
+	"VOICE_CHANNEL_EFFECT_SEND":         {guild: IntentGuildVoiceStates},
+	"PRESENCE_UPDATE":                   {guild: IntentGuildPresences},
+	"MESSAGE_CREATE":                    {IntentGuildMessages, IntentDirectMessages},
+	"MESSAGE_UPDATE":                    {IntentGuildMessages, IntentDirectMessages},
+	"MESSAGE_DELETE":                    {IntentGuildMessages, IntentDirectMessages},
+	"MESSAGE_DELETE_BULK":               {guild: IntentGuildMessages},
+	"MESSAGE_REACTION_ADD":              {IntentGuildMessageReactions, IntentDirectMessageReactions},
+	"MESSAGE_REACTION_REMOVE":           {IntentGuildMessageReactions, IntentDirectMessageReactions},
+	"MESSAGE_REACTION_REMOVE_ALL":       {IntentGuildMessageReactions, IntentDirectMessageReactions},
+	"MESSAGE_REACTION_REMOVE_EMOJI":     {IntentGuildMessageReactions, IntentDirectMessageReactions},
+	"MESSAGE_POLL_VOTE_ADD":             {IntentGuildMessagePolls, IntentDirectMessagePolls},
+	"MESSAGE_POLL_VOTE_REMOVE":          {IntentGuildMessagePolls, IntentDirectMessagePolls},
+	"TYPING_START":                      {IntentGuildMessageTyping, IntentDirectMessageTyping},
+	"GUILD_SCHEDULED_EVENT_CREATE":      {guild: IntentGuildScheduledEvents},
+	"GUILD_SCHEDULED_EVENT_UPDATE":      {guild: IntentGuildScheduledEvents},
+	"GUILD_SCHEDULED_EVENT_DELETE":      {guild: IntentGuildScheduledEvents},
+	"GUILD_SCHEDULED_EVENT_USER_ADD":    {guild: IntentGuildScheduledEvents},
+	"GUILD_SCHEDULED_EVENT_USER_REMOVE": {guild: IntentGuildScheduledEvents},
+	"AUTO_MODERATION_RULE_CREATE":       {guild: IntentAutoModerationConfiguration},
+	"AUTO_MODERATION_RULE_UPDATE":       {guild: IntentAutoModerationConfiguration},
+	"AUTO_MODERATION_RULE_DELETE":       {guild: IntentAutoModerationConfiguration},
+	"AUTO_MODERATION_ACTION_EXECUTION":  {guild: IntentAutoModerationExecution},
+}
+
+// Brings reports whether a session with these intents gets an event of this name.
+// direct is whether it is about direct messages rather than a guild.
+func (i Intents) Brings(event string, direct bool) bool {
+	needed, ok := intentsOfEvents[event]
+	if !ok {
+		return true
+	}
+	if direct {
+		return i&needed.direct != 0
+	}
+	return i&needed.guild != 0
+}
+
+// IntentsAll are all that this package knows.
+const IntentsAll = 1<<17 - 1 | IntentAutoModerationConfiguration | IntentAutoModerationExecution | IntentGuildMessagePolls | IntentDirectMessagePolls

@@ -34,9 +34,10 @@ type identify struct {
 	Token      string             `json:"token"`
 	Properties identifyProperties `json:"properties"`
 	// Compress lets the gateway compress what is large, each frame by itself.
-	Compress bool     `json:"compress"`
-	Intents  Intents  `json:"intents"`
-	Presence presence `json:"presence"`
+	Compress bool    `json:"compress"`
+	Intents  Intents `json:"intents"`
+	// Presence is one of this package or the JSON of the last one that was sent.
+	Presence any `json:"presence"`
 }
 
 type identifyProperties struct {

@@ -1,13 +1,10 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -96,15 +93,9 @@ func hideChannels(client *access.Client, list []*events.Event, raw bool) error {
 		if e.ChannelID != 0 || e.Data == nil || !raw && e.Type != pb.Event_UNTYPED {
 			continue
 		}
-		// As an element of a list, the event itself may be about a channel, such
-		// as an entry of the audit log.
-		data, err := client.Visible(slices.Concat([]byte("["), e.Data, []byte("]")))
+		data, err := client.VisibleEvent(e.Data)
 		if err != nil {
 			return err
-		}
-		data = bytes.TrimSuffix(bytes.TrimPrefix(data, []byte("[")), []byte("]"))
-		if len(data) == 0 {
-			data = json.RawMessage("{}")
 		}
 		list[i] = e.WithData(data)
 	}

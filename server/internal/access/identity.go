@@ -20,6 +20,18 @@ type proof struct {
 	bot     bool // the bot's own token
 }
 
+// Placeholder is what a library that insists on a token can be given: requests
+// with it are the bot's, as those without any.
+const Placeholder = "discordproxy"
+
+// IsPlaceholder reports whether a token is Placeholder, or has the shape of a real
+// token for libraries that read the bot's ID in it: three parts separated by dots,
+// the last of them Placeholder.
+func IsPlaceholder(token string) bool {
+	parts := strings.Split(token, ".")
+	return token == Placeholder || len(parts) == 3 && parts[2] == Placeholder
+}
+
 type botTokenKey struct{}
 
 // WithBotToken marks a request whose header Authorization is the bot's own token.

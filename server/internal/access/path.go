@@ -16,6 +16,16 @@ func pathKeyOf(ctx context.Context) (string, bool) {
 	return key, ok
 }
 
+// PathPrefix returns the part of a request's path that PathKeys has taken away,
+// /k/KEY, or "".
+func PathPrefix(ctx context.Context) string {
+	key, ok := pathKeyOf(ctx)
+	if !ok {
+		return ""
+	}
+	return "/k/" + url.PathEscape(key)
+}
+
 // PathKeys has next serve requests without the key in their path: those to
 // /k/KEY/rest become requests to /rest, which a Guard knows by the key. It must
 // stand before all that looks at a path, logs above all. A path that holds a

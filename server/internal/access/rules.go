@@ -188,11 +188,12 @@ const (
 	MetricsPage = "metrics"
 	Dashboard   = "dashboard"
 	Reflection  = "ServerReflectionInfo"
-	Hooks       = "hooks" // incoming ones, see package hooks
+	Hooks       = "hooks"    // incoming ones, see package hooks
+	Presence    = "presence" // of the bot, through the gateway
 )
 
 // Pages are these names.
-var Pages = []string{MetricsPage, Dashboard, Reflection, Hooks}
+var Pages = []string{MetricsPage, Dashboard, Reflection, Hooks, Presence}
 
 // inherit takes over what clients of the same name use.
 func (r *Rules) inherit(old *Rules) {

@@ -109,6 +109,16 @@ func MayTouch(ctx context.Context, r Reading) error {
 	return require(ctx, "targets", func(c *Client) error { return c.MayTouch(r) })
 }
 
+// Revoked returns a context that ends, with a *connect.Error as its cause, when the
+// client of ctx may no longer do what the request does. It never ends where no rules
+// can change.
+func Revoked(ctx context.Context) context.Context {
+	if s := sessionOf(ctx); s != nil {
+		return s.revoked
+	}
+	return context.Background()
+}
+
 // Guarded returns the interceptor that refuses calls which no Guard has let in, and
 // ends the streams of clients who may no longer have them. It must be outside of all
 // that reads a stream's context. A call that waits for the rate limits ends there,

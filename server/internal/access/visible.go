@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 
 	"discordproxy/discord"
@@ -31,6 +32,43 @@ func (c *Client) FiltersChannels() bool {
 	}
 	known, some := c.places[discord.ChannelTarget]
 	return some && !known.all
+}
+
+// SeesGuild is whether the client may have what is about the guild as a whole.
+func (c *Client) SeesGuild(id uint64) bool {
+	return c != nil && (c.places == nil || c.places[discord.GuildTarget].has(id))
+}
+
+// SeesEvent is whether the client may have an event about this guild, channel and
+// parent of a thread, each 0 if the event names none: whether a subscription that
+// names the guild or the channel would be allowed, and bring it.
+func (c *Client) SeesEvent(guild, channel, parent uint64) bool {
+	switch {
+	case c == nil || c.places == nil:
+		return c != nil
+	case guild != 0 && c.SeesGuild(guild):
+		return channel == 0 || c.SeesChannel(channel, parent)
+	case channel != 0:
+		known := c.places[discord.ChannelTarget]
+		return known.has(channel) || parent != 0 && known.has(parent)
+	}
+	return guild == 0 && c.untargeted
+}
+
+// VisibleEvent returns the data of an event about a whole guild without what is
+// about channels which the client does not see.
+func (c *Client) VisibleEvent(data json.RawMessage) (json.RawMessage, error) {
+	// As an element of a list, the event itself may be about a channel, such as an
+	// entry of the audit log.
+	visible, err := c.Visible(slices.Concat([]byte("["), data, []byte("]")))
+	if err != nil {
+		return nil, err
+	}
+	visible = bytes.TrimSuffix(bytes.TrimPrefix(visible, []byte("[")), []byte("]"))
+	if len(visible) == 0 {
+		visible = json.RawMessage("{}")
+	}
+	return visible, nil
 }
 
 // Visible returns Discord's answer about a guild without the elements of lists

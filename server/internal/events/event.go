@@ -68,6 +68,12 @@ func (e *Event) prepare() {
 	e.size = overhead + 2*int64(len(e.Data)) // its encoded form is about as large
 }
 
+// Sequence returns the event's number in its hub, 0 before Publish.
+func (e *Event) Sequence() uint64 { return e.sequence }
+
+// ParentID returns the channel of a thread, where the event says it, or 0.
+func (e *Event) ParentID() uint64 { return e.parentID }
+
 // WithData returns the event with other JSON in the place of its own.
 func (e *Event) WithData(data json.RawMessage) *Event {
 	return &Event{
@@ -241,9 +247,8 @@ const (
 	typingIntents   = gateway.IntentGuildMessageTyping | gateway.IntentDirectMessageTyping
 )
 
-// DefaultIntents bring all events that have a type and need no privileged
-// intent, and those that keep gateway.Guilds current.
-const DefaultIntents = gateway.IntentGuilds | gateway.IntentGuildModeration | gateway.IntentGuildExpressions | messageIntents | reactionIntents | typingIntents
+// DefaultIntents are all that Discord gives to every bot.
+const DefaultIntents = gateway.IntentsAll &^ gateway.IntentsPrivileged
 
 // kinds are Discord's events that have a type.
 var kinds = map[pb.Event_Type]kind{

@@ -10,7 +10,13 @@ type Filter struct {
 	types            map[pb.Event_Type]bool
 	guilds, channels map[uint64]bool
 	sees             func(channel, parent uint64) bool // nil means everything
+	accepts          func(*Event) bool                 // decides alone unless nil
 }
+
+// FilterFunc returns a filter for the events that accepts allows, and for changes of
+// the connection. accepts is called with the hub's lock held: it must be quick and
+// not call the hub.
+func FilterFunc(accepts func(*Event) bool) Filter { return Filter{accepts: accepts} }
 
 // Seeing returns the filter without the events of channels that sees does not
 // allow. The parent is that of a thread, where the event says it, or 0.
@@ -40,6 +46,9 @@ func set[T comparable](list []T) map[T]bool {
 func (f Filter) matches(e *Event) bool {
 	if e.Type == pb.Event_GATEWAY_STATE {
 		return true
+	}
+	if f.accepts != nil {
+		return f.accepts(e)
 	}
 	if f.types == nil && kinds[e.Type].asked || f.types != nil && !f.types[e.Type] {
 		return false

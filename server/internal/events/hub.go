@@ -143,6 +143,9 @@ func New(c Config) (*Hub, error) {
 	return h, nil
 }
 
+// Epoch names this run of the hub, see Position.
+func (h *Hub) Epoch() string { return h.epoch }
+
 // Publish numbers an event and keeps it. It never waits for subscribers. The
 // event must not be changed any more.
 func (h *Hub) Publish(e *Event) {

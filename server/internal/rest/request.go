@@ -151,7 +151,7 @@ func header(given http.Header) http.Header {
 
 // isOwn reports whether a token is a credential of the proxy's own, which is
 // not for Discord: it may be there although nobody asks for it.
-func isOwn(token string) bool { return token == Placeholder || access.IsKey(token) }
+func isOwn(token string) bool { return access.IsPlaceholder(token) || access.IsKey(token) }
 
 // notForDiscord are headers of a request that are meant for this server, or
 // tell of the way to it.

@@ -24,10 +24,6 @@ import (
 // https://discord.com/developers/docs/reference#uploading-files
 const DefaultMaxBodyBytes = 25 << 20
 
-// Placeholder is what a library that insists on a token can be given: requests
-// with it are the bot's, as those without any.
-const Placeholder = "discordproxy"
-
 // Discord sends requests. *discord.Client is one. Every error is a
 // *discord.Error, or is a defect.
 type Discord interface {
@@ -50,6 +46,12 @@ type Config struct {
 	Timeout time.Duration
 	// HideLimits leaves the X-RateLimit headers out of Discord's answers.
 	HideLimits bool
+	// Gateway is where bots find the gateway. Nil means Discord's own, as Discord's
+	// answer says.
+	Gateway interface {
+		// URL returns the address for the sender of a request, "" for Discord's own.
+		URL(*http.Request) string
+	}
 	// Ready returns nil when requests can be taken, else the reason in words
 	// that callers may read. Nil means always.
 	Ready func() error
@@ -179,6 +181,9 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	if err != nil {
 		return nil, err
 	}
+	if resp := h.gateway(call, r); resp != nil {
+		return resp, nil
+	}
 	ctx, cancel, err := h.withDeadline(ctx, r)
 	if err != nil {
 		return nil, err
@@ -194,6 +199,34 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 		return nil, err
 	}
 	return resp, h.restrict(ctx, call, resp)
+}
+
+// gateway returns the answer to a request for the gateway's address if that is the
+// server's own, else nil. It names nothing that rules are about.
+// https://discord.com/developers/docs/events/gateway#get-gateway-bot
+func (h *handler) gateway(call *calls.Call, r *http.Request) *discord.Response {
+	if h.Gateway == nil || call.Method != "GET /gateway" && call.Method != "GET /gateway/bot" {
+		return nil
+	}
+	type startLimit struct {
+		Total          int `json:"total"`
+		Remaining      int `json:"remaining"`
+		ResetAfter     int `json:"reset_after"`
+		MaxConcurrency int `json:"max_concurrency"`
+	}
+	body := struct {
+		URL    string      `json:"url"`
+		Shards int         `json:"shards,omitempty"`
+		Limit  *startLimit `json:"session_start_limit,omitempty"`
+	}{URL: h.Gateway.URL(r)}
+	if body.URL == "" {
+		return nil
+	}
+	if call.Method == "GET /gateway/bot" {
+		// Sessions with the server cost none at Discord.
+		body.Shards, body.Limit = 1, &startLimit{Total: 1000, Remaining: 1000, MaxConcurrency: 1}
+	}
+	return answer(http.StatusOK, body)
 }
 
 // readHead reads a request without its body, and completes what is known of the

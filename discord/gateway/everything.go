@@ -1,0 +1,591 @@
+package gateway
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+)
+
+// everything is what Guilds keeps after KeepAll in addition to guilds, roles and
+// channels. The lock of Guilds guards it.
+type everything struct {
+	maxBytes int64
+	exceeded func() // nil after its call
+	// hasMembers is whether changes of members are told.
+	hasMembers bool
+	bytes      int64
+	ready      json.RawMessage
+	// members are the ids of the guilds that the bot is in.
+	members map[string]bool
+}
+
+// overhead is about what an object takes in memory next to its JSON, in bytes.
+const overhead = 96
+
+// KeepAll has s keep all that a GUILD_CREATE holds, except for presences, so that
+// Snapshot can return it. It must be called before the first event.
+//
+// What is kept takes at most about maxBytes of memory. Objects beyond that are not
+// kept: members, threads and other single objects are missing in snapshots, and a
+// guild whose GUILD_CREATE does not fit is in them without its contents.
+// exceeded is called once when that happens for the first time, with a lock held:
+// it must not call s.
+func (s *Guilds) KeepAll(maxBytes int64, exceeded func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = &everything{maxBytes: maxBytes, exceeded: exceeded, hasMembers: s.intents&IntentGuildMembers != 0, members: make(map[string]bool)}
+}
+
+// begin takes READY: all guilds are sent again. It is for nil, too.
+func (e *everything) begin(ready json.RawMessage) {
+	if e == nil {
+		return
+	}
+	var r struct {
+		Guilds []struct {
+			ID string `json:"id"`
+		} `json:"guilds"`
+	}
+	_ = json.Unmarshal(ready, &r) // a guild that is not listed is known by its GUILD_CREATE
+	e.ready, e.bytes = ready, int64(len(ready))
+	clear(e.members)
+	for _, g := range r.Guilds {
+		e.members[g.ID] = true
+	}
+}
+
+// take counts bytes and reports whether they fit.
+func (e *everything) take(n int64) bool {
+	if n > 0 && e.bytes+n > e.maxBytes {
+		if e.exceeded != nil {
+			e.exceeded()
+			e.exceeded = nil
+		}
+		return false
+	}
+	e.bytes += n
+	return true
+}
+
+// released gives back what a guild took. Both may be nil.
+func (e *everything) released(g *guild) {
+	if e != nil && g != nil && g.rest != nil {
+		e.bytes -= g.rest.core
+		for _, objects := range g.rest.objects {
+			for _, data := range objects {
+				e.bytes -= sizeOf(data)
+			}
+		}
+	}
+}
+
+func sizeOf(data json.RawMessage) int64 { return int64(len(data)) + overhead }
+
+// rest is what a guild has besides its fields, roles and channels.
+type rest struct {
+	// core is what fields, roles and channels took when they came, in bytes.
+	core int64
+	// scalars are member_count, joined_at and large.
+	scalars map[string]json.RawMessage
+	// objects are lists of GUILD_CREATE by their name. Which field identifies an
+	// element is in keysOfRest.
+	objects map[string]map[uint64]json.RawMessage
+}
+
+// keysOfRest are the lists of a GUILD_CREATE that are kept, and the function that
+// returns what identifies an element.
+var keysOfRest = map[string]func(json.RawMessage) uint64{
+	"threads":                field(func(o element) id { return o.ID }),
+	"members":                field(func(o element) id { return o.User.ID }),
+	"voice_states":           field(func(o element) id { return o.UserID }),
+	"stage_instances":        field(func(o element) id { return o.ID }),
+	"guild_scheduled_events": field(func(o element) id { return o.ID }),
+	"soundboard_sounds":      field(func(o element) id { return o.SoundID }),
+}
+
+// element is what identifies an element of a list, and where it belongs.
+type element struct {
+	ID        id `json:"id"`
+	GuildID   id `json:"guild_id"`
+	ChannelID id `json:"channel_id"`
+	ParentID  id `json:"parent_id"`
+	UserID    id `json:"user_id"`
+	SoundID   id `json:"sound_id"`
+	User      struct {
+		ID id `json:"id"`
+	} `json:"user"`
+	Metadata struct {
+		Archived bool `json:"archived"`
+	} `json:"thread_metadata"`
+}
+
+// id reads a snowflake, and anything else as 0.
+type id uint64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (i *id) UnmarshalJSON(data []byte) error {
+	if len(data) > 2 && data[0] == '"' {
+		data = data[1 : len(data)-1]
+	}
+	n, _ := strconv.ParseUint(string(data), 10, 64)
+	*i = id(n)
+	return nil
+}
+
+func elementOf(data json.RawMessage) (o element) {
+	_ = json.Unmarshal(data, &o) // what has another form has no id
+	return o
+}
+
+func field(of func(element) id) func(json.RawMessage) uint64 {
+	return func(data json.RawMessage) uint64 { return uint64(of(elementOf(data))) }
+}
+
+// newRest takes the rest of a GUILD_CREATE.
+func newRest(fields map[string]json.RawMessage) *rest {
+	r := &rest{scalars: make(map[string]json.RawMessage), objects: make(map[string]map[uint64]json.RawMessage)}
+	for _, name := range []string{"member_count", "joined_at", "large"} {
+		if value, ok := fields[name]; ok {
+			r.scalars[name] = value
+		}
+	}
+	for name, key := range keysOfRest {
+		list, _ := elements(fields[name])
+		r.objects[name] = make(map[uint64]json.RawMessage, len(list))
+		for _, data := range list {
+			if id := key(data); id != 0 {
+				r.objects[name][id] = data
+			}
+		}
+	}
+	return r
+}
+
+// admit adds the rest of a guild whose GUILD_CREATE has come, as far as it fits.
+func (s *Guilds) admit(id string, r *rest) {
+	if s.all == nil {
+		return
+	}
+	g := s.guilds[id]
+	s.all.members[id] = true
+	for _, value := range g.fields {
+		r.core += sizeOf(value)
+	}
+	for _, list := range []*[]object{g.roles, g.channels} {
+		if list != nil {
+			for _, o := range *list {
+				r.core += sizeOf(o.data)
+			}
+		}
+	}
+	if !s.all.take(r.core) {
+		delete(s.guilds, id)
+		return
+	}
+	g.rest = r
+	objects := r.objects
+	r.objects = make(map[string]map[uint64]json.RawMessage, len(objects))
+	for name, list := range objects {
+		r.objects[name] = make(map[uint64]json.RawMessage, len(list))
+		for id, data := range list {
+			r.put(s.all, name, id, data)
+		}
+	}
+}
+
+// put keeps an element unless it does not fit.
+func (r *rest) put(e *everything, name string, id uint64, data json.RawMessage) {
+	if id == 0 {
+		return
+	}
+	r.remove(e, name, id)
+	if e.take(sizeOf(data)) {
+		r.objects[name][id] = data
+	}
+}
+
+func (r *rest) remove(e *everything, name string, id uint64) {
+	if old, ok := r.objects[name][id]; ok {
+		e.bytes -= sizeOf(old)
+		delete(r.objects[name], id)
+	}
+}
+
+// removeThreadsOf removes the threads of a channel. r may be nil.
+func (r *rest) removeThreadsOf(e *everything, channel string) {
+	if r == nil {
+		return
+	}
+	parent, _ := strconv.ParseUint(channel, 10, 64)
+	for thread, data := range r.objects["threads"] {
+		if uint64(elementOf(data).ParentID) == parent {
+			r.remove(e, "threads", thread)
+		}
+	}
+}
+
+// count changes member_count.
+func (r *rest) count(by int) {
+	var n int
+	if json.Unmarshal(r.scalars["member_count"], &n) == nil {
+		r.scalars["member_count"] = strconv.AppendInt(nil, int64(max(n+by, 0)), 10)
+	}
+}
+
+// changeRest applies an event to its guild.
+func (s *Guilds) changeRest(data json.RawMessage, change func(*everything, *rest, element, json.RawMessage)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		return
+	}
+	o := elementOf(data)
+	if g := s.guilds[strconv.FormatUint(uint64(o.GuildID), 10)]; g != nil && g.rest != nil {
+		change(s.all, g.rest, o, data)
+	}
+}
+
+// changesOfRest are the events that change the rest of a guild.
+var changesOfRest = map[string]func(*everything, *rest, element, json.RawMessage){
+	"THREAD_CREATE": putElement("threads"),
+	"THREAD_UPDATE": func(e *everything, r *rest, o element, data json.RawMessage) {
+		if o.Metadata.Archived {
+			r.remove(e, "threads", uint64(o.ID))
+			return
+		}
+		r.put(e, "threads", uint64(o.ID), merged(r.objects["threads"][uint64(o.ID)], data))
+	},
+	"THREAD_DELETE":        removeElement("threads"),
+	"THREAD_LIST_SYNC":     syncThreads,
+	"THREAD_MEMBER_UPDATE": joinThread,
+	"GUILD_MEMBER_ADD": func(e *everything, r *rest, o element, data json.RawMessage) {
+		r.put(e, "members", uint64(o.User.ID), data)
+		r.count(1)
+	},
+	"GUILD_MEMBER_UPDATE": func(e *everything, r *rest, o element, data json.RawMessage) {
+		if old, ok := r.objects["members"][uint64(o.User.ID)]; ok {
+			r.put(e, "members", uint64(o.User.ID), merged(old, data))
+		}
+	},
+	"GUILD_MEMBER_REMOVE": func(e *everything, r *rest, o element, _ json.RawMessage) {
+		r.remove(e, "members", uint64(o.User.ID))
+		r.count(-1)
+	},
+	"GUILD_MEMBERS_CHUNK": func(e *everything, r *rest, _ element, data json.RawMessage) {
+		var chunk struct {
+			Members []json.RawMessage `json:"members"`
+		}
+		_ = json.Unmarshal(data, &chunk) // one of another form has none
+		if !e.hasMembers {
+			return // nothing would keep them current
+		}
+		for _, member := range chunk.Members {
+			r.put(e, "members", keysOfRest["members"](member), member)
+		}
+	},
+	"VOICE_STATE_UPDATE": func(e *everything, r *rest, o element, data json.RawMessage) {
+		if o.ChannelID == 0 {
+			r.remove(e, "voice_states", uint64(o.UserID))
+			return
+		}
+		r.put(e, "voice_states", uint64(o.UserID), data)
+	},
+	"STAGE_INSTANCE_CREATE":         putElement("stage_instances"),
+	"STAGE_INSTANCE_UPDATE":         putElement("stage_instances"),
+	"STAGE_INSTANCE_DELETE":         removeElement("stage_instances"),
+	"GUILD_SCHEDULED_EVENT_CREATE":  putElement("guild_scheduled_events"),
+	"GUILD_SCHEDULED_EVENT_UPDATE":  putElement("guild_scheduled_events"),
+	"GUILD_SCHEDULED_EVENT_DELETE":  removeElement("guild_scheduled_events"),
+	"GUILD_SOUNDBOARD_SOUND_CREATE": putElement("soundboard_sounds"),
+	"GUILD_SOUNDBOARD_SOUND_UPDATE": putElement("soundboard_sounds"),
+	"GUILD_SOUNDBOARD_SOUND_DELETE": removeElement("soundboard_sounds"),
+}
+
+func putElement(list string) func(*everything, *rest, element, json.RawMessage) {
+	return func(e *everything, r *rest, _ element, data json.RawMessage) {
+		r.put(e, list, keysOfRest[list](data), data)
+	}
+}
+
+func removeElement(list string) func(*everything, *rest, element, json.RawMessage) {
+	return func(e *everything, r *rest, _ element, data json.RawMessage) {
+		r.remove(e, list, keysOfRest[list](data))
+	}
+}
+
+// syncThreads takes the active threads of channels that the bot sees from then on.
+func syncThreads(e *everything, r *rest, _ element, data json.RawMessage) {
+	var sync struct {
+		Channels []string          `json:"channel_ids"` // nil means all
+		Threads  []json.RawMessage `json:"threads"`
+		Members  []json.RawMessage `json:"members"` // the bot's own
+	}
+	if json.Unmarshal(data, &sync) != nil {
+		return
+	}
+	for _, channel := range sync.Channels {
+		r.removeThreadsOf(e, channel)
+	}
+	if sync.Channels == nil {
+		for thread := range r.objects["threads"] {
+			r.remove(e, "threads", thread)
+		}
+	}
+	for _, thread := range sync.Threads {
+		r.put(e, "threads", keysOfRest["threads"](thread), thread)
+	}
+	for _, member := range sync.Members {
+		joinThread(e, r, elementOf(member), member)
+	}
+}
+
+// joinThread notes the bot's own membership in its thread, as Discord shows it.
+func joinThread(e *everything, r *rest, o element, data json.RawMessage) {
+	if thread, ok := r.objects["threads"][uint64(o.ID)]; ok {
+		r.put(e, "threads", uint64(o.ID), merged(thread, slices.Concat([]byte(`{"member":`), data, []byte("}"))))
+	}
+}
+
+// merged returns an object with the fields of another one in place of its own.
+func merged(old, update json.RawMessage) json.RawMessage {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(old, &fields) != nil || json.Unmarshal(update, &fields) != nil {
+		return update
+	}
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return update // what was read can be written
+	}
+	return data
+}
+
+// Snapshot is one moment of what Guilds keeps after KeepAll. It does not change.
+type Snapshot struct {
+	// Ready is Discord's READY, nil before the first one.
+	Ready json.RawMessage
+	// Guilds are those that the bot is in, in ascending order of ids.
+	Guilds []GuildSnapshot
+}
+
+// GuildSnapshot is one moment of a guild.
+type GuildSnapshot struct {
+	ID uint64
+	// Members is how many members are kept. Complete is whether these are all.
+	Members  int
+	Complete bool
+
+	fields  map[string]json.RawMessage // nil while the guild is not available
+	roles   *[]object
+	lists   map[string][]json.RawMessage
+	members map[uint64]json.RawMessage
+}
+
+// Available is whether the contents are known. They are not before the guild's
+// GUILD_CREATE, during an outage, and when they did not fit.
+func (g *GuildSnapshot) Available() bool { return g.fields != nil }
+
+// Snapshot returns what is kept now.
+func (s *Guilds) Snapshot() Snapshot {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.all == nil {
+		return Snapshot{}
+	}
+	snapshot := Snapshot{Ready: s.all.ready}
+	for name := range s.all.members {
+		id, err := strconv.ParseUint(name, 10, 64)
+		if err == nil {
+			snapshot.Guilds = append(snapshot.Guilds, s.snapshot(id))
+		}
+	}
+	slices.SortFunc(snapshot.Guilds, func(a, b GuildSnapshot) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	return snapshot
+}
+
+// GuildSnapshot returns what is kept of one guild now.
+func (s *Guilds) GuildSnapshot(id uint64) GuildSnapshot {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.snapshot(id)
+}
+
+func (s *Guilds) snapshot(id uint64) GuildSnapshot {
+	out := GuildSnapshot{ID: id}
+	g := s.guilds[strconv.FormatUint(id, 10)]
+	if g == nil || g.rest == nil || !g.unavailable.IsZero() {
+		return out
+	}
+	out.fields = maps.Clone(g.fields)
+	maps.Copy(out.fields, g.rest.scalars)
+	out.roles = cloned(g.roles)
+	out.lists = make(map[string][]json.RawMessage)
+	if g.channels != nil {
+		channels := make([]json.RawMessage, len(*g.channels))
+		for i, o := range *g.channels {
+			channels[i] = o.data
+		}
+		out.lists["channels"] = channels
+	}
+	for name, objects := range g.rest.objects {
+		if name == "members" {
+			out.members = maps.Clone(objects)
+			continue
+		}
+		out.lists[name] = slices.Collect(maps.Values(objects))
+	}
+	var count int
+	_ = json.Unmarshal(g.rest.scalars["member_count"], &count) // 0 is never complete
+	out.Members = len(out.members)
+	out.Complete = count > 0 && out.Members >= count
+	return out
+}
+
+func cloned(list *[]object) *[]object {
+	if list == nil {
+		return nil
+	}
+	list2 := slices.Clone(*list)
+	return &list2
+}
+
+// Create returns the data of a GUILD_CREATE that holds the guild. Of the members it
+// holds the one of the id self and those with a voice state, or with all set every
+// one that is kept. allowed returns whether an element of a list, channels among
+// them, is to be in it; nil means all.
+func (g *GuildSnapshot) Create(self uint64, all bool, allowed func(list string, element json.RawMessage) bool) json.RawMessage {
+	fields := maps.Clone(g.fields)
+	fields["unavailable"], fields["presences"] = json.RawMessage("false"), json.RawMessage("[]")
+	fields["roles"] = orEmpty(array(g.roles))
+	for name, list := range g.lists {
+		if allowed != nil {
+			list = slices.DeleteFunc(slices.Clone(list), func(data json.RawMessage) bool { return !allowed(name, data) })
+		}
+		fields[name] = joined(list)
+	}
+	if g.lists["channels"] == nil {
+		fields["channels"] = json.RawMessage("[]")
+	}
+	fields["members"] = joined(g.membersFor(self, all))
+	if _, ok := fields["large"]; !ok || !all {
+		fields["large"] = strconv.AppendBool(nil, !g.Complete || !all)
+	}
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return json.RawMessage("{}") // what was read can be written
+	}
+	return data
+}
+
+func (g *GuildSnapshot) membersFor(self uint64, all bool) []json.RawMessage {
+	if all {
+		return slices.Collect(maps.Values(g.members))
+	}
+	var list []json.RawMessage
+	if own, ok := g.members[self]; ok {
+		list = append(list, own)
+	}
+	for _, state := range g.lists["voice_states"] {
+		var voice struct {
+			UserID id              `json:"user_id"`
+			Member json.RawMessage `json:"member"`
+		}
+		if json.Unmarshal(state, &voice) != nil || uint64(voice.UserID) == self {
+			continue
+		}
+		if known, ok := g.members[uint64(voice.UserID)]; ok {
+			list = append(list, known)
+		} else if len(voice.Member) > 0 && string(voice.Member) != "null" {
+			list = append(list, voice.Member)
+		}
+	}
+	return list
+}
+
+// AllMembers returns the members that are kept, in ascending order of ids.
+func (g *GuildSnapshot) AllMembers() []json.RawMessage {
+	list := make([]json.RawMessage, 0, len(g.members))
+	for _, id := range slices.Sorted(maps.Keys(g.members)) {
+		list = append(list, g.members[id])
+	}
+	return list
+}
+
+func joined(list []json.RawMessage) json.RawMessage {
+	n := 2
+	for _, data := range list {
+		n += len(data) + 1
+	}
+	out := append(make(json.RawMessage, 0, n), '[')
+	for i, data := range list {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(out, data...)
+	}
+	return append(out, ']')
+}
+
+func orEmpty(data json.RawMessage) json.RawMessage {
+	if data == nil {
+		return json.RawMessage("[]")
+	}
+	return data
+}
+
+// MembersOf returns the members with these ids, and the ids of those that are not
+// kept.
+func (g *GuildSnapshot) MembersOf(ids []uint64) (found []json.RawMessage, missing []uint64) {
+	for _, id := range ids {
+		if data, ok := g.members[id]; ok {
+			found = append(found, data)
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	return found, missing
+}
+
+// List returns a list of GUILD_CREATE such as soundboard_sounds, without null.
+func (g *GuildSnapshot) List(name string) json.RawMessage { return joined(g.lists[name]) }
+
+// HasElement reports whether a list of GUILD_CREATE has an element that matches.
+func (g *GuildSnapshot) HasElement(list string, matches func(json.RawMessage) bool) bool {
+	return slices.ContainsFunc(g.lists[list], matches)
+}
+
+// CreateOutline returns the data of a GUILD_CREATE for somebody who may have some of
+// the guild's channels but not the guild: its name and the like, the role of everyone,
+// the member of the id self, and the elements of lists that are allowed.
+func (g *GuildSnapshot) CreateOutline(self uint64, allowed func(list string, element json.RawMessage) bool) json.RawMessage {
+	outline := *g
+	outline.fields = make(map[string]json.RawMessage)
+	for name, value := range g.fields {
+		if len(value) > 0 && value[0] != '[' && value[0] != '{' {
+			outline.fields[name] = value
+		}
+	}
+	for _, name := range []string{"emojis", "stickers", "features"} {
+		outline.fields[name] = json.RawMessage("[]")
+	}
+	everyone := strconv.FormatUint(g.ID, 10)
+	roles := []object{}
+	if g.roles != nil {
+		roles = slices.DeleteFunc(slices.Clone(*g.roles), func(o object) bool { return o.id != everyone })
+	}
+	outline.roles = &roles
+	outline.lists = make(map[string][]json.RawMessage, len(g.lists))
+	for name := range g.lists {
+		if name == "channels" || name == "threads" {
+			outline.lists[name] = g.lists[name]
+		} else {
+			outline.lists[name] = nil
+		}
+	}
+	return outline.Create(self, false, allowed)
+}

@@ -1,0 +1,287 @@
+// Package gatewayproxy provides Discord's gateway to bots, fed from the one session
+// that the server keeps at Discord.
+//
+// A bot connects, identifies and resumes as it would at Discord. What it gets comes
+// from three places. READY and GUILD_CREATE are made from what gateway.Guilds keeps.
+// Events come from the ring of events.Hub, in which a session is a place: one that
+// reads too slowly falls out of it and is closed, and resuming is going on from an
+// older place. Answers to what the bot itself asks for, such as members, are
+// remembered with its session as far as they fit.
+//
+// A session numbers its own events. It ends, as at Discord, when the bot closes it,
+// when its place in the ring is gone, and when the server's own session at Discord
+// could not be resumed.
+// https://discord.com/developers/docs/events/gateway
+package gatewayproxy
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"discordproxy/discord/gateway"
+	"discordproxy/discord/gateway/wire"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/events"
+)
+
+// Defaults of Config, and limits.
+const (
+	DefaultStateBytes        = 150 << 20
+	DefaultHeartbeatInterval = 41250 * time.Millisecond
+	DefaultConnectWait       = 15 * time.Second
+	// maxConnections limits connections, and maxUnidentified those of them that
+	// have not identified themselves within identifyTimeout.
+	maxConnections  = 5000
+	maxUnidentified = 500
+	identifyTimeout = 30 * time.Second
+	// maxSessions is how many sessions are kept, connected or not.
+	maxSessions = 5000
+	// resumeWindow is how long a session without a connection is kept.
+	resumeWindow = 5 * time.Minute
+)
+
+// Path is where the websocket is.
+const Path = "/gateway"
+
+// Upstream is the server's own session. *gateway.Gateway is one.
+type Upstream interface {
+	Send(op wire.Opcode, data json.RawMessage) error
+}
+
+// Config configures a Proxy. Hub, Guilds and IsOwn are required.
+type Config struct {
+	Hub    *events.Hub
+	Guilds *gateway.Guilds
+	// Intents are those of the server's own session.
+	Intents gateway.Intents
+	// IsOwn reports whether an Authorization is the bot's own token.
+	IsOwn func(authorization string) bool
+	// Access decides who may connect. Nil means everybody.
+	Access *access.Guard
+	// Observers are told of each connection as a call of SubscribeEvents, and of
+	// commands that were refused.
+	Observers calls.Observers
+	// URL is the address of the websocket as clients reach it. Empty means that of
+	// the request that asks.
+	URL string
+	// StateBytes limits what is kept of guilds. 0 means DefaultStateBytes.
+	StateBytes int64
+	// HeartbeatInterval is what clients are asked for. 0 means
+	// DefaultHeartbeatInterval.
+	HeartbeatInterval time.Duration
+	// ConnectWait is how long a client waits after IDENTIFY for the server's own
+	// session. 0 means DefaultConnectWait.
+	ConnectWait time.Duration
+	// Logger receives what happens to the state. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Stats counts what the proxy does.
+type Stats struct {
+	// Connected and Resumable are the sessions with and without a connection.
+	Connected, Resumable int
+	// Identified and Resumed count sessions that began and went on, Slow the
+	// connections that were closed because their client read too slowly.
+	Identified, Resumed, Slow uint64
+}
+
+// Proxy serves Discord's gateway. It is a gateway.Handler in the place of its Hub
+// and Guilds, and an http.Handler. It is safe for concurrent use. Until Open it
+// refuses connections and only passes events on.
+type Proxy struct {
+	config  Config
+	members *members
+
+	// mu is held while an event reaches both Guilds and Hub, so that a snapshot
+	// of one fits a place in the other.
+	mu       sync.Mutex
+	open     bool
+	upstream Upstream
+	status   gateway.Status
+	changed  chan struct{} // closed at the next change of status
+	self     uint64        // the bot's id
+	sessions map[string]*session
+	voice    map[uint64]map[*session]bool // who asked for voice in a guild
+	stats    Stats
+	// connections are all, unidentified those that may not stay.
+	connections, unidentified int
+}
+
+// New returns a Proxy that is not open.
+func New(c Config) (*Proxy, error) {
+	if c.Hub == nil || c.Guilds == nil || c.IsOwn == nil {
+		return nil, errors.New("gatewayproxy: Hub, Guilds and IsOwn are required")
+	}
+	if c.StateBytes < 0 || c.HeartbeatInterval < 0 || c.ConnectWait < 0 {
+		return nil, errors.New("gatewayproxy: StateBytes, HeartbeatInterval or ConnectWait is negative")
+	}
+	c.setDefaults()
+	return &Proxy{
+		config: c, changed: make(chan struct{}), sessions: make(map[string]*session),
+		voice: make(map[uint64]map[*session]bool), members: newMembers(),
+	}, nil
+}
+
+func (c *Config) setDefaults() {
+	c.StateBytes = cmp.Or(c.StateBytes, DefaultStateBytes)
+	c.HeartbeatInterval = cmp.Or(c.HeartbeatInterval, DefaultHeartbeatInterval)
+	c.ConnectWait = cmp.Or(c.ConnectWait, DefaultConnectWait)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+}
+
+// Open has the proxy take connections and keep what it needs for them. It must be
+// called before the first event. Commands of bots go to upstream, and observers are
+// told of connections.
+func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Observers) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open, p.upstream = true, upstream
+	p.config.Access, p.config.Observers = guard, observers
+	limit := p.config.StateBytes
+	p.config.Guilds.KeepAll(limit, func() {
+		p.config.Logger.Warn("the bot's guilds do not fit into the gateway state; bots miss members, or whole guilds", "limit", limit)
+	})
+}
+
+func (p *Proxy) isOpen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open
+}
+
+// Dispatch implements gateway.Handler.
+func (p *Proxy) Dispatch(d gateway.Dispatch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.config.Guilds.Dispatch(d)
+	if p.open && p.answers(d) {
+		return
+	}
+	p.config.Hub.Dispatch(d)
+}
+
+// answers takes events that answer a command of a bot, which are for nobody else.
+// mu is held.
+func (p *Proxy) answers(d gateway.Dispatch) bool {
+	switch d.Type {
+	case "GUILD_MEMBERS_CHUNK", "RATE_LIMITED":
+		return p.members.answer(d)
+	case "VOICE_SERVER_UPDATE":
+		// It has a credential for the voice connection.
+		for s := range p.voice[events.Of(d).GuildID] {
+			s.offer(d.Type, d.Data)
+		}
+		return true
+	}
+	return false
+}
+
+// Changed implements gateway.Handler.
+func (p *Proxy) Changed(s gateway.Status) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.config.Guilds.Changed(s)
+	if s.State == gateway.Connected && !s.Resumed {
+		p.members.forgetAll()
+		clear(p.voice)
+		// Sessions with a connection are told in their turn.
+		for _, session := range p.sessions {
+			session.stale = true
+		}
+		var ready struct {
+			User struct {
+				ID snowflake `json:"id"`
+			} `json:"user"`
+		}
+		_ = json.Unmarshal(s.Ready, &ready) // without it no member is the bot's own
+		p.self = uint64(ready.User.ID)
+	}
+	p.config.Hub.Changed(s)
+	s.Ready = nil
+	p.status = s
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// awaitUpstream waits until the server's own session is connected, or ConnectWait
+// is over.
+func (p *Proxy) awaitUpstream(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, p.config.ConnectWait)
+	defer cancel()
+	for {
+		p.mu.Lock()
+		connected, changed := p.status.State == gateway.Connected, p.changed
+		p.mu.Unlock()
+		if connected {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
+
+// Stats returns what was counted so far.
+func (p *Proxy) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sweep()
+	stats := p.stats
+	for _, s := range p.sessions {
+		if s.connected() {
+			stats.Connected++
+		} else {
+			stats.Resumable++
+		}
+	}
+	return stats
+}
+
+// URL returns the address of the websocket for the client that sent r, "" before
+// Open. It has the key that the path of r had.
+func (p *Proxy) URL(r *http.Request) string {
+	if !p.isOpen() {
+		return ""
+	}
+	prefix := access.PathPrefix(r.Context())
+	if given := p.config.URL; given != "" {
+		if prefix != "" {
+			given = strings.TrimSuffix(strings.TrimSuffix(given, "/"), Path) + prefix + Path
+		}
+		return given
+	}
+	scheme := "ws"
+	if r.TLS != nil || fromSameMachine(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+		scheme = "wss"
+	}
+	host := r.Host
+	if forwarded := r.Header.Get("X-Forwarded-Host"); forwarded != "" && fromSameMachine(r) && !strings.ContainsAny(forwarded, "/\\@?#, \t") {
+		host = forwarded
+	}
+	return scheme + "://" + cmp.Or(host, "localhost") + prefix + Path
+}
+
+// fromSameMachine reports whether the peer is on this machine, as a reverse proxy
+// may be, whose X-Forwarded headers are believed.
+func fromSameMachine(r *http.Request) bool {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return true // a Unix socket has no port
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}

@@ -1,0 +1,70 @@
+package gatewayproxy
+
+import "sync"
+
+// maxQueueBytes limits what waits to be sent to one client.
+const maxQueueBytes = 32 << 20
+
+// queue is what a connection does next to sending events of the hub, such as
+// answering requests for members, one after the other.
+type queue struct {
+	wake chan struct{} // holds a token when there is something to do
+	full func()        // called when more waits than may
+
+	mu    sync.Mutex
+	tasks []task
+	bytes int
+}
+
+type task struct {
+	size int
+	do   func() error
+}
+
+func newQueue(full func()) *queue { return &queue{wake: make(chan struct{}, 1), full: full} }
+
+// put adds a task that holds about size bytes. It never waits.
+func (q *queue) put(size int, do func() error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.bytes += size; q.bytes > maxQueueBytes {
+		go q.full()
+		return
+	}
+	q.tasks = append(q.tasks, task{size, do})
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (q *queue) take() (t task, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.tasks) == 0 {
+		return t, false
+	}
+	t, q.tasks[0] = q.tasks[0], task{}
+	q.tasks = q.tasks[1:]
+	q.bytes -= t.size
+	return t, true
+}
+
+// run does the tasks until the connection ends.
+func (q *queue) run(c *connection) {
+	for c.work.Err() == nil {
+		t, ok := q.take()
+		if !ok {
+			select {
+			case <-c.work.Done():
+				return
+			case <-q.wake:
+			}
+			continue
+		}
+		if err := t.do(); err != nil {
+			c.end(err)
+			return
+		}
+	}
+}

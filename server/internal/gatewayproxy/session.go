@@ -1,0 +1,243 @@
+package gatewayproxy
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"discordproxy/discord/gateway"
+)
+
+// Limits of what a session remembers for resuming.
+const (
+	// maxRemembered is the number of events. The ring of the hub ends earlier by
+	// default.
+	maxRemembered = 20_000
+	// maxOwnBytes limits what is not in the hub, such as members.
+	maxOwnBytes = 4 << 20
+)
+
+// session is what a bot has identified for. It outlives its connections.
+type session struct {
+	id     string
+	client string // the name of the access client
+	hello  identify
+	// stale is whether the server's own session was lost since. Proxy.mu guards it.
+	stale bool
+
+	mu   sync.Mutex
+	conn *connection // nil while nobody is connected
+	left time.Time
+	// sequence is the number of the last event. places are places in the hub after
+	// the events from first on, 0 where the session cannot go on from.
+	sequence, first int64
+	places          []uint64
+	place           uint64 // the newest one
+	// own are events that are not in the hub, and ownGone is the largest number of
+	// those that are no longer kept.
+	own      []ownEvent
+	ownBytes int
+	ownGone  int64
+}
+
+// ownEvent is an event that is for one session alone.
+type ownEvent struct {
+	sequence int64
+	kind     string
+	data     json.RawMessage
+}
+
+// newSession adds a session. mu of p is held.
+func (p *Proxy) newSession(client string, hello identify, conn *connection) *session {
+	p.sweep()
+	for len(p.sessions) >= maxSessions {
+		var oldest *session
+		for _, s := range p.sessions {
+			if !s.connected() && (oldest == nil || s.left.Before(oldest.left)) {
+				oldest = s
+			}
+		}
+		if oldest == nil {
+			break // connections have a limit of their own
+		}
+		p.forget(oldest)
+	}
+	s := &session{id: strings.ToLower(rand.Text()), client: client, hello: hello, conn: conn, first: 1}
+	p.sessions[s.id] = s
+	p.stats.Identified++
+	return s
+}
+
+// sweep forgets sessions that nobody has resumed in time. mu is held.
+func (p *Proxy) sweep() {
+	for _, s := range p.sessions {
+		s.mu.Lock()
+		late := s.conn == nil && time.Since(s.left) > resumeWindow
+		s.mu.Unlock()
+		if late {
+			p.forget(s)
+		}
+	}
+}
+
+// forget ends a session for good. mu is held.
+func (p *Proxy) forget(s *session) {
+	delete(p.sessions, s.id)
+	for _, asked := range p.voice {
+		delete(asked, s)
+	}
+}
+
+func (s *session) connected() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conn != nil
+}
+
+// detach leaves a session to be resumed, unless another connection has it already.
+func (s *session) detach(c *connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == c {
+		s.conn, s.left = nil, time.Now()
+	}
+}
+
+// number gives an event its number, and remembers the place in the hub after it; own
+// is for one that is not in the hub. It reports false when another connection has
+// taken the session over.
+func (s *session) number(c *connection, place uint64, own bool, kind string, data json.RawMessage) (int64, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != c {
+		return 0, false
+	}
+	s.sequence++
+	if place > 0 {
+		s.place = place
+	}
+	s.places = append(s.places, s.place)
+	if len(s.places) > maxRemembered {
+		drop := len(s.places) - maxRemembered*3/4
+		s.places = slices.Clone(s.places[drop:])
+		s.first += int64(drop)
+	}
+	if own {
+		s.own = append(s.own, ownEvent{s.sequence, kind, data})
+		s.ownBytes += len(data)
+		for s.ownBytes > maxOwnBytes {
+			s.ownBytes -= len(s.own[0].data)
+			s.ownGone = s.own[0].sequence
+			s.own[0] = ownEvent{}
+			s.own = s.own[1:]
+		}
+	}
+	return s.sequence, true
+}
+
+// begun notes the place from which the session goes on after READY.
+func (s *session) begun(place uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.place = place
+	if n := len(s.places); n > 0 {
+		s.places[n-1] = place
+	}
+}
+
+// rewind takes the session back to an event for a new connection. It returns the
+// place in the hub to go on from, and events that are not in the hub. ok is false
+// when the session cannot go on from there, ahead when it has not come so far yet.
+func (s *session) rewind(sequence int64, c *connection) (old *connection, place uint64, own []ownEvent, ok, ahead bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sequence > s.sequence {
+		return nil, 0, nil, false, true
+	}
+	if sequence < s.first || sequence < s.ownGone || s.places[sequence-s.first] == 0 {
+		return nil, 0, nil, false, false
+	}
+	place = s.places[sequence-s.first]
+	s.places = s.places[:sequence-s.first+1]
+	for _, e := range s.own {
+		if e.sequence > sequence {
+			own = append(own, e)
+			s.ownBytes -= len(e.data)
+		}
+	}
+	s.own = s.own[:len(s.own)-len(own)]
+	s.sequence, s.place = sequence, place
+	old, s.conn = s.conn, c
+	return old, place, slices.Clone(own), true, false
+}
+
+// offer sends an event that is for this session alone, if it has a connection. It
+// does not wait.
+func (s *session) offer(kind string, data json.RawMessage) {
+	s.mu.Lock()
+	conn := s.conn
+	s.mu.Unlock()
+	if conn != nil {
+		conn.queue.put(len(data), func() error { return conn.dispatch(kind, data, 0, true) })
+	}
+}
+
+// identify is what a bot says in IDENTIFY, and a session keeps.
+type identify struct {
+	Token      string          `json:"token"`
+	Properties json.RawMessage `json:"properties"`
+	Compress   bool            `json:"compress"`
+	Large      *int            `json:"large_threshold"`
+	Shard      []int           `json:"shard"`
+	Presence   json.RawMessage `json:"presence"`
+	Intents    *int64          `json:"intents"`
+}
+
+func (i *identify) intents() gateway.Intents { return gateway.Intents(*i.Intents) }
+
+func (i *identify) large() int {
+	if i.Large == nil {
+		return 50
+	}
+	return *i.Large
+}
+
+// undocumentedIntents are set by libraries, accepted by Discord, and bring nothing
+// that is documented.
+const undocumentedIntents = 1<<17 | 1<<18 | 1<<19
+
+// check returns how Discord would close a connection with this IDENTIFY, nil if it
+// would not. allowed are the intents of the server's own session.
+func (i *identify) check(allowed gateway.Intents) *closing {
+	switch {
+	case len(i.Properties) == 0 || i.Properties[0] != '{' || i.large() < 50 || i.large() > 250:
+		return &closeDecode
+	case i.Shard != nil && (len(i.Shard) != 2 || i.Shard[1] < 1 || i.Shard[0] < 0 || i.Shard[0] >= i.Shard[1]):
+		return &closeShard
+	case i.Shard != nil && i.Shard[1] != 1:
+		return &closeShards
+	case i.Intents == nil || *i.Intents < 0 || *i.Intents&^int64(gateway.IntentsAll|undocumentedIntents) != 0:
+		return &closeIntents
+	}
+	*i.Intents &^= undocumentedIntents
+	if missing := i.intents() &^ allowed; missing != 0 {
+		why := closeDisallowed
+		why.reason = "Disallowed intent(s): add to the server's --intents: " + missing.String()
+		return &why
+	}
+	return nil
+}
+
+// snowflake reads an id, and anything else as 0.
+type snowflake uint64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *snowflake) UnmarshalJSON(data []byte) error {
+	n, _ := strconv.ParseUint(strings.Trim(string(data), `"`), 10, 64)
+	*s = snowflake(n)
+	return nil
+}
