@@ -18,6 +18,8 @@ type everything struct {
 	ready      json.RawMessage
 	// members are the ids of the guilds that the bot is in.
 	members map[string]bool
+	// awaited are those of them whose GUILD_CREATE has not come.
+	awaited map[string]bool
 }
 
 // overhead is about what an object takes in memory next to its JSON, in bytes.
@@ -34,7 +36,7 @@ const overhead = 96
 func (s *Guilds) KeepAll(maxBytes int64, exceeded func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = &everything{maxBytes: maxBytes, exceeded: exceeded, hasMembers: s.intents&IntentGuildMembers != 0, members: make(map[string]bool)}
+	s.all = &everything{maxBytes: maxBytes, exceeded: exceeded, hasMembers: s.intents&IntentGuildMembers != 0, members: make(map[string]bool), awaited: make(map[string]bool)}
 }
 
 // begin takes READY: all guilds are sent again. It is for nil, too.
@@ -50,9 +52,25 @@ func (e *everything) begin(ready json.RawMessage) {
 	_ = json.Unmarshal(ready, &r) // a guild that is not listed is known by its GUILD_CREATE
 	e.ready, e.bytes = ready, int64(len(ready))
 	clear(e.members)
+	clear(e.awaited)
 	for _, g := range r.Guilds {
-		e.members[g.ID] = true
+		e.members[g.ID], e.awaited[g.ID] = true, true
 	}
+}
+
+// came notes that Discord has said something of a guild. It is for nil, too.
+func (e *everything) came(id string) {
+	if e != nil {
+		delete(e.awaited, id)
+	}
+}
+
+// Settled reports whether the GUILD_CREATEs of all guilds in READY have come. It is
+// true before KeepAll.
+func (s *Guilds) Settled() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.all == nil || len(s.all.awaited) == 0 || s.intents&IntentGuilds == 0
 }
 
 // take counts bytes and reports whether they fit.

@@ -167,6 +167,7 @@ func (s *Guilds) Dispatch(d Dispatch) {
 	defer s.mu.Unlock()
 	switch d.Type {
 	case "GUILD_CREATE":
+		s.all.came(is.ID)
 		if unavailable(fields) {
 			s.outage(is.ID, d.Time)
 			return
@@ -185,6 +186,7 @@ func (s *Guilds) Dispatch(d Dispatch) {
 		}
 		return
 	case "GUILD_DELETE":
+		s.all.came(is.ID)
 		if unavailable(fields) {
 			s.outage(is.ID, d.Time)
 			return

@@ -81,7 +81,9 @@ func dialRaw(t testing.TB, url string) *bot {
 	return &bot{t: t, ws: ws}
 }
 
-func gatewayURL(p *proxytest.Proxy) string { return "ws://" + p.Address + "/gateway/?v=10&encoding=json" }
+func gatewayURL(p *proxytest.Proxy) string {
+	return "ws://" + p.Address + "/gateway/?v=10&encoding=json"
+}
 
 func (b *bot) send(op int, data any) {
 	b.t.Helper()
@@ -571,7 +573,7 @@ func guardedBots(t *testing.T, sb *sandbox.Sandbox, rules string) (*proxytest.Pr
 	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return through(t, sb, "--auth-file", file), file
+	return through(t, sb, "--auth-file", file, "--log-console-level", "INFO"), file
 }
 
 // ruleOf is an entry of an auth file for a new key.

@@ -113,7 +113,9 @@ func (c *connection) requestMembers(ctx context.Context, in command) error {
 			return c.answerMembers(&asked, g.AllMembers(), nil)
 		}
 	}
-	return c.proxy.members.ask(c, s, asked)
+	return c.proxy.members.ask(c, s, asked, func() {
+		c.queue.put(0, func() error { return c.requestMembers(ctx, in) })
+	})
 }
 
 func asUint64(ids []snowflake) []uint64 {
@@ -162,13 +164,16 @@ type members struct {
 	mu      sync.Mutex
 	last    uint64
 	pending map[string]*pendingRequest // by nonce
-	byKey   map[string]*pendingRequest // those of which no chunk has come
+	byKey   map[string]*pendingRequest
 }
 
 type pendingRequest struct {
 	nonce, key string
 	waiters    []waiter
-	timer      *time.Timer
+	begun      bool // a chunk has come
+	// late are called at the end, for those who asked after the first chunk.
+	late  []func()
+	timer *time.Timer
 }
 
 type waiter struct {
@@ -180,14 +185,19 @@ func newMembers() *members {
 	return &members{pending: make(map[string]*pendingRequest), byKey: make(map[string]*pendingRequest)}
 }
 
-// ask passes a request on, unless the same one is on its way.
-func (m *members) ask(c *connection, s *session, asked memberRequest) error {
+// ask passes a request on, unless the same one is on its way. again is called in place
+// of an answer when that was too late to be shared.
+func (m *members) ask(c *connection, s *session, asked memberRequest, again func()) error {
 	key := string(asked.upstream(""))
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := waiter{s, asked.Nonce}
 	if r := m.byKey[key]; r != nil {
-		r.waiters = append(r.waiters, w)
+		if r.begun {
+			r.late = append(r.late, again)
+		} else {
+			r.waiters = append(r.waiters, w)
+		}
 		return nil
 	}
 	if len(m.pending) >= maxPending {
@@ -211,8 +221,9 @@ func (m *members) ask(c *connection, s *session, asked memberRequest) error {
 func (m *members) remove(r *pendingRequest) {
 	r.timer.Stop()
 	delete(m.pending, r.nonce)
-	if m.byKey[r.key] == r {
-		delete(m.byKey, r.key)
+	delete(m.byKey, r.key)
+	for _, again := range r.late {
+		again()
 	}
 }
 
@@ -251,7 +262,7 @@ func (m *members) answer(d gateway.Dispatch) bool {
 	if r == nil {
 		return !limited // a late chunk is for nobody
 	}
-	delete(m.byKey, r.key) // who asks from here on would miss this chunk
+	r.begun = true
 	r.timer.Reset(chunkWait)
 	for _, w := range r.waiters {
 		if limited {

@@ -39,6 +39,8 @@ const (
 	DefaultStateBytes        = 150 << 20
 	DefaultHeartbeatInterval = 41250 * time.Millisecond
 	DefaultConnectWait       = 15 * time.Second
+	// settleWait is how long guilds may take to come after READY.
+	settleWait = 3 * time.Second
 	// maxConnections limits connections, and maxUnidentified those of them that
 	// have not identified themselves within identifyTimeout.
 	maxConnections  = 5000
@@ -109,6 +111,7 @@ type Proxy struct {
 	upstream Upstream
 	status   gateway.Status
 	changed  chan struct{} // closed at the next change of status
+	settled  bool          // all guilds have come
 	self     uint64        // the bot's id
 	sessions map[string]*session
 	voice    map[uint64]map[*session]bool // who asked for voice in a guild
@@ -170,6 +173,16 @@ func (p *Proxy) Dispatch(d gateway.Dispatch) {
 		return
 	}
 	p.config.Hub.Dispatch(d)
+	if !p.settled && p.config.Guilds.Settled() {
+		p.settled = true
+		p.signal()
+	}
+}
+
+// signal wakes those who wait for the server's own session. mu is held.
+func (p *Proxy) signal() {
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 // answers takes events that answer a command of a bot, which are for nobody else.
@@ -211,27 +224,36 @@ func (p *Proxy) Changed(s gateway.Status) {
 	p.config.Hub.Changed(s)
 	s.Ready = nil
 	p.status = s
-	close(p.changed)
-	p.changed = make(chan struct{})
+	p.settled = p.config.Guilds.Settled()
+	p.signal()
 }
 
-// awaitUpstream waits until the server's own session is connected, or ConnectWait
-// is over.
+// awaitUpstream waits until the server's own session is connected and has its guilds.
+// It reports false if it is not connected within ConnectWait. Discord does not say
+// when all guilds have come; they are awaited for at most settleWait.
 func (p *Proxy) awaitUpstream(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, p.config.ConnectWait)
 	defer cancel()
 	for {
 		p.mu.Lock()
-		connected, changed := p.status.State == gateway.Connected, p.changed
+		connected, settled, changed := p.status.State == gateway.Connected, p.settled, p.changed
+		left := settleWait - time.Since(p.status.Since)
 		p.mu.Unlock()
-		if connected {
+		if connected && (settled || left <= 0) {
 			return true
 		}
+		if !connected {
+			left = p.config.ConnectWait
+		}
+		timer := time.NewTimer(left)
 		select {
 		case <-ctx.Done():
-			return false
+			timer.Stop()
+			return connected
 		case <-changed:
+		case <-timer.C:
 		}
+		timer.Stop()
 	}
 }
 

@@ -26,6 +26,9 @@ func (c *connection) filter(ctx context.Context, s *session, bot uint64) events.
 		if !intents.Brings(e.Name, e.GuildID == 0) && !isOwnMember(e, self) {
 			return false
 		}
+		if e.Name == "GUILD_CREATE" {
+			return true // view.event makes of it what the client may see
+		}
 		// The rules may change while the events flow.
 		return access.From(ctx).SeesEvent(e.GuildID, e.ChannelID, e.ParentID())
 	})
@@ -130,7 +133,8 @@ func (v *view) event(e *events.Event, guilds *gateway.Guilds) (json.RawMessage, 
 	if e.Name == "GUILD_CREATE" {
 		// Without presences and members it is made from what is kept.
 		const whole = gateway.IntentGuildMembers | gateway.IntentGuildPresences
-		if g := guilds.GuildSnapshot(e.GuildID); g.Available() && (e.Data == nil || v.intents&whole != whole) {
+		may := v.client.SeesGuild(e.GuildID)
+		if g := guilds.GuildSnapshot(e.GuildID); !may || g.Available() && (e.Data == nil || v.intents&whole != whole) {
 			return v.guild(&g), nil
 		}
 	}

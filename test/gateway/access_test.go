@@ -1,0 +1,284 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"discordproxy/discord/sandbox"
+	"github.com/coder/websocket"
+)
+
+// channelsOf returns the ids of the channels of a GUILD_CREATE, and the names of its
+// roles.
+func channelsOf(t *testing.T, p payload) (channels []sandbox.ID, roles []string) {
+	t.Helper()
+	var g struct {
+		Channels, Roles []struct {
+			ID   sandbox.ID
+			Name string
+		}
+	}
+	if err := json.Unmarshal(p.Data, &g); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range g.Channels {
+		channels = append(channels, c.ID)
+	}
+	for _, r := range g.Roles {
+		roles = append(roles, r.Name)
+	}
+	return channels, roles
+}
+
+// TestGatewayProxyAccess: rules bind bots as they bind subscriptions.
+func TestGatewayProxyAccess(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	other := sb.AddGuild(sandbox.Guild{Name: "Other", OwnerID: w.Owner})
+	if err := sb.AddMember(other, w.Bot); err != nil {
+		t.Fatal(err)
+	}
+	otherChannel, err := sb.AddChannel(sandbox.Channel{GuildID: other, Name: "elsewhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := w.Random
+	rule := func(name, rest string) (key, entry string) { return ruleOf(t, name, rest) }
+	everything, e1 := rule("everything", "")
+	guild, e2 := rule("guild", fmt.Sprintf("    guilds: [%q]\n", w.Guild.String()))
+	both, e3 := rule("both", fmt.Sprintf("    guilds: [%q]\n    channels: [%q]\n", w.Guild.String(), w.General.String()))
+	channel, e4 := rule("channel", fmt.Sprintf("    channels: [%q]\n", w.General.String()))
+	sender, e5 := rule("sender", "    methods: [SendChannelMessage, GET /gateway/bot]\n")
+	p, _ := guardedBots(t, sb, "clients:\n"+e1+e2+e3+e4+e5)
+
+	for name, tt := range map[string]struct {
+		key            string
+		sees           []sandbox.ID // of general, second, otherChannel
+		guilds         []sandbox.ID
+		whole, outline bool
+	}{
+		"everything": {everything, []sandbox.ID{w.General, second, otherChannel}, []sandbox.ID{w.Guild, other}, true, false},
+		"guild":      {guild, []sandbox.ID{w.General, second}, []sandbox.ID{w.Guild}, true, false},
+		"both":       {both, []sandbox.ID{w.General}, []sandbox.ID{w.Guild}, false, false},
+		"channel":    {channel, []sandbox.ID{w.General}, []sandbox.ID{w.Guild}, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := dialBot(t, gatewayURL(p))
+			ready := b.ready(tt.key, intentGuilds|intentMembers|intentMessages|intentContent|intentTyping)
+			var guilds []struct{ ID sandbox.ID }
+			if err := json.Unmarshal(ready["guilds"], &guilds); err != nil || len(guilds) != len(tt.guilds) {
+				t.Errorf("guilds are %s, want %v", ready["guilds"], tt.guilds)
+			}
+			for range tt.guilds {
+				p := b.until("GUILD_CREATE")
+				channels, roles := channelsOf(t, p)
+				for _, id := range []sandbox.ID{w.General, second, otherChannel} {
+					inIt := strings.Contains(string(p.Data), `"id":"`+w.Guild.String()+`"`) == (id != otherChannel)
+					if got, want := slices.Contains(channels, id), inIt && slices.Contains(tt.sees, id); got != want {
+						t.Errorf("GUILD_CREATE has channel %d: %t", id, got)
+					}
+				}
+				if tt.outline && (len(roles) != 1 || roles[0] != "@everyone" || len(channels) != 1 || strings.Contains(string(p.Data), `"bob"`)) {
+					t.Errorf("an outline has the roles %q and says %s", roles, p.Data)
+				}
+			}
+			for _, id := range []sandbox.ID{second, otherChannel, w.General} {
+				say(t, sb, id, "to "+id.String())
+			}
+			var heard []sandbox.ID
+			for {
+				m := b.until("MESSAGE_CREATE")
+				var message struct {
+					Channel sandbox.ID `json:"channel_id"`
+				}
+				if err := json.Unmarshal(m.Data, &message); err != nil {
+					t.Fatal(err)
+				}
+				heard = append(heard, message.Channel)
+				if message.Channel == w.General {
+					break
+				}
+			}
+			slices.Sort(heard)
+			want := slices.Sorted(slices.Values(tt.sees))
+			if !slices.Equal(heard, want) {
+				t.Errorf("heard of %v, want %v", heard, want)
+			}
+		})
+	}
+
+	for name, tt := range map[string]struct {
+		url, token string
+		code       websocket.StatusCode
+		reason     string
+	}{
+		"no right":           {"/gateway", sender, 4004, "client sender may not call SubscribeEvents"},
+		"no key":             {"/gateway", "discordproxy", 4004, "a key is needed"},
+		"an unknown key":     {"/gateway", "dp_" + strings.Repeat("x", 43), 4004, "is not known here"},
+		"another token":      {"/gateway", "MTIz.abc.def", 4004, "is not known here"},
+		"an unknown in path": {"/k/dp_" + strings.Repeat("x", 43) + "/gateway", "discordproxy", 4004, "the key in the path is not known here"},
+		"another with a key": {"/k/" + everything + "/gateway", "MTIz.abc.def", 4004, "Authentication failed"},
+	} {
+		b := dialBot(t, "ws://"+p.Address+tt.url+"?v=10&encoding=json")
+		b.send(2, identity(tt.token, intentGuilds))
+		if closed := b.closedWith(); closed.Code != tt.code || !strings.Contains(closed.Reason, tt.reason) || strings.Contains(closed.Reason, tt.token) && tt.token != "discordproxy" {
+			t.Errorf("%s: closed with %v", name, closed)
+		}
+	}
+
+	// Libraries that check the shape of a token have the key in the path.
+	resp, err := http.Get("http://" + p.Address + "/k/" + guild + "/api/v10/gateway/bot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var found struct{ URL string }
+	if err := json.NewDecoder(resp.Body).Decode(&found); err != nil || found.URL != "ws://"+p.Address+"/k/"+guild+"/gateway" {
+		t.Errorf("the gateway is at %q, %v", found.URL, err)
+	}
+	for _, token := range []string{"discordproxy", "MTIz.abc.discordproxy", guild, w.Token} {
+		b := dialBot(t, found.URL+"?v=10&encoding=json")
+		b.ready(token, intentGuilds)
+		if b.resume != found.URL {
+			t.Errorf("resuming is at %q", b.resume)
+		}
+		b.until("GUILD_CREATE")
+	}
+	// A session is its client's alone.
+	b := dialBot(t, gatewayURL(p))
+	b.ready(everything, intentGuilds)
+	b.until("GUILD_CREATE")
+	thief := dialBot(t, gatewayURL(p))
+	thief.send(6, map[string]any{"token": guild, "session_id": b.session, "seq": 1})
+	if m := thief.next(); m.Op != 9 {
+		t.Errorf("another client resumed a session: %+v", m)
+	}
+}
+
+// TestGatewayProxyRevoked: a client that is removed loses its connection, and one
+// that may see less sees less from then on.
+func TestGatewayProxyRevoked(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	second := w.Random
+	removed, e1 := ruleOf(t, "removed", "")
+	narrowed, e2 := ruleOf(t, "narrowed", fmt.Sprintf("    guilds: [%q]\n", w.Guild.String()))
+	p, file := guardedBots(t, sb, "clients:\n"+e1+e2)
+	a, b := dialBot(t, gatewayURL(p)), dialBot(t, gatewayURL(p))
+	a.ready(removed, intentMessages|intentContent)
+	b.ready(narrowed, intentMessages|intentContent)
+	narrow := fmt.Sprintf("clients:\n%s    channels: [%q]\n", e2, w.General.String())
+	if err := os.WriteFile(file, []byte(narrow), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if closed := a.closedWith(); closed.Code != 4004 || !strings.Contains(closed.Reason, "client removed was removed") {
+		t.Errorf("closed with %v", closed)
+	}
+	say(t, sb, second, "secret")
+	say(t, sb, w.General, "public")
+	if m := b.until("MESSAGE_CREATE"); contentOf(m) != "public" {
+		t.Errorf("heard %+v", m)
+	}
+}
+
+// TestGatewayProxyCommands: presence, members and voice are passed on to those who
+// may, and refused in the log's words to others.
+func TestGatewayProxyCommands(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	if _, err := sb.AddMembers(w.Guild, 2500); err != nil {
+		t.Fatal(err)
+	}
+	all, e1 := ruleOf(t, "all", "")
+	listener, e2 := ruleOf(t, "listener", "    methods: [SubscribeEvents]\n")
+	p, _ := guardedBots(t, sb, "clients:\n"+e1+e2)
+
+	a, b := dialBot(t, gatewayURL(p)), dialBot(t, gatewayURL(p))
+	for _, bot := range []*bot{a, b} {
+		bot.ready(all, intentGuilds|intentMembers)
+		bot.until("GUILD_CREATE")
+	}
+	// Both ask at the same time, and again when the answer is known.
+	for round := range 2 {
+		for i, bot := range []*bot{a, b} {
+			bot.send(8, map[string]any{"guild_id": w.Guild.String(), "query": "", "limit": 0, "nonce": fmt.Sprint("n", i)})
+		}
+		for i, bot := range []*bot{a, b} {
+			members := make(map[string]bool)
+			for index := 0; ; index++ {
+				var chunk struct {
+					Index   int `json:"chunk_index"`
+					Count   int `json:"chunk_count"`
+					Nonce   string
+					Members []struct{ User struct{ ID string } }
+				}
+				if err := json.Unmarshal(bot.until("GUILD_MEMBERS_CHUNK").Data, &chunk); err != nil || chunk.Index != index || chunk.Nonce != fmt.Sprint("n", i) {
+					t.Fatalf("round %d: chunk %+v, %v", round, chunk, err)
+				}
+				for _, m := range chunk.Members {
+					members[m.User.ID] = true
+				}
+				if index == chunk.Count-1 {
+					break
+				}
+			}
+			if len(members) < 2500 {
+				t.Errorf("round %d: bot %d got %d members", round, i, len(members))
+			}
+		}
+	}
+	a.send(8, map[string]any{"guild_id": []string{w.Guild.String()}, "user_ids": []string{w.Bob.String(), "1"}, "nonce": "x"})
+	if m := string(a.until("GUILD_MEMBERS_CHUNK").Data); !strings.Contains(m, `"username":"bob"`) || !strings.Contains(m, `"not_found":["1"]`) || !strings.Contains(m, `"nonce":"x"`) {
+		t.Errorf("asked for two users, got %s", m)
+	}
+
+	a.send(3, map[string]any{"status": "dnd", "since": nil, "afk": false, "activities": []any{map[string]any{"name": "a game", "type": 0}}})
+	bot := w.Bot
+	for sb.Presence(bot).Status != "dnd" || sb.Presence(bot).Activities[0].Name != "a game" {
+		time.Sleep(time.Millisecond)
+	}
+	// discordgo's form, within IDENTIFY.
+	c := dialBot(t, gatewayURL(p))
+	c.ready(all, intentGuilds, "presence", map[string]any{"game": map[string]any{"name": "old", "type": 0}, "status": "idle", "since": 0})
+	for sb.Presence(bot).Status != "idle" {
+		time.Sleep(time.Millisecond)
+	}
+	d := dialBot(t, gatewayURL(p))
+	d.ready(all, intentGuilds, "presence", map[string]any{"status": "online", "activities": []any{}})
+	a.send(4, map[string]any{"guild_id": w.Guild.String(), "channel_id": w.Voice.String(), "self_mute": false, "self_deaf": true})
+	a.send(3, map[string]any{"status": "invisible"})
+	for sb.Presence(bot).Status != "offline" {
+		time.Sleep(time.Millisecond)
+	}
+
+	e := dialBot(t, gatewayURL(p))
+	e.ready(listener, intentGuilds|intentMembers)
+	e.until("GUILD_CREATE")
+	e.send(3, map[string]any{"status": "dnd"})
+	e.send(4, map[string]any{"guild_id": w.Guild.String(), "channel_id": w.Voice.String()})
+	e.send(8, map[string]any{"guild_id": w.Guild.String(), "query": "", "limit": 0, "nonce": "y"})
+	if m := string(e.until("GUILD_MEMBERS_CHUNK").Data); !strings.Contains(m, `"members":[]`) || !strings.Contains(m, `"nonce":"y"`) {
+		t.Errorf("without the right got %s", m)
+	}
+	if sb.Presence(bot).Status != "offline" {
+		t.Error("a presence was passed on without the right")
+	}
+	log := p.Output()
+	for _, want := range []string{"client listener may not call ListGuildMembers", "client listener may not call presence", "client listener may not call PATCH /guilds/{guild_id}/voice-states/@me"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log does not say %q", want)
+		}
+	}
+	if strings.Contains(log, all) || strings.Contains(log, listener) || strings.Contains(log, w.Token) {
+		t.Error("the log has a key or the token")
+	}
+	if n := sb.GatewayCounts(); n.Identifies != 1 {
+		t.Errorf("%+v at Discord", n)
+	}
+}
