@@ -86,27 +86,33 @@ const patience = 2 * time.Minute
 // proxy. They mostly wait for rate limits, so they run at the same time
 // whatever -parallel says.
 func run(t *testing.T, libraries ...library) {
-	places := make(chan struct{}, atOnce)
-	var running sync.WaitGroup
 	var bots []*bot
+	for _, l := range installed(t, libraries...) {
+		bots = append(bots, prepare(t, l, false), prepare(t, l, true))
+	}
+	runAll(t, bots)
+}
+
+// installed returns the libraries that are there.
+func installed(t *testing.T, libraries ...library) (there []library) {
 	for _, l := range libraries {
-		installed := false
 		t.Run(l.name+" is installed", func(t *testing.T) {
 			require.File(t, l.component, l.needs, l.install)
-			installed = true
+			there = append(there, l)
 		})
-		if !installed {
-			continue
-		}
-		for _, proxied := range []bool{false, true} {
-			b := prepare(t, l, proxied)
-			bots = append(bots, b)
-			running.Go(func() {
-				places <- struct{}{}
-				defer func() { <-places }()
-				b.run(t.Context())
-			})
-		}
+	}
+	return there
+}
+
+func runAll(t *testing.T, bots []*bot) {
+	places := make(chan struct{}, atOnce)
+	var running sync.WaitGroup
+	for _, b := range bots {
+		running.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			b.run(t.Context())
+		})
 	}
 	running.Wait()
 	for _, b := range bots {
