@@ -36,17 +36,16 @@ func routes(service, healthPages, metrics http.Handler, pages map[string]http.Ha
 		mux.Handle(pattern, listener.Anyone(page))
 	}
 	refuse := listener.Anyone(refusePath(mux))
-	return rest.Split(service, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case api.IsMethod(r.URL.Path):
+		case rest.Serves(r), api.IsMethod(r.URL.Path):
 			service.ServeHTTP(w, r)
-			return
 		case isServed(mux, r, r.URL.Path):
 			mux.ServeHTTP(w, r)
-			return
+		default:
+			refuse.ServeHTTP(w, r)
 		}
-		refuse.ServeHTTP(w, r)
-	}))
+	})
 }
 
 // refusePath answers requests for paths that neither mux nor the service serves

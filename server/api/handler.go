@@ -95,13 +95,13 @@ func New(c Config) (http.Handler, error) {
 	mux := make(byFirst)
 	path, handler := c.methods(ready, options)
 	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
-	mux.Handle(path, door.guard(methodOf, listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
+	mux.Handle(path, door.guard(methodOf, c.known(door, handler)))
 	options = append(options, connect.WithInterceptors(rpc.Streams()))
 	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
 	services := []string{discordapiconnect.DiscordApiName, health.Name}
 	if c.Dashboard != nil {
 		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, append(slices.Clip(options), uncompressed)...)
-		mux.Handle(path, door.guard(always(access.Dashboard), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
+		mux.Handle(path, door.guard(always(access.Dashboard), c.known(door, handler)))
 		services = append(services, discordapiconnect.DashboardName)
 	}
 	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams()))...)
@@ -126,7 +126,13 @@ func New(c Config) (http.Handler, error) {
 		c.UseHooks(incoming.Use)
 	}
 	mux.Handle("/hooks/", incoming)
-	return rpc.WithRequestID(holdAnswers(rest.Split(plain, rpc.PlainContentType(rpc.GRPCWebText(calls.WithTimedBody(mux)))))), nil
+	return entrance(plain, rpc.GRPCWebText(mux)), nil
+}
+
+// known returns handler for requests of known clients. Those that connect-go would
+// refuse are refused with an explanation, and logged.
+func (c Config) known(door *door, handler http.Handler) http.Handler {
+	return listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))
 }
 
 // byFirst finds the handler of a request by the first element of its path, /NAME/. An
@@ -172,13 +178,18 @@ func (c Config) options(observers calls.Observers, inner ...connect.Interceptor)
 	return append(options, calls.EndedEarly(observers, newCall)), err
 }
 
-// holdAnswers counts Discord's answer to a request against the limit for all
+// entrance returns the handler that has plain serve requests to Discord's API, and
+// methods all others. Discord's answer to a request counts against the limit for all
 // answers until the response was written.
-func holdAnswers(next http.Handler) http.Handler {
+func entrance(plain, methods http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, release := discord.HoldAnswers(r.Context())
+		ctx, release := discord.HoldAnswers(rpc.Named(w, r))
 		defer release()
-		next.ServeHTTP(w, r.WithContext(ctx))
+		if rest.Serves(r) {
+			plain.ServeHTTP(w, r.WithContext(ctx))
+			return
+		}
+		methods.ServeHTTP(w, rpc.Plain(calls.WithTimedBody(ctx, w, r)))
 	})
 }
 

@@ -21,20 +21,17 @@ type timedBody struct {
 	deadline bool // whether one was set
 }
 
-// WithTimedBody returns next for requests whose body is read within the deadline
-// of its call, once EndedEarly has learnt that. Without it connect-go waits for
-// a body as long as the connection does.
-func WithTimedBody(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body == nil || r.Body == http.NoBody {
-			next.ServeHTTP(w, r)
-			return
-		}
-		body := &timedBody{ReadCloser: r.Body, ctx: r.Context(), writer: w}
-		r = r.WithContext(context.WithValue(r.Context(), bodyKey{}, body))
-		r.Body = body
-		next.ServeHTTP(w, r)
-	})
+// WithTimedBody returns a request with a context, whose body is read within the
+// deadline of its call, once EndedEarly has learnt that. Without it connect-go waits
+// for a body as long as the connection does.
+func WithTimedBody(ctx context.Context, w http.ResponseWriter, r *http.Request) *http.Request {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r.WithContext(ctx)
+	}
+	body := &timedBody{ReadCloser: r.Body, ctx: ctx, writer: w}
+	r = r.WithContext(context.WithValue(ctx, bodyKey{}, body))
+	r.Body = body
+	return r
 }
 
 // Read implements io.Reader.

@@ -27,9 +27,8 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 		}
 		body := &budgetBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), budget: &s.budget}
 		defer body.release()
-		bounded := *r
-		bounded.Body = body
-		next.ServeHTTP(w, &bounded)
+		r.Body = body
+		next.ServeHTTP(w, r)
 	})
 }
 

@@ -65,27 +65,16 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Split returns a handler that has api serve the requests whose path begins
-// with /api, and others all other ones. An http.ServeMux is no place for the
-// former: it would redirect a path with dots in it instead of refusing it.
-func Split(api, others http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if Serves(r) {
-			api.ServeHTTP(w, r)
-			return
-		}
-		others.ServeHTTP(w, r)
-	})
-}
-
-// Serves reports whether a request is one for Discord's API.
+// Serves reports whether a request is one for Discord's API: its path begins with
+// /api. An http.ServeMux cannot decide that, since it would redirect a path with dots
+// in it instead of refusing it.
 func Serves(r *http.Request) bool {
 	return r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/")
 }
 
 type handler struct{ Config }
 
-// New returns a handler for requests to Discord's API, see Split.
+// New returns a handler for requests to Discord's API, see Serves.
 func New(c Config) (http.Handler, error) {
 	if c.MaxBodyBytes < 0 || c.Timeout < 0 {
 		return nil, errors.New("rest: MaxBodyBytes or Timeout is negative")

@@ -26,15 +26,20 @@ const (
 // is kept for Peer.
 func WithRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(RequestIDHeader)
-		if !saneRequestID(id) {
-			id = rand.Text()
-		}
-		w.Header().Set(RequestIDHeader, id)
-		ctx := context.WithValue(r.Context(), requestIDKey, id)
-		ctx = context.WithValue(ctx, peerKey, r.RemoteAddr)
-		next.ServeHTTP(w, r.WithContext(ctx))
+		next.ServeHTTP(w, r.WithContext(Named(w, r)))
 	})
+}
+
+// Named returns the context that WithRequestID gives a request, whose name it puts into
+// the header of the response.
+func Named(w http.ResponseWriter, r *http.Request) context.Context {
+	id := r.Header.Get(RequestIDHeader)
+	if !saneRequestID(id) {
+		id = rand.Text()
+	}
+	w.Header().Set(RequestIDHeader, id)
+	ctx := context.WithValue(r.Context(), requestIDKey, id)
+	return context.WithValue(ctx, peerKey, r.RemoteAddr)
 }
 
 // RequestID returns the id that WithRequestID gave the request, else "".
