@@ -65,23 +65,20 @@ func (o *Operation) request(args Args, files []File) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &request{method: o.Method, version: apiVersion, path: path, header: make(http.Header)}
+	r := &request{method: o.Method, version: apiVersion, path: path}
 	r.repeatable, r.returns, r.done = o.repeatable(), o.returns(args), o.Done
 	r.tokenless = o.InPath("webhook_token") || o.InPath("interaction_token")
 	if reason, _ := args[ReasonArgument].(string); reason != "" {
-		r.header.Set("X-Audit-Log-Reason", url.PathEscape(reason))
+		r.header = http.Header{"X-Audit-Log-Reason": {url.PathEscape(reason)}}
 	}
 	r.query = o.query(args)
 	document, ok := o.document(args)
 	if !ok && len(files) == 0 {
 		return r, nil
 	}
-	contentType, body, err := encode(document, files)
-	if err != nil {
+	if r.contentType, r.body, err = encode(document, files); err != nil {
 		return nil, fmt.Errorf("discord: encode %s: %w", o.Name, err)
 	}
-	r.header.Set("Content-Type", contentType)
-	r.body = body
 	return r, nil
 }
 

@@ -15,8 +15,9 @@ type request struct {
 	query   string // escaped
 	// header is sent in addition to the credentials and the User-Agent of the
 	// client, and takes precedence over them.
-	header http.Header
-	body   []byte
+	header      http.Header
+	contentType string // of the body, unless the header has it
+	body        []byte
 }
 
 // policy is how a request is sent and what its answer must be.

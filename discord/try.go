@@ -101,9 +101,9 @@ func (x *exchange) send(ctx context.Context, r *request) {
 	}
 	x.client.Transport = x
 	x.bucket.Lock() // discordgo unlocks it
-	_, _ = session.RequestWithLockedBucket(r.method, x.address(r), r.header.Get("Content-Type"), r.body, &x.bucket, 0,
+	_, _ = session.RequestWithLockedBucket(r.method, x.address(r), r.contentType, r.body, &x.bucket, 0,
 		func(c *discordgo.RequestConfig) {
-			if r.header["Content-Type"] == nil {
+			if r.contentType == "" {
 				delete(c.Request.Header, "Content-Type")
 			}
 			maps.Copy(c.Request.Header, r.header)

@@ -189,7 +189,7 @@ func entrance(plain, methods http.Handler) http.Handler {
 			plain.ServeHTTP(w, r.WithContext(ctx))
 			return
 		}
-		methods.ServeHTTP(w, rpc.Plain(calls.WithTimedBody(ctx, w, r)))
+		methods.ServeHTTP(w, rpc.Plain(calls.Incoming(ctx, w, r)))
 	})
 }
 

@@ -5,37 +5,38 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"connectrpc.com/connect"
 )
 
-type bodyKey struct{}
+type incomingKey struct{}
 
-// timedBody is the body of a request. Reading it ends when the deadline of its
-// call has passed, and its errors have codes.
-type timedBody struct {
-	io.ReadCloser
-	ctx      context.Context //nolint:containedctx // of the request whose body it is
-	writer   http.ResponseWriter
-	deadline bool // whether one was set
+// incoming is a request on its way to becoming a call, and its body. Reading that ends
+// when the deadline of the call has passed, and its errors have codes.
+type incoming struct {
+	io.ReadCloser                 // nil without a body
+	ctx           context.Context //nolint:containedctx // of the request whose body it is
+	writer        http.ResponseWriter
+	deadline      bool        // whether one was set
+	begun         atomic.Bool // whether it became a call
 }
 
-// WithTimedBody returns a request with a context, whose body is read within the
-// deadline of its call, once EndedEarly has learnt that. Without it connect-go waits
-// for a body as long as the connection does.
-func WithTimedBody(ctx context.Context, w http.ResponseWriter, r *http.Request) *http.Request {
-	if r.Body == nil || r.Body == http.NoBody {
-		return r.WithContext(ctx)
+// Incoming returns a request with a context, whose body is read within the deadline of
+// its call, once EndedEarly has learnt that. Without it connect-go waits for a body as
+// long as the connection does.
+func Incoming(ctx context.Context, w http.ResponseWriter, r *http.Request) *http.Request {
+	in := &incoming{ctx: ctx, writer: w}
+	r = r.WithContext(context.WithValue(ctx, incomingKey{}, in))
+	if r.Body != nil && r.Body != http.NoBody {
+		in.ReadCloser, r.Body = r.Body, in
 	}
-	body := &timedBody{ReadCloser: r.Body, ctx: ctx, writer: w}
-	r = r.WithContext(context.WithValue(ctx, bodyKey{}, body))
-	r.Body = body
 	return r
 }
 
 // Read implements io.Reader.
-func (b *timedBody) Read(p []byte) (int, error) {
+func (b *incoming) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err == nil {
 		return n, nil
@@ -64,10 +65,10 @@ func EndedEarly(observers Observers, describe func(connect.Spec, connect.Peer) *
 			end(refused)
 			return nil, refused
 		}
-		body, ok := ctx.Value(bodyKey{}).(*timedBody)
-		if deadline, limited := ctx.Deadline(); ok && limited {
+		in, ok := ctx.Value(incomingKey{}).(*incoming)
+		if deadline, limited := ctx.Deadline(); ok && in.ReadCloser != nil && limited {
 			// It fails where the connection has no deadlines, as in tests.
-			body.deadline = http.NewResponseController(body.writer).SetReadDeadline(deadline) == nil
+			in.deadline = http.NewResponseController(in.writer).SetReadDeadline(deadline) == nil
 		}
 		return ctx, nil
 	})

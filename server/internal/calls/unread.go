@@ -4,25 +4,20 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync/atomic"
 
 	"discordproxy/server/internal/refusals"
 	"discordproxy/server/internal/rpc"
 )
 
-type begunKey struct{}
-
 // LogUnread returns next with a line in the log for each request that ended
 // before Begin: its message could not be read, was too large, or came in a
 // form that no method takes. No observer hears of it, since it is no call yet.
-// Its client was told the reason.
+// Its client was told the reason. Requests come from Incoming.
 func LogUnread(logger *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		begun := new(atomic.Bool)
-		ctx := context.WithValue(r.Context(), begunKey{}, begun)
-		next.ServeHTTP(w, r.WithContext(ctx))
-		if !begun.Load() {
-			logUnread(ctx, logger, r)
+		next.ServeHTTP(w, r)
+		if in, ok := r.Context().Value(incomingKey{}).(*incoming); ok && !in.begun.Load() {
+			logUnread(r.Context(), logger, r)
 		}
 	})
 }
@@ -39,7 +34,7 @@ func logUnread(ctx context.Context, logger *slog.Logger, r *http.Request) {
 
 // begin marks the request of ctx as one that became a call.
 func begin(ctx context.Context) {
-	if begun, ok := ctx.Value(begunKey{}).(*atomic.Bool); ok {
-		begun.Store(true)
+	if in, ok := ctx.Value(incomingKey{}).(*incoming); ok {
+		in.begun.Store(true)
 	}
 }

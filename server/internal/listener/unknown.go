@@ -74,7 +74,7 @@ func Anyone(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if u, ok := r.Context().Value(unknownKey{}).(*unknownRequest); ok {
 			isPage := (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.ContentLength == 0
-			if reason := u.enter(isPage); reason != "" {
+			if reason := u.enter(r.RemoteAddr, isPage); reason != "" {
 				u.server.refuse(w, r, connect.CodeResourceExhausted, http.StatusTooManyRequests, reason)
 				return
 			}
@@ -89,7 +89,7 @@ func Anyone(next http.Handler) http.Handler {
 // behind a reverse proxy, has only its further streams reset.
 func (s *Server) countUnknown(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		u := &unknownRequest{server: s, network: refusals.Network(r.RemoteAddr)}
+		u := &unknownRequest{server: s}
 		var ok bool
 		if u.connection, ok = r.Context().Value(connectionKey{}).(*unknownConnection); !ok {
 			next.ServeHTTP(w, r) // a handler that is tested without its server
@@ -107,7 +107,8 @@ func (s *Server) countUnknown(next http.Handler) http.Handler {
 }
 
 // enter counts a request and returns why it is refused, "" if it is not.
-func (u *unknownRequest) enter(isPage bool) (refused string) {
+// address is its client's.
+func (u *unknownRequest) enter(address string, isPage bool) (refused string) {
 	cfg := &u.server.cfg
 	if limit := cfg.MaxUnknownPerConnection; int(u.connection.requests.Load()) > limit {
 		return fmt.Sprintf("more than %d requests without a known client on this connection", limit)
@@ -115,6 +116,7 @@ func (u *unknownRequest) enter(isPage bool) (refused string) {
 	if isPage {
 		return ""
 	}
+	u.network = refusals.Network(address)
 	c := &u.server.unknown
 	c.mu.Lock()
 	defer c.mu.Unlock()

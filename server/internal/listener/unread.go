@@ -36,9 +36,9 @@ func (s *Server) readUnread(next http.Handler) http.Handler {
 			return
 		}
 		body := &openBody{ReadCloser: r.Body}
-		kept := *r
-		kept.Body = body
-		next.ServeHTTP(w, &kept)
+		r.Body = body
+		next.ServeHTTP(w, r)
+		r.Body = body.ReadCloser
 		if body.ended.Load() {
 			return
 		}

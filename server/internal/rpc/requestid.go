@@ -13,12 +13,10 @@ const RequestIDHeader = "X-Request-Id"
 // line about the call.
 const maxRequestID = 64
 
-type contextKey int
+type namedKey struct{}
 
-const (
-	requestIDKey contextKey = iota
-	peerKey
-)
+// named is what Named keeps of a request.
+type named struct{ id, peer string }
 
 // WithRequestID names every request: by the client's X-Request-Id when that is
 // 1 to 64 visible ASCII characters, else by a random one. Handlers find it with
@@ -38,21 +36,24 @@ func Named(w http.ResponseWriter, r *http.Request) context.Context {
 		id = rand.Text()
 	}
 	w.Header().Set(RequestIDHeader, id)
-	ctx := context.WithValue(r.Context(), requestIDKey, id)
-	return context.WithValue(ctx, peerKey, r.RemoteAddr)
+	return context.WithValue(r.Context(), namedKey{}, &named{id, r.RemoteAddr})
 }
 
 // RequestID returns the id that WithRequestID gave the request, else "".
 func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey).(string)
-	return id
+	if n, ok := ctx.Value(namedKey{}).(*named); ok {
+		return n.id
+	}
+	return ""
 }
 
 // Peer returns the network address of the caller's end of the connection, else
 // "". Forwarding headers are not looked at, since anybody can write them.
 func Peer(ctx context.Context) string {
-	peer, _ := ctx.Value(peerKey).(string)
-	return peer
+	if n, ok := ctx.Value(namedKey{}).(*named); ok {
+		return n.peer
+	}
+	return ""
 }
 
 func saneRequestID(id string) bool {
