@@ -8,14 +8,17 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"runtime"
 	"runtime/metrics"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"discordproxy/discord"
 	"discordproxy/discord/ratelimit"
 	"discordproxy/discord/sandbox"
+	"discordproxy/server/internal/listener"
 
 	pb "discordproxy/gen/discord_api"
 
@@ -25,13 +28,34 @@ import (
 )
 
 // BenchmarkWaitingCall reports the memory that a server holds for each call that
-// waits for a rate limit, its connection or stream included: heap and stack. The
-// clients are sockets that hold nothing themselves.
+// waits for a rate limit, its stream and its share of the connection included: heap
+// and stack. The clients are sockets that hold nothing themselves. Empty is the floor:
+// a handler that does nothing but wait, behind the same listener.
 func BenchmarkWaitingCall(b *testing.B) {
-	for _, bm := range []struct {
+	type row struct {
 		name string
 		call func(b *testing.B, address string, channel sandbox.ID, n int)
-	}{{"gRPC", waitByGRPC}, {"ConnectJSON", waitByJSON}, {"REST", waitByREST}} {
+	}
+	for _, bm := range []row{{"Empty/HTTP2", waitByGRPC(500)}, {"Empty/HTTP1", waitByREST}} {
+		b.Run(bm.name, func(b *testing.B) {
+			var waiting atomic.Int64
+			end := make(chan struct{})
+			address := serveHandler(b, listener.Known(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				waiting.Add(1)
+				<-end
+			})))
+			defer close(end)
+			reportHeld(b, func(n int) { bm.call(b, address, 1, n) }, func() int { return int(waiting.Load()) })
+		})
+	}
+	for _, bm := range []row{
+		{"gRPC/500 on a connection", waitByGRPC(500)},
+		{"gRPC/50 on a connection", waitByGRPC(50)},
+		{"gRPC/1 on a connection", waitByGRPC(1)},
+		{"Connect JSON", waitByJSON},
+		{"REST", waitByREST},
+	} {
 		b.Run(bm.name, func(b *testing.B) {
 			sb := sandbox.New(sandbox.Config{Unlimited: true})
 			sb.SetLimit(sandbox.Limit{Name: "one", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Hour, Kind: sandbox.Fixed})
@@ -48,31 +72,36 @@ func BenchmarkWaitingCall(b *testing.B) {
 			if _, err := client.CreateMessage(b.Context(), uint64(channel), discord.Message{Fields: discord.Args{"content": "takes the limit"}}); err != nil {
 				b.Fatal(err)
 			}
-			const calls = 2000
-			wait := func(n int) {
-				queued, _ := client.Queued()
-				bm.call(b, address, channel, n)
-				for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-					now, _ := client.Queued()
-					if now == queued+n {
-						return
-					}
-					if time.Since(began) > time.Minute {
-						b.Fatalf("%d calls wait, want %d", now, queued+n)
-					}
-				}
-			}
-			wait(100) // what is made once
-			heap, stack := held()
-			wait(calls)
-			heapThen, stackThen := held()
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(float64(heapThen-heap)/calls, "heap-B/call")
-			b.ReportMetric(float64(stackThen-stack)/calls, "stack-B/call")
-			b.ReportMetric(float64(heapThen-heap+stackThen-stack)/calls, "B/call")
+			reportHeld(b, func(n int) { bm.call(b, address, channel, n) }, func() int {
+				n, _ := client.Queued()
+				return n
+			})
 			limiter.Close() // the calls end before the server does
 		})
 	}
+}
+
+// reportHeld reports the memory for each of the calls that send sends, once they wait.
+func reportHeld(b *testing.B, send func(n int), waiting func() int) {
+	b.Helper()
+	const calls = 2000
+	wait := func(n int) {
+		want := waiting() + n
+		send(n)
+		for began := time.Now(); waiting() != want; time.Sleep(10 * time.Millisecond) {
+			if time.Since(began) > time.Minute {
+				b.Fatalf("%d calls wait, want %d", waiting(), want)
+			}
+		}
+	}
+	wait(100) // what is made once
+	heap, stack := held()
+	wait(calls)
+	heapThen, stackThen := held()
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(heapThen-heap)/calls, "heap-B/call")
+	b.ReportMetric(float64(stackThen-stack)/calls, "stack-B/call")
+	b.ReportMetric(float64(heapThen-heap+stackThen-stack)/calls, "B/call")
 }
 
 // held returns the memory in use for objects and stacks.
@@ -112,38 +141,44 @@ func post(b *testing.B, address, path, body string, n int) {
 	}
 }
 
-// waitByGRPC sends 50 calls over each connection, and reads no answer.
-func waitByGRPC(b *testing.B, address string, channel sandbox.ID, n int) {
+// waitByGRPC sends a number of calls over each connection, and reads no answer.
+func waitByGRPC(streams int) func(b *testing.B, address string, channel sandbox.ID, n int) {
+	return func(b *testing.B, address string, channel sandbox.ID, n int) {
+		for ; n > 0; n -= streams {
+			openStreams(b, address, channel, min(n, streams))
+		}
+	}
+}
+
+// openStreams sends calls over one connection.
+func openStreams(b *testing.B, address string, channel sandbox.ID, n int) {
 	message, err := proto.Marshal(&pb.SendChannelMessageRequest{ChannelId: uint64(channel), Content: "hello"})
 	if err != nil {
 		b.Fatal(err)
 	}
 	message = append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
-	const streams = 50
-	for ; n > 0; n -= streams {
-		conn := dial(b, address)
-		var out, head bytes.Buffer
-		_, _ = io.WriteString(&out, http2.ClientPreface)
-		framer, headers := http2.NewFramer(&out, nil), hpack.NewEncoder(&head)
-		_ = framer.WriteSettings()
-		for i := range min(n, streams) {
-			head.Reset()
-			for _, f := range [][2]string{
-				{":method", "POST"},
-				{":scheme", "http"},
-				{":authority", address},
-				{":path", "/discord_api.DiscordApi/SendChannelMessage"},
-				{"content-type", "application/grpc"},
-				{"te", "trailers"},
-			} {
-				_ = headers.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
-			}
-			id := uint32(2*i + 1)
-			_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: head.Bytes(), EndHeaders: true})
-			_ = framer.WriteData(id, true, message)
+	conn := dial(b, address)
+	var out, head bytes.Buffer
+	_, _ = io.WriteString(&out, http2.ClientPreface)
+	framer, headers := http2.NewFramer(&out, nil), hpack.NewEncoder(&head)
+	_ = framer.WriteSettings()
+	for i := range n {
+		head.Reset()
+		for _, f := range [][2]string{
+			{":method", "POST"},
+			{":scheme", "http"},
+			{":authority", address},
+			{":path", "/discord_api.DiscordApi/SendChannelMessage"},
+			{"content-type", "application/grpc"},
+			{"te", "trailers"},
+		} {
+			_ = headers.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
 		}
-		if _, err := conn.Write(out.Bytes()); err != nil {
-			b.Fatal(err)
-		}
+		id := uint32(2*i + 1)
+		_ = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: head.Bytes(), EndHeaders: true})
+		_ = framer.WriteData(id, true, message)
+	}
+	if _, err := conn.Write(out.Bytes()); err != nil {
+		b.Fatal(err)
 	}
 }

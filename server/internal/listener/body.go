@@ -37,7 +37,7 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 // towards the budget here while it is read, and there when it is read again.
 func (s *Server) limitUpgrade(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") == "" {
+		if r.Header.Get("Upgrade") == "" { // the preface
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -30,6 +30,12 @@ func newH2CHandler(srv *http.Server, next http.Handler, prefaceTimeout time.Dura
 	}), nil
 }
 
+// mayBecomeHTTP2 reports whether a request is one that the handler of newH2CHandler may
+// turn its connection for.
+func mayBecomeHTTP2(r *http.Request) bool {
+	return r.Method == "PRI" || r.Header.Get("Upgrade") != ""
+}
+
 // prefaceReader makes sure that the rest of the preface has come before the
 // connection is handed over: behind that point nothing bounds the wait for it,
 // and a connection on which it does not come would stay open for ever.

@@ -295,7 +295,14 @@ func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err
 	if err != nil {
 		return nil, fmt.Errorf("listener: configure HTTP/2: %w", err)
 	}
-	srv.Handler = s.count(s.limitUpgrade(h2c))
+	h2c = s.count(s.limitUpgrade(h2c))
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if mayBecomeHTTP2(r) {
+			h2c.ServeHTTP(w, r)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
 	return srv.Serve, nil
 }
 
