@@ -310,6 +310,13 @@ func (s *Sandbox) controlHandler() http.Handler {
 		in.Channel = id
 		return s.Interact(in)
 	}))
+	mux.HandleFunc("GET /sandbox/interactions/{interaction}", control(func(r *http.Request, _ none) (any, error) {
+		id, err := pathID(r, "interaction")
+		if err != nil {
+			return nil, err
+		}
+		return s.Answer(id)
+	}))
 
 	mux.HandleFunc("GET /sandbox/calls", get(s.Calls))
 	mux.HandleFunc("GET /sandbox/stats", get(s.Stats))

@@ -81,7 +81,15 @@ func TestControlOverHTTP(t *testing.T) {
 	c.ok("POST", "/sandbox/channels/"+channel+"/messages", `{"content":"seeded"}`)
 	_, messages := c.do("GET", "/sandbox/channels/"+channel+"/messages", "")
 	equal(t, "messages", strings.Count(messages, `"content"`), 2)
-	c.ok("POST", fmt.Sprintf("/sandbox/channels/%d/interactions", r.w.General), "")
+	used := c.ok("POST", fmt.Sprintf("/sandbox/channels/%d/interactions", r.w.General), "")
+	equal(t, "no answer yet", c.ok("GET", "/sandbox/interactions/"+id(used), "")["answer"], nil)
+	r.as("").do("POST", "/interactions/"+id(used)+"/"+used["token"].(string)+"/callback", obj{"type": 4, "data": obj{"content": "pong"}}).is(204)
+	answered := c.ok("GET", "/sandbox/interactions/"+id(used), "")
+	equal(t, "answer", answered["answer"], any(4.0))
+	equal(t, "message", answered["original"], any(r.Messages(r.w.General)[0].ID.String()))
+	if status, text := c.do("GET", "/sandbox/interactions/5", ""); status != 404 {
+		t.Errorf("an unknown interaction: %d %s", status, text)
+	}
 	c.ok("GET", "/sandbox/channels", "")
 	c.ok("DELETE", "/sandbox/channels/"+channel, "")
 	r.do("GET", "/channels/"+channel, nil).is(404, 10003)

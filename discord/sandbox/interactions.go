@@ -61,12 +61,12 @@ type interaction struct {
 	user     *User
 	name     string
 	at       time.Time
-	message  ID // that has the component
-	original ID // the message that answered
-	answered bool
+	message  ID  // that has the component
+	answer   int // the type of the first answer; 0 for none
+	original ID  // the message that answered
 
-	modal   []map[string]any // that answered
-	modalID string
+	modal   *StateModal
+	choices []commandChoice
 	opened  *interaction // that was answered with the modal which this one submits
 }
 
@@ -190,7 +190,7 @@ func (s *Sandbox) answerInteraction(c *call) (any, error) {
 	}
 	in := w.interaction
 	switch {
-	case in.answered:
+	case in.answer != 0:
 		return nil, refuse(http.StatusBadRequest, 40060, "Interaction has already been acknowledged.")
 	case c.now.Sub(in.at) > callbackWindow:
 		return nil, refuse(http.StatusNotFound, 10062, "Unknown interaction")
@@ -209,7 +209,7 @@ func (s *Sandbox) answerInteraction(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.answered = true
+	in.answer = body.Type
 	q := c.query()
 	with := q.bool("with_response")
 	if err := q.err(); err != nil || !with {
@@ -319,7 +319,7 @@ func (s *Sandbox) checkCallback(c *call, in *interaction, kind int) error {
 		if err := f.err(); err != nil {
 			return err
 		}
-		in.modal, in.modalID = modal, body.CustomID
+		in.modal = &StateModal{body.CustomID, body.Title, modal}
 		return nil
 	}
 	if body.Choices == nil {
@@ -327,5 +327,9 @@ func (s *Sandbox) checkCallback(c *call, in *interaction, kind int) error {
 		return f.err()
 	}
 	f.choices("data.choices", *body.Choices)
-	return f.err()
+	if err := f.err(); err != nil {
+		return err
+	}
+	in.choices = *body.Choices
+	return nil
 }

@@ -22,6 +22,12 @@ func (r *rig) use(u sandbox.Use) (callback, webhook string) {
 	return path("/interactions/%d/%s/callback", in.ID, in.Token), path("/webhooks/%d/%s", in.ApplicationID, in.Token)
 }
 
+// answering returns the interaction that a callback's path answers.
+func answering(callback string) sandbox.ID {
+	id, _ := sandbox.ParseID(strings.Split(callback, "/")[2])
+	return id
+}
+
 // aButton is an action row with the button "b".
 var aButton = []obj{{"type": 1, "components": []obj{{"type": 2, "style": 1, "label": "B", "custom_id": "b"}}}}
 
@@ -126,6 +132,10 @@ func TestInteractionCallbacks(t *testing.T) {
 	callback, _ = r.use(sandbox.Use{Type: sandbox.InteractionAutocomplete})
 	open.do("POST", callback, obj{"type": 8, "data": obj{}}).complains("data.choices", "BASE_TYPE_REQUIRED")
 	open.do("POST", callback, obj{"type": 8, "data": obj{"choices": []obj{{"name": "a", "value": 1}}}}).is(204)
+	in, err := r.Answer(answering(callback))
+	if err != nil || in.Answer != 8 || len(in.Choices) != 1 || in.Choices[0].Name != "a" {
+		t.Errorf("an autocompletion was answered with %+v, %v", in, err)
+	}
 
 	// Three seconds, and fifteen minutes.
 	callback, _ = r.use(sandbox.Use{})

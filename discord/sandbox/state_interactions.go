@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // StateInteraction is an interaction and what its bot has answered.
@@ -14,19 +15,39 @@ type StateInteraction struct {
 	Channel       ID     `json:"channel_id"`
 	User          ID     `json:"user"`
 	Type          int    `json:"type"`
-	Name          string `json:"name,omitempty"`     // of a command
-	At            string `json:"at"`                 // by the sandbox's clock; "" means the time in the id
-	Message       ID     `json:"message,omitzero"`   // that has the component
-	Original      ID     `json:"original,omitzero"`  // the message that answered
-	Answered      bool   `json:"answered,omitempty"` // by anything
+	Name          string `json:"name,omitempty"`   // of a command
+	At            string `json:"at"`               // by the sandbox's clock; "" means the time in the id
+	Message       ID     `json:"message,omitzero"` // that has the component
 
-	// Of one that was answered with a modal.
-	ModalID string           `json:"modal_id,omitempty"`
-	Modal   []map[string]any `json:"modal,omitempty"`
+	// Answer is the type of the first answer, in Discord's numbers; 0 for none.
+	Answer   int             `json:"answer,omitempty"`
+	Original ID              `json:"original,omitzero"` // the message that answered
+	Modal    *StateModal     `json:"modal,omitempty"`
+	Choices  []commandChoice `json:"choices,omitempty"` // of an autocompletion
 
 	// Opened is the interaction that was answered with the modal which this one
 	// submits, an earlier one of the same list.
 	Opened ID `json:"opened,omitzero"`
+}
+
+// StateModal is a modal that answered an interaction.
+type StateModal struct {
+	CustomID   string           `json:"custom_id"`
+	Title      string           `json:"title"`
+	Components []map[string]any `json:"components"`
+}
+
+// Answer returns an interaction with what its bot has answered, if it is one of
+// the newest 1,000.
+func (s *Sandbox) Answer(interaction ID) (StateInteraction, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, in := range slices.Backward(s.stateInteractions()) {
+		if in.ID == interaction {
+			return in, nil
+		}
+	}
+	return StateInteraction{}, errors.New("sandbox: no such interaction")
 }
 
 func (s *Sandbox) stateInteractions() (out []StateInteraction) {
@@ -37,7 +58,7 @@ func (s *Sandbox) stateInteractions() (out []StateInteraction) {
 		listed[in] = true
 		entry := StateInteraction{
 			ID: in.id, Token: token, ApplicationID: w.ID, Channel: w.ChannelID, User: in.user.ID, Type: in.kind, Name: in.name, At: timestamp(in.at),
-			Message: in.message, Original: in.original, Answered: in.answered, ModalID: in.modalID, Modal: in.modal,
+			Message: in.message, Answer: in.answer, Original: in.original, Modal: in.modal, Choices: in.choices,
 		}
 		if listed[in.opened] {
 			entry.Opened = in.opened.id
@@ -76,8 +97,8 @@ func (s *Sandbox) fillInteraction(in StateInteraction, earlier map[ID]*interacti
 		return err
 	}
 	s.keepInteraction(ch, in.ApplicationID, in.Token, &interaction{
-		id: in.ID, kind: in.Type, user: &user.User, name: in.Name, at: at, message: in.Message, original: in.Original, answered: in.Answered,
-		modal: in.Modal, modalID: in.ModalID, opened: earlier[in.Opened],
+		id: in.ID, kind: in.Type, user: &user.User, name: in.Name, at: at, message: in.Message, answer: in.Answer, original: in.Original,
+		modal: in.Modal, choices: in.Choices, opened: earlier[in.Opened],
 	})
 	earlier[in.ID] = s.interactions[in.Token].interaction
 	s.lastID = max(s.lastID, in.ID)

@@ -223,7 +223,7 @@ func (s *Sandbox) modalOf(ch *channel, u *Use) *interaction {
 	for _, token := range slices.Backward(s.interactionOrder) {
 		w := s.interactions[token]
 		if in := w.interaction; in.modal != nil && w.ID == u.Bot && w.ChannelID == ch.ID &&
-			(u.Interaction == 0 || in.id == u.Interaction) && (u.CustomID == "" || in.modalID == u.CustomID) {
+			(u.Interaction == 0 || in.id == u.Interaction) && (u.CustomID == "" || in.modal.CustomID == u.CustomID) {
 			return in
 		}
 	}
@@ -239,7 +239,7 @@ func (s *Sandbox) submitted(ch *channel, u *Use) (map[string]any, error) {
 	found := make(resolved)
 	fields := map[string]bool{}
 	var components []any
-	for _, c := range in.modal {
+	for _, c := range in.modal.Components {
 		filled, err := s.fill(found, ch, u, c, fields)
 		if err != nil {
 			return nil, err
@@ -248,10 +248,10 @@ func (s *Sandbox) submitted(ch *channel, u *Use) (map[string]any, error) {
 	}
 	for name := range u.Fields {
 		if !fields[name] {
-			return nil, cannot("the modal %q has no field %q", in.modalID, name)
+			return nil, cannot("the modal %q has no field %q", in.modal.CustomID, name)
 		}
 	}
-	data := map[string]any{"custom_id": in.modalID, "components": components}
+	data := map[string]any{"custom_id": in.modal.CustomID, "components": components}
 	if len(found) > 0 {
 		data["resolved"] = found
 	}

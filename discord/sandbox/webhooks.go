@@ -163,7 +163,7 @@ func (s *Sandbox) hook(c *call) (*webhook, error) {
 		switch {
 		case c.now.Sub(w.interaction.at) > followupWindow:
 			return nil, errWebhookToken
-		case !w.interaction.answered:
+		case w.interaction.answer == 0:
 			return nil, errUnknownWebhook
 		}
 		return w, nil
