@@ -43,12 +43,34 @@ async function close(page) {
 
 const shot = (page, name) => page.screenshot({ path: `${screenshots}/${name}.png` });
 
-/** Controls the pretend Discord and resolves to what it answers. */
+/** Controls the sandbox and resolves to what it answers. */
 async function sandbox(method, path, body) {
   const response = await fetch(`${proxy}/sandbox/${path}`, { method, body: body && JSON.stringify(body) });
   if (!response.ok) throw new Error(`${path}: ${await response.text()}`);
   const text = await response.text();
   return text && JSON.parse(text);
+}
+
+const interactions = async () => (await sandbox("GET", "state")).interactions ?? [];
+
+/** Has somebody use the bot, and the bot answer. On a machine that stalls, an answer may come too late, and both begin again. */
+async function answer(press, callback) {
+  for (let tries = 5; ; tries--) {
+    const before = (await interactions()).length;
+    await press();
+    let all = [];
+    for (const end = Date.now() + 60_000; all.length <= before; all = await interactions()) {
+      if (Date.now() > end) throw new Error("no interaction began");
+    }
+    const { id, token } = all.at(-1);
+    const response = await fetch(`${proxy}/api/v10/interactions/${id}/${token}/callback`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(callback),
+    });
+    if (response.ok) return all.at(-1);
+    if (tries === 1) throw new Error(`the answer to interaction ${id}: ${await response.text()}`);
+  }
 }
 
 const messages = async (channel) => (await sandbox("GET", `channels/${channel}/messages`)).map((m) => m.content);
@@ -132,7 +154,7 @@ const scenarios = {
     same(others.length, 2, "messages of the lines");
     for (const m of others) same([m.content, m.embeds], [first.content, first.embeds], "message of the lines");
 
-    await page.getByRole("link", { name: "Pretend Discord" }).click();
+    await page.getByRole("link", { name: "Sandbox" }).click();
     await page.getByRole("log").getByText("It's \"a\" title").nth(2).waitFor();
     await page.getByRole("link", { name: "Calls" }).click();
     await page.getByRole("cell", { name: "SendChannelMessage" }).nth(2).waitFor();
@@ -150,7 +172,7 @@ const scenarios = {
     await page.getByLabel("Text", { exact: true }).fill("psst");
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.getByText("Sent as message").waitFor();
-    await page.getByRole("link", { name: "Pretend Discord" }).click();
+    await page.getByRole("link", { name: "Sandbox" }).click();
     await page.getByRole("log").getByText("psst").waitFor();
     await close(page);
   },
@@ -173,7 +195,7 @@ const scenarios = {
     await close(page);
   },
 
-  async "faults and limits of the pretend Discord"() {
+  async "faults and limits of the sandbox"() {
     const page = await open("sandbox");
     await page.getByLabel("The bot is not allowed to").check();
     await page.getByText("0 hit").waitFor();
@@ -188,6 +210,84 @@ const scenarios = {
     await page.getByText("7 in 5 s").waitFor();
     await page.getByRole("log").getByText("allowed", { exact: true }).waitFor();
     await shot(page, "sandbox");
+    await close(page);
+  },
+
+  async "a person uses the bot in the sandbox"() {
+    const row = (component) => ({ type: 1, components: [component] });
+    const alerts = channels[2];
+    const commands = await fetch(`${proxy}/api/v10/applications/1100000000000000001/commands`, {
+      method: "PUT",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify([
+        { name: "roll", description: "Rolls dice", options: [{ type: 1, name: "many", description: "Several", options: [
+          { type: 4, name: "count", description: "How many", required: true },
+          { type: 6, name: "for", description: "For whom" },
+          { type: 5, name: "loud", description: "Whether all hear it" },
+        ] }] },
+        { name: "Report", type: 2 },
+      ]),
+    });
+    same(commands.status, 200, "status of the commands");
+    const page = await open("sandbox");
+    await page.getByLabel("Act as", { exact: true }).selectOption({ label: "bob" });
+    await page.getByLabel("Channel", { exact: true }).selectOption(alerts);
+    await page.getByLabel("Message of the person").fill("hello bot");
+    await page.getByRole("button", { name: "Write" }).click();
+    const log = page.getByRole("log");
+    await log.getByText("hello bot").waitFor();
+    await page.getByLabel("Command", { exact: true }).selectOption({ label: "/roll many" });
+    await page.getByLabel("count").fill("3");
+    await page.getByLabel("for", { exact: true }).selectOption({ label: "alice" });
+    await page.getByLabel("loud").selectOption({ label: "No" });
+    const used = await answer(() => page.getByRole("button", { name: "Use /roll many" }).click(), {
+      type: 4,
+      data: {
+        content: "rolled",
+        components: [
+          row({ type: 2, style: 1, label: "Why?", custom_id: "why" }),
+          row({ type: 2, style: 2, label: "Off", custom_id: "off", disabled: true }),
+          row({ type: 3, custom_id: "dice", placeholder: "Dice", max_values: 2, options: [{ label: "First", value: "1" }, { label: "Second", value: "2" }] }),
+          row({ type: 5, custom_id: "whom", placeholder: "Somebody" }),
+        ],
+      },
+    });
+    same([used.channel_id, used.user], [alerts, "1100000000000000005"], "where the command was used, and by whom");
+    same(await page.getByRole("button", { name: "Off" }).isDisabled(), true, "whether a disabled button is");
+    const why = await answer(() => page.getByRole("button", { name: "Why?" }).click(), {
+      type: 9,
+      data: {
+        custom_id: "reason", title: "Your reason",
+        components: [
+          { type: 18, label: "Reason", component: { type: 4, custom_id: "text", style: 2, min_length: 3 } },
+          { type: 18, label: "Colour", component: { type: 3, custom_id: "colour", options: [{ label: "Red", value: "red" }, { label: "Blue", value: "blue" }] } },
+        ],
+      },
+    });
+    same(why.type, 3, "type of a press");
+    const form = page.getByRole("dialog", { name: "Your reason" });
+    await form.getByLabel("Reason").fill("because");
+    await form.getByLabel("Colour").selectOption({ label: "Blue" });
+    await shot(page, "sandbox-modal");
+    await answer(() => form.getByRole("button", { name: "Submit" }).click(), { type: 4, data: { content: "a **good** reason", flags: 64 } });
+    await form.waitFor({ state: "detached" });
+    await log.getByText("Only the person who used the bot can see this.").waitFor();
+    await page.getByLabel("Dice").selectOption(["1", "2"]);
+    await answer(() => page.getByRole("button", { name: "Pick" }).click(), { type: 7, data: { content: "picked" } });
+    await log.getByText("picked").waitFor();
+    const whom = page.getByLabel("Somebody");
+    await answer(async () => {
+      await whom.selectOption("");
+      await whom.selectOption({ label: "alice" });
+    }, { type: 5 });
+    await log.getByText("is thinking").waitFor();
+    await page.getByLabel("Command", { exact: true }).selectOption({ label: "Report" });
+    await page.getByLabel("User", { exact: true }).selectOption({ label: "alice" });
+    await page.getByRole("button", { name: "Use Report" }).click();
+    await page.getByText("The bot did not respond within 3 seconds.").waitFor();
+    await shot(page, "sandbox-people");
+    await page.setViewportSize(narrow);
+    await shot(page, "sandbox-people-narrow");
     await close(page);
   },
 
@@ -373,7 +473,7 @@ const scenarios = {
 
   async "narrow screen"() {
     const page = await open("overview", { viewport: narrow, hasTouch: true });
-    for (const view of ["Overview", "Calls", "Send", "Pretend Discord"]) {
+    for (const view of ["Overview", "Calls", "Send", "Sandbox"]) {
       await page.getByRole("link", { name: view, exact: true }).tap();
       await page.locator("[aria-current]", { hasText: view }).waitFor();
       same(await page.evaluate(() => document.documentElement.scrollWidth), narrow.width, `width of ${view}`);
@@ -428,9 +528,22 @@ const scenarios = {
     await page.getByLabel("Footer", { exact: true }).fill("footer");
     await page.getByRole("button", { name: "Add a field" }).click();
     found.push(...(await violations("send", page)));
-    await page.getByRole("link", { name: "Pretend Discord", exact: true }).click();
+    await page.getByRole("link", { name: "Sandbox", exact: true }).click();
     await page.getByRole("log").getByText("after the restart").waitFor();
+    const components = [{ type: 2, style: 1, label: "First", custom_id: "a" }, { type: 2, style: 3, label: "Second", custom_id: "b" }, { type: 2, style: 4, label: "Third", custom_id: "c" }];
+    await sandbox("POST", `channels/${general}/messages`, {
+      content: "with components",
+      components: [{ type: 1, components }, { type: 1, components: [{ type: 3, custom_id: "s", max_values: 2, options: [{ label: "A", value: "a" }] }] }],
+    });
+    await page.getByRole("button", { name: "Third" }).waitFor();
     found.push(...(await violations("sandbox", page)));
+    await answer(() => page.getByRole("button", { name: "First" }).click(), {
+      type: 9,
+      data: { custom_id: "m", title: "Form", components: [{ type: 18, label: "Why", component: { type: 4, custom_id: "t", style: 1 } }] },
+    });
+    await page.getByRole("dialog", { name: "Form" }).waitFor();
+    found.push(...(await violations("a modal", page)));
+    await page.getByRole("button", { name: "Cancel" }).click();
     await close(page);
     const locked = await open("overview", { ...forAxe, from: keyed });
     await locked.evaluate(axe.source);

@@ -43,7 +43,7 @@ const views = [
   { id: "overview", name: "Overview" },
   { id: "calls", name: "Calls" },
   { id: "send", name: "Send" },
-  { id: "sandbox", name: "Pretend Discord" },
+  { id: "sandbox", name: "Sandbox" },
 ];
 
 function App() {
@@ -183,7 +183,7 @@ function About({ proxy, time }: { proxy: Proxy; time: number }) {
       <span>
         {gateway ? `${gateway.state === "connected" ? "at the gateway" : `gateway ${gateway.state}`}, ${count(gateway.subscribers)} subscribed to events` : "not at the gateway"}
       </span>
-      {proxy.sandbox && <span>with a pretend Discord</span>}
+      {proxy.sandbox && <span>with the sandbox</span>}
       <span>runs for {long(time - date(proxy.started).getTime())}</span>
       <span>{proxy.platform}</span>
     </>

@@ -1,5 +1,6 @@
 // A message as Discord shows it. Pictures are named, not loaded: the page loads
 // nothing from elsewhere.
+import type { ComponentChildren } from "preact";
 import { Markdown } from "./markdown.js";
 import type { Embed } from "discordproxy/discord_api";
 import type { MessageInitShape } from "discordproxy";
@@ -7,13 +8,15 @@ import type { EmbedSchema } from "discordproxy/discord_api";
 
 type Shown = MessageInitShape<typeof EmbedSchema> | Embed;
 
-export function MessageView({ author, bot = false, when, content, embeds, fresh = false }: {
+export function MessageView({ author, bot = false, when, content, embeds, fresh = false, children }: {
   author: string;
   bot?: boolean;
   when: string;
   content: string;
   embeds: Shown[];
   fresh?: boolean;
+  /** What is below the embeds. */
+  children?: ComponentChildren;
 }) {
   return (
     <article class={fresh ? "message fresh" : "message"}>
@@ -28,6 +31,7 @@ export function MessageView({ author, bot = false, when, content, embeds, fresh 
         {embeds.map((embed, i) => (
           <EmbedView key={i} embed={embed} />
         ))}
+        {children}
       </div>
     </article>
   );

@@ -1,11 +1,19 @@
-// The pretend Discord: what it holds, and what can go wrong with it.
+// The sandbox: what it holds, what people do in it, and what can go wrong with it.
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { emptyWorld, interact, loadWorld, type Modal } from "./acting.js";
 import { control } from "./api.js";
+import { Components } from "./components.js";
 import { count, duration, long, time } from "./format.js";
+import { ModalForm } from "./modal.js";
 import { Panel } from "./parts.js";
+import { People } from "./people.js";
 import { MessageView } from "./preview.js";
-import { ms, type State } from "./store.js";
+import { ms, type Message, type State } from "./store.js";
 
+/** Flags of messages: only one person sees it; the bot will edit it. */
+const ephemeral = 64;
+const loading = 128;
 const sending = "POST /channels/{channel_id}/messages";
 
 /** Things that can go wrong with messages, each a fault with a name. */
@@ -17,16 +25,75 @@ const faults = [
 ];
 
 export function Sandbox({ state }: { state: State }) {
+  const [chosen, setChosen] = useState<bigint>();
+  const [world, setWorld] = useState(emptyWorld);
+  const [person, setPerson] = useState("");
+  const [place, setPlace] = useState("");
+  const [modal, setModal] = useState<Modal>();
+  const [error, setError] = useState("");
+  const channels = state.sandbox?.channels ?? [];
+  const channel = place || String(chosen ?? channels[0]?.id ?? "");
+  const reload = () => {
+    loadWorld().then(
+      (w) => {
+        setWorld(w);
+        setPerson((old) => (w.people.some((p) => p.value === old) ? old : (w.people.find((p) => p.label === "alice") ?? w.people[0])?.value ?? ""));
+      },
+      (err: Error) => setError(err.message),
+    );
+  };
+  useEffect(reload, []);
+  /** Waits for something, shows why it failed, and resolves to whether it worked. */
+  const attempt = async (work: Promise<unknown>) => {
+    setError("");
+    try {
+      await work;
+      return true;
+    } catch (err) {
+      setError((err as Error).message);
+      return false;
+    }
+  };
+  const act = async (where: string, use: object) => setModal(await interact(where, { user: person, ...use }));
   return (
     <div class="sandbox">
-      <Channels state={state} />
-      <Controls state={state} />
+      <div class="stack">
+        <Channels
+          state={state}
+          chosen={chosen}
+          choose={(id) => {
+            setChosen(id);
+            setPlace("");
+          }}
+          below={(m) => <Components components={m.components} world={world} use={(customId, values) => void attempt(act(String(m.channelId), { message: String(m.id), custom_id: customId, values }))} />}
+        />
+        {error && (
+          <p class="bad" role="alert">
+            {error}
+          </p>
+        )}
+      </div>
+      <div class="stack">
+        <People
+          world={world}
+          reload={reload}
+          person={person}
+          setPerson={setPerson}
+          channel={channel}
+          channels={channels}
+          setChannel={setPlace}
+          messages={state.messages.filter((m) => String(m.channelId) === channel).slice(-25)}
+          write={(content) => attempt(control("POST", `channels/${channel}/messages`, { content, author: { id: person } }))}
+          use={(use) => attempt(act(channel, use))}
+        />
+        <Controls state={state} />
+      </div>
+      {modal && <ModalForm key={modal.interaction} modal={modal} world={world} submit={(fields) => act(modal.channel, { interaction: modal.interaction, custom_id: modal.custom_id, fields })} close={() => setModal(undefined)} />}
     </div>
   );
 }
 
-function Channels({ state }: { state: State }) {
-  const [chosen, setChosen] = useState<bigint>();
+function Channels({ state, chosen, choose, below }: { state: State; chosen: bigint | undefined; choose: (id?: bigint) => void; below: (m: Message) => ComponentChildren }) {
   const all = state.sandbox?.channels ?? [];
   const shown = state.messages.filter((m) => chosen === undefined || m.channelId === chosen);
   const names = new Map(all.map((c) => [c.id, (c.direct ? "@" : "#") + c.name]));
@@ -37,12 +104,12 @@ function Channels({ state }: { state: State }) {
     if (box) box.scrollTop = box.scrollHeight;
   }, [newest, chosen]);
   return (
-    <Panel id="pretend" title="The pretend Discord" note={`${count(shown.length)} ${shown.length === 1 ? "message" : "messages"} since the page was opened, or shortly before`}>
+    <Panel id="pretend" title="The sandbox" note={`${count(shown.length)} ${shown.length === 1 ? "message" : "messages"} since the page was opened, or shortly before`}>
       <div class="world">
-        <nav class="tree" aria-label="Channels of the pretend Discord">
+        <nav class="tree" aria-label="Channels of the sandbox">
           <ul>
             <li>
-              <button type="button" aria-pressed={chosen === undefined} onClick={() => setChosen(undefined)}>
+              <button type="button" aria-pressed={chosen === undefined} onClick={() => choose()}>
                 All channels
               </button>
             </li>
@@ -50,7 +117,7 @@ function Channels({ state }: { state: State }) {
               const n = state.messages.filter((m) => m.channelId === c.id).length;
               return (
                 <li key={c.id}>
-                  <button type="button" aria-pressed={chosen === c.id} onClick={() => setChosen(c.id)}>
+                  <button type="button" aria-pressed={chosen === c.id} onClick={() => choose(c.id)}>
                     <span aria-hidden="true">{c.direct ? "@" : "#"}</span> {c.name} {n > 0 && <span class="badge">{count(n)}</span>}
                   </button>
                 </li>
@@ -73,7 +140,11 @@ function Channels({ state }: { state: State }) {
               when={`${names.get(m.channelId) ?? m.channelId} ${time(new Date(m.timestamp))}`}
               content={m.content}
               embeds={m.embeds}
-            />
+            >
+              {below(m)}
+              {(m.flags & loading) !== 0 && <p class="note">{m.author?.username} is thinking…</p>}
+              {(m.flags & ephemeral) !== 0 && <p class="note">Only the person who used the bot can see this.</p>}
+            </MessageView>
           ))}
         </div>
       </div>
@@ -91,7 +162,7 @@ function Controls({ state }: { state: State }) {
   };
   const sandbox = state.sandbox;
   const active = sandbox?.faults ?? [];
-  // What switches were set to, until the pretend Discord is seen to obey.
+  // What switches were set to, until the sandbox reports the same.
   const [wanted, setWanted] = useState<Record<string, boolean>>({});
   const isOn = (name: string) => active.some((f) => f.name === name);
   useEffect(() => {
