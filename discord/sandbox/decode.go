@@ -34,7 +34,7 @@ func (f *formError) decode(path string, body []byte, into any) error {
 	before := reflect.New(target.Type()).Elem()
 	before.Set(target)
 	err := json.Unmarshal(body, into)
-	if err == nil {
+	if err == nil && !hasLongNumber(body) {
 		return nil
 	}
 	if _, bad := errors.AsType[*json.SyntaxError](err); bad {
@@ -117,6 +117,49 @@ func (f *formError) convert(path string, value any, t reflect.Type) any {
 		return f.number(path, value, "int", true)
 	case reflect.Float64:
 		return f.number(path, value, "float", false)
+	case reflect.Interface:
+		return exact(value)
+	}
+	return value
+}
+
+// longNumber is how many digits a float64 may not hold exactly.
+const longNumber = 16
+
+// hasLongNumber reports whether JSON may hold a long number outside of strings.
+func hasLongNumber(body []byte) bool {
+	digits, quoted := 0, false
+	for i, b := range body {
+		if b < '0' || b > '9' {
+			digits = 0
+			continue
+		}
+		if digits++; digits == 1 {
+			quoted = i > 0 && body[i-1] == '"'
+		}
+		if digits >= longNumber && !quoted {
+			return true
+		}
+	}
+	return false
+}
+
+// exact writes long whole numbers as text, as which Discord takes snowflakes,
+// too: in an any they would become a float64, and name another object.
+func exact(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		if number, whole := wholeNumber(v.String()); whole && len(number) >= longNumber {
+			return number
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = exact(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = exact(v[i])
+		}
 	}
 	return value
 }

@@ -78,6 +78,19 @@ func TestFormBodies(t *testing.T) {
 	r.form(path("/api/v10/channels/%d/messages/bulk-delete", r.w.General), url.Values{"messages": {m.ID.String(), other.ID.String()}}).is(204)
 }
 
+// TestSnowflakesAsNumbers has clients write snowflakes as numbers where the
+// sandbox reads JSON of any form: a float64 cannot hold them.
+func TestSnowflakesAsNumbers(t *testing.T) {
+	r := newRig(t, sandbox.Config{Unlimited: true})
+	changed := r.do("PATCH", path("/guilds/%d", r.w.Guild), obj{"system_channel_id": uint64(r.w.Random)}).is(200).object()
+	equal(t, "channel", changed["system_channel_id"], any(r.w.Random.String()))
+	users := []obj{{"type": 1, "components": []obj{{"type": 5, "custom_id": "u", "default_values": []obj{{"id": uint64(r.w.Bob), "type": "user"}}}}}}
+	m := r.do("POST", path("/channels/%d/messages", r.w.General), obj{"components": users}).message()
+	equal(t, "default value", m.Components[0]["components"].([]any)[0].(obj)["default_values"].([]any)[0].(obj)["id"], any(r.w.Bob.String()))
+	r.do("POST", path("/channels/%d/messages", r.w.General), obj{"content": "1100000000000000010", "nonce": 1100000000000000011}).is(200)
+	equal(t, "nonce", string(r.Messages(r.w.General)[1].Nonce), "1100000000000000011")
+}
+
 // TestEscapedLiterals has clients escape what need not be escaped.
 func TestEscapedLiterals(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})

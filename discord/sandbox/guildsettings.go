@@ -89,10 +89,6 @@ func (s *Sandbox) guildSetting(f *formError, g *guild, key string, value any, mo
 		if value == nil {
 			return nil
 		}
-		number, isNumber := value.(float64)
-		if isNumber {
-			text = strconv.FormatFloat(number, 'f', 0, 64)
-		}
 		id, err := ParseID(text)
 		if ch := s.channels[id]; err != nil || ch == nil || ch.GuildID != g.ID {
 			f.add(key, "CHANNEL_INVALID", "Unknown channel")

@@ -350,6 +350,8 @@ func TestUnsupportedRoutes(t *testing.T) {
 	}
 	r.as("").do("POST", "/lobbies", obj{}).is(501)
 	equal(t, "counted", r.Stats().Unsupported, map[string]int{"GET /guilds/{guild_id}/onboarding": 1, "POST /lobbies": 1})
+	r.do("GET", path("/applications/%d/skus", r.w.Bot), nil).is(501)
+	r.do("PATCH", path("/guilds/%d/members/@me/nick", r.w.Guild), obj{"nick": "x"}).is(501)
 	r.do("GET", "/no/such/route", nil).is(404)
 	r.do("DELETE", path("/guilds/%d/onboarding", r.w.Guild), nil).is(405)
 
@@ -368,7 +370,7 @@ func TestUnsupportedRoutes(t *testing.T) {
 		}
 	}
 	for _, gap := range gaps {
-		if !slices.Contains(operations, gap) || slices.Contains(supported, gap) {
+		if slices.Contains(operations, gap) == sandbox.Undescribed(gap) || slices.Contains(supported, gap) {
 			t.Errorf("%s is not missing, or not Discord's", gap)
 		}
 	}
