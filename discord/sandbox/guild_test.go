@@ -145,6 +145,27 @@ func TestMembers(t *testing.T) {
 	r.do("GET", path("/guilds/%d/webhooks", r.w.OtherGuild), nil).is(403, 50013)
 }
 
+// TestMoveOneRoleAmongAll names all roles to move one, as some libraries do.
+func TestMoveOneRoleAmongAll(t *testing.T) {
+	r := newRig(t, sandbox.Config{Unlimited: true})
+	var moves []obj
+	for i, id := range []sandbox.ID{r.w.Guild, r.w.ModeratorRole, r.w.MemberRole, r.w.BotRole, r.w.AdminRole} {
+		moves = append(moves, obj{"id": id, "position": i})
+	}
+	var roles []sandbox.Role
+	r.do("PATCH", path("/guilds/%d/roles", r.w.Guild), moves).is(200).into(&roles)
+	for _, role := range roles {
+		for i, move := range moves {
+			if move["id"] == role.ID && role.Position != i {
+				t.Errorf("role %s is at %d", role.Name, role.Position)
+			}
+		}
+	}
+	moves[3]["position"], moves[4]["position"] = 4, 3
+	r.do("PATCH", path("/guilds/%d/roles", r.w.Guild), moves).is(403, 50013)
+	r.do("PATCH", path("/guilds/%d/roles", r.w.Guild), []obj{{"id": r.w.Guild, "position": 2}}).is(400, 50028)
+}
+
 func TestReactions(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	m := r.sendTo(r.w.General, obj{"content": "hi"}).message()

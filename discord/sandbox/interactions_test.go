@@ -22,6 +22,27 @@ func (r *rig) use(u sandbox.Use) (callback, webhook string) {
 	return path("/interactions/%d/%s/callback", in.ID, in.Token), path("/webhooks/%d/%s", in.ApplicationID, in.Token)
 }
 
+// TestEphemeralMessages has the routes of a channel show no ephemeral message.
+func TestEphemeralMessages(t *testing.T) {
+	r := newRig(t, sandbox.Config{Unlimited: true})
+	list := path("/channels/%d/messages", r.w.General)
+	first := r.do("POST", list, obj{"content": "first"}).message()
+	callback, hook := r.use(sandbox.Use{})
+	r.as("").do("POST", callback, obj{"type": 4, "data": obj{"content": "for you", "flags": 64}}).is(204)
+	hidden := r.as("").do("GET", hook+"/messages/@original", nil).is(200).message()
+	last := r.do("POST", list, obj{"content": "last"}).message()
+	for _, query := range []string{"", "?limit=2", path("?after=%d", first.ID-1), path("?before=%d", last.ID+1), path("?around=%d", hidden.ID)} {
+		var found []sandbox.Message
+		r.do("GET", list+query, nil).is(200).into(&found)
+		if len(found) != 2 || found[0].ID != last.ID || found[1].ID != first.ID {
+			t.Errorf("messages%s: %+v", query, found)
+		}
+	}
+	r.do("GET", path("%s/%d", list, hidden.ID), nil).is(404, 10008)
+	r.do("DELETE", path("%s/%d", list, hidden.ID), nil).is(404, 10008)
+	r.as("").do("PATCH", path("%s/messages/%d", hook, hidden.ID), obj{"content": "edited"}).is(200)
+}
+
 // answering returns the interaction that a callback's path answers.
 func answering(callback string) sandbox.ID {
 	id, _ := sandbox.ParseID(strings.Split(callback, "/")[2])

@@ -135,8 +135,21 @@ type nonceEntry struct {
 const nonceLifetime = 5 * time.Minute
 
 // find returns the place of a message; messages are in order of their ids.
-func (ch *channel) find(id ID) (int, bool) {
-	return slices.BinarySearchFunc(ch.messages, id, func(m *message, id ID) int { return cmp.Compare(m.ID, id) })
+func (ch *channel) find(id ID) (int, bool) { return place(ch.messages, id) }
+
+func place(messages []*message, id ID) (int, bool) {
+	return slices.BinarySearchFunc(messages, id, func(m *message, id ID) int { return cmp.Compare(m.ID, id) })
+}
+
+func (m *message) ephemeral() bool { return m.Flags&FlagEphemeral != 0 }
+
+// public returns the messages that the channel's routes show. Ephemeral ones
+// are reached by the token of their interaction alone.
+func (ch *channel) public() []*message {
+	if !slices.ContainsFunc(ch.messages, (*message).ephemeral) {
+		return ch.messages
+	}
+	return slices.DeleteFunc(slices.Clone(ch.messages), (*message).ephemeral)
 }
 
 func (ch *channel) message(id ID) *message {
@@ -221,7 +234,7 @@ func (s *Sandbox) at(c *call) (*channel, *message, Permissions, error) {
 		return nil, nil, 0, err
 	}
 	m := ch.message(c.id("message_id"))
-	if m == nil {
+	if m == nil || m.ephemeral() {
 		return nil, nil, 0, errUnknownMessage
 	}
 	return ch, m, p, nil
@@ -242,17 +255,18 @@ func (s *Sandbox) listMessages(c *call) (any, error) {
 	if !p.Has(PermReadMessageHistory) || !ch.takesMessages() {
 		return out, nil
 	}
-	start, end := 0, len(ch.messages)
+	messages := ch.public()
+	start, end := 0, len(messages)
 	switch {
 	case around != 0:
-		i, _ := ch.find(around)
+		i, _ := place(messages, around)
 		start = max(0, i-limit/2)
 		end = min(end, start+limit)
 	case before != 0:
-		end, _ = ch.find(before)
+		end, _ = place(messages, before)
 		start = max(0, end-limit)
 	case after != 0:
-		i, found := ch.find(after)
+		i, found := place(messages, after)
 		if found {
 			i++
 		}
@@ -260,7 +274,7 @@ func (s *Sandbox) listMessages(c *call) (any, error) {
 	default:
 		start = max(0, end-limit)
 	}
-	for _, m := range slices.Backward(ch.messages[start:end]) {
+	for _, m := range slices.Backward(messages[start:end]) {
 		out = append(out, s.view(m, c.user.ID))
 	}
 	return out, nil

@@ -215,7 +215,7 @@ func (s *Sandbox) moveRoles(c *call) (any, error) {
 		switch {
 		case r == nil:
 			return nil, errUnknownRole
-		case move.Position == nil:
+		case move.Position == nil, *move.Position == r.Position: // clients may name all roles to move one
 		case r.ID == g.ID:
 			return nil, refuse(http.StatusBadRequest, 50028, "Invalid Role")
 		case !p.Has(PermManageRoles), r.Position >= rank, *move.Position >= rank:

@@ -51,7 +51,7 @@ func (s *Sandbox) searchMessages(c *call) (any, error) {
 			continue
 		}
 		for _, m := range ch.messages {
-			if m.Flags&FlagEphemeral == 0 && m.ID > least && (most == 0 || m.ID < most) && m.matches(q.values, words, ids) {
+			if !m.ephemeral() && m.ID > least && (most == 0 || m.ID < most) && m.matches(q.values, words, ids) {
 				found = append(found, m)
 			}
 		}
