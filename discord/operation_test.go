@@ -41,7 +41,8 @@ var operations = map[string]discord.Operation{
 	"AddGuildMemberRole": discord.AddGuildMemberRole, "DeleteGuildMemberRole": discord.DeleteGuildMemberRole,
 	"ListMyGuilds": discord.ListMyGuilds, "GetMyUser": discord.GetMyUser, "GetUser": discord.GetUser,
 
-	"ExecuteWebhook": discord.ExecuteWebhook, "UpdateWebhookMessage": discord.UpdateWebhookMessage, "DeleteWebhookMessage": discord.DeleteWebhookMessage,
+	"GetWebhookWithToken": discord.GetWebhookWithToken,
+	"ExecuteWebhook":      discord.ExecuteWebhook, "UpdateWebhookMessage": discord.UpdateWebhookMessage, "DeleteWebhookMessage": discord.DeleteWebhookMessage,
 }
 
 // TestOperationsAreListed: the list above is whole.

@@ -76,6 +76,7 @@ var (
 // Operations on the messages of a webhook, which its token allows.
 // https://discord.com/developers/docs/resources/webhook
 var (
+	GetWebhookWithToken  = Operation{Name: "get_webhook_by_token", Method: http.MethodGet, Path: webhookPath, Returns: AnIdentity}
 	ExecuteWebhook       = Operation{Name: "execute_webhook", Method: http.MethodPost, Path: webhookPath, Query: []string{"wait", "thread_id", "with_components"}, Returns: AnIdentity}
 	UpdateWebhookMessage = Operation{Name: "update_webhook_message", Method: http.MethodPatch, Path: webhookPath + "/messages/{message_id}", Query: []string{"thread_id", "with_components"}, Repeatable: true, Returns: AnIdentity}
 	DeleteWebhookMessage = Operation{Name: "delete_webhook_message", Method: http.MethodDelete, Path: webhookPath + "/messages/{message_id}", Done: CodeUnknownMessage}

@@ -96,7 +96,8 @@ var parts = []part{
 		folder: "server/api", about: "the methods of the API, statuses, one log line for each call",
 		imports: []string{
 			"server/internal/access", "server/internal/calls", "server/internal/discordjson", "server/internal/events", "server/internal/health",
-			"server/internal/hooks", "server/internal/listener", "server/internal/rest", "server/internal/rpc", "discord", "discord/gateway", "gen/...",
+			"server/internal/hooks", "server/internal/listener", "server/internal/outbox", "server/internal/rest", "server/internal/rpc", "server/internal/store",
+			"discord", "discord/gateway", "gen/...",
 		},
 	},
 	{
@@ -155,6 +156,10 @@ var parts = []part{
 		folder: "server/internal/listener", about: "one port for every protocol, and how it ends",
 		imports:   []string{"server/internal/refusals", "server/internal/rpc"},
 		libraries: []string{"golang.org/x/net/http2"},
+	},
+	{
+		folder: "server/internal/outbox", about: "calls on disk: when they are made, and what becomes of them",
+		imports: []string{"server/internal/store", "discord"},
 	},
 	{
 		folder: "server/internal/store", about: "what survives a restart, in SQLite or PostgreSQL: the schema and all SQL",

@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -134,12 +133,7 @@ func (s *service) sendTo(ctx context.Context, user uint64, m discord.Message, ke
 // failedResult says why a user did not get the message.
 func failedResult(ctx context.Context, user uint64, err error) *pb.SendDirectMessagesResponse {
 	status := toStatus(ctx, err)
-	failure := &pb.DiscordError{Text: status.Message()}
-	if e, ok := errors.AsType[*discord.Error](err); ok {
-		failure = discordError(e)
-		failure.Text = cmp.Or(failure.GetText(), e.Error())
-	}
-	return &pb.SendDirectMessagesResponse{UserId: user, Error: failure, Status: strings.ToUpper(status.Code().String())}
+	return &pb.SendDirectMessagesResponse{UserId: user, Error: failureOf(ctx, err), Status: strings.ToUpper(status.Code().String())}
 }
 
 // userNonce names the message of a key to a user.

@@ -76,7 +76,7 @@ func Methods() []string {
 func IsMethod(path string) bool {
 	service, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch service {
-	case discordapiconnect.DiscordApiName, discordapiconnect.DashboardName, health.Name:
+	case discordapiconnect.DiscordApiName, discordapiconnect.OutboxName, discordapiconnect.DashboardName, health.Name:
 		return rpc.IsMethod(path)
 	case grpcreflect.ReflectV1ServiceName, grpcreflect.ReflectV1AlphaServiceName:
 		return strings.HasSuffix(path, "/ServerReflectionInfo")

@@ -83,6 +83,9 @@ func about(call *calls.Call, request any) {
 	if !ok {
 		return
 	}
+	if enqueued := callIn(m); enqueued != nil {
+		m = enqueued
+	}
 	call.Request = withoutSecrets(m)
 	f := m.ProtoReflect().Descriptor().Fields().ByNumber(1)
 	if f == nil || f.Kind() != protoreflect.Uint64Kind || f.IsList() || !strings.HasSuffix(string(f.Name()), "_id") {

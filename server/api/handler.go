@@ -15,6 +15,7 @@ import (
 	"discordproxy/server/internal/health"
 	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/rest"
 	"discordproxy/server/internal/rpc"
 
@@ -55,6 +56,10 @@ type Config struct {
 	NewEnums bool
 	// Dashboard tells how the server is doing. Nil leaves it out.
 	Dashboard discordapiconnect.DashboardHandler
+	// Outbox keeps calls that are made later. Nil refuses all that needs it.
+	Outbox *outbox.Outbox
+	// UseMaker receives, before New returns, what makes the calls of the Outbox.
+	UseMaker func(outbox.Maker)
 	// Access decides who may call what. Nil lets everybody do everything.
 	Access *access.Guard
 	// REST passes plain requests on. Its Access, Ready, Observers and Logger
@@ -104,6 +109,15 @@ func New(c Config) (http.Handler, error) {
 		mux.Handle(path, door.guard(always(access.Dashboard), c.known(door, handler)))
 		services = append(services, discordapiconnect.DashboardName)
 	}
+	calling := &making{service: c.service(), outbox: c.Outbox, access: c.Access, observers: observers, ending: c.Ending}
+	if c.UseMaker != nil {
+		c.UseMaker(calling)
+	}
+	path, handler = discordapiconnect.NewOutboxHandler(&outboxService{outbox: c.Outbox, making: calling},
+		append(slices.Clip(options), connect.WithInterceptors(rpc.Chain(access.Limits(), translate(func() error { return nil }))), uncompressed)...)
+	// Each delivery needs the right to its own method.
+	mux.Handle(path, door.guard(always(""), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
+	services = append(services, discordapiconnect.OutboxName)
 	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams()))...)
 	mux.Handle(path, listener.Anyone(rpc.ExplainRequests(door.errors, handler)))
 	reflector := grpcreflect.NewStaticReflector(services...)
@@ -157,9 +171,13 @@ func (m byFirst) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // methods returns the handler of the methods of the API, and its path.
 func (c Config) methods(ready func() error, options []connect.HandlerOption) (string, http.Handler) {
-	s := &service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger}
+	s := c.service()
 	interceptors := connect.WithInterceptors(rpc.Chain(access.Interceptor(), translate(ready), rpc.Streams()))
 	return discordapiconnect.NewDiscordApiHandler(s, append(slices.Clip(options), interceptors, uncompressed)...)
+}
+
+func (c Config) service() *service {
+	return &service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger}
 }
 
 // guardedOptions returns the options of handlers for those alone whom a guard has let

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,6 +77,16 @@ func statusText(e *discord.Error) string {
 		return e.Error()
 	}
 	return strings.TrimSuffix(document.String(), "\n")
+}
+
+// failureOf is the error of a call as part of an answer.
+func failureOf(ctx context.Context, err error) *pb.DiscordError {
+	if e, ok := errors.AsType[*discord.Error](err); ok {
+		failure := discordError(e)
+		failure.Text = cmp.Or(failure.GetText(), e.Error())
+		return failure
+	}
+	return &pb.DiscordError{Text: toStatus(ctx, err).Message()}
 }
 
 // maxDetailFields bounds the broken rules in a detail: it travels in the same

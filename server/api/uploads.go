@@ -52,13 +52,14 @@ func (c Config) messageBytes(procedure string) int64 {
 // withFiles holds the procedures whose requests carry files.
 var withFiles = func() map[string]bool {
 	found := make(map[string]bool)
-	services := pb.File_discord_api_discord_api_proto.Services()
-	for i := range services.Len() {
-		methods := services.Get(i).Methods()
-		for j := range methods.Len() {
-			method := methods.Get(j)
-			if holds(method.Input(), new(pb.AttachmentRequest).ProtoReflect().Descriptor(), nil) {
-				found["/"+string(services.Get(i).FullName())+"/"+string(method.Name())] = true
+	for _, file := range []protoreflect.FileDescriptor{pb.File_discord_api_discord_api_proto, pb.File_discord_api_outbox_proto} {
+		for i := range file.Services().Len() {
+			service := file.Services().Get(i)
+			for j := range service.Methods().Len() {
+				method := service.Methods().Get(j)
+				if holds(method.Input(), new(pb.AttachmentRequest).ProtoReflect().Descriptor(), nil) {
+					found["/"+string(service.FullName())+"/"+string(method.Name())] = true
+				}
 			}
 		}
 	}

@@ -28,6 +28,8 @@ type Client struct {
 	places map[discord.TargetKind]ids
 	// untargeted is whether one with places may make calls that name none.
 	untargeted bool
+	// allDeliveries is whether it sees the deliveries of others in the outbox, too.
+	allDeliveries bool
 	// limit and burst are its rate, maxCalls is how many calls it may have in
 	// progress, and maxBytes how large they may be together. 0 means no limit.
 	limit    rate.Limit
@@ -108,6 +110,12 @@ func errUnguarded() error {
 
 // IsEveryone reports whether no rules are about the client, and none can come.
 func (c *Client) IsEveryone() bool { return c == everyone }
+
+// SeesDeliveries reports whether the client may see the deliveries that other clients
+// have in the outbox, and cancel and retry them.
+func (c *Client) SeesDeliveries() bool {
+	return c.IsEveryone() || c == botTokenHolder || c != nil && c.allDeliveries
+}
 
 // Restricted is whether the client may name some guilds, channels and users
 // only.

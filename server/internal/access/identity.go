@@ -17,7 +17,8 @@ type proof struct {
 	hash    string // of its key, as in the rules
 	names   []string
 	address netip.Addr
-	bot     bool // the bot's own token
+	bot     bool   // the bot's own token
+	client  string // a name: the server acts for the client, see Guard.Act
 }
 
 // Placeholder is what a library that insists on a token can be given: requests

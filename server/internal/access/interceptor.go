@@ -12,11 +12,17 @@ import (
 // Interceptor returns the interceptor that refuses calls whose messages name what
 // is none of the client's, or are more than it may have in progress, and holds
 // those that come faster than it may.
-func Interceptor() connect.Interceptor {
+func Interceptor() connect.Interceptor { return admitting(true) }
+
+// Limits returns an Interceptor for messages that are about no guild, channel or user
+// or whose handler asks MayMake about what they are about.
+func Limits() connect.Interceptor { return admitting(false) }
+
+func admitting(targets bool) connect.Interceptor {
 	return rpc.Interceptor{
 		Unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-				if err := admit(ctx, req.Any()); err != nil {
+				if err := admit(ctx, req.Any(), targets); err != nil {
 					return nil, err
 				}
 				return next(ctx, req)
@@ -24,7 +30,7 @@ func Interceptor() connect.Interceptor {
 		},
 		Stream: func(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
 			return func(ctx context.Context, conn connect.StreamingHandlerConn) error {
-				return next(ctx, admitted{conn, ctx})
+				return next(ctx, admitted{conn, ctx, targets})
 			}
 		},
 	}
@@ -33,7 +39,8 @@ func Interceptor() connect.Interceptor {
 // admitted is a stream of which each message is admitted.
 type admitted struct {
 	connect.StreamingHandlerConn
-	ctx context.Context
+	ctx     context.Context
+	targets bool
 }
 
 // Receive implements connect.StreamingHandlerConn.
@@ -41,14 +48,17 @@ func (a admitted) Receive(message any) error {
 	if err := a.StreamingHandlerConn.Receive(message); err != nil {
 		return err
 	}
-	return admit(a.ctx, message)
+	return admit(a.ctx, message, a.targets)
 }
 
-func admit(ctx context.Context, message any) error {
+func admit(ctx context.Context, message any, targets bool) error {
 	if err := carry(ctx, message); err != nil {
 		return err
 	}
 	client := From(ctx)
+	if !targets {
+		return client.Hold(ctx)
+	}
 	if client.Restricted() {
 		if _, ok := message.(proto.Message); !ok {
 			return refuse(connect.CodePermissionDenied, "%T is no message of the contract", message)

@@ -40,6 +40,7 @@ type entry struct {
 	Channels     []string `yaml:"channels"`
 	Users        []string `yaml:"users"`
 	Untargeted   bool     `yaml:"untargeted"`
+	Deliveries   bool     `yaml:"all_deliveries"`
 	Rate         float64  `yaml:"rate"`
 	Burst        int      `yaml:"burst"`
 	MaxCalls     int      `yaml:"max_calls"`
@@ -93,7 +94,7 @@ func (e *entry) client(d Defaults) (*Client, error) {
 	if len(e.Hashes) == 0 && len(e.Certificates) == 0 && len(e.Addresses) == 0 {
 		return nil, errors.New("it has neither hashes nor certificates nor addresses, by which it could be known")
 	}
-	c := &Client{name: e.Name, certificates: e.Certificates, untargeted: e.Untargeted}
+	c := &Client{name: e.Name, certificates: e.Certificates, untargeted: e.Untargeted, allDeliveries: e.Deliveries}
 	for i, hash := range e.Hashes {
 		k, err := parseHash(hash)
 		if err != nil {
@@ -208,6 +209,14 @@ func (r *Rules) inherit(old *Rules) {
 			c.usage.limiter.SetBurst(c.burst)
 		}
 	}
+}
+
+// proven returns the client with this proof, nil if there is none.
+func (r *Rules) proven(p proof) *Client {
+	if p.client != "" {
+		return r.named[p.client]
+	}
+	return r.known.proven(p)
 }
 
 // Count returns how many clients there are.

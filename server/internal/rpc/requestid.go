@@ -56,6 +56,11 @@ func Peer(ctx context.Context) string {
 	return ""
 }
 
+// WithOrigin names what the server does by itself, and from where it was asked for.
+func WithOrigin(ctx context.Context, requestID, peer string) context.Context {
+	return context.WithValue(ctx, namedKey{}, &named{requestID, peer})
+}
+
 func saneRequestID(id string) bool {
 	if id == "" || len(id) > maxRequestID {
 		return false

@@ -53,6 +53,7 @@ type Delivery struct {
 	Reason     string
 	Status     string
 	Failure    []byte
+	Bytes      int64 // size of the request
 	// Request is the call. It is set only when it is enqueued, see Store.Request.
 	Request []byte
 }
@@ -93,7 +94,7 @@ func (s *Store) Outbox(ctx context.Context, bot string) (*Outbox, error) {
 }
 
 const deliveryColumns = `seq, caller, keyed, id, digest, method, target, state, priority, resend, replace_key,
-	enqueued_at, not_before, expires_at, tried_at, tries, position, finished_at, channel, message, reason, status, failure`
+	enqueued_at, not_before, expires_at, tried_at, tries, position, finished_at, channel, message, reason, status, failure, bytes`
 
 type scanner interface{ Scan(...any) error }
 
@@ -104,7 +105,7 @@ func scanDelivery(row scanner) (Delivery, error) {
 	at := func(t *time.Time) *int64 { n := new(int64); times[t] = n; return n }
 	err := row.Scan(&d.Seq, &d.Caller, &keyed, &d.ID, &d.Digest, &d.Method, &d.Target, &d.State, &d.Priority, &resend, &d.ReplaceKey,
 		at(&d.EnqueuedAt), at(&d.NotBefore), at(&d.ExpiresAt), at(&d.TriedAt), &d.Tries, &d.Position, at(&d.FinishedAt),
-		&d.Channel, &d.Message, &d.Reason, &d.Status, &d.Failure)
+		&d.Channel, &d.Message, &d.Reason, &d.Status, &d.Failure, &d.Bytes)
 	for t, n := range times {
 		if *n != 0 {
 			*t = time.UnixMilli(*n)
@@ -162,10 +163,10 @@ func (o *Outbox) enqueue(ctx context.Context, tx *sql.Tx, limits OutboxLimits, d
 			return Enqueued{}, err
 		}
 	}
-	size := int64(len(d.Request))
+	d.Bytes = int64(len(d.Request))
 	err = tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, bytes = bytes + $2
 		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes + $2 <= $5 RETURNING seq`,
-		o.bot, size, len(replaced), limits.Deliveries, limits.Bytes).Scan(&d.Seq)
+		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes).Scan(&d.Seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Enqueued{Err: ErrOutboxFull}, nil
 	}
@@ -188,7 +189,7 @@ func (o *Outbox) enqueue(ctx context.Context, tx *sql.Tx, limits OutboxLimits, d
 		resend, replace_key, enqueued_at, not_before, expires_at, bytes, request)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		d.Seq, o.bot, d.Caller, flag(d.Keyed), d.ID, d.Digest, d.Method, d.Target, d.State, d.Priority, flag(head),
-		flag(d.Resend), d.ReplaceKey, milliseconds(d.EnqueuedAt), milliseconds(d.NotBefore), milliseconds(d.ExpiresAt), size, d.Request)
+		flag(d.Resend), d.ReplaceKey, milliseconds(d.EnqueuedAt), milliseconds(d.NotBefore), milliseconds(d.ExpiresAt), d.Bytes, d.Request)
 	d.Request = nil
 	return Enqueued{Delivery: d}, err
 }
@@ -234,10 +235,8 @@ func (o *Outbox) promote(ctx context.Context, tx *sql.Tx, caller, target string)
 func (o *Outbox) finish(ctx context.Context, tx *sql.Tx, d Delivery) (Delivery, error) {
 	freed, emptied := int64(0), ""
 	if d.State == Delivered {
-		emptied = ", bytes = 0, request = NULL"
-		if err := tx.QueryRowContext(ctx, "SELECT bytes FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, d.Seq).Scan(&freed); err != nil {
-			return d, err
-		}
+		freed, emptied = d.Bytes, ", bytes = 0, request = NULL"
+		d.Bytes = 0
 	}
 	if err := tx.QueryRowContext(ctx, `UPDATE outbox SET position = position + 1, unfinished = unfinished - 1, finished = finished + 1, bytes = bytes - $2
 		WHERE bot = $1 RETURNING position`, o.bot, freed).Scan(&d.Position); err != nil {
@@ -613,12 +612,11 @@ func (o *Outbox) Purge(ctx context.Context, f DeliveryFilter, limit int) (purged
 			return err
 		}
 		for _, d := range records {
-			var size int64
-			if err := tx.QueryRowContext(ctx, "DELETE FROM deliveries WHERE bot = $1 AND seq = $2 RETURNING bytes", o.bot, d.Seq).Scan(&size); err != nil {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, d.Seq); err != nil {
 				return err
 			}
 			if _, err := tx.ExecContext(ctx, `UPDATE outbox SET finished = finished - 1, bytes = bytes - $2,
-				purged = CASE WHEN purged < $3 THEN $3 ELSE purged END WHERE bot = $1`, o.bot, size, d.Position); err != nil {
+				purged = CASE WHEN purged < $3 THEN $3 ELSE purged END WHERE bot = $1`, o.bot, d.Bytes, d.Position); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,284 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/outbox"
+	"discordproxy/server/internal/store"
+
+	pb "discordproxy/gen/discord_api"
+)
+
+// clockError is how far Discord's clock may be behind this machine's.
+const clockError = 2 * time.Second
+
+// maxHistory limits the messages that are read to find one.
+const maxHistory = 2000
+
+// Find implements outbox.Maker. It reads what a channel has got since the try, and
+// compares it with the call.
+func (m *making) Find(ctx context.Context, d store.Delivery, request []byte) (outbox.Made, outbox.Found, error) {
+	_, call, err := handlerOf(d.Method, request)
+	if err != nil {
+		return outbox.Made{}, outbox.Hidden, nil //nolint:nilerr // nobody can know
+	}
+	ctx, release := discord.HoldAnswers(discord.WithCaller(ctx, d.Caller))
+	defer release()
+	s := search{making: m, ctx: ctx, after: discord.SnowflakeAt(d.TriedAt.Add(-clockError))}
+	made, found, err := s.find(call)
+	if e, ok := errors.AsType[*discord.Error](err); ok && e.Reason == discord.Answered && e.Status >= 400 && e.Status < 500 && e.Status != http.StatusTooManyRequests {
+		return outbox.Made{}, outbox.Hidden, nil // it may not be read, or is gone
+	}
+	return made, found, err
+}
+
+// search looks for what a call made after a moment.
+type search struct {
+	*making
+	ctx   context.Context //nolint:containedctx // it lives as long as one search
+	after uint64
+}
+
+func (s search) find(call any) (outbox.Made, outbox.Found, error) {
+	switch call := call.(type) {
+	case *pb.SendChannelMessageRequest:
+		return s.message(call.GetChannelId(), 0, discord.CreateMessage, call)
+	case *pb.SendDirectMessageRequest:
+		var channel struct {
+			ID uint64 `json:"id,string"`
+		}
+		if err := s.read(&channel, discord.CreateDM, discord.Args{"recipient_id": snowflakeText(call.GetUserId())}); err != nil {
+			return outbox.Made{}, outbox.Hidden, err
+		}
+		return s.message(channel.ID, 0, discord.Operation{}, call)
+	case *pb.ExecuteWebhookRequest:
+		var webhook struct {
+			Channel uint64 `json:"channel_id,string"`
+		}
+		if err := s.read(&webhook, discord.GetWebhookWithToken, discord.Args{"webhook_id": call.GetWebhookId(), "webhook_token": call.GetWebhookToken()}); err != nil {
+			return outbox.Made{}, outbox.Hidden, err
+		}
+		if call.GetThreadName() != "" {
+			return outbox.Made{}, outbox.Hidden, nil // the thread cannot be told from others
+		}
+		return s.message(cmp.Or(call.GetThreadId(), webhook.Channel), call.GetWebhookId(), discord.ExecuteWebhook, call)
+	case *pb.StartThreadRequest:
+		return s.thread(call)
+	}
+	return outbox.Made{}, outbox.Hidden, nil
+}
+
+func snowflakeText(id uint64) string {
+	text, _ := json.Marshal(id)
+	return string(text)
+}
+
+// read calls an operation that changes nothing.
+func (s search) read(into any, op discord.Operation, args discord.Args) error {
+	data, err := s.discord.Call(discord.WithJournal(s.ctx, nil), op, args)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, into)
+}
+
+// written is what of a message can be compared.
+type written struct {
+	ID      uint64 `json:"id,string"`
+	Webhook string `json:"webhook_id"`
+	Author  struct {
+		ID string `json:"id"`
+	} `json:"author"`
+	Content     string       `json:"content"`
+	Embeds      []embed      `json:"embeds"`
+	Attachments []attachment `json:"attachments"`
+}
+
+type embed struct {
+	Type        string `json:"type"`
+	Title       string `json:"title"`
+	Description string `json:"description"`
+	URL         string `json:"url"`
+	Footer      struct {
+		Text string `json:"text"`
+	} `json:"footer"`
+	Author struct {
+		Name string `json:"name"`
+	} `json:"author"`
+	Fields []struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	} `json:"fields"`
+}
+
+type attachment struct {
+	Name string `json:"filename"`
+	Size int    `json:"size"`
+}
+
+// message looks for a message in a channel.
+func (s search) message(channel, webhook uint64, op discord.Operation, call messageRequest) (outbox.Made, outbox.Found, error) {
+	wanted, err := s.wanted(op, call)
+	if err != nil {
+		return outbox.Made{}, outbox.Hidden, err
+	}
+	author := snowflakeText(webhook)
+	if webhook == 0 {
+		var me struct{ ID string }
+		if err := s.read(&me, discord.GetMyUser, nil); err != nil {
+			return outbox.Made{}, outbox.Hidden, err
+		}
+		author = me.ID
+	}
+	after, seen := s.after, 0
+	for seen < maxHistory {
+		var page []written
+		if err := s.read(&page, discord.ListMessages, discord.Args{"channel_id": channel, "after": snowflakeText(after), "limit": messagePage}); err != nil {
+			return outbox.Made{}, outbox.Hidden, err
+		}
+		slices.SortFunc(page, func(a, b written) int { return cmp.Compare(a.ID, b.ID) })
+		var same []int64
+		for _, m := range page {
+			after = max(after, m.ID)
+			byWebhook := m.Webhook != ""
+			if m.Author.ID == author && byWebhook == (webhook != 0) && m.says(wanted) {
+				same = append(same, int64(m.ID))
+			}
+		}
+		claimed, err := s.claimed(same)
+		if err != nil {
+			return outbox.Made{}, outbox.Hidden, err
+		}
+		for _, id := range same {
+			if !claimed[id] { // else it is that of another delivery
+				return outbox.Made{Channel: channel, Message: uint64(id)}, outbox.There, nil
+			}
+		}
+		if seen += len(page); len(page) < messagePage {
+			if seen > 0 {
+				return outbox.Made{}, outbox.Missing, nil
+			}
+			return s.empty(channel)
+		}
+	}
+	return outbox.Made{}, outbox.Hidden, nil
+}
+
+// empty says what it means that a channel shows no newer messages: Discord shows none
+// without the permission to read the history, too.
+func (s search) empty(channel uint64) (outbox.Made, outbox.Found, error) {
+	var is struct {
+		Last string `json:"last_message_id"`
+	}
+	if err := s.read(&is, discord.GetChannel, discord.Args{"channel_id": channel}); err != nil {
+		return outbox.Made{}, outbox.Hidden, err
+	}
+	var last uint64
+	_ = json.Unmarshal([]byte(cmp.Or(is.Last, "0")), &last)
+	if last > s.after {
+		return outbox.Made{}, outbox.Hidden, nil
+	}
+	return outbox.Made{}, outbox.Missing, nil
+}
+
+// wanted is what a message would be as it is stored.
+func (s search) wanted(op discord.Operation, call messageRequest) (w written, err error) {
+	m, err := s.composer.newMessage(op, call)
+	if err != nil {
+		return w, err
+	}
+	fields := m.Fields
+	data, err := json.Marshal(map[string]any{"content": fields["content"], "embeds": fields["embeds"]})
+	if err != nil {
+		return w, err
+	}
+	for _, file := range m.Files {
+		w.Attachments = append(w.Attachments, attachment{file.Name, len(file.Data)})
+	}
+	return w, json.Unmarshal(data, &w)
+}
+
+// says reports whether a message is what was to be written. Discord trims texts, adds
+// the embeds of links, and changes names of files.
+func (m written) says(w written) bool {
+	text := strings.TrimSpace
+	made := slices.DeleteFunc(slices.Clone(m.Embeds), func(e embed) bool { return e.Type != "" && e.Type != "rich" })
+	return text(m.Content) == text(w.Content) &&
+		slices.EqualFunc(made, w.Embeds, func(a, b embed) bool {
+			if text(a.Title) != text(b.Title) || text(a.Description) != text(b.Description) || a.URL != b.URL ||
+				text(a.Footer.Text) != text(b.Footer.Text) || text(a.Author.Name) != text(b.Author.Name) || len(a.Fields) != len(b.Fields) {
+				return false
+			}
+			for i := range a.Fields {
+				if text(a.Fields[i].Name) != text(b.Fields[i].Name) || text(a.Fields[i].Value) != text(b.Fields[i].Value) {
+					return false
+				}
+			}
+			return true
+		}) &&
+		slices.EqualFunc(m.Attachments, w.Attachments, func(a, b attachment) bool { return a.Size == b.Size && plain(a.Name) == plain(b.Name) })
+}
+
+// plain is a file's name without what Discord replaces.
+func plain(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, strings.TrimPrefix(name, "SPOILER_"))
+}
+
+// thread looks for a thread among those that are active.
+func (s search) thread(call *pb.StartThreadRequest) (outbox.Made, outbox.Found, error) {
+	if call.GetMessageId() != 0 { // Discord starts no second one, and says so
+		return outbox.Made{}, outbox.Missing, nil
+	}
+	var parent struct {
+		Guild string `json:"guild_id"`
+	}
+	if err := s.read(&parent, discord.GetChannel, discord.Args{"channel_id": call.GetChannelId()}); err != nil {
+		return outbox.Made{}, outbox.Hidden, err
+	}
+	var guild uint64
+	if json.Unmarshal([]byte(cmp.Or(parent.Guild, "0")), &guild) != nil || guild == 0 {
+		return outbox.Made{}, outbox.Hidden, nil
+	}
+	var me struct{ ID string }
+	if err := s.read(&me, discord.GetMyUser, nil); err != nil {
+		return outbox.Made{}, outbox.Hidden, err
+	}
+	var active struct {
+		Threads []struct {
+			ID     uint64 `json:"id,string"`
+			Name   string `json:"name"`
+			Parent string `json:"parent_id"`
+			Owner  string `json:"owner_id"`
+		} `json:"threads"`
+	}
+	if err := s.read(&active, discord.ListActiveThreads, discord.Args{"guild_id": guild}); err != nil {
+		return outbox.Made{}, outbox.Hidden, err
+	}
+	for _, thread := range active.Threads {
+		if thread.ID > s.after && thread.Owner == me.ID && thread.Parent == snowflakeText(call.GetChannelId()) && strings.TrimSpace(thread.Name) == strings.TrimSpace(call.GetName()) {
+			claimed, err := s.claimed([]int64{int64(thread.ID)})
+			if err != nil || !claimed[int64(thread.ID)] {
+				return outbox.Made{Message: thread.ID}, outbox.There, err
+			}
+		}
+	}
+	return outbox.Made{}, outbox.Missing, nil
+}
+
+// claimed returns those of the messages that belong to a delivery.
+func (s search) claimed(messages []int64) (map[int64]bool, error) {
+	return s.outbox.Claimed(s.ctx, messages)
+}

@@ -1,0 +1,345 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/store"
+)
+
+// Maker makes calls.
+type Maker interface {
+	// Repeats says how the call of a delivery may be repeated when it is not known
+	// what a try did.
+	Repeats(method string, request []byte) Repeats
+	// Make makes the call of a delivery, with a nonce that is made from the delivery.
+	// An error that is a *Held says that the caller may not make the call at the
+	// moment. d.TriedAt is set if a try may have taken effect.
+	Make(ctx context.Context, d store.Delivery, request []byte) (Made, error)
+	// Find looks for what a try did that began at d.TriedAt.
+	Find(ctx context.Context, d store.Delivery, request []byte) (Made, Found, error)
+	// Describe returns the status of a call that failed, and its document for clients.
+	Describe(err error) (status string, document []byte)
+}
+
+// Made is what a call made or changed. Both are 0 where that is nothing with an ID.
+type Made struct{ Channel, Message uint64 }
+
+// Repeats is how a call may be repeated when it is not known what a try did.
+type Repeats int
+
+const (
+	// Never: the call would do its work twice.
+	Never Repeats = iota
+	// WithNonce: for as long as Discord remembers the nonce.
+	WithNonce
+	// Always: doing it twice has the effect of doing it once.
+	Always
+)
+
+// Found is whether there is what a try may have done.
+type Found int
+
+const (
+	// Hidden: it cannot be seen.
+	Hidden Found = iota
+	Missing
+	There
+)
+
+// Held is the error of a call that its caller may not make at the moment.
+type Held struct{ Err error }
+
+func (h *Held) Error() string { return h.Err.Error() }
+func (h *Held) Unwrap() error { return h.Err }
+
+// nonceMemory is how long after a try its message is sent again with the same nonce:
+// Discord remembers nonces for a few minutes, and package discord sends none after
+// two.
+const nonceMemory = 100 * time.Second
+
+// flight is a delivery that is being made.
+type flight struct {
+	*Outbox
+	d       store.Delivery
+	stopped context.Context // ends the wait for Discord's limits
+	stop    context.CancelFunc
+	counts  bool // against the limit of its caller; guarded by Outbox.mu
+	begun   atomic.Bool
+
+	// What the tries of this process left behind.
+	open    bool // a try has begun
+	unclear bool // one may have taken effect
+}
+
+// begin starts a flight. o.mu is held.
+func (o *Outbox) begin(ctx context.Context, running *sync.WaitGroup, d store.Delivery) {
+	f := &flight{Outbox: o, d: d, counts: true}
+	f.stopped, f.stop = context.WithCancel(ctx)
+	l := line{d.Caller, d.Target}
+	o.flights[d.Seq], o.lines[l] = f, f
+	o.active[d.Caller]++
+	o.bytes += d.Bytes
+	running.Go(func() {
+		defer f.stop()
+		if left := time.Until(d.ExpiresAt); left > 0 {
+			defer time.AfterFunc(left, f.stop).Stop()
+		}
+		lingers := time.AfterFunc(slow, f.linger)
+		defer lingers.Stop()
+		f.fly(ctx)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.flights, d.Seq)
+		delete(o.lines, l)
+		o.bytes -= d.Bytes
+		f.discount()
+		o.callers[d.Caller] = true
+		o.poke()
+	})
+}
+
+// linger lets others take the place of a flight that waits for long.
+func (f *flight) linger() {
+	if f.begun.Load() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.discount()
+	f.callers[f.d.Caller] = true
+	f.poke()
+}
+
+func (f *flight) discount() {
+	if !f.counts {
+		return
+	}
+	f.counts = false
+	if f.active[f.d.Caller]--; f.active[f.d.Caller] == 0 {
+		delete(f.active, f.d.Caller)
+	}
+}
+
+// fly makes the delivery as far as that is possible now.
+func (f *flight) fly(ctx context.Context) {
+	request, err := f.Request(ctx, f.d.Seq)
+	if f.noted(ctx, err) != nil {
+		f.pause(look)
+		return
+	}
+	repeats := f.maker.Repeats(f.d.Method, request)
+	if !f.d.TriedAt.IsZero() && !f.mayRepeat(repeats) && !f.find(ctx, request) {
+		return
+	}
+	made, err := f.make(ctx, request)
+	if err == nil {
+		f.finish(ctx, store.Delivered, made, nil)
+		return
+	}
+	f.failed(ctx, request, repeats, err)
+}
+
+// mayRepeat reports whether the call can be made again although a try may have taken
+// effect. A moment in the future is that of a clock that jumped.
+func (f *flight) mayRepeat(r Repeats) bool {
+	age := time.Since(f.d.TriedAt)
+	if time.Now().After(f.d.ExpiresAt) {
+		return false
+	}
+	return r == Always || r == WithNonce && age >= 0 && age < nonceMemory
+}
+
+// find looks for what a try did, and reports whether the call is to be made.
+func (f *flight) find(ctx context.Context, request []byte) (again bool) {
+	made, found, err := f.maker.Find(discord.WithRevoked(ctx, f.stopped), f.d, request)
+	switch {
+	case err != nil:
+		f.suspend(ctx, err)
+		return false
+	case found == There:
+		f.finish(ctx, store.Delivered, made, nil)
+		return false
+	case found == Hidden && !f.d.Resend:
+		f.d.Reason = "the proxy may not read whether an interrupted request took effect"
+		f.finish(ctx, store.Unknown, Made{}, nil)
+		return false
+	case time.Now().After(f.d.ExpiresAt):
+		f.finish(ctx, store.Expired, Made{}, nil)
+		return false
+	}
+	if f.noted(ctx, f.Reopen(ctx, f.d.Seq, time.Time{}, "")) != nil {
+		f.pause(look)
+		return false
+	}
+	f.d.TriedAt, f.unclear = time.Time{}, false
+	return true
+}
+
+// make makes the call once.
+func (f *flight) make(ctx context.Context, request []byte) (Made, error) {
+	f.unclear = !f.d.TriedAt.IsZero()
+	f.open = f.unclear
+	ctx = discord.WithJournal(ctx, &discord.Journal{Opened: f.d.TriedAt, Begin: f.beginTry, Ended: f.endTry})
+	return f.maker.Make(discord.WithRevoked(ctx, f.stopped), f.d, request)
+}
+
+// beginTry notes that a try begins.
+func (f *flight) beginTry(ctx context.Context) error {
+	f.begun.Store(true)
+	now := time.Now()
+	ok, err := f.BeginTry(context.WithoutCancel(ctx), f.d.Seq, now)
+	if f.noted(ctx, err) != nil {
+		return err
+	}
+	if !ok {
+		return errEnded
+	}
+	f.open = true
+	if f.d.TriedAt.IsZero() {
+		f.d.TriedAt = now
+	}
+	return nil
+}
+
+// endTry notes when it is certain that no try took effect.
+func (f *flight) endTry(ctx context.Context, outcome discord.Outcome) {
+	switch outcome {
+	case discord.Failed, discord.Lost:
+		f.unclear = true
+	case discord.Limited, discord.Unsent:
+		if !f.unclear {
+			f.open, f.d.TriedAt = false, time.Time{}
+			// If it cannot be noted, more is open than need be.
+			_ = f.noted(ctx, f.Reopen(context.WithoutCancel(ctx), f.d.Seq, time.Time{}, ""))
+		}
+	}
+}
+
+// failed decides what becomes of a delivery whose call failed.
+func (f *flight) failed(ctx context.Context, request []byte, repeats Repeats, err error) {
+	e, ok := errors.AsType[*discord.Error](err)
+	switch {
+	case errors.Is(err, errEnded):
+		f.mu.Lock() // the schedule says what became of it
+		f.nextDue = time.Now()
+		f.mu.Unlock()
+	case !ok && !isHeld(err):
+		f.finish(ctx, store.Failed, Made{}, err)
+	case !ok || !final(e):
+		f.suspend(ctx, err)
+	case e.OutcomeUnknown && repeats != Always:
+		// A try took effect, or none did; the refusal is that of another one.
+		if f.d.TriedAt.IsZero() {
+			f.d.TriedAt = time.Now()
+		}
+		made, found, lost := f.maker.Find(discord.WithRevoked(ctx, f.stopped), f.d, request)
+		switch {
+		case lost != nil:
+			f.suspend(ctx, lost)
+		case found == There:
+			f.finish(ctx, store.Delivered, made, nil)
+		case found == Missing:
+			f.finish(ctx, store.Failed, Made{}, err)
+		default:
+			f.d.Reason = "Discord refused a repeated request, and the proxy may not read whether the first one took effect"
+			f.finish(ctx, store.Unknown, Made{}, err)
+		}
+	default:
+		f.finish(ctx, store.Failed, Made{}, err)
+	}
+}
+
+func isHeld(err error) bool {
+	_, ok := errors.AsType[*Held](err)
+	return ok
+}
+
+// final reports whether an error is Discord's last word on a call.
+func final(e *discord.Error) bool {
+	if e.Reason != discord.Answered && e.Reason != discord.Invalid {
+		return false
+	}
+	switch e.Status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return false
+	}
+	return e.Status >= 400 && e.Status < 500
+}
+
+// Waits before a delivery is tried again.
+const (
+	firstWait = time.Second
+	maxWait   = time.Minute
+	heldWait  = 10 * time.Second
+)
+
+// suspend lets the delivery rest. While Discord cannot be reached, so do all others.
+func (f *flight) suspend(ctx context.Context, err error) {
+	ctx = context.WithoutCancel(ctx)
+	wait, reason := heldWait, err.Error()
+	e, ok := errors.AsType[*discord.Error](err)
+	if ok {
+		wait = min(max(firstWait<<min(f.d.Tries, 6), e.RetryAfter), maxWait)
+		switch e.Reason {
+		case discord.Revoked, discord.Canceled, discord.ShuttingDown, discord.DeadlineExceeded:
+			wait, reason = 0, "" // it was stopped here
+		case discord.Unreachable, discord.Banned, discord.BudgetSpent, discord.TokenRefused:
+			f.pause(min(wait, 5*time.Second))
+			wait = firstWait
+		}
+	}
+	next := time.Time{}
+	if wait > 0 {
+		next = time.Now().Add(wait)
+	}
+	open := f.open
+	if e != nil {
+		open = e.OutcomeUnknown
+	}
+	rest := f.Reopen
+	if open {
+		rest = f.Suspend
+	}
+	_ = f.noted(ctx, rest(ctx, f.d.Seq, next, reason))
+}
+
+// pause lets no flight begin for a while.
+func (o *Outbox) pause(d time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if until := time.Now().Add(d); until.After(o.paused) {
+		o.paused = until
+	}
+}
+
+// finish ends the delivery. What is known of it must not get lost, so it is tried
+// until it is on disk or the process ends.
+func (f *flight) finish(ctx context.Context, state store.DeliveryState, made Made, err error) {
+	f.d.State, f.d.FinishedAt = state, time.Now()
+	f.d.Channel, f.d.Message = int64(made.Channel), int64(made.Message)
+	if err != nil {
+		f.d.Status, f.d.Failure = f.maker.Describe(err)
+	}
+	for {
+		done, err := f.Finish(context.WithoutCancel(ctx), f.d)
+		if f.noted(ctx, err) == nil {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if done {
+				f.ended[state].Add(1)
+			}
+			f.announceLocked()
+			return
+		}
+		if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
+			return
+		}
+		sleep(ctx, look)
+	}
+}

@@ -1,0 +1,432 @@
+// Package outbox makes calls that clients have left with the server. It decides when
+// a delivery is made and what its outcome means; what a call does is up to a Maker.
+//
+// Of all deliveries that wait, only those that are being made are in memory. A
+// caller's deliveries to one target are made one after the other: the store knows
+// which is the next, and so neither the number of targets nor that of deliveries
+// matters. They wait for Discord's limits like calls of the same caller, and get its
+// fair share.
+//
+// That a try begins is on disk before it is sent. A delivery whose try has no known
+// outcome, after a crash for example, is repeated where that cannot do its work
+// twice: always if the call is idempotent, and as long as Discord remembers the
+// nonce if it posts a message. Otherwise the Maker looks for what the try did.
+package outbox
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/server/internal/store"
+)
+
+// Config configures an Outbox. Records is required.
+type Config struct {
+	// Records is where deliveries are kept.
+	Records *store.Outbox
+	// MaxDeliveries limits the deliveries that have not ended, and the records of
+	// those that have; MaxBytes limits the size of all requests that are kept. 0
+	// means 1,000,000 and 1 GiB.
+	MaxDeliveries, MaxBytes int64
+	// Keep is how long the record of a delivery is kept after its end. 0 means 7
+	// days.
+	Keep time.Duration
+	// Usable returns why no call can be made at the moment. Nil means always.
+	Usable func() error
+	// Logger takes what keeps deliveries from being made. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Defaults of Config.
+const (
+	DefaultMaxDeliveries = 1_000_000
+	DefaultMaxBytes      = 1 << 30
+	DefaultKeep          = 7 * 24 * time.Hour
+)
+
+// How many deliveries are made at the same time. Those of one caller that wait for
+// their turn any longer than slow no longer count, so that slow targets do not hold
+// up the others.
+const (
+	maxOfCaller = 64
+	maxAll      = 2048
+	maxBytes    = 64 << 20
+	slow        = 3 * time.Second
+)
+
+// Outbox accepts deliveries and makes them. Its methods are safe for concurrent use.
+type Outbox struct {
+	*store.Outbox // the records
+	limits        store.OutboxLimits
+	keep          time.Duration
+	usable        func() error
+	logger        *slog.Logger
+	maker         Maker // set by Run
+	wake          chan struct{}
+	ended         [store.Unknown + 1]atomic.Int64 // by state
+	failing       atomic.Pointer[error]           // of the newest write, nil if that succeeded
+
+	mu      sync.Mutex
+	callers map[string]bool // who may have deliveries to be made
+	flights map[int64]*flight
+	lines   map[line]*flight
+	active  map[string]int // flights that count, by caller
+	bytes   int64          // of the requests in flight
+	nextDue time.Time      // when a look at the schedule is worth it
+	paused  time.Time      // nothing is made before
+	changed chan struct{}  // closed when deliveries end
+}
+
+// line is what keeps its order.
+type line struct{ caller, target string }
+
+// New returns an Outbox. Deliveries are accepted from then on, and made by Run.
+func New(c Config) *Outbox {
+	o := &Outbox{
+		Outbox:  c.Records,
+		limits:  store.OutboxLimits{Deliveries: cmp.Or(c.MaxDeliveries, DefaultMaxDeliveries), Bytes: cmp.Or(c.MaxBytes, DefaultMaxBytes)},
+		keep:    cmp.Or(c.Keep, DefaultKeep),
+		usable:  c.Usable,
+		logger:  c.Logger,
+		wake:    make(chan struct{}, 1),
+		callers: make(map[string]bool), flights: make(map[int64]*flight), lines: make(map[line]*flight), active: make(map[string]int),
+		changed: make(chan struct{}),
+	}
+	if o.logger == nil {
+		o.logger = slog.Default()
+	}
+	if o.usable == nil {
+		o.usable = func() error { return nil }
+	}
+	return o
+}
+
+// Enqueue accepts deliveries in one transaction and returns when they are on disk.
+// It sets their state and when they were enqueued.
+func (o *Outbox) Enqueue(ctx context.Context, deliveries ...store.Delivery) ([]store.Enqueued, error) {
+	now := time.Now()
+	for i := range deliveries {
+		d := &deliveries[i]
+		d.EnqueuedAt, d.State = now, store.Waiting
+		if d.NotBefore.After(now) {
+			d.State = store.Scheduled
+		}
+	}
+	results, err := o.Outbox.Enqueue(ctx, o.limits, deliveries)
+	if o.noted(ctx, err) != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i, r := range results {
+		if r.Err != nil || r.Duplicate {
+			continue
+		}
+		if r.Delivery.State == store.Waiting {
+			o.callers[r.Delivery.Caller] = true
+		}
+		o.dueLocked(r.Delivery)
+		if deliveries[i].ReplaceKey != "" {
+			o.announceLocked()
+		}
+	}
+	o.poke()
+	return results, nil
+}
+
+// dueLocked makes sure that a delivery's time is not missed.
+func (o *Outbox) dueLocked(d store.Delivery) {
+	at := d.ExpiresAt
+	if d.State == store.Scheduled {
+		at = d.NotBefore
+	}
+	if o.nextDue.IsZero() || at.Before(o.nextDue) {
+		o.nextDue = at
+	}
+}
+
+// Cancel ends a delivery that has not begun. The errors are those of package store.
+func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery, error) {
+	d, err := o.Outbox.Cancel(ctx, caller, id, time.Now())
+	if err != nil {
+		return d, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if f := o.flights[d.Seq]; f != nil {
+		f.stop()
+	}
+	o.callers[caller] = true // the next of its line
+	o.announceLocked()
+	o.poke()
+	return d, nil
+}
+
+// Retry has a delivery wait again that has ended without success. The errors are
+// those of package store.
+func (o *Outbox) Retry(ctx context.Context, caller, id string, expires time.Time) (store.Delivery, error) {
+	d, err := o.Outbox.Retry(ctx, o.limits, caller, id, expires)
+	if err != nil {
+		return d, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.callers[caller] = true
+	o.dueLocked(d)
+	o.poke()
+	return d, nil
+}
+
+// purgeAtOnce limits the records that one transaction deletes.
+const purgeAtOnce = 1000
+
+// Purge deletes the records of all deliveries that match and have ended, and returns
+// how many there were.
+func (o *Outbox) Purge(ctx context.Context, f store.DeliveryFilter) (int64, error) {
+	for total := int64(0); ; {
+		n, err := o.Outbox.Purge(ctx, f, purgeAtOnce)
+		if total += int64(n); err != nil || n < purgeAtOnce {
+			return total, err
+		}
+	}
+}
+
+// Changed returns a channel that is closed when the next delivery ends.
+func (o *Outbox) Changed() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.changed
+}
+
+func (o *Outbox) announceLocked() {
+	close(o.changed)
+	o.changed = make(chan struct{})
+}
+
+// Ended returns how many deliveries have ended in a state since the start.
+func (o *Outbox) Ended(state store.DeliveryState) int64 { return o.ended[state].Load() }
+
+// Failing returns why deliveries cannot be written at the moment, nil if they can.
+func (o *Outbox) Failing() error {
+	if err := o.failing.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// noted notes whether the records can be written, and logs when that changes.
+func (o *Outbox) noted(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err // says nothing of the records
+	}
+	var next *error
+	if err != nil {
+		next = &err
+	}
+	if before := o.failing.Swap(next); before == nil && err != nil {
+		o.logger.ErrorContext(ctx, "the outbox cannot be written; deliveries wait", "error", err)
+	}
+	return err
+}
+
+// poke has the loop look for work.
+func (o *Outbox) poke() {
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// look is how often the loop looks for work without being told of some.
+const look = time.Second
+
+// Run makes deliveries until ctx ends. It waits then until the tries that have begun
+// have ended, but not longer than ending.
+func (o *Outbox) Run(ctx context.Context, maker Maker) {
+	o.maker = maker
+	flights, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer stop()
+	o.recall(ctx)
+	kept := time.NewTicker(time.Minute)
+	defer kept.Stop()
+	for {
+		o.round(ctx, flights, &running)
+		select {
+		case <-o.wake:
+		case <-time.After(look):
+		case <-kept.C:
+			o.forget(ctx)
+		case <-ctx.Done():
+			o.end(&running)
+			return
+		}
+	}
+}
+
+// ending is how long a shutdown waits for tries that have begun.
+const ending = 20 * time.Second
+
+// end ends the waits of all flights, and waits for the others.
+func (o *Outbox) end(running *sync.WaitGroup) {
+	o.mu.Lock()
+	for _, f := range o.flights {
+		f.stop()
+	}
+	o.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(ending):
+	}
+}
+
+// recall finds out who has deliveries to be made.
+func (o *Outbox) recall(ctx context.Context) {
+	for ctx.Err() == nil {
+		callers, err := o.Callers(ctx)
+		if o.noted(ctx, err) == nil {
+			o.mu.Lock()
+			for _, caller := range callers {
+				o.callers[caller] = true
+			}
+			o.nextDue = time.Now()
+			o.mu.Unlock()
+			return
+		}
+		sleep(ctx, look)
+	}
+}
+
+// round begins what can be begun.
+func (o *Outbox) round(ctx, flights context.Context, running *sync.WaitGroup) {
+	now := time.Now()
+	if err := o.sweep(ctx, now); err != nil {
+		return
+	}
+	o.mu.Lock()
+	paused := o.paused.After(now)
+	callers := make([]string, 0, len(o.callers))
+	for caller := range o.callers {
+		callers = append(callers, caller)
+	}
+	o.mu.Unlock()
+	if paused || o.usable() != nil {
+		return
+	}
+	for _, caller := range callers {
+		if ctx.Err() != nil {
+			return
+		}
+		if err := o.fill(ctx, flights, running, caller, now); o.noted(ctx, err) != nil {
+			return
+		}
+	}
+}
+
+// sweep moves what the time moves.
+func (o *Outbox) sweep(ctx context.Context, now time.Time) error {
+	o.mu.Lock()
+	due := !o.nextDue.IsZero() && !o.nextDue.After(now)
+	if due {
+		o.nextDue = time.Time{}
+	}
+	o.mu.Unlock()
+	for due {
+		callers, more, err := o.Due(ctx, now)
+		var next time.Time
+		if err == nil {
+			next, err = o.NextDue(ctx)
+		}
+		o.mu.Lock()
+		for _, caller := range callers {
+			o.callers[caller] = true
+		}
+		if err != nil {
+			next = now
+		}
+		if !next.IsZero() && (o.nextDue.IsZero() || next.Before(o.nextDue)) {
+			o.nextDue = next
+		}
+		if len(callers) > 0 {
+			o.announceLocked()
+		}
+		o.mu.Unlock()
+		if o.noted(ctx, err) != nil {
+			return err
+		}
+		due = more
+	}
+	return nil
+}
+
+// forget deletes records that are old, or too many.
+func (o *Outbox) forget(ctx context.Context) {
+	if _, err := o.Purge(ctx, store.DeliveryFilter{EndedBefore: time.Now().Add(-o.keep)}); o.noted(ctx, err) != nil {
+		return
+	}
+	for {
+		counts, err := o.Counts(ctx)
+		excess := counts.Finished - o.limits.Deliveries
+		if err != nil || excess <= 0 {
+			return
+		}
+		if _, err := o.Outbox.Purge(ctx, store.DeliveryFilter{}, int(min(excess, purgeAtOnce))); o.noted(ctx, err) != nil {
+			return
+		}
+	}
+}
+
+// fill begins deliveries of a caller.
+func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, caller string, now time.Time) error {
+	o.mu.Lock()
+	limit := min(maxOfCaller-o.active[caller], maxAll-len(o.flights))
+	if limit <= 0 {
+		o.mu.Unlock()
+		return nil
+	}
+	delete(o.callers, caller) // unless something more comes meanwhile
+	inFlight := 0
+	for l := range o.lines {
+		if l.caller == caller {
+			inFlight++
+		}
+	}
+	o.mu.Unlock()
+	heads, rest, err := o.Heads(ctx, caller, now, limit+inFlight)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil || rest {
+		o.callers[caller] = true
+	}
+	for _, d := range heads {
+		if limit == 0 || o.bytes > 0 && o.bytes+d.Bytes > maxBytes {
+			break
+		}
+		if l := (line{d.Caller, d.Target}); o.lines[l] == nil {
+			o.begin(flights, running, d)
+			limit--
+		}
+	}
+	return err
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// errEnded ends a flight whose delivery has ended otherwise, or must not begin.
+var errEnded = errors.New("the delivery has ended")
