@@ -32,9 +32,9 @@ import (
 type queue struct {
 	*testing.T
 	discordapiconnect.OutboxClient
-	methods discordapiconnect.DiscordApiClient
-	outbox  *outbox.Outbox
-	stop    func()
+	outbox    *outbox.Outbox
+	transport http.RoundTripper
+	stop      func()
 }
 
 // queueConfig is what differs between tests.
@@ -44,7 +44,7 @@ type queueConfig struct {
 	guard   *access.Guard
 	idle    bool // nothing is delivered
 	tries   http.RoundTripper
-	records func(*store.Outbox)
+	network bool // it has streams
 }
 
 func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
@@ -81,10 +81,14 @@ func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
 	if !c.idle {
 		running.Go(func() { box.Run(ctx, maker) })
 	}
-	over := &http.Client{Transport: direct{handler}}
-	q := &queue{
-		T: t, OutboxClient: discordapiconnect.NewOutboxClient(over, "http://proxy"),
-		methods: discordapiconnect.NewDiscordApiClient(over, "http://proxy"), outbox: box,
+	q := &queue{T: t, outbox: box, transport: direct{handler}}
+	q.OutboxClient = discordapiconnect.NewOutboxClient(&http.Client{Transport: q.transport}, "http://proxy")
+	if c.network {
+		srv := httptest.NewUnstartedServer(handler)
+		srv.EnableHTTP2 = true
+		srv.StartTLS()
+		t.Cleanup(srv.Close)
+		q.OutboxClient = discordapiconnect.NewOutboxClient(srv.Client(), srv.URL)
 	}
 	q.stop = sync.OnceFunc(func() {
 		close(ending)
