@@ -70,6 +70,8 @@ type Config struct {
 	// gateway's session, events. New makes it if it is missing, and fails if another
 	// server uses it. Empty means that nothing survives.
 	DataFolder string
+	// Outbox bounds what clients leave in the data folder to be sent later.
+	Outbox OutboxConfig
 
 	// AuthFile is the file with the clients that may call. Empty means that
 	// everybody may, except for those that ClientCAFile shuts out.
@@ -186,6 +188,9 @@ func (c *Config) validate() error {
 		{"Gateway.EventBuffer", int64(c.Gateway.EventBuffer)},
 		{"Gateway.EventBufferBytes", c.Gateway.EventBufferBytes},
 		{"Gateway.StateBytes", c.Gateway.StateBytes},
+		{"Outbox.MaxDeliveries", c.Outbox.MaxDeliveries},
+		{"Outbox.MaxBytes", c.Outbox.MaxBytes},
+		{"Outbox.Keep", int64(c.Outbox.Keep)},
 		{"MaxFileBytes", c.MaxFileBytes},
 		{"MaxUploadBytes", c.MaxUploadBytes},
 		{"RESTTimeout", int64(c.RESTTimeout)},

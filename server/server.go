@@ -25,6 +25,7 @@ import (
 	"discordproxy/server/internal/health"
 	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/rest"
 	"discordproxy/server/internal/status"
 )
@@ -38,8 +39,10 @@ type Server struct {
 	login    *login
 	live     live
 	data     *data
-	unsaved  []string      // why nothing survives a restart, empty if it does
-	checks   health.Checks // set by Run, before the first request
+	outbox   *outbox.Outbox // nil without a data folder
+	maker    outbox.Maker   // set by Run
+	unsaved  []string       // why nothing survives a restart, empty if it does
+	checks   health.Checks  // set by Run, before the first request
 	ran      atomic.Bool
 }
 
@@ -74,6 +77,10 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.restore()
+	if err := s.openOutbox(); err != nil {
+		s.Close()
+		return nil, err
+	}
 	s.login = newLogin(s.up.client, s.up.reach.Check, c.Logger)
 	if s.live, err = openGateway(c, s.up.client); err != nil {
 		s.Close()
@@ -148,7 +155,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	}
 	warnings := s.gate.warnings(lis.Addr())
 	healthPages := health.Handler(s.checks, func() []string {
-		return slices.Concat(warnings, s.live.warnings(), s.unsaved)
+		return slices.Concat(warnings, s.live.warnings(), s.unsaved, s.outboxWarnings())
 	})
 	srv, err := s.newListener(routes(handler, healthPages, s.metricsPage(), s.pages()), service.LargeBody)
 	if err != nil {
@@ -158,6 +165,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 
 	parts.Go(func() { s.data.run(saving) })
 	parts.Go(func() { board.Run(ctx) })
+	parts.Go(func() { s.runOutbox(ctx) })
 	parts.Go(func() {
 		if err := s.login.run(ctx); err != nil {
 			stop(err)
@@ -195,6 +203,7 @@ func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Board
 		Discord: s.up.client, Gateway: s.live.server, Ready: s.login.ready, Health: s.checks, Ending: ctx.Done(), Logger: c.Logger,
 		Observers: calls.Observers{s.up.metrics, board}, Interceptors: s.up.interceptors, Dashboard: board, Access: s.gate.guard,
 		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,
+		Outbox: s.outbox, UseMaker: func(m outbox.Maker) { s.maker = m },
 		Hooks: s.incoming.config, UseHooks: s.incoming.follow,
 	}
 	if c.Audit != nil {

@@ -87,8 +87,11 @@ var parts = []part{
 	{
 		folder: "server", about: "the whole server: put together, run and shut down",
 		imports: []string{
-			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/calls", "server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/gatewayproxy", "server/internal/health",
-			"server/internal/hooks", "server/internal/listener", "server/internal/metrics", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store", "server/internal/tracing",
+			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/calls",
+			"server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/gatewayproxy",
+			"server/internal/health", "server/internal/hooks", "server/internal/listener", "server/internal/metrics",
+			"server/internal/outbox", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store",
+			"server/internal/tracing",
 			"discord", "discord/gateway", "discord/ratelimit", "gen/...",
 		},
 	},
@@ -113,7 +116,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/metrics", about: "what Prometheus reads",
-		imports:   []string{"server/internal/access", "server/internal/calls", "server/internal/events", "discord", "discord/gateway"},
+		imports:   []string{"server/internal/access", "server/internal/calls", "server/internal/events", "server/internal/outbox", "server/internal/store", "discord", "discord/gateway"},
 		libraries: []string{"github.com/prometheus/"},
 	},
 	{

@@ -19,18 +19,30 @@ import (
 type dataConfig struct {
 	folder string
 	off    bool
+	outbox server.OutboxConfig
 }
 
 func (c *dataConfig) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "data", EnvVars: command.Variables("data"), Destination: &c.folder, Usage: "`FOLDER` for what survives a restart, one for each server; by default $STATE_DIRECTORY or ~/.local/state/discordproxy"},
 		&cli.BoolFlag{Name: "no-data", EnvVars: command.Variables("no-data"), Destination: &c.off, Usage: "keep nothing across restarts"},
+		&cli.DurationFlag{Name: "outbox-keep", EnvVars: command.Variables("outbox-keep"), Value: server.DefaultOutboxKeep, Destination: &c.outbox.Keep, Usage: "how long to keep the records of deliveries that have ended"},
+		&cli.Int64Flag{Name: "outbox-max", EnvVars: command.Variables("outbox-max"), Value: server.DefaultOutboxDeliveries, Destination: &c.outbox.MaxDeliveries, Usage: "deliveries in the outbox that have not ended"},
+		&cli.Int64Flag{Name: "outbox-max-bytes", EnvVars: command.Variables("outbox-max-bytes"), Value: server.DefaultOutboxBytes, Destination: &c.outbox.MaxBytes, Usage: "bytes of the requests in the outbox"},
 	}
 }
 
 func (c *dataConfig) check() error {
 	if c.off && c.folder != "" {
 		return errors.New("--data and --no-data exclude each other")
+	}
+	switch {
+	case c.outbox.Keep <= 0:
+		return fmt.Errorf("--outbox-keep %v must be positive", c.outbox.Keep)
+	case c.outbox.MaxDeliveries <= 0:
+		return fmt.Errorf("--outbox-max %d must be positive", c.outbox.MaxDeliveries)
+	case c.outbox.MaxBytes <= 0:
+		return fmt.Errorf("--outbox-max-bytes %d must be positive", c.outbox.MaxBytes)
 	}
 	return nil
 }
@@ -39,6 +51,7 @@ func (c *dataConfig) check() error {
 // gets a temporary folder, which remove deletes.
 func (c *dataConfig) apply(config *server.Config, sandbox bool) (remove func(), err error) {
 	remove = func() {}
+	config.Outbox = c.outbox
 	switch {
 	case c.off:
 	case c.folder != "":

@@ -156,6 +156,7 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery,
 	if err != nil {
 		return d, err
 	}
+	o.ended[store.Cancelled].Add(1)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if f := o.flights[d.Seq]; f != nil {
@@ -343,11 +344,12 @@ func (o *Outbox) sweep(ctx context.Context, now time.Time) error {
 	}
 	o.mu.Unlock()
 	for due {
-		callers, more, err := o.Due(ctx, now)
+		callers, gone, more, err := o.Due(ctx, now)
 		var next time.Time
 		if err == nil {
 			next, err = o.NextDue(ctx)
 		}
+		o.ended[store.Expired].Add(int64(gone))
 		o.mu.Lock()
 		for _, caller := range callers {
 			o.callers[caller] = true

@@ -164,6 +164,9 @@ func (o *Outbox) enqueue(ctx context.Context, tx *sql.Tx, limits OutboxLimits, d
 		}
 	}
 	d.Bytes = int64(len(d.Request))
+	for _, t := range []*time.Time{&d.EnqueuedAt, &d.NotBefore, &d.ExpiresAt} {
+		*t = t.Truncate(time.Millisecond) // as it is kept
+	}
 	err = tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, bytes = bytes + $2
 		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes + $2 <= $5 RETURNING seq`,
 		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes).Scan(&d.Seq)
@@ -338,19 +341,21 @@ func (o *Outbox) list(ctx context.Context, q querier, condition string, args ...
 const sweepAtOnce = 500
 
 // Due has deliveries wait whose time has come, and ends those that have expired. It
-// returns the callers who have new ones to be made, and whether there is more to do.
-func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, more bool, err error) {
+// returns the callers who may have new ones to be made, how many expired, and whether
+// there is more to do.
+func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone int, more bool, err error) {
 	var due, expired []Delivery
 	if due, err = o.list(ctx, o.store.reads, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3", o.bot, now.UnixMilli(), sweepAtOnce); err != nil {
-		return nil, false, err
+		return nil, 0, false, err
 	}
 	if expired, err = o.list(ctx, o.store.reads, "bot = $1 AND state IN (1, 2) AND expires_at <= $2 ORDER BY expires_at LIMIT $3", o.bot, now.UnixMilli(), sweepAtOnce); err != nil {
-		return nil, false, err
+		return nil, 0, false, err
 	}
 	if len(due)+len(expired) == 0 {
-		return nil, false, nil
+		return nil, 0, false, nil
 	}
 	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		gone = 0
 		for _, d := range expired {
 			if still, err := o.is(ctx, tx, d.Seq, "state IN (1, 2)"); err != nil {
 				return err
@@ -358,6 +363,7 @@ func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, more
 				continue
 			}
 			d.State, d.FinishedAt = Expired, now
+			gone++
 			if _, err := o.finish(ctx, tx, d); err != nil {
 				return err
 			}
@@ -381,7 +387,7 @@ func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, more
 	for _, d := range append(due, expired...) {
 		callers = append(callers, d.Caller)
 	}
-	return callers, len(due) == sweepAtOnce || len(expired) == sweepAtOnce, err
+	return callers, gone, len(due) == sweepAtOnce || len(expired) == sweepAtOnce, err
 }
 
 // is reports whether a delivery meets a condition.

@@ -191,8 +191,8 @@ func TestDue(t *testing.T) {
 		if ok, err := t.BeginTry(t.Context(), t.get("short").Seq, noon.Add(time.Minute)); ok || err != nil {
 			t.Errorf("a try began after its delivery had expired: %v, %v", ok, err)
 		}
-		if callers, more, err := t.Due(t.Context(), noon.Add(2*time.Second)); err != nil || more || len(callers) != 1 {
-			t.Errorf("%q, %v, %v", callers, more, err)
+		if callers, gone, more, err := t.Due(t.Context(), noon.Add(2*time.Second)); err != nil || more || gone != 1 || len(callers) != 1 {
+			t.Errorf("%q, %d, %v, %v", callers, gone, more, err)
 		}
 		if d := t.get("short"); d.State != store.Expired {
 			t.Errorf("%+v", d)
@@ -200,7 +200,7 @@ func TestDue(t *testing.T) {
 		if got := t.heads(); got != nil {
 			t.Errorf("heads %q", got)
 		}
-		if _, _, err := t.Due(t.Context(), later.NotBefore); err != nil {
+		if _, _, _, err := t.Due(t.Context(), later.NotBefore); err != nil {
 			t.Error(err)
 		}
 		if got := t.heads(); !slices.Equal(got, []string{"later"}) {

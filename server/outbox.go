@@ -1,0 +1,63 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"discordproxy/server/internal/outbox"
+)
+
+// OutboxConfig bounds the outbox, which needs a data folder.
+type OutboxConfig struct {
+	// MaxDeliveries limits the deliveries that have not ended, and the records of
+	// those that have. 0 means DefaultOutboxDeliveries.
+	MaxDeliveries int64
+	// MaxBytes limits the size of all requests that are kept. 0 means
+	// DefaultOutboxBytes.
+	MaxBytes int64
+	// Keep is how long the record of a delivery is kept after its end. 0 means
+	// DefaultOutboxKeep.
+	Keep time.Duration
+}
+
+// Defaults of OutboxConfig.
+const (
+	DefaultOutboxDeliveries = outbox.DefaultMaxDeliveries
+	DefaultOutboxBytes      = outbox.DefaultMaxBytes
+	DefaultOutboxKeep       = outbox.DefaultKeep
+)
+
+// openOutbox opens the outbox in the data folder. It is nil without one.
+func (s *Server) openOutbox() error {
+	if s.data == nil {
+		return nil
+	}
+	records, err := s.data.store.Outbox(context.Background(), s.data.bot)
+	if err != nil {
+		return fmt.Errorf("cannot open the outbox: %w", err)
+	}
+	c := s.config.Outbox
+	s.outbox = outbox.New(outbox.Config{
+		Records: records, MaxDeliveries: c.MaxDeliveries, MaxBytes: c.MaxBytes, Keep: c.Keep, Logger: s.config.Logger,
+		Usable: func() error { return cmp.Or(s.login.ready(), s.up.client.Usable()) },
+	})
+	s.up.metrics.WatchOutbox(s.outbox)
+	return nil
+}
+
+// runOutbox makes deliveries until ctx ends.
+func (s *Server) runOutbox(ctx context.Context) {
+	if s.outbox != nil {
+		s.outbox.Run(ctx, s.maker)
+	}
+}
+
+// outboxWarnings are what those should know who look at the server.
+func (s *Server) outboxWarnings() []string {
+	if s.outbox != nil && s.outbox.Failing() != nil {
+		return []string{"the outbox cannot be written; deliveries wait"}
+	}
+	return nil
+}
