@@ -15,17 +15,51 @@ func NewApp(env Env, name, usage string) *cli.App {
 	return &cli.App{
 		Name: name, HelpName: name, Usage: usage, Version: Version(),
 		Reader: env.In, Writer: env.Out, ErrWriter: env.Err,
-		HideHelpCommand: true, EnableBashCompletion: true,
+		HideHelpCommand: true,
 		// Errors go back to Run, which writes them in one line.
 		ExitErrHandler: func(*cli.Context, error) {},
 		OnUsageError:   returnUsageError,
 	}
 }
 
-// AddCommands adds commands to app, and behind them the command completion.
+// AddCommands adds commands to app, and behind them those that every program has:
+// completion, help and version.
 func AddCommands(app *cli.App, commands ...*cli.Command) {
-	app.Commands = append(commands, completionCommand(app))
+	app.Commands = append(commands, completionCommand(app), helpCommand(), versionCommand())
+	app.Flags = append(app.Flags, cli.HelpFlag) // the library leaves it out where there is a command help
 	prepare(app.Commands)
+}
+
+func helpCommand() *cli.Command {
+	return &cli.Command{
+		Name: "help", Usage: "shows help, of a command when one is named", ArgsUsage: "[COMMAND]",
+		Action: func(c *cli.Context) error {
+			if !c.Args().Present() {
+				return cli.ShowAppHelp(c)
+			}
+			named, err := Arrange(c.App, append(c.Args().Slice(), "--help"))
+			if err != nil {
+				return err
+			}
+			if len(named) <= c.NArg() {
+				return Misuse(fmt.Errorf("unknown command %q, see --help", strings.Join(c.Args().Slice(), " ")))
+			}
+			return c.App.RunContext(c.Context, append([]string{c.App.Name}, named...))
+		},
+	}
+}
+
+func versionCommand() *cli.Command {
+	return &cli.Command{
+		Name: "version", Usage: "shows the version",
+		Action: func(c *cli.Context) error {
+			if err := NoArguments(c); err != nil {
+				return err
+			}
+			cli.ShowVersion(c)
+			return nil
+		},
+	}
 }
 
 func prepare(commands []*cli.Command) {

@@ -55,26 +55,56 @@ func Main(command Command) int {
 	}
 }
 
-// Run runs a command and returns its exit code: 0, 2 for flags and arguments
-// that the command does not take, or 1 after any other error. An error is
-// written as one line.
+// Exit codes of the commands. That of anything else that fails is ExitFailed.
+const (
+	ExitFailed     = 1
+	ExitMisused    = 2  // options or arguments that the command does not take
+	ExitNotAllowed = 3  // the proxy does not let the caller do that
+	ExitTryAgain   = 75 // EX_TEMPFAIL of sysexits.h: the same may succeed later
+)
+
+// Run runs a command and returns its exit code: 0, that of its error, see
+// [ExitCode], or ExitFailed. An error is written as one line, unless it is
+// [Reported].
 func Run(ctx context.Context, command Command, env Env) int {
 	err := command(ctx, env)
 	if err == nil {
 		return 0
 	}
-	_, _ = fmt.Fprintf(env.Err, "ERROR: %v\n", err)
-	if _, misused := errors.AsType[*usageError](err); misused {
-		return 2
+	if _, done := errors.AsType[*reported](err); !done {
+		_, _ = fmt.Fprintf(env.Err, "ERROR: %v\n", err)
 	}
-	return 1
+	return ExitCode(err)
 }
+
+// ExitCode returns the exit code for an error: what its method ExitCode returns,
+// or ExitFailed.
+func ExitCode(err error) int {
+	if coded, ok := errors.AsType[interface {
+		error
+		ExitCode() int
+	}](err); ok {
+		return coded.ExitCode()
+	}
+	return ExitFailed
+}
+
+// reported is an error that the user has seen.
+type reported struct{ err error }
+
+func (e *reported) Error() string { return e.err.Error() }
+func (e *reported) Unwrap() error { return e.err }
+
+// Reported returns err as an error that Run does not write, because the command
+// has written it in a form of its own.
+func Reported(err error) error { return &reported{err} }
 
 // usageError is that of flags or arguments that a command does not take.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
+func (e *usageError) ExitCode() int { return ExitMisused }
 
 // Misuse returns err as the error of flags or arguments that a command does not
 // take, and nil for nil. Run returns 2 for it.

@@ -75,6 +75,9 @@ func TestFlagsPage(t *testing.T) {
 func writeFlags(w *strings.Builder, app *cli.App) {
 	fmt.Fprintf(w, "\n## %s\n\nIt %s.\n\n| flag | variable | default | meaning |\n|---|---|---|---|\n", app.Name, app.Usage)
 	for _, f := range app.Flags {
+		if f == cli.HelpFlag {
+			continue
+		}
 		row := rowOf(f)
 		fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", row.name, row.variables, row.value, row.usage)
 	}

@@ -44,7 +44,6 @@ func TestPages(t *testing.T) {
 				t.Errorf("%s holds the token", p.Name)
 			}
 		}
-		fish := files["fish/vendor_completions.d/"+name+".fish"]
 		manual := strings.ReplaceAll(files[c.manual], `\-`, "-")
 		for _, flag := range flags.FindAllString(help.String(), -1) {
 			if flag == "--help" || flag == "--version" {
@@ -53,16 +52,13 @@ func TestPages(t *testing.T) {
 			if !strings.Contains(manual, flag) {
 				t.Errorf("%s does not know %s", c.manual, flag)
 			}
-			if !strings.Contains(fish, "-l "+flag[2:]+" ") {
-				t.Errorf("the fish completion of %s does not know %s", name, flag)
-			}
 		}
 		for _, below := range c.commands {
-			if !strings.Contains(manual, below) || !strings.Contains(fish, below) {
-				t.Errorf("the pages of %s do not know %s", name, below)
+			if !strings.Contains(manual, below) {
+				t.Errorf("%s does not know %s", c.manual, below)
 			}
 		}
-		for _, completion := range []string{"bash-completion/completions/" + name, "zsh/vendor-completions/_" + name} {
+		for _, completion := range []string{"bash-completion/completions/" + name, "zsh/vendor-completions/_" + name, "fish/vendor_completions.d/" + name + ".fish"} {
 			if text := files[completion]; !strings.Contains(text, name+"\n") && !strings.Contains(text, name+" ") || strings.Contains(text, "COMMAND") {
 				t.Errorf("%s is %q", completion, text)
 			}

@@ -21,7 +21,14 @@ import (
 // Command is the command discordproxymessage.
 func Command(ctx context.Context, env command.Env) error {
 	app := App(env)
-	return app.RunContext(ctx, append([]string{app.Name}, optionsFirst(app, env.Args)...))
+	if command.Complete(app, env.Args, nil) {
+		return nil
+	}
+	args, err := command.Arrange(app, env.Args)
+	if err != nil {
+		return err
+	}
+	return app.RunContext(ctx, append([]string{app.Name}, args...))
 }
 
 // App returns the command with its options and commands.
@@ -29,21 +36,13 @@ func App(env command.Env) *cli.App {
 	app := command.NewApp(env, "discordproxymessage", "sends messages through a running Discord Proxy")
 	app.DisableSliceFlagSeparator = true // names of files may hold commas
 	app.Flags = append(connectionFlags(),
-		&cli.DurationFlag{Name: "timeout", Usage: "how long to wait, such as 30s; 0 is until it is done", DefaultText: "0"},
+		&cli.DurationFlag{Name: "timeout", Usage: "how long to wait, such as 30s or 30 for seconds; 0 is until it is done", DefaultText: "0"},
 		&cli.BoolFlag{Name: "json", Usage: "write the proxy's answer as a line of JSON, of many answers a line each"},
 	)
-	app.Action = func(c *cli.Context) error {
-		if name := c.Args().First(); name != "" {
-			return command.Misuse(fmt.Errorf("unknown command %q, see --help", name))
-		}
-		return command.Misuse(errors.New("expected a command such as direct USER_ID TEXT or channel CHANNEL_ID TEXT, see --help"))
-	}
+	app.Action = cli.ShowAppHelp
 	var all []*cli.Command
 	for _, m := range messageCommands {
-		c := m.command(env)
-		// Options of both kinds may stand behind the command's name.
-		c.BashComplete = cli.DefaultCompleteWithFlags(&cli.Command{Flags: slices.Concat(c.Flags, app.Flags)})
-		all = append(all, c)
+		all = append(all, m.command(env))
 	}
 	command.AddCommands(app, all...)
 	return app

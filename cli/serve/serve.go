@@ -20,6 +20,9 @@ import (
 // Command is the command discordproxyserver.
 func Command(ctx context.Context, env command.Env) error {
 	app := App(env)
+	if command.Complete(app, env.Args, nil) {
+		return nil
+	}
 	return app.RunContext(ctx, append([]string{app.Name}, env.Args...))
 }
 
