@@ -10,9 +10,10 @@ import (
 )
 
 // TestMessageLinksLittle: discordproxymessage is a client. What it links stays
-// within bounds, and holds nothing of the server and no sandbox.
+// within bounds, and holds nothing of the server and no sandbox. About 1.7 MB are
+// the jq language and YAML, for --jq and --output yaml.
 func TestMessageLinksLittle(t *testing.T) {
-	const maxPackages, maxBytes = 260, 16_500_000
+	const maxPackages, maxBytes = 268, 18_500_000
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./discordproxymessage").Output()
 	if err != nil {
 		t.Fatal(err)

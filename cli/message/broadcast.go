@@ -56,6 +56,10 @@ func broadcast(r *request) error {
 			return err
 		}
 	}
+	req := &pb.SendDirectMessagesRequest{UserIds: users, Message: m, IdempotencyKey: key}
+	if err := r.plan(req); err != nil {
+		return err
+	}
 	failuresPath := r.flags.String("failures")
 	switch {
 	case failuresPath != "" && sameFile(failuresPath, path):
@@ -78,7 +82,7 @@ func broadcast(r *request) error {
 		b.open[user] = true
 	}
 	b.show.begin(key)
-	ended := b.receive(r, &pb.SendDirectMessagesRequest{UserIds: users, Message: m, IdempotencyKey: key})
+	ended := b.receive(r, req)
 	b.show.end()
 	return b.finish(r, users, ended)
 }
@@ -128,8 +132,8 @@ func (b *sending) finish(r *request, users []uint64, err error) error {
 	if err := b.failures.keep(); err != nil {
 		return err
 	}
-	if !r.json {
-		if _, err := fmt.Fprintf(r.env.Out, "Sent to %d of %d users\n", b.sent, len(users)); err != nil {
+	if !r.output.structured() {
+		if err := r.confirm(fmt.Sprintf("Sent to %d of %d users", b.sent, len(users))); err != nil {
 			return err
 		}
 	}

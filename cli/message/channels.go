@@ -14,14 +14,10 @@ var channelsCommand = messageCommand{
 	name: "channels", usage: "lists the channels of a guild",
 	ids: []string{"GUILD_ID"},
 	run: func(r *request) error {
-		response, err := r.client.GetGuildChannels(r.ctx, &pb.GetGuildChannelsRequest{GuildId: r.ids[0]})
-		if err != nil {
-			return r.failed(err)
-		}
-		if r.json {
-			return r.writeJSON(response)
-		}
-		return writeChannels(r.env.Out, response.GetChannels())
+		_, err := callThen(r, r.client.GetGuildChannels, &pb.GetGuildChannelsRequest{GuildId: r.ids[0]}, func(response *pb.GetGuildChannelsResponse) error {
+			return writeChannels(r.env.Out, response.GetChannels())
+		})
+		return err
 	},
 }
 

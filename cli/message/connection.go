@@ -4,7 +4,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	command "discordproxy/cli"
@@ -16,7 +19,7 @@ import (
 // connectionFlags say where a proxy is and who calls it.
 func connectionFlags() []cli.Flag {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "host", EnvVars: command.Variables("host"), Value: "localhost", Usage: "`ADDRESS` of the proxy, or unix:PATH"},
+		&cli.StringFlag{Name: "host", EnvVars: command.Variables("host"), Value: "localhost", Usage: "`ADDRESS` of the proxy: HOST, HOST:PORT, a URL, or unix:PATH"},
 		&cli.IntFlag{Name: "port", EnvVars: command.Variables("port"), Value: 50051, Usage: "port of the proxy"},
 		&cli.StringFlag{Name: "key", EnvVars: command.Variables("key"), DefaultText: "none", Usage: "client `KEY`; prefer the variable or a file, which other users of the machine do not see"},
 		&cli.StringFlag{Name: "key-file", EnvVars: command.Variables("key-file"), TakesFile: true, Usage: "`FILE` that holds the client key"},
@@ -42,19 +45,67 @@ func dial(r *request) error {
 	if settings, err = identify(settings, r.flags.String("tls-cert"), r.flags.String("tls-key")); err != nil {
 		return err
 	}
+	address, secure, err := endpoint(r.flags)
+	if err != nil {
+		return command.Misuse(err)
+	}
+	if secure && settings == nil {
+		settings = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	r.address, r.secure = address, settings != nil
 	options := []client.Option{client.WithKey(key)}
-	if settings != nil {
-		r.secure = true
+	if r.secure {
 		options = append(options, client.WithTLS(settings))
 	}
-	r.client, err = client.New(address(r.flags), options...)
+	r.client, err = client.New(address, options...)
 	return err
 }
 
-// address is where the proxy is. In its container the host is that at which it
-// listens.
-func address(c *cli.Context) string {
-	return command.Target(c.String("host"), c.Int("port"))
+// endpoint returns where the proxy is, and whether --host is a URL that asks for
+// TLS. In its container the host is that at which the proxy listens. A port in
+// --host takes precedence over the variable of --port.
+func endpoint(c *cli.Context) (address string, secure bool, err error) {
+	host, port := c.String("host"), strconv.Itoa(c.Int("port"))
+	if strings.HasPrefix(host, "unix:") {
+		return host, false, nil
+	}
+	own := ""
+	if scheme, _, ok := strings.Cut(host, "://"); ok {
+		u, err := url.Parse(host)
+		switch {
+		case err != nil:
+			return "", false, fmt.Errorf("--host %q is not a URL", host)
+		case scheme != "http" && scheme != "https":
+			return "", false, fmt.Errorf("--host %q is not of the form HOST, HOST:PORT, http://HOST, https://HOST or unix:PATH", host)
+		case u.User != nil || strings.TrimSuffix(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+			return "", false, errors.New("--host has more than a host and a port behind the scheme")
+		case u.Hostname() == "":
+			return "", false, fmt.Errorf("--host %q has no host", host)
+		}
+		host, own, secure = u.Hostname(), u.Port(), scheme == "https"
+		if own == "" && !c.IsSet("port") {
+			if own = "80"; secure {
+				own = "443"
+			}
+		}
+	} else if h, p, err := net.SplitHostPort(host); err == nil {
+		if host, own = h, p; own == "" {
+			return "", false, fmt.Errorf("--host %q has no port behind the colon", c.String("host"))
+		}
+	} else if inner, ok := strings.CutPrefix(host, "["); ok {
+		host = strings.TrimSuffix(inner, "]")
+	}
+	if own != "" {
+		if given := os.Getenv("DISCORDPROXY_PORT"); c.IsSet("port") && own != port && given != port {
+			return "", false, fmt.Errorf("--host has the port %s and --port is %s", own, port)
+		}
+		port = own
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", false, fmt.Errorf("port %s is not between 0 and 65535", port)
+	}
+	return command.Target(host, int(n)), secure, nil
 }
 
 // clientKey returns the key of the client, "" for none.

@@ -50,8 +50,8 @@ func TestGuardedProxy(t *testing.T) {
 		{ca, map[string]string{"DISCORDPROXY_TLS_CLIENT_CERT": file("robot-cert.pem"), "DISCORDPROXY_TLS_CLIENT_KEY": file("robot-key.pem")}, "ERROR: permission_denied: client robot may not call "},
 		{ca, nil, "ERROR: unauthenticated: a key is needed, in a header Authorization: Bearer KEY, see --key-file\n"},
 		{append(ca, "--key", other), nil, "ERROR: unauthenticated: the key in the header Authorization is not known here, see --key-file\n"},
-		{append(ca, "--tls-name", "proxy.example.org", "--key", key), nil, "ERROR: unavailable: tls: failed to verify certificate: x509: certificate is valid for localhost, not proxy.example.org\n"},
-		{[]string{"--tls", "--key", key}, nil, "ERROR: unavailable: tls: failed to verify certificate: "},
+		{append(ca, "--tls-name", "proxy.example.org", "--key", key), nil, "ERROR: cannot use TLS with the proxy at " + p.Address + ": certificate is valid for localhost, not proxy.example.org; see --tls-ca and --tls-name\n"},
+		{[]string{"--tls", "--key", key}, nil, "ERROR: cannot use TLS with the proxy at " + p.Address + ": certificate "},
 		{[]string{"--key", key}, nil, "ERROR: "},
 		{append(ca, "--key-file", empty), nil, "ERROR: --key-file " + empty + " is empty\n"},
 		{append(ca, "--key-file", file("none")), nil, "ERROR: cannot read --key-file: "},
@@ -111,7 +111,7 @@ func TestStatusForPrograms(t *testing.T) {
 	_, port, _ := net.SplitHostPort(silent.Addr().String())
 	var output bytes.Buffer
 	code = cli.Run(t.Context(), message.Command, cli.Env{Args: []string{"--host", "127.0.0.1", "--port", port, "status", "--timeout", "50ms"}, Out: &output, Err: &output})
-	if code != 1 || output.String() != "ERROR: the proxy does not answer in time\n" {
+	if code != 75 || output.String() != "ERROR: the proxy does not answer in time\n" {
 		t.Errorf("of a silent server: %d %q", code, &output)
 	}
 }

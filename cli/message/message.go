@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,8 +13,8 @@ import (
 	command "discordproxy/cli"
 	"discordproxy/client"
 
-	"connectrpc.com/connect"
 	"github.com/urfave/cli/v2"
+	"google.golang.org/protobuf/proto"
 )
 
 // Command is the command discordproxymessage.
@@ -25,20 +24,19 @@ func Command(ctx context.Context, env command.Env) error {
 		return nil
 	}
 	args, err := command.Arrange(app, env.Args)
-	if err != nil {
-		return err
+	if err == nil {
+		err = app.RunContext(ctx, append([]string{app.Name}, args...))
 	}
-	return app.RunContext(ctx, append([]string{app.Name}, args...))
+	return reporting(env, err)
 }
 
 // App returns the command with its options and commands.
 func App(env command.Env) *cli.App {
 	app := command.NewApp(env, "discordproxymessage", "sends messages through a running Discord Proxy")
 	app.DisableSliceFlagSeparator = true // names of files may hold commas
-	app.Flags = append(connectionFlags(),
+	app.Flags = slices.Concat(connectionFlags(), outputFlags(), []cli.Flag{
 		&cli.DurationFlag{Name: "timeout", Usage: "how long to wait, such as 30s or 30 for seconds; 0 is until it is done", DefaultText: "0"},
-		&cli.BoolFlag{Name: "json", Usage: "write the proxy's answer as a line of JSON, of many answers a line each"},
-	)
+	})
 	app.Action = cli.ShowAppHelp
 	var all []*cli.Command
 	for _, m := range messageCommands {
@@ -77,11 +75,13 @@ type request struct {
 	client *client.Client
 	env    command.Env
 	flags  *cli.Context
-	json   bool // whether answers are written as JSON
+	output *output
 	secure bool // whether the connection is one of TLS
-	ids    []uint64
-	text   *string // nil when there is none
-	input  input
+	// address is where the proxy is.
+	address string
+	ids     []uint64
+	text    *string // nil when there is none
+	input   input
 }
 
 // arguments names what follows the name of the command.
@@ -105,7 +105,11 @@ func (m messageCommand) command(env command.Env) *cli.Command {
 	c := &cli.Command{
 		Name: m.name, Usage: m.usage, ArgsUsage: m.arguments(),
 		Action: func(c *cli.Context) error {
-			r := &request{ctx: c.Context, env: env, flags: c, json: c.Bool("json"), input: input{in: env.In}}
+			r := &request{ctx: c.Context, env: env, flags: c, input: input{in: env.In}}
+			var err error
+			if r.output, err = newOutput(c, env.Out); err != nil {
+				return err
+			}
 			if err := m.read(r, c.Args().Slice()); err != nil {
 				return err
 			}
@@ -122,7 +126,10 @@ func (m messageCommand) command(env command.Env) *cli.Command {
 				return err
 			}
 			defer r.client.Close()
-			return m.run(r)
+			if err := m.run(r); !errors.Is(err, errPlanned) {
+				return err
+			}
+			return nil
 		},
 	}
 	if m.flags != nil {
@@ -158,47 +165,42 @@ func (m messageCommand) read(r *request, args []string) error {
 	return nil
 }
 
-// call makes one call and says that it is done, or writes the answer as JSON.
-func call[Request, Response any](r *request, method func(context.Context, Request) (Response, error), req Request, done string) error {
-	response, err := method(r.ctx, req)
-	if err != nil {
-		return r.failed(err)
-	}
-	if r.json {
-		return r.writeJSON(response)
-	}
-	_, err = fmt.Fprintln(r.env.Out, done)
+// call makes one call and says that it is done, or writes the answer as data.
+func call[Request, Response proto.Message](r *request, method func(context.Context, Request) (Response, error), req Request, done string) error {
+	_, err := callThen(r, method, req, func(Response) error { return r.confirm(done) })
 	return err
 }
 
-// failed is what a person reads of the error of a call: Discord's text where
-// Discord refused, else the status.
-func (r *request) failed(err error) error {
-	_, bounded := r.ctx.Deadline()
-	late, told := errors.AsType[*client.Error](err)
-	switch {
-	case r.ctx.Err() == context.Canceled:
-		return errors.New("interrupted; what was on its way may have taken effect")
-	case r.ctx.Err() == context.DeadlineExceeded,
-		// The proxy may tell of the end before it is noticed here.
-		bounded && told && errors.Is(late, client.ErrTimeout) && late.OutcomeUnknown:
-		return errors.New("the time of --timeout is over; what was on its way may have taken effect")
+// callThen makes one call and writes its answer by text, or as data. It returns
+// the answer.
+func callThen[Request, Response proto.Message](r *request, method func(context.Context, Request) (Response, error), req Request, text func(Response) error) (Response, error) {
+	var none Response
+	if err := r.plan(req); err != nil {
+		return none, err
 	}
-	refused, ok := errors.AsType[*client.HTTPError](err)
-	if !ok {
-		text := oneLine(err.Error())
-		switch failed, _ := errors.AsType[*net.OpError](err); {
-		case connect.CodeOf(err) == connect.CodeUnauthenticated:
-			text += ", see --key-file"
-		case !r.secure && !connect.IsWireError(err) && (failed == nil || failed.Op != "dial"):
-			text += "; if the proxy speaks TLS, see --tls"
-		}
-		return errors.New(text)
+	response, err := method(r.ctx, req)
+	if err != nil {
+		return none, r.failed(err)
 	}
-	text, rules, broken := strings.Cut(refused.Text, "\n")
-	text = fmt.Sprintf("%s (HTTP %d, code %d)", text, refused.Status, refused.Code)
-	if broken {
-		text += ": " + rules
+	if r.output.structured() {
+		return response, r.writeAnswer(response)
 	}
-	return errors.New(oneLine(text))
+	return response, text(response)
+}
+
+// writeAnswer writes an answer as data.
+func (r *request) writeAnswer(m proto.Message) error {
+	if r.output.bare && r.output.query == nil {
+		return r.output.writeBare(m)
+	}
+	return r.output.write(m)
+}
+
+// confirm says what was done, unless the user wants no confirmation.
+func (r *request) confirm(done string) error {
+	if r.output.quiet {
+		return nil
+	}
+	_, err := fmt.Fprintln(r.env.Out, done)
+	return err
 }

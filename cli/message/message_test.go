@@ -77,7 +77,7 @@ func TestDiscordproxymessage(t *testing.T) {
 		t.Errorf("stored is %+v", got)
 	}
 	p.Stop()
-	if code, _, errs := run(t, p, "direct", "1", "hi"); code != 1 || !strings.HasPrefix(errs, "ERROR: unavailable: ") {
+	if code, _, errs := run(t, p, "direct", "1", "hi"); code != 75 || errs != "ERROR: cannot reach the proxy at "+p.Address+": connection refused; see --host and --port\n" {
 		t.Errorf("without a server: %d %q", code, errs)
 	}
 }
@@ -221,7 +221,7 @@ func TestMessageEnds(t *testing.T) {
 	p := proxytest.Against(t, sb)
 	sb.SetLatency(sandbox.Latency{Response: sandbox.Delay{Min: time.Hour}})
 	args := []string{"channel", sb.World().General.String(), "x"}
-	if code, _, errs := run(t, p, append(args, "--timeout", "50ms")...); code != 1 || errs != "ERROR: the time of --timeout is over; what was on its way may have taken effect\n" {
+	if code, _, errs := run(t, p, append(args, "--timeout", "50ms")...); code != 75 || errs != "ERROR: the time of --timeout is over; what was on its way may have taken effect\n" {
 		t.Errorf("--timeout: %d %q", code, errs)
 	}
 	ctx, interrupt := context.WithCancel(t.Context())

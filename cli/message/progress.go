@@ -22,8 +22,10 @@ type progress interface {
 // newProgress returns a bar when a person looks at a terminal, else lines.
 func newProgress(r *request, users int) progress {
 	switch {
-	case r.json:
-		return jsonProgress{r}
+	case r.output.structured():
+		return dataProgress{r}
+	case r.output.quiet:
+		return noProgress{}
 	case command.IsTerminal(r.env.Err):
 		return &barProgress{r.env, progressbar.NewOptions(users,
 			progressbar.OptionSetWriter(r.env.Err),
@@ -61,16 +63,23 @@ func (p lineProgress) result(result *pb.SendDirectMessagesResponse) error {
 
 func (lineProgress) end() {}
 
-// jsonProgress writes each result as it came.
-type jsonProgress struct{ r *request }
+// noProgress writes nothing.
+type noProgress struct{}
 
-func (jsonProgress) begin(string) {}
+func (noProgress) begin(string)                                {}
+func (noProgress) result(*pb.SendDirectMessagesResponse) error { return nil }
+func (noProgress) end()                                        {}
 
-func (p jsonProgress) result(result *pb.SendDirectMessagesResponse) error {
-	return p.r.writeJSON(result)
+// dataProgress writes each result as it came.
+type dataProgress struct{ r *request }
+
+func (dataProgress) begin(string) {}
+
+func (p dataProgress) result(result *pb.SendDirectMessagesResponse) error {
+	return p.r.writeAnswer(result)
 }
 
-func (jsonProgress) end() {}
+func (dataProgress) end() {}
 
 // barProgress draws on the terminal.
 type barProgress struct {

@@ -1,9 +1,17 @@
 package message
 
 import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	command "discordproxy/cli"
+
 	pb "discordproxy/gen/discord_api"
 
 	"github.com/urfave/cli/v2"
+	"google.golang.org/protobuf/proto"
 )
 
 var directCommand = messageCommand{
@@ -14,7 +22,7 @@ var directCommand = messageCommand{
 		if err != nil {
 			return err
 		}
-		return call(r, r.client.SendDirectMessage, &pb.SendDirectMessageRequest{
+		return post(r, r.client.SendDirectMessage, &pb.SendDirectMessageRequest{
 			UserId: r.ids[0], Content: m.GetContent(), Embeds: m.GetEmbeds(), Attachments: m.GetAttachments(),
 			SuppressNotifications: m.GetSuppressNotifications(), MessageReference: replyTo(r),
 		}, "Message sent")
@@ -29,11 +37,71 @@ var channelCommand = messageCommand{
 		if err != nil {
 			return err
 		}
-		return call(r, r.client.SendChannelMessage, &pb.SendChannelMessageRequest{
+		return post(r, r.client.SendChannelMessage, &pb.SendChannelMessageRequest{
 			ChannelId: r.ids[0], Content: m.GetContent(), Embeds: m.GetEmbeds(), Attachments: m.GetAttachments(),
 			SuppressNotifications: m.GetSuppressNotifications(), MessageReference: replyTo(r),
 		}, "Message sent")
 	},
+}
+
+// posted is an answer with a message.
+type posted interface {
+	proto.Message
+	GetMessage() *pb.Message
+}
+
+// post makes one call that posts or changes a message. Where somebody asks for
+// it, the id of the message and its link follow.
+func post[Request proto.Message, Response posted](r *request, method func(context.Context, Request) (Response, error), req Request, done string) error {
+	if err := r.plan(req); err != nil {
+		return err
+	}
+	response, err := method(r.ctx, req)
+	if err != nil {
+		return r.failed(err)
+	}
+	if r.output.bare {
+		return r.writeAnswer(response)
+	}
+	shown := !r.output.quiet && (r.output.asked || command.IsTerminal(r.env.Out))
+	if !r.output.structured() {
+		if err := r.confirm(done); err != nil || !shown {
+			return err
+		}
+		_, err := fmt.Fprintf(r.env.Out, "id    %d\nlink  %s\n", response.GetMessage().GetId(), r.link(response.GetMessage()))
+		return err
+	}
+	if r.output.quiet {
+		return nil
+	}
+	value, err := plain(response)
+	if err != nil {
+		return err
+	}
+	value.(map[string]any)["link"] = r.link(response.GetMessage())
+	return r.output.write(value)
+}
+
+// linkTimeout bounds how long a link waits for the guild of its channel.
+const linkTimeout = 5 * time.Second
+
+// link returns the address of a message in Discord's client. Discord does not
+// say with a message which guild it is in, so this asks for the channel. Direct
+// messages have no guild, and the link of a message whose channel cannot be read
+// looks like theirs.
+func (r *request) link(m *pb.Message) string {
+	guild := "@me"
+	if id := m.GetGuildId(); id != 0 {
+		guild = strconv.FormatUint(id, 10)
+	} else {
+		ctx, cancel := context.WithTimeout(r.ctx, linkTimeout)
+		defer cancel()
+		channel, err := r.client.GetChannel(ctx, &pb.GetChannelRequest{ChannelId: m.GetChannelId()})
+		if id := channel.GetChannel().GetGuildId(); err == nil && id != 0 {
+			guild = strconv.FormatUint(id, 10)
+		}
+	}
+	return fmt.Sprintf("https://discord.com/channels/%s/%d/%d", guild, m.GetChannelId(), m.GetId())
 }
 
 func sendFlags() []cli.Flag {
@@ -56,7 +124,7 @@ var editCommand = messageCommand{
 		if err != nil {
 			return err
 		}
-		return call(r, r.client.EditChannelMessage, &pb.EditChannelMessageRequest{
+		return post(r, r.client.EditChannelMessage, &pb.EditChannelMessageRequest{
 			ChannelId: r.ids[0], MessageId: r.ids[1], Content: r.text, Embeds: m.GetEmbeds(), Attachments: m.GetAttachments(),
 		}, "Message edited")
 	},

@@ -11,10 +11,12 @@ import (
 	"text/tabwriter"
 	"time"
 
+	command "discordproxy/cli"
 	"discordproxy/client"
 
 	pb "discordproxy/gen/discord_api"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -26,14 +28,17 @@ const statusTimeout = 10 * time.Second
 var statusCommand = messageCommand{
 	name: "status", usage: "shows how the proxy is doing",
 	run: func(r *request) error {
+		if err := r.plan(new(pb.WatchStatusRequest)); err != nil {
+			return err
+		}
 		status, err := askStatus(r)
 		if err != nil {
 			return err
 		}
-		if r.json {
-			return r.writeJSON(status)
+		if r.output.structured() {
+			return r.writeAnswer(status)
 		}
-		return writeStatus(r.env.Out, address(r.flags), status)
+		return writeStatus(r.env.Out, r.address, status)
 	},
 }
 
@@ -48,7 +53,7 @@ func askStatus(r *request) (*pb.WatchStatusResponse, error) {
 	defer cancel()
 	for status, err := range client.All(r.client.WatchStatus(ctx, new(pb.WatchStatusRequest))) {
 		if ctx.Err() == context.DeadlineExceeded {
-			return nil, errors.New("the proxy does not answer in time")
+			return nil, &failure{text: "the proxy does not answer in time", code: connect.CodeDeadlineExceeded.String(), exit: command.ExitTryAgain}
 		}
 		if err != nil {
 			return nil, r.failed(err)

@@ -94,7 +94,7 @@ func TestStatusOfHeld(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)
 	sb.InjectFault(sandbox.Fault{Status: 429, Body: `{"message":"You are being rate limited.","retry_after":600,"global":false}`, Route: "POST /channels/{channel_id}/messages"})
-	if code, stdout, _ := run(t, p, "--timeout", "5s", "channel", sb.World().General.String(), "hi"); code != 1 {
+	if code, stdout, _ := run(t, p, "--timeout", "5s", "channel", sb.World().General.String(), "hi"); code != 75 {
 		t.Fatalf("the message was sent: %s", stdout)
 	}
 	_, text, _ := run(t, p, "status")
