@@ -57,6 +57,8 @@ type route struct {
 	kinds    []*kindThrottle // of limits within the bucket
 	refused  instant         // last answered 401 or 403
 	denial   denial
+	run      instant // the run of the shape, by its start
+	granted  int     // calls accepted in it
 }
 
 type routeKey struct{ method, template, major string }
@@ -359,7 +361,7 @@ func (c *core) use(b *bucket, now instant) {
 func (c *core) retire(b *bucket, now instant) {
 	busy := b.inFlight > 0 || b.waiting > 0 || b.throttle.until > now || b.throttle.learnt() && !b.throttle.quiet(now) || b.full > now
 	for _, r := range b.routes {
-		busy = busy || slices.ContainsFunc(r.kinds, func(k *kindThrottle) bool { return k.until > now || !k.quiet(now) }) || r.shape.shared && !r.shape.quiet(now) || r.invalidLately(now) || r.denial.until > now
+		busy = busy || slices.ContainsFunc(r.kinds, func(k *kindThrottle) bool { return k.until > now || !k.quiet(now) }) || r.shape.learnt() && !r.shape.quiet(now) || r.invalidLately(now) || r.denial.until > now
 	}
 	if busy {
 		c.use(b, now)

@@ -37,6 +37,7 @@ type call struct {
 	woken    chan struct{} // gets one value when a waiting call is decided
 
 	throttle *kindThrottle // that it has passed
+	closed   instant       // of a probe: until when the limit that is probed lets nothing through
 	line     *line         // nil if the call keeps no order
 	lane     *lane
 	inLane   links[call] // while it waits
@@ -277,6 +278,12 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 // long.
 func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) time.Duration {
 	wait, told := r.retryAfter()
+	slack := time.Duration(0)
+	if !told {
+		slack = maxHeaderWait
+	} else if wait%time.Second == 0 {
+		slack = time.Second
+	}
 	switch limit {
 	case BucketLimit:
 		if !told {
@@ -286,11 +293,11 @@ func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) t
 			}
 		}
 		b := x.route.bucket
-		h := hint{limit: n.limit, after: n.after, known: n.hasLimit && n.hasAfter && n.remaining == 0}
+		h := hint{slack: slack, limit: n.limit, after: n.after, known: n.hasLimit && n.hasAfter && n.remaining == 0}
 		h.own = h.known && (n.bucket == "" || n.bucket == b.hash) && n.limit == b.limit
 		return c.refusedBy(x, limit, wait, true, h, now)
 	case SubLimit:
-		return c.refusedBy(x, limit, wait, told, hint{}, now)
+		return c.refusedBy(x, limit, wait, told, hint{slack: slack}, now)
 	case AddressBan:
 		return c.ban.until.sub(now)
 	}
@@ -298,7 +305,7 @@ func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) t
 		wait = time.Second
 	}
 	if limit == SharedLimit || x.exempt { // an exempt call is bound to no pool: only its own bucket can wait
-		return c.refusedBy(x, limit, wait, true, hint{shared: true}, now)
+		return c.refusedBy(x, limit, wait, true, hint{slack: slack, shared: true}, now)
 	}
 	p := &x.account.pool
 	p.pause(now, x.sentAt, wait)

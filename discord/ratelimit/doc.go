@@ -14,6 +14,7 @@
 //	core
 //	└ account     one token; its pool is the global limit
 //	  ├ shape     one route, whatever its channel or guild
+//	  │ └ sharing   whether channels or guilds share its limit
 //	  └ bucket    routes of one channel, guild or webhook that share a limit
 //	    ├ window      the limit as headers describe it
 //	    ├ throttle    the limit as 429s taught it
@@ -37,6 +38,16 @@
 //     call.
 //  6. The pool: a unit is free, and no queue that decides when all is done
 //     needs it first (spares). Exempt calls skip 5 and 6.
+//
+// # Limits that headers do not show
+//
+// A 429 that the headers do not explain teaches a throttle. Until more is known,
+// the limit is suspected to be one of the route, shared by all its channels,
+// guilds or webhooks (sharing), because to take a shared limit for several ones
+// earns a 429 with almost every call. While the refused one waits, one call of
+// another is let through; if it is accepted, each has a limit of its own. If it
+// is refused although it was granted clearly more or fewer calls, they share the
+// limit. Calls that contradict what was decided later revise it.
 //
 // # The life of a call
 //

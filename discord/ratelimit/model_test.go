@@ -720,7 +720,7 @@ func (m *model) books() {
 			}
 			if s := b.parked; s != nil {
 				binding := s.binding
-				if at := s.gate(s.parked.first, m.now); at < m.now || s.gateAt < 0 || s.opens > at {
+				if at := s.gate(s.foremost(m.now), m.now); at < m.now || s.gateAt < 0 || s.opens > at {
 					m.t.Fatalf("a bucket waits behind a gate that opens at %d and is listed for %d", at, s.opens)
 				}
 				s.binding = binding

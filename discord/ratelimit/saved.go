@@ -153,6 +153,7 @@ func (t *throttle) visit(v visitor) {
 	v.duration("span", &t.span)
 	v.number("counted", &t.counted)
 	v.flag("vague", &t.vague)
+	v.duration("held", &t.held)
 	v.duration("extra", &t.extra)
 	v.number("streak", &t.streak)
 	v.number("calm", &t.calm)
@@ -167,8 +168,9 @@ func (t *throttle) visit(v visitor) {
 func (s *shape) visit(v visitor) {
 	v.number("limit_seen", &s.limitSeen)
 	v.duration("per_seen", &s.perSeen)
-	v.flag("shared", &s.shared)
-	v.number("most", &s.most)
+	kind := int(s.sharing.kind)
+	v.number("sharing", &kind)
+	s.sharing.kind = sharingKind(kind) //nolint:gosec // restoreShape checks what was read
 }
 
 func (r *route) visit(v visitor) { v.moment("refused", &r.refused) }
@@ -374,7 +376,11 @@ func (c *core) export(since Mark, now instant) (records []Saved) {
 		for range b.inFlight {
 			w.miss(now)
 		}
-		window, throttled := valuesOf(&w, now), valuesOf(&b.throttle, now)
+		learnt := b.throttle
+		if slices.ContainsFunc(b.routes, func(r *route) bool { return r.shape.suspects(b) }) {
+			learnt = throttle{} // the shape's is saved
+		}
+		window, throttled := valuesOf(&w, now), valuesOf(&learnt, now)
 		name := b.account.tokenName()
 		for _, r := range b.routes {
 			saved := &SavedRoute{
@@ -382,6 +388,9 @@ func (c *core) export(since Mark, now instant) (records []Saved) {
 				Window: window, Throttle: throttled, Route: valuesOf(r, now), Denial: valuesOf(&r.denial, now),
 			}
 			for _, k := range r.kinds {
+				if r.shape.suspects(b) && k.suspect() {
+					continue
+				}
 				if saved.Kinds == nil {
 					saved.Kinds = make(map[string]Values)
 				}
@@ -581,10 +590,18 @@ func (c *core) restoreShape(s *SavedShape, at, unsaved, now instant) {
 	}
 	seen := shape{}
 	if s.Shape.restore(&seen, at, now) {
-		known.limitSeen, known.perSeen, known.shared, known.most = seen.limitSeen, seen.perSeen, seen.shared, seen.most
+		known.limitSeen, known.perSeen = seen.limitSeen, seen.perSeen
 	}
 	known.hash = cmp.Or(known.hash, s.Hash)
-	s.Throttle.restoreThrottle(&known.throttle, at, unsaved, now)
+	switch seen.sharing.kind {
+	case suspected, shared:
+		s.Throttle.restoreThrottle(&known.throttle, at, unsaved, now)
+		if known.learnt() { // the next 429 makes a probe possible
+			known.sharing = sharing{kind: shared}
+		}
+	case separate:
+		known.sharing = sharing{kind: separate}
+	}
 }
 
 // restoreThrottle sets a throttle to what was saved if that can be.

@@ -23,8 +23,8 @@ func TestValues(t *testing.T) {
 		{new(window), new(window), []string{"epoch", "timed", "counted", "reset", "lost"}},
 		{new(throttle), new(throttle), []string{"opening"}}, // the answer to a call of the run before
 		// Saved by themselves, made from the route's name, or about calls.
-		{new(shape), new(shape), []string{"hash", "routes", "throttle", "apart", "signs", "inFlight", "offered", "parked", "opens", "gateAt"}},
-		{new(route), new(route), []string{"key", "shape", "bucket", "inFlight", "waiting", "kinds", "denial"}},
+		{new(shape), new(shape), []string{"hash", "routes", "throttle", "apart", "inFlight", "offered", "parked", "opens", "gateAt"}},
+		{new(route), new(route), []string{"key", "shape", "bucket", "inFlight", "waiting", "kinds", "denial", "run", "granted"}},
 		{new(denial), new(denial), []string{"since", "probe"}},
 		{new(refusal), new(refusal), []string{"since"}},
 		{new(ban), new(ban), []string{"since", "probe"}},
@@ -43,6 +43,8 @@ func TestValues(t *testing.T) {
 				set.SetBool(true)
 			case int, time.Duration, uint8, windowKind, uint32, uint64:
 				set.Set(reflect.ValueOf(i%3 + 1).Convert(set.Type()))
+			case sharing:
+				set.Set(reflect.ValueOf(sharing{kind: shared}))
 			default:
 				if !slices.Contains(p.without, name) {
 					t.Errorf("field %s of %s is not saved", name, fields)

@@ -1,21 +1,13 @@
 package ratelimit
 
 import (
-	"slices"
 	"strings"
 	"time"
 )
 
-const (
-	// trusted is the largest limit of headers that is used at once, although
-	// no call has shown yet that it is true.
-	trusted = 5
-	// spreadTime is how long a refusal that the calls to its resource do not
-	// explain counts as a sign that several resources share a limit;
-	// spreadSigns is how many resources must show it.
-	spreadTime  = time.Minute
-	spreadSigns = 2
-)
+// trusted is the largest limit of headers that is used at once, although no
+// call has shown yet that it is true.
+const trusted = 5
 
 // shape is the bucket's name of a route whose numbers were seen at some
 // top-level resource. It is a first guess for others.
@@ -25,11 +17,9 @@ type shape struct {
 	perSeen   time.Duration
 	routes    int // known routes of this shape
 
-	throttle // of all calls of the shape, which counts only unless they share a limit
+	throttle // of all calls of the shape; it only counts unless limits are, or may be, shared
+	sharing  sharing
 	apart    bool
-	shared   bool // several resources were found to share a limit
-	most     int  // calls that one resource was granted in a run
-	signs    []sign
 	inFlight int
 	offered  int          // calls that the gate let through and that are not sent yet
 	parked   list[bucket] // behind the gate, first come first
@@ -40,10 +30,14 @@ type shape struct {
 type shapeKey struct{ method, template string }
 
 func newShape(key routeKey) *shape {
-	return &shape{
+	s := &shape{
 		apart: key.countedApart(), gateAt: -1,
 		parked: list[bucket]{links: func(b *bucket) *links[bucket] { return &b.behind }},
 	}
+	if s.apart {
+		s.sharing.kind = separate
+	}
+	return s
 }
 
 // A call passes up to three throttles: that of its kind on its route, that of
@@ -56,6 +50,10 @@ type kindThrottle struct {
 	kind     string
 	inFlight int
 }
+
+// suspect reports whether a limit of which the kind was found out may be one of
+// the shape.
+func (k *kindThrottle) suspect() bool { return k.kind == "" && k.pause == 0 }
 
 // find returns the throttle of a kind, nil if there is none.
 func (r *route) find(kind string) *kindThrottle {
@@ -79,13 +77,15 @@ func (k routeKey) countedApart() bool {
 // bucket's let a call of a kind go; never if an answer must come first.
 func (r *route) gate(kind string, now instant) instant {
 	at, b := now, r.bucket
-	if k := r.find(kind); k != nil {
+	suspect := r.shape.suspects(b)
+	if k := r.find(kind); k != nil && (!suspect || !k.suspect()) {
 		if t := k.next(now, k.inFlight); t > now {
 			k.binding = now
 			at = t
 		}
 	}
 	switch t := b.throttle.next(now, b.inFlight); {
+	case suspect: // what the bucket has learnt counts only if limits are separate
 	case t > now:
 		b.throttle.binding = now
 		at = max(at, t)
@@ -109,6 +109,12 @@ func (s *shape) gate(b *bucket, now instant) instant {
 	k := s.inFlight + s.offered
 	if s.learnt() {
 		at := s.next(now, k)
+		if at > now && k == 0 && s.probeable(b, now) {
+			return now
+		}
+		if b != s.sharing.last.bucket && s.led() {
+			return never // until the leader is refused again or has nothing left
+		}
 		if at > now {
 			s.binding = now
 		} else if s.offered > 0 && s.kind != unknown {
@@ -117,7 +123,7 @@ func (s *shape) gate(b *bucket, now instant) instant {
 		return at
 	}
 	flights := s.flights()
-	if len(s.signs) > 0 {
+	if len(s.sharing.signs) > 0 {
 		flights = 1 // and its answer shows whether the limit is shared
 	} else if b.kind != unknown && b.limit <= trusted && s.inFlight == b.inFlight {
 		flights = max(flights, b.limit)
@@ -131,7 +137,10 @@ func (s *shape) gate(b *bucket, now instant) instant {
 // heldUntil returns the end of the waits that Discord has asked for, and before
 // which no call of a kind can go; 0 if there is none.
 func (r *route) heldUntil(kind string) instant {
-	at := max(r.bucket.throttle.until, r.shape.until)
+	at := r.bucket.throttle.until
+	if r.shape.sharing.kind == shared {
+		at = max(at, r.shape.until)
+	}
 	if k := r.find(kind); k != nil {
 		at = max(at, k.until)
 	}
@@ -163,7 +172,7 @@ func (c *core) watch(b *bucket, now instant) {
 		if s.parked.n == 0 {
 			continue
 		}
-		s.opens = s.gate(s.parked.first, now)
+		s.opens = s.gate(s.foremost(now), now)
 		if s.gateAt < 0 {
 			c.gates.push(s)
 		} else {
@@ -177,7 +186,7 @@ func (c *core) watch(b *bucket, now instant) {
 func (c *core) pass(now instant) (passed bool) {
 	for c.gates.len() > 0 && c.gates.top().opens <= now {
 		s := c.gates.top()
-		b := s.parked.first
+		b := s.foremost(now)
 		if at := s.gate(b, now); at > now { // what was sent meanwhile forbids it
 			s.opens = at
 			c.gates.fix(s.gateAt)
@@ -196,6 +205,9 @@ func (c *core) depart(x *call, now instant) {
 		k.send(now, k.inFlight)
 		k.inFlight++
 		x.throttle = k
+	}
+	if s := r.shape; s.learnt() && r.bucket != s.sharing.last.bucket && s.next(now, s.inFlight) > now {
+		x.closed = s.closed()
 	}
 	r.bucket.throttle.send(now, r.bucket.inFlight)
 	r.shape.send(now, r.shape.inFlight)
@@ -234,11 +246,8 @@ func (c *core) accepted(x *call, now instant) {
 	}
 	r.bucket.throttle.accepted(now, x.sentAt)
 	r.shape.accepted(now, x.sentAt)
-	r.shape.signs = slices.DeleteFunc(r.shape.signs, func(g sign) bool {
-		// The limit that refused the other is none of this one's.
-		return now.sub(g.at) > spreadTime || g.bucket != r.bucket && x.sentAt > g.at && now < g.bucket.throttle.until
-	})
-	r.shape.most = max(r.shape.most, r.bucket.throttle.taken)
+	r.grant()
+	c.confirm(x, now)
 }
 
 // refusedBy takes a 429 into account, and returns how long calls like the
@@ -247,22 +256,18 @@ func (c *core) refusedBy(x *call, limit Limit, wait time.Duration, told bool, h 
 	r := x.route
 	b, s := r.bucket, r.shape
 	t := &b.throttle
-	var freed []sign
-	if told && c.spread(x, h, now) {
-		// The resources share the limit: those that were refused each have
-		// learnt their part of it, which says nothing.
-		for _, sign := range s.signs {
-			sign.bucket.throttle = throttle{}
-			for _, o := range sign.bucket.routes {
-				o.kinds = slices.DeleteFunc(o.kinds, func(k *kindThrottle) bool { return k.pause == 0 })
-			}
-		}
-		s.shared, freed = true, s.signs
+	if told && b.major != "" && !x.account.key.tokenless {
+		c.compare(x, wait, h, now)
+	}
+	share := s.sharing.kind
+	if told && (share == shared || share == suspected && x.kind == "") {
+		s.refused(now, x.sentAt, wait, told, h)
 	}
 	switch {
-	case s.shared && told:
-		t = &s.throttle
+	case told && share == shared:
 		b.rejected = false
+		c.recheck(b, now)
+		return s.until.sub(now)
 	case limit == SubLimit:
 		k := r.find(x.kind)
 		if k == nil {
@@ -273,43 +278,14 @@ func (c *core) refusedBy(x *call, limit Limit, wait time.Duration, told bool, h 
 		t = &k.throttle
 	}
 	if t.refused(now, x.sentAt, wait, told, h) {
-		if h.own && t == &b.throttle {
+		if h.own && t == &b.throttle && (s.limitSeen == 0 || s.limitSeen == h.limit) {
 			t.claimed = now
 		} else {
 			t.claimed = 0
 		}
 	}
 	c.recheck(b, now)
-	for _, g := range freed {
-		c.settle(g.bucket, now)
-	}
 	return t.until.sub(now)
-}
-
-// sign is a refusal of a call to a resource that its own calls do not explain.
-type sign struct {
-	bucket *bucket
-	at     instant
-}
-
-// spread reports whether a refusal, with those before it, shows that several
-// top-level resources share the limit: the resource was refused after fewer
-// calls than others of the shape were granted.
-func (c *core) spread(x *call, h hint, now instant) bool {
-	s, b := x.route.shape, x.route.bucket
-	if s.shared || b.major == "" || x.account.key.tokenless {
-		return false
-	}
-	s.signs = slices.DeleteFunc(s.signs, func(g sign) bool { return now.sub(g.at) > spreadTime })
-	t := &b.throttle
-	if x.sentAt < t.until || t.learnt() || t.taken > 0 && (h.own || t.taken >= s.most) {
-		return false
-	}
-	if slices.ContainsFunc(s.signs, func(g sign) bool { return g.bucket == b }) {
-		return false
-	}
-	s.signs = append(s.signs, sign{b, now})
-	return len(s.signs) >= spreadSigns
 }
 
 // pardon undoes what a 429 taught when its headers and those of the success
@@ -328,5 +304,8 @@ func (b *bucket) pardon(x *call, a answer) {
 	}
 	if t.claimed = 0; a.remaining <= back && t.pardons < maxPardons {
 		*t = throttle{pardons: t.pardons + 1}
+		if s := x.route.shape; s.sharing.kind == suspected && s.sharing.last.bucket == b {
+			s.sharing, s.throttle = sharing{}, throttle{}
+		}
 	}
 }

@@ -20,7 +20,7 @@ const (
 	restTime = 10 * time.Second
 	// patience is how many calls in a row must be accepted before the learnt
 	// pace is tried to be exceeded. Each refusal that confirms it doubles it.
-	patience    = 6
+	patience    = 16
 	maxPatience = 1 << 10
 	// maxPardons is how often headers that agree with a 429 undo it.
 	maxPardons = 2
@@ -85,6 +85,7 @@ type throttle struct {
 	span    time.Duration // sliding: what the unit was inferred from
 	counted int           // calls in it
 	vague   bool          // a wait was too short, so that inference is too
+	held    time.Duration // sliding: the pace at which a whole streak was accepted, since the last refusal
 	extra   time.Duration // added to waits, after some were too short
 	streak  int           // accepted calls since the pace has changed
 	calm    int           // length of the streak after which it changes
@@ -128,6 +129,9 @@ func (t *throttle) next(now instant, k int) instant {
 		}
 		if used >= t.limit {
 			return max(at, t.ends)
+		}
+		if t.proved > 0 && used >= t.proved && k > 0 {
+			return max(at, t.ends) // what goes beyond is tried one by one
 		}
 	}
 	return at
@@ -175,6 +179,9 @@ func (t *throttle) unsent() {
 // accepted accounts for a call that was sent at the given moment and counted.
 func (t *throttle) accepted(now, sent instant) {
 	if sent < t.until {
+		if t.taken == 0 && t.kind == fixed && t.limit == math.MaxInt32 && t.proved == 0 {
+			t.limit, t.per, t.guess = 0, max(t.until.sub(now), headerStep), true
+		}
 		if t.taken == 0 && (t.kind == fixed || t.guess) && t.limit < math.MaxInt32 {
 			// It belongs to the run before; the 429 has overtaken its answer.
 			t.kind, t.ends, t.used = fixed, t.until, math.MaxInt32
@@ -182,7 +189,7 @@ func (t *throttle) accepted(now, sent instant) {
 			t.proved = t.limit
 		} else if t.taken == 0 && t.kind == sliding && t.counted > 0 {
 			t.counted++
-			t.per = t.span/time.Duration(t.counted) + 2*headerStep
+			t.per = min(t.per, t.span/time.Duration(t.counted)+2*headerStep)
 			t.full = t.until.add(time.Duration(t.limit-1) * t.per)
 		}
 		return
@@ -222,7 +229,12 @@ func (t *throttle) accepted(now, sent instant) {
 			t.ends = max(t.ends, sent.add(late+t.per))
 		}
 	}
-	t.flight = min(t.flight+1, t.flights())
+	if t.kind == fixed && t.proved > 0 {
+		t.proved = max(t.proved, t.got)
+	}
+	if t.kind != fixed || t.sure || t.taken > 1 || t.anchor == 0 { // one finds out whether the window slides
+		t.flight = min(t.flight+1, t.flights())
+	}
 	if t.kind == fixed && t.anchor > 0 && t.taken > 1 {
 		t.sure = true
 	}
@@ -238,7 +250,11 @@ func (t *throttle) accepted(now, sent instant) {
 	t.streak, t.extra = 0, t.extra/2
 	switch t.kind {
 	case sliding:
+		t.held = t.per
 		t.per = max(t.per-t.per*time.Duration(t.step)/32, time.Microsecond)
+		if left := t.full.sub(now); left > 0 { // as many units are missing as before
+			t.full = now.add(left - left/32*time.Duration(t.step))
+		}
 	case fixed:
 		if t.limit < math.MaxInt32 {
 			t.limit += max(t.limit*t.step/32, 1)
@@ -252,7 +268,8 @@ type hint struct {
 	limit int
 	after time.Duration // Reset-After
 	known bool
-	own   bool // its headers are those of the window
+	own   bool          // its headers are those of the window
+	slack time.Duration // by which the wait may be rounded up
 	// shared is whether others use the limit too, so that the number of our
 	// own calls says little.
 	shared bool
@@ -302,6 +319,7 @@ func (t *throttle) refused(now, sent instant, wait time.Duration, told bool, h h
 func (t *throttle) infer(free instant, wait time.Duration, h hint) {
 	kind, per := t.kind, t.per
 	t.guess, t.counted = false, 0
+	defer func() { t.held = 0 }()
 	switch {
 	case t.taken == 0:
 		if t.kind == unknown { // others use it: open until it is hit again
@@ -324,6 +342,9 @@ func (t *throttle) infer(free instant, wait time.Duration, h hint) {
 		}
 		if t.vague && t.kind == sliding {
 			unit = max(unit, t.per*5/4)
+		}
+		if t.held > 0 && t.kind == sliding {
+			unit = min(unit, 4*t.held)
 		}
 		evenly := t.last.sub(t.anchor) >= unit*time.Duration(t.taken-1)*3/4
 		switch {

@@ -48,7 +48,7 @@ func TestLies(t *testing.T) {
 	for _, l := range lies {
 		for _, truth := range truths {
 			for _, n := range []int{4, 10, 25, 30, 150} {
-				for _, ids := range []int{1, 30} {
+				for _, ids := range []int{1, 2, 3, 5, 30} {
 					for _, together := range []bool{true, false} {
 						lie := l.lie
 						lie.Truth = []limit{truth}
@@ -97,8 +97,8 @@ func tryLie(t *testing.T, lie *ratelimit.Lie, method string, n, ids int, togethe
 		}
 		took := time.Since(began)
 		bound := lie.Bound(n) + 100*time.Millisecond
-		if l := lie.Announced; n > l.N && l.N > 0 && ids == 1 { // what is announced is waited for too
-			bound = max(bound, time.Duration(n-l.N)*l.Window/time.Duration(l.N))
+		if l := lie.Announced; n > l.N*ids && l.N > 0 { // what is announced is waited for too
+			bound = max(bound, time.Duration((n+ids-1)/ids-l.N)*l.Window/time.Duration(l.N))
 		}
 		if !together || method == "POST" { // in order
 			bound = max(bound, time.Duration(n)*100*time.Millisecond)

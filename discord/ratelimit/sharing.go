@@ -1,0 +1,290 @@
+package ratelimit
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// probeWait is how long a wait must be for a probe to be worth the first
+	// 429 more.
+	probeWait = 500 * time.Millisecond
+	// probeScan is how many parked buckets are looked at for one to probe.
+	probeScan = 16
+	// firstProbePause is how many 429s come before the next probe after one
+	// was refused. Each further one doubles it, at most maxProbeDoublings times.
+	firstProbePause   = 8
+	maxProbeDoublings = 16
+	// signTime is how long a sign that separate limits are shared counts, and
+	// wantedSigns is how many resources must show it.
+	signTime    = time.Minute
+	wantedSigns = 2
+)
+
+// sharing is what is known of whether the top-level resources of a route share
+// the limits that headers do not show.
+//
+// A limit that refuses a resource may be its own or the route's. Until that is
+// found out, the limit is suspected to be shared: the shape's throttle and that
+// of the bucket both learn, and the shape's counts. Two things decide. While the
+// refused resource waits, one call of another is let through as a probe: if it
+// is accepted, limits are separate, as a shared one would have refused it. If a
+// resource is refused that was granted clearly more or fewer calls than the one
+// before, the limit is shared, as the same limit for each would have let one of
+// them through. So that their numbers differ, the calls of the resource that was
+// refused last go first after its wait, as long as there are any. What was
+// decided is revised when calls contradict it.
+type sharing struct {
+	kind    sharingKind
+	last    rejection
+	refused []*bucket // suspected: those that were refused
+	probes  bool      // whether another resource may be tried while one waits
+	failed  int       // probes that were refused since limits are shared
+	skip    int       // shared: 429s until the next probe
+	signs   []sign    // that limits are shared although they are taken for separate
+}
+
+type sharingKind uint8
+
+const (
+	untested sharingKind = iota // nothing was refused
+	suspected
+	shared
+	separate
+)
+
+// rejection is a 429 of a call of a shape.
+type rejection struct {
+	bucket  *bucket
+	granted int           // calls of the bucket in the run that it ended
+	at      instant       // when it came
+	until   instant       // end of the wait that it asked for
+	slack   time.Duration // by which that end may be too late
+	again   bool          // whether it was not the first
+}
+
+// long reports whether the wait is long enough for a probe at the first 429.
+func (g *rejection) long() bool { return g.until.sub(g.at) >= probeWait }
+
+// sign is a refusal of a call to a resource that its own calls do not explain.
+type sign struct {
+	bucket *bucket
+	at     instant
+}
+
+// of returns the bucket's route of a shape, nil if it has none any more.
+func (b *bucket) of(s *shape) *route {
+	for _, r := range b.routes {
+		if r.shape == s {
+			return r
+		}
+	}
+	return nil
+}
+
+// grant counts an accepted call of the route in the run of its shape.
+func (r *route) grant() {
+	if r.run != r.shape.start {
+		r.run, r.granted = r.shape.start, 0
+	}
+	r.granted++
+}
+
+// granted returns how many calls of the run were the bucket's.
+func (s *shape) granted(b *bucket) int {
+	if r := b.of(s); r != nil && r.run == s.start {
+		return r.granted
+	}
+	return 0
+}
+
+// differ reports whether a bucket was granted so many more or fewer calls of the
+// run than the one refused last that only a limit they share can refuse both.
+func (s *shape) differ(b *bucket) bool {
+	g := &s.sharing.last
+	n, m := s.granted(b), g.granted
+	if s.taken > 0 { // the next run has begun
+		m = s.granted(g.bucket)
+	}
+	return min(n, m) == 0 || 4*min(n, m) < 3*max(n, m)
+}
+
+// suspects reports whether what the bucket's own throttles have learnt counts
+// only if limits turn out to be separate.
+func (s *shape) suspects(b *bucket) bool {
+	return s.sharing.kind == suspected && slices.Contains(s.sharing.refused, b) &&
+		b.throttle.until <= s.until.add(b.throttle.extra) // else another route has taught it
+}
+
+// closed returns until when the limit that refused the last bucket certainly
+// lets nothing through.
+func (s *shape) closed() instant {
+	at := s.sharing.last.until
+	if s.sharing.kind == suspected && s.throttle.kind == fixed && s.used >= s.limit {
+		at = max(at, s.ends.add(-s.per/4)) // inferred, so with some room
+	}
+	return at
+}
+
+// probeable reports whether a call of the bucket can find out whether the limit
+// that refused another is shared.
+func (s *shape) probeable(b *bucket, now instant) bool {
+	g := &s.sharing.last
+	switch {
+	case !s.sharing.probes, b == g.bucket:
+		return false
+	case b.throttle.until > g.at: // it waits itself
+		return false
+	case s.sharing.kind == suspected && !s.differ(b):
+		return false
+	}
+	return (g.again && s.anchor > 0 || g.long()) && now.add(s.fastest+g.slack) < s.closed()
+}
+
+// led reports whether the bucket that was refused last has calls that go first.
+func (s *shape) led() bool {
+	g := &s.sharing.last
+	if s.sharing.kind != suspected || !s.sharing.probes || !g.long() {
+		return false
+	}
+	r := g.bucket.of(s)
+	return g.bucket.parked == s || g.bucket.offered == s || r != nil && r.inFlight > 0
+}
+
+// foremost returns the bucket behind the gate that goes next: one that can be
+// probed, the leader, or the first.
+func (s *shape) foremost(now instant) *bucket {
+	g := &s.sharing
+	if g.probes && s.inFlight+s.offered == 0 && s.next(now, 0) > now {
+		b := s.parked.first
+		for range probeScan {
+			if b == nil {
+				break
+			}
+			if s.probeable(b, now) {
+				return b
+			}
+			b = b.behind.next
+		}
+	}
+	if g.kind == suspected && g.last.bucket.parked == s {
+		return g.last.bucket
+	}
+	return s.parked.first
+}
+
+// confirm compares a success with what is thought of the shape's limits.
+func (c *core) confirm(x *call, now instant) {
+	s := x.route.shape
+	g := &s.sharing
+	switch g.kind {
+	case suspected, shared:
+		if !s.learnt() {
+			*g = sharing{}
+		} else if x.closed > 0 && now.add(g.last.slack) < x.closed {
+			c.part(s, now)
+		}
+		return
+	}
+	g.signs = slices.DeleteFunc(g.signs, func(g sign) bool {
+		// The limit that refused the other is none of this one's.
+		return now.sub(g.at) > signTime || g.bucket != x.route.bucket && x.sentAt > g.at && now < g.bucket.throttle.until
+	})
+}
+
+// compare compares a 429 with those before.
+func (c *core) compare(x *call, wait time.Duration, h hint, now instant) {
+	s, b := x.route.shape, x.route.bucket
+	g, t := &s.sharing, &b.throttle
+	n := rejection{
+		bucket: b, granted: s.granted(b), at: now, until: now.add(wait), again: g.kind != untested,
+		slack: h.slack + 2*headerStep + max(now.sub(x.sentAt)-s.fastest, 0),
+	}
+	switch kind := g.kind; {
+	case kind == shared && x.closed > 0:
+		g.putOff()
+	case kind == shared && x.sentAt >= s.until:
+		g.skip--
+		g.probes = g.probes || g.skip <= 0
+		g.last = n
+	case kind == shared:
+	case kind == separate || x.kind != "": // other kinds of calls may go on
+		if t.taken > 0 || t.learnt() || slices.ContainsFunc(g.signs, func(o sign) bool { return o.bucket == b }) {
+			return
+		}
+		g.signs = append(slices.DeleteFunc(g.signs, func(g sign) bool { return now.sub(g.at) > signTime }), sign{b, now})
+		if len(g.signs) >= wantedSigns {
+			g.last = n
+			c.join(s, now)
+		}
+	case kind == untested:
+		if t.taken == 0 || !h.own || s.limitSeen != h.limit { // else the headers explain it
+			g.kind, g.refused, g.probes, g.last = suspected, []*bucket{b}, true, n
+		}
+	default:
+		c.decide(x, n, now)
+	}
+}
+
+// decide finds out from another 429 of a suspected limit whether it is shared.
+func (c *core) decide(x *call, n rejection, now instant) {
+	s, b := x.route.shape, x.route.bucket
+	g := &s.sharing
+	if closed := max(x.closed, g.last.until); b != g.last.bucket && now < closed {
+		off := n.until.sub(closed).Abs()
+		switch {
+		case closed == g.last.until && off > g.last.slack+n.slack: // nothing has come between
+			c.part(s, now)
+		case s.differ(b):
+			c.join(s, now)
+			g.last = n
+		}
+		if g.kind != suspected {
+			return
+		}
+	}
+	if !slices.Contains(g.refused, b) {
+		g.refused = append(g.refused, b)
+	}
+	if g.probes = x.closed == 0 || b == g.last.bucket; g.probes {
+		g.last = n
+	}
+}
+
+// putOff puts the next probe off after one was refused.
+func (g *sharing) putOff() {
+	g.probes = false
+	g.skip = firstProbePause << min(g.failed, maxProbeDoublings)
+	g.failed++
+}
+
+// part makes the limits of a shape separate.
+func (c *core) part(s *shape, now instant) {
+	g := s.sharing.last
+	if s.sharing.kind == shared { // so that its own throttle was not taught
+		g.bucket.throttle.refused(g.at, g.at, g.until.sub(g.at), true, hint{})
+	}
+	s.sharing, s.throttle = sharing{kind: separate}, throttle{}
+	c.settle(g.bucket, now)
+}
+
+// join makes the limit of a shape one of all its resources. What those that
+// were refused have learnt is their part of it, which says nothing.
+func (c *core) join(s *shape, now instant) {
+	g := &s.sharing
+	freed := g.refused
+	for _, o := range g.signs {
+		freed = append(freed, o.bucket)
+	}
+	g.kind, g.refused, g.signs = shared, nil, nil
+	g.putOff()
+	for _, b := range freed {
+		b.throttle, b.rejected = throttle{}, false
+		for _, o := range b.routes {
+			o.kinds = slices.DeleteFunc(o.kinds, func(k *kindThrottle) bool { return k.pause == 0 })
+		}
+	}
+	for _, b := range freed {
+		c.settle(b, now)
+	}
+}
