@@ -101,7 +101,39 @@ type dmChannels struct {
 	known   *lru.Cache[uint64, uint64]
 	opening map[uint64]*opening
 	stats   DMCache
+	changed map[uint64]uint64 // since the last export; 0 for a channel that was forgotten
 }
+
+// ExportDMs returns the direct message channels by their users that became known
+// since it was last called; 0 for those that are known no longer.
+func (c *Client) ExportDMs() map[uint64]uint64 {
+	c.dms.mu.Lock()
+	defer c.dms.mu.Unlock()
+	changed := c.dms.changed
+	c.dms.changed = make(map[uint64]uint64)
+	return changed
+}
+
+// ImportDMs takes over channels that an earlier run exported.
+func (c *Client) ImportDMs(channels map[uint64]uint64) {
+	c.dms.mu.Lock()
+	defer c.dms.mu.Unlock()
+	for user, channel := range channels {
+		if user != 0 && channel != 0 {
+			c.dms.known.Add(user, channel)
+		}
+	}
+}
+
+// note has a change exported. So many changes that nobody exports are not kept. The
+// lock is held.
+func (d *dmChannels) note(user, channel uint64) {
+	if len(d.changed) < maxDMChanges {
+		d.changed[user] = channel
+	}
+}
+
+const maxDMChanges = 100_000
 
 // DMCache counts the uses of the remembered direct message channels.
 type DMCache struct {
@@ -131,7 +163,7 @@ func newDMChannels(size int) (*dmChannels, error) {
 	if err != nil {
 		return nil, fmt.Errorf("discord: direct message channels to remember: %w", err)
 	}
-	return &dmChannels{known: known, opening: make(map[uint64]*opening)}, nil
+	return &dmChannels{known: known, opening: make(map[uint64]*opening), changed: make(map[uint64]uint64)}, nil
 }
 
 // channel returns the user's channel and whether it was known before. One of
@@ -176,6 +208,7 @@ func (d *dmChannels) lead(ctx context.Context, userID uint64, o *opening, open f
 		delete(d.opening, userID)
 		if o.err == nil {
 			d.known.Add(userID, o.id)
+			d.note(userID, o.id)
 		}
 		close(o.done)
 	}()
@@ -188,6 +221,7 @@ func (d *dmChannels) forget(userID, channelID uint64) {
 	defer d.mu.Unlock()
 	if id, ok := d.known.Peek(userID); ok && id == channelID {
 		d.known.Remove(userID)
+		d.note(userID, 0)
 	}
 }
 

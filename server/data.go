@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"discordproxy/discord/ratelimit"
 	"discordproxy/server/internal/store"
 )
 
@@ -36,6 +34,8 @@ type data struct {
 	// changed and urgent have a value when something is to be saved, urgent when a
 	// crash should not lose it.
 	changed, urgent chan struct{}
+	flushes         chan chan struct{} // closed when everything until now was saved
+	ended           chan struct{}      // closed when run has ended
 	sources         []source
 	failing         bool // the last attempt to save failed
 	finished        atomic.Bool
@@ -63,7 +63,10 @@ func openData(ctx context.Context, c Config) (d *data, warnings []string, err er
 	s, err := store.Open(ctx, store.Config{Folder: c.DataFolder})
 	switch {
 	case err == nil:
-		return &data{store: s, logger: c.Logger, bot: botOf(c), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1)}, nil, nil
+		return &data{
+			store: s, logger: c.Logger, bot: botOf(c), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+			flushes: make(chan chan struct{}), ended: make(chan struct{}),
+		}, nil, nil
 	case errors.Is(err, store.ErrInUse):
 		return nil, nil, fmt.Errorf("%w: name another one with --data", err)
 	case errors.Is(err, store.ErrNewer):
@@ -119,41 +122,60 @@ func (d *data) notify(urgent bool) {
 	}
 }
 
+// flush saves what changed, and waits for that for at most flushTime.
+func (d *data) flush() {
+	if d == nil {
+		return
+	}
+	timer := time.NewTimer(flushTime)
+	defer timer.Stop()
+	saved := make(chan struct{})
+	select {
+	case d.flushes <- saved:
+	case <-d.ended:
+		return
+	case <-timer.C:
+		return
+	}
+	select {
+	case <-saved:
+	case <-timer.C:
+	}
+}
+
+const flushTime = time.Second
+
 // run saves what changes until ctx ends: immediately after a pause, and at most once
-// in saveInterval, or once more within it if that is urgent.
+// in saveInterval, once more within it if that is urgent, and whenever flush asks.
 func (d *data) run(ctx context.Context) {
 	if d == nil {
 		return
 	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
+	defer close(d.ended)
 	purge := time.NewTicker(purgeInterval)
 	defer purge.Stop()
 	d.purge(ctx)
+	next := time.NewTimer(0) // when the next regular save may be
+	defer next.Stop()
+	var changed, urgent <-chan struct{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-purge.C:
 			d.purge(ctx)
-			continue
-		case <-d.changed:
-		}
-		d.save(ctx)
-		timer.Reset(saveInterval)
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-			continue
-		case <-d.urgent:
-		}
-		d.save(ctx)
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
+		case saved := <-d.flushes:
+			d.save(ctx)
+			close(saved)
+		case <-next.C:
+			changed, urgent = d.changed, nil
+		case <-changed:
+			d.save(ctx)
+			next.Reset(saveInterval)
+			changed, urgent = nil, d.urgent
+		case <-urgent:
+			d.save(ctx)
+			urgent = nil
 		}
 	}
 }
@@ -217,12 +239,6 @@ func (d *data) saveWith(ctx context.Context, also map[string][]byte) {
 	}
 }
 
-// savedState is what an earlier run saved.
-type savedState struct {
-	parts map[string]store.Saved
-	clean bool
-}
-
 // add has a source saved. It is not called while run runs.
 func (d *data) add(s source) {
 	if d != nil {
@@ -246,41 +262,4 @@ func (d *data) load(ctx context.Context) savedState {
 		d.logger.Warn("failed to save the state; retrying", "error", err)
 	}
 	return savedState{parts, clean}
-}
-
-// limitsPart begins the names of what the rate limiter saves.
-const limitsPart = "limits "
-
-// savedLimits is the rate limiter as a source.
-type savedLimits struct {
-	limiter *ratelimit.Limiter
-	mark    ratelimit.Mark
-}
-
-func (s *savedLimits) save() (parts map[string][]byte, done func()) {
-	records, mark := s.limiter.Export(s.mark)
-	parts = make(map[string][]byte, len(records))
-	for _, r := range records {
-		var value []byte
-		if r.Address != nil || r.Token != nil || r.Shape != nil || r.Route != nil || r.Webhook != nil {
-			value, _ = json.Marshal(r) // plain values can be written
-		}
-		parts[limitsPart+r.Key] = value
-	}
-	return parts, func() { s.mark = mark }
-}
-
-// limits returns the records of the rate limiter. What cannot be read is left out.
-func (s savedState) limits() (records []ratelimit.Saved) {
-	for name, part := range s.parts {
-		key, found := strings.CutPrefix(name, limitsPart)
-		if !found {
-			continue
-		}
-		r := ratelimit.Saved{Key: key}
-		if json.Unmarshal(part.Data, &r) == nil {
-			records = append(records, r)
-		}
-	}
-	return records
 }

@@ -28,8 +28,9 @@ type live struct {
 	proxy   *gatewayproxy.Proxy
 }
 
-// openGateway puts the parts together. They do nothing before run.
-func openGateway(c Config, client *discord.Client) (live, error) {
+// openGateway puts the parts together, where an earlier run has left them. They do
+// nothing before run.
+func openGateway(c Config, client *discord.Client, d *data, saved savedState) (live, error) {
 	if c.Gateway.Off {
 		return live{}, nil
 	}
@@ -46,14 +47,30 @@ func openGateway(c Config, client *discord.Client) (live, error) {
 	if err != nil {
 		return live{}, err
 	}
-	gw, err := gateway.New(gateway.Config{
-		Token: c.Token, Discord: client, API: c.APIURL, Handler: proxy, Intents: intents,
+	state, at := saved.gateway()
+	stored := saved.events()
+	hub.Restore(state.Hub, stored, saved.clean)
+	s := &savedGateway{proxy: proxy, guilds: guilds, hub: hub, data: d, stale: make(map[string][]byte)}
+	s.first, s.last = hub.Stats().First, hub.Stats().Last
+	for n := range stored {
+		if n < s.first || n > s.last {
+			s.stale[eventName(n)] = nil
+		}
+	}
+	if state.Session != nil {
+		s.guilds.Import(saved.below(guildPart), at)
+		s.sequence = state.Session.Sequence
+	}
+	s.gateway, err = gateway.New(gateway.Config{
+		Token: c.Token, Discord: client, API: c.APIURL, Handler: s, Intents: intents,
 		Status: c.Gateway.Status, Activity: c.Gateway.Activity, UserAgent: c.userAgent(), Logger: c.Logger,
+		Session: state.Session, Counted: state.Counted, Spent: func() { d.notify(true) }, KeepSession: d != nil,
 	})
 	if err != nil {
 		return live{}, err
 	}
-	return live{gw, api.Gateway{Hub: hub, Intents: intents, Guilds: guilds}, proxy}, nil
+	d.add(s)
+	return live{s.gateway, api.Gateway{Hub: hub, Intents: intents, Guilds: guilds}, proxy}, nil
 }
 
 // run keeps the bot at the gateway from when begin is closed until ctx ends, or

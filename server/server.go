@@ -76,13 +76,17 @@ func New(c Config) (*Server, error) {
 		s.data.close()
 		return nil, err
 	}
-	s.restore()
+	saved := s.data.load(context.Background())
+	s.up.limiter.Import(saved.limits(), saved.clean)
+	s.up.client.ImportDMs(saved.dms())
+	s.data.add(&savedLimits{limiter: s.up.limiter})
+	s.data.add(&savedDMs{client: s.up.client})
 	if err := s.openOutbox(); err != nil {
 		s.Close()
 		return nil, err
 	}
 	s.login = newLogin(s.up.client, s.up.reach.Check, c.Logger)
-	if s.live, err = openGateway(c, s.up.client); err != nil {
+	if s.live, err = openGateway(c, s.up.client, s.data, saved); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -111,14 +115,6 @@ func (c *Config) readToken() error {
 func (s *Server) Close() {
 	s.up.end()
 	s.data.finish()
-}
-
-// restore takes over what an earlier run saved, and has the changes of this one
-// saved.
-func (s *Server) restore() {
-	saved := s.data.load(context.Background())
-	s.up.limiter.Import(saved.limits(), saved.clean)
-	s.data.add(&savedLimits{limiter: s.up.limiter})
 }
 
 // Run serves lis, which it closes, until ctx ends, as package listener describes,

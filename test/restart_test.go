@@ -116,3 +116,81 @@ func TestRestartUnderLoad(t *testing.T) {
 		})
 	}
 }
+
+// TestRestartKeepsEvents restarts the server while messages are written at Discord. A
+// subscriber that goes on at its position gets each of them once, in order, and the
+// bot begins no other session.
+func TestRestartKeepsEvents(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
+			sb := sandbox.New(sandbox.Config{Unlimited: true})
+			r := startRestarting(t, sb)
+			w := sb.World()
+			for len(sb.GatewaySessions()) == 0 {
+				time.Sleep(10 * time.Millisecond)
+			}
+			var written []sandbox.ID
+			write := func(n int) {
+				for range n {
+					id, err := sb.AddMessage(sandbox.Message{ChannelID: w.General, Content: "event"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					written = append(written, id)
+				}
+			}
+			read := 0
+			var position *pb.EventPosition
+			follow := func(until int) {
+				ctx, cancel := context.WithTimeout(t.Context(), proxytest.Patience)
+				defer cancel()
+				for read < until {
+					stream, err := r.Client.SubscribeEvents(ctx, &pb.SubscribeEventsRequest{After: position})
+					if err != nil {
+						t.Fatal(err)
+					}
+					for read < until && stream.Receive() {
+						for _, e := range stream.Msg().GetEvents() {
+							switch e.GetType() {
+							case pb.Event_MESSAGE_CREATE:
+								if want := uint64(written[min(read, len(written)-1)]); e.GetMessage().GetId() != want {
+									t.Errorf("event %d is %d, want %d", read, e.GetMessage().GetId(), want)
+								}
+								read++
+							case pb.Event_GAP:
+								t.Errorf("a gap: %v", e)
+							}
+						}
+						position = stream.Msg().GetPosition()
+					}
+					if ctx.Err() != nil {
+						t.Fatalf("%d of %d events came: %v", read, until, stream.Err())
+					}
+					_ = stream.Close()
+				}
+			}
+			// The first response is empty and has a position.
+			stream, err := r.Client.SubscribeEvents(t.Context(), &pb.SubscribeEventsRequest{})
+			if err != nil || !stream.Receive() {
+				t.Fatal(err, stream.Err())
+			}
+			position = stream.Msg().GetPosition()
+			_ = stream.Close()
+			for range 4 {
+				write(50)
+				follow(len(written) - 10)
+				write(20)
+				follow(len(written) - 5)
+				r.end(t, signal)
+				write(10)
+				r.start(t)
+				write(10)
+				follow(len(written))
+			}
+			if counts := sb.GatewayCounts(); counts.Identifies != 1 || counts.Resumes < 4 {
+				t.Errorf("%d sessions began, %d were resumed", counts.Identifies, counts.Resumes)
+			}
+		})
+	}
+}

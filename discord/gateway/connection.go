@@ -121,6 +121,8 @@ func (g *Gateway) connect(ctx context.Context) ending {
 		c.session = new(session)
 	}
 	c.acked.Store(true)
+	g.carry(c)
+	defer g.carry(nil)
 	c.watchdog = time.AfterFunc(helloTimeout, c.overdue)
 	defer func() {
 		c.watchdog.Stop()
@@ -178,11 +180,20 @@ func (g *Gateway) dial(ctx context.Context, address string) (ws *websocket.Conn,
 	return ws, transport.CloseIdleConnections, nil
 }
 
-// close says goodbye, so that the bot shows as offline at once.
+// keepingClose is a code with which a client closes a connection without ending its
+// session.
+const keepingClose = websocket.StatusCode(4000)
+
+// close says goodbye: with the code that ends the session, so that the bot shows as
+// offline immediately, or with another one if it is to be resumed.
 func (c *connection) close() {
 	timer := time.AfterFunc(closeTimeout, func() { c.end(errShutDown) })
 	defer timer.Stop()
-	_ = c.ws.Close(websocket.StatusNormalClosure, "")
+	code := websocket.StatusNormalClosure
+	if c.gateway.config.KeepSession {
+		code = keepingClose
+	}
+	_ = c.ws.Close(code, "")
 }
 
 // overdue ends the connection when a step took too long. Discord may need long
@@ -311,6 +322,9 @@ func (c *connection) hello(ctx context.Context, data json.RawMessage) error {
 	if !c.resumes {
 		c.session.identified = true
 		c.gateway.spend((*budget).identified)
+		if c.gateway.config.Spent != nil {
+			c.gateway.config.Spent()
+		}
 		op, command = wire.OpIdentify, c.gateway.identify()
 	}
 	c.sends.sent(time.Now())
@@ -353,7 +367,7 @@ func (c *connection) dispatch(f frame) {
 			c.flowed = time.Now()
 			c.watchdog.Reset(resumedTimeout)
 		}
-		c.gateway.config.Handler.Dispatch(Dispatch{f.Type, f.Data, time.Now()})
+		c.gateway.config.Handler.Dispatch(Dispatch{f.Type, f.Data, time.Now(), f.Sequence})
 	}
 }
 
@@ -369,15 +383,15 @@ func (c *connection) welcomed(f frame) {
 	c.session.sequence.Store(f.Sequence)
 	c.session.began, c.session.lived = time.Now(), 0
 	c.session.id, c.session.url = r.SessionID, r.ResumeURL
-	c.gateway.session = nil
-	if r.SessionID != "" {
-		c.gateway.session = c.session
-	}
 	if r.ResumeURL != "" {
 		if _, err := c.gateway.addresses.dialable(r.ResumeURL); err != nil {
 			c.gateway.config.Logger.Warn("Discord named an address to resume the session that is not used", "reason", reasonOf(err))
 			c.session.url = ""
 		}
+	}
+	c.gateway.keep(nil)
+	if r.SessionID != "" {
+		c.gateway.keep(c.session)
 	}
 	c.resumes = false
 	c.gateway.outbox.clear() // what was for the lost session

@@ -39,6 +39,7 @@ var (
 	errNoHello        = &failure{reason: "Discord did not greet the connection"}
 	errNotReady       = &failure{reason: "Discord did not begin or resume the session"}
 	errNoACK          = &failure{reason: "Discord did not acknowledge a heartbeat and sent nothing else"}
+	errRenewed        = &failure{reason: "another session begins"}
 	errShutDown       = &failure{reason: "Discord did not close the connection in time"}
 )
 

@@ -63,6 +63,15 @@ type Config struct {
 	// Counted is what an earlier run has counted of its IDENTIFYs, see
 	// Gateway.Counted. The zero value is a bot that has sent none.
 	Counted BudgetCount
+	// Spent is called when an IDENTIFY is counted, before it is sent. It must not
+	// block. It may be nil.
+	Spent func()
+	// Session is the session of an earlier run, see Gateway.Session. Nil means that
+	// one begins.
+	Session *SavedSession
+	// KeepSession leaves the session open when Run ends, so that a later run can
+	// resume it. The bot then shows as online until Discord ends the session.
+	KeepSession bool
 }
 
 // Dispatch is one event of Discord's.
@@ -73,6 +82,8 @@ type Dispatch struct {
 	Data json.RawMessage
 	// Time is when it arrived.
 	Time time.Time
+	// Sequence is its number in the session.
+	Sequence int64
 }
 
 // Handler receives what happens at the gateway, in the order in which it
@@ -214,6 +225,10 @@ type Gateway struct {
 	status Status
 	stats  Stats
 	budget budget
+	// resumable is session, for others.
+	resumable *session
+	// connection is the current one, nil for none.
+	connection *connection
 }
 
 // New checks the configuration. It does not connect: see Run.
@@ -243,10 +258,12 @@ func New(c Config) (*Gateway, error) {
 		c.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
 	}
 	now := time.Now()
-	return &Gateway{
+	g := &Gateway{
 		config: c, addresses: addresses, budget: newBudget(c.Counted, now), outbox: newOutbox(),
 		status: Status{State: Off, Since: now, Reason: "not begun"},
-	}, nil
+	}
+	g.restore(c.Session)
+	return g, nil
 }
 
 // Status returns how the bot stands with the gateway.
@@ -336,10 +353,10 @@ func (g *Gateway) conclude(end ending) (reason string) {
 	case g.session == nil:
 		// It has not begun, or cannot be resumed.
 	case endsSession(end.err):
-		g.session = nil
+		g.keep(nil)
 	case end.resumes && g.resumes.ended(end.greeted, end.lasted > 0):
 		reason = fmt.Sprintf("%s; the session was given up after %d attempts to resume it", reason, g.resumes.failed)
-		g.session = nil
+		g.keep(nil)
 	default:
 		lost = nil
 		if end.lasted > 0 {
@@ -394,11 +411,11 @@ func (g *Gateway) pause(end ending) time.Duration {
 // locate returns the address to connect to. It waits until a session may begin
 // when there is none to resume.
 func (g *Gateway) locate(ctx context.Context) (string, error) {
+	if g.Status().State == Off {
+		g.change(Status{State: Connecting, Reason: "the session is about to begin"})
+	}
 	if g.session != nil && g.session.url != "" && !g.detour {
 		return g.session.url, nil
-	}
-	if g.session == nil && g.Status().State == Off {
-		g.change(Status{State: Connecting, Reason: "the session is about to begin"})
 	}
 	for {
 		bot, err := g.config.Discord.GatewayBot(ctx)

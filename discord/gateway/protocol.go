@@ -133,7 +133,7 @@ func fatal(code websocket.StatusCode, intents Intents) (reason string, ok bool) 
 // endsSession reports whether a connection that ended with err leaves nothing
 // to resume.
 func endsSession(err error) bool {
-	if errors.Is(err, errSessionInvalid) {
+	if errors.Is(err, errSessionInvalid) || errors.Is(err, errRenewed) {
 		return true
 	}
 	switch websocket.CloseStatus(err) {

@@ -65,7 +65,7 @@ func (e *Event) prepare() {
 		e.size = overhead + int64(len(e.Data)+len(e.body))
 		return
 	}
-	e.size = overhead + 2*int64(len(e.Data)) // its encoded form is about as large
+	e.size = overhead + 2*int64(len(e.Data)) + int64(len(e.body)) // its encoded form is about as large
 }
 
 // Sequence returns the event's number in its hub, 0 before Publish.

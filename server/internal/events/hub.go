@@ -117,6 +117,11 @@ type Hub struct {
 	published   map[pb.Event_Type]uint64
 	behind      uint64 // subscriptions that ended with a BehindError
 	ended       error
+	earlier     []Earlier
+	// expecting is whether subscribers may have seen events of an earlier run that
+	// are still to come again; settled is the number that was next when that ended.
+	expecting bool
+	settled   uint64
 }
 
 // New returns an empty hub with an epoch of its own.
@@ -149,6 +154,11 @@ func (h *Hub) Epoch() string { return h.epoch }
 // Publish numbers an event and keeps it. It never waits for subscribers. The
 // event must not be changed any more.
 func (h *Hub) Publish(e *Event) {
+	h.keep(e)
+}
+
+// keep is Publish, also for an event of an earlier run.
+func (h *Hub) keep(e *Event) {
 	e.prepare() // without the lock: it may take milliseconds
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -236,6 +246,7 @@ type Subscription struct {
 	lost   *pb.Event_GatewayState // see Batch
 	next   uint64                 // number of the first event that was not looked at
 	begun  bool
+	ahead  bool      // whether it may have seen events that are still to come again
 	looked time.Time // when events were last looked for
 }
 
@@ -254,17 +265,12 @@ func (h *Hub) Subscribe(filter Filter, after *Position) (*Subscription, error) {
 	}
 	s := &Subscription{hub: h, filter: filter, next: h.next}
 	if after != nil {
-		reached := after.Sequence
-		if ahead := after.Epoch == h.epoch && reached >= h.next; ahead || after.Epoch != h.epoch {
-			// The largest number has no next one.
-			gap := Gap{Epoch: after.Epoch, First: max(reached, reached+1)}
-			if ahead {
-				gap.Epoch = "" // numbers of this run that are still to come are not gone
-			}
-			s.gaps = append(s.gaps, gap)
-			reached = 0
+		reached, gap := h.reached(*after)
+		if gap != nil {
+			s.gaps = append(s.gaps, *gap)
 		}
 		s.next = reached + 1
+		s.ahead = s.next > h.next
 		if s.next < h.first {
 			s.gaps = append(s.gaps, Gap{Epoch: h.epoch, First: s.next, Last: h.first - 1})
 			s.next = h.first
@@ -326,6 +332,12 @@ func (s *Subscription) look() (batch Batch, changed <-chan struct{}, err error) 
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.looked = time.Now()
+	if s.next > h.settled && s.ahead && !h.expecting {
+		// What it has seen beyond did not come again.
+		s.gaps = append(s.gaps, Gap{First: s.next})
+		s.next = h.settled
+	}
+	s.ahead = s.ahead && h.expecting
 	batch.Position = Position{h.epoch, s.next - 1}
 	if s.next < h.first {
 		h.behind++

@@ -45,7 +45,13 @@ func (h *Hub) Changed(s gateway.Status) {
 	default:
 		return
 	}
+	if s.State == gateway.Connected && !s.Resumed {
+		h.settle(false)
+	}
 	h.Publish(&Event{Type: pb.Event_GATEWAY_STATE, State: state, Time: s.Since})
+	if s.State == gateway.Connected {
+		h.settle(true)
+	}
 	if s.State == gateway.Ended {
 		h.End(&EndedError{s.Reason})
 	}

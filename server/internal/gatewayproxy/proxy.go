@@ -58,6 +58,8 @@ const Path = "/gateway"
 // Upstream is the server's own session. *gateway.Gateway is one.
 type Upstream interface {
 	Send(op wire.Opcode, data json.RawMessage) error
+	// Renew begins another session, whose events bring all guilds.
+	Renew()
 }
 
 // Config configures a Proxy. Hub, Guilds and IsOwn are required.
@@ -112,6 +114,8 @@ type Proxy struct {
 	status   gateway.Status
 	changed  chan struct{} // closed at the next change of status
 	settled  bool          // all guilds have come
+	known    bool          // a READY came: a session of an earlier run has none
+	renewed  bool          // another session was asked for
 	self     uint64        // the bot's id
 	sessions map[string]*session
 	voice    map[uint64]map[*session]bool // who asked for voice in a guild
@@ -219,7 +223,7 @@ func (p *Proxy) Changed(s gateway.Status) {
 			} `json:"user"`
 		}
 		_ = json.Unmarshal(s.Ready, &ready) // without it no member is the bot's own
-		p.self = uint64(ready.User.ID)
+		p.self, p.known = uint64(ready.User.ID), true
 	}
 	p.config.Hub.Changed(s)
 	s.Ready = nil
@@ -237,6 +241,11 @@ func (p *Proxy) awaitUpstream(ctx context.Context) bool {
 	for {
 		p.mu.Lock()
 		connected, settled, changed := p.status.State == gateway.Connected, p.settled, p.changed
+		if connected && !p.known && !p.renewed {
+			p.renewed = true
+			p.upstream.Renew()
+		}
+		connected = connected && p.known
 		left := settleWait - time.Since(p.status.Since)
 		p.mu.Unlock()
 		if connected && (settled || left <= 0) {

@@ -1,0 +1,232 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/gateway"
+	"discordproxy/discord/ratelimit"
+	"discordproxy/server/internal/events"
+	"discordproxy/server/internal/gatewayproxy"
+	"discordproxy/server/internal/store"
+)
+
+// The names of what is saved, or their beginnings.
+const (
+	limitsPart  = "limits "
+	dmPart      = "dm "
+	gatewayPart = "gateway"
+	guildPart   = "guild "
+	eventPart   = "event "
+)
+
+// savedState is what an earlier run saved.
+type savedState struct {
+	parts map[string]store.Saved
+	clean bool // the run ended by itself
+}
+
+// below returns the parts whose names begin with one, by the rest of their names.
+func (s savedState) below(prefix string) map[string][]byte {
+	found := make(map[string][]byte)
+	for name, part := range s.parts {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			found[rest] = part.Data
+		}
+	}
+	return found
+}
+
+// savedLimits is the rate limiter as a source.
+type savedLimits struct {
+	limiter *ratelimit.Limiter
+	mark    ratelimit.Mark
+}
+
+func (s *savedLimits) save() (parts map[string][]byte, done func()) {
+	records, mark := s.limiter.Export(s.mark)
+	parts = make(map[string][]byte, len(records))
+	for _, r := range records {
+		var value []byte
+		if r.Address != nil || r.Token != nil || r.Shape != nil || r.Route != nil || r.Webhook != nil {
+			value, _ = json.Marshal(r) // plain values can be written
+		}
+		parts[limitsPart+r.Key] = value
+	}
+	return parts, func() { s.mark = mark }
+}
+
+// limits returns the records of the rate limiter. What cannot be read is left out.
+func (s savedState) limits() (records []ratelimit.Saved) {
+	for key, data := range s.below(limitsPart) {
+		r := ratelimit.Saved{Key: key}
+		if json.Unmarshal(data, &r) == nil {
+			records = append(records, r)
+		}
+	}
+	return records
+}
+
+// savedDMs are the direct message channels as a source.
+type savedDMs struct {
+	client  *discord.Client
+	pending map[uint64]uint64
+}
+
+func (s *savedDMs) save() (parts map[string][]byte, done func()) {
+	if changed := s.client.ExportDMs(); s.pending == nil {
+		s.pending = changed
+	} else {
+		maps.Copy(s.pending, changed)
+	}
+	parts = make(map[string][]byte, len(s.pending))
+	for user, channel := range s.pending {
+		var value []byte
+		if channel != 0 {
+			value = strconv.AppendUint(nil, channel, 10)
+		}
+		parts[dmPart+strconv.FormatUint(user, 10)] = value
+	}
+	return parts, func() { s.pending = nil }
+}
+
+// dms returns the direct message channels by their users.
+func (s savedState) dms() map[uint64]uint64 {
+	channels := make(map[uint64]uint64)
+	for key, data := range s.below(dmPart) {
+		user, err := strconv.ParseUint(key, 10, 64)
+		channel, err2 := strconv.ParseUint(string(data), 10, 64)
+		if err == nil && err2 == nil {
+			channels[user] = channel
+		}
+	}
+	return channels
+}
+
+// maxSessionAge is how old a session at the gateway may be that is resumed. Discord
+// ends it some minutes after the connection.
+const maxSessionAge = time.Hour
+
+// gatewayState is where the bot is at the gateway, and how many events it has got.
+// Both are saved together: what Discord sends again after a crash gets the numbers
+// that it had.
+type gatewayState struct {
+	Session *gateway.SavedSession `json:"session,omitempty"`
+	Counted gateway.BudgetCount   `json:"counted"`
+	Hub     events.State          `json:"hub"`
+}
+
+// gateway returns where the bot was at the gateway. The session is left out if it is
+// too old, or from the future of a clock that jumped.
+func (s savedState) gateway() (state gatewayState, at time.Time) {
+	part := s.parts[gatewayPart]
+	if json.Unmarshal(part.Data, &state) != nil {
+		return gatewayState{}, part.At
+	}
+	if age := time.Since(part.At); age > maxSessionAge || age < -time.Second {
+		state.Session = nil
+	}
+	return state, part.At
+}
+
+// savedGateway is the gateway, its guilds and its events as a source. It passes what
+// happens at the gateway on to the proxy, and from there to guilds and hub, so that
+// what it saves of them belongs together.
+type savedGateway struct {
+	gateway *gateway.Gateway
+	proxy   *gatewayproxy.Proxy
+	guilds  *gateway.Guilds
+	hub     *events.Hub
+	data    *data
+
+	mu       sync.Mutex
+	sequence int64 // of the last event that was handled
+
+	// Only save and the functions that it returns use these.
+	pending     map[string][]byte // guilds
+	state       []byte            // as it was saved last
+	first, last uint64            // numbers of the events that are saved
+	stale       map[string][]byte // parts that an earlier run has left, to be deleted
+}
+
+// Dispatch implements gateway.Handler.
+func (s *savedGateway) Dispatch(d gateway.Dispatch) {
+	s.mu.Lock()
+	s.proxy.Dispatch(d)
+	s.sequence = max(s.sequence, d.Sequence)
+	s.mu.Unlock()
+	s.data.notify(false)
+}
+
+// Changed implements gateway.Handler.
+func (s *savedGateway) Changed(status gateway.Status) {
+	s.mu.Lock()
+	s.proxy.Changed(status)
+	if session, ok := s.gateway.Session(); ok && status.State == gateway.Connected {
+		s.sequence = session.Sequence
+	}
+	s.mu.Unlock()
+	// An event about the state is not among those that Discord sends again after a
+	// crash: they would get other numbers than they had.
+	s.data.flush()
+}
+
+func (s *savedGateway) save() (parts map[string][]byte, done func()) {
+	s.mu.Lock()
+	state := gatewayState{Counted: s.gateway.Counted()}
+	// Bots need more of the guilds than is saved: with them a session begins.
+	if session, ok := s.gateway.Session(); ok && s.proxy.Stats().Identified == 0 {
+		session.Sequence = s.sequence
+		state.Session = &session
+	}
+	exported := s.hub.Export(s.last)
+	guilds := s.guilds.Export()
+	s.mu.Unlock()
+
+	parts = maps.Clone(s.stale)
+	if parts == nil {
+		parts = make(map[string][]byte)
+	}
+	state.Hub = exported.State
+	encoded, _ := json.Marshal(state) // plain values can be written
+	if !bytes.Equal(encoded, s.state) {
+		parts[gatewayPart] = encoded
+	}
+	if s.pending == nil {
+		s.pending = guilds
+	} else {
+		maps.Copy(s.pending, guilds)
+	}
+	for id, guild := range s.pending {
+		parts[guildPart+id] = guild
+	}
+	for n, event := range exported.Events() {
+		parts[eventName(n)] = event
+	}
+	for n := s.first; n < exported.First && n <= s.last; n++ {
+		parts[eventName(n)] = nil
+	}
+	return parts, func() {
+		s.stale, s.state, s.pending, s.first, s.last = nil, encoded, nil, exported.First, exported.State.Next-1
+	}
+}
+
+func eventName(n uint64) string { return fmt.Sprintf("%s%d", eventPart, n) }
+
+// events returns the stored events by their numbers.
+func (s savedState) events() map[uint64][]byte {
+	stored := make(map[uint64][]byte)
+	for key, data := range s.below(eventPart) {
+		if n, err := strconv.ParseUint(key, 10, 64); err == nil {
+			stored[n] = data
+		}
+	}
+	return stored
+}
