@@ -467,7 +467,9 @@ func (c *connection) write(op wire.Opcode, kind string, sequence int64, data jso
 	}
 	ctx, cancel := context.WithTimeout(c.lives, writeTimeout)
 	defer cancel()
-	err = c.ws.Write(ctx, message, payload)
+	if err = c.ws.Write(ctx, message, payload); errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		c.proxy.slow(c)
+	}
 	if cap(c.buffer) > 1<<20 {
 		c.buffer = nil // a large guild comes seldom
 	}

@@ -83,20 +83,29 @@ func (c *connection) start(ctx context.Context, hello identify) (*events.Subscri
 		return nil, err
 	}
 	v := &view{client: client, intents: hello.intents(), large: hello.large(), self: self}
-	if err := c.dispatch("READY", v.ready(snapshot, c, s), 0, false); err != nil {
-		return subscription, err
-	}
+	var guilds []*gateway.GuildSnapshot
 	if v.intents&gateway.IntentGuilds != 0 {
 		for i := range snapshot.Guilds {
-			if data := v.guild(&snapshot.Guilds[i]); data != nil {
-				if err := c.dispatch("GUILD_CREATE", data, 0, false); err != nil {
-					return subscription, err
-				}
+			if g := &snapshot.Guilds[i]; g.Available() && v.sees(g) {
+				guilds = append(guilds, g)
 			}
 		}
 	}
-	// From here on the session can be resumed.
-	s.begun(max(place, 1))
+	// From the last of these events on the session can be resumed.
+	placeAt := func(i int) uint64 {
+		if i < len(guilds) {
+			return 0
+		}
+		return max(place, 1)
+	}
+	if err := c.dispatch("READY", v.ready(snapshot, c, s), placeAt(0), false); err != nil {
+		return subscription, err
+	}
+	for i, g := range guilds {
+		if err := c.dispatch("GUILD_CREATE", v.guild(g), placeAt(i+1), false); err != nil {
+			return subscription, err
+		}
+	}
 	return subscription, nil
 }
 

@@ -139,16 +139,6 @@ func (s *session) number(c *connection, place uint64, own bool, kind string, dat
 	return s.sequence, true
 }
 
-// begun notes the place from which the session goes on after READY.
-func (s *session) begun(place uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.place = place
-	if n := len(s.places); n > 0 {
-		s.places[n-1] = place
-	}
-}
-
 // rewind takes the session back to an event for a new connection. It returns the
 // place in the hub to go on from, and events that are not in the hub. ok is false
 // when the session cannot go on from there, ahead when it has not come so far yet.
