@@ -102,7 +102,7 @@ func (l live) openProxy(c Config, g *gate, addr net.Addr, observers calls.Observ
 // observe has metrics read how the gateway is.
 func (l live) observe(m *metrics.Metrics) {
 	if l.gateway != nil {
-		m.Watch(metrics.Gateway{Status: l.gateway.Status, Stats: l.gateway.Stats, Events: l.server.Hub.Stats})
+		m.Watch(metrics.Gateway{Status: l.gateway.Status, Stats: l.gateway.Stats, Events: l.server.Hub.Stats, Proxy: l.proxy.Stats})
 	}
 }
 

@@ -116,7 +116,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/metrics", about: "what Prometheus reads",
-		imports:   []string{"server/internal/access", "server/internal/calls", "server/internal/events", "server/internal/outbox", "server/internal/store", "discord", "discord/gateway"},
+		imports:   []string{"server/internal/access", "server/internal/calls", "server/internal/events", "server/internal/gatewayproxy", "server/internal/outbox", "server/internal/store", "discord", "discord/gateway"},
 		libraries: []string{"github.com/prometheus/"},
 	},
 	{

@@ -5,6 +5,7 @@ import (
 
 	"discordproxy/discord/gateway"
 	"discordproxy/server/internal/events"
+	"discordproxy/server/internal/gatewayproxy"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -15,6 +16,7 @@ type Gateway struct {
 	Status func() gateway.Status
 	Stats  func() gateway.Stats
 	Events func() events.Stats
+	Proxy  func() gatewayproxy.Stats
 }
 
 // Watch adds the gateway. A server without it has no such series. It may be
@@ -33,6 +35,11 @@ var (
 	descGatewayLeft    = desc("gateway_sessions_left", "Sessions that may still begin today, by Discord's count or the server's, whichever is smaller.")
 	descGatewayTotal   = desc("gateway_sessions_limit", "Sessions that may begin in a day. The server never uses the last tenth.")
 
+	descProxySessions   = desc("gateway_proxy_sessions", "Sessions of bots that use the gateway through the server, by state: connected, or resumable while their connection is lost.", "state")
+	descProxyIdentified = desc("gateway_proxy_identified_total", "Sessions that bots began through the server.")
+	descProxyResumed    = desc("gateway_proxy_resumed_total", "Sessions that bots resumed through the server.")
+	descProxySlow       = desc("gateway_proxy_slow_total", "Connections of bots that were closed because the bot read too slowly.")
+
 	descEvents            = desc("events_total", "Events that came from the gateway, by type.", "type")
 	descEventsKept        = desc("events_kept", "Events that are kept for subscribers.")
 	descEventsKeptBytes   = desc("events_kept_bytes", "Bytes of the events that are kept.")
@@ -43,6 +50,7 @@ var (
 func (gatewayCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descGatewayState, descGatewayPaused, descGatewayLatency, descGatewayLost, descGatewayBegun, descGatewayResumed, descGatewayLeft, descGatewayTotal,
+		descProxySessions, descProxyIdentified, descProxyResumed, descProxySlow,
 		descEvents, descEventsKept, descEventsKeptBytes, descEventSubscribers, descEventSubscrBehind,
 	} {
 		ch <- d
@@ -72,6 +80,13 @@ func (c gatewayCollector) Collect(ch chan<- prometheus.Metric) {
 		set(descGatewayLeft, gauge, float64(stats.Left))
 		set(descGatewayTotal, gauge, float64(stats.Total))
 	}
+
+	proxied := c.Proxy()
+	set(descProxySessions, gauge, float64(proxied.Connected), "connected")
+	set(descProxySessions, gauge, float64(proxied.Resumable), "resumable")
+	set(descProxyIdentified, counter, float64(proxied.Identified))
+	set(descProxyResumed, counter, float64(proxied.Resumed))
+	set(descProxySlow, counter, float64(proxied.Slow))
 
 	for kind, n := range held.Published {
 		set(descEvents, counter, float64(n), kind.String())

@@ -7,6 +7,7 @@ import (
 
 	"discordproxy/discord/gateway"
 	"discordproxy/server/internal/events"
+	"discordproxy/server/internal/gatewayproxy"
 	"discordproxy/server/internal/metrics"
 
 	pb "discordproxy/gen/discord_api"
@@ -30,6 +31,9 @@ func TestGateway(t *testing.T) {
 				Published: map[pb.Event_Type]uint64{pb.Event_MESSAGE_CREATE: 18, pb.Event_GATEWAY_STATE: 2},
 			}
 		},
+		Proxy: func() gatewayproxy.Stats {
+			return gatewayproxy.Stats{Connected: 5, Resumable: 6, Identified: 7, Resumed: 8, Slow: 9}
+		},
 	})
 	if text := scrape(t, m, "text/plain"); strings.Contains(text, "sessions_left") {
 		t.Error("it is told how many sessions are left before Discord told it")
@@ -49,6 +53,11 @@ func TestGateway(t *testing.T) {
 		"discordproxy_events_kept_bytes 500",
 		"discordproxy_event_subscribers 3",
 		"discordproxy_event_subscribers_behind_total 4",
+		`discordproxy_gateway_proxy_sessions{state="connected"} 5`,
+		`discordproxy_gateway_proxy_sessions{state="resumable"} 6`,
+		"discordproxy_gateway_proxy_identified_total 7",
+		"discordproxy_gateway_proxy_resumed_total 8",
+		"discordproxy_gateway_proxy_slow_total 9",
 	)
 	wantLines(t, text, "discordproxy_gateway_sessions_limit 1000", "discordproxy_gateway_paused_seconds 0", `discordproxy_gateway_state{state="paused"} 0`)
 	status = gateway.Status{State: gateway.Paused, Until: time.Now().Add(24*time.Hour + time.Minute)}
