@@ -48,6 +48,9 @@ func lies() []lie {
 	refusal := func(to sandbox.RefusalHeaders) func(*lie) {
 		return func(l *lie) { l.limit.Refusal = to }
 	}
+	across := func(channels int) func(*lie) {
+		return func(l *lie) { l.channels, l.limit.PerToken, l.limit.Refusal = channels, true, sandbox.RefusalSame }
+	}
 	return []lie{
 		named("another bucket in the 429", refusal(sandbox.RefusalOwn)),
 		named("the same bucket", refusal(sandbox.RefusalSame)),
@@ -62,9 +65,10 @@ func lies() []lie {
 			l.limit.Limit, l.limit.Window, l.calls = 10, 10*time.Second, 25
 			l.limit.Refusal = sandbox.RefusalSame
 		}),
-		named("one bucket behind 30 channels", func(l *lie) {
-			l.channels, l.limit.PerToken, l.limit.Refusal = 30, true, sandbox.RefusalSame
-		}),
+		named("one bucket behind 2 channels", across(2)),
+		named("one bucket behind 3 channels", across(3)),
+		named("one bucket behind 5 channels", across(5)),
+		named("one bucket behind 30 channels", across(30)),
 		named("one bucket behind 30 channels, no headers", func(l *lie) {
 			l.channels, l.announce, l.limit.PerToken, l.limit.Refusal = 30, false, true, sandbox.RefusalBare
 		}),
