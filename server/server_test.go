@@ -29,12 +29,14 @@ type running struct {
 	discordapiconnect.DiscordApiClient
 	dashboard discordapiconnect.DashboardClient
 	over      *http.Transport
+	address   string
+	key       string // that its calls carry, if any
 	stop      context.CancelFunc
 	ended     chan error
 }
 
 // run starts a server of its own on a free port.
-func run(t *testing.T, c server.Config) *running {
+func run(t testing.TB, c server.Config) *running {
 	t.Helper()
 	srv, err := server.New(c)
 	if err != nil {
@@ -48,17 +50,25 @@ func run(t *testing.T, c server.Config) *running {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	over := &http.Transport{Protocols: protocols}
-	client, url := &http.Client{Transport: over}, "http://"+lis.Addr().String()
-	r := &running{
-		discordapiconnect.NewDiscordApiClient(client, url), discordapiconnect.NewDashboardClient(client, url),
-		over, stop, make(chan error, 1),
-	}
+	r := &running{over: over, address: lis.Addr().String(), stop: stop, ended: make(chan error, 1)}
+	client, url := &http.Client{Transport: r}, "http://"+r.address
+	r.DiscordApiClient = discordapiconnect.NewDiscordApiClient(client, url)
+	r.dashboard = discordapiconnect.NewDashboardClient(client, url)
 	go func() { r.ended <- srv.Run(ctx, lis) }()
 	return r
 }
 
+// RoundTrip implements http.RoundTripper.
+func (r *running) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r.key != "" {
+		req = req.Clone(req.Context())
+		req.Header.Set("Authorization", "Bearer "+r.key)
+	}
+	return r.over.RoundTrip(req)
+}
+
 // answers waits until the server takes calls.
-func (r *running) answers(t *testing.T) {
+func (r *running) answers(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -143,10 +143,16 @@ func New(c Config) (http.Handler, error) {
 	return entrance(plain, rpc.GRPCWebText(mux)), nil
 }
 
-// known returns handler for requests of known clients. Those that connect-go would
-// refuse are refused with an explanation, and logged.
+// known returns handler, one of connect-go, for requests of known clients. Those that
+// connect-go would refuse are refused with an explanation, and logged.
 func (c Config) known(door *door, handler http.Handler) http.Handler {
-	return listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		listener.MarkKnown(r)
+		if in := rpc.Explained(door.errors, w, r); in != nil {
+			handler.ServeHTTP(w, in)
+		}
+		calls.LogUnread(c.Logger, r)
+	})
 }
 
 // byFirst finds the handler of a request by the first element of its path, /NAME/. An

@@ -9,17 +9,14 @@ import (
 	"discordproxy/server/internal/rpc"
 )
 
-// LogUnread returns next with a line in the log for each request that ended
-// before Begin: its message could not be read, was too large, or came in a
-// form that no method takes. No observer hears of it, since it is no call yet.
-// Its client was told the reason. Requests come from Incoming.
-func LogUnread(logger *slog.Logger, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r)
-		if in, ok := r.Context().Value(incomingKey{}).(*incoming); ok && !in.begun.Load() {
-			logUnread(r.Context(), logger, r)
-		}
-	})
+// LogUnread writes a line to the log for a request that ended before Begin: its
+// message could not be read, was too large, or came in a form that no method takes. No
+// observer hears of it, since it is no call yet. Its client was told the reason.
+// Requests come from Incoming.
+func LogUnread(logger *slog.Logger, r *http.Request) {
+	if in, ok := r.Context().Value(incomingKey{}).(*incoming); ok && !in.begun.Load() {
+		logUnread(r.Context(), logger, r)
+	}
 }
 
 func logUnread(ctx context.Context, logger *slog.Logger, r *http.Request) {

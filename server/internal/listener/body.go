@@ -27,7 +27,7 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 		}
 		body := &budgetBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), budget: &s.budget}
 		defer body.release()
-		r.Body = body
+		r.Body = body // its own request, see watchBody
 		next.ServeHTTP(w, r)
 	})
 }

@@ -284,7 +284,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // prepare sets what srv does with requests, and returns the function that has
 // it accept connections.
 func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err error) {
-	handler := s.count(s.check(s.cfg.Handler))
+	handler := s.check(s.cfg.Handler)
 	if s.cfg.TLS != nil {
 		// net/http itself knows HTTP/2 here, and ends it in peace.
 		// net/http changes it, and it may serve others too.
@@ -360,13 +360,25 @@ func (s *Server) count(next http.Handler) http.Handler {
 
 // check is what stands between HTTP and the handler.
 func (s *Server) check(next http.Handler) http.Handler {
-	next = unless(s.limitBody(next), s.refuseOtherSites)
-	next = unless(s.answerCORS(next), s.refuseLargeHeader, s.refuseOtherHosts)
+	next = s.limitBody(next)
+	if s.guard.cors == nil {
+		next = unless(next, s.refuseLargeHeader, s.refuseOtherHosts, s.refuseOtherSites)
+	} else {
+		next = s.guard.cors.Handler(unless(next, s.refuseOtherSites))
+		next = unless(next, s.refuseLargeHeader, s.refuseOtherHosts)
+	}
 	next = s.countUnknown(next)
 	if s.cfg.Outermost != nil {
 		next = s.cfg.Outermost(next)
 	}
-	return s.readUnread(announceTrailers(next))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.inProgress.Add(1)
+		defer s.inProgress.Add(-1)
+		r, body := watchBody(r)
+		next.ServeHTTP(w, r)
+		announceTrailers(w, r)
+		s.readUnread(w, r, body)
+	})
 }
 
 // unless returns next for requests that none of several checks has refused. Checks are

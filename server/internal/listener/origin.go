@@ -61,15 +61,6 @@ func checkOrigin(origin string) error {
 	return nil
 }
 
-// answerCORS answers preflight requests of allowed origins and marks answers
-// for them.
-func (s *Server) answerCORS(next http.Handler) http.Handler {
-	if s.guard.cors == nil {
-		return next
-	}
-	return s.guard.cors.Handler(next)
-}
-
 // refuseOtherSites refuses what a browser sends on behalf of another site:
 // forms, scripts, images. Browsers say so in Sec-Fetch-Site and Origin, which
 // pages cannot change; other clients send neither.

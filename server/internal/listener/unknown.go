@@ -57,12 +57,17 @@ func withConnection(ctx context.Context, conn net.Conn) context.Context {
 // towards the limits of Config for clients that are not.
 func Known(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if u, ok := r.Context().Value(unknownKey{}).(*unknownRequest); ok {
-			u.connection.known.Store(true)
-			u.leave()
-		}
+		MarkKnown(r)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// MarkKnown does what Known does, for a handler that calls it.
+func MarkKnown(r *http.Request) {
+	if u, ok := r.Context().Value(unknownKey{}).(*unknownRequest); ok {
+		u.connection.known.Store(true)
+		u.leave()
+	}
 }
 
 // Anyone returns next for requests of clients that need not be known. It refuses

@@ -23,33 +23,39 @@ const (
 	maxUnread, maxUnreadPerConnection = 256, 64
 )
 
-// readUnread reads and drops what next leaves unread of a request's body before
-// the answer ends, within bounds of bytes, time and number.
+// readUnread reads and drops what a handler left unread of a request's body before
+// the answer ends, within bounds of bytes, time and number. body is that of watchBody.
 //
 // If the answer ended first, HTTP/2 would reset the stream and HTTP/1.1 would
 // close the connection. nginx and HAProxy then lose the answer and report an
 // error of their own. Bodies beyond the bounds still end that way.
-func (s *Server) readUnread(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body == nil || r.Body == http.NoBody {
-			next.ServeHTTP(w, r)
-			return
-		}
-		body := &openBody{ReadCloser: r.Body}
-		r.Body = body
-		next.ServeHTTP(w, r)
-		r.Body = body.ReadCloser
-		if body.ended.Load() {
-			return
-		}
-		if r.Header.Get("Expect") != "" && !body.begun.Load() {
-			return // reading would make the client send the body
-		}
-		if leave, ok := s.enterUnread(r); ok {
-			defer leave()
-			s.drop(w, r)
-		}
-	})
+func (s *Server) readUnread(w http.ResponseWriter, r *http.Request, body *openBody) {
+	if body == nil || body.ended.Load() {
+		return
+	}
+	if r.Header.Get("Expect") != "" && !body.begun.Load() {
+		return // reading would make the client send the body
+	}
+	r.Body = body.ReadCloser
+	if leave, ok := s.enterUnread(r); ok {
+		defer leave()
+		s.drop(w, r)
+	}
+}
+
+// watchBody returns a request whose body records how far it was read, and the body,
+// nil for a request without one.
+func watchBody(r *http.Request) (*http.Request, *openBody) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r, nil
+	}
+	body := &openBody{ReadCloser: r.Body}
+	if r.ProtoMajor < 2 { // net/http looks at the body of its request when it answers
+		kept := *r
+		r = &kept
+	}
+	r.Body = body
+	return r, body
 }
 
 // enterUnread counts a body that is about to be dropped. It returns false when

@@ -55,15 +55,15 @@ func Plain(r *http.Request) *http.Request {
 // latter. Encodings are compared without case.
 func ExplainRequests(errors *connect.ErrorWriter, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r = explained(errors, w, r); r != nil {
+		if r = Explained(errors, w, r); r != nil {
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// explained returns a request in the form that connect-go takes, or nil after it has
-// refused it.
-func explained(errors *connect.ErrorWriter, w http.ResponseWriter, r *http.Request) *http.Request {
+// Explained returns a request in the form that connect-go takes, or nil if it has
+// refused it as ExplainRequests does.
+func Explained(errors *connect.ErrorWriter, w http.ResponseWriter, r *http.Request) *http.Request {
 	if r.Method != http.MethodPost {
 		if r.Method == http.MethodGet && mayGet(r.URL.Path) && r.URL.Query().Has("encoding") {
 			return r
