@@ -207,7 +207,7 @@ func (c Config) options(observers calls.Observers, inner ...connect.Interceptor)
 // answers until the response was written.
 func entrance(plain, methods http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, release := discord.HoldAnswers(rpc.Named(w, r))
+		ctx, release := discord.HoldAnswers(rpc.Named(r.Context(), w, r))
 		defer release()
 		if rest.Serves(r) {
 			plain.ServeHTTP(w, r.WithContext(ctx))

@@ -24,19 +24,19 @@ type named struct{ id, peer string }
 // is kept for Peer.
 func WithRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(Named(w, r)))
+		next.ServeHTTP(w, r.WithContext(Named(r.Context(), w, r)))
 	})
 }
 
-// Named returns the context that WithRequestID gives a request, whose name it puts into
+// Named returns ctx with what WithRequestID keeps of a request, whose name it puts into
 // the header of the response.
-func Named(w http.ResponseWriter, r *http.Request) context.Context {
+func Named(ctx context.Context, w http.ResponseWriter, r *http.Request) context.Context {
 	id := r.Header.Get(RequestIDHeader)
 	if !saneRequestID(id) {
 		id = rand.Text()
 	}
 	w.Header().Set(RequestIDHeader, id)
-	return context.WithValue(r.Context(), namedKey{}, &named{id, r.RemoteAddr})
+	return context.WithValue(ctx, namedKey{}, &named{id, r.RemoteAddr})
 }
 
 // RequestID returns the id that WithRequestID gave the request, else "".
