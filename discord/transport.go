@@ -198,7 +198,7 @@ func (s *sending) failed(ctx context.Context, a *answer, cause error) (again boo
 	}
 	s.logger.WarnContext(ctx, "request to Discord failed; retrying", "route", s.seen.Route, "resource", s.seen.Resource,
 		"try", s.seen.Number, "wait", wait.Round(time.Millisecond), "status", s.seen.Status, "error", cause)
-	if sleep(ctx, wait) != nil {
+	if Sleep(ctx, wait) != nil {
 		return false, s.left(ctx)
 	}
 	return true, nil
@@ -304,7 +304,11 @@ func backoff(try int) time.Duration {
 	return wait/2 + rand.N(wait/2)
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d, or until ctx ends, and returns the error of ctx.
+func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -246,7 +246,7 @@ func (s *Server) announce(ctx context.Context, addr net.Addr, warnings []string)
 		s.config.Started(ctx, addr, warnings)
 	}
 	for _, warning := range warnings {
-		s.config.Logger.Warn(warning)
+		s.config.Logger.Warn("calls are not protected", "reason", warning)
 	}
 	limit := "none" // what GOMEMLIMIT says, in bytes
 	if n := debug.SetMemoryLimit(-1); n != math.MaxInt64 {

@@ -338,7 +338,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		wait := g.pause(end)
 		g.config.Logger.WarnContext(ctx, "the connection to Discord's gateway was lost", "error", end.err, "resumable", g.session != nil, "wait", wait.Round(time.Millisecond))
 		g.change(Status{State: Disconnected, Reason: reason, Resumable: g.session != nil})
-		if sleep(ctx, wait) != nil {
+		if discord.Sleep(ctx, wait) != nil {
 			continue // connect returns at once
 		}
 	}
@@ -436,7 +436,7 @@ func (g *Gateway) locate(ctx context.Context) (string, error) {
 			g.config.Logger.ErrorContext(ctx, "no session may begin at Discord's gateway; calls go on, events do not come", "reason", reason, "wait", wait.Round(time.Second))
 			g.change(Status{State: Paused, Reason: reason, Until: at})
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := discord.Sleep(ctx, wait); err != nil {
 			return "", err
 		}
 	}
@@ -472,18 +472,4 @@ func (g *Gateway) Counted() BudgetCount {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.budget.count(time.Now())
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
