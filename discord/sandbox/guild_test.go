@@ -145,6 +145,27 @@ func TestMembers(t *testing.T) {
 	r.do("GET", path("/guilds/%d/webhooks", r.w.OtherGuild), nil).is(403, 50013)
 }
 
+func TestPagesOfThreadMembers(t *testing.T) {
+	r := newRig(t, sandbox.Config{Unlimited: true})
+	base := path("/channels/%d/thread-members", r.w.Thread)
+	for query, want := range map[string][]sandbox.ID{
+		"":                       {r.w.Bot, r.w.Alice},
+		"?limit=1":               {r.w.Bot, r.w.Alice}, // without members there is one page
+		"?with_member=1&limit=1": {r.w.Bot},
+		path("?with_member=true&after=%d", r.w.Bot):   {r.w.Alice},
+		path("?with_member=true&after=%d", r.w.Alice): nil,
+	} {
+		var list []sandbox.ThreadMember
+		r.do("GET", base+query, nil).is(200).into(&list)
+		var got []sandbox.ID
+		for _, m := range list {
+			got = append(got, m.UserID)
+		}
+		equal(t, "members of "+query, got, want)
+	}
+	r.do("GET", base+"?with_member=1&limit=101", nil).complains("limit", "NUMBER_TYPE_MAX")
+}
+
 // TestMoveOneRoleAmongAll names all roles to move one, as some libraries do.
 func TestMoveOneRoleAmongAll(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -334,10 +335,16 @@ func (s *Sandbox) listThreadMembers(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	q := c.query()
+	paged := q.bool("with_member") // a page has members with what they are in the guild
+	limit, after := q.int("limit", 100, 1, 100), q.snowflake("after")
+	if err := q.err(); err != nil {
+		return nil, err
+	}
 	out := []*ThreadMember{}
-	for _, id := range s.guilds[ch.GuildID].order {
-		if m := ch.threadMembers[id]; m != nil {
-			out = append(out, s.threadMember(c, ch, m))
+	for _, id := range slices.Sorted(maps.Keys(ch.threadMembers)) {
+		if !paged || id > after && len(out) < limit {
+			out = append(out, s.threadMember(c, ch, ch.threadMembers[id]))
 		}
 	}
 	return out, nil
