@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -29,13 +30,12 @@ type runningSandbox struct {
 	ended   chan struct{}
 }
 
-// startSandbox starts a sandbox on a port of 127.0.0.1, 0 for any.
-func startSandbox(config sandbox.Config, port int) (*runningSandbox, error) {
+// startSandbox has a sandbox listen on a port of 127.0.0.1, 0 for any.
+func startSandbox(sb *sandbox.Sandbox, port int) (*runningSandbox, error) {
 	lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // listening does not wait
 	if err != nil {
 		return nil, fmt.Errorf("the sandbox cannot listen: %w", err)
 	}
-	sb := sandbox.New(config)
 	p := &runningSandbox{
 		Sandbox: sb,
 		server:  &http.Server{Handler: sb, ReadHeaderTimeout: 10 * time.Second},
@@ -47,6 +47,23 @@ func startSandbox(config sandbox.Config, port int) (*runningSandbox, error) {
 		_ = p.server.Serve(lis) // returns when the server is closed
 	}()
 	return p, nil
+}
+
+// sandboxOf returns a sandbox with the world in a file, or with the default one
+// when none is named.
+func sandboxOf(state string) (*sandbox.Sandbox, error) {
+	sb := sandbox.New(sandbox.Config{})
+	if state == "" {
+		return sb, nil
+	}
+	b, err := os.ReadFile(state)
+	if err == nil {
+		err = sb.ReadState(b)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot use --state %s: %w", state, err)
+	}
+	return sb, nil
 }
 
 func (p *runningSandbox) close() {
@@ -62,12 +79,16 @@ func (p *runningSandbox) describe(w io.Writer) {
 	_, _ = fmt.Fprintf(w, `The sandbox, a fake Discord, is at http://%[1]s/api (control: /sandbox/)
   gateway           ws://%[1]s/gateway
   token             %[2]s
-  guild             %[3]s
-  text channels     %[4]s
-  forbidden channel %[5]s
-  users             %[6]s
-  refuses messages  %[7]s
-`, p.address, world.Token, world.Guild, list(world.Channels), world.Forbidden, list(world.Users), world.NoDMs)
+`, p.address, world.Token)
+	if world.Guild == 0 {
+		return // a state of the user's own
+	}
+	_, _ = fmt.Fprintf(w, `  guild             %s
+  text channels     %s
+  forbidden channel %s
+  users             %s
+  refuses messages  %s
+`, world.Guild, list(world.Channels), world.Forbidden, list(world.Users), world.NoDMs)
 }
 
 // list writes ids with spaces between them, so that each can be copied.
@@ -126,11 +147,13 @@ func sandboxStatus(sb *sandbox.Sandbox) *pb.WatchStatusResponse_Sandbox {
 // sandboxCommand runs the sandbox alone.
 func sandboxCommand(e command.Env) *cli.Command {
 	var port int
+	var state string
 	return &cli.Command{
 		Name:  "sandbox",
 		Usage: "runs the sandbox alone, for tests of other programs",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "port", EnvVars: command.Variables("sandbox-port"), Value: 50052, Destination: &port, Usage: "port to listen on, 0 for any"},
+			&cli.StringFlag{Name: "state", EnvVars: command.Variables("sandbox-state"), Destination: &state, Usage: "JSON `FILE` that holds the world to start with, as GET /sandbox/state returns it"},
 		},
 		Action: func(c *cli.Context) error {
 			if err := command.NoArguments(c); err != nil {
@@ -139,7 +162,11 @@ func sandboxCommand(e command.Env) *cli.Command {
 			if err := checkPort("port", port); err != nil {
 				return err
 			}
-			p, err := startSandbox(sandbox.Config{}, port)
+			sb, err := sandboxOf(state)
+			if err != nil {
+				return err
+			}
+			p, err := startSandbox(sb, port)
 			if err != nil {
 				return err
 			}

@@ -71,7 +71,7 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	config.Logger, config.Audit = logger, audit
 	var fake *runningSandbox
 	if c.sandbox {
-		if fake, err = startSandbox(sandbox.Config{}, c.sandboxPort); err != nil {
+		if fake, err = startSandbox(sandbox.New(sandbox.Config{}), c.sandboxPort); err != nil {
 			return err
 		}
 		defer fake.close()

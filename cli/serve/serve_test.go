@@ -226,6 +226,7 @@ func TestRefusedStarts(t *testing.T) {
 		"unknown command":    {[]string{"nonsense"}, "ERROR: unknown command \"nonsense\"\n"},
 		"sandbox's port":     {[]string{"sandbox", "--port", "many"}, "ERROR: invalid value \"many\" for flag -port: parse error\n"},
 		"sandbox's range":    {[]string{"sandbox", "--port", "99999"}, "ERROR: --port 99999 is not between 0 and 65535\n"},
+		"sandbox's state":    {[]string{"sandbox", "--state", "/does/not/exist"}, "ERROR: cannot use --state /does/not/exist: open /does/not/exist: no such file or directory\n"},
 		"sandbox's argument": {[]string{"sandbox", "please"}, "ERROR: unexpected argument \"please\"\n"},
 		"unreadable URL":     {append(logs, "--token", "x", "--discord-api-url", "discord.com"), "ERROR: discord: the API's URL"},
 		"refused token":      {append(logs, "--port", "0", "--token", "wrong", "--discord-api-url", refusing.URL+"/api"), "ERROR: Discord refused the bot token: 401: Unauthorized\n"},

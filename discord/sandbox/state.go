@@ -225,6 +225,16 @@ func (s *Sandbox) SetState(in State) error {
 	return nil
 }
 
+// ReadState puts the world that JSON describes in the place of this one, see
+// [Sandbox.SetState]. Unknown fields are mistakes.
+func (s *Sandbox) ReadState(b []byte) error {
+	var in State
+	if err := strict(b, &in); err != nil {
+		return errControl{fmt.Errorf("sandbox: state: %w", err)}
+	}
+	return s.SetState(in)
+}
+
 func (s *Sandbox) populate(in *State) error {
 	s.world = in.World
 	for _, u := range in.Users {
