@@ -30,6 +30,7 @@ const DefaultTarget = "localhost:50051"
 // also over a restart of the proxy. All methods may be called concurrently.
 type Client struct {
 	methods   discordapiconnect.DiscordApiClient
+	outbox    discordapiconnect.OutboxClient
 	dashboard discordapiconnect.DashboardClient
 	transport *http.Transport
 	retries   int
@@ -129,6 +130,7 @@ func New(target string, opts ...Option) (*Client, error) {
 	options := connect.WithClientOptions(connect.WithGRPC(), connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries}))
 	return &Client{
 		methods:   discordapiconnect.NewDiscordApiClient(over, url, options),
+		outbox:    discordapiconnect.NewOutboxClient(over, url, options),
 		dashboard: discordapiconnect.NewDashboardClient(over, url, options),
 		transport: transport, retries: c.retries,
 	}, nil

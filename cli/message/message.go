@@ -49,7 +49,7 @@ func App(env command.Env) *cli.App {
 // messageCommands are what discordproxymessage can do, each in the file of its
 // topic.
 var messageCommands = []messageCommand{
-	directCommand, channelCommand, editCommand, deleteCommand, channelsCommand, broadcastCommand, statusCommand,
+	directCommand, channelCommand, editCommand, deleteCommand, channelsCommand, broadcastCommand, deliveriesCommand, statusCommand,
 }
 
 // messageCommand is a command that calls the proxy.
@@ -62,6 +62,10 @@ type messageCommand struct {
 	// text says whether it takes a text behind them. It may be missing where
 	// something else is sent.
 	text bool
+	// words are the arguments of a command that takes no ids, and check refuses
+	// those that it does not understand. Nil means that it takes ids.
+	words string
+	check func(args []string) error
 	// flags makes its options, and may be nil. Options keep what was read, so
 	// that every run needs its own.
 	flags func() []cli.Flag
@@ -80,7 +84,8 @@ type request struct {
 	// address is where the proxy is.
 	address string
 	ids     []uint64
-	text    *string // nil when there is none
+	args    []string // of a command that takes words
+	text    *string  // nil when there is none
 	input   input
 }
 
@@ -92,6 +97,9 @@ func (m messageCommand) arguments() string {
 	}
 	if m.text {
 		arguments = append(arguments, "TEXT")
+	}
+	if m.words != "" {
+		arguments = append(arguments, m.words)
 	}
 	return strings.Join(arguments, " ")
 }
@@ -140,6 +148,10 @@ func (m messageCommand) command(env command.Env) *cli.Command {
 
 // read checks the arguments of the command.
 func (m messageCommand) read(r *request, args []string) error {
+	if m.check != nil {
+		r.args = args
+		return m.check(args)
+	}
 	switch extra := len(args) - len(m.ids); {
 	case extra < 0, extra > 1, extra == 1 && !m.text:
 		return m.misused()

@@ -22,10 +22,14 @@ var directCommand = messageCommand{
 		if err != nil {
 			return err
 		}
-		return post(r, r.client.SendDirectMessage, &pb.SendDirectMessageRequest{
+		req := &pb.SendDirectMessageRequest{
 			UserId: r.ids[0], Content: m.GetContent(), Embeds: m.GetEmbeds(), Attachments: m.GetAttachments(),
 			SuppressNotifications: m.GetSuppressNotifications(), MessageReference: replyTo(r),
-		}, "Message sent")
+		}
+		if queued, err := r.queued(); queued || err != nil {
+			return r.enqueue(err, &pb.EnqueueRequest{Call: &pb.EnqueueRequest_SendDirectMessage{SendDirectMessage: req}})
+		}
+		return post(r, r.client.SendDirectMessage, req, "Message sent")
 	},
 }
 
@@ -37,10 +41,14 @@ var channelCommand = messageCommand{
 		if err != nil {
 			return err
 		}
-		return post(r, r.client.SendChannelMessage, &pb.SendChannelMessageRequest{
+		req := &pb.SendChannelMessageRequest{
 			ChannelId: r.ids[0], Content: m.GetContent(), Embeds: m.GetEmbeds(), Attachments: m.GetAttachments(),
 			SuppressNotifications: m.GetSuppressNotifications(), MessageReference: replyTo(r),
-		}, "Message sent")
+		}
+		if queued, err := r.queued(); queued || err != nil {
+			return r.enqueue(err, &pb.EnqueueRequest{Call: &pb.EnqueueRequest_SendChannelMessage{SendChannelMessage: req}})
+		}
+		return post(r, r.client.SendChannelMessage, req, "Message sent")
 	},
 }
 
@@ -105,7 +113,7 @@ func (r *request) link(m *pb.Message) string {
 }
 
 func sendFlags() []cli.Flag {
-	return append(newMessageFlags(), &cli.Uint64Flag{Name: "reply-to", Usage: "`MESSAGE_ID` that this one replies to"})
+	return append(append(newMessageFlags(), &cli.Uint64Flag{Name: "reply-to", Usage: "`MESSAGE_ID` that this one replies to"}), queueFlags()...)
 }
 
 // replyTo returns nil unless the message is a reply.

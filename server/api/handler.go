@@ -116,7 +116,7 @@ func New(c Config) (http.Handler, error) {
 	path, handler = discordapiconnect.NewOutboxHandler(&outboxService{outbox: c.Outbox, making: calling},
 		append(slices.Clip(options), connect.WithInterceptors(rpc.Chain(access.Limits(), translate(func() error { return nil }))), uncompressed)...)
 	// Each delivery needs the right to its own method.
-	mux.Handle(path, door.guard(always(""), listener.Known(calls.LogUnread(c.Logger, rpc.ExplainRequests(door.errors, handler)))))
+	mux.Handle(path, door.guard(always(""), c.known(door, handler)))
 	services = append(services, discordapiconnect.OutboxName)
 	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams()))...)
 	mux.Handle(path, listener.Anyone(rpc.ExplainRequests(door.errors, handler)))

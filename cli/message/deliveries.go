@@ -1,0 +1,260 @@
+package message
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	command "discordproxy/cli"
+	"discordproxy/client"
+
+	pb "discordproxy/gen/discord_api"
+
+	"github.com/urfave/cli/v2"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// queueFlags are the options of messages that the proxy may keep and send later.
+func queueFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "queue", Usage: "leave the message with the proxy, which sends it later, and do not wait for Discord"},
+		&cli.StringFlag{Name: "at", Usage: "with --queue, send it at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
+		&cli.DurationFlag{Name: "expires", Usage: "with --queue, give up when it could not be sent for so long, such as 2h", DefaultText: "24h"},
+		&cli.StringFlag{Name: "id", Usage: "with --queue, `ID` of the delivery; the same message with the same ID is sent once"},
+	}
+}
+
+// queued reports whether the message is to be left with the proxy.
+func (r *request) queued() (bool, error) {
+	queued := r.flags.Bool("queue")
+	for _, name := range []string{"at", "expires", "id"} {
+		if r.flags.IsSet(name) && !queued {
+			return false, command.Misuse(fmt.Errorf("--%s needs --queue", name))
+		}
+	}
+	return queued, nil
+}
+
+// enqueue leaves a call with the proxy, unless the options are wrong.
+func (r *request) enqueue(misused error, req *pb.EnqueueRequest) error {
+	if misused != nil {
+		return misused
+	}
+	req.DeliveryId = r.flags.String("id")
+	now := time.Now()
+	begins := now
+	if at := r.flags.String("at"); at != "" {
+		t, err := parseTime(at, now)
+		if err != nil {
+			return command.Misuse(err)
+		}
+		req.NotBefore = timestamppb.New(t)
+		if t.After(begins) {
+			begins = t
+		}
+	}
+	if r.flags.IsSet("expires") {
+		if r.flags.Duration("expires") <= 0 {
+			return command.Misuse(errors.New("--expires must be positive"))
+		}
+		req.ExpiresAt = timestamppb.New(begins.Add(r.flags.Duration("expires")))
+	}
+	_, err := callThen(r, r.client.Enqueue, req, func(res *pb.EnqueueResponse) error {
+		return r.confirm("Message queued as " + res.GetDelivery().GetId())
+	})
+	return err
+}
+
+// parseTime reads a moment, or a duration from now.
+func parseTime(text string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(d), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02 15:04"} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("--at %q is no time such as 2026-12-24T18:00:00Z or \"2026-12-24 18:00\", and no duration such as 90m", text)
+}
+
+// deliveryActions are what can be done with deliveries, and whether an ID follows.
+var deliveryActions = map[string]bool{"list": false, "watch": false, "show": true, "cancel": true, "retry": true}
+
+var deliveriesCommand = messageCommand{
+	name: "deliveries", usage: "lists, shows, watches, cancels and retries messages of --queue",
+	words: "list|watch|show ID|cancel ID|retry ID",
+	check: func(args []string) error {
+		if len(args) == 0 {
+			return command.Misuse(errors.New("expected deliveries list, watch, show ID, cancel ID or retry ID"))
+		}
+		needsID, known := deliveryActions[args[0]]
+		switch {
+		case !known:
+			return command.Misuse(fmt.Errorf("unknown action %q: expected list, watch, show, cancel or retry", args[0]))
+		case needsID && len(args) != 2:
+			return command.Misuse(fmt.Errorf("expected deliveries %s ID", args[0]))
+		case !needsID && len(args) != 1:
+			return command.Misuse(fmt.Errorf("deliveries %s takes no further arguments", args[0]))
+		}
+		return nil
+	},
+	flags: func() []cli.Flag {
+		return []cli.Flag{
+			&cli.StringSliceFlag{Name: "state", Usage: "`STATE` of the deliveries to list or watch, such as failed; repeatable"},
+			&cli.StringFlag{Name: "caller", Usage: "`CLIENT` that enqueued them, by default this one or all that it may see"},
+			&cli.IntFlag{Name: "limit", Usage: "number of deliveries to list, 1 to 1000", Value: 50},
+			&cli.Uint64Flag{Name: "after", Usage: "with watch, `POSITION` after which to begin; 0 is the oldest result"},
+		}
+	},
+	run: func(r *request) error {
+		switch id := slices.Concat(r.args, []string{""})[1]; r.args[0] {
+		case "list":
+			return listDeliveries(r)
+		case "watch":
+			return watchDeliveries(r)
+		case "show":
+			return showDelivery(r, r.client.GetDelivery, &pb.GetDeliveryRequest{DeliveryId: id, Caller: r.flags.String("caller")})
+		case "cancel":
+			return showDelivery(r, r.client.CancelDelivery, &pb.CancelDeliveryRequest{DeliveryId: id, Caller: r.flags.String("caller")})
+		default:
+			return showDelivery(r, r.client.RetryDelivery, &pb.RetryDeliveryRequest{DeliveryId: id, Caller: r.flags.String("caller")})
+		}
+	},
+}
+
+// states reads --state.
+func (r *request) states() (states []pb.Delivery_State, err error) {
+	for _, name := range r.flags.StringSlice("state") {
+		state, ok := pb.Delivery_State_value[strings.ToUpper(name)]
+		if !ok || state == 0 {
+			return nil, command.Misuse(fmt.Errorf("--state %q is none of scheduled, waiting, sending, delivered, failed, expired, cancelled, unknown", name))
+		}
+		states = append(states, pb.Delivery_State(state))
+	}
+	return states, nil
+}
+
+func listDeliveries(r *request) error {
+	states, err := r.states()
+	if err != nil {
+		return err
+	}
+	res, err := r.client.ListDeliveries(r.ctx, &pb.ListDeliveriesRequest{States: states, Caller: r.flags.String("caller"), PageSize: int32(r.flags.Int("limit"))})
+	if err != nil {
+		return r.failed(err)
+	}
+	if r.output.structured() {
+		for _, d := range res.GetDeliveries() {
+			if err := r.writeAnswer(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	w := tabwriter.NewWriter(r.env.Out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "ID\tSTATE\tMETHOD\tTARGET\tCALLER\tQUEUED\tREASON")
+	for _, d := range res.GetDeliveries() {
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", d.GetId(), stateName(d), d.GetMethod(), deliveryTarget(d), oneLine(d.GetCaller()),
+			d.GetEnqueuedAt().AsTime().Local().Format(time.DateTime), deliveryReason(d))
+	}
+	return w.Flush()
+}
+
+func watchDeliveries(r *request) error {
+	states, err := r.states()
+	if err != nil {
+		return err
+	}
+	req := &pb.WatchDeliveriesRequest{States: states, Caller: r.flags.String("caller")}
+	if r.flags.IsSet("after") {
+		req.After = proto.Uint64(r.flags.Uint64("after"))
+	}
+	for res, err := range client.All(r.client.WatchDeliveries(r.ctx, req)) {
+		if err != nil {
+			return r.failed(err)
+		}
+		d := res.GetDelivery()
+		switch {
+		case d == nil:
+			continue
+		case r.output.structured():
+			err = r.writeAnswer(res)
+		default:
+			_, err = fmt.Fprintf(r.env.Out, "%d  %s  %s  %s  %s  %s\n", res.GetPosition(), d.GetId(), stateName(d), d.GetMethod(), deliveryTarget(d), deliveryReason(d))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answeredDelivery is an answer with a delivery.
+type answeredDelivery interface {
+	proto.Message
+	GetDelivery() *pb.Delivery
+}
+
+// showDelivery makes one call about a delivery and writes what became of it.
+func showDelivery[Request proto.Message, Response answeredDelivery](
+	r *request, method func(context.Context, Request) (Response, error), req Request,
+) error {
+	_, err := callThen(r, method, req, func(res Response) error { return r.writeDelivery(res.GetDelivery()) })
+	return err
+}
+
+// writeDelivery writes a delivery for a person.
+func (r *request) writeDelivery(d *pb.Delivery) error {
+	w := tabwriter.NewWriter(r.env.Out, 0, 0, 2, ' ', 0)
+	row := func(name string, value any) {
+		if text := fmt.Sprint(value); text != "" && text != "0" {
+			_, _ = fmt.Fprintf(w, "%s\t%s\n", name, oneLine(text))
+		}
+	}
+	at := func(t *timestamppb.Timestamp) string {
+		if t == nil {
+			return ""
+		}
+		return t.AsTime().Local().Format(time.RFC3339)
+	}
+	row("id", d.GetId())
+	row("state", stateName(d))
+	row("method", d.GetMethod())
+	row("target", deliveryTarget(d))
+	row("caller", d.GetCaller())
+	row("queued", at(d.GetEnqueuedAt()))
+	row("not before", at(d.GetNotBefore()))
+	row("expires", at(d.GetExpiresAt()))
+	row("ended", at(d.GetFinishedAt()))
+	row("tries", d.GetTries())
+	row("message", d.GetMessageId())
+	row("reason", deliveryReason(d))
+	return w.Flush()
+}
+
+func stateName(d *pb.Delivery) string { return strings.ToLower(d.GetState().String()) }
+
+// deliveryTarget names what a delivery is about.
+func deliveryTarget(d *pb.Delivery) string {
+	switch {
+	case d.GetUserId() != 0:
+		return fmt.Sprint("user ", d.GetUserId())
+	case d.GetWebhookId() != 0:
+		return fmt.Sprint("webhook ", d.GetWebhookId())
+	}
+	return fmt.Sprint("channel ", d.GetChannelId())
+}
+
+// deliveryReason says why a delivery failed or waits.
+func deliveryReason(d *pb.Delivery) string {
+	if e := d.GetError(); e != nil {
+		return oneLine(fmt.Sprintf("%s: %s", d.GetStatus(), e.GetText()))
+	}
+	return oneLine(d.GetReason())
+}
