@@ -3,7 +3,6 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -133,7 +132,7 @@ func TestGatewayProxyAccess(t *testing.T) {
 	}
 
 	// Libraries that check the shape of a token have the key in the path.
-	resp, err := http.Get("http://" + p.Address + "/k/" + guild + "/api/v10/gateway/bot")
+	resp, err := get(t, "http://"+p.Address+"/k/"+guild+"/api/v10/gateway/bot")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,6 +144,16 @@ func (b *bot) until(name string) payload {
 	}
 }
 
+// get asks for a page.
+func get(t testing.TB, url string) (*http.Response, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return http.DefaultClient.Do(req)
+}
+
 // closedWith returns how the server closes the connection.
 func (b *bot) closedWith() websocket.CloseError {
 	b.t.Helper()
@@ -213,7 +223,7 @@ func TestGatewayThroughProxy(t *testing.T) {
 	p := through(t, sb)
 	w := sb.World()
 	for _, path := range []string{"/api/v10/gateway", "/api/gateway/bot"} {
-		resp, err := http.Get("http://" + p.Address + path)
+		resp, err := get(t, "http://"+p.Address+path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -375,7 +385,11 @@ func TestGatewayProxyShutdown(t *testing.T) {
 	p := through(t, sandbox.New(sandbox.Config{}))
 	b := dialBot(t, gatewayURL(p))
 	b.ready("discordproxy", intentMessages)
+	stranger := dialBot(t, gatewayURL(p)) // has not identified itself
 	go p.Stop()
+	if m := stranger.next(); m.Op != 7 {
+		t.Errorf("got %+v, want RECONNECT", m)
+	}
 	if m := b.next(); m.Op != 7 {
 		t.Errorf("got %+v, want RECONNECT", m)
 	}
@@ -545,7 +559,7 @@ func TestGatewayProxyNeedsKeys(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})
 		p := proxytest.Against(t, sb, append(args, "--rest-proxy")...)
 		_, port, _ := strings.Cut(strings.TrimPrefix(p.Address, "[::]"), ":")
-		resp, err := http.Get("http://127.0.0.1:" + port + "/gateway")
+		resp, err := get(t, "http://127.0.0.1:"+port+"/gateway")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -554,7 +568,7 @@ func TestGatewayProxyNeedsKeys(t *testing.T) {
 		if name != "no gateway" && (resp.StatusCode != http.StatusForbidden || !strings.Contains(string(text), "the gateway proxy is off")) {
 			t.Errorf("%s: %d %s", name, resp.StatusCode, text)
 		}
-		resp, err = http.Get("http://127.0.0.1:" + port + "/api/v10/gateway")
+		resp, err = get(t, "http://127.0.0.1:"+port+"/api/v10/gateway")
 		if err != nil {
 			t.Fatal(err)
 		}

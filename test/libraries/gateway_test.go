@@ -217,7 +217,7 @@ type forwarder struct {
 
 func forward(t *testing.T, to string) *forwarder {
 	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func forward(t *testing.T, to string) *forwarder {
 			if err != nil {
 				return
 			}
-			next, err := net.Dial("tcp", to)
+			next, err := new(net.Dialer).DialContext(t.Context(), "tcp", to)
 			if err != nil {
 				_ = from.Close()
 				continue

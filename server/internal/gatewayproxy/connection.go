@@ -45,6 +45,7 @@ type connection struct {
 	lives    context.Context
 	parts    sync.WaitGroup
 	ending   sync.Once
+	leaving  sync.Once     // for reconnect
 	closed   chan struct{} // closed after the close was sent
 	why      error         // set before work ends
 
@@ -95,7 +96,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &connection{proxy: p, ws: ws, request: r, lives: lives, closed: make(chan struct{})}
 	c.work, c.stopWork = context.WithCancel(lives)
 	c.queue = newQueue(func() { p.slow(c) })
-	defer context.AfterFunc(r.Context(), func() { c.reconnect(&closeShutdown) })()
+	defer context.AfterFunc(p.life, func() { c.reconnect(&closeShutdown) })()
 	c.zombie = time.AfterFunc(identifyTimeout, func() { c.end(&closeTimedOut) })
 	defer c.zombie.Stop()
 	c.parts.Go(func() { c.queue.run(c) })
@@ -260,7 +261,7 @@ func (c *connection) serve(ctx context.Context, begin func(context.Context) erro
 	call := &calls.Call{Method: "SubscribeEvents", Protocol: "gateway", Stream: true}
 	ctx, end := c.proxy.config.Observers.Begin(ctx, call)
 	revoked := access.Revoked(ctx)
-	defer context.AfterFunc(revoked, func() { c.end(c.denied(context.Cause(revoked))) })() //nolint:contextcheck // it is not part of ctx on purpose
+	defer context.AfterFunc(revoked, func() { c.end(c.denied(context.Cause(revoked))) })()
 	defer func() {
 		_, again := errors.AsType[*againError](err)
 		if !again {
@@ -363,13 +364,13 @@ func (c *connection) end(err error) {
 
 // reconnect asks the client to come back and closes the connection.
 func (c *connection) reconnect(why *closing) {
-	if c.work.Err() == nil {
+	c.leaving.Do(func() {
 		go func() {
 			_ = c.send(wire.OpReconnect, nil)
 			c.end(why)
 		}()
 		time.AfterFunc(closeGrace, func() { c.end(why) }) // when it takes nothing
-	}
+	})
 }
 
 // slow closes a connection whose client reads too slowly.

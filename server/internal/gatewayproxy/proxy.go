@@ -105,6 +105,9 @@ type Stats struct {
 type Proxy struct {
 	config  Config
 	members *members
+	// life ends when the server begins to shut down.
+	life    context.Context
+	endLife context.CancelFunc
 
 	// mu is held while an event reaches both Guilds and Hub, so that a snapshot
 	// of one fits a place in the other.
@@ -133,8 +136,9 @@ func New(c Config) (*Proxy, error) {
 		return nil, errors.New("gatewayproxy: StateBytes, HeartbeatInterval or ConnectWait is negative")
 	}
 	c.setDefaults()
+	life, endLife := context.WithCancel(context.Background())
 	return &Proxy{
-		config: c, changed: make(chan struct{}), sessions: make(map[string]*session),
+		config: c, life: life, endLife: endLife, changed: make(chan struct{}), sessions: make(map[string]*session),
 		voice: make(map[uint64]map[*session]bool), members: newMembers(),
 	}, nil
 }
@@ -228,6 +232,9 @@ func (p *Proxy) Changed(s gateway.Status) {
 	p.config.Hub.Changed(s)
 	s.Ready = nil
 	p.status = s
+	if s.State == gateway.Off {
+		p.endLife()
+	}
 	p.settled = p.config.Guilds.Settled()
 	p.signal()
 }

@@ -2,6 +2,7 @@ package gatewayproxy_test
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -409,6 +410,39 @@ func TestMany(t *testing.T) {
 		}
 		if time.Now().After(end) {
 			t.Fatalf("left over: %+v", s)
+		}
+	}
+}
+
+// TestURL: the address that bots are told is the one that they have reached.
+func TestURL(t *testing.T) {
+	for name, tt := range map[string]struct {
+		configured, peer, proto, host string
+		tls                           bool
+		want                          string
+	}{
+		"plain":                    {peer: "10.0.0.1:1", want: "ws://proxy.test:50051/gateway"},
+		"TLS":                      {peer: "10.0.0.1:1", tls: true, want: "wss://proxy.test:50051/gateway"},
+		"a stranger's headers":     {peer: "10.0.0.1:1", proto: "https", host: "evil.test", want: "ws://proxy.test:50051/gateway"},
+		"a reverse proxy":          {peer: "127.0.0.1:1", proto: "https", host: "public.test", want: "wss://public.test/gateway"},
+		"one behind a Unix socket": {peer: "@", proto: "HTTPS", want: "wss://proxy.test:50051/gateway"},
+		"an odd host":              {peer: "[::1]:1", host: "a/b", want: "ws://proxy.test:50051/gateway"},
+		"configured":               {configured: "wss://bots.test/x/gateway", peer: "10.0.0.1:1", want: "wss://bots.test/x/gateway"},
+	} {
+		r := newRig(t, gatewayproxy.Config{URL: tt.configured}, events.Config{})
+		request := httptest.NewRequestWithContext(t.Context(), "GET", "http://proxy.test:50051/api/v10/gateway", nil)
+		request.RemoteAddr = tt.peer
+		if tt.tls {
+			request.TLS = new(tls.ConnectionState)
+		}
+		if tt.proto != "" {
+			request.Header.Set("X-Forwarded-Proto", tt.proto)
+		}
+		if tt.host != "" {
+			request.Header.Set("X-Forwarded-Host", tt.host)
+		}
+		if got := r.URL(request); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
 	}
 }
