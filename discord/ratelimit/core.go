@@ -33,6 +33,9 @@ type core struct {
 	supposed map[*shape]window
 	// roundTrip is about how long calls take to Discord and back.
 	roundTrip time.Duration
+	fastest   time.Duration // of all round trips
+	slowest   time.Duration
+	trips     int
 	wants     []instant // scratch space of spares
 	back      []instant // the same
 

@@ -249,6 +249,10 @@ func (c *core) spares(b *bucket, who *caller, now instant) (again instant, first
 // takes long, and says little.
 func (c *core) travelled(way time.Duration) {
 	c.roundTrip += (min(way, second) - c.roundTrip) / 8
+	if c.trips++; c.trips == 1 {
+		c.fastest = way
+	}
+	c.fastest, c.slowest = min(c.fastest, way), max(c.slowest, way)
 }
 
 // bills reports whether a caller has to leave units to the bucket: if it waits

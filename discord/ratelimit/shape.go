@@ -208,6 +208,9 @@ func (c *core) depart(x *call, now instant) {
 	}
 	if s := r.shape; s.learnt() && r.bucket != s.sharing.last.bucket && s.next(now, s.inFlight) > now {
 		x.closed = s.closed()
+		if s.ahead(now) {
+			x.closed = max(x.closed, s.next(now, 0).add(-s.per/2))
+		}
 	}
 	r.bucket.throttle.send(now, r.bucket.inFlight)
 	r.shape.send(now, r.shape.inFlight)

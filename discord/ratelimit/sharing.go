@@ -15,6 +15,8 @@ const (
 	// was refused. Each further one doubles it, at most maxProbeDoublings times.
 	firstProbePause   = 8
 	maxProbeDoublings = 16
+	// steadyTrips is how many round trips must be known to say how they differ.
+	steadyTrips = 5
 	// signTime is how long a sign that separate limits are shared counts, and
 	// wantedSigns is how many resources must show it.
 	signTime    = time.Minute
@@ -105,6 +107,7 @@ func (s *shape) differ(b *bucket) bool {
 	n, m := s.granted(b), g.granted
 	if s.taken > 0 { // the next run has begun
 		m = s.granted(g.bucket)
+		return n == 0 || 4*n < 3*m
 	}
 	return min(n, m) == 0 || 4*min(n, m) < 3*max(n, m)
 }
@@ -126,6 +129,15 @@ func (s *shape) closed() instant {
 	return at
 }
 
+// ahead reports whether another bucket may go ahead of a pace that was measured a
+// moment ago, and so says when the next unit is there. On its way a call gains
+// some time, so that only the second one may show that limits are separate. The
+// time of a single unit is known less exactly, which matters if it is short.
+func (s *shape) ahead(now instant) bool {
+	return s.sharing.kind == suspected && s.throttle.kind == sliding && (s.limit > 1 || s.per >= probeWait) && s.sharing.last.again && s.anchor > 0 &&
+		now >= s.until && s.taken >= 1 && s.taken <= 2
+}
+
 // probeable reports whether a call of the bucket can find out whether the limit
 // that refused another is shared.
 func (s *shape) probeable(b *bucket, now instant) bool {
@@ -137,6 +149,9 @@ func (s *shape) probeable(b *bucket, now instant) bool {
 		return false
 	case s.sharing.kind == suspected && !s.differ(b):
 		return false
+	}
+	if s.ahead(now) {
+		return true
 	}
 	return (g.again && s.anchor > 0 || g.long()) && now.add(s.fastest+g.slack) < s.closed()
 }
@@ -192,13 +207,22 @@ func (c *core) confirm(x *call, now instant) {
 	})
 }
 
+// blur returns by how much longer than another an answer can have been on its
+// way back.
+func (c *core) blur(way time.Duration) time.Duration {
+	if c.trips < steadyTrips {
+		return way
+	}
+	return min(way, way-c.fastest+c.slowest-c.fastest)
+}
+
 // compare compares a 429 with those before.
 func (c *core) compare(x *call, wait time.Duration, h hint, now instant) {
 	s, b := x.route.shape, x.route.bucket
 	g, t := &s.sharing, &b.throttle
 	n := rejection{
 		bucket: b, granted: s.granted(b), at: now, until: now.add(wait), again: g.kind != untested,
-		slack: h.slack + 2*headerStep + max(now.sub(x.sentAt)-s.fastest, 0),
+		slack: h.slack + 2*headerStep + c.blur(now.sub(x.sentAt)),
 	}
 	switch kind := g.kind; {
 	case kind == shared && x.closed > 0:
