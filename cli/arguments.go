@@ -312,7 +312,7 @@ func (l *line) unknownOption(arg string) error {
 	}
 	known = append(known, "--help", "--version")
 	written, _, _ := strings.Cut(arg, "=")
-	if likely := nearest("--"+strings.TrimLeft(written, "-"), known); likely != "" {
+	if likely := Nearest("--"+strings.TrimLeft(written, "-"), known); likely != "" {
 		text += "; did you mean " + likely + "?"
 	} else {
 		text += "."
@@ -337,7 +337,7 @@ func (l *line) unknownCommand(arg string) error {
 		}
 	}
 	text := fmt.Sprintf("unknown command %q", strings.TrimSpace(l.name()+" "+arg))
-	if likely := nearest(arg, known); likely != "" {
+	if likely := Nearest(arg, known); likely != "" {
 		return fmt.Errorf("%s; did you mean %q? See --help", text, likely)
 	}
 	return fmt.Errorf("%s, see --help", text)
@@ -352,12 +352,12 @@ func (l *line) name() string {
 	return strings.Join(all, " ")
 }
 
-// nearest returns the name that somebody may have meant who wrote another, or "".
-func nearest(written string, names []string) string {
+// Nearest returns the name that somebody who wrote another may have meant, or "".
+func Nearest(written string, names []string) string {
 	const similar = 0.88 // of 1 for the same
 	best, found := similar, ""
 	for _, name := range names {
-		alike := smetrics.JaroWinkler(strings.ToLower(written), name, 0.7, 4)
+		alike := smetrics.JaroWinkler(strings.ToLower(written), strings.ToLower(name), 0.7, 4)
 		if strings.HasPrefix(name, written) && len(strings.TrimLeft(written, "-")) > 1 {
 			alike = max(alike, 0.99)
 		}

@@ -34,6 +34,11 @@ type Client struct {
 	dashboard discordapiconnect.DashboardClient
 	transport *http.Transport
 	retries   int
+
+	// What further clients of the same connection are made of.
+	over    *http.Client
+	url     string
+	options connect.ClientOption
 }
 
 // config is what options set.
@@ -133,6 +138,7 @@ func New(target string, opts ...Option) (*Client, error) {
 		outbox:    discordapiconnect.NewOutboxClient(over, url, options),
 		dashboard: discordapiconnect.NewDashboardClient(over, url, options),
 		transport: transport, retries: c.retries,
+		over: over, url: url, options: options,
 	}, nil
 }
 

@@ -5,20 +5,44 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"text/tabwriter"
+
+	command "discordproxy/cli"
 
 	pb "discordproxy/gen/discord_api"
 )
 
 var channelsCommand = messageCommand{
-	name: "channels", usage: "lists the channels of a guild",
-	ids: []string{"GUILD_ID"},
+	name: "channels", usage: "lists the channels of a guild, or of all guilds of the bot",
+	optional: "GUILD_ID",
 	run: func(r *request) error {
-		_, err := callThen(r, r.client.GetGuildChannels, &pb.GetGuildChannelsRequest{GuildId: r.ids[0]}, func(response *pb.GetGuildChannelsResponse) error {
+		if len(r.words) == 0 {
+			return channelsOfAll(r)
+		}
+		guild, err := strconv.ParseUint(r.words[0], 10, 64)
+		if err != nil {
+			return command.Misuse(fmt.Errorf("GUILD_ID %q is not a number", r.words[0]))
+		}
+		_, err = callThen(r, r.client.GetGuildChannels, &pb.GetGuildChannelsRequest{GuildId: guild}, func(response *pb.GetGuildChannelsResponse) error {
 			return writeChannels(r.env.Out, response.GetChannels())
 		})
 		return err
 	},
+}
+
+func channelsOfAll(r *request) error {
+	if err := r.plan(new(pb.ListGuildsRequest)); err != nil {
+		return err
+	}
+	channels, err := r.allChannels()
+	if err != nil {
+		return err
+	}
+	if r.output.structured() {
+		return r.writeAnswer(&pb.GetGuildChannelsResponse{Channels: channels})
+	}
+	return writeChannels(r.env.Out, channels)
 }
 
 // writeChannels writes a table: each category with its channels below it, all

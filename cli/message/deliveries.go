@@ -88,7 +88,7 @@ var deliveryActions = map[string]bool{"list": false, "watch": false, "show": tru
 
 var deliveriesCommand = messageCommand{
 	name: "deliveries", usage: "lists, shows, watches, cancels and retries messages of --queue",
-	words: "list|watch|show ID|cancel ID|retry ID",
+	words: []string{"list|watch|show ID|cancel ID|retry ID"},
 	check: func(args []string) error {
 		if len(args) == 0 {
 			return command.Misuse(errors.New("expected deliveries list, watch, show ID, cancel ID or retry ID"))
@@ -113,7 +113,7 @@ var deliveriesCommand = messageCommand{
 		}
 	},
 	run: func(r *request) error {
-		switch id := slices.Concat(r.args, []string{""})[1]; r.args[0] {
+		switch id := slices.Concat(r.words, []string{""})[1]; r.words[0] {
 		case "list":
 			return listDeliveries(r)
 		case "watch":

@@ -116,6 +116,14 @@ func (r *request) failed(err error) error {
 	return f
 }
 
+// over reports whether the time that was given for a command is over, or the
+// command was interrupted. The proxy may say so before it is noticed here.
+func (r *request) over(err error) bool {
+	_, bounded := r.ctx.Deadline()
+	f, _ := errors.AsType[*failure](err)
+	return r.ctx.Err() != nil || bounded && (errors.Is(err, client.ErrTimeout) || f != nil && f.code == connect.CodeDeadlineExceeded.String())
+}
+
 // exitCode returns the exit code for a status of the proxy's own.
 func exitCode(code connect.Code) int {
 	switch code {

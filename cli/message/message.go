@@ -49,7 +49,8 @@ func App(env command.Env) *cli.App {
 // messageCommands are what discordproxymessage can do, each in the file of its
 // topic.
 var messageCommands = []messageCommand{
-	directCommand, channelCommand, editCommand, deleteCommand, channelsCommand, broadcastCommand, deliveriesCommand, statusCommand,
+	directCommand, channelCommand, editCommand, deleteCommand, webhookCommand, reactCommand, threadCommand, broadcastCommand,
+	deliveriesCommand, guildsCommand, channelsCommand, membersCommand, historyCommand, eventsCommand, statusCommand, callCommand,
 }
 
 // messageCommand is a command that calls the proxy.
@@ -59,12 +60,15 @@ type messageCommand struct {
 	needs string
 	// ids are the names of the ids that it takes, in their order.
 	ids []string
+	// words are the names of other arguments that it needs, behind the ids.
+	words []string
+	// optional is the name of a last argument that may be missing.
+	optional string
 	// text says whether it takes a text behind them. It may be missing where
 	// something else is sent.
 	text bool
-	// words are the arguments of a command that takes no ids, and check refuses
-	// those that it does not understand. Nil means that it takes ids.
-	words string
+	// check refuses arguments that a command does not understand, in the place of the
+	// count of them. Nil checks the count.
 	check func(args []string) error
 	// flags makes its options, and may be nil. Options keep what was read, so
 	// that every run needs its own.
@@ -84,8 +88,9 @@ type request struct {
 	// address is where the proxy is.
 	address string
 	ids     []uint64
-	args    []string // of a command that takes words
-	text    *string  // nil when there is none
+	named   []name
+	words   []string
+	text    *string // nil when there is none
 	input   input
 }
 
@@ -95,11 +100,12 @@ func (m messageCommand) arguments() string {
 	if m.needs != "" {
 		arguments = append([]string{m.needs}, arguments...)
 	}
+	arguments = append(arguments, m.words...)
+	if m.optional != "" {
+		arguments = append(arguments, "["+m.optional+"]")
+	}
 	if m.text {
 		arguments = append(arguments, "TEXT")
-	}
-	if m.words != "" {
-		arguments = append(arguments, m.words)
 	}
 	return strings.Join(arguments, " ")
 }
@@ -134,6 +140,9 @@ func (m messageCommand) command(env command.Env) *cli.Command {
 				return err
 			}
 			defer r.client.Close()
+			if err := r.resolve(); err != nil {
+				return err
+			}
 			if err := m.run(r); !errors.Is(err, errPlanned) {
 				return err
 			}
@@ -149,21 +158,30 @@ func (m messageCommand) command(env command.Env) *cli.Command {
 // read checks the arguments of the command.
 func (m messageCommand) read(r *request, args []string) error {
 	if m.check != nil {
-		r.args = args
+		r.words = args
 		return m.check(args)
 	}
-	switch extra := len(args) - len(m.ids); {
-	case extra < 0, extra > 1, extra == 1 && !m.text:
+	needed := len(m.ids) + len(m.words)
+	switch extra := len(args) - needed; {
+	case extra < 0, extra > 1, extra == 1 && !m.text && m.optional == "":
 		return m.misused()
-	case extra == 1:
-		r.text = &args[len(m.ids)]
+	case extra == 1 && m.text:
+		r.text = &args[needed]
+		r.words = args[len(m.ids):needed]
 	case m.text && !addsToText(r.flags):
 		return m.misused()
+	default:
+		r.words = args[len(m.ids):]
 	}
-	for i, name := range m.ids {
+	for i, argument := range m.ids {
 		id, err := strconv.ParseUint(args[i], 10, 64)
 		if err != nil {
-			return command.Misuse(fmt.Errorf("%s %q is not a number", name, args[i]))
+			n, err := parseName(argument, args[i])
+			if err != nil {
+				return command.Misuse(err)
+			}
+			n.into = i
+			r.named = append(r.named, n)
 		}
 		r.ids = append(r.ids, id)
 	}

@@ -17,6 +17,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"github.com/urfave/cli/v2"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -27,19 +28,59 @@ const statusTimeout = 10 * time.Second
 // statusCommand shows once what the dashboard shows all the time.
 var statusCommand = messageCommand{
 	name: "status", usage: "shows how the proxy is doing",
+	flags: func() []cli.Flag {
+		return []cli.Flag{
+			&cli.BoolFlag{Name: "watch", Usage: "show it again and again until --timeout or Ctrl-C"},
+			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "how often --watch shows it"},
+		}
+	},
 	run: func(r *request) error {
 		if err := r.plan(new(pb.WatchStatusRequest)); err != nil {
 			return err
 		}
-		status, err := askStatus(r)
-		if err != nil {
-			return err
+		interval := r.flags.Duration("interval")
+		if interval <= 0 {
+			return command.Misuse(errors.New("--interval must be more than 0"))
 		}
-		if r.output.structured() {
-			return r.writeAnswer(status)
+		for shown := false; ; shown = true {
+			status, err := askStatus(r)
+			switch {
+			case shown && r.over(err):
+				return nil // the end that was asked for
+			case err != nil:
+				return err
+			}
+			if err := r.showStatus(status, shown); err != nil || !r.flags.Bool("watch") {
+				return err
+			}
+			select {
+			case <-r.ctx.Done():
+				return nil
+			case <-time.After(interval):
+			}
 		}
-		return writeStatus(r.env.Out, r.address, status)
 	},
+}
+
+// clearScreen moves to the top of an empty terminal.
+const clearScreen = "\033[H\033[2J"
+
+// showStatus writes a status. Again says that it is not the first.
+func (r *request) showStatus(status *pb.WatchStatusResponse, again bool) error {
+	if r.output.structured() {
+		return r.writeAnswer(status)
+	}
+	between := ""
+	switch {
+	case command.IsTerminal(r.env.Out) && r.flags.Bool("watch"):
+		between = clearScreen
+	case again:
+		between = "\n"
+	}
+	if _, err := io.WriteString(r.env.Out, between); err != nil {
+		return err
+	}
+	return writeStatus(r.env.Out, r.address, status)
 }
 
 // askStatus returns the first message of the stream, which has everything.

@@ -1,0 +1,52 @@
+package client
+
+import (
+	"context"
+	"iter"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// Call calls a method of the API by its descriptor, for programs that learn the
+// method when they run. req must be of the method's input type. It ranges over
+// the answers: one of a method that does not stream. An error is the last pair,
+// and of the same types as those of the other methods. A message that is sent
+// again gets no nonce, so retries leave out calls that change something and whose
+// outcome is unknown.
+func (c *Client) Call(ctx context.Context, method protoreflect.MethodDescriptor, req proto.Message) iter.Seq2[proto.Message, error] {
+	level := connect.IdempotencyUnknown
+	if o, ok := method.Options().(*descriptorpb.MethodOptions); ok && o.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
+		level = connect.IdempotencyNoSideEffects
+	}
+	caller := connect.NewClient[dynamicpb.Message, dynamicpb.Message](c.over, c.url+"/"+string(method.Parent().FullName())+"/"+string(method.Name()),
+		c.options, connect.WithSchema(method), connect.WithIdempotency(level),
+		connect.WithResponseInitializer(func(_ connect.Spec, message any) error {
+			if m, ok := message.(*dynamicpb.Message); ok {
+				*m = *dynamicpb.NewMessage(method.Output())
+			}
+			return nil
+		}))
+	return func(yield func(proto.Message, error) bool) {
+		dynamic := dynamicpb.NewMessage(method.Input())
+		proto.Merge(dynamic, req)
+		request := connect.NewRequest(dynamic)
+		if method.IsStreamingServer() {
+			for m, err := range All(caller.CallServerStream(ctx, request)) {
+				if !yield(m, err) {
+					return
+				}
+			}
+			return
+		}
+		response, err := caller.CallUnary(ctx, request)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		yield(response.Msg, nil)
+	}
+}
