@@ -39,6 +39,7 @@ const variablesChapter = `
 | ` + "`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`" + ` | server | set by systemd, which is told when the server listens, lives and ends |
 | ` + "`HTTPS_PROXY`, `NO_PROXY`" + ` | server | a web proxy on the way to Discord, for calls and the gateway; ` + "`HTTP_PROXY`" + ` where ` + "`--discord-api-url`" + ` begins with ` + "`http:`" + ` |
 | ` + "`SSL_CERT_FILE`, `SSL_CERT_DIR`" + ` | both | authorities to trust instead of the system's |
+| ` + "`DISCORDPROXY_CONTEXTS`" + ` | message | file that keeps the contexts, instead of ` + "`discordproxy/contexts.yaml`" + ` in the user's configuration folder |
 | ` + "`GOMEMLIMIT`" + ` | server | memory to stay below, such as ` + "`450MiB`" + `; about nine tenths of a container's limit |
 | ` + "`GOMAXPROCS`" + ` | server | processors to use, instead of all that the machine or the container has |
 | ` + "`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`" + ` | server | where to export traces; without them none are made |

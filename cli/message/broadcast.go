@@ -3,12 +3,15 @@ package message
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,11 +25,13 @@ import (
 
 var broadcastCommand = messageCommand{
 	name: "broadcast", usage: "sends a direct message to many users",
-	needs: "--users FILE", text: true,
+	needs: "--users FILE|--role ROLE|--guild GUILD_ID", text: true,
 	flags: func() []cli.Flag {
 		return append(newMessageFlags(),
 			&cli.StringFlag{Name: "users", TakesFile: true, Usage: "`FILE` with the id of a user on each line, - for standard input; # begins a comment"},
-			&cli.StringFlag{Name: "failures", TakesFile: true, Usage: "`FILE` for the users who did not get the message (default: that of the users with .failed)"},
+			&cli.StringFlag{Name: "role", Usage: "send to the members with `ROLE`, its ID or name, in --guild or the only guild that has it"},
+			&cli.Uint64Flag{Name: "guild", Usage: "send to the members of `GUILD_ID`"},
+			&cli.StringFlag{Name: "failures", TakesFile: true, Usage: "`FILE` for the users who did not get the message (default: that of the users with .failed, else users.failed)"},
 			&cli.StringFlag{Name: "idempotency-key", Usage: "`KEY` that names this sending (default: made of the message)"},
 		)
 	},
@@ -34,17 +39,9 @@ var broadcastCommand = messageCommand{
 }
 
 func broadcast(r *request) error {
-	path := r.flags.String("users")
-	if path == "" {
-		return errors.New("--users FILE is needed")
-	}
-	data, err := r.input.read(path, "--users", maxUsersBytes)
+	users, failuresPath, err := recipients(r)
 	if err != nil {
 		return err
-	}
-	users, err := readUsers(data)
-	if err != nil {
-		return fmt.Errorf("--users %s: %w", path, err)
 	}
 	m, err := r.message()
 	if err != nil {
@@ -60,14 +57,11 @@ func broadcast(r *request) error {
 	if err := r.plan(req); err != nil {
 		return err
 	}
-	failuresPath := r.flags.String("failures")
-	switch {
-	case failuresPath != "" && sameFile(failuresPath, path):
-		return errors.New("--failures must be another file than --users")
-	case failuresPath == "" && path == "-":
-		failuresPath = "users.failed"
-	case failuresPath == "":
-		failuresPath = path + ".failed"
+	if path := r.flags.String("failures"); path != "" {
+		if sameFile(path, r.flags.String("users")) {
+			return errors.New("--failures must be another file than --users")
+		}
+		failuresPath = path
 	}
 	failures, err := newFailures(failuresPath)
 	if err != nil {
@@ -75,7 +69,7 @@ func broadcast(r *request) error {
 	}
 	defer failures.discard()
 	b := &sending{
-		open: make(map[uint64]bool, len(users)), failures: failures,
+		reasons: make(map[string]int), open: make(map[uint64]bool, len(users)), failures: failures,
 		show: newProgress(r, len(users)),
 	}
 	for _, user := range users {
@@ -91,6 +85,7 @@ func broadcast(r *request) error {
 type sending struct {
 	open         map[uint64]bool // users without a result
 	sent, failed int
+	reasons      map[string]int // how many failed for each
 	failures     *failures
 	show         progress
 }
@@ -106,6 +101,7 @@ func (b *sending) receive(r *request, req *pb.SendDirectMessagesRequest) error {
 			b.sent++
 		} else {
 			b.failed++
+			b.reasons[failureText(result)]++
 			if err := b.failures.add(result.GetUserId(), failureText(result)); err != nil {
 				return err
 			}
@@ -135,6 +131,13 @@ func (b *sending) finish(r *request, users []uint64, err error) error {
 	if !r.output.structured() {
 		if err := r.confirm(fmt.Sprintf("Sent to %d of %d users", b.sent, len(users))); err != nil {
 			return err
+		}
+		reasons := slices.Collect(maps.Keys(b.reasons))
+		slices.SortFunc(reasons, func(x, y string) int { return cmp.Or(b.reasons[y]-b.reasons[x], strings.Compare(x, y)) })
+		for _, reason := range reasons {
+			if err := r.confirm(fmt.Sprintf("%d failed: %s", b.reasons[reason], reason)); err != nil {
+				return err
+			}
 		}
 	}
 	switch {

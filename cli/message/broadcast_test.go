@@ -40,7 +40,7 @@ func TestBroadcast(t *testing.T) {
 		t.Errorf("%d %q", code, errs)
 	}
 	lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
-	if len(lines) != 6 || !strings.HasPrefix(lines[0], "Sending to 4 users with the key ") || lines[5] != "Sent to 2 of 4 users" {
+	if len(lines) != 8 || lines[7] != "1 failed: PERMISSION_DENIED: Cannot send messages to this user (HTTP 403, code 50007)" || !strings.HasPrefix(lines[0], "Sending to 4 users with the key ") || lines[5] != "Sent to 2 of 4 users" {
 		t.Errorf("written was\n%s", out)
 	}
 	noDMs := w.NoDMs.String() + " PERMISSION_DENIED: Cannot send messages to this user (HTTP 403, code 50007)\n"
@@ -100,8 +100,8 @@ func TestBroadcastMistakes(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no users":      {"", []string{"x"}, "--users FILE is needed"},
-		"no text":       {"", []string{"--users", users}, "expected broadcast --users FILE TEXT"},
+		"no users":      {"", []string{"x"}, "--users FILE, --role ROLE or --guild GUILD_ID is needed"},
+		"no text":       {"", []string{"--users", users}, "expected broadcast --users FILE|--role ROLE|--guild GUILD_ID TEXT"},
 		"no file":       {"", []string{"--users", "/does/not/exist", "x"}, "cannot read --users: open /does/not/exist: no such file or directory"},
 		"nobody":        {"# nobody\n", []string{"--users", "-", "x"}, "--users -: there is no user in it"},
 		"bad lines":     {alice + "\nalice\n\n5 6\n0\n" + strings.Repeat("-1\n", 9), []string{"--users", "-", "x"}, `--users -: line 2: "alice" is not the id of a user; line 4: "5 6" is not the id of a user; line 5: "0" is not the id of a user; line 6: "-1" is not the id of a user; line 7: "-1" is not the id of a user; and 7 more lines`},
@@ -202,7 +202,40 @@ func TestBroadcastBar(t *testing.T) {
 	if text := <-shown; code != 1 || !regexp.MustCompile(`(?s)0% .*\(0/2\).*1 failed, 0s left 100% .*\(2/2\).*\nERROR: 1 of 2 users`).MatchString(text) {
 		t.Errorf("%d, the terminal shows %q", code, text)
 	}
-	if out := stdout.String(); strings.Count(out, "\n") != 2 || !strings.HasSuffix(out, "\nSent to 1 of 2 users\n") {
+	if out := stdout.String(); strings.Count(out, "\n") != 3 || !strings.Contains(out, "\nSent to 1 of 2 users\n1 failed: PERMISSION_DENIED: ") {
 		t.Errorf("written was %q", out)
+	}
+}
+
+// TestBroadcastToMembers sends to a guild and to those with a role; bots get
+// nothing.
+func TestBroadcastToMembers(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb)
+	w := sb.World()
+	t.Chdir(t.TempDir()) // users.failed
+	code, out, errs := run(t, p, "broadcast", "--guild", w.Guild.String(), "news", "--jq", ".userId")
+	if code != 1 || !strings.HasSuffix(errs, "they are in users.failed\n") || !strings.Contains(out, w.Alice.String()) || strings.Contains(out, w.OtherBot.String()) || strings.Contains(out, w.Bot.String()) {
+		t.Errorf("to the guild: %d %q %q", code, out, errs)
+	}
+	before := received(sb, w.Alice)
+	if code, _, errs := run(t, p, "call", "AddGuildMemberRole", "-f", "guild_id="+w.Guild.String(), "-f", "user_id="+w.Alice.String(), "-f", "role_id="+w.MemberRole.String()); code != 0 {
+		t.Fatal(errs)
+	}
+	_, name, _ := run(t, p, "call", "ListGuildRoles", "-f", "guild_id="+w.Guild.String(), "--jq", `.roles[] | select(.id == "`+w.MemberRole.String()+`") | .name`)
+	for i, role := range []string{w.MemberRole.String(), "@" + strings.TrimSpace(name)} {
+		code, out, errs := run(t, p, "broadcast", "--role", role, fmt.Sprintf("to the role %d", i), "--dry-run", "--jq", ".request.userIds[]")
+		if code != 0 || !strings.Contains(out, w.Alice.String()) {
+			t.Errorf("to the role %q: %d %q %q", role, code, out, errs)
+		}
+	}
+	if got := received(sb, w.Alice); got != before {
+		t.Errorf("--dry-run sent %d messages", got-before)
+	}
+	if code, _, errs := run(t, p, "broadcast", "--role", "nobody's", "x"); code != 1 || !strings.HasPrefix(errs, "ERROR: no role in the bot's guilds is nobody's") {
+		t.Errorf("to a role that does not exist: %d %q", code, errs)
+	}
+	if code, _, _ := run(t, p, "broadcast", "--users", "f", "--guild", "5", "x"); code != 2 {
+		t.Errorf("two kinds of users: %d", code)
 	}
 }

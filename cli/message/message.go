@@ -37,12 +37,14 @@ func App(env command.Env) *cli.App {
 	app.Flags = slices.Concat(connectionFlags(), outputFlags(), []cli.Flag{
 		&cli.DurationFlag{Name: "timeout", Usage: "how long to wait, such as 30s or 30 for seconds; 0 is until it is done", DefaultText: "0"},
 	})
+	app.Flags = append(app.Flags, contextFlag())
+	app.Before = useContext
 	app.Action = cli.ShowAppHelp
 	var all []*cli.Command
 	for _, m := range messageCommands {
 		all = append(all, m.command(env))
 	}
-	command.AddCommands(app, all...)
+	command.AddCommands(app, append(all, contextCommand())...)
 	return app
 }
 

@@ -1,0 +1,266 @@
+package message
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"text/tabwriter"
+
+	command "discordproxy/cli"
+
+	"github.com/urfave/cli/v2"
+	"go.yaml.in/yaml/v4"
+)
+
+// contexts is the file that keeps how proxies are reached.
+type contexts struct {
+	Current string                       `yaml:"current,omitempty"`
+	Named   map[string]map[string]string `yaml:"contexts"` // options by their names
+}
+
+// contextOptions are the options that a context keeps.
+var contextOptions = []string{"host", "port", "key", "key-file", "tls", "tls-ca", "tls-name", "tls-cert", "tls-key"}
+
+// contextFlag chooses a context.
+func contextFlag() cli.Flag {
+	return &cli.StringFlag{Name: "context", EnvVars: command.Variables("context"), DefaultText: "that of context use", Usage: "`NAME` of the context that says how to reach the proxy"}
+}
+
+// contextsFile is where contexts are kept.
+func contextsFile() (string, error) {
+	if path := os.Getenv("DISCORDPROXY_CONTEXTS"); path != "" {
+		return path, nil
+	}
+	folder, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("there is no folder for contexts: %w", err)
+	}
+	return filepath.Join(folder, "discordproxy", "contexts.yaml"), nil
+}
+
+// readContexts returns the contexts that are kept, none without a file. It refuses
+// a file with a key that others can read.
+func readContexts() (*contexts, error) {
+	all := &contexts{Named: make(map[string]map[string]string)}
+	path, err := contextsFile()
+	if err != nil {
+		return all, nil //nolint:nilerr // without a home there are none
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return all, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the contexts: %w", err)
+	}
+	if err := yaml.Unmarshal(data, all); err != nil {
+		return nil, fmt.Errorf("the contexts in %s are not YAML of the expected form", path) // the cause may quote a key
+	}
+	if all.Named == nil {
+		all.Named = make(map[string]map[string]string)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the contexts: %w", err)
+	}
+	for _, c := range all.Named {
+		if c["key"] != "" && info.Mode().Perm()&0o077 != 0 && os.PathSeparator == '/' {
+			return nil, fmt.Errorf("%s holds a key and others can read it; run chmod 600 %s", path, path)
+		}
+	}
+	return all, nil
+}
+
+// write replaces the file.
+func (all *contexts) write() error {
+	path, err := contextsFile()
+	if err != nil {
+		return err
+	}
+	data, err := yaml.Marshal(all)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(path), 0o700)
+	}
+	var file *os.File
+	if err == nil {
+		file, err = os.CreateTemp(filepath.Dir(path), ".contexts-") // mode 0600
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the contexts: %w", err)
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(data)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the contexts: %w", err)
+	}
+	return nil
+}
+
+// useContext sets the options that were not given to those of the chosen context.
+// Without --context an address that was given turns the context off, so that its
+// key reaches no other proxy; and a key that was given replaces both kinds.
+func useContext(c *cli.Context) error {
+	if first := c.Args().First(); first == "context" || first == "help" || first == "version" || first == "completion" {
+		return nil
+	}
+	name := c.String("context")
+	if name == "" && (c.IsSet("host") || c.IsSet("port")) {
+		return nil
+	}
+	all, err := readContexts()
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		if name = all.Current; name == "" {
+			return nil
+		}
+	}
+	kept, known := all.Named[name]
+	if !known {
+		return command.Misuse(fmt.Errorf("there is no context %q, see context list", name))
+	}
+	hasKey := c.IsSet("key") || c.IsSet("key-file")
+	for _, option := range contextOptions {
+		value := kept[option]
+		if value == "" || c.IsSet(option) || hasKey && (option == "key" || option == "key-file") {
+			continue
+		}
+		if err := c.Set(option, value); err != nil {
+			return fmt.Errorf("context %s: %s %q is not valid", name, option, value)
+		}
+	}
+	return nil
+}
+
+// contextCommand keeps how proxies are reached.
+func contextCommand() *cli.Command {
+	named := func(action string, do func(c *cli.Context, all *contexts, name string) error) cli.ActionFunc {
+		return func(c *cli.Context) error {
+			if c.NArg() != 1 || c.Args().First() == "" {
+				return command.Misuse(fmt.Errorf("expected context %s NAME", action))
+			}
+			all, err := readContexts()
+			if err != nil {
+				return err
+			}
+			return do(c, all, c.Args().First())
+		}
+	}
+	known := func(all *contexts, name string) error {
+		if _, ok := all.Named[name]; !ok {
+			return command.Misuse(fmt.Errorf("there is no context %q, see context list", name))
+		}
+		return nil
+	}
+	return &cli.Command{
+		Name: "context", Usage: "keeps how proxies are reached",
+		Action: cli.ShowSubcommandHelp,
+		Subcommands: []*cli.Command{
+			{
+				Name: "add", Usage: "keeps the options for the connection under a name; the first one is used from then on", ArgsUsage: "NAME",
+				Action: named("add", addContext),
+			},
+			{
+				Name: "use", Usage: "uses a context from now on", ArgsUsage: "NAME",
+				Action: named("use", func(_ *cli.Context, all *contexts, name string) error {
+					if err := known(all, name); err != nil {
+						return err
+					}
+					all.Current = name
+					return all.write()
+				}),
+			},
+			{
+				Name: "remove", Usage: "forgets a context", ArgsUsage: "NAME",
+				Action: named("remove", func(_ *cli.Context, all *contexts, name string) error {
+					if err := known(all, name); err != nil {
+						return err
+					}
+					delete(all.Named, name)
+					if all.Current == name {
+						all.Current = ""
+					}
+					return all.write()
+				}),
+			},
+			{Name: "list", Usage: "lists the contexts, without their keys", Action: listContexts},
+		},
+	}
+}
+
+func addContext(c *cli.Context, all *contexts, name string) error {
+	kept := make(map[string]string)
+	for _, option := range contextOptions {
+		if !c.IsSet(option) {
+			continue
+		}
+		value := fmt.Sprint(c.Value(option))
+		switch option {
+		case "key-file", "tls-ca", "tls-cert", "tls-key":
+			path, err := filepath.Abs(value)
+			if err != nil {
+				return fmt.Errorf("--%s: %w", option, err)
+			}
+			value = path
+		}
+		kept[option] = value
+	}
+	if len(kept) == 0 {
+		return command.Misuse(errors.New("expected options for the connection, such as --host"))
+	}
+	if _, _, err := endpoint(c); err != nil {
+		return command.Misuse(err)
+	}
+	all.Named[name] = kept
+	if all.Current == "" {
+		all.Current = name
+	}
+	return all.write()
+}
+
+func listContexts(c *cli.Context) error {
+	if err := command.NoArguments(c); err != nil {
+		return err
+	}
+	all, err := readContexts()
+	if err != nil {
+		return err
+	}
+	o, err := newOutput(c, c.App.Writer)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for name, kept := range all.Named {
+		names = append(names, name)
+		if kept["key"] != "" {
+			kept["key"] = "***"
+		}
+	}
+	if o.structured() {
+		return o.write(map[string]any{"current": all.Current, "contexts": all.Named})
+	}
+	slices.Sort(names)
+	table := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "CURRENT\tNAME\tHOST\tPORT\tKEY")
+	for _, name := range names {
+		kept, mark, key := all.Named[name], "", "-"
+		if name == all.Current {
+			mark = "*"
+		}
+		if kept["key"] != "" {
+			key = kept["key"]
+		} else if kept["key-file"] != "" {
+			key = kept["key-file"]
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", mark, name, kept["host"], kept["port"], key)
+	}
+	return table.Flush()
+}

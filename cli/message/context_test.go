@@ -1,0 +1,74 @@
+package message_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"discordproxy/cli"
+	"discordproxy/cli/message"
+	"discordproxy/discord/sandbox"
+	"discordproxy/server"
+	"discordproxy/test/proxytest"
+)
+
+// TestContexts: a context takes the place of the options for the connection, and
+// its key stays secret and with its proxy.
+func TestContexts(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config", "contexts.yaml")
+	t.Setenv("DISCORDPROXY_CONTEXTS", file)
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	key, hash := server.NewKey()
+	guarded := proxytest.Against(t, sb, "--auth-file", freshFile(t, "auth.yaml", fmt.Sprintf("clients: [{name: shop, hashes: [%q]}]", hash)))
+	open := proxytest.Against(t, sb)
+	do := func(wantCode int, args ...string) (out, errs string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		code := cli.Run(t.Context(), message.Command, cli.Env{Args: args, Out: &stdout, Err: &stderr})
+		if code != wantCode || strings.Contains(stdout.String()+stderr.String(), key) {
+			t.Errorf("%q: %d %q %q", args, code, &stdout, &stderr)
+		}
+		return stdout.String(), stderr.String()
+	}
+	send := []string{"channel", sb.World().General.String(), "hi"}
+	do(0, "context", "add", "shop", "--host", guarded.Address, "--key", key)
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the file is %v %v", info, err)
+	}
+	do(0, send...) // the first one is used
+	do(0, "context", "add", "--host", "http://"+open.Address, "open")
+	do(0, append(send, "--context", "open")...)
+	do(3, append(send, "--host", guarded.Address)...) // another address turns the context off
+	do(0, append(send, "--host", guarded.Address, "--context", "shop")...)
+	do(3, append(send, "--key", "dpkey_wrong")...)
+	list, _ := do(0, "context", "list")
+	if !strings.Contains(list, "*        shop") || !strings.Contains(list, "***") || !strings.Contains(list, "open") {
+		t.Errorf("listed is\n%s", list)
+	}
+	if out, _ := do(0, "context", "list", "--jq", ".current"); out != "shop\n" {
+		t.Errorf("the current one is %q", out)
+	}
+	do(0, "context", "use", "open")
+	do(0, append(send, "-o", "text")...)
+	do(2, "context", "use", "nowhere")
+	do(2, append(send, "--context", "nowhere")...)
+	do(2, "context", "add", "nothing")
+	do(2, "context", "add", "wrong", "--host", "ftp://x")
+	do(2, "context", "ad", "x")
+	do(0, "context")
+
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs := do(1, send...); !strings.Contains(errs, "holds a key and others can read it; run chmod 600 ") {
+		t.Errorf("with a file that others can read: %q", errs)
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	do(0, "context", "remove", "shop")
+	do(2, append(send, "--context", "shop")...)
+}
