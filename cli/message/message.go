@@ -20,7 +20,7 @@ import (
 // Command is the command discordproxymessage.
 func Command(ctx context.Context, env command.Env) error {
 	app := App(env)
-	if command.Complete(app, env.Args, nil) {
+	if command.Complete(app, env.Args, suggest(ctx)) {
 		return nil
 	}
 	args, err := command.Arrange(app, env.Args)
