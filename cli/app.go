@@ -27,7 +27,7 @@ func NewApp(env Env, name, usage string) *cli.App {
 func AddCommands(app *cli.App, commands ...*cli.Command) {
 	app.Commands = append(commands, completionCommand(app), helpCommand(), versionCommand())
 	app.Flags = append(app.Flags, cli.HelpFlag) // the library leaves it out where there is a command help
-	prepare(app.Commands)
+	prepare(app.Name, app.Commands)
 }
 
 func helpCommand() *cli.Command {
@@ -62,10 +62,13 @@ func versionCommand() *cli.Command {
 	}
 }
 
-func prepare(commands []*cli.Command) {
+func prepare(parent string, commands []*cli.Command) {
 	for _, c := range commands {
-		c.HideHelpCommand, c.OnUsageError = true, returnUsageError
-		prepare(c.Subcommands)
+		name := parent + " " + c.Name
+		if c.HideHelpCommand, c.OnUsageError = true, returnUsageError; c.UsageText == "" && c.ArgsUsage != "" {
+			c.UsageText = name + " [options] " + c.ArgsUsage
+		}
+		prepare(name, c.Subcommands)
 	}
 }
 

@@ -20,7 +20,7 @@ func Pages(app *cli.App, section int) ([]Page, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the manual page of %s: %w", app.Name, err)
 	}
-	pages := []Page{{fmt.Sprintf("man/man%d", section), fmt.Sprintf("%s.%d", app.Name, section), manual}}
+	pages := []Page{{fmt.Sprintf("man/man%d", section), fmt.Sprintf("%s.%d", app.Name, section), manual + manualSections(app)}}
 	for _, p := range []struct{ shell, folder, name string }{
 		{"bash", "bash-completion/completions", app.Name},
 		{"zsh", "zsh/vendor-completions", "_" + app.Name},

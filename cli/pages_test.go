@@ -53,6 +53,19 @@ func TestPages(t *testing.T) {
 				t.Errorf("%s does not know %s", c.manual, flag)
 			}
 		}
+		if name == "discordproxymessage" {
+			for _, part := range []string{
+				".SH ENVIRONMENT", "DISCORDPROXY_KEY_FILE\n", ".SH EXIT STATUS", "75\ntry again later", ".SH FILES", "contexts.yaml", ".SH EXAMPLES",
+				"channel [options] CHANNEL_ID TEXT", "call [options] METHOD [JSON]", "context use [options] NAME",
+			} {
+				if !strings.Contains(manual, part) {
+					t.Errorf("%s has no %q", c.manual, part)
+				}
+			}
+			if !strings.Contains(help.String(), "75 try again later") {
+				t.Error("the help has no exit status")
+			}
+		}
 		for _, below := range c.commands {
 			if !strings.Contains(manual, below) {
 				t.Errorf("%s does not know %s", c.manual, below)

@@ -44,6 +44,22 @@ func App(env command.Env) *cli.App {
 	for _, m := range messageCommands {
 		all = append(all, m.command(env))
 	}
+	command.Document(app, command.Manual{
+		ExitStatus: [][2]string{
+			{"0", "done"},
+			{"1", "refused for good, interrupted, or another error"},
+			{"2", "options or arguments that the command does not take"},
+			{"3", "the proxy does not allow the call, see --key-file"},
+			{"75", "try again later"},
+		},
+		Files: [][2]string{{"~/.config/discordproxy/contexts.yaml", "the contexts of the user, or the file that DISCORDPROXY_CONTEXTS names"}},
+		Examples: [][2]string{
+			{`discordproxymessage channel '#general' "hi"`, "posts to a channel"},
+			{`discordproxymessage direct @alice "hi" --file report.txt`, "sends a direct message with a file"},
+			{`uptime | discordproxymessage channel 1100000000000000010 -`, "posts what another command writes"},
+			{`discordproxymessage call GetChannel --field channel_id=1100000000000000010 --jq .channel.name`, "calls a method of the API"},
+		},
+	})
 	command.AddCommands(app, append(all, contextCommand())...)
 	return app
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,31 @@ def test_address_of_variables(
     with pytest.raises(SystemExit, match="2"):
         main(MESSAGE)
     assert "--port" in capsys.readouterr().err
+
+
+def test_hands_over(tmp_path: Path) -> None:
+    script, release = tmp_path / "script", tmp_path / "release"
+    for folder in (script, release):
+        folder.mkdir()
+    (script / "discordproxymessage").write_text("#!/bin/sh\necho the script of the package\n")
+    shutil.copy(shutil.which("echo") or "/bin/echo", release / "discordproxymessage")
+    (script / "discordproxymessage").chmod(0o755)
+
+    def run(path: Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+        folders = [str(script), *([str(path)] if path else [])]
+        return subprocess.run(
+            [sys.executable, "-c", "from discordproxy._cli import main; main()", *arguments],
+            env={**os.environ, "PATH": os.pathsep.join(folders)},
+            capture_output=True,
+            text=True,
+        )
+
+    for arguments in (("guilds",), ("--host", "direct", "status", "--watch"), ("help",)):
+        done = run(release, *arguments)
+        assert (done.returncode, done.stdout) == (0, " ".join(arguments) + "\n")
+    done = run(None, "guilds")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ERROR: this needs the discordproxymessage of a release")
+    # The commands of the package stay its own.
+    assert run(release, "--port", "x", *MESSAGE).returncode == 2
+    assert "usage:" in run(release, "--help").stdout

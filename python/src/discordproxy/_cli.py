@@ -16,7 +16,23 @@ from .exceptions import DiscordProxyException
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Sends a message. Exits with 1 when that fails, 2 for wrong arguments."""
+    """Sends a message, or hands over to the command of the server's release.
+
+    This one knows `direct` and `channel`. Everything else is for the command of the
+    same name that comes with the server, which takes the place of this process. Exits
+    with 1 when sending fails, 2 for wrong arguments.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if _is_for_release(given):
+        release = _release_command()
+        if release is None:
+            print(
+                "ERROR: this needs the discordproxymessage of a release of the server, and none is in PATH;"
+                " the one of the Python package has direct and channel alone",
+                file=sys.stderr,
+            )
+            sys.exit(2)
+        os.execv(release, [release, *given])
     parser = argparse.ArgumentParser(
         prog="discordproxymessage",
         description="Sends a message through a running Discord Proxy.",
@@ -61,6 +77,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (DiscordProxyException, OSError, ValueError) as ex:
         sys.exit(f"ERROR: {ex}")
     print("Message sent")
+
+
+_OWN_OPTIONS_WITH_VALUES = ("--host", "--port", "--key-file", "--tls-ca")
+_OWN_SWITCHES = ("--tls", "-h", "--help")
+
+
+def _is_for_release(arguments: Sequence[str]) -> bool:
+    """Reports whether arguments name another command than direct and channel."""
+    rest = iter(arguments)
+    for argument in rest:
+        if argument in _OWN_OPTIONS_WITH_VALUES:
+            next(rest, None)
+        elif argument in _OWN_SWITCHES or argument.startswith("-"):
+            continue
+        else:
+            return argument not in ("direct", "channel")
+    return False
+
+
+def _release_command() -> str | None:
+    """Returns the path of the server's command: one in PATH that is no script of Python."""
+    for folder in os.get_exec_path():
+        path = Path(folder) / "discordproxymessage"
+        try:
+            if os.access(path, os.X_OK) and path.is_file():
+                with path.open("rb") as file:
+                    if file.read(2) != b"#!":
+                        return str(path)
+        except OSError:
+            continue
+    return None
 
 
 def _target(host: str, port: int) -> str:
