@@ -134,7 +134,7 @@ func (s *shape) closed() instant {
 // some time, so that only the second one may show that limits are separate. The
 // time of a single unit is known less exactly, which matters if it is short.
 func (s *shape) ahead(now instant) bool {
-	return s.sharing.kind == suspected && s.throttle.kind == sliding && (s.limit > 1 || s.per >= probeWait) && s.sharing.last.again && s.anchor > 0 &&
+	return s.sharing.kind == suspected && s.throttle.kind == sliding && (s.limit > 1 || s.per >= probeWait) && s.anchor > 0 &&
 		now >= s.until && s.taken >= 1 && s.taken <= 2
 }
 
@@ -145,13 +145,12 @@ func (s *shape) probeable(b *bucket, now instant) bool {
 	switch {
 	case !s.sharing.probes, b == g.bucket:
 		return false
-	case b.throttle.until > g.at: // it waits itself
-		return false
 	case s.sharing.kind == suspected && !s.differ(b):
 		return false
-	}
-	if s.ahead(now) {
+	case s.ahead(now):
 		return true
+	case b.throttle.until > g.at: // it waits itself
+		return false
 	}
 	return (g.again && s.anchor > 0 || g.long()) && now.add(s.fastest+g.slack) < s.closed()
 }

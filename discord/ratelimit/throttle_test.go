@@ -63,6 +63,56 @@ func TestLies(t *testing.T) {
 	}
 }
 
+// TestLiesApart: channels that have a hidden limit each are not held back by those
+// of others for longer than it takes to find that out, at most three windows.
+func TestLiesApart(t *testing.T) {
+	for _, l := range lies {
+		for _, truth := range truths {
+			if truth.Window <= time.Second { // too short to find out
+				continue
+			}
+			for _, n := range []int{10, 60} {
+				for _, ids := range []int{2, 3, 5} {
+					for _, even := range []bool{true, false} {
+						lie := l.lie
+						lie.Truth = []limit{truth}
+						t.Run(fmt.Sprintf("%s/%s/%d calls/%d channels/even=%t", l.name, describe(truth), n, ids, even), func(t *testing.T) {
+							tryLieApart(t, &lie, n, ids, even)
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+// tryLieApart makes n calls to the first channel, and as many or fewer to others.
+func tryLieApart(t *testing.T, lie *ratelimit.Lie, n, ids int, even bool) {
+	lie.Only = func(_, path string) bool { return strings.HasSuffix(path, "/messages") }
+	simulate(t, sliding("b", 5, time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
+		s.Lie = lie
+		var jobs []job
+		allowed := 0
+		for c := range ids {
+			calls := n
+			if !even {
+				calls = max(n/(c+1), 1)
+			}
+			jobs = append(jobs, job{calls, "GET", messages(1 + c)})
+			allowed += 3 + calls/10
+		}
+		took := s.run(t, jobs...)
+		bound := lie.Bound(n) + 100*time.Millisecond
+		if l := lie.Announced; l.N > 0 && n > l.N {
+			bound = max(bound, time.Duration(n-l.N)*l.Window/time.Duration(l.N))
+		}
+		refused := s.replies["429 user"] + s.replies["429 shared"] + s.replies["429 "]
+		if most := bound*5/4 + 3*lie.Truth[0].Window; refused > allowed || took > most {
+			t.Errorf("%d 429s of %d, %.1f s, at most %.1f s may pass", refused, allowed, took.Seconds(), most.Seconds())
+		}
+	})
+}
+
 // TestLiesAboutMessages: routes that create messages are counted for each channel
 // alone, so nothing but their own buckets holds them.
 func TestLiesAboutMessages(t *testing.T) {
