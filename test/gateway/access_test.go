@@ -153,8 +153,9 @@ func TestGatewayProxyAccess(t *testing.T) {
 	b := dialBot(t, gatewayURL(p))
 	b.ready(everything, intentGuilds)
 	b.until("GUILD_CREATE")
+	b.until("GUILD_CREATE")
 	thief := dialBot(t, gatewayURL(p))
-	thief.send(6, map[string]any{"token": guild, "session_id": b.session, "seq": 1})
+	thief.send(6, map[string]any{"token": guild, "session_id": b.session, "seq": b.seq})
 	if m := thief.next(); m.Op != 9 {
 		t.Errorf("another client resumed a session: %+v", m)
 	}

@@ -37,6 +37,9 @@ func (r *rig) Send(op wire.Opcode, data json.RawMessage) error {
 	return nil
 }
 
+// Renew implements gatewayproxy.Upstream.
+func (r *rig) Renew() { r.sent <- "renew" }
+
 func newRig(t *testing.T, c gatewayproxy.Config, h events.Config) *rig {
 	t.Helper()
 	hub, err := events.New(h)
@@ -351,6 +354,22 @@ func TestVoice(t *testing.T) {
 	if got, want := <-r.sent, `4 {"guild_id":"1","channel_id":null,"self_mute":false,"self_deaf":false}`; got != want {
 		t.Errorf("sent %s, want %s", got, want)
 	}
+}
+
+// TestAnswersTooLarge: an answer that is too large to be kept with the session cannot
+// be resumed before.
+func TestAnswersTooLarge(t *testing.T) {
+	r := newRig(t, gatewayproxy.Config{}, events.Config{})
+	r.connect()
+	b := r.dial()
+	b.identify(allIntents)
+	b.send(4, `{"guild_id":"1","channel_id":"3"}`)
+	<-r.sent
+	r.dispatch("VOICE_SERVER_UPDATE", `{"guild_id":"1","token":"`+strings.Repeat("x", 5<<20)+`"}`)
+	b.expect(0, "VOICE_SERVER_UPDATE", "xxx")
+	b.seq--
+	_ = b.ws.CloseNow()
+	b.resume(r).expect(9, "", "false")
 }
 
 // TestContents: without MESSAGE_CONTENT messages say nothing, unless they are the
