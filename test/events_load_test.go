@@ -213,7 +213,7 @@ func TestEventLoad(t *testing.T) {
 
 // processorTime returns the processor time that a process has had, in steps of
 // 10 ms.
-func processorTime(t *testing.T, pid int) time.Duration {
+func processorTime(t testing.TB, pid int) time.Duration {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -30,7 +30,7 @@ type restarting struct {
 	*proxytest.Process
 }
 
-func startRestarting(t *testing.T, sb *sandbox.Sandbox, args ...string) *restarting {
+func startRestarting(t testing.TB, sb *sandbox.Sandbox, args ...string) *restarting {
 	t.Helper()
 	discord := httptest.NewServer(sb)
 	t.Cleanup(discord.Close)
@@ -43,18 +43,18 @@ func startRestarting(t *testing.T, sb *sandbox.Sandbox, args ...string) *restart
 	return r
 }
 
-func port(t *testing.T) string {
+func port(t testing.TB) string {
 	_, port, _ := strings.Cut(proxytest.FreeAddress(t), ":")
 	return port
 }
 
-func (r *restarting) start(t *testing.T) {
+func (r *restarting) start(t testing.TB) {
 	t.Helper()
 	r.Process = proxytest.StartProcess(t, nil, r.args...)
 }
 
 // end ends the process by a signal and waits for it.
-func (r *restarting) end(t *testing.T, signal syscall.Signal) {
+func (r *restarting) end(t testing.TB, signal syscall.Signal) {
 	t.Helper()
 	if err := r.Cmd.Process.Signal(signal); err != nil {
 		t.Fatal(err)
