@@ -57,7 +57,7 @@ func (c remote) ok(method, path, body string) map[string]any {
 }
 
 func TestControlOverHTTP(t *testing.T) {
-	sb := sandbox.New(sandbox.Config{})
+	sb := sandbox.New(sandbox.Config{Now: standing()})
 	l, err := sb.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,8 @@ func encode(t *testing.T, s *sandbox.Sandbox) string {
 // TestState takes a world with something of everything from one sandbox to
 // another.
 func TestState(t *testing.T) {
-	r := newRig(t, sandbox.Config{Unlimited: true})
+	now := standing()
+	r := newRig(t, sandbox.Config{Unlimited: true, Now: now})
 	w := r.w
 	other := r.AddUser(sandbox.User{Username: "second", Bot: true})
 	if err := r.AddToken("Bot second", other); err != nil {
@@ -74,7 +75,7 @@ func TestState(t *testing.T) {
 	if err := json.Unmarshal([]byte(before), &state); err != nil {
 		t.Fatal(err)
 	}
-	into := newRig(t, sandbox.Config{})
+	into := newRig(t, sandbox.Config{Now: now})
 	if err := into.SetState(state); err != nil {
 		t.Fatal(err)
 	}
