@@ -32,8 +32,17 @@ func Target(host string, port int) string {
 func TrustFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "tls", EnvVars: Variables("tls"), Usage: "use TLS; the other options of TLS mean it, too"},
-		&cli.StringFlag{Name: "tls-ca", EnvVars: Variables("tls-ca"), TakesFile: true, Usage: "`FILE` with the authorities in PEM that the proxy's certificate must be of, or with this certificate itself (default: the authorities of the machine)"},
-		&cli.StringFlag{Name: "tls-name", EnvVars: Variables("tls-name"), Usage: "`NAME` that the proxy's certificate must have (default: that of --host)"},
+		&cli.StringFlag{
+			Name:      "tls-ca",
+			EnvVars:   Variables("tls-ca"),
+			TakesFile: true,
+			Usage:     "`FILE` with the authorities in PEM that the proxy's certificate must be of, or with this certificate itself (default: the authorities of the machine)",
+		},
+		&cli.StringFlag{
+			Name:    "tls-name",
+			EnvVars: Variables("tls-name"),
+			Usage:   "`NAME` that the proxy's certificate must have (default: that of --host)",
+		},
 	}
 }
 

@@ -132,7 +132,10 @@ func New(target string, opts ...Option) (*Client, error) {
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	over, url := &http.Client{Transport: transport}, scheme+"://"+authority
-	options := connect.WithClientOptions(connect.WithGRPC(), connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries}))
+	options := connect.WithClientOptions(
+		connect.WithGRPC(),
+		connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries}),
+	)
 	return &Client{
 		methods:   discordapiconnect.NewDiscordApiClient(over, url, options),
 		outbox:    discordapiconnect.NewOutboxClient(over, url, options),
@@ -149,7 +152,10 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // WatchStatus streams how the proxy is doing: first everything, then what
 // changes, at most once a second. It is what the dashboard shows, and the proxy
 // lets those call it who may see the dashboard.
-func (c *Client) WatchStatus(ctx context.Context, req *pb.WatchStatusRequest) (*connect.ServerStreamForClient[pb.WatchStatusResponse], error) {
+func (c *Client) WatchStatus(
+	ctx context.Context,
+	req *pb.WatchStatusRequest,
+) (*connect.ServerStreamForClient[pb.WatchStatusResponse], error) {
 	return c.dashboard.WatchStatus(ctx, req)
 }
 

@@ -119,7 +119,8 @@ const maxDecodings = 4
 // however often it is decoded.
 func isSafeSegment(s string) bool {
 	for range maxDecodings {
-		if s == "" || s == "." || s == ".." || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\\' }) {
+		if s == "" || s == "." || s == ".." ||
+			strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\\' }) {
 			return false
 		}
 		decoded, err := url.PathUnescape(s)

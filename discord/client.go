@@ -154,7 +154,9 @@ const maxName = 200
 
 // ErrNoUser is the error of CheckToken when the API answered with something
 // other than a user, so that it is unknown whether the token is valid.
-var ErrNoUser = errors.New("the API answered GET /users/@me with something other than a user with an ID: check --discord-api-url and any proxy on the way")
+var ErrNoUser = errors.New(
+	"the API answered GET /users/@me with something other than a user with an ID: check --discord-api-url and any proxy on the way",
+)
 
 // getTokenUser is GetMyUser for an API that may be none of Discord's.
 var getTokenUser = Operation{Name: "get_my_user", Method: http.MethodGet, Path: "/users/@me"}

@@ -169,7 +169,11 @@ func newDMChannels(size int) (*dmChannels, error) {
 // channel returns the user's channel and whether it was known before. One of
 // several callers opens it within its own deadline; when that one gives up,
 // the next takes over.
-func (d *dmChannels) channel(ctx context.Context, userID uint64, open func(context.Context, uint64) (uint64, error)) (id uint64, known bool, err error) {
+func (d *dmChannels) channel(
+	ctx context.Context,
+	userID uint64,
+	open func(context.Context, uint64) (uint64, error),
+) (id uint64, known bool, err error) {
 	for {
 		d.mu.Lock()
 		if id, ok := d.known.Get(userID); ok {

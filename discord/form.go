@@ -197,7 +197,8 @@ func (p *partHead) dispose(value string) error {
 				p.filename = text
 			}
 		case "filename*":
-			if p.isFile, p.filename, ok = true, "", false; len(text) >= len(extendedUTF8) && strings.EqualFold(text[:len(extendedUTF8)], extendedUTF8) {
+			if p.isFile, p.filename, ok = true, "", false; len(text) >= len(extendedUTF8) &&
+				strings.EqualFold(text[:len(extendedUTF8)], extendedUTF8) {
 				decoded, err := url.PathUnescape(text[len(extendedUTF8):])
 				p.filename, ok = decoded, err == nil && utf8.ValidString(decoded) && !strings.ContainsFunc(decoded, unicode.IsControl)
 			}

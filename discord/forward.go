@@ -197,7 +197,11 @@ func guestOf(given []string) (string, error) {
 		token = ""
 	}
 	if len(given) > 1 || strings.TrimSpace(token) == "" {
-		return "", &Error{Reason: Invalid, Status: http.StatusUnauthorized, Text: "401: Unauthorized: the header Authorization must be of the form Bot TOKEN or Bearer TOKEN"}
+		return "", &Error{
+			Reason: Invalid,
+			Status: http.StatusUnauthorized,
+			Text:   "401: Unauthorized: the header Authorization must be of the form Bot TOKEN or Bearer TOKEN",
+		}
 	}
 	sum := sha256.Sum256([]byte(given[0]))
 	return "guest " + hex.EncodeToString(sum[:16]), nil

@@ -11,8 +11,20 @@ import (
 // outside of the bot's limits.
 // https://discord.com/developers/docs/interactions/receiving-and-responding
 var (
-	CreateInteractionResponse = Operation{Name: "create_interaction_response", Method: http.MethodPost, Path: "/interactions/{interaction_id}/{interaction_token}/callback", Repeatable: true, Done: codeInteractionAcknowledged}
-	UpdateInteractionResponse = Operation{Name: "update_original_webhook_message", Method: http.MethodPatch, Path: interactionPath + "/messages/@original", Repeatable: true, Returns: AnIdentity}
+	CreateInteractionResponse = Operation{
+		Name:       "create_interaction_response",
+		Method:     http.MethodPost,
+		Path:       "/interactions/{interaction_id}/{interaction_token}/callback",
+		Repeatable: true,
+		Done:       codeInteractionAcknowledged,
+	}
+	UpdateInteractionResponse = Operation{
+		Name:       "update_original_webhook_message",
+		Method:     http.MethodPatch,
+		Path:       interactionPath + "/messages/@original",
+		Repeatable: true,
+		Returns:    AnIdentity,
+	}
 	CreateInteractionFollowup = Operation{Name: "execute_webhook", Method: http.MethodPost, Path: interactionPath, Returns: AnIdentity}
 )
 
@@ -24,9 +36,21 @@ const codeInteractionAcknowledged = 40060
 // Operations on the application of the bot.
 // https://discord.com/developers/docs/interactions/application-commands
 var (
-	getMyApplication            = Operation{Name: "get_my_application", Method: http.MethodGet, Path: "/applications/@me", Returns: AnIdentity}
-	SetApplicationCommands      = Operation{Name: "bulk_set_application_commands", Method: http.MethodPut, Path: "/applications/{application_id}/commands", Body: "commands", Returns: AList}
-	SetGuildApplicationCommands = Operation{Name: "bulk_set_guild_application_commands", Method: http.MethodPut, Path: "/applications/{application_id}/guilds/{guild_id}/commands", Body: "commands", Returns: AList}
+	getMyApplication       = Operation{Name: "get_my_application", Method: http.MethodGet, Path: "/applications/@me", Returns: AnIdentity}
+	SetApplicationCommands = Operation{
+		Name:    "bulk_set_application_commands",
+		Method:  http.MethodPut,
+		Path:    "/applications/{application_id}/commands",
+		Body:    "commands",
+		Returns: AList,
+	}
+	SetGuildApplicationCommands = Operation{
+		Name:    "bulk_set_guild_application_commands",
+		Method:  http.MethodPut,
+		Path:    "/applications/{application_id}/guilds/{guild_id}/commands",
+		Body:    "commands",
+		Returns: AList,
+	}
 )
 
 // ApplicationID returns the id of the bot's application. It is asked for once.

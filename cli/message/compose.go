@@ -18,7 +18,11 @@ func partFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "embed-title", Usage: "`TITLE` of an embed"},
 		&cli.StringFlag{Name: "embed-description", Usage: "`TEXT` of an embed"},
-		&cli.StringSliceFlag{Name: "embed-file", TakesFile: true, Usage: "`FILE` with an embed as a JSON object, as Discord documents it; repeatable"},
+		&cli.StringSliceFlag{
+			Name:      "embed-file",
+			TakesFile: true,
+			Usage:     "`FILE` with an embed as a JSON object, as Discord documents it; repeatable",
+		},
 		&cli.StringSliceFlag{Name: "file", TakesFile: true, Usage: "`FILE` to attach; repeatable"},
 	}
 }

@@ -19,15 +19,36 @@ import (
 // connectionFlags say where a proxy is and who calls it.
 func connectionFlags() []cli.Flag {
 	flags := []cli.Flag{
-		&cli.StringFlag{Name: "host", EnvVars: command.Variables("host"), Value: "localhost", Usage: "`ADDRESS` of the proxy: HOST, HOST:PORT, a URL, or unix:PATH"},
+		&cli.StringFlag{
+			Name:    "host",
+			EnvVars: command.Variables("host"),
+			Value:   "localhost",
+			Usage:   "`ADDRESS` of the proxy: HOST, HOST:PORT, a URL, or unix:PATH",
+		},
 		&cli.IntFlag{Name: "port", EnvVars: command.Variables("port"), Value: 50051, Usage: "port of the proxy"},
-		&cli.StringFlag{Name: "key", EnvVars: command.Variables("key"), DefaultText: "none", Usage: "client `KEY`; prefer the variable or a file, which other users of the machine do not see"},
+		&cli.StringFlag{
+			Name:        "key",
+			EnvVars:     command.Variables("key"),
+			DefaultText: "none",
+			Usage:       "client `KEY`; prefer the variable or a file, which other users of the machine do not see",
+		},
 		&cli.StringFlag{Name: "key-file", EnvVars: command.Variables("key-file"), TakesFile: true, Usage: "`FILE` that holds the client key"},
 	}
-	return append(append(flags, command.TrustFlags()...),
+	return append(
+		append(flags, command.TrustFlags()...),
 		// The server's variables of these names mean its own.
-		&cli.StringFlag{Name: "tls-cert", EnvVars: command.Variables("tls-client-cert"), TakesFile: true, Usage: "`FILE` with the client's certificate and its chain in PEM"},
-		&cli.StringFlag{Name: "tls-key", EnvVars: command.Variables("tls-client-key"), TakesFile: true, Usage: "`FILE` with the key of the client's certificate in PEM"},
+		&cli.StringFlag{
+			Name:      "tls-cert",
+			EnvVars:   command.Variables("tls-client-cert"),
+			TakesFile: true,
+			Usage:     "`FILE` with the client's certificate and its chain in PEM",
+		},
+		&cli.StringFlag{
+			Name:      "tls-key",
+			EnvVars:   command.Variables("tls-client-key"),
+			TakesFile: true,
+			Usage:     "`FILE` with the key of the client's certificate in PEM",
+		},
 	)
 }
 

@@ -88,7 +88,10 @@ func (r *request) limits(req proto.Message) []string {
 	}
 	var said []string
 	if ban := status.GetBan(); ban != nil {
-		said = append(said, fmt.Sprintf("Discord refuses all calls: %s; the next try is in %s", oneLine(ban.GetReason()), round(ban.GetRetryAfter().AsDuration())))
+		said = append(
+			said,
+			fmt.Sprintf("Discord refuses all calls: %s; the next try is in %s", oneLine(ban.GetReason()), round(ban.GetRetryAfter().AsDuration())),
+		)
 	}
 	if status.GetTokenRefused() {
 		said = append(said, "Discord refused the bot's token")

@@ -93,11 +93,21 @@ func (r *request) failed(err error) error {
 	late, told := errors.AsType[*client.Error](err)
 	switch {
 	case r.ctx.Err() == context.Canceled:
-		return &failure{text: "interrupted; what was on its way may have taken effect", code: connect.CodeCanceled.String(), outcomeUnknown: true, exit: command.ExitFailed}
+		return &failure{
+			text:           "interrupted; what was on its way may have taken effect",
+			code:           connect.CodeCanceled.String(),
+			outcomeUnknown: true,
+			exit:           command.ExitFailed,
+		}
 	case r.ctx.Err() == context.DeadlineExceeded,
 		// The proxy may tell of the end before it is noticed here.
 		bounded && told && errors.Is(late, client.ErrTimeout) && late.OutcomeUnknown:
-		return &failure{text: "the time of --timeout is over; what was on its way may have taken effect", code: connect.CodeDeadlineExceeded.String(), outcomeUnknown: true, exit: command.ExitTryAgain}
+		return &failure{
+			text:           "the time of --timeout is over; what was on its way may have taken effect",
+			code:           connect.CodeDeadlineExceeded.String(),
+			outcomeUnknown: true,
+			exit:           command.ExitTryAgain,
+		}
 	}
 	if refused, ok := errors.AsType[*client.HTTPError](err); ok {
 		return refusedByDiscord(refused)
@@ -164,7 +174,8 @@ func (r *request) notReached(f *failure, err error) {
 	case strings.Contains(reason, "certificate"), strings.HasPrefix(reason, "remote error"):
 		f.text = fmt.Sprintf("cannot use TLS with the proxy at %s: %s; see --tls-ca and --tls-name", r.address, reason)
 		f.exit = command.ExitFailed
-	case r.secure && (strings.Contains(reason, "first record does not look like a TLS handshake") || strings.Contains(reason, "gave HTTP response to HTTPS client")):
+	case r.secure && (strings.Contains(reason, "first record does not look like a TLS handshake") ||
+		strings.Contains(reason, "gave HTTP response to HTTPS client")):
 		f.text = fmt.Sprintf("the proxy at %s does not use TLS; leave out --tls", r.address)
 		f.exit = command.ExitFailed
 	case r.secure:

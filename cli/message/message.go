@@ -214,14 +214,24 @@ func (m messageCommand) read(r *request, args []string) error {
 }
 
 // call makes one call and says that it is done, or writes the answer as data.
-func call[Request, Response proto.Message](r *request, method func(context.Context, Request) (Response, error), req Request, done string) error {
+func call[Request, Response proto.Message](
+	r *request,
+	method func(context.Context, Request) (Response, error),
+	req Request,
+	done string,
+) error {
 	_, err := callThen(r, method, req, func(Response) error { return r.confirm(done) })
 	return err
 }
 
 // callThen makes one call and writes its answer by text, or as data. It returns
 // the answer.
-func callThen[Request, Response proto.Message](r *request, method func(context.Context, Request) (Response, error), req Request, text func(Response) error) (Response, error) {
+func callThen[Request, Response proto.Message](
+	r *request,
+	method func(context.Context, Request) (Response, error),
+	req Request,
+	text func(Response) error,
+) (Response, error) {
 	var none Response
 	if err := r.plan(req); err != nil {
 		return none, err

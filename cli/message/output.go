@@ -24,7 +24,12 @@ var formats = []string{"text", "json", "yaml"}
 // outputFlags say what is written, and how.
 func outputFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, DefaultText: "text", Usage: "`FORMAT` of answers and errors: text, json with a line for each answer, or yaml"},
+		&cli.StringFlag{
+			Name:        "output",
+			Aliases:     []string{"o"},
+			DefaultText: "text",
+			Usage:       "`FORMAT` of answers and errors: text, json with a line for each answer, or yaml",
+		},
 		&cli.StringFlag{Name: "jq", Usage: "jq `EXPRESSION` that selects from the JSON of each answer; strings are written without quotes"},
 		&cli.BoolFlag{Name: "json", Usage: "write the answer of the API as a line of JSON, and nothing else"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not confirm what was done"},

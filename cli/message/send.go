@@ -60,7 +60,12 @@ type posted interface {
 
 // post makes one call that posts or changes a message. Where somebody asks for
 // it, the id of the message and its link follow.
-func post[Request proto.Message, Response posted](r *request, method func(context.Context, Request) (Response, error), req Request, done string) error {
+func post[Request proto.Message, Response posted](
+	r *request,
+	method func(context.Context, Request) (Response, error),
+	req Request,
+	done string,
+) error {
 	if err := r.plan(req); err != nil {
 		return err
 	}

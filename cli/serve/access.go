@@ -23,13 +23,48 @@ type accessConfig struct {
 
 func (c *accessConfig) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "auth-file", EnvVars: command.Variables("auth-file"), Destination: &c.authFile, Usage: "`FILE` with the clients that may call, see docs/access.md"},
-		&cli.BoolFlag{Name: "require-auth", EnvVars: command.Variables("require-auth"), Destination: &c.requireAuth, Usage: "do not start without --auth-file or --tls-client-ca"},
-		&cli.BoolFlag{Name: "metrics-open", EnvVars: command.Variables("metrics-open"), Destination: &c.metricsOpen, Usage: "answer /metrics without a key"},
-		&cli.StringFlag{Name: "tls-cert", EnvVars: command.Variables("tls-cert"), Destination: &c.tlsCert, Usage: "`FILE` with the server's certificate and its chain in PEM: clients have to use TLS"},
-		&cli.StringFlag{Name: "tls-key", EnvVars: command.Variables("tls-key"), Destination: &c.tlsKey, Usage: "`FILE` with the key of the certificate in PEM"},
-		&cli.StringFlag{Name: "tls-client-ca", EnvVars: command.Variables("tls-client-ca"), Destination: &c.tlsCAs, Usage: "`FILE` with the authorities in PEM whose certificates clients may prove themselves by"},
-		&cli.StringFlag{Name: "audit-file", EnvVars: command.Variables("audit-file"), Destination: &c.auditFile, Usage: "`FILE` for a line of JSON about each call"},
+		&cli.StringFlag{
+			Name:        "auth-file",
+			EnvVars:     command.Variables("auth-file"),
+			Destination: &c.authFile,
+			Usage:       "`FILE` with the clients that may call, see docs/access.md",
+		},
+		&cli.BoolFlag{
+			Name:        "require-auth",
+			EnvVars:     command.Variables("require-auth"),
+			Destination: &c.requireAuth,
+			Usage:       "do not start without --auth-file or --tls-client-ca",
+		},
+		&cli.BoolFlag{
+			Name:        "metrics-open",
+			EnvVars:     command.Variables("metrics-open"),
+			Destination: &c.metricsOpen,
+			Usage:       "answer /metrics without a key",
+		},
+		&cli.StringFlag{
+			Name:        "tls-cert",
+			EnvVars:     command.Variables("tls-cert"),
+			Destination: &c.tlsCert,
+			Usage:       "`FILE` with the server's certificate and its chain in PEM: clients have to use TLS",
+		},
+		&cli.StringFlag{
+			Name:        "tls-key",
+			EnvVars:     command.Variables("tls-key"),
+			Destination: &c.tlsKey,
+			Usage:       "`FILE` with the key of the certificate in PEM",
+		},
+		&cli.StringFlag{
+			Name:        "tls-client-ca",
+			EnvVars:     command.Variables("tls-client-ca"),
+			Destination: &c.tlsCAs,
+			Usage:       "`FILE` with the authorities in PEM whose certificates clients may prove themselves by",
+		},
+		&cli.StringFlag{
+			Name:        "audit-file",
+			EnvVars:     command.Variables("audit-file"),
+			Destination: &c.auditFile,
+			Usage:       "`FILE` for a line of JSON about each call",
+		},
 	}
 }
 

@@ -19,7 +19,13 @@ func checkCommand(e command.Env) *cli.Command {
 		Name:  "check",
 		Usage: "reads the auth file and the hooks file, and prints what each client and hook may do",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "auth-file", EnvVars: command.Variables("auth-file"), TakesFile: true, Destination: &file, Usage: "`FILE` to check"},
+			&cli.StringFlag{
+				Name:        "auth-file",
+				EnvVars:     command.Variables("auth-file"),
+				TakesFile:   true,
+				Destination: &file,
+				Usage:       "`FILE` to check",
+			},
 		}, incoming.flags()...),
 		Action: func(c *cli.Context) error {
 			if err := command.NoArguments(c); err != nil {

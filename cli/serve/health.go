@@ -33,10 +33,21 @@ func healthCommand(e command.Env) *cli.Command {
 		Name:  "health",
 		Usage: "asks a running server whether it is ready; the exit code is 0 or 1",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "host", EnvVars: command.Variables("host"), Value: "127.0.0.1", Destination: &host, Usage: "`ADDRESS` of the server, or unix:PATH; of several the first; one that means all addresses is asked at a loopback one"},
+			&cli.StringFlag{
+				Name:        "host",
+				EnvVars:     command.Variables("host"),
+				Value:       "127.0.0.1",
+				Destination: &host,
+				Usage:       "`ADDRESS` of the server, or unix:PATH; of several the first; one that means all addresses is asked at a loopback one",
+			},
 			&cli.IntFlag{Name: "port", EnvVars: command.Variables("port"), Value: 50051, Destination: &port, Usage: "port of the server"},
 			&cli.BoolFlag{Name: "live", Destination: &live, Usage: "ask only whether it lives, however Discord is"},
-			&cli.StringFlag{Name: "tls-cert", EnvVars: command.Variables("tls-cert"), TakesFile: true, Usage: "`FILE` with the certificate of the server: use TLS, and take this certificate for whatever address the server has"},
+			&cli.StringFlag{
+				Name:      "tls-cert",
+				EnvVars:   command.Variables("tls-cert"),
+				TakesFile: true,
+				Usage:     "`FILE` with the certificate of the server: use TLS, and take this certificate for whatever address the server has",
+			},
 		}, command.TrustFlags()...),
 		Action: func(c *cli.Context) error {
 			if err := command.NoArguments(c); err != nil {

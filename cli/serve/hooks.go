@@ -17,8 +17,20 @@ type hooksConfig struct {
 
 func (c *hooksConfig) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "hooks-file", EnvVars: command.Variables("hooks-file"), TakesFile: true, Destination: &c.file, Usage: "`FILE` with incoming hooks, POST /hooks/NAME, see docs/hooks.md"},
-		&cli.StringFlag{Name: "hooks-templates", EnvVars: command.Variables("hooks-templates"), TakesFile: true, Destination: &c.templates, Usage: "`FOLDER` of templates, NAME.yaml and NAME.txt, for the messages of hooks"},
+		&cli.StringFlag{
+			Name:        "hooks-file",
+			EnvVars:     command.Variables("hooks-file"),
+			TakesFile:   true,
+			Destination: &c.file,
+			Usage:       "`FILE` with incoming hooks, POST /hooks/NAME, see docs/hooks.md",
+		},
+		&cli.StringFlag{
+			Name:        "hooks-templates",
+			EnvVars:     command.Variables("hooks-templates"),
+			TakesFile:   true,
+			Destination: &c.templates,
+			Usage:       "`FOLDER` of templates, NAME.yaml and NAME.txt, for the messages of hooks",
+		},
 	}
 }
 

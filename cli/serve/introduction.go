@@ -17,8 +17,15 @@ import (
 func (c *serverConfig) introduce(w io.Writer, addr net.Addr, world sandbox.World) {
 	if socket := first(addr); socket.Network() == "unix" {
 		path := quote(socket.String())
-		_, _ = fmt.Fprintf(w, "\nTry it from another terminal:\n\n  curl -s --unix-socket %s http://localhost/discord_api.DiscordApi/SendDirectMessage -H 'Content-Type: application/json' -d '{\"userId\": \"%s\", \"content\": \"hi\"}'\n  %s --host unix:%s channel %s \"hi\"\n",
-			path, world.Users[0], command.Invocation("discordproxymessage"), path, world.Channels[0])
+		_, _ = fmt.Fprintf(
+			w,
+			"\nTry it from another terminal:\n\n  curl -s --unix-socket %s http://localhost/discord_api.DiscordApi/SendDirectMessage -H 'Content-Type: application/json' -d '{\"userId\": \"%s\", \"content\": \"hi\"}'\n  %s --host unix:%s channel %s \"hi\"\n",
+			path,
+			world.Users[0],
+			command.Invocation("discordproxymessage"),
+			path,
+			world.Channels[0],
+		)
 		return
 	}
 	host, port, _ := net.SplitHostPort(first(addr).String())

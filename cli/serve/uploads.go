@@ -13,7 +13,19 @@ type uploadConfig struct{ file, all int64 }
 
 func (c *uploadConfig) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Int64Flag{Name: "max-file", EnvVars: command.Variables("max-file"), Value: server.DefaultMaxFileBytes, Destination: &c.file, Usage: "bytes of one file of a message; Discord takes more in some guilds"},
-		&cli.Int64Flag{Name: "max-upload", EnvVars: command.Variables("max-upload"), Value: server.DefaultMaxUploadBytes, Destination: &c.all, Usage: "bytes of all files of a request, and of a plain request"},
+		&cli.Int64Flag{
+			Name:        "max-file",
+			EnvVars:     command.Variables("max-file"),
+			Value:       server.DefaultMaxFileBytes,
+			Destination: &c.file,
+			Usage:       "bytes of one file of a message; Discord takes more in some guilds",
+		},
+		&cli.Int64Flag{
+			Name:        "max-upload",
+			EnvVars:     command.Variables("max-upload"),
+			Value:       server.DefaultMaxUploadBytes,
+			Destination: &c.all,
+			Usage:       "bytes of all files of a request, and of a plain request",
+		},
 	}
 }

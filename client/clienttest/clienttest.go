@@ -65,7 +65,8 @@ func (p *Proxy) start(discord string, opts []client.Option) error {
 		return err
 	}
 	p.closers = append(p.closers, func() { _ = os.RemoveAll(logs) })
-	if err := p.serve("--token", p.Discord.World().Token, "--discord-api-url", discord, "--global-rate-limit", "0", "--log-file-path", logs); err != nil {
+	token := p.Discord.World().Token
+	if err := p.serve("--token", token, "--discord-api-url", discord, "--global-rate-limit", "0", "--log-file-path", logs); err != nil {
 		return err
 	}
 	if p.Client, err = client.New(p.Address, opts...); err != nil {

@@ -179,7 +179,8 @@ func (r *release) build(ctx context.Context, t target) error {
 		environment = append(environment, "GOARM="+strconv.Itoa(t.arm))
 	}
 	link := fmt.Sprintf("-s -w -buildid= -X discordproxy/cli.version=%s -X discordproxy/cli.commit=%s", r.version, r.commit)
-	if _, err := command(ctx, environment, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", bin+string(filepath.Separator), "./cli/..."); err != nil {
+	into := bin + string(filepath.Separator)
+	if _, err := command(ctx, environment, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", into, "./cli/..."); err != nil {
 		return err
 	}
 

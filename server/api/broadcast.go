@@ -34,7 +34,11 @@ const (
 	filesAtOnce    = 2
 )
 
-func (s *service) SendDirectMessages(ctx context.Context, req *pb.SendDirectMessagesRequest, stream *connect.ServerStream[pb.SendDirectMessagesResponse]) error {
+func (s *service) SendDirectMessages(
+	ctx context.Context,
+	req *pb.SendDirectMessagesRequest,
+	stream *connect.ServerStream[pb.SendDirectMessagesResponse],
+) error {
 	m, err := s.composer.broadcast(req)
 	if err != nil {
 		return err

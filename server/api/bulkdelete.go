@@ -21,7 +21,10 @@ const (
 	bulkDeleteAge = 14*24*time.Hour - time.Hour
 )
 
-func (s *service) BulkDeleteChannelMessages(ctx context.Context, req *pb.BulkDeleteChannelMessagesRequest) (*pb.BulkDeleteChannelMessagesResponse, error) {
+func (s *service) BulkDeleteChannelMessages(
+	ctx context.Context,
+	req *pb.BulkDeleteChannelMessagesRequest,
+) (*pb.BulkDeleteChannelMessagesResponse, error) {
 	args, err := arguments(discord.BulkDeleteMessages, req)
 	if err != nil {
 		return nil, err

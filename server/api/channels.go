@@ -27,7 +27,10 @@ func (s *service) GetGuildChannels(ctx context.Context, req *pb.GetGuildChannels
 	return res, nil
 }
 
-func (s *service) GetDirectMessageChannel(ctx context.Context, req *pb.GetDirectMessageChannelRequest) (*pb.GetDirectMessageChannelResponse, error) {
+func (s *service) GetDirectMessageChannel(
+	ctx context.Context,
+	req *pb.GetDirectMessageChannelRequest,
+) (*pb.GetDirectMessageChannelResponse, error) {
 	return perform[pb.GetDirectMessageChannelResponse](ctx, s, discord.CreateDM, req)
 }
 

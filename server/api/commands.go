@@ -12,7 +12,10 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-func (s *service) SetApplicationCommands(ctx context.Context, req *pb.SetApplicationCommandsRequest) (*pb.SetApplicationCommandsResponse, error) {
+func (s *service) SetApplicationCommands(
+	ctx context.Context,
+	req *pb.SetApplicationCommandsRequest,
+) (*pb.SetApplicationCommandsResponse, error) {
 	op := discord.SetApplicationCommands
 	if req.GetGuildId() != 0 {
 		op = discord.SetGuildApplicationCommands

@@ -31,7 +31,11 @@ func (s *service) GetGuildMember(ctx context.Context, req *pb.GetGuildMemberRequ
 	return perform[pb.GetGuildMemberResponse](ctx, s, discord.GetGuildMember, req)
 }
 
-func (s *service) ListGuildMembers(ctx context.Context, req *pb.ListGuildMembersRequest, stream *connect.ServerStream[pb.ListGuildMembersResponse]) error {
+func (s *service) ListGuildMembers(
+	ctx context.Context,
+	req *pb.ListGuildMembersRequest,
+	stream *connect.ServerStream[pb.ListGuildMembersResponse],
+) error {
 	args, err := arguments(discord.ListGuildMembers, req)
 	if err != nil {
 		return err
@@ -64,7 +68,10 @@ func (s *service) AddGuildMemberRole(ctx context.Context, req *pb.AddGuildMember
 	return perform[pb.AddGuildMemberRoleResponse](ctx, s, discord.AddGuildMemberRole, req)
 }
 
-func (s *service) RemoveGuildMemberRole(ctx context.Context, req *pb.RemoveGuildMemberRoleRequest) (*pb.RemoveGuildMemberRoleResponse, error) {
+func (s *service) RemoveGuildMemberRole(
+	ctx context.Context,
+	req *pb.RemoveGuildMemberRoleRequest,
+) (*pb.RemoveGuildMemberRoleResponse, error) {
 	return perform[pb.RemoveGuildMemberRoleResponse](ctx, s, discord.DeleteGuildMemberRole, req)
 }
 

@@ -113,8 +113,13 @@ func New(c Config) (http.Handler, error) {
 	if c.UseMaker != nil {
 		c.UseMaker(calling)
 	}
-	path, handler = discordapiconnect.NewOutboxHandler(&outboxService{outbox: c.Outbox, making: calling},
-		append(slices.Clip(options), connect.WithInterceptors(rpc.Chain(access.Limits(), translate(func() error { return nil }))), uncompressed)...)
+	path, handler = discordapiconnect.NewOutboxHandler(
+		&outboxService{outbox: c.Outbox, making: calling},
+		append(
+			slices.Clip(options),
+			connect.WithInterceptors(rpc.Chain(access.Limits(), translate(func() error { return nil }))),
+			uncompressed,
+		)...)
 	// Each delivery needs the right to its own method.
 	mux.Handle(path, door.guard(always(""), c.known(door, handler)))
 	services = append(services, discordapiconnect.OutboxName)
@@ -183,7 +188,13 @@ func (c Config) methods(ready func() error, options []connect.HandlerOption) (st
 }
 
 func (c Config) service() *service {
-	return &service{discord: c.Discord, composer: composer{c.uploads(), newIcons(c.Logger)}, gateway: c.Gateway, newEnums: c.NewEnums, logger: c.Logger}
+	return &service{
+		discord:  c.Discord,
+		composer: composer{c.uploads(), newIcons(c.Logger)},
+		gateway:  c.Gateway,
+		newEnums: c.NewEnums,
+		logger:   c.Logger,
+	}
 }
 
 // guardedOptions returns the options of handlers for those alone whom a guard has let

@@ -107,7 +107,10 @@ func suggestions(data *pb.RespondInteractionRequest_Data) (discord.Args, error) 
 	return discord.Args{"choices": choices}, f.err()
 }
 
-func (s *service) EditInteractionResponse(ctx context.Context, req *pb.EditInteractionResponseRequest) (*pb.EditInteractionResponseResponse, error) {
+func (s *service) EditInteractionResponse(
+	ctx context.Context,
+	req *pb.EditInteractionResponseRequest,
+) (*pb.EditInteractionResponseResponse, error) {
 	m, err := s.composer.message(discord.UpdateInteractionResponse, req)
 	if err != nil {
 		return nil, err

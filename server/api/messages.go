@@ -49,7 +49,11 @@ const (
 	messageStandard = 50
 )
 
-func (s *service) ListChannelMessages(ctx context.Context, req *pb.ListChannelMessagesRequest, stream *connect.ServerStream[pb.ListChannelMessagesResponse]) error {
+func (s *service) ListChannelMessages(
+	ctx context.Context,
+	req *pb.ListChannelMessagesRequest,
+	stream *connect.ServerStream[pb.ListChannelMessagesResponse],
+) error {
 	args, err := arguments(discord.ListMessages, req)
 	if err != nil {
 		return err

@@ -51,7 +51,9 @@ func performCached[Res any, P pointer[Res]](ctx context.Context, s *service, op 
 	delete(args, "allow_cached") // is the proxy's, not Discord's
 	if age := req.GetAllowCached(); age != nil {
 		if age.AsDuration() < 0 {
-			return nil, discord.InvalidForm(discord.FieldError{Field: "allow_cached", Code: ruleNumberMin, Message: "duration should be greater than or equal to 0."})
+			return nil, discord.InvalidForm(
+				discord.FieldError{Field: "allow_cached", Code: ruleNumberMin, Message: "duration should be greater than or equal to 0."},
+			)
 		}
 		if known != nil {
 			if data, ok := known(s.gateway.Guilds, req.GetGuildId(), age.AsDuration()); ok {

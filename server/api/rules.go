@@ -83,8 +83,11 @@ var rules = map[string]rule{
 	"SearchGuildMembersRequest.limit": {min: 1, max: 1000},
 	"SearchGuildMembersRequest.query": {required: true, min: 1, max: 100},
 
-	"StartThreadRequest.name":      {required: true, min: 1, max: 100},
-	"StartThreadRequest.type":      {unless: []protoreflect.Name{"message_id", "message"}, excludes: []protoreflect.Name{"message_id", "message"}},
+	"StartThreadRequest.name": {required: true, min: 1, max: 100},
+	"StartThreadRequest.type": {
+		unless:   []protoreflect.Name{"message_id", "message"},
+		excludes: []protoreflect.Name{"message_id", "message"},
+	},
 	"StartThreadRequest.message":   {excludes: []protoreflect.Name{"message_id"}},
 	"StartThreadRequest.invitable": {excludes: []protoreflect.Name{"message_id"}},
 
@@ -136,7 +139,8 @@ func (f *form) fields(path string, m protoreflect.Message, op discord.Operation,
 		fd := fields.Get(i)
 		name, r := string(fd.Name()), book.of(fd)
 		if !m.Has(fd) {
-			if op.InPath(name) || r.required || r.unless != nil && !slices.ContainsFunc(r.unless, func(other protoreflect.Name) bool { return m.Has(fields.ByName(other)) }) {
+			if op.InPath(name) || r.required ||
+				r.unless != nil && !slices.ContainsFunc(r.unless, func(other protoreflect.Name) bool { return m.Has(fields.ByName(other)) }) {
 				f.missing(path, fd)
 			}
 			continue

@@ -87,7 +87,11 @@ func (c *Client) MayTouch(r Reading) error {
 		return nil
 	}
 	if len(r.about) == 0 && !c.untargeted {
-		return refuse(connect.CodePermissionDenied, "client %s is restricted to certain guilds, channels or users, and this call is about none of them, so it needs untargeted: true", c.name)
+		return refuse(
+			connect.CodePermissionDenied,
+			"client %s is restricted to certain guilds, channels or users, and this call is about none of them, so it needs untargeted: true",
+			c.name,
+		)
 	}
 	for _, t := range slices.Concat(r.about, r.others) {
 		switch known := c.places[t.kind]; {

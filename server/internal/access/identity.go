@@ -124,7 +124,11 @@ func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 	case fallback.client != nil:
 		return fallback, nil
 	case len(names) > 0:
-		return identity{}, refuse(connect.CodeUnauthenticated, "no client has the certificate of %.100q, and there is no key in the header Authorization", names[0])
+		return identity{}, refuse(
+			connect.CodeUnauthenticated,
+			"no client has the certificate of %.100q, and there is no key in the header Authorization",
+			names[0],
+		)
 	case rules == nil:
 		return identity{}, refuse(connect.CodeUnauthenticated, "a certificate is needed")
 	}

@@ -37,7 +37,12 @@ func withLoad(ctx context.Context, client *Client, r *http.Request) (_ *http.Req
 func (l *load) add(n int64) error {
 	l.taken.Add(n)
 	if all := l.client.usage.bytes.Add(n); all > l.client.maxBytes {
-		return refuse(connect.CodeResourceExhausted, "client %s has as many bytes in requests in progress as it may, %d", l.client.name, l.client.maxBytes)
+		return refuse(
+			connect.CodeResourceExhausted,
+			"client %s has as many bytes in requests in progress as it may, %d",
+			l.client.name,
+			l.client.maxBytes,
+		)
 	}
 	return nil
 }

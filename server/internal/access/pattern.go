@@ -55,7 +55,10 @@ func hint(text string, methods []string) error {
 		if near := nearest(text, methods); near != "" {
 			return fmt.Errorf("did you mean %s?", near)
 		}
-		return fmt.Errorf("use a name from docs/api.md, a method of plain REST such as GET /channels/{channel_id}, or %s", strings.Join(Pages, ", "))
+		return fmt.Errorf(
+			"use a name from docs/api.md, a method of plain REST such as GET /channels/{channel_id}, or %s",
+			strings.Join(Pages, ", "),
+		)
 	}
 	verb, path := strings.ToUpper(parts[1]), parts[2]
 	written, _, _ := strings.Cut(path, "?")
@@ -74,7 +77,9 @@ func hint(text string, methods []string) error {
 	}
 	switch {
 	case len(verbs) == 0:
-		return errors.New("no route of Discord has this path: write the path below /api/v10, with placeholders instead of IDs, such as GET /channels/{channel_id}, or use * as in GET /guilds/*")
+		return errors.New(
+			"no route of Discord has this path: write the path below /api/v10, with placeholders instead of IDs, such as GET /channels/{channel_id}, or use * as in GET /guilds/*",
+		)
 	case verb != "*" && !slices.Contains(verbs, verb):
 		return fmt.Errorf("for %s there are only %s", example, strings.Join(verbs, ", "))
 	}

@@ -118,7 +118,9 @@ func (e *entry) client(d Defaults) (*Client, error) {
 		}
 		c.methods = append(c.methods, pattern)
 	}
-	for k, list := range map[discord.TargetKind][]string{discord.GuildTarget: e.Guilds, discord.ChannelTarget: e.Channels, discord.UserTarget: e.Users} {
+	for k, list := range map[discord.TargetKind][]string{
+		discord.GuildTarget: e.Guilds, discord.ChannelTarget: e.Channels, discord.UserTarget: e.Users,
+	} {
 		if len(list) == 0 {
 			continue
 		}

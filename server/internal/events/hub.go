@@ -90,7 +90,11 @@ type BehindError struct {
 }
 
 func (e *BehindError) Error() string {
-	return fmt.Sprintf("the client reads too slowly: the events from %d to %d are gone before it took them; subscribe again after the position in the details", e.Position.Sequence+1, e.First-1)
+	return fmt.Sprintf(
+		"the client reads too slowly: the events from %d to %d are gone before it took them; subscribe again after the position in the details",
+		e.Position.Sequence+1,
+		e.First-1,
+	)
 }
 
 // ErrFull: there are as many subscribers as there may be.

@@ -74,7 +74,11 @@ func (s *Service) list(context.Context, *healthpb.HealthListRequest) (*healthpb.
 
 // watch sends the status of a service when the stream begins and whenever it
 // changes. A service that does not exist has the status SERVICE_UNKNOWN.
-func (s *Service) watch(ctx context.Context, req *healthpb.HealthCheckRequest, stream *connect.ServerStream[healthpb.HealthCheckResponse]) error {
+func (s *Service) watch(
+	ctx context.Context,
+	req *healthpb.HealthCheckRequest,
+	stream *connect.ServerStream[healthpb.HealthCheckResponse],
+) error {
 	network := refusals.Network(rpc.Peer(ctx))
 	if err := s.enter(network); err != nil {
 		return err

@@ -119,7 +119,15 @@ func (e *entry) hook(templates *Templates) (*Hook, error) {
 	if !properName.MatchString(e.Name) {
 		return nil, errors.New("name: use 1 to 64 letters, digits and . _ -, beginning with a letter or digit")
 	}
-	h := &Hook{Name: e.Name, secret: e.Secret, mentions: e.Mentions, format: e.Format, username: e.Username, avatar: e.Avatar, templates: templates}
+	h := &Hook{
+		Name:      e.Name,
+		secret:    e.Secret,
+		mentions:  e.Mentions,
+		format:    e.Format,
+		username:  e.Username,
+		avatar:    e.Avatar,
+		templates: templates,
+	}
 	var err error
 	if h.target, err = e.target(); err != nil {
 		return nil, err
@@ -209,7 +217,9 @@ func checkSecret(secret string) error {
 	}
 	switch {
 	case access.IsKey(secret):
-		return errors.New("secret: it is a client key, which belongs to the auth file as a hash; use another text, for example from openssl rand -hex 20")
+		return errors.New(
+			"secret: it is a client key, which belongs to the auth file as a hash; use another text, for example from openssl rand -hex 20",
+		)
 	case len(secret) < minSecret || len(kinds) < minSecretKinds:
 		return fmt.Errorf("secret: use at least %d random characters, for example from openssl rand -hex 20", minSecret)
 	case len(secret) > maxSecret:

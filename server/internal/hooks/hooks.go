@@ -152,13 +152,20 @@ func (h *Handler) serveStranger(w http.ResponseWriter, r *http.Request, hook *Ho
 		var err error
 		switch {
 		case guessed && !h.guesses.Take(r.RemoteAddr):
-			err = &refusal{status: http.StatusTooManyRequests, text: "too many wrong secrets came from this address: try again later", after: access.AttemptInterval}
+			err = &refusal{
+				status: http.StatusTooManyRequests,
+				text:   "too many wrong secrets came from this address: try again later",
+				after:  access.AttemptInterval,
+			}
 		case hook == nil:
 			err = errUnknown
 		case guessed:
 			err = &refusal{status: http.StatusUnauthorized, text: "the secret is not the one of this hook"}
 		default:
-			err = &refusal{status: http.StatusUnauthorized, text: "this hook needs its secret: POST /hooks/NAME/SECRET, or a header Authorization: Bearer SECRET"}
+			err = &refusal{
+				status: http.StatusUnauthorized,
+				text:   "this hook needs its secret: POST /hooks/NAME/SECRET, or a header Authorization: Bearer SECRET",
+			}
 		}
 		allowed, omitted := h.refused.Allow(r.RemoteAddr)
 		if !allowed {
@@ -309,7 +316,11 @@ func (h *Handler) enter(hook *Hook) (leave func(), err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.running[hook.Name] >= h.MaxCalls {
-		return nil, &refusal{status: http.StatusTooManyRequests, after: 1e9, text: fmt.Sprintf("hook %s has %d calls in progress already, which is its limit", hook.Name, h.MaxCalls)}
+		return nil, &refusal{
+			status: http.StatusTooManyRequests,
+			after:  1e9,
+			text:   fmt.Sprintf("hook %s has %d calls in progress already, which is its limit", hook.Name, h.MaxCalls),
+		}
 	}
 	h.running[hook.Name]++
 	return func() {
@@ -331,7 +342,10 @@ func isPreview(r *http.Request) (preview bool, err error) {
 		case "preview", "preview=", "preview=1", "preview=true":
 			preview = true
 		default:
-			return false, &refusal{status: http.StatusBadRequest, text: "the query can only be ?preview, which answers the message without sending it, and wait"}
+			return false, &refusal{
+				status: http.StatusBadRequest,
+				text:   "the query can only be ?preview, which answers the message without sending it, and wait",
+			}
 		}
 	}
 	return preview, nil

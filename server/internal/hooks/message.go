@@ -397,7 +397,9 @@ func timeOf(v any) (time.Time, bool) {
 	case float64:
 		return time.Unix(int64(v), 0), v > 0 && v < 1<<33
 	case string:
-		for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05 -0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05"} {
+		for _, layout := range []string{
+			time.RFC3339, "2006-01-02 15:04:05 MST", "2006-01-02 15:04:05 -0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05",
+		} {
 			if t, err := time.Parse(layout, v); err == nil {
 				return t, t.Year() > 1
 			}

@@ -65,7 +65,10 @@ func (p *payload) isEvent() bool { return p.event != "" }
 // read reads the payload of a request.
 func read(r *http.Request, limit int64) (*payload, error) {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, &refusal{status: http.StatusUnsupportedMediaType, text: fmt.Sprintf("Content-Encoding %.40q is not supported: send the body uncompressed", encoding)}
+		return nil, &refusal{
+			status: http.StatusUnsupportedMediaType,
+			text:   fmt.Sprintf("Content-Encoding %.40q is not supported: send the body uncompressed", encoding),
+		}
 	}
 	body, err := readBody(r, limit)
 	if err != nil {
@@ -107,11 +110,17 @@ func read(r *http.Request, limit int64) (*payload, error) {
 	case mediaType == "", mediaType == "application/octet-stream":
 		return readUnknown(body, r.Header), nil
 	}
-	return nil, &refusal{status: http.StatusUnsupportedMediaType, text: fmt.Sprintf("Content-Type %.100q is not supported: send text/plain, application/json or a form", contentType)}
+	return nil, &refusal{
+		status: http.StatusUnsupportedMediaType,
+		text:   fmt.Sprintf("Content-Type %.100q is not supported: send text/plain, application/json or a form", contentType),
+	}
 }
 
 func readBody(r *http.Request, limit int64) ([]byte, error) {
-	tooLarge := &refusal{status: http.StatusRequestEntityTooLarge, text: fmt.Sprintf("the body is too large: at most %d bytes are allowed", limit)}
+	tooLarge := &refusal{
+		status: http.StatusRequestEntityTooLarge,
+		text:   fmt.Sprintf("the body is too large: at most %d bytes are allowed", limit),
+	}
 	if r.ContentLength > limit {
 		return nil, tooLarge
 	}
@@ -327,7 +336,10 @@ func multipartFields(body []byte, boundary string) (map[string]any, error) {
 			return nil, broken
 		}
 		if part.FileName() != "" {
-			return nil, &refusal{status: http.StatusUnsupportedMediaType, text: fmt.Sprintf("field %.64q of the form is a file, which hooks do not support: use /api/webhooks/ID/TOKEN", part.FormName())}
+			return nil, &refusal{
+				status: http.StatusUnsupportedMediaType,
+				text:   fmt.Sprintf("field %.64q of the form is a file, which hooks do not support: use /api/webhooks/ID/TOKEN", part.FormName()),
+			}
 		}
 		value, err := io.ReadAll(part)
 		if err != nil {
@@ -342,13 +354,19 @@ func readForm(fields map[string]any, header http.Header) (*payload, error) {
 		if text, ok := fields[name].(string); ok {
 			p, err := readJSON([]byte(text), header)
 			if err != nil {
-				return nil, &refusal{status: http.StatusBadRequest, text: "field " + name + " of the form: " + strings.TrimPrefix(err.Error(), "the body ")}
+				return nil, &refusal{
+					status: http.StatusBadRequest,
+					text:   "field " + name + " of the form: " + strings.TrimPrefix(err.Error(), "the body "),
+				}
 			}
 			return p, nil
 		}
 	}
 	if content, ok := fields["content"]; ok {
-		return &payload{format: formatDiscord, data: map[string]any{"content": content, "username": fields["username"], "avatar_url": fields["avatar_url"]}}, nil
+		return &payload{
+			format: formatDiscord,
+			data:   map[string]any{"content": content, "username": fields["username"], "avatar_url": fields["avatar_url"]},
+		}, nil
 	}
 	if !hasMessage(fields) {
 		return nil, &refusal{status: http.StatusBadRequest, text: "the form has none of the fields " + strings.Join(knownFields, ", ")}

@@ -216,7 +216,10 @@ func (r *rendering) render(h *Hook, p *payload) (*message, error) {
 }
 
 func (r *rendering) failed(err error) error {
-	return &refusal{status: http.StatusUnprocessableEntity, text: cut(fmt.Sprintf("template %s cannot render this payload: %v", r.name, err), 1000)}
+	return &refusal{
+		status: http.StatusUnprocessableEntity,
+		text:   cut(fmt.Sprintf("template %s cannot render this payload: %v", r.name, err), 1000),
+	}
 }
 
 // Colors of embeds.

@@ -42,7 +42,16 @@ func (g *guard) configure(cfg Config) error {
 		g.cors = cors.New(cors.Options{
 			AllowedOrigins: cfg.CORSOrigins,
 			AllowedMethods: append(connectcors.AllowedMethods(), http.MethodPut, http.MethodPatch, http.MethodDelete),
-			AllowedHeaders: append(connectcors.AllowedHeaders(), "Authorization", "X-Request-Id", "X-Proxy-Timeout", "X-Audit-Log-Reason", "Traceparent", "Tracestate", "Baggage"),
+			AllowedHeaders: append(
+				connectcors.AllowedHeaders(),
+				"Authorization",
+				"X-Request-Id",
+				"X-Proxy-Timeout",
+				"X-Audit-Log-Reason",
+				"Traceparent",
+				"Tracestate",
+				"Baggage",
+			),
 			ExposedHeaders: append(connectcors.ExposedHeaders(), "X-Request-Id", "Retry-After", "X-Ratelimit-Limit", "X-Ratelimit-Remaining",
 				"X-Ratelimit-Reset", "X-Ratelimit-Reset-After", "X-Ratelimit-Bucket", "X-Ratelimit-Scope", "X-Ratelimit-Global"),
 			MaxAge: 7200, // seconds; the most that Chromium keeps

@@ -30,16 +30,20 @@ var (
 	descQueuedBytes   = desc("queue_bytes", "Bytes of the bodies of waiting calls.")
 	descQueueBytesMax = desc("queue_bytes_max", "Bytes that the bodies of waiting calls may have.")
 	descInFlight      = desc("discord_in_flight", "Requests that Discord has not answered yet.")
-	descBuckets       = desc("buckets", "Known buckets: idle, busy (calls in flight), waiting (calls wait for them) or blocked (a 429 holds them).", "state")
-	descDrain         = desc("drain_seconds", "Time until the fullest bucket's queue is empty, by its own limit.")
-	descGlobalLimit   = desc("global_limit", "Calls a second that Discord allows the bot, 0 when unlimited.")
-	descGlobalUsed    = desc("global_used", "Calls that count against the bot's current second.")
-	descGlobalPaused  = desc("global_paused_seconds", "Time until the bot's calls go on after a global 429, 0 when they go.")
-	descInvalid       = desc("invalid_requests", "Answers 401, 403 and 429 of the last ten minutes.")
-	descInvalidMax    = desc("invalid_requests_limit", "Number of such answers at which Discord bans the address.")
-	descBanned        = desc("banned_seconds", "Time until the next try while Discord's edge refuses this address, 0 when it does not.")
-	descTokenRefused  = desc("token_refused", "1 after Discord refused the bot's token.")
-	descGoneWebhooks  = desc("gone_webhooks", "Webhooks that are no longer called, because Discord does not know them.")
+	descBuckets       = desc(
+		"buckets",
+		"Known buckets: idle, busy (calls in flight), waiting (calls wait for them) or blocked (a 429 holds them).",
+		"state",
+	)
+	descDrain        = desc("drain_seconds", "Time until the fullest bucket's queue is empty, by its own limit.")
+	descGlobalLimit  = desc("global_limit", "Calls a second that Discord allows the bot, 0 when unlimited.")
+	descGlobalUsed   = desc("global_used", "Calls that count against the bot's current second.")
+	descGlobalPaused = desc("global_paused_seconds", "Time until the bot's calls go on after a global 429, 0 when they go.")
+	descInvalid      = desc("invalid_requests", "Answers 401, 403 and 429 of the last ten minutes.")
+	descInvalidMax   = desc("invalid_requests_limit", "Number of such answers at which Discord bans the address.")
+	descBanned       = desc("banned_seconds", "Time until the next try while Discord's edge refuses this address, 0 when it does not.")
+	descTokenRefused = desc("token_refused", "1 after Discord refused the bot's token.")
+	descGoneWebhooks = desc("gone_webhooks", "Webhooks that are no longer called, because Discord does not know them.")
 )
 
 func (limitsCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -78,7 +82,9 @@ func (c limitsCollector) Collect(ch chan<- prometheus.Metric) {
 			global = t
 		}
 	}
-	for state, n := range map[string]int{"idle": s.States.Idle, "busy": s.States.Busy, "waiting": s.States.Waiting, "blocked": s.States.Blocked} {
+	for state, n := range map[string]int{
+		"idle": s.States.Idle, "busy": s.States.Busy, "waiting": s.States.Waiting, "blocked": s.States.Blocked,
+	} {
 		set(descBuckets, float64(n), state)
 	}
 	set(descDrain, s.Drain.Seconds())

@@ -24,8 +24,18 @@ func newTries(registry *prometheus.Registry) tries {
 		return c
 	}
 	t := tries{
-		requests: counter("discord_requests_total", "Tries at Discord, by route, HTTP status (0 without an answer) and how they ended.", "route", "status", "outcome"),
-		limited:  counter("discord_limited_total", "Answers of Discord that a limit was hit, by limit: bucket, sub, shared, global or address.", "limit"),
+		requests: counter(
+			"discord_requests_total",
+			"Tries at Discord, by route, HTTP status (0 without an answer) and how they ended.",
+			"route",
+			"status",
+			"outcome",
+		),
+		limited: counter(
+			"discord_limited_total",
+			"Answers of Discord that a limit was hit, by limit: bucket, sub, shared, global or address.",
+			"limit",
+		),
 		repeated: counter("discord_repeated_total", "Tries that were not the first, by how the one before ended.", "after"),
 		avoided: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "duplicates_avoided_total",

@@ -69,8 +69,11 @@ func Explained(errors *connect.ErrorWriter, w http.ResponseWriter, r *http.Reque
 			return r
 		}
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, fmt.Sprintf("HTTP method %.20q is not supported here: send a JSON object by POST, as Content-Type application/json", r.Method),
-			http.StatusMethodNotAllowed)
+		http.Error(
+			w,
+			fmt.Sprintf("HTTP method %.20q is not supported here: send a JSON object by POST, as Content-Type application/json", r.Method),
+			http.StatusMethodNotAllowed,
+		)
 		return nil
 	}
 	contentType := r.Header.Get("Content-Type")
@@ -113,8 +116,11 @@ func wrongType(contentType, path string) string {
 	codec, ofStream := strings.CutPrefix(contentType, "application/connect+")
 	switch {
 	case streams && !ofStream:
-		return fmt.Sprintf("%s streams: send Content-Type application/connect+json, and put 5 bytes in front of the JSON object, 0 and its length as 4 bytes in big endian; the answer consists of such messages. "+
-			"With curl use a method that does not stream", method.Name())
+		return fmt.Sprintf(
+			"%s streams: send Content-Type application/connect+json, and put 5 bytes in front of the JSON object, 0 and its length as 4 bytes in big endian; the answer consists of such messages. "+
+				"With curl use a method that does not stream",
+			method.Name(),
+		)
 	case ofStream && !streams:
 		return fmt.Sprintf("%s does not stream: send Content-Type application/%s and the message alone", method.Name(), codec)
 	}

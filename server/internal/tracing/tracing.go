@@ -148,7 +148,13 @@ func (t *Tracing) Tried(ctx context.Context, try discord.Try) {
 		return
 	}
 
-	_, request := t.tracer.Start(ctx, "Discord "+try.Route, trace.WithTimestamp(try.Sent), attributes, trace.WithSpanKind(trace.SpanKindClient))
+	_, request := t.tracer.Start(
+		ctx,
+		"Discord "+try.Route,
+		trace.WithTimestamp(try.Sent),
+		attributes,
+		trace.WithSpanKind(trace.SpanKindClient),
+	)
 	request.SetAttributes(attribute.String("discord.outcome", try.Outcome.String()))
 	if try.Status != 0 {
 		request.SetAttributes(semconv.HTTPResponseStatusCode(try.Status))
