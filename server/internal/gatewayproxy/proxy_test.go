@@ -31,9 +31,6 @@ type rig struct {
 	sent chan string // commands to Discord, as "op data"
 }
 
-// Renew implements gatewayproxy.Upstream.
-func (r *rig) Renew() {}
-
 // Send implements gatewayproxy.Upstream.
 func (r *rig) Send(op wire.Opcode, data json.RawMessage) error {
 	r.sent <- fmt.Sprint(int(op), " ", string(data))
