@@ -66,7 +66,7 @@ func TestCrashes(t *testing.T) {
 				}}
 				// Without an answer the same delivery is enqueued again.
 				for {
-					_, err := queue.Enqueue(t.Context(), req)
+					_, err := queue.Enqueue(t.Context(), req) //nolint:contextcheck // the end of the load does not end it
 					if err == nil {
 						break
 					}

@@ -91,7 +91,7 @@ func (all *contexts) write() error {
 	if err != nil {
 		return fmt.Errorf("cannot write the contexts: %w", err)
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }() // gone already unless something failed
 	_, err = file.Write(data)
 	if err = errors.Join(err, file.Close()); err == nil {
 		err = os.Rename(file.Name(), path)

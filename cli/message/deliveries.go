@@ -60,7 +60,7 @@ func (r *request) enqueue(misused error, req *pb.EnqueueRequest) error {
 	}
 	if r.flags.IsSet("expires") {
 		if r.flags.Duration("expires") <= 0 {
-			return command.Misuse(errors.New("--expires must be positive"))
+			return command.Misuse(errors.New("--expires must be more than 0"))
 		}
 		req.ExpiresAt = timestamppb.New(begins.Add(r.flags.Duration("expires")))
 	}

@@ -38,11 +38,11 @@ func (c *dataConfig) check() error {
 	}
 	switch {
 	case c.outbox.Keep <= 0:
-		return fmt.Errorf("--outbox-keep %v must be positive", c.outbox.Keep)
+		return errors.New("--outbox-keep must be more than 0")
 	case c.outbox.MaxDeliveries <= 0:
-		return fmt.Errorf("--outbox-max %d must be positive", c.outbox.MaxDeliveries)
+		return errors.New("--outbox-max must be more than 0")
 	case c.outbox.MaxBytes <= 0:
-		return fmt.Errorf("--outbox-max-bytes %d must be positive", c.outbox.MaxBytes)
+		return errors.New("--outbox-max-bytes must be more than 0")
 	}
 	return nil
 }

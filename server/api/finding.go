@@ -32,8 +32,8 @@ func (m *making) Find(ctx context.Context, d store.Delivery, request []byte) (ou
 	}
 	ctx, release := discord.HoldAnswers(discord.WithCaller(ctx, d.Caller))
 	defer release()
-	s := search{making: m, ctx: ctx, after: discord.SnowflakeAt(d.TriedAt.Add(-clockError))}
-	made, found, err := s.find(call)
+	s := search{making: m, after: discord.SnowflakeAt(d.TriedAt.Add(-clockError))}
+	made, found, err := s.find(ctx, call)
 	if e, ok := errors.AsType[*discord.Error](err); ok && e.Reason == discord.Answered && e.Status >= 400 && e.Status < 500 && e.Status != http.StatusTooManyRequests {
 		return outbox.Made{}, outbox.Hidden, nil // it may not be read, or is gone
 	}
@@ -43,35 +43,34 @@ func (m *making) Find(ctx context.Context, d store.Delivery, request []byte) (ou
 // search looks for what a call made after a moment.
 type search struct {
 	*making
-	ctx   context.Context //nolint:containedctx // it lives as long as one search
 	after uint64
 }
 
-func (s search) find(call any) (outbox.Made, outbox.Found, error) {
+func (s search) find(ctx context.Context, call any) (outbox.Made, outbox.Found, error) {
 	switch call := call.(type) {
 	case *pb.SendChannelMessageRequest:
-		return s.message(call.GetChannelId(), 0, discord.CreateMessage, call)
+		return s.message(ctx, call.GetChannelId(), 0, discord.CreateMessage, call)
 	case *pb.SendDirectMessageRequest:
 		var channel struct {
 			ID uint64 `json:"id,string"`
 		}
-		if err := s.read(&channel, discord.CreateDM, discord.Args{"recipient_id": snowflakeText(call.GetUserId())}); err != nil {
+		if err := s.read(ctx, &channel, discord.CreateDM, discord.Args{"recipient_id": snowflakeText(call.GetUserId())}); err != nil {
 			return outbox.Made{}, outbox.Hidden, err
 		}
-		return s.message(channel.ID, 0, discord.Operation{}, call)
+		return s.message(ctx, channel.ID, 0, discord.Operation{}, call)
 	case *pb.ExecuteWebhookRequest:
 		var webhook struct {
 			Channel uint64 `json:"channel_id,string"`
 		}
-		if err := s.read(&webhook, discord.GetWebhookWithToken, discord.Args{"webhook_id": call.GetWebhookId(), "webhook_token": call.GetWebhookToken()}); err != nil {
+		if err := s.read(ctx, &webhook, discord.GetWebhookWithToken, discord.Args{"webhook_id": call.GetWebhookId(), "webhook_token": call.GetWebhookToken()}); err != nil {
 			return outbox.Made{}, outbox.Hidden, err
 		}
 		if call.GetThreadName() != "" {
 			return outbox.Made{}, outbox.Hidden, nil // the thread cannot be told from others
 		}
-		return s.message(cmp.Or(call.GetThreadId(), webhook.Channel), call.GetWebhookId(), discord.ExecuteWebhook, call)
+		return s.message(ctx, cmp.Or(call.GetThreadId(), webhook.Channel), call.GetWebhookId(), discord.ExecuteWebhook, call)
 	case *pb.StartThreadRequest:
-		return s.thread(call)
+		return s.thread(ctx, call)
 	}
 	return outbox.Made{}, outbox.Hidden, nil
 }
@@ -82,8 +81,8 @@ func snowflakeText(id uint64) string {
 }
 
 // read calls an operation that changes nothing.
-func (s search) read(into any, op discord.Operation, args discord.Args) error {
-	data, err := s.discord.Call(discord.WithJournal(s.ctx, nil), op, args)
+func (s search) read(ctx context.Context, into any, op discord.Operation, args discord.Args) error {
+	data, err := s.discord.Call(discord.WithJournal(ctx, nil), op, args)
 	if err != nil {
 		return err
 	}
@@ -125,7 +124,7 @@ type attachment struct {
 }
 
 // message looks for a message in a channel.
-func (s search) message(channel, webhook uint64, op discord.Operation, call messageRequest) (outbox.Made, outbox.Found, error) {
+func (s search) message(ctx context.Context, channel, webhook uint64, op discord.Operation, call messageRequest) (outbox.Made, outbox.Found, error) {
 	wanted, err := s.wanted(op, call)
 	if err != nil {
 		return outbox.Made{}, outbox.Hidden, err
@@ -133,7 +132,7 @@ func (s search) message(channel, webhook uint64, op discord.Operation, call mess
 	author := snowflakeText(webhook)
 	if webhook == 0 {
 		var me struct{ ID string }
-		if err := s.read(&me, discord.GetMyUser, nil); err != nil {
+		if err := s.read(ctx, &me, discord.GetMyUser, nil); err != nil {
 			return outbox.Made{}, outbox.Hidden, err
 		}
 		author = me.ID
@@ -141,7 +140,7 @@ func (s search) message(channel, webhook uint64, op discord.Operation, call mess
 	after, seen := s.after, 0
 	for seen < maxHistory {
 		var page []written
-		if err := s.read(&page, discord.ListMessages, discord.Args{"channel_id": channel, "after": snowflakeText(after), "limit": messagePage}); err != nil {
+		if err := s.read(ctx, &page, discord.ListMessages, discord.Args{"channel_id": channel, "after": snowflakeText(after), "limit": messagePage}); err != nil {
 			return outbox.Made{}, outbox.Hidden, err
 		}
 		slices.SortFunc(page, func(a, b written) int { return cmp.Compare(a.ID, b.ID) })
@@ -153,7 +152,7 @@ func (s search) message(channel, webhook uint64, op discord.Operation, call mess
 				same = append(same, int64(m.ID))
 			}
 		}
-		claimed, err := s.claimed(same)
+		claimed, err := s.claimed(ctx, same)
 		if err != nil {
 			return outbox.Made{}, outbox.Hidden, err
 		}
@@ -166,7 +165,7 @@ func (s search) message(channel, webhook uint64, op discord.Operation, call mess
 			if seen > 0 {
 				return outbox.Made{}, outbox.Missing, nil
 			}
-			return s.empty(channel)
+			return s.empty(ctx, channel)
 		}
 	}
 	return outbox.Made{}, outbox.Hidden, nil
@@ -174,11 +173,11 @@ func (s search) message(channel, webhook uint64, op discord.Operation, call mess
 
 // empty says what it means that a channel shows no newer messages: Discord shows none
 // without the permission to read the history, too.
-func (s search) empty(channel uint64) (outbox.Made, outbox.Found, error) {
+func (s search) empty(ctx context.Context, channel uint64) (outbox.Made, outbox.Found, error) {
 	var is struct {
 		Last string `json:"last_message_id"`
 	}
-	if err := s.read(&is, discord.GetChannel, discord.Args{"channel_id": channel}); err != nil {
+	if err := s.read(ctx, &is, discord.GetChannel, discord.Args{"channel_id": channel}); err != nil {
 		return outbox.Made{}, outbox.Hidden, err
 	}
 	var last uint64
@@ -238,14 +237,14 @@ func plain(name string) string {
 }
 
 // thread looks for a thread among those that are active.
-func (s search) thread(call *pb.StartThreadRequest) (outbox.Made, outbox.Found, error) {
+func (s search) thread(ctx context.Context, call *pb.StartThreadRequest) (outbox.Made, outbox.Found, error) {
 	if call.GetMessageId() != 0 { // Discord starts no second one, and says so
 		return outbox.Made{}, outbox.Missing, nil
 	}
 	var parent struct {
 		Guild string `json:"guild_id"`
 	}
-	if err := s.read(&parent, discord.GetChannel, discord.Args{"channel_id": call.GetChannelId()}); err != nil {
+	if err := s.read(ctx, &parent, discord.GetChannel, discord.Args{"channel_id": call.GetChannelId()}); err != nil {
 		return outbox.Made{}, outbox.Hidden, err
 	}
 	var guild uint64
@@ -253,7 +252,7 @@ func (s search) thread(call *pb.StartThreadRequest) (outbox.Made, outbox.Found, 
 		return outbox.Made{}, outbox.Hidden, nil
 	}
 	var me struct{ ID string }
-	if err := s.read(&me, discord.GetMyUser, nil); err != nil {
+	if err := s.read(ctx, &me, discord.GetMyUser, nil); err != nil {
 		return outbox.Made{}, outbox.Hidden, err
 	}
 	var active struct {
@@ -264,12 +263,12 @@ func (s search) thread(call *pb.StartThreadRequest) (outbox.Made, outbox.Found, 
 			Owner  string `json:"owner_id"`
 		} `json:"threads"`
 	}
-	if err := s.read(&active, discord.ListActiveThreads, discord.Args{"guild_id": guild}); err != nil {
+	if err := s.read(ctx, &active, discord.ListActiveThreads, discord.Args{"guild_id": guild}); err != nil {
 		return outbox.Made{}, outbox.Hidden, err
 	}
 	for _, thread := range active.Threads {
 		if thread.ID > s.after && thread.Owner == me.ID && thread.Parent == snowflakeText(call.GetChannelId()) && strings.TrimSpace(thread.Name) == strings.TrimSpace(call.GetName()) {
-			claimed, err := s.claimed([]int64{int64(thread.ID)})
+			claimed, err := s.claimed(ctx, []int64{int64(thread.ID)})
 			if err != nil || !claimed[int64(thread.ID)] {
 				return outbox.Made{Message: thread.ID}, outbox.There, err
 			}
@@ -279,6 +278,6 @@ func (s search) thread(call *pb.StartThreadRequest) (outbox.Made, outbox.Found, 
 }
 
 // claimed returns those of the messages that belong to a delivery.
-func (s search) claimed(messages []int64) (map[int64]bool, error) {
-	return s.outbox.Claimed(s.ctx, messages)
+func (s search) claimed(ctx context.Context, messages []int64) (map[int64]bool, error) {
+	return s.outbox.Claimed(ctx, messages)
 }
