@@ -38,12 +38,12 @@ func TestSupervisor(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
 	const home = "/home/allianceserver/discordproxy"
-	command := home + "/discordproxyserver --token-file " + home + "/token"
+	command := home + "/discordproxyserver --token-file " + home + "/token --data " + home + "/data"
 	if !strings.Contains(string(program), command+"\n") {
 		t.Fatalf("the command is not %s", command)
 	}
 	config := strings.NewReplacer(
-		command, server+" --sandbox --port 0 --token-file "+folder+"/token",
+		command, server+" --sandbox --port 0 --token-file "+folder+"/token --data "+folder+"/data",
 		home, folder,
 		"user=allianceserver", "user="+self.Username,
 	).Replace(string(program)) + `
