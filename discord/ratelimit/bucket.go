@@ -121,7 +121,7 @@ func (c *core) settle(b *bucket, now instant) {
 	if b.waiting == 0 {
 		return
 	}
-	b.refresh(&c.clock)
+	b.refresh(&c.clock, now)
 	head, at, gate := b.pick(now)
 	if head != nil {
 		at = b.next(now, b.inFlight)
@@ -239,7 +239,6 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 	case a.rejected && (b.kind == unlimited || b.limit > 0 && a.limit != b.limit): // not the window's
 	case plausible:
 		changed = b.observe(a)
-		b.refresh(&c.clock)
 		if !a.rejected {
 			if x.route.shape.limitSeen == 0 {
 				c.change(true)
@@ -253,6 +252,7 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 	default:
 		b.bareSuccess(now)
 	}
+	b.refresh(&c.clock, now)
 	if limit == BucketLimit && b.kind == unsure && r.Body.HasRetryAfter && n.hasAfter && b.limit > 1 {
 		// When everything comes back at once, that is what one waits for.
 		if r.Body.RetryAfter > n.after*3/4 {

@@ -75,7 +75,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	if !x.exempt {
 		x.account.came(now)
 	}
-	b.refresh(&c.clock)
+	b.refresh(&c.clock, now)
 	spared := now
 	if !x.exempt {
 		spared, _ = c.spares(b, x.account.callers[r.Caller], now)
@@ -224,6 +224,7 @@ func (c *core) lose(x *call, now instant) {
 	}
 	b := x.route.bucket
 	b.miss(now)
+	b.refresh(&c.clock, now)
 	c.inconclusive(x, now, probePause)
 	c.settle(b, now)
 	c.advance(now)

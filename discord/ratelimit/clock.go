@@ -160,6 +160,16 @@ func (c *clock) local(t instant) instant {
 	return t.add(min(gap, guard) - high)
 }
 
+// earliest returns the earliest moment of our clock that a moment of Discord's
+// clock can be.
+func (c *clock) earliest(t instant) instant {
+	high := c.now.high
+	if c.before.n > 0 {
+		high = min(high, c.before.high)
+	}
+	return t.add(-high)
+}
+
 // latest returns the latest moment of Discord's clock at which a call can have
 // been counted that was answered at t.
 func (c *clock) latest(t instant) instant { return t.add(c.now.high) }

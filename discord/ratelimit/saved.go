@@ -373,8 +373,13 @@ func (c *core) export(since Mark, now instant) (records []Saved) {
 			continue // it is over soon, and there are many
 		}
 		w := b.window
+		w.lost = slices.Clone(w.lost)
 		for range b.inFlight {
 			w.miss(now)
+		}
+		w.refresh(&c.clock, now)
+		if n, _ := w.begun(&c.clock, now); n > 0 { // lost calls are not saved
+			w.full = max(w.full, w.lost[len(w.lost)-1].add(w.length))
 		}
 		learnt := b.throttle
 		if slices.ContainsFunc(b.routes, func(r *route) bool { return r.shape.suspects(b) }) {

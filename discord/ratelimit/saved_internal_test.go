@@ -118,3 +118,43 @@ func TestSavedBudgetOfACrash(t *testing.T) {
 		now = now.add(3 * time.Second)
 	}
 }
+
+// TestSavedLostCall: a call that is lost around the end of a fixed window may have
+// begun the next one, also for the run that reads what was saved before that end.
+func TestSavedLostCall(t *testing.T) {
+	const start = instant(1_790_000_000_000_000_000)
+	at := func(ms int) instant { return start.add(time.Duration(ms) * time.Millisecond) }
+	for _, test := range []struct {
+		sent, lost int // 0: in flight when saved
+		full       int
+	}{
+		{9900, 9960, 19960},
+		{9900, 0, 19990},
+		{5000, 5100, 10100}, // counted in the old window
+	} {
+		c := newCore(50, 100, 1<<20, 10_000)
+		request := Request{Route: RouteOf("POST", "/channels/1/messages", "", time.Time{}), Token: "token", Caller: "a"}
+		p := &Permit{call: call{deadline: never}}
+		c.admit(&p.call, &request, at(test.sent))
+		p.call.route.bucket.window = window{
+			kind: fixed, limit: 3, remaining: 2, said: 2, agreed: agreeing, after: 10 * time.Second, length: 10 * time.Second,
+			perLow: 5 * time.Second, perHigh: 5 * time.Second, sent: at(-50), heard: at(100), full: at(10_100),
+		}
+		if test.lost > 0 {
+			c.lose(&p.call, at(test.lost))
+		}
+		const saved, read = 9990, 9995
+		records := c.export(Mark{}, at(saved))
+		next := newCore(50, 100, 1<<20, 10_000)
+		next.restore(records, true, at(read), func(time.Time) instant { return at(saved) })
+		q := &Permit{call: call{deadline: never}}
+		next.admit(&q.call, &request, at(read))
+		w := q.call.route.bucket.window
+		if d := w.full.sub(at(test.full)); d.Abs() > 5*time.Millisecond || w.kind != fixed {
+			t.Errorf("sent at %d, lost at %d: full at %v ms, want %d", test.sent, test.lost, w.full.sub(start).Milliseconds(), test.full)
+		}
+		if w.remaining != 1 {
+			t.Errorf("sent at %d, lost at %d: %d remain, want 1", test.sent, test.lost, w.remaining)
+		}
+	}
+}

@@ -56,7 +56,7 @@ type window struct {
 	length    time.Duration // longest Reset-After seen: a fixed window's length, at most
 	full      instant       // a call sent from here on arrives after Reset; see refresh
 	assumed   bool          // full is not what an answer said
-	lost      []instant     // when calls taught nothing that the described answer need not include
+	lost      []instant     // when calls taught nothing that the described answer need not include, in order
 	said      int           // Remaining in the answer described here, in which lost calls may be missing
 	after     time.Duration // of the answer described here
 	counted   instant       // of the answer described here, by Discord's clock
@@ -124,6 +124,7 @@ func (w *window) observe(a answer) (changed bool) {
 		w.remaining = min(w.remaining, max(left, 0))
 		w.full = max(w.full, a.heard.add(a.after+headerStep))
 		w.sent, w.heard = min(w.sent, a.sent), max(w.heard, a.heard) // what is described is of both
+		w.after = min(w.after, a.after)
 		w.timed, w.assumed = false, true
 		w.rejected = w.rejected || a.rejected
 	}
@@ -212,27 +213,49 @@ func (w *window) adopt(a answer) {
 	w.agreed = min(w.agreed+1, agreeing)
 }
 
-// refresh brings full up to date with what is known of Discord's clock.
-func (w *window) refresh(c *clock) {
+// refresh brings full up to date with what is known of Discord's clock. Once the
+// described window is over, it describes the one that lost calls may have begun.
+func (w *window) refresh(c *clock, now instant) {
 	if w.timed && w.epoch == c.epoch {
 		at := c.local(w.reset)
 		w.full = max(w.sent.add(w.after), min(at, w.heard.add(w.after))).add(headerStep)
 	}
+	if now < w.full {
+		return
+	}
+	if n, ends := w.begun(c, now); n > 0 {
+		w.remaining, w.full, w.timed, w.assumed = max(w.limit-n, 0), ends, false, true
+	}
+}
+
+// begun returns how many lost calls may be counted in a window that one of them
+// began after the described window, and until when they all may. It returns 0 if
+// there is none, or if that window is over.
+func (w *window) begun(c *clock, now instant) (n int, ends instant) {
+	if w.kind != unsure && w.kind != fixed {
+		return 0, 0
+	}
+	over := w.sent.add(w.after) // the described window ends later
+	if w.timed && w.epoch == c.epoch {
+		over = max(over, c.earliest(w.reset))
+	}
+	for _, lost := range w.lost {
+		if lost < over.add(-headerStep) || lost.add(w.length) <= now {
+			continue
+		}
+		if n++; n == 1 {
+			ends = lost.add(w.length) // from here on, a window begun by a later one
+		}
+	}
+	return n, ends
 }
 
 // miss accounts for a call that Discord may have counted and that taught
 // nothing.
 func (w *window) miss(now instant) {
-	assumed := w.assumed
 	w.assumed = true
-	switch {
-	case w.kind == unknown || w.kind == unlimited:
+	if w.kind == unknown || w.kind == unlimited {
 		return
-	case w.kind == sliding:
-	case now >= w.full:
-		w.remaining, w.full, w.timed = w.limit, now.add(w.length), false
-	case assumed: // it may be this call that began the window
-		w.full = max(w.full, now.add(w.length))
 	}
 	if len(w.lost) >= w.limit {
 		w.lost = slices.Delete(w.lost, 0, 1)
