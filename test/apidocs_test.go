@@ -8,6 +8,8 @@ import (
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 var (
@@ -40,10 +42,15 @@ func TestDocumentationPage(t *testing.T) {
 		}
 		ids[id[1]] = true
 	}
-	methods := pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods()
-	for i := range methods.Len() {
-		if name := string(methods.Get(i).Name()); !ids[name] {
-			t.Errorf("the page has no %s", name)
+	for _, service := range []protoreflect.ServiceDescriptor{
+		pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi"),
+		pb.File_discord_api_outbox_proto.Services().ByName("Outbox"),
+	} {
+		methods := service.Methods()
+		for i := range methods.Len() {
+			if name := string(methods.Get(i).Name()); !ids[name] {
+				t.Errorf("the page has no %s", name)
+			}
 		}
 	}
 	for _, link := range pageLinks.FindAllStringSubmatch(page, -1) {

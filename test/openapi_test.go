@@ -17,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
@@ -359,6 +360,72 @@ func TestOpenAPIDescribesMethods(t *testing.T) {
 		if !maps.Equal(got, want) {
 			t.Errorf("%s are %v, want %v", name, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 		}
+	}
+}
+
+// TestOpenAPIDescribesOutbox does the same for the methods of the outbox.
+func TestOpenAPIDescribesOutbox(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb, "--global-rate-limit", "0")
+	d := describedBy(t, p)
+	const service = "/discord_api.Outbox/"
+	general := sb.World().General.String()
+	later := time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	called := make(map[string]bool)
+	seen := new(recorder)
+	for _, call := range []struct {
+		verb, method, body string
+		status             int
+	}{
+		{"POST", "Enqueue", `{"sendChannelMessage": {"channelId": "` + general + `", "content": "hi"}, "deliveryId": "a", "notBefore": "` + later + `"}`, 200},
+		{"POST", "Enqueue", `{"deliveryId": "b"}`, 400},
+		{"POST", "Enqueue", `{"sendChannelMessage": {"channelId": "` + general + `", "content": "other"}, "deliveryId": "a"}`, 409},
+		{"POST", "GetDelivery", `{"deliveryId": "a"}`, 200},
+		{"GET", "GetDelivery", `{"deliveryId": "a"}`, 200},
+		{"POST", "GetDelivery", `{"deliveryId": "none"}`, 404},
+		{"POST", "CancelDelivery", `{"deliveryId": "a"}`, 200},
+		{"POST", "CancelDelivery", `{"deliveryId": "none"}`, 404},
+		{"POST", "ListDeliveries", `{"states": ["CANCELLED"], "pageSize": 5}`, 200},
+		{"GET", "ListDeliveries", `{"states": ["CANCELLED"], "pageSize": 5}`, 200},
+		{"POST", "RetryDelivery", `{"deliveryId": "a"}`, 200},
+		{"POST", "PurgeDeliveries", `{"states": ["CANCELLED"]}`, 200},
+		{"POST", "WatchDeliveries", `{"after": "0"}`, 200},
+	} {
+		address, body := "http://"+p.Address+service+call.method, []byte(call.body)
+		header := []string{"Content-Type", "application/json"}
+		switch {
+		case call.verb == http.MethodGet:
+			address, body = address+"?"+url.Values{"encoding": {"json"}, "message": {call.body}}.Encode(), nil
+		case call.method == "WatchDeliveries": // its stream does not end
+			body, header = envelope(call.body), []string{"Content-Type", "application/connect+json", "Connect-Timeout-Ms", "500"}
+		}
+		if err := seen.do(t, call.verb, address, body, header...); err != nil {
+			t.Fatal(err)
+		}
+		e := seen.all[len(seen.all)-1]
+		called[call.verb+" "+e.path] = true
+		if e.status != call.status {
+			t.Errorf("%s %s is answered %d %s, want %d", call.method, call.body, e.status, e.response, call.status)
+		}
+		if err := d.check(t, e); err != nil {
+			t.Errorf("%s %s: %v", call.method, call.body, err)
+		}
+	}
+	many := `{"enqueue": {"sendChannelMessage": {"channelId": "` + general + `", "content": "hi"}}}`
+	if err := d.validate([]byte(many), "components", "schemas", "EnqueueManyRequest"); err != nil {
+		t.Error(err)
+	}
+	called["POST "+service+"EnqueueMany"] = true // by TestDocumentedCurl: it needs HTTP/2
+	described := make(map[string]bool)
+	for path, item := range member(t, d.root, "paths") {
+		for verb := range item.(map[string]any) {
+			if strings.HasPrefix(path, service) {
+				described[strings.ToUpper(verb)+" "+path] = true
+			}
+		}
+	}
+	if !maps.Equal(called, described) {
+		t.Errorf("called are %v, described %v", slices.Sorted(maps.Keys(called)), slices.Sorted(maps.Keys(described)))
 	}
 }
 

@@ -9,10 +9,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/test/proxytest"
 	"discordproxy/test/require"
 
@@ -20,6 +23,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -28,6 +32,7 @@ import (
 // documented is a method as docs/api.md describes it.
 type documented struct {
 	method  string
+	outbox  bool
 	discord string // the calls to Discord that it names
 	blocks  map[string]string
 }
@@ -49,11 +54,19 @@ func documentation(t *testing.T) []documented {
 		name, body, _ := strings.Cut(chapter, "\n")
 		chapters[name] = body
 	}
+	var methods []protoreflect.MethodDescriptor
+	for _, service := range []protoreflect.ServiceDescriptor{
+		pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi"),
+		pb.File_discord_api_outbox_proto.Services().ByName("Outbox"),
+	} {
+		for i := range service.Methods().Len() {
+			methods = append(methods, service.Methods().Get(i))
+		}
+	}
 	var all []documented
-	methods := pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods()
-	for i := range methods.Len() {
-		name := string(methods.Get(i).Name())
-		d := documented{method: name, blocks: make(map[string]string)}
+	for _, method := range methods {
+		name := string(method.Name())
+		d := documented{method: name, outbox: method.Parent().Name() == "Outbox", blocks: make(map[string]string)}
 		if fact := discordFact.FindStringSubmatch(chapters[name]); fact != nil {
 			d.discord = fact[1]
 		}
@@ -68,9 +81,31 @@ func documentation(t *testing.T) []documented {
 	return all
 }
 
-// endless is the method whose examples are not run: its stream has no end.
-// Others run it, TestEvents over every protocol and TestDiceBot in Python.
-const endless = "SubscribeEvents"
+// endless are the methods whose examples are not run: their streams have no end.
+// Others run them, TestEvents over every protocol and TestDiceBot in Python, and
+// TestCrashes.
+var endless = []string{"SubscribeEvents", "WatchDeliveries"}
+
+// reminder is the delivery that the examples cancel.
+const reminder = "reminder"
+
+// remind enqueues it, for a time that does not come.
+func remind(t *testing.T, sb *sandbox.Sandbox, address, method string) {
+	t.Helper()
+	if method != "CancelDelivery" {
+		return
+	}
+	_, err := discordapiconnect.NewOutboxClient(http.DefaultClient, "http://"+address).Enqueue(t.Context(), &pb.EnqueueRequest{
+		Call: &pb.EnqueueRequest_SendChannelMessage{SendChannelMessage: &pb.SendChannelMessageRequest{
+			ChannelId: uint64(sb.World().General), Content: "hi",
+		}},
+		DeliveryId: reminder,
+		NotBefore:  timestamppb.New(time.Now().Add(time.Hour)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // Ids in the examples of methods that answer an interaction. Interactions do
 // not last, so that the pretend Discord has none of its own.
@@ -114,14 +149,18 @@ func TestDocumentedCurl(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb, "--global-rate-limit", "0")
 	for _, d := range documentation(t) {
-		if d.method == endless {
+		if slices.Contains(endless, d.method) {
 			continue
 		}
 		sb.Reset()
+		remind(t, sb, p.Address, d.method)
 		line := strings.ReplaceAll(live(t, sb, d.method, d.blocks["sh"]), "127.0.0.1:50051", p.Address)
 		out, err := exec.CommandContext(t.Context(), "sh", "-c", line).CombinedOutput()
 		if err != nil || len(out) == 0 || strings.Contains(string(out), `"code":"`) {
 			t.Errorf("%s: %v\n%s\n%s", d.method, err, line, out)
+		}
+		if d.outbox { // its calls are made when the method has ended
+			continue
 		}
 		for route := range sb.Stats().Routes {
 			if strings.Contains(d.blocks["sh"], exampleToken) {
@@ -149,6 +188,7 @@ func TestDocumentedPython(t *testing.T) {
 		protodesc.ToFileDescriptorProto(durationpb.File_google_protobuf_duration_proto),
 		protodesc.ToFileDescriptorProto(timestamppb.File_google_protobuf_timestamp_proto),
 		protodesc.ToFileDescriptorProto(pb.File_discord_api_discord_api_proto),
+		protodesc.ToFileDescriptorProto(pb.File_discord_api_outbox_proto),
 	}}
 	data, err := proto.Marshal(set)
 	if err != nil {
@@ -174,10 +214,11 @@ func TestDocumentedPython(t *testing.T) {
 	replies := bufio.NewScanner(out)
 	example := json.NewEncoder(in)
 	for _, d := range documentation(t) {
-		if d.method == endless {
+		if slices.Contains(endless, d.method) {
 			continue
 		}
 		sb.Reset()
+		remind(t, sb, p.Address, d.method)
 		if err := example.Encode(live(t, sb, d.method, d.blocks["python"])); err != nil {
 			t.Fatal(err)
 		}

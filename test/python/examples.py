@@ -25,7 +25,7 @@ def load(path):
     pool = descriptor_pool.DescriptorPool()
     for file in files.file:
         pool.Add(file)
-    return pool.FindFileByName("discord_api/discord_api.proto")
+    return [pool.FindFileByName(f"discord_api/{name}.proto") for name in ("discord_api", "outbox")]
 
 
 def messages(contract):
@@ -37,9 +37,11 @@ def messages(contract):
 
 def methods(contract, channel):
     stub = Namespace()
-    service = contract.services_by_name["DiscordApi"]
+    (service,) = contract.services_by_name.values()
     for method in service.methods:
         call = channel.unary_stream if method.server_streaming else channel.unary_unary
+        if method.client_streaming:
+            call = channel.stream_stream
         response = message_factory.GetMessageClass(method.output_type)
         path = f"/{service.full_name}/{method.name}"
         setattr(stub, method.name, call(path, lambda message: message.SerializeToString(), response.FromString))
@@ -47,9 +49,14 @@ def methods(contract, channel):
 
 
 address, path = sys.argv[1:]
-contract = load(path)
+contract, outbox = load(path)
 with grpc.insecure_channel(address) as channel:
-    names = {"pb": messages(contract), "stub": methods(contract, channel)}
+    names = {
+        "pb": messages(contract),
+        "stub": methods(contract, channel),
+        "outbox_pb2": messages(outbox),
+        "outbox": methods(outbox, channel),
+    }
     for line in sys.stdin:
         printed = io.StringIO()
         try:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -15,8 +16,8 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// contractFile is the file that is documented.
-const contractFile = "discord_api/discord_api.proto"
+// contractFiles are the files that are documented, each with one service.
+var contractFiles = []string{"discord_api/discord_api.proto", "discord_api/outbox.proto"}
 
 // examples are requests by the name of their method. Ids are those of the
 // pretend Discord, against which a test runs the examples.
@@ -26,14 +27,18 @@ var examples []byte
 
 // contract is what the documentation is made of.
 type contract struct {
-	set     *descriptorpb.FileDescriptorSet
-	about   string // of the file
-	service protoreflect.ServiceDescriptor
-	methods []method
+	set      *descriptorpb.FileDescriptorSet
+	services []service // as the files, never empty
 	// types are all messages and enums, each before what is declared in it.
 	types []protoreflect.Descriptor
-	// talk names the types that are the request or response of a method.
-	talk map[protoreflect.FullName]bool
+	// talk has the types that are the request or response of a method, with its name.
+	talk map[protoreflect.FullName]protoreflect.Name
+}
+
+type service struct {
+	protoreflect.ServiceDescriptor
+	about   string // of the file
+	methods []method
 }
 
 type method struct {
@@ -46,7 +51,7 @@ type method struct {
 
 // readContract reads a set of file descriptors with source information.
 func readContract(data []byte) (*contract, error) {
-	c := &contract{set: new(descriptorpb.FileDescriptorSet), talk: make(map[protoreflect.FullName]bool)}
+	c := &contract{set: new(descriptorpb.FileDescriptorSet), talk: make(map[protoreflect.FullName]protoreflect.Name)}
 	if err := proto.Unmarshal(data, c.set); err != nil {
 		return nil, fmt.Errorf("read the descriptors: %w", err)
 	}
@@ -54,33 +59,45 @@ func readContract(data []byte) (*contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the descriptors: %w", err)
 	}
-	file, err := files.FindFileByPath(contractFile)
-	if err != nil {
-		return nil, err
-	}
-	// The comment of the file stands before its first statement, the syntax.
-	c.about = text(file.SourceLocations().ByPath(protoreflect.SourcePath{12}).LeadingComments)
-	c.service = file.Services().Get(0)
 	given := make(map[string]json.RawMessage)
 	if err := json.Unmarshal(examples, &given); err != nil {
 		return nil, fmt.Errorf("read the examples: %w", err)
 	}
-	for descriptor := range each(c.service.Methods()) {
-		m, err := readMethod(descriptor, given[string(descriptor.Name())])
+	for _, path := range contractFiles {
+		file, err := files.FindFileByPath(path)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", descriptor.Name(), err)
+			return nil, err
 		}
-		c.methods = append(c.methods, m)
-		c.talk[m.Input().FullName()], c.talk[m.Output().FullName()] = true, true
-		delete(given, string(m.Name()))
+		if err := c.addService(file, given); err != nil {
+			return nil, err
+		}
+		for message := range each(file.Messages()) {
+			c.addTypes(message)
+		}
 	}
 	for name := range given {
 		return nil, fmt.Errorf("there is an example of %s, but no such method", name)
 	}
-	for message := range each(file.Messages()) {
-		c.addTypes(message)
-	}
 	return c, nil
+}
+
+// addService reads the service of a file, and removes the examples of its
+// methods from those given.
+func (c *contract) addService(file protoreflect.FileDescriptor, given map[string]json.RawMessage) error {
+	// The comment of the file stands before its first statement, the syntax.
+	about := text(file.SourceLocations().ByPath(protoreflect.SourcePath{12}).LeadingComments)
+	s := service{ServiceDescriptor: file.Services().Get(0), about: about}
+	for descriptor := range each(s.Methods()) {
+		m, err := readMethod(descriptor, given[string(descriptor.Name())])
+		if err != nil {
+			return fmt.Errorf("%s: %w", descriptor.Name(), err)
+		}
+		s.methods = append(s.methods, m)
+		c.talk[m.Input().FullName()], c.talk[m.Output().FullName()] = m.Name(), m.Name()
+		delete(given, string(m.Name()))
+	}
+	c.services = append(c.services, s)
+	return nil
 }
 
 func (c *contract) addTypes(message protoreflect.MessageDescriptor) {
@@ -141,6 +158,9 @@ func (m method) curl() string {
 	url := "http://127.0.0.1:50051" + m.path()
 	if m.IsStreamingServer() {
 		n := len(m.body)
+		if m.IsStreamingClient() {
+			url = "--http2-prior-knowledge " + url
+		}
 		return fmt.Sprintf("printf '\\%03o\\%03o\\%03o\\%03o\\%03o%s' |\n  curl -s %s \\\n  -H 'Content-Type: application/connect+json' \\\n  --data-binary @- --output -",
 			0, n>>24, n>>16&255, n>>8&255, n&255, m.body, url)
 	}
@@ -208,7 +228,9 @@ func typeOf(field protoreflect.FieldDescriptor) protoreflect.Descriptor {
 }
 
 // own reports whether a type is one of the contract's.
-func own(d protoreflect.Descriptor) bool { return d.ParentFile().Path() == contractFile }
+func own(d protoreflect.Descriptor) bool {
+	return slices.Contains(contractFiles, d.ParentFile().Path())
+}
 
 // shortName is the name of a type without the package.
 func shortName(d protoreflect.Descriptor) protoreflect.Name {
@@ -217,6 +239,22 @@ func shortName(d protoreflect.Descriptor) protoreflect.Name {
 
 func comment(d protoreflect.Descriptor) string {
 	return d.ParentFile().SourceLocations().ByDescriptor(d).LeadingComments
+}
+
+// commentOf is the comment of a message. That of a request also says which of its
+// fields exclude each other.
+func commentOf(message protoreflect.MessageDescriptor) string {
+	about := comment(message)
+	for choice := range each(message.Oneofs()) {
+		if choice.IsSynthetic() || isUnion(message) || !strings.HasSuffix(string(message.Name()), "Request") {
+			continue
+		}
+		fields := choice.Fields()
+		meaning := line(comment(choice))
+		about += fmt.Sprintf("\n\nExactly one of the fields from `%s` to `%s` must be set: %s",
+			fields.Get(0).Name(), fields.Get(fields.Len()-1).Name(), strings.ToLower(meaning[:1])+meaning[1:])
+	}
+	return about
 }
 
 // text joins the lines of each paragraph.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 
@@ -39,7 +40,23 @@ func pythonOf(m protoreflect.Message) (string, error) {
 		}
 		arguments = append(arguments, fmt.Sprintf("%s=%s", field.Name(), value))
 	}
-	return fmt.Sprintf("pb.%s(%s)", shortName(m.Descriptor()), strings.Join(arguments, ", ")), nil
+	return fmt.Sprintf("%s.%s(%s)", pythonModule(m.Descriptor()), shortName(m.Descriptor()), strings.Join(arguments, ", ")), nil
+}
+
+// pythonModule is the name by which intro.md imports the module of a type.
+func pythonModule(d protoreflect.Descriptor) string {
+	if file := d.ParentFile().Path(); file != contractFiles[0] {
+		return strings.TrimSuffix(path.Base(file), ".proto") + "_pb2"
+	}
+	return "pb"
+}
+
+// pythonStub is the name of the stub that intro.md makes for a service.
+func pythonStub(s protoreflect.Descriptor) string {
+	if s.ParentFile().Path() != contractFiles[0] {
+		return strings.ToLower(string(s.Name()))
+	}
+	return "stub"
 }
 
 type single func(protoreflect.FieldDescriptor, protoreflect.Value) (string, error)
@@ -79,7 +96,7 @@ func pythonValue(field protoreflect.FieldDescriptor, value protoreflect.Value) (
 	case protoreflect.MessageKind:
 		return pythonOf(value.Message())
 	case protoreflect.EnumKind:
-		return fmt.Sprintf("pb.%s.%s", shortName(field.Enum().Parent()), field.Enum().Values().ByNumber(value.Enum()).Name()), nil
+		return fmt.Sprintf("%s.%s.%s", pythonModule(field.Enum()), shortName(field.Enum().Parent()), field.Enum().Values().ByNumber(value.Enum()).Name()), nil
 	case protoreflect.BoolKind:
 		if value.Bool() {
 			return "True", nil

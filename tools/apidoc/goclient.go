@@ -45,10 +45,11 @@ func named(m method) bool {
 	return m.Input().Fields().ByName("enforce_nonce") != nil && m.Input().Fields().ByName("nonce") != nil
 }
 
-// writeGoClient writes the methods of the Go client.
+// writeGoClient writes the methods of the Go client that are those of the first
+// service.
 func writeGoClient(c *contract) ([]byte, error) {
 	var source bytes.Buffer
-	if err := clientSource.Execute(&source, c.methods); err != nil {
+	if err := clientSource.Execute(&source, c.services[0].methods); err != nil {
 		return nil, err
 	}
 	return format.Source(source.Bytes())

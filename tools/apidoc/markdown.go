@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
 	"strings"
@@ -13,24 +14,34 @@ import (
 var intro string
 
 // markdown is the documentation in Markdown while it is written.
-type markdown struct{ bytes.Buffer }
+type markdown struct {
+	bytes.Buffer
+	*contract
+}
 
 // writeMarkdown writes the documentation for readers of the repository.
 func writeMarkdown(c *contract) ([]byte, error) {
-	p := new(markdown)
-	p.printf("%s\n\n%s\n\n%s\n", strings.TrimSpace(intro), c.about, text(comment(c.service)))
-	p.printf("\n## Methods\n\n")
-	for _, m := range c.methods {
-		p.printf("- [%s](#%s) %s\n", m.Name(), anchor(m.Name()), cell(m.does()))
-	}
-	for _, m := range c.methods {
-		if err := p.method(m); err != nil {
-			return nil, fmt.Errorf("%s: %w", m.Name(), err)
+	p := &markdown{contract: c}
+	p.printf("%s\n", strings.TrimSpace(intro))
+	for i, s := range c.services {
+		about := fmt.Sprintf("\n%s\n\n%s\n", s.about, text(comment(s)))
+		if i == 0 {
+			p.printf("%s\n## Methods\n\n", about)
+		} else {
+			p.printf("\n## %s\n%s\n", s.Name(), about)
+		}
+		for _, m := range s.methods {
+			p.printf("- [%s](#%s) %s\n", m.Name(), anchor(m.Name()), cell(m.does()))
+		}
+		for _, m := range s.methods {
+			if err := p.method(m); err != nil {
+				return nil, fmt.Errorf("%s: %w", m.Name(), err)
+			}
 		}
 	}
 	p.printf("\n## Messages\n")
 	for _, d := range c.types {
-		if !c.talk[d.FullName()] { // those stand beside their method
+		if c.talk[d.FullName()] == "" { // those stand beside their method
 			p.declaration(d)
 		}
 	}
@@ -44,21 +55,28 @@ func (p *markdown) method(m method) error {
 	if len(m.facts) > 0 {
 		p.printf("\n%s\n", bullets(m.facts))
 	}
-	p.fields("Request", m.Input())
-	response := "Response"
+	request, response := "Request", "Response"
 	if m.IsStreamingServer() {
 		response = "Responses, any number of them"
 	}
+	if m.IsStreamingClient() {
+		request = "Requests, any number of them"
+	}
+	p.fields(request, m.Input())
 	p.fields(response, m.Output())
 	python, err := pythonOf(m.example)
 	if err != nil {
 		return fmt.Errorf("the example: %w", err)
 	}
 	p.printf("\n```sh\n%s\n```\n", m.curl())
+	if m.IsStreamingClient() {
+		python = "iter([" + python + "])"
+	}
+	call := fmt.Sprintf("%s.%s(%s)", pythonStub(m.Parent()), m.Name(), python)
 	if m.IsStreamingServer() {
-		p.printf("\n```python\nfor answer in stub.%s(%s):\n    print(answer)\n```\n", m.Name(), python)
+		p.printf("\n```python\nfor answer in %s:\n    print(answer)\n```\n", call)
 	} else {
-		p.printf("\n```python\nanswer = stub.%s(%s)\n```\n", m.Name(), python)
+		p.printf("\n```python\nanswer = %s\n```\n", call)
 	}
 	return nil
 }
@@ -87,23 +105,23 @@ func (p *markdown) declaration(d protoreflect.Descriptor) {
 
 func (p *markdown) fields(title string, message protoreflect.MessageDescriptor) {
 	if title != "" {
-		p.printf("\n%s: %s\n", title, cell(comment(message)))
+		p.printf("\n%s: %s\n", title, cell(commentOf(message)))
 	}
 	if message.Fields().Len() == 0 {
 		return
 	}
 	p.printf("\n| field | type | meaning |\n|---|---|---|\n")
 	for field := range each(message.Fields()) {
-		p.printf("| `%s` | %s | %s |\n", field.Name(), fieldType(field), cell(comment(field)))
+		p.printf("| `%s` | %s | %s |\n", field.Name(), p.fieldType(field), cell(comment(field)))
 	}
 }
 
-func fieldType(field protoreflect.FieldDescriptor) string {
+func (p *markdown) fieldType(field protoreflect.FieldDescriptor) string {
 	name := field.Kind().String()
 	if named := typeOf(field); named != nil {
 		name = "`" + string(named.FullName()) + "`"
 		if own(named) {
-			name = fmt.Sprintf("[%s](#%s)", shortName(named), anchor(shortName(named)))
+			name = fmt.Sprintf("[%s](#%s)", shortName(named), anchor(cmp.Or(p.talk[named.FullName()], shortName(named))))
 		}
 	}
 	switch {

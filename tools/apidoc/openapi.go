@@ -39,8 +39,10 @@ func describeAPI(c *contract) (*object, error) {
 		return nil, err
 	}
 	var paths object
-	for _, m := range c.methods {
-		paths = append(paths, member{m.path(), pathItem(m)})
+	for _, s := range c.services {
+		for _, m := range s.methods {
+			paths = append(paths, member{m.path(), pathItem(m)})
+		}
 	}
 	fixed := document.at("paths")
 	*fixed = append(paths, *fixed...)
@@ -77,12 +79,19 @@ func pathItem(m method) object {
 	if len(m.facts) > 0 {
 		description += "\n\n" + bullets(m.facts)
 	}
-	tag, content := "Methods", object{{"schema", reference(m.Input())}}
+	tags, content := []string{"Methods"}, object{{"schema", reference(m.Input())}}
+	if m.ParentFile().Path() != contractFiles[0] {
+		tags = []string{string(m.Parent().Name())}
+	}
 	answers := object{{plainJSON, object{{"schema", reference(m.Output())}}}}
 	mediaType := plainJSON
 	if m.IsStreamingServer() {
-		tag, mediaType = "Streams", envelopedJSON
-		description += fmt.Sprintf("\n\nThe body is a `%s` behind its five bytes, each message of the answer a `%s`. `x-messages` names their schemas.",
+		tags, mediaType = []string{"Streams"}, envelopedJSON
+		body := "The body is a `%s` behind its five bytes"
+		if m.IsStreamingClient() {
+			body = "The request needs HTTP/2. Its body is any number of messages, each a `%s` behind its five bytes"
+		}
+		description += fmt.Sprintf("\n\n"+body+", each message of the answer a `%s`. `x-messages` names their schemas.",
 			shortName(m.Input()), shortName(m.Output()))
 		content = object{{"x-messages", reference(m.Input())}, {"x-example", json.RawMessage(m.body)}}
 		answers = object{{envelopedJSON, object{{"x-messages", reference(m.Output())}}}}
@@ -91,7 +100,7 @@ func pathItem(m method) object {
 	}
 	operation := func(id string, parameters []object, rest ...member) object {
 		return append(append(object{
-			{"tags", []string{tag}},
+			{"tags", tags},
 			{"operationId", id},
 			{"summary", m.summary()},
 			{"description", description},
@@ -99,7 +108,7 @@ func pathItem(m method) object {
 		}, rest...), member{"responses", responses(m, answers)})
 	}
 	item := object{{"post", operation(string(m.Name()), nil, member{"requestBody", object{
-		{"description", text(comment(m.Input()))},
+		{"description", text(commentOf(m.Input()))},
 		{"required", true},
 		{"content", object{{mediaType, content}}},
 	}})}}
@@ -109,7 +118,7 @@ func pathItem(m method) object {
 				{"name", "message"},
 				{"in", "query"},
 				{"required", true},
-				{"description", "The request as JSON. " + text(comment(m.Input()))},
+				{"description", "The request as JSON. " + text(commentOf(m.Input()))},
 				{"content", object{{plainJSON, content}}},
 			},
 			shared("parameters", "Encoding"), shared("parameters", "Connect"),

@@ -23,13 +23,16 @@ func writePage(c *contract) ([]byte, error) {
 		"safe":    method.safe,
 		"curl":    method.curl,
 		"about":   func(m method) string { return m.about },
+		"methods": func(s service) []method { return s.methods },
+		"preface": func(s service) string { return s.about },
 		"facts":   factsOf,
 		"short":   shortName,
-		"anchor":  pageAnchor,
+		"anchor":  c.pageAnchor,
 		"comment": comment,
+		"message": commentOf,
 		"text":    textHTML,
 		"inline":  inlineHTML,
-		"type":    typeHTML,
+		"type":    c.typeHTML,
 		"fields": func(m protoreflect.MessageDescriptor) []protoreflect.FieldDescriptor {
 			return all(m.Fields())
 		},
@@ -48,14 +51,13 @@ func writePage(c *contract) ([]byte, error) {
 		return nil, err
 	}
 	data := struct {
-		About, Service string
-		Methods        []method
-		Types          []protoreflect.Descriptor
-		Errors         []statusMeaning
-		Endpoints      []endpoint
-	}{About: c.about, Service: text(comment(c.service)), Methods: c.methods}
+		Services  []service
+		Types     []protoreflect.Descriptor
+		Errors    []statusMeaning
+		Endpoints []endpoint
+	}{Services: c.services}
 	for _, d := range c.types {
-		if !c.talk[d.FullName()] { // those stand beside their method
+		if c.talk[d.FullName()] == "" { // those stand beside their method
 			data.Types = append(data.Types, d)
 		}
 	}
@@ -93,17 +95,23 @@ func all[D any](l list[D]) []D {
 	return out
 }
 
-func pageAnchor(d protoreflect.Descriptor) string { return "type-" + string(shortName(d)) }
+// pageAnchor is the id of the section that describes a type.
+func (c *contract) pageAnchor(d protoreflect.Descriptor) string {
+	if method := c.talk[d.FullName()]; method != "" {
+		return string(method)
+	}
+	return "type-" + string(shortName(d))
+}
 
 // typeHTML says how a field stands in JSON.
-func typeHTML(field protoreflect.FieldDescriptor) template.HTML {
+func (c *contract) typeHTML(field protoreflect.FieldDescriptor) template.HTML {
 	var name string
 	switch kind := field.Kind(); kind {
 	case protoreflect.MessageKind, protoreflect.EnumKind:
 		d := typeOf(field)
 		switch {
 		case own(d):
-			name = fmt.Sprintf(`<a href="#%s">%s</a>`, pageAnchor(d), shortName(d))
+			name = fmt.Sprintf(`<a href="#%s">%s</a>`, c.pageAnchor(d), shortName(d))
 		case d.FullName() == "google.protobuf.Duration":
 			name = "string, such as 1.5s"
 		case d.FullName() == "google.protobuf.Timestamp":

@@ -32,7 +32,7 @@ type schemas map[protoreflect.FullName]jsonSchema
 // readSchemas asks protoc-gen-jsonschema for the schemas of all messages.
 func readSchemas(c *contract) (schemas, error) {
 	request, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{
-		FileToGenerate: []string{contractFile}, ProtoFile: c.set.GetFile(), Parameter: proto.String("target=json"),
+		FileToGenerate: contractFiles, ProtoFile: c.set.GetFile(), Parameter: proto.String("target=json"),
 	})
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func (s schemas) ofMessage(message protoreflect.MessageDescriptor) object {
 	for field := range each(message.Fields()) {
 		properties = append(properties, member{field.JSONName(), describe(text(comment(field)), ofField(field, made.Properties[field.JSONName()]))})
 	}
-	schema := object{{"type", made.Type}, {"description", text(comment(message))}}
+	schema := object{{"type", made.Type}, {"description", text(commentOf(message))}}
 	if len(properties) > 0 {
 		schema = append(schema, member{"properties", properties})
 	}
