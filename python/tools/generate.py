@@ -2,7 +2,7 @@
 
     python tools/generate.py
 
-writes the messages and stubs (discord_api_pb2*), the messages of _status_pb2,
+writes the messages and stubs (discord_api_pb2*, outbox_pb2*), the messages of _status_pb2,
 and the methods of both clients (_methods.py, _async_methods.py), in which
 each method of the contract has its place by itself. requirements.txt beside
 this file says what is needed.
@@ -23,6 +23,9 @@ from grpc_tools import protoc
 PYTHON = Path(__file__).parent.parent
 PACKAGE = PYTHON / "src" / "discordproxy"
 CONTRACT = PYTHON.parent / "proto" / "discord_api"
+# The files of the contract, each with one service, and the name of their
+# modules in the code.
+MODULES = {"discord_api": "pb", "outbox": "outbox_pb2"}
 
 # Names that existing code calls. All others are the contract's, in Python's
 # spelling.
@@ -51,6 +54,9 @@ POSITIONAL: dict[str, tuple[str, ...]] = {
     "FollowupInteraction": ("application_id", "interaction_token", "content?"),
     "SetApplicationCommands": ("guild_id?",),
     "ExecuteWebhook": ("webhook_id", "webhook_token", "content?"),
+    "GetDelivery": ("delivery_id",),
+    "CancelDelivery": ("delivery_id",),
+    "RetryDelivery": ("delivery_id",),
 }
 
 # Requests that existing code expects a ValueError for when they say nothing.
@@ -58,6 +64,7 @@ NEEDS_CONTENT = {"SendChannelMessage", "SendDirectMessage"}
 
 # What the methods say of their argument for the time, which is none of the contract.
 TIMEOUT = "Seconds that this call may take, instead of the client's. 0 means no limit."
+REQUESTS = "The requests, sent one after another while the answers come."
 TIMEOUT_OF_STREAM = "Seconds that the whole stream may take. By default it has no limit."
 
 SCALARS = {
@@ -83,14 +90,20 @@ from typing import TypeVar
 {known}from google.protobuf.message import Message
 
 from . import discord_api_pb2 as pb
+from . import outbox_pb2
 from ._rpc import Rpc
 '''
+
+
+# The module of each message and enum, which the files of the contract fill in.
+module_of: dict[str, str] = {}
 
 
 def python_type(name: str) -> str:
     """Returns the class of a message or enum by its name in the contract."""
     if name.startswith(".discord_api."):
-        return "pb." + name.removeprefix(".discord_api.")
+        short = name.removeprefix(".discord_api.")
+        return f"{module_of[short.partition('.')[0]]}.{short}"
     file = re.sub(r"(?<!^)(?=[A-Z])", "_", name.rpartition(".")[2]).lower()
     return f"google.protobuf.{file}_pb2.{name.rpartition('.')[2]}"
 
@@ -130,7 +143,8 @@ class Field:
 class Contract:
     """The descriptors of the contract with its comments."""
 
-    def __init__(self, file: descriptor_pb2.FileDescriptorProto) -> None:
+    def __init__(self, file: descriptor_pb2.FileDescriptorProto, module: str) -> None:
+        module_of.update({type.name: module for type in [*file.message_type, *file.enum_type]})
         self.comments = {tuple(at.path): at.leading_comments for at in file.source_code_info.location}
         self.file = file
         self.messages = {"." + file.package + "." + m.name: i for i, m in enumerate(file.message_type)}
@@ -170,6 +184,7 @@ class Method:
         self.constant = "_" + snake(proto.name).upper()
         self.request, self.response = python_type(proto.input_type), python_type(proto.output_type)
         self.streaming = proto.server_streaming
+        self.exchanging = proto.client_streaming
         self.comment = comment.replace(self.rpc, self.name)
         for other, name in NAMES.items():
             self.comment = re.sub(rf"\b{other}\b", name, self.comment)
@@ -187,6 +202,10 @@ class Method:
         self.optional = [fields[name[:-1]] for name in positional if name.endswith("?")]
         self.keywords = [f for f in fields.values() if f not in self.required and f not in self.optional]
 
+        if self.exchanging:
+            # A request with one field is that field.
+            (self.item,) = fields.values()
+
         # A response with one field is that field.
         fields_back = contract.fields(proto.output_type)
         self.returned, self.unwrapped = self.response, ""
@@ -200,6 +219,8 @@ class Method:
         return f'{self.constant} = Rpc("{self.rpc}", {self.response}{marks})\n'
 
     def signature(self) -> str:
+        if self.exchanging:
+            return f"        self,\n        requests: Iterable[{self.item.type}],\n        *,\n        timeout: float | None = None,\n"
         parameters = ["self"]
         parameters += [f"{f.name}: {f.argument}" for f in self.required]
         parameters += [f"{f.name}: {f.argument} = {f.default}" for f in self.optional]
@@ -210,6 +231,8 @@ class Method:
     def docstring(self) -> str:
         text = self.comment
         arguments = [(f.name, f.comment) for f in self.required + self.optional + self.keywords]
+        if self.exchanging:
+            arguments = [("requests", REQUESTS)]
         arguments.append(("timeout", TIMEOUT_OF_STREAM if self.streaming else TIMEOUT))
         text += "\n\nArgs:\n"
         text += "\n".join(f"    {name}: " + textwrap.indent(comment, " " * 8).lstrip() for name, comment in arguments)
@@ -217,15 +240,21 @@ class Method:
         return f'        """{text}\n        """\n'
 
     def message(self) -> str:
+        if self.exchanging:
+            return f"({self.request}({self.item.name}=request) for request in requests)"
         arguments = "".join(f"                {f.name}={f.name},\n" for f in self.required + self.optional + self.keywords)
         return f"{self.request}(\n{arguments}            )" if arguments else f"{self.request}()"
+
+    @property
+    def way(self) -> str:
+        return "_exchange" if self.exchanging else "_stream"
 
     def sync(self) -> str:
         returned = f"Generator[{self.returned}, None, None]" if self.streaming else self.returned
         head = f"    def {self.name}(\n{self.signature()}    ) -> {returned}:\n{self.docstring()}"
         call = f"            {self.constant},\n            {self.message()},\n            timeout,\n"
         if self.streaming:
-            return f"{head}        return self._stream(\n{call}            lambda response: response{self.unwrapped},\n        )\n"
+            return f"{head}        return self.{self.way}(\n{call}            lambda response: response{self.unwrapped},\n        )\n"
         keep = "" if self.returned == "None" else "return "
         return f"{head}        {keep}self._unary(\n{call}        ){self.unwrapped}\n"
 
@@ -234,7 +263,7 @@ class Method:
         call = f"            {self.constant},\n            {self.message()},\n            timeout,\n"
         if self.streaming:
             head = f"    def {self.name}(\n{self.signature()}    ) -> AsyncGenerator[{self.returned}, None]:\n{doc}"
-            return f"{head}        return self._stream(\n{call}            lambda response: response{self.unwrapped},\n        )\n"
+            return f"{head}        return self.{self.way}(\n{call}            lambda response: response{self.unwrapped},\n        )\n"
         head = f"    async def {self.name}(\n{self.signature()}    ) -> {self.returned}:\n{doc}"
         if self.returned == "None":
             return f"{head}        await self._unary(\n{call}        )\n"
@@ -252,7 +281,7 @@ Item = TypeVar("Item")
 SYNC = '''
 
 class Methods(ABC):
-    """The methods of the contract, over two ways to make a call."""
+    """The methods of the contract, over three ways to make a call."""
 
     @abstractmethod
     def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
@@ -266,12 +295,21 @@ class Methods(ABC):
         item: Callable[[Response], Item],
     ) -> Generator[Item, None, None]: ...
 
+    @abstractmethod
+    def _exchange(
+        self,
+        rpc: Rpc[Response],
+        requests: Iterable[Message],
+        timeout: float | None,
+        item: Callable[[Response], Item],
+    ) -> Generator[Item, None, None]: ...
+
 '''
 
 ASYNC = '''
 
 class AsyncMethods(ABC):
-    """The methods of the contract, over two ways to make a call."""
+    """The methods of the contract, over three ways to make a call."""
 
     @abstractmethod
     async def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
@@ -285,6 +323,15 @@ class AsyncMethods(ABC):
         item: Callable[[Response], Item],
     ) -> AsyncGenerator[Item, None]: ...
 
+    @abstractmethod
+    def _exchange(
+        self,
+        rpc: Rpc[Response],
+        requests: Iterable[Message],
+        timeout: float | None,
+        item: Callable[[Response], Item],
+    ) -> AsyncGenerator[Item, None]: ...
+
 '''
 
 
@@ -294,27 +341,22 @@ discord__api__pb2 = discordproxy_dot_discord__api__pb2
 """
 
 
-def run(*arguments: str) -> None:
+def run(contract: str, *arguments: str) -> None:
     include = Path(grpc_tools.__file__).parent / "_proto"
     # Imports in the generated code follow these paths, not those of the files.
-    roots = [f"-Idiscordproxy={CONTRACT}", f"-Idiscordproxy={PACKAGE}", f"-I{include}"]
+    roots = [f"-Idiscordproxy={contract}", f"-Idiscordproxy={PACKAGE}", f"-I{include}"]
     if protoc.main(["protoc", *roots, *arguments]) != 0:
         sys.exit(1)
 
 
 def main() -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    source = PACKAGE.parent
-    messages = [f"--python_out={source}", f"--mypy_out=quiet:{source}"]
-    run(*messages, "discordproxy/_status.proto")
-    run(*messages, f"--grpc_python_out={source}", f"--mypy_grpc_out=quiet:{source}", "discordproxy/discord_api.proto")
-    with (PACKAGE / "discord_api_pb2_grpc.py").open("a") as stubs:
-        stubs.write(OLD_NAME)
-
-    with tempfile.NamedTemporaryFile() as out:
-        run("--include_source_info", f"--descriptor_set_out={out.name}", "discordproxy/discord_api.proto")
-        files = descriptor_pb2.FileDescriptorSet.FromString(out.read())
-    methods = Contract(files.file[0]).methods()
+    with tempfile.TemporaryDirectory() as contract:
+        # The files import each other by the path that they have here.
+        for name in MODULES:
+            text = (CONTRACT / f"{name}.proto").read_text()
+            Path(contract, f"{name}.proto").write_text(text.replace('import "discord_api/', 'import "discordproxy/'))
+        methods = generate(contract)
     write(
         "_methods.py", "The methods of DiscordClient.", "Callable, Generator, Iterable, Sequence",
         methods, SYNC, [method.sync() for method in methods],
@@ -323,6 +365,25 @@ def main() -> None:
         "_async_methods.py", "The methods of AsyncDiscordClient.", "AsyncGenerator, Callable, Iterable, Sequence",
         methods, ASYNC, [method.asynchronous() for method in methods],
     )  # fmt: skip
+
+
+def generate(contract: str) -> list[Method]:
+    """Writes the modules of the contract's files, and returns the methods."""
+    source = PACKAGE.parent
+    messages = [f"--python_out={source}", f"--mypy_out=quiet:{source}"]
+    run(contract, *messages, "discordproxy/_status.proto")
+    files = [f"discordproxy/{name}.proto" for name in MODULES]
+    run(contract, *messages, f"--grpc_python_out={source}", f"--mypy_grpc_out=quiet:{source}", *files)
+    with (PACKAGE / "discord_api_pb2_grpc.py").open("a") as stubs:
+        stubs.write(OLD_NAME)
+
+    descriptors = Path(contract, "descriptors")
+    run(contract, "--include_source_info", f"--descriptor_set_out={descriptors}", *files)
+    found = descriptor_pb2.FileDescriptorSet.FromString(descriptors.read_bytes())
+    methods: list[Method] = []
+    for file, module in zip(found.file, MODULES.values(), strict=True):
+        methods += Contract(file, module).methods()
+    return methods
 
 
 def write(name: str, what: str, imports: str, methods: list[Method], base: str, bodies: list[str]) -> None:

@@ -10,9 +10,11 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import TypeVar
 
 import google.protobuf.duration_pb2
+import google.protobuf.timestamp_pb2
 from google.protobuf.message import Message
 
 from . import discord_api_pb2 as pb
+from . import outbox_pb2
 from ._rpc import Rpc
 
 Response = TypeVar("Response", bound=Message)
@@ -62,10 +64,18 @@ _RESPOND_INTERACTION = Rpc("RespondInteraction", pb.RespondInteractionResponse)
 _EDIT_INTERACTION_RESPONSE = Rpc("EditInteractionResponse", pb.EditInteractionResponseResponse)
 _FOLLOWUP_INTERACTION = Rpc("FollowupInteraction", pb.FollowupInteractionResponse)
 _SET_APPLICATION_COMMANDS = Rpc("SetApplicationCommands", pb.SetApplicationCommandsResponse)
+_ENQUEUE = Rpc("Enqueue", outbox_pb2.EnqueueResponse)
+_ENQUEUE_MANY = Rpc("EnqueueMany", outbox_pb2.EnqueueManyResponse)
+_GET_DELIVERY = Rpc("GetDelivery", outbox_pb2.GetDeliveryResponse)
+_LIST_DELIVERIES = Rpc("ListDeliveries", outbox_pb2.ListDeliveriesResponse)
+_WATCH_DELIVERIES = Rpc("WatchDeliveries", outbox_pb2.WatchDeliveriesResponse)
+_CANCEL_DELIVERY = Rpc("CancelDelivery", outbox_pb2.CancelDeliveryResponse)
+_RETRY_DELIVERY = Rpc("RetryDelivery", outbox_pb2.RetryDeliveryResponse)
+_PURGE_DELIVERIES = Rpc("PurgeDeliveries", outbox_pb2.PurgeDeliveriesResponse)
 
 
 class AsyncMethods(ABC):
-    """The methods of the contract, over two ways to make a call."""
+    """The methods of the contract, over three ways to make a call."""
 
     @abstractmethod
     async def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
@@ -75,6 +85,15 @@ class AsyncMethods(ABC):
         self,
         rpc: Rpc[Response],
         request: Message,
+        timeout: float | None,
+        item: Callable[[Response], Item],
+    ) -> AsyncGenerator[Item, None]: ...
+
+    @abstractmethod
+    def _exchange(
+        self,
+        rpc: Rpc[Response],
+        requests: Iterable[Message],
         timeout: float | None,
         item: Callable[[Response], Item],
     ) -> AsyncGenerator[Item, None]: ...
@@ -1116,3 +1135,201 @@ class AsyncMethods(ABC):
             timeout,
         )
         return response.commands
+
+    async def enqueue(
+        self,
+        *,
+        send_channel_message: pb.SendChannelMessageRequest | None = None,
+        send_direct_message: pb.SendDirectMessageRequest | None = None,
+        edit_channel_message: pb.EditChannelMessageRequest | None = None,
+        delete_channel_message: pb.DeleteChannelMessageRequest | None = None,
+        execute_webhook: pb.ExecuteWebhookRequest | None = None,
+        edit_webhook_message: pb.EditWebhookMessageRequest | None = None,
+        delete_webhook_message: pb.DeleteWebhookMessageRequest | None = None,
+        crosspost_message: pb.CrosspostMessageRequest | None = None,
+        add_reaction: pb.AddReactionRequest | None = None,
+        remove_reaction: pb.RemoveReactionRequest | None = None,
+        remove_all_reactions: pb.RemoveAllReactionsRequest | None = None,
+        pin_message: pb.PinMessageRequest | None = None,
+        unpin_message: pb.UnpinMessageRequest | None = None,
+        start_thread: pb.StartThreadRequest | None = None,
+        add_thread_member: pb.AddThreadMemberRequest | None = None,
+        remove_thread_member: pb.RemoveThreadMemberRequest | None = None,
+        delivery_id: str = "",
+        not_before: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        expires_at: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        priority: outbox_pb2.Delivery.Priority.ValueType = outbox_pb2.Delivery.NORMAL,
+        replace_key: str = "",
+        on_unknown: outbox_pb2.Delivery.OnUnknown.ValueType = outbox_pb2.Delivery.GIVE_UP,
+        timeout: float | None = None,
+    ) -> outbox_pb2.EnqueueResponse:
+        """As enqueue of DiscordClient."""
+        return await self._unary(
+            _ENQUEUE,
+            outbox_pb2.EnqueueRequest(
+                send_channel_message=send_channel_message,
+                send_direct_message=send_direct_message,
+                edit_channel_message=edit_channel_message,
+                delete_channel_message=delete_channel_message,
+                execute_webhook=execute_webhook,
+                edit_webhook_message=edit_webhook_message,
+                delete_webhook_message=delete_webhook_message,
+                crosspost_message=crosspost_message,
+                add_reaction=add_reaction,
+                remove_reaction=remove_reaction,
+                remove_all_reactions=remove_all_reactions,
+                pin_message=pin_message,
+                unpin_message=unpin_message,
+                start_thread=start_thread,
+                add_thread_member=add_thread_member,
+                remove_thread_member=remove_thread_member,
+                delivery_id=delivery_id,
+                not_before=not_before,
+                expires_at=expires_at,
+                priority=priority,
+                replace_key=replace_key,
+                on_unknown=on_unknown,
+            ),
+            timeout,
+        )
+
+    def enqueue_many(
+        self,
+        requests: Iterable[outbox_pb2.EnqueueRequest],
+        *,
+        timeout: float | None = None,
+    ) -> AsyncGenerator[outbox_pb2.EnqueueManyResponse, None]:
+        """As enqueue_many of DiscordClient."""
+        return self._exchange(
+            _ENQUEUE_MANY,
+            (outbox_pb2.EnqueueManyRequest(enqueue=request) for request in requests),
+            timeout,
+            lambda response: response,
+        )
+
+    async def get_delivery(
+        self,
+        delivery_id: str,
+        *,
+        caller: str = "",
+        timeout: float | None = None,
+    ) -> outbox_pb2.Delivery:
+        """As get_delivery of DiscordClient."""
+        response = await self._unary(
+            _GET_DELIVERY,
+            outbox_pb2.GetDeliveryRequest(
+                delivery_id=delivery_id,
+                caller=caller,
+            ),
+            timeout,
+        )
+        return response.delivery
+
+    async def list_deliveries(
+        self,
+        *,
+        states: Iterable[outbox_pb2.Delivery.State.ValueType] = (),
+        caller: str = "",
+        channel_id: int = 0,
+        user_id: int = 0,
+        webhook_id: int = 0,
+        since: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        until: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> outbox_pb2.ListDeliveriesResponse:
+        """As list_deliveries of DiscordClient."""
+        return await self._unary(
+            _LIST_DELIVERIES,
+            outbox_pb2.ListDeliveriesRequest(
+                states=states,
+                caller=caller,
+                channel_id=channel_id,
+                user_id=user_id,
+                webhook_id=webhook_id,
+                since=since,
+                until=until,
+                page_size=page_size,
+                page_token=page_token,
+            ),
+            timeout,
+        )
+
+    def watch_deliveries(
+        self,
+        *,
+        after: int | None = None,
+        states: Iterable[outbox_pb2.Delivery.State.ValueType] = (),
+        caller: str = "",
+        timeout: float | None = None,
+    ) -> AsyncGenerator[outbox_pb2.WatchDeliveriesResponse, None]:
+        """As watch_deliveries of DiscordClient."""
+        return self._stream(
+            _WATCH_DELIVERIES,
+            outbox_pb2.WatchDeliveriesRequest(
+                after=after,
+                states=states,
+                caller=caller,
+            ),
+            timeout,
+            lambda response: response,
+        )
+
+    async def cancel_delivery(
+        self,
+        delivery_id: str,
+        *,
+        caller: str = "",
+        timeout: float | None = None,
+    ) -> outbox_pb2.Delivery:
+        """As cancel_delivery of DiscordClient."""
+        response = await self._unary(
+            _CANCEL_DELIVERY,
+            outbox_pb2.CancelDeliveryRequest(
+                delivery_id=delivery_id,
+                caller=caller,
+            ),
+            timeout,
+        )
+        return response.delivery
+
+    async def retry_delivery(
+        self,
+        delivery_id: str,
+        *,
+        caller: str = "",
+        expires_at: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        timeout: float | None = None,
+    ) -> outbox_pb2.Delivery:
+        """As retry_delivery of DiscordClient."""
+        response = await self._unary(
+            _RETRY_DELIVERY,
+            outbox_pb2.RetryDeliveryRequest(
+                delivery_id=delivery_id,
+                caller=caller,
+                expires_at=expires_at,
+            ),
+            timeout,
+        )
+        return response.delivery
+
+    async def purge_deliveries(
+        self,
+        *,
+        states: Iterable[outbox_pb2.Delivery.State.ValueType] = (),
+        caller: str = "",
+        before: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """As purge_deliveries of DiscordClient."""
+        response = await self._unary(
+            _PURGE_DELIVERIES,
+            outbox_pb2.PurgeDeliveriesRequest(
+                states=states,
+                caller=caller,
+                before=before,
+            ),
+            timeout,
+        )
+        return response.purged

@@ -10,9 +10,11 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TypeVar
 
 import google.protobuf.duration_pb2
+import google.protobuf.timestamp_pb2
 from google.protobuf.message import Message
 
 from . import discord_api_pb2 as pb
+from . import outbox_pb2
 from ._rpc import Rpc
 
 Response = TypeVar("Response", bound=Message)
@@ -62,10 +64,18 @@ _RESPOND_INTERACTION = Rpc("RespondInteraction", pb.RespondInteractionResponse)
 _EDIT_INTERACTION_RESPONSE = Rpc("EditInteractionResponse", pb.EditInteractionResponseResponse)
 _FOLLOWUP_INTERACTION = Rpc("FollowupInteraction", pb.FollowupInteractionResponse)
 _SET_APPLICATION_COMMANDS = Rpc("SetApplicationCommands", pb.SetApplicationCommandsResponse)
+_ENQUEUE = Rpc("Enqueue", outbox_pb2.EnqueueResponse)
+_ENQUEUE_MANY = Rpc("EnqueueMany", outbox_pb2.EnqueueManyResponse)
+_GET_DELIVERY = Rpc("GetDelivery", outbox_pb2.GetDeliveryResponse)
+_LIST_DELIVERIES = Rpc("ListDeliveries", outbox_pb2.ListDeliveriesResponse)
+_WATCH_DELIVERIES = Rpc("WatchDeliveries", outbox_pb2.WatchDeliveriesResponse)
+_CANCEL_DELIVERY = Rpc("CancelDelivery", outbox_pb2.CancelDeliveryResponse)
+_RETRY_DELIVERY = Rpc("RetryDelivery", outbox_pb2.RetryDeliveryResponse)
+_PURGE_DELIVERIES = Rpc("PurgeDeliveries", outbox_pb2.PurgeDeliveriesResponse)
 
 
 class Methods(ABC):
-    """The methods of the contract, over two ways to make a call."""
+    """The methods of the contract, over three ways to make a call."""
 
     @abstractmethod
     def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
@@ -75,6 +85,15 @@ class Methods(ABC):
         self,
         rpc: Rpc[Response],
         request: Message,
+        timeout: float | None,
+        item: Callable[[Response], Item],
+    ) -> Generator[Item, None, None]: ...
+
+    @abstractmethod
+    def _exchange(
+        self,
+        rpc: Rpc[Response],
+        requests: Iterable[Message],
         timeout: float | None,
         item: Callable[[Response], Item],
     ) -> Generator[Item, None, None]: ...
@@ -1920,3 +1939,306 @@ class Methods(ABC):
             ),
             timeout,
         ).commands
+
+    def enqueue(
+        self,
+        *,
+        send_channel_message: pb.SendChannelMessageRequest | None = None,
+        send_direct_message: pb.SendDirectMessageRequest | None = None,
+        edit_channel_message: pb.EditChannelMessageRequest | None = None,
+        delete_channel_message: pb.DeleteChannelMessageRequest | None = None,
+        execute_webhook: pb.ExecuteWebhookRequest | None = None,
+        edit_webhook_message: pb.EditWebhookMessageRequest | None = None,
+        delete_webhook_message: pb.DeleteWebhookMessageRequest | None = None,
+        crosspost_message: pb.CrosspostMessageRequest | None = None,
+        add_reaction: pb.AddReactionRequest | None = None,
+        remove_reaction: pb.RemoveReactionRequest | None = None,
+        remove_all_reactions: pb.RemoveAllReactionsRequest | None = None,
+        pin_message: pb.PinMessageRequest | None = None,
+        unpin_message: pb.UnpinMessageRequest | None = None,
+        start_thread: pb.StartThreadRequest | None = None,
+        add_thread_member: pb.AddThreadMemberRequest | None = None,
+        remove_thread_member: pb.RemoveThreadMemberRequest | None = None,
+        delivery_id: str = "",
+        not_before: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        expires_at: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        priority: outbox_pb2.Delivery.Priority.ValueType = outbox_pb2.Delivery.NORMAL,
+        replace_key: str = "",
+        on_unknown: outbox_pb2.Delivery.OnUnknown.ValueType = outbox_pb2.Delivery.GIVE_UP,
+        timeout: float | None = None,
+    ) -> outbox_pb2.EnqueueResponse:
+        """enqueue accepts a call and returns when it is on disk.
+
+        Calls that Discord would certainly refuse fail as they would fail when made
+        directly. Deliveries of one client to one channel, user or webhook keep
+        their order within a priority; a delivery that cannot be made at the moment
+        delays only those behind it.
+
+        Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
+        RESOURCE_EXHAUSTED when the outbox is full, PERMISSION_DENIED for a call that
+        the client may not make.
+
+        Args:
+            send_channel_message: Post a message to a channel.
+            send_direct_message: Post a message to a user.
+            edit_channel_message: Edit a message.
+            delete_channel_message: Delete a message.
+            execute_webhook: Post a message with a webhook.
+            edit_webhook_message: Edit a webhook's message.
+            delete_webhook_message: Delete a webhook's message.
+            crosspost_message: Publish a message of an announcement channel.
+            add_reaction: Add a reaction.
+            remove_reaction: Remove a reaction.
+            remove_all_reactions: Remove all reactions, or all with one emoji.
+            pin_message: Pin a message.
+            unpin_message: Unpin a message.
+            start_thread: Start a thread or a forum post.
+            add_thread_member: Add a member to a thread.
+            remove_thread_member: Remove a member from a thread.
+            delivery_id: ID of your own for this delivery, at most 64 printable ASCII characters
+                without spaces. Enqueueing the same call again with the same ID returns the
+                first delivery, so that you can repeat Enqueue safely. By default the
+                outbox makes an ID.
+            not_before: Time before which the call is not made. By default it is made as soon as
+                possible.
+            expires_at: Time after which the call is no longer made, and the delivery ends as
+                expired. By default 24 hours after not_before.
+            priority: Which of the deliveries of one client go first.
+            replace_key: A delivery replaces a scheduled or waiting one of the same client with the
+                same key, which ends as cancelled. At most 64 characters.
+            on_unknown: What to do when it cannot be found out whether the call took effect.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
+        """
+        return self._unary(
+            _ENQUEUE,
+            outbox_pb2.EnqueueRequest(
+                send_channel_message=send_channel_message,
+                send_direct_message=send_direct_message,
+                edit_channel_message=edit_channel_message,
+                delete_channel_message=delete_channel_message,
+                execute_webhook=execute_webhook,
+                edit_webhook_message=edit_webhook_message,
+                delete_webhook_message=delete_webhook_message,
+                crosspost_message=crosspost_message,
+                add_reaction=add_reaction,
+                remove_reaction=remove_reaction,
+                remove_all_reactions=remove_all_reactions,
+                pin_message=pin_message,
+                unpin_message=unpin_message,
+                start_thread=start_thread,
+                add_thread_member=add_thread_member,
+                remove_thread_member=remove_thread_member,
+                delivery_id=delivery_id,
+                not_before=not_before,
+                expires_at=expires_at,
+                priority=priority,
+                replace_key=replace_key,
+                on_unknown=on_unknown,
+            ),
+            timeout,
+        )
+
+    def enqueue_many(
+        self,
+        requests: Iterable[outbox_pb2.EnqueueRequest],
+        *,
+        timeout: float | None = None,
+    ) -> Generator[outbox_pb2.EnqueueManyResponse, None, None]:
+        """enqueue_many accepts calls as they arrive and answers each, in the same
+        order. Calls that arrive together share one transaction, so that many of
+        them are accepted faster than by Enqueue. A call that is refused does not
+        affect the others: its answer carries the error.
+
+        Args:
+            requests: The requests, sent one after another while the answers come.
+            timeout: Seconds that the whole stream may take. By default it has no limit.
+        """
+        return self._exchange(
+            _ENQUEUE_MANY,
+            (outbox_pb2.EnqueueManyRequest(enqueue=request) for request in requests),
+            timeout,
+            lambda response: response,
+        )
+
+    def get_delivery(
+        self,
+        delivery_id: str,
+        *,
+        caller: str = "",
+        timeout: float | None = None,
+    ) -> outbox_pb2.Delivery:
+        """get_delivery returns one delivery. NOT_FOUND means that there is none with
+        this ID, that it is another client's, or that its record has been purged.
+
+        Args:
+            delivery_id: ID of the delivery.
+            caller: The client that enqueued it. By default the caller itself.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
+        """
+        return self._unary(
+            _GET_DELIVERY,
+            outbox_pb2.GetDeliveryRequest(
+                delivery_id=delivery_id,
+                caller=caller,
+            ),
+            timeout,
+        ).delivery
+
+    def list_deliveries(
+        self,
+        *,
+        states: Iterable[outbox_pb2.Delivery.State.ValueType] = (),
+        caller: str = "",
+        channel_id: int = 0,
+        user_id: int = 0,
+        webhook_id: int = 0,
+        since: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        until: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+        timeout: float | None = None,
+    ) -> outbox_pb2.ListDeliveriesResponse:
+        """list_deliveries returns a page of deliveries, the newest first.
+
+        Args:
+            states: States.
+            caller: The client that enqueued them. By default all that the caller may see.
+            channel_id: Channel that they are about.
+            user_id: User that they are for.
+            webhook_id: Webhook that they are about.
+            since: Accepted at this time or later.
+            until: Accepted before this time.
+            page_size: Number of deliveries in a page, 1 to 1000, by default 100.
+            page_token: The next_page_token of the page before. Empty for the first page.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
+        """
+        return self._unary(
+            _LIST_DELIVERIES,
+            outbox_pb2.ListDeliveriesRequest(
+                states=states,
+                caller=caller,
+                channel_id=channel_id,
+                user_id=user_id,
+                webhook_id=webhook_id,
+                since=since,
+                until=until,
+                page_size=page_size,
+                page_token=page_token,
+            ),
+            timeout,
+        )
+
+    def watch_deliveries(
+        self,
+        *,
+        after: int | None = None,
+        states: Iterable[outbox_pb2.Delivery.State.ValueType] = (),
+        caller: str = "",
+        timeout: float | None = None,
+    ) -> Generator[outbox_pb2.WatchDeliveriesResponse, None, None]:
+        """watch_deliveries streams the results of deliveries: each delivery once more
+        whenever it ends as delivered, failed, expired, cancelled or unknown.
+
+        The first response has no delivery, only the position from which the stream
+        starts. A client that remembers the newest position it has received can
+        continue there after a lost connection or a restart of the proxy.
+
+        The stream lasts until the client ends it or the proxy shuts down, which is
+        UNAVAILABLE.
+
+        Args:
+            after: Position after which the stream starts. 0 starts with the oldest result
+                that is kept. Unset starts with the next result.
+            states: States.
+            caller: The client that enqueued them. By default all that the caller may see.
+            timeout: Seconds that the whole stream may take. By default it has no limit.
+        """
+        return self._stream(
+            _WATCH_DELIVERIES,
+            outbox_pb2.WatchDeliveriesRequest(
+                after=after,
+                states=states,
+                caller=caller,
+            ),
+            timeout,
+            lambda response: response,
+        )
+
+    def cancel_delivery(
+        self,
+        delivery_id: str,
+        *,
+        caller: str = "",
+        timeout: float | None = None,
+    ) -> outbox_pb2.Delivery:
+        """cancel_delivery cancels a delivery that is scheduled or waiting. A cancelled
+        delivery stays cancelled. FAILED_PRECONDITION means that the delivery is
+        being sent or has ended.
+
+        Args:
+            delivery_id: ID of the delivery.
+            caller: The client that enqueued it. By default the caller itself.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
+        """
+        return self._unary(
+            _CANCEL_DELIVERY,
+            outbox_pb2.CancelDeliveryRequest(
+                delivery_id=delivery_id,
+                caller=caller,
+            ),
+            timeout,
+        ).delivery
+
+    def retry_delivery(
+        self,
+        delivery_id: str,
+        *,
+        caller: str = "",
+        expires_at: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        timeout: float | None = None,
+    ) -> outbox_pb2.Delivery:
+        """retry_delivery has a delivery that failed, expired, was cancelled or ended as
+        unknown wait again, behind the others. FAILED_PRECONDITION means that the
+        delivery is still in progress or was delivered.
+
+        Args:
+            delivery_id: ID of the delivery.
+            caller: The client that enqueued it. By default the caller itself.
+            expires_at: Time after which the call is no longer made. By default in 24 hours.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
+        """
+        return self._unary(
+            _RETRY_DELIVERY,
+            outbox_pb2.RetryDeliveryRequest(
+                delivery_id=delivery_id,
+                caller=caller,
+                expires_at=expires_at,
+            ),
+            timeout,
+        ).delivery
+
+    def purge_deliveries(
+        self,
+        *,
+        states: Iterable[outbox_pb2.Delivery.State.ValueType] = (),
+        caller: str = "",
+        before: google.protobuf.timestamp_pb2.Timestamp | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """purge_deliveries deletes the records of deliveries that have ended.
+
+        Args:
+            states: States. Those of deliveries in progress are refused.
+            caller: The client that enqueued them. By default all that the caller may see.
+            before: Ended before this time.
+            timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
+        """
+        return self._unary(
+            _PURGE_DELIVERIES,
+            outbox_pb2.PurgeDeliveriesRequest(
+                states=states,
+                caller=caller,
+                before=before,
+            ),
+            timeout,
+        ).purged

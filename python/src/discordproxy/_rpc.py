@@ -6,15 +6,17 @@ import random
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
 from . import discord_api_pb2 as pb
 from .exceptions import DiscordProxyException
 from .helpers import status_of
+from .outbox_pb2 import EnqueueRequest
 
 Response = TypeVar("Response", bound=Message)
 
@@ -23,8 +25,6 @@ _RECIPIENTS = ("channel_id", "user_id")
 
 # Seconds. Longer ones cannot be added to the time of day in all of gRPC.
 _LONGEST_TIMEOUT = 1e9
-
-_SERVICE = pb.DESCRIPTOR.services_by_name["DiscordApi"]
 
 
 def serialize(request: Message) -> bytes:
@@ -52,13 +52,19 @@ class Rpc(Generic[Response]):
     needs_content: bool = False
 
     @property
+    def service(self) -> ServiceDescriptor:
+        # Each file of the contract has one.
+        (service,) = self.response.DESCRIPTOR.file.services_by_name.values()
+        return cast(ServiceDescriptor, service)
+
+    @property
     def path(self) -> str:
-        return f"/{_SERVICE.full_name}/{self.name}"
+        return f"/{self.service.full_name}/{self.name}"
 
     @property
     def harmless(self) -> bool:
         """Whether a second call does no more than one."""
-        level = _SERVICE.methods_by_name[self.name].GetOptions().idempotency_level
+        level = self.service.methods_by_name[self.name].GetOptions().idempotency_level
         return bool(level != MethodOptions.IDEMPOTENCY_UNKNOWN)
 
     def check(self, request: Message) -> None:
@@ -71,8 +77,8 @@ class Tries:
     """The tries of one call: how many there may be, and how long they may take.
 
     A call that failed with UNAVAILABLE is made again where that cannot do
-    harm: it changes nothing, the message has a nonce, or it had no effect for
-    sure.
+    harm: it changes nothing, the message has a nonce, the delivery an ID, or it
+    had no effect for sure.
     """
 
     # Discord keeps a nonce for some minutes. A repetition must come before.
@@ -91,6 +97,9 @@ class Tries:
             self._nonce = not request.HasField("enforce_nonce") or request.enforce_nonce
             if self._nonce and not request.nonce:
                 request.nonce = secrets.token_hex(12)
+        if retries > 0 and isinstance(request, EnqueueRequest):
+            self._harmless = True
+            request.delivery_id = request.delivery_id or secrets.token_hex(12)
 
     def timeout(self) -> float | None:
         """Returns how long the next try may take, in seconds."""

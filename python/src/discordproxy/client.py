@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from types import TracebackType
-from typing import Iterable, TypeVar, cast
+from typing import Any, Iterable, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import grpc
@@ -28,6 +28,7 @@ from .discord_api_pb2 import (
 )
 from .discord_api_pb2_grpc import DiscordApiStub
 from .exceptions import DiscordProxyException, to_discord_proxy_exception, translate
+from .outbox_pb2_grpc import OutboxStub
 
 # Apps import all of these from here, as they could from discordproxy 1.x.
 __all__ = [
@@ -122,7 +123,8 @@ class DiscordClient(_Settings, Methods):
         retries: How often a call that failed with UNAVAILABLE is made again
             where that can do no harm: when it changes nothing, when it had no
             effect for sure, or when it sends a message, which gets
-            a nonce for that so that Discord makes no second one.
+            a nonce for that so that Discord makes no second one, or enqueues a
+            call, which gets a delivery_id.
 
     Raises:
         ValueError: by the constructor and the methods, for a value that cannot
@@ -147,6 +149,7 @@ class DiscordClient(_Settings, Methods):
         super().__init__(target, options, timeout, key, retries)
         self._connection = Connection(lambda: open_channel(self._target, options, credentials))
         self._stubs: WeakKeyDictionary[grpc.Channel, DiscordApiStub] = WeakKeyDictionary()
+        self._outboxes: WeakKeyDictionary[grpc.Channel, OutboxStub] = WeakKeyDictionary()
 
     def close(self) -> None:
         """Closes the connection and ends its calls. A further call opens another."""
@@ -163,16 +166,21 @@ class DiscordClient(_Settings, Methods):
     ) -> None:
         self.close()
 
-    def _stub(self, channel: grpc.Channel) -> DiscordApiStub:
-        """Returns the stub of a channel.
+    def _method(self, channel: grpc.Channel, rpc: Rpc[Response]) -> Any:
+        """Returns what calls a method over a channel, from a stub of its service.
 
-        It is made once for a channel, because that takes longer than a call
+        A stub is made once for a channel, because that takes longer than a call
         itself takes gRPC, and made again when a test replaces DiscordApiStub.
         """
+        if rpc.service.name == "Outbox":
+            outbox = self._outboxes.get(channel)
+            if outbox is None:
+                outbox = self._outboxes[channel] = OutboxStub(channel)
+            return getattr(outbox, rpc.name)
         stub = self._stubs.get(channel)
         if type(stub) is not DiscordApiStub:
             stub = self._stubs[channel] = DiscordApiStub(channel)
-        return stub
+        return getattr(stub, rpc.name)
 
     def _unary(self, rpc: Rpc[Response], request: ProtobufMessage, timeout: float | None) -> Response:
         rpc.check(request)
@@ -180,7 +188,7 @@ class DiscordClient(_Settings, Methods):
         while True:
             try:
                 with self._connection.use() as channel:
-                    call = getattr(self._stub(channel), rpc.name)
+                    call = self._method(channel, rpc)
                     return cast(Response, call(request, timeout=tries.timeout(), metadata=self._metadata))
             except Exception as ex:
                 error = to_discord_proxy_exception(ex)
@@ -201,15 +209,25 @@ class DiscordClient(_Settings, Methods):
         check_timeout(timeout)
         return self._items(rpc, request, finite(timeout), item)
 
+    def _exchange(
+        self,
+        rpc: Rpc[Response],
+        requests: Iterable[ProtobufMessage],
+        timeout: float | None,
+        item: Callable[[Response], Item],
+    ) -> Generator[Item, None, None]:
+        check_timeout(timeout)
+        return self._items(rpc, iter(requests), finite(timeout), item)
+
     def _items(
         self,
         rpc: Rpc[Response],
-        request: ProtobufMessage,
+        request: ProtobufMessage | Iterator[ProtobufMessage],
         timeout: float | None,
         item: Callable[[Response], Item],
     ) -> Generator[Item, None, None]:
         with self._connection.use() as channel:
-            call = getattr(self._stub(channel), rpc.name)(request, timeout=timeout, metadata=self._metadata)
+            call = self._method(channel, rpc)(request, timeout=timeout, metadata=self._metadata)
             longest = LONGEST.get(rpc.name)
             try:
                 for response in call if longest is None else watched(call, call.cancel, longest):
@@ -281,15 +299,26 @@ class AsyncDiscordClient(_Settings, AsyncMethods):
         check_timeout(timeout)
         return self._items(rpc, request, finite(timeout), item)
 
-    async def _items(
+    def _exchange(
         self,
         rpc: Rpc[Response],
-        request: ProtobufMessage,
+        requests: Iterable[ProtobufMessage],
         timeout: float | None,
         item: Callable[[Response], Item],
     ) -> AsyncGenerator[Item, None]:
-        method = self._connection.channel().unary_stream(rpc.path, serialize, rpc.response.FromString)
-        call = method(request, timeout=timeout, metadata=self._metadata)
+        check_timeout(timeout)
+        return self._items(rpc, iter(requests), finite(timeout), item)
+
+    async def _items(
+        self,
+        rpc: Rpc[Response],
+        request: ProtobufMessage | Iterator[ProtobufMessage],
+        timeout: float | None,
+        item: Callable[[Response], Item],
+    ) -> AsyncGenerator[Item, None]:
+        channel = self._connection.channel()
+        kind: Any = channel.unary_stream if isinstance(request, ProtobufMessage) else channel.stream_stream
+        call = kind(rpc.path, serialize, rpc.response.FromString)(request, timeout=timeout, metadata=self._metadata)
         longest = LONGEST.get(rpc.name)
         try:
             while (response := await asyncio.wait_for(call.read(), longest)) is not grpc.aio.EOF:
