@@ -22,14 +22,19 @@ func (c *Client) Call(ctx context.Context, method protoreflect.MethodDescriptor,
 	if o, ok := method.Options().(*descriptorpb.MethodOptions); ok && o.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS {
 		level = connect.IdempotencyNoSideEffects
 	}
-	caller := connect.NewClient[dynamicpb.Message, dynamicpb.Message](c.over, c.url+"/"+string(method.Parent().FullName())+"/"+string(method.Name()),
-		c.options, connect.WithSchema(method), connect.WithIdempotency(level),
+	caller := connect.NewClient[dynamicpb.Message, dynamicpb.Message](
+		c.over,
+		c.url+"/"+string(method.Parent().FullName())+"/"+string(method.Name()),
+		c.options,
+		connect.WithSchema(method),
+		connect.WithIdempotency(level),
 		connect.WithResponseInitializer(func(_ connect.Spec, message any) error {
 			if m, ok := message.(*dynamicpb.Message); ok {
 				*m = *dynamicpb.NewMessage(method.Output())
 			}
 			return nil
-		}))
+		}),
+	)
 	return func(yield func(proto.Message, error) bool) {
 		dynamic := dynamicpb.NewMessage(method.Input())
 		proto.Merge(dynamic, req)

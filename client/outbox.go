@@ -17,7 +17,9 @@ func (c *Client) Enqueue(ctx context.Context, req *pb.EnqueueRequest) (*pb.Enque
 
 // EnqueueMany leaves calls with the proxy as they are sent, each of which gets an
 // answer in the same order.
-func (c *Client) EnqueueMany(ctx context.Context) (*connect.BidiStreamForClientSimple[pb.EnqueueManyRequest, pb.EnqueueManyResponse], error) {
+func (c *Client) EnqueueMany(
+	ctx context.Context,
+) (*connect.BidiStreamForClientSimple[pb.EnqueueManyRequest, pb.EnqueueManyResponse], error) {
 	return c.outbox.EnqueueMany(ctx)
 }
 
@@ -33,7 +35,10 @@ func (c *Client) ListDeliveries(ctx context.Context, req *pb.ListDeliveriesReque
 
 // WatchDeliveries streams the results of calls that were enqueued. The first response
 // has no delivery, only the position from which the stream starts.
-func (c *Client) WatchDeliveries(ctx context.Context, req *pb.WatchDeliveriesRequest) (*connect.ServerStreamForClient[pb.WatchDeliveriesResponse], error) {
+func (c *Client) WatchDeliveries(
+	ctx context.Context,
+	req *pb.WatchDeliveriesRequest,
+) (*connect.ServerStreamForClient[pb.WatchDeliveriesResponse], error) {
 	return c.outbox.WatchDeliveries(ctx, req)
 }
 

@@ -27,11 +27,20 @@ var broadcastCommand = messageCommand{
 	name: "broadcast", usage: "sends a direct message to many users",
 	needs: "--users FILE|--role ROLE|--guild GUILD_ID", text: true,
 	flags: func() []cli.Flag {
-		return append(newMessageFlags(),
-			&cli.StringFlag{Name: "users", TakesFile: true, Usage: "`FILE` with the id of a user on each line, - for standard input; # begins a comment"},
+		return append(
+			newMessageFlags(),
+			&cli.StringFlag{
+				Name:      "users",
+				TakesFile: true,
+				Usage:     "`FILE` with the id of a user on each line, - for standard input; # begins a comment",
+			},
 			&cli.StringFlag{Name: "role", Usage: "send to the members with `ROLE`, its ID or name, in --guild or the only guild that has it"},
 			&cli.Uint64Flag{Name: "guild", Usage: "send to the members of `GUILD_ID`"},
-			&cli.StringFlag{Name: "failures", TakesFile: true, Usage: "`FILE` for the users who did not get the message (default: that of the users with .failed, else users.failed)"},
+			&cli.StringFlag{
+				Name:      "failures",
+				TakesFile: true,
+				Usage:     "`FILE` for the users who did not get the message (default: that of the users with .failed, else users.failed)",
+			},
 			&cli.StringFlag{Name: "idempotency-key", Usage: "`KEY` that names this sending (default: made of the message)"},
 		)
 	},

@@ -24,7 +24,13 @@ var callCommand = messageCommand{
 	name: "call", usage: "calls any METHOD of the API with a request in JSON, - for standard input",
 	words: []string{"METHOD"}, optional: "JSON",
 	flags: func() []cli.Flag {
-		return []cli.Flag{&cli.StringSliceFlag{Name: "field", Aliases: []string{"f"}, Usage: "`NAME=VALUE` of a field of the request, NAME.NAME inside of others; repeatable, also for lists"}}
+		return []cli.Flag{
+			&cli.StringSliceFlag{
+				Name:    "field",
+				Aliases: []string{"f"},
+				Usage:   "`NAME=VALUE` of a field of the request, NAME.NAME inside of others; repeatable, also for lists",
+			},
+		}
 	},
 	run: func(r *request) error {
 		method, err := findMethod(r.words[0])

@@ -24,9 +24,14 @@ var channelsCommand = messageCommand{
 		if err != nil {
 			return command.Misuse(fmt.Errorf("GUILD_ID %q is not a number", r.words[0]))
 		}
-		_, err = callThen(r, r.client.GetGuildChannels, &pb.GetGuildChannelsRequest{GuildId: guild}, func(response *pb.GetGuildChannelsResponse) error {
-			return writeChannels(r.env.Out, response.GetChannels())
-		})
+		_, err = callThen(
+			r,
+			r.client.GetGuildChannels,
+			&pb.GetGuildChannelsRequest{GuildId: guild},
+			func(response *pb.GetGuildChannelsResponse) error {
+				return writeChannels(r.env.Out, response.GetChannels())
+			},
+		)
 		return err
 	},
 }

@@ -26,7 +26,12 @@ var contextOptions = []string{"host", "port", "key", "key-file", "tls", "tls-ca"
 
 // contextFlag chooses a context.
 func contextFlag() cli.Flag {
-	return &cli.StringFlag{Name: "context", EnvVars: command.Variables("context"), DefaultText: "that of context use", Usage: "`NAME` of the context that says how to reach the proxy"}
+	return &cli.StringFlag{
+		Name:        "context",
+		EnvVars:     command.Variables("context"),
+		DefaultText: "that of context use",
+		Usage:       "`NAME` of the context that says how to reach the proxy",
+	}
 }
 
 // contextsFile is where contexts are kept.

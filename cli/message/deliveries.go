@@ -80,7 +80,10 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("--at %q is no time such as 2026-12-24T18:00:00Z or \"2026-12-24 18:00\", and no duration such as 90m", text)
+	return time.Time{}, fmt.Errorf(
+		"--at %q is no time such as 2026-12-24T18:00:00Z or \"2026-12-24 18:00\", and no duration such as 90m",
+		text,
+	)
 }
 
 // deliveryActions are what can be done with deliveries, and whether an ID follows.
@@ -133,7 +136,9 @@ func (r *request) states() (states []pb.Delivery_State, err error) {
 	for _, name := range r.flags.StringSlice("state") {
 		state, ok := pb.Delivery_State_value[strings.ToUpper(name)]
 		if !ok || state == 0 {
-			return nil, command.Misuse(fmt.Errorf("--state %q is none of scheduled, waiting, sending, delivered, failed, expired, cancelled, unknown", name))
+			return nil, command.Misuse(
+				fmt.Errorf("--state %q is none of scheduled, waiting, sending, delivered, failed, expired, cancelled, unknown", name),
+			)
 		}
 		states = append(states, pb.Delivery_State(state))
 	}
@@ -145,7 +150,10 @@ func listDeliveries(r *request) error {
 	if err != nil {
 		return err
 	}
-	res, err := r.client.ListDeliveries(r.ctx, &pb.ListDeliveriesRequest{States: states, Caller: r.flags.String("caller"), PageSize: int32(r.flags.Int("limit"))})
+	res, err := r.client.ListDeliveries(
+		r.ctx,
+		&pb.ListDeliveriesRequest{States: states, Caller: r.flags.String("caller"), PageSize: int32(r.flags.Int("limit"))},
+	)
 	if err != nil {
 		return r.failed(err)
 	}
@@ -186,7 +194,16 @@ func watchDeliveries(r *request) error {
 		case r.output.structured():
 			err = r.writeAnswer(res)
 		default:
-			_, err = fmt.Fprintf(r.env.Out, "%d  %s  %s  %s  %s  %s\n", res.GetPosition(), d.GetId(), stateName(d), d.GetMethod(), deliveryTarget(d), deliveryReason(d))
+			_, err = fmt.Fprintf(
+				r.env.Out,
+				"%d  %s  %s  %s  %s  %s\n",
+				res.GetPosition(),
+				d.GetId(),
+				stateName(d),
+				d.GetMethod(),
+				deliveryTarget(d),
+				deliveryReason(d),
+			)
 		}
 		if err != nil {
 			return err

@@ -31,7 +31,11 @@ var membersCommand = messageCommand{
 			if limit == 0 || limit > searchPage {
 				limit = searchPage
 			}
-			req := &pb.SearchGuildMembersRequest{GuildId: r.ids[0], Query: strings.TrimPrefix(r.words[0], "@"), Limit: int32(limit)} //nolint:gosec // at most searchPage
+			req := &pb.SearchGuildMembersRequest{
+				GuildId: r.ids[0],
+				Query:   strings.TrimPrefix(r.words[0], "@"),
+				Limit:   int32(limit),
+			} //nolint:gosec // at most searchPage
 			if err := r.plan(req); err != nil {
 				return err
 			}

@@ -14,8 +14,18 @@ var reactCommand = messageCommand{
 	},
 	run: func(r *request) error {
 		if r.flags.Bool("remove") {
-			return call(r, r.client.RemoveReaction, &pb.RemoveReactionRequest{ChannelId: r.ids[0], MessageId: r.ids[1], EmojiName: r.words[0]}, "Reaction removed")
+			return call(
+				r,
+				r.client.RemoveReaction,
+				&pb.RemoveReactionRequest{ChannelId: r.ids[0], MessageId: r.ids[1], EmojiName: r.words[0]},
+				"Reaction removed",
+			)
 		}
-		return call(r, r.client.AddReaction, &pb.AddReactionRequest{ChannelId: r.ids[0], MessageId: r.ids[1], EmojiName: r.words[0]}, "Reaction added")
+		return call(
+			r,
+			r.client.AddReaction,
+			&pb.AddReactionRequest{ChannelId: r.ids[0], MessageId: r.ids[1], EmojiName: r.words[0]},
+			"Reaction added",
+		)
 	},
 }

@@ -118,7 +118,9 @@ func (r *request) link(m *pb.Message) string {
 }
 
 func sendFlags() []cli.Flag {
-	return append(append(newMessageFlags(), &cli.Uint64Flag{Name: "reply-to", Usage: "`MESSAGE_ID` that this one replies to"}), queueFlags()...)
+	return append(
+		append(newMessageFlags(), &cli.Uint64Flag{Name: "reply-to", Usage: "`MESSAGE_ID` that this one replies to"}),
+		queueFlags()...)
 }
 
 // replyTo returns nil unless the message is a reply.

@@ -24,11 +24,34 @@ type dataConfig struct {
 
 func (c *dataConfig) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "data", EnvVars: command.Variables("data"), Destination: &c.folder, Usage: "`FOLDER` for what survives a restart, one for each server; by default $STATE_DIRECTORY or ~/.local/state/discordproxy"},
+		&cli.StringFlag{
+			Name:        "data",
+			EnvVars:     command.Variables("data"),
+			Destination: &c.folder,
+			Usage:       "`FOLDER` for what survives a restart, one for each server; by default $STATE_DIRECTORY or ~/.local/state/discordproxy",
+		},
 		&cli.BoolFlag{Name: "no-data", EnvVars: command.Variables("no-data"), Destination: &c.off, Usage: "keep nothing across restarts"},
-		&cli.DurationFlag{Name: "outbox-keep", EnvVars: command.Variables("outbox-keep"), Value: server.DefaultOutboxKeep, Destination: &c.outbox.Keep, Usage: "how long to keep the records of deliveries that have ended"},
-		&cli.Int64Flag{Name: "outbox-max", EnvVars: command.Variables("outbox-max"), Value: server.DefaultOutboxDeliveries, Destination: &c.outbox.MaxDeliveries, Usage: "deliveries in the outbox that have not ended"},
-		&cli.Int64Flag{Name: "outbox-max-bytes", EnvVars: command.Variables("outbox-max-bytes"), Value: server.DefaultOutboxBytes, Destination: &c.outbox.MaxBytes, Usage: "bytes of the requests in the outbox"},
+		&cli.DurationFlag{
+			Name:        "outbox-keep",
+			EnvVars:     command.Variables("outbox-keep"),
+			Value:       server.DefaultOutboxKeep,
+			Destination: &c.outbox.Keep,
+			Usage:       "how long to keep the records of deliveries that have ended",
+		},
+		&cli.Int64Flag{
+			Name:        "outbox-max",
+			EnvVars:     command.Variables("outbox-max"),
+			Value:       server.DefaultOutboxDeliveries,
+			Destination: &c.outbox.MaxDeliveries,
+			Usage:       "deliveries in the outbox that have not ended",
+		},
+		&cli.Int64Flag{
+			Name:        "outbox-max-bytes",
+			EnvVars:     command.Variables("outbox-max-bytes"),
+			Value:       server.DefaultOutboxBytes,
+			Destination: &c.outbox.MaxBytes,
+			Usage:       "bytes of the requests in the outbox",
+		},
 	}
 }
 
@@ -95,7 +118,12 @@ func copyCommands() []*cli.Command {
 		return &cli.Command{
 			Name: name, Usage: usage, ArgsUsage: "FILE",
 			Flags: []cli.Flag{
-				&cli.StringFlag{Name: "data", EnvVars: command.Variables("data"), Destination: &folder, Usage: "`FOLDER` of the server's data, with the server's default"},
+				&cli.StringFlag{
+					Name:        "data",
+					EnvVars:     command.Variables("data"),
+					Destination: &folder,
+					Usage:       "`FOLDER` of the server's data, with the server's default",
+				},
 			},
 			Action: func(c *cli.Context) error {
 				if c.NArg() != 1 {

@@ -30,15 +30,64 @@ const defaultIntents = "default"
 
 func (c *gatewayConfig) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "no-gateway", EnvVars: command.Variables("no-gateway"), Destination: &c.off, Usage: "stay away from Discord's gateway: the bot does not show as online, and there are no events"},
-		&cli.StringFlag{Name: "status", EnvVars: command.Variables("status"), Value: "online", Destination: &c.status, Usage: "how the bot shows: online, idle, dnd or invisible"},
-		&cli.StringFlag{Name: "activity", EnvVars: command.Variables("activity"), Destination: &c.activity, Usage: "`TEXT` that shows under the bot's name"},
-		&cli.StringSliceFlag{Name: "intents", EnvVars: command.Variables("intents"), Destination: &c.intents, Usage: "`NAMES` of the groups of events that come, as Discord's, separated by commas; default stands for all that need no switch at Discord (default: default)"},
-		&cli.IntFlag{Name: "event-buffer", EnvVars: command.Variables("event-buffer"), Value: server.DefaultEventBuffer, Destination: &c.eventBuffer, Usage: "events that are kept for clients that lost their stream"},
-		&cli.Int64Flag{Name: "event-buffer-bytes", EnvVars: command.Variables("event-buffer-bytes"), Value: server.DefaultEventBufferBytes, Destination: &c.eventBufferBytes, Usage: "bytes of the events that are kept"},
-		&cli.BoolFlag{Name: "gateway-proxy", EnvVars: command.Variables("gateway-proxy"), Destination: &c.proxy, Usage: "let bots use Discord's gateway through the server, at /gateway; by default only on a loopback address"},
-		&cli.StringFlag{Name: "gateway-proxy-url", EnvVars: command.Variables("gateway-proxy-url"), Destination: &c.proxyURL, Usage: "`URL` of /gateway as bots reach it, such as wss://proxy.example.org/gateway; by default that of their requests"},
-		&cli.Int64Flag{Name: "gateway-state-bytes", EnvVars: command.Variables("gateway-state-bytes"), Value: server.DefaultStateBytes, Destination: &c.stateBytes, Usage: "limit in bytes of the guilds, channels and members kept for bots"},
+		&cli.BoolFlag{
+			Name:        "no-gateway",
+			EnvVars:     command.Variables("no-gateway"),
+			Destination: &c.off,
+			Usage:       "stay away from Discord's gateway: the bot does not show as online, and there are no events",
+		},
+		&cli.StringFlag{
+			Name:        "status",
+			EnvVars:     command.Variables("status"),
+			Value:       "online",
+			Destination: &c.status,
+			Usage:       "how the bot shows: online, idle, dnd or invisible",
+		},
+		&cli.StringFlag{
+			Name:        "activity",
+			EnvVars:     command.Variables("activity"),
+			Destination: &c.activity,
+			Usage:       "`TEXT` that shows under the bot's name",
+		},
+		&cli.StringSliceFlag{
+			Name:        "intents",
+			EnvVars:     command.Variables("intents"),
+			Destination: &c.intents,
+			Usage:       "`NAMES` of the groups of events that come, as Discord's, separated by commas; default stands for all that need no switch at Discord (default: default)",
+		},
+		&cli.IntFlag{
+			Name:        "event-buffer",
+			EnvVars:     command.Variables("event-buffer"),
+			Value:       server.DefaultEventBuffer,
+			Destination: &c.eventBuffer,
+			Usage:       "events that are kept for clients that lost their stream",
+		},
+		&cli.Int64Flag{
+			Name:        "event-buffer-bytes",
+			EnvVars:     command.Variables("event-buffer-bytes"),
+			Value:       server.DefaultEventBufferBytes,
+			Destination: &c.eventBufferBytes,
+			Usage:       "bytes of the events that are kept",
+		},
+		&cli.BoolFlag{
+			Name:        "gateway-proxy",
+			EnvVars:     command.Variables("gateway-proxy"),
+			Destination: &c.proxy,
+			Usage:       "let bots use Discord's gateway through the server, at /gateway; by default only on a loopback address",
+		},
+		&cli.StringFlag{
+			Name:        "gateway-proxy-url",
+			EnvVars:     command.Variables("gateway-proxy-url"),
+			Destination: &c.proxyURL,
+			Usage:       "`URL` of /gateway as bots reach it, such as wss://proxy.example.org/gateway; by default that of their requests",
+		},
+		&cli.Int64Flag{
+			Name:        "gateway-state-bytes",
+			EnvVars:     command.Variables("gateway-state-bytes"),
+			Value:       server.DefaultStateBytes,
+			Destination: &c.stateBytes,
+			Usage:       "limit in bytes of the guilds, channels and members kept for bots",
+		},
 	}
 }
 

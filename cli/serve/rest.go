@@ -22,9 +22,25 @@ type restConfig struct {
 
 func (c *restConfig) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.DurationFlag{Name: "rest-timeout", EnvVars: command.Variables("rest-timeout"), Destination: &c.timeout, Usage: "answer a plain request 429 when its turn comes later than this, such as 25s; 0 is off"},
-		&cli.BoolFlag{Name: "rest-ratelimit-headers", EnvVars: command.Variables("rest-ratelimit-headers"), Value: true, Destination: &c.limits, Usage: "pass Discord's X-RateLimit headers on in answers to plain requests; on by default"},
-		&cli.BoolFlag{Name: "rest-proxy", EnvVars: command.Variables("rest-proxy"), Destination: &c.on, Usage: "pass plain requests below /api/ on to Discord; unless given, only while the server listens on a loopback address"},
+		&cli.DurationFlag{
+			Name:        "rest-timeout",
+			EnvVars:     command.Variables("rest-timeout"),
+			Destination: &c.timeout,
+			Usage:       "answer a plain request 429 when its turn comes later than this, such as 25s; 0 is off",
+		},
+		&cli.BoolFlag{
+			Name:        "rest-ratelimit-headers",
+			EnvVars:     command.Variables("rest-ratelimit-headers"),
+			Value:       true,
+			Destination: &c.limits,
+			Usage:       "pass Discord's X-RateLimit headers on in answers to plain requests; on by default",
+		},
+		&cli.BoolFlag{
+			Name:        "rest-proxy",
+			EnvVars:     command.Variables("rest-proxy"),
+			Destination: &c.on,
+			Usage:       "pass plain requests below /api/ on to Discord; unless given, only while the server listens on a loopback address",
+		},
 	}
 }
 

@@ -152,8 +152,19 @@ func sandboxCommand(e command.Env) *cli.Command {
 		Name:  "sandbox",
 		Usage: "runs the sandbox alone, for tests of other programs",
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "port", EnvVars: command.Variables("sandbox-port"), Value: 50052, Destination: &port, Usage: "port to listen on, 0 for any"},
-			&cli.StringFlag{Name: "state", EnvVars: command.Variables("sandbox-state"), Destination: &state, Usage: "JSON `FILE` that holds the world to start with, as GET /sandbox/state returns it"},
+			&cli.IntFlag{
+				Name:        "port",
+				EnvVars:     command.Variables("sandbox-port"),
+				Value:       50052,
+				Destination: &port,
+				Usage:       "port to listen on, 0 for any",
+			},
+			&cli.StringFlag{
+				Name:        "state",
+				EnvVars:     command.Variables("sandbox-state"),
+				Destination: &state,
+				Usage:       "JSON `FILE` that holds the world to start with, as GET /sandbox/state returns it",
+			},
 		},
 		Action: func(c *cli.Context) error {
 			if err := command.NoArguments(c); err != nil {

@@ -30,7 +30,9 @@ func Command(ctx context.Context, env command.Env) error {
 func App(env command.Env) *cli.App {
 	var c serverConfig
 	app := c.app(env, c.serve)
-	command.AddCommands(app, append([]*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env)}, copyCommands()...)...)
+	command.AddCommands(
+		app,
+		append([]*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env)}, copyCommands()...)...)
 	return app
 }
 

@@ -56,9 +56,10 @@ func within(host, domain string) bool {
 	if !ok || labels == "" {
 		return ok
 	}
-	return strings.HasSuffix(labels, ".") && labels[0] != '.' && !strings.Contains(labels, "..") && !strings.ContainsFunc(labels, func(r rune) bool {
-		return r != '.' && r != '-' && (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	})
+	return strings.HasSuffix(labels, ".") && labels[0] != '.' && !strings.Contains(labels, "..") &&
+		!strings.ContainsFunc(labels, func(r rune) bool {
+			return r != '.' && r != '-' && (r < 'a' || r > 'z') && (r < '0' || r > '9')
+		})
 }
 
 // dialable returns an address with what a connection asks for, or says why the
@@ -97,7 +98,9 @@ func (a addresses) dialable(address string) (string, error) {
 }
 
 func (a addresses) refuse(address, why string) error {
-	return &failure{reason: fmt.Sprintf("the token was not sent to the gateway address %s, which Discord's answer names: %s", shown(address), why)}
+	return &failure{
+		reason: fmt.Sprintf("the token was not sent to the gateway address %s, which Discord's answer names: %s", shown(address), why),
+	}
 }
 
 // shown is an address as it may be logged: short, and without what stands where

@@ -36,7 +36,13 @@ const overhead = 96
 func (s *Guilds) KeepAll(maxBytes int64, exceeded func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = &everything{maxBytes: maxBytes, exceeded: exceeded, hasMembers: s.intents&IntentGuildMembers != 0, members: make(map[string]bool), awaited: make(map[string]bool)}
+	s.all = &everything{
+		maxBytes:   maxBytes,
+		exceeded:   exceeded,
+		hasMembers: s.intents&IntentGuildMembers != 0,
+		members:    make(map[string]bool),
+		awaited:    make(map[string]bool),
+	}
 }
 
 // begin takes READY: all guilds are sent again. It is for nil, too.

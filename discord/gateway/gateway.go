@@ -330,13 +330,29 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 		g.count(func(s *Stats) { s.Lost++ })
 		if reason, ok := fatal(closeCodeOf(end.err), g.config.Intents); ok {
-			g.config.Logger.ErrorContext(ctx, "Discord ended the bot's session at the gateway for good; calls go on, events do not come", "reason", reason, "error", end.err)
+			g.config.Logger.ErrorContext(
+				ctx,
+				"Discord ended the bot's session at the gateway for good; calls go on, events do not come",
+				"reason",
+				reason,
+				"error",
+				end.err,
+			)
 			g.change(Status{State: Ended, Reason: reason})
 			return &EndedError{reason}
 		}
 		reason := g.conclude(end)
 		wait := g.pause(end)
-		g.config.Logger.WarnContext(ctx, "the connection to Discord's gateway was lost", "error", end.err, "resumable", g.session != nil, "wait", wait.Round(time.Millisecond))
+		g.config.Logger.WarnContext(
+			ctx,
+			"the connection to Discord's gateway was lost",
+			"error",
+			end.err,
+			"resumable",
+			g.session != nil,
+			"wait",
+			wait.Round(time.Millisecond),
+		)
 		g.change(Status{State: Disconnected, Reason: reason, Resumable: g.session != nil})
 		if discord.Sleep(ctx, wait) != nil {
 			continue // connect returns at once
@@ -433,7 +449,14 @@ func (g *Gateway) locate(ctx context.Context) (string, error) {
 		}
 		if paused {
 			reason := g.exhausted(at)
-			g.config.Logger.ErrorContext(ctx, "no session may begin at Discord's gateway; calls go on, events do not come", "reason", reason, "wait", wait.Round(time.Second))
+			g.config.Logger.ErrorContext(
+				ctx,
+				"no session may begin at Discord's gateway; calls go on, events do not come",
+				"reason",
+				reason,
+				"wait",
+				wait.Round(time.Second),
+			)
 			g.change(Status{State: Paused, Reason: reason, Until: at})
 		}
 		if err := discord.Sleep(ctx, wait); err != nil {
@@ -446,8 +469,12 @@ func (g *Gateway) locate(ctx context.Context) (string, error) {
 func (g *Gateway) exhausted(until time.Time) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return fmt.Sprintf("%d of the bot's %d sessions of a day are left, which is the reserve; the next session may begin at %s. Another program uses the same token, or sessions end early",
-		g.budget.left(time.Now()), g.budget.size(), until.UTC().Format("2006-01-02 15:04:05 UTC"))
+	return fmt.Sprintf(
+		"%d of the bot's %d sessions of a day are left, which is the reserve; the next session may begin at %s. Another program uses the same token, or sessions end early",
+		g.budget.left(time.Now()),
+		g.budget.size(),
+		until.UTC().Format("2006-01-02 15:04:05 UTC"),
+	)
 }
 
 // mayIdentify returns when the next session may begin.

@@ -349,7 +349,12 @@ func (s *Guilds) Import(guilds map[string][]byte, at time.Time) {
 	for id, encoded := range guilds {
 		var saved SavedGuild
 		if json.Unmarshal(encoded, &saved) == nil {
-			s.guilds[id] = &guild{fields: saved.Fields, roles: objects(saved.Roles), channels: objects(saved.Channels), unavailable: saved.Unavailable}
+			s.guilds[id] = &guild{
+				fields:      saved.Fields,
+				roles:       objects(saved.Roles),
+				channels:    objects(saved.Channels),
+				unavailable: saved.Unavailable,
+			}
 		}
 	}
 	s.current, s.lost = false, at

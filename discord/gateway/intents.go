@@ -102,7 +102,10 @@ func (i Intents) Switches() string {
 	if names == nil {
 		return ""
 	}
-	return "switch on " + strings.Join(names, ", ") + " at https://discord.com/developers/applications, in the application's settings under Bot, Privileged Gateway Intents"
+	return "switch on " + strings.Join(
+		names,
+		", ",
+	) + " at https://discord.com/developers/applications, in the application's settings under Bot, Privileged Gateway Intents"
 }
 
 // intentsOfEvents are the intents of which any brings an event in a guild, and in

@@ -361,7 +361,10 @@ func (c *core) use(b *bucket, now instant) {
 func (c *core) retire(b *bucket, now instant) {
 	busy := b.inFlight > 0 || b.waiting > 0 || b.throttle.until > now || b.throttle.learnt() && !b.throttle.quiet(now) || b.full > now
 	for _, r := range b.routes {
-		busy = busy || slices.ContainsFunc(r.kinds, func(k *kindThrottle) bool { return k.until > now || !k.quiet(now) }) || r.shape.learnt() && !r.shape.quiet(now) || r.invalidLately(now) || r.denial.until > now
+		busy = busy || slices.ContainsFunc(r.kinds, func(k *kindThrottle) bool { return k.until > now || !k.quiet(now) }) ||
+			r.shape.learnt() && !r.shape.quiet(now) ||
+			r.invalidLately(now) ||
+			r.denial.until > now
 	}
 	if busy {
 		c.use(b, now)

@@ -119,7 +119,15 @@ func (s *Sandbox) uploaded(f *formError, ch *channel, file *upload, at string, e
 		a.Flags |= attachmentSpoiler
 	}
 	issued := s.now().Unix()
-	where := fmt.Sprintf("attachments/%d/%d/%s?ex=%x&is=%x&hm=%064x&", ch.ID, a.ID, url.PathEscape(a.Filename), issued+86400, issued, uint64(a.ID))
+	where := fmt.Sprintf(
+		"attachments/%d/%d/%s?ex=%x&is=%x&hm=%064x&",
+		ch.ID,
+		a.ID,
+		url.PathEscape(a.Filename),
+		issued+86400,
+		issued,
+		uint64(a.ID),
+	)
 	a.URL = "https://cdn.discordapp.com/" + where
 	a.ProxyURL = "https://media.discordapp.net/" + where
 	return a

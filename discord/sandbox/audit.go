@@ -77,7 +77,14 @@ func (s *Sandbox) audit(c *call, guild ID, action int, target ID, before, after 
 	if g == nil || c.user == nil {
 		return
 	}
-	e := auditEntry{ID: s.newID(), UserID: c.user.ID, Target: nullID(target), Action: action, Changes: changes(before, after), Reason: c.reason()}
+	e := auditEntry{
+		ID:      s.newID(),
+		UserID:  c.user.ID,
+		Target:  nullID(target),
+		Action:  action,
+		Changes: changes(before, after),
+		Reason:  c.reason(),
+	}
 	for _, o := range options {
 		e.Options = o
 	}

@@ -106,7 +106,8 @@ func (b *channelBody) apply(s *Sandbox, c *call, ch *Channel) error {
 		f.archive(*b.Archive)
 	}
 	f.id("parent_id", b.ParentID)
-	if parent := s.channels[b.ParentID.ID]; b.ParentID.set && (parent == nil || parent.Type != ChannelCategory || parent.GuildID != ch.GuildID) {
+	if parent := s.channels[b.ParentID.ID]; b.ParentID.set &&
+		(parent == nil || parent.Type != ChannelCategory || parent.GuildID != ch.GuildID) {
 		f.add("parent_id", "CHANNEL_PARENT_INVALID", "Category does not exist")
 	}
 	if err := f.err(); err != nil {

@@ -8,7 +8,12 @@ import (
 var commandPermissionRoutes = []route{
 	{method: "GET", template: guildCommandsPath + "/permissions", handle: (*Sandbox).listCommandPermissions},
 	{method: "GET", template: guildCommandsPath + "/{command_id}/permissions", handle: (*Sandbox).getCommandPermissions},
-	{method: "PUT", template: guildCommandsPath + "/{command_id}/permissions", handle: (*Sandbox).setCommandPermissions, scopes: []string{"applications.commands.permissions.update"}},
+	{
+		method:   "PUT",
+		template: guildCommandsPath + "/{command_id}/permissions",
+		handle:   (*Sandbox).setCommandPermissions,
+		scopes:   []string{"applications.commands.permissions.update"},
+	},
 }
 
 // commandPermissions is who may use a command in a guild. An application's own

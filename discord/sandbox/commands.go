@@ -185,7 +185,11 @@ func (f *formError) options(path string, options []CommandOption, depth int) {
 			continue
 		}
 		if o.Autocomplete && len(o.Choices) > 0 {
-			f.add(here+".autocomplete", "APPLICATION_COMMAND_OPTION_AUTOCOMPLETE_CHOICES_MUTUALLY_EXCLUSIVE", "Autocomplete and choices are mutually exclusive")
+			f.add(
+				here+".autocomplete",
+				"APPLICATION_COMMAND_OPTION_AUTOCOMPLETE_CHOICES_MUTUALLY_EXCLUSIVE",
+				"Autocomplete and choices are mutually exclusive",
+			)
 		}
 		o.convertChoices()
 		f.choices(here+".choices", o.Choices)
@@ -286,7 +290,11 @@ func (s *Sandbox) modifyApplication(c *call) (any, error) {
 		changed["tags"] = *body.Tags
 	}
 	if body.Interaction != nil {
-		f.add("interactions_endpoint_url", "APPLICATION_INTERACTIONS_ENDPOINT_VALIDATION_FAILED", "The specified interactions endpoint url could not be verified.")
+		f.add(
+			"interactions_endpoint_url",
+			"APPLICATION_INTERACTIONS_ENDPOINT_VALIDATION_FAILED",
+			"The specified interactions endpoint url could not be verified.",
+		)
 	}
 	if err := f.err(); err != nil {
 		return nil, err
@@ -409,7 +417,9 @@ func tooMany(list []*Command) error {
 }
 
 // locales are the languages that Discord has.
-var locales = strings.Fields("ar bg cs da de el en-GB en-US es-419 es-ES fi fr he hi hr hu id it ja ko lt nl no pl pt-BR ro ru sv-SE th tr uk vi zh-CN zh-TW")
+var locales = strings.Fields(
+	"ar bg cs da de el en-GB en-US es-419 es-ES fi fr he hi hr hu id it ja ko lt nl no pl pt-BR ro ru sv-SE th tr uk vi zh-CN zh-TW",
+)
 
 // locale checks a language.
 func (f *formError) locale(path, name string) string {

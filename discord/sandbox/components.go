@@ -161,7 +161,11 @@ func (s *Sandbox) composeComponents(f *formError, in []map[string]any, v2 bool, 
 		f.add("components", "COMPONENT_MAX_TOTAL_COMPONENTS_EXCEEDED", "The total number of components exceeds 40.")
 	}
 	if w.text > 4000 {
-		f.add("components", "COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED", "The total size of displayable text in components exceeds maximum size of 4000")
+		f.add(
+			"components",
+			"COMPONENT_DISPLAYABLE_TEXT_SIZE_EXCEEDED",
+			"The total size of displayable text in components exceeds maximum size of 4000",
+		)
 	}
 	return out
 }
@@ -388,7 +392,13 @@ func (w *componentWalk) media(at string, value any) any {
 	name, attached := strings.CutPrefix(link, "attachment://")
 	for _, a := range w.files {
 		if attached && a.Filename == safeName(name) || a.URL == link {
-			out := map[string]any{"id": w.newID(), "url": a.URL, "proxy_url": a.ProxyURL, "content_type": nullString(a.ContentType), "attachment_id": a.ID}
+			out := map[string]any{
+				"id":            w.newID(),
+				"url":           a.URL,
+				"proxy_url":     a.ProxyURL,
+				"content_type":  nullString(a.ContentType),
+				"attachment_id": a.ID,
+			}
 			if strings.HasPrefix(a.ContentType, "image/") {
 				out["width"], out["height"] = 1, 1
 			}

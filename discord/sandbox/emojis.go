@@ -111,7 +111,13 @@ func (s *Sandbox) createEmoji(c *call) (any, error) {
 	if err := c.decode(&body); err != nil {
 		return nil, err
 	}
-	e := Emoji{Roles: []ID{}, RequireColons: true, Available: true, Animated: strings.HasPrefix(body.Image, "data:image/gif"), User: &c.user.User}
+	e := Emoji{
+		Roles:         []ID{},
+		RequireColons: true,
+		Available:     true,
+		Animated:      strings.HasPrefix(body.Image, "data:image/gif"),
+		User:          &c.user.User,
+	}
 	var f formError
 	if body.Name == nil {
 		f.required("name")

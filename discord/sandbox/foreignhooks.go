@@ -172,7 +172,11 @@ func (b *githubBody) embed(event string) map[string]any {
 		if thing.Number != 0 {
 			title = fmt.Sprintf("#%d: %s", thing.Number, title)
 		}
-		return map[string]any{"title": fmt.Sprintf("[%s] %s %s: %s", b.Repository.FullName, what, b.Action, title), "url": thing.HTMLURL, "description": thing.Body}
+		return map[string]any{
+			"title":       fmt.Sprintf("[%s] %s %s: %s", b.Repository.FullName, what, b.Action, title),
+			"url":         thing.HTMLURL,
+			"description": thing.Body,
+		}
 	}
 	switch event {
 	case "push":

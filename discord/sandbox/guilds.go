@@ -145,7 +145,14 @@ func (s *Sandbox) listMyGuilds(c *call) (any, error) {
 }
 
 // defaultSounds are the names and emojis of the sounds that every guild has.
-var defaultSounds = [...][2]string{{"quack", "🦆"}, {"airhorn", "🔊"}, {"cricket", "🦗"}, {"golf clap", "👏"}, {"sad horn", "🎺"}, {"ba dum tss", "🥁"}}
+var defaultSounds = [...][2]string{
+	{"quack", "🦆"},
+	{"airhorn", "🔊"},
+	{"cricket", "🦗"},
+	{"golf clap", "👏"},
+	{"sad horn", "🎺"},
+	{"ba dum tss", "🥁"},
+}
 
 func (s *Sandbox) listDefaultSounds(*call) (any, error) {
 	type sound struct {

@@ -203,7 +203,11 @@ func (s *Sandbox) answerInteraction(c *call) (any, error) {
 		return nil, err
 	}
 	if allowed := callbacks(in.kind, in.message); body.Type != callbackPong && !slices.Contains(allowed, body.Type) {
-		return nil, invalid("type", "BASE_TYPE_CHOICES", "Value must be one of ("+strings.Trim(strings.ReplaceAll(fmt.Sprint(allowed), " ", ", "), "[]")+").")
+		return nil, invalid(
+			"type",
+			"BASE_TYPE_CHOICES",
+			"Value must be one of ("+strings.Trim(strings.ReplaceAll(fmt.Sprint(allowed), " ", ", "), "[]")+").",
+		)
 	}
 	m, err := s.carryOutCallback(c.within(body.Data), w, body.Type)
 	if err != nil {
@@ -245,7 +249,9 @@ func (s *Sandbox) carryOutCallback(c *call, w *webhook, kind int) (*message, err
 		if err := c.decode(&body); err != nil {
 			return nil, err
 		}
-		m := &message{Message: Message{Author: &s.users[w.ID].User, WebhookID: w.ID, ApplicationID: w.ID, Flags: flagLoading | body.Flags&FlagEphemeral}}
+		m := &message{
+			Message: Message{Author: &s.users[w.ID].User, WebhookID: w.ID, ApplicationID: w.ID, Flags: flagLoading | body.Flags&FlagEphemeral},
+		}
 		if kind == callbackMessage {
 			var err error
 			if m, err = s.compose(c, ch, s.speaker(w, &body), &body); err != nil {

@@ -124,7 +124,14 @@ func (s *Sandbox) createInvite(c *call) (any, error) {
 		code: s.token(s.newID())[:8], guild: ch.GuildID, channel: ch.ID, inviter: &c.user.User, at: c.now, age: age, uses: body.Uses, temporary: body.Temporary,
 	}
 	s.invites = append(s.invites, i)
-	s.audit(c, ch.GuildID, auditInvite+auditCreated, 0, nil, map[string]any{"code": i.code, "channel_id": ch.ID, "max_age": age, "max_uses": i.uses})
+	s.audit(
+		c,
+		ch.GuildID,
+		auditInvite+auditCreated,
+		0,
+		nil,
+		map[string]any{"code": i.code, "channel_id": ch.ID, "max_age": age, "max_uses": i.uses},
+	)
 	s.publish("INVITE_CREATE", i.guild, i.channel, func() any {
 		return map[string]any{
 			"channel_id": i.channel, "guild_id": i.guild, "code": i.code, "created_at": timestamp(i.at), "inviter": i.inviter,

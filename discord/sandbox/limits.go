@@ -236,8 +236,20 @@ func DefaultLimits() []Limit {
 		{Name: "create thread", Routes: []string{
 			"POST " + message + "/threads", "POST " + channel + "/threads",
 		}, Limit: 50, Window: 300 * second, Sub: true, Shared: true},
-		{Name: "webhook", Routes: []string{"POST " + webhookPath, "POST " + webhookPath + "/slack", "POST " + webhookPath + "/github"}, Limit: 5, Window: 2 * second},
-		{Name: "webhook channel", Routes: []string{"POST " + webhookPath, "POST " + webhookPath + "/slack", "POST " + webhookPath + "/github"}, Limit: 30, Window: 60 * second, Sub: true, PerChannel: true},
+		{
+			Name:   "webhook",
+			Routes: []string{"POST " + webhookPath, "POST " + webhookPath + "/slack", "POST " + webhookPath + "/github"},
+			Limit:  5,
+			Window: 2 * second,
+		},
+		{
+			Name:       "webhook channel",
+			Routes:     []string{"POST " + webhookPath, "POST " + webhookPath + "/slack", "POST " + webhookPath + "/github"},
+			Limit:      30,
+			Window:     60 * second,
+			Sub:        true,
+			PerChannel: true,
+		},
 		{Name: "gateway", Routes: []string{"GET /gateway"}},
 		{Name: "interaction", Routes: []string{"POST " + callbackPath}},
 	}

@@ -78,7 +78,15 @@ func (s *Sandbox) prune(c *call) (any, error) {
 	for _, m := range gone {
 		s.part(g, m)
 	}
-	s.audit(c, g.ID, auditPrune, 0, nil, nil, map[string]any{"delete_member_days": strconv.Itoa(days), "members_removed": strconv.Itoa(len(gone))})
+	s.audit(
+		c,
+		g.ID,
+		auditPrune,
+		0,
+		nil,
+		nil,
+		map[string]any{"delete_member_days": strconv.Itoa(days), "members_removed": strconv.Itoa(len(gone))},
+	)
 	if body.Count != nil && !*body.Count {
 		return map[string]any{"pruned": nil}, nil
 	}

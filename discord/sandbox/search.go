@@ -47,7 +47,8 @@ func (s *Sandbox) searchMessages(c *call) (any, error) {
 	var found []*message
 	for _, id := range slices.Concat(g.channels, g.threads) {
 		ch := s.channels[id]
-		if len(ids["channel_id"]) > 0 && !slices.Contains(ids["channel_id"], id) || !s.permissions(c.user.ID, ch).Has(PermViewChannel|PermReadMessageHistory) {
+		if len(ids["channel_id"]) > 0 && !slices.Contains(ids["channel_id"], id) ||
+			!s.permissions(c.user.ID, ch).Has(PermViewChannel|PermReadMessageHistory) {
 			continue
 		}
 		for _, m := range ch.messages {
@@ -64,7 +65,12 @@ func (s *Sandbox) searchMessages(c *call) (any, error) {
 	for _, m := range found[min(len(found), offset):min(len(found), offset+limit)] {
 		groups = append(groups, []hit{{s.view(m, c.user.ID), true}})
 	}
-	return map[string]any{"messages": groups, "total_results": len(found), "doing_deep_historical_index": false, "analytics_id": "sandbox"}, nil
+	return map[string]any{
+		"messages":                    groups,
+		"total_results":               len(found),
+		"doing_deep_historical_index": false,
+		"analytics_id":                "sandbox",
+	}, nil
 }
 
 // choice is a parameter of a few values, the first of which is the default.

@@ -8,7 +8,12 @@ import (
 )
 
 var threadRoutes = []route{
-	{method: "POST", template: "/channels/{channel_id}/messages/{message_id}/threads", handle: (*Sandbox).threadFromMessage, status: http.StatusCreated},
+	{
+		method:   "POST",
+		template: "/channels/{channel_id}/messages/{message_id}/threads",
+		handle:   (*Sandbox).threadFromMessage,
+		status:   http.StatusCreated,
+	},
 	{method: "POST", template: "/channels/{channel_id}/threads", handle: (*Sandbox).createThread, status: http.StatusCreated},
 	{method: "GET", template: "/guilds/{guild_id}/threads/active", handle: (*Sandbox).activeThreads},
 	{method: "GET", template: "/channels/{channel_id}/threads/archived/public", handle: (*Sandbox).archivedPublic},

@@ -34,7 +34,8 @@ func (m *making) Find(ctx context.Context, d store.Delivery, request []byte) (ou
 	defer release()
 	s := search{making: m, after: discord.SnowflakeAt(d.TriedAt.Add(-clockError))}
 	made, found, err := s.find(ctx, call)
-	if e, ok := errors.AsType[*discord.Error](err); ok && e.Reason == discord.Answered && e.Status >= 400 && e.Status < 500 && e.Status != http.StatusTooManyRequests {
+	if e, ok := errors.AsType[*discord.Error](err); ok && e.Reason == discord.Answered && e.Status >= 400 && e.Status < 500 &&
+		e.Status != http.StatusTooManyRequests {
 		return outbox.Made{}, outbox.Hidden, nil // it may not be read, or is gone
 	}
 	return made, found, err
@@ -124,7 +125,12 @@ type attachment struct {
 }
 
 // message looks for a message in a channel.
-func (s search) message(ctx context.Context, channel, webhook uint64, op discord.Operation, call messageRequest) (outbox.Made, outbox.Found, error) {
+func (s search) message(
+	ctx context.Context,
+	channel, webhook uint64,
+	op discord.Operation,
+	call messageRequest,
+) (outbox.Made, outbox.Found, error) {
 	wanted, err := s.wanted(op, call)
 	if err != nil {
 		return outbox.Made{}, outbox.Hidden, err
@@ -267,7 +273,8 @@ func (s search) thread(ctx context.Context, call *pb.StartThreadRequest) (outbox
 		return outbox.Made{}, outbox.Hidden, err
 	}
 	for _, thread := range active.Threads {
-		if thread.ID > s.after && thread.Owner == me.ID && thread.Parent == snowflakeText(call.GetChannelId()) && strings.TrimSpace(thread.Name) == strings.TrimSpace(call.GetName()) {
+		if thread.ID > s.after && thread.Owner == me.ID && thread.Parent == snowflakeText(call.GetChannelId()) &&
+			strings.TrimSpace(thread.Name) == strings.TrimSpace(call.GetName()) {
 			claimed, err := s.claimed(ctx, []int64{int64(thread.ID)})
 			if err != nil || !claimed[int64(thread.ID)] {
 				return outbox.Made{Message: thread.ID}, outbox.There, err

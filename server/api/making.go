@@ -69,7 +69,10 @@ var enqueueable = map[protoreflect.Name]handled{
 	"RemoveThreadMemberRequest":   handledBy((*service).RemoveThreadMember, outbox.Always),
 }
 
-func handledBy[Req, Res any, P pointer[Req], R pointer[Res]](method func(*service, context.Context, P) (R, error), repeats outbox.Repeats) handled {
+func handledBy[Req, Res any, P pointer[Req], R pointer[Res]](
+	method func(*service, context.Context, P) (R, error),
+	repeats outbox.Repeats,
+) handled {
 	return handled{
 		request: func() proto.Message { return P(new(Req)) },
 		repeats: repeats,

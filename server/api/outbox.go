@@ -46,7 +46,10 @@ const (
 )
 
 // errNoOutbox is the error of all methods without a data folder.
-var errNoOutbox = connect.NewError(connect.CodeFailedPrecondition, errors.New("the outbox needs a data folder that can be written: see --data"))
+var errNoOutbox = connect.NewError(
+	connect.CodeFailedPrecondition,
+	errors.New("the outbox needs a data folder that can be written: see --data"),
+)
 
 func (s *outboxService) open() error {
 	if s.outbox == nil {
@@ -306,7 +309,10 @@ func whose(ctx context.Context, wanted string, all bool) (string, error) {
 		return cmp.Or(wanted, own), nil
 	}
 	if wanted != "" && wanted != own {
-		return "", connect.NewError(connect.CodePermissionDenied, fmt.Errorf("client %s may not see the deliveries of %.100q: its entry in the auth file needs all_deliveries: true", own, wanted))
+		return "", connect.NewError(
+			connect.CodePermissionDenied,
+			fmt.Errorf("client %s may not see the deliveries of %.100q: its entry in the auth file needs all_deliveries: true", own, wanted),
+		)
 	}
 	return own, nil
 }
@@ -457,7 +463,11 @@ func filter(ctx context.Context, states []pb.Delivery_State, caller string) (f s
 // resultsAtOnce limits the results that are read at a time.
 const resultsAtOnce = 100
 
-func (s *outboxService) WatchDeliveries(ctx context.Context, req *pb.WatchDeliveriesRequest, stream *connect.ServerStream[pb.WatchDeliveriesResponse]) error {
+func (s *outboxService) WatchDeliveries(
+	ctx context.Context,
+	req *pb.WatchDeliveriesRequest,
+	stream *connect.ServerStream[pb.WatchDeliveriesResponse],
+) error {
 	if err := s.open(); err != nil {
 		return err
 	}

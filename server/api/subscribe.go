@@ -46,7 +46,11 @@ var uncompressed = connect.WithConditionalHandlerOptions(func(spec connect.Spec)
 // maxFilterIDs bounds the guilds and the channels of a subscription.
 const maxFilterIDs = 1000
 
-func (s *service) SubscribeEvents(ctx context.Context, req *pb.SubscribeEventsRequest, stream *connect.ServerStream[pb.SubscribeEventsResponse]) error {
+func (s *service) SubscribeEvents(
+	ctx context.Context,
+	req *pb.SubscribeEventsRequest,
+	stream *connect.ServerStream[pb.SubscribeEventsResponse],
+) error {
 	if err := s.gateway.check(req); err != nil {
 		return err
 	}
@@ -132,7 +136,11 @@ func (g Gateway) check(req *pb.SubscribeEventsRequest) error {
 }
 
 func missingIntent(t pb.Event_Type, needed gateway.Intents) string {
-	text := fmt.Sprintf("%s needs the intent %s, without which the server was started: add it to --intents", t, strings.ReplaceAll(needed.String(), ",", " or "))
+	text := fmt.Sprintf(
+		"%s needs the intent %s, without which the server was started: add it to --intents",
+		t,
+		strings.ReplaceAll(needed.String(), ",", " or "),
+	)
 	if switches := needed.Switches(); switches != "" {
 		text += " and " + switches
 	}

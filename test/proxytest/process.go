@@ -58,7 +58,10 @@ type Process struct {
 func StartProcess(t testing.TB, prepare func(*exec.Cmd), args ...string) *Process {
 	t.Helper()
 	logs := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(Commands(t), "discordproxyserver"), append([]string{"--sandbox", "--port", "0", "--log-file-path", logs}, args...)...)
+	cmd := exec.CommandContext(
+		t.Context(),
+		filepath.Join(Commands(t), "discordproxyserver"),
+		append([]string{"--sandbox", "--port", "0", "--log-file-path", logs}, args...)...)
 	if prepare != nil {
 		prepare(cmd)
 	}
@@ -105,7 +108,10 @@ func Fill(t testing.TB, client discordapiconnect.DiscordApiClient, messages int)
 	for range messages {
 		go func() {
 			for {
-				_, err := client.SendChannelMessage(context.WithoutCancel(t.Context()), &pb.SendChannelMessageRequest{ChannelId: channel, Content: "hi"})
+				_, err := client.SendChannelMessage(
+					context.WithoutCancel(t.Context()),
+					&pb.SendChannelMessageRequest{ChannelId: channel, Content: "hi"},
+				)
 				if err != nil && strings.Contains(err.Error(), "is being checked") {
 					continue // the server has not logged in yet
 				}

@@ -117,7 +117,11 @@ func Python(t testing.TB, modules ...string) string {
 			return python
 		}
 	}
-	missing(t, "python", "python3 -m venv .venv && .venv/bin/pip install -r test/python/requirements.txt && .venv/bin/pip install --no-deps discordproxy==1.5.1")
+	missing(
+		t,
+		"python",
+		"python3 -m venv .venv && .venv/bin/pip install -r test/python/requirements.txt && .venv/bin/pip install --no-deps discordproxy==1.5.1",
+	)
 	return ""
 }
 

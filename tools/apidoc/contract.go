@@ -161,8 +161,16 @@ func (m method) curl() string {
 		if m.IsStreamingClient() {
 			url = "--http2-prior-knowledge " + url
 		}
-		return fmt.Sprintf("printf '\\%03o\\%03o\\%03o\\%03o\\%03o%s' |\n  curl -s %s \\\n  -H 'Content-Type: application/connect+json' \\\n  --data-binary @- --output -",
-			0, n>>24, n>>16&255, n>>8&255, n&255, m.body, url)
+		return fmt.Sprintf(
+			"printf '\\%03o\\%03o\\%03o\\%03o\\%03o%s' |\n  curl -s %s \\\n  -H 'Content-Type: application/connect+json' \\\n  --data-binary @- --output -",
+			0,
+			n>>24,
+			n>>16&255,
+			n>>8&255,
+			n&255,
+			m.body,
+			url,
+		)
 	}
 	return fmt.Sprintf("curl -s %s \\\n  -H 'Content-Type: application/json' \\\n  -d '%s'", url, m.body)
 }

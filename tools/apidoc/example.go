@@ -96,7 +96,12 @@ func pythonValue(field protoreflect.FieldDescriptor, value protoreflect.Value) (
 	case protoreflect.MessageKind:
 		return pythonOf(value.Message())
 	case protoreflect.EnumKind:
-		return fmt.Sprintf("%s.%s.%s", pythonModule(field.Enum()), shortName(field.Enum().Parent()), field.Enum().Values().ByNumber(value.Enum()).Name()), nil
+		return fmt.Sprintf(
+			"%s.%s.%s",
+			pythonModule(field.Enum()),
+			shortName(field.Enum().Parent()),
+			field.Enum().Values().ByNumber(value.Enum()).Name(),
+		), nil
 	case protoreflect.BoolKind:
 		if value.Bool() {
 			return "True", nil

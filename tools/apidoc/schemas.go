@@ -92,7 +92,10 @@ func (s schemas) ofMessage(message protoreflect.MessageDescriptor) object {
 	}
 	var properties object
 	for field := range each(message.Fields()) {
-		properties = append(properties, member{field.JSONName(), describe(text(comment(field)), ofField(field, made.Properties[field.JSONName()]))})
+		properties = append(
+			properties,
+			member{field.JSONName(), describe(text(comment(field)), ofField(field, made.Properties[field.JSONName()]))},
+		)
 	}
 	schema := object{{"type", made.Type}, {"description", text(commentOf(message))}}
 	if len(properties) > 0 {

@@ -190,9 +190,30 @@ func (l *ledger) judge(out io.Writer, stored map[string]int, ended bool) error {
 	if len(times) == 0 {
 		return errors.New("not one message was sent")
 	}
-	_, _ = fmt.Fprintf(out, "answered OK %d, p50 %v, p99 %v, slowest %v\n", len(times), times[len(times)/2].Round(time.Millisecond), times[len(times)*99/100].Round(time.Millisecond), times[len(times)-1].Round(time.Millisecond))
-	_, _ = fmt.Fprintf(out, "answered failed, outcome unknown %d; answered failed %d (%s); cut off without an answer %d\n", number[unknown], number[failed], counts(reasons), number[nothing])
-	_, _ = fmt.Fprintf(out, "lost %d\nduplicated %d\nanswered OK but absent %d\nanswered failed but present without \"outcome unknown\" %d\n", lost, duplicated, absent, present)
+	_, _ = fmt.Fprintf(
+		out,
+		"answered OK %d, p50 %v, p99 %v, slowest %v\n",
+		len(times),
+		times[len(times)/2].Round(time.Millisecond),
+		times[len(times)*99/100].Round(time.Millisecond),
+		times[len(times)-1].Round(time.Millisecond),
+	)
+	_, _ = fmt.Fprintf(
+		out,
+		"answered failed, outcome unknown %d; answered failed %d (%s); cut off without an answer %d\n",
+		number[unknown],
+		number[failed],
+		counts(reasons),
+		number[nothing],
+	)
+	_, _ = fmt.Fprintf(
+		out,
+		"lost %d\nduplicated %d\nanswered OK but absent %d\nanswered failed but present without \"outcome unknown\" %d\n",
+		lost,
+		duplicated,
+		absent,
+		present,
+	)
 	if lost+duplicated+absent+present > 0 {
 		return errors.New("a message was lost or doubled, or its caller was told something that is not so")
 	}

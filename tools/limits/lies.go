@@ -186,7 +186,10 @@ func (l lie) tell(ctx context.Context, index int) (line string, ok bool) {
 
 // tellLies runs all lies side by side and prints their table.
 func tellLies(runs int) (ok bool) {
-	_, _ = fmt.Fprintln(os.Stdout, "| lie | calls | bound | took | ratio | 429s | allowed | slowest call of other routes | |\n|---|---|---|---|---|---|---|---|---|")
+	_, _ = fmt.Fprintln(
+		os.Stdout,
+		"| lie | calls | bound | took | ratio | 429s | allowed | slowest call of other routes | |\n|---|---|---|---|---|---|---|---|---|",
+	)
 	ok = true
 	for range runs {
 		all := lies()

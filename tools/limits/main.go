@@ -73,15 +73,75 @@ func repeat(channels, messages int) []int { return slices.Repeat([]int{messages}
 
 var rows = []row{
 	{name: "25 messages, 1 channel, sliding 5/5 s", channels: []int{25}, perBucket: 5, window: 5 * time.Second, bound: 1.03},
-	{name: "50 messages of 5 callers, 1 channel, sliding 5/1 s, 250 ms", channels: []int{50}, callers: 5, perBucket: 5, window: time.Second, roundTrip: 250 * time.Millisecond, bound: 1.03},
-	{name: "25 messages of 5 callers, 1 channel, fixed 5/5 s", channels: []int{25}, callers: 5, perBucket: 5, window: 5 * time.Second, fixed: true, bound: 1.03},
+	{
+		name:      "50 messages of 5 callers, 1 channel, sliding 5/1 s, 250 ms",
+		channels:  []int{50},
+		callers:   5,
+		perBucket: 5,
+		window:    time.Second,
+		roundTrip: 250 * time.Millisecond,
+		bound:     1.03,
+	},
+	{
+		name:      "25 messages of 5 callers, 1 channel, fixed 5/5 s",
+		channels:  []int{25},
+		callers:   5,
+		perBucket: 5,
+		window:    5 * time.Second,
+		fixed:     true,
+		bound:     1.03,
+	},
 	{name: "500 messages, 100 channels", channels: repeat(100, 5), perBucket: 5, window: 5 * time.Second, bound: 1.10},
-	{name: "50 messages to 1 channel behind 450 single ones", channels: append(repeat(450, 1), 50), perBucket: 5, window: 5 * time.Second, bound: 1.10},
-	{name: "50 messages to 1 channel behind 450 single ones, sliding 5/1 s, 200 ms", channels: append(repeat(450, 1), 50), perBucket: 5, window: time.Second, roundTrip: 200 * time.Millisecond, bound: 1.05, withJitter: 1.13},
-	{name: "50 messages of 5 callers to 1 channel behind 450 single ones, sliding 5/1 s, 200 ms", channels: append(repeat(450, 1), 50), callers: 5, perBucket: 5, window: time.Second, roundTrip: 200 * time.Millisecond, bound: 1.15},
-	{name: "60 messages, global ban of 5 s", channels: repeat(60, 1), perBucket: 5, window: 5 * time.Second, bound: 1.10, ban: 5 * time.Second},
-	{name: "10 messages, 5 of them stored and answered 500", channels: repeat(10, 1), perBucket: 5, window: 5 * time.Second, bound: math.Inf(1), arrange: storedAnd500},
-	{name: "25 queued, 20 callers leave after 1.5 s", channels: []int{25}, perBucket: 5, window: 5 * time.Second, fixed: true, bound: math.Inf(1), leave: 20},
+	{
+		name:      "50 messages to 1 channel behind 450 single ones",
+		channels:  append(repeat(450, 1), 50),
+		perBucket: 5,
+		window:    5 * time.Second,
+		bound:     1.10,
+	},
+	{
+		name:       "50 messages to 1 channel behind 450 single ones, sliding 5/1 s, 200 ms",
+		channels:   append(repeat(450, 1), 50),
+		perBucket:  5,
+		window:     time.Second,
+		roundTrip:  200 * time.Millisecond,
+		bound:      1.05,
+		withJitter: 1.13,
+	},
+	{
+		name:      "50 messages of 5 callers to 1 channel behind 450 single ones, sliding 5/1 s, 200 ms",
+		channels:  append(repeat(450, 1), 50),
+		callers:   5,
+		perBucket: 5,
+		window:    time.Second,
+		roundTrip: 200 * time.Millisecond,
+		bound:     1.15,
+	},
+	{
+		name:      "60 messages, global ban of 5 s",
+		channels:  repeat(60, 1),
+		perBucket: 5,
+		window:    5 * time.Second,
+		bound:     1.10,
+		ban:       5 * time.Second,
+	},
+	{
+		name:      "10 messages, 5 of them stored and answered 500",
+		channels:  repeat(10, 1),
+		perBucket: 5,
+		window:    5 * time.Second,
+		bound:     math.Inf(1),
+		arrange:   storedAnd500,
+	},
+	{
+		name:      "25 queued, 20 callers leave after 1.5 s",
+		channels:  []int{25},
+		perBucket: 5,
+		window:    5 * time.Second,
+		fixed:     true,
+		bound:     math.Inf(1),
+		leave:     20,
+	},
 }
 
 func storedAnd500(sb *sandbox.Sandbox) {
@@ -151,7 +211,15 @@ func pretend(r row, jitter bool) error {
 		kind = sandbox.Fixed
 	}
 	sb.ClearLimits()
-	sb.SetLimit(sandbox.Limit{Name: "messages", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: r.perBucket, Window: r.window, Kind: kind})
+	sb.SetLimit(
+		sandbox.Limit{
+			Name:   "messages",
+			Routes: []string{"POST /channels/{channel_id}/messages"},
+			Limit:  r.perBucket,
+			Window: r.window,
+			Kind:   kind,
+		},
+	)
 	sb.SetGlobalLimit(sandbox.GlobalLimit{Limit: globalLimit, Kind: sandbox.Sliding})
 	if r.arrange != nil {
 		r.arrange(sb)
@@ -469,7 +537,10 @@ func main() {
 		}
 		return
 	}
-	_, _ = fmt.Fprintln(os.Stdout, "| work | lower bound | allowed | took | ratio | 429s | lost | doubled | calls | most in 1 s | p50 over | p99 over | |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+	_, _ = fmt.Fprintln(
+		os.Stdout,
+		"| work | lower bound | allowed | took | ratio | 429s | lost | doubled | calls | most in 1 s | p50 over | p99 over | |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+	)
 	failed := false
 	for range *runs {
 		results := make([]result, len(rows))

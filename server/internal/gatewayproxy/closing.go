@@ -31,11 +31,14 @@ func (c *closing) text() string {
 
 // How connections end, with the reasons that Discord gives where they fit.
 var (
-	closeDecode      = closing{code: wire.CloseDecodeError, reason: "Error while decoding payload."}
-	closeTooLarge    = closing{code: wire.CloseDecodeError, reason: "Payload exceeds 4096 bytes."}
-	closeUnknownOp   = closing{code: wire.CloseUnknownOpcode, reason: "Unknown opcode."}
-	closeNoIdentify  = closing{code: wire.CloseNotAuthenticated, reason: "Not authenticated."}
-	closeForeign     = closing{code: wire.CloseAuthenticationFailed, reason: "Authentication failed: use a client key, \"discordproxy\" or the bot's own token."}
+	closeDecode     = closing{code: wire.CloseDecodeError, reason: "Error while decoding payload."}
+	closeTooLarge   = closing{code: wire.CloseDecodeError, reason: "Payload exceeds 4096 bytes."}
+	closeUnknownOp  = closing{code: wire.CloseUnknownOpcode, reason: "Unknown opcode."}
+	closeNoIdentify = closing{code: wire.CloseNotAuthenticated, reason: "Not authenticated."}
+	closeForeign    = closing{
+		code:   wire.CloseAuthenticationFailed,
+		reason: "Authentication failed: use a client key, \"discordproxy\" or the bot's own token.",
+	}
 	closeAgain       = closing{code: wire.CloseAlreadyAuthenticated, reason: "Already authenticated."}
 	closeSequence    = closing{code: wire.CloseInvalidSequence, reason: "Invalid seq.", forget: true}
 	closeLimited     = closing{code: wire.CloseRateLimited, reason: "Rate limited: more than 120 payloads in 60 s."}

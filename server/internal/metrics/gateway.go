@@ -26,16 +26,36 @@ func (m *Metrics) Watch(g Gateway) { m.registry.MustRegister(gatewayCollector{g}
 type gatewayCollector struct{ Gateway }
 
 var (
-	descGatewayState   = desc("gateway_state", "1 for the state of the bot at Discord's gateway, 0 for the others: off, connecting, connected, disconnected, ended or paused.", "state")
-	descGatewayPaused  = desc("gateway_paused_seconds", "Time until the next session may begin at the gateway, while only the reserve of the day's sessions is left. 0 while the gateway is not paused.")
-	descGatewayLatency = desc("gateway_latency_seconds", "Time from the last heartbeat to Discord's answer, 0 before the first of a connection.")
-	descGatewayLost    = desc("gateway_connections_lost_total", "Connections to the gateway that were lost or could not be made.")
-	descGatewayBegun   = desc("gateway_sessions_begun_total", "Sessions that began at the gateway. What happened before each of them did not come.")
+	descGatewayState = desc(
+		"gateway_state",
+		"1 for the state of the bot at Discord's gateway, 0 for the others: off, connecting, connected, disconnected, ended or paused.",
+		"state",
+	)
+	descGatewayPaused = desc(
+		"gateway_paused_seconds",
+		"Time until the next session may begin at the gateway, while only the reserve of the day's sessions is left. 0 while the gateway is not paused.",
+	)
+	descGatewayLatency = desc(
+		"gateway_latency_seconds",
+		"Time from the last heartbeat to Discord's answer, 0 before the first of a connection.",
+	)
+	descGatewayLost  = desc("gateway_connections_lost_total", "Connections to the gateway that were lost or could not be made.")
+	descGatewayBegun = desc(
+		"gateway_sessions_begun_total",
+		"Sessions that began at the gateway. What happened before each of them did not come.",
+	)
 	descGatewayResumed = desc("gateway_sessions_resumed_total", "Connections that went on with the session of the last one.")
-	descGatewayLeft    = desc("gateway_sessions_left", "Sessions that may still begin today, by Discord's count or the server's, whichever is smaller.")
-	descGatewayTotal   = desc("gateway_sessions_limit", "Sessions that may begin in a day. The server never uses the last tenth.")
+	descGatewayLeft    = desc(
+		"gateway_sessions_left",
+		"Sessions that may still begin today, by Discord's count or the server's, whichever is smaller.",
+	)
+	descGatewayTotal = desc("gateway_sessions_limit", "Sessions that may begin in a day. The server never uses the last tenth.")
 
-	descProxySessions   = desc("gateway_proxy_sessions", "Sessions of bots that use the gateway through the server, by state: connected, or resumable while their connection is lost.", "state")
+	descProxySessions = desc(
+		"gateway_proxy_sessions",
+		"Sessions of bots that use the gateway through the server, by state: connected, or resumable while their connection is lost.",
+		"state",
+	)
 	descProxyIdentified = desc("gateway_proxy_identified_total", "Sessions that bots began through the server.")
 	descProxyResumed    = desc("gateway_proxy_resumed_total", "Sessions that bots resumed through the server.")
 	descProxySlow       = desc("gateway_proxy_slow_total", "Connections of bots that were closed because the bot read too slowly.")

@@ -20,7 +20,11 @@ var (
 	descOutboxWaiting = desc("outbox_deliveries", "Deliveries in the outbox that have not ended.")
 	descOutboxRecords = desc("outbox_records", "Records of deliveries that have ended.")
 	descOutboxBytes   = desc("outbox_bytes", "Bytes of the requests in the outbox.")
-	descOutboxEnded   = desc("outbox_ended_total", "Deliveries that have ended, by state: delivered, failed, expired, cancelled or unknown.", "state")
+	descOutboxEnded   = desc(
+		"outbox_ended_total",
+		"Deliveries that have ended, by state: delivered, failed, expired, cancelled or unknown.",
+		"state",
+	)
 	descOutboxFailing = desc("outbox_failing", "1 while the outbox cannot be written, else 0.")
 )
 

@@ -44,7 +44,10 @@ func withDeadline(ctx context.Context, h http.Header, standard time.Duration) (c
 	if text := h.Get(timeoutHeader); text != "" {
 		within, err := parseTimeout(text)
 		if err != nil || within < 0 {
-			return nil, nil, &refusal{http.StatusBadRequest, timeoutHeader + " must be a number of seconds or a duration such as 1m30s, from 0 to 9999999 seconds"}
+			return nil, nil, &refusal{
+				http.StatusBadRequest,
+				timeoutHeader + " must be a number of seconds or a duration such as 1m30s, from 0 to 9999999 seconds",
+			}
 		}
 		timeout = min(timeout, within)
 	}
@@ -122,7 +125,13 @@ func checkType(r *discord.Request) error {
 		mediaType == "application/x-www-form-urlencoded":
 		return nil
 	}
-	return &refusal{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type %.100q is not supported: send application/json, application/x-www-form-urlencoded or multipart/form-data", contentType)}
+	return &refusal{
+		http.StatusUnsupportedMediaType,
+		fmt.Sprintf(
+			"Content-Type %.100q is not supported: send application/json, application/x-www-form-urlencoded or multipart/form-data",
+			contentType,
+		),
+	}
 }
 
 // tooLarge is Discord's answer to a body that is too large.

@@ -261,7 +261,8 @@ func (o *Outbox) Finish(ctx context.Context, d Delivery) (bool, error) {
 	err := o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		done = false
 		var state DeliveryState
-		if err := tx.QueryRowContext(ctx, "SELECT state FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, d.Seq).Scan(&state); err != nil || state.Ended() {
+		if err := tx.QueryRowContext(ctx, "SELECT state FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, d.Seq).Scan(&state); err != nil ||
+			state.Ended() {
 			return ignoreNone(err)
 		}
 		done = true
@@ -416,7 +417,8 @@ func (o *Outbox) NextDue(ctx context.Context) (time.Time, error) {
 // Callers returns the callers with deliveries that are to be made.
 func (o *Outbox) Callers(ctx context.Context) (callers []string, err error) {
 	for last := ""; ; {
-		err := o.store.reads.QueryRowContext(ctx, "SELECT caller FROM deliveries WHERE bot = $1 AND head = 1 AND caller > $2 ORDER BY caller LIMIT 1", o.bot, last).Scan(&last)
+		err := o.store.reads.QueryRowContext(ctx, "SELECT caller FROM deliveries WHERE bot = $1 AND head = 1 AND caller > $2 ORDER BY caller LIMIT 1", o.bot, last).
+			Scan(&last)
 		if errors.Is(err, sql.ErrNoRows) {
 			return callers, nil
 		}
@@ -431,7 +433,15 @@ func (o *Outbox) Callers(ctx context.Context) (callers []string, err error) {
 // target, those of the highest priority and the oldest first. rest is whether there
 // are heads that wait for their next try.
 func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit int) (heads []Delivery, rest bool, err error) {
-	heads, err = o.list(ctx, o.store.reads, "bot = $1 AND caller = $2 AND head = 1 AND next_try_at <= $3 ORDER BY priority DESC, seq LIMIT $4", o.bot, caller, now.UnixMilli(), limit)
+	heads, err = o.list(
+		ctx,
+		o.store.reads,
+		"bot = $1 AND caller = $2 AND head = 1 AND next_try_at <= $3 ORDER BY priority DESC, seq LIMIT $4",
+		o.bot,
+		caller,
+		now.UnixMilli(),
+		limit,
+	)
 	if err != nil || len(heads) > 0 {
 		return heads, len(heads) > 0, err
 	}
@@ -567,7 +577,9 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string, now time.Time) (
 }
 
 func (o *Outbox) one(ctx context.Context, tx *sql.Tx, caller, id string) (Delivery, error) {
-	d, err := scanDelivery(tx.QueryRowContext(ctx, "SELECT "+deliveryColumns+" FROM deliveries WHERE bot = $1 AND caller = $2 AND id = $3", o.bot, caller, id))
+	d, err := scanDelivery(
+		tx.QueryRowContext(ctx, "SELECT "+deliveryColumns+" FROM deliveries WHERE bot = $1 AND caller = $2 AND id = $3", o.bot, caller, id),
+	)
 	if errors.Is(err, sql.ErrNoRows) {
 		return d, ErrNoDelivery
 	}

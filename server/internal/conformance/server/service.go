@@ -81,7 +81,10 @@ func respond[T any](payload *conformance.ConformancePayload, err error, wanted *
 }
 
 // Unary implements the suite's service.
-func (service) Unary(ctx context.Context, request *connect.Request[conformance.UnaryRequest]) (*connect.Response[conformance.UnaryResponse], error) {
+func (service) Unary(
+	ctx context.Context,
+	request *connect.Request[conformance.UnaryRequest],
+) (*connect.Response[conformance.UnaryResponse], error) {
 	requests, err := appendAny(nil, request.Msg)
 	if err != nil {
 		return nil, err
@@ -94,7 +97,10 @@ func (service) Unary(ctx context.Context, request *connect.Request[conformance.U
 }
 
 // IdempotentUnary implements the suite's service.
-func (service) IdempotentUnary(ctx context.Context, request *connect.Request[conformance.IdempotentUnaryRequest]) (*connect.Response[conformance.IdempotentUnaryResponse], error) {
+func (service) IdempotentUnary(
+	ctx context.Context,
+	request *connect.Request[conformance.IdempotentUnaryRequest],
+) (*connect.Response[conformance.IdempotentUnaryResponse], error) {
 	requests, err := appendAny(nil, request.Msg)
 	if err != nil {
 		return nil, err
@@ -107,7 +113,10 @@ func (service) IdempotentUnary(ctx context.Context, request *connect.Request[con
 }
 
 // ClientStream implements the suite's service.
-func (service) ClientStream(ctx context.Context, stream *connect.ClientStream[conformance.ClientStreamRequest]) (*connect.Response[conformance.ClientStreamResponse], error) {
+func (service) ClientStream(
+	ctx context.Context,
+	stream *connect.ClientStream[conformance.ClientStreamRequest],
+) (*connect.Response[conformance.ClientStreamResponse], error) {
 	var wanted *conformance.UnaryResponseDefinition
 	var requests []*anypb.Any
 	for stream.Receive() {
@@ -129,7 +138,11 @@ func (service) ClientStream(ctx context.Context, stream *connect.ClientStream[co
 }
 
 // ServerStream implements the suite's service.
-func (service) ServerStream(ctx context.Context, request *connect.Request[conformance.ServerStreamRequest], stream *connect.ServerStream[conformance.ServerStreamResponse]) error {
+func (service) ServerStream(
+	ctx context.Context,
+	request *connect.Request[conformance.ServerStreamRequest],
+	stream *connect.ServerStream[conformance.ServerStreamResponse],
+) error {
 	requests, err := appendAny(nil, request.Msg)
 	if err != nil {
 		return err
@@ -160,7 +173,10 @@ func (service) ServerStream(ctx context.Context, request *connect.Request[confor
 }
 
 // BidiStream implements the suite's service.
-func (service) BidiStream(ctx context.Context, stream *connect.BidiStream[conformance.BidiStreamRequest, conformance.BidiStreamResponse]) error {
+func (service) BidiStream(
+	ctx context.Context,
+	stream *connect.BidiStream[conformance.BidiStreamRequest, conformance.BidiStreamResponse],
+) error {
 	b := bidi{stream: stream, call: call{ctx, stream.RequestHeader(), stream.Peer().Query}}
 	for first := true; ; first = false {
 		request, err := stream.Receive()

@@ -53,7 +53,13 @@ func answer(s *discordgo.Session, i *discordgo.InteractionCreate) {
 		content := "hello " + i.ApplicationCommandData().Options[0].StringValue()
 		components := []discordgo.MessageComponent{
 			row(discordgo.Button{CustomID: "button", Label: "Press", Style: discordgo.PrimaryButton}),
-			row(discordgo.SelectMenu{CustomID: "select", MenuType: discordgo.StringSelectMenu, Options: []discordgo.SelectMenuOption{{Label: "A", Value: "a"}, {Label: "B", Value: "b"}}}),
+			row(
+				discordgo.SelectMenu{
+					CustomID: "select",
+					MenuType: discordgo.StringSelectMenu,
+					Options:  []discordgo.SelectMenuOption{{Label: "A", Value: "a"}, {Label: "B", Value: "b"}},
+				},
+			),
 		}
 		_, err := s.InteractionResponseEdit(i.Interaction, &discordgo.WebhookEdit{Content: &content, Components: &components})
 		harness.Must(err)
@@ -61,9 +67,12 @@ func answer(s *discordgo.Session, i *discordgo.InteractionCreate) {
 		why := i.ModalSubmitData().Components[0].(*discordgo.ActionsRow).Components[0].(*discordgo.TextInput).Value
 		respond(discordgo.InteractionResponseChannelMessageWithSource, &discordgo.InteractionResponseData{Content: "why: " + why})
 	case i.MessageComponentData().CustomID == "button":
-		respond(discordgo.InteractionResponseModal, &discordgo.InteractionResponseData{CustomID: "form", Title: "Form", Components: []discordgo.MessageComponent{
-			row(discordgo.TextInput{CustomID: "why", Label: "Why", Style: discordgo.TextInputShort, Required: true}),
-		}})
+		respond(
+			discordgo.InteractionResponseModal,
+			&discordgo.InteractionResponseData{CustomID: "form", Title: "Form", Components: []discordgo.MessageComponent{
+				row(discordgo.TextInput{CustomID: "why", Label: "Why", Style: discordgo.TextInputShort, Required: true}),
+			}},
+		)
 	default:
 		respond(discordgo.InteractionResponseDeferredChannelMessageWithSource, nil)
 		_, err := s.FollowupMessageCreate(i.Interaction, true, &discordgo.WebhookParams{Content: "picked " + i.MessageComponentData().Values[0]})
@@ -80,7 +89,10 @@ func steps(s *discordgo.Session) {
 	harness.Say("hello bot")
 	harness.Hears("message", "hello bot")
 	harness.Passed("hear")
-	m, err := s.ChannelMessageSendComplex(config.General, &discordgo.MessageSend{Content: "sent", Embeds: []*discordgo.MessageEmbed{{Title: "a title", Color: 255}}})
+	m, err := s.ChannelMessageSendComplex(
+		config.General,
+		&discordgo.MessageSend{Content: "sent", Embeds: []*discordgo.MessageEmbed{{Title: "a title", Color: 255}}},
+	)
 	harness.Must(err)
 	harness.Check(m.Embeds[0].Title == "a title")
 	harness.Passed("send")
@@ -122,9 +134,13 @@ func steps(s *discordgo.Session) {
 		}
 	}
 	harness.Descending(history)
-	commands, err := s.ApplicationCommandBulkOverwrite(s.State.User.ID, "", []*discordgo.ApplicationCommand{{Name: "hello", Description: "Says hello", Options: []*discordgo.ApplicationCommandOption{
-		{Type: discordgo.ApplicationCommandOptionString, Name: "who", Description: "Whom", Required: true},
-	}}})
+	commands, err := s.ApplicationCommandBulkOverwrite(
+		s.State.User.ID,
+		"",
+		[]*discordgo.ApplicationCommand{{Name: "hello", Description: "Says hello", Options: []*discordgo.ApplicationCommandOption{
+			{Type: discordgo.ApplicationCommandOptionString, Name: "who", Description: "Whom", Required: true},
+		}}},
+	)
 	harness.Must(err)
 	harness.Check(len(commands) == 1)
 	harness.Interact()

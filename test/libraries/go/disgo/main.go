@@ -43,11 +43,19 @@ func main() {
 		}),
 		bot.WithEventListenerFunc(func(e *events.ComponentInteractionCreate) {
 			if e.Data.CustomID() == "button" {
-				harness.Must(e.Modal(discord.NewModalCreateBuilder().SetCustomID("form").SetTitle("Form").AddActionRow(discord.NewShortTextInput("why", "Why")).Build()))
+				harness.Must(
+					e.Modal(
+						discord.NewModalCreateBuilder().SetCustomID("form").SetTitle("Form").AddActionRow(discord.NewShortTextInput("why", "Why")).Build(),
+					),
+				)
 				return
 			}
 			harness.Must(e.DeferCreateMessage(false))
-			must(e.Client().Rest().CreateFollowupMessage(e.ApplicationID(), e.Token(), message("picked "+e.StringSelectMenuInteractionData().Values[0]).Build()))
+			must(
+				e.Client().
+					Rest().
+					CreateFollowupMessage(e.ApplicationID(), e.Token(), message("picked "+e.StringSelectMenuInteractionData().Values[0]).Build()),
+			)
 		}),
 		bot.WithEventListenerFunc(func(e *events.ModalSubmitInteractionCreate) {
 			harness.Must(e.CreateMessage(message("why: " + e.Data.Text("why")).Build()))
