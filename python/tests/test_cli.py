@@ -114,7 +114,7 @@ def test_hands_over(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (0, " ".join(arguments) + "\n")
     done = run(None, "guilds")
     assert done.returncode == 2
-    assert done.stderr.startswith("ERROR: this needs the discordproxymessage of a release")
+    assert done.stderr.startswith("ERROR: guilds needs the discordproxymessage of a release")
     # The commands of the package stay its own.
     assert run(release, "--port", "x", *MESSAGE).returncode == 2
     assert "usage:" in run(release, "--help").stdout

@@ -23,11 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with 1 when sending fails, 2 for wrong arguments.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if _is_for_release(given):
+    if (command := _command_of_release(given)) is not None:
         release = _release_command()
         if release is None:
             print(
-                "ERROR: this needs the discordproxymessage of a release of the server, and none is in PATH;"
+                f"ERROR: {command} needs the discordproxymessage of a release of the server, and none is in PATH;"
                 " the one of the Python package has direct and channel alone",
                 file=sys.stderr,
             )
@@ -83,8 +83,8 @@ _OWN_OPTIONS_WITH_VALUES = ("--host", "--port", "--key-file", "--tls-ca")
 _OWN_SWITCHES = ("--tls", "-h", "--help")
 
 
-def _is_for_release(arguments: Sequence[str]) -> bool:
-    """Reports whether arguments name another command than direct and channel."""
+def _command_of_release(arguments: Sequence[str]) -> str | None:
+    """Returns the command that arguments name if it is another one than direct and channel."""
     rest = iter(arguments)
     for argument in rest:
         if argument in _OWN_OPTIONS_WITH_VALUES:
@@ -92,8 +92,8 @@ def _is_for_release(arguments: Sequence[str]) -> bool:
         elif argument in _OWN_SWITCHES or argument.startswith("-"):
             continue
         else:
-            return argument not in ("direct", "channel")
-    return False
+            return None if argument in ("direct", "channel") else argument
+    return None
 
 
 def _release_command() -> str | None:
