@@ -64,7 +64,7 @@ func TestDiscordproxymessage(t *testing.T) {
 		{[]string{"direct", w.NoDMs.String(), "hi"}, 1, "", "ERROR: Cannot send messages to this user (HTTP 403, code 50007)\n"},
 		{[]string{"channel", w.General.String(), strings.Repeat("x", 2001)}, 1, "", "ERROR: Invalid Form Body (HTTP 400, code 50035): In content: Must be 2000 or fewer in length.\n"},
 		{[]string{"direct", "--nonsense"}, 2, "", "ERROR: unknown option \"--nonsense\" of direct. Write text that begins with \"-\" after \"--\"\n"},
-		{[]string{"direct", "me", "hi"}, 2, "", "ERROR: USER_ID \"me\" is not a number\n"},
+		{[]string{"direct", "me", "hi"}, 2, "", "ERROR: USER_ID \"me\" is not a number, nor a name such as @alice\n"},
 		{[]string{"direct", "1"}, 2, "", "ERROR: expected direct USER_ID TEXT\n"},
 		{[]string{"nonsense"}, 2, "", "ERROR: unknown command \"nonsense\", see --help\n"},
 	} {

@@ -463,7 +463,7 @@ func TestBodies(t *testing.T) {
 		}
 		return false
 	}, "--max-upload", strconv.Itoa(limit))
-	sb.InjectFault(sandbox.Fault{Count: 2, Status: 502})
+	sb.InjectFault(sandbox.Fault{Route: "PUT /channels/{channel_id}/thread-members/@me", Count: 2, Status: 502})
 	body := strings.Repeat("0123456789abcdef", limit/16)
 	path := fmt.Sprintf("/api/v10/channels/%s/thread-members/@me", sb.World().General)
 	send(t, p, "PUT", path, body)
