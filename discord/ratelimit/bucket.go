@@ -75,17 +75,24 @@ func (c *core) route(a *account, r *Route, now instant) *route {
 	if known := a.routes[key]; known != nil {
 		return known
 	}
-	s := a.shapes[shapeKey{r.Method, r.Template}]
+	return c.newRoute(a, key, now)
+}
+
+// newRoute is apart from route because its frame is large, and each call that waits
+// would keep a stack for it.
+func (c *core) newRoute(a *account, key routeKey, now instant) *route {
+	of := shapeKey{key.method, key.template}
+	s := a.shapes[of]
 	if s == nil {
 		s = newShape(key)
-		a.shapes[shapeKey{r.Method, r.Template}] = s
+		a.shapes[of] = s
 	}
 	s.routes++
 	known := &route{key: key, shape: s}
 	a.routes[key] = known
-	known.bucket = a.buckets[bucketKey{s.hash, r.Major}]
+	known.bucket = a.buckets[bucketKey{s.hash, key.major}]
 	if s.hash == "" || known.bucket == nil {
-		known.bucket = c.newBucket(a, s.hash, r.Major, now)
+		known.bucket = c.newBucket(a, s.hash, key.major, now)
 		c.suppose(known.bucket, s, now)
 	}
 	known.bucket.routes = append(known.bucket.routes, known)

@@ -116,7 +116,7 @@ func TestRestart(t *testing.T) {
 						synctest.Test(t, func(t *testing.T) {
 							rng := rand.New(rand.NewPCG(seed, 7))
 							d := newDiscord(limits[name])
-							d.delay = jitter(rng, 20*ms, 120*ms)
+							d.delay = jitter(rand.New(rand.NewPCG(seed, 8)), 20*ms, 120*ms)
 							stored := newDisk()
 							first := newLimiter(t, ratelimit.Config{Changed: stored.notify})
 							ctx, end := context.WithCancel(t.Context())
