@@ -242,10 +242,10 @@ func plain(name string) string {
 	}, strings.TrimPrefix(name, "SPOILER_"))
 }
 
-// thread looks for a thread among those that are active.
+// thread looks for a thread.
 func (s search) thread(ctx context.Context, call *pb.StartThreadRequest) (outbox.Made, outbox.Found, error) {
-	if call.GetMessageId() != 0 { // Discord starts no second one, and says so
-		return outbox.Made{}, outbox.Missing, nil
+	if id := call.GetMessageId(); id != 0 {
+		return s.threadOf(ctx, id)
 	}
 	var parent struct {
 		Guild string `json:"guild_id"`
@@ -282,6 +282,25 @@ func (s search) thread(ctx context.Context, call *pb.StartThreadRequest) (outbox
 		}
 	}
 	return outbox.Made{}, outbox.Missing, nil
+}
+
+// threadOf looks for the thread of a message, which has the ID of the message.
+// Discord refuses to start another one, so a thread that is not found may be started
+// again.
+func (s search) threadOf(ctx context.Context, message uint64) (outbox.Made, outbox.Found, error) {
+	var me struct{ ID string }
+	if err := s.read(ctx, &me, discord.GetMyUser, nil); err != nil {
+		return outbox.Made{}, outbox.Hidden, err
+	}
+	var thread struct {
+		Owner string `json:"owner_id"`
+	}
+	err := s.read(ctx, &thread, discord.GetChannel, discord.Args{"channel_id": message})
+	e, ok := errors.AsType[*discord.Error](err)
+	if ok && e.Reason == discord.Answered && e.Status == http.StatusNotFound || err == nil && thread.Owner != me.ID {
+		return outbox.Made{}, outbox.Missing, nil
+	}
+	return outbox.Made{Message: message}, outbox.There, err
 }
 
 // claimed returns those of the messages that belong to a delivery.

@@ -41,12 +41,9 @@ type handled struct {
 	done int
 }
 
-// Codes of what is done already.
+// codeCrossposted refuses to crosspost a message again.
 // https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
-const (
-	codeCrossposted   = 40033
-	codeThreadCreated = 160004
-)
+const codeCrossposted = 40033
 
 // enqueueable are the methods whose calls can be enqueued, by the names of their
 // requests.
@@ -64,7 +61,7 @@ var enqueueable = map[protoreflect.Name]handled{
 	"RemoveAllReactionsRequest":   handledBy((*service).RemoveAllReactions, outbox.Always),
 	"PinMessageRequest":           handledBy((*service).PinMessage, outbox.Always),
 	"UnpinMessageRequest":         handledBy((*service).UnpinMessage, outbox.Always),
-	"StartThreadRequest":          handledBy((*service).StartThread, outbox.Never).refusedAgain(codeThreadCreated),
+	"StartThreadRequest":          handledBy((*service).StartThread, outbox.Never),
 	"AddThreadMemberRequest":      handledBy((*service).AddThreadMember, outbox.Always),
 	"RemoveThreadMemberRequest":   handledBy((*service).RemoveThreadMember, outbox.Always),
 }

@@ -160,7 +160,7 @@ func (f *flight) find(ctx context.Context, request []byte) (again bool) {
 	made, found, err := f.maker.Find(discord.WithRevoked(ctx, f.stopped), f.d, request)
 	switch {
 	case err != nil:
-		f.suspend(ctx, err)
+		f.suspend(ctx, err, true)
 		return false
 	case found == There:
 		f.finish(ctx, store.Delivered, made, nil)
@@ -231,8 +231,10 @@ func (f *flight) failed(ctx context.Context, request []byte, repeats Repeats, er
 		f.mu.Unlock()
 	case !ok && !isHeld(err):
 		f.finish(ctx, store.Failed, Made{}, err)
-	case !ok || !final(e):
-		f.suspend(ctx, err)
+	case !ok:
+		f.suspend(ctx, err, f.open)
+	case !final(e):
+		f.suspend(ctx, err, e.OutcomeUnknown)
 	case e.OutcomeUnknown && repeats != Always:
 		// A try took effect, or none did; the refusal is that of another one.
 		if f.d.TriedAt.IsZero() {
@@ -241,7 +243,7 @@ func (f *flight) failed(ctx context.Context, request []byte, repeats Repeats, er
 		made, found, lost := f.maker.Find(discord.WithRevoked(ctx, f.stopped), f.d, request)
 		switch {
 		case lost != nil:
-			f.suspend(ctx, lost)
+			f.suspend(ctx, lost, true)
 		case found == There:
 			f.finish(ctx, store.Delivered, made, nil)
 		case found == Missing:
@@ -279,8 +281,9 @@ const (
 	heldWait  = 10 * time.Second
 )
 
-// suspend lets the delivery rest. While Discord cannot be reached, so do all others.
-func (f *flight) suspend(ctx context.Context, err error) {
+// suspend lets the delivery rest, with a try open if that may have taken effect.
+// While Discord cannot be reached, so do all others.
+func (f *flight) suspend(ctx context.Context, err error, open bool) {
 	ctx = context.WithoutCancel(ctx)
 	wait, reason := heldWait, err.Error()
 	e, ok := errors.AsType[*discord.Error](err)
@@ -298,15 +301,13 @@ func (f *flight) suspend(ctx context.Context, err error) {
 	if wait > 0 {
 		next = time.Now().Add(wait)
 	}
-	open := f.open
-	if e != nil {
-		open = e.OutcomeUnknown
-	}
 	rest := f.Reopen
 	if open {
 		rest = f.Suspend
 	}
-	_ = f.noted(ctx, rest(ctx, f.d.Seq, next, reason))
+	if f.noted(ctx, rest(ctx, f.d.Seq, next, reason)) != nil {
+		f.pause(look)
+	}
 }
 
 // pause lets no flight begin for a while.

@@ -1,0 +1,153 @@
+package api_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"discordproxy/discord/sandbox"
+
+	pb "discordproxy/gen/discord_api"
+)
+
+// interrupt has the first request of a route fail, and stops the server when the
+// delivery "once" does not know what became of it.
+func (q *queue) interrupt(sb *sandbox.Sandbox, route string, stored bool, req *pb.EnqueueRequest) {
+	q.Helper()
+	fault := sb.InjectFault(sandbox.Fault{Route: route, Kind: sandbox.FaultReset, After: stored, Count: 1})
+	req.DeliveryId = "once"
+	q.enqueue(req)
+	for q.get("once").GetReason() == "" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if d := q.get("once"); d.GetState() != pb.Delivery_SENDING {
+		q.Errorf("%v", d)
+	}
+	q.stop()
+	sb.RemoveFault(fault)
+}
+
+// TestCrashOfOtherCalls: calls without a nonce take effect once, too.
+func TestCrashOfOtherCalls(t *testing.T) {
+	for name, tt := range map[string]struct {
+		route string
+		call  func(sandbox.World, *pb.EnqueueRequest, sandbox.ID)
+		count func(*sandbox.Sandbox) int
+	}{
+		"webhook": {
+			"POST /webhooks/{webhook_id}/{webhook_token}",
+			func(w sandbox.World, req *pb.EnqueueRequest, _ sandbox.ID) {
+				req.Call = &pb.EnqueueRequest_ExecuteWebhook{ExecuteWebhook: &pb.ExecuteWebhookRequest{
+					WebhookId: uint64(w.Webhook), WebhookToken: w.WebhookToken, Content: "by the webhook",
+				}}
+			},
+			func(sb *sandbox.Sandbox) (n int) {
+				for _, channel := range sb.Channels() {
+					for _, m := range sb.Messages(channel.ID) {
+						if m.Content == "by the webhook" {
+							n++
+						}
+					}
+				}
+				return n
+			},
+		},
+		"thread": {
+			"POST /channels/{channel_id}/threads",
+			func(w sandbox.World, req *pb.EnqueueRequest, _ sandbox.ID) {
+				req.Call = &pb.EnqueueRequest_StartThread{StartThread: &pb.StartThreadRequest{
+					ChannelId: uint64(w.General), Name: "a new thread", Type: pb.Channel_PUBLIC_THREAD,
+				}}
+			},
+			threads,
+		},
+		"thread of a message": {
+			"POST /channels/{channel_id}/messages/{message_id}/threads",
+			func(w sandbox.World, req *pb.EnqueueRequest, message sandbox.ID) {
+				req.Call = &pb.EnqueueRequest_StartThread{StartThread: &pb.StartThreadRequest{
+					ChannelId: uint64(w.General), MessageId: uint64(message), Name: "a new thread",
+				}}
+			},
+			threads,
+		},
+		"crosspost": {
+			"POST /channels/{channel_id}/messages/{message_id}/crosspost",
+			func(w sandbox.World, req *pb.EnqueueRequest, message sandbox.ID) {
+				req.Call = &pb.EnqueueRequest_CrosspostMessage{CrosspostMessage: &pb.CrosspostMessageRequest{
+					ChannelId: uint64(w.Announcement), MessageId: uint64(message),
+				}}
+			},
+			func(*sandbox.Sandbox) int { return 1 }, // Discord refuses a second time
+		},
+	} {
+		for outcome, stored := range map[string]bool{"stored": true, "not stored": false} {
+			t.Run(name+", "+outcome, func(t *testing.T) {
+				inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
+					w, folder := sb.World(), t.TempDir()
+					channel := w.General
+					if name == "crosspost" {
+						channel = w.Announcement
+					}
+					message, err := sb.AddMessage(sandbox.Message{ChannelID: channel, Content: "a message"})
+					if err != nil {
+						t.Fatal(err)
+					}
+					req := new(pb.EnqueueRequest)
+					tt.call(w, req, message)
+					q := openQueue(t, sb, queueConfig{folder: folder})
+					q.interrupt(sb, tt.route, stored, req)
+					time.Sleep(time.Hour)
+					q = openQueue(t, sb, queueConfig{folder: folder})
+					d := q.ends("once", pb.Delivery_DELIVERED)
+					if n := tt.count(sb); n != 1 {
+						t.Errorf("%d times: %v", n, d)
+					}
+					if name == "thread of a message" && d.GetMessageId() != uint64(message) {
+						t.Errorf("%v", d)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestCrashWhileDiscordIsAway: what a try did remains unknown until Discord answers.
+func TestCrashWhileDiscordIsAway(t *testing.T) {
+	const history = "GET /channels/{channel_id}/messages"
+	for name, fault := range map[string]sandbox.Fault{
+		"reset":  {Route: history, Kind: sandbox.FaultReset},
+		"broken": {Route: history, Status: 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
+				w, folder := sb.World(), t.TempDir()
+				q := openQueue(t, sb, queueConfig{folder: folder})
+				q.interrupt(sb, "POST /channels/{channel_id}/messages", true, message(w.General, "once"))
+				away := sb.InjectFault(fault)
+				time.Sleep(time.Hour)
+				q = openQueue(t, sb, queueConfig{folder: folder})
+				time.Sleep(time.Hour)
+				if d := q.get("once"); d.GetState() != pb.Delivery_SENDING {
+					t.Errorf("%v", d)
+				}
+				q.stop()
+				sb.RemoveFault(away)
+				q = openQueue(t, sb, queueConfig{folder: folder})
+				q.ends("once", pb.Delivery_DELIVERED)
+				if got := posted(sb, w.General); !slices.Equal(got, []string{"once"}) {
+					t.Errorf("%q", got)
+				}
+			})
+		})
+	}
+}
+
+// threads counts the threads that TestCrashOfOtherCalls starts.
+func threads(sb *sandbox.Sandbox) (n int) {
+	for _, channel := range sb.Channels() {
+		if channel.Name == "a new thread" {
+			n++
+		}
+	}
+	return n
+}
