@@ -308,6 +308,9 @@ func (f *flight) suspend(ctx context.Context, err error, open bool) {
 	if f.noted(ctx, rest(ctx, f.d.Seq, next, reason)) != nil {
 		f.pause(look)
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dueLocked(f.d) // it could not expire while a try was open
 }
 
 // pause lets no flight begin for a while.
@@ -323,6 +326,9 @@ func (o *Outbox) pause(d time.Duration) {
 // until it is on disk or the process ends.
 func (f *flight) finish(ctx context.Context, state store.DeliveryState, made Made, err error) {
 	f.d.State, f.d.FinishedAt = state, time.Now()
+	if state == store.Delivered {
+		f.d.Reason = ""
+	}
 	f.d.Channel, f.d.Message = int64(made.Channel), int64(made.Message)
 	if err != nil {
 		f.d.Status, f.d.Failure = f.maker.Describe(err)
@@ -341,6 +347,6 @@ func (f *flight) finish(ctx context.Context, state store.DeliveryState, made Mad
 		if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
 			return
 		}
-		sleep(ctx, look)
+		_ = discord.Sleep(ctx, look) // the loop looks at ctx
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"discordproxy/discord"
 	"discordproxy/server/internal/store"
 )
 
@@ -51,9 +52,10 @@ const (
 
 // How many deliveries are made at the same time. Those of one caller that wait for
 // their turn any longer than slow no longer count, so that slow targets do not hold
-// up the others.
+// up the others. Each caller has some places that others cannot take.
 const (
 	maxOfCaller = 64
+	minOfCaller = 8
 	maxAll      = 2048
 	maxBytes    = 64 << 20
 	slow        = 3 * time.Second
@@ -123,7 +125,7 @@ func (o *Outbox) Enqueue(ctx context.Context, deliveries ...store.Delivery) ([]s
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i, r := range results {
+	for _, r := range results {
 		if r.Err != nil || r.Duplicate {
 			continue
 		}
@@ -131,7 +133,8 @@ func (o *Outbox) Enqueue(ctx context.Context, deliveries ...store.Delivery) ([]s
 			o.callers[r.Delivery.Caller] = true
 		}
 		o.dueLocked(r.Delivery)
-		if deliveries[i].ReplaceKey != "" {
+		if r.Replaced > 0 {
+			o.ended[store.Cancelled].Add(int64(r.Replaced))
 			o.announceLocked()
 		}
 	}
@@ -152,8 +155,8 @@ func (o *Outbox) dueLocked(d store.Delivery) {
 
 // Cancel ends a delivery that has not begun. The errors are those of package store.
 func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery, error) {
-	d, err := o.Outbox.Cancel(ctx, caller, id, time.Now())
-	if err != nil {
+	d, done, err := o.Outbox.Cancel(ctx, caller, id, time.Now())
+	if err != nil || !done {
 		return d, err
 	}
 	o.ended[store.Cancelled].Add(1)
@@ -305,7 +308,7 @@ func (o *Outbox) recall(ctx context.Context) {
 			o.mu.Unlock()
 			return
 		}
-		sleep(ctx, look)
+		_ = discord.Sleep(ctx, look) // the loop looks at ctx
 	}
 }
 
@@ -392,18 +395,18 @@ func (o *Outbox) forget(ctx context.Context) {
 // fill begins deliveries of a caller.
 func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, caller string, now time.Time) error {
 	o.mu.Lock()
-	limit := min(maxOfCaller-o.active[caller], maxAll-len(o.flights))
-	if limit <= 0 {
-		o.mu.Unlock()
-		return nil
-	}
-	delete(o.callers, caller) // unless something more comes meanwhile
 	inFlight := 0
 	for l := range o.lines {
 		if l.caller == caller {
 			inFlight++
 		}
 	}
+	limit := max(min(maxOfCaller-o.active[caller], maxAll-len(o.flights)), minOfCaller-inFlight)
+	if limit <= 0 {
+		o.mu.Unlock()
+		return nil
+	}
+	delete(o.callers, caller) // unless something more comes meanwhile
 	o.mu.Unlock()
 	heads, rest, err := o.Heads(ctx, caller, now, limit+inFlight)
 	o.mu.Lock()
@@ -412,22 +415,16 @@ func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, cal
 		o.callers[caller] = true
 	}
 	for _, d := range heads {
-		if limit == 0 || o.bytes > 0 && o.bytes+d.Bytes > maxBytes {
+		if limit == 0 || inFlight > 0 && o.bytes+d.Bytes > maxBytes {
 			break
 		}
 		if l := (line{d.Caller, d.Target}); o.lines[l] == nil {
 			o.begin(flights, running, d)
+			inFlight++
 			limit--
 		}
 	}
 	return err
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
 
 // errEnded ends a flight whose delivery has ended otherwise, or must not begin.

@@ -62,6 +62,7 @@ type Delivery struct {
 type Enqueued struct {
 	Delivery  Delivery
 	Duplicate bool  // it was there before
+	Replaced  int   // how many others it has cancelled
 	Err       error // ErrOtherCall or ErrOutboxFull
 }
 
@@ -194,7 +195,7 @@ func (o *Outbox) enqueue(ctx context.Context, tx *sql.Tx, limits OutboxLimits, d
 		d.Seq, o.bot, d.Caller, flag(d.Keyed), d.ID, d.Digest, d.Method, d.Target, d.State, d.Priority, flag(head),
 		flag(d.Resend), d.ReplaceKey, milliseconds(d.EnqueuedAt), milliseconds(d.NotBefore), milliseconds(d.ExpiresAt), d.Bytes, d.Request)
 	d.Request = nil
-	return Enqueued{Delivery: d}, err
+	return Enqueued{Delivery: d, Replaced: len(replaced)}, err
 }
 
 // takesHead reports whether a delivery goes before all others of its line, and
@@ -385,10 +386,13 @@ func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, 0, false, err
+	}
 	for _, d := range append(due, expired...) {
 		callers = append(callers, d.Caller)
 	}
-	return callers, gone, len(due) == sweepAtOnce || len(expired) == sweepAtOnce, err
+	return callers, gone, len(due) == sweepAtOnce || len(expired) == sweepAtOnce, nil
 }
 
 // is reports whether a delivery meets a condition.
@@ -555,9 +559,11 @@ func (o *Outbox) Counts(ctx context.Context) (c OutboxCounts, err error) {
 	return c, o.store.explain(err)
 }
 
-// Cancel ends a delivery that is scheduled or waits.
-func (o *Outbox) Cancel(ctx context.Context, caller, id string, now time.Time) (d Delivery, err error) {
+// Cancel ends a delivery that is scheduled or waits. It returns false if the delivery
+// was cancelled before.
+func (o *Outbox) Cancel(ctx context.Context, caller, id string, now time.Time) (d Delivery, done bool, err error) {
 	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		done = false
 		if d, err = o.one(ctx, tx, caller, id); err != nil {
 			return err
 		}
@@ -571,9 +577,10 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string, now time.Time) (
 		}
 		d.State, d.FinishedAt, d.Reason = Cancelled, now, "cancelled by the client"
 		d, err = o.finish(ctx, tx, d)
+		done = true
 		return err
 	})
-	return d, err
+	return d, done, err
 }
 
 func (o *Outbox) one(ctx context.Context, tx *sql.Tx, caller, id string) (Delivery, error) {

@@ -233,7 +233,7 @@ func TestTries(t *testing.T) {
 		if err != nil || len(heads) != 0 || !rest {
 			t.Errorf("%v, %v, %v", heads, rest, err)
 		}
-		if _, err := t.Cancel(t.Context(), "shop", "a", noon); !errors.Is(err, store.ErrInProgress) {
+		if _, _, err := t.Cancel(t.Context(), "shop", "a", noon); !errors.Is(err, store.ErrInProgress) {
 			t.Errorf("cancelled while it was sent: %v", err)
 		}
 		if err := t.Reopen(t.Context(), seq, time.Time{}, ""); err != nil {
@@ -242,16 +242,16 @@ func TestTries(t *testing.T) {
 		if d := t.get("a"); !d.TriedAt.IsZero() || d.State != store.Waiting {
 			t.Errorf("%+v", d)
 		}
-		if d, err := t.Cancel(t.Context(), "shop", "a", noon); err != nil || d.State != store.Cancelled {
+		if d, done, err := t.Cancel(t.Context(), "shop", "a", noon); err != nil || !done || d.State != store.Cancelled {
 			t.Errorf("%+v, %v", d, err)
 		}
 		if ok, err := t.BeginTry(t.Context(), seq, noon); ok || err != nil {
 			t.Errorf("a cancelled delivery was tried: %v, %v", ok, err)
 		}
-		if d, err := t.Cancel(t.Context(), "shop", "a", noon); err != nil || d.State != store.Cancelled {
+		if d, done, err := t.Cancel(t.Context(), "shop", "a", noon); err != nil || done || d.State != store.Cancelled {
 			t.Errorf("cancelled twice: %+v, %v", d, err)
 		}
-		if _, err := t.Cancel(t.Context(), "other", "a", noon); !errors.Is(err, store.ErrNoDelivery) {
+		if _, _, err := t.Cancel(t.Context(), "other", "a", noon); !errors.Is(err, store.ErrNoDelivery) {
 			t.Errorf("another client's: %v", err)
 		}
 	})
