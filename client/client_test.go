@@ -85,6 +85,46 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// TestSeveredAnswer: the proxy dies in the middle of an answer.
+func TestSeveredAnswer(t *testing.T) {
+	for name, beginning := range map[string]string{
+		"the length": "\x00\x00", "the message": "\x00\x00\x00\x00\x09\x0a",
+	} {
+		t.Run(name, func(t *testing.T) {
+			type connection struct{}
+			var calls atomic.Int32
+			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls.Add(1)
+				_, _ = io.Copy(io.Discard, r.Body)
+				w.Header().Set("Content-Type", "application/grpc")
+				_, _ = io.WriteString(w, beginning)
+				_ = http.NewResponseController(w).Flush()
+				_ = r.Context().Value(connection{}).(net.Conn).Close()
+			}))
+			srv.Config.Protocols = new(http.Protocols)
+			srv.Config.Protocols.SetUnencryptedHTTP2(true)
+			srv.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connection{}, c) }
+			srv.Start()
+			t.Cleanup(srv.Close)
+			c, err := client.New(srv.Listener.Addr().String(), client.WithRetries(2))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(c.Close)
+			_, err = c.DeleteChannelMessage(bounded(t), &pb.DeleteChannelMessageRequest{ChannelId: 1, MessageId: 2})
+			e, ok := errors.AsType[*client.Error](err)
+			if !ok || !errors.Is(err, client.ErrUnavailable) || connect.CodeOf(err) != connect.CodeUnavailable || !e.OutcomeUnknown {
+				t.Errorf("a severed answer is %#v", err)
+			}
+			calls.Store(0)
+			_, err = c.GetCurrentUser(bounded(t), &pb.GetCurrentUserRequest{})
+			if n := calls.Load(); n != 3 || !errors.Is(err, client.ErrUnavailable) {
+				t.Errorf("what changes nothing is called %d times: %v", n, err)
+			}
+		})
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	p := clienttest.Start(t, client.WithTimeout(time.Minute))
 	w := p.Discord.World()

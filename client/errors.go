@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	pb "discordproxy/gen/discord_api"
@@ -103,6 +104,7 @@ func translate(err error) error {
 	if !ok {
 		return err
 	}
+	status = severed(status)
 	detail, told := discordError(status)
 	retryAfter := detail.GetRetryAfter().AsDuration()
 	var document struct {
@@ -125,6 +127,16 @@ func translate(err error) error {
 		e.Errors = append(e.Errors, FieldError{Field: f.GetField(), Code: f.GetCode(), Message: f.GetMessage()})
 	}
 	return e
+}
+
+// severed returns the status of an answer that is incomplete, because the proxy or
+// the connection ended: UNAVAILABLE, and any other as it is. connect-go takes some such
+// an answer for one that breaks the protocol.
+func severed(status *connect.Error) *connect.Error {
+	if !connect.IsWireError(status) && errors.Is(status, io.ErrUnexpectedEOF) {
+		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("the connection ended in the middle of an answer: %w", io.ErrUnexpectedEOF))
+	}
+	return status
 }
 
 // discordError finds the typed detail of a status, and whether there is one.
