@@ -309,6 +309,7 @@ func TestCommands(t *testing.T) {
 	for i := range allCommands {
 		c := &allCommands[i]
 		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("XDG_STATE_HOME", t.TempDir()) // the running server has the data folder of the others
 			free := "0"
 			if c.twice {
 				free = freePort(t)
