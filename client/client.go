@@ -131,7 +131,11 @@ func New(target string, opts ...Option) (*Client, error) {
 		// be noticed.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
-	over, url := &http.Client{Transport: transport}, scheme+"://"+authority
+	over, url := &http.Client{
+		Transport: transport,
+		// Another address must not get the key.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}, scheme+"://"+authority
 	options := connect.WithClientOptions(
 		connect.WithGRPC(),
 		connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries}),

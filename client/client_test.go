@@ -246,6 +246,40 @@ func (k keyed) ListGuildMembers(ctx context.Context, _ *pb.ListGuildMembersReque
 	return nil
 }
 
+// TestRedirect: a redirect is an error, and the key goes nowhere else.
+func TestRedirect(t *testing.T) {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	serve := func(h http.HandlerFunc) *httptest.Server {
+		s := httptest.NewUnstartedServer(h)
+		s.Config.Protocols = protocols
+		s.Start()
+		t.Cleanup(s.Close)
+		return s
+	}
+	for _, status := range []int{http.StatusSeeOther, http.StatusTemporaryRedirect} {
+		var reached atomic.Bool
+		other := serve(func(http.ResponseWriter, *http.Request) { reached.Store(true) })
+		proxy := serve(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, status) })
+		c, err := client.New(proxy.Listener.Addr().String(), client.WithKey("secret"), client.WithRetries(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := c.GetUser(bounded(t), &pb.GetUserRequest{UserId: 1}); err == nil {
+			t.Errorf("%d: no error", status)
+		}
+		for _, err := range client.All(c.ListGuildMembers(bounded(t), new(pb.ListGuildMembersRequest))) {
+			if err == nil {
+				t.Errorf("%d: no error of a stream", status)
+			}
+		}
+		if reached.Load() {
+			t.Errorf("%d: the other server was called", status)
+		}
+	}
+}
+
 func TestKeyOverTLS(t *testing.T) {
 	k := keyed{keys: make(chan string, 2)}
 	mux := http.NewServeMux()
