@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
@@ -158,11 +159,11 @@ func (l *line) argument(arg string) error {
 		}
 		return l.unknownCommand(arg)
 	}
-	// An editor may have made one dash of two.
-	if name := strings.TrimLeft(arg, "–—−"); name != arg {
+	// An editor may have made one dash of two, or of one of them.
+	if name := strings.TrimLeft(arg, "-–—−"); name != arg && name != "" {
 		name, _, _ = strings.Cut(name, "=")
-		if len(name) > 1 && l.find(name) != nil {
-			return fmt.Errorf("%q begins with a dash that is no hyphen; did you mean %s?%s", arg, dashes(name), l.behindDashes())
+		if likely := Nearest(dashes(name), l.known()); likely != "" && !strings.ContainsFunc(name, unicode.IsSpace) {
+			return fmt.Errorf("%q begins with a dash that is no hyphen; did you mean %s?%s", arg, likely, l.behindDashes())
 		}
 	}
 	l.arguments = append(l.arguments, arg)
@@ -220,7 +221,7 @@ func (l *line) take(f cli.Flag, written, value string, hasValue bool, following 
 // typed returns the value of a flag as the library reads it.
 func typed(f cli.Flag, written, value string) (string, error) {
 	var err error
-	kind := ""
+	kind, read := "", value
 	switch f.(type) {
 	case *cli.BoolFlag:
 		kind = "true or false"
@@ -228,15 +229,19 @@ func typed(f cli.Flag, written, value string) (string, error) {
 	case *cli.DurationFlag:
 		kind = "a duration such as 30s or 2m"
 		if _, failed := strconv.ParseFloat(value, 64); failed == nil {
-			value += "s"
+			read += "s"
 		}
-		_, err = time.ParseDuration(value)
+		_, err = time.ParseDuration(read)
 	case *cli.Uint64Flag, *cli.Uint64SliceFlag, *cli.UintFlag:
 		kind = "a number"
-		_, err = strconv.ParseUint(value, 10, 64)
+		var n uint64
+		n, err = strconv.ParseUint(value, 10, 64)
+		read = strconv.FormatUint(n, 10) // the library reads 010 as octal
 	case *cli.IntFlag, *cli.Int64Flag:
 		kind = "a number"
-		_, err = strconv.ParseInt(value, 10, 64)
+		var n int64
+		n, err = strconv.ParseInt(value, 10, 64)
+		read = strconv.FormatInt(n, 10)
 	case *cli.Float64Flag:
 		kind = "a number"
 		_, err = strconv.ParseFloat(value, 64)
@@ -244,7 +249,7 @@ func typed(f cli.Flag, written, value string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s %q is not %s", written, value, kind)
 	}
-	return value, nil
+	return read, nil
 }
 
 // check finds options in front of the command that the command does not have.
@@ -300,24 +305,33 @@ func (l *line) arrangeOnly(args []string, f cli.Flag) []string {
 }
 
 func (l *line) unknownOption(arg string) error {
+	written, _, _ := strings.Cut(arg, "=")
+	if strings.Trim(written, "-") != "" {
+		arg = written // the value may be a secret
+	}
 	text := fmt.Sprintf("unknown option %q", arg)
 	if len(l.path) > 0 {
 		text += " of " + l.name()
 	}
-	var known []string
-	for n := range len(l.path) + 1 {
-		for _, f := range l.flags(n) {
-			known = append(known, dashes(f.Names()[0]))
-		}
-	}
-	known = append(known, "--help", "--version")
-	written, _, _ := strings.Cut(arg, "=")
-	if likely := Nearest("--"+strings.TrimLeft(written, "-"), known); likely != "" {
+	if likely := Nearest("--"+strings.TrimLeft(written, "-"), l.known()); likely != "" {
 		text += "; did you mean " + likely + "?"
 	} else {
 		text += "."
 	}
 	return fmt.Errorf("%s%s", text, l.behindDashes())
+}
+
+// known are the options that may be given, as they are written.
+func (l *line) known() []string {
+	known := []string{"--help", "-h", "--version", "-v"}
+	for n := range len(l.path) + 1 {
+		for _, f := range l.flags(n) {
+			for _, name := range f.Names() {
+				known = append(known, dashes(name))
+			}
+		}
+	}
+	return known
 }
 
 // behindDashes says how to write an argument that looks like an option, where

@@ -25,13 +25,17 @@ func TestMistypedOptionIsNotPosted(t *testing.T) {
 		{[]string{"--silnet"}, `unknown option "--silnet" of channel; did you mean --silent? Write text that begins with "-" after "--"`},
 		{[]string{"hi", "--silnet"}, `unknown option "--silnet" of channel; did you mean --silent?`},
 		{[]string{"--silnet", "hi"}, `unknown option "--silnet" of channel; did you mean --silent?`},
-		{[]string{"--slient=true", "hi"}, `unknown option "--slient=true" of channel; did you mean --silent?`},
+		{[]string{"--slient=true", "hi"}, `unknown option "--slient" of channel; did you mean --silent?`},
+		{[]string{"--kye=secret", "hi"}, `unknown option "--kye" of channel; did you mean --key?` + behind[1:]},
 		{[]string{"--por", "1", "hi"}, `unknown option "--por" of channel; did you mean --port?`},
 		{[]string{"-silent", "hi"}, `unknown option "-silent" of channel; did you mean --silent?`},
 		{[]string{"--Silent", "hi"}, `unknown option "--Silent" of channel; did you mean --silent?`},
 		{[]string{"--SILENT"}, `unknown option "--SILENT" of channel; did you mean --silent?`},
 		{[]string{"–silent"}, `"–silent" begins with a dash that is no hyphen; did you mean --silent?`},
 		{[]string{"hi", "—embed-title=x"}, `"—embed-title=x" begins with a dash that is no hyphen; did you mean --embed-title?`},
+		{[]string{"–-silent"}, `"–-silent" begins with a dash that is no hyphen; did you mean --silent?`},
+		{[]string{"–silnet"}, `"–silnet" begins with a dash that is no hyphen; did you mean --silent?`},
+		{[]string{"–q"}, `"–q" begins with a dash that is no hyphen; did you mean -q?`},
 		{[]string{"-x"}, `unknown option "-x" of channel` + behind},
 		{[]string{"-xyz", "hi"}, `unknown option "-xyz" of channel` + behind},
 		{[]string{"---"}, `unknown option "---" of channel` + behind},
@@ -74,6 +78,11 @@ func TestMistypedOptionIsNotPosted(t *testing.T) {
 		t.Errorf("posted were %+v", got)
 	}
 
+	// A number is decimal, as that of an id is.
+	if code, out, _ := run(t, p, "channel", "010", "hi", "--reply-to", "010", "--dry-run", "-o", "json", "--jq", ".request.messageReference.messageId"); code != 0 || out != "10\n" {
+		t.Errorf("--reply-to 010: %d %q", code, out)
+	}
+
 	// Behind "--" everything is text.
 	for _, text := range []string{"--silnet", "-h", "-1", "--", "–silent"} {
 		if code, _, errs := run(t, p, "channel", id, "--", text); code != 0 {
@@ -85,13 +94,13 @@ func TestMistypedOptionIsNotPosted(t *testing.T) {
 		}
 	}
 	before := len(sb.Messages(sb.World().General))
-	for _, text := range []string{"– Bob", "—", "−4 degrees"} { // dashes in front of no option
+	for _, text := range []string{"– Bob", "—", "−4 degrees", "–silent night"} { // dashes in front of no option
 		if code, _, errs := run(t, p, "channel", id, text); code != 0 {
 			t.Errorf("%q: %s", text, errs)
 		}
 	}
-	if got := len(sb.Messages(sb.World().General)); got != before+3 {
-		t.Errorf("of three texts with dashes %d arrived", got-before)
+	if got := len(sb.Messages(sb.World().General)); got != before+4 {
+		t.Errorf("of four texts with dashes %d arrived", got-before)
 	}
 }
 
