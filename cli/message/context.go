@@ -108,8 +108,10 @@ func (all *contexts) write() error {
 }
 
 // useContext sets the options that were not given to those of the chosen context.
-// Without --context an address that was given turns the context off, so that its
-// key reaches no other proxy; and a key that was given replaces both kinds.
+// Without --context an address that was given turns the context off, and with
+// it another address than the context's is an error, so that its key reaches no
+// other proxy. Nor is the key sent without the TLS of the context. A key that was
+// given replaces both kinds.
 func useContext(c *cli.Context) error {
 	if first := c.Args().First(); first == "context" || first == "help" || first == "version" || first == "completion" {
 		return nil
@@ -130,6 +132,12 @@ func useContext(c *cli.Context) error {
 	kept, known := all.Named[name]
 	if !known {
 		return command.Misuse(fmt.Errorf("there is no context %q, see context list", name))
+	}
+	for _, option := range []string{"host", "port", "tls"} {
+		if value := kept[option]; value != "" && fmt.Sprint(c.Value(option)) != value && c.IsSet(option) {
+			return command.Misuse(fmt.Errorf("context %s has --%s %s, and --%s or %s is %v; leave out one of them",
+				name, option, value, option, command.Variables(option)[0], c.Value(option)))
+		}
 	}
 	hasKey := c.IsSet("key") || c.IsSet("key-file")
 	for _, option := range contextOptions {

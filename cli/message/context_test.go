@@ -44,6 +44,20 @@ func TestContexts(t *testing.T) {
 	do(3, append(send, "--host", guarded.Address)...) // another address turns the context off
 	do(0, append(send, "--host", guarded.Address, "--context", "shop")...)
 	do(3, append(send, "--key", "dpkey_wrong")...)
+	do(2, append(send, "--host", open.Address, "--context", "shop")...) // its key is for its proxy alone
+	if got := len(sb.Messages(sb.World().General)); got != 3 {
+		t.Errorf("%d messages were posted, and not 3", got)
+	}
+	t.Setenv("DISCORDPROXY_HOST", open.Address)
+	if _, errs := do(2, append(send, "--context", "shop")...); !strings.Contains(errs, "--host or DISCORDPROXY_HOST is "+open.Address) {
+		t.Errorf("with the address of another proxy in a variable: %q", errs)
+	}
+	do(0, send...) // the variable turns the context off
+	if err := os.Unsetenv("DISCORDPROXY_HOST"); err != nil {
+		t.Fatal(err)
+	}
+	do(0, "context", "add", "safe", "--host", guarded.Address, "--key", key, "--tls")
+	do(2, append(send, "--context", "safe", "--tls=false")...)
 	list, _ := do(0, "context", "list")
 	if !strings.Contains(list, "*        shop") || !strings.Contains(list, "***") || !strings.Contains(list, "open") {
 		t.Errorf("listed is\n%s", list)
