@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 
+	command "discordproxy/cli"
 	"discordproxy/client"
 
 	pb "discordproxy/gen/discord_api"
@@ -68,7 +69,7 @@ func broadcast(r *request) error {
 	}
 	if path := r.flags.String("failures"); path != "" {
 		if sameFile(path, r.flags.String("users")) {
-			return errors.New("--failures must be another file than --users")
+			return command.Misuse(errors.New("--failures must be another file than --users"))
 		}
 		failuresPath = path
 	}

@@ -7,6 +7,8 @@ import (
 
 	"discordproxy/client"
 
+	command "discordproxy/cli"
+
 	pb "discordproxy/gen/discord_api"
 
 	"github.com/urfave/cli/v2"
@@ -25,7 +27,7 @@ var historyCommand = messageCommand{
 	run: func(r *request) error {
 		limit := r.flags.Int("limit")
 		if limit < 0 {
-			return fmt.Errorf("--limit %d is negative", limit)
+			return command.Misuse(fmt.Errorf("--limit %d is negative", limit))
 		}
 		req := &pb.ListChannelMessagesRequest{
 			ChannelId: r.ids[0], Limit: int32(min(limit, 1<<30)), //nolint:gosec // bounded

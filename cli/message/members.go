@@ -7,6 +7,8 @@ import (
 
 	"discordproxy/client"
 
+	command "discordproxy/cli"
+
 	pb "discordproxy/gen/discord_api"
 
 	"github.com/urfave/cli/v2"
@@ -24,7 +26,7 @@ var membersCommand = messageCommand{
 	run: func(r *request) error {
 		limit := r.flags.Int("limit")
 		if limit < 0 {
-			return fmt.Errorf("--limit %d is negative", limit)
+			return command.Misuse(fmt.Errorf("--limit %d is negative", limit))
 		}
 		var members []*pb.GuildMember
 		if len(r.words) > 0 {

@@ -20,7 +20,7 @@ func recipients(r *request) (users []uint64, failures string, err error) {
 	path, role, guild := r.flags.String("users"), r.flags.String("role"), r.flags.Uint64("guild")
 	switch {
 	case path == "" && role == "" && guild == 0:
-		return nil, "", errors.New("--users FILE, --role ROLE or --guild GUILD_ID is needed")
+		return nil, "", command.Misuse(errors.New("--users FILE, --role ROLE or --guild GUILD_ID is needed"))
 	case path != "" && (role != "" || guild != 0):
 		return nil, "", command.Misuse(errors.New("--users excludes --role and --guild"))
 	case path != "":
