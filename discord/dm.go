@@ -159,11 +159,14 @@ type opening struct {
 }
 
 func newDMChannels(size int) (*dmChannels, error) {
-	known, err := lru.New[uint64, uint64](size)
+	d := &dmChannels{opening: make(map[uint64]*opening), changed: make(map[uint64]uint64)}
+	var err error
+	// Add and Remove call it with the lock held.
+	d.known, err = lru.NewWithEvict(size, func(user, _ uint64) { d.note(user, 0) })
 	if err != nil {
 		return nil, fmt.Errorf("discord: direct message channels to remember: %w", err)
 	}
-	return &dmChannels{known: known, opening: make(map[uint64]*opening), changed: make(map[uint64]uint64)}, nil
+	return d, nil
 }
 
 // channel returns the user's channel and whether it was known before. One of
@@ -225,7 +228,6 @@ func (d *dmChannels) forget(userID, channelID uint64) {
 	defer d.mu.Unlock()
 	if id, ok := d.known.Peek(userID); ok && id == channelID {
 		d.known.Remove(userID)
-		d.note(userID, 0)
 	}
 }
 

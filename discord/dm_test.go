@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"testing"
@@ -118,6 +119,33 @@ func TestOpeningBeyondTheDeadline(t *testing.T) {
 		sent.Wait()
 		if n := len(sb.Messages(sb.DirectMessages(sandbox.ID(users[1])))); n != 1 {
 			t.Errorf("%d messages", n)
+		}
+	})
+}
+
+// TestExportOfForgottenChannels: a channel that is remembered no longer, because
+// there are too many, is exported as such.
+func TestExportOfForgottenChannels(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb, users := openingRig(t, 2, 100, time.Second)
+		client, err := discord.New(discord.Config{
+			Token: sb.World().Token, Upstream: sb.Transport(), Logger: slog.New(slog.DiscardHandler), DMChannels: 1,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, user := range users {
+			if _, err := client.SendDirectMessage(t.Context(), user, discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		exported := client.ExportDMs()
+		if forgotten, known := exported[users[0]]; !known || forgotten != 0 || exported[users[1]] == 0 {
+			t.Errorf("exported %v of %v", exported, users)
+		}
+		client.ImportDMs(map[uint64]uint64{users[0]: 1})
+		if forgotten, known := client.ExportDMs()[users[1]]; !known || forgotten != 0 {
+			t.Errorf("the channel that the imported one replaced is not exported as forgotten")
 		}
 	})
 }
