@@ -186,10 +186,13 @@ const limitsKept = 24 * time.Hour
 
 const purgeInterval = time.Hour
 
-// purge deletes what no later run would use.
+// purge deletes what no later run would use, and gives the space back.
 func (d *data) purge(ctx context.Context) {
 	// The space is the first character after the name, "!" the next one.
 	err := d.store.PurgeState(ctx, limitsPart, "limits!", time.Now().Add(-limitsKept))
+	if err == nil {
+		err = d.store.Shrink(ctx)
+	}
 	if err != nil && ctx.Err() == nil {
 		d.logger.Warn("failed to delete old state; retrying", "error", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -81,4 +82,32 @@ func dsn(path string, options url.Values) string {
 		"foreign_keys(ON)", "journal_size_limit(67108864)",
 	}
 	return (&url.URL{Scheme: "file", Path: slashed(path), RawQuery: options.Encode()}).String()
+}
+
+// shrinkPages limits how much of a file one transaction gives back, so that other
+// changes do not wait long for it.
+const shrinkPages = 1024
+
+// Shrink gives the space of what was deleted back to the file system. PostgreSQL does
+// that by itself.
+func (s *Store) Shrink(ctx context.Context) error {
+	if s.dialect != sqlite {
+		return nil
+	}
+	for before := math.MaxInt; ; {
+		var free int
+		if err := s.reads.QueryRowContext(ctx, "PRAGMA freelist_count").Scan(&free); err != nil {
+			return s.explain(err)
+		}
+		if free == 0 || free >= before { // what others delete meanwhile can wait
+			return nil
+		}
+		before = free
+		if err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", shrinkPages))
+			return err
+		}); err != nil {
+			return err
+		}
+	}
 }

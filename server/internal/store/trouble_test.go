@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -214,4 +215,35 @@ func TestRestoreOfNoBackup(t *testing.T) {
 		}
 	}
 	wantSaved(t, storetest.Open(t, store.Config{Folder: folder}))
+}
+
+// TestShrink: the file gets smaller when what is in it was deleted.
+func TestShrink(t *testing.T) {
+	c := store.Config{Folder: t.TempDir()}
+	s := storetest.Open(t, c)
+	long := make(map[string][]byte)
+	for i := range 2000 {
+		long[fmt.Sprint("limits ", i)] = make([]byte, 5000)
+	}
+	at := time.UnixMilli(1_790_000_000_000)
+	if err := s.SaveState(t.Context(), "bot", at, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveState(t.Context(), "bot", at, map[string][]byte{"kept": []byte("kept")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.PurgeState(t.Context(), "limits ", "limits!", at.Add(time.Millisecond)), s.Shrink(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	wantState(t, s, "bot", map[string]store.Saved{"kept": {Data: []byte("kept"), At: at}})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(c.Folder, "discordproxy.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > 1<<20 {
+		t.Errorf("the file has %d bytes", info.Size())
+	}
 }
