@@ -292,6 +292,18 @@ func TestPresence(t *testing.T) {
 	}
 }
 
+// TestPresenceWithoutData: a session that no run can resume ends with the server.
+func TestPresenceWithoutData(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	p := proxytest.Online(t, sb, "--no-data")
+	if code := p.Stop(); code != 0 {
+		t.Errorf("the server ended with %d", code)
+	}
+	if n := len(sb.GatewaySessions()); n != 0 {
+		t.Errorf("%d sessions are left: the connection was not closed cleanly", n)
+	}
+}
+
 // TestGatewayFaults: whatever Discord does, events come again, and those that
 // were missed are asked for.
 func TestGatewayFaults(t *testing.T) {

@@ -194,3 +194,25 @@ func TestRestartKeepsEvents(t *testing.T) {
 		})
 	}
 }
+
+// TestRestartKeepsDirectMessageChannels: a channel that an earlier run opened is not
+// opened again.
+func TestRestartKeepsDirectMessageChannels(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	r := startRestarting(t, sb, "--no-gateway")
+	ctx, cancel := context.WithTimeout(t.Context(), proxytest.Patience)
+	defer cancel()
+	for range 2 {
+		if err := persist(ctx, func() error {
+			_, err := r.Client.SendDirectMessage(ctx, &pb.SendDirectMessageRequest{UserId: uint64(sb.World().Alice), Content: "hi"})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		r.end(t, syscall.SIGTERM)
+		r.start(t)
+	}
+	if n := sb.Stats().Routes["POST /users/@me/channels"]; n != 1 {
+		t.Errorf("the channel was opened %d times", n)
+	}
+}
