@@ -28,15 +28,21 @@ type login struct {
 	reason atomic.Pointer[error]
 	// good is closed when the token was found good.
 	good chan struct{}
+	// found is called then.
+	found func()
 	// bot is the name that Discord told; nil until then.
 	bot atomic.Pointer[string]
 }
 
 func newLogin(client *discord.Client, reach func() error, logger *slog.Logger) *login {
-	l := &login{client: client, reach: reach, logger: logger, good: make(chan struct{})}
+	l := &login{client: client, reach: reach, logger: logger, good: make(chan struct{}), found: func() {}}
 	l.refuse(errors.New("the bot's token is being checked with Discord"))
 	return l
 }
+
+// trust has calls taken while the token is checked, because an earlier run found it
+// good: after a crash the check waits for the limits that the run may have used up.
+func (l *login) trust() { l.reason.Store(nil) }
 
 func (l *login) refuse(reason error) { l.reason.Store(&reason) }
 
@@ -130,6 +136,7 @@ func (l *login) check(ctx context.Context) error {
 		l.bot.Store(&name)
 		l.reason.Store(nil)
 		close(l.good)
+		l.found()
 		return nil
 	}
 	e, ok := errors.AsType[*discord.Error](err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/store"
 )
 
 type apiFunc func(*http.Request) (*http.Response, error)
@@ -37,4 +38,48 @@ func TestLoginNeedsAUser(t *testing.T) {
 	if err := l.check(t.Context()); err != nil || l.ready() != nil || l.botName() != "bot" {
 		t.Errorf("%v, %v, %q", err, l.ready(), l.botName())
 	}
+}
+
+// TestSavedToken: only a token that was found good, and not refused since, is
+// trusted before it is checked.
+func TestSavedToken(t *testing.T) {
+	status, body := http.StatusOK, `{"id":"1","username":"bot"}`
+	client, err := discord.New(discord.Config{Token: "t", Logger: slog.New(slog.DiscardHandler), Upstream: apiFunc(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := savedState{parts: make(map[string]store.Saved)}
+	run := func(token string, trusted, checked bool) {
+		t.Helper()
+		l := newLogin(client, func() error { return nil }, slog.New(slog.DiscardHandler))
+		s := newSavedToken(l, token)
+		s.restore(state)
+		if got := l.ready() == nil; got != trusted {
+			t.Errorf("trust in %s is %v", token, got)
+		}
+		if checked {
+			_ = l.check(t.Context())
+		}
+		parts, done := s.save()
+		for name, data := range parts {
+			state.parts[name] = store.Saved{Data: data}
+			if strings.Contains(string(data), token) {
+				t.Errorf("the token was saved")
+			}
+		}
+		done()
+		if parts, _ := s.save(); len(parts) > 0 {
+			t.Errorf("saved again: %v", parts)
+		}
+	}
+	run("long-token", false, false)
+	run("long-token", false, true)
+	run("long-token", true, false)
+	run("other-token", false, false)
+	run("long-token", true, false)
+	status = http.StatusUnauthorized
+	run("long-token", true, true)
+	run("long-token", false, false)
 }

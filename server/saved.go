@@ -2,7 +2,10 @@ package server
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -20,6 +23,7 @@ import (
 
 // The names of what is saved, or their beginnings.
 const (
+	tokenPart   = "token"
 	limitsPart  = "limits "
 	dmPart      = "dm "
 	gatewayPart = "gateway"
@@ -42,6 +46,39 @@ func (s savedState) below(prefix string) map[string][]byte {
 		}
 	}
 	return found
+}
+
+// savedToken is whether Discord has found the token good, as a source.
+type savedToken struct {
+	login  *login
+	digest []byte // of the token
+	saved  []byte
+}
+
+func newSavedToken(l *login, token string) *savedToken {
+	sum := sha256.Sum256([]byte(token))
+	return &savedToken{login: l, digest: hex.AppendEncode(nil, sum[:])}
+}
+
+// restore takes over what an earlier run saved.
+func (s *savedToken) restore(state savedState) {
+	if s.saved = state.parts[tokenPart].Data; bytes.Equal(s.saved, s.digest) {
+		s.login.trust()
+	}
+}
+
+func (s *savedToken) save() (parts map[string][]byte, done func()) {
+	found := s.saved
+	switch {
+	case errors.Is(s.login.ready(), errTokenRefused):
+		found = nil
+	case s.login.botName() != "":
+		found = s.digest
+	}
+	if !bytes.Equal(found, s.saved) {
+		parts = map[string][]byte{tokenPart: found}
+	}
+	return parts, func() { s.saved = found }
 }
 
 // savedLimits is the rate limiter as a source.

@@ -86,6 +86,10 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.login = newLogin(s.up.client, s.up.reach.Check, c.Logger)
+	s.login.found = func() { s.data.notify(false) }
+	token := newSavedToken(s.login, c.Token)
+	token.restore(saved)
+	s.data.add(token)
 	if s.live, err = openGateway(c, s.up.client, s.data, saved); err != nil {
 		s.Close()
 		return nil, err

@@ -216,3 +216,25 @@ func TestRestartKeepsDirectMessageChannels(t *testing.T) {
 		t.Errorf("the channel was opened %d times", n)
 	}
 }
+
+// TestRestartWithoutWaitingForTheTokensCheck: calls are taken while Discord has not
+// answered the check of a token that was good in the last run.
+func TestRestartWithoutWaitingForTheTokensCheck(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	r := startRestarting(t, sb, "--no-gateway")
+	ctx, cancel := context.WithTimeout(t.Context(), proxytest.Patience)
+	defer cancel()
+	call := func() error {
+		_, err := r.Client.GetUser(ctx, &pb.GetUserRequest{UserId: uint64(sb.World().Alice)})
+		return err
+	}
+	if err := persist(ctx, call); err != nil {
+		t.Fatal(err)
+	}
+	r.end(t, syscall.SIGTERM)
+	sb.InjectFault(sandbox.Fault{Route: "/users/@me", Delay: time.Hour})
+	r.start(t)
+	if err := call(); err != nil {
+		t.Error(err)
+	}
+}
