@@ -89,8 +89,12 @@ type activity struct {
 	URL   *string `json:"url,omitempty"`
 }
 
-// Limits of an activity, in bytes.
-const maxActivityText = 512
+// Limits in bytes: of a text of an activity, and of a presence as it is encoded. The
+// bot's next IDENTIFY at Discord has the presence in it, and must fit a payload.
+const (
+	maxActivityText = 512
+	maxPresence     = wire.MaxPayload - 512
+)
 
 // readPresence reads a presence, also in the form of older libraries.
 func readPresence(data json.RawMessage) (p presence, err error) {
@@ -126,6 +130,9 @@ func readPresence(data json.RawMessage) (p presence, err error) {
 		if a.Name == "" || len(a.Name) > maxActivityText || a.Type < 0 || a.Type > 5 || a.State != nil && len(*a.State) > maxActivityText {
 			return p, &closeDecode
 		}
+	}
+	if len(encoded(p)) > maxPresence {
+		return p, &closeTooLarge // escaped characters take more bytes than they came in
 	}
 	return p, nil
 }

@@ -465,3 +465,30 @@ func TestURL(t *testing.T) {
 		}
 	}
 }
+
+// A presence that only grows too large by its encoding would end the session of
+// everybody at Discord, again with each IDENTIFY.
+func TestPresenceTooLarge(t *testing.T) {
+	activity := fmt.Sprintf(`{"name":"%s","type":0}`, strings.Repeat("<", 500))
+	for name, presence := range map[string]string{
+		"several": `{"status":"idle","activities":[` + strings.Repeat(activity+",", 6) + activity + `]}`,
+		"address": fmt.Sprintf(`{"status":"idle","activities":[{"name":"n","type":1,"url":"%s"}]}`, strings.Repeat("&", 3900)),
+		"bytes":   fmt.Sprintf(`{"status":"idle","activities":[{"name":"n","type":1,"url":"%s"}]}`, strings.Repeat("a", 3700)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, gatewayproxy.Config{}, events.Config{})
+			r.connect()
+			b := r.dial()
+			b.identify(gateway.IntentGuilds)
+			b.send(3, presence)
+			if why := b.closed(); why.Code != wire.CloseDecodeError {
+				t.Errorf("closed with %v", why)
+			}
+			select {
+			case sent := <-r.sent:
+				t.Errorf("Discord gets a presence of %d bytes", len(sent))
+			default:
+			}
+		})
+	}
+}
