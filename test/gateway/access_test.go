@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -10,6 +12,8 @@ import (
 	"time"
 
 	"discordproxy/discord/sandbox"
+	"discordproxy/test/proxytest"
+
 	"github.com/coder/websocket"
 )
 
@@ -280,5 +284,89 @@ func TestGatewayProxyCommands(t *testing.T) {
 	}
 	if n := sb.GatewayCounts(); n.Identifies != 1 {
 		t.Errorf("%+v at Discord", n)
+	}
+}
+
+// TestGatewayProxyBrowsers: a web page cannot use the bot by the placeholder, neither
+// from its own origin nor by a name that it has given the server's address.
+func TestGatewayProxyBrowsers(t *testing.T) {
+	p := through(t, sandbox.New(sandbox.Config{}))
+	for name, options := range map[string]*websocket.DialOptions{
+		"origin":    {HTTPHeader: http.Header{"Origin": {"http://pages.example"}}},
+		"null":      {HTTPHeader: http.Header{"Origin": {"null"}}},
+		"port":      {HTTPHeader: http.Header{"Origin": {"http://127.0.0.1:1"}}},
+		"site":      {HTTPHeader: http.Header{"Sec-Fetch-Site": {"cross-site"}, "Sec-Fetch-Mode": {"websocket"}, "Sec-Fetch-Dest": {"websocket"}}},
+		"rebinding": {Host: "pages.example:50051", HTTPHeader: http.Header{"Origin": {"http://pages.example:50051"}}},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), proxytest.Patience)
+		ws, resp, err := websocket.Dial(ctx, gatewayURL(p), options)
+		cancel()
+		if err == nil {
+			_ = ws.CloseNow()
+			t.Errorf("%s: a page connects", name)
+			continue
+		}
+		if resp == nil || resp.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: %v, %+v", name, err, resp)
+		}
+	}
+}
+
+// TestGatewayProxyRevokedVoice: a bot that lost the right to join a voice channel, or
+// has left it, gets no more credentials for voice.
+func TestGatewayProxyRevokedVoice(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	guild := w.Guild.String()
+	removed, e1 := ruleOf(t, "removed", "")
+	narrowed, e2 := ruleOf(t, "narrowed", fmt.Sprintf("    channels: [%q, %q]\n", w.General.String(), w.Voice.String()))
+	stays, e3 := ruleOf(t, "stays", "")
+	p, file := guardedBots(t, sb, fmt.Sprintf("clients:\n%s%s    guilds: [%q]\n%s", e1, e2, guild, e3))
+	a, b, c := dialBot(t, gatewayURL(p)), dialBot(t, gatewayURL(p)), dialBot(t, gatewayURL(p))
+	a.ready(removed, intentMessages|intentContent)
+	b.ready(narrowed, intentMessages|intentContent)
+	c.ready(stays, intentMessages|intentContent)
+	join := map[string]any{"guild_id": guild, "channel_id": w.Voice.String(), "self_mute": false, "self_deaf": false}
+	credential := json.RawMessage(fmt.Sprintf(`{"guild_id":%q,"token":"secret","endpoint":"voice.example"}`, guild))
+	b.send(4, join)
+	c.send(4, join)
+	bots := []*bot{b, c}
+	for _, bot := range bots {
+		bot.send(1, nil) // answered when the command before it was read
+		for p := bot.next(); p.Op != 11; p = bot.next() {
+		}
+	}
+	if err := sb.DispatchGateway("VOICE_SERVER_UPDATE", credential, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, bot := range bots {
+		bot.until("VOICE_SERVER_UPDATE")
+	}
+	narrow := fmt.Sprintf("clients:\n%s%s", e2, e3)
+	if err := os.WriteFile(file, []byte(narrow), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.closedWith() // the rules are in effect
+	c.send(4, map[string]any{"guild_id": guild, "channel_id": nil})
+	c.send(1, nil)
+	for p := c.next(); p.Op != 11; p = c.next() {
+	}
+	if err := sb.DispatchGateway("VOICE_SERVER_UPDATE", credential, 0); err != nil {
+		t.Fatal(err)
+	}
+	say(t, sb, w.General, "after")
+	for name, bot := range map[string]*bot{"without the right": b, "that left": c} {
+		// Both ways to the bot are past the credential then: events, and answers.
+		seen := map[string]bool{}
+		for !seen["MESSAGE_CREATE"] || !seen["GUILD_MEMBERS_CHUNK"] {
+			p := bot.next()
+			if p.Type == "MESSAGE_CREATE" {
+				bot.send(8, map[string]any{"guild_id": guild, "user_ids": []string{w.Bob.String()}})
+			}
+			if p.Type == "VOICE_SERVER_UPDATE" {
+				t.Errorf("a bot %s gets %s", name, p.Data)
+			}
+			seen[p.Type] = true
+		}
 	}
 }

@@ -10,13 +10,22 @@ import (
 	"discordproxy/discord/gateway"
 	"discordproxy/discord/gateway/wire"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/events"
 )
 
 // The names by which rules allow commands.
 const (
-	membersMethod = "ListGuildMembers"
-	voiceMethod   = "PATCH /guilds/{guild_id}/voice-states/@me"
+	membersMethod    = "ListGuildMembers"
+	voiceMethod      = "PATCH /guilds/{guild_id}/voice-states/@me"
+	soundboardMethod = "GET /guilds/{guild_id}/soundboard-sounds"
 )
+
+// methodOf are the names by which rules allow the commands that events answer.
+var methodOf = map[string]string{
+	"GUILD_MEMBERS_CHUNK": membersMethod,
+	"VOICE_SERVER_UPDATE": voiceMethod,
+	"SOUNDBOARD_SOUNDS":   soundboardMethod,
+}
 
 // obey carries out a command of a client that is known.
 func (c *connection) obey(ctx context.Context, in command) error {
@@ -46,7 +55,14 @@ func (c *connection) obey(ctx context.Context, in command) error {
 // may reports whether the client may give a command about a guild and a channel, each
 // 0 for none. A refusal is reported as that of a call.
 func (c *connection) may(ctx context.Context, method string, guild, channel uint64) bool {
-	client := access.From(ctx)
+	err := mayCommand(access.From(ctx), method, guild, channel)
+	if err != nil {
+		c.report(ctx, method, err)
+	}
+	return err == nil
+}
+
+func mayCommand(client *access.Client, method string, guild, channel uint64) error {
 	err := client.MayCall(method)
 	if err == nil {
 		var named discord.Reading
@@ -58,10 +74,19 @@ func (c *connection) may(ctx context.Context, method string, guild, channel uint
 		}
 		err = client.MayTouch(access.ReadingOf(named))
 	}
-	if err != nil {
-		c.report(ctx, method, err)
+	return err
+}
+
+// answer sends an event that answers a command, unless the client has lost the right to
+// the command since.
+func (c *connection) answer(client *access.Client, kind string, data json.RawMessage) error {
+	if method, ok := methodOf[kind]; ok {
+		guild := events.Of(gateway.Dispatch{Type: kind, Data: data}).GuildID
+		if mayCommand(client, method, guild, 0) != nil {
+			return nil
+		}
 	}
-	return err == nil
+	return c.dispatch(kind, data, 0, true)
 }
 
 // pass hands a command on to Discord.
@@ -187,10 +212,14 @@ func (c *connection) updateVoiceState(ctx context.Context, in command) error {
 		return nil // READY has not been sent
 	}
 	c.proxy.mu.Lock()
-	if c.proxy.voice[guild] == nil {
-		c.proxy.voice[guild] = make(map[*session]bool)
+	if channel == 0 {
+		c.proxy.leaveVoice(guild, s)
+	} else {
+		if c.proxy.voice[guild] == nil {
+			c.proxy.voice[guild] = make(map[*session]bool)
+		}
+		c.proxy.voice[guild][s] = true
 	}
-	c.proxy.voice[guild][s] = true
 	c.proxy.mu.Unlock()
 	var to *string
 	if channel != 0 {
@@ -216,7 +245,7 @@ func (c *connection) requestSoundboard(ctx context.Context, in command) error {
 	for _, id := range asked.GuildIDs {
 		guild := uint64(id)
 		g := c.proxy.config.Guilds.GuildSnapshot(guild)
-		if !g.Available() || !c.may(ctx, "GET /guilds/{guild_id}/soundboard-sounds", guild, 0) {
+		if !g.Available() || !c.may(ctx, soundboardMethod, guild, 0) {
 			continue
 		}
 		c.queue.put(0, func() error {

@@ -73,7 +73,7 @@ func (c *connection) start(ctx context.Context, hello identify) (*events.Subscri
 	p := c.proxy
 	client := access.From(ctx)
 	p.mu.Lock()
-	s := p.newSession(client.Name(), hello, c)
+	s := p.newSession(func() *access.Client { return access.From(ctx) }, hello, c)
 	c.session.Store(s)
 	snapshot, self := p.config.Guilds.Snapshot(), p.self
 	subscription, err := p.config.Hub.Subscribe(c.filter(ctx, s, p.self), nil)
@@ -130,7 +130,7 @@ func (c *connection) resume(ctx context.Context, back resume) error {
 	if !known {
 		return c.invalidate()
 	}
-	old, place, own, ok, ahead := s.rewind(*back.Sequence, c)
+	old, place, own, ok, ahead := s.rewind(*back.Sequence, c, func() *access.Client { return access.From(ctx) })
 	if ahead {
 		p.mu.Lock()
 		p.forget(s)
@@ -156,7 +156,7 @@ func (c *connection) resume(ctx context.Context, back resume) error {
 	c.parts.Go(func() {
 		c.pump(ctx, true, func() (*events.Subscription, error) {
 			for _, e := range own {
-				if err := c.dispatch(e.kind, e.data, 0, true); err != nil {
+				if err := c.answer(access.From(ctx), e.kind, e.data); err != nil {
 					return nil, err
 				}
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"discordproxy/discord/gateway"
+	"discordproxy/server/internal/access"
 )
 
 // Limits of what a session remembers for resuming.
@@ -31,7 +32,9 @@ type session struct {
 
 	mu   sync.Mutex
 	conn *connection // nil while nobody is connected
-	left time.Time
+	// rules bind the client as of the newest connection.
+	rules func() *access.Client
+	left  time.Time
 	// sequence is the number of the last event. places are places in the hub after
 	// the events from first on, 0 where the session cannot go on from.
 	sequence, first int64
@@ -52,7 +55,7 @@ type ownEvent struct {
 }
 
 // newSession adds a session. mu of p is held.
-func (p *Proxy) newSession(client string, hello identify, conn *connection) *session {
+func (p *Proxy) newSession(rules func() *access.Client, hello identify, conn *connection) *session {
 	p.sweep()
 	for len(p.sessions) >= maxSessions {
 		var oldest *session
@@ -66,7 +69,7 @@ func (p *Proxy) newSession(client string, hello identify, conn *connection) *ses
 		}
 		p.forget(oldest)
 	}
-	s := &session{id: strings.ToLower(rand.Text()), client: client, hello: hello, conn: conn, first: 1}
+	s := &session{id: strings.ToLower(rand.Text()), client: rules().Name(), hello: hello, conn: conn, rules: rules, first: 1}
 	p.sessions[s.id] = s
 	p.stats.Identified++
 	return s
@@ -87,8 +90,16 @@ func (p *Proxy) sweep() {
 // forget ends a session for good. mu is held.
 func (p *Proxy) forget(s *session) {
 	delete(p.sessions, s.id)
-	for _, asked := range p.voice {
-		delete(asked, s)
+	for guild := range p.voice {
+		p.leaveVoice(guild, s)
+	}
+}
+
+// leaveVoice has a session get no more credentials for voice in a guild. mu is held.
+func (p *Proxy) leaveVoice(guild uint64, s *session) {
+	delete(p.voice[guild], s)
+	if len(p.voice[guild]) == 0 {
+		delete(p.voice, guild)
 	}
 }
 
@@ -142,7 +153,7 @@ func (s *session) number(c *connection, place uint64, own bool, kind string, dat
 // rewind takes the session back to an event for a new connection. It returns the
 // place in the hub to go on from, and events that are not in the hub. ok is false
 // when the session cannot go on from there, ahead when it has not come so far yet.
-func (s *session) rewind(sequence int64, c *connection) (old *connection, place uint64, own []ownEvent, ok, ahead bool) {
+func (s *session) rewind(sequence int64, c *connection, rules func() *access.Client) (old *connection, place uint64, own []ownEvent, ok, ahead bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sequence > s.sequence {
@@ -161,7 +172,7 @@ func (s *session) rewind(sequence int64, c *connection) (old *connection, place 
 	}
 	s.own = s.own[:len(s.own)-len(own)]
 	s.sequence, s.place = sequence, place
-	old, s.conn = s.conn, c
+	old, s.conn, s.rules = s.conn, c, rules
 	return old, place, slices.Clone(own), true, false
 }
 
@@ -169,10 +180,10 @@ func (s *session) rewind(sequence int64, c *connection) (old *connection, place 
 // does not wait.
 func (s *session) offer(kind string, data json.RawMessage) {
 	s.mu.Lock()
-	conn := s.conn
+	conn, rules := s.conn, s.rules
 	s.mu.Unlock()
 	if conn != nil {
-		conn.queue.put(len(data), func() error { return conn.dispatch(kind, data, 0, true) })
+		conn.queue.put(len(data), func() error { return conn.answer(rules(), kind, data) })
 	}
 }
 
