@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"discordproxy/discord"
@@ -242,17 +243,15 @@ func (c *connection) requestSoundboard(ctx context.Context, in command) error {
 	if err := in.decode(&asked); err != nil {
 		return err
 	}
-	for _, id := range asked.GuildIDs {
+	slices.Sort(asked.GuildIDs)
+	for _, id := range slices.Compact(asked.GuildIDs) {
 		guild := uint64(id)
 		g := c.proxy.config.Guilds.GuildSnapshot(guild)
 		if !g.Available() || !c.may(ctx, soundboardMethod, guild, 0) {
 			continue
 		}
-		c.queue.put(0, func() error {
-			return c.dispatch("SOUNDBOARD_SOUNDS", encoded(map[string]any{
-				"guild_id": strconv.FormatUint(guild, 10), "soundboard_sounds": g.List("soundboard_sounds"),
-			}), 0, true)
-		})
+		sounds := encoded(map[string]any{"guild_id": strconv.FormatUint(guild, 10), "soundboard_sounds": g.List("soundboard_sounds")})
+		c.queue.put(len(sounds), func() error { return c.dispatch("SOUNDBOARD_SOUNDS", sounds, 0, true) })
 	}
 	return nil
 }

@@ -343,9 +343,10 @@ func (c *connection) hangUp(err error) {
 }
 
 // end begins to close the connection, because of the first error that it is called
-// with. It does not wait.
-func (c *connection) end(err error) {
+// with, and reports whether this is the first. It does not wait.
+func (c *connection) end(err error) (first bool) {
 	c.ending.Do(func() {
+		first = true
 		c.why = err
 		c.stopWork()
 		go func() {
@@ -360,6 +361,7 @@ func (c *connection) end(err error) {
 			_ = c.ws.Close(why.code, why.text())
 		}()
 	})
+	return first
 }
 
 // reconnect asks the client to come back and closes the connection.
@@ -376,9 +378,10 @@ func (c *connection) reconnect(why *closing) {
 // slow closes a connection whose client reads too slowly.
 func (p *Proxy) slow(c *connection) {
 	p.mu.Lock()
-	p.stats.Slow++
-	p.mu.Unlock()
-	c.end(&closeSlow)
+	defer p.mu.Unlock()
+	if c.end(&closeSlow) {
+		p.stats.Slow++
+	}
 }
 
 // command is a payload from a client.

@@ -18,6 +18,8 @@ const (
 	membersInChunk = 1000
 	maxAskedIDs    = 100
 	maxNonce       = 32
+	// listed is about how many bytes an entry of a list takes without its contents.
+	listed = 24
 	// chunkWait is how long Discord may take for the next chunk.
 	chunkWait = time.Minute
 	// maxPending is how many different requests may be at Discord.
@@ -152,8 +154,9 @@ func (c *connection) answerMembers(asked *memberRequest, members []json.RawMessa
 		if i == 0 {
 			out.NotFound = notFound
 		}
-		// Encoded when it is its turn: the members themselves are kept anyway.
-		c.queue.put(0, func() error { return c.dispatch("GUILD_MEMBERS_CHUNK", encoded(out), 0, true) })
+		// Encoded when it is its turn: the members themselves are kept anyway, so that
+		// only the list of them counts.
+		c.queue.put(listed*len(part)+listed*len(out.NotFound), func() error { return c.dispatch("GUILD_MEMBERS_CHUNK", encoded(out), 0, true) })
 	}
 	return nil
 }

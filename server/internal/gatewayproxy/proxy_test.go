@@ -492,3 +492,48 @@ func TestPresenceTooLarge(t *testing.T) {
 		})
 	}
 }
+
+// TestSlowAnswers: a bot that asks again and again and does not read is closed before
+// its answers fill the memory.
+func TestSlowAnswers(t *testing.T) {
+	r := newRig(t, gatewayproxy.Config{}, events.Config{})
+	r.connect()
+	r.dispatch("GUILD_CREATE", `{"id":"2","name":"h","channels":[],"members":[],"member_count":1,"soundboard_sounds":[{"sound_id":"5","name":"`+
+		strings.Repeat("x", 1<<20)+`"}]}`)
+	b := r.dial()
+	b.send(2, fmt.Sprintf(`{"token":"discordproxy","properties":{},"intents":%d}`, gateway.IntentGuildMessages))
+	b.expect(0, "READY", `"id":"2"`)
+	b.send(31, `{"guild_ids":["2","2","2"]}`)
+	b.send(1, "null")
+	for answers := 0; ; {
+		p, err := b.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Op == 11 {
+			b.send(31, `{"guild_ids":["1"]}`) // a mark behind the answers
+			continue
+		}
+		if strings.Contains(string(p.Data), `"guild_id":"1"`) {
+			if answers != 1 {
+				t.Errorf("one guild is answered %d times", answers)
+			}
+			break
+		}
+		answers++
+	}
+	for range 100 {
+		b.send(31, `{"guild_ids":["2"]}`)
+	}
+	for deadline := time.Now().Add(patience); r.Stats().Slow != 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the stats are %+v", r.Stats())
+		}
+	}
+	if why := b.closed(); why.Code != 4000 || !strings.Contains(why.Reason, "too slowly") {
+		t.Errorf("closed with %v", why)
+	}
+	if s := r.Stats(); s.Slow != 1 {
+		t.Errorf("the stats are %+v", s)
+	}
+}

@@ -5,6 +5,9 @@ import "sync"
 // maxQueueBytes limits what waits to be sent to one client.
 const maxQueueBytes = 32 << 20
 
+// taskBytes is about what a task takes in addition to what it holds.
+const taskBytes = 256
+
 // queue is what a connection does next to sending events of the hub, such as
 // answering requests for members, one after the other.
 type queue struct {
@@ -27,6 +30,7 @@ func newQueue(full func()) *queue { return &queue{wake: make(chan struct{}, 1), 
 func (q *queue) put(size int, do func() error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	size += taskBytes
 	if q.bytes += size; q.bytes > maxQueueBytes {
 		go q.full()
 		return
