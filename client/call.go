@@ -43,7 +43,7 @@ func (c *caller) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 			if err == nil {
 				return resp, nil
 			}
-			err = translate(err)
+			err = translate(err, ctx.Err() != nil)
 			wait := max(retryAfter(err), pause/2+mathrand.N(pause/2))
 			if left <= 0 || connect.CodeOf(err) != connect.CodeUnavailable || !harmless(req, err, time.Since(begin)+wait) || !sleep(ctx, wait) {
 				return nil, err
@@ -57,7 +57,7 @@ func (c *caller) WrapStreamingClient(next connect.StreamingClientFunc) connect.S
 	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
 		conn := next(ctx, spec)
 		c.authorize(conn.RequestHeader().Set)
-		return stream{conn}
+		return stream{conn, ctx.Err}
 	}
 }
 
@@ -72,9 +72,15 @@ func (c *caller) authorize(set func(name, value string)) {
 }
 
 // stream translates the errors of a stream.
-type stream struct{ connect.StreamingClientConn }
+type stream struct {
+	connect.StreamingClientConn
 
-func (s stream) Receive(message any) error { return translate(s.StreamingClientConn.Receive(message)) }
+	left func() error // why the caller does not wait any more, nil while it does
+}
+
+func (s stream) Receive(message any) error {
+	return translate(s.StreamingClientConn.Receive(message), s.left() != nil)
+}
 
 // sleep waits, unless ctx would end before: then it reports false at once.
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -88,7 +88,7 @@ func TestTimeout(t *testing.T) {
 // TestSeveredAnswer: the proxy dies in the middle of an answer.
 func TestSeveredAnswer(t *testing.T) {
 	for name, beginning := range map[string]string{
-		"the length": "\x00\x00", "the message": "\x00\x00\x00\x00\x09\x0a",
+		"the length": "\x00\x00", "the message": "\x00\x00\x00\x00\x09\x0a", "nothing, and a reset": "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			type connection struct{}
@@ -96,10 +96,15 @@ func TestSeveredAnswer(t *testing.T) {
 			srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				calls.Add(1)
 				_, _ = io.Copy(io.Discard, r.Body)
-				w.Header().Set("Content-Type", "application/grpc")
-				_, _ = io.WriteString(w, beginning)
-				_ = http.NewResponseController(w).Flush()
-				_ = r.Context().Value(connection{}).(net.Conn).Close()
+				conn := r.Context().Value(connection{}).(*net.TCPConn)
+				if beginning == "" {
+					_ = conn.SetLinger(0)
+				} else {
+					w.Header().Set("Content-Type", "application/grpc")
+					_, _ = io.WriteString(w, beginning)
+					_ = http.NewResponseController(w).Flush()
+				}
+				_ = conn.Close()
 			}))
 			srv.Config.Protocols = new(http.Protocols)
 			srv.Config.Protocols.SetUnencryptedHTTP2(true)

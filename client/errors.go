@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"strings"
 	"time"
 
 	pb "discordproxy/gen/discord_api"
@@ -98,13 +100,16 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// translate returns the typed error for what a call ended with.
-func translate(err error) error {
+// translate returns the typed error for what a call ended with. left says that its
+// caller does not wait any more.
+func translate(err error, left bool) error {
 	status, ok := errors.AsType[*connect.Error](err)
 	if !ok {
 		return err
 	}
-	status = severed(status)
+	if !left {
+		status = severed(status)
+	}
 	detail, told := discordError(status)
 	retryAfter := detail.GetRetryAfter().AsDuration()
 	var document struct {
@@ -129,12 +134,25 @@ func translate(err error) error {
 	return e
 }
 
-// severed returns the status of an answer that is incomplete, because the proxy or
-// the connection ended: UNAVAILABLE, and any other as it is. connect-go takes some such
-// an answer for one that breaks the protocol.
+// severed returns the status of a call whose connection was lost, UNAVAILABLE, and any
+// other as it is. connect-go reports some of these as canceled, as unknown, or as an
+// answer that breaks the protocol.
 func severed(status *connect.Error) *connect.Error {
-	if !connect.IsWireError(status) && errors.Is(status, io.ErrUnexpectedEOF) {
-		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("the connection ended in the middle of an answer: %w", io.ErrUnexpectedEOF))
+	if connect.IsWireError(status) {
+		return status
+	}
+	cause := status.Unwrap()
+	lost := false
+	switch status.Code() {
+	case connect.CodeCanceled:
+		lost = true
+	case connect.CodeUnknown, connect.CodeInternal:
+		_, network := errors.AsType[*net.OpError](cause)
+		// net/http does not export the errors of its HTTP/2 connections.
+		lost = network || errors.Is(cause, io.ErrUnexpectedEOF) || strings.Contains(cause.Error(), "http2: ")
+	}
+	if lost {
+		return connect.NewError(connect.CodeUnavailable, fmt.Errorf("the connection was lost: %w", cause))
 	}
 	return status
 }

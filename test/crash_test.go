@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -14,13 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"discordproxy/client"
 	"discordproxy/discord/sandbox"
-	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
-
-	"connectrpc.com/connect"
 )
 
 // told is what clients were told of one channel, by contents.
@@ -52,7 +51,11 @@ func TestCrashes(t *testing.T) {
 	load, unload := context.WithCancel(t.Context())
 	defer unload()
 	var working sync.WaitGroup
-	queue := discordapiconnect.NewOutboxClient(proxytest.NewHTTP2Client(), "http://"+r.Address, connect.WithGRPC())
+	queue, err := client.New(r.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer queue.Close()
 	direct := r.Client
 	for w := range workers {
 		channel := channels[w%len(channels)]
@@ -70,7 +73,7 @@ func TestCrashes(t *testing.T) {
 					if err == nil {
 						break
 					}
-					if code := connect.CodeOf(err); code != connect.CodeUnavailable && code != connect.CodeCanceled || t.Context().Err() != nil {
+					if !errors.Is(err, client.ErrUnavailable) || t.Context().Err() != nil {
 						t.Errorf("%s: %v", text, err)
 						return
 					}
@@ -158,7 +161,7 @@ func (r *restarting) startAndKill(t *testing.T, after time.Duration) {
 
 // waitDelivered waits until nothing is in the outbox that has not ended, and checks
 // that all was delivered.
-func (r *restarting) waitDelivered(t *testing.T, queue discordapiconnect.OutboxClient) {
+func (r *restarting) waitDelivered(t *testing.T, queue *client.Client) {
 	t.Helper()
 	list := func(states ...pb.Delivery_State) []*pb.Delivery {
 		t.Helper()
