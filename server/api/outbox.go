@@ -23,6 +23,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -101,8 +102,12 @@ func (s *outboxService) Enqueue(ctx context.Context, req *pb.EnqueueRequest) (*p
 	return &pb.EnqueueResponse{Delivery: shown(results[0].Delivery), Duplicate: results[0].Duplicate}, nil
 }
 
-// enqueueAtOnce limits the calls that share a transaction.
-const enqueueAtOnce = 256
+// What a stream holds in memory: as many calls as may share a transaction, and at most
+// so many bytes of calls, beside one that is larger.
+const (
+	enqueueAtOnce = 256
+	enqueueBytes  = 16 << 20
+)
 
 func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStream[pb.EnqueueManyRequest, pb.EnqueueManyResponse]) error {
 	if err := s.open(); err != nil {
@@ -111,6 +116,8 @@ func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStr
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	received := make(chan *pb.EnqueueManyRequest, enqueueAtOnce)
+	room := semaphore.NewWeighted(enqueueBytes)
+	weight := func(req *pb.EnqueueManyRequest) int64 { return min(int64(proto.Size(req)), enqueueBytes) }
 	var broken error
 	go func() {
 		defer close(received)
@@ -120,6 +127,9 @@ func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStr
 				if !errors.Is(err, io.EOF) {
 					broken = err
 				}
+				return
+			}
+			if room.Acquire(ctx, weight(req)) != nil {
 				return
 			}
 			select {
@@ -143,9 +153,14 @@ func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStr
 				break gather
 			}
 		}
+		held := int64(0)
+		for _, req := range batch {
+			held += weight(req)
+		}
 		if err := s.enqueueBatch(ctx, batch, stream.Send); err != nil {
 			return err
 		}
+		room.Release(held)
 	}
 	return broken
 }

@@ -629,10 +629,14 @@ func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id stri
 // Purge deletes up to limit records of deliveries that have ended, the oldest first,
 // and returns how many.
 func (o *Outbox) Purge(ctx context.Context, f DeliveryFilter, limit int) (purged int, err error) {
+	order := "position"
+	if !f.EndedBefore.IsZero() {
+		order = "finished_at, position" // an index has them so, and no other record is read
+	}
 	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		purged = 0
 		condition, args := f.where([]any{o.bot, limit})
-		records, err := o.list(ctx, tx, "bot = $1 AND position > 0"+condition+" ORDER BY position LIMIT $2", args...)
+		records, err := o.list(ctx, tx, "bot = $1 AND position > 0"+condition+" ORDER BY "+order+" LIMIT $2", args...)
 		if err != nil {
 			return err
 		}

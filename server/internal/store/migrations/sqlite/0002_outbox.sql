@@ -50,4 +50,5 @@ CREATE INDEX deliveries_scheduled ON deliveries (bot, not_before) WHERE state = 
 CREATE INDEX deliveries_expiring ON deliveries (bot, expires_at) WHERE state IN (1, 2);
 CREATE INDEX deliveries_replaceable ON deliveries (bot, caller, replace_key) WHERE replace_key <> '' AND state IN (1, 2);
 CREATE INDEX deliveries_results ON deliveries (bot, position) WHERE position > 0;
+CREATE INDEX deliveries_ended ON deliveries (bot, finished_at, position) WHERE position > 0;
 CREATE INDEX deliveries_messages ON deliveries (bot, message) WHERE message > 0;
