@@ -299,7 +299,7 @@ func TestGatewayProxyBrowsers(t *testing.T) {
 		"rebinding": {Host: "pages.example:50051", HTTPHeader: http.Header{"Origin": {"http://pages.example:50051"}}},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), proxytest.Patience)
-		ws, resp, err := websocket.Dial(ctx, gatewayURL(p), options)
+		ws, resp, err := websocket.Dial(ctx, gatewayURL(p), options) //nolint:bodyclose // the library closes it
 		cancel()
 		if err == nil {
 			_ = ws.CloseNow()
@@ -346,7 +346,7 @@ func TestGatewayProxyRevokedVoice(t *testing.T) {
 	if err := os.WriteFile(file, []byte(narrow), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a.closedWith() // the rules are in effect
+	_ = a.closedWith() // the rules are in effect
 	c.send(4, map[string]any{"guild_id": guild, "channel_id": nil})
 	c.send(1, nil)
 	for p := c.next(); p.Op != 11; p = c.next() {
