@@ -96,7 +96,9 @@ func (s *Store) release() error {
 // again. Its context is not that of the caller: statements that use the caller's
 // would break the shared transaction.
 //
-// If ctx ends first, write returns ctx's error; the change may still happen.
+// If ctx ends before the change's turn has come, write returns ctx's error and the
+// change does not happen. If ctx ends later, write returns the outcome, at the
+// latest when the transaction's own time is over.
 func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
 	return s.explain(s.writer.write(ctx, change))
 }

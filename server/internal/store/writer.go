@@ -31,6 +31,7 @@ type change struct {
 	ctx  context.Context //nolint:containedctx // an argument on its way to another goroutine
 	run  func(context.Context, *sql.Tx) error
 	err  error
+	turn chan struct{} // full while the change runs, and when the caller has left
 	done chan struct{} // closed when err is final
 }
 
@@ -47,7 +48,7 @@ func (w *writer) close() {
 }
 
 func (w *writer) write(ctx context.Context, run func(context.Context, *sql.Tx) error) error {
-	c := &change{ctx: ctx, run: run, done: make(chan struct{})}
+	c := &change{ctx: ctx, run: run, turn: make(chan struct{}, 1), done: make(chan struct{})}
 	select {
 	case <-w.closing:
 		return ErrClosed
@@ -64,6 +65,11 @@ func (w *writer) write(ctx context.Context, run func(context.Context, *sql.Tx) e
 	case <-c.done:
 		return c.err
 	case <-ctx.Done():
+	}
+	select { // the caller's variables belong to the change while it runs
+	case <-c.done:
+		return c.err
+	case c.turn <- struct{}{}:
 		return context.Cause(ctx)
 	}
 }
@@ -98,10 +104,35 @@ func (w *writer) gather(first *change) []*change {
 func (w *writer) commit(group []*change) {
 	if err := w.transact(group); errors.Is(err, errBroken) && len(group) > 1 {
 		for _, c := range group {
+			c.release()
+		}
+		for _, c := range group {
 			w.finish([]*change{c}, w.transact([]*change{c}))
 		}
 	} else {
 		w.finish(group, err)
+	}
+}
+
+// claim keeps the caller of a change from leaving. It returns an error if the caller
+// has left or is about to.
+func (c *change) claim() error {
+	if err := context.Cause(c.ctx); err != nil {
+		return err
+	}
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	default:
+		return context.Cause(c.ctx)
+	}
+}
+
+// release lets the caller of a change that was undone leave.
+func (c *change) release() {
+	select {
+	case <-c.turn:
+	default: // its turn had not come
 	}
 }
 
@@ -131,7 +162,7 @@ func (w *writer) transact(group []*change) error {
 	defer tx.Rollback() //nolint:errcheck // there is nothing to roll back after a commit
 	made := 0
 	for _, c := range group {
-		if c.err = context.Cause(c.ctx); c.err != nil {
+		if c.err = c.claim(); c.err != nil {
 			continue // nobody waits for it
 		}
 		if c.err = apart(ctx, tx, c.run, len(group) > 1); errors.Is(c.err, errBroken) {

@@ -150,24 +150,38 @@ func TestBadChangeAlone(t *testing.T) {
 	})
 }
 
-// TestWriteContext has callers leave before their turn, and in the middle of it.
+// TestWriteContext has callers leave before their turn, and in the middle of it: a
+// change that runs may use its caller's variables, so the caller stays for its
+// outcome.
 func TestWriteContext(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, c store.Config) {
 		s := storetest.Open(t, c)
-		gone, leave := context.WithCancel(t.Context())
-		left := make(chan struct{})
-		err := s.Write(gone, func(ctx context.Context, tx *sql.Tx) error {
-			leave()
-			<-left
-			return put("middle")(ctx, tx)
+		middle, leaveMiddle := context.WithCancel(t.Context())
+		early, leaveEarly := context.WithCancel(t.Context())
+		var callers sync.WaitGroup
+		runs, leftEarly := make(chan struct{}), make(chan struct{})
+		used := 0
+		callers.Go(func() {
+			if err := s.Write(middle, func(ctx context.Context, tx *sql.Tx) error {
+				close(runs)
+				<-leftEarly
+				leaveMiddle()
+				err := put("middle")(ctx, tx)
+				used++
+				return err
+			}); err != nil || used != 1 {
+				t.Errorf("a caller that left in the middle: %v, %d", err, used)
+			}
 		})
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("a caller that left in the middle: %v", err)
-		}
-		if err := s.Write(gone, put("early")); !errors.Is(err, context.Canceled) {
-			t.Errorf("a caller that left before: %v", err)
-		}
-		close(left)
+		<-runs
+		callers.Go(func() {
+			defer close(leftEarly)
+			leaveEarly()
+			if err := s.Write(early, put("early")); !errors.Is(err, context.Canceled) {
+				t.Errorf("a caller that left before: %v", err)
+			}
+		})
+		callers.Wait()
 		if err := s.Write(t.Context(), put("next")); err != nil {
 			t.Errorf("the next change: %v", err)
 		}
