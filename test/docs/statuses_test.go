@@ -21,7 +21,7 @@ func TestOwnAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, found := strings.Cut(string(page), "| status | why |\n")
+	_, section, found := strings.Cut(string(page), "| status | reason |\n")
 	if !found {
 		t.Fatal("docs/rest.md has no table of statuses")
 	}
