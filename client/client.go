@@ -1,8 +1,7 @@
 // Package client calls Discord through a running Discord Proxy.
 //
-// A [Client] has a method for each method of the contract, which takes and
-// returns its messages. An error is an [*HTTPError] when Discord refused the
-// call and an [*Error] otherwise.
+// A [Client] has every method of the API, and takes and returns its messages. An
+// error is an [*HTTPError] if Discord refused the call, and an [*Error] otherwise.
 package client
 
 import (

@@ -1,6 +1,6 @@
-// Package dashboard holds the web page that shows how the proxy is doing. The
-// page calls the proxy as any other page would, over gRPC-Web; here are only
-// its files, which `npm run build` makes from src.
+// Package dashboard provides the files of the web page that shows the state of
+// the proxy. `npm run build` builds them from src. The page calls the proxy over
+// gRPC-Web, like any other page.
 package dashboard
 
 import (

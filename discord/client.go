@@ -1,9 +1,9 @@
-// Package discord knows Discord's REST API: which call does what, what an
-// answer means, and how to repeat a call without doing its work twice.
+// Package discord implements a client of Discord's REST API: its operations, the
+// meaning of responses, and retries that do no work twice.
 //
-// Every call goes through one transport, which holds it until Discord's rate
-// limits let it through (see package ratelimit) and repeats it when its
-// outcome is open and repeating is harmless.
+// Every call goes through one transport. The transport waits until Discord's rate
+// limits allow the call (see package ratelimit), and retries it if its outcome is
+// unknown and a retry is safe.
 package discord
 
 import (

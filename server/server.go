@@ -1,6 +1,6 @@
-// Package server is a whole Discord Proxy. New puts one together from a Config, and
-// Run serves a listener with it until its context ends. Servers share nothing: one
-// process can run several.
+// Package server implements a whole Discord Proxy. New builds one from a Config, and
+// Run serves a listener until its context ends. Servers share nothing: one process
+// can run several.
 package server
 
 import (

@@ -1,5 +1,5 @@
-// Package message is the command discordproxymessage, a client of a running
-// server.
+// Package message implements the command discordproxymessage, a client of a
+// running server.
 package message
 
 import (

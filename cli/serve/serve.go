@@ -1,5 +1,5 @@
-// Package serve is the command discordproxyserver: it turns flags, variables and
-// files into a server.Config and runs the server.
+// Package serve implements the command discordproxyserver: it turns flags,
+// variables and files into a server.Config and runs the server.
 package serve
 
 import (

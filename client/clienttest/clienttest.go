@@ -1,5 +1,5 @@
-// Package clienttest runs a Discord Proxy with a pretend Discord, for the tests
-// of programs that use package client.
+// Package clienttest runs a Discord Proxy with a sandbox, for tests of programs
+// that use package client.
 package clienttest
 
 import (

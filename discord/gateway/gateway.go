@@ -1,14 +1,13 @@
-// Package gateway knows Discord's gateway: how the bot's session begins, how it
-// outlives the connections that carry it, and how it ends.
+// Package gateway implements the bot's session at Discord's gateway: how it begins,
+// how it outlives the connections that carry it, and how it ends.
 //
-// It speaks the protocol itself, over a websocket library. discordgo's client
-// of the gateway cannot be supervised: it keeps the session's id and sequence
-// to itself, so that only the Session that lost a connection can resume it; it
-// tells nobody the code with which Discord closed a connection, so that those
-// after which no bot may come back are not seen; it begins a new session
-// whenever Discord refuses to resume one, without regard to how many may begin;
-// and it holds its own lock while it opens and closes, without an end when
-// Discord says something unexpected.
+// The package implements the protocol over a websocket library, because discordgo's
+// gateway client cannot be supervised. That client does not expose the session's ID
+// and sequence, so only the Session that lost a connection can resume it. It does not
+// report the code with which Discord closed a connection, so codes after which no bot
+// may reconnect go unnoticed. It begins a new session whenever Discord refuses to
+// resume one, without regard to the daily budget. And it keeps its lock while it opens
+// and closes, for ever if Discord sends something unexpected.
 // https://discord.com/developers/docs/events/gateway
 package gateway
 

@@ -1,6 +1,6 @@
-// Package sandbox knows how Discord's REST API answers and its gateway speaks,
-// and pretends to be them: an [http.Handler] with a small world behind it that tests can arrange,
-// disturb and inspect.
+// Package sandbox implements a fake Discord: an [http.Handler] that serves Discord's
+// REST API and gateway, with a small world behind them that tests can arrange, disturb
+// and inspect.
 package sandbox
 
 import (

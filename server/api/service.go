@@ -1,5 +1,5 @@
-// Package api answers the calls of the contract: it checks a request,
-// hands it to Discord, and turns what comes back into an answer or a status.
+// Package api implements the methods of the API: it checks a request, calls
+// Discord, and turns the result into a response or a status.
 package api
 
 import (

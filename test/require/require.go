@@ -1,5 +1,5 @@
-// Package require finds the components that some tests need beside Go. A test
-// whose component is missing is skipped with a line that says how to get it,
+// Package require finds the components that some tests need in addition to Go. A
+// test whose component is missing is skipped with a line that says how to get it,
 // or fails when DISCORDPROXY_TEST_REQUIRE, a list with commas, names it. A package
 // whose tests use these functions has a TestMain that calls Main.
 package require

@@ -1,6 +1,6 @@
-// Package access knows who may call what: clients prove who they are by a key
-// or a certificate, and rules say which methods, guilds, channels and users are
-// theirs, and how much.
+// Package access implements access control: it authenticates clients by a key, a
+// certificate or an address, and enforces rules about their methods, guilds,
+// channels, users and rates.
 package access
 
 import (

@@ -1,6 +1,6 @@
-// Package apidocs knows how the server shows what it can do: the description
-// of its JSON form in OpenAPI, and a page for people. tools/apidoc makes both
-// from the contract.
+// Package apidocs serves the documentation of the API: an OpenAPI document of its
+// JSON form, and a page for people. tools/apidoc generates both from the protobuf
+// definitions.
 package apidocs
 
 import (

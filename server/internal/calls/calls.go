@@ -1,6 +1,5 @@
-// Package calls knows what is told of a call when it has ended, and whom: the
-// log, and whoever else observes. Calls come over every door, typed methods,
-// streams and plain REST.
+// Package calls reports finished calls, whatever their protocol, to the log and to
+// other observers.
 package calls
 
 import (

@@ -1,9 +1,9 @@
-// Package discordjson translates between Discord's JSON objects and the
-// messages of the contract.
+// Package discordjson converts between Discord's JSON objects and the messages of
+// the API.
 //
-// The contract names its fields as Discord does, so one walk along a
-// message's descriptor serves every object: a field added to the contract is
-// filled without code of its own. What differs stands in this file.
+// The API names its fields as Discord does, so one walk along a message's descriptor
+// converts every object, and a new field needs no code. The differences are in this
+// file.
 package discordjson
 
 import (

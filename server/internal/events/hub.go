@@ -1,8 +1,8 @@
-// Package events knows the newest events that came from Discord's gateway, and
-// how far each subscriber has got with them.
+// Package events keeps the newest events from Discord's gateway, and the position of
+// each subscriber.
 //
-// Events are kept once, in one ring. A subscriber is a place in it: what is
-// slow falls behind by itself, and keeps nobody waiting.
+// Events are kept once, in one ring. A subscriber is a position in it: a slow
+// subscriber falls behind and delays nobody else.
 package events
 
 import (

@@ -1,5 +1,5 @@
-// Package files reads small files of rules, keys and certificates, and reads them
-// again when they change.
+// Package files reads small files of rules, keys and certificates, and reloads them
+// when they change.
 package files
 
 import (

@@ -1,5 +1,5 @@
-// Package health knows whether the server lives and whether it can do its
-// work, and says in words why not.
+// Package health reports whether the server is alive and whether it can serve
+// calls, with the reasons in words.
 package health
 
 import (

@@ -1,6 +1,6 @@
-// Package listener knows how to serve HTTP/2 and HTTP/1.1 on one port, in
-// cleartext (with prior knowledge or Upgrade: h2c) or by TLS, safely against
-// overload, web pages and shutdown, whatever the handler is.
+// Package listener serves HTTP/2 and HTTP/1.1 on one port, in cleartext (with prior
+// knowledge or Upgrade: h2c) or over TLS. It protects any handler from overload and
+// from web pages of other sites, and shuts down gracefully.
 package listener
 
 import (

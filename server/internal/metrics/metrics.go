@@ -1,5 +1,5 @@
-// Package metrics knows what Prometheus can read of the server: calls as they
-// end, and what is held at the moment of a scrape.
+// Package metrics provides the server's Prometheus metrics: finished calls, and the
+// state at the moment of a scrape.
 package metrics
 
 import (

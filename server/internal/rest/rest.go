@@ -1,5 +1,5 @@
-// Package rest knows how to pass plain requests to Discord's REST API on, so
-// that any program that speaks it shares the bot's limits with all others.
+// Package rest forwards plain requests to Discord's REST API, so that any program
+// that uses it shares the bot's limits with all others.
 package rest
 
 import (

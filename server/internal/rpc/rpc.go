@@ -1,5 +1,5 @@
-// Package rpc knows what every Connect service of this server has in common:
-// codecs, message limits, panic recovery, bounded error texts and request ids.
+// Package rpc provides what every Connect service of this server needs: codecs,
+// message limits, panic recovery, bounded error texts and request IDs.
 package rpc
 
 import (

@@ -1,5 +1,5 @@
-// Package status knows how the proxy is doing at the moment and what happened
-// lately, and tells it to those who watch.
+// Package status collects the current state of the proxy and its latest calls, and
+// streams them to the dashboard.
 package status
 
 import (

@@ -1,5 +1,5 @@
-// Package strictyaml reads files of settings that decide about rights: whatever
-// could mean more than its author wrote is an error.
+// Package strictyaml reads YAML files that decide about rights: anything that could
+// mean more than its author wrote is an error.
 package strictyaml
 
 import (

@@ -1,6 +1,5 @@
-// Package tracing knows how calls become traces of OpenTelemetry: a span for
-// the call, below it one for each wait for the rate limits and one for each
-// request to Discord.
+// Package tracing exports calls as OpenTelemetry traces: a span for the call, with
+// one child for each wait for the rate limits and one for each request to Discord.
 package tracing
 
 import (
