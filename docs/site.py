@@ -1,7 +1,7 @@
 """Makes the site of all documents of the repository, not of docs/ alone.
 
-README.md is its first page, other documents beside docs/ have their paths, and
-files that documents link to come along.
+Other documents than those in docs/ keep their paths, and files that documents link to
+are included. README.md is for the repository: docs/index.md is the start page.
 """
 
 import posixpath
@@ -12,7 +12,6 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
-    "README.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -30,8 +29,6 @@ ICON = "dashboard/src/icon.svg"
 
 def place(path):
     """Returns where a file of the repository is in the site."""
-    if path == "README.md":
-        return "index.md"
     if path == ICON:
         return "images/icon.svg"
     if path.startswith("docs/"):
@@ -41,8 +38,6 @@ def place(path):
 
 def source(place_in_site):
     """Returns which document of the repository a page of the site is."""
-    if place_in_site == "index.md":
-        return "README.md"
     return place_in_site if place_in_site in DOCUMENTS else f"docs/{place_in_site}"
 
 
