@@ -93,7 +93,7 @@ stop_unit() {
 
 echo "== install"
 dpkg --install "$old"/*_amd64.deb | tee "$work/installed"
-grep -q /etc/discordproxy/token "$work/installed" || fail "nobody is told where the token belongs"
+grep -q /etc/discordproxy/token "$work/installed" || fail "the package does not say where the token belongs"
 dpkg --verify "$package"
 [ "$(stat -c '%a %U' /etc/discordproxy)" = "700 root" ] || fail "the folder of the token is readable by others"
 before=$(discordproxyserver --version)

@@ -4,7 +4,7 @@ import { createClient, makeAnyClient, type CallOptions, type Client, type Transp
 import { translate, UnavailableError, type DiscordProxyError } from "./errors.js";
 import { SendChannelMessageRequestSchema, SendDirectMessageRequestSchema, type DiscordApi } from "./gen/discord_api/discord_api_pb.js";
 
-/** A method for each method of the contract, which takes and returns its messages. */
+/** Every method of the API, with its messages. */
 export type DiscordClient = Client<typeof DiscordApi>;
 
 /** How calls are made. */
@@ -12,14 +12,14 @@ export interface CallSettings {
   /**
    * Bounds each call, its repetitions included, in milliseconds. Streams are
    * not bounded. Without it, and for 0, a call waits for its turn at Discord
-   * however long that takes. The option timeoutMs of a call goes before.
+   * however long that takes. The option timeoutMs of a call takes precedence.
    */
   timeoutMs?: number;
   /**
    * How often a call that failed with an UnavailableError is made again, where
    * that can do no harm: when it changes nothing, when it had no effect for
    * sure, or when it sends a message, which gets a nonce for that so that
-   * Discord makes no second one. 0 unless given.
+   * Discord makes no second one. Default: 0.
    */
   retries?: number;
 }
@@ -27,8 +27,8 @@ export interface CallSettings {
 /** How a proxy is called. */
 export interface Settings extends CallSettings {
   /**
-   * Key that the proxy asks for, or what tells it for each call, where an empty
-   * one is none. Without TLS it travels in clear text.
+   * Key for the proxy, or a function that returns it for each call; an empty key is
+   * not sent. Without TLS, the key crosses the network in clear text.
    */
   key?: string | (() => string);
 }
@@ -50,7 +50,7 @@ export function clientOver<S extends DescService>(service: S, transport: Transpo
     const call = calls[method.localName];
     if (method.methodKind === "unary") return repeated(method, call as UnaryCall, timeoutMs, retries);
     if (method.methodKind === "server_streaming") return streamed(call as StreamCall);
-    return null; // the contract has no other kind
+    return null; // the API has no other kind
   }) as Client<S>;
 }
 

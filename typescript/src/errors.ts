@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { DiscordErrorSchema, type DiscordError, type DiscordError_FieldError } from "./gen/discord_api/discord_api_pb.js";
 
-/** What is said of a failed call beside its text. */
+/** The details of a failed call. */
 interface Circumstances {
   retryAfterMs: number | undefined;
   outcomeUnknown: boolean;

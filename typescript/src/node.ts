@@ -8,11 +8,11 @@ import { authorize, unavailable } from "./interceptors.js";
 
 export * from "./index.js";
 
-/** Where a proxy listens unless it is told otherwise. */
+/** The default address of a proxy. */
 export const defaultTarget = "localhost:50051";
 
 export interface NodeSettings extends Settings {
-  /** Encrypts the connection, by Node's defaults or as told. */
+  /** Encrypts the connection, with Node's defaults or with these options. */
   tls?: boolean | ConnectionOptions;
 }
 

@@ -8,7 +8,7 @@ import { authorize, unavailable } from "./interceptors.js";
 export * from "./index.js";
 
 /**
- * Returns a client of the proxy at a URL, the page's own unless given. A proxy
+ * Returns a client of the proxy at a URL. Default: the page's own. A proxy
  * at another must name the page's origin with --cors-origin.
  */
 export function createClient(url: string = location.origin, settings: Settings = {}): DiscordClient {

@@ -44,7 +44,7 @@ def finite(timeout: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Rpc(Generic[Response]):
-    """A method of the contract."""
+    """A method of the API."""
 
     name: str
     response: type[Response]
@@ -53,7 +53,7 @@ class Rpc(Generic[Response]):
 
     @property
     def service(self) -> ServiceDescriptor:
-        # Each file of the contract has one.
+        # Each protobuf file has one.
         (service,) = self.response.DESCRIPTOR.file.services_by_name.values()
         return cast(ServiceDescriptor, service)
 

@@ -52,7 +52,7 @@ DEFAULT_TARGET = "localhost:50051"
 
 
 class _Settings:
-    """What both clients are told, read-only."""
+    """The settings of both clients, read-only."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class DiscordClient(_Settings, Methods):
     uses it, and either side opens its own with the next call.
 
     Args:
-        target: Address of the proxy, localhost:50051 unless given.
+        target: Address of the proxy. Default: localhost:50051.
         options: Channel options of gRPC. Connections to a loopback address
             ignore the variable http_proxy, unless ("grpc.enable_http_proxy", 1)
             is among the options.

@@ -42,7 +42,7 @@ class FieldError(NamedTuple):
 class DiscordProxyException(Exception):
     """A call failed.
 
-    The attributes hold what the proxy says of the failure beside its text.
+    The attributes contain the details of the failure.
     They can be pickled with the exception.
     """
 
