@@ -20,7 +20,7 @@ import (
 
 // Patience is how long a test waits for a condition. It is long because it only
 // bounds how long a failure takes.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Subscriber collects the events of one stream.
 type Subscriber struct {
