@@ -102,8 +102,9 @@ func (s *outboxService) Enqueue(ctx context.Context, req *pb.EnqueueRequest) (*p
 	return &pb.EnqueueResponse{Delivery: shown(results[0].Delivery), Duplicate: results[0].Duplicate}, nil
 }
 
-// What a stream holds in memory: as many calls as may share a transaction, and at most
-// so many bytes of calls, beside one that is larger.
+// Limits of the calls that a stream keeps in memory in addition to the one that it
+// received last: as many as share a transaction, of 16 MiB together. A larger call
+// counts as 16 MiB.
 const (
 	enqueueAtOnce = 256
 	enqueueBytes  = 16 << 20

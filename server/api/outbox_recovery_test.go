@@ -17,8 +17,10 @@ func (q *queue) interrupt(sb *sandbox.Sandbox, route string, stored bool, req *p
 	fault := sb.InjectFault(sandbox.Fault{Route: route, Kind: sandbox.FaultReset, After: stored, Count: 1})
 	req.DeliveryId = "once"
 	q.enqueue(req)
-	for q.get("once").GetReason() == "" {
-		time.Sleep(10 * time.Millisecond)
+	for end := time.Now().Add(time.Hour); q.get("once").GetReason() == ""; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			q.Fatalf("the delivery goes on: %v", q.get("once"))
+		}
 	}
 	if d := q.get("once"); d.GetState() != pb.Delivery_SENDING {
 		q.Errorf("%v", d)
