@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"discordproxy/client"
 	"discordproxy/discord/sandbox"
-	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
@@ -91,12 +91,16 @@ func TestRestartUnderLoad(t *testing.T) {
 			var callers sync.WaitGroup
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
-			client := discordapiconnect.NewDiscordApiClient(proxytest.NewHTTP2Client(), "http://"+r.Address, connect.WithGRPC())
+			caller, err := client.New(r.Address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer caller.Close()
 			for i := range 40 {
 				callers.Go(func() {
 					request := &pb.SendChannelMessageRequest{ChannelId: uint64(channels[i%len(channels)]), Content: fmt.Sprint("message ", i)}
 					if err := persist(ctx, func() error {
-						_, err := client.SendChannelMessage(ctx, request)
+						_, err := caller.SendChannelMessage(ctx, request)
 						return err
 					}); err != nil {
 						t.Errorf("message %d: %v", i, err)

@@ -32,6 +32,7 @@ import (
 type queue struct {
 	*testing.T
 	discordapiconnect.OutboxClient
+	folder    string // of the data
 	outbox    *outbox.Outbox
 	transport http.RoundTripper
 	stop      func()
@@ -81,7 +82,7 @@ func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
 	if !c.idle {
 		running.Go(func() { box.Run(ctx, maker) })
 	}
-	q := &queue{T: t, outbox: box, transport: direct{handler}}
+	q := &queue{T: t, folder: c.folder, outbox: box, transport: direct{handler}}
 	q.OutboxClient = discordapiconnect.NewOutboxClient(&http.Client{Transport: q.transport}, "http://proxy")
 	if c.network {
 		srv := httptest.NewUnstartedServer(handler)
@@ -286,13 +287,7 @@ func TestCrash(t *testing.T) {
 					req.OnUnknown = pb.Delivery_RESEND
 				}
 				q.enqueue(req)
-				for len(sb.Calls()) == 0 || q.get("once").GetReason() == "" {
-					time.Sleep(10 * time.Millisecond)
-				}
-				if d := q.get("once"); d.GetState() != pb.Delivery_SENDING {
-					t.Errorf("%v", d)
-				}
-				q.stop()
+				q.crash(sb, route)
 				sb.RemoveFault(fault)
 				time.Sleep(tt.away)
 				if tt.newer {
