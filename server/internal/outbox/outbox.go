@@ -395,12 +395,13 @@ func (o *Outbox) forget(ctx context.Context) {
 // fill begins deliveries of a caller.
 func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, caller string, now time.Time) error {
 	o.mu.Lock()
-	inFlight := 0
+	busy := make(map[line]bool)
 	for l := range o.lines {
 		if l.caller == caller {
-			inFlight++
+			busy[l] = true
 		}
 	}
+	inFlight := len(busy)
 	limit := max(min(maxOfCaller-o.active[caller], maxAll-len(o.flights)), minOfCaller-inFlight)
 	if limit <= 0 {
 		o.mu.Unlock()
@@ -418,8 +419,10 @@ func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, cal
 		if limit == 0 || inFlight > 0 && o.bytes+d.Bytes > maxBytes {
 			break
 		}
-		if l := (line{d.Caller, d.Target}); o.lines[l] == nil {
+		// A flight that has ended since may have changed its record after this read.
+		if l := (line{d.Caller, d.Target}); !busy[l] {
 			o.begin(flights, running, d)
+			busy[l] = true
 			inFlight++
 			limit--
 		}
