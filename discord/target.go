@@ -1,6 +1,9 @@
 package discord
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // TargetKind is what a target is.
 type TargetKind string
@@ -24,7 +27,12 @@ type Target struct {
 // what channel_id does. Other ids, such as those of messages and roles, are not
 // targets.
 func TargetKindOf(name string) (TargetKind, bool) {
-	name = strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+	name = strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
 	switch name {
 	case "parentid", "threadid", "threadids":
 		return ChannelTarget, true

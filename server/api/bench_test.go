@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -18,19 +21,28 @@ import (
 	"discordproxy/server/api"
 	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/rest"
+	"discordproxy/server/internal/rpc"
 
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // BenchmarkSendChannelMessage sends through a real listener to a pretend
-// Discord in the same process. Processor time is that of the whole process:
-// client, server and pretend Discord. BenchmarkEmptyCall of package listener
-// has the floor, measured in the same way.
+// Discord in the same process. The floor is a call of an empty procedure behind
+// the same listener.
 func BenchmarkSendChannelMessage(b *testing.B) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true, MaxMessages: 100})
-	address := serve(b, sb)
+	address := "http://" + serve(b, sb)
+	const procedure = "/bench.Empty/Call"
+	options, err := rpc.HandlerOptions(rpc.Config{Logger: quiet})
+	if err != nil {
+		b.Fatal(err)
+	}
+	nothing := connect.NewUnaryHandlerSimple(procedure,
+		func(_ context.Context, req *emptypb.Empty) (*emptypb.Empty, error) { return req, nil }, options...)
+	floor := "http://" + serveHandler(b, nothing) + procedure
 	h2 := new(http.Protocols)
 	h2.SetUnencryptedHTTP2(true)
 	over2 := &http.Client{Transport: &http.Transport{Protocols: h2}}
@@ -45,20 +57,79 @@ func BenchmarkSendChannelMessage(b *testing.B) {
 		{"gRPC-Web", over1, connect.WithGRPCWeb()},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
-			client := discordapiconnect.NewDiscordApiClient(bm.client, "http://"+address, bm.option)
+			empty := connect.NewClient[emptypb.Empty, emptypb.Empty](bm.client, floor, bm.option)
+			client := discordapiconnect.NewDiscordApiClient(bm.client, address, bm.option)
 			req := &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "hi"}
-			b.ReportAllocs()
-			before := cpu(b)
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if _, err := client.SendChannelMessage(b.Context(), req); err != nil {
+			beside(b, 2, func() error {
+				_, err := empty.CallUnary(b.Context(), connect.NewRequest(new(emptypb.Empty)))
+				return err
+			}, func() error {
+				_, err := client.SendChannelMessage(b.Context(), req)
+				return err
+			})
+		})
+	}
+}
+
+// beside makes b.N calls and as many calls of a floor, several at a time. It
+// reports what one call costs the whole process, with client, server and API,
+// and the ratio of its processor time to the floor's. Both take turns in small
+// batches, and the ratio is the median of those of all pairs of batches, so that
+// what else the machine does at the moment burdens both or is left out.
+func beside(b *testing.B, atATime int, floor, call func() error) {
+	b.Helper()
+	const batch = 200
+	batchOf := func(n int, call func() error) (c cost) {
+		before := costs(b)
+		var callers sync.WaitGroup
+		var left atomic.Int64
+		left.Store(int64(n))
+		for range atATime {
+			callers.Go(func() {
+				for left.Add(-1) >= 0 {
+					if err := call(); err != nil {
 						b.Error(err)
 					}
 				}
 			})
-			b.ReportMetric(float64(cpu(b)-before)/1e3/float64(b.N), "cpu-µs/op")
-		})
+		}
+		callers.Wait()
+		after := costs(b)
+		return cost{after.cpu - before.cpu, after.allocations - before.allocations}
 	}
+	// What a connection costs is no part of a call.
+	batchOf(atATime, floor)
+	batchOf(atATime, call)
+	var floors, calls cost
+	var ratios []float64
+	for n := b.N; n > 0; n -= batch {
+		f, c := batchOf(min(n, batch), floor), batchOf(min(n, batch), call)
+		floors, calls = cost{floors.cpu + f.cpu, floors.allocations + f.allocations}, cost{calls.cpu + c.cpu, calls.allocations + c.allocations}
+		ratios = append(ratios, float64(c.cpu)/float64(f.cpu))
+	}
+	slices.Sort(ratios)
+	per := float64(b.N)
+	b.ReportMetric(0, "ns/op") // of both
+	b.ReportMetric(calls.cpu/per, "cpu-µs/op")
+	b.ReportMetric(calls.allocations/per, "allocations/op")
+	b.ReportMetric(floors.cpu/per, "floor-µs/op")
+	b.ReportMetric(floors.allocations/per, "floor-allocations/op")
+	b.ReportMetric(ratios[len(ratios)/2], "x-floor")
+}
+
+// cost is what the process has used: processor time in microseconds, and
+// allocations.
+type cost struct{ cpu, allocations float64 }
+
+func costs(b *testing.B) cost {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	return cost{float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e3, float64(memory.Mallocs)}
 }
 
 // serve returns the address of a server over the pretend Discord.
@@ -106,14 +177,4 @@ func serveHandler(tb testing.TB, handler http.Handler) string {
 		serving.Wait()
 	})
 	return lis.Addr().String()
-}
-
-// cpu returns the processor time of the process in nanoseconds.
-func cpu(b *testing.B) int64 {
-	b.Helper()
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		b.Fatal(err)
-	}
-	return usage.Utime.Nano() + usage.Stime.Nano()
 }
