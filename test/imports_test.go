@@ -153,7 +153,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/calls", about: "reports of finished calls, to the log and other observers; the codes of errors",
-		imports: []string{"server/internal/refusals", "server/internal/rpc", "discord"},
+		imports: []string{"server/internal/refusals", "server/internal/rpc", "server/internal/store", "discord"},
 	},
 	{
 		folder: "server/internal/listener", about: "one port for every protocol, and how it ends",

@@ -65,7 +65,7 @@ type Config struct {
 	// REST passes plain requests on. Its Access, Ready, Observers and Logger
 	// are set from the fields above.
 	REST rest.Config
-	// Hooks are incoming hooks. Discord, Access, Ready, Observers, Logger and
+	// Hooks are incoming hooks. Discord, Queue, Access, Ready, Observers, Logger and
 	// Trace are set from the fields above. See UseHooks.
 	Hooks hooks.Config
 	// UseHooks receives, before New returns, a function that replaces the hooks.
@@ -113,8 +113,9 @@ func New(c Config) (http.Handler, error) {
 	if c.UseMaker != nil {
 		c.UseMaker(calling)
 	}
+	deliveries := &outboxService{outbox: c.Outbox, making: calling}
 	path, handler = discordapiconnect.NewOutboxHandler(
-		&outboxService{outbox: c.Outbox, making: calling},
+		deliveries,
 		append(
 			slices.Clip(options),
 			connect.WithInterceptors(rpc.Chain(access.Limits(), translate(func() error { return nil }))),
@@ -136,11 +137,12 @@ func New(c Config) (http.Handler, error) {
 		return nil, err
 	}
 	c.Hooks.Discord, c.Hooks.Access, c.Hooks.Ready, c.Hooks.Observers, c.Hooks.Logger = c.Discord, c.Access, ready, observers, c.Logger
-	c.Hooks.Trace = c.REST.Trace
+	c.Hooks.Trace, c.Hooks.Queue = c.REST.Trace, hookQueue{deliveries}
 	incoming, err := hooks.New(c.Hooks)
 	if err != nil {
 		return nil, err
 	}
+	calling.hooks = incoming
 	if c.UseHooks != nil {
 		c.UseHooks(incoming.Use)
 	}

@@ -13,6 +13,7 @@ import (
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/rpc"
 	"discordproxy/server/internal/store"
@@ -29,6 +30,7 @@ type making struct {
 	outbox    *outbox.Outbox
 	access    *access.Guard
 	observers calls.Observers
+	hooks     *hooks.Handler
 	ending    <-chan struct{} // closed when the server shuts down
 }
 
@@ -194,20 +196,13 @@ func (m *making) Make(ctx context.Context, d store.Delivery, request []byte) (ma
 	if err != nil {
 		return made, err
 	}
-	peer := ""
-	if !d.Keyed {
-		peer = d.Caller
-	}
-	ctx, end, err := m.access.Act(rpc.WithOrigin(ctx, d.ID, peer), d.Caller, d.Keyed)
+	ctx, end, err := m.act(ctx, d)
 	if err != nil {
 		return made, &outbox.Held{Err: err}
 	}
 	defer end()
 	if err := access.MayMake(ctx, d.Method, call); err != nil {
 		return made, &outbox.Held{Err: err}
-	}
-	if !d.Keyed {
-		ctx = discord.WithCaller(ctx, "") // the observers derive it from the peer
 	}
 	ctx, release := discord.HoldAnswers(ctx)
 	defer release()
@@ -233,6 +228,24 @@ func (m *making) Make(ctx context.Context, d store.Delivery, request []byte) (ma
 		return made, err
 	}
 	return madeBy(res), nil
+}
+
+// act returns a context in which the proxy acts for who enqueued a delivery, until end.
+func (m *making) act(ctx context.Context, d store.Delivery) (_ context.Context, end func(), err error) {
+	if hook, ok := hookOf(d); ok {
+		if err := m.hooks.MayPost(hook, d.Target); err != nil {
+			return nil, nil, err
+		}
+		return access.WithEveryone(discord.WithCaller(rpc.WithOrigin(ctx, d.ID, ""), d.Caller)), func() {}, nil
+	}
+	if d.Keyed {
+		return m.access.Act(rpc.WithOrigin(ctx, d.ID, ""), d.Caller, true)
+	}
+	ctx, end, err = m.access.Act(rpc.WithOrigin(ctx, d.ID, d.Caller), d.Caller, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	return discord.WithCaller(ctx, ""), end, nil // the observers derive it from the peer
 }
 
 // madeBy returns what an answer says of the message or thread that a call made.
@@ -268,10 +281,13 @@ func (m *making) explain(d *store.Delivery) {
 	if d.State != store.Waiting && d.State != store.Sending {
 		return
 	}
-	_, end, err := m.access.Act(context.Background(), d.Caller, d.Keyed)
-	if err != nil {
+	_, end, err := m.act(context.Background(), *d)
+	switch {
+	case err == nil:
+		end()
+	case errors.Is(err, access.ErrDenied):
 		d.Reason = access.Text(err)
-		return
+	default:
+		d.Reason = err.Error()
 	}
-	end()
 }

@@ -59,47 +59,30 @@ func (s *outboxService) open() error {
 	return nil
 }
 
-// outboxStatus gives an error of the records its status.
-func outboxStatus(err error) error {
-	for _, known := range []struct {
-		err  error
-		code connect.Code
-	}{
-		{store.ErrOtherCall, connect.CodeAlreadyExists},
-		{store.ErrOutboxFull, connect.CodeResourceExhausted},
-		{store.ErrNoDelivery, connect.CodeNotFound},
-		{store.ErrInProgress, connect.CodeFailedPrecondition},
-		{store.ErrEnded, connect.CodeFailedPrecondition},
-		{store.ErrNotEnded, connect.CodeFailedPrecondition},
-	} {
-		if errors.Is(err, known.err) {
-			return connect.NewError(known.code, known.err)
-		}
-	}
-	for _, reason := range []error{store.ErrFull, store.ErrUnwritable, store.ErrCorrupt, store.ErrClosed} {
-		if errors.Is(err, reason) {
-			return connect.NewError(connect.CodeUnavailable, &failure{"the outbox cannot be written: " + reason.Error(), err})
-		}
-	}
-	return err
-}
-
 func (s *outboxService) Enqueue(ctx context.Context, req *pb.EnqueueRequest) (*pb.EnqueueResponse, error) {
 	if err := s.open(); err != nil {
 		return nil, err
 	}
-	d, err := s.delivery(ctx, req, time.Now())
+	d, duplicate, err := s.accept(ctx, req)
 	if err != nil {
 		return nil, err
+	}
+	return &pb.EnqueueResponse{Delivery: shown(d), Duplicate: duplicate}, nil
+}
+
+// accept accepts one call. duplicate is whether it was there before.
+func (s *outboxService) accept(ctx context.Context, req *pb.EnqueueRequest) (d store.Delivery, duplicate bool, err error) {
+	if d, err = s.delivery(ctx, req, time.Now()); err != nil {
+		return d, false, err
 	}
 	results, err := s.outbox.Enqueue(ctx, d)
 	if err == nil {
 		err = results[0].Err
 	}
 	if err != nil {
-		return nil, outboxStatus(err)
+		return d, false, err
 	}
-	return &pb.EnqueueResponse{Delivery: shown(results[0].Delivery), Duplicate: results[0].Duplicate}, nil
+	return results[0].Delivery, results[0].Duplicate, nil
 }
 
 // Limits of the calls that a stream keeps in memory in addition to the one that it
@@ -189,9 +172,9 @@ func (s *outboxService) enqueueBatch(ctx context.Context, batch []*pb.EnqueueMan
 		for n, i := range places {
 			switch {
 			case err != nil:
-				refuse(i, outboxStatus(err))
+				refuse(i, err)
 			case results[n].Err != nil:
-				refuse(i, outboxStatus(results[n].Err))
+				refuse(i, results[n].Err)
 			default:
 				answers[i] = &pb.EnqueueManyResponse{Delivery: shown(results[n].Delivery), Duplicate: results[n].Duplicate}
 			}
@@ -360,7 +343,7 @@ func (s *outboxService) one(ctx context.Context, req interface {
 	}
 	d, err := do(ctx, caller, req.GetDeliveryId())
 	if err != nil {
-		return nil, outboxStatus(err)
+		return nil, err
 	}
 	s.making.explain(&d)
 	return shown(d), nil
@@ -424,7 +407,7 @@ func (s *outboxService) ListDeliveries(ctx context.Context, req *pb.ListDeliveri
 	}
 	all, err := s.outbox.List(ctx, f, before, size+1)
 	if err != nil {
-		return nil, outboxStatus(err)
+		return nil, err
 	}
 	res := new(pb.ListDeliveriesResponse)
 	if len(all) > size {
@@ -493,7 +476,7 @@ func (s *outboxService) WatchDeliveries(
 	}
 	counts, err := s.outbox.Counts(ctx)
 	if err != nil {
-		return outboxStatus(err)
+		return err
 	}
 	from := counts.Position
 	first := new(pb.WatchDeliveriesResponse)
@@ -512,7 +495,7 @@ func (s *outboxService) WatchDeliveries(
 		changed := s.outbox.Changed()
 		results, err := s.outbox.Results(ctx, f, from, resultsAtOnce)
 		if err != nil {
-			return outboxStatus(err)
+			return err
 		}
 		for _, d := range results {
 			if err := stream.Send(&pb.WatchDeliveriesResponse{Delivery: shown(d), Position: uint64(d.Position)}); err != nil {
@@ -551,7 +534,7 @@ func (s *outboxService) PurgeDeliveries(ctx context.Context, req *pb.PurgeDelive
 	}
 	purged, err := s.outbox.Purge(ctx, f)
 	if err != nil {
-		return nil, outboxStatus(err)
+		return nil, err
 	}
 	return &pb.PurgeDeliveriesResponse{Purged: purged}, nil
 }

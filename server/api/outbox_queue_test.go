@@ -283,7 +283,7 @@ func rules(t *testing.T, hashes map[string]string, lines map[string]string) *acc
 	for name, line := range lines {
 		fmt.Fprintf(&file, "- {name: %s, hashes: [%q]%s}\n", name, hashes[name], line)
 	}
-	parsed, err := access.Parse([]byte(file.String()), access.Defaults{Methods: methodNames()})
+	parsed, err := access.Parse([]byte(file.String()), access.Defaults{Methods: append(methodNames(), access.Hooks)})
 	if err != nil {
 		t.Fatal(err)
 	}

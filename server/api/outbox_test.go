@@ -17,6 +17,7 @@ import (
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/api"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/store"
 
@@ -35,6 +36,7 @@ type queue struct {
 	folder    string // of the data
 	outbox    *outbox.Outbox
 	transport http.RoundTripper
+	useHooks  func(*hooks.Hooks)
 	stop      func()
 }
 
@@ -46,6 +48,8 @@ type queueConfig struct {
 	idle    bool // nothing is delivered
 	tries   http.RoundTripper
 	network bool // it has streams
+	hooks   string
+	noData  bool
 }
 
 func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
@@ -70,10 +74,19 @@ func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
 	}
 	var maker outbox.Maker
 	ending := make(chan struct{})
-	handler, err := api.New(api.Config{
+	config := api.Config{
 		Discord: client, Logger: quiet, Outbox: box, Access: c.guard, Ending: ending,
 		UseMaker: func(m outbox.Maker) { maker = m },
-	})
+	}
+	q := &queue{T: t, folder: c.folder, outbox: box}
+	if c.hooks != "" {
+		config.Hooks.Hooks = parsedHooks(t, c.hooks)
+		config.UseHooks = func(use func(*hooks.Hooks)) { q.useHooks = use }
+	}
+	if c.noData {
+		config.Outbox = nil
+	}
+	handler, err := api.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +95,7 @@ func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
 	if !c.idle {
 		running.Go(func() { box.Run(ctx, maker) })
 	}
-	q := &queue{T: t, folder: c.folder, outbox: box, transport: direct{handler}}
+	q.transport = direct{handler}
 	q.OutboxClient = discordapiconnect.NewOutboxClient(&http.Client{Transport: q.transport}, "http://proxy")
 	if c.network {
 		srv := httptest.NewUnstartedServer(handler)

@@ -7,6 +7,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/rpc"
+	"discordproxy/server/internal/store"
 
 	"connectrpc.com/connect"
 )
@@ -47,6 +48,9 @@ func Status(ctx context.Context, err error) *connect.Error {
 	case ofDiscord:
 		return connect.NewError(CodeOf(e), err)
 	}
+	if status := statusOfOutbox(err); status != nil {
+		return status
+	}
 	if code, text, ended := endOf(ctx, err); ended {
 		return connect.NewError(code, &ending{text, err})
 	}
@@ -54,6 +58,31 @@ func Status(ctx context.Context, err error) *connect.Error {
 		return status
 	}
 	return connect.NewError(connect.CodeInternal, &ending{"internal error", err})
+}
+
+// statusOfOutbox returns the error of the outbox's records, nil for any other.
+func statusOfOutbox(err error) *connect.Error {
+	for _, known := range []struct {
+		err  error
+		code connect.Code
+	}{
+		{store.ErrOtherCall, connect.CodeAlreadyExists},
+		{store.ErrOutboxFull, connect.CodeResourceExhausted},
+		{store.ErrNoDelivery, connect.CodeNotFound},
+		{store.ErrInProgress, connect.CodeFailedPrecondition},
+		{store.ErrEnded, connect.CodeFailedPrecondition},
+		{store.ErrNotEnded, connect.CodeFailedPrecondition},
+	} {
+		if errors.Is(err, known.err) {
+			return connect.NewError(known.code, known.err)
+		}
+	}
+	for _, reason := range []error{store.ErrFull, store.ErrUnwritable, store.ErrCorrupt, store.ErrClosed} {
+		if errors.Is(err, reason) {
+			return connect.NewError(connect.CodeUnavailable, &ending{"the outbox cannot be written: " + reason.Error(), err})
+		}
+	}
+	return nil
 }
 
 // ending is the error in a status: its text is for the caller, the cause for

@@ -35,6 +35,7 @@ type Hook struct {
 	mentions []string // kinds of Discord's allowed_mentions
 	format   string   // empty means that the payload decides
 	template *rendering
+	queue    bool // messages go to the outbox
 	// username and avatar are for messages of webhooks that name none.
 	username, avatar string
 	templates        *Templates
@@ -61,6 +62,7 @@ type entry struct {
 	Mentions []string `yaml:"mentions"`
 	Format   string   `yaml:"format"`
 	Template string   `yaml:"template"`
+	Queue    bool     `yaml:"queue"`
 	Username string   `yaml:"username"`
 	Avatar   string   `yaml:"avatar_url"`
 }
@@ -124,6 +126,7 @@ func (e *entry) hook(templates *Templates) (*Hook, error) {
 		secret:    e.Secret,
 		mentions:  e.Mentions,
 		format:    e.Format,
+		queue:     e.Queue,
 		username:  e.Username,
 		avatar:    e.Avatar,
 		templates: templates,
@@ -256,6 +259,9 @@ func (h *Hooks) Describe(guarded bool) []string {
 		} else if hook.format != "" {
 			line += "; format " + hook.format
 		}
+		if hook.queue {
+			line += "; queued in the outbox"
+		}
 		lines = append(lines, line)
 	}
 	slices.Sort(lines)
@@ -326,14 +332,20 @@ func (t target) send(ctx context.Context, d Discord, fields discord.Args, nonce 
 // deliveryHeaders name a delivery, the same one when it is repeated.
 var deliveryHeaders = []string{"Idempotency-Key", "X-Gitea-Delivery", "X-Forgejo-Delivery", "X-Github-Delivery", "X-Gitlab-Event-Uuid"}
 
-// nonceOf returns the nonce that a repeated delivery has again, "" if the sender
-// does not name its deliveries.
-func nonceOf(hook *Hook, header http.Header) string {
+// deliveryOf returns a text that a repeated delivery has again, "" if the sender does
+// not name its deliveries.
+func deliveryOf(hook *Hook, header http.Header) string {
 	for _, name := range deliveryHeaders {
 		if id := header.Get(name); id != "" {
 			sum := sha256.Sum256([]byte(hook.Name + "\x00" + name + "\x00" + id))
-			return base32.StdEncoding.EncodeToString(sum[:])[:discord.MaxNonceLength]
+			return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
 		}
 	}
 	return ""
+}
+
+// nonceOf returns the nonce of the message of a delivery, "" if that has no name.
+func nonceOf(hook *Hook, header http.Header) string {
+	id := deliveryOf(hook, header)
+	return id[:min(len(id), discord.MaxNonceLength)]
 }

@@ -47,7 +47,7 @@ func TestDescribe(t *testing.T) {
 hooks:
   - {name: a, channel: 1}
   - {name: b, user: 2, secret: abcdefghijklmnopqrstuvwx, mentions: [users, roles]}
-  - {name: c, webhook: "https://discord.com/api/v10/webhooks/3/hush", thread: 4, format: slack}
+  - {name: c, webhook: "https://discord.com/api/v10/webhooks/3/hush", thread: 4, format: slack, queue: true}
 `), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ hooks:
 	want := []string{
 		"hook a: channel 1; open to anyone who can reach the server; mentions nobody",
 		"hook b: user 2; for its secret; may mention users, roles",
-		"hook c: webhook 3, thread 4; open to anyone who can reach the server; mentions nobody; format slack",
+		"hook c: webhook 3, thread 4; open to anyone who can reach the server; mentions nobody; format slack; queued in the outbox",
 	}
 	if got := h.Describe(false); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%s", strings.Join(got, "\n"))

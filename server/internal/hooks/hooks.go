@@ -51,6 +51,9 @@ type Config struct {
 	Discord Discord
 	// Hooks are the hooks at the start. Nil means none, see Handler.Use.
 	Hooks *Hooks
+	// Queue takes the messages of hooks that do not wait for Discord. Nil refuses
+	// them.
+	Queue Queue
 	// Access decides who may use hooks without their secret. Nil lets everybody
 	// use those that have none.
 	Access *access.Guard
@@ -133,7 +136,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	given := secretsOf(r)
 	if hook != nil && hook.opensFor(given) {
 		// The secret is the right to the hook, whatever the rules say.
-		clean := r.Clone(access.WithEveryone(discord.WithCaller(r.Context(), "hook "+hook.Name)))
+		clean := r.Clone(access.WithEveryone(discord.WithCaller(r.Context(), Caller(hook.Name))))
 		clean.Header.Del("Authorization")
 		listener.Known(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serveHook(w, r, hook) })).ServeHTTP(w, clean)
 		return
@@ -197,7 +200,7 @@ func (h *Handler) serveClient(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if discord.Caller(r.Context()) == "" {
-		r = r.WithContext(discord.WithCaller(r.Context(), "hook "+hook.Name))
+		r = r.WithContext(discord.WithCaller(r.Context(), Caller(hook.Name)))
 	}
 	h.serveHook(w, r, hook)
 }
@@ -229,8 +232,14 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, name string, se
 type result struct {
 	Hook   string `json:"hook"`
 	Format string `json:"format"`
-	// Sent is false of a preview and of an event that has nothing to say.
+	// Sent is false of a preview, of an event that has nothing to say, and of a
+	// message that is queued.
 	Sent bool `json:"sent"`
+	// Queued reports whether the message is in the outbox, as the delivery
+	// DeliveryID. Duplicate is whether it was there before.
+	Queued     bool   `json:"queued,omitempty"`
+	DeliveryID string `json:"delivery_id,omitempty"`
+	Duplicate  bool   `json:"duplicate,omitempty"`
 	// ID and ChannelID are those of the message.
 	ID        string `json:"id,omitempty"`
 	ChannelID string `json:"channel_id,omitempty"`
@@ -264,7 +273,7 @@ func (h *Handler) serve(ctx context.Context, call *calls.Call, r *http.Request, 
 	if err != nil {
 		return nil, err
 	}
-	if reason := h.Ready(); reason != nil && !preview {
+	if reason := h.Ready(); reason != nil && !preview && !hook.queue {
 		return nil, &refusal{status: http.StatusServiceUnavailable, text: reason.Error()}
 	}
 	leave, err := h.enter(hook)
@@ -296,6 +305,9 @@ func (h *Handler) serve(ctx context.Context, call *calls.Call, r *http.Request, 
 	}
 	if err := access.From(ctx).Hold(ctx); err != nil {
 		return nil, err
+	}
+	if hook.queue {
+		return res, h.enqueue(ctx, hook, m.fields, r.Header, res)
 	}
 	data, err := hook.target.send(ctx, h.Discord, m.fields, nonceOf(hook, r.Header))
 	if err != nil {

@@ -99,7 +99,7 @@ func (o *Outbox) begin(ctx context.Context, running *sync.WaitGroup, d store.Del
 		delete(o.lines, l)
 		o.bytes -= d.Bytes
 		f.discount()
-		o.callers[d.Caller] = true
+		o.lookLocked(d.Caller, time.Time{})
 		o.poke()
 	})
 }
@@ -112,7 +112,7 @@ func (f *flight) linger() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.discount()
-	f.callers[f.d.Caller] = true
+	f.lookLocked(f.d.Caller, time.Time{})
 	f.poke()
 }
 
@@ -229,6 +229,8 @@ func (f *flight) failed(ctx context.Context, request []byte, repeats Repeats, er
 		f.mu.Lock() // the schedule says what became of it
 		f.nextDue = time.Now()
 		f.mu.Unlock()
+	case !ok && !isHeld(err) && f.open:
+		f.settle(ctx, request, err, "the proxy failed after a request had begun, and may not read whether that took effect")
 	case !ok && !isHeld(err):
 		f.finish(ctx, store.Failed, Made{}, err)
 	case !ok:
@@ -237,23 +239,29 @@ func (f *flight) failed(ctx context.Context, request []byte, repeats Repeats, er
 		f.suspend(ctx, err, e.OutcomeUnknown)
 	case e.OutcomeUnknown && repeats != Always:
 		// A try took effect, or none did; the refusal is that of another one.
-		if f.d.TriedAt.IsZero() {
-			f.d.TriedAt = time.Now()
-		}
-		made, found, lost := f.maker.Find(discord.WithRevoked(ctx, f.stopped), f.d, request)
-		switch {
-		case lost != nil:
-			f.suspend(ctx, lost, true)
-		case found == There:
-			f.finish(ctx, store.Delivered, made, nil)
-		case found == Missing:
-			f.finish(ctx, store.Failed, Made{}, err)
-		default:
-			f.d.Reason = "Discord refused a repeated request, and the proxy may not read whether the first one took effect"
-			f.finish(ctx, store.Unknown, Made{}, err)
-		}
+		f.settle(ctx, request, err, "Discord refused a repeated request, and the proxy may not read whether the first one took effect")
 	default:
 		f.finish(ctx, store.Failed, Made{}, err)
+	}
+}
+
+// settle ends a delivery that failed after a try that may have taken effect. hidden is
+// the reason if nobody can find out whether it did.
+func (f *flight) settle(ctx context.Context, request []byte, err error, hidden string) {
+	if f.d.TriedAt.IsZero() {
+		f.d.TriedAt = time.Now()
+	}
+	made, found, lost := f.maker.Find(discord.WithRevoked(ctx, f.stopped), f.d, request)
+	switch {
+	case lost != nil:
+		f.suspend(ctx, lost, true)
+	case found == There:
+		f.finish(ctx, store.Delivered, made, nil)
+	case found == Missing:
+		f.finish(ctx, store.Failed, Made{}, err)
+	default:
+		f.d.Reason = hidden
+		f.finish(ctx, store.Unknown, Made{}, err)
 	}
 }
 

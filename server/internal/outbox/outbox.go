@@ -74,7 +74,7 @@ type Outbox struct {
 	failing       atomic.Pointer[error]           // of the newest write, nil if that succeeded
 
 	mu      sync.Mutex
-	callers map[string]bool // who may have deliveries to be made
+	callers map[string]time.Time // who has deliveries to be made, and when a look is worth it
 	flights map[int64]*flight
 	lines   map[line]*flight
 	active  map[string]int // flights that count, by caller
@@ -96,7 +96,7 @@ func New(c Config) *Outbox {
 		usable:  c.Usable,
 		logger:  c.Logger,
 		wake:    make(chan struct{}, 1),
-		callers: make(map[string]bool), flights: make(map[int64]*flight), lines: make(map[line]*flight), active: make(map[string]int),
+		callers: make(map[string]time.Time), flights: make(map[int64]*flight), lines: make(map[line]*flight), active: make(map[string]int),
 		changed: make(chan struct{}),
 	}
 	if o.logger == nil {
@@ -130,7 +130,7 @@ func (o *Outbox) Enqueue(ctx context.Context, deliveries ...store.Delivery) ([]s
 			continue
 		}
 		if r.Delivery.State == store.Waiting {
-			o.callers[r.Delivery.Caller] = true
+			o.lookLocked(r.Delivery.Caller, time.Time{})
 		}
 		o.dueLocked(r.Delivery)
 		if r.Replaced > 0 {
@@ -153,6 +153,13 @@ func (o *Outbox) dueLocked(d store.Delivery) {
 	}
 }
 
+// lookLocked has the loop look for deliveries of a caller at a moment, or immediately.
+func (o *Outbox) lookLocked(caller string, at time.Time) {
+	if old, ok := o.callers[caller]; !ok || at.Before(old) {
+		o.callers[caller] = at
+	}
+}
+
 // Cancel ends a delivery that has not begun. The errors are those of package store.
 func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery, error) {
 	d, done, err := o.Outbox.Cancel(ctx, caller, id, time.Now())
@@ -165,7 +172,7 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery,
 	if f := o.flights[d.Seq]; f != nil {
 		f.stop()
 	}
-	o.callers[caller] = true // the next of its line
+	o.lookLocked(caller, time.Time{}) // the next of its line
 	o.announceLocked()
 	o.poke()
 	return d, nil
@@ -180,7 +187,7 @@ func (o *Outbox) Retry(ctx context.Context, caller, id string, expires time.Time
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.callers[caller] = true
+	o.lookLocked(caller, time.Time{})
 	o.dueLocked(d)
 	o.poke()
 	return d, nil
@@ -302,7 +309,7 @@ func (o *Outbox) recall(ctx context.Context) {
 		if o.noted(ctx, err) == nil {
 			o.mu.Lock()
 			for _, caller := range callers {
-				o.callers[caller] = true
+				o.lookLocked(caller, time.Time{})
 			}
 			o.nextDue = time.Now()
 			o.mu.Unlock()
@@ -321,8 +328,10 @@ func (o *Outbox) round(ctx, flights context.Context, running *sync.WaitGroup) {
 	o.mu.Lock()
 	paused := o.paused.After(now)
 	callers := make([]string, 0, len(o.callers))
-	for caller := range o.callers {
-		callers = append(callers, caller)
+	for caller, at := range o.callers {
+		if !at.After(now) {
+			callers = append(callers, caller)
+		}
 	}
 	o.mu.Unlock()
 	if paused || o.usable() != nil {
@@ -355,7 +364,7 @@ func (o *Outbox) sweep(ctx context.Context, now time.Time) error {
 		o.ended[store.Expired].Add(int64(gone))
 		o.mu.Lock()
 		for _, caller := range callers {
-			o.callers[caller] = true
+			o.lookLocked(caller, time.Time{})
 		}
 		if err != nil {
 			next = now
@@ -409,25 +418,41 @@ func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, cal
 	}
 	delete(o.callers, caller) // unless something more comes meanwhile
 	o.mu.Unlock()
-	heads, rest, err := o.Heads(ctx, caller, now, limit+inFlight)
+	heads, err := o.Heads(ctx, caller, now, limit+inFlight)
+	if begun, more := o.beginAll(flights, running, heads, busy, limit); err != nil || begun > 0 || more {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.lookLocked(caller, time.Time{})
+		return err
+	}
+	next, err := o.NextTry(ctx, caller, now)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if err != nil || rest {
-		o.callers[caller] = true
-	}
-	for _, d := range heads {
-		if limit == 0 || inFlight > 0 && o.bytes+d.Bytes > maxBytes {
-			break
-		}
-		// A flight that has ended since may have changed its record after this read.
-		if l := (line{d.Caller, d.Target}); !busy[l] {
-			o.begin(flights, running, d)
-			busy[l] = true
-			inFlight++
-			limit--
-		}
+	if err != nil || !next.IsZero() {
+		o.lookLocked(caller, next)
 	}
 	return err
+}
+
+// beginAll begins up to limit of a caller's deliveries, in lines that were not busy before
+// heads were read: a flight that has ended since may have changed its record. more is
+// whether others could begin soon.
+func (o *Outbox) beginAll(flights context.Context, running *sync.WaitGroup, heads []store.Delivery, busy map[line]bool, limit int) (begun int, more bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, d := range heads {
+		l := line{d.Caller, d.Target}
+		if busy[l] {
+			continue
+		}
+		if begun == limit || len(busy) > 0 && o.bytes+d.Bytes > maxBytes {
+			return begun, true
+		}
+		o.begin(flights, running, d)
+		busy[l] = true
+		begun++
+	}
+	return begun, false
 }
 
 // errEnded ends a flight whose delivery has ended otherwise, or must not begin.

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"discordproxy/discord"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/store"
 )
@@ -19,11 +23,17 @@ type maker struct {
 	repeats outbox.Repeats
 	make    func(store.Delivery) error
 	found   outbox.Found
+	client  *discord.Client // sends a message before, if not nil
 }
 
 func (m maker) Repeats(string, []byte) outbox.Repeats { return m.repeats }
 
-func (m maker) Make(_ context.Context, d store.Delivery, _ []byte) (outbox.Made, error) {
+func (m maker) Make(ctx context.Context, d store.Delivery, _ []byte) (outbox.Made, error) {
+	if m.client != nil {
+		if _, err := m.client.CreateMessage(ctx, 1, discord.Message{Fields: discord.Args{"content": "hello"}}); err != nil {
+			return outbox.Made{}, err
+		}
+	}
 	return outbox.Made{}, m.make(d)
 }
 
@@ -33,6 +43,15 @@ func (m maker) Find(context.Context, store.Delivery, []byte) (outbox.Made, outbo
 
 func (m maker) Describe(err error) (status string, document []byte) {
 	return "UNKNOWN", []byte(err.Error())
+}
+
+// stored is a Discord that stores every message.
+type stored struct{}
+
+func (stored) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{
+		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(`{"id":"1"}`)),
+	}, nil
 }
 
 // engine is an outbox on a clock of its own.
@@ -125,6 +144,31 @@ func TestExpiryAfterACrash(t *testing.T) {
 		e.is("shop", store.Waiting)
 		time.Sleep(2 * time.Minute)
 		e.is("shop", store.Expired)
+	})
+}
+
+// TestFailureAfterATry: a delivery whose call breaks after a request has begun, by a
+// panic for example, does not count as failed unless that had no effect.
+func TestFailureAfterATry(t *testing.T) {
+	client, err := discord.New(discord.Config{Token: "token", Upstream: stored{}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for found, want := range map[outbox.Found]store.DeliveryState{
+		outbox.Hidden: store.Unknown, outbox.There: store.Delivered, outbox.Missing: store.Failed,
+	} {
+		inTime(t, func(e engine, run func(maker)) {
+			e.enqueue(delivery("shop", 0))
+			run(maker{found: found, client: client, make: func(store.Delivery) error { return errors.New("panic") }})
+			time.Sleep(time.Minute)
+			e.is("shop", want)
+		})
+	}
+	inTime(t, func(e engine, run func(maker)) {
+		e.enqueue(delivery("shop", 0))
+		run(maker{found: outbox.Hidden, make: func(store.Delivery) error { return errors.New("panic") }})
+		time.Sleep(time.Minute)
+		e.is("shop", store.Failed)
 	})
 }
 

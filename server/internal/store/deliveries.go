@@ -434,10 +434,9 @@ func (o *Outbox) Callers(ctx context.Context) (callers []string, err error) {
 }
 
 // Heads returns up to limit of a caller's deliveries that are the next of their
-// target, those of the highest priority and the oldest first. rest is whether there
-// are heads that wait for their next try.
-func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit int) (heads []Delivery, rest bool, err error) {
-	heads, err = o.list(
+// target and may be tried, those of the highest priority and the oldest first.
+func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit int) ([]Delivery, error) {
+	return o.list(
 		ctx,
 		o.store.reads,
 		"bot = $1 AND caller = $2 AND head = 1 AND next_try_at <= $3 ORDER BY priority DESC, seq LIMIT $4",
@@ -446,11 +445,20 @@ func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit 
 		now.UnixMilli(),
 		limit,
 	)
-	if err != nil || len(heads) > 0 {
-		return heads, len(heads) > 0, err
+}
+
+// NextTry returns when the next of a caller's deliveries may be tried that may not be
+// tried now, the zero time if there is none.
+func (o *Outbox) NextTry(ctx context.Context, caller string, now time.Time) (time.Time, error) {
+	var next sql.NullInt64
+	if err := o.store.reads.QueryRowContext(ctx, "SELECT min(next_try_at) FROM deliveries WHERE bot = $1 AND caller = $2 AND head = 1 AND next_try_at > $3",
+		o.bot, caller, now.UnixMilli()).Scan(&next); err != nil {
+		return time.Time{}, o.store.explain(err)
 	}
-	all, err := o.list(ctx, o.store.reads, "bot = $1 AND caller = $2 AND head = 1 LIMIT 1", o.bot, caller)
-	return nil, len(all) > 0, err
+	if !next.Valid {
+		return time.Time{}, nil
+	}
+	return time.UnixMilli(next.Int64), nil
 }
 
 // Request returns the call of a delivery.

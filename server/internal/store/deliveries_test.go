@@ -49,7 +49,7 @@ func (t outboxTest) enqueue(all ...store.Delivery) []store.Enqueued {
 
 func (t outboxTest) heads() (ids []string) {
 	t.Helper()
-	heads, _, err := t.Heads(t.Context(), "shop", noon, 100)
+	heads, err := t.Heads(t.Context(), "shop", noon, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,9 +229,15 @@ func TestTries(t *testing.T) {
 		if d := t.get("a"); !d.TriedAt.Equal(noon) || d.Tries != 2 || d.State != store.Sending || d.Reason != "Discord is away" {
 			t.Errorf("%+v", d)
 		}
-		heads, rest, err := t.Heads(t.Context(), "shop", noon, 10)
-		if err != nil || len(heads) != 0 || !rest {
-			t.Errorf("%v, %v, %v", heads, rest, err)
+		heads, err := t.Heads(t.Context(), "shop", noon, 10)
+		if err != nil || len(heads) != 0 {
+			t.Errorf("%v, %v", heads, err)
+		}
+		for _, now := range []time.Time{noon, noon.Add(time.Minute)} {
+			next, err := t.NextTry(t.Context(), "shop", now)
+			if err != nil || next.IsZero() == now.Equal(noon) || !next.IsZero() && !next.Equal(noon.Add(time.Minute)) {
+				t.Errorf("after %v: %v, %v", now, next, err)
+			}
 		}
 		if _, _, err := t.Cancel(t.Context(), "shop", "a", noon); !errors.Is(err, store.ErrInProgress) {
 			t.Errorf("cancelled while it was sent: %v", err)
