@@ -24,7 +24,8 @@ const flagsIntro = `# Flags and variables
 Made from the definitions of the flags by
 ` + "`go test ./cli -run TestFlagsPage -update`" + `; a change belongs there.
 
-A flag goes before its variable, and a variable before the default. Switches
+A flag takes precedence over its variable, a variable over the
+[configuration file](configuration.md), and the file over the default. Switches
 take ` + "`true` and `false`" + ` in a variable, and ` + "`--flag=false`" + ` turns one off. What is
 repeatable is a list with commas in a variable. Durations are such as ` + "`90s`" + `,
 ` + "`1m30s`" + ` and ` + "`2h`" + `, sizes are in bytes.
@@ -74,10 +75,17 @@ func TestFlagsPage(t *testing.T) {
 // writeFlags writes a table of the flags of a command, a list of the commands
 // below it, and a table of their flags.
 func writeFlags(w *strings.Builder, app *cli.App) {
-	fmt.Fprintf(w, "\n## %s\n\nIt %s.\n\n| flag | variable | default | meaning |\n|---|---|---|---|\n", app.Name, app.Usage)
+	fmt.Fprintf(w, "\n## %s\n\nIt %s.\n", app.Name, app.Usage)
+	shown := "none"
 	for _, f := range app.Flags {
 		if f == cli.HelpFlag {
 			continue
+		}
+		if category := f.(cli.CategorizableFlag).GetCategory(); category != shown {
+			if shown = category; category != "" {
+				fmt.Fprintf(w, "\n### %s\n", category)
+			}
+			w.WriteString("\n| flag | variable | default | meaning |\n|---|---|---|---|\n")
 		}
 		row := rowOf(f)
 		fmt.Fprintf(w, "| `%s` | %s | %s | %s |\n", row.name, row.variables, row.value, row.usage)

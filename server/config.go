@@ -74,8 +74,10 @@ type Config struct {
 	Outbox OutboxConfig
 
 	// AuthFile is the file with the clients that may call. Empty means that
-	// everybody may, except for those that ClientCAFile shuts out.
+	// everybody may, except for those that ClientCAFile shuts out. Auth is its
+	// content if that is a part of another file, which AuthFile then names.
 	AuthFile string
+	Auth     []byte
 	// CertFile and KeyFile hold the server's certificate with its chain, and its
 	// key, in PEM. Empty means that the server does not use TLS.
 	CertFile, KeyFile string
@@ -109,7 +111,9 @@ type Config struct {
 	HideRESTLimits bool
 	// HooksFile describes the incoming hooks. Empty means none. HooksTemplates is a
 	// folder of templates for their messages. Empty means the built-in ones.
+	// Hooks is the content of HooksFile if that is a part of another file.
 	HooksFile, HooksTemplates string
+	Hooks                     []byte
 	// NoDashboard serves no web page. The API behind it remains.
 	NoDashboard bool
 	// ShowContents shows on the dashboard what calls say. Run refuses it on an

@@ -40,7 +40,7 @@ func openGate(c Config) (*gate, error) {
 			// No client can fill the queue alone.
 			MaxCalls: (c.MaxQueue + 1) / 2, MaxBytes: (c.MaxQueueBytes + 1) / 2,
 		}
-		err := g.watch(&files.Watched{What: "auth file", Paths: []string{c.AuthFile}, Use: func(contents [][]byte) error {
+		err := g.watch(&files.Watched{What: "auth file", Paths: []string{c.AuthFile}, ReadFile: given(c.Auth), Use: func(contents [][]byte) error {
 			rules, err := access.Parse(contents[0], defaults)
 			if err != nil {
 				return err
@@ -59,6 +59,14 @@ func openGate(c Config) (*gate, error) {
 	}
 	g.guard = access.New(config)
 	return g, nil
+}
+
+// given returns how to read a file whose content is given, nil to read it from its path.
+func given(content []byte) func(string) ([]byte, error) {
+	if content == nil {
+		return nil
+	}
+	return func(string) ([]byte, error) { return content, nil }
 }
 
 // guardedMethods are the names that methods in an auth file can mean, apart

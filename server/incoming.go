@@ -12,8 +12,12 @@ import (
 	"discordproxy/server/internal/hooks"
 )
 
-// incomingFiles are what incoming hooks are read from. templates may be empty.
-type incomingFiles struct{ hooks, templates string }
+// incomingFiles are what incoming hooks are read from. templates may be empty. content is
+// that of the file of hooks if it is a part of another file.
+type incomingFiles struct {
+	hooks, templates string
+	content          []byte
+}
 
 func (f incomingFiles) paths() []string {
 	if f.templates == "" {
@@ -25,6 +29,9 @@ func (f incomingFiles) paths() []string {
 // read reads one of the files. A folder becomes a JSON object of its templates by
 // their names.
 func (f incomingFiles) read(path string) ([]byte, error) {
+	if path == f.hooks && f.content != nil {
+		return f.content, nil
+	}
 	if path != f.templates {
 		return files.ReadRegular(path)
 	}
@@ -81,7 +88,7 @@ func openHooks(c Config, g *gate) (*incoming, error) {
 	if c.HooksFile == "" {
 		return h, nil
 	}
-	from := incomingFiles{c.HooksFile, c.HooksTemplates}
+	from := incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}
 	err := g.watch(&files.Watched{What: "hooks file", Paths: from.paths(), ReadFile: from.read, Use: func(contents [][]byte) error {
 		parsed, err := parseHooks(contents)
 		if err != nil {
@@ -102,10 +109,10 @@ func openHooks(c Config, g *gate) (*incoming, error) {
 }
 
 // DescribeHooks returns a line for each hook of a file, and what is wrong with
-// the file or the folder of templates, which may be empty. guarded is whether the
-// server has an auth file.
-func DescribeHooks(ctx context.Context, file, templates string, guarded bool) ([]string, error) {
-	from := incomingFiles{file, templates}
+// the file or the folder of templates, which may be empty. content is that of Config.Hooks.
+// guarded is whether the server has an auth file.
+func DescribeHooks(ctx context.Context, file, templates string, content []byte, guarded bool) ([]string, error) {
+	from := incomingFiles{file, templates, content}
 	var contents [][]byte
 	for _, path := range from.paths() {
 		data, err := files.Within(ctx, func() ([]byte, error) { return from.read(path) })

@@ -76,7 +76,12 @@ var parts = []part{
 	},
 	{
 		folder: "cli/serve", about: "the server's command: its flags, as a Config of the server",
-		imports:   []string{"cli", "server", "discord", "discord/gateway", "discord/sandbox", "gen/..."},
+		imports:   []string{"cli", "cli/configfile", "server", "discord", "discord/gateway", "discord/sandbox", "gen/..."},
+		libraries: []string{"github.com/urfave/cli/"},
+	},
+	{
+		folder: "cli/configfile", about: "reads settings from a file, by the names of a command's flags",
+		imports:   []string{"cli"},
 		libraries: []string{"github.com/urfave/cli/"},
 	},
 	{

@@ -16,6 +16,7 @@ import (
 // accessConfig holds the flags about who may call, and how they come.
 type accessConfig struct {
 	authFile                 string
+	inline                   []byte // what the auth file would contain; nil for none
 	requireAuth, metricsOpen bool
 	tlsCert, tlsKey, tlsCAs  string
 	auditFile                string
@@ -82,7 +83,7 @@ func (c *accessConfig) check() error {
 
 // apply sets what the flags say, apart from the audit.
 func (c *accessConfig) apply(config *server.Config) {
-	config.AuthFile, config.OpenMetrics = c.authFile, c.metricsOpen
+	config.AuthFile, config.Auth, config.OpenMetrics = c.authFile, c.inline, c.metricsOpen
 	config.CertFile, config.KeyFile, config.ClientCAFile = c.tlsCert, c.tlsKey, c.tlsCAs
 }
 

@@ -46,7 +46,7 @@ func checkCommand(e command.Env) *cli.Command {
 				lines = clients
 			}
 			if incoming.file != "" {
-				described, err := server.DescribeHooks(c.Context, incoming.file, incoming.templates, file != "")
+				described, err := server.DescribeHooks(c.Context, incoming.file, incoming.templates, nil, file != "")
 				if err != nil {
 					return err
 				}

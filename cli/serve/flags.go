@@ -16,6 +16,7 @@ import (
 
 // serverConfig holds the flags of discordproxyserver.
 type serverConfig struct {
+	settings            settings
 	token, tokenFile    string
 	host                string
 	port                int
@@ -46,6 +47,13 @@ type serverConfig struct {
 
 func (c *serverConfig) flags() []cli.Flag {
 	flags := []cli.Flag{
+		&cli.StringFlag{
+			Name:        "config",
+			EnvVars:     command.Variables("config"),
+			TakesFile:   true,
+			Destination: &c.settings.path,
+			Usage:       "`FILE` with settings, see docs/configuration.md; flags and variables take precedence",
+		},
 		&cli.StringFlag{
 			Name:        "token",
 			EnvVars:     command.Variables("token", "DISCORD_BOT_TOKEN"),
@@ -186,7 +194,7 @@ func (c *serverConfig) flags() []cli.Flag {
 			Usage:       "send channel types that discordproxy 1.5 lacks as UNDEFINED to Python clients that do not name a newer package",
 		},
 	}
-	return slices.Concat(
+	return inGroups(slices.Concat(
 		flags,
 		c.uploads.flags(),
 		c.rest.flags(),
@@ -195,7 +203,7 @@ func (c *serverConfig) flags() []cli.Flag {
 		c.access.flags(),
 		c.hooks.flags(),
 		c.data.flags(),
-	)
+	))
 }
 
 // socketMode reads the value of --socket-mode.

@@ -13,6 +13,7 @@ import (
 // hooksConfig holds the flags of incoming hooks.
 type hooksConfig struct {
 	file, templates string
+	inline          []byte // what the file would contain; nil for none
 }
 
 func (c *hooksConfig) flags() []cli.Flag {
@@ -43,5 +44,5 @@ func (c *hooksConfig) check() error {
 
 // apply sets what the flags say.
 func (c *hooksConfig) apply(config *server.Config) {
-	config.HooksFile, config.HooksTemplates = c.file, c.templates
+	config.HooksFile, config.Hooks, config.HooksTemplates = c.file, c.inline, c.templates
 }

@@ -32,7 +32,7 @@ func App(env command.Env) *cli.App {
 	app := c.app(env, c.serve)
 	command.AddCommands(
 		app,
-		append([]*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env)}, copyCommands()...)...)
+		append([]*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env), configCommand(env)}, copyCommands()...)...)
 	return app
 }
 
@@ -44,8 +44,9 @@ func (c *serverConfig) app(env command.Env, serve func(context.Context, command.
 		if cc.Args().Present() {
 			return command.Misuse(fmt.Errorf("unknown command %q", cc.Args().First()))
 		}
-		c.corsOrigins, c.allowedHosts = cc.StringSlice("cors-origin"), cc.StringSlice("allowed-host")
-		c.rest.given, c.gateway.proxyGiven = cc.IsSet("rest-proxy"), cc.IsSet("gateway-proxy")
+		if err := c.load(cc, app.Flags); err != nil {
+			return err
+		}
 		return serve(cc.Context, env)
 	}
 	return app
@@ -54,7 +55,7 @@ func (c *serverConfig) app(env command.Env, serve func(context.Context, command.
 // serve runs the server that the flags describe until ctx ends.
 func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	if err := c.check(); err != nil {
-		return command.Misuse(err)
+		return command.Misuse(c.settings.locate(err))
 	}
 	config, err := c.config()
 	if err != nil {

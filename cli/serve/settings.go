@@ -1,0 +1,122 @@
+package serve
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"discordproxy/cli/configfile"
+	"discordproxy/server"
+
+	command "discordproxy/cli"
+
+	"github.com/urfave/cli/v2"
+)
+
+// settings is where the values of flags come from.
+type settings struct {
+	path    string // of the file, "" for none
+	file    *configfile.File
+	sources map[string]configfile.Source
+}
+
+// Sections of a configuration file.
+const (
+	authSection  = "auth"
+	hooksSection = "hooks"
+)
+
+// schema is what a configuration file may contain.
+func schema(flags []cli.Flag) configfile.Schema {
+	return configfile.Schema{
+		Flags: flags, Excluded: []string{"config", "help"}, Lists: []string{"host"},
+		Sections: []configfile.Section{{Name: authSection}, {Name: hooksSection, List: true}},
+	}
+}
+
+// rivals are settings of which a file sets one, and that are not used when the command
+// line or the environment sets the other one.
+func rivals() [][2]string {
+	return [][2]string{
+		{"token", "token-file"},
+		{"data", "no-data"},
+		{authSection, "auth-file"},
+		{hooksSection, "hooks-file"},
+	}
+}
+
+// load reads the configuration file, if one is named, and sets the flags to what it says.
+func (c *serverConfig) load(cc *cli.Context, flags []cli.Flag) error {
+	if c.settings.path != "" {
+		data, err := server.ReadFile(cc.Context, c.settings.path)
+		if err != nil {
+			return fmt.Errorf("cannot read the configuration file: %w", err)
+		}
+		if c.settings.file, err = configfile.Parse(c.settings.path, data, schema(flags)); err != nil {
+			return command.Misuse(err)
+		}
+	}
+	var err error
+	if c.settings.sources, err = configfile.Apply(cc, flags, nil); err != nil {
+		return err
+	}
+	if err := c.settings.settleRivals(); err != nil {
+		return command.Misuse(err)
+	}
+	if c.settings.sources, err = configfile.Apply(cc, flags, c.settings.file); err != nil {
+		return command.Misuse(err)
+	}
+	c.corsOrigins, c.allowedHosts = cc.StringSlice("cors-origin"), cc.StringSlice("allowed-host")
+	c.rest.given, c.gateway.proxyGiven = c.settings.given("rest-proxy"), c.settings.given("gateway-proxy")
+	c.access.inline, c.hooks.inline = c.settings.file.Section(authSection), c.settings.file.Section(hooksSection)
+	if c.access.inline != nil {
+		c.access.authFile = c.settings.path
+	}
+	if c.hooks.inline != nil {
+		c.hooks.file = c.settings.path
+	}
+	return nil
+}
+
+// settleRivals has the file not set what the command line or the environment sets by
+// another name.
+func (s *settings) settleRivals() error {
+	for _, pair := range rivals() {
+		both := s.file.Sets(pair[0]) && s.file.Sets(pair[1])
+		for i, name := range pair {
+			if rival := pair[1-i]; s.file.Sets(name) && s.given(rival) {
+				s.file.Drop(name)
+				both = false
+			}
+		}
+		if both && !s.given(pair[0]) && !s.given(pair[1]) {
+			return fmt.Errorf("%s and %s: %s and %s exclude each other", s.file.At(pair[0]), s.file.At(pair[1]), pair[0], pair[1])
+		}
+	}
+	return nil
+}
+
+// given reports whether anything but its default sets a flag.
+func (s *settings) given(name string) bool {
+	source, known := s.sources[name]
+	return known && source.Kind != configfile.Default
+}
+
+var namedFlag = regexp.MustCompile(`--([a-z][a-z-]*)`)
+
+// locate adds where the configuration file sets the flags that err is about.
+func (s *settings) locate(err error) error {
+	if err == nil {
+		return nil
+	}
+	var places []string
+	for _, found := range namedFlag.FindAllStringSubmatch(err.Error(), -1) {
+		if source := s.sources[found[1]]; source.Kind == configfile.InFile && !slices.Contains(places, source.Where) {
+			places = append(places, source.Where)
+		}
+	}
+	if len(places) == 0 {
+		return err
+	}
+	return fmt.Errorf("%s: %w", places[0], err)
+}
