@@ -3,6 +3,7 @@ import { Dashboard } from "discordproxy/dashboard";
 import { DiscordApi } from "discordproxy/discord_api";
 import { clientOver, Code, ConnectError, createTransport, DiscordProxyError, parseRefusal, type Interceptor } from "discordproxy/web";
 import { base } from "./base.js";
+import { plain } from "./format.js";
 
 const keyName = "discordproxy-key";
 
@@ -57,7 +58,7 @@ export const statusOf = (err: unknown) => ConnectError.from(err instanceof Disco
 /** The message of a status as a person reads it. */
 export function readable(message: string): string {
   const refusal = parseRefusal(message);
-  return refusal ? `${refusal.text} (HTTP ${refusal.status}, code ${refusal.code})` : message;
+  return refusal ? `${refusal.text} (HTTP ${refusal.status}, code ${refusal.code})` : plain(message);
 }
 
 /** Controls the pretend Discord; resolves to what it answers. */

@@ -4,11 +4,12 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { Code } from "discordproxy";
 import { clientKey, setClientKey } from "./api.js";
 import { Calls } from "./calls.js";
-import { count, long, sentence, time } from "./format.js";
+import { causeOf } from "./cause.js";
+import { count, long, plain, sentence } from "./format.js";
 import { Overview } from "./overview.js";
 import { Sandbox } from "./sandbox.js";
 import { Send } from "./send.js";
-import { date, ms, Store, type Lock, type Proxy, type State } from "./store.js";
+import { date, Store, type Lock, type Proxy, type State } from "./store.js";
 
 const store = new Store();
 
@@ -68,7 +69,7 @@ function App() {
             </a>
           ))}
         </nav>
-        <Health state={state} />
+        <Health state={state} now={now} />
         <Theme />
       </header>
       <main id="main" tabIndex={-1}>
@@ -114,12 +115,12 @@ function View({ id, state, now }: { id: string; state: State; now: number }) {
   );
 }
 
-function Health({ state }: { state: State }) {
+function Health({ state, now }: { state: State; now: number }) {
+  const cause = causeOf(state, now);
   const [kind, text] =
-    state.connection === "connecting" ? ["wait", "Connecting"]
+    cause ? [cause.kind === "bad" ? "bad" : "wait", cause.short]
+    : state.connection === "connecting" ? ["wait", "Connecting"]
     : state.connection === "locked" ? ["wait", "Key needed"]
-    : state.connection === "lost" ? ["bad", "Connection lost"]
-    : state.proxy?.reasons.length ? ["bad", "Not ready"]
     : ["good", "Ready"];
   return (
     <p class={`health ${kind}`} role="status">
@@ -128,16 +129,16 @@ function Health({ state }: { state: State }) {
   );
 }
 
-/** What somebody who looks after the proxy must know first. */
+/** What somebody who looks after the proxy must know first: a line for each cause. */
 function Notices({ state, now }: { state: State; now: number }) {
-  const limits = state.limits;
+  const cause = causeOf(state, now);
   const gateway = state.proxy?.gateway;
-  const passed = now - state.told;
+  const silent = gateway && ["disconnected", "ended", "paused"].includes(gateway.state);
   return (
     <div class="notices" role="status">
-      {state.connection === "lost" && (
-        <p class="notice bad" data-notice="lost">
-          <strong>The connection to the proxy is lost</strong> since {time(new Date(state.since))}: {state.reason}. Trying again. {state.proxy && "What is shown may be old."}
+      {cause && (
+        <p class={`notice ${cause.kind === "bad" ? "bad" : "warn"}`} data-notice={cause.short}>
+          <strong>{cause.title}</strong> {cause.text} {silent && cause.blocks && "Events do not come either."}
         </p>
       )}
       {state.connection === "live" && state.again && now - state.since < 10_000 && (
@@ -145,29 +146,15 @@ function Notices({ state, now }: { state: State; now: number }) {
           Connected again.
         </p>
       )}
-      {state.proxy?.reasons.map((reason) => (
-        <p class="notice bad" key={reason}>
-          <strong>Calls cannot succeed:</strong> {reason}.
-        </p>
-      ))}
-      {gateway && ["disconnected", "ended", "paused"].includes(gateway.state) && (
+      {gateway && silent && !cause && (
         <p class={`notice ${gateway.state === "ended" ? "bad" : "warn"}`} data-notice="gateway">
-          <strong>{gateway.state === "ended" ? "No events come any more:" : "No events come at the moment:"}</strong> {gateway.reason}. Calls go on.
-        </p>
-      )}
-      {limits?.ban && (
-        <p class="notice bad">
-          <strong>Banned:</strong> {limits.ban.reason}. The next try is in {long(ms(limits.ban.retryAfter) - passed)}.
-        </p>
-      )}
-      {limits?.tokenRefused && (
-        <p class="notice bad">
-          <strong>Discord refused the token of the bot.</strong> Give the proxy a new one and start it again.
+          <strong>{gateway.state === "ended" ? "No events come any more:" : "No events come at the moment:"}</strong> {plain(gateway.reason)}. Calls go on.
+          {gateway.state === "ended" && " Once that is solved, restart the proxy."}
         </p>
       )}
       {state.proxy?.open && (
         <p class="notice warn">
-          <strong>Everybody who reaches this address can use the bot.</strong> Clients need no key, and the proxy does not listen on a loopback address.
+          <strong>Anyone who can reach this address can use the bot.</strong> Clients need no key. Give them keys with --auth-file, or listen on 127.0.0.1 only.
         </p>
       )}
     </div>

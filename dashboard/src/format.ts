@@ -73,3 +73,17 @@ export function kindOf(code: string): Kind {
 
 /** What the proxy says, as a sentence of its own. */
 export const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+
+const goDuration = /\b(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|[µu]s|ns|s))?\b/g;
+const goUnits: Record<string, number> = { s: 1000, ms: 1, µs: 0.001, us: 0.001, ns: 1e-6 };
+const timestamp = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g;
+
+/** A text of the proxy with its times and durations as people read them. */
+export const plain = (text: string) =>
+  text
+    .replace(/^context deadline exceeded$/, "the deadline of the caller passed")
+    .replace(/^context canceled$/, "the caller left")
+    .replace(timestamp, (t) => time(new Date(t)))
+    .replace(goDuration, (whole: string, h?: string, m?: string, n?: string, unit?: string) =>
+      whole === "" ? whole : duration(Number(h ?? 0) * 3_600_000 + Number(m ?? 0) * 60_000 + Number(n ?? 0) * (goUnits[unit ?? "s"] ?? 0)),
+    );

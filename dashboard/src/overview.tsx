@@ -3,7 +3,8 @@
 import { count, duration, kindOf, kinds, long, rate, type Kind } from "./format.js";
 import { CodeTag, Meter, Panel, Scroll } from "./parts.js";
 import { CallTable } from "./calls.js";
-import { ms, type Limits, type State } from "./store.js";
+import { causeOf } from "./cause.js";
+import { ms, passed, type Limits, type State } from "./store.js";
 
 export function Overview({ state, now }: { state: State; now: number }) {
   return (
@@ -38,9 +39,8 @@ function Tile({ name, value, unit, children }: { name: string; value: string; un
 function Tiles({ state, now }: { state: State; now: number }) {
   const limits = state.limits;
   if (!limits) return null;
-  const passed = now - state.told;
-  const drains = state.drainsIn && Math.max(0, ms(state.drainsIn) - passed);
-  const paused = ms(limits.global?.pausedFor) - passed;
+  const drains = state.drainsIn && Math.max(0, ms(state.drainsIn) - passed(state, now));
+  const paused = ms(limits.global?.pausedFor) - passed(state, now);
   const invalid = limits.invalidRequests;
   return (
     <dl class="tiles">
@@ -51,7 +51,7 @@ function Tiles({ state, now }: { state: State; now: number }) {
         {drains === undefined ? "nothing waits for a limit" : `all sent in about ${long(drains)}`}
       </Tile>
       <Tile name="Global limit" value={limits.global?.limit ? `${limits.global.used}` : "off"} unit={limits.global?.limit ? `of ${limits.global.limit} a second` : undefined}>
-        {paused > 500 ? (
+        {paused > 0 ? (
           <span class="bad">paused by Discord for {long(paused)}</span>
         ) : (
           <Meter label="Use of the global limit" value={limits.global?.used ?? 0} max={limits.global?.limit ?? 0} warn={2} />
@@ -125,12 +125,13 @@ const routeOf = (b: Bucket) => (b.routes[0] ?? "").replace(/\{(\w+?)(_id|_name)?
 
 function Buckets({ state, now }: { state: State; now: number }) {
   const limits = state.limits;
-  const passed = now - state.told;
+  const left = (d: Parameters<typeof ms>[0]) => Math.max(0, ms(d) - passed(state, now));
+  const blocked = causeOf(state, now)?.blocks;
   const busy = (limits?.buckets ?? []).slice(0, 30);
   return (
     <Panel id="buckets" title="Busy limits" note={limits && `${busy.length} of ${count(limits.knownBuckets)} known`}>
       {busy.length === 0 ? (
-        <p class="empty">Every call goes at once.</p>
+        <p class="empty">{blocked ? "No call goes to Discord at the moment." : "No limit holds a call back."}</p>
       ) : (
         <Scroll label="Busy limits">
           <table>
@@ -158,15 +159,15 @@ function Buckets({ state, now }: { state: State; now: number }) {
                     {b.routes.length > 1 && <span class="note"> and {b.routes.length - 1} more</span>}
                     <br />
                     <span class="note id">{b.resource}</span>
-                    {b.blockedFor && <span class="note">, held for {long(Math.max(0, ms(b.blockedFor) - passed))}</span>}
+                    {b.blockedFor && <span class="note">, held for {long(left(b.blockedFor))}</span>}
                   </td>
                   <td class="n">
                     {b.limit > 0 ? `${b.remaining} / ${b.limit}` : "unknown"}
                     <Meter label={`Use of ${routeOf(b)}`} value={b.limit - b.remaining} max={b.limit} warn={2} />
                   </td>
-                  <td class="n wide">{b.resetAfter ? duration(Math.max(0, ms(b.resetAfter) - passed)) : ""}</td>
+                  <td class="n wide">{b.resetAfter ? duration(left(b.resetAfter)) : ""}</td>
                   <td class="n">{b.waiting > 0 ? <strong>{count(b.waiting)}</strong> : "0"}</td>
-                  <td class="n">{b.estimatedWait ? long(Math.max(0, ms(b.estimatedWait) - passed)) : ""}</td>
+                  <td class="n">{b.estimatedWait ? long(left(b.estimatedWait)) : ""}</td>
                 </tr>
               ))}
             </tbody>

@@ -8,6 +8,7 @@ import type {
   WatchStatusResponse_Sandbox as Sandbox,
 } from "discordproxy/dashboard";
 import type { GetRateLimitStatusResponse as Limits, Message } from "discordproxy/discord_api";
+import { plain } from "./format.js";
 import { clientKey, dashboard, onRefusal, setClientKey, statusOf } from "./api.js";
 
 export type { Call, Proxy, Sandbox, Limits, Message };
@@ -15,6 +16,9 @@ export type { Call, Proxy, Sandbox, Limits, Message };
 /** Milliseconds. */
 export const ms = (d: Duration | undefined) => (d ? Number(d.seconds) * 1000 + d.nanos / 1e6 : 0);
 export const date = (t: Timestamp | undefined) => new Date(t ? Number(t.seconds) * 1000 + t.nanos / 1e6 : 0);
+
+/** Milliseconds since the limits were told. Clocks of the page tick apart, and a limit never lies in the future. */
+export const passed = (state: State, now: number) => Math.max(0, now - state.told);
 
 const maxCalls = 200;
 const maxMessages = 500;
@@ -66,6 +70,9 @@ export interface State {
 }
 
 const empty = () => ({ rate: 0, slots: new Map<number, Record<string, number>>(), calls: [], messages: [] });
+
+/** Why the connection ended, in words: what browsers say of a failed request is for developers. */
+const lossOf = (err: ConnectError) => (/fetch|network|load failed|http 50[234]|missing (trailer|endstream)/i.test(err.rawMessage) ? "it does not answer" : plain(err.rawMessage));
 
 /** Ends a stream that nobody sees. */
 const left = new ConnectError("nobody looks", Code.Canceled);
@@ -121,7 +128,7 @@ export class Store {
       const first = this.state.connection === "live" || this.state.connection === "connecting";
       this.set({
         connection: lock ? "locked" : "lost",
-        reason: err.rawMessage,
+        reason: lossOf(err),
         lock,
         trying: false,
         since: first ? Date.now() : this.state.since,
