@@ -1,15 +1,18 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 
 	"discordproxy/dashboard"
+	"discordproxy/discord"
 	"discordproxy/server/api"
 	"discordproxy/server/internal/discordjson"
 	"discordproxy/server/internal/gatewayproxy"
+	"discordproxy/server/internal/names"
 	"discordproxy/server/internal/status"
 
 	pb "discordproxy/gen/discord_api"
@@ -21,7 +24,7 @@ func (s *Server) newBoard(addr net.Addr) (*status.Board, error) {
 	config := status.Config{
 		Limits: func() *pb.GetRateLimitStatusResponse { return api.RateLimitStatus(s.up.client.RateLimits()) },
 		Ready:  s.checks.Ready, Bot: s.login.botName, Gateway: s.live.status, Version: c.Version,
-		Open: s.gate.isOpen(addr), Contents: c.ShowContents,
+		Open: s.gate.isOpen(addr), Contents: c.ShowContents, Names: s.names, History: s.history,
 	}
 	if config.Contents && config.Open {
 		return nil, errors.New("--dashboard-show-content would show to strangers what calls say: listen on a loopback address")
@@ -41,6 +44,21 @@ func (s *Server) newBoard(addr net.Addr) (*status.Board, error) {
 		}
 	})
 	return b, nil
+}
+
+// learning is Discord, whose answers to typed calls the dashboard takes names from.
+type learning struct {
+	api.Discord
+	names *names.Names
+}
+
+// Call implements api.Discord.
+func (l learning) Call(ctx context.Context, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error) {
+	answer, err := l.Discord.Call(ctx, op, args, files...)
+	if err == nil {
+		l.names.Learn(op, answer)
+	}
+	return answer, err
 }
 
 // pages returns what else the port answers, by patterns: the gateway for bots, the

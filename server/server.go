@@ -23,8 +23,10 @@ import (
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/files"
 	"discordproxy/server/internal/health"
+	"discordproxy/server/internal/history"
 	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/names"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/rest"
 	"discordproxy/server/internal/status"
@@ -39,6 +41,8 @@ type Server struct {
 	login    *login
 	live     live
 	data     *data
+	names    *names.Names
+	history  *history.History
 	outbox   *outbox.Outbox // nil without a data folder
 	maker    outbox.Maker   // set by Run
 	unsaved  []string       // why nothing survives a restart, empty if it does
@@ -57,7 +61,7 @@ func New(c Config) (*Server, error) {
 	if err := c.readToken(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c}
+	s := &Server{config: c, history: history.New()}
 	// What the listener refuses is refused here, before anything is read.
 	if _, err := s.newListener(http.NotFoundHandler(), nil); err != nil {
 		return nil, err
@@ -72,7 +76,7 @@ func New(c Config) (*Server, error) {
 	if s.data, s.unsaved, err = openData(context.Background(), c); err != nil {
 		return nil, err
 	}
-	if s.up, err = newUpstream(c, func() error { return s.checks.Ready() }, s.data.notify); err != nil {
+	if s.up, err = newUpstream(c, func() error { return s.checks.Ready() }, s.data.notify, s.history); err != nil {
 		s.data.close()
 		return nil, err
 	}
@@ -95,6 +99,10 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.live.observe(s.up.metrics)
+	if s.names, err = names.New(s.live.server.Guilds); err != nil {
+		s.Close()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -165,6 +173,12 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 
 	parts.Go(func() { s.data.run(saving) })
 	parts.Go(func() { board.Run(ctx) })
+	parts.Go(func() {
+		s.history.Run(ctx, func() int {
+			waiting, _ := s.up.client.Queued()
+			return waiting
+		})
+	})
 	parts.Go(func() { s.runOutbox(ctx) })
 	parts.Go(func() {
 		if err := s.login.run(ctx); err != nil {
@@ -200,8 +214,8 @@ func shutdownCheck(ctx context.Context) func() error {
 func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Board) api.Config {
 	c := s.config
 	service := api.Config{
-		Discord: s.up.client, Gateway: s.live.server, Ready: s.login.ready, Health: s.checks, Ending: ctx.Done(), Logger: c.Logger,
-		Observers: calls.Observers{s.up.metrics, board}, Interceptors: s.up.interceptors, Dashboard: board, Access: s.gate.guard,
+		Discord: learning{s.up.client, s.names}, Gateway: s.live.server, Ready: s.login.ready, Health: s.checks, Ending: ctx.Done(), Logger: c.Logger,
+		Observers: calls.Observers{s.up.metrics, board, s.history}, Interceptors: s.up.interceptors, Dashboard: board, Access: s.gate.guard,
 		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,
 		Outbox: s.outbox, UseMaker: func(m outbox.Maker) { s.maker = m },
 		Hooks: s.incoming.config, UseHooks: s.incoming.follow,

@@ -27,8 +27,9 @@ type upstream struct {
 
 // newUpstream puts the way to Discord together. ready reports to metrics whether
 // calls are taken; it is asked from the first request on. changed is that of
-// ratelimit.Config.
-func newUpstream(c Config, ready func() error, changed func(urgent bool)) (*upstream, error) {
+// ratelimit.Config. The observers are told of every request, in addition to those
+// that every server has.
+func newUpstream(c Config, ready func() error, changed func(urgent bool), more ...discord.Observer) (*upstream, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{
 		GlobalLimit: c.GlobalRateLimit, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes, InvalidRequestLimit: c.InvalidRequestLimit,
 		Changed: changed,
@@ -41,7 +42,7 @@ func newUpstream(c Config, ready func() error, changed func(urgent bool)) (*upst
 		Limits: limiter.Snapshot, DMCache: func() discord.DMCache { return u.client.DMCache() },
 		Ready: ready, Version: c.Version,
 	})
-	observers := []discord.Observer{u.metrics, &u.reach}
+	observers := append([]discord.Observer{u.metrics, &u.reach}, more...)
 	traces, interceptors, endTracing, err := startTracing(c)
 	if err != nil {
 		limiter.Close()

@@ -94,8 +94,8 @@ var parts = []part{
 		imports: []string{
 			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/calls",
 			"server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/gatewayproxy",
-			"server/internal/health", "server/internal/hooks", "server/internal/listener", "server/internal/metrics",
-			"server/internal/outbox", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store",
+			"server/internal/health", "server/internal/history", "server/internal/hooks", "server/internal/listener", "server/internal/metrics",
+			"server/internal/names", "server/internal/outbox", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store",
 			"server/internal/tracing",
 			"discord", "discord/gateway", "discord/ratelimit", "gen/...",
 		},
@@ -134,7 +134,17 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/status", about: "what the dashboard watches: calls as they end, limits, states",
-		imports: []string{"server/internal/calls", "server/internal/rpc", "discord", "gen/..."},
+		imports: []string{
+			"server/internal/calls", "server/internal/history", "server/internal/names", "server/internal/rpc", "discord", "gen/...",
+		},
+	},
+	{
+		folder: "server/internal/history", about: "what the server did in the last 24 hours, in fixed memory",
+		imports: []string{"server/internal/calls", "discord"},
+	},
+	{
+		folder: "server/internal/names", about: "names of guilds, channels and users without a call to Discord",
+		imports: []string{"discord", "discord/gateway"},
 	},
 	{
 		folder: "server/internal/events", about: "the newest events, and how far each subscriber has got",
@@ -158,7 +168,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/calls", about: "reports of finished calls, to the log and other observers; the codes of errors",
-		imports: []string{"server/internal/refusals", "server/internal/rpc", "server/internal/store", "discord"},
+		imports: []string{"server/internal/refusals", "server/internal/rpc", "server/internal/store", "discord", "gen/..."},
 	},
 	{
 		folder: "server/internal/listener", about: "one port for every protocol, and how it ends",

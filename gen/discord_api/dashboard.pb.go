@@ -26,6 +26,319 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// GetNamesRequest has the IDs whose names are wanted, at most 1000 in all.
+type GetNamesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Guilds.
+	GuildIds []uint64 `protobuf:"varint,1,rep,packed,name=guild_ids,json=guildIds,proto3" json:"guild_ids,omitempty"`
+	// Channels and threads.
+	ChannelIds []uint64 `protobuf:"varint,2,rep,packed,name=channel_ids,json=channelIds,proto3" json:"channel_ids,omitempty"`
+	// Users.
+	UserIds       []uint64 `protobuf:"varint,3,rep,packed,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNamesRequest) Reset() {
+	*x = GetNamesRequest{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNamesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNamesRequest) ProtoMessage() {}
+
+func (x *GetNamesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNamesRequest.ProtoReflect.Descriptor instead.
+func (*GetNamesRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GetNamesRequest) GetGuildIds() []uint64 {
+	if x != nil {
+		return x.GuildIds
+	}
+	return nil
+}
+
+func (x *GetNamesRequest) GetChannelIds() []uint64 {
+	if x != nil {
+		return x.ChannelIds
+	}
+	return nil
+}
+
+func (x *GetNamesRequest) GetUserIds() []uint64 {
+	if x != nil {
+		return x.UserIds
+	}
+	return nil
+}
+
+// GetNamesResponse has the names that the proxy knows.
+type GetNamesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Guilds.
+	Guilds []*GetNamesResponse_Name `protobuf:"bytes,1,rep,name=guilds,proto3" json:"guilds,omitempty"`
+	// Channels and threads.
+	Channels []*GetNamesResponse_Name `protobuf:"bytes,2,rep,name=channels,proto3" json:"channels,omitempty"`
+	// Users.
+	Users         []*GetNamesResponse_Name `protobuf:"bytes,3,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNamesResponse) Reset() {
+	*x = GetNamesResponse{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNamesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNamesResponse) ProtoMessage() {}
+
+func (x *GetNamesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNamesResponse.ProtoReflect.Descriptor instead.
+func (*GetNamesResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetNamesResponse) GetGuilds() []*GetNamesResponse_Name {
+	if x != nil {
+		return x.Guilds
+	}
+	return nil
+}
+
+func (x *GetNamesResponse) GetChannels() []*GetNamesResponse_Name {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *GetNamesResponse) GetUsers() []*GetNamesResponse_Name {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+// GetHistoryRequest says how much is wanted.
+type GetHistoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How far back, at most 24 hours, by default 1 hour. Up to 1 hour the steps are
+	// 10 seconds long, beyond that a minute.
+	Range         *durationpb.Duration `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHistoryRequest) Reset() {
+	*x = GetHistoryRequest{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHistoryRequest) ProtoMessage() {}
+
+func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
+func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GetHistoryRequest) GetRange() *durationpb.Duration {
+	if x != nil {
+		return x.Range
+	}
+	return nil
+}
+
+// GetHistoryResponse has a value for each step, oldest first. The newest step is
+// not over yet. Durations are in seconds, and NaN where nothing was measured.
+type GetHistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Start of the first step.
+	Start *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// Length of a step.
+	Step *durationpb.Duration `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
+	// Calls that ended, by code. Codes without a call are missing.
+	Calls []*GetHistoryResponse_Calls `protobuf:"bytes,3,rep,name=calls,proto3" json:"calls,omitempty"`
+	// Largest number of calls that waited at the same time.
+	Waiting []int32 `protobuf:"varint,4,rep,packed,name=waiting,proto3" json:"waiting,omitempty"`
+	// Time for which half of the calls waited at most.
+	WaitedP50 []float32 `protobuf:"fixed32,5,rep,packed,name=waited_p50,json=waitedP50,proto3" json:"waited_p50,omitempty"`
+	// Time for which 99 % of the calls waited at most.
+	WaitedP99 []float32 `protobuf:"fixed32,6,rep,packed,name=waited_p99,json=waitedP99,proto3" json:"waited_p99,omitempty"`
+	// Time in which Discord answered half of the requests.
+	DiscordP50 []float32 `protobuf:"fixed32,7,rep,packed,name=discord_p50,json=discordP50,proto3" json:"discord_p50,omitempty"`
+	// Time in which Discord answered 99 % of the requests.
+	DiscordP99 []float32 `protobuf:"fixed32,8,rep,packed,name=discord_p99,json=discordP99,proto3" json:"discord_p99,omitempty"`
+	// Answers 429.
+	Limited []int32 `protobuf:"varint,9,rep,packed,name=limited,proto3" json:"limited,omitempty"`
+	// Largest number of requests to Discord that began in one second.
+	BusiestSecond []int32 `protobuf:"varint,10,rep,packed,name=busiest_second,json=busiestSecond,proto3" json:"busiest_second,omitempty"`
+	// Requests a second that the limit over all routes allows, 0 when there is
+	// none.
+	GlobalLimit   int32 `protobuf:"varint,11,opt,name=global_limit,json=globalLimit,proto3" json:"global_limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHistoryResponse) Reset() {
+	*x = GetHistoryResponse{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHistoryResponse) ProtoMessage() {}
+
+func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
+func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GetHistoryResponse) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetStep() *durationpb.Duration {
+	if x != nil {
+		return x.Step
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetCalls() []*GetHistoryResponse_Calls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetWaiting() []int32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetWaitedP50() []float32 {
+	if x != nil {
+		return x.WaitedP50
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetWaitedP99() []float32 {
+	if x != nil {
+		return x.WaitedP99
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetDiscordP50() []float32 {
+	if x != nil {
+		return x.DiscordP50
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetDiscordP99() []float32 {
+	if x != nil {
+		return x.DiscordP99
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetLimited() []int32 {
+	if x != nil {
+		return x.Limited
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetBusiestSecond() []int32 {
+	if x != nil {
+		return x.BusiestSecond
+	}
+	return nil
+}
+
+func (x *GetHistoryResponse) GetGlobalLimit() int32 {
+	if x != nil {
+		return x.GlobalLimit
+	}
+	return 0
+}
+
 // WatchStatusRequest has no fields.
 type WatchStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -35,7 +348,7 @@ type WatchStatusRequest struct {
 
 func (x *WatchStatusRequest) Reset() {
 	*x = WatchStatusRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	mi := &file_discord_api_dashboard_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -47,7 +360,7 @@ func (x *WatchStatusRequest) String() string {
 func (*WatchStatusRequest) ProtoMessage() {}
 
 func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	mi := &file_discord_api_dashboard_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -60,7 +373,7 @@ func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusRequest.ProtoReflect.Descriptor instead.
 func (*WatchStatusRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{4}
 }
 
 // WatchStatusResponse is what has changed since the message before it; the
@@ -97,7 +410,7 @@ type WatchStatusResponse struct {
 
 func (x *WatchStatusResponse) Reset() {
 	*x = WatchStatusResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	mi := &file_discord_api_dashboard_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -109,7 +422,7 @@ func (x *WatchStatusResponse) String() string {
 func (*WatchStatusResponse) ProtoMessage() {}
 
 func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	mi := &file_discord_api_dashboard_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -122,7 +435,7 @@ func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WatchStatusResponse) GetTime() *timestamppb.Timestamp {
@@ -188,6 +501,125 @@ func (x *WatchStatusResponse) GetSandboxMessages() []*WatchStatusResponse_Sandbo
 	return nil
 }
 
+// Name is the name of a guild, channel or user.
+type GetNamesResponse_Name struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ID.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The name.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Name of the channel's guild. Empty if it is not known.
+	Guild         string `protobuf:"bytes,3,opt,name=guild,proto3" json:"guild,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetNamesResponse_Name) Reset() {
+	*x = GetNamesResponse_Name{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetNamesResponse_Name) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetNamesResponse_Name) ProtoMessage() {}
+
+func (x *GetNamesResponse_Name) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetNamesResponse_Name.ProtoReflect.Descriptor instead.
+func (*GetNamesResponse_Name) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 0}
+}
+
+func (x *GetNamesResponse_Name) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *GetNamesResponse_Name) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GetNamesResponse_Name) GetGuild() string {
+	if x != nil {
+		return x.Guild
+	}
+	return ""
+}
+
+// Calls are how many calls ended with one code.
+type GetHistoryResponse_Calls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "ok", or the name of a gRPC status in lower case.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// Calls in each step.
+	Counts        []int32 `protobuf:"varint,2,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHistoryResponse_Calls) Reset() {
+	*x = GetHistoryResponse_Calls{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHistoryResponse_Calls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHistoryResponse_Calls) ProtoMessage() {}
+
+func (x *GetHistoryResponse_Calls) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHistoryResponse_Calls.ProtoReflect.Descriptor instead.
+func (*GetHistoryResponse_Calls) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3, 0}
+}
+
+func (x *GetHistoryResponse_Calls) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *GetHistoryResponse_Calls) GetCounts() []int32 {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
 // Proxy is the process and what it needs.
 type WatchStatusResponse_Proxy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -218,7 +650,7 @@ type WatchStatusResponse_Proxy struct {
 
 func (x *WatchStatusResponse_Proxy) Reset() {
 	*x = WatchStatusResponse_Proxy{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	mi := &file_discord_api_dashboard_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -230,7 +662,7 @@ func (x *WatchStatusResponse_Proxy) String() string {
 func (*WatchStatusResponse_Proxy) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Proxy) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	mi := &file_discord_api_dashboard_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -243,7 +675,7 @@ func (x *WatchStatusResponse_Proxy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Proxy.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Proxy) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 0}
 }
 
 func (x *WatchStatusResponse_Proxy) GetVersion() string {
@@ -323,7 +755,7 @@ type WatchStatusResponse_Slot struct {
 
 func (x *WatchStatusResponse_Slot) Reset() {
 	*x = WatchStatusResponse_Slot{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -335,7 +767,7 @@ func (x *WatchStatusResponse_Slot) String() string {
 func (*WatchStatusResponse_Slot) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -348,7 +780,7 @@ func (x *WatchStatusResponse_Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Slot.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Slot) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 1}
 }
 
 func (x *WatchStatusResponse_Slot) GetStart() *timestamppb.Timestamp {
@@ -407,7 +839,7 @@ type WatchStatusResponse_Call struct {
 
 func (x *WatchStatusResponse_Call) Reset() {
 	*x = WatchStatusResponse_Call{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[4]
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +851,7 @@ func (x *WatchStatusResponse_Call) String() string {
 func (*WatchStatusResponse_Call) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[4]
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +864,7 @@ func (x *WatchStatusResponse_Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Call.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Call) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 2}
 }
 
 func (x *WatchStatusResponse_Call) GetNumber() int64 {
@@ -555,7 +987,7 @@ type WatchStatusResponse_Sandbox struct {
 
 func (x *WatchStatusResponse_Sandbox) Reset() {
 	*x = WatchStatusResponse_Sandbox{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +999,7 @@ func (x *WatchStatusResponse_Sandbox) String() string {
 func (*WatchStatusResponse_Sandbox) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +1012,7 @@ func (x *WatchStatusResponse_Sandbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Sandbox.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 3}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 3}
 }
 
 func (x *WatchStatusResponse_Sandbox) GetChannels() []*WatchStatusResponse_Sandbox_Channel {
@@ -617,7 +1049,7 @@ type WatchStatusResponse_SandboxMessage struct {
 
 func (x *WatchStatusResponse_SandboxMessage) Reset() {
 	*x = WatchStatusResponse_SandboxMessage{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	mi := &file_discord_api_dashboard_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -629,7 +1061,7 @@ func (x *WatchStatusResponse_SandboxMessage) String() string {
 func (*WatchStatusResponse_SandboxMessage) ProtoMessage() {}
 
 func (x *WatchStatusResponse_SandboxMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	mi := &file_discord_api_dashboard_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -642,7 +1074,7 @@ func (x *WatchStatusResponse_SandboxMessage) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use WatchStatusResponse_SandboxMessage.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_SandboxMessage) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 4}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 4}
 }
 
 func (x *WatchStatusResponse_SandboxMessage) GetMessage() *Message {
@@ -682,7 +1114,7 @@ type WatchStatusResponse_Proxy_Gateway struct {
 
 func (x *WatchStatusResponse_Proxy_Gateway) Reset() {
 	*x = WatchStatusResponse_Proxy_Gateway{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	mi := &file_discord_api_dashboard_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -694,7 +1126,7 @@ func (x *WatchStatusResponse_Proxy_Gateway) String() string {
 func (*WatchStatusResponse_Proxy_Gateway) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Proxy_Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	mi := &file_discord_api_dashboard_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -707,7 +1139,7 @@ func (x *WatchStatusResponse_Proxy_Gateway) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Proxy_Gateway.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Proxy_Gateway) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 0, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 0, 0}
 }
 
 func (x *WatchStatusResponse_Proxy_Gateway) GetState() string {
@@ -760,7 +1192,7 @@ type WatchStatusResponse_Sandbox_Channel struct {
 
 func (x *WatchStatusResponse_Sandbox_Channel) Reset() {
 	*x = WatchStatusResponse_Sandbox_Channel{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +1204,7 @@ func (x *WatchStatusResponse_Sandbox_Channel) String() string {
 func (*WatchStatusResponse_Sandbox_Channel) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +1217,7 @@ func (x *WatchStatusResponse_Sandbox_Channel) ProtoReflect() protoreflect.Messag
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Channel.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Channel) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 3, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 3, 0}
 }
 
 func (x *WatchStatusResponse_Sandbox_Channel) GetId() uint64 {
@@ -826,7 +1258,7 @@ type WatchStatusResponse_Sandbox_Fault struct {
 
 func (x *WatchStatusResponse_Sandbox_Fault) Reset() {
 	*x = WatchStatusResponse_Sandbox_Fault{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -838,7 +1270,7 @@ func (x *WatchStatusResponse_Sandbox_Fault) String() string {
 func (*WatchStatusResponse_Sandbox_Fault) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -851,7 +1283,7 @@ func (x *WatchStatusResponse_Sandbox_Fault) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Fault.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Fault) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 3, 1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 3, 1}
 }
 
 func (x *WatchStatusResponse_Sandbox_Fault) GetId() int32 {
@@ -899,7 +1331,7 @@ type WatchStatusResponse_Sandbox_Limit struct {
 
 func (x *WatchStatusResponse_Sandbox_Limit) Reset() {
 	*x = WatchStatusResponse_Sandbox_Limit{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	mi := &file_discord_api_dashboard_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1343,7 @@ func (x *WatchStatusResponse_Sandbox_Limit) String() string {
 func (*WatchStatusResponse_Sandbox_Limit) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	mi := &file_discord_api_dashboard_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1356,7 @@ func (x *WatchStatusResponse_Sandbox_Limit) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Limit.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Limit) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 3, 2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 3, 2}
 }
 
 func (x *WatchStatusResponse_Sandbox_Limit) GetName() string {
@@ -959,7 +1391,42 @@ var File_discord_api_dashboard_proto protoreflect.FileDescriptor
 
 const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\n" +
-	"\x1bdiscord_api/dashboard.proto\x12\vdiscord_api\x1a\x1ddiscord_api/discord_api.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n" +
+	"\x1bdiscord_api/dashboard.proto\x12\vdiscord_api\x1a\x1ddiscord_api/discord_api.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"j\n" +
+	"\x0fGetNamesRequest\x12\x1b\n" +
+	"\tguild_ids\x18\x01 \x03(\x04R\bguildIds\x12\x1f\n" +
+	"\vchannel_ids\x18\x02 \x03(\x04R\n" +
+	"channelIds\x12\x19\n" +
+	"\buser_ids\x18\x03 \x03(\x04R\auserIds\"\x8a\x02\n" +
+	"\x10GetNamesResponse\x12:\n" +
+	"\x06guilds\x18\x01 \x03(\v2\".discord_api.GetNamesResponse.NameR\x06guilds\x12>\n" +
+	"\bchannels\x18\x02 \x03(\v2\".discord_api.GetNamesResponse.NameR\bchannels\x128\n" +
+	"\x05users\x18\x03 \x03(\v2\".discord_api.GetNamesResponse.NameR\x05users\x1a@\n" +
+	"\x04Name\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
+	"\x05guild\x18\x03 \x01(\tR\x05guild\"D\n" +
+	"\x11GetHistoryRequest\x12/\n" +
+	"\x05range\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05range\"\xe5\x03\n" +
+	"\x12GetHistoryResponse\x120\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12-\n" +
+	"\x04step\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04step\x12;\n" +
+	"\x05calls\x18\x03 \x03(\v2%.discord_api.GetHistoryResponse.CallsR\x05calls\x12\x18\n" +
+	"\awaiting\x18\x04 \x03(\x05R\awaiting\x12\x1d\n" +
+	"\n" +
+	"waited_p50\x18\x05 \x03(\x02R\twaitedP50\x12\x1d\n" +
+	"\n" +
+	"waited_p99\x18\x06 \x03(\x02R\twaitedP99\x12\x1f\n" +
+	"\vdiscord_p50\x18\a \x03(\x02R\n" +
+	"discordP50\x12\x1f\n" +
+	"\vdiscord_p99\x18\b \x03(\x02R\n" +
+	"discordP99\x12\x18\n" +
+	"\alimited\x18\t \x03(\x05R\alimited\x12%\n" +
+	"\x0ebusiest_second\x18\n" +
+	" \x03(\x05R\rbusiestSecond\x12!\n" +
+	"\fglobal_limit\x18\v \x01(\x05R\vglobalLimit\x1a3\n" +
+	"\x05Calls\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x12\x16\n" +
+	"\x06counts\x18\x02 \x03(\x05R\x06counts\"\x14\n" +
 	"\x12WatchStatusRequest\"\xb4\x12\n" +
 	"\x13WatchStatusResponse\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12<\n" +
@@ -1033,9 +1500,12 @@ const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\x06routes\x18\x04 \x03(\tR\x06routes\x1aZ\n" +
 	"\x0eSandboxMessage\x12.\n" +
 	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\x12\x18\n" +
-	"\adeleted\x18\x02 \x01(\bR\adeleted2_\n" +
+	"\adeleted\x18\x02 \x01(\bR\adeleted2\x81\x02\n" +
 	"\tDashboard\x12R\n" +
-	"\vWatchStatus\x12\x1f.discord_api.WatchStatusRequest\x1a .discord_api.WatchStatusResponse0\x01B\x92\x01\n" +
+	"\vWatchStatus\x12\x1f.discord_api.WatchStatusRequest\x1a .discord_api.WatchStatusResponse0\x01\x12L\n" +
+	"\bGetNames\x12\x1c.discord_api.GetNamesRequest\x1a\x1d.discord_api.GetNamesResponse\"\x03\x90\x02\x01\x12R\n" +
+	"\n" +
+	"GetHistory\x12\x1e.discord_api.GetHistoryRequest\x1a\x1f.discord_api.GetHistoryResponse\"\x03\x90\x02\x01B\x92\x01\n" +
 	"\x0fcom.discord_apiB\x0eDashboardProtoP\x01Z'discordproxy/gen/discord_api;discordapi\xa2\x02\x03DXX\xaa\x02\n" +
 	"DiscordApi\xca\x02\n" +
 	"DiscordApi\xe2\x02\x16DiscordApi\\GPBMetadata\xea\x02\n" +
@@ -1053,56 +1523,73 @@ func file_discord_api_dashboard_proto_rawDescGZIP() []byte {
 	return file_discord_api_dashboard_proto_rawDescData
 }
 
-var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_discord_api_dashboard_proto_goTypes = []any{
-	(*WatchStatusRequest)(nil),                 // 0: discord_api.WatchStatusRequest
-	(*WatchStatusResponse)(nil),                // 1: discord_api.WatchStatusResponse
-	(*WatchStatusResponse_Proxy)(nil),          // 2: discord_api.WatchStatusResponse.Proxy
-	(*WatchStatusResponse_Slot)(nil),           // 3: discord_api.WatchStatusResponse.Slot
-	(*WatchStatusResponse_Call)(nil),           // 4: discord_api.WatchStatusResponse.Call
-	(*WatchStatusResponse_Sandbox)(nil),        // 5: discord_api.WatchStatusResponse.Sandbox
-	(*WatchStatusResponse_SandboxMessage)(nil), // 6: discord_api.WatchStatusResponse.SandboxMessage
-	(*WatchStatusResponse_Proxy_Gateway)(nil),  // 7: discord_api.WatchStatusResponse.Proxy.Gateway
-	nil, // 8: discord_api.WatchStatusResponse.Slot.CallsEntry
-	(*WatchStatusResponse_Sandbox_Channel)(nil), // 9: discord_api.WatchStatusResponse.Sandbox.Channel
-	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 10: discord_api.WatchStatusResponse.Sandbox.Fault
-	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 11: discord_api.WatchStatusResponse.Sandbox.Limit
-	(*timestamppb.Timestamp)(nil),               // 12: google.protobuf.Timestamp
-	(*GetRateLimitStatusResponse)(nil),          // 13: discord_api.GetRateLimitStatusResponse
-	(*durationpb.Duration)(nil),                 // 14: google.protobuf.Duration
-	(*Message)(nil),                             // 15: discord_api.Message
+	(*GetNamesRequest)(nil),                    // 0: discord_api.GetNamesRequest
+	(*GetNamesResponse)(nil),                   // 1: discord_api.GetNamesResponse
+	(*GetHistoryRequest)(nil),                  // 2: discord_api.GetHistoryRequest
+	(*GetHistoryResponse)(nil),                 // 3: discord_api.GetHistoryResponse
+	(*WatchStatusRequest)(nil),                 // 4: discord_api.WatchStatusRequest
+	(*WatchStatusResponse)(nil),                // 5: discord_api.WatchStatusResponse
+	(*GetNamesResponse_Name)(nil),              // 6: discord_api.GetNamesResponse.Name
+	(*GetHistoryResponse_Calls)(nil),           // 7: discord_api.GetHistoryResponse.Calls
+	(*WatchStatusResponse_Proxy)(nil),          // 8: discord_api.WatchStatusResponse.Proxy
+	(*WatchStatusResponse_Slot)(nil),           // 9: discord_api.WatchStatusResponse.Slot
+	(*WatchStatusResponse_Call)(nil),           // 10: discord_api.WatchStatusResponse.Call
+	(*WatchStatusResponse_Sandbox)(nil),        // 11: discord_api.WatchStatusResponse.Sandbox
+	(*WatchStatusResponse_SandboxMessage)(nil), // 12: discord_api.WatchStatusResponse.SandboxMessage
+	(*WatchStatusResponse_Proxy_Gateway)(nil),  // 13: discord_api.WatchStatusResponse.Proxy.Gateway
+	nil, // 14: discord_api.WatchStatusResponse.Slot.CallsEntry
+	(*WatchStatusResponse_Sandbox_Channel)(nil), // 15: discord_api.WatchStatusResponse.Sandbox.Channel
+	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 16: discord_api.WatchStatusResponse.Sandbox.Fault
+	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 17: discord_api.WatchStatusResponse.Sandbox.Limit
+	(*durationpb.Duration)(nil),                 // 18: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),               // 19: google.protobuf.Timestamp
+	(*GetRateLimitStatusResponse)(nil),          // 20: discord_api.GetRateLimitStatusResponse
+	(*Message)(nil),                             // 21: discord_api.Message
 }
 var file_discord_api_dashboard_proto_depIdxs = []int32{
-	12, // 0: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
-	2,  // 1: discord_api.WatchStatusResponse.proxy:type_name -> discord_api.WatchStatusResponse.Proxy
-	13, // 2: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
-	14, // 3: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
-	3,  // 4: discord_api.WatchStatusResponse.slots:type_name -> discord_api.WatchStatusResponse.Slot
-	4,  // 5: discord_api.WatchStatusResponse.calls:type_name -> discord_api.WatchStatusResponse.Call
-	5,  // 6: discord_api.WatchStatusResponse.sandbox:type_name -> discord_api.WatchStatusResponse.Sandbox
-	6,  // 7: discord_api.WatchStatusResponse.sandbox_messages:type_name -> discord_api.WatchStatusResponse.SandboxMessage
-	12, // 8: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
-	7,  // 9: discord_api.WatchStatusResponse.Proxy.gateway:type_name -> discord_api.WatchStatusResponse.Proxy.Gateway
-	12, // 10: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
-	8,  // 11: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
-	12, // 12: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
-	14, // 13: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
-	14, // 14: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
-	14, // 15: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
-	9,  // 16: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
-	10, // 17: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
-	11, // 18: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
-	15, // 19: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
-	12, // 20: discord_api.WatchStatusResponse.Proxy.Gateway.since:type_name -> google.protobuf.Timestamp
-	14, // 21: discord_api.WatchStatusResponse.Proxy.Gateway.latency:type_name -> google.protobuf.Duration
-	14, // 22: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
-	0,  // 23: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
-	1,  // 24: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
-	24, // [24:25] is the sub-list for method output_type
-	23, // [23:24] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	6,  // 0: discord_api.GetNamesResponse.guilds:type_name -> discord_api.GetNamesResponse.Name
+	6,  // 1: discord_api.GetNamesResponse.channels:type_name -> discord_api.GetNamesResponse.Name
+	6,  // 2: discord_api.GetNamesResponse.users:type_name -> discord_api.GetNamesResponse.Name
+	18, // 3: discord_api.GetHistoryRequest.range:type_name -> google.protobuf.Duration
+	19, // 4: discord_api.GetHistoryResponse.start:type_name -> google.protobuf.Timestamp
+	18, // 5: discord_api.GetHistoryResponse.step:type_name -> google.protobuf.Duration
+	7,  // 6: discord_api.GetHistoryResponse.calls:type_name -> discord_api.GetHistoryResponse.Calls
+	19, // 7: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
+	8,  // 8: discord_api.WatchStatusResponse.proxy:type_name -> discord_api.WatchStatusResponse.Proxy
+	20, // 9: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
+	18, // 10: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
+	9,  // 11: discord_api.WatchStatusResponse.slots:type_name -> discord_api.WatchStatusResponse.Slot
+	10, // 12: discord_api.WatchStatusResponse.calls:type_name -> discord_api.WatchStatusResponse.Call
+	11, // 13: discord_api.WatchStatusResponse.sandbox:type_name -> discord_api.WatchStatusResponse.Sandbox
+	12, // 14: discord_api.WatchStatusResponse.sandbox_messages:type_name -> discord_api.WatchStatusResponse.SandboxMessage
+	19, // 15: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
+	13, // 16: discord_api.WatchStatusResponse.Proxy.gateway:type_name -> discord_api.WatchStatusResponse.Proxy.Gateway
+	19, // 17: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
+	14, // 18: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
+	19, // 19: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
+	18, // 20: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
+	18, // 21: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
+	18, // 22: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
+	15, // 23: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
+	16, // 24: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
+	17, // 25: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
+	21, // 26: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
+	19, // 27: discord_api.WatchStatusResponse.Proxy.Gateway.since:type_name -> google.protobuf.Timestamp
+	18, // 28: discord_api.WatchStatusResponse.Proxy.Gateway.latency:type_name -> google.protobuf.Duration
+	18, // 29: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
+	4,  // 30: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
+	0,  // 31: discord_api.Dashboard.GetNames:input_type -> discord_api.GetNamesRequest
+	2,  // 32: discord_api.Dashboard.GetHistory:input_type -> discord_api.GetHistoryRequest
+	5,  // 33: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
+	1,  // 34: discord_api.Dashboard.GetNames:output_type -> discord_api.GetNamesResponse
+	3,  // 35: discord_api.Dashboard.GetHistory:output_type -> discord_api.GetHistoryResponse
+	33, // [33:36] is the sub-list for method output_type
+	30, // [30:33] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_dashboard_proto_init() }
@@ -1117,7 +1604,7 @@ func file_discord_api_dashboard_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_dashboard_proto_rawDesc), len(file_discord_api_dashboard_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,10 @@ const (
 const (
 	// DashboardWatchStatusProcedure is the fully-qualified name of the Dashboard's WatchStatus RPC.
 	DashboardWatchStatusProcedure = "/discord_api.Dashboard/WatchStatus"
+	// DashboardGetNamesProcedure is the fully-qualified name of the Dashboard's GetNames RPC.
+	DashboardGetNamesProcedure = "/discord_api.Dashboard/GetNames"
+	// DashboardGetHistoryProcedure is the fully-qualified name of the Dashboard's GetHistory RPC.
+	DashboardGetHistoryProcedure = "/discord_api.Dashboard/GetHistory"
 )
 
 // DashboardClient is a client for the discord_api.Dashboard service.
@@ -52,6 +56,17 @@ type DashboardClient interface {
 	//
 	// Cost: no call to Discord.
 	WatchStatus(context.Context, *discord_api.WatchStatusRequest) (*connect.ServerStreamForClient[discord_api.WatchStatusResponse], error)
+	// GetNames returns the names of guilds, channels and users, as far as the
+	// proxy has them from the gateway or from Discord's answers to earlier calls.
+	//
+	// Cost: no call to Discord.
+	GetNames(context.Context, *discord_api.GetNamesRequest) (*discord_api.GetNamesResponse, error)
+	// GetHistory returns what the proxy did in the last minutes or hours. The
+	// proxy keeps the last 24 hours of its own run, in steps of a minute, and the
+	// last hour in steps of 10 seconds.
+	//
+	// Cost: no call to Discord.
+	GetHistory(context.Context, *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error)
 }
 
 // NewDashboardClient constructs a client for the discord_api.Dashboard service. By default, it uses
@@ -71,17 +86,51 @@ func NewDashboardClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(dashboardMethods.ByName("WatchStatus")),
 			connect.WithClientOptions(opts...),
 		),
+		getNames: connect.NewClient[discord_api.GetNamesRequest, discord_api.GetNamesResponse](
+			httpClient,
+			baseURL+DashboardGetNamesProcedure,
+			connect.WithSchema(dashboardMethods.ByName("GetNames")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		getHistory: connect.NewClient[discord_api.GetHistoryRequest, discord_api.GetHistoryResponse](
+			httpClient,
+			baseURL+DashboardGetHistoryProcedure,
+			connect.WithSchema(dashboardMethods.ByName("GetHistory")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // dashboardClient implements DashboardClient.
 type dashboardClient struct {
 	watchStatus *connect.Client[discord_api.WatchStatusRequest, discord_api.WatchStatusResponse]
+	getNames    *connect.Client[discord_api.GetNamesRequest, discord_api.GetNamesResponse]
+	getHistory  *connect.Client[discord_api.GetHistoryRequest, discord_api.GetHistoryResponse]
 }
 
 // WatchStatus calls discord_api.Dashboard.WatchStatus.
 func (c *dashboardClient) WatchStatus(ctx context.Context, req *discord_api.WatchStatusRequest) (*connect.ServerStreamForClient[discord_api.WatchStatusResponse], error) {
 	return c.watchStatus.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// GetNames calls discord_api.Dashboard.GetNames.
+func (c *dashboardClient) GetNames(ctx context.Context, req *discord_api.GetNamesRequest) (*discord_api.GetNamesResponse, error) {
+	response, err := c.getNames.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetHistory calls discord_api.Dashboard.GetHistory.
+func (c *dashboardClient) GetHistory(ctx context.Context, req *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error) {
+	response, err := c.getHistory.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
 }
 
 // DashboardHandler is an implementation of the discord_api.Dashboard service.
@@ -96,6 +145,17 @@ type DashboardHandler interface {
 	//
 	// Cost: no call to Discord.
 	WatchStatus(context.Context, *discord_api.WatchStatusRequest, *connect.ServerStream[discord_api.WatchStatusResponse]) error
+	// GetNames returns the names of guilds, channels and users, as far as the
+	// proxy has them from the gateway or from Discord's answers to earlier calls.
+	//
+	// Cost: no call to Discord.
+	GetNames(context.Context, *discord_api.GetNamesRequest) (*discord_api.GetNamesResponse, error)
+	// GetHistory returns what the proxy did in the last minutes or hours. The
+	// proxy keeps the last 24 hours of its own run, in steps of a minute, and the
+	// last hour in steps of 10 seconds.
+	//
+	// Cost: no call to Discord.
+	GetHistory(context.Context, *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error)
 }
 
 // NewDashboardHandler builds an HTTP handler from the service implementation. It returns the path
@@ -111,10 +171,28 @@ func NewDashboardHandler(svc DashboardHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(dashboardMethods.ByName("WatchStatus")),
 		connect.WithHandlerOptions(opts...),
 	)
+	dashboardGetNamesHandler := connect.NewUnaryHandlerSimple(
+		DashboardGetNamesProcedure,
+		svc.GetNames,
+		connect.WithSchema(dashboardMethods.ByName("GetNames")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	dashboardGetHistoryHandler := connect.NewUnaryHandlerSimple(
+		DashboardGetHistoryProcedure,
+		svc.GetHistory,
+		connect.WithSchema(dashboardMethods.ByName("GetHistory")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/discord_api.Dashboard/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case DashboardWatchStatusProcedure:
 			dashboardWatchStatusHandler.ServeHTTP(w, r)
+		case DashboardGetNamesProcedure:
+			dashboardGetNamesHandler.ServeHTTP(w, r)
+		case DashboardGetHistoryProcedure:
+			dashboardGetHistoryHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -126,4 +204,12 @@ type UnimplementedDashboardHandler struct{}
 
 func (UnimplementedDashboardHandler) WatchStatus(context.Context, *discord_api.WatchStatusRequest, *connect.ServerStream[discord_api.WatchStatusResponse]) error {
 	return connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.WatchStatus is not implemented"))
+}
+
+func (UnimplementedDashboardHandler) GetNames(context.Context, *discord_api.GetNamesRequest) (*discord_api.GetNamesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.GetNames is not implemented"))
+}
+
+func (UnimplementedDashboardHandler) GetHistory(context.Context, *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.GetHistory is not implemented"))
 }

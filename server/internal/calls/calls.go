@@ -10,7 +10,10 @@ import (
 	"discordproxy/discord"
 	"discordproxy/server/internal/rpc"
 
+	pb "discordproxy/gen/discord_api"
+
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // OK is the code of a call that succeeded. All others are those of
@@ -56,6 +59,15 @@ type Call struct {
 	AtDiscord time.Duration
 	Tries     int
 	Sent      int
+}
+
+// contract is the service whose calls are those of applications.
+var contract = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi")
+
+// Counts reports whether the call says anything about what applications do, which
+// those of other services, such as health checks, do not.
+func (c *Call) Counts() bool {
+	return c.Protocol == "rest" || c.Protocol == "hook" || contract.Methods().ByName(protoreflect.Name(c.Method)) != nil
 }
 
 // Observer is told of every call. Ended is called when the answer is decided,

@@ -59,6 +59,9 @@ func (l logs) Ended(ctx context.Context, c *Call) {
 func (c *Call) level() slog.Level {
 	switch c.Code {
 	case OK, connect.CodeCanceled.String():
+		if c.Method == "GetHistory" || c.Method == "GetNames" {
+			return slog.LevelDebug // the dashboard asks all the time
+		}
 		return slog.LevelInfo
 	case connect.CodeInternal.String(), connect.CodeUnknown.String():
 		if _, ok := errors.AsType[*discord.Error](c.Err); !ok {

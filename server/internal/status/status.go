@@ -14,13 +14,14 @@ import (
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/history"
+	"discordproxy/server/internal/names"
 
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -41,9 +42,6 @@ const (
 	// those with files are larger.
 	maxShown = 64 << 10
 )
-
-// contract is the service whose calls are told.
-var contract = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi")
 
 // Config configures a Board. Limits is required. The functions are called about
 // once a second while somebody watches, and never at the same time.
@@ -66,6 +64,10 @@ type Config struct {
 	Open bool
 	// Contents is whether the contents of calls are told, with the calls.
 	Contents bool
+	// Names finds names for GetNames. Nil knows none.
+	Names *names.Names
+	// History is what GetHistory returns. Nil is empty.
+	History *history.History
 	// Sandbox returns the state of the pretend Discord. Nil means that there is
 	// none.
 	Sandbox func() *pb.WatchStatusResponse_Sandbox
@@ -227,7 +229,7 @@ func drainsIn(limits *pb.GetRateLimitStatusResponse) *durationpb.Duration {
 // Ended takes note of a call. Calls of other services, such as health checks,
 // say nothing about what applications do.
 func (b *Board) Ended(_ context.Context, c *calls.Call) {
-	if c.Protocol != "rest" && c.Protocol != "hook" && contract.Methods().ByName(protoreflect.Name(c.Method)) == nil {
+	if !c.Counts() {
 		return
 	}
 	now := time.Now()

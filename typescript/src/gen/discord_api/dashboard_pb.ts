@@ -17,7 +17,255 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file discord_api/dashboard.proto.
  */
 export const file_discord_api_dashboard: GenFile = /*@__PURE__*/
-  fileDesc("ChtkaXNjb3JkX2FwaS9kYXNoYm9hcmQucHJvdG8SC2Rpc2NvcmRfYXBpIhQKEldhdGNoU3RhdHVzUmVxdWVzdCLjDgoTV2F0Y2hTdGF0dXNSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CgVwcm94eRgCIAEoCzImLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkSNwoGbGltaXRzGAMgASgLMicuZGlzY29yZF9hcGkuR2V0UmF0ZUxpbWl0U3RhdHVzUmVzcG9uc2USLAoJZHJhaW5zX2luGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhgKEGNhbGxzX3Blcl9zZWNvbmQYBSABKAESNAoFc2xvdHMYBiADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNsb3QSNAoFY2FsbHMYByADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLkNhbGwSOQoHc2FuZGJveBgIIAEoCzIoLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveBJJChBzYW5kYm94X21lc3NhZ2VzGAkgAygLMi8uZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TYW5kYm94TWVzc2FnZRr+AgoFUHJveHkSDwoHdmVyc2lvbhgBIAEoCRIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZWFzb25zGAMgAygJEgsKA2JvdBgEIAEoCRIMCgRvcGVuGAUgASgIEg8KB3NhbmRib3gYBiABKAgSEAoIY29udGVudHMYByABKAgSEAoIcGxhdGZvcm0YCCABKAkSPwoHZ2F0ZXdheRgJIAEoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkuR2F0ZXdheRqUAQoHR2F0ZXdheRINCgVzdGF0ZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAMgASgJEioKB2xhdGVuY3kYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3Vic2NyaWJlcnMYBSABKAUaoAEKBFNsb3QSKQoFc3RhcnQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj8KBWNhbGxzGAIgAygLMjAuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TbG90LkNhbGxzRW50cnkaLAoKQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAU6AjgBGuMCCgRDYWxsEg4KBm51bWJlchgBIAEoAxIpCgVlbmRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAMgASgJEg4KBnRhcmdldBgEIAEoCRIKCgJpZBgFIAEoBBIMCgRjb2RlGAYgASgJEicKBHRvb2sYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGd2FpdGVkGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCmF0X2Rpc2NvcmQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFdHJpZXMYCiABKAUSDgoGY2FsbGVyGAsgASgJEhAKCHByb3RvY29sGAwgASgJEhIKCnJlcXVlc3RfaWQYDSABKAkSDQoFZXJyb3IYDiABKAkSDwoHY29udGVudBgPIAEoCRqjAwoHU2FuZGJveBJCCghjaGFubmVscxgBIAMoCzIwLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5DaGFubmVsEj4KBmZhdWx0cxgCIAMoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5GYXVsdBI+CgZsaW1pdHMYAyADKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guTGltaXQaMwoHQ2hhbm5lbBIKCgJpZBgBIAEoBBIMCgRuYW1lGAIgASgJEg4KBmRpcmVjdBgDIAEoCBo+CgVGYXVsdBIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEgwKBGhpdHMYAyABKAUSDQoFY291bnQYBCABKAUaXwoFTGltaXQSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoBRIpCgZ3aW5kb3cYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcm91dGVzGAQgAygJGkgKDlNhbmRib3hNZXNzYWdlEiUKB21lc3NhZ2UYASABKAsyFC5kaXNjb3JkX2FwaS5NZXNzYWdlEg8KB2RlbGV0ZWQYAiABKAgyXwoJRGFzaGJvYXJkElIKC1dhdGNoU3RhdHVzEh8uZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXF1ZXN0GiAuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZTABYgZwcm90bzM", [file_discord_api_discord_api, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChtkaXNjb3JkX2FwaS9kYXNoYm9hcmQucHJvdG8SC2Rpc2NvcmRfYXBpIksKD0dldE5hbWVzUmVxdWVzdBIRCglndWlsZF9pZHMYASADKAQSEwoLY2hhbm5lbF9pZHMYAiADKAQSEAoIdXNlcl9pZHMYAyADKAQi4AEKEEdldE5hbWVzUmVzcG9uc2USMgoGZ3VpbGRzGAEgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjQKCGNoYW5uZWxzGAIgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjEKBXVzZXJzGAMgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lGi8KBE5hbWUSCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRINCgVndWlsZBgDIAEoCSI9ChFHZXRIaXN0b3J5UmVxdWVzdBIoCgVyYW5nZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLnAgoSR2V0SGlzdG9yeVJlc3BvbnNlEikKBXN0YXJ0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRzdGVwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjQKBWNhbGxzGAMgAygLMiUuZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlc3BvbnNlLkNhbGxzEg8KB3dhaXRpbmcYBCADKAUSEgoKd2FpdGVkX3A1MBgFIAMoAhISCgp3YWl0ZWRfcDk5GAYgAygCEhMKC2Rpc2NvcmRfcDUwGAcgAygCEhMKC2Rpc2NvcmRfcDk5GAggAygCEg8KB2xpbWl0ZWQYCSADKAUSFgoOYnVzaWVzdF9zZWNvbmQYCiADKAUSFAoMZ2xvYmFsX2xpbWl0GAsgASgFGiUKBUNhbGxzEgwKBGNvZGUYASABKAkSDgoGY291bnRzGAIgAygFIhQKEldhdGNoU3RhdHVzUmVxdWVzdCLjDgoTV2F0Y2hTdGF0dXNSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CgVwcm94eRgCIAEoCzImLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkSNwoGbGltaXRzGAMgASgLMicuZGlzY29yZF9hcGkuR2V0UmF0ZUxpbWl0U3RhdHVzUmVzcG9uc2USLAoJZHJhaW5zX2luGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhgKEGNhbGxzX3Blcl9zZWNvbmQYBSABKAESNAoFc2xvdHMYBiADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNsb3QSNAoFY2FsbHMYByADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLkNhbGwSOQoHc2FuZGJveBgIIAEoCzIoLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveBJJChBzYW5kYm94X21lc3NhZ2VzGAkgAygLMi8uZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TYW5kYm94TWVzc2FnZRr+AgoFUHJveHkSDwoHdmVyc2lvbhgBIAEoCRIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZWFzb25zGAMgAygJEgsKA2JvdBgEIAEoCRIMCgRvcGVuGAUgASgIEg8KB3NhbmRib3gYBiABKAgSEAoIY29udGVudHMYByABKAgSEAoIcGxhdGZvcm0YCCABKAkSPwoHZ2F0ZXdheRgJIAEoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkuR2F0ZXdheRqUAQoHR2F0ZXdheRINCgVzdGF0ZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAMgASgJEioKB2xhdGVuY3kYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3Vic2NyaWJlcnMYBSABKAUaoAEKBFNsb3QSKQoFc3RhcnQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj8KBWNhbGxzGAIgAygLMjAuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TbG90LkNhbGxzRW50cnkaLAoKQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAU6AjgBGuMCCgRDYWxsEg4KBm51bWJlchgBIAEoAxIpCgVlbmRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAMgASgJEg4KBnRhcmdldBgEIAEoCRIKCgJpZBgFIAEoBBIMCgRjb2RlGAYgASgJEicKBHRvb2sYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGd2FpdGVkGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCmF0X2Rpc2NvcmQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFdHJpZXMYCiABKAUSDgoGY2FsbGVyGAsgASgJEhAKCHByb3RvY29sGAwgASgJEhIKCnJlcXVlc3RfaWQYDSABKAkSDQoFZXJyb3IYDiABKAkSDwoHY29udGVudBgPIAEoCRqjAwoHU2FuZGJveBJCCghjaGFubmVscxgBIAMoCzIwLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5DaGFubmVsEj4KBmZhdWx0cxgCIAMoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5GYXVsdBI+CgZsaW1pdHMYAyADKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guTGltaXQaMwoHQ2hhbm5lbBIKCgJpZBgBIAEoBBIMCgRuYW1lGAIgASgJEg4KBmRpcmVjdBgDIAEoCBo+CgVGYXVsdBIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEgwKBGhpdHMYAyABKAUSDQoFY291bnQYBCABKAUaXwoFTGltaXQSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoBRIpCgZ3aW5kb3cYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcm91dGVzGAQgAygJGkgKDlNhbmRib3hNZXNzYWdlEiUKB21lc3NhZ2UYASABKAsyFC5kaXNjb3JkX2FwaS5NZXNzYWdlEg8KB2RlbGV0ZWQYAiABKAgygQIKCURhc2hib2FyZBJSCgtXYXRjaFN0YXR1cxIfLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVxdWVzdBogLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UwARJMCghHZXROYW1lcxIcLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVxdWVzdBodLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UiA5ACARJSCgpHZXRIaXN0b3J5Eh4uZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlcXVlc3QaHy5kaXNjb3JkX2FwaS5HZXRIaXN0b3J5UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_discord_api_discord_api, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+
+/**
+ * GetNamesRequest has the IDs whose names are wanted, at most 1000 in all.
+ *
+ * @generated from message discord_api.GetNamesRequest
+ */
+export type GetNamesRequest = Message<"discord_api.GetNamesRequest"> & {
+  /**
+   * Guilds.
+   *
+   * @generated from field: repeated uint64 guild_ids = 1;
+   */
+  guildIds: bigint[];
+
+  /**
+   * Channels and threads.
+   *
+   * @generated from field: repeated uint64 channel_ids = 2;
+   */
+  channelIds: bigint[];
+
+  /**
+   * Users.
+   *
+   * @generated from field: repeated uint64 user_ids = 3;
+   */
+  userIds: bigint[];
+};
+
+/**
+ * Describes the message discord_api.GetNamesRequest.
+ * Use `create(GetNamesRequestSchema)` to create a new message.
+ */
+export const GetNamesRequestSchema: GenMessage<GetNamesRequest> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 0);
+
+/**
+ * GetNamesResponse has the names that the proxy knows.
+ *
+ * @generated from message discord_api.GetNamesResponse
+ */
+export type GetNamesResponse = Message<"discord_api.GetNamesResponse"> & {
+  /**
+   * Guilds.
+   *
+   * @generated from field: repeated discord_api.GetNamesResponse.Name guilds = 1;
+   */
+  guilds: GetNamesResponse_Name[];
+
+  /**
+   * Channels and threads.
+   *
+   * @generated from field: repeated discord_api.GetNamesResponse.Name channels = 2;
+   */
+  channels: GetNamesResponse_Name[];
+
+  /**
+   * Users.
+   *
+   * @generated from field: repeated discord_api.GetNamesResponse.Name users = 3;
+   */
+  users: GetNamesResponse_Name[];
+};
+
+/**
+ * Describes the message discord_api.GetNamesResponse.
+ * Use `create(GetNamesResponseSchema)` to create a new message.
+ */
+export const GetNamesResponseSchema: GenMessage<GetNamesResponse> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 1);
+
+/**
+ * Name is the name of a guild, channel or user.
+ *
+ * @generated from message discord_api.GetNamesResponse.Name
+ */
+export type GetNamesResponse_Name = Message<"discord_api.GetNamesResponse.Name"> & {
+  /**
+   * The ID.
+   *
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * The name.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * Name of the channel's guild. Empty if it is not known.
+   *
+   * @generated from field: string guild = 3;
+   */
+  guild: string;
+};
+
+/**
+ * Describes the message discord_api.GetNamesResponse.Name.
+ * Use `create(GetNamesResponse_NameSchema)` to create a new message.
+ */
+export const GetNamesResponse_NameSchema: GenMessage<GetNamesResponse_Name> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 1, 0);
+
+/**
+ * GetHistoryRequest says how much is wanted.
+ *
+ * @generated from message discord_api.GetHistoryRequest
+ */
+export type GetHistoryRequest = Message<"discord_api.GetHistoryRequest"> & {
+  /**
+   * How far back, at most 24 hours, by default 1 hour. Up to 1 hour the steps are
+   * 10 seconds long, beyond that a minute.
+   *
+   * @generated from field: google.protobuf.Duration range = 1;
+   */
+  range?: Duration | undefined;
+};
+
+/**
+ * Describes the message discord_api.GetHistoryRequest.
+ * Use `create(GetHistoryRequestSchema)` to create a new message.
+ */
+export const GetHistoryRequestSchema: GenMessage<GetHistoryRequest> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 2);
+
+/**
+ * GetHistoryResponse has a value for each step, oldest first. The newest step is
+ * not over yet. Durations are in seconds, and NaN where nothing was measured.
+ *
+ * @generated from message discord_api.GetHistoryResponse
+ */
+export type GetHistoryResponse = Message<"discord_api.GetHistoryResponse"> & {
+  /**
+   * Start of the first step.
+   *
+   * @generated from field: google.protobuf.Timestamp start = 1;
+   */
+  start?: Timestamp | undefined;
+
+  /**
+   * Length of a step.
+   *
+   * @generated from field: google.protobuf.Duration step = 2;
+   */
+  step?: Duration | undefined;
+
+  /**
+   * Calls that ended, by code. Codes without a call are missing.
+   *
+   * @generated from field: repeated discord_api.GetHistoryResponse.Calls calls = 3;
+   */
+  calls: GetHistoryResponse_Calls[];
+
+  /**
+   * Largest number of calls that waited at the same time.
+   *
+   * @generated from field: repeated int32 waiting = 4;
+   */
+  waiting: number[];
+
+  /**
+   * Time for which half of the calls waited at most.
+   *
+   * @generated from field: repeated float waited_p50 = 5;
+   */
+  waitedP50: number[];
+
+  /**
+   * Time for which 99 % of the calls waited at most.
+   *
+   * @generated from field: repeated float waited_p99 = 6;
+   */
+  waitedP99: number[];
+
+  /**
+   * Time in which Discord answered half of the requests.
+   *
+   * @generated from field: repeated float discord_p50 = 7;
+   */
+  discordP50: number[];
+
+  /**
+   * Time in which Discord answered 99 % of the requests.
+   *
+   * @generated from field: repeated float discord_p99 = 8;
+   */
+  discordP99: number[];
+
+  /**
+   * Answers 429.
+   *
+   * @generated from field: repeated int32 limited = 9;
+   */
+  limited: number[];
+
+  /**
+   * Largest number of requests to Discord that began in one second.
+   *
+   * @generated from field: repeated int32 busiest_second = 10;
+   */
+  busiestSecond: number[];
+
+  /**
+   * Requests a second that the limit over all routes allows, 0 when there is
+   * none.
+   *
+   * @generated from field: int32 global_limit = 11;
+   */
+  globalLimit: number;
+};
+
+/**
+ * Describes the message discord_api.GetHistoryResponse.
+ * Use `create(GetHistoryResponseSchema)` to create a new message.
+ */
+export const GetHistoryResponseSchema: GenMessage<GetHistoryResponse> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 3);
+
+/**
+ * Calls are how many calls ended with one code.
+ *
+ * @generated from message discord_api.GetHistoryResponse.Calls
+ */
+export type GetHistoryResponse_Calls = Message<"discord_api.GetHistoryResponse.Calls"> & {
+  /**
+   * "ok", or the name of a gRPC status in lower case.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * Calls in each step.
+   *
+   * @generated from field: repeated int32 counts = 2;
+   */
+  counts: number[];
+};
+
+/**
+ * Describes the message discord_api.GetHistoryResponse.Calls.
+ * Use `create(GetHistoryResponse_CallsSchema)` to create a new message.
+ */
+export const GetHistoryResponse_CallsSchema: GenMessage<GetHistoryResponse_Calls> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 3, 0);
 
 /**
  * WatchStatusRequest has no fields.
@@ -32,7 +280,7 @@ export type WatchStatusRequest = Message<"discord_api.WatchStatusRequest"> & {
  * Use `create(WatchStatusRequestSchema)` to create a new message.
  */
 export const WatchStatusRequestSchema: GenMessage<WatchStatusRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 0);
+  messageDesc(file_discord_api_dashboard, 4);
 
 /**
  * WatchStatusResponse is what has changed since the message before it; the
@@ -116,7 +364,7 @@ export type WatchStatusResponse = Message<"discord_api.WatchStatusResponse"> & {
  * Use `create(WatchStatusResponseSchema)` to create a new message.
  */
 export const WatchStatusResponseSchema: GenMessage<WatchStatusResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1);
+  messageDesc(file_discord_api_dashboard, 5);
 
 /**
  * Proxy is the process and what it needs.
@@ -196,7 +444,7 @@ export type WatchStatusResponse_Proxy = Message<"discord_api.WatchStatusResponse
  * Use `create(WatchStatusResponse_ProxySchema)` to create a new message.
  */
 export const WatchStatusResponse_ProxySchema: GenMessage<WatchStatusResponse_Proxy> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 0);
+  messageDesc(file_discord_api_dashboard, 5, 0);
 
 /**
  * Gateway is how the bot stands with Discord's gateway, without which no
@@ -249,7 +497,7 @@ export type WatchStatusResponse_Proxy_Gateway = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Proxy_GatewaySchema)` to create a new message.
  */
 export const WatchStatusResponse_Proxy_GatewaySchema: GenMessage<WatchStatusResponse_Proxy_Gateway> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 0, 0);
+  messageDesc(file_discord_api_dashboard, 5, 0, 0);
 
 /**
  * Slot is what ended in ten seconds.
@@ -278,7 +526,7 @@ export type WatchStatusResponse_Slot = Message<"discord_api.WatchStatusResponse.
  * Use `create(WatchStatusResponse_SlotSchema)` to create a new message.
  */
 export const WatchStatusResponse_SlotSchema: GenMessage<WatchStatusResponse_Slot> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 1);
+  messageDesc(file_discord_api_dashboard, 5, 1);
 
 /**
  * Call is a call that has ended.
@@ -400,7 +648,7 @@ export type WatchStatusResponse_Call = Message<"discord_api.WatchStatusResponse.
  * Use `create(WatchStatusResponse_CallSchema)` to create a new message.
  */
 export const WatchStatusResponse_CallSchema: GenMessage<WatchStatusResponse_Call> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 2);
+  messageDesc(file_discord_api_dashboard, 5, 2);
 
 /**
  * Sandbox is the state of the pretend Discord.
@@ -435,7 +683,7 @@ export type WatchStatusResponse_Sandbox = Message<"discord_api.WatchStatusRespon
  * Use `create(WatchStatusResponse_SandboxSchema)` to create a new message.
  */
 export const WatchStatusResponse_SandboxSchema: GenMessage<WatchStatusResponse_Sandbox> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 3);
+  messageDesc(file_discord_api_dashboard, 5, 3);
 
 /**
  * Channel is a channel of the pretend Discord.
@@ -470,7 +718,7 @@ export type WatchStatusResponse_Sandbox_Channel = Message<"discord_api.WatchStat
  * Use `create(WatchStatusResponse_Sandbox_ChannelSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_ChannelSchema: GenMessage<WatchStatusResponse_Sandbox_Channel> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 3, 0);
+  messageDesc(file_discord_api_dashboard, 5, 3, 0);
 
 /**
  * Fault is something that goes wrong with calls.
@@ -512,7 +760,7 @@ export type WatchStatusResponse_Sandbox_Fault = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Sandbox_FaultSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_FaultSchema: GenMessage<WatchStatusResponse_Sandbox_Fault> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 3, 1);
+  messageDesc(file_discord_api_dashboard, 5, 3, 1);
 
 /**
  * Limit is a rate limit of the pretend Discord.
@@ -554,7 +802,7 @@ export type WatchStatusResponse_Sandbox_Limit = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Sandbox_LimitSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_LimitSchema: GenMessage<WatchStatusResponse_Sandbox_Limit> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 3, 2);
+  messageDesc(file_discord_api_dashboard, 5, 3, 2);
 
 /**
  * SandboxMessage is what happened to a message in the pretend Discord.
@@ -582,7 +830,7 @@ export type WatchStatusResponse_SandboxMessage = Message<"discord_api.WatchStatu
  * Use `create(WatchStatusResponse_SandboxMessageSchema)` to create a new message.
  */
 export const WatchStatusResponse_SandboxMessageSchema: GenMessage<WatchStatusResponse_SandboxMessage> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 4);
+  messageDesc(file_discord_api_dashboard, 5, 4);
 
 /**
  * Dashboard tells how the proxy is doing.
@@ -607,6 +855,33 @@ export const Dashboard: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchStatusRequestSchema;
     output: typeof WatchStatusResponseSchema;
+  },
+  /**
+   * GetNames returns the names of guilds, channels and users, as far as the
+   * proxy has them from the gateway or from Discord's answers to earlier calls.
+   *
+   * Cost: no call to Discord.
+   *
+   * @generated from rpc discord_api.Dashboard.GetNames
+   */
+  getNames: {
+    methodKind: "unary";
+    input: typeof GetNamesRequestSchema;
+    output: typeof GetNamesResponseSchema;
+  },
+  /**
+   * GetHistory returns what the proxy did in the last minutes or hours. The
+   * proxy keeps the last 24 hours of its own run, in steps of a minute, and the
+   * last hour in steps of 10 seconds.
+   *
+   * Cost: no call to Discord.
+   *
+   * @generated from rpc discord_api.Dashboard.GetHistory
+   */
+  getHistory: {
+    methodKind: "unary";
+    input: typeof GetHistoryRequestSchema;
+    output: typeof GetHistoryResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_discord_api_dashboard, 0);
