@@ -2,10 +2,12 @@
 // Node. Run it by `npm run build`.
 import { build } from "esbuild";
 import { cp } from "node:fs/promises";
+import { slim } from "./slim.mjs";
 
 await build({
   entryPoints: ["src/app.tsx", "src/style.css"],
   bundle: true,
+  plugins: [await slim("src")],
   // The client is linked from ../typescript and need not be built.
   conditions: ["discordproxy-source"],
   minify: true,

@@ -189,7 +189,18 @@ const scenarios = {
     const row = page.getByRole("button", { name: "SendChannelMessage" });
     await row.first().waitFor();
     same(await row.count(), 1, "calls that are found");
+    await page.locator("td.outcome").getByText("Missing Access (HTTP 403, code 50001)").waitFor();
+    // A name stands for the ID, which is there on hover and to be copied; both are found.
+    await page.getByTitle(`channel ${forbidden} of Sandbox`).getByText("#forbidden").first().waitFor();
+    await page.getByLabel("Search").fill("#forbidden");
+    same(await row.count(), 1, "calls that are found by a name");
+    // A click anywhere on a row opens it, and another one closes it.
+    await page.locator(".openable .waited").click();
+    await page.locator(".detail").waitFor();
+    await page.locator(".openable .about").click();
+    await page.locator(".detail").waitFor({ state: "detached" });
     await row.click();
+    await page.getByRole("button", { name: "Copy the ID of channel #forbidden" }).waitFor();
     await page.locator(".detail").getByText("Missing Access (HTTP 403, code 50001)").waitFor();
     await shot(page, "calls");
     await close(page);
@@ -298,6 +309,11 @@ const scenarios = {
     const waiting = await value(page, "Waiting", 400);
     await page.getByText("all sent in about").waitFor();
     await page.getByRole("region", { name: "Busy limits" }).getByText("POST /channels/{channel}/messages").first().waitFor();
+    await page.getByRole("region", { name: "Busy limits" }).getByText("#general").first().waitFor();
+    // What is left empties towards 0, in amber.
+    const meter = page.getByRole("meter", { name: "Left of POST" }).first();
+    const [left, max, level, width] = await meter.evaluate((m) => [m.ariaValueNow, m.ariaValueMax, m.className, m.firstElementChild.style.width]);
+    same([level.includes("warn"), width], [Number(left) / Number(max) <= 0.25, `${(100 * left) / max}%`], "the meter of what is left");
     await value(page, "Waiting", 1, waiting - 1);
     await value(page, "hour", 3);
     await shot(page, "overview");
@@ -308,6 +324,60 @@ const scenarios = {
     await value(page, "Waiting", 0, 0);
     await page.getByText("nothing waits for a limit").waitFor();
     await close(page);
+  },
+
+  async "the outbox"() {
+    const enqueue = async (channelId, content, more = {}) => {
+      const response = await fetch(`${proxy}/discord_api.Outbox/Enqueue`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ sendChannelMessage: { channelId, content }, ...more }),
+      });
+      same(response.status, 200, `status of ${content}`);
+    };
+    const page = await open("outbox");
+    await page.getByText("Nothing waits to be delivered.").waitFor();
+    await shot(page, "outbox-empty");
+    await enqueue(general, "later", { deliveryId: "later", notBefore: new Date(Date.now() + 3_600_000).toISOString() });
+    await enqueue(general, "much later", { deliveryId: "much-later", notBefore: new Date(Date.now() + 7_200_000).toISOString() });
+    await enqueue(forbidden, "never", { deliveryId: "never" });
+    await enqueue(general, "soon", { deliveryId: "soon" });
+    const queue = page.getByRole("region", { name: "In the queue" });
+    await queue.getByText("of them 2 scheduled").waitFor();
+    await queue.getByText("#general").waitFor();
+    await queue.getByText("127.0.0.1").waitFor();
+    await page.getByText("Scheduled", { exact: true }).click();
+    await page.getByText(/^in (59 min|1 h 1 s|1 h$)/).first().waitFor();
+    same(await page.locator("td .id[title]").allTextContents(), ["later", "much-later"], "the schedule");
+    await shot(page, "outbox");
+    await page.getByRole("button", { name: "Cancel delivery later" }).click();
+    await page.getByRole("button", { name: "Cancel delivery later" }).waitFor({ state: "detached" });
+    await page.getByText("Delivered", { exact: true }).click();
+    await page.getByText("soon", { exact: true }).waitFor();
+    await page.getByText("Failed", { exact: true }).click();
+    await page.getByText("Missing Access").waitFor();
+    await page.getByText("#forbidden").waitFor();
+    await shot(page, "outbox-failed");
+    await page.setViewportSize(narrow);
+    await shot(page, "outbox-narrow");
+    await page.setViewportSize(wide);
+    await page.getByText("Cancelled", { exact: true }).click();
+    await page.getByRole("button", { name: "Retry delivery later" }).click();
+    await page.getByRole("button", { name: "Retry delivery later" }).waitFor({ state: "detached" });
+    await page.getByText("In the queue", { exact: true }).last().click();
+    for (const id of ["much-later", "later"]) {
+      const cancel = page.getByRole("button", { name: `Cancel delivery ${id}` });
+      if (id === "later" && !(await cancel.isVisible())) continue; // it was delivered
+      await cancel.click();
+      await cancel.waitFor({ state: "detached" });
+    }
+    await page.getByText("Nothing waits to be delivered.").waitFor();
+    await close(page);
+    // Without the right to them, there are none, and the proxy says why.
+    const sender = await open("outbox", { from: keyed });
+    await unlock(sender, keys.watcher);
+    await sender.getByText("Nothing waits to be delivered.").waitFor();
+    await close(sender);
   },
 
   async "more tabs than a browser has connections"() {
@@ -488,10 +558,12 @@ const scenarios = {
 
   async "narrow screen"() {
     const page = await open("overview", { viewport: narrow, hasTouch: true });
-    for (const view of ["Overview", "Calls", "Send", "Sandbox"]) {
+    for (const view of ["Overview", "Calls", "Outbox", "Send", "Sandbox"]) {
       await page.getByRole("link", { name: view, exact: true }).tap();
       await page.locator("[aria-current]", { hasText: view }).waitFor();
       same(await page.evaluate(() => document.documentElement.scrollWidth), narrow.width, `width of ${view}`);
+      const clipped = await page.evaluate(() => [...document.querySelectorAll(".scroll")].filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.getAttribute("aria-label")));
+      same(clipped, [], `what is clipped in ${view}`);
       await shot(page, `narrow-${view.toLowerCase().replace(" ", "-")}`);
     }
     await close(page);
@@ -534,6 +606,9 @@ const scenarios = {
     await page.getByRole("link", { name: "Calls", exact: true }).click();
     await page.locator(".row").first().click();
     found.push(...(await violations("calls", page)));
+    await page.getByRole("link", { name: "Outbox", exact: true }).click();
+    await page.getByText("Nothing waits to be delivered.").waitFor();
+    found.push(...(await violations("outbox", page)));
     await page.getByRole("link", { name: "Send", exact: true }).click();
     await page.getByRole("button", { name: "general" }).click();
     await page.getByLabel("Text", { exact: true }).fill("# Title\n@here <@1> `x` ||y|| https://example.org\n-# small");

@@ -1,6 +1,7 @@
 // How the page calls the proxy: as any page may, over gRPC-Web.
 import { Dashboard } from "discordproxy/dashboard";
 import { DiscordApi } from "discordproxy/discord_api";
+import { Outbox } from "discordproxy/outbox";
 import { clientOver, Code, ConnectError, createTransport, DiscordProxyError, parseRefusal, type Interceptor } from "discordproxy/web";
 import { base } from "./base.js";
 import { plain } from "./format.js";
@@ -39,6 +40,7 @@ const transport = createTransport(base, { key: clientKey, interceptors: [notice]
 
 export const discord = clientOver(DiscordApi, transport);
 export const dashboard = clientOver(Dashboard, transport);
+export const outbox = clientOver(Outbox, transport);
 
 /** Failure is an error as a person reads it. */
 export interface Failure {

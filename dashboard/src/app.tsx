@@ -6,6 +6,7 @@ import { clientKey, setClientKey } from "./api.js";
 import { Calls } from "./calls.js";
 import { causeOf } from "./cause.js";
 import { count, long, plain, sentence } from "./format.js";
+import { OutboxView } from "./outbox.js";
 import { Overview } from "./overview.js";
 import { Sandbox } from "./sandbox.js";
 import { Send } from "./send.js";
@@ -43,6 +44,7 @@ function useView() {
 const views = [
   { id: "overview", name: "Overview" },
   { id: "calls", name: "Calls" },
+  { id: "outbox", name: "Outbox" },
   { id: "send", name: "Send" },
   { id: "sandbox", name: "Sandbox" },
 ];
@@ -105,6 +107,7 @@ function View({ id, state, now }: { id: string; state: State; now: number }) {
     <>
       {id === "overview" && <Overview state={state} now={now} />}
       {id === "calls" && <Calls state={state} />}
+      {id === "outbox" && <OutboxView live={state.connection === "live"} />}
       {sending && (
         <div hidden={id !== "send"}>
           <Send state={state} />

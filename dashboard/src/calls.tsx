@@ -1,13 +1,17 @@
 // The last calls, to be searched, and each in detail.
-import { Fragment } from "preact";
+import { Fragment, type ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { readable } from "./api.js";
 import { count, duration, time } from "./format.js";
+import { kindOfTarget, Named, nameOf } from "./names.js";
 import { CodeTag, Panel, Scroll } from "./parts.js";
 import { date, ms, type Call, type State } from "./store.js";
 
 /** Everything of a call that a search looks at. */
-const text = (c: Call) => [c.method, c.target, c.id, c.code, c.caller, c.protocol, c.requestId, c.error].join(" ").toLowerCase();
+const text = (c: Call) => {
+  const kind = kindOfTarget(c.target);
+  return [c.method, c.target, c.id, kind && nameOf(kind, c.id), c.code, c.caller, c.protocol, c.requestId, c.error].join(" ").toLowerCase();
+};
 
 export function Calls({ state }: { state: State }) {
   const [query, setQuery] = useState("");
@@ -42,6 +46,7 @@ export function Calls({ state }: { state: State }) {
 
 export function CallTable({ state, calls }: { state: State; calls: Call[] }) {
   const [open, setOpen] = useState<bigint>();
+  const toggle = (c: Call) => setOpen((old) => (old === c.number ? undefined : c.number));
   if (state.proxy?.open) {
     return (
       <p class="empty">
@@ -67,18 +72,27 @@ export function CallTable({ state, calls }: { state: State; calls: Call[] }) {
         <tbody>
           {calls.map((c) => (
             <Fragment key={c.number}>
-              <tr>
+              {/* The button does the same by keyboard. */}
+              <tr class="openable" onClick={(e) => !(e.target as Element).closest("button, a") && !getSelection()?.toString() && toggle(c)}>
                 <td class="n">{time(date(c.ended))}</td>
                 <td>
-                  <button type="button" class="row" aria-expanded={open === c.number} onClick={() => setOpen(open === c.number ? undefined : c.number)}>
-                    {c.method}
+                  <button type="button" class="row" aria-expanded={open === c.number} onClick={() => toggle(c)}>
+                    {c.method.split(/(?<=\/)/).map((part) => (
+                      <>
+                        {part}
+                        <wbr />
+                      </>
+                    ))}
                   </button>
                 </td>
-                <td class="id wide">{c.id ? String(c.id) : ""}</td>
-                <td>
-                  <CodeTag code={c.code} />
+                <td class="about wide">
+                  <About call={c} />
                 </td>
-                <td class="n">{duration(ms(c.waited))}</td>
+                <td class="outcome">
+                  <CodeTag code={c.code} />
+                  {c.error && <span class="reason note">{readable(c.error)}</span>}
+                </td>
+                <td class="n waited">{duration(ms(c.waited))}</td>
                 <td class="n wide">{duration(ms(c.atDiscord))}</td>
                 <td class="id wide">{c.caller}</td>
               </tr>
@@ -101,8 +115,8 @@ function Detail({ call: c, contents }: { call: Call; contents: boolean }) {
   return (
     <dl>
       <Row name="Ended" value={date(c.ended).toLocaleString()} />
-      {c.target && <Row name={c.target} value={String(c.id)} />}
-      {c.error && <Row name="Told the caller" value={readable(c.error)} />}
+      {c.target && <Row name={c.target.replace(/_id$/, "")} value={<About call={c} copy />} />}
+      {c.error && <Row name="Error" value={readable(c.error)} />}
       <Row name="Took" value={`${duration(ms(c.took))}, of that waited ${duration(ms(c.waited))}, at Discord ${duration(ms(c.atDiscord))}`} />
       <Row name="Requests to Discord" value={String(c.tries)} />
       <Row name="Caller" value={`${c.caller} over ${c.protocol}`} />
@@ -112,7 +126,14 @@ function Detail({ call: c, contents }: { call: Call; contents: boolean }) {
   );
 }
 
-const Row = ({ name, value }: { name: string; value: string }) => (
+/** What a call is about. */
+function About({ call: c, copy = false }: { call: Call; copy?: boolean }) {
+  const kind = kindOfTarget(c.target);
+  if (kind && c.id) return <Named kind={kind} id={c.id} copy={copy} />;
+  return <span class="id">{c.id ? String(c.id) : ""}</span>;
+}
+
+const Row = ({ name, value }: { name: string; value: ComponentChildren }) => (
   <div>
     <dt>{name}</dt>
     <dd class="id">{value}</dd>

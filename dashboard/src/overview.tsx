@@ -1,7 +1,8 @@
 // The overview: what is going on, for how long it will, and how near the limits
 // are.
 import { count, duration, kindOf, kinds, long, rate, type Kind } from "./format.js";
-import { CodeTag, Meter, Panel, Scroll } from "./parts.js";
+import { Resource } from "./names.js";
+import { CodeTag, Left, Meter, Panel, Scroll } from "./parts.js";
 import { CallTable } from "./calls.js";
 import { causeOf } from "./cause.js";
 import { ms, passed, type Limits, type State } from "./store.js";
@@ -54,7 +55,7 @@ function Tiles({ state, now }: { state: State; now: number }) {
         {paused > 0 ? (
           <span class="bad">paused by Discord for {long(paused)}</span>
         ) : (
-          <Meter label="Use of the global limit" value={limits.global?.used ?? 0} max={limits.global?.limit ?? 0} warn={2} />
+          <Meter label="Use of the global limit" value={limits.global?.used ?? 0} max={limits.global?.limit ?? 0} />
         )}
       </Tile>
       <Tile name="Invalid requests" value={count(invalid?.count ?? 0)} unit={`of ${count(invalid?.limit ?? 0)} in 10 min`}>
@@ -127,7 +128,7 @@ function Buckets({ state, now }: { state: State; now: number }) {
   const limits = state.limits;
   const left = (d: Parameters<typeof ms>[0]) => Math.max(0, ms(d) - passed(state, now));
   const blocked = causeOf(state, now)?.blocks;
-  const busy = (limits?.buckets ?? []).slice(0, 30);
+  const busy = limits?.buckets ?? [];
   return (
     <Panel id="buckets" title="Busy limits" note={limits && `${busy.length} of ${count(limits.knownBuckets)} known`}>
       {busy.length === 0 ? (
@@ -158,12 +159,14 @@ function Buckets({ state, now }: { state: State; now: number }) {
                     </span>
                     {b.routes.length > 1 && <span class="note"> and {b.routes.length - 1} more</span>}
                     <br />
-                    <span class="note id">{b.resource}</span>
+                    <span class="note">
+                      <Resource text={b.resource} />
+                    </span>
                     {b.blockedFor && <span class="note">, held for {long(left(b.blockedFor))}</span>}
                   </td>
                   <td class="n">
                     {b.limit > 0 ? `${b.remaining} / ${b.limit}` : "unknown"}
-                    <Meter label={`Use of ${routeOf(b)}`} value={b.limit - b.remaining} max={b.limit} warn={2} />
+                    {b.limit > 0 && <Left label={`Left of ${routeOf(b)}`} value={b.remaining} max={b.limit} />}
                   </td>
                   <td class="n wide">{b.resetAfter ? duration(left(b.resetAfter)) : ""}</td>
                   <td class="n">{b.waiting > 0 ? <strong>{count(b.waiting)}</strong> : "0"}</td>
