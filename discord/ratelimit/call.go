@@ -275,11 +275,15 @@ func (c *core) complete(x *call, r *Response, now instant) (v Verdict) {
 	return v
 }
 
+// guessedWait is the wait after a 429 that does not say how long it is.
+const guessedWait = time.Second
+
 // hold keeps back the calls that an answer says are too many, and returns how
 // long.
 func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) time.Duration {
 	wait, told := r.retryAfter()
 	slack := time.Duration(0)
+	guessed := !told && r.Status == http.StatusTooManyRequests
 	if !told {
 		slack = maxHeaderWait
 	} else if wait%time.Second == 0 {
@@ -287,26 +291,28 @@ func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) t
 	}
 	switch limit {
 	case BucketLimit:
-		if !told {
-			wait = time.Second
-			if n.hasAfter {
-				wait = min(n.after, maxStall)
-			}
+		if guessed && n.hasAfter {
+			wait, guessed = min(n.after, maxStall), false
+		} else if guessed {
+			wait = guessedWait
 		}
 		b := x.route.bucket
-		h := hint{slack: slack, limit: n.limit, after: n.after, known: n.hasLimit && n.hasAfter && n.remaining == 0}
+		h := hint{slack: slack, guessed: guessed, limit: n.limit, after: n.after, known: n.hasLimit && n.hasAfter && n.remaining == 0}
 		h.own = h.known && (n.bucket == "" || n.bucket == b.hash) && n.limit == b.limit
 		return c.refusedBy(x, limit, wait, true, h, now)
 	case SubLimit:
-		return c.refusedBy(x, limit, wait, told, hint{slack: slack}, now)
+		if guessed {
+			wait, told = guessedWait, true
+		}
+		return c.refusedBy(x, limit, wait, told, hint{slack: slack, guessed: guessed}, now)
 	case AddressBan:
 		return c.ban.until.sub(now)
 	}
 	if !told {
-		wait = time.Second
+		wait = guessedWait
 	}
 	if limit == SharedLimit || x.exempt { // an exempt call is bound to no pool: only its own bucket can wait
-		return c.refusedBy(x, limit, wait, true, hint{slack: slack, shared: true}, now)
+		return c.refusedBy(x, limit, wait, true, hint{slack: slack, shared: true, guessed: guessed}, now)
 	}
 	p := &x.account.pool
 	p.pause(now, x.sentAt, wait)

@@ -20,8 +20,9 @@ type Lie struct {
 	Scope     string // of 429s; empty means user
 	Code      int    // in the body of 429s
 	// Retry changes the wait that 429s ask for; nil leaves it as it is.
-	Retry func(time.Duration) time.Duration
-	Hasty bool // Retry makes the wait too short
+	Retry  func(time.Duration) time.Duration
+	Hasty  bool // Retry makes the wait too short
+	Silent bool // 429s ask for no wait
 }
 
 // Refusal is what the headers of a 429 are about.
@@ -84,8 +85,11 @@ func (d *Pretend) lie(now time.Time, h http.Header, path string) PretendReply {
 	if lie.Retry != nil {
 		wait = lie.Retry(wait)
 	}
-	h.Set("Retry-After", fmt.Sprint(math.Ceil(wait.Seconds())))
-	body := fmt.Sprintf(`{"message":"You are being rate limited.","retry_after":%.3f,"global":false`, math.Ceil(wait.Seconds()*1000)/1000)
+	body := `{"message":"You are being rate limited.","global":false`
+	if !lie.Silent {
+		h.Set("Retry-After", fmt.Sprint(math.Ceil(wait.Seconds())))
+		body += fmt.Sprintf(`,"retry_after":%.3f`, math.Ceil(wait.Seconds()*1000)/1000)
+	}
 	if lie.Code != 0 {
 		body += fmt.Sprintf(`,"code":%d`, lie.Code)
 	}

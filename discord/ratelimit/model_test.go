@@ -247,6 +247,8 @@ func drawLie(t *rapid.T) (lie *Lie, route int) {
 		lie.Retry, lie.Hasty = func(time.Duration) time.Duration { return 0 }, true
 	case 3:
 		lie.Retry = func(d time.Duration) time.Duration { return d + 50*time.Millisecond }
+	case 4: // unless it looks as if the edge in front of Discord had answered
+		lie.Silent = lie.Refusal != Bare || lie.Scope != ""
 	}
 	return lie, route
 }
@@ -326,7 +328,11 @@ func (m *model) fair() int {
 	if lie.Hasty {
 		return m.tries
 	}
-	return 2*(3+(m.tries-m.lied)/10) + 6 + m.blurred
+	most := 2*(3+(m.tries-m.lied)/10) + 6 + m.blurred
+	if lie.Silent { // the time to wait has to be found out, see TestLiesWithoutWait
+		most += 2 * 12
+	}
+	return most
 }
 
 // timely checks that the limit that the lie hides costs at most 1.25 of the time
@@ -335,7 +341,7 @@ func (m *model) fair() int {
 // limits are added up.
 func (m *model) timely() {
 	lie := m.discord.Lie
-	if lie == nil || lie.Hasty || m.troubled {
+	if lie == nil || lie.Hasty || lie.Silent || m.troubled {
 		return
 	}
 	var last instant

@@ -638,7 +638,7 @@ func (t *throttle) sound(now instant) bool {
 	}
 	past := max(t.opened, t.anchor, t.start, t.first, t.last, t.sent, t.binding, t.claimed) <= now.add(maxPause)
 	limited := t.kind == sliding || t.kind == fixed
-	if !past || t.pause > maxPause || t.extra > maxExtra || t.calm > maxPatience ||
+	if !past || t.pause > maxPause || t.extra > maxPause || t.calm > maxPatience ||
 		t.kind != unknown && !limited || limited && (t.limit == 0 || t.per == 0) {
 		return false
 	}

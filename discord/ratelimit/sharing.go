@@ -15,6 +15,9 @@ const (
 	// was refused. Each further one doubles it, at most maxProbeDoublings times.
 	firstProbePause   = 8
 	maxProbeDoublings = 16
+	// leadCalls is how many calls the resource that was refused last may be ahead
+	// of others after its wait.
+	leadCalls = 8
 	// steadyTrips is how many round trips must be known to say how they differ.
 	steadyTrips = 5
 	// signTime is how long a sign that separate limits are shared counts, and
@@ -158,7 +161,7 @@ func (s *shape) probeable(b *bucket, now instant) bool {
 // led reports whether the bucket that was refused last has calls that go first.
 func (s *shape) led() bool {
 	g := &s.sharing.last
-	if s.sharing.kind != suspected || !s.sharing.probes || !g.long() {
+	if s.sharing.kind != suspected || !s.sharing.probes || !g.long() || s.taken >= leadCalls {
 		return false
 	}
 	r := g.bucket.of(s)
@@ -181,7 +184,7 @@ func (s *shape) foremost(now instant) *bucket {
 			b = b.behind.next
 		}
 	}
-	if g.kind == suspected && g.last.bucket.parked == s {
+	if g.kind == suspected && g.last.bucket.parked == s && s.taken < leadCalls {
 		return g.last.bucket
 	}
 	return s.parked.first

@@ -270,6 +270,8 @@ type hint struct {
 	known bool
 	own   bool          // its headers are those of the window
 	slack time.Duration // by which the wait may be rounded up
+	// guessed is whether the 429 does not say how long to wait.
+	guessed bool
 	// shared is whether others use the limit too, so that the number of our
 	// own calls says little.
 	shared bool
@@ -296,7 +298,11 @@ func (t *throttle) refused(now, sent instant, wait time.Duration, told bool, h h
 	t.pause = 0
 	if t.taken == 0 && t.anchor > 0 { // refused again after the wait
 		t.vague = true
-		t.extra = min(max(2*t.extra, firstExtra), maxExtra)
+		if h.guessed {
+			t.extra = min(max(2*t.extra, wait), maxPause)
+		} else {
+			t.extra = min(max(2*t.extra, firstExtra), maxExtra)
+		}
 	}
 	wait += t.extra
 	free := now.add(wait)

@@ -1,8 +1,10 @@
 package ratelimit_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +34,18 @@ var truths = []limit{
 	sliding("c", 5, 5*time.Second), fixed("c", 5, 5*time.Second),
 	sliding("c", 1, 250*time.Millisecond), sliding("c", 10, 10*time.Second), fixed("c", 10, 10*time.Second),
 	sliding("c", 30, time.Minute), fixed("c", 30, time.Minute), sliding("c", 2, 10*time.Second), sliding("c", 5, time.Second),
+}
+
+// retries are the ways in which 429s say how long to wait.
+var retries = []struct {
+	name   string
+	change func(time.Duration) time.Duration
+	silent bool
+}{
+	{name: "exact"},
+	{name: "whole seconds", change: func(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }},
+	{name: "50 ms too long", change: func(d time.Duration) time.Duration { return d + 50*time.Millisecond }},
+	{name: "not at all", silent: true},
 }
 
 func describe(l limit) string {
@@ -92,7 +106,7 @@ func tryLieApart(t *testing.T, lie *ratelimit.Lie, n, ids int, even bool) {
 	simulate(t, sliding("b", 5, time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
 		s.Lie = lie
 		var jobs []job
-		allowed := 0
+		allowed, total := 0, 0
 		for c := range ids {
 			calls := n
 			if !even {
@@ -100,14 +114,83 @@ func tryLieApart(t *testing.T, lie *ratelimit.Lie, n, ids int, even bool) {
 			}
 			jobs = append(jobs, job{calls, "GET", messages(1 + c)})
 			allowed += 3 + calls/10
+			total += calls
 		}
 		took := s.run(t, jobs...)
 		bound := lie.Bound(n) + 100*time.Millisecond
+		if lie.Truth[0].Window <= time.Second { // a fifth more, as the way of each call counts
+			bound = lie.Bound(total)*6/5 + 100*time.Millisecond
+		}
 		if l := lie.Announced; l.N > 0 && n > l.N {
 			bound = max(bound, time.Duration(n-l.N)*l.Window/time.Duration(l.N))
 		}
 		refused := s.replies["429 user"] + s.replies["429 shared"] + s.replies["429 "]
 		if most := bound*5/4 + 3*lie.Truth[0].Window; refused > allowed || took > most {
+			t.Errorf("%d 429s of %d, %.1f s, at most %.1f s may pass", refused, allowed, took.Seconds(), most.Seconds())
+		}
+	})
+}
+
+// TestLiesApartOfShortWindows: where waits are too short to find out whether a
+// limit is shared, channels that have one each take no longer than if they shared it.
+func TestLiesApartOfShortWindows(t *testing.T) {
+	const ms = time.Millisecond
+	for _, l := range lies {
+		for _, truth := range []limit{
+			sliding("c", 1, 250*ms), sliding("c", 2, 250*ms), fixed("c", 2, 250*ms), sliding("c", 2, 500*ms), fixed("c", 2, 500*ms),
+			sliding("c", 5, 500*ms), fixed("c", 5, 500*ms), sliding("c", 1, time.Second), sliding("c", 5, time.Second), fixed("c", 5, time.Second),
+		} {
+			for _, n := range []int{10, 60} {
+				for _, ids := range []int{2, 3, 5} {
+					for _, even := range []bool{true, false} {
+						lie := l.lie
+						lie.Truth = []limit{truth}
+						t.Run(fmt.Sprintf("%s/%s/%d calls/%d channels/even=%t", l.name, describe(truth), n, ids, even), func(t *testing.T) {
+							tryLieApart(t, &lie, n, ids, even)
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestLiesWithoutWait: where 429s do not say how long to wait either, that costs at
+// most a dozen more of them, and twice the time or a second for each call.
+func TestLiesWithoutWait(t *testing.T) {
+	for _, l := range lies {
+		if l.lie.Refusal == ratelimit.Bare { // as the edge in front of Discord answers
+			continue
+		}
+		for _, truth := range truths {
+			for _, n := range []int{10, 30, 150} {
+				for _, ids := range []int{1, 2, 5, 30} {
+					for _, across := range []bool{true, false} {
+						lie := l.lie
+						lie.Truth, lie.Across, lie.Silent = []limit{truth}, across, true
+						t.Run(fmt.Sprintf("%s/%s/%d calls/%d channels/across=%t", l.name, describe(truth), n, ids, across), func(t *testing.T) {
+							tryLieWithoutWait(t, &lie, n, ids)
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+func tryLieWithoutWait(t *testing.T, lie *ratelimit.Lie, n, ids int) {
+	lie.Only = func(_, path string) bool { return strings.HasSuffix(path, "/messages") }
+	simulate(t, sliding("b", 5, time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
+		s.Lie = lie
+		var jobs []job
+		for i := range n {
+			jobs = append(jobs, job{1, "GET", messages(1 + i%ids)})
+		}
+		took := s.run(t, jobs...)
+		refused := s.replies["429 user"] + s.replies["429 shared"] + s.replies["429 "]
+		// Nothing shows that limits are separate, so they are obeyed as a shared one.
+		bound := lie.Bound(n) + 100*time.Millisecond
+		if allowed, most := 15+n/10, max(2*bound, time.Duration(n)*time.Second)+2*lie.Truth[0].Window+30*time.Second; refused > allowed || took > most {
 			t.Errorf("%d 429s of %d, %.1f s, at most %.1f s may pass", refused, allowed, took.Seconds(), most.Seconds())
 		}
 	})
@@ -164,4 +247,47 @@ func tryLie(t *testing.T, lie *ratelimit.Lie, method string, n, ids int, togethe
 			t.Errorf("%d 429s of %d, %.1f s, %.2f of the bound %.1f s", refused, allowed, took.Seconds(), ratio, bound.Seconds())
 		}
 	})
+}
+
+// TestLiesStarveNobody: while one channel has more queued than its hidden limit
+// takes for minutes, a call of another channel waits for a few windows at most,
+// whether they share the limit or not and whatever 429s say of the time to wait.
+func TestLiesStarveNobody(t *testing.T) {
+	for _, l := range lies {
+		for _, truth := range truths {
+			for _, r := range retries {
+				if r.silent && l.lie.Refusal == ratelimit.Bare { // as the edge in front of Discord answers
+					continue
+				}
+				for _, across := range []bool{true, false} {
+					t.Run(fmt.Sprintf("%s/%s/%s/across=%t", l.name, describe(truth), r.name, across), func(t *testing.T) {
+						lie := l.lie
+						lie.Truth, lie.Across, lie.Retry, lie.Silent = []limit{truth}, across, r.change, r.silent
+						lie.Only = func(_, path string) bool { return strings.HasSuffix(path, "/messages") }
+						simulate(t, sliding("b", 5, time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
+							s.Lie = &lie
+							ctx, end := context.WithCancel(t.Context())
+							var wg sync.WaitGroup
+							for range 1000 {
+								wg.Go(func() { _, _ = s.send(ctx, "GET", messages(1)) })
+							}
+							time.Sleep(3 * truth.Window)
+							for i := range 5 {
+								took := s.run(t, job{1, "GET", messages(2 + i%2)})
+								most := 3*truth.Window + 5*time.Second
+								if r.silent { // the wait has to be found out
+									most += 2*truth.Window + 30*time.Second
+								}
+								if took > most {
+									t.Errorf("call %d waited for %v, at most %v may pass", i+1, took, most)
+								}
+							}
+							end()
+							wg.Wait()
+						})
+					})
+				}
+			}
+		}
+	}
 }
