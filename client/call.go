@@ -113,6 +113,9 @@ func harmless(req connect.AnyRequest, err error, after time.Duration) bool {
 	if req.Spec().IdempotencyLevel != connect.IdempotencyUnknown {
 		return true
 	}
+	if m, ok := req.Any().(*pb.EnqueueRequest); ok && m.GetDeliveryId() != "" {
+		return true
+	}
 	if m, ok := req.Any().(message); ok && m.GetNonce() != "" && after < nonceTime {
 		return enforced(m)
 	}

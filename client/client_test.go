@@ -230,6 +230,34 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// TestLostAnswerOfEnqueue: a call is enqueued once although the answer gets lost.
+func TestLostAnswerOfEnqueue(t *testing.T) {
+	p := clienttest.Start(t)
+	general := p.Discord.World().General
+	queued := func() int {
+		// The answer may come when the test has ended.
+		res, _ := p.ListDeliveries(context.Background(), new(pb.ListDeliveriesRequest)) //nolint:usetesting // see above
+		return len(res.GetDeliveries())
+	}
+	var lost atomic.Bool
+	address := lossy(t, p.Address, func() bool { return queued() > 0 && lost.CompareAndSwap(false, true) })
+	cl, err := client.New(address, client.WithRetries(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	req := &pb.EnqueueRequest{Call: &pb.EnqueueRequest_SendChannelMessage{
+		SendChannelMessage: &pb.SendChannelMessageRequest{ChannelId: uint64(general), Content: "once"},
+	}}
+	res, err := cl.Enqueue(bounded(t), req)
+	if err != nil || res.GetDelivery().GetId() == "" || req.GetDeliveryId() != "" {
+		t.Errorf("%v, %v", res, err)
+	}
+	if n := queued(); n != 1 || !lost.Load() {
+		t.Errorf("%d deliveries, an answer was lost: %t", n, lost.Load())
+	}
+}
+
 // keyed is a proxy that notes the key of calls.
 type keyed struct {
 	discordapiconnect.UnimplementedDiscordApiHandler

@@ -2,16 +2,22 @@ package client
 
 import (
 	"context"
+	"crypto/rand"
 
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 )
 
 // Enqueue leaves a call with the proxy, which makes it when Discord's limits allow it,
-// and returns when the call is on disk there. With retries, repeat it safely by
-// giving it a delivery ID of your own.
+// and returns when the call is on disk there. WithRetries repeats it safely: a call
+// without a delivery ID gets a random one for that.
 func (c *Client) Enqueue(ctx context.Context, req *pb.EnqueueRequest) (*pb.EnqueueResponse, error) {
+	if c.retries > 0 && req.GetDeliveryId() == "" {
+		req = proto.CloneOf(req)
+		req.DeliveryId = rand.Text()
+	}
 	return c.outbox.Enqueue(ctx, req)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
 	"errors"
@@ -29,7 +30,8 @@ var broadcastCommand = messageCommand{
 	needs: "--users FILE|--role ROLE|--guild GUILD_ID", text: true,
 	flags: func() []cli.Flag {
 		return append(
-			newMessageFlags(),
+			append(newMessageFlags(), keepFlags()...),
+			&cli.BoolFlag{Name: "follow", Usage: "with --queue, show the results until the last one"},
 			&cli.StringFlag{
 				Name:      "users",
 				TakesFile: true,
@@ -42,7 +44,7 @@ var broadcastCommand = messageCommand{
 				TakesFile: true,
 				Usage:     "`FILE` for the users who did not get the message (default: that of the users with .failed, else users.failed)",
 			},
-			&cli.StringFlag{Name: "idempotency-key", Usage: "`KEY` that names this sending (default: made of the message)"},
+			&cli.StringFlag{Name: "idempotency-key", Usage: "`KEY` that names this sending (default: made of the message; with --queue, random)"},
 		)
 	},
 	run: broadcast,
@@ -57,8 +59,16 @@ func broadcast(r *request) error {
 	if err != nil {
 		return err
 	}
+	queued, err := r.queued()
+	if err != nil {
+		return err
+	}
 	key := r.flags.String("idempotency-key")
-	if key == "" {
+	switch {
+	case key != "":
+	case queued:
+		key = strings.ToLower(rand.Text())
+	default:
 		if key, err = messageKey(m); err != nil {
 			return err
 		}
@@ -85,6 +95,9 @@ func broadcast(r *request) error {
 	for _, user := range users {
 		b.open[user] = true
 	}
+	if queued {
+		return b.queue(r, req)
+	}
 	b.show.begin(key)
 	ended := b.receive(r, req)
 	b.show.end()
@@ -106,21 +119,26 @@ func (b *sending) receive(r *request, req *pb.SendDirectMessagesRequest) error {
 		if err != nil {
 			return r.failed(err)
 		}
-		delete(b.open, result.GetUserId())
-		if result.GetError() == nil {
-			b.sent++
-		} else {
-			b.failed++
-			b.reasons[failureText(result)]++
-			if err := b.failures.add(result.GetUserId(), failureText(result)); err != nil {
-				return err
-			}
-		}
-		if err := b.show.result(result); err != nil {
+		if err := b.take(result); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// take takes one result.
+func (b *sending) take(result *pb.SendDirectMessagesResponse) error {
+	delete(b.open, result.GetUserId())
+	if result.GetError() == nil {
+		b.sent++
+	} else {
+		b.failed++
+		b.reasons[failureText(result)]++
+		if err := b.failures.add(result.GetUserId(), failureText(result)); err != nil {
+			return err
+		}
+	}
+	return b.show.result(result)
 }
 
 // finish tells how it went. The error is that of the call, if it has one.
@@ -138,17 +156,8 @@ func (b *sending) finish(r *request, users []uint64, err error) error {
 	if err := b.failures.keep(); err != nil {
 		return err
 	}
-	if !r.output.structured() {
-		if err := r.confirm(fmt.Sprintf("Sent to %d of %d users", b.sent, len(users))); err != nil {
-			return err
-		}
-		reasons := slices.Collect(maps.Keys(b.reasons))
-		slices.SortFunc(reasons, func(x, y string) int { return cmp.Or(b.reasons[y]-b.reasons[x], strings.Compare(x, y)) })
-		for _, reason := range reasons {
-			if err := r.confirm(fmt.Sprintf("%d failed: %s", b.reasons[reason], reason)); err != nil {
-				return err
-			}
-		}
+	if err := b.summary(r, fmt.Sprintf("Sent to %d of %d users", b.sent, len(users))); err != nil {
+		return err
 	}
 	switch {
 	case err != nil:
@@ -158,6 +167,23 @@ func (b *sending) finish(r *request, users []uint64, err error) error {
 		return fmt.Errorf("%d of %d users did not get the message: they are in %s", b.failed, len(users), b.failures.path)
 	case len(b.open) > 0:
 		return fmt.Errorf("the proxy told nothing of %d of %d users: they are in %s", len(b.open), len(users), b.failures.path)
+	}
+	return nil
+}
+
+// summary writes how it went, and why some failed.
+func (b *sending) summary(r *request, line string) error {
+	if !r.output.structured() {
+		if err := r.confirm(line); err != nil {
+			return err
+		}
+		reasons := slices.Collect(maps.Keys(b.reasons))
+		slices.SortFunc(reasons, func(x, y string) int { return cmp.Or(b.reasons[y]-b.reasons[x], strings.Compare(x, y)) })
+		for _, reason := range reasons {
+			if err := r.confirm(fmt.Sprintf("%d failed: %s", b.reasons[reason], reason)); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -88,6 +88,56 @@ func TestBroadcast(t *testing.T) {
 	}
 }
 
+// TestBroadcastQueue leaves a broadcast with the proxy: each user gets the message
+// once, however often the command is repeated with its key.
+func TestBroadcastQueue(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb)
+	w := sb.World()
+	users := freshFile(t, "users", fmt.Sprintf("%s\n%s\n%s\n", w.Alice, w.Bob, w.NoDMs))
+	code, out, errs := run(t, p, "broadcast", "--users", users, "news", "--queue", "--at", "1s")
+	key := regexp.MustCompile(`^Queuing for 3 users with the key (\S+)\nQueued for 3 of 3 users\n$`).FindStringSubmatch(out)
+	if code != 0 || errs != "" || key == nil {
+		t.Fatalf("%d %q %q", code, out, errs)
+	}
+	again := []string{"broadcast", "--users", users, "news", "--queue", "--follow", "--idempotency-key", key[1]}
+	for range 2 { // the second time, all have ended
+		code, out, errs = run(t, p, again...)
+		if code != 1 || errs != "ERROR: 1 of 3 users did not get the message: they are in "+users+".failed\n" || !strings.Contains(out, "\nSent to 2 of 3 users\n1 failed: PERMISSION_DENIED: ") {
+			t.Errorf("%d %q %q", code, out, errs)
+		}
+		for _, line := range []string{w.Alice.String() + " sent\n", w.Bob.String() + " sent\n", w.NoDMs.String() + " PERMISSION_DENIED: Cannot send"} {
+			if !strings.Contains(out, "\n"+line) {
+				t.Errorf("there is no line %q in\n%s", line, out)
+			}
+		}
+	}
+	failed, err := os.ReadFile(users + ".failed")
+	if err != nil || strings.Count(string(failed), "\n") != 1 || !strings.HasPrefix(string(failed), w.NoDMs.String()) {
+		t.Errorf("%v, the failures are\n%s", err, failed)
+	}
+	if a, b := received(sb, w.Alice), received(sb, w.Bob); a != 1 || b != 1 {
+		t.Errorf("Alice got %d messages, Bob %d", a, b)
+	}
+	// Without the key it is another one.
+	code, out, errs = runReading(t, p, w.Alice.String(), "broadcast", "--users", "-", "news", "--queue", "--follow", "--json")
+	result := new(pb.SendDirectMessagesResponse)
+	if err := protojson.Unmarshal([]byte(out), result); code != 0 || err != nil || result.GetDone() != 1 || result.GetMessage().GetId() == 0 {
+		t.Errorf("%d %q %q: %v", code, out, errs, err)
+	}
+	if a := received(sb, w.Alice); a != 2 {
+		t.Errorf("Alice got %d messages", a)
+	}
+	// What Discord would refuse is refused for each.
+	code, _, errs = run(t, p, "broadcast", "--users", users, strings.Repeat("x", 2001), "--queue")
+	if code != 1 || !strings.Contains(errs, "3 of 3 users are not queued") {
+		t.Errorf("%d %q", code, errs)
+	}
+	if code, _, errs := run(t, p, "broadcast", "--users", users, "x", "--follow"); code != 2 || !strings.Contains(errs, "--follow needs --queue") {
+		t.Errorf("%d %q", code, errs)
+	}
+}
+
 // TestBroadcastMistakes: what is wrong with the users is known before anything
 // is sent, and leaves nothing behind.
 func TestBroadcastMistakes(t *testing.T) {

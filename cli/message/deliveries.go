@@ -19,20 +19,24 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// queueFlags are the options of messages that the proxy may keep and send later.
+// queueFlags are the options of one message that the proxy may keep and send later.
 func queueFlags() []cli.Flag {
+	return append(keepFlags(), &cli.StringFlag{Name: "id", Usage: "with --queue, `ID` of the delivery; the same message with the same ID is sent once"})
+}
+
+// keepFlags are the options of what the proxy may keep and send later.
+func keepFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "queue", Usage: "leave the message with the proxy, which sends it later, and do not wait for Discord"},
 		&cli.StringFlag{Name: "at", Usage: "with --queue, send it at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
 		&cli.DurationFlag{Name: "expires", Usage: "with --queue, give up when it could not be sent for so long, such as 2h", DefaultText: "24h"},
-		&cli.StringFlag{Name: "id", Usage: "with --queue, `ID` of the delivery; the same message with the same ID is sent once"},
 	}
 }
 
 // queued reports whether the message is to be left with the proxy.
 func (r *request) queued() (bool, error) {
 	queued := r.flags.Bool("queue")
-	for _, name := range []string{"at", "expires", "id"} {
+	for _, name := range []string{"at", "expires", "id", "follow"} {
 		if r.flags.IsSet(name) && !queued {
 			return false, command.Misuse(fmt.Errorf("--%s needs --queue", name))
 		}
@@ -46,6 +50,17 @@ func (r *request) enqueue(misused error, req *pb.EnqueueRequest) error {
 		return misused
 	}
 	req.DeliveryId = r.flags.String("id")
+	if err := r.schedule(req); err != nil {
+		return err
+	}
+	_, err := callThen(r, r.client.Enqueue, req, func(res *pb.EnqueueResponse) error {
+		return r.confirm("Message queued as " + res.GetDelivery().GetId())
+	})
+	return err
+}
+
+// schedule sets when a call is made.
+func (r *request) schedule(req *pb.EnqueueRequest) error {
 	now := time.Now()
 	begins := now
 	if at := r.flags.String("at"); at != "" {
@@ -64,10 +79,7 @@ func (r *request) enqueue(misused error, req *pb.EnqueueRequest) error {
 		}
 		req.ExpiresAt = timestamppb.New(begins.Add(r.flags.Duration("expires")))
 	}
-	_, err := callThen(r, r.client.Enqueue, req, func(res *pb.EnqueueResponse) error {
-		return r.confirm("Message queued as " + res.GetDelivery().GetId())
-	})
-	return err
+	return nil
 }
 
 // parseTime reads a moment, or a duration from now.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -60,13 +61,15 @@ func New(opts ...client.Option) (*Proxy, error) {
 }
 
 func (p *Proxy) start(discord string, opts []client.Option) error {
-	logs, err := os.MkdirTemp("", "clienttest")
+	folder, err := os.MkdirTemp("", "clienttest")
 	if err != nil {
 		return err
 	}
-	p.closers = append(p.closers, func() { _ = os.RemoveAll(logs) })
+	p.closers = append(p.closers, func() { _ = os.RemoveAll(folder) })
 	token := p.Discord.World().Token
-	if err := p.serve("--token", token, "--discord-api-url", discord, "--global-rate-limit", "0", "--log-file-path", logs); err != nil {
+	if err := p.serve(
+		"--token", token, "--discord-api-url", discord, "--global-rate-limit", "0", "--log-file-path", folder, "--data", filepath.Join(folder, "data"),
+	); err != nil {
 		return err
 	}
 	if p.Client, err = client.New(p.Address, opts...); err != nil {

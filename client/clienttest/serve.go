@@ -26,7 +26,7 @@ func (p *Proxy) serve(args ...string) error {
 	out, ended := &output{address: make(chan string, 1)}, make(chan struct{})
 	go func() {
 		defer close(ended)
-		cli.Run(ctx, serve.Command, cli.Env{Args: append([]string{"--port", "0", "--no-data"}, args...), Out: out, Err: out})
+		cli.Run(ctx, serve.Command, cli.Env{Args: append([]string{"--port", "0"}, args...), Out: out, Err: out})
 	}()
 	p.closers = append(p.closers, func() {
 		stop()
