@@ -19,8 +19,9 @@ const (
 	// no record tells of, if the run before did not end by itself.
 	unsavedTime = time.Second
 	// shortWindow is the longest window of which all units are taken for used after
-	// such an end. Longer ones would hold calls for long, to save a single 429.
-	shortWindow = 10 * time.Second
+	// such an end: that of messages, 5 s, and what measuring it adds. Longer ones would
+	// hold calls for long, to save a single 429.
+	shortWindow = 6 * time.Second
 )
 
 // Saved is a record of what a limiter has learnt, for the limiter of a later run.

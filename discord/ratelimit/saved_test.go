@@ -96,6 +96,33 @@ func (d *disk) read(t *testing.T) (records []ratelimit.Saved) {
 	return records
 }
 
+// TestRestartInALongWindow: after an end like that by SIGKILL, calls do not wait for
+// the end of a long window of which little was used.
+func TestRestartInALongWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDiscord(fixed("a", 30, 10*time.Second))
+		first := newLimiter(t, ratelimit.Config{})
+		for range 3 {
+			s := sender{discord: d, limiter: first, token: "bot"}
+			if _, err := s.send(t.Context(), "POST", messages(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stored := newDisk()
+		stored.save(t, first)
+		next := newLimiter(t, ratelimit.Config{})
+		next.Import(stored.read(t), false)
+		began := time.Now()
+		s := sender{discord: d, limiter: next, token: "bot"}
+		if _, err := s.send(t.Context(), "POST", messages(1)); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(began); waited > 2*time.Second { // the global limit's second, and a round trip
+			t.Errorf("it waited for %s", waited)
+		}
+	})
+}
+
 // TestRestart ends a limiter in the middle of 500 calls, in peace or as SIGKILL does,
 // and goes on with another one that knows what the first one saved. Discord refuses
 // nothing.
