@@ -29,6 +29,7 @@ import (
 	"discordproxy/server/internal/names"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/rest"
+	"discordproxy/server/internal/rpc"
 	"discordproxy/server/internal/status"
 )
 
@@ -204,7 +205,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 func shutdownCheck(ctx context.Context) func() error {
 	return func() error {
 		if ctx.Err() != nil {
-			return errors.New("shutting down")
+			return rpc.ShuttingDown().Unwrap() // the text alone
 		}
 		return nil
 	}

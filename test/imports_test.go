@@ -135,7 +135,7 @@ var parts = []part{
 	{
 		folder: "server/internal/status", about: "what the dashboard watches: calls as they end, limits, states",
 		imports: []string{
-			"server/internal/calls", "server/internal/history", "server/internal/names", "server/internal/rpc", "discord", "gen/...",
+			"server/internal/calls", "server/internal/history", "server/internal/names", "server/internal/rpc", "gen/...",
 		},
 	},
 	{
@@ -152,7 +152,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/hooks", about: "incoming hooks: payloads of scripts and tools, rendered as messages",
-		imports: []string{"server/internal/access", "server/internal/calls", "server/internal/listener", "server/internal/refusals", "server/internal/strictyaml", "discord"},
+		imports: []string{"server/internal/access", "server/internal/calls", "server/internal/listener", "server/internal/refusals", "server/internal/rpc", "server/internal/strictyaml", "discord"},
 	},
 	{
 		folder: "server/internal/rest", about: "plain requests to Discord's API, passed on",

@@ -63,10 +63,10 @@ type Limiter struct {
 // New returns a Limiter. It starts no goroutine.
 func New(c Config) (*Limiter, error) {
 	if c.MaxQueue < 0 || c.MaxQueueBytes < 0 || c.InvalidRequestLimit < 0 || c.MaxGuests < 0 {
-		return nil, errors.New("configure rate limiter: MaxQueue, MaxQueueBytes, InvalidRequestLimit and MaxGuests must not be negative")
+		return nil, errors.New("ratelimit: MaxQueue, MaxQueueBytes, InvalidRequestLimit and MaxGuests must not be negative")
 	}
 	if c.InvalidRequestLimit == 1 {
-		return nil, errors.New("configure rate limiter: an InvalidRequestLimit of 1 lets no call go")
+		return nil, errors.New("ratelimit: an InvalidRequestLimit of 1 lets no call go")
 	}
 	orDefault := func(n, d int) int {
 		if n == 0 {

@@ -282,12 +282,9 @@ func (m *making) explain(d *store.Delivery) {
 		return
 	}
 	_, end, err := m.act(context.Background(), *d)
-	switch {
-	case err == nil:
-		end()
-	case errors.Is(err, access.ErrDenied):
-		d.Reason = access.Text(err)
-	default:
-		d.Reason = err.Error()
+	if err != nil {
+		d.Reason = rpc.Text(err)
+		return
 	}
+	end()
 }

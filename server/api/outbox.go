@@ -18,6 +18,7 @@ import (
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/outbox"
+	"discordproxy/server/internal/rpc"
 	"discordproxy/server/internal/store"
 
 	pb "discordproxy/gen/discord_api"
@@ -509,7 +510,7 @@ func (s *outboxService) WatchDeliveries(
 		select {
 		case <-changed:
 		case <-s.making.ending:
-			return connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))
+			return rpc.ShuttingDown()
 		case <-ctx.Done():
 			return discord.ContextError(ctx)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/refusals"
+	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
 )
@@ -171,7 +172,7 @@ func (g *Guard) Page(page http.Handler) http.Handler { return g.Handler(page, re
 
 func refusePage(w http.ResponseWriter, _ *http.Request, err error) {
 	status, _ := Describe(err)
-	http.Error(w, Text(err), status)
+	http.Error(w, rpc.Text(err), status)
 }
 
 // quieten marks the error of an unknown client as quiet once its address has

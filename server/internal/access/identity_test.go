@@ -20,6 +20,7 @@ import (
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
 	"golang.org/x/crypto/bcrypt"
@@ -39,7 +40,7 @@ func (g *guarded) askPath(t *testing.T, from, path, authorization string) (answe
 			_, _ = fmt.Fprintf(w, "%s %q", access.From(r.Context()).Name(), r.Header.Get("Authorization"))
 		}), func(w http.ResponseWriter, _ *http.Request, err error) {
 			status, _ := access.Describe(err)
-			http.Error(w, access.Text(err), status)
+			http.Error(w, rpc.Text(err), status)
 		}).ServeHTTP(w, r)
 	}))
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)

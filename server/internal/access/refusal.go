@@ -67,11 +67,3 @@ func Describe(err error) (status int, retryAfter time.Duration) {
 	}
 	return http.StatusServiceUnavailable, 0
 }
-
-// Text returns what an error of this package says, without its code.
-func Text(err error) string {
-	if e, ok := errors.AsType[*connect.Error](err); ok {
-		return e.Message()
-	}
-	return err.Error()
-}

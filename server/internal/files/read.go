@@ -94,12 +94,7 @@ func Read(ctx context.Context, path string) ([]byte, error) {
 // read.
 func WarnReadable(logger *slog.Logger, what, path string) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 {
-		logger.Warn(
-			"every user of the machine can read the "+what+": take the right from others",
-			"file",
-			path,
-			"mode",
-			info.Mode().Perm().String(),
-		)
+		logger.Warn("every user of the machine can read a file with a secret; take the right from others",
+			"what", what, "file", path, "mode", info.Mode().Perm().String())
 	}
 }

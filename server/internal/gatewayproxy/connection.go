@@ -16,6 +16,7 @@ import (
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
 	"github.com/coder/websocket"
@@ -230,10 +231,10 @@ func (noResponse) Write(p []byte) (int, error) { return len(p), nil }
 
 // denied returns how a connection ends whose client may not have it.
 func (c *connection) denied(err error) error {
-	why := closing{code: wire.CloseAuthenticationFailed, reason: "Authentication failed: " + access.Text(err), forget: true}
+	why := closing{code: wire.CloseAuthenticationFailed, reason: "Authentication failed: " + rpc.Text(err), forget: true}
 	switch connect.CodeOf(err) {
 	case connect.CodeResourceExhausted, connect.CodeDeadlineExceeded, connect.CodeUnavailable:
-		why.code, why.reason, why.forget = wire.CloseUnknownError, access.Text(err), false
+		why.code, why.reason, why.forget = wire.CloseUnknownError, rpc.Text(err), false
 	}
 	return &why
 }

@@ -12,6 +12,7 @@ import (
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
 )
@@ -71,7 +72,7 @@ func refuse(ctx context.Context, err error) answer {
 	}
 	if errors.Is(err, access.ErrDenied) {
 		status, after := access.Describe(err)
-		return answer{status, failure{Message: access.Text(err)}, connect.CodeOf(err).String(), after}
+		return answer{status, failure{Message: rpc.Text(err)}, connect.CodeOf(err).String(), after}
 	}
 	e, ok := errors.AsType[*discord.Error](err)
 	if !ok {

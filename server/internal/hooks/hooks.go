@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,6 +26,7 @@ import (
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/refusals"
+	"discordproxy/server/internal/rpc"
 )
 
 // Discord is what hooks need of Discord. *discord.Client is one.
@@ -254,9 +254,7 @@ type result struct {
 func (h *Handler) serve(ctx context.Context, call *calls.Call, r *http.Request, hook *Hook) (res *result, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			h.Logger.ErrorContext(ctx, "panic in a handler", "method", call.Method, "request_id", call.RequestID,
-				"panic", fmt.Sprint(value), "stack", string(debug.Stack()))
-			res, err = nil, errors.New("panic")
+			res, err = nil, rpc.Panicked(ctx, h.Logger, call.Method, value)
 		}
 	}()
 	call.Target, call.ID = hook.target.name()

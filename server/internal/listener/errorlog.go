@@ -23,6 +23,6 @@ func (l errorLog) Write(line []byte) (int, error) {
 			level = slog.LevelError
 		}
 	}
-	l.logger.Log(context.Background(), level, string(bytes.TrimSpace(line)))
+	l.logger.Log(context.Background(), level, "net/http reports an error", "error", string(bytes.TrimSpace(line)))
 	return len(line), nil
 }

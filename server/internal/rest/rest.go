@@ -6,10 +6,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/rpc"
 )
 
 // DefaultMaxBodyBytes is the size of a request that Discord takes at most.
@@ -161,9 +160,7 @@ var methods = map[string]bool{
 func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) (resp *discord.Response, err error) {
 	defer func() {
 		if value := recover(); value != nil {
-			h.Logger.ErrorContext(ctx, "panic in a handler", "method", call.Method, "request_id", call.RequestID,
-				"panic", fmt.Sprint(value), "stack", string(debug.Stack()))
-			err = errors.New("panic")
+			err = errors.Unwrap(rpc.Panicked(ctx, h.Logger, call.Method, value)) // refuse chooses the status
 		}
 	}()
 	req, ruled, err := h.readHead(ctx, call, r)

@@ -53,6 +53,15 @@ func BoundError(err error) error {
 	return result
 }
 
+// Text returns what the caller of a call that failed with err may read of it: the
+// message of a status, without its code. Any other error is for callers as it is.
+func Text(err error) string {
+	if status, ok := errors.AsType[*connect.Error](err); ok {
+		return status.Message()
+	}
+	return err.Error()
+}
+
 // boundPlainError bounds an error to which connect gives the code.
 func boundPlainError(err error) error {
 	message := err.Error()

@@ -11,15 +11,14 @@ import (
 	"sync"
 	"time"
 
-	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/history"
 	"discordproxy/server/internal/names"
+	"discordproxy/server/internal/rpc"
 
 	pb "discordproxy/gen/discord_api"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -242,7 +241,7 @@ func (b *Board) Ended(_ context.Context, c *calls.Call) {
 		call.Target = "" // it cannot be shown as given
 	}
 	if c.Err != nil {
-		call.Error = brief(told(c.Err), maxError)
+		call.Error = brief(rpc.Text(c.Err), maxError)
 	}
 	if b.proxy.Contents {
 		call.Content = brief(content(c.Request), maxContent)
@@ -260,17 +259,6 @@ func (b *Board) SandboxMessage(m *pb.WatchStatusResponse_SandboxMessage) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.messages.add(m)
-}
-
-// told is what the caller was told of an error.
-func told(err error) string {
-	if status, ok := errors.AsType[*connect.Error](err); ok {
-		return status.Message()
-	}
-	if e, ok := errors.AsType[*discord.Error](err); ok {
-		return e.Error()
-	}
-	return err.Error()
 }
 
 func content(request any) string {
