@@ -122,10 +122,11 @@ func (d *data) notify(urgent bool) {
 	}
 }
 
-// flush saves what changed, and waits for that for at most flushTime.
-func (d *data) flush() {
+// flush saves what changed, and waits for that for at most flushTime. It reports false
+// when nothing is saved any more, since the server ends.
+func (d *data) flush() bool {
 	if d == nil {
-		return
+		return true
 	}
 	timer := time.NewTimer(flushTime)
 	defer timer.Stop()
@@ -133,14 +134,15 @@ func (d *data) flush() {
 	select {
 	case d.flushes <- saved:
 	case <-d.ended:
-		return
+		return false
 	case <-timer.C:
-		return
+		return true
 	}
 	select {
 	case <-saved:
 	case <-timer.C:
 	}
+	return true
 }
 
 const flushTime = time.Second
@@ -165,8 +167,7 @@ func (d *data) run(ctx context.Context) {
 		case <-purge.C:
 			d.purge(ctx)
 		case saved := <-d.flushes:
-			d.save(ctx)
-			close(saved)
+			d.saveFor(ctx, saved)
 		case <-next.C:
 			changed, urgent = d.changed, nil
 		case <-changed:
@@ -177,6 +178,23 @@ func (d *data) run(ctx context.Context) {
 			d.save(ctx)
 			urgent = nil
 		}
+	}
+}
+
+// saveFor saves for one call of flush, and for all that wait for the same.
+func (d *data) saveFor(ctx context.Context, saved chan struct{}) {
+	waiting := []chan struct{}{saved}
+	for more := true; more; {
+		select {
+		case saved := <-d.flushes:
+			waiting = append(waiting, saved)
+		default:
+			more = false
+		}
+	}
+	d.save(ctx)
+	for _, saved := range waiting {
+		close(saved)
 	}
 }
 

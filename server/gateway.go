@@ -42,7 +42,7 @@ func openGateway(c Config, client *discord.Client, d *data, saved savedState) (l
 	guilds := gateway.NewGuilds(intents)
 	proxy, err := gatewayproxy.New(gatewayproxy.Config{
 		Hub: hub, Guilds: guilds, Intents: intents, IsOwn: client.IsOwn,
-		URL: c.Gateway.ProxyURL, StateBytes: c.Gateway.StateBytes, Logger: c.Logger,
+		URL: c.Gateway.ProxyURL, StateBytes: c.Gateway.StateBytes, Flush: d.flush, Logger: c.Logger,
 	})
 	if err != nil {
 		return live{}, err
@@ -60,6 +60,11 @@ func openGateway(c Config, client *discord.Client, d *data, saved savedState) (l
 	if state.Session != nil {
 		s.guilds.Import(saved.below(guildPart), at)
 		s.sequence = state.Session.Sequence
+		proxy.Restore(saved.below(botPart))
+	} else {
+		for id := range saved.below(botPart) {
+			s.stale[botPart+id] = nil
+		}
 	}
 	s.gateway, err = gateway.New(gateway.Config{
 		Token: c.Token, Discord: client, API: c.APIURL, Handler: s, Intents: intents,

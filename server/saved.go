@@ -29,6 +29,7 @@ const (
 	gatewayPart = "gateway"
 	guildPart   = "guild "
 	eventPart   = "event "
+	botPart     = "bot " // the sessions of bots at the gateway proxy
 )
 
 // savedState is what an earlier run saved.
@@ -218,11 +219,11 @@ func (s *savedGateway) Changed(status gateway.Status) {
 func (s *savedGateway) save() (parts map[string][]byte, done func()) {
 	s.mu.Lock()
 	state := gatewayState{Counted: s.gateway.Counted()}
-	// Bots need more of the guilds than is saved: with them a session begins.
-	if session, ok := s.gateway.Session(); ok && s.proxy.Stats().Identified == 0 {
+	if session, ok := s.gateway.Session(); ok {
 		session.Sequence = s.sequence
 		state.Session = &session
 	}
+	bots, botsDone := s.proxy.Export() // before the events that the sessions point to
 	exported := s.hub.Export(s.last)
 	guilds := s.guilds.Export()
 	s.mu.Unlock()
@@ -244,6 +245,9 @@ func (s *savedGateway) save() (parts map[string][]byte, done func()) {
 	for id, guild := range s.pending {
 		parts[guildPart+id] = guild
 	}
+	for id, bot := range bots {
+		parts[botPart+id] = bot
+	}
 	for n, event := range exported.Events() {
 		parts[eventName(n)] = event
 	}
@@ -251,6 +255,7 @@ func (s *savedGateway) save() (parts map[string][]byte, done func()) {
 		parts[eventName(n)] = nil
 	}
 	return parts, func() {
+		botsDone()
 		s.stale, s.state, s.pending, s.first, s.last = nil, encoded, nil, exported.First, exported.State.Next-1
 	}
 }

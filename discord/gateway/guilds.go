@@ -84,6 +84,14 @@ func (s *Guilds) Guild(id uint64, maxAge time.Duration) (json.RawMessage, bool) 
 	})
 }
 
+// Has reports whether the bot is in a guild, as far as is known.
+func (s *Guilds) Has(id uint64) bool {
+	name := strconv.FormatUint(id, 10)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.guilds[name] != nil || s.all != nil && s.all.members[name]
+}
+
 // Roles returns the roles as GET /guilds/{guild_id}/roles would.
 func (s *Guilds) Roles(id uint64, maxAge time.Duration) (json.RawMessage, bool) {
 	return s.answer(id, maxAge, IntentGuilds, func(g *guild) json.RawMessage { return array(g.roles) })

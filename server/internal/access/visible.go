@@ -2,8 +2,11 @@ package access
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -53,6 +56,15 @@ func (c *Client) SeesEvent(guild, channel, parent uint64) bool {
 		return known.has(channel) || parent != 0 && known.has(parent)
 	}
 	return guild == 0 && c.untargeted
+}
+
+// Sight is a digest of the rules by which SeesEvent and VisibleEvent decide.
+func (c *Client) Sight() string {
+	if c == nil {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Append(nil, c.places == nil, c.places, c.untargeted)) // maps are in order
+	return hex.EncodeToString(sum[:8])
 }
 
 // VisibleEvent returns the data of an event about a whole guild without what is

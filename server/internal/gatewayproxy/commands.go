@@ -23,7 +23,7 @@ const (
 
 // methodOf are the names by which rules allow the commands that events answer.
 var methodOf = map[string]string{
-	"GUILD_MEMBERS_CHUNK": membersMethod,
+	membersChunk:          membersMethod,
 	"VOICE_SERVER_UPDATE": voiceMethod,
 	"SOUNDBOARD_SOUNDS":   soundboardMethod,
 }
@@ -78,16 +78,20 @@ func mayCommand(client *access.Client, method string, guild, channel uint64) err
 	return err
 }
 
-// answer sends an event that answers a command, unless the client has lost the right to
-// the command since.
+// answer sends an event that answers a command, unless the client has no right to the
+// command any more. A request for members has an answer without any then, as one
+// that was refused from the start.
 func (c *connection) answer(client *access.Client, kind string, data json.RawMessage) error {
 	if method, ok := methodOf[kind]; ok {
 		guild := events.Of(gateway.Dispatch{Type: kind, Data: data}).GuildID
 		if mayCommand(client, method, guild, 0) != nil {
-			return nil
+			if kind != membersChunk {
+				return nil
+			}
+			data = withoutMembers(data)
 		}
 	}
-	return c.dispatch(kind, data, 0, true)
+	return c.dispatch(event{kind: kind, data: data, origin: ofSession})
 }
 
 // pass hands a command on to Discord.
@@ -205,8 +209,8 @@ func (c *connection) updateVoiceState(ctx context.Context, in command) error {
 	if guild == 0 || state.ChannelID != nil && channel == 0 {
 		return &closeDecode
 	}
-	if !c.may(ctx, voiceMethod, guild, channel) {
-		return nil
+	if !c.may(ctx, voiceMethod, guild, channel) || !c.proxy.config.Guilds.Has(guild) {
+		return nil // Discord does not answer what is about a guild without the bot
 	}
 	s := c.current()
 	if s == nil {
@@ -216,10 +220,7 @@ func (c *connection) updateVoiceState(ctx context.Context, in command) error {
 	if channel == 0 {
 		c.proxy.leaveVoice(guild, s)
 	} else {
-		if c.proxy.voice[guild] == nil {
-			c.proxy.voice[guild] = make(map[*session]bool)
-		}
-		c.proxy.voice[guild][s] = true
+		c.proxy.joinVoice(guild, s)
 	}
 	c.proxy.mu.Unlock()
 	var to *string
@@ -251,7 +252,7 @@ func (c *connection) requestSoundboard(ctx context.Context, in command) error {
 			continue
 		}
 		sounds := encoded(map[string]any{"guild_id": strconv.FormatUint(guild, 10), "soundboard_sounds": g.List("soundboard_sounds")})
-		c.queue.put(len(sounds), func() error { return c.dispatch("SOUNDBOARD_SOUNDS", sounds, 0, true) })
+		c.queue.put(len(sounds), func() error { return c.dispatch(event{kind: "SOUNDBOARD_SOUNDS", data: sounds, origin: ofSession}) })
 	}
 	return nil
 }

@@ -442,21 +442,23 @@ func (c *connection) send(op wire.Opcode, data json.RawMessage) error {
 	return c.write(op, "", 0, data)
 }
 
-// dispatch sends an event. place is the place in the hub after it, own whether it is
-// not in the hub.
-func (c *connection) dispatch(kind string, data json.RawMessage, place uint64, own bool) error {
+// dispatch sends an event.
+func (c *connection) dispatch(e event) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	s := c.current()
 	if s == nil {
 		return nil // it was for a session that is gone
 	}
-	sequence, ok := s.number(c, place, own, kind, data)
+	sequence, unsaved, ok := s.number(c, e)
 	if !ok {
 		return &closeReplaced
 	}
+	if unsaved && !c.proxy.config.Flush() {
+		return &closeShutdown
+	}
 	c.sent++
-	return c.write(wire.OpDispatch, kind, sequence, data)
+	return c.write(wire.OpDispatch, e.kind, sequence, e.data)
 }
 
 // write writes a payload. writing is held.

@@ -3,8 +3,10 @@ package gatewayproxy
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +27,9 @@ const (
 	// maxPending is how many different requests may be at Discord.
 	maxPending = 1000
 )
+
+// noncePrefix begins the nonces of requests.
+const noncePrefix = "dp."
 
 // oneOrMore is a list of snowflakes that may also be written as one.
 type oneOrMore []snowflake
@@ -102,10 +107,11 @@ func (c *connection) requestMembers(ctx context.Context, in command) error {
 		return c.answerMembers(&asked, nil, asked.UserIDs)
 	}
 	g := c.proxy.config.Guilds.GuildSnapshot(guild)
-	if !g.Available() || asked.all() && intents&gateway.IntentGuildMembers == 0 {
+	// After a restart guilds are not known, but the sessions go on.
+	if !g.Available() && c.proxy.isKnown() || asked.all() && intents&gateway.IntentGuildMembers == 0 {
 		return nil
 	}
-	if c.proxy.mayHaveMembers() && !asked.Presences {
+	if g.Available() && c.proxy.mayHaveMembers() && !asked.Presences {
 		switch {
 		case asked.UserIDs != nil:
 			if found, missing := g.MembersOf(asUint64(asked.UserIDs)); len(missing) == 0 {
@@ -128,7 +134,9 @@ func asUint64(ids []snowflake) []uint64 {
 	return out
 }
 
-// chunk is the data of a GUILD_MEMBERS_CHUNK.
+const membersChunk = "GUILD_MEMBERS_CHUNK"
+
+// chunk is the data of a membersChunk.
 type chunk struct {
 	GuildID  string            `json:"guild_id"`
 	Members  []json.RawMessage `json:"members"`
@@ -136,6 +144,14 @@ type chunk struct {
 	Count    int               `json:"chunk_count"`
 	NotFound []string          `json:"not_found,omitempty"`
 	Nonce    *string           `json:"nonce,omitempty"`
+}
+
+// withoutMembers returns a chunk that has the same place in its answer, and nobody in it.
+func withoutMembers(data json.RawMessage) json.RawMessage {
+	var out chunk
+	_ = json.Unmarshal(data, &out) // Discord's chunks have this form
+	out.Members, out.NotFound = []json.RawMessage{}, nil
+	return encoded(out)
 }
 
 // answerMembers sends members in chunks.
@@ -156,7 +172,9 @@ func (c *connection) answerMembers(asked *memberRequest, members []json.RawMessa
 		}
 		// Encoded when it is its turn: the members themselves are kept anyway, so that
 		// only the list of them counts.
-		c.queue.put(listed*len(part)+listed*len(out.NotFound), func() error { return c.dispatch("GUILD_MEMBERS_CHUNK", encoded(out), 0, true) })
+		c.queue.put(listed*len(part)+listed*len(out.NotFound), func() error {
+			return c.dispatch(event{kind: membersChunk, data: encoded(out), origin: ofSession})
+		})
 	}
 	return nil
 }
@@ -164,6 +182,10 @@ func (c *connection) answerMembers(asked *memberRequest, members []json.RawMessa
 // members are the requests that are at Discord. Several sessions that ask the same
 // share one.
 type members struct {
+	// run begins the nonces of this run: what Discord sends again after a restart
+	// answers nobody.
+	run string
+
 	mu      sync.Mutex
 	last    uint64
 	pending map[string]*pendingRequest // by nonce
@@ -185,7 +207,7 @@ type waiter struct {
 }
 
 func newMembers() *members {
-	return &members{pending: make(map[string]*pendingRequest), byKey: make(map[string]*pendingRequest)}
+	return &members{run: noncePrefix + strings.ToLower(rand.Text()[:8]) + ".", pending: make(map[string]*pendingRequest), byKey: make(map[string]*pendingRequest)}
 }
 
 // ask passes a request on, unless the same one is on its way. again is called in place
@@ -207,7 +229,7 @@ func (m *members) ask(c *connection, s *session, asked memberRequest, again func
 		return &closing{code: wire.CloseRateLimited, reason: "Rate limited: too many requests for members wait for Discord."}
 	}
 	m.last++
-	r := &pendingRequest{nonce: "p" + strconv.FormatUint(m.last, 10), key: key, waiters: []waiter{w}}
+	r := &pendingRequest{nonce: m.run + strconv.FormatUint(m.last, 10), key: key, waiters: []waiter{w}}
 	if err := c.pass(wire.OpRequestMembers, asked.upstream(r.nonce)); err != nil {
 		return err
 	}
@@ -252,7 +274,7 @@ func (m *members) answer(d gateway.Dispatch) bool {
 	}
 	fields := make(map[string]json.RawMessage)
 	if json.Unmarshal(d.Data, &answer) != nil || json.Unmarshal(d.Data, &fields) != nil {
-		return d.Type == "GUILD_MEMBERS_CHUNK"
+		return d.Type == membersChunk
 	}
 	limited := d.Type == "RATE_LIMITED"
 	nonce := answer.Nonce
@@ -263,7 +285,9 @@ func (m *members) answer(d gateway.Dispatch) bool {
 	defer m.mu.Unlock()
 	r := m.pending[nonce]
 	if r == nil {
-		return !limited // a late chunk is for nobody
+		// A late answer is for nobody. All runs must agree on what the hub gets, see
+		// events.Hub.Restore.
+		return !limited || strings.HasPrefix(nonce, noncePrefix)
 	}
 	r.begun = true
 	r.timer.Reset(chunkWait)

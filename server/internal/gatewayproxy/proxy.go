@@ -86,6 +86,9 @@ type Config struct {
 	// ConnectWait is how long a client waits after IDENTIFY for the server's own
 	// session. 0 means DefaultConnectWait.
 	ConnectWait time.Duration
+	// Flush stores what Export returns, and waits for that for a short time. It
+	// reports false when the server has ended. Nil means that nothing is stored.
+	Flush func() bool
 	// Logger receives what happens to the state. Nil means slog.Default().
 	Logger *slog.Logger
 }
@@ -121,6 +124,7 @@ type Proxy struct {
 	renewed  bool          // another session was asked for
 	self     uint64        // the bot's id
 	sessions map[string]*session
+	stored   map[string]bool              // sessions that Export has returned
 	voice    map[uint64]map[*session]bool // who asked for voice in a guild
 	stats    Stats
 	// connections are all, unidentified those that may not stay.
@@ -139,7 +143,8 @@ func New(c Config) (*Proxy, error) {
 	life, endLife := context.WithCancel(context.Background())
 	return &Proxy{
 		config: c, life: life, endLife: endLife, changed: make(chan struct{}), sessions: make(map[string]*session),
-		voice: make(map[uint64]map[*session]bool), members: newMembers(),
+		stored: make(map[string]bool),
+		voice:  make(map[uint64]map[*session]bool), members: newMembers(),
 	}, nil
 }
 
@@ -147,6 +152,9 @@ func (c *Config) setDefaults() {
 	c.StateBytes = cmp.Or(c.StateBytes, DefaultStateBytes)
 	c.HeartbeatInterval = cmp.Or(c.HeartbeatInterval, DefaultHeartbeatInterval)
 	c.ConnectWait = cmp.Or(c.ConnectWait, DefaultConnectWait)
+	if c.Flush == nil {
+		c.Flush = func() bool { return true }
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -164,6 +172,13 @@ func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Obs
 	p.config.Guilds.KeepAll(limit, func() {
 		p.config.Logger.Warn("the bot's guilds do not fit into the gateway state; bots miss members, or whole guilds", "limit", limit)
 	})
+}
+
+// isKnown reports whether the guilds are those of a READY.
+func (p *Proxy) isKnown() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known
 }
 
 func (p *Proxy) isOpen() bool {
@@ -242,17 +257,20 @@ func (p *Proxy) Changed(s gateway.Status) {
 // awaitUpstream waits until the server's own session is connected and has its guilds.
 // It reports false if it is not connected within ConnectWait. Discord does not say
 // when all guilds have come; they are awaited for at most settleWait.
-func (p *Proxy) awaitUpstream(ctx context.Context) bool {
+//
+// With fresh set it waits for what a session begins with, which after a restart takes
+// another session at Discord.
+func (p *Proxy) awaitUpstream(ctx context.Context, fresh bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, p.config.ConnectWait)
 	defer cancel()
 	for {
 		p.mu.Lock()
 		connected, settled, changed := p.status.State == gateway.Connected, p.settled, p.changed
-		if connected && !p.known && !p.renewed {
+		if fresh && connected && !p.known && !p.renewed {
 			p.renewed = true
 			p.upstream.Renew()
 		}
-		connected = connected && p.known
+		connected = connected && (p.known || !fresh)
 		left := settleWait - time.Since(p.status.Since)
 		p.mu.Unlock()
 		if connected && (settled || left <= 0) {

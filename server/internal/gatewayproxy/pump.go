@@ -32,7 +32,7 @@ func (c *connection) identify(ctx context.Context, hello identify) error {
 	presence, compress := hello.Presence, hello.Compress
 	hello.Presence, hello.Properties, hello.Compress = nil, nil, compress
 	c.parts.Go(func() {
-		if !c.proxy.awaitUpstream(c.work) {
+		if !c.proxy.awaitUpstream(c.work, true) {
 			if c.work.Err() == nil {
 				c.endIf(c.invalidate())
 			}
@@ -98,11 +98,11 @@ func (c *connection) start(ctx context.Context, hello identify) (*events.Subscri
 		}
 		return max(place, 1)
 	}
-	if err := c.dispatch("READY", v.ready(snapshot, c, s), placeAt(0), false); err != nil {
+	if err := c.dispatch(event{"READY", v.ready(snapshot, c, s), placeAt(0), made}); err != nil {
 		return subscription, err
 	}
 	for i, g := range guilds {
-		if err := c.dispatch("GUILD_CREATE", v.guild(g), placeAt(i+1), false); err != nil {
+		if err := c.dispatch(event{guildCreate, v.guild(g), placeAt(i + 1), made}); err != nil {
 			return subscription, err
 		}
 	}
@@ -119,7 +119,7 @@ type resume struct {
 // resume goes on with a session.
 func (c *connection) resume(ctx context.Context, back resume) error {
 	p := c.proxy
-	if !p.awaitUpstream(c.work) {
+	if !p.awaitUpstream(c.work, false) {
 		return c.invalidate()
 	}
 	p.mu.Lock()
@@ -130,7 +130,18 @@ func (c *connection) resume(ctx context.Context, back resume) error {
 	if !known {
 		return c.invalidate()
 	}
+	if err := c.retrace(ctx, s, *back.Sequence); err != nil {
+		p.config.Logger.Info("a bot's session ends with the restart; the bot begins another one", "client", s.client, "reason", err)
+		p.mu.Lock()
+		p.forget(s)
+		p.mu.Unlock()
+		return c.invalidate()
+	}
+	c.session.Store(s) // before answers can come for it
 	old, place, own, ok, ahead := s.rewind(*back.Sequence, c, func() *access.Client { return access.From(ctx) })
+	if !ok {
+		c.session.Store(nil)
+	}
 	if ahead {
 		p.mu.Lock()
 		p.forget(s)
@@ -146,7 +157,9 @@ func (c *connection) resume(ctx context.Context, back resume) error {
 	if old != nil {
 		old.end(&closeReplaced)
 	}
-	c.session.Store(s)
+	if !p.config.Flush() { // numbers are given again
+		return &closeShutdown
+	}
 	if s.hello.Compress && c.compress == nil {
 		c.writing.Lock()
 		c.compress = wire.NewPayloadCompressor()
@@ -213,7 +226,7 @@ var errStale = errors.New("the session is gone")
 // the events that were missed.
 func (c *connection) follow(ctx context.Context, subscription *events.Subscription, resumes bool) error {
 	s := c.current()
-	v := &view{client: access.From(ctx), intents: s.hello.intents(), large: s.hello.large(), self: c.proxy.selfID()}
+	v := c.view(ctx, s)
 	for {
 		batch, err := c.next(subscription, resumes)
 		if resumes && err != nil && errors.Is(err, context.DeadlineExceeded) && c.work.Err() == nil {
@@ -244,11 +257,17 @@ func (c *connection) follow(ctx context.Context, subscription *events.Subscripti
 			if data == nil {
 				continue
 			}
-			if err := c.dispatch(e.Name, data, e.Sequence(), false); err != nil {
+			if err := c.dispatch(event{e.Name, data, e.Sequence(), fromHub}); err != nil {
 				return err
 			}
 		}
+		s.reach(c, batch.Position.Sequence)
 	}
+}
+
+// view returns what a session sees as the rules are.
+func (c *connection) view(ctx context.Context, s *session) *view {
+	return &view{client: access.From(ctx), intents: s.hello.intents(), large: s.hello.large(), self: c.proxy.selfID()}
 }
 
 // next waits for the next events, of those that were missed only shortly.
@@ -265,7 +284,7 @@ func (c *connection) resumed() error {
 	c.proxy.mu.Lock()
 	c.proxy.stats.Resumed++
 	c.proxy.mu.Unlock()
-	return c.dispatch("RESUMED", json.RawMessage(`{"_trace":[]}`), 0, false)
+	return c.dispatch(event{kind: "RESUMED", data: json.RawMessage(`{"_trace":[]}`), origin: made})
 }
 
 func (p *Proxy) selfID() uint64 {

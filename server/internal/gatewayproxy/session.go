@@ -45,7 +45,36 @@ type session struct {
 	own      []ownEvent
 	ownBytes int
 	ownGone  int64
+	// marks are places that are stored. stored is when it was last necessary because of
+	// an event that the hub does not bring back, special whether such events follow
+	// each other, open whether what is stored allows for more of them, and saved what
+	// is stored.
+	marks         []mark
+	stored        time.Time
+	special, open bool
+	saved         string
+	// earlier is what an earlier run has stored, nil as soon as places are known, see
+	// retrace. retracing is held meanwhile.
+	earlier   *savedSession
+	retracing sync.Mutex
 }
+
+// event is an event as a session gets it.
+type event struct {
+	kind  string
+	data  json.RawMessage
+	place uint64 // the place in the hub after it, 0 where that does not change
+	origin
+}
+
+// origin is where an event comes from.
+type origin int
+
+const (
+	fromHub   origin = iota
+	ofSession        // it answers a command, and is remembered with the session
+	made             // such as READY; nobody gets it twice
+)
 
 // ownEvent is an event that is for one session alone.
 type ownEvent struct {
@@ -95,6 +124,14 @@ func (p *Proxy) forget(s *session) {
 	}
 }
 
+// joinVoice has a session get credentials for voice in a guild. mu is held.
+func (p *Proxy) joinVoice(guild uint64, s *session) {
+	if p.voice[guild] == nil {
+		p.voice[guild] = make(map[*session]bool)
+	}
+	p.voice[guild][s] = true
+}
+
 // leaveVoice has a session get no more credentials for voice in a guild. mu is held.
 func (p *Proxy) leaveVoice(guild uint64, s *session) {
 	delete(p.voice[guild], s)
@@ -118,28 +155,32 @@ func (s *session) detach(c *connection) {
 	}
 }
 
-// number gives an event its number, and remembers the place in the hub after it; own
-// is for one that is not in the hub. It reports false when another connection has
-// taken the session over.
-func (s *session) number(c *connection, place uint64, own bool, kind string, data json.RawMessage) (int64, bool) {
+// number gives an event its number, and remembers the place in the hub after it. It
+// reports false when another connection has taken the session over. unsaved is whether
+// the session must be saved before the event is sent: a later run could not tell that
+// the event had a number.
+func (s *session) number(c *connection, e event) (sequence int64, unsaved, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn != c {
-		return 0, false
+		return 0, false, false
 	}
 	s.sequence++
-	if place > 0 {
-		s.place = place
+	if e.place > 0 {
+		s.place = e.place
 	}
 	s.places = append(s.places, s.place)
+	if e.origin != fromHub {
+		unsaved = s.notesSpecial(e.origin)
+	}
 	if len(s.places) > maxRemembered {
 		drop := len(s.places) - maxRemembered*3/4
 		s.places = slices.Clone(s.places[drop:])
 		s.first += int64(drop)
 	}
-	if own {
-		s.own = append(s.own, ownEvent{s.sequence, kind, data})
-		s.ownBytes += len(data)
+	if e.origin == ofSession {
+		s.own = append(s.own, ownEvent{s.sequence, e.kind, e.data})
+		s.ownBytes += len(e.data)
 		for s.ownBytes > maxOwnBytes {
 			s.ownBytes -= len(s.own[0].data)
 			s.ownGone = s.own[0].sequence
@@ -147,7 +188,41 @@ func (s *session) number(c *connection, place uint64, own bool, kind string, dat
 			s.own = s.own[1:]
 		}
 	}
-	return s.sequence, true
+	return s.sequence, unsaved, true
+}
+
+// notesSpecial remembers that the newest event is one that the hub does not bring
+// back, and reports whether that must be stored first. mu is held.
+func (s *session) notesSpecial(from origin) bool {
+	if from == ofSession {
+		s.marks = nil // a later run has nothing to send it from
+	}
+	if s.place == 0 {
+		return false // the session has not begun
+	}
+	// Of many at once, the first but one allows for the others.
+	s.special = time.Since(s.stored) < burst
+	s.stored = time.Now()
+	s.addMark()
+	return !s.open
+}
+
+// burst is how soon events follow each other that are not stored one by one.
+const burst = 50 * time.Millisecond
+
+// addMark remembers the place of the newest event for a later run. mu is held.
+func (s *session) addMark() {
+	s.marks = slices.DeleteFunc(s.marks, func(m mark) bool { return m.Sequence >= s.sequence })
+	s.marks = append(s.marks[max(0, len(s.marks)-maxMarks+1):], mark{s.sequence, s.place})
+}
+
+// reach notes that up to a place in the hub there is nothing else for the session.
+func (s *session) reach(c *connection, place uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last := len(s.places) - 1; s.conn == c && last >= 0 && s.places[last] > 0 && place > s.place {
+		s.place, s.places[last] = place, place
+	}
 }
 
 // rewind takes the session back to an event for a new connection. It returns the
@@ -172,7 +247,8 @@ func (s *session) rewind(sequence int64, c *connection, rules func() *access.Cli
 	}
 	s.own = s.own[:len(s.own)-len(own)]
 	s.sequence, s.place = sequence, place
-	old, s.conn, s.rules = s.conn, c, rules
+	s.marks = slices.DeleteFunc(s.marks, func(m mark) bool { return m.Sequence > sequence })
+	old, s.conn, s.rules, s.left = s.conn, c, rules, time.Time{}
 	return old, place, slices.Clone(own), true, false
 }
 

@@ -11,6 +11,8 @@ import (
 	"discordproxy/server/internal/events"
 )
 
+const guildCreate = "GUILD_CREATE"
+
 // view is what a session sees, by its intents and the rules for its client.
 type view struct {
 	client  *access.Client
@@ -26,7 +28,7 @@ func (c *connection) filter(ctx context.Context, s *session, bot uint64) events.
 		if !intents.Brings(e.Name, e.GuildID == 0) && !isOwnMember(e, self) {
 			return false
 		}
-		if e.Name == "GUILD_CREATE" {
+		if e.Name == guildCreate {
 			return true // view.event makes of it what the client may see
 		}
 		// The rules may change while the events flow.
@@ -130,7 +132,7 @@ func (v *view) guild(g *gateway.GuildSnapshot) json.RawMessage {
 
 // event returns the data of an event as the session sees it, nil if it does not.
 func (v *view) event(e *events.Event, guilds *gateway.Guilds) (json.RawMessage, error) {
-	if e.Name == "GUILD_CREATE" {
+	if e.Name == guildCreate {
 		// Without presences and members it is made from what is kept.
 		const whole = gateway.IntentGuildMembers | gateway.IntentGuildPresences
 		may := v.client.SeesGuild(e.GuildID)
