@@ -47,6 +47,16 @@ func TestPoolEarnsNo429(t *testing.T) {
 				return delays[burst] + even(rng, 0, 5*ms)
 			}
 		}},
+		{"processes that stall", 3, func(rng *rand.Rand) func(time.Duration) time.Duration {
+			// What arrives while one of them has no core is seen when it has one again.
+			until := time.Duration(0)
+			return func(since time.Duration) time.Duration {
+				if since >= until && rng.IntN(300) == 0 {
+					until = since + even(rng, 5*ms, 120*ms)
+				}
+				return max(until-since, 0) + even(rng, 200*time.Microsecond, 3*ms)
+			}
+		}},
 		{"in waves", 3, func(rng *rand.Rand) func(time.Duration) time.Duration {
 			phase := rng.Float64() * 2 * math.Pi
 			return func(since time.Duration) time.Duration {
@@ -61,6 +71,7 @@ func TestPoolEarnsNo429(t *testing.T) {
 			{3, 60, 2000, 3 * time.Second},
 			{10, 100, 200, 0},
 			{50, 500, 100, 50 * ms},
+			{2000, 10_000, 3, 0},
 		} {
 			if work.limit < network.least {
 				continue
