@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -124,6 +125,17 @@ func isSwitch(f cli.Flag) bool {
 	return ok
 }
 
+var negative = regexp.MustCompile(`^-\.?[0-9]`)
+
+// isNumeric reports whether a flag may have a negative value.
+func isNumeric(f cli.Flag) bool {
+	switch f.(type) {
+	case *cli.IntFlag, *cli.Int64Flag, *cli.Float64Flag, *cli.DurationFlag:
+		return true
+	}
+	return false
+}
+
 // read takes the arguments apart.
 func (l *line) read(args []string) error {
 	for len(args) > 0 {
@@ -206,8 +218,13 @@ func (l *line) take(f cli.Flag, written, value string, hasValue bool, following 
 		value = "true"
 	case len(following) == 0:
 		return 0, fmt.Errorf("%s needs a value", written)
-	case following[0] != "-" && strings.HasPrefix(following[0], "-"):
-		return 0, fmt.Errorf("%s needs a value, and %q looks like an option; write %s=VALUE if it is the value", written, following[0], written)
+	case following[0] != "-" && strings.HasPrefix(following[0], "-") && !(isNumeric(f) && negative.MatchString(following[0])):
+		// What follows may be a secret, unless it is the name of an option.
+		next := "the next argument"
+		if name, _, _ := strings.Cut(following[0], "="); name == "--" || slices.Contains(l.known(), name) {
+			next = strconv.Quote(name)
+		}
+		return 0, fmt.Errorf("%s needs a value, and %s looks like an option; write %s=VALUE if it is the value", written, next, written)
 	default:
 		value, taken = following[0], 1
 	}

@@ -89,17 +89,8 @@ func (all *contexts) write() error {
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	}
-	var file *os.File
 	if err == nil {
-		file, err = os.CreateTemp(filepath.Dir(path), ".contexts-") // mode 0600
-	}
-	if err != nil {
-		return fmt.Errorf("cannot write the contexts: %w", err)
-	}
-	defer func() { _ = os.Remove(file.Name()) }() // gone already unless something failed
-	_, err = file.Write(data)
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), path)
+		err = command.ReplaceFile(path, data, 0o600)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write the contexts: %w", err)

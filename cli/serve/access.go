@@ -3,7 +3,6 @@ package serve
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"discordproxy/server"
 
@@ -93,14 +92,13 @@ const (
 	auditsKept = 100
 )
 
-// audit opens the audit file, nil if there is none. end closes it.
-func (c *accessConfig) audit() (audit io.Writer, end func(), err error) {
+// audit opens the audit file. It is nil if there is none.
+func (c *accessConfig) audit() (*lumberjack.Logger, error) {
 	if c.auditFile == "" {
-		return nil, func() {}, nil
+		return nil, nil //nolint:nilnil // see above
 	}
 	if err := tryWrite(c.auditFile); err != nil {
-		return nil, nil, fmt.Errorf("cannot write the audit file: %w", err)
+		return nil, fmt.Errorf("cannot write the audit file: %w", err)
 	}
-	file := &lumberjack.Logger{Filename: c.auditFile, MaxSize: auditSize, MaxBackups: auditsKept}
-	return file, func() { _ = file.Close() }, nil
+	return &lumberjack.Logger{Filename: c.auditFile, MaxSize: auditSize, MaxBackups: auditsKept}, nil
 }

@@ -247,27 +247,94 @@ func TestBadAccessFlags(t *testing.T) {
 	}
 }
 
-// TestKeyNew: what the command prints works when pasted.
+// TestKeyNew: the output is the key alone, and the entry works when pasted.
 func TestKeyNew(t *testing.T) {
-	var output bytes.Buffer
-	if code := cli.Run(t.Context(), serve.Command, cli.Env{Args: []string{"key", "new", "--name", "shop"}, Out: &output, Err: &output}); code != 0 {
-		t.Fatal(output.String())
+	key, explained, err := output(t, "key", "new", "--name", "shop")
+	key, oneLine := strings.CutSuffix(key, "\n")
+	if err != nil || !oneLine || !regexp.MustCompile(`^dpkey_\S+$`).MatchString(key) || strings.Contains(explained, key) {
+		t.Fatalf("%v, %q, %q", err, key, explained)
 	}
-	key := regexp.MustCompile(`(?m)^dpkey_\S+$`).FindString(output.String())
-	_, entry, _ := strings.Cut(output.String(), "no secret.\n\n")
+	_, entry, _ := strings.Cut(explained, "no secret.\n\n")
 	auth := filepath.Join(t.TempDir(), "auth.yaml")
 	write(t, auth, "clients:\n"+entry)
-	if data, err := os.ReadFile(auth); err != nil || bytes.Contains(data, []byte(key)) {
-		t.Error("the entry holds the key")
+	useKey(t, auth, key)
+
+	data, _, err := output(t, "key", "new", "--name", "shop", "--json")
+	var made struct{ Name, Key, Hash, Entry string }
+	if failed := json.Unmarshal([]byte(data), &made); err != nil || failed != nil || made.Name != "shop" || !strings.Contains(made.Entry, made.Hash) {
+		t.Fatalf("%v, %v, %+v", err, failed, made)
 	}
+	write(t, auth, "clients:\n"+made.Entry)
+	useKey(t, auth, made.Key)
+	for _, args := range [][]string{
+		{"key", "new"}, {"key"}, {"key", "new", "--name", "a b"}, {"key", "new", "--name", "shop", "x"}, {"key", "add"}, {"key", "add", auth},
+		{"key", "add", "--name", "shop"}, {"key", "add", auth, "--name", "shop"}, {"key", "add", t.TempDir(), "--name", "shop"},
+		{"key", "add", auth, "--name", "other", "--methods", "Nonsense"}, {"key", "add", filepath.Join(auth, "x"), "--name", "shop"},
+	} {
+		if code, output := run(t, args...); code == 0 || strings.Contains(output, "dpkey_") || strings.Count(output, "\n") != 1 {
+			t.Errorf("%v ended with %d: %s", args, code, output)
+		}
+	}
+}
+
+// useKey calls a server that has an auth file with a key.
+func useKey(t *testing.T, auth, key string) {
+	t.Helper()
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{}), "--auth-file", auth)
 	if _, err := p.ClientsAs(t, proxytest.Identity{Key: key})["Connect JSON"].GetCurrentUser(t.Context(), &pb.GetCurrentUserRequest{}); err != nil {
 		t.Error(err)
 	}
-	for _, args := range [][]string{{"key", "new"}, {"key"}, {"key", "new", "--name", "a b"}, {"key", "new", "--name", "shop", "x"}} {
-		output.Reset()
-		if code := cli.Run(t.Context(), serve.Command, cli.Env{Args: args, Out: &output, Err: &output}); code == 0 || strings.Contains(output.String(), "dpkey_") || strings.Count(output.String(), "\n") != 1 {
-			t.Errorf("%v ended with %d: %s", args, code, output.String())
+}
+
+// TestKeyAdd: a client is added to a file, of which everything else stays as it is.
+func TestKeyAdd(t *testing.T) {
+	_, hash := server.NewKey()
+	auth := filepath.Join(t.TempDir(), "auth.yaml")
+	for _, before := range []string{
+		"", "# nobody yet\n",
+		"# mine\nclients:\n  # why\n  - name: x # who\n    hashes: [\"" + hash + "\"]\n# end\n\n",
+		"clients:\n- name: x\n  addresses: [127.0.0.1]",
+		"clients:\r\n    -   name: x\r\n        addresses: [127.0.0.1]\r\n",
+	} {
+		write(t, auth, before)
+		if err := os.Chmod(auth, 0o640); err != nil {
+			t.Fatal(err)
+		}
+		link := filepath.Join(t.TempDir(), "link.yaml")
+		if err := os.Symlink(auth, link); err != nil {
+			t.Fatal(err)
+		}
+		key, _, err := output(t, "key", "add", link, "--name", "shop", "--methods", "GetCurrentUser,Send*", "--methods", "metrics")
+		if err != nil {
+			t.Errorf("%q: %v", before, err)
+			continue
+		}
+		after, err := os.ReadFile(auth)
+		if err != nil || !strings.HasPrefix(string(after), strings.TrimRight(before, "\r\n")) || bytes.Contains(after, []byte(strings.TrimSpace(key))) {
+			t.Errorf("%q became %q, %v", before, after, err)
+		}
+		if info, err := os.Stat(auth); err != nil || info.Mode() != 0o640 {
+			t.Errorf("%v, %v", info.Mode(), err)
+		}
+		if clients, err := server.DescribeClients(after); err != nil || !strings.Contains(clients[len(clients)-1], "shop: may call GetCurrentUser, Send*, metrics,") {
+			t.Errorf("%q: %v, %q", after, err, clients)
+		}
+		useKey(t, auth, strings.TrimSpace(key))
+	}
+	fresh := filepath.Join(t.TempDir(), "fresh.yaml")
+	if _, _, err := output(t, "key", "add", "--name", "shop", fresh); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(fresh); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	for _, refused := range []string{"clients: [{name: x, addresses: [127.0.0.1]}]", "clients: nonsense", "auth: {}", "clients:\n- name: x"} {
+		write(t, auth, refused)
+		if key, _, err := output(t, "key", "add", auth, "--name", "shop"); err == nil || key != "" {
+			t.Errorf("%q: %v, %q", refused, err, key)
+		}
+		if after, err := os.ReadFile(auth); err != nil || string(after) != refused {
+			t.Errorf("%q became %q, %v", refused, after, err)
 		}
 	}
 }

@@ -102,6 +102,13 @@ func (c *serverConfig) flags() []cli.Flag {
 			Usage:       "`FOLDER` of the log file, the working folder unless given",
 		},
 		&cli.StringFlag{
+			Name:        "log-format",
+			EnvVars:     command.Variables("log-format"),
+			Value:       "text",
+			Destination: &c.logs.format,
+			Usage:       "`FORMAT` of the log on the console and in the file: text or json",
+		},
+		&cli.StringFlag{
 			Name:        "discord-api-url",
 			EnvVars:     command.Variables("discord-api-url", "DISCORD_API_URL"),
 			Value:       discord.DefaultBaseURL,
@@ -261,5 +268,5 @@ func (c *serverConfig) check() error {
 	if _, err := socketMode(c.socketMode); err != nil {
 		return err
 	}
-	return errors.Join(c.gateway.check(), c.access.check(), c.rest.check(), c.hooks.check(), c.data.check())
+	return errors.Join(c.logs.check(), c.gateway.check(), c.access.check(), c.rest.check(), c.hooks.check(), c.data.check())
 }

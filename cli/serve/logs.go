@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,6 +23,17 @@ const levelCritical = slog.LevelError + 4
 // logConfig holds the flags about logs.
 type logConfig struct {
 	console, file, folder string
+	format                string // text or json
+}
+
+// check refuses what open would refuse.
+func (c logConfig) check() error {
+	if c.format != "text" && c.format != "json" {
+		return fmt.Errorf("--log-format %q is not text or json", c.format)
+	}
+	_, console := parseLevel("log-console-level", c.console)
+	_, file := parseLevel("log-file-level", c.file)
+	return cmp.Or(console, file)
 }
 
 func parseLevel(flag, name string) (slog.Level, error) {
@@ -58,29 +70,57 @@ func (c logConfig) path() string {
 	return path
 }
 
-// open returns a logger for the console and the log file. A file that cannot
-// be written later, on a full disk or in a removed folder, does not disturb
-// the calls that are logged.
-func (c logConfig) open(console io.Writer) (logger *slog.Logger, closeLogs func(), err error) {
-	consoleLevel, err := parseLevel("log-console-level", c.console)
-	if err != nil {
-		return nil, nil, err
-	}
-	fileLevel, err := parseLevel("log-file-level", c.file)
-	if err != nil {
-		return nil, nil, err
-	}
-	path := c.path()
-	if err := tryWrite(path); err != nil {
-		return nil, nil, fmt.Errorf("cannot write the log file: %w", err)
-	}
-	file := &lumberjack.Logger{Filename: path, MaxSize: logFileSize, MaxBackups: logFilesKept}
-	handler := slog.NewMultiHandler(
-		tint.NewTextHandler(console, &tint.Options{Level: consoleLevel, TimeFormat: time.DateTime, NoColor: !command.IsTerminal(console)}),
-		slog.NewTextHandler(file, &slog.HandlerOptions{Level: fileLevel}),
-	)
-	return slog.New(unfailing{handler}), func() { _ = file.Close() }, nil
+// logs are the open logs of a server.
+type logs struct {
+	logger        *slog.Logger
+	console, file slog.LevelVar
+	path          string
+	output        *lumberjack.Logger
 }
+
+// open opens the log on the console and the log file. A file that cannot be written
+// later, on a full disk or in a removed folder, does not disturb the calls that are
+// logged.
+func (c logConfig) open(console io.Writer) (*logs, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	l := &logs{path: c.path()}
+	if err := l.setLevels(c); err != nil {
+		return nil, err
+	}
+	if err := tryWrite(l.path); err != nil {
+		return nil, fmt.Errorf("cannot write the log file: %w", err)
+	}
+	l.output = &lumberjack.Logger{Filename: l.path, MaxSize: logFileSize, MaxBackups: logFilesKept}
+	toFile := &slog.HandlerOptions{Level: &l.file}
+	handlers := []slog.Handler{
+		tint.NewTextHandler(console, &tint.Options{Level: &l.console, TimeFormat: time.DateTime, NoColor: !command.IsTerminal(console)}),
+		slog.NewTextHandler(l.output, toFile),
+	}
+	if c.format == "json" {
+		handlers = []slog.Handler{slog.NewJSONHandler(console, &slog.HandlerOptions{Level: &l.console}), slog.NewJSONHandler(l.output, toFile)}
+	}
+	l.logger = slog.New(unfailing{slog.NewMultiHandler(handlers...)})
+	return l, nil
+}
+
+// setLevels has the logs take what is at least of these levels.
+func (l *logs) setLevels(c logConfig) error {
+	console, err := parseLevel("log-console-level", c.console)
+	if err != nil {
+		return err
+	}
+	file, err := parseLevel("log-file-level", c.file)
+	if err != nil {
+		return err
+	}
+	l.console.Set(console)
+	l.file.Set(file)
+	return nil
+}
+
+func (l *logs) close() { _ = l.output.Close() }
 
 // tryWrite makes a file that the server's user alone may read, unless there is
 // one, and fails if it cannot be written.

@@ -23,7 +23,11 @@ func Command(ctx context.Context, env command.Env) error {
 	if command.Complete(app, env.Args, nil) {
 		return nil
 	}
-	return app.RunContext(ctx, append([]string{app.Name}, env.Args...))
+	args, err := arrange(app, env.Args)
+	if err != nil {
+		return err
+	}
+	return app.RunContext(ctx, append([]string{app.Name}, args...))
 }
 
 // App returns the command with its flags and commands.
@@ -40,6 +44,7 @@ func App(env command.Env) *cli.App {
 func (c *serverConfig) app(env command.Env, serve func(context.Context, command.Env) error) *cli.App {
 	app := command.NewApp(env, "discordproxyserver", "lets applications use Discord through one bot")
 	app.Flags = c.flags()
+	app.Before = refuseOwnFlags
 	app.Action = func(cc *cli.Context) error {
 		if cc.Args().Present() {
 			return command.Misuse(fmt.Errorf("unknown command %q", cc.Args().First()))
@@ -61,17 +66,19 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
-	logger, closeLogs, err := c.logs.open(env.Err)
+	logs, err := c.logs.open(env.Err)
 	if err != nil {
 		return err
 	}
-	defer closeLogs()
-	audit, closeAudit, err := c.access.audit()
+	defer logs.close()
+	audit, err := c.access.audit()
 	if err != nil {
 		return err
 	}
-	defer closeAudit()
-	config.Logger, config.Audit = logger, audit
+	if config.Logger = logs.logger; audit != nil {
+		defer audit.Close()
+		config.Audit = audit
+	}
 	var fake *runningSandbox
 	if c.sandbox {
 		if fake, err = startSandbox(sandbox.New(sandbox.Config{}), c.sandboxPort); err != nil {
@@ -89,7 +96,7 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	defer func() { notified() }()
 	config.Started = func(ctx context.Context, addr net.Addr, warnings []string) {
 		c.announce(env.Out, addr, warnings, fake)
-		notified = notifySystemd(ctx, c.grace, logger)
+		notified = notifySystemd(ctx, c.grace, logs.logger)
 	}
 	srv, err := server.New(config) //nolint:contextcheck // New bounds its reading of files itself
 	if err != nil {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -36,12 +36,10 @@ def test_key_and_tls(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     cert, cert_key = certificate
-    made = subprocess.run([binary, "key", "new", "--name", "shop"], check=True, capture_output=True, text=True).stdout
-    found = re.search(r"^dpkey_\S+$", made, re.MULTILINE)
-    assert found is not None
-    key = found[0]
+    made = json.loads(subprocess.check_output([binary, "key", "new", "--name", "shop", "--json"]))
+    key = made["key"]
     auth, key_file = tmp_path / "auth.yaml", tmp_path / "key"
-    auth.write_text("clients:\n" + made[made.index("  - name:") :])
+    auth.write_text("clients:\n" + made["entry"])
     key_file.write_text(key + "\n")
     proxy = Proxy(binary, tmp_path, "--auth-file", str(auth), "--tls-cert", cert, "--tls-key", cert_key)
     try:

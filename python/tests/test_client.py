@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import os
 import pickle
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -255,20 +255,19 @@ def test_key_over_tls(binary: str, tmp_path: Path) -> None:
     key_file, certificate, rules = tmp_path / "key.pem", tmp_path / "certificate.pem", tmp_path / "auth.yaml"
     make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost,IP:127.0.0.1"
     subprocess.run([*make.split(), "-keyout", key_file, "-out", certificate], check=True, capture_output=True)
-    made = subprocess.run([binary, "key", "new", "--name", "shop"], check=True, capture_output=True, text=True).stdout
-    key = re.search(r"^dpkey_\w+$", made, re.MULTILINE)
-    assert key is not None
-    rules.write_text("clients:\n" + made[made.index("  - name:") :])
+    made = json.loads(subprocess.check_output([binary, "key", "new", "--name", "shop", "--json"]))
+    key = made["key"]
+    rules.write_text("clients:\n" + made["entry"])
     trusted = grpc.ssl_channel_credentials(certificate.read_bytes())
 
     flags = {"--auth-file": rules, "--tls-cert": certificate, "--tls-key": key_file}
     proxy = Proxy(binary, tmp_path, *(str(word) for flag in flags.items() for word in flag))
     try:
-        with DiscordClient(proxy.address, key=key[0], credentials=trusted, retries=8) as client:
+        with DiscordClient(proxy.address, key=key, credentials=trusted, retries=8) as client:
             assert client.get_current_user().id == BOT
 
         async def call() -> None:
-            async with AsyncDiscordClient(proxy.address, key=key[0], credentials=trusted, retries=8) as client:
+            async with AsyncDiscordClient(proxy.address, key=key, credentials=trusted, retries=8) as client:
                 assert (await client.get_current_user()).id == BOT
 
         asyncio.run(call())
@@ -279,7 +278,7 @@ def test_key_over_tls(binary: str, tmp_path: Path) -> None:
             assert message in caught.value.details
             assert not isinstance(caught.value, DiscordProxyUnavailableError)
         with pytest.raises(DiscordProxyUnavailableError) as caught:
-            DiscordClient(proxy.address, timeout=20, key=key[0]).get_current_user()
+            DiscordClient(proxy.address, timeout=20, key=key).get_current_user()
         assert caught.value.status is grpc.StatusCode.UNAVAILABLE
     finally:
         proxy.stop()
