@@ -7,6 +7,9 @@ import { slim } from "./slim.mjs";
 await build({
   entryPoints: ["src/app.tsx", "src/style.css"],
   bundle: true,
+  // What a view needs alone comes with it.
+  splitting: true,
+  chunkNames: "[name]",
   plugins: [await slim("src")],
   // The client is linked from ../typescript and need not be built.
   conditions: ["discordproxy-source"],

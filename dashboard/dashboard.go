@@ -4,6 +4,8 @@
 package dashboard
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -11,6 +13,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"strings"
 )
 
 //go:embed dist
@@ -49,14 +52,33 @@ func Handler() http.Handler {
 
 // file is one file of the page.
 type file struct {
-	data        []byte
-	contentType string
-	etag        string
+	data, zipped []byte
+	contentType  string
+	etag         string
 }
 
 func newFile(name string, data []byte) *file {
+	var zipped bytes.Buffer
+	w, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+	if err == nil {
+		_, _ = w.Write(data) // memory takes everything
+		_ = w.Close()
+	}
 	sum := sha256.Sum256(data)
-	return &file{data, mime.TypeByExtension(path.Ext(name)), `"` + hex.EncodeToString(sum[:8]) + `"`}
+	return &file{data, zipped.Bytes(), mime.TypeByExtension(path.Ext(name)), `"` + hex.EncodeToString(sum[:8]) + `"`}
+}
+
+// takesGzip reports whether a client reads gzip. One that names it with a weight of 0
+// gets it plain, as does one that names everything.
+func takesGzip(r *http.Request) bool {
+	for coding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(strings.TrimSpace(coding), ";")
+		weight = strings.ReplaceAll(weight, " ", "")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") && !strings.HasPrefix(weight, "q=0") {
+			return true
+		}
+	}
+	return false
 }
 
 func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -71,6 +93,7 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		"Cache-Control":                "no-cache",
 		"ETag":                         f.etag,
 		"Content-Type":                 f.contentType,
+		"Vary":                         "Accept-Encoding",
 	} {
 		w.Header().Set(name, value)
 	}
@@ -78,7 +101,12 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
+	data := f.data
+	if takesGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		data = f.zipped
+	}
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(f.data)
+		_, _ = w.Write(data)
 	}
 }

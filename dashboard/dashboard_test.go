@@ -2,6 +2,8 @@ package dashboard_test
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"io"
 	"net"
@@ -30,10 +32,11 @@ import (
 // TestPage has the page allow nothing from elsewhere, and be asked for again
 // only when it has changed.
 func TestPage(t *testing.T) {
-	total := 0
+	total, zipped := 0, 0
 	for _, c := range []struct{ path, contentType, holds string }{
 		{"/", "text/html; charset=utf-8", "<title>Discord Proxy</title>"},
 		{"/dashboard/app.js", "text/javascript; charset=utf-8", "discord_api"},
+		{"/dashboard/chart.js", "text/javascript; charset=utf-8", "u-legend"},
 		{"/dashboard/style.css", "text/css; charset=utf-8", "light-dark("},
 		{"/dashboard/icon.svg", "image/svg+xml", "<svg"},
 	} {
@@ -44,6 +47,31 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s is answered with %d %s", c.path, w.Code, w.Header())
 		}
 		total += w.Body.Len()
+		r.Header.Set("Accept-Encoding", "br, gzip")
+		small := httptest.NewRecorder()
+		dashboard.Handler().ServeHTTP(small, r)
+		plain, err := gzip.NewReader(bytes.NewReader(small.Body.Bytes()))
+		if err != nil || small.Header().Get("Content-Encoding") != "gzip" {
+			t.Fatalf("%s has the encoding %q: %v", c.path, small.Header().Get("Content-Encoding"), err)
+		}
+		if text, err := io.ReadAll(plain); err != nil || string(text) != w.Body.String() {
+			t.Errorf("%s is another one compressed: %v", c.path, err)
+		}
+		if c.path == "/dashboard/chart.js" { // comes with the first chart
+			if n := small.Body.Len(); n > 26<<10 {
+				t.Errorf("%s has %d bytes compressed", c.path, n)
+			}
+		} else {
+			zipped += small.Body.Len()
+		}
+		for _, refuses := range []string{"", "gzip;q=0", "gzip; q=0.0", "br", "*"} {
+			r.Header.Set("Accept-Encoding", refuses)
+			plain := httptest.NewRecorder()
+			dashboard.Handler().ServeHTTP(plain, r)
+			if plain.Header().Get("Content-Encoding") != "" || plain.Body.Len() != w.Body.Len() {
+				t.Errorf("%s is compressed for %q", c.path, refuses)
+			}
+		}
 		policy := w.Header().Get("Content-Security-Policy")
 		if !strings.HasPrefix(policy, "default-src 'none'; ") || strings.Contains(policy, "unsafe") || w.Header().Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s has the headers %s", c.path, w.Header())
@@ -55,8 +83,8 @@ func TestPage(t *testing.T) {
 			t.Errorf("%s is answered again with %d", c.path, again.Code)
 		}
 	}
-	if total > 400<<10 {
-		t.Errorf("the page has %d bytes", total)
+	if total > 400<<10 || zipped > 90_000 {
+		t.Errorf("the page has %d bytes, and %d compressed", total, zipped)
 	}
 	w := httptest.NewRecorder()
 	dashboard.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/dashboard/index.html", nil))

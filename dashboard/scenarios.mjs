@@ -5,6 +5,7 @@
 // whole DevTools protocol into the module.
 import { chromium } from "playwright-core";
 import axe from "axe-core";
+import { readFile } from "node:fs/promises";
 
 const { PROXY: proxy, BELOW: below, KEYED: keyed, CONTROL: control, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
 /** The keys of the proxy that wants one, by the names of its clients. */
@@ -183,7 +184,7 @@ const scenarios = {
     await page.getByLabel("Text", { exact: true }).fill("hi");
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.getByText("Missing Access (HTTP 403, code 50001)").waitFor();
-    await page.getByRole("link", { name: "Calls" }).click();
+    await page.getByRole("link", { name: "Calls", exact: true }).click();
     await page.getByLabel("Code").selectOption("permission_denied");
     await page.getByLabel("Search").fill(`${forbidden} sendchannel`);
     const row = page.getByRole("button", { name: "SendChannelMessage" });
@@ -203,6 +204,25 @@ const scenarios = {
     await page.getByRole("button", { name: "Copy the ID of channel #forbidden" }).waitFor();
     await page.locator(".detail").getByText("Missing Access (HTTP 403, code 50001)").waitFor();
     await shot(page, "calls");
+
+    // The address has the filter.
+    same(new URL(page.url()).hash, `#calls?${new URLSearchParams({ q: "#forbidden", code: "permission_denied" })}`, "the address of a filter");
+    const other = await page.context().newPage();
+    await other.goto(page.url());
+    await other.getByRole("button", { name: "SendChannelMessage" }).first().waitFor();
+    same([await other.getByLabel("Search").inputValue(), await other.getByLabel("Code").inputValue()], ["#forbidden", "permission_denied"], "the filter of an address");
+    const download = other.waitForEvent("download");
+    await other.getByRole("button", { name: "Export CSV" }).click();
+    const lines = (await readFile(await (await download).path(), "utf8")).split("\r\n");
+    same([lines.length, lines[0].split(",").slice(0, 4)], [3, ["ended", "method", "target", "id"]], "the CSV");
+    same(lines[1].includes(`SendChannelMessage,channel_id,${forbidden},#forbidden,permission_denied,`), true, `a line of the CSV: ${lines[1]}`);
+    // A paused list stays as it is.
+    await other.getByRole("button", { name: "Pause" }).click();
+    await send("not allowed", undefined, forbidden);
+    await other.getByRole("button", { name: "Resume (1 new)" }).waitFor();
+    same(await other.getByRole("button", { name: "SendChannelMessage" }).count(), 1, "calls while the list is paused");
+    await other.getByRole("button", { name: "Resume (1 new)" }).click();
+    await other.getByRole("button", { name: "SendChannelMessage" }).nth(1).waitFor();
     await close(page);
   },
 
@@ -319,6 +339,46 @@ const scenarios = {
     await shot(page, "overview");
     await page.setViewportSize(narrow);
     await shot(page, "overview-narrow");
+    await page.setViewportSize(wide);
+
+    // The same as charts, with values under the mouse.
+    await page.getByRole("link", { name: "History" }).click();
+    const chart = page.getByRole("img", { name: /^Calls that waited: waiting at most \d/ });
+    await chart.locator("canvas").waitFor();
+    const plot = await chart.locator(".u-over").boundingBox();
+    await page.mouse.move(plot.x + plot.width - 3, plot.y + 20);
+    await page.waitForFunction(() => Number(document.querySelector('[aria-label^="Calls that waited"] .u-series:last-child .u-value')?.textContent) > 0);
+    same((await page.getByRole("img", { name: /^Time in which Discord answered: p50 at most \d.*p99 at most \d/ }).count()) > 0, true, "times of Discord");
+    await page.getByRole("region", { name: "Who fills the queue now" }).getByText("127.0.0.1").waitFor();
+    await shot(page, "history");
+    await page.getByText("24 h", { exact: true }).click();
+    await page.getByText("Calls a minute, by code").waitFor();
+    await page.getByText("5 min", { exact: true }).click();
+    await page.getByText("Calls in 10 s, by code").waitFor();
+    await page.getByLabel("Colours").selectOption("dark");
+    await page.setViewportSize(narrow);
+    same(await page.evaluate(() => document.documentElement.scrollWidth), narrow.width, "width of the history");
+    await shot(page, "history-narrow-dark");
+    await page.getByLabel("Colours").selectOption("auto");
+    await page.setViewportSize(wide);
+
+    // One is cancelled, then all of a channel, then all of a caller.
+    await page.getByRole("link", { name: "Calls", exact: true }).click();
+    const queue = page.getByRole("region", { name: "Who fills the queue now" });
+    await shot(page, "waiting");
+    await queue.getByRole("button", { name: /^Cancel call / }).last().click();
+    await queue.getByText("Cancelled 1 call.").waitFor();
+    page.on("dialog", (dialog) => dialog.accept());
+    await queue.getByRole("button", { name: `Cancel all of channel ${general}` }).click();
+    await queue.getByText(/^Cancelled \d\d+ calls\.$/).waitFor();
+    await queue.getByRole("button", { name: `Cancel all of channel ${general}` }).waitFor({ state: "detached" });
+    await page.getByRole("link", { name: "History" }).click();
+    await queue.getByRole("button", { name: "Cancel all of caller 127.0.0.1" }).click();
+    await page.getByRole("link", { name: "Overview" }).click();
+    await value(page, "Waiting", 0, 0);
+    await page.goto(`${proxy}/#calls?code=aborted`);
+    await page.locator("td.outcome").getByText("an operator cancelled this call while it waited").first().waitFor();
+    await page.goto(`${proxy}/#overview`);
     abort.abort();
     await Promise.all(calls);
     await value(page, "Waiting", 0, 0);
@@ -558,7 +618,7 @@ const scenarios = {
 
   async "narrow screen"() {
     const page = await open("overview", { viewport: narrow, hasTouch: true });
-    for (const view of ["Overview", "Calls", "Outbox", "Send", "Sandbox"]) {
+    for (const view of ["Overview", "History", "Calls", "Outbox", "Send", "Sandbox"]) {
       await page.getByRole("link", { name: view, exact: true }).tap();
       await page.locator("[aria-current]", { hasText: view }).waitFor();
       same(await page.evaluate(() => document.documentElement.scrollWidth), narrow.width, `width of ${view}`);
@@ -606,6 +666,9 @@ const scenarios = {
     await page.getByRole("link", { name: "Calls", exact: true }).click();
     await page.locator(".row").first().click();
     found.push(...(await violations("calls", page)));
+    await page.getByRole("link", { name: "History", exact: true }).click();
+    await page.locator(".plot canvas").nth(5).waitFor();
+    found.push(...(await violations("history", page)));
     await page.getByRole("link", { name: "Outbox", exact: true }).click();
     await page.getByText("Nothing waits to be delivered.").waitFor();
     found.push(...(await violations("outbox", page)));

@@ -45,6 +45,9 @@ const (
 	ShuttingDown
 	// Revoked: the caller lost the right to the call before it was sent.
 	Revoked
+	// Withdrawn: somebody else cancelled the call before it was sent, see
+	// Client.CancelWaiting.
+	Withdrawn
 )
 
 // Discord's error codes that decide what is done next.
@@ -154,6 +157,8 @@ func (e *Error) Error() string {
 		b.WriteString("shutting down")
 	case Revoked:
 		b.WriteString("the client lost the right to this call while it waited")
+	case Withdrawn:
+		b.WriteString("an operator cancelled this call while it waited")
 	}
 	if e.RetryAfter > 0 {
 		b.WriteString("; it can go in " + e.RetryAfter.Round(time.Millisecond).String())
@@ -358,6 +363,9 @@ func refusal(ctx context.Context, err error) *Error {
 	if !ok {
 		if errors.Is(err, errRevoked) {
 			return &Error{Reason: Revoked}
+		}
+		if errors.Is(err, errWithdrawn) {
+			return &Error{Reason: Withdrawn}
 		}
 		if ctx.Err() == nil {
 			return &Error{Reason: Unreachable, cause: err}

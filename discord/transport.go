@@ -28,6 +28,7 @@ type transport struct {
 	answers    *answers
 	logger     *slog.Logger
 	observers  []Observer
+	waits      waits
 }
 
 // do sends a request until an answer says what became of it. Every error is an
@@ -247,6 +248,8 @@ var errTooLate = errors.New("the limits allow no further try while Discord remem
 func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
 	within, stop := s.waitable(ctx)
 	defer stop()
+	within, end := s.waits.begin(within, WaitingCall{Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began})
+	defer end()
 	permit, err := s.limiter.Acquire(within, s.ask)
 	if err == nil || ctx.Err() != nil {
 		return permit, err
@@ -257,8 +260,10 @@ func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
 // whyEnded returns the error of a wait that ended within while its caller was still
 // there.
 func (s *sending) whyEnded(ctx, within context.Context, err error) error {
-	if errors.Is(context.Cause(within), errRevoked) {
-		return errRevoked
+	for _, reason := range []error{errRevoked, errWithdrawn} {
+		if errors.Is(context.Cause(within), reason) {
+			return reason
+		}
 	}
 	if _, ok := s.lastMoment(ctx); ok && errors.Is(err, context.DeadlineExceeded) {
 		return errTooLate

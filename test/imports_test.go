@@ -135,7 +135,8 @@ var parts = []part{
 	{
 		folder: "server/internal/status", about: "what the dashboard watches: calls as they end, limits, states",
 		imports: []string{
-			"server/internal/calls", "server/internal/history", "server/internal/names", "server/internal/rpc", "gen/...",
+			"discord", "gen/...", "server/internal/access", "server/internal/calls", "server/internal/history",
+			"server/internal/names", "server/internal/rpc",
 		},
 	},
 	{

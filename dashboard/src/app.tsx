@@ -6,6 +6,7 @@ import { clientKey, setClientKey } from "./api.js";
 import { Calls } from "./calls.js";
 import { causeOf } from "./cause.js";
 import { count, long, plain, sentence } from "./format.js";
+import { HistoryView } from "./history.js";
 import { OutboxView } from "./outbox.js";
 import { Overview } from "./overview.js";
 import { Sandbox } from "./sandbox.js";
@@ -31,9 +32,10 @@ function useNow() {
 }
 
 function useView() {
-  const [view, setView] = useState(location.hash.slice(1));
+  const named = () => location.hash.slice(1).split("?")[0]!;
+  const [view, setView] = useState(named);
   useEffect(() => {
-    const changed = () => setView(location.hash.slice(1));
+    const changed = () => setView(named());
     changed();
     addEventListener("hashchange", changed);
     return () => removeEventListener("hashchange", changed);
@@ -43,6 +45,7 @@ function useView() {
 
 const views = [
   { id: "overview", name: "Overview" },
+  { id: "history", name: "History" },
   { id: "calls", name: "Calls" },
   { id: "outbox", name: "Outbox" },
   { id: "send", name: "Send" },
@@ -106,6 +109,7 @@ function View({ id, state, now }: { id: string; state: State; now: number }) {
   return (
     <>
       {id === "overview" && <Overview state={state} now={now} />}
+      {id === "history" && <HistoryView state={state} />}
       {id === "calls" && <Calls state={state} />}
       {id === "outbox" && <OutboxView live={state.connection === "live"} />}
       {sending && (

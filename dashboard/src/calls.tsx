@@ -1,10 +1,11 @@
 // The last calls, to be searched, and each in detail.
 import { Fragment, type ComponentChildren } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { readable } from "./api.js";
 import { count, duration, time } from "./format.js";
-import { kindOfTarget, Named, nameOf } from "./names.js";
-import { CodeTag, Panel, Scroll } from "./parts.js";
+import { kindOfTarget, Named, nameOf, useNames, type Kind } from "./names.js";
+import { CodeTag, Copy, Panel, Scroll } from "./parts.js";
+import { Waiting } from "./waiting.js";
 import { date, ms, type Call, type State } from "./store.js";
 
 /** Everything of a call that a search looks at. */
@@ -13,34 +14,91 @@ const text = (c: Call) => {
   return [c.method, c.target, c.id, kind && nameOf(kind, c.id), c.code, c.caller, c.protocol, c.requestId, c.error].join(" ").toLowerCase();
 };
 
+/** What the address of the page says after its view. */
+const inAddress = () => new URLSearchParams(location.hash.split("?")[1] ?? "");
+
+const columns = ["ended", "method", "target", "id", "name", "code", "error", "took_ms", "waited_ms", "at_discord_ms", "tries", "caller", "protocol", "request_id"];
+
+/** Calls as CSV. A cell that a spreadsheet would take for a formula begins with an apostrophe. */
+function csv(calls: Call[]): string {
+  const cell = (value: string | number | bigint) => {
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const rows = calls.map((c) => {
+    const kind = kindOfTarget(c.target);
+    const name = kind && c.id ? nameOf(kind, c.id) : "";
+    return [date(c.ended).toISOString(), c.method, c.target, c.id || "", name === String(c.id) ? "" : name, c.code, c.error, ms(c.took), ms(c.waited), ms(c.atDiscord), c.tries, c.caller, c.protocol, c.requestId];
+  });
+  return [columns, ...rows].map((row) => row.map(cell).join(",") + "\r\n").join("");
+}
+
+function save(name: string, text: string) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href));
+}
+
 export function Calls({ state }: { state: State }) {
-  const [query, setQuery] = useState("");
-  const [code, setCode] = useState("");
+  const [query, setQuery] = useState(() => inAddress().get("q") ?? "");
+  const [code, setCode] = useState(() => inAddress().get("code") ?? "");
+  /** The calls as they were when the list was paused. */
+  const [paused, setPaused] = useState<Call[]>();
+  useEffect(() => {
+    const changed = () => {
+      setQuery(inAddress().get("q") ?? "");
+      setCode(inAddress().get("code") ?? "");
+    };
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  useEffect(() => {
+    const filter = new URLSearchParams({ ...(query && { q: query }), ...(code && { code }) }).toString();
+    if (location.hash.slice(1).split("?")[0] === "calls") history.replaceState(null, "", `#calls${filter && `?${filter}`}`);
+  }, [query, code]);
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = state.calls.filter(
+  const calls = paused ?? state.calls;
+  // Calls are found by names, too, whether they are shown or not.
+  useNames(calls.flatMap((c): [Kind, bigint][] => (kindOfTarget(c.target) && c.id ? [[kindOfTarget(c.target)!, c.id]] : [])));
+  const found = calls.filter(
     (c) => (code === "" || (code === "errors" ? c.code !== "ok" : c.code === code)) && words.every((word) => text(c).includes(word)),
   );
-  const codes = [...new Set(state.calls.map((c) => c.code))].sort();
+  const codes = [...new Set([...calls.map((c) => c.code), ...(code && code !== "errors" ? [code] : [])])].sort();
+  const newer = paused ? state.calls.filter((c) => c.number > (paused[0]?.number ?? 0n)).length : 0;
   return (
-    <Panel id="last" title="Last calls" note={`${count(found.length)} of ${count(state.calls.length)}, at most 200 are kept`}>
-      <form class="filter" onSubmit={(e) => e.preventDefault()}>
-        <label>
-          Search
-          <input type="search" value={query} placeholder="method, id, caller, error" onInput={(e) => setQuery(e.currentTarget.value)} />
-        </label>
-        <label>
-          Code
-          <select value={code} onChange={(e) => setCode(e.currentTarget.value)}>
-            <option value="">all</option>
-            <option value="errors">all errors</option>
-            {codes.map((c) => (
-              <option key={c}>{c}</option>
-            ))}
-          </select>
-        </label>
-      </form>
-      <CallTable state={state} calls={found} />
-    </Panel>
+    <>
+      {(state.limits?.waiting ?? 0) > 0 && <Waiting state={state} list />}
+      <Panel id="last" title="Last calls" note={`${count(found.length)} of ${count(calls.length)}, at most 200 are kept`}>
+        <form class="filter" onSubmit={(e) => e.preventDefault()}>
+          <label>
+            Search
+            <input type="search" value={query} placeholder="method, name, id, caller, error" onInput={(e) => setQuery(e.currentTarget.value)} />
+          </label>
+          <label>
+            Code
+            <select value={code} onChange={(e) => setCode(e.currentTarget.value)}>
+              <option value="">all</option>
+              <option value="errors">all errors</option>
+              {codes.map((c) => (
+                <option key={c}>{c}</option>
+              ))}
+            </select>
+          </label>
+          <div class="actions">
+            <button type="button" aria-pressed={paused !== undefined} onClick={() => setPaused(paused ? undefined : state.calls)}>
+              {paused ? `Resume${newer ? ` (${newer} new)` : ""}` : "Pause"}
+            </button>
+            <Copy text={() => location.href} label="Copy the address of this filter" name="Copy link" />
+            <button type="button" class="small" disabled={found.length === 0} onClick={() => save("calls.csv", csv(found))}>
+              Export CSV
+            </button>
+          </div>
+        </form>
+        <CallTable state={state} calls={found} />
+      </Panel>
+    </>
   );
 }
 

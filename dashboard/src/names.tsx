@@ -55,18 +55,18 @@ export function nameOf(kind: Kind, id: bigint): string {
 /** What a target of a call is, by the name of its ID. */
 export const kindOfTarget = (target: string): Kind | undefined => (/^(guild|channel|user)_id$/.test(target) ? (target.slice(0, -3) as Kind) : undefined);
 
-/** A name, with the ID on hover and to be copied where there is space. */
-export function Named({ kind, id, copy = false }: { kind: Kind; id: bigint; copy?: boolean }) {
+/** Asks for names, and shows the component again when they come. */
+export function useNames(ids: [Kind, bigint][]) {
   const [, changed] = useState(0);
-  const key = `${kind}${id}`;
+  const keys = ids.map(([kind, id]) => `${kind}${id}`).join();
   useEffect(() => {
     const listener = () => changed((n) => n + 1);
     listeners.add(listener);
     const want = () => {
-      if (!known.has(key) && Date.now() - (unknown.get(key) ?? 0) >= again) {
-        wanted.add(key);
-        void ask();
+      for (const key of keys.split(",")) {
+        if (key && !known.has(key) && Date.now() - (unknown.get(key) ?? 0) >= again) wanted.add(key);
       }
+      if (wanted.size > 0) void ask();
     };
     want();
     const timer = setInterval(want, again);
@@ -74,7 +74,13 @@ export function Named({ kind, id, copy = false }: { kind: Kind; id: bigint; copy
       listeners.delete(listener);
       clearInterval(timer);
     };
-  }, [key]);
+  }, [keys]);
+}
+
+/** A name, with the ID on hover and to be copied where there is space. */
+export function Named({ kind, id, copy = false }: { kind: Kind; id: bigint; copy?: boolean }) {
+  useNames([[kind, id]]);
+  const key = `${kind}${id}`;
   const name = known.get(key);
   const title = `${kind} ${id}${name?.guild ? ` of ${name.guild}` : ""}`;
   return (

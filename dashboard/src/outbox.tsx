@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { Delivery_State as State, type Delivery } from "discordproxy/outbox";
 import { failure, outbox, readable, type Failure } from "./api.js";
 import { count, long, time } from "./format.js";
-import { Named, nameOf, type Kind } from "./names.js";
+import { Named, nameOf, useNames, type Kind } from "./names.js";
 import { Panel, Scroll, Shares } from "./parts.js";
 import { date } from "./store.js";
 
@@ -129,6 +129,7 @@ export function OutboxView({ live }: { live: boolean }) {
 }
 
 function Queue({ queue }: { queue: Delivery[] }) {
+  useNames(queue.map(targetOf).flatMap((t): [Kind, bigint][] => (t && t.kind !== "webhook" ? [[t.kind, t.id]] : [])));
   const by = (name: (d: Delivery) => string) => {
     const counts = new Map<string, number>();
     for (const d of queue) counts.set(name(d), (counts.get(name(d)) ?? 0) + 1);

@@ -34,7 +34,13 @@ const Bar = ({ label, value, max, part, level }: { label: string; value: number;
 );
 
 /** Who has how much of something, the most first. */
-export function Shares({ title, counts }: { title: string; counts: Map<string, number> }) {
+export function Shares({ title, counts, show = (name) => name, action }: {
+  title: string;
+  counts: Map<string, number>;
+  show?: (name: string) => ComponentChildren;
+  /** What can be done about one of them. */
+  action?: (name: string) => ComponentChildren;
+}) {
   const sorted = [...counts].sort(([a, n], [b, m]) => m - n || a.localeCompare(b));
   const top = sorted[0]?.[1] ?? 1;
   const shown = sorted.slice(0, 12);
@@ -45,10 +51,11 @@ export function Shares({ title, counts }: { title: string; counts: Map<string, n
       <dl>
         {[...shown, ...(others ? [[`${sorted.length - 12} others`, others] as const] : [])].map(([name, n]) => (
           <div key={name}>
-            <dt>{name}</dt>
+            <dt>{show(name)}</dt>
             <dd>
               <span class="share" style={{ width: `${Math.min(100, (100 * n) / top)}%` }} />
               <span class="n">{count(n)}</span>
+              {counts.has(name) && action?.(name)}
             </dd>
           </div>
         ))}
@@ -66,16 +73,16 @@ export const Scroll = ({ label, children }: { label: string; children: Component
   </div>
 );
 
-export function Copy({ text, label }: { text: string; label: string }) {
+export function Copy({ text, label, name = "Copy" }: { text: string | (() => string); label: string; name?: string }) {
   const [copied, setCopied] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
+    await navigator.clipboard.writeText(typeof text === "string" ? text : text());
     setCopied(true);
     setTimeout(() => setCopied(false), 1500);
   };
   return (
     <button type="button" class="small" aria-label={label} onClick={() => void copy()}>
-      {copied ? "Copied" : "Copy"}
+      {copied ? "Copied" : name}
     </button>
   );
 }

@@ -26,6 +26,227 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ListWaitingRequest has no fields.
+type ListWaitingRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWaitingRequest) Reset() {
+	*x = ListWaitingRequest{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWaitingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWaitingRequest) ProtoMessage() {}
+
+func (x *ListWaitingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWaitingRequest.ProtoReflect.Descriptor instead.
+func (*ListWaitingRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{0}
+}
+
+// ListWaitingResponse is what waits at the moment.
+type ListWaitingResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The oldest, at most 200.
+	Calls []*ListWaitingResponse_Call `protobuf:"bytes,1,rep,name=calls,proto3" json:"calls,omitempty"`
+	// Callers with the most waiting calls first, at most 100.
+	Callers []*ListWaitingResponse_Share `protobuf:"bytes,2,rep,name=callers,proto3" json:"callers,omitempty"`
+	// Resources with the most waiting calls first, at most 100.
+	Resources []*ListWaitingResponse_Share `protobuf:"bytes,3,rep,name=resources,proto3" json:"resources,omitempty"`
+	// All calls that wait.
+	Total         int32 `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWaitingResponse) Reset() {
+	*x = ListWaitingResponse{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWaitingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWaitingResponse) ProtoMessage() {}
+
+func (x *ListWaitingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWaitingResponse.ProtoReflect.Descriptor instead.
+func (*ListWaitingResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListWaitingResponse) GetCalls() []*ListWaitingResponse_Call {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+func (x *ListWaitingResponse) GetCallers() []*ListWaitingResponse_Share {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
+}
+
+func (x *ListWaitingResponse) GetResources() []*ListWaitingResponse_Share {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+func (x *ListWaitingResponse) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+// CancelWaitingRequest says which calls to cancel. At least one condition must be
+// set, and a call must meet all that are.
+type CancelWaitingRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Calls that are limited by this channel.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Calls of this caller.
+	Caller string `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Calls with these numbers, at most 1000.
+	Numbers       []int64 `protobuf:"varint,3,rep,packed,name=numbers,proto3" json:"numbers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelWaitingRequest) Reset() {
+	*x = CancelWaitingRequest{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelWaitingRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelWaitingRequest) ProtoMessage() {}
+
+func (x *CancelWaitingRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelWaitingRequest.ProtoReflect.Descriptor instead.
+func (*CancelWaitingRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CancelWaitingRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *CancelWaitingRequest) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *CancelWaitingRequest) GetNumbers() []int64 {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+// CancelWaitingResponse is the answer to CancelWaiting.
+type CancelWaitingResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Calls that were cancelled.
+	Cancelled     int32 `protobuf:"varint,1,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelWaitingResponse) Reset() {
+	*x = CancelWaitingResponse{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelWaitingResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelWaitingResponse) ProtoMessage() {}
+
+func (x *CancelWaitingResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelWaitingResponse.ProtoReflect.Descriptor instead.
+func (*CancelWaitingResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CancelWaitingResponse) GetCancelled() int32 {
+	if x != nil {
+		return x.Cancelled
+	}
+	return 0
+}
+
 // GetNamesRequest has the IDs whose names are wanted, at most 1000 in all.
 type GetNamesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -41,7 +262,7 @@ type GetNamesRequest struct {
 
 func (x *GetNamesRequest) Reset() {
 	*x = GetNamesRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	mi := &file_discord_api_dashboard_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -53,7 +274,7 @@ func (x *GetNamesRequest) String() string {
 func (*GetNamesRequest) ProtoMessage() {}
 
 func (x *GetNamesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	mi := &file_discord_api_dashboard_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -66,7 +287,7 @@ func (x *GetNamesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNamesRequest.ProtoReflect.Descriptor instead.
 func (*GetNamesRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetNamesRequest) GetGuildIds() []uint64 {
@@ -105,7 +326,7 @@ type GetNamesResponse struct {
 
 func (x *GetNamesResponse) Reset() {
 	*x = GetNamesResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	mi := &file_discord_api_dashboard_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -117,7 +338,7 @@ func (x *GetNamesResponse) String() string {
 func (*GetNamesResponse) ProtoMessage() {}
 
 func (x *GetNamesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	mi := &file_discord_api_dashboard_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -130,7 +351,7 @@ func (x *GetNamesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNamesResponse.ProtoReflect.Descriptor instead.
 func (*GetNamesResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetNamesResponse) GetGuilds() []*GetNamesResponse_Name {
@@ -166,7 +387,7 @@ type GetHistoryRequest struct {
 
 func (x *GetHistoryRequest) Reset() {
 	*x = GetHistoryRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	mi := &file_discord_api_dashboard_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -178,7 +399,7 @@ func (x *GetHistoryRequest) String() string {
 func (*GetHistoryRequest) ProtoMessage() {}
 
 func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	mi := &file_discord_api_dashboard_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -191,7 +412,7 @@ func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *GetHistoryRequest) GetRange() *durationpb.Duration {
@@ -234,7 +455,7 @@ type GetHistoryResponse struct {
 
 func (x *GetHistoryResponse) Reset() {
 	*x = GetHistoryResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -246,7 +467,7 @@ func (x *GetHistoryResponse) String() string {
 func (*GetHistoryResponse) ProtoMessage() {}
 
 func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -259,7 +480,7 @@ func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetHistoryResponse) GetStart() *timestamppb.Timestamp {
@@ -348,7 +569,7 @@ type WatchStatusRequest struct {
 
 func (x *WatchStatusRequest) Reset() {
 	*x = WatchStatusRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[4]
+	mi := &file_discord_api_dashboard_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -360,7 +581,7 @@ func (x *WatchStatusRequest) String() string {
 func (*WatchStatusRequest) ProtoMessage() {}
 
 func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[4]
+	mi := &file_discord_api_dashboard_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -373,7 +594,7 @@ func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusRequest.ProtoReflect.Descriptor instead.
 func (*WatchStatusRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{4}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{8}
 }
 
 // WatchStatusResponse is what has changed since the message before it; the
@@ -410,7 +631,7 @@ type WatchStatusResponse struct {
 
 func (x *WatchStatusResponse) Reset() {
 	*x = WatchStatusResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -422,7 +643,7 @@ func (x *WatchStatusResponse) String() string {
 func (*WatchStatusResponse) ProtoMessage() {}
 
 func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -435,7 +656,7 @@ func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WatchStatusResponse) GetTime() *timestamppb.Timestamp {
@@ -501,6 +722,143 @@ func (x *WatchStatusResponse) GetSandboxMessages() []*WatchStatusResponse_Sandbo
 	return nil
 }
 
+// Call is a call that waits.
+type ListWaitingResponse_Call struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Number of the wait, unique until the proxy ends.
+	Number int64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// HTTP method and Discord's path with placeholders.
+	Route string `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
+	// What it is limited by, for example channel 123. Secrets are left out.
+	Resource string `protobuf:"bytes,3,opt,name=resource,proto3" json:"resource,omitempty"`
+	// Who called: the name of a client key, else the network address.
+	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
+	// When the wait began.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWaitingResponse_Call) Reset() {
+	*x = ListWaitingResponse_Call{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWaitingResponse_Call) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWaitingResponse_Call) ProtoMessage() {}
+
+func (x *ListWaitingResponse_Call) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWaitingResponse_Call.ProtoReflect.Descriptor instead.
+func (*ListWaitingResponse_Call) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 0}
+}
+
+func (x *ListWaitingResponse_Call) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *ListWaitingResponse_Call) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *ListWaitingResponse_Call) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *ListWaitingResponse_Call) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *ListWaitingResponse_Call) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// Share is how many calls have something in common.
+type ListWaitingResponse_Share struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Caller or resource.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Calls.
+	Waiting       int32 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListWaitingResponse_Share) Reset() {
+	*x = ListWaitingResponse_Share{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListWaitingResponse_Share) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListWaitingResponse_Share) ProtoMessage() {}
+
+func (x *ListWaitingResponse_Share) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListWaitingResponse_Share.ProtoReflect.Descriptor instead.
+func (*ListWaitingResponse_Share) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 1}
+}
+
+func (x *ListWaitingResponse_Share) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListWaitingResponse_Share) GetWaiting() int32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
 // Name is the name of a guild, channel or user.
 type GetNamesResponse_Name struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -516,7 +874,7 @@ type GetNamesResponse_Name struct {
 
 func (x *GetNamesResponse_Name) Reset() {
 	*x = GetNamesResponse_Name{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	mi := &file_discord_api_dashboard_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +886,7 @@ func (x *GetNamesResponse_Name) String() string {
 func (*GetNamesResponse_Name) ProtoMessage() {}
 
 func (x *GetNamesResponse_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	mi := &file_discord_api_dashboard_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +899,7 @@ func (x *GetNamesResponse_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNamesResponse_Name.ProtoReflect.Descriptor instead.
 func (*GetNamesResponse_Name) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 0}
 }
 
 func (x *GetNamesResponse_Name) GetId() uint64 {
@@ -578,7 +936,7 @@ type GetHistoryResponse_Calls struct {
 
 func (x *GetHistoryResponse_Calls) Reset() {
 	*x = GetHistoryResponse_Calls{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	mi := &file_discord_api_dashboard_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +948,7 @@ func (x *GetHistoryResponse_Calls) String() string {
 func (*GetHistoryResponse_Calls) ProtoMessage() {}
 
 func (x *GetHistoryResponse_Calls) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	mi := &file_discord_api_dashboard_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +961,7 @@ func (x *GetHistoryResponse_Calls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse_Calls.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse_Calls) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{7, 0}
 }
 
 func (x *GetHistoryResponse_Calls) GetCode() string {
@@ -650,7 +1008,7 @@ type WatchStatusResponse_Proxy struct {
 
 func (x *WatchStatusResponse_Proxy) Reset() {
 	*x = WatchStatusResponse_Proxy{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	mi := &file_discord_api_dashboard_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -662,7 +1020,7 @@ func (x *WatchStatusResponse_Proxy) String() string {
 func (*WatchStatusResponse_Proxy) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Proxy) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	mi := &file_discord_api_dashboard_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -675,7 +1033,7 @@ func (x *WatchStatusResponse_Proxy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Proxy.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Proxy) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 0}
 }
 
 func (x *WatchStatusResponse_Proxy) GetVersion() string {
@@ -755,7 +1113,7 @@ type WatchStatusResponse_Slot struct {
 
 func (x *WatchStatusResponse_Slot) Reset() {
 	*x = WatchStatusResponse_Slot{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +1125,7 @@ func (x *WatchStatusResponse_Slot) String() string {
 func (*WatchStatusResponse_Slot) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +1138,7 @@ func (x *WatchStatusResponse_Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Slot.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Slot) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 1}
 }
 
 func (x *WatchStatusResponse_Slot) GetStart() *timestamppb.Timestamp {
@@ -839,7 +1197,7 @@ type WatchStatusResponse_Call struct {
 
 func (x *WatchStatusResponse_Call) Reset() {
 	*x = WatchStatusResponse_Call{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -851,7 +1209,7 @@ func (x *WatchStatusResponse_Call) String() string {
 func (*WatchStatusResponse_Call) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -864,7 +1222,7 @@ func (x *WatchStatusResponse_Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Call.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Call) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 2}
 }
 
 func (x *WatchStatusResponse_Call) GetNumber() int64 {
@@ -987,7 +1345,7 @@ type WatchStatusResponse_Sandbox struct {
 
 func (x *WatchStatusResponse_Sandbox) Reset() {
 	*x = WatchStatusResponse_Sandbox{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	mi := &file_discord_api_dashboard_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1357,7 @@ func (x *WatchStatusResponse_Sandbox) String() string {
 func (*WatchStatusResponse_Sandbox) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	mi := &file_discord_api_dashboard_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1370,7 @@ func (x *WatchStatusResponse_Sandbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Sandbox.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 3}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 3}
 }
 
 func (x *WatchStatusResponse_Sandbox) GetChannels() []*WatchStatusResponse_Sandbox_Channel {
@@ -1049,7 +1407,7 @@ type WatchStatusResponse_SandboxMessage struct {
 
 func (x *WatchStatusResponse_SandboxMessage) Reset() {
 	*x = WatchStatusResponse_SandboxMessage{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[12]
+	mi := &file_discord_api_dashboard_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1419,7 @@ func (x *WatchStatusResponse_SandboxMessage) String() string {
 func (*WatchStatusResponse_SandboxMessage) ProtoMessage() {}
 
 func (x *WatchStatusResponse_SandboxMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[12]
+	mi := &file_discord_api_dashboard_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1432,7 @@ func (x *WatchStatusResponse_SandboxMessage) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use WatchStatusResponse_SandboxMessage.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_SandboxMessage) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 4}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 4}
 }
 
 func (x *WatchStatusResponse_SandboxMessage) GetMessage() *Message {
@@ -1114,7 +1472,7 @@ type WatchStatusResponse_Proxy_Gateway struct {
 
 func (x *WatchStatusResponse_Proxy_Gateway) Reset() {
 	*x = WatchStatusResponse_Proxy_Gateway{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[13]
+	mi := &file_discord_api_dashboard_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1484,7 @@ func (x *WatchStatusResponse_Proxy_Gateway) String() string {
 func (*WatchStatusResponse_Proxy_Gateway) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Proxy_Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[13]
+	mi := &file_discord_api_dashboard_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1497,7 @@ func (x *WatchStatusResponse_Proxy_Gateway) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Proxy_Gateway.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Proxy_Gateway) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 0, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 0, 0}
 }
 
 func (x *WatchStatusResponse_Proxy_Gateway) GetState() string {
@@ -1192,7 +1550,7 @@ type WatchStatusResponse_Sandbox_Channel struct {
 
 func (x *WatchStatusResponse_Sandbox_Channel) Reset() {
 	*x = WatchStatusResponse_Sandbox_Channel{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[15]
+	mi := &file_discord_api_dashboard_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1562,7 @@ func (x *WatchStatusResponse_Sandbox_Channel) String() string {
 func (*WatchStatusResponse_Sandbox_Channel) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[15]
+	mi := &file_discord_api_dashboard_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1575,7 @@ func (x *WatchStatusResponse_Sandbox_Channel) ProtoReflect() protoreflect.Messag
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Channel.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Channel) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 3, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 3, 0}
 }
 
 func (x *WatchStatusResponse_Sandbox_Channel) GetId() uint64 {
@@ -1258,7 +1616,7 @@ type WatchStatusResponse_Sandbox_Fault struct {
 
 func (x *WatchStatusResponse_Sandbox_Fault) Reset() {
 	*x = WatchStatusResponse_Sandbox_Fault{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[16]
+	mi := &file_discord_api_dashboard_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1628,7 @@ func (x *WatchStatusResponse_Sandbox_Fault) String() string {
 func (*WatchStatusResponse_Sandbox_Fault) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[16]
+	mi := &file_discord_api_dashboard_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1641,7 @@ func (x *WatchStatusResponse_Sandbox_Fault) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Fault.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Fault) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 3, 1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 3, 1}
 }
 
 func (x *WatchStatusResponse_Sandbox_Fault) GetId() int32 {
@@ -1331,7 +1689,7 @@ type WatchStatusResponse_Sandbox_Limit struct {
 
 func (x *WatchStatusResponse_Sandbox_Limit) Reset() {
 	*x = WatchStatusResponse_Sandbox_Limit{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[17]
+	mi := &file_discord_api_dashboard_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1701,7 @@ func (x *WatchStatusResponse_Sandbox_Limit) String() string {
 func (*WatchStatusResponse_Sandbox_Limit) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[17]
+	mi := &file_discord_api_dashboard_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +1714,7 @@ func (x *WatchStatusResponse_Sandbox_Limit) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Limit.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Limit) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 3, 2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 3, 2}
 }
 
 func (x *WatchStatusResponse_Sandbox_Limit) GetName() string {
@@ -1391,7 +1749,29 @@ var File_discord_api_dashboard_proto protoreflect.FileDescriptor
 
 const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\n" +
-	"\x1bdiscord_api/dashboard.proto\x12\vdiscord_api\x1a\x1ddiscord_api/discord_api.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"j\n" +
+	"\x1bdiscord_api/dashboard.proto\x12\vdiscord_api\x1a\x1ddiscord_api/discord_api.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n" +
+	"\x12ListWaitingRequest\"\xc4\x03\n" +
+	"\x13ListWaitingResponse\x12;\n" +
+	"\x05calls\x18\x01 \x03(\v2%.discord_api.ListWaitingResponse.CallR\x05calls\x12@\n" +
+	"\acallers\x18\x02 \x03(\v2&.discord_api.ListWaitingResponse.ShareR\acallers\x12D\n" +
+	"\tresources\x18\x03 \x03(\v2&.discord_api.ListWaitingResponse.ShareR\tresources\x12\x14\n" +
+	"\x05total\x18\x04 \x01(\x05R\x05total\x1a\x9a\x01\n" +
+	"\x04Call\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x03R\x06number\x12\x14\n" +
+	"\x05route\x18\x02 \x01(\tR\x05route\x12\x1a\n" +
+	"\bresource\x18\x03 \x01(\tR\bresource\x12\x16\n" +
+	"\x06caller\x18\x04 \x01(\tR\x06caller\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x1a5\n" +
+	"\x05Share\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\x05R\awaiting\"g\n" +
+	"\x14CancelWaitingRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x16\n" +
+	"\x06caller\x18\x02 \x01(\tR\x06caller\x12\x18\n" +
+	"\anumbers\x18\x03 \x03(\x03R\anumbers\"5\n" +
+	"\x15CancelWaitingResponse\x12\x1c\n" +
+	"\tcancelled\x18\x01 \x01(\x05R\tcancelled\"j\n" +
 	"\x0fGetNamesRequest\x12\x1b\n" +
 	"\tguild_ids\x18\x01 \x03(\x04R\bguildIds\x12\x1f\n" +
 	"\vchannel_ids\x18\x02 \x03(\x04R\n" +
@@ -1500,12 +1880,14 @@ const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\x06routes\x18\x04 \x03(\tR\x06routes\x1aZ\n" +
 	"\x0eSandboxMessage\x12.\n" +
 	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\x12\x18\n" +
-	"\adeleted\x18\x02 \x01(\bR\adeleted2\x81\x02\n" +
+	"\adeleted\x18\x02 \x01(\bR\adeleted2\xb0\x03\n" +
 	"\tDashboard\x12R\n" +
 	"\vWatchStatus\x12\x1f.discord_api.WatchStatusRequest\x1a .discord_api.WatchStatusResponse0\x01\x12L\n" +
 	"\bGetNames\x12\x1c.discord_api.GetNamesRequest\x1a\x1d.discord_api.GetNamesResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\n" +
-	"GetHistory\x12\x1e.discord_api.GetHistoryRequest\x1a\x1f.discord_api.GetHistoryResponse\"\x03\x90\x02\x01B\x92\x01\n" +
+	"GetHistory\x12\x1e.discord_api.GetHistoryRequest\x1a\x1f.discord_api.GetHistoryResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\vListWaiting\x12\x1f.discord_api.ListWaitingRequest\x1a .discord_api.ListWaitingResponse\"\x03\x90\x02\x01\x12V\n" +
+	"\rCancelWaiting\x12!.discord_api.CancelWaitingRequest\x1a\".discord_api.CancelWaitingResponseB\x92\x01\n" +
 	"\x0fcom.discord_apiB\x0eDashboardProtoP\x01Z'discordproxy/gen/discord_api;discordapi\xa2\x02\x03DXX\xaa\x02\n" +
 	"DiscordApi\xca\x02\n" +
 	"DiscordApi\xe2\x02\x16DiscordApi\\GPBMetadata\xea\x02\n" +
@@ -1523,73 +1905,87 @@ func file_discord_api_dashboard_proto_rawDescGZIP() []byte {
 	return file_discord_api_dashboard_proto_rawDescData
 }
 
-var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_discord_api_dashboard_proto_goTypes = []any{
-	(*GetNamesRequest)(nil),                    // 0: discord_api.GetNamesRequest
-	(*GetNamesResponse)(nil),                   // 1: discord_api.GetNamesResponse
-	(*GetHistoryRequest)(nil),                  // 2: discord_api.GetHistoryRequest
-	(*GetHistoryResponse)(nil),                 // 3: discord_api.GetHistoryResponse
-	(*WatchStatusRequest)(nil),                 // 4: discord_api.WatchStatusRequest
-	(*WatchStatusResponse)(nil),                // 5: discord_api.WatchStatusResponse
-	(*GetNamesResponse_Name)(nil),              // 6: discord_api.GetNamesResponse.Name
-	(*GetHistoryResponse_Calls)(nil),           // 7: discord_api.GetHistoryResponse.Calls
-	(*WatchStatusResponse_Proxy)(nil),          // 8: discord_api.WatchStatusResponse.Proxy
-	(*WatchStatusResponse_Slot)(nil),           // 9: discord_api.WatchStatusResponse.Slot
-	(*WatchStatusResponse_Call)(nil),           // 10: discord_api.WatchStatusResponse.Call
-	(*WatchStatusResponse_Sandbox)(nil),        // 11: discord_api.WatchStatusResponse.Sandbox
-	(*WatchStatusResponse_SandboxMessage)(nil), // 12: discord_api.WatchStatusResponse.SandboxMessage
-	(*WatchStatusResponse_Proxy_Gateway)(nil),  // 13: discord_api.WatchStatusResponse.Proxy.Gateway
-	nil, // 14: discord_api.WatchStatusResponse.Slot.CallsEntry
-	(*WatchStatusResponse_Sandbox_Channel)(nil), // 15: discord_api.WatchStatusResponse.Sandbox.Channel
-	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 16: discord_api.WatchStatusResponse.Sandbox.Fault
-	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 17: discord_api.WatchStatusResponse.Sandbox.Limit
-	(*durationpb.Duration)(nil),                 // 18: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),               // 19: google.protobuf.Timestamp
-	(*GetRateLimitStatusResponse)(nil),          // 20: discord_api.GetRateLimitStatusResponse
-	(*Message)(nil),                             // 21: discord_api.Message
+	(*ListWaitingRequest)(nil),                 // 0: discord_api.ListWaitingRequest
+	(*ListWaitingResponse)(nil),                // 1: discord_api.ListWaitingResponse
+	(*CancelWaitingRequest)(nil),               // 2: discord_api.CancelWaitingRequest
+	(*CancelWaitingResponse)(nil),              // 3: discord_api.CancelWaitingResponse
+	(*GetNamesRequest)(nil),                    // 4: discord_api.GetNamesRequest
+	(*GetNamesResponse)(nil),                   // 5: discord_api.GetNamesResponse
+	(*GetHistoryRequest)(nil),                  // 6: discord_api.GetHistoryRequest
+	(*GetHistoryResponse)(nil),                 // 7: discord_api.GetHistoryResponse
+	(*WatchStatusRequest)(nil),                 // 8: discord_api.WatchStatusRequest
+	(*WatchStatusResponse)(nil),                // 9: discord_api.WatchStatusResponse
+	(*ListWaitingResponse_Call)(nil),           // 10: discord_api.ListWaitingResponse.Call
+	(*ListWaitingResponse_Share)(nil),          // 11: discord_api.ListWaitingResponse.Share
+	(*GetNamesResponse_Name)(nil),              // 12: discord_api.GetNamesResponse.Name
+	(*GetHistoryResponse_Calls)(nil),           // 13: discord_api.GetHistoryResponse.Calls
+	(*WatchStatusResponse_Proxy)(nil),          // 14: discord_api.WatchStatusResponse.Proxy
+	(*WatchStatusResponse_Slot)(nil),           // 15: discord_api.WatchStatusResponse.Slot
+	(*WatchStatusResponse_Call)(nil),           // 16: discord_api.WatchStatusResponse.Call
+	(*WatchStatusResponse_Sandbox)(nil),        // 17: discord_api.WatchStatusResponse.Sandbox
+	(*WatchStatusResponse_SandboxMessage)(nil), // 18: discord_api.WatchStatusResponse.SandboxMessage
+	(*WatchStatusResponse_Proxy_Gateway)(nil),  // 19: discord_api.WatchStatusResponse.Proxy.Gateway
+	nil, // 20: discord_api.WatchStatusResponse.Slot.CallsEntry
+	(*WatchStatusResponse_Sandbox_Channel)(nil), // 21: discord_api.WatchStatusResponse.Sandbox.Channel
+	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 22: discord_api.WatchStatusResponse.Sandbox.Fault
+	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 23: discord_api.WatchStatusResponse.Sandbox.Limit
+	(*durationpb.Duration)(nil),                 // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),               // 25: google.protobuf.Timestamp
+	(*GetRateLimitStatusResponse)(nil),          // 26: discord_api.GetRateLimitStatusResponse
+	(*Message)(nil),                             // 27: discord_api.Message
 }
 var file_discord_api_dashboard_proto_depIdxs = []int32{
-	6,  // 0: discord_api.GetNamesResponse.guilds:type_name -> discord_api.GetNamesResponse.Name
-	6,  // 1: discord_api.GetNamesResponse.channels:type_name -> discord_api.GetNamesResponse.Name
-	6,  // 2: discord_api.GetNamesResponse.users:type_name -> discord_api.GetNamesResponse.Name
-	18, // 3: discord_api.GetHistoryRequest.range:type_name -> google.protobuf.Duration
-	19, // 4: discord_api.GetHistoryResponse.start:type_name -> google.protobuf.Timestamp
-	18, // 5: discord_api.GetHistoryResponse.step:type_name -> google.protobuf.Duration
-	7,  // 6: discord_api.GetHistoryResponse.calls:type_name -> discord_api.GetHistoryResponse.Calls
-	19, // 7: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
-	8,  // 8: discord_api.WatchStatusResponse.proxy:type_name -> discord_api.WatchStatusResponse.Proxy
-	20, // 9: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
-	18, // 10: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
-	9,  // 11: discord_api.WatchStatusResponse.slots:type_name -> discord_api.WatchStatusResponse.Slot
-	10, // 12: discord_api.WatchStatusResponse.calls:type_name -> discord_api.WatchStatusResponse.Call
-	11, // 13: discord_api.WatchStatusResponse.sandbox:type_name -> discord_api.WatchStatusResponse.Sandbox
-	12, // 14: discord_api.WatchStatusResponse.sandbox_messages:type_name -> discord_api.WatchStatusResponse.SandboxMessage
-	19, // 15: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
-	13, // 16: discord_api.WatchStatusResponse.Proxy.gateway:type_name -> discord_api.WatchStatusResponse.Proxy.Gateway
-	19, // 17: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
-	14, // 18: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
-	19, // 19: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
-	18, // 20: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
-	18, // 21: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
-	18, // 22: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
-	15, // 23: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
-	16, // 24: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
-	17, // 25: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
-	21, // 26: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
-	19, // 27: discord_api.WatchStatusResponse.Proxy.Gateway.since:type_name -> google.protobuf.Timestamp
-	18, // 28: discord_api.WatchStatusResponse.Proxy.Gateway.latency:type_name -> google.protobuf.Duration
-	18, // 29: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
-	4,  // 30: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
-	0,  // 31: discord_api.Dashboard.GetNames:input_type -> discord_api.GetNamesRequest
-	2,  // 32: discord_api.Dashboard.GetHistory:input_type -> discord_api.GetHistoryRequest
-	5,  // 33: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
-	1,  // 34: discord_api.Dashboard.GetNames:output_type -> discord_api.GetNamesResponse
-	3,  // 35: discord_api.Dashboard.GetHistory:output_type -> discord_api.GetHistoryResponse
-	33, // [33:36] is the sub-list for method output_type
-	30, // [30:33] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	10, // 0: discord_api.ListWaitingResponse.calls:type_name -> discord_api.ListWaitingResponse.Call
+	11, // 1: discord_api.ListWaitingResponse.callers:type_name -> discord_api.ListWaitingResponse.Share
+	11, // 2: discord_api.ListWaitingResponse.resources:type_name -> discord_api.ListWaitingResponse.Share
+	12, // 3: discord_api.GetNamesResponse.guilds:type_name -> discord_api.GetNamesResponse.Name
+	12, // 4: discord_api.GetNamesResponse.channels:type_name -> discord_api.GetNamesResponse.Name
+	12, // 5: discord_api.GetNamesResponse.users:type_name -> discord_api.GetNamesResponse.Name
+	24, // 6: discord_api.GetHistoryRequest.range:type_name -> google.protobuf.Duration
+	25, // 7: discord_api.GetHistoryResponse.start:type_name -> google.protobuf.Timestamp
+	24, // 8: discord_api.GetHistoryResponse.step:type_name -> google.protobuf.Duration
+	13, // 9: discord_api.GetHistoryResponse.calls:type_name -> discord_api.GetHistoryResponse.Calls
+	25, // 10: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
+	14, // 11: discord_api.WatchStatusResponse.proxy:type_name -> discord_api.WatchStatusResponse.Proxy
+	26, // 12: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
+	24, // 13: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
+	15, // 14: discord_api.WatchStatusResponse.slots:type_name -> discord_api.WatchStatusResponse.Slot
+	16, // 15: discord_api.WatchStatusResponse.calls:type_name -> discord_api.WatchStatusResponse.Call
+	17, // 16: discord_api.WatchStatusResponse.sandbox:type_name -> discord_api.WatchStatusResponse.Sandbox
+	18, // 17: discord_api.WatchStatusResponse.sandbox_messages:type_name -> discord_api.WatchStatusResponse.SandboxMessage
+	25, // 18: discord_api.ListWaitingResponse.Call.since:type_name -> google.protobuf.Timestamp
+	25, // 19: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
+	19, // 20: discord_api.WatchStatusResponse.Proxy.gateway:type_name -> discord_api.WatchStatusResponse.Proxy.Gateway
+	25, // 21: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
+	20, // 22: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
+	25, // 23: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
+	24, // 24: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
+	24, // 25: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
+	24, // 26: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
+	21, // 27: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
+	22, // 28: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
+	23, // 29: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
+	27, // 30: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
+	25, // 31: discord_api.WatchStatusResponse.Proxy.Gateway.since:type_name -> google.protobuf.Timestamp
+	24, // 32: discord_api.WatchStatusResponse.Proxy.Gateway.latency:type_name -> google.protobuf.Duration
+	24, // 33: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
+	8,  // 34: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
+	4,  // 35: discord_api.Dashboard.GetNames:input_type -> discord_api.GetNamesRequest
+	6,  // 36: discord_api.Dashboard.GetHistory:input_type -> discord_api.GetHistoryRequest
+	0,  // 37: discord_api.Dashboard.ListWaiting:input_type -> discord_api.ListWaitingRequest
+	2,  // 38: discord_api.Dashboard.CancelWaiting:input_type -> discord_api.CancelWaitingRequest
+	9,  // 39: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
+	5,  // 40: discord_api.Dashboard.GetNames:output_type -> discord_api.GetNamesResponse
+	7,  // 41: discord_api.Dashboard.GetHistory:output_type -> discord_api.GetHistoryResponse
+	1,  // 42: discord_api.Dashboard.ListWaiting:output_type -> discord_api.ListWaitingResponse
+	3,  // 43: discord_api.Dashboard.CancelWaiting:output_type -> discord_api.CancelWaitingResponse
+	39, // [39:44] is the sub-list for method output_type
+	34, // [34:39] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_dashboard_proto_init() }
@@ -1604,7 +2000,7 @@ func file_discord_api_dashboard_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_dashboard_proto_rawDesc), len(file_discord_api_dashboard_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -42,6 +42,10 @@ const (
 	DashboardGetNamesProcedure = "/discord_api.Dashboard/GetNames"
 	// DashboardGetHistoryProcedure is the fully-qualified name of the Dashboard's GetHistory RPC.
 	DashboardGetHistoryProcedure = "/discord_api.Dashboard/GetHistory"
+	// DashboardListWaitingProcedure is the fully-qualified name of the Dashboard's ListWaiting RPC.
+	DashboardListWaitingProcedure = "/discord_api.Dashboard/ListWaiting"
+	// DashboardCancelWaitingProcedure is the fully-qualified name of the Dashboard's CancelWaiting RPC.
+	DashboardCancelWaitingProcedure = "/discord_api.Dashboard/CancelWaiting"
 )
 
 // DashboardClient is a client for the discord_api.Dashboard service.
@@ -67,6 +71,20 @@ type DashboardClient interface {
 	//
 	// Cost: no call to Discord.
 	GetHistory(context.Context, *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error)
+	// ListWaiting returns the calls that wait for Discord's limits, and how many
+	// each caller has. PERMISSION_DENIED while anyone can reach the proxy and
+	// clients need no key: who calls what is more than the rest of the API tells.
+	//
+	// Cost: no call to Discord.
+	ListWaiting(context.Context, *discord_api.ListWaitingRequest) (*discord_api.ListWaitingResponse, error)
+	// CancelWaiting cancels calls that wait for Discord's limits. They fail with
+	// ABORTED and were not sent. Calls that are on their way to Discord go on.
+	//
+	// A client needs "operate" among its methods, in addition to "dashboard". The
+	// audit file names the client and the channel, as for every call.
+	//
+	// Cost: no call to Discord.
+	CancelWaiting(context.Context, *discord_api.CancelWaitingRequest) (*discord_api.CancelWaitingResponse, error)
 }
 
 // NewDashboardClient constructs a client for the discord_api.Dashboard service. By default, it uses
@@ -100,14 +118,29 @@ func NewDashboardClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		listWaiting: connect.NewClient[discord_api.ListWaitingRequest, discord_api.ListWaitingResponse](
+			httpClient,
+			baseURL+DashboardListWaitingProcedure,
+			connect.WithSchema(dashboardMethods.ByName("ListWaiting")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
+		cancelWaiting: connect.NewClient[discord_api.CancelWaitingRequest, discord_api.CancelWaitingResponse](
+			httpClient,
+			baseURL+DashboardCancelWaitingProcedure,
+			connect.WithSchema(dashboardMethods.ByName("CancelWaiting")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // dashboardClient implements DashboardClient.
 type dashboardClient struct {
-	watchStatus *connect.Client[discord_api.WatchStatusRequest, discord_api.WatchStatusResponse]
-	getNames    *connect.Client[discord_api.GetNamesRequest, discord_api.GetNamesResponse]
-	getHistory  *connect.Client[discord_api.GetHistoryRequest, discord_api.GetHistoryResponse]
+	watchStatus   *connect.Client[discord_api.WatchStatusRequest, discord_api.WatchStatusResponse]
+	getNames      *connect.Client[discord_api.GetNamesRequest, discord_api.GetNamesResponse]
+	getHistory    *connect.Client[discord_api.GetHistoryRequest, discord_api.GetHistoryResponse]
+	listWaiting   *connect.Client[discord_api.ListWaitingRequest, discord_api.ListWaitingResponse]
+	cancelWaiting *connect.Client[discord_api.CancelWaitingRequest, discord_api.CancelWaitingResponse]
 }
 
 // WatchStatus calls discord_api.Dashboard.WatchStatus.
@@ -127,6 +160,24 @@ func (c *dashboardClient) GetNames(ctx context.Context, req *discord_api.GetName
 // GetHistory calls discord_api.Dashboard.GetHistory.
 func (c *dashboardClient) GetHistory(ctx context.Context, req *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error) {
 	response, err := c.getHistory.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListWaiting calls discord_api.Dashboard.ListWaiting.
+func (c *dashboardClient) ListWaiting(ctx context.Context, req *discord_api.ListWaitingRequest) (*discord_api.ListWaitingResponse, error) {
+	response, err := c.listWaiting.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// CancelWaiting calls discord_api.Dashboard.CancelWaiting.
+func (c *dashboardClient) CancelWaiting(ctx context.Context, req *discord_api.CancelWaitingRequest) (*discord_api.CancelWaitingResponse, error) {
+	response, err := c.cancelWaiting.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -156,6 +207,20 @@ type DashboardHandler interface {
 	//
 	// Cost: no call to Discord.
 	GetHistory(context.Context, *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error)
+	// ListWaiting returns the calls that wait for Discord's limits, and how many
+	// each caller has. PERMISSION_DENIED while anyone can reach the proxy and
+	// clients need no key: who calls what is more than the rest of the API tells.
+	//
+	// Cost: no call to Discord.
+	ListWaiting(context.Context, *discord_api.ListWaitingRequest) (*discord_api.ListWaitingResponse, error)
+	// CancelWaiting cancels calls that wait for Discord's limits. They fail with
+	// ABORTED and were not sent. Calls that are on their way to Discord go on.
+	//
+	// A client needs "operate" among its methods, in addition to "dashboard". The
+	// audit file names the client and the channel, as for every call.
+	//
+	// Cost: no call to Discord.
+	CancelWaiting(context.Context, *discord_api.CancelWaitingRequest) (*discord_api.CancelWaitingResponse, error)
 }
 
 // NewDashboardHandler builds an HTTP handler from the service implementation. It returns the path
@@ -185,6 +250,19 @@ func NewDashboardHandler(svc DashboardHandler, opts ...connect.HandlerOption) (s
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	dashboardListWaitingHandler := connect.NewUnaryHandlerSimple(
+		DashboardListWaitingProcedure,
+		svc.ListWaiting,
+		connect.WithSchema(dashboardMethods.ByName("ListWaiting")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
+	dashboardCancelWaitingHandler := connect.NewUnaryHandlerSimple(
+		DashboardCancelWaitingProcedure,
+		svc.CancelWaiting,
+		connect.WithSchema(dashboardMethods.ByName("CancelWaiting")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/discord_api.Dashboard/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case DashboardWatchStatusProcedure:
@@ -193,6 +271,10 @@ func NewDashboardHandler(svc DashboardHandler, opts ...connect.HandlerOption) (s
 			dashboardGetNamesHandler.ServeHTTP(w, r)
 		case DashboardGetHistoryProcedure:
 			dashboardGetHistoryHandler.ServeHTTP(w, r)
+		case DashboardListWaitingProcedure:
+			dashboardListWaitingHandler.ServeHTTP(w, r)
+		case DashboardCancelWaitingProcedure:
+			dashboardCancelWaitingHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -212,4 +294,12 @@ func (UnimplementedDashboardHandler) GetNames(context.Context, *discord_api.GetN
 
 func (UnimplementedDashboardHandler) GetHistory(context.Context, *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.GetHistory is not implemented"))
+}
+
+func (UnimplementedDashboardHandler) ListWaiting(context.Context, *discord_api.ListWaitingRequest) (*discord_api.ListWaitingResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.ListWaiting is not implemented"))
+}
+
+func (UnimplementedDashboardHandler) CancelWaiting(context.Context, *discord_api.CancelWaitingRequest) (*discord_api.CancelWaitingResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.CancelWaiting is not implemented"))
 }

@@ -62,8 +62,8 @@ func (c *Client) enter() (leave func(), err error) {
 	return func() { c.usage.calls.Add(-1) }, nil
 }
 
-// MayCall refuses a method that is none of the client's. Metrics and dashboard
-// tell of everybody's calls, which is no call about one place.
+// MayCall refuses a method that is none of the client's. Metrics, dashboard and
+// operate are about everybody's calls, which is no call about one place.
 func (c *Client) MayCall(method string) error {
 	if c == nil {
 		return errUnguarded()
@@ -71,7 +71,7 @@ func (c *Client) MayCall(method string) error {
 	if c.methods != nil && !slices.ContainsFunc(c.methods, func(p pattern) bool { return p.means(method) }) {
 		return refuse(connect.CodePermissionDenied, "client %s may not call %s", c.name, method)
 	}
-	if method == MetricsPage || method == Dashboard {
+	if method == MetricsPage || method == Dashboard || method == Operate {
 		return c.MayTouch(Reading{})
 	}
 	return nil

@@ -193,10 +193,11 @@ const (
 	Reflection  = "ServerReflectionInfo"
 	Hooks       = "hooks"    // incoming ones, see package hooks
 	Presence    = "presence" // of the bot, through the gateway
+	Operate     = "operate"  // cancel the calls of others, through the dashboard
 )
 
 // Pages are these names.
-var Pages = []string{MetricsPage, Dashboard, Reflection, Hooks, Presence}
+var Pages = []string{MetricsPage, Dashboard, Reflection, Hooks, Presence, Operate}
 
 // inherit takes over what clients of the same name use.
 func (r *Rules) inherit(old *Rules) {

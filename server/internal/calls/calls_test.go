@@ -112,3 +112,12 @@ func TestLogInjection(t *testing.T) {
 		t.Errorf("logged %q", text)
 	}
 }
+
+// TestWithdrawn: a call that an operator cancelled is not one that libraries repeat by
+// themselves.
+func TestWithdrawn(t *testing.T) {
+	e := &discord.Error{Reason: discord.Withdrawn}
+	if code, status := calls.CodeOf(e), calls.HTTPStatusOf(e); code != connect.CodeAborted || status != http.StatusConflict {
+		t.Errorf("it has the code %v and the status %d", code, status)
+	}
+}

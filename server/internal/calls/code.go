@@ -28,6 +28,8 @@ func CodeOf(e *discord.Error) connect.Code {
 		return connect.CodeUnauthenticated
 	case discord.Revoked:
 		return connect.CodePermissionDenied
+	case discord.Withdrawn:
+		return connect.CodeAborted
 	default:
 		return connect.CodeUnavailable
 	}

@@ -21,6 +21,8 @@ func HTTPStatusOf(e *discord.Error) int {
 		return http.StatusUnauthorized
 	case discord.Revoked:
 		return http.StatusForbidden
+	case discord.Withdrawn:
+		return http.StatusConflict // libraries would repeat a 503
 	case discord.Unreachable:
 		return http.StatusBadGateway
 	default:

@@ -59,7 +59,8 @@ func (l logs) Ended(ctx context.Context, c *Call) {
 func (c *Call) level() slog.Level {
 	switch c.Code {
 	case OK, connect.CodeCanceled.String():
-		if c.Method == "GetHistory" || c.Method == "GetNames" {
+		switch c.Method {
+		case "GetHistory", "GetNames", "ListWaiting":
 			return slog.LevelDebug // the dashboard asks all the time
 		}
 		return slog.LevelInfo

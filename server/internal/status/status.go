@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"sync"
@@ -67,6 +68,10 @@ type Config struct {
 	Names *names.Names
 	// History is what GetHistory returns. Nil is empty.
 	History *history.History
+	// Waiting are the calls that wait for limits. Nil refuses to list them.
+	Waiting Waiting
+	// Logger takes what operators did. Nil means slog.Default().
+	Logger *slog.Logger
 	// Sandbox returns the state of the pretend Discord. Nil means that there is
 	// none.
 	Sandbox func() *pb.WatchStatusResponse_Sandbox
@@ -111,6 +116,9 @@ type view struct {
 func New(c Config) (*Board, error) {
 	if c.Limits == nil {
 		return nil, errors.New("status: no limits to tell of")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
 	}
 	return &Board{
 		config: c,

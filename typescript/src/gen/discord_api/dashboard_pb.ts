@@ -17,7 +17,198 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file discord_api/dashboard.proto.
  */
 export const file_discord_api_dashboard: GenFile = /*@__PURE__*/
-  fileDesc("ChtkaXNjb3JkX2FwaS9kYXNoYm9hcmQucHJvdG8SC2Rpc2NvcmRfYXBpIksKD0dldE5hbWVzUmVxdWVzdBIRCglndWlsZF9pZHMYASADKAQSEwoLY2hhbm5lbF9pZHMYAiADKAQSEAoIdXNlcl9pZHMYAyADKAQi4AEKEEdldE5hbWVzUmVzcG9uc2USMgoGZ3VpbGRzGAEgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjQKCGNoYW5uZWxzGAIgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjEKBXVzZXJzGAMgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lGi8KBE5hbWUSCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRINCgVndWlsZBgDIAEoCSI9ChFHZXRIaXN0b3J5UmVxdWVzdBIoCgVyYW5nZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLnAgoSR2V0SGlzdG9yeVJlc3BvbnNlEikKBXN0YXJ0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRzdGVwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjQKBWNhbGxzGAMgAygLMiUuZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlc3BvbnNlLkNhbGxzEg8KB3dhaXRpbmcYBCADKAUSEgoKd2FpdGVkX3A1MBgFIAMoAhISCgp3YWl0ZWRfcDk5GAYgAygCEhMKC2Rpc2NvcmRfcDUwGAcgAygCEhMKC2Rpc2NvcmRfcDk5GAggAygCEg8KB2xpbWl0ZWQYCSADKAUSFgoOYnVzaWVzdF9zZWNvbmQYCiADKAUSFAoMZ2xvYmFsX2xpbWl0GAsgASgFGiUKBUNhbGxzEgwKBGNvZGUYASABKAkSDgoGY291bnRzGAIgAygFIhQKEldhdGNoU3RhdHVzUmVxdWVzdCLjDgoTV2F0Y2hTdGF0dXNSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CgVwcm94eRgCIAEoCzImLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkSNwoGbGltaXRzGAMgASgLMicuZGlzY29yZF9hcGkuR2V0UmF0ZUxpbWl0U3RhdHVzUmVzcG9uc2USLAoJZHJhaW5zX2luGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhgKEGNhbGxzX3Blcl9zZWNvbmQYBSABKAESNAoFc2xvdHMYBiADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNsb3QSNAoFY2FsbHMYByADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLkNhbGwSOQoHc2FuZGJveBgIIAEoCzIoLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveBJJChBzYW5kYm94X21lc3NhZ2VzGAkgAygLMi8uZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TYW5kYm94TWVzc2FnZRr+AgoFUHJveHkSDwoHdmVyc2lvbhgBIAEoCRIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZWFzb25zGAMgAygJEgsKA2JvdBgEIAEoCRIMCgRvcGVuGAUgASgIEg8KB3NhbmRib3gYBiABKAgSEAoIY29udGVudHMYByABKAgSEAoIcGxhdGZvcm0YCCABKAkSPwoHZ2F0ZXdheRgJIAEoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkuR2F0ZXdheRqUAQoHR2F0ZXdheRINCgVzdGF0ZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAMgASgJEioKB2xhdGVuY3kYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3Vic2NyaWJlcnMYBSABKAUaoAEKBFNsb3QSKQoFc3RhcnQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj8KBWNhbGxzGAIgAygLMjAuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TbG90LkNhbGxzRW50cnkaLAoKQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAU6AjgBGuMCCgRDYWxsEg4KBm51bWJlchgBIAEoAxIpCgVlbmRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAMgASgJEg4KBnRhcmdldBgEIAEoCRIKCgJpZBgFIAEoBBIMCgRjb2RlGAYgASgJEicKBHRvb2sYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGd2FpdGVkGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCmF0X2Rpc2NvcmQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFdHJpZXMYCiABKAUSDgoGY2FsbGVyGAsgASgJEhAKCHByb3RvY29sGAwgASgJEhIKCnJlcXVlc3RfaWQYDSABKAkSDQoFZXJyb3IYDiABKAkSDwoHY29udGVudBgPIAEoCRqjAwoHU2FuZGJveBJCCghjaGFubmVscxgBIAMoCzIwLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5DaGFubmVsEj4KBmZhdWx0cxgCIAMoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5GYXVsdBI+CgZsaW1pdHMYAyADKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guTGltaXQaMwoHQ2hhbm5lbBIKCgJpZBgBIAEoBBIMCgRuYW1lGAIgASgJEg4KBmRpcmVjdBgDIAEoCBo+CgVGYXVsdBIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEgwKBGhpdHMYAyABKAUSDQoFY291bnQYBCABKAUaXwoFTGltaXQSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoBRIpCgZ3aW5kb3cYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcm91dGVzGAQgAygJGkgKDlNhbmRib3hNZXNzYWdlEiUKB21lc3NhZ2UYASABKAsyFC5kaXNjb3JkX2FwaS5NZXNzYWdlEg8KB2RlbGV0ZWQYAiABKAgygQIKCURhc2hib2FyZBJSCgtXYXRjaFN0YXR1cxIfLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVxdWVzdBogLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UwARJMCghHZXROYW1lcxIcLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVxdWVzdBodLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UiA5ACARJSCgpHZXRIaXN0b3J5Eh4uZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlcXVlc3QaHy5kaXNjb3JkX2FwaS5HZXRIaXN0b3J5UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_discord_api_discord_api, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChtkaXNjb3JkX2FwaS9kYXNoYm9hcmQucHJvdG8SC2Rpc2NvcmRfYXBpIhQKEkxpc3RXYWl0aW5nUmVxdWVzdCLqAgoTTGlzdFdhaXRpbmdSZXNwb25zZRI0CgVjYWxscxgBIAMoCzIlLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVzcG9uc2UuQ2FsbBI3CgdjYWxsZXJzGAIgAygLMiYuZGlzY29yZF9hcGkuTGlzdFdhaXRpbmdSZXNwb25zZS5TaGFyZRI5CglyZXNvdXJjZXMYAyADKAsyJi5kaXNjb3JkX2FwaS5MaXN0V2FpdGluZ1Jlc3BvbnNlLlNoYXJlEg0KBXRvdGFsGAQgASgFGnIKBENhbGwSDgoGbnVtYmVyGAEgASgDEg0KBXJvdXRlGAIgASgJEhAKCHJlc291cmNlGAMgASgJEg4KBmNhbGxlchgEIAEoCRIpCgVzaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaJgoFU2hhcmUSDAoEbmFtZRgBIAEoCRIPCgd3YWl0aW5nGAIgASgFIksKFENhbmNlbFdhaXRpbmdSZXF1ZXN0EhIKCmNoYW5uZWxfaWQYASABKAQSDgoGY2FsbGVyGAIgASgJEg8KB251bWJlcnMYAyADKAMiKgoVQ2FuY2VsV2FpdGluZ1Jlc3BvbnNlEhEKCWNhbmNlbGxlZBgBIAEoBSJLCg9HZXROYW1lc1JlcXVlc3QSEQoJZ3VpbGRfaWRzGAEgAygEEhMKC2NoYW5uZWxfaWRzGAIgAygEEhAKCHVzZXJfaWRzGAMgAygEIuABChBHZXROYW1lc1Jlc3BvbnNlEjIKBmd1aWxkcxgBIAMoCzIiLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UuTmFtZRI0CghjaGFubmVscxgCIAMoCzIiLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UuTmFtZRIxCgV1c2VycxgDIAMoCzIiLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UuTmFtZRovCgROYW1lEgoKAmlkGAEgASgEEgwKBG5hbWUYAiABKAkSDQoFZ3VpbGQYAyABKAkiPQoRR2V0SGlzdG9yeVJlcXVlc3QSKAoFcmFuZ2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i5wIKEkdldEhpc3RvcnlSZXNwb25zZRIpCgVzdGFydBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoEc3RlcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0CgVjYWxscxgDIAMoCzIlLmRpc2NvcmRfYXBpLkdldEhpc3RvcnlSZXNwb25zZS5DYWxscxIPCgd3YWl0aW5nGAQgAygFEhIKCndhaXRlZF9wNTAYBSADKAISEgoKd2FpdGVkX3A5ORgGIAMoAhITCgtkaXNjb3JkX3A1MBgHIAMoAhITCgtkaXNjb3JkX3A5ORgIIAMoAhIPCgdsaW1pdGVkGAkgAygFEhYKDmJ1c2llc3Rfc2Vjb25kGAogAygFEhQKDGdsb2JhbF9saW1pdBgLIAEoBRolCgVDYWxscxIMCgRjb2RlGAEgASgJEg4KBmNvdW50cxgCIAMoBSIUChJXYXRjaFN0YXR1c1JlcXVlc3Qi4w4KE1dhdGNoU3RhdHVzUmVzcG9uc2USKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoFcHJveHkYAiABKAsyJi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlByb3h5EjcKBmxpbWl0cxgDIAEoCzInLmRpc2NvcmRfYXBpLkdldFJhdGVMaW1pdFN0YXR1c1Jlc3BvbnNlEiwKCWRyYWluc19pbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIYChBjYWxsc19wZXJfc2Vjb25kGAUgASgBEjQKBXNsb3RzGAYgAygLMiUuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TbG90EjQKBWNhbGxzGAcgAygLMiUuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5DYWxsEjkKB3NhbmRib3gYCCABKAsyKC5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3gSSQoQc2FuZGJveF9tZXNzYWdlcxgJIAMoCzIvLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveE1lc3NhZ2Ua/gIKBVByb3h5Eg8KB3ZlcnNpb24YASABKAkSKwoHc3RhcnRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcmVhc29ucxgDIAMoCRILCgNib3QYBCABKAkSDAoEb3BlbhgFIAEoCBIPCgdzYW5kYm94GAYgASgIEhAKCGNvbnRlbnRzGAcgASgIEhAKCHBsYXRmb3JtGAggASgJEj8KB2dhdGV3YXkYCSABKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlByb3h5LkdhdGV3YXkalAEKB0dhdGV3YXkSDQoFc3RhdGUYASABKAkSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgDIAEoCRIqCgdsYXRlbmN5GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC3N1YnNjcmliZXJzGAUgASgFGqABCgRTbG90EikKBXN0YXJ0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI/CgVjYWxscxgCIAMoCzIwLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2xvdC5DYWxsc0VudHJ5GiwKCkNhbGxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgFOgI4ARrjAgoEQ2FsbBIOCgZudW1iZXIYASABKAMSKQoFZW5kZWQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIOCgZ0YXJnZXQYBCABKAkSCgoCaWQYBSABKAQSDAoEY29kZRgGIAEoCRInCgR0b29rGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEikKBndhaXRlZBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgphdF9kaXNjb3JkGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXRyaWVzGAogASgFEg4KBmNhbGxlchgLIAEoCRIQCghwcm90b2NvbBgMIAEoCRISCgpyZXF1ZXN0X2lkGA0gASgJEg0KBWVycm9yGA4gASgJEg8KB2NvbnRlbnQYDyABKAkaowMKB1NhbmRib3gSQgoIY2hhbm5lbHMYASADKAsyMC5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guQ2hhbm5lbBI+CgZmYXVsdHMYAiADKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guRmF1bHQSPgoGbGltaXRzGAMgAygLMi4uZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TYW5kYm94LkxpbWl0GjMKB0NoYW5uZWwSCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIOCgZkaXJlY3QYAyABKAgaPgoFRmF1bHQSCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIMCgRoaXRzGAMgASgFEg0KBWNvdW50GAQgASgFGl8KBUxpbWl0EgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKAUSKQoGd2luZG93GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJvdXRlcxgEIAMoCRpICg5TYW5kYm94TWVzc2FnZRIlCgdtZXNzYWdlGAEgASgLMhQuZGlzY29yZF9hcGkuTWVzc2FnZRIPCgdkZWxldGVkGAIgASgIMrADCglEYXNoYm9hcmQSUgoLV2F0Y2hTdGF0dXMSHy5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1JlcXVlc3QaIC5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlMAESTAoIR2V0TmFtZXMSHC5kaXNjb3JkX2FwaS5HZXROYW1lc1JlcXVlc3QaHS5kaXNjb3JkX2FwaS5HZXROYW1lc1Jlc3BvbnNlIgOQAgESUgoKR2V0SGlzdG9yeRIeLmRpc2NvcmRfYXBpLkdldEhpc3RvcnlSZXF1ZXN0Gh8uZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlc3BvbnNlIgOQAgESVQoLTGlzdFdhaXRpbmcSHy5kaXNjb3JkX2FwaS5MaXN0V2FpdGluZ1JlcXVlc3QaIC5kaXNjb3JkX2FwaS5MaXN0V2FpdGluZ1Jlc3BvbnNlIgOQAgESVgoNQ2FuY2VsV2FpdGluZxIhLmRpc2NvcmRfYXBpLkNhbmNlbFdhaXRpbmdSZXF1ZXN0GiIuZGlzY29yZF9hcGkuQ2FuY2VsV2FpdGluZ1Jlc3BvbnNlYgZwcm90bzM", [file_discord_api_discord_api, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+
+/**
+ * ListWaitingRequest has no fields.
+ *
+ * @generated from message discord_api.ListWaitingRequest
+ */
+export type ListWaitingRequest = Message<"discord_api.ListWaitingRequest"> & {
+};
+
+/**
+ * Describes the message discord_api.ListWaitingRequest.
+ * Use `create(ListWaitingRequestSchema)` to create a new message.
+ */
+export const ListWaitingRequestSchema: GenMessage<ListWaitingRequest> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 0);
+
+/**
+ * ListWaitingResponse is what waits at the moment.
+ *
+ * @generated from message discord_api.ListWaitingResponse
+ */
+export type ListWaitingResponse = Message<"discord_api.ListWaitingResponse"> & {
+  /**
+   * The oldest, at most 200.
+   *
+   * @generated from field: repeated discord_api.ListWaitingResponse.Call calls = 1;
+   */
+  calls: ListWaitingResponse_Call[];
+
+  /**
+   * Callers with the most waiting calls first, at most 100.
+   *
+   * @generated from field: repeated discord_api.ListWaitingResponse.Share callers = 2;
+   */
+  callers: ListWaitingResponse_Share[];
+
+  /**
+   * Resources with the most waiting calls first, at most 100.
+   *
+   * @generated from field: repeated discord_api.ListWaitingResponse.Share resources = 3;
+   */
+  resources: ListWaitingResponse_Share[];
+
+  /**
+   * All calls that wait.
+   *
+   * @generated from field: int32 total = 4;
+   */
+  total: number;
+};
+
+/**
+ * Describes the message discord_api.ListWaitingResponse.
+ * Use `create(ListWaitingResponseSchema)` to create a new message.
+ */
+export const ListWaitingResponseSchema: GenMessage<ListWaitingResponse> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 1);
+
+/**
+ * Call is a call that waits.
+ *
+ * @generated from message discord_api.ListWaitingResponse.Call
+ */
+export type ListWaitingResponse_Call = Message<"discord_api.ListWaitingResponse.Call"> & {
+  /**
+   * Number of the wait, unique until the proxy ends.
+   *
+   * @generated from field: int64 number = 1;
+   */
+  number: bigint;
+
+  /**
+   * HTTP method and Discord's path with placeholders.
+   *
+   * @generated from field: string route = 2;
+   */
+  route: string;
+
+  /**
+   * What it is limited by, for example channel 123. Secrets are left out.
+   *
+   * @generated from field: string resource = 3;
+   */
+  resource: string;
+
+  /**
+   * Who called: the name of a client key, else the network address.
+   *
+   * @generated from field: string caller = 4;
+   */
+  caller: string;
+
+  /**
+   * When the wait began.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 5;
+   */
+  since?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message discord_api.ListWaitingResponse.Call.
+ * Use `create(ListWaitingResponse_CallSchema)` to create a new message.
+ */
+export const ListWaitingResponse_CallSchema: GenMessage<ListWaitingResponse_Call> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 1, 0);
+
+/**
+ * Share is how many calls have something in common.
+ *
+ * @generated from message discord_api.ListWaitingResponse.Share
+ */
+export type ListWaitingResponse_Share = Message<"discord_api.ListWaitingResponse.Share"> & {
+  /**
+   * Caller or resource.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Calls.
+   *
+   * @generated from field: int32 waiting = 2;
+   */
+  waiting: number;
+};
+
+/**
+ * Describes the message discord_api.ListWaitingResponse.Share.
+ * Use `create(ListWaitingResponse_ShareSchema)` to create a new message.
+ */
+export const ListWaitingResponse_ShareSchema: GenMessage<ListWaitingResponse_Share> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 1, 1);
+
+/**
+ * CancelWaitingRequest says which calls to cancel. At least one condition must be
+ * set, and a call must meet all that are.
+ *
+ * @generated from message discord_api.CancelWaitingRequest
+ */
+export type CancelWaitingRequest = Message<"discord_api.CancelWaitingRequest"> & {
+  /**
+   * Calls that are limited by this channel.
+   *
+   * @generated from field: uint64 channel_id = 1;
+   */
+  channelId: bigint;
+
+  /**
+   * Calls of this caller.
+   *
+   * @generated from field: string caller = 2;
+   */
+  caller: string;
+
+  /**
+   * Calls with these numbers, at most 1000.
+   *
+   * @generated from field: repeated int64 numbers = 3;
+   */
+  numbers: bigint[];
+};
+
+/**
+ * Describes the message discord_api.CancelWaitingRequest.
+ * Use `create(CancelWaitingRequestSchema)` to create a new message.
+ */
+export const CancelWaitingRequestSchema: GenMessage<CancelWaitingRequest> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 2);
+
+/**
+ * CancelWaitingResponse is the answer to CancelWaiting.
+ *
+ * @generated from message discord_api.CancelWaitingResponse
+ */
+export type CancelWaitingResponse = Message<"discord_api.CancelWaitingResponse"> & {
+  /**
+   * Calls that were cancelled.
+   *
+   * @generated from field: int32 cancelled = 1;
+   */
+  cancelled: number;
+};
+
+/**
+ * Describes the message discord_api.CancelWaitingResponse.
+ * Use `create(CancelWaitingResponseSchema)` to create a new message.
+ */
+export const CancelWaitingResponseSchema: GenMessage<CancelWaitingResponse> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 3);
 
 /**
  * GetNamesRequest has the IDs whose names are wanted, at most 1000 in all.
@@ -52,7 +243,7 @@ export type GetNamesRequest = Message<"discord_api.GetNamesRequest"> & {
  * Use `create(GetNamesRequestSchema)` to create a new message.
  */
 export const GetNamesRequestSchema: GenMessage<GetNamesRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 0);
+  messageDesc(file_discord_api_dashboard, 4);
 
 /**
  * GetNamesResponse has the names that the proxy knows.
@@ -87,7 +278,7 @@ export type GetNamesResponse = Message<"discord_api.GetNamesResponse"> & {
  * Use `create(GetNamesResponseSchema)` to create a new message.
  */
 export const GetNamesResponseSchema: GenMessage<GetNamesResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1);
+  messageDesc(file_discord_api_dashboard, 5);
 
 /**
  * Name is the name of a guild, channel or user.
@@ -122,7 +313,7 @@ export type GetNamesResponse_Name = Message<"discord_api.GetNamesResponse.Name">
  * Use `create(GetNamesResponse_NameSchema)` to create a new message.
  */
 export const GetNamesResponse_NameSchema: GenMessage<GetNamesResponse_Name> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 0);
+  messageDesc(file_discord_api_dashboard, 5, 0);
 
 /**
  * GetHistoryRequest says how much is wanted.
@@ -144,7 +335,7 @@ export type GetHistoryRequest = Message<"discord_api.GetHistoryRequest"> & {
  * Use `create(GetHistoryRequestSchema)` to create a new message.
  */
 export const GetHistoryRequestSchema: GenMessage<GetHistoryRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 2);
+  messageDesc(file_discord_api_dashboard, 6);
 
 /**
  * GetHistoryResponse has a value for each step, oldest first. The newest step is
@@ -237,7 +428,7 @@ export type GetHistoryResponse = Message<"discord_api.GetHistoryResponse"> & {
  * Use `create(GetHistoryResponseSchema)` to create a new message.
  */
 export const GetHistoryResponseSchema: GenMessage<GetHistoryResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 3);
+  messageDesc(file_discord_api_dashboard, 7);
 
 /**
  * Calls are how many calls ended with one code.
@@ -265,7 +456,7 @@ export type GetHistoryResponse_Calls = Message<"discord_api.GetHistoryResponse.C
  * Use `create(GetHistoryResponse_CallsSchema)` to create a new message.
  */
 export const GetHistoryResponse_CallsSchema: GenMessage<GetHistoryResponse_Calls> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 3, 0);
+  messageDesc(file_discord_api_dashboard, 7, 0);
 
 /**
  * WatchStatusRequest has no fields.
@@ -280,7 +471,7 @@ export type WatchStatusRequest = Message<"discord_api.WatchStatusRequest"> & {
  * Use `create(WatchStatusRequestSchema)` to create a new message.
  */
 export const WatchStatusRequestSchema: GenMessage<WatchStatusRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 4);
+  messageDesc(file_discord_api_dashboard, 8);
 
 /**
  * WatchStatusResponse is what has changed since the message before it; the
@@ -364,7 +555,7 @@ export type WatchStatusResponse = Message<"discord_api.WatchStatusResponse"> & {
  * Use `create(WatchStatusResponseSchema)` to create a new message.
  */
 export const WatchStatusResponseSchema: GenMessage<WatchStatusResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5);
+  messageDesc(file_discord_api_dashboard, 9);
 
 /**
  * Proxy is the process and what it needs.
@@ -444,7 +635,7 @@ export type WatchStatusResponse_Proxy = Message<"discord_api.WatchStatusResponse
  * Use `create(WatchStatusResponse_ProxySchema)` to create a new message.
  */
 export const WatchStatusResponse_ProxySchema: GenMessage<WatchStatusResponse_Proxy> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 0);
+  messageDesc(file_discord_api_dashboard, 9, 0);
 
 /**
  * Gateway is how the bot stands with Discord's gateway, without which no
@@ -497,7 +688,7 @@ export type WatchStatusResponse_Proxy_Gateway = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Proxy_GatewaySchema)` to create a new message.
  */
 export const WatchStatusResponse_Proxy_GatewaySchema: GenMessage<WatchStatusResponse_Proxy_Gateway> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 0, 0);
+  messageDesc(file_discord_api_dashboard, 9, 0, 0);
 
 /**
  * Slot is what ended in ten seconds.
@@ -526,7 +717,7 @@ export type WatchStatusResponse_Slot = Message<"discord_api.WatchStatusResponse.
  * Use `create(WatchStatusResponse_SlotSchema)` to create a new message.
  */
 export const WatchStatusResponse_SlotSchema: GenMessage<WatchStatusResponse_Slot> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 1);
+  messageDesc(file_discord_api_dashboard, 9, 1);
 
 /**
  * Call is a call that has ended.
@@ -648,7 +839,7 @@ export type WatchStatusResponse_Call = Message<"discord_api.WatchStatusResponse.
  * Use `create(WatchStatusResponse_CallSchema)` to create a new message.
  */
 export const WatchStatusResponse_CallSchema: GenMessage<WatchStatusResponse_Call> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 2);
+  messageDesc(file_discord_api_dashboard, 9, 2);
 
 /**
  * Sandbox is the state of the pretend Discord.
@@ -683,7 +874,7 @@ export type WatchStatusResponse_Sandbox = Message<"discord_api.WatchStatusRespon
  * Use `create(WatchStatusResponse_SandboxSchema)` to create a new message.
  */
 export const WatchStatusResponse_SandboxSchema: GenMessage<WatchStatusResponse_Sandbox> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 3);
+  messageDesc(file_discord_api_dashboard, 9, 3);
 
 /**
  * Channel is a channel of the pretend Discord.
@@ -718,7 +909,7 @@ export type WatchStatusResponse_Sandbox_Channel = Message<"discord_api.WatchStat
  * Use `create(WatchStatusResponse_Sandbox_ChannelSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_ChannelSchema: GenMessage<WatchStatusResponse_Sandbox_Channel> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 3, 0);
+  messageDesc(file_discord_api_dashboard, 9, 3, 0);
 
 /**
  * Fault is something that goes wrong with calls.
@@ -760,7 +951,7 @@ export type WatchStatusResponse_Sandbox_Fault = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Sandbox_FaultSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_FaultSchema: GenMessage<WatchStatusResponse_Sandbox_Fault> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 3, 1);
+  messageDesc(file_discord_api_dashboard, 9, 3, 1);
 
 /**
  * Limit is a rate limit of the pretend Discord.
@@ -802,7 +993,7 @@ export type WatchStatusResponse_Sandbox_Limit = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Sandbox_LimitSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_LimitSchema: GenMessage<WatchStatusResponse_Sandbox_Limit> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 3, 2);
+  messageDesc(file_discord_api_dashboard, 9, 3, 2);
 
 /**
  * SandboxMessage is what happened to a message in the pretend Discord.
@@ -830,7 +1021,7 @@ export type WatchStatusResponse_SandboxMessage = Message<"discord_api.WatchStatu
  * Use `create(WatchStatusResponse_SandboxMessageSchema)` to create a new message.
  */
 export const WatchStatusResponse_SandboxMessageSchema: GenMessage<WatchStatusResponse_SandboxMessage> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 4);
+  messageDesc(file_discord_api_dashboard, 9, 4);
 
 /**
  * Dashboard tells how the proxy is doing.
@@ -882,6 +1073,36 @@ export const Dashboard: GenService<{
     methodKind: "unary";
     input: typeof GetHistoryRequestSchema;
     output: typeof GetHistoryResponseSchema;
+  },
+  /**
+   * ListWaiting returns the calls that wait for Discord's limits, and how many
+   * each caller has. PERMISSION_DENIED while anyone can reach the proxy and
+   * clients need no key: who calls what is more than the rest of the API tells.
+   *
+   * Cost: no call to Discord.
+   *
+   * @generated from rpc discord_api.Dashboard.ListWaiting
+   */
+  listWaiting: {
+    methodKind: "unary";
+    input: typeof ListWaitingRequestSchema;
+    output: typeof ListWaitingResponseSchema;
+  },
+  /**
+   * CancelWaiting cancels calls that wait for Discord's limits. They fail with
+   * ABORTED and were not sent. Calls that are on their way to Discord go on.
+   *
+   * A client needs "operate" among its methods, in addition to "dashboard". The
+   * audit file names the client and the channel, as for every call.
+   *
+   * Cost: no call to Discord.
+   *
+   * @generated from rpc discord_api.Dashboard.CancelWaiting
+   */
+  cancelWaiting: {
+    methodKind: "unary";
+    input: typeof CancelWaitingRequestSchema;
+    output: typeof CancelWaitingResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_discord_api_dashboard, 0);

@@ -1,0 +1,112 @@
+// The calls that wait for limits: who has them, for what, and how to cancel them.
+import { useEffect, useState } from "preact/hooks";
+import type { CancelWaitingRequestSchema, ListWaitingResponse } from "discordproxy/dashboard";
+import type { MessageInitShape } from "discordproxy";
+import { dashboard, failure } from "./api.js";
+import { count, long } from "./format.js";
+import { Resource } from "./names.js";
+import { Panel, Scroll, Shares } from "./parts.js";
+import { date, type State } from "./store.js";
+
+const interval = 2_000;
+const shown = 20;
+
+const channelOf = (resource: string) => /^channel (\d{1,20})$/.exec(resource)?.[1];
+
+export function Waiting({ state, list }: { state: State; list: boolean }) {
+  const [waiting, setWaiting] = useState<ListWaitingResponse>();
+  const [outcome, setOutcome] = useState<{ text: string; bad: boolean }>();
+  const [turn, setTurn] = useState(0);
+  const some = (state.limits?.waiting ?? 0) > 0 && state.connection === "live" && !state.proxy?.open;
+  useEffect(() => {
+    if (!some) {
+      setWaiting(undefined);
+      return;
+    }
+    let stale = false;
+    const load = () => {
+      if (document.hidden) return;
+      dashboard.listWaiting({}).then(
+        (answer) => !stale && setWaiting(answer),
+        (err) => !stale && setOutcome({ text: failure(err).text, bad: true }),
+      );
+    };
+    load();
+    const timer = setInterval(load, interval);
+    return () => {
+      stale = true;
+      clearInterval(timer);
+    };
+  }, [some, turn]);
+
+  const cancel = async (which: MessageInitShape<typeof CancelWaitingRequestSchema>, what: string) => {
+    if (!which.numbers && !confirm(`Cancel ${what}? The calls are not sent, and their callers get an error.`)) return;
+    try {
+      const { cancelled } = await dashboard.cancelWaiting(which);
+      setOutcome({ text: `Cancelled ${count(cancelled)} ${cancelled === 1 ? "call" : "calls"}.`, bad: false });
+    } catch (err) {
+      setOutcome({ text: failure(err).text, bad: true });
+    }
+    setTurn((n) => n + 1);
+  };
+  const button = (label: string, text: string, run: () => Promise<void>) => (
+    <button type="button" class="small" aria-label={label} onClick={() => void run()}>
+      {text}
+    </button>
+  );
+  const counts = (shares: ListWaitingResponse["callers"]) => new Map(shares.map((s) => [s.name, s.waiting]));
+  return (
+    <Panel id="waiting" title="Who fills the queue now" note={waiting && <span data-value="all waiting">{count(waiting.total)} wait</span>}>
+      {outcome && (
+        <p class={outcome.bad ? "refused bad" : "refused good"} role="status">
+          {outcome.text}
+        </p>
+      )}
+      {!waiting?.total ? (
+        <p class="empty">{state.proxy?.open ? "The proxy can be reached by others without a key, so it does not show who calls what." : "Nothing waits for a limit."}</p>
+      ) : (
+        <>
+          <div class="halves">
+            <Shares title="By channel, guild or webhook" counts={counts(waiting.resources)} show={(name) => <Resource text={name} />}
+              action={(name) => {
+                const id = channelOf(name);
+                return id && button(`Cancel all of ${name}`, "Cancel all", () => cancel({ channelId: BigInt(id) }, `all calls that wait for ${name}`));
+              }} />
+            <Shares title="By caller" counts={counts(waiting.callers)} action={(name) => button(`Cancel all of caller ${name}`, "Cancel all", () => cancel({ caller: name }, `all waiting calls of ${name}`))} />
+          </div>
+          {list && (
+            <Scroll label="Waiting calls">
+              <table class="deliveries">
+                <thead>
+                  <tr>
+                    <th scope="col">Route</th>
+                    <th scope="col">About</th>
+                    <th scope="col">Caller</th>
+                    <th scope="col">Waits for</th>
+                    <th scope="col">
+                      <span class="hidden">Actions</span>
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {waiting.calls.slice(0, shown).map((c) => (
+                    <tr key={c.number}>
+                      <td class="route">{c.route}</td>
+                      <td>
+                        <Resource text={c.resource} />
+                      </td>
+                      <td class="id">{c.caller}</td>
+                      <td class="waits">{long(Date.now() + state.skew - date(c.since).getTime())}</td>
+                      <td class="n">{button(`Cancel call ${c.number}`, "Cancel", () => cancel({ numbers: [c.number] }, "this call"))}</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+              {waiting.total > shown && <p class="empty">The {shown} oldest of {count(waiting.total)}.</p>}
+            </Scroll>
+          )}
+        </>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,87 @@
+package discord
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// WaitingCall is a call that waits for the rate limits.
+type WaitingCall struct {
+	// Number identifies the wait. Later ones have higher numbers.
+	Number int64
+	// Route and Resource are those of Try, and Caller is that of WithCaller.
+	Route, Resource, Caller string
+	// Since is when the wait began.
+	Since time.Time
+}
+
+// errWithdrawn ends the wait of a call that somebody else has cancelled.
+var errWithdrawn = errors.New("the call was cancelled while it waited")
+
+// waits are the calls that wait for the rate limits. The zero value is ready to use.
+type waits struct {
+	mu    sync.Mutex
+	count int64
+	calls map[int64]wait
+}
+
+type wait struct {
+	WaitingCall
+	cancel context.CancelCauseFunc
+}
+
+// begin adds a call until end. The context ends, with errWithdrawn as its cause, when
+// the call is cancelled.
+func (w *waits) begin(ctx context.Context, call WaitingCall) (_ context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.calls == nil {
+		w.calls = make(map[int64]wait)
+	}
+	w.count++
+	call.Number = w.count
+	w.calls[call.Number] = wait{call, cancel}
+	return ctx, func() {
+		w.mu.Lock()
+		delete(w.calls, call.Number)
+		w.mu.Unlock()
+		cancel(nil)
+	}
+}
+
+// WaitingCalls returns the calls that wait for the rate limits, the oldest first.
+func (c *Client) WaitingCalls() []WaitingCall {
+	w := &c.transport.waits
+	w.mu.Lock()
+	all := make([]WaitingCall, 0, len(w.calls))
+	for _, wait := range w.calls {
+		all = append(all, wait.WaitingCall)
+	}
+	w.mu.Unlock()
+	slices.SortFunc(all, func(a, b WaitingCall) int { return cmp.Compare(a.Number, b.Number) })
+	return all
+}
+
+// CancelWaiting ends the waiting calls for which match returns true, and returns them.
+// They fail with Reason Withdrawn. A call that has its permit already goes on. match
+// must be quick: no call can begin or end its wait meanwhile.
+func (c *Client) CancelWaiting(match func(WaitingCall) bool) []WaitingCall {
+	w := &c.transport.waits
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var cancelled []WaitingCall
+	for number, wait := range w.calls {
+		if match(wait.WaitingCall) {
+			wait.cancel(errWithdrawn)
+			delete(w.calls, number)
+			cancelled = append(cancelled, wait.WaitingCall)
+		}
+	}
+	slices.SortFunc(cancelled, func(a, b WaitingCall) int { return cmp.Compare(a.Number, b.Number) })
+	return cancelled
+}

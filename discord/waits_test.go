@@ -1,0 +1,65 @@
+package discord_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/discord/sandbox"
+)
+
+// TestCancelWaiting: calls that wait are listed, and those that are cancelled end
+// immediately and are never sent. All others go on.
+func TestCancelWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{Unlimited: true})
+		sb.SetLimit(perTenMinutes(1))
+		client := newClient(t, sb, nil)
+		channel := uint64(sb.World().General)
+		send := func(caller, content string) error {
+			_, err := client.CreateMessage(discord.WithCaller(t.Context(), caller), channel, discord.Message{Fields: discord.Args{"content": content}})
+			return err
+		}
+		if err := send("shop", "first"); err != nil {
+			t.Fatal(err)
+		}
+		if waiting := client.WaitingCalls(); len(waiting) > 0 {
+			t.Errorf("after the end of a call there are %v", waiting)
+		}
+		results := make(map[string]chan error)
+		began := time.Now()
+		for _, caller := range []string{"shop", "forum"} {
+			results[caller] = make(chan error, 1)
+			go func() { results[caller] <- send(caller, caller) }()
+			synctest.Wait()
+		}
+		waiting := client.WaitingCalls()
+		if len(waiting) != 2 || waiting[0].Caller != "shop" || waiting[1].Number <= waiting[0].Number ||
+			waiting[0].Resource != fmt.Sprint("channel ", channel) || waiting[0].Route != "POST /channels/{channel_id}/messages" || !waiting[0].Since.Equal(began) {
+			t.Errorf("%v wait", waiting)
+		}
+		cancelled := client.CancelWaiting(func(c discord.WaitingCall) bool { return c.Caller == "shop" })
+		if len(cancelled) != 1 || cancelled[0].Number != waiting[0].Number {
+			t.Errorf("%v are cancelled", cancelled)
+		}
+		err := <-results["shop"]
+		e, ok := errors.AsType[*discord.Error](err)
+		if !ok || e.Reason != discord.Withdrawn || e.OutcomeUnknown || !time.Now().Equal(began) {
+			t.Errorf("the call that was cancelled ends after %s with %v", time.Since(began), err)
+		}
+		if again := client.CancelWaiting(func(c discord.WaitingCall) bool { return c.Caller == "shop" }); len(again) > 0 {
+			t.Errorf("%v are cancelled again", again)
+		}
+		if err := <-results["forum"]; err != nil {
+			t.Errorf("another call ends with %v", err)
+		}
+		for _, m := range sb.Messages(sb.World().General) {
+			if m.Content == "shop" {
+				t.Error("the call that was cancelled was sent")
+			}
+		}
+	})
+}

@@ -1,0 +1,100 @@
+package status
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/access"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Waiting is what ListWaiting and CancelWaiting need of Discord. *discord.Client is
+// one.
+type Waiting interface {
+	WaitingCalls() []discord.WaitingCall
+	CancelWaiting(match func(discord.WaitingCall) bool) []discord.WaitingCall
+}
+
+const (
+	maxWaiting = 200
+	maxShares  = 100
+	maxNumbers = 1000
+)
+
+// open refuses what strangers may not see.
+func (b *Board) open() error {
+	if b.config.Waiting == nil {
+		return connect.NewError(connect.CodeUnimplemented, errors.New("this server does not list waiting calls"))
+	}
+	if b.config.Open {
+		return connect.NewError(
+			connect.CodePermissionDenied,
+			errors.New("anyone can reach the proxy without a key, so it does not show who calls what: listen on a loopback address, or use --auth-file"),
+		)
+	}
+	return nil
+}
+
+// ListWaiting implements discordapiconnect.DashboardHandler.
+func (b *Board) ListWaiting(context.Context, *pb.ListWaitingRequest) (*pb.ListWaitingResponse, error) {
+	if err := b.open(); err != nil {
+		return nil, err
+	}
+	all := b.config.Waiting.WaitingCalls()
+	callers, resources := make(map[string]int32), make(map[string]int32)
+	res := &pb.ListWaitingResponse{Total: int32(len(all))}
+	for i, c := range all {
+		callers[c.Caller]++
+		resources[c.Resource]++
+		if i < maxWaiting {
+			res.Calls = append(res.Calls, &pb.ListWaitingResponse_Call{
+				Number: c.Number, Route: c.Route, Resource: c.Resource, Caller: c.Caller, Since: timestamppb.New(c.Since),
+			})
+		}
+	}
+	res.Callers, res.Resources = shares(callers), shares(resources)
+	return res, nil
+}
+
+func shares(counts map[string]int32) []*pb.ListWaitingResponse_Share {
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	out := make([]*pb.ListWaitingResponse_Share, min(len(names), maxShares))
+	for i := range out {
+		out[i] = &pb.ListWaitingResponse_Share{Name: names[i], Waiting: counts[names[i]]}
+	}
+	return out
+}
+
+// CancelWaiting implements discordapiconnect.DashboardHandler.
+func (b *Board) CancelWaiting(ctx context.Context, req *pb.CancelWaitingRequest) (*pb.CancelWaitingResponse, error) {
+	if err := access.MayCall(ctx, access.Operate); err != nil {
+		return nil, err
+	}
+	if err := b.open(); err != nil {
+		return nil, err
+	}
+	numbers := req.GetNumbers()
+	switch {
+	case req.GetChannelId() == 0 && req.GetCaller() == "" && len(numbers) == 0:
+		return nil, invalid("channel_id, caller or numbers is required")
+	case len(numbers) > maxNumbers:
+		return nil, invalid("numbers has %d elements, and at most %d are allowed", len(numbers), maxNumbers)
+	}
+	resource := fmt.Sprint("channel ", req.GetChannelId())
+	cancelled := b.config.Waiting.CancelWaiting(func(c discord.WaitingCall) bool {
+		return (req.GetChannelId() == 0 || c.Resource == resource) && (req.GetCaller() == "" || c.Caller == req.GetCaller()) &&
+			(len(numbers) == 0 || slices.Contains(numbers, c.Number))
+	})
+	b.config.Logger.InfoContext(ctx, "cancelled waiting calls", "by", discord.Caller(ctx),
+		"channel_id", req.GetChannelId(), "caller", req.GetCaller(), "calls", len(cancelled))
+	return &pb.CancelWaitingResponse{Cancelled: int32(len(cancelled))}, nil
+}

@@ -1,0 +1,147 @@
+package status_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/status"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// waiting are calls that wait.
+type waiting []discord.WaitingCall
+
+func (w *waiting) WaitingCalls() []discord.WaitingCall { return *w }
+
+func (w *waiting) CancelWaiting(match func(discord.WaitingCall) bool) (cancelled []discord.WaitingCall) {
+	var left waiting
+	for _, c := range *w {
+		if match(c) {
+			cancelled = append(cancelled, c)
+		} else {
+			left = append(left, c)
+		}
+	}
+	*w = left
+	return cancelled
+}
+
+func newWaiting() *waiting {
+	w := new(waiting)
+	for i := range 300 {
+		*w = append(*w, discord.WaitingCall{Number: int64(i + 1), Resource: fmt.Sprint("channel ", 1+i%3), Caller: []string{"shop", "forum"}[i%2]})
+	}
+	return w
+}
+
+func newWaitingBoard(t *testing.T, w status.Waiting, open bool) *status.Board {
+	t.Helper()
+	b, err := status.New(status.Config{
+		Limits:  func() *pb.GetRateLimitStatusResponse { return new(pb.GetRateLimitStatusResponse) },
+		Waiting: w, Open: open, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestListWaiting(t *testing.T) {
+	res, err := newWaitingBoard(t, newWaiting(), false).ListWaiting(t.Context(), new(pb.ListWaitingRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.GetCalls()) != 200 || res.GetCalls()[0].GetNumber() != 1 || res.GetTotal() != 300 {
+		t.Errorf("%d of %d calls are listed", len(res.GetCalls()), res.GetTotal())
+	}
+	if c := res.GetCallers(); len(c) != 2 || c[0].GetName() != "forum" || c[0].GetWaiting() != 150 {
+		t.Errorf("the callers are %v", c)
+	}
+	if r := res.GetResources(); len(r) != 3 || r[0].GetWaiting() != 100 {
+		t.Errorf("the resources are %v", r)
+	}
+	for _, b := range []*status.Board{newWaitingBoard(t, newWaiting(), true), newWaitingBoard(t, nil, false)} {
+		if res, err := b.ListWaiting(t.Context(), new(pb.ListWaitingRequest)); err == nil {
+			t.Errorf("strangers see %v", res)
+		}
+	}
+}
+
+// TestCancelWaiting: all conditions count, and one is needed.
+func TestCancelWaiting(t *testing.T) {
+	ctx := access.WithEveryone(t.Context())
+	for _, c := range []struct {
+		req  *pb.CancelWaitingRequest
+		want int32
+	}{
+		{&pb.CancelWaitingRequest{ChannelId: 1}, 100},
+		{&pb.CancelWaitingRequest{ChannelId: 9}, 0},
+		{&pb.CancelWaitingRequest{Caller: "shop"}, 150},
+		{&pb.CancelWaitingRequest{ChannelId: 1, Caller: "shop"}, 50},
+		{&pb.CancelWaitingRequest{Numbers: []int64{1, 3, 900}}, 2},
+		{&pb.CancelWaitingRequest{Numbers: []int64{1, 2}, Caller: "shop"}, 1},
+	} {
+		w := newWaiting()
+		res, err := newWaitingBoard(t, w, false).CancelWaiting(ctx, c.req)
+		if err != nil || res.GetCancelled() != c.want || len(*w) != 300-int(c.want) {
+			t.Errorf("%v cancels %d, want %d: %v", c.req, res.GetCancelled(), c.want, err)
+		}
+	}
+	w := newWaiting()
+	for _, req := range []*pb.CancelWaitingRequest{{}, {Numbers: make([]int64, 1001)}} {
+		if _, err := newWaitingBoard(t, w, false).CancelWaiting(ctx, req); connect.CodeOf(err) != connect.CodeInvalidArgument {
+			t.Errorf("%d numbers are answered with %v", len(req.GetNumbers()), err)
+		}
+	}
+	if _, err := newWaitingBoard(t, w, true).CancelWaiting(ctx, &pb.CancelWaitingRequest{ChannelId: 1}); connect.CodeOf(err) != connect.CodePermissionDenied {
+		t.Errorf("strangers cancel calls: %v", err)
+	}
+	if len(*w) != 300 {
+		t.Errorf("refused requests have cancelled %d calls", 300-len(*w))
+	}
+}
+
+// TestOperators: the right to watch is not that to cancel.
+func TestOperators(t *testing.T) {
+	var auth strings.Builder
+	auth.WriteString("clients:\n")
+	keys := map[string]string{"watcher": "[dashboard]", "sender": `["Send*"]`, "operator": "[dashboard, operate]", "restricted": `[dashboard, operate]
+    channels: [1]`}
+	for name, methods := range keys {
+		_, hash := access.NewKey()
+		fmt.Fprintf(&auth, "  - name: %s\n    hashes: [%q]\n    methods: %s\n", name, hash, methods)
+	}
+	rules, err := access.Parse([]byte(auth.String()), access.Defaults{Methods: append([]string{"SendChannelMessage"}, access.Pages...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := access.New(access.Config{Rules: rules})
+	w := newWaiting()
+	b := newWaitingBoard(t, w, false)
+	for _, name := range []string{"watcher", "sender", "restricted", "operator"} {
+		ctx, end, err := guard.Act(context.Background(), name, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.CancelWaiting(ctx, &pb.CancelWaitingRequest{ChannelId: 1})
+		end()
+		if want := name == "operator"; (err == nil) != want || !want && connect.CodeOf(err) != connect.CodePermissionDenied {
+			t.Errorf("%s cancels: %v", name, err)
+		}
+	}
+	if _, err := b.CancelWaiting(t.Context(), &pb.CancelWaitingRequest{ChannelId: 2}); connect.CodeOf(err) != connect.CodePermissionDenied {
+		t.Errorf("a request that no guard has let in cancels: %v", err)
+	}
+	if len(*w) != 200 {
+		t.Errorf("%d calls are left", len(*w))
+	}
+}
