@@ -253,3 +253,80 @@ func TestSpoiledRecords(t *testing.T) {
 		})
 	}
 }
+
+// TestRestartWhileSuspected ends a limiter while it finds out what a hidden limit is
+// and whether channels share it. The next one goes on with what is known, and costs
+// no more 429s than a hidden limit may, and a few for what it finds out again.
+func TestRestartWhileSuspected(t *testing.T) {
+	const ms = time.Millisecond
+	for _, l := range lies {
+		for _, truth := range []limit{sliding("c", 5, 5*time.Second), fixed("c", 5, 5*time.Second), sliding("c", 2, 10*time.Second), sliding("c", 5, time.Second)} {
+			for _, ids := range []int{1, 2, 5} {
+				for _, across := range []bool{true, false} {
+					for _, after := range []time.Duration{650 * ms, 2 * time.Second, 5500 * ms, 12 * time.Second} {
+						for _, clean := range []bool{true, false} {
+							lie := l.lie
+							lie.Truth, lie.Across = []limit{truth}, across
+							lie.Only = func(_, path string) bool { return strings.HasSuffix(path, "/messages") }
+							t.Run(fmt.Sprintf("%s/%s/%d channels/across=%t/%v/clean=%t", l.name, describe(truth), ids, across, after, clean), func(t *testing.T) {
+								synctest.Test(t, func(t *testing.T) { restartLie(t, &lie, ids, after, clean) })
+							})
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func restartLie(t *testing.T, lie *ratelimit.Lie, ids int, after time.Duration, clean bool) {
+	d := newDiscord(sliding("b", 5, time.Second))
+	d.Lie = lie
+	stored := newDisk()
+	first := newLimiter(t, ratelimit.Config{Changed: stored.notify})
+	ctx, end := context.WithCancel(t.Context())
+	var calls, saver sync.WaitGroup
+	saver.Go(func() { stored.run(ctx, t, first) })
+	const n = 40
+	began := time.Now()
+	left := make([]atomic.Int64, ids)
+	for i := range n {
+		calls.Go(func() {
+			if _, err := (sender{discord: d, limiter: first, token: "bot"}).send(ctx, "GET", messages(1+i%ids)); err != nil {
+				left[i%ids].Add(1)
+			}
+		})
+	}
+	time.Sleep(after)
+	end()
+	if clean {
+		calls.Wait()
+	}
+	saver.Wait()
+	if clean {
+		stored.save(t, first)
+	}
+	next := newLimiter(t, ratelimit.Config{})
+	next.Import(stored.read(t), clean)
+	calls.Wait()
+	var jobs []job
+	for i := range left {
+		jobs = append(jobs, job{int(left[i].Load()), "GET", messages(1 + i)})
+	}
+	sender{discord: d, limiter: next, token: "bot"}.run(t, jobs...)
+	took := time.Since(began)
+	refused, allowed := d.replies["429 user"]+d.replies["429 shared"]+d.replies["429 "], 3+n/10+6
+	bound := lie.Bound(n) + 200*time.Millisecond
+	if !lie.Across { // each channel has its own limit, or is taken to share one
+		allowed = ids*(3+6) + n/10
+	}
+	if l := lie.Announced; l.N > 0 && l.N <= 5 {
+		bound = max(bound, time.Duration(n)*l.Window/time.Duration(l.N))
+	}
+	if lie.Scope == "shared" && !clean { // what others may use too says little at first
+		bound = bound * 3 / 2
+	}
+	if most := bound*5/4 + 5*lie.Truth[0].Window; refused > allowed || took > most {
+		t.Errorf("%d 429s, at most %d are allowed; %v, at most %v may pass", refused, allowed, took, most)
+	}
+}

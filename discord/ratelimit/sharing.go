@@ -18,6 +18,9 @@ const (
 	// leadCalls is how many calls the resource that was refused last may be ahead
 	// of others after its wait.
 	leadCalls = 8
+	// spareRefusals is how many 429s more than limits explain do not show that they
+	// are shared.
+	spareRefusals = 2
 	// steadyTrips is how many round trips must be known to say how they differ.
 	steadyTrips = 5
 	// signTime is how long a sign that separate limits are shared counts, and
@@ -47,6 +50,39 @@ type sharing struct {
 	failed  int       // probes that were refused since limits are shared
 	skip    int       // shared: 429s until the next probe
 	signs   []sign    // that limits are shared although they are taken for separate
+	cost    cost      // of taking them for separate
+}
+
+// cost is how many 429s it costs to take limits for separate. If it is more than
+// several limits explain, they are shared.
+type cost struct {
+	since    instant // when the count began
+	refused  int
+	accepted int
+	refusers int // resources that were refused
+}
+
+// begin starts a new count if the last one is old.
+func (k *cost) begin(now instant) {
+	if k.since == 0 || now.sub(k.since) >= throttleLife {
+		*k = cost{since: now}
+	}
+}
+
+// refuse counts a 429 of a route's call.
+func (k *cost) refuse(r *route, now instant) {
+	k.begin(now)
+	k.refused++
+	if r.costly != k.since {
+		r.costly = k.since
+		k.refusers++
+	}
+}
+
+// high reports whether limits must be shared. One limit costs at most 3 429s and a
+// tenth of its calls.
+func (k *cost) high() bool {
+	return k.refusers > 1 && k.refused > 3*k.refusers+k.accepted/10+spareRefusals
 }
 
 type sharingKind uint8
@@ -203,6 +239,8 @@ func (c *core) confirm(x *call, now instant) {
 		}
 		return
 	}
+	g.cost.begin(now)
+	g.cost.accepted++
 	g.signs = slices.DeleteFunc(g.signs, func(g sign) bool {
 		// The limit that refused the other is none of this one's.
 		return now.sub(g.at) > signTime || g.bucket != x.route.bucket && x.sentAt > g.at && now < g.bucket.throttle.until
@@ -227,6 +265,7 @@ func (c *core) compare(x *call, wait time.Duration, h hint, now instant) {
 		slack: h.slack + 2*headerStep + c.blur(now.sub(x.sentAt)),
 	}
 	switch kind := g.kind; {
+	case s.apart:
 	case kind == shared && x.closed > 0:
 		g.putOff()
 	case kind == shared && x.sentAt >= s.until:
@@ -235,6 +274,13 @@ func (c *core) compare(x *call, wait time.Duration, h hint, now instant) {
 		g.last = n
 	case kind == shared:
 	case kind == separate || x.kind != "": // other kinds of calls may go on
+		if kind == separate && x.kind == "" {
+			if g.cost.refuse(x.route, now); g.cost.high() {
+				g.last = n
+				c.join(s, now)
+				return
+			}
+		}
 		if t.taken > 0 || t.learnt() || slices.ContainsFunc(g.signs, func(o sign) bool { return o.bucket == b }) {
 			return
 		}
@@ -290,7 +336,7 @@ func (c *core) part(s *shape, now instant) {
 	if s.sharing.kind == shared { // so that its own throttle was not taught
 		g.bucket.throttle.refused(g.at, g.at, g.until.sub(g.at), true, hint{})
 	}
-	s.sharing, s.throttle = sharing{kind: separate}, throttle{}
+	s.sharing, s.throttle = sharing{kind: separate, failed: s.sharing.failed}, throttle{}
 	c.settle(g.bucket, now)
 }
 
@@ -302,7 +348,7 @@ func (c *core) join(s *shape, now instant) {
 	for _, o := range g.signs {
 		freed = append(freed, o.bucket)
 	}
-	g.kind, g.refused, g.signs = shared, nil, nil
+	g.kind, g.refused, g.signs, g.cost = shared, nil, nil, cost{}
 	g.putOff()
 	for _, b := range freed {
 		b.throttle, b.rejected = throttle{}, false

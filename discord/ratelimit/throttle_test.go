@@ -291,3 +291,63 @@ func TestLiesStarveNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestUsedUpChannels: another process uses up what two channels take. That says
+// nothing of other channels, in which Discord counts messages apart.
+func TestUsedUpChannels(t *testing.T) {
+	simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
+		ctx, end := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		s.Global = 0
+		for channel := range 2 {
+			for range 5 {
+				s.arrive("POST", messages(1+channel))
+			}
+			for range 20 {
+				wg.Go(func() { _, _ = s.send(ctx, "POST", messages(1+channel)) })
+			}
+		}
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				for channel := range 2 {
+					s.arrive("POST", messages(1+channel))
+				}
+				time.Sleep(500 * time.Millisecond)
+			}
+		})
+		time.Sleep(5 * time.Second)
+		if took, most := s.run(t, channels(100, 5, 3)...), 11*time.Second; took > most {
+			t.Errorf("500 messages to 100 other channels took %v, at most %v may pass", took, most)
+		}
+		end()
+		wg.Wait()
+	})
+}
+
+// TestLiesTakenForSeparate: a wait that is too long by a little lets a shared limit
+// of short units pass for separate ones. What that costs shows that they are not.
+func TestLiesTakenForSeparate(t *testing.T) {
+	for _, truth := range []limit{sliding("c", 5, time.Second), sliding("c", 10, 2*time.Second)} {
+		for _, n := range []int{10, 60} {
+			const ids = 30
+			t.Run(fmt.Sprintf("%s/%d calls", describe(truth), n), func(t *testing.T) {
+				lie := ratelimit.Lie{
+					Truth: []limit{truth}, Across: true, Announced: promise, Refusal: ratelimit.Remaining,
+					Retry: func(d time.Duration) time.Duration { return d + 50*time.Millisecond },
+					Only:  func(_, path string) bool { return strings.HasSuffix(path, "/messages") },
+				}
+				simulate(t, sliding("b", 5, time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
+					s.Lie = &lie
+					var jobs []job
+					for c := range ids {
+						jobs = append(jobs, job{n, "GET", messages(1 + c)})
+					}
+					s.run(t, jobs...)
+					if refused, allowed := s.replies["429 user"], 7*ids+n*ids/10; refused > allowed {
+						t.Errorf("%d 429s of %d calls, at most %d are allowed", refused, n*ids, allowed)
+					}
+				})
+			})
+		}
+	}
+}
