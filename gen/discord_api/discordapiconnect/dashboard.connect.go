@@ -56,7 +56,7 @@ type DashboardClient interface {
 	// that reads slowly gets fewer and newer messages, never a backlog.
 	//
 	// The stream lasts until the client ends it or the proxy shuts down, which is
-	// UNAVAILABLE. RESOURCE_EXHAUSTED means that 100 watch already.
+	// UNAVAILABLE. RESOURCE_EXHAUSTED means that 250 watch already.
 	//
 	// Cost: no call to Discord.
 	WatchStatus(context.Context, *discord_api.WatchStatusRequest) (*connect.ServerStreamForClient[discord_api.WatchStatusResponse], error)
@@ -192,7 +192,7 @@ type DashboardHandler interface {
 	// that reads slowly gets fewer and newer messages, never a backlog.
 	//
 	// The stream lasts until the client ends it or the proxy shuts down, which is
-	// UNAVAILABLE. RESOURCE_EXHAUSTED means that 100 watch already.
+	// UNAVAILABLE. RESOURCE_EXHAUSTED means that 250 watch already.
 	//
 	// Cost: no call to Discord.
 	WatchStatus(context.Context, *discord_api.WatchStatusRequest, *connect.ServerStream[discord_api.WatchStatusResponse]) error

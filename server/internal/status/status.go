@@ -32,7 +32,7 @@ const (
 	// silence is how long they hear nothing when nothing changes.
 	silence = 15 * time.Second
 
-	maxWatchers = 100
+	maxWatchers = 250
 	maxCalls    = 200
 	maxMessages = 100
 	maxBuckets  = 100

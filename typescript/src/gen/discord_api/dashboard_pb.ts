@@ -1036,7 +1036,7 @@ export const Dashboard: GenService<{
    * that reads slowly gets fewer and newer messages, never a backlog.
    *
    * The stream lasts until the client ends it or the proxy shuts down, which is
-   * UNAVAILABLE. RESOURCE_EXHAUSTED means that 100 watch already.
+   * UNAVAILABLE. RESOURCE_EXHAUSTED means that 250 watch already.
    *
    * Cost: no call to Discord.
    *
