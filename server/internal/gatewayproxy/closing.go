@@ -2,6 +2,7 @@ package gatewayproxy
 
 import (
 	"fmt"
+	"strings"
 
 	"discordproxy/discord/gateway/wire"
 
@@ -24,9 +25,9 @@ const maxReason = 123
 // text returns the reason as far as it fits.
 func (c *closing) text() string {
 	if len(c.reason) <= maxReason {
-		return c.reason
+		return strings.ToValidUTF8(c.reason, "")
 	}
-	return c.reason[:maxReason-3] + "..."
+	return strings.ToValidUTF8(c.reason[:maxReason-3], "") + "..." // a character may be cut
 }
 
 // How connections end, with the reasons that Discord gives where they fit.

@@ -16,6 +16,7 @@ import (
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/refusals"
 	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
@@ -70,15 +71,12 @@ type connection struct {
 // ServeHTTP implements http.Handler: it speaks the gateway's protocol with one
 // client until either side ends it.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if status, refused := p.enter(); refused != "" {
+	network := refusals.Network(r.RemoteAddr)
+	if status, refused := p.enter(network, fromSameMachine(r)); refused != "" {
 		http.Error(w, refused, status)
 		return
 	}
-	identified := sync.OnceFunc(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.unidentified--
-	})
+	identified := sync.OnceFunc(func() { p.identified(network) })
 	defer func() {
 		identified()
 		p.mu.Lock()
@@ -109,7 +107,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // enter counts a connection, or says why there cannot be one.
-func (p *Proxy) enter() (status int, refused string) {
+func (p *Proxy) enter(network string, local bool) (status int, refused string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -117,10 +115,23 @@ func (p *Proxy) enter() (status int, refused string) {
 		return http.StatusForbidden, "the gateway proxy is off: start the server with --gateway-proxy and without --no-gateway, or on a loopback address"
 	case p.connections >= maxConnections || p.unidentified >= maxUnidentified:
 		return http.StatusServiceUnavailable, "too many connections to the gateway"
+	case !local && p.strangers[network] >= maxStrangers:
+		return http.StatusTooManyRequests, "too many connections to the gateway from your network that have not identified themselves"
 	}
 	p.connections++
 	p.unidentified++
+	p.strangers[network]++
 	return 0, ""
+}
+
+// identified counts a connection as one that may stay, or that is over.
+func (p *Proxy) identified(network string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unidentified--
+	if p.strangers[network]--; p.strangers[network] == 0 {
+		delete(p.strangers, network)
+	}
 }
 
 // greet checks what the client asked for, and sends HELLO.

@@ -42,9 +42,12 @@ const (
 	// settleWait is how long guilds may take to come after READY.
 	settleWait = 3 * time.Second
 	// maxConnections limits connections, and maxUnidentified those of them that
-	// have not identified themselves within identifyTimeout.
+	// have not identified themselves, which they must within identifyTimeout.
+	// maxStrangers is how many of these one network may have. It does not hold for
+	// the machine itself, on which a reverse proxy may be.
 	maxConnections  = 5000
 	maxUnidentified = 500
+	maxStrangers    = 100
 	identifyTimeout = 30 * time.Second
 	// maxSessions is how many sessions are kept, connected or not.
 	maxSessions = 5000
@@ -127,8 +130,10 @@ type Proxy struct {
 	stored   map[string]bool              // sessions that Export has returned
 	voice    map[uint64]map[*session]bool // who asked for voice in a guild
 	stats    Stats
-	// connections are all, unidentified those that may not stay.
+	// connections are all, unidentified those that may not stay, and strangers these
+	// by their networks.
 	connections, unidentified int
+	strangers                 map[string]int
 }
 
 // New returns a Proxy that is not open.
@@ -143,8 +148,8 @@ func New(c Config) (*Proxy, error) {
 	life, endLife := context.WithCancel(context.Background())
 	return &Proxy{
 		config: c, life: life, endLife: endLife, changed: make(chan struct{}), sessions: make(map[string]*session),
-		stored: make(map[string]bool),
-		voice:  make(map[uint64]map[*session]bool), members: newMembers(),
+		stored: make(map[string]bool), strangers: make(map[string]int),
+		voice: make(map[uint64]map[*session]bool), members: newMembers(),
 	}, nil
 }
 

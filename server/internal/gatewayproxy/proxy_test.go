@@ -384,6 +384,22 @@ func TestContents(t *testing.T) {
 		{`{"id":"1","guild_id":"1","channel_id":"3","author":{"id":"9"},"content":"text"}`, `"content":"text"`},
 		{`{"id":"1","guild_id":"1","channel_id":"3","author":{"id":"5"},"mentions":[{"id":"9"}],"content":"text"}`, `"content":"text"`},
 		{`{"id":"1","channel_id":"4","author":{"id":"5"},"content":"text"}`, `"content":"text"`},
+		{
+			`{"id":"1","guild_id":"1","channel_id":"3","author":{"id":"5"},"content":"a","referenced_message":{"id":"2","author":{"id":"6"},"content":"b"}}`,
+			`"referenced_message":{"author":{"id":"6"},"content":"","id":"2"}`,
+		},
+		{
+			`{"id":"1","guild_id":"1","channel_id":"3","author":{"id":"9"},"content":"a","referenced_message":{"id":"2","author":{"id":"6"},"content":"b"}}`,
+			`{"author":{"id":"9"},"channel_id":"3","content":"a","guild_id":"1","id":"1","referenced_message":{"author":{"id":"6"},"content":"","id":"2"}}`,
+		},
+		{
+			`{"id":"1","guild_id":"1","channel_id":"3","author":{"id":"5"},"referenced_message":{"id":"2","author":{"id":"9"},"content":"mine"}}`,
+			`"content":"mine"`,
+		},
+		{
+			`{"id":"1","guild_id":"1","channel_id":"3","author":{"id":"5"},"referenced_message":null,"message_snapshots":[{"message":{"content":"b","embeds":[{}],"type":0}}]}`,
+			`"message_snapshots":[{"message":{"content":"","embeds":[],"type":0}}],"referenced_message":null`,
+		},
 	} {
 		r.dispatch("MESSAGE_CREATE", tt.message)
 		b.expect(0, "MESSAGE_CREATE", tt.want)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"discordproxy/discord/gateway"
@@ -158,31 +159,61 @@ func (v *view) event(e *events.Event, guilds *gateway.Guilds) (json.RawMessage, 
 }
 
 // withoutContent returns a message as Discord sends it to a session without
-// MESSAGE_CONTENT: what it says is empty unless the bot wrote it or is mentioned.
+// MESSAGE_CONTENT: what it says is empty unless the bot wrote it or is mentioned. The
+// same holds of the message that it answers.
 // https://discord.com/developers/docs/events/gateway#message-content-intent
 func (v *view) withoutContent(data json.RawMessage) json.RawMessage {
-	var message struct {
-		Author struct {
-			ID snowflake `json:"id"`
-		} `json:"author"`
-		Mentions []struct {
-			ID snowflake `json:"id"`
-		} `json:"mentions"`
-	}
 	fields := make(map[string]json.RawMessage)
-	if json.Unmarshal(data, &message) != nil || json.Unmarshal(data, &fields) != nil || uint64(message.Author.ID) == v.self {
+	if json.Unmarshal(data, &fields) != nil {
 		return data
 	}
-	for _, user := range message.Mentions {
-		if uint64(user.ID) == v.self {
-			return data
-		}
+	referenced := fields["referenced_message"]
+	answers := len(referenced) > 0 && referenced[0] == '{'
+	concerned := v.isConcerned(data)
+	if concerned && !answers {
+		return data
 	}
-	for name, empty := range map[string]string{"content": `""`, "embeds": "[]", "attachments": "[]", "components": "[]"} {
+	if answers {
+		fields["referenced_message"] = v.withoutContent(referenced)
+	}
+	if concerned {
+		return encoded(fields)
+	}
+	empty(fields)
+	var snapshots []map[string]json.RawMessage
+	if json.Unmarshal(fields["message_snapshots"], &snapshots) == nil && snapshots != nil {
+		for _, snapshot := range snapshots {
+			var message map[string]json.RawMessage
+			if json.Unmarshal(snapshot["message"], &message) == nil && message != nil {
+				empty(message)
+				snapshot["message"] = encoded(message)
+			}
+		}
+		fields["message_snapshots"] = encoded(snapshots)
+	}
+	return encoded(fields)
+}
+
+// isConcerned reports whether the bot wrote a message or is mentioned in it.
+func (v *view) isConcerned(data json.RawMessage) bool {
+	type user struct {
+		ID snowflake `json:"id"`
+	}
+	var message struct {
+		Author   user   `json:"author"`
+		Mentions []user `json:"mentions"`
+	}
+	_ = json.Unmarshal(data, &message) // what has another form concerns nobody
+	own := func(u user) bool { return uint64(u.ID) == v.self }
+	return own(message.Author) || slices.ContainsFunc(message.Mentions, own)
+}
+
+// empty takes what a message says out of its fields.
+func empty(fields map[string]json.RawMessage) {
+	for name, nothing := range map[string]string{"content": `""`, "embeds": "[]", "attachments": "[]", "components": "[]"} {
 		if _, ok := fields[name]; ok {
-			fields[name] = json.RawMessage(empty)
+			fields[name] = json.RawMessage(nothing)
 		}
 	}
 	delete(fields, "poll")
-	return encoded(fields)
 }
