@@ -270,6 +270,12 @@ func TestGatewayProxyCommands(t *testing.T) {
 	if m := string(e.until("GUILD_MEMBERS_CHUNK").Data); !strings.Contains(m, `"members":[]`) || !strings.Contains(m, `"nonce":"y"`) {
 		t.Errorf("without the right got %s", m)
 	}
+	_ = e.ws.CloseNow()
+	again := dialBot(t, gatewayURL(p))
+	again.send(6, map[string]any{"token": listener, "session_id": e.session, "seq": e.seq - 1})
+	if m := again.next(); m.Seq != e.seq || !strings.Contains(string(m.Data), `"members":[]`) || !strings.Contains(string(m.Data), `"nonce":"y"`) {
+		t.Errorf("without the right the answer comes again as %+v", m)
+	}
 	if sb.Presence(bot).Status != "offline" {
 		t.Error("a presence was passed on without the right")
 	}

@@ -150,6 +150,9 @@ type chunk struct {
 func withoutMembers(data json.RawMessage) json.RawMessage {
 	var out chunk
 	_ = json.Unmarshal(data, &out) // Discord's chunks have this form
+	if len(out.Members) == 0 {
+		return data
+	}
 	out.Members, out.NotFound = []json.RawMessage{}, nil
 	return encoded(out)
 }
