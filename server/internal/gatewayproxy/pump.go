@@ -120,7 +120,7 @@ type resume struct {
 func (c *connection) resume(ctx context.Context, back resume) error {
 	p := c.proxy
 	if !p.awaitUpstream(c.work, false) {
-		return c.invalidate()
+		return &closeReconnect // the session may still go on: the client tries again
 	}
 	p.mu.Lock()
 	p.sweep()

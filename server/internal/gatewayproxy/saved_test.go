@@ -209,6 +209,26 @@ func TestRestartRefused(t *testing.T) {
 	}
 }
 
+// TestResumeAwaits: a bot that resumes while the server is not connected, or ends, is
+// closed so that it tries again, and keeps its session.
+func TestResumeAwaits(t *testing.T) {
+	r := newRig(t, gatewayproxy.Config{ConnectWait: 50 * time.Millisecond}, events.Config{})
+	r.connect()
+	b := r.dial()
+	b.identify(gateway.IntentGuildMessages | gateway.IntentMessageContent)
+	_ = b.ws.CloseNow()
+	r.Changed(gateway.Status{State: gateway.Disconnected, Resumable: true, Since: time.Now()})
+	again := b.resume(r)
+	if _, err := again.read(); websocket.CloseStatus(err) != 4000 {
+		t.Errorf("without Discord: %v", err)
+	}
+	r.say(0, 1)
+	r.resumedAtDiscord()
+	again = b.resume(r)
+	again.hear(0, 1)
+	again.expect(0, "RESUMED", "")
+}
+
 // TestStrangers: one network cannot take all the places for connections that have not
 // identified themselves.
 func TestStrangers(t *testing.T) {
