@@ -105,7 +105,8 @@ type dmChannels struct {
 }
 
 // ExportDMs returns the direct message channels by their users that became known
-// since it was last called; 0 for those that are known no longer.
+// since it was last called; 0 for those that are known no longer. The first call
+// returns nothing: changes are kept from then on.
 func (c *Client) ExportDMs() map[uint64]uint64 {
 	c.dms.mu.Lock()
 	defer c.dms.mu.Unlock()
@@ -125,10 +126,10 @@ func (c *Client) ImportDMs(channels map[uint64]uint64) {
 	}
 }
 
-// note has a change exported. So many changes that nobody exports are not kept. The
-// lock is held.
+// note has a change exported, if exports have begun. More changes than maxDMChanges
+// between two of them are not kept. The lock is held.
 func (d *dmChannels) note(user, channel uint64) {
-	if len(d.changed) < maxDMChanges {
+	if d.changed != nil && len(d.changed) < maxDMChanges {
 		d.changed[user] = channel
 	}
 }
@@ -159,7 +160,7 @@ type opening struct {
 }
 
 func newDMChannels(size int) (*dmChannels, error) {
-	d := &dmChannels{opening: make(map[uint64]*opening), changed: make(map[uint64]uint64)}
+	d := &dmChannels{opening: make(map[uint64]*opening)}
 	var err error
 	// Add and Remove call it with the lock held.
 	d.known, err = lru.NewWithEvict(size, func(user, _ uint64) { d.note(user, 0) })

@@ -134,11 +134,18 @@ func TestExportOfForgottenChannels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, user := range users {
-			if _, err := client.SendDirectMessage(t.Context(), user, discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
-				t.Fatal(err)
+		send := func() {
+			for _, user := range users {
+				if _, err := client.SendDirectMessage(t.Context(), user, discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
+		send()
+		if exported := client.ExportDMs(); len(exported) > 0 {
+			t.Errorf("changes before the first export were kept: %v", exported)
+		}
+		send()
 		exported := client.ExportDMs()
 		if forgotten, known := exported[users[0]]; !known || forgotten != 0 || exported[users[1]] == 0 {
 			t.Errorf("exported %v of %v", exported, users)

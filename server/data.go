@@ -202,12 +202,19 @@ func (d *data) saveFor(ctx context.Context, saved chan struct{}) {
 // is older.
 const limitsKept = 24 * time.Hour
 
+// otherBotsKept is how long the data of a bot is kept after another one has taken its
+// place in the folder.
+const otherBotsKept = 30 * 24 * time.Hour
+
 const purgeInterval = time.Hour
 
 // purge deletes what no later run would use, and gives the space back.
 func (d *data) purge(ctx context.Context) {
-	// The space is the first character after the name, "!" the next one.
-	err := d.store.PurgeState(ctx, limitsPart, "limits!", time.Now().Add(-limitsKept))
+	now := time.Now()
+	err := d.store.PurgeState(ctx, limitsPart, now.Add(-limitsKept))
+	if err == nil {
+		err = d.store.PurgeBots(ctx, d.bot, now.Add(-otherBotsKept))
+	}
 	if err == nil {
 		err = d.store.Shrink(ctx)
 	}

@@ -27,6 +27,7 @@ const (
 	limitsPart  = "limits "
 	dmPart      = "dm "
 	gatewayPart = "gateway"
+	countedPart = "identifies" // of gatewayPart, once more: what bounds it must not get lost with the rest
 	guildPart   = "guild "
 	eventPart   = "event "
 	botPart     = "bot " // the sessions of bots at the gateway proxy
@@ -166,7 +167,9 @@ type gatewayState struct {
 func (s savedState) gateway() (state gatewayState, at time.Time) {
 	part := s.parts[gatewayPart]
 	if json.Unmarshal(part.Data, &state) != nil {
-		return gatewayState{}, part.At
+		state, part = gatewayState{}, s.parts[countedPart]
+		_ = json.Unmarshal(part.Data, &state.Counted) // what remains
+		return state, part.At
 	}
 	if age := time.Since(part.At); age > maxSessionAge || age < -time.Second {
 		state.Session = nil
@@ -190,6 +193,7 @@ type savedGateway struct {
 	// Only save and the functions that it returns use these.
 	pending     map[string][]byte // guilds
 	state       []byte            // as it was saved last
+	counted     []byte            // so are the counts in it
 	first, last uint64            // numbers of the events that are saved
 	stale       map[string][]byte // parts that an earlier run has left, to be deleted
 }
@@ -237,6 +241,10 @@ func (s *savedGateway) save() (parts map[string][]byte, done func()) {
 	if !bytes.Equal(encoded, s.state) {
 		parts[gatewayPart] = encoded
 	}
+	counted, _ := json.Marshal(state.Counted)
+	if !bytes.Equal(counted, s.counted) {
+		parts[countedPart] = counted
+	}
 	if s.pending == nil {
 		s.pending = guilds
 	} else {
@@ -256,7 +264,7 @@ func (s *savedGateway) save() (parts map[string][]byte, done func()) {
 	}
 	return parts, func() {
 		botsDone()
-		s.stale, s.state, s.pending, s.first, s.last = nil, encoded, nil, exported.First, exported.State.Next-1
+		s.stale, s.state, s.counted, s.pending, s.first, s.last = nil, encoded, counted, nil, exported.First, exported.State.Next-1
 	}
 }
 

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"encoding/json"
+	"reflect"
 	"testing"
 	"time"
 
+	"discordproxy/discord/gateway"
 	"discordproxy/server/internal/store"
 )
 
@@ -35,6 +38,15 @@ func TestSpoiledParts(t *testing.T) {
 		}
 		if state, _ := s.gateway(); state.Session != nil || state.Hub.Epoch != "" {
 			t.Errorf("%q: the gateway is %+v", spoiled, state)
+		}
+		counted := gateway.BudgetCount{Begun: []time.Time{time.Now().UTC().Truncate(time.Second)}, Short: 2}
+		data, err := json.Marshal(counted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts[countedPart] = store.Saved{Data: data, At: time.Now()}
+		if state, _ := s.gateway(); json.Unmarshal([]byte(spoiled), new(gatewayState)) != nil && !reflect.DeepEqual(state.Counted, counted) {
+			t.Errorf("%q: the counts are %+v", spoiled, state.Counted)
 		}
 	}
 }

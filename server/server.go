@@ -83,6 +83,9 @@ func New(c Config) (*Server, error) {
 	}
 	saved := s.data.load(context.Background())
 	s.up.limiter.Import(saved.limits(), saved.clean)
+	if s.data != nil {
+		s.up.client.ExportDMs() // what changes from here on is kept
+	}
 	s.up.client.ImportDMs(saved.dms())
 	s.data.add(&savedLimits{limiter: s.up.limiter})
 	s.data.add(&savedDMs{client: s.up.client})

@@ -74,6 +74,7 @@ func statusOfOutbox(err error) *connect.Error {
 		{store.ErrInProgress, connect.CodeFailedPrecondition},
 		{store.ErrEnded, connect.CodeFailedPrecondition},
 		{store.ErrNotEnded, connect.CodeFailedPrecondition},
+		{store.ErrReplaced, connect.CodeFailedPrecondition},
 	} {
 		if errors.Is(err, known.err) {
 			return connect.NewError(known.code, known.err)

@@ -56,6 +56,8 @@ type Delivery struct {
 	Bytes      int64 // size of the request
 	// Request is the call. It is set only when it is enqueued, see Store.Request.
 	Request []byte
+
+	replaced bool // it ends because it was replaced
 }
 
 // Enqueued is what became of a delivery that was to be enqueued.
@@ -74,6 +76,7 @@ var (
 	ErrInProgress = errors.New("the delivery is being sent")
 	ErrEnded      = errors.New("the delivery has ended")
 	ErrNotEnded   = errors.New("the delivery is in progress")
+	ErrReplaced   = errors.New("the delivery was replaced by a newer one")
 )
 
 // OutboxLimits bound the outbox of a bot: the deliveries that have not ended, and
@@ -178,6 +181,7 @@ func (o *Outbox) enqueue(ctx context.Context, tx *sql.Tx, limits OutboxLimits, d
 		return Enqueued{}, err
 	}
 	for _, old := range replaced {
+		old.replaced = true
 		old.State, old.Reason, old.FinishedAt = Cancelled, "replaced by delivery "+d.ID, d.EnqueuedAt
 		if _, err := o.finish(ctx, tx, old); err != nil {
 			return Enqueued{}, err
@@ -235,10 +239,10 @@ func (o *Outbox) promote(ctx context.Context, tx *sql.Tx, caller, target string)
 }
 
 // finish ends a delivery that has not ended, and returns it with its position. The
-// request of one that was delivered is not kept.
+// request of one that was delivered or replaced is not kept.
 func (o *Outbox) finish(ctx context.Context, tx *sql.Tx, d Delivery) (Delivery, error) {
 	freed, emptied := int64(0), ""
-	if d.State == Delivered {
+	if d.State == Delivered || d.replaced {
 		freed, emptied = d.Bytes, ", bytes = 0, request = NULL"
 		d.Bytes = 0
 	}
@@ -612,6 +616,8 @@ func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id stri
 			return ErrNotEnded
 		case d.State == Delivered:
 			return ErrEnded
+		case d.Bytes == 0:
+			return ErrReplaced
 		}
 		old := d.Seq
 		err := tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, finished = finished - 1

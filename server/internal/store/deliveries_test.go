@@ -163,8 +163,14 @@ func TestReplaceKey(t *testing.T) {
 				t.Fatal(results, err)
 			}
 		}
-		if d := t.get("a"); d.State != store.Cancelled || d.Reason == "" || d.Position != 1 {
+		if d := t.get("a"); d.State != store.Cancelled || d.Reason == "" || d.Position != 1 || d.Bytes != 0 {
 			t.Errorf("%+v", d)
+		}
+		if counts, err := t.Counts(t.Context()); err != nil || counts.Bytes != t.get("b").Bytes {
+			t.Errorf("the request of a replaced delivery is kept: %+v, %v", counts, err)
+		}
+		if _, err := t.Retry(t.Context(), limits, "shop", "a", noon.Add(time.Hour)); !errors.Is(err, store.ErrReplaced) {
+			t.Errorf("a replaced delivery waits again: %v", err)
 		}
 		if ok, err := t.BeginTry(t.Context(), t.get("b").Seq, noon); !ok || err != nil {
 			t.Fatal(ok, err)

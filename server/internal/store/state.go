@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 )
 
@@ -60,10 +61,47 @@ func (s *Store) State(ctx context.Context, bot string) (map[string]Saved, error)
 }
 
 // PurgeState deletes what was saved before a moment for any bot, of parts whose
-// names are at least from and less than to.
-func (s *Store) PurgeState(ctx context.Context, from, to string, before time.Time) error {
+// names begin with a prefix of ASCII.
+func (s *Store) PurgeState(ctx context.Context, prefix string, before time.Time) error {
 	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM state WHERE part >= $1 AND part < $2 AND saved_at < $3", from, to, before.UnixMilli())
+		_, err := tx.ExecContext(ctx, fmt.Sprintf("DELETE FROM state WHERE substr(part, 1, %d) = $1 AND saved_at < $2", len(prefix)), prefix, before.UnixMilli())
 		return err
 	})
+}
+
+// PurgeBots deletes all that is kept of bots other than one, if nothing was saved for
+// them since a moment and every delivery of theirs has expired before it.
+func (s *Store) PurgeBots(ctx context.Context, keep string, before time.Time) error {
+	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		gone, err := goneBots(ctx, tx, keep, before.UnixMilli())
+		if err != nil {
+			return err
+		}
+		for _, bot := range gone {
+			for _, table := range []string{"deliveries", "outbox", "state"} {
+				if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE bot = $1", bot); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func goneBots(ctx context.Context, tx *sql.Tx, keep string, before int64) (bots []string, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT bot FROM (SELECT bot FROM state UNION SELECT bot FROM outbox) AS known WHERE bot <> $1
+		AND NOT EXISTS (SELECT 1 FROM state WHERE state.bot = known.bot AND saved_at >= $2)
+		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.bot = known.bot AND expires_at >= $2)`, keep, before)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var bot string
+		if err := rows.Scan(&bot); err != nil {
+			return nil, err
+		}
+		bots = append(bots, bot)
+	}
+	return bots, rows.Err()
 }

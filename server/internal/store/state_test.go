@@ -33,11 +33,76 @@ func TestState(t *testing.T) {
 		wantState(t, s, "three", map[string]store.Saved{})
 		save("one", first.Add(time.Minute), map[string][]byte{"session": nil, "nothing": nil, "empty": {}})
 		wantState(t, s, "one", map[string]store.Saved{"limits": {Data: []byte("newer"), At: first.Add(time.Second)}, "empty": {Data: []byte{}, At: first.Add(time.Minute)}})
-		if err := s.PurgeState(t.Context(), "l", "m", first.Add(time.Second)); err != nil {
+		if err := s.PurgeState(t.Context(), "limit", first.Add(time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		wantState(t, s, "one", map[string]store.Saved{"limits": {Data: []byte("newer"), At: first.Add(time.Second)}, "empty": {Data: []byte{}, At: first.Add(time.Minute)}})
 		wantState(t, s, "two", map[string]store.Saved{})
+	})
+}
+
+// TestPurgeState: names that only sort between others are kept, whatever the
+// collation of the database.
+func TestPurgeState(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		at := time.UnixMilli(1_790_000_000_000)
+		if err := s.SaveState(t.Context(), "one", at, map[string][]byte{
+			"limits a": {1}, "limits Z": {1}, "limits": {1}, "LIMITS a": {1}, "limitsa": {1}, "limits!": {1},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.PurgeState(t.Context(), "limits ", at.Add(time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		one := store.Saved{Data: []byte{1}, At: at}
+		wantState(t, s, "one", map[string]store.Saved{"limits": one, "LIMITS a": one, "limitsa": one, "limits!": one})
+	})
+}
+
+// TestPurgeBots: what another bot has left is deleted when it is old, unless a
+// delivery is still to be made.
+func TestPurgeBots(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		old := noon.Add(-time.Hour)
+		saved := map[string]store.Saved{"part": {Data: []byte{1}, At: old}}
+		for _, bot := range []string{"own", "gone", "queued", "recent"} {
+			at := old
+			if bot == "recent" {
+				at = noon
+			}
+			if err := s.SaveState(t.Context(), bot, at, map[string][]byte{"part": {1}}); err != nil {
+				t.Fatal(err)
+			}
+			o, err := s.Outbox(t.Context(), bot)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := delivery("a", "channel 1", 1)
+			if d.ExpiresAt = old; bot == "queued" {
+				d.ExpiresAt = noon.Add(time.Hour)
+			}
+			if _, err := o.Enqueue(t.Context(), limits, []store.Delivery{d}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.PurgeBots(t.Context(), "own", noon); err != nil {
+			t.Fatal(err)
+		}
+		wantState(t, s, "own", saved)
+		wantState(t, s, "queued", saved)
+		wantState(t, s, "gone", nil)
+		wantState(t, s, "recent", map[string]store.Saved{"part": {Data: []byte{1}, At: noon}})
+		for bot, want := range map[string]int{"own": 1, "gone": 0, "queued": 1, "recent": 1} {
+			o, err := s.Outbox(t.Context(), bot)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all, err := o.List(t.Context(), store.DeliveryFilter{}, 0, 10); err != nil || len(all) != want {
+				t.Errorf("%s has %d deliveries, want %d: %v", bot, len(all), want, err)
+			}
+		}
 	})
 }
 
