@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -22,6 +23,49 @@ type Env struct {
 	// In, Out and Err are the standard streams.
 	In       io.Reader
 	Out, Err io.Writer
+	// Hangups are the signals SIGHUP to a process without a terminal, see Hangups.
+	// Nil means that they end the command.
+	Hangups *Hangups
+}
+
+// Hangups has a command take SIGHUP as the order to read its configuration again. In a
+// process with a controlling terminal SIGHUP says that the terminal is closed, and ends
+// the command.
+type Hangups struct {
+	taken  atomic.Bool
+	signal chan struct{}
+}
+
+// Take returns a channel that receives after a SIGHUP. The signal ends the command until
+// Take is called.
+func (h *Hangups) Take() <-chan struct{} {
+	if h == nil {
+		return nil
+	}
+	h.taken.Store(true)
+	return h.signal
+}
+
+// deliver reports whether a command takes the signal. Several may become one.
+func (h *Hangups) deliver() bool {
+	if !h.taken.Load() {
+		return false
+	}
+	select {
+	case h.signal <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// hasTerminal reports whether the process has a controlling terminal.
+func hasTerminal() bool {
+	f, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return true
 }
 
 // Command runs until it is done or ctx ends. An error is one line for the
@@ -29,8 +73,8 @@ type Env struct {
 type Command func(ctx context.Context, env Env) error
 
 // Main runs a command in the process and returns its exit code. SIGINT,
-// SIGTERM and SIGHUP end the command's context; a second one ends Main at
-// once. Later ones are ignored: they must not change the exit code of a process
+// SIGTERM and, unless the command takes it, see [Hangups], SIGHUP end the command's
+// context; a second one ends Main at once. Later ones are ignored: they must not change the exit code of a process
 // that is about to end.
 func Main(command Command) int {
 	signals := make(chan os.Signal, 2)
@@ -38,18 +82,25 @@ func Main(command Command) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 
+	hangups := &Hangups{signal: make(chan struct{}, 1)}
+	terminal := hasTerminal() // later it may be gone
 	ended := make(chan int, 1)
 	go func() {
-		ended <- Run(ctx, command, Env{Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+		ended <- Run(ctx, command, Env{Args: os.Args[1:], In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Hangups: hangups})
 	}()
-	for second := false; ; second = true {
+	second := false
+	for {
 		select {
 		case code := <-ended:
 			return code
-		case <-signals:
+		case got := <-signals:
+			if got == syscall.SIGHUP && !terminal && hangups.deliver() {
+				continue
+			}
 			if second {
 				return 1
 			}
+			second = true
 			cancel()
 		}
 	}

@@ -72,23 +72,19 @@ type Config struct {
 
 // Client calls Discord as one bot. It is safe for concurrent use.
 type Client struct {
-	base          *url.URL
-	authorization string
-	transport     *transport
-	limiter       *ratelimit.Limiter
-	dms           *dmChannels
-	turns         turns
-	application   atomic.Uint64 // 0 until it is known
+	base        *url.URL
+	transport   *transport
+	limiter     *ratelimit.Limiter
+	dms         *dmChannels
+	turns       turns
+	application atomic.Uint64 // 0 until it is known
 }
 
 // New returns a Client. It makes no call: see CheckToken.
 func New(c Config) (*Client, error) {
-	token := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(c.Token), "Bot "))
-	if token == "" {
-		return nil, errors.New("discord: no bot token")
-	}
-	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, errors.New("discord: the bot token holds a character that no token has")
+	token, err := parseToken(c.Token)
+	if err != nil {
+		return nil, err
 	}
 	base, err := parseBaseURL(c.BaseURL)
 	if err != nil {
@@ -114,13 +110,12 @@ func New(c Config) (*Client, error) {
 	}
 	userAgent := cmp.Or(c.UserAgent, "DiscordBot (https://discordproxy.invalid, 0)")
 	return &Client{
-		base:          base,
-		authorization: "Bot " + token,
-		limiter:       limiter,
-		dms:           dms,
+		base:    base,
+		limiter: limiter,
+		dms:     dms,
 		transport: &transport{
 			base:       base.String(),
-			session:    newSession("Bot "+token, userAgent),
+			token:      botToken{session: newSession("Bot "+token, userAgent)},
 			bare:       newSession("", userAgent),
 			upstream:   upstream,
 			limiter:    limiter,
@@ -179,9 +174,11 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 	}
 	// An odd name is no failure: the fields are read as far as they are known.
 	_ = json.Unmarshal(data, &user)
-	if parseID(user.ID) == 0 {
+	bot := parseID(user.ID)
+	if bot == 0 {
 		return "", ErrNoUser
 	}
+	c.transport.token.identify(uint64(bot))
 	return cut(user.Username, maxName), nil
 }
 

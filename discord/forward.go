@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/hex"
 	"encoding/json"
 	"io"
@@ -214,7 +213,7 @@ func (c *Client) IsOwn(authorization string) bool {
 	if !found || !strings.EqualFold(scheme, "Bot") {
 		return false
 	}
-	return subtle.ConstantTimeCompare([]byte("Bot "+strings.TrimSpace(token)), []byte(c.authorization)) == 1
+	return c.transport.token.is("Bot " + strings.TrimSpace(token))
 }
 
 // Routes of which more than the method says what may be done.

@@ -18,7 +18,7 @@ import (
 // repeats them as far as that is harmless.
 type transport struct {
 	base       string // the API's URL without version and slash at its end
-	session    *discordgo.Session
+	token      botToken
 	bare       *discordgo.Session // has no token
 	upstream   http.RoundTripper
 	limiter    *ratelimit.Limiter

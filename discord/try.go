@@ -95,7 +95,7 @@ func (x *exchange) send(ctx context.Context, r *request) {
 		GotConn:      func(httptrace.GotConnInfo) { x.permit.Begin() },
 		WroteHeaders: func() { x.written.Store(true) },
 	})
-	session := x.session
+	session := x.token.current()
 	if r.tokenless || r.guest != "" {
 		session = x.bare
 	}

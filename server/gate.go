@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -20,6 +21,8 @@ type gate struct {
 	guard *access.Guard
 	// tls is how the port speaks TLS. Nil means that it does not.
 	tls *tls.Config
+	// clients and certificates are files among watched. Nil means that there are none.
+	clients, certificates *files.Watched
 	// watched are the files that are read again when they change.
 	watched []*files.Watched
 }
@@ -40,7 +43,7 @@ func openGate(c Config) (*gate, error) {
 			// No client can fill the queue alone.
 			MaxCalls: (c.MaxQueue + 1) / 2, MaxBytes: (c.MaxQueueBytes + 1) / 2,
 		}
-		err := g.watch(&files.Watched{What: "auth file", Paths: []string{c.AuthFile}, ReadFile: given(c.Auth), Use: func(contents [][]byte) error {
+		g.clients = &files.Watched{What: "auth file", Paths: []string{c.AuthFile}, ReadFile: given(c.Auth), Use: func(contents [][]byte) error {
 			rules, err := access.Parse(contents[0], defaults)
 			if err != nil {
 				return err
@@ -50,8 +53,8 @@ func openGate(c Config) (*gate, error) {
 			}
 			config.Rules = rules
 			return nil
-		}})
-		if err != nil {
+		}}
+		if err := g.watch(g.clients); err != nil {
 			return nil, err
 		}
 		files.WarnReadable(c.Logger, "auth file", c.AuthFile)
@@ -76,16 +79,12 @@ func guardedMethods() []string { return append(api.Methods(), access.Pages...) }
 // openTLS reads certificate, key and, if there are any, authorities for
 // clients. Connections use what was read last.
 func (g *gate) openTLS(c Config) error {
-	paths := []string{c.CertFile, c.KeyFile}
-	if c.ClientCAFile != "" {
-		paths = append(paths, c.ClientCAFile)
-	}
 	var current atomic.Pointer[tls.Config]
 	g.tls = &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return current.Load(), nil },
 	}
-	return g.watch(&files.Watched{What: "TLS certificate", Paths: paths, Use: func(contents [][]byte) error {
+	g.certificates = &files.Watched{What: "TLS certificate", Paths: tlsPaths(c), Use: func(contents [][]byte) error {
 		certificate, err := tls.X509KeyPair(contents[0], contents[1])
 		if err != nil {
 			return err
@@ -94,7 +93,7 @@ func (g *gate) openTLS(c Config) error {
 		if len(contents) > 2 {
 			config.ClientCAs = x509.NewCertPool()
 			if !config.ClientCAs.AppendCertsFromPEM(contents[2]) {
-				return fmt.Errorf("there is no certificate in %s", c.ClientCAFile)
+				return errors.New("there is no certificate in the file of --tls-client-ca")
 			}
 			// Clients without one are refused with an answer; probes of health need
 			// none.
@@ -102,7 +101,14 @@ func (g *gate) openTLS(c Config) error {
 		}
 		current.Store(config)
 		return nil
-	}})
+	}}
+	return g.watch(g.certificates)
+}
+
+// tlsPaths are the files that TLS needs. None means that the server does not use it.
+func tlsPaths(c Config) []string {
+	paths := append(nonEmpty(c.CertFile), nonEmpty(c.KeyFile)...)
+	return append(paths, nonEmpty(c.ClientCAFile)...)
 }
 
 // watch reads files for the first time, and has them watched.

@@ -26,6 +26,21 @@ type live struct {
 	gateway *gateway.Gateway
 	server  api.Gateway
 	proxy   *gatewayproxy.Proxy
+	// renewed has a value when there is another token.
+	renewed chan struct{}
+}
+
+// setToken has later connections use another token. A gateway that has ended begins
+// again.
+func (l live) setToken(token string) {
+	if l.gateway == nil {
+		return
+	}
+	l.gateway.SetToken(token)
+	select {
+	case l.renewed <- struct{}{}:
+	default:
+	}
 }
 
 // openGateway puts the parts together, where an earlier run has left them. They do
@@ -75,19 +90,26 @@ func openGateway(c Config, client *discord.Client, d *data, saved savedState) (l
 		return live{}, err
 	}
 	d.add(s)
-	return live{s.gateway, api.Gateway{Hub: hub, Intents: intents, Guilds: guilds}, proxy}, nil
+	return live{s.gateway, api.Gateway{Hub: hub, Intents: intents, Guilds: guilds}, proxy, make(chan struct{}, 1)}, nil
 }
 
 // run keeps the bot at the gateway from when begin is closed until ctx ends, or
-// Discord wants it no more: calls go on without it.
+// Discord wants it no more: calls go on without it, until there is another token.
 func (l live) run(ctx context.Context, begin <-chan struct{}) {
 	if l.gateway == nil {
 		return
 	}
 	select {
 	case <-begin:
-		_ = l.gateway.Run(ctx) // it is logged, and subscribers know
 	case <-ctx.Done():
+		return
+	}
+	for l.gateway.Run(ctx) != nil { // it is logged, and subscribers know
+		select {
+		case <-l.renewed:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -75,8 +75,9 @@ func parseHooks(contents [][]byte) (*hooks.Hooks, error) {
 
 // incoming are the hooks of a file, which change with it.
 type incoming struct {
-	config hooks.Config
-	use    func(*hooks.Hooks) // nil before the handler exists
+	config  hooks.Config
+	watched *files.Watched     // nil without a file
+	use     func(*hooks.Hooks) // nil before the handler exists
 }
 
 // follow has changes of the file reach a handler.
@@ -89,7 +90,7 @@ func openHooks(c Config, g *gate) (*incoming, error) {
 		return h, nil
 	}
 	from := incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}
-	err := g.watch(&files.Watched{What: "hooks file", Paths: from.paths(), ReadFile: from.read, Use: func(contents [][]byte) error {
+	h.watched = &files.Watched{What: "hooks file", Paths: from.paths(), ReadFile: from.read, Use: func(contents [][]byte) error {
 		parsed, err := parseHooks(contents)
 		if err != nil {
 			return err
@@ -99,8 +100,8 @@ func openHooks(c Config, g *gate) (*incoming, error) {
 			h.use(parsed)
 		}
 		return nil
-	}})
-	if err != nil {
+	}}
+	if err := g.watch(h.watched); err != nil {
 		return nil, err
 	}
 	files.WarnReadable(c.Logger, "hooks file", c.HooksFile)

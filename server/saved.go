@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"discordproxy/discord"
@@ -53,18 +54,26 @@ func (s savedState) below(prefix string) map[string][]byte {
 // savedToken is whether Discord has found the token good, as a source.
 type savedToken struct {
 	login  *login
-	digest []byte // of the token
+	digest atomic.Pointer[[]byte] // of the token
 	saved  []byte
 }
 
 func newSavedToken(l *login, token string) *savedToken {
+	s := &savedToken{login: l}
+	s.replace(token)
+	return s
+}
+
+// replace is for another token that Discord has found good.
+func (s *savedToken) replace(token string) {
 	sum := sha256.Sum256([]byte(token))
-	return &savedToken{login: l, digest: hex.AppendEncode(nil, sum[:])}
+	digest := hex.AppendEncode(nil, sum[:])
+	s.digest.Store(&digest)
 }
 
 // restore takes over what an earlier run saved.
 func (s *savedToken) restore(state savedState) {
-	if s.saved = state.parts[tokenPart].Data; bytes.Equal(s.saved, s.digest) {
+	if s.saved = state.parts[tokenPart].Data; bytes.Equal(s.saved, *s.digest.Load()) {
 		s.login.trust()
 	}
 }
@@ -75,7 +84,7 @@ func (s *savedToken) save() (parts map[string][]byte, done func()) {
 	case errors.Is(s.login.ready(), errTokenRefused):
 		found = nil
 	case s.login.botName() != "":
-		found = s.digest
+		found = *s.digest.Load()
 	}
 	if !bytes.Equal(found, s.saved) {
 		parts = map[string][]byte{tokenPart: found}

@@ -49,6 +49,9 @@ type Server struct {
 	unsaved  []string       // why nothing survives a restart, empty if it does
 	checks   health.Checks  // set by Run, before the first request
 	ran      atomic.Bool
+	// token is the bot's, and savedToken what survives of it. Only Reload changes them.
+	token      string
+	savedToken *savedToken
 }
 
 // New validates c, reads the files that it names and puts a server together. It
@@ -95,9 +98,9 @@ func New(c Config) (*Server, error) {
 	}
 	s.login = newLogin(s.up.client, s.up.reach.Check, c.Logger)
 	s.login.found = func() { s.data.notify(false) }
-	token := newSavedToken(s.login, c.Token)
-	token.restore(saved)
-	s.data.add(token)
+	s.token, s.savedToken = c.Token, newSavedToken(s.login, c.Token)
+	s.savedToken.restore(saved)
+	s.data.add(s.savedToken)
 	if s.live, err = openGateway(c, s.up.client, s.data, saved); err != nil {
 		s.Close()
 		return nil, err

@@ -17,7 +17,7 @@ import (
 // TestTerminate: what waits when the signal comes is delivered as far as the
 // grace goes, and every caller gets exactly one answer.
 func TestTerminate(t *testing.T) {
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			const messages = 6

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/server"
@@ -62,6 +63,7 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	if err := c.check(); err != nil {
 		return command.Misuse(c.settings.locate(err))
 	}
+	hangups := env.Hangups.Take()
 	config, err := c.config()
 	if err != nil {
 		return err
@@ -107,6 +109,12 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
+	reloads := reloader{env: env, inUse: c, server: srv, logs: logs, audit: audit}
+	ctx, stop := context.WithCancel(ctx)
+	var reloading sync.WaitGroup
+	defer reloading.Wait()
+	defer stop()
+	reloading.Go(func() { reloads.run(ctx, hangups) })
 	return srv.Run(ctx, lis)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"discordproxy/cli/configfile"
 	"discordproxy/server"
@@ -18,6 +19,8 @@ type settings struct {
 	path    string // of the file, "" for none
 	file    *configfile.File
 	sources map[string]configfile.Source
+	// values are those of all flags as text, the token's among them.
+	values map[string]string
 }
 
 // Sections of a configuration file.
@@ -74,6 +77,16 @@ func (c *serverConfig) load(cc *cli.Context, flags []cli.Flag) error {
 	}
 	if c.hooks.inline != nil {
 		c.hooks.file = c.settings.path
+	}
+	c.settings.values = make(map[string]string)
+	for _, f := range flags {
+		name := f.Names()[0]
+		if c.settings.values[name] = fmt.Sprint(cc.Value(name)); c.settings.values[name] == "<nil>" {
+			delete(c.settings.values, name)
+		}
+		if list, ok := f.(*cli.StringSliceFlag); ok {
+			c.settings.values[name] = strings.Join(cc.StringSlice(list.Name), ",")
+		}
 	}
 	return nil
 }

@@ -61,3 +61,14 @@ func notifySystemd(ctx context.Context, grace time.Duration, logger *slog.Logger
 
 // lastWords is more than the server needs to end after the grace.
 const lastWords = 10 * time.Second
+
+// notifyReloading tells systemd that the server reloads, and done that it has. Without
+// systemd both do nothing.
+func notifyReloading() (done func()) {
+	state := daemon.SdNotifyReloading
+	if now, ok := monotonic(); ok {
+		state += fmt.Sprintf("\nMONOTONIC_USEC=%d", now.Microseconds())
+	}
+	_, _ = daemon.SdNotify(false, state)
+	return func() { _, _ = daemon.SdNotify(false, daemon.SdNotifyReady) }
+}

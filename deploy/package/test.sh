@@ -59,9 +59,13 @@ start_unit() {
     local line
     line=$(sed -n 's/^ExecStart=//p' "$unit")
     mkdir -p "$work/credentials" /var/log/discordproxy /var/lib/discordproxy
-    cp "$(sed -n 's/^LoadCredential=token://p' "$unit")" "$work/credentials/token"
+    local copies copy name path
+    copies=$(sed -n 's/^LoadCredential=//p' "$unit")
+    for copy in $copies; do
+        name=${copy%%:*} path=${copy#*:}
+        install -m 400 "$path" "$work/credentials/$name"
+    done
     chown -R nobody "$work/credentials" /var/log/discordproxy /var/lib/discordproxy
-    chmod 400 "$work/credentials/token"
     (
         cd /var/lib/discordproxy
         set -a
@@ -80,6 +84,15 @@ start_unit() {
     await "logged in" /var/log/discordproxy/discordproxyserver.log
 }
 
+# reload_unit NOTICES does what the unit's reload does, with copies refreshed.
+reload_unit() {
+    grep -q '^ExecReload=.*-HUP' "$unit" || fail "the unit has no reload"
+    install -m 400 -o nobody /etc/discordproxy/config.yaml "$work/credentials/config.yaml"
+    kill -HUP "$server"
+    await RELOADING=1 "$1"
+    await MONOTONIC_USEC= "$1"
+}
+
 use() {
     discordproxyserver health --port "$port" | grep -qx ready || fail "it is not ready"
     discordproxymessage --port "$port" channel "$channel" "$1" | grep -qx "Message sent" || fail "no message was sent"
@@ -96,6 +109,8 @@ dpkg --install "$old"/*_amd64.deb | tee "$work/installed"
 grep -q /etc/discordproxy/token "$work/installed" || fail "the package does not say where the token belongs"
 dpkg --verify "$package"
 [ "$(stat -c '%a %U' /etc/discordproxy)" = "700 root" ] || fail "the folder of the token is readable by others"
+[ "$(stat -c '%a %U' /etc/discordproxy/config.yaml)" = "600 root" ] || fail "the configuration is readable by others"
+dpkg-query -W -f '${Conffiles}' "$package" | grep -q /etc/discordproxy/config.yaml || fail "the configuration is no conffile"
 before=$(discordproxyserver --version)
 man --warnings --where discordproxyserver discordproxymessage >/dev/null || fail "there is no manual page"
 man --warnings discordproxyserver 2>"$work/man" | grep -q -- --token-file || fail "the manual page does not know --token-file"
@@ -120,11 +135,18 @@ END
 start_unit "$work/notices"
 use "from the old version"
 
+echo "== reload"
+echo "max-queue: 77" >>/etc/discordproxy/config.yaml
+reload_unit "$work/notices"
+await "settings=max-queue" /var/log/discordproxy/discordproxyserver.log
+use "after the reload"
+
 echo "== upgrade, while it runs"
 dpkg --install "$new"/*_amd64.deb | tee "$work/upgraded"
 ! grep -q token "$work/upgraded" || fail "an upgrade asks for the token again"
 grep -q DISCORDPROXY_PORT=0 /etc/default/discordproxyserver || fail "the upgrade has lost the settings"
 [ -s /etc/discordproxy/token ] || fail "the upgrade has lost the token"
+grep -qx "max-queue: 77" /etc/discordproxy/config.yaml || fail "the upgrade has lost the configuration"
 after=$(discordproxyserver --version)
 [ "$before" != "$after" ] || fail "the version is still $after"
 use "after the upgrade, before the restart"

@@ -136,6 +136,9 @@ func (r *release) readCommit(ctx context.Context) error {
 // share is the folder of the pages about the commands.
 func (r *release) share() string { return filepath.Join(r.out, "share") }
 
+// configuration is the file of settings that packages install.
+func (r *release) configuration() string { return filepath.Join(r.out, "build", "config.yaml") }
+
 func (r *release) writePages() error {
 	forAdmins, err := cli.Pages(serve.App(cli.Env{}), 8)
 	if err != nil {
@@ -157,6 +160,9 @@ func (r *release) writePages() error {
 		if err := write(filepath.Join(r.share(), filepath.FromSlash(p.Folder), p.Name), text); err != nil {
 			return err
 		}
+	}
+	if err := write(r.configuration(), []byte(serve.Template())); err != nil {
+		return err
 	}
 	// nfpm takes the dates of a tree as they are, for equal packages.
 	return filepath.WalkDir(r.share(), func(path string, _ os.DirEntry, err error) error {
@@ -242,6 +248,8 @@ func (r *release) pack(ctx context.Context, packager string, t target, folder st
 			return filepath.ToSlash(filepath.Join(folder, "bin"))
 		case "SHARE":
 			return filepath.ToSlash(r.share())
+		case "CONFIG":
+			return filepath.ToSlash(r.configuration())
 		}
 		unknown = errors.Join(unknown, fmt.Errorf("deploy/package/nfpm.yaml: there is no ${%s}", name))
 		return ""

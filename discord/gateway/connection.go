@@ -318,7 +318,7 @@ func (c *connection) hello(ctx context.Context, data json.RawMessage) error {
 	c.awaits, c.moved = stepReady, time.Now()
 	c.watchdog.Reset(readyTimeout)
 	c.mu.Unlock()
-	op, command := wire.OpResume, any(resume{c.gateway.config.Token, c.session.id, c.session.sequence.Load()})
+	op, command := wire.OpResume, any(resume{*c.gateway.token.Load(), c.session.id, c.session.sequence.Load()})
 	if !c.resumes {
 		c.session.identified = true
 		c.gateway.spend((*budget).identified)
@@ -334,7 +334,7 @@ func (c *connection) hello(ctx context.Context, data json.RawMessage) error {
 
 func (g *Gateway) identify() identify {
 	i := identify{
-		Token:      g.config.Token,
+		Token:      *g.token.Load(),
 		Properties: identifyProperties{runtime.GOOS, "discordproxy", "discordproxy"},
 		Compress:   true,
 		Intents:    g.config.Intents,

@@ -22,6 +22,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -211,6 +212,7 @@ func (e *EndedError) Error() string { return e.Reason }
 type Gateway struct {
 	config    Config
 	addresses addresses
+	token     atomic.Pointer[string]
 
 	// Only Run and its callees use these.
 	session  *session // to be resumed; nil if there is none
@@ -261,8 +263,16 @@ func New(c Config) (*Gateway, error) {
 		config: c, addresses: addresses, budget: newBudget(c.Counted, now), outbox: newOutbox(),
 		status: Status{State: Off, Since: now, Reason: "not begun"},
 	}
+	g.token.Store(&c.Token)
 	g.restore(c.Session)
 	return g, nil
+}
+
+// SetToken has later connections use another token of the same bot. The current
+// connection stays.
+func (g *Gateway) SetToken(token string) {
+	token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(token), "Bot "))
+	g.token.Store(&token)
 }
 
 // Status returns how the bot stands with the gateway.
@@ -319,7 +329,7 @@ const (
 
 // Run keeps the bot at the gateway until ctx ends; it then closes the
 // connection, within a second, and returns nil. It returns an *EndedError when
-// Discord wants no further connection. It may be called once.
+// Discord wants no further connection. It may be called again only after such an error.
 func (g *Gateway) Run(ctx context.Context) error {
 	for {
 		end := g.connect(ctx)

@@ -27,6 +27,15 @@ type Watched struct {
 	// reading is a read that has not returned yet. No other one begins meanwhile: one
 	// that hangs would become many.
 	reading chan fileContents
+	// replacements are taken by Watch.
+	replacements chan replacement
+}
+
+// replacement is a call of Replace.
+type replacement struct {
+	paths []string
+	read  func(string) ([]byte, error)
+	done  chan error
 }
 
 type fileContents struct {
@@ -81,12 +90,47 @@ func (w *Watched) await(ctx context.Context) fileContents {
 
 // Load reads the files for the first time. It must be called once, before Watch.
 func (w *Watched) Load(ctx context.Context) error {
+	w.replacements = make(chan replacement)
 	all := w.await(ctx)
 	if all.err != nil {
 		return fmt.Errorf("cannot read the %s: %w", w.What, all.err)
 	}
 	if err := w.Use(all.contents); err != nil {
 		return fmt.Errorf("%s %s: %w", w.What, w.Paths[0], err)
+	}
+	w.used, w.seen = all.sum, all.sum
+	return nil
+}
+
+// Replace has Watch read other files, or the same ones immediately, and returns when they
+// are used. After an error the files before, and what they contained, remain. It must be
+// called while Watch runs.
+func (w *Watched) Replace(ctx context.Context, paths []string, read func(string) ([]byte, error)) error {
+	r := replacement{paths, read, make(chan error, 1)}
+	select {
+	case w.replacements <- r:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (w *Watched) replace(ctx context.Context, r replacement) error {
+	before := *w
+	w.Paths, w.ReadFile, w.reading = r.paths, r.read, nil
+	all := w.await(ctx)
+	err := all.err
+	if err == nil {
+		err = w.Use(all.contents)
+	}
+	if err != nil {
+		*w = before
+		return err
 	}
 	w.used, w.seen = all.sum, all.sum
 	return nil
@@ -133,6 +177,8 @@ func (w *Watched) watch(ctx context.Context, logger *slog.Logger) {
 		select {
 		case <-ctx.Done():
 			return
+		case r := <-w.replacements:
+			r.done <- w.replace(ctx, r)
 		case <-ticker.C:
 			w.look(ctx, logger)
 		}

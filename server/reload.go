@@ -1,0 +1,88 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"discordproxy/server/internal/files"
+)
+
+// reloadTimeout limits how long one part of a reload may take.
+const reloadTimeout = 30 * time.Second
+
+// Reload takes over from c what can change while the server runs, and leaves out the
+// rest: the token, the content and the paths of the files for clients, TLS and incoming
+// hooks, and their inline content. It must be called while Run runs. Calls in progress,
+// streams and the session at the gateway stay.
+//
+// A token is checked with Discord before the old one is dropped. A part that cannot be
+// used is logged as an error and keeps what it had, and the first such error is returned.
+// Clients, TLS and hooks that one of both configurations does not have stay as they are.
+func (s *Server) Reload(ctx context.Context, c Config) error {
+	c.setDefaults()
+	c.Logger = s.config.Logger
+	if (c.ClientCAFile == "") != (s.config.ClientCAFile == "") {
+		c.ClientCAFile = s.config.ClientCAFile
+	}
+	err := s.reloadToken(ctx, c)
+	for _, part := range []struct {
+		watched *files.Watched
+		paths   []string
+		read    func(string) ([]byte, error)
+	}{
+		{s.gate.clients, nonEmpty(c.AuthFile), given(c.Auth)},
+		{s.gate.certificates, tlsPaths(c), nil},
+		{s.incoming.watched, incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}.paths(), incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}.read},
+	} {
+		if part.watched == nil || len(part.paths) == 0 || part.paths[0] == "" {
+			continue
+		}
+		err = cmp.Or(err, s.reloadFiles(ctx, part.watched, part.paths, part.read))
+	}
+	return err
+}
+
+func nonEmpty(path string) []string {
+	if path == "" {
+		return nil
+	}
+	return []string{path}
+}
+
+func (s *Server) reloadFiles(ctx context.Context, w *files.Watched, paths []string, read func(string) ([]byte, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	err := w.Replace(ctx, paths, read)
+	if err != nil {
+		s.config.Logger.ErrorContext(ctx, "failed to reload a file; keeping the previous contents", "what", w.What, "file", paths[0], "error", err)
+	}
+	return err
+}
+
+// reloadToken uses another token of the bot, if c has one and Discord accepts it.
+func (s *Server) reloadToken(ctx context.Context, c Config) error {
+	if c.Token == "" && c.TokenFile == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+	defer cancel()
+	err := c.readToken()
+	if err == nil && c.Token == s.token {
+		return nil
+	}
+	if err == nil {
+		err = s.up.client.SetToken(ctx, c.Token)
+	}
+	if err != nil {
+		s.config.Logger.ErrorContext(ctx, "failed to reload the bot token; keeping the previous one", "error", err)
+		return errors.New("the bot token cannot be used: " + err.Error())
+	}
+	s.token = c.Token
+	s.savedToken.replace(c.Token)
+	s.live.setToken(c.Token)
+	s.data.notify(false)
+	s.config.Logger.InfoContext(ctx, "reloaded the bot token")
+	return nil
+}

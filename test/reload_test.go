@@ -1,0 +1,224 @@
+package test
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/server"
+	"discordproxy/test/proxytest"
+
+	pb "discordproxy/gen/discord_api"
+	"discordproxy/gen/discord_api/discordapiconnect"
+
+	"connectrpc.com/connect"
+)
+
+// reloading is a process with a configuration file.
+type reloading struct {
+	*proxytest.Process
+	t               *testing.T
+	discord         *sandbox.Sandbox
+	config, token   string // paths
+	reloads         int
+	key, keyHash    string
+	other, otherSum string
+}
+
+func startReloading(t *testing.T) *reloading {
+	t.Helper()
+	folder := t.TempDir()
+	r := &reloading{t: t, discord: sandbox.New(sandbox.Config{Unlimited: true}), config: filepath.Join(folder, "config.yaml"), token: filepath.Join(folder, "token")}
+	discord := httptest.NewServer(r.discord)
+	t.Cleanup(discord.Close)
+	t.Cleanup(r.discord.Close)
+	r.key, r.keyHash = server.NewKey()
+	r.other, r.otherSum = server.NewKey()
+	r.write(r.token, r.discord.World().Token)
+	r.configure("", r.keyHash)
+	r.Process = proxytest.StartProcess(t, nil, "--sandbox=false", "--no-data", "--config", r.config, "--token-file", r.token,
+		"--discord-api-url", discord.URL+"/api")
+	r.await("logged in")
+	return r
+}
+
+func (r *reloading) write(path, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// configure writes the configuration file with one client.
+func (r *reloading) configure(settings string, hashes ...string) {
+	r.t.Helper()
+	r.write(r.config, fmt.Sprintf("%s\nauth:\n  clients:\n    - name: shop\n      hashes: [\"%s\"]\n", settings, strings.Join(hashes, `", "`)))
+}
+
+// await waits for a line of the log and returns the whole log.
+func (r *reloading) await(text string) string {
+	r.t.Helper()
+	for deadline := time.Now().Add(proxytest.Patience); ; time.Sleep(20 * time.Millisecond) {
+		log, _ := os.ReadFile(r.Log)
+		if strings.Contains(string(log), text) {
+			return string(log)
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("the log does not say %q:\n%s", text, log)
+		}
+	}
+}
+
+// awaitGateway waits until the bot has been connected to the gateway n times.
+func (r *reloading) awaitGateway(n int) {
+	r.t.Helper()
+	const connected = "connected to Discord's gateway"
+	for deadline := time.Now().Add(proxytest.Patience); strings.Count(r.await(connected), connected) < n; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("the bot is not at the gateway for the %d. time", n)
+		}
+	}
+}
+
+// reload sends the signal, waits until the log says how it ended, and returns the new
+// part of the log.
+func (r *reloading) reload() string {
+	r.t.Helper()
+	before, err := os.ReadFile(r.Log)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		r.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(proxytest.Patience); ; time.Sleep(20 * time.Millisecond) {
+		log, _ := os.ReadFile(r.Log)
+		added := strings.TrimPrefix(string(log), string(before))
+		if strings.Contains(added, `msg="reloaded the configuration"`) || strings.Contains(added, "failed to reload the configuration") {
+			return added
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("the log does not speak of the reload:\n%s", log)
+		}
+	}
+}
+
+// client returns a client with a key.
+func (r *reloading) client(key string) discordapiconnect.DiscordApiClient {
+	return (&proxytest.Proxy{Address: r.Address}).ClientsAs(r.t, proxytest.Identity{Key: key})["gRPC"]
+}
+
+// call makes a call with a key and returns the code of its error, 0 for none.
+func (r *reloading) call(key string) connect.Code {
+	if _, err := r.client(key).GetCurrentUser(r.t.Context(), &pb.GetCurrentUserRequest{}); err != nil {
+		return connect.CodeOf(err)
+	}
+	return 0
+}
+
+// TestReload: SIGHUP has the process use the changed file. Streams stay, and a file with
+// a mistake changes nothing.
+func TestReload(t *testing.T) {
+	t.Parallel()
+	r := startReloading(t)
+	r.awaitGateway(1)
+	events := proxytest.Follow(t, r.client(r.key), &pb.SubscribeEventsRequest{})
+	post := func(text string) {
+		t.Helper()
+		posted := proxytest.Post(t, r.discord, r.discord.World().General, text)
+		if m := events.Until(pb.Event_MESSAGE_CREATE).GetMessage(); m.GetId() != uint64(posted) {
+			t.Errorf("the event is %v", m)
+		}
+	}
+	post("before")
+
+	r.configure("max-queue: 7\nactivity: SECRET\nlog-file-level: DEBUG", r.keyHash, r.otherSum)
+	added := r.reload()
+	if !strings.Contains(added, `settings="activity, max-queue"`) || strings.Contains(added, "SECRET") || !strings.Contains(added, "complete=true") {
+		t.Errorf("the log says %s", added)
+	}
+	if first, second := r.call(r.key), r.call(r.other); first != 0 || second != 0 {
+		t.Errorf("calls with both keys: %v, %v", first, second)
+	}
+	r.await(" request=") // which calls have at DEBUG only
+	post("after")
+
+	r.write(r.config, "prot: 1\nauth: {clients: [{name: x, hashes: [\""+r.otherSum+"\"]}]}")
+	if added := r.reload(); !strings.Contains(added, "failed to reload the configuration; keeping the previous one") || !strings.Contains(added, "did you mean") {
+		t.Errorf("the log says %s", added)
+	}
+	r.configure("", "sha256:nonsense")
+	if added := r.reload(); !strings.Contains(added, "failed to reload a file; keeping the previous contents") || !strings.Contains(added, "complete=false") {
+		t.Errorf("the log says %s", added)
+	}
+	if first, second := r.call(r.key), r.call(r.other); first != 0 || second != 0 {
+		t.Errorf("calls with both keys after mistakes: %v, %v", first, second)
+	}
+
+	r.configure("", r.otherSum)
+	r.reload()
+	if first, second := r.call(r.key), r.call(r.other); first != connect.CodeUnauthenticated || second != 0 {
+		t.Errorf("calls with a key that is gone, and with another: %v, %v", first, second)
+	}
+}
+
+// TestReloadToken: a new token is used if Discord accepts it, else the old one stays.
+func TestReloadToken(t *testing.T) {
+	t.Parallel()
+	r := startReloading(t)
+	r.awaitGateway(1)
+	old := r.discord.World().Token
+	r.write(r.token, "wrong")
+	if added := r.reload(); !strings.Contains(added, "failed to reload the bot token; keeping the previous one") || strings.Contains(added, "wrong") {
+		t.Errorf("the log says %s", added)
+	}
+	if code := r.call(r.key); code != 0 {
+		t.Errorf("with the old token: %v", code)
+	}
+	if err := r.discord.AddToken("Bot other", r.discord.World().Alice); err != nil {
+		t.Fatal(err)
+	}
+	r.write(r.token, "other")
+	if added := r.reload(); !strings.Contains(added, "the token is that of another bot") {
+		t.Errorf("the log says %s", added)
+	}
+	if err := r.discord.AddToken("Bot renewed", r.discord.World().Bot); err != nil {
+		t.Fatal(err)
+	}
+	r.discord.RevokeToken("Bot " + old)
+	for deadline := time.Now().Add(proxytest.Patience); r.call(r.key) == 0; { // until the limiter knows
+		if time.Now().After(deadline) {
+			t.Fatal("calls with the old token go on")
+		}
+	}
+	r.write(r.token, "renewed\n")
+	if added := r.reload(); !strings.Contains(added, "reloaded the bot token") || strings.Contains(added, "renewed") {
+		t.Errorf("the log says %s", added)
+	}
+	if code := r.call(r.key); code != 0 {
+		t.Errorf("with the new token: %v", code)
+	}
+	r.awaitGateway(2)
+}
+
+// TestReloadLogs: after a rotation by another program lines go to a new file.
+func TestReloadLogs(t *testing.T) {
+	t.Parallel()
+	r := startReloading(t)
+	if err := os.Rename(r.Log, r.Log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	r.await("reloaded the configuration")
+	if info, err := os.Stat(r.Log); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
