@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -104,6 +105,9 @@ func writeFlags(w *strings.Builder, app *cli.App) {
 			fmt.Fprintf(w, "- `%s` %s\n", strings.TrimSpace(name+" "+c.ArgsUsage), c.Usage)
 			for _, f := range c.Flags {
 				row := rowOf(f)
+				if slices.ContainsFunc(app.Flags, func(own cli.Flag) bool { return own != cli.HelpFlag && rowOf(own) == row }) && len(c.Flags) > 20 {
+					continue // the command takes all flags of the program
+				}
 				if of[row] == nil {
 					rows = append(rows, row)
 				}

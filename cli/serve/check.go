@@ -2,74 +2,351 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
 
 	command "discordproxy/cli"
+	"discordproxy/discord"
 	"discordproxy/server"
 
 	"github.com/urfave/cli/v2"
 )
 
-// checkCommand reads the auth file as the server would, without starting it.
+// finding is the result of one check.
+type finding struct {
+	Check string `json:"check"`
+	// Result is ok, failed or skipped.
+	Result string `json:"result"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// checkedSetting is a setting as it would be used.
+type checkedSetting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Source string `json:"source"`
+	// Reload is whether a reload applies a change.
+	Reload bool `json:"reload"`
+}
+
+// report is what check prints.
+type report struct {
+	Settings []checkedSetting `json:"settings"`
+	Clients  []string         `json:"clients,omitempty"`
+	Hooks    []string         `json:"hooks,omitempty"`
+	Checks   []finding        `json:"checks"`
+	OK       bool             `json:"ok"`
+}
+
+func (r *report) add(check, detail string, err error) {
+	f := finding{Check: check, Result: "ok", Detail: detail}
+	if err != nil {
+		f.Result, f.Detail = "failed", err.Error()
+		r.OK = false
+	}
+	r.Checks = append(r.Checks, f)
+}
+
+func (r *report) skip(check, why string) { r.Checks = append(r.Checks, finding{check, "skipped", why}) }
+
+// checkCommand says what a server would do, without starting it.
 func checkCommand(e command.Env) *cli.Command {
-	var file string
-	var incoming hooksConfig
+	var c serverConfig
+	var offline bool
+	var output string
+	flags := c.flags()
 	return &cli.Command{
 		Name:  "check",
-		Usage: "reads the auth file and the hooks file, and prints what each client and hook may do",
+		Usage: "takes the options of the server, prints its settings, and finds what would keep it from running",
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{
-				Name:        "auth-file",
-				EnvVars:     command.Variables("auth-file"),
-				TakesFile:   true,
-				Destination: &file,
-				Usage:       "`FILE` to check",
-			},
-		}, incoming.flags()...),
-		Action: func(c *cli.Context) error {
-			if err := command.NoArguments(c); err != nil {
+			&cli.BoolFlag{Name: "offline", Destination: &offline, Usage: "do not ask Discord whether it accepts the token"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Destination: &output, Usage: "`FORMAT`: text or json"},
+		}, flags...),
+		Action: func(cc *cli.Context) error {
+			if err := command.NoArguments(cc); err != nil {
 				return err
 			}
-			if file == "" && incoming.file == "" {
-				return errors.New("expected check --auth-file FILE or --hooks-file FILE")
+			if output != "text" && output != "json" {
+				return command.Misuse(fmt.Errorf("--output %q is not text or json", output))
 			}
-			if err := incoming.check(); err != nil {
+			if err := c.load(cc, flags); err != nil {
 				return err
 			}
-			var lines []string
-			if file != "" {
-				clients, err := describeClients(c.Context, file)
-				if err != nil {
-					return err
-				}
-				lines = clients
+			r := &report{OK: true}
+			if !c.onlyFiles() {
+				r.Settings = c.describe(flags)
 			}
-			if incoming.file != "" {
-				described, err := server.DescribeHooks(c.Context, incoming.file, incoming.templates, nil, file != "")
-				if err != nil {
-					return err
-				}
-				lines = append(lines, described...)
+			c.examine(cc.Context, r, offline)
+			if err := r.write(e.Out, output); err != nil {
+				return err
 			}
-			for _, line := range lines {
-				if _, err := fmt.Fprintln(e.Out, line); err != nil {
-					return err
-				}
+			if !r.OK {
+				return errors.New("the check failed: " + r.failures())
 			}
 			return nil
 		},
 	}
 }
 
-func describeClients(ctx context.Context, file string) ([]string, error) {
-	data, err := server.ReadFile(ctx, file)
+// onlyFiles reports whether nothing but files of clients and hooks is given: then these
+// alone are checked.
+func (c *serverConfig) onlyFiles() bool {
+	files := false
+	for name, source := range c.settings.sources {
+		switch {
+		case source.Kind == "default":
+		case slices.Contains([]string{"auth-file", "hooks-file", "hooks-templates"}, name):
+			files = true
+		default:
+			return false
+		}
+	}
+	return files && c.settings.path == ""
+}
+
+// describe returns all settings without secrets.
+func (c *serverConfig) describe(flags []cli.Flag) []checkedSetting {
+	var all []checkedSetting
+	for _, f := range flags {
+		name := f.Names()[0]
+		value := c.settings.values[name]
+		if name == "token" && value != "" {
+			value = "(hidden)"
+		}
+		if u, err := url.Parse(value); err == nil && u.User != nil {
+			value = u.Redacted()
+		}
+		all = append(all, checkedSetting{name, value, c.settings.sources[name].String(), slices.Contains(reloadable, name)})
+	}
+	return all
+}
+
+// examine makes the checks.
+func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
+	var err error
+	if c.access.authFile != "" {
+		r.Clients, err = c.describeClients(ctx)
+		r.add("auth-file", fmt.Sprintf("%d clients", len(r.Clients)), err)
+	}
+	if err := c.hooks.check(); err != nil || c.hooks.file != "" {
+		if err == nil {
+			r.Hooks, err = server.DescribeHooks(ctx, c.hooks.file, c.hooks.templates, c.hooks.inline, c.access.authFile != "")
+		}
+		r.add("hooks-file", fmt.Sprintf("%d hooks", len(r.Hooks)), err)
+	}
+	if c.onlyFiles() {
+		return
+	}
+	err = c.settings.locate(c.check())
+	r.add("settings", "", err)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the auth file: %w", err)
+		return
+	}
+	c.examineToken(ctx, r, offline)
+	if c.access.tlsCert != "" {
+		detail, err := c.examineTLS(ctx)
+		r.add("tls", detail, err)
+	}
+	c.examineData(r)
+	c.examinePort(ctx, r)
+	if strangers := c.access.authFile == "" && c.access.tlsCAs == "" && !c.onLoopback(); strangers {
+		if c.gateway.proxy && c.gateway.proxyGiven && !c.gateway.off {
+			r.add("gateway-proxy", "", errors.New("--gateway-proxy needs --auth-file or --tls-client-ca, or a loopback address"))
+		}
+		if c.dashboard.contents {
+			r.add("dashboard-show-content", "", errors.New("--dashboard-show-content needs a loopback address"))
+		}
+	}
+}
+
+func (c *serverConfig) describeClients(ctx context.Context) ([]string, error) {
+	data, err := c.access.inline, error(nil)
+	if data == nil {
+		if data, err = server.ReadFile(ctx, c.access.authFile); err != nil {
+			return nil, fmt.Errorf("cannot read the auth file: %w", err)
+		}
 	}
 	lines, err := server.DescribeClients(data)
 	if err != nil {
-		return nil, fmt.Errorf("auth file %s: %w", file, err)
+		return nil, fmt.Errorf("auth file %s: %w", c.access.authFile, err)
 	}
 	return lines, nil
+}
+
+// examineToken asks Discord once.
+func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool) {
+	if c.sandbox {
+		r.skip("token", "the sandbox has its own")
+		return
+	}
+	token := c.token
+	if file := c.credential(); token == "" && file != "" {
+		data, err := server.ReadFile(ctx, file)
+		if err != nil {
+			r.add("token", "", fmt.Errorf("cannot read the token file: %w", err))
+			return
+		}
+		token = string(data)
+	}
+	if token == "" {
+		r.add("token", "", server.ErrNoToken)
+		return
+	}
+	client, err := discord.New(discord.Config{Token: token, BaseURL: c.apiURL, Upstream: discord.NewUpstream(c.connectTimeout), RetryFor: -1})
+	if err != nil || offline {
+		r.add("token", "Discord was not asked", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout+10*time.Second)
+	defer cancel()
+	name, err := client.CheckToken(ctx)
+	if err != nil {
+		err = fmt.Errorf("Discord does not accept the token, or cannot be reached: %w", err) //nolint:staticcheck // a name
+	}
+	r.add("token", "Discord knows the bot as "+name, err)
+}
+
+// examineTLS reads certificate, key and authorities.
+func (c *serverConfig) examineTLS(ctx context.Context) (string, error) {
+	var contents [][]byte
+	for _, path := range []string{c.access.tlsCert, c.access.tlsKey} {
+		data, err := server.ReadFile(ctx, path)
+		if err != nil {
+			return "", fmt.Errorf("cannot read a file of TLS: %w", err)
+		}
+		contents = append(contents, data)
+	}
+	pair, err := tls.X509KeyPair(contents[0], contents[1])
+	if err != nil {
+		return "", fmt.Errorf("--tls-cert and --tls-key do not fit: %w", err)
+	}
+	if c.access.tlsCAs != "" {
+		data, err := server.ReadFile(ctx, c.access.tlsCAs)
+		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(data) {
+			err = errors.New("there is no certificate in the file of --tls-client-ca")
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if end := pair.Leaf.NotAfter; time.Now().After(end) {
+		return "", fmt.Errorf("the certificate expired on %s", end.UTC().Format(time.DateOnly))
+	}
+	return "the certificate expires on " + pair.Leaf.NotAfter.UTC().Format(time.DateOnly), nil
+}
+
+// examineData looks whether the data folder can be written. It changes nothing there.
+func (c *serverConfig) examineData(r *report) {
+	config := server.Config{}
+	if c.data.off || c.sandbox && c.data.folder == "" {
+		r.skip("data", "nothing survives a restart")
+		return
+	}
+	if _, err := c.data.apply(&config, false); err != nil || config.DataFolder == "" {
+		r.skip("data", "there is no home folder: nothing survives a restart")
+		return
+	}
+	info, err := os.Stat(config.DataFolder)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		r.add("data", config.DataFolder+" is missing and will be made", nil)
+		return
+	case err == nil && !info.IsDir():
+		err = fmt.Errorf("%s is not a folder", config.DataFolder)
+	case err == nil:
+		var file *os.File
+		if file, err = os.CreateTemp(config.DataFolder, ".check-"); err == nil {
+			err = errors.Join(file.Close(), os.Remove(file.Name()))
+		}
+	}
+	r.add("data", config.DataFolder+" can be written", err)
+}
+
+// onLoopback reports whether only this machine can reach the server.
+func (c *serverConfig) onLoopback() bool {
+	hosts, _ := parseHosts(c.host) // was checked
+	for _, host := range hosts {
+		if _, socket := server.SocketPath(host); socket || host == "localhost" {
+			continue
+		}
+		if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+			return false
+		}
+	}
+	return true
+}
+
+// examinePort opens the port for a moment.
+func (c *serverConfig) examinePort(ctx context.Context, r *report) {
+	hosts, _ := parseHosts(c.host) // was checked
+	var listen net.ListenConfig
+	for _, host := range hosts {
+		if _, socket := server.SocketPath(host); socket {
+			r.skip("port", host+" is not opened")
+			continue
+		}
+		address := net.JoinHostPort(host, strconv.Itoa(c.port))
+		lis, err := listen.Listen(ctx, "tcp", address)
+		if err == nil {
+			err = lis.Close()
+		} else {
+			err = fmt.Errorf("cannot listen on %s, perhaps because the server runs: %w", address, err)
+		}
+		r.add("port", address+" is free", err)
+	}
+}
+
+// failures names the checks that failed.
+func (r *report) failures() string {
+	text := ""
+	for _, f := range r.Checks {
+		if f.Result == "failed" {
+			if text != "" {
+				text += "; "
+			}
+			text += f.Check + ": " + f.Detail
+		}
+	}
+	return text
+}
+
+func (r *report) write(w io.Writer, output string) error {
+	if output == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(r)
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, s := range r.Settings {
+		note := ""
+		if s.Reload {
+			note = "  reload"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s%s\n", s.Name, s.Value, s.Source, note)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, line := range slices.Concat(r.Clients, r.Hooks) {
+		_, _ = fmt.Fprintln(w, line)
+	}
+	if len(r.Settings) == 0 {
+		return nil
+	}
+	for _, f := range r.Checks {
+		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", f.Result, f.Check, f.Detail)
+	}
+	_, err := fmt.Fprintln(w, "A reload applies changes of settings marked \"reload\"; others need a restart.")
+	return err
 }

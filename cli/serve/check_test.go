@@ -2,13 +2,18 @@ package serve_test
 
 import (
 	"bytes"
+	"encoding/json"
+	"net"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"discordproxy/cli"
 	"discordproxy/cli/serve"
+	"discordproxy/discord/sandbox"
 )
 
 // TestCheck: check prints what each client may do, and finds what the server
@@ -39,5 +44,60 @@ func TestCheck(t *testing.T) {
 		if err := serve.Command(t.Context(), cli.Env{Args: args, Out: new(bytes.Buffer), Err: new(bytes.Buffer)}); err == nil {
 			t.Errorf("%q succeeds", args)
 		}
+	}
+}
+
+// TestCheckConfig: check says where each value comes from, hides secrets, and finds what
+// would keep the server from running.
+func TestCheckConfig(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	t.Cleanup(sb.Close)
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = busy.Close() })
+	folder := t.TempDir()
+	path := filepath.Join(folder, "config.yaml")
+	const hash = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	t.Setenv("DISCORDPROXY_MAX_QUEUE", "9")
+	token := sb.World().Token
+	write(t, path, "token: "+token+"\nretry-for: 5s\ndiscord-api-url: "+discord.URL+"/api\nport: 0\ndata: "+folder+
+		"\nauth: {clients: [{name: shop, hashes: ["+hash+"]}]}\n")
+	out, _, err := output(t, "check", "--config", path, "--activity", "x")
+	if err != nil {
+		t.Fatal(err, out)
+	}
+	for _, want := range []string{
+		`(?m)^max-queue +9 +environment DISCORDPROXY_MAX_QUEUE$`, `(?m)^retry-for +5s +` + path + `:2$`, `(?m)^activity +x +flag$`,
+		`(?m)^max-file +\d+ +default$`, `(?m)^token +\(hidden\) +` + path + `:1  reload$`, `(?m)^shop: may call every method`,
+		`(?m)^ok: token: Discord knows the bot as sandbox$`, `(?m)^ok: data: `, `(?m)^ok: port: `,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("there is no %s in\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, token) || strings.Contains(out, hash) {
+		t.Error("a secret is shown")
+	}
+	_, port, _ := net.SplitHostPort(busy.Addr().String())
+	for args, want := range map[string]string{
+		"--port " + port: "port: cannot listen on 127.0.0.1:" + port,
+		"--token wrong":  "token: Discord does not accept the token",
+		"--data " + path: "is not a folder",
+		"--tls-cert " + path + " --tls-key " + path: "--tls-cert and --tls-key do not fit",
+		"--max-queue 0": "--max-queue must be more than 0",
+		"--tls-key x":   "need each other",
+	} {
+		out, _, err := output(t, append([]string{"check", "-o", "json", "--config", path}, strings.Fields(args)...)...)
+		var r struct{ OK bool }
+		if failed := json.Unmarshal([]byte(out), &r); failed != nil || r.OK || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(out, token) {
+			t.Errorf("%s: %v, %v\n%s", args, err, failed, out)
+		}
+	}
+	if _, _, err := output(t, "check", "--config", path, "--token", "wrong", "--offline"); err != nil {
+		t.Errorf("--offline: %v", err)
 	}
 }
