@@ -218,7 +218,7 @@ func (l *line) take(f cli.Flag, written, value string, hasValue bool, following 
 		value = "true"
 	case len(following) == 0:
 		return 0, fmt.Errorf("%s needs a value", written)
-	case following[0] != "-" && strings.HasPrefix(following[0], "-") && !(isNumeric(f) && negative.MatchString(following[0])):
+	case following[0] != "-" && strings.HasPrefix(following[0], "-") && (!isNumeric(f) || !negative.MatchString(following[0])):
 		// What follows may be a secret, unless it is the name of an option.
 		next := "the next argument"
 		if name, _, _ := strings.Cut(following[0], "="); name == "--" || slices.Contains(l.known(), name) {

@@ -26,7 +26,6 @@ type reloading struct {
 	t               *testing.T
 	discord         *sandbox.Sandbox
 	config, token   string // paths
-	reloads         int
 	key, keyHash    string
 	other, otherSum string
 }

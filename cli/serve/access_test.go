@@ -267,9 +267,17 @@ func TestKeyNew(t *testing.T) {
 	write(t, auth, "clients:\n"+made.Entry)
 	useKey(t, auth, made.Key)
 	for _, args := range [][]string{
-		{"key", "new"}, {"key"}, {"key", "new", "--name", "a b"}, {"key", "new", "--name", "shop", "x"}, {"key", "add"}, {"key", "add", auth},
-		{"key", "add", "--name", "shop"}, {"key", "add", auth, "--name", "shop"}, {"key", "add", t.TempDir(), "--name", "shop"},
-		{"key", "add", auth, "--name", "other", "--methods", "Nonsense"}, {"key", "add", filepath.Join(auth, "x"), "--name", "shop"},
+		{"key", "new"},
+		{"key"},
+		{"key", "new", "--name", "a b"},
+		{"key", "new", "--name", "shop", "x"},
+		{"key", "add"},
+		{"key", "add", auth},
+		{"key", "add", "--name", "shop"},
+		{"key", "add", auth, "--name", "shop"},
+		{"key", "add", t.TempDir(), "--name", "shop"},
+		{"key", "add", auth, "--name", "other", "--methods", "Nonsense"},
+		{"key", "add", filepath.Join(auth, "x"), "--name", "shop"},
 	} {
 		if code, output := run(t, args...); code == 0 || strings.Contains(output, "dpkey_") || strings.Count(output, "\n") != 1 {
 			t.Errorf("%v ended with %d: %s", args, code, output)

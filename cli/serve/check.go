@@ -212,7 +212,7 @@ func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool
 	defer cancel()
 	name, err := client.CheckToken(ctx)
 	if err != nil {
-		err = fmt.Errorf("Discord does not accept the token, or cannot be reached: %w", err) //nolint:staticcheck // a name
+		err = fmt.Errorf("Discord does not accept the token, or cannot be reached: %w", err)
 	}
 	r.add("token", "Discord knows the bot as "+name, err)
 }

@@ -54,7 +54,7 @@ func TestCheckConfig(t *testing.T) {
 	discord := httptest.NewServer(sb)
 	t.Cleanup(discord.Close)
 	t.Cleanup(sb.Close)
-	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	busy, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
