@@ -128,7 +128,7 @@ const scenarios = {
     const page = await open("send");
     await page.getByRole("button", { name: "general" }).click();
     await page.getByLabel("Text", { exact: true }).fill("hello **Discord**\n> quoted");
-    await page.getByLabel("With an embed").check();
+    await page.getByRole("button", { name: "Add an embed" }).click();
     await page.getByLabel("Author", { exact: true }).fill("Somebody");
     await page.getByLabel("Title", { exact: true }).fill("It's \"a\" title");
     await page.getByLabel("Description").fill("with `code` and a [link](https://example.org)");
@@ -223,6 +223,65 @@ const scenarios = {
     same(await other.getByRole("button", { name: "SendChannelMessage" }).count(), 1, "calls while the list is paused");
     await other.getByRole("button", { name: "Resume (1 new)" }).click();
     await other.getByRole("button", { name: "SendChannelMessage" }).nth(1).waitFor();
+    await close(page);
+  },
+
+  async "the composer"() {
+    const page = await open("send");
+    await page.getByText("Paste Discord JSON").click();
+    const paste = page.getByLabel("A message, an embed, or a list of embeds");
+    await paste.fill("{");
+    await page.getByRole("button", { name: "Use it" }).click();
+    await page.getByRole("alert").getByText("This is no JSON").waitFor();
+    await paste.fill(JSON.stringify({
+      content: "pasted",
+      embeds: [{ title: "One", color: 255, footer: { text: "foot" } }, { title: "Two", fields: [{ name: "n", value: "v", inline: true }] }],
+      components: [
+        { type: 1, components: [{ type: 2, style: 3, label: "Yes", custom_id: "yes" }, { type: 2, style: 5, label: "Site", url: "https://example.org" }] },
+        { type: 1, components: [{ type: 3, custom_id: "pick", options: [{ label: "A", value: "a" }, { label: "B", value: "B" }] }] },
+      ],
+    }));
+    await page.getByRole("button", { name: "Use it" }).click();
+    same(await page.getByLabel("Text", { exact: true }).inputValue(), "pasted", "the text that was pasted");
+    await page.getByLabel("Files").setInputFiles({ name: "note.txt", mimeType: "text/plain", buffer: Buffer.from("hello") });
+    await page.getByRole("button", { name: "Remove note.txt" }).waitFor();
+    await page.getByText("Templates").click();
+    await page.getByLabel("Name of the template").fill("alert");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Use template alert" }).waitFor();
+    // An error is that of what was sent, not of what is written afterwards.
+    await page.getByRole("button", { name: "forbidden" }).click();
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    const error = page.locator(".outcome .bad");
+    await error.getByText("Missing Access").waitFor();
+    await page.getByRole("button", { name: "alerts" }).click();
+    await error.waitFor({ state: "detached" });
+    await shot(page, "composer");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("Sent as message").waitFor();
+    const stored = (await sandbox("GET", `channels/${channels[2]}/messages`)).at(-1);
+    same([stored.content, stored.embeds.map((e) => [e.title, e.color]), stored.attachments.map((a) => a.filename)], ["pasted", [["One", 255], ["Two", undefined]], ["note.txt"]], "the message at Discord");
+    same(stored.components.map((row) => row.components.map((c) => [c.type, c.custom_id ?? c.url])), [[[2, "yes"], [2, "https://example.org"]], [[3, "pick"]]], "its components");
+
+    // A template outlasts the page; an answer, through the outbox.
+    await page.reload();
+    await page.getByText("Templates (1)").click();
+    await page.getByRole("button", { name: "Use template alert" }).click();
+    await page.getByRole("button", { name: "alerts" }).click();
+    await page.getByLabel("Reply to message (ID)").fill(stored.id);
+    await page.getByLabel("When").selectOption("queue");
+    await page.getByRole("button", { name: "Queue", exact: true }).click();
+    await page.getByText(/as delivery/).waitFor();
+    let last = stored;
+    for (const end = Date.now() + 60_000; last.id === stored.id; last = (await sandbox("GET", `channels/${channels[2]}/messages`)).at(-1)) {
+      if (Date.now() > end) throw new Error("the delivery does not arrive");
+    }
+    same([last.content, last.message_reference?.message_id], ["pasted", stored.id], "the answer");
+    await page.getByLabel("When").selectOption("time");
+    await page.getByText("Choose a time in the future.").waitFor();
+    same(await page.getByRole("button", { name: "Schedule", exact: true }).isDisabled(), true, "Schedule without a time");
+    await page.setViewportSize(narrow);
+    await shot(page, "composer-narrow");
     await close(page);
   },
 
@@ -675,11 +734,16 @@ const scenarios = {
     await page.getByRole("link", { name: "Send", exact: true }).click();
     await page.getByRole("button", { name: "general" }).click();
     await page.getByLabel("Text", { exact: true }).fill("# Title\n@here <@1> `x` ||y|| https://example.org\n-# small");
-    await page.getByLabel("With an embed").check();
+    await page.getByRole("button", { name: "Add an embed" }).click();
     await page.getByLabel("Title", { exact: true }).fill("title");
     await page.getByLabel("Image (URL)").fill("https://example.org/i.png");
     await page.getByLabel("Footer", { exact: true }).fill("footer");
     await page.getByRole("button", { name: "Add a field" }).click();
+    await page.getByRole("button", { name: "Add buttons" }).click();
+    await page.getByRole("button", { name: "Add a select" }).click();
+    await page.getByText("Templates").click();
+    await page.getByText("Paste Discord JSON").click();
+    await page.getByLabel("When").selectOption("time");
     found.push(...(await violations("send", page)));
     await page.getByRole("link", { name: "Sandbox", exact: true }).click();
     await page.getByRole("log").getByText("after the restart").waitFor();

@@ -5,6 +5,7 @@ import { readable } from "./api.js";
 import { count, duration, time } from "./format.js";
 import { kindOfTarget, Named, nameOf, useNames, type Kind } from "./names.js";
 import { CodeTag, Copy, Panel, Scroll } from "./parts.js";
+import { writeAgain } from "./send.js";
 import { Waiting } from "./waiting.js";
 import { date, ms, type Call, type State } from "./store.js";
 
@@ -90,7 +91,7 @@ export function Calls({ state }: { state: State }) {
             <button type="button" aria-pressed={paused !== undefined} onClick={() => setPaused(paused ? undefined : state.calls)}>
               {paused ? `Resume${newer ? ` (${newer} new)` : ""}` : "Pause"}
             </button>
-            <Copy text={() => location.href} label="Copy the address of this filter" name="Copy link" />
+            <Copy text={() => location.href} label="Copy link to this filter" name="Copy link" />
             <button type="button" class="small" disabled={found.length === 0} onClick={() => save("calls.csv", csv(found))}>
               Export CSV
             </button>
@@ -179,6 +180,13 @@ function Detail({ call: c, contents }: { call: Call; contents: boolean }) {
       <Row name="Requests to Discord" value={String(c.tries)} />
       <Row name="Caller" value={`${c.caller} over ${c.protocol}`} />
       <Row name="Request id" value={c.requestId} />
+      {/^Send(Channel|Direct)Message$/.test(c.method) && c.code !== "ok" && (
+        <Row name="Send again" value={c.content.startsWith("{") && c.content.endsWith("}") ? (
+          <button type="button" class="small" onClick={() => writeAgain(c.content)}>
+            Open in the composer
+          </button>
+        ) : contents ? "the proxy kept only a part of this message" : "the proxy does not keep what messages say; --dashboard-show-content changes that"} />
+      )}
       {contents ? c.content && <Row name="Request" value={c.content} /> : <Row name="Request" value="not shown; start the proxy with --dashboard-show-content to see it" />}
     </dl>
   );

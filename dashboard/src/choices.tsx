@@ -13,7 +13,7 @@ export function Choices({ label, choices, several, required = false, disabled = 
 }) {
   if (!several) {
     return (
-      <select aria-label={label} required={required} disabled={disabled} value={chosen[0] ?? ""} onChange={(e) => choose(e.currentTarget.value ? [e.currentTarget.value] : [])}>
+      <select aria-label={label || "Select"} required={required} disabled={disabled} value={chosen[0] ?? ""} onChange={(e) => choose(e.currentTarget.value ? [e.currentTarget.value] : [])}>
         <option value="">{placeholder}</option>
         {choices.map((c) => (
           <option key={c.value} value={c.value}>
@@ -24,7 +24,7 @@ export function Choices({ label, choices, several, required = false, disabled = 
     );
   }
   return (
-    <select aria-label={label} multiple required={required} disabled={disabled} size={Math.min(choices.length, 6)} onChange={(e) => choose([...e.currentTarget.selectedOptions].map((o) => o.value))}>
+    <select aria-label={label || "Select"} multiple required={required} disabled={disabled} size={Math.min(choices.length, 6)} onChange={(e) => choose([...e.currentTarget.selectedOptions].map((o) => o.value))}>
       {choices.map((c) => (
         <option key={c.value} value={c.value} selected={chosen.includes(c.value)}>
           {c.label}

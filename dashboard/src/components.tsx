@@ -75,7 +75,7 @@ const Picture = ({ url }: { url: string }) => <p class="note">Picture {url}</p>;
 const styles: Partial<Record<Style, string>> = { [Style.PRIMARY]: "primary", [Style.SUCCESS]: "success", [Style.DANGER]: "danger" };
 
 function Button({ button: b, use }: { button: Component_Button; use: Use }) {
-  const text = [b.emoji?.id ? `:${b.emoji.name}:` : b.emoji?.name, b.label].filter(Boolean).join(" ");
+  const text = [b.emoji?.id ? `:${b.emoji.name}:` : b.emoji?.name, b.label].filter(Boolean).join(" ") || "Button";
   if (b.style === Style.LINK) {
     return (
       <a href={b.url} rel="noreferrer noopener" target="_blank">

@@ -1,29 +1,60 @@
 // The composer: where to, what, how Discord will show it, and how a program
 // sends the same.
 import { useEffect, useState } from "preact/hooks";
-import { discord, failure, type Failure } from "./api.js";
-import { channelRequest, curl, directRequest, embedOf, emptyDraft, missing, python, type Draft, type Field } from "./draft.js";
+import { emptyWorld } from "./acting.js";
+import { discord, failure, outbox, type Failure } from "./api.js";
+import { Components } from "./components.js";
+import { Embeds, Files, Paste, Rows, Templates, type Change } from "./compose.js";
+import { channelRequest, componentsOf, curl, directRequest, embedsOf, emptyDraft, missing, pasted, python, type Draft } from "./draft.js";
 import { time } from "./format.js";
 import { Copy, Panel } from "./parts.js";
 import { MessageView } from "./preview.js";
 import { Channel_Type, type Channel, type Guild } from "discordproxy/discord_api";
 import type { State } from "./store.js";
 
-type Change = (change: Partial<Draft>) => void;
+type Outcome = { sent: string } | { queued: string; at: string } | { error: Failure };
 
-type Outcome = { sent: string } | { error: Failure };
+/** A message that another view asks to write again. */
+let again = (_: Partial<Draft>) => {};
+let waiting: Partial<Draft> | undefined;
+
+/** Opens the composer with a request of SendChannelMessage or SendDirectMessage, as the list of calls has it. */
+export function writeAgain(content: string) {
+  const request = JSON.parse(content) as { channelId?: string; userId?: string };
+  waiting = { ...emptyDraft, ...pasted(content), to: request.userId ? "user" : "channel", id: request.userId ?? request.channelId ?? "" };
+  again(waiting);
+  location.hash = "send";
+}
 
 export function Send({ state }: { state: State }) {
-  const [draft, setDraft] = useState<Draft>(emptyDraft);
+  const [draft, setDraft] = useState<Draft>({ ...emptyDraft, ...waiting });
+  useEffect(() => {
+    again = (c) => setDraft((old) => ({ ...old, ...c }));
+    return () => void (again = () => {});
+  }, []);
   const [busy, setBusy] = useState(false);
   const [outcome, setOutcome] = useState<Outcome>();
-  const change: Change = (c) => setDraft((old) => ({ ...old, ...c }));
+  // An outcome is that of what was sent, not of what is written now.
+  const change: Change = (c) => {
+    setOutcome(undefined);
+    setDraft((old) => ({ ...old, ...c }));
+  };
   const lacks = missing(draft);
 
   const send = async () => {
     setBusy(true);
     setOutcome(undefined);
     try {
+      if (draft.when !== "now") {
+        const at = draft.when === "time" ? new Date(draft.time) : undefined;
+        const { delivery } = await outbox.enqueue({
+          call: draft.to === "channel" ? { case: "sendChannelMessage", value: channelRequest(draft) } : { case: "sendDirectMessage", value: directRequest(draft) },
+          notBefore: at && { seconds: BigInt(Math.floor(at.getTime() / 1000)), nanos: 0 },
+        });
+        setOutcome({ queued: delivery?.id ?? "", at: at ? `for ${at.toLocaleString()}` : "" });
+        setBusy(false);
+        return;
+      }
       const { message } = draft.to === "channel" ? await discord.sendChannelMessage(channelRequest(draft)) : await discord.sendDirectMessage(directRequest(draft));
       setOutcome({ sent: String(message?.id ?? "") });
     } catch (err) {
@@ -32,7 +63,9 @@ export function Send({ state }: { state: State }) {
     setBusy(false);
   };
 
-  const embed = embedOf(draft);
+  const embeds = embedsOf(draft);
+  const components = componentsOf(draft);
+  const lines = python(draft);
   return (
     <div class="send">
       <Target draft={draft} change={change} live={state.connection === "live"} />
@@ -53,18 +86,44 @@ export function Send({ state }: { state: State }) {
               {[...draft.content].length} of 2000 characters
             </p>
           </div>
-          <label class="check">
-            <input type="checkbox" checked={draft.embed} onChange={(e) => change({ embed: e.currentTarget.checked })} /> With an embed
+          <Embeds draft={draft} change={change} />
+          <Rows draft={draft} change={change} />
+          <Files draft={draft} change={change} />
+          <label>
+            Reply to message (ID)
+            <input inputMode="numeric" autoComplete="off" value={draft.reply} onInput={(e) => change({ reply: e.currentTarget.value.trim() })} />
           </label>
-          {draft.embed && <EmbedEditor draft={draft} change={change} />}
+          <Paste change={change} />
+          <Templates draft={draft} change={change} />
+          <div class="pair">
+            <label>
+              When
+              <select value={draft.when} onChange={(e) => change({ when: e.currentTarget.value as Draft["when"] })}>
+                <option value="now">Now, and wait for it</option>
+                <option value="queue">Through the outbox</option>
+                <option value="time">At a time</option>
+              </select>
+            </label>
+            {draft.when === "time" && (
+              <label>
+                Time
+                <input type="datetime-local" value={draft.time} onInput={(e) => change({ time: e.currentTarget.value })} />
+              </label>
+            )}
+          </div>
           <div class="actions">
             <button type="submit" class="primary" disabled={busy || lacks !== ""}>
-              {busy ? "Waiting for its turn…" : "Send"}
+              {busy ? "Waiting for its turn…" : draft.when === "now" ? "Send" : draft.when === "queue" ? "Queue" : "Schedule"}
             </button>
             <span class="note">{lacks}</span>
           </div>
           <div role="status" class="outcome">
             {outcome && "sent" in outcome && <p class="good">Sent as message {outcome.sent}.</p>}
+            {outcome && "queued" in outcome && (
+              <p class="good">
+                In the <a href="#outbox">outbox</a> {outcome.at} as delivery {outcome.queued}.
+              </p>
+            )}
             {outcome && "error" in outcome && (
               <p class="bad">
                 <strong>{outcome.error.code}</strong> {outcome.error.text}
@@ -76,8 +135,15 @@ export function Send({ state }: { state: State }) {
       <div class="stack">
         <Panel id="preview" title="Preview">
           <div class="discord">
-            {draft.content || embed ? (
-              <MessageView author={state.proxy?.bot || "Your bot"} bot when={`Today at ${time(new Date()).slice(0, 5)}`} content={draft.content} embeds={embed ? [embed] : []} />
+            {draft.content || embeds.length > 0 || components.length > 0 || draft.files.length > 0 ? (
+              <MessageView author={state.proxy?.bot || "Your bot"} bot when={`Today at ${time(new Date()).slice(0, 5)}`} content={draft.content} embeds={embeds}>
+                <Components components={components} world={emptyWorld} use={() => {}} />
+                {draft.files.map((f) => (
+                  <p class="note" key={f.name}>
+                    {f.name}
+                  </p>
+                ))}
+              </MessageView>
             ) : (
               <p class="empty">What you write appears here as in Discord.</p>
             )}
@@ -85,7 +151,7 @@ export function Send({ state }: { state: State }) {
         </Panel>
         <Panel id="lines" title="The same from a program">
           <Snippet name="curl" text={curl(draft)} />
-          <Snippet name="Python" text={python(draft)} />
+          {lines ? <Snippet name="Python" text={lines} /> : <p class="empty">The short calls of the Python package send a text and one embed.</p>}
         </Panel>
       </div>
     </div>
@@ -218,66 +284,5 @@ function Tree({ channels, chosen, choose }: { channels: Channel[]; chosen: strin
         </details>
       ))}
     </nav>
-  );
-}
-
-function EmbedEditor({ draft, change }: { draft: Draft; change: Change }) {
-  const setField = (i: number, c: Partial<Field>) => change({ fields: draft.fields.map((f, j) => (i === j ? { ...f, ...c } : f)) });
-  const line = (name: keyof Draft & ("author" | "authorIcon" | "title" | "url" | "image" | "thumbnail" | "footer" | "footerIcon"), label: string, max: number) => (
-    <label>
-      {label}
-      <input value={draft[name]} maxLength={max} onInput={(e) => change({ [name]: e.currentTarget.value })} />
-    </label>
-  );
-  return (
-    <fieldset class="embed-editor">
-      <legend>Embed</legend>
-      <div class="pair">
-        {line("author", "Author", 256)}
-        {line("authorIcon", "Icon of the author (URL)", 2048)}
-      </div>
-      <div class="pair">
-        {line("title", "Title", 256)}
-        {line("url", "Link of the title (URL)", 2048)}
-      </div>
-      <label>
-        Description
-        <textarea rows={3} maxLength={4096} value={draft.description} onInput={(e) => change({ description: e.currentTarget.value })} />
-      </label>
-      <label class="color">
-        Colour
-        <input type="color" value={draft.color} onInput={(e) => change({ color: e.currentTarget.value })} />
-      </label>
-      {draft.fields.map((field, i) => (
-        <fieldset class="field" key={i}>
-          <legend>Field {i + 1}</legend>
-          <label>
-            Name
-            <input value={field.name} maxLength={256} onInput={(e) => setField(i, { name: e.currentTarget.value })} />
-          </label>
-          <label>
-            Value
-            <input value={field.value} maxLength={1024} onInput={(e) => setField(i, { value: e.currentTarget.value })} />
-          </label>
-          <label class="check">
-            <input type="checkbox" checked={field.inline} onChange={(e) => setField(i, { inline: e.currentTarget.checked })} /> Inline
-          </label>
-          <button type="button" class="small" onClick={() => change({ fields: draft.fields.filter((_, j) => j !== i) })}>
-            Remove
-          </button>
-        </fieldset>
-      ))}
-      <button type="button" class="small" disabled={draft.fields.length >= 25} onClick={() => change({ fields: [...draft.fields, { name: "", value: "", inline: true }] })}>
-        Add a field
-      </button>
-      <div class="pair">
-        {line("image", "Image (URL)", 2048)}
-        {line("thumbnail", "Thumbnail (URL)", 2048)}
-      </div>
-      <div class="pair">
-        {line("footer", "Footer", 2048)}
-        {line("footerIcon", "Icon of the footer (URL)", 2048)}
-      </div>
-    </fieldset>
   );
 }

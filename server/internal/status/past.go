@@ -2,7 +2,6 @@ package status
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -80,5 +79,5 @@ func (b *Board) globalLimit() int32 {
 }
 
 func invalid(format string, args ...any) error {
-	return connect.NewError(connect.CodeInvalidArgument, errors.New(fmt.Sprintf(format, args...)))
+	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, args...))
 }
