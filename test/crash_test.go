@@ -30,6 +30,7 @@ type told struct {
 	enqueued, hooked []string // accepted by Enqueue and by a hook that queues, in their order
 	sent             []string // by a direct call or hook that succeeded
 	refused          []string // by one that failed for sure
+	direct           int      // direct calls and hooks, those that a kill left without an answer included
 }
 
 // crashing is the load of one client, which keeps a book.
@@ -101,6 +102,7 @@ func (c *crashing) queueByHook(ctx context.Context, name, id, text string) error
 
 // send sends a message without the outbox.
 func (c *crashing) send(ctx context.Context, text string) {
+	c.book.direct++
 	_, err := c.client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: uint64(c.channel), Content: text})
 	unknown := false
 	if e, ok := errors.AsType[*client.Error](err); ok {
@@ -118,10 +120,11 @@ func (c *crashing) send(ctx context.Context, text string) {
 
 // sendByHook posts a message to a hook that waits for Discord.
 func (c *crashing) sendByHook(ctx context.Context, name, id, text string) {
-	switch status := c.hook(ctx, name, id, text); {
-	case status == http.StatusOK:
+	c.book.direct++
+	switch c.hook(ctx, name, id, text) {
+	case http.StatusOK:
 		c.book.sent = append(c.book.sent, text)
-	case status == 0, status == http.StatusBadGateway, status == http.StatusGatewayTimeout: // it may be there
+	case 0, http.StatusBadGateway, http.StatusGatewayTimeout: // it may be there
 	default:
 		c.book.refused = append(c.book.refused, text)
 	}
@@ -152,7 +155,7 @@ func (c *crashing) work(ctx, load context.Context, w int) error {
 }
 
 // crashResult is the difference between what clients were told and what Discord has.
-type crashResult struct{ accepted, direct, lost, doubled, disordered, failedButPresent int }
+type crashResult struct{ accepted, direct, answered, lost, doubled, disordered, failedButPresent int }
 
 // audit adds the difference in one book.
 func (r *crashResult) audit(book told, stored []string) {
@@ -172,7 +175,8 @@ func (r *crashResult) audit(book told, stored []string) {
 			r.disordered++
 		}
 	}
-	r.direct += len(book.sent) + len(book.refused)
+	r.direct += book.direct
+	r.answered += len(book.sent) + len(book.refused)
 	for _, text := range slices.Concat(book.enqueued, book.hooked, book.sent) {
 		if counts[text] == 0 {
 			r.lost++
@@ -395,8 +399,8 @@ func TestCrashes(t *testing.T) {
 		result.audit(c.book, stored)
 	}
 	missed := watcher.missed(ids)
-	t.Logf("%d kills, %d accepted, %d direct calls: %d lost, %d doubled, %d clients out of order, %d failed but present; %d events of messages, %d gaps, %d sessions, %d missed",
-		kills, result.accepted, result.direct, result.lost, result.doubled, result.disordered, result.failedButPresent, len(watcher.seen), watcher.gaps, watcher.sessions, missed)
+	t.Logf("%d kills, %d accepted, %d direct calls, %d of them answered: %d lost, %d doubled, %d clients out of order, %d failed but present; %d events of messages, %d gaps, %d sessions, %d missed",
+		kills, result.accepted, result.direct, result.answered, result.lost, result.doubled, result.disordered, result.failedButPresent, len(watcher.seen), watcher.gaps, watcher.sessions, missed)
 	if result.accepted == 0 || result.direct == 0 || len(watcher.seen) == 0 || result.lost+result.doubled+result.disordered+result.failedButPresent+missed > 0 {
 		t.Fail()
 	}

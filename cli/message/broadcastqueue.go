@@ -157,7 +157,10 @@ func (q *queuing) watch() error {
 		req := &pb.WatchDeliveriesRequest{After: proto.Uint64(q.position)}
 		for res, err := range client.All(q.r.client.WatchDeliveries(q.r.ctx, req)) {
 			if errors.Is(err, client.ErrUnavailable) && q.r.ctx.Err() == nil {
-				time.Sleep(200 * time.Millisecond) // it restarts
+				select { // it restarts
+				case <-time.After(200 * time.Millisecond):
+				case <-q.r.ctx.Done():
+				}
 				break
 			}
 			if err != nil {
