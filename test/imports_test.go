@@ -127,7 +127,7 @@ var parts = []part{
 	{
 		folder: "server/internal/gatewayproxy", about: "Discord's gateway for bots, fed from the server's own session",
 		imports: []string{
-			"server/internal/access", "server/internal/calls", "server/internal/events", "server/internal/listener", "server/internal/rpc",
+			"server/internal/access", "server/internal/calls", "server/internal/events", "server/internal/listener", "server/internal/refusals", "server/internal/rpc",
 			"discord", "discord/gateway", "discord/gateway/wire", "gen/...",
 		},
 		libraries: []string{"github.com/coder/websocket"},
