@@ -103,8 +103,8 @@ func (b *bot) raw(text string) {
 	}
 }
 
-func (b *bot) read() (payload, error) {
-	ctx, cancel := context.WithTimeout(b.t.Context(), proxytest.Patience)
+func (b *bot) read(ctx context.Context) (payload, error) {
+	ctx, cancel := context.WithTimeout(ctx, proxytest.Patience)
 	defer cancel()
 	kind, data, err := b.ws.Read(ctx)
 	if err != nil {
@@ -127,7 +127,7 @@ func (b *bot) read() (payload, error) {
 
 func (b *bot) next() payload {
 	b.t.Helper()
-	p, err := b.read()
+	p, err := b.read(b.t.Context())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func get(t testing.TB, url string) (*http.Response, error) {
 func (b *bot) closedWith() websocket.CloseError {
 	b.t.Helper()
 	for {
-		_, err := b.read()
+		_, err := b.read(b.t.Context())
 		if closed, ok := errors.AsType[websocket.CloseError](err); ok {
 			return closed
 		}

@@ -71,7 +71,7 @@ type lasting struct {
 
 func (l *lasting) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		p, err := l.read()
+		p, err := l.read(ctx)
 		if err != nil {
 			l.resume(ctx)
 			continue
@@ -108,7 +108,7 @@ func (l *lasting) resume(ctx context.Context) {
 		}
 		ws.SetReadLimit(-1)
 		l.ws = ws
-		if _, err := l.read(); err != nil {
+		if _, err := l.read(ctx); err != nil {
 			continue
 		}
 		resume := fmt.Sprintf(`{"op":6,"d":{"token":%q,"session_id":%q,"seq":%d}}`, l.token, l.session, l.seq)

@@ -250,6 +250,12 @@ func TestStrangers(t *testing.T) {
 		if err == nil {
 			_ = ws.CloseNow()
 		}
+		if resp == nil {
+			t.Fatal(err)
+		}
+		if resp.Body != nil {
+			_ = resp.Body.Close()
+		}
 		return resp.StatusCode
 	}
 	if status := dial(); status != http.StatusTooManyRequests {

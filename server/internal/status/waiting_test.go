@@ -3,7 +3,6 @@ package status_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -47,7 +46,7 @@ func newWaitingBoard(t *testing.T, w status.Waiting, open bool) *status.Board {
 	t.Helper()
 	b, err := status.New(status.Config{
 		Limits:  func() *pb.GetRateLimitStatusResponse { return new(pb.GetRateLimitStatusResponse) },
-		Waiting: w, Open: open, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Waiting: w, Open: open, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
