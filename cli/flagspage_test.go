@@ -38,7 +38,7 @@ const variablesChapter = `
 | variable | of | meaning |
 |---|---|---|
 | ` + "`CREDENTIALS_DIRECTORY`" + ` | server | folder of systemd's credentials; without a token elsewhere its file ` + "`discord-bot-token`" + ` is read |
-| ` + "`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`" + ` | server | set by systemd, which is told when the server listens, lives and ends |
+| ` + "`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`" + ` | server | set by systemd; the server reports here that it listens, is alive and stops |
 | ` + "`HTTPS_PROXY`, `NO_PROXY`" + ` | server | a web proxy on the way to Discord, for calls and the gateway; ` + "`HTTP_PROXY`" + ` where ` + "`--discord-api-url`" + ` begins with ` + "`http:`" + ` |
 | ` + "`SSL_CERT_FILE`, `SSL_CERT_DIR`" + ` | both | authorities to trust instead of the system's |
 | ` + "`DISCORDPROXY_CONTEXTS`" + ` | message | file that keeps the contexts, instead of ` + "`discordproxy/contexts.yaml`" + ` in the user's configuration folder |

@@ -32,8 +32,8 @@ func (c *Client) SendChannelMessage(ctx context.Context, req *pb.SendChannelMess
 	return c.methods.SendChannelMessage(ctx, named(c.retries, req))
 }
 
-// SendDirectMessage posts a message to a user. The channel to the user is
-// opened when it is not known yet.
+// SendDirectMessage posts a message to a user. It opens the direct message
+// channel first if the proxy does not know it yet.
 //
 // Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
 // Permissions: the bot and the user share a guild and the user takes direct
@@ -47,16 +47,15 @@ func (c *Client) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessag
 	return c.methods.SendDirectMessage(ctx, named(c.retries, req))
 }
 
-// SendDirectMessages posts one message to many users and streams a result for
-// each of them as it comes: first come, first told, in no given order. Users
-// whom Discord lets the bot not write to get a result with the error, the
-// others go on.
+// SendDirectMessages posts one message to many users. It streams a result for
+// each user as soon as it is known, in any order. Users whom the bot may not
+// message get a result with the error; the rest are unaffected.
 //
-// Each user's nonce is made of the idempotency key and the user's id. So the
-// same call can be repeated within the few minutes for which Discord remembers
-// nonces, after a lost connection for example, and nobody gets the message
-// twice. A client that leaves stops what was not sent yet. When the deadline
-// comes first, the stream ends with DEADLINE_EXCEEDED.
+// Each user's nonce is derived from the idempotency key and the user's ID. The
+// same call can therefore be repeated, for example after a lost connection, for
+// the few minutes in which Discord remembers nonces, and no user receives the
+// message twice. If the client disconnects, the proxy sends no further messages.
+// At the deadline, the stream ends with DEADLINE_EXCEEDED.
 //
 // Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
 // for each user as SendDirectMessage does.
@@ -89,13 +88,12 @@ func (c *Client) GetChannelMessage(ctx context.Context, req *pb.GetChannelMessag
 	return c.methods.GetChannelMessage(ctx, req)
 }
 
-// ListChannelMessages streams messages of a channel, one in each response.
-// They come newest first, but with `after` oldest first: the order in which
-// they lie behind the given message.
+// ListChannelMessages streams messages of a channel, one in each response,
+// newest first. With `after`, the oldest message comes first.
 //
-// Without READ_MESSAGE_HISTORY, and in channels that take no messages,
-// Discord shows none. Without the intent MESSAGE_CONTENT it empties content,
-// embeds, attachments and components of other people's messages.
+// Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
+// empty. Without the intent MESSAGE_CONTENT, Discord leaves out content, embeds,
+// attachments and components of other users' messages.
 //
 // Discord: GET /channels/{channel_id}/messages.
 // Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
@@ -110,8 +108,8 @@ func (c *Client) ListChannelMessages(ctx context.Context, req *pb.ListChannelMes
 // DeleteChannelMessage deletes a message.
 //
 // Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-// Permissions: MANAGE_MESSAGES for messages of others. Nobody can delete
-// messages of others in direct messages.
+// Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
+// in direct messages.
 // Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 // PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
 // channel, 50013 Missing Permissions or 50021 Cannot execute action on a
@@ -123,13 +121,13 @@ func (c *Client) DeleteChannelMessage(ctx context.Context, req *pb.DeleteChannel
 	return c.methods.DeleteChannelMessage(ctx, req)
 }
 
-// BulkDeleteChannelMessages deletes many messages of a guild's channel. They
-// are deleted 100 at a time; those older than two weeks, which Discord
-// deletes one by one only, after the others.
+// BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
+// time. Messages older than two weeks follow one by one, because Discord does
+// not delete them in bulk.
 //
-// The answer says for each message what became of it. What Discord refuses
-// for one message ends nothing; what it refuses for the channel ends the
-// call, with a status if nothing was deleted until then.
+// The response contains a result for each message. An error of one message does
+// not end the call. An error of the channel does, and becomes the call's status
+// if nothing was deleted.
 //
 // Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
 // /channels/{channel_id}/messages/{message_id} for single messages.
@@ -159,7 +157,7 @@ func (c *Client) CrosspostMessage(ctx context.Context, req *pb.CrosspostMessageR
 }
 
 // PinMessage pins a message. Discord posts a message of the type
-// CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
+// CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
 //
 // Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
 // Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -171,7 +169,7 @@ func (c *Client) PinMessage(ctx context.Context, req *pb.PinMessageRequest) (*pb
 	return c.methods.PinMessage(ctx, req)
 }
 
-// UnpinMessage takes a message from the pinned ones.
+// UnpinMessage unpins a message.
 //
 // Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
 // Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -182,8 +180,8 @@ func (c *Client) UnpinMessage(ctx context.Context, req *pb.UnpinMessageRequest) 
 	return c.methods.UnpinMessage(ctx, req)
 }
 
-// ListPinnedMessages lists pinned messages, those pinned last first. Without
-// READ_MESSAGE_HISTORY Discord shows none.
+// ListPinnedMessages lists pinned messages, most recently pinned first. Without
+// READ_MESSAGE_HISTORY, the list is empty.
 //
 // Discord: GET /channels/{channel_id}/messages/pins.
 // Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -194,8 +192,8 @@ func (c *Client) ListPinnedMessages(ctx context.Context, req *pb.ListPinnedMessa
 	return c.methods.ListPinnedMessages(ctx, req)
 }
 
-// TriggerTyping shows for 10 seconds, or until the next message, that the bot
-// is typing.
+// TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
+// message.
 //
 // Discord: POST /channels/{channel_id}/typing.
 // Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -207,11 +205,12 @@ func (c *Client) TriggerTyping(ctx context.Context, req *pb.TriggerTypingRequest
 	return c.methods.TriggerTyping(ctx, req)
 }
 
-// AddReaction lets the bot react to a message. A reaction that is there stays.
+// AddReaction adds a reaction of the bot to a message. Adding it again changes
+// nothing.
 //
 // Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
-// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS to be the
-// first who reacts with the emoji, USE_EXTERNAL_EMOJIS for an emoji of
+// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS if nobody
+// has reacted with the emoji yet, USE_EXTERNAL_EMOJIS for an emoji of
 // another guild.
 // Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 // PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
@@ -237,7 +236,8 @@ func (c *Client) RemoveReaction(ctx context.Context, req *pb.RemoveReactionReque
 	return c.methods.RemoveReaction(ctx, req)
 }
 
-// RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
+// RemoveAllReactions removes the reactions of all users, with one emoji or with
+// every emoji.
 //
 // Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
 // of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
@@ -250,7 +250,8 @@ func (c *Client) RemoveAllReactions(ctx context.Context, req *pb.RemoveAllReacti
 	return c.methods.RemoveAllReactions(ctx, req)
 }
 
-// ListReactions lists who reacted with an emoji, in ascending order of ids.
+// ListReactions lists the users who reacted with an emoji, in ascending order of
+// their IDs.
 //
 // Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
 // Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -272,8 +273,8 @@ func (c *Client) GetChannel(ctx context.Context, req *pb.GetChannelRequest) (*pb
 	return c.methods.GetChannel(ctx, req)
 }
 
-// GetDirectMessageChannel returns the channel of direct messages with a user.
-// It is opened when there is none; the user sees nothing of that.
+// GetDirectMessageChannel returns the direct message channel with a user. It
+// opens the channel if there is none; the user does not notice.
 //
 // Discord: POST /users/@me/channels.
 // Permissions: none.
@@ -286,8 +287,8 @@ func (c *Client) GetDirectMessageChannel(ctx context.Context, req *pb.GetDirectM
 }
 
 // StartThread starts a thread, from a message or without one, or a post in a
-// forum, with its first message in it. A thread from a message has the
-// message's id. A post that may have been made is not made again.
+// forum with its first message. A thread from a message has the message's ID.
+// The proxy does not retry a post that may exist already.
 //
 // Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
 // a message POST /channels/{channel_id}/threads.
@@ -298,13 +299,13 @@ func (c *Client) GetDirectMessageChannel(ctx context.Context, req *pb.GetDirectM
 // INVALID_ARGUMENT 160004 A thread has already been created for this message,
 // 50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
 // Cost: one call to Discord, usually limited to 50 in 5 minutes for each
-// channel, whoever starts threads.
+// channel, including threads that others start.
 func (c *Client) StartThread(ctx context.Context, req *pb.StartThreadRequest) (*pb.StartThreadResponse, error) {
 	return c.methods.StartThread(ctx, req)
 }
 
-// ListActiveThreads lists the threads of a guild that are not archived, as far
-// as the bot sees them, and where the bot is a member.
+// ListActiveThreads lists the threads of a guild that are not archived and that
+// the bot can see, and the bot's memberships in them.
 //
 // Discord: GET /guilds/{guild_id}/threads/active.
 // Permissions: the bot is a member of the guild.
@@ -315,7 +316,7 @@ func (c *Client) ListActiveThreads(ctx context.Context, req *pb.ListActiveThread
 }
 
 // AddThreadMember adds the bot or another user to a thread that is not
-// archived. Who is a member stays one.
+// archived. Adding a member again changes nothing.
 //
 // Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
 // PUT /channels/{channel_id}/thread-members/@me.
@@ -354,7 +355,7 @@ func (c *Client) GetGuild(ctx context.Context, req *pb.GetGuildRequest) (*pb.Get
 }
 
 // ListGuilds lists the guilds that the bot is a member of, in ascending order
-// of ids. Discord tells a few fields of each.
+// of their IDs. Discord returns only some fields of each.
 //
 // Discord: GET /users/@me/guilds.
 // Permissions: none.
@@ -375,8 +376,8 @@ func (c *Client) GetGuildMember(ctx context.Context, req *pb.GetGuildMemberReque
 	return c.methods.GetGuildMember(ctx, req)
 }
 
-// ListGuildMembers streams the members of a guild in ascending order of ids,
-// one in each response.
+// ListGuildMembers streams the members of a guild in ascending order of their
+// IDs, one in each response.
 //
 // Discord: GET /guilds/{guild_id}/members.
 // Permissions: the bot is a member of the guild and its application has the
@@ -399,14 +400,14 @@ func (c *Client) SearchGuildMembers(ctx context.Context, req *pb.SearchGuildMemb
 	return c.methods.SearchGuildMembers(ctx, req)
 }
 
-// ModifyGuildMember changes a member of a guild: what is set in the request is
-// changed, what is named by a clear field is removed, all else stays.
+// ModifyGuildMember changes a member of a guild. It changes the fields that the
+// request sets, removes those that it clears, and keeps all others.
 //
 // Discord: PATCH /guilds/{guild_id}/members/{user_id}.
 // Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
 // for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
 // communication_disabled_until; and the bot's highest role is above the
-// member's and above the roles that are given or taken.
+// member's and above the roles to add or remove.
 // Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
 // Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
 // Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
@@ -416,20 +417,20 @@ func (c *Client) ModifyGuildMember(ctx context.Context, req *pb.ModifyGuildMembe
 	return c.methods.ModifyGuildMember(ctx, req)
 }
 
-// AddGuildMemberRole gives a role to a member. A role that is there stays.
+// AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
 //
 // Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
 // Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
 // Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
 // Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
 // Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
-// Cost: one call to Discord. Giving and taking roles share a limit in each
+// Cost: one call to Discord. Adding and removing roles share a limit in each
 // guild, usually 10 calls in 10 seconds.
 func (c *Client) AddGuildMemberRole(ctx context.Context, req *pb.AddGuildMemberRoleRequest) (*pb.AddGuildMemberRoleResponse, error) {
 	return c.methods.AddGuildMemberRole(ctx, req)
 }
 
-// RemoveGuildMemberRole takes a role from a member.
+// RemoveGuildMemberRole removes a role from a member.
 //
 // Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
 // Permissions: as AddGuildMemberRole.
@@ -469,8 +470,8 @@ func (c *Client) GetCurrentUser(ctx context.Context, req *pb.GetCurrentUserReque
 	return c.methods.GetCurrentUser(ctx, req)
 }
 
-// DeleteWebhookMessage deletes a message that a webhook has sent. The token of
-// the webhook is sent to Discord in place of the bot's.
+// DeleteWebhookMessage deletes a message that the same webhook posted. The call
+// uses the webhook's token in place of the bot's.
 //
 // Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
 // Permissions: those of the token.
@@ -482,27 +483,27 @@ func (c *Client) DeleteWebhookMessage(ctx context.Context, req *pb.DeleteWebhook
 	return c.methods.DeleteWebhookMessage(ctx, req)
 }
 
-// EditChannelMessage changes a message of the bot. What is not set stays as
-// it is.
+// EditChannelMessage edits a message of the bot. Fields that are not set stay
+// unchanged.
 //
 // Discord: PATCH /channels/{channel_id}/messages/{message_id}.
 // Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
 // changed in messages of others too.
 // Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 // PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
-// INVALID_ARGUMENT 50006 Cannot send an empty message when nothing would be
-// left, or 50035 Invalid Form Body.
+// INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
+// or 50035 Invalid Form Body.
 // Cost: one call to Discord, usually limited to 5 in 5 seconds for each
 // channel, and to fewer for messages older than an hour.
 func (c *Client) EditChannelMessage(ctx context.Context, req *pb.EditChannelMessageRequest) (*pb.EditChannelMessageResponse, error) {
 	return c.methods.EditChannelMessage(ctx, req)
 }
 
-// ExecuteWebhook posts a message as a webhook. It needs no bot: the webhook's
-// token is the credential, and is shown nowhere.
+// ExecuteWebhook posts a message as a webhook, with the webhook's token in place
+// of the bot's. The proxy never shows that token.
 //
-// Discord stores no nonce with it, so a try whose outcome is unknown is not
-// repeated: the details of the error say so.
+// Discord stores no nonce for such a message, so the proxy does not retry an
+// attempt with an unknown outcome. The error's details say that it is unknown.
 //
 // Discord: POST /webhooks/{webhook_id}/{webhook_token}.
 // Permissions: none but the token.
@@ -515,8 +516,8 @@ func (c *Client) ExecuteWebhook(ctx context.Context, req *pb.ExecuteWebhookReque
 	return c.methods.ExecuteWebhook(ctx, req)
 }
 
-// EditWebhookMessage changes a message that the same webhook has posted. What
-// is not set stays as it is.
+// EditWebhookMessage edits a message that the same webhook posted. Fields that
+// are not set stay unchanged.
 //
 // Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
 // Permissions: none but the token.
@@ -526,19 +527,17 @@ func (c *Client) EditWebhookMessage(ctx context.Context, req *pb.EditWebhookMess
 	return c.methods.EditWebhookMessage(ctx, req)
 }
 
-// GetRateLimitStatus shows what the proxy holds and why. It never calls
-// Discord.
+// GetRateLimitStatus returns the calls that are waiting, and for which limits.
+// It never calls Discord.
 func (c *Client) GetRateLimitStatus(ctx context.Context, req *pb.GetRateLimitStatusRequest) (*pb.GetRateLimitStatusResponse, error) {
 	return c.methods.GetRateLimitStatus(ctx, req)
 }
 
-// SubscribeEvents streams what happens at Discord, for as long as the client
-// likes.
+// SubscribeEvents streams events from Discord until the client ends the stream.
 //
-// Events have numbers. A client that lost its stream gives the last position
-// that it was told, and gets what came since then, or a GAP event that names
-// the numbers that are gone. A HEARTBEAT comes when nothing else does for 15
-// seconds.
+// Events are numbered. A client that lost its stream sends the last position it
+// received, and receives the events since then, or a GAP event with the numbers
+// that are lost. A HEARTBEAT event arrives after 15 seconds without another.
 //
 // Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
 // without an intent that a type needs, or Discord has ended the session for
@@ -550,41 +549,41 @@ func (c *Client) SubscribeEvents(ctx context.Context, req *pb.SubscribeEventsReq
 	return c.methods.SubscribeEvents(ctx, req)
 }
 
-// RespondInteraction gives the first answer to an interaction. Discord takes
-// it within three seconds of the interaction.
+// RespondInteraction sends the first response to an interaction. Discord accepts
+// it within 3 seconds of the interaction.
 //
 // Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
 // Permissions: none but the token.
-// Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-// INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+// Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
+// INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
 // empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
 // seconds.
-// Cost: one call to Discord, outside of the global limit.
+// Cost: one call to Discord, which does not count against the global limit.
 func (c *Client) RespondInteraction(ctx context.Context, req *pb.RespondInteractionRequest) (*pb.RespondInteractionResponse, error) {
 	return c.methods.RespondInteraction(ctx, req)
 }
 
-// EditInteractionResponse changes the first answer to an interaction, within
-// 15 minutes of the interaction.
+// EditInteractionResponse edits the first response to an interaction, within 15
+// minutes of the interaction.
 //
 // Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
 // Permissions: none but the token.
 // Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
 // 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
 // Invalid Webhook Token when it is too late.
-// Cost: one call to Discord, outside of the global limit.
+// Cost: one call to Discord, which does not count against the global limit.
 func (c *Client) EditInteractionResponse(ctx context.Context, req *pb.EditInteractionResponseRequest) (*pb.EditInteractionResponseResponse, error) {
 	return c.methods.EditInteractionResponse(ctx, req)
 }
 
-// FollowupInteraction posts a further answer to an interaction, within 15
+// FollowupInteraction posts another response to an interaction, within 15
 // minutes of the interaction.
 //
 // Discord: POST /webhooks/{application_id}/{interaction_token}.
 // Permissions: none but the token.
-// Errors: those of EditInteractionResponse. A try whose outcome is unknown is
-// not repeated.
-// Cost: one call to Discord, outside of the global limit.
+// Errors: those of EditInteractionResponse. The proxy does not retry an attempt
+// with an unknown outcome.
+// Cost: one call to Discord, which does not count against the global limit.
 func (c *Client) FollowupInteraction(ctx context.Context, req *pb.FollowupInteractionRequest) (*pb.FollowupInteractionResponse, error) {
 	return c.methods.FollowupInteraction(ctx, req)
 }
@@ -598,8 +597,8 @@ func (c *Client) FollowupInteraction(ctx context.Context, req *pb.FollowupIntera
 // Permissions: none for the bot's own commands.
 // Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
 // Missing Access when the bot is not in the guild.
-// Cost: two calls to Discord the first time, one afterwards. A bot may make
-// 200 new commands in a day for each guild.
+// Cost: two calls to Discord the first time, one afterwards. Discord allows 200
+// new commands a day for each guild.
 func (c *Client) SetApplicationCommands(ctx context.Context, req *pb.SetApplicationCommandsRequest) (*pb.SetApplicationCommandsResponse, error) {
 	return c.methods.SetApplicationCommands(ctx, req)
 }

@@ -86,9 +86,9 @@ func TestCompletion(t *testing.T) {
 				{"discordproxymessage", "broadcast --users us", "users.md users.txt"},
 				{"discordproxymessage", "broadcast --users=us", "users.md users.txt"},
 				{"discordproxyserver", "san", "sandbox"},
-				{"discordproxyserver", "--log-f", "--log-file-level --log-file-path"},
+				{"discordproxyserver", "--log-f", "--log-file-level --log-file-path --log-format"},
 				{"discordproxyserver", "sandbox --p", "--port"},
-				{"discordproxyserver", "key ", "new"},
+				{"discordproxyserver", "key ", "add new"},
 			} {
 				if got := strings.Join(ask(tt.command, tt.typed), " "); got != tt.want {
 					t.Errorf("%s %s: %q, not %q", tt.command, tt.typed, got, tt.want)

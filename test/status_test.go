@@ -222,7 +222,7 @@ func TestStatusEnds(t *testing.T) {
 		t.Errorf("with --no-dashboard the page is answered with %d", status)
 	}
 	var streams []*connect.ServerStreamForClient[pb.WatchStatusResponse]
-	for range 100 {
+	for range 250 {
 		streams = append(streams, watch(t, p))
 	}
 	client := discordapiconnect.NewDashboardClient(http.DefaultClient, "http://"+p.Address)

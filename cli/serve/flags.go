@@ -99,7 +99,7 @@ func (c *serverConfig) flags() []cli.Flag {
 			Name:        "log-file-path",
 			EnvVars:     command.Variables("log-file-path"),
 			Destination: &c.logs.folder,
-			Usage:       "`FOLDER` of the log file, the working folder unless given",
+			Usage:       "`FOLDER` of the log file; default: the working folder",
 		},
 		&cli.StringFlag{
 			Name:        "log-format",
@@ -142,7 +142,7 @@ func (c *serverConfig) flags() []cli.Flag {
 		&cli.StringSliceFlag{
 			Name:    "allowed-host",
 			EnvVars: command.Variables("allowed-host"),
-			Usage:   "host `NAME` that requests may be addressed to, beside loopback ones; repeatable",
+			Usage:   "host `NAME` that requests may use in addition to loopback names; repeatable",
 		},
 		&cli.IntFlag{
 			Name:        "global-rate-limit",

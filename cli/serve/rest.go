@@ -39,7 +39,7 @@ func (c *restConfig) flags() []cli.Flag {
 			Name:        "rest-proxy",
 			EnvVars:     command.Variables("rest-proxy"),
 			Destination: &c.on,
-			Usage:       "pass plain requests below /api/ on to Discord; unless given, only while the server listens on a loopback address",
+			Usage:       "pass requests below /api/ on to Discord; by default only on loopback addresses",
 		},
 	}
 }

@@ -1,14 +1,12 @@
-// The contract of Discord Proxy.
+// The API of Discord Proxy.
 //
-// Field numbers, names and types of messages that clients generated in 2021
-// and later carry stay for ever. What Discord has added since has numbers of
-// its own. Ids are Discord's snowflakes. In the JSON form of this contract
-// 64-bit numbers are strings, in requests plain numbers are read too.
+// Field numbers, names and types never change: clients generated since 2021 keep
+// working. IDs are Discord's snowflakes. In JSON, 64-bit numbers are strings;
+// requests may also contain plain numbers.
 //
-// A string that is empty, a number that is zero and a message that is absent
-// mean "not set", in requests and in answers, unless a field says otherwise.
-// Timestamps are ISO 8601 text as Discord writes it, for example
-// 2026-01-31T12:00:00.123000+00:00.
+// An empty string, a zero and an absent message mean "not set", in requests and
+// in responses, except where a field's comment says otherwise. Timestamps are ISO
+// 8601 text in Discord's form, for example 2026-01-31T12:00:00.123000+00:00.
 //
 // Names and limits come from Discord's documentation,
 // https://discord.com/developers/docs/reference.
@@ -58,7 +56,7 @@ const (
 	Channel_GUILD_NEWS Channel_Type = 6
 	// Thread of an announcement channel.
 	Channel_ANNOUNCEMENT_THREAD Channel_Type = 11
-	// Thread that everybody who sees the parent can see.
+	// Thread that everyone who sees the parent can see.
 	Channel_PUBLIC_THREAD Channel_Type = 12
 	// Thread that only its members and moderators can see.
 	Channel_PRIVATE_THREAD Channel_Type = 13
@@ -399,7 +397,7 @@ type Message_Reference_Type int32
 const (
 	// Reply, crosspost, pin and others.
 	Message_Reference_DEFAULT Message_Reference_Type = 0
-	// Forward; the text stands in message_snapshots.
+	// Forward; the text is in message_snapshots.
 	Message_Reference_FORWARD Message_Reference_Type = 1
 )
 
@@ -625,7 +623,7 @@ func (Component_TextInput_Style) EnumDescriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 3, 0}
 }
 
-// Type has the names of Discord's events, beside those of the proxy.
+// Type has the names of Discord's events, and the proxy's own types.
 type Event_Type int32
 
 const (
@@ -638,7 +636,7 @@ const (
 	// The connection to Discord changed, see Event.GatewayState.
 	Event_GATEWAY_STATE Event_Type = 3
 	// Any of Discord's events that has no type of its own here. Its name
-	// stands in Event.name, what it says in Event.raw.
+	// is in Event.name, its payload in Event.raw.
 	Event_UNTYPED Event_Type = 4
 	// A message was sent. Intents: GUILD_MESSAGES, DIRECT_MESSAGES; without
 	// MESSAGE_CONTENT its content, embeds, attachments and components are
@@ -648,7 +646,7 @@ const (
 	Event_MESSAGE_UPDATE Event_Type = 11
 	// A message was deleted. Intents: GUILD_MESSAGES, DIRECT_MESSAGES.
 	Event_MESSAGE_DELETE Event_Type = 12
-	// Several messages were deleted at once. Intent: GUILD_MESSAGES.
+	// Several messages were deleted together. Intent: GUILD_MESSAGES.
 	Event_MESSAGE_DELETE_BULK Event_Type = 13
 	// Somebody reacted. Intents: GUILD_MESSAGE_REACTIONS,
 	// DIRECT_MESSAGE_REACTIONS.
@@ -1017,39 +1015,40 @@ type SendChannelMessageRequest struct {
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Text of the message, at most 2000 characters.
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
-	// One embed, as older clients send it. With `embeds` it comes first. An
-	// embed without any content is no embed.
+	// One embed, as older clients send it. It comes before `embeds`. An embed without
+	// content is ignored.
 	Embed *Embed `protobuf:"bytes,3,opt,name=embed,proto3" json:"embed,omitempty"`
 	// Up to 10 embeds. Titles, descriptions, fields, footers and author names
 	// of all of them hold at most 6000 characters together.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	// A text of the caller's own that names this message, at most 25 characters.
-	// The same nonce within a few minutes makes no second message: the answer
-	// is the one that exists. Without one the proxy makes one for its own tries.
+	// Identifies this message, at most 25 characters of the caller's choice. A call
+	// with the same nonce within a few minutes returns the existing message instead
+	// of posting another. By default, the proxy generates a nonce.
 	Nonce string `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"`
-	// Whether Discord looks for an existing message with this nonce. Unset is
-	// true: only false, said explicitly, allows two messages with one nonce, and
-	// with it a try whose outcome is unknown is not repeated.
+	// Whether Discord looks for an existing message with this nonce. True by default.
+	// If set to false, two messages can have the same nonce, and the proxy does not
+	// retry an attempt with an unknown outcome.
 	EnforceNonce *bool `protobuf:"varint,6,opt,name=enforce_nonce,json=enforceNonce,proto3,oneof" json:"enforce_nonce,omitempty"`
-	// Whom the message may ping. Unset means everybody it mentions, and for a
-	// reply its author.
+	// Users and roles that the message may ping. By default, everyone it mentions,
+	// and the author of the message it replies to.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
+	// allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// Message that this one replies to or forwards. Discord takes a forward
-	// with nothing else in it.
+	// Message that this one replies to or forwards. A forward must not contain
+	// anything else.
 	MessageReference *MessageReference `protobuf:"bytes,9,opt,name=message_reference,json=messageReference,proto3" json:"message_reference,omitempty"`
-	// Up to 10 files. The server bounds each, 20 MiB unless configured, and a
-	// whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
+	// Up to 10 files. The server limits each file, to 20 MiB by default, and the
+	// whole request, to 25 MiB by default. Permission: ATTACH_FILES.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// Up to 5 action rows, or with other components at the top up to 40
-	// components, nested ones included.
+	// Up to 5 action rows. With other components at the top level, up to 40
+	// components including nested ones.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
 	// Up to 3 stickers.
 	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
-	// Whether Discord shows no embeds, neither given ones nor those of links.
+	// Whether Discord hides all embeds, including those of links.
 	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
-	// Whether the message makes no push and desktop notifications.
+	// Whether the message causes no push and desktop notifications.
 	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
 	// A poll. Permission: SEND_POLLS.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -1057,8 +1056,8 @@ type SendChannelMessageRequest struct {
 	// without which Discord ignores it.
 	Tts bool `protobuf:"varint,16,opt,name=tts,proto3" json:"tts,omitempty"`
 	// Whether the message is made of components alone, without content, embeds,
-	// stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
-	// than an action row stands at the top.
+	// stickers and poll (IS_COMPONENTS_V2). Set automatically if a component other
+	// than an action row is at the top level.
 	ComponentsV2  bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1263,39 +1262,40 @@ func (x *SendChannelMessageResponse) GetMessage() *Message {
 // embed, an attachment, a component, a sticker, a poll and a forward.
 type SendDirectMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// User to write to.
+	// User to message.
 	UserId uint64 `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// Text of the message, at most 2000 characters.
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
-	// One embed, as older clients send it. With `embeds` it comes first. An
-	// embed without any content is no embed.
+	// One embed, as older clients send it. It comes before `embeds`. An embed without
+	// content is ignored.
 	Embed *Embed `protobuf:"bytes,3,opt,name=embed,proto3" json:"embed,omitempty"`
 	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	// A text of the caller's own that names this message, at most 25
-	// characters. See SendChannelMessageRequest.nonce.
+	// Identifies this message, at most 25 characters of the caller's choice. See
+	// SendChannelMessageRequest.nonce.
 	Nonce string `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	// See SendChannelMessageRequest.enforce_nonce.
 	EnforceNonce *bool `protobuf:"varint,6,opt,name=enforce_nonce,json=enforceNonce,proto3,oneof" json:"enforce_nonce,omitempty"`
-	// Whom the message may ping. Unset means everybody it mentions, and for a
-	// reply its author.
+	// Users and roles that the message may ping. By default, everyone it mentions,
+	// and the author of the message it replies to.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
+	// allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// Message that this one replies to or forwards. Discord takes a forward
-	// with nothing else in it.
+	// Message that this one replies to or forwards. A forward must not contain
+	// anything else.
 	MessageReference *MessageReference `protobuf:"bytes,9,opt,name=message_reference,json=messageReference,proto3" json:"message_reference,omitempty"`
-	// Up to 10 files. The server bounds each, 20 MiB unless configured, and a
-	// whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
+	// Up to 10 files. The server limits each file, to 20 MiB by default, and the
+	// whole request, to 25 MiB by default. Permission: ATTACH_FILES.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// Up to 5 action rows, or with other components at the top up to 40
-	// components, nested ones included.
+	// Up to 5 action rows. With other components at the top level, up to 40
+	// components including nested ones.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
 	// Up to 3 stickers.
 	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
-	// Whether Discord shows no embeds, neither given ones nor those of links.
+	// Whether Discord hides all embeds, including those of links.
 	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
-	// Whether the message makes no push and desktop notifications.
+	// Whether the message causes no push and desktop notifications.
 	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
 	// A poll. Permission: SEND_POLLS.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -1303,8 +1303,8 @@ type SendDirectMessageRequest struct {
 	// without which Discord ignores it.
 	Tts bool `protobuf:"varint,16,opt,name=tts,proto3" json:"tts,omitempty"`
 	// Whether the message is made of components alone, without content, embeds,
-	// stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
-	// than an action row stands at the top.
+	// stickers and poll (IS_COMPONENTS_V2). Set automatically if a component other
+	// than an action row is at the top level.
 	ComponentsV2  bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1508,12 +1508,12 @@ func (x *SendDirectMessageResponse) GetMessage() *Message {
 // GetGuildChannelsRequest names the guild.
 type GetGuildChannelsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Guild whose channels are wanted.
+	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// How old an answer may be that comes from what the gateway has told, without
-	// a call to Discord. It is of age 0 while the gateway is connected, but for
-	// last_message_id and last_pin_timestamp. Unset means that Discord is asked
-	// in any case, and so it is when nothing young enough is known. At least 0.
+	// Maximum age of a response from the gateway's data, without a call to
+	// Discord. The data is of age 0 while the gateway is connected, but for
+	// last_message_id and last_pin_timestamp. By default, and if the data is
+	// older, the proxy asks Discord. At least 0.
 	AllowCached   *durationpb.Duration `protobuf:"bytes,2,opt,name=allow_cached,json=allowCached,proto3" json:"allow_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1710,14 +1710,14 @@ func (x *GetChannelMessageResponse) GetMessage() *Message {
 	return nil
 }
 
-// ListChannelMessagesRequest says which messages are wanted. At most one of
-// before, after and around can be given; without any the newest messages come.
+// ListChannelMessagesRequest selects messages. At most one of before, after and
+// around can be set. By default, the newest messages are returned.
 type ListChannelMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the messages.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// Largest number of messages, from 1, with `around` at most 100. Not set is
-	// 50.
+	// Largest number of messages, from 1, with `around` at most 100. 50 by
+	// default.
 	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Only messages older than this one. It need not exist.
 	Before uint64 `protobuf:"varint,3,opt,name=before,proto3" json:"before,omitempty"`
@@ -2446,14 +2446,14 @@ func (*UnpinMessageResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{21}
 }
 
-// ListPinnedMessagesRequest says which pinned messages are wanted.
+// ListPinnedMessagesRequest selects pinned messages.
 type ListPinnedMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The channel.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Only messages pinned before this time, such as pinned_at of the last item.
 	Before string `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
-	// Largest number of messages, 1 to 50. Not set is 50.
+	// Largest number of messages, 1 to 50. 50 by default.
 	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2758,7 +2758,7 @@ type RemoveReactionRequest struct {
 	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// A unicode emoji itself, such as 👍, or name:id of a custom one.
 	EmojiName string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
-	// Whose reaction is removed. Not set is the bot's own.
+	// Whose reaction is removed. The bot's by default.
 	UserId        uint64 `protobuf:"varint,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2866,8 +2866,8 @@ type RemoveAllReactionsRequest struct {
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// The message.
 	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// A unicode emoji itself, such as 👍, or name:id of a custom one. Not set is
-	// all emoji.
+	// A unicode emoji itself, such as 👍, or name:id of a custom one. Every emoji
+	// by default.
 	EmojiName     string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2961,7 +2961,7 @@ func (*RemoveAllReactionsResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{31}
 }
 
-// ListReactionsRequest says whose reactions are wanted.
+// ListReactionsRequest selects reactions.
 type ListReactionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the message.
@@ -2972,9 +2972,9 @@ type ListReactionsRequest struct {
 	EmojiName string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
 	// 0 ordinary reactions, 1 super reactions.
 	Type int32 `protobuf:"varint,4,opt,name=type,proto3" json:"type,omitempty"`
-	// Only users with a higher id, such as that of the last user.
+	// Only users with a higher id, for example that of the last user.
 	After uint64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
-	// Largest number of users, 1 to 100. Not set is 25.
+	// Largest number of users, 1 to 100. 25 by default.
 	Limit         int32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3472,7 +3472,7 @@ type AddThreadMemberRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The thread.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// The user. Not set is the bot itself.
+	// The user. The bot by default.
 	UserId        uint64 `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3564,7 +3564,7 @@ type RemoveThreadMemberRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The thread.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// The user. Not set is the bot itself.
+	// The user. The bot by default.
 	UserId        uint64 `protobuf:"varint,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3658,10 +3658,9 @@ type GetGuildRequest struct {
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
 	// Whether the approximate numbers of members are wanted.
 	WithCounts bool `protobuf:"varint,2,opt,name=with_counts,json=withCounts,proto3" json:"with_counts,omitempty"`
-	// How old an answer may be that comes from what the gateway has told, without
-	// a call to Discord. It is of age 0 while the gateway is connected. Unset
-	// means that Discord is asked in any case, and so it is when nothing young
-	// enough is known or the numbers of members are wanted. At least 0.
+	// Maximum age of a response from the gateway's data, without a call to
+	// Discord. The data is of age 0 while the gateway is connected. By
+	// default, and if the data is older, the proxy asks Discord or the numbers of members are wanted. At least 0.
 	AllowCached   *durationpb.Duration `protobuf:"bytes,3,opt,name=allow_cached,json=allowCached,proto3" json:"allow_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3764,14 +3763,14 @@ func (x *GetGuildResponse) GetGuild() *Guild {
 	return nil
 }
 
-// ListGuildsRequest says which guilds are wanted.
+// ListGuildsRequest selects guilds.
 type ListGuildsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only guilds with a lower id.
 	Before uint64 `protobuf:"varint,1,opt,name=before,proto3" json:"before,omitempty"`
-	// Only guilds with a higher id, such as that of the last guild.
+	// Only guilds with a higher id, for example that of the last guild.
 	After uint64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
-	// Largest number of guilds, 1 to 200. Not set is 200.
+	// Largest number of guilds, 1 to 200. 200 by default.
 	Limit int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Whether the approximate numbers of members are wanted.
 	WithCounts    bool `protobuf:"varint,4,opt,name=with_counts,json=withCounts,proto3" json:"with_counts,omitempty"`
@@ -3986,12 +3985,12 @@ func (x *GetGuildMemberResponse) GetMember() *GuildMember {
 	return nil
 }
 
-// ListGuildMembersRequest says which members are wanted.
+// ListGuildMembersRequest selects members.
 type ListGuildMembersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Largest number of members, from 1. Not set is all of them.
+	// Largest number of members, from 1. All by default.
 	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Only members whose user has a higher id.
 	After         uint64 `protobuf:"varint,3,opt,name=after,proto3" json:"after,omitempty"`
@@ -4096,14 +4095,14 @@ func (x *ListGuildMembersResponse) GetMember() *GuildMember {
 	return nil
 }
 
-// SearchGuildMembersRequest says which members are wanted.
+// SearchGuildMembersRequest selects members.
 type SearchGuildMembersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
 	// Beginning of the user name or nickname, 1 to 100 characters.
 	Query string `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
-	// Largest number of members, 1 to 1000. Not set is 100.
+	// Largest number of members, 1 to 1000. 100 by default.
 	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4218,9 +4217,9 @@ type ModifyGuildMemberRequest struct {
 	Nick string `protobuf:"bytes,3,opt,name=nick,proto3" json:"nick,omitempty"`
 	// Removes the nickname.
 	ClearNick bool `protobuf:"varint,4,opt,name=clear_nick,json=clearNick,proto3" json:"clear_nick,omitempty"`
-	// All roles that the member is to have.
+	// The member's new roles.
 	Roles []uint64 `protobuf:"varint,5,rep,packed,name=roles,proto3" json:"roles,omitempty"`
-	// Takes all roles.
+	// Removes all roles.
 	ClearRoles bool `protobuf:"varint,6,opt,name=clear_roles,json=clearRoles,proto3" json:"clear_roles,omitempty"`
 	// Whether the member is muted in voice channels. The member must be in one.
 	Mute *bool `protobuf:"varint,7,opt,name=mute,proto3,oneof" json:"mute,omitempty"`
@@ -4572,7 +4571,7 @@ func (x *RemoveGuildMemberRoleRequest) GetAuditLogReason() string {
 	return ""
 }
 
-// RemoveGuildMemberRoleResponse has no fields: the member has not the role.
+// RemoveGuildMemberRoleResponse has no fields: the member does not have the role.
 type RemoveGuildMemberRoleResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -4614,10 +4613,9 @@ type ListGuildRolesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// How old an answer may be that comes from what the gateway has told, without
-	// a call to Discord. It is of age 0 while the gateway is connected. Unset
-	// means that Discord is asked in any case, and so it is when nothing young
-	// enough is known. At least 0.
+	// Maximum age of a response from the gateway's data, without a call to
+	// Discord. The data is of age 0 while the gateway is connected. By
+	// default, and if the data is older, the proxy asks Discord. At least 0.
 	AllowCached   *durationpb.Duration `protobuf:"bytes,2,opt,name=allow_cached,json=allowCached,proto3" json:"allow_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4670,7 +4668,7 @@ func (x *ListGuildRolesRequest) GetAllowCached() *durationpb.Duration {
 // ListGuildRolesResponse is the answer to ListGuildRoles.
 type ListGuildRolesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The roles. The one with the guild's id is that of everybody.
+	// The roles. The role with the guild's ID is @everyone.
 	Roles         []*Role `protobuf:"bytes,1,rep,name=roles,proto3" json:"roles,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4893,7 +4891,8 @@ type DeleteWebhookMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The webhook.
 	WebhookId uint64 `protobuf:"varint,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
-	// Token of the webhook. Who has it can write in its name: it is a secret.
+	// Token of the webhook. It is a secret: anyone who has it can post as the
+	// webhook.
 	WebhookToken string `protobuf:"bytes,2,opt,name=webhook_token,json=webhookToken,proto3" json:"webhook_token,omitempty"`
 	// The message.
 	MessageId uint64 `protobuf:"varint,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
@@ -5050,7 +5049,7 @@ type Channel struct {
 	MemberCount int32 `protobuf:"varint,24,opt,name=member_count,json=memberCount,proto3" json:"member_count,omitempty"`
 	// Messages ever sent in the thread.
 	TotalMessageSent int32 `protobuf:"varint,25,opt,name=total_message_sent,json=totalMessageSent,proto3" json:"total_message_sent,omitempty"`
-	// What only threads have.
+	// Fields that only threads have.
 	ThreadMetadata *ThreadMetadata `protobuf:"bytes,26,opt,name=thread_metadata,json=threadMetadata,proto3" json:"thread_metadata,omitempty"`
 	// The bot as a member of the thread.
 	Member *ThreadMember `protobuf:"bytes,27,opt,name=member,proto3" json:"member,omitempty"`
@@ -5426,7 +5425,7 @@ func (x *PermissionOverwrite) GetDeny() string {
 	return ""
 }
 
-// ThreadMetadata is what only threads have.
+// ThreadMetadata contains the fields that only threads have.
 type ThreadMetadata struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the thread is archived.
@@ -5758,7 +5757,7 @@ type Embed struct {
 	Footer *Embed_Footer `protobuf:"bytes,7,opt,name=footer,proto3" json:"footer,omitempty"`
 	// Image below the text.
 	Image *Embed_Image `protobuf:"bytes,8,opt,name=image,proto3" json:"image,omitempty"`
-	// Small image beside the text.
+	// Small image next to the text.
 	Thumbnail *Embed_Thumbnail `protobuf:"bytes,9,opt,name=thumbnail,proto3" json:"thumbnail,omitempty"`
 	// Video of a linked page. Bots cannot set it.
 	Video *Embed_Video `protobuf:"bytes,10,opt,name=video,proto3" json:"video,omitempty"`
@@ -6242,7 +6241,7 @@ type Message struct {
 	RoleSubscriptionData *Message_RoleSubscriptionData `protobuf:"bytes,34,opt,name=role_subscription_data,json=roleSubscriptionData,proto3" json:"role_subscription_data,omitempty"`
 	// Poll.
 	Poll *Poll `protobuf:"bytes,35,opt,name=poll,proto3" json:"poll,omitempty"`
-	// Components. A kind that this contract does not know comes as raw_json.
+	// Components. Kinds that this API does not define are in raw_json.
 	Components    []*Component `protobuf:"bytes,36,rep,name=components,proto3" json:"components,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -6546,7 +6545,7 @@ type Poll struct {
 	LayoutType int32 `protobuf:"varint,5,opt,name=layout_type,json=layoutType,proto3" json:"layout_type,omitempty"`
 	// Votes so far.
 	Results *Poll_Results `protobuf:"bytes,6,opt,name=results,proto3" json:"results,omitempty"`
-	// Hours until it ends, 1 to 768, 24 unless set, in requests only.
+	// Hours until it ends, 1 to 768, 24 by default, in requests only.
 	Duration      int32 `protobuf:"varint,7,opt,name=duration,proto3" json:"duration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -7054,13 +7053,13 @@ type Role struct {
 	Color int32 `protobuf:"varint,3,opt,name=color,proto3" json:"color,omitempty"`
 	// Whether its members are listed apart.
 	Hoist bool `protobuf:"varint,4,opt,name=hoist,proto3" json:"hoist,omitempty"`
-	// Place in the hierarchy; higher stands above.
+	// Position in the hierarchy; higher roles have higher numbers.
 	Position int32 `protobuf:"varint,5,opt,name=position,proto3" json:"position,omitempty"`
 	// Permissions, a decimal bit set.
 	Permissions string `protobuf:"bytes,6,opt,name=permissions,proto3" json:"permissions,omitempty"`
 	// Whether an integration manages it.
 	Managed bool `protobuf:"varint,7,opt,name=managed,proto3" json:"managed,omitempty"`
-	// Whether everybody may mention it.
+	// Whether everyone may mention it.
 	Mentionable bool `protobuf:"varint,8,opt,name=mentionable,proto3" json:"mentionable,omitempty"`
 	// At most one tag, as a list.
 	Tags []*Role_Tag `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty"`
@@ -7391,9 +7390,11 @@ type EditChannelMessageRequest struct {
 	// New embeds in place of all old ones, with the limits of
 	// SendChannelMessageRequest.embeds. Unset leaves the old ones.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	// Whom the new content may ping. Unset means everybody it mentions.
+	// Users and roles that the new content may ping. By default, everyone it
+	// mentions.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
+	// allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// The files of the message from now on: old ones by their id, new ones by
 	// their data, up to 10. Unset leaves the old ones.
@@ -7405,7 +7406,7 @@ type EditChannelMessageRequest struct {
 	SuppressEmbeds *bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3,oneof" json:"suppress_embeds,omitempty"`
 	// Whether the message becomes one of components alone, which is for good.
 	// Content and embeds must be removed. Set by itself when a component other
-	// than an action row stands at the top.
+	// than an action row is at the top level.
 	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
 	// Whether all embeds are removed. Not with embeds.
 	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
@@ -7600,16 +7601,17 @@ type ExecuteWebhookRequest struct {
 	ThreadId uint64 `protobuf:"varint,6,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
 	// Whom the message may ping. Unset means users, neither roles nor everyone.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
+	// allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// Up to 10 files, see SendChannelMessageRequest.attachments.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// Components, see SendChannelMessageRequest.components. Only webhooks of an
 	// application can have buttons and selects that are more than links.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
-	// Whether Discord shows no embeds, neither given ones nor those of links.
+	// Whether Discord hides all embeds, including those of links.
 	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
-	// Whether the message makes no push and desktop notifications.
+	// Whether the message causes no push and desktop notifications.
 	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
 	// A poll.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -7848,9 +7850,11 @@ type EditWebhookMessageRequest struct {
 	MessageId uint64 `protobuf:"varint,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// Thread of the message, when it is in one.
 	ThreadId uint64 `protobuf:"varint,6,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
-	// Whom the new content may ping. Unset means everybody it mentions.
+	// Users and roles that the new content may ping. By default, everyone it
+	// mentions.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
+	// allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// The files of the message from now on: old ones by their id, new ones by
 	// their data, up to 10. Unset leaves the old ones.
@@ -7862,7 +7866,7 @@ type EditWebhookMessageRequest struct {
 	SuppressEmbeds *bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3,oneof" json:"suppress_embeds,omitempty"`
 	// Whether the message becomes one of components alone, which is for good.
 	// Content and embeds must be removed. Set by itself when a component other
-	// than an action row stands at the top.
+	// than an action row is at the top level.
 	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
 	// Whether all embeds are removed. Not with embeds.
 	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
@@ -8064,9 +8068,10 @@ type NewMessage struct {
 	Content string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	// Whom the message may ping. Unset means everybody it mentions.
+	// Users and roles that the message may ping. By default, everyone it mentions.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
+	// allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// Up to 10 files, see SendChannelMessageRequest.attachments.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
@@ -8074,9 +8079,9 @@ type NewMessage struct {
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
 	// Up to 3 stickers.
 	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
-	// Whether Discord shows no embeds, neither given ones nor those of links.
+	// Whether Discord hides all embeds, including those of links.
 	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
-	// Whether the message makes no push and desktop notifications.
+	// Whether the message causes no push and desktop notifications.
 	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
 	// A poll.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -8370,7 +8375,8 @@ func (x *SendDirectMessagesResponse) GetEstimatedLeft() *durationpb.Duration {
 	return nil
 }
 
-// AllowedMentions says whom a message may ping. Without any field it is nobody.
+// AllowedMentions limits whom a message may ping. Without any field, it pings
+// nobody.
 // https://discord.com/developers/docs/resources/message#allowed-mentions-object
 type AllowedMentions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -8890,7 +8896,7 @@ type Component_ChannelSelect struct {
 }
 
 type Component_Section_ struct {
-	// Text beside a thumbnail or button.
+	// Text next to a thumbnail or button.
 	Section *Component_Section `protobuf:"bytes,9,opt,name=section,proto3,oneof"`
 }
 
@@ -8935,8 +8941,8 @@ type Component_FileUpload_ struct {
 }
 
 type Component_RawJson struct {
-	// A component in Discord's own JSON, an object with a type. In requests
-	// for what this contract does not know; so it comes in answers too.
+	// A component in Discord's JSON, an object with a type, for kinds that this
+	// API does not define. Responses use it for these kinds too.
 	RawJson string `protobuf:"bytes,1000,opt,name=raw_json,json=rawJson,proto3,oneof"`
 }
 
@@ -8976,8 +8982,8 @@ func (*Component_FileUpload_) isComponent_Kind() {}
 
 func (*Component_RawJson) isComponent_Kind() {}
 
-// DiscordError stands in the details of a status that Discord caused, or that
-// says what Discord would have answered.
+// DiscordError is in the details of a status that Discord caused, or would have
+// caused.
 type DiscordError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// HTTP status of Discord's answer.
@@ -9106,7 +9112,7 @@ func (*GetRateLimitStatusRequest) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{96}
 }
 
-// GetRateLimitStatusResponse is what the proxy holds, at one moment.
+// GetRateLimitStatusResponse is a snapshot of the limits and the queue.
 type GetRateLimitStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When this was true.
@@ -9123,7 +9129,7 @@ type GetRateLimitStatusResponse struct {
 	InFlight int32 `protobuf:"varint,6,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// The limit over all routes of the bot.
 	Global *GetRateLimitStatusResponse_Global `protobuf:"bytes,7,opt,name=global,proto3" json:"global,omitempty"`
-	// Invalid requests of the last ten minutes.
+	// Invalid requests of the last 10 minutes.
 	InvalidRequests *GetRateLimitStatusResponse_InvalidRequests `protobuf:"bytes,8,opt,name=invalid_requests,json=invalidRequests,proto3" json:"invalid_requests,omitempty"`
 	// Set while Discord blocks this address.
 	Ban *GetRateLimitStatusResponse_Ban `protobuf:"bytes,9,opt,name=ban,proto3" json:"ban,omitempty"`
@@ -9131,7 +9137,7 @@ type GetRateLimitStatusResponse struct {
 	TokenRefused bool `protobuf:"varint,10,opt,name=token_refused,json=tokenRefused,proto3" json:"token_refused,omitempty"`
 	// Buckets that are in use, the fullest queues first, at most 500.
 	Buckets []*GetRateLimitStatusResponse_Bucket `protobuf:"bytes,11,rep,name=buckets,proto3" json:"buckets,omitempty"`
-	// Buckets that are known.
+	// Number of known buckets.
 	KnownBuckets int32 `protobuf:"varint,12,opt,name=known_buckets,json=knownBuckets,proto3" json:"known_buckets,omitempty"`
 	// Webhooks that are no longer called, because Discord does not know them.
 	GoneWebhooks  int32 `protobuf:"varint,13,opt,name=gone_webhooks,json=goneWebhooks,proto3" json:"gone_webhooks,omitempty"`
@@ -9260,24 +9266,22 @@ func (x *GetRateLimitStatusResponse) GetGoneWebhooks() int32 {
 	return 0
 }
 
-// SubscribeEventsRequest says which events are wanted.
+// SubscribeEventsRequest selects events.
 type SubscribeEventsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Types of events. Empty means all that the gateway session brings but
-	// PRESENCE_UPDATE. GATEWAY_STATE, GAP and HEARTBEAT come in any case.
+	// Types of events. By default, all types of the gateway session except
+	// PRESENCE_UPDATE. GATEWAY_STATE, GAP and HEARTBEAT always arrive.
 	Types []Event_Type `protobuf:"varint,1,rep,packed,name=types,proto3,enum=discord_api.Event_Type" json:"types,omitempty"`
-	// Guilds whose events are wanted, at most 1000. Empty means all events, those
-	// outside of guilds included.
+	// Guilds, at most 1000. By default, all events, including those outside of
+	// guilds.
 	GuildIds []uint64 `protobuf:"varint,2,rep,packed,name=guild_ids,json=guildIds,proto3" json:"guild_ids,omitempty"`
-	// Channels and threads whose events are wanted, at most 1000. Events without
-	// a channel, such as those of roles, are then left out. Empty means all.
+	// Channels and threads, at most 1000. Events without a channel, for example events
+	// of roles, are then left out. By default, all events.
 	ChannelIds []uint64 `protobuf:"varint,3,rep,packed,name=channel_ids,json=channelIds,proto3" json:"channel_ids,omitempty"`
-	// Where an earlier stream ended: the last position that it brought. What came
-	// since then comes first, as far as it is kept. Absent means only what comes
-	// from now on.
+	// The last position of an earlier stream. The events since then come first, if
+	// they are still kept. By default, only new events.
 	After *EventPosition `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
-	// Whether each event comes with its raw JSON, too. Those of type UNTYPED do
-	// in any case.
+	// Whether each event includes its raw JSON. Events of type UNTYPED always do.
 	IncludeRaw    bool `protobuf:"varint,5,opt,name=include_raw,json=includeRaw,proto3" json:"include_raw,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -9348,8 +9352,8 @@ func (x *SubscribeEventsRequest) GetIncludeRaw() bool {
 	return false
 }
 
-// SubscribeEventsResponse brings the events that are ready, in their order. The
-// first one comes at once.
+// SubscribeEventsResponse contains the events that are ready, in order. The
+// first one arrives immediately.
 type SubscribeEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The events, at least one, at most 256.
@@ -9410,7 +9414,7 @@ func (x *SubscribeEventsResponse) GetPosition() *EventPosition {
 // RESOURCE_EXHAUSTED of SubscribeEvents it is how far the client has got.
 type EventPosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names the run of the proxy that gave the number.
+	// Identifies the run of the proxy that assigned the number.
 	Epoch string `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	// Number of the event before this place, 0 before the first.
 	Sequence      uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -9811,8 +9815,8 @@ type Event_Presence_ struct {
 }
 
 type Event_Guild struct {
-	// Of GUILD_CREATE and GUILD_UPDATE. The channels and threads of the former
-	// stand in the raw JSON.
+	// Of GUILD_CREATE and GUILD_UPDATE. Channels and threads of the former
+	// are in the raw JSON.
 	Guild *Guild `protobuf:"bytes,33,opt,name=guild,proto3,oneof"`
 }
 
@@ -10155,7 +10159,8 @@ type EditInteractionResponseRequest struct {
 	// Whom the new content may ping. Unset means users, neither roles nor
 	// everyone.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
+	// allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// The files of the message from now on: old ones by their id, new ones by
 	// their data, up to 10. Unset leaves the old ones.
@@ -10167,7 +10172,7 @@ type EditInteractionResponseRequest struct {
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
 	// Whether the message becomes one of components alone, which is for good.
 	// Content and embeds must be removed. Set by itself when a component other
-	// than an action row stands at the top.
+	// than an action row is at the top level.
 	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
 	// Whether all embeds are removed. Not with embeds.
 	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
@@ -10363,7 +10368,8 @@ type FollowupInteractionRequest struct {
 	Flags int32 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"`
 	// Whom the message may ping. Unset means users, neither roles nor everyone.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
+	// allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// Up to 10 files, see SendChannelMessageRequest.attachments.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
@@ -11037,7 +11043,7 @@ func (x *Embed_Image) GetDescription() string {
 	return ""
 }
 
-// Small image beside the text.
+// Small image next to the text.
 type Embed_Thumbnail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Link to the image, http, https or attachment.
@@ -11354,7 +11360,7 @@ type Embed_Field struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Text, 1 to 1024 characters.
 	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	// Whether it may stand beside its neighbours.
+	// Whether it may be next to other fields.
 	Inline        bool `protobuf:"varint,3,opt,name=inline,proto3" json:"inline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -12710,7 +12716,7 @@ func (x *Poll_Results_AnswerCount) GetMeVoted() bool {
 // IncidentsData says what moderators or Discord have paused.
 type Guild_IncidentsData struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Until when nobody can be invited.
+	// End of the time in which invites are disabled.
 	InvitesDisabledUntil string `protobuf:"bytes,1,opt,name=invites_disabled_until,json=invitesDisabledUntil,proto3" json:"invites_disabled_until,omitempty"`
 	// Until when members cannot send each other direct messages.
 	DmsDisabledUntil string `protobuf:"bytes,2,opt,name=dms_disabled_until,json=dmsDisabledUntil,proto3" json:"dms_disabled_until,omitempty"`
@@ -12938,7 +12944,7 @@ func (x *Role_Colors) GetTertiaryColor() int32 {
 // ActionRow holds up to 5 buttons or one select.
 type Component_ActionRow struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of the component in its message. Discord gives one unless set.
+	// Number of the component in its message. Assigned by Discord by default.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Buttons, or a select.
 	Components    []*Component `protobuf:"bytes,2,rep,name=components,proto3" json:"components,omitempty"`
@@ -13108,15 +13114,15 @@ type Component_Select struct {
 	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
 	// Text while nothing is chosen, at most 150 characters.
 	Placeholder string `protobuf:"bytes,3,opt,name=placeholder,proto3" json:"placeholder,omitempty"`
-	// Fewest values, 0 to 25, 1 unless set.
+	// Minimum number of values, 0 to 25, 1 by default.
 	MinValues *int32 `protobuf:"varint,4,opt,name=min_values,json=minValues,proto3,oneof" json:"min_values,omitempty"`
-	// Most values, 1 to 25, 1 unless set.
+	// Maximum number of values, 1 to 25, 1 by default.
 	MaxValues *int32 `protobuf:"varint,5,opt,name=max_values,json=maxValues,proto3,oneof" json:"max_values,omitempty"`
 	// Whether it cannot be used.
 	Disabled bool `protobuf:"varint,6,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	// 1 to 25 options of a select of texts.
 	Options []*Component_Select_Option `protobuf:"bytes,7,rep,name=options,proto3" json:"options,omitempty"`
-	// Types that a select of channels offers, all unless set.
+	// Types that a select of channels offers, all by default.
 	ChannelTypes []Channel_Type `protobuf:"varint,8,rep,packed,name=channel_types,json=channelTypes,proto3,enum=discord_api.Channel_Type" json:"channel_types,omitempty"`
 	// Up to 25 values of the other selects.
 	DefaultValues []*Component_Select_DefaultValue `protobuf:"bytes,9,rep,name=default_values,json=defaultValues,proto3" json:"default_values,omitempty"`
@@ -13346,7 +13352,7 @@ func (x *Component_TextInput) GetPlaceholder() string {
 	return ""
 }
 
-// Section is text beside one component.
+// Section is text next to one component.
 type Component_Section struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component in its message.
@@ -13556,7 +13562,7 @@ func (x *Component_Media) GetAttachmentId() uint64 {
 	return 0
 }
 
-// Thumbnail is a small picture beside the text of a section.
+// Thumbnail is a small picture next to the text of a section.
 type Component_Thumbnail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component in its message.
@@ -13773,7 +13779,7 @@ type Component_Separator struct {
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Whether a line is drawn. Unset is true.
 	Divider *bool `protobuf:"varint,2,opt,name=divider,proto3,oneof" json:"divider,omitempty"`
-	// Space: 1 small, 2 large, small unless set.
+	// Space: 1 small, 2 large, small by default.
 	Spacing       int32 `protobuf:"varint,3,opt,name=spacing,proto3" json:"spacing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -13983,9 +13989,9 @@ type Component_FileUpload struct {
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name that the application gets with the files, 1 to 100 characters.
 	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
-	// Fewest files, 0 to 10, 1 unless set.
+	// Minimum number of files, 0 to 10, 1 by default.
 	MinValues *int32 `protobuf:"varint,3,opt,name=min_values,json=minValues,proto3,oneof" json:"min_values,omitempty"`
-	// Most files, 1 to 10, 1 unless set.
+	// Maximum number of files, 1 to 10, 1 by default.
 	MaxValues *int32 `protobuf:"varint,4,opt,name=max_values,json=maxValues,proto3,oneof" json:"max_values,omitempty"`
 	// Whether files must be uploaded. Unset is true.
 	Required      *bool `protobuf:"varint,5,opt,name=required,proto3,oneof" json:"required,omitempty"`
@@ -14330,7 +14336,7 @@ type GetRateLimitStatusResponse_Global struct {
 	Limit int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Calls that count against the current second.
 	Used int32 `protobuf:"varint,2,opt,name=used,proto3" json:"used,omitempty"`
-	// Time until calls go on after Discord said that the limit was hit.
+	// Time until calls continue after Discord reported that the limit was hit.
 	PausedFor     *durationpb.Duration `protobuf:"bytes,3,opt,name=paused_for,json=pausedFor,proto3" json:"paused_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14387,13 +14393,13 @@ func (x *GetRateLimitStatusResponse_Global) GetPausedFor() *durationpb.Duration 
 	return nil
 }
 
-// InvalidRequests are answers 401, 403 and 429 of the last ten minutes.
-// Discord blocks an address that collects too many.
+// InvalidRequests are responses with 401, 403 or 429 in the last 10 minutes.
+// Discord blocks an address that causes too many.
 type GetRateLimitStatusResponse_InvalidRequests struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many there were.
+	// Their number.
 	Count int32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
-	// How many are allowed.
+	// The number that is allowed.
 	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Whether calls are refused because the limit is near.
 	Refusing      bool `protobuf:"varint,3,opt,name=refusing,proto3" json:"refusing,omitempty"`
@@ -14452,12 +14458,12 @@ func (x *GetRateLimitStatusResponse_InvalidRequests) GetRefusing() bool {
 	return false
 }
 
-// Ban says that Discord refuses everything.
+// Ban is a block of this address by Discord.
 type GetRateLimitStatusResponse_Ban struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Time until the next try.
+	// Time until the next attempt.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,1,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	// What Discord said.
+	// Discord's text.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14507,7 +14513,7 @@ func (x *GetRateLimitStatusResponse_Ban) GetReason() string {
 	return ""
 }
 
-// Bucket is what Discord limits together.
+// Bucket is a set of routes that share one of Discord's limits.
 type GetRateLimitStatusResponse_Bucket struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Method and path of its routes, for example POST /channels/{channel_id}/messages.
@@ -14516,9 +14522,9 @@ type GetRateLimitStatusResponse_Bucket struct {
 	Resource string `protobuf:"bytes,2,opt,name=resource,proto3" json:"resource,omitempty"`
 	// Name that Discord gives it, empty until known.
 	Hash string `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
-	// Calls it takes when full, 0 until known.
+	// Calls it allows when full, 0 until known.
 	Limit int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Calls it takes at once, 0 where no limit is known.
+	// Calls that can be sent immediately, 0 if no limit is known.
 	Remaining int32 `protobuf:"varint,5,opt,name=remaining,proto3" json:"remaining,omitempty"`
 	// Time until it is full again.
 	ResetAfter *durationpb.Duration `protobuf:"bytes,6,opt,name=reset_after,json=resetAfter,proto3" json:"reset_after,omitempty"`
@@ -14526,13 +14532,13 @@ type GetRateLimitStatusResponse_Bucket struct {
 	InFlight int32 `protobuf:"varint,7,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// Calls that wait for it.
 	Waiting int32 `protobuf:"varint,8,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	// Time until the last of them can go, by this bucket alone.
+	// Time until the last of them can be sent, as far as this bucket allows.
 	EstimatedWait *durationpb.Duration `protobuf:"bytes,9,opt,name=estimated_wait,json=estimatedWait,proto3" json:"estimated_wait,omitempty"`
 	// How it fills: "sliding", "fixed", "unlimited", or "" until known.
 	Window string `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
-	// Time for which calls, or those of one kind such as renames, are held after
-	// Discord answered 429 or that direct messages are opened too fast. Absent
-	// when none are.
+	// Time for which calls wait after Discord answered 429, or that direct
+	// messages are opened too fast. It may concern one kind of calls only, such as
+	// renames. Absent if no calls wait.
 	BlockedFor    *durationpb.Duration `protobuf:"bytes,11,opt,name=blocked_for,json=blockedFor,proto3" json:"blocked_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14713,7 +14719,7 @@ func (x *Event_Gap) GetLast() uint64 {
 	return 0
 }
 
-// GatewayState says how the bot stands with Discord's gateway.
+// GatewayState is the state of the bot's connection to Discord's gateway.
 type Event_GatewayState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What became of the connection.
@@ -15809,7 +15815,8 @@ type RespondInteractionRequest_Data struct {
 	Choices []*RespondInteractionRequest_Data_Choice `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"`
 	// Whom the message may ping. Unset means users, neither roles nor everyone.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether nobody is pinged, short for empty allowed_mentions. Not both.
+	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
+	// allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// Up to 10 files, see SendChannelMessageRequest.attachments. Of a message
 	// that is updated also old ones that stay, by their id.
@@ -16061,7 +16068,7 @@ type ApplicationCommand_Option struct {
 	Options []*ApplicationCommand_Option `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty"`
 	// Whether suggestions are asked for while it is typed.
 	Autocomplete bool `protobuf:"varint,7,opt,name=autocomplete,proto3" json:"autocomplete,omitempty"`
-	// Types of channels that can be chosen, all unless set.
+	// Types of channels that can be chosen, all by default.
 	ChannelTypes []Channel_Type `protobuf:"varint,8,rep,packed,name=channel_types,json=channelTypes,proto3,enum=discord_api.Channel_Type" json:"channel_types,omitempty"`
 	// Least value of an integer or number.
 	MinValue *float64 `protobuf:"fixed64,9,opt,name=min_value,json=minValue,proto3,oneof" json:"min_value,omitempty"`

@@ -155,7 +155,7 @@ func (Delivery_Priority) EnumDescriptor() ([]byte, []int) {
 	return file_discord_api_outbox_proto_rawDescGZIP(), []int{4, 1}
 }
 
-// OnUnknown says what to do when nobody knows whether a call took effect.
+// OnUnknown is what to do if it is unknown whether a call took effect.
 type Delivery_OnUnknown int32
 
 const (
@@ -799,7 +799,7 @@ type Delivery struct {
 	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
 	// Requests to Discord so far.
 	Tries int32 `protobuf:"varint,15,opt,name=tries,proto3" json:"tries,omitempty"`
-	// Why a delivery in progress is held up, or why it was cancelled or ended as
+	// Why a delivery in progress is delayed, or why it was cancelled or ended as
 	// unknown, in words.
 	Reason string `protobuf:"bytes,16,opt,name=reason,proto3" json:"reason,omitempty"`
 	// The message, or the thread, that Discord made or changed. Unset before.
@@ -1086,7 +1086,7 @@ func (x *GetDeliveryResponse) GetDelivery() *Delivery {
 	return nil
 }
 
-// ListDeliveriesRequest says which deliveries are wanted. Conditions that are
+// ListDeliveriesRequest selects deliveries. Conditions that are
 // not set match all.
 type ListDeliveriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1260,7 +1260,7 @@ func (x *ListDeliveriesResponse) GetNextPageToken() string {
 	return ""
 }
 
-// WatchDeliveriesRequest says which results are wanted. Conditions that are not
+// WatchDeliveriesRequest selects results. Conditions that are not
 // set match all.
 type WatchDeliveriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`

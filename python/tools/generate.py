@@ -1,11 +1,11 @@
-"""Makes what the package carries of the contract.
+"""Generates the package's code from the protobuf definitions.
 
     python tools/generate.py
 
 writes the messages and stubs (discord_api_pb2*, outbox_pb2*), the messages of _status_pb2,
 and the methods of both clients (_methods.py, _async_methods.py), in which
-each method of the contract has its place by itself. requirements.txt beside
-this file says what is needed.
+methods are in the order of their service. requirements.txt next to this file
+lists what it needs.
 """
 
 import os
@@ -78,7 +78,7 @@ INTEGER = ("int", "0")
 
 HEAD = '''"""{what}
 
-Made by tools/generate.py from the contract. Do not edit.
+Made by tools/generate.py from the protobuf definitions. Do not edit.
 """
 
 from __future__ import annotations
@@ -281,7 +281,7 @@ Item = TypeVar("Item")
 SYNC = '''
 
 class Methods(ABC):
-    """The methods of the contract, over three ways to make a call."""
+    """The methods of the API, over three ways to make a call."""
 
     @abstractmethod
     def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
@@ -309,7 +309,7 @@ class Methods(ABC):
 ASYNC = '''
 
 class AsyncMethods(ABC):
-    """The methods of the contract, over three ways to make a call."""
+    """The methods of the API, over three ways to make a call."""
 
     @abstractmethod
     async def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...

@@ -1,14 +1,12 @@
-// The contract of Discord Proxy.
+// The API of Discord Proxy.
 //
-// Field numbers, names and types of messages that clients generated in 2021
-// and later carry stay for ever. What Discord has added since has numbers of
-// its own. Ids are Discord's snowflakes. In the JSON form of this contract
-// 64-bit numbers are strings, in requests plain numbers are read too.
+// Field numbers, names and types never change: clients generated since 2021 keep
+// working. IDs are Discord's snowflakes. In JSON, 64-bit numbers are strings;
+// requests may also contain plain numbers.
 //
-// A string that is empty, a number that is zero and a message that is absent
-// mean "not set", in requests and in answers, unless a field says otherwise.
-// Timestamps are ISO 8601 text as Discord writes it, for example
-// 2026-01-31T12:00:00.123000+00:00.
+// An empty string, a zero and an absent message mean "not set", in requests and
+// in responses, except where a field's comment says otherwise. Timestamps are ISO
+// 8601 text in Discord's form, for example 2026-01-31T12:00:00.123000+00:00.
 //
 // Names and limits come from Discord's documentation,
 // https://discord.com/developers/docs/reference.
@@ -189,8 +187,8 @@ type DiscordApiClient interface {
 	// empty message or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 	SendChannelMessage(context.Context, *discord_api.SendChannelMessageRequest) (*discord_api.SendChannelMessageResponse, error)
-	// SendDirectMessage posts a message to a user. The channel to the user is
-	// opened when it is not known yet.
+	// SendDirectMessage posts a message to a user. It opens the direct message
+	// channel first if the proxy does not know it yet.
 	//
 	// Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
 	// Permissions: the bot and the user share a guild and the user takes direct
@@ -199,16 +197,15 @@ type DiscordApiClient interface {
 	// messages to this user, and those of SendChannelMessage.
 	// Cost: two calls to Discord the first time, one afterwards.
 	SendDirectMessage(context.Context, *discord_api.SendDirectMessageRequest) (*discord_api.SendDirectMessageResponse, error)
-	// SendDirectMessages posts one message to many users and streams a result for
-	// each of them as it comes: first come, first told, in no given order. Users
-	// whom Discord lets the bot not write to get a result with the error, the
-	// others go on.
+	// SendDirectMessages posts one message to many users. It streams a result for
+	// each user as soon as it is known, in any order. Users whom the bot may not
+	// message get a result with the error; the rest are unaffected.
 	//
-	// Each user's nonce is made of the idempotency key and the user's id. So the
-	// same call can be repeated within the few minutes for which Discord remembers
-	// nonces, after a lost connection for example, and nobody gets the message
-	// twice. A client that leaves stops what was not sent yet. When the deadline
-	// comes first, the stream ends with DEADLINE_EXCEEDED.
+	// Each user's nonce is derived from the idempotency key and the user's ID. The
+	// same call can therefore be repeated, for example after a lost connection, for
+	// the few minutes in which Discord remembers nonces, and no user receives the
+	// message twice. If the client disconnects, the proxy sends no further messages.
+	// At the deadline, the stream ends with DEADLINE_EXCEEDED.
 	//
 	// Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
 	// for each user as SendDirectMessage does.
@@ -232,13 +229,12 @@ type DiscordApiClient interface {
 	// PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetChannelMessage(context.Context, *discord_api.GetChannelMessageRequest) (*discord_api.GetChannelMessageResponse, error)
-	// ListChannelMessages streams messages of a channel, one in each response.
-	// They come newest first, but with `after` oldest first: the order in which
-	// they lie behind the given message.
+	// ListChannelMessages streams messages of a channel, one in each response,
+	// newest first. With `after`, the oldest message comes first.
 	//
-	// Without READ_MESSAGE_HISTORY, and in channels that take no messages,
-	// Discord shows none. Without the intent MESSAGE_CONTENT it empties content,
-	// embeds, attachments and components of other people's messages.
+	// Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
+	// empty. Without the intent MESSAGE_CONTENT, Discord leaves out content, embeds,
+	// attachments and components of other users' messages.
 	//
 	// Discord: GET /channels/{channel_id}/messages.
 	// Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
@@ -250,8 +246,8 @@ type DiscordApiClient interface {
 	// DeleteChannelMessage deletes a message.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-	// Permissions: MANAGE_MESSAGES for messages of others. Nobody can delete
-	// messages of others in direct messages.
+	// Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
+	// in direct messages.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
 	// channel, 50013 Missing Permissions or 50021 Cannot execute action on a
@@ -260,13 +256,13 @@ type DiscordApiClient interface {
 	// weeks and all others have limits of their own in each channel, usually 5 in
 	// 5 seconds, 30 in 120 seconds and 3 in one second.
 	DeleteChannelMessage(context.Context, *discord_api.DeleteChannelMessageRequest) (*discord_api.DeleteChannelMessageResponse, error)
-	// BulkDeleteChannelMessages deletes many messages of a guild's channel. They
-	// are deleted 100 at a time; those older than two weeks, which Discord
-	// deletes one by one only, after the others.
+	// BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
+	// time. Messages older than two weeks follow one by one, because Discord does
+	// not delete them in bulk.
 	//
-	// The answer says for each message what became of it. What Discord refuses
-	// for one message ends nothing; what it refuses for the channel ends the
-	// call, with a status if nothing was deleted until then.
+	// The response contains a result for each message. An error of one message does
+	// not end the call. An error of the channel does, and becomes the call's status
+	// if nothing was deleted.
 	//
 	// Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
 	// /channels/{channel_id}/messages/{message_id} for single messages.
@@ -290,7 +286,7 @@ type DiscordApiClient interface {
 	// Cost: one call to Discord, usually limited to 10 in an hour for each channel.
 	CrosspostMessage(context.Context, *discord_api.CrosspostMessageRequest) (*discord_api.CrosspostMessageResponse, error)
 	// PinMessage pins a message. Discord posts a message of the type
-	// CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
+	// CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
 	//
 	// Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
 	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -299,7 +295,7 @@ type DiscordApiClient interface {
 	// INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 	PinMessage(context.Context, *discord_api.PinMessageRequest) (*discord_api.PinMessageResponse, error)
-	// UnpinMessage takes a message from the pinned ones.
+	// UnpinMessage unpins a message.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
 	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -307,8 +303,8 @@ type DiscordApiClient interface {
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 	UnpinMessage(context.Context, *discord_api.UnpinMessageRequest) (*discord_api.UnpinMessageResponse, error)
-	// ListPinnedMessages lists pinned messages, those pinned last first. Without
-	// READ_MESSAGE_HISTORY Discord shows none.
+	// ListPinnedMessages lists pinned messages, most recently pinned first. Without
+	// READ_MESSAGE_HISTORY, the list is empty.
 	//
 	// Discord: GET /channels/{channel_id}/messages/pins.
 	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -316,8 +312,8 @@ type DiscordApiClient interface {
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
 	ListPinnedMessages(context.Context, *discord_api.ListPinnedMessagesRequest) (*discord_api.ListPinnedMessagesResponse, error)
-	// TriggerTyping shows for 10 seconds, or until the next message, that the bot
-	// is typing.
+	// TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
+	// message.
 	//
 	// Discord: POST /channels/{channel_id}/typing.
 	// Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -326,11 +322,12 @@ type DiscordApiClient interface {
 	// messages in a non-text channel.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 	TriggerTyping(context.Context, *discord_api.TriggerTypingRequest) (*discord_api.TriggerTypingResponse, error)
-	// AddReaction lets the bot react to a message. A reaction that is there stays.
+	// AddReaction adds a reaction of the bot to a message. Adding it again changes
+	// nothing.
 	//
 	// Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
-	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS to be the
-	// first who reacts with the emoji, USE_EXTERNAL_EMOJIS for an emoji of
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS if nobody
+	// has reacted with the emoji yet, USE_EXTERNAL_EMOJIS for an emoji of
 	// another guild.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
@@ -350,7 +347,8 @@ type DiscordApiClient interface {
 	// INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: as AddReaction.
 	RemoveReaction(context.Context, *discord_api.RemoveReactionRequest) (*discord_api.RemoveReactionResponse, error)
-	// RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
+	// RemoveAllReactions removes the reactions of all users, with one emoji or with
+	// every emoji.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
 	// of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
@@ -360,7 +358,8 @@ type DiscordApiClient interface {
 	// INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: as AddReaction.
 	RemoveAllReactions(context.Context, *discord_api.RemoveAllReactionsRequest) (*discord_api.RemoveAllReactionsResponse, error)
-	// ListReactions lists who reacted with an emoji, in ascending order of ids.
+	// ListReactions lists the users who reacted with an emoji, in ascending order of
+	// their IDs.
 	//
 	// Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
 	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -376,8 +375,8 @@ type DiscordApiClient interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetChannel(context.Context, *discord_api.GetChannelRequest) (*discord_api.GetChannelResponse, error)
-	// GetDirectMessageChannel returns the channel of direct messages with a user.
-	// It is opened when there is none; the user sees nothing of that.
+	// GetDirectMessageChannel returns the direct message channel with a user. It
+	// opens the channel if there is none; the user does not notice.
 	//
 	// Discord: POST /users/@me/channels.
 	// Permissions: none.
@@ -387,8 +386,8 @@ type DiscordApiClient interface {
 	// Cost: one call to Discord.
 	GetDirectMessageChannel(context.Context, *discord_api.GetDirectMessageChannelRequest) (*discord_api.GetDirectMessageChannelResponse, error)
 	// StartThread starts a thread, from a message or without one, or a post in a
-	// forum, with its first message in it. A thread from a message has the
-	// message's id. A post that may have been made is not made again.
+	// forum with its first message. A thread from a message has the message's ID.
+	// The proxy does not retry a post that may exist already.
 	//
 	// Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
 	// a message POST /channels/{channel_id}/threads.
@@ -399,10 +398,10 @@ type DiscordApiClient interface {
 	// INVALID_ARGUMENT 160004 A thread has already been created for this message,
 	// 50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 50 in 5 minutes for each
-	// channel, whoever starts threads.
+	// channel, including threads that others start.
 	StartThread(context.Context, *discord_api.StartThreadRequest) (*discord_api.StartThreadResponse, error)
-	// ListActiveThreads lists the threads of a guild that are not archived, as far
-	// as the bot sees them, and where the bot is a member.
+	// ListActiveThreads lists the threads of a guild that are not archived and that
+	// the bot can see, and the bot's memberships in them.
 	//
 	// Discord: GET /guilds/{guild_id}/threads/active.
 	// Permissions: the bot is a member of the guild.
@@ -410,7 +409,7 @@ type DiscordApiClient interface {
 	// Cost: one call to Discord.
 	ListActiveThreads(context.Context, *discord_api.ListActiveThreadsRequest) (*discord_api.ListActiveThreadsResponse, error)
 	// AddThreadMember adds the bot or another user to a thread that is not
-	// archived. Who is a member stays one.
+	// archived. Adding a member again changes nothing.
 	//
 	// Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
 	// PUT /channels/{channel_id}/thread-members/@me.
@@ -440,7 +439,7 @@ type DiscordApiClient interface {
 	// Cost: one call to Discord.
 	GetGuild(context.Context, *discord_api.GetGuildRequest) (*discord_api.GetGuildResponse, error)
 	// ListGuilds lists the guilds that the bot is a member of, in ascending order
-	// of ids. Discord tells a few fields of each.
+	// of their IDs. Discord returns only some fields of each.
 	//
 	// Discord: GET /users/@me/guilds.
 	// Permissions: none.
@@ -455,8 +454,8 @@ type DiscordApiClient interface {
 	// Unknown User, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetGuildMember(context.Context, *discord_api.GetGuildMemberRequest) (*discord_api.GetGuildMemberResponse, error)
-	// ListGuildMembers streams the members of a guild in ascending order of ids,
-	// one in each response.
+	// ListGuildMembers streams the members of a guild in ascending order of their
+	// IDs, one in each response.
 	//
 	// Discord: GET /guilds/{guild_id}/members.
 	// Permissions: the bot is a member of the guild and its application has the
@@ -473,31 +472,31 @@ type DiscordApiClient interface {
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
 	SearchGuildMembers(context.Context, *discord_api.SearchGuildMembersRequest) (*discord_api.SearchGuildMembersResponse, error)
-	// ModifyGuildMember changes a member of a guild: what is set in the request is
-	// changed, what is named by a clear field is removed, all else stays.
+	// ModifyGuildMember changes a member of a guild. It changes the fields that the
+	// request sets, removes those that it clears, and keeps all others.
 	//
 	// Discord: PATCH /guilds/{guild_id}/members/{user_id}.
 	// Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
 	// for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
 	// communication_disabled_until; and the bot's highest role is above the
-	// member's and above the roles that are given or taken.
+	// member's and above the roles to add or remove.
 	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
 	// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
 	// Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
 	// voice or 50035 Invalid Form Body.
 	// Cost: one call to Discord.
 	ModifyGuildMember(context.Context, *discord_api.ModifyGuildMemberRequest) (*discord_api.ModifyGuildMemberResponse, error)
-	// AddGuildMemberRole gives a role to a member. A role that is there stays.
+	// AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
 	//
 	// Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
 	// Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
 	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
 	// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
 	// Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
-	// Cost: one call to Discord. Giving and taking roles share a limit in each
+	// Cost: one call to Discord. Adding and removing roles share a limit in each
 	// guild, usually 10 calls in 10 seconds.
 	AddGuildMemberRole(context.Context, *discord_api.AddGuildMemberRoleRequest) (*discord_api.AddGuildMemberRoleResponse, error)
-	// RemoveGuildMemberRole takes a role from a member.
+	// RemoveGuildMemberRole removes a role from a member.
 	//
 	// Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
 	// Permissions: as AddGuildMemberRole.
@@ -525,8 +524,8 @@ type DiscordApiClient interface {
 	// Errors: none of its own.
 	// Cost: one call to Discord.
 	GetCurrentUser(context.Context, *discord_api.GetCurrentUserRequest) (*discord_api.GetCurrentUserResponse, error)
-	// DeleteWebhookMessage deletes a message that a webhook has sent. The token of
-	// the webhook is sent to Discord in place of the bot's.
+	// DeleteWebhookMessage deletes a message that the same webhook posted. The call
+	// uses the webhook's token in place of the bot's.
 	//
 	// Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
 	// Permissions: those of the token.
@@ -535,24 +534,24 @@ type DiscordApiClient interface {
 	// Form Body.
 	// Cost: one call to Discord.
 	DeleteWebhookMessage(context.Context, *discord_api.DeleteWebhookMessageRequest) (*discord_api.DeleteWebhookMessageResponse, error)
-	// EditChannelMessage changes a message of the bot. What is not set stays as
-	// it is.
+	// EditChannelMessage edits a message of the bot. Fields that are not set stay
+	// unchanged.
 	//
 	// Discord: PATCH /channels/{channel_id}/messages/{message_id}.
 	// Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
 	// changed in messages of others too.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
-	// INVALID_ARGUMENT 50006 Cannot send an empty message when nothing would be
-	// left, or 50035 Invalid Form Body.
+	// INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
+	// or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each
 	// channel, and to fewer for messages older than an hour.
 	EditChannelMessage(context.Context, *discord_api.EditChannelMessageRequest) (*discord_api.EditChannelMessageResponse, error)
-	// ExecuteWebhook posts a message as a webhook. It needs no bot: the webhook's
-	// token is the credential, and is shown nowhere.
+	// ExecuteWebhook posts a message as a webhook, with the webhook's token in place
+	// of the bot's. The proxy never shows that token.
 	//
-	// Discord stores no nonce with it, so a try whose outcome is unknown is not
-	// repeated: the details of the error say so.
+	// Discord stores no nonce for such a message, so the proxy does not retry an
+	// attempt with an unknown outcome. The error's details say that it is unknown.
 	//
 	// Discord: POST /webhooks/{webhook_id}/{webhook_token}.
 	// Permissions: none but the token.
@@ -562,24 +561,22 @@ type DiscordApiClient interface {
 	// Cost: one call to Discord, usually limited to 5 in 2 seconds for each
 	// webhook. It does not count against the bot's global limit.
 	ExecuteWebhook(context.Context, *discord_api.ExecuteWebhookRequest) (*discord_api.ExecuteWebhookResponse, error)
-	// EditWebhookMessage changes a message that the same webhook has posted. What
-	// is not set stays as it is.
+	// EditWebhookMessage edits a message that the same webhook posted. Fields that
+	// are not set stay unchanged.
 	//
 	// Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
 	// Permissions: none but the token.
 	// Errors: those of EditChannelMessage and ExecuteWebhook.
 	// Cost: one call to Discord.
 	EditWebhookMessage(context.Context, *discord_api.EditWebhookMessageRequest) (*discord_api.EditWebhookMessageResponse, error)
-	// GetRateLimitStatus shows what the proxy holds and why. It never calls
-	// Discord.
+	// GetRateLimitStatus returns the calls that are waiting, and for which limits.
+	// It never calls Discord.
 	GetRateLimitStatus(context.Context, *discord_api.GetRateLimitStatusRequest) (*discord_api.GetRateLimitStatusResponse, error)
-	// SubscribeEvents streams what happens at Discord, for as long as the client
-	// likes.
+	// SubscribeEvents streams events from Discord until the client ends the stream.
 	//
-	// Events have numbers. A client that lost its stream gives the last position
-	// that it was told, and gets what came since then, or a GAP event that names
-	// the numbers that are gone. A HEARTBEAT comes when nothing else does for 15
-	// seconds.
+	// Events are numbered. A client that lost its stream sends the last position it
+	// received, and receives the events since then, or a GAP event with the numbers
+	// that are lost. A HEARTBEAT event arrives after 15 seconds without another.
 	//
 	// Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
 	// without an intent that a type needs, or Discord has ended the session for
@@ -588,35 +585,35 @@ type DiscordApiClient interface {
 	// are too many subscribers, UNAVAILABLE when the server shuts down.
 	// Cost: no call to Discord.
 	SubscribeEvents(context.Context, *discord_api.SubscribeEventsRequest) (*connect.ServerStreamForClient[discord_api.SubscribeEventsResponse], error)
-	// RespondInteraction gives the first answer to an interaction. Discord takes
-	// it within three seconds of the interaction.
+	// RespondInteraction sends the first response to an interaction. Discord accepts
+	// it within 3 seconds of the interaction.
 	//
 	// Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
 	// Permissions: none but the token.
-	// Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-	// INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+	// Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
+	// INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
 	// empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
 	// seconds.
-	// Cost: one call to Discord, outside of the global limit.
+	// Cost: one call to Discord, which does not count against the global limit.
 	RespondInteraction(context.Context, *discord_api.RespondInteractionRequest) (*discord_api.RespondInteractionResponse, error)
-	// EditInteractionResponse changes the first answer to an interaction, within
-	// 15 minutes of the interaction.
+	// EditInteractionResponse edits the first response to an interaction, within 15
+	// minutes of the interaction.
 	//
 	// Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
 	// Permissions: none but the token.
 	// Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
 	// 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
 	// Invalid Webhook Token when it is too late.
-	// Cost: one call to Discord, outside of the global limit.
+	// Cost: one call to Discord, which does not count against the global limit.
 	EditInteractionResponse(context.Context, *discord_api.EditInteractionResponseRequest) (*discord_api.EditInteractionResponseResponse, error)
-	// FollowupInteraction posts a further answer to an interaction, within 15
+	// FollowupInteraction posts another response to an interaction, within 15
 	// minutes of the interaction.
 	//
 	// Discord: POST /webhooks/{application_id}/{interaction_token}.
 	// Permissions: none but the token.
-	// Errors: those of EditInteractionResponse. A try whose outcome is unknown is
-	// not repeated.
-	// Cost: one call to Discord, outside of the global limit.
+	// Errors: those of EditInteractionResponse. The proxy does not retry an attempt
+	// with an unknown outcome.
+	// Cost: one call to Discord, which does not count against the global limit.
 	FollowupInteraction(context.Context, *discord_api.FollowupInteractionRequest) (*discord_api.FollowupInteractionResponse, error)
 	// SetApplicationCommands replaces all commands of the bot, everywhere or in
 	// one guild.
@@ -627,8 +624,8 @@ type DiscordApiClient interface {
 	// Permissions: none for the bot's own commands.
 	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
 	// Missing Access when the bot is not in the guild.
-	// Cost: two calls to Discord the first time, one afterwards. A bot may make
-	// 200 new commands in a day for each guild.
+	// Cost: two calls to Discord the first time, one afterwards. Discord allows 200
+	// new commands a day for each guild.
 	SetApplicationCommands(context.Context, *discord_api.SetApplicationCommandsRequest) (*discord_api.SetApplicationCommandsResponse, error)
 }
 
@@ -1367,8 +1364,8 @@ type DiscordApiHandler interface {
 	// empty message or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 	SendChannelMessage(context.Context, *discord_api.SendChannelMessageRequest) (*discord_api.SendChannelMessageResponse, error)
-	// SendDirectMessage posts a message to a user. The channel to the user is
-	// opened when it is not known yet.
+	// SendDirectMessage posts a message to a user. It opens the direct message
+	// channel first if the proxy does not know it yet.
 	//
 	// Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
 	// Permissions: the bot and the user share a guild and the user takes direct
@@ -1377,16 +1374,15 @@ type DiscordApiHandler interface {
 	// messages to this user, and those of SendChannelMessage.
 	// Cost: two calls to Discord the first time, one afterwards.
 	SendDirectMessage(context.Context, *discord_api.SendDirectMessageRequest) (*discord_api.SendDirectMessageResponse, error)
-	// SendDirectMessages posts one message to many users and streams a result for
-	// each of them as it comes: first come, first told, in no given order. Users
-	// whom Discord lets the bot not write to get a result with the error, the
-	// others go on.
+	// SendDirectMessages posts one message to many users. It streams a result for
+	// each user as soon as it is known, in any order. Users whom the bot may not
+	// message get a result with the error; the rest are unaffected.
 	//
-	// Each user's nonce is made of the idempotency key and the user's id. So the
-	// same call can be repeated within the few minutes for which Discord remembers
-	// nonces, after a lost connection for example, and nobody gets the message
-	// twice. A client that leaves stops what was not sent yet. When the deadline
-	// comes first, the stream ends with DEADLINE_EXCEEDED.
+	// Each user's nonce is derived from the idempotency key and the user's ID. The
+	// same call can therefore be repeated, for example after a lost connection, for
+	// the few minutes in which Discord remembers nonces, and no user receives the
+	// message twice. If the client disconnects, the proxy sends no further messages.
+	// At the deadline, the stream ends with DEADLINE_EXCEEDED.
 	//
 	// Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
 	// for each user as SendDirectMessage does.
@@ -1410,13 +1406,12 @@ type DiscordApiHandler interface {
 	// PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetChannelMessage(context.Context, *discord_api.GetChannelMessageRequest) (*discord_api.GetChannelMessageResponse, error)
-	// ListChannelMessages streams messages of a channel, one in each response.
-	// They come newest first, but with `after` oldest first: the order in which
-	// they lie behind the given message.
+	// ListChannelMessages streams messages of a channel, one in each response,
+	// newest first. With `after`, the oldest message comes first.
 	//
-	// Without READ_MESSAGE_HISTORY, and in channels that take no messages,
-	// Discord shows none. Without the intent MESSAGE_CONTENT it empties content,
-	// embeds, attachments and components of other people's messages.
+	// Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
+	// empty. Without the intent MESSAGE_CONTENT, Discord leaves out content, embeds,
+	// attachments and components of other users' messages.
 	//
 	// Discord: GET /channels/{channel_id}/messages.
 	// Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
@@ -1428,8 +1423,8 @@ type DiscordApiHandler interface {
 	// DeleteChannelMessage deletes a message.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-	// Permissions: MANAGE_MESSAGES for messages of others. Nobody can delete
-	// messages of others in direct messages.
+	// Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
+	// in direct messages.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
 	// channel, 50013 Missing Permissions or 50021 Cannot execute action on a
@@ -1438,13 +1433,13 @@ type DiscordApiHandler interface {
 	// weeks and all others have limits of their own in each channel, usually 5 in
 	// 5 seconds, 30 in 120 seconds and 3 in one second.
 	DeleteChannelMessage(context.Context, *discord_api.DeleteChannelMessageRequest) (*discord_api.DeleteChannelMessageResponse, error)
-	// BulkDeleteChannelMessages deletes many messages of a guild's channel. They
-	// are deleted 100 at a time; those older than two weeks, which Discord
-	// deletes one by one only, after the others.
+	// BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
+	// time. Messages older than two weeks follow one by one, because Discord does
+	// not delete them in bulk.
 	//
-	// The answer says for each message what became of it. What Discord refuses
-	// for one message ends nothing; what it refuses for the channel ends the
-	// call, with a status if nothing was deleted until then.
+	// The response contains a result for each message. An error of one message does
+	// not end the call. An error of the channel does, and becomes the call's status
+	// if nothing was deleted.
 	//
 	// Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
 	// /channels/{channel_id}/messages/{message_id} for single messages.
@@ -1468,7 +1463,7 @@ type DiscordApiHandler interface {
 	// Cost: one call to Discord, usually limited to 10 in an hour for each channel.
 	CrosspostMessage(context.Context, *discord_api.CrosspostMessageRequest) (*discord_api.CrosspostMessageResponse, error)
 	// PinMessage pins a message. Discord posts a message of the type
-	// CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
+	// CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
 	//
 	// Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
 	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -1477,7 +1472,7 @@ type DiscordApiHandler interface {
 	// INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 	PinMessage(context.Context, *discord_api.PinMessageRequest) (*discord_api.PinMessageResponse, error)
-	// UnpinMessage takes a message from the pinned ones.
+	// UnpinMessage unpins a message.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
 	// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -1485,8 +1480,8 @@ type DiscordApiHandler interface {
 	// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 	UnpinMessage(context.Context, *discord_api.UnpinMessageRequest) (*discord_api.UnpinMessageResponse, error)
-	// ListPinnedMessages lists pinned messages, those pinned last first. Without
-	// READ_MESSAGE_HISTORY Discord shows none.
+	// ListPinnedMessages lists pinned messages, most recently pinned first. Without
+	// READ_MESSAGE_HISTORY, the list is empty.
 	//
 	// Discord: GET /channels/{channel_id}/messages/pins.
 	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -1494,8 +1489,8 @@ type DiscordApiHandler interface {
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
 	ListPinnedMessages(context.Context, *discord_api.ListPinnedMessagesRequest) (*discord_api.ListPinnedMessagesResponse, error)
-	// TriggerTyping shows for 10 seconds, or until the next message, that the bot
-	// is typing.
+	// TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
+	// message.
 	//
 	// Discord: POST /channels/{channel_id}/typing.
 	// Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -1504,11 +1499,12 @@ type DiscordApiHandler interface {
 	// messages in a non-text channel.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 	TriggerTyping(context.Context, *discord_api.TriggerTypingRequest) (*discord_api.TriggerTypingResponse, error)
-	// AddReaction lets the bot react to a message. A reaction that is there stays.
+	// AddReaction adds a reaction of the bot to a message. Adding it again changes
+	// nothing.
 	//
 	// Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
-	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS to be the
-	// first who reacts with the emoji, USE_EXTERNAL_EMOJIS for an emoji of
+	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS if nobody
+	// has reacted with the emoji yet, USE_EXTERNAL_EMOJIS for an emoji of
 	// another guild.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
@@ -1528,7 +1524,8 @@ type DiscordApiHandler interface {
 	// INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: as AddReaction.
 	RemoveReaction(context.Context, *discord_api.RemoveReactionRequest) (*discord_api.RemoveReactionResponse, error)
-	// RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
+	// RemoveAllReactions removes the reactions of all users, with one emoji or with
+	// every emoji.
 	//
 	// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
 	// of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
@@ -1538,7 +1535,8 @@ type DiscordApiHandler interface {
 	// INVALID_ARGUMENT 10014 Unknown Emoji.
 	// Cost: as AddReaction.
 	RemoveAllReactions(context.Context, *discord_api.RemoveAllReactionsRequest) (*discord_api.RemoveAllReactionsResponse, error)
-	// ListReactions lists who reacted with an emoji, in ascending order of ids.
+	// ListReactions lists the users who reacted with an emoji, in ascending order of
+	// their IDs.
 	//
 	// Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
 	// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -1554,8 +1552,8 @@ type DiscordApiHandler interface {
 	// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetChannel(context.Context, *discord_api.GetChannelRequest) (*discord_api.GetChannelResponse, error)
-	// GetDirectMessageChannel returns the channel of direct messages with a user.
-	// It is opened when there is none; the user sees nothing of that.
+	// GetDirectMessageChannel returns the direct message channel with a user. It
+	// opens the channel if there is none; the user does not notice.
 	//
 	// Discord: POST /users/@me/channels.
 	// Permissions: none.
@@ -1565,8 +1563,8 @@ type DiscordApiHandler interface {
 	// Cost: one call to Discord.
 	GetDirectMessageChannel(context.Context, *discord_api.GetDirectMessageChannelRequest) (*discord_api.GetDirectMessageChannelResponse, error)
 	// StartThread starts a thread, from a message or without one, or a post in a
-	// forum, with its first message in it. A thread from a message has the
-	// message's id. A post that may have been made is not made again.
+	// forum with its first message. A thread from a message has the message's ID.
+	// The proxy does not retry a post that may exist already.
 	//
 	// Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
 	// a message POST /channels/{channel_id}/threads.
@@ -1577,10 +1575,10 @@ type DiscordApiHandler interface {
 	// INVALID_ARGUMENT 160004 A thread has already been created for this message,
 	// 50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 50 in 5 minutes for each
-	// channel, whoever starts threads.
+	// channel, including threads that others start.
 	StartThread(context.Context, *discord_api.StartThreadRequest) (*discord_api.StartThreadResponse, error)
-	// ListActiveThreads lists the threads of a guild that are not archived, as far
-	// as the bot sees them, and where the bot is a member.
+	// ListActiveThreads lists the threads of a guild that are not archived and that
+	// the bot can see, and the bot's memberships in them.
 	//
 	// Discord: GET /guilds/{guild_id}/threads/active.
 	// Permissions: the bot is a member of the guild.
@@ -1588,7 +1586,7 @@ type DiscordApiHandler interface {
 	// Cost: one call to Discord.
 	ListActiveThreads(context.Context, *discord_api.ListActiveThreadsRequest) (*discord_api.ListActiveThreadsResponse, error)
 	// AddThreadMember adds the bot or another user to a thread that is not
-	// archived. Who is a member stays one.
+	// archived. Adding a member again changes nothing.
 	//
 	// Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
 	// PUT /channels/{channel_id}/thread-members/@me.
@@ -1618,7 +1616,7 @@ type DiscordApiHandler interface {
 	// Cost: one call to Discord.
 	GetGuild(context.Context, *discord_api.GetGuildRequest) (*discord_api.GetGuildResponse, error)
 	// ListGuilds lists the guilds that the bot is a member of, in ascending order
-	// of ids. Discord tells a few fields of each.
+	// of their IDs. Discord returns only some fields of each.
 	//
 	// Discord: GET /users/@me/guilds.
 	// Permissions: none.
@@ -1633,8 +1631,8 @@ type DiscordApiHandler interface {
 	// Unknown User, PERMISSION_DENIED 50001 Missing Access.
 	// Cost: one call to Discord.
 	GetGuildMember(context.Context, *discord_api.GetGuildMemberRequest) (*discord_api.GetGuildMemberResponse, error)
-	// ListGuildMembers streams the members of a guild in ascending order of ids,
-	// one in each response.
+	// ListGuildMembers streams the members of a guild in ascending order of their
+	// IDs, one in each response.
 	//
 	// Discord: GET /guilds/{guild_id}/members.
 	// Permissions: the bot is a member of the guild and its application has the
@@ -1651,31 +1649,31 @@ type DiscordApiHandler interface {
 	// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 	// Cost: one call to Discord.
 	SearchGuildMembers(context.Context, *discord_api.SearchGuildMembersRequest) (*discord_api.SearchGuildMembersResponse, error)
-	// ModifyGuildMember changes a member of a guild: what is set in the request is
-	// changed, what is named by a clear field is removed, all else stays.
+	// ModifyGuildMember changes a member of a guild. It changes the fields that the
+	// request sets, removes those that it clears, and keeps all others.
 	//
 	// Discord: PATCH /guilds/{guild_id}/members/{user_id}.
 	// Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
 	// for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
 	// communication_disabled_until; and the bot's highest role is above the
-	// member's and above the roles that are given or taken.
+	// member's and above the roles to add or remove.
 	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
 	// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
 	// Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
 	// voice or 50035 Invalid Form Body.
 	// Cost: one call to Discord.
 	ModifyGuildMember(context.Context, *discord_api.ModifyGuildMemberRequest) (*discord_api.ModifyGuildMemberResponse, error)
-	// AddGuildMemberRole gives a role to a member. A role that is there stays.
+	// AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
 	//
 	// Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
 	// Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
 	// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
 	// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
 	// Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
-	// Cost: one call to Discord. Giving and taking roles share a limit in each
+	// Cost: one call to Discord. Adding and removing roles share a limit in each
 	// guild, usually 10 calls in 10 seconds.
 	AddGuildMemberRole(context.Context, *discord_api.AddGuildMemberRoleRequest) (*discord_api.AddGuildMemberRoleResponse, error)
-	// RemoveGuildMemberRole takes a role from a member.
+	// RemoveGuildMemberRole removes a role from a member.
 	//
 	// Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
 	// Permissions: as AddGuildMemberRole.
@@ -1703,8 +1701,8 @@ type DiscordApiHandler interface {
 	// Errors: none of its own.
 	// Cost: one call to Discord.
 	GetCurrentUser(context.Context, *discord_api.GetCurrentUserRequest) (*discord_api.GetCurrentUserResponse, error)
-	// DeleteWebhookMessage deletes a message that a webhook has sent. The token of
-	// the webhook is sent to Discord in place of the bot's.
+	// DeleteWebhookMessage deletes a message that the same webhook posted. The call
+	// uses the webhook's token in place of the bot's.
 	//
 	// Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
 	// Permissions: those of the token.
@@ -1713,24 +1711,24 @@ type DiscordApiHandler interface {
 	// Form Body.
 	// Cost: one call to Discord.
 	DeleteWebhookMessage(context.Context, *discord_api.DeleteWebhookMessageRequest) (*discord_api.DeleteWebhookMessageResponse, error)
-	// EditChannelMessage changes a message of the bot. What is not set stays as
-	// it is.
+	// EditChannelMessage edits a message of the bot. Fields that are not set stay
+	// unchanged.
 	//
 	// Discord: PATCH /channels/{channel_id}/messages/{message_id}.
 	// Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
 	// changed in messages of others too.
 	// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
 	// PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
-	// INVALID_ARGUMENT 50006 Cannot send an empty message when nothing would be
-	// left, or 50035 Invalid Form Body.
+	// INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
+	// or 50035 Invalid Form Body.
 	// Cost: one call to Discord, usually limited to 5 in 5 seconds for each
 	// channel, and to fewer for messages older than an hour.
 	EditChannelMessage(context.Context, *discord_api.EditChannelMessageRequest) (*discord_api.EditChannelMessageResponse, error)
-	// ExecuteWebhook posts a message as a webhook. It needs no bot: the webhook's
-	// token is the credential, and is shown nowhere.
+	// ExecuteWebhook posts a message as a webhook, with the webhook's token in place
+	// of the bot's. The proxy never shows that token.
 	//
-	// Discord stores no nonce with it, so a try whose outcome is unknown is not
-	// repeated: the details of the error say so.
+	// Discord stores no nonce for such a message, so the proxy does not retry an
+	// attempt with an unknown outcome. The error's details say that it is unknown.
 	//
 	// Discord: POST /webhooks/{webhook_id}/{webhook_token}.
 	// Permissions: none but the token.
@@ -1740,24 +1738,22 @@ type DiscordApiHandler interface {
 	// Cost: one call to Discord, usually limited to 5 in 2 seconds for each
 	// webhook. It does not count against the bot's global limit.
 	ExecuteWebhook(context.Context, *discord_api.ExecuteWebhookRequest) (*discord_api.ExecuteWebhookResponse, error)
-	// EditWebhookMessage changes a message that the same webhook has posted. What
-	// is not set stays as it is.
+	// EditWebhookMessage edits a message that the same webhook posted. Fields that
+	// are not set stay unchanged.
 	//
 	// Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
 	// Permissions: none but the token.
 	// Errors: those of EditChannelMessage and ExecuteWebhook.
 	// Cost: one call to Discord.
 	EditWebhookMessage(context.Context, *discord_api.EditWebhookMessageRequest) (*discord_api.EditWebhookMessageResponse, error)
-	// GetRateLimitStatus shows what the proxy holds and why. It never calls
-	// Discord.
+	// GetRateLimitStatus returns the calls that are waiting, and for which limits.
+	// It never calls Discord.
 	GetRateLimitStatus(context.Context, *discord_api.GetRateLimitStatusRequest) (*discord_api.GetRateLimitStatusResponse, error)
-	// SubscribeEvents streams what happens at Discord, for as long as the client
-	// likes.
+	// SubscribeEvents streams events from Discord until the client ends the stream.
 	//
-	// Events have numbers. A client that lost its stream gives the last position
-	// that it was told, and gets what came since then, or a GAP event that names
-	// the numbers that are gone. A HEARTBEAT comes when nothing else does for 15
-	// seconds.
+	// Events are numbered. A client that lost its stream sends the last position it
+	// received, and receives the events since then, or a GAP event with the numbers
+	// that are lost. A HEARTBEAT event arrives after 15 seconds without another.
 	//
 	// Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
 	// without an intent that a type needs, or Discord has ended the session for
@@ -1766,35 +1762,35 @@ type DiscordApiHandler interface {
 	// are too many subscribers, UNAVAILABLE when the server shuts down.
 	// Cost: no call to Discord.
 	SubscribeEvents(context.Context, *discord_api.SubscribeEventsRequest, *connect.ServerStream[discord_api.SubscribeEventsResponse]) error
-	// RespondInteraction gives the first answer to an interaction. Discord takes
-	// it within three seconds of the interaction.
+	// RespondInteraction sends the first response to an interaction. Discord accepts
+	// it within 3 seconds of the interaction.
 	//
 	// Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
 	// Permissions: none but the token.
-	// Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-	// INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+	// Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
+	// INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
 	// empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
 	// seconds.
-	// Cost: one call to Discord, outside of the global limit.
+	// Cost: one call to Discord, which does not count against the global limit.
 	RespondInteraction(context.Context, *discord_api.RespondInteractionRequest) (*discord_api.RespondInteractionResponse, error)
-	// EditInteractionResponse changes the first answer to an interaction, within
-	// 15 minutes of the interaction.
+	// EditInteractionResponse edits the first response to an interaction, within 15
+	// minutes of the interaction.
 	//
 	// Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
 	// Permissions: none but the token.
 	// Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
 	// 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
 	// Invalid Webhook Token when it is too late.
-	// Cost: one call to Discord, outside of the global limit.
+	// Cost: one call to Discord, which does not count against the global limit.
 	EditInteractionResponse(context.Context, *discord_api.EditInteractionResponseRequest) (*discord_api.EditInteractionResponseResponse, error)
-	// FollowupInteraction posts a further answer to an interaction, within 15
+	// FollowupInteraction posts another response to an interaction, within 15
 	// minutes of the interaction.
 	//
 	// Discord: POST /webhooks/{application_id}/{interaction_token}.
 	// Permissions: none but the token.
-	// Errors: those of EditInteractionResponse. A try whose outcome is unknown is
-	// not repeated.
-	// Cost: one call to Discord, outside of the global limit.
+	// Errors: those of EditInteractionResponse. The proxy does not retry an attempt
+	// with an unknown outcome.
+	// Cost: one call to Discord, which does not count against the global limit.
 	FollowupInteraction(context.Context, *discord_api.FollowupInteractionRequest) (*discord_api.FollowupInteractionResponse, error)
 	// SetApplicationCommands replaces all commands of the bot, everywhere or in
 	// one guild.
@@ -1805,8 +1801,8 @@ type DiscordApiHandler interface {
 	// Permissions: none for the bot's own commands.
 	// Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
 	// Missing Access when the bot is not in the guild.
-	// Cost: two calls to Discord the first time, one afterwards. A bot may make
-	// 200 new commands in a day for each guild.
+	// Cost: two calls to Discord the first time, one afterwards. Discord allows 200
+	// new commands a day for each guild.
 	SetApplicationCommands(context.Context, *discord_api.SetApplicationCommandsRequest) (*discord_api.SetApplicationCommandsResponse, error)
 }
 

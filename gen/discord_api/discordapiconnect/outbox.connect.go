@@ -91,8 +91,8 @@ type OutboxClient interface {
 	// delivery stays cancelled. FAILED_PRECONDITION means that the delivery is
 	// being sent or has ended.
 	CancelDelivery(context.Context, *discord_api.CancelDeliveryRequest) (*discord_api.CancelDeliveryResponse, error)
-	// RetryDelivery has a delivery that failed, expired, was cancelled or ended as
-	// unknown wait again, behind the others. FAILED_PRECONDITION means that the
+	// RetryDelivery queues a delivery again that failed, expired, was cancelled or
+	// ended as unknown, after the others. FAILED_PRECONDITION means that the
 	// delivery is still in progress or was delivered.
 	RetryDelivery(context.Context, *discord_api.RetryDeliveryRequest) (*discord_api.RetryDeliveryResponse, error)
 	// PurgeDeliveries deletes the records of deliveries that have ended.
@@ -276,8 +276,8 @@ type OutboxHandler interface {
 	// delivery stays cancelled. FAILED_PRECONDITION means that the delivery is
 	// being sent or has ended.
 	CancelDelivery(context.Context, *discord_api.CancelDeliveryRequest) (*discord_api.CancelDeliveryResponse, error)
-	// RetryDelivery has a delivery that failed, expired, was cancelled or ended as
-	// unknown wait again, behind the others. FAILED_PRECONDITION means that the
+	// RetryDelivery queues a delivery again that failed, expired, was cancelled or
+	// ended as unknown, after the others. FAILED_PRECONDITION means that the
 	// delivery is still in progress or was delivered.
 	RetryDelivery(context.Context, *discord_api.RetryDeliveryRequest) (*discord_api.RetryDeliveryResponse, error)
 	// PurgeDeliveries deletes the records of deliveries that have ended.

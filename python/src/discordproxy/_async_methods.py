@@ -1,6 +1,6 @@
 """The methods of AsyncDiscordClient.
 
-Made by tools/generate.py from the contract. Do not edit.
+Made by tools/generate.py from the protobuf definitions. Do not edit.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _PURGE_DELIVERIES = Rpc("PurgeDeliveries", outbox_pb2.PurgeDeliveriesResponse)
 
 
 class AsyncMethods(ABC):
-    """The methods of the contract, over three ways to make a call."""
+    """The methods of the API, over three ways to make a call."""
 
     @abstractmethod
     async def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...

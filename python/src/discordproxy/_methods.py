@@ -1,6 +1,6 @@
 """The methods of DiscordClient.
 
-Made by tools/generate.py from the contract. Do not edit.
+Made by tools/generate.py from the protobuf definitions. Do not edit.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _PURGE_DELIVERIES = Rpc("PurgeDeliveries", outbox_pb2.PurgeDeliveriesResponse)
 
 
 class Methods(ABC):
-    """The methods of the contract, over three ways to make a call."""
+    """The methods of the API, over three ways to make a call."""
 
     @abstractmethod
     def _unary(self, rpc: Rpc[Response], request: Message, timeout: float | None) -> Response: ...
@@ -136,34 +136,35 @@ class Methods(ABC):
         Args:
             channel_id: Channel to post to.
             content: Text of the message, at most 2000 characters.
-            embed: One embed, as older clients send it. With `embeds` it comes first. An
-                embed without any content is no embed.
+            embed: One embed, as older clients send it. It comes before `embeds`. An embed without
+                content is ignored.
             embeds: Up to 10 embeds. Titles, descriptions, fields, footers and author names
                 of all of them hold at most 6000 characters together.
-            nonce: A text of the caller's own that names this message, at most 25 characters.
-                The same nonce within a few minutes makes no second message: the answer
-                is the one that exists. Without one the proxy makes one for its own tries.
-            enforce_nonce: Whether Discord looks for an existing message with this nonce. Unset is
-                true: only false, said explicitly, allows two messages with one nonce, and
-                with it a try whose outcome is unknown is not repeated.
-            allowed_mentions: Whom the message may ping. Unset means everybody it mentions, and for a
-                reply its author.
-            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
-            message_reference: Message that this one replies to or forwards. Discord takes a forward
-                with nothing else in it.
-            attachments: Up to 10 files. The server bounds each, 20 MiB unless configured, and a
-                whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
-            components: Up to 5 action rows, or with other components at the top up to 40
-                components, nested ones included.
+            nonce: Identifies this message, at most 25 characters of the caller's choice. A call
+                with the same nonce within a few minutes returns the existing message instead
+                of posting another. By default, the proxy generates a nonce.
+            enforce_nonce: Whether Discord looks for an existing message with this nonce. True by default.
+                If set to false, two messages can have the same nonce, and the proxy does not
+                retry an attempt with an unknown outcome.
+            allowed_mentions: Users and roles that the message may ping. By default, everyone it mentions,
+                and the author of the message it replies to.
+            suppress_mentions: Whether the message pings nobody, like an empty allowed_mentions. Excludes
+                allowed_mentions.
+            message_reference: Message that this one replies to or forwards. A forward must not contain
+                anything else.
+            attachments: Up to 10 files. The server limits each file, to 20 MiB by default, and the
+                whole request, to 25 MiB by default. Permission: ATTACH_FILES.
+            components: Up to 5 action rows. With other components at the top level, up to 40
+                components including nested ones.
             sticker_ids: Up to 3 stickers.
-            suppress_embeds: Whether Discord shows no embeds, neither given ones nor those of links.
-            suppress_notifications: Whether the message makes no push and desktop notifications.
+            suppress_embeds: Whether Discord hides all embeds, including those of links.
+            suppress_notifications: Whether the message causes no push and desktop notifications.
             poll: A poll. Permission: SEND_POLLS.
             tts: Whether clients read the message aloud. Permission: SEND_TTS_MESSAGES,
                 without which Discord ignores it.
             components_v2: Whether the message is made of components alone, without content, embeds,
-                stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
-                than an action row stands at the top.
+                stickers and poll (IS_COMPONENTS_V2). Set automatically if a component other
+                than an action row is at the top level.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
@@ -212,8 +213,8 @@ class Methods(ABC):
         components_v2: bool = False,
         timeout: float | None = None,
     ) -> pb.Message:
-        """create_direct_message posts a message to a user. The channel to the user is
-        opened when it is not known yet.
+        """create_direct_message posts a message to a user. It opens the direct message
+        channel first if the proxy does not know it yet.
 
         Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
         Permissions: the bot and the user share a guild and the user takes direct
@@ -223,32 +224,33 @@ class Methods(ABC):
         Cost: two calls to Discord the first time, one afterwards.
 
         Args:
-            user_id: User to write to.
+            user_id: User to message.
             content: Text of the message, at most 2000 characters.
-            embed: One embed, as older clients send it. With `embeds` it comes first. An
-                embed without any content is no embed.
+            embed: One embed, as older clients send it. It comes before `embeds`. An embed without
+                content is ignored.
             embeds: Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
-            nonce: A text of the caller's own that names this message, at most 25
-                characters. See SendChannelMessageRequest.nonce.
+            nonce: Identifies this message, at most 25 characters of the caller's choice. See
+                SendChannelMessageRequest.nonce.
             enforce_nonce: See SendChannelMessageRequest.enforce_nonce.
-            allowed_mentions: Whom the message may ping. Unset means everybody it mentions, and for a
-                reply its author.
-            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
-            message_reference: Message that this one replies to or forwards. Discord takes a forward
-                with nothing else in it.
-            attachments: Up to 10 files. The server bounds each, 20 MiB unless configured, and a
-                whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
-            components: Up to 5 action rows, or with other components at the top up to 40
-                components, nested ones included.
+            allowed_mentions: Users and roles that the message may ping. By default, everyone it mentions,
+                and the author of the message it replies to.
+            suppress_mentions: Whether the message pings nobody, like an empty allowed_mentions. Excludes
+                allowed_mentions.
+            message_reference: Message that this one replies to or forwards. A forward must not contain
+                anything else.
+            attachments: Up to 10 files. The server limits each file, to 20 MiB by default, and the
+                whole request, to 25 MiB by default. Permission: ATTACH_FILES.
+            components: Up to 5 action rows. With other components at the top level, up to 40
+                components including nested ones.
             sticker_ids: Up to 3 stickers.
-            suppress_embeds: Whether Discord shows no embeds, neither given ones nor those of links.
-            suppress_notifications: Whether the message makes no push and desktop notifications.
+            suppress_embeds: Whether Discord hides all embeds, including those of links.
+            suppress_notifications: Whether the message causes no push and desktop notifications.
             poll: A poll. Permission: SEND_POLLS.
             tts: Whether clients read the message aloud. Permission: SEND_TTS_MESSAGES,
                 without which Discord ignores it.
             components_v2: Whether the message is made of components alone, without content, embeds,
-                stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
-                than an action row stands at the top.
+                stickers and poll (IS_COMPONENTS_V2). Set automatically if a component other
+                than an action row is at the top level.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
@@ -283,16 +285,15 @@ class Methods(ABC):
         idempotency_key: str = "",
         timeout: float | None = None,
     ) -> Generator[pb.SendDirectMessagesResponse, None, None]:
-        """send_direct_messages posts one message to many users and streams a result for
-        each of them as it comes: first come, first told, in no given order. Users
-        whom Discord lets the bot not write to get a result with the error, the
-        others go on.
+        """send_direct_messages posts one message to many users. It streams a result for
+        each user as soon as it is known, in any order. Users whom the bot may not
+        message get a result with the error; the rest are unaffected.
 
-        Each user's nonce is made of the idempotency key and the user's id. So the
-        same call can be repeated within the few minutes for which Discord remembers
-        nonces, after a lost connection for example, and nobody gets the message
-        twice. A client that leaves stops what was not sent yet. When the deadline
-        comes first, the stream ends with DEADLINE_EXCEEDED.
+        Each user's nonce is derived from the idempotency key and the user's ID. The
+        same call can therefore be repeated, for example after a lost connection, for
+        the few minutes in which Discord remembers nonces, and no user receives the
+        message twice. If the client disconnects, the proxy sends no further messages.
+        At the deadline, the stream ends with DEADLINE_EXCEEDED.
 
         Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
         for each user as create_direct_message does.
@@ -335,11 +336,11 @@ class Methods(ABC):
         Cost: one call to Discord.
 
         Args:
-            guild_id: Guild whose channels are wanted.
-            allow_cached: How old an answer may be that comes from what the gateway has told, without
-                a call to Discord. It is of age 0 while the gateway is connected, but for
-                last_message_id and last_pin_timestamp. Unset means that Discord is asked
-                in any case, and so it is when nothing young enough is known. At least 0.
+            guild_id: The guild.
+            allow_cached: Maximum age of a response from the gateway's data, without a call to
+                Discord. The data is of age 0 while the gateway is connected, but for
+                last_message_id and last_pin_timestamp. By default, and if the data is
+                older, the proxy asks Discord. At least 0.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
@@ -390,13 +391,12 @@ class Methods(ABC):
         around: int = 0,
         timeout: float | None = None,
     ) -> Generator[pb.Message, None, None]:
-        """list_channel_messages streams messages of a channel, one in each response.
-        They come newest first, but with `after` oldest first: the order in which
-        they lie behind the given message.
+        """list_channel_messages streams messages of a channel, one in each response,
+        newest first. With `after`, the oldest message comes first.
 
-        Without READ_MESSAGE_HISTORY, and in channels that take no messages,
-        Discord shows none. Without the intent MESSAGE_CONTENT it empties content,
-        embeds, attachments and components of other people's messages.
+        Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
+        empty. Without the intent MESSAGE_CONTENT, Discord leaves out content, embeds,
+        attachments and components of other users' messages.
 
         Discord: GET /channels/{channel_id}/messages.
         Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
@@ -407,8 +407,8 @@ class Methods(ABC):
 
         Args:
             channel_id: Channel of the messages.
-            limit: Largest number of messages, from 1, with `around` at most 100. Not set is
-                50.
+            limit: Largest number of messages, from 1, with `around` at most 100. 50 by
+                default.
             before: Only messages older than this one. It need not exist.
             after: Only messages newer than this one. It need not exist.
             around: This message and those around it.
@@ -438,8 +438,8 @@ class Methods(ABC):
         """delete_channel_message deletes a message.
 
         Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-        Permissions: MANAGE_MESSAGES for messages of others. Nobody can delete
-        messages of others in direct messages.
+        Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
+        in direct messages.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
         channel, 50013 Missing Permissions or 50021 Cannot execute action on a
@@ -472,13 +472,13 @@ class Methods(ABC):
         audit_log_reason: str = "",
         timeout: float | None = None,
     ) -> Sequence[pb.BulkDeleteChannelMessagesResponse.Result]:
-        """bulk_delete_channel_messages deletes many messages of a guild's channel. They
-        are deleted 100 at a time; those older than two weeks, which Discord
-        deletes one by one only, after the others.
+        """bulk_delete_channel_messages deletes many messages of a guild's channel, 100 at a
+        time. Messages older than two weeks follow one by one, because Discord does
+        not delete them in bulk.
 
-        The answer says for each message what became of it. What Discord refuses
-        for one message ends nothing; what it refuses for the channel ends the
-        call, with a status if nothing was deleted until then.
+        The response contains a result for each message. An error of one message does
+        not end the call. An error of the channel does, and becomes the call's status
+        if nothing was deleted.
 
         Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
         /channels/{channel_id}/messages/{message_id} for single messages.
@@ -547,7 +547,7 @@ class Methods(ABC):
         timeout: float | None = None,
     ) -> None:
         """pin_message pins a message. Discord posts a message of the type
-        CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
+        CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
 
         Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
         Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -580,7 +580,7 @@ class Methods(ABC):
         audit_log_reason: str = "",
         timeout: float | None = None,
     ) -> None:
-        """unpin_message takes a message from the pinned ones.
+        """unpin_message unpins a message.
 
         Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
         Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -612,8 +612,8 @@ class Methods(ABC):
         limit: int = 0,
         timeout: float | None = None,
     ) -> pb.ListPinnedMessagesResponse:
-        """list_pinned_messages lists pinned messages, those pinned last first. Without
-        READ_MESSAGE_HISTORY Discord shows none.
+        """list_pinned_messages lists pinned messages, most recently pinned first. Without
+        READ_MESSAGE_HISTORY, the list is empty.
 
         Discord: GET /channels/{channel_id}/messages/pins.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -624,7 +624,7 @@ class Methods(ABC):
         Args:
             channel_id: The channel.
             before: Only messages pinned before this time, such as pinned_at of the last item.
-            limit: Largest number of messages, 1 to 50. Not set is 50.
+            limit: Largest number of messages, 1 to 50. 50 by default.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
@@ -643,8 +643,8 @@ class Methods(ABC):
         *,
         timeout: float | None = None,
     ) -> None:
-        """trigger_typing shows for 10 seconds, or until the next message, that the bot
-        is typing.
+        """trigger_typing shows the bot as typing for 10 seconds, or until it posts a
+        message.
 
         Discord: POST /channels/{channel_id}/typing.
         Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -673,11 +673,12 @@ class Methods(ABC):
         *,
         timeout: float | None = None,
     ) -> None:
-        """add_reaction lets the bot react to a message. A reaction that is there stays.
+        """add_reaction adds a reaction of the bot to a message. Adding it again changes
+        nothing.
 
         Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
-        Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS to be the
-        first who reacts with the emoji, USE_EXTERNAL_EMOJIS for an emoji of
+        Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS if nobody
+        has reacted with the emoji yet, USE_EXTERNAL_EMOJIS for an emoji of
         another guild.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
@@ -726,7 +727,7 @@ class Methods(ABC):
             channel_id: Channel of the message.
             message_id: The message.
             emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one.
-            user_id: Whose reaction is removed. Not set is the bot's own.
+            user_id: Whose reaction is removed. The bot's by default.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
@@ -748,7 +749,8 @@ class Methods(ABC):
         *,
         timeout: float | None = None,
     ) -> None:
-        """remove_all_reactions removes the reactions of everybody, of one emoji or of all.
+        """remove_all_reactions removes the reactions of all users, with one emoji or with
+        every emoji.
 
         Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
         of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
@@ -761,8 +763,8 @@ class Methods(ABC):
         Args:
             channel_id: Channel of the message.
             message_id: The message.
-            emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one. Not set is
-                all emoji.
+            emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one. Every emoji
+                by default.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
@@ -786,7 +788,8 @@ class Methods(ABC):
         limit: int = 0,
         timeout: float | None = None,
     ) -> Sequence[pb.User]:
-        """list_reactions lists who reacted with an emoji, in ascending order of ids.
+        """list_reactions lists the users who reacted with an emoji, in ascending order of
+        their IDs.
 
         Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -800,8 +803,8 @@ class Methods(ABC):
             message_id: The message.
             emoji_name: A unicode emoji itself, such as 👍, or name:id of a custom one.
             type: 0 ordinary reactions, 1 super reactions.
-            after: Only users with a higher id, such as that of the last user.
-            limit: Largest number of users, 1 to 100. Not set is 25.
+            after: Only users with a higher id, for example that of the last user.
+            limit: Largest number of users, 1 to 100. 25 by default.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
@@ -848,8 +851,8 @@ class Methods(ABC):
         *,
         timeout: float | None = None,
     ) -> pb.Channel:
-        """get_direct_message_channel returns the channel of direct messages with a user.
-        It is opened when there is none; the user sees nothing of that.
+        """get_direct_message_channel returns the direct message channel with a user. It
+        opens the channel if there is none; the user does not notice.
 
         Discord: POST /users/@me/channels.
         Permissions: none.
@@ -886,8 +889,8 @@ class Methods(ABC):
         timeout: float | None = None,
     ) -> pb.Channel:
         """start_thread starts a thread, from a message or without one, or a post in a
-        forum, with its first message in it. A thread from a message has the
-        message's id. A post that may have been made is not made again.
+        forum with its first message. A thread from a message has the message's ID.
+        The proxy does not retry a post that may exist already.
 
         Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
         a message POST /channels/{channel_id}/threads.
@@ -898,7 +901,7 @@ class Methods(ABC):
         INVALID_ARGUMENT 160004 A thread has already been created for this message,
         50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
         Cost: one call to Discord, usually limited to 50 in 5 minutes for each
-        channel, whoever starts threads.
+        channel, including threads that others start.
 
         Args:
             channel_id: Channel in which the thread starts.
@@ -939,8 +942,8 @@ class Methods(ABC):
         *,
         timeout: float | None = None,
     ) -> pb.ListActiveThreadsResponse:
-        """list_active_threads lists the threads of a guild that are not archived, as far
-        as the bot sees them, and where the bot is a member.
+        """list_active_threads lists the threads of a guild that are not archived and that
+        the bot can see, and the bot's memberships in them.
 
         Discord: GET /guilds/{guild_id}/threads/active.
         Permissions: the bot is a member of the guild.
@@ -967,7 +970,7 @@ class Methods(ABC):
         timeout: float | None = None,
     ) -> None:
         """add_thread_member adds the bot or another user to a thread that is not
-        archived. Who is a member stays one.
+        archived. Adding a member again changes nothing.
 
         Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
         PUT /channels/{channel_id}/thread-members/@me.
@@ -981,7 +984,7 @@ class Methods(ABC):
 
         Args:
             channel_id: The thread.
-            user_id: The user. Not set is the bot itself.
+            user_id: The user. The bot by default.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
@@ -1012,7 +1015,7 @@ class Methods(ABC):
 
         Args:
             channel_id: The thread.
-            user_id: The user. Not set is the bot itself.
+            user_id: The user. The bot by default.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         self._unary(
@@ -1042,10 +1045,9 @@ class Methods(ABC):
         Args:
             guild_id: The guild.
             with_counts: Whether the approximate numbers of members are wanted.
-            allow_cached: How old an answer may be that comes from what the gateway has told, without
-                a call to Discord. It is of age 0 while the gateway is connected. Unset
-                means that Discord is asked in any case, and so it is when nothing young
-                enough is known or the numbers of members are wanted. At least 0.
+            allow_cached: Maximum age of a response from the gateway's data, without a call to
+                Discord. The data is of age 0 while the gateway is connected. By
+                default, and if the data is older, the proxy asks Discord or the numbers of members are wanted. At least 0.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
@@ -1068,7 +1070,7 @@ class Methods(ABC):
         timeout: float | None = None,
     ) -> Sequence[pb.Guild]:
         """list_guilds lists the guilds that the bot is a member of, in ascending order
-        of ids. Discord tells a few fields of each.
+        of their IDs. Discord returns only some fields of each.
 
         Discord: GET /users/@me/guilds.
         Permissions: none.
@@ -1077,8 +1079,8 @@ class Methods(ABC):
 
         Args:
             before: Only guilds with a lower id.
-            after: Only guilds with a higher id, such as that of the last guild.
-            limit: Largest number of guilds, 1 to 200. Not set is 200.
+            after: Only guilds with a higher id, for example that of the last guild.
+            limit: Largest number of guilds, 1 to 200. 200 by default.
             with_counts: Whether the approximate numbers of members are wanted.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
@@ -1130,8 +1132,8 @@ class Methods(ABC):
         after: int = 0,
         timeout: float | None = None,
     ) -> Generator[pb.GuildMember, None, None]:
-        """list_guild_members streams the members of a guild in ascending order of ids,
-        one in each response.
+        """list_guild_members streams the members of a guild in ascending order of their
+        IDs, one in each response.
 
         Discord: GET /guilds/{guild_id}/members.
         Permissions: the bot is a member of the guild and its application has the
@@ -1141,7 +1143,7 @@ class Methods(ABC):
 
         Args:
             guild_id: The guild.
-            limit: Largest number of members, from 1. Not set is all of them.
+            limit: Largest number of members, from 1. All by default.
             after: Only members whose user has a higher id.
             timeout: Seconds that the whole stream may take. By default it has no limit.
         """
@@ -1176,7 +1178,7 @@ class Methods(ABC):
         Args:
             guild_id: The guild.
             query: Beginning of the user name or nickname, 1 to 100 characters.
-            limit: Largest number of members, 1 to 1000. Not set is 100.
+            limit: Largest number of members, 1 to 1000. 100 by default.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
@@ -1205,14 +1207,14 @@ class Methods(ABC):
         audit_log_reason: str = "",
         timeout: float | None = None,
     ) -> pb.GuildMember:
-        """modify_guild_member changes a member of a guild: what is set in the request is
-        changed, what is named by a clear field is removed, all else stays.
+        """modify_guild_member changes a member of a guild. It changes the fields that the
+        request sets, removes those that it clears, and keeps all others.
 
         Discord: PATCH /guilds/{guild_id}/members/{user_id}.
         Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
         for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
         communication_disabled_until; and the bot's highest role is above the
-        member's and above the roles that are given or taken.
+        member's and above the roles to add or remove.
         Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
         Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
         Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
@@ -1224,8 +1226,8 @@ class Methods(ABC):
             user_id: The user.
             nick: Nickname, at most 32 characters.
             clear_nick: Removes the nickname.
-            roles: All roles that the member is to have.
-            clear_roles: Takes all roles.
+            roles: The member's new roles.
+            clear_roles: Removes all roles.
             mute: Whether the member is muted in voice channels. The member must be in one.
             deaf: Whether the member is deafened in voice channels. The member must be in one.
             communication_disabled_until: Until when the member is timed out, ISO 8601, at most 28 days from now.
@@ -1260,14 +1262,14 @@ class Methods(ABC):
         audit_log_reason: str = "",
         timeout: float | None = None,
     ) -> None:
-        """add_guild_member_role gives a role to a member. A role that is there stays.
+        """add_guild_member_role adds a role to a member. Adding it again changes nothing.
 
         Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
         Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
         Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
         Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
         Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
-        Cost: one call to Discord. Giving and taking roles share a limit in each
+        Cost: one call to Discord. Adding and removing roles share a limit in each
         guild, usually 10 calls in 10 seconds.
 
         Args:
@@ -1297,7 +1299,7 @@ class Methods(ABC):
         audit_log_reason: str = "",
         timeout: float | None = None,
     ) -> None:
-        """remove_guild_member_role takes a role from a member.
+        """remove_guild_member_role removes a role from a member.
 
         Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
         Permissions: as AddGuildMemberRole.
@@ -1338,10 +1340,9 @@ class Methods(ABC):
 
         Args:
             guild_id: The guild.
-            allow_cached: How old an answer may be that comes from what the gateway has told, without
-                a call to Discord. It is of age 0 while the gateway is connected. Unset
-                means that Discord is asked in any case, and so it is when nothing young
-                enough is known. At least 0.
+            allow_cached: Maximum age of a response from the gateway's data, without a call to
+                Discord. The data is of age 0 while the gateway is connected. By
+                default, and if the data is older, the proxy asks Discord. At least 0.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
         """
         return self._unary(
@@ -1408,8 +1409,8 @@ class Methods(ABC):
         thread_id: int = 0,
         timeout: float | None = None,
     ) -> None:
-        """delete_webhook_message deletes a message that a webhook has sent. The token of
-        the webhook is sent to Discord in place of the bot's.
+        """delete_webhook_message deletes a message that the same webhook posted. The call
+        uses the webhook's token in place of the bot's.
 
         Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
         Permissions: those of the token.
@@ -1420,7 +1421,8 @@ class Methods(ABC):
 
         Args:
             webhook_id: The webhook.
-            webhook_token: Token of the webhook. Who has it can write in its name: it is a secret.
+            webhook_token: Token of the webhook. It is a secret: anyone who has it can post as the
+                webhook.
             message_id: The message.
             thread_id: Thread of the message, if it is in one.
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
@@ -1454,16 +1456,16 @@ class Methods(ABC):
         clear_attachments: bool = False,
         timeout: float | None = None,
     ) -> pb.Message:
-        """edit_channel_message changes a message of the bot. What is not set stays as
-        it is.
+        """edit_channel_message edits a message of the bot. Fields that are not set stay
+        unchanged.
 
         Discord: PATCH /channels/{channel_id}/messages/{message_id}.
         Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
         changed in messages of others too.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
-        INVALID_ARGUMENT 50006 Cannot send an empty message when nothing would be
-        left, or 50035 Invalid Form Body.
+        INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
+        or 50035 Invalid Form Body.
         Cost: one call to Discord, usually limited to 5 in 5 seconds for each
         channel, and to fewer for messages older than an hour.
 
@@ -1473,8 +1475,10 @@ class Methods(ABC):
             content: New text, at most 2000 characters. Unset leaves the old one, "" removes it.
             embeds: New embeds in place of all old ones, with the limits of
                 SendChannelMessageRequest.embeds. Unset leaves the old ones.
-            allowed_mentions: Whom the new content may ping. Unset means everybody it mentions.
-            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            allowed_mentions: Users and roles that the new content may ping. By default, everyone it
+                mentions.
+            suppress_mentions: Whether the message pings nobody, like an empty allowed_mentions. Excludes
+                allowed_mentions.
             attachments: The files of the message from now on: old ones by their id, new ones by
                 their data, up to 10. Unset leaves the old ones.
             components: New components in place of all old ones, with the limits of
@@ -1482,7 +1486,7 @@ class Methods(ABC):
             suppress_embeds: Whether Discord shows embeds. Unset leaves it.
             components_v2: Whether the message becomes one of components alone, which is for good.
                 Content and embeds must be removed. Set by itself when a component other
-                than an action row stands at the top.
+                than an action row is at the top level.
             clear_embeds: Whether all embeds are removed. Not with embeds.
             clear_components: Whether all components are removed. Not with components.
             clear_attachments: Whether all files are removed. Not with attachments.
@@ -1531,11 +1535,11 @@ class Methods(ABC):
         applied_tags: Iterable[int] = (),
         timeout: float | None = None,
     ) -> pb.Message:
-        """execute_webhook posts a message as a webhook. It needs no bot: the webhook's
-        token is the credential, and is shown nowhere.
+        """execute_webhook posts a message as a webhook, with the webhook's token in place
+        of the bot's. The proxy never shows that token.
 
-        Discord stores no nonce with it, so a try whose outcome is unknown is not
-        repeated: the details of the error say so.
+        Discord stores no nonce for such a message, so the proxy does not retry an
+        attempt with an unknown outcome. The error's details say that it is unknown.
 
         Discord: POST /webhooks/{webhook_id}/{webhook_token}.
         Permissions: none but the token.
@@ -1552,12 +1556,13 @@ class Methods(ABC):
             embeds: Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
             thread_id: Thread of the webhook's channel to post to.
             allowed_mentions: Whom the message may ping. Unset means users, neither roles nor everyone.
-            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            suppress_mentions: Whether the message pings nobody, like an empty allowed_mentions. Excludes
+                allowed_mentions.
             attachments: Up to 10 files, see SendChannelMessageRequest.attachments.
             components: Components, see SendChannelMessageRequest.components. Only webhooks of an
                 application can have buttons and selects that are more than links.
-            suppress_embeds: Whether Discord shows no embeds, neither given ones nor those of links.
-            suppress_notifications: Whether the message makes no push and desktop notifications.
+            suppress_embeds: Whether Discord hides all embeds, including those of links.
+            suppress_notifications: Whether the message causes no push and desktop notifications.
             poll: A poll.
             tts: Whether clients read the message aloud.
             components_v2: See SendChannelMessageRequest.components_v2.
@@ -1613,8 +1618,8 @@ class Methods(ABC):
         clear_attachments: bool = False,
         timeout: float | None = None,
     ) -> pb.Message:
-        """edit_webhook_message changes a message that the same webhook has posted. What
-        is not set stays as it is.
+        """edit_webhook_message edits a message that the same webhook posted. Fields that
+        are not set stay unchanged.
 
         Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
         Permissions: none but the token.
@@ -1629,8 +1634,10 @@ class Methods(ABC):
             embeds: New embeds in place of all old ones, with the limits of
                 SendChannelMessageRequest.embeds. Unset leaves the old ones.
             thread_id: Thread of the message, when it is in one.
-            allowed_mentions: Whom the new content may ping. Unset means everybody it mentions.
-            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            allowed_mentions: Users and roles that the new content may ping. By default, everyone it
+                mentions.
+            suppress_mentions: Whether the message pings nobody, like an empty allowed_mentions. Excludes
+                allowed_mentions.
             attachments: The files of the message from now on: old ones by their id, new ones by
                 their data, up to 10. Unset leaves the old ones.
             components: New components in place of all old ones, with the limits of
@@ -1638,7 +1645,7 @@ class Methods(ABC):
             suppress_embeds: Whether Discord shows embeds. Unset leaves it.
             components_v2: Whether the message becomes one of components alone, which is for good.
                 Content and embeds must be removed. Set by itself when a component other
-                than an action row stands at the top.
+                than an action row is at the top level.
             clear_embeds: Whether all embeds are removed. Not with embeds.
             clear_components: Whether all components are removed. Not with components.
             clear_attachments: Whether all files are removed. Not with attachments.
@@ -1671,8 +1678,8 @@ class Methods(ABC):
         *,
         timeout: float | None = None,
     ) -> pb.GetRateLimitStatusResponse:
-        """get_rate_limit_status shows what the proxy holds and why. It never calls
-        Discord.
+        """get_rate_limit_status returns the calls that are waiting, and for which limits.
+        It never calls Discord.
 
         Args:
             timeout: Seconds that this call may take, instead of the client's. 0 means no limit.
@@ -1693,13 +1700,11 @@ class Methods(ABC):
         include_raw: bool = False,
         timeout: float | None = None,
     ) -> Generator[pb.SubscribeEventsResponse, None, None]:
-        """subscribe_events streams what happens at Discord, for as long as the client
-        likes.
+        """subscribe_events streams events from Discord until the client ends the stream.
 
-        Events have numbers. A client that lost its stream gives the last position
-        that it was told, and gets what came since then, or a GAP event that names
-        the numbers that are gone. A HEARTBEAT comes when nothing else does for 15
-        seconds.
+        Events are numbered. A client that lost its stream sends the last position it
+        received, and receives the events since then, or a GAP event with the numbers
+        that are lost. A HEARTBEAT event arrives after 15 seconds without another.
 
         Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
         without an intent that a type needs, or Discord has ended the session for
@@ -1709,17 +1714,15 @@ class Methods(ABC):
         Cost: no call to Discord.
 
         Args:
-            types: Types of events. Empty means all that the gateway session brings but
-                PRESENCE_UPDATE. GATEWAY_STATE, GAP and HEARTBEAT come in any case.
-            guild_ids: Guilds whose events are wanted, at most 1000. Empty means all events, those
-                outside of guilds included.
-            channel_ids: Channels and threads whose events are wanted, at most 1000. Events without
-                a channel, such as those of roles, are then left out. Empty means all.
-            after: Where an earlier stream ended: the last position that it brought. What came
-                since then comes first, as far as it is kept. Absent means only what comes
-                from now on.
-            include_raw: Whether each event comes with its raw JSON, too. Those of type UNTYPED do
-                in any case.
+            types: Types of events. By default, all types of the gateway session except
+                PRESENCE_UPDATE. GATEWAY_STATE, GAP and HEARTBEAT always arrive.
+            guild_ids: Guilds, at most 1000. By default, all events, including those outside of
+                guilds.
+            channel_ids: Channels and threads, at most 1000. Events without a channel, for example events
+                of roles, are then left out. By default, all events.
+            after: The last position of an earlier stream. The events since then come first, if
+                they are still kept. By default, only new events.
+            include_raw: Whether each event includes its raw JSON. Events of type UNTYPED always do.
             timeout: Seconds that the whole stream may take. By default it has no limit.
         """
         return self._stream(
@@ -1744,16 +1747,16 @@ class Methods(ABC):
         data: pb.RespondInteractionRequest.Data | None = None,
         timeout: float | None = None,
     ) -> None:
-        """respond_interaction gives the first answer to an interaction. Discord takes
-        it within three seconds of the interaction.
+        """respond_interaction sends the first response to an interaction. Discord accepts
+        it within 3 seconds of the interaction.
 
         Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
         Permissions: none but the token.
-        Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-        INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+        Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
+        INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
         empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
         seconds.
-        Cost: one call to Discord, outside of the global limit.
+        Cost: one call to Discord, which does not count against the global limit.
 
         Args:
             interaction_id: Interaction.id.
@@ -1793,15 +1796,15 @@ class Methods(ABC):
         clear_attachments: bool = False,
         timeout: float | None = None,
     ) -> pb.Message:
-        """edit_interaction_response changes the first answer to an interaction, within
-        15 minutes of the interaction.
+        """edit_interaction_response edits the first response to an interaction, within 15
+        minutes of the interaction.
 
         Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
         Permissions: none but the token.
         Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
         10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
         Invalid Webhook Token when it is too late.
-        Cost: one call to Discord, outside of the global limit.
+        Cost: one call to Discord, which does not count against the global limit.
 
         Args:
             application_id: Interaction.application_id.
@@ -1811,7 +1814,8 @@ class Methods(ABC):
                 SendChannelMessageRequest.embeds. Unset leaves the old ones.
             allowed_mentions: Whom the new content may ping. Unset means users, neither roles nor
                 everyone.
-            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            suppress_mentions: Whether the message pings nobody, like an empty allowed_mentions. Excludes
+                allowed_mentions.
             attachments: The files of the message from now on: old ones by their id, new ones by
                 their data, up to 10. Unset leaves the old ones.
             components: New components in place of all old ones, with the limits of
@@ -1819,7 +1823,7 @@ class Methods(ABC):
             poll: A poll, only of a message after an answer that said that one will follow.
             components_v2: Whether the message becomes one of components alone, which is for good.
                 Content and embeds must be removed. Set by itself when a component other
-                than an action row stands at the top.
+                than an action row is at the top level.
             clear_embeds: Whether all embeds are removed. Not with embeds.
             clear_components: Whether all components are removed. Not with components.
             clear_attachments: Whether all files are removed. Not with attachments.
@@ -1862,14 +1866,14 @@ class Methods(ABC):
         components_v2: bool = False,
         timeout: float | None = None,
     ) -> pb.Message:
-        """followup_interaction posts a further answer to an interaction, within 15
+        """followup_interaction posts another response to an interaction, within 15
         minutes of the interaction.
 
         Discord: POST /webhooks/{application_id}/{interaction_token}.
         Permissions: none but the token.
-        Errors: those of EditInteractionResponse. A try whose outcome is unknown is
-        not repeated.
-        Cost: one call to Discord, outside of the global limit.
+        Errors: those of EditInteractionResponse. The proxy does not retry an attempt
+        with an unknown outcome.
+        Cost: one call to Discord, which does not count against the global limit.
 
         Args:
             application_id: Interaction.application_id.
@@ -1879,7 +1883,8 @@ class Methods(ABC):
             flags: Bit set: 4 suppresses embeds, 64 only the user sees the message, 4096 makes
                 no notifications.
             allowed_mentions: Whom the message may ping. Unset means users, neither roles nor everyone.
-            suppress_mentions: Whether nobody is pinged, short for empty allowed_mentions. Not both.
+            suppress_mentions: Whether the message pings nobody, like an empty allowed_mentions. Excludes
+                allowed_mentions.
             attachments: Up to 10 files, see SendChannelMessageRequest.attachments.
             components: Components, see SendChannelMessageRequest.components.
             poll: A poll.
@@ -1922,8 +1927,8 @@ class Methods(ABC):
         Permissions: none for the bot's own commands.
         Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
         Missing Access when the bot is not in the guild.
-        Cost: two calls to Discord the first time, one afterwards. A bot may make
-        200 new commands in a day for each guild.
+        Cost: two calls to Discord the first time, one afterwards. Discord allows 200
+        new commands a day for each guild.
 
         Args:
             guild_id: Guild that the commands are for. Unset means everywhere.
@@ -2197,8 +2202,8 @@ class Methods(ABC):
         expires_at: google.protobuf.timestamp_pb2.Timestamp | None = None,
         timeout: float | None = None,
     ) -> outbox_pb2.Delivery:
-        """retry_delivery has a delivery that failed, expired, was cancelled or ended as
-        unknown wait again, behind the others. FAILED_PRECONDITION means that the
+        """retry_delivery queues a delivery again that failed, expired, was cancelled or
+        ended as unknown, after the others. FAILED_PRECONDITION means that the
         delivery is still in progress or was delivered.
 
         Args:

@@ -359,7 +359,7 @@ class Delivery(_message.Message):
         """Make the call once more, which may do its work twice."""
 
     class OnUnknown(_OnUnknown, metaclass=_OnUnknownEnumTypeWrapper):
-        """OnUnknown says what to do when nobody knows whether a call took effect."""
+        """OnUnknown is what to do if it is unknown whether a call took effect."""
 
     GIVE_UP: Delivery.OnUnknown.ValueType  # 0
     """End as unknown."""
@@ -411,7 +411,7 @@ class Delivery(_message.Message):
     tries: _builtins.int
     """Requests to Discord so far."""
     reason: _builtins.str
-    """Why a delivery in progress is held up, or why it was cancelled or ended as
+    """Why a delivery in progress is delayed, or why it was cancelled or ended as
     unknown, in words.
     """
     message_id: _builtins.int
@@ -526,7 +526,7 @@ Global___GetDeliveryResponse: _TypeAlias = GetDeliveryResponse  # noqa: Y015
 
 @_typing.final
 class ListDeliveriesRequest(_message.Message):
-    """ListDeliveriesRequest says which deliveries are wanted. Conditions that are
+    """ListDeliveriesRequest selects deliveries. Conditions that are
     not set match all.
     """
 
@@ -616,7 +616,7 @@ Global___ListDeliveriesResponse: _TypeAlias = ListDeliveriesResponse  # noqa: Y0
 
 @_typing.final
 class WatchDeliveriesRequest(_message.Message):
-    """WatchDeliveriesRequest says which results are wanted. Conditions that are not
+    """WatchDeliveriesRequest selects results. Conditions that are not
     set match all.
     """
 

@@ -157,8 +157,8 @@ class OutboxServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RetryDelivery(self, request, context):
-        """RetryDelivery has a delivery that failed, expired, was cancelled or ended as
-        unknown wait again, behind the others. FAILED_PRECONDITION means that the
+        """RetryDelivery queues a delivery again that failed, expired, was cancelled or
+        ended as unknown, after the others. FAILED_PRECONDITION means that the
         delivery is still in progress or was delivered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

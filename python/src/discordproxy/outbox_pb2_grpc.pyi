@@ -82,8 +82,8 @@ class OutboxStub:
     being sent or has ended.
     """
     RetryDelivery: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.RetryDeliveryRequest, _outbox_pb2.RetryDeliveryResponse]
-    """RetryDelivery has a delivery that failed, expired, was cancelled or ended as
-    unknown wait again, behind the others. FAILED_PRECONDITION means that the
+    """RetryDelivery queues a delivery again that failed, expired, was cancelled or
+    ended as unknown, after the others. FAILED_PRECONDITION means that the
     delivery is still in progress or was delivered.
     """
     PurgeDeliveries: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.PurgeDeliveriesRequest, _outbox_pb2.PurgeDeliveriesResponse]
@@ -141,8 +141,8 @@ class OutboxAsyncStub(OutboxStub):
     being sent or has ended.
     """
     RetryDelivery: _aio.UnaryUnaryMultiCallable[_outbox_pb2.RetryDeliveryRequest, _outbox_pb2.RetryDeliveryResponse]  # type: ignore[assignment]
-    """RetryDelivery has a delivery that failed, expired, was cancelled or ended as
-    unknown wait again, behind the others. FAILED_PRECONDITION means that the
+    """RetryDelivery queues a delivery again that failed, expired, was cancelled or
+    ended as unknown, after the others. FAILED_PRECONDITION means that the
     delivery is still in progress or was delivered.
     """
     PurgeDeliveries: _aio.UnaryUnaryMultiCallable[_outbox_pb2.PurgeDeliveriesRequest, _outbox_pb2.PurgeDeliveriesResponse]  # type: ignore[assignment]
@@ -239,8 +239,8 @@ class OutboxServicer(metaclass=_abc_1.ABCMeta):
         request: _outbox_pb2.RetryDeliveryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outbox_pb2.RetryDeliveryResponse, _abc.Awaitable[_outbox_pb2.RetryDeliveryResponse]]:
-        """RetryDelivery has a delivery that failed, expired, was cancelled or ended as
-        unknown wait again, behind the others. FAILED_PRECONDITION means that the
+        """RetryDelivery queues a delivery again that failed, expired, was cancelled or
+        ended as unknown, after the others. FAILED_PRECONDITION means that the
         delivery is still in progress or was delivered.
         """
 

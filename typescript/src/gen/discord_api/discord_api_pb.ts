@@ -1,14 +1,12 @@
-// The contract of Discord Proxy.
+// The API of Discord Proxy.
 //
-// Field numbers, names and types of messages that clients generated in 2021
-// and later carry stay for ever. What Discord has added since has numbers of
-// its own. Ids are Discord's snowflakes. In the JSON form of this contract
-// 64-bit numbers are strings, in requests plain numbers are read too.
+// Field numbers, names and types never change: clients generated since 2021 keep
+// working. IDs are Discord's snowflakes. In JSON, 64-bit numbers are strings;
+// requests may also contain plain numbers.
 //
-// A string that is empty, a number that is zero and a message that is absent
-// mean "not set", in requests and in answers, unless a field says otherwise.
-// Timestamps are ISO 8601 text as Discord writes it, for example
-// 2026-01-31T12:00:00.123000+00:00.
+// An empty string, a zero and an absent message mean "not set", in requests and
+// in responses, except where a field's comment says otherwise. Timestamps are ISO
+// 8601 text in Discord's form, for example 2026-01-31T12:00:00.123000+00:00.
 //
 // Names and limits come from Discord's documentation,
 // https://discord.com/developers/docs/reference.
@@ -51,8 +49,8 @@ export type SendChannelMessageRequest = Message$1<"discord_api.SendChannelMessag
   content: string;
 
   /**
-   * One embed, as older clients send it. With `embeds` it comes first. An
-   * embed without any content is no embed.
+   * One embed, as older clients send it. It comes before `embeds`. An embed without
+   * content is ignored.
    *
    * @generated from field: discord_api.Embed embed = 3;
    */
@@ -67,57 +65,58 @@ export type SendChannelMessageRequest = Message$1<"discord_api.SendChannelMessag
   embeds: Embed[];
 
   /**
-   * A text of the caller's own that names this message, at most 25 characters.
-   * The same nonce within a few minutes makes no second message: the answer
-   * is the one that exists. Without one the proxy makes one for its own tries.
+   * Identifies this message, at most 25 characters of the caller's choice. A call
+   * with the same nonce within a few minutes returns the existing message instead
+   * of posting another. By default, the proxy generates a nonce.
    *
    * @generated from field: string nonce = 5;
    */
   nonce: string;
 
   /**
-   * Whether Discord looks for an existing message with this nonce. Unset is
-   * true: only false, said explicitly, allows two messages with one nonce, and
-   * with it a try whose outcome is unknown is not repeated.
+   * Whether Discord looks for an existing message with this nonce. True by default.
+   * If set to false, two messages can have the same nonce, and the proxy does not
+   * retry an attempt with an unknown outcome.
    *
    * @generated from field: optional bool enforce_nonce = 6;
    */
   enforceNonce?: boolean | undefined;
 
   /**
-   * Whom the message may ping. Unset means everybody it mentions, and for a
-   * reply its author.
+   * Users and roles that the message may ping. By default, everyone it mentions,
+   * and the author of the message it replies to.
    *
    * @generated from field: discord_api.AllowedMentions allowed_mentions = 7;
    */
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether nobody is pinged, short for empty allowed_mentions. Not both.
+   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
+   * allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
   suppressMentions: boolean;
 
   /**
-   * Message that this one replies to or forwards. Discord takes a forward
-   * with nothing else in it.
+   * Message that this one replies to or forwards. A forward must not contain
+   * anything else.
    *
    * @generated from field: discord_api.MessageReference message_reference = 9;
    */
   messageReference?: MessageReference | undefined;
 
   /**
-   * Up to 10 files. The server bounds each, 20 MiB unless configured, and a
-   * whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
+   * Up to 10 files. The server limits each file, to 20 MiB by default, and the
+   * whole request, to 25 MiB by default. Permission: ATTACH_FILES.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
    */
   attachments: AttachmentRequest[];
 
   /**
-   * Up to 5 action rows, or with other components at the top up to 40
-   * components, nested ones included.
+   * Up to 5 action rows. With other components at the top level, up to 40
+   * components including nested ones.
    *
    * @generated from field: repeated discord_api.Component components = 11;
    */
@@ -131,14 +130,14 @@ export type SendChannelMessageRequest = Message$1<"discord_api.SendChannelMessag
   stickerIds: bigint[];
 
   /**
-   * Whether Discord shows no embeds, neither given ones nor those of links.
+   * Whether Discord hides all embeds, including those of links.
    *
    * @generated from field: bool suppress_embeds = 13;
    */
   suppressEmbeds: boolean;
 
   /**
-   * Whether the message makes no push and desktop notifications.
+   * Whether the message causes no push and desktop notifications.
    *
    * @generated from field: bool suppress_notifications = 14;
    */
@@ -161,8 +160,8 @@ export type SendChannelMessageRequest = Message$1<"discord_api.SendChannelMessag
 
   /**
    * Whether the message is made of components alone, without content, embeds,
-   * stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
-   * than an action row stands at the top.
+   * stickers and poll (IS_COMPONENTS_V2). Set automatically if a component other
+   * than an action row is at the top level.
    *
    * @generated from field: bool components_v2 = 17;
    */
@@ -205,7 +204,7 @@ export const SendChannelMessageResponseSchema: GenMessage<SendChannelMessageResp
  */
 export type SendDirectMessageRequest = Message$1<"discord_api.SendDirectMessageRequest"> & {
   /**
-   * User to write to.
+   * User to message.
    *
    * @generated from field: uint64 user_id = 1;
    */
@@ -219,8 +218,8 @@ export type SendDirectMessageRequest = Message$1<"discord_api.SendDirectMessageR
   content: string;
 
   /**
-   * One embed, as older clients send it. With `embeds` it comes first. An
-   * embed without any content is no embed.
+   * One embed, as older clients send it. It comes before `embeds`. An embed without
+   * content is ignored.
    *
    * @generated from field: discord_api.Embed embed = 3;
    */
@@ -234,8 +233,8 @@ export type SendDirectMessageRequest = Message$1<"discord_api.SendDirectMessageR
   embeds: Embed[];
 
   /**
-   * A text of the caller's own that names this message, at most 25
-   * characters. See SendChannelMessageRequest.nonce.
+   * Identifies this message, at most 25 characters of the caller's choice. See
+   * SendChannelMessageRequest.nonce.
    *
    * @generated from field: string nonce = 5;
    */
@@ -249,39 +248,40 @@ export type SendDirectMessageRequest = Message$1<"discord_api.SendDirectMessageR
   enforceNonce?: boolean | undefined;
 
   /**
-   * Whom the message may ping. Unset means everybody it mentions, and for a
-   * reply its author.
+   * Users and roles that the message may ping. By default, everyone it mentions,
+   * and the author of the message it replies to.
    *
    * @generated from field: discord_api.AllowedMentions allowed_mentions = 7;
    */
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether nobody is pinged, short for empty allowed_mentions. Not both.
+   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
+   * allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
   suppressMentions: boolean;
 
   /**
-   * Message that this one replies to or forwards. Discord takes a forward
-   * with nothing else in it.
+   * Message that this one replies to or forwards. A forward must not contain
+   * anything else.
    *
    * @generated from field: discord_api.MessageReference message_reference = 9;
    */
   messageReference?: MessageReference | undefined;
 
   /**
-   * Up to 10 files. The server bounds each, 20 MiB unless configured, and a
-   * whole request, 25 MiB unless configured. Permission: ATTACH_FILES.
+   * Up to 10 files. The server limits each file, to 20 MiB by default, and the
+   * whole request, to 25 MiB by default. Permission: ATTACH_FILES.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
    */
   attachments: AttachmentRequest[];
 
   /**
-   * Up to 5 action rows, or with other components at the top up to 40
-   * components, nested ones included.
+   * Up to 5 action rows. With other components at the top level, up to 40
+   * components including nested ones.
    *
    * @generated from field: repeated discord_api.Component components = 11;
    */
@@ -295,14 +295,14 @@ export type SendDirectMessageRequest = Message$1<"discord_api.SendDirectMessageR
   stickerIds: bigint[];
 
   /**
-   * Whether Discord shows no embeds, neither given ones nor those of links.
+   * Whether Discord hides all embeds, including those of links.
    *
    * @generated from field: bool suppress_embeds = 13;
    */
   suppressEmbeds: boolean;
 
   /**
-   * Whether the message makes no push and desktop notifications.
+   * Whether the message causes no push and desktop notifications.
    *
    * @generated from field: bool suppress_notifications = 14;
    */
@@ -325,8 +325,8 @@ export type SendDirectMessageRequest = Message$1<"discord_api.SendDirectMessageR
 
   /**
    * Whether the message is made of components alone, without content, embeds,
-   * stickers and poll (IS_COMPONENTS_V2). Set by itself when a component other
-   * than an action row stands at the top.
+   * stickers and poll (IS_COMPONENTS_V2). Set automatically if a component other
+   * than an action row is at the top level.
    *
    * @generated from field: bool components_v2 = 17;
    */
@@ -368,17 +368,17 @@ export const SendDirectMessageResponseSchema: GenMessage<SendDirectMessageRespon
  */
 export type GetGuildChannelsRequest = Message$1<"discord_api.GetGuildChannelsRequest"> & {
   /**
-   * Guild whose channels are wanted.
+   * The guild.
    *
    * @generated from field: uint64 guild_id = 1;
    */
   guildId: bigint;
 
   /**
-   * How old an answer may be that comes from what the gateway has told, without
-   * a call to Discord. It is of age 0 while the gateway is connected, but for
-   * last_message_id and last_pin_timestamp. Unset means that Discord is asked
-   * in any case, and so it is when nothing young enough is known. At least 0.
+   * Maximum age of a response from the gateway's data, without a call to
+   * Discord. The data is of age 0 while the gateway is connected, but for
+   * last_message_id and last_pin_timestamp. By default, and if the data is
+   * older, the proxy asks Discord. At least 0.
    *
    * @generated from field: google.protobuf.Duration allow_cached = 2;
    */
@@ -463,8 +463,8 @@ export const GetChannelMessageResponseSchema: GenMessage<GetChannelMessageRespon
   messageDesc(file_discord_api_discord_api, 7);
 
 /**
- * ListChannelMessagesRequest says which messages are wanted. At most one of
- * before, after and around can be given; without any the newest messages come.
+ * ListChannelMessagesRequest selects messages. At most one of before, after and
+ * around can be set. By default, the newest messages are returned.
  *
  * @generated from message discord_api.ListChannelMessagesRequest
  */
@@ -477,8 +477,8 @@ export type ListChannelMessagesRequest = Message$1<"discord_api.ListChannelMessa
   channelId: bigint;
 
   /**
-   * Largest number of messages, from 1, with `around` at most 100. Not set is
-   * 50.
+   * Largest number of messages, from 1, with `around` at most 100. 50 by
+   * default.
    *
    * @generated from field: int32 limit = 2;
    */
@@ -861,7 +861,7 @@ export const UnpinMessageResponseSchema: GenMessage<UnpinMessageResponse> = /*@_
   messageDesc(file_discord_api_discord_api, 21);
 
 /**
- * ListPinnedMessagesRequest says which pinned messages are wanted.
+ * ListPinnedMessagesRequest selects pinned messages.
  *
  * @generated from message discord_api.ListPinnedMessagesRequest
  */
@@ -881,7 +881,7 @@ export type ListPinnedMessagesRequest = Message$1<"discord_api.ListPinnedMessage
   before: string;
 
   /**
-   * Largest number of messages, 1 to 50. Not set is 50.
+   * Largest number of messages, 1 to 50. 50 by default.
    *
    * @generated from field: int32 limit = 3;
    */
@@ -1065,7 +1065,7 @@ export type RemoveReactionRequest = Message$1<"discord_api.RemoveReactionRequest
   emojiName: string;
 
   /**
-   * Whose reaction is removed. Not set is the bot's own.
+   * Whose reaction is removed. The bot's by default.
    *
    * @generated from field: uint64 user_id = 4;
    */
@@ -1115,8 +1115,8 @@ export type RemoveAllReactionsRequest = Message$1<"discord_api.RemoveAllReaction
   messageId: bigint;
 
   /**
-   * A unicode emoji itself, such as 👍, or name:id of a custom one. Not set is
-   * all emoji.
+   * A unicode emoji itself, such as 👍, or name:id of a custom one. Every emoji
+   * by default.
    *
    * @generated from field: string emoji_name = 3;
    */
@@ -1146,7 +1146,7 @@ export const RemoveAllReactionsResponseSchema: GenMessage<RemoveAllReactionsResp
   messageDesc(file_discord_api_discord_api, 31);
 
 /**
- * ListReactionsRequest says whose reactions are wanted.
+ * ListReactionsRequest selects reactions.
  *
  * @generated from message discord_api.ListReactionsRequest
  */
@@ -1180,14 +1180,14 @@ export type ListReactionsRequest = Message$1<"discord_api.ListReactionsRequest">
   type: number;
 
   /**
-   * Only users with a higher id, such as that of the last user.
+   * Only users with a higher id, for example that of the last user.
    *
    * @generated from field: uint64 after = 5;
    */
   after: bigint;
 
   /**
-   * Largest number of users, 1 to 100. Not set is 25.
+   * Largest number of users, 1 to 100. 25 by default.
    *
    * @generated from field: int32 limit = 6;
    */
@@ -1435,7 +1435,7 @@ export type AddThreadMemberRequest = Message$1<"discord_api.AddThreadMemberReque
   channelId: bigint;
 
   /**
-   * The user. Not set is the bot itself.
+   * The user. The bot by default.
    *
    * @generated from field: uint64 user_id = 2;
    */
@@ -1478,7 +1478,7 @@ export type RemoveThreadMemberRequest = Message$1<"discord_api.RemoveThreadMembe
   channelId: bigint;
 
   /**
-   * The user. Not set is the bot itself.
+   * The user. The bot by default.
    *
    * @generated from field: uint64 user_id = 2;
    */
@@ -1528,10 +1528,9 @@ export type GetGuildRequest = Message$1<"discord_api.GetGuildRequest"> & {
   withCounts: boolean;
 
   /**
-   * How old an answer may be that comes from what the gateway has told, without
-   * a call to Discord. It is of age 0 while the gateway is connected. Unset
-   * means that Discord is asked in any case, and so it is when nothing young
-   * enough is known or the numbers of members are wanted. At least 0.
+   * Maximum age of a response from the gateway's data, without a call to
+   * Discord. The data is of age 0 while the gateway is connected. By
+   * default, and if the data is older, the proxy asks Discord or the numbers of members are wanted. At least 0.
    *
    * @generated from field: google.protobuf.Duration allow_cached = 3;
    */
@@ -1567,7 +1566,7 @@ export const GetGuildResponseSchema: GenMessage<GetGuildResponse> = /*@__PURE__*
   messageDesc(file_discord_api_discord_api, 45);
 
 /**
- * ListGuildsRequest says which guilds are wanted.
+ * ListGuildsRequest selects guilds.
  *
  * @generated from message discord_api.ListGuildsRequest
  */
@@ -1580,14 +1579,14 @@ export type ListGuildsRequest = Message$1<"discord_api.ListGuildsRequest"> & {
   before: bigint;
 
   /**
-   * Only guilds with a higher id, such as that of the last guild.
+   * Only guilds with a higher id, for example that of the last guild.
    *
    * @generated from field: uint64 after = 2;
    */
   after: bigint;
 
   /**
-   * Largest number of guilds, 1 to 200. Not set is 200.
+   * Largest number of guilds, 1 to 200. 200 by default.
    *
    * @generated from field: int32 limit = 3;
    */
@@ -1681,7 +1680,7 @@ export const GetGuildMemberResponseSchema: GenMessage<GetGuildMemberResponse> = 
   messageDesc(file_discord_api_discord_api, 49);
 
 /**
- * ListGuildMembersRequest says which members are wanted.
+ * ListGuildMembersRequest selects members.
  *
  * @generated from message discord_api.ListGuildMembersRequest
  */
@@ -1694,7 +1693,7 @@ export type ListGuildMembersRequest = Message$1<"discord_api.ListGuildMembersReq
   guildId: bigint;
 
   /**
-   * Largest number of members, from 1. Not set is all of them.
+   * Largest number of members, from 1. All by default.
    *
    * @generated from field: int32 limit = 2;
    */
@@ -1737,7 +1736,7 @@ export const ListGuildMembersResponseSchema: GenMessage<ListGuildMembersResponse
   messageDesc(file_discord_api_discord_api, 51);
 
 /**
- * SearchGuildMembersRequest says which members are wanted.
+ * SearchGuildMembersRequest selects members.
  *
  * @generated from message discord_api.SearchGuildMembersRequest
  */
@@ -1757,7 +1756,7 @@ export type SearchGuildMembersRequest = Message$1<"discord_api.SearchGuildMember
   query: string;
 
   /**
-   * Largest number of members, 1 to 1000. Not set is 100.
+   * Largest number of members, 1 to 1000. 100 by default.
    *
    * @generated from field: int32 limit = 3;
    */
@@ -1828,14 +1827,14 @@ export type ModifyGuildMemberRequest = Message$1<"discord_api.ModifyGuildMemberR
   clearNick: boolean;
 
   /**
-   * All roles that the member is to have.
+   * The member's new roles.
    *
    * @generated from field: repeated uint64 roles = 5;
    */
   roles: bigint[];
 
   /**
-   * Takes all roles.
+   * Removes all roles.
    *
    * @generated from field: bool clear_roles = 6;
    */
@@ -2005,7 +2004,7 @@ export const RemoveGuildMemberRoleRequestSchema: GenMessage<RemoveGuildMemberRol
   messageDesc(file_discord_api_discord_api, 58);
 
 /**
- * RemoveGuildMemberRoleResponse has no fields: the member has not the role.
+ * RemoveGuildMemberRoleResponse has no fields: the member does not have the role.
  *
  * @generated from message discord_api.RemoveGuildMemberRoleResponse
  */
@@ -2033,10 +2032,9 @@ export type ListGuildRolesRequest = Message$1<"discord_api.ListGuildRolesRequest
   guildId: bigint;
 
   /**
-   * How old an answer may be that comes from what the gateway has told, without
-   * a call to Discord. It is of age 0 while the gateway is connected. Unset
-   * means that Discord is asked in any case, and so it is when nothing young
-   * enough is known. At least 0.
+   * Maximum age of a response from the gateway's data, without a call to
+   * Discord. The data is of age 0 while the gateway is connected. By
+   * default, and if the data is older, the proxy asks Discord. At least 0.
    *
    * @generated from field: google.protobuf.Duration allow_cached = 2;
    */
@@ -2057,7 +2055,7 @@ export const ListGuildRolesRequestSchema: GenMessage<ListGuildRolesRequest> = /*
  */
 export type ListGuildRolesResponse = Message$1<"discord_api.ListGuildRolesResponse"> & {
   /**
-   * The roles. The one with the guild's id is that of everybody.
+   * The roles. The role with the guild's ID is @everyone.
    *
    * @generated from field: repeated discord_api.Role roles = 1;
    */
@@ -2163,7 +2161,8 @@ export type DeleteWebhookMessageRequest = Message$1<"discord_api.DeleteWebhookMe
   webhookId: bigint;
 
   /**
-   * Token of the webhook. Who has it can write in its name: it is a secret.
+   * Token of the webhook. It is a secret: anyone who has it can post as the
+   * webhook.
    *
    * @generated from field: string webhook_token = 2;
    */
@@ -2382,7 +2381,7 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   totalMessageSent: number;
 
   /**
-   * What only threads have.
+   * Fields that only threads have.
    *
    * @generated from field: discord_api.ThreadMetadata thread_metadata = 26;
    */
@@ -2530,7 +2529,7 @@ export enum Channel_Type {
   ANNOUNCEMENT_THREAD = 11,
 
   /**
-   * Thread that everybody who sees the parent can see.
+   * Thread that everyone who sees the parent can see.
    *
    * @generated from enum value: PUBLIC_THREAD = 12;
    */
@@ -2622,7 +2621,7 @@ export const PermissionOverwriteSchema: GenMessage<PermissionOverwrite> = /*@__P
   messageDesc(file_discord_api_discord_api, 69);
 
 /**
- * ThreadMetadata is what only threads have.
+ * ThreadMetadata contains the fields that only threads have.
  *
  * @generated from message discord_api.ThreadMetadata
  */
@@ -2869,7 +2868,7 @@ export type Embed = Message$1<"discord_api.Embed"> & {
   image?: Embed_Image | undefined;
 
   /**
-   * Small image beside the text.
+   * Small image next to the text.
    *
    * @generated from field: discord_api.Embed.Thumbnail thumbnail = 9;
    */
@@ -3010,7 +3009,7 @@ export const Embed_ImageSchema: GenMessage<Embed_Image> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 74, 1);
 
 /**
- * Small image beside the text.
+ * Small image next to the text.
  *
  * @generated from message discord_api.Embed.Thumbnail
  */
@@ -3212,7 +3211,7 @@ export type Embed_Field = Message$1<"discord_api.Embed.Field"> & {
   value: string;
 
   /**
-   * Whether it may stand beside its neighbours.
+   * Whether it may be next to other fields.
    *
    * @generated from field: bool inline = 3;
    */
@@ -3657,7 +3656,7 @@ export type Message = Message$1<"discord_api.Message"> & {
   poll?: Poll | undefined;
 
   /**
-   * Components. A kind that this contract does not know comes as raw_json.
+   * Components. Kinds that this API does not define are in raw_json.
    *
    * @generated from field: repeated discord_api.Component components = 36;
    */
@@ -4111,7 +4110,7 @@ export enum Message_Reference_Type {
   DEFAULT = 0,
 
   /**
-   * Forward; the text stands in message_snapshots.
+   * Forward; the text is in message_snapshots.
    *
    * @generated from enum value: FORWARD = 1;
    */
@@ -4768,7 +4767,7 @@ export type Poll = Message$1<"discord_api.Poll"> & {
   results?: Poll_Results | undefined;
 
   /**
-   * Hours until it ends, 1 to 768, 24 unless set, in requests only.
+   * Hours until it ends, 1 to 768, 24 by default, in requests only.
    *
    * @generated from field: int32 duration = 7;
    */
@@ -5214,7 +5213,7 @@ export const GuildSchema: GenMessage<Guild> = /*@__PURE__*/
  */
 export type Guild_IncidentsData = Message$1<"discord_api.Guild.IncidentsData"> & {
   /**
-   * Until when nobody can be invited.
+   * End of the time in which invites are disabled.
    *
    * @generated from field: string invites_disabled_until = 1;
    */
@@ -5285,7 +5284,7 @@ export type Role = Message$1<"discord_api.Role"> & {
   hoist: boolean;
 
   /**
-   * Place in the hierarchy; higher stands above.
+   * Position in the hierarchy; higher roles have higher numbers.
    *
    * @generated from field: int32 position = 5;
    */
@@ -5306,7 +5305,7 @@ export type Role = Message$1<"discord_api.Role"> & {
   managed: boolean;
 
   /**
-   * Whether everybody may mention it.
+   * Whether everyone may mention it.
    *
    * @generated from field: bool mentionable = 8;
    */
@@ -5609,14 +5608,16 @@ export type EditChannelMessageRequest = Message$1<"discord_api.EditChannelMessag
   embeds: Embed[];
 
   /**
-   * Whom the new content may ping. Unset means everybody it mentions.
+   * Users and roles that the new content may ping. By default, everyone it
+   * mentions.
    *
    * @generated from field: discord_api.AllowedMentions allowed_mentions = 7;
    */
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether nobody is pinged, short for empty allowed_mentions. Not both.
+   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
+   * allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -5648,7 +5649,7 @@ export type EditChannelMessageRequest = Message$1<"discord_api.EditChannelMessag
   /**
    * Whether the message becomes one of components alone, which is for good.
    * Content and embeds must be removed. Set by itself when a component other
-   * than an action row stands at the top.
+   * than an action row is at the top level.
    *
    * @generated from field: bool components_v2 = 17;
    */
@@ -5754,7 +5755,8 @@ export type ExecuteWebhookRequest = Message$1<"discord_api.ExecuteWebhookRequest
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether nobody is pinged, short for empty allowed_mentions. Not both.
+   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
+   * allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -5776,14 +5778,14 @@ export type ExecuteWebhookRequest = Message$1<"discord_api.ExecuteWebhookRequest
   components: Component[];
 
   /**
-   * Whether Discord shows no embeds, neither given ones nor those of links.
+   * Whether Discord hides all embeds, including those of links.
    *
    * @generated from field: bool suppress_embeds = 13;
    */
   suppressEmbeds: boolean;
 
   /**
-   * Whether the message makes no push and desktop notifications.
+   * Whether the message causes no push and desktop notifications.
    *
    * @generated from field: bool suppress_notifications = 14;
    */
@@ -5918,14 +5920,16 @@ export type EditWebhookMessageRequest = Message$1<"discord_api.EditWebhookMessag
   threadId: bigint;
 
   /**
-   * Whom the new content may ping. Unset means everybody it mentions.
+   * Users and roles that the new content may ping. By default, everyone it
+   * mentions.
    *
    * @generated from field: discord_api.AllowedMentions allowed_mentions = 7;
    */
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether nobody is pinged, short for empty allowed_mentions. Not both.
+   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
+   * allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -5957,7 +5961,7 @@ export type EditWebhookMessageRequest = Message$1<"discord_api.EditWebhookMessag
   /**
    * Whether the message becomes one of components alone, which is for good.
    * Content and embeds must be removed. Set by itself when a component other
-   * than an action row stands at the top.
+   * than an action row is at the top level.
    *
    * @generated from field: bool components_v2 = 17;
    */
@@ -6036,14 +6040,15 @@ export type NewMessage = Message$1<"discord_api.NewMessage"> & {
   embeds: Embed[];
 
   /**
-   * Whom the message may ping. Unset means everybody it mentions.
+   * Users and roles that the message may ping. By default, everyone it mentions.
    *
    * @generated from field: discord_api.AllowedMentions allowed_mentions = 7;
    */
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether nobody is pinged, short for empty allowed_mentions. Not both.
+   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
+   * allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -6071,14 +6076,14 @@ export type NewMessage = Message$1<"discord_api.NewMessage"> & {
   stickerIds: bigint[];
 
   /**
-   * Whether Discord shows no embeds, neither given ones nor those of links.
+   * Whether Discord hides all embeds, including those of links.
    *
    * @generated from field: bool suppress_embeds = 13;
    */
   suppressEmbeds: boolean;
 
   /**
-   * Whether the message makes no push and desktop notifications.
+   * Whether the message causes no push and desktop notifications.
    *
    * @generated from field: bool suppress_notifications = 14;
    */
@@ -6216,7 +6221,8 @@ export const SendDirectMessagesResponseSchema: GenMessage<SendDirectMessagesResp
   messageDesc(file_discord_api_discord_api, 90);
 
 /**
- * AllowedMentions says whom a message may ping. Without any field it is nobody.
+ * AllowedMentions limits whom a message may ping. Without any field, it pings
+ * nobody.
  * https://discord.com/developers/docs/resources/message#allowed-mentions-object
  *
  * @generated from message discord_api.AllowedMentions
@@ -6441,7 +6447,7 @@ export type Component = Message$1<"discord_api.Component"> & {
     case: "channelSelect";
   } | {
     /**
-     * Text beside a thumbnail or button.
+     * Text next to a thumbnail or button.
      *
      * @generated from field: discord_api.Component.Section section = 9;
      */
@@ -6513,8 +6519,8 @@ export type Component = Message$1<"discord_api.Component"> & {
     case: "fileUpload";
   } | {
     /**
-     * A component in Discord's own JSON, an object with a type. In requests
-     * for what this contract does not know; so it comes in answers too.
+     * A component in Discord's JSON, an object with a type, for kinds that this
+     * API does not define. Responses use it for these kinds too.
      *
      * @generated from field: string raw_json = 1000;
      */
@@ -6537,7 +6543,7 @@ export const ComponentSchema: GenMessage<Component> = /*@__PURE__*/
  */
 export type Component_ActionRow = Message$1<"discord_api.Component.ActionRow"> & {
   /**
-   * Number of the component in its message. Discord gives one unless set.
+   * Number of the component in its message. Assigned by Discord by default.
    *
    * @generated from field: int32 id = 1;
    */
@@ -6718,14 +6724,14 @@ export type Component_Select = Message$1<"discord_api.Component.Select"> & {
   placeholder: string;
 
   /**
-   * Fewest values, 0 to 25, 1 unless set.
+   * Minimum number of values, 0 to 25, 1 by default.
    *
    * @generated from field: optional int32 min_values = 4;
    */
   minValues?: number | undefined;
 
   /**
-   * Most values, 1 to 25, 1 unless set.
+   * Maximum number of values, 1 to 25, 1 by default.
    *
    * @generated from field: optional int32 max_values = 5;
    */
@@ -6746,7 +6752,7 @@ export type Component_Select = Message$1<"discord_api.Component.Select"> & {
   options: Component_Select_Option[];
 
   /**
-   * Types that a select of channels offers, all unless set.
+   * Types that a select of channels offers, all by default.
    *
    * @generated from field: repeated discord_api.Channel.Type channel_types = 8;
    */
@@ -6965,7 +6971,7 @@ export const Component_TextInput_StyleSchema: GenEnum<Component_TextInput_Style>
   enumDesc(file_discord_api_discord_api, 94, 3, 0);
 
 /**
- * Section is text beside one component.
+ * Section is text next to one component.
  *
  * @generated from message discord_api.Component.Section
  */
@@ -7084,7 +7090,7 @@ export const Component_MediaSchema: GenMessage<Component_Media> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 94, 6);
 
 /**
- * Thumbnail is a small picture beside the text of a section.
+ * Thumbnail is a small picture next to the text of a section.
  *
  * @generated from message discord_api.Component.Thumbnail
  */
@@ -7258,7 +7264,7 @@ export type Component_Separator = Message$1<"discord_api.Component.Separator"> &
   divider?: boolean | undefined;
 
   /**
-   * Space: 1 small, 2 large, small unless set.
+   * Space: 1 small, 2 large, small by default.
    *
    * @generated from field: int32 spacing = 3;
    */
@@ -7377,14 +7383,14 @@ export type Component_FileUpload = Message$1<"discord_api.Component.FileUpload">
   customId: string;
 
   /**
-   * Fewest files, 0 to 10, 1 unless set.
+   * Minimum number of files, 0 to 10, 1 by default.
    *
    * @generated from field: optional int32 min_values = 3;
    */
   minValues?: number | undefined;
 
   /**
-   * Most files, 1 to 10, 1 unless set.
+   * Maximum number of files, 1 to 10, 1 by default.
    *
    * @generated from field: optional int32 max_values = 4;
    */
@@ -7406,8 +7412,8 @@ export const Component_FileUploadSchema: GenMessage<Component_FileUpload> = /*@_
   messageDesc(file_discord_api_discord_api, 94, 13);
 
 /**
- * DiscordError stands in the details of a status that Discord caused, or that
- * says what Discord would have answered.
+ * DiscordError is in the details of a status that Discord caused, or would have
+ * caused.
  *
  * @generated from message discord_api.DiscordError
  */
@@ -7514,7 +7520,7 @@ export const GetRateLimitStatusRequestSchema: GenMessage<GetRateLimitStatusReque
   messageDesc(file_discord_api_discord_api, 96);
 
 /**
- * GetRateLimitStatusResponse is what the proxy holds, at one moment.
+ * GetRateLimitStatusResponse is a snapshot of the limits and the queue.
  *
  * @generated from message discord_api.GetRateLimitStatusResponse
  */
@@ -7569,7 +7575,7 @@ export type GetRateLimitStatusResponse = Message$1<"discord_api.GetRateLimitStat
   global?: GetRateLimitStatusResponse_Global | undefined;
 
   /**
-   * Invalid requests of the last ten minutes.
+   * Invalid requests of the last 10 minutes.
    *
    * @generated from field: discord_api.GetRateLimitStatusResponse.InvalidRequests invalid_requests = 8;
    */
@@ -7597,7 +7603,7 @@ export type GetRateLimitStatusResponse = Message$1<"discord_api.GetRateLimitStat
   buckets: GetRateLimitStatusResponse_Bucket[];
 
   /**
-   * Buckets that are known.
+   * Number of known buckets.
    *
    * @generated from field: int32 known_buckets = 12;
    */
@@ -7639,7 +7645,7 @@ export type GetRateLimitStatusResponse_Global = Message$1<"discord_api.GetRateLi
   used: number;
 
   /**
-   * Time until calls go on after Discord said that the limit was hit.
+   * Time until calls continue after Discord reported that the limit was hit.
    *
    * @generated from field: google.protobuf.Duration paused_for = 3;
    */
@@ -7654,21 +7660,21 @@ export const GetRateLimitStatusResponse_GlobalSchema: GenMessage<GetRateLimitSta
   messageDesc(file_discord_api_discord_api, 97, 0);
 
 /**
- * InvalidRequests are answers 401, 403 and 429 of the last ten minutes.
- * Discord blocks an address that collects too many.
+ * InvalidRequests are responses with 401, 403 or 429 in the last 10 minutes.
+ * Discord blocks an address that causes too many.
  *
  * @generated from message discord_api.GetRateLimitStatusResponse.InvalidRequests
  */
 export type GetRateLimitStatusResponse_InvalidRequests = Message$1<"discord_api.GetRateLimitStatusResponse.InvalidRequests"> & {
   /**
-   * How many there were.
+   * Their number.
    *
    * @generated from field: int32 count = 1;
    */
   count: number;
 
   /**
-   * How many are allowed.
+   * The number that is allowed.
    *
    * @generated from field: int32 limit = 2;
    */
@@ -7690,20 +7696,20 @@ export const GetRateLimitStatusResponse_InvalidRequestsSchema: GenMessage<GetRat
   messageDesc(file_discord_api_discord_api, 97, 1);
 
 /**
- * Ban says that Discord refuses everything.
+ * Ban is a block of this address by Discord.
  *
  * @generated from message discord_api.GetRateLimitStatusResponse.Ban
  */
 export type GetRateLimitStatusResponse_Ban = Message$1<"discord_api.GetRateLimitStatusResponse.Ban"> & {
   /**
-   * Time until the next try.
+   * Time until the next attempt.
    *
    * @generated from field: google.protobuf.Duration retry_after = 1;
    */
   retryAfter?: Duration | undefined;
 
   /**
-   * What Discord said.
+   * Discord's text.
    *
    * @generated from field: string reason = 2;
    */
@@ -7718,7 +7724,7 @@ export const GetRateLimitStatusResponse_BanSchema: GenMessage<GetRateLimitStatus
   messageDesc(file_discord_api_discord_api, 97, 2);
 
 /**
- * Bucket is what Discord limits together.
+ * Bucket is a set of routes that share one of Discord's limits.
  *
  * @generated from message discord_api.GetRateLimitStatusResponse.Bucket
  */
@@ -7745,14 +7751,14 @@ export type GetRateLimitStatusResponse_Bucket = Message$1<"discord_api.GetRateLi
   hash: string;
 
   /**
-   * Calls it takes when full, 0 until known.
+   * Calls it allows when full, 0 until known.
    *
    * @generated from field: int32 limit = 4;
    */
   limit: number;
 
   /**
-   * Calls it takes at once, 0 where no limit is known.
+   * Calls that can be sent immediately, 0 if no limit is known.
    *
    * @generated from field: int32 remaining = 5;
    */
@@ -7780,7 +7786,7 @@ export type GetRateLimitStatusResponse_Bucket = Message$1<"discord_api.GetRateLi
   waiting: number;
 
   /**
-   * Time until the last of them can go, by this bucket alone.
+   * Time until the last of them can be sent, as far as this bucket allows.
    *
    * @generated from field: google.protobuf.Duration estimated_wait = 9;
    */
@@ -7794,9 +7800,9 @@ export type GetRateLimitStatusResponse_Bucket = Message$1<"discord_api.GetRateLi
   window: string;
 
   /**
-   * Time for which calls, or those of one kind such as renames, are held after
-   * Discord answered 429 or that direct messages are opened too fast. Absent
-   * when none are.
+   * Time for which calls wait after Discord answered 429, or that direct
+   * messages are opened too fast. It may concern one kind of calls only, such as
+   * renames. Absent if no calls wait.
    *
    * @generated from field: google.protobuf.Duration blocked_for = 11;
    */
@@ -7811,47 +7817,45 @@ export const GetRateLimitStatusResponse_BucketSchema: GenMessage<GetRateLimitSta
   messageDesc(file_discord_api_discord_api, 97, 3);
 
 /**
- * SubscribeEventsRequest says which events are wanted.
+ * SubscribeEventsRequest selects events.
  *
  * @generated from message discord_api.SubscribeEventsRequest
  */
 export type SubscribeEventsRequest = Message$1<"discord_api.SubscribeEventsRequest"> & {
   /**
-   * Types of events. Empty means all that the gateway session brings but
-   * PRESENCE_UPDATE. GATEWAY_STATE, GAP and HEARTBEAT come in any case.
+   * Types of events. By default, all types of the gateway session except
+   * PRESENCE_UPDATE. GATEWAY_STATE, GAP and HEARTBEAT always arrive.
    *
    * @generated from field: repeated discord_api.Event.Type types = 1;
    */
   types: Event_Type[];
 
   /**
-   * Guilds whose events are wanted, at most 1000. Empty means all events, those
-   * outside of guilds included.
+   * Guilds, at most 1000. By default, all events, including those outside of
+   * guilds.
    *
    * @generated from field: repeated uint64 guild_ids = 2;
    */
   guildIds: bigint[];
 
   /**
-   * Channels and threads whose events are wanted, at most 1000. Events without
-   * a channel, such as those of roles, are then left out. Empty means all.
+   * Channels and threads, at most 1000. Events without a channel, for example events
+   * of roles, are then left out. By default, all events.
    *
    * @generated from field: repeated uint64 channel_ids = 3;
    */
   channelIds: bigint[];
 
   /**
-   * Where an earlier stream ended: the last position that it brought. What came
-   * since then comes first, as far as it is kept. Absent means only what comes
-   * from now on.
+   * The last position of an earlier stream. The events since then come first, if
+   * they are still kept. By default, only new events.
    *
    * @generated from field: discord_api.EventPosition after = 4;
    */
   after?: EventPosition | undefined;
 
   /**
-   * Whether each event comes with its raw JSON, too. Those of type UNTYPED do
-   * in any case.
+   * Whether each event includes its raw JSON. Events of type UNTYPED always do.
    *
    * @generated from field: bool include_raw = 5;
    */
@@ -7866,8 +7870,8 @@ export const SubscribeEventsRequestSchema: GenMessage<SubscribeEventsRequest> = 
   messageDesc(file_discord_api_discord_api, 98);
 
 /**
- * SubscribeEventsResponse brings the events that are ready, in their order. The
- * first one comes at once.
+ * SubscribeEventsResponse contains the events that are ready, in order. The
+ * first one arrives immediately.
  *
  * @generated from message discord_api.SubscribeEventsResponse
  */
@@ -7904,7 +7908,7 @@ export const SubscribeEventsResponseSchema: GenMessage<SubscribeEventsResponse> 
  */
 export type EventPosition = Message$1<"discord_api.EventPosition"> & {
   /**
-   * Names the run of the proxy that gave the number.
+   * Identifies the run of the proxy that assigned the number.
    *
    * @generated from field: string epoch = 1;
    */
@@ -8114,8 +8118,8 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "presence";
   } | {
     /**
-     * Of GUILD_CREATE and GUILD_UPDATE. The channels and threads of the former
-     * stand in the raw JSON.
+     * Of GUILD_CREATE and GUILD_UPDATE. Channels and threads of the former
+     * are in the raw JSON.
      *
      * @generated from field: discord_api.Guild guild = 33;
      */
@@ -8171,7 +8175,7 @@ export const Event_GapSchema: GenMessage<Event_Gap> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 101, 0);
 
 /**
- * GatewayState says how the bot stands with Discord's gateway.
+ * GatewayState is the state of the bot's connection to Discord's gateway.
  *
  * @generated from message discord_api.Event.GatewayState
  */
@@ -8610,7 +8614,7 @@ export const Event_Presence_ActivitySchema: GenMessage<Event_Presence_Activity> 
   messageDesc(file_discord_api_discord_api, 101, 8, 0);
 
 /**
- * Type has the names of Discord's events, beside those of the proxy.
+ * Type has the names of Discord's events, and the proxy's own types.
  *
  * @generated from enum discord_api.Event.Type
  */
@@ -8645,7 +8649,7 @@ export enum Event_Type {
 
   /**
    * Any of Discord's events that has no type of its own here. Its name
-   * stands in Event.name, what it says in Event.raw.
+   * is in Event.name, its payload in Event.raw.
    *
    * @generated from enum value: UNTYPED = 4;
    */
@@ -8675,7 +8679,7 @@ export enum Event_Type {
   MESSAGE_DELETE = 12,
 
   /**
-   * Several messages were deleted at once. Intent: GUILD_MESSAGES.
+   * Several messages were deleted together. Intent: GUILD_MESSAGES.
    *
    * @generated from enum value: MESSAGE_DELETE_BULK = 13;
    */
@@ -9395,7 +9399,8 @@ export type RespondInteractionRequest_Data = Message$1<"discord_api.RespondInter
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether nobody is pinged, short for empty allowed_mentions. Not both.
+   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
+   * allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -9646,7 +9651,8 @@ export type EditInteractionResponseRequest = Message$1<"discord_api.EditInteract
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether nobody is pinged, short for empty allowed_mentions. Not both.
+   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
+   * allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -9678,7 +9684,7 @@ export type EditInteractionResponseRequest = Message$1<"discord_api.EditInteract
   /**
    * Whether the message becomes one of components alone, which is for good.
    * Content and embeds must be removed. Set by itself when a component other
-   * than an action row stands at the top.
+   * than an action row is at the top level.
    *
    * @generated from field: bool components_v2 = 17;
    */
@@ -9785,7 +9791,8 @@ export type FollowupInteractionRequest = Message$1<"discord_api.FollowupInteract
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether nobody is pinged, short for empty allowed_mentions. Not both.
+   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
+   * allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -9998,7 +10005,7 @@ export type ApplicationCommand_Option = Message$1<"discord_api.ApplicationComman
   autocomplete: boolean;
 
   /**
-   * Types of channels that can be chosen, all unless set.
+   * Types of channels that can be chosen, all by default.
    *
    * @generated from field: repeated discord_api.Channel.Type channel_types = 8;
    */
@@ -10119,19 +10126,18 @@ export const SetApplicationCommandsResponseSchema: GenMessage<SetApplicationComm
   messageDesc(file_discord_api_discord_api, 111);
 
 /**
- * DiscordApi talks to Discord with the bot's token on behalf of its callers.
+ * DiscordApi calls Discord with the bot's token on behalf of its clients.
  *
- * A request that Discord's rate limits do not let through is held until it
- * can be sent, or refused at once when that lies beyond the caller's deadline.
+ * A call waits until Discord's rate limits allow it. If that is certainly after
+ * the caller's deadline, the call fails immediately.
  *
- * What Discord itself refuses becomes a gRPC status by its HTTP status: 400,
- * 405, 413, 415 and 422 INVALID_ARGUMENT, 401 UNAUTHENTICATED, 403
- * PERMISSION_DENIED, 404 and 410 NOT_FOUND, 408 and 502 UNAVAILABLE, 409 ABORTED,
- * 429 RESOURCE_EXHAUSTED, 504 DEADLINE_EXCEEDED, any other 4xx
- * FAILED_PRECONDITION, any other 5xx INTERNAL. The status message is then a JSON
- * document,
+ * If Discord refuses a call, its HTTP status becomes a gRPC status: 400, 405, 413,
+ * 415 and 422 INVALID_ARGUMENT, 401 UNAUTHENTICATED, 403 PERMISSION_DENIED, 404
+ * and 410 NOT_FOUND, 408 and 502 UNAVAILABLE, 409 ABORTED, 429 and 504
+ * DEADLINE_EXCEEDED, any other 4xx FAILED_PRECONDITION, any other 5xx INTERNAL.
+ * The status message is then a JSON document,
  * {"type": "HTTPException", "status": 403, "code": 50001, "text": "Missing Access"},
- * and the same stands as a DiscordError in the details of the status.
+ * and the details of the status contain a DiscordError with the same values.
  *
  * @generated from service discord_api.DiscordApi
  */
@@ -10158,8 +10164,8 @@ export const DiscordApi: GenService<{
     output: typeof SendChannelMessageResponseSchema;
   },
   /**
-   * SendDirectMessage posts a message to a user. The channel to the user is
-   * opened when it is not known yet.
+   * SendDirectMessage posts a message to a user. It opens the direct message
+   * channel first if the proxy does not know it yet.
    *
    * Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
    * Permissions: the bot and the user share a guild and the user takes direct
@@ -10176,16 +10182,15 @@ export const DiscordApi: GenService<{
     output: typeof SendDirectMessageResponseSchema;
   },
   /**
-   * SendDirectMessages posts one message to many users and streams a result for
-   * each of them as it comes: first come, first told, in no given order. Users
-   * whom Discord lets the bot not write to get a result with the error, the
-   * others go on.
+   * SendDirectMessages posts one message to many users. It streams a result for
+   * each user as soon as it is known, in any order. Users whom the bot may not
+   * message get a result with the error; the rest are unaffected.
    *
-   * Each user's nonce is made of the idempotency key and the user's id. So the
-   * same call can be repeated within the few minutes for which Discord remembers
-   * nonces, after a lost connection for example, and nobody gets the message
-   * twice. A client that leaves stops what was not sent yet. When the deadline
-   * comes first, the stream ends with DEADLINE_EXCEEDED.
+   * Each user's nonce is derived from the idempotency key and the user's ID. The
+   * same call can therefore be repeated, for example after a lost connection, for
+   * the few minutes in which Discord remembers nonces, and no user receives the
+   * message twice. If the client disconnects, the proxy sends no further messages.
+   * At the deadline, the stream ends with DEADLINE_EXCEEDED.
    *
    * Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
    * for each user as SendDirectMessage does.
@@ -10233,13 +10238,12 @@ export const DiscordApi: GenService<{
     output: typeof GetChannelMessageResponseSchema;
   },
   /**
-   * ListChannelMessages streams messages of a channel, one in each response.
-   * They come newest first, but with `after` oldest first: the order in which
-   * they lie behind the given message.
+   * ListChannelMessages streams messages of a channel, one in each response,
+   * newest first. With `after`, the oldest message comes first.
    *
-   * Without READ_MESSAGE_HISTORY, and in channels that take no messages,
-   * Discord shows none. Without the intent MESSAGE_CONTENT it empties content,
-   * embeds, attachments and components of other people's messages.
+   * Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
+   * empty. Without the intent MESSAGE_CONTENT, Discord leaves out content, embeds,
+   * attachments and components of other users' messages.
    *
    * Discord: GET /channels/{channel_id}/messages.
    * Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
@@ -10259,8 +10263,8 @@ export const DiscordApi: GenService<{
    * DeleteChannelMessage deletes a message.
    *
    * Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-   * Permissions: MANAGE_MESSAGES for messages of others. Nobody can delete
-   * messages of others in direct messages.
+   * Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
+   * in direct messages.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
    * channel, 50013 Missing Permissions or 50021 Cannot execute action on a
@@ -10277,13 +10281,13 @@ export const DiscordApi: GenService<{
     output: typeof DeleteChannelMessageResponseSchema;
   },
   /**
-   * BulkDeleteChannelMessages deletes many messages of a guild's channel. They
-   * are deleted 100 at a time; those older than two weeks, which Discord
-   * deletes one by one only, after the others.
+   * BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
+   * time. Messages older than two weeks follow one by one, because Discord does
+   * not delete them in bulk.
    *
-   * The answer says for each message what became of it. What Discord refuses
-   * for one message ends nothing; what it refuses for the channel ends the
-   * call, with a status if nothing was deleted until then.
+   * The response contains a result for each message. An error of one message does
+   * not end the call. An error of the channel does, and becomes the call's status
+   * if nothing was deleted.
    *
    * Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
    * /channels/{channel_id}/messages/{message_id} for single messages.
@@ -10323,7 +10327,7 @@ export const DiscordApi: GenService<{
   },
   /**
    * PinMessage pins a message. Discord posts a message of the type
-   * CHANNEL_PINNED_MESSAGE about it. A message that is pinned stays pinned.
+   * CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
    *
    * Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
    * Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -10340,7 +10344,7 @@ export const DiscordApi: GenService<{
     output: typeof PinMessageResponseSchema;
   },
   /**
-   * UnpinMessage takes a message from the pinned ones.
+   * UnpinMessage unpins a message.
    *
    * Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
    * Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -10356,8 +10360,8 @@ export const DiscordApi: GenService<{
     output: typeof UnpinMessageResponseSchema;
   },
   /**
-   * ListPinnedMessages lists pinned messages, those pinned last first. Without
-   * READ_MESSAGE_HISTORY Discord shows none.
+   * ListPinnedMessages lists pinned messages, most recently pinned first. Without
+   * READ_MESSAGE_HISTORY, the list is empty.
    *
    * Discord: GET /channels/{channel_id}/messages/pins.
    * Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -10373,8 +10377,8 @@ export const DiscordApi: GenService<{
     output: typeof ListPinnedMessagesResponseSchema;
   },
   /**
-   * TriggerTyping shows for 10 seconds, or until the next message, that the bot
-   * is typing.
+   * TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
+   * message.
    *
    * Discord: POST /channels/{channel_id}/typing.
    * Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -10391,11 +10395,12 @@ export const DiscordApi: GenService<{
     output: typeof TriggerTypingResponseSchema;
   },
   /**
-   * AddReaction lets the bot react to a message. A reaction that is there stays.
+   * AddReaction adds a reaction of the bot to a message. Adding it again changes
+   * nothing.
    *
    * Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
-   * Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS to be the
-   * first who reacts with the emoji, USE_EXTERNAL_EMOJIS for an emoji of
+   * Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS if nobody
+   * has reacted with the emoji yet, USE_EXTERNAL_EMOJIS for an emoji of
    * another guild.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
@@ -10431,7 +10436,8 @@ export const DiscordApi: GenService<{
     output: typeof RemoveReactionResponseSchema;
   },
   /**
-   * RemoveAllReactions removes the reactions of everybody, of one emoji or of all.
+   * RemoveAllReactions removes the reactions of all users, with one emoji or with
+   * every emoji.
    *
    * Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
    * of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
@@ -10449,7 +10455,8 @@ export const DiscordApi: GenService<{
     output: typeof RemoveAllReactionsResponseSchema;
   },
   /**
-   * ListReactions lists who reacted with an emoji, in ascending order of ids.
+   * ListReactions lists the users who reacted with an emoji, in ascending order of
+   * their IDs.
    *
    * Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
    * Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -10481,8 +10488,8 @@ export const DiscordApi: GenService<{
     output: typeof GetChannelResponseSchema;
   },
   /**
-   * GetDirectMessageChannel returns the channel of direct messages with a user.
-   * It is opened when there is none; the user sees nothing of that.
+   * GetDirectMessageChannel returns the direct message channel with a user. It
+   * opens the channel if there is none; the user does not notice.
    *
    * Discord: POST /users/@me/channels.
    * Permissions: none.
@@ -10500,8 +10507,8 @@ export const DiscordApi: GenService<{
   },
   /**
    * StartThread starts a thread, from a message or without one, or a post in a
-   * forum, with its first message in it. A thread from a message has the
-   * message's id. A post that may have been made is not made again.
+   * forum with its first message. A thread from a message has the message's ID.
+   * The proxy does not retry a post that may exist already.
    *
    * Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
    * a message POST /channels/{channel_id}/threads.
@@ -10512,7 +10519,7 @@ export const DiscordApi: GenService<{
    * INVALID_ARGUMENT 160004 A thread has already been created for this message,
    * 50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
    * Cost: one call to Discord, usually limited to 50 in 5 minutes for each
-   * channel, whoever starts threads.
+   * channel, including threads that others start.
    *
    * @generated from rpc discord_api.DiscordApi.StartThread
    */
@@ -10522,8 +10529,8 @@ export const DiscordApi: GenService<{
     output: typeof StartThreadResponseSchema;
   },
   /**
-   * ListActiveThreads lists the threads of a guild that are not archived, as far
-   * as the bot sees them, and where the bot is a member.
+   * ListActiveThreads lists the threads of a guild that are not archived and that
+   * the bot can see, and the bot's memberships in them.
    *
    * Discord: GET /guilds/{guild_id}/threads/active.
    * Permissions: the bot is a member of the guild.
@@ -10539,7 +10546,7 @@ export const DiscordApi: GenService<{
   },
   /**
    * AddThreadMember adds the bot or another user to a thread that is not
-   * archived. Who is a member stays one.
+   * archived. Adding a member again changes nothing.
    *
    * Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
    * PUT /channels/{channel_id}/thread-members/@me.
@@ -10593,7 +10600,7 @@ export const DiscordApi: GenService<{
   },
   /**
    * ListGuilds lists the guilds that the bot is a member of, in ascending order
-   * of ids. Discord tells a few fields of each.
+   * of their IDs. Discord returns only some fields of each.
    *
    * Discord: GET /users/@me/guilds.
    * Permissions: none.
@@ -10624,8 +10631,8 @@ export const DiscordApi: GenService<{
     output: typeof GetGuildMemberResponseSchema;
   },
   /**
-   * ListGuildMembers streams the members of a guild in ascending order of ids,
-   * one in each response.
+   * ListGuildMembers streams the members of a guild in ascending order of their
+   * IDs, one in each response.
    *
    * Discord: GET /guilds/{guild_id}/members.
    * Permissions: the bot is a member of the guild and its application has the
@@ -10658,14 +10665,14 @@ export const DiscordApi: GenService<{
     output: typeof SearchGuildMembersResponseSchema;
   },
   /**
-   * ModifyGuildMember changes a member of a guild: what is set in the request is
-   * changed, what is named by a clear field is removed, all else stays.
+   * ModifyGuildMember changes a member of a guild. It changes the fields that the
+   * request sets, removes those that it clears, and keeps all others.
    *
    * Discord: PATCH /guilds/{guild_id}/members/{user_id}.
    * Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
    * for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
    * communication_disabled_until; and the bot's highest role is above the
-   * member's and above the roles that are given or taken.
+   * member's and above the roles to add or remove.
    * Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
    * Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
    * Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
@@ -10680,14 +10687,14 @@ export const DiscordApi: GenService<{
     output: typeof ModifyGuildMemberResponseSchema;
   },
   /**
-   * AddGuildMemberRole gives a role to a member. A role that is there stays.
+   * AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
    *
    * Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
    * Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
    * Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
    * Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
    * Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
-   * Cost: one call to Discord. Giving and taking roles share a limit in each
+   * Cost: one call to Discord. Adding and removing roles share a limit in each
    * guild, usually 10 calls in 10 seconds.
    *
    * @generated from rpc discord_api.DiscordApi.AddGuildMemberRole
@@ -10698,7 +10705,7 @@ export const DiscordApi: GenService<{
     output: typeof AddGuildMemberRoleResponseSchema;
   },
   /**
-   * RemoveGuildMemberRole takes a role from a member.
+   * RemoveGuildMemberRole removes a role from a member.
    *
    * Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
    * Permissions: as AddGuildMemberRole.
@@ -10758,8 +10765,8 @@ export const DiscordApi: GenService<{
     output: typeof GetCurrentUserResponseSchema;
   },
   /**
-   * DeleteWebhookMessage deletes a message that a webhook has sent. The token of
-   * the webhook is sent to Discord in place of the bot's.
+   * DeleteWebhookMessage deletes a message that the same webhook posted. The call
+   * uses the webhook's token in place of the bot's.
    *
    * Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
    * Permissions: those of the token.
@@ -10776,16 +10783,16 @@ export const DiscordApi: GenService<{
     output: typeof DeleteWebhookMessageResponseSchema;
   },
   /**
-   * EditChannelMessage changes a message of the bot. What is not set stays as
-   * it is.
+   * EditChannelMessage edits a message of the bot. Fields that are not set stay
+   * unchanged.
    *
    * Discord: PATCH /channels/{channel_id}/messages/{message_id}.
    * Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
    * changed in messages of others too.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
-   * INVALID_ARGUMENT 50006 Cannot send an empty message when nothing would be
-   * left, or 50035 Invalid Form Body.
+   * INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
+   * or 50035 Invalid Form Body.
    * Cost: one call to Discord, usually limited to 5 in 5 seconds for each
    * channel, and to fewer for messages older than an hour.
    *
@@ -10797,11 +10804,11 @@ export const DiscordApi: GenService<{
     output: typeof EditChannelMessageResponseSchema;
   },
   /**
-   * ExecuteWebhook posts a message as a webhook. It needs no bot: the webhook's
-   * token is the credential, and is shown nowhere.
+   * ExecuteWebhook posts a message as a webhook, with the webhook's token in place
+   * of the bot's. The proxy never shows that token.
    *
-   * Discord stores no nonce with it, so a try whose outcome is unknown is not
-   * repeated: the details of the error say so.
+   * Discord stores no nonce for such a message, so the proxy does not retry an
+   * attempt with an unknown outcome. The error's details say that it is unknown.
    *
    * Discord: POST /webhooks/{webhook_id}/{webhook_token}.
    * Permissions: none but the token.
@@ -10819,8 +10826,8 @@ export const DiscordApi: GenService<{
     output: typeof ExecuteWebhookResponseSchema;
   },
   /**
-   * EditWebhookMessage changes a message that the same webhook has posted. What
-   * is not set stays as it is.
+   * EditWebhookMessage edits a message that the same webhook posted. Fields that
+   * are not set stay unchanged.
    *
    * Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
    * Permissions: none but the token.
@@ -10835,8 +10842,8 @@ export const DiscordApi: GenService<{
     output: typeof EditWebhookMessageResponseSchema;
   },
   /**
-   * GetRateLimitStatus shows what the proxy holds and why. It never calls
-   * Discord.
+   * GetRateLimitStatus returns the calls that are waiting, and for which limits.
+   * It never calls Discord.
    *
    * @generated from rpc discord_api.DiscordApi.GetRateLimitStatus
    */
@@ -10846,13 +10853,11 @@ export const DiscordApi: GenService<{
     output: typeof GetRateLimitStatusResponseSchema;
   },
   /**
-   * SubscribeEvents streams what happens at Discord, for as long as the client
-   * likes.
+   * SubscribeEvents streams events from Discord until the client ends the stream.
    *
-   * Events have numbers. A client that lost its stream gives the last position
-   * that it was told, and gets what came since then, or a GAP event that names
-   * the numbers that are gone. A HEARTBEAT comes when nothing else does for 15
-   * seconds.
+   * Events are numbered. A client that lost its stream sends the last position it
+   * received, and receives the events since then, or a GAP event with the numbers
+   * that are lost. A HEARTBEAT event arrives after 15 seconds without another.
    *
    * Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
    * without an intent that a type needs, or Discord has ended the session for
@@ -10869,16 +10874,16 @@ export const DiscordApi: GenService<{
     output: typeof SubscribeEventsResponseSchema;
   },
   /**
-   * RespondInteraction gives the first answer to an interaction. Discord takes
-   * it within three seconds of the interaction.
+   * RespondInteraction sends the first response to an interaction. Discord accepts
+   * it within 3 seconds of the interaction.
    *
    * Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
    * Permissions: none but the token.
-   * Errors: NOT_FOUND 10062 Unknown interaction when it is too late,
-   * INVALID_ARGUMENT 40060 when it was answered already, 50006 Cannot send an
+   * Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
+   * INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
    * empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
    * seconds.
-   * Cost: one call to Discord, outside of the global limit.
+   * Cost: one call to Discord, which does not count against the global limit.
    *
    * @generated from rpc discord_api.DiscordApi.RespondInteraction
    */
@@ -10888,15 +10893,15 @@ export const DiscordApi: GenService<{
     output: typeof RespondInteractionResponseSchema;
   },
   /**
-   * EditInteractionResponse changes the first answer to an interaction, within
-   * 15 minutes of the interaction.
+   * EditInteractionResponse edits the first response to an interaction, within 15
+   * minutes of the interaction.
    *
    * Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
    * Permissions: none but the token.
    * Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
    * 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
    * Invalid Webhook Token when it is too late.
-   * Cost: one call to Discord, outside of the global limit.
+   * Cost: one call to Discord, which does not count against the global limit.
    *
    * @generated from rpc discord_api.DiscordApi.EditInteractionResponse
    */
@@ -10906,14 +10911,14 @@ export const DiscordApi: GenService<{
     output: typeof EditInteractionResponseResponseSchema;
   },
   /**
-   * FollowupInteraction posts a further answer to an interaction, within 15
+   * FollowupInteraction posts another response to an interaction, within 15
    * minutes of the interaction.
    *
    * Discord: POST /webhooks/{application_id}/{interaction_token}.
    * Permissions: none but the token.
-   * Errors: those of EditInteractionResponse. A try whose outcome is unknown is
-   * not repeated.
-   * Cost: one call to Discord, outside of the global limit.
+   * Errors: those of EditInteractionResponse. The proxy does not retry an attempt
+   * with an unknown outcome.
+   * Cost: one call to Discord, which does not count against the global limit.
    *
    * @generated from rpc discord_api.DiscordApi.FollowupInteraction
    */
@@ -10932,8 +10937,8 @@ export const DiscordApi: GenService<{
    * Permissions: none for the bot's own commands.
    * Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
    * Missing Access when the bot is not in the guild.
-   * Cost: two calls to Discord the first time, one afterwards. A bot may make
-   * 200 new commands in a day for each guild.
+   * Cost: two calls to Discord the first time, one afterwards. Discord allows 200
+   * new commands a day for each guild.
    *
    * @generated from rpc discord_api.DiscordApi.SetApplicationCommands
    */

@@ -422,7 +422,7 @@ export type Delivery = Message<"discord_api.Delivery"> & {
   tries: number;
 
   /**
-   * Why a delivery in progress is held up, or why it was cancelled or ended as
+   * Why a delivery in progress is delayed, or why it was cancelled or ended as
    * unknown, in words.
    *
    * @generated from field: string reason = 16;
@@ -577,7 +577,7 @@ export const Delivery_PrioritySchema: GenEnum<Delivery_Priority> = /*@__PURE__*/
   enumDesc(file_discord_api_outbox, 4, 1);
 
 /**
- * OnUnknown says what to do when nobody knows whether a call took effect.
+ * OnUnknown is what to do if it is unknown whether a call took effect.
  *
  * @generated from enum discord_api.Delivery.OnUnknown
  */
@@ -653,7 +653,7 @@ export const GetDeliveryResponseSchema: GenMessage<GetDeliveryResponse> = /*@__P
   messageDesc(file_discord_api_outbox, 6);
 
 /**
- * ListDeliveriesRequest says which deliveries are wanted. Conditions that are
+ * ListDeliveriesRequest selects deliveries. Conditions that are
  * not set match all.
  *
  * @generated from message discord_api.ListDeliveriesRequest
@@ -759,7 +759,7 @@ export const ListDeliveriesResponseSchema: GenMessage<ListDeliveriesResponse> = 
   messageDesc(file_discord_api_outbox, 8);
 
 /**
- * WatchDeliveriesRequest says which results are wanted. Conditions that are not
+ * WatchDeliveriesRequest selects results. Conditions that are not
  * set match all.
  *
  * @generated from message discord_api.WatchDeliveriesRequest
@@ -1087,8 +1087,8 @@ export const Outbox: GenService<{
     output: typeof CancelDeliveryResponseSchema;
   },
   /**
-   * RetryDelivery has a delivery that failed, expired, was cancelled or ended as
-   * unknown wait again, behind the others. FAILED_PRECONDITION means that the
+   * RetryDelivery queues a delivery again that failed, expired, was cancelled or
+   * ended as unknown, after the others. FAILED_PRECONDITION means that the
    * delivery is still in progress or was delivered.
    *
    * @generated from rpc discord_api.Outbox.RetryDelivery
