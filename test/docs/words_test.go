@@ -1,0 +1,86 @@
+package docs
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// words are the expressions that documents avoid, with what to write instead. They
+// are correct English, but quaint, vague, or names that readers do not know.
+var words = map[string]string{
+	`whoever|whomever`:              "anyone who",
+	`thereof|of which`:              "the thing's name",
+	`anew`:                          "again",
+	`in vain`:                       "without success",
+	`unless (given|set)`:            "by default",
+	`(is|are|was|be) told`:          "receives, is notified",
+	`tells`:                         "reports, returns, shows",
+	`pretend(s|ed)? Discord`:        "the sandbox",
+	`lets? go of`:                   "releases",
+	`ends? in peace`:                "shuts down gracefully",
+	`goes before|go before`:         "takes precedence over",
+	`the like of`:                   "similar to",
+	`and the like|or the like`:      "and others, or name them",
+	`such as (that|those) of`:       "for example",
+	`beside`:                        "next to, in addition to",
+	`besides`:                       "also",
+	`the contract`:                  "the API, the protobuf definitions",
+	`at once`:                       "immediately, at the same time",
+	`is held|are held|holds a call`: "waits, is queued",
+	`may hold|room for`:             "limit, capacity",
+	`nobody knows`:                  "it is unknown whether",
+	`stands? (in|behind|above|below|beside|there)`: "is in, is next to",
+}
+
+// allowed are uses that stay, by document, with the reason.
+var allowed = map[string]map[string]string{
+	"CONTRIBUTING.md": {"of which": "the rule names it", "thereof": "the rule names it"},
+}
+
+var (
+	inlineCode = regexp.MustCompile("`[^`]*`")
+	linkTarget = regexp.MustCompile(`\]\([^)]*\)`)
+)
+
+// TestWords: documents avoid some expressions. Code, addresses and quoted errors are
+// not looked at.
+func TestWords(t *testing.T) {
+	patterns := make(map[string]*regexp.Regexp, len(words))
+	for word := range words {
+		patterns[word] = regexp.MustCompile(`(?i)\b(` + word + `)\b`)
+	}
+	used := make(map[string]bool)
+	for _, d := range documents(t) {
+		code := false
+		number := 0
+		for line := range strings.Lines(d.text) {
+			number++
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				code = !code
+			}
+			if code {
+				continue
+			}
+			prose := linkTarget.ReplaceAllString(inlineCode.ReplaceAllString(line, "``"), "]")
+			for _, word := range slices.Sorted(maps.Keys(patterns)) {
+				for _, found := range patterns[word].FindAllString(prose, -1) {
+					if found = strings.ToLower(found); allowed[d.path][found] != "" {
+						used[d.path+": "+found] = true
+						continue
+					}
+					t.Errorf("%s:%d: %q: write %s", d.path, number, found, words[word])
+				}
+			}
+		}
+	}
+	for path, uses := range allowed {
+		for use := range uses {
+			if !used[path+": "+use] {
+				t.Errorf("%s does not use %q any more", path, use)
+			}
+		}
+	}
+}
