@@ -93,7 +93,8 @@ type OutboxClient interface {
 	CancelDelivery(context.Context, *discord_api.CancelDeliveryRequest) (*discord_api.CancelDeliveryResponse, error)
 	// RetryDelivery queues a delivery again that failed, expired, was cancelled or
 	// ended as unknown, after the others. FAILED_PRECONDITION means that the
-	// delivery is still in progress or was delivered.
+	// delivery is still in progress, was delivered, or was replaced by a newer one:
+	// the proxy does not keep the request of a replaced delivery.
 	RetryDelivery(context.Context, *discord_api.RetryDeliveryRequest) (*discord_api.RetryDeliveryResponse, error)
 	// PurgeDeliveries deletes the records of deliveries that have ended.
 	PurgeDeliveries(context.Context, *discord_api.PurgeDeliveriesRequest) (*discord_api.PurgeDeliveriesResponse, error)
@@ -278,7 +279,8 @@ type OutboxHandler interface {
 	CancelDelivery(context.Context, *discord_api.CancelDeliveryRequest) (*discord_api.CancelDeliveryResponse, error)
 	// RetryDelivery queues a delivery again that failed, expired, was cancelled or
 	// ended as unknown, after the others. FAILED_PRECONDITION means that the
-	// delivery is still in progress or was delivered.
+	// delivery is still in progress, was delivered, or was replaced by a newer one:
+	// the proxy does not keep the request of a replaced delivery.
 	RetryDelivery(context.Context, *discord_api.RetryDeliveryRequest) (*discord_api.RetryDeliveryResponse, error)
 	// PurgeDeliveries deletes the records of deliveries that have ended.
 	PurgeDeliveries(context.Context, *discord_api.PurgeDeliveriesRequest) (*discord_api.PurgeDeliveriesResponse, error)

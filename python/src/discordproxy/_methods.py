@@ -2204,7 +2204,8 @@ class Methods(ABC):
     ) -> outbox_pb2.Delivery:
         """retry_delivery queues a delivery again that failed, expired, was cancelled or
         ended as unknown, after the others. FAILED_PRECONDITION means that the
-        delivery is still in progress or was delivered.
+        delivery is still in progress, was delivered, or was replaced by a newer one:
+        the proxy does not keep the request of a replaced delivery.
 
         Args:
             delivery_id: ID of the delivery.

@@ -159,7 +159,8 @@ class OutboxServicer(object):
     def RetryDelivery(self, request, context):
         """RetryDelivery queues a delivery again that failed, expired, was cancelled or
         ended as unknown, after the others. FAILED_PRECONDITION means that the
-        delivery is still in progress or was delivered.
+        delivery is still in progress, was delivered, or was replaced by a newer one:
+        the proxy does not keep the request of a replaced delivery.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

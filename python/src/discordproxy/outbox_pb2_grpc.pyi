@@ -84,7 +84,8 @@ class OutboxStub:
     RetryDelivery: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.RetryDeliveryRequest, _outbox_pb2.RetryDeliveryResponse]
     """RetryDelivery queues a delivery again that failed, expired, was cancelled or
     ended as unknown, after the others. FAILED_PRECONDITION means that the
-    delivery is still in progress or was delivered.
+    delivery is still in progress, was delivered, or was replaced by a newer one:
+    the proxy does not keep the request of a replaced delivery.
     """
     PurgeDeliveries: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.PurgeDeliveriesRequest, _outbox_pb2.PurgeDeliveriesResponse]
     """PurgeDeliveries deletes the records of deliveries that have ended."""
@@ -143,7 +144,8 @@ class OutboxAsyncStub(OutboxStub):
     RetryDelivery: _aio.UnaryUnaryMultiCallable[_outbox_pb2.RetryDeliveryRequest, _outbox_pb2.RetryDeliveryResponse]  # type: ignore[assignment]
     """RetryDelivery queues a delivery again that failed, expired, was cancelled or
     ended as unknown, after the others. FAILED_PRECONDITION means that the
-    delivery is still in progress or was delivered.
+    delivery is still in progress, was delivered, or was replaced by a newer one:
+    the proxy does not keep the request of a replaced delivery.
     """
     PurgeDeliveries: _aio.UnaryUnaryMultiCallable[_outbox_pb2.PurgeDeliveriesRequest, _outbox_pb2.PurgeDeliveriesResponse]  # type: ignore[assignment]
     """PurgeDeliveries deletes the records of deliveries that have ended."""
@@ -241,7 +243,8 @@ class OutboxServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_outbox_pb2.RetryDeliveryResponse, _abc.Awaitable[_outbox_pb2.RetryDeliveryResponse]]:
         """RetryDelivery queues a delivery again that failed, expired, was cancelled or
         ended as unknown, after the others. FAILED_PRECONDITION means that the
-        delivery is still in progress or was delivered.
+        delivery is still in progress, was delivered, or was replaced by a newer one:
+        the proxy does not keep the request of a replaced delivery.
         """
 
     @_abc_1.abstractmethod

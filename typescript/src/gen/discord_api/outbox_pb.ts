@@ -1089,7 +1089,8 @@ export const Outbox: GenService<{
   /**
    * RetryDelivery queues a delivery again that failed, expired, was cancelled or
    * ended as unknown, after the others. FAILED_PRECONDITION means that the
-   * delivery is still in progress or was delivered.
+   * delivery is still in progress, was delivered, or was replaced by a newer one:
+   * the proxy does not keep the request of a replaced delivery.
    *
    * @generated from rpc discord_api.Outbox.RetryDelivery
    */
