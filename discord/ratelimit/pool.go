@@ -294,7 +294,13 @@ func (b *bucket) wants(list []instant, now instant, roundTrip time.Duration) []i
 	lined, lanes := b.lined()
 	if b.limit > 1 && (lanes == 0 || time.Duration(lined/lanes)*roundTrip < b.window.drain(now, b.inFlight, b.waiting)) {
 		// Its units decide, and add up meanwhile until all are back.
-		first, n = max(first, b.full), 1
+		full := b.full
+		if lanes == 1 {
+			// Calls in order cannot make up for a unit that is lost when all are
+			// back before the pool has one.
+			full = full.add(-b.perHigh)
+		}
+		first, n = max(first, full), 1
 	}
 	most := b.waiting
 	if b.throttle.learnt() || !b.routes[0].shape.apart {

@@ -80,9 +80,10 @@ func (k *cost) refuse(r *route, now instant) {
 }
 
 // high reports whether limits must be shared. One limit costs at most 3 429s and a
-// tenth of its calls.
+// tenth of its calls, and while it is found out, less than a third of those that are
+// accepted.
 func (k *cost) high() bool {
-	return k.refusers > 1 && k.refused > 3*k.refusers+k.accepted/10+spareRefusals
+	return k.refusers > 1 && k.refused > max(3*k.refusers+k.accepted/10+spareRefusals, k.accepted/3)
 }
 
 type sharingKind uint8
