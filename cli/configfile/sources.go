@@ -11,7 +11,7 @@ import (
 // Kind is where a value comes from.
 type Kind string
 
-// The kinds, the first of which takes precedence.
+// The kinds, in order of precedence.
 const (
 	Flag        Kind = "flag"
 	Environment Kind = "environment"

@@ -68,8 +68,8 @@ func example(f cli.Flag, usage, value string) string {
 		}
 		return `"` + word + `"`
 	case *cli.StringSliceFlag:
-		if _, told, ok := strings.Cut(usage, "(default: "); ok {
-			word = strings.TrimSuffix(told, ")")
+		if _, named, ok := strings.Cut(usage, "(default: "); ok {
+			word = strings.TrimSuffix(named, ")")
 		}
 		return `["` + word + `"]`
 	}

@@ -161,12 +161,12 @@ func (b *sending) finish(r *request, users []uint64, err error) error {
 	}
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w; %d of %d users got the message, %d could not, of %d it is not known: the latter two are in %s",
+		return fmt.Errorf("%w; %d of %d users received the message, %d did not, %d have no known result: the last two groups are in %s",
 			err, b.sent, len(users), b.failed, len(b.open), b.failures.path)
 	case b.failed > 0:
 		return fmt.Errorf("%d of %d users did not get the message: they are in %s", b.failed, len(users), b.failures.path)
 	case len(b.open) > 0:
-		return fmt.Errorf("the proxy told nothing of %d of %d users: they are in %s", len(b.open), len(users), b.failures.path)
+		return fmt.Errorf("%d of %d users have no known result: they are in %s", len(b.open), len(users), b.failures.path)
 	}
 	return nil
 }

@@ -210,7 +210,7 @@ func TestBroadcastIsInterrupted(t *testing.T) {
 	out := &interruptAfter{lines: 3, interrupt: interrupt} // one beside the results
 	var stderr bytes.Buffer
 	code := cli.Run(ctx, message.Command, cli.Env{Args: at(t, p, []string{"broadcast", "--users", users, "news"}), Out: out, Err: &stderr})
-	if want := "ERROR: interrupted; what was on its way may have taken effect; 2 of 3 users got the message, 0 could not, of 1 it is not known: the latter two are in " + users + ".failed\n"; code != 1 || stderr.String() != want {
+	if want := "ERROR: interrupted; what was on its way may have taken effect; 2 of 3 users received the message, 0 did not, 1 have no known result: the last two groups are in " + users + ".failed\n"; code != 1 || stderr.String() != want {
 		t.Errorf("%d %q", code, stderr.String())
 	}
 	if !strings.HasSuffix(out.String(), "\nSent to 2 of 3 users\n") {

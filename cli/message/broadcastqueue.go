@@ -96,7 +96,7 @@ func (q *queuing) newest() (uint64, error) {
 		}
 		return res.GetPosition(), nil
 	}
-	return 0, errors.New("the proxy told no position")
+	return 0, errors.New("the proxy returned no position")
 }
 
 // enqueue leaves a call for each user with the proxy.

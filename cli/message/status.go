@@ -102,7 +102,7 @@ func askStatus(r *request) (*pb.WatchStatusResponse, error) {
 		cancel() // the end of the loop waits for the end of the stream
 		return status, nil
 	}
-	return nil, errors.New("the proxy told nothing")
+	return nil, errors.New("the proxy returned no status")
 }
 
 func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error {

@@ -294,7 +294,7 @@ func useKey(t *testing.T, auth, key string) {
 	}
 }
 
-// TestKeyAdd: a client is added to a file, of which everything else stays as it is.
+// TestKeyAdd: a client is added to a file, and the rest of the file stays as it is.
 func TestKeyAdd(t *testing.T) {
 	_, hash := server.NewKey()
 	auth := filepath.Join(t.TempDir(), "auth.yaml")

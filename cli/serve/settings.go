@@ -37,8 +37,8 @@ func schema(flags []cli.Flag) configfile.Schema {
 	}
 }
 
-// rivals are settings of which a file sets one, and that are not used when the command
-// line or the environment sets the other one.
+// rivals are pairs of settings: a file sets one of each pair, and it is ignored when the
+// command line or the environment sets the other.
 func rivals() [][2]string {
 	return [][2]string{
 		{"token", "token-file"},

@@ -74,7 +74,7 @@ export class Chart {
               label: l.label, stroke, width: 1.5, points: { show: d.times.length < 3 },
               ...(l.dashed ? { dash: [6, 4] } : {}),
               ...(d.stacked ? { fill: stroke, width: 0, paths: uPlot.paths.stepped!({ align: 1 }) } : {}),
-              // Of a stacked line the value is told, not the sum.
+              // A stacked line shows its own value, not the sum.
               value: (_: uPlot, v: number | null, __: number, at: number | null) => {
                 const own = at == null ? v : this.drawing.lines[i]?.values[at];
                 return own == null || Number.isNaN(own) ? "–" : this.drawing.format(own);

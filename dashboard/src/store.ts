@@ -1,4 +1,4 @@
-// What the proxy told, kept up to date over one stream that is opened again
+// What the proxy reported, kept up to date over one stream that is opened again
 // whenever it breaks.
 import { Code, ConnectError, type Duration, type Timestamp } from "discordproxy";
 import type {
@@ -17,7 +17,7 @@ export type { Call, Proxy, Sandbox, Limits, Message };
 export const ms = (d: Duration | undefined) => (d ? Number(d.seconds) * 1000 + d.nanos / 1e6 : 0);
 export const date = (t: Timestamp | undefined) => new Date(t ? Number(t.seconds) * 1000 + t.nanos / 1e6 : 0);
 
-/** Milliseconds since the limits were told. Clocks of the page tick apart, and a limit never lies in the future. */
+/** Milliseconds since the limits arrived. Clocks of the page tick apart, and a limit is never in the future. */
 export const passed = (state: State, now: number) => Math.max(0, now - state.told);
 
 const maxCalls = 200;
@@ -54,7 +54,7 @@ export interface State {
   again: boolean;
   /** The proxy's clock minus this one's, in milliseconds. */
   skew: number;
-  /** When the limits were told, milliseconds of this clock. */
+  /** When the limits arrived, milliseconds of this clock. */
   told: number;
   proxy?: Proxy;
   limits?: Limits;
