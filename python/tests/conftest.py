@@ -1,4 +1,4 @@
-"""The real server with its pretend Discord, for the tests."""
+"""The real server with its sandbox, for the tests."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ import re
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from discordproxy import discord_api_pb2 as pb
+from discordproxy.client import DiscordClient
 
 ROOT = Path(__file__).parents[2]
 
-# Ids of the pretend Discord.
+# IDs of the sandbox.
 GENERAL, FORBIDDEN, GUILD = 1100000000000000010, 1100000000000000014, 1100000000000000100
 ALICE, REFUSES = 1100000000000000004, 1100000000000000006
 BOT = 1100000000000000001
@@ -41,12 +44,20 @@ class Proxy:
                 return found[1]
         raise AssertionError(f"the server ended with {self._process.wait()}")
 
+    def await_gateway(self) -> None:
+        """Waits until the server is connected to the gateway: what happens before is no event."""
+        connected = pb.Event.GatewayState.CONNECTED
+        with DiscordClient(self.address) as client, closing(client.subscribe_events(after=pb.EventPosition(), timeout=60)) as stream:
+            for response in stream:
+                if any(event.gateway_state.state == connected for event in response.events):
+                    return
+
     def stop(self) -> None:
         self._process.terminate()
         self._process.communicate()
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
-        """Arranges the pretend Discord, or looks at it."""
+        """Controls the sandbox."""
         request = urllib.request.Request(f"{self.discord}/sandbox/{path}", method=method, data=json.dumps(body or {}).encode())
         with urllib.request.urlopen(request) as answer:
             return json.loads(answer.read() or "null")
@@ -75,7 +86,7 @@ def running(binary: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 @pytest.fixture
 def proxy(running: Proxy) -> Proxy:
-    """A running server whose pretend Discord is as new."""
+    """A running server whose sandbox is reset."""
     running.control("POST", "reset")
     running.control("DELETE", "limits")
     return running
@@ -83,11 +94,12 @@ def proxy(running: Proxy) -> Proxy:
 
 @pytest.fixture
 def limited(binary: str, tmp_path: Path) -> Iterator[Proxy]:
-    """A server of the test's own, for what it then remembers of limits.
+    """A server of the test's own, because it remembers limits, and is connected to the gateway.
 
-    It holds the 51st message of an hour to a channel.
+    The 51st message of an hour to a channel waits.
     """
     proxy = Proxy(binary, tmp_path)
+    proxy.await_gateway()
     limit = {"name": "n", "routes": ["POST /channels/{channel_id}/messages"], "limit": 50, "window": 3600}
     proxy.control("PUT", "limits", limit)
     yield proxy
