@@ -252,6 +252,57 @@ func TestLost(t *testing.T) {
 	again.resume(r).expect(9, "", "false")
 }
 
+// TestResumeWhileEventsFlow: RESUMED comes after what was missed, also when no moment
+// is without an event.
+func TestResumeWhileEventsFlow(t *testing.T) {
+	r := newRig(t, gatewayproxy.Config{}, events.Config{})
+	r.connect()
+	b := r.dial()
+	b.identify(allIntents)
+	_ = b.ws.CloseNow()
+	message := func(n int) {
+		r.dispatch("MESSAGE_CREATE", fmt.Sprintf(`{"id":"%d","guild_id":"1","channel_id":"3"}`, n))
+	}
+	const missed = 3
+	for n := range missed {
+		message(n)
+	}
+	ended := make(chan struct{})
+	var flow sync.WaitGroup
+	flow.Go(func() {
+		for n := missed; ; n++ {
+			select {
+			case <-ended:
+				return
+			case <-time.After(time.Millisecond):
+				message(n)
+			}
+		}
+	})
+	defer flow.Wait()
+	defer close(ended)
+	again := b.resume(r)
+	messages := 0
+	for end := time.Now().Add(patience); ; messages++ {
+		p, err := again.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Type == "RESUMED" {
+			break
+		}
+		if want := fmt.Sprintf(`"id":"%d"`, messages); !strings.Contains(string(p.Data), want) {
+			t.Fatalf("got %+v, want %s", p, want)
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no RESUMED among %d events", messages)
+		}
+	}
+	if messages < missed {
+		t.Errorf("RESUMED comes after %d of %d missed events", messages, missed)
+	}
+}
+
 // TestLargeGuild: a guild that is too large for the ring comes all the same.
 func TestLargeGuild(t *testing.T) {
 	r := newRig(t, gatewayproxy.Config{}, events.Config{})

@@ -15,8 +15,8 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// replayPause is how long nothing comes when all missed events have been sent.
-const replayPause = 50 * time.Millisecond
+// errReplayed means that all missed events have been sent.
+var errReplayed = errors.New("all missed events have been sent")
 
 // identify begins a session.
 func (c *connection) identify(ctx context.Context, hello identify) error {
@@ -229,7 +229,7 @@ func (c *connection) follow(ctx context.Context, subscription *events.Subscripti
 	v := c.view(ctx, s)
 	for {
 		batch, err := c.next(subscription, resumes)
-		if resumes && err != nil && errors.Is(err, context.DeadlineExceeded) && c.work.Err() == nil {
+		if errors.Is(err, errReplayed) {
 			resumes = false
 			if err := c.resumed(); err != nil {
 				return err
@@ -270,13 +270,14 @@ func (c *connection) view(ctx context.Context, s *session) *view {
 	return &view{client: access.From(ctx), intents: s.hello.intents(), large: s.hello.large(), self: c.proxy.selfID()}
 }
 
-// next waits for the next events, of those that were missed only shortly.
+// next waits for the next events, but not for those that were missed: there are none
+// left if none is there.
 func (c *connection) next(subscription *events.Subscription, missed bool) (events.Batch, error) {
 	if !missed {
 		return subscription.Next(c.work)
 	}
-	ctx, cancel := context.WithTimeout(c.work, replayPause)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(c.work)
+	cancel(errReplayed)
 	return subscription.Next(ctx)
 }
 
