@@ -267,6 +267,7 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 			b.window.kind = fixed
 		} else {
 			b.window.kind = sliding
+			b.narrow(r.Body.RetryAfter, rounding(r.Body.RetryAfter))
 		}
 	}
 	if changed {

@@ -282,12 +282,10 @@ const guessedWait = time.Second
 // long.
 func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) time.Duration {
 	wait, told := r.retryAfter()
-	slack := time.Duration(0)
+	slack := rounding(wait)
 	guessed := !told && r.Status == http.StatusTooManyRequests
 	if !told {
 		slack = maxHeaderWait
-	} else if wait%time.Second == 0 {
-		slack = time.Second
 	}
 	switch limit {
 	case BucketLimit:

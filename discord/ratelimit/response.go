@@ -167,6 +167,15 @@ func (r *Response) retryAfter() (time.Duration, bool) {
 	return RetryAfter(r.Header)
 }
 
+// rounding returns by how much a wait may be too long: whole seconds are often
+// rounded up.
+func rounding(wait time.Duration) time.Duration {
+	if wait%time.Second == 0 {
+		return time.Second
+	}
+	return 0
+}
+
 // RetryAfter returns the wait that the header Retry-After asks for, in seconds
 // or as a date, and whether it is there and plausible.
 // https://www.rfc-editor.org/rfc/rfc9110#name-retry-after

@@ -196,6 +196,27 @@ func tryLieWithoutWait(t *testing.T, lie *ratelimit.Lie, n, ids int) {
 	})
 }
 
+// TestPeriodOfAFirstRefusal: a channel whose very first call is refused knows from
+// that 429 when each unit comes back, although successes have no headers.
+func TestPeriodOfAFirstRefusal(t *testing.T) {
+	for _, truth := range []limit{sliding("c", 2, 10*time.Second), sliding("c", 5, 5*time.Second), sliding("c", 3, time.Minute)} {
+		t.Run(describe(truth), func(t *testing.T) {
+			simulate(t, sliding("b", 5, time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
+				s.Lie = &ratelimit.Lie{Truth: []limit{truth}, Refusal: ratelimit.SameBucket, Across: true}
+				var others []job
+				for i := range truth.N {
+					others = append(others, job{1, "GET", messages(2 + i)})
+				}
+				s.run(t, others...)
+				took := s.run(t, job{3, "GET", messages(1)})
+				if most := 3*truth.Window/time.Duration(truth.N) + time.Second; took > most || s.replies["429 user"] > 3 {
+					t.Errorf("%d 429s, %v, at most %v may pass", s.replies["429 user"], took, most)
+				}
+			})
+		})
+	}
+}
+
 // TestLiesAboutMessages: routes that create messages are counted for each channel
 // alone, so nothing but their own buckets holds them.
 func TestLiesAboutMessages(t *testing.T) {

@@ -213,6 +213,21 @@ func (w *window) adopt(a answer) {
 	w.agreed = min(w.agreed+1, agreeing)
 }
 
+// narrow bounds the period of a sliding window by the 429 that is described: after
+// its wait one unit is back, and at Reset all others are. slack is by how much the
+// wait may be too long.
+func (w *window) narrow(wait, slack time.Duration) {
+	if !w.rejected || w.remaining > 0 {
+		return
+	}
+	others := time.Duration(w.limit - 1)
+	low := max(w.perLow, (w.after-wait-headerStep)/others)
+	high := min(w.perHigh, (w.after-wait+slack+headerStep)/others)
+	if low <= high {
+		w.perLow, w.perHigh = low, high
+	}
+}
+
 // refresh brings full up to date with what is known of Discord's clock. Once the
 // described window is over, it describes the one that lost calls may have begun.
 func (w *window) refresh(c *clock, now instant) {
