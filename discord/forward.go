@@ -135,11 +135,11 @@ func (c *Client) forwarded(r *Request) (*request, error) {
 	if given := out.header.Values("Authorization"); len(given) == 0 || len(given) == 1 && c.IsOwn(given[0]) {
 		out.header.Del("Authorization")
 	} else {
-		guest, err := guestOf(given)
+		other, err := otherTokenOf(given)
 		if err != nil {
 			return nil, err
 		}
-		out.guest = guest
+		out.otherToken = other
 	}
 	out.repeatable, out.once = r.repeatable()
 	if r.Method == http.MethodDelete && messageRoute.MatchString(r.Path.canonical()) {
@@ -186,9 +186,9 @@ func (c *Client) relocate(from *APIPath, location string) string {
 	return relative
 }
 
-// guestOf returns the name of another token than the bot's, which a request
+// otherTokenOf returns the name of another token than the bot's, which a request
 // carries in its Authorization.
-func guestOf(given []string) (string, error) {
+func otherTokenOf(given []string) (string, error) {
 	scheme, token, _ := strings.Cut(given[0], " ")
 	switch strings.ToLower(scheme) {
 	case "bot", "bearer", "basic": // the last one for OAuth2's clients
@@ -203,7 +203,7 @@ func guestOf(given []string) (string, error) {
 		}
 	}
 	sum := sha256.Sum256([]byte(given[0]))
-	return "guest " + hex.EncodeToString(sum[:16]), nil
+	return "token " + hex.EncodeToString(sum[:16]), nil
 }
 
 // IsOwn reports whether an Authorization is the bot's own token. It takes the

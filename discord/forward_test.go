@@ -393,7 +393,7 @@ func FuzzForward(f *testing.F) {
 			return
 		}
 		sent = nil
-		// A guest for each, so that no limit holds them.
+		// A token for each, so that no limit delays them.
 		r := &discord.Request{Method: "GET", Path: parsed, Query: query, Header: http.Header{"Authorization": {"Bot " + url.PathEscape(written) + "x"}}}
 		name, _, _ := r.Route()
 		if strings.ContainsAny(name, "\r\n\x00\\%") {
@@ -433,7 +433,7 @@ func mustUnescape(s string) string {
 // that a queue is full.
 func TestTooManyOtherTokens(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
-	limiter, err := ratelimit.New(ratelimit.Config{MaxGuests: 1})
+	limiter, err := ratelimit.New(ratelimit.Config{MaxOtherTokens: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -441,7 +441,7 @@ func TestTooManyOtherTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := limiter.Acquire(t.Context(), ratelimit.Request{Route: ratelimit.RouteOf("GET", "/users/@me", "", time.Now()), Token: "another", Guest: true})
+	other, err := limiter.Acquire(t.Context(), ratelimit.Request{Route: ratelimit.RouteOf("GET", "/users/@me", "", time.Now()), Token: "another", OtherToken: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,9 +38,9 @@ type policy struct {
 	done int
 	// tokenless: the path carries its own credentials.
 	tokenless bool
-	// guest names another token than the bot's whose limits apply, without
+	// otherToken names another token than the bot's whose limits apply, without
 	// giving it away. The header carries it. Empty for the bot's.
-	guest string
+	otherToken string
 	// joined is called when the call has its place among those that wait. It
 	// may be nil.
 	joined func()

@@ -83,13 +83,13 @@ type sending struct {
 // stack of a call that waits stays small.
 func (t *transport) begin(ctx context.Context, r *request) *sending {
 	s := &sending{transport: t, request: r, journal: journalOf(ctx, r), ask: ratelimit.Request{
-		Token:  cmp.Or(r.guest, BotToken),
-		Guest:  r.guest != "",
-		Caller: Caller(ctx),
-		Line:   ratelimit.LineOf(r.method, r.target()),
-		Bytes:  int64(len(r.body)),
-		Probe:  r.probe,
-		Joined: r.joined,
+		Token:      cmp.Or(r.otherToken, BotToken),
+		OtherToken: r.otherToken != "",
+		Caller:     Caller(ctx),
+		Line:       ratelimit.LineOf(r.method, r.target()),
+		Bytes:      int64(len(r.body)),
+		Probe:      r.probe,
+		Joined:     r.joined,
 	}}
 	s.resume()
 	return s

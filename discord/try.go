@@ -96,7 +96,7 @@ func (x *exchange) send(ctx context.Context, r *request) {
 		WroteHeaders: func() { x.written.Store(true) },
 	})
 	session := x.token.current()
-	if r.tokenless || r.guest != "" {
+	if r.tokenless || r.otherToken != "" {
 		session = x.bare
 	}
 	x.client.Transport = x

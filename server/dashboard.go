@@ -18,8 +18,8 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// newBoard returns what the dashboard and the command status watch.
-func (s *Server) newBoard(addr net.Addr) (*status.Board, error) {
+// newStatus returns the service that the dashboard and the command status watch.
+func (s *Server) newStatus(addr net.Addr) (*status.Service, error) {
 	c := s.config
 	config := status.Config{
 		Limits: func() *pb.GetRateLimitStatusResponse { return api.RateLimitStatus(s.up.client.RateLimits()) },

@@ -156,7 +156,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	defer endSaving()
 
 	s.checks = health.Checks{shutdownCheck(ctx), s.login.ready, s.up.reach.Check, s.up.client.Usable}
-	board, err := s.newBoard(lis.Addr())
+	board, err := s.newStatus(lis.Addr())
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func shutdownCheck(ctx context.Context) func() error {
 }
 
 // service describes what answers calls, until ctx ends.
-func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Board) api.Config {
+func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Service) api.Config {
 	c := s.config
 	service := api.Config{
 		Discord: learning{s.up.client, s.names}, Gateway: s.live.server, Ready: s.login.ready, Health: s.checks, Ending: ctx.Done(), Logger: c.Logger,

@@ -21,9 +21,9 @@ type account struct {
 	lastCame instant
 	burst    int
 	refusal  refusal
-	guest    bool
+	other    bool
 	proven   bool           // Discord has carried out a call of it since it refused the token
-	links    links[account] // in core.guests
+	links    links[account] // in core.others
 	// nextCheck is when a 401 may ask for another check of the token.
 	nextCheck instant
 }
@@ -71,8 +71,8 @@ func newAccount(key accountKey, limit int) *account {
 	}
 }
 
-// account returns the limits that a call uses, nil if there is no room for
-// those of one more guest.
+// account returns the limits that a call uses, nil if no more
+// tokens other than the process's own can be tracked.
 func (c *core) account(r *Request, now instant) *account {
 	key := accountKey{token: r.Token}
 	if r.Route.Tokenless {
@@ -83,22 +83,22 @@ func (c *core) account(r *Request, now instant) *account {
 	}
 	a := c.accounts[key]
 	if a == nil {
-		guest := r.Guest && !key.tokenless
-		if guest && !c.makeRoom(now) {
+		other := r.OtherToken && !key.tokenless
+		if other && !c.evict(now) {
 			return nil
 		}
 		limit := c.globalLimit
-		if (key.tokenless || guest) && limit > 0 {
+		if (key.tokenless || other) && limit > 0 {
 			limit = ordinaryLimit
 		}
 		a = newAccount(key, limit)
-		a.guest = guest
+		a.other = other
 		c.accounts[key] = a
-	} else if a.guest {
-		c.guests.remove(a)
+	} else if a.other {
+		c.others.remove(a)
 	}
-	if a.guest {
-		c.guests.push(a)
+	if a.other {
+		c.others.push(a)
 	}
 	c.recent = a
 	return a
@@ -212,19 +212,19 @@ func (c *core) forget(a *account) {
 	if c.recent == a {
 		c.recent = nil
 	}
-	if a.guest {
-		c.guests.remove(a)
+	if a.other {
+		c.others.remove(a)
 	}
 }
 
-// makeRoom reports whether there is room for one more guest. If need be, it
+// evict reports whether one more token can be tracked. If need be, it
 // forgets the one that was used longest ago, but none that has calls or must
 // wait.
-func (c *core) makeRoom(now instant) bool {
-	if c.guests.n < c.maxGuests {
+func (c *core) evict(now instant) bool {
+	if c.others.n < c.maxOthers {
 		return true
 	}
-	idlest := c.guests.first
+	idlest := c.others.first
 	for idlest != nil && (idlest.waiting > 0 || idlest.pool.inFlight > 0 || idlest.pool.pausedUntil > now) {
 		idlest = idlest.links.next
 	}

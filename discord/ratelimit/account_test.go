@@ -12,10 +12,10 @@ import (
 	"discordproxy/discord/ratelimit"
 )
 
-// guest asks for a call of a guest's token.
-func guest(t *testing.T, l *ratelimit.Limiter, token string) (*ratelimit.Permit, error) {
+// acquireOther acquires a permit for another token than the process's own.
+func acquireOther(t *testing.T, l *ratelimit.Limiter, token string) (*ratelimit.Permit, error) {
 	t.Helper()
-	return l.Acquire(t.Context(), ratelimit.Request{Route: ratelimit.RouteOf("GET", "/users/@me", "", time.Now()), Token: token, Guest: true})
+	return l.Acquire(t.Context(), ratelimit.Request{Route: ratelimit.RouteOf("GET", "/users/@me", "", time.Now()), Token: token, OtherToken: true})
 }
 
 // end gives a permit Discord's answer.
@@ -25,7 +25,7 @@ func end(p *ratelimit.Permit, status int, body string) {
 
 const unauthorized = `{"message":"401: Unauthorized","code":0}`
 
-func guests(l *ratelimit.Limiter) (n int) {
+func otherTokens(l *ratelimit.Limiter) (n int) {
 	for _, token := range l.Snapshot().Tokens {
 		if token.Token != "bot" {
 			n++
@@ -43,58 +43,58 @@ func bot(t *testing.T, l *ratelimit.Limiter, method, path string) *ratelimit.Per
 	return p
 }
 
-func TestGuestsAreBounded(t *testing.T) {
+func TestOtherTokensAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(t, ratelimit.Config{MaxGuests: 3})
+		l := newLimiter(t, ratelimit.Config{MaxOtherTokens: 3})
 		end(bot(t, l, "GET", "/users/@me"), 200, "")
 		for i := range 100 {
-			p, err := guest(t, l, fmt.Sprint("guest ", i))
+			p, err := acquireOther(t, l, fmt.Sprint("token ", i))
 			if err != nil {
 				t.Fatal(err)
 			}
 			end(p, []int{200, 401, 403}[i%3], unauthorized)
 			time.Sleep(time.Second)
 		}
-		if n := guests(l); n != 3 || len(l.Snapshot().Tokens) != 4 {
-			t.Errorf("the limits of %d guests are known: %+v", n, l.Snapshot().Tokens)
+		if n := otherTokens(l); n != 3 || len(l.Snapshot().Tokens) != 4 {
+			t.Errorf("the limits of %d other tokens are tracked: %+v", n, l.Snapshot().Tokens)
 		}
-		// Guests whose calls are under way stay.
+		// Tokens whose calls are in flight stay.
 		var busy []*ratelimit.Permit
 		for i := range 3 {
-			p, err := guest(t, l, fmt.Sprint("busy ", i))
+			p, err := acquireOther(t, l, fmt.Sprint("busy ", i))
 			if err != nil {
 				t.Fatal(err)
 			}
 			busy = append(busy, p)
 		}
-		if _, err := guest(t, l, "one more"); reasonOf(err) != ratelimit.TooManyTokens {
-			t.Errorf("one guest more: %v", err)
+		if _, err := acquireOther(t, l, "one more"); reasonOf(err) != ratelimit.TooManyTokens {
+			t.Errorf("one token more: %v", err)
 		}
 		end(bot(t, l, "GET", "/users/@me"), 200, "")
 		for _, p := range busy {
 			end(p, 200, "")
 		}
-		if p, err := guest(t, l, "one more"); err != nil {
-			t.Errorf("one guest more when another is idle: %v", err)
+		if p, err := acquireOther(t, l, "one more"); err != nil {
+			t.Errorf("one token more when another is idle: %v", err)
 		} else {
 			end(p, 401, unauthorized)
 		}
 		time.Sleep(time.Hour)
-		if n := guests(l); n > 0 {
-			t.Errorf("the limits of %d guests are known after an hour", n)
+		if n := otherTokens(l); n > 0 {
+			t.Errorf("the limits of %d other tokens are tracked after an hour", n)
 		}
 	})
 }
 
-// TestGuestsShareNothing: guests have the ordinary limit each, whatever the
+// TestOtherTokensShareNothing: other tokens have the ordinary limit each, whatever the
 // bot's is.
-func TestGuestsShareNothing(t *testing.T) {
+func TestOtherTokensShareNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{GlobalLimit: 500})
 		for _, token := range []string{"one", "two"} {
 			for i := range 51 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-				p, err := l.Acquire(ctx, ratelimit.Request{Route: ratelimit.RouteOf("POST", messages(i), "", time.Now()), Token: token, Guest: true})
+				p, err := l.Acquire(ctx, ratelimit.Request{Route: ratelimit.RouteOf("POST", messages(i), "", time.Now()), Token: token, OtherToken: true})
 				cancel()
 				if i < 50 && err != nil || i == 50 && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("call %d of %s: %v", i, token, err)
@@ -107,32 +107,32 @@ func TestGuestsShareNothing(t *testing.T) {
 	})
 }
 
-// TestBadGuestsSpareTheBudget: tokens that nobody knows cannot spend what the
+// TestBadTokensSpareTheBudget: invalid tokens cannot spend what the
 // bot's calls need.
-func TestBadGuestsSpareTheBudget(t *testing.T) {
+func TestBadTokensSpareTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{InvalidRequestLimit: 100})
-		known, err := guest(t, l, "known")
+		known, err := acquireOther(t, l, "known")
 		if err != nil {
 			t.Fatal(err)
 		}
 		end(known, 200, "")
 		sent := 0
 		for i := range 200 {
-			p, err := guest(t, l, fmt.Sprint("guest ", i))
+			p, err := acquireOther(t, l, fmt.Sprint("token ", i))
 			if err == nil {
 				sent++
 				end(p, 401, unauthorized)
 			} else if reasonOf(err) != ratelimit.BudgetSpent {
-				t.Errorf("guest %d: %v", i, err)
+				t.Errorf("token %d: %v", i, err)
 			}
 		}
 		if sent != 90 {
 			t.Errorf("%d calls of bad tokens were sent of a budget of 100", sent)
 		}
 		end(bot(t, l, "GET", "/users/@me"), 200, "")
-		if p, err := guest(t, l, "known"); err != nil {
-			t.Errorf("a guest that Discord knows: %v", err)
+		if p, err := acquireOther(t, l, "known"); err != nil {
+			t.Errorf("a token that Discord accepts: %v", err)
 		} else {
 			end(p, 200, "")
 		}

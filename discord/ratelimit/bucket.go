@@ -40,7 +40,7 @@ type bucket struct {
 	behind    links[bucket] // its neighbours there
 	offered   *shape        // whose gate has let its head through
 	livelyAt  int           // index in core.lively, -1 if absent
-	seen      uint64        // number of the last look that saw it
+	seen      uint64        // number of the last snapshot that copied it
 	idleSince instant
 	byUse     links[bucket] // in core.used
 }
@@ -387,7 +387,7 @@ func (c *core) retire(b *bucket, now instant) {
 		}
 	}
 	c.drop(b)
-	if len(a.routes) == 0 && (!a.refusal.active || a.guest) && a.pool.pausedUntil <= now {
+	if len(a.routes) == 0 && (!a.refusal.active || a.other) && a.pool.pausedUntil <= now {
 		c.forget(a)
 	}
 }

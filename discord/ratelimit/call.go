@@ -31,7 +31,7 @@ type call struct {
 	deadline instant // never if none
 	came     instant // of the first try
 	sentAt   instant
-	begun    atomic.Int64 // when its sending began, if that was told
+	begun    atomic.Int64 // when its sending began, if that is known
 	send     uint64       // number among all that were sent
 	err      *Error
 	woken    chan struct{} // gets one value when a waiting call is decided
@@ -82,7 +82,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	}
 	if b.waiting == 0 && x.line.lets(x) && x.route.gate(x.kind, now) <= now && x.route.shape.parked.n == 0 &&
 		x.route.shape.gate(b, now) <= now && b.next(now, b.inFlight) <= now &&
-		(x.exempt || x.account.ready.len() == 0 && c.room(x.account, x, now) <= now && spared <= now) && c.open(now) {
+		(x.exempt || x.account.ready.len() == 0 && c.freeAt(x.account, x, now) <= now && spared <= now) && c.open(now) {
 		x.begin()
 		c.send(x, now)
 		return
@@ -179,7 +179,7 @@ func (s *share) ahead(x *call, now instant) (n int) {
 	return n
 }
 
-// probePause is the wait after a probe that told nothing.
+// probePause is the wait after a probe that was inconclusive.
 const probePause = 5 * time.Second
 
 // leave takes away a call whose caller waits no longer. A permit it just got
@@ -363,9 +363,9 @@ func (c *core) barred(x *call, now instant) *Error {
 }
 
 // dubious reports whether a call will probably count as invalid: its route's
-// last answer did, or Discord has not shown yet that it knows the guest.
+// last answer did, or Discord has not accepted the token yet.
 func (x *call) dubious(now instant) bool {
-	return x.route.invalidLately(now) || x.account.guest && !x.account.proven
+	return x.route.invalidLately(now) || x.account.other && !x.account.proven
 }
 
 // endProbe lets another call find out what this one was to find out.

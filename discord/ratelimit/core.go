@@ -13,10 +13,10 @@ type core struct {
 	globalLimit   int
 	maxQueue      int
 	maxQueueBytes int64
-	maxGuests     int
+	maxOthers     int
 
 	accounts map[accountKey]*account
-	guests   list[account] // those of guests, the one used longest ago first
+	others   list[account] // those of other tokens, the one used longest ago first
 	recent   *account      // of the newest call, most often that of the next one too
 	clock    clock
 	budget   budget
@@ -43,10 +43,10 @@ type core struct {
 	bytes  int64      // of their bodies
 	sent   list[call] // the calls in flight, in the order in which they were sent
 
-	known  int       // buckets
-	lively []*bucket // those that were busy when a look came by, and those used since
-	looked int       // how many of them the running look has not seen, from the beginning
-	looks  uint64
+	known     int       // buckets
+	lively    []*bucket // those that were busy at the last snapshot, and those used since
+	shown     int       // how many of them, from the beginning, the running snapshot has still to copy
+	snapshots uint64
 
 	wakes   heap[*bucket]  // those that can go on without an answer
 	exempt  heap[*bucket]  // ready and not bound to a pool, oldest call first
@@ -62,7 +62,7 @@ func newCore(globalLimit, maxQueue int, maxQueueBytes int64, invalidLimit int) *
 		maxQueue:      maxQueue,
 		maxQueueBytes: maxQueueBytes,
 		accounts:      make(map[accountKey]*account),
-		guests:        list[account]{links: func(a *account) *links[account] { return &a.links }},
+		others:        list[account]{links: func(a *account) *links[account] { return &a.links }},
 		queued:        list[call]{links: (*call).order},
 		sent:          list[call]{links: (*call).order},
 		used:          list[bucket]{links: func(b *bucket) *links[bucket] { return &b.byUse }},
@@ -124,7 +124,7 @@ func (c *core) advance(now instant) {
 func (c *core) schedule(a *account, now instant) {
 	switch {
 	case a.ready.len() > 0:
-		a.wake = c.room(a, a.ready.top().byAge.top().head, now)
+		a.wake = c.freeAt(a, a.ready.top().byAge.top().head, now)
 		if a.dueAt < 0 {
 			c.due.push(a)
 		} else {
@@ -176,9 +176,9 @@ func (c *core) next(b *bucket, now instant) {
 	c.settle(b, now)
 }
 
-// look returns when advance has something to do next; never if an answer or a
+// nextDue returns when advance has something to do next; never if an answer or a
 // call has to come first.
-func (c *core) look(now instant) instant {
+func (c *core) nextDue(now instant) instant {
 	at := never
 	if c.wakes.len() > 0 {
 		at = c.wakes.top().wake

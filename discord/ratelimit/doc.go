@@ -65,7 +65,7 @@
 //   - Whatever changes what a bucket may do next is followed by settle for it,
 //     which lists the bucket in exactly one place: ready for the pool, exempt,
 //     due at a time (wakes), parked at a gate, or none if an answer must come.
-//   - look never returns a moment later than the next thing to do.
+//   - nextDue never returns a moment later than the next thing to do.
 //   - The counts of waiting and sent calls, bytes and units match the lists
 //     after each step; the model test compares them.
 //   - A bucket whose numbers are true never earns a 429, nor does the pool.

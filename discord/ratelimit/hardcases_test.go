@@ -16,7 +16,7 @@ import (
 	"discordproxy/discord/ratelimit"
 )
 
-// simulate runs f in simulated time with a pretend Discord of one limit.
+// simulate runs f in simulated time against a simulated Discord with one limit.
 func simulate(t *testing.T, l limit, c ratelimit.Config, f func(t *testing.T, s sender)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

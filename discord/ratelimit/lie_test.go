@@ -9,13 +9,13 @@ import (
 
 // Lie is a limit that headers do not show, or show wrongly.
 type Lie struct {
-	Truth []PretendLimit // all of them hold
+	Truth []SimulatedLimit // all of them hold
 	Only  func(method, path string) bool
 	// Across is whether the limits are for all top-level resources together.
 	Across bool
 	// Announced is what successes show, as if it were the limit; none if N is
 	// 0. Each top-level resource has its own.
-	Announced PretendLimit
+	Announced SimulatedLimit
 	Refusal   Refusal
 	Scope     string // of 429s; empty means user
 	Code      int    // in the body of 429s
@@ -35,14 +35,14 @@ const (
 	Bare        Refusal = "bare"         // nothing
 )
 
-func (d *Pretend) lie(now time.Time, h http.Header, path string) PretendReply {
+func (d *Simulated) lie(now time.Time, h http.Header, path string) SimulatedReply {
 	lie := d.Lie
 	major := RouteOf("", path, "", now).Major
 	key := major
 	if lie.Across {
 		key = ""
 	}
-	retry, bound := 0.0, PretendLimit{}
+	retry, bound := 0.0, SimulatedLimit{}
 	var after float64
 	for _, l := range lie.Truth { // look first, so that a refusal uses nothing
 		if taken, a, r := d.peek(l, l.Name+" "+key, now); !taken && r > retry {
@@ -66,7 +66,7 @@ func (d *Pretend) lie(now time.Time, h http.Header, path string) PretendReply {
 		}
 	}
 	if retry == 0 {
-		return PretendReply{200, h, ""}
+		return SimulatedReply{200, h, ""}
 	}
 	switch lie.Refusal {
 	case OtherBucket, SameBucket:
@@ -93,11 +93,11 @@ func (d *Pretend) lie(now time.Time, h http.Header, path string) PretendReply {
 	if lie.Code != 0 {
 		body += fmt.Sprintf(`,"code":%d`, lie.Code)
 	}
-	return PretendReply{429, h, body + "}"}
+	return SimulatedReply{429, h, body + "}"}
 }
 
 // peek is what taking a unit would come to.
-func (d *Pretend) peek(l PretendLimit, key string, now time.Time) (taken bool, after, retry float64) {
+func (d *Simulated) peek(l SimulatedLimit, key string, now time.Time) (taken bool, after, retry float64) {
 	b := *d.bucket(key, l, now)
 	return b.take(l, now)
 }

@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Config sets the limits that headers do not tell. The zero value is ready to
+// Config sets the limits that headers do not show. The zero value is ready to
 // use.
 type Config struct {
 	// GlobalLimit is the number of calls a second that Discord allows a token
 	// over all its routes. 0 means Discord's ordinary 50, a negative number no
-	// limit. Guests have the ordinary limit, if there is one.
+	// limit. Other tokens have the ordinary limit, if there is one.
 	GlobalLimit int
 	// MaxQueue is the number of calls that may wait. 0 means 10,000.
 	MaxQueue int
@@ -26,10 +26,10 @@ type Config struct {
 	// tokens. One at least is always kept, so it must be more than 1. 0 means
 	// Discord's 10,000.
 	InvalidRequestLimit int
-	// MaxGuests is the number of guests' tokens whose limits are known at the
-	// same time. Beyond it the one that was used longest ago makes room. 0
-	// means 1,000.
-	MaxGuests int
+	// MaxOtherTokens is the number of tokens, other than the process's own, whose
+	// limits are tracked. Beyond it the token that was used longest ago is
+	// forgotten. 0 means 1,000.
+	MaxOtherTokens int
 	// Changed is called whenever Export has something new to return. It must not
 	// block or call the Limiter. urgent is whether a crash should not lose it: an
 	// invalid request was counted, or the first headers of a route have come. It may
@@ -39,11 +39,11 @@ type Config struct {
 
 // defaults are Discord's limits, and ours.
 const (
-	defaultGlobalLimit   = 50
-	defaultMaxQueue      = 10_000
-	defaultMaxQueueBytes = 256 << 20
-	defaultInvalidLimit  = 10_000
-	defaultMaxGuests     = 1_000
+	defaultGlobalLimit    = 50
+	defaultMaxQueue       = 10_000
+	defaultMaxQueueBytes  = 256 << 20
+	defaultInvalidLimit   = 10_000
+	defaultMaxOtherTokens = 1_000
 )
 
 // Limiter holds calls until Discord will take them. It is safe for concurrent
@@ -52,7 +52,7 @@ type Limiter struct {
 	began time.Time
 	epoch instant // the same
 
-	looking sync.Mutex // held during a look, before mu
+	snapshotting sync.Mutex // held during a snapshot, locked before mu
 
 	mu    sync.Mutex
 	core  *core
@@ -62,7 +62,7 @@ type Limiter struct {
 
 // New returns a Limiter. It starts no goroutine.
 func New(c Config) (*Limiter, error) {
-	if c.MaxQueue < 0 || c.MaxQueueBytes < 0 || c.InvalidRequestLimit < 0 || c.MaxGuests < 0 {
+	if c.MaxQueue < 0 || c.MaxQueueBytes < 0 || c.InvalidRequestLimit < 0 || c.MaxOtherTokens < 0 {
 		return nil, errors.New("ratelimit: MaxQueue, MaxQueueBytes, InvalidRequestLimit and MaxGuests must not be negative")
 	}
 	if c.InvalidRequestLimit == 1 {
@@ -86,7 +86,7 @@ func New(c Config) (*Limiter, error) {
 		armed: never,
 	}
 	l.core.changed = c.Changed
-	l.core.maxGuests = orDefault(c.MaxGuests, defaultMaxGuests)
+	l.core.maxOthers = orDefault(c.MaxOtherTokens, defaultMaxOtherTokens)
 	l.timer = time.AfterFunc(time.Hour, l.tick)
 	l.timer.Stop()
 	return l, nil
@@ -99,9 +99,9 @@ type Request struct {
 	// or a hash, never the secret. Routes that carry a token of their own
 	// (webhooks, interactions) ignore it.
 	Token string
-	// Guest is whether the token is not the process's own but came with the
+	// OtherToken is whether the token is not the process's own but came with the
 	// call. There may be any number of them, good and bad.
-	Guest bool
+	OtherToken bool
 	// Caller is who shares fairly with the other callers.
 	Caller string
 	// Line names what keeps its order, see [LineOf]: of the calls with the same
@@ -207,9 +207,9 @@ func (l *Limiter) time(t instant) time.Time {
 }
 
 // arm sets the timer to the moment when there is something to do. A timer that
-// fires too early finds nothing to do and sets itself anew.
+// fires too early finds nothing to do and is set again.
 func (l *Limiter) arm(now instant) {
-	if at := l.core.look(now); at < l.armed && !l.core.closed {
+	if at := l.core.nextDue(now); at < l.armed && !l.core.closed {
 		l.armed = at
 		l.timer.Reset(at.sub(now))
 	}
@@ -315,7 +315,7 @@ const (
 	DeadlineTooEarly Reason = iota + 1
 	// QueueFull: too many calls, or too many bytes of bodies, wait.
 	QueueFull
-	// TooManyTokens: the limits of [Config.MaxGuests] guests are in use, and
+	// TooManyTokens: the limits of [Config.MaxOtherTokens] tokens are in use, and
 	// this is one more.
 	TooManyTokens
 	// Banned: Discord's edge refuses this address until [Error.RetryAfter].

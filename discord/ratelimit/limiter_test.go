@@ -21,13 +21,13 @@ import (
 // TestMain fails when goroutines are left behind.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// answered is an answer of a bucket with room.
+// answered is an answer of a bucket with units left.
 var answered = ratelimit.Response{Status: http.StatusOK, Header: http.Header{
 	"Via": {"1.1 google"}, "X-Ratelimit-Limit": {"1000"}, "X-Ratelimit-Remaining": {"999"},
 	"X-Ratelimit-Reset-After": {"0.001"}, "X-Ratelimit-Bucket": {"b06b2c3d4e5f60718293a4b5c6d7e8f9"},
 }}
 
-// uncontended returns a call that finds room in a bucket that is known. The
+// uncontended returns a call to a known bucket with units left. The
 // answer has all the headers that Discord sends.
 func uncontended(t testing.TB) func() {
 	l := newLimiter(t, ratelimit.Config{GlobalLimit: -1})
@@ -117,7 +117,7 @@ func TestPermitEndsOnce(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	for _, c := range []ratelimit.Config{{MaxQueue: -1}, {MaxQueueBytes: -1}, {InvalidRequestLimit: -1}, {InvalidRequestLimit: 1}, {MaxGuests: -1}} {
+	for _, c := range []ratelimit.Config{{MaxQueue: -1}, {MaxQueueBytes: -1}, {InvalidRequestLimit: -1}, {InvalidRequestLimit: 1}, {MaxOtherTokens: -1}} {
 		if l, err := ratelimit.New(c); err == nil {
 			l.Close()
 			t.Errorf("%+v is taken", c)
@@ -129,7 +129,7 @@ func TestNewRefuses(t *testing.T) {
 	})
 }
 
-// TestSnapshotFreesUnits: a look at the global limit shows the units in use now,
+// TestSnapshotFreesUnits: a snapshot of the global limit shows the units in use now,
 // and not those that were in use when the last call went.
 func TestSnapshotFreesUnits(t *testing.T) {
 	simulate(t, limit{}, ratelimit.Config{}, func(t *testing.T, s sender) {

@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestModel runs random work against a pretend Discord on a clock of numbers:
+// TestModel runs random work against a simulated Discord in simulated time:
 // no goroutine, no timer, every step a call of the core at a time that the
 // test chooses. Whatever limits, kinds of windows, delays, faults, leaving
 // callers and changing names come together:
@@ -92,12 +92,12 @@ type modelCall struct {
 	done   bool // its permit was
 }
 
-// model is a run: the core, the pretend Discord and what is to happen when.
+// model is a run: the core, the simulated Discord and what is to happen when.
 type model struct {
 	t        *rapid.T
 	core     *core
-	discord  *Pretend
-	limits   []PretendLimit // of the routes
+	discord  *Simulated
+	limits   []SimulatedLimit // of the routes
 	rng      *rand.Rand
 	low      time.Duration // of one way
 	high     time.Duration
@@ -147,8 +147,8 @@ func newModel(t *rapid.T) *model {
 	m.low = ms(1, 100, "shortest way")
 	m.high = m.low + ms(0, 400, "jitter")
 	m.begins = rapid.Bool().Draw(t, "begins")
-	buckets := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) PretendLimit {
-		return PretendLimit{
+	buckets := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) SimulatedLimit {
+		return SimulatedLimit{
 			N:      rapid.IntRange(1, 8).Draw(t, "limit"),
 			Window: ms(200, 8000, "window"),
 			Fixed:  rapid.Bool().Draw(t, "fixed"),
@@ -164,7 +164,7 @@ func newModel(t *rapid.T) *model {
 		m.limits = append(m.limits, buckets[rapid.IntRange(0, len(buckets)-1).Draw(t, fmt.Sprint("bucket of route ", i))])
 	}
 	global := rapid.SampledFrom([]int{0, 3, 10, 50}).Draw(t, "global limit")
-	m.discord = NewPretend(PretendLimit{})
+	m.discord = NewSimulated(SimulatedLimit{})
 	m.discord.Global = global
 	m.discord.FixedSecond = rapid.Bool().Draw(t, "fixed second")
 	m.discord.Limit = m.limitOf
@@ -220,7 +220,7 @@ func newModel(t *rapid.T) *model {
 // may share a limit across channels.
 func drawLie(t *rapid.T) (lie *Lie, route int) {
 	route = rapid.SampledFrom([]int{0, 3}).Draw(t, "lying route")
-	truth := PretendLimit{
+	truth := SimulatedLimit{
 		Name:   "true",
 		N:      rapid.IntRange(1, 30).Draw(t, "true limit"),
 		Window: time.Duration(rapid.IntRange(250, 60_000).Draw(t, "true window")) * time.Millisecond,
@@ -228,7 +228,7 @@ func drawLie(t *rapid.T) (lie *Lie, route int) {
 	}
 	_, ending, _ := strings.Cut(modelRoutes[route].path, "%d")
 	lie = &Lie{
-		Truth:   []PretendLimit{truth},
+		Truth:   []SimulatedLimit{truth},
 		Only:    func(method, path string) bool { return method == "POST" && strings.HasSuffix(path, ending) },
 		Across:  route != 0 && rapid.Bool().Draw(t, "across"),
 		Refusal: rapid.SampledFrom([]Refusal{OtherBucket, SameBucket, Remaining, Bare}).Draw(t, "refusal"),
@@ -236,7 +236,7 @@ func drawLie(t *rapid.T) (lie *Lie, route int) {
 		Code:    rapid.SampledFrom([]int{0, 0, 20016, 20028, 30046}).Draw(t, "code"),
 	}
 	if n := rapid.SampledFrom([]int{0, 5, 1000}).Draw(t, "announced"); n > 0 {
-		lie.Announced = PretendLimit{Name: "announced", N: n, Window: time.Duration(rapid.IntRange(250, 5000).Draw(t, "announced window")) * time.Millisecond}
+		lie.Announced = SimulatedLimit{Name: "announced", N: n, Window: time.Duration(rapid.IntRange(250, 5000).Draw(t, "announced window")) * time.Millisecond}
 	}
 	switch rapid.IntRange(0, 5).Draw(t, "retry_after") {
 	case 0:
@@ -258,7 +258,7 @@ func (m *model) after(d time.Duration, do func()) {
 	m.events.push(event{m.now.add(d), m.count, do})
 }
 
-func (m *model) limitOf(method, path string) PretendLimit {
+func (m *model) limitOf(method, path string) SimulatedLimit {
 	for i, r := range modelRoutes {
 		var channel int
 		if n, _ := fmt.Sscanf(path, r.path, &channel); n == 1 && method == r.method && fmt.Sprintf(r.path, channel) == path {
@@ -266,7 +266,7 @@ func (m *model) limitOf(method, path string) PretendLimit {
 		}
 	}
 	m.t.Fatalf("no route %s %s", method, path)
-	return PretendLimit{}
+	return SimulatedLimit{}
 }
 
 // run lets everything happen, as the shell around the core would.
@@ -356,8 +356,8 @@ func (m *model) timely() {
 	if g := m.discord.Global; g > 0 {
 		bound += time.Duration(len(m.calls)/g) * (second + way)
 	}
-	demand := func(l PretendLimit, n int) time.Duration {
-		return (&Lie{Truth: []PretendLimit{l}}).Bound(n)
+	demand := func(l SimulatedLimit, n int) time.Duration {
+		return (&Lie{Truth: []SimulatedLimit{l}}).Bound(n)
 	}
 	both := 0
 	hidden := time.Duration(0)
@@ -399,7 +399,7 @@ func (m *model) settle() {
 		}
 	}
 	m.books()
-	if at := m.core.look(m.now); at < m.armed {
+	if at := m.core.nextDue(m.now); at < m.armed {
 		m.armed = at
 	}
 	var sent []*modelCall
@@ -422,7 +422,7 @@ func (m *model) settle() {
 
 // ask makes a try of x ask for its permit.
 func (m *model) ask(x *modelCall) {
-	if m.now >= x.leaves { // the shell looks at the context first
+	if m.now >= x.leaves { // the shell checks the context first
 		x.left = true
 		return
 	}
@@ -433,7 +433,7 @@ func (m *model) ask(x *modelCall) {
 	}
 	x.permit = &Permit{call: call{deadline: x.deadline}}
 	x.tries++
-	m.core.advance(m.now) // what is due makes room
+	m.core.advance(m.now) // what is due frees a place
 	full := request.Retry == nil && (m.core.queued.n >= m.core.maxQueue || m.core.bytes+x.bytes > m.core.maxQueueBytes)
 	m.core.admit(&x.permit.call, &request, m.now)
 	c := &x.permit.call
@@ -509,15 +509,15 @@ func (m *model) way() time.Duration {
 func (m *model) arrive(x *modelCall, f fault) {
 	c, r := &x.permit.call, modelRoutes[x.route]
 	path := fmt.Sprintf(r.path, x.channel)
-	reply := func(status int, body string, headers ...string) PretendReply {
+	reply := func(status int, body string, headers ...string) SimulatedReply {
 		h := http.Header{"Via": {"1.1 google"}}
 		for i := 0; i < len(headers); i += 2 {
 			h.Set(headers[i], headers[i+1])
 		}
-		return PretendReply{status, h, body}
+		return SimulatedReply{status, h, body}
 	}
-	m.discord.Refuse = func(string, string) *PretendReply {
-		var out PretendReply
+	m.discord.Refuse = func(string, string) *SimulatedReply {
+		var out SimulatedReply
 		switch f {
 		case serverError:
 			out = reply(500, "")
@@ -619,7 +619,7 @@ func (m *model) known(x *modelCall) (shared int) {
 }
 
 // limited judges a 429 that the limiter earned.
-func (m *model) limited(x *modelCall, known bool, out PretendReply) {
+func (m *model) limited(x *modelCall, known bool, out SimulatedReply) {
 	if out.Header.Get("X-RateLimit-Global") != "" {
 		m.t.Fatalf("call %d earned a global 429", x.index)
 	}
@@ -715,7 +715,7 @@ func (m *model) books() {
 				}
 			}
 			if b.busy(m.now) && b.livelyAt < 0 {
-				m.t.Fatalf("a look would miss a bucket: %+v", b.window)
+				m.t.Fatalf("a snapshot would miss a bucket: %+v", b.window)
 			}
 			if queued != b.waiting || flying[b] != b.inFlight {
 				m.t.Fatalf("a bucket counts %d waiting and %d in flight, there are %d and %d", b.waiting, b.inFlight, queued, flying[b])

@@ -160,9 +160,9 @@ func (a *account) came(now instant) {
 	a.lastCame = now
 }
 
-// room returns the moment from which the global limit lets a call of the
+// freeAt returns the moment from which the global limit lets a call of the
 // account go.
-func (c *core) room(a *account, x *call, now instant) instant {
+func (c *core) freeAt(a *account, x *call, now instant) instant {
 	p := &a.pool
 	at := p.next(now, &c.clock)
 	if at > now || p.limit == 0 || p.free() > p.limit/lateShare || a.burst < p.limit/2 {

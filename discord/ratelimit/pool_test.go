@@ -237,7 +237,7 @@ func TestKeptUnits(t *testing.T) {
 	t.Run("its answer does not come", func(t *testing.T) {
 		r := reserve(t)
 		for r.now < modelStart.add(2*time.Second) && r.hot[0].account.pool.free() > 0 {
-			at := r.look(r.now)
+			at := r.nextDue(r.now)
 			if at == never {
 				break
 			}
@@ -268,9 +268,9 @@ func TestNothingIsKeptForHeaders(t *testing.T) {
 		r.pass(100 * time.Millisecond)
 		h := http.Header{}
 		if status == 200 {
-			announce(h, PretendLimit{Name: "b", N: 1000, Window: 5 * time.Second}, 990, 0.05, time.Unix(0, int64(r.now)))
+			announce(h, SimulatedLimit{Name: "b", N: 1000, Window: 5 * time.Second}, 990, 0.05, time.Unix(0, int64(r.now)))
 		} else {
-			announce(h, PretendLimit{Name: "c", N: 5, Window: 20 * time.Second}, 0, 20, time.Unix(0, int64(r.now)))
+			announce(h, SimulatedLimit{Name: "c", N: 5, Window: 20 * time.Second}, 0, 20, time.Unix(0, int64(r.now)))
 		}
 		r.complete(x, &Response{Status: status, Header: h, Body: ParseBody([]byte(body))}, r.now)
 	}

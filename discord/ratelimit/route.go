@@ -43,7 +43,7 @@ func (r Route) String() string { return r.Method + " " + r.Template }
 
 // interactionToken begins the token of an interaction: "interaction:" in
 // base 64. Ordinary webhooks have random tokens. The follow-ups of an
-// interaction use a webhook's path and can be told by this alone.
+// interaction use a webhook's path and are recognized by this alone.
 const interactionToken = "aW50ZXJhY3Rpb246"
 
 // webhookMajor begins the major parameter of a webhook's routes.
@@ -94,7 +94,7 @@ func RouteOf(method, path, kind string, now time.Time) Route {
 		b = append(b, placeholder(seg, i, s)...)
 		if writes && i == 4 && s == "reactions" && at(0) == "channels" {
 			// One bucket for adding and removing, whatever the emoji and
-			// whoever reacted.
+			// the user who reacted.
 			r.Method = "PUT,DELETE"
 			break
 		}

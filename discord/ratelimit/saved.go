@@ -55,9 +55,9 @@ type SavedAddress struct {
 
 // TokenName names a token as [Request] does.
 type TokenName struct {
-	Name      string `json:"name,omitempty"`
-	Tokenless bool   `json:"tokenless,omitempty"`
-	Guest     bool   `json:"guest,omitempty"`
+	Name       string `json:"name,omitempty"`
+	Tokenless  bool   `json:"tokenless,omitempty"`
+	OtherToken bool   `json:"guest,omitempty"`
 }
 
 // SavedToken is what all routes of a token share.
@@ -333,7 +333,7 @@ func (l *Limiter) Import(records []Saved, clean bool) {
 }
 
 // tokenName names the token in records.
-func (a *account) tokenName() TokenName { return TokenName{a.key.token, a.key.tokenless, a.guest} }
+func (a *account) tokenName() TokenName { return TokenName{a.key.token, a.key.tokenless, a.other} }
 
 func (t TokenName) key() string {
 	if t.Tokenless {
@@ -357,7 +357,7 @@ func (c *core) export(since Mark, now instant) (records []Saved) {
 	for _, a := range c.accounts {
 		a.pool.release(now, &c.clock)
 		saved := &SavedToken{TokenName: a.tokenName(), Pool: valuesOf(&a.pool, now)}
-		if a.guest { // the process's own token is checked at each start
+		if a.other { // the process's own token is checked at each start
 			saved.Refusal = valuesOf(&a.refusal, now)
 		}
 		for _, u := range a.pool.answered.items {
@@ -504,8 +504,8 @@ func (c *core) restored(name TokenName, now instant) *account {
 	if name.Tokenless && name.Name != "" {
 		return nil
 	}
-	a := c.account(&Request{Token: name.Name, Guest: name.Guest, Route: Route{Tokenless: name.Tokenless}}, now)
-	if a != nil && a.guest != (name.Guest && !name.Tokenless) {
+	a := c.account(&Request{Token: name.Name, OtherToken: name.OtherToken, Route: Route{Tokenless: name.Tokenless}}, now)
+	if a != nil && a.other != (name.OtherToken && !name.Tokenless) {
 		return nil
 	}
 	return a
@@ -522,7 +522,7 @@ func (c *core) restoreToken(s *SavedToken, at, unsaved, now instant) {
 		a.pool = restored
 	}
 	var f refusal
-	if a.guest && s.Refusal.restore(&f, at, now) {
+	if a.other && s.Refusal.restore(&f, at, now) {
 		a.refusal = f
 	}
 	if limit == 0 {

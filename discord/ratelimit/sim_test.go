@@ -13,9 +13,9 @@ import (
 	"discordproxy/discord/ratelimit"
 )
 
-// discord is a pretend Discord with delays on the way to it and back.
+// discord is a simulated Discord with delays on the way to it and back.
 type discord struct {
-	*ratelimit.Pretend
+	*ratelimit.Simulated
 	delay   func() time.Duration // one way
 	headers func(http.Header)    // may spoil them
 
@@ -25,8 +25,8 @@ type discord struct {
 }
 
 type (
-	limit = ratelimit.PretendLimit
-	reply = ratelimit.PretendReply
+	limit = ratelimit.SimulatedLimit
+	reply = ratelimit.SimulatedReply
 )
 
 type arrival struct {
@@ -37,9 +37,9 @@ type arrival struct {
 
 func newDiscord(l limit) *discord {
 	return &discord{
-		Pretend: ratelimit.NewPretend(l),
-		delay:   func() time.Duration { return 50 * time.Millisecond },
-		replies: map[string]int{},
+		Simulated: ratelimit.NewSimulated(l),
+		delay:     func() time.Duration { return 50 * time.Millisecond },
+		replies:   map[string]int{},
 	}
 }
 

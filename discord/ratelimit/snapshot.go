@@ -78,7 +78,7 @@ type Bucket struct {
 	EstimatedWait time.Duration // until the last of the waiting calls may go, by this bucket alone
 }
 
-// sliceSize is how many buckets are looked at before the lock is released for
+// sliceSize is how many buckets are copied before the lock is released for
 // others: some tens of microseconds.
 const sliceSize = 100
 
@@ -88,12 +88,12 @@ func (l *Limiter) Snapshot() Snapshot { return l.Status(math.MaxInt) }
 
 // Status returns a copy of the limiter's state with at most so many buckets:
 // those for which most calls wait first, then those in use, then those used
-// last. Counts are of all buckets. It looks at those alone that have something
+// last. Counts are of all buckets. It visits only those that have something
 // to do or are not full, a few at a time, between which calls go on; what it
 // returns of different buckets may be some milliseconds apart.
 func (l *Limiter) Status(buckets int) Snapshot {
-	l.looking.Lock()
-	defer l.looking.Unlock()
+	l.snapshotting.Lock()
+	defer l.snapshotting.Unlock()
 
 	s, tokens := l.overview()
 	type candidate struct {
@@ -104,15 +104,15 @@ func (l *Limiter) Status(buckets int) Snapshot {
 	l.inSlices(func(now instant) (more bool) {
 		c := l.core
 		for range sliceSize {
-			if c.looked == 0 {
+			if c.shown == 0 {
 				return false
 			}
-			c.looked--
-			b := c.lively[c.looked]
-			if b.seen == c.looks {
+			c.shown--
+			b := c.lively[c.shown]
+			if b.seen == c.snapshots {
 				continue
 			}
-			b.seen = c.looks
+			b.seen = c.snapshots
 			if !b.busy(now) {
 				c.calm(b)
 				continue
@@ -180,7 +180,7 @@ func (l *Limiter) inSlices(do func(now instant) (more bool)) {
 	}
 }
 
-// overview begins a look: it copies all but the buckets.
+// overview begins a snapshot: it copies everything but the buckets.
 func (l *Limiter) overview() (s Snapshot, tokens []*account) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -188,8 +188,8 @@ func (l *Limiter) overview() (s Snapshot, tokens []*account) {
 	c := l.core
 	c.advance(now)
 	l.arm(now)
-	c.looks++
-	c.looked = len(c.lively)
+	c.snapshots++
+	c.shown = len(c.lively)
 	s = Snapshot{
 		At:           l.time(now),
 		Waiting:      c.queued.n,
@@ -293,7 +293,7 @@ func (b *bucket) busy(now instant) bool {
 	return b.inFlight > 0 || b.waiting > 0 || b.full > now || b.blocked() > now
 }
 
-// rouse lists a bucket among those that a look is for.
+// rouse adds a bucket to those that a snapshot copies.
 func (c *core) rouse(b *bucket) {
 	if b.livelyAt < 0 {
 		b.livelyAt = len(c.lively)
@@ -301,7 +301,7 @@ func (c *core) rouse(b *bucket) {
 	}
 }
 
-// calm takes a bucket off that list. The last one takes its place: a look,
+// calm removes a bucket from that list. The last one takes its place: a snapshot,
 // which goes from the end to the beginning, has seen that one.
 func (c *core) calm(b *bucket) {
 	if b.livelyAt < 0 {
@@ -312,6 +312,6 @@ func (c *core) calm(b *bucket) {
 	c.lively[b.livelyAt], moved.livelyAt = moved, b.livelyAt
 	c.lively[last] = nil
 	c.lively = c.lively[:last]
-	c.looked = min(c.looked, last)
+	c.shown = min(c.shown, last)
 	b.livelyAt = -1
 }

@@ -86,9 +86,9 @@ func TestStatusShowsTheBusiest(t *testing.T) {
 	})
 }
 
-// BenchmarkLook measures looks at a limiter that knows many buckets, all idle
+// BenchmarkSnapshot measures snapshots of a limiter with many known buckets, all idle
 // or all in use, and how long others wait for its lock meanwhile.
-func BenchmarkLook(b *testing.B) {
+func BenchmarkSnapshot(b *testing.B) {
 	for _, known := range []int{100, 50_000} {
 		for _, state := range []string{"idle", "in use"} {
 			b.Run(fmt.Sprintf("%d %s", known, state), func(b *testing.B) {

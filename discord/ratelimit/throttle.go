@@ -33,7 +33,7 @@ const (
 )
 
 // throttle is a limit that Discord does not announce. Only its 429s show it, so
-// it is inferred from them, and stands next to the window that the headers
+// it is inferred from them, and applies in addition to the window that the headers
 // describe: a call needs both.
 //
 // Until something is refused, a throttle counts what is accepted and limits

@@ -132,7 +132,7 @@ func (w *window) observe(a answer) (changed bool) {
 }
 
 // order says whether Discord counted the answered call after (1) or before
-// (-1) the one described, or that it cannot be told (0).
+// (-1) the one described, or that this is unknown (0).
 func (w *window) order(a answer) int {
 	if w.timed && a.timed && w.epoch == a.epoch {
 		// Each is the difference of two rounded numbers.

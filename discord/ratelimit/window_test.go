@@ -6,7 +6,7 @@ import (
 )
 
 // TestLostCallHidesNoAnswer: answers that were counted within the resolution of
-// the headers are told apart by Remaining alone, which must not be compared
+// the headers are distinguished by Remaining alone, which must not be compared
 // with a number from which a lost call was taken.
 func TestLostCallHidesNoAnswer(t *testing.T) {
 	const length = 200 * time.Millisecond

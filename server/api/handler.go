@@ -99,7 +99,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	mux := make(byFirst)
 	path, handler := c.methods(ready, options)
-	door := &door{c.Access, observers, connect.NewErrorWriter(options...)}
+	door := &authorizer{c.Access, observers, connect.NewErrorWriter(options...)}
 	mux.Handle(path, door.guard(methodOf, c.known(door, handler)))
 	options = append(options, connect.WithInterceptors(rpc.Streams()))
 	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
@@ -152,7 +152,7 @@ func New(c Config) (http.Handler, error) {
 
 // known returns handler, one of connect-go, for requests of known clients. Those that
 // connect-go would refuse are refused with an explanation, and logged.
-func (c Config) known(door *door, handler http.Handler) http.Handler {
+func (c Config) known(door *authorizer, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		listener.MarkKnown(r)
 		if in := rpc.Explained(door.errors, w, r); in != nil {
@@ -211,7 +211,7 @@ func (c Config) options(observers calls.Observers, inner ...connect.Interceptor)
 	options, err := rpc.HandlerOptions(rpc.Config{
 		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes, Status: calls.Status,
 		LargeMessages: func(spec connect.Spec) int { return int(c.messageBytes(spec.Procedure)) },
-	}, append(append(slices.Clip(c.Interceptors), edge(observers)), inner...)...)
+	}, append(append(slices.Clip(c.Interceptors), observe(observers)), inner...)...)
 	return append(options, calls.EndedEarly(observers, newCall)), err
 }
 

@@ -101,7 +101,7 @@ func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStr
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	received := make(chan *pb.EnqueueManyRequest, enqueueAtOnce)
-	room := semaphore.NewWeighted(enqueueBytes)
+	inFlight := semaphore.NewWeighted(enqueueBytes)
 	weight := func(req *pb.EnqueueManyRequest) int64 { return min(int64(proto.Size(req)), enqueueBytes) }
 	var broken error
 	go func() {
@@ -114,7 +114,7 @@ func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStr
 				}
 				return
 			}
-			if room.Acquire(ctx, weight(req)) != nil {
+			if inFlight.Acquire(ctx, weight(req)) != nil {
 				return
 			}
 			select {
@@ -145,7 +145,7 @@ func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStr
 		if err := s.enqueueBatch(ctx, batch, stream.Send); err != nil {
 			return err
 		}
-		room.Release(held)
+		inFlight.Release(held)
 	}
 	return broken
 }

@@ -99,25 +99,25 @@ var rules = map[string]rule{
 
 // ruleBook returns the rules of fields, and remembers them.
 type ruleBook struct {
-	look  func(protoreflect.FieldDescriptor) rule
-	found sync.Map // protoreflect.FieldDescriptor to *rule
+	lookUp func(protoreflect.FieldDescriptor) rule
+	found  sync.Map // protoreflect.FieldDescriptor to *rule
 }
 
 var (
-	requestRules = ruleBook{look: func(f protoreflect.FieldDescriptor) rule {
+	requestRules = ruleBook{lookUp: func(f protoreflect.FieldDescriptor) rule {
 		if r, ok := rules[string(f.Parent().Name())+"."+string(f.Name())]; ok {
 			return r
 		}
 		return rules[string(f.Name())]
 	}}
-	rulesOfParts = ruleBook{look: func(f protoreflect.FieldDescriptor) rule { return partRules[inContract(f)] }}
+	rulesOfParts = ruleBook{lookUp: func(f protoreflect.FieldDescriptor) rule { return partRules[inContract(f)] }}
 )
 
 func (b *ruleBook) of(f protoreflect.FieldDescriptor) *rule {
 	if r, ok := b.found.Load(f); ok {
 		return r.(*rule)
 	}
-	r := b.look(f)
+	r := b.lookUp(f)
 	if cleared := discordjson.Cleared(f); cleared != nil {
 		r.excludes = []protoreflect.Name{cleared.Name()}
 	}

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// TestBusy: watchers are told of buckets that have something to do or hold
+// TestBusy: watchers see the buckets that have something to do or hold
 // calls back, and of no other.
 func TestBusy(t *testing.T) {
 	some := durationpb.New(time.Second)
@@ -17,6 +17,6 @@ func TestBusy(t *testing.T) {
 		{Hash: "waiting", Waiting: 1}, {Hash: "in flight", InFlight: 1}, {Hash: "filling", ResetAfter: some}, {Hash: "held", BlockedFor: some}, {Hash: "idle"},
 	}}).GetBuckets()
 	if n := len(kept); n != 4 || kept[3].GetHash() != "held" {
-		t.Errorf("told of %v", kept)
+		t.Errorf("%v is shown", kept)
 	}
 }

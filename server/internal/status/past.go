@@ -19,7 +19,7 @@ import (
 const maxNames = 1000
 
 // GetNames implements discordapiconnect.DashboardHandler.
-func (b *Board) GetNames(_ context.Context, req *pb.GetNamesRequest) (*pb.GetNamesResponse, error) {
+func (b *Service) GetNames(_ context.Context, req *pb.GetNamesRequest) (*pb.GetNamesResponse, error) {
 	if n := len(req.GetGuildIds()) + len(req.GetChannelIds()) + len(req.GetUserIds()); n > maxNames {
 		return nil, invalid("guild_ids, channel_ids and user_ids have %d IDs, and at most %d are allowed", n, maxNames)
 	}
@@ -42,7 +42,7 @@ func (b *Board) GetNames(_ context.Context, req *pb.GetNamesRequest) (*pb.GetNam
 }
 
 // GetHistory implements discordapiconnect.DashboardHandler.
-func (b *Board) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.GetHistoryResponse, error) {
+func (b *Service) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.GetHistoryResponse, error) {
 	length := time.Hour
 	if d := req.GetRange(); d != nil {
 		if length = d.AsDuration(); d.CheckValid() != nil || length <= 0 || length > history.CoarseRange {
@@ -66,7 +66,7 @@ func (b *Board) GetHistory(_ context.Context, req *pb.GetHistoryRequest) (*pb.Ge
 }
 
 // globalLimit returns the limit over all routes as watchers saw it last.
-func (b *Board) globalLimit() int32 {
+func (b *Service) globalLimit() int32 {
 	b.mu.Lock()
 	v := b.view
 	b.mu.Unlock()

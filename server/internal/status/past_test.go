@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-func newPast(t *testing.T, c Config) *Board {
+func newPast(t *testing.T, c Config) *Service {
 	t.Helper()
 	c.Limits = func() *pb.GetRateLimitStatusResponse {
 		return &pb.GetRateLimitStatusResponse{Global: &pb.GetRateLimitStatusResponse_Global{Limit: 50}}

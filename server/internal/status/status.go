@@ -62,7 +62,7 @@ type Config struct {
 	// Open is whether strangers can watch: others than this machine reach the
 	// server and need no key. Calls are kept from them.
 	Open bool
-	// Contents is whether the contents of calls are told, with the calls.
+	// Contents is whether calls are shown with their contents.
 	Contents bool
 	// Names finds names for GetNames. Nil knows none.
 	Names *names.Names
@@ -72,14 +72,14 @@ type Config struct {
 	Waiting Waiting
 	// Logger takes what operators did. Nil means slog.Default().
 	Logger *slog.Logger
-	// Sandbox returns the state of the pretend Discord. Nil means that there is
+	// Sandbox returns the state of the sandbox. Nil means that there is
 	// none.
 	Sandbox func() *pb.WatchStatusResponse_Sandbox
 }
 
-// Board is a calls.Observer and the service Dashboard. It is safe for
+// Service is a calls.Observer and the service Dashboard. It is safe for
 // concurrent use. All watchers share what it finds out.
-type Board struct {
+type Service struct {
 	discordapiconnect.UnimplementedDashboardHandler
 	config Config
 	proxy  *pb.WatchStatusResponse_Proxy // what never changes of it
@@ -91,7 +91,7 @@ type Board struct {
 	messages recent[*pb.WatchStatusResponse_SandboxMessage]
 	watchers int
 	entered  int64         // watchers so far
-	news     chan struct{} // closed when there is another view
+	changed  chan struct{} // closed when there is another view
 
 	looking sync.Mutex // held while a view is made, before mu
 	view    *view      // replaced under both
@@ -113,14 +113,14 @@ type view struct {
 
 // New returns a Board. Run must be called for its watchers to hear anything
 // after their first message.
-func New(c Config) (*Board, error) {
+func New(c Config) (*Service, error) {
 	if c.Limits == nil {
 		return nil, errors.New("status: no limits to tell of")
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	return &Board{
+	return &Service{
 		config: c,
 		proxy: &pb.WatchStatusResponse_Proxy{
 			Version: c.Version, Started: timestamppb.Now(), Open: c.Open, Sandbox: c.Sandbox != nil,
@@ -130,13 +130,13 @@ func New(c Config) (*Board, error) {
 		ended:    make(chan struct{}),
 		calls:    recent[*pb.WatchStatusResponse_Call]{size: maxCalls},
 		messages: recent[*pb.WatchStatusResponse_SandboxMessage]{size: maxMessages},
-		news:     make(chan struct{}),
+		changed:  make(chan struct{}),
 	}, nil
 }
 
 // Run keeps watchers informed until ctx ends, and then ends their streams,
 // which would otherwise hold up the shutdown. It must be called once.
-func (b *Board) Run(ctx context.Context) {
+func (b *Service) Run(ctx context.Context) {
 	defer close(b.ended)
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -145,13 +145,13 @@ func (b *Board) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			b.look()
+			b.refresh()
 		}
 	}
 }
 
-// look makes a new view if anybody watches and the last one is old enough.
-func (b *Board) look() {
+// refresh makes a new view if anybody watches and the last one is old enough.
+func (b *Service) refresh() {
 	b.looking.Lock()
 	defer b.looking.Unlock()
 	b.mu.Lock()
@@ -182,11 +182,11 @@ func (b *Board) look() {
 	v.rate, v.calls, v.messages = b.slots.rate(v.at), b.calls.count, b.messages.count
 	old.steps = nil // nobody goes there any more
 	b.view = v
-	close(b.news)
-	b.news = make(chan struct{})
+	close(b.changed)
+	b.changed = make(chan struct{})
 }
 
-func (b *Board) proxyNow() *pb.WatchStatusResponse_Proxy {
+func (b *Service) proxyNow() *pb.WatchStatusResponse_Proxy {
 	p := proto.CloneOf(b.proxy)
 	if b.config.Ready != nil {
 		if err := b.config.Ready(); err != nil {
@@ -202,7 +202,7 @@ func (b *Board) proxyNow() *pb.WatchStatusResponse_Proxy {
 	return p
 }
 
-// busy leaves out of limits what is not told.
+// busy removes what is not shown from limits.
 func busy(limits *pb.GetRateLimitStatusResponse) *pb.GetRateLimitStatusResponse {
 	limits.Time = nil
 	kept := limits.Buckets[:0]
@@ -235,7 +235,7 @@ func drainsIn(limits *pb.GetRateLimitStatusResponse) *durationpb.Duration {
 
 // Ended takes note of a call. Calls of other services, such as health checks,
 // say nothing about what applications do.
-func (b *Board) Ended(_ context.Context, c *calls.Call) {
+func (b *Service) Ended(_ context.Context, c *calls.Call) {
 	if !c.Counts() {
 		return
 	}
@@ -261,9 +261,9 @@ func (b *Board) Ended(_ context.Context, c *calls.Call) {
 	b.slots.add(now, c.Code, call.Number)
 }
 
-// SandboxMessage takes note of what happened to a message of the pretend
+// SandboxMessage records what happened to a message of the sandbox's
 // Discord.
-func (b *Board) SandboxMessage(m *pb.WatchStatusResponse_SandboxMessage) {
+func (b *Service) SandboxMessage(m *pb.WatchStatusResponse_SandboxMessage) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.messages.add(m)

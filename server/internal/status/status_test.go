@@ -83,11 +83,11 @@ func TestSlots(t *testing.T) {
 }
 
 // tell returns what a watcher reads next, nil for nothing.
-func tell(t *testing.T, w *watcher, b *Board) (<-chan struct{}, *pb.WatchStatusResponse) {
+func tell(t *testing.T, w *watcher, b *Service) (<-chan struct{}, *pb.WatchStatusResponse) {
 	t.Helper()
-	news, s := w.next(b)
+	changed, s := w.next(b)
 	if s == nil {
-		return news, nil
+		return changed, nil
 	}
 	m, err := s.message(false)
 	if err != nil {
@@ -104,7 +104,7 @@ func tell(t *testing.T, w *watcher, b *Board) (<-chan struct{}, *pb.WatchStatusR
 	if plain, err := s.message(true); err != nil || !proto.Equal(plain, read) {
 		t.Errorf("as JSON it is %v, in the binary form %v", plain, read)
 	}
-	return news, read
+	return changed, read
 }
 
 // TestSlowWatcher has who did not listen for a while hear the newest state in
@@ -123,20 +123,20 @@ func testSlowWatcher(t *testing.T) {
 	if _, entered := b.enter(); !entered {
 		t.Fatal("the first watcher is one too many")
 	}
-	b.look()
+	b.refresh()
 	var w watcher
 	if _, m := tell(t, &w, b); m.GetProxy() == nil || m.GetLimits().GetWaiting() != 1 || len(m.GetCalls()) > 0 {
 		t.Errorf("the first message is %v", m)
 	}
 	if _, m := tell(t, &w, b); m != nil {
-		t.Errorf("without news there is %v", m)
+		t.Errorf("although nothing changed there is %v", m)
 	}
 	for range 500 {
 		b.Ended(t.Context(), &calls.Call{Method: "SendChannelMessage", Code: "ok"})
 		time.Sleep(interval)
-		b.look()
+		b.refresh()
 	}
-	news, m := tell(t, &w, b)
+	changed, m := tell(t, &w, b)
 	if n := len(m.GetCalls()); n != maxCalls || m.GetCalls()[0].GetNumber() != 301 || m.GetCalls()[n-1].GetNumber() != 500 {
 		t.Errorf("there are %d calls", n)
 	}
@@ -147,14 +147,14 @@ func testSlowWatcher(t *testing.T) {
 		t.Errorf("after that there is %v", m)
 	}
 	select {
-	case <-news:
-		t.Error("there are news that nobody made")
+	case <-changed:
+		t.Error("a change is reported although nothing changed")
 	default:
 	}
 }
 
 // TestSharedMessage: watchers who know the same share what was encoded, also one who
-// entered while nothing happened, and each call is told to each of them once.
+// entered while nothing happened, and each call is sent to each of them once.
 func TestSharedMessage(t *testing.T) { synctest.Test(t, testSharedMessage) }
 
 func testSharedMessage(t *testing.T) {
@@ -163,19 +163,19 @@ func testSharedMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.enter()
-	b.look()
+	b.refresh()
 	var early, late watcher
 	early.next(b)
 	time.Sleep(interval)
-	b.look() // in which nothing has changed
+	b.refresh() // in which nothing has changed
 	if _, s := early.next(b); s != nil {
-		t.Errorf("without news there is %v", s.plain)
+		t.Errorf("although nothing changed there is %v", s.plain)
 	}
 	late.next(b)
 	for i := range 3 {
 		b.Ended(t.Context(), &calls.Call{Method: "SendChannelMessage", Code: "ok"})
 		time.Sleep(interval)
-		b.look()
+		b.refresh()
 		b.Ended(t.Context(), &calls.Call{Method: "GetChannel", Code: "ok"}) // is for the next view
 		_, one := early.next(b)
 		_, other := late.next(b)
@@ -239,7 +239,7 @@ func BenchmarkTick(b *testing.B) {
 				if board.view != nil {
 					board.view.at = board.view.at.Add(-interval)
 				}
-				board.look()
+				board.refresh()
 				for i := range all {
 					_, s := all[i].next(board)
 					m, err := s.message(false)

@@ -12,8 +12,8 @@ import (
 // step is what has changed between two views. All watchers who take it share its
 // message.
 type step struct {
-	news  bool // whether anything has changed
-	plain *pb.WatchStatusResponse
+	changed bool // whether anything has changed
+	plain   *pb.WatchStatusResponse
 
 	once   sync.Once
 	binary *pb.WatchStatusResponse
@@ -38,7 +38,7 @@ func (s *step) message(asJSON bool) (*pb.WatchStatusResponse, error) {
 
 // stepFrom returns the step from a view, nil for none, to the newest. b.mu must be
 // held.
-func (b *Board) stepFrom(known *view) *step {
+func (b *Service) stepFrom(known *view) *step {
 	v := b.view
 	if s := v.steps[known]; s != nil {
 		return s
@@ -48,15 +48,15 @@ func (b *Board) stepFrom(known *view) *step {
 		from = new(view)
 	}
 	m := &pb.WatchStatusResponse{Time: timestamppb.New(v.at), CallsPerSecond: v.rate, DrainsIn: drainsIn(v.limits)}
-	s := &step{plain: m, news: known == nil || v.rate != from.rate || v.calls != from.calls || v.messages != from.messages}
+	s := &step{plain: m, changed: known == nil || v.rate != from.rate || v.calls != from.calls || v.messages != from.messages}
 	if v.proxy != from.proxy {
-		m.Proxy, s.news = v.proxy, true
+		m.Proxy, s.changed = v.proxy, true
 	}
 	if v.limits != from.limits {
-		m.Limits, s.news = v.limits, true
+		m.Limits, s.changed = v.limits, true
 	}
 	if v.sandbox != from.sandbox {
-		m.Sandbox, s.news = v.sandbox, true
+		m.Sandbox, s.changed = v.sandbox, true
 	}
 	m.Slots = b.slots.after(from.calls, v.at)
 	if !b.config.Open {

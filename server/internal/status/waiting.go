@@ -31,7 +31,7 @@ const (
 )
 
 // open refuses what strangers may not see.
-func (b *Board) open() error {
+func (b *Service) open() error {
 	if b.config.Waiting == nil {
 		return connect.NewError(connect.CodeUnimplemented, errors.New("this server does not list waiting calls"))
 	}
@@ -45,7 +45,7 @@ func (b *Board) open() error {
 }
 
 // ListWaiting implements discordapiconnect.DashboardHandler.
-func (b *Board) ListWaiting(context.Context, *pb.ListWaitingRequest) (*pb.ListWaitingResponse, error) {
+func (b *Service) ListWaiting(context.Context, *pb.ListWaitingRequest) (*pb.ListWaitingResponse, error) {
 	if err := b.open(); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func shares(counts map[string]int32) []*pb.ListWaitingResponse_Share {
 }
 
 // CancelWaiting implements discordapiconnect.DashboardHandler.
-func (b *Board) CancelWaiting(ctx context.Context, req *pb.CancelWaitingRequest) (*pb.CancelWaitingResponse, error) {
+func (b *Service) CancelWaiting(ctx context.Context, req *pb.CancelWaitingRequest) (*pb.CancelWaitingResponse, error) {
 	if err := access.MayCall(ctx, access.Operate); err != nil {
 		return nil, err
 	}

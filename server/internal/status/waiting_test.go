@@ -42,7 +42,7 @@ func newWaiting() *waiting {
 	return w
 }
 
-func newWaitingBoard(t *testing.T, w status.Waiting, open bool) *status.Board {
+func newWaitingBoard(t *testing.T, w status.Waiting, open bool) *status.Service {
 	t.Helper()
 	b, err := status.New(status.Config{
 		Limits:  func() *pb.GetRateLimitStatusResponse { return new(pb.GetRateLimitStatusResponse) },
@@ -68,7 +68,7 @@ func TestListWaiting(t *testing.T) {
 	if r := res.GetResources(); len(r) != 3 || r[0].GetWaiting() != 100 {
 		t.Errorf("the resources are %v", r)
 	}
-	for _, b := range []*status.Board{newWaitingBoard(t, newWaiting(), true), newWaitingBoard(t, nil, false)} {
+	for _, b := range []*status.Service{newWaitingBoard(t, newWaiting(), true), newWaitingBoard(t, nil, false)} {
 		if res, err := b.ListWaiting(t.Context(), new(pb.ListWaitingRequest)); err == nil {
 			t.Errorf("strangers see %v", res)
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 // WatchStatus implements discordapiconnect.DashboardHandler.
-func (b *Board) WatchStatus(ctx context.Context, _ *pb.WatchStatusRequest, stream *connect.ServerStream[pb.WatchStatusResponse]) error {
+func (b *Service) WatchStatus(ctx context.Context, _ *pb.WatchStatusRequest, stream *connect.ServerStream[pb.WatchStatusResponse]) error {
 	number, entered := b.enter()
 	if !entered {
 		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many watch already"))
@@ -23,7 +23,7 @@ func (b *Board) WatchStatus(ctx context.Context, _ *pb.WatchStatusRequest, strea
 	defer b.leave()
 	info, _ := connect.CallInfoForHandlerContext(ctx)
 	asJSON := info != nil && strings.Contains(info.RequestHeader().Get("Content-Type"), "json")
-	b.look()
+	b.refresh()
 	var w watcher
 	for {
 		news, s := w.next(b)
@@ -66,7 +66,7 @@ func phase(number int64) time.Duration {
 }
 
 // enter counts a watcher until leave, and numbers it.
-func (b *Board) enter() (number int64, entered bool) {
+func (b *Service) enter() (number int64, entered bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.watchers >= maxWatchers {
@@ -77,29 +77,29 @@ func (b *Board) enter() (number int64, entered bool) {
 	return b.entered, true
 }
 
-func (b *Board) leave() {
+func (b *Service) leave() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.watchers--
 }
 
-// watcher is what the client of one stream knows.
+// watcher is the state of one stream.
 type watcher struct {
-	view *view     // nil at first
-	told time.Time // when it was told anything
+	view   *view     // sent last; nil at first
+	sentAt time.Time // when anything was sent
 }
 
-// next returns the step to what the watcher does not know yet, nil when that is
-// nothing, and a channel that is closed when there may be more.
-func (w *watcher) next(b *Board) (<-chan struct{}, *step) {
+// next returns the step from the view that was sent last, or nil if nothing has
+// changed, and a channel that is closed when there may be more.
+func (w *watcher) next(b *Service) (<-chan struct{}, *step) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stepFrom(w.view)
-	// Without news the views are the same, and all watchers go on from the newest.
+	// If nothing has changed, the views are equal, and all watchers continue from the newest.
 	w.view = b.view
-	if !s.news && time.Since(w.told) < silence {
-		return b.news, nil
+	if !s.changed && time.Since(w.sentAt) < silence {
+		return b.changed, nil
 	}
-	w.told = time.Now()
-	return b.news, s
+	w.sentAt = time.Now()
+	return b.changed, s
 }

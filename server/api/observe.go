@@ -13,9 +13,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// edge returns the interceptor that counts what a call costs and tells the
+// observe returns the interceptor that counts what a call costs and tells the
 // observers when it ends.
-func edge(observers calls.Observers) connect.Interceptor {
+func observe(observers calls.Observers) connect.Interceptor {
 	return rpc.Interceptor{
 		Unary: func(next connect.UnaryFunc) connect.UnaryFunc {
 			return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {

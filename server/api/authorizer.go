@@ -17,30 +17,30 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// door lets the calls of those through who may make them. What it refuses is a
-// call all the same, of which the observers are told.
-type door struct {
+// authorizer passes on the calls that their clients are allowed to make. It reports
+// the calls that it refuses to the observers.
+type authorizer struct {
 	access    *access.Guard
 	observers calls.Observers
 	errors    *connect.ErrorWriter
 }
 
-// guard returns next behind the door. method names what a request calls; empty
-// is something that next itself will refuse.
-func (d *door) guard(method func(*http.Request) string, next http.Handler) http.Handler {
+// guard returns a handler that authorizes requests for next. method returns the name
+// of the method that a request calls, or "" if next refuses the request itself.
+func (a *authorizer) guard(method func(*http.Request) string, next http.Handler) http.Handler {
 	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
 		if !access.IsQuiet(err) {
 			call := &calls.Call{Method: method(r), Protocol: protocolOf(r)}
 			if call.Method == "" {
 				call.Method = "other"
 			}
-			_, end := d.observers.Begin(r.Context(), call)
+			_, end := a.observers.Begin(r.Context(), call)
 			end(err)
 		}
 		// It fails only when the client is gone.
-		_ = d.errors.Write(w, r, err)
+		_ = a.errors.Write(w, r, err)
 	}
-	return d.access.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return a.access.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name := method(r); name != "" {
 			if err := access.MayCall(r.Context(), name); err != nil {
 				refuse(w, r, err)
@@ -51,7 +51,7 @@ func (d *door) guard(method func(*http.Request) string, next http.Handler) http.
 	}), refuse)
 }
 
-// methodOf returns the name of the contract's method that a request calls, empty
+// methodOf returns the name of the API's method that a request calls, empty
 // if there is none of that name.
 func methodOf(r *http.Request) string {
 	name := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
@@ -63,7 +63,7 @@ func methodOf(r *http.Request) string {
 
 var contract = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods()
 
-// Methods returns the names of the contract's methods.
+// Methods returns the names of the API's methods.
 func Methods() []string {
 	names := make([]string, contract.Len())
 	for i := range names {

@@ -8,26 +8,26 @@ import (
 	"time"
 )
 
-// Pretend is a pretend Discord without a network or a clock. It knows nothing
+// Simulated is a simulated Discord without a network or a clock. It knows nothing
 // of the limiter's reasoning: it keeps tokens as fractions and windows as
 // start times.
-type Pretend struct {
-	Limit  func(method, path string) PretendLimit // of a call's bucket
-	Global int                                    // calls in a second; 0 = unlimited
+type Simulated struct {
+	Limit  func(method, path string) SimulatedLimit // of a call's bucket
+	Global int                                      // calls in a second; 0 = unlimited
 	// FixedSecond is whether the global limit counts in whole seconds.
 	FixedSecond bool
 	Ahead       time.Duration // its clock less ours
 	// Refuse answers a call that is counted nowhere; nil means none.
-	Refuse func(method, path string) *PretendReply
+	Refuse func(method, path string) *SimulatedReply
 	// Lie is how the headers differ from the limits; nil means not at all.
 	Lie *Lie
 
-	buckets map[string]*pretendBucket
+	buckets map[string]*simulatedBucket
 	counted []time.Time // against the global limit
 }
 
-// PretendLimit is the limit of a bucket.
-type PretendLimit struct {
+// SimulatedLimit is the limit of a bucket.
+type SimulatedLimit struct {
 	Name   string // of the bucket; empty: calls are not limited
 	N      int
 	Window time.Duration
@@ -35,32 +35,32 @@ type PretendLimit struct {
 	Exempt bool
 }
 
-// PretendReply is an answer.
-type PretendReply struct {
+// SimulatedReply is an answer.
+type SimulatedReply struct {
 	Status int
 	Header http.Header
 	Body   string
 }
 
-type pretendBucket struct {
+type simulatedBucket struct {
 	tokens float64
 	last   time.Time
 	ends   time.Time
 }
 
-// NewPretend returns a pretend Discord whose calls have all the same limit,
-// beside a global one of 50.
-func NewPretend(l PretendLimit) *Pretend {
-	return &Pretend{
-		Limit:   func(string, string) PretendLimit { return l },
+// NewSimulated returns a simulated Discord whose calls all have the same limit,
+// in addition to a global limit of 50.
+func NewSimulated(l SimulatedLimit) *Simulated {
+	return &Simulated{
+		Limit:   func(string, string) SimulatedLimit { return l },
 		Global:  50,
 		Ahead:   37*time.Second + 123456*time.Microsecond,
-		buckets: map[string]*pretendBucket{},
+		buckets: map[string]*simulatedBucket{},
 	}
 }
 
 // Answer answers a request that arrives now.
-func (d *Pretend) Answer(now time.Time, method, path string) PretendReply {
+func (d *Simulated) Answer(now time.Time, method, path string) SimulatedReply {
 	l := d.Limit(method, path)
 	if d.Refuse != nil {
 		if r := d.Refuse(method, path); r != nil {
@@ -90,7 +90,7 @@ func (d *Pretend) Answer(now time.Time, method, path string) PretendReply {
 		return d.lie(now, h, path)
 	}
 	if l.Name == "" {
-		return PretendReply{200, h, ""}
+		return SimulatedReply{200, h, ""}
 	}
 	key := l.Name + " " + RouteOf("", path, "", now).Major
 	b := d.bucket(key, l, now)
@@ -100,20 +100,20 @@ func (d *Pretend) Answer(now time.Time, method, path string) PretendReply {
 		h.Set("X-RateLimit-Scope", "user")
 		return tooMany(h, time.Duration(retry*1e9), false)
 	}
-	return PretendReply{200, h, ""}
+	return SimulatedReply{200, h, ""}
 }
 
-func (d *Pretend) bucket(key string, l PretendLimit, now time.Time) *pretendBucket {
+func (d *Simulated) bucket(key string, l SimulatedLimit, now time.Time) *simulatedBucket {
 	b := d.buckets[key]
 	if b == nil {
-		b = &pretendBucket{tokens: float64(l.N), last: now}
+		b = &simulatedBucket{tokens: float64(l.N), last: now}
 		d.buckets[key] = b
 	}
 	return b
 }
 
 // take uses a unit, if there is one.
-func (b *pretendBucket) take(l PretendLimit, now time.Time) (taken bool, after, retry float64) {
+func (b *simulatedBucket) take(l SimulatedLimit, now time.Time) (taken bool, after, retry float64) {
 	per := l.Window.Seconds() / float64(l.N)
 	if l.Fixed {
 		if !now.Before(b.ends) {
@@ -137,7 +137,7 @@ func (b *pretendBucket) take(l PretendLimit, now time.Time) (taken bool, after, 
 }
 
 // announce writes the headers about a bucket, at a moment of Discord's clock.
-func announce(h http.Header, l PretendLimit, tokens, after float64, now time.Time) {
+func announce(h http.Header, l SimulatedLimit, tokens, after float64, now time.Time) {
 	h.Set("X-RateLimit-Bucket", l.Name)
 	h.Set("X-RateLimit-Limit", fmt.Sprint(l.N))
 	h.Set("X-RateLimit-Remaining", fmt.Sprint(int(tokens+1e-9)))
@@ -145,7 +145,7 @@ func announce(h http.Header, l PretendLimit, tokens, after float64, now time.Tim
 	h.Set("X-RateLimit-Reset", fmt.Sprintf("%.3f", float64(now.UnixMicro())/1e6+after))
 }
 
-func tooMany(h http.Header, wait time.Duration, global bool) PretendReply {
+func tooMany(h http.Header, wait time.Duration, global bool) SimulatedReply {
 	h.Set("Retry-After", fmt.Sprint(math.Ceil(wait.Seconds())))
-	return PretendReply{429, h, fmt.Sprintf(`{"message":"You are being rate limited.","retry_after":%.3f,"global":%v}`, wait.Seconds()+0.0005, global)}
+	return SimulatedReply{429, h, fmt.Sprintf(`{"message":"You are being rate limited.","retry_after":%.3f,"global":%v}`, wait.Seconds()+0.0005, global)}
 }
