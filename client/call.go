@@ -16,12 +16,12 @@ import (
 
 const (
 	firstPause, longestPause = 200 * time.Millisecond, 10 * time.Second
-	// nonceTime is how long a message with a nonce may be repeated. Discord keeps
+	// nonceTime is how long a message with a nonce may be retried. Discord remembers
 	// nonces for a few minutes.
 	nonceTime = 100 * time.Second
 )
 
-// caller is around every call: it gives the key, bounds the time, repeats, and
+// caller wraps every call: it adds the key, limits the time, retries, and
 // translates errors.
 type caller struct {
 	key     string
@@ -82,7 +82,7 @@ func (s stream) Receive(message any) error {
 	return translate(s.StreamingClientConn.Receive(message), s.left() != nil)
 }
 
-// sleep waits, unless ctx would end before: then it reports false at once.
+// sleep waits. If ctx would end before, it reports false immediately.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return false
@@ -107,8 +107,7 @@ func retryAfter(err error) time.Duration {
 	return 0
 }
 
-// harmless reports whether a call that failed can be made again, when it has
-// taken that long.
+// harmless reports whether a call that failed after such a time can be retried.
 func harmless(req connect.AnyRequest, err error, after time.Duration) bool {
 	if req.Spec().IdempotencyLevel != connect.IdempotencyUnknown {
 		return true
@@ -126,8 +125,8 @@ func harmless(req connect.AnyRequest, err error, after time.Duration) bool {
 	return ok && !e.OutcomeUnknown
 }
 
-// lost reports whether a status of which the proxy says no more may hide that
-// the call took effect.
+// lost reports whether the call may have taken effect although it ended with a
+// status to which the proxy added no details.
 func lost(status *connect.Error) bool {
 	switch status.Code() {
 	case connect.CodeUnavailable, connect.CodeDeadlineExceeded, connect.CodeCanceled, connect.CodeUnknown, connect.CodeInternal:
@@ -144,7 +143,7 @@ type message interface {
 	GetEnforceNonce() bool
 }
 
-// enforced reports whether Discord makes one message of those with one nonce.
+// enforced reports whether Discord creates a single message for each nonce.
 func enforced(m message) bool {
 	switch m := m.(type) {
 	case *pb.SendChannelMessageRequest:
@@ -155,8 +154,8 @@ func enforced(m message) bool {
 	return false
 }
 
-// named returns the message, with a nonce when it may be repeated. The caller's
-// own is left as it is: two calls with it are two messages.
+// named returns the message, with a nonce if it may be retried. It does not change
+// the caller's message: two calls with it are two messages.
 func named[M message](retries int, m M) M {
 	if retries == 0 || m.GetNonce() != "" || !enforced(m) {
 		return m

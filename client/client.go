@@ -1,7 +1,8 @@
 // Package client calls Discord through a running Discord Proxy.
 //
-// A [Client] has every method of the API, and takes and returns its messages. An
-// error is an [*HTTPError] if Discord refused the call, and an [*Error] otherwise.
+// A [Client] has a method for every method of the API, with the API's messages as
+// arguments and results. A call that Discord refused returns an [*HTTPError]. All
+// other failed calls return an [*Error].
 package client
 
 import (
@@ -22,11 +23,11 @@ import (
 	"connectrpc.com/connect"
 )
 
-// DefaultTarget is where a proxy listens unless it is told otherwise.
+// DefaultTarget is where a proxy listens by default.
 const DefaultTarget = "localhost:50051"
 
-// Client is a connection to a proxy. It is made with the first call and kept,
-// also over a restart of the proxy. All methods may be called concurrently.
+// Client is a connection to a proxy. It is opened by the first call, and opened
+// again after a restart of the proxy. All methods are safe for concurrent use.
 type Client struct {
 	methods   discordapiconnect.DiscordApiClient
 	outbox    discordapiconnect.OutboxClient
@@ -48,25 +49,25 @@ type config struct {
 	tls     *tls.Config
 }
 
-// Option changes how a client works.
+// Option configures a client.
 type Option func(*config)
 
-// WithKey gives the key that the proxy asks for. Without TLS it travels in
-// clear text.
+// WithKey sets the key that the client sends with every call. Without TLS it is
+// sent in clear text.
 func WithKey(key string) Option { return func(c *config) { c.key = key } }
 
-// WithTimeout bounds each call, its repetitions included, beside the deadline
-// of its context. Streams are not bounded. Without a timeout, and for 0, a call
-// waits for its turn at Discord as long as its context allows.
+// WithTimeout limits the time of each call, including its retries, in addition to
+// the deadline of its context. It does not limit streams. By default, and for 0, a
+// call waits for Discord's rate limits as long as its context allows.
 func WithTimeout(timeout time.Duration) Option { return func(c *config) { c.timeout = timeout } }
 
-// WithRetries lets calls that failed with [ErrUnavailable] be made again, up to
-// n times, where that can do no harm: when a call changes nothing, when it had
-// no effect for sure, or when it sends a message, which gets a nonce for that
-// so that Discord makes no second one.
+// WithRetries retries calls that failed with [ErrUnavailable] up to n times if that
+// is safe: if the call changes nothing, if it certainly had no effect, or if it
+// sends a message. Messages get a nonce, so that Discord does not create a second
+// one. By default, and for 0, no call is retried.
 func WithRetries(n int) Option { return func(c *config) { c.retries = n } }
 
-// WithTLS encrypts the connection. Nil is a configuration with Go's defaults.
+// WithTLS encrypts the connection. A nil configuration means Go's defaults.
 func WithTLS(settings *tls.Config) Option {
 	return func(c *config) {
 		if settings == nil {
@@ -76,8 +77,8 @@ func WithTLS(settings *tls.Config) Option {
 	}
 }
 
-// New returns a client of the proxy at target, host:port, or unix:PATH for a Unix
-// socket. An empty target is DefaultTarget. It does not connect yet.
+// New returns a client of the proxy at target, which is host:port, or unix:PATH for
+// a Unix socket. An empty target means DefaultTarget. New does not connect yet.
 func New(target string, opts ...Option) (*Client, error) {
 	var c config
 	for _, opt := range opts {
@@ -126,13 +127,13 @@ func New(target string, opts ...Option) (*Client, error) {
 	transport := &http.Transport{
 		Protocols: protocols, TLSClientConfig: c.tls, DialContext: dial,
 		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 5 * time.Minute,
-		// A call may wait for minutes, in which a lost connection would else not
-		// be noticed.
+		// A call may wait for minutes. Without pings, a lost connection would not
+		// be noticed in that time.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	over, url := &http.Client{
 		Transport: transport,
-		// Another address must not get the key.
+		// Another address must not receive the key.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, scheme+"://"+authority
 	options := connect.WithClientOptions(
@@ -148,13 +149,12 @@ func New(target string, opts ...Option) (*Client, error) {
 	}, nil
 }
 
-// Close closes the connection unless a call uses it. A further call opens
-// another.
+// Close closes the connection if no call uses it. The next call opens it again.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// WatchStatus streams how the proxy is doing: first everything, then what
-// changes, at most once a second. It is what the dashboard shows, and the proxy
-// lets those call it who may see the dashboard.
+// WatchStatus streams the state of the proxy that the dashboard shows: first all of
+// it, then what changes, at most once a second. It requires the right to see the
+// dashboard.
 func (c *Client) WatchStatus(
 	ctx context.Context,
 	req *pb.WatchStatusRequest,
@@ -162,8 +162,8 @@ func (c *Client) WatchStatus(
 	return c.dashboard.WatchStatus(ctx, req)
 }
 
-// All ranges over what a stream brings. An error is the last pair. The stream
-// is closed when the loop ends.
+// All returns an iterator over the responses of a stream. If the stream fails, the
+// last pair is the error. The stream is closed when the loop ends.
 //
 //	for response, err := range client.All(c.ListChannelMessages(ctx, request)) {
 func All[T any](stream *connect.ServerStreamForClient[T], err error) iter.Seq2[*T, error] {

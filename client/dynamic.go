@@ -11,12 +11,12 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// Call calls a method of the API by its descriptor, for programs that learn the
-// method when they run. req must be of the method's input type. It ranges over
-// the answers: one of a method that does not stream. An error is the last pair,
-// and of the same types as those of the other methods. A message that is sent
-// again gets no nonce, so retries leave out calls that change something and whose
-// outcome is unknown.
+// Call calls a method of the API by its descriptor, for programs that choose the
+// method at run time. req must be of the method's input type. Call returns an
+// iterator over the responses, which is a single one if the method does not stream.
+// If the call fails, the last pair is the error, of the same types as the errors of
+// the other methods. Call adds no nonces, so it does not retry a call with an
+// unknown outcome if the call changes something.
 func (c *Client) Call(ctx context.Context, method protoreflect.MethodDescriptor, req proto.Message) iter.Seq2[proto.Message, error] {
 	level := connect.IdempotencyUnknown
 	if o, ok := method.Options().(*descriptorpb.MethodOptions); ok && o.GetIdempotencyLevel() == descriptorpb.MethodOptions_NO_SIDE_EFFECTS {

@@ -14,31 +14,32 @@ import (
 	"connectrpc.com/connect"
 )
 
-// Errors of calls that never got an answer of Discord, for errors.Is.
+// Errors of calls without a response from Discord, for use with errors.Is.
 var (
-	// ErrTimeout is a deadline that passed, or that a call's turn lies beyond.
+	// ErrTimeout means that the deadline has passed, or that Discord's rate limits
+	// allow the call only after the deadline.
 	ErrTimeout = errors.New("timeout")
-	// ErrUnavailable is a proxy or a Discord that cannot be reached, or not now.
+	// ErrUnavailable means that the proxy or Discord cannot be reached, or is
+	// temporarily unable to take calls.
 	ErrUnavailable = errors.New("unavailable")
 )
 
-// FieldError is what is wrong with one field of an invalid form.
+// FieldError is an error of one field of the request, as Discord reports it.
 type FieldError struct {
 	Field   string // path, such as embeds.0.description
 	Code    string // name of the rule, such as BASE_TYPE_MAX_LENGTH
 	Message string // the rule in words
 }
 
-// HTTPError is Discord's refusal of a call.
+// HTTPError is an error response from Discord.
 type HTTPError struct {
 	Status int    // of HTTP
 	Code   int    // Discord's own, 0 when it has none
 	Text   string // Discord's, for an invalid form with a line for each broken rule
 	Errors []FieldError
-	// RetryAfter is how long to wait before the call can succeed, 0 when that is
-	// not known.
+	// RetryAfter is how long to wait until the call can succeed, 0 if unknown.
 	RetryAfter time.Duration
-	// OutcomeUnknown says that the call may have taken effect.
+	// OutcomeUnknown reports whether the call may have taken effect.
 	OutcomeUnknown bool
 
 	status *connect.Error
@@ -48,7 +49,7 @@ func (e *HTTPError) Error() string {
 	return fmt.Sprintf("Discord answered with HTTP status %d, code %d: %s", e.Status, e.Code, e.Text)
 }
 
-// Unwrap returns the *connect.Error that the call ended with.
+// Unwrap returns the call's *connect.Error.
 func (e *HTTPError) Unwrap() error {
 	if e.status == nil {
 		return nil
@@ -56,8 +57,8 @@ func (e *HTTPError) Unwrap() error {
 	return e.status
 }
 
-// Is reports whether target is an HTTPError with the same status and code,
-// where 0 is any:
+// Is reports whether target is an HTTPError with the same status and code. A 0 in
+// target matches any status or code:
 //
 //	errors.Is(err, &client.HTTPError{Code: 10008})
 func (e *HTTPError) Is(target error) bool {
@@ -65,15 +66,14 @@ func (e *HTTPError) Is(target error) bool {
 	return ok && (other.Status == 0 || other.Status == e.Status) && (other.Code == 0 || other.Code == e.Code)
 }
 
-// Error is what went wrong between the client and Discord. It is ErrTimeout,
-// ErrUnavailable or neither.
+// Error is the error of a call that got no response from Discord. It matches
+// ErrTimeout, ErrUnavailable or neither.
 type Error struct {
 	Code connect.Code
 	Text string
-	// RetryAfter is how long to wait before the call can succeed, 0 when that is
-	// not known.
+	// RetryAfter is how long to wait until the call can succeed, 0 if unknown.
 	RetryAfter time.Duration
-	// OutcomeUnknown says that the call may have taken effect.
+	// OutcomeUnknown reports whether the call may have taken effect.
 	OutcomeUnknown bool
 
 	status *connect.Error
@@ -81,7 +81,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Code.String() + ": " + e.Text }
 
-// Unwrap returns the *connect.Error that the call ended with.
+// Unwrap returns the call's *connect.Error.
 func (e *Error) Unwrap() error {
 	if e.status == nil {
 		return nil
@@ -89,7 +89,7 @@ func (e *Error) Unwrap() error {
 	return e.status
 }
 
-// Is reports whether target names the kind of the error.
+// Is reports whether target is the error's kind: ErrTimeout or ErrUnavailable.
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrTimeout:
@@ -100,8 +100,8 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// translate returns the typed error for what a call ended with. left says that its
-// caller does not wait any more.
+// translate returns the typed error for the error of a call. left is whether the
+// caller has stopped waiting.
 func translate(err error, left bool) error {
 	status, ok := errors.AsType[*connect.Error](err)
 	if !ok {
@@ -134,8 +134,8 @@ func translate(err error, left bool) error {
 	return e
 }
 
-// severed returns the status of a call whose connection was lost, UNAVAILABLE, and any
-// other as it is. connect-go reports some of these as canceled, as unknown, or as an
+// severed returns UNAVAILABLE for the status of a call whose connection was lost, and
+// any other status unchanged. connect-go reports some of these as canceled, as unknown, or as an
 // answer that breaks the protocol.
 func severed(status *connect.Error) *connect.Error {
 	if connect.IsWireError(status) {
@@ -157,7 +157,7 @@ func severed(status *connect.Error) *connect.Error {
 	return status
 }
 
-// discordError finds the typed detail of a status, and whether there is one.
+// discordError returns the typed detail of a status, if there is one.
 func discordError(status *connect.Error) (*pb.DiscordError, bool) {
 	for _, d := range status.Details() {
 		if value, err := d.Value(); err == nil {

@@ -93,7 +93,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// server is a discordproxyserver with a pretend Discord that can be started
+// server is a discordproxyserver with a sandbox that can be started
 // again on the same port.
 type server struct {
 	t    *testing.T

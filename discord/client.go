@@ -66,7 +66,7 @@ type Config struct {
 	// Logger takes what happens between the calls' beginning and end, such
 	// as repeated tries. Nil means slog.Default().
 	Logger *slog.Logger
-	// Observers are told of every request to Discord.
+	// Observers are notified of every request to Discord.
 	Observers []Observer
 }
 

@@ -15,7 +15,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// openingRig is a pretend Discord that lets few direct message channels be
+// openingRig is a sandbox that lets few direct message channels be
 // opened, with n more users of the guild.
 func openingRig(t *testing.T, n, limit int, window time.Duration) (sb *sandbox.Sandbox, users []uint64) {
 	t.Helper()

@@ -79,7 +79,7 @@ func newWire(t *testing.T, protocols *http.Protocols, serve func(w *wire, n int,
 	return w
 }
 
-// Accept, Close and Addr make it the listener of the pretend Discord.
+// Accept, Close and Addr make it the listener of the sandbox.
 func (w *wire) Accept() (net.Conn, error) {
 	select {
 	case conn := <-w.accepted:
@@ -92,7 +92,7 @@ func (w *wire) Accept() (net.Conn, error) {
 func (w *wire) Close() error   { return nil }
 func (w *wire) Addr() net.Addr { return &net.TCPAddr{} }
 
-// discord leaves a connection to the pretend Discord.
+// discord leaves a connection to the sandbox.
 func (w *wire) discord(conn net.Conn) {
 	select {
 	case w.accepted <- conn:

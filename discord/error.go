@@ -335,9 +335,9 @@ func namesIn(object json.RawMessage) (names []string) {
 	return names
 }
 
-// limitedBy returns the error of a call whose deadline is too early to wait out
-// the limit that Discord's answer reports. With a 429 the reason stays that of
-// e, so that the caller learns the same as one whose call was never sent.
+// limitedBy returns the error of a call whose deadline is before the end of the limit
+// that Discord's answer reports. For a 429 the reason is that of e, so that the error
+// is the same as that of a call that was never sent.
 func (e *Error) limitedBy(answer *Error) *Error {
 	answer.RetryAfter = max(answer.RetryAfter, e.RetryAfter)
 	if answer.Status == http.StatusTooManyRequests {

@@ -96,8 +96,8 @@ type partHead struct {
 	length string // its Content-Length, empty for none
 }
 
-// check refuses a part whose length is not what it says, and a field that is
-// there twice.
+// check refuses a part whose length differs from its Content-Length, and a repeated
+// field.
 func (p *partHead) check(names map[string]bool) error {
 	if p.length != "" && p.length != strconv.Itoa(len(p.content)) {
 		return errors.New("a part of the form has another length than it says")

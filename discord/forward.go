@@ -23,7 +23,7 @@ import (
 type Request struct {
 	Method string
 	Path   APIPath
-	// Query stands behind the question mark, escaped.
+	// Query is the part after the question mark, escaped.
 	Query string
 	// Header is sent as it is, but for two. Without an Authorization the
 	// request is the bot's, as with the bot's token; every other token has
@@ -48,15 +48,15 @@ func (r *Response) Err() *Error {
 	return answerError(r.Status, r.Header, r.Body)
 }
 
-// NoRoute reports whether Discord knows no such route.
+// NoRoute reports whether Discord has no such route.
 func (r *Response) NoRoute() bool { return isNoRoute(r.Status, r.Header, r.Body) }
 
 func isNoRoute(status int, header http.Header, body []byte) bool {
 	return status == http.StatusNotFound && answerError(status, header, body).Code == 0
 }
 
-// OtherRoute names all routes that Discord does not know: there is no end of
-// them, and of names there must be.
+// OtherRoute returns the label of all routes unknown to Discord, so that the number
+// of labels is limited.
 func OtherRoute(method string) string { return method + " /{other}" }
 
 // Route names the route without secrets, such as POST
@@ -216,14 +216,14 @@ func (c *Client) IsOwn(authorization string) bool {
 	return c.transport.token.is("Bot " + strings.TrimSpace(token))
 }
 
-// Routes of which more than the method says what may be done.
+// Routes whose calls differ by more than the method.
 var (
 	channelRoute  = regexp.MustCompile(`^/channels/[^/]+$`)
 	messagesRoute = regexp.MustCompile(`^/channels/[^/]+/messages$`)
 	messageRoute  = regexp.MustCompile(`^/channels/[^/]+/messages/[^/]+$`)
 )
 
-// kind is the class of sub-limit that the body tells.
+// kind returns the class of sub-limit, which depends on the body.
 func (r *Request) kind() string {
 	if r.Method != http.MethodPatch || !channelRoute.MatchString(r.Path.canonical()) {
 		return ""

@@ -7,16 +7,16 @@ import (
 )
 
 // Journal records the tries of one call, so that another process can go on with the
-// call when this one ends in the middle of it. It is not told of requests that the
-// call makes in addition to its own, such as the opening of a direct message
-// channel. Its functions are called in the goroutine of the call. All fields are
+// call when this one ends in the middle of it. It does not record requests that
+// the call makes in addition to its own, such as opening a direct message channel.
+// Its functions are called in the goroutine of the call. All fields are
 // optional.
 type Journal struct {
-	// Opened is when an earlier process sent the first try whose outcome is not
-	// known, by the wall clock. Zero means that no such try exists.
+	// Opened is when an earlier process sent the first try with an unknown outcome, by
+	// the wall clock. Zero means that there is no such try.
 	Opened time.Time
-	// Begin is called before each try, when the rate limits let it go. An error ends
-	// the call, which was not sent then.
+	// Begin is called before each try, when the rate limits allow it. If it returns an
+	// error, the try is not sent and the call fails.
 	Begin func(ctx context.Context) error
 	// Ended is called after each try.
 	Ended func(ctx context.Context, outcome Outcome)
@@ -24,8 +24,8 @@ type Journal struct {
 
 type journalKey struct{}
 
-// WithJournal returns a context whose calls are recorded in j. A call whose first
-// try is that of an earlier process is one whose outcome is unknown so far.
+// WithJournal returns a context whose calls are recorded in j. If an earlier process
+// sent the first try, the call's outcome is unknown so far.
 func WithJournal(ctx context.Context, j *Journal) context.Context {
 	return context.WithValue(ctx, journalKey{}, j)
 }

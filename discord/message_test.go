@@ -19,12 +19,12 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// upstream lets a test stand between the client and the pretend Discord.
+// upstream lets a test stand between the client and the sandbox.
 type upstream func(*http.Request) (*http.Response, error)
 
 func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) { return u(r) }
 
-// newClient returns a client of a pretend Discord. wrap may be nil.
+// newClient returns a client of a sandbox. wrap may be nil.
 func newClient(t *testing.T, sb *sandbox.Sandbox, wrap func(next http.RoundTripper) upstream) *discord.Client {
 	t.Helper()
 	transport := sb.Transport()
@@ -80,7 +80,7 @@ func TestChannelMessageIsOneCall(t *testing.T) {
 		t.Errorf("a message cost %v", got)
 	}
 	if got := sb.Messages(channel); len(got) != 1 || got[0].Content != "hi" || len(got[0].Embeds) != 1 {
-		t.Errorf("the pretend Discord holds %+v", got)
+		t.Errorf("the sandbox holds %+v", got)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // inSeconds rewrites the waits of an answer about a rate limit, which versions 6
 // and 7 of the API give in milliseconds, as later versions give them. Answers of
-// the network before Discord know no version and always give seconds.
+// Discord's edge network have no version and always use seconds.
 // https://discord.com/developers/docs/change-log
 func (a *answer) inSeconds() {
 	if a.status != http.StatusTooManyRequests && a.status != http.StatusForbidden {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Observer is told of every request to Discord.
+// Observer is notified of every request to Discord.
 type Observer interface {
 	// Tried is called when a try has ended, in the goroutine of its call: it
 	// must be quick and safe for concurrent use.
@@ -69,7 +69,7 @@ func (o Outcome) String() string {
 // says so.
 func (o Outcome) unclear() bool { return o == Failed || o == Lost }
 
-// tried tells the observers, and the one that counts for the call.
+// tried notifies the observers and the call's statistics.
 func (t *transport) tried(ctx context.Context, try Try) {
 	try.Ended = time.Now()
 	if stats := statsFrom(ctx); stats != nil {

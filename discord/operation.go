@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Operation is one operation of Discord's API: what its request looks like,
-// and what may be done with it.
+// Operation describes one operation of Discord's API: its request, its success
+// response, and whether it can be repeated.
 type Operation struct {
 	// Name is Discord's own name for it.
 	Name string
@@ -22,8 +22,8 @@ type Operation struct {
 	// Path is the path below the version, with the names of arguments as
 	// placeholders, such as /channels/{channel_id}.
 	Path string
-	// Query names the arguments that stand in the query. Operations without a
-	// body, GET and DELETE, have all of them there.
+	// Query names the arguments in the query. In operations without a body, GET and
+	// DELETE, these are all that are not in the path.
 	Query []string
 	// Body names the argument that is the whole body. Empty means that the
 	// arguments are the fields of the body.
@@ -35,7 +35,7 @@ type Operation struct {
 	// Done is the code with which Discord refuses to do again what an earlier
 	// try has done already. 0 means that it does not refuse it.
 	Done int
-	// Returns is what a success answers with.
+	// Returns is the kind of body of a success.
 	Returns Returns
 }
 
@@ -43,8 +43,8 @@ type Operation struct {
 // https://discord.com/developers/docs/reference#audit-log-reasons
 const ReasonArgument = "audit_log_reason"
 
-// Args are the arguments of an operation, by Discord's names: what stands in
-// the path and the query, the fields of the body, and ReasonArgument. A nil
+// Args are the arguments of an operation, by Discord's names: those of the path and
+// the query, the fields of the body, and ReasonArgument. A nil
 // value is JSON's null. In the path and the query values are strings, numbers
 // or booleans.
 type Args map[string]any
@@ -156,7 +156,8 @@ func (o *Operation) path(args Args) (string, error) {
 	}
 }
 
-// pathValue returns an argument as it stands in a path, and false for one that cannot.
+// pathValue returns an argument escaped for a path. It reports false if the argument
+// cannot be part of a path.
 func pathValue(name string, argument any) (string, bool) {
 	if id, ok := argument.(uint64); ok && strings.HasSuffix(name, "_id") {
 		return strconv.FormatUint(id, 10), 0 < id && id <= math.MaxInt64
@@ -173,9 +174,9 @@ func fitsPath(name, value string) bool {
 	return FitsPath(value)
 }
 
-// FitsPath reports whether a text, an emoji or a webhook's token, can stand in
-// a path. What could lead to another route cannot, even if somebody on the way
-// decodes the path: neither of them holds such characters.
+// FitsPath reports whether a text, an emoji or a webhook's token, can be a segment of
+// a path. A text that could lead to another route cannot, even if a proxy on the way
+// decodes the path. Emoji and tokens contain no such characters.
 func FitsPath(s string) bool {
 	return strings.Trim(s, ".") != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\%?`, r)

@@ -18,7 +18,7 @@ import (
 var refused = &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 
 // away refuses all connections for a while and then lets requests through a
-// real connection pool to the pretend Discord.
+// real connection pool to the sandbox.
 func away(t *testing.T, sb *sandbox.Sandbox, d time.Duration) *discord.Client {
 	began := time.Now()
 	pool := discord.NewUpstream(0)

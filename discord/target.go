@@ -15,8 +15,8 @@ const (
 	UserTarget    TargetKind = "user"
 )
 
-// Target is a guild, channel or user that a request names. The id 0 stands for
-// a value in the place of an id that is not one.
+// Target is a guild, channel or user that a request names. The ID 0 means that the
+// request has a value in the place of an ID that is not an ID.
 type Target struct {
 	Kind TargetKind
 	ID   uint64

@@ -20,7 +20,7 @@ type botToken struct {
 	bot     uint64 // the bot's ID, 0 until Discord has said it
 }
 
-// parseToken returns a token without what may stand around it.
+// parseToken returns a token without surrounding space and the prefix "Bot ".
 func parseToken(text string) (string, error) {
 	token := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(text), "Bot "))
 	if token == "" {

@@ -13,16 +13,15 @@ import (
 // checkTimeout bounds a check of a token, for which a call waits.
 const checkTimeout = 10 * time.Second
 
-// asksForCheck reports whether the rate limiter refused a call because of its
-// token, and wants to know whether the token is good again.
+// asksForCheck reports whether the rate limiter refused a call because of its token
+// and asks for a check of the token.
 func asksForCheck(err error) bool {
 	refused, ok := errors.AsType[*ratelimit.Error](err)
 	return ok && refused.Check
 }
 
-// checkToken asks Discord whether the token of a request is good, so that the
-// rate limiter knows. A 401 to the request itself does not say so: it may be
-// about the route alone.
+// checkToken checks the token of a request with Discord, for the rate limiter. A 401
+// to the request itself is not enough: it may be about the route only.
 //
 // GET /users/@me accepts every bot token, and GET /oauth2/@me every token of
 // OAuth2.

@@ -205,14 +205,14 @@ func (s *sending) failed(ctx context.Context, a *answer, cause error) (again boo
 	return true, nil
 }
 
-// left is the error of a call whose context ended between two tries.
+// left returns the error of a call whose context ended between two tries.
 func (s *sending) left(ctx context.Context) error {
 	failure := ContextError(ctx)
 	failure.OutcomeUnknown = s.unknown
 	return failure
 }
 
-// end lets the next call of the same line follow.
+// end lets the limiter send the next call of the same line.
 func (s *sending) end() {
 	if s.ask.Retry != nil {
 		s.ask.Retry.Done()

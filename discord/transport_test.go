@@ -19,7 +19,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// clientOf returns a client of the pretend Discord whose first try ends as
+// clientOf returns a client of the sandbox whose first try ends as
 // first says, and counts the tries.
 func clientOf(t *testing.T, sb *sandbox.Sandbox, first func(r *http.Request, next http.RoundTripper) (*http.Response, error)) (client *Client, tries *int) {
 	tries = new(int)

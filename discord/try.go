@@ -21,17 +21,17 @@ type answer struct {
 	header http.Header
 	body   []byte
 	limit  string // that was hit, see Try.Limit
-	// checkToken: the limiter wants to know whether the token is good.
+	// checkToken: the limiter asks for a check of the token.
 	checkToken bool
 	// outcomeUnknown: an earlier try, or this one, may have taken effect.
 	outcomeUnknown bool
 }
 
-// newSession returns what makes the requests of all tries. Its methods that
-// wait for rate limits are not used: they lock a URL for the whole round trip
-// and sleep without looking at the context.
+// newSession returns the session that makes the requests of all tries. Its methods
+// that wait for rate limits are not used: they lock a URL for the whole round trip
+// and sleep regardless of the context.
 func newSession(authorization, userAgent string) *discordgo.Session {
-	// It would print what it cannot read of an answer.
+	// Otherwise it prints answers that it cannot decode.
 	const silent = -1
 	return &discordgo.Session{Token: authorization, UserAgent: userAgent, LogLevel: silent}
 }
@@ -43,8 +43,8 @@ const slowestUpload = 256 << 10
 var (
 	// errTryTimeout ends a try that takes too long.
 	errTryTimeout = errors.New("no answer within the time of one try")
-	// errNotBuilt is that of a request that is none, of which nothing was sent.
-	// It does not name the address, in which a secret may be.
+	// errNotBuilt is the error of an invalid request, of which nothing was sent.
+	// It does not contain the URL, which may contain a secret.
 	errNotBuilt = errors.New("discord: the request could not be built")
 )
 

@@ -70,7 +70,7 @@ func (x *turn) wait(ctx context.Context) error {
 	}
 }
 
-// pass lets the next message follow: this one has its place.
+// pass lets the next message be queued, after this one.
 func (x *turn) pass() {
 	t := x.turns
 	t.mu.Lock()

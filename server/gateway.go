@@ -147,18 +147,18 @@ func (l live) warnings() []string {
 	return nil
 }
 
-// status is the gateway as watchers are told it.
+// status returns the gateway's state for watchers.
 func (l live) status() *pb.WatchStatusResponse_Proxy_Gateway {
 	if l.gateway == nil {
 		return nil
 	}
 	s := l.gateway.Status()
-	told := &pb.WatchStatusResponse_Proxy_Gateway{
+	out := &pb.WatchStatusResponse_Proxy_Gateway{
 		State: s.State.String(), Since: timestamppb.New(s.Since), Reason: s.Reason,
 		Subscribers: int32(l.server.Hub.Stats().Subscribers),
 	}
 	if s.Latency > 0 {
-		told.Latency = durationpb.New(s.Latency)
+		out.Latency = durationpb.New(s.Latency)
 	}
-	return told
+	return out
 }

@@ -30,7 +30,7 @@ type login struct {
 	good chan struct{}
 	// found is called then.
 	found func()
-	// bot is the name that Discord told; nil until then.
+	// bot is the bot's name; nil until Discord has returned it.
 	bot atomic.Pointer[string]
 }
 
@@ -54,7 +54,7 @@ func (l *login) ready() error {
 	return nil
 }
 
-// botName returns the name of the bot, "" until Discord told it.
+// botName returns the name of the bot, "" until Discord has returned it.
 func (l *login) botName() string {
 	if name := l.bot.Load(); name != nil {
 		return *name

@@ -206,7 +206,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	return nil
 }
 
-// shutdownCheck fails from the moment when the server is told to end, while
+// shutdownCheck fails from the moment when the server begins to shut down, while
 // the calls in progress still do.
 func shutdownCheck(ctx context.Context) func() error {
 	return func() error {

@@ -27,7 +27,7 @@ type upstream struct {
 
 // newUpstream puts the way to Discord together. ready reports to metrics whether
 // calls are taken; it is asked from the first request on. changed is that of
-// ratelimit.Config. The observers are told of every request, in addition to those
+// ratelimit.Config. The observers are notified of every request, in addition to those
 // that every server has.
 func newUpstream(c Config, ready func() error, changed func(urgent bool), more ...discord.Observer) (*upstream, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{

@@ -89,7 +89,7 @@ type callers struct {
 }
 
 // identities returns each kind of caller of a method, and what it gets over
-// the contract's protocols and over plain REST.
+// the API's protocols and over plain REST.
 func (c *callers) identities(method string, other int) map[string]struct {
 	id            proxytest.Identity
 	contract, api outcome
@@ -195,7 +195,7 @@ func requestOf(method string) proto.Message {
 	input := pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods().ByName(protoreflect.Name(method)).Input()
 	known, err := protoregistry.GlobalTypes.FindMessageByName(input.FullName())
 	if err != nil {
-		panic(err) // the contract is registered
+		panic(err) // the API is registered
 	}
 	return known.New().Interface()
 }

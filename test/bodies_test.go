@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// webhook makes a webhook of a channel at the pretend Discord.
+// webhook makes a webhook of a channel at the sandbox.
 func webhook(t *testing.T, sb *sandbox.Sandbox, channel sandbox.ID) (id uint64, token string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("https://discord.com/api/v10/channels/%s/webhooks", channel), strings.NewReader(`{"name":"hook"}`))

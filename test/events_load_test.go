@@ -124,7 +124,7 @@ func TestEventLoad(t *testing.T) {
 			}
 			discord := httptest.NewServer(sb)
 			defer discord.Close()
-			p := proxytest.StartProcess(t, func(cmd *exec.Cmd) { // its own pretend Discord is not asked
+			p := proxytest.StartProcess(t, func(cmd *exec.Cmd) { // its own sandbox is not asked
 				cmd.Args = slices.DeleteFunc(cmd.Args, func(arg string) bool { return arg == "--sandbox" })
 			}, "--token", sb.World().Token, "--discord-api-url", discord.URL+"/api")
 			for began := time.Now(); len(sb.GatewaySessions()) == 0; time.Sleep(time.Millisecond) {

@@ -369,7 +369,7 @@ func TestEventSoak(t *testing.T) {
 	if code := p.Stop(); code != 0 {
 		t.Errorf("the server ended with %d", code)
 	}
-	// What is left is the pretend Discord, whose messages are bounded.
+	// What is left is the sandbox, whose messages are bounded.
 	if left := heap() - heapBefore; left > 64<<20 {
 		t.Errorf("%d MiB of memory are left", left>>20)
 	} else {

@@ -17,7 +17,7 @@ import (
 	"connectrpc.com/connect"
 )
 
-// ledger compares what callers were told with what the pretend Discord holds.
+// ledger compares what callers were told with what the sandbox holds.
 type ledger struct {
 	mu       sync.Mutex
 	ok       map[string]bool // contents whose caller was told OK

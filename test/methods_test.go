@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// methodCases are calls of every method of the contract, each with what it
+// methodCases are calls of every method of the API, each with what it
 // costs and what it does. A method without one fails TestMethodsAreTested.
 var methodCases = slices.Concat(sendingCases, bodyCases, messageCases, reactionCases, channelCases, guildCases, statusCases, interactionCases)
 
@@ -29,9 +29,9 @@ type methodCase struct {
 	method string
 	about  string // what is special about the case
 	cost   cost
-	// request arranges the pretend Discord and returns the request.
+	// request arranges the sandbox and returns the request.
 	request func(*scene) proto.Message
-	// check looks at the answers and at what the pretend Discord holds.
+	// check looks at the answers and at what the sandbox holds.
 	check func(s *scene, req proto.Message, answers []proto.Message)
 }
 
@@ -66,7 +66,7 @@ func streaming[Req, Res proto.Message](about string, c cost, request func(*scene
 	}
 }
 
-// scene is a proxy before a pretend Discord of its own.
+// scene is a proxy before a sandbox of its own.
 type scene struct {
 	*testing.T
 	sb     *sandbox.Sandbox
@@ -92,7 +92,7 @@ func (s *scene) fill(channel sandbox.ID, messages int) {
 	}
 }
 
-// stored returns a message that the pretend Discord holds, nil if it does not.
+// stored returns a message that the sandbox holds, nil if it does not.
 func (s *scene) stored(channel sandbox.ID, id uint64) *sandbox.Message {
 	for _, m := range s.sb.Messages(channel) {
 		if uint64(m.ID) == id {
@@ -117,7 +117,7 @@ func (s *scene) call(method string, req proto.Message) ([]proto.Message, error) 
 	s.Helper()
 	do := reflect.ValueOf(s.client).MethodByName(method)
 	if !do.IsValid() {
-		s.Fatalf("the contract has no method %s", method)
+		s.Fatalf("the API has no method %s", method)
 	}
 	results := do.Call([]reflect.Value{reflect.ValueOf(s.Context()), reflect.ValueOf(req)})
 	if err, _ := results[1].Interface().(error); err != nil {

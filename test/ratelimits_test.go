@@ -22,7 +22,7 @@ import (
 
 const postMessage = "POST /channels/{channel_id}/messages"
 
-// limited is a pretend Discord that takes one message a minute in each channel,
+// limited is a sandbox that takes one message a minute in each channel,
 // and a proxy before it.
 func limited(t *testing.T, args ...string) (*sandbox.Sandbox, *proxytest.Proxy) {
 	t.Helper()

@@ -150,7 +150,7 @@ func TestStatusOfSandbox(t *testing.T) {
 	stream := watch(t, p)
 	first := stream.Msg()
 	if !first.GetProxy().GetSandbox() || len(first.GetSandbox().GetChannels()) == 0 || len(first.GetSandbox().GetLimits()) == 0 {
-		t.Errorf("the pretend Discord is %v", first.GetSandbox())
+		t.Errorf("the sandbox is %v", first.GetSandbox())
 	}
 	var general uint64
 	for _, ch := range first.GetSandbox().GetChannels() {
@@ -166,7 +166,7 @@ func TestStatusOfSandbox(t *testing.T) {
 		t.Errorf("the message is %v", m)
 	}
 
-	// The page's door to the pretend Discord.
+	// The page's door to the sandbox.
 	if status := fetch(t, http.MethodPost, "http://"+p.Address+"/sandbox/faults", `{"name": "no luck", "count": 3}`); status != http.StatusOK {
 		t.Errorf("a fault is answered with %d", status)
 	}
@@ -210,7 +210,7 @@ func TestStatusForStrangers(t *testing.T) {
 		t.Errorf("strangers are told %v", m.GetCalls())
 	}
 	if status := fetch(t, http.MethodGet, "http://"+p.Address+"/sandbox/world", ""); status != http.StatusNotFound {
-		t.Errorf("without a pretend Discord its door answers %d", status)
+		t.Errorf("without a sandbox its door answers %d", status)
 	}
 }
 

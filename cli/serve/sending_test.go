@@ -57,7 +57,7 @@ func layout() []*pb.Component {
 }
 
 // TestSendEverything sends a message with all its parts over every protocol,
-// and finds them at the pretend Discord and in the answer.
+// and finds them at the sandbox and in the answer.
 func TestSendEverything(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)

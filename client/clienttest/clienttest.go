@@ -1,5 +1,5 @@
-// Package clienttest runs a Discord Proxy with a sandbox, for tests of programs
-// that use package client.
+// Package clienttest provides a running Discord Proxy with a sandbox in place of
+// Discord, for tests of programs that use package client.
 package clienttest
 
 import (
@@ -24,14 +24,16 @@ type Proxy struct {
 	*client.Client
 	// Address is where it listens.
 	Address string
-	// Discord is what it takes for Discord. World tells the ids of users and
-	// channels, Messages what was sent, InjectFault and SetLatency disturb it.
+	// Discord is the sandbox. World returns the IDs of its users and channels,
+	// Messages the messages that were sent. InjectFault and SetLatency simulate
+	// failures and delays.
 	Discord *sandbox.Sandbox
 
 	closers []func()
 }
 
-// Start runs a proxy until the test ends. Its client has the options.
+// Start starts a proxy that runs until the test ends. The options are those of its
+// client.
 func Start(t testing.TB, opts ...client.Option) *Proxy {
 	t.Helper()
 	p, err := New(opts...)
@@ -42,13 +44,13 @@ func Start(t testing.TB, opts ...client.Option) *Proxy {
 	return p
 }
 
-// patience bounds each wait. It is long because it only bounds how long a failure
-// takes.
+// patience limits each wait. It is long because it is reached only if something has
+// failed.
 const patience = time.Minute
 
-// New runs a proxy until Close is called, for programs that are no tests. When New
-// returns, the proxy takes calls and is connected to the gateway, so that no event
-// is missed.
+// New starts a proxy that runs until Close is called, for programs other than tests.
+// When New returns, the proxy accepts calls and is connected to the gateway, so that
+// no event is missed.
 func New(opts ...client.Option) (*Proxy, error) {
 	p := &Proxy{Discord: sandbox.New(sandbox.Config{Unlimited: true})}
 	discord := httptest.NewServer(p.Discord)
@@ -79,7 +81,7 @@ func (p *Proxy) start(discord string, opts []client.Option) error {
 	return p.ready()
 }
 
-// ready waits until the proxy takes calls and is connected to the gateway.
+// ready waits until the proxy accepts calls and is connected to the gateway.
 func (p *Proxy) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -107,7 +109,7 @@ func (p *Proxy) ready() error {
 	return errors.New("the proxy does not connect to the gateway")
 }
 
-// Close ends the client, the proxy and the pretend Discord.
+// Close stops the client, the proxy and the sandbox.
 func (p *Proxy) Close() {
 	for i := len(p.closers) - 1; i >= 0; i-- {
 		p.closers[i]()

@@ -12,8 +12,8 @@ import (
 	"discordproxy/cli/serve"
 )
 
-// starting lets one server read its flags at a time: the library of flags keeps
-// those for help and version in variables of its own, which every command writes.
+// starting serializes the parsing of flags: the flag library keeps the flags for
+// help and version in global variables, which every command writes.
 var starting sync.Mutex
 
 var listensOn = regexp.MustCompile(`listens on ([^\s,]+)(?:, .*)?\n`)

@@ -63,7 +63,7 @@ export function readable(message: string): string {
   return refusal ? `${refusal.text} (HTTP ${refusal.status}, code ${refusal.code})` : plain(message);
 }
 
-/** Controls the pretend Discord; resolves to what it answers. */
+/** Controls the sandbox; resolves to what it answers. */
 export async function control(method: string, path: string, body?: unknown): Promise<unknown> {
   const headers: Record<string, string> = { "Content-Type": "application/json" };
   const key = clientKey();

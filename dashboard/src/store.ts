@@ -65,7 +65,7 @@ export interface State {
   /** Newest first. */
   calls: Call[];
   sandbox?: Sandbox;
-  /** Of the pretend Discord, oldest first. */
+  /** Of the sandbox, oldest first. */
   messages: Message[];
 }
 

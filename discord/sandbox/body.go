@@ -51,7 +51,7 @@ func (s *Sandbox) readBody(c *call) error {
 	}
 	switch kind {
 	case "application/json":
-		c.body = b // whoever decodes it finds out whether it is JSON
+		c.body = b // decoding it finds out whether it is JSON
 	case "application/x-www-form-urlencoded":
 		form, err := url.ParseQuery(string(b))
 		if err != nil {

@@ -2,7 +2,7 @@ package sandbox
 
 import "slices"
 
-// Event is a change of the pretend world, named as the gateway's dispatch
+// Event is a change in the sandbox, named as the gateway's dispatch
 // events are. Data is what the event's "d" holds.
 //
 // See https://discord.com/developers/docs/events/gateway-events.
@@ -10,7 +10,7 @@ type Event struct {
 	Type      string
 	GuildID   ID // none in direct messages
 	ChannelID ID // none when it concerns no channel
-	User      ID // whom alone it is told; none: everybody who may see it
+	User      ID // the only recipient; 0 means everyone who may see it
 	Data      any
 }
 

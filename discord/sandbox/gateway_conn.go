@@ -88,7 +88,7 @@ func (s *Sandbox) serveGateway(w http.ResponseWriter, r *http.Request) {
 	}
 	faults, ok := s.enter(c)
 	if !ok {
-		http.Error(w, "the pretend Discord has ended", http.StatusServiceUnavailable)
+		http.Error(w, "the sandbox has shut down", http.StatusServiceUnavailable)
 		return
 	}
 	defer s.leave(c)
@@ -105,7 +105,7 @@ func (s *Sandbox) serveGateway(w http.ResponseWriter, r *http.Request) {
 	upgrade := &rawConn{ResponseWriter: w}
 	ws, err := websocket.Accept(upgrade, r, nil)
 	if err != nil {
-		return // the client was told
+		return // the client has the error
 	}
 	ws.SetReadLimit(-1) // readCommand has a limit of its own
 	c.ws, c.raw = ws, upgrade.conn
@@ -199,7 +199,7 @@ func (s *Sandbox) greet(c *gatewayConn, r *http.Request) {
 }
 
 // trace is what Discord adds for its own people.
-func trace() []string { return []string{`["gateway-pretend",{"micros":0.0}]`} }
+func trace() []string { return []string{`["gateway-sandbox",{"micros":0.0}]`} }
 
 // hangUp is what follows from the end of reading: a client that says goodbye
 // gives up its session.

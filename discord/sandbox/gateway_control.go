@@ -13,7 +13,7 @@ import (
 // GatewayLimits are the numbers that the gateway goes by. They can be changed
 // while it runs; what is connected keeps its heartbeat interval.
 type GatewayLimits struct {
-	HeartbeatInterval time.Duration `json:"-"` // told in HELLO; after half as much again without a heartbeat: 4009
+	HeartbeatInterval time.Duration `json:"-"` // sent in HELLO; after half as much again without a heartbeat: 4009
 
 	// IDENTIFY. With Starts used up, Discord ends all sessions and resets the
 	// token. More than one IDENTIFY for each shard modulo MaxConcurrency within
@@ -41,8 +41,8 @@ type GatewayLimits struct {
 	MaxQueue int `json:"max_queue"`
 }
 
-// DefaultGatewayLimits are Discord's, as far as it tells: nobody knows for
-// sure how long it keeps what can be replayed.
+// DefaultGatewayLimits returns Discord's limits, as far as Discord documents them.
+// How long it keeps events for replay is not documented.
 func DefaultGatewayLimits() GatewayLimits {
 	return GatewayLimits{
 		HeartbeatInterval: 41250 * time.Millisecond,
@@ -223,7 +223,7 @@ func (s *Sandbox) GatewayFaults() GatewayFaults {
 }
 
 // SetGatewayFaults changes what goes wrong with connections to the gateway.
-// The zero value lets all go well.
+// The zero value means no faults.
 func (s *Sandbox) SetGatewayFaults(f GatewayFaults) error {
 	switch f.Refuse {
 	case "", RefuseStatus, RefuseReset, RefuseHang:

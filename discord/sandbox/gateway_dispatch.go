@@ -66,7 +66,7 @@ func (s *Sandbox) concerns(ss *session, e *Event) bool {
 	if e.Type == auditLogEntryCreated && !g.permissions(ss.user, s.clock()).Has(PermViewAuditLog) {
 		return false
 	}
-	// Bots are told of all channels, but of what happens there only if they see it.
+	// Bots get events about all channels, but events in a channel only if they can view it.
 	if ch == nil || strings.HasPrefix(e.Type, "CHANNEL_") && e.Type != "CHANNEL_PINS_UPDATE" {
 		return true
 	}
@@ -83,7 +83,7 @@ type messageEvent struct {
 	Member  *partialMember `json:"member,omitempty"`
 }
 
-// partialMember is a member beside its user.
+// partialMember is a member without its user.
 type partialMember struct {
 	*Member
 	User *struct{} `json:"user,omitempty"`
@@ -129,7 +129,7 @@ type memberEvent struct {
 	Member
 }
 
-// guildCreate is a guild as a session is told of it.
+// guildCreate returns a guild as GUILD_CREATE contains it.
 //
 // See https://discord.com/developers/docs/events/gateway-events#guild-create.
 func (s *Sandbox) guildCreate(ss *session, g *guild) map[string]any {

@@ -17,7 +17,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestGatewayDispatches does each thing of which sessions are told, in order.
+// TestGatewayDispatches does each thing that sessions get an event for, in order.
 func TestGatewayDispatches(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	w := r.w
@@ -118,7 +118,7 @@ func TestGatewayDispatches(t *testing.T) {
 	if m["guild_id"] != nil || m["member"] != nil {
 		t.Errorf("a direct message of guild %v", m["guild_id"])
 	}
-	// What the bot cannot see it is not told of.
+	// The bot gets no events of what it cannot see.
 	_, err := r.AddMessage(sandbox.Message{ChannelID: w.Forbidden, Content: "secret", Author: &sandbox.User{ID: w.Alice}})
 	must(err)
 	_, err = r.AddMessage(sandbox.Message{ChannelID: w.OtherChannel, Content: "far", Author: &sandbox.User{ID: w.Stranger}})

@@ -72,14 +72,14 @@ var (
 	closeDisallowed     = closing{CloseDisallowedIntents, "Disallowed intent(s)."}
 	closeSlow           = closing{CloseUnknownError, "The client reads too slowly."}
 	closeReplaced       = closing{CloseUnknownError, "The session was resumed elsewhere."}
-	closeReset          = closing{CloseUnknownError, "The pretend Discord was reset."}
+	closeReset          = closing{CloseUnknownError, "The sandbox was reset."}
 	closeEncoding       = closing{CloseDecodeError, "ETF is not supported: use encoding=json."}
 	closeCompression    = closing{CloseDecodeError, "Use compress=zlib-stream or zstd-stream."}
-	closeGoingAway      = closing{1001, "The pretend Discord ends."}
+	closeGoingAway      = closing{1001, "The sandbox is shutting down."}
 	closeUnknownOp      = closing{CloseUnknownOpcode, "Unknown opcode."}
 	closeTooManyStarts  = closing{CloseAuthenticationFailed, "Too many sessions were started today; the token was reset."}
 	closeTokenRevoked   = closing{CloseAuthenticationFailed, "The token was revoked."}
-	closeTooManySession = closing{CloseUnknownError, "The pretend Discord keeps no more sessions."}
+	closeTooManySession = closing{CloseUnknownError, "The sandbox keeps no more sessions."}
 )
 
 // endsSession reports whether nothing is left to resume.

@@ -16,7 +16,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// gatewayRig is a sandbox that listens, with REST calls beside its gateway.
+// gatewayRig is a listening sandbox, for REST calls and the gateway.
 type gatewayRig struct {
 	*rig
 	url string
@@ -72,7 +72,7 @@ func (r *gatewayRig) dial(query string) *client {
 	return &client{r.t.(*testing.T), ws}
 }
 
-// refused dials in vain.
+// refused dials and expects to be refused.
 func (r *gatewayRig) refused(patience time.Duration) (status int, err error) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)

@@ -90,7 +90,7 @@ func (s *Sandbox) AddInteraction(channel ID) Interaction {
 	return in
 }
 
-// Interact pretends that somebody did something to a bot, which is told by an
+// Interact simulates an interaction of a user with a bot, and sends
 // INTERACTION_CREATE. The newest 1,000 interactions are kept.
 func (s *Sandbox) Interact(u Use) (Interaction, error) {
 	s.mu.Lock()

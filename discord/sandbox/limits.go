@@ -45,16 +45,16 @@ const (
 	RefusalBare    RefusalHeaders = "bare" // none: neither a bucket nor a scope
 )
 
-// AnyRoute stands for all routes that have no limit of their own; each of them
-// gets a bucket of its own.
+// AnyRoute means all routes that have no limit of their own. Each of them gets a
+// bucket of its own.
 const AnyRoute = "*"
 
-// Limit is a rate limit of routes. Calls are counted apart for each token and
+// Limit is a rate limit of routes. Calls are counted separately for each token and
 // each top-level resource (channel, guild or webhook) of the path.
 //
 // See https://discord.com/developers/docs/topics/rate-limits.
 type Limit struct {
-	// Name tells limits apart: setting one replaces that of the same name.
+	// Name identifies the limit: setting a limit replaces the one of the same name.
 	// Empty means the first route and the condition.
 	Name string `json:"name"`
 
@@ -79,7 +79,7 @@ type Limit struct {
 	Extra      http.Header    `json:"headers"`     // replaces headers, also with nonsense; no values removes
 }
 
-// bucketKey tells buckets of one limit apart.
+// bucketKey identifies a bucket of a limit.
 type bucketKey struct {
 	limit string
 	route string // of AnyRoute

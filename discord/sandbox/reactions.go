@@ -79,8 +79,8 @@ func (s *Sandbox) emoji(name string) (ReactionEmoji, error) {
 	return ReactionEmoji{Name: name}, nil
 }
 
-// unicodeEmoji tells emoji from words well enough: an emoji has a symbol
-// beyond Latin scripts, or is a keycap.
+// unicodeEmoji reports whether a name is an emoji and not a word. It is an
+// approximation: an emoji has a symbol beyond Latin scripts, or is a keycap.
 func unicodeEmoji(name string) bool {
 	symbol := false
 	for _, r := range name {

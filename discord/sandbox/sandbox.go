@@ -93,7 +93,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Sandbox is a pretend Discord. All its methods may be called concurrently.
+// Sandbox is a fake Discord. All its methods are safe for concurrent use.
 type Sandbox struct {
 	config  Config
 	tree    *tree
@@ -206,9 +206,9 @@ func (s *Sandbox) clear() {
 // clock is the sandbox's time, by which calls are counted. The lock is held.
 func (s *Sandbox) clock() time.Time { return s.config.Now().Add(s.advanced) }
 
-// now is the date in the pretend world, by which ids are made. It differs from
-// the clock only where that one stands before Discord's first snowflake, as it
-// does in the bubbles of testing/synctest. The lock is held.
+// now returns the time from which IDs are made. It differs from the clock only if the
+// clock is before Discord's first snowflake, as it is in the bubbles of
+// testing/synctest. The lock must be held.
 func (s *Sandbox) now() time.Time { return s.clock().Add(s.shift) }
 
 // Now returns the sandbox's time.
@@ -237,7 +237,7 @@ func (s *Sandbox) newID() ID {
 type call struct {
 	r       *http.Request
 	at      time.Time // when it arrived, by the clock
-	now     time.Time // the same, in the pretend world
+	now     time.Time // the same, for IDs
 	ip      string
 	version int
 	path    string // without the version

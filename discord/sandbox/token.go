@@ -25,8 +25,8 @@ func (s *Sandbox) canonical(authorization string) string {
 	return authorization
 }
 
-// gatewayToken is the Authorization header that a token in a payload of the
-// gateway stands for: there it has "Bot " in front or not.
+// gatewayToken returns the Authorization header for a token in a payload of the
+// gateway, which may begin with "Bot ".
 func (s *Sandbox) gatewayToken(token string) string {
 	return s.canonical("Bot " + strings.TrimPrefix(token, "Bot "))
 }

@@ -82,7 +82,8 @@ var undescribed = map[string]string{
 	"/guilds/{guild_id}/mfa":              "POST",
 }
 
-// unsupportedRoutes answer that the sandbox lacks them, whoever asks.
+// unsupportedRoutes are Discord's routes that the sandbox does not implement. It
+// answers 501 to them, without checking the token.
 func unsupportedRoutes() []route {
 	var out []route
 	for _, table := range []map[string]string{unsupported, undescribed} {

@@ -85,7 +85,7 @@ func (s *Sandbox) seed() {
 	w.Guild = base + 100
 	w.Emoji = base + 190
 	s.putGuild(Guild{
-		ID: w.Guild, Name: "Sandbox", OwnerID: w.Owner, Description: "A pretend guild",
+		ID: w.Guild, Name: "Sandbox", OwnerID: w.Owner, Description: "A guild of the sandbox",
 		Emojis: []Emoji{{ID: w.Emoji, Name: "party", Roles: []ID{}, RequireColons: true, Available: true}},
 	})
 	g := s.guilds[w.Guild]

@@ -329,7 +329,7 @@ def test_one_exception_stands_for_all(client: DiscordClient) -> None:
 
 
 def test_events(limited: Proxy) -> None:
-    # Not with the shared server: the pretend Discord that is as new knows
+    # Not with the shared server: the new sandbox knows
     # nothing of the server's session at its gateway.
     client = DiscordClient(limited.address)
     stream = client.subscribe_events(types=[pb.Event.MESSAGE_CREATE])

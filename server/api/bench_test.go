@@ -60,7 +60,7 @@ func BenchmarkSendChannelMessage(b *testing.B) {
 			empty := connect.NewClient[emptypb.Empty, emptypb.Empty](bm.client, floor, bm.option)
 			client := discordapiconnect.NewDiscordApiClient(bm.client, address, bm.option)
 			req := &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "hi"}
-			beside(b, 2, func() error {
+			compare(b, 2, func() error {
 				_, err := empty.CallUnary(b.Context(), connect.NewRequest(new(emptypb.Empty)))
 				return err
 			}, func() error {
@@ -71,12 +71,12 @@ func BenchmarkSendChannelMessage(b *testing.B) {
 	}
 }
 
-// beside makes b.N calls and as many calls of a floor, several at a time. It
+// compare makes b.N calls and as many calls of a floor, several at a time. It
 // reports what one call costs the whole process, with client, server and API,
 // and the ratio of its processor time to the floor's. Both take turns in small
 // batches, and the ratio is the median of those of all pairs of batches, so that
 // what else the machine does at the moment burdens both or is left out.
-func beside(b *testing.B, atATime int, floor, call func() error) {
+func compare(b *testing.B, atATime int, floor, call func() error) {
 	b.Helper()
 	const batch = 200
 	batchOf := func(n int, call func() error) (c cost) {
@@ -132,7 +132,7 @@ func costs(b *testing.B) cost {
 	return cost{float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e3, float64(memory.Mallocs)}
 }
 
-// serve returns the address of a server over the pretend Discord.
+// serve returns the address of a server over the sandbox.
 func serve(tb testing.TB, sb *sandbox.Sandbox) string {
 	tb.Helper()
 	limiter, err := ratelimit.New(ratelimit.Config{GlobalLimit: -1})

@@ -82,8 +82,8 @@ const (
 	optionNumber  = 10
 )
 
-// choice converts a choice, which stands at a path, of an option of a type. Its
-// value is text in the contract, and of the option's type at Discord.
+// choice converts the choice at path of an option of a type. Its value is text in
+// this API, and of the option's type in Discord's.
 func (f *form) choice(path string, kind int32, c interface {
 	GetName() string
 	GetValue() string

@@ -38,29 +38,29 @@ type Config struct {
 	Ending <-chan struct{}
 	// Logger takes one line for each call. Nil means slog.Default().
 	Logger *slog.Logger
-	// Gateway is what comes from Discord's gateway.
+	// Gateway provides what Discord's gateway sends.
 	Gateway Gateway
-	// Observers are told of every call, after the log.
+	// Observers are notified of every call, after the log.
 	Observers calls.Observers
-	// Interceptors stand around those of the service, the first outermost.
+	// Interceptors wrap those of the service, the first outermost.
 	Interceptors []connect.Interceptor
-	// MaxMessageBytes bounds a received message without its files. 0 means 4
+	// MaxMessageBytes limits a received message without its files. 0 means 4
 	// MiB.
 	MaxMessageBytes int
-	// MaxFileBytes bounds one file, MaxUploadBytes all files of a request. 0
-	// means Discord's own bounds, 20 and 25 MiB.
+	// MaxFileBytes limits one file, MaxUploadBytes all files of a request. 0
+	// means Discord's own limits, 20 and 25 MiB.
 	// https://discord.com/developers/docs/reference#uploading-files
 	MaxFileBytes, MaxUploadBytes int64
 	// NewEnums sends types of channels that the Python package discordproxy 1.5
 	// does not define to its clients, too. By default they get UNDEFINED.
 	NewEnums bool
-	// Dashboard tells how the server is doing. Nil leaves it out.
+	// Dashboard is the dashboard's service. Nil means none.
 	Dashboard discordapiconnect.DashboardHandler
-	// Outbox keeps calls that are made later. Nil refuses all that needs it.
+	// Outbox keeps calls that are made later. Nil refuses calls that need it.
 	Outbox *outbox.Outbox
-	// UseMaker receives, before New returns, what makes the calls of the Outbox.
+	// UseMaker receives, before New returns, the Maker that makes the Outbox's calls.
 	UseMaker func(outbox.Maker)
-	// Access decides who may call what. Nil lets everybody do everything.
+	// Access decides who may call what. Nil means that everyone may call everything.
 	Access *access.Guard
 	// REST passes plain requests on. Its Access, Ready, Observers and Logger
 	// are set from the fields above.
@@ -75,8 +75,8 @@ type Config struct {
 
 // New returns a handler for the service, gRPC's health service and gRPC's
 // reflection, in the protocols gRPC, gRPC-Web and Connect, and for plain
-// requests to Discord's API below /api/. Only health is told to those whom
-// Access does not know.
+// requests to Discord's API below /api/. Clients
+// unknown to Access may only call the health service.
 func New(c Config) (http.Handler, error) {
 	if c.Discord == nil {
 		return nil, errors.New("api: no Discord to talk to")
@@ -205,8 +205,8 @@ func (c Config) guardedOptions(observers calls.Observers) ([]connect.HandlerOpti
 	return c.options(observers, access.Guarded())
 }
 
-// options returns those of the handlers whose calls the observers are told of, with
-// interceptors inside of those that they all have.
+// options returns the options of the handlers whose calls are reported to the
+// observers. inner are called after the interceptors that all handlers have.
 func (c Config) options(observers calls.Observers, inner ...connect.Interceptor) ([]connect.HandlerOption, error) {
 	options, err := rpc.HandlerOptions(rpc.Config{
 		Logger: c.Logger, MaxMessageBytes: c.MaxMessageBytes, Status: calls.Status,

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// hookQueue puts messages of hooks into the outbox. The hook is their caller, whoever
+// hookQueue puts messages of hooks into the outbox. The hook is their caller, regardless of who
 // used it: the right to a hook is no right to the call that it makes.
 type hookQueue struct{ *outboxService }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // respondTimeout is how long Discord waits for the first answer to an
-// interaction: what comes later than that is in vain.
+// interaction: Discord refuses what comes later.
 const respondTimeout = 3 * time.Second
 
 func (s *service) RespondInteraction(ctx context.Context, req *pb.RespondInteractionRequest) (*pb.RespondInteractionResponse, error) {

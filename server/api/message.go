@@ -157,8 +157,8 @@ func isSet(m proto.Message, name protoreflect.Name) bool {
 	return fd != nil && r.Has(fd)
 }
 
-// isV2 reports whether a message is made of components alone: it was said, or
-// a component stands at its top that may stand there in no other message.
+// isV2 reports whether a message consists of components only: because it is flagged so,
+// or because a top-level component is of a type that other messages cannot have there.
 func isV2(req messageRequest) bool {
 	if req.GetComponentsV2() {
 		return true

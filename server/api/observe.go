@@ -97,7 +97,7 @@ func about(call *calls.Call, request any) {
 // secrets are the fields that no observer may see.
 var secrets = []protoreflect.Name{"webhook_token", "interaction_token"}
 
-// withoutSecrets returns a message without its secrets. What it holds beside
+// withoutSecrets returns a message without its secrets. What it contains in addition to
 // them is shared with the original.
 func withoutSecrets(m proto.Message) proto.Message {
 	r := m.ProtoReflect()

@@ -20,7 +20,7 @@ import (
 	"connectrpc.com/connect"
 )
 
-// start serves the contract before a pretend Discord.
+// start serves the API in front of a sandbox.
 func start(t *testing.T, sb *sandbox.Sandbox, config api.Config, opts ...connect.ClientOption) discordapiconnect.DiscordApiClient {
 	t.Helper()
 	if config.Discord == nil {
@@ -35,7 +35,7 @@ func start(t *testing.T, sb *sandbox.Sandbox, config api.Config, opts ...connect
 	return discordapiconnect.NewDiscordApiClient(http.DefaultClient, srv.URL, opts...)
 }
 
-// discordClient returns what talks to a pretend Discord.
+// discordClient returns a client of a sandbox.
 func discordClient(t *testing.T, sb *sandbox.Sandbox) *discord.Client {
 	t.Helper()
 	client, err := discord.New(discord.Config{Token: sb.World().Token, Upstream: sb.Transport(), Logger: slog.New(slog.DiscardHandler)})

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// pointer is the pointer to a message of the contract, which is the message.
+// pointer is a pointer to a struct that implements a message of the API.
 type pointer[M any] interface {
 	*M
 	proto.Message
@@ -32,15 +32,15 @@ func perform[Res any, P pointer[Res]](ctx context.Context, s *service, op discor
 	return carryOut[Res, P](ctx, s, op, args)
 }
 
-// cacheable is a request whose answer the gateway may have told already.
+// cacheable is a request whose answer may be known from the gateway.
 type cacheable interface {
 	proto.Message
 	GetGuildId() uint64
 	GetAllowCached() *durationpb.Duration
 }
 
-// performCached is perform for a request that may be answered by what the
-// gateway has told, if that is known and young enough. A nil known never is.
+// performCached is perform for a request that may be answered from the gateway's
+// state, if known returns it and it is young enough. known may be nil.
 func performCached[Res any, P pointer[Res]](ctx context.Context, s *service, op discord.Operation, req cacheable,
 	known func(*gateway.Guilds, uint64, time.Duration) (json.RawMessage, bool),
 ) (*Res, error) {

@@ -21,7 +21,7 @@ func (s *service) GetRateLimitStatus(context.Context, *pb.GetRateLimitStatusRequ
 	return RateLimitStatus(s.discord.RateLimits()), nil
 }
 
-// RateLimitStatus is the limiter's state as the contract tells it.
+// RateLimitStatus returns the limiter's state as a message of the API.
 func RateLimitStatus(snapshot discord.RateLimits) *pb.GetRateLimitStatusResponse {
 	until := func(t time.Time) *durationpb.Duration {
 		if t.After(snapshot.At) {

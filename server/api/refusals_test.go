@@ -25,7 +25,7 @@ import (
 )
 
 // tryOnce returns a client of Discord whose calls are tried once, and one of
-// the contract above it.
+// the API's service.
 func tryOnce(t *testing.T, token string, upstream http.RoundTripper) (*discord.Client, discordapiconnect.DiscordApiClient) {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)

@@ -49,7 +49,7 @@ func BenchmarkPlainREST(b *testing.B) {
 			to := func(address string) func() error {
 				return func() error { return plain(b, pool, request.method, address+request.path, request.body) }
 			}
-			beside(b, connections, to(floor), to(proxy))
+			compare(b, connections, to(floor), to(proxy))
 		})
 	}
 }

@@ -131,8 +131,8 @@ func (f *form) request(op discord.Operation, req proto.Message) {
 	f.fields("", req.ProtoReflect(), op, &requestRules)
 }
 
-// fields checks the fields of a message that stands behind path in the form,
-// which is empty for a request.
+// fields checks the fields of the message at path in the form. path is empty for a
+// request.
 func (f *form) fields(path string, m protoreflect.Message, op discord.Operation, book *ruleBook) {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {

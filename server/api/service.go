@@ -25,7 +25,7 @@ type Discord interface {
 	RateLimits() discord.RateLimits
 }
 
-// service implements the contract over Discord.
+// service implements the API over Discord.
 type service struct {
 	discord  Discord
 	composer composer

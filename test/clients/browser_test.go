@@ -110,7 +110,7 @@ func TestBrowser(t *testing.T) {
 		t.Errorf("the page saw %v channels", got["channels"])
 	}
 	if stored := sb.Messages(sb.World().General); len(stored) != 1 {
-		t.Errorf("the pretend Discord holds %+v", stored)
+		t.Errorf("the sandbox holds %+v", stored)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"discordproxy/test/require"
 )
 
-// TestDiscordPy has discord.py log in to the pretend Discord, to find out
+// TestDiscordPy has discord.py log in to the sandbox, to find out
 // whether that is a fair picture of the real one.
 func TestDiscordPy(t *testing.T) {
 	t.Parallel()

@@ -47,7 +47,7 @@ func TestLibraries(t *testing.T) {
 }
 
 // share lets a library and typed calls send to the same channels, and compares
-// what the pretend Discord holds with what was sent.
+// what the sandbox holds with what was sent.
 func share(t *testing.T, library string, use func(p *proxytest.Proxy, channels []string)) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(20 * time.Millisecond)})

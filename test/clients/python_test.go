@@ -37,7 +37,7 @@ func TestPythonClient(t *testing.T) {
 		fmt.Sprintf("bot=%s", w.Bot), fmt.Sprintf("alice=%s", w.Alice), fmt.Sprintf("bob=%s", w.Bob), fmt.Sprintf("no_dms=%s", w.NoDMs),
 		fmt.Sprintf("general=%s", w.General), fmt.Sprintf("forbidden=%s", w.Forbidden), fmt.Sprintf("guild=%s", w.Guild))
 	if got := len(sb.Messages(w.General)); got != 2 {
-		t.Errorf("the pretend Discord holds %d messages, not 2", got)
+		t.Errorf("the sandbox holds %d messages, not 2", got)
 	}
 }
 

@@ -277,7 +277,7 @@ func (f front) foreign(t *testing.T) {
 	}
 }
 
-// reflection asks for the contract as grpcurl does.
+// reflection asks for the API as grpcurl does.
 func (f front) reflection(t *testing.T) {
 	ask := func(key string) (*grpc_reflection_v1.ServerReflectionResponse, error) {
 		ctx, cancel := context.WithTimeout(withKey(t.Context(), key), proxytest.Patience)

@@ -172,7 +172,7 @@ func TestTypeScript(t *testing.T) {
 		})
 		stored := sb.Messages(sb.World().General)
 		if len(stored) != 1 || got["sent"] != "sent as "+stored[0].ID.String() || got["refused"] != "Discord answered with HTTP status 403, code 50001: Missing Access" {
-			t.Errorf("the page shows %v, the pretend Discord holds %+v", got, stored)
+			t.Errorf("the page shows %v, the sandbox holds %+v", got, stored)
 		}
 	})
 	t.Run("README for browsers", func(t *testing.T) {

@@ -30,7 +30,7 @@ import (
 type reader struct {
 	commands string // folder of the commands
 	sb       *sandbox.Sandbox
-	discord  string // address of the pretend Discord
+	discord  string // address of the sandbox
 	proxy    *proxytest.Proxy
 }
 
@@ -251,7 +251,7 @@ func (r *reader) runEndless(t *testing.T, folder, text string) error {
 	return nil
 }
 
-// listens is what a server says that listens, and the pretend Discord alone.
+// listens is what a server says that listens, and the sandbox alone.
 var listens = regexp.MustCompile(`listens on |^The sandbox, a fake Discord, is at `)
 
 // runPython runs blocks of Python with the package in python/.

@@ -42,7 +42,7 @@ var (
 	codeBlock   = regexp.MustCompile("(?s)```(sh|python)\n(.*?)```")
 )
 
-// documentation reads docs/api.md, which holds every method of the contract.
+// documentation reads docs/api.md, which holds every method of the API.
 func documentation(t *testing.T) []documented {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "docs", "api.md"))
@@ -108,7 +108,7 @@ func remind(t *testing.T, sb *sandbox.Sandbox, address, method string) {
 }
 
 // Ids in the examples of methods that answer an interaction. Interactions do
-// not last, so that the pretend Discord has none of its own.
+// not last, so that the sandbox has none of its own.
 const (
 	exampleInteraction = "1100000000000000800"
 	exampleToken       = "token-of-the-interaction"

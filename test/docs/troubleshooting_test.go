@@ -48,7 +48,7 @@ var forAdmins = []string{"cli", "cli/configfile", "cli/message", "cli/serve", "s
 // unmet are texts there that nobody meets, with the reason.
 var unmet = map[string]string{
 	"… is no message":                   "a mistake of the program",
-	"… is no message of the contract":   "a mistake of the program",
+	"… is no message of the API":        "a mistake of the program",
 	"not let through":                   "stands behind another text",
 	"the manual page of …: …":           "when packages are built",
 	"the completion of …: …":            "when packages are built",

@@ -126,7 +126,7 @@ func Run(args ...string) (*Proxy, error) {
 	}
 }
 
-// Against starts the server with a pretend Discord that the test can arrange,
+// Against starts the server with a sandbox that the test can arrange,
 // and waits until it takes calls. It stays away from the gateway, so that tests
 // can count calls, unless args have --no-gateway=false.
 func Against(t testing.TB, sb *sandbox.Sandbox, args ...string) *Proxy {

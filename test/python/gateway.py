@@ -1,6 +1,6 @@
-"""Uses the pretend Discord with discord.py, a client that others wrote.
+"""Uses the sandbox with discord.py, a client that others wrote.
 
-Run with the address of the pretend Discord and names with ids.
+Run with the address of the sandbox and names with ids.
 """
 
 import asyncio

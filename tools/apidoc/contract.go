@@ -20,7 +20,7 @@ import (
 var contractFiles = []string{"discord_api/discord_api.proto", "discord_api/outbox.proto"}
 
 // examples are requests by the name of their method. Ids are those of the
-// pretend Discord, against which a test runs the examples.
+// sandbox, against which a test runs the examples.
 //
 //go:embed examples.json
 var examples []byte
@@ -235,7 +235,7 @@ func typeOf(field protoreflect.FieldDescriptor) protoreflect.Descriptor {
 	return nil
 }
 
-// own reports whether a type is one of the contract's.
+// own reports whether a type is one of the API's.
 func own(d protoreflect.Descriptor) bool {
 	return slices.Contains(contractFiles, d.ParentFile().Path())
 }

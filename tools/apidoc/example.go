@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// jsonOf writes a message as JSON, its fields in the order of the contract.
+// jsonOf writes a message as JSON, its fields in the order of the API.
 func jsonOf(m protoreflect.Message) (string, error) {
 	var members []string
 	for field := range each(m.Descriptor().Fields()) {

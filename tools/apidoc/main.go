@@ -1,5 +1,5 @@
 // Command apidoc writes the documentation of the API, and the methods of the Go
-// client with theirs, from the comments of the contract. It reads a set of file
+// client with theirs, from the comments of the API. It reads a set of file
 // descriptors with source information, as `buf build` writes it, from its standard
 // input. Its argument is the folder of the repository, where it writes docs/api.md,
 // what server/internal/apidocs serves, and client/methods.go.
@@ -25,7 +25,7 @@ func main() {
 	}
 }
 
-// outputs are the files that are made of the contract.
+// outputs are the files that are made of the API.
 var outputs = []struct {
 	path  string
 	write func(*contract) ([]byte, error)

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// openapi is the part of the document that does not come from the contract.
+// openapi is the part of the document that does not come from the API.
 //
 //go:embed openapi.yaml
 var openapi []byte

@@ -1,10 +1,10 @@
 // Command faults sends messages through a real server while all that can fail
 // between it and Discord fails, and then compares what the callers were told
-// with what the pretend Discord holds.
+// with what the sandbox holds.
 //
-// The server and the pretend Discord are processes of their own, with the usual
+// The server and the sandbox are processes of their own, with the usual
 // limits of both. Between them stands toxiproxy, whose faults come and go at
-// random; other faults the pretend Discord makes itself, before and after it has
+// random; other faults the sandbox makes itself, before and after it has
 // carried a call out. With -signals the server is also ended at random moments
 // by SIGTERM and SIGKILL and started again.
 //

@@ -161,7 +161,7 @@ type pretendDiscord struct {
 func startDiscord(ctx context.Context, binary string) (*pretendDiscord, error) {
 	p, err := launch(binary, regexp.MustCompile(`at http://(\S+)/api`), "sandbox", "--port", "0")
 	if err != nil {
-		return nil, fmt.Errorf("start the pretend Discord: %w", err)
+		return nil, fmt.Errorf("start the sandbox: %w", err)
 	}
 	d := &pretendDiscord{process: p}
 	if err := d.control(ctx, http.MethodGet, "world", nil, &d.world); err != nil {
@@ -185,7 +185,7 @@ func (d *pretendDiscord) control(ctx context.Context, method, path string, in, o
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("control the pretend Discord: %w", err)
+		return fmt.Errorf("control the sandbox: %w", err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(resp.Body)
@@ -196,7 +196,7 @@ func (d *pretendDiscord) control(ctx context.Context, method, path string, in, o
 		err = json.Unmarshal(data, out)
 	}
 	if err != nil {
-		return fmt.Errorf("control the pretend Discord: %s: %w", path, err)
+		return fmt.Errorf("control the sandbox: %s: %w", path, err)
 	}
 	return nil
 }

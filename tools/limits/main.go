@@ -1,7 +1,7 @@
 // Command limits measures in real time how close the proxy comes to the
 // shortest time in which Discord's limits let work be done.
 //
-// The pretend Discord runs as a process of its own for each row, with its own
+// The sandbox runs as a process of its own for each row, with its own
 // delays. A row names a bound, in parts of the lower bound; the command ends
 // with 1 when a row exceeds it, loses or doubles a message, or earns a global
 // 429.
@@ -61,7 +61,7 @@ type row struct {
 	bound     float64
 	// withJitter is the bound with delays at random; 0 means the same.
 	withJitter float64
-	// arrange disturbs the pretend Discord.
+	// arrange disturbs the sandbox.
 	arrange func(*sandbox.Sandbox)
 	// leave is how many callers leave after 1.5 s.
 	leave int
@@ -172,7 +172,7 @@ func (r row) detour(n int, jitter bool) time.Duration {
 	return time.Duration((n+globalLimit-1)/globalLimit-1) * (longestWay - shortestWay) / 2
 }
 
-// Ways to the pretend Discord and back with jitter: round trips of 10 to
+// Ways to the sandbox and back with jitter: round trips of 10 to
 // 300 ms.
 const (
 	shortestWay = 5 * time.Millisecond
@@ -191,13 +191,13 @@ func (r row) latency(jitter bool) (sandbox.Latency, time.Duration) {
 	return sandbox.RoundTrip(d), d
 }
 
-// report is what the pretend Discord saw.
+// report is what the sandbox saw.
 type report struct {
 	Stats    sandbox.Stats
 	Contents []string // of all stored messages
 }
 
-// pretend is the process of the pretend Discord: it prints its address and
+// pretend is the process of the sandbox: it prints its address and
 // ends with its standard input.
 func pretend(r row, jitter bool) error {
 	latency, _ := r.latency(jitter)
@@ -319,7 +319,7 @@ func start(child *exec.Cmd) (address string, stop func(), err error) {
 	}
 	if _, err := fmt.Fscanln(out, &address); err != nil {
 		stop()
-		return "", nil, fmt.Errorf("the pretend Discord did not start: %w", err)
+		return "", nil, fmt.Errorf("the sandbox did not start: %w", err)
 	}
 	return address, stop, nil
 }
@@ -447,7 +447,7 @@ func judged(ctx context.Context, address string) (seen report, err error) {
 	return seen, json.NewDecoder(resp.Body).Decode(&seen)
 }
 
-// judge compares with what the pretend Discord holds.
+// judge compares with what the sandbox holds.
 func (res *result) judge(ctx context.Context, address string) error {
 	seen, err := judged(ctx, address)
 	if err != nil {
@@ -509,7 +509,7 @@ func (res *result) write() {
 
 func main() {
 	var (
-		child  = flag.Int("pretend", -1, "be the pretend Discord of a row")
+		child  = flag.Int("pretend", -1, "be the sandbox of a row")
 		jitter = flag.Bool("jitter", false, "round trips between 10 and 300 ms")
 		lying  = flag.Bool("lies", false, "limits that headers do not show, instead")
 		liar   = flag.Int("pretend-lie", -1, "be the sandbox of a lie")

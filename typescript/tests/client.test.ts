@@ -12,13 +12,13 @@ import * as web from "discordproxy/web";
 import { relay } from "./relay.js";
 
 const { PROXY: proxy = "", SECURE_PROXY: secure = "", CA: ca = "", KEY: key = "" } = process.env;
-// Ids of the pretend Discord.
+// Ids of the sandbox.
 const general = 1100000000000000010n;
 const forbidden = 1100000000000000014n;
 const guild = 1100000000000000100n;
 const alice = 1100000000000000004n;
 
-/** Arranges the pretend Discord, or looks at it. */
+/** Arranges the sandbox, or looks at it. */
 async function sandbox(method: string, path: string, body?: unknown): Promise<unknown> {
   const response = await fetch(`http://${proxy}/sandbox/${path}`, { method, body: body === undefined ? null : JSON.stringify(body) });
   const text = await response.text();
@@ -105,7 +105,7 @@ for (const [entry, createClient] of Object.entries(entries)) {
     test("ends a stream with the loop", async () => {
       const headers = { "X-Request-Id": randomUUID() };
       for await (const { events } of client.subscribeEvents({ types: [Event_Type.MESSAGE_CREATE] }, { headers })) {
-        // Whether the proxy is at the gateway depends on how long ago the pretend Discord became as new.
+        // Whether the proxy is at the gateway depends on how long ago the sandbox became as new.
         assert.ok([Event_Type.HEARTBEAT, Event_Type.GATEWAY_STATE].includes(events[0]?.type ?? 0));
         break;
       }

@@ -95,10 +95,10 @@ func TestParse(t *testing.T) {
 		entry("channels: [general]"):            `channels: "general" is neither an id`,
 		entry("channels: [0]"):                  `"0" is neither an id`,
 		entry("guilds: [99999999999999999999]"): "neither an id",
-		entry("untargeted: true"):               "only beside guilds",
+		entry("untargeted: true"):               "requires guilds",
 		entry("rate: -1"):                       "must not be negative",
 		entry("rate: .nan"):                     "must not be negative",
-		entry("burst: 3"):                       "only beside rate",
+		entry("burst: 3"):                       "requires rate",
 		entry("name: other"):                    "name",
 
 		entry("") + "\n  - {name: shop, certificates: [x]}":                                                                               `client 2, "shop": client "shop" has the same name`,
@@ -249,7 +249,7 @@ func TestRate(t *testing.T) {
 			t.Errorf("one without time was refused after %v: %v", took, errs)
 		}
 		if status, after := access.Describe(errs[0]); status != 429 || after != 500*time.Millisecond {
-			t.Errorf("it is told %d %v", status, after)
+			t.Errorf("the answer is %d %v", status, after)
 		}
 		// The refused one has left its place.
 		hold(600 * time.Millisecond)

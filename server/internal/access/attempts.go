@@ -15,11 +15,11 @@ const (
 	attemptBurst = 10
 	attemptRate  = rate.Limit(1.0 / 6)
 	// attemptPeers is how many addresses are remembered. One that is forgotten
-	// may begin anew.
+	// may begin again.
 	attemptPeers = 10_000
 )
 
-// attempts counts what an address tries, beside which there is nothing to know
+// attempts counts what an address tries, which is all that is recorded
 // of it. Keys that NewKey made are good however many others were tried: nobody
 // can lock out those who share an address.
 type attempts struct {

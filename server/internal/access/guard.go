@@ -46,8 +46,7 @@ type Guard struct {
 	sessions map[*session]struct{}
 }
 
-// New returns a Guard, nil if the configuration has nothing by which clients
-// could be told apart.
+// New returns a Guard, or nil if the configuration has nothing to identify clients by.
 func New(c Config) *Guard {
 	if c.Rules == nil && !c.Certificates {
 		return nil
@@ -90,7 +89,8 @@ var everyone = new(Client)
 
 type openKey struct{}
 
-// WithEveryone lets a request do everything, whoever sent it.
+// WithEveryone returns a context whose request may do everything, without a check of
+// its client.
 func WithEveryone(ctx context.Context) context.Context {
 	if sessionOf(ctx) != nil {
 		ctx = context.WithValue(ctx, sessionKey{}, (*session)(nil))
@@ -98,7 +98,8 @@ func WithEveryone(ctx context.Context) context.Context {
 	return context.WithValue(ctx, openKey{}, everyone)
 }
 
-// Everyone has next serve requests that may do everything, whoever sent them.
+// Everyone returns a handler that lets all requests do everything, without a check of
+// their clients.
 func Everyone(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, r.WithContext(WithEveryone(r.Context())))

@@ -61,7 +61,7 @@ func admit(ctx context.Context, message any, targets bool) error {
 	}
 	if client.Restricted() {
 		if _, ok := message.(proto.Message); !ok {
-			return refuse(connect.CodePermissionDenied, "%T is no message of the contract", message)
+			return refuse(connect.CodePermissionDenied, "%T is no message of the API", message)
 		}
 	}
 	m, ok := message.(proto.Message)

@@ -26,11 +26,10 @@ func PathPrefix(ctx context.Context) string {
 	return "/k/" + url.PathEscape(key)
 }
 
-// PathKeys has next serve requests without the key in their path: those to
-// /k/KEY/rest become requests to /rest, which a Guard knows by the key. It must
-// stand before all that looks at a path, logs above all. A path that holds a
-// key in another way is refused, as is a query with one, and a header that is
-// logged.
+// PathKeys returns a handler that removes the key from the path of requests: /k/KEY/rest
+// becomes /rest, with the key in the context for a Guard. It must wrap everything that
+// uses a path, above all logs. It refuses a path that contains a key elsewhere, a query
+// with a key, and a logged header with a key.
 func PathKeys(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key, rest, ok := splitKey(r.URL.EscapedPath())

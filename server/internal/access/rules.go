@@ -21,8 +21,8 @@ type Rules struct {
 	known
 }
 
-// properName is what a client, or what stands for one in a certificate, may be
-// called: it becomes a label in logs and metrics.
+// properName matches valid names of clients, also those in certificates: names are
+// labels in logs and metrics.
 var properName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,99}$`)
 
 // file is the form of rules in YAML.
@@ -134,13 +134,13 @@ func (e *entry) client(d Defaults) (*Client, error) {
 		c.places[k] = known
 	}
 	if c.untargeted && c.places == nil {
-		return nil, errors.New("untargeted means something only beside guilds, channels or users")
+		return nil, errors.New("untargeted requires guilds, channels or users")
 	}
 	if !(e.Rate >= 0 && e.Rate <= 1e6) || e.Burst < 0 || e.MaxCalls < 0 || e.MaxBytes < 0 {
 		return nil, errors.New("rate, burst, max_calls and max_bytes must not be negative, and rate at most 1000000")
 	}
 	if e.Burst > 0 && e.Rate == 0 {
-		return nil, errors.New("burst means something only beside rate")
+		return nil, errors.New("burst requires rate")
 	}
 	if e.Timeout != "" {
 		timeout, err := parseTimeout(e.Timeout)
@@ -186,7 +186,7 @@ func parseIDs(list []string) (ids, error) {
 	return known, nil
 }
 
-// The names of what is no method of the contract but needs the right to it.
+// Names of rights that are not those of the API's methods.
 const (
 	MetricsPage = "metrics"
 	Dashboard   = "dashboard"

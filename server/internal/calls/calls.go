@@ -22,7 +22,7 @@ const OK = "ok"
 
 // Call is one call. Observers get it when it has ended and must not change it.
 type Call struct {
-	// Method is the method's name in the contract. Of plain REST it is the
+	// Method is the method's name in the API. Of plain REST it is the
 	// HTTP method and Discord's path with placeholders, so that there are few.
 	Method string
 	// Protocol is grpc, grpcweb, connect or rest.
@@ -70,13 +70,13 @@ func (c *Call) Counts() bool {
 	return c.Protocol == "rest" || c.Protocol == "hook" || contract.Methods().ByName(protoreflect.Name(c.Method)) != nil
 }
 
-// Observer is told of every call. Ended is called when the answer is decided,
+// Observer is notified of every call. Ended is called when the answer is decided,
 // in the call's own goroutine: it must be quick and safe for concurrent use.
 type Observer interface {
 	Ended(ctx context.Context, c *Call)
 }
 
-// Observers are told one after the other.
+// Observers are notified one after the other.
 type Observers []Observer
 
 // Begin starts a call whose Method, Protocol, Target, ID, Stream and Request

@@ -95,7 +95,7 @@ func (l limited) Ended(ctx context.Context, c *Call) {
 // quote a request.
 const maxCauses = 2000
 
-// causesOf describes an error with what its caller is not told.
+// causesOf describes an error with the causes that its caller does not see.
 func causesOf(err error) string {
 	if e, ok := errors.AsType[*discord.Error](err); ok {
 		err = e

@@ -11,7 +11,7 @@ import (
 
 // LogUnread writes a line to the log for a request that ended before Begin: its
 // message could not be read, was too large, or came in a form that no method takes. No
-// observer hears of it, since it is no call yet. Its client was told the reason.
+// observer is notified, since it is not a call yet. Its client has the reason.
 // Requests come from Incoming.
 func LogUnread(logger *slog.Logger, r *http.Request) {
 	if in, ok := r.Context().Value(incomingKey{}).(*incoming); ok && !in.begun.Load() {

@@ -15,7 +15,7 @@ import (
 // maxDepth bounds how deep messages may nest.
 const maxDepth = 32
 
-// Unmarshal fills m from one of Discord's objects. What the contract does not
+// Unmarshal fills m from one of Discord's objects. What the API does not
 // know and what has another form than expected is left out: an object of next
 // year is read as far as it is understood. Only text that is not a JSON
 // object is an error.
@@ -127,7 +127,7 @@ func (f *field) fill(m protoreflect.Message, v value, depth int) {
 			add(element)
 		}
 	default:
-		// Where Discord has one object the contract may have a list.
+		// Where Discord has one object the API may have a list.
 		add(v)
 	}
 }
@@ -180,7 +180,7 @@ func (f *field) value(m protoreflect.Message, list protoreflect.List, v value, d
 		}
 		return protoreflect.ValueOfString(string(v.text())), v.text() != nil
 	case protoreflect.Uint64Kind:
-		// Where Discord has an object the contract may have its id.
+		// Where Discord has an object the API may have its id.
 		if v.isObject() {
 			v = v.member("id")
 		}
@@ -204,7 +204,7 @@ func (f *field) value(m protoreflect.Message, list protoreflect.List, v value, d
 		n, err := strconv.ParseFloat(string(v.text()), 64)
 		return protoreflect.ValueOfFloat64(n), err == nil
 	default:
-		// The contract has no fields of other kinds; a test holds it to that.
+		// The API has no fields of other kinds; a test holds it to that.
 		return none, false
 	}
 }

@@ -126,7 +126,7 @@ func TestEveryFieldComesBack(t *testing.T) {
 }
 
 // TestNamesOfDiscord compares with JSON as Discord writes it, where it
-// differs from the contract.
+// differs from the API.
 func TestNamesOfDiscord(t *testing.T) {
 	for _, tt := range []struct {
 		name, json string

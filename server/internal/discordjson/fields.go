@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// names holds the fields whose name in the contract is not Discord's.
+// names holds the fields whose name in the API is not Discord's.
 var names = map[protoreflect.FullName]string{
 	"discord_api.Embed.Image.proxy_icon_url": "proxy_url",
 	"discord_api.Embed.Video.proxy_icon_url": "proxy_url",
@@ -46,7 +46,7 @@ var keyed = map[protoreflect.FullName]string{
 	"discord_api.Interaction.Data.Resolved.attachments": "",
 }
 
-// field is a field of a message beside its name in Discord's JSON.
+// field is a field of a message with its name in Discord's JSON.
 type field struct {
 	protoreflect.FieldDescriptor
 	name     string
@@ -66,7 +66,7 @@ func Cleared(f protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
 
 // object is what is known of one kind of message.
 type object struct {
-	fields []field // in the order of the contract
+	fields []field // in the order of the API
 	byName map[string]*field
 }
 

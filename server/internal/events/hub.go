@@ -74,7 +74,7 @@ type Gap struct {
 // is a sign of life.
 type Batch struct {
 	Gaps []Gap
-	// Lost is why no events come, told in the first batch of a subscription
+	// Lost is why no events come, reported in the first batch of a subscription
 	// that begins while the connection is lost. Else nil.
 	Lost     *pb.Event_GatewayState
 	Events   []*Event
@@ -117,7 +117,7 @@ type Hub struct {
 	// changed is closed when something happened, nil while nobody waits.
 	changed     chan struct{}
 	subscribers int
-	lost        *Event // that told the loss of the connection, nil while it stands
+	lost        *Event // that reported the loss of the connection, nil while it is connected
 	published   map[pb.Event_Type]uint64
 	behind      uint64 // subscriptions that ended with a BehindError
 	ended       error

@@ -127,7 +127,7 @@ func TestGoOn(t *testing.T) {
 	}
 }
 
-// TestBehind: who is slow is told how far it has got, and others are not.
+// TestBehind: a slow subscriber learns how far it has got, and others are unaffected.
 func TestBehind(t *testing.T) {
 	h := newHub(t, events.Config{MaxEvents: 10})
 	slow, quick := subscribe(t, h, events.Filter{}, nil), subscribe(t, h, events.Filter{}, nil)
@@ -150,20 +150,20 @@ func TestBehind(t *testing.T) {
 	}
 	b := next(t, subscribe(t, h, events.Filter{}, &behind.Position))
 	if want := []events.Gap{{Epoch: behind.Position.Epoch, First: 2, Last: 11}}; !reflect.DeepEqual(b.Gaps, want) {
-		t.Errorf("it is then told of %v", b.Gaps)
+		t.Errorf("then its gaps are %v", b.Gaps)
 	}
 	if s := h.Stats(); s.Behind != 1 || s.Subscribers != 3 || s.Published[pb.Event_MESSAGE_CREATE] != 21 || len(s.Published) != 1 {
 		t.Errorf("counted are %+v", s)
 	}
 }
 
-// TestStates: an outage is told once, a lost session too, and who comes
+// TestStates: an outage is reported once, a lost session too, and who comes
 // meanwhile hears of it.
 func TestStates(t *testing.T) {
 	h := newHub(t, events.Config{MaxEvents: 4})
 	s := subscribe(t, h, events.NewFilter([]pb.Event_Type{pb.Event_TYPING_START}, nil, nil), nil)
 	if b := next(t, s); b.Lost != nil {
-		t.Errorf("before anything was lost it is told of %v", b.Lost)
+		t.Errorf("before anything was lost, %v is reported", b.Lost)
 	}
 	start := next(t, subscribe(t, h, events.Filter{}, nil)).Position
 	lost := func(reason string, resumable bool) {
@@ -186,26 +186,26 @@ func TestStates(t *testing.T) {
 	} {
 		b := next(t, subscribe(t, h, events.Filter{}, c.after))
 		if b.Lost.GetReason() != c.lost {
-			t.Errorf("%s is told of %v", c.name, b.Lost)
+			t.Errorf("%v is reported to %s", b.Lost, c.name)
 		}
 	}
 	h.Changed(gateway.Status{State: gateway.Connected})
 	lost("second", true)
 	h.Changed(gateway.Status{State: gateway.Connected, Resumed: true})
 	if b := next(t, subscribe(t, h, events.Filter{}, nil)); b.Lost != nil {
-		t.Errorf("after it is over it is told of %v", b.Lost)
+		t.Errorf("after the outage %v is reported", b.Lost)
 	}
-	var told []string
+	var states []string
 	for _, e := range next(t, subscribe(t, h, events.Filter{}, &events.Position{Epoch: start.Epoch, Sequence: 2})).Events {
-		told = append(told, decode(t, e).GetGatewayState().GetState().String())
+		states = append(states, decode(t, e).GetGatewayState().GetState().String())
 	}
-	if got := strings.Join(told, " "); got != "DISCONNECTED CONNECTED DISCONNECTED RESUMED" {
+	if got := strings.Join(states, " "); got != "DISCONNECTED CONNECTED DISCONNECTED RESUMED" {
 		t.Errorf("replayed are %s", got)
 	}
 }
 
 // TestPause: a pause is the loss of the connection with a reason of its own,
-// which is told once.
+// which is reported once.
 func TestPause(t *testing.T) {
 	h := newHub(t, events.Config{})
 	start := next(t, subscribe(t, h, events.Filter{}, nil)).Position
@@ -215,10 +215,10 @@ func TestPause(t *testing.T) {
 	b := next(t, subscribe(t, h, events.Filter{}, &start))
 	wantNumbers(t, b, 1, 2)
 	if state := decode(t, b.Events[1]).GetGatewayState(); state.GetReason() != "only the reserve is left" || state.GetState() != pb.Event_GatewayState_DISCONNECTED || state.GetResumable() {
-		t.Errorf("told of %v", state)
+		t.Errorf("%v is reported", state)
 	}
 	if b := next(t, subscribe(t, h, events.Filter{}, nil)); b.Lost.GetReason() != "only the reserve is left" {
-		t.Errorf("a new subscriber is told of %v", b.Lost)
+		t.Errorf("%v is reported to a new subscriber", b.Lost)
 	}
 }
 
@@ -477,7 +477,7 @@ func TestLeave(t *testing.T) {
 	})
 }
 
-// TestBooks: whatever subscribers do, each event is received once or told to
+// TestBooks: whatever subscribers do, each event is received once or reported to
 // be gone.
 func TestBooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

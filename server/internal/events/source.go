@@ -18,7 +18,7 @@ type EndedError struct{ Reason string }
 func (e *EndedError) Error() string { return e.Reason }
 
 // Changed keeps a change of the connection as an event, and ends all
-// subscriptions with the connection. However often it is tried in vain to
+// subscriptions with the connection. However often it fails to
 // connect, the loss is one event; another one says that the session cannot be
 // resumed any more, and another one that the gateway pauses.
 func (h *Hub) Changed(s gateway.Status) {
@@ -57,7 +57,7 @@ func (h *Hub) Changed(s gateway.Status) {
 	}
 }
 
-// isLost reports whether subscribers were told that the connection is lost, and
+// isLost reports whether the loss of the connection was reported to subscribers, and
 // whether its session can be resumed.
 func (h *Hub) isLost(resumable bool) bool {
 	h.mu.Lock()

@@ -385,7 +385,7 @@ func colorOf(v any) (int, bool) {
 }
 
 // timeOf reads a time in one of the forms that payloads have, or in seconds since
-// 1970. Go's zero time, which stands for none, is no time.
+// 1970. Go's zero time means that there is no time.
 func timeOf(v any) (time.Time, bool) {
 	switch v := v.(type) {
 	case time.Time:

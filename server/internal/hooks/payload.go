@@ -295,8 +295,8 @@ func textPayload(text string, header http.Header) *payload {
 // documentFields hold a whole document of JSON in a form.
 var documentFields = []string{"payload", "payload_json"}
 
-// knownFields are those by which a form is told from a text: other texts with an
-// equals sign are texts.
+// knownFields are the fields of forms. A body without any of them is a text, even if
+// it contains an equals sign.
 var knownFields = append(append([]string{"content", "username", "priority"}, documentFields...), append(messageFields, titleFields...)...)
 
 var fieldName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.\[\]-]{0,63}$`)

@@ -66,7 +66,7 @@ type Config struct {
 	Grace time.Duration
 
 	// AllowedHosts are names and addresses, without port, by which the server
-	// may be called beside localhost and the loopback addresses. While it is
+	// may be called in addition to localhost and the loopback addresses. While it is
 	// bound to a loopback address, requests to any other host are refused with
 	// 403, so that a web page cannot reach it by DNS rebinding. Bound
 	// elsewhere, hosts are only checked when AllowedHosts is not empty.
@@ -226,9 +226,8 @@ func (s *Server) Close() {
 
 // Serve serves ln, which it closes, until ctx ends. It may be called once.
 //
-// When ctx ends, the server stops accepting, tells HTTP/2 clients to open no
-// more streams (GOAWAY), and lets the requests in progress end, for the time of
-// Config.Grace. The contexts of those that remain are canceled with
+// When ctx ends, the server stops accepting, sends GOAWAY to HTTP/2 clients, and waits
+// up to Config.Grace for the requests in progress. The contexts of those that remain are canceled with
 // rpc.ErrShuttingDown as their cause; two seconds later all connections are closed. Serve then
 // returns nil. It does not wait for handlers that ignore their context, nor for
 // connections that HTTP/2 gave up, which end within a second.
@@ -286,7 +285,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err error) {
 	handler := s.check(s.cfg.Handler)
 	if s.cfg.TLS != nil {
-		// net/http itself knows HTTP/2 here, and ends it in peace.
+		// Here net/http serves HTTP/2, and shuts it down gracefully.
 		// net/http changes it, and it may serve others too.
 		srv.Handler, srv.TLSConfig = handler, s.cfg.TLS.Clone()
 		return func(ln net.Listener) error { return srv.ServeTLS(ln, "", "") }, nil
@@ -358,7 +357,7 @@ func (s *Server) count(next http.Handler) http.Handler {
 	})
 }
 
-// check is what stands between HTTP and the handler.
+// check returns a handler that checks requests before next.
 func (s *Server) check(next http.Handler) http.Handler {
 	next = s.limitBody(next)
 	if s.guard.cors == nil {

@@ -36,7 +36,7 @@ func TestGateway(t *testing.T) {
 		},
 	})
 	if text := scrape(t, m, "text/plain"); strings.Contains(text, "sessions_left") {
-		t.Error("it is told how many sessions are left before Discord told it")
+		t.Error("sessions are left before Discord has reported any")
 	}
 	stats.Total, stats.Left = 1000, 0
 	text := scrape(t, m, "text/plain")

@@ -1,5 +1,5 @@
 // Package names finds the names of guilds, channels and users without a call to
-// Discord: in what the gateway has told, else in Discord's answers to calls that
+// Discord: in the gateway's events, else in Discord's answers to calls that
 // clients made.
 package names
 

@@ -110,9 +110,9 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	return nil, &refusal{http.StatusBadRequest, "the body broke off"}
 }
 
-// checkType refuses a body of a type that Discord's API does not take. A form
-// is one that a page of any site can send without asking first: the listener
-// knows it by its origin.
+// checkType refuses a body of a type that Discord's API does not accept. Pages of any
+// site can send a form without a preflight request: the listener refuses those by
+// their origin.
 func checkType(r *discord.Request) error {
 	contentType := r.Header.Get("Content-Type")
 	mediaType, _, err := mime.ParseMediaType(contentType)

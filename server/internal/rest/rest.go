@@ -54,7 +54,7 @@ type Config struct {
 	// Ready returns nil when requests can be taken, else the reason in words
 	// that callers may read. Nil means always.
 	Ready func() error
-	// Observers are told of every request.
+	// Observers are notified of every request.
 	Observers calls.Observers
 	// Trace begins to trace a request by its header. It returns the context
 	// within which the request is done, and what is to be called once, when it
@@ -119,7 +119,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, r, func(ctx context.Context, call *calls.Call) (*discord.Response, error) { return h.serve(ctx, call, r) })
 }
 
-// answer answers a request with what serve returns, and tells the observers.
+// answer responds to a request with the result of serve, and notifies the observers.
 func (h *handler) answer(w http.ResponseWriter, r *http.Request, serve func(context.Context, *calls.Call) (*discord.Response, error)) {
 	call := &calls.Call{Method: otherRoute(r.Method), Protocol: "rest"}
 	ctx, traced := h.Trace(r.Context(), r.Header)

@@ -79,7 +79,7 @@ type limited struct {
 	Global     bool    `json:"global"`
 }
 
-// behind starts the server with a pretend Discord behind a handler that sees
+// behind starts the server with a sandbox behind a handler that sees
 // the requests first and says whether it has answered them.
 func behind(t *testing.T, first func(w http.ResponseWriter, r *http.Request) bool, args ...string) (*proxytest.Proxy, *sandbox.Sandbox) {
 	t.Helper()
@@ -268,7 +268,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// slow returns a pretend Discord that takes five messages for each channel in
+// slow returns a sandbox that takes five messages for each channel in
 // the given time.
 func slow(window time.Duration) *sandbox.Sandbox {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -442,7 +442,7 @@ func waitFor(t *testing.T, p *proxytest.Proxy, what string, ok func(waiting int)
 		}
 		select {
 		case <-t.Context().Done():
-			t.Fatalf("waited in vain until %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -495,7 +495,7 @@ func TestBodies(t *testing.T) {
 	}
 }
 
-// TestWhereItIsOn: without being told, only where nobody else gets to.
+// TestWhereItIsOn: by default, only where nobody else can connect.
 func TestWhereItIsOn(t *testing.T) {
 	for _, tt := range []struct {
 		args []string

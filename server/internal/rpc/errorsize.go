@@ -73,7 +73,7 @@ func boundPlainError(err error) error {
 	return connect.NewError(code, errors.New(bounded))
 }
 
-// fittingDetails tells how many of err's details fit beside message.
+// fittingDetails returns how many of err's details fit in addition to message.
 func fittingDetails(err *connect.Error, message string) int {
 	details := err.Details()
 	if len(details) == 0 {
@@ -84,10 +84,10 @@ func fittingDetails(err *connect.Error, message string) int {
 	const perPart = 6
 	s := &status.Status{Code: int32(err.Code()), Message: message}
 	size := proto.Size(s)
-	room := maxErrorMetadata - percentEncodedLen(message)
+	limit := maxErrorMetadata - percentEncodedLen(message)
 	for i, detail := range details {
 		size += len("type.googleapis.com/") + len(detail.Type()) + len(detail.Bytes()) + 3*perPart
-		if base64.RawStdEncoding.EncodedLen(size) > room {
+		if base64.RawStdEncoding.EncodedLen(size) > limit {
 			return i
 		}
 	}
@@ -155,7 +155,7 @@ func boundKnownFields(message string, limit int) (string, bool) {
 	return string(data), true
 }
 
-// findText returns where the value of the top-level key "text" stands in a
+// findText returns the position of the value of the top-level key "text" in a
 // valid JSON object. Of several such keys it takes the last, as readers do.
 func findText(doc string) (start, end int, found bool) {
 	decoder := json.NewDecoder(strings.NewReader(doc))

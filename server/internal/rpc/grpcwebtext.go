@@ -18,7 +18,7 @@ const (
 )
 
 // GRPCWebText lets clients speak gRPC-Web in base64, as Google's client
-// grpc-web does in its text mode, to a handler that knows it in binary alone.
+// grpc-web does in its text mode, to a handler that supports the binary mode only.
 //
 // A client may encode in pieces, each with padding of its own; what is answered
 // is encoded in such pieces, one for each flush, so that every message of a

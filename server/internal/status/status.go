@@ -54,19 +54,19 @@ type Config struct {
 	// Bot returns the name of the bot, "" while it is unknown. Nil means that
 	// it always is.
 	Bot func() string
-	// Gateway returns how the bot stands with the gateway. Nil means that it
-	// stays away from it.
+	// Gateway returns the state of the connection to the gateway. Nil means that
+	// the bot does not use the gateway.
 	Gateway func() *pb.WatchStatusResponse_Proxy_Gateway
 	// Version names the build.
 	Version string
-	// Open is whether strangers can watch: others than this machine reach the
-	// server and need no key. Calls are kept from them.
+	// Open is whether the server can be reached from other machines without a key.
+	// Calls are not shown then.
 	Open bool
 	// Contents is whether calls are shown with their contents.
 	Contents bool
-	// Names finds names for GetNames. Nil knows none.
+	// Names finds names for GetNames. Nil means that none are found.
 	Names *names.Names
-	// History is what GetHistory returns. Nil is empty.
+	// History is what GetHistory returns. Nil means an empty history.
 	History *history.History
 	// Waiting are the calls that wait for limits. Nil refuses to list them.
 	Waiting Waiting

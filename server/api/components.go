@@ -15,7 +15,7 @@ import (
 )
 
 // partRules are the rules for fields of the messages in requests, by their
-// full name in the contract.
+// full name in the API.
 // https://discord.com/developers/docs/resources/message#embed-object-embed-limits
 // https://discord.com/developers/docs/components/reference
 var partRules = map[string]rule{
@@ -117,7 +117,7 @@ var placedInModal = map[string][]int{
 	"components":                     {1, 10, 18}, // a modal's own
 }
 
-// component checks one component and what is in it. It stands in the field in.
+// component checks one component and what is in it. It is in the field in.
 func (f *form) component(at string, in protoreflect.FieldDescriptor, c *pb.Component) {
 	f.components++
 	m := c.ProtoReflect()
