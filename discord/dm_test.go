@@ -107,7 +107,7 @@ func TestOpeningBeyondTheDeadline(t *testing.T) {
 				t.Errorf("the impatient caller got %v", err)
 			}
 			if took := time.Since(began); took > 200*time.Millisecond {
-				t.Errorf("was told after %v", took)
+				t.Errorf("got its answer after %v", took)
 			}
 		})
 		synctest.Wait()

@@ -197,7 +197,7 @@ var enemies = map[string]enemy{
 }
 
 // TestEnemies: whatever is in Discord's place on the first connection, a message
-// is stored once and its caller is told so.
+// is stored once and its caller gets OK.
 func TestEnemies(t *testing.T) {
 	for name, hostile := range enemies {
 		t.Run(name, func(t *testing.T) {
@@ -226,7 +226,7 @@ func TestEnemies(t *testing.T) {
 	}
 }
 
-// TestNonsenseHeaders: an answer counts whatever stands in its headers, and
+// TestNonsenseHeaders: an answer counts whatever its headers are, and
 // they do not stop later calls.
 func TestNonsenseHeaders(t *testing.T) {
 	const nonsense = "X-RateLimit-Limit: many\r\nX-RateLimit-Remaining: -1\r\nX-RateLimit-Reset-After: NaN\r\nX-RateLimit-Reset: 1e999\r\n" +

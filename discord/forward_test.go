@@ -429,7 +429,7 @@ func mustUnescape(s string) string {
 	return decoded
 }
 
-// TestTooManyOtherTokens: who comes with one token too many is told so, and not
+// TestTooManyOtherTokens: a request with one token too many gets an error, and not
 // that a queue is full.
 func TestTooManyOtherTokens(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
@@ -448,6 +448,6 @@ func TestTooManyOtherTokens(t *testing.T) {
 	defer other.Cancel()
 	_, err = client.Forward(t.Context(), request(t, "GET", "/api/v10/users/@me", "", "Authorization", "Bot one-more"))
 	if e, ok := errors.AsType[*discord.Error](err); !ok || e.Reason != discord.Overloaded || !strings.Contains(err.Error(), "other tokens") {
-		t.Errorf("told %v", err)
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// watcher keeps what an observer is told.
+// watcher records what an observer receives.
 type watcher []discord.Try
 
 func (w *watcher) Tried(_ context.Context, t discord.Try) { *w = append(*w, t) }

@@ -96,7 +96,7 @@ func TestOperationsAreDiscords(t *testing.T) {
 
 var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
 
-// TestOperationsHaveBuckets: the limiter knows every operation by its path.
+// TestOperationsHaveBuckets: the limiter has a route for every operation.
 func TestOperationsHaveBuckets(t *testing.T) {
 	values := map[string]string{"{emoji_name}": "%F0%9F%91%8D", "{webhook_token}": "secret-token"}
 	for name, op := range operations {

@@ -63,7 +63,7 @@ func TestDiscordIsAway(t *testing.T) {
 						t.Errorf("after %v: %v", time.Since(began), err)
 					}
 					if e, ok := errors.AsType[*discord.Error](err); err != nil && (!ok || e.Reason != discord.Unreachable || e.OutcomeUnknown) {
-						t.Errorf("the caller is told %v", err)
+						t.Errorf("the caller gets %v", err)
 					}
 					if took := time.Since(began); err != nil && (took > tt.gaveUp || took < tt.gaveUp-20*time.Second) {
 						t.Errorf("gave up after %v", took)
@@ -115,7 +115,7 @@ func TestNoTryAfterTwoMinutes(t *testing.T) {
 				_, err := client.CreateMessage(ctx, uint64(channel), discord.Message{Fields: discord.Args{"content": "once"}})
 				e, ok := errors.AsType[*discord.Error](err)
 				if !ok || !e.OutcomeUnknown || e.Reason == discord.DeadlineExceeded {
-					t.Errorf("the caller is told %v", err)
+					t.Errorf("the caller gets %v", err)
 				}
 				if took := time.Since(began); took > 2*time.Minute {
 					t.Errorf("tried for %v", took)

@@ -26,7 +26,7 @@ const (
 	foreign                                = "1100000000000000009"
 )
 
-// matrixClients are the kinds of clients: what stands in the entry, and what
+// matrixClients are the kinds of clients: what is in the entry, and what
 // that means.
 var matrixClients = map[string]struct {
 	entry      string

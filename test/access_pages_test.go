@@ -31,7 +31,7 @@ var (
 	forKnown = row{401, 403, 403, 200}
 )
 
-// pageRows are all that the port answers beside the methods of the API.
+// pageRows are all paths of the port in addition to the methods of the API.
 var pageRows = map[string]row{
 	"/":                  forAll,
 	"/dashboard/app.js":  forAll,
@@ -44,7 +44,7 @@ var pageRows = map[string]row{
 	"/api/v10/users/@me": forKnown,
 }
 
-// streamRows are the services beside the API.
+// streamRows are the services in addition to the API.
 var streamRows = map[string]struct {
 	row
 	call func(ctx context.Context, client *http.Client, url string, protocol connect.ClientOption) error

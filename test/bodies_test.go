@@ -199,7 +199,7 @@ func (s *scene) results(results []*pb.SendDirectMessagesResponse, want map[uint6
 			failed++
 			said += fmt.Sprintf(" %d", r.GetError().GetCode())
 			if r.GetMessage() != nil || r.GetError().GetText() == "" {
-				s.Errorf("a failure is told as %v", r)
+				s.Errorf("a failure is reported as %v", r)
 			}
 		} else if m := r.GetMessage(); s.stored(s.sb.DirectMessages(sandbox.ID(r.GetUserId())), m.GetId()) == nil {
 			s.Errorf("%v is not stored", m)

@@ -14,7 +14,7 @@ import (
 
 // askShell has a shell complete a line of which $1 was typed, $0 is the command.
 // It writes a word that may follow on each line, in fish and zsh without what is
-// shown beside it.
+// shown next to it.
 var askShell = map[string]string{
 	"bash": `
 source <("$0" completion bash)

@@ -25,8 +25,8 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// told is what a client was told, by contents.
-type told struct {
+// answers are the answers that a client got, by contents.
+type answers struct {
 	enqueued, hooked []string // accepted by Enqueue and by a hook that queues, in their order
 	sent             []string // by a direct call or hook that succeeded
 	refused          []string // by one that failed for sure
@@ -38,7 +38,7 @@ type crashing struct {
 	address string
 	channel sandbox.ID
 	client  *client.Client
-	book    told
+	book    answers
 }
 
 // untilAccepted makes a call until it is accepted. Without an answer it is repeated.
@@ -154,11 +154,11 @@ func (c *crashing) work(ctx, load context.Context, w int) error {
 	return nil
 }
 
-// crashResult is the difference between what clients were told and what Discord has.
+// crashResult is the difference between the answers of clients and what Discord has.
 type crashResult struct{ accepted, direct, answered, lost, doubled, disordered, failedButPresent int }
 
 // audit adds the difference in one book.
-func (r *crashResult) audit(book told, stored []string) {
+func (r *crashResult) audit(book answers, stored []string) {
 	counts := make(map[string]int)
 	for _, text := range stored {
 		counts[text]++
@@ -199,7 +199,7 @@ type witnessed struct {
 	mu       sync.Mutex
 	first    uint64 // messages with larger IDs count
 	seen     map[uint64]bool
-	excused  [][2]uint64 // between these messages some may be missing: it was told so
+	excused  [][2]uint64 // between these messages some may be missing, as reported to it
 	gaps     int
 	sessions int
 	open     bool // what is missing before the next message is excused
@@ -316,7 +316,7 @@ func crashHooks(t *testing.T, channels []sandbox.ID) string {
 // enqueued and sent, hooks are used, events come and Discord fails at random.
 // Afterwards the sandbox holds each message exactly once that was accepted, in the
 // order of its client, and none that failed; a subscriber has got each message as an
-// event, or was told of a gap. DISCORDPROXY_TEST_CRASHES is the number of kills.
+// event, or got a GAP. DISCORDPROXY_TEST_CRASHES is the number of kills.
 func TestCrashes(t *testing.T) {
 	kills := 6
 	if n, err := strconv.Atoi(os.Getenv("DISCORDPROXY_TEST_CRASHES")); err == nil {

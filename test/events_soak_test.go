@@ -62,7 +62,7 @@ type books struct {
 	excused          bool
 }
 
-// account checks that no message is missing of which that was not told.
+// account checks that no message is missing without a report of it.
 func (b *books) account(e *pb.Event) error {
 	if e.GetGatewayState().GetState() == pb.Event_GatewayState_CONNECTED || e.GetGap() != nil {
 		b.excused = true
@@ -265,8 +265,8 @@ func witness(ctx context.Context, p *proxytest.Proxy, sb *sandbox.Sandbox) error
 }
 
 // TestEventSoak disturbs the gateway and its subscribers at random. In the end
-// every subscriber has received each event or was told that it is gone, and each
-// message that was sent unless a gap or a new session was told; no more sessions
+// every subscriber has received each event or a report that it is gone, and each
+// message that was sent unless a gap or a new session was reported; no more sessions
 // began than the budget allows, what the proxy showed was true, and nothing is
 // left over. DISCORDPROXY_TEST_SOAK says for how long.
 func TestEventSoak(t *testing.T) {

@@ -113,7 +113,7 @@ func TestGoOnAfterALostStream(t *testing.T) {
 	s = proxytest.Follow(t, client, onlyMessages(position))
 	gap := s.Next().GetGap()
 	if gap.GetFirst() != position.GetSequence()+1 || gap.GetLast() != last-20 || gap.GetEpoch() != position.GetEpoch() {
-		t.Errorf("told of %v, the last is %d", gap, last)
+		t.Errorf("the gap is %v, the last is %d", gap, last)
 	}
 	if e := s.Next(); e.GetSequence() != gap.GetLast()+1 {
 		t.Errorf("after the gap comes %d", e.GetSequence())
@@ -123,7 +123,7 @@ func TestGoOnAfterALostStream(t *testing.T) {
 	other := proxytest.Online(t, sb)
 	s = proxytest.Follow(t, other.Clients()["Connect"], onlyMessages(position))
 	if gap := s.Next().GetGap(); gap.GetFirst() != position.GetSequence()+1 || gap.GetLast() != 0 || gap.GetEpoch() != position.GetEpoch() {
-		t.Errorf("told of %v", gap)
+		t.Errorf("the gap is %v", gap)
 	}
 }
 
@@ -213,7 +213,7 @@ func TestRefusedAddress(t *testing.T) {
 	}
 	s := proxytest.Follow(t, p.Clients()["gRPC"], &pb.SubscribeEventsRequest{})
 	if state := s.State(pb.Event_GatewayState_DISCONNECTED); state.GetReason() != want {
-		t.Errorf("a subscriber is told %q", state.GetReason())
+		t.Errorf("a subscriber gets the reason %q", state.GetReason())
 	}
 	if n := sb.GatewayCounts().Identifies; n > 0 {
 		t.Errorf("%d IDENTIFYs", n)
@@ -254,7 +254,7 @@ func TestPositionsThatWereNotGiven(t *testing.T) {
 			s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{After: after})
 			gap := s.Next().GetGap()
 			if gap == nil || gap.GetFirst() < after.GetSequence() || gap.GetLast() != 0 || gap.GetEpoch() == epoch {
-				t.Errorf("%s, after %v: told of %v", protocol, after, gap)
+				t.Errorf("%s, after %v: the gap is %v", protocol, after, gap)
 			}
 			if e := s.Next(); e.GetSequence() != 1 {
 				t.Errorf("%s, after %v: then %v", protocol, after, e)
@@ -385,7 +385,7 @@ func TestZombie(t *testing.T) {
 }
 
 // TestFatalClose: Discord wants the bot at the gateway no more. Who listens is
-// told why, and calls go on.
+// notified of the reason, and calls go on.
 func TestFatalClose(t *testing.T) {
 	t.Parallel()
 	for code, reason := range map[int]string{
@@ -401,7 +401,7 @@ func TestFatalClose(t *testing.T) {
 				t.Fatal(err)
 			}
 			if state := s.State(pb.Event_GatewayState_ENDED); !strings.Contains(state.GetReason(), reason) {
-				t.Errorf("told of %v", state)
+				t.Errorf("the state is %v", state)
 			}
 			for range 2 {
 				if err := s.End(); err.Code() != connect.CodeFailedPrecondition || !strings.Contains(err.Message(), reason) {
@@ -429,7 +429,7 @@ func TestFatalClose(t *testing.T) {
 	}
 }
 
-// TestOutage: one loss is told once, also to who comes while it lasts.
+// TestOutage: a lost connection is reported once, also to those who subscribe meanwhile.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -443,7 +443,7 @@ func TestOutage(t *testing.T) {
 	for protocol, client := range p.Clients() {
 		s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{Types: []pb.Event_Type{pb.Event_TYPING_START}})
 		if e := s.Next(); e.GetSequence() != 0 || !proto.Equal(e.GetGatewayState(), lost) {
-			t.Errorf("over %s it is first told of %v", protocol, e)
+			t.Errorf("over %s the first event is %v", protocol, e)
 		}
 		meanwhile[protocol] = s
 	}
@@ -452,7 +452,7 @@ func TestOutage(t *testing.T) {
 	}
 	for protocol, s := range meanwhile {
 		if e := s.Next(); e.GetSequence() == 0 || e.GetGatewayState().GetState() != pb.Event_GatewayState_RESUMED {
-			t.Errorf("over %s it is then told of %v", protocol, e)
+			t.Errorf("over %s the next event is %v", protocol, e)
 		}
 	}
 	if e := before.Until(pb.Event_GATEWAY_STATE); e.GetGatewayState().GetState() != pb.Event_GatewayState_RESUMED {
@@ -460,7 +460,7 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// TestSlowSubscriber: who does not read holds nobody up, and is told what it
+// TestSlowSubscriber: a subscriber that does not read delays nobody, and learns what it
 // missed when it reads on.
 func TestSlowSubscriber(t *testing.T) {
 	t.Parallel()
@@ -501,15 +501,15 @@ func TestSlowSubscriber(t *testing.T) {
 	}
 	position := detail.(*pb.EventPosition)
 	if position.GetSequence() != last || received != last-first {
-		t.Errorf("received %d, from %d to %d, and it is told %v", received, first, last, position)
+		t.Errorf("received %d, from %d to %d, and its position is %v", received, first, last, position)
 	}
 	s := proxytest.Follow(t, client, &pb.SubscribeEventsRequest{After: position})
 	if gap := s.Next().GetGap(); gap.GetFirst() != last+1 || gap.GetLast() <= gap.GetFirst() {
-		t.Errorf("then it is told of %v", gap)
+		t.Errorf("then the gap is %v", gap)
 	}
 }
 
-// TestAllowCached: what the gateway has told costs no call, and is what Discord
+// TestAllowCached: what the gateway has sent costs no call, and is what Discord
 // would answer.
 func TestAllowCached(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})

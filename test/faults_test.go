@@ -17,11 +17,11 @@ import (
 	"connectrpc.com/connect"
 )
 
-// ledger compares what callers were told with what the sandbox holds.
+// ledger compares the answers of callers with what the sandbox has stored.
 type ledger struct {
 	mu       sync.Mutex
-	ok       map[string]bool // contents whose caller was told OK
-	unknown  map[string]bool // failed, and the caller was told that it may be there
+	ok       map[string]bool // contents whose caller got OK
+	unknown  map[string]bool // failed with outcome unknown
 	failed   map[string]error
 	channels []sandbox.ID
 }
@@ -78,11 +78,11 @@ func (l *ledger) judge(t *testing.T, sb *sandbox.Sandbox) {
 			present++
 		}
 	}
-	t.Logf("%d told OK, %d told that the outcome is unknown, %d told that it failed; %d faults, %d tries answered with the stored message",
+	t.Logf("%d OK, %d with unknown outcome, %d failed; %d faults, %d tries answered with the stored message",
 		len(l.ok), len(l.unknown), len(l.failed), sb.Stats().Faults, sb.Stats().Deduplicated)
-	t.Logf("duplicated %d, told OK but absent %d, told failed but present %d", duplicated, absent, present)
+	t.Logf("duplicated %d, OK but absent %d, failed but present %d", duplicated, absent, present)
 	if duplicated+absent+present > 0 {
-		t.Error("a message was lost or doubled, or its caller was told wrong")
+		t.Error("a message was lost or doubled, or its caller got a wrong answer")
 	}
 }
 
@@ -141,7 +141,7 @@ func TestFaults(t *testing.T) {
 }
 
 // TestImpatientCallers: with deadlines that are too short for some, each is
-// told the truth.
+// given the right answer.
 func TestImpatientCallers(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true, Seed: 2})
@@ -160,7 +160,7 @@ func TestImpatientCallers(t *testing.T) {
 				_, err := client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: uint64(w.General), Content: content})
 				cancel()
 				if connect.CodeOf(err) == connect.CodeDeadlineExceeded || connect.CodeOf(err) == connect.CodeCanceled {
-					// The client's own clock ended the call: it knows nothing.
+					// The client's own clock ended the call, so the outcome is unknown to it.
 					if status, ok := errors.AsType[*connect.Error](err); !ok || !outcomeUnknown(status) {
 						continue
 					}
@@ -181,19 +181,19 @@ func TestShutdownKnowsNot(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb, "--shutdown-grace", "100ms")
 	sb.InjectFault(sandbox.Fault{Route: "POST /channels/{channel_id}/messages", After: true, Kind: sandbox.FaultHang})
-	told := make(chan error, 1)
+	answer := make(chan error, 1)
 	go func() {
 		_, err := p.Clients()["gRPC"].SendChannelMessage(context.WithoutCancel(t.Context()), &pb.SendChannelMessageRequest{
 			ChannelId: uint64(sb.World().General), Content: "stored",
 		})
-		told <- err
+		answer <- err
 	}()
 	for len(sb.Messages(sb.World().General)) == 0 {
 		runtime.Gosched()
 	}
 	p.Stop()
-	status, ok := errors.AsType[*connect.Error](<-told)
+	status, ok := errors.AsType[*connect.Error](<-answer)
 	if !ok || status.Code() != connect.CodeUnavailable || !outcomeUnknown(status) || status.Message() != "shutting down; outcome unknown, it may have taken effect" {
-		t.Errorf("the caller is told %v", status)
+		t.Errorf("the caller gets %v", status)
 	}
 }

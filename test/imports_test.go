@@ -18,12 +18,12 @@ import (
 
 // part is a folder of the project: a row of the table in ARCHITECTURE.md.
 type part struct {
-	// folder is the path of a package. One that ends with /... stands for the
+	// folder is the path of a package. One that ends with /... means the
 	// packages in it and below it that have no row of their own.
 	folder string
 	about  string
 	// imports are the parts whose packages it may import outside of tests. Each
-	// of them stands below it in the table. Packages of one part may import each
+	// of them is below it in the table. Packages of one part may import each
 	// other.
 	imports []string
 	// libraries are the beginnings of import paths of other modules. No part may

@@ -38,7 +38,7 @@ func awaitLog(t *testing.T, p *proxytest.Process, text string) {
 	}
 }
 
-// TestSystemd: systemd is told that the server is ready, that it lives, also
+// TestSystemd: systemd is notified that the server is ready, that it lives, also
 // while it ends, and how long that may take.
 func TestSystemd(t *testing.T) {
 	t.Parallel()

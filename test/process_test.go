@@ -38,7 +38,7 @@ func TestTerminate(t *testing.T) {
 	}
 }
 
-// TestGraceEnds: what does not fit into the grace is told so.
+// TestGraceEnds: calls that do not end within the grace period get an error.
 func TestGraceEnds(t *testing.T) {
 	t.Parallel()
 	const messages = 50
@@ -52,7 +52,7 @@ func TestGraceEnds(t *testing.T) {
 		if err := <-ended; err != nil {
 			refused++
 			if connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), "shutting down") {
-				t.Errorf("a caller was told %v", err)
+				t.Errorf("a caller got %v", err)
 			}
 		}
 	}

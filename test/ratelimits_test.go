@@ -94,7 +94,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// TestDeadlineTooEarly: a call that certainly cannot go in time is told so at
+// TestDeadlineTooEarly: a call that certainly cannot be sent in time fails at
 // once, over every protocol, and nothing of it is sent.
 func TestDeadlineTooEarly(t *testing.T) {
 	t.Parallel()

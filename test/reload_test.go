@@ -191,7 +191,7 @@ func TestReloadToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.discord.RevokeToken("Bot " + old)
-	for deadline := time.Now().Add(proxytest.Patience); r.call(r.key) == 0; { // until the limiter knows
+	for deadline := time.Now().Add(proxytest.Patience); r.call(r.key) == 0; { // until the limiter has learnt it
 		if time.Now().After(deadline) {
 			t.Fatal("calls with the old token go on")
 		}

@@ -69,7 +69,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("the call is %v", call)
 	}
 	if strings.Contains(stream.Msg().String(), "a secret") {
-		t.Errorf("contents are told: %v", stream.Msg())
+		t.Errorf("contents are shown: %v", stream.Msg())
 	}
 	if slots := stream.Msg().GetSlots(); len(slots) != 1 || slots[0].GetCalls()["ok"] != 1 || stream.Msg().GetCallsPerSecond() <= 0 {
 		t.Errorf("the slots are %v", slots)
@@ -130,7 +130,7 @@ func TestStatusWithContents(t *testing.T) {
 	p := proxytest.Against(t, sb, "--dashboard-show-content")
 	stream := watch(t, p)
 	if !stream.Msg().GetProxy().GetContents() {
-		t.Error("the status does not say that contents are told")
+		t.Error("the status does not say that contents are shown")
 	}
 	long := strings.Repeat("é", 2000)
 	if _, err := p.Clients()["gRPC"].SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{
@@ -166,7 +166,7 @@ func TestStatusOfSandbox(t *testing.T) {
 		t.Errorf("the message is %v", m)
 	}
 
-	// The page's door to the sandbox.
+	// The page's path to the sandbox.
 	if status := fetch(t, http.MethodPost, "http://"+p.Address+"/sandbox/faults", `{"name": "no luck", "count": 3}`); status != http.StatusOK {
 		t.Errorf("a fault is answered with %d", status)
 	}
@@ -207,10 +207,10 @@ func TestStatusForStrangers(t *testing.T) {
 	}
 	m := await(t, stream, func(m *pb.WatchStatusResponse) bool { return len(m.GetSlots()) > 0 })
 	if len(m.GetCalls()) > 0 {
-		t.Errorf("strangers are told %v", m.GetCalls())
+		t.Errorf("strangers see %v", m.GetCalls())
 	}
 	if status := fetch(t, http.MethodGet, "http://"+p.Address+"/sandbox/world", ""); status != http.StatusNotFound {
-		t.Errorf("without a sandbox its door answers %d", status)
+		t.Errorf("without a sandbox its path answers %d", status)
 	}
 }
 

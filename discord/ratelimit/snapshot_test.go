@@ -11,7 +11,7 @@ import (
 	"discordproxy/discord/ratelimit"
 )
 
-// knowing returns a limiter that knows so many buckets.
+// knowing returns a limiter with so many known buckets.
 func knowing(t testing.TB, buckets int) *ratelimit.Limiter {
 	l := newLimiter(t, ratelimit.Config{GlobalLimit: -1, InvalidRequestLimit: 1 << 20})
 	for i := range buckets {

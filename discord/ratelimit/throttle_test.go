@@ -199,7 +199,7 @@ func tryLieWithoutWait(t *testing.T, lie *ratelimit.Lie, n, ids int) {
 	})
 }
 
-// TestPeriodOfAFirstRefusal: a channel whose very first call is refused knows from
+// TestPeriodOfAFirstRefusal: a channel whose very first call is refused learns from
 // that 429 when each unit comes back, although successes have no headers.
 func TestPeriodOfAFirstRefusal(t *testing.T) {
 	for _, truth := range []limit{sliding("c", 2, 10*time.Second), sliding("c", 5, 5*time.Second), sliding("c", 3, time.Minute)} {

@@ -9,7 +9,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// use pretends that somebody did something to the bot.
+// use simulates an interaction of a user with the bot.
 func (r *rig) use(u sandbox.Use) (callback, webhook string) {
 	r.t.Helper()
 	if u.Channel == 0 {

@@ -241,7 +241,7 @@ func TestBans(t *testing.T) {
 	for shape, kind := range shapes {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, sandbox.Config{})
-			r.client = r.Client() // Discord's description knows nothing of Cloudflare
+			r.client = r.Client() // Discord's description does not include Cloudflare
 			r.Ban(sandbox.Ban{For: time.Minute, Shape: shape, RetryAfter: shape == sandbox.BanText})
 			a := r.do("GET", "/users/@me", nil).is(429)
 			equal(t, "Via", a.header.Get("Via"), "")

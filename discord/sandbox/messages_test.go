@@ -107,7 +107,7 @@ func TestBadMessages(t *testing.T) {
 		{"poll", obj{"poll": obj{"question": obj{"text": "?"}, "answers": []obj{}}}, "poll.answers", "BASE_TYPE_BAD_LENGTH"},
 		{"row", obj{"components": []obj{{"type": 1, "components": []obj{}}}}, "components.0.components", "BASE_TYPE_BAD_LENGTH"},
 		{"button", obj{"components": []obj{{"type": 1, "components": []obj{{"type": 2, "style": 1}}}}}, "components.0.components.0.custom_id", "BASE_TYPE_REQUIRED"},
-		{"content beside V2", obj{"content": "x", "flags": 1 << 15, "components": []obj{{"type": 10, "content": "y"}}}, "content", "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2"},
+		{"content with V2", obj{"content": "x", "flags": 1 << 15, "components": []obj{{"type": 10, "content": "y"}}}, "content", "MESSAGE_CANNOT_USE_LEGACY_FIELDS_WITH_COMPONENTS_V2"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

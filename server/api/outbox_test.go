@@ -264,7 +264,7 @@ func TestEveryCallCanBeEnqueued(t *testing.T) {
 	})
 }
 
-// TestCrash: of a try that nobody knows the outcome of, exactly one message comes.
+// TestCrash: a try with an unknown outcome results in exactly one message.
 func TestCrash(t *testing.T) {
 	const route = "POST /channels/{channel_id}/messages"
 	for name, tt := range map[string]struct {

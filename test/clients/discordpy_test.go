@@ -15,7 +15,7 @@ import (
 func TestDiscordPy(t *testing.T) {
 	t.Parallel()
 	python := require.Python(t, "discord")
-	start := time.Now() // a clock that stands still has no answer come too late
+	start := time.Now() // with a stopped clock no answer is too late
 	sb := sandbox.New(sandbox.Config{Unlimited: true, Now: func() time.Time { return start }})
 	l, err := sb.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {

@@ -83,7 +83,7 @@ func (r *reader) shell(t *testing.T, folder, text string, more ...string) *exec.
 
 // TestDocuments runs the blocks of all documents, unless a comment says why one
 // is not run. Blocks of a shell are run in one folder, in their order; what
-// stands as text right below one is what it writes, with … for what varies.
+// is text right below one is its output, with … for what varies.
 // Those of Python see what came before them, those of Go are functions of one
 // program, and other languages are read.
 func TestDocuments(t *testing.T) {
@@ -286,7 +286,7 @@ func runNode(t *testing.T, blocks []string) {
 	installed := filepath.Join("..", "node")
 	node := require.Node(t, installed)
 	for _, text := range blocks {
-		// Packages are looked for beside the file.
+		// Packages are searched next to the file.
 		file, err := os.CreateTemp(installed, "block-*.mjs")
 		if err != nil {
 			t.Fatal(err)

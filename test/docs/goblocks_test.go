@@ -14,7 +14,7 @@ import (
 )
 
 // goExamples are blocks of Go, which become tests of one program: statements
-// in a function of their own, declarations beside them.
+// in a function of their own, declarations next to them.
 type goExamples struct {
 	folder string
 	n      int

@@ -77,7 +77,7 @@ type block struct {
 	//
 	//	<!-- runs until it is stopped -->
 	endless bool
-	// follows is whether nothing stands between it and the block before it.
+	// follows is whether nothing is between it and the block before it.
 	follows bool
 }
 

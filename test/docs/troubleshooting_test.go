@@ -49,7 +49,7 @@ var forAdmins = []string{"cli", "cli/configfile", "cli/message", "cli/serve", "s
 var unmet = map[string]string{
 	"… is no message":                   "a mistake of the program",
 	"… is no message of the API":        "a mistake of the program",
-	"not let through":                   "stands behind another text",
+	"not let through":                   "is part of another text",
 	"the manual page of …: …":           "when packages are built",
 	"the completion of …: …":            "when packages are built",
 	"describe the service in traces: …": "a mistake of the program",
@@ -76,14 +76,14 @@ func collectTexts(t *testing.T) texts {
 		if err != nil {
 			return err
 		}
-		pretends := strings.HasPrefix(path, "discord/sandbox/")
+		isSandbox := strings.HasPrefix(path, "discord/sandbox/")
 		everything := slices.Contains(forAdmins, pathpkg.Dir(path))
 		ast.Inspect(tree, func(n ast.Node) bool {
 			if text, ok := literal(n); ok {
 				found.all = append(found.all, text)
 			}
 			call, ok := n.(*ast.CallExpr)
-			if !ok || pretends || !says[nameOf(call.Fun)] {
+			if !ok || isSandbox || !says[nameOf(call.Fun)] {
 				return true
 			}
 			for _, argument := range call.Args {
@@ -202,7 +202,7 @@ func TestTroubleshooting(t *testing.T) {
 		}
 	}
 	for _, text := range code.met {
-		// The longest piece tells it from others.
+		// The longest piece identifies it.
 		longest := slices.MaxFunc(append(pieces(text), ""), func(a, b string) int { return len(a) - len(b) })
 		if longest != "" && !slices.ContainsFunc(explained, func(other string) bool { return strings.Contains(other, longest) }) {
 			t.Errorf("the page does not explain %q", text)

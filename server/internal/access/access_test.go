@@ -118,7 +118,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestKeys: every kind of hash knows its key and no other, and the key does not
+// TestKeys: every kind of hash matches its key and no other, and the key does not
 // come through.
 func TestKeys(t *testing.T) {
 	key, hash := access.NewKey()

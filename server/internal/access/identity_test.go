@@ -113,7 +113,7 @@ clients:
 			t.Errorf("%s %s %q is answered %d %s, not %s", tt.from, tt.path, tt.authorization, a.status, a.text, tt.want)
 		}
 		if shown := seen.URL.String() + seen.RequestURI + seen.Referer(); strings.Contains(shown, "dpkey_") {
-			t.Errorf("%s: what stands behind sees %s", tt.path, shown)
+			t.Errorf("%s: the handler behind it sees %s", tt.path, shown)
 		}
 	}
 }

@@ -76,7 +76,7 @@ func (s *short) Write(p []byte) (int, error) {
 	return n, errors.New("the disk is full")
 }
 
-// TestAuditAfterATornLine: the line after one that was written in part stands
+// TestAuditAfterATornLine: the line after one that was written in part is
 // on its own, and an id that is none is shown as given.
 func TestAuditAfterATornLine(t *testing.T) {
 	file := &short{left: 300}

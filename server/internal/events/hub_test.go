@@ -182,7 +182,7 @@ func TestStates(t *testing.T) {
 	}{
 		{"who comes meanwhile", nil, "gone"},
 		{"who was there before", &start, ""},
-		{"who knows", &events.Position{Epoch: start.Epoch, Sequence: 3}, "gone"},
+		{"another's", &events.Position{Epoch: start.Epoch, Sequence: 3}, "gone"},
 	} {
 		b := next(t, subscribe(t, h, events.Filter{}, c.after))
 		if b.Lost.GetReason() != c.lost {

@@ -25,7 +25,7 @@ func say(h *events.Hub, ids ...int) {
 	}
 }
 
-// reborn returns the hub of a later run, that knows what this one exported at some
+// reborn returns the hub of a later run, with what this one exported at some
 // time.
 func reborn(t *testing.T, x events.Exported, clean bool) *events.Hub {
 	t.Helper()

@@ -110,7 +110,7 @@ func (l *gatedListener) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// failedAccept is a log that tells when accepting failed.
+// failedAccept is a log that reports when accepting failed.
 type failedAccept chan struct{}
 
 func (f failedAccept) Write(line []byte) (int, error) {

@@ -131,7 +131,7 @@ func TestHostCheckBeyondLoopback(t *testing.T) {
 	}
 }
 
-// reached is a handler that tells whether a request came through.
+// reached is a handler that records whether a request reached it.
 func reached(next http.Handler, called *bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		*called = true

@@ -241,7 +241,7 @@ func drip(t *testing.T, conn net.Conn, first, text string) {
 			return
 		case <-tick.C:
 			if text != "" {
-				// It fails once the server has closed, which the reader tells.
+				// It fails once the server has closed, which the reader reports.
 				_, _ = conn.Write([]byte{text[i%len(text)]})
 			}
 		}
@@ -330,7 +330,7 @@ func TestParkedCalls(t *testing.T) {
 	})
 }
 
-// holdMore is holdCalls beside others that are held already.
+// holdMore is holdCalls in addition to others that are waiting already.
 func holdMore(t *testing.T, s *service, call caller, n int) <-chan answer {
 	t.Helper()
 	want := s.holding.Load() + int64(n)

@@ -185,7 +185,7 @@ func TestCloseEndsAShutdownAtOnce(t *testing.T) {
 }
 
 // A connection may be on its way from HTTP/1.1 to HTTP/2 when the shutdown
-// begins. It must be served and told, too, else it keeps the server waiting.
+// begins. It must be served and get GOAWAY too. Otherwise it keeps the server waiting.
 func TestShutdownTellsConnectionsThatBecomeHTTP2Meanwhile(t *testing.T) {
 	s := newService()
 	server := serve(t, listener.Config{Handler: s.handler(t, rpc.Config{})})
@@ -218,15 +218,15 @@ func TestShutdownTellsConnectionsThatBecomeHTTP2Meanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The GOAWAY may come before or after the answer.
-	told := false
+	notified := false
 	see := func(frame http2.Frame) {
 		_, goAway := frame.(*http2.GoAwayFrame)
-		told = told || goAway
+		notified = notified || goAway
 	}
 	if text, err := readJSONAnswer(framer, see); err != nil || text != "hello" {
 		t.Errorf("%q, %v", text, err)
 	}
-	for !told {
+	for !notified {
 		frame, err := framer.ReadFrame()
 		if err != nil {
 			t.Fatalf("no GOAWAY: %v", err)

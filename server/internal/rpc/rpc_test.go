@@ -192,7 +192,7 @@ func TestBombsCostLittle(t *testing.T) {
 	w := gzip.NewWriter(&bomb)
 	_, _ = fmt.Fprintf(w, "%q", strings.Repeat("0", 500_000))
 	_ = w.Close()
-	// The checksum stands at the end: whoever reads so far finds it wrong.
+	// The checksum is at the end, and reading up to it finds it wrong.
 	bomb.Bytes()[bomb.Len()-8] ^= 1
 	res := post(h, "application/json", bomb.String(), "Content-Encoding", "gzip")
 	if body := readBody(t, res); res.StatusCode != 429 || strings.Contains(body, "checksum") {
@@ -290,7 +290,7 @@ func TestInterruptedCallsAnswerTheCause(t *testing.T) {
 		"cause":             {context.Cause, shuttingDown, `{"code":"unavailable","message":"shutting down"}`},
 		"wrapped, canceled": {func(ctx context.Context) error { return connect.NewError(connect.CodeCanceled, ctx.Err()) }, shuttingDown, `{"code":"unavailable","message":"shutting down"}`},
 		"unknown":           {func(context.Context) error { return errors.New("broken off") }, shuttingDown, `{"code":"unavailable","message":"shutting down"}`},
-		"tells more": {func(context.Context) error {
+		"details": {func(context.Context) error {
 			return connect.NewError(connect.CodeUnavailable, errors.New("outcome unknown"))
 		}, shuttingDown, `{"code":"unavailable","message":"outcome unknown"}`},
 		"cause is no answer": {func(ctx context.Context) error { return ctx.Err() }, errors.New("inner"), `{"code":"canceled","message":"context canceled"}`},

@@ -188,7 +188,7 @@ func testSharedMessage(t *testing.T) {
 			t.Errorf("encoded twice: %v", err)
 		}
 		if got := one.plain.GetCalls(); len(got) != min(i+1, 2) || got[len(got)-1].GetMethod() != "SendChannelMessage" {
-			t.Errorf("view %d tells of %v", i, got)
+			t.Errorf("view %d shows %v", i, got)
 		}
 	}
 }
