@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from discordproxy import discord_api_pb2 as pb
 from discordproxy.client import DiscordClient
+from discordproxy.exceptions import DiscordProxyUnavailableError
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,8 +48,18 @@ class Proxy:
 
     def await_gateway(self) -> None:
         """Waits until the server is connected to the gateway: what happens before is no event."""
+        end = time.monotonic() + 60
+        while True:
+            try:
+                return self._await_connected(end - time.monotonic())
+            except DiscordProxyUnavailableError:  # the token has not been checked yet
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
+
+    def _await_connected(self, timeout: float) -> None:
         connected = pb.Event.GatewayState.CONNECTED
-        with DiscordClient(self.address) as client, closing(client.subscribe_events(after=pb.EventPosition(), timeout=60)) as stream:
+        with DiscordClient(self.address) as client, closing(client.subscribe_events(after=pb.EventPosition(), timeout=timeout)) as stream:
             for response in stream:
                 if any(event.gateway_state.state == connected for event in response.events):
                     return
