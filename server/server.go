@@ -246,7 +246,7 @@ func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Servi
 
 func (s *Server) newListener(handler http.Handler, largeBody func(*http.Request) int64) (*listener.Server, error) {
 	config := listener.Config{
-		Handler: handler, LargeBody: largeBody, Logger: s.config.Logger, Grace: s.config.ShutdownGrace,
+		Handler: handler, LargeBody: largeBody, IsStream: api.IsStream, Logger: s.config.Logger, Grace: s.config.ShutdownGrace,
 		Outermost:   func(next http.Handler) http.Handler { return access.PathKeys(hooks.PathSecrets(next)) },
 		WithoutHost: []string{"/", "/healthz", "/readyz"},
 		CORSOrigins: s.config.CORSOrigins, AllowedHosts: s.config.AllowedHosts,

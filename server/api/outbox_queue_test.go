@@ -2,7 +2,9 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -434,6 +436,32 @@ func TestWatch(t *testing.T) {
 		t.Errorf("no gap: %v, %v", stream.Msg(), err)
 	}
 	_ = stream.Close()
+}
+
+// TestEnqueueManyForLong: a stream may last longer than a body may take.
+func TestEnqueueManyForLong(t *testing.T) {
+	const readTimeout = 200 * time.Millisecond
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	q := openQueue(t, sb, queueConfig{folder: t.TempDir(), network: true, idle: true, readTimeout: readTimeout})
+	stream, err := q.EnqueueMany(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := stream.Send(&pb.EnqueueManyRequest{Enqueue: message(sb.World().General, fmt.Sprint(i))}); err != nil {
+			t.Fatal(err)
+		}
+		if res, err := stream.Receive(); err != nil || res.GetDelivery().GetId() != fmt.Sprint(i) {
+			t.Fatalf("%d: %v, %v", i, res, err)
+		}
+		time.Sleep(2 * readTimeout)
+	}
+	if err := stream.CloseRequest(); err != nil {
+		t.Fatal(err)
+	}
+	if res, err := stream.Receive(); !errors.Is(err, io.EOF) {
+		t.Errorf("at the end: %v, %v", res, err)
+	}
 }
 
 // TestEnqueueMany: each call has its answer, whatever becomes of the others.

@@ -48,8 +48,10 @@ type queueConfig struct {
 	idle    bool // nothing is delivered
 	tries   http.RoundTripper
 	network bool // it has streams
-	hooks   string
-	noData  bool
+	// readTimeout is that of the network.
+	readTimeout time.Duration
+	hooks       string
+	noData      bool
 }
 
 func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
@@ -100,6 +102,7 @@ func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
 	if c.network {
 		srv := httptest.NewUnstartedServer(handler)
 		srv.EnableHTTP2 = true
+		srv.Config.ReadTimeout = c.readTimeout
 		srv.StartTLS()
 		t.Cleanup(srv.Close)
 		q.OutboxClient = discordapiconnect.NewOutboxClient(srv.Client(), srv.URL)

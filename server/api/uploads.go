@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"net/http"
 
@@ -49,18 +50,43 @@ func (c Config) messageBytes(procedure string) int64 {
 	return int64(cmp.Or(c.MaxMessageBytes, rpc.DefaultMaxMessageBytes)) + (files+2)/3*4
 }
 
+// IsStream reports whether the body of a request is a stream of messages.
+func IsStream(r *http.Request) bool { return clientStreams[r.URL.Path] }
+
+// clientStreams holds the procedures whose requests are streams.
+var clientStreams = func() map[string]bool {
+	found := make(map[string]bool)
+	for procedure, method := range procedures() {
+		if method.IsStreamingClient() {
+			found[procedure] = true
+		}
+	}
+	return found
+}()
+
+// procedures ranges over the methods of the API.
+func procedures() iter.Seq2[string, protoreflect.MethodDescriptor] {
+	return func(yield func(string, protoreflect.MethodDescriptor) bool) {
+		for _, file := range []protoreflect.FileDescriptor{pb.File_discord_api_discord_api_proto, pb.File_discord_api_outbox_proto} {
+			for i := range file.Services().Len() {
+				service := file.Services().Get(i)
+				for j := range service.Methods().Len() {
+					method := service.Methods().Get(j)
+					if !yield("/"+string(service.FullName())+"/"+string(method.Name()), method) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
 // withFiles holds the procedures whose requests carry files.
 var withFiles = func() map[string]bool {
 	found := make(map[string]bool)
-	for _, file := range []protoreflect.FileDescriptor{pb.File_discord_api_discord_api_proto, pb.File_discord_api_outbox_proto} {
-		for i := range file.Services().Len() {
-			service := file.Services().Get(i)
-			for j := range service.Methods().Len() {
-				method := service.Methods().Get(j)
-				if holds(method.Input(), new(pb.AttachmentRequest).ProtoReflect().Descriptor(), nil) {
-					found["/"+string(service.FullName())+"/"+string(method.Name())] = true
-				}
-			}
+	for procedure, method := range procedures() {
+		if holds(method.Input(), new(pb.AttachmentRequest).ProtoReflect().Descriptor(), nil) {
+			found[procedure] = true
 		}
 	}
 	return found

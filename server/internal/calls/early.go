@@ -55,8 +55,8 @@ func (b *incoming) Read(p []byte) (int, error) {
 
 // EndedEarly is a gate of connect-go's handlers. It refuses a call whose
 // deadline has passed, or whose caller has left, before its message is read,
-// and tells the observers of it; and it has reading the message end at the
-// deadline.
+// and notifies the observers. Reading its messages ends at the deadline of the call,
+// and for a stream without one, not before its client ends it.
 func EndedEarly(observers Observers, describe func(connect.Spec, connect.Peer) *Call) connect.HandlerOption {
 	return connect.WithRequestGate(func(ctx context.Context, spec connect.Spec, peer connect.Peer, _ http.Header) (context.Context, error) {
 		if ctx.Err() != nil {
@@ -66,8 +66,10 @@ func EndedEarly(observers Observers, describe func(connect.Spec, connect.Peer) *
 			return nil, refused
 		}
 		in, ok := ctx.Value(incomingKey{}).(*incoming)
-		if deadline, limited := ctx.Deadline(); ok && in.ReadCloser != nil && limited {
-			// It fails where the connection has no deadlines, as in tests.
+		deadline, limited := ctx.Deadline()
+		if streams := spec.StreamType&connect.StreamTypeClient != 0; ok && in.ReadCloser != nil && (limited || streams) {
+			// Without a deadline a stream lasts as long as its client wants. It fails
+			// where the connection has no deadlines, as in tests.
 			in.deadline = http.NewResponseController(in.writer).SetReadDeadline(deadline) == nil
 		}
 		return ctx, nil

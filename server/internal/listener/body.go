@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"connectrpc.com/connect"
 )
@@ -14,7 +15,8 @@ import (
 type bodyBudget struct{ left atomic.Int64 }
 
 // limitBody bounds the body of a request, and of all requests together until
-// their handlers return.
+// their handlers return. The body of a stream is bounded by its handler, message by
+// message, and counts as one body of the largest size at most.
 func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody {
@@ -25,11 +27,35 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 		if s.cfg.LargeBody != nil {
 			limit = max(limit, s.cfg.LargeBody(r))
 		}
-		body := &budgetBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), budget: &s.budget}
+		body := &requestBody{
+			budgetBody: budgetBody{ReadCloser: r.Body, budget: &s.budget},
+			pace:       pace{ResponseWriter: w, timeout: s.cfg.ReadTimeout},
+		}
+		if s.cfg.IsStream != nil && s.cfg.IsStream(r) {
+			body.most = limit
+		} else {
+			body.ReadCloser = http.MaxBytesReader(w, r.Body, limit)
+		}
 		defer body.release()
 		r.Body = body // its own request, see watchBody
-		next.ServeHTTP(w, r)
+		body.pace.began = time.Now()
+		next.ServeHTTP(&body.pace, r)
 	})
+}
+
+// requestBody is the body of a request, which is read at the pace of its client.
+type requestBody struct {
+	budgetBody
+	pace pace
+}
+
+// Read implements io.Reader.
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.budgetBody.Read(p)
+	if err == nil {
+		b.pace.progress(n)
+	}
+	return n, err
 }
 
 // limitUpgrade bounds the body of an Upgrade request, which is read into memory
@@ -95,6 +121,7 @@ type budgetBody struct {
 	io.ReadCloser
 	budget   *bodyBudget
 	taken    atomic.Int64 // handlers may read in other goroutines
+	most     int64        // that is taken; 0 means all that is read
 	untilEOF bool
 	failed   error // of reading, if untilEOF
 }
@@ -102,8 +129,12 @@ type budgetBody struct {
 // Read implements io.Reader.
 func (b *budgetBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.taken.Add(int64(n))
-	if b.budget.left.Add(-int64(n)) < 0 {
+	take := int64(n)
+	if b.most > 0 {
+		take = min(take, b.most-b.taken.Load())
+	}
+	b.taken.Add(take)
+	if b.budget.left.Add(-take) < 0 {
 		n, err = 0, connect.NewError(connect.CodeResourceExhausted, errBudget)
 	}
 	if err != nil && b.untilEOF {

@@ -96,6 +96,10 @@ type Config struct {
 	// no larger body.
 	LargeBody func(*http.Request) int64
 
+	// IsStream reports whether the body of a request is a stream of messages, which
+	// has no bound: its handler bounds each message. Nil means never.
+	IsStream func(*http.Request) bool
+
 	// MaxHeldBodyBytes bounds the sum of the bodies that were read for the
 	// requests in progress. A request that would exceed it fails with
 	// resource_exhausted.
@@ -124,8 +128,9 @@ type Config struct {
 	// or with HTTP/2's preface.
 	ReadHeaderTimeout time.Duration
 
-	// ReadTimeout ends requests that are slow with their body. It bounds how
-	// long a client may stream to the server, not how long an answer takes.
+	// ReadTimeout ends requests that are slow with their body: it may take this
+	// long, and another second for each 16 KiB. Handlers can set another read
+	// deadline.
 	ReadTimeout time.Duration
 
 	// IdleTimeout closes connections without requests (HTTP/2: after a GOAWAY,
