@@ -304,6 +304,7 @@ func TestAnswersWithoutWhatWasMade(t *testing.T) {
 		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 202, "", false},
 		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 200, `{"id":"0"}`, false},
 		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 200, `{"id":"no"}`, false},
+		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 200, `{"id":"99999999999999999999"}`, false},
 		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 200, `{"id":7,"content":[]}`, true},
 		{discord.SetApplicationCommands, discord.Args{"application_id": 1, "commands": []any{}}, 200, "null", false},
 		{discord.SetApplicationCommands, discord.Args{"application_id": 1, "commands": []any{}}, 200, "{}", false},
