@@ -376,3 +376,48 @@ func TestOrderAcrossWays(t *testing.T) {
 		})
 	}
 }
+
+// TestOrderOfThreads: the messages of a webhook to one thread wait for each other,
+// but not for those to another thread or to the channel.
+func TestOrderOfThreads(t *testing.T) {
+	const hook = "/api/v10/webhooks/3/secret"
+	for _, tt := range []struct {
+		first, second string
+		waits         bool
+	}{
+		{"thread_id=7", "thread_id=7", true},
+		{"", "wait=true", true},
+		{"thread_id=7", "thread_id=8", false},
+		{"thread_id=7", "", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client := newClient(t, sandbox.New(sandbox.Config{Unlimited: true}), func(http.RoundTripper) upstream {
+				return func(r *http.Request) (*http.Response, error) {
+					body, _ := io.ReadAll(r.Body)
+					if strings.Contains(string(body), "slow") {
+						time.Sleep(10 * time.Second)
+					}
+					header := http.Header{"X-Ratelimit-Limit": {"5"}, "X-Ratelimit-Remaining": {"4"}, "X-Ratelimit-Reset-After": {"1"}, "X-Ratelimit-Bucket": {"hook"}}
+					return &http.Response{StatusCode: 204, Header: header, Body: http.NoBody, Request: r}, nil
+				}
+			})
+			send := func(query, content string) {
+				r := request(t, "POST", hook, fmt.Sprintf(`{"content":%q}`, content))
+				r.Query = query
+				if _, err := client.Forward(discord.WithCaller(t.Context(), "one"), r); err != nil {
+					t.Error(err)
+				}
+			}
+			send(tt.first, "the bucket is known")
+			var sending sync.WaitGroup
+			sending.Go(func() { send(tt.first, "slow") })
+			synctest.Wait()
+			began := time.Now()
+			send(tt.second, "next")
+			if took := time.Since(began); (took > 5*time.Second) != tt.waits {
+				t.Errorf("%q after %q took %v", tt.second, tt.first, took)
+			}
+			sending.Wait()
+		})
+	}
+}
