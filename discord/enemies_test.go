@@ -374,7 +374,9 @@ func TestStrippedHeaders(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				header := http.Header{"Server": {"nginx"}}
 				for i, names := range [][]string{
-					{"Via"}, {"Retry-After"}, {"Content-Type"},
+					{"Via"},
+					{"Retry-After"},
+					{"Content-Type"},
 					{"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset-After", "X-Ratelimit-Bucket", "X-Ratelimit-Scope"},
 				} {
 					for _, name := range names {
