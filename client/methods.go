@@ -63,7 +63,9 @@ func (c *Client) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessag
 // Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
 // SendDirectMessage are in the results.
 // Cost: one or two calls to Discord for each user.
-func (c *Client) SendDirectMessages(ctx context.Context, req *pb.SendDirectMessagesRequest) (*connect.ServerStreamForClient[pb.SendDirectMessagesResponse], error) {
+func (c *Client) SendDirectMessages(
+	ctx context.Context, req *pb.SendDirectMessagesRequest,
+) (*connect.ServerStreamForClient[pb.SendDirectMessagesResponse], error) {
 	return c.methods.SendDirectMessages(ctx, req)
 }
 
@@ -101,7 +103,9 @@ func (c *Client) GetChannelMessage(ctx context.Context, req *pb.GetChannelMessag
 // Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
 // Access, INVALID_ARGUMENT 50035 Invalid Form Body.
 // Cost: one call to Discord for each 100 messages.
-func (c *Client) ListChannelMessages(ctx context.Context, req *pb.ListChannelMessagesRequest) (*connect.ServerStreamForClient[pb.ListChannelMessagesResponse], error) {
+func (c *Client) ListChannelMessages(
+	ctx context.Context, req *pb.ListChannelMessagesRequest,
+) (*connect.ServerStreamForClient[pb.ListChannelMessagesResponse], error) {
 	return c.methods.ListChannelMessages(ctx, req)
 }
 
@@ -138,7 +142,9 @@ func (c *Client) DeleteChannelMessage(ctx context.Context, req *pb.DeleteChannel
 // Cost: one call to Discord for each 100 messages, usually limited to one in
 // a second for each channel, and one for each old message, usually limited to
 // 30 in 120 seconds: 100 old messages take more than six minutes.
-func (c *Client) BulkDeleteChannelMessages(ctx context.Context, req *pb.BulkDeleteChannelMessagesRequest) (*pb.BulkDeleteChannelMessagesResponse, error) {
+func (c *Client) BulkDeleteChannelMessages(
+	ctx context.Context, req *pb.BulkDeleteChannelMessagesRequest,
+) (*pb.BulkDeleteChannelMessagesResponse, error) {
 	return c.methods.BulkDeleteChannelMessages(ctx, req)
 }
 
@@ -282,7 +288,9 @@ func (c *Client) GetChannel(ctx context.Context, req *pb.GetChannelRequest) (*pb
 // exist or 50007 Cannot send messages to this user for a bot,
 // PERMISSION_DENIED 40003 You are opening direct messages too fast.
 // Cost: one call to Discord.
-func (c *Client) GetDirectMessageChannel(ctx context.Context, req *pb.GetDirectMessageChannelRequest) (*pb.GetDirectMessageChannelResponse, error) {
+func (c *Client) GetDirectMessageChannel(
+	ctx context.Context, req *pb.GetDirectMessageChannelRequest,
+) (*pb.GetDirectMessageChannelResponse, error) {
 	return c.methods.GetDirectMessageChannel(ctx, req)
 }
 
@@ -384,7 +392,9 @@ func (c *Client) GetGuildMember(ctx context.Context, req *pb.GetGuildMemberReque
 // privileged intent GUILD_MEMBERS.
 // Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
 // Cost: one call to Discord for each 1000 members.
-func (c *Client) ListGuildMembers(ctx context.Context, req *pb.ListGuildMembersRequest) (*connect.ServerStreamForClient[pb.ListGuildMembersResponse], error) {
+func (c *Client) ListGuildMembers(
+	ctx context.Context, req *pb.ListGuildMembersRequest,
+) (*connect.ServerStreamForClient[pb.ListGuildMembersResponse], error) {
 	return c.methods.ListGuildMembers(ctx, req)
 }
 
@@ -436,7 +446,9 @@ func (c *Client) AddGuildMemberRole(ctx context.Context, req *pb.AddGuildMemberR
 // Permissions: as AddGuildMemberRole.
 // Errors: as AddGuildMemberRole.
 // Cost: as AddGuildMemberRole.
-func (c *Client) RemoveGuildMemberRole(ctx context.Context, req *pb.RemoveGuildMemberRoleRequest) (*pb.RemoveGuildMemberRoleResponse, error) {
+func (c *Client) RemoveGuildMemberRole(
+	ctx context.Context, req *pb.RemoveGuildMemberRoleRequest,
+) (*pb.RemoveGuildMemberRoleResponse, error) {
 	return c.methods.RemoveGuildMemberRole(ctx, req)
 }
 
@@ -545,7 +557,9 @@ func (c *Client) GetRateLimitStatus(ctx context.Context, req *pb.GetRateLimitSta
 // before it took them, with an EventPosition in the details, or when there
 // are too many subscribers, UNAVAILABLE when the server shuts down.
 // Cost: no call to Discord.
-func (c *Client) SubscribeEvents(ctx context.Context, req *pb.SubscribeEventsRequest) (*connect.ServerStreamForClient[pb.SubscribeEventsResponse], error) {
+func (c *Client) SubscribeEvents(
+	ctx context.Context, req *pb.SubscribeEventsRequest,
+) (*connect.ServerStreamForClient[pb.SubscribeEventsResponse], error) {
 	return c.methods.SubscribeEvents(ctx, req)
 }
 
@@ -572,7 +586,9 @@ func (c *Client) RespondInteraction(ctx context.Context, req *pb.RespondInteract
 // 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
 // Invalid Webhook Token when it is too late.
 // Cost: one call to Discord, which does not count against the global limit.
-func (c *Client) EditInteractionResponse(ctx context.Context, req *pb.EditInteractionResponseRequest) (*pb.EditInteractionResponseResponse, error) {
+func (c *Client) EditInteractionResponse(
+	ctx context.Context, req *pb.EditInteractionResponseRequest,
+) (*pb.EditInteractionResponseResponse, error) {
 	return c.methods.EditInteractionResponse(ctx, req)
 }
 
@@ -599,6 +615,8 @@ func (c *Client) FollowupInteraction(ctx context.Context, req *pb.FollowupIntera
 // Missing Access when the bot is not in the guild.
 // Cost: two calls to Discord the first time, one afterwards. Discord allows 200
 // new commands a day for each guild.
-func (c *Client) SetApplicationCommands(ctx context.Context, req *pb.SetApplicationCommandsRequest) (*pb.SetApplicationCommandsResponse, error) {
+func (c *Client) SetApplicationCommands(
+	ctx context.Context, req *pb.SetApplicationCommandsRequest,
+) (*pb.SetApplicationCommandsResponse, error) {
 	return c.methods.SetApplicationCommands(ctx, req)
 }

@@ -355,3 +355,69 @@ func TestFlapping(t *testing.T) {
 		t.Logf("%d of %d messages by %d connections", len(stored), messages, w.dialed.Load())
 	})
 }
+
+// TestStrippedHeaders: a JSON 429 of Discord is no ban of the address, whatever
+// headers a proxy on the way has removed. The route waits, others go on.
+func TestStrippedHeaders(t *testing.T) {
+	all := http.Header{
+		"Via": {"1.1 google"}, "Retry-After": {"3"}, "X-Ratelimit-Limit": {"5"}, "X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset-After": {"2.5"},
+		"X-Ratelimit-Bucket": {"abc"}, "X-Ratelimit-Scope": {"user"}, "Content-Type": {"application/json"},
+	}
+	for _, body := range []string{
+		`{"message":"You are being rate limited.","retry_after":2.5,"global":false}`,
+		`{"message":"You are being rate limited.","retry_after":2.5}`,
+		`{"retry_after":"2.5"}`,
+		`{"message":"The service is limited.","code":40062,"retry_after":2.5}`,
+		`{"message":"You are being rate limited.","retry_after":2.5,"global":true}`,
+	} {
+		for kept := range 1 << 4 {
+			synctest.Test(t, func(t *testing.T) {
+				header := http.Header{"Server": {"nginx"}}
+				for i, names := range [][]string{
+					{"Via"},
+					{"Retry-After"},
+					{"Content-Type"},
+					{"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset-After", "X-Ratelimit-Bucket", "X-Ratelimit-Scope"},
+				} {
+					for _, name := range names {
+						if kept>>i&1 == 1 {
+							header[name] = all[name]
+						}
+					}
+				}
+				limited := true
+				s := 0
+				client := newClient(t, sandbox.New(sandbox.Config{Unlimited: true}), func(http.RoundTripper) upstream {
+					return func(r *http.Request) (*http.Response, error) {
+						if strings.HasSuffix(r.URL.Path, "/messages") {
+							s++
+							if limited {
+								limited = false
+								return &http.Response{StatusCode: 429, Header: header.Clone(), Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+							}
+							return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`[]`)), Request: r}, nil
+						}
+						return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"id":"1"}`)), Request: r}, nil
+					}
+				})
+				began := time.Now()
+				var done sync.WaitGroup
+				done.Go(func() {
+					if _, err := client.Call(t.Context(), discord.ListMessages, discord.Args{"channel_id": 1}); err != nil {
+						t.Errorf("%s, %v: %v", body, header, err)
+					}
+					if took := time.Since(began); took < 2500*time.Millisecond || took > 4*time.Second {
+						t.Errorf("%s, %v: took %v", body, header, took)
+					}
+				})
+				synctest.Wait()
+				_, err := client.Call(t.Context(), discord.GetChannel, discord.Args{"channel_id": 2})
+				global := strings.Contains(body, `"global":true`)
+				if took := time.Since(began); err != nil || global != (took > 2*time.Second) {
+					t.Errorf("%s, %v: another route after %v: %v", body, header, took, err)
+				}
+				done.Wait()
+			})
+		}
+	}
+}

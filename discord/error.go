@@ -154,7 +154,7 @@ func (e *Error) Error() string {
 	case TokenRefused:
 		b.WriteString("Discord refuses the bot's token")
 	case ShuttingDown:
-		b.WriteString("shutting down")
+		b.WriteString("the proxy is shutting down")
 	case Revoked:
 		b.WriteString("the client lost the right to this call while it waited")
 	case Withdrawn:

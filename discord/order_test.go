@@ -3,6 +3,8 @@ package discord_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -279,4 +281,143 @@ func TestOrderOfAnInteraction(t *testing.T) {
 			t.Errorf("stored as %q", got)
 		}
 	})
+}
+
+// TestOrderAcrossWays: messages keep their order also where a caller mixes typed
+// calls and plain REST, and where they begin threads or posts of a forum.
+func TestOrderAcrossWays(t *testing.T) {
+	rest := func(path string) func(context.Context, *discord.Client, string) error {
+		return func(ctx context.Context, c *discord.Client, content string) error {
+			body := fmt.Sprintf(`{"content":%q,"name":%[1]q,"type":11,"message":{"content":%[1]q}}`, content)
+			path, query, _ := strings.Cut(path, "?")
+			r := request(t, "POST", path, body)
+			r.Query = query
+			_, err := c.Forward(ctx, r)
+			return err
+		}
+	}
+	call := func(op discord.Operation, args discord.Args) func(context.Context, *discord.Client, string) error {
+		return func(ctx context.Context, c *discord.Client, content string) error {
+			all := discord.Args{"content": content}
+			maps.Copy(all, args)
+			_, err := c.Call(ctx, op, all)
+			return err
+		}
+	}
+	typed := func(ctx context.Context, c *discord.Client, content string) error {
+		_, err := c.CreateMessage(ctx, 1, discord.Message{Fields: discord.Args{"content": content}})
+		return err
+	}
+	hook := discord.Args{"webhook_id": 3, "webhook_token": "secret"}
+	hookAndWait := discord.Args{"webhook_id": 3, "webhook_token": "secret", "wait": true}
+	hookInThread := discord.Args{"webhook_id": 3, "webhook_token": "secret", "thread_id": 7}
+	for name, ways := range map[string][]func(context.Context, *discord.Client, string) error{
+		"typed and plain":      {typed, rest("/api/v10/channels/1/messages")},
+		"versions":             {rest("/api/v9/channels/1/messages"), rest("/api/v10/channels/1/messages"), rest("/api/channels/1/messages")},
+		"messages and threads": {typed, rest("/api/v10/channels/1/threads")},
+		"forum":                {rest("/api/v10/channels/1/threads")},
+		"webhook":              {call(discord.ExecuteWebhook, hook), rest("/api/v10/webhooks/3/secret")},
+		"webhook, wait": {
+			call(discord.ExecuteWebhook, hookAndWait), rest("/api/v10/webhooks/3/secret?wait=true"), rest("/api/v10/webhooks/3/secret?wait=false"),
+		},
+		"webhook, slack": {
+			call(discord.ExecuteWebhook, hook), rest("/api/v10/webhooks/3/secret/slack"), rest("/api/v10/webhooks/3/secret/github?wait=true"),
+		},
+		"webhook, thread": {
+			call(discord.ExecuteWebhook, hookInThread),
+			rest("/api/v10/webhooks/3/secret?thread_id=7&wait=true"), rest("/api/v10/webhooks/3/secret?wait=true&thread_id=7"),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				var arrived []string
+				tries := 0
+				client := newClient(t, sandbox.New(sandbox.Config{Unlimited: true}), func(http.RoundTripper) upstream {
+					return func(r *http.Request) (*http.Response, error) {
+						body, _ := io.ReadAll(r.Body)
+						mu.Lock()
+						tries++
+						n := tries
+						mu.Unlock()
+						time.Sleep(time.Duration(n*37%60) * time.Millisecond) // the way
+						header := http.Header{"Via": {"1.1 google"}, "Content-Type": {"application/json"}}
+						answer := func(status int, text string) *http.Response {
+							return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(text)), Request: r}
+						}
+						if n%5 == 3 {
+							header.Set("X-Ratelimit-Scope", "shared")
+							return answer(429, `{"message":"limited","retry_after":0.4,"global":false}`), nil
+						}
+						i := strings.Index(string(body), "text ")
+						mu.Lock()
+						arrived = append(arrived, string(body[i:i+7]))
+						mu.Unlock()
+						return answer(200, `{"id":"9"}`), nil
+					}
+				})
+				var sending sync.WaitGroup
+				for i := range 21 {
+					sending.Go(func() {
+						if err := ways[i%len(ways)](discord.WithCaller(t.Context(), "one"), client, fmt.Sprintf("text %02d", i)); err != nil {
+							t.Error(err)
+						}
+					})
+					synctest.Wait()
+					if i%3 == 0 {
+						time.Sleep(20 * time.Millisecond)
+					}
+				}
+				sending.Wait()
+				if len(arrived) != 21 || !slices.IsSorted(arrived) {
+					t.Errorf("arrived as %v", arrived)
+				}
+			})
+		})
+	}
+}
+
+// TestOrderOfThreads: the messages of a webhook to one thread wait for each other,
+// but not for those to another thread or to the channel.
+func TestOrderOfThreads(t *testing.T) {
+	const hook = "/api/v10/webhooks/3/secret"
+	for _, tt := range []struct {
+		first, second string
+		waits         bool
+	}{
+		{"thread_id=7", "thread_id=7", true},
+		{"", "wait=true", true},
+		{"thread_id=7", "thread_id=8", false},
+		{"thread_id=7", "", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			client := newClient(t, sandbox.New(sandbox.Config{Unlimited: true}), func(http.RoundTripper) upstream {
+				return func(r *http.Request) (*http.Response, error) {
+					body, _ := io.ReadAll(r.Body)
+					if strings.Contains(string(body), "slow") {
+						time.Sleep(10 * time.Second)
+					}
+					header := http.Header{"X-Ratelimit-Limit": {"5"}, "X-Ratelimit-Remaining": {"4"}, "X-Ratelimit-Reset-After": {"1"}, "X-Ratelimit-Bucket": {"hook"}}
+					return &http.Response{StatusCode: 204, Header: header, Body: http.NoBody, Request: r}, nil
+				}
+			})
+			send := func(query, content string) {
+				r := request(t, "POST", hook, fmt.Sprintf(`{"content":%q}`, content))
+				r.Query = query
+				if _, err := client.Forward(discord.WithCaller(t.Context(), "one"), r); err != nil {
+					t.Error(err)
+				}
+			}
+			send(tt.first, "the bucket is known")
+			var sending sync.WaitGroup
+			sending.Go(func() { send(tt.first, "slow") })
+			synctest.Wait()
+			began := time.Now()
+			send(tt.second, "next")
+			if took := time.Since(began); (took > 5*time.Second) != tt.waits {
+				t.Errorf("%q after %q took %v", tt.second, tt.first, took)
+			}
+			sending.Wait()
+		})
+	}
 }

@@ -3,8 +3,10 @@ package discord_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -144,4 +146,142 @@ func TestTriesBeginWithTheFirst(t *testing.T) {
 			}
 		}
 	})
+}
+
+// answering returns a client whose requests are answered by a function, and how many
+// there were.
+func answering(t *testing.T, answer func(n int, r *http.Request) (int, http.Header, string)) (*discord.Client, *int) {
+	n := new(int)
+	return newClient(t, sandbox.New(sandbox.Config{Unlimited: true}), func(http.RoundTripper) upstream {
+		return func(r *http.Request) (*http.Response, error) {
+			*n++
+			status, header, body := answer(*n, r)
+			if header == nil {
+				header = http.Header{}
+			}
+			return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		}
+	}), n
+}
+
+// TestFailuresWithoutDeadline: a call without a deadline, to which Discord answers
+// only failures, ends with the last of them after about RetryFor.
+func TestFailuresWithoutDeadline(t *testing.T) {
+	for _, status := range []int{500, 502, 503, 504, 520, 522, 530} {
+		for _, slow := range []time.Duration{0, 3 * time.Second, 9 * time.Second} {
+			for _, way := range []string{"message", "get", "dm", "forward"} {
+				synctest.Test(t, func(t *testing.T) {
+					client, n := answering(t, func(int, *http.Request) (int, http.Header, string) {
+						time.Sleep(slow)
+						return status, nil, "<html>bad"
+					})
+					began := time.Now()
+					var err error
+					got := 0
+					switch way {
+					case "message":
+						_, err = client.CreateMessage(t.Context(), 1, discord.Message{Fields: discord.Args{"content": "x"}})
+					case "get":
+						_, err = client.Call(t.Context(), discord.GetChannel, discord.Args{"channel_id": 1})
+					case "dm":
+						_, err = client.SendDirectMessage(t.Context(), 2, discord.Message{Fields: discord.Args{"content": "x"}})
+					case "forward":
+						var resp *discord.Response
+						resp, err = client.Forward(t.Context(), request(t, "GET", "/api/v10/channels/1", ""))
+						if err == nil {
+							got = resp.Status
+						}
+					}
+					if e, ok := errors.AsType[*discord.Error](err); ok {
+						got = e.Status
+					}
+					took := time.Since(began)
+					if got != status || took < 15*time.Second || took > 45*time.Second {
+						t.Errorf("%d %v %s: %v tries %d %v", status, slow, way, took, *n, err)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestRetryAfterOfEveryFailure: Retry-After counts with each status of a failure, if
+// it makes sense.
+func TestRetryAfterOfEveryFailure(t *testing.T) {
+	for _, status := range []int{500, 502, 503, 504, 520, 524} {
+		for value, want := range map[string][2]time.Duration{
+			"20": {20 * time.Second, 21 * time.Second}, "date": {19 * time.Second, 21 * time.Second}, "20.5": {20 * time.Second, 21 * time.Second},
+			"0": {0, time.Second}, "-5": {0, time.Second}, "x": {0, time.Second}, "NaN": {0, time.Second}, "past": {0, time.Second},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				client, n := answering(t, func(n int, r *http.Request) (int, http.Header, string) {
+					if n > 1 {
+						return 200, nil, `{"id":"5"}`
+					}
+					v := value
+					if v == "date" {
+						v = time.Now().Add(20 * time.Second).UTC().Format(http.TimeFormat)
+					}
+					if v == "past" {
+						v = time.Now().Add(-20 * time.Second).UTC().Format(http.TimeFormat)
+					}
+					return status, http.Header{"Retry-After": {v}}, ""
+				})
+				began := time.Now()
+				_, err := client.CreateMessage(t.Context(), 1, discord.Message{Fields: discord.Args{"content": "x"}})
+				if took := time.Since(began); err != nil || *n != 2 || took < want[0] || took > want[1] {
+					t.Errorf("%d %s: %v %d %v", status, value, took, *n, err)
+				}
+			})
+		}
+	}
+}
+
+// TestFirst429BeyondTheDeadline: a 429 that cannot be waited out is the end of the
+// deadline, whatever limit it is about, and holds what Discord said.
+func TestFirst429BeyondTheDeadline(t *testing.T) {
+	for name, header := range map[string]http.Header{
+		"user": {
+			"Via": {"1.1 google"}, "Retry-After": {"60"}, "X-Ratelimit-Scope": {"user"}, "X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Limit": {"5"}, "X-Ratelimit-Reset-After": {"60"},
+		},
+		"sub": {
+			"Via": {"1.1 google"}, "Retry-After": {"60"}, "X-Ratelimit-Scope": {"user"}, "X-Ratelimit-Remaining": {"4"}, "X-Ratelimit-Limit": {"5"}, "X-Ratelimit-Reset-After": {"1"},
+		},
+		"shared": {"Via": {"1.1 google"}, "Retry-After": {"60"}, "X-Ratelimit-Scope": {"shared"}},
+		"global": {"Via": {"1.1 google"}, "Retry-After": {"60"}, "X-Ratelimit-Global": {"true"}, "X-Ratelimit-Scope": {"global"}},
+		"none":   {},
+	} {
+		for _, way := range []string{"message", "dm", "hook", "thread", "get", "delete", "forward"} {
+			synctest.Test(t, func(t *testing.T) {
+				client, n := answering(t, func(n int, r *http.Request) (int, http.Header, string) {
+					return 429, header.Clone(), `{"message":"You are being rate limited.","retry_after":60,"global":false}`
+				})
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				began := time.Now()
+				var err error
+				switch way {
+				case "message":
+					_, err = client.CreateMessage(ctx, 1, discord.Message{Fields: discord.Args{"content": "x"}})
+				case "dm":
+					_, err = client.SendDirectMessage(ctx, 2, discord.Message{Fields: discord.Args{"content": "x"}})
+				case "hook":
+					_, err = client.Call(ctx, discord.ExecuteWebhook, discord.Args{"webhook_id": 1, "webhook_token": "t", "content": "x"})
+				case "thread":
+					_, err = client.Call(ctx, discord.CreateThread, discord.Args{"channel_id": 3, "name": "x", "type": 11})
+				case "get":
+					_, err = client.Call(ctx, discord.GetChannel, discord.Args{"channel_id": 1})
+				case "delete":
+					_, err = client.Call(ctx, discord.DeleteMessage, discord.Args{"channel_id": 1, "message_id": 2})
+				case "forward":
+					_, err = client.Forward(ctx, request(t, "GET", "/api/v10/channels/1", ""))
+				}
+				e, ok := errors.AsType[*discord.Error](err)
+				if !ok || e.Reason != discord.DeadlineExceeded || e.Status != 429 || e.OutcomeUnknown ||
+					e.RetryAfter < 55*time.Second || e.RetryAfter > 62*time.Second || *n != 1 || time.Since(began) > time.Second {
+					t.Errorf("%s %s: %+v n=%d after %v", name, way, err, *n, time.Since(began))
+				}
+			})
+		}
+	}
 }

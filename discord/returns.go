@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -63,8 +64,8 @@ func (r Returns) in(body []byte) bool {
 		if json.Unmarshal(body, &object) != nil {
 			return false
 		}
-		id := strings.Trim(string(object.ID), `"`)
-		return strings.Trim(id, "0") != "" && strings.Trim(id, "0123456789") == ""
+		id, err := strconv.ParseUint(strings.Trim(string(object.ID), `"`), 10, 64)
+		return err == nil && id != 0
 	}
 	return false
 }

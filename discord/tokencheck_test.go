@@ -304,6 +304,7 @@ func TestAnswersWithoutWhatWasMade(t *testing.T) {
 		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 202, "", false},
 		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 200, `{"id":"0"}`, false},
 		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 200, `{"id":"no"}`, false},
+		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 200, `{"id":"99999999999999999999"}`, false},
 		{discord.CrosspostMessage, discord.Args{"channel_id": 1, "message_id": 2}, 200, `{"id":7,"content":[]}`, true},
 		{discord.SetApplicationCommands, discord.Args{"application_id": 1, "commands": []any{}}, 200, "null", false},
 		{discord.SetApplicationCommands, discord.Args{"application_id": 1, "commands": []any{}}, 200, "{}", false},
@@ -335,5 +336,65 @@ func TestAnswersWithoutWhatWasMade(t *testing.T) {
 				t.Errorf("%s, %d %s: %v", tt.op.Name, tt.status, tt.body, err)
 			}
 		})
+	}
+}
+
+// TestGoneWebhookIsFoundByAnyCall: whatever call Discord answers with 10015,
+// the others to the webhook are not made. Other errors do not say that it is gone.
+func TestGoneWebhookIsFoundByAnyCall(t *testing.T) {
+	const hook = "/webhooks/1/secret"
+	calls := []string{
+		"POST " + hook, "POST " + hook + "?wait=true&thread_id=7", "POST " + hook + "/slack", "POST " + hook + "/github",
+		"GET " + hook, "PATCH " + hook, "DELETE " + hook,
+		"GET " + hook + "/messages/5", "PATCH " + hook + "/messages/5", "DELETE " + hook + "/messages/5", "PATCH " + hook + "/messages/5?thread_id=7",
+	}
+	for _, tt := range []struct {
+		status int
+		body   string
+		gone   bool
+	}{
+		{404, `{"message":"Unknown Webhook","code":10015}`, true},
+		{404, `{"message":"Unknown Webhook","code":10015,"extra":null}`, true},
+		{404, `{"message":"Unknown Message","code":10008}`, false},
+		{404, `{"message":"Unknown Channel","code":10003}`, false},
+		{404, `{"message":"404: Not Found","code":0}`, false},
+		{404, ``, false},
+		{403, `{"message":"Missing Access","code":50001}`, false},
+		{400, `{"message":"Unknown Webhook","code":10015}`, false},
+	} {
+		for _, first := range calls {
+			synctest.Test(t, func(t *testing.T) {
+				asked := 0
+				client := newClient(t, sandbox.New(sandbox.Config{Unlimited: true}), func(http.RoundTripper) upstream {
+					return func(r *http.Request) (*http.Response, error) {
+						asked++
+						return &http.Response{StatusCode: tt.status, Header: http.Header{"Via": {"1.1 google"}}, Body: io.NopCloser(strings.NewReader(tt.body)), Request: r}, nil
+					}
+				})
+				send := func(call string) {
+					method, path, _ := strings.Cut(call, " ")
+					path, query, _ := strings.Cut(path, "?")
+					r := request(t, method, "/api/v10"+path, "")
+					r.Query = query
+					resp, err := client.Forward(t.Context(), r)
+					status := 0
+					if e, ok := errors.AsType[*discord.Error](err); ok {
+						status = e.Status
+					} else if err == nil {
+						status = resp.Status
+					}
+					if status != tt.status {
+						t.Errorf("%s is answered %d (%v)", call, status, err)
+					}
+				}
+				send(first)
+				for _, call := range calls {
+					send(call)
+				}
+				if want := map[bool]int{true: 1, false: 1 + len(calls)}[tt.gone]; asked != want {
+					t.Errorf("after %s with %d %s Discord was asked %d times, want %d", first, tt.status, tt.body, asked, want)
+				}
+			})
+		}
 	}
 }

@@ -248,7 +248,9 @@ var errTooLate = errors.New("the limits allow no further try while Discord remem
 func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
 	within, stop := s.waitable(ctx)
 	defer stop()
-	within, end := s.waits.begin(within, WaitingCall{Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began})
+	within, end := s.waits.begin(within, WaitingCall{
+		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
+	})
 	defer end()
 	permit, err := s.limiter.Acquire(within, s.ask)
 	if err == nil || ctx.Err() != nil {

@@ -121,7 +121,8 @@ func (l live) openProxy(c Config, g *gate, addr net.Addr, observers calls.Observ
 		return nil
 	case g.isOpen(addr):
 		return errors.New(
-			"--gateway-proxy would let everybody who can reach the server run the bot: it needs --auth-file or --tls-client-ca, or a loopback address",
+			"--gateway-proxy would let everybody who can reach the server run the bot: " +
+				"it needs --auth-file or --tls-client-ca, or a loopback address",
 		)
 	}
 	l.proxy.Open(l.gateway, g.guard, append(calls.Observers{calls.Log(c.Logger)}, observers...))

@@ -27,6 +27,7 @@ func (s *Server) Reload(ctx context.Context, c Config) error {
 		c.ClientCAFile = s.config.ClientCAFile
 	}
 	err := s.reloadToken(ctx, c)
+	incoming := incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}
 	for _, part := range []struct {
 		watched *files.Watched
 		paths   []string
@@ -34,7 +35,7 @@ func (s *Server) Reload(ctx context.Context, c Config) error {
 	}{
 		{s.gate.clients, nonEmpty(c.AuthFile), given(c.Auth)},
 		{s.gate.certificates, tlsPaths(c), nil},
-		{s.incoming.watched, incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}.paths(), incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}.read},
+		{s.incoming.watched, incoming.paths(), incoming.read},
 	} {
 		if part.watched == nil || len(part.paths) == 0 || part.paths[0] == "" {
 			continue
@@ -56,7 +57,8 @@ func (s *Server) reloadFiles(ctx context.Context, w *files.Watched, paths []stri
 	defer cancel()
 	err := w.Replace(ctx, paths, read)
 	if err != nil {
-		s.config.Logger.ErrorContext(ctx, "failed to reload a file; keeping the previous contents", "what", w.What, "file", paths[0], "error", err)
+		s.config.Logger.ErrorContext(ctx, "failed to reload a file; keeping the previous contents",
+			"what", w.What, "file", paths[0], "error", err)
 	}
 	return err
 }

@@ -221,7 +221,8 @@ func shutdownCheck(ctx context.Context) func() error {
 func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Service) api.Config {
 	c := s.config
 	service := api.Config{
-		Discord: learning{s.up.client, s.names}, Gateway: s.live.server, Ready: s.login.ready, Health: s.checks, Ending: ctx.Done(), Logger: c.Logger,
+		Discord: learning{s.up.client, s.names}, Gateway: s.live.server,
+		Ready: s.login.ready, Health: s.checks, Ending: ctx.Done(), Logger: c.Logger,
 		Observers: calls.Observers{s.up.metrics, board, s.history}, Interceptors: s.up.interceptors, Dashboard: board, Access: s.gate.guard,
 		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,
 		Outbox: s.outbox, UseMaker: func(m outbox.Maker) { s.maker = m },

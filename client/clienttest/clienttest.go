@@ -70,7 +70,8 @@ func (p *Proxy) start(discord string, opts []client.Option) error {
 	p.closers = append(p.closers, func() { _ = os.RemoveAll(folder) })
 	token := p.Discord.World().Token
 	if err := p.serve(
-		"--token", token, "--discord-api-url", discord, "--global-rate-limit", "0", "--log-file-path", folder, "--data", filepath.Join(folder, "data"),
+		"--token", token, "--discord-api-url", discord, "--global-rate-limit", "0",
+		"--log-file-path", folder, "--data", filepath.Join(folder, "data"),
 	); err != nil {
 		return err
 	}

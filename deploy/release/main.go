@@ -186,7 +186,8 @@ func (r *release) build(ctx context.Context, t target) error {
 	}
 	link := fmt.Sprintf("-s -w -buildid= -X discordproxy/cli.version=%s -X discordproxy/cli.commit=%s", r.version, r.commit)
 	into := bin + string(filepath.Separator)
-	if _, err := command(ctx, environment, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", into, "./cli/..."); err != nil {
+	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", into, "./cli/..."}
+	if _, err := command(ctx, environment, "go", args...); err != nil {
 		return err
 	}
 

@@ -10,8 +10,8 @@ import (
 var guildSettings = map[string]int{
 	"verification_level": 4, "default_message_notifications": 1, "explicit_content_filter": 2, "afk_timeout": 3600, "system_channel_flags": 63,
 	"preferred_locale": 0, "afk_channel_id": 0, "system_channel_id": 0, "rules_channel_id": 0, "safety_alerts_channel_id": 0,
-	"public_updates_channel_id": 0, "icon": 0, "splash": 0, "banner": 0, "discovery_splash": 0, "home_header": 0, "premium_progress_bar_enabled": 0,
-	"features": 0,
+	"public_updates_channel_id": 0, "icon": 0, "splash": 0, "banner": 0, "discovery_splash": 0, "home_header": 0,
+	"premium_progress_bar_enabled": 0, "features": 0,
 }
 
 // modifyGuild changes a guild's name and settings.
@@ -195,7 +195,9 @@ func (s *Sandbox) previewGuild(c *call) (any, error) {
 	}
 	wire := s.guildView(g)
 	out := map[string]any{"approximate_member_count": len(g.members), "approximate_presence_count": 1}
-	for _, key := range []string{"id", "name", "icon", "description", "home_header", "splash", "discovery_splash", "features", "emojis", "stickers"} {
+	for _, key := range []string{
+		"id", "name", "icon", "description", "home_header", "splash", "discovery_splash", "features", "emojis", "stickers",
+	} {
 		out[key] = wire[key]
 	}
 	return out, nil

@@ -121,7 +121,8 @@ func (s *Sandbox) createInvite(c *call) (any, error) {
 		return nil, refuse(http.StatusBadRequest, 30016, "Maximum number of invites reached (1000)")
 	}
 	i := &invite{
-		code: s.token(s.newID())[:8], guild: ch.GuildID, channel: ch.ID, inviter: &c.user.User, at: c.now, age: age, uses: body.Uses, temporary: body.Temporary,
+		code: s.token(s.newID())[:8], guild: ch.GuildID, channel: ch.ID, inviter: &c.user.User,
+		at: c.now, age: age, uses: body.Uses, temporary: body.Temporary,
 	}
 	s.invites = append(s.invites, i)
 	s.audit(

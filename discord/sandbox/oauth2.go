@@ -211,7 +211,8 @@ func (s *Sandbox) getAuthorization(c *call) (any, error) {
 	out := map[string]any{
 		"application": map[string]any{
 			"id": application.ID, "name": application.Username, "icon": nil, "description": "", "type": nil, "bot": application, "summary": "",
-			"bot_public": true, "bot_require_code_grant": false, "verify_key": verifyKey(application.ID), "flags": s.applicationFlags(), "flags_new": "0",
+			"bot_public": true, "bot_require_code_grant": false, "verify_key": verifyKey(application.ID),
+			"flags": s.applicationFlags(), "flags_new": "0",
 		},
 		"scopes": orEmpty(c.grant.scopes), "expires": timestamp(c.grant.expires),
 	}

@@ -315,7 +315,8 @@ func (s *Sandbox) populate(in *State) error {
 	s.fillLimits(in)
 	// New ids come after all others.
 	for _, ids := range [][]ID{
-		slices.Collect(maps.Keys(s.users)), slices.Collect(maps.Keys(s.guilds)), slices.Collect(maps.Keys(s.channels)), slices.Collect(maps.Keys(s.webhooks)),
+		slices.Collect(maps.Keys(s.users)), slices.Collect(maps.Keys(s.guilds)),
+		slices.Collect(maps.Keys(s.channels)), slices.Collect(maps.Keys(s.webhooks)),
 	} {
 		if len(ids) > 0 {
 			s.lastID = max(s.lastID, slices.Max(ids))

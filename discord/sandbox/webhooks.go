@@ -334,7 +334,8 @@ func (s *Sandbox) executeWebhook(c *call) (any, error) {
 func (s *Sandbox) followUp(in *interaction, ch *channel, m *message) {
 	m.Interaction = in.metadata(ch)
 	if promised := ch.message(in.original); promised != nil && promised.Flags&flagLoading != 0 {
-		m.ID, m.ChannelID, m.Timestamp, m.Type, m.Reference = promised.ID, promised.ChannelID, promised.Timestamp, promised.Type, promised.Reference
+		m.ID, m.ChannelID, m.Timestamp = promised.ID, promised.ChannelID, promised.Timestamp
+		m.Type, m.Reference = promised.Type, promised.Reference
 		m.Flags |= promised.Flags & FlagEphemeral
 		m.Interaction.Original = 0
 		m.normalize()

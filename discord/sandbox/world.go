@@ -173,7 +173,8 @@ func (s *Sandbox) seedAnnouncement(w *World) {
 	}}
 	s.webhooks[hook.ID] = hook
 	w.WebhookMessage = put(502, message{Message: Message{
-		Content: "News", WebhookID: hook.ID, ApplicationID: w.Bot, Author: &User{ID: hook.ID, Username: hook.Name, Discriminator: "0000", Bot: true},
+		Content: "News", WebhookID: hook.ID, ApplicationID: w.Bot,
+		Author: &User{ID: hook.ID, Username: hook.Name, Discriminator: "0000", Bot: true},
 	}})
 
 	w.Thread = base + 600

@@ -63,7 +63,8 @@ func (s search) find(ctx context.Context, call any) (outbox.Made, outbox.Found, 
 		var webhook struct {
 			Channel uint64 `json:"channel_id,string"`
 		}
-		if err := s.read(ctx, &webhook, discord.GetWebhookWithToken, discord.Args{"webhook_id": call.GetWebhookId(), "webhook_token": call.GetWebhookToken()}); err != nil {
+		args := discord.Args{"webhook_id": call.GetWebhookId(), "webhook_token": call.GetWebhookToken()}
+		if err := s.read(ctx, &webhook, discord.GetWebhookWithToken, args); err != nil {
 			return outbox.Made{}, outbox.Hidden, err
 		}
 		if call.GetThreadName() != "" {
@@ -146,7 +147,8 @@ func (s search) message(
 	after, seen := s.after, 0
 	for seen < maxHistory {
 		var page []written
-		if err := s.read(ctx, &page, discord.ListMessages, discord.Args{"channel_id": channel, "after": snowflakeText(after), "limit": messagePage}); err != nil {
+		args := discord.Args{"channel_id": channel, "after": snowflakeText(after), "limit": messagePage}
+		if err := s.read(ctx, &page, discord.ListMessages, args); err != nil {
 			return outbox.Made{}, outbox.Hidden, err
 		}
 		slices.SortFunc(page, func(a, b written) int { return cmp.Compare(a.ID, b.ID) })

@@ -162,7 +162,8 @@ func (m method) curl() string {
 			url = "--http2-prior-knowledge " + url
 		}
 		return fmt.Sprintf(
-			"printf '\\%03o\\%03o\\%03o\\%03o\\%03o%s' |\n  curl -s %s \\\n  -H 'Content-Type: application/connect+json' \\\n  --data-binary @- --output -",
+			"printf '\\%03o\\%03o\\%03o\\%03o\\%03o%s' |\n"+
+				"  curl -s %s \\\n  -H 'Content-Type: application/connect+json' \\\n  --data-binary @- --output -",
 			0,
 			n>>24,
 			n>>16&255,

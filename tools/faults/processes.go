@@ -206,7 +206,8 @@ func (d *pretendDiscord) addChannels(ctx context.Context, n int) ([]sandbox.ID, 
 	channels := make([]sandbox.ID, n)
 	for i := range channels {
 		var made struct{ ID sandbox.ID }
-		if err := d.control(ctx, http.MethodPost, "channels", sandbox.Channel{GuildID: d.world.Guild, Name: fmt.Sprintf("faults-%d", i)}, &made); err != nil {
+		wanted := sandbox.Channel{GuildID: d.world.Guild, Name: fmt.Sprintf("faults-%d", i)}
+		if err := d.control(ctx, http.MethodPost, "channels", wanted, &made); err != nil {
 			return nil, err
 		}
 		channels[i] = made.ID

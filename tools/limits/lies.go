@@ -142,7 +142,8 @@ func (l lie) tell(ctx context.Context, index int) (line string, ok bool) {
 	began := time.Now()
 	for i := range l.calls {
 		done.Go(func() {
-			if _, err := client.Call(ctx, discord.ListMessages, discord.Args{"channel_id": uint64(firstChannel) + uint64(i%l.channels)}); err != nil {
+			channel := uint64(firstChannel) + uint64(i%l.channels)
+			if _, err := client.Call(ctx, discord.ListMessages, discord.Args{"channel_id": channel}); err != nil {
 				fail(err)
 			}
 		})

@@ -539,7 +539,8 @@ func main() {
 	}
 	_, _ = fmt.Fprintln(
 		os.Stdout,
-		"| work | lower bound | allowed | took | ratio | 429s | lost | doubled | calls | most in 1 s | p50 over | p99 over | |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+		"| work | lower bound | allowed | took | ratio | 429s | lost | doubled | calls | most in 1 s | p50 over | p99 over | |\n"+
+			"|---|---|---|---|---|---|---|---|---|---|---|---|---|",
 	)
 	failed := false
 	for range *runs {

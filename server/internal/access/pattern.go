@@ -78,7 +78,8 @@ func hint(text string, methods []string) error {
 	switch {
 	case len(verbs) == 0:
 		return errors.New(
-			"no route of Discord has this path: write the path below /api/v10, with placeholders instead of IDs, such as GET /channels/{channel_id}, or use * as in GET /guilds/*",
+			"no route of Discord has this path: write the path below /api/v10, " +
+				"with placeholders instead of IDs, such as GET /channels/{channel_id}, or use * as in GET /guilds/*",
 		)
 	case verb != "*" && !slices.Contains(verbs, verb):
 		return fmt.Errorf("for %s there are only %s", example, strings.Join(verbs, ", "))

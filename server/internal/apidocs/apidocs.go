@@ -36,7 +36,8 @@ var mediaTypes = map[string]string{
 }
 
 // policy lets the page load its own style and script and nothing else.
-const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Patterns are the paths that Handler answers, as http.ServeMux has them.
 var Patterns = []string{"/openapi.yaml", "/openapi.json", "/docs/"}

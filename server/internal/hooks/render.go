@@ -236,7 +236,8 @@ const (
 var colors = func() map[string]int {
 	all := make(map[string]int)
 	for color, names := range map[int]string{
-		colorBad:     "critical error failure failed fatal emergency page danger disaster alerting down firing high urgent max 5 8 9 10 closed timed_out action_required startup_failure",
+		colorBad: "critical error failure failed fatal emergency page danger disaster alerting down firing high urgent max 5 8 9 10 " +
+			"closed timed_out action_required startup_failure",
 		colorWarning: "warning warn pending no_data nodata paused 4 6 7 canceled cancelled manual delayed",
 		colorGood:    "ok success successful resolved normal good up passed fixed clear open opened reopened reopen created",
 		colorInfo:    "info information informational notice none running queued in_progress updated synchronize default 3",

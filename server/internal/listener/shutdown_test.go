@@ -127,8 +127,8 @@ func tellsCalls(t *testing.T, cfg listener.Config, newCaller func(testing.TB, st
 	got := 0
 	for a := range answers {
 		got++
-		if code, message := errorOf(a.err); code != connect.CodeUnavailable || message != "shutting down" {
-			t.Errorf("answer %q, %v; want unavailable: shutting down", a.text, a.err)
+		if code, message := errorOf(a.err); code != connect.CodeUnavailable || message != "the proxy is shutting down" {
+			t.Errorf("answer %q, %v; want unavailable: the proxy is shutting down", a.text, a.err)
 		}
 	}
 	if got != callsInFlight {

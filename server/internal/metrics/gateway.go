@@ -33,7 +33,8 @@ var (
 	)
 	descGatewayPaused = desc(
 		"gateway_paused_seconds",
-		"Time until the next session may begin at the gateway, while only the reserve of the day's sessions is left. 0 while the gateway is not paused.",
+		"Time until the next session may begin at the gateway, while only the reserve of the day's sessions is left. "+
+			"0 while the gateway is not paused.",
 	)
 	descGatewayLatency = desc(
 		"gateway_latency_seconds",
@@ -69,7 +70,8 @@ var (
 
 func (gatewayCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descGatewayState, descGatewayPaused, descGatewayLatency, descGatewayLost, descGatewayBegun, descGatewayResumed, descGatewayLeft, descGatewayTotal,
+		descGatewayState, descGatewayPaused, descGatewayLatency, descGatewayLost,
+		descGatewayBegun, descGatewayResumed, descGatewayLeft, descGatewayTotal,
 		descProxySessions, descProxyIdentified, descProxyResumed, descProxySlow,
 		descEvents, descEventsKept, descEventsKeptBytes, descEventSubscribers, descEventSubscrBehind,
 	} {

@@ -117,7 +117,8 @@ func wrongType(contentType, path string) string {
 	switch {
 	case streams && !ofStream:
 		return fmt.Sprintf(
-			"%s streams: send Content-Type application/connect+json, and put 5 bytes in front of the JSON object, 0 and its length as 4 bytes in big endian; the answer consists of such messages. "+
+			"%s streams: send Content-Type application/connect+json, and put 5 bytes in front of the JSON object, "+
+				"0 and its length as 4 bytes in big endian; the answer consists of such messages. "+
 				"With curl use a method that does not stream",
 			method.Name(),
 		)

@@ -15,7 +15,7 @@ var ErrShuttingDown error = ShuttingDown()
 
 // ShuttingDown returns a new error like ErrShuttingDown, to which headers may be added.
 func ShuttingDown() *connect.Error {
-	return connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))
+	return connect.NewError(connect.CodeUnavailable, errors.New("the proxy is shutting down"))
 }
 
 // Interrupted returns the error with which the server itself ended the call of ctx,

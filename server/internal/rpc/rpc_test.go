@@ -280,16 +280,16 @@ func TestLongErrorsAreBounded(t *testing.T) {
 }
 
 func TestInterruptedCallsAnswerTheCause(t *testing.T) {
-	shuttingDown := connect.NewError(connect.CodeUnavailable, errors.New("shutting down"))
+	shuttingDown := connect.NewError(connect.CodeUnavailable, errors.New("the proxy is shutting down"))
 	for name, test := range map[string]struct {
 		err   func(context.Context) error
 		cause error
 		want  string
 	}{
-		"context's error":   {func(ctx context.Context) error { return ctx.Err() }, shuttingDown, `{"code":"unavailable","message":"shutting down"}`},
-		"cause":             {context.Cause, shuttingDown, `{"code":"unavailable","message":"shutting down"}`},
-		"wrapped, canceled": {func(ctx context.Context) error { return connect.NewError(connect.CodeCanceled, ctx.Err()) }, shuttingDown, `{"code":"unavailable","message":"shutting down"}`},
-		"unknown":           {func(context.Context) error { return errors.New("broken off") }, shuttingDown, `{"code":"unavailable","message":"shutting down"}`},
+		"context's error":   {func(ctx context.Context) error { return ctx.Err() }, shuttingDown, `{"code":"unavailable","message":"the proxy is shutting down"}`},
+		"cause":             {context.Cause, shuttingDown, `{"code":"unavailable","message":"the proxy is shutting down"}`},
+		"wrapped, canceled": {func(ctx context.Context) error { return connect.NewError(connect.CodeCanceled, ctx.Err()) }, shuttingDown, `{"code":"unavailable","message":"the proxy is shutting down"}`},
+		"unknown":           {func(context.Context) error { return errors.New("broken off") }, shuttingDown, `{"code":"unavailable","message":"the proxy is shutting down"}`},
 		"details": {func(context.Context) error {
 			return connect.NewError(connect.CodeUnavailable, errors.New("outcome unknown"))
 		}, shuttingDown, `{"code":"unavailable","message":"outcome unknown"}`},
@@ -371,7 +371,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	end(rpc.ErrShuttingDown)
 	one, other := rpc.Interrupted(ctx), rpc.Interrupted(ctx)
-	if one == other || one.Error() != "unavailable: shutting down" {
+	if one == other || one.Error() != "unavailable: the proxy is shutting down" {
 		t.Errorf("got %v", one)
 	}
 	left, leave := context.WithCancel(t.Context())

@@ -38,7 +38,8 @@ func (b *Service) open() error {
 	if b.config.Open {
 		return connect.NewError(
 			connect.CodePermissionDenied,
-			errors.New("anyone can reach the proxy without a key, so it does not show who calls what: listen on a loopback address, or use --auth-file"),
+			errors.New("anyone can reach the proxy without a key, so it does not show who calls what: "+
+				"listen on a loopback address, or use --auth-file"),
 		)
 	}
 	return nil
@@ -66,7 +67,9 @@ func (b *Service) ListWaiting(context.Context, *pb.ListWaitingRequest) (*pb.List
 }
 
 func shares(counts map[string]int32) []*pb.ListWaitingResponse_Share {
-	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
 	out := make([]*pb.ListWaitingResponse_Share, min(len(names), maxShares))
 	for i := range out {
 		out[i] = &pb.ListWaitingResponse_Share{Name: names[i], Waiting: counts[names[i]]}
