@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -125,7 +128,8 @@ func (l *lasting) counts() (heard []string, resumed, invalid, chunks int) {
 }
 
 // TestGatewayProxyRestarts: bots go on when the server was ended, or killed, while
-// events come. They miss nothing, get nothing twice, and the server resumes at Discord.
+// events come. They miss nothing, get nothing twice, and the server resumes at Discord,
+// also when another bot begins a session after each restart.
 func TestGatewayProxyRestarts(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
@@ -164,6 +168,24 @@ func TestGatewayProxyRestarts(t *testing.T) {
 			time.Sleep(pause)
 		}
 	}
+	// newcomer begins a session, and returns the guild that it gets.
+	newcomer := func() string {
+		t.Helper()
+		b := dialBot(t, r.url())
+		b.ready(keyA, intentGuilds|intentMessages)
+		var fields map[string]any
+		if err := json.Unmarshal(b.until("GUILD_CREATE").Data, &fields); err != nil {
+			t.Fatal(err)
+		}
+		for name, field := range fields {
+			if list, ok := field.([]any); ok { // in no order
+				slices.SortFunc(list, func(a, b any) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+				fields[name] = list
+			}
+		}
+		return fmt.Sprint(fields)
+	}
+	guild := newcomer()
 	soon := time.Now().Add(1500 * time.Millisecond)
 	speak(10*time.Millisecond, func() bool { return time.Now().After(soon) })
 	for round, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGKILL} {
@@ -185,6 +207,9 @@ func TestGatewayProxyRestarts(t *testing.T) {
 			}
 			return true
 		})
+		if got := newcomer(); got != guild {
+			t.Errorf("after %v a new bot gets the guild\n%s\nbefore\n%s", signal, got, guild)
+		}
 	}
 	end := time.Now().Add(proxytest.Patience)
 	for i, b := range bots {

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -259,4 +261,102 @@ func (f *forwarder) cut() {
 		_ = conn.Close()
 	}
 	f.open = nil
+}
+
+// TestLibrariesOfGatewayRestarts has two bots of different libraries go on while the
+// proxy is ended or killed and started again. A library that resumes misses nothing. One
+// that begins another session, as discord.js does when its connection is refused, does
+// not take the other's from it. Discord sees one session all the time.
+func TestLibrariesOfGatewayRestarts(t *testing.T) {
+	if len(installed(t, python("discord.py"), node("discord.js"))) < 2 {
+		t.SkipNow()
+	}
+	sb := sandbox.New(sandbox.Config{})
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	t.Cleanup(sb.Close)
+	_, port, _ := net.SplitHostPort(proxytest.FreeAddress(t))
+	args := []string{
+		"--sandbox=false", "--token", sb.World().Token, "--discord-api-url", discord.URL + "/api", "--port", port,
+		"--data", filepath.Join(t.TempDir(), "data"), "--shutdown-grace", "1s", "--intents", "default,MESSAGE_CONTENT",
+	}
+	p := proxytest.StartProcess(t, nil, args...)
+	w := sb.World()
+	settings := config{API: "http://" + p.Address + "/api", Gateway: "ws://" + p.Address + "/gateway", Token: placeholder(sb), General: w.General, Guild: w.Guild, Bob: w.Bob, Channels: []sandbox.ID{}}
+	py := listen(t, settings, filepath.Join("discord.py", ".venv", "bin", "python"), filepath.Join("listeners", "listen.py"))
+	js := listen(t, settings, "node", filepath.Join("listeners", "listen.js"))
+	py.wait(t, "")
+	js.wait(t, "")
+	var said []string
+	say := func() string {
+		t.Helper()
+		text := fmt.Sprint("number ", len(said))
+		if _, err := sb.AddMessage(sandbox.Message{ChannelID: w.General, Content: text, Author: &sandbox.User{ID: w.Bob}}); err != nil {
+			t.Fatal(err)
+		}
+		said = append(said, text)
+		return text
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		js.forget()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = p.Cmd.Process.Signal(signal)
+			_ = p.Cmd.Wait() // killed
+			p = proxytest.StartProcess(t, nil, args...)
+		}()
+		for down := true; down; time.Sleep(20 * time.Millisecond) {
+			select {
+			case <-ended:
+				down = false
+			default:
+			}
+			say()
+		}
+		for range 10 {
+			say()
+			time.Sleep(20 * time.Millisecond)
+		}
+		if got := py.wait(t, said[len(said)-1]); !slices.Equal(got, said) {
+			t.Fatalf("after %v discord.py heard %q, want %q", signal, got, said)
+		}
+		// It resumes, or is ready again.
+		end := time.Now().Add(patience)
+		for heard := false; !heard; {
+			if text := say(); time.Now().After(end) {
+				t.Fatalf("after %v discord.js hears nothing:\n%s", signal, js.log())
+			} else {
+				time.Sleep(100 * time.Millisecond)
+				heard = js.has(text)
+			}
+		}
+		from := len(said)
+		for range 5 {
+			say()
+		}
+		if got := js.wait(t, said[len(said)-1]); !slices.Equal(got[len(got)-5:], said[from:]) {
+			t.Errorf("after %v discord.js heard %q, want %q at the end", signal, got, said[from:])
+		}
+	}
+	if got := py.wait(t, said[len(said)-1]); !slices.Equal(got, said) {
+		t.Errorf("discord.py heard %q, want %q", got, said)
+	}
+	if counts := sb.GatewayCounts(); counts.Identifies != 1 {
+		t.Errorf("%+v at Discord, want 1 identify\n%s", counts, js.log())
+	}
+}
+
+// has reports whether the bot has heard a text.
+func (l *listener) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Contains(l.heard, text)
+}
+
+// log returns everything that the bot has written.
+func (l *listener) log() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
 }

@@ -123,7 +123,7 @@ type Proxy struct {
 	status   gateway.Status
 	changed  chan struct{} // closed at the next change of status
 	settled  bool          // all guilds have come
-	known    bool          // a READY came: a session of an earlier run has none
+	known    bool          // what a session begins with is known: a READY came, or was saved
 	renewed  bool          // another session was asked for
 	self     uint64        // the bot's id
 	sessions map[string]*session
@@ -177,6 +177,21 @@ func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Obs
 	p.config.Guilds.KeepAll(limit, func() {
 		p.config.Logger.Warn("the bot's guilds do not fit into the gateway state; bots miss members, or whole guilds", "limit", limit)
 	})
+	if p.known = p.config.Guilds.HasReady(); p.known {
+		p.self, p.settled = botOf(p.config.Guilds.Snapshot().Ready), p.config.Guilds.Settled()
+	}
+}
+
+// botOf returns the bot's id from READY, 0 if there is none: then no member is the
+// bot's own.
+func botOf(ready json.RawMessage) uint64 {
+	var r struct {
+		User struct {
+			ID snowflake `json:"id"`
+		} `json:"user"`
+	}
+	_ = json.Unmarshal(ready, &r)
+	return uint64(r.User.ID)
 }
 
 // isKnown reports whether the guilds are those of a READY.
@@ -241,13 +256,7 @@ func (p *Proxy) Changed(s gateway.Status) {
 		for _, session := range p.sessions {
 			session.stale = true
 		}
-		var ready struct {
-			User struct {
-				ID snowflake `json:"id"`
-			} `json:"user"`
-		}
-		_ = json.Unmarshal(s.Ready, &ready) // without it no member is the bot's own
-		p.self, p.known = uint64(ready.User.ID), true
+		p.self, p.known = botOf(s.Ready), true
 	}
 	p.config.Hub.Changed(s)
 	s.Ready = nil
@@ -263,8 +272,8 @@ func (p *Proxy) Changed(s gateway.Status) {
 // It reports false if it is not connected within ConnectWait. Discord does not say
 // when all guilds have come; they are awaited for at most settleWait.
 //
-// With fresh set it waits for what a session begins with, which after a restart takes
-// another session at Discord.
+// With fresh set it waits for what a session begins with. After a restart that takes
+// another session at Discord if it was not saved.
 func (p *Proxy) awaitUpstream(ctx context.Context, fresh bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, p.config.ConnectWait)
 	defer cancel()
