@@ -11,6 +11,9 @@
 // A session numbers its own events. It ends, as at Discord, when the bot closes it,
 // when its place in the ring is gone, and when the server's own session at Discord
 // could not be resumed.
+//
+// Sessions outlive a restart of the server. A bot that does not resume after one, but
+// identifies, goes on from where the server stopped, too.
 // https://discord.com/developers/docs/events/gateway
 package gatewayproxy
 
@@ -127,9 +130,12 @@ type Proxy struct {
 	renewed  bool          // another session was asked for
 	self     uint64        // the bot's id
 	sessions map[string]*session
-	stored   map[string]bool              // sessions that Export has returned
-	voice    map[uint64]map[*session]bool // who asked for voice in a guild
-	stats    Stats
+	// earlier is what an earlier run knew of guilds when it ended, for bots that go
+	// on from there; nil once there are none.
+	earlier *gateway.Snapshot
+	stored  map[string]bool              // sessions that Export has returned
+	voice   map[uint64]map[*session]bool // who asked for voice in a guild
+	stats   Stats
 	// connections are all, unidentified those that may not stay, and strangers these
 	// by their networks.
 	connections, unidentified int
@@ -178,7 +184,9 @@ func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Obs
 		p.config.Logger.Warn("the bot's guilds do not fit into the gateway state; bots miss members, or whole guilds", "limit", limit)
 	})
 	if p.known = p.config.Guilds.HasReady(); p.known {
-		p.self, p.settled = botOf(p.config.Guilds.Snapshot().Ready), p.config.Guilds.Settled()
+		snapshot := p.config.Guilds.Snapshot()
+		p.earlier, p.self, p.settled = &snapshot, botOf(snapshot.Ready), p.config.Guilds.Settled()
+		p.sweep()
 	}
 }
 
