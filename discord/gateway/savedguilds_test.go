@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -242,8 +243,8 @@ func TestSavedGuildsCost(t *testing.T) {
 }
 
 // BenchmarkSavedGuilds shows what it takes to export 100 guilds with 500 channels and 500
-// members each, what their parts take compressed, and how long the next run takes them
-// over.
+// members each, what their parts take compressed, how long the next run takes them over,
+// and the memory of that, with a snapshot of the moment.
 func BenchmarkSavedGuilds(b *testing.B) {
 	g := gateway.NewGuilds(gateway.IntentsAll)
 	g.KeepAll(150<<20, func() {})
@@ -285,9 +286,18 @@ func BenchmarkSavedGuilds(b *testing.B) {
 	})
 	b.Run("import", func(b *testing.B) {
 		for b.Loop() {
-			if !parts.restored(150 << 20).HasReady() {
+			b.StopTimer()
+			before := inUse()
+			b.StartTimer()
+			g := parts.restored(150 << 20)
+			snapshot := g.Snapshot()
+			b.StopTimer()
+			b.ReportMetric(float64(inUse()-before)/(1<<20), "MiB")
+			b.StartTimer()
+			if len(snapshot.Guilds) != 100 {
 				b.Fatal("not restored")
 			}
+			runtime.KeepAlive(g)
 		}
 	})
 }
