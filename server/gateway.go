@@ -73,12 +73,14 @@ func openGateway(c Config, client *discord.Client, d *data, saved savedState) (l
 		}
 	}
 	if state.Session != nil {
-		s.guilds.Import(saved.below(guildPart), at)
+		s.guilds.Import(saved.guilds(), at)
 		s.sequence = state.Session.Sequence
 		proxy.Restore(saved.below(botPart))
 	} else {
-		for id := range saved.below(botPart) {
-			s.stale[botPart+id] = nil
+		for _, prefix := range []string{botPart, guildPart} {
+			for name := range saved.below(prefix) {
+				s.stale[prefix+name] = nil
+			}
 		}
 	}
 	s.gateway, err = gateway.New(gateway.Config{

@@ -20,6 +20,8 @@ import (
 	"discordproxy/server/internal/events"
 	"discordproxy/server/internal/gatewayproxy"
 	"discordproxy/server/internal/store"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // The names of what is saved, or their beginnings.
@@ -255,12 +257,16 @@ func (s *savedGateway) save() (parts map[string][]byte, done func()) {
 		parts[countedPart] = counted
 	}
 	if s.pending == nil {
-		s.pending = guilds
-	} else {
-		maps.Copy(s.pending, guilds)
+		s.pending = make(map[string][]byte)
 	}
-	for id, guild := range s.pending {
-		parts[guildPart+id] = guild
+	for name, guild := range guilds {
+		if guild != nil {
+			guild = compressed(guild)
+		}
+		s.pending[name] = guild
+	}
+	for name, guild := range s.pending {
+		parts[guildPart+name] = guild
 	}
 	for id, bot := range bots {
 		parts[botPart+id] = bot
@@ -276,6 +282,29 @@ func (s *savedGateway) save() (parts map[string][]byte, done func()) {
 		s.stale, s.state, s.counted, s.pending, s.first, s.last = nil, encoded, counted, nil, exported.First, exported.State.Next-1
 	}
 }
+
+// compression is for guilds, whose JSON repeats itself. It is safe for concurrent use.
+var compression = sync.OnceValue(func() *zstd.Encoder {
+	// A window of a part's size takes the least memory that compresses it well.
+	e, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20))
+	return e // these options are valid
+})
+
+func compressed(data []byte) []byte { return compression().EncodeAll(data, nil) }
+
+// guilds returns the stored parts of guilds. Those that cannot be read are nil.
+func (s savedState) guilds() map[string][]byte {
+	d, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxGuildPart)) // valid options
+	defer d.Close()
+	guilds := s.below(guildPart)
+	for name, data := range guilds {
+		guilds[name], _ = d.DecodeAll(data, nil)
+	}
+	return guilds
+}
+
+// maxGuildPart limits a part of a guild, in bytes.
+const maxGuildPart = 256 << 20
 
 func eventName(n uint64) string { return fmt.Sprintf("%s%d", eventPart, n) }
 

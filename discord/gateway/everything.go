@@ -20,6 +20,10 @@ type everything struct {
 	members map[string]bool
 	// awaited are those of them whose GUILD_CREATE has not come.
 	awaited map[string]bool
+	// changed is whether ready, members or awaited were not exported since they
+	// changed, and dirty are the guilds of whose rest that is true.
+	changed bool
+	dirty   map[string]bool
 }
 
 // overhead is about what an object takes in memory next to its JSON, in bytes.
@@ -42,7 +46,9 @@ func (s *Guilds) KeepAll(maxBytes int64, exceeded func()) {
 		hasMembers: s.intents&IntentGuildMembers != 0,
 		members:    make(map[string]bool),
 		awaited:    make(map[string]bool),
+		dirty:      make(map[string]bool),
 	}
+	s.restore()
 }
 
 // begin takes READY: all guilds are sent again. It is for nil, too.
@@ -56,7 +62,7 @@ func (e *everything) begin(ready json.RawMessage) {
 		} `json:"guilds"`
 	}
 	_ = json.Unmarshal(ready, &r) // a guild that is not listed is known by its GUILD_CREATE
-	e.ready, e.bytes = ready, int64(len(ready))
+	e.ready, e.bytes, e.changed = ready, int64(len(ready)), true
 	clear(e.members)
 	clear(e.awaited)
 	for _, g := range r.Guilds {
@@ -66,8 +72,9 @@ func (e *everything) begin(ready json.RawMessage) {
 
 // came notes that Discord has said something of a guild. It is for nil, too.
 func (e *everything) came(id string) {
-	if e != nil {
+	if e != nil && e.awaited[id] {
 		delete(e.awaited, id)
+		e.changed = true
 	}
 }
 
@@ -108,6 +115,7 @@ func sizeOf(data json.RawMessage) int64 { return int64(len(data)) + overhead }
 
 // rest is what a guild has besides its fields, roles and channels.
 type rest struct {
+	guild string // its id
 	// core is what fields, roles and channels took when they came, in bytes.
 	core int64
 	// scalars are member_count, joined_at and large.
@@ -115,6 +123,12 @@ type rest struct {
 	// objects are lists of GUILD_CREATE by their name. Which field identifies an
 	// element is in keysOfRest.
 	objects map[string]map[uint64]json.RawMessage
+	// chunks is the number of parts that the members are stored in, a power of 2.
+	chunks int
+	// dirty are the parts that were not exported since they changed. fresh is
+	// whether all of them have to be.
+	dirty map[string]bool
+	fresh bool
 }
 
 // keysOfRest are the lists of a GUILD_CREATE that are kept, and the function that
@@ -167,17 +181,29 @@ func field(of func(element) id) func(json.RawMessage) uint64 {
 }
 
 // newRest takes the rest of a GUILD_CREATE.
-func newRest(fields map[string]json.RawMessage) *rest {
-	r := &rest{scalars: make(map[string]json.RawMessage), objects: make(map[string]map[uint64]json.RawMessage)}
+func newRest(id string, fields map[string]json.RawMessage) *rest {
+	scalars := make(map[string]json.RawMessage)
 	for _, name := range []string{"member_count", "joined_at", "large"} {
 		if value, ok := fields[name]; ok {
-			r.scalars[name] = value
+			scalars[name] = value
 		}
 	}
+	lists := make(map[string][]json.RawMessage)
+	for name := range keysOfRest {
+		lists[name], _ = elements(fields[name])
+	}
+	return restWith(id, scalars, lists)
+}
+
+// restWith returns a rest that was not stored.
+func restWith(guild string, scalars map[string]json.RawMessage, lists map[string][]json.RawMessage) *rest {
+	r := &rest{
+		guild: guild, scalars: scalars, objects: make(map[string]map[uint64]json.RawMessage),
+		chunks: 1, dirty: make(map[string]bool), fresh: true,
+	}
 	for name, key := range keysOfRest {
-		list, _ := elements(fields[name])
-		r.objects[name] = make(map[uint64]json.RawMessage, len(list))
-		for _, data := range list {
+		r.objects[name] = make(map[uint64]json.RawMessage, len(lists[name]))
+		for _, data := range lists[name] {
 			if id := key(data); id != 0 {
 				r.objects[name][id] = data
 			}
@@ -192,7 +218,8 @@ func (s *Guilds) admit(id string, r *rest) {
 		return
 	}
 	g := s.guilds[id]
-	s.all.members[id] = true
+	s.all.changed = s.all.changed || !s.all.members[id]
+	s.all.members[id], s.all.dirty[id] = true, true
 	for _, value := range g.fields {
 		r.core += sizeOf(value)
 	}
@@ -226,6 +253,7 @@ func (r *rest) put(e *everything, name string, id uint64, data json.RawMessage) 
 	r.remove(e, name, id)
 	if e.take(sizeOf(data)) {
 		r.objects[name][id] = data
+		r.touch(e, partOf(name, id, r.chunks))
 	}
 }
 
@@ -233,6 +261,7 @@ func (r *rest) remove(e *everything, name string, id uint64) {
 	if old, ok := r.objects[name][id]; ok {
 		e.bytes -= sizeOf(old)
 		delete(r.objects[name], id)
+		r.touch(e, partOf(name, id, r.chunks))
 	}
 }
 
@@ -250,10 +279,11 @@ func (r *rest) removeThreadsOf(e *everything, channel string) {
 }
 
 // count changes member_count.
-func (r *rest) count(by int) {
+func (r *rest) count(e *everything, by int) {
 	var n int
 	if json.Unmarshal(r.scalars["member_count"], &n) == nil {
 		r.scalars["member_count"] = strconv.AppendInt(nil, int64(max(n+by, 0)), 10)
+		r.touch(e, scalarsPart)
 	}
 }
 
@@ -285,7 +315,7 @@ var changesOfRest = map[string]func(*everything, *rest, element, json.RawMessage
 	"THREAD_MEMBER_UPDATE": joinThread,
 	"GUILD_MEMBER_ADD": func(e *everything, r *rest, o element, data json.RawMessage) {
 		r.put(e, "members", uint64(o.User.ID), data)
-		r.count(1)
+		r.count(e, 1)
 	},
 	"GUILD_MEMBER_UPDATE": func(e *everything, r *rest, o element, data json.RawMessage) {
 		if old, ok := r.objects["members"][uint64(o.User.ID)]; ok {
@@ -294,7 +324,7 @@ var changesOfRest = map[string]func(*everything, *rest, element, json.RawMessage
 	},
 	"GUILD_MEMBER_REMOVE": func(e *everything, r *rest, o element, _ json.RawMessage) {
 		r.remove(e, "members", uint64(o.User.ID))
-		r.count(-1)
+		r.count(e, -1)
 	},
 	"GUILD_MEMBERS_CHUNK": func(e *everything, r *rest, _ element, data json.RawMessage) {
 		var chunk struct {

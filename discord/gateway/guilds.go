@@ -30,8 +30,13 @@ type Guilds struct {
 	// current is whether the connection stands, lost since when it does not.
 	current bool
 	lost    time.Time
-	// changed are the guilds that were not exported since they changed.
+	// changed are the guilds whose fields, roles or channels were not exported since
+	// they changed.
 	changed map[string]bool
+	// imported is what KeepAll takes over from an earlier run.
+	imported map[string][]byte
+	// stored are the parts of guilds that were exported, by guild.
+	stored map[string]map[string]bool
 }
 
 // guild is what is known of one. A part that Discord did not send is not known,
@@ -54,7 +59,10 @@ type object struct {
 
 // NewGuilds returns what a session with these intents is going to tell.
 func NewGuilds(intents Intents) *Guilds {
-	return &Guilds{intents: intents, guilds: make(map[string]*guild), changed: make(map[string]bool)}
+	return &Guilds{
+		intents: intents, guilds: make(map[string]*guild), changed: make(map[string]bool),
+		stored: make(map[string]map[string]bool),
+	}
 }
 
 // notGuild are the fields that only a GUILD_CREATE has.
@@ -189,7 +197,7 @@ func (s *Guilds) Dispatch(d Dispatch) {
 		}
 		var rest *rest
 		if s.all != nil { // before newGuild takes fields apart
-			rest = newRest(fields)
+			rest = newRest(is.ID, fields)
 			s.all.released(s.guilds[is.ID])
 		}
 		s.guilds[is.ID] = newGuild(is.ID, fields, s.guilds[is.ID])
@@ -210,6 +218,7 @@ func (s *Guilds) Dispatch(d Dispatch) {
 		delete(s.guilds, is.ID)
 		if s.all != nil {
 			delete(s.all.members, is.ID)
+			s.all.changed = true
 		}
 		return
 	}
@@ -322,70 +331,4 @@ func remove(list *[]object, id string) {
 	if list != nil {
 		*list = slices.DeleteFunc(*list, func(o object) bool { return o.id == id })
 	}
-}
-
-// SavedGuild is a guild as it is stored, for a later run.
-type SavedGuild struct {
-	Fields      map[string]json.RawMessage `json:"fields,omitempty"`
-	Roles       *[]json.RawMessage         `json:"roles,omitempty"`
-	Channels    *[]json.RawMessage         `json:"channels,omitempty"`
-	Unavailable time.Time                  `json:"unavailable,omitzero"`
-}
-
-// Export returns the guilds that changed since it was last called, by their ids,
-// encoded as SavedGuild. Nil means that the bot is no longer in the guild.
-func (s *Guilds) Export() map[string][]byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	guilds := make(map[string][]byte, len(s.changed))
-	for id := range s.changed {
-		guilds[id] = nil
-		if g := s.guilds[id]; g != nil {
-			// What was read can be written.
-			guilds[id], _ = json.Marshal(SavedGuild{g.fields, data(g.roles), data(g.channels), g.unavailable})
-		}
-	}
-	clear(s.changed)
-	return guilds
-}
-
-// Import takes over guilds that were exported, as they were at a moment. What cannot
-// be read is left out.
-func (s *Guilds) Import(guilds map[string][]byte, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, encoded := range guilds {
-		var saved SavedGuild
-		if json.Unmarshal(encoded, &saved) == nil {
-			s.guilds[id] = &guild{
-				fields:      saved.Fields,
-				roles:       objects(saved.Roles),
-				channels:    objects(saved.Channels),
-				unavailable: saved.Unavailable,
-			}
-		}
-	}
-	s.current, s.lost = false, at
-}
-
-func data(list *[]object) *[]json.RawMessage {
-	if list == nil {
-		return nil
-	}
-	all := make([]json.RawMessage, len(*list))
-	for i, o := range *list {
-		all[i] = o.data
-	}
-	return &all
-}
-
-func objects(list *[]json.RawMessage) *[]object {
-	if list == nil {
-		return nil
-	}
-	all := make([]object, len(*list))
-	for i, data := range *list {
-		all[i] = object{idsOf(data).ID, data}
-	}
-	return &all
 }

@@ -376,3 +376,55 @@ func TestGatewayProxyRevokedVoice(t *testing.T) {
 		}
 	}
 }
+
+// TestGatewayProxyForeignVoice: a bot joins no voice channel of a guild that its client
+// may not see, and gets no credentials for voice there.
+func TestGatewayProxyForeignVoice(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	foreign := sb.AddGuild(sandbox.Guild{Name: "foreign"})
+	if err := sb.AddMember(foreign, w.Bot); err != nil {
+		t.Fatal(err)
+	}
+	channel, err := sb.AddChannel(sandbox.Channel{GuildID: foreign, Type: sandbox.ChannelVoice, Name: "talk"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow, e1 := ruleOf(t, "narrow", fmt.Sprintf("    guilds: [%q]\n    channels: [\"*\"]\n", w.Guild.String()))
+	wide, e2 := ruleOf(t, "wide", "")
+	p, _ := guardedBots(t, sb, "clients:\n"+e1+e2)
+	a, b := dialBot(t, gatewayURL(p)), dialBot(t, gatewayURL(p))
+	a.ready(narrow, intentMessages|intentContent)
+	b.ready(wide, intentMessages|intentContent)
+	for _, bot := range []*bot{a, b} {
+		for guild, channel := range map[sandbox.ID]sandbox.ID{foreign: channel, w.Guild: w.Voice} {
+			bot.send(4, map[string]any{"guild_id": guild.String(), "channel_id": channel.String(), "self_mute": false, "self_deaf": false})
+		}
+		bot.send(1, nil) // answered when the commands before it were read
+		for p := bot.next(); p.Op != 11; p = bot.next() {
+		}
+	}
+	for _, guild := range []sandbox.ID{foreign, w.Guild} {
+		credential := json.RawMessage(fmt.Sprintf(`{"guild_id":%q,"token":"secret","endpoint":"voice.example"}`, guild.String()))
+		if err := sb.DispatchGateway("VOICE_SERVER_UPDATE", credential, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	guildOf := func(p payload) string {
+		var data struct {
+			GuildID string `json:"guild_id"`
+		}
+		_ = json.Unmarshal(p.Data, &data)
+		return data.GuildID
+	}
+	// Both were sent in this order: who gets the second one first does not get the first.
+	if got := guildOf(a.until("VOICE_SERVER_UPDATE")); got != w.Guild.String() {
+		t.Errorf("a bot gets a credential for the guild %s, which it may not see", got)
+	}
+	if got := guildOf(b.until("VOICE_SERVER_UPDATE")); got != foreign.String() {
+		t.Errorf("a bot gets a credential for the guild %s first", got)
+	}
+	if log := p.Output(); strings.Count(log, "client narrow may not") != 1 || strings.Contains(log, "client wide may not") {
+		t.Errorf("the refusal is not in the log once:\n%s", log)
+	}
+}

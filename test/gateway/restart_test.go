@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -125,7 +128,8 @@ func (l *lasting) counts() (heard []string, resumed, invalid, chunks int) {
 }
 
 // TestGatewayProxyRestarts: bots go on when the server was ended, or killed, while
-// events come. They miss nothing, get nothing twice, and the server resumes at Discord.
+// events come. They miss nothing, get nothing twice, and the server resumes at Discord,
+// also when another bot begins a session after each restart.
 func TestGatewayProxyRestarts(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
@@ -164,6 +168,24 @@ func TestGatewayProxyRestarts(t *testing.T) {
 			time.Sleep(pause)
 		}
 	}
+	// newcomer begins a session, and returns the guild that it gets.
+	newcomer := func() string {
+		t.Helper()
+		b := dialBot(t, r.url())
+		b.ready(keyA, intentGuilds|intentMessages)
+		var fields map[string]any
+		if err := json.Unmarshal(b.until("GUILD_CREATE").Data, &fields); err != nil {
+			t.Fatal(err)
+		}
+		for name, field := range fields {
+			if list, ok := field.([]any); ok { // in no order
+				slices.SortFunc(list, func(a, b any) int { return cmp.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+				fields[name] = list
+			}
+		}
+		return fmt.Sprint(fields)
+	}
+	guild := newcomer()
 	soon := time.Now().Add(1500 * time.Millisecond)
 	speak(10*time.Millisecond, func() bool { return time.Now().After(soon) })
 	for round, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGKILL} {
@@ -185,6 +207,9 @@ func TestGatewayProxyRestarts(t *testing.T) {
 			}
 			return true
 		})
+		if got := newcomer(); got != guild {
+			t.Errorf("after %v a new bot gets the guild\n%s\nbefore\n%s", signal, got, guild)
+		}
 	}
 	end := time.Now().Add(proxytest.Patience)
 	for i, b := range bots {
@@ -232,6 +257,153 @@ func TestGatewayProxyRestarts(t *testing.T) {
 		if stored, err := os.ReadFile(file); err == nil && strings.Contains(string(stored), keyA) {
 			t.Errorf("%s has a key", file)
 		}
+	}
+}
+
+// TestGatewayProxyIdentifiesAfterRestart: a bot that begins another session after each
+// restart, and had heard everything before, hears what it missed: after an orderly end
+// once, after a crash with what was sent just before.
+func TestGatewayProxyIdentifiesAfterRestart(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	r := restartable(t, sb)
+	said := 0
+	speak := func() {
+		say(t, sb, w.General, fmt.Sprint("number ", said))
+		said++
+	}
+	numberOf := func(p payload) (n int) {
+		if _, err := fmt.Sscanf(contentOf(p), "number %d", &n); err != nil {
+			t.Fatalf("heard %q", contentOf(p))
+		}
+		return n
+	}
+	heard := 0
+	// listen hears everything that was said.
+	listen := func(b *bot) {
+		t.Helper()
+		for heard < said {
+			if got := numberOf(b.until("MESSAGE_CREATE")); got != heard {
+				t.Fatalf("heard number %d, want %d\n%s", got, heard, logOf(r))
+			}
+			heard++
+		}
+	}
+	begin := func() *bot {
+		b := dialBot(t, r.url())
+		b.ready("discordproxy", intentGuilds|intentMessages|intentContent)
+		b.until("GUILD_CREATE")
+		return b
+	}
+	b := begin()
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGTERM} {
+		for range 20 {
+			speak()
+		}
+		listen(b)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r.again(t, signal)
+		}()
+		if signal == syscall.SIGTERM {
+			for { // what is sent before the end is heard
+				p, err := b.read(t.Context())
+				if err != nil {
+					break
+				}
+				if p.Type == "MESSAGE_CREATE" {
+					heard = numberOf(p) + 1
+				}
+			}
+		}
+		_ = b.ws.CloseNow()
+		for down := true; down; {
+			select {
+			case <-ended:
+				down = false
+			case <-time.After(20 * time.Millisecond):
+				speak()
+			}
+		}
+		b = begin()
+		if signal == syscall.SIGKILL {
+			first := numberOf(b.until("MESSAGE_CREATE"))
+			if first > heard {
+				t.Fatalf("after a crash number %d comes first, want at most %d", first, heard)
+			}
+			heard = first + 1
+		}
+		listen(b)
+	}
+	if counts := sb.GatewayCounts(); counts.Identifies != 1 {
+		t.Errorf("%+v at Discord, want 1 identify", counts)
+	}
+}
+
+// TestGatewayProxyLosesItsData: a bot whose session the data folder does not have, since
+// it is an older copy or empty, begins another session. The copy is enough to go on with
+// the session at Discord.
+func TestGatewayProxyLosesItsData(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{})
+	w := sb.World()
+	r := restartable(t, sb)
+	begin := func() *bot {
+		b := dialBot(t, r.url())
+		b.ready("discordproxy", intentMessages|intentContent)
+		return b
+	}
+	// refused has a bot resume, which it cannot, and begin another session, which hears
+	// what comes.
+	refused := func(b *bot, text string) *bot {
+		t.Helper()
+		again := dialBot(t, r.url())
+		again.send(6, map[string]any{"token": "discordproxy", "session_id": b.session, "seq": b.seq})
+		if p := again.next(); p.Op != 9 || string(p.Data) != "false" {
+			t.Fatalf("%s: RESUME gets %+v with %s", text, p, p.Data)
+		}
+		again.ready("discordproxy", intentMessages|intentContent)
+		say(t, sb, w.General, text)
+		if got := contentOf(again.until("MESSAGE_CREATE")); got != text {
+			t.Errorf("heard %q, want %q", got, text)
+		}
+		return again
+	}
+	kill := func() {
+		t.Helper()
+		if err := r.Cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Cmd.Wait() // killed
+	}
+	_ = begin().ws.Close(websocket.StatusNormalClosure, "") // the server has its session at Discord
+	kill()
+	backup := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(backup, os.DirFS(r.data)); err != nil {
+		t.Fatal(err)
+	}
+	r.Process = proxytest.StartProcess(t, nil, r.args...)
+	b := begin()
+	kill()
+	if err := os.RemoveAll(r.data); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(r.data, os.DirFS(backup)); err != nil {
+		t.Fatal(err)
+	}
+	r.Process = proxytest.StartProcess(t, nil, r.args...)
+	b = refused(b, "after an older copy")
+	if counts := sb.GatewayCounts(); counts.Identifies != 1 {
+		t.Errorf("%+v at Discord, want 1 identify", counts)
+	}
+	kill()
+	if err := os.RemoveAll(r.data); err != nil {
+		t.Fatal(err)
+	}
+	r.Process = proxytest.StartProcess(t, nil, r.args...)
+	refused(b, "without the folder")
+	if counts := sb.GatewayCounts(); counts.Identifies != 2 {
+		t.Errorf("%+v at Discord, want 2 identifies", counts)
 	}
 }
 

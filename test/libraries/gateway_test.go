@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -259,4 +261,87 @@ func (f *forwarder) cut() {
 		_ = conn.Close()
 	}
 	f.open = nil
+}
+
+// TestLibrariesOfGatewayRestarts has two bots of different libraries go on while the
+// proxy is ended or killed and started again, and events keep coming. Neither the one
+// that resumes misses any, nor discord.js, which begins another session when its
+// connection is refused. Discord sees one session all the time.
+func TestLibrariesOfGatewayRestarts(t *testing.T) {
+	if len(installed(t, python("discord.py"), node("discord.js"))) < 2 {
+		t.SkipNow()
+	}
+	sb := sandbox.New(sandbox.Config{})
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	t.Cleanup(sb.Close)
+	_, port, _ := net.SplitHostPort(proxytest.FreeAddress(t))
+	args := []string{
+		"--sandbox=false", "--token", sb.World().Token, "--discord-api-url", discord.URL + "/api", "--port", port,
+		"--data", filepath.Join(t.TempDir(), "data"), "--shutdown-grace", "1s", "--intents", "default,MESSAGE_CONTENT",
+	}
+	p := proxytest.StartProcess(t, nil, args...)
+	w := sb.World()
+	settings := config{API: "http://" + p.Address + "/api", Gateway: "ws://" + p.Address + "/gateway", Token: placeholder(sb), General: w.General, Guild: w.Guild, Bob: w.Bob, Channels: []sandbox.ID{}}
+	py := listen(t, settings, filepath.Join("discord.py", ".venv", "bin", "python"), filepath.Join("listeners", "listen.py"))
+	js := listen(t, settings, "node", filepath.Join("listeners", "listen.js"))
+	py.wait(t, "")
+	js.wait(t, "")
+	var said []string
+	say := func() {
+		t.Helper()
+		text := fmt.Sprint("number ", len(said))
+		if _, err := sb.AddMessage(sandbox.Message{ChannelID: w.General, Content: text, Author: &sandbox.User{ID: w.Bob}}); err != nil {
+			t.Fatal(err)
+		}
+		said = append(said, text)
+	}
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		refused := strings.Count(js.log(), "refused\n")
+		if err := p.Cmd.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(patience); strings.Count(js.log(), "refused\n") == refused; time.Sleep(50 * time.Millisecond) {
+			if say(); time.Now().After(end) {
+				t.Fatalf("after %v discord.js is not refused:\n%s", signal, js.log())
+			}
+		}
+		_ = p.Cmd.Wait() // killed
+		started := make(chan *proxytest.Process)
+		go func() { started <- proxytest.StartProcess(t, nil, args...) }()
+		end := time.After(patience)
+		for p = nil; p == nil; {
+			select {
+			case p = <-started:
+			case <-end:
+				t.Fatal("the proxy does not start")
+			case <-time.After(20 * time.Millisecond):
+				say()
+			}
+		}
+		for range 10 {
+			say()
+			time.Sleep(20 * time.Millisecond)
+		}
+		if got := py.wait(t, said[len(said)-1]); !slices.Equal(got, said) {
+			t.Fatalf("after %v discord.py heard %q, want %q", signal, got, said)
+		}
+		if got := js.wait(t, said[len(said)-1]); !slices.Equal(got, said) {
+			t.Fatalf("after %v discord.js heard %q, want %q\n%s", signal, got, said, js.log())
+		}
+	}
+	// discord.js begins a session of its own after each restart.
+	if n := strings.Count(js.log(), "ready\n"); n != 3 {
+		t.Errorf("discord.js was ready %d times, want 3:\n%s", n, js.log())
+	}
+	if counts := sb.GatewayCounts(); counts.Identifies != 1 {
+		t.Errorf("%+v at Discord, want 1 identify\n%s", counts, js.log())
+	}
+}
+
+// log returns everything that the bot has written.
+func (l *listener) log() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
 }

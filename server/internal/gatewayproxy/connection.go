@@ -66,6 +66,7 @@ type connection struct {
 	compress *wire.Compressor
 	buffer   []byte
 	sent     int
+	left     bool // the client was asked to come back
 }
 
 // ServeHTTP implements http.Handler: it speaks the gateway's protocol with one
@@ -342,7 +343,7 @@ func (c *connection) hangUp(err error) {
 	if s == nil {
 		return
 	}
-	s.detach(c)
+	s.detach(c, c.proxy.life.Err() != nil)
 	why, ok := errors.AsType[*closing](c.why)
 	status := websocket.CloseStatus(c.why)
 	if ok && why.forget || status == websocket.StatusNormalClosure || status == websocket.StatusGoingAway {
@@ -380,7 +381,10 @@ func (c *connection) end(err error) (first bool) {
 func (c *connection) reconnect(why *closing) {
 	c.leaving.Do(func() {
 		go func() {
-			_ = c.send(wire.OpReconnect, nil)
+			c.writing.Lock()
+			c.left = true // a client that is leaving ignores events
+			_ = c.write(wire.OpReconnect, "", 0, nil)
+			c.writing.Unlock()
 			c.end(why)
 		}()
 		time.AfterFunc(closeGrace, func() { c.end(why) }) // when it takes nothing
@@ -460,6 +464,9 @@ func (c *connection) dispatch(e event) error {
 	s := c.current()
 	if s == nil {
 		return nil // it was for a session that is gone
+	}
+	if c.left {
+		return &closeShutdown
 	}
 	sequence, unsaved, ok := s.number(c, e)
 	if !ok {

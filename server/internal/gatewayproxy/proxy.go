@@ -11,6 +11,9 @@
 // A session numbers its own events. It ends, as at Discord, when the bot closes it,
 // when its place in the ring is gone, and when the server's own session at Discord
 // could not be resumed.
+//
+// Sessions outlive a restart of the server. A bot that does not resume after one, but
+// identifies, goes on from where the server stopped, too.
 // https://discord.com/developers/docs/events/gateway
 package gatewayproxy
 
@@ -123,13 +126,16 @@ type Proxy struct {
 	status   gateway.Status
 	changed  chan struct{} // closed at the next change of status
 	settled  bool          // all guilds have come
-	known    bool          // a READY came: a session of an earlier run has none
+	known    bool          // what a session begins with is known: a READY came, or was saved
 	renewed  bool          // another session was asked for
 	self     uint64        // the bot's id
 	sessions map[string]*session
-	stored   map[string]bool              // sessions that Export has returned
-	voice    map[uint64]map[*session]bool // who asked for voice in a guild
-	stats    Stats
+	// earlier is what an earlier run knew of guilds when it ended, for bots that go
+	// on from there; nil once there are none.
+	earlier *gateway.Snapshot
+	stored  map[string]bool              // sessions that Export has returned
+	voice   map[uint64]map[*session]bool // who asked for voice in a guild
+	stats   Stats
 	// connections are all, unidentified those that may not stay, and strangers these
 	// by their networks.
 	connections, unidentified int
@@ -177,6 +183,23 @@ func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Obs
 	p.config.Guilds.KeepAll(limit, func() {
 		p.config.Logger.Warn("the bot's guilds do not fit into the gateway state; bots miss members, or whole guilds", "limit", limit)
 	})
+	if p.known = p.config.Guilds.HasReady(); p.known {
+		snapshot := p.config.Guilds.Snapshot()
+		p.earlier, p.self, p.settled = &snapshot, botOf(snapshot.Ready), p.config.Guilds.Settled()
+		p.sweep()
+	}
+}
+
+// botOf returns the bot's id from READY, 0 if there is none: then no member is the
+// bot's own.
+func botOf(ready json.RawMessage) uint64 {
+	var r struct {
+		User struct {
+			ID snowflake `json:"id"`
+		} `json:"user"`
+	}
+	_ = json.Unmarshal(ready, &r)
+	return uint64(r.User.ID)
 }
 
 // isKnown reports whether the guilds are those of a READY.
@@ -241,13 +264,7 @@ func (p *Proxy) Changed(s gateway.Status) {
 		for _, session := range p.sessions {
 			session.stale = true
 		}
-		var ready struct {
-			User struct {
-				ID snowflake `json:"id"`
-			} `json:"user"`
-		}
-		_ = json.Unmarshal(s.Ready, &ready) // without it no member is the bot's own
-		p.self, p.known = uint64(ready.User.ID), true
+		p.self, p.known = botOf(s.Ready), true
 	}
 	p.config.Hub.Changed(s)
 	s.Ready = nil
@@ -263,8 +280,8 @@ func (p *Proxy) Changed(s gateway.Status) {
 // It reports false if it is not connected within ConnectWait. Discord does not say
 // when all guilds have come; they are awaited for at most settleWait.
 //
-// With fresh set it waits for what a session begins with, which after a restart takes
-// another session at Discord.
+// With fresh set it waits for what a session begins with. After a restart that takes
+// another session at Discord if it was not saved.
 func (p *Proxy) awaitUpstream(ctx context.Context, fresh bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, p.config.ConnectWait)
 	defer cancel()

@@ -25,10 +25,12 @@ const patience = 30 * time.Second
 // rig is a proxy whose session at Discord is played by the test.
 type rig struct {
 	*gatewayproxy.Proxy
-	t    *testing.T
-	hub  *events.Hub
-	url  string
-	sent chan string // commands to Discord, as "op data"
+	t      *testing.T
+	hub    *events.Hub
+	guilds *gateway.Guilds
+	disk   *disk // if it stores
+	url    string
+	sent   chan string // commands to Discord, as "op data"
 }
 
 // Send implements gatewayproxy.Upstream.
@@ -42,17 +44,24 @@ func (r *rig) Renew() { r.sent <- "renew" }
 
 func newRig(t *testing.T, c gatewayproxy.Config, h events.Config) *rig {
 	t.Helper()
+	r := closedRig(t, c, h)
+	r.Open(r, nil, nil)
+	return r
+}
+
+// closedRig is newRig before Open.
+func closedRig(t *testing.T, c gatewayproxy.Config, h events.Config) *rig {
+	t.Helper()
 	hub, err := events.New(h)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Hub, c.Guilds, c.IsOwn = hub, gateway.NewGuilds(gateway.IntentsAll), func(string) bool { return false }
 	c.Intents = gateway.IntentsAll
-	r := &rig{t: t, hub: hub, sent: make(chan string, 1000)}
+	r := &rig{t: t, hub: hub, guilds: c.Guilds, sent: make(chan string, 1000)}
 	if r.Proxy, err = gatewayproxy.New(c); err != nil {
 		t.Fatal(err)
 	}
-	r.Open(r, nil, nil)
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	r.url = strings.Replace(server.URL, "http", "ws", 1) + "/gateway?v=10&encoding=json"
@@ -155,15 +164,19 @@ const allIntents = gateway.IntentsAll
 func (b *bot) identify(intents gateway.Intents) {
 	b.t.Helper()
 	b.send(2, fmt.Sprintf(`{"token":"discordproxy","properties":{},"intents":%d}`, intents))
-	p := b.expect(0, "READY", `"guilds":[{"id":"1"`)
+	b.began(b.expect(0, "READY", `"guilds":[{"id":"1"`))
+	if intents&gateway.IntentGuilds != 0 {
+		b.expect(0, "GUILD_CREATE", `"name":"g"`)
+	}
+}
+
+// began takes the session from READY.
+func (b *bot) began(p payload) {
 	var ready struct {
 		Session string `json:"session_id"`
 	}
 	_ = json.Unmarshal(p.Data, &ready)
 	b.session = ready.Session
-	if intents&gateway.IntentGuilds != 0 {
-		b.expect(0, "GUILD_CREATE", `"name":"g"`)
-	}
 }
 
 func (b *bot) resume(r *rig) *bot {

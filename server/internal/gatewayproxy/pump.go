@@ -76,8 +76,14 @@ func (c *connection) start(ctx context.Context, hello identify) (*events.Subscri
 	s := p.newSession(func() *access.Client { return access.From(ctx) }, hello, c)
 	c.session.Store(s)
 	snapshot, self := p.config.Guilds.Snapshot(), p.self
-	subscription, err := p.config.Hub.Subscribe(c.filter(ctx, s, p.self), nil)
 	place := p.config.Hub.Stats().Last
+	var position *events.Position
+	if from, ok := p.takeCut(client.Name(), hello.intents()); ok {
+		// Events that came since then change what the bot is told of guilds now.
+		snapshot, place = *p.earlier, from
+		position = &events.Position{Epoch: p.config.Hub.Epoch(), Sequence: from}
+	}
+	subscription, err := p.config.Hub.Subscribe(c.filter(ctx, s, p.self), position)
 	p.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -133,7 +139,12 @@ func (c *connection) resume(ctx context.Context, back resume) error {
 	if err := c.retrace(ctx, s, *back.Sequence); err != nil {
 		p.config.Logger.Info("a bot's session ends with the restart; the bot begins another one", "client", s.client, "reason", err)
 		p.mu.Lock()
-		p.forget(s)
+		s.mu.Lock()
+		cut := s.isCut() // the other one may go on from it
+		s.mu.Unlock()
+		if !cut {
+			p.forget(s)
+		}
 		p.mu.Unlock()
 		return c.invalidate()
 	}

@@ -45,6 +45,9 @@ type savedSession struct {
 	Sight string `json:"sight"`
 	// Left is when the last connection ended, the zero time while there is one.
 	Left time.Time `json:"left,omitzero"`
+	// Cut is whether the bot was connected until the run ended, and another session
+	// has not gone on from this one.
+	Cut bool `json:"cut,omitempty"`
 }
 
 // Export returns the sessions that changed since the last call, encoded, by their
@@ -102,7 +105,10 @@ func (p *Proxy) voiceOf(s *session) (guilds []uint64) {
 func (s *session) export(epoch string, self uint64, voice []uint64) (data []byte, stored func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.earlier != nil || len(s.places) == 0 || s.places[len(s.places)-1] == 0 {
+	if s.earlier != nil {
+		return s.exportEarlier()
+	}
+	if len(s.places) == 0 || s.places[len(s.places)-1] == 0 {
 		return nil, nil
 	}
 	s.addMark()
@@ -110,6 +116,7 @@ func (s *session) export(epoch string, self uint64, voice []uint64) (data []byte
 	encoded, err := json.Marshal(savedSession{
 		Client: s.client, Intents: *s.hello.Intents, Large: s.hello.Large, Shard: s.hello.Shard, Compress: s.hello.Compress,
 		Epoch: epoch, Self: self, Voice: voice, Marks: s.marks, Open: open, Sight: s.rules().Sight(), Left: s.left,
+		Cut: s.conn != nil || s.cut,
 	})
 	if err != nil || string(encoded) == s.saved {
 		return nil, nil
@@ -120,6 +127,66 @@ func (s *session) export(epoch string, self uint64, voice []uint64) (data []byte
 		defer s.mu.Unlock()
 		s.saved, s.open = string(encoded), open
 	}
+}
+
+// exportEarlier is export for a session of an earlier run. mu is held.
+func (s *session) exportEarlier() (data []byte, stored func()) {
+	encoded, err := json.Marshal(s.earlier)
+	if err != nil || string(encoded) == s.saved {
+		return nil, nil
+	}
+	return encoded, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.saved = string(encoded)
+	}
+}
+
+// isCut reports whether a bot that begins a session may go on from this one. mu is
+// held.
+func (s *session) isCut() bool { return s.earlier != nil && s.earlier.Cut }
+
+// takeCut returns the place in the hub from which a session that is about to begin
+// goes on: the end of what the bot got from an earlier run. Libraries forget their
+// sessions when a connection is refused, as it is while the server restarts. That
+// the bot is the same one cannot be told for sure, but what several bots of a client
+// have got differs little. mu is held.
+func (p *Proxy) takeCut(client string, intents gateway.Intents) (place uint64, ok bool) {
+	if p.earlier == nil {
+		return 0, false
+	}
+	var from *session
+	for _, s := range p.sessions {
+		s.mu.Lock()
+		last := s.lastMark()
+		fits := s.isCut() && !s.stale && s.client == client && s.hello.intents() == intents &&
+			s.earlier.Epoch == p.config.Hub.Epoch() && last+1 >= p.config.Hub.Stats().First
+		if fits && (from == nil || last < place) {
+			from, place = s, last
+		}
+		s.mu.Unlock()
+	}
+	if from == nil {
+		return 0, false
+	}
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	if from.earlier == nil {
+		return 0, false // the bot resumes it just now
+	}
+	taken := *from.earlier
+	taken.Cut, taken.Left = false, from.left
+	from.earlier = &taken
+	return place, true
+}
+
+// lastMark returns the newest place of a session of an earlier run, 0 of another
+// session. mu is held.
+func (s *session) lastMark() uint64 {
+	if s.earlier == nil {
+		return 0
+	}
+	return s.earlier.Marks[len(s.earlier.Marks)-1].Place
 }
 
 // Restore takes over sessions that were exported by an earlier run, whose hub and
@@ -140,7 +207,7 @@ func (p *Proxy) Restore(sessions map[string][]byte) {
 		}
 		p.self = saved.Self
 		s := &session{
-			id: id, client: saved.Client, left: saved.Left, earlier: &saved,
+			id: id, client: saved.Client, left: saved.Left, earlier: &saved, saved: string(data),
 			hello: identify{Intents: &saved.Intents, Large: saved.Large, Shard: saved.Shard, Compress: saved.Compress},
 		}
 		p.sessions[id] = s

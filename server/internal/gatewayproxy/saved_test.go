@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,22 +23,31 @@ import (
 type disk struct {
 	mu       sync.Mutex
 	sessions map[string][]byte
+	guilds   map[string][]byte
 	hub      events.State
 	events   map[uint64][]byte
 }
 
 // save stores what changed. Without failures it is what Config.Flush is for.
-func (d *disk) save(p *gatewayproxy.Proxy, hub *events.Hub) bool {
+func (d *disk) save(r *rig) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	sessions, done := p.Export()
+	sessions, done := r.Export()
 	for id, data := range sessions {
 		if d.sessions[id] = data; data == nil {
 			delete(d.sessions, id)
 		}
 	}
-	x := hub.Export(0)
+	x := r.hub.Export(0)
 	d.hub, d.events = x.State, x.Events()
+	if d.guilds == nil {
+		d.guilds = make(map[string][]byte)
+	}
+	for name, part := range r.guilds.Export() {
+		if d.guilds[name] = part; part == nil {
+			delete(d.guilds, name)
+		}
+	}
 	done()
 	return true
 }
@@ -45,8 +55,17 @@ func (d *disk) save(p *gatewayproxy.Proxy, hub *events.Hub) bool {
 // storing returns a rig that stores on a disk, whatever was stored there.
 func storing(t *testing.T, d *disk) *rig {
 	t.Helper()
+	r := storingClosed(t, d)
+	r.Open(r, nil, nil)
+	return r
+}
+
+// storingClosed is storing before Open.
+func storingClosed(t *testing.T, d *disk) *rig {
+	t.Helper()
 	var r *rig
-	r = newRig(t, gatewayproxy.Config{Flush: func() bool { return d.save(r.Proxy, r.hub) }, Logger: slog.New(slog.DiscardHandler)}, events.Config{})
+	r = closedRig(t, gatewayproxy.Config{Flush: func() bool { return d.save(r) }, Logger: slog.New(slog.DiscardHandler)}, events.Config{})
+	r.disk = d
 	return r
 }
 
@@ -55,13 +74,15 @@ func restart(t *testing.T, d *disk) *rig {
 	t.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	kept := &disk{sessions: map[string][]byte{}, hub: d.hub, events: d.events}
+	kept := &disk{sessions: map[string][]byte{}, guilds: maps.Clone(d.guilds), hub: d.hub, events: d.events}
 	for id, data := range d.sessions {
 		kept.sessions[id] = data
 	}
-	r := storing(t, kept)
+	r := storingClosed(t, kept)
 	r.hub.Restore(kept.hub, kept.events, false)
+	r.guilds.Import(maps.Clone(kept.guilds), time.Now())
 	r.Restore(kept.sessions)
+	r.Open(r, nil, nil)
 	return r
 }
 
@@ -131,7 +152,7 @@ func againSessions(r *rig) map[string][]byte {
 	return sessions
 }
 
-func (r *rig) save(d *disk) { d.save(r.Proxy, r.hub) }
+func (r *rig) save(d *disk) { d.save(r) }
 
 // TestRestartRefused: where it is not known exactly what a bot has had, its session
 // ends.
@@ -207,6 +228,140 @@ func TestRestartRefused(t *testing.T) {
 			again.expect(0, "RESUMED", "")
 		})
 	}
+}
+
+// TestIdentifyAfterRestart: a bot whose library begins another session after a restart
+// gets the guilds as they were when it was cut, and all events since then, once.
+func TestIdentifyAfterRestart(t *testing.T) {
+	const intents = gateway.IntentGuilds | gateway.IntentGuildMessages | gateway.IntentMessageContent
+	d := &disk{sessions: make(map[string][]byte)}
+	r := storing(t, d)
+	r.connect()
+	b, left, other := r.dial(), r.dial(), r.dial()
+	b.identify(intents)
+	left.identify(intents)
+	other.identify(gateway.IntentGuildMessages)
+	r.say(0, 3)
+	b.hear(0, 3)
+	left.hear(0, 3)
+	// A bot that leaves does not want what comes.
+	_ = left.ws.Close(1000, "")
+	for end := time.Now().Add(patience); r.Stats().Connected > 2 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	}
+	r.save(d)
+
+	again := restart(t, d)
+	again.say(3, 5)
+	again.dispatch("CHANNEL_CREATE", `{"id":"4","guild_id":"1","type":0,"name":"new"}`)
+	again.say(5, 7)
+	again.resumedAtDiscord()
+	identify := func(r *rig) (b *bot, guild string) {
+		b = r.dial()
+		b.send(2, fmt.Sprintf(`{"token":"discordproxy","properties":{},"intents":%d}`, intents))
+		b.began(b.expect(0, "READY", `"guilds":[{"id":"1"`))
+		return b, string(b.expect(0, "GUILD_CREATE", `"name":"g"`).Data)
+	}
+	next, guild := identify(again)
+	if strings.Contains(guild, `"new"`) {
+		t.Errorf("the guild is %s, as it was later", guild)
+	}
+	next.hear(3, 5)
+	next.expect(0, "CHANNEL_CREATE", `"new"`)
+	next.hear(5, 7)
+	again.say(7, 8)
+	next.hear(7, 8)
+	// Nobody else is this bot.
+	another, guild := identify(again)
+	if !strings.Contains(guild, `"new"`) {
+		t.Errorf("the guild is %s, as it was before", guild)
+	}
+	again.say(8, 9)
+	another.hear(8, 9)
+	next.hear(8, 9)
+
+	// What has been taken remains so.
+	_ = another.ws.Close(1000, "")
+	for end := time.Now().Add(patience); again.Stats().Connected > 1 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	}
+	again.save(again.disk)
+	third := restart(t, again.disk)
+	third.say(9, 11)
+	third.resumedAtDiscord()
+	last, _ := identify(third)
+	last.hear(9, 11)
+	newcomer, _ := identify(third)
+	third.say(11, 12)
+	newcomer.hear(11, 12)
+	last.hear(11, 12)
+	// The bot that was cut may resume all the same.
+	next.resume(third).hear(9, 12)
+}
+
+// TestIdentifyAfterRefused: a bot that cannot resume after a restart, since it is not
+// known exactly what it has had, identifies and misses nothing.
+func TestIdentifyAfterRefused(t *testing.T) {
+	d := &disk{sessions: make(map[string][]byte)}
+	r := storing(t, d)
+	r.connect()
+	b := r.dial()
+	b.identify(gateway.IntentGuilds | gateway.IntentGuildMessages | gateway.IntentMessageContent)
+	r.say(0, 3)
+	b.hear(0, 3)
+	r.save(d)
+	r.say(3, 4)
+	b.hear(3, 4)
+	for id, data := range d.sessions {
+		d.sessions[id] = []byte(strings.Replace(string(data), `"sight":"`, `"sight":"other `, 1))
+	}
+	again := restart(t, d)
+	again.say(3, 5)
+	again.resumedAtDiscord()
+	next := b.resume(again)
+	next.expect(9, "", "false")
+	next.identify(gateway.IntentGuilds | gateway.IntentGuildMessages | gateway.IntentMessageContent)
+	next.hear(3, 5)
+}
+
+// TestIdentifyAfterRestartLost: without the events since a bot was cut, or with another
+// session at Discord, it begins with what is.
+func TestIdentifyAfterRestartLost(t *testing.T) {
+	d := &disk{sessions: make(map[string][]byte)}
+	r := storing(t, d)
+	r.connect()
+	b := r.dial()
+	b.identify(gateway.IntentGuilds | gateway.IntentGuildMessages | gateway.IntentMessageContent)
+	r.say(0, 3)
+	b.hear(0, 3)
+	r.save(d)
+	begin := func(r *rig) {
+		t.Helper()
+		b := r.dial()
+		b.identify(gateway.IntentGuilds | gateway.IntentGuildMessages | gateway.IntentMessageContent)
+		r.say(10, 11)
+		b.hear(10, 11)
+	}
+	t.Run("another session", func(t *testing.T) {
+		r := restart(t, d)
+		r.say(3, 4)
+		r.connect()
+		begin(r)
+	})
+	t.Run("events are gone", func(t *testing.T) {
+		r := restart(t, d)
+		r.say(100, 100+events.DefaultMaxEvents+1)
+		r.resumedAtDiscord()
+		begin(r)
+	})
+	t.Run("no guilds", func(t *testing.T) {
+		r := restart(t, &disk{sessions: d.sessions, hub: d.hub, events: d.events})
+		r.say(3, 4)
+		r.resumedAtDiscord()
+		go func() {
+			<-r.sent // renew
+			r.connect()
+		}()
+		begin(r)
+	})
 }
 
 // TestResumeAwaits: a bot that resumes while the server is not connected, or ends, is

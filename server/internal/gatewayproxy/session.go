@@ -35,6 +35,8 @@ type session struct {
 	// rules bind the client as of the newest connection.
 	rules func() *access.Client
 	left  time.Time
+	// cut is whether the server ended the last connection because it shut down.
+	cut bool
 	// sequence is the number of the last event. places are places in the hub after
 	// the events from first on, 0 where the session cannot go on from.
 	sequence, first int64
@@ -106,13 +108,18 @@ func (p *Proxy) newSession(rules func() *access.Client, hello identify, conn *co
 
 // sweep forgets sessions that nobody has resumed in time. mu is held.
 func (p *Proxy) sweep() {
+	cut := false
 	for _, s := range p.sessions {
 		s.mu.Lock()
 		late := s.conn == nil && time.Since(s.left) > resumeWindow
+		cut = cut || !late && !s.stale && s.isCut()
 		s.mu.Unlock()
 		if late {
 			p.forget(s)
 		}
+	}
+	if !cut {
+		p.earlier = nil // it takes memory
 	}
 }
 
@@ -147,11 +154,12 @@ func (s *session) connected() bool {
 }
 
 // detach leaves a session to be resumed, unless another connection has it already.
-func (s *session) detach(c *connection) {
+// cut is whether the server shuts down.
+func (s *session) detach(c *connection, cut bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conn == c {
-		s.conn, s.left = nil, time.Now()
+		s.conn, s.left, s.cut = nil, time.Now(), cut
 	}
 }
 

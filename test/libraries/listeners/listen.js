@@ -6,5 +6,6 @@ const client = new Client({
   rest: { api: config.api },
 });
 client.on(Events.ShardReady, () => console.log("ready"));
+client.on(Events.Debug, (text) => text.includes("attempting to reconnect") && console.log("refused"));
 client.on(Events.MessageCreate, (message) => console.log("heard", message.content));
 await client.login(config.token);
