@@ -315,6 +315,7 @@ func TestOrderAcrossWays(t *testing.T) {
 		"typed and plain":      {typed, rest("/api/v10/channels/1/messages")},
 		"versions":             {rest("/api/v9/channels/1/messages"), rest("/api/v10/channels/1/messages"), rest("/api/channels/1/messages")},
 		"messages and threads": {typed, rest("/api/v10/channels/1/threads")},
+		"thread of a message":  {typed, rest("/api/v10/channels/1/messages/5/threads")},
 		"forum":                {rest("/api/v10/channels/1/threads")},
 		"webhook":              {call(discord.ExecuteWebhook, hook), rest("/api/v10/webhooks/3/secret")},
 		"webhook, wait": {

@@ -264,7 +264,8 @@ func LineOf(method, path string) string {
 	}
 	post := method == "POST"
 	switch {
-	case post && (is("channels", "", "messages") || is("channels", "", "threads")):
+	case post && (is("channels", "", "messages") || is("channels", "", "threads") ||
+		is("channels", "", "messages", "", "threads")):
 		return "channel " + name(seg[1])
 	case post && is("interactions", "", "", "callback"):
 		return "interaction " + digest(seg[2])
