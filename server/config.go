@@ -70,7 +70,15 @@ type Config struct {
 	// gateway's session, events. New makes it if it is missing, and fails if another
 	// server uses it. Empty means that nothing survives.
 	DataFolder string
-	// Outbox bounds what clients leave in the data folder to be sent later.
+	// Database is the address of a PostgreSQL database that takes the place of the data
+	// folder: postgres://USER:PASSWORD@HOST:PORT/DATABASE. Empty means that of
+	// DatabaseFile, which New reads.
+	Database, DatabaseFile string
+	// Waiting is called when the server cannot start yet, once for each reason: the
+	// database cannot be reached, or another server uses the bot. Nil means that nobody
+	// asks.
+	Waiting func(reason error)
+	// Outbox bounds what clients leave with the data to be sent later.
 	Outbox OutboxConfig
 
 	// AuthFile is the file with the clients that may call. Empty means that

@@ -14,8 +14,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"discordproxy/discord"
 	"discordproxy/server/internal/store"
 )
+
+// DescribeDatabase returns the address of a database without its password and options.
+func DescribeDatabase(address string) (string, error) { return store.DescribeAddress(address) }
 
 // Backup copies the data of a server into a new file. The server may run meanwhile.
 func Backup(ctx context.Context, folder, file string) error { return store.Backup(ctx, folder, file) }
@@ -26,11 +30,16 @@ func Restore(ctx context.Context, folder, file string) error {
 	return store.Restore(ctx, folder, file)
 }
 
+// CheckDatabase connects to a database and looks whether this version can use what is
+// in it. It changes nothing there.
+func CheckDatabase(ctx context.Context, address string) error { return store.Check(ctx, address) }
+
 // data is what survives a restart, and how it gets there. A nil *data keeps nothing.
 type data struct {
 	store  *store.Store
 	logger *slog.Logger
 	bot    string
+	shared bool // it is in a database that other servers can use
 	// changed and urgent have a value when something is to be saved, urgent when a
 	// crash should not lose it.
 	changed, urgent chan struct{}
@@ -56,17 +65,24 @@ const saveInterval = time.Second
 // pass on calls: the result is then nil, and warnings say so. But two servers must
 // not share a folder, and a server that ignored what a newer version wrote would do
 // what was done already.
+//
+// A database that cannot be reached is waited for: what is in it, such as Discord's
+// limits, binds this server, and another one may be using the bot.
 func openData(ctx context.Context, c Config) (d *data, warnings []string, err error) {
+	if c.Database != "" {
+		s, err := openDatabase(ctx, c)
+		if err != nil {
+			return nil, nil, err
+		}
+		return newData(s, c), nil, nil
+	}
 	if c.DataFolder == "" {
 		return nil, nil, nil
 	}
 	s, err := store.Open(ctx, store.Config{Folder: c.DataFolder})
 	switch {
 	case err == nil:
-		return &data{
-			store: s, logger: c.Logger, bot: botOf(c), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
-			flushes: make(chan chan struct{}), ended: make(chan struct{}),
-		}, nil, nil
+		return newData(s, c), nil, nil
 	case errors.Is(err, store.ErrInUse):
 		return nil, nil, fmt.Errorf("%w: name another one with --data", err)
 	case errors.Is(err, store.ErrNewer):
@@ -81,6 +97,65 @@ func openData(ctx context.Context, c Config) (d *data, warnings []string, err er
 	}
 	// Anyone may read the warnings, which must not name the folder.
 	return nil, []string{"nothing survives a restart: " + reason.Error()}, nil
+}
+
+func newData(s *store.Store, c Config) *data {
+	return &data{
+		store: s, logger: c.Logger, bot: botOf(c), shared: c.Database != "", changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		flushes: make(chan chan struct{}), ended: make(chan struct{}),
+	}
+}
+
+// databaseWait is the time between two attempts to use the database at the start.
+const databaseWait = time.Second
+
+// openDatabase opens the database and claims the bot, as soon as both is possible.
+func openDatabase(ctx context.Context, c Config) (s *store.Store, err error) {
+	var told error
+	wait := func(err error) bool {
+		var reason error
+		for _, r := range []error{store.ErrAway, store.ErrBotInUse} {
+			if errors.Is(err, r) {
+				reason = r
+			}
+		}
+		if reason == nil {
+			return false
+		}
+		if !errors.Is(told, reason) {
+			told = reason
+			c.Logger.WarnContext(ctx, "waiting to start", "reason", reason, "error", err)
+			if c.Waiting != nil {
+				c.Waiting(reason)
+			}
+		}
+		return discord.Sleep(ctx, databaseWait) == nil
+	}
+	for s == nil {
+		if s, err = store.Open(ctx, store.Config{PostgreSQL: c.Database}); err != nil && !wait(err) {
+			return nil, databaseError(ctx, err)
+		}
+	}
+	for {
+		if err = s.Claim(ctx, botOf(c)); err == nil {
+			return s, nil
+		}
+		if !wait(err) {
+			return nil, errors.Join(databaseError(ctx, err), s.Close())
+		}
+	}
+}
+
+// databaseError is the error of a start that failed because of the database or the
+// end of ctx.
+func databaseError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, store.ErrNewer):
+		return fmt.Errorf("%w: use that version, or another database", err)
+	}
+	return fmt.Errorf("cannot use the database: %w", err)
 }
 
 // botOf names the bot of a token at an API: by its id, which tokens begin with and
@@ -101,7 +176,7 @@ func (d *data) close() {
 		return
 	}
 	if err := d.store.Close(); err != nil {
-		d.logger.Warn("failed to close the data folder", "error", err)
+		d.logger.Warn("failed to close the data", "error", err)
 	}
 }
 
@@ -275,19 +350,27 @@ func (d *data) add(s source) {
 }
 
 // load reads what an earlier run saved, and notes that this one has begun.
-func (d *data) load(ctx context.Context) savedState {
+// A damaged folder is no reason not to start, but a database that fails is: it is
+// there again at the next start.
+func (d *data) load(ctx context.Context) (savedState, error) {
 	if d == nil {
-		return savedState{}
+		return savedState{}, nil
 	}
 	parts, err := d.store.State(ctx, d.bot)
+	if err != nil && d.shared {
+		return savedState{}, fmt.Errorf("cannot read the state of the last run: %w", err)
+	}
 	if err != nil {
 		d.logger.Error("failed to read the state of the last run; starting without it", "error", err)
-		return savedState{}
+		return savedState{}, nil
 	}
 	clean := string(parts[cleanPart].Data) == "true"
 	delete(parts, cleanPart)
 	if err := d.store.SaveState(ctx, d.bot, time.Now(), map[string][]byte{cleanPart: nil}); err != nil {
+		if d.shared {
+			return savedState{}, fmt.Errorf("cannot save the state: %w", err)
+		}
 		d.logger.Warn("failed to save the state; retrying", "error", err)
 	}
-	return savedState{parts, clean}
+	return savedState{parts, clean}, nil
 }

@@ -9,7 +9,7 @@ import (
 	"discordproxy/server/internal/outbox"
 )
 
-// OutboxConfig bounds the outbox, which needs a data folder.
+// OutboxConfig bounds the outbox, which needs a data folder or database.
 type OutboxConfig struct {
 	// MaxDeliveries limits the deliveries that have not ended, and the records of
 	// those that have. 0 means DefaultOutboxDeliveries.
@@ -29,12 +29,12 @@ const (
 	DefaultOutboxKeep       = outbox.DefaultKeep
 )
 
-// openOutbox opens the outbox in the data folder. It is nil without one.
-func (s *Server) openOutbox() error {
+// openOutbox opens the outbox in the data folder or database. It is nil without one.
+func (s *Server) openOutbox(ctx context.Context) error {
 	if s.data == nil {
 		return nil
 	}
-	records, err := s.data.store.Outbox(context.Background(), s.data.bot)
+	records, err := s.data.store.Outbox(ctx, s.data.bot)
 	if err != nil {
 		return fmt.Errorf("cannot open the outbox: %w", err)
 	}

@@ -44,7 +44,7 @@ type Server struct {
 	data     *data
 	names    *names.Names
 	history  *history.History
-	outbox   *outbox.Outbox // nil without a data folder
+	outbox   *outbox.Outbox // nil if nothing survives a restart
 	maker    outbox.Maker   // set by Run
 	unsaved  []string       // why nothing survives a restart, empty if it does
 	checks   health.Checks  // set by Run, before the first request
@@ -57,12 +57,19 @@ type Server struct {
 // New validates c, reads the files that it names and puts a server together. It
 // starts nothing: nobody is called before Run. Close releases a server that is not
 // run.
-func New(c Config) (*Server, error) {
+func New(c Config) (*Server, error) { return Open(context.Background(), c) }
+
+// Open is New, but ends with ctx: with a Database, it waits until the database can be
+// reached, and until no other server uses the bot with it.
+func Open(ctx context.Context, c Config) (*Server, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
 	}
 	c.setDefaults()
-	if err := c.readToken(); err != nil {
+	if err := c.readToken(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.readDatabase(ctx); err != nil {
 		return nil, err
 	}
 	s := &Server{config: c, history: history.New()}
@@ -77,14 +84,19 @@ func New(c Config) (*Server, error) {
 	if s.incoming, err = openHooks(c, s.gate); err != nil {
 		return nil, err
 	}
-	if s.data, s.unsaved, err = openData(context.Background(), c); err != nil {
+	if s.data, s.unsaved, err = openData(ctx, c); err != nil {
 		return nil, err
 	}
 	if s.up, err = newUpstream(c, func() error { return s.checks.Ready() }, s.data.notify, s.history); err != nil {
 		s.data.close()
 		return nil, err
 	}
-	saved := s.data.load(context.Background())
+	saved, err := s.data.load(ctx)
+	if err != nil {
+		s.up.end()
+		s.data.close() // nothing is saved: what was there stays
+		return nil, err
+	}
 	s.up.limiter.Import(saved.limits(), saved.clean)
 	if s.data != nil {
 		s.up.client.ExportDMs() // what changes from here on is kept
@@ -92,7 +104,7 @@ func New(c Config) (*Server, error) {
 	s.up.client.ImportDMs(saved.dms())
 	s.data.add(&savedLimits{limiter: s.up.limiter})
 	s.data.add(&savedDMs{client: s.up.client})
-	if err := s.openOutbox(); err != nil {
+	if err := s.openOutbox(ctx); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -114,9 +126,9 @@ func New(c Config) (*Server, error) {
 }
 
 // readToken reads the file of the token unless there is a token already.
-func (c *Config) readToken() error {
+func (c *Config) readToken(ctx context.Context) error {
 	if c.Token == "" && c.TokenFile != "" {
-		data, err := files.Read(context.Background(), c.TokenFile)
+		data, err := files.Read(ctx, c.TokenFile)
 		if err != nil {
 			return fmt.Errorf("cannot read the token file: %w", err)
 		}
@@ -125,6 +137,23 @@ func (c *Config) readToken() error {
 	}
 	if c.Token == "" {
 		return ErrNoToken
+	}
+	return nil
+}
+
+// readDatabase reads the file of the database's address unless there is an address
+// already.
+func (c *Config) readDatabase(ctx context.Context) error {
+	if c.Database == "" && c.DatabaseFile != "" {
+		data, err := files.Read(ctx, c.DatabaseFile)
+		if err != nil {
+			return fmt.Errorf("cannot read the database file: %w", err)
+		}
+		c.Database = strings.TrimSpace(string(data))
+		files.WarnReadable(c.Logger, "database file", c.DatabaseFile)
+		if c.Database == "" {
+			return fmt.Errorf("database file %s is empty", c.DatabaseFile)
+		}
 	}
 	return nil
 }

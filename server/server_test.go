@@ -35,6 +35,8 @@ type running struct {
 	ended     chan error
 }
 
+func (r *running) client() *http.Client { return &http.Client{Transport: r} }
+
 // run starts a server of its own on a free port.
 func run(t testing.TB, c server.Config) *running {
 	t.Helper()
@@ -51,7 +53,7 @@ func run(t testing.TB, c server.Config) *running {
 	protocols.SetUnencryptedHTTP2(true)
 	over := &http.Transport{Protocols: protocols}
 	r := &running{over: over, address: lis.Addr().String(), stop: stop, ended: make(chan error, 1)}
-	client, url := &http.Client{Transport: r}, "http://"+r.address
+	client, url := r.client(), "http://"+r.address
 	r.DiscordApiClient = discordapiconnect.NewDiscordApiClient(client, url)
 	r.dashboard = discordapiconnect.NewDashboardClient(client, url)
 	go func() { r.ended <- srv.Run(ctx, lis) }()

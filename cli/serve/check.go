@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -124,12 +126,22 @@ func (c *serverConfig) describe(flags []cli.Flag) []checkedSetting {
 		if name == "token" && value != "" {
 			value = "(hidden)"
 		}
+		if name == "database" && value != "" {
+			value, _ = hidden(value)
+		}
 		if u, err := url.Parse(value); err == nil && u.User != nil {
 			value = u.Redacted()
 		}
 		all = append(all, checkedSetting{name, value, c.settings.sources[name].String(), slices.Contains(reloadable, name)})
 	}
 	return all
+}
+
+// hidden returns the address of a database without its password. An address that
+// cannot be read is not shown at all.
+func hidden(address string) (string, error) {
+	shown, err := server.DescribeDatabase(address)
+	return cmp.Or(shown, "(hidden)"), err
 }
 
 // examine makes the checks.
@@ -158,7 +170,7 @@ func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
 		detail, err := c.examineTLS(ctx)
 		r.add("tls", detail, err)
 	}
-	c.examineData(r)
+	c.examineData(ctx, r)
 	c.examinePort(ctx, r)
 	if strangers := c.access.authFile == "" && c.access.tlsCAs == "" && !c.onLoopback(); strangers {
 		if c.gateway.proxy && c.gateway.proxyGiven && !c.gateway.off {
@@ -246,8 +258,31 @@ func (c *serverConfig) examineTLS(ctx context.Context) (string, error) {
 	return "the certificate expires on " + pair.Leaf.NotAfter.UTC().Format(time.DateOnly), nil
 }
 
-// examineData looks whether the data folder can be written. It changes nothing there.
-func (c *serverConfig) examineData(r *report) {
+// examineDatabase connects to the database. It changes nothing there.
+func (c *serverConfig) examineDatabase(ctx context.Context) (string, error) {
+	address := c.data.database
+	if address == "" {
+		data, err := server.ReadFile(ctx, c.data.databaseFile)
+		if err != nil {
+			return "", fmt.Errorf("cannot read the database file: %w", err)
+		}
+		address = strings.TrimSpace(string(data))
+	}
+	shown, err := hidden(address)
+	if err != nil {
+		return "", err
+	}
+	return shown + " can be used", server.CheckDatabase(ctx, address)
+}
+
+// examineData looks whether the data folder can be written, or the database reached. It
+// changes nothing there.
+func (c *serverConfig) examineData(ctx context.Context, r *report) {
+	if c.data.onDatabase() {
+		detail, err := c.examineDatabase(ctx)
+		r.add("database", detail, err)
+		return
+	}
 	config := server.Config{}
 	if c.data.off || c.sandbox && c.data.folder == "" {
 		r.skip("data", "nothing survives a restart")

@@ -17,9 +17,9 @@ import (
 
 // dataConfig holds the flags about what survives a restart.
 type dataConfig struct {
-	folder string
-	off    bool
-	outbox server.OutboxConfig
+	folder, database, databaseFile string
+	off                            bool
+	outbox                         server.OutboxConfig
 }
 
 func (c *dataConfig) flags() []cli.Flag {
@@ -29,6 +29,18 @@ func (c *dataConfig) flags() []cli.Flag {
 			EnvVars:     command.Variables("data"),
 			Destination: &c.folder,
 			Usage:       "`FOLDER` for what survives a restart, one for each server; by default $STATE_DIRECTORY or ~/.local/state/discordproxy",
+		},
+		&cli.StringFlag{
+			Name:        "database",
+			EnvVars:     command.Variables("database"),
+			Destination: &c.database,
+			Usage:       "use PostgreSQL at `URL` instead of --data, such as postgres://user:password@host/name",
+		},
+		&cli.StringFlag{
+			Name:        "database-file",
+			EnvVars:     command.Variables("database-file"),
+			Destination: &c.databaseFile,
+			Usage:       "`FILE` that holds the URL of --database, which contains a password",
 		},
 		&cli.BoolFlag{Name: "no-data", EnvVars: command.Variables("no-data"), Destination: &c.off, Usage: "keep nothing across restarts"},
 		&cli.DurationFlag{
@@ -56,10 +68,11 @@ func (c *dataConfig) flags() []cli.Flag {
 }
 
 func (c *dataConfig) check() error {
-	if c.off && c.folder != "" {
-		return errors.New("--data and --no-data exclude each other")
-	}
 	switch {
+	case c.off && c.onDatabase():
+		return errors.New("--database and --no-data exclude each other")
+	case c.off && c.folder != "":
+		return errors.New("--data and --no-data exclude each other")
 	case c.outbox.Keep <= 0:
 		return errors.New("--outbox-keep must be more than 0")
 	case c.outbox.MaxDeliveries <= 0:
@@ -70,6 +83,10 @@ func (c *dataConfig) check() error {
 	return nil
 }
 
+// onDatabase reports whether PostgreSQL takes the place of the data folder. It does so
+// even if the folder is set: the container image sets it.
+func (c *dataConfig) onDatabase() bool { return c.database != "" || c.databaseFile != "" }
+
 // apply sets what the flags say. A sandbox is new at each start, so that its server
 // gets a temporary folder, which remove deletes.
 func (c *dataConfig) apply(config *server.Config, sandbox bool) (remove func(), err error) {
@@ -77,6 +94,8 @@ func (c *dataConfig) apply(config *server.Config, sandbox bool) (remove func(), 
 	config.Outbox = c.outbox
 	switch {
 	case c.off:
+	case c.onDatabase():
+		config.Database, config.DatabaseFile = c.database, c.databaseFile
 	case c.folder != "":
 		config.DataFolder = c.folder
 	case sandbox:

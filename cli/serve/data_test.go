@@ -128,3 +128,39 @@ func TestBackupCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestDatabaseFlags: PostgreSQL is named by a flag, a variable or a file, and its
+// password is never shown.
+func TestDatabaseFlags(t *testing.T) {
+	const password = "correct-horse"
+	const address = "postgres://proxy:" + password + "@127.0.0.1:1/discord"
+	file, empty := filepath.Join(t.TempDir(), "address"), filepath.Join(t.TempDir(), "empty")
+	write(t, file, address+"\n")
+	write(t, empty, "")
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	write(t, config, "database: "+address+"\n")
+	for _, tt := range []struct{ args, variable, want string }{
+		{"--database " + address, "", "database: the database cannot be reached: database discord at 127.0.0.1: "},
+		{"--database-file " + file, "", "database: the database cannot be reached: "},
+		{"--config " + config, "", "database: the database cannot be reached: "},
+		{"--data " + empty, address, "database: the database cannot be reached: "},
+		{"--database-file " + empty, "", "database: the address of the database is not of the form"},
+		{"--database mysql://" + password, "", "database: the address of the database is not of the form"},
+		{"--database-file " + file + "x", "", "database: cannot read the database file: "},
+		{"--no-data", address, "--database and --no-data exclude each other"},
+	} {
+		t.Setenv("DISCORDPROXY_DATABASE", tt.variable)
+		out, _, err := output(t, append([]string{"check", "--sandbox", "--port", "0"}, strings.Fields(tt.args)...)...)
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(out+err.Error(), password) {
+			t.Errorf("%s: %v, want %q\n%s", tt.args, err, tt.want, out)
+		}
+		if tt.variable != "" && !strings.Contains(out, "postgres://proxy@127.0.0.1:1/discord") {
+			t.Errorf("%s: the address is not shown in\n%s", tt.args, out)
+		}
+	}
+	t.Setenv("DISCORDPROXY_DATABASE", "")
+	code, out := run(t, "--sandbox", "--port", "0", "--log-file-path", t.TempDir(), "--database", "mysql://"+password)
+	if code != 1 || !strings.Contains(out, "ERROR: cannot use the database: the address of the database is not of the form") || strings.Contains(out, password) {
+		t.Errorf("%d %s", code, out)
+	}
+}

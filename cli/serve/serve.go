@@ -4,6 +4,7 @@ package serve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -100,7 +101,11 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 		c.announce(env.Out, addr, warnings, fake)
 		notified = notifySystemd(ctx, c.grace, logs.logger)
 	}
-	srv, err := server.New(config) //nolint:contextcheck // New bounds its reading of files itself
+	config.Waiting = func(reason error) { _, _ = fmt.Fprintf(env.Out, "waiting to start: %v\n", reason) }
+	srv, err := server.Open(ctx, config)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // it was stopped while it waited
+	}
 	if err != nil {
 		return err
 	}

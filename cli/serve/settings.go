@@ -42,6 +42,7 @@ func schema(flags []cli.Flag) configfile.Schema {
 func rivals() [][2]string {
 	return [][2]string{
 		{"token", "token-file"},
+		{"database", "database-file"},
 		{"data", "no-data"},
 		{authSection, "auth-file"},
 		{hooksSection, "hooks-file"},

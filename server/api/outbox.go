@@ -50,7 +50,7 @@ const (
 // errNoOutbox is the error of all methods without a data folder.
 var errNoOutbox = connect.NewError(
 	connect.CodeFailedPrecondition,
-	errors.New("the outbox needs a data folder that can be written: see --data"),
+	errors.New("the outbox needs a data folder that can be written, or a database: see --data and --database"),
 )
 
 func (s *outboxService) open() error {

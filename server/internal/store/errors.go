@@ -13,10 +13,12 @@ import (
 // wrap them together with the database's own error.
 var (
 	ErrInUse      = errors.New("another server uses the data folder")
+	ErrBotInUse   = errors.New("another server uses this bot with the database")
 	ErrNewer      = errors.New("the data was written by a newer version of the server")
 	ErrCorrupt    = errors.New("the data file is damaged")
-	ErrFull       = errors.New("the disk of the data folder is full")
+	ErrFull       = errors.New("the disk of the data is full")
 	ErrUnwritable = errors.New("the data folder cannot be written")
+	ErrAway       = errors.New("the database cannot be reached")
 	ErrClosed     = errors.New("the store is closed")
 )
 
@@ -46,6 +48,9 @@ func reasonOf(err error) error {
 	}
 	if failed, ok := errors.AsType[*pgconn.PgError](err); ok && failed.Code == "53100" {
 		return ErrFull
+	}
+	if isAway(err) && !errors.Is(err, ErrAway) {
+		return ErrAway
 	}
 	return nil
 }

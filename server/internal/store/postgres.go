@@ -2,29 +2,153 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
+// ErrAddress is the error for an address of PostgreSQL that cannot be read. It does
+// not wrap the driver's error, which can contain the password.
+var ErrAddress = errors.New("the address of the database is not of the form postgres://USER:PASSWORD@HOST:PORT/DATABASE")
+
+// connectTimeout limits how long a connection takes whose address sets no
+// connect_timeout.
+const connectTimeout = 10 * time.Second
+
 // openPostgres opens a database of PostgreSQL.
 func openPostgres(ctx context.Context, address string) (*Store, error) {
-	config, err := pgx.ParseConfig(address)
+	config, err := parseAddress(address)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the address of PostgreSQL: %w", err)
+		return nil, err
 	}
 	s := &Store{
 		where:   fmt.Sprintf("database %s at %s", config.Database, config.Host),
 		dialect: postgres,
 		reads:   stdlib.OpenDB(*config),
 		writes:  stdlib.OpenDB(*config),
+		claims:  stdlib.OpenDB(*config),
 	}
 	s.reads.SetMaxOpenConns(4)
 	s.writes.SetMaxOpenConns(1)
 	if err := s.writes.PingContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot connect to %s: %w", s.where, err), s.release())
+		if reasonOf(err) == nil {
+			err = fmt.Errorf("cannot connect to %s: %w", s.where, err)
+		}
+		return nil, errors.Join(s.explain(err), s.release())
 	}
 	return s, nil
+}
+
+// Claim keeps other servers from claiming a bot in a database of PostgreSQL while the
+// Store is open and its connection lasts. It succeeds once. The error wraps ErrBotInUse if another server
+// has claimed the bot. In a folder, Claim does nothing: the folder has one user.
+func (s *Store) Claim(ctx context.Context, bot string) error {
+	if s.dialect != postgres {
+		return nil
+	}
+	conn, err := s.claims.Conn(ctx)
+	if err != nil {
+		return s.explain(err)
+	}
+	var claimed bool
+	err = conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", "discordproxy "+bot).Scan(&claimed)
+	if err == nil && claimed {
+		s.claim = conn
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: %s", ErrBotInUse, s.where)
+	}
+	return errors.Join(s.explain(err), conn.Close())
+}
+
+func parseAddress(address string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(address)
+	if err != nil || strings.TrimSpace(address) == "" { // which would be the driver's defaults
+		return nil, ErrAddress
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	return config, nil
+}
+
+// Check connects to a database of PostgreSQL, and compares its schema with that of this
+// version. It changes nothing.
+func Check(ctx context.Context, address string) error {
+	s, err := openPostgres(ctx, address)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.explain(s.supported(ctx)), s.release())
+}
+
+// supported returns an error if the schema is newer than this version supports.
+func (s *Store) supported(ctx context.Context) error {
+	var version int64
+	err := s.reads.QueryRowContext(ctx, "SELECT max(version_id) FROM schema_version WHERE is_applied").Scan(&version)
+	if failed, ok := errors.AsType[*pgconn.PgError](err); ok && failed.Code == "42P01" {
+		return nil // there is no such table: the database is new
+	}
+	if err != nil {
+		return err
+	}
+	steps, err := fs.Glob(migrations, "migrations/postgres/*.sql")
+	if err != nil {
+		return err
+	}
+	if newest := int64(len(steps)); version > newest {
+		return fmt.Errorf("%w: %s has schema %d, this version supports schemas up to %d", ErrNewer, s.where, version, newest)
+	}
+	return nil
+}
+
+// DescribeAddress returns the address of PostgreSQL without its password and options,
+// or the error ErrAddress.
+func DescribeAddress(address string) (string, error) {
+	config, err := parseAddress(address)
+	if err != nil {
+		return "", err
+	}
+	u := url.URL{Scheme: "postgres", User: url.User(config.User), Path: "/" + config.Database}
+	if filepath.IsAbs(config.Host) {
+		u.RawQuery = url.Values{"host": {config.Host}}.Encode()
+	} else {
+		u.Host = net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port)))
+	}
+	return u.String(), nil
+}
+
+// isAway reports whether an error says that PostgreSQL does not answer, or cannot be
+// used at the moment. A database that refuses the user is not away.
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+func isAway(err error) bool {
+	if failed, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch failed.Code {
+		case "53300", // too many connections
+			"57P01", "57P02", "57P03", // PostgreSQL stops or starts
+			"25006": // the database is a replica: a failover is in progress
+			return true
+		}
+		return strings.HasPrefix(failed.Code, "08") // the connection is broken
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -44,17 +44,16 @@ func Open(t testing.TB, c store.Config) *store.Store {
 // Main is the TestMain of packages whose tests use Each or Database.
 func Main(m *testing.M) {
 	code := require.Run(m)
-	if server.stop != nil {
-		server.stop()
+	if shared.server != nil {
+		shared.server.remove()
 	}
 	os.Exit(code)
 }
 
-// server is the PostgreSQL server that all tests of a package share.
-var server struct {
+// shared is the PostgreSQL server that all tests of a package share.
+var shared struct {
 	start     sync.Once
-	folder    string
-	stop      func()
+	server    *Postgres
 	err       error
 	mu        sync.Mutex
 	databases int
@@ -65,15 +64,15 @@ var server struct {
 func Database(t testing.TB) string {
 	t.Helper()
 	programs := require.PostgreSQL(t)
-	server.start.Do(func() { server.folder, server.stop, server.err = startPostgres(programs) })
-	if server.err != nil {
-		t.Fatal(server.err)
+	shared.start.Do(func() { shared.server, shared.err = newPostgres(programs) })
+	if shared.err != nil {
+		t.Fatal(shared.err)
 	}
-	server.mu.Lock()
-	defer server.mu.Unlock()
-	server.databases++
-	name := fmt.Sprintf("test%d", server.databases)
-	db, err := sql.Open("pgx", address("postgres"))
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.databases++
+	name := fmt.Sprintf("test%d", shared.databases)
+	db, err := sql.Open("pgx", shared.server.address("postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,26 +80,74 @@ func Database(t testing.TB) string {
 	if _, err := db.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
-	return address(name)
+	return shared.server.address(name)
 }
 
-// address is that of a database of the shared server, which listens on a Unix
-// socket in its folder alone.
-func address(database string) string {
-	return fmt.Sprintf("host=%s user=test dbname=%s", server.folder, database)
+// Postgres is a server of PostgreSQL, which listens on a Unix socket in its folder
+// alone.
+type Postgres struct {
+	folder  string
+	control func(args ...string) error
 }
 
-// startPostgres runs a server in a temporary folder, and returns that folder when
-// the server accepts connections.
-func startPostgres(programs string) (folder string, stop func(), err error) {
-	// Unix sockets have short paths.
-	folder, err = os.MkdirTemp("/tmp", "pg")
+// NewPostgres runs a server for one test, which may stop it. The test is skipped on a
+// machine without PostgreSQL.
+func NewPostgres(t testing.TB) *Postgres {
+	t.Helper()
+	p, err := newPostgres(require.PostgreSQL(t))
 	if err != nil {
-		return "", nil, err
+		t.Fatal(err)
+	}
+	t.Cleanup(p.remove)
+	return p
+}
+
+// Address returns the address of the server's database.
+func (p *Postgres) Address() string { return p.address("postgres") }
+
+// Stop has the server end without ceremony, as a crash does.
+func (p *Postgres) Stop(t testing.TB) {
+	t.Helper()
+	if err := p.control("stop", "-m", "immediate"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Start starts the server that was stopped.
+func (p *Postgres) Start(t testing.TB) {
+	t.Helper()
+	if err := p.start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *Postgres) address(database string) string {
+	return fmt.Sprintf("host=%s user=test dbname=%s", p.folder, database)
+}
+
+func (p *Postgres) start() error {
+	options := fmt.Sprintf("-c listen_addresses= -c unix_socket_directories=%s -c fsync=off", p.folder)
+	return p.control("start", "-l", filepath.Join(p.folder, "log"), "-o", options)
+}
+
+func (p *Postgres) remove() {
+	_ = p.control("stop", "-m", "immediate") // a test may have stopped it
+	if err := os.RemoveAll(p.folder); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
+// newPostgres runs a server in a temporary folder, and returns when the server accepts
+// connections.
+func newPostgres(programs string) (*Postgres, error) {
+	// Unix sockets have short paths.
+	folder, err := os.MkdirTemp("/tmp", "pg")
+	if err != nil {
+		return nil, err
 	}
 	attributes, err := unprivileged(folder)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	run := func(name string, args ...string) error {
 		cmd := exec.CommandContext(context.Background(), filepath.Join(programs, name), args...)
@@ -111,22 +158,11 @@ func startPostgres(programs string) (folder string, stop func(), err error) {
 		return nil
 	}
 	data := filepath.Join(folder, "data")
-	control := func(args ...string) error {
-		return run("pg_ctl", slices.Concat(args, []string{"-D", data, "-w", "-s"})...)
-	}
 	if err := run("initdb", "-D", data, "-U", "test", "-A", "trust", "-E", "UTF8", "--no-sync"); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	options := fmt.Sprintf("-c listen_addresses= -c unix_socket_directories=%s -c fsync=off", folder)
-	if err := control("start", "-l", filepath.Join(folder, "log"), "-o", options); err != nil {
-		return "", nil, err
-	}
-	return folder, func() {
-		if err := control("stop", "-m", "immediate"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-		if err := os.RemoveAll(folder); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
-	}, nil
+	p := &Postgres{folder, func(args ...string) error {
+		return run("pg_ctl", slices.Concat(args, []string{"-D", data, "-w", "-s"})...)
+	}}
+	return p, p.start()
 }

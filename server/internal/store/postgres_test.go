@@ -1,0 +1,136 @@
+package store_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"discordproxy/server/internal/store"
+	"discordproxy/server/internal/store/storetest"
+)
+
+const password = "correct-horse"
+
+// TestAddress: what is shown of an address has no password, nor has an error.
+func TestAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"postgres://proxy:" + password + "@db.example:5433/discord?sslmode=require":           "postgres://proxy@db.example:5433/discord",
+		"postgresql://db.example/discord?user=proxy&password=" + password:                     "postgres://proxy@db.example:5432/discord",
+		"host=/run/postgresql user=proxy dbname=discord password=" + password:                 "postgres://proxy@/discord?host=%2Frun%2Fpostgresql",
+		"host=db.example user=proxy dbname=discord port=5433 password='" + password + " x y'": "postgres://proxy@db.example:5433/discord",
+	} {
+		if got, err := store.DescribeAddress(address); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", address, got, err, want)
+		}
+	}
+	for _, address := range []string{
+		password, "mysql://proxy:" + password + "@db/x", "postgres://proxy:" + password + "@db:port/x", "postgres://proxy:" + password + "%zz@db/x",
+		"postgres://proxy:" + password + "@db/x?sslmode=nonsense", "host=db password=" + password + " port=x",
+	} {
+		_, err := store.DescribeAddress(address)
+		if !errors.Is(err, store.ErrAddress) || strings.Contains(err.Error(), password) {
+			t.Errorf("%s: %v", address, err)
+		}
+		if _, err := store.Open(t.Context(), store.Config{PostgreSQL: address}); !errors.Is(err, store.ErrAddress) || strings.Contains(err.Error(), password) {
+			t.Errorf("%s: opening: %v", address, err)
+		}
+	}
+}
+
+// TestPostgresAway: errors say that the database is away, and a store goes on when it
+// is back. A database that refuses is not away.
+func TestPostgresAway(t *testing.T) {
+	p := storetest.NewPostgres(t)
+	s := storetest.Open(t, store.Config{PostgreSQL: p.Address()})
+	save := func() error {
+		return s.SaveState(t.Context(), "bot", time.UnixMilli(5), map[string][]byte{"part": []byte("x")})
+	}
+	if err := save(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.State(t.Context(), "bot"); err != nil {
+		t.Fatal(err)
+	}
+	p.Stop(t)
+	if err := save(); !errors.Is(err, store.ErrAway) || strings.Count(err.Error(), store.ErrAway.Error()) != 1 {
+		t.Errorf("a change while it is away: %v", err)
+	}
+	if _, err := s.State(t.Context(), "bot"); !errors.Is(err, store.ErrAway) {
+		t.Errorf("a look while it is away: %v", err)
+	}
+	if err := store.Check(t.Context(), p.Address()); !errors.Is(err, store.ErrAway) {
+		t.Errorf("a check while it is away: %v", err)
+	}
+	p.Start(t)
+	if err := save(); err != nil {
+		t.Errorf("a change when it is back: %v", err)
+	}
+	if saved, err := s.State(t.Context(), "bot"); err != nil || len(saved) != 1 {
+		t.Errorf("a look when it is back: %v, %v", saved, err)
+	}
+	_, err := store.Open(t.Context(), store.Config{PostgreSQL: strings.Replace(p.Address(), "dbname=postgres", "dbname=none password="+password, 1)})
+	if err == nil || errors.Is(err, store.ErrAway) || !strings.Contains(err.Error(), "does not exist") || strings.Contains(err.Error(), password) {
+		t.Errorf("a database that does not exist: %v", err)
+	}
+}
+
+// TestCheckPostgres: a check leaves an empty database empty, and finds a newer schema.
+func TestCheckPostgres(t *testing.T) {
+	address := storetest.Database(t)
+	for range 2 {
+		if err := store.Check(t.Context(), address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := openDatabase(t, "pgx", address)
+	var tables int
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").Scan(&tables); err != nil || tables != 0 {
+		t.Errorf("%d tables, %v", tables, err)
+	}
+	if err := storetest.Open(t, store.Config{PostgreSQL: address}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Check(t.Context(), address); err != nil {
+		t.Error(err)
+	}
+	if _, err := db.ExecContext(t.Context(), "INSERT INTO schema_version (version_id, is_applied) VALUES (1000, true)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Check(t.Context(), address); !errors.Is(err, store.ErrNewer) {
+		t.Errorf("a newer schema: %v", err)
+	}
+}
+
+// TestClaim: one store at a time has a bot.
+func TestClaim(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		first := storetest.Open(t, c)
+		if err := first.Claim(t.Context(), "bot"); err != nil {
+			t.Fatal(err)
+		}
+		if c.PostgreSQL == "" {
+			return // the folder admits one store
+		}
+		second := storetest.Open(t, c)
+		if err := second.Claim(t.Context(), "bot"); !errors.Is(err, store.ErrBotInUse) {
+			t.Errorf("a second claim: %v", err)
+		}
+		if err := second.Claim(t.Context(), "other"); err != nil {
+			t.Errorf("another bot: %v", err)
+		}
+		if err := first.Close(); err != nil {
+			t.Fatal(err)
+		}
+		// PostgreSQL notices the end of a connection soon.
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			err := second.Claim(t.Context(), "bot")
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, store.ErrBotInUse) || time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+		}
+	})
+}
