@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"text/tabwriter"
@@ -158,7 +157,7 @@ func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
 		detail, err := c.examineTLS(ctx)
 		r.add("tls", detail, err)
 	}
-	c.examineData(r)
+	c.examineData(ctx, r)
 	c.examinePort(ctx, r)
 	if strangers := c.access.authFile == "" && c.access.tlsCAs == "" && !c.onLoopback(); strangers {
 		if c.gateway.proxy && c.gateway.proxyGiven && !c.gateway.off {
@@ -246,8 +245,8 @@ func (c *serverConfig) examineTLS(ctx context.Context) (string, error) {
 	return "the certificate expires on " + pair.Leaf.NotAfter.UTC().Format(time.DateOnly), nil
 }
 
-// examineData looks whether the data folder can be written. It changes nothing there.
-func (c *serverConfig) examineData(r *report) {
+// examineData looks whether a server could use the data folder.
+func (c *serverConfig) examineData(ctx context.Context, r *report) {
 	config := server.Config{}
 	if c.data.off || c.sandbox && c.data.folder == "" {
 		r.skip("data", "nothing survives a restart")
@@ -257,20 +256,8 @@ func (c *serverConfig) examineData(r *report) {
 		r.skip("data", "there is no home folder: nothing survives a restart")
 		return
 	}
-	info, err := os.Stat(config.DataFolder)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		r.add("data", config.DataFolder+" is missing and will be made", nil)
-		return
-	case err == nil && !info.IsDir():
-		err = fmt.Errorf("%s is not a folder", config.DataFolder)
-	case err == nil:
-		var file *os.File
-		if file, err = os.CreateTemp(config.DataFolder, ".check-"); err == nil {
-			err = errors.Join(file.Close(), os.Remove(file.Name()))
-		}
-	}
-	r.add("data", config.DataFolder+" can be written", err)
+	detail, err := server.InspectData(ctx, config.DataFolder)
+	r.add("data", detail, err)
 }
 
 // onLoopback reports whether only this machine can reach the server.
