@@ -44,6 +44,19 @@ async function close(page) {
 
 const shot = (page, name) => page.screenshot({ path: `${screenshots}/${name}.png` });
 
+/** What a page looks like wide and narrow, light and dark. Nothing may be clipped. */
+async function shots(page, name) {
+  for (const [width, size] of Object.entries({ wide, narrow })) {
+    await page.setViewportSize(size);
+    same(await page.evaluate(() => document.documentElement.scrollWidth), size.width, `width of ${name}`);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      await shot(page, `${name}-${width}-${colorScheme}`);
+    }
+  }
+  await page.setViewportSize(wide);
+}
+
 /** Controls the sandbox and resolves to what it answers. */
 async function sandbox(method, path, body) {
   const response = await fetch(`${proxy}/sandbox/${path}`, { method, body: body && JSON.stringify(body) });
@@ -381,6 +394,40 @@ const scenarios = {
     await close(page);
   },
 
+  async "pause a channel, and resume it"() {
+    const page = await open("calls", { ...forAxe, script: await readFile(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8") });
+    page.on("dialog", (dialog) => dialog.accept());
+    const queue = page.getByRole("region", { name: "Who fills the queue now" });
+    const before = await messages(general);
+    await queue.getByLabel("Channel ID").fill(general);
+    await queue.getByRole("button", { name: "Pause the channel" }).click();
+    await queue.getByText("Paused the channel.").waitFor();
+    const abort = new AbortController();
+    const calls = ["first", "second"].map((text) => send(`paused ${text}`, abort.signal));
+    const paused = queue.getByRole("list", { name: "Paused channels" });
+    await paused.getByText(/#general is paused by 127\.0\.0\.1 since \d+:\d+:\d+.*; 2 calls wait for its end\./).waitFor();
+    same(await messages(general), before, "messages of a paused channel");
+    same(await violations("paused", page), [], "axe");
+    // The pause belongs to the proxy: another page shows it, too.
+    await page.reload();
+    await paused.waitFor();
+    await shots(page, "paused");
+    await queue.getByRole("button", { name: `Resume channel ${general}` }).click();
+    await queue.getByText("Resumed the channel: 2 calls go on.").waitFor();
+    same((await Promise.all(calls)).map((r) => r.status), [200, 200], "calls after the pause");
+    same((await messages(general)).length, before.length + 2, "messages after the pause");
+    // From the list of who waits, and with a call that is cancelled meanwhile.
+    await queue.getByLabel("Channel ID").fill(general);
+    await queue.getByRole("button", { name: "Pause the channel" }).click();
+    await paused.waitFor();
+    const third = send("paused third", abort.signal);
+    await queue.getByRole("button", { name: /^Cancel call / }).click();
+    same((await third).status, 409, "a call that was cancelled while it was paused");
+    await queue.getByRole("button", { name: `Resume channel ${general}` }).click();
+    await paused.waitFor({ state: "detached" });
+    await close(page);
+  },
+
   async "500 calls wait"() {
     const page = await open("overview");
     const abort = new AbortController();
@@ -532,7 +579,7 @@ const scenarios = {
     await tell("stop");
     await page.getByText("The connection to the proxy is lost").waitFor();
     await page.getByText("Connection lost", { exact: true }).waitFor();
-    await shot(page, "lost");
+    await shots(page, "lost");
     await tell("start");
     await page.getByText("Connected again.").waitFor();
     await page.getByText("Ready", { exact: true }).waitFor();
@@ -547,6 +594,7 @@ const scenarios = {
     await page.getByText("at the gateway, 0 subscribed to events").waitFor();
     await sandbox("POST", "gateway/close", { code: 4004 });
     await page.getByText("No events come any more: Discord's gateway refused the bot's token. Calls go on.").waitFor();
+    await shots(page, "gateway-lost");
     await page.getByText("Ready", { exact: true }).waitFor();
     await close(page);
   },

@@ -29,6 +29,7 @@ type transport struct {
 	logger     *slog.Logger
 	observers  []Observer
 	waits      waits
+	pauses     pauses
 }
 
 // do sends a request until an answer says what became of it. Every error is an
@@ -252,7 +253,7 @@ func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
 		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
 	})
 	defer end()
-	permit, err := s.limiter.Acquire(within, s.ask)
+	permit, err := s.permit(within)
 	if err == nil || ctx.Err() != nil {
 		return permit, err
 	}

@@ -83,20 +83,56 @@ func openData(ctx context.Context, c Config) (d *data, warnings []string, err er
 	switch {
 	case err == nil:
 		return newData(s, c), nil, nil
-	case errors.Is(err, store.ErrInUse):
-		return nil, nil, fmt.Errorf("%w: name another one with --data", err)
-	case errors.Is(err, store.ErrNewer):
-		return nil, nil, fmt.Errorf("%w: use that version, or restore a backup", err)
+	case errors.Is(err, store.ErrInUse), errors.Is(err, store.ErrNewer):
+		return nil, nil, withRemedy(err)
 	}
-	c.Logger.Warn("data folder cannot be used; nothing survives a restart", "folder", c.DataFolder, "error", err)
-	reason := errors.New("it cannot be opened")
+	c.Logger.Warn("data folder cannot be used; nothing survives a restart", "folder", c.DataFolder, "error", withRemedy(err))
+	reason := errors.New("the data folder cannot be opened")
 	for _, r := range []error{store.ErrUnwritable, store.ErrFull, store.ErrCorrupt} {
 		if errors.Is(err, r) {
 			reason = r
 		}
 	}
 	// Anyone may read the warnings, which must not name the folder.
-	return nil, []string{"nothing survives a restart: " + reason.Error()}, nil
+	return nil, []string{"nothing survives a restart: " + withRemedy(reason).Error()}, nil
+}
+
+// withRemedy adds to the reason why a data folder cannot be used what to do.
+func withRemedy(err error) error {
+	remedy := ""
+	switch {
+	case errors.Is(err, store.ErrNewer):
+		remedy = "use that version of the server, restore a backup, or "
+	case errors.Is(err, store.ErrCorrupt):
+		remedy = "restore a backup, or "
+	case errors.Is(err, store.ErrFull):
+		remedy = "free space there, or "
+	}
+	return fmt.Errorf("%w; %suse --data to choose another folder", err, remedy)
+}
+
+// InspectData describes a data folder as a server would find it, and changes nothing
+// there. The error says why a server cannot use the folder, and what to do.
+func InspectData(ctx context.Context, folder string) (string, error) {
+	i, err := store.Inspect(ctx, folder)
+	if err != nil {
+		return "", withRemedy(err)
+	}
+	description := folder + " can be written"
+	switch {
+	case i.Missing:
+		description = folder + " is missing and will be created"
+	case i.Schema == 0:
+		description += ", is empty"
+	case i.Schema < i.Supported:
+		description += fmt.Sprintf(", has schema %d, which will be updated to %d", i.Schema, i.Supported)
+	default:
+		description += fmt.Sprintf(", has schema %d", i.Schema)
+	}
+	if i.FreeKnown {
+		description += fmt.Sprintf(", %d MB free", i.Free/1e6)
+	}
+	return description, nil
 }
 
 func newData(s *store.Store, c Config) *data {

@@ -1,11 +1,16 @@
 package test
 
 import (
+	"bytes"
+	"crypto/tls"
 	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -220,4 +225,122 @@ func TestReloadLogs(t *testing.T) {
 	if info, err := os.Stat(r.Log); err != nil || info.Mode() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
+}
+
+// holding passes requests on to the sandbox, but the message "in flight" only when it is
+// released.
+type holding struct {
+	*sandbox.Sandbox
+	arrived chan struct{}
+	release chan struct{}
+}
+
+func (h *holding) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if bytes.Contains(body, []byte("in flight")) {
+		close(h.arrived) // a second try would be a mistake
+		<-h.release
+	}
+	h.Sandbox.ServeHTTP(w, r)
+}
+
+// TestReloadFiles: new connections get the new certificate, while a call on an old one
+// ends well; the hooks are those of the new file; and broken files change nothing.
+func TestReloadFiles(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sb := &holding{sandbox.New(sandbox.Config{Unlimited: true}), make(chan struct{}), make(chan struct{})}
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	t.Cleanup(sb.Close)
+	release := sync.OnceFunc(func() { close(sb.release) })
+	t.Cleanup(release)
+	authority := proxytest.NewAuthority(t)
+	first := authority.Issue(t, proxytest.ServerName)
+	authority.Files(t, folder, first)
+	hooks := filepath.Join(folder, "hooks.yaml")
+	r := &reloading{t: t, discord: sb.Sandbox}
+	channel := r.discord.World().General
+	hook := func(name string) { r.write(hooks, fmt.Sprintf("hooks: [{name: %s, channel: %s}]", name, channel)) }
+	hook("before")
+	r.Process = proxytest.StartProcess(t, nil, "--sandbox=false", "--no-data", "--token", r.discord.World().Token, "--discord-api-url", discord.URL+"/api",
+		"--tls-cert", filepath.Join(folder, "cert.pem"), "--tls-key", filepath.Join(folder, "key.pem"), "--hooks-file", hooks)
+	r.await("logged in")
+	proxy := &proxytest.Proxy{Address: r.Address, Trust: &tls.Config{RootCAs: authority.Pool(), MinVersion: tls.VersionTLS12}}
+	wantCertificate := func(want tls.Certificate) {
+		t.Helper()
+		conn, err := (&tls.Dialer{Config: proxy.Trust.Clone()}).DialContext(t.Context(), "tcp", r.Address)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		if got := conn.(*tls.Conn).ConnectionState().PeerCertificates[0]; !got.Equal(want.Leaf) {
+			t.Errorf("a new connection gets certificate %d, want %d", got.SerialNumber, want.Leaf.SerialNumber)
+		}
+	}
+	wantHook := func(name string, want int) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, proxy.URL()+"/hooks/"+name, strings.NewReader("hi"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := proxy.HTTPClient(t, proxytest.Identity{}, true).Do(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("hook %s is answered with %d, want %d", name, res.StatusCode, want)
+		}
+	}
+	wantCertificate(first)
+	wantHook("before", http.StatusOK) // Discord shows that others need not wait for the next
+	client := proxy.ClientsAs(t, proxytest.Identity{})["gRPC"]
+	ended := make(chan error, 1)
+	go func() {
+		_, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(channel), Content: "in flight"})
+		ended <- err
+	}()
+	select {
+	case <-sb.arrived:
+	case err := <-ended:
+		t.Fatalf("the call ended: %v", err)
+	}
+
+	second := authority.Issue(t, proxytest.ServerName)
+	authority.Files(t, folder, second)
+	hook("after")
+	if added := r.reload(); !strings.Contains(added, "complete=true") {
+		t.Errorf("the log says %s", added)
+	}
+	wantCertificate(second)
+	wantHook("before", http.StatusNotFound)
+	wantHook("after", http.StatusOK)
+	select {
+	case err := <-ended:
+		t.Errorf("the call in flight ended: %v", err)
+	default:
+	}
+	release()
+	if err := <-ended; err != nil {
+		t.Errorf("the call in flight: %v", err)
+	}
+
+	r.write(filepath.Join(folder, "cert.pem"), "no certificate")
+	if added := r.reload(); !strings.Contains(added, "failed to reload a file; keeping the previous contents") || !strings.Contains(added, "cert.pem") || !strings.Contains(added, "complete=false") {
+		t.Errorf("the log says %s", added)
+	}
+	authority.Files(t, folder, second)
+	r.write(hooks, "hooks: [{name: broken}]")
+	if added := r.reload(); !strings.Contains(added, "failed to reload a file; keeping the previous contents") || !strings.Contains(added, "hooks.yaml") || !strings.Contains(added, "complete=false") {
+		t.Errorf("the log says %s", added)
+	}
+	wantCertificate(second)
+	wantHook("after", http.StatusOK)
 }

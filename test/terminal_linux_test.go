@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"discordproxy/test/proxytest"
 
@@ -20,6 +21,7 @@ func TestTerminalClosed(t *testing.T) {
 	if err != nil {
 		t.Skip("there are no terminals here: ", err)
 	}
+	t.Cleanup(func() { _ = terminal.Close() }) // again, unless the test failed
 	fd := int(terminal.Fd())
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
@@ -32,6 +34,7 @@ func TestTerminalClosed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = side.Close() })
 	p := proxytest.StartProcess(t, func(cmd *exec.Cmd) {
 		cmd.Stdin = side
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
@@ -39,7 +42,16 @@ func TestTerminalClosed(t *testing.T) {
 	if err := errors.Join(side.Close(), terminal.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Cmd.Wait(); err != nil {
-		t.Errorf("the server ended with %v", err)
+	ended := make(chan error, 1)
+	go func() { ended <- p.Cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+	case <-time.After(proxytest.Patience):
+		// It has a session of its own: nothing else would end it when the test is stopped.
+		t.Errorf("the server goes on: %v", p.Cmd.Process.Kill())
+		<-ended
 	}
 }

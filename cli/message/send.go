@@ -84,9 +84,6 @@ func post[Request proto.Message, Response posted](
 		_, err := fmt.Fprintf(r.env.Out, "id    %d\nlink  %s\n", response.GetMessage().GetId(), r.link(response.GetMessage()))
 		return err
 	}
-	if r.output.quiet {
-		return nil
-	}
 	value, err := plain(response)
 	if err != nil {
 		return err

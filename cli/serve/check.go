@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -275,8 +274,7 @@ func (c *serverConfig) examineDatabase(ctx context.Context) (string, error) {
 	return shown + " can be used", server.CheckDatabase(ctx, address)
 }
 
-// examineData looks whether the data folder can be written, or the database reached. It
-// changes nothing there.
+// examineData looks whether a server could use the data folder, or the database.
 func (c *serverConfig) examineData(ctx context.Context, r *report) {
 	if c.data.onDatabase() {
 		detail, err := c.examineDatabase(ctx)
@@ -292,20 +290,8 @@ func (c *serverConfig) examineData(ctx context.Context, r *report) {
 		r.skip("data", "there is no home folder: nothing survives a restart")
 		return
 	}
-	info, err := os.Stat(config.DataFolder)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		r.add("data", config.DataFolder+" is missing and will be made", nil)
-		return
-	case err == nil && !info.IsDir():
-		err = fmt.Errorf("%s is not a folder", config.DataFolder)
-	case err == nil:
-		var file *os.File
-		if file, err = os.CreateTemp(config.DataFolder, ".check-"); err == nil {
-			err = errors.Join(file.Close(), os.Remove(file.Name()))
-		}
-	}
-	r.add("data", config.DataFolder+" can be written", err)
+	detail, err := server.InspectData(ctx, config.DataFolder)
+	r.add("data", detail, err)
 }
 
 // onLoopback reports whether only this machine can reach the server.

@@ -3,6 +3,7 @@ package serve_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"discordproxy/cli"
 	"discordproxy/cli/serve"
 	"discordproxy/discord/sandbox"
+	"discordproxy/test/proxytest"
 )
 
 // TestCheck: check prints what each client may do, and finds what the server
@@ -73,7 +75,7 @@ func TestCheckConfig(t *testing.T) {
 	for _, want := range []string{
 		`(?m)^max-queue +9 +environment DISCORDPROXY_MAX_QUEUE$`, `(?m)^retry-for +5s +` + path + `:2$`, `(?m)^activity +x +flag$`,
 		`(?m)^max-file +\d+ +default$`, `(?m)^token +\(hidden\) +` + path + `:1  reload$`, `(?m)^shop: may call every method`,
-		`(?m)^ok: token: Discord knows the bot as sandbox$`, `(?m)^ok: data: `, `(?m)^ok: port: `,
+		`(?m)^ok: token: Discord knows the bot as sandbox$`, `(?m)^ok: data: ` + regexp.QuoteMeta(folder) + ` can be written, is empty(, \d+ MB free)?$`, `(?m)^ok: port: `,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("there is no %s in\n%s", want, out)
@@ -86,7 +88,7 @@ func TestCheckConfig(t *testing.T) {
 	for args, want := range map[string]string{
 		"--port " + port: "port: cannot listen on 127.0.0.1:" + port,
 		"--token wrong":  "token: Discord does not accept the token",
-		"--data " + path: "is not a folder",
+		"--data " + path: "is not a folder; use --data to choose another folder",
 		"--tls-cert " + path + " --tls-key " + path: "--tls-cert and --tls-key do not fit",
 		"--max-queue 0": "--max-queue must be more than 0",
 		"--tls-key x":   "need each other",
@@ -99,5 +101,27 @@ func TestCheckConfig(t *testing.T) {
 	}
 	if _, _, err := output(t, "check", "--config", path, "--token", "wrong", "--offline"); err != nil {
 		t.Errorf("--offline: %v", err)
+	}
+}
+
+// TestCheckData: check names the process that uses the data folder, and says afterwards
+// what is in it.
+func TestCheckData(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data")
+	args := []string{"check", "--sandbox", "--port", "0", "--data", folder}
+	if out, _, err := output(t, args...); err != nil || !strings.Contains(out, "ok: data: "+folder+" is missing and will be created") {
+		t.Errorf("%v, %s", err, out)
+	}
+	if _, err := os.Stat(folder); !os.IsNotExist(err) {
+		t.Errorf("the folder was created: %v", err)
+	}
+	p := proxytest.Against(t, sandbox.New(sandbox.Config{}), "--data", folder)
+	want := fmt.Sprintf("data: another server uses the data folder: %s (process %d); use --data to choose another folder", folder, os.Getpid())
+	if out, _, err := output(t, args...); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(out, "failed: "+want+"\n") {
+		t.Errorf("%v, want %s\n%s", err, want, out)
+	}
+	p.Stop()
+	if out, _, err := output(t, args...); err != nil || !regexp.MustCompile(`(?m)^ok: data: `+regexp.QuoteMeta(folder)+` can be written, has schema \d+`).MatchString(out) {
+		t.Errorf("%v, %s", err, out)
 	}
 }

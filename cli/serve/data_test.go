@@ -33,7 +33,7 @@ func TestDataFolderInUse(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
 	proxytest.Against(t, sb, "--data", folder)
 	code, output := run(t, "--sandbox", "--port", "0", "--log-file-path", t.TempDir(), "--data", folder)
-	if want := "ERROR: another server uses the data folder: " + folder + ": name another one with --data\n"; code != 1 || output != want {
+	if want := "ERROR: another server uses the data folder: " + folder + "; use --data to choose another folder\n"; code != 1 || output != want {
 		t.Errorf("%d %q, want %q", code, output, want)
 	}
 }
@@ -49,8 +49,8 @@ func TestDataFolderUnwritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for folder, want := range map[string]string{
-		filepath.Join(file, "data"): "nothing survives a restart: the data folder cannot be written",
-		damaged:                     "nothing survives a restart: the data file is damaged",
+		filepath.Join(file, "data"): "nothing survives a restart: the data folder cannot be written; use --data to choose another folder",
+		damaged:                     "nothing survives a restart: the data file is damaged; restore a backup, or use --data to choose another folder",
 	} {
 		logs := t.TempDir()
 		p := proxytest.Against(t, sandbox.New(sandbox.Config{}), "--data", folder, "--log-file-path", logs)

@@ -36,6 +36,16 @@ func (c logConfig) check() error {
 	return cmp.Or(console, file)
 }
 
+// report writes the error that ends the server as a line of JSON, if the log has such
+// lines: what reads them reads this one, too.
+func (c logConfig) report(ctx context.Context, console io.Writer, err error) error {
+	if err == nil || c.format != "json" {
+		return err
+	}
+	slog.New(slog.NewJSONHandler(console, nil)).ErrorContext(ctx, "the server ended", "error", err)
+	return command.Reported(err)
+}
+
 func parseLevel(flag, name string) (slog.Level, error) {
 	switch strings.ToUpper(name) {
 	case "DEBUG":

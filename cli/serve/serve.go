@@ -36,6 +36,8 @@ func Command(ctx context.Context, env command.Env) error {
 func App(env command.Env) *cli.App {
 	var c serverConfig
 	app := c.app(env, c.serve)
+	run := app.Action
+	app.Action = func(cc *cli.Context) error { return c.logs.report(cc.Context, env.Err, run(cc)) }
 	command.AddCommands(
 		app,
 		append([]*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env), configCommand(env)}, copyCommands()...)...)

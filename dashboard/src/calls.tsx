@@ -70,7 +70,7 @@ export function Calls({ state }: { state: State }) {
   const newer = paused ? state.calls.filter((c) => c.number > (paused[0]?.number ?? 0n)).length : 0;
   return (
     <>
-      {(state.limits?.waiting ?? 0) > 0 && <Waiting state={state} list />}
+      {state.proxy?.open === false && <Waiting state={state} list />}
       <Panel id="last" title="Last calls" note={`${count(found.length)} of ${count(calls.length)}, at most 200 are kept`}>
         <form class="filter" onSubmit={(e) => e.preventDefault()}>
           <label>

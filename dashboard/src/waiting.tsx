@@ -1,15 +1,17 @@
-// The calls that wait for limits: who has them, for what, and how to cancel them.
+// The calls that wait: who has them, for what, how to cancel them, and how to pause a channel.
 import { useEffect, useState } from "preact/hooks";
 import type { CancelWaitingRequestSchema, ListWaitingResponse } from "discordproxy/dashboard";
 import type { MessageInitShape } from "discordproxy";
 import { dashboard, failure } from "./api.js";
-import { count, long } from "./format.js";
-import { Resource } from "./names.js";
+import { count, long, time } from "./format.js";
+import { nameOf, Resource } from "./names.js";
 import { Panel, Scroll, Shares } from "./parts.js";
 import { date, type State } from "./store.js";
 
 const interval = 2_000;
 const shown = 20;
+
+const calls = (n: number) => `${count(n)} ${n === 1 ? "call" : "calls"}`;
 
 const channelOf = (resource: string) => /^channel (\d{1,20})$/.exec(resource)?.[1];
 
@@ -17,9 +19,11 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
   const [waiting, setWaiting] = useState<ListWaitingResponse>();
   const [outcome, setOutcome] = useState<{ text: string; bad: boolean }>();
   const [turn, setTurn] = useState(0);
-  const some = (state.limits?.waiting ?? 0) > 0 && state.connection === "live" && !state.proxy?.open;
+  const [channel, setChannel] = useState("");
+  // The limits do not count the calls of paused channels: they are asked for always.
+  const asks = state.connection === "live" && state.proxy?.open === false;
   useEffect(() => {
-    if (!some) {
+    if (!asks) {
       setWaiting(undefined);
       return;
     }
@@ -37,18 +41,36 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
       stale = true;
       clearInterval(timer);
     };
-  }, [some, turn]);
+  }, [asks, turn]);
 
-  const cancel = async (which: MessageInitShape<typeof CancelWaitingRequestSchema>, what: string) => {
-    if (!which.numbers && !confirm(`Cancel ${what}? The calls are not sent, and their callers get an error.`)) return;
+  const act = async (run: () => Promise<string>) => {
     try {
-      const { cancelled } = await dashboard.cancelWaiting(which);
-      setOutcome({ text: `Cancelled ${count(cancelled)} ${cancelled === 1 ? "call" : "calls"}.`, bad: false });
+      setOutcome({ text: await run(), bad: false });
     } catch (err) {
       setOutcome({ text: failure(err).text, bad: true });
     }
     setTurn((n) => n + 1);
   };
+  const cancel = async (which: MessageInitShape<typeof CancelWaitingRequestSchema>, what: string) => {
+    if (!which.numbers && !confirm(`Cancel ${what}? The calls are not sent, and their callers get an error.`)) return;
+    await act(async () => {
+      const { cancelled } = await dashboard.cancelWaiting(which);
+      return `Cancelled ${calls(cancelled)}.`;
+    });
+  };
+  const pause = async (channelId: bigint) => {
+    if (!confirm(`Pause ${nameOf("channel", channelId)}? Its calls wait until somebody resumes it, or until their deadlines.`)) return;
+    await act(async () => {
+      await dashboard.pauseChannel({ channelId });
+      setChannel("");
+      return "Paused the channel.";
+    });
+  };
+  const resume = (channelId: bigint) =>
+    act(async () => {
+      const { pause } = await dashboard.resumeChannel({ channelId });
+      return `Resumed the channel: ${calls(pause?.waiting ?? 0)} ${pause?.waiting === 1 ? "goes" : "go"} on.`;
+    });
   const button = (label: string, text: string, run: () => Promise<void>) => (
     <button type="button" class="small" aria-label={label} onClick={() => void run()}>
       {text}
@@ -62,6 +84,21 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
           {outcome.text}
         </p>
       )}
+      {!!waiting?.pauses.length && (
+        <ul class="pauses" aria-label="Paused channels">
+          {waiting.pauses.map((p) => (
+            <li key={String(p.channelId)}>
+              <span>
+                <strong>
+                  <Resource text={`channel ${p.channelId}`} />
+                </strong>{" "}
+                is paused by <span class="id">{p.by}</span> since {time(date(p.since))}; {calls(p.waiting)} {p.waiting === 1 ? "waits" : "wait"} for its end.
+              </span>
+              {button(`Resume channel ${p.channelId}`, "Resume", () => resume(p.channelId))}
+            </li>
+          ))}
+        </ul>
+      )}
       {!waiting?.total ? (
         <p class="empty">{state.proxy?.open ? "The proxy can be reached by others without a key, so it does not show who calls what." : "Nothing waits for a limit."}</p>
       ) : (
@@ -70,7 +107,14 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
             <Shares title="By channel, guild or webhook" counts={counts(waiting.resources)} show={(name) => <Resource text={name} />}
               action={(name) => {
                 const id = channelOf(name);
-                return id && button(`Cancel all of ${name}`, "Cancel all", () => cancel({ channelId: BigInt(id) }, `all calls that wait for ${name}`));
+                return (
+                  id && (
+                    <>
+                      {!waiting.pauses.some((p) => p.channelId === BigInt(id)) && button(`Pause ${name}`, "Pause", () => pause(BigInt(id)))}
+                      {button(`Cancel all of ${name}`, "Cancel all", () => cancel({ channelId: BigInt(id) }, `all calls that wait for ${name}`))}
+                    </>
+                  )
+                );
               }} />
             <Shares title="By caller" counts={counts(waiting.callers)} action={(name) => button(`Cancel all of caller ${name}`, "Cancel all", () => cancel({ caller: name }, `all waiting calls of ${name}`))} />
           </div>
@@ -106,6 +150,22 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
             </Scroll>
           )}
         </>
+      )}
+      {list && asks && (
+        <form
+          class="pausing"
+          onSubmit={(e) => {
+            e.preventDefault();
+            void pause(BigInt(channel));
+          }}
+        >
+          <label>
+            Channel ID <input value={channel} onInput={(e) => setChannel(e.currentTarget.value.trim())} required pattern="[1-9][0-9]{0,18}" inputMode="numeric" title="the number of the channel" />
+          </label>
+          <button type="submit" class="small">
+            Pause the channel
+          </button>
+        </form>
       )}
     </Panel>
   );

@@ -73,7 +73,9 @@ type ListWaitingResponse struct {
 	// Resources with the most waiting calls first, at most 100.
 	Resources []*ListWaitingResponse_Share `protobuf:"bytes,3,rep,name=resources,proto3" json:"resources,omitempty"`
 	// All calls that wait.
-	Total         int32 `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	Total int32 `protobuf:"varint,4,opt,name=total,proto3" json:"total,omitempty"`
+	// Channels that are paused, the oldest pause first.
+	Pauses        []*ChannelPause `protobuf:"bytes,5,rep,name=pauses,proto3" json:"pauses,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -136,6 +138,86 @@ func (x *ListWaitingResponse) GetTotal() int32 {
 	return 0
 }
 
+func (x *ListWaitingResponse) GetPauses() []*ChannelPause {
+	if x != nil {
+		return x.Pauses
+	}
+	return nil
+}
+
+// ChannelPause is a channel whose calls wait because a client wants it.
+type ChannelPause struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	// Who paused it: the name of a client key, or else the network address.
+	By string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	// When it was paused.
+	Since *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=since,proto3" json:"since,omitempty"`
+	// Calls that wait for the end of the pause.
+	Waiting       int32 `protobuf:"varint,4,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelPause) Reset() {
+	*x = ChannelPause{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelPause) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelPause) ProtoMessage() {}
+
+func (x *ChannelPause) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelPause.ProtoReflect.Descriptor instead.
+func (*ChannelPause) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ChannelPause) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+func (x *ChannelPause) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ChannelPause) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ChannelPause) GetWaiting() int32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
 // CancelWaitingRequest says which calls to cancel. At least one condition must be
 // set, and a call must meet all that are.
 type CancelWaitingRequest struct {
@@ -152,7 +234,7 @@ type CancelWaitingRequest struct {
 
 func (x *CancelWaitingRequest) Reset() {
 	*x = CancelWaitingRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	mi := &file_discord_api_dashboard_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -164,7 +246,7 @@ func (x *CancelWaitingRequest) String() string {
 func (*CancelWaitingRequest) ProtoMessage() {}
 
 func (x *CancelWaitingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	mi := &file_discord_api_dashboard_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -177,7 +259,7 @@ func (x *CancelWaitingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWaitingRequest.ProtoReflect.Descriptor instead.
 func (*CancelWaitingRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CancelWaitingRequest) GetChannelId() uint64 {
@@ -212,7 +294,7 @@ type CancelWaitingResponse struct {
 
 func (x *CancelWaitingResponse) Reset() {
 	*x = CancelWaitingResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	mi := &file_discord_api_dashboard_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -224,7 +306,7 @@ func (x *CancelWaitingResponse) String() string {
 func (*CancelWaitingResponse) ProtoMessage() {}
 
 func (x *CancelWaitingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	mi := &file_discord_api_dashboard_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -237,7 +319,7 @@ func (x *CancelWaitingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWaitingResponse.ProtoReflect.Descriptor instead.
 func (*CancelWaitingResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CancelWaitingResponse) GetCancelled() int32 {
@@ -245,6 +327,190 @@ func (x *CancelWaitingResponse) GetCancelled() int32 {
 		return x.Cancelled
 	}
 	return 0
+}
+
+// PauseChannelRequest names a channel.
+type PauseChannelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	ChannelId     uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseChannelRequest) Reset() {
+	*x = PauseChannelRequest{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseChannelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseChannelRequest) ProtoMessage() {}
+
+func (x *PauseChannelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseChannelRequest.ProtoReflect.Descriptor instead.
+func (*PauseChannelRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PauseChannelRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+// PauseChannelResponse is the answer to PauseChannel.
+type PauseChannelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pause, with who began it.
+	Pause         *ChannelPause `protobuf:"bytes,1,opt,name=pause,proto3" json:"pause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseChannelResponse) Reset() {
+	*x = PauseChannelResponse{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseChannelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseChannelResponse) ProtoMessage() {}
+
+func (x *PauseChannelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseChannelResponse.ProtoReflect.Descriptor instead.
+func (*PauseChannelResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PauseChannelResponse) GetPause() *ChannelPause {
+	if x != nil {
+		return x.Pause
+	}
+	return nil
+}
+
+// ResumeChannelRequest names a channel.
+type ResumeChannelRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The channel.
+	ChannelId     uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeChannelRequest) Reset() {
+	*x = ResumeChannelRequest{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeChannelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeChannelRequest) ProtoMessage() {}
+
+func (x *ResumeChannelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeChannelRequest.ProtoReflect.Descriptor instead.
+func (*ResumeChannelRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ResumeChannelRequest) GetChannelId() uint64 {
+	if x != nil {
+		return x.ChannelId
+	}
+	return 0
+}
+
+// ResumeChannelResponse is the answer to ResumeChannel.
+type ResumeChannelResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The pause as it was at its end.
+	Pause         *ChannelPause `protobuf:"bytes,1,opt,name=pause,proto3" json:"pause,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeChannelResponse) Reset() {
+	*x = ResumeChannelResponse{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeChannelResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeChannelResponse) ProtoMessage() {}
+
+func (x *ResumeChannelResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeChannelResponse.ProtoReflect.Descriptor instead.
+func (*ResumeChannelResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ResumeChannelResponse) GetPause() *ChannelPause {
+	if x != nil {
+		return x.Pause
+	}
+	return nil
 }
 
 // GetNamesRequest has the IDs whose names are wanted, at most 1000 in all.
@@ -262,7 +528,7 @@ type GetNamesRequest struct {
 
 func (x *GetNamesRequest) Reset() {
 	*x = GetNamesRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[4]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -274,7 +540,7 @@ func (x *GetNamesRequest) String() string {
 func (*GetNamesRequest) ProtoMessage() {}
 
 func (x *GetNamesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[4]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -287,7 +553,7 @@ func (x *GetNamesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNamesRequest.ProtoReflect.Descriptor instead.
 func (*GetNamesRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{4}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetNamesRequest) GetGuildIds() []uint64 {
@@ -326,7 +592,7 @@ type GetNamesResponse struct {
 
 func (x *GetNamesResponse) Reset() {
 	*x = GetNamesResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -338,7 +604,7 @@ func (x *GetNamesResponse) String() string {
 func (*GetNamesResponse) ProtoMessage() {}
 
 func (x *GetNamesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -351,7 +617,7 @@ func (x *GetNamesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNamesResponse.ProtoReflect.Descriptor instead.
 func (*GetNamesResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetNamesResponse) GetGuilds() []*GetNamesResponse_Name {
@@ -387,7 +653,7 @@ type GetHistoryRequest struct {
 
 func (x *GetHistoryRequest) Reset() {
 	*x = GetHistoryRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +665,7 @@ func (x *GetHistoryRequest) String() string {
 func (*GetHistoryRequest) ProtoMessage() {}
 
 func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,7 +678,7 @@ func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{6}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetHistoryRequest) GetRange() *durationpb.Duration {
@@ -455,7 +721,7 @@ type GetHistoryResponse struct {
 
 func (x *GetHistoryResponse) Reset() {
 	*x = GetHistoryResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	mi := &file_discord_api_dashboard_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +733,7 @@ func (x *GetHistoryResponse) String() string {
 func (*GetHistoryResponse) ProtoMessage() {}
 
 func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	mi := &file_discord_api_dashboard_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +746,7 @@ func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{7}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetHistoryResponse) GetStart() *timestamppb.Timestamp {
@@ -569,7 +835,7 @@ type WatchStatusRequest struct {
 
 func (x *WatchStatusRequest) Reset() {
 	*x = WatchStatusRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	mi := &file_discord_api_dashboard_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -581,7 +847,7 @@ func (x *WatchStatusRequest) String() string {
 func (*WatchStatusRequest) ProtoMessage() {}
 
 func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	mi := &file_discord_api_dashboard_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -594,7 +860,7 @@ func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusRequest.ProtoReflect.Descriptor instead.
 func (*WatchStatusRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{8}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{13}
 }
 
 // WatchStatusResponse contains the changes since the previous message. The first
@@ -630,7 +896,7 @@ type WatchStatusResponse struct {
 
 func (x *WatchStatusResponse) Reset() {
 	*x = WatchStatusResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +908,7 @@ func (x *WatchStatusResponse) String() string {
 func (*WatchStatusResponse) ProtoMessage() {}
 
 func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +921,7 @@ func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchStatusResponse) GetTime() *timestamppb.Timestamp {
@@ -740,7 +1006,7 @@ type ListWaitingResponse_Call struct {
 
 func (x *ListWaitingResponse_Call) Reset() {
 	*x = ListWaitingResponse_Call{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +1018,7 @@ func (x *ListWaitingResponse_Call) String() string {
 func (*ListWaitingResponse_Call) ProtoMessage() {}
 
 func (x *ListWaitingResponse_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +1082,7 @@ type ListWaitingResponse_Share struct {
 
 func (x *ListWaitingResponse_Share) Reset() {
 	*x = ListWaitingResponse_Share{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	mi := &file_discord_api_dashboard_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +1094,7 @@ func (x *ListWaitingResponse_Share) String() string {
 func (*ListWaitingResponse_Share) ProtoMessage() {}
 
 func (x *ListWaitingResponse_Share) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	mi := &file_discord_api_dashboard_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1139,7 @@ type GetNamesResponse_Name struct {
 
 func (x *GetNamesResponse_Name) Reset() {
 	*x = GetNamesResponse_Name{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[12]
+	mi := &file_discord_api_dashboard_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +1151,7 @@ func (x *GetNamesResponse_Name) String() string {
 func (*GetNamesResponse_Name) ProtoMessage() {}
 
 func (x *GetNamesResponse_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[12]
+	mi := &file_discord_api_dashboard_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1164,7 @@ func (x *GetNamesResponse_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNamesResponse_Name.ProtoReflect.Descriptor instead.
 func (*GetNamesResponse_Name) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{10, 0}
 }
 
 func (x *GetNamesResponse_Name) GetId() uint64 {
@@ -935,7 +1201,7 @@ type GetHistoryResponse_Calls struct {
 
 func (x *GetHistoryResponse_Calls) Reset() {
 	*x = GetHistoryResponse_Calls{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[13]
+	mi := &file_discord_api_dashboard_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1213,7 @@ func (x *GetHistoryResponse_Calls) String() string {
 func (*GetHistoryResponse_Calls) ProtoMessage() {}
 
 func (x *GetHistoryResponse_Calls) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[13]
+	mi := &file_discord_api_dashboard_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1226,7 @@ func (x *GetHistoryResponse_Calls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse_Calls.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse_Calls) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{7, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{12, 0}
 }
 
 func (x *GetHistoryResponse_Calls) GetCode() string {
@@ -1005,7 +1271,7 @@ type WatchStatusResponse_Proxy struct {
 
 func (x *WatchStatusResponse_Proxy) Reset() {
 	*x = WatchStatusResponse_Proxy{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[14]
+	mi := &file_discord_api_dashboard_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1283,7 @@ func (x *WatchStatusResponse_Proxy) String() string {
 func (*WatchStatusResponse_Proxy) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Proxy) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[14]
+	mi := &file_discord_api_dashboard_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1296,7 @@ func (x *WatchStatusResponse_Proxy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Proxy.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Proxy) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 0}
 }
 
 func (x *WatchStatusResponse_Proxy) GetVersion() string {
@@ -1110,7 +1376,7 @@ type WatchStatusResponse_Slot struct {
 
 func (x *WatchStatusResponse_Slot) Reset() {
 	*x = WatchStatusResponse_Slot{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[15]
+	mi := &file_discord_api_dashboard_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1122,7 +1388,7 @@ func (x *WatchStatusResponse_Slot) String() string {
 func (*WatchStatusResponse_Slot) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[15]
+	mi := &file_discord_api_dashboard_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1135,7 +1401,7 @@ func (x *WatchStatusResponse_Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Slot.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Slot) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 1}
 }
 
 func (x *WatchStatusResponse_Slot) GetStart() *timestamppb.Timestamp {
@@ -1194,7 +1460,7 @@ type WatchStatusResponse_Call struct {
 
 func (x *WatchStatusResponse_Call) Reset() {
 	*x = WatchStatusResponse_Call{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[16]
+	mi := &file_discord_api_dashboard_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1206,7 +1472,7 @@ func (x *WatchStatusResponse_Call) String() string {
 func (*WatchStatusResponse_Call) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[16]
+	mi := &file_discord_api_dashboard_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1219,7 +1485,7 @@ func (x *WatchStatusResponse_Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Call.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Call) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 2}
 }
 
 func (x *WatchStatusResponse_Call) GetNumber() int64 {
@@ -1342,7 +1608,7 @@ type WatchStatusResponse_Sandbox struct {
 
 func (x *WatchStatusResponse_Sandbox) Reset() {
 	*x = WatchStatusResponse_Sandbox{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[17]
+	mi := &file_discord_api_dashboard_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1354,7 +1620,7 @@ func (x *WatchStatusResponse_Sandbox) String() string {
 func (*WatchStatusResponse_Sandbox) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[17]
+	mi := &file_discord_api_dashboard_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1367,7 +1633,7 @@ func (x *WatchStatusResponse_Sandbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Sandbox.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 3}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 3}
 }
 
 func (x *WatchStatusResponse_Sandbox) GetChannels() []*WatchStatusResponse_Sandbox_Channel {
@@ -1404,7 +1670,7 @@ type WatchStatusResponse_SandboxMessage struct {
 
 func (x *WatchStatusResponse_SandboxMessage) Reset() {
 	*x = WatchStatusResponse_SandboxMessage{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[18]
+	mi := &file_discord_api_dashboard_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1682,7 @@ func (x *WatchStatusResponse_SandboxMessage) String() string {
 func (*WatchStatusResponse_SandboxMessage) ProtoMessage() {}
 
 func (x *WatchStatusResponse_SandboxMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[18]
+	mi := &file_discord_api_dashboard_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1695,7 @@ func (x *WatchStatusResponse_SandboxMessage) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use WatchStatusResponse_SandboxMessage.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_SandboxMessage) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 4}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 4}
 }
 
 func (x *WatchStatusResponse_SandboxMessage) GetMessage() *Message {
@@ -1469,7 +1735,7 @@ type WatchStatusResponse_Proxy_Gateway struct {
 
 func (x *WatchStatusResponse_Proxy_Gateway) Reset() {
 	*x = WatchStatusResponse_Proxy_Gateway{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[19]
+	mi := &file_discord_api_dashboard_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1747,7 @@ func (x *WatchStatusResponse_Proxy_Gateway) String() string {
 func (*WatchStatusResponse_Proxy_Gateway) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Proxy_Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[19]
+	mi := &file_discord_api_dashboard_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1760,7 @@ func (x *WatchStatusResponse_Proxy_Gateway) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Proxy_Gateway.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Proxy_Gateway) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 0, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 0, 0}
 }
 
 func (x *WatchStatusResponse_Proxy_Gateway) GetState() string {
@@ -1547,7 +1813,7 @@ type WatchStatusResponse_Sandbox_Channel struct {
 
 func (x *WatchStatusResponse_Sandbox_Channel) Reset() {
 	*x = WatchStatusResponse_Sandbox_Channel{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[21]
+	mi := &file_discord_api_dashboard_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1825,7 @@ func (x *WatchStatusResponse_Sandbox_Channel) String() string {
 func (*WatchStatusResponse_Sandbox_Channel) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[21]
+	mi := &file_discord_api_dashboard_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1838,7 @@ func (x *WatchStatusResponse_Sandbox_Channel) ProtoReflect() protoreflect.Messag
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Channel.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Channel) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 3, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 3, 0}
 }
 
 func (x *WatchStatusResponse_Sandbox_Channel) GetId() uint64 {
@@ -1613,7 +1879,7 @@ type WatchStatusResponse_Sandbox_Fault struct {
 
 func (x *WatchStatusResponse_Sandbox_Fault) Reset() {
 	*x = WatchStatusResponse_Sandbox_Fault{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[22]
+	mi := &file_discord_api_dashboard_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1891,7 @@ func (x *WatchStatusResponse_Sandbox_Fault) String() string {
 func (*WatchStatusResponse_Sandbox_Fault) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[22]
+	mi := &file_discord_api_dashboard_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1904,7 @@ func (x *WatchStatusResponse_Sandbox_Fault) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Fault.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Fault) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 3, 1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 3, 1}
 }
 
 func (x *WatchStatusResponse_Sandbox_Fault) GetId() int32 {
@@ -1686,7 +1952,7 @@ type WatchStatusResponse_Sandbox_Limit struct {
 
 func (x *WatchStatusResponse_Sandbox_Limit) Reset() {
 	*x = WatchStatusResponse_Sandbox_Limit{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[23]
+	mi := &file_discord_api_dashboard_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1964,7 @@ func (x *WatchStatusResponse_Sandbox_Limit) String() string {
 func (*WatchStatusResponse_Sandbox_Limit) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[23]
+	mi := &file_discord_api_dashboard_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1977,7 @@ func (x *WatchStatusResponse_Sandbox_Limit) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Limit.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Limit) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9, 3, 2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 3, 2}
 }
 
 func (x *WatchStatusResponse_Sandbox_Limit) GetName() string {
@@ -1747,12 +2013,13 @@ var File_discord_api_dashboard_proto protoreflect.FileDescriptor
 const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\n" +
 	"\x1bdiscord_api/dashboard.proto\x12\vdiscord_api\x1a\x1ddiscord_api/discord_api.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n" +
-	"\x12ListWaitingRequest\"\xc4\x03\n" +
+	"\x12ListWaitingRequest\"\xf7\x03\n" +
 	"\x13ListWaitingResponse\x12;\n" +
 	"\x05calls\x18\x01 \x03(\v2%.discord_api.ListWaitingResponse.CallR\x05calls\x12@\n" +
 	"\acallers\x18\x02 \x03(\v2&.discord_api.ListWaitingResponse.ShareR\acallers\x12D\n" +
 	"\tresources\x18\x03 \x03(\v2&.discord_api.ListWaitingResponse.ShareR\tresources\x12\x14\n" +
-	"\x05total\x18\x04 \x01(\x05R\x05total\x1a\x9a\x01\n" +
+	"\x05total\x18\x04 \x01(\x05R\x05total\x121\n" +
+	"\x06pauses\x18\x05 \x03(\v2\x19.discord_api.ChannelPauseR\x06pauses\x1a\x9a\x01\n" +
 	"\x04Call\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12\x1a\n" +
@@ -1761,14 +2028,30 @@ const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x1a5\n" +
 	"\x05Share\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\awaiting\x18\x02 \x01(\x05R\awaiting\"g\n" +
+	"\awaiting\x18\x02 \x01(\x05R\awaiting\"\x89\x01\n" +
+	"\fChannelPause\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x120\n" +
+	"\x05since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x18\n" +
+	"\awaiting\x18\x04 \x01(\x05R\awaiting\"g\n" +
 	"\x14CancelWaitingRequest\x12\x1d\n" +
 	"\n" +
 	"channel_id\x18\x01 \x01(\x04R\tchannelId\x12\x16\n" +
 	"\x06caller\x18\x02 \x01(\tR\x06caller\x12\x18\n" +
 	"\anumbers\x18\x03 \x03(\x03R\anumbers\"5\n" +
 	"\x15CancelWaitingResponse\x12\x1c\n" +
-	"\tcancelled\x18\x01 \x01(\x05R\tcancelled\"j\n" +
+	"\tcancelled\x18\x01 \x01(\x05R\tcancelled\"4\n" +
+	"\x13PauseChannelRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\"G\n" +
+	"\x14PauseChannelResponse\x12/\n" +
+	"\x05pause\x18\x01 \x01(\v2\x19.discord_api.ChannelPauseR\x05pause\"5\n" +
+	"\x14ResumeChannelRequest\x12\x1d\n" +
+	"\n" +
+	"channel_id\x18\x01 \x01(\x04R\tchannelId\"H\n" +
+	"\x15ResumeChannelResponse\x12/\n" +
+	"\x05pause\x18\x01 \x01(\v2\x19.discord_api.ChannelPauseR\x05pause\"j\n" +
 	"\x0fGetNamesRequest\x12\x1b\n" +
 	"\tguild_ids\x18\x01 \x03(\x04R\bguildIds\x12\x1f\n" +
 	"\vchannel_ids\x18\x02 \x03(\x04R\n" +
@@ -1877,14 +2160,16 @@ const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\x06routes\x18\x04 \x03(\tR\x06routes\x1aZ\n" +
 	"\x0eSandboxMessage\x12.\n" +
 	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\x12\x18\n" +
-	"\adeleted\x18\x02 \x01(\bR\adeleted2\xb0\x03\n" +
+	"\adeleted\x18\x02 \x01(\bR\adeleted2\xdd\x04\n" +
 	"\tDashboard\x12R\n" +
 	"\vWatchStatus\x12\x1f.discord_api.WatchStatusRequest\x1a .discord_api.WatchStatusResponse0\x01\x12L\n" +
 	"\bGetNames\x12\x1c.discord_api.GetNamesRequest\x1a\x1d.discord_api.GetNamesResponse\"\x03\x90\x02\x01\x12R\n" +
 	"\n" +
 	"GetHistory\x12\x1e.discord_api.GetHistoryRequest\x1a\x1f.discord_api.GetHistoryResponse\"\x03\x90\x02\x01\x12U\n" +
 	"\vListWaiting\x12\x1f.discord_api.ListWaitingRequest\x1a .discord_api.ListWaitingResponse\"\x03\x90\x02\x01\x12V\n" +
-	"\rCancelWaiting\x12!.discord_api.CancelWaitingRequest\x1a\".discord_api.CancelWaitingResponseB\x92\x01\n" +
+	"\rCancelWaiting\x12!.discord_api.CancelWaitingRequest\x1a\".discord_api.CancelWaitingResponse\x12S\n" +
+	"\fPauseChannel\x12 .discord_api.PauseChannelRequest\x1a!.discord_api.PauseChannelResponse\x12V\n" +
+	"\rResumeChannel\x12!.discord_api.ResumeChannelRequest\x1a\".discord_api.ResumeChannelResponseB\x92\x01\n" +
 	"\x0fcom.discord_apiB\x0eDashboardProtoP\x01Z'discordproxy/gen/discord_api;discordapi\xa2\x02\x03DXX\xaa\x02\n" +
 	"DiscordApi\xca\x02\n" +
 	"DiscordApi\xe2\x02\x16DiscordApi\\GPBMetadata\xea\x02\n" +
@@ -1902,87 +2187,100 @@ func file_discord_api_dashboard_proto_rawDescGZIP() []byte {
 	return file_discord_api_dashboard_proto_rawDescData
 }
 
-var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_discord_api_dashboard_proto_goTypes = []any{
 	(*ListWaitingRequest)(nil),                 // 0: discord_api.ListWaitingRequest
 	(*ListWaitingResponse)(nil),                // 1: discord_api.ListWaitingResponse
-	(*CancelWaitingRequest)(nil),               // 2: discord_api.CancelWaitingRequest
-	(*CancelWaitingResponse)(nil),              // 3: discord_api.CancelWaitingResponse
-	(*GetNamesRequest)(nil),                    // 4: discord_api.GetNamesRequest
-	(*GetNamesResponse)(nil),                   // 5: discord_api.GetNamesResponse
-	(*GetHistoryRequest)(nil),                  // 6: discord_api.GetHistoryRequest
-	(*GetHistoryResponse)(nil),                 // 7: discord_api.GetHistoryResponse
-	(*WatchStatusRequest)(nil),                 // 8: discord_api.WatchStatusRequest
-	(*WatchStatusResponse)(nil),                // 9: discord_api.WatchStatusResponse
-	(*ListWaitingResponse_Call)(nil),           // 10: discord_api.ListWaitingResponse.Call
-	(*ListWaitingResponse_Share)(nil),          // 11: discord_api.ListWaitingResponse.Share
-	(*GetNamesResponse_Name)(nil),              // 12: discord_api.GetNamesResponse.Name
-	(*GetHistoryResponse_Calls)(nil),           // 13: discord_api.GetHistoryResponse.Calls
-	(*WatchStatusResponse_Proxy)(nil),          // 14: discord_api.WatchStatusResponse.Proxy
-	(*WatchStatusResponse_Slot)(nil),           // 15: discord_api.WatchStatusResponse.Slot
-	(*WatchStatusResponse_Call)(nil),           // 16: discord_api.WatchStatusResponse.Call
-	(*WatchStatusResponse_Sandbox)(nil),        // 17: discord_api.WatchStatusResponse.Sandbox
-	(*WatchStatusResponse_SandboxMessage)(nil), // 18: discord_api.WatchStatusResponse.SandboxMessage
-	(*WatchStatusResponse_Proxy_Gateway)(nil),  // 19: discord_api.WatchStatusResponse.Proxy.Gateway
-	nil, // 20: discord_api.WatchStatusResponse.Slot.CallsEntry
-	(*WatchStatusResponse_Sandbox_Channel)(nil), // 21: discord_api.WatchStatusResponse.Sandbox.Channel
-	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 22: discord_api.WatchStatusResponse.Sandbox.Fault
-	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 23: discord_api.WatchStatusResponse.Sandbox.Limit
-	(*durationpb.Duration)(nil),                 // 24: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),               // 25: google.protobuf.Timestamp
-	(*GetRateLimitStatusResponse)(nil),          // 26: discord_api.GetRateLimitStatusResponse
-	(*Message)(nil),                             // 27: discord_api.Message
+	(*ChannelPause)(nil),                       // 2: discord_api.ChannelPause
+	(*CancelWaitingRequest)(nil),               // 3: discord_api.CancelWaitingRequest
+	(*CancelWaitingResponse)(nil),              // 4: discord_api.CancelWaitingResponse
+	(*PauseChannelRequest)(nil),                // 5: discord_api.PauseChannelRequest
+	(*PauseChannelResponse)(nil),               // 6: discord_api.PauseChannelResponse
+	(*ResumeChannelRequest)(nil),               // 7: discord_api.ResumeChannelRequest
+	(*ResumeChannelResponse)(nil),              // 8: discord_api.ResumeChannelResponse
+	(*GetNamesRequest)(nil),                    // 9: discord_api.GetNamesRequest
+	(*GetNamesResponse)(nil),                   // 10: discord_api.GetNamesResponse
+	(*GetHistoryRequest)(nil),                  // 11: discord_api.GetHistoryRequest
+	(*GetHistoryResponse)(nil),                 // 12: discord_api.GetHistoryResponse
+	(*WatchStatusRequest)(nil),                 // 13: discord_api.WatchStatusRequest
+	(*WatchStatusResponse)(nil),                // 14: discord_api.WatchStatusResponse
+	(*ListWaitingResponse_Call)(nil),           // 15: discord_api.ListWaitingResponse.Call
+	(*ListWaitingResponse_Share)(nil),          // 16: discord_api.ListWaitingResponse.Share
+	(*GetNamesResponse_Name)(nil),              // 17: discord_api.GetNamesResponse.Name
+	(*GetHistoryResponse_Calls)(nil),           // 18: discord_api.GetHistoryResponse.Calls
+	(*WatchStatusResponse_Proxy)(nil),          // 19: discord_api.WatchStatusResponse.Proxy
+	(*WatchStatusResponse_Slot)(nil),           // 20: discord_api.WatchStatusResponse.Slot
+	(*WatchStatusResponse_Call)(nil),           // 21: discord_api.WatchStatusResponse.Call
+	(*WatchStatusResponse_Sandbox)(nil),        // 22: discord_api.WatchStatusResponse.Sandbox
+	(*WatchStatusResponse_SandboxMessage)(nil), // 23: discord_api.WatchStatusResponse.SandboxMessage
+	(*WatchStatusResponse_Proxy_Gateway)(nil),  // 24: discord_api.WatchStatusResponse.Proxy.Gateway
+	nil, // 25: discord_api.WatchStatusResponse.Slot.CallsEntry
+	(*WatchStatusResponse_Sandbox_Channel)(nil), // 26: discord_api.WatchStatusResponse.Sandbox.Channel
+	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 27: discord_api.WatchStatusResponse.Sandbox.Fault
+	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 28: discord_api.WatchStatusResponse.Sandbox.Limit
+	(*timestamppb.Timestamp)(nil),               // 29: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),                 // 30: google.protobuf.Duration
+	(*GetRateLimitStatusResponse)(nil),          // 31: discord_api.GetRateLimitStatusResponse
+	(*Message)(nil),                             // 32: discord_api.Message
 }
 var file_discord_api_dashboard_proto_depIdxs = []int32{
-	10, // 0: discord_api.ListWaitingResponse.calls:type_name -> discord_api.ListWaitingResponse.Call
-	11, // 1: discord_api.ListWaitingResponse.callers:type_name -> discord_api.ListWaitingResponse.Share
-	11, // 2: discord_api.ListWaitingResponse.resources:type_name -> discord_api.ListWaitingResponse.Share
-	12, // 3: discord_api.GetNamesResponse.guilds:type_name -> discord_api.GetNamesResponse.Name
-	12, // 4: discord_api.GetNamesResponse.channels:type_name -> discord_api.GetNamesResponse.Name
-	12, // 5: discord_api.GetNamesResponse.users:type_name -> discord_api.GetNamesResponse.Name
-	24, // 6: discord_api.GetHistoryRequest.range:type_name -> google.protobuf.Duration
-	25, // 7: discord_api.GetHistoryResponse.start:type_name -> google.protobuf.Timestamp
-	24, // 8: discord_api.GetHistoryResponse.step:type_name -> google.protobuf.Duration
-	13, // 9: discord_api.GetHistoryResponse.calls:type_name -> discord_api.GetHistoryResponse.Calls
-	25, // 10: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
-	14, // 11: discord_api.WatchStatusResponse.proxy:type_name -> discord_api.WatchStatusResponse.Proxy
-	26, // 12: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
-	24, // 13: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
-	15, // 14: discord_api.WatchStatusResponse.slots:type_name -> discord_api.WatchStatusResponse.Slot
-	16, // 15: discord_api.WatchStatusResponse.calls:type_name -> discord_api.WatchStatusResponse.Call
-	17, // 16: discord_api.WatchStatusResponse.sandbox:type_name -> discord_api.WatchStatusResponse.Sandbox
-	18, // 17: discord_api.WatchStatusResponse.sandbox_messages:type_name -> discord_api.WatchStatusResponse.SandboxMessage
-	25, // 18: discord_api.ListWaitingResponse.Call.since:type_name -> google.protobuf.Timestamp
-	25, // 19: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
-	19, // 20: discord_api.WatchStatusResponse.Proxy.gateway:type_name -> discord_api.WatchStatusResponse.Proxy.Gateway
-	25, // 21: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
-	20, // 22: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
-	25, // 23: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
-	24, // 24: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
-	24, // 25: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
-	24, // 26: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
-	21, // 27: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
-	22, // 28: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
-	23, // 29: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
-	27, // 30: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
-	25, // 31: discord_api.WatchStatusResponse.Proxy.Gateway.since:type_name -> google.protobuf.Timestamp
-	24, // 32: discord_api.WatchStatusResponse.Proxy.Gateway.latency:type_name -> google.protobuf.Duration
-	24, // 33: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
-	8,  // 34: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
-	4,  // 35: discord_api.Dashboard.GetNames:input_type -> discord_api.GetNamesRequest
-	6,  // 36: discord_api.Dashboard.GetHistory:input_type -> discord_api.GetHistoryRequest
-	0,  // 37: discord_api.Dashboard.ListWaiting:input_type -> discord_api.ListWaitingRequest
-	2,  // 38: discord_api.Dashboard.CancelWaiting:input_type -> discord_api.CancelWaitingRequest
-	9,  // 39: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
-	5,  // 40: discord_api.Dashboard.GetNames:output_type -> discord_api.GetNamesResponse
-	7,  // 41: discord_api.Dashboard.GetHistory:output_type -> discord_api.GetHistoryResponse
-	1,  // 42: discord_api.Dashboard.ListWaiting:output_type -> discord_api.ListWaitingResponse
-	3,  // 43: discord_api.Dashboard.CancelWaiting:output_type -> discord_api.CancelWaitingResponse
-	39, // [39:44] is the sub-list for method output_type
-	34, // [34:39] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	15, // 0: discord_api.ListWaitingResponse.calls:type_name -> discord_api.ListWaitingResponse.Call
+	16, // 1: discord_api.ListWaitingResponse.callers:type_name -> discord_api.ListWaitingResponse.Share
+	16, // 2: discord_api.ListWaitingResponse.resources:type_name -> discord_api.ListWaitingResponse.Share
+	2,  // 3: discord_api.ListWaitingResponse.pauses:type_name -> discord_api.ChannelPause
+	29, // 4: discord_api.ChannelPause.since:type_name -> google.protobuf.Timestamp
+	2,  // 5: discord_api.PauseChannelResponse.pause:type_name -> discord_api.ChannelPause
+	2,  // 6: discord_api.ResumeChannelResponse.pause:type_name -> discord_api.ChannelPause
+	17, // 7: discord_api.GetNamesResponse.guilds:type_name -> discord_api.GetNamesResponse.Name
+	17, // 8: discord_api.GetNamesResponse.channels:type_name -> discord_api.GetNamesResponse.Name
+	17, // 9: discord_api.GetNamesResponse.users:type_name -> discord_api.GetNamesResponse.Name
+	30, // 10: discord_api.GetHistoryRequest.range:type_name -> google.protobuf.Duration
+	29, // 11: discord_api.GetHistoryResponse.start:type_name -> google.protobuf.Timestamp
+	30, // 12: discord_api.GetHistoryResponse.step:type_name -> google.protobuf.Duration
+	18, // 13: discord_api.GetHistoryResponse.calls:type_name -> discord_api.GetHistoryResponse.Calls
+	29, // 14: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
+	19, // 15: discord_api.WatchStatusResponse.proxy:type_name -> discord_api.WatchStatusResponse.Proxy
+	31, // 16: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
+	30, // 17: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
+	20, // 18: discord_api.WatchStatusResponse.slots:type_name -> discord_api.WatchStatusResponse.Slot
+	21, // 19: discord_api.WatchStatusResponse.calls:type_name -> discord_api.WatchStatusResponse.Call
+	22, // 20: discord_api.WatchStatusResponse.sandbox:type_name -> discord_api.WatchStatusResponse.Sandbox
+	23, // 21: discord_api.WatchStatusResponse.sandbox_messages:type_name -> discord_api.WatchStatusResponse.SandboxMessage
+	29, // 22: discord_api.ListWaitingResponse.Call.since:type_name -> google.protobuf.Timestamp
+	29, // 23: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
+	24, // 24: discord_api.WatchStatusResponse.Proxy.gateway:type_name -> discord_api.WatchStatusResponse.Proxy.Gateway
+	29, // 25: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
+	25, // 26: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
+	29, // 27: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
+	30, // 28: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
+	30, // 29: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
+	30, // 30: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
+	26, // 31: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
+	27, // 32: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
+	28, // 33: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
+	32, // 34: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
+	29, // 35: discord_api.WatchStatusResponse.Proxy.Gateway.since:type_name -> google.protobuf.Timestamp
+	30, // 36: discord_api.WatchStatusResponse.Proxy.Gateway.latency:type_name -> google.protobuf.Duration
+	30, // 37: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
+	13, // 38: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
+	9,  // 39: discord_api.Dashboard.GetNames:input_type -> discord_api.GetNamesRequest
+	11, // 40: discord_api.Dashboard.GetHistory:input_type -> discord_api.GetHistoryRequest
+	0,  // 41: discord_api.Dashboard.ListWaiting:input_type -> discord_api.ListWaitingRequest
+	3,  // 42: discord_api.Dashboard.CancelWaiting:input_type -> discord_api.CancelWaitingRequest
+	5,  // 43: discord_api.Dashboard.PauseChannel:input_type -> discord_api.PauseChannelRequest
+	7,  // 44: discord_api.Dashboard.ResumeChannel:input_type -> discord_api.ResumeChannelRequest
+	14, // 45: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
+	10, // 46: discord_api.Dashboard.GetNames:output_type -> discord_api.GetNamesResponse
+	12, // 47: discord_api.Dashboard.GetHistory:output_type -> discord_api.GetHistoryResponse
+	1,  // 48: discord_api.Dashboard.ListWaiting:output_type -> discord_api.ListWaitingResponse
+	4,  // 49: discord_api.Dashboard.CancelWaiting:output_type -> discord_api.CancelWaitingResponse
+	6,  // 50: discord_api.Dashboard.PauseChannel:output_type -> discord_api.PauseChannelResponse
+	8,  // 51: discord_api.Dashboard.ResumeChannel:output_type -> discord_api.ResumeChannelResponse
+	45, // [45:52] is the sub-list for method output_type
+	38, // [38:45] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_dashboard_proto_init() }
@@ -1997,7 +2295,7 @@ func file_discord_api_dashboard_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_dashboard_proto_rawDesc), len(file_discord_api_dashboard_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

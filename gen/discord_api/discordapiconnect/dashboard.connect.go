@@ -46,6 +46,10 @@ const (
 	DashboardListWaitingProcedure = "/discord_api.Dashboard/ListWaiting"
 	// DashboardCancelWaitingProcedure is the fully-qualified name of the Dashboard's CancelWaiting RPC.
 	DashboardCancelWaitingProcedure = "/discord_api.Dashboard/CancelWaiting"
+	// DashboardPauseChannelProcedure is the fully-qualified name of the Dashboard's PauseChannel RPC.
+	DashboardPauseChannelProcedure = "/discord_api.Dashboard/PauseChannel"
+	// DashboardResumeChannelProcedure is the fully-qualified name of the Dashboard's ResumeChannel RPC.
+	DashboardResumeChannelProcedure = "/discord_api.Dashboard/ResumeChannel"
 )
 
 // DashboardClient is a client for the discord_api.Dashboard service.
@@ -85,6 +89,22 @@ type DashboardClient interface {
 	//
 	// Cost: no call to Discord.
 	CancelWaiting(context.Context, *discord_api.CancelWaitingRequest) (*discord_api.CancelWaitingResponse, error)
+	// PauseChannel has all calls that are limited by a channel wait until
+	// ResumeChannel. Their deadlines stay, and calls that are on their way to
+	// Discord go on. At most 10,000 calls with 256 MiB wait for the end of pauses;
+	// more are RESOURCE_EXHAUSTED. A pause ends when the proxy stops.
+	//
+	// A channel that is paused stays as it is. RESOURCE_EXHAUSTED means that 100
+	// channels are paused already. The permissions are those of CancelWaiting.
+	//
+	// Cost: no call to Discord.
+	PauseChannel(context.Context, *discord_api.PauseChannelRequest) (*discord_api.PauseChannelResponse, error)
+	// ResumeChannel ends the pause of a channel. The calls that wait go on as the
+	// limits allow, the messages of each caller in their order. NOT_FOUND means that the channel is not paused. The
+	// permissions are those of CancelWaiting.
+	//
+	// Cost: no call to Discord.
+	ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error)
 }
 
 // NewDashboardClient constructs a client for the discord_api.Dashboard service. By default, it uses
@@ -131,6 +151,18 @@ func NewDashboardClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(dashboardMethods.ByName("CancelWaiting")),
 			connect.WithClientOptions(opts...),
 		),
+		pauseChannel: connect.NewClient[discord_api.PauseChannelRequest, discord_api.PauseChannelResponse](
+			httpClient,
+			baseURL+DashboardPauseChannelProcedure,
+			connect.WithSchema(dashboardMethods.ByName("PauseChannel")),
+			connect.WithClientOptions(opts...),
+		),
+		resumeChannel: connect.NewClient[discord_api.ResumeChannelRequest, discord_api.ResumeChannelResponse](
+			httpClient,
+			baseURL+DashboardResumeChannelProcedure,
+			connect.WithSchema(dashboardMethods.ByName("ResumeChannel")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -141,6 +173,8 @@ type dashboardClient struct {
 	getHistory    *connect.Client[discord_api.GetHistoryRequest, discord_api.GetHistoryResponse]
 	listWaiting   *connect.Client[discord_api.ListWaitingRequest, discord_api.ListWaitingResponse]
 	cancelWaiting *connect.Client[discord_api.CancelWaitingRequest, discord_api.CancelWaitingResponse]
+	pauseChannel  *connect.Client[discord_api.PauseChannelRequest, discord_api.PauseChannelResponse]
+	resumeChannel *connect.Client[discord_api.ResumeChannelRequest, discord_api.ResumeChannelResponse]
 }
 
 // WatchStatus calls discord_api.Dashboard.WatchStatus.
@@ -184,6 +218,24 @@ func (c *dashboardClient) CancelWaiting(ctx context.Context, req *discord_api.Ca
 	return nil, err
 }
 
+// PauseChannel calls discord_api.Dashboard.PauseChannel.
+func (c *dashboardClient) PauseChannel(ctx context.Context, req *discord_api.PauseChannelRequest) (*discord_api.PauseChannelResponse, error) {
+	response, err := c.pauseChannel.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ResumeChannel calls discord_api.Dashboard.ResumeChannel.
+func (c *dashboardClient) ResumeChannel(ctx context.Context, req *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error) {
+	response, err := c.resumeChannel.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DashboardHandler is an implementation of the discord_api.Dashboard service.
 type DashboardHandler interface {
 	// WatchStatus tells the whole state at once, and then what has changed, at
@@ -221,6 +273,22 @@ type DashboardHandler interface {
 	//
 	// Cost: no call to Discord.
 	CancelWaiting(context.Context, *discord_api.CancelWaitingRequest) (*discord_api.CancelWaitingResponse, error)
+	// PauseChannel has all calls that are limited by a channel wait until
+	// ResumeChannel. Their deadlines stay, and calls that are on their way to
+	// Discord go on. At most 10,000 calls with 256 MiB wait for the end of pauses;
+	// more are RESOURCE_EXHAUSTED. A pause ends when the proxy stops.
+	//
+	// A channel that is paused stays as it is. RESOURCE_EXHAUSTED means that 100
+	// channels are paused already. The permissions are those of CancelWaiting.
+	//
+	// Cost: no call to Discord.
+	PauseChannel(context.Context, *discord_api.PauseChannelRequest) (*discord_api.PauseChannelResponse, error)
+	// ResumeChannel ends the pause of a channel. The calls that wait go on as the
+	// limits allow, the messages of each caller in their order. NOT_FOUND means that the channel is not paused. The
+	// permissions are those of CancelWaiting.
+	//
+	// Cost: no call to Discord.
+	ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error)
 }
 
 // NewDashboardHandler builds an HTTP handler from the service implementation. It returns the path
@@ -263,6 +331,18 @@ func NewDashboardHandler(svc DashboardHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(dashboardMethods.ByName("CancelWaiting")),
 		connect.WithHandlerOptions(opts...),
 	)
+	dashboardPauseChannelHandler := connect.NewUnaryHandlerSimple(
+		DashboardPauseChannelProcedure,
+		svc.PauseChannel,
+		connect.WithSchema(dashboardMethods.ByName("PauseChannel")),
+		connect.WithHandlerOptions(opts...),
+	)
+	dashboardResumeChannelHandler := connect.NewUnaryHandlerSimple(
+		DashboardResumeChannelProcedure,
+		svc.ResumeChannel,
+		connect.WithSchema(dashboardMethods.ByName("ResumeChannel")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/discord_api.Dashboard/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case DashboardWatchStatusProcedure:
@@ -275,6 +355,10 @@ func NewDashboardHandler(svc DashboardHandler, opts ...connect.HandlerOption) (s
 			dashboardListWaitingHandler.ServeHTTP(w, r)
 		case DashboardCancelWaitingProcedure:
 			dashboardCancelWaitingHandler.ServeHTTP(w, r)
+		case DashboardPauseChannelProcedure:
+			dashboardPauseChannelHandler.ServeHTTP(w, r)
+		case DashboardResumeChannelProcedure:
+			dashboardResumeChannelHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -302,4 +386,12 @@ func (UnimplementedDashboardHandler) ListWaiting(context.Context, *discord_api.L
 
 func (UnimplementedDashboardHandler) CancelWaiting(context.Context, *discord_api.CancelWaitingRequest) (*discord_api.CancelWaitingResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.CancelWaiting is not implemented"))
+}
+
+func (UnimplementedDashboardHandler) PauseChannel(context.Context, *discord_api.PauseChannelRequest) (*discord_api.PauseChannelResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.PauseChannel is not implemented"))
+}
+
+func (UnimplementedDashboardHandler) ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.ResumeChannel is not implemented"))
 }

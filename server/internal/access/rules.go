@@ -193,7 +193,7 @@ const (
 	Reflection  = "ServerReflectionInfo"
 	Hooks       = "hooks"    // incoming ones, see package hooks
 	Presence    = "presence" // of the bot, through the gateway
-	Operate     = "operate"  // cancel the calls of others, through the dashboard
+	Operate     = "operate"  // cancel the calls of others and pause channels, through the dashboard
 )
 
 // Pages are these names.

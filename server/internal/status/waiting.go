@@ -17,11 +17,13 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Waiting is what ListWaiting and CancelWaiting need of Discord. *discord.Client is
-// one.
+// Waiting is what the methods for waiting calls need of Discord. *discord.Client is one.
 type Waiting interface {
 	WaitingCalls() []discord.WaitingCall
 	CancelWaiting(match func(discord.WaitingCall) bool) []discord.WaitingCall
+	PauseChannel(channel uint64, by string) (discord.Pause, error)
+	ResumeChannel(channel uint64) (discord.Pause, bool)
+	Pauses() []discord.Pause
 }
 
 const (
@@ -63,6 +65,9 @@ func (b *Service) ListWaiting(context.Context, *pb.ListWaitingRequest) (*pb.List
 		}
 	}
 	res.Callers, res.Resources = shares(callers), shares(resources)
+	for _, p := range b.config.Waiting.Pauses() {
+		res.Pauses = append(res.Pauses, shownPause(p))
+	}
 	return res, nil
 }
 
@@ -79,10 +84,7 @@ func shares(counts map[string]int32) []*pb.ListWaitingResponse_Share {
 
 // CancelWaiting implements discordapiconnect.DashboardHandler.
 func (b *Service) CancelWaiting(ctx context.Context, req *pb.CancelWaitingRequest) (*pb.CancelWaitingResponse, error) {
-	if err := access.MayCall(ctx, access.Operate); err != nil {
-		return nil, err
-	}
-	if err := b.open(); err != nil {
+	if err := b.mayOperate(ctx); err != nil {
 		return nil, err
 	}
 	numbers := req.GetNumbers()
@@ -100,4 +102,49 @@ func (b *Service) CancelWaiting(ctx context.Context, req *pb.CancelWaitingReques
 	b.config.Logger.InfoContext(ctx, "cancelled waiting calls", "by", discord.Caller(ctx),
 		"channel_id", req.GetChannelId(), "caller", req.GetCaller(), "calls", len(cancelled))
 	return &pb.CancelWaitingResponse{Cancelled: int32(len(cancelled))}, nil
+}
+
+// mayOperate refuses those who may not decide about the calls of others.
+func (b *Service) mayOperate(ctx context.Context) error {
+	if err := access.MayCall(ctx, access.Operate); err != nil {
+		return err
+	}
+	return b.open()
+}
+
+// PauseChannel implements discordapiconnect.DashboardHandler.
+func (b *Service) PauseChannel(ctx context.Context, req *pb.PauseChannelRequest) (*pb.PauseChannelResponse, error) {
+	if err := b.mayOperate(ctx); err != nil {
+		return nil, err
+	}
+	if req.GetChannelId() == 0 {
+		return nil, invalid("channel_id is required")
+	}
+	by := discord.Caller(ctx)
+	p, err := b.config.Waiting.PauseChannel(req.GetChannelId(), by)
+	if err != nil {
+		return nil, connect.NewError(connect.CodeResourceExhausted, err)
+	}
+	b.config.Logger.InfoContext(ctx, "paused a channel", "by", by, "channel_id", req.GetChannelId(), "since", p.Since, "first_by", p.By)
+	return &pb.PauseChannelResponse{Pause: shownPause(p)}, nil
+}
+
+// ResumeChannel implements discordapiconnect.DashboardHandler.
+func (b *Service) ResumeChannel(ctx context.Context, req *pb.ResumeChannelRequest) (*pb.ResumeChannelResponse, error) {
+	if err := b.mayOperate(ctx); err != nil {
+		return nil, err
+	}
+	if req.GetChannelId() == 0 {
+		return nil, invalid("channel_id is required")
+	}
+	p, ok := b.config.Waiting.ResumeChannel(req.GetChannelId())
+	if !ok {
+		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("channel %d is not paused", req.GetChannelId()))
+	}
+	b.config.Logger.InfoContext(ctx, "resumed a channel", "by", discord.Caller(ctx), "channel_id", req.GetChannelId(), "paused_by", p.By, "calls", p.Waiting)
+	return &pb.ResumeChannelResponse{Pause: shownPause(p)}, nil
+}
+
+func shownPause(p discord.Pause) *pb.ChannelPause {
+	return &pb.ChannelPause{ChannelId: p.Channel, By: p.By, Since: timestamppb.New(p.Since), Waiting: int32(p.Waiting)}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/access"
@@ -33,6 +35,15 @@ func (w *waiting) CancelWaiting(match func(discord.WaitingCall) bool) (cancelled
 	*w = left
 	return cancelled
 }
+
+// Nothing is paused among them.
+func (w *waiting) Pauses() []discord.Pause { return nil }
+
+func (w *waiting) PauseChannel(uint64, string) (discord.Pause, error) {
+	return discord.Pause{}, discord.ErrTooManyPauses
+}
+
+func (w *waiting) ResumeChannel(uint64) (discord.Pause, bool) { return discord.Pause{}, false }
 
 func newWaiting() *waiting {
 	w := new(waiting)
@@ -109,6 +120,73 @@ func TestCancelWaiting(t *testing.T) {
 	}
 }
 
+// newPausable returns a client of Discord, which makes no calls.
+func newPausable(t *testing.T) *discord.Client {
+	t.Helper()
+	client, err := discord.New(discord.Config{Token: "token", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// TestPauseChannel: a pause is listed with who began it, until it is ended.
+func TestPauseChannel(t *testing.T) {
+	b := newWaitingBoard(t, newPausable(t), false)
+	ctx := access.WithEveryone(t.Context())
+	as := func(caller string) context.Context { return discord.WithCaller(ctx, caller) }
+	began := time.Now()
+	for _, caller := range []string{"ann", "bob"} {
+		res, err := b.PauseChannel(as(caller), &pb.PauseChannelRequest{ChannelId: 5})
+		if p := res.GetPause(); err != nil || p.GetBy() != "ann" || p.GetChannelId() != 5 || p.GetWaiting() != 0 || p.GetSince().AsTime().Before(began) {
+			t.Errorf("paused by %s: %v, %v", caller, p, err)
+		}
+	}
+	if _, err := b.PauseChannel(as("bob"), &pb.PauseChannelRequest{ChannelId: 6}); err != nil {
+		t.Fatal(err)
+	}
+	listed := func() (channels []uint64) {
+		t.Helper()
+		res, err := b.ListWaiting(ctx, new(pb.ListWaitingRequest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range res.GetPauses() {
+			channels = append(channels, p.GetChannelId())
+		}
+		return channels
+	}
+	if got := listed(); !slices.Equal(got, []uint64{5, 6}) {
+		t.Errorf("listed are %v", got)
+	}
+	if res, err := b.ResumeChannel(as("bob"), &pb.ResumeChannelRequest{ChannelId: 5}); err != nil || res.GetPause().GetBy() != "ann" {
+		t.Errorf("resumed is %v, %v", res, err)
+	}
+	if got := listed(); !slices.Equal(got, []uint64{6}) {
+		t.Errorf("listed are %v", got)
+	}
+	for channel, want := range map[uint64]connect.Code{5: connect.CodeNotFound, 0: connect.CodeInvalidArgument} {
+		if _, err := b.ResumeChannel(ctx, &pb.ResumeChannelRequest{ChannelId: channel}); connect.CodeOf(err) != want {
+			t.Errorf("channel %d is resumed: %v", channel, err)
+		}
+	}
+	if _, err := b.PauseChannel(ctx, new(pb.PauseChannelRequest)); connect.CodeOf(err) != connect.CodeInvalidArgument {
+		t.Errorf("no channel is paused: %v", err)
+	}
+	for channel := range uint64(99) {
+		if _, err := b.PauseChannel(ctx, &pb.PauseChannelRequest{ChannelId: 100 + channel}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := b.PauseChannel(ctx, &pb.PauseChannelRequest{ChannelId: 1000}); connect.CodeOf(err) != connect.CodeResourceExhausted {
+		t.Errorf("one channel too many is paused: %v", err)
+	}
+	open := newWaitingBoard(t, newPausable(t), true)
+	if _, err := open.PauseChannel(ctx, &pb.PauseChannelRequest{ChannelId: 1}); connect.CodeOf(err) != connect.CodePermissionDenied {
+		t.Errorf("strangers pause a channel: %v", err)
+	}
+}
+
 // TestOperators: the right to watch is not that to cancel.
 func TestOperators(t *testing.T) {
 	var auth strings.Builder
@@ -126,15 +204,24 @@ func TestOperators(t *testing.T) {
 	guard := access.New(access.Config{Rules: rules})
 	w := newWaiting()
 	b := newWaitingBoard(t, w, false)
+	client := newPausable(t)
+	pausable := newWaitingBoard(t, client, false)
 	for _, name := range []string{"watcher", "sender", "restricted", "operator"} {
 		ctx, end, err := guard.Act(context.Background(), name, true)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = b.CancelWaiting(ctx, &pb.CancelWaitingRequest{ChannelId: 1})
+		_, cancelled := b.CancelWaiting(ctx, &pb.CancelWaitingRequest{ChannelId: 1})
+		_, paused := pausable.PauseChannel(ctx, &pb.PauseChannelRequest{ChannelId: 1})
+		if name != "operator" {
+			_, _ = client.PauseChannel(1, "another")
+		}
+		_, resumed := pausable.ResumeChannel(ctx, &pb.ResumeChannelRequest{ChannelId: 1})
 		end()
-		if want := name == "operator"; (err == nil) != want || !want && connect.CodeOf(err) != connect.CodePermissionDenied {
-			t.Errorf("%s cancels: %v", name, err)
+		for what, err := range map[string]error{"cancels": cancelled, "pauses": paused, "resumes": resumed} {
+			if want := name == "operator"; (err == nil) != want || !want && connect.CodeOf(err) != connect.CodePermissionDenied {
+				t.Errorf("%s %s: %v", name, what, err)
+			}
 		}
 	}
 	if _, err := b.CancelWaiting(t.Context(), &pb.CancelWaitingRequest{ChannelId: 2}); connect.CodeOf(err) != connect.CodePermissionDenied {

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"embed"
-	"fmt"
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
@@ -16,10 +15,13 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
+// versionTable is the table with the version of the schema.
+const versionTable = "schema_version"
+
 // migrate creates the schema or brings an older one up to date.
 func (s *Store) migrate(ctx context.Context) error {
 	name, folder := goose.DialectSQLite3, "migrations/sqlite"
-	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithTableName("schema_version")}
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable)}
 	if s.dialect == postgres {
 		name, folder = goose.DialectPostgres, "migrations/postgres"
 		// Several servers may start at the same time.
@@ -42,7 +44,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	if current > newest {
-		return fmt.Errorf("%w: %s has schema %d, this version supports schemas up to %d", ErrNewer, s.where, current, newest)
+		return newer(s.where, current, newest)
 	}
 	_, err = provider.Up(ctx)
 	return err

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/gofrs/flock"
 
@@ -39,15 +40,28 @@ func lockFolder(folder string) (unlock func() error, err error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnwritable, folder, err)
 	}
-	held := flock.New(filepath.Join(folder, "lock"), flock.SetPermissions(0o600))
+	held := flock.New(filepath.Join(folder, lockName), flock.SetPermissions(0o600))
 	switch locked, err := held.TryLock(); {
 	case err != nil:
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnwritable, folder, err)
 	case !locked:
 		return nil, fmt.Errorf("%w: %s", ErrInUse, folder)
 	}
-	return held.Unlock, nil
+	// A folder that others use says who that is. It is used without that, too.
+	pid := filepath.Join(folder, pidName)
+	_ = os.WriteFile(pid, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
+	return func() error {
+		_ = os.Remove(pid)
+		return held.Unlock()
+	}, nil
 }
+
+// Files of a data folder next to the database. The process ID is not in the lock itself:
+// some systems release a lock when any descriptor of its file is closed.
+const (
+	lockName = "lock"
+	pidName  = "pid"
+)
 
 // openSQLite opens a file, which it creates if it is missing, for one writer and
 // several readers.

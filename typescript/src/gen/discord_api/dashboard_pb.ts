@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file discord_api/dashboard.proto.
  */
 export const file_discord_api_dashboard: GenFile = /*@__PURE__*/
-  fileDesc("ChtkaXNjb3JkX2FwaS9kYXNoYm9hcmQucHJvdG8SC2Rpc2NvcmRfYXBpIhQKEkxpc3RXYWl0aW5nUmVxdWVzdCLqAgoTTGlzdFdhaXRpbmdSZXNwb25zZRI0CgVjYWxscxgBIAMoCzIlLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVzcG9uc2UuQ2FsbBI3CgdjYWxsZXJzGAIgAygLMiYuZGlzY29yZF9hcGkuTGlzdFdhaXRpbmdSZXNwb25zZS5TaGFyZRI5CglyZXNvdXJjZXMYAyADKAsyJi5kaXNjb3JkX2FwaS5MaXN0V2FpdGluZ1Jlc3BvbnNlLlNoYXJlEg0KBXRvdGFsGAQgASgFGnIKBENhbGwSDgoGbnVtYmVyGAEgASgDEg0KBXJvdXRlGAIgASgJEhAKCHJlc291cmNlGAMgASgJEg4KBmNhbGxlchgEIAEoCRIpCgVzaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAaJgoFU2hhcmUSDAoEbmFtZRgBIAEoCRIPCgd3YWl0aW5nGAIgASgFIksKFENhbmNlbFdhaXRpbmdSZXF1ZXN0EhIKCmNoYW5uZWxfaWQYASABKAQSDgoGY2FsbGVyGAIgASgJEg8KB251bWJlcnMYAyADKAMiKgoVQ2FuY2VsV2FpdGluZ1Jlc3BvbnNlEhEKCWNhbmNlbGxlZBgBIAEoBSJLCg9HZXROYW1lc1JlcXVlc3QSEQoJZ3VpbGRfaWRzGAEgAygEEhMKC2NoYW5uZWxfaWRzGAIgAygEEhAKCHVzZXJfaWRzGAMgAygEIuABChBHZXROYW1lc1Jlc3BvbnNlEjIKBmd1aWxkcxgBIAMoCzIiLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UuTmFtZRI0CghjaGFubmVscxgCIAMoCzIiLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UuTmFtZRIxCgV1c2VycxgDIAMoCzIiLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UuTmFtZRovCgROYW1lEgoKAmlkGAEgASgEEgwKBG5hbWUYAiABKAkSDQoFZ3VpbGQYAyABKAkiPQoRR2V0SGlzdG9yeVJlcXVlc3QSKAoFcmFuZ2UYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24i5wIKEkdldEhpc3RvcnlSZXNwb25zZRIpCgVzdGFydBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoEc3RlcBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI0CgVjYWxscxgDIAMoCzIlLmRpc2NvcmRfYXBpLkdldEhpc3RvcnlSZXNwb25zZS5DYWxscxIPCgd3YWl0aW5nGAQgAygFEhIKCndhaXRlZF9wNTAYBSADKAISEgoKd2FpdGVkX3A5ORgGIAMoAhITCgtkaXNjb3JkX3A1MBgHIAMoAhITCgtkaXNjb3JkX3A5ORgIIAMoAhIPCgdsaW1pdGVkGAkgAygFEhYKDmJ1c2llc3Rfc2Vjb25kGAogAygFEhQKDGdsb2JhbF9saW1pdBgLIAEoBRolCgVDYWxscxIMCgRjb2RlGAEgASgJEg4KBmNvdW50cxgCIAMoBSIUChJXYXRjaFN0YXR1c1JlcXVlc3Qi4w4KE1dhdGNoU3RhdHVzUmVzcG9uc2USKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoFcHJveHkYAiABKAsyJi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlByb3h5EjcKBmxpbWl0cxgDIAEoCzInLmRpc2NvcmRfYXBpLkdldFJhdGVMaW1pdFN0YXR1c1Jlc3BvbnNlEiwKCWRyYWluc19pbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIYChBjYWxsc19wZXJfc2Vjb25kGAUgASgBEjQKBXNsb3RzGAYgAygLMiUuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TbG90EjQKBWNhbGxzGAcgAygLMiUuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5DYWxsEjkKB3NhbmRib3gYCCABKAsyKC5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3gSSQoQc2FuZGJveF9tZXNzYWdlcxgJIAMoCzIvLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveE1lc3NhZ2Ua/gIKBVByb3h5Eg8KB3ZlcnNpb24YASABKAkSKwoHc3RhcnRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHcmVhc29ucxgDIAMoCRILCgNib3QYBCABKAkSDAoEb3BlbhgFIAEoCBIPCgdzYW5kYm94GAYgASgIEhAKCGNvbnRlbnRzGAcgASgIEhAKCHBsYXRmb3JtGAggASgJEj8KB2dhdGV3YXkYCSABKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlByb3h5LkdhdGV3YXkalAEKB0dhdGV3YXkSDQoFc3RhdGUYASABKAkSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBnJlYXNvbhgDIAEoCRIqCgdsYXRlbmN5GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC3N1YnNjcmliZXJzGAUgASgFGqABCgRTbG90EikKBXN0YXJ0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI/CgVjYWxscxgCIAMoCzIwLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2xvdC5DYWxsc0VudHJ5GiwKCkNhbGxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgFOgI4ARrjAgoEQ2FsbBIOCgZudW1iZXIYASABKAMSKQoFZW5kZWQYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBm1ldGhvZBgDIAEoCRIOCgZ0YXJnZXQYBCABKAkSCgoCaWQYBSABKAQSDAoEY29kZRgGIAEoCRInCgR0b29rGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEikKBndhaXRlZBgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgphdF9kaXNjb3JkGAkgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXRyaWVzGAogASgFEg4KBmNhbGxlchgLIAEoCRIQCghwcm90b2NvbBgMIAEoCRISCgpyZXF1ZXN0X2lkGA0gASgJEg0KBWVycm9yGA4gASgJEg8KB2NvbnRlbnQYDyABKAkaowMKB1NhbmRib3gSQgoIY2hhbm5lbHMYASADKAsyMC5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guQ2hhbm5lbBI+CgZmYXVsdHMYAiADKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guRmF1bHQSPgoGbGltaXRzGAMgAygLMi4uZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TYW5kYm94LkxpbWl0GjMKB0NoYW5uZWwSCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRIOCgZkaXJlY3QYAyABKAgaPgoFRmF1bHQSCgoCaWQYASABKAUSDAoEbmFtZRgCIAEoCRIMCgRoaXRzGAMgASgFEg0KBWNvdW50GAQgASgFGl8KBUxpbWl0EgwKBG5hbWUYASABKAkSDQoFbGltaXQYAiABKAUSKQoGd2luZG93GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg4KBnJvdXRlcxgEIAMoCRpICg5TYW5kYm94TWVzc2FnZRIlCgdtZXNzYWdlGAEgASgLMhQuZGlzY29yZF9hcGkuTWVzc2FnZRIPCgdkZWxldGVkGAIgASgIMrADCglEYXNoYm9hcmQSUgoLV2F0Y2hTdGF0dXMSHy5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1JlcXVlc3QaIC5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlMAESTAoIR2V0TmFtZXMSHC5kaXNjb3JkX2FwaS5HZXROYW1lc1JlcXVlc3QaHS5kaXNjb3JkX2FwaS5HZXROYW1lc1Jlc3BvbnNlIgOQAgESUgoKR2V0SGlzdG9yeRIeLmRpc2NvcmRfYXBpLkdldEhpc3RvcnlSZXF1ZXN0Gh8uZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlc3BvbnNlIgOQAgESVQoLTGlzdFdhaXRpbmcSHy5kaXNjb3JkX2FwaS5MaXN0V2FpdGluZ1JlcXVlc3QaIC5kaXNjb3JkX2FwaS5MaXN0V2FpdGluZ1Jlc3BvbnNlIgOQAgESVgoNQ2FuY2VsV2FpdGluZxIhLmRpc2NvcmRfYXBpLkNhbmNlbFdhaXRpbmdSZXF1ZXN0GiIuZGlzY29yZF9hcGkuQ2FuY2VsV2FpdGluZ1Jlc3BvbnNlYgZwcm90bzM", [file_discord_api_discord_api, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChtkaXNjb3JkX2FwaS9kYXNoYm9hcmQucHJvdG8SC2Rpc2NvcmRfYXBpIhQKEkxpc3RXYWl0aW5nUmVxdWVzdCKVAwoTTGlzdFdhaXRpbmdSZXNwb25zZRI0CgVjYWxscxgBIAMoCzIlLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVzcG9uc2UuQ2FsbBI3CgdjYWxsZXJzGAIgAygLMiYuZGlzY29yZF9hcGkuTGlzdFdhaXRpbmdSZXNwb25zZS5TaGFyZRI5CglyZXNvdXJjZXMYAyADKAsyJi5kaXNjb3JkX2FwaS5MaXN0V2FpdGluZ1Jlc3BvbnNlLlNoYXJlEg0KBXRvdGFsGAQgASgFEikKBnBhdXNlcxgFIAMoCzIZLmRpc2NvcmRfYXBpLkNoYW5uZWxQYXVzZRpyCgRDYWxsEg4KBm51bWJlchgBIAEoAxINCgVyb3V0ZRgCIAEoCRIQCghyZXNvdXJjZRgDIAEoCRIOCgZjYWxsZXIYBCABKAkSKQoFc2luY2UYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGiYKBVNoYXJlEgwKBG5hbWUYASABKAkSDwoHd2FpdGluZxgCIAEoBSJqCgxDaGFubmVsUGF1c2USEgoKY2hhbm5lbF9pZBgBIAEoBBIKCgJieRgCIAEoCRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHd2FpdGluZxgEIAEoBSJLChRDYW5jZWxXYWl0aW5nUmVxdWVzdBISCgpjaGFubmVsX2lkGAEgASgEEg4KBmNhbGxlchgCIAEoCRIPCgdudW1iZXJzGAMgAygDIioKFUNhbmNlbFdhaXRpbmdSZXNwb25zZRIRCgljYW5jZWxsZWQYASABKAUiKQoTUGF1c2VDaGFubmVsUmVxdWVzdBISCgpjaGFubmVsX2lkGAEgASgEIkAKFFBhdXNlQ2hhbm5lbFJlc3BvbnNlEigKBXBhdXNlGAEgASgLMhkuZGlzY29yZF9hcGkuQ2hhbm5lbFBhdXNlIioKFFJlc3VtZUNoYW5uZWxSZXF1ZXN0EhIKCmNoYW5uZWxfaWQYASABKAQiQQoVUmVzdW1lQ2hhbm5lbFJlc3BvbnNlEigKBXBhdXNlGAEgASgLMhkuZGlzY29yZF9hcGkuQ2hhbm5lbFBhdXNlIksKD0dldE5hbWVzUmVxdWVzdBIRCglndWlsZF9pZHMYASADKAQSEwoLY2hhbm5lbF9pZHMYAiADKAQSEAoIdXNlcl9pZHMYAyADKAQi4AEKEEdldE5hbWVzUmVzcG9uc2USMgoGZ3VpbGRzGAEgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjQKCGNoYW5uZWxzGAIgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjEKBXVzZXJzGAMgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lGi8KBE5hbWUSCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRINCgVndWlsZBgDIAEoCSI9ChFHZXRIaXN0b3J5UmVxdWVzdBIoCgVyYW5nZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLnAgoSR2V0SGlzdG9yeVJlc3BvbnNlEikKBXN0YXJ0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRzdGVwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjQKBWNhbGxzGAMgAygLMiUuZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlc3BvbnNlLkNhbGxzEg8KB3dhaXRpbmcYBCADKAUSEgoKd2FpdGVkX3A1MBgFIAMoAhISCgp3YWl0ZWRfcDk5GAYgAygCEhMKC2Rpc2NvcmRfcDUwGAcgAygCEhMKC2Rpc2NvcmRfcDk5GAggAygCEg8KB2xpbWl0ZWQYCSADKAUSFgoOYnVzaWVzdF9zZWNvbmQYCiADKAUSFAoMZ2xvYmFsX2xpbWl0GAsgASgFGiUKBUNhbGxzEgwKBGNvZGUYASABKAkSDgoGY291bnRzGAIgAygFIhQKEldhdGNoU3RhdHVzUmVxdWVzdCLjDgoTV2F0Y2hTdGF0dXNSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CgVwcm94eRgCIAEoCzImLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkSNwoGbGltaXRzGAMgASgLMicuZGlzY29yZF9hcGkuR2V0UmF0ZUxpbWl0U3RhdHVzUmVzcG9uc2USLAoJZHJhaW5zX2luGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhgKEGNhbGxzX3Blcl9zZWNvbmQYBSABKAESNAoFc2xvdHMYBiADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNsb3QSNAoFY2FsbHMYByADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLkNhbGwSOQoHc2FuZGJveBgIIAEoCzIoLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveBJJChBzYW5kYm94X21lc3NhZ2VzGAkgAygLMi8uZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TYW5kYm94TWVzc2FnZRr+AgoFUHJveHkSDwoHdmVyc2lvbhgBIAEoCRIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZWFzb25zGAMgAygJEgsKA2JvdBgEIAEoCRIMCgRvcGVuGAUgASgIEg8KB3NhbmRib3gYBiABKAgSEAoIY29udGVudHMYByABKAgSEAoIcGxhdGZvcm0YCCABKAkSPwoHZ2F0ZXdheRgJIAEoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkuR2F0ZXdheRqUAQoHR2F0ZXdheRINCgVzdGF0ZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAMgASgJEioKB2xhdGVuY3kYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3Vic2NyaWJlcnMYBSABKAUaoAEKBFNsb3QSKQoFc3RhcnQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj8KBWNhbGxzGAIgAygLMjAuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TbG90LkNhbGxzRW50cnkaLAoKQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAU6AjgBGuMCCgRDYWxsEg4KBm51bWJlchgBIAEoAxIpCgVlbmRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAMgASgJEg4KBnRhcmdldBgEIAEoCRIKCgJpZBgFIAEoBBIMCgRjb2RlGAYgASgJEicKBHRvb2sYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGd2FpdGVkGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCmF0X2Rpc2NvcmQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFdHJpZXMYCiABKAUSDgoGY2FsbGVyGAsgASgJEhAKCHByb3RvY29sGAwgASgJEhIKCnJlcXVlc3RfaWQYDSABKAkSDQoFZXJyb3IYDiABKAkSDwoHY29udGVudBgPIAEoCRqjAwoHU2FuZGJveBJCCghjaGFubmVscxgBIAMoCzIwLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5DaGFubmVsEj4KBmZhdWx0cxgCIAMoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5GYXVsdBI+CgZsaW1pdHMYAyADKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guTGltaXQaMwoHQ2hhbm5lbBIKCgJpZBgBIAEoBBIMCgRuYW1lGAIgASgJEg4KBmRpcmVjdBgDIAEoCBo+CgVGYXVsdBIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEgwKBGhpdHMYAyABKAUSDQoFY291bnQYBCABKAUaXwoFTGltaXQSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoBRIpCgZ3aW5kb3cYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcm91dGVzGAQgAygJGkgKDlNhbmRib3hNZXNzYWdlEiUKB21lc3NhZ2UYASABKAsyFC5kaXNjb3JkX2FwaS5NZXNzYWdlEg8KB2RlbGV0ZWQYAiABKAgy3QQKCURhc2hib2FyZBJSCgtXYXRjaFN0YXR1cxIfLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVxdWVzdBogLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UwARJMCghHZXROYW1lcxIcLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVxdWVzdBodLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UiA5ACARJSCgpHZXRIaXN0b3J5Eh4uZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlcXVlc3QaHy5kaXNjb3JkX2FwaS5HZXRIaXN0b3J5UmVzcG9uc2UiA5ACARJVCgtMaXN0V2FpdGluZxIfLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVxdWVzdBogLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVzcG9uc2UiA5ACARJWCg1DYW5jZWxXYWl0aW5nEiEuZGlzY29yZF9hcGkuQ2FuY2VsV2FpdGluZ1JlcXVlc3QaIi5kaXNjb3JkX2FwaS5DYW5jZWxXYWl0aW5nUmVzcG9uc2USUwoMUGF1c2VDaGFubmVsEiAuZGlzY29yZF9hcGkuUGF1c2VDaGFubmVsUmVxdWVzdBohLmRpc2NvcmRfYXBpLlBhdXNlQ2hhbm5lbFJlc3BvbnNlElYKDVJlc3VtZUNoYW5uZWwSIS5kaXNjb3JkX2FwaS5SZXN1bWVDaGFubmVsUmVxdWVzdBoiLmRpc2NvcmRfYXBpLlJlc3VtZUNoYW5uZWxSZXNwb25zZWIGcHJvdG8z", [file_discord_api_discord_api, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * ListWaitingRequest has no fields.
@@ -67,6 +67,13 @@ export type ListWaitingResponse = Message<"discord_api.ListWaitingResponse"> & {
    * @generated from field: int32 total = 4;
    */
   total: number;
+
+  /**
+   * Channels that are paused, the oldest pause first.
+   *
+   * @generated from field: repeated discord_api.ChannelPause pauses = 5;
+   */
+  pauses: ChannelPause[];
 };
 
 /**
@@ -154,6 +161,48 @@ export const ListWaitingResponse_ShareSchema: GenMessage<ListWaitingResponse_Sha
   messageDesc(file_discord_api_dashboard, 1, 1);
 
 /**
+ * ChannelPause is a channel whose calls wait because a client wants it.
+ *
+ * @generated from message discord_api.ChannelPause
+ */
+export type ChannelPause = Message<"discord_api.ChannelPause"> & {
+  /**
+   * The channel.
+   *
+   * @generated from field: uint64 channel_id = 1;
+   */
+  channelId: bigint;
+
+  /**
+   * Who paused it: the name of a client key, or else the network address.
+   *
+   * @generated from field: string by = 2;
+   */
+  by: string;
+
+  /**
+   * When it was paused.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 3;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Calls that wait for the end of the pause.
+   *
+   * @generated from field: int32 waiting = 4;
+   */
+  waiting: number;
+};
+
+/**
+ * Describes the message discord_api.ChannelPause.
+ * Use `create(ChannelPauseSchema)` to create a new message.
+ */
+export const ChannelPauseSchema: GenMessage<ChannelPause> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 2);
+
+/**
  * CancelWaitingRequest says which calls to cancel. At least one condition must be
  * set, and a call must meet all that are.
  *
@@ -187,7 +236,7 @@ export type CancelWaitingRequest = Message<"discord_api.CancelWaitingRequest"> &
  * Use `create(CancelWaitingRequestSchema)` to create a new message.
  */
 export const CancelWaitingRequestSchema: GenMessage<CancelWaitingRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 2);
+  messageDesc(file_discord_api_dashboard, 3);
 
 /**
  * CancelWaitingResponse is the answer to CancelWaiting.
@@ -208,7 +257,91 @@ export type CancelWaitingResponse = Message<"discord_api.CancelWaitingResponse">
  * Use `create(CancelWaitingResponseSchema)` to create a new message.
  */
 export const CancelWaitingResponseSchema: GenMessage<CancelWaitingResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 3);
+  messageDesc(file_discord_api_dashboard, 4);
+
+/**
+ * PauseChannelRequest names a channel.
+ *
+ * @generated from message discord_api.PauseChannelRequest
+ */
+export type PauseChannelRequest = Message<"discord_api.PauseChannelRequest"> & {
+  /**
+   * The channel.
+   *
+   * @generated from field: uint64 channel_id = 1;
+   */
+  channelId: bigint;
+};
+
+/**
+ * Describes the message discord_api.PauseChannelRequest.
+ * Use `create(PauseChannelRequestSchema)` to create a new message.
+ */
+export const PauseChannelRequestSchema: GenMessage<PauseChannelRequest> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 5);
+
+/**
+ * PauseChannelResponse is the answer to PauseChannel.
+ *
+ * @generated from message discord_api.PauseChannelResponse
+ */
+export type PauseChannelResponse = Message<"discord_api.PauseChannelResponse"> & {
+  /**
+   * The pause, with who began it.
+   *
+   * @generated from field: discord_api.ChannelPause pause = 1;
+   */
+  pause?: ChannelPause | undefined;
+};
+
+/**
+ * Describes the message discord_api.PauseChannelResponse.
+ * Use `create(PauseChannelResponseSchema)` to create a new message.
+ */
+export const PauseChannelResponseSchema: GenMessage<PauseChannelResponse> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 6);
+
+/**
+ * ResumeChannelRequest names a channel.
+ *
+ * @generated from message discord_api.ResumeChannelRequest
+ */
+export type ResumeChannelRequest = Message<"discord_api.ResumeChannelRequest"> & {
+  /**
+   * The channel.
+   *
+   * @generated from field: uint64 channel_id = 1;
+   */
+  channelId: bigint;
+};
+
+/**
+ * Describes the message discord_api.ResumeChannelRequest.
+ * Use `create(ResumeChannelRequestSchema)` to create a new message.
+ */
+export const ResumeChannelRequestSchema: GenMessage<ResumeChannelRequest> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 7);
+
+/**
+ * ResumeChannelResponse is the answer to ResumeChannel.
+ *
+ * @generated from message discord_api.ResumeChannelResponse
+ */
+export type ResumeChannelResponse = Message<"discord_api.ResumeChannelResponse"> & {
+  /**
+   * The pause as it was at its end.
+   *
+   * @generated from field: discord_api.ChannelPause pause = 1;
+   */
+  pause?: ChannelPause | undefined;
+};
+
+/**
+ * Describes the message discord_api.ResumeChannelResponse.
+ * Use `create(ResumeChannelResponseSchema)` to create a new message.
+ */
+export const ResumeChannelResponseSchema: GenMessage<ResumeChannelResponse> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 8);
 
 /**
  * GetNamesRequest has the IDs whose names are wanted, at most 1000 in all.
@@ -243,7 +376,7 @@ export type GetNamesRequest = Message<"discord_api.GetNamesRequest"> & {
  * Use `create(GetNamesRequestSchema)` to create a new message.
  */
 export const GetNamesRequestSchema: GenMessage<GetNamesRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 4);
+  messageDesc(file_discord_api_dashboard, 9);
 
 /**
  * GetNamesResponse has the names that the proxy knows.
@@ -278,7 +411,7 @@ export type GetNamesResponse = Message<"discord_api.GetNamesResponse"> & {
  * Use `create(GetNamesResponseSchema)` to create a new message.
  */
 export const GetNamesResponseSchema: GenMessage<GetNamesResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5);
+  messageDesc(file_discord_api_dashboard, 10);
 
 /**
  * Name is the name of a guild, channel or user.
@@ -313,7 +446,7 @@ export type GetNamesResponse_Name = Message<"discord_api.GetNamesResponse.Name">
  * Use `create(GetNamesResponse_NameSchema)` to create a new message.
  */
 export const GetNamesResponse_NameSchema: GenMessage<GetNamesResponse_Name> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5, 0);
+  messageDesc(file_discord_api_dashboard, 10, 0);
 
 /**
  * GetHistoryRequest says how much is wanted.
@@ -335,7 +468,7 @@ export type GetHistoryRequest = Message<"discord_api.GetHistoryRequest"> & {
  * Use `create(GetHistoryRequestSchema)` to create a new message.
  */
 export const GetHistoryRequestSchema: GenMessage<GetHistoryRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 6);
+  messageDesc(file_discord_api_dashboard, 11);
 
 /**
  * GetHistoryResponse has a value for each step, oldest first. The newest step is
@@ -428,7 +561,7 @@ export type GetHistoryResponse = Message<"discord_api.GetHistoryResponse"> & {
  * Use `create(GetHistoryResponseSchema)` to create a new message.
  */
 export const GetHistoryResponseSchema: GenMessage<GetHistoryResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 7);
+  messageDesc(file_discord_api_dashboard, 12);
 
 /**
  * Calls are how many calls ended with one code.
@@ -456,7 +589,7 @@ export type GetHistoryResponse_Calls = Message<"discord_api.GetHistoryResponse.C
  * Use `create(GetHistoryResponse_CallsSchema)` to create a new message.
  */
 export const GetHistoryResponse_CallsSchema: GenMessage<GetHistoryResponse_Calls> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 7, 0);
+  messageDesc(file_discord_api_dashboard, 12, 0);
 
 /**
  * WatchStatusRequest has no fields.
@@ -471,7 +604,7 @@ export type WatchStatusRequest = Message<"discord_api.WatchStatusRequest"> & {
  * Use `create(WatchStatusRequestSchema)` to create a new message.
  */
 export const WatchStatusRequestSchema: GenMessage<WatchStatusRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 8);
+  messageDesc(file_discord_api_dashboard, 13);
 
 /**
  * WatchStatusResponse contains the changes since the previous message. The first
@@ -554,7 +687,7 @@ export type WatchStatusResponse = Message<"discord_api.WatchStatusResponse"> & {
  * Use `create(WatchStatusResponseSchema)` to create a new message.
  */
 export const WatchStatusResponseSchema: GenMessage<WatchStatusResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9);
+  messageDesc(file_discord_api_dashboard, 14);
 
 /**
  * Proxy is the state of the process.
@@ -632,7 +765,7 @@ export type WatchStatusResponse_Proxy = Message<"discord_api.WatchStatusResponse
  * Use `create(WatchStatusResponse_ProxySchema)` to create a new message.
  */
 export const WatchStatusResponse_ProxySchema: GenMessage<WatchStatusResponse_Proxy> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9, 0);
+  messageDesc(file_discord_api_dashboard, 14, 0);
 
 /**
  * Gateway is the state of the bot's connection to Discord's gateway, which
@@ -685,7 +818,7 @@ export type WatchStatusResponse_Proxy_Gateway = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Proxy_GatewaySchema)` to create a new message.
  */
 export const WatchStatusResponse_Proxy_GatewaySchema: GenMessage<WatchStatusResponse_Proxy_Gateway> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9, 0, 0);
+  messageDesc(file_discord_api_dashboard, 14, 0, 0);
 
 /**
  * Slot counts the calls that ended in 10 seconds.
@@ -714,7 +847,7 @@ export type WatchStatusResponse_Slot = Message<"discord_api.WatchStatusResponse.
  * Use `create(WatchStatusResponse_SlotSchema)` to create a new message.
  */
 export const WatchStatusResponse_SlotSchema: GenMessage<WatchStatusResponse_Slot> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9, 1);
+  messageDesc(file_discord_api_dashboard, 14, 1);
 
 /**
  * Call is a call that has ended.
@@ -836,7 +969,7 @@ export type WatchStatusResponse_Call = Message<"discord_api.WatchStatusResponse.
  * Use `create(WatchStatusResponse_CallSchema)` to create a new message.
  */
 export const WatchStatusResponse_CallSchema: GenMessage<WatchStatusResponse_Call> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9, 2);
+  messageDesc(file_discord_api_dashboard, 14, 2);
 
 /**
  * Sandbox is the state of the sandbox, the built-in fake Discord.
@@ -871,7 +1004,7 @@ export type WatchStatusResponse_Sandbox = Message<"discord_api.WatchStatusRespon
  * Use `create(WatchStatusResponse_SandboxSchema)` to create a new message.
  */
 export const WatchStatusResponse_SandboxSchema: GenMessage<WatchStatusResponse_Sandbox> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9, 3);
+  messageDesc(file_discord_api_dashboard, 14, 3);
 
 /**
  * Channel is a channel of the sandbox.
@@ -906,7 +1039,7 @@ export type WatchStatusResponse_Sandbox_Channel = Message<"discord_api.WatchStat
  * Use `create(WatchStatusResponse_Sandbox_ChannelSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_ChannelSchema: GenMessage<WatchStatusResponse_Sandbox_Channel> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9, 3, 0);
+  messageDesc(file_discord_api_dashboard, 14, 3, 0);
 
 /**
  * Fault is something that goes wrong with calls.
@@ -948,7 +1081,7 @@ export type WatchStatusResponse_Sandbox_Fault = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Sandbox_FaultSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_FaultSchema: GenMessage<WatchStatusResponse_Sandbox_Fault> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9, 3, 1);
+  messageDesc(file_discord_api_dashboard, 14, 3, 1);
 
 /**
  * Limit is a rate limit of the sandbox.
@@ -990,7 +1123,7 @@ export type WatchStatusResponse_Sandbox_Limit = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Sandbox_LimitSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_LimitSchema: GenMessage<WatchStatusResponse_Sandbox_Limit> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9, 3, 2);
+  messageDesc(file_discord_api_dashboard, 14, 3, 2);
 
 /**
  * SandboxMessage is a change of a message in the sandbox.
@@ -1018,7 +1151,7 @@ export type WatchStatusResponse_SandboxMessage = Message<"discord_api.WatchStatu
  * Use `create(WatchStatusResponse_SandboxMessageSchema)` to create a new message.
  */
 export const WatchStatusResponse_SandboxMessageSchema: GenMessage<WatchStatusResponse_SandboxMessage> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9, 4);
+  messageDesc(file_discord_api_dashboard, 14, 4);
 
 /**
  * Dashboard reports the state of the proxy.
@@ -1100,6 +1233,38 @@ export const Dashboard: GenService<{
     methodKind: "unary";
     input: typeof CancelWaitingRequestSchema;
     output: typeof CancelWaitingResponseSchema;
+  },
+  /**
+   * PauseChannel has all calls that are limited by a channel wait until
+   * ResumeChannel. Their deadlines stay, and calls that are on their way to
+   * Discord go on. At most 10,000 calls with 256 MiB wait for the end of pauses;
+   * more are RESOURCE_EXHAUSTED. A pause ends when the proxy stops.
+   *
+   * A channel that is paused stays as it is. RESOURCE_EXHAUSTED means that 100
+   * channels are paused already. The permissions are those of CancelWaiting.
+   *
+   * Cost: no call to Discord.
+   *
+   * @generated from rpc discord_api.Dashboard.PauseChannel
+   */
+  pauseChannel: {
+    methodKind: "unary";
+    input: typeof PauseChannelRequestSchema;
+    output: typeof PauseChannelResponseSchema;
+  },
+  /**
+   * ResumeChannel ends the pause of a channel. The calls that wait go on as the
+   * limits allow, the messages of each caller in their order. NOT_FOUND means that the channel is not paused. The
+   * permissions are those of CancelWaiting.
+   *
+   * Cost: no call to Discord.
+   *
+   * @generated from rpc discord_api.Dashboard.ResumeChannel
+   */
+  resumeChannel: {
+    methodKind: "unary";
+    input: typeof ResumeChannelRequestSchema;
+    output: typeof ResumeChannelResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_discord_api_dashboard, 0);
