@@ -230,7 +230,7 @@ const scenarios = {
     same([lines.length, lines[0].split(",").slice(0, 4)], [3, ["ended", "method", "target", "id"]], "the CSV");
     same(lines[1].includes(`SendChannelMessage,channel_id,${forbidden},#forbidden,permission_denied,`), true, `a line of the CSV: ${lines[1]}`);
     // A paused list stays as it is.
-    await other.getByRole("button", { name: "Pause" }).click();
+    await other.getByRole("button", { name: "Pause", exact: true }).click();
     await send("not allowed", undefined, forbidden);
     await other.getByRole("button", { name: "Resume (1 new)" }).waitFor();
     same(await other.getByRole("button", { name: "SendChannelMessage" }).count(), 1, "calls while the list is paused");
