@@ -68,6 +68,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Observers are notified of every request to Discord.
 	Observers []Observer
+	// MayNotSend is asked immediately before each try, and returns why this process may
+	// not send at the moment. The call then waits like one that cannot reach Discord. Nil
+	// means that it always may.
+	MayNotSend func() error
 }
 
 // Client calls Discord as one bot. It is safe for concurrent use.
@@ -125,6 +129,7 @@ func New(c Config) (*Client, error) {
 			answers:    newAnswers(),
 			logger:     logger,
 			observers:  c.Observers,
+			mayNotSend: c.MayNotSend,
 		},
 	}, nil
 }

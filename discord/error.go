@@ -48,6 +48,8 @@ const (
 	// Withdrawn: somebody else cancelled the call before it was sent, see
 	// Client.CancelWaiting.
 	Withdrawn
+	// MayNotSend: Config.MayNotSend kept the call from being sent.
+	MayNotSend
 )
 
 // Discord's error codes that decide what is done next.
@@ -157,6 +159,8 @@ func (e *Error) Error() string {
 		b.WriteString("the proxy is shutting down")
 	case Revoked:
 		b.WriteString("the client lost the right to this call while it waited")
+	case MayNotSend:
+		b.WriteString("the server could not renew its lease of the bot in the database, so another server may have it")
 	case Withdrawn:
 		b.WriteString("an operator cancelled this call while it waited")
 	}

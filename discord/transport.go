@@ -30,6 +30,7 @@ type transport struct {
 	observers  []Observer
 	waits      waits
 	pauses     pauses
+	mayNotSend func() error // nil if it always may
 }
 
 // do sends a request until an answer says what became of it. Every error is an
@@ -196,7 +197,11 @@ func (s *sending) failed(ctx context.Context, a *answer, cause error) (again boo
 			a.outcomeUnknown = s.unknown
 			return false, nil
 		}
-		return false, &Error{Reason: Unreachable, OutcomeUnknown: s.unknown, cause: cause}
+		reason := Unreachable
+		if errors.Is(cause, ErrMayNotSend) {
+			reason = MayNotSend
+		}
+		return false, &Error{Reason: reason, OutcomeUnknown: s.unknown, cause: cause}
 	}
 	s.logger.WarnContext(ctx, "request to Discord failed; retrying", "route", s.seen.Route, "resource", s.seen.Resource,
 		"try", s.seen.Number, "wait", wait.Round(time.Millisecond), "status", s.seen.Status, "error", cause)

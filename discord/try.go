@@ -40,6 +40,9 @@ func newSession(authorization, userAgent string) *discordgo.Session {
 // prolonged for its body.
 const slowestUpload = 256 << 10
 
+// ErrMayNotSend is the cause of a try that Config.MayNotSend has kept from being sent.
+var ErrMayNotSend = errors.New("this process may not send to Discord at the moment")
+
 var (
 	// errTryTimeout ends a try that takes too long.
 	errTryTimeout = errors.New("no answer within the time of one try")
@@ -57,6 +60,12 @@ func (t *transport) try(ctx context.Context, r *request, permit *ratelimit.Permi
 	timeout := t.tryTimeout + time.Duration(len(r.body))*time.Second/slowestUpload
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errTryTimeout)
 	defer cancel()
+	if t.mayNotSend != nil {
+		if err := t.mayNotSend(); err != nil {
+			permit.Cancel()
+			return nil, Unsent, fmt.Errorf("%w: %w", ErrMayNotSend, err)
+		}
+	}
 	x := &exchange{transport: t, permit: permit}
 	x.send(ctx, r)
 	switch {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/lease"
 	"discordproxy/server/internal/store"
 )
 
@@ -39,7 +41,8 @@ type data struct {
 	store  *store.Store
 	logger *slog.Logger
 	bot    string
-	shared bool // it is in a database that other servers can use
+	lease  *lease.Keeper // nil unless it is in a database that other servers can use
+	holder string        // of the lease
 	// changed and urgent have a value when something is to be saved, urgent when a
 	// crash should not lose it.
 	changed, urgent chan struct{}
@@ -74,7 +77,7 @@ func openData(ctx context.Context, c Config) (d *data, warnings []string, err er
 		if err != nil {
 			return nil, nil, err
 		}
-		return newData(s, c), nil, nil
+		return s, nil, nil
 	}
 	if c.DataFolder == "" {
 		return nil, nil, nil
@@ -137,20 +140,26 @@ func InspectData(ctx context.Context, folder string) (string, error) {
 
 func newData(s *store.Store, c Config) *data {
 	return &data{
-		store: s, logger: c.Logger, bot: botOf(c), shared: c.Database != "", changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		store: s, logger: c.Logger, bot: botOf(c), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
 		flushes: make(chan chan struct{}), ended: make(chan struct{}),
 	}
 }
 
-// databaseWait is the time between two attempts to use the database at the start.
-const databaseWait = time.Second
+// Times between two attempts to use the database at the start: while it is away, and
+// while another server has the lease.
+const (
+	awayWait  = time.Second
+	inUseWait = 250 * time.Millisecond
+)
 
-// openDatabase opens the database and claims the bot, as soon as both is possible.
-func openDatabase(ctx context.Context, c Config) (s *store.Store, err error) {
+// openDatabase opens the database and gets the lease of the bot, as soon as both is
+// possible.
+func openDatabase(ctx context.Context, c Config) (d *data, err error) {
+	var s *store.Store
 	var told error
 	wait := func(err error) bool {
 		var reason error
-		for _, r := range []error{store.ErrAway, store.ErrBotInUse} {
+		for _, r := range []error{store.ErrAway, errBotInUse} {
 			if errors.Is(err, r) {
 				reason = r
 			}
@@ -165,21 +174,85 @@ func openDatabase(ctx context.Context, c Config) (s *store.Store, err error) {
 				c.Waiting(reason)
 			}
 		}
-		return discord.Sleep(ctx, databaseWait) == nil
+		pause := awayWait
+		if errors.Is(reason, errBotInUse) {
+			pause = inUseWait
+		}
+		return discord.Sleep(ctx, pause) == nil
 	}
 	for s == nil {
 		if s, err = store.Open(ctx, store.Config{PostgreSQL: c.Database}); err != nil && !wait(err) {
 			return nil, databaseError(ctx, err)
 		}
 	}
+	d = newData(s, c)
+	d.holder = rand.Text()
 	for {
-		if err = s.Claim(ctx, botOf(c)); err == nil {
-			return s, nil
+		term, err := d.acquire(ctx)
+		if err == nil {
+			s.Fence(d.bot, d.holder, term.Epoch())
+			d.lease = lease.Keep(term, func(ctx context.Context, epoch int64) (bool, error) {
+				return s.RenewLease(ctx, d.bot, d.holder, epoch, lease.Length)
+			}, c.Logger)
+			c.Logger.InfoContext(ctx, "got the lease of the bot", "epoch", term.Epoch())
+			return d, nil
 		}
 		if !wait(err) {
 			return nil, errors.Join(databaseError(ctx, err), s.Close())
 		}
 	}
+}
+
+// errBotInUse is the error of a server that does not get the lease.
+var errBotInUse = errors.New("another server uses this bot with the database")
+
+// acquire asks once for the lease.
+func (d *data) acquire(ctx context.Context) (term lease.Term, err error) {
+	ctx, cancel := context.WithTimeout(ctx, lease.Length)
+	defer cancel()
+	sent := time.Now()
+	epoch, err := d.store.AcquireLease(ctx, d.bot, d.holder, lease.Length)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return term, fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
+	case err != nil:
+		return term, err
+	case epoch == 0:
+		return term, errBotInUse
+	}
+	term.Granted(sent, epoch)
+	return term, nil
+}
+
+// release lets another server have the lease, after this one has sent and saved the
+// last.
+func (d *data) release() {
+	if d.lease == nil {
+		return
+	}
+	epoch := d.lease.Epoch()
+	d.lease.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), lease.Interval)
+	defer cancel()
+	if err := d.store.ReleaseLease(ctx, d.bot, d.holder, epoch); err != nil {
+		d.logger.Warn("failed to release the lease; another server has to wait for its end", "error", err)
+	}
+}
+
+// lost returns a channel that is closed when another server has taken over the bot.
+func (d *data) lost() <-chan struct{} {
+	if d == nil {
+		return nil
+	}
+	return d.lease.Lost()
+}
+
+// leads returns why the server may not send to Discord at the moment.
+func (d *data) leads() error {
+	if d == nil {
+		return nil
+	}
+	return d.lease.Check()
 }
 
 // databaseError is the error of a start that failed because of the database or the
@@ -211,6 +284,7 @@ func (d *data) close() {
 	if d == nil {
 		return
 	}
+	d.release()
 	if err := d.store.Close(); err != nil {
 		d.logger.Warn("failed to close the data", "error", err)
 	}
@@ -393,7 +467,7 @@ func (d *data) load(ctx context.Context) (savedState, error) {
 		return savedState{}, nil
 	}
 	parts, err := d.store.State(ctx, d.bot)
-	if err != nil && d.shared {
+	if err != nil && d.lease != nil {
 		return savedState{}, fmt.Errorf("cannot read the state of the last run: %w", err)
 	}
 	if err != nil {
@@ -403,7 +477,7 @@ func (d *data) load(ctx context.Context) (savedState, error) {
 	clean := string(parts[cleanPart].Data) == "true"
 	delete(parts, cleanPart)
 	if err := d.store.SaveState(ctx, d.bot, time.Now(), map[string][]byte{cleanPart: nil}); err != nil {
-		if d.shared {
+		if d.lease != nil {
 			return savedState{}, fmt.Errorf("cannot save the state: %w", err)
 		}
 		d.logger.Warn("failed to save the state; retrying", "error", err)

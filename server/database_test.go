@@ -1,9 +1,13 @@
 package server_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -12,6 +16,7 @@ import (
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server"
+	"discordproxy/server/internal/lease"
 	"discordproxy/server/internal/store/storetest"
 
 	pb "discordproxy/gen/discord_api"
@@ -116,12 +121,13 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
-// TestDatabaseAway: a start waits for the database. A server goes on without it, apart
-// from the outbox, and uses it again when it is back.
+// TestDatabaseAway: a start waits for the database. A server goes on without it until its
+// lease ends, apart from the outbox. It goes on by itself when the database is back.
 func TestDatabaseAway(t *testing.T) {
 	p := storetest.NewPostgres(t)
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	c := onDatabase(t, sb, p.Address())
+	c.RetryFor = time.Millisecond
 	waiting := make(chan error, 10)
 	c.Waiting = func(reason error) { waiting <- reason }
 	p.Stop(t)
@@ -139,14 +145,27 @@ func TestDatabaseAway(t *testing.T) {
 	within(t, send)
 	within(t, func() error { return enqueue(r, sb, "before") })
 	p.Stop(t)
-	if err := send(); err != nil {
-		t.Errorf("a call without the database: %v", err)
-	}
 	err := enqueue(r, sb, "during")
 	if connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), "the outbox cannot be written: the database cannot be reached") {
 		t.Errorf("the outbox without the database: %v", err)
 	}
+	within(t, func() error { // when the lease has ended
+		err := send()
+		if connect.CodeOf(err) != connect.CodeUnavailable || !strings.Contains(err.Error(), "the server could not renew its lease of the bot in the database") {
+			return fmt.Errorf("a call without the lease: %w", cmp.Or(err, errors.New("sent")))
+		}
+		return nil
+	})
+	resp, err := http.Get("http://" + r.address + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if resp.Body.Close(); err != nil || !strings.HasPrefix(string(body), lease.ErrNotHeld.Error()+"\n") {
+		t.Errorf("/readyz without the lease: %q, %v", body, err)
+	}
 	p.Start(t)
+	within(t, send)
 	within(t, func() error { return enqueue(r, sb, "after") })
 	r.stop()
 	if err := receive(t, r.ended); err != nil {

@@ -86,7 +86,7 @@ func openGateway(c Config, client *discord.Client, d *data, saved savedState) (l
 	s.gateway, err = gateway.New(gateway.Config{
 		Token: c.Token, Discord: client, API: c.APIURL, Handler: s, Intents: intents,
 		Status: c.Gateway.Status, Activity: c.Gateway.Activity, UserAgent: c.userAgent(), Logger: c.Logger,
-		Session: state.Session, Counted: state.Counted, Spent: func() { d.notify(true) }, KeepSession: d != nil,
+		Session: state.Session, Counted: state.Counted, Spent: func() { d.notify(true) }, KeepSession: d != nil, Dial: d.whileLeading(nil),
 	})
 	if err != nil {
 		return live{}, err

@@ -25,6 +25,7 @@ import (
 	"discordproxy/server/internal/health"
 	"discordproxy/server/internal/history"
 	"discordproxy/server/internal/hooks"
+	"discordproxy/server/internal/lease"
 	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/names"
 	"discordproxy/server/internal/outbox"
@@ -87,7 +88,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if s.data, s.unsaved, err = openData(ctx, c); err != nil {
 		return nil, err
 	}
-	if s.up, err = newUpstream(c, func() error { return s.checks.Ready() }, s.data.notify, s.history); err != nil {
+	if s.up, err = newUpstream(c, func() error { return s.checks.Ready() }, s.data, s.history); err != nil {
 		s.data.close()
 		return nil, err
 	}
@@ -166,7 +167,7 @@ func (s *Server) Close() {
 }
 
 // Run serves lis, which it closes, until ctx ends, as package listener describes,
-// or until Discord refuses the bot's token. It may be called once.
+// until Discord refuses the bot's token, or until another server has taken over the bot. It may be called once.
 //
 // When it returns, everything that it started has ended, except for handlers that
 // ignore their context, reads of files that hang, and an idle connection to a
@@ -184,7 +185,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	saving, endSaving := context.WithCancel(context.WithoutCancel(ctx)) // calls go on after ctx
 	defer endSaving()
 
-	s.checks = health.Checks{shutdownCheck(ctx), s.login.ready, s.up.reach.Check, s.up.client.Usable}
+	s.checks = health.Checks{shutdownCheck(ctx), s.data.leads, s.login.ready, s.up.reach.Check, s.up.client.Usable}
 	board, err := s.newStatus(lis.Addr())
 	if err != nil {
 		return err
@@ -221,6 +222,14 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 			stop(err)
 		}
 	})
+	parts.Go(func() {
+		select {
+		case <-s.data.lost():
+			stop(lease.ErrLost)
+			s.up.end() // calls that wait would do so without success
+		case <-ctx.Done():
+		}
+	})
 	parts.Go(func() { s.live.run(ctx, s.login.good) })
 	parts.Go(func() { returnMemory(ctx, s.up.client.Queued) })
 	parts.Go(func() { files.Watch(ctx, s.config.Logger, s.gate.watched...) })
@@ -229,8 +238,8 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 		return err
 	}
 	s.config.Logger.Info("ended")
-	if refused := context.Cause(ctx); errors.Is(refused, errTokenRefused) {
-		return refused
+	if ended := context.Cause(ctx); errors.Is(ended, errTokenRefused) || errors.Is(ended, lease.ErrLost) {
+		return ended
 	}
 	return nil
 }

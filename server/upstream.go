@@ -26,13 +26,13 @@ type upstream struct {
 }
 
 // newUpstream puts the way to Discord together. ready reports to metrics whether
-// calls are taken; it is asked from the first request on. changed is that of
-// ratelimit.Config. The observers are notified of every request, in addition to those
+// calls are taken; it is asked from the first request on. The observers are notified of
+// every request, in addition to those
 // that every server has.
-func newUpstream(c Config, ready func() error, changed func(urgent bool), more ...discord.Observer) (*upstream, error) {
+func newUpstream(c Config, ready func() error, d *data, more ...discord.Observer) (*upstream, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{
 		GlobalLimit: c.GlobalRateLimit, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes, InvalidRequestLimit: c.InvalidRequestLimit,
-		Changed: changed,
+		Changed: d.notify,
 	})
 	if err != nil {
 		return nil, err
@@ -53,15 +53,20 @@ func newUpstream(c Config, ready func() error, changed func(urgent bool), more .
 	}
 	u.traces, u.interceptors = traces, interceptors
 	connections := discord.NewUpstream(c.ConnectTimeout)
+	connections.DialContext = d.whileLeading(connections.DialContext)
 	u.end = sync.OnceFunc(func() {
 		limiter.Close()
 		connections.CloseIdleConnections()
 		endTracing()
 	})
+	var mayNotSend func() error
+	if c.Database != "" {
+		mayNotSend = d.leads
+	}
 	u.client, err = discord.New(discord.Config{
 		Token: c.Token, BaseURL: c.APIURL, UserAgent: c.userAgent(), Limiter: limiter,
 		Upstream: connections, TryTimeout: c.TryTimeout, RetryFor: c.RetryFor, Logger: c.Logger,
-		Observers: observers,
+		Observers: observers, MayNotSend: mayNotSend,
 	})
 	if err != nil {
 		u.end()

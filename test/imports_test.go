@@ -94,7 +94,7 @@ var parts = []part{
 		imports: []string{
 			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/calls",
 			"server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/gatewayproxy",
-			"server/internal/health", "server/internal/history", "server/internal/hooks", "server/internal/listener", "server/internal/metrics",
+			"server/internal/health", "server/internal/history", "server/internal/hooks", "server/internal/lease", "server/internal/listener", "server/internal/metrics",
 			"server/internal/names", "server/internal/outbox", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store",
 			"server/internal/tracing",
 			"discord", "discord/gateway", "discord/ratelimit", "gen/...",
@@ -180,6 +180,7 @@ var parts = []part{
 		folder: "server/internal/outbox", about: "calls on disk: when they are made, and what becomes of them",
 		imports: []string{"server/internal/store", "discord"},
 	},
+	{folder: "server/internal/lease", about: "which of several servers may send to Discord for a bot", standardLibrary: true},
 	{
 		folder: "server/internal/store", about: "what survives a restart, in SQLite or PostgreSQL: the schema and all SQL",
 		libraries: []string{"modernc.org/sqlite", "github.com/jackc/pgx/", "github.com/pressly/goose/", "github.com/gofrs/flock"},

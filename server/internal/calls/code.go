@@ -80,7 +80,7 @@ func statusOfOutbox(err error) *connect.Error {
 			return connect.NewError(known.code, known.err)
 		}
 	}
-	for _, reason := range []error{store.ErrFull, store.ErrUnwritable, store.ErrCorrupt, store.ErrAway, store.ErrClosed} {
+	for _, reason := range []error{store.ErrFull, store.ErrUnwritable, store.ErrCorrupt, store.ErrAway, store.ErrFenced, store.ErrClosed} {
 		if errors.Is(err, reason) {
 			return connect.NewError(connect.CodeUnavailable, &ending{"the outbox cannot be written: " + reason.Error(), err})
 		}

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -21,8 +22,8 @@ func (r *Reachability) Tried(ctx context.Context, t discord.Try) {
 	case discord.Settled, discord.Limited:
 		r.since.Store(0)
 	case discord.Failed, discord.Lost, discord.Unsent:
-		// A caller that leaves says nothing about Discord.
-		if ctx.Err() == nil {
+		// A caller that leaves, or a server that may not send, says nothing about Discord.
+		if ctx.Err() == nil && !errors.Is(t.Err, discord.ErrMayNotSend) {
 			r.since.CompareAndSwap(0, t.Sent.UnixNano())
 		}
 	}

@@ -300,7 +300,7 @@ func (f *flight) suspend(ctx context.Context, err error, open bool) {
 		switch e.Reason {
 		case discord.Revoked, discord.Canceled, discord.ShuttingDown, discord.DeadlineExceeded:
 			wait, reason = 0, "" // it was stopped here
-		case discord.Unreachable, discord.Banned, discord.BudgetSpent, discord.TokenRefused:
+		case discord.Unreachable, discord.MayNotSend, discord.Banned, discord.BudgetSpent, discord.TokenRefused:
 			f.pause(min(wait, 5*time.Second))
 			wait = firstWait
 		}

@@ -13,7 +13,7 @@ import (
 // wrap them together with the database's own error.
 var (
 	ErrInUse      = errors.New("another server uses the data folder")
-	ErrBotInUse   = errors.New("another server uses this bot with the database")
+	ErrFenced     = errors.New("another server has taken over the bot")
 	ErrNewer      = errors.New("the data was written by a newer version of the server")
 	ErrCorrupt    = errors.New("the data file is damaged")
 	ErrFull       = errors.New("the disk of the data is full")

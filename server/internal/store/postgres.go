@@ -38,10 +38,11 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 		dialect: postgres,
 		reads:   stdlib.OpenDB(*config),
 		writes:  stdlib.OpenDB(*config),
-		claims:  stdlib.OpenDB(*config),
+		leases:  stdlib.OpenDB(*config),
 	}
 	s.reads.SetMaxOpenConns(4)
 	s.writes.SetMaxOpenConns(1)
+	s.leases.SetMaxOpenConns(2) // a renewal that hangs does not keep the next one waiting
 	if err := s.writes.PingContext(ctx); err != nil {
 		if reasonOf(err) == nil {
 			err = fmt.Errorf("cannot connect to %s: %w", s.where, err)
@@ -49,29 +50,6 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 		return nil, errors.Join(s.explain(err), s.release())
 	}
 	return s, nil
-}
-
-// Claim keeps other servers from claiming a bot in a database of PostgreSQL while the
-// Store is open and its connection lasts. It succeeds once. The error wraps ErrBotInUse if another server
-// has claimed the bot. In a folder, Claim does nothing: the folder has one user.
-func (s *Store) Claim(ctx context.Context, bot string) error {
-	if s.dialect != postgres {
-		return nil
-	}
-	conn, err := s.claims.Conn(ctx)
-	if err != nil {
-		return s.explain(err)
-	}
-	var claimed bool
-	err = conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", "discordproxy "+bot).Scan(&claimed)
-	if err == nil && claimed {
-		s.claim = conn
-		return nil
-	}
-	if err == nil {
-		err = fmt.Errorf("%w: %s", ErrBotInUse, s.where)
-	}
-	return errors.Join(s.explain(err), conn.Close())
 }
 
 func parseAddress(address string) (*pgx.ConnConfig, error) {

@@ -101,36 +101,3 @@ func TestCheckPostgres(t *testing.T) {
 		t.Errorf("a newer schema: %v", err)
 	}
 }
-
-// TestClaim: one store at a time has a bot.
-func TestClaim(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, c store.Config) {
-		first := storetest.Open(t, c)
-		if err := first.Claim(t.Context(), "bot"); err != nil {
-			t.Fatal(err)
-		}
-		if c.PostgreSQL == "" {
-			return // the folder admits one store
-		}
-		second := storetest.Open(t, c)
-		if err := second.Claim(t.Context(), "bot"); !errors.Is(err, store.ErrBotInUse) {
-			t.Errorf("a second claim: %v", err)
-		}
-		if err := second.Claim(t.Context(), "other"); err != nil {
-			t.Errorf("another bot: %v", err)
-		}
-		if err := first.Close(); err != nil {
-			t.Fatal(err)
-		}
-		// PostgreSQL notices the end of a connection soon.
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-			err := second.Claim(t.Context(), "bot")
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, store.ErrBotInUse) || time.Now().After(deadline) {
-				t.Fatal(err)
-			}
-		}
-	})
-}

@@ -79,6 +79,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 		return err
 	}
 	s.writes.SetMaxOpenConns(1)
+	s.leases = s.writes
 	if s.reads, err = sql.Open("sqlite", dsn(path, url.Values{"_query_only": {"1"}})); err != nil {
 		return errors.Join(err, s.writes.Close())
 	}

@@ -36,8 +36,7 @@ type Store struct {
 	reads   *sql.DB // never used to change anything
 	writes  *sql.DB
 	writer  *writer
-	claims  *sql.DB      // of PostgreSQL, for Claim
-	claim   *sql.Conn    // of claims, nil without a claim
+	leases  *sql.DB      // apart from writes, so that no change delays a renewal
 	unlock  func() error // releases the folder
 	close   func() error
 }
@@ -85,11 +84,8 @@ func (s *Store) Close() error { return s.close() }
 // release closes what is open without the writer.
 func (s *Store) release() error {
 	err := errors.Join(s.reads.Close(), s.writes.Close())
-	if s.claim != nil {
-		err = errors.Join(err, s.claim.Close())
-	}
-	if s.claims != nil {
-		err = errors.Join(err, s.claims.Close())
+	if s.leases != s.writes {
+		err = errors.Join(err, s.leases.Close())
 	}
 	if s.unlock != nil {
 		err = errors.Join(err, s.unlock())

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,7 @@ type writer struct {
 	changes chan *change // unbuffered: what was accepted is being done
 	closing chan struct{}
 	ended   sync.WaitGroup
+	fence   atomic.Pointer[fence] // nil if changes are not bound to a lease
 }
 
 // change waits to be part of a transaction.
@@ -160,6 +162,11 @@ func (w *writer) transact(group []*change) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // there is nothing to roll back after a commit
+	if fence := w.fence.Load(); fence != nil {
+		if err := fence.check(ctx, tx); err != nil {
+			return err
+		}
+	}
 	made := 0
 	for _, c := range group {
 		if c.err = c.claim(); c.err != nil {

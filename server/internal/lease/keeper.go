@@ -1,0 +1,135 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// ErrNotHeld is the error of Check while the lease may have ended.
+var ErrNotHeld = errors.New("the server could not renew its lease of the bot in the database, so another server may have it")
+
+// ErrLost is the error of Check from the moment when another server has the lease.
+var ErrLost = errors.New("another server has taken over the bot")
+
+// Keeper renews a lease that was granted. It is safe for concurrent use.
+type Keeper struct {
+	renew  func(ctx context.Context, epoch int64) (bool, error)
+	logger *slog.Logger
+	lost   chan struct{}
+	stop   context.CancelFunc
+	ended  chan struct{}
+
+	mu   sync.Mutex
+	term Term
+}
+
+// Keep renews the lease of a term until Stop. renew reports whether the holder still has
+// the lease. Its context ends when the response would come too late for the next one.
+func Keep(term Term, renew func(ctx context.Context, epoch int64) (bool, error), logger *slog.Logger) *Keeper {
+	ctx, stop := context.WithCancel(context.Background())
+	k := &Keeper{renew: renew, logger: logger, term: term, lost: make(chan struct{}), stop: stop, ended: make(chan struct{})}
+	go k.run(ctx)
+	return k
+}
+
+// Check returns nil if the server may send at the moment, else ErrNotHeld or ErrLost. A
+// nil Keeper always may.
+func (k *Keeper) Check() error {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.term.Lost():
+		return ErrLost
+	case k.term.Left(time.Now()) <= 0:
+		return ErrNotHeld
+	}
+	return nil
+}
+
+// Epoch returns the epoch of the lease.
+func (k *Keeper) Epoch() int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.term.Epoch()
+}
+
+// Lost returns a channel that is closed when another server has the lease. A nil Keeper
+// never loses it.
+func (k *Keeper) Lost() <-chan struct{} {
+	if k == nil {
+		return nil
+	}
+	return k.lost
+}
+
+// Stop ends the renewals. From then on Check fails, so that the lease can be released.
+func (k *Keeper) Stop() {
+	if k == nil {
+		return
+	}
+	k.stop()
+	<-k.ended
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.term.Refused()
+}
+
+// retry is the time between two renewals of which the first failed.
+const retry = Interval / 4
+
+func (k *Keeper) run(ctx context.Context) {
+	defer close(k.ended)
+	failing := false
+	for wait := Interval; ; {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		err := k.once(ctx)
+		wait = Interval
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrLost):
+			k.logger.ErrorContext(ctx, "another server has taken over the bot")
+			close(k.lost)
+			return
+		case err != nil:
+			wait = retry
+			if !failing {
+				k.logger.WarnContext(ctx, "failed to renew the lease; retrying", "error", err)
+			}
+		case failing:
+			k.logger.InfoContext(ctx, "renewed the lease again")
+		}
+		failing = err != nil
+	}
+}
+
+// once renews the lease once.
+func (k *Keeper) once(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, Interval)
+	defer cancel()
+	sent, epoch := time.Now(), k.Epoch()
+	held, err := k.renew(ctx, epoch)
+	if err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !held {
+		k.term.Refused()
+		return ErrLost
+	}
+	k.term.Granted(sent, epoch)
+	return nil
+}
