@@ -27,8 +27,7 @@ type upstream struct {
 
 // newUpstream puts the way to Discord together. ready reports to metrics whether
 // calls are taken; it is asked from the first request on. The observers are notified of
-// every request, in addition to those
-// that every server has.
+// every request, in addition to those that every server has.
 func newUpstream(c Config, ready func() error, d *data, more ...discord.Observer) (*upstream, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{
 		GlobalLimit: c.GlobalRateLimit, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes, InvalidRequestLimit: c.InvalidRequestLimit,
