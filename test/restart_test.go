@@ -273,8 +273,7 @@ func TestDowntimeOfARestart(t *testing.T) {
 			for range 4 {
 				callers.Go(func() {
 					for ctx.Err() == nil {
-						// Its own context: a call that has begun must succeed.
-						if _, err := caller.GetUser(t.Context(), &pb.GetUserRequest{UserId: uint64(sb.World().Alice)}); err != nil {
+						if _, err := caller.GetUser(t.Context(), &pb.GetUserRequest{UserId: uint64(sb.World().Alice)}); err != nil { //nolint:contextcheck // a call that has begun must succeed
 							t.Errorf("a call failed: %v", err)
 							return
 						}
