@@ -3,10 +3,7 @@
 package test
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -19,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"discordproxy/client"
 	"discordproxy/discord/sandbox"
 	"discordproxy/test/proxytest"
 
@@ -86,49 +82,6 @@ func measureEnqueue(t *testing.T) {
 		slices.Sort(times)
 		t.Logf("Enqueue by %d callers: %.0f/s, median %s, p99 %s; processor time of a call %s", callers, float64(n)/took.Seconds(),
 			times[n/2].Round(10*time.Microsecond), times[n*99/100].Round(10*time.Microsecond), (used / time.Duration(n)).Round(time.Microsecond))
-	}
-}
-
-// connected returns a client of a server that takes calls.
-func connected(t *testing.T, r *restarting) *client.Client {
-	t.Helper()
-	c, err := client.New(r.Address, client.WithRetries(20))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Close)
-	if _, err := c.GetCurrentUser(t.Context(), new(pb.GetCurrentUserRequest)); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// enqueueMany enqueues n calls by one stream.
-func enqueueMany(ctx context.Context, c *client.Client, n int, request func(int) *pb.EnqueueRequest) error {
-	stream, err := c.EnqueueMany(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = stream.CloseResponse() }()
-	go func() {
-		defer func() { _ = stream.CloseRequest() }()
-		for i := range n {
-			if stream.Send(&pb.EnqueueManyRequest{Enqueue: request(i)}) != nil {
-				return // Receive returns why
-			}
-		}
-	}()
-	for {
-		res, err := stream.Receive()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if res.GetError() != nil {
-			return errors.New(res.GetError().GetText())
-		}
 	}
 }
 

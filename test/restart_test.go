@@ -2,10 +2,13 @@ package test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,6 +81,49 @@ func persist(ctx context.Context, call func() error) error {
 	}
 }
 
+// connected returns a client of a server that takes calls.
+func connected(t *testing.T, r *restarting) *client.Client {
+	t.Helper()
+	c, err := client.New(r.Address, client.WithRetries(20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	if _, err := c.GetCurrentUser(t.Context(), new(pb.GetCurrentUserRequest)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// enqueueMany enqueues n calls by one stream.
+func enqueueMany(ctx context.Context, c *client.Client, n int, request func(int) *pb.EnqueueRequest) error {
+	stream, err := c.EnqueueMany(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stream.CloseResponse() }()
+	go func() {
+		defer func() { _ = stream.CloseRequest() }()
+		for i := range n {
+			if stream.Send(&pb.EnqueueManyRequest{Enqueue: request(i)}) != nil {
+				return // Receive returns why
+			}
+		}
+	}()
+	for {
+		res, err := stream.Receive()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if res.GetError() != nil {
+			return errors.New(res.GetError().GetText())
+		}
+	}
+}
+
 // TestRestartUnderLoad restarts the server in the middle of messages that wait for
 // limits: Discord refuses none of them.
 func TestRestartUnderLoad(t *testing.T) {
@@ -117,6 +163,159 @@ func TestRestartUnderLoad(t *testing.T) {
 			if n := sb.Stats().Statuses[http.StatusTooManyRequests]; n > 0 {
 				t.Errorf("%d calls were refused", n)
 			}
+		})
+	}
+}
+
+// TestRestartOfTheQueue restarts the server in the middle of 500 messages that it has
+// queued: Discord refuses no more of them than without a restart, and gets each of them
+// once, those to one channel in their order.
+func TestRestartOfTheQueue(t *testing.T) {
+	const messages, channels = 500, 50
+	refused := make(map[string]int)
+	var mu sync.Mutex
+	t.Run("restarts", func(t *testing.T) {
+		for name, restart := range map[string]func(*testing.T, *restarting){
+			"none":    func(*testing.T, *restarting) {},
+			"SIGTERM": func(t *testing.T, r *restarting) { r.end(t, syscall.SIGTERM); r.start(t) },
+			"SIGKILL": func(t *testing.T, r *restarting) { r.end(t, syscall.SIGKILL); r.start(t) },
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				n := restartQueue(t, messages, channels, restart)
+				mu.Lock()
+				defer mu.Unlock()
+				refused[name] = n
+			})
+		}
+	})
+	t.Logf("refused: %v", refused)
+	for name, n := range refused {
+		if n > refused["none"] {
+			t.Errorf("%s: %d requests were refused, %d without a restart", name, n, refused["none"])
+		}
+	}
+}
+
+// restartQueue queues messages, has the server restarted when a third of them has
+// arrived, and returns how many requests Discord has refused.
+func restartQueue(t *testing.T, messages, channels int, restart func(*testing.T, *restarting)) (refused int) {
+	t.Helper()
+	sb := sandbox.New(sandbox.Config{})
+	ids := make([]sandbox.ID, channels)
+	for i := range ids {
+		var err error
+		if ids[i], err = sb.AddChannel(sandbox.Channel{GuildID: sb.World().Guild, Name: "channel"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := startRestarting(t, sb, "--no-gateway")
+	queue := connected(t, r)
+	if err := enqueueMany(t.Context(), queue, messages, func(i int) *pb.EnqueueRequest {
+		return &pb.EnqueueRequest{Call: &pb.EnqueueRequest_SendChannelMessage{
+			SendChannelMessage: &pb.SendChannelMessageRequest{ChannelId: uint64(ids[i%channels]), Content: fmt.Sprint(i)},
+		}}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	arrived := func() (n int) {
+		for _, id := range ids {
+			n += len(sb.Messages(id))
+		}
+		return n
+	}
+	for end := time.Now().Add(4 * proxytest.Patience); arrived() < messages/3; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d of %d messages have arrived", arrived(), messages)
+		}
+	}
+	if n := arrived(); n == messages {
+		t.Fatal("nothing is left to send after the restart")
+	}
+	restart(t, r)
+	r.waitDelivered(t, queue)
+	for i, id := range ids {
+		var want []string
+		for n := i; n < messages; n += channels {
+			want = append(want, fmt.Sprint(n))
+		}
+		if got := posted(sb, id); !slices.Equal(got, want) {
+			t.Errorf("channel %d has %q, want %q", i, got, want)
+		}
+	}
+	return sb.Stats().Statuses[http.StatusTooManyRequests]
+}
+
+// TestDowntimeOfARestart: clients that repeat calls get an answer to each of them, and
+// wait for a moment only. The longest time without an answer is logged; the limit has
+// room for a busy machine.
+func TestDowntimeOfARestart(t *testing.T) {
+	const limit = 15 * time.Second
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		t.Run(signal.String(), func(t *testing.T) {
+			sb := sandbox.New(sandbox.Config{Unlimited: true})
+			r := startRestarting(t, sb, "--no-gateway", "--global-rate-limit", "0")
+			caller := connected(t, r)
+			var mu sync.Mutex
+			var answered int
+			var longest time.Duration
+			last := time.Now()
+			answer := func() {
+				mu.Lock()
+				defer mu.Unlock()
+				answered++
+				longest = max(longest, time.Since(last))
+				last = time.Now()
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			var callers sync.WaitGroup
+			for range 4 {
+				callers.Go(func() {
+					for ctx.Err() == nil {
+						if _, err := caller.GetUser(t.Context(), &pb.GetUserRequest{UserId: uint64(sb.World().Alice)}); err != nil { //nolint:contextcheck // a call that has begun must succeed
+							t.Errorf("a call failed: %v", err)
+							return
+						}
+						answer()
+						time.Sleep(time.Millisecond)
+					}
+				})
+			}
+			more := func() {
+				t.Helper()
+				mu.Lock()
+				from := answered
+				mu.Unlock()
+				for end := time.Now().Add(proxytest.Patience); ; time.Sleep(time.Millisecond) {
+					mu.Lock()
+					n := answered
+					mu.Unlock()
+					if n >= from+20 {
+						return
+					}
+					if time.Now().After(end) {
+						t.Fatalf("%d calls were answered, then none", n)
+					}
+				}
+			}
+			for range 5 {
+				more()
+				mu.Lock()
+				last, longest = time.Now(), 0
+				mu.Unlock()
+				r.end(t, signal)
+				r.start(t)
+				more()
+				mu.Lock()
+				t.Logf("no answer for %s", longest.Round(time.Millisecond))
+				if longest > limit {
+					t.Errorf("no answer for %s", longest)
+				}
+				mu.Unlock()
+			}
+			stop()
+			callers.Wait()
 		})
 	}
 }

@@ -34,7 +34,6 @@ func TestSentMessage(t *testing.T) {
 	}{
 		{[]string{"channel", w.General.String(), "hi"}, `Message sent\n`},
 		{[]string{"channel", w.General.String(), "hi", "--quiet"}, ``},
-		{[]string{"channel", w.General.String(), "hi", "-qo", "json"}, ``},
 		{[]string{"channel", w.General.String(), "hi", "-o", "text"}, `Message sent\nid    \d+\nlink  ` + inGuild + `\n`},
 		{[]string{"direct", w.Alice.String(), "hi", "-otext"}, `Message sent\nid    \d+\nlink  ` + direct + `\n`},
 		{[]string{"direct", w.Alice.String(), "hi", "--output=json"}, `\{"link":"` + direct + `","message":\{.*"id":"\d+".*\}\}\n`},

@@ -141,7 +141,23 @@ func TestCrashWhileDiscordIsAway(t *testing.T) {
 				away := sb.InjectFault(fault)
 				time.Sleep(time.Hour)
 				q = openQueue(t, sb, queueConfig{folder: folder})
-				time.Sleep(time.Hour)
+				began := time.Now()
+				asked := func() (n int) {
+					for _, c := range sb.Calls() {
+						if c.Route == history {
+							n++
+						}
+					}
+					return n
+				}
+				// No wait between two looks is longer than a minute. Each second that
+				// passes costs the outbox several reads of the disk.
+				for before := asked(); time.Since(began) < 4*time.Minute; before = asked() {
+					time.Sleep(2 * time.Minute)
+					if n := asked(); n <= before {
+						t.Errorf("the proxy has not looked again: %d requests after %d", n, before)
+					}
+				}
 				if d := q.get("once"); d.GetState() != pb.Delivery_SENDING {
 					t.Errorf("%v", d)
 				}

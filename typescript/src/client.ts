@@ -2,10 +2,11 @@ import type { DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
 import { createClient, makeAnyClient, type CallOptions, type Client, type Transport } from "@connectrpc/connect";
 import { translate, UnavailableError, type DiscordProxyError } from "./errors.js";
-import { SendChannelMessageRequestSchema, SendDirectMessageRequestSchema, type DiscordApi } from "./gen/discord_api/discord_api_pb.js";
+import { DiscordApi, SendChannelMessageRequestSchema, SendDirectMessageRequestSchema } from "./gen/discord_api/discord_api_pb.js";
+import { EnqueueRequestSchema, Outbox } from "./gen/discord_api/outbox_pb.js";
 
-/** Every method of the API, with its messages. */
-export type DiscordClient = Client<typeof DiscordApi>;
+/** Every method of the API and of the outbox, with its messages. */
+export type DiscordClient = Client<typeof DiscordApi> & Client<typeof Outbox>;
 
 /** How calls are made. */
 export interface CallSettings {
@@ -18,8 +19,8 @@ export interface CallSettings {
   /**
    * How often a call that failed with an UnavailableError is made again, where
    * that can do no harm: when it changes nothing, when it had no effect for
-   * sure, or when it sends a message, which gets a nonce for that so that
-   * Discord makes no second one. Default: 0.
+   * sure, or when it sends or enqueues a message. For that, messages get a nonce
+   * and deliveries a random ID, so that none exists twice. Default: 0.
    */
   retries?: number;
 }
@@ -35,11 +36,18 @@ export interface Settings extends CallSettings {
 
 type UnaryCall = (request: object, options?: CallOptions) => Promise<object>;
 type StreamCall = (request: object, options?: CallOptions) => AsyncIterable<object>;
+type BidiCall = (requests: AsyncIterable<object>, options?: CallOptions) => AsyncIterable<object>;
+
+/** Returns a client of the API and of the outbox over a transport of Connect. */
+export function discordClient(transport: Transport, settings: CallSettings): DiscordClient {
+  return Object.assign(clientOver(DiscordApi, transport, settings), clientOver(Outbox, transport, settings));
+}
 
 /**
  * Returns a client of a service of the proxy over a transport of Connect. Its
  * calls fail with a DiscordProxyError. A stream begins when it is iterated, and
- * ends with the loop.
+ * ends with the loop. Streams of requests need a transport that can send them: those of
+ * browsers fail with a CallError of the code Unimplemented.
  */
 export function clientOver<S extends DescService>(service: S, transport: Transport, settings: CallSettings = {}): Client<S> {
   const { timeoutMs = 0, retries = 0 } = settings;
@@ -50,6 +58,7 @@ export function clientOver<S extends DescService>(service: S, transport: Transpo
     const call = calls[method.localName];
     if (method.methodKind === "unary") return repeated(method, call as UnaryCall, timeoutMs, retries);
     if (method.methodKind === "server_streaming") return streamed(call as StreamCall);
+    if (method.methodKind === "bidi_streaming") return streamed(call as BidiCall);
     return null; // the API has no other kind
   }) as Client<S>;
 }
@@ -63,7 +72,7 @@ function repeated(method: DescMethodUnary, call: UnaryCall, defaultTimeoutMs: nu
   return async (request, options = {}) => {
     const begin = performance.now();
     const { timeoutMs = defaultTimeoutMs, signal } = options;
-    const sent = retries > 0 && enforced(method, request) ? named(request) : request;
+    const sent = retries > 0 ? named(method, request) : request;
     for (let left = retries, pauseMs = firstPauseMs; ; left--, pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       try {
         const leftMs = timeoutMs - (performance.now() - begin);
@@ -98,13 +107,15 @@ function sleep(ms: number, signal: AbortSignal | undefined): Promise<boolean> {
 /** Whether a call that failed can be made again, that long after it began. */
 function harmless(method: DescMethodUnary, request: Message, error: DiscordProxyError, afterMs: number): boolean {
   if (method.idempotency !== Idempotency.IDEMPOTENCY_UNKNOWN) return true;
-  return !error.outcomeUnknown || (enforced(method, request) && afterMs < nonceMs);
+  if (!error.outcomeUnknown || (enqueues(method) && request.deliveryId)) return true;
+  return enforced(method, request) && afterMs < nonceMs;
 }
 
-/** What matters here of a request that sends one message. */
+/** What matters here of a request that sends or enqueues one message. */
 interface Message {
   nonce?: string;
   enforceNonce?: boolean;
+  deliveryId?: string;
 }
 
 const sending = new Set<string>([SendChannelMessageRequestSchema.typeName, SendDirectMessageRequestSchema.typeName]);
@@ -114,14 +125,22 @@ function enforced(method: DescMethodUnary, request: Message): boolean {
   return sending.has(method.input.typeName) && request.enforceNonce !== false;
 }
 
-/** The message with a nonce. The caller's own is left as it is: two calls with it are two messages. */
-function named(request: Message): Message {
-  if (request.nonce) return request;
-  const nonce = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return { ...request, nonce };
+/** Whether the proxy keeps one delivery of those with one ID. */
+function enqueues(method: DescMethodUnary): boolean {
+  return method.input.typeName === EnqueueRequestSchema.typeName;
 }
 
-function streamed(call: StreamCall): StreamCall {
+/** The message with a nonce, or the delivery with an ID. The caller's own is left as it is: two calls with it are two messages. */
+function named(method: DescMethodUnary, request: Message): Message {
+  if (enqueues(method)) return request.deliveryId ? request : { ...request, deliveryId: randomName() };
+  return request.nonce || !enforced(method, request) ? request : { ...request, nonce: randomName() };
+}
+
+function randomName(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function streamed<Request>(call: (request: Request, options?: CallOptions) => AsyncIterable<object>): typeof call {
   return async function* (request, options = {}) {
     const left = new AbortController();
     const signal = options.signal ? AbortSignal.any([options.signal, left.signal]) : left.signal;

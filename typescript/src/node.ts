@@ -2,8 +2,7 @@
 import type { ConnectionOptions } from "node:tls";
 import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import { clientOver, type DiscordClient, type Settings } from "./client.js";
-import { DiscordApi } from "./gen/discord_api/discord_api_pb.js";
+import { discordClient, type DiscordClient, type Settings } from "./client.js";
 import { authorize, unavailable } from "./interceptors.js";
 
 export * from "./index.js";
@@ -46,7 +45,7 @@ export function createClient(target = defaultTarget, settings: NodeSettings = {}
     connection = new AbortController();
     sessionManager.abort();
   };
-  return Object.assign(clientOver(DiscordApi, transport, settings), { close });
+  return Object.assign(discordClient(transport, settings), { close });
 }
 
 /** Whether the connection did: Node says so by an error with a code, or the stream ends as if it was canceled. */

@@ -7,6 +7,7 @@ import { beforeEach, describe, test } from "node:test";
 import { CallError, clientOver, Code, create, HTTPError, parseRefusal, TimeoutError, UnavailableError, type DiscordClient, type Settings } from "discordproxy";
 import { Dashboard } from "discordproxy/dashboard";
 import { DiscordApi, Event_Type, SendChannelMessageRequestSchema } from "discordproxy/discord_api";
+import { Outbox } from "discordproxy/outbox";
 import * as node from "discordproxy/node";
 import * as web from "discordproxy/web";
 import { relay } from "./relay.js";
@@ -134,6 +135,24 @@ for (const [entry, createClient] of Object.entries(entries)) {
       }
     });
 
+    test("enqueues one message by a call whose answer got lost", async () => {
+      const queued = async () => (await client.listDeliveries({})).deliveries.length;
+      for (const { retries, deliveryId, ok } of [
+        { retries: 2, deliveryId: "", ok: true },
+        { retries: 2, deliveryId: randomUUID(), ok: true },
+        { retries: 0, deliveryId: "", ok: false },
+      ]) {
+        const before = await queued();
+        const lossy = await relay(proxy, async (relay) => relay.lost === 0 && (await queued()) > before);
+        const request = { deliveryId, call: { case: "sendChannelMessage", value: { channelId: general, content: "once" } } } as const;
+        const call = createClient(lossy.address, { retries }).enqueue(request);
+        if (ok) assert.ok((await call).delivery?.id);
+        else assert.equal((await failure(UnavailableError, call)).outcomeUnknown, true);
+        assert.deepEqual([lossy.lost, await queued()], [1, before + 1]);
+        await lossy.close();
+      }
+    });
+
     test("waits for a proxy that is not there yet", async () => {
       const gone = await relay(proxy, async () => false);
       await gone.close();
@@ -155,6 +174,21 @@ for (const [entry, createClient] of Object.entries(entries)) {
     });
   });
 }
+
+test("enqueues many messages by one stream", async () => {
+  async function* requests() {
+    for (const content of ["one", "", "three"]) {
+      yield { enqueue: { call: { case: "sendChannelMessage", value: { channelId: general, content } } as const } };
+    }
+  }
+  const client = node.createClient(proxy);
+  const answers: [boolean, string][] = [];
+  for await (const { delivery, status } of client.enqueueMany(requests())) answers.push([!!delivery?.id, status]);
+  assert.deepEqual(answers, [[true, ""], [false, "INVALID_ARGUMENT"], [true, ""]]);
+  // A browser cannot stream requests.
+  const next = web.createClient(`http://${proxy}`).enqueueMany(requests())[Symbol.asyncIterator]().next();
+  assert.equal((await failure(CallError, next)).code, Code.Unimplemented);
+});
 
 test("gives the key over TLS", async () => {
   const tls = { ca: await readFile(ca) };
@@ -188,7 +222,7 @@ test("takes targets of the form host:port", () => {
 
 test("has every method of the contract", () => {
   const client = node.createClient() as unknown as Record<string, unknown>;
-  for (const { localName } of DiscordApi.methods) assert.equal(typeof client[localName], "function", localName);
+  for (const { localName } of [...DiscordApi.methods, ...Outbox.methods]) assert.equal(typeof client[localName], "function", localName);
 });
 
 test("reads the document of a refusal", () => {

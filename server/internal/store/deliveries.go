@@ -91,7 +91,7 @@ type Outbox struct {
 
 // Outbox opens the outbox of a bot.
 func (s *Store) Outbox(ctx context.Context, bot string) (*Outbox, error) {
-	return &Outbox{s, bot}, s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return &Outbox{s, bot}, s.write(ctx, func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO outbox (bot) VALUES ($1) ON CONFLICT DO NOTHING", bot)
 		return err
 	})
@@ -137,7 +137,7 @@ func flag(b bool) int {
 // not affect the others. The state of each is Scheduled or Waiting.
 func (o *Outbox) Enqueue(ctx context.Context, limits OutboxLimits, deliveries []Delivery) ([]Enqueued, error) {
 	var results []Enqueued
-	err := o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		results = make([]Enqueued, len(deliveries))
 		for i, d := range deliveries {
 			var err error
@@ -150,12 +150,15 @@ func (o *Outbox) Enqueue(ctx context.Context, limits OutboxLimits, deliveries []
 	return results, err
 }
 
-func (o *Outbox) enqueue(ctx context.Context, tx *sql.Tx, limits OutboxLimits, d Delivery) (Enqueued, error) {
-	first, err := scanDelivery(tx.QueryRowContext(ctx,
-		"SELECT "+deliveryColumns+" FROM deliveries WHERE bot = $1 AND caller = $2 AND id = $3", o.bot, d.Caller, d.ID))
+func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimits, d Delivery) (Enqueued, error) {
+	var digest []byte
+	var method string
+	err := tx.QueryRowContext(ctx, "SELECT digest, method FROM deliveries WHERE bot = $1 AND caller = $2 AND id = $3", o.bot, d.Caller, d.ID).
+		Scan(&digest, &method)
 	switch {
-	case err == nil && bytes.Equal(first.Digest, d.Digest) && first.Method == d.Method:
-		return Enqueued{Delivery: first, Duplicate: true}, nil
+	case err == nil && bytes.Equal(digest, d.Digest) && method == d.Method:
+		first, err := o.one(ctx, tx, d.Caller, d.ID)
+		return Enqueued{Delivery: first, Duplicate: true}, err
 	case err == nil:
 		return Enqueued{Err: ErrOtherCall}, nil
 	case !errors.Is(err, sql.ErrNoRows):
@@ -204,7 +207,7 @@ func (o *Outbox) enqueue(ctx context.Context, tx *sql.Tx, limits OutboxLimits, d
 
 // takesHead reports whether a delivery goes before all others of its line, and
 // makes the one that was the next an ordinary one.
-func (o *Outbox) takesHead(ctx context.Context, tx *sql.Tx, d Delivery) (bool, error) {
+func (o *Outbox) takesHead(ctx context.Context, tx *transaction, d Delivery) (bool, error) {
 	var seq int64
 	var priority, head int
 	var state DeliveryState
@@ -222,7 +225,7 @@ func (o *Outbox) takesHead(ctx context.Context, tx *sql.Tx, d Delivery) (bool, e
 }
 
 // promote makes the first of a line its head, if it has none.
-func (o *Outbox) promote(ctx context.Context, tx *sql.Tx, caller, target string) error {
+func (o *Outbox) promote(ctx context.Context, tx *transaction, caller, target string) error {
 	var seq int64
 	var head int
 	err := tx.QueryRowContext(ctx, `SELECT seq, head FROM deliveries
@@ -240,7 +243,7 @@ func (o *Outbox) promote(ctx context.Context, tx *sql.Tx, caller, target string)
 
 // finish ends a delivery that has not ended, and returns it with its position. The
 // request of one that was delivered or replaced is not kept.
-func (o *Outbox) finish(ctx context.Context, tx *sql.Tx, d Delivery) (Delivery, error) {
+func (o *Outbox) finish(ctx context.Context, tx *transaction, d Delivery) (Delivery, error) {
 	freed, emptied := int64(0), ""
 	if d.State == Delivered || d.replaced {
 		freed, emptied = d.Bytes, ", bytes = 0, request = NULL"
@@ -263,7 +266,7 @@ func (o *Outbox) finish(ctx context.Context, tx *sql.Tx, d Delivery) (Delivery, 
 // does nothing, if the delivery has ended already.
 func (o *Outbox) Finish(ctx context.Context, d Delivery) (bool, error) {
 	var done bool
-	err := o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		done = false
 		var state DeliveryState
 		if err := tx.QueryRowContext(ctx, "SELECT state FROM deliveries WHERE bot = $1 AND seq = $2", o.bot, d.Seq).Scan(&state); err != nil ||
@@ -286,7 +289,7 @@ func ignoreNone(err error) error {
 
 // update changes deliveries by one statement and reports whether there was one.
 func (o *Outbox) update(ctx context.Context, statement string, args ...any) (changed bool, err error) {
-	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		done, err := tx.ExecContext(ctx, statement, args...)
 		if err != nil {
 			return err
@@ -360,7 +363,7 @@ func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone
 	if len(due)+len(expired) == 0 {
 		return nil, 0, false, nil
 	}
-	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		gone = 0
 		for _, d := range expired {
 			if still, err := o.is(ctx, tx, d.Seq, "state IN (1, 2)"); err != nil {
@@ -400,7 +403,7 @@ func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone
 }
 
 // is reports whether a delivery meets a condition.
-func (o *Outbox) is(ctx context.Context, tx *sql.Tx, seq int64, condition string) (bool, error) {
+func (o *Outbox) is(ctx context.Context, tx *transaction, seq int64, condition string) (bool, error) {
 	var n int
 	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM deliveries WHERE bot = $1 AND seq = $2 AND "+condition, o.bot, seq).Scan(&n)
 	return n > 0, err
@@ -574,7 +577,7 @@ func (o *Outbox) Counts(ctx context.Context) (c OutboxCounts, err error) {
 // Cancel ends a delivery that is scheduled or waits. It returns false if the delivery
 // was cancelled before.
 func (o *Outbox) Cancel(ctx context.Context, caller, id string, now time.Time) (d Delivery, done bool, err error) {
-	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		done = false
 		if d, err = o.one(ctx, tx, caller, id); err != nil {
 			return err
@@ -595,7 +598,7 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string, now time.Time) (
 	return d, done, err
 }
 
-func (o *Outbox) one(ctx context.Context, tx *sql.Tx, caller, id string) (Delivery, error) {
+func (o *Outbox) one(ctx context.Context, tx *transaction, caller, id string) (Delivery, error) {
 	d, err := scanDelivery(
 		tx.QueryRowContext(ctx, "SELECT "+deliveryColumns+" FROM deliveries WHERE bot = $1 AND caller = $2 AND id = $3", o.bot, caller, id),
 	)
@@ -607,7 +610,7 @@ func (o *Outbox) one(ctx context.Context, tx *sql.Tx, caller, id string) (Delive
 
 // Retry has a delivery wait again that has ended without success, behind the others.
 func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id string, expires time.Time) (d Delivery, err error) {
-	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		if d, err = o.one(ctx, tx, caller, id); err != nil {
 			return err
 		}
@@ -647,7 +650,7 @@ func (o *Outbox) Purge(ctx context.Context, f DeliveryFilter, limit int) (purged
 	if !f.EndedBefore.IsZero() {
 		order = "finished_at, position" // an index has them so, and no other record is read
 	}
-	err = o.store.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		purged = 0
 		condition, args := f.where([]any{o.bot, limit})
 		records, err := o.list(ctx, tx, "bot = $1 AND position > 0"+condition+" ORDER BY "+order+" LIMIT $2", args...)

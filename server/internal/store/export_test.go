@@ -7,5 +7,5 @@ import (
 
 // Write is write.
 func (s *Store) Write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
-	return s.write(ctx, change)
+	return s.write(ctx, func(ctx context.Context, tx *transaction) error { return change(ctx, tx.Tx) })
 }

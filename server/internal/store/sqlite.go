@@ -118,7 +118,7 @@ func (s *Store) Shrink(ctx context.Context) error {
 			return nil
 		}
 		before = free
-		if err := s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.write(ctx, func(ctx context.Context, tx *transaction) error {
 			_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA incremental_vacuum(%d)", shrinkPages))
 			return err
 		}); err != nil {

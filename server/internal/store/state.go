@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 )
@@ -17,7 +16,7 @@ type Saved struct {
 // it is saved or nothing is; it takes the place of what the parts saved before. A
 // part without data is deleted.
 func (s *Store) SaveState(ctx context.Context, bot string, at time.Time, parts map[string][]byte) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
 		for part, data := range parts {
 			if err := saveState(ctx, tx, bot, part, at.UnixMilli(), data); err != nil {
 				return err
@@ -27,7 +26,7 @@ func (s *Store) SaveState(ctx context.Context, bot string, at time.Time, parts m
 	})
 }
 
-func saveState(ctx context.Context, tx *sql.Tx, bot, part string, at int64, data []byte) error {
+func saveState(ctx context.Context, tx *transaction, bot, part string, at int64, data []byte) error {
 	if data == nil {
 		_, err := tx.ExecContext(ctx, "DELETE FROM state WHERE bot = $1 AND part = $2", bot, part)
 		return err
@@ -63,7 +62,7 @@ func (s *Store) State(ctx context.Context, bot string) (map[string]Saved, error)
 // PurgeState deletes what was saved before a moment for any bot, of parts whose
 // names begin with a prefix of ASCII.
 func (s *Store) PurgeState(ctx context.Context, prefix string, before time.Time) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
 		_, err := tx.ExecContext(ctx, fmt.Sprintf("DELETE FROM state WHERE substr(part, 1, %d) = $1 AND saved_at < $2", len(prefix)), prefix, before.UnixMilli())
 		return err
 	})
@@ -72,7 +71,7 @@ func (s *Store) PurgeState(ctx context.Context, prefix string, before time.Time)
 // PurgeBots deletes all that is kept of bots other than one, if nothing was saved for
 // them since a moment and every delivery of theirs has expired before it.
 func (s *Store) PurgeBots(ctx context.Context, keep string, before time.Time) error {
-	return s.write(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
 		gone, err := goneBots(ctx, tx, keep, before.UnixMilli())
 		if err != nil {
 			return err
@@ -88,7 +87,7 @@ func (s *Store) PurgeBots(ctx context.Context, keep string, before time.Time) er
 	})
 }
 
-func goneBots(ctx context.Context, tx *sql.Tx, keep string, before int64) (bots []string, err error) {
+func goneBots(ctx context.Context, tx *transaction, keep string, before int64) (bots []string, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT bot FROM (SELECT bot FROM state UNION SELECT bot FROM outbox) AS known WHERE bot <> $1
 		AND NOT EXISTS (SELECT 1 FROM state WHERE state.bot = known.bot AND saved_at >= $2)
 		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.bot = known.bot AND expires_at >= $2)`, keep, before)

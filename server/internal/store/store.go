@@ -103,7 +103,7 @@ func (s *Store) release() error {
 // If ctx ends before the change's turn has come, write returns ctx's error and the
 // change does not happen. If ctx ends later, write returns the outcome, at the
 // latest when the transaction's own time is over.
-func (s *Store) write(ctx context.Context, change func(context.Context, *sql.Tx) error) error {
+func (s *Store) write(ctx context.Context, change func(context.Context, *transaction) error) error {
 	return s.explain(s.writer.write(ctx, change))
 }
 

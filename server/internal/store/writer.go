@@ -21,24 +21,24 @@ const (
 
 // writer is the goroutine that changes the database.
 type writer struct {
-	db      *sql.DB
-	changes chan *change // unbuffered: what was accepted is being done
-	closing chan struct{}
-	ended   sync.WaitGroup
-	fence   atomic.Pointer[fence] // nil if changes are not bound to a lease
+	statements *statements
+	changes    chan *change // unbuffered: what was accepted is being done
+	closing    chan struct{}
+	ended      sync.WaitGroup
+	fence      atomic.Pointer[fence] // nil if changes are not bound to a lease
 }
 
 // change waits to be part of a transaction.
 type change struct {
 	ctx  context.Context //nolint:containedctx // an argument on its way to another goroutine
-	run  func(context.Context, *sql.Tx) error
+	run  func(context.Context, *transaction) error
 	err  error
 	turn chan struct{} // full while the change runs, and when the caller has left
 	done chan struct{} // closed when err is final
 }
 
 func newWriter(db *sql.DB) *writer {
-	w := &writer{db: db, changes: make(chan *change), closing: make(chan struct{})}
+	w := &writer{statements: newStatements(db), changes: make(chan *change), closing: make(chan struct{})}
 	w.ended.Go(w.loop)
 	return w
 }
@@ -47,9 +47,10 @@ func newWriter(db *sql.DB) *writer {
 func (w *writer) close() {
 	close(w.closing)
 	w.ended.Wait()
+	w.statements.close()
 }
 
-func (w *writer) write(ctx context.Context, run func(context.Context, *sql.Tx) error) error {
+func (w *writer) write(ctx context.Context, run func(context.Context, *transaction) error) error {
 	c := &change{ctx: ctx, run: run, turn: make(chan struct{}, 1), done: make(chan struct{})}
 	select {
 	case <-w.closing:
@@ -101,19 +102,35 @@ func (w *writer) gather(first *change) []*change {
 	return group
 }
 
-// commit makes changes in one transaction, or each in its own where the database
-// cannot undo one of them alone.
+// commit makes changes in one transaction. If one of them fails, those that can be
+// made are made again apart: in one transaction from which each can be undone alone,
+// or each in its own where the database cannot do that. Being apart costs each change
+// two more statements, and hardly any change fails.
 func (w *writer) commit(group []*change) {
-	if err := w.transact(group); errors.Is(err, errBroken) && len(group) > 1 {
+	err := w.transact(group, false)
+	if errors.Is(err, errBroken) && len(group) > 1 {
+		release(group)
+		err = w.transact(group, true)
+	}
+	if errors.Is(err, errBroken) && len(group) > 1 {
+		release(group)
 		for _, c := range group {
-			c.release()
-		}
-		for _, c := range group {
-			w.finish([]*change{c}, w.transact([]*change{c}))
+			w.finish([]*change{c}, w.transact([]*change{c}, false))
 		}
 	} else {
 		w.finish(group, err)
 	}
+	w.prepare()
+}
+
+// prepare prepares what the next transactions are likely to need.
+func (w *writer) prepare() {
+	if len(w.statements.wanted) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
+	defer cancel()
+	w.statements.prepare(ctx)
 }
 
 // claim keeps the caller of a change from leaving. It returns an error if the caller
@@ -130,11 +147,13 @@ func (c *change) claim() error {
 	}
 }
 
-// release lets the caller of a change that was undone leave.
-func (c *change) release() {
-	select {
-	case <-c.turn:
-	default: // its turn had not come
+// release lets the callers of changes that were undone leave.
+func release(group []*change) {
+	for _, c := range group {
+		select {
+		case <-c.turn:
+		default: // its turn had not come
+		}
 	}
 }
 
@@ -152,18 +171,19 @@ func (w *writer) finish(group []*change, err error) {
 // errBroken is the error of a transaction that ended before its time.
 var errBroken = errors.New("the transaction was rolled back")
 
-// transact makes changes in one transaction. It sets the errors of those that
-// failed by themselves and returns that of the whole.
-func (w *writer) transact(group []*change) error {
+// transact makes changes in one transaction, each so that it can be undone alone if
+// they are apart. It sets the errors of those that failed by themselves and returns that
+// of the whole, errBroken if nothing was done because of a change among others.
+func (w *writer) transact(group []*change, apart bool) error {
 	ctx, cancel := context.WithTimeout(context.Background(), groupTimeout)
 	defer cancel()
-	tx, err := w.db.BeginTx(ctx, nil)
+	tx, err := w.statements.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // there is nothing to roll back after a commit
 	if fence := w.fence.Load(); fence != nil {
-		if err := fence.check(ctx, tx); err != nil {
+		if err := fence.check(ctx, tx.Tx); err != nil {
 			return err
 		}
 	}
@@ -172,7 +192,12 @@ func (w *writer) transact(group []*change) error {
 		if c.err = c.claim(); c.err != nil {
 			continue // nobody waits for it
 		}
-		if c.err = apart(ctx, tx, c.run, len(group) > 1); errors.Is(c.err, errBroken) {
+		if apart {
+			c.err = runApart(ctx, tx, c.run)
+		} else if c.err = recovered(ctx, tx, c.run); c.err != nil && len(group) > 1 {
+			return errBroken
+		}
+		if errors.Is(c.err, errBroken) {
 			return c.err
 		} else if c.err == nil {
 			made++
@@ -184,12 +209,8 @@ func (w *writer) transact(group []*change) error {
 	return tx.Commit()
 }
 
-// apart runs a change so that it can be undone without the changes before it, if
-// there are others.
-func apart(ctx context.Context, tx *sql.Tx, run func(context.Context, *sql.Tx) error, others bool) error {
-	if !others {
-		return recovered(ctx, tx, run)
-	}
+// runApart runs a change so that it can be undone without the changes before it.
+func runApart(ctx context.Context, tx *transaction, run func(context.Context, *transaction) error) error {
 	if _, err := tx.ExecContext(ctx, "SAVEPOINT change"); err != nil {
 		return errors.Join(errBroken, err)
 	}
@@ -207,7 +228,7 @@ func apart(ctx context.Context, tx *sql.Tx, run func(context.Context, *sql.Tx) e
 
 // recovered runs a change and returns a panic as an error: the goroutine serves
 // all others, too.
-func recovered(ctx context.Context, tx *sql.Tx, run func(context.Context, *sql.Tx) error) (err error) {
+func recovered(ctx context.Context, tx *transaction, run func(context.Context, *transaction) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("store: a change panicked: %v", r)
