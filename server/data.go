@@ -187,13 +187,14 @@ func openDatabase(ctx context.Context, c Config) (d *data, err error) {
 	}
 	d = newData(s, c)
 	d.holder = rand.Text()
+	renew := func(ctx context.Context, epoch int64) (bool, error) {
+		return s.RenewLease(ctx, d.bot, d.holder, epoch, lease.Length)
+	}
 	for {
 		term, err := d.acquire(ctx)
 		if err == nil {
 			s.Fence(d.bot, d.holder, term.Epoch())
-			d.lease = lease.Keep(term, func(ctx context.Context, epoch int64) (bool, error) {
-				return s.RenewLease(ctx, d.bot, d.holder, epoch, lease.Length)
-			}, c.Logger)
+			d.lease = lease.Keep(term, renew, c.Logger) //nolint:contextcheck // it lives on after ctx
 			c.Logger.InfoContext(ctx, "got the lease of the bot", "epoch", term.Epoch())
 			return d, nil
 		}

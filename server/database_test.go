@@ -99,7 +99,7 @@ func TestDatabase(t *testing.T) {
 	}
 	second := make(chan *running)
 	go func() { second <- run(t, c) }()
-	receive(t, waiting)
+	_ = receive(t, waiting)
 	first.stop()
 	if err := receive(t, first.ended); err != nil {
 		t.Error(err)
@@ -156,7 +156,11 @@ func TestDatabaseAway(t *testing.T) {
 		}
 		return nil
 	})
-	resp, err := http.Get("http://" + r.address + "/readyz")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.address+"/readyz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func (s *Server) reloadToken(ctx context.Context, c Config) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	err := c.readToken(ctx) //nolint:contextcheck // it bounds its reading itself
+	err := c.readToken(ctx)
 	if err == nil && c.Token == s.token {
 		return nil
 	}

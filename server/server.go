@@ -62,6 +62,8 @@ func New(c Config) (*Server, error) { return Open(context.Background(), c) }
 
 // Open is New, but ends with ctx: with a Database, it waits until the database can be
 // reached, and until no other server uses the bot with it.
+//
+//nolint:contextcheck // what it puts together lives on after ctx
 func Open(ctx context.Context, c Config) (*Server, error) {
 	if err := c.validate(); err != nil {
 		return nil, err

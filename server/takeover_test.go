@@ -1,8 +1,12 @@
+//go:build unix
+
 package server_test
 
 import (
 	"bufio"
 	"context"
+	"database/sql"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"os/exec"
@@ -32,7 +36,7 @@ func startProcess(t *testing.T, args ...string) *process {
 	t.Helper()
 	p := &process{lines: make(chan string, 100), ended: make(chan struct{})}
 	p.cmd = exec.CommandContext(t.Context(), filepath.Join(proxytest.Commands(t), "discordproxyserver"),
-		append([]string{"--port", "0", "--no-gateway", "--log-file-path", t.TempDir()}, args...)...)
+		append([]string{"--port", "0", "--log-file-path", t.TempDir()}, args...)...)
 	out, in := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = in, in
 	if err := p.cmd.Start(); err != nil {
@@ -80,21 +84,41 @@ func (p *process) signal(t *testing.T, s syscall.Signal) {
 }
 
 // TestTakeover: when a server dies, or hangs, another one takes over. One that wakes up
-// again ends, and sends nothing that it was asked for.
+// again ends, and sends nothing that it was asked for. All of them have one session at
+// the gateway.
 func TestTakeover(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	discord := httptest.NewServer(sb)
 	t.Cleanup(discord.Close)
 	t.Cleanup(sb.Close)
-	args := []string{"--token", sb.World().Token, "--discord-api-url", discord.URL + "/api", "--database", storetest.Database(t), "--no-dashboard"}
+	address := storetest.Database(t)
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	args := []string{"--token", sb.World().Token, "--discord-api-url", discord.URL + "/api", "--database", address, "--no-dashboard"}
 	send := func(ctx context.Context, p *process, content string) error {
 		_, err := p.client.SendChannelMessage(ctx, &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: content})
 		return err
+	}
+	online := func(identifies, resumes int) {
+		t.Helper()
+		within(t, func() error {
+			if got := sb.GatewayCounts(); got.Identifies != identifies || got.Resumes < resumes {
+				return fmt.Errorf("at the gateway: %+v, want %d and %d", got, identifies, resumes)
+			}
+			return nil
+		})
 	}
 	const waits = "waiting to start: another server uses this bot with the database"
 	first := startProcess(t, args...)
 	first.serves(t)
 	within(t, func() error { return send(t.Context(), first, "first") })
+	online(1, 0)
+	within(t, func() error { // until the session is saved
+		return db.QueryRowContext(t.Context(), `SELECT data FROM state WHERE part = 'gateway' AND convert_from(data, 'UTF8') LIKE '%"session":%'`).Scan(new([]byte))
+	})
 	second := startProcess(t, args...)
 	second.says(t, waits)
 
@@ -104,6 +128,7 @@ func TestTakeover(t *testing.T) {
 	within(t, func() error { return send(t.Context(), second, "second") })
 	t.Logf("the second server sends %v after the first was killed", time.Since(began).Round(time.Millisecond))
 
+	online(1, 1)
 	third := startProcess(t, args...)
 	third.says(t, waits)
 	began = time.Now()
@@ -113,6 +138,7 @@ func TestTakeover(t *testing.T) {
 	third.serves(t)
 	within(t, func() error { return send(t.Context(), third, "third") })
 	t.Logf("the third server sends %v after the second was paused", time.Since(began).Round(time.Millisecond))
+	online(1, 2)
 	second.signal(t, syscall.SIGCONT)
 	if err := receive(t, late); err == nil {
 		t.Error("a server without the lease sent a message")
@@ -130,6 +156,7 @@ func TestTakeover(t *testing.T) {
 	fourth.serves(t)
 	within(t, func() error { return send(t.Context(), fourth, "fourth") })
 	t.Logf("the fourth server sends %v after the third was told to end", time.Since(began).Round(time.Millisecond))
+	online(1, 3)
 	stream, err := fourth.client.ListChannelMessages(t.Context(), &pb.ListChannelMessagesRequest{ChannelId: uint64(sb.World().General)})
 	if err != nil {
 		t.Fatal(err)
