@@ -206,8 +206,10 @@ func (s *Sandbox) createScheduledEvent(c *call) (any, error) {
 		name  string
 		given bool
 	}{
-		{"name", body.Name != nil}, {"privacy_level", body.Privacy != nil},
-		{"scheduled_start_time", body.Start != nil}, {"entity_type", body.Type != nil},
+		{"name", body.Name != nil},
+		{"privacy_level", body.Privacy != nil},
+		{"scheduled_start_time", body.Start != nil},
+		{"entity_type", body.Type != nil},
 	} {
 		if !field.given {
 			f.required(field.name)
