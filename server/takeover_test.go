@@ -133,6 +133,10 @@ func TestTakeover(t *testing.T) {
 	third.says(t, waits)
 	began = time.Now()
 	second.signal(t, syscall.SIGSTOP)
+	var status syscall.WaitStatus // it stops a little after the signal
+	if _, err := syscall.Wait4(second.cmd.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("the second server has not stopped: %v, %v", status, err)
+	}
 	late := make(chan error, 1)
 	go func() { late <- send(context.WithoutCancel(t.Context()), second, "late") }()
 	third.serves(t)
