@@ -72,7 +72,7 @@ func prepare(parent string, commands []*cli.Command) {
 	}
 }
 
-// returnUsageError keeps commands from writing their whole usage beside the
+// returnUsageError keeps commands from writing their whole usage in addition to the
 // error.
 func returnUsageError(_ *cli.Context, err error, _ bool) error { return Misuse(err) }
 

@@ -14,9 +14,9 @@ import (
 )
 
 // Arrange checks the arguments of app and returns them in the order in which the
-// library reads them: the options of a command directly behind its name, then
-// "--", then all that are no options. In args, options may stand anywhere in
-// front of "--". Behind "--" nothing is an option, and "-" never is. An option
+// library reads them: the options of a command directly after its name, then
+// "--", then all other arguments. In args, options may be anywhere before "--".
+// After "--" nothing is an option, and "-" never is. An option
 // that does not exist, has no value or a value of another type is an error of
 // misuse.
 //
@@ -193,7 +193,7 @@ func (l *line) option(arg string, following []string) (taken int, err error) {
 		}
 		return l.take(f, "--"+name, value, hasValue, following)
 	}
-	// Short options may stand together, the last of them with its value.
+	// Short options may be combined, the last of them with its value.
 	for rest := arg[1:]; rest != ""; rest = rest[1:] {
 		f := l.find(rest[:1])
 		if f == nil {

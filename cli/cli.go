@@ -74,7 +74,7 @@ type Command func(ctx context.Context, env Env) error
 
 // Main runs a command in the process and returns its exit code. SIGINT,
 // SIGTERM and, unless the command takes it, see [Hangups], SIGHUP end the command's
-// context; a second one ends Main at once. Later ones are ignored: they must not change the exit code of a process
+// context; a second one ends Main immediately. Later ones are ignored: they must not change the exit code of a process
 // that is about to end.
 func Main(command Command) int {
 	signals := make(chan os.Signal, 2)

@@ -25,7 +25,7 @@ type Typed struct {
 	Flag      string // name of the flag whose value is wanted, "" for an argument
 }
 
-// Suggestion is a word that may follow, with what a shell shows beside it.
+// Suggestion is a word that may follow, with what a shell shows next to it.
 type Suggestion struct{ Word, About string }
 
 // Suggest returns what may follow beyond names of commands, options and files.
@@ -33,7 +33,7 @@ type Suggest func(Typed) []Suggestion
 
 // Complete answers a request for completion and reports whether args are one.
 // It writes a line for each word that may follow, with a tab in front of what
-// the shell shows beside it. suggest may be nil.
+// the shell shows next to it. suggest may be nil.
 func Complete(app *cli.App, args []string, suggest Suggest) bool {
 	if len(args) == 0 || args[0] != completionRequest {
 		return false
@@ -177,7 +177,7 @@ func takesFile(f cli.Flag) bool {
 	return false
 }
 
-// shells are those that completionScript knows.
+// shells are those that completionScript supports.
 var shells = []string{"bash", "zsh", "fish"}
 
 // completionCommand writes what a shell needs to complete the command of app.

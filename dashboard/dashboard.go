@@ -20,7 +20,7 @@ import (
 var dist embed.FS
 
 // policy allows what the page is made of and calls to where it came from:
-// nothing else is loaded, no script or style stands in the page, nothing may
+// nothing else is loaded, no script or style is in the page, nothing may
 // frame it, and scripts cannot make elements of text.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"

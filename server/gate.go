@@ -120,7 +120,7 @@ func (g *gate) watch(w *files.Watched) error {
 // isOpen reports whether strangers can call a server on addr.
 func (g *gate) isOpen(addr net.Addr) bool { return g.guard == nil && !listener.IsLoopback(addr) }
 
-// warnings are what those should know who run or look at a server on addr.
+// warnings returns what an admin of a server on addr should know.
 func (g *gate) warnings(addr net.Addr) []string {
 	switch {
 	case g.isOpen(addr):

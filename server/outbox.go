@@ -54,7 +54,7 @@ func (s *Server) runOutbox(ctx context.Context) {
 	}
 }
 
-// outboxWarnings are what those should know who look at the server.
+// outboxWarnings returns what an admin should know of the outbox.
 func (s *Server) outboxWarnings() []string {
 	if s.outbox != nil && s.outbox.Failing() != nil {
 		return []string{"the outbox cannot be written; deliveries wait"}

@@ -26,8 +26,8 @@ func routes(service, healthPages, metrics http.Handler, pages map[string]http.Ha
 	for _, pattern := range apidocs.Patterns {
 		mux.Handle(pattern, documentation)
 	}
-	// ServeMux would redirect to an absolute path, which a reverse proxy that has the
-	// server below a path does not know.
+	// ServeMux would redirect to an absolute path, which is wrong behind a reverse proxy
+	// that has the server below a path.
 	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", "docs/")
 		w.WriteHeader(http.StatusMovedPermanently)

@@ -141,7 +141,7 @@ func (b *sending) take(result *pb.SendDirectMessagesResponse) error {
 	return b.show.result(result)
 }
 
-// finish tells how it went. The error is that of the call, if it has one.
+// finish reports the results. The error is that of the call, if it has one.
 func (b *sending) finish(r *request, users []uint64, err error) error {
 	if b.sent+b.failed == 0 && err != nil && r.ctx.Err() == nil {
 		return err // refused as a whole
@@ -253,9 +253,9 @@ func failureText(result *pb.SendDirectMessagesResponse) string {
 }
 
 // failures is a file of users as --users takes it, with the reasons as comments.
-// It gets its name at the end, so that nothing of that name is lost before, and
-// is opened at once, so that a folder where it cannot be is found before
-// anything is sent.
+// It gets its name at the end, so that no existing file of that name is lost before.
+// It is opened at the beginning, so that a folder that cannot be written is noticed
+// before anything is sent.
 type failures struct {
 	path  string
 	file  *os.File

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// partFlags are the options for what a message holds beside its text.
+// partFlags are the options for what a message contains in addition to its text.
 func partFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "embed-title", Usage: "`TITLE` of an embed"},

@@ -100,7 +100,7 @@ func (r *request) failed(err error) error {
 			exit:           command.ExitFailed,
 		}
 	case r.ctx.Err() == context.DeadlineExceeded,
-		// The proxy may tell of the end before it is noticed here.
+		// The proxy may report the end before it is noticed here.
 		bounded && told && errors.Is(late, client.ErrTimeout) && late.OutcomeUnknown:
 		return &failure{
 			text:           "the time of --timeout is over; what was on its way may have taken effect",

@@ -7,7 +7,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// guildsPage is the largest number of guilds that Discord lists at once.
+// guildsPage is the largest number of guilds that Discord lists in one response.
 const guildsPage = 200
 
 var guildsCommand = messageCommand{

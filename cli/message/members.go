@@ -14,7 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// searchPage is the largest number of members that Discord finds at once.
+// searchPage is the largest number of members that Discord returns for one search.
 const searchPage = 1000
 
 var membersCommand = messageCommand{

@@ -176,7 +176,7 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 	return w.Flush()
 }
 
-// gatewayStatus says how the bot stands with the gateway.
+// gatewayStatus describes the state of the connection to the gateway.
 func gatewayStatus(g *pb.WatchStatusResponse_Proxy_Gateway, now time.Time) string {
 	text := fmt.Sprintf("%s for %s", g.GetState(), round(now.Sub(g.GetSince().AsTime())))
 	if g.Latency != nil {

@@ -25,7 +25,7 @@ type gatewayConfig struct {
 	stateBytes        int64
 }
 
-// defaultIntents stands for the intents that are used without --intents.
+// defaultIntents is the name of the intents that are used without --intents.
 const defaultIntents = "default"
 
 func (c *gatewayConfig) flags() []cli.Flag {

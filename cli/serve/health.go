@@ -22,9 +22,9 @@ import (
 // healthTimeout is more than a server that lives needs to say so.
 const healthTimeout = 5 * time.Second
 
-// healthCommand asks a running server how it is, for containers that hold
-// nothing else that could ask. It reads the variables that tell the server
-// where to listen.
+// healthCommand checks the health of a running server, for containers that have no
+// other program for that. It reads the variables that configure where the server
+// listens.
 func healthCommand(e command.Env) *cli.Command {
 	var host string
 	var port int
@@ -126,7 +126,7 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// A proxy of the environment stands on the way to Discord, not here.
+	// A proxy of the environment is for requests to Discord, not for this one.
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: settings}
 	if socket {
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -48,7 +48,7 @@ func (c *serverConfig) introduce(w io.Writer, addr net.Addr, world sandbox.World
 type reached struct {
 	page, api, before string
 	// curl and command are the options that curl and discordproxymessage need
-	// beside the address, each behind a space.
+	// in addition to the address, each after a space.
 	curl, command string
 }
 
@@ -73,8 +73,8 @@ func (c *accessConfig) reach(host, port string) reached {
 }
 
 // reachTLS adds what TLS needs. The server's certificate is given as an
-// authority, which works whoever issued it. Where it has not the name of the
-// host it is asked for under a name that it has.
+// authority, which works whatever its issuer. If it lacks the name of the host, the
+// host is called by a name that it has.
 func (c *accessConfig) reachTLS(r *reached, host, port string) {
 	file := c.tlsCert
 	if absolute, err := filepath.Abs(file); err == nil {

@@ -17,7 +17,7 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 )
 
-// levelCritical stands above everything that is logged.
+// levelCritical is above everything that is logged.
 const levelCritical = slog.LevelError + 4
 
 // logConfig holds the flags about logs.
@@ -70,8 +70,8 @@ const (
 	logFilesKept = 10
 )
 
-// path returns where the log file stands, as an absolute path if that can be
-// told.
+// path returns the path of the log file, as an absolute path if it can be
+// determined.
 func (c logConfig) path() string {
 	path := filepath.Join(c.folder, logFile)
 	if absolute, err := filepath.Abs(path); err == nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notifySystemd tells systemd that the server listens, as often as the unit
+// notifySystemd notifies systemd that the server listens, as often as the unit
 // asks for that it lives, and when ctx has ended that it ends, which may take
 // grace. Without systemd it does nothing. The server is to call stop when it has
 // ended.
@@ -17,7 +17,7 @@ import (
 func notifySystemd(ctx context.Context, grace time.Duration, logger *slog.Logger) (stop func()) {
 	listens, err := daemon.SdNotify(false, daemon.SdNotifyReady)
 	if err != nil {
-		logger.WarnContext(ctx, "systemd could not be told that the server is ready", "error", err)
+		logger.WarnContext(ctx, "failed to notify systemd that the server is ready", "error", err)
 	}
 	if !listens {
 		return func() {}
@@ -62,7 +62,7 @@ func notifySystemd(ctx context.Context, grace time.Duration, logger *slog.Logger
 // lastWords is more than the server needs to end after the grace.
 const lastWords = 10 * time.Second
 
-// notifyReloading tells systemd that the server reloads, and done that it has. Without
+// notifyReloading notifies systemd that the server reloads, and done that it has. Without
 // systemd both do nothing.
 func notifyReloading() (done func()) {
 	state := daemon.SdNotifyReloading

@@ -9,8 +9,8 @@ import (
 // https://systemd.io/CREDENTIALS/
 const tokenCredential = "discord-bot-token"
 
-// credential returns the file with the token, which a token goes before: that of the
-// flag, else the credential of systemd, "" without both.
+// credential returns the file that contains the token: that of the flag, else the
+// credential of systemd, or "" without both. A token given directly takes precedence.
 func (c *serverConfig) credential() string {
 	if folder := os.Getenv("CREDENTIALS_DIRECTORY"); c.tokenFile == "" && folder != "" {
 		if path := filepath.Join(folder, tokenCredential); isFile(path) {

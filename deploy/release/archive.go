@@ -37,7 +37,7 @@ type entry struct {
 	mode fs.FileMode
 }
 
-// archive writes NAME.tar.gz, or NAME.zip, in which everything stands below a
+// archive writes NAME.tar.gz, or NAME.zip, in which everything is below a
 // folder of that name.
 func (r *release) archive(name string, zipped bool, sources []source) error {
 	var entries []entry

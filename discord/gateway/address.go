@@ -103,8 +103,8 @@ func (a addresses) refuse(address, why string) error {
 	}
 }
 
-// shown is an address as it may be logged: short, and without what stands where
-// a password could.
+// shown is an address as it may be logged: short, and without anything in the place
+// of a password.
 func shown(address string) string {
 	if u, err := url.Parse(address); err == nil && u.User != nil {
 		u.User = url.User("...")

@@ -140,7 +140,7 @@ func (b *budget) left(now time.Time) int {
 	return max(left, 0)
 }
 
-// believed reports whether Discord's number still stands.
+// believed reports whether Discord's number is still valid.
 func (b *budget) believed(now time.Time) bool { return b.remaining >= 0 && now.Before(b.reset) }
 
 // longest is the longest wait, and the shortest life of a good session.

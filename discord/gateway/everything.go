@@ -12,7 +12,7 @@ import (
 type everything struct {
 	maxBytes int64
 	exceeded func() // nil after its call
-	// hasMembers is whether changes of members are told.
+	// hasMembers is whether there are events for changes of members.
 	hasMembers bool
 	bytes      int64
 	ready      json.RawMessage
@@ -614,7 +614,7 @@ func (g *GuildSnapshot) HasElement(list string, matches func(json.RawMessage) bo
 }
 
 // CreateOutline returns the data of a GUILD_CREATE for somebody who may have some of
-// the guild's channels but not the guild: its name and the like, the role of everyone,
+// the guild's channels but not the guild: its name and settings, the role of everyone,
 // the member of the id self, and the elements of lists that are allowed.
 func (g *GuildSnapshot) CreateOutline(self uint64, allowed func(list string, element json.RawMessage) bool) json.RawMessage {
 	outline := *g

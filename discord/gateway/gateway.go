@@ -43,7 +43,7 @@ type Config struct {
 	// API is the URL of Discord's API. The gateway's address must belong to it,
 	// or the token is not sent there. Empty means discord.DefaultBaseURL.
 	API string
-	// Handler is told what happens.
+	// Handler receives events and changes of the state.
 	Handler Handler
 	// Intents say which events come. They stay the same while Run runs.
 	Intents Intents
@@ -96,7 +96,7 @@ type Handler interface {
 	Changed(Status)
 }
 
-// Handlers are told one after the other.
+// Handlers are several handlers, called one after the other.
 type Handlers []Handler
 
 // Dispatch implements Handler.
@@ -113,7 +113,7 @@ func (h Handlers) Changed(s Status) {
 	}
 }
 
-// State is how the bot stands with the gateway.
+// State is the state of the connection to the gateway.
 type State int
 
 // The states, in the order in which they are first met.
@@ -157,7 +157,7 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// Status is how the bot stands with the gateway, and since when.
+// Status is the state of the connection to the gateway, and since when.
 type Status struct {
 	State State
 	Since time.Time
@@ -275,14 +275,14 @@ func (g *Gateway) SetToken(token string) {
 	g.token.Store(&token)
 }
 
-// Status returns how the bot stands with the gateway.
+// Status returns the state of the connection to the gateway.
 func (g *Gateway) Status() Status {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.status
 }
 
-// change notes a new state and tells it.
+// change records a new state and notifies the handler.
 func (g *Gateway) change(s Status) {
 	g.mu.Lock()
 	s.Since = time.Now()
@@ -301,7 +301,7 @@ func (g *Gateway) setLatency(d time.Duration) {
 	g.status.Latency = d
 }
 
-// Times of a connection. Discord sends HELLO at once, and READY within a
+// Times of a connection. Discord sends HELLO immediately, and READY within a
 // second or two.
 const (
 	// dialTimeout bounds everything up to the end of the upgrade.
@@ -364,7 +364,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		)
 		g.change(Status{State: Disconnected, Reason: reason, Resumable: g.session != nil})
 		if discord.Sleep(ctx, wait) != nil {
-			continue // connect returns at once
+			continue // connect returns immediately
 		}
 	}
 }

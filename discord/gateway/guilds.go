@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// Guilds is what the gateway has told of guilds, as far as it is asked for:
-// the guilds themselves, their roles and their channels, as the JSON that
-// Discord's API would answer. Members, threads and the like are kept after
-// KeepAll alone, presences never. It is a Handler, safe for concurrent use. A nil
-// *Guilds knows nothing.
+// Guilds keeps guilds, their roles and their channels as the gateway's events describe
+// them, as the JSON that Discord's API would return. Members, threads and other
+// objects are kept only after KeepAll, presences never. It is a Handler, safe for
+// concurrent use. A nil *Guilds is empty.
 //
 // It is current while the gateway is connected, and as old as the loss of the
-// connection while it is not. While a guild has an outage, what is known of it is
+// connection while it is not. While a guild has an outage, its contents are
 // as old as the outage. Of a channel, last_message_id and
 // last_pin_timestamp are those of the last change of the channel.
 type Guilds struct {
@@ -27,7 +26,7 @@ type Guilds struct {
 	guilds map[string]*guild
 	// all is nil before KeepAll.
 	all *everything
-	// current is whether the connection stands, lost since when it does not.
+	// current is whether the gateway is connected, lost since when it is not.
 	current bool
 	lost    time.Time
 	// changed are the guilds whose fields, roles or channels were not exported since
@@ -39,8 +38,7 @@ type Guilds struct {
 	stored map[string]map[string]bool
 }
 
-// guild is what is known of one. A part that Discord did not send is not known,
-// and not answered.
+// guild is one guild. A part that Discord did not send is missing, and is not returned.
 type guild struct {
 	fields          map[string]json.RawMessage // without roles; not known without a name
 	roles, channels *[]object
@@ -51,13 +49,13 @@ type guild struct {
 	rest *rest
 }
 
-// object is a role or a channel, with its id as it stands in JSON.
+// object is a role or a channel, with its id as in JSON.
 type object struct {
 	id   string
 	data json.RawMessage
 }
 
-// NewGuilds returns what a session with these intents is going to tell.
+// NewGuilds returns Guilds for a session with these intents.
 func NewGuilds(intents Intents) *Guilds {
 	return &Guilds{
 		intents: intents, guilds: make(map[string]*guild), changed: make(map[string]bool),
@@ -74,7 +72,7 @@ var notGuild = []string{
 // Guild returns the guild as GET /guilds/{guild_id} would, if what is known of
 // it is at most maxAge old.
 func (s *Guilds) Guild(id uint64, maxAge time.Duration) (json.RawMessage, bool) {
-	// Without IntentGuildExpressions changes of emojis are not told.
+	// Without IntentGuildExpressions there are no events for changes of emojis.
 	return s.answer(id, maxAge, IntentGuilds|IntentGuildExpressions, func(g *guild) json.RawMessage {
 		if g.fields["name"] == nil || g.roles == nil {
 			return nil
@@ -145,7 +143,7 @@ func (s *Guilds) Changed(status Status) {
 			s.current, s.lost = false, status.Since
 		}
 	case !status.Resumed:
-		// All guilds are told anew.
+		// All guilds are sent again.
 		for id := range s.guilds {
 			s.changed[id] = true
 		}
@@ -249,7 +247,7 @@ func unavailable(fields map[string]json.RawMessage) bool {
 	return string(fields["unavailable"]) == "true"
 }
 
-// outage notes that a guild has an outage. What was known of it stays.
+// outage records that a guild has an outage. Its contents stay.
 func (s *Guilds) outage(id string, since time.Time) {
 	if g := s.guilds[id]; g != nil && g.unavailable.IsZero() {
 		g.unavailable = since

@@ -10,8 +10,8 @@ import (
 // https://discord.com/developers/docs/events/gateway#gateway-intents
 type Intents uint32
 
-// The groups of events. What each of them brings stands in Discord's
-// documentation.
+// The groups of events. Discord's documentation lists the events of
+// each.
 const (
 	IntentGuilds                      Intents = 1 << 0
 	IntentGuildMembers                Intents = 1 << 1 // privileged
@@ -108,8 +108,8 @@ func (i Intents) Switches() string {
 	) + " at https://discord.com/developers/applications, in the application's settings under Bot, Privileged Gateway Intents"
 }
 
-// intentsOfEvents are the intents of which any brings an event in a guild, and in
-// direct messages. Events that are not here need none.
+// intentsOfEvents are the intents for an event in a guild and in direct messages. Any
+// one of them is enough. Events that are not here need none.
 // https://discord.com/developers/docs/events/gateway#list-of-intents
 var intentsOfEvents = map[string]struct{ guild, direct Intents }{
 	"GUILD_CREATE":                      {guild: IntentGuilds},
@@ -190,5 +190,5 @@ func (i Intents) Brings(event string, direct bool) bool {
 	return i&needed.guild != 0
 }
 
-// IntentsAll are all that this package knows.
+// IntentsAll are all intents of this package.
 const IntentsAll = 1<<17 - 1 | IntentAutoModerationConfiguration | IntentAutoModerationExecution | IntentGuildMessagePolls | IntentDirectMessagePolls

@@ -84,7 +84,7 @@ func readContract(data []byte) (*contract, error) {
 // addService reads the service of a file, and removes the examples of its
 // methods from those given.
 func (c *contract) addService(file protoreflect.FileDescriptor, given map[string]json.RawMessage) error {
-	// The comment of the file stands before its first statement, the syntax.
+	// The comment of the file is before its first statement, the syntax.
 	about := text(file.SourceLocations().ByPath(protoreflect.SourcePath{12}).LeadingComments)
 	s := service{ServiceDescriptor: file.Services().Get(0), about: about}
 	for descriptor := range each(s.Methods()) {
@@ -176,7 +176,7 @@ func (m method) curl() string {
 	return fmt.Sprintf("curl -s %s \\\n  -H 'Content-Type: application/json' \\\n  -d '%s'", url, m.body)
 }
 
-// labels are the facts that a method tells in its comment.
+// labels are the facts in the comment of a method.
 var labels = []string{"Discord", "Permissions", "Errors", "Cost"}
 
 // fact is one of them. Its text is Markdown.

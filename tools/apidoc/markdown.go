@@ -41,7 +41,7 @@ func writeMarkdown(c *contract) ([]byte, error) {
 	}
 	p.printf("\n## Messages\n")
 	for _, d := range c.types {
-		if c.talk[d.FullName()] == "" { // those stand beside their method
+		if c.talk[d.FullName()] == "" { // those are next to their method
 			p.declaration(d)
 		}
 	}
@@ -138,5 +138,5 @@ func anchor(heading protoreflect.Name) string {
 	return strings.ToLower(strings.ReplaceAll(string(heading), ".", ""))
 }
 
-// cell is a comment as it stands in a table.
+// cell is a comment as text of a table's cell.
 func cell(comment string) string { return strings.ReplaceAll(line(comment), "|", `\|`) }

@@ -141,7 +141,7 @@ var failures = []struct{ status, name string }{
 	{"default", "Error"},
 }
 
-// responses lists the answers of a method. A stream tells its errors in its
+// responses lists the answers of a method. A stream has its errors in its
 // last message.
 func responses(m method, answers object) object {
 	all := object{{"200", object{

@@ -57,7 +57,7 @@ func writePage(c *contract) ([]byte, error) {
 		Endpoints []endpoint
 	}{Services: c.services}
 	for _, d := range c.types {
-		if c.talk[d.FullName()] == "" { // those stand beside their method
+		if c.talk[d.FullName()] == "" { // those are next to their method
 			data.Types = append(data.Types, d)
 		}
 	}
@@ -103,7 +103,7 @@ func (c *contract) pageAnchor(d protoreflect.Descriptor) string {
 	return "type-" + string(shortName(d))
 }
 
-// typeHTML says how a field stands in JSON.
+// typeHTML describes the type of a field in JSON.
 func (c *contract) typeHTML(field protoreflect.FieldDescriptor) template.HTML {
 	var name string
 	switch kind := field.Kind(); kind {

@@ -26,7 +26,7 @@ type jsonSchema struct {
 	Properties map[string]jsonSchema `json:"properties,omitempty"`
 }
 
-// schemas knows the JSON form of messages.
+// schemas describes the JSON form of messages.
 type schemas map[protoreflect.FullName]jsonSchema
 
 // readSchemas asks protoc-gen-jsonschema for the schemas of all messages.

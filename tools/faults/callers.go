@@ -20,14 +20,14 @@ import (
 	"connectrpc.com/connect"
 )
 
-// told is what a caller knows of its message in the end.
-type told int
+// outcome is what a caller knows of its message in the end.
+type outcome int
 
 const (
-	ok      told = iota
-	unknown      // it failed and may be there
-	failed       // it failed, and the answer does not say that it may be there
-	nothing      // the caller's own clock, or the end of the server, cut the call off
+	ok      outcome = iota
+	unknown         // it failed and may be there
+	failed          // it failed, and the answer does not say that it may be there
+	nothing         // the caller's own clock, or the end of the server, cut the call off
 )
 
 // patience is the deadline of a caller who waits for everything that the server
@@ -57,7 +57,7 @@ func newCallers(address string, books *ledger, channels, users []sandbox.ID) *ca
 
 // send sends one message after the other until sending has ended. Most callers
 // are patient; some soon give up; some repeat a call that was cut off, with the
-// same nonce, as the README tells authors of clients.
+// same nonce, as the README asks authors of clients to do.
 func (c *callers) send(ctx, sending context.Context, caller int, r *mathrand.Rand) {
 	for i := 0; sending.Err() == nil; i++ {
 		content := fmt.Sprintf("message %d of caller %d", i, caller)
@@ -100,15 +100,15 @@ func (c *callers) send(ctx, sending context.Context, caller int, r *mathrand.Ran
 			}
 			break
 		}
-		c.books.note(content, entry{told: outcome, text: text, took: time.Since(began), patient: deadline == patience, repeated: repeats})
+		c.books.note(content, entry{outcome: outcome, text: text, took: time.Since(began), patient: deadline == patience, repeated: repeats})
 		if outcome != ok {
 			wait(sending, r, 200*time.Millisecond) // the server may be away
 		}
 	}
 }
 
-// meaning says what an answer tells its caller.
-func meaning(err error) told {
+// meaning returns what an answer means to its caller.
+func meaning(err error) outcome {
 	if err == nil {
 		return ok
 	}
@@ -127,14 +127,14 @@ func meaning(err error) told {
 }
 
 type entry struct {
-	told     told
+	outcome  outcome
 	text     string // of the error
 	took     time.Duration
 	patient  bool
 	repeated bool // with a nonce of its own until there was an answer
 }
 
-// ledger is what callers were told. It is safe for concurrent use.
+// ledger records the outcomes of callers. It is safe for concurrent use.
 type ledger struct {
 	mu      sync.Mutex
 	entries map[string]entry
@@ -168,21 +168,21 @@ func (l *ledger) judge(out io.Writer, stored map[string]int, ended bool) error {
 		}
 	}
 	for content, e := range l.entries {
-		number[e.told]++
+		number[e.outcome]++
 		there := stored[content] > 0
 		switch {
-		case e.told == ok:
+		case e.outcome == ok:
 			times = append(times, e.took)
 			if !there {
 				wrong(&absent, content, "is absent")
 			}
-		case e.told == failed:
+		case e.outcome == failed:
 			reason, _, _ := strings.Cut(e.text, ";")
 			reasons[reason]++
 			if there {
 				wrong(&present, content, "is present")
 			}
-		case e.told == nothing && !there && e.patient && (!ended || e.repeated):
+		case e.outcome == nothing && !there && e.patient && (!ended || e.repeated):
 			wrong(&lost, content, "is lost")
 		}
 	}
@@ -215,7 +215,7 @@ func (l *ledger) judge(out io.Writer, stored map[string]int, ended bool) error {
 		present,
 	)
 	if lost+duplicated+absent+present > 0 {
-		return errors.New("a message was lost or doubled, or its caller was told something that is not so")
+		return errors.New("a message was lost or doubled, or its caller got a wrong answer")
 	}
 	return nil
 }

@@ -1,15 +1,15 @@
 // Command faults sends messages through a real server while all that can fail
-// between it and Discord fails, and then compares what the callers were told
-// with what the sandbox holds.
+// between it and Discord fails, and then compares the answers of the callers
+// with what the sandbox has stored.
 //
 // The server and the sandbox are processes of their own, with the usual
-// limits of both. Between them stands toxiproxy, whose faults come and go at
+// limits of both. Between them is toxiproxy, whose faults come and go at
 // random; other faults the sandbox makes itself, before and after it has
 // carried a call out. With -signals the server is also ended at random moments
 // by SIGTERM and SIGKILL and started again.
 //
-// The exit code is 1 when a message was lost or doubled, or a caller was told
-// something that is not so.
+// The exit code is 1 when a message was lost or doubled, or a caller got a
+// wrong answer.
 package main
 
 import (

@@ -99,7 +99,7 @@ func (s *server) current() *process {
 
 func (s *server) kill() { s.current().kill() }
 
-// terminate ends the server in peace.
+// terminate shuts the server down gracefully.
 func (s *server) terminate() error {
 	p := s.current()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -127,7 +127,7 @@ func (s *server) mustLive(ctx context.Context) error {
 	}
 }
 
-// endAtRandom ends the server again and again and starts it anew, until ctx
+// endAtRandom ends the server again and again and starts it again, until ctx
 // has ended.
 func (s *server) endAtRandom(ctx context.Context, rng *rand.Rand) (sent map[string]int, err error) {
 	sent = make(map[string]int)

@@ -163,7 +163,7 @@ func (r row) lowerBound(n int, d time.Duration) time.Duration {
 	return r.ban + max(demand+d, time.Duration((hottest+callers-1)/callers)*d)
 }
 
-// detour is what jitter costs n calls under the global limit whoever sends
+// detour is what jitter costs n calls under the global limit, whichever program sends
 // them.
 func (r row) detour(n int, jitter bool) time.Duration {
 	if !jitter {
@@ -370,7 +370,7 @@ func (r row) send(ctx context.Context, address string, jitter bool) (result, err
 		for i := range messages {
 			callCtx := discord.WithCaller(ctx, fmt.Sprint("caller ", i%max(r.callers, 1)))
 			if i >= messages-r.leave {
-				// Not a deadline, which would be refused at once.
+				// Not a deadline, which would be refused immediately.
 				left, cancel := context.WithCancel(callCtx)
 				defer cancel()
 				context.AfterFunc(leaving, cancel)
@@ -410,7 +410,7 @@ func (r row) send(ctx context.Context, address string, jitter bool) (result, err
 	return res, nil
 }
 
-// counting knows how many calls were in flight when the first 429 came back.
+// counting counts the calls that were in flight when the first 429 came back.
 type counting struct {
 	next http.RoundTripper
 
@@ -483,7 +483,7 @@ func (res *result) judge(ctx context.Context, address string) error {
 	fail(res.inASec > globalLimit, "%d arrivals in a second", res.inASec)
 	global := res.limited[sandbox.LimitedGlobal]
 	fail(res.ban == 0 && global > 0, "%d global 429s", global)
-	fail(res.ban > 0 && global > res.inFlightAtBan, "%d calls during the ban, %d were in flight when it was told", global, res.inFlightAtBan)
+	fail(res.ban > 0 && global > res.inFlightAtBan, "%d calls during the ban, %d were in flight when it began", global, res.inFlightAtBan)
 	fail(res.leave > 0 && len(res.limited) > 0, "429s: %v", res.limited)
 	fail(len(res.channels) == 1 && res.limited[sandbox.LimitedUser] > 0, "%d 429s of the only bucket", res.limited[sandbox.LimitedUser])
 	return nil

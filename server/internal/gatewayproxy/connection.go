@@ -190,14 +190,14 @@ func (c *connection) converse(identified func()) error {
 	}
 }
 
-// againError has a client that was told INVALID_SESSION identify itself again over the
+// againError has a client that got INVALID_SESSION identify itself again over the
 // same connection.
 type againError struct{ command command }
 
 func (*againError) Error() string { return "the client identifies itself again" }
 
-// authenticate finds out who has the token, by the rules for the header
-// Authorization, and then serves them until the connection ends.
+// authenticate identifies the client by its token, as the header Authorization would,
+// and then serves it until the connection ends.
 func (c *connection) authenticate(token string, identified func(), begin func(context.Context) error) (err error) {
 	r := c.request.Clone(c.request.Context())
 	text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(token), "Bot "))
@@ -251,7 +251,7 @@ func (c *connection) denied(err error) error {
 	return &why
 }
 
-// report tells the observers of something that a client did, or may not do.
+// report notifies the observers of a command of a client, whether it was allowed or not.
 func (c *connection) report(ctx context.Context, method string, err error) {
 	_, end := c.proxy.config.Observers.Begin(ctx, &calls.Call{Method: method, Protocol: "gateway"})
 	end(err)

@@ -78,8 +78,8 @@ type Config struct {
 	IsOwn func(authorization string) bool
 	// Access decides who may connect. Nil means everybody.
 	Access *access.Guard
-	// Observers are told of each connection as a call of SubscribeEvents, and of
-	// commands that were refused.
+	// Observers are notified of each connection as a call of SubscribeEvents, and of
+	// refused commands.
 	Observers calls.Observers
 	// URL is the address of the websocket as clients reach it. Empty means that of
 	// the request that asks.
@@ -173,7 +173,7 @@ func (c *Config) setDefaults() {
 
 // Open has the proxy take connections and keep what it needs for them. It must be
 // called before the first event. Commands of bots go to upstream, and observers are
-// told of connections.
+// notified of connections.
 func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Observers) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -260,7 +260,7 @@ func (p *Proxy) Changed(s gateway.Status) {
 	if s.State == gateway.Connected && !s.Resumed {
 		p.members.forgetAll()
 		clear(p.voice)
-		// Sessions with a connection are told in their turn.
+		// Sessions with a connection learn this when they reach the event.
 		for _, session := range p.sessions {
 			session.stale = true
 		}

@@ -79,7 +79,7 @@ func (c *connection) start(ctx context.Context, hello identify) (*events.Subscri
 	place := p.config.Hub.Stats().Last
 	var position *events.Position
 	if from, ok := p.takeCut(client.Name(), hello.intents()); ok {
-		// Events that came since then change what the bot is told of guilds now.
+		// Events that came since then change the guilds that the bot gets now.
 		snapshot, place = *p.earlier, from
 		position = &events.Position{Epoch: p.config.Hub.Epoch(), Sequence: from}
 	}

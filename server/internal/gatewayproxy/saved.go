@@ -238,7 +238,7 @@ func (s *savedSession) valid(id, epoch string, allowed gateway.Intents) bool {
 }
 
 // retrace has a session of an earlier run remember its events from the mark before one
-// of them on. It fails when it cannot tell exactly what the client has got.
+// of them on. It fails when it cannot determine exactly which events the client has received.
 // The server's own session must be connected.
 func (c *connection) retrace(ctx context.Context, s *session, sequence int64) error {
 	s.retracing.Lock()

@@ -165,7 +165,7 @@ func (s *session) detach(c *connection, cut bool) {
 
 // number gives an event its number, and remembers the place in the hub after it. It
 // reports false when another connection has taken the session over. unsaved is whether
-// the session must be saved before the event is sent: a later run could not tell that
+// the session must be saved before the event is sent: a later run could not know that
 // the event had a number.
 func (s *session) number(c *connection, e event) (sequence int64, unsaved, ok bool) {
 	s.mu.Lock()
@@ -208,7 +208,7 @@ func (s *session) notesSpecial(from origin) bool {
 	if s.place == 0 {
 		return false // the session has not begun
 	}
-	// Of many at once, the first but one allows for the others.
+	// Of many at the same time, the first but one allows for the others.
 	s.special = time.Since(s.stored) < burst
 	s.stored = time.Now()
 	s.addMark()

@@ -80,7 +80,7 @@ func (k *Keeper) Stop() {
 	k.term.Refused()
 }
 
-// retry is the time between two renewals of which the first failed.
+// retry is the time from a failed renewal to the next one.
 const retry = Interval / 4
 
 func (k *Keeper) run(ctx context.Context) {

@@ -22,8 +22,8 @@ const (
 	Margin = time.Second
 )
 
-// Term is what a holder knows of its lease. The zero value holds nothing. It is a pure
-// function of what it is told.
+// Term is a holder's view of its lease. The zero value holds no lease. It reads no clock
+// and does no I/O.
 type Term struct {
 	epoch int64
 	sent  time.Time // when the newest request was sent that was granted

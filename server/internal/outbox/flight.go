@@ -99,7 +99,7 @@ func (o *Outbox) begin(ctx context.Context, running *sync.WaitGroup, d store.Del
 		delete(o.lines, l)
 		o.bytes -= d.Bytes
 		f.discount()
-		o.lookLocked(d.Caller, time.Time{})
+		o.scheduleLocked(d.Caller, time.Time{})
 		o.poke()
 	})
 }
@@ -112,7 +112,7 @@ func (f *flight) linger() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.discount()
-	f.lookLocked(f.d.Caller, time.Time{})
+	f.scheduleLocked(f.d.Caller, time.Time{})
 	f.poke()
 }
 
@@ -130,7 +130,7 @@ func (f *flight) discount() {
 func (f *flight) fly(ctx context.Context) {
 	request, err := f.Request(ctx, f.d.Seq)
 	if f.noted(ctx, err) != nil {
-		f.pause(look)
+		f.pause(pollInterval)
 		return
 	}
 	repeats := f.maker.Repeats(f.d.Method, request)
@@ -174,7 +174,7 @@ func (f *flight) find(ctx context.Context, request []byte) (again bool) {
 		return false
 	}
 	if f.noted(ctx, f.Reopen(ctx, f.d.Seq, time.Time{}, "")) != nil {
-		f.pause(look)
+		f.pause(pollInterval)
 		return false
 	}
 	f.d.TriedAt, f.unclear = time.Time{}, false
@@ -314,7 +314,7 @@ func (f *flight) suspend(ctx context.Context, err error, open bool) {
 		rest = f.Suspend
 	}
 	if f.noted(ctx, rest(ctx, f.d.Seq, next, reason)) != nil {
-		f.pause(look)
+		f.pause(pollInterval)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -330,8 +330,8 @@ func (o *Outbox) pause(d time.Duration) {
 	}
 }
 
-// finish ends the delivery. What is known of it must not get lost, so it is tried
-// until it is on disk or the process ends.
+// finish ends the delivery. Its result must not be lost, so it is written again and
+// again until it is on disk or the process ends.
 func (f *flight) finish(ctx context.Context, state store.DeliveryState, made Made, err error) {
 	f.d.State, f.d.FinishedAt = state, time.Now()
 	if state == store.Delivered {
@@ -355,6 +355,6 @@ func (f *flight) finish(ctx context.Context, state store.DeliveryState, made Mad
 		if ctx.Err() != nil || errors.Is(err, store.ErrClosed) {
 			return
 		}
-		_ = discord.Sleep(ctx, look) // the loop looks at ctx
+		_ = discord.Sleep(ctx, pollInterval) // the loop looks at ctx
 	}
 }

@@ -2,8 +2,8 @@
 // a delivery is made and what its outcome means; what a call does is up to a Maker.
 //
 // Of all deliveries that wait, only those that are being made are in memory. A
-// caller's deliveries to one target are made one after the other: the store knows
-// which is the next, and so neither the number of targets nor that of deliveries
+// caller's deliveries to one target are made one after the other: the store returns
+// the next one, so neither the number of targets nor the number of deliveries
 // matters. They wait for Discord's limits like calls of the same caller, and get its
 // fair share.
 //
@@ -74,12 +74,12 @@ type Outbox struct {
 	failing       atomic.Pointer[error]           // of the newest write, nil if that succeeded
 
 	mu      sync.Mutex
-	callers map[string]time.Time // who has deliveries to be made, and when a look is worth it
+	callers map[string]time.Time // who has deliveries to be made, and when to check
 	flights map[int64]*flight
 	lines   map[line]*flight
 	active  map[string]int // flights that count, by caller
 	bytes   int64          // of the requests in flight
-	nextDue time.Time      // when a look at the schedule is worth it
+	nextDue time.Time      // when to check the schedule
 	paused  time.Time      // nothing is made before
 	changed chan struct{}  // closed when deliveries end
 }
@@ -130,7 +130,7 @@ func (o *Outbox) Enqueue(ctx context.Context, deliveries ...store.Delivery) ([]s
 			continue
 		}
 		if r.Delivery.State == store.Waiting {
-			o.lookLocked(r.Delivery.Caller, time.Time{})
+			o.scheduleLocked(r.Delivery.Caller, time.Time{})
 		}
 		o.dueLocked(r.Delivery)
 		if r.Replaced > 0 {
@@ -153,8 +153,8 @@ func (o *Outbox) dueLocked(d store.Delivery) {
 	}
 }
 
-// lookLocked has the loop look for deliveries of a caller at a moment, or immediately.
-func (o *Outbox) lookLocked(caller string, at time.Time) {
+// scheduleLocked has the loop look for deliveries of a caller at a moment, or immediately.
+func (o *Outbox) scheduleLocked(caller string, at time.Time) {
 	if old, ok := o.callers[caller]; !ok || at.Before(old) {
 		o.callers[caller] = at
 	}
@@ -172,7 +172,7 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery,
 	if f := o.flights[d.Seq]; f != nil {
 		f.stop()
 	}
-	o.lookLocked(caller, time.Time{}) // the next of its line
+	o.scheduleLocked(caller, time.Time{}) // the next of its line
 	o.announceLocked()
 	o.poke()
 	return d, nil
@@ -187,7 +187,7 @@ func (o *Outbox) Retry(ctx context.Context, caller, id string, expires time.Time
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.lookLocked(caller, time.Time{})
+	o.scheduleLocked(caller, time.Time{})
 	o.dueLocked(d)
 	o.poke()
 	return d, nil
@@ -253,8 +253,8 @@ func (o *Outbox) poke() {
 	}
 }
 
-// look is how often the loop looks for work without being told of some.
-const look = time.Second
+// pollInterval is how often the loop looks for work without being notified of any.
+const pollInterval = time.Second
 
 // Run makes deliveries until ctx ends. It waits then until the tries that have begun
 // have ended, but not longer than ending.
@@ -271,7 +271,7 @@ func (o *Outbox) Run(ctx context.Context, maker Maker) {
 		o.round(ctx, flights, &running)
 		select {
 		case <-o.wake:
-		case <-time.After(look):
+		case <-time.After(pollInterval):
 		case <-kept.C:
 			o.forget(ctx)
 		case <-ctx.Done():
@@ -302,20 +302,20 @@ func (o *Outbox) end(running *sync.WaitGroup) {
 	}
 }
 
-// recall finds out who has deliveries to be made.
+// recall finds the callers with deliveries to be made.
 func (o *Outbox) recall(ctx context.Context) {
 	for ctx.Err() == nil {
 		callers, err := o.Callers(ctx)
 		if o.noted(ctx, err) == nil {
 			o.mu.Lock()
 			for _, caller := range callers {
-				o.lookLocked(caller, time.Time{})
+				o.scheduleLocked(caller, time.Time{})
 			}
 			o.nextDue = time.Now()
 			o.mu.Unlock()
 			return
 		}
-		_ = discord.Sleep(ctx, look) // the loop looks at ctx
+		_ = discord.Sleep(ctx, pollInterval) // the loop looks at ctx
 	}
 }
 
@@ -364,7 +364,7 @@ func (o *Outbox) sweep(ctx context.Context, now time.Time) error {
 		o.ended[store.Expired].Add(int64(gone))
 		o.mu.Lock()
 		for _, caller := range callers {
-			o.lookLocked(caller, time.Time{})
+			o.scheduleLocked(caller, time.Time{})
 		}
 		if err != nil {
 			next = now
@@ -422,14 +422,14 @@ func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, cal
 	if begun, more := o.beginAll(flights, running, heads, busy, limit); err != nil || begun > 0 || more {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.lookLocked(caller, time.Time{})
+		o.scheduleLocked(caller, time.Time{})
 		return err
 	}
 	next, err := o.NextTry(ctx, caller, now)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err != nil || !next.IsZero() {
-		o.lookLocked(caller, next)
+		o.scheduleLocked(caller, next)
 	}
 	return err
 }

@@ -205,8 +205,8 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 	return Enqueued{Delivery: d, Replaced: len(replaced)}, err
 }
 
-// takesHead reports whether a delivery goes before all others of its line, and
-// makes the one that was the next an ordinary one.
+// takesHead reports whether a delivery is to be the first of its line, and makes the
+// previous first one an ordinary one.
 func (o *Outbox) takesHead(ctx context.Context, tx *transaction, d Delivery) (bool, error) {
 	var seq int64
 	var priority, head int
@@ -309,7 +309,7 @@ func (o *Outbox) BeginTry(ctx context.Context, seq int64, at time.Time) (bool, e
 		WHERE bot = $1 AND seq = $2 AND (state = 3 OR state = 2 AND expires_at > $3)`, o.bot, seq, milliseconds(at))
 }
 
-// Reopen has a delivery wait, of which it is certain that no try took effect.
+// Reopen queues a delivery again whose tries certainly had no effect.
 func (o *Outbox) Reopen(ctx context.Context, seq int64, next time.Time, reason string) error {
 	_, err := o.update(ctx, `UPDATE deliveries SET state = 2, tried_at = 0, next_try_at = $3, reason = $4
 		WHERE bot = $1 AND seq = $2 AND state IN (2, 3)`, o.bot, seq, milliseconds(next), reason)

@@ -141,7 +141,7 @@ func schemaOf(ctx context.Context, from string) (int64, error) {
 	if info, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return 0, nil
 	}
-	// After a crash there are changes beside the file, which SQLite would move into it.
+	// After a crash there are changes next to the file, which SQLite would move into it.
 	// This happens to a copy instead.
 	options := "mode=ro&immutable=1"
 	if info, err := os.Stat(from + "-wal"); err == nil && info.Size() > 0 {

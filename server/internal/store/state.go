@@ -12,9 +12,8 @@ type Saved struct {
 	At   time.Time // in milliseconds
 }
 
-// SaveState keeps what parts of the server, by their names, know of a bot. All of
-// it is saved or nothing is; it takes the place of what the parts saved before. A
-// part without data is deleted.
+// SaveState saves data of a bot in parts by their names. All parts are saved or none
+// is. They replace earlier parts of the same names. A part without data is deleted.
 func (s *Store) SaveState(ctx context.Context, bot string, at time.Time, parts map[string][]byte) error {
 	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
 		for part, data := range parts {
