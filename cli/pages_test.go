@@ -14,7 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// TestPages: what the help of a command names stands in its manual page and its
+// TestPages: what the help of a command names is in its manual page and its
 // completion, and what is a secret or of this machine does not.
 func TestPages(t *testing.T) {
 	t.Setenv("DISCORD_BOT_TOKEN", "a secret of this machine")

@@ -370,7 +370,7 @@ func TestEvents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !sent { // the first response comes at once
+		if !sent { // the first response comes immediately
 			sent = true
 			if _, err := p.SendChannelMessage(bounded(t), &pb.SendChannelMessageRequest{ChannelId: general, Content: "hi"}); err != nil {
 				t.Fatal(err)

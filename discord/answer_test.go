@@ -108,7 +108,7 @@ func (c counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestAnswersTogether: all answers that are held stay within the limit, every
+// TestAnswersTogether: all answers in memory stay within the limit, every
 // call gets its own in the end, and small ones never wait.
 func TestAnswersTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -40,7 +40,7 @@ func refusePath(status, code int, text string) *Error {
 
 const (
 	notAPI = "404: Not Found: the path is none of Discord's API"
-	// The path itself may hold the token of a webhook.
+	// The path itself may contain the token of a webhook.
 	extraSlash     = "404: Not Found: the path has a double or trailing slash"
 	unsafePath     = "400: Bad Request: the path has a dot segment, or a character within a segment that no path of Discord has"
 	badVersion     = "Invalid API version: the proxy passes on v6 to v10"

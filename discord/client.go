@@ -190,7 +190,7 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 // BotToken names the bot's own token in what RateLimits returns.
 const BotToken = "bot"
 
-// What is held at one moment, and why.
+// The calls that wait at one moment, and why.
 type (
 	// RateLimits is the state of all limits.
 	RateLimits = ratelimit.Snapshot
@@ -203,7 +203,7 @@ type (
 // shownBuckets is how many buckets RateLimits returns.
 const shownBuckets = 500
 
-// RateLimits returns what is held at the moment, and why. Counts are of all
+// RateLimits returns the calls that wait at the moment, and why. Counts are of all
 // buckets; the 500 busiest come with their numbers.
 func (c *Client) RateLimits() RateLimits { return c.limiter.Status(shownBuckets) }
 

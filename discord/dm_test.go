@@ -73,7 +73,7 @@ func TestHardCase12_OpeningTooFastHoldsOpeningsOnly(t *testing.T) {
 				t.Errorf("user %d has %d messages", user, n)
 			}
 		}
-		// 5 at once and one in 12 s: 13 take 96 s.
+		// 5 immediately and one in 12 s: 13 take 96 s.
 		if took := time.Since(began); took > 4*time.Minute {
 			t.Errorf("the openings took %v", took)
 		}

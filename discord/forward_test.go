@@ -131,7 +131,7 @@ func TestForwardedTokensHaveLimitsOfTheirOwn(t *testing.T) {
 			}
 		}
 		sending.Wait()
-		// Five each at once, five more each within as many seconds.
+		// Five each immediately, five more each within as many seconds.
 		if took := time.Since(began); took > 6*time.Second {
 			t.Errorf("two bots took %v", took)
 		}

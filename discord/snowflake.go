@@ -7,7 +7,7 @@ import (
 	"discordproxy/discord/ratelimit"
 )
 
-// snowflake writes an id as it stands in a URL.
+// snowflake writes an id for a URL.
 func snowflake(id uint64) string { return strconv.FormatUint(id, 10) }
 
 // Created returns when the thing with a snowflake id was made.

@@ -24,7 +24,7 @@ type Target struct {
 
 // TargetKindOf returns the kind of target that values with this name are ids
 // of. Letter case, underscores and a plural do not matter: channelIds means
-// what channel_id does. Other ids, such as those of messages and roles, are not
+// what channel_id does. Other ids, for example of messages and roles, are not
 // targets.
 func TargetKindOf(name string) (TargetKind, bool) {
 	name = strings.Map(func(r rune) rune {

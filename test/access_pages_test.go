@@ -20,7 +20,7 @@ import (
 )
 
 // row is what each kind of caller gets of something that is no method of the
-// contract, as statuses of HTTP: who is not known, who may call other methods,
+// API, as statuses of HTTP: who is not known, who may call other methods,
 // who may name other places, and who may do all.
 type row struct {
 	unknown, method, place, all int

@@ -12,7 +12,7 @@ import (
 	"discordproxy/test/require"
 )
 
-// askShell has a shell complete a line of which $1 was typed, $0 is the command.
+// askShell has a shell complete the line $1, $0 is the command.
 // It writes a word that may follow on each line, in fish and zsh without what is
 // shown next to it.
 var askShell = map[string]string{

@@ -30,7 +30,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// arrivals is a response of SubscribeEvents of which only the times of messages
+// arrivals is a response of SubscribeEvents reduced to the times of messages
 // are read: a thousand clients that read everything would take the processor
 // from the server that is measured.
 type arrivals struct{ received []time.Time }
@@ -219,7 +219,7 @@ func processorTime(t testing.TB, pid int) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The name before them may hold anything; see proc_pid_stat(5).
+	// The name before them may contain anything; see proc_pid_stat(5).
 	_, after, _ := strings.Cut(string(text), ") ")
 	fields := strings.Fields(after)
 	user, err1 := strconv.Atoi(fields[11])

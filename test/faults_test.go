@@ -175,7 +175,7 @@ func TestImpatientCallers(t *testing.T) {
 }
 
 // TestShutdownKnowsNot: a call that the end of the grace cuts off while Discord
-// may have carried it out is told both.
+// may have carried it out gets both.
 func TestShutdownKnowsNot(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{})

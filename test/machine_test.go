@@ -92,7 +92,7 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
-// TestDiskFull: the server goes on when there is no room for its log.
+// TestDiskFull: the server goes on when there is no space for its log.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	require.File(t, "/dev/full", "/dev/full", "use a system with this device, which is always full")

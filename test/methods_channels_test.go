@@ -187,7 +187,7 @@ var channelCases = []methodCase{
 		}),
 }
 
-// thread starts a thread, of which the bot is a member.
+// thread starts a thread that the bot is a member of.
 func (s *scene) thread() uint64 {
 	s.Helper()
 	return must(s, s.client.StartThread, &pb.StartThreadRequest{

@@ -174,7 +174,7 @@ func (s *scene) roles(user uint64) []uint64 {
 	return must(s, s.client.GetGuildMember, &pb.GetGuildMemberRequest{GuildId: uint64(s.w.Guild), UserId: user}).GetMember().GetRoles()
 }
 
-// crowd is how many users besides the bot are in a large guild, with ids from
+// crowd is how many users in addition to the bot are in a large guild, with ids from
 // crowdBase on.
 const (
 	crowd     = 2500

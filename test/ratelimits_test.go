@@ -94,8 +94,8 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// TestDeadlineTooEarly: a call that certainly cannot be sent in time fails at
-// once, over every protocol, and nothing of it is sent.
+// TestDeadlineTooEarly: a call that certainly cannot be sent in time fails
+// immediately, over every protocol, and nothing of it is sent.
 func TestDeadlineTooEarly(t *testing.T) {
 	t.Parallel()
 	sb, p := limited(t)
@@ -153,8 +153,8 @@ func TestDiscordsOwn429BeyondTheDeadline(t *testing.T) {
 	}
 }
 
-// TestMaxQueue: what does not fit is refused at once, and who leaves makes room
-// at once.
+// TestMaxQueue: what does not fit is refused immediately, and a caller that leaves frees its place
+// immediately.
 func TestMaxQueue(t *testing.T) {
 	t.Parallel()
 	sb, p := limited(t, "--max-queue", "2")

@@ -248,7 +248,7 @@ func restartQueue(t *testing.T, messages, channels int, restart func(*testing.T,
 
 // TestDowntimeOfARestart: clients that repeat calls get an answer to each of them, and
 // wait for a moment only. The longest time without an answer is logged; the limit has
-// room for a busy machine.
+// time for a busy machine.
 func TestDowntimeOfARestart(t *testing.T) {
 	const limit = 15 * time.Second
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {

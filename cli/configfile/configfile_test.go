@@ -61,7 +61,7 @@ func apply(t *testing.T, text string, args ...string) (v values, sources map[str
 	return v, sources, f, err
 }
 
-// TestPrecedence: a flag goes before a variable, that before the file, and that before
+// TestPrecedence: a flag takes precedence over a variable, that over the file, and that over
 // the default.
 func TestPrecedence(t *testing.T) {
 	const file = `

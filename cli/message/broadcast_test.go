@@ -198,7 +198,7 @@ func (w *interruptAfter) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// TestBroadcastIsInterrupted: what was done is told, and a second command for
+// TestBroadcastIsInterrupted: the results so far are reported, and a second command for
 // the users who are left completes it.
 func TestBroadcastIsInterrupted(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -207,7 +207,7 @@ func TestBroadcastIsInterrupted(t *testing.T) {
 	w := sb.World()
 	users := freshFile(t, "users", fmt.Sprintf("%s\n%s\n%s\n", w.Alice, w.Bob, w.Owner))
 	ctx, interrupt := context.WithCancel(t.Context())
-	out := &interruptAfter{lines: 3, interrupt: interrupt} // one beside the results
+	out := &interruptAfter{lines: 3, interrupt: interrupt} // one next to the results
 	var stderr bytes.Buffer
 	code := cli.Run(ctx, message.Command, cli.Env{Args: at(t, p, []string{"broadcast", "--users", users, "news"}), Out: out, Err: &stderr})
 	if want := "ERROR: interrupted; what was on its way may have taken effect; 2 of 3 users received the message, 0 did not, 1 have no known result: the last two groups are in " + users + ".failed\n"; code != 1 || stderr.String() != want {

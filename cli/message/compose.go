@@ -78,7 +78,7 @@ func (r *request) message() (*pb.NewMessage, error) {
 	return m, nil
 }
 
-// embed reads Discord's embed object. The contract has its names, and those of
+// embed reads Discord's embed object. The API has its names, and those of
 // the fields that only Discord can set are of no use here, so that its JSON form
 // is the object.
 // https://discord.com/developers/docs/resources/message#embed-object

@@ -33,7 +33,7 @@ func Command(ctx context.Context, env command.Env) error {
 // App returns the command with its options and commands.
 func App(env command.Env) *cli.App {
 	app := command.NewApp(env, "discordproxymessage", "sends messages through a running Discord Proxy")
-	app.DisableSliceFlagSeparator = true // names of files may hold commas
+	app.DisableSliceFlagSeparator = true // names of files may contain commas
 	app.Flags = slices.Concat(connectionFlags(), outputFlags(), []cli.Flag{
 		&cli.DurationFlag{Name: "timeout", Usage: "how long to wait, such as 30s or 30 for seconds; 0 is until it is done", DefaultText: "0"},
 	})

@@ -158,7 +158,7 @@ func TestExitCodes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, format := range []string{"text", "json", "yaml"} {
 				if tt.fault != nil && format != "json" {
-					continue // the limit is held for long
+					continue // the limit lasts for long
 				}
 				if tt.fault != nil {
 					sb.InjectFault(*tt.fault)

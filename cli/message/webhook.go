@@ -36,7 +36,7 @@ var webhookCommand = messageCommand{
 		}
 		parts := webhookAddress.FindStringSubmatch(address)
 		if parts == nil {
-			// It may hold the token, so it is not shown.
+			// It may contain the token, so it is not shown.
 			return command.Misuse(errors.New("WEBHOOK is not a URL such as https://discord.com/api/webhooks/ID/TOKEN"))
 		}
 		id, err := strconv.ParseUint(parts[1], 10, 64)

@@ -41,7 +41,7 @@ func TestPipesAtTheStart(t *testing.T) {
 	}
 }
 
-// TestPipeInThePlaceOfTheAuthFile: neither later rules nor the end are held up.
+// TestPipeInThePlaceOfTheAuthFile: neither later rules nor the end wait for it.
 func TestPipeInThePlaceOfTheAuthFile(t *testing.T) {
 	key, hash := server.NewKey()
 	folder := t.TempDir()

@@ -16,7 +16,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// jsonLines reads lines of a log, of which each must be an object with time, level and
+// jsonLines reads the lines of a log, each of which must be an object with time, level and
 // message.
 func jsonLines(t *testing.T, log string) []map[string]any {
 	t.Helper()

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// TestReflection sends a message as grpcurl does, without the contract at
+// TestReflection sends a message as grpcurl does, without the API's definition at
 // hand, by both versions of the reflection service. Their messages are the
 // same on the wire.
 func TestReflection(t *testing.T) {

@@ -31,7 +31,7 @@ func raw(json string) *pb.Component {
 	return &pb.Component{Kind: &pb.Component_RawJson{RawJson: json}}
 }
 
-// layout holds every kind of component that a message may hold.
+// layout holds every kind of component that a message may contain.
 func layout() []*pb.Component {
 	media := &pb.Component_Media{Url: "https://example.org/a.png"}
 	return []*pb.Component{
@@ -242,7 +242,7 @@ func slicesOf[T any](n int, element T) []T {
 	return list
 }
 
-// TestComponentOfNextYear: what the contract does not know goes to Discord and
+// TestComponentOfNextYear: what the API does not define goes to Discord and
 // comes back as it is.
 func TestComponentOfNextYear(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -297,7 +297,7 @@ func TestLargeFiles(t *testing.T) {
 	}
 }
 
-// unknownBytes is a request of that size, by a field that nobody knows.
+// unknownBytes is a request of that size, by an unknown field.
 func unknownBytes(size int) *pb.GetGuildChannelsRequest {
 	req := new(pb.GetGuildChannelsRequest)
 	req.ProtoReflect().SetUnknown(protowire.AppendBytes(protowire.AppendTag(nil, 1000, protowire.BytesType), make([]byte, size)))

@@ -125,7 +125,7 @@ func TestTraceOfACall(t *testing.T) {
 }
 
 // TestTraceOfPlainREST: plain requests are spans as calls are, named by the
-// route. The token of a webhook, which stands in the path, is in none.
+// route. The token of a webhook, which is part of the path, is in none.
 func TestTraceOfPlainREST(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	got, p := traced(t, sb)
@@ -172,7 +172,7 @@ func TestTraceOfPlainREST(t *testing.T) {
 	got.holdNone(t, "secret words", "secret-token", sb.World().Token)
 }
 
-// holdNone makes sure that texts stand in no span.
+// holdNone makes sure that texts are in no span.
 func (s *spans) holdNone(t *testing.T, texts ...string) {
 	t.Helper()
 	for _, span := range s.list() {

@@ -113,7 +113,7 @@ func (e *everything) released(g *guild) {
 
 func sizeOf(data json.RawMessage) int64 { return int64(len(data)) + overhead }
 
-// rest is what a guild has besides its fields, roles and channels.
+// rest is what a guild has in addition to its fields, roles and channels.
 type rest struct {
 	guild string // its id
 	// core is what fields, roles and channels took when they came, in bytes.

@@ -49,7 +49,7 @@ func reasonOf(err error) string {
 		if closed.Reason == "" {
 			return fmt.Sprintf("Discord closed the connection with code %d", closed.Code)
 		}
-		// A reason of Discord's is at most 123 bytes, and may hold anything.
+		// A reason of Discord's is at most 123 bytes of any content.
 		return fmt.Sprintf("Discord closed the connection with code %d %.100q", closed.Code, closed.Reason)
 	}
 	if f, ok := errors.AsType[*failure](err); ok {

@@ -124,7 +124,7 @@ func (p *place) tell(what string) {
 	p.told = append(p.told, what)
 }
 
-// heard returns what was told since the last call.
+// heard returns what was reported since the last call.
 func (p *place) heard() string {
 	synctest.Wait()
 	p.mu.Lock()
@@ -320,7 +320,7 @@ func TestSession(t *testing.T) {
 		if f := <-q.frames; string(f.Data) != "3" {
 			t.Errorf("a heartbeat with %s", f.Data)
 		}
-		// One that is asked for is sent at once.
+		// One that is asked for is sent immediately.
 		for len(q.frames) > 0 {
 			<-q.frames
 		}
@@ -412,7 +412,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestNewSession: what cannot be resumed begins anew, not before five seconds
+// TestNewSession: what cannot be resumed begins again, not before five seconds
 // after the last beginning.
 func TestNewSession(t *testing.T) {
 	for _, tt := range []struct {

@@ -154,7 +154,7 @@ func TestUnauthorizedRoutes(t *testing.T) {
 	})
 }
 
-// TestGlobalWaitsSaySo: who is refused hears whether all routes are held.
+// TestGlobalWaitsSaySo: a refused caller learns whether all routes wait.
 func TestGlobalWaitsSaySo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{})

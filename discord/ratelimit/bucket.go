@@ -237,7 +237,7 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 		if b.hash != "" && r.Status >= http.StatusBadRequest {
 			// What does not exist can be counted in another bucket, such as
 			// the removal of an unknown message. It says nothing of the route.
-			// A 429 can be that of a second bucket, of which a throttle learns.
+			// A 429 can be that of a second bucket, which a throttle learns.
 			return
 		}
 		b = c.rename(x.route, n.bucket, now)
@@ -262,7 +262,7 @@ func (c *core) learn(x *call, r *Response, n numbers, a answer, plausible bool, 
 	}
 	b.refresh(&c.clock, now)
 	if limit == BucketLimit && b.kind == unsure && r.Body.HasRetryAfter && n.hasAfter && b.limit > 1 {
-		// When everything comes back at once, that is what one waits for.
+		// When all units come back together, that is what a call waits for.
 		if r.Body.RetryAfter > n.after*3/4 {
 			b.window.kind = fixed
 		} else {

@@ -159,7 +159,7 @@ func (c *core) earliest(x *call, name string, retry bool, now instant) (at insta
 	return at, at > own
 }
 
-// ahead counts the calls of a share that certainly go before x, which joins
+// ahead counts the calls of a share that are certainly sent before x, which joins
 // it: those of its class and of classes that nothing holds, and those of its
 // line. A call of another line may wait for an answer while x goes.
 func (s *share) ahead(x *call, now instant) (n int) {
@@ -200,7 +200,7 @@ func (c *core) leave(x *call, now instant) {
 	}
 }
 
-// cancel ends a call of which nothing was sent.
+// cancel ends a call that was not sent.
 func (c *core) cancel(x *call, now instant) {
 	if !c.land(x, now) {
 		return
@@ -401,7 +401,7 @@ func (c *core) recheck(b *bucket, now instant) {
 		at instant // when it could go at the earliest
 	}
 	var late []lateCall
-	// check looks at calls of which each goes after all before it.
+	// check looks at calls that go one after another.
 	check := func(calls []*call) {
 		ahead := 0
 		for _, x := range calls {

@@ -2,8 +2,8 @@ package ratelimit
 
 import "time"
 
-// ordinaryLimit is the calls a second that Discord takes of a token of which
-// nothing else is known, and of an address without one.
+// ordinaryLimit is the calls a second that Discord takes of a token with no
+// known limit of its own, and of an address without a token.
 const ordinaryLimit = 50
 
 // core is the state of all limits. Its methods decide; they take the time as
@@ -28,8 +28,8 @@ type core struct {
 	changes  uint64            // grows with each change that Export returns
 	exported bool              // somebody wants them
 	changed  func(urgent bool) // see Config
-	// supposed are windows, as they may be now, of buckets of which an earlier run
-	// saved nothing.
+	// supposed are windows, as they may be now, of buckets that an earlier run
+	// did not save.
 	supposed map[*shape]window
 	// roundTrip is about how long calls take to Discord and back.
 	roundTrip time.Duration

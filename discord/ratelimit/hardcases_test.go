@@ -88,7 +88,7 @@ func TestHardCase01_GlobalLimitPausesAllButExemptRoutes(t *testing.T) {
 }
 
 // TestNoStampedeAfterAPause: what waited for the end of a global 429 does not
-// all go at once, and a limit that somebody else uses too is not hit again and
+// all go together, and a limit that somebody else uses too is not hit again and
 // again.
 func TestNoStampedeAfterAPause(t *testing.T) {
 	t.Run("evenly", func(t *testing.T) {
@@ -462,8 +462,8 @@ func TestHardCase06_SharedLimitHoldsTheResourceOnly(t *testing.T) {
 	})
 }
 
-// TestHeldBucketShowsNothingLeft: while a 429 holds a bucket, no call goes at
-// once, whatever its own numbers are.
+// TestHeldBucketShowsNothingLeft: while a 429 holds a bucket, no call is sent
+// immediately, whatever its own numbers are.
 func TestHeldBucketShowsNothingLeft(t *testing.T) {
 	simulate(t, sliding("a", 5, 5*time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
 		bucket := func() ratelimit.Bucket { return s.limiter.Snapshot().Tokens[0].Buckets[0] }
@@ -798,7 +798,7 @@ func TestNothingWaitsForeverBehindLaterWork(t *testing.T) {
 	})
 }
 
-// TestRetryKeepsItsPlace: a call that Discord refused goes before all that
+// TestRetryKeepsItsPlace: a call that Discord refused is sent before all that
 // came after it, and is not refused although the queue is full.
 func TestRetryKeepsItsPlace(t *testing.T) {
 	simulate(t, limit{}, ratelimit.Config{MaxQueue: 3}, func(t *testing.T, s sender) {

@@ -31,7 +31,7 @@ type Refusal string
 const (
 	OtherBucket Refusal = "other bucket" // the true limit, under another name
 	SameBucket  Refusal = "same bucket"  // the true limit, under the announced name
-	Remaining   Refusal = "remaining"    // what is announced, of which some remains
+	Remaining   Refusal = "remaining"    // what is announced, with some remaining
 	Bare        Refusal = "bare"         // nothing
 )
 
@@ -102,7 +102,7 @@ func (d *Simulated) peek(l SimulatedLimit, key string, now time.Time) (taken boo
 	return b.take(l, now)
 }
 
-// Bound is the least time that n calls at once take by the true limits.
+// Bound is the least time that n calls take together by the true limits.
 func (lie *Lie) Bound(n int) (bound time.Duration) {
 	for _, l := range lie.Truth {
 		if l.Fixed {

@@ -112,7 +112,7 @@ type Request struct {
 	Line string
 	// Joined is called once the call has its place: a call of the same line
 	// that asks from then on comes behind. It may be nil, must not block and
-	// is not called for a call that is refused at once.
+	// is not called for a call that is refused immediately.
 	Joined func()
 	// Bytes is the memory that the call's body holds while it waits.
 	Bytes int64
@@ -128,7 +128,7 @@ type Request struct {
 }
 
 // Acquire waits until r may be sent. It returns a plain context error when ctx
-// ends first, and an *[Error] when the call is refused: at once if that can be
+// ends first, and an *[Error] when the call is refused: immediately if that can be
 // known, or as soon as it becomes known. A call that got an error is never
 // sent later and its place is free.
 //
@@ -250,7 +250,7 @@ func (p *Permit) Complete(r Response) (v Verdict) {
 	return v
 }
 
-// Cancel gives back the permit of a request of which certainly nothing was
+// Cancel gives back the permit of a request if certainly nothing of it was
 // sent.
 func (p *Permit) Cancel() {
 	l := p.limiter

@@ -25,7 +25,7 @@ import (
 //     other routes, and at most 1.25 of the time that it demands;
 //   - every call ends, and none is sent after its caller left or its deadline;
 //   - the first tries of one caller, route and resource go in order, and of one
-//     line none goes before the call before it has ended for good;
+//     line none is sent until the call before it has ended for good;
 //   - the books are right after each step, and all is forgotten at the end.
 //
 // Ordinary runs use the same seed each time. -rapid.checks=50000, or another

@@ -11,7 +11,7 @@ const (
 	// pauseMargin is added to the wait that a global 429 asks for: the very
 	// end has been seen to fail.
 	pauseMargin = 25 * time.Millisecond
-	// paceBurst is how many calls may go at once when a pause ends. For a
+	// paceBurst is how many calls may go together when a pause ends. For a
 	// second the others follow evenly.
 	paceBurst = 5
 )
@@ -120,7 +120,7 @@ func (p *pool) restart(c *clock) {
 	}
 }
 
-// unsent gives a unit back at once.
+// unsent gives a unit back immediately.
 func (p *pool) unsent() { p.inFlight-- }
 
 // pause stops all calls for d after a global 429 to a call sent at the given
@@ -274,7 +274,7 @@ func (b *bucket) wants(list []instant, now instant, roundTrip time.Duration) []i
 	default: // waits for an answer, or for the end of the call before
 		answer := b.asked.add(roundTrip)
 		if now > answer.add(second) {
-			return list // nobody knows when that comes
+			return list // it is unknown when that comes
 		}
 		first = max(now, answer)
 	}

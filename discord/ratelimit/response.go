@@ -124,7 +124,7 @@ func (r *Response) refusesToken(template string) bool {
 		!strings.HasPrefix(template, "/oauth2/")
 }
 
-// limitOf tells what kind of limit an answer speaks of. The edge in front of
+// limitOf returns the kind of limit that an answer is about. The edge in front of
 // Discord also answers 429. Its answers have none of Discord's headers, and the
 // body is a page, a line of text, or JSON of its own form. Proxies on the way
 // may remove headers, Via included, but leave Discord's JSON as it is.

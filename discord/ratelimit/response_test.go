@@ -51,7 +51,7 @@ func TestLimitOf(t *testing.T) {
 	)
 	for name, tt := range map[string]struct {
 		status  int
-		headers [][2]string // besides Via
+		headers [][2]string // in addition to Via
 		body    string
 		want    Limit
 	}{

@@ -16,9 +16,9 @@ const (
 	// maxSavedWait is the longest wait that a record is believed.
 	maxSavedWait = 24 * time.Hour
 	// unsavedTime is how long after the newest record calls may have been sent that
-	// no record tells of, if the run before did not end by itself.
+	// no record contains, if the run before did not end by itself.
 	unsavedTime = time.Second
-	// shortWindow is the longest window of which all units are taken for used after
+	// shortWindow is the longest window whose units are all taken for used after
 	// such an end: that of messages, 5 s, and what measuring it adds. Longer ones would
 	// hold calls for long, to save a single 429.
 	shortWindow = 6 * time.Second
@@ -301,7 +301,7 @@ type Mark struct {
 }
 
 // Export returns records of what changed since an earlier call returned a mark, and
-// the next mark. The zero mark means everything. Calls are held up for as long as it
+// the next mark. The zero mark means everything. Calls wait for as long as it
 // takes to copy what changed.
 func (l *Limiter) Export(since Mark) ([]Saved, Mark) {
 	l.mu.Lock()
@@ -438,7 +438,7 @@ func (c *core) restore(records []Saved, clean bool, now instant, at func(time.Ti
 	})
 	// What is newest of a bucket or a token is taken first.
 	slices.SortStableFunc(records, func(a, b Saved) int { return cmp.Compare(at(b.At), at(a.At)) })
-	// unsaved is until when calls may have been sent of which nothing was saved.
+	// unsaved is until when calls may have been sent that were not saved.
 	unsaved := instant(0)
 	if !clean && newest > 0 {
 		unsaved = min(newest.add(unsavedTime), now).add(guessRoundTrip) // the last ones were on their way
@@ -619,7 +619,7 @@ func (v Values) restoreThrottle(t *throttle, at, unsaved, now instant) {
 	}
 }
 
-// sound reports whether a window that was read can be. It may hold calls for
+// sound reports whether a window that was read can be. It may delay calls for
 // longer than maxStall only once Discord has confirmed it again.
 func (w *window) sound(now instant) bool {
 	if w.full > now.add(maxStall) {
@@ -653,7 +653,7 @@ func (t *throttle) sound(now instant) bool {
 	return true
 }
 
-// suppose takes the units of a bucket of which nothing is known for used if the run
+// suppose takes the units of an unknown bucket for used if the run
 // before may have used them and did not save that.
 func (c *core) suppose(b *bucket, s *shape, now instant) {
 	w, known := c.supposed[s]

@@ -97,7 +97,7 @@ func (d *disk) read(t *testing.T) (records []ratelimit.Saved) {
 }
 
 // TestRestartInALongWindow: after an end like that by SIGKILL, calls do not wait for
-// the end of a long window of which little was used.
+// the end of a long window that was little used.
 func TestRestartInALongWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDiscord(fixed("a", 30, 10*time.Second))

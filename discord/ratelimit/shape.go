@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// trusted is the largest limit of headers that is used at once, although no
+// trusted is the largest limit of headers that is used immediately, although no
 // call has shown yet that it is true.
 const trusted = 5
 
@@ -51,7 +51,7 @@ type kindThrottle struct {
 	inFlight int
 }
 
-// suspect reports whether a limit of which the kind was found out may be one of
+// suspect reports whether a limit whose kind was found out may be one of
 // the shape.
 func (k *kindThrottle) suspect() bool { return k.kind == "" && k.pause == 0 }
 

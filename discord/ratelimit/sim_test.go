@@ -157,7 +157,7 @@ type job struct {
 
 func messages(channel int) string { return fmt.Sprintf("/channels/%d/messages", channel) }
 
-// run makes all calls at once, in order, and returns how long it took. The
+// run makes all calls together, in order, and returns how long it took. The
 // calls of each job are shared among s.sharing callers in turn.
 func (s sender) run(t *testing.T, jobs ...job) time.Duration {
 	t.Helper()

@@ -83,7 +83,7 @@ type Bucket struct {
 const sliceSize = 100
 
 // Snapshot returns a copy of the limiter's state with all known buckets. Calls
-// are held up for the list of them, some nanoseconds for each.
+// wait for the list of them, some nanoseconds for each.
 func (l *Limiter) Snapshot() Snapshot { return l.Status(math.MaxInt) }
 
 // Status returns a copy of the limiter's state with at most so many buckets:

@@ -10,8 +10,8 @@ const (
 	// lasts; maxPause bounds it.
 	firstPause = 5 * time.Second
 	maxPause   = maxStall
-	// firstFlights is how many calls may be in flight under a limit of which
-	// nothing but successes is known. One more may for each flightsPer
+	// firstFlights is how many calls may be in flight under a limit with
+	// nothing but successes so far. One more may for each flightsPer
 	// successes: what is in flight when the limit is hit is refused.
 	firstFlights = 2
 	flightsPer   = 8
@@ -166,7 +166,7 @@ func (t *throttle) send(now instant, k int) {
 	t.sent = now
 }
 
-// unsent takes back a call of which nothing was sent.
+// unsent takes back a call that was not sent.
 func (t *throttle) unsent() {
 	switch t.kind {
 	case sliding:

@@ -263,7 +263,7 @@ func tryLie(t *testing.T, lie *ratelimit.Lie, method string, n, ids int, togethe
 		refused := s.replies["429 user"] + s.replies["429 shared"] + s.replies["429 "]
 		allowed := 3 + n/10
 		if l := lie.Announced; lie.Scope == "shared" || l.N > 0 && l.N <= 5 {
-			// A small limit of headers is used at once. What others may use too
+			// A small limit of headers is used immediately. What others may use too
 			// is not inferred from the calls of this process alone.
 			allowed++
 		}

@@ -23,7 +23,7 @@ const (
 	unknown   windowKind = iota // no answer so far
 	unsure                      // one answer: sliding or fixed
 	sliding                     // a unit comes back every so often
-	fixed                       // all units come back at once
+	fixed                       // all units come back together
 	unlimited                   // answered without limits
 )
 
@@ -81,7 +81,7 @@ type answer struct {
 
 // observe takes an answer into account and reports whether it changed how
 // fast calls may go. An answer that Discord counted before the one already
-// known changes nothing: it tells of a state that is gone.
+// known changes nothing: it describes an earlier state.
 func (w *window) observe(a answer) (changed bool) {
 	w.bare = 0
 	if !a.rejected {
@@ -279,7 +279,7 @@ func (w *window) miss(now instant) {
 	w.take(now)
 }
 
-// take uses a unit that no answer tells of.
+// take uses a unit that no answer shows.
 func (w *window) take(now instant) {
 	if w.kind == sliding {
 		w.full, w.timed, w.assumed = max(w.full, now).add(w.perHigh), false, true
@@ -312,7 +312,7 @@ func (w *window) bareSuccess(now instant) {
 // flight; never if an answer must come first.
 //
 // Calls in flight may have been counted or not, and arrive in any order at any
-// time from now on, so each is held to take a unit as if it arrived together
+// time from now on, so each is taken to use a unit as if it arrived together
 // with the next one.
 func (w *window) next(now instant, k int) instant {
 	switch {

@@ -126,7 +126,7 @@ func (f *formError) convert(path string, value any, t reflect.Type) any {
 // longNumber is how many digits a float64 may not hold exactly.
 const longNumber = 16
 
-// hasLongNumber reports whether JSON may hold a long number outside of strings.
+// hasLongNumber reports whether JSON may contain a long number outside of strings.
 func hasLongNumber(body []byte) bool {
 	digits, quoted := 0, false
 	for i, b := range body {

@@ -323,7 +323,7 @@ func (c *gatewayConn) trickle(ctx context.Context, kind websocket.MessageType, p
 	if err != nil {
 		return err
 	}
-	// The library sends parts of 4 KiB or more at once.
+	// The library sends parts of 4 KiB or more in one piece.
 	for part := range slices.Chunk(p, 8<<10) {
 		if err := sleep(ctx, time.Duration(len(part))*time.Second/time.Duration(speed)); err != nil {
 			return err

@@ -320,7 +320,7 @@ func (s *Sandbox) SendGateway(id, op int) error {
 	return s.each(id, func(c *gatewayConn) { c.sendOp(op) })
 }
 
-// InvalidateSessions tells a connection, or all for id 0, that its session is
+// InvalidateSessions notifies a connection, or all for id 0, that its session is
 // invalid. One that is not resumable is forgotten.
 func (s *Sandbox) InvalidateSessions(id int, resumable bool) error {
 	return s.each(id, func(c *gatewayConn) {
@@ -332,7 +332,7 @@ func (s *Sandbox) InvalidateSessions(id int, resumable bool) error {
 	})
 }
 
-// Burst adds a message many times over at once, the times numbered from 1 in
+// Burst adds a message many times in a row, the times numbered from 1 in
 // its content: up to 100,000.
 func (s *Sandbox) Burst(m Message, times int) error {
 	if times < 0 || times > 100_000 {
@@ -375,7 +375,7 @@ func (s *Sandbox) SetGuildAvailable(guild ID, available bool) error {
 	return nil
 }
 
-// guildJoined tells the sessions of a member that they have a guild.
+// guildJoined sends GUILD_CREATE to the sessions of a member.
 func (s *Sandbox) guildJoined(g *guild, u ID) {
 	for _, ss := range s.gateway.order {
 		if ss.user == u && ss.owns(g.ID) && ss.intents.Has(IntentGuilds) {
@@ -384,7 +384,7 @@ func (s *Sandbox) guildJoined(g *guild, u ID) {
 	}
 }
 
-// guildLeft tells the sessions of a member that they have a guild no more, for
+// guildLeft sends GUILD_DELETE to the sessions of a member, for
 // now or for good.
 func (s *Sandbox) guildLeft(g *guild, u ID, outage bool) {
 	data := json.RawMessage(fmt.Sprintf(`{"id":"%d"}`, g.ID))

@@ -53,7 +53,7 @@ func (s *Sandbox) concerns(ss *session, e *Event) bool {
 		return true
 	}
 	if m, ok := e.Data.(memberEvent); ok && e.Type == "GUILD_MEMBER_ADD" && m.User.ID == ss.user {
-		return false // it is told of the guild instead
+		return false // it gets the guild instead
 	}
 	ch := s.channels[e.ChannelID]
 	if e.GuildID == 0 {

@@ -109,7 +109,7 @@ func (s *Sandbox) requestMembers(c *gatewayConn, in command) error {
 	return nil
 }
 
-// askedTooOften counts requests for all members, and tells of one too many.
+// askedTooOften counts requests for all members, and reports one too many.
 func (s *Sandbox) askedTooOften(ss *session, g *guild, nonce *string) bool {
 	key := memberSlot{ss.user, g.ID}
 	if s.gateway.requested[key] == nil {

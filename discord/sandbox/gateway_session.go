@@ -247,7 +247,7 @@ func (s *Sandbox) revoke(token string, why closing) {
 	}
 }
 
-// start makes a session and tells it of the world.
+// start makes a session and sends it READY and its guilds.
 func (s *Sandbox) start(c *gatewayConn, ss *session, sharded bool) {
 	s.sweep()
 	if len(s.gateway.order) >= maxSessions {

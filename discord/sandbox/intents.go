@@ -42,7 +42,7 @@ const (
 // Has reports whether every bit of want is set.
 func (i Intents) Has(want Intents) bool { return i&want == want }
 
-// intentsOf are the intents of which any lets a session have an event; 0 is an
+// intentsOf are the intents that an event needs, any one of them; 0 is an
 // event that needs none.
 func intentsOf(kind string, direct bool) Intents {
 	either := func(guild, dm Intents) Intents {

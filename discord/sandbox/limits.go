@@ -71,7 +71,7 @@ type Limit struct {
 	PerChannel bool           `json:"per_channel"` // one bucket for all webhooks of a channel, over all tokens
 	Shared     bool           `json:"shared"`      // over all tokens; its 429s have scope "shared"
 	Hidden     bool           `json:"hidden"`      // no headers but on 429s
-	Sub        bool           `json:"sub"`         // besides the route's own limit, unseen in headers until it is hit
+	Sub        bool           `json:"sub"`         // in addition to the route's own limit, unseen in headers until it is hit
 	Refusal    RefusalHeaders `json:"refusal"`     // what the headers of 429s are about
 	Code       int            `json:"code"`        // in the body of 429s, when not 0
 	Text       string         `json:"text"`        // message of 429s; empty means Discord's
@@ -102,7 +102,7 @@ type verdict struct {
 	retryAfter time.Duration // 0 when the call may pass
 }
 
-// take counts a call, if there is room for it.
+// take counts a call, if the limit allows it.
 func (b *bucket) take(l *Limit, now time.Time) verdict {
 	v := verdict{limit: l}
 	if l.Kind == Fixed {

@@ -340,7 +340,7 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// flusher sends every piece of a body at once.
+// flusher sends every piece of a body immediately.
 type flusher struct {
 	io.Writer
 	*http.ResponseController

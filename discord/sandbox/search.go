@@ -73,7 +73,7 @@ func (s *Sandbox) searchMessages(c *call) (any, error) {
 	}, nil
 }
 
-// choice is a parameter of a few values, the first of which is the default.
+// choice is a parameter of a few values; the first one is the default.
 func (q *query) choice(name string, values ...string) string {
 	v := q.values.Get(name)
 	if v == "" {

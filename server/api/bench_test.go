@@ -29,8 +29,8 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// BenchmarkSendChannelMessage sends through a real listener to a pretend
-// Discord in the same process. The floor is a call of an empty procedure behind
+// BenchmarkSendChannelMessage sends through a real listener to a
+// sandbox in the same process. The floor is a call of an empty procedure behind
 // the same listener.
 func BenchmarkSendChannelMessage(b *testing.B) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true, MaxMessages: 100})

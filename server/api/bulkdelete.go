@@ -14,7 +14,7 @@ import (
 )
 
 // What Discord deletes together: at most so many messages, and none older than
-// two weeks. An hour less leaves time for a call that is held.
+// two weeks. An hour less leaves time for a call that waits.
 // https://discord.com/developers/docs/resources/message#bulk-delete-messages
 const (
 	bulkDelete    = 100

@@ -100,8 +100,8 @@ const (
 	maxActionRows    = 5    // without other components
 )
 
-// placed holds which kinds of components may stand where. Kinds that the
-// contract does not know may stand anywhere, for Discord to judge.
+// placed lists where each kind of component may be. Kinds that the API does not
+// define may be anywhere, for Discord to judge.
 var placed = map[string][]int{
 	"Component.ActionRow.components": {2, 3, 5, 6, 7, 8},
 	"Component.Section.components":   {10},

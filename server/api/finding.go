@@ -68,7 +68,7 @@ func (s search) find(ctx context.Context, call any) (outbox.Made, outbox.Found, 
 			return outbox.Made{}, outbox.Hidden, err
 		}
 		if call.GetThreadName() != "" {
-			return outbox.Made{}, outbox.Hidden, nil // the thread cannot be told from others
+			return outbox.Made{}, outbox.Hidden, nil // the thread cannot be distinguished from others
 		}
 		return s.message(ctx, cmp.Or(call.GetThreadId(), webhook.Channel), call.GetWebhookId(), discord.ExecuteWebhook, call)
 	case *pb.StartThreadRequest:

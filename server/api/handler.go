@@ -30,7 +30,7 @@ type Config struct {
 	// Ready returns nil when calls can be taken, else the reason in words
 	// that callers may read. Nil means always.
 	Ready func() error
-	// Health is what gRPC's health service asks. It may hold more than Ready:
+	// Health is what gRPC's health service asks. It may include more than Ready:
 	// calls are taken while Discord cannot be reached, since it may come back.
 	Health health.Checks
 	// Ending is closed when the server begins to shut down, which ends streams

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// observe returns the interceptor that counts what a call costs and tells the
+// observe returns the interceptor that counts what a call costs and notifies the
 // observers when it ends.
 func observe(observers calls.Observers) connect.Interceptor {
 	return rpc.Interceptor{

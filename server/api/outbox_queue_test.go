@@ -479,7 +479,7 @@ func TestEnqueueMany(t *testing.T) {
 		if i%10 == 3 {
 			req.GetSendChannelMessage().Content = ""
 		}
-		if i%20 == 0 { // together more than a stream may hold
+		if i%20 == 0 { // together more than a stream may keep in memory
 			req.GetSendChannelMessage().Attachments = []*pb.AttachmentRequest{{Filename: "a", Data: make([]byte, 1<<20)}}
 		}
 		if err := stream.Send(&pb.EnqueueManyRequest{Enqueue: req}); err != nil {

@@ -9,7 +9,7 @@ import (
 	"discordproxy/server/api"
 )
 
-// TestHeldBucketIsTold: what is held after a refusal shows although nothing
+// TestHeldBucketIsTold: what waits after a refusal shows although nothing
 // waits for it.
 func TestHeldBucketIsTold(t *testing.T) {
 	now := time.Now()

@@ -19,7 +19,7 @@ import (
 // rule is what Discord demands of a field beyond its type.
 type rule struct {
 	required bool
-	// unless names fields without any of which this one is required.
+	// unless names fields; without any of them this one is required.
 	unless []protoreflect.Name
 	// excludes are fields that cannot be set together with this one.
 	excludes []protoreflect.Name
@@ -37,7 +37,7 @@ type rule struct {
 // rules are found by a field's name, with the name of its request in front
 // where requests differ. Ids need none: they are required where the path of
 // the operation holds them. Rules for the parts of
-// requests stand in parts.go.
+// requests are in components.go.
 var rules = map[string]rule{
 	discord.ReasonArgument:  {min: 1, max: 512},
 	"emoji_name":            {max: 100, says: "Must be a unicode emoji, or name:id of a custom one."},

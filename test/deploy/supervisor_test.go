@@ -86,7 +86,7 @@ serverurl=unix://` + folder + `/socket
 			t.Fatalf("the server does not listen\n%s\n%s", read("supervisord.log"), read("discordproxyserver.err"))
 		}
 	}
-	const messages = 16 // five at once, and five more every five seconds
+	const messages = 16 // five immediately, and five more every five seconds
 	ended := proxytest.Fill(t, proxytest.NewClient(address[1]), messages)
 	out, err := exec.CommandContext(t.Context(), python, "-m", "supervisor.supervisorctl", "-c", file, "stop", "discordproxyserver").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "discordproxyserver: stopped") {

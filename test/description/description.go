@@ -34,7 +34,7 @@ const Hint = "no description of Discord's API: set DISCORD_OPENAPI to a copy of 
 var Load = sync.OnceValues(func() (*Description, error) {
 	file := os.Getenv("DISCORD_OPENAPI")
 	if file == "" {
-		file = beside()
+		file = defaultFile()
 		if _, err := os.Stat(file); err != nil {
 			return nil, nil
 		}
@@ -56,9 +56,9 @@ var Load = sync.OnceValues(func() (*Description, error) {
 	return d, d.compiler.AddResource("openapi.json", doc)
 })
 
-// beside is where the description may be without being named: in a folder
-// beside the module's.
-func beside() string {
+// defaultFile is where the description may be without being named: in a folder
+// next to the module's.
+func defaultFile() string {
 	dir, err := os.Getwd()
 	for err == nil && dir != filepath.Dir(dir) {
 		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing == nil {

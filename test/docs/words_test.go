@@ -1,7 +1,11 @@
 package docs
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,6 +39,9 @@ var words = map[string]string{
 	`stands? (in|behind|above|below|beside|there)`: "is in, is next to",
 }
 
+// fineInComments are those of words that comments may use: of locks and of functions.
+var fineInComments = map[string]bool{`is held|are held|holds a call`: true, `thereof|of which`: true}
+
 // allowed are uses that stay, by document, with the reason.
 var allowed = map[string]map[string]string{
 	"CONTRIBUTING.md": {"of which": "the rule names it", "thereof": "the rule names it"},
@@ -48,10 +55,7 @@ var (
 // TestWords: documents avoid some expressions. Code, addresses and quoted errors are
 // not looked at.
 func TestWords(t *testing.T) {
-	patterns := make(map[string]*regexp.Regexp, len(words))
-	for word := range words {
-		patterns[word] = regexp.MustCompile(`(?i)\b(` + word + `)\b`)
-	}
+	patterns := patternsOfWords()
 	used := make(map[string]bool)
 	for _, d := range documents(t) {
 		code := false
@@ -82,5 +86,45 @@ func TestWords(t *testing.T) {
 				t.Errorf("%s does not use %q any more", path, use)
 			}
 		}
+	}
+}
+
+func patternsOfWords() map[string]*regexp.Regexp {
+	patterns := make(map[string]*regexp.Regexp, len(words))
+	for word := range words {
+		patterns[word] = regexp.MustCompile(`(?i)\b(` + word + `)\b`)
+	}
+	return patterns
+}
+
+// TestWordsOfComments: comments of Go code avoid them, too.
+func TestWordsOfComments(t *testing.T) {
+	patterns := patternsOfWords()
+	comments := 0
+	err := walk(func(path string) error {
+		if filepath.Ext(path) != ".go" || strings.HasPrefix(path, "gen/") {
+			return nil
+		}
+		files := token.NewFileSet()
+		file, err := parser.ParseFile(files, filepath.Join(root, path), nil, parser.ParseComments)
+		if err != nil || ast.IsGenerated(file) {
+			return err
+		}
+		for _, group := range file.Comments {
+			comments++
+			text := strings.ReplaceAll(group.Text(), "\n", " ")
+			for word, pattern := range patterns {
+				if found := pattern.FindString(text); found != "" && !fineInComments[word] {
+					t.Errorf("%v: %q: write %s", files.Position(group.Pos()), found, words[word])
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if comments < 1000 {
+		t.Errorf("only %d comments were found", comments)
 	}
 }

@@ -478,7 +478,7 @@ func TestGatewayProxyCloses(t *testing.T) {
 	}
 }
 
-// streamed is a compressed stream of which each message is a part.
+// streamed is a compressed stream; each message is a part of it.
 type streamed struct {
 	from    *io.PipeWriter
 	decoder *json.Decoder

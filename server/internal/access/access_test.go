@@ -220,7 +220,7 @@ func TestCallsInProgress(t *testing.T) {
 	})
 }
 
-// TestRate: calls beyond a client's rate are held, or refused if they cannot
+// TestRate: calls beyond a client's rate wait, or are refused if they cannot
 // wait as long.
 func TestRate(t *testing.T) {
 	key, hash := access.NewKey()

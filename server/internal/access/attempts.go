@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// What one address may try: so much at once, and one more in every
+// What one address may try: so many together, and one more in every
 // six seconds.
 const (
 	attemptBurst = 10

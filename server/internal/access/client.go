@@ -129,7 +129,7 @@ func (c *Client) Restricted() bool { return c == nil || c.places != nil }
 // it.
 func (c *Client) Ruled() bool { return c == nil || c.methods != nil || c.places != nil }
 
-// Hold waits until the client's own rate allows a call, but fails at once if
+// Hold waits until the client's own rate allows a call, but fails immediately if
 // that is beyond the deadline of ctx.
 func (c *Client) Hold(ctx context.Context) error {
 	if c == nil {

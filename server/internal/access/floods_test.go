@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// TestFloodOfGuesses: 150 guesses at once cost few hashes, the right key among
+// TestFloodOfGuesses: 150 guesses together cost few hashes, the right key among
 // them is refused once the address has none left, and somebody at another
 // address gets in meanwhile. The figures are printed, not judged.
 func TestFloodOfGuesses(t *testing.T) {
@@ -47,7 +47,7 @@ func TestFloodOfGuesses(t *testing.T) {
 	}
 	waited := time.Since(asked)
 	guesses.Wait()
-	// Ten guesses are allowed at once, the right one may be among them.
+	// Ten guesses are allowed together, the right one may be among them.
 	if unknown.Load()+in.Load() > 11 || refused.Load() < 139 {
 		t.Errorf("%d guesses were judged, %d let in, %d refused unseen", unknown.Load(), in.Load(), refused.Load())
 	}

@@ -158,7 +158,7 @@ func (g *Guard) withoutKey(r *http.Request, rules *Rules, names []string) identi
 // byKey returns who has a key. A guess of a slow key counts before its hash is
 // computed, and no longer once it was right.
 //
-// foreign is whether the text may be a token for Discord, of which each needs
+// foreign is whether the text may be a token for Discord; each of those needs
 // to be tried only once.
 func (g *Guard) byKey(ctx context.Context, rules *Rules, text, peer string, foreign bool) (identity, error) {
 	unknown := refuse(connect.CodeUnauthenticated, "the key in the header Authorization is not known here")

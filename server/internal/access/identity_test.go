@@ -195,7 +195,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 	}
 }
 
-// TestGuessesCountBeforeTheyAreComputed: of many guesses at once an address has
+// TestGuessesCountBeforeTheyAreComputed: of many guesses together an address has
 // ten, the right key among them or not, and two run for different addresses.
 func TestGuessesCountBeforeTheyAreComputed(t *testing.T) {
 	slow, err := bcrypt.GenerateFromPassword([]byte("made up"), bcrypt.MinCost)

@@ -36,7 +36,7 @@ func admitting(targets bool) connect.Interceptor {
 	}
 }
 
-// admitted is a stream of which each message is admitted.
+// admitted is a stream whose messages are admitted one by one.
 type admitted struct {
 	connect.StreamingHandlerConn
 	ctx     context.Context

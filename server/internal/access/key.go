@@ -44,7 +44,7 @@ type verifier interface {
 // key is a key of a client.
 type key struct {
 	hash string // as in the rules
-	// verifier is nil for a key of NewKey, of which digest is the SHA-256. No other
+	// verifier is nil for a key of NewKey, whose SHA-256 is digest. No other
 	// text is known by it: one that a person made up could be found by trying.
 	verifier verifier
 	digest   [sha256.Size]byte

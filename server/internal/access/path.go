@@ -83,7 +83,7 @@ func splitKey(escaped string) (key, rest string, ok bool) {
 	return key, rest, true
 }
 
-// showsKey reports whether a part of an address may hold a key, however often
+// showsKey reports whether a part of an address may contain a key, however often
 // it is decoded.
 func showsKey(text string) bool {
 	for range 5 {

@@ -37,7 +37,7 @@ func (d *denial) Error() string { return d.text }
 
 func (d *denial) Is(target error) bool { return target == ErrDenied }
 
-// quiet is an error of which there are too many to note each.
+// quiet is an error that is too frequent to log each time.
 type quiet struct{ error }
 
 func (q quiet) Unwrap() error { return q.error }

@@ -42,7 +42,7 @@ func (b *incoming) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if b.deadline {
-		// What is read behind the body only tells that the client is there, and
+		// What is read after the body only shows that the client is there, and
 		// must not end with the deadline.
 		b.deadline = false
 		_ = http.NewResponseController(b.writer).SetReadDeadline(time.Time{})

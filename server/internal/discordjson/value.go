@@ -13,7 +13,7 @@ import (
 // they are written, because ids have more digits than a float.
 type value []byte
 
-// Limits of what one document may hold: in memory an empty object takes a
+// Limits of what one document may contain: in memory an empty object takes a
 // hundred times its 2 bytes. Discord's largest have about a tenth of that.
 const (
 	maxValues  = 1 << 20

@@ -20,7 +20,7 @@ import (
 )
 
 // Event is one event that is kept. It is encoded when the first subscriber
-// wants it, and for all of them at once.
+// wants it, and for all of them together.
 type Event struct {
 	Type      pb.Event_Type
 	Name      string // Discord's
@@ -50,7 +50,7 @@ const (
 	maxPayloadBytes = 2 << 20
 	// overhead is what an event takes next to its data.
 	overhead = 256
-	// large is the size of events of which only some are kept whole.
+	// large is the size from which only some events are kept whole.
 	large = 64 << 10
 )
 
@@ -282,6 +282,6 @@ var kinds = map[pb.Event_Type]kind{
 	pb.Event_PRESENCE_UPDATE:               {payload: eventFields.ByName("presence"), intents: gateway.IntentGuildPresences, asked: true},
 }
 
-// Intents returns the intents of which at least one is needed for events of a
+// Intents returns the intents, at least one of which is needed for events of a
 // type, 0 when none is.
 func Intents(t pb.Event_Type) gateway.Intents { return kinds[t].intents }

@@ -294,8 +294,8 @@ func (s *Subscription) Close() {
 	s.hub.subscribers--
 }
 
-// Next waits for events that match and returns them. The first batch comes at
-// once, and an empty one whenever there was nothing for the time of Heartbeat.
+// Next waits for events that match and returns them. The first batch comes
+// immediately, and an empty one whenever there was nothing for the time of Heartbeat.
 // It returns a *BehindError, the error that End was called with, or that of
 // ctx.
 func (s *Subscription) Next(ctx context.Context) (Batch, error) {

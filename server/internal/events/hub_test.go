@@ -390,7 +390,7 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-// TestPace: one event comes at once, many come together.
+// TestPace: one event comes immediately, many come together.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub(t, events.Config{})

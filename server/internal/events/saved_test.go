@@ -84,7 +84,7 @@ func TestRestoredHub(t *testing.T) {
 		clean   bool
 		how     string
 		again   []int // ids that Discord sends again before it is connected
-		reached int   // how many events the subscriber had seen of 5, 3 of which were saved
+		reached int   // how many events the subscriber had seen of 5, with 3 saved
 		want    string
 	}{
 		"clean, behind":              {true, resumed, []int{4, 5}, 2, "3 4 5 RESUMED"},

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// TestReadRegular: what is no regular file is an error at once, links are
+// TestReadRegular: what is no regular file is an error immediately, links are
 // followed, and the size is bounded.
 func TestReadRegular(t *testing.T) {
 	folder := t.TempDir()

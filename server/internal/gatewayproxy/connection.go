@@ -479,7 +479,7 @@ func (c *connection) dispatch(e event) error {
 	return c.write(wire.OpDispatch, e.kind, sequence, e.data)
 }
 
-// write writes a payload. writing is held.
+// write writes a payload. The lock writing must be held.
 func (c *connection) write(op wire.Opcode, kind string, sequence int64, data json.RawMessage) error {
 	c.buffer = wire.AppendPayload(c.buffer[:0], op, kind, sequence, data)
 	payload, binary, err := c.compress.Compress(c.buffer)

@@ -186,8 +186,8 @@ func (b *bot) resume(r *rig) *bot {
 	return again
 }
 
-// TestWaits: a bot that comes before the server's own session waits for it, and is
-// told to try again when it does not come.
+// TestWaits: a bot that comes before the server's own session waits for it, and
+// gets INVALID_SESSION when it does not come.
 func TestWaits(t *testing.T) {
 	r := newRig(t, gatewayproxy.Config{ConnectWait: 50 * time.Millisecond}, events.Config{})
 	b := r.dial()
@@ -513,7 +513,7 @@ func TestMany(t *testing.T) {
 	}
 }
 
-// TestURL: the address that bots are told is the one that they have reached.
+// TestURL: the address that bots get is the one that they have reached.
 func TestURL(t *testing.T) {
 	for name, tt := range map[string]struct {
 		configured, peer, proto, host string

@@ -149,7 +149,7 @@ func (s *session) isCut() bool { return s.earlier != nil && s.earlier.Cut }
 // takeCut returns the place in the hub from which a session that is about to begin
 // goes on: the end of what the bot got from an earlier run. Libraries forget their
 // sessions when a connection is refused, as it is while the server restarts. That
-// the bot is the same one cannot be told for sure, but what several bots of a client
+// the bot is the same one is not certain, but what several bots of a client
 // have got differs little. mu is held.
 func (p *Proxy) takeCut(client string, intents gateway.Intents) (place uint64, ok bool) {
 	if p.earlier == nil {

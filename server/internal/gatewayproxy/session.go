@@ -56,7 +56,7 @@ type session struct {
 	special, open bool
 	saved         string
 	// earlier is what an earlier run has stored, nil as soon as places are known, see
-	// retrace. retracing is held meanwhile.
+	// retrace. The lock retracing is held meanwhile.
 	earlier   *savedSession
 	retracing sync.Mutex
 }

@@ -152,7 +152,7 @@ func (m *message) embed(from map[string]any, left *int) map[string]any {
 		embed["author"] = author
 	}
 	take(embed, "title", text(from["title"]), maxTitle)
-	// Room for the fields and the footer, as far as the description is long.
+	// Space for the fields and the footer, as far as the description is long.
 	take(embed, "description", text(from["description"]), maxDescription)
 	var fields []any
 	list, _ := from["fields"].([]any)

@@ -214,7 +214,7 @@ func TestHooksFileIsReadAgain(t *testing.T) {
 	until("/hooks/ops", 404, "no hook")
 }
 
-// TestHooksWaitForLimits: more messages to one channel than Discord takes at once
+// TestHooksWaitForLimits: more messages to one channel than Discord takes immediately
 // all arrive, none twice, those of a sender in their order, and Discord never has
 // to refuse one. A delivery that a sender repeats meanwhile arrives once.
 func TestHooksWaitForLimits(t *testing.T) {

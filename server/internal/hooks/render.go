@@ -251,7 +251,7 @@ var colors = func() map[string]int {
 	return all
 }()
 
-// functions are what templates can call besides Go's own. Those that take a value
+// functions are what templates can call in addition to Go's own. Those that take a value
 // take any, nil included, because payloads often lack parts.
 var functions = template.FuncMap{
 	"printf": printf,

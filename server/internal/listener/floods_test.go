@@ -76,7 +76,7 @@ func TestFloodOfRefusals(t *testing.T) {
 	}
 }
 
-// open is where anybody may hold streams; all other paths are for clients that
+// open is where anybody may open streams; all other paths are for clients that
 // are known.
 const open = "/open"
 

@@ -110,7 +110,7 @@ func FuzzParseHost(f *testing.F) {
 		if host == "" || host != strings.ToLower(host) || strings.ContainsAny(host, "[]@/% \x00") {
 			t.Fatalf("%q: host %q", hostport, host)
 		}
-		// A second reading changes nothing but trailing dots, of which one
+		// A second reading changes nothing but trailing dots. One
 		// reading takes one.
 		again := host
 		if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {

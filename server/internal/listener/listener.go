@@ -111,7 +111,7 @@ type Config struct {
 
 	// MaxConcurrentStreams bounds the requests in progress on one HTTP/2
 	// connection. Clients queue what exceeds it. It is high because parked
-	// requests of a client must not stand in the way of its others.
+	// requests of a client must not block its others.
 	MaxConcurrentStreams int
 
 	// MaxUnknown limits the requests in progress from clients that need not be
@@ -222,7 +222,7 @@ func setDefault[T ~int | ~int64](name string, value *T, byDefault T) error {
 // health checks can tell.
 func (s *Server) Draining() <-chan struct{} { return s.draining }
 
-// Close ends a Serve in progress at once, also one that is shutting down:
+// Close ends a Serve in progress immediately, also one that is shutting down:
 // contexts of requests end with rpc.ErrShuttingDown, connections are closed.
 func (s *Server) Close() {
 	s.startDrain()

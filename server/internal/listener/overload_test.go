@@ -185,7 +185,7 @@ func TestSlowClients(t *testing.T) {
 		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headerBlock(procedureEcho)})
 	})
 	for name, test := range map[string]struct {
-		first string // sent at once
+		first string // sent immediately
 		drip  string // sent a byte at a time, again and again
 	}{
 		"nothing":          {"", ""},
@@ -424,7 +424,7 @@ func TestHugeBodies(t *testing.T) {
 	}
 }
 
-// Requests together may hold so much of their bodies and no more.
+// Requests together may keep so much of their bodies and no more.
 func TestHeldBodiesAreBounded(t *testing.T) {
 	for name, newCaller := range protocols {
 		if strings.Contains(name, "gzip") {

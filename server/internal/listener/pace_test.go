@@ -12,7 +12,7 @@ import (
 	"discordproxy/server/internal/listener"
 )
 
-// steady is a body of which so many bytes come in a second.
+// steady is a body that comes at a rate in bytes a second.
 type steady struct{ left, rate int }
 
 func (s *steady) Read(p []byte) (int, error) {

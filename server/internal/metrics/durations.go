@@ -12,7 +12,7 @@ import (
 )
 
 // buckets are the limits of the classic ones, in seconds, for those who read the
-// text format. Calls are held for minutes where a limit is long.
+// text format. Calls wait for minutes where a limit is long.
 var buckets = []float64{0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900}
 
 // durations is a native histogram for each method, in seconds. In addition to its

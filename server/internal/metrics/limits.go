@@ -11,7 +11,7 @@ import (
 // Limits is what the rate limits hold.
 type Limits = discord.RateLimits
 
-// limitsCollector reads what is held when it is scraped. Tokens of others and
+// limitsCollector reads what waits when it is scraped. Tokens of others and
 // routes with their own credentials are summed up with the bot's: there may be
 // many of them.
 type limitsCollector struct {

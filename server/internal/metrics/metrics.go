@@ -20,7 +20,7 @@ const namespace = "discordproxy"
 
 // Config configures Metrics. Only Limits is required.
 type Config struct {
-	// Limits returns what is held at the moment. It is asked at each scrape.
+	// Limits returns what waits at the moment. It is asked at each scrape.
 	Limits func() Limits
 	// DMCache returns how the memory of direct message channels is used. Nil
 	// leaves it out.

@@ -142,7 +142,7 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, serve func(cont
 	traced(call, resp.Status)
 }
 
-// otherRoute names all requests of which it is not known that Discord has their
+// otherRoute names all requests unless Discord is known to have their
 // route.
 func otherRoute(method string) string {
 	if !methods[method] {

@@ -49,7 +49,7 @@ func Plain(r *http.Request) *http.Request {
 
 // ExplainRequests refuses requests that connect-go would refuse without a
 // sentence that helps: with 405 those whose HTTP method is not POST; with 415
-// those of a type that no protocol has, such as that of curl by default, and
+// those of a type that no protocol has, for example curl's default, and
 // those that have the type of a stream for a method that is none, or the other
 // way round; with UNIMPLEMENTED those in an unknown encoding. errors writes the
 // latter. Encodings are compared without case.

@@ -84,7 +84,7 @@ func TestInspect(t *testing.T) {
 	if i, err = inspect(t, folder, folder); err != nil || i.Schema != 1 || i.Supported != newest {
 		t.Errorf("older: %+v, %v", i, err)
 	}
-	// The change is beside the file, as after a crash.
+	// The change is next to the file, as after a crash.
 	change("PRAGMA journal_mode = WAL")
 	change("PRAGMA wal_autocheckpoint = 0")
 	change("INSERT INTO schema_version (version_id, is_applied) VALUES (999, 1)")

@@ -70,7 +70,7 @@ func waiting() (callers int) {
 	return callers
 }
 
-// TestGroups makes many changes in one transaction, some of which fail in ways that
+// TestGroups makes many changes in one transaction. Some fail in ways that
 // a database answers differently.
 func TestGroups(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, c store.Config) {

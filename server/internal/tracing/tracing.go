@@ -38,8 +38,8 @@ type Tracing struct {
 // nil if they ask for nothing: OTEL_EXPORTER_OTLP_ENDPOINT or
 // OTEL_EXPORTER_OTLP_TRACES_ENDPOINT turn it on, as does
 // OTEL_TRACES_EXPORTER=otlp, and OTEL_TRACES_EXPORTER=none or
-// OTEL_SDK_DISABLED=true off. OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf,
-// unless given, or grpc. The libraries read the other variables of
+// OTEL_SDK_DISABLED=true off. OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf
+// by default, or grpc. The libraries read the other variables of
 // https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/.
 func FromEnvironment(ctx context.Context, getenv func(string) string, version string) (*Tracing, error) {
 	exporter := getenv("OTEL_TRACES_EXPORTER")
@@ -69,7 +69,7 @@ func FromEnvironment(ctx context.Context, getenv func(string) string, version st
 	if err != nil {
 		return nil, fmt.Errorf("export traces: %w", err)
 	}
-	// What the environment says of the service goes before what we say.
+	// What the environment says of the service takes precedence.
 	self, err := resource.New(ctx,
 		resource.WithTelemetrySDK(), resource.WithHost(),
 		resource.WithAttributes(semconv.ServiceName("discordproxy"), semconv.ServiceVersion(version)),
@@ -101,7 +101,7 @@ func (t *Tracing) Interceptor() (connect.Interceptor, error) {
 
 // Plain begins the span of a plain request, see rest.Config.Trace. It goes on
 // with the trace of a client that sends one. The path of a request is in no
-// span, since tokens of webhooks stand there; its template is.
+// span, since tokens of webhooks are in it; its template is.
 func (t *Tracing) Plain(ctx context.Context, header http.Header) (context.Context, func(*calls.Call, int)) {
 	ctx = propagator.Extract(ctx, propagation.HeaderCarrier(header))
 	ctx, span := t.tracer.Start(ctx, "plain REST", trace.WithSpanKind(trace.SpanKindServer))

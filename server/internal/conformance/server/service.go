@@ -24,7 +24,7 @@ type service struct {
 	conformanceconnect.UnimplementedConformanceServiceHandler
 }
 
-// call is what is known of a call beside its messages.
+// call is what is known of a call in addition to its messages.
 type call struct {
 	ctx    context.Context
 	header http.Header
