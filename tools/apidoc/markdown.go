@@ -5,6 +5,7 @@ import (
 	"cmp"
 	_ "embed"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -45,7 +46,24 @@ func writeMarkdown(c *contract) ([]byte, error) {
 			p.declaration(d)
 		}
 	}
-	return p.Bytes(), nil
+	return linked(p.Bytes()), nil
+}
+
+// bareURL is an address in prose, behind a space or at the beginning of a line.
+var bareURL = regexp.MustCompile(`(?m)(^| )(https?://[^\s<>|]*[^\s<>|.,;:)])`)
+
+// linked returns a document whose addresses are links, outside of code.
+func linked(document []byte) []byte {
+	var out []byte
+	code := false
+	for line := range bytes.Lines(document) {
+		fence := bytes.HasPrefix(bytes.TrimSpace(line), []byte("```"))
+		if code = code != fence; !code && !fence {
+			line = bareURL.ReplaceAll(line, []byte("$1<$2>"))
+		}
+		out = append(out, line...)
+	}
+	return out
 }
 
 func (p *markdown) printf(format string, args ...any) { fmt.Fprintf(p, format, args...) }
