@@ -36,7 +36,8 @@ func TrustFlags() []cli.Flag {
 			Name:      "tls-ca",
 			EnvVars:   Variables("tls-ca"),
 			TakesFile: true,
-			Usage:     "`FILE` with the authorities in PEM that the proxy's certificate must be of, or with this certificate itself (default: the authorities of the machine)",
+			Usage: "`FILE` with the authorities in PEM that the proxy's certificate must be of, " +
+				"or with this certificate itself (default: the authorities of the machine)",
 		},
 		&cli.StringFlag{
 			Name:    "tls-name",

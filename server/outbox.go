@@ -41,7 +41,9 @@ func (s *Server) openOutbox(ctx context.Context) error {
 	c := s.config.Outbox
 	s.outbox = outbox.New(outbox.Config{
 		Records: records, MaxDeliveries: c.MaxDeliveries, MaxBytes: c.MaxBytes, Keep: c.Keep, Logger: s.config.Logger,
-		Usable: func() error { return cmp.Or(s.data.leads(), s.login.ready(), s.up.client.Usable()) }, //nolint:contextcheck // it asks, and does nothing
+		Usable: func() error { //nolint:contextcheck // it asks, and does nothing
+			return cmp.Or(s.data.leads(), s.login.ready(), s.up.client.Usable())
+		},
 	})
 	s.up.metrics.WatchOutbox(s.outbox)
 	return nil

@@ -319,7 +319,8 @@ func wanted(f cli.Flag) string {
 	case *cli.BoolFlag:
 		return "true or false"
 	case *cli.IntFlag, *cli.Int64Flag:
-		if strings.Contains(f.Names()[0], "bytes") || strings.HasPrefix(f.Names()[0], "max-file") || strings.HasPrefix(f.Names()[0], "max-upload") {
+		name := f.Names()[0]
+		if strings.Contains(name, "bytes") || strings.HasPrefix(name, "max-file") || strings.HasPrefix(name, "max-upload") {
 			return "a whole number of bytes without a unit, such as 1048576"
 		}
 		return "a whole number such as 50, without quotes"

@@ -35,7 +35,8 @@ type queuing struct {
 // interrupted can be repeated.
 func (b *sending) queue(r *request, req *pb.SendDirectMessagesRequest) error {
 	q := &queuing{
-		sending: b, r: r, users: req.GetUserIds(), of: make(map[string]uint64, len(req.GetUserIds())), follow: r.flags.Bool("follow"), began: time.Now(),
+		sending: b, r: r, users: req.GetUserIds(), of: make(map[string]uint64, len(req.GetUserIds())),
+		follow: r.flags.Bool("follow"), began: time.Now(),
 	}
 	// A message for many has the numbers of one for a single user.
 	data, err := proto.Marshal(req.GetMessage())
@@ -189,7 +190,8 @@ func (q *queuing) result(result *pb.SendDirectMessagesResponse) error {
 	if result.GetError() != nil {
 		result.Failed++
 	}
-	result.EstimatedLeft = durationpb.New((time.Since(q.began) / time.Duration(result.GetDone()) * time.Duration(left)).Round(time.Millisecond))
+	each := time.Since(q.began) / time.Duration(result.GetDone())
+	result.EstimatedLeft = durationpb.New((each * time.Duration(left)).Round(time.Millisecond))
 	return q.take(result)
 }
 

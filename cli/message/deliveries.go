@@ -21,7 +21,9 @@ import (
 
 // queueFlags are the options of one message that the proxy may keep and send later.
 func queueFlags() []cli.Flag {
-	return append(keepFlags(), &cli.StringFlag{Name: "id", Usage: "with --queue, `ID` of the delivery; the same message with the same ID is sent once"})
+	return append(keepFlags(), &cli.StringFlag{
+		Name: "id", Usage: "with --queue, `ID` of the delivery; the same message with the same ID is sent once",
+	})
 }
 
 // keepFlags are the options of what the proxy may keep and send later.

@@ -17,7 +17,8 @@ import (
 var webhookAddress = regexp.MustCompile(`^https?://[^/]+/api/(?:v\d+/)?webhooks/(\d+)/([A-Za-z0-9_-]+)/?$`)
 
 var webhookCommand = messageCommand{
-	name: "webhook", usage: "posts a message as a webhook; WEBHOOK is its URL, or @FILE with the URL, which other users of the machine do not see",
+	name:  "webhook",
+	usage: "posts a message as a webhook; WEBHOOK is its URL, or @FILE with the URL, which other users of the machine do not see",
 	words: []string{"WEBHOOK"}, text: true,
 	flags: func() []cli.Flag {
 		return append(newMessageFlags(),

@@ -21,7 +21,8 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 			break
 		}
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "-"), "=")
-		if len(name) > 1 && slices.ContainsFunc(app.Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) }) && strings.HasPrefix(arg, "-") {
+		isFlag := func(f cli.Flag) bool { return slices.Contains(f.Names(), name) }
+		if len(name) > 1 && slices.ContainsFunc(app.Flags, isFlag) && strings.HasPrefix(arg, "-") {
 			args[i] = "-" + arg
 		}
 	}

@@ -53,7 +53,8 @@ func (c *gatewayConfig) flags() []cli.Flag {
 			Name:        "intents",
 			EnvVars:     command.Variables("intents"),
 			Destination: &c.intents,
-			Usage:       "`NAMES` of the groups of events that come, as Discord's, separated by commas; default stands for all that need no switch at Discord (default: default)",
+			Usage: "`NAMES` of the groups of events that come, as Discord's, separated by commas; " +
+				"default stands for all that need no switch at Discord (default: default)",
 		},
 		&cli.IntFlag{
 			Name:        "event-buffer",

@@ -19,7 +19,8 @@ func (c *serverConfig) introduce(w io.Writer, addr net.Addr, world sandbox.World
 		path := quote(socket.String())
 		_, _ = fmt.Fprintf(
 			w,
-			"\nTry it from another terminal:\n\n  curl -s --unix-socket %s http://localhost/discord_api.DiscordApi/SendDirectMessage -H 'Content-Type: application/json' -d '{\"userId\": \"%s\", \"content\": \"hi\"}'\n  %s --host unix:%s channel %s \"hi\"\n",
+			"\nTry it from another terminal:\n\n  curl -s --unix-socket %s http://localhost/discord_api.DiscordApi/SendDirectMessage"+
+				" -H 'Content-Type: application/json' -d '{\"userId\": \"%s\", \"content\": \"hi\"}'\n  %s --host unix:%s channel %s \"hi\"\n",
 			path,
 			world.Users[0],
 			command.Invocation("discordproxymessage"),

@@ -40,7 +40,9 @@ func App(env command.Env) *cli.App {
 	app.Action = func(cc *cli.Context) error { return c.logs.report(cc.Context, env.Err, run(cc)) }
 	command.AddCommands(
 		app,
-		append([]*cli.Command{sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env), configCommand(env)}, copyCommands()...)...)
+		append([]*cli.Command{
+			sandboxCommand(env), healthCommand(env), keyCommand(env), checkCommand(env), configCommand(env),
+		}, copyCommands()...)...)
 	return app
 }
 

@@ -173,7 +173,8 @@ func (g *Gateway) dial(ctx context.Context, address string) (ws *websocket.Conn,
 		// The address was checked, the one of the redirect was not.
 		return &failure{reason: "Discord's gateway answered with a redirect, which is not followed"}
 	}}
-	ws, _, err = websocket.Dial(ctx, address, &websocket.DialOptions{HTTPClient: client, HTTPHeader: header}) //nolint:bodyclose // the library closes it
+	options := &websocket.DialOptions{HTTPClient: client, HTTPHeader: header}
+	ws, _, err = websocket.Dial(ctx, address, options) //nolint:bodyclose // the library closes it
 	if err != nil {
 		return nil, transport.CloseIdleConnections, unreachable(err)
 	}

@@ -479,7 +479,8 @@ func (g *Gateway) exhausted(until time.Time) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return fmt.Sprintf(
-		"%d of the bot's %d sessions of a day are left, which is the reserve; the next session may begin at %s. Another program uses the same token, or sessions end early",
+		"%d of the bot's %d sessions of a day are left, which is the reserve; the next session may begin at %s. "+
+			"Another program uses the same token, or sessions end early",
 		g.budget.left(time.Now()),
 		g.budget.size(),
 		until.UTC().Format("2006-01-02 15:04:05 UTC"),

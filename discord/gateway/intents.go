@@ -191,4 +191,5 @@ func (i Intents) Brings(event string, direct bool) bool {
 }
 
 // IntentsAll are all intents of this package.
-const IntentsAll = 1<<17 - 1 | IntentAutoModerationConfiguration | IntentAutoModerationExecution | IntentGuildMessagePolls | IntentDirectMessagePolls
+const IntentsAll = 1<<17 - 1 | IntentAutoModerationConfiguration | IntentAutoModerationExecution |
+	IntentGuildMessagePolls | IntentDirectMessagePolls

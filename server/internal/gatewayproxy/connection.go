@@ -113,7 +113,8 @@ func (p *Proxy) enter(network string, local bool) (status int, refused string) {
 	defer p.mu.Unlock()
 	switch {
 	case !p.open:
-		return http.StatusForbidden, "the gateway proxy is off: start the server with --gateway-proxy and without --no-gateway, or on a loopback address"
+		return http.StatusForbidden, "the gateway proxy is off: " +
+			"start the server with --gateway-proxy and without --no-gateway, or on a loopback address"
 	case p.connections >= maxConnections || p.unidentified >= maxUnidentified:
 		return http.StatusServiceUnavailable, "too many connections to the gateway"
 	case !local && p.strangers[network] >= maxStrangers:

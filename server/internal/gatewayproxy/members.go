@@ -210,7 +210,10 @@ type waiter struct {
 }
 
 func newMembers() *members {
-	return &members{run: noncePrefix + strings.ToLower(rand.Text()[:8]) + ".", pending: make(map[string]*pendingRequest), byKey: make(map[string]*pendingRequest)}
+	return &members{
+		run:     noncePrefix + strings.ToLower(rand.Text()[:8]) + ".",
+		pending: make(map[string]*pendingRequest), byKey: make(map[string]*pendingRequest),
+	}
 }
 
 // ask passes a request on, unless the same one is on its way. again is called in place

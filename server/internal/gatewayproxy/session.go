@@ -236,7 +236,9 @@ func (s *session) reach(c *connection, place uint64) {
 // rewind takes the session back to an event for a new connection. It returns the
 // place in the hub to go on from, and events that are not in the hub. ok is false
 // when the session cannot go on from there, ahead when it has not come so far yet.
-func (s *session) rewind(sequence int64, c *connection, rules func() *access.Client) (old *connection, place uint64, own []ownEvent, ok, ahead bool) {
+func (s *session) rewind(sequence int64, c *connection, rules func() *access.Client) (
+	old *connection, place uint64, own []ownEvent, ok, ahead bool,
+) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if sequence > s.sequence {

@@ -437,7 +437,9 @@ func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, cal
 // beginAll begins up to limit of a caller's deliveries, in lines that were not busy before
 // heads were read: a flight that has ended since may have changed its record. more is
 // whether others could begin soon.
-func (o *Outbox) beginAll(flights context.Context, running *sync.WaitGroup, heads []store.Delivery, busy map[line]bool, limit int) (begun int, more bool) {
+func (o *Outbox) beginAll(
+	flights context.Context, running *sync.WaitGroup, heads []store.Delivery, busy map[line]bool, limit int,
+) (begun int, more bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, d := range heads {

@@ -141,7 +141,8 @@ func (b *Service) ResumeChannel(ctx context.Context, req *pb.ResumeChannelReques
 	if !ok {
 		return nil, connect.NewError(connect.CodeNotFound, fmt.Errorf("channel %d is not paused", req.GetChannelId()))
 	}
-	b.config.Logger.InfoContext(ctx, "resumed a channel", "by", discord.Caller(ctx), "channel_id", req.GetChannelId(), "paused_by", p.By, "calls", p.Waiting)
+	b.config.Logger.InfoContext(ctx, "resumed a channel",
+		"by", discord.Caller(ctx), "channel_id", req.GetChannelId(), "paused_by", p.By, "calls", p.Waiting)
 	return &pb.ResumeChannelResponse{Pause: shownPause(p)}, nil
 }
 

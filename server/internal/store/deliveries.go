@@ -166,7 +166,9 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 	}
 	var replaced []Delivery
 	if d.ReplaceKey != "" {
-		if replaced, err = o.list(ctx, tx, "bot = $1 AND caller = $2 AND replace_key = $3 AND replace_key <> '' AND state IN (1, 2)", o.bot, d.Caller, d.ReplaceKey); err != nil {
+		replaced, err = o.list(ctx, tx, "bot = $1 AND caller = $2 AND replace_key = $3 AND replace_key <> '' AND state IN (1, 2)",
+			o.bot, d.Caller, d.ReplaceKey)
+		if err != nil {
 			return Enqueued{}, err
 		}
 	}
@@ -249,7 +251,8 @@ func (o *Outbox) finish(ctx context.Context, tx *transaction, d Delivery) (Deliv
 		freed, emptied = d.Bytes, ", bytes = 0, request = NULL"
 		d.Bytes = 0
 	}
-	if err := tx.QueryRowContext(ctx, `UPDATE outbox SET position = position + 1, unfinished = unfinished - 1, finished = finished + 1, bytes = bytes - $2
+	if err := tx.QueryRowContext(ctx, `UPDATE outbox
+		SET position = position + 1, unfinished = unfinished - 1, finished = finished + 1, bytes = bytes - $2
 		WHERE bot = $1 RETURNING position`, o.bot, freed).Scan(&d.Position); err != nil {
 		return d, err
 	}
@@ -354,10 +357,14 @@ const sweepAtOnce = 500
 // there is more to do.
 func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone int, more bool, err error) {
 	var due, expired []Delivery
-	if due, err = o.list(ctx, o.store.reads, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3", o.bot, now.UnixMilli(), sweepAtOnce); err != nil {
+	due, err = o.list(ctx, o.store.reads, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3",
+		o.bot, now.UnixMilli(), sweepAtOnce)
+	if err != nil {
 		return nil, 0, false, err
 	}
-	if expired, err = o.list(ctx, o.store.reads, "bot = $1 AND state IN (1, 2) AND expires_at <= $2 ORDER BY expires_at LIMIT $3", o.bot, now.UnixMilli(), sweepAtOnce); err != nil {
+	expired, err = o.list(ctx, o.store.reads, "bot = $1 AND state IN (1, 2) AND expires_at <= $2 ORDER BY expires_at LIMIT $3",
+		o.bot, now.UnixMilli(), sweepAtOnce)
+	if err != nil {
 		return nil, 0, false, err
 	}
 	if len(due)+len(expired) == 0 {
@@ -387,7 +394,9 @@ func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone
 			if err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, "UPDATE deliveries SET state = 2, head = $3 WHERE bot = $1 AND seq = $2", o.bot, d.Seq, flag(head)); err != nil {
+			_, err = tx.ExecContext(ctx, "UPDATE deliveries SET state = 2, head = $3 WHERE bot = $1 AND seq = $2",
+				o.bot, d.Seq, flag(head))
+			if err != nil {
 				return err
 			}
 		}
@@ -428,7 +437,8 @@ func (o *Outbox) NextDue(ctx context.Context) (time.Time, error) {
 // Callers returns the callers with deliveries that are to be made.
 func (o *Outbox) Callers(ctx context.Context) (callers []string, err error) {
 	for last := ""; ; {
-		err := o.store.reads.QueryRowContext(ctx, "SELECT caller FROM deliveries WHERE bot = $1 AND head = 1 AND caller > $2 ORDER BY caller LIMIT 1", o.bot, last).
+		err := o.store.reads.QueryRowContext(ctx,
+			"SELECT caller FROM deliveries WHERE bot = $1 AND head = 1 AND caller > $2 ORDER BY caller LIMIT 1", o.bot, last).
 			Scan(&last)
 		if errors.Is(err, sql.ErrNoRows) {
 			return callers, nil
@@ -458,7 +468,8 @@ func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit 
 // tried now, the zero time if there is none.
 func (o *Outbox) NextTry(ctx context.Context, caller string, now time.Time) (time.Time, error) {
 	var next sql.NullInt64
-	if err := o.store.reads.QueryRowContext(ctx, "SELECT min(next_try_at) FROM deliveries WHERE bot = $1 AND caller = $2 AND head = 1 AND next_try_at > $3",
+	if err := o.store.reads.QueryRowContext(ctx,
+		"SELECT min(next_try_at) FROM deliveries WHERE bot = $1 AND caller = $2 AND head = 1 AND next_try_at > $3",
 		o.bot, caller, now.UnixMilli()).Scan(&next); err != nil {
 		return time.Time{}, o.store.explain(err)
 	}
@@ -479,7 +490,9 @@ func (o *Outbox) Claimed(ctx context.Context, messages []int64) (map[int64]bool,
 	claimed := make(map[int64]bool)
 	for _, m := range messages {
 		var n int
-		if err := o.store.reads.QueryRowContext(ctx, "SELECT count(*) FROM deliveries WHERE bot = $1 AND message = $2 AND message > 0", o.bot, m).Scan(&n); err != nil {
+		err := o.store.reads.QueryRowContext(ctx,
+			"SELECT count(*) FROM deliveries WHERE bot = $1 AND message = $2 AND message > 0", o.bot, m).Scan(&n)
+		if err != nil {
 			return nil, o.store.explain(err)
 		}
 		claimed[m] = n > 0
@@ -637,7 +650,8 @@ func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id stri
 		}
 		d.State, d.ExpiresAt, d.Position, d.FinishedAt, d.Reason, d.Status, d.Failure = Waiting, expires, 0, time.Time{}, "", "", nil
 		_, err = tx.ExecContext(ctx, `UPDATE deliveries SET seq = $3, state = 2, head = $4, expires_at = $5, position = 0, finished_at = 0,
-			reason = '', status = '', failure = NULL, next_try_at = 0 WHERE bot = $1 AND seq = $2`, o.bot, old, d.Seq, flag(head), expires.UnixMilli())
+			reason = '', status = '', failure = NULL, next_try_at = 0 WHERE bot = $1 AND seq = $2`,
+			o.bot, old, d.Seq, flag(head), expires.UnixMilli())
 		return err
 	})
 	return d, err

@@ -162,7 +162,8 @@ func schemaOf(ctx context.Context, from string) (int64, error) {
 	}
 	defer db.Close()
 	var tables int
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = '"+versionTable+"'").Scan(&tables); err != nil || tables == 0 {
+	err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = '"+versionTable+"'").Scan(&tables)
+	if err != nil || tables == 0 {
 		return 0, err
 	}
 	var version int64

@@ -62,7 +62,8 @@ func (s *Store) State(ctx context.Context, bot string) (map[string]Saved, error)
 // names begin with a prefix of ASCII.
 func (s *Store) PurgeState(ctx context.Context, prefix string, before time.Time) error {
 	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
-		_, err := tx.ExecContext(ctx, fmt.Sprintf("DELETE FROM state WHERE substr(part, 1, %d) = $1 AND saved_at < $2", len(prefix)), prefix, before.UnixMilli())
+		query := fmt.Sprintf("DELETE FROM state WHERE substr(part, 1, %d) = $1 AND saved_at < $2", len(prefix))
+		_, err := tx.ExecContext(ctx, query, prefix, before.UnixMilli())
 		return err
 	})
 }

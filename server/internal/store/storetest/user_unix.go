@@ -27,5 +27,6 @@ func unprivileged(folder string) (*syscall.SysProcAttr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}, os.Chown(folder, uid, gid) //nolint:gosec // IDs of users are that small
+	credential := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)} //nolint:gosec // IDs of users are that small
+	return &syscall.SysProcAttr{Credential: credential}, os.Chown(folder, uid, gid)
 }

@@ -38,7 +38,8 @@ func main() {
 			must(e.Client().Rest().UpdateInteractionResponse(e.ApplicationID(), e.Token(), discord.NewMessageUpdateBuilder().
 				SetContent("hello "+e.SlashCommandInteractionData().String("who")).
 				AddActionRow(discord.NewPrimaryButton("Press", "button")).
-				AddActionRow(discord.NewStringSelectMenu("select", "", discord.NewStringSelectMenuOption("A", "a"), discord.NewStringSelectMenuOption("B", "b"))).
+				AddActionRow(discord.NewStringSelectMenu("select", "",
+					discord.NewStringSelectMenuOption("A", "a"), discord.NewStringSelectMenuOption("B", "b"))).
 				Build()))
 		}),
 		bot.WithEventListenerFunc(func(e *events.ComponentInteractionCreate) {
@@ -112,7 +113,10 @@ func steps(client bot.Client) {
 	}
 	harness.Descending(history)
 	commands := must(api.SetGlobalCommands(client.ApplicationID(), []discord.ApplicationCommandCreate{discord.SlashCommandCreate{
-		Name: "hello", Description: "Says hello", Options: []discord.ApplicationCommandOption{discord.ApplicationCommandOptionString{Name: "who", Description: "Whom", Required: true}},
+		Name: "hello", Description: "Says hello",
+		Options: []discord.ApplicationCommandOption{
+			discord.ApplicationCommandOptionString{Name: "who", Description: "Whom", Required: true},
+		},
 	}}))
 	harness.Check(len(commands) == 1)
 	harness.Interact()
