@@ -9,7 +9,7 @@
 // The [Limiter] is a shell: a mutex, one timer for everything, and one parked
 // goroutine for each waiting call. All decisions are methods of core. They take
 // the time as an argument, wait for nothing and start nothing, so tests run
-// them on a clock of numbers.
+// them in simulated time.
 //
 //	core
 //	└ account     one token; its pool is the global limit
