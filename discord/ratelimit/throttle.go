@@ -184,13 +184,21 @@ func (t *throttle) accepted(now, sent instant) {
 		}
 		if t.taken == 0 && (t.kind == fixed || t.guess) && t.limit < math.MaxInt32 {
 			// It belongs to the run before; the 429 has overtaken its answer.
-			t.kind, t.ends, t.used = fixed, t.until, math.MaxInt32
+			switch {
+			case t.sent < t.until:
+				t.ends, t.used = t.until, math.MaxInt32
+			case t.kind != fixed: // the next run has begun
+				t.ends, t.used = t.sent.add(t.per), 1
+			}
+			t.kind = fixed
 			t.limit++
 			t.proved = t.limit
 		} else if t.taken == 0 && t.kind == sliding && t.counted > 0 {
 			t.counted++
 			t.per = min(t.per, t.span/time.Duration(t.counted)+2*headerStep)
-			t.full = t.until.add(time.Duration(t.limit-1) * t.per)
+			if t.sent < t.until {
+				t.full = t.until.add(time.Duration(t.limit-1) * t.per)
+			}
 		}
 		return
 	}
