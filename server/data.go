@@ -156,7 +156,7 @@ const (
 // possible.
 func openDatabase(ctx context.Context, c Config) (d *data, err error) {
 	var s *store.Store
-	var told error
+	var reported error
 	wait := func(err error) bool {
 		var reason error
 		for _, r := range []error{store.ErrAway, errBotInUse} {
@@ -167,8 +167,8 @@ func openDatabase(ctx context.Context, c Config) (d *data, err error) {
 		if reason == nil {
 			return false
 		}
-		if !errors.Is(told, reason) {
-			told = reason
+		if !errors.Is(reported, reason) {
+			reported = reason
 			c.Logger.WarnContext(ctx, "waiting to start", "reason", reason, "error", err)
 			if c.Waiting != nil {
 				c.Waiting(reason)

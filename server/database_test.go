@@ -113,7 +113,7 @@ func TestDatabase(t *testing.T) {
 		return err
 	})
 	if len(waiting) > 0 {
-		t.Error("it told a reason twice")
+		t.Error("it reported a reason twice")
 	}
 	next.stop()
 	if err := receive(t, next.ended); err != nil {

@@ -159,7 +159,7 @@ func TestTakeover(t *testing.T) {
 	third.signal(t, syscall.SIGTERM)
 	fourth.serves(t)
 	within(t, func() error { return send(t.Context(), fourth, "fourth") })
-	t.Logf("the fourth server sends %v after the third was told to end", time.Since(began).Round(time.Millisecond))
+	t.Logf("the fourth server sends %v after the third got SIGTERM", time.Since(began).Round(time.Millisecond))
 	online(1, 3)
 	stream, err := fourth.client.ListChannelMessages(t.Context(), &pb.ListChannelMessagesRequest{ChannelId: uint64(sb.World().General)})
 	if err != nil {
