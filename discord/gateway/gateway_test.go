@@ -593,7 +593,7 @@ func TestOutage(t *testing.T) {
 
 // TestStats counts connections and sessions.
 func TestStats(t *testing.T) {
-	_ = play(t, gateway.Config{}, func(p *place, g *gateway.Gateway) {
+	_ = playBot(t, gateway.Config{}, discord.GatewayBot{Total: 1000, Remaining: 700}, func(p *place, g *gateway.Gateway) {
 		want := func(want gateway.Stats) {
 			t.Helper()
 			synctest.Wait()
@@ -601,9 +601,6 @@ func TestStats(t *testing.T) {
 				t.Errorf("counted are %+v, want %+v", got, want)
 			}
 		}
-		p.mu.Lock()
-		p.bot.Remaining = 700
-		p.mu.Unlock()
 		q := <-p.peers
 		want(gateway.Stats{Total: 1000, Left: 700})
 		q.welcome()
