@@ -395,7 +395,7 @@ const scenarios = {
   },
 
   async "pause a channel, and resume it"() {
-    const page = await open("calls", { ...forAxe, script: await readFile(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8") });
+    const page = await open("calls", { ...forAxe, script: axe.source });
     page.on("dialog", (dialog) => dialog.accept());
     const queue = page.getByRole("region", { name: "Who fills the queue now" });
     const before = await messages(general);
@@ -429,13 +429,14 @@ const scenarios = {
   },
 
   async "500 calls wait"() {
-    const page = await open("overview");
+    const page = await open("overview", { ...forAxe, script: axe.source });
     const abort = new AbortController();
     const calls = Array.from({ length: 500 }, (_, i) => send(`call ${i}`, abort.signal, channels[i % channels.length]).catch(() => undefined));
     const waiting = await value(page, "Waiting", 400);
     await page.getByText("all sent in about").waitFor();
     await page.getByRole("region", { name: "Busy limits" }).getByText("POST /channels/{channel}/messages").first().waitFor();
     await page.getByRole("region", { name: "Busy limits" }).getByText("#general").first().waitFor();
+    same(await violations("overview with busy limits", page), [], "axe");
     // What is left empties towards 0, in amber.
     const meter = page.getByRole("meter", { name: "Left of POST" }).first();
     const [left, max, level, width] = await meter.evaluate((m) => [m.ariaValueNow, m.ariaValueMax, m.className, m.firstElementChild.style.width]);
@@ -502,7 +503,7 @@ const scenarios = {
       });
       same(response.status, 200, `status of ${content}`);
     };
-    const page = await open("outbox");
+    const page = await open("outbox", { ...forAxe, script: axe.source });
     await page.getByText("Nothing waits to be delivered.").waitFor();
     await shot(page, "outbox-empty");
     await enqueue(general, "later", { deliveryId: "later", notBefore: new Date(Date.now() + 3_600_000).toISOString() });
@@ -517,6 +518,7 @@ const scenarios = {
     await page.getByText(/^in (59 min|1 h 1 s|1 h$)/).first().waitFor();
     same(await page.locator("td .id[title]").allTextContents(), ["later", "much-later"], "the schedule");
     await shot(page, "outbox");
+    same(await violations("outbox with deliveries", page), [], "axe");
     await page.getByRole("button", { name: "Cancel delivery later" }).click();
     await page.getByRole("button", { name: "Cancel delivery later" }).waitFor({ state: "detached" });
     await page.getByText("Delivered", { exact: true }).click();

@@ -115,7 +115,7 @@ export function CallTable({ state, calls }: { state: State; calls: Call[] }) {
   }
   if (calls.length === 0) return <p class="empty">{state.calls.length === 0 ? "No calls yet." : "No call matches."}</p>;
   return (
-    <Scroll label="Calls">
+    <Scroll label="Table of calls">
       <table class="calls">
         <thead>
           <tr>

@@ -164,7 +164,7 @@ function Deliveries({ deliveries, scheduled, busy, act }: {
   if (deliveries.length === 0) return <p class="empty">None.</p>;
   const sorted = scheduled ? deliveries.toSorted((a, b) => date(a.notBefore).getTime() - date(b.notBefore).getTime()) : deliveries;
   return (
-    <Scroll label="Deliveries">
+    <Scroll label="Table of deliveries">
       <table class="deliveries">
         <thead>
           <tr>

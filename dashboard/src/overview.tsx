@@ -134,7 +134,7 @@ function Buckets({ state, now }: { state: State; now: number }) {
       {busy.length === 0 ? (
         <p class="empty">{blocked ? "No call goes to Discord at the moment." : "No limit holds a call back."}</p>
       ) : (
-        <Scroll label="Busy limits">
+        <Scroll label="Table of limits">
           <table>
             <thead>
               <tr>

@@ -119,7 +119,7 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
             <Shares title="By caller" counts={counts(waiting.callers)} action={(name) => button(`Cancel all of caller ${name}`, "Cancel all", () => cancel({ caller: name }, `all waiting calls of ${name}`))} />
           </div>
           {list && (
-            <Scroll label="Waiting calls">
+            <Scroll label="Table of waiting calls">
               <table class="deliveries">
                 <thead>
                   <tr>
