@@ -96,13 +96,14 @@ func IsTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// printVersion writes the version alone in the first line, for scripts.
+// printVersion writes the version alone in the first line, for scripts. It writes
+// once, as a script may read that line alone and close the pipe.
 func printVersion(c *cli.Context) {
-	number, commit, _ := strings.Cut(c.App.Version, " ")
-	_, _ = fmt.Fprintln(c.App.Writer, number)
+	text, commit, _ := strings.Cut(c.App.Version, " ")
 	if commit != "" {
-		_, _ = fmt.Fprintln(c.App.Writer, "commit", strings.Trim(commit, "()"))
+		text += "\ncommit " + strings.Trim(commit, "()")
 	}
+	_, _ = fmt.Fprintln(c.App.Writer, text)
 }
 
 func init() { cli.VersionPrinter = printVersion } //nolint:gochecknoinits // the library has no other place for it

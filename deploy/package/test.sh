@@ -13,7 +13,12 @@ unit=/usr/lib/systemd/system/discordproxyserver.service
 work=$(mktemp -d)
 chmod 755 "$work"
 fail() { echo "FAILED: $*" >&2; exit 1; }
-if dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -q .; then
+
+# has searches its input to the end, so that the command in front of it can write
+# all it has; with grep -q, pipefail would take that command's SIGPIPE for a failure.
+has() { grep "$@" >/dev/null; }
+
+if dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | has .; then
     fail "$package is installed already; this test would purge it"
 fi
 
@@ -94,8 +99,8 @@ reload_unit() {
 }
 
 use() {
-    discordproxyserver health --port "$port" | grep -qx ready || fail "it is not ready"
-    discordproxymessage --port "$port" channel "$channel" "$1" | grep -qx "Message sent" || fail "no message was sent"
+    discordproxyserver health --port "$port" | has -x ready || fail "it is not ready"
+    discordproxymessage --port "$port" channel "$channel" "$1" | has -x "Message sent" || fail "no message was sent"
 }
 
 stop_unit() {
@@ -110,16 +115,16 @@ grep -q /etc/discordproxy/token "$work/installed" || fail "the package does not 
 dpkg --verify "$package"
 [ "$(stat -c '%a %U' /etc/discordproxy)" = "700 root" ] || fail "the folder of the token is readable by others"
 [ "$(stat -c '%a %U' /etc/discordproxy/config.yaml)" = "600 root" ] || fail "the configuration is readable by others"
-dpkg-query -W -f '${Conffiles}' "$package" | grep -q /etc/discordproxy/config.yaml || fail "the configuration is no conffile"
+dpkg-query -W -f '${Conffiles}' "$package" | has /etc/discordproxy/config.yaml || fail "the configuration is no conffile"
 before=$(discordproxyserver --version)
 man --warnings --where discordproxyserver discordproxymessage >/dev/null || fail "there is no manual page"
-man --warnings discordproxyserver 2>"$work/man" | grep -q -- --token-file || fail "the manual page does not know --token-file"
+man --warnings discordproxyserver 2>"$work/man" | has -- --token-file || fail "the manual page does not know --token-file"
 [ ! -s "$work/man" ] || fail "the manual page: $(cat "$work/man")"
 bash -c '
     . /usr/share/bash-completion/completions/discordproxyserver
     COMP_WORDS=(discordproxyserver --log) COMP_CWORD=1
     _discordproxyserver
-    echo "${COMPREPLY[@]}"' | grep -q -- "--log-console-level.*--log-file-path" || fail "bash completes nothing"
+    echo "${COMPREPLY[@]}"' | has -- "--log-console-level.*--log-file-path" || fail "bash completes nothing"
 
 echo "== start"
 discordproxyserver sandbox --port 0 >"$work/discord" 2>&1 &
@@ -170,7 +175,7 @@ if command -v rpm >/dev/null; then
     rpm --checksig --nosignature "$new"/*.x86_64.rpm
     rpm --root "$work/redhat" --initdb
     rpm --root "$work/redhat" --install --nodeps --noscripts --ignorearch "$new"/*.x86_64.rpm
-    "$work/redhat/usr/bin/discordproxyserver" --version | grep -qxF "$after" || fail "another version is in the package for Red Hat"
+    [ "$("$work/redhat/usr/bin/discordproxyserver" --version)" = "$after" ] || fail "another version is in the package for Red Hat"
     [ -e "$work/redhat$unit" ] || fail "the package for Red Hat holds no unit"
 else
     echo "NOT CHECKED: there is no rpm here"
