@@ -59,6 +59,7 @@ type route struct {
 	denial   denial
 	run      instant // the run of the shape, by its start
 	granted  int     // calls accepted in it
+	earlier  int     // those of the run before
 	costly   instant // the count of costs that a 429 of it is in, by its beginning
 }
 

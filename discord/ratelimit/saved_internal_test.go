@@ -23,8 +23,8 @@ func TestValues(t *testing.T) {
 		{new(window), new(window), []string{"epoch", "timed", "counted", "reset", "lost"}},
 		{new(throttle), new(throttle), []string{"opening"}}, // the answer to a call of the run before
 		// Saved by themselves, made from the route's name, or about calls.
-		{new(shape), new(shape), []string{"hash", "routes", "throttle", "apart", "inFlight", "offered", "parked", "opens", "gateAt"}},
-		{new(route), new(route), []string{"key", "shape", "bucket", "inFlight", "waiting", "kinds", "denial", "run", "granted", "costly"}},
+		{new(shape), new(shape), []string{"hash", "routes", "throttle", "apart", "before", "inFlight", "offered", "parked", "opens", "gateAt"}},
+		{new(route), new(route), []string{"key", "shape", "bucket", "inFlight", "waiting", "kinds", "denial", "run", "granted", "earlier", "costly"}},
 		{new(denial), new(denial), []string{"since", "probe"}},
 		{new(refusal), new(refusal), []string{"since"}},
 		{new(ban), new(ban), []string{"since", "probe"}},

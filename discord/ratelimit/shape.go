@@ -17,7 +17,8 @@ type shape struct {
 	perSeen   time.Duration
 	routes    int // known routes of this shape
 
-	throttle // of all calls of the shape; it only counts unless limits are, or may be, shared
+	throttle         // of all calls of the shape; it only counts unless limits are, or may be, shared
+	before   instant // start of the run before the one that start tells of
 	sharing  sharing
 	apart    bool
 	inFlight int
@@ -99,7 +100,7 @@ func (r *route) gate(kind string, now instant) instant {
 // was refused.
 func (r *route) crowded() bool {
 	b := r.bucket
-	return !b.throttle.learnt() && r.shape.apart && b.inFlight >= b.throttle.flights() &&
+	return !b.throttle.learnt() && r.shape.sharing.kind == separate && b.inFlight >= b.throttle.flights() &&
 		(b.kind == unlimited || b.kind != unknown && b.limit > trusted)
 }
 
@@ -248,7 +249,10 @@ func (c *core) accepted(x *call, now instant) {
 		}
 	}
 	r.bucket.throttle.accepted(now, x.sentAt)
-	r.shape.accepted(now, x.sentAt)
+	before := r.shape.start
+	if r.shape.accepted(now, x.sentAt); r.shape.start != before {
+		r.shape.before = before
+	}
 	r.grant()
 	c.confirm(x, now)
 }

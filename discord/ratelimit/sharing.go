@@ -99,6 +99,7 @@ const (
 type rejection struct {
 	bucket  *bucket
 	granted int           // calls of the bucket in the run that it ended
+	earlier int           // those of the run before
 	at      instant       // when it came
 	until   instant       // end of the wait that it asked for
 	slack   time.Duration // by which that end may be too late
@@ -126,28 +127,41 @@ func (b *bucket) of(s *shape) *route {
 
 // grant counts an accepted call of the route in the run of its shape.
 func (r *route) grant() {
-	if r.run != r.shape.start {
-		r.run, r.granted = r.shape.start, 0
+	if s := r.shape; r.run != s.start {
+		if r.earlier = 0; r.run == s.before {
+			r.earlier = r.granted
+		}
+		r.run, r.granted = s.start, 0
 	}
 	r.granted++
 }
 
-// granted returns how many calls of the run were the bucket's.
-func (s *shape) granted(b *bucket) int {
-	if r := b.of(s); r != nil && r.run == s.start {
-		return r.granted
+// granted returns how many calls of the run were the bucket's, and how many of the
+// run before.
+func (s *shape) granted(b *bucket) (n, earlier int) {
+	r := b.of(s)
+	switch {
+	case r == nil:
+	case r.run == s.start:
+		return r.granted, r.earlier
+	case r.run == s.before:
+		return 0, r.granted
 	}
-	return 0
+	return 0, 0
 }
 
 // differ reports whether a bucket was granted so many more or fewer calls of the
 // run than the one refused last that only a limit they share can refuse both.
 func (s *shape) differ(b *bucket) bool {
 	g := &s.sharing.last
-	n, m := s.granted(b), g.granted
+	n, earlier := s.granted(b)
+	m := g.granted
 	if s.taken > 0 { // the next run has begun
-		m = s.granted(g.bucket)
+		m, _ = s.granted(g.bucket)
 		return n == 0 || 4*n < 3*m
+	}
+	if n == 0 { // that of the run before may have refused it
+		n, m = earlier, m+g.earlier
 	}
 	return min(n, m) == 0 || 4*min(n, m) < 3*max(n, m)
 }
@@ -261,8 +275,9 @@ func (c *core) blur(way time.Duration) time.Duration {
 func (c *core) compare(x *call, wait time.Duration, h hint, now instant) {
 	s, b := x.route.shape, x.route.bucket
 	g, t := &s.sharing, &b.throttle
+	granted, earlier := s.granted(b)
 	n := rejection{
-		bucket: b, granted: s.granted(b), at: now, until: now.add(wait), again: g.kind != untested,
+		bucket: b, granted: granted, earlier: earlier, at: now, until: now.add(wait), again: g.kind != untested,
 		slack: h.slack + 2*headerStep + c.blur(now.sub(x.sentAt)),
 	}
 	switch kind := g.kind; {

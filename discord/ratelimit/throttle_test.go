@@ -155,6 +155,32 @@ func TestLiesApartOfShortWindows(t *testing.T) {
 	}
 }
 
+// TestLimitsUsedUpTogether: two limits that run out at the same moment end their
+// waits at the same moment, too. That does not make them one.
+func TestLimitsUsedUpTogether(t *testing.T) {
+	for range 500 { // about 30 of them run out so
+		tryLieApart(t, &ratelimit.Lie{
+			Announced: sliding("a", 5, time.Second), Refusal: ratelimit.Remaining, Truth: []limit{sliding("c", 10, 10*time.Second)},
+		}, 60, 5, true)
+	}
+}
+
+// TestFlightsOfSeparateLimits: once limits are known to be separate, how many calls
+// of a channel are in flight depends on its own successes, not on those of others.
+func TestFlightsOfSeparateLimits(t *testing.T) {
+	const n = 30
+	simulate(t, sliding("b", 5, time.Second), ratelimit.Config{}, func(t *testing.T, s sender) {
+		s.Lie = &ratelimit.Lie{Announced: promise, Refusal: ratelimit.SameBucket, Truth: []limit{sliding("c", n, time.Minute)}}
+		s.run(t, job{2 * n, "GET", messages(1)}, job{2 * n, "GET", messages(2)}, job{2 * n, "GET", messages(3)})
+		before := s.replies["429 user"]
+		s.run(t, job{n + 10, "GET", messages(4)})
+		// What is in flight when the limit is hit, and one that finds its kind out.
+		if more, most := s.replies["429 user"]-before, 2+n/8+1; more > most {
+			t.Errorf("%d calls were refused, at most %d were in flight", more, most)
+		}
+	})
+}
+
 // TestLiesWithoutWait: where 429s do not say how long to wait either, that costs at
 // most a dozen more of them, and twice the time or a second for each call.
 func TestLiesWithoutWait(t *testing.T) {
