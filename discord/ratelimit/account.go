@@ -142,7 +142,7 @@ func headFirst(x, y *bucket) bool { return x.head.seq < y.head.seq }
 
 // offer lists a bucket as ready, for the caller whose call goes next.
 func (a *account) offer(b *bucket) {
-	c := b.head.lane.queue.share.caller
+	c := b.head.subqueue.queue.share.caller
 	b.owner = c
 	c.byDrain.push(b)
 	c.byAge.push(b)

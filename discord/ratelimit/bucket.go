@@ -147,7 +147,7 @@ func (c *core) settle(b *bucket, now instant) {
 		c.exempt.push(b)
 	default:
 		b.drain = b.backlog(now, c.roundTrip)
-		b.payer = head.lane.queue.share.caller
+		b.payer = head.subqueue.queue.share.caller
 		b.account.offer(b)
 		b.offered = head.route.shape
 		b.offered.offered++
@@ -178,12 +178,12 @@ func (c *core) detach(b *bucket) {
 // backlog returns how long the bucket's queue takes by its own limit, or by the
 // way of each of its calls to Discord and back if they go one after another.
 func (b *bucket) backlog(now instant, roundTrip time.Duration) time.Duration {
-	lined, lanes := b.lined()
-	if lanes > 0 {
-		lined = (lined + lanes - 1) / lanes
+	lined, subqueues := b.lined()
+	if subqueues > 0 {
+		lined = (lined + subqueues - 1) / subqueues
 	}
-	if b.head != nil && b.head.lane.line != nil {
-		lined = max(lined, b.head.lane.calls.n)
+	if b.head != nil && b.head.subqueue.line != nil {
+		lined = max(lined, b.head.subqueue.calls.n)
 	}
 	chain := time.Duration(lined) * roundTrip
 	if b.window.kind != unknown || b.throttle.learnt() {
@@ -310,7 +310,7 @@ func (c *core) rename(r *route, hash string, now instant) *bucket {
 }
 
 // move takes route r with its calls, waiting and in flight, to another bucket.
-// Each route has lanes of its own, and a lane's calls keep their numbers, so
+// Each route has subqueues of its own, and a subqueue's calls keep their numbers, so
 // that the calls stay in the order in which they came.
 func (b *bucket) move(r *route, to *bucket) {
 	for _, k := range slices.Clone(b.classes) {

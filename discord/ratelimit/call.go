@@ -36,12 +36,12 @@ type call struct {
 	err      *Error
 	woken    chan struct{} // gets one value when a waiting call is decided
 
-	throttle *kindThrottle // that it has passed
-	closed   instant       // of a probe: until when the limit that is probed lets nothing through
-	line     *line         // nil if the call keeps no order
-	lane     *lane
-	inLane   links[call] // while it waits
-	inOrder  links[call] // in core.queued while it waits, in core.sent while it is in flight
+	throttle   *kindThrottle // that it has passed
+	closed     instant       // of a probe: until when the limit that is probed lets nothing through
+	line       *line         // nil if the call keeps no order
+	subqueue   *subqueue
+	inSubqueue links[call] // while it waits
+	inOrder    links[call] // in core.queued while it waits, in core.sent while it is in flight
 }
 
 func (x *call) order() *links[call] { return &x.inOrder }
@@ -114,12 +114,12 @@ func (c *core) admit(x *call, r *Request, now instant) {
 // nothing about which call goes next and when.
 func (c *core) joined(b *bucket, x *call, now instant) bool {
 	if b.parked != nil { // only a class that nothing waited in can go past the gate
-		return !x.lane.queue.class.consistsOf(x)
+		return !x.subqueue.queue.class.consistsOf(x)
 	}
 	if b.head == nil || b.owner == nil && b.wakeAt < 0 && b.exemptAt < 0 {
 		return false
 	}
-	if b.head.lane.queue.share.turns > x.lane.queue.share.turns || x.seq < b.head.seq {
+	if b.head.subqueue.queue.share.turns > x.subqueue.queue.share.turns || x.seq < b.head.seq {
 		return false
 	}
 	if b.owner != nil {
@@ -170,7 +170,7 @@ func (s *share) ahead(x *call, now instant) (n int) {
 		}
 	}
 	if x.line != nil {
-		for _, l := range x.line.lanes {
+		for _, l := range x.line.subqueues {
 			if l.queue.share == s {
 				n += l.calls.n
 			}
@@ -281,10 +281,10 @@ const guessedWait = time.Second
 // hold keeps back the calls that an answer says are too many, and returns how
 // long.
 func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) time.Duration {
-	wait, told := r.retryAfter()
+	wait, waitKnown := r.retryAfter()
 	slack := rounding(wait)
-	guessed := !told && r.Status == http.StatusTooManyRequests
-	if !told {
+	guessed := !waitKnown && r.Status == http.StatusTooManyRequests
+	if !waitKnown {
 		slack = maxHeaderWait
 	}
 	switch limit {
@@ -300,13 +300,13 @@ func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) t
 		return c.refusedBy(x, limit, wait, true, h, now)
 	case SubLimit:
 		if guessed {
-			wait, told = guessedWait, true
+			wait, waitKnown = guessedWait, true
 		}
-		return c.refusedBy(x, limit, wait, told, hint{slack: slack, guessed: guessed}, now)
+		return c.refusedBy(x, limit, wait, waitKnown, hint{slack: slack, guessed: guessed}, now)
 	case AddressBan:
 		return c.ban.until.sub(now)
 	}
-	if !told {
+	if !waitKnown {
 		wait = guessedWait
 	}
 	if limit == SharedLimit || x.exempt { // an exempt call is bound to no pool: only its own bucket can wait
@@ -416,9 +416,9 @@ func (c *core) recheck(b *bucket, now instant) {
 		var free []*call
 		for _, q := range s.queues {
 			blocked, held := q.class.route.heldUntil(q.class.kind), q.class.held(now)
-			for l := q.lanes.first; l != nil; l = l.links.next {
+			for l := q.subqueues.first; l != nil; l = l.links.next {
 				var calls []*call
-				for x := l.calls.first; x != nil; x = x.inLane.next {
+				for x := l.calls.first; x != nil; x = x.inSubqueue.next {
 					if x.deadline < blocked {
 						late = append(late, lateCall{x, blocked})
 					} else {

@@ -168,7 +168,7 @@ func (c *core) flush(now instant) {
 // next sends a bucket's next call.
 func (c *core) next(b *bucket, now instant) {
 	x := b.head
-	b.served(x.lane.queue.share)
+	b.served(x.subqueue.queue.share)
 	c.detach(b)
 	x.begin()
 	c.unqueue(x)

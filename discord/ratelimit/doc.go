@@ -20,10 +20,10 @@
 //	    ├ throttle    the limit as 429s taught it
 //	    └ class       calls of one route and kind
 //	      └ queue     of these, the calls of one caller
-//	        └ lane    of these, the calls of one line, oldest first
+//	        └ subqueue  of these, the calls of one line, oldest first
 //
 // A line is the messages of one caller to one channel, which keep their order.
-// It can have lanes in several buckets, if several routes lead to the channel.
+// It can have subqueues in several buckets, if several routes lead to the channel.
 //
 // # What blocks a call
 //

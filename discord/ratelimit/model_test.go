@@ -687,7 +687,7 @@ func (m *model) books() {
 		}
 		for key, l := range a.lines {
 			first := (*call)(nil)
-			for _, o := range l.lanes {
+			for _, o := range l.subqueues {
 				if first == nil || o.calls.first.seq < first.seq {
 					first = o.calls.first
 				}
@@ -695,7 +695,7 @@ func (m *model) books() {
 			if first == nil && l.open == 0 {
 				m.t.Fatalf("line %v has no call", key)
 			}
-			for _, o := range l.lanes {
+			for _, o := range l.subqueues {
 				may := o.calls.first == first && (l.open == 0 || l.open == first.seq)
 				if may != (o.at >= 0) {
 					m.t.Fatalf("line %v: the call %d may go: %t; it is listed: %t", key, o.calls.first.seq, may, o.at >= 0)
@@ -707,8 +707,8 @@ func (m *model) books() {
 			queued := 0
 			for _, s := range b.shares {
 				for _, q := range s.queues {
-					for l := q.lanes.first; l != nil; l = l.links.next {
-						for x := l.calls.first; x != nil; x = x.inLane.next {
+					for l := q.subqueues.first; l != nil; l = l.links.next {
+						for x := l.calls.first; x != nil; x = x.inSubqueue.next {
 							queued++
 						}
 					}

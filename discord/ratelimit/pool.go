@@ -291,11 +291,11 @@ func (b *bucket) wants(list []instant, now instant, roundTrip time.Duration) []i
 		}
 	}
 	n = max(n, 1)
-	lined, lanes := b.lined()
-	if b.limit > 1 && (lanes == 0 || time.Duration(lined/lanes)*roundTrip < b.window.drain(now, b.inFlight, b.waiting)) {
+	lined, subqueues := b.lined()
+	if b.limit > 1 && (subqueues == 0 || time.Duration(lined/subqueues)*roundTrip < b.window.drain(now, b.inFlight, b.waiting)) {
 		// Its units decide, and add up meanwhile until all are back.
 		full := b.full
-		if lanes == 1 {
+		if subqueues == 1 {
 			// Calls in order cannot make up for a unit that is lost when all are
 			// back before the pool has one.
 			full = full.add(-b.perHigh)
@@ -308,8 +308,8 @@ func (b *bucket) wants(list []instant, now instant, roundTrip time.Duration) []i
 	}
 	for i := range most {
 		at := first.add(time.Duration(max(i+1-n, 0)) * per)
-		if lanes > 0 {
-			at = max(at, first.add(time.Duration(i/lanes)*roundTrip))
+		if subqueues > 0 {
+			at = max(at, first.add(time.Duration(i/subqueues)*roundTrip))
 		}
 		if at >= now.add(second) || len(list) > b.account.pool.limit {
 			break

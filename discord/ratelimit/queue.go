@@ -8,12 +8,12 @@ import (
 // class is the waiting calls of one route and kind, which throttles hold
 // together. A bucket has few of them.
 type class struct {
-	route  *route
-	kind   string
-	queues int          // of callers, ready or not
-	lanes  int          // of calls that keep their order
-	lined  int          // calls in them
-	ready  heap[*queue] // with a call that may go: fewest turns first, then oldest call
+	route     *route
+	kind      string
+	queues    int          // of callers, ready or not
+	subqueues int          // of calls that keep their order
+	lined     int          // calls in them
+	ready     heap[*queue] // with a call that may go: fewest turns first, then oldest call
 }
 
 // share is what one caller has waiting in a bucket.
@@ -26,22 +26,22 @@ type share struct {
 
 // queue is what one caller has waiting of a class.
 type queue struct {
-	share   *share
-	class   *class
-	waiting int
-	lanes   list[lane]
-	free    *lane       // of calls without a line; nil if there are none
-	ready   heap[*lane] // whose first call no other of its line holds back: oldest call first
-	at      int         // index in class.ready, -1 if absent
+	share     *share
+	class     *class
+	waiting   int
+	subqueues list[subqueue]
+	free      *subqueue       // of calls without a line; nil if there are none
+	ready     heap[*subqueue] // whose first call no other of its line holds back: oldest call first
+	at        int             // index in class.ready, -1 if absent
 }
 
-// lane holds the calls of one queue and line in the order of their numbers.
-type lane struct {
+// subqueue holds the calls of one queue and line in the order of their numbers.
+type subqueue struct {
 	queue *queue
-	line  *line       // nil for calls that keep no order
-	calls list[call]  // that wait
-	links links[lane] // in queue.lanes
-	at    int         // index in queue.ready, -1 if absent
+	line  *line           // nil for calls that keep no order
+	calls list[call]      // that wait
+	links links[subqueue] // in queue.subqueues
+	at    int             // index in queue.ready, -1 if absent
 }
 
 func newClass(r *route, kind string) *class {
@@ -55,10 +55,10 @@ func newQueue(s *share, k *class) *queue {
 	k.queues++
 	return &queue{
 		share: s, class: k, at: -1,
-		lanes: list[lane]{links: func(l *lane) *links[lane] { return &l.links }},
-		ready: heap[*lane]{
-			less:  func(x, y *lane) bool { return x.calls.first.seq < y.calls.first.seq },
-			place: func(l *lane, i int) { l.at = i },
+		subqueues: list[subqueue]{links: func(l *subqueue) *links[subqueue] { return &l.links }},
+		ready: heap[*subqueue]{
+			less:  func(x, y *subqueue) bool { return x.calls.first.seq < y.calls.first.seq },
+			place: func(l *subqueue, i int) { l.at = i },
 		},
 	}
 }
@@ -108,8 +108,8 @@ func (b *bucket) release(s *share) {
 	b.account.forget(s.caller)
 }
 
-// lane returns the lane that a call belongs to, made if need be.
-func (b *bucket) lane(x *call, who *caller) *lane {
+// subqueue returns the subqueue that a call belongs to, made if need be.
+func (b *bucket) subqueue(x *call, who *caller) *subqueue {
 	s := b.share(who)
 	var q *queue
 	for _, o := range s.queues {
@@ -128,16 +128,16 @@ func (b *bucket) lane(x *call, who *caller) *lane {
 	}
 	l := q.free
 	if x.line != nil {
-		l = x.line.lane(q)
+		l = x.line.subqueue(q)
 	}
 	if l == nil {
-		l = &lane{queue: q, line: x.line, at: -1, calls: list[call]{links: func(x *call) *links[call] { return &x.inLane }}}
-		q.lanes.push(l)
+		l = &subqueue{queue: q, line: x.line, at: -1, calls: list[call]{links: func(x *call) *links[call] { return &x.inSubqueue }}}
+		q.subqueues.push(l)
 		if x.line == nil {
 			q.free = l
 		} else {
-			x.line.lanes = append(x.line.lanes, l)
-			q.class.lanes++
+			x.line.subqueues = append(x.line.subqueues, l)
+			q.class.subqueues++
 		}
 	}
 	return l
@@ -146,12 +146,12 @@ func (b *bucket) lane(x *call, who *caller) *lane {
 // insert adds a call to the bucket's queue. A call that comes back takes the
 // place that its number gives it.
 func (b *bucket) insert(x *call, who *caller) {
-	l := b.lane(x, who)
-	x.lane = l
+	l := b.subqueue(x, who)
+	x.subqueue = l
 	after := l.calls.last
 	if after != nil && after.seq > x.seq { // comes back: nearer to the front
 		after = nil
-		for o := l.calls.first; o.seq < x.seq; o = o.inLane.next {
+		for o := l.calls.first; o.seq < x.seq; o = o.inSubqueue.next {
 			after = o
 		}
 	}
@@ -162,19 +162,19 @@ func (b *bucket) insert(x *call, who *caller) {
 
 // remove takes a call out of the bucket's queue.
 func (b *bucket) remove(x *call) {
-	l := x.lane
+	l := x.subqueue
 	l.calls.remove(x)
-	x.lane = nil
+	x.subqueue = nil
 	l.count(-1)
 	q := l.queue
 	l.arrange()
 	if l.calls.n == 0 {
-		q.lanes.remove(l)
+		q.subqueues.remove(l)
 		if l.line == nil {
 			q.free = nil
 		} else {
-			l.line.lanes = drop(l.line.lanes, l)
-			q.class.lanes--
+			l.line.subqueues = drop(l.line.subqueues, l)
+			q.class.subqueues--
 		}
 	}
 	if q.waiting > 0 {
@@ -190,8 +190,8 @@ func (b *bucket) remove(x *call) {
 	}
 }
 
-// count adds n to the numbers of waiting calls wherever the lane belongs.
-func (l *lane) count(n int) {
+// count adds n to the numbers of waiting calls wherever the subqueue belongs.
+func (l *subqueue) count(n int) {
 	q := l.queue
 	q.waiting += n
 	q.share.waiting += n
@@ -203,18 +203,18 @@ func (l *lane) count(n int) {
 }
 
 // lined returns how many waiting calls of the bucket keep an order, and in how
-// many lanes.
-func (b *bucket) lined() (calls, lanes int) {
+// many subqueues.
+func (b *bucket) lined() (calls, subqueues int) {
 	for _, k := range b.classes {
 		calls += k.lined
-		lanes += k.lanes
+		subqueues += k.subqueues
 	}
-	return calls, lanes
+	return calls, subqueues
 }
 
-// arrange brings the lists of what may go up to date after the lane's first
+// arrange brings the lists of what may go up to date after the subqueue's first
 // call or the state of its line has changed.
-func (l *lane) arrange() {
+func (l *subqueue) arrange() {
 	q := l.queue
 	switch may := l.calls.n > 0 && l.line.lets(l.calls.first); {
 	case may && l.at < 0:
@@ -278,11 +278,11 @@ func (b *bucket) served(s *share) {
 // when the one before has ended for good. Between its tries a call keeps its
 // place at the head. It exists while a call of it waits or is open.
 type line struct {
-	account *account
-	key     lineKey
-	open    uint64  // number of the call that was sent and has not ended for good, 0 if there is none
-	lanes   []*lane // with waiting calls: one, unless several routes lead to the place
-	stirred bool    // in core.stirred
+	account   *account
+	key       lineKey
+	open      uint64      // number of the call that was sent and has not ended for good, 0 if there is none
+	subqueues []*subqueue // with waiting calls: one, unless several routes lead to the place
+	stirred   bool        // in core.stirred
 }
 
 type lineKey struct{ caller, name string }
@@ -309,7 +309,7 @@ func (l *line) lets(x *call) bool {
 	if l.open != 0 {
 		return l.open == x.seq
 	}
-	for _, o := range l.lanes {
+	for _, o := range l.subqueues {
 		if o.calls.first.seq < x.seq {
 			return false
 		}
@@ -317,9 +317,9 @@ func (l *line) lets(x *call) bool {
 	return true
 }
 
-// lane returns the line's calls in a queue, nil if there are none.
-func (l *line) lane(q *queue) *lane {
-	for _, o := range l.lanes {
+// subqueue returns the line's calls in a queue, nil if there are none.
+func (l *line) subqueue(q *queue) *subqueue {
+	for _, o := range l.subqueues {
 		if o.queue == q {
 			return o
 		}
@@ -369,10 +369,10 @@ func (c *core) follow(now instant) {
 		l := c.stirred[last]
 		c.stirred = c.stirred[:last]
 		l.stirred = false
-		if l.open == 0 && len(l.lanes) == 0 {
+		if l.open == 0 && len(l.subqueues) == 0 {
 			delete(l.account.lines, l.key)
 		}
-		for _, o := range l.lanes {
+		for _, o := range l.subqueues {
 			o.arrange()
 			c.settle(o.queue.class.route.bucket, now)
 		}

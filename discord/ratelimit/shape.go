@@ -259,19 +259,19 @@ func (c *core) accepted(x *call, now instant) {
 
 // refusedBy takes a 429 into account, and returns how long calls like the
 // refused one wait.
-func (c *core) refusedBy(x *call, limit Limit, wait time.Duration, told bool, h hint, now instant) time.Duration {
+func (c *core) refusedBy(x *call, limit Limit, wait time.Duration, waitKnown bool, h hint, now instant) time.Duration {
 	r := x.route
 	b, s := r.bucket, r.shape
 	t := &b.throttle
-	if told && b.major != "" && !x.account.key.tokenless {
+	if waitKnown && b.major != "" && !x.account.key.tokenless {
 		c.compare(x, wait, h, now)
 	}
 	share := s.sharing.kind
-	if told && (share == shared || share == suspected && x.kind == "") {
-		s.refused(now, x.sentAt, wait, told, h)
+	if waitKnown && (share == shared || share == suspected && x.kind == "") {
+		s.refused(now, x.sentAt, wait, waitKnown, h)
 	}
 	switch {
-	case told && share == shared:
+	case waitKnown && share == shared:
 		b.rejected = false
 		c.recheck(b, now)
 		return s.until.sub(now)
@@ -284,7 +284,7 @@ func (c *core) refusedBy(x *call, limit Limit, wait time.Duration, told bool, h 
 		}
 		t = &k.throttle
 	}
-	if t.refused(now, x.sentAt, wait, told, h) {
+	if t.refused(now, x.sentAt, wait, waitKnown, h) {
 		if h.own && t == &b.throttle && (s.limitSeen == 0 || s.limitSeen == h.limit) {
 			t.claimed = now
 		} else {

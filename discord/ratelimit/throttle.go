@@ -286,9 +286,9 @@ type hint struct {
 }
 
 // refused accounts for a call that was sent at the given moment and refused.
-// told is whether Discord said how long to wait. It reports whether the refusal
+// waitKnown is whether Discord said how long to wait. It reports whether the refusal
 // is a new one, not one of several of calls that were in flight together.
-func (t *throttle) refused(now, sent instant, wait time.Duration, told bool, h hint) bool {
+func (t *throttle) refused(now, sent instant, wait time.Duration, waitKnown bool, h hint) bool {
 	guard := headerStep
 	if h.shared && wait > 0 { // callers learn this wait, and need not wait longer
 		guard = 0
@@ -298,7 +298,7 @@ func (t *throttle) refused(now, sent instant, wait time.Duration, told bool, h h
 		return false
 	}
 	t.binding = now
-	if !told {
+	if !waitKnown {
 		t.pause = min(max(2*t.pause, firstPause), maxPause)
 		t.until, t.flight = now.add(t.pause+headerStep), 1
 		return true
