@@ -34,7 +34,7 @@ type part struct {
 }
 
 var parts = []part{
-	{folder: "test", about: "tests of the whole server through its public door, and of the rules in this table"},
+	{folder: "test", about: "tests of the whole server through its public interface, and of the rules in this table"},
 	{folder: "test/clients", about: "tests with clients in other languages, browsers and tools that others made"},
 	{folder: "test/deploy", about: "tests of the files in `deploy/`"},
 	{folder: "test/docs", about: "tests that run the documents"},

@@ -1,4 +1,4 @@
-// Package test tests the whole server through its public door, and the rules by
+// Package test tests the whole server through its public interface, and the rules by
 // which packages import each other.
 package test
 

@@ -61,9 +61,9 @@ func collectTexts(t *testing.T) texts {
 	t.Helper()
 	var found texts
 	err := walk(func(path string) error {
-		room, _, _ := strings.Cut(path, "/")
+		folder, _, _ := strings.Cut(path, "/")
 		switch {
-		case slices.Contains([]string{"gen", "test", "tools", "deploy"}, room):
+		case slices.Contains([]string{"gen", "test", "tools", "deploy"}, folder):
 			return nil
 		case strings.HasSuffix(path, ".py") && strings.HasPrefix(path, "python/src/"):
 			text, err := os.ReadFile(filepath.Join(root, path))

@@ -152,18 +152,18 @@ func (s *server) endAtRandom(ctx context.Context, rng *rand.Rand) (sent map[stri
 	}
 }
 
-// pretendDiscord is a sandbox in a process of its own.
-type pretendDiscord struct {
+// sandboxProcess is a sandbox in a process of its own.
+type sandboxProcess struct {
 	*process
 	world sandbox.World
 }
 
-func startDiscord(ctx context.Context, binary string) (*pretendDiscord, error) {
+func startDiscord(ctx context.Context, binary string) (*sandboxProcess, error) {
 	p, err := launch(binary, regexp.MustCompile(`at http://(\S+)/api`), "sandbox", "--port", "0")
 	if err != nil {
 		return nil, fmt.Errorf("start the sandbox: %w", err)
 	}
-	d := &pretendDiscord{process: p}
+	d := &sandboxProcess{process: p}
 	if err := d.control(ctx, http.MethodGet, "world", nil, &d.world); err != nil {
 		p.kill()
 		return nil, err
@@ -171,10 +171,10 @@ func startDiscord(ctx context.Context, binary string) (*pretendDiscord, error) {
 	return d, nil
 }
 
-func (d *pretendDiscord) end() { d.kill() }
+func (d *sandboxProcess) end() { d.kill() }
 
 // control calls one of the sandbox's control methods.
-func (d *pretendDiscord) control(ctx context.Context, method, path string, in, out any) error {
+func (d *sandboxProcess) control(ctx context.Context, method, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -202,7 +202,7 @@ func (d *pretendDiscord) control(ctx context.Context, method, path string, in, o
 }
 
 // addChannels makes a text channel for each caller.
-func (d *pretendDiscord) addChannels(ctx context.Context, n int) ([]sandbox.ID, error) {
+func (d *sandboxProcess) addChannels(ctx context.Context, n int) ([]sandbox.ID, error) {
 	channels := make([]sandbox.ID, n)
 	for i := range channels {
 		var made struct{ ID sandbox.ID }
@@ -216,7 +216,7 @@ func (d *pretendDiscord) addChannels(ctx context.Context, n int) ([]sandbox.ID, 
 }
 
 // injectFaults makes some calls go wrong at Discord.
-func (d *pretendDiscord) injectFaults(ctx context.Context) error {
+func (d *sandboxProcess) injectFaults(ctx context.Context) error {
 	nonsense := map[string]string{
 		"X-RateLimit-Limit": "many", "X-RateLimit-Remaining": "-1", "X-RateLimit-Reset-After": "NaN", "X-RateLimit-Reset": "1e400",
 		"X-RateLimit-Bucket": "\t", "Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT", "Content-Type": "a/b/c",
@@ -250,7 +250,7 @@ func (d *pretendDiscord) injectFaults(ctx context.Context) error {
 }
 
 // removeFaults ends the faults and returns how often each has struck.
-func (d *pretendDiscord) removeFaults(ctx context.Context) (map[string]int, error) {
+func (d *sandboxProcess) removeFaults(ctx context.Context) (map[string]int, error) {
 	var faults []sandbox.InjectedFault
 	if err := d.control(ctx, http.MethodGet, "faults", nil, &faults); err != nil {
 		return nil, err
@@ -263,7 +263,7 @@ func (d *pretendDiscord) removeFaults(ctx context.Context) (map[string]int, erro
 }
 
 // contents returns how often each text is stored, in any channel.
-func (d *pretendDiscord) contents(ctx context.Context) (stored map[string]int, deduplicated int, err error) {
+func (d *sandboxProcess) contents(ctx context.Context) (stored map[string]int, deduplicated int, err error) {
 	var channels []sandbox.Channel
 	if err := d.control(ctx, http.MethodGet, "channels", nil, &channels); err != nil {
 		return nil, 0, err

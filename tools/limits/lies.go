@@ -95,8 +95,8 @@ func (l lie) limits(sb *sandbox.Sandbox) {
 	sb.SetGlobalLimit(sandbox.GlobalLimit{Limit: globalLimit, Kind: sandbox.Sliding})
 }
 
-// pretendLie is the process of the sandbox of a lie.
-func pretendLie(l lie) error {
+// sandboxOfLie is the process of the sandbox of a lie.
+func sandboxOfLie(l lie) error {
 	sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(lieRoundTrip)})
 	channels, err := addChannels(sb, l.channels+bystanders)
 	if err != nil {
@@ -111,7 +111,7 @@ func (l lie) tell(ctx context.Context, index int) (line string, ok bool) {
 	failed := func(err error) (string, bool) { return fmt.Sprintf("| %s | %v |", l.name, err), false }
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	address, stop, err := start(exec.CommandContext(ctx, os.Args[0], "-pretend-lie", strconv.Itoa(index))) //nolint:gosec // itself
+	address, stop, err := start(exec.CommandContext(ctx, os.Args[0], "-sandbox-of-lie", strconv.Itoa(index))) //nolint:gosec // itself
 	if err != nil {
 		return failed(err)
 	}

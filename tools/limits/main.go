@@ -197,9 +197,9 @@ type report struct {
 	Contents []string // of all stored messages
 }
 
-// pretend is the process of the sandbox: it prints its address and
+// sandboxOf is the process of the sandbox: it prints its address and
 // ends with its standard input.
-func pretend(r row, jitter bool) error {
+func sandboxOf(r row, jitter bool) error {
 	latency, _ := r.latency(jitter)
 	sb := sandbox.New(sandbox.Config{Latency: latency, MaxCalls: 100_000})
 	channels, err := addChannels(sb, len(r.channels))
@@ -286,7 +286,7 @@ type result struct {
 func (r row) run(ctx context.Context, index int, jitter bool) (result, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	child := exec.CommandContext(ctx, os.Args[0], "-pretend", fmt.Sprint(index), fmt.Sprintf("-jitter=%t", jitter)) //nolint:gosec // itself
+	child := exec.CommandContext(ctx, os.Args[0], "-sandbox-of", fmt.Sprint(index), fmt.Sprintf("-jitter=%t", jitter)) //nolint:gosec // itself
 	address, stop, err := start(child)
 	if err != nil {
 		return result{}, err
@@ -509,23 +509,23 @@ func (res *result) write() {
 
 func main() {
 	var (
-		child  = flag.Int("pretend", -1, "be the sandbox of a row")
+		child  = flag.Int("sandbox-of", -1, "be the sandbox of a row")
 		jitter = flag.Bool("jitter", false, "round trips between 10 and 300 ms")
 		lying  = flag.Bool("lies", false, "limits that headers do not show, instead")
-		liar   = flag.Int("pretend-lie", -1, "be the sandbox of a lie")
+		liar   = flag.Int("sandbox-of-lie", -1, "be the sandbox of a lie")
 		runs   = flag.Int("runs", 1, "how often")
 		only   = flag.String("only", "", "rows whose names contain this text")
 	)
 	flag.Parse()
 	if *child >= 0 {
-		if err := pretend(rows[*child], *jitter); err != nil {
+		if err := sandboxOf(rows[*child], *jitter); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
 	}
 	if *liar >= 0 {
-		if err := pretendLie(lies()[*liar]); err != nil {
+		if err := sandboxOfLie(lies()[*liar]); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
