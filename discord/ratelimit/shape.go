@@ -18,7 +18,7 @@ type shape struct {
 	routes    int // known routes of this shape
 
 	throttle         // of all calls of the shape; it only counts unless limits are, or may be, shared
-	before   instant // start of the run before the one that start tells of
+	before   instant // start of the run before that of start
 	sharing  sharing
 	apart    bool
 	inFlight int
