@@ -113,7 +113,19 @@ func (o *Operation) document(args Args) (document any, ok bool) {
 
 // InPath reports whether the path holds the argument: the operation cannot be
 // called without it.
-func (o *Operation) InPath(name string) bool { return strings.Contains(o.Path, "{"+name+"}") }
+func (o *Operation) InPath(name string) bool {
+	for rest := o.Path; ; {
+		_, after, found := strings.Cut(rest, "{")
+		if !found {
+			return false
+		}
+		argument, behind, _ := strings.Cut(after, "}")
+		if argument == name {
+			return true
+		}
+		rest = behind
+	}
+}
 
 func (o *Operation) inQuery(name string) bool {
 	if name == ReasonArgument || o.InPath(name) {
