@@ -1,6 +1,7 @@
 package discord
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,10 +38,11 @@ func newAnswers() *answers {
 	return &answers{semaphore.NewWeighted(mediumAnswers), semaphore.NewWeighted(largeAnswers)}
 }
 
-// read reads the body of an answer, of at most limit bytes. It waits for memory
-// until ctx ends. An error answer does not wait, because the rate limiter needs
-// its status: if it is too large, or there is no memory, its body is replaced.
-func (s *answers) read(ctx context.Context, a *answer, body io.Reader, limit int64) (err error) {
+// read reads the body of an answer, of at most limit bytes. announced is the length
+// that the answer's header states, -1 without one. It waits for memory until ctx ends.
+// An error answer does not wait, because the rate limiter needs its status: if it is
+// too large, or there is no memory, its body is replaced.
+func (s *answers) read(ctx context.Context, a *answer, body io.Reader, announced, limit int64) (err error) {
 	isError := a.status >= http.StatusBadRequest
 	if isError {
 		limit = min(limit, maxErrorAnswer)
@@ -70,7 +72,7 @@ func (s *answers) read(ctx context.Context, a *answer, body io.Reader, limit int
 				return fmt.Errorf("wait for memory for the answer: %w", context.Cause(ctx))
 			}
 		}
-		more, err := io.ReadAll(io.LimitReader(body, end-int64(len(a.body))+1))
+		more, err := readAll(io.LimitReader(body, end-int64(len(a.body))+1), announced-int64(len(a.body)))
 		if len(a.body) == 0 {
 			a.body = more
 		} else {
@@ -89,6 +91,16 @@ func (s *answers) read(ctx context.Context, a *answer, body io.Reader, limit int
 		}
 	}
 	return nil
+}
+
+// readAll is io.ReadAll into memory of the size that is announced, if that is small.
+func readAll(r io.Reader, announced int64) ([]byte, error) {
+	if announced < 0 || announced > smallAnswer {
+		return io.ReadAll(r)
+	}
+	b := bytes.NewBuffer(make([]byte, 0, announced+bytes.MinRead))
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 // replace puts an error of Discord's form in the place of a body that is not

@@ -93,6 +93,25 @@ func TestAnswerSizes(t *testing.T) {
 	}
 }
 
+// TestAnnouncedSizes: an answer arrives whole whatever size its header announces.
+func TestAnnouncedSizes(t *testing.T) {
+	for _, n := range []int{2, 1000, smallAnswer, smallAnswer + 1, mediumAnswer + 1} {
+		for _, announced := range []int64{-1, 0, 1, int64(n) - 1, int64(n), int64(n) + 1, 1 << 40} {
+			want := jsonOf(n)
+			client, err := New(Config{Token: "t", Upstream: roundTripper(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(want)), ContentLength: announced, Request: r}, nil
+			})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := client.Call(t.Context(), anyAnswer, nil)
+			if err != nil || !bytes.Equal(data, want) {
+				t.Errorf("%d bytes, announced as %d: %d, %v", n, announced, len(data), err)
+			}
+		}
+	}
+}
+
 // counted counts the bytes that were read of it until it is done.
 type counted struct {
 	io.Reader

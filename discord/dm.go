@@ -74,7 +74,6 @@ func isGone(err error) bool {
 // all later openings; messages in channels that are known go on.
 // https://discord.com/developers/docs/resources/user#create-dm
 func (c *Client) openDM(ctx context.Context, userID uint64) (uint64, error) {
-	ctx = WithJournal(ctx, nil)
 	data, err := c.Call(ctx, CreateDM, Args{"recipient_id": snowflake(userID)})
 	if e, ok := errors.AsType[*Error](err); ok && e.Code == codeInvalidRecipient {
 		// Discord does not say whether the user exists, so it is asked.

@@ -257,33 +257,42 @@ const maxFields = 1 << 20
 // fields returns the fields of the JSON object in the body, or in the field
 // payload_json of a form, or those of a form without it.
 func (r *Request) fields() (fields map[string]json.RawMessage) {
-	data := r.Body
+	data, fields := r.document()
+	if fields == nil {
+		// What is no object has no fields.
+		_ = json.Unmarshal(data, &fields)
+	}
+	return fields
+}
+
+// document returns the JSON in the body or in its form, or the fields of a form without
+// JSON. It is apart from fields because the stack that both need together is more than
+// a call that waits needs, and would be kept.
+func (r *Request) document() (data []byte, fields map[string]json.RawMessage) {
 	mediaType, parameters, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch mediaType {
 	case "application/x-www-form-urlencoded":
 		form, err := url.ParseQuery(string(r.Body))
 		if err != nil {
-			return nil
+			return nil, nil
 		}
 		if !form.Has(payloadJSON) {
-			return formFields(form)
+			return nil, formFields(form)
 		}
-		data = []byte(form.Get(payloadJSON))
+		return []byte(form.Get(payloadJSON)), nil
 	case "multipart/form-data":
-		data = nil
 		form := multipart.NewReader(bytes.NewReader(r.Body), parameters["boundary"])
 		for part, err := form.NextRawPart(); err == nil && data == nil; part, err = form.NextRawPart() {
 			if part.FormName() != "payload_json" {
 				continue
 			}
 			if data, err = io.ReadAll(io.LimitReader(part, maxFields)); err != nil {
-				return nil
+				return nil, nil
 			}
 		}
+		return data, nil
 	}
-	// What is no object has no fields.
-	_ = json.Unmarshal(data, &fields)
-	return fields
+	return r.Body, nil
 }
 
 // formFields returns the fields of a form as JSON.

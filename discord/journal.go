@@ -2,7 +2,7 @@ package discord
 
 import (
 	"context"
-	"slices"
+	"net/http"
 	"time"
 )
 
@@ -22,21 +22,14 @@ type Journal struct {
 	Ended func(ctx context.Context, outcome Outcome)
 }
 
-type journalKey struct{}
-
-// WithJournal returns a context whose calls are recorded in j. If an earlier process
-// sent the first try, the call's outcome is unknown so far.
-func WithJournal(ctx context.Context, j *Journal) context.Context {
-	return context.WithValue(ctx, journalKey{}, j)
-}
-
-// journalOf returns what records a request, nil if nothing does.
-func journalOf(ctx context.Context, r *request) *Journal {
-	if slices.Contains([]string{"GET", "HEAD"}, r.method) {
-		return nil
+// Recorded returns the operation for one call whose tries are recorded in j, unless it
+// only reads. If an earlier process sent the first try, the call's outcome is unknown so
+// far.
+func (o Operation) Recorded(j *Journal) Operation {
+	if o.Method != http.MethodGet {
+		o.journal = j
 	}
-	j, _ := ctx.Value(journalKey{}).(*Journal)
-	return j
+	return o
 }
 
 // resume takes over what an earlier process knew of the call.

@@ -29,18 +29,19 @@ func TestJournal(t *testing.T) {
 			}
 		})
 		var steps []string
-		ctx := discord.WithJournal(t.Context(), &discord.Journal{
+		journal := &discord.Journal{
 			Begin: func(context.Context) error { steps = append(steps, "begin"); return nil },
 			Ended: func(_ context.Context, o discord.Outcome) { steps = append(steps, o.String()) },
-		})
-		if _, err := client.SendDirectMessage(ctx, uint64(sb.World().Users[0]), discord.Message{Fields: discord.Args{"content": "hi"}}); err != nil {
+		}
+		m := discord.Message{Fields: discord.Args{"content": "hi"}, Journal: journal}
+		if _, err := client.SendDirectMessage(t.Context(), uint64(sb.World().Users[0]), m); err != nil {
 			t.Fatal(err)
 		}
 		if want := []string{"begin", "lost", "begin", "settled"}; !slices.Equal(steps, want) {
 			t.Errorf("recorded %q, want %q", steps, want)
 		}
 		// Reading is not recorded.
-		if _, err := client.Call(ctx, discord.GetMyUser, nil); err != nil || len(steps) != 4 {
+		if _, err := client.Call(t.Context(), discord.GetMyUser.Recorded(journal), nil); err != nil || len(steps) != 4 {
 			t.Errorf("%v, recorded %q", err, steps)
 		}
 	})
@@ -53,11 +54,12 @@ func TestJournalFails(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})
 		client := newClient(t, sb, nil)
 		full := errors.New("disk full")
-		broken := discord.WithJournal(t.Context(), &discord.Journal{Begin: func(context.Context) error { return full }})
 		channel, m := sb.World().General, discord.Message{Fields: discord.Args{"content": "hi"}}
+		broken := m
+		broken.Journal = &discord.Journal{Begin: func(context.Context) error { return full }}
 		before := len(sb.Messages(channel))
 		for range 10 {
-			_, err := client.CreateMessage(broken, uint64(channel), m)
+			_, err := client.CreateMessage(t.Context(), uint64(channel), broken)
 			if e, ok := errors.AsType[*discord.Error](err); !ok || e.OutcomeUnknown || !errors.Is(err, full) {
 				t.Fatalf("%v", err)
 			}
@@ -81,27 +83,28 @@ func TestResume(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})
 		client := newClient(t, sb, nil)
 		channel := sb.World().General
-		since := func(d time.Duration) context.Context {
-			return discord.WithJournal(t.Context(), &discord.Journal{Opened: time.Now().Add(-d)})
+		since := func(d time.Duration) *discord.Journal { return &discord.Journal{Opened: time.Now().Add(-d)} }
+		send := func(j *discord.Journal) (json.RawMessage, error) {
+			m := discord.Message{Fields: discord.Args{"content": "hi", "nonce": "once"}, Journal: j}
+			return client.CreateMessage(t.Context(), uint64(channel), m)
 		}
-		m := discord.Message{Fields: discord.Args{"content": "hi", "nonce": "once"}}
-		id := func(ctx context.Context) string {
-			data, err := client.CreateMessage(ctx, uint64(channel), m)
+		id := func(j *discord.Journal) string {
+			data, err := send(j)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return idOf(t, data)
 		}
-		if first, again := id(t.Context()), id(since(time.Minute)); first != again {
+		if first, again := id(nil), id(since(time.Minute)); first != again {
 			t.Errorf("messages %s and %s", first, again)
 		}
-		_, err := client.CreateMessage(since(3*time.Minute), uint64(channel), m)
+		_, err := send(since(3 * time.Minute))
 		if e, ok := errors.AsType[*discord.Error](err); !ok || !e.OutcomeUnknown {
 			t.Errorf("a message was sent again after 3 minutes: %v", err)
 		}
 		// What was deleted before is deleted.
 		gone := discord.Args{"channel_id": uint64(channel), "message_id": uint64(12345)}
-		if _, err := client.Call(since(time.Hour), discord.DeleteMessage, gone); err != nil {
+		if _, err := client.Call(t.Context(), discord.DeleteMessage.Recorded(since(time.Hour)), gone); err != nil {
 			t.Error(err)
 		}
 		if _, err := client.Call(t.Context(), discord.DeleteMessage, gone); err == nil {

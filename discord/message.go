@@ -23,6 +23,8 @@ type Message struct {
 	Fields Args
 	// Files are uploaded with it.
 	Files []File
+	// Journal records the tries, see Operation.Recorded. Nil means none.
+	Journal *Journal
 }
 
 // CreateMessage posts a message and returns Discord's message object. The
@@ -41,7 +43,8 @@ func (c *Client) CreateMessage(ctx context.Context, channelID uint64, m Message)
 func (m *Message) request(channelID uint64) (*request, error) {
 	args, enforced := m.named()
 	args["channel_id"] = channelID
-	r, err := CreateMessage.request(args, m.Files)
+	op := CreateMessage.Recorded(m.Journal)
+	r, err := op.request(args, m.Files)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,8 @@ type Operation struct {
 	Done int
 	// Returns is the kind of body of a success.
 	Returns Returns
+
+	journal *Journal // see Recorded
 }
 
 // ReasonArgument is the argument that is shown in the guild's audit log.
@@ -65,7 +67,7 @@ func (o *Operation) request(args Args, files []File) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &request{method: o.Method, version: apiVersion, path: path}
+	r := &request{method: o.Method, version: apiVersion, path: path, journal: o.journal}
 	r.repeatable, r.returns, r.done = o.repeatable(), o.returns(args), o.Done
 	r.tokenless = o.InPath("webhook_token") || o.InPath("interaction_token")
 	if reason, _ := args[ReasonArgument].(string); reason != "" {
@@ -113,7 +115,19 @@ func (o *Operation) document(args Args) (document any, ok bool) {
 
 // InPath reports whether the path holds the argument: the operation cannot be
 // called without it.
-func (o *Operation) InPath(name string) bool { return strings.Contains(o.Path, "{"+name+"}") }
+func (o *Operation) InPath(name string) bool {
+	for rest := o.Path; ; {
+		_, after, found := strings.Cut(rest, "{")
+		if !found {
+			return false
+		}
+		argument, behind, _ := strings.Cut(after, "}")
+		if argument == name {
+			return true
+		}
+		rest = behind
+	}
+}
 
 func (o *Operation) inQuery(name string) bool {
 	if name == ReasonArgument || o.InPath(name) {

@@ -207,16 +207,17 @@ func (s *sending) permit(ctx context.Context) (*ratelimit.Permit, error) {
 		if err != nil {
 			return nil, err
 		}
-		ask, joined := s.ask, s.ask.Joined
-		ask.Joined = func() {
+		joined := s.ask.Joined
+		s.ask.Joined = func() {
 			if joined != nil {
 				joined()
 			}
 			placed()
 		}
-		permit, err := s.limiter.Acquire(ctx, ask)
+		permit, err := s.limiter.Acquire(ctx, s.ask)
+		s.ask.Joined = joined
 		placed()
-		if err != nil || !s.pauses.active(ask.Route.Major) {
+		if err != nil || !s.pauses.active(s.ask.Route.Major) {
 			return permit, err
 		}
 		permit.Cancel()

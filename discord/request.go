@@ -18,6 +18,7 @@ type request struct {
 	header      http.Header
 	contentType string // of the body, unless the header has it
 	body        []byte
+	journal     *Journal // records the tries; nil if nothing does
 }
 
 // policy is how a request is sent and what its answer must be.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 )
 
 // Returns is what a successful operation answers with. A success without it
@@ -59,12 +58,12 @@ func (r Returns) in(body []byte) bool {
 		return json.Unmarshal(body, &fields) == nil && len(fields) > 0
 	case AnIdentity:
 		var object struct {
-			ID json.RawMessage `json:"id"`
+			ID json.Number `json:"id"` // in a string, too
 		}
 		if json.Unmarshal(body, &object) != nil {
 			return false
 		}
-		id, err := strconv.ParseUint(strings.Trim(string(object.ID), `"`), 10, 64)
+		id, err := strconv.ParseUint(object.ID.String(), 10, 64)
 		return err == nil && id != 0
 	}
 	return false

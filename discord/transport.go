@@ -71,9 +71,8 @@ func (t *transport) do(ctx context.Context, r *request) (*answer, error) {
 type sending struct {
 	*transport
 	*request
-	ask     ratelimit.Request // for the permits
-	journal *Journal          // nil if nothing records the tries
-	seen    Try               // the newest try
+	ask  ratelimit.Request // for the permits
+	seen Try               // the newest try
 	// What earlier tries left behind.
 	limited *answer       // the newest answer that spoke of a limit
 	unknown bool          // a try may have taken effect
@@ -84,7 +83,7 @@ type sending struct {
 // begin returns a request before its first try. It is on the heap, so that the
 // stack of a call that waits stays small.
 func (t *transport) begin(ctx context.Context, r *request) *sending {
-	s := &sending{transport: t, request: r, journal: journalOf(ctx, r), ask: ratelimit.Request{
+	s := &sending{transport: t, request: r, ask: ratelimit.Request{
 		Token:      cmp.Or(r.otherToken, BotToken),
 		OtherToken: r.otherToken != "",
 		Caller:     Caller(ctx),

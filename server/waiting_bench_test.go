@@ -61,6 +61,7 @@ func BenchmarkWaitingCall(b *testing.B) {
 		{"gRPC/key", true, openStreams},
 		{"Connect JSON", false, waitByJSON},
 		{"REST", false, waitByREST},
+		{"REST/key", true, waitByREST},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -154,19 +155,23 @@ func dial(b *testing.B, address string) net.Conn {
 }
 
 func waitByREST(b *testing.B, to target, n int) {
-	post(b, to.address, fmt.Sprintf("/api/v10/channels/%s/messages", to.channel), `{"content":"hello"}`, n)
+	post(b, to, fmt.Sprintf("/api/v10/channels/%s/messages", to.channel), `{"content":"hello"}`, n)
 }
 
 func waitByJSON(b *testing.B, to target, n int) {
-	post(b, to.address, "/discord_api.DiscordApi/SendChannelMessage", fmt.Sprintf(`{"channelId":"%s","content":"hello"}`, to.channel), n)
+	post(b, to, "/discord_api.DiscordApi/SendChannelMessage", fmt.Sprintf(`{"channelId":"%s","content":"hello"}`, to.channel), n)
 }
 
 // post sends requests over a connection each, and reads no answer.
-func post(b *testing.B, address, path, body string, n int) {
+func post(b *testing.B, to target, path, body string, n int) {
 	b.Helper()
+	var authorization string
+	if to.key != "" {
+		authorization = "Authorization: Bearer " + to.key + "\r\n"
+	}
 	for range n {
-		_, err := fmt.Fprintf(dial(b, address), "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-			path, address, len(body), body)
+		_, err := fmt.Fprintf(dial(b, to.address), "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s",
+			path, to.address, authorization, len(body), body)
 		if err != nil {
 			b.Fatal(err)
 		}

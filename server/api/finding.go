@@ -84,7 +84,7 @@ func snowflakeText(id uint64) string {
 
 // read calls an operation that changes nothing.
 func (s search) read(ctx context.Context, into any, op discord.Operation, args discord.Args) error {
-	data, err := s.discord.Call(discord.WithJournal(ctx, nil), op, args)
+	data, err := s.discord.Call(ctx, op, args)
 	if err != nil {
 		return err
 	}

@@ -147,6 +147,26 @@ func (unsent) Call(context.Context, discord.Operation, discord.Args, ...discord.
 	return nil, errChecked
 }
 
+// recorded is a Discord whose calls are recorded.
+type recorded struct {
+	Discord
+	journal *discord.Journal
+}
+
+func (r recorded) CreateMessage(ctx context.Context, channelID uint64, m discord.Message) (json.RawMessage, error) {
+	m.Journal = r.journal
+	return r.Discord.CreateMessage(ctx, channelID, m)
+}
+
+func (r recorded) SendDirectMessage(ctx context.Context, userID uint64, m discord.Message) (json.RawMessage, error) {
+	m.Journal = r.journal
+	return r.Discord.SendDirectMessage(ctx, userID, m)
+}
+
+func (r recorded) Call(ctx context.Context, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error) {
+	return r.Discord.Call(ctx, op.Recorded(r.journal), args, files...)
+}
+
 // check refuses a call that Discord would certainly refuse.
 func (m *making) check(ctx context.Context, call proto.Message) error {
 	s := &service{discord: unsent{}, composer: m.composer, logger: m.logger}
@@ -191,7 +211,7 @@ func withNonce(call proto.Message, d store.Delivery) {
 }
 
 // Make implements outbox.Maker.
-func (m *making) Make(ctx context.Context, d store.Delivery, request []byte) (made outbox.Made, err error) {
+func (m *making) Make(ctx context.Context, d store.Delivery, request []byte, journal *discord.Journal) (made outbox.Made, err error) {
 	h, call, err := handlerOf(d.Method, request)
 	if err != nil {
 		return made, err
@@ -220,7 +240,9 @@ func (m *making) Make(ctx context.Context, d store.Delivery, request []byte) (ma
 		ended(nil)
 	}()
 	withNonce(call, d)
-	res, err := h.call(m.service, ctx, call)
+	s := *m.service
+	s.discord = recorded{m.discord, journal}
+	res, err := h.call(&s, ctx, call)
 	if e, ok := errors.AsType[*discord.Error](err); ok && h.done != 0 && e.Code == h.done && !d.TriedAt.IsZero() {
 		return made, nil
 	}

@@ -18,9 +18,9 @@ func posted[Res any, P pointer[Res]](data json.RawMessage, err error) (*Res, err
 		return nil, err
 	}
 	res := P(new(Res))
+	_ = discordjson.UnmarshalAnswer(data, res)
 	m := res.ProtoReflect()
 	m.Mutable(m.Descriptor().Fields().Get(0))
-	_ = discordjson.UnmarshalAnswer(data, res)
 	return (*Res)(res), nil
 }
 

@@ -115,45 +115,66 @@ func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *htt
 		return Everyone(next)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rules := g.rules.Load()
-		id, err := g.identify(r, rules)
-		if err != nil {
-			if connect.CodeOf(err) == connect.CodeUnauthenticated {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="discordproxy"`)
-			}
-			refuse(w, r, g.quieten(r, err))
-			return
+		if in, end := g.letIn(w, r, refuse); in != nil {
+			defer end()
+			next.ServeHTTP(w, in)
 		}
-		client := id.client
-		ctx, end := g.begin(discord.WithCaller(r.Context(), client.name), id, rules)
-		defer end()
-		body := &watchedBody{ReadCloser: r.Body}
-		body.ended.Store(r.Body == http.NoBody)
-		ctx = context.WithValue(ctx, unblockKey{}, func() {
-			// It fails only where nothing blocks for ever.
-			controller := http.NewResponseController(w)
-			if r.ProtoMajor > 1 || !body.ended.Load() {
-				// In HTTP/1 a deadline after the end of the body would be taken for
-				// the end of the connection, which other requests use later.
-				_ = controller.SetReadDeadline(time.Now())
-			}
-			_ = controller.SetWriteDeadline(time.Now().Add(lastWords))
-		})
-		r.Body = body
-		r, unload := withLoad(ctx, client, r)
-		defer unload()
-		if id.ownHeader {
-			r.Header = r.Header.Clone()
-			r.Header.Del("Authorization")
-		}
-		leave, err := client.enter()
-		if err != nil {
-			refuse(w, r, err)
-			return
-		}
-		defer leave()
-		next.ServeHTTP(w, r)
 	})
+}
+
+// letIn returns the request of a known client as its handler gets it, until end. It
+// returns nil if refuse has answered. What it needs is not on the stack of a call that
+// waits.
+func (g *Guard) letIn(
+	w http.ResponseWriter, r *http.Request, refuse func(http.ResponseWriter, *http.Request, error),
+) (in *http.Request, end func()) {
+	rules := g.rules.Load()
+	id, err := g.identify(r, rules)
+	if err != nil {
+		if connect.CodeOf(err) == connect.CodeUnauthenticated {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="discordproxy"`)
+		}
+		refuse(w, r, g.quieten(r, err))
+		return nil, nil
+	}
+	client := id.client
+	ctx, endSession := g.begin(discord.WithCaller(r.Context(), client.name), id, rules)
+	unload, leave := func() {}, func() {}
+	end = func() {
+		leave()
+		unload()
+		endSession()
+	}
+	defer func() {
+		if in == nil {
+			end()
+		}
+	}()
+	body := &watchedBody{ReadCloser: r.Body}
+	body.ended.Store(r.Body == http.NoBody)
+	ctx = context.WithValue(ctx, unblockKey{}, func() {
+		// It fails only where nothing blocks for ever.
+		controller := http.NewResponseController(w)
+		if r.ProtoMajor > 1 || !body.ended.Load() {
+			// In HTTP/1 a deadline after the end of the body would be taken for
+			// the end of the connection, which other requests use later.
+			_ = controller.SetReadDeadline(time.Now())
+		}
+		_ = controller.SetWriteDeadline(time.Now().Add(lastWords))
+	})
+	r.Body = body
+	r, unload = withLoad(ctx, client, r)
+	if id.ownHeader {
+		r.Header = r.Header.Clone()
+		r.Header.Del("Authorization")
+	}
+	left, err := client.enter()
+	if err != nil {
+		refuse(w, r, err)
+		return nil, end
+	}
+	leave = left
+	return r, end
 }
 
 // Page returns a page in addition to the methods, for those whose rules allow its

@@ -94,23 +94,25 @@ func fill(m protoreflect.Message, o value, depth int) {
 	}
 }
 
-// fill sets the field of a message.
+// fill sets the field of a message, whatever it was before. A value that the field
+// cannot have leaves it unset.
 func (f *field) fill(m protoreflect.Message, v value, depth int) {
-	if m.Has(f.FieldDescriptor) {
-		m.Clear(f.FieldDescriptor)
-	}
-	switch {
-	case v.isNull() && f.presence:
+	if v.isNull() && f.presence {
 		v = value("true")
-	case v.isNull(), v.isList() && space(v[1:])[0] == ']':
+	}
+	if v.isNull() || v.isList() && space(v[1:])[0] == ']' {
+		f.unset(m)
 		return
 	}
 	if !f.IsList() {
 		if v, ok := f.value(m, nil, v, depth); ok {
 			m.Set(f.FieldDescriptor, v)
+		} else {
+			f.unset(m)
 		}
 		return
 	}
+	f.unset(m)
 	list := m.Mutable(f.FieldDescriptor).List()
 	add := func(element value) bool {
 		if v, ok := f.value(m, list, element, depth); ok {
@@ -118,17 +120,23 @@ func (f *field) fill(m protoreflect.Message, v value, depth int) {
 		}
 		return true
 	}
-	lacks, isKeyed := keyed[f.FullName()]
 	switch {
 	case v.isList():
 		v.elements(add)
-	case v.isObject() && isKeyed:
-		for _, element := range v.keyed(lacks) {
+	case v.isObject() && f.keyed:
+		for _, element := range v.keyed(f.lacks) {
 			add(element)
 		}
 	default:
 		// Where Discord has one object the API may have a list.
 		add(v)
+	}
+}
+
+// unset is Clear for a field that most often is not set, which costs less to find out.
+func (f *field) unset(m protoreflect.Message) {
+	if m.Has(f.FieldDescriptor) {
+		m.Clear(f.FieldDescriptor)
 	}
 }
 
@@ -166,7 +174,7 @@ func (f *field) value(m protoreflect.Message, list protoreflect.List, v value, d
 		} else {
 			blank = m.NewField(f.FieldDescriptor)
 		}
-		if unions[f.Message().FullName()] {
+		if f.union {
 			fillUnion(blank.Message(), v, depth+1)
 		} else {
 			fill(blank.Message(), v, depth+1)

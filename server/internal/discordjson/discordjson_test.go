@@ -160,6 +160,7 @@ func TestNamesOfDiscord(t *testing.T) {
 		}}},
 		{"null is not set", `{"content":null,"edited_timestamp":null,"member":null,"embeds":null}`, &pb.Message{}},
 		{"flags beyond 31 bits", `{"flags":1125899906842628}`, &pb.User{Flags: 4}},
+		{"the last one counts if it cannot be read, too", `{"content":"a","embeds":[{"title":"a"}],"author":{"id":"1"},"content":{},"embeds":[],"author":7}`, new(pb.Message)},
 		{"of two values the last one counts", `{"content":"a","embeds":[{"title":"a"}],"tts":true,"content":"b","embeds":[{"title":"b"}],"tts":null}`, &pb.Message{Content: "b", Embeds: []*pb.Embed{{Title: "b"}}}},
 		{"space and escapes", " {\n\"c\\u006fntent\" : \"a\\n\\u00fc\\ud83d\\udc4d\\\"]}\" ,\t\"embeds\" : [ { } , { \"title\" : \"]\" } ] , \"mentions\" : [ ] } ", &pb.Message{Content: "a\nü👍\"]}", Embeds: []*pb.Embed{{}, {Title: "]"}}}},
 		{"what is odd is left out", `{"id":{},"content":[],"tts":"x","embeds":[1,{"title":"t"}],"author":"me","type":"a","flags":1e400,"new":{"deep":[1]},"position":3.0}`, &pb.Message{Embeds: []*pb.Embed{{Title: "t"}}, Position: 3}},

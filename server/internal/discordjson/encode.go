@@ -65,7 +65,7 @@ func write(m protoreflect.Message) map[string]any {
 func (f *field) json(value protoreflect.Value) (any, bool) {
 	switch f.Kind() {
 	case protoreflect.MessageKind:
-		if unions[f.Message().FullName()] {
+		if f.union {
 			o := writeUnion(value.Message())
 			return o, o != nil
 		}

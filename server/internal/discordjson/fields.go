@@ -52,6 +52,9 @@ type field struct {
 	name     string
 	shift    protoreflect.EnumNumber
 	presence bool
+	keyed    bool
+	lacks    string // of elements in keyed lists
+	union    bool
 	clears   *field
 }
 
@@ -80,6 +83,8 @@ func objectOf(d protoreflect.MessageDescriptor) *object {
 	for i := range d.Fields().Len() {
 		fd := d.Fields().Get(i)
 		f := field{FieldDescriptor: fd, name: string(fd.Name()), presence: presence[fd.FullName()]}
+		f.lacks, f.keyed = keyed[fd.FullName()]
+		f.union = fd.Kind() == protoreflect.MessageKind && unions[fd.Message().FullName()]
 		if name, ok := names[fd.FullName()]; ok {
 			f.name = name
 		}

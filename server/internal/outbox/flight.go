@@ -18,9 +18,10 @@ type Maker interface {
 	// what a try did.
 	Repeats(method string, request []byte) Repeats
 	// Make makes the call of a delivery, with a nonce that is made from the delivery.
-	// An error that is a *Held says that the caller may not make the call at the
-	// moment. d.TriedAt is set if a try may have taken effect.
-	Make(ctx context.Context, d store.Delivery, request []byte) (Made, error)
+	// All that changes something at Discord is recorded in the journal. An error that
+	// is a *Held says that the caller may not make the call at the moment. d.TriedAt
+	// is set if a try may have taken effect.
+	Make(ctx context.Context, d store.Delivery, request []byte, journal *discord.Journal) (Made, error)
 	// Find looks for what a try did that began at d.TriedAt.
 	Find(ctx context.Context, d store.Delivery, request []byte) (Made, Found, error)
 	// Describe returns the status of a call that failed, and its document for clients.
@@ -185,8 +186,8 @@ func (f *flight) find(ctx context.Context, request []byte) (again bool) {
 func (f *flight) make(ctx context.Context, request []byte) (Made, error) {
 	f.unclear = !f.d.TriedAt.IsZero()
 	f.open = f.unclear
-	ctx = discord.WithJournal(ctx, &discord.Journal{Opened: f.d.TriedAt, Begin: f.beginTry, Ended: f.endTry})
-	return f.maker.Make(discord.WithRevoked(ctx, f.stopped), f.d, request)
+	journal := &discord.Journal{Opened: f.d.TriedAt, Begin: f.beginTry, Ended: f.endTry}
+	return f.maker.Make(discord.WithRevoked(ctx, f.stopped), f.d, request, journal)
 }
 
 // beginTry notes that a try begins.

@@ -28,9 +28,10 @@ type maker struct {
 
 func (m maker) Repeats(string, []byte) outbox.Repeats { return m.repeats }
 
-func (m maker) Make(ctx context.Context, d store.Delivery, _ []byte) (outbox.Made, error) {
+func (m maker) Make(ctx context.Context, d store.Delivery, _ []byte, journal *discord.Journal) (outbox.Made, error) {
 	if m.client != nil {
-		if _, err := m.client.CreateMessage(ctx, 1, discord.Message{Fields: discord.Args{"content": "hello"}}); err != nil {
+		message := discord.Message{Fields: discord.Args{"content": "hello"}, Journal: journal}
+		if _, err := m.client.CreateMessage(ctx, 1, message); err != nil {
 			return outbox.Made{}, err
 		}
 	}
