@@ -232,6 +232,8 @@ func TestGatewayMembers(t *testing.T) {
 	chunk := c.event("GUILD_MEMBERS_CHUNK")
 	equal(t, "not found", fmt.Sprint(chunk["not_found"]), "[5]")
 	equal(t, "found", len(chunk["members"].([]any)), 1)
+	ask(obj{"query": "ali", "limit": 1, "user_ids": nil})
+	equal(t, "null is no list", len(c.event("GUILD_MEMBERS_CHUNK")["members"].([]any)), 1)
 	c.send(8, obj{"guild_id": r.w.Guild})
 	c.closed(sandbox.CloseDecodeError)
 }

@@ -242,6 +242,11 @@ func TestGatewayProxyCommands(t *testing.T) {
 		t.Errorf("asked for two users, got %s", m)
 	}
 
+	a.send(8, map[string]any{"guild_id": w.Guild, "query": "bo", "limit": 1, "user_ids": nil})
+	if m := string(a.until("GUILD_MEMBERS_CHUNK").Data); !strings.Contains(m, `"username":"bob"`) || strings.Contains(m, "not_found") {
+		t.Errorf("asked by name, got %s", m)
+	}
+
 	a.send(3, map[string]any{"status": "dnd", "since": nil, "afk": false, "activities": []any{map[string]any{"name": "a game", "type": 0}}})
 	bot := w.Bot
 	for sb.Presence(bot).Status != "dnd" || sb.Presence(bot).Activities[0].Name != "a game" {
