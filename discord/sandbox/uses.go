@@ -192,7 +192,11 @@ func (s *Sandbox) pick(found resolved, ch *channel, u *Use, c map[string]any, va
 		return cannot("%q takes %d to %d values, not %d", id, least, most, len(values))
 	}
 	options, fixed := c["options"].([]any)
-	for _, value := range values {
+	channelTypes, _ := c["channel_types"].([]any)
+	for i, value := range values {
+		if slices.Contains(values[:i], value) {
+			return cannot("%q takes %q once", id, value)
+		}
 		if fixed {
 			if !slices.ContainsFunc(options, func(o any) bool { return o.(map[string]any)["value"] == value }) {
 				return cannot("%q has no option %q", id, value)
@@ -208,6 +212,12 @@ func (s *Sandbox) pick(found resolved, ch *channel, u *Use, c map[string]any, va
 		s.resolveID(found, ch, u.User, selectOptions[kind], target)
 		if found.len() == before {
 			return cannot("%q: there is no %d to pick", id, target)
+		}
+		if picked := s.channels[target]; picked != nil && len(channelTypes) > 0 && !slices.ContainsFunc(channelTypes, func(one any) bool {
+			number, _ := wholeOf(one)
+			return number == int(picked.Type)
+		}) {
+			return cannot("%q takes no channel of type %d", id, picked.Type)
 		}
 	}
 	return nil
