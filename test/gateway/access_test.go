@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -292,6 +293,12 @@ func TestGatewayProxyCommands(t *testing.T) {
 	}
 	if strings.Contains(log, all) || strings.Contains(log, listener) || strings.Contains(log, w.Token) {
 		t.Error("the log has a key or the token")
+	}
+	named := regexp.MustCompile(`peer=127\.0\.0\.1:\d+ .*protocol=gateway request_id=\w`)
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "protocol=gateway") && !named.MatchString(line) {
+			t.Errorf("a line does not say from where a bot connected: %s", line)
+		}
 	}
 	if n := sb.GatewayCounts(); n.Identifies != 1 {
 		t.Errorf("%+v at Discord", n)
