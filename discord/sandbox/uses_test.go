@@ -231,3 +231,66 @@ func TestCallbackHeaders(t *testing.T) {
 		t.Error("further answers show no limit")
 	}
 }
+
+// TestOptionsOfCommands uses a command whose options Discord's client would check.
+func TestOptionsOfCommands(t *testing.T) {
+	r := newGatewayRig(t, sandbox.Config{})
+	c, _ := r.login(0)
+	r.do("PUT", path("/applications/%d/commands", r.w.Bot), []obj{
+		{"name": "roll", "description": "d", "options": []obj{
+			{"type": 4, "name": "sides", "description": "d", "required": true, "min_value": 2, "max_value": 20},
+			{"type": 3, "name": "mood", "description": "d", "choices": []obj{{"name": "Good", "value": "good"}, {"name": "Bad", "value": "bad"}}},
+			{"type": 3, "name": "text", "description": "d", "min_length": 2, "max_length": 3},
+			{"type": 5, "name": "loud", "description": "d"},
+			{"type": 6, "name": "who", "description": "d"},
+			{"type": 10, "name": "speed", "description": "d", "max_value": 1.5},
+		}},
+		{"name": "tag", "description": "d", "options": []obj{
+			{"type": 1, "name": "list", "description": "d"},
+			{"type": 2, "name": "edit", "description": "d", "options": []obj{
+				{"type": 1, "name": "add", "description": "d", "options": []obj{{"type": 3, "name": "name", "description": "d", "required": true, "autocomplete": true}}},
+			}},
+		}},
+	}).is(200)
+	use := func(name, options string) obj {
+		t.Helper()
+		r.use(sandbox.Use{Name: name, Options: []byte(options)})
+		return c.event("INTERACTION_CREATE")["data"].(obj)
+	}
+	data := use("roll", path(`[{"name":"sides","value":20},{"name":"mood","value":"bad"},{"name":"text","value":"äöü"},{"name":"loud","value":false},{"name":"who","value":"%d"},{"name":"speed","value":1.5}]`, r.w.Bob))
+	equal(t, "integer", fmt.Sprint(data["options"].([]any)[0]), "map[name:sides type:4 value:20]")
+	equal(t, "user", data["resolved"].(obj)["users"].(obj)[r.w.Bob.String()].(obj)["username"], any("bob"))
+	data = use("tag", `[{"name":"list"}]`)
+	equal(t, "subcommand", fmt.Sprint(data["options"]), "[map[name:list options:[] type:1]]")
+	data = use("tag", `[{"name":"edit","options":[{"name":"add","options":[{"name":"name","type":3,"value":"x"}]}]}]`)
+	equal(t, "group", fmt.Sprint(data["options"]), "[map[name:edit options:[map[name:add options:[map[name:name type:3 value:x]] type:1]] type:2]]")
+	r.use(sandbox.Use{Type: sandbox.InteractionAutocomplete, Name: "roll", Options: []byte(`[{"name":"sides","value":"1","focused":true}]`)})
+	equal(t, "typing", fmt.Sprint(c.event("INTERACTION_CREATE")["data"].(obj)["options"]), "[map[focused:true name:sides type:4 value:1]]")
+
+	for _, wrong := range []struct{ name, options string }{
+		{"roll", ""},
+		{"roll", "{}"},
+		{"roll", `[{"name":"sides","value":21}]`},
+		{"roll", `[{"name":"sides","value":1}]`},
+		{"roll", `[{"name":"sides","value":2.5}]`},
+		{"roll", `[{"name":"sides","value":"6"}]`},
+		{"roll", `[{"name":"sides","type":3,"value":6}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"sides","value":6}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"colour","value":"red"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"mood","value":"so so"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"text","value":"x"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"text","value":"four"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"text","value":5}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"loud","value":"true"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"who","value":"bob"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"speed","value":2}]`},
+		{"tag", ""},
+		{"tag", `[{"name":"edit"}]`},
+		{"tag", `[{"name":"edit","options":[{"name":"add"}]}]`},
+		{"tag", `[{"name":"list"},{"name":"edit"}]`},
+	} {
+		if _, err := r.Interact(sandbox.Use{Channel: r.w.General, Name: wrong.name, Options: []byte(wrong.options)}); err == nil {
+			t.Errorf("accepted %s of %s", wrong.options, wrong.name)
+		}
+	}
+}
