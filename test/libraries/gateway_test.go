@@ -19,18 +19,31 @@ import (
 	"time"
 
 	"discordproxy/discord/sandbox"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 )
 
 // TestLibrariesOfGateway runs bots wholly through the proxy: REST, gateway, and a
-// placeholder instead of the token.
+// placeholder instead of the token. Every other bot is a client of a server with keys,
+// restricted to its guild, with the key in the path.
 func TestLibrariesOfGateway(t *testing.T) {
 	var bots []*bot
-	for _, l := range installed(t, python("discord.py"), python("py-cord"), python("hikari"), node("discord.js"), golang("discordgo"), golang("disgo")) {
+	for i, l := range installed(t, python("discord.py"), python("py-cord"), python("hikari"), node("discord.js"), golang("discordgo"), golang("disgo")) {
 		b := prepare(t, l, false)
 		b.name, b.proxied = l.name+" through the proxy", true
-		p := withGateway(t, b.sandbox)
-		b.config.API, b.config.Gateway = "http://"+p.Address+"/api", "ws://"+p.Address+"/gateway"
+		var args []string
+		path := ""
+		if i%2 == 1 {
+			key, hash := server.NewKey()
+			rules := filepath.Join(t.TempDir(), "clients.yml")
+			text := fmt.Sprintf("clients:\n  - name: bot\n    hashes: [%q]\n    guilds: [%q]\n    channels: [\"*\"]\n    untargeted: true\n", hash, b.config.Guild.String())
+			if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args, path = []string{"--auth-file", rules}, "/k/"+key
+		}
+		p := withGateway(t, b.sandbox, args...)
+		b.config.API, b.config.Gateway = "http://"+p.Address+path+"/api", "ws://"+p.Address+path+"/gateway"
 		b.config.Token = placeholder(b.sandbox)
 		bots = append(bots, b)
 	}
