@@ -52,6 +52,7 @@ const (
 	optionGroup      = 2
 	optionString     = 3
 	optionInteger    = 4
+	optionBoolean    = 5
 	optionUser       = 6
 	optionChannel    = 7
 	optionRole       = 8

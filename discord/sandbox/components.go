@@ -176,12 +176,13 @@ func (s *Sandbox) composeModal(f *formError, path string, in []map[string]any) [
 		f.add(path, "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
 		return nil
 	}
-	w := componentWalk{formError: f, children: childTypesModal, newID: s.newID, taken: map[int]bool{}, customIDs: map[string]bool{}}
+	w := componentWalk{formError: f, modal: true, children: childTypesModal, newID: s.newID, taken: map[int]bool{}, customIDs: map[string]bool{}}
 	return w.all(path, in, topModal)
 }
 
 type componentWalk struct {
 	*formError
+	modal             bool
 	children          map[int][]int
 	files             []Attachment
 	newID             func() ID
@@ -249,6 +250,7 @@ func (w *componentWalk) component(at string, in map[string]any, allowed []int) m
 		w.text += utf8.RuneCountInString(text)
 	case componentSelect, componentRadio, componentCheckboxes:
 		out["options"] = w.each(at+".options", out["options"], optionParts)
+		w.options(at, out)
 	case 12:
 		out["items"] = w.each(at+".items", out["items"], galleryParts)
 	case componentFile:
@@ -257,6 +259,9 @@ func (w *componentWalk) component(at string, in map[string]any, allowed []int) m
 		w.child(at, out, "accessory", accessoryTypes)
 	case componentLabel:
 		w.child(at, out, "component", labelledTypes)
+	}
+	if _, picks := selectOptions[kind]; picks || kind == componentSelect {
+		w.picks(at, out)
 	}
 	if id, _ := out["custom_id"].(string); id != "" {
 		if w.customIDs[id] {
@@ -442,6 +447,40 @@ func (w *componentWalk) row(at string, row map[string]any) {
 		if width > 5 && len(children) <= 5 {
 			w.add(join(at+".components", i), "COMPONENT_LAYOUT_WIDTH_EXCEEDED", "The specified component exceeds the maximum width")
 		}
+	}
+}
+
+// options checks that the options differ.
+func (w *componentWalk) options(at string, o map[string]any) {
+	options, _ := o["options"].([]any)
+	taken := map[any]bool{}
+	for i, option := range options {
+		object, _ := option.(map[string]any)
+		value := object["value"]
+		if value != nil && taken[value] {
+			w.add(join(at+".options", i), "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", "The specified option value is already used")
+		}
+		taken[value] = true
+	}
+}
+
+// picks checks how many values a select takes. It needs as many options as can be
+// picked, and one that is required cannot do with none. Only in modals, a select is
+// required by default.
+func (w *componentWalk) picks(at string, o map[string]any) {
+	least, _ := o["min_values"].(int)
+	most, known := o["max_values"].(int)
+	if !known || most < 1 || most > 25 {
+		return
+	}
+	if least > most && least <= 25 {
+		w.between(at+".min_values", least, 0, most)
+	}
+	if options, ok := o["options"].([]any); ok && len(options) > 0 && len(options) < most {
+		w.add(at+".options", "BASE_TYPE_BAD_LENGTH", fmt.Sprintf("Must be between %d and 25 in length.", most))
+	}
+	if required, stated := o["required"].(bool); least == 0 && (required || !stated && w.modal) {
+		w.add(at+".min_values", "SELECT_COMPONENT_REQUIRED_ZERO_MIN_VALUES", "Select menus marked as required cannot have a min_values of 0")
 	}
 }
 

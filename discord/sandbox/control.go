@@ -190,7 +190,8 @@ func (s *Sandbox) AddSticker(st Sticker) ID {
 
 // AddMessage puts a message into the channel that it names, without any of
 // Discord's checks. A zero ID gets a new one; [Sandbox.OldID] makes a message of the
-// past. Without an Author it is the bot's.
+// past. Without an Author it is the bot's. Without Mentions and MentionRoles it mentions
+// those whom its Content names.
 func (s *Sandbox) AddMessage(m Message) (ID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -210,6 +211,11 @@ func (s *Sandbox) addMessage(m Message) (ID, error) {
 		return 0, errNoUser
 	}
 	m.Author = &u.User
+	if m.Mentions == nil && m.MentionRoles == nil {
+		stated := &message{Message: m}
+		s.mention(ch, author{user: m.Author, permissions: s.permissions(m.Author.ID, ch)}, stated, nil)
+		m = stated.Message
+	}
 	if i, found := ch.find(m.ID); m.ID != 0 && found {
 		return 0, fmt.Errorf("sandbox: message %d is there already", m.ID)
 	} else if m.ID != 0 && i < len(ch.messages) {

@@ -196,6 +196,45 @@ func TestGatewayIntents(t *testing.T) {
 	equal(t, "itself", clients[0].event("GUILD_MEMBER_UPDATE")["nick"], any("Sandy"))
 }
 
+// TestGatewayVoiceStates has a bot join voice channels and leave them.
+func TestGatewayVoiceStates(t *testing.T) {
+	r := newGatewayRig(t, sandbox.Config{})
+	stage, err := r.AddChannel(sandbox.Channel{GuildID: r.w.Guild, Type: sandbox.ChannelStage, Name: "stage"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := r.login(sandbox.IntentGuildVoiceStates)
+	join := func(guild, channel any, mute bool) {
+		c.send(4, obj{"guild_id": guild, "channel_id": channel, "self_mute": mute, "self_deaf": false})
+	}
+	join(r.w.Guild, r.w.Voice, true)
+	joined := c.event("VOICE_STATE_UPDATE")
+	equal(t, "channel", joined["channel_id"], any(r.w.Voice.String()))
+	equal(t, "user", joined["user_id"], any(r.w.Bot.String()))
+	equal(t, "muted", joined["self_mute"], any(true))
+	at := path("/guilds/%d/voice-states/@me", r.w.Guild)
+	equal(t, "over REST", r.do("GET", at, nil).is(200).object()["channel_id"], any(r.w.Voice.String()))
+	join(r.w.Guild, r.w.General, false)    // no voice channel
+	join(r.w.OtherGuild, r.w.Voice, false) // a guild without the bot
+	join(r.w.Guild, 5, false)
+	join(r.w.Guild, stage, false)
+	moved := c.event("VOICE_STATE_UPDATE")
+	equal(t, "moved to", moved["channel_id"], any(stage.String()))
+	equal(t, "session", moved["session_id"], joined["session_id"])
+	join(r.w.Guild, nil, false)
+	equal(t, "left", c.event("VOICE_STATE_UPDATE")["channel_id"], nil)
+	r.do("GET", at, nil).is(404)
+	join(r.w.Guild, nil, false) // has left already
+	if err := r.SetOverwrite(r.w.Voice, sandbox.Overwrite{ID: r.w.Bot, Type: sandbox.OverwriteMember, Deny: sandbox.PermConnect}); err != nil {
+		t.Fatal(err)
+	}
+	join(r.w.Guild, r.w.Voice, false)
+	c.send(1, nil)
+	equal(t, "after the ack", c.next().Op, 11)
+	c.send(4, "x")
+	c.closed(sandbox.CloseDecodeError)
+}
+
 func TestGatewayMembers(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	for i := range 1500 {
@@ -232,6 +271,8 @@ func TestGatewayMembers(t *testing.T) {
 	chunk := c.event("GUILD_MEMBERS_CHUNK")
 	equal(t, "not found", fmt.Sprint(chunk["not_found"]), "[5]")
 	equal(t, "found", len(chunk["members"].([]any)), 1)
+	ask(obj{"query": "ali", "limit": 1, "user_ids": nil})
+	equal(t, "null is no list", len(c.event("GUILD_MEMBERS_CHUNK")["members"].([]any)), 1)
 	c.send(8, obj{"guild_id": r.w.Guild})
 	c.closed(sandbox.CloseDecodeError)
 }

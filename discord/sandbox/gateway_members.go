@@ -11,7 +11,7 @@ import (
 type oneOrMore []ID
 
 func (o *oneOrMore) UnmarshalJSON(b []byte) error {
-	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '[' {
+	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '[' || string(b) == "null" {
 		return json.Unmarshal(b, (*[]ID)(o))
 	}
 	var id ID

@@ -108,8 +108,10 @@ func (s *Sandbox) command(c *gatewayConn, in command) error {
 			return s.updatePresence(c, in)
 		case opRequestMembers:
 			return s.requestMembers(c, in)
+		case opVoiceState:
+			return s.updateVoiceState(c, in)
 		}
-		return nil // nobody speaks here
+		return nil
 	}
 	return closeUnknownOp
 }

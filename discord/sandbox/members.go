@@ -16,6 +16,7 @@ var memberRoutes = []route{
 	{method: "PUT", template: memberPath + "/{user_id}", handle: (*Sandbox).addMember, status: http.StatusCreated},
 	{method: "PATCH", template: memberPath + "/{user_id}", handle: (*Sandbox).modifyMember},
 	{method: "PATCH", template: memberPath + "/@me", handle: (*Sandbox).modifySelf},
+	{method: "PATCH", template: memberPath + "/@me/nick", handle: (*Sandbox).modifyOwnNick},
 	{method: "DELETE", template: memberPath + "/{user_id}", handle: (*Sandbox).kick},
 	{method: "PUT", template: memberPath + "/{user_id}/roles/{role_id}", handle: (*Sandbox).giveRole},
 	{method: "DELETE", template: memberPath + "/{user_id}/roles/{role_id}", handle: (*Sandbox).takeRole},
@@ -265,12 +266,28 @@ func (s *Sandbox) modifySelf(c *call) (any, error) {
 		case !p.Has(PermChangeNickname):
 			return nil, errMissingPerms
 		}
+		before := *m
 		if m.Nick = body.Nick; m.Nick != nil && *m.Nick == "" {
 			m.Nick = nil
+		}
+		if changes(before, *m) != nil {
+			s.audit(c, g.ID, auditMember, m.User.ID, before, *m)
 		}
 		s.memberChanged(g, m)
 	}
 	return m, nil
+}
+
+// modifyOwnNick is the older way to change the own nickname, which several libraries
+// still use.
+func (s *Sandbox) modifyOwnNick(c *call) (any, error) {
+	changed, err := s.modifySelf(c)
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Nick *string `json:"nick"`
+	}{changed.(*Member).Nick}, nil
 }
 
 func (s *Sandbox) kick(c *call) (any, error) {

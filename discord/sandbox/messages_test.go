@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"bytes"
+	"fmt"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
@@ -280,6 +281,28 @@ func TestMentions(t *testing.T) {
 			equal(t, "everyone", m.MentionEveryone, test.everyone)
 		})
 	}
+}
+
+// A message that a control method adds mentions whom it names, as everybody's do.
+func TestMentionsOfPeople(t *testing.T) {
+	r := newGatewayRig(t, sandbox.Config{})
+	c, _ := r.login(sandbox.IntentGuildMessages)
+	say := func(m sandbox.Message) obj {
+		t.Helper()
+		m.ChannelID, m.Author = r.w.General, &sandbox.User{ID: r.w.Alice}
+		if _, err := r.AddMessage(m); err != nil {
+			t.Fatal(err)
+		}
+		return c.event("MESSAGE_CREATE")
+	}
+	text := path("<@%d> and <@&%d>", r.w.Bot, r.w.MemberRole)
+	m := say(sandbox.Message{Content: text})
+	equal(t, "mentions", m["mentions"].([]any)[0].(obj)["id"], any(r.w.Bot.String()))
+	equal(t, "roles", fmt.Sprint(m["mention_roles"]), path("[%d]", r.w.MemberRole))
+	equal(t, "content for the one who is mentioned", m["content"], any(text))
+	m = say(sandbox.Message{Content: text, Mentions: []*sandbox.User{}, MentionRoles: []sandbox.ID{}})
+	equal(t, "stated mentions", fmt.Sprint(m["mentions"], m["mention_roles"]), "[] []")
+	equal(t, "content for one who is not mentioned", m["content"], any(""))
 }
 
 // Without MENTION_EVERYONE only mentionable roles are pinged.

@@ -78,7 +78,6 @@ var undescribed = map[string]string{
 	"/guilds":                             "POST",
 	"/guilds/templates/{code}":            "POST",
 	"/guilds/{guild_id}":                  "DELETE",
-	"/guilds/{guild_id}/members/@me/nick": "PATCH",
 	"/guilds/{guild_id}/mfa":              "POST",
 }
 

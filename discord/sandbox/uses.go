@@ -19,7 +19,8 @@ type Use struct {
 	Type    int `json:"type"` // 0 means what the other fields are for
 
 	// Of commands. Options are as in Discord's interaction data. The command
-	// need not be registered.
+	// need not be registered. The options of one that is, and that has options, are
+	// checked, and need no type.
 	Name    string          `json:"name"` // empty means "ping"
 	Options json.RawMessage `json:"options"`
 	Target  ID              `json:"target"` // the user or message of a command in a context menu
@@ -72,15 +73,25 @@ func (s *Sandbox) used(ch *channel, u *Use) (data map[string]any, err error) {
 	case u.Type == InteractionModal:
 		return s.submitted(ch, u)
 	}
-	return s.commanded(ch, u), nil
+	return s.commanded(ch, u)
 }
 
-func (s *Sandbox) commanded(ch *channel, u *Use) map[string]any {
+func (s *Sandbox) commanded(ch *channel, u *Use) (map[string]any, error) {
 	data := map[string]any{"id": s.newID(), "name": u.Name, "type": commandChat}
 	for _, scope := range []commandScope{{u.Bot, ch.GuildID}, {u.Bot, 0}} {
 		if i := slices.IndexFunc(s.commands[scope], func(c *Command) bool { return c.Name == u.Name }); i >= 0 {
 			command := s.commands[scope][i]
 			data["id"], data["type"] = command.ID, command.Type
+			if len(command.Options) > 0 {
+				used, err := usedOptions(u.Name, command.Options, u.Options, u.Type == InteractionAutocomplete)
+				if err != nil {
+					return nil, err
+				}
+				u.Options = nil
+				if len(used) > 0 {
+					u.Options = mustJSON(used)
+				}
+			}
 			if scope.guild != 0 {
 				data["guild_id"] = scope.guild
 			}
@@ -105,7 +116,7 @@ func (s *Sandbox) commanded(ch *channel, u *Use) map[string]any {
 	if len(found) > 0 {
 		data["resolved"] = found
 	}
-	return data
+	return data, nil
 }
 
 // eachComponent calls f with all components, those within others too, until it
@@ -192,7 +203,11 @@ func (s *Sandbox) pick(found resolved, ch *channel, u *Use, c map[string]any, va
 		return cannot("%q takes %d to %d values, not %d", id, least, most, len(values))
 	}
 	options, fixed := c["options"].([]any)
-	for _, value := range values {
+	channelTypes, _ := c["channel_types"].([]any)
+	for i, value := range values {
+		if slices.Contains(values[:i], value) {
+			return cannot("%q takes %q once", id, value)
+		}
 		if fixed {
 			if !slices.ContainsFunc(options, func(o any) bool { return o.(map[string]any)["value"] == value }) {
 				return cannot("%q has no option %q", id, value)
@@ -208,6 +223,12 @@ func (s *Sandbox) pick(found resolved, ch *channel, u *Use, c map[string]any, va
 		s.resolveID(found, ch, u.User, selectOptions[kind], target)
 		if found.len() == before {
 			return cannot("%q: there is no %d to pick", id, target)
+		}
+		if picked := s.channels[target]; picked != nil && len(channelTypes) > 0 && !slices.ContainsFunc(channelTypes, func(one any) bool {
+			number, _ := wholeOf(one)
+			return number == int(picked.Type)
+		}) {
+			return cannot("%q takes no channel of type %d", id, picked.Type)
 		}
 	}
 	return nil

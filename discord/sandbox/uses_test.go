@@ -23,6 +23,9 @@ func TestSelectsAndModals(t *testing.T) {
 		row(obj{"type": 2, "style": 1, "label": "x", "custom_id": "b"}),
 		row(obj{"type": 2, "style": 1, "label": "x", "custom_id": "off", "disabled": true}),
 	}}).is(200)
+	r.do("POST", path("/channels/%d/messages", r.w.General), obj{"content": "pick", "components": []obj{
+		row(obj{"type": 8, "custom_id": "v", "channel_types": []string{"2"}}),
+	}}).is(200)
 	use := func(u sandbox.Use) obj {
 		t.Helper()
 		r.use(u)
@@ -41,6 +44,8 @@ func TestSelectsAndModals(t *testing.T) {
 	in := use(sandbox.Use{CustomID: "c", User: r.w.Bob, Values: []string{r.w.Random.String()}})
 	equal(t, "channel", in["data"].(obj)["resolved"].(obj)["channels"].(obj)[r.w.Random.String()].(obj)["name"], any("random"))
 	equal(t, "values", fmt.Sprint(use(sandbox.Use{CustomID: "c"})["data"].(obj)["values"]), "[]")
+	in = use(sandbox.Use{CustomID: "v", Values: []string{r.w.Voice.String()}})
+	equal(t, "voice channel", fmt.Sprint(in["data"].(obj)["values"]), path("[%d]", r.w.Voice))
 	data = use(sandbox.Use{Name: "Report", Target: r.w.Bob})["data"].(obj)
 	equal(t, "target", data["target_id"], any(r.w.Bob.String()))
 
@@ -51,6 +56,8 @@ func TestSelectsAndModals(t *testing.T) {
 		{CustomID: "s"},
 		{CustomID: "s", Values: []string{"z"}},
 		{CustomID: "s", Values: []string{"a", "b", "a"}},
+		{CustomID: "s", Values: []string{"a", "a"}},
+		{CustomID: "v", Values: []string{r.w.Random.String()}},
 		{CustomID: "c", Values: []string{"x"}},
 		{CustomID: "c", Values: []string{"5"}},
 		{CustomID: "b", Message: r.w.Pinned},
@@ -97,6 +104,51 @@ func TestSelectsAndModals(t *testing.T) {
 	callback, _ = r.use(sandbox.Use{})
 	open.do("POST", callback, obj{"type": 9, "data": obj{"custom_id": "f", "title": "t", "components": []obj{row(obj{"type": 4, "custom_id": "x", "style": 9})}}}).
 		complains("data.components.0.components.0.style", "NUMBER_TYPE_MAX")
+}
+
+// TestNumbersOfSelects compares what selects may take with what Discord refuses.
+// See https://github.com/discord/discord-api-docs/issues/7800 and
+// https://github.com/Would-You-Bot/client/issues/304.
+func TestNumbersOfSelects(t *testing.T) {
+	r := newRig(t, sandbox.Config{Unlimited: true})
+	open := r.as("")
+	pick := func(more obj) obj {
+		s := obj{"type": 3, "custom_id": "s", "options": []obj{{"label": "A", "value": "a"}, {"label": "B", "value": "b"}}}
+		for name, value := range more {
+			s[name] = value
+		}
+		return s
+	}
+	for _, test := range []struct {
+		more       obj
+		path, code string // empty if Discord accepts it
+		modal      bool   // whether only modals refuse it
+	}{
+		{obj{}, "", "", false},
+		{obj{"min_values": 2, "max_values": 2}, "", "", false},
+		{obj{"min_values": 0, "required": false}, "", "", false},
+		{obj{"min_values": 2}, "min_values", "NUMBER_TYPE_MAX", false},
+		{obj{"min_values": 26}, "min_values", "NUMBER_TYPE_MAX", false},
+		{obj{"max_values": 0}, "max_values", "NUMBER_TYPE_MIN", false},
+		{obj{"max_values": 3}, "options", "BASE_TYPE_BAD_LENGTH", false},
+		{obj{"min_values": 0, "required": true}, "min_values", "SELECT_COMPONENT_REQUIRED_ZERO_MIN_VALUES", false},
+		{obj{"min_values": 0}, "min_values", "SELECT_COMPONENT_REQUIRED_ZERO_MIN_VALUES", true},
+		{obj{"options": []obj{{"label": "A", "value": "a"}, {"label": "B", "value": "a"}}}, "options.1", "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", false},
+	} {
+		a := r.do("POST", path("/channels/%d/messages", r.w.General), obj{"components": []obj{{"type": 1, "components": []obj{pick(test.more)}}}})
+		if test.path == "" || test.modal {
+			a.is(200)
+		} else {
+			a.complains("components.0.components.0."+test.path, test.code)
+		}
+		callback, _ := r.use(sandbox.Use{})
+		a = open.do("POST", callback, obj{"type": 9, "data": obj{"custom_id": "f", "title": "t", "components": []obj{{"type": 18, "label": "L", "component": pick(test.more)}}}})
+		if test.path == "" {
+			a.is(204)
+		} else {
+			a.complains("data.components.0.component."+test.path, test.code)
+		}
+	}
 }
 
 // TestMetadataOfAnswers compares what messages say of the interactions that they
@@ -177,5 +229,68 @@ func TestCallbackHeaders(t *testing.T) {
 	}
 	if a = r.as("").do("PATCH", hook+"/messages/@original", obj{"content": "x"}).is(200); a.header.Get("X-Ratelimit-Bucket") == "" {
 		t.Error("further answers show no limit")
+	}
+}
+
+// TestOptionsOfCommands uses a command whose options Discord's client would check.
+func TestOptionsOfCommands(t *testing.T) {
+	r := newGatewayRig(t, sandbox.Config{})
+	c, _ := r.login(0)
+	r.do("PUT", path("/applications/%d/commands", r.w.Bot), []obj{
+		{"name": "roll", "description": "d", "options": []obj{
+			{"type": 4, "name": "sides", "description": "d", "required": true, "min_value": 2, "max_value": 20},
+			{"type": 3, "name": "mood", "description": "d", "choices": []obj{{"name": "Good", "value": "good"}, {"name": "Bad", "value": "bad"}}},
+			{"type": 3, "name": "text", "description": "d", "min_length": 2, "max_length": 3},
+			{"type": 5, "name": "loud", "description": "d"},
+			{"type": 6, "name": "who", "description": "d"},
+			{"type": 10, "name": "speed", "description": "d", "max_value": 1.5},
+		}},
+		{"name": "tag", "description": "d", "options": []obj{
+			{"type": 1, "name": "list", "description": "d"},
+			{"type": 2, "name": "edit", "description": "d", "options": []obj{
+				{"type": 1, "name": "add", "description": "d", "options": []obj{{"type": 3, "name": "name", "description": "d", "required": true, "autocomplete": true}}},
+			}},
+		}},
+	}).is(200)
+	use := func(name, options string) obj {
+		t.Helper()
+		r.use(sandbox.Use{Name: name, Options: []byte(options)})
+		return c.event("INTERACTION_CREATE")["data"].(obj)
+	}
+	data := use("roll", path(`[{"name":"sides","value":20},{"name":"mood","value":"bad"},{"name":"text","value":"äöü"},{"name":"loud","value":false},{"name":"who","value":"%d"},{"name":"speed","value":1.5}]`, r.w.Bob))
+	equal(t, "integer", fmt.Sprint(data["options"].([]any)[0]), "map[name:sides type:4 value:20]")
+	equal(t, "user", data["resolved"].(obj)["users"].(obj)[r.w.Bob.String()].(obj)["username"], any("bob"))
+	data = use("tag", `[{"name":"list"}]`)
+	equal(t, "subcommand", fmt.Sprint(data["options"]), "[map[name:list options:[] type:1]]")
+	data = use("tag", `[{"name":"edit","options":[{"name":"add","options":[{"name":"name","type":3,"value":"x"}]}]}]`)
+	equal(t, "group", fmt.Sprint(data["options"]), "[map[name:edit options:[map[name:add options:[map[name:name type:3 value:x]] type:1]] type:2]]")
+	r.use(sandbox.Use{Type: sandbox.InteractionAutocomplete, Name: "roll", Options: []byte(`[{"name":"sides","value":"1","focused":true}]`)})
+	equal(t, "typing", fmt.Sprint(c.event("INTERACTION_CREATE")["data"].(obj)["options"]), "[map[focused:true name:sides type:4 value:1]]")
+
+	for _, wrong := range []struct{ name, options string }{
+		{"roll", ""},
+		{"roll", "{}"},
+		{"roll", `[{"name":"sides","value":21}]`},
+		{"roll", `[{"name":"sides","value":1}]`},
+		{"roll", `[{"name":"sides","value":2.5}]`},
+		{"roll", `[{"name":"sides","value":"6"}]`},
+		{"roll", `[{"name":"sides","type":3,"value":6}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"sides","value":6}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"colour","value":"red"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"mood","value":"so so"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"text","value":"x"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"text","value":"four"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"text","value":5}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"loud","value":"true"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"who","value":"bob"}]`},
+		{"roll", `[{"name":"sides","value":6},{"name":"speed","value":2}]`},
+		{"tag", ""},
+		{"tag", `[{"name":"edit"}]`},
+		{"tag", `[{"name":"edit","options":[{"name":"add"}]}]`},
+		{"tag", `[{"name":"list"},{"name":"edit"}]`},
+	} {
+		if _, err := r.Interact(sandbox.Use{Channel: r.w.General, Name: wrong.name, Options: []byte(wrong.options)}); err == nil {
+			t.Errorf("accepted %s of %s", wrong.options, wrong.name)
+		}
 	}
 }

@@ -93,6 +93,38 @@ func (s *Sandbox) setVoice(g *guild, v VoiceState) {
 	})
 }
 
+// updateVoiceState has a bot join, move within, or leave the voice channels of a guild.
+// Where it may not go, it stays without an answer, as at Discord. There is no voice
+// server to name in a VOICE_SERVER_UPDATE.
+//
+// See https://discord.com/developers/docs/events/gateway-events#update-voice-state.
+func (s *Sandbox) updateVoiceState(c *gatewayConn, in command) error {
+	var body struct {
+		GuildID   ID   `json:"guild_id"`
+		ChannelID ID   `json:"channel_id"`
+		SelfMute  bool `json:"self_mute"`
+		SelfDeaf  bool `json:"self_deaf"`
+	}
+	if err := in.decode(&body); err != nil {
+		return err
+	}
+	user := c.session.user
+	g := s.guilds[body.GuildID]
+	if g == nil || g.members[user] == nil {
+		return nil
+	}
+	if body.ChannelID != 0 {
+		ch := s.channels[body.ChannelID]
+		if ch == nil || ch.GuildID != g.ID || ch.Type != ChannelVoice && ch.Type != ChannelStage || !s.permissions(user, ch).Has(PermConnect) {
+			return nil
+		}
+	}
+	v := g.voice[user]
+	v.GuildID, v.UserID, v.ChannelID, v.SelfMute, v.SelfDeaf = g.ID, user, body.ChannelID, body.SelfMute, body.SelfDeaf
+	s.setVoice(g, v)
+	return nil
+}
+
 // voiceStates are the states within a guild's own event.
 func (g *guild) voiceStates() []map[string]any {
 	out := []map[string]any{}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -242,6 +243,11 @@ func TestGatewayProxyCommands(t *testing.T) {
 		t.Errorf("asked for two users, got %s", m)
 	}
 
+	a.send(8, map[string]any{"guild_id": w.Guild, "query": "bo", "limit": 1, "user_ids": nil})
+	if m := string(a.until("GUILD_MEMBERS_CHUNK").Data); !strings.Contains(m, `"username":"bob"`) || strings.Contains(m, "not_found") {
+		t.Errorf("asked by name, got %s", m)
+	}
+
 	a.send(3, map[string]any{"status": "dnd", "since": nil, "afk": false, "activities": []any{map[string]any{"name": "a game", "type": 0}}})
 	bot := w.Bot
 	for sb.Presence(bot).Status != "dnd" || sb.Presence(bot).Activities[0].Name != "a game" {
@@ -287,6 +293,12 @@ func TestGatewayProxyCommands(t *testing.T) {
 	}
 	if strings.Contains(log, all) || strings.Contains(log, listener) || strings.Contains(log, w.Token) {
 		t.Error("the log has a key or the token")
+	}
+	named := regexp.MustCompile(`peer=127\.0\.0\.1:\d+ .*protocol=gateway request_id=\w`)
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "protocol=gateway") && !named.MatchString(line) {
+			t.Errorf("a line does not say from where a bot connected: %s", line)
+		}
 	}
 	if n := sb.GatewayCounts(); n.Identifies != 1 {
 		t.Errorf("%+v at Discord", n)

@@ -19,18 +19,31 @@ import (
 	"time"
 
 	"discordproxy/discord/sandbox"
+	"discordproxy/server"
 	"discordproxy/test/proxytest"
 )
 
 // TestLibrariesOfGateway runs bots wholly through the proxy: REST, gateway, and a
-// placeholder instead of the token.
+// placeholder instead of the token. Every other bot is a client of a server with keys,
+// restricted to its guild, with the key in the path.
 func TestLibrariesOfGateway(t *testing.T) {
 	var bots []*bot
-	for _, l := range installed(t, python("discord.py"), python("py-cord"), python("hikari"), node("discord.js"), golang("discordgo"), golang("disgo")) {
+	for i, l := range installed(t, python("discord.py"), python("py-cord"), python("hikari"), node("discord.js"), golang("discordgo"), golang("disgo")) {
 		b := prepare(t, l, false)
 		b.name, b.proxied = l.name+" through the proxy", true
-		p := withGateway(t, b.sandbox)
-		b.config.API, b.config.Gateway = "http://"+p.Address+"/api", "ws://"+p.Address+"/gateway"
+		var args []string
+		path := ""
+		if i%2 == 1 {
+			key, hash := server.NewKey()
+			rules := filepath.Join(t.TempDir(), "clients.yml")
+			text := fmt.Sprintf("clients:\n  - name: bot\n    hashes: [%q]\n    guilds: [%q]\n    channels: [\"*\"]\n    untargeted: true\n", hash, b.config.Guild.String())
+			if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			args, path = []string{"--auth-file", rules}, "/k/"+key
+		}
+		p := withGateway(t, b.sandbox, args...)
+		b.config.API, b.config.Gateway = "http://"+p.Address+path+"/api", "ws://"+p.Address+path+"/gateway"
 		b.config.Token = placeholder(b.sandbox)
 		bots = append(bots, b)
 	}
@@ -56,19 +69,41 @@ func placeholder(sb *sandbox.Sandbox) string {
 }
 
 // TestLibrariesOfGatewayTogether has two bots of different libraries share one bot's
-// session. They lose their connections, the proxy loses its own, one of them and then
-// the proxy are restarted.
+// session, in pairs of all libraries. They lose their connections, the proxy loses its
+// own, one of them and then the proxy are restarted.
 func TestLibrariesOfGatewayTogether(t *testing.T) {
-	if len(installed(t, python("discord.py"), node("discord.js"))) < 2 {
-		t.SkipNow()
+	pairs := [][2]library{
+		{python("discord.py"), node("discord.js")},
+		{python("py-cord"), golang("discordgo")},
+		{python("hikari"), golang("disgo")},
 	}
+	for _, pair := range pairs {
+		if len(installed(t, pair[:]...)) < 2 {
+			continue
+		}
+		t.Run(pair[0].name+" and "+pair[1].name, func(t *testing.T) {
+			t.Parallel()
+			together(t, pair[0].listener(), pair[1].listener())
+		})
+	}
+}
+
+// listener returns the command of the library's program that only listens.
+func (l library) listener() []string {
+	if len(l.command) == 1 {
+		return []string{l.command[0], "listen"}
+	}
+	program := "listen-" + strings.ReplaceAll(l.name, ".", "-") + filepath.Ext(l.command[1])
+	return []string{l.command[0], filepath.Join("listeners", program)}
+}
+
+func together(t *testing.T, first, second []string) {
 	sb := sandbox.New(sandbox.Config{})
 	p := withGateway(t, sb)
 	between := forward(t, p.Address)
 	w := sb.World()
 	settings := config{API: "http://" + between.address + "/api", Gateway: "ws://" + between.address + "/gateway", Token: placeholder(sb), General: w.General, Guild: w.Guild, Bob: w.Bob, Channels: []sandbox.ID{}}
-	py := []string{filepath.Join("discord.py", ".venv", "bin", "python"), filepath.Join("listeners", "listen.py")}
-	a, b := listen(t, settings, py...), listen(t, settings, "node", filepath.Join("listeners", "listen.js"))
+	a, b := listen(t, settings, first...), listen(t, settings, second...)
 	var said []string
 	say := func() {
 		t.Helper()
@@ -101,7 +136,7 @@ func TestLibrariesOfGatewayTogether(t *testing.T) {
 	a.stop()
 	from = len(said)
 	b.forget()
-	a = listen(t, settings, py...)
+	a = listen(t, settings, first...)
 	a.wait(t, "")
 	say()
 	heard(a)
@@ -283,8 +318,8 @@ func TestLibrariesOfGatewayRestarts(t *testing.T) {
 	p := proxytest.StartProcess(t, nil, args...)
 	w := sb.World()
 	settings := config{API: "http://" + p.Address + "/api", Gateway: "ws://" + p.Address + "/gateway", Token: placeholder(sb), General: w.General, Guild: w.Guild, Bob: w.Bob, Channels: []sandbox.ID{}}
-	py := listen(t, settings, filepath.Join("discord.py", ".venv", "bin", "python"), filepath.Join("listeners", "listen.py"))
-	js := listen(t, settings, "node", filepath.Join("listeners", "listen.js"))
+	py := listen(t, settings, python("discord.py").listener()...)
+	js := listen(t, settings, node("discord.js").listener()...)
 	py.wait(t, "")
 	js.wait(t, "")
 	var said []string

@@ -72,6 +72,7 @@ type connection struct {
 // ServeHTTP implements http.Handler: it speaks the gateway's protocol with one
 // client until either side ends it.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = r.WithContext(rpc.Named(r.Context(), w, r))
 	network := refusals.Network(r.RemoteAddr)
 	if status, refused := p.enter(network, fromSameMachine(r)); refused != "" {
 		http.Error(w, refused, status)

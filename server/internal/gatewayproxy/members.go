@@ -36,7 +36,7 @@ type oneOrMore []snowflake
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (o *oneOrMore) UnmarshalJSON(data []byte) error {
-	if data = bytes.TrimSpace(data); len(data) > 0 && data[0] == '[' {
+	if data = bytes.TrimSpace(data); len(data) > 0 && data[0] == '[' || string(data) == "null" {
 		return json.Unmarshal(data, (*[]snowflake)(o))
 	}
 	var id snowflake

@@ -29,6 +29,13 @@ func main() {
 	harness.Must(err)
 	s.Client = &http.Client{Transport: elsewhere{api}}
 	s.Identify.Intents = discordgo.IntentsAll
+	if harness.Listens() {
+		s.SyncEvents = true // else messages may overtake each other
+		s.AddHandler(func(*discordgo.Session, *discordgo.Ready) { harness.Ready() })
+		s.AddHandler(func(_ *discordgo.Session, m *discordgo.MessageCreate) { harness.Heard(m.Content) })
+		harness.Must(s.Open())
+		select {}
+	}
 	ready := make(chan *discordgo.GuildCreate, 10)
 	s.AddHandler(func(_ *discordgo.Session, g *discordgo.GuildCreate) { ready <- g })
 	s.AddHandler(func(_ *discordgo.Session, m *discordgo.MessageCreate) { harness.Hear("message", m.Content) })

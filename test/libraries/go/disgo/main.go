@@ -26,6 +26,9 @@ func must[T any](v T, err error) T {
 }
 
 func main() {
+	if harness.Listens() {
+		listen()
+	}
 	ready := make(chan *events.GuildReady, 10)
 	client := must(disgo.New(harness.Config.Token,
 		bot.WithRestClientConfigOpts(rest.WithURL(harness.Config.API+"/v10")),
@@ -67,6 +70,17 @@ func main() {
 	harness.Check((<-ready).Guild.Name == "Sandbox")
 	steps(client)
 	client.Close(ctx)
+}
+
+func listen() {
+	client := must(disgo.New(harness.Config.Token,
+		bot.WithRestClientConfigOpts(rest.WithURL(harness.Config.API+"/v10")),
+		bot.WithGatewayConfigOpts(gateway.WithIntents(gateway.IntentsAll), gateway.WithURL(harness.Config.Gateway)),
+		bot.WithEventListenerFunc(func(*events.Ready) { harness.Ready() }),
+		bot.WithEventListenerFunc(func(e *events.MessageCreate) { harness.Heard(e.Message.Content) }),
+	))
+	harness.Must(client.OpenGateway(context.Background()))
+	select {}
 }
 
 func steps(client bot.Client) {

@@ -102,6 +102,16 @@ func answered(content string) {
 // Passed reports a step.
 func Passed(step string) { fmt.Println("passed", step) }
 
+// Listens reports whether the program only writes when its session begins, and what it
+// hears, until it is killed.
+func Listens() bool { return len(os.Args) > 1 && os.Args[1] == "listen" }
+
+// Ready reports the beginning of a session to the test of a listener.
+func Ready() { fmt.Println("ready") }
+
+// Heard reports a message to the test of a listener.
+func Heard(content string) { fmt.Println("heard", content) }
+
 var (
 	mu    sync.Mutex
 	heard []string
