@@ -69,10 +69,10 @@ func checkCommand(e command.Env) *cli.Command {
 	flags := c.flags()
 	return &cli.Command{
 		Name:  "check",
-		Usage: "takes the options of the server, prints its settings, and finds what would keep it from running",
+		Usage: "tests settings without starting the server; takes the server's options",
 		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "offline", Destination: &offline, Usage: "do not ask Discord whether it accepts the token"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Destination: &output, Usage: "`FORMAT`: text or json"},
+			&cli.BoolFlag{Name: "offline", Destination: &offline, Usage: "do not check the token with Discord"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Destination: &output, Usage: "output `FORMAT`: text or json"},
 		}, flags...),
 		Action: func(cc *cli.Context) error {
 			if err := command.NoArguments(cc); err != nil {

@@ -44,11 +44,11 @@ func configCommand(e command.Env) *cli.Command {
 	usage := command.Misuse(errors.New("expected config init [FILE]"))
 	return &cli.Command{
 		Name:   "config",
-		Usage:  "writes a configuration file, see --config",
+		Usage:  "writes a configuration file for --config",
 		Action: func(*cli.Context) error { return usage },
 		Subcommands: []*cli.Command{{
 			Name:      "init",
-			Usage:     "writes a commented file with every setting at its default, to standard output without FILE",
+			Usage:     "writes every setting, commented out at its default, to FILE or standard output",
 			ArgsUsage: "[FILE]",
 			Action: func(c *cli.Context) error {
 				switch {
