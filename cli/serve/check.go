@@ -122,6 +122,9 @@ func (c *serverConfig) describe(flags []cli.Flag) []checkedSetting {
 	for _, f := range flags {
 		name := f.Names()[0]
 		value := c.settings.values[name]
+		if !c.settings.given(name) {
+			value = cmp.Or(defaultText(f), value)
+		}
 		if name == "token" && value != "" {
 			value = "(hidden)"
 		}
@@ -136,6 +139,25 @@ func (c *serverConfig) describe(flags []cli.Flag) []checkedSetting {
 	return all
 }
 
+// defaultText is what the help shows as the default of a flag that needs words for it.
+func defaultText(f cli.Flag) string {
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		return f.DefaultText
+	case *cli.StringSliceFlag:
+		return f.DefaultText
+	}
+	return ""
+}
+
+// count is a number of things, in words.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 // hidden returns the address of a database without its password. An address that
 // cannot be read is not shown at all.
 func hidden(address string) (string, error) {
@@ -148,13 +170,13 @@ func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
 	var err error
 	if c.access.authFile != "" {
 		r.Clients, err = c.describeClients(ctx)
-		r.add("auth-file", fmt.Sprintf("%d clients", len(r.Clients)), err)
+		r.add("auth-file", count(len(r.Clients), "client"), err)
 	}
 	if err := c.hooks.check(); err != nil || c.hooks.file != "" {
 		if err == nil {
 			r.Hooks, err = server.DescribeHooks(ctx, c.hooks.file, c.hooks.templates, c.hooks.inline, c.access.authFile != "")
 		}
-		r.add("hooks-file", fmt.Sprintf("%d hooks", len(r.Hooks)), err)
+		r.add("hooks-file", count(len(r.Hooks), "hook"), err)
 	}
 	if c.onlyFiles() {
 		return
@@ -366,7 +388,11 @@ func (r *report) write(w io.Writer, output string) error {
 		return nil
 	}
 	for _, f := range r.Checks {
-		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", f.Result, f.Check, f.Detail)
+		line := f.Result + ": " + f.Check
+		if f.Detail != "" {
+			line += ": " + f.Detail
+		}
+		_, _ = fmt.Fprintln(w, line)
 	}
 	_, err := fmt.Fprintln(w, "A reload applies changes of settings marked \"reload\"; others need a restart.")
 	return err

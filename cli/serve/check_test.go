@@ -74,6 +74,8 @@ func TestCheckConfig(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^max-queue +9 +environment DISCORDPROXY_MAX_QUEUE$`, `(?m)^retry-for +5s +` + path + `:2$`, `(?m)^activity +x +flag$`,
+		`(?m)^auth-file +` + path + ` +` + path + `:6  reload$`, `(?m)^ok: auth-file: 1 client$`, `(?m)^ok: settings$`,
+		`(?m)^rest-proxy +on loopback addresses +default$`, `(?m)^intents +default +default$`,
 		`(?m)^max-file +\d+ +default$`, `(?m)^token +\(hidden\) +` + path + `:1  reload$`, `(?m)^shop: may call every method`,
 		`(?m)^ok: token: Discord knows the bot as sandbox$`, `(?m)^ok: data: ` + regexp.QuoteMeta(folder) + ` can be written, is empty(, \d+ MB free)?$`, `(?m)^ok: port: `,
 	} {

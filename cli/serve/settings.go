@@ -75,9 +75,11 @@ func (c *serverConfig) load(cc *cli.Context, flags []cli.Flag) error {
 	c.access.inline, c.hooks.inline = c.settings.file.Section(authSection), c.settings.file.Section(hooksSection)
 	if c.access.inline != nil {
 		c.access.authFile = c.settings.path
+		c.settings.sources["auth-file"] = configfile.Source{Kind: configfile.InFile, Where: c.settings.file.At(authSection)}
 	}
 	if c.hooks.inline != nil {
 		c.hooks.file = c.settings.path
+		c.settings.sources["hooks-file"] = configfile.Source{Kind: configfile.InFile, Where: c.settings.file.At(hooksSection)}
 	}
 	c.settings.values = make(map[string]string)
 	for _, f := range flags {
