@@ -71,11 +71,11 @@ func (c *accessConfig) flags() []cli.Flag {
 func (c *accessConfig) check() error {
 	switch {
 	case (c.tlsCert == "") != (c.tlsKey == ""):
-		return errors.New("--tls-cert and --tls-key need each other")
+		return errors.New("--tls-cert and --tls-key must be set together")
 	case c.tlsCAs != "" && c.tlsCert == "":
 		return errors.New("--tls-client-ca needs --tls-cert and --tls-key")
 	case c.requireAuth && c.authFile == "" && c.tlsCAs == "":
-		return errors.New("--require-auth: there is neither --auth-file nor --tls-client-ca, so that everybody could call")
+		return errors.New("--require-auth needs --auth-file or --tls-client-ca")
 	}
 	return nil
 }

@@ -220,7 +220,7 @@ func (c *serverConfig) describeClients(ctx context.Context) ([]string, error) {
 // examineToken asks Discord once.
 func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool) {
 	if c.sandbox {
-		r.skip("token", "the sandbox has its own")
+		r.skip("token", "the sandbox uses its own token")
 		return
 	}
 	token := c.token
@@ -247,7 +247,7 @@ func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool
 	if err != nil {
 		err = fmt.Errorf("Discord does not accept the token, or cannot be reached: %w", err)
 	}
-	r.add("token", "Discord knows the bot as "+name, err)
+	r.add("token", "valid; the bot is "+name, err)
 }
 
 // examineTLS reads certificate, key and authorities.
@@ -256,13 +256,13 @@ func (c *serverConfig) examineTLS(ctx context.Context) (string, error) {
 	for _, path := range []string{c.access.tlsCert, c.access.tlsKey} {
 		data, err := server.ReadFile(ctx, path)
 		if err != nil {
-			return "", fmt.Errorf("cannot read a file of TLS: %w", err)
+			return "", fmt.Errorf("cannot read a TLS file: %w", err)
 		}
 		contents = append(contents, data)
 	}
 	pair, err := tls.X509KeyPair(contents[0], contents[1])
 	if err != nil {
-		return "", fmt.Errorf("--tls-cert and --tls-key do not fit: %w", err)
+		return "", fmt.Errorf("--tls-cert and --tls-key do not match: %w", err)
 	}
 	if c.access.tlsCAs != "" {
 		data, err := server.ReadFile(ctx, c.access.tlsCAs)
@@ -304,8 +304,12 @@ func (c *serverConfig) examineData(ctx context.Context, r *report) {
 		return
 	}
 	config := server.Config{}
-	if c.data.off || c.sandbox && c.data.folder == "" {
-		r.skip("data", "nothing survives a restart")
+	switch {
+	case c.data.off:
+		r.skip("data", "nothing survives a restart, because of --no-data")
+		return
+	case c.sandbox && c.data.folder == "":
+		r.skip("data", "the sandbox uses a temporary folder")
 		return
 	}
 	if _, err := c.data.apply(&config, false); err != nil || config.DataFolder == "" {

@@ -72,7 +72,7 @@ func configCommand(e command.Env) *cli.Command {
 func writeNew(path, text string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already and is left as it is", path)
+		return fmt.Errorf("%s already exists and is not overwritten", path)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write the configuration file: %w", err)

@@ -70,9 +70,9 @@ func (c *dataConfig) flags() []cli.Flag {
 func (c *dataConfig) check() error {
 	switch {
 	case c.off && c.onDatabase():
-		return errors.New("--database and --no-data exclude each other")
+		return errors.New("--database and --no-data cannot be used together")
 	case c.off && c.folder != "":
-		return errors.New("--data and --no-data exclude each other")
+		return errors.New("--data and --no-data cannot be used together")
 	case c.outbox.Keep <= 0:
 		return errors.New("--outbox-keep must be more than 0")
 	case c.outbox.MaxDeliveries <= 0:
@@ -149,7 +149,7 @@ func copyCommands() []*cli.Command {
 					return command.Misuse(fmt.Errorf("expected %s FILE", name))
 				}
 				if folder = cmp.Or(folder, defaultDataFolder()); folder == "" {
-					return command.Misuse(errors.New("there is no home folder: name the data folder with --data"))
+					return command.Misuse(errors.New("there is no home folder: set --data"))
 				}
 				return do(c.Context, folder, c.Args().First())
 			},

@@ -150,7 +150,7 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 	return said, nil
 }
 
-var errOtherCertificate = errors.New("the server shows another certificate than that of --tls-cert")
+var errOtherCertificate = errors.New("the server's certificate is not the one in --tls-cert")
 
 // onlyCertificate trusts a server that shows the first certificate of a file,
 // whichever names that has: the server is asked at an address of the machine.

@@ -142,7 +142,7 @@ func addClient(c *cli.Context, file string, client newClient) error {
 	}
 	again, err := server.ReadFile(c.Context, file)
 	if missing != errors.Is(err, fs.ErrNotExist) || !bytes.Equal(before, again) {
-		return fmt.Errorf("auth file %s was changed by somebody else; try again", file)
+		return fmt.Errorf("auth file %s was changed in the meantime; try again", file)
 	}
 	if err := command.ReplaceFile(file, after, 0o600); err != nil {
 		return fmt.Errorf("cannot write the auth file: %w", err)

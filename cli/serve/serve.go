@@ -152,7 +152,7 @@ func (c *serverConfig) config() (server.Config, error) {
 
 // announce says where the server listens, and what to mind.
 func (c *serverConfig) announce(w io.Writer, addr net.Addr, warnings []string, fake *runningSandbox) {
-	_, _ = fmt.Fprintf(w, "Discord Proxy %s listens on %s\nIts log is %s\n", command.Version(), addr, c.logs.path())
+	_, _ = fmt.Fprintf(w, "Discord Proxy %s listens on %s\nLog file: %s\n", command.Version(), addr, c.logs.path())
 	for _, warning := range warnings {
 		_, _ = fmt.Fprintf(w, "WARNING: %s\n", warning)
 	}

@@ -216,7 +216,7 @@ func TestRefusedStarts(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no token":           {logs, "ERROR: No Discord bot token provided\n"},
+		"no token":           {logs, "ERROR: No Discord bot token provided; set --token-file or DISCORD_BOT_TOKEN\n"},
 		"no token file":      {append(logs, "--token-file", "/does/not/exist"), "ERROR: cannot read the token file: open /does/not/exist: no such file or directory\n"},
 		"port in use":        {append(logs, "--sandbox", "--port", port), "ERROR: cannot listen: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
 		"port too high":      {append(logs, "--sandbox", "--port", "70000"), "ERROR: --port 70000 is not between 0 and 65535\n"},

@@ -106,7 +106,7 @@ func (s *settings) settleRivals() error {
 			}
 		}
 		if both && !s.given(pair[0]) && !s.given(pair[1]) {
-			return fmt.Errorf("%s and %s: %s and %s exclude each other", s.file.At(pair[0]), s.file.At(pair[1]), pair[0], pair[1])
+			return fmt.Errorf("%s and %s: %s and %s cannot be used together", s.file.At(pair[0]), s.file.At(pair[1]), pair[0], pair[1])
 		}
 	}
 	return nil
