@@ -93,7 +93,7 @@ func (g *gate) openTLS(c Config) error {
 		if len(contents) > 2 {
 			config.ClientCAs = x509.NewCertPool()
 			if !config.ClientCAs.AppendCertsFromPEM(contents[2]) {
-				return errors.New("there is no certificate in the file of --tls-client-ca")
+				return errors.New("there is no certificate in --tls-client-ca")
 			}
 			// Clients without one are refused with an answer; probes of health need
 			// none.

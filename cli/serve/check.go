@@ -267,7 +267,7 @@ func (c *serverConfig) examineTLS(ctx context.Context) (string, error) {
 	if c.access.tlsCAs != "" {
 		data, err := server.ReadFile(ctx, c.access.tlsCAs)
 		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(data) {
-			err = errors.New("there is no certificate in the file of --tls-client-ca")
+			err = errors.New("there is no certificate in --tls-client-ca")
 		}
 		if err != nil {
 			return "", err

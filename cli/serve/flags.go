@@ -254,7 +254,7 @@ func (c *serverConfig) check() error {
 		}
 	}
 	if c.invalidRequestLimit < 2 {
-		return errors.New("--invalid-request-limit must be more than 1: one is always kept")
+		return errors.New("--invalid-request-limit must be more than 1, because one request is always kept in reserve")
 	}
 	if c.globalRateLimit < 0 {
 		return errors.New("--global-rate-limit must not be negative")

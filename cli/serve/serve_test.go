@@ -230,7 +230,7 @@ func TestRefusedStarts(t *testing.T) {
 		"sandbox's argument": {[]string{"sandbox", "please"}, "ERROR: unexpected argument \"please\"\n"},
 		"unreadable URL":     {append(logs, "--token", "x", "--discord-api-url", "discord.com"), "ERROR: discord: the API's URL"},
 		"refused token":      {append(logs, "--port", "0", "--token", "wrong", "--discord-api-url", refusing.URL+"/api"), "ERROR: Discord refused the bot token: 401: Unauthorized\n"},
-		"nothing to spend":   {append(logs, "--sandbox", "--invalid-request-limit", "1"), "ERROR: --invalid-request-limit must be more than 1: one is always kept\n"},
+		"nothing to spend":   {append(logs, "--sandbox", "--invalid-request-limit", "1"), "ERROR: --invalid-request-limit must be more than 1, because one request is always kept in reserve\n"},
 		"negative max queue": {append(logs, "--sandbox", "--max-queue", "-1"), "ERROR: --max-queue must be more than 0\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -58,7 +58,7 @@ func fileKind(mode os.FileMode) string {
 	return mode.Type().String()
 }
 
-var errFileSlow = errors.New("reading takes too long")
+var errFileSlow = errors.New("reading the file takes too long")
 
 // Within returns what read returns, but not later than the end of ctx or after
 // Timeout: read goes on then, and nobody waits for it.
