@@ -68,6 +68,10 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	if err := c.check(); err != nil {
 		return command.Misuse(c.settings.locate(err))
 	}
+	return c.settings.locate(nameFlag(c.run(ctx, env)))
+}
+
+func (c *serverConfig) run(ctx context.Context, env command.Env) error {
 	hangups := env.Hangups.Take()
 	config, err := c.config()
 	if err != nil {

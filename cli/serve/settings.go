@@ -118,6 +118,30 @@ func (s *settings) given(name string) bool {
 	return known && source.Kind != configfile.Default
 }
 
+// flagOf has the flags behind errors that packages below return about their
+// configuration, by how these errors begin.
+var flagOf = []struct{ begin, flag string }{
+	{"listener: CORS origin ", "cors-origin"},
+	{"listener: allowed host ", "allowed-host"},
+	{"gateway: status ", "status"},
+	{"gateway: an activity ", "activity"},
+	{"discord: the API's URL ", "discord-api-url"},
+}
+
+// nameFlag puts the flag in the place of the package in an error about a setting.
+func nameFlag(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, f := range flagOf {
+		if strings.HasPrefix(err.Error(), f.begin) {
+			_, text, _ := strings.Cut(err.Error(), ": ")
+			return fmt.Errorf("--%s: %s", f.flag, text)
+		}
+	}
+	return err
+}
+
 var namedFlag = regexp.MustCompile(`--([a-z][a-z-]*)`)
 
 // locate adds where the configuration file sets the flags that err is about.
