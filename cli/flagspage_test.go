@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -18,36 +19,38 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-var update = flag.Bool("update", false, "write docs/flags.md anew")
+var update = flag.Bool("update", false, "write docs/flags.md")
 
 const flagsIntro = `# Flags and variables
 
-Made from the definitions of the flags by
-` + "`go test ./cli -run TestFlagsPage -update`" + `; a change belongs there.
+All flags of ` + "`discordproxyserver` and `discordproxymessage`" + `, with their environment
+variables and defaults. A flag takes precedence over its variable, a variable over the
+[configuration file](configuration.md), and the file over the default.
 
-A flag takes precedence over its variable, a variable over the
-[configuration file](configuration.md), and the file over the default. Switches
-take ` + "`true` and `false`" + ` in a variable, and ` + "`--flag=false`" + ` turns one off. What is
-repeatable is a list with commas in a variable. Durations are such as ` + "`90s`" + `,
-` + "`1m30s`" + ` and ` + "`2h`" + `, sizes are in bytes.
+- **Switch:** the variable is ` + "`true` or `false`" + `. ` + "`--flag=false`" + ` turns a switch off.
+- **Repeatable flag:** the variable is a list, separated by commas.
+- **Duration:** a number with a unit, such as ` + "`90s`, `1m30s` or `2h`" + `.
+- **Size:** a number of bytes.
+
+This page is generated from the code: run ` + "`go test ./cli -run TestFlagsPage -update`" + `.
 `
 
 const variablesChapter = `
-## Variables that are no flags
+## Variables without a flag
 
 | variable | of | meaning |
 |---|---|---|
-| ` + "`CREDENTIALS_DIRECTORY`" + ` | server | folder of systemd's credentials; without a token elsewhere its file ` + "`discord-bot-token`" + ` is read |
-| ` + "`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`" + ` | server | set by systemd; the server reports here that it listens, is alive and stops |
-| ` + "`HTTPS_PROXY`, `NO_PROXY`" + ` | server | a web proxy on the way to Discord, for calls and the gateway; ` + "`HTTP_PROXY`" + ` where ` + "`--discord-api-url`" + ` begins with ` + "`http:`" + ` |
-| ` + "`SSL_CERT_FILE`, `SSL_CERT_DIR`" + ` | both | authorities to trust instead of the system's |
-| ` + "`DISCORDPROXY_CONTEXTS`" + ` | message | file that keeps the contexts, instead of ` + "`discordproxy/contexts.yaml`" + ` in the user's configuration folder |
-| ` + "`GOMEMLIMIT`" + ` | server | memory to stay below, such as ` + "`450MiB`" + `; about nine tenths of a container's limit |
-| ` + "`GOMAXPROCS`" + ` | server | processors to use, instead of all that the machine or the container has |
-| ` + "`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`" + ` | server | where to export traces; without them none are made |
+| ` + "`CREDENTIALS_DIRECTORY`" + ` | server | set by systemd: folder of credentials; the server reads the token from its file ` + "`discord-bot-token`" + ` if no other setting gives one |
+| ` + "`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`" + ` | server | set by systemd: where the server reports that it listens, is alive and stops |
+| ` + "`HTTPS_PROXY`, `NO_PROXY`" + ` | server | web proxy for connections to Discord, including the gateway; ` + "`HTTP_PROXY`" + ` if ` + "`--discord-api-url`" + ` begins with ` + "`http:`" + ` |
+| ` + "`SSL_CERT_FILE`, `SSL_CERT_DIR`" + ` | both | CA certificates to trust instead of the system's |
+| ` + "`DISCORDPROXY_CONTEXTS`" + ` | message | file with the contexts, instead of ` + "`discordproxy/contexts.yaml`" + ` in the user's configuration folder |
+| ` + "`GOMEMLIMIT`" + ` | server | soft memory limit, such as ` + "`450MiB`" + `; set it to about nine tenths of the container's limit |
+| ` + "`GOMAXPROCS`" + ` | server | number of processors to use, instead of all of the machine or the container |
+| ` + "`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`" + ` | server | where to export traces; without them, there are no traces |
 | ` + "`OTEL_TRACES_EXPORTER`, `OTEL_SDK_DISABLED`" + ` | server | ` + "`otlp`" + ` turns traces on, ` + "`none`" + ` or ` + "`true`" + ` off |
 | ` + "`OTEL_EXPORTER_OTLP_PROTOCOL`, `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL`" + ` | server | ` + "`http/protobuf`, which is the default, or `grpc`" + ` |
-| ` + "`OTEL_...`" + ` | server | the others of [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/), such as those for headers, sampling and the service's name |
+| ` + "`OTEL_...`" + ` | server | other variables of [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/), for example for headers, sampling and the service name |
 `
 
 // TestFlagsPage: docs/flags.md holds every flag and variable of both commands.
@@ -139,6 +142,14 @@ func rowOf(f cli.Flag) flagRow {
 	}
 	usage = placeholder.ReplaceAllString(usage, "$1")
 	usage, told, _ := strings.Cut(docsPage.ReplaceAllString(usage, "[$1]($1)"), " (default: ")
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		if told = cmp.Or(told, f.DefaultText); told == "" && f.Value {
+			told = "`true`"
+		}
+	case *cli.StringSliceFlag:
+		told = cmp.Or(told, f.DefaultText)
+	}
 	row.usage = strings.ReplaceAll(usage, "|", `\|`)
 	var variables []string
 	for _, v := range documented.GetEnvVars() {

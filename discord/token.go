@@ -27,7 +27,7 @@ func parseToken(text string) (string, error) {
 		return "", errors.New("discord: no bot token")
 	}
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", errors.New("discord: the bot token holds a character that no token has")
+		return "", errors.New("discord: the bot token contains an invalid character")
 	}
 	return token, nil
 }

@@ -27,7 +27,7 @@ func (s *Server) newStatus(addr net.Addr) (*status.Service, error) {
 		Open: s.gate.isOpen(addr), Contents: c.ShowContents, Names: s.names, History: s.history, Waiting: s.up.client, Logger: c.Logger,
 	}
 	if config.Contents && config.Open {
-		return nil, errors.New("--dashboard-show-content would show to strangers what calls say: listen on a loopback address")
+		return nil, errors.New("--dashboard-show-content would show the contents of calls to anyone: listen on a loopback address")
 	}
 	if c.Sandbox == nil {
 		return status.New(config)

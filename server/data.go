@@ -195,7 +195,7 @@ func openDatabase(ctx context.Context, c Config) (d *data, err error) {
 		if err == nil {
 			s.Fence(d.bot, d.holder, term.Epoch())
 			d.lease = lease.Keep(term, renew, c.Logger) //nolint:contextcheck // it lives on after ctx
-			c.Logger.InfoContext(ctx, "got the lease of the bot", "epoch", term.Epoch())
+			c.Logger.InfoContext(ctx, "acquired the lease of the bot", "epoch", term.Epoch())
 			return d, nil
 		}
 		if !wait(err) {
@@ -236,7 +236,7 @@ func (d *data) release() {
 	ctx, cancel := context.WithTimeout(context.Background(), lease.Interval)
 	defer cancel()
 	if err := d.store.ReleaseLease(ctx, d.bot, d.holder, epoch); err != nil {
-		d.logger.Warn("failed to release the lease; another server has to wait for its end", "error", err)
+		d.logger.Warn("failed to release the lease; another server waits until it expires", "error", err)
 	}
 }
 

@@ -58,7 +58,7 @@ func openGate(c Config) (*gate, error) {
 			return nil, err
 		}
 		files.WarnReadable(c.Logger, "auth file", c.AuthFile)
-		c.Logger.Info("clients are known by an auth file", "file", c.AuthFile, "clients", config.Rules.Count())
+		c.Logger.Info("loaded the auth file", "file", c.AuthFile, "clients", config.Rules.Count())
 	}
 	g.guard = access.New(config)
 	return g, nil
@@ -93,7 +93,7 @@ func (g *gate) openTLS(c Config) error {
 		if len(contents) > 2 {
 			config.ClientCAs = x509.NewCertPool()
 			if !config.ClientCAs.AppendCertsFromPEM(contents[2]) {
-				return errors.New("there is no certificate in the file of --tls-client-ca")
+				return errors.New("there is no certificate in --tls-client-ca")
 			}
 			// Clients without one are refused with an answer; probes of health need
 			// none.
@@ -124,9 +124,9 @@ func (g *gate) isOpen(addr net.Addr) bool { return g.guard == nil && !listener.I
 func (g *gate) warnings(addr net.Addr) []string {
 	switch {
 	case g.isOpen(addr):
-		return []string{fmt.Sprintf("everybody who can reach %s can use the bot: there are no client keys, see --auth-file", addr)}
+		return []string{fmt.Sprintf("anyone who can reach %s can use the bot without a key; see --auth-file", addr)}
 	case g.tls == nil && !listener.IsLoopback(addr):
-		return []string{fmt.Sprintf("client keys reach %s in clear text unless something in front of it speaks TLS, see --tls-cert", addr)}
+		return []string{fmt.Sprintf("client keys reach %s in clear text unless a reverse proxy in front of it uses TLS; see --tls-cert", addr)}
 	}
 	return nil
 }

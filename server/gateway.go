@@ -123,7 +123,7 @@ func (l live) openProxy(c Config, g *gate, addr net.Addr, observers calls.Observ
 		return nil
 	case g.isOpen(addr):
 		return errors.New(
-			"--gateway-proxy would let everybody who can reach the server run the bot: " +
+			"--gateway-proxy would let anyone who can reach the server run the bot: " +
 				"it needs --auth-file or --tls-client-ca, or a loopback address",
 		)
 	}

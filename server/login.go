@@ -109,7 +109,7 @@ func (l *login) start(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		l.logger.WarnContext(ctx, "Discord did not answer, the bot's token is checked again", "wait", wait, "error", err)
+		l.logger.WarnContext(ctx, "failed to check the bot's token with Discord; retrying", "wait", wait, "error", err)
 		timer := time.NewTimer(wait/2 + rand.N(wait/2))
 		select {
 		case <-ctx.Done():

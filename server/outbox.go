@@ -59,7 +59,7 @@ func (s *Server) runOutbox(ctx context.Context) {
 // outboxWarnings returns what an admin should know of the outbox.
 func (s *Server) outboxWarnings() []string {
 	if s.outbox != nil && s.outbox.Failing() != nil {
-		return []string{"the outbox cannot be written; deliveries wait"}
+		return []string{"failed to write the outbox; deliveries wait"}
 	}
 	return nil
 }

@@ -236,10 +236,10 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	parts.Go(func() { returnMemory(ctx, s.up.client.Queued) })
 	parts.Go(func() { files.Watch(ctx, s.config.Logger, s.gate.watched...) })
 	if err := srv.Serve(ctx, lis); err != nil {
-		s.config.Logger.Error("ended", "error", err)
+		s.config.Logger.Error("stopped with an error", "error", err)
 		return err
 	}
-	s.config.Logger.Info("ended")
+	s.config.Logger.Info("stopped")
 	if ended := context.Cause(ctx); errors.Is(ended, errTokenRefused) || errors.Is(ended, lease.ErrLost) {
 		return ended
 	}

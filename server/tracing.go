@@ -21,7 +21,7 @@ func startTracing(c Config) (t *tracing.Tracing, interceptors []connect.Intercep
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if err := t.Shutdown(ctx); err != nil {
-			c.Logger.Warn("the last traces were not exported", "error", err)
+			c.Logger.Warn("failed to export the last traces", "error", err)
 		}
 	}
 	interceptor, err := t.Interceptor()

@@ -30,7 +30,11 @@ func Template(s Schema, intro, examples string) string {
 		documented := f.(cli.DocGenerationFlag)
 		usage := documented.GetUsage()
 		text.WriteString("\n")
-		comment(&text, placeholder.ReplaceAllString(usage, "$1"))
+		help := placeholder.ReplaceAllString(usage, "$1")
+		if b, ok := f.(*cli.BoolFlag); ok && b.DefaultText != "" {
+			help += " (default: " + b.DefaultText + ")"
+		}
+		comment(&text, help)
 		fmt.Fprintf(&text, "#%s: %s\n", name, example(f, usage, documented.GetValue()))
 	}
 	text.WriteString("\n")
@@ -68,8 +72,8 @@ func example(f cli.Flag, usage, value string) string {
 		}
 		return `"` + word + `"`
 	case *cli.StringSliceFlag:
-		if _, named, ok := strings.Cut(usage, "(default: "); ok {
-			word = strings.TrimSuffix(named, ")")
+		if f.DefaultText != "" {
+			word = f.DefaultText
 		}
 		return `["` + word + `"]`
 	}

@@ -151,7 +151,7 @@ func identify(settings *tls.Config, cert, key string) (*tls.Config, error) {
 	case cert == "" && key == "":
 		return settings, nil
 	case cert == "" || key == "":
-		return nil, command.Misuse(errors.New("--tls-cert and --tls-key need each other"))
+		return nil, command.Misuse(errors.New("--tls-cert and --tls-key must be set together"))
 	case settings == nil:
 		settings = &tls.Config{MinVersion: tls.VersionTLS12}
 	}

@@ -55,7 +55,7 @@ func TestGuardedProxy(t *testing.T) {
 		{[]string{"--key", key}, nil, "ERROR: "},
 		{append(ca, "--key-file", empty), nil, "ERROR: --key-file " + empty + " is empty\n"},
 		{append(ca, "--key-file", file("none")), nil, "ERROR: cannot read --key-file: "},
-		{append(ca, "--tls-key", file("robot-key.pem")), nil, "ERROR: --tls-cert and --tls-key need each other\n"},
+		{append(ca, "--tls-key", file("robot-key.pem")), nil, "ERROR: --tls-cert and --tls-key must be set together\n"},
 		{append(ca, "--tls-cert", keyFile, "--tls-key", keyFile), nil, "ERROR: cannot use --tls-cert and --tls-key: "},
 		{[]string{"--tls-ca", file("none")}, nil, "ERROR: cannot read --tls-ca: "},
 		{[]string{"--tls-ca", keyFile}, nil, "ERROR: there is no certificate in --tls-ca "},

@@ -27,43 +27,43 @@ func (c *accessConfig) flags() []cli.Flag {
 			Name:        "auth-file",
 			EnvVars:     command.Variables("auth-file"),
 			Destination: &c.authFile,
-			Usage:       "`FILE` with the clients that may call, see docs/access.md",
+			Usage:       "`FILE` with the clients and their rules, see docs/access.md",
 		},
 		&cli.BoolFlag{
 			Name:        "require-auth",
 			EnvVars:     command.Variables("require-auth"),
 			Destination: &c.requireAuth,
-			Usage:       "do not start without --auth-file or --tls-client-ca",
+			Usage:       "refuse to start without --auth-file or --tls-client-ca",
 		},
 		&cli.BoolFlag{
 			Name:        "metrics-open",
 			EnvVars:     command.Variables("metrics-open"),
 			Destination: &c.metricsOpen,
-			Usage:       "answer /metrics without a key",
+			Usage:       "serve /metrics without a key",
 		},
 		&cli.StringFlag{
 			Name:        "tls-cert",
 			EnvVars:     command.Variables("tls-cert"),
 			Destination: &c.tlsCert,
-			Usage:       "`FILE` with the server's certificate and its chain in PEM: clients have to use TLS",
+			Usage:       "`FILE` with the server's certificate and its chain in PEM; turns TLS on",
 		},
 		&cli.StringFlag{
 			Name:        "tls-key",
 			EnvVars:     command.Variables("tls-key"),
 			Destination: &c.tlsKey,
-			Usage:       "`FILE` with the key of the certificate in PEM",
+			Usage:       "`FILE` with the private key of --tls-cert in PEM",
 		},
 		&cli.StringFlag{
 			Name:        "tls-client-ca",
 			EnvVars:     command.Variables("tls-client-ca"),
 			Destination: &c.tlsCAs,
-			Usage:       "`FILE` with the authorities in PEM whose certificates clients may prove themselves by",
+			Usage:       "`FILE` with the CA certificates in PEM that verify client certificates",
 		},
 		&cli.StringFlag{
 			Name:        "audit-file",
 			EnvVars:     command.Variables("audit-file"),
 			Destination: &c.auditFile,
-			Usage:       "`FILE` for a line of JSON about each call",
+			Usage:       "`FILE` for the audit log, one line of JSON for each call",
 		},
 	}
 }
@@ -71,11 +71,11 @@ func (c *accessConfig) flags() []cli.Flag {
 func (c *accessConfig) check() error {
 	switch {
 	case (c.tlsCert == "") != (c.tlsKey == ""):
-		return errors.New("--tls-cert and --tls-key need each other")
+		return errors.New("--tls-cert and --tls-key must be set together")
 	case c.tlsCAs != "" && c.tlsCert == "":
 		return errors.New("--tls-client-ca needs --tls-cert and --tls-key")
 	case c.requireAuth && c.authFile == "" && c.tlsCAs == "":
-		return errors.New("--require-auth: there is neither --auth-file nor --tls-client-ca, so that everybody could call")
+		return errors.New("--require-auth needs --auth-file or --tls-client-ca")
 	}
 	return nil
 }

@@ -180,7 +180,7 @@ func TestExposedWithoutKeys(t *testing.T) {
 		return code, output.String()
 	}
 	for _, args := range [][]string{{"--require-auth"}, {"--require-auth", "--host", "0.0.0.0"}} {
-		if code, out := run(args...); code != 2 || !strings.Contains(out, "ERROR: --require-auth: there is neither --auth-file nor --tls-client-ca") {
+		if code, out := run(args...); code != 2 || !strings.Contains(out, "ERROR: --require-auth needs --auth-file or --tls-client-ca") {
 			t.Errorf("%v: ended with %d: %s", args, code, out)
 		}
 	}
@@ -201,7 +201,7 @@ func TestExposedWithoutKeys(t *testing.T) {
 		}
 		return string(body)
 	}
-	const warning = "everybody who can reach "
+	const warning = "anyone who can reach "
 	exposed := proxytest.Start(t, "--sandbox", "--host", "0.0.0.0")
 	eventually(t, "the warning on the console", func() bool { return strings.Contains(exposed.Output(), "WARNING: "+warning) })
 	if got := get(exposed, "/readyz"); !strings.Contains(got, "warning: "+warning) {
@@ -226,7 +226,7 @@ func TestBadAccessFlags(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--tls-cert", empty}, "--tls-cert and --tls-key need each other"},
+		{[]string{"--tls-cert", empty}, "--tls-cert and --tls-key must be set together"},
 		{[]string{"--tls-client-ca", empty}, "--tls-client-ca needs --tls-cert"},
 		{[]string{"--tls-cert", empty, "--tls-key", empty}, "TLS certificate " + empty},
 		{[]string{"--auth-file", filepath.Join(folder, "none")}, "cannot read the auth file"},

@@ -69,10 +69,10 @@ func checkCommand(e command.Env) *cli.Command {
 	flags := c.flags()
 	return &cli.Command{
 		Name:  "check",
-		Usage: "takes the options of the server, prints its settings, and finds what would keep it from running",
+		Usage: "tests settings without starting the server; takes the server's options",
 		Flags: append([]cli.Flag{
-			&cli.BoolFlag{Name: "offline", Destination: &offline, Usage: "do not ask Discord whether it accepts the token"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Destination: &output, Usage: "`FORMAT`: text or json"},
+			&cli.BoolFlag{Name: "offline", Destination: &offline, Usage: "do not check the token with Discord"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Destination: &output, Usage: "output `FORMAT`: text or json"},
 		}, flags...),
 		Action: func(cc *cli.Context) error {
 			if err := command.NoArguments(cc); err != nil {
@@ -122,6 +122,9 @@ func (c *serverConfig) describe(flags []cli.Flag) []checkedSetting {
 	for _, f := range flags {
 		name := f.Names()[0]
 		value := c.settings.values[name]
+		if !c.settings.given(name) {
+			value = cmp.Or(defaultText(f), value)
+		}
 		if name == "token" && value != "" {
 			value = "(hidden)"
 		}
@@ -136,6 +139,25 @@ func (c *serverConfig) describe(flags []cli.Flag) []checkedSetting {
 	return all
 }
 
+// defaultText is what the help shows as the default of a flag that needs words for it.
+func defaultText(f cli.Flag) string {
+	switch f := f.(type) {
+	case *cli.BoolFlag:
+		return f.DefaultText
+	case *cli.StringSliceFlag:
+		return f.DefaultText
+	}
+	return ""
+}
+
+// count is a number of things, in words.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 // hidden returns the address of a database without its password. An address that
 // cannot be read is not shown at all.
 func hidden(address string) (string, error) {
@@ -148,13 +170,13 @@ func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
 	var err error
 	if c.access.authFile != "" {
 		r.Clients, err = c.describeClients(ctx)
-		r.add("auth-file", fmt.Sprintf("%d clients", len(r.Clients)), err)
+		r.add("auth-file", count(len(r.Clients), "client"), err)
 	}
 	if err := c.hooks.check(); err != nil || c.hooks.file != "" {
 		if err == nil {
 			r.Hooks, err = server.DescribeHooks(ctx, c.hooks.file, c.hooks.templates, c.hooks.inline, c.access.authFile != "")
 		}
-		r.add("hooks-file", fmt.Sprintf("%d hooks", len(r.Hooks)), err)
+		r.add("hooks-file", count(len(r.Hooks), "hook"), err)
 	}
 	if c.onlyFiles() {
 		return
@@ -198,7 +220,7 @@ func (c *serverConfig) describeClients(ctx context.Context) ([]string, error) {
 // examineToken asks Discord once.
 func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool) {
 	if c.sandbox {
-		r.skip("token", "the sandbox has its own")
+		r.skip("token", "the sandbox uses its own token")
 		return
 	}
 	token := c.token
@@ -225,7 +247,7 @@ func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool
 	if err != nil {
 		err = fmt.Errorf("Discord does not accept the token, or cannot be reached: %w", err)
 	}
-	r.add("token", "Discord knows the bot as "+name, err)
+	r.add("token", "valid; the bot is "+name, err)
 }
 
 // examineTLS reads certificate, key and authorities.
@@ -234,18 +256,18 @@ func (c *serverConfig) examineTLS(ctx context.Context) (string, error) {
 	for _, path := range []string{c.access.tlsCert, c.access.tlsKey} {
 		data, err := server.ReadFile(ctx, path)
 		if err != nil {
-			return "", fmt.Errorf("cannot read a file of TLS: %w", err)
+			return "", fmt.Errorf("cannot read a TLS file: %w", err)
 		}
 		contents = append(contents, data)
 	}
 	pair, err := tls.X509KeyPair(contents[0], contents[1])
 	if err != nil {
-		return "", fmt.Errorf("--tls-cert and --tls-key do not fit: %w", err)
+		return "", fmt.Errorf("--tls-cert and --tls-key do not match: %w", err)
 	}
 	if c.access.tlsCAs != "" {
 		data, err := server.ReadFile(ctx, c.access.tlsCAs)
 		if err == nil && !x509.NewCertPool().AppendCertsFromPEM(data) {
-			err = errors.New("there is no certificate in the file of --tls-client-ca")
+			err = errors.New("there is no certificate in --tls-client-ca")
 		}
 		if err != nil {
 			return "", err
@@ -282,8 +304,12 @@ func (c *serverConfig) examineData(ctx context.Context, r *report) {
 		return
 	}
 	config := server.Config{}
-	if c.data.off || c.sandbox && c.data.folder == "" {
-		r.skip("data", "nothing survives a restart")
+	switch {
+	case c.data.off:
+		r.skip("data", "nothing survives a restart, because of --no-data")
+		return
+	case c.sandbox && c.data.folder == "":
+		r.skip("data", "the sandbox uses a temporary folder")
 		return
 	}
 	if _, err := c.data.apply(&config, false); err != nil || config.DataFolder == "" {
@@ -366,7 +392,11 @@ func (r *report) write(w io.Writer, output string) error {
 		return nil
 	}
 	for _, f := range r.Checks {
-		_, _ = fmt.Fprintf(w, "%s: %s: %s\n", f.Result, f.Check, f.Detail)
+		line := f.Result + ": " + f.Check
+		if f.Detail != "" {
+			line += ": " + f.Detail
+		}
+		_, _ = fmt.Fprintln(w, line)
 	}
 	_, err := fmt.Fprintln(w, "A reload applies changes of settings marked \"reload\"; others need a restart.")
 	return err

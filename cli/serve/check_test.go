@@ -74,8 +74,10 @@ func TestCheckConfig(t *testing.T) {
 	}
 	for _, want := range []string{
 		`(?m)^max-queue +9 +environment DISCORDPROXY_MAX_QUEUE$`, `(?m)^retry-for +5s +` + path + `:2$`, `(?m)^activity +x +flag$`,
+		`(?m)^auth-file +` + path + ` +` + path + `:6  reload$`, `(?m)^ok: auth-file: 1 client$`, `(?m)^ok: settings$`,
+		`(?m)^rest-proxy +on loopback addresses +default$`, `(?m)^intents +default +default$`,
 		`(?m)^max-file +\d+ +default$`, `(?m)^token +\(hidden\) +` + path + `:1  reload$`, `(?m)^shop: may call every method`,
-		`(?m)^ok: token: Discord knows the bot as sandbox$`, `(?m)^ok: data: ` + regexp.QuoteMeta(folder) + ` can be written, is empty(, \d+ MB free)?$`, `(?m)^ok: port: `,
+		`(?m)^ok: token: valid; the bot is sandbox$`, `(?m)^ok: data: ` + regexp.QuoteMeta(folder) + ` can be written, is empty(, \d+ MB free)?$`, `(?m)^ok: port: `,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("there is no %s in\n%s", want, out)
@@ -89,9 +91,9 @@ func TestCheckConfig(t *testing.T) {
 		"--port " + port: "port: cannot listen on 127.0.0.1:" + port,
 		"--token wrong":  "token: Discord does not accept the token",
 		"--data " + path: "is not a folder; use --data to choose another folder",
-		"--tls-cert " + path + " --tls-key " + path: "--tls-cert and --tls-key do not fit",
+		"--tls-cert " + path + " --tls-key " + path: "--tls-cert and --tls-key do not match",
 		"--max-queue 0": "--max-queue must be more than 0",
-		"--tls-key x":   "need each other",
+		"--tls-key x":   "must be set together",
 	} {
 		out, _, err := output(t, append([]string{"check", "-o", "json", "--config", path}, strings.Fields(args)...)...)
 		var r struct{ OK bool }

@@ -53,7 +53,7 @@ func TestConfigInit(t *testing.T) {
 			t.Errorf("%s is in the file: %v", name, got)
 		}
 	}
-	if _, _, err := output(t, "config", "init", path); err == nil || !strings.Contains(err.Error(), "exists already") {
+	if _, _, err := output(t, "config", "init", path); err == nil || !strings.Contains(err.Error(), "already exists") {
 		t.Errorf("a file that exists: %v", err)
 	}
 	if out, _, err := output(t, "config", "init"); err != nil || out != string(text) {
@@ -127,11 +127,11 @@ func TestConfigMistakes(t *testing.T) {
 		"prot: 1":                                                           `line 1: unknown setting "prot"; did you mean "port"?`,
 		"token: " + secret + "\nport: 70000":                                ":2: --port 70000 is not between 0 and 65535",
 		"token: " + secret + "\nmax-queue: -1":                              ":2: --max-queue must be more than 0",
-		"token: " + secret + "\ntoken-file: x":                              "token and token-file exclude each other",
+		"token: " + secret + "\ntoken-file: x":                              "token and token-file cannot be used together",
 		"token: x\nauth: {clients: []}":                                     "line 2",
 		"token: x\n\nauth:\n  clients:\n  - nam: a":                         "line 5",
 		"token: x\nhooks:\n- name: a\n  chanel: 1":                          "line 4",
-		"token: x\nauth: {clients: [{name: a, hashes: [b]}]}\nauth-file: x": "auth and auth-file exclude each other",
+		"token: x\nauth: {clients: [{name: a, hashes: [b]}]}\nauth-file: x": "auth and auth-file cannot be used together",
 		"token: x\nsocket-mode: 999":                                        ":2: --socket-mode",
 	} {
 		path := filepath.Join(folder, "config.yaml")

@@ -44,11 +44,11 @@ func configCommand(e command.Env) *cli.Command {
 	usage := command.Misuse(errors.New("expected config init [FILE]"))
 	return &cli.Command{
 		Name:   "config",
-		Usage:  "writes a configuration file, see --config",
+		Usage:  "writes a configuration file for --config",
 		Action: func(*cli.Context) error { return usage },
 		Subcommands: []*cli.Command{{
 			Name:      "init",
-			Usage:     "writes a commented file with every setting at its default, to standard output without FILE",
+			Usage:     "writes every setting, commented out at its default, to FILE or standard output",
 			ArgsUsage: "[FILE]",
 			Action: func(c *cli.Context) error {
 				switch {
@@ -72,7 +72,7 @@ func configCommand(e command.Env) *cli.Command {
 func writeNew(path, text string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already and is left as it is", path)
+		return fmt.Errorf("%s already exists and is not overwritten", path)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot write the configuration file: %w", err)

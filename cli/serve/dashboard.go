@@ -15,12 +15,12 @@ type dashboardConfig struct {
 
 func (c *dashboardConfig) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "no-dashboard", EnvVars: command.Variables("no-dashboard"), Destination: &c.off, Usage: "have no web page at /"},
+		&cli.BoolFlag{Name: "no-dashboard", EnvVars: command.Variables("no-dashboard"), Destination: &c.off, Usage: "do not serve the dashboard at /"},
 		&cli.BoolFlag{
 			Name:        "dashboard-show-content",
 			EnvVars:     command.Variables("dashboard-show-content"),
 			Destination: &c.contents,
-			Usage:       "show on the dashboard what calls say; only while the server listens on a loopback address",
+			Usage:       "show the contents of calls on the dashboard; needs a loopback address",
 		},
 	}
 }

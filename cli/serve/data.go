@@ -28,41 +28,41 @@ func (c *dataConfig) flags() []cli.Flag {
 			Name:        "data",
 			EnvVars:     command.Variables("data"),
 			Destination: &c.folder,
-			Usage:       "`FOLDER` for what survives a restart, one for each server; by default $STATE_DIRECTORY or ~/.local/state/discordproxy",
+			Usage:       "`FOLDER` of the server's data; default: $STATE_DIRECTORY or ~/.local/state/discordproxy",
 		},
 		&cli.StringFlag{
 			Name:        "database",
 			EnvVars:     command.Variables("database"),
 			Destination: &c.database,
-			Usage:       "use PostgreSQL at `URL` instead of --data, such as postgres://user:password@host/name",
+			Usage:       "`URL` of a PostgreSQL database to use instead of --data; prefer --database-file",
 		},
 		&cli.StringFlag{
 			Name:        "database-file",
 			EnvVars:     command.Variables("database-file"),
 			Destination: &c.databaseFile,
-			Usage:       "`FILE` that holds the URL of --database, which contains a password",
+			Usage:       "`FILE` with the URL for --database, which contains a password",
 		},
-		&cli.BoolFlag{Name: "no-data", EnvVars: command.Variables("no-data"), Destination: &c.off, Usage: "keep nothing across restarts"},
+		&cli.BoolFlag{Name: "no-data", EnvVars: command.Variables("no-data"), Destination: &c.off, Usage: "store nothing across restarts"},
 		&cli.DurationFlag{
 			Name:        "outbox-keep",
 			EnvVars:     command.Variables("outbox-keep"),
 			Value:       server.DefaultOutboxKeep,
 			Destination: &c.outbox.Keep,
-			Usage:       "how long to keep the records of deliveries that have ended",
+			Usage:       "how long to keep records of finished deliveries",
 		},
 		&cli.Int64Flag{
 			Name:        "outbox-max",
 			EnvVars:     command.Variables("outbox-max"),
 			Value:       server.DefaultOutboxDeliveries,
 			Destination: &c.outbox.MaxDeliveries,
-			Usage:       "deliveries in the outbox that have not ended",
+			Usage:       "maximum number of unfinished deliveries in the outbox",
 		},
 		&cli.Int64Flag{
 			Name:        "outbox-max-bytes",
 			EnvVars:     command.Variables("outbox-max-bytes"),
 			Value:       server.DefaultOutboxBytes,
 			Destination: &c.outbox.MaxBytes,
-			Usage:       "bytes of the requests in the outbox",
+			Usage:       "maximum total size of the requests in the outbox, in bytes",
 		},
 	}
 }
@@ -70,9 +70,9 @@ func (c *dataConfig) flags() []cli.Flag {
 func (c *dataConfig) check() error {
 	switch {
 	case c.off && c.onDatabase():
-		return errors.New("--database and --no-data exclude each other")
+		return errors.New("--database and --no-data cannot be used together")
 	case c.off && c.folder != "":
-		return errors.New("--data and --no-data exclude each other")
+		return errors.New("--data and --no-data cannot be used together")
 	case c.outbox.Keep <= 0:
 		return errors.New("--outbox-keep must be more than 0")
 	case c.outbox.MaxDeliveries <= 0:
@@ -141,7 +141,7 @@ func copyCommands() []*cli.Command {
 					Name:        "data",
 					EnvVars:     command.Variables("data"),
 					Destination: &folder,
-					Usage:       "`FOLDER` of the server's data, with the server's default",
+					Usage:       "`FOLDER` of the server's data; default: as for the server",
 				},
 			},
 			Action: func(c *cli.Context) error {
@@ -149,14 +149,14 @@ func copyCommands() []*cli.Command {
 					return command.Misuse(fmt.Errorf("expected %s FILE", name))
 				}
 				if folder = cmp.Or(folder, defaultDataFolder()); folder == "" {
-					return command.Misuse(errors.New("there is no home folder: name the data folder with --data"))
+					return command.Misuse(errors.New("there is no home folder: set --data"))
 				}
 				return do(c.Context, folder, c.Args().First())
 			},
 		}
 	}
 	return []*cli.Command{
-		copyCommand("backup", "copies a server's data into a new file, also while the server runs", server.Backup),
-		copyCommand("restore", "puts a backup in the place of a server's data while the server is stopped", server.Restore),
+		copyCommand("backup", "copies the server's data into a new FILE, also while the server runs", server.Backup),
+		copyCommand("restore", "replaces the data of a stopped server with the backup in FILE", server.Restore),
 	}
 }

@@ -147,7 +147,7 @@ func TestDatabaseFlags(t *testing.T) {
 		{"--database-file " + empty, "", "database: the address of the database is not of the form"},
 		{"--database mysql://" + password, "", "database: the address of the database is not of the form"},
 		{"--database-file " + file + "x", "", "database: cannot read the database file: "},
-		{"--no-data", address, "--database and --no-data exclude each other"},
+		{"--no-data", address, "--database and --no-data cannot be used together"},
 	} {
 		t.Setenv("DISCORDPROXY_DATABASE", tt.variable)
 		out, _, err := output(t, append([]string{"check", "--sandbox", "--port", "0"}, strings.Fields(tt.args)...)...)

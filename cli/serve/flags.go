@@ -58,42 +58,42 @@ func (c *serverConfig) flags() []cli.Flag {
 			Name:        "token",
 			EnvVars:     command.Variables("token", "DISCORD_BOT_TOKEN"),
 			Destination: &c.token,
-			Usage:       "Discord bot `TOKEN`; prefer the variable or a file, which other users of the machine do not see",
+			Usage:       "Discord bot `TOKEN`; prefer --token-file, because other users can see command lines",
 		},
 		&cli.StringFlag{
 			Name:        "token-file",
 			EnvVars:     command.Variables("token-file"),
 			Destination: &c.tokenFile,
-			Usage:       "`FILE` that holds the bot token",
+			Usage:       "`FILE` with the bot token",
 		},
 		&cli.StringFlag{
 			Name:        "host",
 			EnvVars:     command.Variables("host"),
 			Value:       "127.0.0.1",
 			Destination: &c.host,
-			Usage:       "`ADDRESS`, name or unix:PATH to listen on, or several separated by commas",
+			Usage:       "`ADDRESS`, name or unix:PATH to listen on; separate several with commas",
 		},
-		&cli.IntFlag{Name: "port", EnvVars: command.Variables("port"), Value: 50051, Destination: &c.port, Usage: "port to listen on, 0 for any"},
+		&cli.IntFlag{Name: "port", EnvVars: command.Variables("port"), Value: 50051, Destination: &c.port, Usage: "port to listen on; 0 for any free port"},
 		&cli.StringFlag{
 			Name:        "socket-mode",
 			EnvVars:     command.Variables("socket-mode"),
 			Value:       "0660",
 			Destination: &c.socketMode,
-			Usage:       "octal `MODE` of Unix sockets: who may connect",
+			Usage:       "octal `MODE` of Unix sockets, which decides who may connect",
 		},
 		&cli.StringFlag{
 			Name:        "log-console-level",
 			EnvVars:     command.Variables("log-console-level"),
 			Value:       "CRITICAL",
 			Destination: &c.logs.console,
-			Usage:       "`LEVEL` of the log on the console: DEBUG, INFO, WARN, ERROR, CRITICAL",
+			Usage:       "lowest `LEVEL` to log to the console: DEBUG, INFO, WARN, ERROR, CRITICAL",
 		},
 		&cli.StringFlag{
 			Name:        "log-file-level",
 			EnvVars:     command.Variables("log-file-level"),
 			Value:       "INFO",
 			Destination: &c.logs.file,
-			Usage:       "`LEVEL` of the log file",
+			Usage:       "lowest `LEVEL` to log to the file",
 		},
 		&cli.StringFlag{
 			Name:        "log-file-path",
@@ -106,7 +106,7 @@ func (c *serverConfig) flags() []cli.Flag {
 			EnvVars:     command.Variables("log-format"),
 			Value:       "text",
 			Destination: &c.logs.format,
-			Usage:       "`FORMAT` of the log on the console and in the file: text or json",
+			Usage:       "`FORMAT` of the console log and the log file: text or json",
 		},
 		&cli.StringFlag{
 			Name:        "discord-api-url",
@@ -125,80 +125,80 @@ func (c *serverConfig) flags() []cli.Flag {
 			Name:        "sandbox-port",
 			EnvVars:     command.Variables("sandbox-port"),
 			Destination: &c.sandboxPort,
-			Usage:       "port of the sandbox on 127.0.0.1, 0 for any",
+			Usage:       "port of the sandbox on 127.0.0.1; 0 for any free port",
 		},
 		&cli.DurationFlag{
 			Name:        "shutdown-grace",
 			EnvVars:     command.Variables("shutdown-grace"),
 			Value:       110 * time.Second,
 			Destination: &c.grace,
-			Usage:       "how long calls may go on after a signal to end",
+			Usage:       "how long to wait for calls in progress on shutdown",
 		},
 		&cli.StringSliceFlag{
 			Name:    "cors-origin",
 			EnvVars: command.Variables("cors-origin"),
-			Usage:   "web `ORIGIN` whose pages may call, such as https://example.org; repeatable",
+			Usage:   "web `ORIGIN` whose pages may call the server, such as https://example.org; repeatable",
 		},
 		&cli.StringSliceFlag{
 			Name:    "allowed-host",
 			EnvVars: command.Variables("allowed-host"),
-			Usage:   "host `NAME` that requests may use in addition to loopback names; repeatable",
+			Usage:   "host `NAME` to accept in addition to loopback names; repeatable",
 		},
 		&cli.IntFlag{
 			Name:        "global-rate-limit",
 			EnvVars:     command.Variables("global-rate-limit"),
 			Value:       50,
 			Destination: &c.globalRateLimit,
-			Usage:       "calls a second that Discord allows the bot over all routes, 0 for unlimited",
+			Usage:       "requests per second that Discord allows the bot on all routes together; 0 for no limit",
 		},
 		&cli.IntFlag{
 			Name:        "max-queue",
 			EnvVars:     command.Variables("max-queue"),
 			Value:       10_000,
 			Destination: &c.maxQueue,
-			Usage:       "calls that may wait for rate limits",
+			Usage:       "maximum number of calls waiting for rate limits",
 		},
 		&cli.Int64Flag{
 			Name:        "max-queue-bytes",
 			EnvVars:     command.Variables("max-queue-bytes"),
 			Value:       256 << 20,
 			Destination: &c.maxQueueBytes,
-			Usage:       "bytes of the bodies of waiting calls",
+			Usage:       "maximum total size of the waiting calls, in bytes",
 		},
 		&cli.IntFlag{
 			Name:        "invalid-request-limit",
 			EnvVars:     command.Variables("invalid-request-limit"),
 			Value:       10_000,
 			Destination: &c.invalidRequestLimit,
-			Usage:       "answers 401, 403 and 429 in ten minutes at which Discord bans an address",
+			Usage:       "number of 401, 403 and 429 responses in 10 minutes at which Discord bans the address",
 		},
 		&cli.DurationFlag{
 			Name:        "connect-timeout",
 			EnvVars:     command.Variables("connect-timeout"),
 			Value:       10 * time.Second,
 			Destination: &c.connectTimeout,
-			Usage:       "how long reaching Discord may take",
+			Usage:       "time limit for connecting to Discord",
 		},
 		&cli.DurationFlag{
 			Name:        "try-timeout",
 			EnvVars:     command.Variables("try-timeout"),
 			Value:       time.Minute,
 			Destination: &c.tryTimeout,
-			Usage:       "how long one try of a call at Discord may take",
+			Usage:       "time limit for one attempt of a request to Discord",
 		},
 		&cli.DurationFlag{
 			Name:        "retry-for",
 			EnvVars:     command.Variables("retry-for"),
 			Value:       discord.DefaultRetryFor,
 			Destination: &c.retryFor,
-			Usage:       "how long to retry a failing call whose caller sets no deadline",
+			Usage:       "how long to retry a failing call that has no deadline",
 		},
 		&cli.BoolFlag{
 			Name:        "compat-enums",
 			EnvVars:     command.Variables("compat-enums"),
 			Value:       true,
 			Destination: &c.compatEnums,
-			Usage:       "send channel types that discordproxy 1.5 lacks as UNDEFINED to Python clients that do not name a newer package",
+			Usage:       "send channel types unknown to discordproxy 1.5 as UNDEFINED to old Python clients",
 		},
 	}
 	return inGroups(slices.Concat(
@@ -254,7 +254,7 @@ func (c *serverConfig) check() error {
 		}
 	}
 	if c.invalidRequestLimit < 2 {
-		return errors.New("--invalid-request-limit must be more than 1: one is always kept")
+		return errors.New("--invalid-request-limit must be more than 1, because one request is always kept in reserve")
 	}
 	if c.globalRateLimit < 0 {
 		return errors.New("--global-rate-limit must not be negative")

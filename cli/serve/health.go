@@ -31,22 +31,22 @@ func healthCommand(e command.Env) *cli.Command {
 	var live bool
 	return &cli.Command{
 		Name:  "health",
-		Usage: "asks a running server whether it is ready; the exit code is 0 or 1",
+		Usage: "checks whether a running server is ready; the exit code is 0 or 1",
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{
 				Name:        "host",
 				EnvVars:     command.Variables("host"),
 				Value:       "127.0.0.1",
 				Destination: &host,
-				Usage:       "`ADDRESS` of the server, or unix:PATH; of several the first; one that means all addresses is asked at a loopback one",
+				Usage:       "`ADDRESS` of the server or unix:PATH, as for the server; the first of several",
 			},
 			&cli.IntFlag{Name: "port", EnvVars: command.Variables("port"), Value: 50051, Destination: &port, Usage: "port of the server"},
-			&cli.BoolFlag{Name: "live", Destination: &live, Usage: "ask only whether it lives, however Discord is"},
+			&cli.BoolFlag{Name: "live", Destination: &live, Usage: "check only whether the process responds, not whether it is ready"},
 			&cli.StringFlag{
 				Name:      "tls-cert",
 				EnvVars:   command.Variables("tls-cert"),
 				TakesFile: true,
-				Usage:     "`FILE` with the certificate of the server: use TLS, and take this certificate for whatever address the server has",
+				Usage:     "`FILE` with the server's certificate in PEM: use TLS and accept it for any address",
 			},
 		}, command.TrustFlags()...),
 		Action: func(c *cli.Context) error {
@@ -150,7 +150,7 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 	return said, nil
 }
 
-var errOtherCertificate = errors.New("the server shows another certificate than that of --tls-cert")
+var errOtherCertificate = errors.New("the server's certificate is not the one in --tls-cert")
 
 // onlyCertificate trusts a server that shows the first certificate of a file,
 // whichever names that has: the server is asked at an address of the machine.

@@ -23,14 +23,14 @@ func (c *hooksConfig) flags() []cli.Flag {
 			EnvVars:     command.Variables("hooks-file"),
 			TakesFile:   true,
 			Destination: &c.file,
-			Usage:       "`FILE` with incoming hooks, POST /hooks/NAME, see docs/hooks.md",
+			Usage:       "`FILE` with incoming hooks, see docs/hooks.md",
 		},
 		&cli.StringFlag{
 			Name:        "hooks-templates",
 			EnvVars:     command.Variables("hooks-templates"),
 			TakesFile:   true,
 			Destination: &c.templates,
-			Usage:       "`FOLDER` of templates, NAME.yaml and NAME.txt, for the messages of hooks",
+			Usage:       "`FOLDER` with templates for hook messages, NAME.yaml and NAME.txt",
 		},
 	}
 }

@@ -35,7 +35,7 @@ func (c *serverConfig) introduce(w io.Writer, addr net.Addr, world sandbox.World
 	}
 	at := c.access.reach(host, port)
 	if !c.dashboard.off {
-		_, _ = fmt.Fprintf(w, "\nWatch all of it in a browser: %s/\n", at.page)
+		_, _ = fmt.Fprintf(w, "\nDashboard: %s/\n", at.page)
 	}
 	_, _ = fmt.Fprintf(w, `
 %[1]s

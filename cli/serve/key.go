@@ -41,7 +41,7 @@ func keyCommand(e command.Env) *cli.Command {
 	usage := command.Misuse(errors.New("expected key new --name NAME or key add FILE --name NAME"))
 	return &cli.Command{
 		Name:        "key",
-		Usage:       "makes keys for clients, see --auth-file",
+		Usage:       "creates keys for clients, see --auth-file",
 		Action:      func(*cli.Context) error { return usage },
 		Subcommands: []*cli.Command{keyNewCommand(e, usage), keyAddCommand(e, usage)},
 	}
@@ -54,10 +54,10 @@ func keyNewCommand(e command.Env, usage error) *cli.Command {
 	var asJSON bool
 	return &cli.Command{
 		Name:  "new",
-		Usage: "prints a new key, which is not stored anywhere, and on standard error its entry for the auth file",
+		Usage: "prints a new key once, and its entry for the auth file on standard error",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "name", Destination: &client.Name, Usage: "`NAME` of the client, for logs and metrics"},
-			&cli.BoolFlag{Name: "json", Destination: &asJSON, Usage: "print key, hash and entry as JSON"},
+			&cli.StringFlag{Name: "name", Destination: &client.Name, Usage: "`NAME` of the client in logs and metrics"},
+			&cli.BoolFlag{Name: "json", Destination: &asJSON, Usage: "print the key, its hash and the entry as JSON"},
 		},
 		Action: func(c *cli.Context) error {
 			if err := command.NoArguments(c); err != nil {
@@ -95,14 +95,14 @@ Add this entry to the auth file, below "clients:". It contains no secret.
 func keyAddCommand(e command.Env, usage error) *cli.Command {
 	return &cli.Command{
 		Name:      "add",
-		Usage:     "adds a client with a new key to an auth file, which it makes if it is missing, and prints the key",
+		Usage:     "adds a client to the auth file FILE, which it creates if needed, and prints the client's key",
 		ArgsUsage: "FILE",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "name", Usage: "`NAME` of the client, for logs and metrics"},
-			&cli.StringSliceFlag{Name: "methods", Usage: "`METHODS` that the client may call, separated by commas; by default all"},
-			&cli.StringSliceFlag{Name: "guilds", Usage: "`IDS` of the only guilds that calls may be about, or *"},
-			&cli.StringSliceFlag{Name: "channels", Usage: "`IDS` of the only channels that calls may be about, or *"},
-			&cli.StringSliceFlag{Name: "users", Usage: "`IDS` of the only users that calls may be about, or *"},
+			&cli.StringFlag{Name: "name", Usage: "`NAME` of the client in logs and metrics"},
+			&cli.StringSliceFlag{Name: "methods", Usage: "`METHODS` that the client may call, comma-separated; default: all"},
+			&cli.StringSliceFlag{Name: "guilds", Usage: "`IDS` of the guilds that the client is restricted to, or *"},
+			&cli.StringSliceFlag{Name: "channels", Usage: "`IDS` of the channels that the client is restricted to, or *"},
+			&cli.StringSliceFlag{Name: "users", Usage: "`IDS` of the users that the client is restricted to, or *"},
 		},
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 || c.String("name") == "" {
@@ -142,7 +142,7 @@ func addClient(c *cli.Context, file string, client newClient) error {
 	}
 	again, err := server.ReadFile(c.Context, file)
 	if missing != errors.Is(err, fs.ErrNotExist) || !bytes.Equal(before, again) {
-		return fmt.Errorf("auth file %s was changed by somebody else; try again", file)
+		return fmt.Errorf("auth file %s was changed in the meantime; try again", file)
 	}
 	if err := command.ReplaceFile(file, after, 0o600); err != nil {
 		return fmt.Errorf("cannot write the auth file: %w", err)

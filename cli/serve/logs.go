@@ -42,7 +42,7 @@ func (c logConfig) report(ctx context.Context, console io.Writer, err error) err
 	if err == nil || c.format != "json" {
 		return err
 	}
-	slog.New(slog.NewJSONHandler(console, nil)).ErrorContext(ctx, "the server ended", "error", err)
+	slog.New(slog.NewJSONHandler(console, nil)).ErrorContext(ctx, "stopped with an error", "error", err)
 	return command.Reported(err)
 }
 

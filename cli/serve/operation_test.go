@@ -95,7 +95,7 @@ func TestReadiness(t *testing.T) {
 	if err := send(); err == nil {
 		t.Fatal("a message arrived through a fault")
 	}
-	ready(503, "Discord gives no proper answer since 20")
+	ready(503, "no valid response from Discord since 20")
 	sb.RemoveFault(fault)
 	if err := send(); err != nil {
 		t.Fatal(err)

@@ -46,11 +46,11 @@ func (r *reloader) reload(ctx context.Context) {
 		return
 	}
 	if err := r.logs.setLevels(fresh.logs); err != nil {
-		logger.ErrorContext(ctx, "failed to reload the levels of the log; keeping the previous ones", "error", err)
+		logger.ErrorContext(ctx, "failed to reload the log levels; keeping the previous ones", "error", err)
 	}
 	failed := r.server.Reload(ctx, config) // which logs it
 	if names := r.inUse.needRestart(fresh); len(names) > 0 {
-		logger.WarnContext(ctx, "restart the server to use all changes of the configuration", "settings", strings.Join(names, ", "))
+		logger.WarnContext(ctx, "some changed settings need a restart", "settings", strings.Join(names, ", "))
 	}
 	logger.InfoContext(ctx, "reloaded the configuration", "file", fresh.settings.path, "complete", failed == nil)
 }
@@ -62,7 +62,7 @@ func (r *reloader) reopen(ctx context.Context, logger *slog.Logger) {
 			continue
 		}
 		if err := errors.Join(file.Close(), tryWrite(file.Filename)); err != nil {
-			logger.ErrorContext(ctx, "failed to open a log file again", "file", file.Filename, "error", err)
+			logger.ErrorContext(ctx, "failed to reopen a log file", "file", file.Filename, "error", err)
 		}
 	}
 }

@@ -26,20 +26,21 @@ func (c *restConfig) flags() []cli.Flag {
 			Name:        "rest-timeout",
 			EnvVars:     command.Variables("rest-timeout"),
 			Destination: &c.timeout,
-			Usage:       "answer a plain request 429 when its turn comes later than this, such as 25s; 0 is off",
+			Usage:       "reject plain REST requests with 429 if they would wait longer, such as 25s; 0 for no limit",
 		},
 		&cli.BoolFlag{
 			Name:        "rest-ratelimit-headers",
 			EnvVars:     command.Variables("rest-ratelimit-headers"),
 			Value:       true,
 			Destination: &c.limits,
-			Usage:       "pass Discord's X-RateLimit headers on in answers to plain requests; on by default",
+			Usage:       "pass on Discord's X-RateLimit headers in responses to plain REST requests",
 		},
 		&cli.BoolFlag{
 			Name:        "rest-proxy",
 			EnvVars:     command.Variables("rest-proxy"),
 			Destination: &c.on,
-			Usage:       "pass requests below /api/ on to Discord; by default only on loopback addresses",
+			Usage:       "serve plain REST below /api/",
+			DefaultText: onLoopback,
 		},
 	}
 }
@@ -56,6 +57,9 @@ func (c *restConfig) apply(config *server.Config) {
 	config.RESTTimeout, config.HideRESTLimits = c.timeout, !c.limits
 	config.PlainREST = switchOf(c.on, c.given)
 }
+
+// onLoopback is the default of a flag that switchOf reads.
+const onLoopback = "on loopback addresses"
 
 // switchOf returns what a flag says that is on by default on a loopback address only.
 func switchOf(on, given bool) server.Switch {

@@ -150,20 +150,20 @@ func sandboxCommand(e command.Env) *cli.Command {
 	var state string
 	return &cli.Command{
 		Name:  "sandbox",
-		Usage: "runs the sandbox alone, for tests of other programs",
+		Usage: "runs only the sandbox, to test other programs",
 		Flags: []cli.Flag{
 			&cli.IntFlag{
 				Name:        "port",
 				EnvVars:     command.Variables("sandbox-port"),
 				Value:       50052,
 				Destination: &port,
-				Usage:       "port to listen on, 0 for any",
+				Usage:       "port to listen on; 0 for any free port",
 			},
 			&cli.StringFlag{
 				Name:        "state",
 				EnvVars:     command.Variables("sandbox-state"),
 				Destination: &state,
-				Usage:       "JSON `FILE` that holds the world to start with, as GET /sandbox/state returns it",
+				Usage:       "JSON `FILE` with the state to start with, as returned by GET /sandbox/state",
 			},
 		},
 		Action: func(c *cli.Context) error {

@@ -68,6 +68,10 @@ func (c *serverConfig) serve(ctx context.Context, env command.Env) error {
 	if err := c.check(); err != nil {
 		return command.Misuse(c.settings.locate(err))
 	}
+	return c.settings.locate(nameFlag(c.run(ctx, env)))
+}
+
+func (c *serverConfig) run(ctx context.Context, env command.Env) error {
 	hangups := env.Hangups.Take()
 	config, err := c.config()
 	if err != nil {
@@ -152,7 +156,7 @@ func (c *serverConfig) config() (server.Config, error) {
 
 // announce says where the server listens, and what to mind.
 func (c *serverConfig) announce(w io.Writer, addr net.Addr, warnings []string, fake *runningSandbox) {
-	_, _ = fmt.Fprintf(w, "Discord Proxy %s listens on %s\nIts log is %s\n", command.Version(), addr, c.logs.path())
+	_, _ = fmt.Fprintf(w, "Discord Proxy %s listens on %s\nLog file: %s\n", command.Version(), addr, c.logs.path())
 	for _, warning := range warnings {
 		_, _ = fmt.Fprintf(w, "WARNING: %s\n", warning)
 	}

@@ -216,7 +216,7 @@ func TestRefusedStarts(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no token":           {logs, "ERROR: No Discord bot token provided\n"},
+		"no token":           {logs, "ERROR: No Discord bot token provided; set --token-file or DISCORD_BOT_TOKEN\n"},
 		"no token file":      {append(logs, "--token-file", "/does/not/exist"), "ERROR: cannot read the token file: open /does/not/exist: no such file or directory\n"},
 		"port in use":        {append(logs, "--sandbox", "--port", port), "ERROR: cannot listen: listen tcp 127.0.0.1:" + port + ": bind: address already in use\n"},
 		"port too high":      {append(logs, "--sandbox", "--port", "70000"), "ERROR: --port 70000 is not between 0 and 65535\n"},
@@ -228,9 +228,13 @@ func TestRefusedStarts(t *testing.T) {
 		"sandbox's range":    {[]string{"sandbox", "--port", "99999"}, "ERROR: --port 99999 is not between 0 and 65535\n"},
 		"sandbox's state":    {[]string{"sandbox", "--state", "/does/not/exist"}, "ERROR: cannot use --state /does/not/exist: open /does/not/exist: no such file or directory\n"},
 		"sandbox's argument": {[]string{"sandbox", "please"}, "ERROR: unexpected argument \"please\"\n"},
-		"unreadable URL":     {append(logs, "--token", "x", "--discord-api-url", "discord.com"), "ERROR: discord: the API's URL"},
+		"unreadable URL":     {append(logs, "--token", "x", "--discord-api-url", "discord.com"), "ERROR: --discord-api-url: the API's URL discord.com is not of the form https://host/path\n"},
+		"origin":             {append(logs, "--sandbox", "--port", "0", "--cors-origin", "x"), "ERROR: --cors-origin: CORS origin \"x\" is not of the form scheme://host or scheme://host:port\n"},
+		"host with scheme":   {append(logs, "--sandbox", "--port", "0", "--allowed-host", "http://x"), "ERROR: --allowed-host: allowed host \"http://x\" is not a host name or address without port\n"},
+		"status":             {append(logs, "--sandbox", "--port", "0", "--status", "away"), "ERROR: --status: status \"away\" is not one of online, idle, dnd, invisible\n"},
+		"long activity":      {append(logs, "--sandbox", "--port", "0", "--activity", strings.Repeat("x", 129)), "ERROR: --activity: an activity of 129 characters, more than 128\n"},
 		"refused token":      {append(logs, "--port", "0", "--token", "wrong", "--discord-api-url", refusing.URL+"/api"), "ERROR: Discord refused the bot token: 401: Unauthorized\n"},
-		"nothing to spend":   {append(logs, "--sandbox", "--invalid-request-limit", "1"), "ERROR: --invalid-request-limit must be more than 1: one is always kept\n"},
+		"nothing to spend":   {append(logs, "--sandbox", "--invalid-request-limit", "1"), "ERROR: --invalid-request-limit must be more than 1, because one request is always kept in reserve\n"},
 		"negative max queue": {append(logs, "--sandbox", "--max-queue", "-1"), "ERROR: --max-queue must be more than 0\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -75,9 +75,11 @@ func (c *serverConfig) load(cc *cli.Context, flags []cli.Flag) error {
 	c.access.inline, c.hooks.inline = c.settings.file.Section(authSection), c.settings.file.Section(hooksSection)
 	if c.access.inline != nil {
 		c.access.authFile = c.settings.path
+		c.settings.sources["auth-file"] = configfile.Source{Kind: configfile.InFile, Where: c.settings.file.At(authSection)}
 	}
 	if c.hooks.inline != nil {
 		c.hooks.file = c.settings.path
+		c.settings.sources["hooks-file"] = configfile.Source{Kind: configfile.InFile, Where: c.settings.file.At(hooksSection)}
 	}
 	c.settings.values = make(map[string]string)
 	for _, f := range flags {
@@ -104,7 +106,7 @@ func (s *settings) settleRivals() error {
 			}
 		}
 		if both && !s.given(pair[0]) && !s.given(pair[1]) {
-			return fmt.Errorf("%s and %s: %s and %s exclude each other", s.file.At(pair[0]), s.file.At(pair[1]), pair[0], pair[1])
+			return fmt.Errorf("%s and %s: %s and %s cannot be used together", s.file.At(pair[0]), s.file.At(pair[1]), pair[0], pair[1])
 		}
 	}
 	return nil
@@ -114,6 +116,30 @@ func (s *settings) settleRivals() error {
 func (s *settings) given(name string) bool {
 	source, known := s.sources[name]
 	return known && source.Kind != configfile.Default
+}
+
+// flagOf has the flags behind errors that packages below return about their
+// configuration, by how these errors begin.
+var flagOf = []struct{ begin, flag string }{
+	{"listener: CORS origin ", "cors-origin"},
+	{"listener: allowed host ", "allowed-host"},
+	{"gateway: status ", "status"},
+	{"gateway: an activity ", "activity"},
+	{"discord: the API's URL ", "discord-api-url"},
+}
+
+// nameFlag puts the flag in the place of the package in an error about a setting.
+func nameFlag(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, f := range flagOf {
+		if strings.HasPrefix(err.Error(), f.begin) {
+			_, text, _ := strings.Cut(err.Error(), ": ")
+			return fmt.Errorf("--%s: %s", f.flag, text)
+		}
+	}
+	return err
 }
 
 var namedFlag = regexp.MustCompile(`--([a-z][a-z-]*)`)

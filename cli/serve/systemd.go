@@ -24,7 +24,7 @@ func notifySystemd(ctx context.Context, grace time.Duration, logger *slog.Logger
 	}
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
-		logger.WarnContext(ctx, "the watchdog of systemd is not answered", "error", err)
+		logger.WarnContext(ctx, "failed to notify the watchdog of systemd", "error", err)
 	}
 	ended, notified := make(chan struct{}), make(chan struct{})
 	go func() {

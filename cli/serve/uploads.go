@@ -18,14 +18,14 @@ func (c *uploadConfig) flags() []cli.Flag {
 			EnvVars:     command.Variables("max-file"),
 			Value:       server.DefaultMaxFileBytes,
 			Destination: &c.file,
-			Usage:       "bytes of one file of a message; Discord takes more in some guilds",
+			Usage:       "maximum size of one file of a message, in bytes; Discord accepts more in some guilds",
 		},
 		&cli.Int64Flag{
 			Name:        "max-upload",
 			EnvVars:     command.Variables("max-upload"),
 			Value:       server.DefaultMaxUploadBytes,
 			Destination: &c.all,
-			Usage:       "bytes of all files of a request, and of a plain request",
+			Usage:       "maximum size of a plain REST request, or of all files of a call, in bytes",
 		},
 	}
 }

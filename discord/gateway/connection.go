@@ -386,7 +386,7 @@ func (c *connection) welcomed(f frame) {
 	c.session.id, c.session.url = r.SessionID, r.ResumeURL
 	if r.ResumeURL != "" {
 		if _, err := c.gateway.addresses.dialable(r.ResumeURL); err != nil {
-			c.gateway.config.Logger.Warn("Discord named an address to resume the session that is not used", "reason", reasonOf(err))
+			c.gateway.config.Logger.Warn("ignored Discord's address to resume the session", "reason", reasonOf(err))
 			c.session.url = ""
 		}
 	}

@@ -341,7 +341,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		if reason, ok := fatal(closeCodeOf(end.err), g.config.Intents); ok {
 			g.config.Logger.ErrorContext(
 				ctx,
-				"Discord ended the bot's session at the gateway for good; calls go on, events do not come",
+				"Discord closed the gateway session permanently; calls continue without events",
 				"reason",
 				reason,
 				"error",
@@ -354,7 +354,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		wait := g.pause(end)
 		g.config.Logger.WarnContext(
 			ctx,
-			"the connection to Discord's gateway was lost",
+			"lost the connection to Discord's gateway; reconnecting",
 			"error",
 			end.err,
 			"resumable",
@@ -460,7 +460,7 @@ func (g *Gateway) locate(ctx context.Context) (string, error) {
 			reason := g.exhausted(at)
 			g.config.Logger.ErrorContext(
 				ctx,
-				"no session may begin at Discord's gateway; calls go on, events do not come",
+				"no gateway sessions left; calls continue without events",
 				"reason",
 				reason,
 				"wait",

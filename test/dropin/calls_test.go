@@ -61,9 +61,9 @@ var impatient = []string{"--retry-for", "1ms"}
 var allCalls = slices.Concat(messageCalls, embedCalls, targetCalls, statusCalls(), bodyCalls, limitCalls, networkCalls, wireCalls)
 
 var messageCalls = []call{
-	{name: "a channel message", why: "`guild_id` and `member` are on events of Discord's gateway only; asking for them would cost a call", do: send, whole: true},
-	{name: "a direct message", why: "all that Discord returns is passed on", do: direct, whole: true},
-	{name: "a channel list", arrange: talk, why: "all that Discord returns is passed on, but for types that clients of 1.5 do not define", do: channels},
+	{name: "a channel message", why: "`guild_id` and `member` are on events of Discord's gateway only; fetching them would cost a call", do: send, whole: true},
+	{name: "a direct message", why: "everything that Discord returns is passed on", do: direct, whole: true},
+	{name: "a channel list", arrange: talk, why: "everything that Discord returns is passed on, except types that clients of 1.5 do not define", do: channels},
 	{name: "calls to Discord for a channel message", why: "each call counts against the limits", do: send, counts: true},
 	{name: "calls to Discord for a direct message", why: "each call counts against the limits", do: `client.create_direct_message(owner, "hi")`, counts: true},
 	{name: "calls to Discord for a channel list", arrange: talk, why: "each call counts against the limits", do: channels, counts: true},
@@ -88,7 +88,7 @@ var embedCalls = []call{
 	{name: "an embed with a footer and an author", do: embed(`footer=Embed.Footer(text="f"), author=Embed.Author(name="a", url="https://example.org/a")`)},
 	{name: "an embed with a timestamp", do: embed(`title="t", timestamp="2026-01-02T03:04:05+00:00"`)},
 	{name: "an embed with a timestamp without a zone", do: embed(`title="t", timestamp="2026-01-02T03:04:05"`)},
-	{name: "an embed with a timestamp that is none", why: "a message that was not sent must not look as if it were", do: embed(`title="t", timestamp="yesterday"`)},
+	{name: "an embed with an invalid timestamp", why: "a message that was not sent must not look as if it were", do: embed(`title="t", timestamp="yesterday"`)},
 	{name: "an embed of type image", do: embed(`title="t", type="image"`)},
 	{name: "the icons of an author and a footer", why: "the Python server loses them", do: embed(`author=Embed.Author(name="a", icon_url="https://example.org/a.png"), footer=Embed.Footer(text="f", icon_url="https://example.org/f.png")`)},
 	{name: "an icon with a relative path", do: embed(`author=Embed.Author(name="a", icon_url="/static/a.png")`)},
@@ -106,7 +106,7 @@ var embedCalls = []call{
 	{name: "a color out of range", do: embed(`title="t", color=0x1000000`)},
 	{name: "a negative color", do: embed(`title="t", color=-1`)},
 	{name: "two mistakes", do: `client.create_channel_message(general, "x" * 2001, embed=Embed(title="x" * 257))`},
-	{name: "a mistake of each kind", why: "calls that Discord would refuse count against the bot's limits, so they are not sent; the rules that only Discord checks follow when those are kept", do: `client.create_channel_message(general, "x" * 2001, embed=Embed(title="t", url="example.org"))`},
+	{name: "a mistake of each kind", why: "calls that Discord would refuse count against the bot's limits, so they are not sent; Discord reports the rules that only Discord checks after these mistakes are corrected", do: `client.create_channel_message(general, "x" * 2001, embed=Embed(title="t", url="example.org"))`},
 	{name: "a video and a provider", do: embed(`title="t", video=Embed.Video(url="https://example.org/v"), provider=Embed.Provider(name="p")`)},
 }
 
@@ -175,23 +175,23 @@ func statusCalls() []call {
 var bodyCalls = []call{
 	{name: "a 403 with plain text", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 403, Body: "error code: 1010"})},
 	{name: "a 400 with plain text", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 400, Body: "Bad request, said the edge.\n"})},
-	{name: "a 403 with an HTML page", why: "a page says nothing to a reader of an exception or a log", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 403, Body: "<html><head><title>Access denied</title></head></html>"})},
-	{name: "a 403 without a body", why: "an error without a text helps nobody", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 403, Body: " "})},
-	{name: "a 403 with JSON that has no message", why: "an error without a text helps nobody", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 403, Body: `{"captcha_key": ["captcha-required"]}`})},
+	{name: "a 403 with an HTML page", why: "an HTML page does not help a reader of an exception or a log", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 403, Body: "<html><head><title>Access denied</title></head></html>"})},
+	{name: "a 403 without a body", why: "an error needs a text", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 403, Body: " "})},
+	{name: "a 403 with JSON that has no message", why: "an error needs a text", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 403, Body: `{"captcha_key": ["captcha-required"]}`})},
 	{name: "a 403 with a message without a code", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 403, Body: `{"message": "No."}`})},
 	{name: "a 403 with a JSON list", why: "Discord has no such errors", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 403, Body: `["No."]`})},
 	{name: "a 503 with plain text", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Status: 503, Body: "upstream connect error or disconnect/reset before headers. reset reason: overflow"})},
-	{name: "a 502 with an HTML page", why: "a page says nothing to a reader of an exception or a log", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Status: 502})},
+	{name: "a 502 with an HTML page", why: "an HTML page does not help a reader of an exception or a log", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Status: 502})},
 	{name: "a form with several broken rules", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 400, Body: `{"message": "Invalid Form Body", "code": 50035, "errors": {` +
 		`"embeds": {"1": {"url": {"_errors": [{"code": "A", "message": "One."}, {"code": "B", "message": "Two."}]}}, "0": {"title": {"_errors": [{"code": "C", "message": "Three."}]}}},` +
 		`"content": {"_errors": [{"code": "D", "message": "Four."}]}}}`})},
-	{name: "a form with broken rules of an object and of its fields", why: "all rules are reported", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 400, Body: `{"message": "Invalid Form Body", "code": 50035, "errors": {` +
+	{name: "a form that breaks rules of an object and of its fields", why: "all rules are reported", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 400, Body: `{"message": "Invalid Form Body", "code": 50035, "errors": {` +
 		`"embeds": {"_errors": [{"code": "A", "message": "One."}], "0": {"title": {"_errors": [{"code": "C", "message": "Three."}]}}}}}`})},
 	{name: "a 200 without a body", why: "a message that was not sent must not look as if it were", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Status: 200, Body: " "})},
-	{name: "a 200 that is no message", why: "a message that was not sent must not look as if it were", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Status: 200, Body: "{}"})},
+	{name: "a 200 that is not a message", why: "a message that was not sent must not look as if it were", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Status: 200, Body: "{}"})},
 	{name: "a 200 with an HTML page", why: "a message that was not sent must not look as if it were", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Status: 200, Body: "<html></html>"})},
 	{name: "a 204 for a message", why: "a message that was not sent must not look as if it were", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Status: 204, Body: " "})},
-	{name: "a channel list that is no list", why: "an answer that cannot be read must not look like one", do: channels, args: impatient, arrange: fault(sandbox.Fault{Route: guildChannel, Status: 200, Body: "{}"})},
+	{name: "a channel list that is not a list", why: "an answer that cannot be read must not look like one", do: channels, args: impatient, arrange: fault(sandbox.Fault{Route: guildChannel, Status: 200, Body: "{}"})},
 	{name: "an empty channel list", do: channels, arrange: fault(sandbox.Fault{Route: guildChannel, Status: 200, Body: "[]"})},
 	{name: "a channel of an unknown type", why: "one new type must not hide all channels", do: channels, arrange: fault(sandbox.Fault{Route: guildChannel, Status: 200, Body: `[{"id": "5", "type": 99, "name": "new", "position": 0, "guild_id": "1100000000000000100"}, {"id": "6", "type": 0, "name": "old", "position": 0, "guild_id": "1100000000000000100"}]`})},
 	{name: "a 404 for the opening of a direct message", do: `client.create_direct_message(bob, "hi")`, arrange: fault(sandbox.Fault{Route: openDM, Status: 404, Body: `{"message": "Unknown Channel", "code": 10003}`})},
@@ -209,17 +209,17 @@ func limited(route string, seconds float64, count int) func(*sandbox.Sandbox) {
 
 var limitCalls = []call{
 	{name: "a 429", do: send, arrange: limited(postMessage, 0.01, 1)},
-	{name: "429s that last longer than the deadline", why: "the caller can do something else, and reads when the call could go", do: send, timeout: time.Second, arrange: limited(postMessage, 30, 0)},
+	{name: "429s that last longer than the deadline", why: "the caller can do something else, and learns when to retry", do: send, timeout: time.Second, arrange: limited(postMessage, 30, 0)},
 	{name: "a 429 of Cloudflare", why: "further calls would prolong the ban", do: send, timeout: time.Second, arrange: fault(sandbox.Fault{Route: postMessage, Status: http.StatusTooManyRequests, Header: map[string]string{"Via": ""}, Body: "error code: 1015"})},
 	{name: "direct messages that are opened too fast", do: `client.create_direct_message(bob, "hi")`, timeout: time.Second, arrange: fault(sandbox.Fault{Route: openDM, Status: 403, Body: `{"message": "You are opening direct messages too fast", "code": 40003}`})},
-	{name: "a slow mode", why: "the caller can do something else, and reads when the call could go", do: send, timeout: time.Second, arrange: fault(sandbox.Fault{Route: postMessage, Status: 429, Header: map[string]string{"Retry-After": "30"}, Body: `{"message": "This action cannot be performed due to slowmode rate limit.", "code": 20016, "retry_after": 30}`})},
+	{name: "a slow mode", why: "the caller can do something else, and learns when to retry", do: send, timeout: time.Second, arrange: fault(sandbox.Fault{Route: postMessage, Status: 429, Header: map[string]string{"Retry-After": "30"}, Body: `{"message": "This action cannot be performed due to slowmode rate limit.", "code": 20016, "retry_after": 30}`})},
 }
 
 var networkCalls = []call{
 	{name: "a connection that is reset", why: "a message that was not sent must not look as if it were", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Kind: sandbox.FaultReset})},
-	{name: "a connection that is reset after the message was stored", why: "the message is sent again with a nonce by which Discord recognizes it", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Kind: sandbox.FaultReset, After: true, Count: 1})},
-	{name: "an answer that breaks off", why: "nobody can tell what was made", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Kind: sandbox.FaultTruncate, After: true})},
-	{name: "a 502 although the message was stored", why: "the message is sent again with a nonce by which Discord recognizes it", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 502, After: true, Count: 1})},
+	{name: "a connection that is reset after the message was stored", why: "the message is sent again with a nonce, by which Discord recognizes it", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Kind: sandbox.FaultReset, After: true, Count: 1})},
+	{name: "a truncated response", why: "the outcome is unknown", do: send, args: impatient, arrange: fault(sandbox.Fault{Route: postMessage, Kind: sandbox.FaultTruncate, After: true})},
+	{name: "a 502 although the message was stored", why: "the message is sent again with a nonce, by which Discord recognizes it", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 502, After: true, Count: 1})},
 	{name: "a 503, then a success", do: send, arrange: fault(sandbox.Fault{Route: postMessage, Status: 503, Count: 1})},
 	{name: "a deadline that passes", do: send, timeout: 500 * time.Millisecond, arrange: fault(sandbox.Fault{Route: postMessage, Kind: sandbox.FaultHang, Delay: 2 * time.Second})},
 	{name: "a deadline that passes, by the stub", do: `stub.GetGuildChannels(GetGuildChannelsRequest(guild_id=guild), timeout=0.5)`, arrange: fault(sandbox.Fault{Route: guildChannel, Kind: sandbox.FaultHang, Delay: 2 * time.Second})},

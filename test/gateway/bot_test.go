@@ -548,7 +548,7 @@ func TestGatewayProxyCompresses(t *testing.T) {
 // TestGatewayProxyNeedsKeys where strangers could reach it, and can be switched off.
 func TestGatewayProxyNeedsKeys(t *testing.T) {
 	_, err := proxytest.Run("--sandbox", "--host", "0.0.0.0", "--gateway-proxy", "--log-file-path", t.TempDir())
-	if err == nil || !strings.Contains(err.Error(), "--gateway-proxy would let everybody who can reach the server run the bot: it needs --auth-file or --tls-client-ca, or a loopback address") {
+	if err == nil || !strings.Contains(err.Error(), "--gateway-proxy would let anyone who can reach the server run the bot: it needs --auth-file or --tls-client-ca, or a loopback address") {
 		t.Errorf("an open server says %v", err)
 	}
 	for name, args := range map[string][]string{

@@ -72,7 +72,7 @@ func parseHash(text string) (k key, err error) {
 	return k, err
 }
 
-var errDigits = errors.New("behind sha256: there must be 64 hexadecimal digits")
+var errDigits = errors.New("expected 64 hexadecimal digits after sha256:")
 
 type bcryptVerifier string
 
@@ -124,7 +124,7 @@ func parseArgon2(text string) (verifier, error) {
 	v.salt, err1 = base64.RawStdEncoding.DecodeString(parts[4])
 	v.hash, err2 = base64.RawStdEncoding.DecodeString(parts[5])
 	if err1 != nil || err2 != nil || len(v.salt) < 8 || len(v.hash) < 16 {
-		return nil, errors.New("salt and hash of the argon2id hash must be base 64 without padding, of at least 8 and 16 bytes")
+		return nil, errors.New("salt and hash of the argon2id hash must be base64 without padding, at least 8 and 16 bytes long")
 	}
 	return v, nil
 }

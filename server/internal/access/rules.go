@@ -67,7 +67,7 @@ func Parse(data []byte, d Defaults) (*Rules, error) {
 		return nil, err
 	}
 	if len(f.Clients) == 0 {
-		return nil, errors.New("there are no clients, so that nobody could call")
+		return nil, errors.New("the file has no clients, so nobody could call")
 	}
 	rules := &Rules{named: make(map[string]*Client, len(f.Clients)), known: newKnown()}
 	for i, e := range f.Clients {
@@ -92,7 +92,7 @@ func (e *entry) client(d Defaults) (*Client, error) {
 		return nil, errors.New("a name has at most 100 letters, digits and . _ @ : / -, and begins with a letter or digit")
 	}
 	if len(e.Hashes) == 0 && len(e.Certificates) == 0 && len(e.Addresses) == 0 {
-		return nil, errors.New("it has neither hashes nor certificates nor addresses, by which it could be known")
+		return nil, errors.New("it needs hashes, certificates or addresses")
 	}
 	c := &Client{name: e.Name, certificates: e.Certificates, untargeted: e.Untargeted, allDeliveries: e.Deliveries}
 	for i, hash := range e.Hashes {
@@ -108,7 +108,7 @@ func (e *entry) client(d Defaults) (*Client, error) {
 	}
 	for _, name := range e.Certificates {
 		if !properName.MatchString(name) {
-			return nil, fmt.Errorf("no certificate is known by the name %q", name)
+			return nil, fmt.Errorf("no certificate can have the name %q", name)
 		}
 	}
 	for _, text := range e.Methods {
@@ -179,7 +179,7 @@ func parseIDs(list []string) (ids, error) {
 		}
 		id, err := strconv.ParseUint(text, 10, 63)
 		if err != nil || id == 0 {
-			return ids{}, fmt.Errorf("%q is neither an id of Discord nor *", text)
+			return ids{}, fmt.Errorf("%q is neither a Discord ID nor *", text)
 		}
 		known.ids[id] = true
 	}

@@ -79,5 +79,5 @@ func (a *audit) Ended(ctx context.Context, c *Call) {
 	if a.failed.Swap(err != nil) || err == nil {
 		return
 	}
-	a.logger.ErrorContext(ctx, "the audit file cannot be written: calls go on without it", "error", err)
+	a.logger.ErrorContext(ctx, "failed to write the audit file; calls continue without it", "error", err)
 }

@@ -58,7 +58,7 @@ func fileKind(mode os.FileMode) string {
 	return mode.Type().String()
 }
 
-var errFileSlow = errors.New("reading takes too long")
+var errFileSlow = errors.New("reading the file takes too long")
 
 // Within returns what read returns, but not later than the end of ctx or after
 // Timeout: read goes on then, and nobody waits for it.
@@ -94,7 +94,7 @@ func Read(ctx context.Context, path string) ([]byte, error) {
 // read.
 func WarnReadable(logger *slog.Logger, what, path string) {
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o004 != 0 {
-		logger.Warn("every user of the machine can read a file with a secret; take the right from others",
+		logger.Warn("every user of the machine can read a file with a secret; run chmod o-r",
 			"what", what, "file", path, "mode", info.Mode().Perm().String())
 	}
 }

@@ -181,7 +181,7 @@ func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Obs
 	p.config.Access, p.config.Observers = guard, observers
 	limit := p.config.StateBytes
 	p.config.Guilds.KeepAll(limit, func() {
-		p.config.Logger.Warn("the bot's guilds do not fit into the gateway state; bots miss members, or whole guilds", "limit", limit)
+		p.config.Logger.Warn("gateway state is full; bots miss members or whole guilds", "limit", limit)
 	})
 	if p.known = p.config.Guilds.HasReady(); p.known {
 		snapshot := p.config.Guilds.Snapshot()

@@ -35,5 +35,5 @@ func (r *Reachability) Check() error {
 	if since == 0 {
 		return nil
 	}
-	return fmt.Errorf("Discord gives no proper answer since %s", time.Unix(0, since).UTC().Format(time.RFC3339))
+	return fmt.Errorf("no valid response from Discord since %s", time.Unix(0, since).UTC().Format(time.RFC3339))
 }

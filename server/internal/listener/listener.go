@@ -318,7 +318,7 @@ func (s *Server) drain(ctx context.Context, srv *http.Server, endRequests contex
 		s.waitForRequests(ctx, srv, lastWords)
 	}
 	if n := s.connections.closeAll(); n > 0 {
-		s.cfg.Logger.WarnContext(ctx, "closed connections whose requests had not ended", "connections", n)
+		s.cfg.Logger.WarnContext(ctx, "closed connections with unfinished requests", "connections", n)
 	}
 	// Handlers of broken connections may remain, and the listener if closing it
 	// failed.

@@ -240,7 +240,7 @@ func (o *Outbox) noted(ctx context.Context, err error) error {
 		next = &err
 	}
 	if before := o.failing.Swap(next); before == nil && err != nil {
-		o.logger.ErrorContext(ctx, "the outbox cannot be written; deliveries wait", "error", err)
+		o.logger.ErrorContext(ctx, "failed to write the outbox; deliveries wait", "error", err)
 	}
 	return err
 }

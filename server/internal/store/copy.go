@@ -54,6 +54,12 @@ func Restore(ctx context.Context, folder, from string) error {
 	if err := copyFile(from, next); err != nil {
 		return fmt.Errorf("cannot restore: %w", err)
 	}
+	// Root restores for a user that exists only while the server runs.
+	for _, made := range []string{next, filepath.Join(folder, lockName)} {
+		if err := giveToOwner(made, folder); err != nil {
+			return errors.Join(fmt.Errorf("cannot restore: %w", err), os.Remove(next))
+		}
+	}
 	if err := check(ctx, next); err != nil {
 		return errors.Join(fmt.Errorf("cannot restore: %w", explain(err, from)), os.Remove(next))
 	}

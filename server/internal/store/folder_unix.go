@@ -2,7 +2,11 @@
 
 package store
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // writable returns why this user cannot write a file or folder, without writing to it.
 func writable(path string) error {
@@ -24,4 +28,16 @@ func freeSpace(folder string) (bytes uint64, known bool) {
 		return 0, false
 	}
 	return uint64(s.Bavail) * uint64(s.Bsize), true //nolint:unconvert // the types differ between systems
+}
+
+// giveToOwner gives a file that root made to the owner of its folder.
+func giveToOwner(path, folder string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	var info unix.Stat_t
+	if err := unix.Stat(folder, &info); err != nil {
+		return err
+	}
+	return os.Chown(path, int(info.Uid), int(info.Gid))
 }
