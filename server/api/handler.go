@@ -99,14 +99,14 @@ func New(c Config) (http.Handler, error) {
 	}
 	mux := make(byFirst)
 	path, handler := c.methods(ready, options)
-	door := &authorizer{c.Access, observers, connect.NewErrorWriter(options...)}
-	mux.Handle(path, door.guard(methodOf, c.known(door, handler)))
+	auth := &authorizer{c.Access, observers, connect.NewErrorWriter(options...)}
+	mux.Handle(path, auth.guard(methodOf, c.known(auth, handler)))
 	options = append(options, connect.WithInterceptors(rpc.Streams()))
 	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
 	services := []string{discordapiconnect.DiscordApiName, health.Name}
 	if c.Dashboard != nil {
 		path, handler := discordapiconnect.NewDashboardHandler(c.Dashboard, append(slices.Clip(options), uncompressed)...)
-		mux.Handle(path, door.guard(always(access.Dashboard), c.known(door, handler)))
+		mux.Handle(path, auth.guard(always(access.Dashboard), c.known(auth, handler)))
 		services = append(services, discordapiconnect.DashboardName)
 	}
 	calling := &making{service: c.service(), outbox: c.Outbox, access: c.Access, observers: observers, ending: c.Ending}
@@ -122,15 +122,15 @@ func New(c Config) (http.Handler, error) {
 			uncompressed,
 		)...)
 	// Each delivery needs the right to its own method.
-	mux.Handle(path, door.guard(always(""), c.known(door, handler)))
+	mux.Handle(path, auth.guard(always(""), c.known(auth, handler)))
 	services = append(services, discordapiconnect.OutboxName)
 	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams()))...)
-	mux.Handle(path, listener.Anyone(rpc.ExplainRequests(door.errors, handler)))
+	mux.Handle(path, listener.Anyone(rpc.ExplainRequests(auth.errors, handler)))
 	reflector := grpcreflect.NewStaticReflector(services...)
 	path, handler = grpcreflect.NewHandlerV1(reflector, options...)
-	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(rpc.ExplainRequests(door.errors, handler))))
+	mux.Handle(path, auth.guard(always(access.Reflection), listener.Anyone(rpc.ExplainRequests(auth.errors, handler))))
 	path, handler = grpcreflect.NewHandlerV1Alpha(reflector, options...)
-	mux.Handle(path, door.guard(always(access.Reflection), listener.Anyone(rpc.ExplainRequests(door.errors, handler))))
+	mux.Handle(path, auth.guard(always(access.Reflection), listener.Anyone(rpc.ExplainRequests(auth.errors, handler))))
 	c.REST.Access, c.REST.Ready, c.REST.Observers, c.REST.Logger = c.Access, ready, observers, c.Logger
 	plain, err := rest.New(c.REST)
 	if err != nil {
@@ -152,10 +152,10 @@ func New(c Config) (http.Handler, error) {
 
 // known returns handler, one of connect-go, for requests of known clients. Those that
 // connect-go would refuse are refused with an explanation, and logged.
-func (c Config) known(door *authorizer, handler http.Handler) http.Handler {
+func (c Config) known(auth *authorizer, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		listener.MarkKnown(r)
-		if in := rpc.Explained(door.errors, w, r); in != nil {
+		if in := rpc.Explained(auth.errors, w, r); in != nil {
 			handler.ServeHTTP(w, in)
 		}
 		calls.LogUnread(c.Logger, r)

@@ -16,7 +16,7 @@ import (
 const (
 	// MaxErrorMessage bounds an error message in bytes as gRPC writes it, that
 	// is percent-encoded. grpcio refuses an answer with more than 8 KiB of
-	// metadata and makes another error of it, and other headers need room too.
+	// metadata and makes another error of it, and other headers need space too.
 	MaxErrorMessage = 4000
 
 	// maxErrorMetadata bounds the message together with the details, which
@@ -123,8 +123,8 @@ func boundDocument(message string, limit int) (string, bool) {
 	if err := json.Unmarshal([]byte(message[start:end]), &text); err != nil {
 		return "", false
 	}
-	room := limit - percentEncodedLen(message[:start]) - percentEncodedLen(message[end:])
-	if literal, ok := cutLiteral(text, room); ok {
+	space := limit - percentEncodedLen(message[:start]) - percentEncodedLen(message[end:])
+	if literal, ok := cutLiteral(text, space); ok {
 		return message[:start] + literal + message[end:], true
 	}
 	return boundKnownFields(message, limit)
@@ -181,20 +181,20 @@ func findText(doc string) (start, end int, found bool) {
 }
 
 // cutLiteral returns the longest start of text, with an ellipsis, whose JSON
-// literal fits into room percent-encoded bytes. It reports false when not even
+// literal fits into space percent-encoded bytes. It reports false when not even
 // the empty literal does.
-func cutLiteral(text string, room int) (string, bool) {
-	if percentEncodedLen(`""`) > room {
+func cutLiteral(text string, space int) (string, bool) {
+	if percentEncodedLen(`""`) > space {
 		return "", false
 	}
 	used := percentEncodedLen(`"` + ellipsis + `"`)
-	if used > room {
+	if used > space {
 		return `""`, true
 	}
 	cut := 0
 	for i, r := range text {
 		used += percentEncodedLen(jsonLiteral(string(r))) - percentEncodedLen(`""`)
-		if used > room {
+		if used > space {
 			break
 		}
 		cut = i + utf8.RuneLen(r)
@@ -213,17 +213,17 @@ func jsonLiteral(text string) string {
 }
 
 // cutText returns the longest start of text, with an ellipsis, that fits into
-// room percent-encoded bytes.
-func cutText(text string, room int) string {
+// space percent-encoded bytes.
+func cutText(text string, space int) string {
 	end := ellipsis
-	if room < len(end) {
+	if space < len(end) {
 		end = ""
 	}
 	used, cut := len(end), 0
 	for i, r := range text {
 		size := utf8.RuneLen(r)
 		used += percentEncodedLen(text[i : i+size])
-		if used > room {
+		if used > space {
 			break
 		}
 		cut = i + size
