@@ -75,6 +75,22 @@ func (e *everything) begin(ready json.RawMessage) {
 	}
 }
 
+// rename takes a change of the bot's own user into READY. It is for nil, too.
+func (e *everything) rename(user json.RawMessage) {
+	if e == nil || e.self == 0 || elementOf(user).ID != e.self {
+		return
+	}
+	var ready map[string]json.RawMessage
+	if json.Unmarshal(e.ready, &ready) != nil {
+		return
+	}
+	ready["user"] = merged(ready["user"], user)
+	if data, err := json.Marshal(ready); err == nil {
+		e.bytes += int64(len(data) - len(e.ready))
+		e.ready, e.changed = data, true
+	}
+}
+
 // came notes that Discord has said something of a guild. It is for nil, too.
 func (e *everything) came(id string) {
 	if e != nil && e.awaited[id] {

@@ -163,6 +163,29 @@ func TestKeepAllThreadMembers(t *testing.T) {
 	}
 }
 
+// TestKeepAllOwnUser: a bot that connects later has the name that the bot has then.
+func TestKeepAllOwnUser(t *testing.T) {
+	g := everythingOf(t, 1<<20, new(int))
+	dispatch := func(kind, data string) { g.Dispatch(gateway.Dispatch{Type: kind, Data: json.RawMessage(data)}) }
+	g.Changed(gateway.Status{State: gateway.Connected, Ready: json.RawMessage(`{"v":10,"user":{"id":"9","username":"old","bot":true},"guilds":[{"id":"1"}]}`)})
+	before := g.Snapshot().Ready
+	dispatch("USER_UPDATE", `{"id":"8","username":"another"}`)
+	dispatch("USER_UPDATE", `{"id":"9","username":"new"}`)
+	if got := string(g.Snapshot().Ready); got != `{"guilds":[{"id":"1"}],"user":{"bot":true,"id":"9","username":"new"},"v":10}` {
+		t.Errorf("READY is %s", got)
+	}
+	if !strings.Contains(string(before), "old") {
+		t.Errorf("the snapshot has changed to %s", before)
+	}
+	stored := false
+	for _, part := range g.Export() {
+		stored = stored || strings.Contains(string(part), `"username":"new"`)
+	}
+	if !stored {
+		t.Error("the change is not stored")
+	}
+}
+
 // TestKeepAllBound: what does not fit is left out and reported once; what goes makes
 // place for what comes.
 func TestKeepAllBound(t *testing.T) {
