@@ -264,7 +264,10 @@ func (g *guild) moveRolesFor(guild string, role json.RawMessage) {
 	}
 	for i, o := range *g.roles {
 		var other placed
-		if o.id != guild && json.Unmarshal(o.data, &other) == nil && other.Position != nil && *other.Position >= *added.Position { // @everyone stays
+		if o.id == guild || json.Unmarshal(o.data, &other) != nil || other.Position == nil { // @everyone stays
+			continue
+		}
+		if *other.Position >= *added.Position {
 			(*g.roles)[i].data = merged(o.data, fmt.Appendf(nil, `{"position":%d}`, *other.Position+1))
 		}
 	}
