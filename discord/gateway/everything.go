@@ -16,6 +16,7 @@ type everything struct {
 	hasMembers bool
 	bytes      int64
 	ready      json.RawMessage
+	self       id // the bot's
 	// members are the ids of the guilds that the bot is in.
 	members map[string]bool
 	// awaited are those of them whose GUILD_CREATE has not come.
@@ -60,13 +61,33 @@ func (e *everything) begin(ready json.RawMessage) {
 		Guilds []struct {
 			ID string `json:"id"`
 		} `json:"guilds"`
+		User struct {
+			ID id `json:"id"`
+		} `json:"user"`
 	}
 	_ = json.Unmarshal(ready, &r) // a guild that is not listed is known by its GUILD_CREATE
+	e.self = r.User.ID
 	e.ready, e.bytes, e.changed = ready, int64(len(ready)), true
 	clear(e.members)
 	clear(e.awaited)
 	for _, g := range r.Guilds {
 		e.members[g.ID], e.awaited[g.ID] = true, true
+	}
+}
+
+// rename takes a change of the bot's own user into READY. It is for nil, too.
+func (e *everything) rename(user json.RawMessage) {
+	if e == nil || e.self == 0 || elementOf(user).ID != e.self {
+		return
+	}
+	var ready map[string]json.RawMessage
+	if json.Unmarshal(e.ready, &ready) != nil {
+		return
+	}
+	ready["user"] = merged(ready["user"], user)
+	if data, err := json.Marshal(ready); err == nil {
+		e.bytes += int64(len(data) - len(e.ready))
+		e.ready, e.changed = data, true
 	}
 }
 
@@ -302,7 +323,10 @@ func (s *Guilds) changeRest(data json.RawMessage, change func(*everything, *rest
 
 // changesOfRest are the events that change the rest of a guild.
 var changesOfRest = map[string]func(*everything, *rest, element, json.RawMessage){
-	"THREAD_CREATE": putElement("threads"),
+	// Of a thread that is known, it says that the bot was added.
+	"THREAD_CREATE": func(e *everything, r *rest, o element, data json.RawMessage) {
+		r.put(e, "threads", uint64(o.ID), merged(r.objects["threads"][uint64(o.ID)], data))
+	},
 	"THREAD_UPDATE": func(e *everything, r *rest, o element, data json.RawMessage) {
 		if o.Metadata.Archived {
 			r.remove(e, "threads", uint64(o.ID))
@@ -310,9 +334,10 @@ var changesOfRest = map[string]func(*everything, *rest, element, json.RawMessage
 		}
 		r.put(e, "threads", uint64(o.ID), merged(r.objects["threads"][uint64(o.ID)], data))
 	},
-	"THREAD_DELETE":        removeElement("threads"),
-	"THREAD_LIST_SYNC":     syncThreads,
-	"THREAD_MEMBER_UPDATE": joinThread,
+	"THREAD_DELETE":         removeElement("threads"),
+	"THREAD_LIST_SYNC":      syncThreads,
+	"THREAD_MEMBER_UPDATE":  joinThread,
+	"THREAD_MEMBERS_UPDATE": countThreadMembers,
 	"GUILD_MEMBER_ADD": func(e *everything, r *rest, o element, data json.RawMessage) {
 		r.put(e, "members", uint64(o.User.ID), data)
 		r.count(e, 1)
@@ -398,6 +423,41 @@ func syncThreads(e *everything, r *rest, _ element, data json.RawMessage) {
 func joinThread(e *everything, r *rest, o element, data json.RawMessage) {
 	if thread, ok := r.objects["threads"][uint64(o.ID)]; ok {
 		r.put(e, "threads", uint64(o.ID), merged(thread, slices.Concat([]byte(`{"member":`), data, []byte("}"))))
+	}
+}
+
+// countThreadMembers takes the number of a thread's members, and notes whether the bot
+// itself was added or removed, which Discord says by no other event.
+func countThreadMembers(e *everything, r *rest, o element, data json.RawMessage) {
+	var update struct {
+		Count   json.RawMessage              `json:"member_count"`
+		Added   []map[string]json.RawMessage `json:"added_members"`
+		Removed []id                         `json:"removed_member_ids"`
+	}
+	var fields map[string]json.RawMessage
+	thread := r.objects["threads"][uint64(o.ID)]
+	if json.Unmarshal(thread, &fields) != nil || json.Unmarshal(data, &update) != nil {
+		return
+	}
+	if update.Count != nil {
+		fields["member_count"] = update.Count
+	}
+	for _, member := range update.Added {
+		var user id
+		if json.Unmarshal(member["user_id"], &user) != nil || user != e.self {
+			continue
+		}
+		delete(member, "member") // the member of the guild
+		delete(member, "presence")
+		if own, err := json.Marshal(member); err == nil {
+			fields["member"] = own
+		}
+	}
+	if slices.Contains(update.Removed, e.self) {
+		delete(fields, "member")
+	}
+	if changed, err := json.Marshal(fields); err == nil {
+		r.put(e, "threads", uint64(o.ID), changed)
 	}
 }
 

@@ -129,6 +129,63 @@ func TestKeepAll(t *testing.T) {
 	}
 }
 
+// TestKeepAllThreadMembers: a GUILD_CREATE says which threads the bot has joined. In
+// THREAD_MEMBERS_UPDATE, its own membership comes with that of others.
+func TestKeepAllThreadMembers(t *testing.T) {
+	g := everythingOf(t, 1<<20, new(int))
+	dispatch := func(kind, data string) { g.Dispatch(gateway.Dispatch{Type: kind, Data: json.RawMessage(data)}) }
+	g.Changed(gateway.Status{State: gateway.Connected, Ready: json.RawMessage(`{"user":{"id":"9"},"guilds":[{"id":"1"}]}`)})
+	dispatch("GUILD_CREATE", create(1, 1, 1))
+	for _, tt := range []struct{ data, want string }{
+		{`{"id":"50","guild_id":"1","member_count":2,"added_members":[{"id":"50","user_id":"8"}]}`, `"member_count":2,"name":"t"`},
+		{
+			`{"id":"50","guild_id":"1","member_count":4,"added_members":[{"id":"50","user_id":"7"},{"id":"50","user_id":"9","flags":1,"member":{"nick":"n"},"presence":null}]}`,
+			`"member":{"flags":1,"id":"50","user_id":"9"},"member_count":4,"name":"t"`,
+		},
+		{"", `"member":{"flags":1,"id":"50","user_id":"9"},"member_count":4,"name":"t"`},
+		{`{"id":"50","guild_id":"1","member_count":3,"removed_member_ids":["8"]}`, `"member":{"flags":1,"id":"50","user_id":"9"},"member_count":3,"name":"t"`},
+		{`{"id":"50","guild_id":"1","removed_member_ids":["7","9"]}`, `"id":"50","member_count":3,"name":"t"`},
+		{`{"id":"51","guild_id":"1","member_count":1,"added_members":[{"id":"51","user_id":"9"}]}`, `"id":"50","member_count":3,"name":"t"`}, // not known
+		{`{"id":"50","guild_id":"1","added_members":5}`, `"id":"50","member_count":3,"name":"t"`},
+	} {
+		if tt.data == "" {
+			dispatch("THREAD_CREATE", `{"id":"50","guild_id":"1","parent_id":"100","name":"t"}`)
+		} else {
+			dispatch("THREAD_MEMBERS_UPDATE", tt.data)
+		}
+		now := g.GuildSnapshot(1)
+		var created struct {
+			Threads []json.RawMessage `json:"threads"`
+		}
+		if err := json.Unmarshal(now.Create(9, true, nil), &created); err != nil || len(created.Threads) != 1 || !strings.Contains(string(created.Threads[0]), tt.want) {
+			t.Errorf("after %s the threads are %s, want %s, %v", tt.data, created.Threads, tt.want, err)
+		}
+	}
+}
+
+// TestKeepAllOwnUser: a bot that connects later has the name that the bot has then.
+func TestKeepAllOwnUser(t *testing.T) {
+	g := everythingOf(t, 1<<20, new(int))
+	dispatch := func(kind, data string) { g.Dispatch(gateway.Dispatch{Type: kind, Data: json.RawMessage(data)}) }
+	g.Changed(gateway.Status{State: gateway.Connected, Ready: json.RawMessage(`{"v":10,"user":{"id":"9","username":"old","bot":true},"guilds":[{"id":"1"}]}`)})
+	before := g.Snapshot().Ready
+	dispatch("USER_UPDATE", `{"id":"8","username":"another"}`)
+	dispatch("USER_UPDATE", `{"id":"9","username":"new"}`)
+	if got := string(g.Snapshot().Ready); got != `{"guilds":[{"id":"1"}],"user":{"bot":true,"id":"9","username":"new"},"v":10}` {
+		t.Errorf("READY is %s", got)
+	}
+	if !strings.Contains(string(before), "old") {
+		t.Errorf("the snapshot has changed to %s", before)
+	}
+	stored := false
+	for _, part := range g.Export() {
+		stored = stored || strings.Contains(string(part), `"username":"new"`)
+	}
+	if !stored {
+		t.Error("the change is not stored")
+	}
+}
+
 // TestKeepAllBound: what does not fit is left out and reported once; what goes makes
 // place for what comes.
 func TestKeepAllBound(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
@@ -172,6 +173,11 @@ func (s *Guilds) Dispatch(d Dispatch) {
 	switch d.Type {
 	case "GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE", "GUILD_EMOJIS_UPDATE", "GUILD_STICKERS_UPDATE",
 		"GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE", "CHANNEL_CREATE", "CHANNEL_UPDATE", "CHANNEL_DELETE":
+	case "USER_UPDATE":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.all.rename(d.Data)
+		return
 	default:
 		if change := changesOfRest[d.Type]; change != nil {
 			s.changeRest(d.Data, change)
@@ -230,6 +236,9 @@ func (s *Guilds) Dispatch(d Dispatch) {
 	case "GUILD_STICKERS_UPDATE":
 		g.setList("stickers", fields)
 	case "GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE":
+		if d.Type == "GUILD_ROLE_CREATE" {
+			g.moveRolesFor(is.GuildID, fields["role"])
+		}
 		put(g.roles, idsOf(fields["role"]).ID, fields["role"])
 	case "GUILD_ROLE_DELETE":
 		remove(g.roles, is.RoleID)
@@ -238,6 +247,29 @@ func (s *Guilds) Dispatch(d Dispatch) {
 	case "CHANNEL_DELETE":
 		remove(g.channels, is.ID)
 		g.rest.removeThreadsOf(s.all, is.ID)
+	}
+}
+
+// moveRolesFor moves the roles up that are at or above the position of a new one, which
+// Discord does without an event for each of them.
+func (g *guild) moveRolesFor(guild string, role json.RawMessage) {
+	type placed struct {
+		ID       string `json:"id"`
+		Position *int   `json:"position"`
+	}
+	var added placed
+	if g.roles == nil || json.Unmarshal(role, &added) != nil || added.Position == nil ||
+		slices.ContainsFunc(*g.roles, func(o object) bool { return o.id == added.ID }) {
+		return
+	}
+	for i, o := range *g.roles {
+		var other placed
+		if o.id == guild || json.Unmarshal(o.data, &other) != nil || other.Position == nil { // @everyone stays
+			continue
+		}
+		if *other.Position >= *added.Position {
+			(*g.roles)[i].data = merged(o.data, fmt.Appendf(nil, `{"position":%d}`, *other.Position+1))
+		}
 	}
 }
 

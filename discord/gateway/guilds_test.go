@@ -83,6 +83,26 @@ func TestGuilds(t *testing.T) {
 	})
 }
 
+// TestPositionsOfRoles: a new role moves those above it up, as it does at Discord.
+func TestPositionsOfRoles(t *testing.T) {
+	g := gateway.NewGuilds(guildIntents)
+	tell := func(name, data string) { g.Dispatch(gateway.Dispatch{Type: name, Data: []byte(data)}) }
+	g.Changed(gateway.Status{State: gateway.Connected})
+	tell("GUILD_CREATE", `{"id":"7","name":"g","roles":[{"id":"7","position":0},{"id":"1","position":1},{"id":"2","position":2}],"channels":[]}`)
+	for _, event := range []string{"GUILD_ROLE_CREATE", "GUILD_ROLE_CREATE", "GUILD_ROLE_UPDATE"} { // the second one comes again
+		tell(event, `{"guild_id":"7","role":{"id":"8","position":1}}`)
+		want := `[{"id":"7","position":0},{"id":"1","position":2},{"id":"2","position":3},{"id":"8","position":1}]`
+		if got, _ := g.Roles(7, 0); string(got) != want {
+			t.Errorf("after %s the roles are %s, want %s", event, got, want)
+		}
+	}
+	tell("GUILD_ROLE_CREATE", `{"guild_id":"7","role":{"id":"9","position":3}}`)
+	want := `[{"id":"7","position":0},{"id":"1","position":2},{"id":"2","position":4},{"id":"8","position":1},{"id":"9","position":3}]`
+	if got, _ := g.Roles(7, 0); string(got) != want {
+		t.Errorf("the roles are %s, want %s", got, want)
+	}
+}
+
 // TestPartsOfGuilds: what Discord does not send of a guild is what was known, or
 // not answered; it is never an empty answer.
 func TestPartsOfGuilds(t *testing.T) {

@@ -176,7 +176,9 @@ func (s *Sandbox) composeModal(f *formError, path string, in []map[string]any) [
 		f.add(path, "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 5 in length.")
 		return nil
 	}
-	w := componentWalk{formError: f, modal: true, children: childTypesModal, newID: s.newID, taken: map[int]bool{}, customIDs: map[string]bool{}}
+	w := componentWalk{
+		formError: f, modal: true, children: childTypesModal, newID: s.newID, taken: map[int]bool{}, customIDs: map[string]bool{},
+	}
 	return w.all(path, in, topModal)
 }
 

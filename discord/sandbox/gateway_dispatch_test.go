@@ -63,6 +63,8 @@ func TestGatewayDispatches(t *testing.T) {
 	equal(t, "member", typing["member"].(obj)["user"].(obj)["username"], any("alice"))
 	thread := id(r.do("POST", message+"/threads", obj{"name": "about that"}).is(201))
 	c.event("THREAD_CREATE")
+	added := c.event("THREAD_MEMBERS_UPDATE")["added_members"].([]any)
+	equal(t, "its first member", added[0].(obj)["user_id"], any(w.Bot.String()))
 	c.event("MESSAGE_UPDATE") // it has a thread
 	equal(t, "starter", c.event("MESSAGE_CREATE")["type"], any(21.0))
 	r.do("PUT", path("/channels/%s/thread-members/%d", thread, w.Bob), nil).is(204)

@@ -130,8 +130,11 @@ func TestRolePositions(t *testing.T) {
 }
 
 func TestOwnUser(t *testing.T) {
-	r := newRig(t, sandbox.Config{Unlimited: true})
+	r := newGatewayRig(t, sandbox.Config{Unlimited: true})
+	c, _ := r.login(0)
 	equal(t, "name", r.do("PATCH", "/users/@me", obj{"username": "renamed", "avatar": "data:image/png;base64,"}).is(200).object()["username"], any("renamed"))
+	equal(t, "member", c.event("GUILD_MEMBER_UPDATE")["user"].(obj)["username"], any("renamed"))
+	equal(t, "event", c.event("USER_UPDATE")["username"], any("renamed"))
 	if me := r.do("GET", "/users/@me", nil).is(200).object(); me["username"] != "renamed" || me["avatar"] == nil {
 		t.Errorf("afterwards it is %v", me)
 	}

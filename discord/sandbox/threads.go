@@ -98,6 +98,7 @@ func (s *Sandbox) startThread(c *call, parent *channel, id ID, kind ChannelType,
 	g.threads = insert(g.threads, id)
 	s.audit(c, g.ID, auditThread+auditCreated, id, nil, ch.wire())
 	s.publish("THREAD_CREATE", ch.GuildID, ch.ID, func() any { return ch.wire() })
+	s.threadMembersChanged(ch, owner)
 	return ch, nil
 }
 
@@ -403,6 +404,12 @@ func (s *Sandbox) changeThreadMember(c *call, u ID, in bool) (any, error) {
 		delete(ch.threadMembers, u)
 	}
 	ch.MemberCount = len(ch.threadMembers)
+	s.threadMembersChanged(ch, u)
+	return nil, nil
+}
+
+// threadMembersChanged says that a user has joined or left a thread.
+func (s *Sandbox) threadMembersChanged(ch *channel, u ID) {
 	s.publish("THREAD_MEMBERS_UPDATE", ch.GuildID, ch.ID, func() any {
 		event := struct {
 			ID          ID              `json:"id"`
@@ -411,12 +418,11 @@ func (s *Sandbox) changeThreadMember(c *call, u ID, in bool) (any, error) {
 			Added       []*ThreadMember `json:"added_members,omitempty"`
 			Removed     []ID            `json:"removed_member_ids,omitempty"`
 		}{ID: ch.ID, GuildID: ch.GuildID, MemberCount: ch.MemberCount}
-		if in {
-			event.Added = []*ThreadMember{ptr(*ch.threadMembers[u])}
+		if m := ch.threadMembers[u]; m != nil {
+			event.Added = []*ThreadMember{ptr(*m)}
 		} else {
 			event.Removed = []ID{u}
 		}
 		return event
 	})
-	return nil, nil
 }

@@ -87,7 +87,8 @@ func (o *CommandOption) refuses(value any) string {
 			return "an ID as text"
 		}
 	}
-	if len(o.Choices) > 0 && !slices.ContainsFunc(o.Choices, func(c commandChoice) bool { return string(mustJSON(c.Value)) == string(mustJSON(value)) }) {
+	chosen := func(c commandChoice) bool { return string(mustJSON(c.Value)) == string(mustJSON(value)) }
+	if len(o.Choices) > 0 && !slices.ContainsFunc(o.Choices, chosen) {
 		return "one of its choices"
 	}
 	return ""

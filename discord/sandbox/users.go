@@ -60,9 +60,10 @@ func (s *Sandbox) modifyMe(c *call) (any, error) {
 	for _, g := range s.guilds {
 		if m := g.members[u.ID]; m != nil {
 			m.User = u.User
+			s.memberChanged(g, m)
 		}
 	}
-	s.publish("USER_UPDATE", 0, 0, func() any { return selfUser{User: u.User, Locale: "en-US", Verified: true} })
+	s.tell(Event{Type: "USER_UPDATE", User: u.ID, Data: selfUser{User: u.User, Locale: "en-US", Verified: true}})
 	return s.getMe(c)
 }
 
