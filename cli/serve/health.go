@@ -135,6 +135,9 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 	}
 	client := &http.Client{Transport: transport}
 	resp, err := client.Do(req)
+	if unverified := new(tls.CertificateVerificationError); errors.As(err, &unverified) {
+		return "", fmt.Errorf("cannot verify the server's certificate, see --tls-cert and --tls-name: %w", unverified.Err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("the server does not answer: %w", err)
 	}
@@ -144,6 +147,9 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the server does not answer: %w", err)
 	}
 	said := strings.TrimSpace(string(text))
+	if resp.StatusCode == http.StatusBadRequest && settings == nil && strings.Contains(said, "HTTPS server") {
+		return "", errors.New("the server uses TLS, see --tls-cert") // net/http's answer
+	}
 	if resp.StatusCode != http.StatusOK {
 		return "", errors.New(strings.ReplaceAll(said, "\n", "; "))
 	}

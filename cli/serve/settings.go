@@ -126,6 +126,7 @@ var flagOf = []struct{ begin, flag string }{
 	{"gateway: status ", "status"},
 	{"gateway: an activity ", "activity"},
 	{"discord: the API's URL ", "discord-api-url"},
+	{"server: Gateway.ProxyURL ", "gateway-proxy-url"},
 }
 
 // nameFlag puts the flag in the place of the package in an error about a setting.
