@@ -9117,7 +9117,7 @@ type GetRateLimitStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When this was true.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// Calls that wait for a limit.
+	// Calls that wait for a limit or for the end of a channel's pause.
 	Waiting int32 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// Bytes of bodies of waiting calls.
 	WaitingBytes int64 `protobuf:"varint,3,opt,name=waiting_bytes,json=waitingBytes,proto3" json:"waiting_bytes,omitempty"`

@@ -6371,7 +6371,7 @@ class GetRateLimitStatusResponse(_message.Message):
     KNOWN_BUCKETS_FIELD_NUMBER: _builtins.int
     GONE_WEBHOOKS_FIELD_NUMBER: _builtins.int
     waiting: _builtins.int
-    """Calls that wait for a limit."""
+    """Calls that wait for a limit or for the end of a channel's pause."""
     waiting_bytes: _builtins.int
     """Bytes of bodies of waiting calls."""
     max_waiting: _builtins.int

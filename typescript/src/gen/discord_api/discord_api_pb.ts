@@ -7533,7 +7533,7 @@ export type GetRateLimitStatusResponse = Message$1<"discord_api.GetRateLimitStat
   time?: Timestamp | undefined;
 
   /**
-   * Calls that wait for a limit.
+   * Calls that wait for a limit or for the end of a channel's pause.
    *
    * @generated from field: int32 waiting = 2;
    */
