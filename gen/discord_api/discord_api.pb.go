@@ -8283,7 +8283,8 @@ type SendDirectMessagesResponse struct {
 	Failed int32 `protobuf:"varint,6,opt,name=failed,proto3" json:"failed,omitempty"`
 	// How many users there are.
 	Total int32 `protobuf:"varint,7,opt,name=total,proto3" json:"total,omitempty"`
-	// Time until the last result at the pace so far.
+	// Time until the last result, at the pace of the newest 20 results and as far
+	// as the limits are known.
 	EstimatedLeft *durationpb.Duration `protobuf:"bytes,8,opt,name=estimated_left,json=estimatedLeft,proto3" json:"estimated_left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

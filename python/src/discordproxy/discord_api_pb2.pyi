@@ -5096,7 +5096,9 @@ class SendDirectMessagesResponse(_message.Message):
 
     @_builtins.property
     def estimated_left(self) -> _duration_pb2.Duration:
-        """Time until the last result at the pace so far."""
+        """Time until the last result, at the pace of the newest 20 results and as far
+        as the limits are known.
+        """
 
     def __init__(
         self,
