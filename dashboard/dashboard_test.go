@@ -230,11 +230,14 @@ func TestBrowser(t *testing.T) {
 	}
 	s.start()
 
+	contents := proxytest.Start(t, "--sandbox", "--dashboard-show-content", "--shutdown-grace", "1s")
+	contents.WaitReady(t)
+
 	below := httptest.NewServer(belowPath(t, "http://"+net.JoinHostPort("127.0.0.1", s.port)))
 	defer below.Close()
 
 	cmd := exec.CommandContext(t.Context(), node, "scenarios.mjs")
-	cmd.Env = append(os.Environ(), "PROXY=http://"+net.JoinHostPort("127.0.0.1", s.port), "BELOW="+below.URL+"/discord", "KEYED="+k.p.URL(), "KEYS="+string(keys),
+	cmd.Env = append(os.Environ(), "PROXY=http://"+net.JoinHostPort("127.0.0.1", s.port), "BELOW="+below.URL+"/discord", "KEYED="+k.p.URL(), "CONTENTS="+contents.URL(), "KEYS="+string(keys),
 		"CONTROL="+control.URL, "CHROMIUM="+chromium, "SCREENSHOTS="+screenshots(t))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

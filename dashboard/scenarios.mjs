@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 import axe from "axe-core";
 import { readFile } from "node:fs/promises";
 
-const { PROXY: proxy, BELOW: below, KEYED: keyed, CONTROL: control, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
+const { PROXY: proxy, BELOW: below, KEYED: keyed, CONTENTS: contents, CONTROL: control, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
 /** The keys of the proxy that wants one, by the names of its clients. */
 const keys = JSON.parse(process.env.KEYS);
 const wide = { width: 1280, height: 800 };
@@ -188,6 +188,55 @@ const scenarios = {
     await page.getByText("Sent as message").waitFor();
     await page.getByRole("link", { name: "Sandbox" }).click();
     await page.getByRole("log").getByText("psst").waitFor();
+    await page.getByRole("link", { name: "Send" }).click();
+    for (const name of ["curl", "Python"]) {
+      const said = await tell(`run/${name}`, await page.locator(`[data-lines="${name}"]`).textContent());
+      if (!said.ok) throw new Error(`${name}: ${await said.text()}`);
+    }
+    await page.getByRole("link", { name: "Sandbox" }).click();
+    await page.getByRole("log").getByText("psst").nth(2).waitFor();
+    await close(page);
+  },
+
+  async "send a failed message again"() {
+    const page = await open("send", { from: contents });
+    await page.getByText("Paste Discord JSON").click();
+    await page.getByLabel("A message, an embed, or a list of embeds").fill(JSON.stringify({
+      content: "it's \"lost\"\n**not**",
+      embeds: [{ title: "One", color: 255, footer: { text: "foot" } }, { title: "Two", fields: [{ name: "n", value: "v", inline: true }] }],
+      components: [{ type: 1, components: [{ type: 2, style: 3, label: "Yes", custom_id: "yes" }, { type: 2, style: 5, label: "Site", url: "https://example.org" }] }],
+    }));
+    await page.getByRole("button", { name: "Use it" }).click();
+    await page.getByText("The short calls of the Python package send a text and one embed.").waitFor();
+    await page.getByRole("button", { name: "forbidden" }).click();
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.locator(".outcome .bad").getByText("Missing Access").waitFor();
+    await page.reload(); // what was written is gone
+    await page.getByRole("link", { name: "Calls", exact: true }).click();
+    await page.getByRole("button", { name: "SendChannelMessage" }).click();
+    await page.getByRole("button", { name: "Open in the composer" }).click();
+    const text = page.getByLabel("Text", { exact: true });
+    await text.waitFor();
+    same(await text.inputValue(), "it's \"lost\"\n**not**", "the text in the composer");
+    same(await page.locator('[data-lines="curl"]').textContent().then((lines) => lines.includes(forbidden)), true, "its channel in the composer");
+    await page.getByRole("button", { name: "general" }).click();
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("Sent as message").waitFor();
+    const [m, ...others] = await (await fetch(`${contents}/sandbox/channels/${general}/messages`)).json();
+    same(others.length, 0, "other messages");
+    same([m.content, m.embeds.map((e) => [e.title, e.color, e.footer?.text, e.fields?.map((f) => [f.name, f.value, f.inline])])],
+      ["it's \"lost\"\n**not**", [["One", 255, "foot", undefined], ["Two", undefined, undefined, [["n", "v", true]]]]], "the message");
+    same(m.components.map((row) => row.components.map((c) => [c.type, c.style, c.label, c.custom_id ?? c.url])),
+      [[[2, 3, "Yes", "yes"], [2, 5, "Site", "https://example.org"]]], "its components");
+
+    // The composer does not leave out what it cannot restore.
+    await fetch(`${contents}/discord_api.DiscordApi/SendChannelMessage`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ channelId: forbidden, content: "loud", tts: true, attachments: [{ id: "0", filename: "a.txt", data: "aGk=" }] }),
+    });
+    await page.getByRole("link", { name: "Calls", exact: true }).click();
+    await page.getByLabel("Code").selectOption("permission_denied");
+    await page.getByRole("button", { name: "SendChannelMessage" }).first().click();
+    await page.getByText("the composer cannot restore the attachments, tts of this message").waitFor();
     await close(page);
   },
 

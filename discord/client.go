@@ -130,6 +130,7 @@ func New(c Config) (*Client, error) {
 			logger:     logger,
 			observers:  c.Observers,
 			mayNotSend: c.MayNotSend,
+			pauses:     pauses{limiter: limiter, channels: make(map[string]*pause)},
 		},
 	}, nil
 }

@@ -27,19 +27,12 @@ var ErrTooManyPauses = fmt.Errorf("%d channels are paused already", maxPauses)
 
 const maxPauses = 100
 
-// Calls that wait for the end of a pause are not in the queue of the limiter. They have
-// the same bounds as its defaults.
-const (
-	maxPaused      = 10_000
-	maxPausedBytes = 256 << 20
-)
-
-// pauses are the channels that are paused. The zero value is ready to use.
+// pauses are the channels that are paused. The calls that wait for the end of a pause
+// are not in the limiter's queue, but take places in it.
 type pauses struct {
+	limiter  *ratelimit.Limiter
 	mu       sync.Mutex
 	channels map[string]*pause // by Try.Resource
-	calls    int               // that wait, over all channels
-	bytes    int64
 }
 
 type pause struct {
@@ -74,11 +67,20 @@ func (c *Client) PauseChannel(channel uint64, by string) (Pause, error) {
 		there = new(pause)
 	}
 	there.Pause, there.ended = Pause{Channel: channel, By: by, Since: time.Now()}, false
-	if p.channels == nil {
-		p.channels = make(map[string]*pause)
-	}
 	p.channels[resource] = there
 	return there.shown(), nil
+}
+
+// ImportPauses pauses channels that an earlier run reported as Pauses. It is called
+// before the first call.
+func (c *Client) ImportPauses(all []Pause) {
+	p := &c.transport.pauses
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, imported := range all[:min(len(all), maxPauses)] {
+		imported.Waiting = 0
+		p.channels[channelResource(imported.Channel)] = &pause{Pause: imported}
+	}
 }
 
 // ResumeChannel ends a pause, and reports whether there was one. The calls that wait go
@@ -140,18 +142,17 @@ func (p *pauses) hold(ctx context.Context, r *ratelimit.Request) (placed func(),
 		p.mu.Unlock()
 		return func() {}, nil
 	}
-	if r.Retry == nil && (p.calls >= maxPaused || p.bytes+r.Bytes > maxPausedBytes) {
+	if p.limiter.Enter(r.Bytes, r.Retry != nil) != nil {
 		p.mu.Unlock()
 		return nil, &ratelimit.Error{Reason: ratelimit.QueueFull, Route: r.Route.String()}
 	}
+	r.Entered = true
 	call := &pausedCall{r.Bytes, make(chan struct{})}
 	if r.Retry != nil {
 		there.queue = slices.Insert(there.queue, 0, call)
 	} else {
 		there.queue = append(there.queue, call)
 	}
-	p.calls++
-	p.bytes += call.bytes
 	p.mu.Unlock()
 	if r.Joined != nil { // the queue keeps the order from here on
 		r.Joined()
@@ -174,8 +175,7 @@ func (p *pauses) hold(ctx context.Context, r *ratelimit.Request) (placed func(),
 	p.mu.Lock()
 	if i := slices.Index(there.queue, call); i >= 0 {
 		there.queue = slices.Delete(there.queue, i, i+1)
-		p.calls--
-		p.bytes -= call.bytes
+		p.limiter.Leave(call.bytes)
 	}
 	p.mu.Unlock()
 	placed() // its turn may just have come
@@ -194,8 +194,7 @@ func (p *pauses) moveOn(resource string, there *pause) {
 	}
 	there.moves = there.queue[0]
 	there.queue = slices.Delete(there.queue, 0, 1)
-	p.calls--
-	p.bytes -= there.moves.bytes
+	p.limiter.Leave(there.moves.bytes)
 	close(there.moves.turn)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strconv"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/discord/ratelimit"
 	"discordproxy/discord/sandbox"
 )
 
@@ -186,6 +188,9 @@ func TestPauseBounds(t *testing.T) {
 		if pauses := p.Pauses(); len(pauses) != 1 || pauses[0].Waiting != 0 {
 			t.Errorf("the pauses are %+v", pauses)
 		}
+		if n, bytes := p.Queued(); n != 0 || bytes != 0 {
+			t.Errorf("%d calls of %d bytes still wait", n, bytes)
+		}
 		for channel := range uint64(99) {
 			if _, err := p.PauseChannel(channel+1, "ann"); err != nil {
 				t.Fatal(err)
@@ -194,5 +199,79 @@ func TestPauseBounds(t *testing.T) {
 		if _, err := p.PauseChannel(1000, "ann"); !errors.Is(err, discord.ErrTooManyPauses) {
 			t.Errorf("one more channel: %v", err)
 		}
+	})
+}
+
+// TestPauseSharesTheQueue: calls that wait for the end of a pause are among those that
+// wait, and have the same bound. Calls that waited for it are not refused when they go on
+// because others have come meanwhile.
+func TestPauseSharesTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 4
+		limiter, err := ratelimit.New(ratelimit.Config{MaxQueue: most})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sb := sandbox.New(sandbox.Config{Unlimited: true})
+		sb.SetLimit(perTenMinutes(1))
+		client, err := discord.New(discord.Config{
+			Token: sb.World().Token, Upstream: sb.Transport(), Limiter: limiter, Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &pausing{client, t, sb, uint64(sb.World().General)}
+		if err := <-p.send(t.Context(), "shop", "0"); err != nil { // uses up the limit
+			t.Fatal(err)
+		}
+		p.pause("ann")
+		paused := []<-chan error{p.send(t.Context(), "shop", "1"), p.send(t.Context(), "shop", "2")}
+		if status := p.RateLimits(); status.Waiting != 2 || status.WaitingBytes == 0 || status.MaxWaiting != most {
+			t.Errorf("%d calls of %d bytes wait, of at most %d", status.Waiting, status.WaitingBytes, status.MaxWaiting)
+		}
+		other := &pausing{p.Client, t, sb, uint64(sb.World().Random)}
+		if err := <-other.send(t.Context(), "forum", "0"); err != nil {
+			t.Fatal(err)
+		}
+		others := []<-chan error{other.send(t.Context(), "forum", "1"), other.send(t.Context(), "forum", "2")}
+		for _, channel := range []*pausing{p, other} {
+			err := <-channel.send(t.Context(), "shop", "too many")
+			if e, ok := errors.AsType[*discord.Error](err); !ok || e.Reason != discord.Overloaded {
+				t.Errorf("a call too many ends with %v", err)
+			}
+		}
+		p.ResumeChannel(p.channel)
+		synctest.Wait()
+		if n, _ := p.Queued(); n != most {
+			t.Errorf("%d calls wait after the pause", n)
+		}
+		for i, e := range slices.Concat(paused, others) {
+			if err := <-e; err != nil {
+				t.Errorf("call %d: %v", i, err)
+			}
+		}
+		if n, bytes := p.Queued(); n != 0 || bytes != 0 {
+			t.Errorf("%d calls of %d bytes still wait", n, bytes)
+		}
+		p.want("0", "1", "2")
+	})
+}
+
+// TestImportPauses: a pause of an earlier run is one like any other.
+func TestImportPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPausing(t, sandbox.New(sandbox.Config{Unlimited: true}))
+		since := time.Now().Add(-time.Hour)
+		p.ImportPauses([]discord.Pause{{Channel: p.channel, By: "ann", Since: since, Waiting: 7}})
+		ended := p.send(t.Context(), "shop", "0")
+		if pauses := p.Pauses(); !slices.Equal(pauses, []discord.Pause{{Channel: p.channel, By: "ann", Since: since, Waiting: 1}}) {
+			t.Errorf("the pauses are %+v", pauses)
+		}
+		p.want()
+		p.ResumeChannel(p.channel)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		p.want("0")
 	})
 }

@@ -29,6 +29,7 @@ const (
 	tokenPart   = "token"
 	limitsPart  = "limits "
 	dmPart      = "dm "
+	pausesPart  = "pauses"
 	gatewayPart = "gateway"
 	countedPart = "identifies" // of gatewayPart, once more: what bounds it must not get lost with the rest
 	guildPart   = "guild "
@@ -145,6 +146,72 @@ func (s *savedDMs) save() (parts map[string][]byte, done func()) {
 		parts[dmPart+strconv.FormatUint(user, 10)] = value
 	}
 	return parts, func() { s.pending = nil }
+}
+
+// savedPauses are the paused channels as a source.
+type savedPauses struct {
+	client *discord.Client
+	saved  []byte
+}
+
+// savedPause is a discord.Pause on disk.
+type savedPause struct {
+	Channel uint64    `json:"channel"`
+	By      string    `json:"by"`
+	Since   time.Time `json:"since"`
+}
+
+func (s *savedPauses) save() (parts map[string][]byte, done func()) {
+	var found []byte
+	if pauses := s.client.Pauses(); len(pauses) > 0 {
+		all := make([]savedPause, len(pauses))
+		for i, p := range pauses {
+			all[i] = savedPause{p.Channel, p.By, p.Since}
+		}
+		found, _ = json.Marshal(all) // plain values can be written
+	}
+	if !bytes.Equal(found, s.saved) {
+		parts = map[string][]byte{pausesPart: found}
+	}
+	return parts, func() { s.saved = found }
+}
+
+// restore takes over what an earlier run saved.
+func (s *savedPauses) restore(state savedState) {
+	s.saved = state.parts[pausesPart].Data
+	s.client.ImportPauses(state.pauses())
+}
+
+// pauses returns the paused channels. What cannot be read is left out.
+func (s savedState) pauses() (pauses []discord.Pause) {
+	var all []savedPause
+	if json.Unmarshal(s.parts[pausesPart].Data, &all) != nil {
+		return nil
+	}
+	for _, p := range all {
+		if p.Channel != 0 {
+			pauses = append(pauses, discord.Pause{Channel: p.Channel, By: p.By, Since: p.Since})
+		}
+	}
+	return pauses
+}
+
+// pausing is Discord with pauses that are saved when they begin or end.
+type pausing struct {
+	*discord.Client
+	data *data
+}
+
+// PauseChannel implements status.Waiting.
+func (p pausing) PauseChannel(channel uint64, by string) (discord.Pause, error) {
+	defer p.data.notify(true)
+	return p.Client.PauseChannel(channel, by)
+}
+
+// ResumeChannel implements status.Waiting.
+func (p pausing) ResumeChannel(channel uint64) (discord.Pause, bool) {
+	defer p.data.notify(true)
+	return p.Client.ResumeChannel(channel)
 }
 
 // dms returns the direct message channels by their users.

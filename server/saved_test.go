@@ -18,7 +18,7 @@ func TestSpoiledParts(t *testing.T) {
 			limitsPart + "good": `{"address":{}}`, limitsPart + "bad": spoiled,
 			dmPart + "1": "2", dmPart + "3": spoiled, dmPart + "x": "4",
 			eventPart + "1": "{}", eventPart + "x": spoiled,
-			gatewayPart: spoiled,
+			gatewayPart: spoiled, pausesPart: spoiled,
 		} {
 			parts[name] = store.Saved{Data: []byte(data), At: time.Now()}
 		}
@@ -32,6 +32,9 @@ func TestSpoiledParts(t *testing.T) {
 		}
 		if dms := s.dms(); dms[1] != 2 || dms[4] != 0 {
 			t.Errorf("%q: the channels are %v", spoiled, dms)
+		}
+		if pauses := s.pauses(); len(pauses) != 0 {
+			t.Errorf("%q: the pauses are %v", spoiled, pauses)
 		}
 		if stored := s.events(); len(stored) != 1 || stored[1] == nil {
 			t.Errorf("%q: the events are %v", spoiled, stored)

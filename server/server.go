@@ -107,6 +107,9 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	s.up.client.ImportDMs(saved.dms())
 	s.data.add(&savedLimits{limiter: s.up.limiter})
 	s.data.add(&savedDMs{client: s.up.client})
+	pauses := &savedPauses{client: s.up.client}
+	pauses.restore(saved)
+	s.data.add(pauses)
 	if err := s.openOutbox(ctx); err != nil {
 		s.Close()
 		return nil, err

@@ -21,8 +21,10 @@ import (
 	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
+	"discordproxy/gen/discord_api/discordapiconnect"
 
 	"connectrpc.com/connect"
+	"google.golang.org/protobuf/proto"
 )
 
 // restarting is a server as a process that is ended and started again on one address
@@ -439,5 +441,67 @@ func TestRestartWithoutWaitingForTheTokensCheck(t *testing.T) {
 	r.start(t)
 	if err := call(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRestartKeepsPauses: a channel that was paused still is after a restart, as is one
+// that was resumed.
+func TestRestartKeepsPauses(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	r := startRestarting(t, sb, "--no-gateway")
+	queue := connected(t, r)
+	dashboard := discordapiconnect.NewDashboardClient(http.DefaultClient, "http://"+r.Address)
+	pauses := func() []*pb.ChannelPause {
+		t.Helper()
+		res, err := dashboard.ListWaiting(t.Context(), new(pb.ListWaitingRequest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.GetPauses()
+	}
+	general, random := sb.World().General, sb.World().Random
+	for _, channel := range []sandbox.ID{general, random} {
+		if _, err := dashboard.PauseChannel(t.Context(), &pb.PauseChannelRequest{ChannelId: uint64(channel)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := dashboard.ResumeChannel(t.Context(), &pb.ResumeChannelRequest{ChannelId: uint64(random)}); err != nil {
+		t.Fatal(err)
+	}
+	before := pauses()
+	if len(before) != 1 || before[0].GetBy() == "" || before[0].GetChannelId() != uint64(general) {
+		t.Fatalf("the pauses are %v", before)
+	}
+	r.end(t, syscall.SIGTERM)
+	r.start(t)
+	after := pauses()
+	if len(after) != 1 || !proto.Equal(after[0], before[0]) {
+		t.Fatalf("after the restart the pauses are %v, want %v", after, before)
+	}
+	for _, channel := range []sandbox.ID{general, random} {
+		if err := enqueueMany(t.Context(), queue, 1, func(int) *pb.EnqueueRequest {
+			return &pb.EnqueueRequest{Call: &pb.EnqueueRequest_SendChannelMessage{
+				SendChannelMessage: &pb.SendChannelMessageRequest{ChannelId: uint64(channel), Content: "hi"},
+			}}
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for end := time.Now().Add(proxytest.Patience); len(sb.Messages(random)) == 0 || pauses()[0].GetWaiting() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the other channel has %d messages, and the pauses are %v", len(sb.Messages(random)), pauses())
+		}
+	}
+	if n := len(sb.Messages(general)); n != 0 {
+		t.Errorf("the paused channel has %d messages", n)
+	}
+	if _, err := dashboard.ResumeChannel(t.Context(), &pb.ResumeChannelRequest{ChannelId: uint64(general)}); err != nil {
+		t.Fatal(err)
+	}
+	r.waitDelivered(t, queue)
+	r.end(t, syscall.SIGTERM)
+	r.start(t)
+	if after := pauses(); len(after) != 0 || len(sb.Messages(general)) != 1 {
+		t.Errorf("the pauses are %v, and the channel has %d messages", after, len(sb.Messages(general)))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,8 @@ type queuing struct {
 	of       map[string]uint64 // users by the IDs of their deliveries
 	queued   int
 	follow   bool
-	began    time.Time
-	position uint64 // of the newest result
+	times    []time.Time // the beginning, or those of the newest results
+	position uint64      // of the newest result
 }
 
 // queue leaves the message for each user with the proxy, and waits for the results if
@@ -36,7 +37,7 @@ type queuing struct {
 func (b *sending) queue(r *request, req *pb.SendDirectMessagesRequest) error {
 	q := &queuing{
 		sending: b, r: r, users: req.GetUserIds(), of: make(map[string]uint64, len(req.GetUserIds())),
-		follow: r.flags.Bool("follow"), began: time.Now(),
+		follow: r.flags.Bool("follow"), times: []time.Time{time.Now()},
 	}
 	// A message for many has the numbers of one for a single user.
 	data, err := proto.Marshal(req.GetMessage())
@@ -190,9 +191,20 @@ func (q *queuing) result(result *pb.SendDirectMessagesResponse) error {
 	if result.GetError() != nil {
 		result.Failed++
 	}
-	each := time.Since(q.began) / time.Duration(result.GetDone())
+	each := q.pace(time.Now())
 	result.EstimatedLeft = durationpb.New((each * time.Duration(left)).Round(time.Millisecond))
 	return q.take(result)
+}
+
+// pace takes note of a result, and returns the time that each of the newest 20 took.
+func (q *queuing) pace(now time.Time) time.Duration {
+	const newest = 20
+	if len(q.times) > newest {
+		q.times = slices.Delete(q.times, 0, 1)
+	}
+	each := now.Sub(q.times[0]) / time.Duration(len(q.times))
+	q.times = append(q.times, now)
+	return each
 }
 
 // resultOf returns the result of a delivery as that of a direct call.

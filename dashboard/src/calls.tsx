@@ -2,6 +2,7 @@
 import { Fragment, type ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { readable } from "./api.js";
+import { beyond } from "./draft.js";
 import { count, duration, time } from "./format.js";
 import { kindOfTarget, Named, nameOf, useNames, type Kind } from "./names.js";
 import { CodeTag, Copy, Panel, Scroll } from "./parts.js";
@@ -181,14 +182,28 @@ function Detail({ call: c, contents }: { call: Call; contents: boolean }) {
       <Row name="Caller" value={`${c.caller} over ${c.protocol}`} />
       <Row name="Request id" value={c.requestId} />
       {/^Send(Channel|Direct)Message$/.test(c.method) && c.code !== "ok" && (
-        <Row name="Send again" value={c.content.startsWith("{") && c.content.endsWith("}") ? (
-          <button type="button" class="small" onClick={() => writeAgain(c.content)}>
-            Open in the composer
-          </button>
-        ) : contents ? "the proxy kept only a part of this message" : "the proxy does not keep what messages say; --dashboard-show-content changes that"} />
+        <Row name="Send again" value={<Again content={c.content} contents={contents} />} />
       )}
       {contents ? c.content && <Row name="Request" value={c.content} /> : <Row name="Request" value="not shown; start the proxy with --dashboard-show-content to see it" />}
     </dl>
+  );
+}
+
+/** Leads to the composer, or says why it cannot restore the message. */
+function Again({ content, contents }: { content: string; contents: boolean }) {
+  if (!contents) return <>the proxy does not keep what messages say; --dashboard-show-content changes that</>;
+  let request;
+  try {
+    request = JSON.parse(content);
+  } catch {
+    return <>the proxy kept only a part of this message</>;
+  }
+  const more = beyond(request);
+  if (more.length > 0) return <>the composer cannot restore the {more.join(", ")} of this message</>;
+  return (
+    <button type="button" class="small" onClick={() => writeAgain(content)}>
+      Open in the composer
+    </button>
   );
 }
 

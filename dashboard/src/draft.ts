@@ -154,7 +154,42 @@ function embedIn(e: JSONObject): EmbedDraft {
   };
 }
 
+const componentTypes: Record<string, number> = {
+  actionRow: 1, button: 2, stringSelect: 3, userSelect: 5, roleSelect: 6, mentionableSelect: 7, channelSelect: 8, section: 9, textDisplay: 10, thumbnail: 11,
+  mediaGallery: 12, file: 13, separator: 14, container: 17,
+};
+const buttonStyles = ["UNDEFINED", "PRIMARY", "SECONDARY", "SUCCESS", "DANGER", "LINK", "PREMIUM"];
+
+/** A component of the proxy's API as Discord's JSON has it. */
+function discordComponent(c: JSONObject): JSONObject {
+  if (typeof c.rawJson === "string") return JSON.parse(c.rawJson) as JSONObject;
+  const [kind = "", fields] = Object.entries(c)[0] ?? [];
+  const type = componentTypes[kind];
+  if (!type) return c;
+  const out: JSONObject = { type };
+  for (const [name, value] of Object.entries(fields as JSONObject)) {
+    out[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)] =
+      name === "components" ? value.map(discordComponent) : name === "accessory" ? discordComponent(value) : name === "style" ? buttonStyles.indexOf(value) : value;
+  }
+  return out;
+}
+
+/** What the composer takes of a request. The nonce belongs to the first message, and the proxy does not keep files. */
+const takes = ["channelId", "userId", "content", "embed", "embeds", "components", "messageReference", "nonce"];
+
+/** What a request says that a draft cannot. */
+export const beyond = (request: JSONObject) => Object.keys(request).filter((name) => !takes.includes(name));
+
+/** The draft of a request of SendChannelMessage or SendDirectMessage, as the list of calls has it. */
+export function draftOf(request: JSONObject): Draft {
+  const says = ["content", "embed", "embeds", "components"].some((name) => request[name] !== undefined);
+  return {
+    ...emptyDraft, ...(says ? pasted(JSON.stringify(request)) : {}), to: request.userId ? "user" : "channel", id: request.userId ?? request.channelId ?? "",
+  };
+}
+
 function rowIn(c: JSONObject): RowDraft {
+  if (typeof c.type !== "number") c = discordComponent(c);
   const inner: JSONObject[] = Array.isArray(c.components) ? c.components : [];
   const plain = (o: JSONObject, names: string[]) => Object.keys(o).every((name) => names.includes(name));
   if (c.type === 1 && inner.length > 0 && inner.every((b) => b.type === 2 && typeof b.label === "string" && (b.custom_id || b.url) && plain(b, ["type", "id", "label", "style", "custom_id", "url"]))) {

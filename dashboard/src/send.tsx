@@ -5,7 +5,7 @@ import { emptyWorld } from "./acting.js";
 import { discord, failure, outbox, type Failure } from "./api.js";
 import { Components } from "./components.js";
 import { Embeds, Files, Paste, Rows, Templates, type Change } from "./compose.js";
-import { channelRequest, componentsOf, curl, directRequest, embedsOf, emptyDraft, missing, pasted, python, type Draft } from "./draft.js";
+import { channelRequest, componentsOf, curl, directRequest, draftOf, embedsOf, emptyDraft, missing, python, type Draft } from "./draft.js";
 import { time } from "./format.js";
 import { Copy, Panel } from "./parts.js";
 import { MessageView } from "./preview.js";
@@ -20,8 +20,7 @@ let waiting: Partial<Draft> | undefined;
 
 /** Opens the composer with a request of SendChannelMessage or SendDirectMessage, as the list of calls has it. */
 export function writeAgain(content: string) {
-  const request = JSON.parse(content) as { channelId?: string; userId?: string };
-  waiting = { ...emptyDraft, ...pasted(content), to: request.userId ? "user" : "channel", id: request.userId ?? request.channelId ?? "" };
+  waiting = draftOf(JSON.parse(content));
   again(waiting);
   location.hash = "send";
 }

@@ -92,7 +92,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 		c.fail(x, &Error{Reason: DeadlineTooEarly, RetryAfter: at.sub(now), Global: global})
 		return
 	}
-	if !retry && (c.queued.n >= c.maxQueue || c.bytes+x.bytes > c.maxQueueBytes) {
+	if !retry && !r.Entered && c.isFull(x.bytes) {
 		c.fail(x, &Error{Reason: QueueFull})
 		return
 	}
@@ -108,6 +108,11 @@ func (c *core) admit(x *call, r *Request, now instant) {
 		c.settle(b, now)
 	}
 	c.dispatch(now)
+}
+
+// isFull reports whether no further call may wait.
+func (c *core) isFull(bytes int64) bool {
+	return c.queued.n+c.entered >= c.maxQueue || c.bytes+c.enteredBytes+bytes > c.maxQueueBytes
 }
 
 // joined reports whether a call that has come to the bucket's queue changes

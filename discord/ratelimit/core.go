@@ -13,6 +13,8 @@ type core struct {
 	globalLimit   int
 	maxQueue      int
 	maxQueueBytes int64
+	entered       int   // calls that wait elsewhere, see Limiter.Enter
+	enteredBytes  int64 // of their bodies
 	maxOthers     int
 
 	accounts map[accountKey]*account

@@ -16,7 +16,8 @@ type Config struct {
 	// over all its routes. 0 means Discord's ordinary 50, a negative number no
 	// limit. Other tokens have the ordinary limit, if there is one.
 	GlobalLimit int
-	// MaxQueue is the number of calls that may wait. 0 means 10,000.
+	// MaxQueue is the number of calls that may wait, those of [Limiter.Enter]
+	// included. 0 means 10,000.
 	MaxQueue int
 	// MaxQueueBytes is the size of the bodies of all waiting calls. 0 means
 	// 256 MiB.
@@ -120,6 +121,9 @@ type Request struct {
 	// The call keeps the place it had, ahead of all that came after it, and
 	// is not refused for a full queue.
 	Retry *Permit
+	// Entered is whether the call waited for something else before, see
+	// [Limiter.Enter]. It is not refused for a full queue.
+	Entered bool
 	// Probe marks a check of the token: a call that Discord answers with 401 if
 	// the token is bad, and with another status if it is good. It passes
 	// although the token is refused. A 401 refuses all calls of the token, any
@@ -174,6 +178,29 @@ func (l *Limiter) Acquire(ctx context.Context, r Request) (*Permit, error) {
 		return nil, p.call.err
 	}
 	return p, nil
+}
+
+// Enter counts a call that waits for something other than a limit, with the bytes of its
+// body, until Leave: it takes a place in the queue and is part of what [Limiter.Snapshot]
+// returns as waiting. The error of a full queue has the reason QueueFull. A retry is
+// counted even then.
+func (l *Limiter) Enter(bytes int64, retry bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !retry && l.core.isFull(bytes) {
+		return &Error{Reason: QueueFull}
+	}
+	l.core.entered++
+	l.core.enteredBytes += bytes
+	return nil
+}
+
+// Leave ends the wait of a call that Enter counted.
+func (l *Limiter) Leave(bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.core.entered--
+	l.core.enteredBytes -= bytes
 }
 
 // AllowToken forgets that Discord refused the token, after it was checked or

@@ -167,7 +167,7 @@ func (l *Limiter) Status(buckets int) Snapshot {
 func (l *Limiter) Queued() (calls int, bytes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.core.queued.n, l.core.bytes
+	return l.core.queued.n + l.core.entered, l.core.bytes + l.core.enteredBytes
 }
 
 // inSlices calls do with the lock held until it returns false, and releases the
@@ -192,8 +192,8 @@ func (l *Limiter) overview() (s Snapshot, tokens []*account) {
 	c.shown = len(c.lively)
 	s = Snapshot{
 		At:           l.time(now),
-		Waiting:      c.queued.n,
-		WaitingBytes: c.bytes,
+		Waiting:      c.queued.n + c.entered,
+		WaitingBytes: c.bytes + c.enteredBytes,
 		MaxWaiting:   c.maxQueue,
 		MaxBytes:     c.maxQueueBytes,
 		InFlight:     c.sent.n,

@@ -8283,7 +8283,8 @@ type SendDirectMessagesResponse struct {
 	Failed int32 `protobuf:"varint,6,opt,name=failed,proto3" json:"failed,omitempty"`
 	// How many users there are.
 	Total int32 `protobuf:"varint,7,opt,name=total,proto3" json:"total,omitempty"`
-	// Time until the last result at the pace so far.
+	// Time until the last result, at the pace of the newest 20 results and as far
+	// as the limits are known.
 	EstimatedLeft *durationpb.Duration `protobuf:"bytes,8,opt,name=estimated_left,json=estimatedLeft,proto3" json:"estimated_left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -9117,7 +9118,7 @@ type GetRateLimitStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When this was true.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// Calls that wait for a limit.
+	// Calls that wait for a limit or for the end of a channel's pause.
 	Waiting int32 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	// Bytes of bodies of waiting calls.
 	WaitingBytes int64 `protobuf:"varint,3,opt,name=waiting_bytes,json=waitingBytes,proto3" json:"waiting_bytes,omitempty"`

@@ -78,7 +78,7 @@ func (s *service) SendDirectMessages(
 		}
 	})
 
-	began, failed := time.Now(), int32(0)
+	pace, failed := newPace(s.discord.RateLimits), int32(0)
 	for i := range users {
 		select {
 		case result := <-results:
@@ -90,7 +90,7 @@ func (s *service) SendDirectMessages(
 			}
 			done, left := i+1, len(users)-i-1
 			result.Done, result.Failed, result.Total = int32(done), failed, int32(len(users))
-			result.EstimatedLeft = durationpb.New((time.Since(began) / time.Duration(done) * time.Duration(left)).Round(time.Millisecond))
+			result.EstimatedLeft = durationpb.New(pace.result(left).Round(time.Millisecond))
 			if err := stream.Send(result); err != nil {
 				return err
 			}

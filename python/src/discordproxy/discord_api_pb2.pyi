@@ -5096,7 +5096,9 @@ class SendDirectMessagesResponse(_message.Message):
 
     @_builtins.property
     def estimated_left(self) -> _duration_pb2.Duration:
-        """Time until the last result at the pace so far."""
+        """Time until the last result, at the pace of the newest 20 results and as far
+        as the limits are known.
+        """
 
     def __init__(
         self,
@@ -6371,7 +6373,7 @@ class GetRateLimitStatusResponse(_message.Message):
     KNOWN_BUCKETS_FIELD_NUMBER: _builtins.int
     GONE_WEBHOOKS_FIELD_NUMBER: _builtins.int
     waiting: _builtins.int
-    """Calls that wait for a limit."""
+    """Calls that wait for a limit or for the end of a channel's pause."""
     waiting_bytes: _builtins.int
     """Bytes of bodies of waiting calls."""
     max_waiting: _builtins.int

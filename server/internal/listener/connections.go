@@ -1,31 +1,47 @@
 package listener
 
 import (
+	"bytes"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
+	"golang.org/x/net/http2"
 )
 
 // connections are the open connections of one listener.
 type connections struct {
-	mu   sync.Mutex
-	open map[*connection]struct{}
+	mu       sync.Mutex
+	open     map[*connection]struct{}
+	draining atomic.Bool // whether connections without requests are to end
 }
 
 // listen makes the connections of ln known, bounded in number, and closed when
 // their peer takes nothing for a while.
 func (c *connections) listen(ln net.Listener, cfg Config) net.Listener {
 	c.open = make(map[*connection]struct{})
-	return trackingListener{
-		Listener:     netutil.LimitListener(ln, cfg.MaxConnections),
+	closed := make(chan struct{})
+	return &trackingListener{
+		Listener:     ln,
 		all:          c,
+		places:       make(chan struct{}, cfg.MaxConnections),
+		closed:       closed,
+		close:        sync.OnceFunc(func() { close(closed) }),
 		writeTimeout: cfg.WriteTimeout,
+	}
+}
+
+// setState is the ConnState of http.Server. HTTP/2 calls it, too: a connection is idle
+// when it has no streams.
+func (c *connections) setState(conn net.Conn, state http.ConnState) {
+	// A connection that was upgraded is called idle while its first stream is open.
+	if conn, ok := conn.(*http2Connection); ok {
+		conn.idle.Store(state == http.StateIdle)
 	}
 }
 
@@ -50,30 +66,50 @@ func (c *connections) closeAll() int {
 	return len(remaining)
 }
 
+// trackingListener accepts a connection when one of its places is free. Its
+// connections are not wrapped once more for that, because they need CloseWrite.
 type trackingListener struct {
 	net.Listener
 	all          *connections
+	places       chan struct{}
+	closed       <-chan struct{}
+	close        func()
 	writeTimeout time.Duration
 }
 
 // Accept implements net.Listener.
-func (l trackingListener) Accept() (net.Conn, error) {
+func (l *trackingListener) Accept() (net.Conn, error) {
+	select {
+	case l.places <- struct{}{}:
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
 	inner, err := l.Listener.Accept()
 	if err != nil {
+		<-l.places
 		return nil, err
 	}
 	conn := &connection{Conn: inner, all: l.all, writeTimeout: l.writeTimeout}
+	conn.leave = sync.OnceFunc(func() { <-l.places })
 	l.all.mu.Lock()
 	defer l.all.mu.Unlock()
 	l.all.open[conn] = struct{}{}
 	return conn, nil
 }
 
+// Close implements net.Listener. It also ends an Accept that waits for a place.
+func (l *trackingListener) Close() error {
+	l.close()
+	return l.Listener.Close()
+}
+
 type connection struct {
 	net.Conn
 	all          *connections
+	leave        func() // gives the connection's place back
 	writeTimeout time.Duration
 	known        atomic.Bool  // whether a known client uses it
+	idle         atomic.Bool  // whether it is an HTTP/2 connection without streams
 	unread       atomic.Int64 // bodies of its requests that are read to be dropped
 }
 
@@ -99,9 +135,30 @@ func (c *connection) Write(p []byte) (int, error) {
 		}
 		n, err := c.Conn.Write(p[written:])
 		written += n
+		if err == nil {
+			c.endWriting(p)
+		}
 		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return written, err
 		}
+	}
+}
+
+// goAway begins a GOAWAY frame: its length, type, flags and stream.
+var goAway = []byte{0, 0, 8, byte(http2.FrameGoAway), 0, 0, 0, 0, 0}
+
+// endWriting ends what the peer reads after p if p contains the GOAWAY of a server that
+// shuts down and there are no streams. Of these connections HTTP/2 serves no further
+// stream, but closes them a second later only, and clients that leave them open would
+// have the server wait for that. The peer has the GOAWAY and closes the connection when
+// it reads the end. A request that was on its way is repeated because of the GOAWAY.
+// Closing both directions instead could reset the connection before the peer has read it.
+func (c *connection) endWriting(p []byte) {
+	if !c.all.draining.Load() || !c.idle.Load() || !bytes.Contains(p, goAway) {
+		return
+	}
+	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		_ = conn.CloseWrite()
 	}
 }
 
@@ -119,5 +176,6 @@ func (c *connection) Close() error {
 	c.all.mu.Lock()
 	delete(c.all.open, c)
 	c.all.mu.Unlock()
+	defer c.leave()
 	return c.Conn.Close()
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -57,8 +59,44 @@ func (w prefaceReader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = conn.Close()
 		return nil, nil, fmt.Errorf("await HTTP/2 preface: %w", err)
 	}
-	return conn, rw, nil
+	own, ok := conn.(*connection)
+	if !ok {
+		return conn, rw, nil
+	}
+	buffered, err := rw.Reader.Peek(rw.Reader.Buffered())
+	if err != nil {
+		_ = conn.Close()
+		return nil, nil, fmt.Errorf("read HTTP/2 preface: %w", err)
+	}
+	// Package h2c wraps a connection of which more is buffered than the preface, and
+	// passes the wrapper to ConnState.
+	preface, frames := buffered[:len(prefaceRest)], buffered[len(prefaceRest):]
+	rw.Reader = bufio.NewReader(strings.NewReader(string(preface)))
+	return &http2Connection{connection: own, buffered: slices.Clone(frames)}, rw, nil
 }
+
+// http2Connection is a connection after the preface, with the frames that were read
+// along with the preface.
+type http2Connection struct {
+	*connection
+	buffered []byte
+}
+
+// Read implements net.Conn.
+func (c *http2Connection) Read(p []byte) (int, error) {
+	if len(c.buffered) == 0 {
+		return c.connection.Read(p)
+	}
+	n := copy(p, c.buffered)
+	c.buffered = c.buffered[n:]
+	if len(c.buffered) == 0 {
+		c.buffered = nil
+	}
+	return n, nil
+}
+
+// prefaceRest is what follows the preface's first lines, which look like a request.
+const prefaceRest = "SM\r\n\r\n"
 
 // awaitPreface waits until r has buffered what follows the preface's first
 // lines, which look like a request.
@@ -66,7 +104,7 @@ func awaitPreface(conn net.Conn, r *bufio.Reader, timeout time.Duration) error {
 	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	if _, err := r.Peek(len("SM\r\n\r\n")); err != nil {
+	if _, err := r.Peek(len(prefaceRest)); err != nil {
 		return err
 	}
 	return conn.SetReadDeadline(time.Time{})

@@ -258,6 +258,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			SendPingTimeout:      s.cfg.SendPingTimeout,
 			PingTimeout:          s.cfg.PingTimeout,
 		},
+		ConnState:   s.connections.setState,
 		ConnContext: withConnection,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ErrorLog:    newErrorLog(s.cfg.Logger),
@@ -313,6 +314,7 @@ func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err
 // drain ends the requests in progress, in peace as far as the grace goes.
 func (s *Server) drain(ctx context.Context, srv *http.Server, endRequests context.CancelCauseFunc) {
 	s.cfg.Logger.InfoContext(ctx, "shutting down", "connections", s.connections.count(), "grace", s.cfg.Grace)
+	s.connections.draining.Store(true)
 	if !s.waitForRequests(ctx, srv, s.cfg.Grace) {
 		endRequests(rpc.ErrShuttingDown)
 		s.waitForRequests(ctx, srv, lastWords)

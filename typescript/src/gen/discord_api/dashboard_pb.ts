@@ -1237,8 +1237,9 @@ export const Dashboard: GenService<{
   /**
    * PauseChannel has all calls that are limited by a channel wait until
    * ResumeChannel. Their deadlines stay, and calls that are on their way to
-   * Discord go on. At most 10,000 calls with 256 MiB wait for the end of pauses;
-   * more are RESOURCE_EXHAUSTED. A pause ends when the proxy stops.
+   * Discord go on. Calls that wait for the end of a pause are part of the queue
+   * and count towards its limits. A pause survives a restart of a proxy that
+   * keeps data on disk.
    *
    * A channel that is paused stays as it is. RESOURCE_EXHAUSTED means that 100
    * channels are paused already. The permissions are those of CancelWaiting.

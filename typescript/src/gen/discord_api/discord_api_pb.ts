@@ -6206,7 +6206,8 @@ export type SendDirectMessagesResponse = Message$1<"discord_api.SendDirectMessag
   total: number;
 
   /**
-   * Time until the last result at the pace so far.
+   * Time until the last result, at the pace of the newest 20 results and as far
+   * as the limits are known.
    *
    * @generated from field: google.protobuf.Duration estimated_left = 8;
    */
@@ -7533,7 +7534,7 @@ export type GetRateLimitStatusResponse = Message$1<"discord_api.GetRateLimitStat
   time?: Timestamp | undefined;
 
   /**
-   * Calls that wait for a limit.
+   * Calls that wait for a limit or for the end of a channel's pause.
    *
    * @generated from field: int32 waiting = 2;
    */
