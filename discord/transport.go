@@ -158,7 +158,7 @@ func (s *sending) send(ctx context.Context, permit *ratelimit.Permit) (*answer, 
 // hit remembers the answer that a limit was hit.
 func (s *sending) hit(ctx context.Context, a *answer) {
 	s.limited = a
-	s.logger.WarnContext(ctx, "Discord limited a call, which is held", "route", s.seen.Route, "resource", s.seen.Resource,
+	s.logger.WarnContext(ctx, "Discord rate-limited a call; retrying", "route", s.seen.Route, "resource", s.seen.Resource,
 		"status", a.status, "scope", a.header.Get("X-Ratelimit-Scope"), "try", s.seen.Number)
 }
 
