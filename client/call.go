@@ -75,14 +75,14 @@ func (c *caller) authorize(set func(name, value string)) {
 type stream struct {
 	connect.StreamingClientConn
 
-	left func() error // why the caller does not wait any more, nil while it does
+	left func() error // why the caller has stopped waiting, nil while it waits
 }
 
 func (s stream) Receive(message any) error {
 	return translate(s.StreamingClientConn.Receive(message), s.left() != nil)
 }
 
-// sleep waits. If ctx would end before, it reports false immediately.
+// sleep waits. It reports false immediately if ctx would end first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return false

@@ -1,4 +1,5 @@
-// Package client calls Discord through a running Discord Proxy.
+// Package client provides a client of Discord Proxy, to call Discord through a
+// running proxy.
 //
 // A [Client] has a method for every method of the API, with the API's messages as
 // arguments and results. A call that Discord refused returns an [*HTTPError]. All
@@ -23,7 +24,7 @@ import (
 	"connectrpc.com/connect"
 )
 
-// DefaultTarget is where a proxy listens by default.
+// DefaultTarget is the address at which a proxy listens by default.
 const DefaultTarget = "localhost:50051"
 
 // Client is a connection to a proxy. It is opened by the first call, and opened
@@ -35,13 +36,13 @@ type Client struct {
 	transport *http.Transport
 	retries   int
 
-	// What further clients of the same connection are made of.
+	// Settings for further clients of the same connection.
 	over    *http.Client
 	url     string
 	options connect.ClientOption
 }
 
-// config is what options set.
+// config contains the settings of the options.
 type config struct {
 	key     string
 	timeout time.Duration
@@ -152,8 +153,8 @@ func New(target string, opts ...Option) (*Client, error) {
 // Close closes the connection if no call uses it. The next call opens it again.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// WatchStatus streams the state of the proxy that the dashboard shows: first all of
-// it, then what changes, at most once a second. It requires the right to see the
+// WatchStatus streams the state of the proxy that the dashboard shows: first the whole
+// state, then the changes, at most once a second. The key needs the right to see the
 // dashboard.
 func (c *Client) WatchStatus(
 	ctx context.Context,

@@ -28,14 +28,14 @@ var (
 type FieldError struct {
 	Field   string // path, such as embeds.0.description
 	Code    string // name of the rule, such as BASE_TYPE_MAX_LENGTH
-	Message string // the rule in words
+	Message string // the error as text
 }
 
 // HTTPError is an error response from Discord.
 type HTTPError struct {
-	Status int    // of HTTP
-	Code   int    // Discord's own, 0 when it has none
-	Text   string // Discord's, for an invalid form with a line for each broken rule
+	Status int    // HTTP status
+	Code   int    // Discord's error code, 0 if there is none
+	Text   string // Discord's text; for an invalid form, with a line for each broken rule
 	Errors []FieldError
 	// RetryAfter is how long to wait until the call can succeed, 0 if unknown.
 	RetryAfter time.Duration
@@ -100,7 +100,7 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// translate returns the typed error for the error of a call. left is whether the
+// translate returns the typed error for the error of a call. left reports whether the
 // caller has stopped waiting.
 func translate(err error, left bool) error {
 	status, ok := errors.AsType[*connect.Error](err)
@@ -135,8 +135,8 @@ func translate(err error, left bool) error {
 }
 
 // severed returns UNAVAILABLE for the status of a call whose connection was lost, and
-// any other status unchanged. connect-go reports some of these as canceled, as unknown, or as an
-// answer that breaks the protocol.
+// any other status unchanged. connect-go reports some of these as canceled, as unknown,
+// or as a response that violates the protocol.
 func severed(status *connect.Error) *connect.Error {
 	if connect.IsWireError(status) {
 		return status

@@ -14,18 +14,18 @@ import (
 
 var _ discordapiconnect.DiscordApiClient = (*Client)(nil)
 
-// SendChannelMessage posts a message to a channel of a guild, a thread or a
-// direct message channel.
+// SendChannelMessage posts a message to a guild channel, a thread or a direct
+// message channel.
 //
-// Discord: POST /channels/{channel_id}/messages.
-// Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
-// SEND_MESSAGES_IN_THREADS), EMBED_LINKS for embeds, ATTACH_FILES for
-// attachments, READ_MESSAGE_HISTORY to reply, MENTION_EVERYONE to ping
-// everyone and roles that are not mentionable, SEND_POLLS for a poll.
-// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
-// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50006 Cannot send an
-// empty message or 50035 Invalid Form Body.
-// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+//   - Discord: POST /channels/{channel_id}/messages.
+//   - Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
+//     SEND_MESSAGES_IN_THREADS), EMBED_LINKS for embeds, ATTACH_FILES for
+//     attachments, READ_MESSAGE_HISTORY to reply, MENTION_EVERYONE to ping
+//     everyone and roles that are not mentionable, SEND_POLLS for a poll.
+//   - Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+//     Access or 50013 Missing Permissions, INVALID_ARGUMENT 50006 Cannot send an
+//     empty message or 50035 Invalid Form Body.
+//   - Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 //
 // With retries, a message without a nonce gets one.
 func (c *Client) SendChannelMessage(ctx context.Context, req *pb.SendChannelMessageRequest) (*pb.SendChannelMessageResponse, error) {
@@ -35,12 +35,12 @@ func (c *Client) SendChannelMessage(ctx context.Context, req *pb.SendChannelMess
 // SendDirectMessage posts a message to a user. It opens the direct message
 // channel first if the proxy does not know it yet.
 //
-// Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
-// Permissions: the bot and the user share a guild and the user takes direct
-// messages from its members.
-// Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
-// messages to this user, and those of SendChannelMessage.
-// Cost: two calls to Discord the first time, one afterwards.
+//   - Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
+//   - Permissions: the bot and the user share a guild, and the user accepts direct
+//     messages from its members.
+//   - Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
+//     messages to this user, and those of SendChannelMessage.
+//   - Cost: two calls to Discord the first time, one afterwards.
 //
 // With retries, a message without a nonce gets one.
 func (c *Client) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessageRequest) (*pb.SendDirectMessageResponse, error) {
@@ -57,12 +57,12 @@ func (c *Client) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessag
 // message twice. If the client disconnects, the proxy sends no further messages.
 // At the deadline, the stream ends with DEADLINE_EXCEEDED.
 //
-// Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
-// for each user as SendDirectMessage does.
-// Permissions: as SendDirectMessage.
-// Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
-// SendDirectMessage are in the results.
-// Cost: one or two calls to Discord for each user.
+//   - Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
+//     for each user, like SendDirectMessage.
+//   - Permissions: the same as for SendDirectMessage.
+//   - Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request. Errors of a
+//     single user, the same as for SendDirectMessage, are in the results.
+//   - Cost: one or two calls to Discord for each user.
 func (c *Client) SendDirectMessages(
 	ctx context.Context, req *pb.SendDirectMessagesRequest,
 ) (*connect.ServerStreamForClient[pb.SendDirectMessagesResponse], error) {
@@ -71,254 +71,257 @@ func (c *Client) SendDirectMessages(
 
 // GetGuildChannels lists the channels of a guild, without its threads.
 //
-// Discord: GET /guilds/{guild_id}/channels.
-// Permissions: the bot is a member of the guild.
-// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
-// Cost: one call to Discord.
+//   - Discord: GET /guilds/{guild_id}/channels.
+//   - Permissions: the bot is a member of the guild.
+//   - Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+//   - Cost: one call to Discord.
 func (c *Client) GetGuildChannels(ctx context.Context, req *pb.GetGuildChannelsRequest) (*pb.GetGuildChannelsResponse, error) {
 	return c.methods.GetGuildChannels(ctx, req)
 }
 
-// GetChannelMessage returns one message.
+// GetChannelMessage returns a specific message in a channel.
 //
-// Discord: GET /channels/{channel_id}/messages/{message_id}.
-// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access.
-// Cost: one call to Discord.
+//   - Discord: GET /channels/{channel_id}/messages/{message_id}.
+//   - Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access.
+//   - Cost: one call to Discord.
 func (c *Client) GetChannelMessage(ctx context.Context, req *pb.GetChannelMessageRequest) (*pb.GetChannelMessageResponse, error) {
 	return c.methods.GetChannelMessage(ctx, req)
 }
 
-// ListChannelMessages streams messages of a channel, one in each response,
+// ListChannelMessages streams the messages in a channel, one in each response,
 // newest first. With `after`, the oldest message comes first.
 //
 // Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
 // empty. Without the intent MESSAGE_CONTENT, Discord leaves out content, embeds,
 // attachments and components of other users' messages.
 //
-// Discord: GET /channels/{channel_id}/messages.
-// Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
-// READ_MESSAGE_HISTORY.
-// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
-// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
-// Cost: one call to Discord for each 100 messages.
+//   - Discord: GET /channels/{channel_id}/messages.
+//   - Permissions: VIEW_CHANNEL, in voice channels CONNECT too, and
+//     READ_MESSAGE_HISTORY.
+//   - Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+//     Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+//   - Cost: one call to Discord for each 100 messages.
 func (c *Client) ListChannelMessages(
 	ctx context.Context, req *pb.ListChannelMessagesRequest,
 ) (*connect.ServerStreamForClient[pb.ListChannelMessagesResponse], error) {
 	return c.methods.ListChannelMessages(ctx, req)
 }
 
-// DeleteChannelMessage deletes a message.
+// DeleteChannelMessage deletes a message in a channel.
 //
-// Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-// Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
-// in direct messages.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
-// channel, 50013 Missing Permissions or 50021 Cannot execute action on a
-// system message.
-// Cost: one call to Discord. Messages younger than 10 seconds, older than two
-// weeks and all others have limits of their own in each channel, usually 5 in
-// 5 seconds, 30 in 120 seconds and 3 in one second.
+//   - Discord: DELETE /channels/{channel_id}/messages/{message_id}.
+//   - Permissions: MANAGE_MESSAGES for messages of others. In direct messages, the
+//     bot can delete only its own.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
+//     channel, 50013 Missing Permissions or 50021 Cannot execute action on a
+//     system message.
+//   - Cost: one call to Discord. Each channel has three limits: usually 5 in 5
+//     seconds for messages younger than 10 seconds, 30 in 120 seconds for messages
+//     older than two weeks, and 3 in one second for all others.
 func (c *Client) DeleteChannelMessage(ctx context.Context, req *pb.DeleteChannelMessageRequest) (*pb.DeleteChannelMessageResponse, error) {
 	return c.methods.DeleteChannelMessage(ctx, req)
 }
 
-// BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
-// time. Messages older than two weeks follow one by one, because Discord does
-// not delete them in bulk.
+// BulkDeleteChannelMessages deletes multiple messages in a guild channel, 100
+// in each request. Messages older than two weeks are deleted one by one,
+// because Discord does not delete them in bulk.
 //
-// The response contains a result for each message. An error of one message does
-// not end the call. An error of the channel does, and becomes the call's status
-// if nothing was deleted.
+// The response contains a result for each message. An error for one message
+// does not end the call. An error for the channel ends it, and becomes the
+// call's status if nothing was deleted.
 //
-// Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
-// /channels/{channel_id}/messages/{message_id} for single messages.
-// Permissions: MANAGE_MESSAGES.
-// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
-// Access, 50003 Cannot execute action on a DM channel or 50013 Missing
-// Permissions, INVALID_ARGUMENT 50035 Invalid Form Body.
-// Cost: one call to Discord for each 100 messages, usually limited to one in
-// a second for each channel, and one for each old message, usually limited to
-// 30 in 120 seconds: 100 old messages take more than six minutes.
+//   - Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
+//     /channels/{channel_id}/messages/{message_id} for single messages.
+//   - Permissions: MANAGE_MESSAGES.
+//   - Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+//     Access, 50003 Cannot execute action on a DM channel or 50013 Missing
+//     Permissions, INVALID_ARGUMENT 50035 Invalid Form Body.
+//   - Cost: one call to Discord for each 100 messages, usually limited to one in
+//     a second for each channel, and one for each old message, usually limited to
+//     30 in 120 seconds: 100 old messages take more than six minutes.
 func (c *Client) BulkDeleteChannelMessages(
 	ctx context.Context, req *pb.BulkDeleteChannelMessagesRequest,
 ) (*pb.BulkDeleteChannelMessagesResponse, error) {
 	return c.methods.BulkDeleteChannelMessages(ctx, req)
 }
 
-// CrosspostMessage publishes a message of an announcement channel to the
+// CrosspostMessage crossposts a message in an announcement channel to the
 // channels that follow it.
 //
-// Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
-// Permissions: SEND_MESSAGES, for messages of others MANAGE_MESSAGES too.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-// INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
-// Cannot execute action on this channel type.
-// Cost: one call to Discord, usually limited to 10 in an hour for each channel.
+//   - Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
+//   - Permissions: SEND_MESSAGES, and MANAGE_MESSAGES for messages of others.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+//     INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
+//     Cannot execute action on this channel type.
+//   - Cost: one call to Discord, usually limited to 10 in an hour for each channel.
 func (c *Client) CrosspostMessage(ctx context.Context, req *pb.CrosspostMessageRequest) (*pb.CrosspostMessageResponse, error) {
 	return c.methods.CrosspostMessage(ctx, req)
 }
 
-// PinMessage pins a message. Discord posts a message of the type
-// CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
+// PinMessage pins a message in a channel. Discord announces it with a message
+// of type CHANNEL_PINNED_MESSAGE. Pinning a pinned message changes nothing.
 //
-// Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
-// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-// INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
-// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+//   - Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
+//   - Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+//     INVALID_ARGUMENT 30003 Maximum number of pins reached (250).
+//   - Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 func (c *Client) PinMessage(ctx context.Context, req *pb.PinMessageRequest) (*pb.PinMessageResponse, error) {
 	return c.methods.PinMessage(ctx, req)
 }
 
-// UnpinMessage unpins a message.
+// UnpinMessage unpins a message in a channel.
 //
-// Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
-// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
-// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+//   - Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
+//   - Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions.
+//   - Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 func (c *Client) UnpinMessage(ctx context.Context, req *pb.UnpinMessageRequest) (*pb.UnpinMessageResponse, error) {
 	return c.methods.UnpinMessage(ctx, req)
 }
 
-// ListPinnedMessages lists pinned messages, most recently pinned first. Without
-// READ_MESSAGE_HISTORY, the list is empty.
+// ListPinnedMessages lists the pinned messages in a channel, most recently
+// pinned first. Without READ_MESSAGE_HISTORY, the list is empty.
 //
-// Discord: GET /channels/{channel_id}/messages/pins.
-// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
-// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
-// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
-// Cost: one call to Discord.
+//   - Discord: GET /channels/{channel_id}/messages/pins.
+//   - Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+//   - Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+//     Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+//   - Cost: one call to Discord.
 func (c *Client) ListPinnedMessages(ctx context.Context, req *pb.ListPinnedMessagesRequest) (*pb.ListPinnedMessagesResponse, error) {
 	return c.methods.ListPinnedMessages(ctx, req)
 }
 
-// TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
-// message.
+// TriggerTyping shows the bot as typing in a channel for 10 seconds, or until
+// it posts a message.
 //
-// Discord: POST /channels/{channel_id}/typing.
-// Permissions: VIEW_CHANNEL and SEND_MESSAGES.
-// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
-// Access or 50013 Missing Permissions, INVALID_ARGUMENT 50008 Cannot send
-// messages in a non-text channel.
-// Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
+//   - Discord: POST /channels/{channel_id}/typing.
+//   - Permissions: VIEW_CHANNEL and SEND_MESSAGES.
+//   - Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing
+//     Access or 50013 Missing Permissions, INVALID_ARGUMENT 50008 Cannot send
+//     messages in a non-text channel.
+//   - Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
 func (c *Client) TriggerTyping(ctx context.Context, req *pb.TriggerTypingRequest) (*pb.TriggerTypingResponse, error) {
 	return c.methods.TriggerTyping(ctx, req)
 }
 
-// AddReaction adds a reaction of the bot to a message. Adding it again changes
+// AddReaction adds the bot's reaction to a message. Adding it again changes
 // nothing.
 //
-// Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
-// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS if nobody
-// has reacted with the emoji yet, USE_EXTERNAL_EMOJIS for an emoji of
-// another guild.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
-// Maximum number of reactions reached, which is 20, or 90001 Reaction was
-// blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
-// Cost: one call to Discord. Adding and removing share a limit in each
-// channel, usually one call in a quarter of a second.
+//   - Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
+//   - Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; ADD_REACTIONS if nobody
+//     has reacted with the emoji yet, USE_EXTERNAL_EMOJIS for an emoji of
+//     another guild.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
+//     Maximum number of reactions reached (20) or 90001 Reaction was blocked,
+//     INVALID_ARGUMENT 10014 Unknown Emoji.
+//   - Cost: one call to Discord. Adding and removing share a limit in each channel,
+//     usually one call in 0.25 seconds.
 func (c *Client) AddReaction(ctx context.Context, req *pb.AddReactionRequest) (*pb.AddReactionResponse, error) {
 	return c.methods.AddReaction(ctx, req)
 }
 
-// RemoveReaction removes a reaction of the bot or of another user.
+// RemoveReaction removes the bot's or another user's reaction from a message.
 //
-// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
-// of another user DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
-// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
-// reactions of others.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-// INVALID_ARGUMENT 10014 Unknown Emoji.
-// Cost: as AddReaction.
+//   - Discord: DELETE
+//     /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me, or
+//     for another user DELETE
+//     /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
+//   - Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
+//     reactions of others.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+//     INVALID_ARGUMENT 10014 Unknown Emoji.
+//   - Cost: the same as for AddReaction.
 func (c *Client) RemoveReaction(ctx context.Context, req *pb.RemoveReactionRequest) (*pb.RemoveReactionResponse, error) {
 	return c.methods.RemoveReaction(ctx, req)
 }
 
-// RemoveAllReactions removes the reactions of all users, with one emoji or with
-// every emoji.
+// RemoveAllReactions removes all reactions from a message, or all those with
+// one emoji.
 //
-// Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
-// of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
-// Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-// INVALID_ARGUMENT 10014 Unknown Emoji.
-// Cost: as AddReaction.
+//   - Discord: DELETE
+//     /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}, or for
+//     all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
+//   - Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+//     INVALID_ARGUMENT 10014 Unknown Emoji.
+//   - Cost: the same as for AddReaction.
 func (c *Client) RemoveAllReactions(ctx context.Context, req *pb.RemoveAllReactionsRequest) (*pb.RemoveAllReactionsResponse, error) {
 	return c.methods.RemoveAllReactions(ctx, req)
 }
 
-// ListReactions lists the users who reacted with an emoji, in ascending order of
-// their IDs.
+// ListReactions lists the users who reacted to a message with an emoji, in
+// ascending order of their IDs.
 //
-// Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
-// Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access, INVALID_ARGUMENT 10014 Unknown
-// Emoji or 50035 Invalid Form Body.
-// Cost: one call to Discord.
+//   - Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
+//   - Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access, INVALID_ARGUMENT 10014 Unknown
+//     Emoji or 50035 Invalid Form Body.
+//   - Cost: one call to Discord.
 func (c *Client) ListReactions(ctx context.Context, req *pb.ListReactionsRequest) (*pb.ListReactionsResponse, error) {
 	return c.methods.ListReactions(ctx, req)
 }
 
 // GetChannel returns a channel, thread or direct message channel.
 //
-// Discord: GET /channels/{channel_id}.
-// Permissions: VIEW_CHANNEL.
-// Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
-// Cost: one call to Discord.
+//   - Discord: GET /channels/{channel_id}.
+//   - Permissions: VIEW_CHANNEL.
+//   - Errors: NOT_FOUND 10003 Unknown Channel, PERMISSION_DENIED 50001 Missing Access.
+//   - Cost: one call to Discord.
 func (c *Client) GetChannel(ctx context.Context, req *pb.GetChannelRequest) (*pb.GetChannelResponse, error) {
 	return c.methods.GetChannel(ctx, req)
 }
 
-// GetDirectMessageChannel returns the direct message channel with a user. It
-// opens the channel if there is none; the user does not notice.
+// GetDirectMessageChannel returns the direct message channel with a user. If
+// there is none, Discord opens one without notifying the user.
 //
-// Discord: POST /users/@me/channels.
-// Permissions: none.
-// Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) for a user who does not
-// exist or 50007 Cannot send messages to this user for a bot,
-// PERMISSION_DENIED 40003 You are opening direct messages too fast.
-// Cost: one call to Discord.
+//   - Discord: POST /users/@me/channels.
+//   - Permissions: none.
+//   - Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) if the user does not
+//     exist or 50007 Cannot send messages to this user if the user is a bot,
+//     PERMISSION_DENIED 40003 You are opening direct messages too fast.
+//   - Cost: one call to Discord.
 func (c *Client) GetDirectMessageChannel(
 	ctx context.Context, req *pb.GetDirectMessageChannelRequest,
 ) (*pb.GetDirectMessageChannelResponse, error) {
 	return c.methods.GetDirectMessageChannel(ctx, req)
 }
 
-// StartThread starts a thread, from a message or without one, or a post in a
-// forum with its first message. A thread from a message has the message's ID.
-// The proxy does not retry a post that may exist already.
+// StartThread starts a thread from a message, a thread without a message, or a
+// post in a forum with its first message. A thread from a message has the
+// message's ID. The proxy does not retry a post that may already exist.
 //
-// Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
-// a message POST /channels/{channel_id}/threads.
-// Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
-// CREATE_PRIVATE_THREADS.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-// INVALID_ARGUMENT 160004 A thread has already been created for this message,
-// 50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
-// Cost: one call to Discord, usually limited to 50 in 5 minutes for each
-// channel, including threads that others start.
+//   - Discord: POST /channels/{channel_id}/messages/{message_id}/threads, or
+//     without a message POST /channels/{channel_id}/threads.
+//   - Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
+//     CREATE_PRIVATE_THREADS.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+//     INVALID_ARGUMENT 160004 A thread has already been created for this message,
+//     50024 Cannot execute action on this channel type or 50035 Invalid Form Body.
+//   - Cost: one call to Discord, usually limited to 50 in 5 minutes for each
+//     channel, including threads that others start.
 func (c *Client) StartThread(ctx context.Context, req *pb.StartThreadRequest) (*pb.StartThreadResponse, error) {
 	return c.methods.StartThread(ctx, req)
 }
 
-// ListActiveThreads lists the threads of a guild that are not archived and that
-// the bot can see, and the bot's memberships in them.
+// ListActiveThreads lists all active threads in a guild that the bot can see,
+// public and private, and the bot's memberships in them.
 //
-// Discord: GET /guilds/{guild_id}/threads/active.
-// Permissions: the bot is a member of the guild.
-// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
-// Cost: one call to Discord.
+//   - Discord: GET /guilds/{guild_id}/threads/active.
+//   - Permissions: the bot is a member of the guild.
+//   - Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+//   - Cost: one call to Discord.
 func (c *Client) ListActiveThreads(ctx context.Context, req *pb.ListActiveThreadsRequest) (*pb.ListActiveThreadsResponse, error) {
 	return c.methods.ListActiveThreads(ctx, req)
 }
@@ -326,15 +329,15 @@ func (c *Client) ListActiveThreads(ctx context.Context, req *pb.ListActiveThread
 // AddThreadMember adds the bot or another user to a thread that is not
 // archived. Adding a member again changes nothing.
 //
-// Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
-// PUT /channels/{channel_id}/thread-members/@me.
-// Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
-// another user.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10007 Unknown Member,
-// PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-// INVALID_ARGUMENT 50024 Cannot execute action on this channel type or 50083
-// Thread is archived.
-// Cost: one call to Discord.
+//   - Discord: PUT /channels/{channel_id}/thread-members/{user_id}, or for the bot
+//     PUT /channels/{channel_id}/thread-members/@me.
+//   - Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
+//     another user.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10007 Unknown Member,
+//     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
+//     INVALID_ARGUMENT 50024 Cannot execute action on this channel type or 50083
+//     Thread is archived.
+//   - Cost: one call to Discord.
 func (c *Client) AddThreadMember(ctx context.Context, req *pb.AddThreadMemberRequest) (*pb.AddThreadMemberResponse, error) {
 	return c.methods.AddThreadMember(ctx, req)
 }
@@ -342,22 +345,22 @@ func (c *Client) AddThreadMember(ctx context.Context, req *pb.AddThreadMemberReq
 // RemoveThreadMember removes the bot or another user from a thread that is
 // not archived.
 //
-// Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, of the bot
-// DELETE /channels/{channel_id}/thread-members/@me.
-// Permissions: MANAGE_THREADS to remove another user, or having created the
-// thread when it is private.
-// Errors: as AddThreadMember.
-// Cost: one call to Discord.
+//   - Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, or for the
+//     bot DELETE /channels/{channel_id}/thread-members/@me.
+//   - Permissions: to remove another user, MANAGE_THREADS, or to be the creator of
+//     a private thread.
+//   - Errors: the same as for AddThreadMember.
+//   - Cost: one call to Discord.
 func (c *Client) RemoveThreadMember(ctx context.Context, req *pb.RemoveThreadMemberRequest) (*pb.RemoveThreadMemberResponse, error) {
 	return c.methods.RemoveThreadMember(ctx, req)
 }
 
 // GetGuild returns a guild that the bot is a member of.
 //
-// Discord: GET /guilds/{guild_id}.
-// Permissions: the bot is a member of the guild.
-// Errors: NOT_FOUND 10004 Unknown Guild.
-// Cost: one call to Discord.
+//   - Discord: GET /guilds/{guild_id}.
+//   - Permissions: the bot is a member of the guild.
+//   - Errors: NOT_FOUND 10004 Unknown Guild.
+//   - Cost: one call to Discord.
 func (c *Client) GetGuild(ctx context.Context, req *pb.GetGuildRequest) (*pb.GetGuildResponse, error) {
 	return c.methods.GetGuild(ctx, req)
 }
@@ -365,87 +368,89 @@ func (c *Client) GetGuild(ctx context.Context, req *pb.GetGuildRequest) (*pb.Get
 // ListGuilds lists the guilds that the bot is a member of, in ascending order
 // of their IDs. Discord returns only some fields of each.
 //
-// Discord: GET /users/@me/guilds.
-// Permissions: none.
-// Errors: INVALID_ARGUMENT 50035 Invalid Form Body.
-// Cost: one call to Discord.
+//   - Discord: GET /users/@me/guilds.
+//   - Permissions: none.
+//   - Errors: INVALID_ARGUMENT 50035 Invalid Form Body.
+//   - Cost: one call to Discord.
 func (c *Client) ListGuilds(ctx context.Context, req *pb.ListGuildsRequest) (*pb.ListGuildsResponse, error) {
 	return c.methods.ListGuilds(ctx, req)
 }
 
 // GetGuildMember returns a member of a guild.
 //
-// Discord: GET /guilds/{guild_id}/members/{user_id}.
-// Permissions: the bot is a member of the guild.
-// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member or 10013
-// Unknown User, PERMISSION_DENIED 50001 Missing Access.
-// Cost: one call to Discord.
+//   - Discord: GET /guilds/{guild_id}/members/{user_id}.
+//   - Permissions: the bot is a member of the guild.
+//   - Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member or 10013
+//     Unknown User, PERMISSION_DENIED 50001 Missing Access.
+//   - Cost: one call to Discord.
 func (c *Client) GetGuildMember(ctx context.Context, req *pb.GetGuildMemberRequest) (*pb.GetGuildMemberResponse, error) {
 	return c.methods.GetGuildMember(ctx, req)
 }
 
-// ListGuildMembers streams the members of a guild in ascending order of their
-// IDs, one in each response.
+// ListGuildMembers streams the members of a guild, one in each response, in
+// ascending order of their IDs.
 //
-// Discord: GET /guilds/{guild_id}/members.
-// Permissions: the bot is a member of the guild and its application has the
-// privileged intent GUILD_MEMBERS.
-// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
-// Cost: one call to Discord for each 1000 members.
+//   - Discord: GET /guilds/{guild_id}/members.
+//   - Permissions: the bot is a member of the guild and its application has the
+//     privileged intent GUILD_MEMBERS.
+//   - Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+//   - Cost: one call to Discord for each 1000 members.
 func (c *Client) ListGuildMembers(
 	ctx context.Context, req *pb.ListGuildMembersRequest,
 ) (*connect.ServerStreamForClient[pb.ListGuildMembersResponse], error) {
 	return c.methods.ListGuildMembers(ctx, req)
 }
 
-// SearchGuildMembers lists the members of a guild whose user name or nickname
-// begins with a text.
+// SearchGuildMembers lists the members of a guild whose username or nickname
+// starts with the query.
 //
-// Discord: GET /guilds/{guild_id}/members/search.
-// Permissions: the bot is a member of the guild.
-// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing
-// Access, INVALID_ARGUMENT 50035 Invalid Form Body.
-// Cost: one call to Discord.
+//   - Discord: GET /guilds/{guild_id}/members/search.
+//   - Permissions: the bot is a member of the guild.
+//   - Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing
+//     Access, INVALID_ARGUMENT 50035 Invalid Form Body.
+//   - Cost: one call to Discord.
 func (c *Client) SearchGuildMembers(ctx context.Context, req *pb.SearchGuildMembersRequest) (*pb.SearchGuildMembersResponse, error) {
 	return c.methods.SearchGuildMembers(ctx, req)
 }
 
-// ModifyGuildMember changes a member of a guild. It changes the fields that the
-// request sets, removes those that it clears, and keeps all others.
+// ModifyGuildMember modifies attributes of a guild member. It changes the
+// fields that the request sets, removes those that the request clears, and
+// keeps all others.
 //
-// Discord: PATCH /guilds/{guild_id}/members/{user_id}.
-// Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
-// for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
-// communication_disabled_until; and the bot's highest role is above the
-// member's and above the roles to add or remove.
-// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
-// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
-// Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
-// voice or 50035 Invalid Form Body.
-// Cost: one call to Discord.
+//   - Discord: PATCH /guilds/{guild_id}/members/{user_id}.
+//   - Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
+//     for mute, DEAFEN_MEMBERS for deaf, MODERATE_MEMBERS for
+//     communication_disabled_until; and the bot's highest role is above the
+//     member's and above the roles to add or remove.
+//   - Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
+//     Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
+//     Missing Permissions, INVALID_ARGUMENT 40032 Target user is not connected to
+//     voice or 50035 Invalid Form Body.
+//   - Cost: one call to Discord.
 func (c *Client) ModifyGuildMember(ctx context.Context, req *pb.ModifyGuildMemberRequest) (*pb.ModifyGuildMemberResponse, error) {
 	return c.methods.ModifyGuildMember(ctx, req)
 }
 
-// AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
+// AddGuildMemberRole adds a role to a guild member. Adding it again changes
+// nothing.
 //
-// Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
-// Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
-// Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
-// Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
-// Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
-// Cost: one call to Discord. Adding and removing roles share a limit in each
-// guild, usually 10 calls in 10 seconds.
+//   - Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
+//   - Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
+//   - Errors: NOT_FOUND 10004 Unknown Guild, 10007 Unknown Member, 10011 Unknown
+//     Role or 10013 Unknown User, PERMISSION_DENIED 50001 Missing Access or 50013
+//     Missing Permissions, INVALID_ARGUMENT 50028 Invalid Role.
+//   - Cost: one call to Discord. Adding and removing roles share a limit in each
+//     guild, usually 10 calls in 10 seconds.
 func (c *Client) AddGuildMemberRole(ctx context.Context, req *pb.AddGuildMemberRoleRequest) (*pb.AddGuildMemberRoleResponse, error) {
 	return c.methods.AddGuildMemberRole(ctx, req)
 }
 
-// RemoveGuildMemberRole removes a role from a member.
+// RemoveGuildMemberRole removes a role from a guild member.
 //
-// Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
-// Permissions: as AddGuildMemberRole.
-// Errors: as AddGuildMemberRole.
-// Cost: as AddGuildMemberRole.
+//   - Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
+//   - Permissions: the same as for AddGuildMemberRole.
+//   - Errors: the same as for AddGuildMemberRole.
+//   - Cost: the same as for AddGuildMemberRole.
 func (c *Client) RemoveGuildMemberRole(
 	ctx context.Context, req *pb.RemoveGuildMemberRoleRequest,
 ) (*pb.RemoveGuildMemberRoleResponse, error) {
@@ -454,93 +459,94 @@ func (c *Client) RemoveGuildMemberRole(
 
 // ListGuildRoles lists the roles of a guild.
 //
-// Discord: GET /guilds/{guild_id}/roles.
-// Permissions: the bot is a member of the guild.
-// Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
-// Cost: one call to Discord.
+//   - Discord: GET /guilds/{guild_id}/roles.
+//   - Permissions: the bot is a member of the guild.
+//   - Errors: NOT_FOUND 10004 Unknown Guild, PERMISSION_DENIED 50001 Missing Access.
+//   - Cost: one call to Discord.
 func (c *Client) ListGuildRoles(ctx context.Context, req *pb.ListGuildRolesRequest) (*pb.ListGuildRolesResponse, error) {
 	return c.methods.ListGuildRoles(ctx, req)
 }
 
-// GetUser returns a user.
+// GetUser returns the user with a given ID.
 //
-// Discord: GET /users/{user_id}.
-// Permissions: none.
-// Errors: NOT_FOUND 10013 Unknown User.
-// Cost: one call to Discord, usually limited to 30 in 30 seconds.
+//   - Discord: GET /users/{user_id}.
+//   - Permissions: none.
+//   - Errors: NOT_FOUND 10013 Unknown User.
+//   - Cost: one call to Discord, usually limited to 30 in 30 seconds.
 func (c *Client) GetUser(ctx context.Context, req *pb.GetUserRequest) (*pb.GetUserResponse, error) {
 	return c.methods.GetUser(ctx, req)
 }
 
-// GetCurrentUser returns the bot.
+// GetCurrentUser returns the bot's own user.
 //
-// Discord: GET /users/@me.
-// Permissions: none.
-// Errors: none of its own.
-// Cost: one call to Discord.
+//   - Discord: GET /users/@me.
+//   - Permissions: none.
+//   - Errors: none of its own.
+//   - Cost: one call to Discord.
 func (c *Client) GetCurrentUser(ctx context.Context, req *pb.GetCurrentUserRequest) (*pb.GetCurrentUserResponse, error) {
 	return c.methods.GetCurrentUser(ctx, req)
 }
 
-// DeleteWebhookMessage deletes a message that the same webhook posted. The call
-// uses the webhook's token in place of the bot's.
+// DeleteWebhookMessage deletes a message that the webhook posted. The call uses
+// the webhook's token instead of the bot's.
 //
-// Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
-// Permissions: those of the token.
-// Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
-// UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
-// Form Body.
-// Cost: one call to Discord.
+//   - Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
+//   - Permissions: none but the token.
+//   - Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
+//     UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
+//     Form Body.
+//   - Cost: one call to Discord.
 func (c *Client) DeleteWebhookMessage(ctx context.Context, req *pb.DeleteWebhookMessageRequest) (*pb.DeleteWebhookMessageResponse, error) {
 	return c.methods.DeleteWebhookMessage(ctx, req)
 }
 
-// EditChannelMessage edits a message of the bot. Fields that are not set stay
-// unchanged.
+// EditChannelMessage edits a message that the bot posted. Fields that are not
+// set stay unchanged.
 //
-// Discord: PATCH /channels/{channel_id}/messages/{message_id}.
-// Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
-// changed in messages of others too.
-// Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
-// PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
-// INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
-// or 50035 Invalid Form Body.
-// Cost: one call to Discord, usually limited to 5 in 5 seconds for each
-// channel, and to fewer for messages older than an hour.
+//   - Discord: PATCH /channels/{channel_id}/messages/{message_id}.
+//   - Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES, the bot can also change
+//     suppress_embeds of others' messages.
+//   - Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
+//     PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
+//     INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
+//     or 50035 Invalid Form Body.
+//   - Cost: one call to Discord, usually limited to 5 in 5 seconds for each
+//     channel, and to fewer for messages older than an hour.
 func (c *Client) EditChannelMessage(ctx context.Context, req *pb.EditChannelMessageRequest) (*pb.EditChannelMessageResponse, error) {
 	return c.methods.EditChannelMessage(ctx, req)
 }
 
-// ExecuteWebhook posts a message as a webhook, with the webhook's token in place
-// of the bot's. The proxy never shows that token.
+// ExecuteWebhook posts a message as a webhook. The call uses the webhook's
+// token instead of the bot's. The proxy never logs or shows that token.
 //
 // Discord stores no nonce for such a message, so the proxy does not retry an
-// attempt with an unknown outcome. The error's details say that it is unknown.
+// attempt with an unknown outcome. The error then has outcome_unknown in its
+// details.
 //
-// Discord: POST /webhooks/{webhook_id}/{webhook_token}.
-// Permissions: none but the token.
-// Errors: NOT_FOUND 10015 Unknown Webhook, UNAUTHENTICATED 50027 Invalid
-// Webhook Token, INVALID_ARGUMENT 220001 to 220004 for threads and forums,
-// and those of SendChannelMessage.
-// Cost: one call to Discord, usually limited to 5 in 2 seconds for each
-// webhook. It does not count against the bot's global limit.
+//   - Discord: POST /webhooks/{webhook_id}/{webhook_token}.
+//   - Permissions: none but the token.
+//   - Errors: NOT_FOUND 10015 Unknown Webhook, UNAUTHENTICATED 50027 Invalid
+//     Webhook Token, INVALID_ARGUMENT 220001 to 220004 for threads and forums,
+//     and those of SendChannelMessage.
+//   - Cost: one call to Discord, usually limited to 5 in 2 seconds for each
+//     webhook. It does not count against the bot's global limit.
 func (c *Client) ExecuteWebhook(ctx context.Context, req *pb.ExecuteWebhookRequest) (*pb.ExecuteWebhookResponse, error) {
 	return c.methods.ExecuteWebhook(ctx, req)
 }
 
-// EditWebhookMessage edits a message that the same webhook posted. Fields that
-// are not set stay unchanged.
+// EditWebhookMessage edits a message that the webhook posted. Fields that are
+// not set stay unchanged.
 //
-// Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
-// Permissions: none but the token.
-// Errors: those of EditChannelMessage and ExecuteWebhook.
-// Cost: one call to Discord.
+//   - Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
+//   - Permissions: none but the token.
+//   - Errors: those of EditChannelMessage and ExecuteWebhook.
+//   - Cost: one call to Discord.
 func (c *Client) EditWebhookMessage(ctx context.Context, req *pb.EditWebhookMessageRequest) (*pb.EditWebhookMessageResponse, error) {
 	return c.methods.EditWebhookMessage(ctx, req)
 }
 
-// GetRateLimitStatus returns the calls that are waiting, and for which limits.
-// It never calls Discord.
+// GetRateLimitStatus returns the state of the rate limits, and how many calls
+// wait for each. It never calls Discord.
 func (c *Client) GetRateLimitStatus(ctx context.Context, req *pb.GetRateLimitStatusRequest) (*pb.GetRateLimitStatusResponse, error) {
 	return c.methods.GetRateLimitStatus(ctx, req)
 }
@@ -549,72 +555,74 @@ func (c *Client) GetRateLimitStatus(ctx context.Context, req *pb.GetRateLimitSta
 //
 // Events are numbered. A client that lost its stream sends the last position it
 // received, and receives the events since then, or a GAP event with the numbers
-// that are lost. A HEARTBEAT event arrives after 15 seconds without another.
+// that are lost. A HEARTBEAT event arrives after 15 seconds without another
+// event.
 //
-// Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
-// without an intent that a type needs, or Discord has ended the session for
-// good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
-// before it took them, with an EventPosition in the details, or when there
-// are too many subscribers, UNAVAILABLE when the server shuts down.
-// Cost: no call to Discord.
+//   - Errors: INVALID_ARGUMENT for an unknown type, FAILED_PRECONDITION if the
+//     server runs without the gateway or without an intent that a type needs, or if
+//     Discord has ended the session for good, RESOURCE_EXHAUSTED if there are too
+//     many subscribers, or if the client reads so slowly that events are dropped
+//     before it received them (with an EventPosition in the details), UNAVAILABLE
+//     if the server shuts down.
+//   - Cost: no call to Discord.
 func (c *Client) SubscribeEvents(
 	ctx context.Context, req *pb.SubscribeEventsRequest,
 ) (*connect.ServerStreamForClient[pb.SubscribeEventsResponse], error) {
 	return c.methods.SubscribeEvents(ctx, req)
 }
 
-// RespondInteraction sends the first response to an interaction. Discord accepts
-// it within 3 seconds of the interaction.
+// RespondInteraction sends the initial response to an interaction. Discord
+// accepts it within 3 seconds of the interaction.
 //
-// Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
-// Permissions: none but the token.
-// Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
-// INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
-// empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
-// seconds.
-// Cost: one call to Discord, which does not count against the global limit.
+//   - Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
+//   - Permissions: none but the token.
+//   - Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
+//     INVALID_ARGUMENT 40060 if the interaction already has a response, 50006
+//     Cannot send an empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED
+//     after 3 seconds.
+//   - Cost: one call to Discord, which does not count against the global limit.
 func (c *Client) RespondInteraction(ctx context.Context, req *pb.RespondInteractionRequest) (*pb.RespondInteractionResponse, error) {
 	return c.methods.RespondInteraction(ctx, req)
 }
 
-// EditInteractionResponse edits the first response to an interaction, within 15
-// minutes of the interaction.
+// EditInteractionResponse edits the initial response to an interaction, within
+// 15 minutes of the interaction.
 //
-// Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
-// Permissions: none but the token.
-// Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
-// 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
-// Invalid Webhook Token when it is too late.
-// Cost: one call to Discord, which does not count against the global limit.
+//   - Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
+//   - Permissions: none but the token.
+//   - Errors: NOT_FOUND 10015 Unknown Webhook if there is no such interaction or
+//     10008 Unknown Message if it has no response yet, UNAUTHENTICATED 50027
+//     Invalid Webhook Token if it is too late.
+//   - Cost: one call to Discord, which does not count against the global limit.
 func (c *Client) EditInteractionResponse(
 	ctx context.Context, req *pb.EditInteractionResponseRequest,
 ) (*pb.EditInteractionResponseResponse, error) {
 	return c.methods.EditInteractionResponse(ctx, req)
 }
 
-// FollowupInteraction posts another response to an interaction, within 15
+// FollowupInteraction posts a follow-up message to an interaction, within 15
 // minutes of the interaction.
 //
-// Discord: POST /webhooks/{application_id}/{interaction_token}.
-// Permissions: none but the token.
-// Errors: those of EditInteractionResponse. The proxy does not retry an attempt
-// with an unknown outcome.
-// Cost: one call to Discord, which does not count against the global limit.
+//   - Discord: POST /webhooks/{application_id}/{interaction_token}.
+//   - Permissions: none but the token.
+//   - Errors: those of EditInteractionResponse. The proxy does not retry an attempt
+//     with an unknown outcome.
+//   - Cost: one call to Discord, which does not count against the global limit.
 func (c *Client) FollowupInteraction(ctx context.Context, req *pb.FollowupInteractionRequest) (*pb.FollowupInteractionResponse, error) {
 	return c.methods.FollowupInteraction(ctx, req)
 }
 
-// SetApplicationCommands replaces all commands of the bot, everywhere or in
-// one guild.
+// SetApplicationCommands replaces all global commands of the bot, or all its
+// commands in one guild.
 //
-// Discord: GET /applications/@me the first time, then
-// PUT /applications/{application_id}/commands or
-// PUT /applications/{application_id}/guilds/{guild_id}/commands.
-// Permissions: none for the bot's own commands.
-// Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
-// Missing Access when the bot is not in the guild.
-// Cost: two calls to Discord the first time, one afterwards. Discord allows 200
-// new commands a day for each guild.
+//   - Discord: GET /applications/@me the first time, then
+//     PUT /applications/{application_id}/commands or
+//     PUT /applications/{application_id}/guilds/{guild_id}/commands.
+//   - Permissions: none for the bot's own commands.
+//   - Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
+//     Missing Access if the bot is not in the guild.
+//   - Cost: two calls to Discord the first time, one afterwards. Discord allows 200
+//     new commands a day for each guild.
 func (c *Client) SetApplicationCommands(
 	ctx context.Context, req *pb.SetApplicationCommandsRequest,
 ) (*pb.SetApplicationCommandsResponse, error) {

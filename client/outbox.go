@@ -48,17 +48,17 @@ func (c *Client) WatchDeliveries(
 	return c.outbox.WatchDeliveries(ctx, req)
 }
 
-// CancelDelivery cancels a waiting call.
+// CancelDelivery cancels a scheduled or waiting call.
 func (c *Client) CancelDelivery(ctx context.Context, req *pb.CancelDeliveryRequest) (*pb.CancelDeliveryResponse, error) {
 	return c.outbox.CancelDelivery(ctx, req)
 }
 
-// RetryDelivery queues a call again that has ended without success.
+// RetryDelivery queues a call again that ended without success.
 func (c *Client) RetryDelivery(ctx context.Context, req *pb.RetryDeliveryRequest) (*pb.RetryDeliveryResponse, error) {
 	return c.outbox.RetryDelivery(ctx, req)
 }
 
-// PurgeDeliveries deletes the records of completed calls.
+// PurgeDeliveries deletes the records of calls that have ended.
 func (c *Client) PurgeDeliveries(ctx context.Context, req *pb.PurgeDeliveriesRequest) (*pb.PurgeDeliveriesResponse, error) {
 	return c.outbox.PurgeDeliveries(ctx, req)
 }

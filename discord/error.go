@@ -165,10 +165,10 @@ func (e *Error) Error() string {
 		b.WriteString("an operator cancelled this call while it waited")
 	}
 	if e.RetryAfter > 0 {
-		b.WriteString("; it can go in " + e.RetryAfter.Round(time.Millisecond).String())
+		b.WriteString("; retry after " + e.RetryAfter.Round(time.Millisecond).String())
 	}
 	if e.OutcomeUnknown {
-		b.WriteString("; outcome unknown, it may have taken effect")
+		b.WriteString("; outcome unknown: the call may have taken effect")
 	}
 	return b.String()
 }

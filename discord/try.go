@@ -45,7 +45,7 @@ var ErrMayNotSend = errors.New("this process may not send to Discord at the mome
 
 var (
 	// errTryTimeout ends a try that takes too long.
-	errTryTimeout = errors.New("no answer within the time of one try")
+	errTryTimeout = errors.New("no response within the timeout of one attempt")
 	// errNotBuilt is the error of an invalid request, which was not sent.
 	// It does not contain the URL, which may contain a secret.
 	errNotBuilt = errors.New("discord: the request could not be built")

@@ -112,8 +112,8 @@ func (c *callers) identities(method string, other int) map[string]struct {
 	denied := outcome{connect.CodePermissionDenied, "client " + without + " may not call "}
 	wrong, _ := server.NewKey()
 	return map[string]kind{
-		"none":                {proxytest.Identity{}, unknown("a key is needed"), unknown("a key is needed")},
-		"wrong key":           {proxytest.Identity{Key: wrong}, unknown("is not known"), unknown("is not known")},
+		"none":                {proxytest.Identity{}, unknown("a key is required"), unknown("a key is required")},
+		"wrong key":           {proxytest.Identity{Key: wrong}, unknown("is unknown"), unknown("is unknown")},
 		"unknown certificate": {proxytest.Identity{Certificate: certificate("stranger")}, unknown("stranger"), unknown("stranger")},
 		"key without method":  {proxytest.Identity{Key: c.keys[without]}, outcome{denied.code, denied.text + method}, denied},
 		"key elsewhere":       {proxytest.Identity{Key: c.keys["elsewhere"]}, elsewhere, outcome{elsewhere.code, "client elsewhere "}},

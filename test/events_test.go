@@ -139,12 +139,12 @@ func TestRefusedSubscriptions(t *testing.T) {
 		code connect.Code
 		text string
 	}{
-		{"an intent", with(pb.Event_MESSAGE_CREATE), connect.CodeFailedPrecondition, "MESSAGE_CREATE needs the intent GUILD_MESSAGES or DIRECT_MESSAGES, without which the server was started: add it to --intents"},
+		{"an intent", with(pb.Event_MESSAGE_CREATE), connect.CodeFailedPrecondition, "MESSAGE_CREATE needs the intent GUILD_MESSAGES or DIRECT_MESSAGES: add it to the server's --intents"},
 		{"a privileged one", with(pb.Event_CHANNEL_CREATE, pb.Event_GUILD_MEMBER_ADD), connect.CodeFailedPrecondition, `Server Members Intent`},
-		{"no type", with(pb.Event_UNDEFINED), connect.CodeInvalidArgument, "types.0: 0 is not a type of event"},
-		{"an unknown type", with(pb.Event_CHANNEL_CREATE, 5000), connect.CodeInvalidArgument, "types.1: 5000 is not a type of event"},
-		{"no guild", &pb.SubscribeEventsRequest{GuildIds: []uint64{0}}, connect.CodeInvalidArgument, "guild_ids.0: 0 is no id"},
-		{"many channels", &pb.SubscribeEventsRequest{ChannelIds: make([]uint64, 1001)}, connect.CodeInvalidArgument, "channel_ids: 1001 ids, at most 1000 can be given"},
+		{"no type", with(pb.Event_UNDEFINED), connect.CodeInvalidArgument, "types.0: 0 is not an event type"},
+		{"an unknown type", with(pb.Event_CHANNEL_CREATE, 5000), connect.CodeInvalidArgument, "types.1: 5000 is not an event type"},
+		{"no guild", &pb.SubscribeEventsRequest{GuildIds: []uint64{0}}, connect.CodeInvalidArgument, "guild_ids.0: 0 is not an ID"},
+		{"many channels", &pb.SubscribeEventsRequest{ChannelIds: make([]uint64, 1001)}, connect.CodeInvalidArgument, "channel_ids: 1001 IDs, at most 1000 allowed"},
 	} {
 		for protocol, client := range p.Clients() {
 			if err := proxytest.Follow(t, client, tt.req).End(); err.Code() != tt.code || !strings.Contains(err.Message(), tt.text) {

@@ -193,7 +193,7 @@ func TestShutdownKnowsNot(t *testing.T) {
 	}
 	p.Stop()
 	status, ok := errors.AsType[*connect.Error](<-answer)
-	if !ok || status.Code() != connect.CodeUnavailable || !outcomeUnknown(status) || status.Message() != "the proxy is shutting down; outcome unknown, it may have taken effect" {
+	if !ok || status.Code() != connect.CodeUnavailable || !outcomeUnknown(status) || status.Message() != "the proxy is shutting down; outcome unknown: the call may have taken effect" {
 		t.Errorf("the caller gets %v", status)
 	}
 }

@@ -106,7 +106,7 @@ func TestReadiness(t *testing.T) {
 	if err := send(); err == nil {
 		t.Fatal("a message arrived through a ban")
 	}
-	ready(503, "Discord refuses all calls from this address; it can go in ")
+	ready(503, "Discord refuses all calls from this address; retry after ")
 	if status, text := fetch(t, p, "/healthz"); status != 200 || text != "alive\n" {
 		t.Errorf("alive is %d %q", status, text)
 	}

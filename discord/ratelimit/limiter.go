@@ -406,7 +406,7 @@ type Error struct {
 func (e *Error) Error() string {
 	text := fmt.Sprintf("hold %s: %v", e.Route, e.Reason)
 	if e.RetryAfter > 0 {
-		text += fmt.Sprintf("; it could go in %v", e.RetryAfter.Round(time.Millisecond))
+		text += fmt.Sprintf("; retry after %v", e.RetryAfter.Round(time.Millisecond))
 	}
 	return text
 }

@@ -165,25 +165,25 @@ const (
 	Message_CHANNEL_FOLLOW_ADD Message_Type = 12
 	// The guild left discovery.
 	Message_GUILD_DISCOVERY_DISQUALIFIED Message_Type = 14
-	// The guild is in discovery again.
+	// The guild returned to discovery.
 	Message_GUILD_DISCOVERY_REQUALIFIED Message_Type = 15
 	// First warning before the guild leaves discovery.
 	Message_GUILD_DISCOVERY_GRACE_PERIOD_INITIAL_WARNING Message_Type = 16
 	// Last warning before the guild leaves discovery.
 	Message_GUILD_DISCOVERY_GRACE_PERIOD_FINAL_WARNING Message_Type = 17
-	// A thread was made from a message.
+	// A thread was created from a message.
 	Message_THREAD_CREATED Message_Type = 18
 	// Reply to another message.
 	Message_REPLY Message_Type = 19
-	// Answer to a slash command.
+	// Response to a slash command.
 	Message_APPLICATION_COMMAND Message_Type = 20
-	// First message of a thread, the one it was made from.
+	// First message of a thread: the message it was created from.
 	Message_THREAD_STARTER_MESSAGE Message_Type = 21
 	// Reminder to invite others.
 	Message_GUILD_INVITE_REMINDER Message_Type = 22
-	// Answer to a context menu command.
+	// Response to a context menu command.
 	Message_CONTEXT_MENU_COMMAND Message_Type = 23
-	// AutoMod did something.
+	// AutoMod took an action.
 	Message_AUTO_MODERATION_ACTION Message_Type = 24
 	// A role subscription was bought.
 	Message_ROLE_SUBSCRIPTION_PURCHASE Message_Type = 25
@@ -193,21 +193,21 @@ const (
 	Message_STAGE_START Message_Type = 27
 	// A stage ended.
 	Message_STAGE_END Message_Type = 28
-	// Somebody speaks on the stage.
+	// A user became a speaker on the stage.
 	Message_STAGE_SPEAKER Message_Type = 29
 	// The topic of the stage changed.
 	Message_STAGE_TOPIC Message_Type = 31
 	// An application subscription was bought for the guild.
 	Message_GUILD_APPLICATION_PREMIUM_SUBSCRIPTION Message_Type = 32
-	// Security actions were switched on.
+	// Security actions were enabled.
 	Message_GUILD_INCIDENT_ALERT_MODE_ENABLED Message_Type = 36
-	// Security actions were switched off.
+	// Security actions were disabled.
 	Message_GUILD_INCIDENT_ALERT_MODE_DISABLED Message_Type = 37
 	// A raid was reported.
 	Message_GUILD_INCIDENT_REPORT_RAID Message_Type = 38
 	// The reported raid was a false alarm.
 	Message_GUILD_INCIDENT_REPORT_FALSE_ALARM Message_Type = 39
-	// Something was bought.
+	// A user made a purchase.
 	Message_PURCHASE_NOTIFICATION Message_Type = 44
 	// Result of a poll.
 	Message_POLL_RESULT Message_Type = 46
@@ -322,7 +322,7 @@ func (Message_Type) EnumDescriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{77, 0}
 }
 
-// Type has Discord's numbers, but for JOIN_REQUESTS.
+// Type has Discord's numbers, except for JOIN_REQUESTS.
 type Message_Activity_Type int32
 
 const (
@@ -334,7 +334,7 @@ const (
 	Message_Activity_SPECTATE Message_Activity_Type = 2
 	// Listen along.
 	Message_Activity_LISTEN Message_Activity_Type = 3
-	// Never sent by Discord, whose number is that of JOIN_REQUEST.
+	// Never occurs: Discord's number for it is 5, JOIN_REQUEST.
 	Message_Activity_JOIN_REQUESTS Message_Activity_Type = 4
 	// Ask to join.
 	Message_Activity_JOIN_REQUEST Message_Activity_Type = 5
@@ -448,7 +448,7 @@ const (
 	Message_Sticker_UNDEFINED Message_Sticker_Type = 0
 	// PNG.
 	Message_Sticker_PNG Message_Sticker_Type = 1
-	// Moving PNG.
+	// Animated PNG.
 	Message_Sticker_APNG Message_Sticker_Type = 2
 	// Lottie animation.
 	Message_Sticker_LOTTIE Message_Sticker_Type = 3
@@ -507,17 +507,17 @@ type Component_Button_Style int32
 const (
 	// Not set.
 	Component_Button_UNDEFINED Component_Button_Style = 0
-	// The most likely choice.
+	// The most important or recommended action.
 	Component_Button_PRIMARY Component_Button_Style = 1
-	// A choice like others.
+	// An alternative or supporting action.
 	Component_Button_SECONDARY Component_Button_Style = 2
-	// Confirms or completes.
+	// Confirms or completes something.
 	Component_Button_SUCCESS Component_Button_Style = 3
-	// Cannot be undone.
+	// An action that cannot be undone.
 	Component_Button_DANGER Component_Button_Style = 4
 	// Opens url.
 	Component_Button_LINK Component_Button_Style = 5
-	// Offers sku_id for sale.
+	// Sells sku_id.
 	Component_Button_PREMIUM Component_Button_Style = 6
 )
 
@@ -623,7 +623,7 @@ func (Component_TextInput_Style) EnumDescriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{94, 3, 0}
 }
 
-// Type has the names of Discord's events, and the proxy's own types.
+// Type contains the names of Discord's events and the proxy's own types.
 type Event_Type int32
 
 const (
@@ -631,57 +631,56 @@ const (
 	Event_UNDEFINED Event_Type = 0
 	// Nothing happened for 15 seconds, or the stream begins.
 	Event_HEARTBEAT Event_Type = 1
-	// Events that the client asked for are gone, see Event.Gap.
+	// Events that the client asked for are no longer kept. See Event.Gap.
 	Event_GAP Event_Type = 2
-	// The connection to Discord changed, see Event.GatewayState.
+	// The connection to Discord changed. See Event.GatewayState.
 	Event_GATEWAY_STATE Event_Type = 3
-	// Any of Discord's events that has no type of its own here. Its name
-	// is in Event.name, its payload in Event.raw.
+	// An event of Discord that this API does not define. Its name is in
+	// Event.name, its payload in Event.raw.
 	Event_UNTYPED Event_Type = 4
 	// A message was sent. Intents: GUILD_MESSAGES, DIRECT_MESSAGES; without
-	// MESSAGE_CONTENT its content, embeds, attachments and components are
-	// empty unless it was sent to the bot, by it, or mentions it.
+	// MESSAGE_CONTENT, its content, embeds, attachments and components are empty
+	// unless the bot sent or received it, or is mentioned.
 	Event_MESSAGE_CREATE Event_Type = 10
-	// A message was edited. Intents as those of MESSAGE_CREATE.
+	// A message was edited. Intents: the same as for MESSAGE_CREATE.
 	Event_MESSAGE_UPDATE Event_Type = 11
 	// A message was deleted. Intents: GUILD_MESSAGES, DIRECT_MESSAGES.
 	Event_MESSAGE_DELETE Event_Type = 12
 	// Several messages were deleted together. Intent: GUILD_MESSAGES.
 	Event_MESSAGE_DELETE_BULK Event_Type = 13
-	// Somebody reacted. Intents: GUILD_MESSAGE_REACTIONS,
-	// DIRECT_MESSAGE_REACTIONS.
+	// A user reacted. Intents: GUILD_MESSAGE_REACTIONS, DIRECT_MESSAGE_REACTIONS.
 	Event_MESSAGE_REACTION_ADD Event_Type = 20
-	// A reaction was removed. Intents as those of MESSAGE_REACTION_ADD.
+	// A reaction was removed. Intents: the same as for MESSAGE_REACTION_ADD.
 	Event_MESSAGE_REACTION_REMOVE Event_Type = 21
-	// All reactions of a message were removed. Intents as those of
+	// All reactions of a message were removed. Intents: the same as for
 	// MESSAGE_REACTION_ADD.
 	Event_MESSAGE_REACTION_REMOVE_ALL Event_Type = 22
-	// All reactions with one emoji were removed. Intents as those of
+	// All reactions with one emoji were removed. Intents: the same as for
 	// MESSAGE_REACTION_ADD.
 	Event_MESSAGE_REACTION_REMOVE_EMOJI Event_Type = 23
-	// Somebody joined a guild. Intent: GUILD_MEMBERS, a privileged one.
+	// A user joined a guild. Intent: GUILD_MEMBERS (privileged).
 	Event_GUILD_MEMBER_ADD Event_Type = 30
-	// Somebody left a guild. Intent: GUILD_MEMBERS, a privileged one.
+	// A user left a guild. Intent: GUILD_MEMBERS (privileged).
 	Event_GUILD_MEMBER_REMOVE Event_Type = 31
-	// A member changed. Intent: GUILD_MEMBERS, a privileged one.
+	// A member changed. Intent: GUILD_MEMBERS (privileged).
 	Event_GUILD_MEMBER_UPDATE Event_Type = 32
-	// Somebody was banned. Intent: GUILD_MODERATION.
+	// A user was banned. Intent: GUILD_MODERATION.
 	Event_GUILD_BAN_ADD Event_Type = 33
 	// A ban was lifted. Intent: GUILD_MODERATION.
 	Event_GUILD_BAN_REMOVE Event_Type = 34
-	// A role was made. Intent: GUILDS.
+	// A role was created. Intent: GUILDS.
 	Event_GUILD_ROLE_CREATE Event_Type = 40
 	// A role changed. Intent: GUILDS.
 	Event_GUILD_ROLE_UPDATE Event_Type = 41
 	// A role was deleted. Intent: GUILDS.
 	Event_GUILD_ROLE_DELETE Event_Type = 42
-	// A channel was made. Intent: GUILDS.
+	// A channel was created. Intent: GUILDS.
 	Event_CHANNEL_CREATE Event_Type = 50
 	// A channel changed. Intent: GUILDS.
 	Event_CHANNEL_UPDATE Event_Type = 51
 	// A channel was deleted. Intent: GUILDS.
 	Event_CHANNEL_DELETE Event_Type = 52
-	// A thread was made, or the bot was added to it. Intent: GUILDS.
+	// A thread was created, or the bot was added to it. Intent: GUILDS.
 	Event_THREAD_CREATE Event_Type = 53
 	// A thread changed. Intent: GUILDS.
 	Event_THREAD_UPDATE Event_Type = 54
@@ -694,12 +693,12 @@ const (
 	Event_GUILD_UPDATE Event_Type = 61
 	// A guild is unavailable, or the bot left it. Intent: GUILDS.
 	Event_GUILD_DELETE Event_Type = 62
-	// Somebody used a command or component of the bot. No intent is needed.
+	// A user used a command or component of the bot. Needs no intent.
 	Event_INTERACTION_CREATE Event_Type = 70
-	// Somebody types. Intents: GUILD_MESSAGE_TYPING, DIRECT_MESSAGE_TYPING.
+	// A user started typing. Intents: GUILD_MESSAGE_TYPING,
+	// DIRECT_MESSAGE_TYPING.
 	Event_TYPING_START Event_Type = 71
-	// The presence of a member changed. Intent: GUILD_PRESENCES, a privileged
-	// one.
+	// The presence of a member changed. Intent: GUILD_PRESENCES (privileged).
 	Event_PRESENCE_UPDATE Event_Type = 72
 )
 
@@ -804,23 +803,22 @@ func (Event_Type) EnumDescriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{101, 0}
 }
 
-// State is what became of the connection.
+// State is a change of the connection.
 type Event_GatewayState_State int32
 
 const (
 	// Not set.
 	Event_GatewayState_UNDEFINED Event_GatewayState_State = 0
-	// A new session began. What happened at Discord between the last event
-	// and this one did not come.
+	// A new session began. Events between the last event and this one are lost.
 	Event_GatewayState_CONNECTED Event_GatewayState_State = 1
-	// The session goes on. What happened since the connection was lost came
-	// before this event.
+	// The session was resumed. Everything that happened meanwhile came before
+	// this event.
 	Event_GatewayState_RESUMED Event_GatewayState_State = 2
-	// The connection was lost, and is made again. It is said again when it
-	// turns out that the session cannot be resumed, and first of all when a
-	// stream begins meanwhile.
+	// The connection was lost, and the proxy reconnects. The event is repeated
+	// if the session turns out to be lost. A stream that begins during an
+	// outage starts with it.
 	Event_GatewayState_DISCONNECTED Event_GatewayState_State = 3
-	// Discord wants no further connection. No events will come.
+	// Discord does not accept another connection. No more events follow.
 	Event_GatewayState_ENDED Event_GatewayState_State = 4
 )
 
@@ -875,15 +873,15 @@ type Interaction_Type int32
 const (
 	// Not set.
 	Interaction_UNDEFINED Interaction_Type = 0
-	// Only sent to applications that are called over HTTP.
+	// Sent only to applications that receive interactions over HTTP.
 	Interaction_PING Interaction_Type = 1
 	// A command was used.
 	Interaction_APPLICATION_COMMAND Interaction_Type = 2
 	// A component of a message was used.
 	Interaction_MESSAGE_COMPONENT Interaction_Type = 3
-	// A command is being typed, and suggestions are wanted.
+	// A user is typing a command, and Discord requests suggestions.
 	Interaction_APPLICATION_COMMAND_AUTOCOMPLETE Interaction_Type = 4
-	// A form was sent.
+	// A form was submitted.
 	Interaction_MODAL_SUBMIT Interaction_Type = 5
 )
 
@@ -940,15 +938,15 @@ type RespondInteractionRequest_Type int32
 const (
 	// Not set.
 	RespondInteractionRequest_UNDEFINED RespondInteractionRequest_Type = 0
-	// Answer to a ping.
+	// Respond to a ping.
 	RespondInteractionRequest_PONG RespondInteractionRequest_Type = 1
 	// Post a message.
 	RespondInteractionRequest_CHANNEL_MESSAGE_WITH_SOURCE RespondInteractionRequest_Type = 4
-	// Say that a message will follow, by EditInteractionResponse.
+	// Announce a message, to be sent with EditInteractionResponse.
 	RespondInteractionRequest_DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE RespondInteractionRequest_Type = 5
-	// Say that the message of the component will be edited.
+	// Announce an edit of the component's message.
 	RespondInteractionRequest_DEFERRED_UPDATE_MESSAGE RespondInteractionRequest_Type = 6
-	// Edit the message of the component.
+	// Edit the component's message.
 	RespondInteractionRequest_UPDATE_MESSAGE RespondInteractionRequest_Type = 7
 	// Suggest values.
 	RespondInteractionRequest_APPLICATION_COMMAND_AUTOCOMPLETE_RESULT RespondInteractionRequest_Type = 8
@@ -1008,7 +1006,7 @@ func (RespondInteractionRequest_Type) EnumDescriptor() ([]byte, []int) {
 }
 
 // SendChannelMessageRequest needs a channel and at least one of content, an
-// embed, an attachment, a component, a sticker, a poll and a forward.
+// embed, an attachment, a component, a sticker, a poll or a forward.
 type SendChannelMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel to post to.
@@ -1018,8 +1016,8 @@ type SendChannelMessageRequest struct {
 	// One embed, as older clients send it. It comes before `embeds`. An embed without
 	// content is ignored.
 	Embed *Embed `protobuf:"bytes,3,opt,name=embed,proto3" json:"embed,omitempty"`
-	// Up to 10 embeds. Titles, descriptions, fields, footers and author names
-	// of all of them hold at most 6000 characters together.
+	// Up to 10 embeds. Titles, descriptions, fields, footers and author names of
+	// all embeds together have at most 6000 characters.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
 	// Identifies this message, at most 25 characters of the caller's choice. A call
 	// with the same nonce within a few minutes returns the existing message instead
@@ -1032,8 +1030,8 @@ type SendChannelMessageRequest struct {
 	// Users and roles that the message may ping. By default, everyone it mentions,
 	// and the author of the message it replies to.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
-	// allowed_mentions.
+	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// Message that this one replies to or forwards. A forward must not contain
 	// anything else.
@@ -1048,7 +1046,7 @@ type SendChannelMessageRequest struct {
 	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
 	// Whether Discord hides all embeds, including those of links.
 	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
-	// Whether the message causes no push and desktop notifications.
+	// Whether the message triggers no push or desktop notifications.
 	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
 	// A poll. Permission: SEND_POLLS.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -1212,7 +1210,7 @@ func (x *SendChannelMessageRequest) GetComponentsV2() bool {
 	return false
 }
 
-// SendChannelMessageResponse is the answer to SendChannelMessage.
+// SendChannelMessageResponse is the response to SendChannelMessage.
 type SendChannelMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message as Discord stored it.
@@ -1258,8 +1256,8 @@ func (x *SendChannelMessageResponse) GetMessage() *Message {
 	return nil
 }
 
-// SendDirectMessageRequest needs a user and at least one of content, an
-// embed, an attachment, a component, a sticker, a poll and a forward.
+// SendDirectMessageRequest needs a user and at least one of content, an embed, an
+// attachment, a component, a sticker, a poll or a forward.
 type SendDirectMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// User to message.
@@ -1279,8 +1277,8 @@ type SendDirectMessageRequest struct {
 	// Users and roles that the message may ping. By default, everyone it mentions,
 	// and the author of the message it replies to.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
-	// allowed_mentions.
+	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// Message that this one replies to or forwards. A forward must not contain
 	// anything else.
@@ -1295,7 +1293,7 @@ type SendDirectMessageRequest struct {
 	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
 	// Whether Discord hides all embeds, including those of links.
 	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
-	// Whether the message causes no push and desktop notifications.
+	// Whether the message triggers no push or desktop notifications.
 	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
 	// A poll. Permission: SEND_POLLS.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -1459,7 +1457,7 @@ func (x *SendDirectMessageRequest) GetComponentsV2() bool {
 	return false
 }
 
-// SendDirectMessageResponse is the answer to SendDirectMessage.
+// SendDirectMessageResponse is the response to SendDirectMessage.
 type SendDirectMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message as Discord stored it.
@@ -1510,10 +1508,10 @@ type GetGuildChannelsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Maximum age of a response from the gateway's data, without a call to
-	// Discord. The data is of age 0 while the gateway is connected, but for
-	// last_message_id and last_pin_timestamp. By default, and if the data is
-	// older, the proxy asks Discord. At least 0.
+	// Maximum age of a response from the gateway's data, without a call to Discord.
+	// Must not be negative. While the gateway is connected, the age is 0, except
+	// for last_message_id and last_pin_timestamp. By default, and if the data is
+	// older, the proxy asks Discord.
 	AllowCached   *durationpb.Duration `protobuf:"bytes,2,opt,name=allow_cached,json=allowCached,proto3" json:"allow_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1563,7 +1561,7 @@ func (x *GetGuildChannelsRequest) GetAllowCached() *durationpb.Duration {
 	return nil
 }
 
-// GetGuildChannelsResponse is the answer to GetGuildChannels.
+// GetGuildChannelsResponse is the response to GetGuildChannels.
 type GetGuildChannelsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// All channels of the guild, in Discord's order.
@@ -1664,7 +1662,7 @@ func (x *GetChannelMessageRequest) GetMessageId() uint64 {
 	return 0
 }
 
-// GetChannelMessageResponse is the answer to GetChannelMessage.
+// GetChannelMessageResponse is the response to GetChannelMessage.
 type GetChannelMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message.
@@ -1716,14 +1714,14 @@ type ListChannelMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the messages.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// Largest number of messages, from 1, with `around` at most 100. 50 by
+	// Maximum number of messages, at least 1, with `around` at most 100. 50 by
 	// default.
 	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Only messages older than this one. It need not exist.
 	Before uint64 `protobuf:"varint,3,opt,name=before,proto3" json:"before,omitempty"`
 	// Only messages newer than this one. It need not exist.
 	After uint64 `protobuf:"varint,4,opt,name=after,proto3" json:"after,omitempty"`
-	// This message and those around it.
+	// This message and messages around it.
 	Around        uint64 `protobuf:"varint,5,opt,name=around,proto3" json:"around,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1794,7 +1792,7 @@ func (x *ListChannelMessagesRequest) GetAround() uint64 {
 	return 0
 }
 
-// ListChannelMessagesResponse is one message of many.
+// ListChannelMessagesResponse contains one of the messages.
 type ListChannelMessagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message.
@@ -1987,7 +1985,7 @@ func (x *GetChannelRequest) GetChannelId() uint64 {
 	return 0
 }
 
-// GetChannelResponse is the answer to GetChannel.
+// GetChannelResponse is the response to GetChannel.
 type GetChannelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The channel.
@@ -2038,7 +2036,7 @@ type BulkDeleteChannelMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the messages.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// The messages, 1 to 10000. One that is named twice counts once.
+	// 1 to 10000 messages. Duplicates count once.
 	MessageIds []uint64 `protobuf:"varint,2,rep,packed,name=message_ids,json=messageIds,proto3" json:"message_ids,omitempty"`
 	// Reason shown in the guild's audit log, 1 to 512 characters.
 	AuditLogReason string `protobuf:"bytes,3,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
@@ -2097,7 +2095,7 @@ func (x *BulkDeleteChannelMessagesRequest) GetAuditLogReason() string {
 	return ""
 }
 
-// BulkDeleteChannelMessagesResponse is the answer to BulkDeleteChannelMessages.
+// BulkDeleteChannelMessagesResponse is the response to BulkDeleteChannelMessages.
 type BulkDeleteChannelMessagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One result for each message, in the order of the request.
@@ -2198,7 +2196,7 @@ func (x *CrosspostMessageRequest) GetMessageId() uint64 {
 	return 0
 }
 
-// CrosspostMessageResponse is the answer to CrosspostMessage.
+// CrosspostMessageResponse is the response to CrosspostMessage.
 type CrosspostMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message as it is now.
@@ -2409,7 +2407,7 @@ func (x *UnpinMessageRequest) GetAuditLogReason() string {
 	return ""
 }
 
-// UnpinMessageResponse has no fields: the message is not pinned any more.
+// UnpinMessageResponse has no fields: the message is no longer pinned.
 type UnpinMessageResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2453,7 +2451,7 @@ type ListPinnedMessagesRequest struct {
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Only messages pinned before this time, such as pinned_at of the last item.
 	Before string `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
-	// Largest number of messages, 1 to 50. 50 by default.
+	// Maximum number of messages, 1 to 50. 50 by default.
 	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2510,10 +2508,10 @@ func (x *ListPinnedMessagesRequest) GetLimit() int32 {
 	return 0
 }
 
-// ListPinnedMessagesResponse is the answer to ListPinnedMessages.
+// ListPinnedMessagesResponse is the response to ListPinnedMessages.
 type ListPinnedMessagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Pinned messages, those pinned last first.
+	// Pinned messages, most recently pinned first.
 	Items []*ListPinnedMessagesResponse_Item `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	// Whether there are more.
 	HasMore       bool `protobuf:"varint,2,opt,name=has_more,json=hasMore,proto3" json:"has_more,omitempty"`
@@ -2758,7 +2756,7 @@ type RemoveReactionRequest struct {
 	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// A unicode emoji itself, such as 👍, or name:id of a custom one.
 	EmojiName string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
-	// Whose reaction is removed. The bot's by default.
+	// User whose reaction is removed. The bot by default.
 	UserId        uint64 `protobuf:"varint,4,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2866,8 +2864,8 @@ type RemoveAllReactionsRequest struct {
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// The message.
 	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// A unicode emoji itself, such as 👍, or name:id of a custom one. Every emoji
-	// by default.
+	// A unicode emoji itself, such as 👍, or name:id of a custom one. All emoji by
+	// default.
 	EmojiName     string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2970,11 +2968,11 @@ type ListReactionsRequest struct {
 	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// A unicode emoji itself, such as 👍, or name:id of a custom one.
 	EmojiName string `protobuf:"bytes,3,opt,name=emoji_name,json=emojiName,proto3" json:"emoji_name,omitempty"`
-	// 0 ordinary reactions, 1 super reactions.
+	// Type of reactions: 0 normal, 1 super reactions (burst).
 	Type int32 `protobuf:"varint,4,opt,name=type,proto3" json:"type,omitempty"`
-	// Only users with a higher id, for example that of the last user.
+	// Only users with a higher ID, for example that of the last user.
 	After uint64 `protobuf:"varint,5,opt,name=after,proto3" json:"after,omitempty"`
-	// Largest number of users, 1 to 100. 25 by default.
+	// Maximum number of users, 1 to 100. 25 by default.
 	Limit         int32 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3052,10 +3050,10 @@ func (x *ListReactionsRequest) GetLimit() int32 {
 	return 0
 }
 
-// ListReactionsResponse is the answer to ListReactions.
+// ListReactionsResponse is the response to ListReactions.
 type ListReactionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Users who reacted. When there are as many as the limit there may be more.
+	// Users who reacted. If there are as many as the limit, there may be more.
 	Users         []*User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3144,7 +3142,7 @@ func (x *GetDirectMessageChannelRequest) GetUserId() uint64 {
 	return 0
 }
 
-// GetDirectMessageChannelResponse is the answer to GetDirectMessageChannel.
+// GetDirectMessageChannelResponse is the response to GetDirectMessageChannel.
 type GetDirectMessageChannelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The channel.
@@ -3195,24 +3193,24 @@ type StartThreadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel in which the thread starts.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// Message from which it starts. Not set is none.
+	// Message from which the thread starts. By default, none.
 	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// Name, 1 to 100 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Minutes without activity after which it is hidden: 60, 1440, 4320 or
-	// 10080. Not set is what the channel has as default.
+	// Minutes without activity after which the thread is hidden: 60, 1440, 4320 or
+	// 10080. By default, the channel's default.
 	AutoArchiveDuration int32 `protobuf:"varint,4,opt,name=auto_archive_duration,json=autoArchiveDuration,proto3" json:"auto_archive_duration,omitempty"`
 	// Seconds a user waits between two messages, at most 21600.
 	RateLimitPerUser int32 `protobuf:"varint,5,opt,name=rate_limit_per_user,json=rateLimitPerUser,proto3" json:"rate_limit_per_user,omitempty"`
-	// Type of a thread without a message, which needs one: ANNOUNCEMENT_THREAD,
-	// PUBLIC_THREAD or PRIVATE_THREAD. With a message, and in a forum, Discord
-	// chooses.
+	// Required for a thread without a message: ANNOUNCEMENT_THREAD, PUBLIC_THREAD
+	// or PRIVATE_THREAD. With a message, and in a forum, Discord chooses the type.
 	Type Channel_Type `protobuf:"varint,6,opt,name=type,proto3,enum=discord_api.Channel_Type" json:"type,omitempty"`
-	// Whether members of a private thread may add others. Not set is true.
+	// Whether members of a private thread may add others. True by default.
 	Invitable *bool `protobuf:"varint,7,opt,name=invitable,proto3,oneof" json:"invitable,omitempty"`
 	// Reason shown in the guild's audit log, 1 to 512 characters.
 	AuditLogReason string `protobuf:"bytes,8,opt,name=audit_log_reason,json=auditLogReason,proto3" json:"audit_log_reason,omitempty"`
-	// First message of a post in a forum, which needs one. Not with message_id.
+	// First message of a post in a forum, required there. Cannot be combined with
+	// message_id.
 	Message *NewMessage `protobuf:"bytes,9,opt,name=message,proto3" json:"message,omitempty"`
 	// Up to 5 tags of a post in a forum.
 	AppliedTags   []uint64 `protobuf:"varint,10,rep,packed,name=applied_tags,json=appliedTags,proto3" json:"applied_tags,omitempty"`
@@ -3320,7 +3318,7 @@ func (x *StartThreadRequest) GetAppliedTags() []uint64 {
 	return nil
 }
 
-// StartThreadResponse is the answer to StartThread.
+// StartThreadResponse is the response to StartThread.
 type StartThreadResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The thread.
@@ -3412,12 +3410,12 @@ func (x *ListActiveThreadsRequest) GetGuildId() uint64 {
 	return 0
 }
 
-// ListActiveThreadsResponse is the answer to ListActiveThreads.
+// ListActiveThreadsResponse is the response to ListActiveThreads.
 type ListActiveThreadsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Threads, the newest first.
+	// Threads, newest first.
 	Threads []*Channel `protobuf:"bytes,1,rep,name=threads,proto3" json:"threads,omitempty"`
-	// The bot as a member of those of them that it has joined.
+	// The bot's memberships in the threads that it has joined.
 	Members       []*ThreadMember `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3614,7 +3612,7 @@ func (x *RemoveThreadMemberRequest) GetUserId() uint64 {
 	return 0
 }
 
-// RemoveThreadMemberResponse has no fields: the user is no member any more.
+// RemoveThreadMemberResponse has no fields: the user is no longer a member.
 type RemoveThreadMemberResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -3656,11 +3654,11 @@ type GetGuildRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Whether the approximate numbers of members are wanted.
+	// Whether the response includes the approximate number of members.
 	WithCounts bool `protobuf:"varint,2,opt,name=with_counts,json=withCounts,proto3" json:"with_counts,omitempty"`
-	// Maximum age of a response from the gateway's data, without a call to
-	// Discord. The data is of age 0 while the gateway is connected. By
-	// default, and if the data is older, the proxy asks Discord or the numbers of members are wanted. At least 0.
+	// Maximum age of a response from the gateway's data, without a call to Discord.
+	// Must not be negative. While the gateway is connected, the age is 0. By
+	// default, with with_counts, and if the data is older, the proxy asks Discord.
 	AllowCached   *durationpb.Duration `protobuf:"bytes,3,opt,name=allow_cached,json=allowCached,proto3" json:"allow_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3717,7 +3715,7 @@ func (x *GetGuildRequest) GetAllowCached() *durationpb.Duration {
 	return nil
 }
 
-// GetGuildResponse is the answer to GetGuild.
+// GetGuildResponse is the response to GetGuild.
 type GetGuildResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -3766,13 +3764,13 @@ func (x *GetGuildResponse) GetGuild() *Guild {
 // ListGuildsRequest selects guilds.
 type ListGuildsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only guilds with a lower id.
+	// Only guilds with a lower ID.
 	Before uint64 `protobuf:"varint,1,opt,name=before,proto3" json:"before,omitempty"`
-	// Only guilds with a higher id, for example that of the last guild.
+	// Only guilds with a higher ID, for example that of the last guild.
 	After uint64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
-	// Largest number of guilds, 1 to 200. 200 by default.
+	// Maximum number of guilds, 1 to 200. 200 by default.
 	Limit int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Whether the approximate numbers of members are wanted.
+	// Whether the response includes the approximate number of members.
 	WithCounts    bool `protobuf:"varint,4,opt,name=with_counts,json=withCounts,proto3" json:"with_counts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3836,12 +3834,12 @@ func (x *ListGuildsRequest) GetWithCounts() bool {
 	return false
 }
 
-// ListGuildsResponse is the answer to ListGuilds.
+// ListGuildsResponse is the response to ListGuilds.
 type ListGuildsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guilds, with the fields id, name, icon, banner, owner, permissions and
-	// features, and the approximate numbers when they were asked for. When there
-	// are as many as the limit there may be more.
+	// features, and the approximate counts if with_counts is set. If there are as
+	// many as the limit, there may be more.
 	Guilds        []*Guild `protobuf:"bytes,1,rep,name=guilds,proto3" json:"guilds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3939,7 +3937,7 @@ func (x *GetGuildMemberRequest) GetUserId() uint64 {
 	return 0
 }
 
-// GetGuildMemberResponse is the answer to GetGuildMember.
+// GetGuildMemberResponse is the response to GetGuildMember.
 type GetGuildMemberResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The member.
@@ -3990,9 +3988,9 @@ type ListGuildMembersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Largest number of members, from 1. All by default.
+	// Maximum number of members, at least 1. All by default.
 	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Only members whose user has a higher id.
+	// Only members whose user has a higher ID.
 	After         uint64 `protobuf:"varint,3,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4049,7 +4047,7 @@ func (x *ListGuildMembersRequest) GetAfter() uint64 {
 	return 0
 }
 
-// ListGuildMembersResponse is one member of many.
+// ListGuildMembersResponse contains one of the members.
 type ListGuildMembersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The member.
@@ -4100,9 +4098,9 @@ type SearchGuildMembersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Beginning of the user name or nickname, 1 to 100 characters.
+	// Start of the username or nickname, 1 to 100 characters.
 	Query string `protobuf:"bytes,2,opt,name=query,proto3" json:"query,omitempty"`
-	// Largest number of members, 1 to 1000. 100 by default.
+	// Maximum number of members, 1 to 1000. 100 by default.
 	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4159,7 +4157,7 @@ func (x *SearchGuildMembersRequest) GetLimit() int32 {
 	return 0
 }
 
-// SearchGuildMembersResponse is the answer to SearchGuildMembers.
+// SearchGuildMembersResponse is the response to SearchGuildMembers.
 type SearchGuildMembersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The members.
@@ -4205,8 +4203,8 @@ func (x *SearchGuildMembersResponse) GetMembers() []*GuildMember {
 	return nil
 }
 
-// ModifyGuildMemberRequest says what changes. A field and the one that clears
-// it exclude each other.
+// ModifyGuildMemberRequest contains the changes. A field cannot be combined with
+// the one that clears it.
 type ModifyGuildMemberRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -4217,7 +4215,7 @@ type ModifyGuildMemberRequest struct {
 	Nick string `protobuf:"bytes,3,opt,name=nick,proto3" json:"nick,omitempty"`
 	// Removes the nickname.
 	ClearNick bool `protobuf:"varint,4,opt,name=clear_nick,json=clearNick,proto3" json:"clear_nick,omitempty"`
-	// The member's new roles.
+	// All roles that the member has after the change.
 	Roles []uint64 `protobuf:"varint,5,rep,packed,name=roles,proto3" json:"roles,omitempty"`
 	// Removes all roles.
 	ClearRoles bool `protobuf:"varint,6,opt,name=clear_roles,json=clearRoles,proto3" json:"clear_roles,omitempty"`
@@ -4225,7 +4223,7 @@ type ModifyGuildMemberRequest struct {
 	Mute *bool `protobuf:"varint,7,opt,name=mute,proto3,oneof" json:"mute,omitempty"`
 	// Whether the member is deafened in voice channels. The member must be in one.
 	Deaf *bool `protobuf:"varint,8,opt,name=deaf,proto3,oneof" json:"deaf,omitempty"`
-	// Until when the member is timed out, ISO 8601, at most 28 days from now.
+	// When the member's timeout ends, ISO 8601, at most 28 days from now.
 	CommunicationDisabledUntil string `protobuf:"bytes,9,opt,name=communication_disabled_until,json=communicationDisabledUntil,proto3" json:"communication_disabled_until,omitempty"`
 	// Ends the timeout.
 	ClearCommunicationDisabledUntil bool `protobuf:"varint,10,opt,name=clear_communication_disabled_until,json=clearCommunicationDisabledUntil,proto3" json:"clear_communication_disabled_until,omitempty"`
@@ -4342,7 +4340,7 @@ func (x *ModifyGuildMemberRequest) GetAuditLogReason() string {
 	return ""
 }
 
-// ModifyGuildMemberResponse is the answer to ModifyGuildMember.
+// ModifyGuildMemberResponse is the response to ModifyGuildMember.
 type ModifyGuildMemberResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The member as it is now.
@@ -4613,9 +4611,9 @@ type ListGuildRolesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Maximum age of a response from the gateway's data, without a call to
-	// Discord. The data is of age 0 while the gateway is connected. By
-	// default, and if the data is older, the proxy asks Discord. At least 0.
+	// Maximum age of a response from the gateway's data, without a call to Discord.
+	// Must not be negative. While the gateway is connected, the age is 0. By
+	// default, and if the data is older, the proxy asks Discord.
 	AllowCached   *durationpb.Duration `protobuf:"bytes,2,opt,name=allow_cached,json=allowCached,proto3" json:"allow_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4665,7 +4663,7 @@ func (x *ListGuildRolesRequest) GetAllowCached() *durationpb.Duration {
 	return nil
 }
 
-// ListGuildRolesResponse is the answer to ListGuildRoles.
+// ListGuildRolesResponse is the response to ListGuildRoles.
 type ListGuildRolesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The roles. The role with the guild's ID is @everyone.
@@ -4757,7 +4755,7 @@ func (x *GetUserRequest) GetUserId() uint64 {
 	return 0
 }
 
-// GetUserResponse is the answer to GetUser.
+// GetUserResponse is the response to GetUser.
 type GetUserResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The user.
@@ -4840,7 +4838,7 @@ func (*GetCurrentUserRequest) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{64}
 }
 
-// GetCurrentUserResponse is the answer to GetCurrentUser.
+// GetCurrentUserResponse is the response to GetCurrentUser.
 type GetCurrentUserResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The bot.
@@ -5001,13 +4999,13 @@ func (*DeleteWebhookMessageResponse) Descriptor() ([]byte, []int) {
 // https://discord.com/developers/docs/resources/channel
 type Channel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the channel.
+	// ID of the channel.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Type of the channel.
 	Type Channel_Type `protobuf:"varint,2,opt,name=type,proto3,enum=discord_api.Channel_Type" json:"type,omitempty"`
 	// Guild of the channel.
 	GuildId uint64 `protobuf:"varint,3,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Place in the list of channels.
+	// Position in the list of channels.
 	Position int32 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"`
 	// Name, 1 to 100 characters. Direct message channels have none.
 	Name string `protobuf:"bytes,6,opt,name=name,proto3" json:"name,omitempty"`
@@ -5015,15 +5013,15 @@ type Channel struct {
 	Topic string `protobuf:"bytes,7,opt,name=topic,proto3" json:"topic,omitempty"`
 	// Whether the channel is age-restricted.
 	Nsfw bool `protobuf:"varint,8,opt,name=nsfw,proto3" json:"nsfw,omitempty"`
-	// Newest message, or newest thread of a forum. It may have been deleted.
+	// Newest message, or newest post of a forum. It may have been deleted.
 	LastMessageId uint64 `protobuf:"varint,9,opt,name=last_message_id,json=lastMessageId,proto3" json:"last_message_id,omitempty"`
 	// Category of the channel, or channel of the thread.
 	ParentId uint64 `protobuf:"varint,10,opt,name=parent_id,json=parentId,proto3" json:"parent_id,omitempty"`
-	// Permissions that differ from the roles'.
+	// Permissions that differ from those of the roles.
 	PermissionOverwrites []*PermissionOverwrite `protobuf:"bytes,11,rep,name=permission_overwrites,json=permissionOverwrites,proto3" json:"permission_overwrites,omitempty"`
-	// Bits a second of a voice channel.
+	// Bitrate of a voice channel in bits per second.
 	Bitrate int32 `protobuf:"varint,12,opt,name=bitrate,proto3" json:"bitrate,omitempty"`
-	// Largest number of users in a voice channel.
+	// Maximum number of users in a voice channel.
 	UserLimit int32 `protobuf:"varint,13,opt,name=user_limit,json=userLimit,proto3" json:"user_limit,omitempty"`
 	// Seconds a user waits between two messages, 0 to 21600.
 	RateLimitPerUser int32 `protobuf:"varint,14,opt,name=rate_limit_per_user,json=rateLimitPerUser,proto3" json:"rate_limit_per_user,omitempty"`
@@ -5033,32 +5031,32 @@ type Channel struct {
 	Icon string `protobuf:"bytes,16,opt,name=icon,proto3" json:"icon,omitempty"`
 	// Creator of the thread or group.
 	OwnerId uint64 `protobuf:"varint,17,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
-	// Application that made the group.
+	// Application that created the group.
 	ApplicationId uint64 `protobuf:"varint,18,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
 	// Whether an application manages the group.
 	Managed bool `protobuf:"varint,19,opt,name=managed,proto3" json:"managed,omitempty"`
 	// When the newest pinned message was pinned.
 	LastPinTimestamp string `protobuf:"bytes,20,opt,name=last_pin_timestamp,json=lastPinTimestamp,proto3" json:"last_pin_timestamp,omitempty"`
-	// Voice region, empty when Discord chooses.
+	// Voice region, empty if Discord chooses it.
 	RtcRegion string `protobuf:"bytes,21,opt,name=rtc_region,json=rtcRegion,proto3" json:"rtc_region,omitempty"`
 	// Camera quality of a voice channel: 1 automatic, 2 720p.
 	VideoQualityMode int32 `protobuf:"varint,22,opt,name=video_quality_mode,json=videoQualityMode,proto3" json:"video_quality_mode,omitempty"`
-	// Messages in the thread, without the first one and deleted ones.
+	// Number of messages in the thread, without the first one and deleted ones.
 	MessageCount int32 `protobuf:"varint,23,opt,name=message_count,json=messageCount,proto3" json:"message_count,omitempty"`
-	// Members of the thread, counted up to 50.
+	// Number of members of the thread. Discord stops counting at 50.
 	MemberCount int32 `protobuf:"varint,24,opt,name=member_count,json=memberCount,proto3" json:"member_count,omitempty"`
-	// Messages ever sent in the thread.
+	// Number of messages ever sent in the thread.
 	TotalMessageSent int32 `protobuf:"varint,25,opt,name=total_message_sent,json=totalMessageSent,proto3" json:"total_message_sent,omitempty"`
 	// Fields that only threads have.
 	ThreadMetadata *ThreadMetadata `protobuf:"bytes,26,opt,name=thread_metadata,json=threadMetadata,proto3" json:"thread_metadata,omitempty"`
 	// The bot as a member of the thread.
 	Member *ThreadMember `protobuf:"bytes,27,opt,name=member,proto3" json:"member,omitempty"`
-	// Minutes without activity after which clients archive new threads: 60,
-	// 1440, 4320 or 10080.
+	// Default auto_archive_duration of new threads: 60, 1440, 4320 or 10080.
 	DefaultAutoArchiveDuration int32 `protobuf:"varint,28,opt,name=default_auto_archive_duration,json=defaultAutoArchiveDuration,proto3" json:"default_auto_archive_duration,omitempty"`
 	// Permissions of the invoking user, a decimal bit set, in interactions only.
 	Permissions string `protobuf:"bytes,29,opt,name=permissions,proto3" json:"permissions,omitempty"`
-	// Bit set: 2 pinned in a forum, 16 posts need a tag, 32768 download hidden.
+	// Bit set: 2 pinned in a forum, 16 posts require a tag, 32768 download options
+	// hidden.
 	Flags int64 `protobuf:"varint,30,opt,name=flags,proto3" json:"flags,omitempty"`
 	// Tags that posts of the forum can have, at most 20.
 	AvailableTags []*ForumTag `protobuf:"bytes,31,rep,name=available_tags,json=availableTags,proto3" json:"available_tags,omitempty"`
@@ -5066,7 +5064,7 @@ type Channel struct {
 	AppliedTags []uint64 `protobuf:"varint,32,rep,packed,name=applied_tags,json=appliedTags,proto3" json:"applied_tags,omitempty"`
 	// Emoji of the reaction button of the forum.
 	DefaultReactionEmoji *DefaultReaction `protobuf:"bytes,33,opt,name=default_reaction_emoji,json=defaultReactionEmoji,proto3" json:"default_reaction_emoji,omitempty"`
-	// Value of rate_limit_per_user in new threads.
+	// Default rate_limit_per_user of new threads.
 	DefaultThreadRateLimitPerUser int32 `protobuf:"varint,34,opt,name=default_thread_rate_limit_per_user,json=defaultThreadRateLimitPerUser,proto3" json:"default_thread_rate_limit_per_user,omitempty"`
 	// Order of posts in the forum: 0 latest activity, 1 creation.
 	DefaultSortOrder int32 `protobuf:"varint,35,opt,name=default_sort_order,json=defaultSortOrder,proto3" json:"default_sort_order,omitempty"`
@@ -5351,7 +5349,8 @@ func (x *Channel) GetDefaultForumLayout() int32 {
 	return 0
 }
 
-// PermissionOverwrite changes what a role or member may do in one channel.
+// PermissionOverwrite grants and denies a role or member permissions in one
+// channel.
 // https://discord.com/developers/docs/topics/permissions
 type PermissionOverwrite struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -5361,7 +5360,7 @@ type PermissionOverwrite struct {
 	Type int32 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
 	// Permissions granted, a decimal bit set.
 	Allow string `protobuf:"bytes,3,opt,name=allow,proto3" json:"allow,omitempty"`
-	// Permissions taken, a decimal bit set.
+	// Permissions denied, a decimal bit set.
 	Deny          string `protobuf:"bytes,4,opt,name=deny,proto3" json:"deny,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5430,7 +5429,8 @@ type ThreadMetadata struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the thread is archived.
 	Archived bool `protobuf:"varint,1,opt,name=archived,proto3" json:"archived,omitempty"`
-	// Minutes without activity after which it is hidden: 60, 1440, 4320 or 10080.
+	// Minutes without activity after which the thread is hidden: 60, 1440, 4320 or
+	// 10080.
 	AutoArchiveDuration int32 `protobuf:"varint,2,opt,name=auto_archive_duration,json=autoArchiveDuration,proto3" json:"auto_archive_duration,omitempty"`
 	// When archived was last changed.
 	ArchiveTimestamp string `protobuf:"bytes,3,opt,name=archive_timestamp,json=archiveTimestamp,proto3" json:"archive_timestamp,omitempty"`
@@ -5438,7 +5438,7 @@ type ThreadMetadata struct {
 	Locked bool `protobuf:"varint,4,opt,name=locked,proto3" json:"locked,omitempty"`
 	// Whether members of a private thread may add others.
 	Invitable bool `protobuf:"varint,5,opt,name=invitable,proto3" json:"invitable,omitempty"`
-	// When the thread was made, for threads made since January 2022.
+	// When the thread was created, for threads created since January 2022.
 	CreateTimestamp string `protobuf:"bytes,6,opt,name=create_timestamp,json=createTimestamp,proto3" json:"create_timestamp,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -5527,7 +5527,7 @@ type ThreadMember struct {
 	JoinTimestamp string `protobuf:"bytes,3,opt,name=join_timestamp,json=joinTimestamp,proto3" json:"join_timestamp,omitempty"`
 	// Notification settings.
 	Flags int64 `protobuf:"varint,4,opt,name=flags,proto3" json:"flags,omitempty"`
-	// The user as a member of the guild, when asked for.
+	// The user as a member of the guild, if requested.
 	Member        *GuildMember `protobuf:"bytes,5,opt,name=member,proto3" json:"member,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5598,14 +5598,14 @@ func (x *ThreadMember) GetMember() *GuildMember {
 	return nil
 }
 
-// ForumTag can be given to a post of a forum.
+// ForumTag is a tag for posts of a forum.
 type ForumTag struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the tag.
+	// ID of the tag.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name, at most 20 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Whether giving it needs MANAGE_THREADS.
+	// Whether adding it to a post requires MANAGE_THREADS.
 	Moderated bool `protobuf:"varint,3,opt,name=moderated,proto3" json:"moderated,omitempty"`
 	// Custom emoji.
 	EmojiId uint64 `protobuf:"varint,4,opt,name=emoji_id,json=emojiId,proto3" json:"emoji_id,omitempty"`
@@ -5751,7 +5751,7 @@ type Embed struct {
 	Url string `protobuf:"bytes,4,opt,name=url,proto3" json:"url,omitempty"`
 	// Time shown in the footer, ISO 8601.
 	Timestamp string `protobuf:"bytes,5,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
-	// Colour of the bar, 0xRRGGBB.
+	// Color of the bar, 0xRRGGBB.
 	Color int32 `protobuf:"varint,6,opt,name=color,proto3" json:"color,omitempty"`
 	// Footer below the embed.
 	Footer *Embed_Footer `protobuf:"bytes,7,opt,name=footer,proto3" json:"footer,omitempty"`
@@ -5767,7 +5767,7 @@ type Embed struct {
 	Author *Embed_Author `protobuf:"bytes,12,opt,name=author,proto3" json:"author,omitempty"`
 	// At most 25 fields.
 	Fields []*Embed_Field `protobuf:"bytes,13,rep,name=fields,proto3" json:"fields,omitempty"`
-	// Bit set: 32 content is inactive, in answers only.
+	// Bit set: 32 content is inactive, in responses only.
 	Flags         int32 `protobuf:"varint,14,opt,name=flags,proto3" json:"flags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5901,25 +5901,25 @@ func (x *Embed) GetFlags() int32 {
 	return 0
 }
 
-// Emoji is a custom emoji of a guild, or in reactions a unicode one without id.
+// Emoji is a custom emoji of a guild, or in reactions a unicode one without ID.
 // https://discord.com/developers/docs/resources/emoji
 type Emoji struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of a custom emoji.
+	// ID of a custom emoji.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name of a custom emoji, or the unicode emoji itself.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Roles that may use it, empty for all.
 	Roles []uint64 `protobuf:"varint,3,rep,packed,name=roles,proto3" json:"roles,omitempty"`
-	// Who made it.
+	// User who created it.
 	User *User `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
-	// Whether it must be written with colons, Discord's require_colons.
+	// Whether it must be written with colons (Discord's require_colons).
 	RequiredColons bool `protobuf:"varint,5,opt,name=required_colons,json=requiredColons,proto3" json:"required_colons,omitempty"`
 	// Whether an integration manages it.
 	Managed bool `protobuf:"varint,6,opt,name=managed,proto3" json:"managed,omitempty"`
-	// Whether it moves.
+	// Whether it is animated.
 	Animated bool `protobuf:"varint,7,opt,name=animated,proto3" json:"animated,omitempty"`
-	// Whether it can be used; not when the guild lost boosts.
+	// Whether it can be used. False if the guild has lost boosts.
 	Available     bool `protobuf:"varint,8,opt,name=available,proto3" json:"available,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -6023,7 +6023,7 @@ type GuildMember struct {
 	Roles []uint64 `protobuf:"varint,3,rep,packed,name=roles,proto3" json:"roles,omitempty"`
 	// When the user joined.
 	JoinedAt string `protobuf:"bytes,4,opt,name=joined_at,json=joinedAt,proto3" json:"joined_at,omitempty"`
-	// Since when the user boosts the guild.
+	// When the user started boosting the guild.
 	PremiumSince string `protobuf:"bytes,5,opt,name=premium_since,json=premiumSince,proto3" json:"premium_since,omitempty"`
 	// Whether the user is deafened in voice channels.
 	Deaf bool `protobuf:"varint,6,opt,name=deaf,proto3" json:"deaf,omitempty"`
@@ -6039,7 +6039,7 @@ type GuildMember struct {
 	Banner string `protobuf:"bytes,11,opt,name=banner,proto3" json:"banner,omitempty"`
 	// Bit set: 1 rejoined, 2 completed onboarding, 4 bypasses verification and others.
 	Flags int64 `protobuf:"varint,12,opt,name=flags,proto3" json:"flags,omitempty"`
-	// Until when the user is timed out.
+	// When the user's timeout ends.
 	CommunicationDisabledUntil string `protobuf:"bytes,13,opt,name=communication_disabled_until,json=communicationDisabledUntil,proto3" json:"communication_disabled_until,omitempty"`
 	unknownFields              protoimpl.UnknownFields
 	sizeCache                  protoimpl.SizeCache
@@ -6166,17 +6166,17 @@ func (x *GuildMember) GetCommunicationDisabledUntil() string {
 	return ""
 }
 
-// Message is what somebody posted to a channel.
+// Message is a message in a channel.
 // https://discord.com/developers/docs/resources/message
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the message. Its time is the time of the message.
+	// ID of the message, which contains the time of the message.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Channel of the message.
 	ChannelId uint64 `protobuf:"varint,2,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Guild of the message, in events only.
 	GuildId uint64 `protobuf:"varint,3,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Author: a user, or a webhook in the shape of a user.
+	// Author: a user, or a webhook represented as a user.
 	Author *User `protobuf:"bytes,4,opt,name=author,proto3" json:"author,omitempty"`
 	// Author as a member of the guild, in events only.
 	Member *GuildMember `protobuf:"bytes,5,opt,name=member,proto3" json:"member,omitempty"`
@@ -6198,11 +6198,11 @@ type Message struct {
 	MentionChannels []uint64 `protobuf:"varint,13,rep,packed,name=mention_channels,json=mentionChannels,proto3" json:"mention_channels,omitempty"`
 	// Files.
 	Attachments []*Message_Attachment `protobuf:"bytes,14,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// Embeds, given by the sender or made from links.
+	// Embeds, from the sender or generated from links.
 	Embeds []*Embed `protobuf:"bytes,15,rep,name=embeds,proto3" json:"embeds,omitempty"`
 	// Reactions.
 	Reactions []*Message_Reaction `protobuf:"bytes,16,rep,name=reactions,proto3" json:"reactions,omitempty"`
-	// What the sender named the message, at most 25 characters.
+	// Nonce that the sender gave the message, at most 25 characters.
 	Nonce string `protobuf:"bytes,17,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	// Whether the message is pinned.
 	Pinned bool `protobuf:"varint,18,opt,name=pinned,proto3" json:"pinned,omitempty"`
@@ -6219,19 +6219,19 @@ type Message struct {
 	// Bit set: 4 embeds suppressed, 64 ephemeral, 4096 silent, 32768 built from
 	// components, and others.
 	Flags int32 `protobuf:"varint,24,opt,name=flags,proto3" json:"flags,omitempty"`
-	// Stickers, from before sticker_items.
+	// Stickers of old messages; see sticker_items.
 	Stickers []*Message_Sticker `protobuf:"bytes,25,rep,name=stickers,proto3" json:"stickers,omitempty"`
-	// Message that this one replies to, or that its thread was made from.
+	// Message that this one replies to, or from which its thread was created.
 	ReferencedMessage *Message `protobuf:"bytes,26,opt,name=referenced_message,json=referencedMessage,proto3" json:"referenced_message,omitempty"`
 	// Stickers.
 	StickerItems []*Message_StickerItem `protobuf:"bytes,27,rep,name=sticker_items,json=stickerItems,proto3" json:"sticker_items,omitempty"`
-	// Thread made from this message.
+	// Thread that was started from this message.
 	Thread *Channel `protobuf:"bytes,28,opt,name=thread,proto3" json:"thread,omitempty"`
-	// Approximate place in its thread. May have gaps.
+	// Approximate position in its thread. Positions can have gaps.
 	Position int32 `protobuf:"varint,29,opt,name=position,proto3" json:"position,omitempty"`
 	// Application that sent the message.
 	ApplicationId uint64 `protobuf:"varint,30,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
-	// Interaction that the message answers.
+	// Interaction that the message responds to.
 	InteractionMetadata *Message_InteractionMetadata `protobuf:"bytes,31,opt,name=interaction_metadata,json=interactionMetadata,proto3" json:"interaction_metadata,omitempty"`
 	// Forwarded messages.
 	MessageSnapshots []*Message_Snapshot `protobuf:"bytes,32,rep,name=message_snapshots,json=messageSnapshots,proto3" json:"message_snapshots,omitempty"`
@@ -6630,20 +6630,20 @@ func (x *Poll) GetDuration() int32 {
 	return 0
 }
 
-// Guild is a community with channels, members and roles; Discord shows it as a
-// server.
+// Guild is a community with channels, members and roles. Discord's clients call
+// it a server.
 // https://discord.com/developers/docs/resources/guild
 type Guild struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the guild.
+	// ID of the guild.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name, 2 to 100 characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Hash of the icon.
 	Icon string `protobuf:"bytes,3,opt,name=icon,proto3" json:"icon,omitempty"`
-	// Hash of the image behind invitations.
+	// Hash of the splash image of invites.
 	Splash string `protobuf:"bytes,4,opt,name=splash,proto3" json:"splash,omitempty"`
-	// Hash of the image in discovery.
+	// Hash of the splash image in discovery.
 	DiscoverySplash string `protobuf:"bytes,5,opt,name=discovery_splash,json=discoverySplash,proto3" json:"discovery_splash,omitempty"`
 	// Whether the bot owns the guild, in ListGuilds only.
 	Owner bool `protobuf:"varint,6,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -6651,44 +6651,45 @@ type Guild struct {
 	OwnerId uint64 `protobuf:"varint,7,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	// Permissions of the bot, a decimal bit set, in ListGuilds only.
 	Permissions string `protobuf:"bytes,8,opt,name=permissions,proto3" json:"permissions,omitempty"`
-	// Voice channel of members who are away.
+	// Voice channel for members who are away.
 	AfkChannelId uint64 `protobuf:"varint,9,opt,name=afk_channel_id,json=afkChannelId,proto3" json:"afk_channel_id,omitempty"`
-	// Seconds after which members in voice channels are away.
+	// Seconds without activity after which members in voice channels are away.
 	AfkTimeout int32 `protobuf:"varint,10,opt,name=afk_timeout,json=afkTimeout,proto3" json:"afk_timeout,omitempty"`
-	// Whether the guild shows itself on web pages.
+	// Whether the guild's widget is enabled.
 	WidgetEnabled bool `protobuf:"varint,11,opt,name=widget_enabled,json=widgetEnabled,proto3" json:"widget_enabled,omitempty"`
-	// Channel that such a page invites to.
+	// Channel that the widget invites to.
 	WidgetChannelId uint64 `protobuf:"varint,12,opt,name=widget_channel_id,json=widgetChannelId,proto3" json:"widget_channel_id,omitempty"`
-	// What a new member must have to write: 0 nothing, 1 a verified email
-	// address, 2 an account older than 5 minutes, 3 membership for 10 minutes, 4
-	// a verified phone number.
+	// Requirement for new members to write: 0 none, 1 a verified email address, 2
+	// an account older than 5 minutes, 3 membership for 10 minutes, 4 a verified
+	// phone number.
 	VerificationLevel int32 `protobuf:"varint,13,opt,name=verification_level,json=verificationLevel,proto3" json:"verification_level,omitempty"`
-	// What members are notified of: 0 all messages, 1 mentions.
+	// Default notifications: 0 all messages, 1 only mentions.
 	DefaultMessageNotifications int32 `protobuf:"varint,14,opt,name=default_message_notifications,json=defaultMessageNotifications,proto3" json:"default_message_notifications,omitempty"`
-	// Whose media is looked through: 0 nobody's, 1 that of members without
-	// roles, 2 everybody's.
+	// Whose media Discord scans: 0 nobody's, 1 that of members without roles, 2
+	// everyone's.
 	ExplicitContentFilter int32 `protobuf:"varint,15,opt,name=explicit_content_filter,json=explicitContentFilter,proto3" json:"explicit_content_filter,omitempty"`
 	// Roles.
 	Roles []*Role `protobuf:"bytes,16,rep,name=roles,proto3" json:"roles,omitempty"`
 	// Custom emoji.
 	Emojis []*Emoji `protobuf:"bytes,17,rep,name=emojis,proto3" json:"emojis,omitempty"`
-	// What the guild has or is, such as COMMUNITY.
+	// Features of the guild, such as COMMUNITY.
 	Features []string `protobuf:"bytes,18,rep,name=features,proto3" json:"features,omitempty"`
 	// Whether moderators need two-factor authentication: 0 no, 1 yes.
 	MfaLevel int32 `protobuf:"varint,19,opt,name=mfa_level,json=mfaLevel,proto3" json:"mfa_level,omitempty"`
-	// Application that made the guild.
+	// Application that created the guild.
 	ApplicationId uint64 `protobuf:"varint,20,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
-	// Channel of notices such as joins and boosts.
+	// Channel for notices such as joins and boosts.
 	SystemChannelId uint64 `protobuf:"varint,21,opt,name=system_channel_id,json=systemChannelId,proto3" json:"system_channel_id,omitempty"`
-	// Bit set: 1 no notices of joins, 2 of boosts, 4 no tips, and others.
+	// Bit set: 1 no notices of joins, 2 no notices of boosts, 4 no setup tips, and
+	// others.
 	SystemChannelFlags int64 `protobuf:"varint,22,opt,name=system_channel_flags,json=systemChannelFlags,proto3" json:"system_channel_flags,omitempty"`
 	// Channel of the rules.
 	RulesChannelId uint64 `protobuf:"varint,23,opt,name=rules_channel_id,json=rulesChannelId,proto3" json:"rules_channel_id,omitempty"`
-	// Largest number of members who are online, 0 for no limit.
+	// Maximum number of members who are online, 0 for no limit.
 	MaxPresences int32 `protobuf:"varint,24,opt,name=max_presences,json=maxPresences,proto3" json:"max_presences,omitempty"`
-	// Largest number of members.
+	// Maximum number of members.
 	MaxMembers int32 `protobuf:"varint,25,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"`
-	// Name of the guild's own invitation link.
+	// Code of the guild's custom invite link.
 	VanityUrlCode string `protobuf:"bytes,26,opt,name=vanity_url_code,json=vanityUrlCode,proto3" json:"vanity_url_code,omitempty"`
 	// Description.
 	Description string `protobuf:"bytes,27,opt,name=description,proto3" json:"description,omitempty"`
@@ -6700,15 +6701,15 @@ type Guild struct {
 	PremiumSubscriptionCount int32 `protobuf:"varint,30,opt,name=premium_subscription_count,json=premiumSubscriptionCount,proto3" json:"premium_subscription_count,omitempty"`
 	// Language of the guild, such as en-US.
 	PreferredLocale string `protobuf:"bytes,31,opt,name=preferred_locale,json=preferredLocale,proto3" json:"preferred_locale,omitempty"`
-	// Channel of Discord's notices to moderators.
+	// Channel for Discord's notices to moderators.
 	PublicUpdatesChannelId uint64 `protobuf:"varint,32,opt,name=public_updates_channel_id,json=publicUpdatesChannelId,proto3" json:"public_updates_channel_id,omitempty"`
-	// Largest number of users in a video call.
+	// Maximum number of users in a video call.
 	MaxVideoChannelUsers int32 `protobuf:"varint,33,opt,name=max_video_channel_users,json=maxVideoChannelUsers,proto3" json:"max_video_channel_users,omitempty"`
-	// Largest number of users in a video call on a stage.
+	// Maximum number of users in a video call on a stage.
 	MaxStageVideoChannelUsers int32 `protobuf:"varint,34,opt,name=max_stage_video_channel_users,json=maxStageVideoChannelUsers,proto3" json:"max_stage_video_channel_users,omitempty"`
-	// Number of members, when asked for.
+	// Approximate number of members, if requested.
 	ApproximateMemberCount int32 `protobuf:"varint,35,opt,name=approximate_member_count,json=approximateMemberCount,proto3" json:"approximate_member_count,omitempty"`
-	// Number of members who are online, when asked for.
+	// Approximate number of members who are online, if requested.
 	ApproximatePresenceCount int32 `protobuf:"varint,36,opt,name=approximate_presence_count,json=approximatePresenceCount,proto3" json:"approximate_presence_count,omitempty"`
 	// Age restriction: 0 default, 1 explicit, 2 safe, 3 age-restricted.
 	NsfwLevel int32 `protobuf:"varint,37,opt,name=nsfw_level,json=nsfwLevel,proto3" json:"nsfw_level,omitempty"`
@@ -6716,7 +6717,7 @@ type Guild struct {
 	Stickers []*Message_Sticker `protobuf:"bytes,38,rep,name=stickers,proto3" json:"stickers,omitempty"`
 	// Whether the progress of boosts is shown.
 	PremiumProgressBarEnabled bool `protobuf:"varint,39,opt,name=premium_progress_bar_enabled,json=premiumProgressBarEnabled,proto3" json:"premium_progress_bar_enabled,omitempty"`
-	// Channel of Discord's safety alerts.
+	// Channel for Discord's safety alerts.
 	SafetyAlertsChannelId uint64 `protobuf:"varint,40,opt,name=safety_alerts_channel_id,json=safetyAlertsChannelId,proto3" json:"safety_alerts_channel_id,omitempty"`
 	// What is paused.
 	IncidentsData *Guild_IncidentsData `protobuf:"bytes,41,opt,name=incidents_data,json=incidentsData,proto3" json:"incidents_data,omitempty"`
@@ -7045,13 +7046,13 @@ func (x *Guild) GetIncidentsData() *Guild_IncidentsData {
 // https://discord.com/developers/docs/topics/permissions#role-object
 type Role struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the role.
+	// ID of the role.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Colour, 0xRRGGBB.
+	// Color, 0xRRGGBB.
 	Color int32 `protobuf:"varint,3,opt,name=color,proto3" json:"color,omitempty"`
-	// Whether its members are listed apart.
+	// Whether its members are listed separately.
 	Hoist bool `protobuf:"varint,4,opt,name=hoist,proto3" json:"hoist,omitempty"`
 	// Position in the hierarchy; higher roles have higher numbers.
 	Position int32 `protobuf:"varint,5,opt,name=position,proto3" json:"position,omitempty"`
@@ -7061,13 +7062,13 @@ type Role struct {
 	Managed bool `protobuf:"varint,7,opt,name=managed,proto3" json:"managed,omitempty"`
 	// Whether everyone may mention it.
 	Mentionable bool `protobuf:"varint,8,opt,name=mentionable,proto3" json:"mentionable,omitempty"`
-	// At most one tag, as a list.
+	// Tags. The list has at most one entry.
 	Tags []*Role_Tag `protobuf:"bytes,9,rep,name=tags,proto3" json:"tags,omitempty"`
-	// Colours.
+	// Colors.
 	Colors *Role_Colors `protobuf:"bytes,10,opt,name=colors,proto3" json:"colors,omitempty"`
 	// Hash of the icon.
 	Icon string `protobuf:"bytes,11,opt,name=icon,proto3" json:"icon,omitempty"`
-	// Unicode emoji in place of an icon.
+	// Unicode emoji instead of an icon.
 	UnicodeEmoji string `protobuf:"bytes,12,opt,name=unicode_emoji,json=unicodeEmoji,proto3" json:"unicode_emoji,omitempty"`
 	// Bit set: 1 can be chosen in onboarding.
 	Flags         int64 `protobuf:"varint,13,opt,name=flags,proto3" json:"flags,omitempty"`
@@ -7196,21 +7197,21 @@ func (x *Role) GetFlags() int64 {
 	return 0
 }
 
-// User is an account: a person, a bot, or a webhook in the shape of a user.
+// User is an account: a person, a bot, or a webhook represented as a user.
 // https://discord.com/developers/docs/resources/user
 type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the user.
+	// ID of the user.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Name of the account, unique but for bots.
+	// Name of the account. Unique, except for bots.
 	Username string `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
-	// Number behind the name: "0" for people, four digits for bots.
+	// Discriminator: "0" for people, four digits for bots.
 	Discriminator string `protobuf:"bytes,3,opt,name=discriminator,proto3" json:"discriminator,omitempty"`
 	// Hash of the avatar.
 	Avatar string `protobuf:"bytes,4,opt,name=avatar,proto3" json:"avatar,omitempty"`
 	// Whether it is a bot.
 	Bot bool `protobuf:"varint,5,opt,name=bot,proto3" json:"bot,omitempty"`
-	// Whether it is Discord itself.
+	// Whether it is Discord's own system account.
 	System bool `protobuf:"varint,6,opt,name=system,proto3" json:"system,omitempty"`
 	// Whether two-factor authentication is on, for the bot itself only.
 	MfaEnabled bool `protobuf:"varint,7,opt,name=mfa_enabled,json=mfaEnabled,proto3" json:"mfa_enabled,omitempty"`
@@ -7226,11 +7227,11 @@ type User struct {
 	PremiumType int32 `protobuf:"varint,12,opt,name=premium_type,json=premiumType,proto3" json:"premium_type,omitempty"`
 	// Bit set of the account's public flags, the lower 31 bits.
 	PublicFlags int32 `protobuf:"varint,13,opt,name=public_flags,json=publicFlags,proto3" json:"public_flags,omitempty"`
-	// Name that is shown, at most 32 characters. Bots have none.
+	// Display name, at most 32 characters. Bots have none.
 	GlobalName string `protobuf:"bytes,14,opt,name=global_name,json=globalName,proto3" json:"global_name,omitempty"`
 	// Hash of the banner.
 	Banner string `protobuf:"bytes,15,opt,name=banner,proto3" json:"banner,omitempty"`
-	// Colour of the banner, 0xRRGGBB.
+	// Color of the banner, 0xRRGGBB.
 	AccentColor   int32 `protobuf:"varint,16,opt,name=accent_color,json=accentColor,proto3" json:"accent_color,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -7378,41 +7379,43 @@ func (x *User) GetAccentColor() int32 {
 	return 0
 }
 
-// EditChannelMessageRequest names the message and what changes in it.
+// EditChannelMessageRequest contains the message's ID and the changes.
 type EditChannelMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the message.
 	ChannelId uint64 `protobuf:"varint,1,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// The message.
 	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+	// New text, at most 2000 characters. If unset, the old text stays; "" removes
+	// it.
 	Content *string `protobuf:"bytes,3,opt,name=content,proto3,oneof" json:"content,omitempty"`
-	// New embeds in place of all old ones, with the limits of
-	// SendChannelMessageRequest.embeds. Unset leaves the old ones.
+	// New embeds, which replace all old ones, with the limits of
+	// SendChannelMessageRequest.embeds. If unset, the old ones stay.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
 	// Users and roles that the new content may ping. By default, everyone it
 	// mentions.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
-	// allowed_mentions.
+	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// The files of the message from now on: old ones by their id, new ones by
-	// their data, up to 10. Unset leaves the old ones.
+	// All files of the message after the edit, up to 10: old ones with their ID,
+	// new ones with data. If unset, the old ones stay.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// New components in place of all old ones, with the limits of
-	// SendChannelMessageRequest.components. Unset leaves the old ones.
+	// New components, which replace all old ones, with the limits of
+	// SendChannelMessageRequest.components. If unset, the old ones stay.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
-	// Whether Discord shows embeds. Unset leaves it.
+	// Whether Discord hides all embeds, including those of links. If unset, this
+	// stays as it is.
 	SuppressEmbeds *bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3,oneof" json:"suppress_embeds,omitempty"`
-	// Whether the message becomes one of components alone, which is for good.
-	// Content and embeds must be removed. Set by itself when a component other
-	// than an action row is at the top level.
+	// Whether the message becomes one of components alone. This cannot be undone,
+	// and content and embeds must be removed. Set automatically if a component
+	// other than an action row is at the top level.
 	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
-	// Whether all embeds are removed. Not with embeds.
+	// Whether all embeds are removed. Cannot be combined with embeds.
 	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
-	// Whether all components are removed. Not with components.
+	// Whether all components are removed. Cannot be combined with components.
 	ClearComponents bool `protobuf:"varint,19,opt,name=clear_components,json=clearComponents,proto3" json:"clear_components,omitempty"`
-	// Whether all files are removed. Not with attachments.
+	// Whether all files are removed. Cannot be combined with attachments.
 	ClearAttachments bool `protobuf:"varint,20,opt,name=clear_attachments,json=clearAttachments,proto3" json:"clear_attachments,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -7539,7 +7542,7 @@ func (x *EditChannelMessageRequest) GetClearAttachments() bool {
 	return false
 }
 
-// EditChannelMessageResponse is the answer to EditChannelMessage.
+// EditChannelMessageResponse is the response to EditChannelMessage.
 type EditChannelMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message as Discord stored it.
@@ -7585,13 +7588,13 @@ func (x *EditChannelMessageResponse) GetMessage() *Message {
 	return nil
 }
 
-// ExecuteWebhookRequest needs a webhook and at least one of content, an embed,
-// an attachment, a component and a poll.
+// ExecuteWebhookRequest needs a webhook and at least one of content, an embed, an
+// attachment, a component or a poll.
 type ExecuteWebhookRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The webhook.
 	WebhookId uint64 `protobuf:"varint,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
-	// Its token, the last part of its URL. A secret.
+	// Token of the webhook, the last part of its URL. It is a secret.
 	WebhookToken string `protobuf:"bytes,2,opt,name=webhook_token,json=webhookToken,proto3" json:"webhook_token,omitempty"`
 	// Text of the message, at most 2000 characters.
 	Content string `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
@@ -7599,19 +7602,20 @@ type ExecuteWebhookRequest struct {
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
 	// Thread of the webhook's channel to post to.
 	ThreadId uint64 `protobuf:"varint,6,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
-	// Whom the message may ping. Unset means users, neither roles nor everyone.
+	// Users and roles that the message may ping. By default, the users it mentions,
+	// but neither roles nor everyone.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
-	// allowed_mentions.
+	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// Up to 10 files, see SendChannelMessageRequest.attachments.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
 	// Components, see SendChannelMessageRequest.components. Only webhooks of an
-	// application can have buttons and selects that are more than links.
+	// application can have buttons that are not links, and selects.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
 	// Whether Discord hides all embeds, including those of links.
 	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
-	// Whether the message causes no push and desktop notifications.
+	// Whether the message triggers no push or desktop notifications.
 	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
 	// A poll.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -7619,14 +7623,13 @@ type ExecuteWebhookRequest struct {
 	Tts bool `protobuf:"varint,16,opt,name=tts,proto3" json:"tts,omitempty"`
 	// See SendChannelMessageRequest.components_v2.
 	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
-	// Name of a thread to be made in a forum, at most 100 characters.
+	// Name of the thread to create in a forum, at most 100 characters.
 	ThreadName string `protobuf:"bytes,20,opt,name=thread_name,json=threadName,proto3" json:"thread_name,omitempty"`
-	// Name that the message shows in place of the webhook's, at most 80
-	// characters.
+	// Name that the message shows instead of the webhook's, at most 80 characters.
 	Username string `protobuf:"bytes,21,opt,name=username,proto3" json:"username,omitempty"`
-	// Link to an avatar in place of the webhook's, http or https.
+	// Link to an avatar that replaces the webhook's, http or https.
 	AvatarUrl string `protobuf:"bytes,22,opt,name=avatar_url,json=avatarUrl,proto3" json:"avatar_url,omitempty"`
-	// Up to 5 tags of the thread to be made.
+	// Up to 5 tags of the thread to create.
 	AppliedTags   []uint64 `protobuf:"varint,23,rep,packed,name=applied_tags,json=appliedTags,proto3" json:"applied_tags,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -7788,7 +7791,7 @@ func (x *ExecuteWebhookRequest) GetAppliedTags() []uint64 {
 	return nil
 }
 
-// ExecuteWebhookResponse is the answer to ExecuteWebhook.
+// ExecuteWebhookResponse is the response to ExecuteWebhook.
 type ExecuteWebhookResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message as Discord stored it.
@@ -7834,45 +7837,47 @@ func (x *ExecuteWebhookResponse) GetMessage() *Message {
 	return nil
 }
 
-// EditWebhookMessageRequest names the message and what changes in it.
+// EditWebhookMessageRequest contains the message's ID and the changes.
 type EditWebhookMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The webhook.
 	WebhookId uint64 `protobuf:"varint,1,opt,name=webhook_id,json=webhookId,proto3" json:"webhook_id,omitempty"`
-	// Its token, the last part of its URL. A secret.
+	// Token of the webhook, the last part of its URL. It is a secret.
 	WebhookToken string `protobuf:"bytes,2,opt,name=webhook_token,json=webhookToken,proto3" json:"webhook_token,omitempty"`
-	// New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+	// New text, at most 2000 characters. If unset, the old text stays; "" removes
+	// it.
 	Content *string `protobuf:"bytes,3,opt,name=content,proto3,oneof" json:"content,omitempty"`
-	// New embeds in place of all old ones, with the limits of
-	// SendChannelMessageRequest.embeds. Unset leaves the old ones.
+	// New embeds, which replace all old ones, with the limits of
+	// SendChannelMessageRequest.embeds. If unset, the old ones stay.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
 	// The message.
 	MessageId uint64 `protobuf:"varint,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// Thread of the message, when it is in one.
+	// Thread of the message, if it is in one.
 	ThreadId uint64 `protobuf:"varint,6,opt,name=thread_id,json=threadId,proto3" json:"thread_id,omitempty"`
 	// Users and roles that the new content may ping. By default, everyone it
 	// mentions.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
-	// allowed_mentions.
+	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// The files of the message from now on: old ones by their id, new ones by
-	// their data, up to 10. Unset leaves the old ones.
+	// All files of the message after the edit, up to 10: old ones with their ID,
+	// new ones with data. If unset, the old ones stay.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// New components in place of all old ones, with the limits of
-	// SendChannelMessageRequest.components. Unset leaves the old ones.
+	// New components, which replace all old ones, with the limits of
+	// SendChannelMessageRequest.components. If unset, the old ones stay.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
-	// Whether Discord shows embeds. Unset leaves it.
+	// Whether Discord hides all embeds, including those of links. If unset, this
+	// stays as it is.
 	SuppressEmbeds *bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3,oneof" json:"suppress_embeds,omitempty"`
-	// Whether the message becomes one of components alone, which is for good.
-	// Content and embeds must be removed. Set by itself when a component other
-	// than an action row is at the top level.
+	// Whether the message becomes one of components alone. This cannot be undone,
+	// and content and embeds must be removed. Set automatically if a component
+	// other than an action row is at the top level.
 	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
-	// Whether all embeds are removed. Not with embeds.
+	// Whether all embeds are removed. Cannot be combined with embeds.
 	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
-	// Whether all components are removed. Not with components.
+	// Whether all components are removed. Cannot be combined with components.
 	ClearComponents bool `protobuf:"varint,19,opt,name=clear_components,json=clearComponents,proto3" json:"clear_components,omitempty"`
-	// Whether all files are removed. Not with attachments.
+	// Whether all files are removed. Cannot be combined with attachments.
 	ClearAttachments bool `protobuf:"varint,20,opt,name=clear_attachments,json=clearAttachments,proto3" json:"clear_attachments,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -8013,7 +8018,7 @@ func (x *EditWebhookMessageRequest) GetClearAttachments() bool {
 	return false
 }
 
-// EditWebhookMessageResponse is the answer to EditWebhookMessage.
+// EditWebhookMessageResponse is the response to EditWebhookMessage.
 type EditWebhookMessageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message as Discord stored it.
@@ -8059,9 +8064,9 @@ func (x *EditWebhookMessageResponse) GetMessage() *Message {
 	return nil
 }
 
-// NewMessage is a message to be posted. It needs at least one of content, an
-// embed, an attachment, a component, a sticker and a poll. The numbers are those
-// of SendChannelMessageRequest.
+// NewMessage is a message to post. It needs at least one of content, an embed, an
+// attachment, a component, a sticker or a poll. Its field numbers are those of
+// SendChannelMessageRequest.
 type NewMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Text, at most 2000 characters.
@@ -8070,8 +8075,8 @@ type NewMessage struct {
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
 	// Users and roles that the message may ping. By default, everyone it mentions.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
-	// allowed_mentions.
+	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// Up to 10 files, see SendChannelMessageRequest.attachments.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
@@ -8081,7 +8086,7 @@ type NewMessage struct {
 	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
 	// Whether Discord hides all embeds, including those of links.
 	SuppressEmbeds bool `protobuf:"varint,13,opt,name=suppress_embeds,json=suppressEmbeds,proto3" json:"suppress_embeds,omitempty"`
-	// Whether the message causes no push and desktop notifications.
+	// Whether the message triggers no push or desktop notifications.
 	SuppressNotifications bool `protobuf:"varint,14,opt,name=suppress_notifications,json=suppressNotifications,proto3" json:"suppress_notifications,omitempty"`
 	// A poll.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -8201,13 +8206,14 @@ func (x *NewMessage) GetComponentsV2() bool {
 // SendDirectMessagesRequest names the users and the message.
 type SendDirectMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 10000 users. One who is named twice gets the message once.
+	// 1 to 10000 users. A user who is listed twice gets the message once.
 	UserIds []uint64 `protobuf:"varint,1,rep,packed,name=user_ids,json=userIds,proto3" json:"user_ids,omitempty"`
 	// The message.
 	Message *NewMessage `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// A text of the caller's own that names this sending, at most 200 characters.
-	// With the same key and another message, users who have the first one do not
-	// get the second. Without a key the call cannot be repeated safely.
+	// Any text that identifies this call, at most 200 characters. If you repeat the
+	// call with the same key and another message, users who have received the first
+	// message do not get the second. Without a key, the call cannot be repeated
+	// safely.
 	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -8269,19 +8275,19 @@ type SendDirectMessagesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The user.
 	UserId uint64 `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// The message as Discord stored it, unset when it failed.
+	// The message as Discord stored it. Not set if sending failed.
 	Message *Message `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	// Why it failed, unset when it did not. Of failures that are not Discord's
-	// answer only text, retry_after and outcome_unknown are set.
+	// Why sending failed. Not set if it succeeded. If the error does not come from
+	// Discord, only text, retry_after and outcome_unknown are set.
 	Error *DiscordError `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
-	// Status with which SendDirectMessage would have ended, for example
-	// PERMISSION_DENIED. Empty when it succeeded.
+	// Status with which SendDirectMessage would have failed, for example
+	// PERMISSION_DENIED. Empty if it succeeded.
 	Status string `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
-	// Number of this result, from 1: how many users are done.
+	// Number of users done so far, including this one.
 	Done int32 `protobuf:"varint,5,opt,name=done,proto3" json:"done,omitempty"`
-	// How many of them failed.
+	// Number of users for whom sending failed so far.
 	Failed int32 `protobuf:"varint,6,opt,name=failed,proto3" json:"failed,omitempty"`
-	// How many users there are.
+	// Total number of users.
 	Total int32 `protobuf:"varint,7,opt,name=total,proto3" json:"total,omitempty"`
 	// Time until the last result, at the pace of the newest 20 results and as far
 	// as the limits are known.
@@ -8376,13 +8382,13 @@ func (x *SendDirectMessagesResponse) GetEstimatedLeft() *durationpb.Duration {
 	return nil
 }
 
-// AllowedMentions limits whom a message may ping. Without any field, it pings
-// nobody.
+// AllowedMentions limits which users and roles a message may ping. Without any
+// field, it pings nobody.
 // https://discord.com/developers/docs/resources/message#allowed-mentions-object
 type AllowedMentions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Kinds that are pinged wherever the content mentions them: "users",
-	// "roles", "everyone". A kind excludes the list of its ids below.
+	// Kinds of mentions in the content that ping: "users", "roles", "everyone". A
+	// kind cannot be combined with the list of its IDs below.
 	Parse []string `protobuf:"bytes,1,rep,name=parse,proto3" json:"parse,omitempty"`
 	// At most 100 roles that may be pinged.
 	Roles []uint64 `protobuf:"varint,2,rep,packed,name=roles,proto3" json:"roles,omitempty"`
@@ -8456,7 +8462,7 @@ func (x *AllowedMentions) GetRepliedUser() bool {
 // https://discord.com/developers/docs/resources/message#message-reference
 type MessageReference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Reply, or forward.
+	// Type: reply or forward.
 	Type Message_Reference_Type `protobuf:"varint,1,opt,name=type,proto3,enum=discord_api.Message_Reference_Type" json:"type,omitempty"`
 	// The other message.
 	MessageId uint64 `protobuf:"varint,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
@@ -8464,8 +8470,8 @@ type MessageReference struct {
 	ChannelId uint64 `protobuf:"varint,3,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Its guild.
 	GuildId uint64 `protobuf:"varint,4,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Whether sending fails when the other message is gone. Unset is true;
-	// false sends an ordinary message then.
+	// Whether sending fails if the other message is gone. True by default. If
+	// false, Discord then posts a normal message.
 	FailIfNotExists *bool `protobuf:"varint,5,opt,name=fail_if_not_exists,json=failIfNotExists,proto3,oneof" json:"fail_if_not_exists,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -8536,16 +8542,16 @@ func (x *MessageReference) GetFailIfNotExists() bool {
 	return false
 }
 
-// AttachmentRequest is a file to send, or in edits one that stays.
+// AttachmentRequest is a file to send or, in edits, a file to keep.
 // https://discord.com/developers/docs/resources/message#attachment-object
 type AttachmentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In edits, an attachment of the message that stays. Else unset.
+	// In edits, the attachment to keep. Otherwise unset.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Name of the file, 1 to 1024 characters. Discord replaces some. Components
-	// and embeds name the file by it, attachment://name.
+	// Name of the file, 1 to 1024 characters. Discord replaces some characters.
+	// Components and embeds refer to the file as attachment://filename.
 	Filename string `protobuf:"bytes,2,opt,name=filename,proto3" json:"filename,omitempty"`
-	// Contents. With an id unset.
+	// Contents. Unset if id is set.
 	Data []byte `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	// Alternative text, at most 1024 characters.
 	Description *string `protobuf:"bytes,4,opt,name=description,proto3,oneof" json:"description,omitempty"`
@@ -8620,9 +8626,9 @@ func (x *AttachmentRequest) GetIsSpoiler() bool {
 	return false
 }
 
-// Component is a part of a message that users can press or choose from, or,
-// in messages made of components alone, a part of its layout. The number of a
-// kind is Discord's type.
+// Component is a part of a message that users can interact with or, in messages
+// made of components alone, a part of the layout. The field number of a kind is
+// Discord's type.
 // https://discord.com/developers/docs/components/reference
 type Component struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -8857,7 +8863,7 @@ type isComponent_Kind interface {
 }
 
 type Component_ActionRow_ struct {
-	// Row of buttons, or with a select.
+	// Row of buttons, or a row with one select.
 	ActionRow *Component_ActionRow `protobuf:"bytes,1,opt,name=action_row,json=actionRow,proto3,oneof"`
 }
 
@@ -8867,12 +8873,12 @@ type Component_Button_ struct {
 }
 
 type Component_StringSelect struct {
-	// Select of given texts.
+	// Select of given options.
 	StringSelect *Component_Select `protobuf:"bytes,3,opt,name=string_select,json=stringSelect,proto3,oneof"`
 }
 
 type Component_TextInput_ struct {
-	// Field to write in, in modals only.
+	// Text field, in modals only.
 	TextInput *Component_TextInput `protobuf:"bytes,4,opt,name=text_input,json=textInput,proto3,oneof"`
 }
 
@@ -8932,17 +8938,17 @@ type Component_Container_ struct {
 }
 
 type Component_Label_ struct {
-	// Text above a component, in modals only.
+	// Label of another component, in modals only.
 	Label *Component_Label `protobuf:"bytes,18,opt,name=label,proto3,oneof"`
 }
 
 type Component_FileUpload_ struct {
-	// Upload of files, in modals only.
+	// File upload, in modals only.
 	FileUpload *Component_FileUpload `protobuf:"bytes,19,opt,name=file_upload,json=fileUpload,proto3,oneof"`
 }
 
 type Component_RawJson struct {
-	// A component in Discord's JSON, an object with a type, for kinds that this
+	// A component as Discord's JSON, an object with a type, for kinds that this
 	// API does not define. Responses use it for these kinds too.
 	RawJson string `protobuf:"bytes,1000,opt,name=raw_json,json=rawJson,proto3,oneof"`
 }
@@ -8983,20 +8989,20 @@ func (*Component_FileUpload_) isComponent_Kind() {}
 
 func (*Component_RawJson) isComponent_Kind() {}
 
-// DiscordError is in the details of a status that Discord caused, or would have
-// caused.
+// DiscordError is in the details of the status if Discord refused the call, or
+// would have refused it.
 type DiscordError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// HTTP status of Discord's answer.
+	// HTTP status of Discord's response.
 	Status int32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
-	// Discord's error code, 0 when it has none.
+	// Discord's error code, 0 if there is none.
 	// https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
 	Code int32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
-	// Discord's text, and for an invalid form a line for each field.
+	// Discord's text. For an invalid form, one line for each field follows.
 	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
-	// Fields of an invalid form.
+	// Errors of an invalid form.
 	Errors []*DiscordError_FieldError `protobuf:"bytes,4,rep,name=errors,proto3" json:"errors,omitempty"`
-	// How long to wait before the call can succeed, when that is known.
+	// How long to wait before the call can succeed, if known.
 	RetryAfter *durationpb.Duration `protobuf:"bytes,5,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	// Whether the call may have taken effect although it failed.
 	OutcomeUnknown bool `protobuf:"varint,6,opt,name=outcome_unknown,json=outcomeUnknown,proto3" json:"outcome_unknown,omitempty"`
@@ -9116,15 +9122,15 @@ func (*GetRateLimitStatusRequest) Descriptor() ([]byte, []int) {
 // GetRateLimitStatusResponse is a snapshot of the limits and the queue.
 type GetRateLimitStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When this was true.
+	// When the snapshot was taken.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
 	// Calls that wait for a limit or for the end of a channel's pause.
 	Waiting int32 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	// Bytes of bodies of waiting calls.
+	// Bytes of the waiting calls' bodies.
 	WaitingBytes int64 `protobuf:"varint,3,opt,name=waiting_bytes,json=waitingBytes,proto3" json:"waiting_bytes,omitempty"`
-	// Largest number of waiting calls.
+	// Maximum number of waiting calls.
 	MaxWaiting int32 `protobuf:"varint,4,opt,name=max_waiting,json=maxWaiting,proto3" json:"max_waiting,omitempty"`
-	// Largest number of bytes of bodies of waiting calls.
+	// Maximum number of bytes of the waiting calls' bodies.
 	MaxWaitingBytes int64 `protobuf:"varint,5,opt,name=max_waiting_bytes,json=maxWaitingBytes,proto3" json:"max_waiting_bytes,omitempty"`
 	// Calls that Discord has not answered yet.
 	InFlight int32 `protobuf:"varint,6,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
@@ -9136,11 +9142,12 @@ type GetRateLimitStatusResponse struct {
 	Ban *GetRateLimitStatusResponse_Ban `protobuf:"bytes,9,opt,name=ban,proto3" json:"ban,omitempty"`
 	// Whether Discord refused the bot's token.
 	TokenRefused bool `protobuf:"varint,10,opt,name=token_refused,json=tokenRefused,proto3" json:"token_refused,omitempty"`
-	// Buckets that are in use, the fullest queues first, at most 500.
+	// Buckets that are in use, longest queues first, at most 500.
 	Buckets []*GetRateLimitStatusResponse_Bucket `protobuf:"bytes,11,rep,name=buckets,proto3" json:"buckets,omitempty"`
 	// Number of known buckets.
 	KnownBuckets int32 `protobuf:"varint,12,opt,name=known_buckets,json=knownBuckets,proto3" json:"known_buckets,omitempty"`
-	// Webhooks that are no longer called, because Discord does not know them.
+	// Number of webhooks that the proxy no longer calls, because Discord does not
+	// know them.
 	GoneWebhooks  int32 `protobuf:"varint,13,opt,name=gone_webhooks,json=goneWebhooks,proto3" json:"gone_webhooks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -9359,9 +9366,9 @@ type SubscribeEventsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The events, at least one, at most 256.
 	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
-	// How far the subscription has got: no event up to here is still to come. It
-	// moves on also when events do not match. To go on after a lost stream, give
-	// the last one as SubscribeEventsRequest.after.
+	// Position of the subscription. No event up to it will follow. It also advances
+	// past events that do not match. To continue after a lost stream, send the last
+	// one as SubscribeEventsRequest.after.
 	Position      *EventPosition `protobuf:"bytes,2,opt,name=position,proto3" json:"position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -9412,7 +9419,8 @@ func (x *SubscribeEventsResponse) GetPosition() *EventPosition {
 }
 
 // EventPosition is a place between two events. In the details of the status
-// RESOURCE_EXHAUSTED of SubscribeEvents it is how far the client has got.
+// RESOURCE_EXHAUSTED of SubscribeEvents, it is the position that the client has
+// reached.
 type EventPosition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Identifies the run of the proxy that assigned the number.
@@ -9467,36 +9475,35 @@ func (x *EventPosition) GetSequence() uint64 {
 	return 0
 }
 
-// Event is something that happened at Discord, or to the connection there.
+// Event is something that happened at Discord, or to the connection to Discord.
 // https://discord.com/developers/docs/events/gateway-events
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of the event, one more than that of the event before it; those that
-	// do not match the subscription are counted, too. HEARTBEAT and GAP have none,
-	// nor has a GATEWAY_STATE that says how it is when the stream begins.
+	// Number of the event, one higher than the previous event's. Events that do not
+	// match the subscription count too. HEARTBEAT, GAP, and a GATEWAY_STATE that
+	// describes the state at the start of a stream have no number.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// When the proxy received it.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// Type of the event. It says which payload comes.
+	// Type of the event, which determines the payload.
 	Type Event_Type `protobuf:"varint,3,opt,name=type,proto3,enum=discord_api.Event_Type" json:"type,omitempty"`
-	// Discord's name of the event, such as MESSAGE_CREATE. Empty for events of
-	// the proxy.
+	// Discord's name of the event, such as MESSAGE_CREATE. Empty for the proxy's
+	// own events.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	// Guild of the event, if it has one.
 	GuildId uint64 `protobuf:"varint,5,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
 	// Channel or thread of the event, if it has one.
 	ChannelId uint64 `protobuf:"varint,6,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// Discord's JSON, if it was asked for and of UNTYPED events. Empty when
+	// Discord's JSON, if requested, and always for UNTYPED events. Empty if
 	// raw_omitted is set.
 	Raw string `protobuf:"bytes,7,opt,name=raw,proto3" json:"raw,omitempty"`
-	// Whether raw would be here, but is left out: Discord's JSON is larger than 1
-	// MiB, or the event is kept for later readers without it, to leave space for
-	// other events.
+	// Whether raw is left out because Discord's JSON is larger than 1 MiB, or
+	// because the event buffer dropped it to make space for other events.
 	RawOmitted bool `protobuf:"varint,8,opt,name=raw_omitted,json=rawOmitted,proto3" json:"raw_omitted,omitempty"`
-	// Whether the payload is left out for its size, more than 2 MiB, or because the
-	// event is kept for later readers without it. Ask for the object by a call.
+	// Whether the payload is left out because it is larger than 2 MiB, or because
+	// the event buffer dropped it. Fetch the object with a call.
 	PayloadOmitted bool `protobuf:"varint,9,opt,name=payload_omitted,json=payloadOmitted,proto3" json:"payload_omitted,omitempty"`
-	// What happened, by the type of the event.
+	// Payload, depending on the type of the event.
 	//
 	// Types that are valid to be assigned to Payload:
 	//
@@ -9750,73 +9757,73 @@ type isEvent_Payload interface {
 }
 
 type Event_Gap_ struct {
-	// Of GAP.
+	// For GAP.
 	Gap *Event_Gap `protobuf:"bytes,20,opt,name=gap,proto3,oneof"`
 }
 
 type Event_GatewayState_ struct {
-	// Of GATEWAY_STATE.
+	// For GATEWAY_STATE.
 	GatewayState *Event_GatewayState `protobuf:"bytes,21,opt,name=gateway_state,json=gatewayState,proto3,oneof"`
 }
 
 type Event_Message struct {
-	// Of MESSAGE_CREATE and MESSAGE_UPDATE.
+	// For MESSAGE_CREATE and MESSAGE_UPDATE.
 	Message *Message `protobuf:"bytes,22,opt,name=message,proto3,oneof"`
 }
 
 type Event_MessageDelete_ struct {
-	// Of MESSAGE_DELETE and MESSAGE_DELETE_BULK.
+	// For MESSAGE_DELETE and MESSAGE_DELETE_BULK.
 	MessageDelete *Event_MessageDelete `protobuf:"bytes,23,opt,name=message_delete,json=messageDelete,proto3,oneof"`
 }
 
 type Event_Reaction_ struct {
-	// Of the MESSAGE_REACTION types.
+	// For the MESSAGE_REACTION types.
 	Reaction *Event_Reaction `protobuf:"bytes,24,opt,name=reaction,proto3,oneof"`
 }
 
 type Event_Member struct {
-	// Of the GUILD_MEMBER types. Of GUILD_MEMBER_REMOVE only the user is set.
+	// For the GUILD_MEMBER types. For GUILD_MEMBER_REMOVE, only the user is set.
 	Member *GuildMember `protobuf:"bytes,25,opt,name=member,proto3,oneof"`
 }
 
 type Event_Ban_ struct {
-	// Of GUILD_BAN_ADD and GUILD_BAN_REMOVE.
+	// For GUILD_BAN_ADD and GUILD_BAN_REMOVE.
 	Ban *Event_Ban `protobuf:"bytes,26,opt,name=ban,proto3,oneof"`
 }
 
 type Event_Role struct {
-	// Of the GUILD_ROLE types.
+	// For the GUILD_ROLE types.
 	Role *Event_GuildRole `protobuf:"bytes,27,opt,name=role,proto3,oneof"`
 }
 
 type Event_Channel struct {
-	// Of the CHANNEL and THREAD types. Of THREAD_DELETE only id, guild_id,
+	// For the CHANNEL and THREAD types. For THREAD_DELETE, only id, guild_id,
 	// parent_id and type are set.
 	Channel *Channel `protobuf:"bytes,28,opt,name=channel,proto3,oneof"`
 }
 
 type Event_GuildDelete_ struct {
-	// Of GUILD_DELETE.
+	// For GUILD_DELETE.
 	GuildDelete *Event_GuildDelete `protobuf:"bytes,29,opt,name=guild_delete,json=guildDelete,proto3,oneof"`
 }
 
 type Event_Interaction struct {
-	// Of INTERACTION_CREATE.
+	// For INTERACTION_CREATE.
 	Interaction *Interaction `protobuf:"bytes,30,opt,name=interaction,proto3,oneof"`
 }
 
 type Event_Typing_ struct {
-	// Of TYPING_START.
+	// For TYPING_START.
 	Typing *Event_Typing `protobuf:"bytes,31,opt,name=typing,proto3,oneof"`
 }
 
 type Event_Presence_ struct {
-	// Of PRESENCE_UPDATE.
+	// For PRESENCE_UPDATE.
 	Presence *Event_Presence `protobuf:"bytes,32,opt,name=presence,proto3,oneof"`
 }
 
 type Event_Guild struct {
-	// Of GUILD_CREATE and GUILD_UPDATE. Channels and threads of the former
+	// For GUILD_CREATE and GUILD_UPDATE. The channels and threads of GUILD_CREATE
 	// are in the raw JSON.
 	Guild *Guild `protobuf:"bytes,33,opt,name=guild,proto3,oneof"`
 }
@@ -9853,38 +9860,39 @@ func (*Event_Guild) isEvent_Payload() {}
 // https://discord.com/developers/docs/interactions/receiving-and-responding
 type Interaction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the interaction.
+	// ID of the interaction.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Application that the command belongs to.
 	ApplicationId uint64 `protobuf:"varint,2,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
-	// What was used.
+	// Type of the interaction.
 	Type Interaction_Type `protobuf:"varint,3,opt,name=type,proto3,enum=discord_api.Interaction_Type" json:"type,omitempty"`
-	// What was used, and how.
+	// Details of the interaction.
 	Data *Interaction_Data `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
-	// Where it was used, if in a guild.
+	// Guild where it was used, if any.
 	GuildId uint64 `protobuf:"varint,5,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Where it was used.
+	// Channel where it was used.
 	ChannelId uint64 `protobuf:"varint,6,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// Who used it, in guilds.
+	// User as a member, in guilds.
 	Member *GuildMember `protobuf:"bytes,7,opt,name=member,proto3" json:"member,omitempty"`
-	// Who used it, outside of guilds.
+	// User, outside of guilds.
 	User *User `protobuf:"bytes,8,opt,name=user,proto3" json:"user,omitempty"`
-	// Secret that allows to answer for 15 minutes. It is for RespondInteraction,
-	// EditInteractionResponse and FollowupInteraction, and for no log.
+	// Secret with which anyone can respond for 15 minutes. Pass it to
+	// RespondInteraction, EditInteractionResponse and FollowupInteraction, and
+	// never log it.
 	Token string `protobuf:"bytes,9,opt,name=token,proto3" json:"token,omitempty"`
 	// Message of the component that was used.
 	Message *Message `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`
-	// Permissions of the bot there, a decimal bit set.
+	// Permissions of the bot in the channel, a decimal bit set.
 	AppPermissions string `protobuf:"bytes,11,opt,name=app_permissions,json=appPermissions,proto3" json:"app_permissions,omitempty"`
 	// Language of the user.
 	Locale string `protobuf:"bytes,12,opt,name=locale,proto3" json:"locale,omitempty"`
 	// Language of the guild.
 	GuildLocale string `protobuf:"bytes,13,opt,name=guild_locale,json=guildLocale,proto3" json:"guild_locale,omitempty"`
-	// Where: 0 guild, 1 direct messages with the bot, 2 other direct messages.
+	// Context: 0 guild, 1 direct messages with the bot, 2 other direct messages.
 	Context int32 `protobuf:"varint,14,opt,name=context,proto3" json:"context,omitempty"`
 	// Channel where it was used. Only id, name, type and a few more are set.
 	Channel *Channel `protobuf:"bytes,15,opt,name=channel,proto3" json:"channel,omitempty"`
-	// Size in bytes up to which an answer can have files.
+	// Maximum size of a file in a response, in bytes.
 	AttachmentSizeLimit int32 `protobuf:"varint,16,opt,name=attachment_size_limit,json=attachmentSizeLimit,proto3" json:"attachment_size_limit,omitempty"`
 	unknownFields       protoimpl.UnknownFields
 	sizeCache           protoimpl.SizeCache
@@ -10032,17 +10040,17 @@ func (x *Interaction) GetAttachmentSizeLimit() int32 {
 	return 0
 }
 
-// RespondInteractionRequest is the first answer to an interaction.
+// RespondInteractionRequest is the initial response to an interaction.
 type RespondInteractionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Interaction.id.
 	InteractionId uint64 `protobuf:"varint,1,opt,name=interaction_id,json=interactionId,proto3" json:"interaction_id,omitempty"`
 	// Interaction.token.
 	InteractionToken string `protobuf:"bytes,2,opt,name=interaction_token,json=interactionToken,proto3" json:"interaction_token,omitempty"`
-	// Kind of the answer. Required.
+	// Type of the response. Required.
 	Type RespondInteractionRequest_Type `protobuf:"varint,3,opt,name=type,proto3,enum=discord_api.RespondInteractionRequest_Type" json:"type,omitempty"`
-	// What the answer says. A message needs at least one of content, an embed, an
-	// attachment, a component and a poll; a modal needs custom_id, title and
+	// Content of the response. A message needs at least one of content, an embed,
+	// an attachment, a component or a poll; a modal needs custom_id, title and
 	// components.
 	Data          *RespondInteractionRequest_Data `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -10107,7 +10115,7 @@ func (x *RespondInteractionRequest) GetData() *RespondInteractionRequest_Data {
 	return nil
 }
 
-// RespondInteractionResponse is the answer to RespondInteraction.
+// RespondInteractionResponse is the response to RespondInteraction.
 type RespondInteractionResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -10144,42 +10152,43 @@ func (*RespondInteractionResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{104}
 }
 
-// EditInteractionResponseRequest changes the first answer, or is the message
-// after an answer that said that one will follow. What is not set stays.
+// EditInteractionResponseRequest edits the initial response, or contains the
+// message after a deferred response. Fields that are not set stay unchanged.
 type EditInteractionResponseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Interaction.application_id.
 	ApplicationId uint64 `protobuf:"varint,1,opt,name=application_id,json=applicationId,proto3" json:"application_id,omitempty"`
 	// Interaction.token.
 	InteractionToken string `protobuf:"bytes,2,opt,name=interaction_token,json=interactionToken,proto3" json:"interaction_token,omitempty"`
-	// New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+	// New text, at most 2000 characters. If unset, the old text stays; "" removes
+	// it.
 	Content *string `protobuf:"bytes,3,opt,name=content,proto3,oneof" json:"content,omitempty"`
-	// New embeds in place of all old ones, with the limits of
-	// SendChannelMessageRequest.embeds. Unset leaves the old ones.
+	// New embeds, which replace all old ones, with the limits of
+	// SendChannelMessageRequest.embeds. If unset, the old ones stay.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	// Whom the new content may ping. Unset means users, neither roles nor
-	// everyone.
+	// Users and roles that the new content may ping. By default, the users it
+	// mentions, but neither roles nor everyone.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
-	// allowed_mentions.
+	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// The files of the message from now on: old ones by their id, new ones by
-	// their data, up to 10. Unset leaves the old ones.
+	// All files of the message after the edit, up to 10: old ones with their ID,
+	// new ones with data. If unset, the old ones stay.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// New components in place of all old ones, with the limits of
-	// SendChannelMessageRequest.components. Unset leaves the old ones.
+	// New components, which replace all old ones, with the limits of
+	// SendChannelMessageRequest.components. If unset, the old ones stay.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
-	// A poll, only of a message after an answer that said that one will follow.
+	// A poll, only in the message after a deferred response.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
-	// Whether the message becomes one of components alone, which is for good.
-	// Content and embeds must be removed. Set by itself when a component other
-	// than an action row is at the top level.
+	// Whether the message becomes one of components alone. This cannot be undone,
+	// and content and embeds must be removed. Set automatically if a component
+	// other than an action row is at the top level.
 	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
-	// Whether all embeds are removed. Not with embeds.
+	// Whether all embeds are removed. Cannot be combined with embeds.
 	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
-	// Whether all components are removed. Not with components.
+	// Whether all components are removed. Cannot be combined with components.
 	ClearComponents bool `protobuf:"varint,19,opt,name=clear_components,json=clearComponents,proto3" json:"clear_components,omitempty"`
-	// Whether all files are removed. Not with attachments.
+	// Whether all files are removed. Cannot be combined with attachments.
 	ClearAttachments bool `protobuf:"varint,20,opt,name=clear_attachments,json=clearAttachments,proto3" json:"clear_attachments,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -10306,7 +10315,7 @@ func (x *EditInteractionResponseRequest) GetClearAttachments() bool {
 	return false
 }
 
-// EditInteractionResponseResponse is the answer to EditInteractionResponse.
+// EditInteractionResponseResponse is the response to EditInteractionResponse.
 type EditInteractionResponseResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message as Discord stored it.
@@ -10352,8 +10361,8 @@ func (x *EditInteractionResponseResponse) GetMessage() *Message {
 	return nil
 }
 
-// FollowupInteractionRequest posts one more message as an answer. It needs at
-// least one of content, an embed, an attachment, a component and a poll.
+// FollowupInteractionRequest is a follow-up message. It needs at least one of
+// content, an embed, an attachment, a component or a poll.
 type FollowupInteractionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Interaction.application_id.
@@ -10364,13 +10373,14 @@ type FollowupInteractionRequest struct {
 	Content string `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
 	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds.
 	Embeds []*Embed `protobuf:"bytes,4,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	// Bit set: 4 suppresses embeds, 64 only the user sees the message, 4096 makes
-	// no notifications.
+	// Flags, a bit set: 4 suppresses embeds, 64 shows the message only to the user,
+	// 4096 suppresses notifications.
 	Flags int32 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"`
-	// Whom the message may ping. Unset means users, neither roles nor everyone.
+	// Users and roles that the message may ping. By default, the users it mentions,
+	// but neither roles nor everyone.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
-	// allowed_mentions.
+	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
 	// Up to 10 files, see SendChannelMessageRequest.attachments.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
@@ -10500,7 +10510,7 @@ func (x *FollowupInteractionRequest) GetComponentsV2() bool {
 	return false
 }
 
-// FollowupInteractionResponse is the answer to FollowupInteraction.
+// FollowupInteractionResponse is the response to FollowupInteraction.
 type FollowupInteractionResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message as Discord stored it.
@@ -10546,31 +10556,32 @@ func (x *FollowupInteractionResponse) GetMessage() *Message {
 	return nil
 }
 
-// ApplicationCommand is a command that users of Discord can choose.
+// ApplicationCommand is a slash command, or a command in the context menu of a
+// user or message.
 // https://discord.com/developers/docs/interactions/application-commands
 type ApplicationCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id, in answers only.
+	// ID, in responses only.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Type: 1 slash command, 2 of a user, 3 of a message. Unset is 1.
+	// Type: 1 slash command, 2 user command, 3 message command. 1 by default.
 	Type int32 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
-	// Name, 1 to 32 characters, of slash commands in lower case.
+	// Name, 1 to 32 characters. Names of slash commands are in lower case.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// Description, 1 to 100 characters, of slash commands only.
+	// Description, 1 to 100 characters, for slash commands only.
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
 	// Arguments, at most 25, required ones first.
 	Options []*ApplicationCommand_Option `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty"`
-	// Permissions that users need, a decimal bit set.
+	// Permissions that users need by default, a decimal bit set.
 	DefaultMemberPermissions string `protobuf:"bytes,6,opt,name=default_member_permissions,json=defaultMemberPermissions,proto3" json:"default_member_permissions,omitempty"`
-	// Whether it is shown in age-restricted channels only.
+	// Whether it is available in age-restricted channels only.
 	Nsfw bool `protobuf:"varint,7,opt,name=nsfw,proto3" json:"nsfw,omitempty"`
-	// Version, in answers only.
+	// Version, in responses only.
 	Version uint64 `protobuf:"varint,8,opt,name=version,proto3" json:"version,omitempty"`
-	// Where it can be used, as Interaction.context. Unset means everywhere. Not of
-	// commands of a guild.
+	// Contexts in which it can be used, as in Interaction.context. All by default.
+	// Only for global commands.
 	Contexts []int32 `protobuf:"varint,9,rep,packed,name=contexts,proto3" json:"contexts,omitempty"`
-	// How the application must be installed: 0 in the guild, 1 by the user. Unset
-	// means as the application's settings say. Not of commands of a guild.
+	// Installation contexts in which it is available: 0 guild, 1 user. By default,
+	// those in the application's settings. Only for global commands.
 	IntegrationTypes []int32 `protobuf:"varint,10,rep,packed,name=integration_types,json=integrationTypes,proto3" json:"integration_types,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -10676,13 +10687,13 @@ func (x *ApplicationCommand) GetIntegrationTypes() []int32 {
 	return nil
 }
 
-// SetApplicationCommandsRequest replaces the commands of the bot.
+// SetApplicationCommandsRequest contains the new commands of the bot.
 type SetApplicationCommandsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Guild that the commands are for. Unset means everywhere.
+	// Guild for which the commands are. By default, they are global.
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// The commands, at most 100 slash commands and 15 of each other type. None
-	// removes all.
+	// The commands, at most 100 slash commands and 15 of each other type. An empty
+	// list removes all commands.
 	Commands      []*ApplicationCommand `protobuf:"bytes,2,rep,name=commands,proto3" json:"commands,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -10732,7 +10743,7 @@ func (x *SetApplicationCommandsRequest) GetCommands() []*ApplicationCommand {
 	return nil
 }
 
-// SetApplicationCommandsResponse is the answer to SetApplicationCommands.
+// SetApplicationCommandsResponse is the response to SetApplicationCommands.
 type SetApplicationCommandsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The commands as Discord stored them.
@@ -10778,13 +10789,13 @@ func (x *SetApplicationCommandsResponse) GetCommands() []*ApplicationCommand {
 	return nil
 }
 
-// Result is what became of one message.
+// Result is the result for one message.
 type BulkDeleteChannelMessagesResponse_Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The message.
 	MessageId uint64 `protobuf:"varint,1,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// Why it was not deleted. Not set when it is gone: of messages that are
-	// deleted together Discord does not say which of them existed.
+	// Why it was not deleted. Not set if the message is gone. For messages
+	// deleted in bulk, Discord does not report which of them existed.
 	Error         *DiscordError `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -10896,7 +10907,7 @@ type Embed_Footer struct {
 	Text string `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
 	// Link to the icon, http, https or attachment.
 	IconUrl string `protobuf:"bytes,2,opt,name=icon_url,json=iconUrl,proto3" json:"icon_url,omitempty"`
-	// Discord's copy of the icon, in answers only.
+	// Discord's copy of the icon, in responses only.
 	ProxyIconUrl  string `protobuf:"bytes,3,opt,name=proxy_icon_url,json=proxyIconUrl,proto3" json:"proxy_icon_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -10958,15 +10969,15 @@ type Embed_Image struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Link to the image, http, https or attachment.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// Discord's copy of the image, its proxy_url, in answers only.
+	// Discord's copy of the image, its proxy_url, in responses only.
 	ProxyIconUrl string `protobuf:"bytes,2,opt,name=proxy_icon_url,json=proxyIconUrl,proto3" json:"proxy_icon_url,omitempty"`
-	// Height in pixels, in answers only.
+	// Height in pixels, in responses only.
 	Height int32 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
-	// Width in pixels, in answers only.
+	// Width in pixels, in responses only.
 	Width int32 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
-	// Media type of the image, in answers only.
+	// Media type of the image, in responses only.
 	ContentType string `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	// Alternative text, in answers only.
+	// Alternative text, in responses only.
 	Description   string `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -11049,15 +11060,15 @@ type Embed_Thumbnail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Link to the image, http, https or attachment.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// Discord's copy of the image, in answers only.
+	// Discord's copy of the image, in responses only.
 	ProxyUrl string `protobuf:"bytes,2,opt,name=proxy_url,json=proxyUrl,proto3" json:"proxy_url,omitempty"`
-	// Height in pixels, in answers only.
+	// Height in pixels, in responses only.
 	Height int32 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
-	// Width in pixels, in answers only.
+	// Width in pixels, in responses only.
 	Width int32 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
-	// Media type of the image, in answers only.
+	// Media type of the image, in responses only.
 	ContentType string `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	// Alternative text, in answers only.
+	// Alternative text, in responses only.
 	Description   string `protobuf:"bytes,6,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -11290,7 +11301,7 @@ type Embed_Author struct {
 	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
 	// Link to the icon, http, https or attachment.
 	IconUrl string `protobuf:"bytes,3,opt,name=icon_url,json=iconUrl,proto3" json:"icon_url,omitempty"`
-	// Discord's copy of the icon, in answers only.
+	// Discord's copy of the icon, in responses only.
 	ProxyIconUrl  string `protobuf:"bytes,4,opt,name=proxy_icon_url,json=proxyIconUrl,proto3" json:"proxy_icon_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -11361,7 +11372,7 @@ type Embed_Field struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Text, 1 to 1024 characters.
 	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	// Whether it may be next to other fields.
+	// Whether it is displayed next to other inline fields.
 	Inline        bool `protobuf:"varint,3,opt,name=inline,proto3" json:"inline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -11494,7 +11505,7 @@ func (x *Message_ChannelMention) GetName() string {
 // Attachment is a file of a message.
 type Message_Attachment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the attachment.
+	// ID of the attachment.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name of the file.
 	Filename string `protobuf:"bytes,2,opt,name=filename,proto3" json:"filename,omitempty"`
@@ -11654,20 +11665,20 @@ func (x *Message_Attachment) GetFlags() int32 {
 	return 0
 }
 
-// Reaction is an emoji that users gave a message.
+// Reaction is an emoji that users reacted with.
 type Message_Reaction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How many users gave it.
+	// Number of users who reacted with it.
 	Count int32 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
-	// Whether the bot gave it.
+	// Whether the bot reacted with it.
 	Me bool `protobuf:"varint,2,opt,name=me,proto3" json:"me,omitempty"`
 	// The emoji.
 	Emoji *Emoji `protobuf:"bytes,3,opt,name=emoji,proto3" json:"emoji,omitempty"`
-	// How the count is made up.
+	// The count, split by kind of reaction.
 	CountDetails *Message_Reaction_CountDetails `protobuf:"bytes,4,opt,name=count_details,json=countDetails,proto3" json:"count_details,omitempty"`
-	// Whether the bot gave it as a super reaction.
+	// Whether the bot reacted with it as a super reaction.
 	MeBurst bool `protobuf:"varint,5,opt,name=me_burst,json=meBurst,proto3" json:"me_burst,omitempty"`
-	// Colours of super reactions, #RRGGBB.
+	// Colors of super reactions, #RRGGBB.
 	BurstColors   []string `protobuf:"bytes,6,rep,name=burst_colors,json=burstColors,proto3" json:"burst_colors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -11803,7 +11814,7 @@ func (x *Message_Activity) GetPartyId() string {
 // Application is a part of an application.
 type Message_Application struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the application.
+	// ID of the application.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Hash of the cover image.
 	CoverImage string `protobuf:"bytes,2,opt,name=cover_image,json=coverImage,proto3" json:"cover_image,omitempty"`
@@ -11891,7 +11902,7 @@ type Message_Reference struct {
 	ChannelId uint64 `protobuf:"varint,2,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
 	// Its guild.
 	GuildId uint64 `protobuf:"varint,3,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Whether sending fails when the other message is gone, in requests only.
+	// Whether sending fails if the other message is gone, in requests only.
 	FailIfNotExists bool `protobuf:"varint,4,opt,name=fail_if_not_exists,json=failIfNotExists,proto3" json:"fail_if_not_exists,omitempty"`
 	// Type of the reference.
 	Type          Message_Reference_Type `protobuf:"varint,5,opt,name=type,proto3,enum=discord_api.Message_Reference_Type" json:"type,omitempty"`
@@ -11964,10 +11975,10 @@ func (x *Message_Reference) GetType() Message_Reference_Type {
 	return Message_Reference_DEFAULT
 }
 
-// Sticker is a full sticker, which Discord sends no more in messages.
+// Sticker is a full sticker. Discord no longer sends these in messages.
 type Message_Sticker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the sticker.
+	// ID of the sticker.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Pack of a standard sticker.
 	PackId uint64 `protobuf:"varint,2,opt,name=pack_id,json=packId,proto3" json:"pack_id,omitempty"`
@@ -11975,7 +11986,7 @@ type Message_Sticker struct {
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// Description.
 	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
-	// Words to find it by.
+	// Keywords for search and autocomplete.
 	Tags string `protobuf:"bytes,5,opt,name=tags,proto3" json:"tags,omitempty"`
 	// Hash of the image; Discord leaves it empty.
 	Asset string `protobuf:"bytes,6,opt,name=asset,proto3" json:"asset,omitempty"`
@@ -11983,13 +11994,13 @@ type Message_Sticker struct {
 	PreviewAsset string `protobuf:"bytes,7,opt,name=preview_asset,json=previewAsset,proto3" json:"preview_asset,omitempty"`
 	// Format of the image.
 	FormatType Message_Sticker_Type `protobuf:"varint,8,opt,name=format_type,json=formatType,proto3,enum=discord_api.Message_Sticker_Type" json:"format_type,omitempty"`
-	// 1 a standard sticker, 2 one of a guild.
+	// Type: 1 standard, 2 of a guild.
 	Type int32 `protobuf:"varint,9,opt,name=type,proto3" json:"type,omitempty"`
-	// Whether it can be used; not when the guild lost boosts.
+	// Whether it can be used. False if the guild has lost boosts.
 	Available bool `protobuf:"varint,10,opt,name=available,proto3" json:"available,omitempty"`
 	// Guild of the sticker.
 	GuildId uint64 `protobuf:"varint,11,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Who made it.
+	// User who created it.
 	User          *User `protobuf:"bytes,12,opt,name=user,proto3" json:"user,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -12109,10 +12120,10 @@ func (x *Message_Sticker) GetUser() *User {
 	return nil
 }
 
-// StickerItem is what is needed to show a sticker.
+// StickerItem is the data needed to show a sticker.
 type Message_StickerItem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the sticker.
+	// ID of the sticker.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
@@ -12173,16 +12184,16 @@ func (x *Message_StickerItem) GetFormatType() Message_Sticker_Type {
 	return Message_Sticker_UNDEFINED
 }
 
-// InteractionMetadata says which interaction a message answers.
+// InteractionMetadata is the interaction that a message responds to.
 type Message_InteractionMetadata struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the interaction.
+	// ID of the interaction.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Type: 2 command, 3 component, 5 modal.
 	Type int32 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
-	// Who used it.
+	// User who triggered it.
 	User *User `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
-	// First answer, for follow-ups.
+	// Initial response, for follow-ups.
 	OriginalResponseMessageId uint64 `protobuf:"varint,4,opt,name=original_response_message_id,json=originalResponseMessageId,proto3" json:"original_response_message_id,omitempty"`
 	// Message of the component that was used.
 	InteractedMessageId uint64 `protobuf:"varint,5,opt,name=interacted_message_id,json=interactedMessageId,proto3" json:"interacted_message_id,omitempty"`
@@ -12255,7 +12266,7 @@ func (x *Message_InteractionMetadata) GetInteractedMessageId() uint64 {
 	return 0
 }
 
-// Snapshot is a forwarded message as it was.
+// Snapshot is the content of a forwarded message.
 type Message_Snapshot struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The parts that Discord keeps: type, content, embeds, attachments,
@@ -12364,7 +12375,7 @@ type Message_RoleSubscriptionData struct {
 	RoleSubscriptionListingId uint64 `protobuf:"varint,1,opt,name=role_subscription_listing_id,json=roleSubscriptionListingId,proto3" json:"role_subscription_listing_id,omitempty"`
 	// Name of the tier.
 	TierName string `protobuf:"bytes,2,opt,name=tier_name,json=tierName,proto3" json:"tier_name,omitempty"`
-	// Months in a row.
+	// Total number of months subscribed.
 	TotalMonthsSubscribed int32 `protobuf:"varint,3,opt,name=total_months_subscribed,json=totalMonthsSubscribed,proto3" json:"total_months_subscribed,omitempty"`
 	// Whether it was renewed.
 	IsRenewal     bool `protobuf:"varint,4,opt,name=is_renewal,json=isRenewal,proto3" json:"is_renewal,omitempty"`
@@ -12540,7 +12551,7 @@ func (x *Poll_Media) GetEmoji() *Emoji {
 	return nil
 }
 
-// Answer can be chosen.
+// Answer is one of the choices.
 type Poll_Answer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the answer, from 1.
@@ -12714,10 +12725,10 @@ func (x *Poll_Results_AnswerCount) GetMeVoted() bool {
 	return false
 }
 
-// IncidentsData says what moderators or Discord have paused.
+// IncidentsData contains what moderators or Discord have paused.
 type Guild_IncidentsData struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// End of the time in which invites are disabled.
+	// Until when invites are disabled.
 	InvitesDisabledUntil string `protobuf:"bytes,1,opt,name=invites_disabled_until,json=invitesDisabledUntil,proto3" json:"invites_disabled_until,omitempty"`
 	// Until when members cannot send each other direct messages.
 	DmsDisabledUntil string `protobuf:"bytes,2,opt,name=dms_disabled_until,json=dmsDisabledUntil,proto3" json:"dms_disabled_until,omitempty"`
@@ -12787,7 +12798,7 @@ func (x *Guild_IncidentsData) GetRaidDetectedAt() string {
 	return ""
 }
 
-// Tag says what a role belongs to.
+// Tag is what a role belongs to.
 type Role_Tag struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Bot that the role belongs to, Discord's bot_id.
@@ -12796,7 +12807,7 @@ type Role_Tag struct {
 	IntegrationId uint64 `protobuf:"varint,2,opt,name=integration_id,json=integrationId,proto3" json:"integration_id,omitempty"`
 	// Whether it is the role of the guild's boosters.
 	PremiumSubscriber bool `protobuf:"varint,3,opt,name=premium_subscriber,json=premiumSubscriber,proto3" json:"premium_subscriber,omitempty"`
-	// Subscription that gives the role.
+	// Subscription that grants the role.
 	SubscriptionListingId uint64 `protobuf:"varint,4,opt,name=subscription_listing_id,json=subscriptionListingId,proto3" json:"subscription_listing_id,omitempty"`
 	// Whether the role can be bought.
 	AvailableForPurchase bool `protobuf:"varint,5,opt,name=available_for_purchase,json=availableForPurchase,proto3" json:"available_for_purchase,omitempty"`
@@ -12878,14 +12889,14 @@ func (x *Role_Tag) GetGuildConnections() bool {
 	return false
 }
 
-// Colors are one, two or three colours, 0xRRGGBB each.
+// Colors contains one, two or three colors, 0xRRGGBB each.
 type Role_Colors struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The colour, or the first of a gradient.
+	// The color, or the first one of a gradient.
 	PrimaryColor int32 `protobuf:"varint,1,opt,name=primary_color,json=primaryColor,proto3" json:"primary_color,omitempty"`
-	// Second colour of a gradient.
+	// Second color of a gradient.
 	SecondaryColor int32 `protobuf:"varint,2,opt,name=secondary_color,json=secondaryColor,proto3" json:"secondary_color,omitempty"`
-	// Third colour of a gradient.
+	// Third color of a gradient.
 	TertiaryColor int32 `protobuf:"varint,3,opt,name=tertiary_color,json=tertiaryColor,proto3" json:"tertiary_color,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -12997,7 +13008,7 @@ func (x *Component_ActionRow) GetComponents() []*Component {
 	return nil
 }
 
-// Button can be pressed.
+// Button is a button that users can press.
 type Component_Button struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component in its message.
@@ -13008,11 +13019,12 @@ type Component_Button struct {
 	Label string `protobuf:"bytes,3,opt,name=label,proto3" json:"label,omitempty"`
 	// Emoji: name, and id of a custom one.
 	Emoji *Emoji `protobuf:"bytes,4,opt,name=emoji,proto3" json:"emoji,omitempty"`
-	// Name that the application gets when it is pressed, at most 100 characters.
+	// ID that the application receives when the button is pressed, at most 100
+	// characters.
 	CustomId string `protobuf:"bytes,5,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
 	// Link, at most 512 characters.
 	Url string `protobuf:"bytes,6,opt,name=url,proto3" json:"url,omitempty"`
-	// What is for sale.
+	// The SKU that is for sale.
 	SkuId uint64 `protobuf:"varint,7,opt,name=sku_id,json=skuId,proto3" json:"sku_id,omitempty"`
 	// Whether it cannot be pressed.
 	Disabled      bool `protobuf:"varint,8,opt,name=disabled,proto3" json:"disabled,omitempty"`
@@ -13111,9 +13123,9 @@ type Component_Select struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component in its message.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Name that the application gets with the values, 1 to 100 characters.
+	// ID that the application receives with the values, 1 to 100 characters.
 	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
-	// Text while nothing is chosen, at most 150 characters.
+	// Placeholder while nothing is selected, at most 150 characters.
 	Placeholder string `protobuf:"bytes,3,opt,name=placeholder,proto3" json:"placeholder,omitempty"`
 	// Minimum number of values, 0 to 25, 1 by default.
 	MinValues *int32 `protobuf:"varint,4,opt,name=min_values,json=minValues,proto3,oneof" json:"min_values,omitempty"`
@@ -13121,13 +13133,13 @@ type Component_Select struct {
 	MaxValues *int32 `protobuf:"varint,5,opt,name=max_values,json=maxValues,proto3,oneof" json:"max_values,omitempty"`
 	// Whether it cannot be used.
 	Disabled bool `protobuf:"varint,6,opt,name=disabled,proto3" json:"disabled,omitempty"`
-	// 1 to 25 options of a select of texts.
+	// 1 to 25 options of a string select.
 	Options []*Component_Select_Option `protobuf:"bytes,7,rep,name=options,proto3" json:"options,omitempty"`
-	// Types that a select of channels offers, all by default.
+	// Types that a channel select offers. All by default.
 	ChannelTypes []Channel_Type `protobuf:"varint,8,rep,packed,name=channel_types,json=channelTypes,proto3,enum=discord_api.Channel_Type" json:"channel_types,omitempty"`
-	// Up to 25 values of the other selects.
+	// Up to 25 default values of the other selects.
 	DefaultValues []*Component_Select_DefaultValue `protobuf:"bytes,9,rep,name=default_values,json=defaultValues,proto3" json:"default_values,omitempty"`
-	// In modals, whether something must be chosen. Unset is true.
+	// In modals, whether a value must be selected. True by default.
 	Required      *bool `protobuf:"varint,10,opt,name=required,proto3,oneof" json:"required,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -13233,28 +13245,28 @@ func (x *Component_Select) GetRequired() bool {
 	return false
 }
 
-// TextInput is a field to write in. Discord has it in modals only, below a
-// label, and refuses it in messages.
+// TextInput is a text field. Discord accepts it only in modals, inside a label,
+// and rejects it in messages.
 type Component_TextInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Name that the application gets with the text, 1 to 100 characters.
+	// ID that the application receives with the text, 1 to 100 characters.
 	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
 	// Style.
 	Style Component_TextInput_Style `protobuf:"varint,3,opt,name=style,proto3,enum=discord_api.Component_TextInput_Style" json:"style,omitempty"`
-	// Label, at most 45 characters. Only without a label above it, in an action
-	// row, as it was done before there were any.
+	// Label, at most 45 characters. Only for a text input in an action row,
+	// Discord's deprecated form. Otherwise, use the Label component.
 	Label string `protobuf:"bytes,4,opt,name=label,proto3" json:"label,omitempty"`
-	// Fewest characters, 0 to 4000.
+	// Minimum number of characters, 0 to 4000.
 	MinLength *int32 `protobuf:"varint,5,opt,name=min_length,json=minLength,proto3,oneof" json:"min_length,omitempty"`
-	// Most characters, 1 to 4000.
+	// Maximum number of characters, 1 to 4000.
 	MaxLength *int32 `protobuf:"varint,6,opt,name=max_length,json=maxLength,proto3,oneof" json:"max_length,omitempty"`
-	// Whether it must be filled in. Unset is true.
+	// Whether it must be filled in. True by default.
 	Required *bool `protobuf:"varint,7,opt,name=required,proto3,oneof" json:"required,omitempty"`
-	// Text at the beginning, at most 4000 characters.
+	// Prefilled text, at most 4000 characters.
 	Value string `protobuf:"bytes,8,opt,name=value,proto3" json:"value,omitempty"`
-	// Text while it is empty, at most 100 characters.
+	// Placeholder while it is empty, at most 100 characters.
 	Placeholder   string `protobuf:"bytes,9,opt,name=placeholder,proto3" json:"placeholder,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -13422,7 +13434,7 @@ type Component_TextDisplay struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component in its message.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Text. All texts of a message hold at most 4000 characters together.
+	// Text. All texts of a message together have at most 4000 characters.
 	Content       string `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -13472,20 +13484,20 @@ func (x *Component_TextDisplay) GetContent() string {
 	return ""
 }
 
-// Media is a picture, video or file by its address.
+// Media is a picture, video or file, given by its URL.
 type Component_Media struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Address, http, https or attachment://filename, at most 2048 characters.
+	// URL: http, https or attachment://filename, at most 2048 characters.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
-	// Discord's copy, in answers only.
+	// Discord's copy, in responses only.
 	ProxyUrl string `protobuf:"bytes,2,opt,name=proxy_url,json=proxyUrl,proto3" json:"proxy_url,omitempty"`
-	// Height in pixels, in answers only.
+	// Height in pixels, in responses only.
 	Height int32 `protobuf:"varint,3,opt,name=height,proto3" json:"height,omitempty"`
-	// Width in pixels, in answers only.
+	// Width in pixels, in responses only.
 	Width int32 `protobuf:"varint,4,opt,name=width,proto3" json:"width,omitempty"`
-	// Media type, in answers only.
+	// Media type, in responses only.
 	ContentType string `protobuf:"bytes,5,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	// Attachment of the message, in answers only.
+	// Attachment of the message, in responses only.
 	AttachmentId  uint64 `protobuf:"varint,6,opt,name=attachment_id,json=attachmentId,proto3" json:"attachment_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -13700,9 +13712,9 @@ type Component_File struct {
 	File *Component_Media `protobuf:"bytes,2,opt,name=file,proto3" json:"file,omitempty"`
 	// Whether it is hidden until it is clicked.
 	Spoiler bool `protobuf:"varint,3,opt,name=spoiler,proto3" json:"spoiler,omitempty"`
-	// Name of the file, in answers only.
+	// Name of the file, in responses only.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
-	// Size in bytes, in answers only.
+	// Size in bytes, in responses only.
 	Size          int32 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -13778,9 +13790,9 @@ type Component_Separator struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component in its message.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Whether a line is drawn. Unset is true.
+	// Whether a line is drawn. True by default.
 	Divider *bool `protobuf:"varint,2,opt,name=divider,proto3,oneof" json:"divider,omitempty"`
-	// Space: 1 small, 2 large, small by default.
+	// Size of the space: 1 small, 2 large. Small by default.
 	Spacing       int32 `protobuf:"varint,3,opt,name=spacing,proto3" json:"spacing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -13837,14 +13849,14 @@ func (x *Component_Separator) GetSpacing() int32 {
 	return 0
 }
 
-// Container holds components in a box with a coloured bar.
+// Container holds components in a box with a colored bar.
 type Component_Container struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component in its message.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Components of any kind but a container.
+	// Components of any kind except containers.
 	Components []*Component `protobuf:"bytes,2,rep,name=components,proto3" json:"components,omitempty"`
-	// Colour of the bar, 0xRRGGBB. Unset is none.
+	// Color of the bar, 0xRRGGBB. None by default.
 	AccentColor *int32 `protobuf:"varint,3,opt,name=accent_color,json=accentColor,proto3,oneof" json:"accent_color,omitempty"`
 	// Whether it is hidden until it is clicked.
 	Spoiler       bool `protobuf:"varint,4,opt,name=spoiler,proto3" json:"spoiler,omitempty"`
@@ -13910,16 +13922,16 @@ func (x *Component_Container) GetSpoiler() bool {
 	return false
 }
 
-// Label is a text above a component of a modal.
+// Label adds a label and a description to a component of a modal.
 type Component_Label struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component in its modal.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Text, 1 to 45 characters.
 	Label string `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
-	// Explanation, at most 100 characters.
+	// Description, at most 100 characters.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	// Field to write in, select or upload of files.
+	// Text input, select or file upload.
 	Component     *Component `protobuf:"bytes,4,opt,name=component,proto3" json:"component,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -13988,13 +14000,13 @@ type Component_FileUpload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of the component in its modal.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Name that the application gets with the files, 1 to 100 characters.
+	// ID that the application receives with the files, 1 to 100 characters.
 	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
 	// Minimum number of files, 0 to 10, 1 by default.
 	MinValues *int32 `protobuf:"varint,3,opt,name=min_values,json=minValues,proto3,oneof" json:"min_values,omitempty"`
 	// Maximum number of files, 1 to 10, 1 by default.
 	MaxValues *int32 `protobuf:"varint,4,opt,name=max_values,json=maxValues,proto3,oneof" json:"max_values,omitempty"`
-	// Whether files must be uploaded. Unset is true.
+	// Whether files must be uploaded. True by default.
 	Required      *bool `protobuf:"varint,5,opt,name=required,proto3,oneof" json:"required,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14065,18 +14077,18 @@ func (x *Component_FileUpload) GetRequired() bool {
 	return false
 }
 
-// Option can be chosen in a select of texts.
+// Option is a choice in a string select.
 type Component_Select_Option struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What users see, 1 to 100 characters.
+	// Text that users see, 1 to 100 characters.
 	Label string `protobuf:"bytes,1,opt,name=label,proto3" json:"label,omitempty"`
-	// What the application gets, 1 to 100 characters.
+	// Value that the application receives, 1 to 100 characters.
 	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	// Explanation, at most 100 characters.
+	// Description, at most 100 characters.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
 	// Emoji: name, and id of a custom one.
 	Emoji *Emoji `protobuf:"bytes,4,opt,name=emoji,proto3" json:"emoji,omitempty"`
-	// Whether it is chosen at the beginning.
+	// Whether it is selected by default.
 	Default       bool `protobuf:"varint,5,opt,name=default,proto3" json:"default,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14147,7 +14159,7 @@ func (x *Component_Select_Option) GetDefault() bool {
 	return false
 }
 
-// DefaultValue is chosen at the beginning.
+// DefaultValue is a value that is selected by default.
 type Component_Select_DefaultValue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// User, role or channel.
@@ -14266,14 +14278,14 @@ func (x *Component_MediaGallery_Item) GetSpoiler() bool {
 	return false
 }
 
-// FieldError is what is wrong with one field of a form.
+// FieldError is an error in one field of a form.
 type DiscordError_FieldError struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Path of the field, for example embeds.0.description.
 	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
 	// Name of the rule, for example BASE_TYPE_MAX_LENGTH.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
-	// The rule in words.
+	// The error as text.
 	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14333,7 +14345,7 @@ func (x *DiscordError_FieldError) GetMessage() string {
 // Global is the limit over all routes of the bot.
 type GetRateLimitStatusResponse_Global struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Calls a second, 0 when unlimited.
+	// Calls per second, 0 if unlimited.
 	Limit int32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
 	// Calls that count against the current second.
 	Used int32 `protobuf:"varint,2,opt,name=used,proto3" json:"used,omitempty"`
@@ -14533,13 +14545,13 @@ type GetRateLimitStatusResponse_Bucket struct {
 	InFlight int32 `protobuf:"varint,7,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
 	// Calls that wait for it.
 	Waiting int32 `protobuf:"varint,8,opt,name=waiting,proto3" json:"waiting,omitempty"`
-	// Time until the last of them can be sent, as far as this bucket allows.
+	// Time until this bucket allows the last of them.
 	EstimatedWait *durationpb.Duration `protobuf:"bytes,9,opt,name=estimated_wait,json=estimatedWait,proto3" json:"estimated_wait,omitempty"`
 	// How it fills: "sliding", "fixed", "unlimited", or "" until known.
 	Window string `protobuf:"bytes,10,opt,name=window,proto3" json:"window,omitempty"`
-	// Time for which calls wait after Discord answered 429, or that direct
-	// messages are opened too fast. It may concern one kind of calls only, such as
-	// renames. Absent if no calls wait.
+	// How long calls wait after Discord responded with 429 or with code 40003
+	// (opening direct messages too fast). It may apply to one kind of calls only,
+	// such as renames. Not set if no calls wait.
 	BlockedFor    *durationpb.Duration `protobuf:"bytes,11,opt,name=blocked_for,json=blockedFor,proto3" json:"blocked_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14652,18 +14664,16 @@ func (x *GetRateLimitStatusResponse_Bucket) GetBlockedFor() *durationpb.Duration
 	return nil
 }
 
-// Gap says that events are gone which came after the position that the
-// client gave.
+// Gap reports that events after the client's position are no longer kept.
 type Event_Gap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Epoch of the numbers. Empty when no run of the proxy can have given out
-	// the client's position: it names this run, and a number that is larger than
-	// every one so far.
+	// Epoch of the numbers. Empty if the client's position cannot be valid: it
+	// names this run of the proxy, but a number higher than any so far.
 	Epoch string `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// First number that is gone.
+	// First missing number.
 	First uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
-	// Last number that is gone. 0 when it is not known, because this run of the
-	// proxy did not give out the client's position. All that is kept follows.
+	// Last missing number. 0 if unknown, because this run of the proxy did not
+	// issue the client's position. All events that are still kept follow.
 	Last          uint64 `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14723,11 +14733,11 @@ func (x *Event_Gap) GetLast() uint64 {
 // GatewayState is the state of the bot's connection to Discord's gateway.
 type Event_GatewayState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What became of the connection.
+	// What happened to the connection.
 	State Event_GatewayState_State `protobuf:"varint,1,opt,name=state,proto3,enum=discord_api.Event_GatewayState_State" json:"state,omitempty"`
-	// Why it was lost, in words.
+	// Why the connection was lost, as text.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Whether a lost session can be resumed, as far as is known.
+	// Whether the session can still be resumed, as far as the proxy knows.
 	Resumable     bool `protobuf:"varint,3,opt,name=resumable,proto3" json:"resumable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14784,16 +14794,16 @@ func (x *Event_GatewayState) GetResumable() bool {
 	return false
 }
 
-// MessageDelete names messages that were deleted.
+// MessageDelete contains the IDs of deleted messages.
 type Event_MessageDelete struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The message, of MESSAGE_DELETE.
+	// The message, for MESSAGE_DELETE.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The messages, of MESSAGE_DELETE_BULK.
+	// The messages, for MESSAGE_DELETE_BULK.
 	Ids []uint64 `protobuf:"varint,2,rep,packed,name=ids,proto3" json:"ids,omitempty"`
-	// Their channel.
+	// Channel of the messages.
 	ChannelId uint64 `protobuf:"varint,3,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
-	// Their guild.
+	// Guild of the messages.
 	GuildId       uint64 `protobuf:"varint,4,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14857,11 +14867,11 @@ func (x *Event_MessageDelete) GetGuildId() uint64 {
 	return 0
 }
 
-// Reaction says who reacted to what. What the event does not concern is not
-// set: that all reactions were removed concerns no user.
+// Reaction is a user's reaction to a message. Fields that do not apply to the
+// event are not set, for example the user if all reactions were removed.
 type Event_Reaction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who reacted.
+	// User who reacted.
 	UserId uint64 `protobuf:"varint,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// Channel of the message.
 	ChannelId uint64 `protobuf:"varint,2,opt,name=channel_id,json=channelId,proto3" json:"channel_id,omitempty"`
@@ -14869,15 +14879,15 @@ type Event_Reaction struct {
 	MessageId uint64 `protobuf:"varint,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// Guild of the message.
 	GuildId uint64 `protobuf:"varint,4,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// Who reacted, as a member, of MESSAGE_REACTION_ADD in guilds.
+	// The user as a member, for MESSAGE_REACTION_ADD in guilds.
 	Member *GuildMember `protobuf:"bytes,5,opt,name=member,proto3" json:"member,omitempty"`
 	// The emoji.
 	Emoji *Emoji `protobuf:"bytes,6,opt,name=emoji,proto3" json:"emoji,omitempty"`
-	// Who wrote the message, of MESSAGE_REACTION_ADD.
+	// Author of the message, for MESSAGE_REACTION_ADD.
 	MessageAuthorId uint64 `protobuf:"varint,7,opt,name=message_author_id,json=messageAuthorId,proto3" json:"message_author_id,omitempty"`
 	// Whether it is a super reaction.
 	Burst bool `protobuf:"varint,8,opt,name=burst,proto3" json:"burst,omitempty"`
-	// Colours of a super reaction, #RRGGBB.
+	// Colors of a super reaction, #RRGGBB.
 	BurstColors   []string `protobuf:"bytes,9,rep,name=burst_colors,json=burstColors,proto3" json:"burst_colors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -14976,7 +14986,7 @@ func (x *Event_Reaction) GetBurstColors() []string {
 	return nil
 }
 
-// Ban says who was banned, or is no longer.
+// Ban is a ban that was added or lifted.
 type Event_Ban struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -15038,7 +15048,7 @@ type Event_GuildRole struct {
 	GuildId uint64 `protobuf:"varint,1,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
 	// The role as it is now.
 	Role *Role `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
-	// The role that was deleted.
+	// ID of the role that was deleted.
 	RoleId        uint64 `protobuf:"varint,3,opt,name=role_id,json=roleId,proto3" json:"role_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -15095,12 +15105,12 @@ func (x *Event_GuildRole) GetRoleId() uint64 {
 	return 0
 }
 
-// GuildDelete says that a guild is gone.
+// GuildDelete is a guild that became unavailable, or that the bot left.
 type Event_GuildDelete struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Whether it has an outage. If not, the bot is no longer a member.
+	// Whether the guild has an outage. If false, the bot is no longer a member.
 	Unavailable   bool `protobuf:"varint,2,opt,name=unavailable,proto3" json:"unavailable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -15150,7 +15160,7 @@ func (x *Event_GuildDelete) GetUnavailable() bool {
 	return false
 }
 
-// Typing says who types.
+// Typing is a user who started typing.
 type Event_Typing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where.
@@ -15159,9 +15169,9 @@ type Event_Typing struct {
 	GuildId uint64 `protobuf:"varint,2,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
 	// Who.
 	UserId uint64 `protobuf:"varint,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	// Since when, in seconds since 1970.
+	// Start of typing, in seconds since 1970.
 	Timestamp int64 `protobuf:"varint,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
-	// Who, as a member, in guilds.
+	// The user as a member, in guilds.
 	Member        *GuildMember `protobuf:"bytes,5,opt,name=member,proto3" json:"member,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -15232,16 +15242,16 @@ func (x *Event_Typing) GetMember() *GuildMember {
 	return nil
 }
 
-// Presence is what a member does.
+// Presence is the status and activities of a member.
 type Event_Presence struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The member. Only the id is certain to be set.
+	// The member. Only the ID is always set.
 	User *User `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
 	// The guild.
 	GuildId uint64 `protobuf:"varint,2,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// online, idle, dnd or offline.
+	// Status: online, idle, dnd or offline.
 	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
-	// What the user does.
+	// Activities of the user.
 	Activities    []*Event_Presence_Activity `protobuf:"bytes,4,rep,name=activities,proto3" json:"activities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -15305,7 +15315,8 @@ func (x *Event_Presence) GetActivities() []*Event_Presence_Activity {
 	return nil
 }
 
-// Activity is what a user plays, listens to or writes about themselves.
+// Activity is what a user plays, streams, listens to or watches, or a custom
+// status.
 type Event_Presence_Activity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name.
@@ -15315,9 +15326,9 @@ type Event_Presence_Activity struct {
 	Type int32 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
 	// Link of a stream.
 	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
-	// What the user does, or the text of a custom status.
+	// State of the activity, or the text of a custom status.
 	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
-	// More of it.
+	// Details of the activity.
 	Details       string `protobuf:"bytes,5,opt,name=details,proto3" json:"details,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -15388,30 +15399,30 @@ func (x *Event_Presence_Activity) GetDetails() string {
 	return ""
 }
 
-// Data is what was used, and how.
+// Data contains the details of the interaction.
 type Interaction_Data struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the command.
+	// ID of the command.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	// Name of the command.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Type of the command: 1 slash command, 2 of a user, 3 of a message.
+	// Type of the command: 1 slash command, 2 user command, 3 message command.
 	Type int32 `protobuf:"varint,3,opt,name=type,proto3" json:"type,omitempty"`
 	// Arguments of the command.
 	Options []*Interaction_Data_Option `protobuf:"bytes,4,rep,name=options,proto3" json:"options,omitempty"`
 	// Guild that the command is registered for.
 	GuildId uint64 `protobuf:"varint,5,opt,name=guild_id,json=guildId,proto3" json:"guild_id,omitempty"`
-	// User or message that a command was used on.
+	// User or message that the command was used on.
 	TargetId uint64 `protobuf:"varint,6,opt,name=target_id,json=targetId,proto3" json:"target_id,omitempty"`
-	// Name that the bot gave the component or form.
+	// ID that the bot gave the component or form.
 	CustomId string `protobuf:"bytes,7,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
 	// Type of the component.
 	ComponentType int32 `protobuf:"varint,8,opt,name=component_type,json=componentType,proto3" json:"component_type,omitempty"`
-	// What was chosen in a menu.
+	// Values selected in a menu.
 	Values []string `protobuf:"bytes,9,rep,name=values,proto3" json:"values,omitempty"`
-	// Parts of a form that was sent.
+	// Parts of a submitted form.
 	Components []*Interaction_Data_Component `protobuf:"bytes,10,rep,name=components,proto3" json:"components,omitempty"`
-	// What the ids in options, values and target_id stand for.
+	// Objects behind the IDs in options, values and target_id.
 	Resolved      *Interaction_Data_Resolved `protobuf:"bytes,11,opt,name=resolved,proto3" json:"resolved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -15533,11 +15544,11 @@ type Interaction_Data_Option struct {
 	// 5 boolean, 6 user, 7 channel, 8 role, 9 mentionable, 10 number,
 	// 11 attachment.
 	Type int32 `protobuf:"varint,2,opt,name=type,proto3" json:"type,omitempty"`
-	// The value as text: numbers in decimal, true or false, ids in decimal.
+	// The value as text: true or false, and numbers and IDs in decimal.
 	Value string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
 	// Arguments of a subcommand.
 	Options []*Interaction_Data_Option `protobuf:"bytes,4,rep,name=options,proto3" json:"options,omitempty"`
-	// Whether suggestions for it are wanted.
+	// Whether Discord requests suggestions for it.
 	Focused       bool `protobuf:"varint,5,opt,name=focused,proto3" json:"focused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -15608,20 +15619,20 @@ func (x *Interaction_Data_Option) GetFocused() bool {
 	return false
 }
 
-// Component is a part of a form that was sent.
+// Component is a part of a submitted form.
 type Interaction_Data_Component struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Type of the component.
 	Type int32 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
-	// Name that the bot gave it.
+	// ID that the bot gave it.
 	CustomId string `protobuf:"bytes,2,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
-	// What was entered.
+	// Text that the user entered.
 	Value string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
-	// What was chosen.
+	// Values that the user selected.
 	Values []string `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
-	// The parts of a row.
+	// Parts of a row.
 	Components []*Interaction_Data_Component `protobuf:"bytes,5,rep,name=components,proto3" json:"components,omitempty"`
-	// The part below a label.
+	// Component of a label.
 	Component *Interaction_Data_Component `protobuf:"bytes,6,opt,name=component,proto3" json:"component,omitempty"`
 	// Number of the component in its form.
 	Id            int32 `protobuf:"varint,7,opt,name=id,proto3" json:"id,omitempty"`
@@ -15708,19 +15719,19 @@ func (x *Interaction_Data_Component) GetId() int32 {
 	return 0
 }
 
-// Resolved is what the ids in the arguments and values stand for.
+// Resolved contains the objects behind the IDs in arguments and values.
 type Interaction_Data_Resolved struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Users.
 	Users []*User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
-	// Those of the users that are members of the guild. Of GuildMember.user
-	// only the id is set, and deaf and mute are not.
+	// The users that are members of the guild. In GuildMember.user only the ID
+	// is set; deaf and mute are not set.
 	Members []*GuildMember `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
 	// Roles.
 	Roles []*Role `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
 	// Channels. Only id, name, type, permissions and a few more are set.
 	Channels []*Channel `protobuf:"bytes,4,rep,name=channels,proto3" json:"channels,omitempty"`
-	// Messages, of commands that are used on one.
+	// Messages, for message commands.
 	Messages []*Message `protobuf:"bytes,5,rep,name=messages,proto3" json:"messages,omitempty"`
 	// Files.
 	Attachments   []*Message_Attachment `protobuf:"bytes,6,rep,name=attachments,proto3" json:"attachments,omitempty"`
@@ -15800,30 +15811,32 @@ func (x *Interaction_Data_Resolved) GetAttachments() []*Message_Attachment {
 	return nil
 }
 
-// Data is what the answer says. Which of it is meant depends on its type.
+// Data is the content of a response. Which fields apply depends on its type.
 type RespondInteractionRequest_Data struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Text of a message, at most 2000 characters. Unset leaves the old one of a
-	// message that is updated, "" removes it.
+	// Text of a message, at most 2000 characters. In an update of a message,
+	// unset keeps the old text, and "" removes it.
 	Content *string `protobuf:"bytes,1,opt,name=content,proto3,oneof" json:"content,omitempty"`
-	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds. In
-	// place of all old ones of a message that is updated.
+	// Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds. In an
+	// update of a message, they replace all old ones.
 	Embeds []*Embed `protobuf:"bytes,2,rep,name=embeds,proto3" json:"embeds,omitempty"`
-	// Bit set of a message: 4 suppresses embeds, 64 only the user sees the
-	// answer, 4096 makes no notifications. Of a deferred message only 64.
+	// Flags of a message, a bit set: 4 suppresses embeds, 64 shows the response
+	// only to the user, 4096 suppresses notifications. A deferred message can
+	// have only 64.
 	Flags int32 `protobuf:"varint,3,opt,name=flags,proto3" json:"flags,omitempty"`
 	// Suggested values, at most 25.
 	Choices []*RespondInteractionRequest_Data_Choice `protobuf:"bytes,4,rep,name=choices,proto3" json:"choices,omitempty"`
-	// Whom the message may ping. Unset means users, neither roles nor everyone.
+	// Users and roles that the message may ping. By default, the users it
+	// mentions, but neither roles nor everyone.
 	AllowedMentions *AllowedMentions `protobuf:"bytes,7,opt,name=allowed_mentions,json=allowedMentions,proto3" json:"allowed_mentions,omitempty"`
-	// Whether the message pings nobody, like an empty allowed_mentions. Excludes
-	// allowed_mentions.
+	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// Up to 10 files, see SendChannelMessageRequest.attachments. Of a message
-	// that is updated also old ones that stay, by their id.
+	// Up to 10 files, see SendChannelMessageRequest.attachments. In an update of
+	// a message, also old ones to keep, with their ID.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// Components of a message, see SendChannelMessageRequest.components; of a
-	// modal 1 to 5 labels, texts or action rows.
+	// Components of a message, see SendChannelMessageRequest.components, or 1 to
+	// 5 labels, texts or action rows of a modal.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
 	// A poll.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -15831,13 +15844,16 @@ type RespondInteractionRequest_Data struct {
 	Tts bool `protobuf:"varint,16,opt,name=tts,proto3" json:"tts,omitempty"`
 	// See SendChannelMessageRequest.components_v2.
 	ComponentsV2 bool `protobuf:"varint,17,opt,name=components_v2,json=componentsV2,proto3" json:"components_v2,omitempty"`
-	// Whether all embeds of the updated message are removed. Not with embeds.
+	// Whether all embeds of the updated message are removed. Cannot be combined
+	// with embeds.
 	ClearEmbeds bool `protobuf:"varint,18,opt,name=clear_embeds,json=clearEmbeds,proto3" json:"clear_embeds,omitempty"`
-	// Whether all its components are removed. Not with components.
+	// Whether all components of the updated message are removed. Cannot be
+	// combined with components.
 	ClearComponents bool `protobuf:"varint,19,opt,name=clear_components,json=clearComponents,proto3" json:"clear_components,omitempty"`
-	// Whether all its files are removed. Not with attachments.
+	// Whether all files of the updated message are removed. Cannot be combined
+	// with attachments.
 	ClearAttachments bool `protobuf:"varint,20,opt,name=clear_attachments,json=clearAttachments,proto3" json:"clear_attachments,omitempty"`
-	// Name that the application gets with what was entered in the modal, 1 to 100
+	// ID that the application receives when the modal is submitted, 1 to 100
 	// characters.
 	CustomId string `protobuf:"bytes,21,opt,name=custom_id,json=customId,proto3" json:"custom_id,omitempty"`
 	// Title of a modal, 1 to 45 characters.
@@ -15988,14 +16004,14 @@ func (x *RespondInteractionRequest_Data) GetTitle() string {
 	return ""
 }
 
-// Choice is a value that is suggested.
+// Choice is a suggested value.
 type RespondInteractionRequest_Data_Choice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What is shown, 1 to 100 characters.
+	// Text that users see, 1 to 100 characters.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The value as text, of at most 100 characters: numbers in decimal.
 	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
-	// Type of the option: 3 string, 4 integer, 10 number. Unset is 3.
+	// Type of the option: 3 string, 4 integer, 10 number. 3 by default.
 	Type          int32 `protobuf:"varint,3,opt,name=type,proto3" json:"type,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -16055,29 +16071,29 @@ func (x *RespondInteractionRequest_Data_Choice) GetType() int32 {
 // Option is an argument of a command, or a subcommand.
 type ApplicationCommand_Option struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Type, see Interaction.Data.Option.type.
+	// Type. See Interaction.Data.Option.type.
 	Type int32 `protobuf:"varint,1,opt,name=type,proto3" json:"type,omitempty"`
 	// Name, 1 to 32 characters in lower case.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// Description, 1 to 100 characters.
 	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
-	// Whether it must be given.
+	// Whether it is required.
 	Required bool `protobuf:"varint,4,opt,name=required,proto3" json:"required,omitempty"`
-	// The only values, at most 25, of strings, integers and numbers only.
+	// Allowed values, at most 25, for strings, integers and numbers only.
 	Choices []*ApplicationCommand_Option_Choice `protobuf:"bytes,5,rep,name=choices,proto3" json:"choices,omitempty"`
 	// Arguments of a subcommand, at most 25.
 	Options []*ApplicationCommand_Option `protobuf:"bytes,6,rep,name=options,proto3" json:"options,omitempty"`
-	// Whether suggestions are asked for while it is typed.
+	// Whether Discord requests suggestions while the user types.
 	Autocomplete bool `protobuf:"varint,7,opt,name=autocomplete,proto3" json:"autocomplete,omitempty"`
-	// Types of channels that can be chosen, all by default.
+	// Types of channels that can be selected. All by default.
 	ChannelTypes []Channel_Type `protobuf:"varint,8,rep,packed,name=channel_types,json=channelTypes,proto3,enum=discord_api.Channel_Type" json:"channel_types,omitempty"`
-	// Least value of an integer or number.
+	// Minimum value of an integer or number.
 	MinValue *float64 `protobuf:"fixed64,9,opt,name=min_value,json=minValue,proto3,oneof" json:"min_value,omitempty"`
-	// Largest value of an integer or number.
+	// Maximum value of an integer or number.
 	MaxValue *float64 `protobuf:"fixed64,10,opt,name=max_value,json=maxValue,proto3,oneof" json:"max_value,omitempty"`
-	// Fewest characters of a string, 0 to 6000.
+	// Minimum number of characters of a string, 0 to 6000.
 	MinLength *int32 `protobuf:"varint,11,opt,name=min_length,json=minLength,proto3,oneof" json:"min_length,omitempty"`
-	// Most characters of a string, 1 to 6000.
+	// Maximum number of characters of a string, 1 to 6000.
 	MaxLength     *int32 `protobuf:"varint,12,opt,name=max_length,json=maxLength,proto3,oneof" json:"max_length,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -16200,7 +16216,7 @@ func (x *ApplicationCommand_Option) GetMaxLength() int32 {
 // Choice is one of the values to choose from.
 type ApplicationCommand_Option_Choice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What is shown, 1 to 100 characters.
+	// Text that users see, 1 to 100 characters.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The value as text, of at most 100 characters: numbers in decimal.
 	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`

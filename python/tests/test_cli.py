@@ -46,7 +46,7 @@ def test_key_and_tls(
         host, _, port = proxy.address.rpartition(":")
         address = ("--host", host, "--port", port)
         main([*address, *MESSAGE, "--tls-ca", cert, "--key-file", str(key_file)])
-        with pytest.raises(SystemExit, match="a key is needed"):
+        with pytest.raises(SystemExit, match="a key is required"):
             main([*address, *MESSAGE, "--tls-ca", cert])
         with pytest.raises(SystemExit, match="certificate|SSL|handshake"):
             main([*address, *MESSAGE, "--tls", "--key-file", str(key_file)])
@@ -112,7 +112,7 @@ def test_hands_over(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (0, " ".join(arguments) + "\n")
     done = run(None, "guilds")
     assert done.returncode == 2
-    assert done.stderr.startswith("ERROR: guilds needs the discordproxymessage of a release")
+    assert done.stderr.startswith("ERROR: the Python package's discordproxymessage has only direct and channel")
     # The commands of the package stay its own.
     assert run(release, "--port", "x", *MESSAGE).returncode == 2
     assert "usage:" in run(release, "--help").stdout

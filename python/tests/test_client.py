@@ -271,7 +271,7 @@ def test_key_over_tls(binary: str, tmp_path: Path) -> None:
                 assert (await client.get_current_user()).id == BOT
 
         asyncio.run(call())
-        for wrong, message in ((None, "a key is needed"), ("", "a key is needed"), ("dpkey_" + "A" * 52, "")):
+        for wrong, message in ((None, "a key is required"), ("", "a key is required"), ("dpkey_" + "A" * 52, "")):
             with pytest.raises(DiscordProxyGrpcError) as caught:
                 DiscordClient(proxy.address, key=wrong, credentials=trusted).get_current_user()
             assert caught.value.status is grpc.StatusCode.UNAUTHENTICATED
@@ -375,19 +375,19 @@ def test_timeout_of_one_call(proxy: Proxy) -> None:
 @pytest.mark.parametrize("timeout", [-1, -0.001, float("-inf"), float("nan")])
 def test_timeouts_that_cannot_be(proxy: Proxy, timeout: float) -> None:
     for kind in (DiscordClient, AsyncDiscordClient):
-        with pytest.raises(ValueError, match="timeout is .* must not be negative"):
+        with pytest.raises(ValueError, match="timeout must not be negative"):
             kind(timeout=timeout)
     client = DiscordClient(proxy.address)
-    with pytest.raises(ValueError, match="timeout is"):
+    with pytest.raises(ValueError, match="timeout must not be negative"):
         client.create_channel_message(GENERAL, "hi", timeout=timeout)
-    with pytest.raises(ValueError, match="timeout is"):
+    with pytest.raises(ValueError, match="timeout must not be negative"):
         client.subscribe_events(timeout=timeout)
 
     async def call() -> None:
         async with AsyncDiscordClient(proxy.address) as client:
-            with pytest.raises(ValueError, match="timeout is"):
+            with pytest.raises(ValueError, match="timeout must not be negative"):
                 await client.create_channel_message(GENERAL, "hi", timeout=timeout)
-            with pytest.raises(ValueError, match="timeout is"):
+            with pytest.raises(ValueError, match="timeout must not be negative"):
                 client.subscribe_events(timeout=timeout)
 
     asyncio.run(call())

@@ -50,7 +50,7 @@ const (
 // errNoOutbox is the error of all methods without a data folder.
 var errNoOutbox = connect.NewError(
 	connect.CodeFailedPrecondition,
-	errors.New("the outbox needs a data folder that can be written, or a database: see --data and --database"),
+	errors.New("the outbox needs a writable data folder or a database; see --data and --database"),
 )
 
 func (s *outboxService) open() error {
@@ -193,7 +193,7 @@ func (s *outboxService) enqueueBatch(ctx context.Context, batch []*pb.EnqueueMan
 func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, now time.Time) (store.Delivery, error) {
 	call := callIn(req)
 	if call == nil {
-		return store.Delivery{}, invalid("call", "is required: set one of the calls")
+		return store.Delivery{}, invalid("call", "is required: set one of the fields from send_channel_message to remove_thread_member")
 	}
 	method := methodOfRequest(call)
 	if err := access.MayMake(ctx, method, call); err != nil {
@@ -207,17 +207,17 @@ func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, no
 		Priority: rankOf(req.GetPriority()), ReplaceKey: req.GetReplaceKey(), Resend: req.GetOnUnknown() == pb.Delivery_RESEND,
 	}
 	if d.ID != "" && (len(d.ID) > maxDeliveryID || strings.ContainsFunc(d.ID, func(r rune) bool { return r <= ' ' || r > '~' })) {
-		return d, invalid("delivery_id", "must have at most %d printable ASCII characters, and no space", maxDeliveryID)
+		return d, invalid("delivery_id", "must be at most %d printable ASCII characters without spaces", maxDeliveryID)
 	}
 	d.ID = cmp.Or(d.ID, rand.Text())
 	if utf8.RuneCountInString(d.ReplaceKey) > maxReplaceKey {
-		return d, invalid("replace_key", "must have at most %d characters", maxReplaceKey)
+		return d, invalid("replace_key", "must be at most %d characters", maxReplaceKey)
 	}
 	if _, ok := pb.Delivery_Priority_name[int32(req.GetPriority())]; !ok {
-		return d, invalid("priority", "has no value %d", req.GetPriority())
+		return d, invalid("priority", "has the unknown value %d", req.GetPriority())
 	}
 	if _, ok := pb.Delivery_OnUnknown_name[int32(req.GetOnUnknown())]; !ok {
-		return d, invalid("on_unknown", "has no value %d", req.GetOnUnknown())
+		return d, invalid("on_unknown", "has the unknown value %d", req.GetOnUnknown())
 	}
 	begins := now
 	if t := req.GetNotBefore(); t != nil {
@@ -387,7 +387,7 @@ func (s *outboxService) ListDeliveries(ctx context.Context, req *pb.ListDeliveri
 			continue
 		}
 		if f.Target != "" {
-			return nil, invalid("channel_id, user_id and webhook_id", "exclude each other")
+			return nil, invalid("channel_id, user_id and webhook_id", "cannot be combined")
 		}
 		f.Target = fmt.Sprint(target.kind, " ", target.id)
 	}
@@ -427,7 +427,7 @@ func timeOf(field string, t *timestamppb.Timestamp) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if t.CheckValid() != nil {
-		return time.Time{}, invalid(field, "is no valid time")
+		return time.Time{}, invalid(field, "is not a valid time")
 	}
 	return t.AsTime(), nil
 }
@@ -444,7 +444,7 @@ func placeOf(token string) (int64, error) {
 	data, err := base64.RawURLEncoding.DecodeString(token)
 	seq, n := binary.Varint(data)
 	if err != nil || n != len(data) || seq <= 0 {
-		return 0, invalid("page_token", "is none that ListDeliveries has returned")
+		return 0, invalid("page_token", "is not a next_page_token of ListDeliveries")
 	}
 	return seq, nil
 }
@@ -452,7 +452,7 @@ func placeOf(token string) (int64, error) {
 func filter(ctx context.Context, states []pb.Delivery_State, caller string) (f store.DeliveryFilter, err error) {
 	for _, state := range states {
 		if state < pb.Delivery_SCHEDULED || state > pb.Delivery_UNKNOWN {
-			return f, invalid("states", "has no value %d", state)
+			return f, invalid("states", "has the unknown value %d", state)
 		}
 		f.States = append(f.States, store.DeliveryState(state))
 	}
@@ -483,7 +483,7 @@ func (s *outboxService) WatchDeliveries(
 	first := new(pb.WatchDeliveriesResponse)
 	if req.After != nil {
 		if req.GetAfter() > uint64(counts.Position) {
-			return invalid("after", "is %d, and the newest result has position %d", req.GetAfter(), counts.Position)
+			return invalid("after", "is %d, but the newest result has position %d", req.GetAfter(), counts.Position)
 		}
 		from = int64(req.GetAfter())
 		first.Gap = from > 0 && from < counts.Purged
@@ -527,7 +527,7 @@ func (s *outboxService) PurgeDeliveries(ctx context.Context, req *pb.PurgeDelive
 	}
 	for _, state := range f.States {
 		if !state.Ended() {
-			return nil, invalid("states", "has %s: only deliveries that have ended can be purged", pb.Delivery_State(state))
+			return nil, invalid("states", "includes %s: only deliveries that have ended can be purged", pb.Delivery_State(state))
 		}
 	}
 	if f.EndedBefore, err = timeOf("before", req.GetBefore()); err != nil {

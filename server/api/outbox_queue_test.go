@@ -219,7 +219,7 @@ func TestPages(t *testing.T) {
 			"page_size":  {PageSize: 1001},
 			"page_token": {PageToken: "x"},
 			"states":     {States: []pb.Delivery_State{9}},
-			"exclude":    {ChannelId: 1, UserId: 2},
+			"cannot be combined":    {ChannelId: 1, UserId: 2},
 		} {
 			if _, err := q.ListDeliveries(t.Context(), req); connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v", want, err)

@@ -354,8 +354,8 @@ func TestRefusedFields(t *testing.T) {
 			"at most 64":          func(r *pb.EnqueueRequest) { r.DeliveryId = strings.Repeat("x", 65) },
 			"delivery_id must":    func(r *pb.EnqueueRequest) { r.DeliveryId = "with space" },
 			"replace_key must":    func(r *pb.EnqueueRequest) { r.ReplaceKey = strings.Repeat("ü", 65) },
-			"priority has no":     func(r *pb.EnqueueRequest) { r.Priority = 9 },
-			"on_unknown has no":   func(r *pb.EnqueueRequest) { r.OnUnknown = 9 },
+			"priority has the unknown":     func(r *pb.EnqueueRequest) { r.Priority = 9 },
+			"on_unknown has the unknown":   func(r *pb.EnqueueRequest) { r.OnUnknown = 9 },
 			"not_before must":     func(r *pb.EnqueueRequest) { r.NotBefore = &timestamppb.Timestamp{Seconds: 1 << 60} },
 			"expires_at must be ": func(r *pb.EnqueueRequest) { r.ExpiresAt = timestamppb.New(time.Now()) },
 			"after not_before": func(r *pb.EnqueueRequest) {

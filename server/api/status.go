@@ -42,7 +42,7 @@ func toStatus(ctx context.Context, err error) *connect.Error {
 	if ended := rpc.Interrupted(ctx); ended != nil && e.Reason == discord.Canceled { // it was not the caller who left
 		code, text = ended.Code(), ended.Message()
 		if e.OutcomeUnknown {
-			text += "; outcome unknown, it may have taken effect"
+			text += "; outcome unknown: the call may have taken effect"
 		}
 	}
 	status := connect.NewError(code, &failure{text, err})

@@ -109,24 +109,24 @@ func hideChannels(client *access.Client, list []*events.Event, raw bool) error {
 // check refuses a subscription that could not bring what it asks for.
 func (g Gateway) check(req *pb.SubscribeEventsRequest) error {
 	if g.Hub == nil {
-		return connect.NewError(connect.CodeFailedPrecondition, errors.New("there are no events: the server was started with --no-gateway"))
+		return connect.NewError(connect.CodeFailedPrecondition, errors.New("no events: the server was started with --no-gateway"))
 	}
 	for _, list := range []struct {
 		field string
 		ids   []uint64
 	}{{"guild_ids", req.GetGuildIds()}, {"channel_ids", req.GetChannelIds()}} {
 		if n := len(list.ids); n > maxFilterIDs {
-			return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s: %d ids, at most %d can be given", list.field, n, maxFilterIDs))
+			return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s: %d IDs, at most %d allowed", list.field, n, maxFilterIDs))
 		}
 		for i, id := range list.ids {
 			if id == 0 {
-				return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s.%d: 0 is no id", list.field, i))
+				return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("%s.%d: 0 is not an ID", list.field, i))
 			}
 		}
 	}
 	for i, t := range req.GetTypes() {
 		if _, known := pb.Event_Type_name[int32(t)]; !known || t == pb.Event_UNDEFINED {
-			return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("types.%d: %d is not a type of event", i, t))
+			return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("types.%d: %d is not an event type", i, t))
 		}
 		if needed := events.Intents(t); needed != 0 && g.Intents&needed == 0 {
 			return connect.NewError(connect.CodeFailedPrecondition, errors.New(missingIntent(t, needed)))
@@ -137,7 +137,7 @@ func (g Gateway) check(req *pb.SubscribeEventsRequest) error {
 
 func missingIntent(t pb.Event_Type, needed gateway.Intents) string {
 	text := fmt.Sprintf(
-		"%s needs the intent %s, without which the server was started: add it to --intents",
+		"%s needs the intent %s: add it to the server's --intents",
 		t,
 		strings.ReplaceAll(needed.String(), ",", " or "),
 	)

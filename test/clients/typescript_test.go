@@ -138,7 +138,7 @@ func TestTypeScript(t *testing.T) {
 	})
 	t.Run("example for Node", func(t *testing.T) {
 		got := user.run(user.folder, user.node, filepath.Join("built", "examples", "node.js"), proxy.Address)
-		if !strings.Contains(got, " hello again\n") || !strings.HasSuffix(got, "the user takes no direct messages\n") {
+		if !strings.Contains(got, " hello again\n") || !strings.HasSuffix(got, "the user does not accept direct messages\n") {
 			t.Errorf("it prints %s", got)
 		}
 	})

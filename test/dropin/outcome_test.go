@@ -99,7 +99,7 @@ var changing = []struct {
 	{regexp.MustCompile(`\b1[5-9]\d{17}\b`), "ID"}, // of what the sandbox makes
 	// The client and the server notice the end of a deadline at the same time;
 	// the server's words reach the caller when it is the first.
-	{regexp.MustCompile(`(?i)^(Stream removed \()?deadline exceeded(; outcome unknown, it may have taken effect)?\)?$`), "Deadline Exceeded"},
+	{regexp.MustCompile(`(?i)^(Stream removed \()?deadline exceeded(; outcome unknown: the call may have taken effect)?\)?$`), "Deadline Exceeded"},
 	{regexp.MustCompile(`processors=.*`), "..."}, // of this machine
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\d[T ][\d:.,+]+`), "TIME"},
 	{regexp.MustCompile(`(127\.0\.0\.1|localhost):\d+`), "ADDRESS"},

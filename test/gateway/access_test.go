@@ -123,10 +123,10 @@ func TestGatewayProxyAccess(t *testing.T) {
 		reason     string
 	}{
 		"no right":           {"/gateway", sender, 4004, "client sender may not call SubscribeEvents"},
-		"no key":             {"/gateway", "discordproxy", 4004, "a key is needed"},
-		"an unknown key":     {"/gateway", "dp_" + strings.Repeat("x", 43), 4004, "is not known here"},
-		"another token":      {"/gateway", "MTIz.abc.def", 4004, "is not known here"},
-		"an unknown in path": {"/k/dp_" + strings.Repeat("x", 43) + "/gateway", "discordproxy", 4004, "the key in the path is not known here"},
+		"no key":             {"/gateway", "discordproxy", 4004, "a key is required"},
+		"an unknown key":     {"/gateway", "dp_" + strings.Repeat("x", 43), 4004, "is unknown"},
+		"another token":      {"/gateway", "MTIz.abc.def", 4004, "is unknown"},
+		"an unknown in path": {"/k/dp_" + strings.Repeat("x", 43) + "/gateway", "discordproxy", 4004, "the key in the path is unknown"},
 		"another with a key": {"/k/" + everything + "/gateway", "MTIz.abc.def", 4004, "Authentication failed"},
 	} {
 		b := dialBot(t, "ws://"+p.Address+tt.url+"?v=10&encoding=json")

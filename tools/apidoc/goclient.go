@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
+	"slices"
 	"strings"
 	"text/template"
 )
 
 var clientSource = template.Must(template.New("client").Funcs(template.FuncMap{
 	"comment": func(m method) string {
-		about := strings.TrimRight(comment(m), "\n")
+		about := listFacts(strings.TrimRight(comment(m), "\n"))
 		if named(m) {
 			about += "\n\n With retries, a message without a nonce gets one."
 		}
@@ -39,6 +40,21 @@ var _ discordapiconnect.DiscordApiClient = (*Client)(nil)
 	return c.methods.{{.Name}}(ctx, {{if named .}}named(c.retries, req){{else}}req{{end}})
 }
 {{end}}`))
+
+// listFacts makes the facts of a comment a list, so that go doc does not join them.
+func listFacts(comment string) string {
+	lines, inList := strings.Split(comment, "\n"), false
+	for i, line := range lines {
+		label, _, found := strings.Cut(strings.TrimSpace(line), ": ")
+		switch {
+		case found && slices.Contains(labels, label):
+			lines[i], inList = "   -"+line, true
+		case inList && line != "":
+			lines[i] = "    " + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}
 
 // longestLine is how many characters a line may have.
 const longestLine = 140

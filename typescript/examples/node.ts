@@ -15,6 +15,6 @@ try {
   await client.sendDirectMessage({ userId: 1100000000000000006n, content: "hi" });
 } catch (err) {
   if (!(err instanceof DiscordProxyError)) throw err;
-  if (err instanceof HTTPError && err.code === 50007) console.log("the user takes no direct messages");
+  if (err instanceof HTTPError && err.code === 50007) console.log("the user does not accept direct messages");
   else console.log("not sent", err.message, err.retryAfterMs, err.outcomeUnknown);
 }

@@ -11,16 +11,17 @@ export type DiscordClient = Client<typeof DiscordApi> & Client<typeof Outbox>;
 /** How calls are made. */
 export interface CallSettings {
   /**
-   * Bounds each call, its repetitions included, in milliseconds. Streams are
-   * not bounded. Without it, and for 0, a call waits for its turn at Discord
-   * however long that takes. The option timeoutMs of a call takes precedence.
+   * Maximum duration of each call in milliseconds, including retries. Streams
+   * have no limit. By default, and for 0, a call waits until Discord's rate
+   * limits allow it. The option timeoutMs of a call overrides this value.
    */
   timeoutMs?: number;
   /**
-   * How often a call that failed with an UnavailableError is made again, where
-   * that can do no harm: when it changes nothing, when it had no effect for
-   * sure, or when it sends or enqueues a message. For that, messages get a nonce
-   * and deliveries a random ID, so that none exists twice. Default: 0.
+   * Maximum number of retries of a call that failed with an UnavailableError. A
+   * call is retried only where that is safe: if it changes nothing, if it
+   * certainly had no effect, or if it sends or enqueues a message. Messages get
+   * a nonce and deliveries a random ID, so that neither is created twice.
+   * Default: 0.
    */
   retries?: number;
 }
@@ -28,8 +29,8 @@ export interface CallSettings {
 /** How a proxy is called. */
 export interface Settings extends CallSettings {
   /**
-   * Key for the proxy, or a function that returns it for each call; an empty key is
-   * not sent. Without TLS, the key crosses the network in clear text.
+   * Key of the client at the proxy, or a function that returns it for each call.
+   * An empty key is not sent. Without TLS, the key is sent in clear text.
    */
   key?: string | (() => string);
 }
@@ -46,8 +47,8 @@ export function discordClient(transport: Transport, settings: CallSettings): Dis
 /**
  * Returns a client of a service of the proxy over a transport of Connect. Its
  * calls fail with a DiscordProxyError. A stream begins when it is iterated, and
- * ends with the loop. Streams of requests need a transport that can send them: those of
- * browsers fail with a CallError of the code Unimplemented.
+ * ends with the loop. Streams of requests need a transport that can send them: in
+ * browsers, they fail with a CallError with the code Unimplemented.
  */
 export function clientOver<S extends DescService>(service: S, transport: Transport, settings: CallSettings = {}): Client<S> {
   const { timeoutMs = 0, retries = 0 } = settings;

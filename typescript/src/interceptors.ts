@@ -17,8 +17,8 @@ function checked(key: string): string {
 }
 
 /**
- * Has a connection that broke be Unavailable, as gRPC wants it. Transports name
- * what they saw of it; broke recognizes that.
+ * Reports a lost connection as Unavailable, as gRPC does. Transports report such
+ * connections in different ways; broke recognizes them.
  */
 export function unavailable(broke: (status: ConnectError) => boolean): Interceptor {
   return (next) => async (request) => {

@@ -21,15 +21,16 @@ export interface NodeClient extends DiscordClient {
 }
 
 /**
- * Returns a client of the proxy at target, host:port, defaultTarget unless
- * given. It connects with the first call and keeps the connection, also over a
- * restart of the proxy. While it makes no call, it does not keep Node running.
+ * Returns a client of the proxy at target, which is host:port. The default is
+ * defaultTarget. The client connects with its first call, keeps the connection,
+ * and reconnects after a restart of the proxy. An idle client does not keep Node
+ * running.
  */
 export function createClient(target = defaultTarget, settings: NodeSettings = {}): NodeClient {
   if (!/^([^\s:/?#@[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/.test(target)) throw new RangeError(`target ${JSON.stringify(target)} is not of the form host:port`);
   const { key = "", tls = false } = settings;
   const baseUrl = `${tls ? "https" : "http"}://${target}`;
-  // A call may wait for minutes, in which a lost connection would else not be noticed.
+  // A call may wait for minutes. Without pings, a lost connection would not be noticed.
   const pings = { pingIntervalMs: 30_000, pingTimeoutMs: 15_000 };
   const sessionManager = new Http2SessionManager(baseUrl, pings, typeof tls === "object" ? tls : undefined);
   let connection = new AbortController();

@@ -7,9 +7,10 @@ import { authorize, unavailable } from "./interceptors.js";
 export * from "./index.js";
 
 /**
- * Returns a client of the proxy at a URL. Default: the page's own. A proxy
- * at another must name the page's origin with --cors-origin. Browsers cannot stream
- * requests: enqueueMany fails with a CallError of the code Unimplemented.
+ * Returns a client of the proxy at a URL. The default is the page's own origin. A
+ * proxy at another origin must allow the page's origin with --cors-origin. Browsers
+ * cannot stream requests: enqueueMany fails with a CallError with the code
+ * Unimplemented.
  */
 export function createClient(url: string = location.origin, settings: Settings = {}): DiscordClient {
   return discordClient(createTransport(url, settings), settings);

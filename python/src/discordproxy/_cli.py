@@ -16,19 +16,19 @@ from .exceptions import DiscordProxyException
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Sends a message, or hands over to the command of the server's release.
+    """Sends a message, or runs the command of the server's release.
 
-    This one knows `direct` and `channel`. Everything else is for the command of the
-    same name that comes with the server, which takes the place of this process. Exits
-    with 1 when sending fails, 2 for wrong arguments.
+    This command has `direct` and `channel` only. For other subcommands, the process
+    becomes the command of the same name that comes with the server. The exit code is
+    1 if sending fails, and 2 for wrong arguments.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if (command := _command_of_release(given)) is not None:
         release = _release_command()
         if release is None:
             print(
-                f"ERROR: {command} needs the discordproxymessage of a release of the server, and none is in PATH;"
-                " the one of the Python package has direct and channel alone",
+                f"ERROR: the Python package's discordproxymessage has only direct and channel;"
+                f" to use {command}, install the server's discordproxymessage in a folder of PATH",
                 file=sys.stderr,
             )
             sys.exit(2)
@@ -36,34 +36,33 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="discordproxymessage",
         description="Sends a message through a running Discord Proxy.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("type", choices=("direct", "channel"), help="to a user or to a channel")
-    parser.add_argument("recipient_id", type=int, help="id of the user or channel")
+    parser.add_argument("type", choices=("direct", "channel"), help="recipient: a user (direct) or a channel")
+    parser.add_argument("recipient_id", type=int, help="ID of the user or channel")
     parser.add_argument("content", help="text of the message")
     parser.add_argument(
         "--host",
         default=os.environ.get("DISCORDPROXY_HOST") or "127.0.0.1",
-        help="address of the proxy; also the variable DISCORDPROXY_HOST",
+        help="address of the proxy; or set DISCORDPROXY_HOST (default: %(default)s)",
     )
     parser.add_argument(
         "--port",
         type=int,
         default=os.environ.get("DISCORDPROXY_PORT") or 50051,
-        help="port of the proxy; also the variable DISCORDPROXY_PORT",
+        help="port of the proxy; or set DISCORDPROXY_PORT (default: %(default)s)",
     )
     parser.add_argument(
         "--key-file",
         metavar="FILE",
         default=os.environ.get("DISCORDPROXY_KEY_FILE"),
-        help="holds the key that the proxy asks for; also the variable DISCORDPROXY_KEY",
+        help="file with the key for the proxy; or set DISCORDPROXY_KEY to the key",
     )
     parser.add_argument("--tls", action="store_true", help="use TLS")
     parser.add_argument(
         "--tls-ca",
         metavar="FILE",
         default=os.environ.get("DISCORDPROXY_TLS_CA"),
-        help="use TLS, with the authorities of this file",
+        help="use TLS, and trust the CA certificates in this file",
     )
     args = parser.parse_args(arguments)
 
@@ -84,7 +83,7 @@ _OWN_SWITCHES = ("--tls", "-h", "--help")
 
 
 def _command_of_release(arguments: Sequence[str]) -> str | None:
-    """Returns the command that arguments name if it is another one than direct and channel."""
+    """Returns the subcommand in the arguments, or None for direct and channel."""
     rest = iter(arguments)
     for argument in rest:
         if argument in _OWN_OPTIONS_WITH_VALUES:
@@ -97,7 +96,7 @@ def _command_of_release(arguments: Sequence[str]) -> str | None:
 
 
 def _release_command() -> str | None:
-    """Returns the path of the server's command: one in PATH that is no script of Python."""
+    """Returns the path of the server's command, which is the first in PATH that is not a script."""
     for folder in os.get_exec_path():
         path = Path(folder) / "discordproxymessage"
         try:
@@ -111,7 +110,7 @@ def _release_command() -> str | None:
 
 
 def _target(host: str, port: int) -> str:
-    """Returns the address of the proxy. In its container the host is that at which it listens."""
+    """Returns the address of the proxy. In the proxy's container, host is the address it listens on."""
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:

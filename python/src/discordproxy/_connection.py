@@ -1,4 +1,4 @@
-"""Channels: when they are opened, shared and given up."""
+"""Opens, shares and closes channels."""
 
 from __future__ import annotations
 
@@ -101,17 +101,17 @@ class Connection:
     """A channel that is opened with the first call and shared by threads.
 
     gRPC does not survive a fork: in the child, and sometimes in the parent,
-    its calls hang. So a channel without a call in progress is closed before
-    the process forks, its threads are waited for, and the next call opens
-    another on either side. One with a call in progress stays with the parent;
-    the child never touches it.
+    its calls hang. Therefore a channel without a call in progress is closed
+    before the fork, and the fork waits until its threads have ended. The next
+    call in each process opens a new channel. A channel with a call in progress
+    stays with the parent, and the child never touches it.
     """
 
     # Guards the fields of all connections, so that a fork can wait for it.
     _lock = threading.Lock()
     _all: weakref.WeakSet[Connection] = weakref.WeakSet()
-    # Channels of the process that this one was forked from. Closing them, which
-    # their end does too, can hang.
+    # Channels of the parent process. They are kept forever, because closing
+    # them can hang, and garbage collection closes them.
     _of_parents: list[grpc.Channel] = []
 
     def __init__(self, open_channel: Callable[[], grpc.Channel]) -> None:
@@ -138,7 +138,7 @@ class Connection:
                     self._calls -= 1
 
     def close(self) -> None:
-        """Ends the calls in progress. The next call opens another channel."""
+        """Ends the calls in progress. The next call opens a new channel."""
         with self._lock:
             channel, self._channel = self._channel, None
         if channel is not None:
@@ -195,7 +195,7 @@ class AsyncConnection:
             return self._channels[loop]
 
     async def close(self) -> None:
-        """Ends the calls that the running loop makes. The next one opens another channel."""
+        """Ends the calls of the running loop. The next call opens a new channel."""
         with self._lock:
             channel = self._channels.pop(asyncio.get_running_loop(), None)
         if channel is not None:

@@ -1,4 +1,4 @@
-"""What a call is: its method, and when it may be made again."""
+"""Methods of the API, and the retries of calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .outbox_pb2 import EnqueueRequest
 
 Response = TypeVar("Response", bound=Message)
 
-# Whom a message is sent to. An id of 0 is not set, and for the proxy to refuse.
+# Recipients of a message. An ID of 0 is not set, and the proxy refuses it.
 _RECIPIENTS = ("channel_id", "user_id")
 
 # Seconds. Longer ones cannot be added to the time of day in all of gRPC.
@@ -34,11 +34,11 @@ def serialize(request: Message) -> bytes:
 def check_timeout(timeout: float | None) -> None:
     """Raises ValueError for a timeout that is negative or not a number."""
     if timeout is not None and not timeout >= 0:
-        raise ValueError(f"timeout is {timeout}, and must not be negative")
+        raise ValueError(f"timeout must not be negative, got {timeout}")
 
 
 def finite(timeout: float | None) -> float | None:
-    """Returns a timeout as gRPC takes it, None for no limit."""
+    """Returns a timeout for gRPC, None for no limit."""
     return timeout if timeout and timeout <= _LONGEST_TIMEOUT else None
 
 
@@ -48,7 +48,7 @@ class Rpc(Generic[Response]):
 
     name: str
     response: type[Response]
-    # A request that names nothing but the recipient is a ValueError.
+    # Whether a request with only a recipient raises ValueError.
     needs_content: bool = False
 
     @property
@@ -63,25 +63,25 @@ class Rpc(Generic[Response]):
 
     @property
     def harmless(self) -> bool:
-        """Whether a second call does no more than one."""
+        """Whether repeating the call has no further effect."""
         level = self.service.methods_by_name[self.name].GetOptions().idempotency_level
         return bool(level != MethodOptions.IDEMPOTENCY_UNKNOWN)
 
     def check(self, request: Message) -> None:
-        """Raises ValueError for a request that cannot be meant."""
+        """Raises ValueError for a message without any content."""
         if self.needs_content and not any(field.name not in _RECIPIENTS for field, _ in request.ListFields()):
-            raise ValueError("neither content nor an embed nor anything else to send is given")
+            raise ValueError("nothing to send: pass content, an embed or another part of a message")
 
 
 class Tries:
-    """The tries of one call: how many there may be, and how long they may take.
+    """The attempts of one call: how many are left, and how long they may take.
 
-    A call that failed with UNAVAILABLE is made again where that cannot do
-    harm: it changes nothing, the message has a nonce, the delivery an ID, or it
-    had no effect for sure.
+    A call that failed with UNAVAILABLE is retried only where that is safe: it
+    changes nothing, the message has a nonce, the delivery has an ID, or the
+    call certainly had no effect.
     """
 
-    # Discord keeps a nonce for some minutes. A repetition must come before.
+    # Discord remembers a nonce for a few minutes. A retry must come earlier.
     NONCE_SECONDS = 100.0
     FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 
@@ -93,7 +93,7 @@ class Tries:
         self._harmless = rpc.harmless
         self._nonce = False
         if retries > 0 and isinstance(request, (pb.SendChannelMessageRequest, pb.SendDirectMessageRequest)):
-            # Without enforcement two messages may have one nonce.
+            # Without enforcement, two messages can have the same nonce.
             self._nonce = not request.HasField("enforce_nonce") or request.enforce_nonce
             if self._nonce and not request.nonce:
                 request.nonce = secrets.token_hex(12)
@@ -102,13 +102,13 @@ class Tries:
             request.delivery_id = request.delivery_id or secrets.token_hex(12)
 
     def timeout(self) -> float | None:
-        """Returns how long the next try may take, in seconds."""
+        """Returns how long the next attempt may take, in seconds."""
         if self._timeout is None:
             return None
         return max(self._timeout - (time.monotonic() - self._begin), 0)
 
     def pause(self, ex: Exception, error: DiscordProxyException) -> float | None:
-        """Returns how long to wait until the next try, or None for no other."""
+        """Returns how long to wait until the next attempt, or None for no retry."""
         pause = max(self._pause * random.uniform(0.5, 1), error.retry_after or 0)
         at = time.monotonic() - self._begin + pause
         if status_of(ex) is not grpc.StatusCode.UNAVAILABLE or self._left <= 0:

@@ -1,6 +1,6 @@
-"""Streams that bring a message from time to time, or are lost.
+"""Detects streams whose connection was lost, by their silence.
 
-gRPC bounds how long a whole stream may take, not the wait for its next message.
+gRPC limits the duration of a whole stream, but not the wait for its next message.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .exceptions import DiscordProxyUnavailableError
 Response = TypeVar("Response")
 
 # Seconds without a message after which a stream counts as lost, by method. The
-# proxy sends subscribers a HEARTBEAT when nothing else came for 15.
+# proxy sends a HEARTBEAT after 15 seconds without another event.
 LONGEST = {"SubscribeEvents": 45.0}
 
 
 def lost(longest: float) -> DiscordProxyUnavailableError:
-    """Returns the exception for a stream that was silent for so many seconds."""
+    """Returns the exception for a stream that was silent for this many seconds."""
     error = DiscordProxyUnavailableError(
-        grpc.StatusCode.UNAVAILABLE, f"the connection is lost: not even a heartbeat came for {longest:g} seconds"
+        grpc.StatusCode.UNAVAILABLE, f"connection lost: received no event and no heartbeat for {longest:g} seconds"
     )
     error.outcome_unknown = True  # as for any connection that is lost
     return error
@@ -34,9 +34,9 @@ def lost(longest: float) -> DiscordProxyUnavailableError:
 def watched(
     messages: Iterator[Response], cancel: Callable[[], object], longest: float
 ) -> Generator[Response, None, None]:
-    """Yields the messages of a call, and cancels it when one is waited for too long.
+    """Yields the messages of a call, and cancels the call if one takes too long to arrive.
 
-    How long the caller takes for a message does not count.
+    The time that the caller spends on a message does not count.
     """
     watch = _Watch(cancel, longest)
     try:

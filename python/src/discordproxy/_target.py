@@ -1,16 +1,16 @@
-"""Targets of gRPC: which of them are on this machine."""
+"""Tells local gRPC targets from others."""
 
 from __future__ import annotations
 
 import ipaddress
 from urllib.parse import unquote
 
-# Sockets that are no addresses of a network.
+# Schemes of sockets that do not use the network.
 _LOCAL_SCHEMES = ("unix", "unix-abstract", "vsock")
 
 
 def is_local(target: str) -> bool:
-    """Returns whether a target names this machine alone: a loopback address or a Unix socket."""
+    """Returns whether a target is on this machine: a loopback address or a Unix socket."""
     scheme, colon, rest = target.partition(":")
     if colon and scheme.lower() in _LOCAL_SCHEMES:
         return True

@@ -1,4 +1,4 @@
-"""Clients of a Discord Proxy."""
+"""Clients of Discord Proxy."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class _Settings:
         retries: int,
     ) -> None:
         if retries < 0:
-            raise ValueError(f"retries is {retries}, and must not be negative")
+            raise ValueError(f"retries must not be negative, got {retries}")
         check_timeout(timeout)
         if key and not (key.isascii() and key.isprintable()):
             raise ValueError("key must be printable ASCII")
@@ -85,55 +85,55 @@ class _Settings:
 
     @property
     def timeout(self) -> float | None:
-        """Seconds that a call may take. None and 0 mean no limit."""
+        """Maximum duration of a call in seconds. None and 0 mean no limit."""
         return self._timeout
 
     @property
     def retries(self) -> int:
-        """How often a call that failed with UNAVAILABLE is made again."""
+        """Maximum number of retries of a call that failed with UNAVAILABLE."""
         return self._retries
 
     def _timeout_of_call(self, timeout: float | None) -> float | None:
-        """Returns the limit of a call in seconds, given its own argument."""
+        """Returns the timeout of a call, given its own argument."""
         check_timeout(timeout)
         return finite(self._timeout if timeout is None else timeout)
 
 
 class DiscordClient(_Settings, Methods):
-    """Calls Discord through a proxy. Threads may share one.
+    """Calls Discord through the proxy. Threads can share a client.
 
-    It connects with the first call and keeps the connection, also over a
-    restart of the proxy. Before a fork the connection is closed unless a call
-    uses it, and either side opens its own with the next call.
+    The client connects with its first call and keeps the connection. After a
+    restart of the proxy, it reconnects. Before a fork, it closes the connection
+    unless a call uses it. The next call in each process opens a new one.
 
     Args:
         target: Address of the proxy. Default: localhost:50051.
         options: Channel options of gRPC. Connections to a loopback address
-            ignore the variable http_proxy, unless ("grpc.enable_http_proxy", 1)
-            is among the options.
-        timeout: Seconds that a call may take, its repetitions included. None
-            and 0 mean no limit: a call then waits for its turn at Discord
-            however long that takes. Streams have no limit. The argument
-            ``timeout`` of a method takes precedence for that call, and also
-            limits a stream.
-        key: Key that the proxy asks for, an empty one is none. Without
-            credentials it travels in clear text.
-        credentials: For TLS, as grpc.ssl_channel_credentials() makes them.
-            Not given, the connection is not encrypted.
-        retries: How often a call that failed with UNAVAILABLE is made again
-            where that can do no harm: when it changes nothing, when it had no
-            effect for sure, or when it sends a message, which gets
-            a nonce for that so that Discord makes no second one, or enqueues a
-            call, which gets a delivery_id.
+            ignore the variable http_proxy unless the options contain
+            ("grpc.enable_http_proxy", 1).
+        timeout: Maximum duration of a call in seconds, including retries. None
+            and 0 mean no limit: the call waits until Discord's rate limits
+            allow it. Streams have no limit. The argument ``timeout`` of a
+            method overrides this value, and also limits a stream.
+        key: Key of the client at the proxy. None or "" sends no key. Without
+            credentials, the key is sent in clear text.
+        credentials: TLS settings, for example from
+            grpc.ssl_channel_credentials(). By default, the connection is not
+            encrypted.
+        retries: Maximum number of retries of a call that failed with
+            UNAVAILABLE. A call is retried only where that is safe: if it
+            changes nothing, if it certainly had no effect, if it sends a
+            message, or if it enqueues a call. A message gets a nonce and a
+            delivery an ID, so that neither is created twice.
 
     Raises:
-        ValueError: by the constructor and the methods, for a value that cannot
-            be, such as a negative timeout.
-        DiscordProxyHttpError: by the methods, when Discord refuses a call.
-        DiscordProxyTimeoutError: by the methods, when a call takes too long.
-        DiscordProxyUnavailableError: by the methods, when the proxy or Discord
-            cannot be reached, or the connection is lost.
-        DiscordProxyGrpcError: by the methods, for what else goes wrong.
+        ValueError: by the constructor and the methods, for an invalid value
+            such as a negative timeout.
+        DiscordProxyHttpError: by the methods, if Discord refuses a call.
+        DiscordProxyTimeoutError: by the methods, if a call takes too long.
+        DiscordProxyUnavailableError: by the methods, if the proxy or Discord
+            cannot be reached, or if the connection is lost.
+        DiscordProxyGrpcError: by the methods, for all other errors.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class DiscordClient(_Settings, Methods):
         self._outboxes: WeakKeyDictionary[grpc.Channel, OutboxStub] = WeakKeyDictionary()
 
     def close(self) -> None:
-        """Closes the connection and ends its calls. A further call opens another."""
+        """Closes the connection and ends its calls. The next call opens a new one."""
         self._connection.close()
 
     def __enter__(self) -> DiscordClient:
@@ -167,10 +167,10 @@ class DiscordClient(_Settings, Methods):
         self.close()
 
     def _method(self, channel: grpc.Channel, rpc: Rpc[Response]) -> Any:
-        """Returns what calls a method over a channel, from a stub of its service.
+        """Returns the callable of a method, from a stub of its service.
 
-        A stub is made once for a channel, because that takes longer than a call
-        itself takes gRPC, and made again when a test replaces DiscordApiStub.
+        A channel keeps its stub, because creating one takes longer than a call.
+        A new stub is created when a test replaces DiscordApiStub.
         """
         if rpc.service.name == "Outbox":
             outbox = self._outboxes.get(channel)
@@ -239,11 +239,11 @@ class DiscordClient(_Settings, Methods):
 
 
 class AsyncDiscordClient(_Settings, AsyncMethods):
-    """Calls Discord through a proxy, from coroutines.
+    """Calls Discord through the proxy, from coroutines.
 
-    As DiscordClient, with the same arguments, methods and exceptions. Each
-    event loop has a connection of its own, which ``close`` closes. It does not
-    outlive a fork.
+    It has the same arguments, methods and exceptions as DiscordClient. Each
+    event loop has its own connection, which ``close`` closes. A connection
+    does not survive a fork.
     """
 
     def __init__(
@@ -260,7 +260,7 @@ class AsyncDiscordClient(_Settings, AsyncMethods):
         self._connection = AsyncConnection(lambda: open_async_channel(self._target, options, credentials))
 
     async def close(self) -> None:
-        """Closes the connection and ends its calls. A further call opens another."""
+        """Closes the connection and ends its calls. The next call opens a new one."""
         await self._connection.close()
 
     async def __aenter__(self) -> AsyncDiscordClient:

@@ -36,7 +36,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class SendChannelMessageRequest(_message.Message):
     """SendChannelMessageRequest needs a channel and at least one of content, an
-    embed, an attachment, a component, a sticker, a poll and a forward.
+    embed, an attachment, a component, a sticker, a poll or a forward.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -73,13 +73,13 @@ class SendChannelMessageRequest(_message.Message):
     retry an attempt with an unknown outcome.
     """
     suppress_mentions: _builtins.bool
-    """Whether the message pings nobody, like an empty allowed_mentions. Excludes
-    allowed_mentions.
+    """Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+    combined with allowed_mentions.
     """
     suppress_embeds: _builtins.bool
     """Whether Discord hides all embeds, including those of links."""
     suppress_notifications: _builtins.bool
-    """Whether the message causes no push and desktop notifications."""
+    """Whether the message triggers no push or desktop notifications."""
     tts: _builtins.bool
     """Whether clients read the message aloud. Permission: SEND_TTS_MESSAGES,
     without which Discord ignores it.
@@ -97,8 +97,8 @@ class SendChannelMessageRequest(_message.Message):
 
     @_builtins.property
     def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
-        """Up to 10 embeds. Titles, descriptions, fields, footers and author names
-        of all of them hold at most 6000 characters together.
+        """Up to 10 embeds. Titles, descriptions, fields, footers and author names of
+        all embeds together have at most 6000 characters.
         """
 
     @_builtins.property
@@ -166,7 +166,7 @@ Global___SendChannelMessageRequest: _TypeAlias = SendChannelMessageRequest  # no
 
 @_typing.final
 class SendChannelMessageResponse(_message.Message):
-    """SendChannelMessageResponse is the answer to SendChannelMessage."""
+    """SendChannelMessageResponse is the response to SendChannelMessage."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -190,8 +190,8 @@ Global___SendChannelMessageResponse: _TypeAlias = SendChannelMessageResponse  # 
 
 @_typing.final
 class SendDirectMessageRequest(_message.Message):
-    """SendDirectMessageRequest needs a user and at least one of content, an
-    embed, an attachment, a component, a sticker, a poll and a forward.
+    """SendDirectMessageRequest needs a user and at least one of content, an embed, an
+    attachment, a component, a sticker, a poll or a forward.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -224,13 +224,13 @@ class SendDirectMessageRequest(_message.Message):
     enforce_nonce: _builtins.bool
     """See SendChannelMessageRequest.enforce_nonce."""
     suppress_mentions: _builtins.bool
-    """Whether the message pings nobody, like an empty allowed_mentions. Excludes
-    allowed_mentions.
+    """Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+    combined with allowed_mentions.
     """
     suppress_embeds: _builtins.bool
     """Whether Discord hides all embeds, including those of links."""
     suppress_notifications: _builtins.bool
-    """Whether the message causes no push and desktop notifications."""
+    """Whether the message triggers no push or desktop notifications."""
     tts: _builtins.bool
     """Whether clients read the message aloud. Permission: SEND_TTS_MESSAGES,
     without which Discord ignores it.
@@ -315,7 +315,7 @@ Global___SendDirectMessageRequest: _TypeAlias = SendDirectMessageRequest  # noqa
 
 @_typing.final
 class SendDirectMessageResponse(_message.Message):
-    """SendDirectMessageResponse is the answer to SendDirectMessage."""
+    """SendDirectMessageResponse is the response to SendDirectMessage."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -349,10 +349,10 @@ class GetGuildChannelsRequest(_message.Message):
     """The guild."""
     @_builtins.property
     def allow_cached(self) -> _duration_pb2.Duration:
-        """Maximum age of a response from the gateway's data, without a call to
-        Discord. The data is of age 0 while the gateway is connected, but for
-        last_message_id and last_pin_timestamp. By default, and if the data is
-        older, the proxy asks Discord. At least 0.
+        """Maximum age of a response from the gateway's data, without a call to Discord.
+        Must not be negative. While the gateway is connected, the age is 0, except
+        for last_message_id and last_pin_timestamp. By default, and if the data is
+        older, the proxy asks Discord.
         """
 
     def __init__(
@@ -371,7 +371,7 @@ Global___GetGuildChannelsRequest: _TypeAlias = GetGuildChannelsRequest  # noqa: 
 
 @_typing.final
 class GetGuildChannelsResponse(_message.Message):
-    """GetGuildChannelsResponse is the answer to GetGuildChannels."""
+    """GetGuildChannelsResponse is the response to GetGuildChannels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -421,7 +421,7 @@ Global___GetChannelMessageRequest: _TypeAlias = GetChannelMessageRequest  # noqa
 
 @_typing.final
 class GetChannelMessageResponse(_message.Message):
-    """GetChannelMessageResponse is the answer to GetChannelMessage."""
+    """GetChannelMessageResponse is the response to GetChannelMessage."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -459,7 +459,7 @@ class ListChannelMessagesRequest(_message.Message):
     channel_id: _builtins.int
     """Channel of the messages."""
     limit: _builtins.int
-    """Largest number of messages, from 1, with `around` at most 100. 50 by
+    """Maximum number of messages, at least 1, with `around` at most 100. 50 by
     default.
     """
     before: _builtins.int
@@ -467,7 +467,7 @@ class ListChannelMessagesRequest(_message.Message):
     after: _builtins.int
     """Only messages newer than this one. It need not exist."""
     around: _builtins.int
-    """This message and those around it."""
+    """This message and messages around it."""
     def __init__(
         self,
         *,
@@ -487,7 +487,7 @@ Global___ListChannelMessagesRequest: _TypeAlias = ListChannelMessagesRequest  # 
 
 @_typing.final
 class ListChannelMessagesResponse(_message.Message):
-    """ListChannelMessagesResponse is one message of many."""
+    """ListChannelMessagesResponse contains one of the messages."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -580,7 +580,7 @@ Global___GetChannelRequest: _TypeAlias = GetChannelRequest  # noqa: Y015
 
 @_typing.final
 class GetChannelResponse(_message.Message):
-    """GetChannelResponse is the answer to GetChannel."""
+    """GetChannelResponse is the response to GetChannel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -617,7 +617,7 @@ class BulkDeleteChannelMessagesRequest(_message.Message):
     """Reason shown in the guild's audit log, 1 to 512 characters."""
     @_builtins.property
     def message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The messages, 1 to 10000. One that is named twice counts once."""
+        """1 to 10000 messages. Duplicates count once."""
 
     def __init__(
         self,
@@ -636,13 +636,13 @@ Global___BulkDeleteChannelMessagesRequest: _TypeAlias = BulkDeleteChannelMessage
 
 @_typing.final
 class BulkDeleteChannelMessagesResponse(_message.Message):
-    """BulkDeleteChannelMessagesResponse is the answer to BulkDeleteChannelMessages."""
+    """BulkDeleteChannelMessagesResponse is the response to BulkDeleteChannelMessages."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class Result(_message.Message):
-        """Result is what became of one message."""
+        """Result is the result for one message."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -652,8 +652,8 @@ class BulkDeleteChannelMessagesResponse(_message.Message):
         """The message."""
         @_builtins.property
         def error(self) -> Global___DiscordError:
-            """Why it was not deleted. Not set when it is gone: of messages that are
-            deleted together Discord does not say which of them existed.
+            """Why it was not deleted. Not set if the message is gone. For messages
+            deleted in bulk, Discord does not report which of them existed.
             """
 
         def __init__(
@@ -714,7 +714,7 @@ Global___CrosspostMessageRequest: _TypeAlias = CrosspostMessageRequest  # noqa: 
 
 @_typing.final
 class CrosspostMessageResponse(_message.Message):
-    """CrosspostMessageResponse is the answer to CrosspostMessage."""
+    """CrosspostMessageResponse is the response to CrosspostMessage."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -815,7 +815,7 @@ Global___UnpinMessageRequest: _TypeAlias = UnpinMessageRequest  # noqa: Y015
 
 @_typing.final
 class UnpinMessageResponse(_message.Message):
-    """UnpinMessageResponse has no fields: the message is not pinned any more."""
+    """UnpinMessageResponse has no fields: the message is no longer pinned."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -844,7 +844,7 @@ class ListPinnedMessagesRequest(_message.Message):
     before: _builtins.str
     """Only messages pinned before this time, such as pinned_at of the last item."""
     limit: _builtins.int
-    """Largest number of messages, 1 to 50. 50 by default."""
+    """Maximum number of messages, 1 to 50. 50 by default."""
     def __init__(
         self,
         *,
@@ -862,7 +862,7 @@ Global___ListPinnedMessagesRequest: _TypeAlias = ListPinnedMessagesRequest  # no
 
 @_typing.final
 class ListPinnedMessagesResponse(_message.Message):
-    """ListPinnedMessagesResponse is the answer to ListPinnedMessages."""
+    """ListPinnedMessagesResponse is the response to ListPinnedMessages."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -898,7 +898,7 @@ class ListPinnedMessagesResponse(_message.Message):
     """Whether there are more."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListPinnedMessagesResponse.Item]:
-        """Pinned messages, those pinned last first."""
+        """Pinned messages, most recently pinned first."""
 
     def __init__(
         self,
@@ -1017,7 +1017,7 @@ class RemoveReactionRequest(_message.Message):
     emoji_name: _builtins.str
     """A unicode emoji itself, such as 👍, or name:id of a custom one."""
     user_id: _builtins.int
-    """Whose reaction is removed. The bot's by default."""
+    """User whose reaction is removed. The bot by default."""
     def __init__(
         self,
         *,
@@ -1065,8 +1065,8 @@ class RemoveAllReactionsRequest(_message.Message):
     message_id: _builtins.int
     """The message."""
     emoji_name: _builtins.str
-    """A unicode emoji itself, such as 👍, or name:id of a custom one. Every emoji
-    by default.
+    """A unicode emoji itself, such as 👍, or name:id of a custom one. All emoji by
+    default.
     """
     def __init__(
         self,
@@ -1119,11 +1119,11 @@ class ListReactionsRequest(_message.Message):
     emoji_name: _builtins.str
     """A unicode emoji itself, such as 👍, or name:id of a custom one."""
     type: _builtins.int
-    """0 ordinary reactions, 1 super reactions."""
+    """Type of reactions: 0 normal, 1 super reactions (burst)."""
     after: _builtins.int
-    """Only users with a higher id, for example that of the last user."""
+    """Only users with a higher ID, for example that of the last user."""
     limit: _builtins.int
-    """Largest number of users, 1 to 100. 25 by default."""
+    """Maximum number of users, 1 to 100. 25 by default."""
     def __init__(
         self,
         *,
@@ -1144,14 +1144,14 @@ Global___ListReactionsRequest: _TypeAlias = ListReactionsRequest  # noqa: Y015
 
 @_typing.final
 class ListReactionsResponse(_message.Message):
-    """ListReactionsResponse is the answer to ListReactions."""
+    """ListReactionsResponse is the response to ListReactions."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___User]:
-        """Users who reacted. When there are as many as the limit there may be more."""
+        """Users who reacted. If there are as many as the limit, there may be more."""
 
     def __init__(
         self,
@@ -1190,7 +1190,7 @@ Global___GetDirectMessageChannelRequest: _TypeAlias = GetDirectMessageChannelReq
 
 @_typing.final
 class GetDirectMessageChannelResponse(_message.Message):
-    """GetDirectMessageChannelResponse is the answer to GetDirectMessageChannel."""
+    """GetDirectMessageChannelResponse is the response to GetDirectMessageChannel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1231,27 +1231,28 @@ class StartThreadRequest(_message.Message):
     channel_id: _builtins.int
     """Channel in which the thread starts."""
     message_id: _builtins.int
-    """Message from which it starts. Not set is none."""
+    """Message from which the thread starts. By default, none."""
     name: _builtins.str
     """Name, 1 to 100 characters."""
     auto_archive_duration: _builtins.int
-    """Minutes without activity after which it is hidden: 60, 1440, 4320 or
-    10080. Not set is what the channel has as default.
+    """Minutes without activity after which the thread is hidden: 60, 1440, 4320 or
+    10080. By default, the channel's default.
     """
     rate_limit_per_user: _builtins.int
     """Seconds a user waits between two messages, at most 21600."""
     type: Global___Channel.Type.ValueType
-    """Type of a thread without a message, which needs one: ANNOUNCEMENT_THREAD,
-    PUBLIC_THREAD or PRIVATE_THREAD. With a message, and in a forum, Discord
-    chooses.
+    """Required for a thread without a message: ANNOUNCEMENT_THREAD, PUBLIC_THREAD
+    or PRIVATE_THREAD. With a message, and in a forum, Discord chooses the type.
     """
     invitable: _builtins.bool
-    """Whether members of a private thread may add others. Not set is true."""
+    """Whether members of a private thread may add others. True by default."""
     audit_log_reason: _builtins.str
     """Reason shown in the guild's audit log, 1 to 512 characters."""
     @_builtins.property
     def message(self) -> Global___NewMessage:
-        """First message of a post in a forum, which needs one. Not with message_id."""
+        """First message of a post in a forum, required there. Cannot be combined with
+        message_id.
+        """
 
     @_builtins.property
     def applied_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -1283,7 +1284,7 @@ Global___StartThreadRequest: _TypeAlias = StartThreadRequest  # noqa: Y015
 
 @_typing.final
 class StartThreadResponse(_message.Message):
-    """StartThreadResponse is the answer to StartThread."""
+    """StartThreadResponse is the response to StartThread."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1329,7 +1330,7 @@ Global___ListActiveThreadsRequest: _TypeAlias = ListActiveThreadsRequest  # noqa
 
 @_typing.final
 class ListActiveThreadsResponse(_message.Message):
-    """ListActiveThreadsResponse is the answer to ListActiveThreads."""
+    """ListActiveThreadsResponse is the response to ListActiveThreads."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1337,11 +1338,11 @@ class ListActiveThreadsResponse(_message.Message):
     MEMBERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def threads(self) -> _containers.RepeatedCompositeFieldContainer[Global___Channel]:
-        """Threads, the newest first."""
+        """Threads, newest first."""
 
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___ThreadMember]:
-        """The bot as a member of those of them that it has joined."""
+        """The bot's memberships in the threads that it has joined."""
 
     def __init__(
         self,
@@ -1428,7 +1429,7 @@ Global___RemoveThreadMemberRequest: _TypeAlias = RemoveThreadMemberRequest  # no
 
 @_typing.final
 class RemoveThreadMemberResponse(_message.Message):
-    """RemoveThreadMemberResponse has no fields: the user is no member any more."""
+    """RemoveThreadMemberResponse has no fields: the user is no longer a member."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1455,12 +1456,12 @@ class GetGuildRequest(_message.Message):
     guild_id: _builtins.int
     """The guild."""
     with_counts: _builtins.bool
-    """Whether the approximate numbers of members are wanted."""
+    """Whether the response includes the approximate number of members."""
     @_builtins.property
     def allow_cached(self) -> _duration_pb2.Duration:
-        """Maximum age of a response from the gateway's data, without a call to
-        Discord. The data is of age 0 while the gateway is connected. By
-        default, and if the data is older, the proxy asks Discord or the numbers of members are wanted. At least 0.
+        """Maximum age of a response from the gateway's data, without a call to Discord.
+        Must not be negative. While the gateway is connected, the age is 0. By
+        default, with with_counts, and if the data is older, the proxy asks Discord.
         """
 
     def __init__(
@@ -1480,7 +1481,7 @@ Global___GetGuildRequest: _TypeAlias = GetGuildRequest  # noqa: Y015
 
 @_typing.final
 class GetGuildResponse(_message.Message):
-    """GetGuildResponse is the answer to GetGuild."""
+    """GetGuildResponse is the response to GetGuild."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1513,13 +1514,13 @@ class ListGuildsRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     WITH_COUNTS_FIELD_NUMBER: _builtins.int
     before: _builtins.int
-    """Only guilds with a lower id."""
+    """Only guilds with a lower ID."""
     after: _builtins.int
-    """Only guilds with a higher id, for example that of the last guild."""
+    """Only guilds with a higher ID, for example that of the last guild."""
     limit: _builtins.int
-    """Largest number of guilds, 1 to 200. 200 by default."""
+    """Maximum number of guilds, 1 to 200. 200 by default."""
     with_counts: _builtins.bool
-    """Whether the approximate numbers of members are wanted."""
+    """Whether the response includes the approximate number of members."""
     def __init__(
         self,
         *,
@@ -1538,7 +1539,7 @@ Global___ListGuildsRequest: _TypeAlias = ListGuildsRequest  # noqa: Y015
 
 @_typing.final
 class ListGuildsResponse(_message.Message):
-    """ListGuildsResponse is the answer to ListGuilds."""
+    """ListGuildsResponse is the response to ListGuilds."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1546,8 +1547,8 @@ class ListGuildsResponse(_message.Message):
     @_builtins.property
     def guilds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Guild]:
         """The guilds, with the fields id, name, icon, banner, owner, permissions and
-        features, and the approximate numbers when they were asked for. When there
-        are as many as the limit there may be more.
+        features, and the approximate counts if with_counts is set. If there are as
+        many as the limit, there may be more.
         """
 
     def __init__(
@@ -1591,7 +1592,7 @@ Global___GetGuildMemberRequest: _TypeAlias = GetGuildMemberRequest  # noqa: Y015
 
 @_typing.final
 class GetGuildMemberResponse(_message.Message):
-    """GetGuildMemberResponse is the answer to GetGuildMember."""
+    """GetGuildMemberResponse is the response to GetGuildMember."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1625,9 +1626,9 @@ class ListGuildMembersRequest(_message.Message):
     guild_id: _builtins.int
     """The guild."""
     limit: _builtins.int
-    """Largest number of members, from 1. All by default."""
+    """Maximum number of members, at least 1. All by default."""
     after: _builtins.int
-    """Only members whose user has a higher id."""
+    """Only members whose user has a higher ID."""
     def __init__(
         self,
         *,
@@ -1645,7 +1646,7 @@ Global___ListGuildMembersRequest: _TypeAlias = ListGuildMembersRequest  # noqa: 
 
 @_typing.final
 class ListGuildMembersResponse(_message.Message):
-    """ListGuildMembersResponse is one member of many."""
+    """ListGuildMembersResponse contains one of the members."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1679,9 +1680,9 @@ class SearchGuildMembersRequest(_message.Message):
     guild_id: _builtins.int
     """The guild."""
     query: _builtins.str
-    """Beginning of the user name or nickname, 1 to 100 characters."""
+    """Start of the username or nickname, 1 to 100 characters."""
     limit: _builtins.int
-    """Largest number of members, 1 to 1000. 100 by default."""
+    """Maximum number of members, 1 to 1000. 100 by default."""
     def __init__(
         self,
         *,
@@ -1699,7 +1700,7 @@ Global___SearchGuildMembersRequest: _TypeAlias = SearchGuildMembersRequest  # no
 
 @_typing.final
 class SearchGuildMembersResponse(_message.Message):
-    """SearchGuildMembersResponse is the answer to SearchGuildMembers."""
+    """SearchGuildMembersResponse is the response to SearchGuildMembers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1723,8 +1724,8 @@ Global___SearchGuildMembersResponse: _TypeAlias = SearchGuildMembersResponse  # 
 
 @_typing.final
 class ModifyGuildMemberRequest(_message.Message):
-    """ModifyGuildMemberRequest says what changes. A field and the one that clears
-    it exclude each other.
+    """ModifyGuildMemberRequest contains the changes. A field cannot be combined with
+    the one that clears it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1755,14 +1756,14 @@ class ModifyGuildMemberRequest(_message.Message):
     deaf: _builtins.bool
     """Whether the member is deafened in voice channels. The member must be in one."""
     communication_disabled_until: _builtins.str
-    """Until when the member is timed out, ISO 8601, at most 28 days from now."""
+    """When the member's timeout ends, ISO 8601, at most 28 days from now."""
     clear_communication_disabled_until: _builtins.bool
     """Ends the timeout."""
     audit_log_reason: _builtins.str
     """Reason shown in the guild's audit log, 1 to 512 characters."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The member's new roles."""
+        """All roles that the member has after the change."""
 
     def __init__(
         self,
@@ -1796,7 +1797,7 @@ Global___ModifyGuildMemberRequest: _TypeAlias = ModifyGuildMemberRequest  # noqa
 
 @_typing.final
 class ModifyGuildMemberResponse(_message.Message):
-    """ModifyGuildMemberResponse is the answer to ModifyGuildMember."""
+    """ModifyGuildMemberResponse is the response to ModifyGuildMember."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1932,9 +1933,9 @@ class ListGuildRolesRequest(_message.Message):
     """The guild."""
     @_builtins.property
     def allow_cached(self) -> _duration_pb2.Duration:
-        """Maximum age of a response from the gateway's data, without a call to
-        Discord. The data is of age 0 while the gateway is connected. By
-        default, and if the data is older, the proxy asks Discord. At least 0.
+        """Maximum age of a response from the gateway's data, without a call to Discord.
+        Must not be negative. While the gateway is connected, the age is 0. By
+        default, and if the data is older, the proxy asks Discord.
         """
 
     def __init__(
@@ -1953,7 +1954,7 @@ Global___ListGuildRolesRequest: _TypeAlias = ListGuildRolesRequest  # noqa: Y015
 
 @_typing.final
 class ListGuildRolesResponse(_message.Message):
-    """ListGuildRolesResponse is the answer to ListGuildRoles."""
+    """ListGuildRolesResponse is the response to ListGuildRoles."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1999,7 +2000,7 @@ Global___GetUserRequest: _TypeAlias = GetUserRequest  # noqa: Y015
 
 @_typing.final
 class GetUserResponse(_message.Message):
-    """GetUserResponse is the answer to GetUser."""
+    """GetUserResponse is the response to GetUser."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2040,7 +2041,7 @@ Global___GetCurrentUserRequest: _TypeAlias = GetCurrentUserRequest  # noqa: Y015
 
 @_typing.final
 class GetCurrentUserResponse(_message.Message):
-    """GetCurrentUserResponse is the answer to GetCurrentUser."""
+    """GetCurrentUserResponse is the response to GetCurrentUser."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2226,13 +2227,13 @@ class Channel(_message.Message):
     DEFAULT_SORT_ORDER_FIELD_NUMBER: _builtins.int
     DEFAULT_FORUM_LAYOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Id of the channel."""
+    """ID of the channel."""
     type: Global___Channel.Type.ValueType
     """Type of the channel."""
     guild_id: _builtins.int
     """Guild of the channel."""
     position: _builtins.int
-    """Place in the list of channels."""
+    """Position in the list of channels."""
     name: _builtins.str
     """Name, 1 to 100 characters. Direct message channels have none."""
     topic: _builtins.str
@@ -2240,13 +2241,13 @@ class Channel(_message.Message):
     nsfw: _builtins.bool
     """Whether the channel is age-restricted."""
     last_message_id: _builtins.int
-    """Newest message, or newest thread of a forum. It may have been deleted."""
+    """Newest message, or newest post of a forum. It may have been deleted."""
     parent_id: _builtins.int
     """Category of the channel, or channel of the thread."""
     bitrate: _builtins.int
-    """Bits a second of a voice channel."""
+    """Bitrate of a voice channel in bits per second."""
     user_limit: _builtins.int
-    """Largest number of users in a voice channel."""
+    """Maximum number of users in a voice channel."""
     rate_limit_per_user: _builtins.int
     """Seconds a user waits between two messages, 0 to 21600."""
     icon: _builtins.str
@@ -2254,38 +2255,38 @@ class Channel(_message.Message):
     owner_id: _builtins.int
     """Creator of the thread or group."""
     application_id: _builtins.int
-    """Application that made the group."""
+    """Application that created the group."""
     managed: _builtins.bool
     """Whether an application manages the group."""
     last_pin_timestamp: _builtins.str
     """When the newest pinned message was pinned."""
     rtc_region: _builtins.str
-    """Voice region, empty when Discord chooses."""
+    """Voice region, empty if Discord chooses it."""
     video_quality_mode: _builtins.int
     """Camera quality of a voice channel: 1 automatic, 2 720p."""
     message_count: _builtins.int
-    """Messages in the thread, without the first one and deleted ones."""
+    """Number of messages in the thread, without the first one and deleted ones."""
     member_count: _builtins.int
-    """Members of the thread, counted up to 50."""
+    """Number of members of the thread. Discord stops counting at 50."""
     total_message_sent: _builtins.int
-    """Messages ever sent in the thread."""
+    """Number of messages ever sent in the thread."""
     default_auto_archive_duration: _builtins.int
-    """Minutes without activity after which clients archive new threads: 60,
-    1440, 4320 or 10080.
-    """
+    """Default auto_archive_duration of new threads: 60, 1440, 4320 or 10080."""
     permissions: _builtins.str
     """Permissions of the invoking user, a decimal bit set, in interactions only."""
     flags: _builtins.int
-    """Bit set: 2 pinned in a forum, 16 posts need a tag, 32768 download hidden."""
+    """Bit set: 2 pinned in a forum, 16 posts require a tag, 32768 download options
+    hidden.
+    """
     default_thread_rate_limit_per_user: _builtins.int
-    """Value of rate_limit_per_user in new threads."""
+    """Default rate_limit_per_user of new threads."""
     default_sort_order: _builtins.int
     """Order of posts in the forum: 0 latest activity, 1 creation."""
     default_forum_layout: _builtins.int
     """Layout of the forum: 0 not set, 1 list, 2 gallery."""
     @_builtins.property
     def permission_overwrites(self) -> _containers.RepeatedCompositeFieldContainer[Global___PermissionOverwrite]:
-        """Permissions that differ from the roles'."""
+        """Permissions that differ from those of the roles."""
 
     @_builtins.property
     def recipients(self) -> _containers.RepeatedCompositeFieldContainer[Global___User]:
@@ -2360,7 +2361,8 @@ Global___Channel: _TypeAlias = Channel  # noqa: Y015
 
 @_typing.final
 class PermissionOverwrite(_message.Message):
-    """PermissionOverwrite changes what a role or member may do in one channel.
+    """PermissionOverwrite grants and denies a role or member permissions in one
+    channel.
     https://discord.com/developers/docs/topics/permissions
     """
 
@@ -2377,7 +2379,7 @@ class PermissionOverwrite(_message.Message):
     allow: _builtins.str
     """Permissions granted, a decimal bit set."""
     deny: _builtins.str
-    """Permissions taken, a decimal bit set."""
+    """Permissions denied, a decimal bit set."""
     def __init__(
         self,
         *,
@@ -2409,7 +2411,9 @@ class ThreadMetadata(_message.Message):
     archived: _builtins.bool
     """Whether the thread is archived."""
     auto_archive_duration: _builtins.int
-    """Minutes without activity after which it is hidden: 60, 1440, 4320 or 10080."""
+    """Minutes without activity after which the thread is hidden: 60, 1440, 4320 or
+    10080.
+    """
     archive_timestamp: _builtins.str
     """When archived was last changed."""
     locked: _builtins.bool
@@ -2417,7 +2421,7 @@ class ThreadMetadata(_message.Message):
     invitable: _builtins.bool
     """Whether members of a private thread may add others."""
     create_timestamp: _builtins.str
-    """When the thread was made, for threads made since January 2022."""
+    """When the thread was created, for threads created since January 2022."""
     def __init__(
         self,
         *,
@@ -2457,7 +2461,7 @@ class ThreadMember(_message.Message):
     """Notification settings."""
     @_builtins.property
     def member(self) -> Global___GuildMember:
-        """The user as a member of the guild, when asked for."""
+        """The user as a member of the guild, if requested."""
 
     def __init__(
         self,
@@ -2478,7 +2482,7 @@ Global___ThreadMember: _TypeAlias = ThreadMember  # noqa: Y015
 
 @_typing.final
 class ForumTag(_message.Message):
-    """ForumTag can be given to a post of a forum."""
+    """ForumTag is a tag for posts of a forum."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2488,11 +2492,11 @@ class ForumTag(_message.Message):
     EMOJI_ID_FIELD_NUMBER: _builtins.int
     EMOJI_NAME_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Id of the tag."""
+    """ID of the tag."""
     name: _builtins.str
     """Name, at most 20 characters."""
     moderated: _builtins.bool
-    """Whether giving it needs MANAGE_THREADS."""
+    """Whether adding it to a post requires MANAGE_THREADS."""
     emoji_id: _builtins.int
     """Custom emoji."""
     emoji_name: _builtins.str
@@ -2564,7 +2568,7 @@ class Embed(_message.Message):
         icon_url: _builtins.str
         """Link to the icon, http, https or attachment."""
         proxy_icon_url: _builtins.str
-        """Discord's copy of the icon, in answers only."""
+        """Discord's copy of the icon, in responses only."""
         def __init__(
             self,
             *,
@@ -2593,15 +2597,15 @@ class Embed(_message.Message):
         url: _builtins.str
         """Link to the image, http, https or attachment."""
         proxy_icon_url: _builtins.str
-        """Discord's copy of the image, its proxy_url, in answers only."""
+        """Discord's copy of the image, its proxy_url, in responses only."""
         height: _builtins.int
-        """Height in pixels, in answers only."""
+        """Height in pixels, in responses only."""
         width: _builtins.int
-        """Width in pixels, in answers only."""
+        """Width in pixels, in responses only."""
         content_type: _builtins.str
-        """Media type of the image, in answers only."""
+        """Media type of the image, in responses only."""
         description: _builtins.str
-        """Alternative text, in answers only."""
+        """Alternative text, in responses only."""
         def __init__(
             self,
             *,
@@ -2633,15 +2637,15 @@ class Embed(_message.Message):
         url: _builtins.str
         """Link to the image, http, https or attachment."""
         proxy_url: _builtins.str
-        """Discord's copy of the image, in answers only."""
+        """Discord's copy of the image, in responses only."""
         height: _builtins.int
-        """Height in pixels, in answers only."""
+        """Height in pixels, in responses only."""
         width: _builtins.int
-        """Width in pixels, in answers only."""
+        """Width in pixels, in responses only."""
         content_type: _builtins.str
-        """Media type of the image, in answers only."""
+        """Media type of the image, in responses only."""
         description: _builtins.str
-        """Alternative text, in answers only."""
+        """Alternative text, in responses only."""
         def __init__(
             self,
             *,
@@ -2739,7 +2743,7 @@ class Embed(_message.Message):
         icon_url: _builtins.str
         """Link to the icon, http, https or attachment."""
         proxy_icon_url: _builtins.str
-        """Discord's copy of the icon, in answers only."""
+        """Discord's copy of the icon, in responses only."""
         def __init__(
             self,
             *,
@@ -2768,7 +2772,7 @@ class Embed(_message.Message):
         value: _builtins.str
         """Text, 1 to 1024 characters."""
         inline: _builtins.bool
-        """Whether it may be next to other fields."""
+        """Whether it is displayed next to other inline fields."""
         def __init__(
             self,
             *,
@@ -2807,9 +2811,9 @@ class Embed(_message.Message):
     timestamp: _builtins.str
     """Time shown in the footer, ISO 8601."""
     color: _builtins.int
-    """Colour of the bar, 0xRRGGBB."""
+    """Color of the bar, 0xRRGGBB."""
     flags: _builtins.int
-    """Bit set: 32 content is inactive, in answers only."""
+    """Bit set: 32 content is inactive, in responses only."""
     @_builtins.property
     def footer(self) -> Global___Embed.Footer:
         """Footer below the embed."""
@@ -2866,7 +2870,7 @@ Global___Embed: _TypeAlias = Embed  # noqa: Y015
 
 @_typing.final
 class Emoji(_message.Message):
-    """Emoji is a custom emoji of a guild, or in reactions a unicode one without id.
+    """Emoji is a custom emoji of a guild, or in reactions a unicode one without ID.
     https://discord.com/developers/docs/resources/emoji
     """
 
@@ -2881,24 +2885,24 @@ class Emoji(_message.Message):
     ANIMATED_FIELD_NUMBER: _builtins.int
     AVAILABLE_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Id of a custom emoji."""
+    """ID of a custom emoji."""
     name: _builtins.str
     """Name of a custom emoji, or the unicode emoji itself."""
     required_colons: _builtins.bool
-    """Whether it must be written with colons, Discord's require_colons."""
+    """Whether it must be written with colons (Discord's require_colons)."""
     managed: _builtins.bool
     """Whether an integration manages it."""
     animated: _builtins.bool
-    """Whether it moves."""
+    """Whether it is animated."""
     available: _builtins.bool
-    """Whether it can be used; not when the guild lost boosts."""
+    """Whether it can be used. False if the guild has lost boosts."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Roles that may use it, empty for all."""
 
     @_builtins.property
     def user(self) -> Global___User:
-        """Who made it."""
+        """User who created it."""
 
     def __init__(
         self,
@@ -2946,7 +2950,7 @@ class GuildMember(_message.Message):
     joined_at: _builtins.str
     """When the user joined."""
     premium_since: _builtins.str
-    """Since when the user boosts the guild."""
+    """When the user started boosting the guild."""
     deaf: _builtins.bool
     """Whether the user is deafened in voice channels."""
     mute: _builtins.bool
@@ -2962,7 +2966,7 @@ class GuildMember(_message.Message):
     flags: _builtins.int
     """Bit set: 1 rejoined, 2 completed onboarding, 4 bypasses verification and others."""
     communication_disabled_until: _builtins.str
-    """Until when the user is timed out."""
+    """When the user's timeout ends."""
     @_builtins.property
     def user(self) -> Global___User:
         """The user."""
@@ -2998,7 +3002,7 @@ Global___GuildMember: _TypeAlias = GuildMember  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
-    """Message is what somebody posted to a channel.
+    """Message is a message in a channel.
     https://discord.com/developers/docs/resources/message
     """
 
@@ -3039,25 +3043,25 @@ class Message(_message.Message):
         GUILD_DISCOVERY_DISQUALIFIED: Message._Type.ValueType  # 14
         """The guild left discovery."""
         GUILD_DISCOVERY_REQUALIFIED: Message._Type.ValueType  # 15
-        """The guild is in discovery again."""
+        """The guild returned to discovery."""
         GUILD_DISCOVERY_GRACE_PERIOD_INITIAL_WARNING: Message._Type.ValueType  # 16
         """First warning before the guild leaves discovery."""
         GUILD_DISCOVERY_GRACE_PERIOD_FINAL_WARNING: Message._Type.ValueType  # 17
         """Last warning before the guild leaves discovery."""
         THREAD_CREATED: Message._Type.ValueType  # 18
-        """A thread was made from a message."""
+        """A thread was created from a message."""
         REPLY: Message._Type.ValueType  # 19
         """Reply to another message."""
         APPLICATION_COMMAND: Message._Type.ValueType  # 20
-        """Answer to a slash command."""
+        """Response to a slash command."""
         THREAD_STARTER_MESSAGE: Message._Type.ValueType  # 21
-        """First message of a thread, the one it was made from."""
+        """First message of a thread: the message it was created from."""
         GUILD_INVITE_REMINDER: Message._Type.ValueType  # 22
         """Reminder to invite others."""
         CONTEXT_MENU_COMMAND: Message._Type.ValueType  # 23
-        """Answer to a context menu command."""
+        """Response to a context menu command."""
         AUTO_MODERATION_ACTION: Message._Type.ValueType  # 24
-        """AutoMod did something."""
+        """AutoMod took an action."""
         ROLE_SUBSCRIPTION_PURCHASE: Message._Type.ValueType  # 25
         """A role subscription was bought."""
         INTERACTION_PREMIUM_UPSELL: Message._Type.ValueType  # 26
@@ -3067,21 +3071,21 @@ class Message(_message.Message):
         STAGE_END: Message._Type.ValueType  # 28
         """A stage ended."""
         STAGE_SPEAKER: Message._Type.ValueType  # 29
-        """Somebody speaks on the stage."""
+        """A user became a speaker on the stage."""
         STAGE_TOPIC: Message._Type.ValueType  # 31
         """The topic of the stage changed."""
         GUILD_APPLICATION_PREMIUM_SUBSCRIPTION: Message._Type.ValueType  # 32
         """An application subscription was bought for the guild."""
         GUILD_INCIDENT_ALERT_MODE_ENABLED: Message._Type.ValueType  # 36
-        """Security actions were switched on."""
+        """Security actions were enabled."""
         GUILD_INCIDENT_ALERT_MODE_DISABLED: Message._Type.ValueType  # 37
-        """Security actions were switched off."""
+        """Security actions were disabled."""
         GUILD_INCIDENT_REPORT_RAID: Message._Type.ValueType  # 38
         """A raid was reported."""
         GUILD_INCIDENT_REPORT_FALSE_ALARM: Message._Type.ValueType  # 39
         """The reported raid was a false alarm."""
         PURCHASE_NOTIFICATION: Message._Type.ValueType  # 44
-        """Something was bought."""
+        """A user made a purchase."""
         POLL_RESULT: Message._Type.ValueType  # 46
         """Result of a poll."""
 
@@ -3117,25 +3121,25 @@ class Message(_message.Message):
     GUILD_DISCOVERY_DISQUALIFIED: Message.Type.ValueType  # 14
     """The guild left discovery."""
     GUILD_DISCOVERY_REQUALIFIED: Message.Type.ValueType  # 15
-    """The guild is in discovery again."""
+    """The guild returned to discovery."""
     GUILD_DISCOVERY_GRACE_PERIOD_INITIAL_WARNING: Message.Type.ValueType  # 16
     """First warning before the guild leaves discovery."""
     GUILD_DISCOVERY_GRACE_PERIOD_FINAL_WARNING: Message.Type.ValueType  # 17
     """Last warning before the guild leaves discovery."""
     THREAD_CREATED: Message.Type.ValueType  # 18
-    """A thread was made from a message."""
+    """A thread was created from a message."""
     REPLY: Message.Type.ValueType  # 19
     """Reply to another message."""
     APPLICATION_COMMAND: Message.Type.ValueType  # 20
-    """Answer to a slash command."""
+    """Response to a slash command."""
     THREAD_STARTER_MESSAGE: Message.Type.ValueType  # 21
-    """First message of a thread, the one it was made from."""
+    """First message of a thread: the message it was created from."""
     GUILD_INVITE_REMINDER: Message.Type.ValueType  # 22
     """Reminder to invite others."""
     CONTEXT_MENU_COMMAND: Message.Type.ValueType  # 23
-    """Answer to a context menu command."""
+    """Response to a context menu command."""
     AUTO_MODERATION_ACTION: Message.Type.ValueType  # 24
-    """AutoMod did something."""
+    """AutoMod took an action."""
     ROLE_SUBSCRIPTION_PURCHASE: Message.Type.ValueType  # 25
     """A role subscription was bought."""
     INTERACTION_PREMIUM_UPSELL: Message.Type.ValueType  # 26
@@ -3145,21 +3149,21 @@ class Message(_message.Message):
     STAGE_END: Message.Type.ValueType  # 28
     """A stage ended."""
     STAGE_SPEAKER: Message.Type.ValueType  # 29
-    """Somebody speaks on the stage."""
+    """A user became a speaker on the stage."""
     STAGE_TOPIC: Message.Type.ValueType  # 31
     """The topic of the stage changed."""
     GUILD_APPLICATION_PREMIUM_SUBSCRIPTION: Message.Type.ValueType  # 32
     """An application subscription was bought for the guild."""
     GUILD_INCIDENT_ALERT_MODE_ENABLED: Message.Type.ValueType  # 36
-    """Security actions were switched on."""
+    """Security actions were enabled."""
     GUILD_INCIDENT_ALERT_MODE_DISABLED: Message.Type.ValueType  # 37
-    """Security actions were switched off."""
+    """Security actions were disabled."""
     GUILD_INCIDENT_REPORT_RAID: Message.Type.ValueType  # 38
     """A raid was reported."""
     GUILD_INCIDENT_REPORT_FALSE_ALARM: Message.Type.ValueType  # 39
     """The reported raid was a false alarm."""
     PURCHASE_NOTIFICATION: Message.Type.ValueType  # 44
-    """Something was bought."""
+    """A user made a purchase."""
     POLL_RESULT: Message.Type.ValueType  # 46
     """Result of a poll."""
 
@@ -3216,7 +3220,7 @@ class Message(_message.Message):
         WAVEFORM_FIELD_NUMBER: _builtins.int
         FLAGS_FIELD_NUMBER: _builtins.int
         id: _builtins.int
-        """Id of the attachment."""
+        """ID of the attachment."""
         filename: _builtins.str
         """Name of the file."""
         size: _builtins.int
@@ -3269,7 +3273,7 @@ class Message(_message.Message):
 
     @_typing.final
     class Reaction(_message.Message):
-        """Reaction is an emoji that users gave a message."""
+        """Reaction is an emoji that users reacted with."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -3304,22 +3308,22 @@ class Message(_message.Message):
         ME_BURST_FIELD_NUMBER: _builtins.int
         BURST_COLORS_FIELD_NUMBER: _builtins.int
         count: _builtins.int
-        """How many users gave it."""
+        """Number of users who reacted with it."""
         me: _builtins.bool
-        """Whether the bot gave it."""
+        """Whether the bot reacted with it."""
         me_burst: _builtins.bool
-        """Whether the bot gave it as a super reaction."""
+        """Whether the bot reacted with it as a super reaction."""
         @_builtins.property
         def emoji(self) -> Global___Emoji:
             """The emoji."""
 
         @_builtins.property
         def count_details(self) -> Global___Message.Reaction.CountDetails:
-            """How the count is made up."""
+            """The count, split by kind of reaction."""
 
         @_builtins.property
         def burst_colors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-            """Colours of super reactions, #RRGGBB."""
+            """Colors of super reactions, #RRGGBB."""
 
         def __init__(
             self,
@@ -3358,14 +3362,14 @@ class Message(_message.Message):
             LISTEN: Message.Activity._Type.ValueType  # 3
             """Listen along."""
             JOIN_REQUESTS: Message.Activity._Type.ValueType  # 4
-            """Never sent by Discord, whose number is that of JOIN_REQUEST."""
+            """Never occurs: Discord's number for it is 5, JOIN_REQUEST."""
             JOIN_REQUEST: Message.Activity._Type.ValueType  # 5
             """Ask to join."""
             STREAM_REQUEST: Message.Activity._Type.ValueType  # 6
             """Ask for a stream."""
 
         class Type(_Type, metaclass=_TypeEnumTypeWrapper):
-            """Type has Discord's numbers, but for JOIN_REQUESTS."""
+            """Type has Discord's numbers, except for JOIN_REQUESTS."""
 
         UNDEFINED: Message.Activity.Type.ValueType  # 0
         """Not set."""
@@ -3376,7 +3380,7 @@ class Message(_message.Message):
         LISTEN: Message.Activity.Type.ValueType  # 3
         """Listen along."""
         JOIN_REQUESTS: Message.Activity.Type.ValueType  # 4
-        """Never sent by Discord, whose number is that of JOIN_REQUEST."""
+        """Never occurs: Discord's number for it is 5, JOIN_REQUEST."""
         JOIN_REQUEST: Message.Activity.Type.ValueType  # 5
         """Ask to join."""
         STREAM_REQUEST: Message.Activity.Type.ValueType  # 6
@@ -3412,7 +3416,7 @@ class Message(_message.Message):
         ICON_FIELD_NUMBER: _builtins.int
         NAME_FIELD_NUMBER: _builtins.int
         id: _builtins.int
-        """Id of the application."""
+        """ID of the application."""
         cover_image: _builtins.str
         """Hash of the cover image."""
         description: _builtins.str
@@ -3473,7 +3477,7 @@ class Message(_message.Message):
         guild_id: _builtins.int
         """Its guild."""
         fail_if_not_exists: _builtins.bool
-        """Whether sending fails when the other message is gone, in requests only."""
+        """Whether sending fails if the other message is gone, in requests only."""
         type: Global___Message.Reference.Type.ValueType
         """Type of the reference."""
         def __init__(
@@ -3493,7 +3497,7 @@ class Message(_message.Message):
 
     @_typing.final
     class Sticker(_message.Message):
-        """Sticker is a full sticker, which Discord sends no more in messages."""
+        """Sticker is a full sticker. Discord no longer sends these in messages."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -3508,7 +3512,7 @@ class Message(_message.Message):
             PNG: Message.Sticker._Type.ValueType  # 1
             """PNG."""
             APNG: Message.Sticker._Type.ValueType  # 2
-            """Moving PNG."""
+            """Animated PNG."""
             LOTTIE: Message.Sticker._Type.ValueType  # 3
             """Lottie animation."""
             GIF: Message.Sticker._Type.ValueType  # 4
@@ -3522,7 +3526,7 @@ class Message(_message.Message):
         PNG: Message.Sticker.Type.ValueType  # 1
         """PNG."""
         APNG: Message.Sticker.Type.ValueType  # 2
-        """Moving PNG."""
+        """Animated PNG."""
         LOTTIE: Message.Sticker.Type.ValueType  # 3
         """Lottie animation."""
         GIF: Message.Sticker.Type.ValueType  # 4
@@ -3541,7 +3545,7 @@ class Message(_message.Message):
         GUILD_ID_FIELD_NUMBER: _builtins.int
         USER_FIELD_NUMBER: _builtins.int
         id: _builtins.int
-        """Id of the sticker."""
+        """ID of the sticker."""
         pack_id: _builtins.int
         """Pack of a standard sticker."""
         name: _builtins.str
@@ -3549,7 +3553,7 @@ class Message(_message.Message):
         description: _builtins.str
         """Description."""
         tags: _builtins.str
-        """Words to find it by."""
+        """Keywords for search and autocomplete."""
         asset: _builtins.str
         """Hash of the image; Discord leaves it empty."""
         preview_asset: _builtins.str
@@ -3557,14 +3561,14 @@ class Message(_message.Message):
         format_type: Global___Message.Sticker.Type.ValueType
         """Format of the image."""
         type: _builtins.int
-        """1 a standard sticker, 2 one of a guild."""
+        """Type: 1 standard, 2 of a guild."""
         available: _builtins.bool
-        """Whether it can be used; not when the guild lost boosts."""
+        """Whether it can be used. False if the guild has lost boosts."""
         guild_id: _builtins.int
         """Guild of the sticker."""
         @_builtins.property
         def user(self) -> Global___User:
-            """Who made it."""
+            """User who created it."""
 
         def __init__(
             self,
@@ -3590,7 +3594,7 @@ class Message(_message.Message):
 
     @_typing.final
     class StickerItem(_message.Message):
-        """StickerItem is what is needed to show a sticker."""
+        """StickerItem is the data needed to show a sticker."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -3598,7 +3602,7 @@ class Message(_message.Message):
         NAME_FIELD_NUMBER: _builtins.int
         FORMAT_TYPE_FIELD_NUMBER: _builtins.int
         id: _builtins.int
-        """Id of the sticker."""
+        """ID of the sticker."""
         name: _builtins.str
         """Name."""
         format_type: Global___Message.Sticker.Type.ValueType
@@ -3618,7 +3622,7 @@ class Message(_message.Message):
 
     @_typing.final
     class InteractionMetadata(_message.Message):
-        """InteractionMetadata says which interaction a message answers."""
+        """InteractionMetadata is the interaction that a message responds to."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -3628,16 +3632,16 @@ class Message(_message.Message):
         ORIGINAL_RESPONSE_MESSAGE_ID_FIELD_NUMBER: _builtins.int
         INTERACTED_MESSAGE_ID_FIELD_NUMBER: _builtins.int
         id: _builtins.int
-        """Id of the interaction."""
+        """ID of the interaction."""
         type: _builtins.int
         """Type: 2 command, 3 component, 5 modal."""
         original_response_message_id: _builtins.int
-        """First answer, for follow-ups."""
+        """Initial response, for follow-ups."""
         interacted_message_id: _builtins.int
         """Message of the component that was used."""
         @_builtins.property
         def user(self) -> Global___User:
-            """Who used it."""
+            """User who triggered it."""
 
         def __init__(
             self,
@@ -3656,7 +3660,7 @@ class Message(_message.Message):
 
     @_typing.final
     class Snapshot(_message.Message):
-        """Snapshot is a forwarded message as it was."""
+        """Snapshot is the content of a forwarded message."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -3719,7 +3723,7 @@ class Message(_message.Message):
         tier_name: _builtins.str
         """Name of the tier."""
         total_months_subscribed: _builtins.int
-        """Months in a row."""
+        """Total number of months subscribed."""
         is_renewal: _builtins.bool
         """Whether it was renewed."""
         def __init__(
@@ -3773,7 +3777,7 @@ class Message(_message.Message):
     POLL_FIELD_NUMBER: _builtins.int
     COMPONENTS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Id of the message. Its time is the time of the message."""
+    """ID of the message, which contains the time of the message."""
     channel_id: _builtins.int
     """Channel of the message."""
     guild_id: _builtins.int
@@ -3789,7 +3793,7 @@ class Message(_message.Message):
     mention_everyone: _builtins.bool
     """Whether it mentions everyone."""
     nonce: _builtins.str
-    """What the sender named the message, at most 25 characters."""
+    """Nonce that the sender gave the message, at most 25 characters."""
     pinned: _builtins.bool
     """Whether the message is pinned."""
     webhook_id: _builtins.int
@@ -3801,12 +3805,12 @@ class Message(_message.Message):
     components, and others.
     """
     position: _builtins.int
-    """Approximate place in its thread. May have gaps."""
+    """Approximate position in its thread. Positions can have gaps."""
     application_id: _builtins.int
     """Application that sent the message."""
     @_builtins.property
     def author(self) -> Global___User:
-        """Author: a user, or a webhook in the shape of a user."""
+        """Author: a user, or a webhook represented as a user."""
 
     @_builtins.property
     def member(self) -> Global___GuildMember:
@@ -3830,7 +3834,7 @@ class Message(_message.Message):
 
     @_builtins.property
     def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
-        """Embeds, given by the sender or made from links."""
+        """Embeds, from the sender or generated from links."""
 
     @_builtins.property
     def reactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message.Reaction]:
@@ -3850,11 +3854,11 @@ class Message(_message.Message):
 
     @_builtins.property
     def stickers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message.Sticker]:
-        """Stickers, from before sticker_items."""
+        """Stickers of old messages; see sticker_items."""
 
     @_builtins.property
     def referenced_message(self) -> Global___Message:
-        """Message that this one replies to, or that its thread was made from."""
+        """Message that this one replies to, or from which its thread was created."""
 
     @_builtins.property
     def sticker_items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message.StickerItem]:
@@ -3862,11 +3866,11 @@ class Message(_message.Message):
 
     @_builtins.property
     def thread(self) -> Global___Channel:
-        """Thread made from this message."""
+        """Thread that was started from this message."""
 
     @_builtins.property
     def interaction_metadata(self) -> Global___Message.InteractionMetadata:
-        """Interaction that the message answers."""
+        """Interaction that the message responds to."""
 
     @_builtins.property
     def message_snapshots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message.Snapshot]:
@@ -3972,7 +3976,7 @@ class Poll(_message.Message):
 
     @_typing.final
     class Answer(_message.Message):
-        """Answer can be chosen."""
+        """Answer is one of the choices."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -4098,8 +4102,8 @@ Global___Poll: _TypeAlias = Poll  # noqa: Y015
 
 @_typing.final
 class Guild(_message.Message):
-    """Guild is a community with channels, members and roles; Discord shows it as a
-    server.
+    """Guild is a community with channels, members and roles. Discord's clients call
+    it a server.
     https://discord.com/developers/docs/resources/guild
     """
 
@@ -4107,7 +4111,7 @@ class Guild(_message.Message):
 
     @_typing.final
     class IncidentsData(_message.Message):
-        """IncidentsData says what moderators or Discord have paused."""
+        """IncidentsData contains what moderators or Discord have paused."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -4116,7 +4120,7 @@ class Guild(_message.Message):
         DM_SPAM_DETECTED_AT_FIELD_NUMBER: _builtins.int
         RAID_DETECTED_AT_FIELD_NUMBER: _builtins.int
         invites_disabled_until: _builtins.str
-        """End of the time in which invites are disabled."""
+        """Until when invites are disabled."""
         dms_disabled_until: _builtins.str
         """Until when members cannot send each other direct messages."""
         dm_spam_detected_at: _builtins.str
@@ -4179,15 +4183,15 @@ class Guild(_message.Message):
     SAFETY_ALERTS_CHANNEL_ID_FIELD_NUMBER: _builtins.int
     INCIDENTS_DATA_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Id of the guild."""
+    """ID of the guild."""
     name: _builtins.str
     """Name, 2 to 100 characters."""
     icon: _builtins.str
     """Hash of the icon."""
     splash: _builtins.str
-    """Hash of the image behind invitations."""
+    """Hash of the splash image of invites."""
     discovery_splash: _builtins.str
-    """Hash of the image in discovery."""
+    """Hash of the splash image in discovery."""
     owner: _builtins.bool
     """Whether the bot owns the guild, in ListGuilds only."""
     owner_id: _builtins.int
@@ -4195,40 +4199,42 @@ class Guild(_message.Message):
     permissions: _builtins.str
     """Permissions of the bot, a decimal bit set, in ListGuilds only."""
     afk_channel_id: _builtins.int
-    """Voice channel of members who are away."""
+    """Voice channel for members who are away."""
     afk_timeout: _builtins.int
-    """Seconds after which members in voice channels are away."""
+    """Seconds without activity after which members in voice channels are away."""
     widget_enabled: _builtins.bool
-    """Whether the guild shows itself on web pages."""
+    """Whether the guild's widget is enabled."""
     widget_channel_id: _builtins.int
-    """Channel that such a page invites to."""
+    """Channel that the widget invites to."""
     verification_level: _builtins.int
-    """What a new member must have to write: 0 nothing, 1 a verified email
-    address, 2 an account older than 5 minutes, 3 membership for 10 minutes, 4
-    a verified phone number.
+    """Requirement for new members to write: 0 none, 1 a verified email address, 2
+    an account older than 5 minutes, 3 membership for 10 minutes, 4 a verified
+    phone number.
     """
     default_message_notifications: _builtins.int
-    """What members are notified of: 0 all messages, 1 mentions."""
+    """Default notifications: 0 all messages, 1 only mentions."""
     explicit_content_filter: _builtins.int
-    """Whose media is looked through: 0 nobody's, 1 that of members without
-    roles, 2 everybody's.
+    """Whose media Discord scans: 0 nobody's, 1 that of members without roles, 2
+    everyone's.
     """
     mfa_level: _builtins.int
     """Whether moderators need two-factor authentication: 0 no, 1 yes."""
     application_id: _builtins.int
-    """Application that made the guild."""
+    """Application that created the guild."""
     system_channel_id: _builtins.int
-    """Channel of notices such as joins and boosts."""
+    """Channel for notices such as joins and boosts."""
     system_channel_flags: _builtins.int
-    """Bit set: 1 no notices of joins, 2 of boosts, 4 no tips, and others."""
+    """Bit set: 1 no notices of joins, 2 no notices of boosts, 4 no setup tips, and
+    others.
+    """
     rules_channel_id: _builtins.int
     """Channel of the rules."""
     max_presences: _builtins.int
-    """Largest number of members who are online, 0 for no limit."""
+    """Maximum number of members who are online, 0 for no limit."""
     max_members: _builtins.int
-    """Largest number of members."""
+    """Maximum number of members."""
     vanity_url_code: _builtins.str
-    """Name of the guild's own invitation link."""
+    """Code of the guild's custom invite link."""
     description: _builtins.str
     """Description."""
     banner: _builtins.str
@@ -4240,21 +4246,21 @@ class Guild(_message.Message):
     preferred_locale: _builtins.str
     """Language of the guild, such as en-US."""
     public_updates_channel_id: _builtins.int
-    """Channel of Discord's notices to moderators."""
+    """Channel for Discord's notices to moderators."""
     max_video_channel_users: _builtins.int
-    """Largest number of users in a video call."""
+    """Maximum number of users in a video call."""
     max_stage_video_channel_users: _builtins.int
-    """Largest number of users in a video call on a stage."""
+    """Maximum number of users in a video call on a stage."""
     approximate_member_count: _builtins.int
-    """Number of members, when asked for."""
+    """Approximate number of members, if requested."""
     approximate_presence_count: _builtins.int
-    """Number of members who are online, when asked for."""
+    """Approximate number of members who are online, if requested."""
     nsfw_level: _builtins.int
     """Age restriction: 0 default, 1 explicit, 2 safe, 3 age-restricted."""
     premium_progress_bar_enabled: _builtins.bool
     """Whether the progress of boosts is shown."""
     safety_alerts_channel_id: _builtins.int
-    """Channel of Discord's safety alerts."""
+    """Channel for Discord's safety alerts."""
     @_builtins.property
     def roles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Role]:
         """Roles."""
@@ -4265,7 +4271,7 @@ class Guild(_message.Message):
 
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the guild has or is, such as COMMUNITY."""
+        """Features of the guild, such as COMMUNITY."""
 
     @_builtins.property
     def stickers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message.Sticker]:
@@ -4338,7 +4344,7 @@ class Role(_message.Message):
 
     @_typing.final
     class Tag(_message.Message):
-        """Tag says what a role belongs to."""
+        """Tag is what a role belongs to."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -4355,7 +4361,7 @@ class Role(_message.Message):
         premium_subscriber: _builtins.bool
         """Whether it is the role of the guild's boosters."""
         subscription_listing_id: _builtins.int
-        """Subscription that gives the role."""
+        """Subscription that grants the role."""
         available_for_purchase: _builtins.bool
         """Whether the role can be bought."""
         guild_connections: _builtins.bool
@@ -4378,7 +4384,7 @@ class Role(_message.Message):
 
     @_typing.final
     class Colors(_message.Message):
-        """Colors are one, two or three colours, 0xRRGGBB each."""
+        """Colors contains one, two or three colors, 0xRRGGBB each."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -4386,11 +4392,11 @@ class Role(_message.Message):
         SECONDARY_COLOR_FIELD_NUMBER: _builtins.int
         TERTIARY_COLOR_FIELD_NUMBER: _builtins.int
         primary_color: _builtins.int
-        """The colour, or the first of a gradient."""
+        """The color, or the first one of a gradient."""
         secondary_color: _builtins.int
-        """Second colour of a gradient."""
+        """Second color of a gradient."""
         tertiary_color: _builtins.int
-        """Third colour of a gradient."""
+        """Third color of a gradient."""
         def __init__(
             self,
             *,
@@ -4418,13 +4424,13 @@ class Role(_message.Message):
     UNICODE_EMOJI_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Id of the role."""
+    """ID of the role."""
     name: _builtins.str
     """Name."""
     color: _builtins.int
-    """Colour, 0xRRGGBB."""
+    """Color, 0xRRGGBB."""
     hoist: _builtins.bool
-    """Whether its members are listed apart."""
+    """Whether its members are listed separately."""
     position: _builtins.int
     """Position in the hierarchy; higher roles have higher numbers."""
     permissions: _builtins.str
@@ -4436,16 +4442,16 @@ class Role(_message.Message):
     icon: _builtins.str
     """Hash of the icon."""
     unicode_emoji: _builtins.str
-    """Unicode emoji in place of an icon."""
+    """Unicode emoji instead of an icon."""
     flags: _builtins.int
     """Bit set: 1 can be chosen in onboarding."""
     @_builtins.property
     def tags(self) -> _containers.RepeatedCompositeFieldContainer[Global___Role.Tag]:
-        """At most one tag, as a list."""
+        """Tags. The list has at most one entry."""
 
     @_builtins.property
     def colors(self) -> Global___Role.Colors:
-        """Colours."""
+        """Colors."""
 
     def __init__(
         self,
@@ -4474,7 +4480,7 @@ Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
 class User(_message.Message):
-    """User is an account: a person, a bot, or a webhook in the shape of a user.
+    """User is an account: a person, a bot, or a webhook represented as a user.
     https://discord.com/developers/docs/resources/user
     """
 
@@ -4497,17 +4503,17 @@ class User(_message.Message):
     BANNER_FIELD_NUMBER: _builtins.int
     ACCENT_COLOR_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Id of the user."""
+    """ID of the user."""
     username: _builtins.str
-    """Name of the account, unique but for bots."""
+    """Name of the account. Unique, except for bots."""
     discriminator: _builtins.str
-    """Number behind the name: "0" for people, four digits for bots."""
+    """Discriminator: "0" for people, four digits for bots."""
     avatar: _builtins.str
     """Hash of the avatar."""
     bot: _builtins.bool
     """Whether it is a bot."""
     system: _builtins.bool
-    """Whether it is Discord itself."""
+    """Whether it is Discord's own system account."""
     mfa_enabled: _builtins.bool
     """Whether two-factor authentication is on, for the bot itself only."""
     locale: _builtins.str
@@ -4523,11 +4529,11 @@ class User(_message.Message):
     public_flags: _builtins.int
     """Bit set of the account's public flags, the lower 31 bits."""
     global_name: _builtins.str
-    """Name that is shown, at most 32 characters. Bots have none."""
+    """Display name, at most 32 characters. Bots have none."""
     banner: _builtins.str
     """Hash of the banner."""
     accent_color: _builtins.int
-    """Colour of the banner, 0xRRGGBB."""
+    """Color of the banner, 0xRRGGBB."""
     def __init__(
         self,
         *,
@@ -4558,7 +4564,7 @@ Global___User: _TypeAlias = User  # noqa: Y015
 
 @_typing.final
 class EditChannelMessageRequest(_message.Message):
-    """EditChannelMessageRequest names the message and what changes in it."""
+    """EditChannelMessageRequest contains the message's ID and the changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4580,28 +4586,32 @@ class EditChannelMessageRequest(_message.Message):
     message_id: _builtins.int
     """The message."""
     content: _builtins.str
-    """New text, at most 2000 characters. Unset leaves the old one, "" removes it."""
+    """New text, at most 2000 characters. If unset, the old text stays; "" removes
+    it.
+    """
     suppress_mentions: _builtins.bool
-    """Whether the message pings nobody, like an empty allowed_mentions. Excludes
-    allowed_mentions.
+    """Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+    combined with allowed_mentions.
     """
     suppress_embeds: _builtins.bool
-    """Whether Discord shows embeds. Unset leaves it."""
+    """Whether Discord hides all embeds, including those of links. If unset, this
+    stays as it is.
+    """
     components_v2: _builtins.bool
-    """Whether the message becomes one of components alone, which is for good.
-    Content and embeds must be removed. Set by itself when a component other
-    than an action row is at the top level.
+    """Whether the message becomes one of components alone. This cannot be undone,
+    and content and embeds must be removed. Set automatically if a component
+    other than an action row is at the top level.
     """
     clear_embeds: _builtins.bool
-    """Whether all embeds are removed. Not with embeds."""
+    """Whether all embeds are removed. Cannot be combined with embeds."""
     clear_components: _builtins.bool
-    """Whether all components are removed. Not with components."""
+    """Whether all components are removed. Cannot be combined with components."""
     clear_attachments: _builtins.bool
-    """Whether all files are removed. Not with attachments."""
+    """Whether all files are removed. Cannot be combined with attachments."""
     @_builtins.property
     def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
-        """New embeds in place of all old ones, with the limits of
-        SendChannelMessageRequest.embeds. Unset leaves the old ones.
+        """New embeds, which replace all old ones, with the limits of
+        SendChannelMessageRequest.embeds. If unset, the old ones stay.
         """
 
     @_builtins.property
@@ -4612,14 +4622,14 @@ class EditChannelMessageRequest(_message.Message):
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
-        """The files of the message from now on: old ones by their id, new ones by
-        their data, up to 10. Unset leaves the old ones.
+        """All files of the message after the edit, up to 10: old ones with their ID,
+        new ones with data. If unset, the old ones stay.
         """
 
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-        """New components in place of all old ones, with the limits of
-        SendChannelMessageRequest.components. Unset leaves the old ones.
+        """New components, which replace all old ones, with the limits of
+        SendChannelMessageRequest.components. If unset, the old ones stay.
         """
 
     def __init__(
@@ -4656,7 +4666,7 @@ Global___EditChannelMessageRequest: _TypeAlias = EditChannelMessageRequest  # no
 
 @_typing.final
 class EditChannelMessageResponse(_message.Message):
-    """EditChannelMessageResponse is the answer to EditChannelMessage."""
+    """EditChannelMessageResponse is the response to EditChannelMessage."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4680,8 +4690,8 @@ Global___EditChannelMessageResponse: _TypeAlias = EditChannelMessageResponse  # 
 
 @_typing.final
 class ExecuteWebhookRequest(_message.Message):
-    """ExecuteWebhookRequest needs a webhook and at least one of content, an embed,
-    an attachment, a component and a poll.
+    """ExecuteWebhookRequest needs a webhook and at least one of content, an embed, an
+    attachment, a component or a poll.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -4707,38 +4717,38 @@ class ExecuteWebhookRequest(_message.Message):
     webhook_id: _builtins.int
     """The webhook."""
     webhook_token: _builtins.str
-    """Its token, the last part of its URL. A secret."""
+    """Token of the webhook, the last part of its URL. It is a secret."""
     content: _builtins.str
     """Text of the message, at most 2000 characters."""
     thread_id: _builtins.int
     """Thread of the webhook's channel to post to."""
     suppress_mentions: _builtins.bool
-    """Whether the message pings nobody, like an empty allowed_mentions. Excludes
-    allowed_mentions.
+    """Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+    combined with allowed_mentions.
     """
     suppress_embeds: _builtins.bool
     """Whether Discord hides all embeds, including those of links."""
     suppress_notifications: _builtins.bool
-    """Whether the message causes no push and desktop notifications."""
+    """Whether the message triggers no push or desktop notifications."""
     tts: _builtins.bool
     """Whether clients read the message aloud."""
     components_v2: _builtins.bool
     """See SendChannelMessageRequest.components_v2."""
     thread_name: _builtins.str
-    """Name of a thread to be made in a forum, at most 100 characters."""
+    """Name of the thread to create in a forum, at most 100 characters."""
     username: _builtins.str
-    """Name that the message shows in place of the webhook's, at most 80
-    characters.
-    """
+    """Name that the message shows instead of the webhook's, at most 80 characters."""
     avatar_url: _builtins.str
-    """Link to an avatar in place of the webhook's, http or https."""
+    """Link to an avatar that replaces the webhook's, http or https."""
     @_builtins.property
     def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
         """Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds."""
 
     @_builtins.property
     def allowed_mentions(self) -> Global___AllowedMentions:
-        """Whom the message may ping. Unset means users, neither roles nor everyone."""
+        """Users and roles that the message may ping. By default, the users it mentions,
+        but neither roles nor everyone.
+        """
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
@@ -4747,7 +4757,7 @@ class ExecuteWebhookRequest(_message.Message):
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
         """Components, see SendChannelMessageRequest.components. Only webhooks of an
-        application can have buttons and selects that are more than links.
+        application can have buttons that are not links, and selects.
         """
 
     @_builtins.property
@@ -4756,7 +4766,7 @@ class ExecuteWebhookRequest(_message.Message):
 
     @_builtins.property
     def applied_tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Up to 5 tags of the thread to be made."""
+        """Up to 5 tags of the thread to create."""
 
     def __init__(
         self,
@@ -4790,7 +4800,7 @@ Global___ExecuteWebhookRequest: _TypeAlias = ExecuteWebhookRequest  # noqa: Y015
 
 @_typing.final
 class ExecuteWebhookResponse(_message.Message):
-    """ExecuteWebhookResponse is the answer to ExecuteWebhook."""
+    """ExecuteWebhookResponse is the response to ExecuteWebhook."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4814,7 +4824,7 @@ Global___ExecuteWebhookResponse: _TypeAlias = ExecuteWebhookResponse  # noqa: Y0
 
 @_typing.final
 class EditWebhookMessageRequest(_message.Message):
-    """EditWebhookMessageRequest names the message and what changes in it."""
+    """EditWebhookMessageRequest contains the message's ID and the changes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4836,34 +4846,38 @@ class EditWebhookMessageRequest(_message.Message):
     webhook_id: _builtins.int
     """The webhook."""
     webhook_token: _builtins.str
-    """Its token, the last part of its URL. A secret."""
+    """Token of the webhook, the last part of its URL. It is a secret."""
     content: _builtins.str
-    """New text, at most 2000 characters. Unset leaves the old one, "" removes it."""
+    """New text, at most 2000 characters. If unset, the old text stays; "" removes
+    it.
+    """
     message_id: _builtins.int
     """The message."""
     thread_id: _builtins.int
-    """Thread of the message, when it is in one."""
+    """Thread of the message, if it is in one."""
     suppress_mentions: _builtins.bool
-    """Whether the message pings nobody, like an empty allowed_mentions. Excludes
-    allowed_mentions.
+    """Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+    combined with allowed_mentions.
     """
     suppress_embeds: _builtins.bool
-    """Whether Discord shows embeds. Unset leaves it."""
+    """Whether Discord hides all embeds, including those of links. If unset, this
+    stays as it is.
+    """
     components_v2: _builtins.bool
-    """Whether the message becomes one of components alone, which is for good.
-    Content and embeds must be removed. Set by itself when a component other
-    than an action row is at the top level.
+    """Whether the message becomes one of components alone. This cannot be undone,
+    and content and embeds must be removed. Set automatically if a component
+    other than an action row is at the top level.
     """
     clear_embeds: _builtins.bool
-    """Whether all embeds are removed. Not with embeds."""
+    """Whether all embeds are removed. Cannot be combined with embeds."""
     clear_components: _builtins.bool
-    """Whether all components are removed. Not with components."""
+    """Whether all components are removed. Cannot be combined with components."""
     clear_attachments: _builtins.bool
-    """Whether all files are removed. Not with attachments."""
+    """Whether all files are removed. Cannot be combined with attachments."""
     @_builtins.property
     def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
-        """New embeds in place of all old ones, with the limits of
-        SendChannelMessageRequest.embeds. Unset leaves the old ones.
+        """New embeds, which replace all old ones, with the limits of
+        SendChannelMessageRequest.embeds. If unset, the old ones stay.
         """
 
     @_builtins.property
@@ -4874,14 +4888,14 @@ class EditWebhookMessageRequest(_message.Message):
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
-        """The files of the message from now on: old ones by their id, new ones by
-        their data, up to 10. Unset leaves the old ones.
+        """All files of the message after the edit, up to 10: old ones with their ID,
+        new ones with data. If unset, the old ones stay.
         """
 
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-        """New components in place of all old ones, with the limits of
-        SendChannelMessageRequest.components. Unset leaves the old ones.
+        """New components, which replace all old ones, with the limits of
+        SendChannelMessageRequest.components. If unset, the old ones stay.
         """
 
     def __init__(
@@ -4920,7 +4934,7 @@ Global___EditWebhookMessageRequest: _TypeAlias = EditWebhookMessageRequest  # no
 
 @_typing.final
 class EditWebhookMessageResponse(_message.Message):
-    """EditWebhookMessageResponse is the answer to EditWebhookMessage."""
+    """EditWebhookMessageResponse is the response to EditWebhookMessage."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -4944,9 +4958,9 @@ Global___EditWebhookMessageResponse: _TypeAlias = EditWebhookMessageResponse  # 
 
 @_typing.final
 class NewMessage(_message.Message):
-    """NewMessage is a message to be posted. It needs at least one of content, an
-    embed, an attachment, a component, a sticker and a poll. The numbers are those
-    of SendChannelMessageRequest.
+    """NewMessage is a message to post. It needs at least one of content, an embed, an
+    attachment, a component, a sticker or a poll. Its field numbers are those of
+    SendChannelMessageRequest.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -4965,13 +4979,13 @@ class NewMessage(_message.Message):
     content: _builtins.str
     """Text, at most 2000 characters."""
     suppress_mentions: _builtins.bool
-    """Whether the message pings nobody, like an empty allowed_mentions. Excludes
-    allowed_mentions.
+    """Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+    combined with allowed_mentions.
     """
     suppress_embeds: _builtins.bool
     """Whether Discord hides all embeds, including those of links."""
     suppress_notifications: _builtins.bool
-    """Whether the message causes no push and desktop notifications."""
+    """Whether the message triggers no push or desktop notifications."""
     components_v2: _builtins.bool
     """See SendChannelMessageRequest.components_v2."""
     @_builtins.property
@@ -5031,13 +5045,14 @@ class SendDirectMessagesRequest(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """A text of the caller's own that names this sending, at most 200 characters.
-    With the same key and another message, users who have the first one do not
-    get the second. Without a key the call cannot be repeated safely.
+    """Any text that identifies this call, at most 200 characters. If you repeat the
+    call with the same key and another message, users who have received the first
+    message do not get the second. Without a key, the call cannot be repeated
+    safely.
     """
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """1 to 10000 users. One who is named twice gets the message once."""
+        """1 to 10000 users. A user who is listed twice gets the message once."""
 
     @_builtins.property
     def message(self) -> Global___NewMessage:
@@ -5075,23 +5090,23 @@ class SendDirectMessagesResponse(_message.Message):
     user_id: _builtins.int
     """The user."""
     status: _builtins.str
-    """Status with which SendDirectMessage would have ended, for example
-    PERMISSION_DENIED. Empty when it succeeded.
+    """Status with which SendDirectMessage would have failed, for example
+    PERMISSION_DENIED. Empty if it succeeded.
     """
     done: _builtins.int
-    """Number of this result, from 1: how many users are done."""
+    """Number of users done so far, including this one."""
     failed: _builtins.int
-    """How many of them failed."""
+    """Number of users for whom sending failed so far."""
     total: _builtins.int
-    """How many users there are."""
+    """Total number of users."""
     @_builtins.property
     def message(self) -> Global___Message:
-        """The message as Discord stored it, unset when it failed."""
+        """The message as Discord stored it. Not set if sending failed."""
 
     @_builtins.property
     def error(self) -> Global___DiscordError:
-        """Why it failed, unset when it did not. Of failures that are not Discord's
-        answer only text, retry_after and outcome_unknown are set.
+        """Why sending failed. Not set if it succeeded. If the error does not come from
+        Discord, only text, retry_after and outcome_unknown are set.
         """
 
     @_builtins.property
@@ -5122,8 +5137,8 @@ Global___SendDirectMessagesResponse: _TypeAlias = SendDirectMessagesResponse  # 
 
 @_typing.final
 class AllowedMentions(_message.Message):
-    """AllowedMentions limits whom a message may ping. Without any field, it pings
-    nobody.
+    """AllowedMentions limits which users and roles a message may ping. Without any
+    field, it pings nobody.
     https://discord.com/developers/docs/resources/message#allowed-mentions-object
     """
 
@@ -5137,8 +5152,8 @@ class AllowedMentions(_message.Message):
     """Whether the author of the message replied to is pinged."""
     @_builtins.property
     def parse(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Kinds that are pinged wherever the content mentions them: "users",
-        "roles", "everyone". A kind excludes the list of its ids below.
+        """Kinds of mentions in the content that ping: "users", "roles", "everyone". A
+        kind cannot be combined with the list of its IDs below.
         """
 
     @_builtins.property
@@ -5179,7 +5194,7 @@ class MessageReference(_message.Message):
     GUILD_ID_FIELD_NUMBER: _builtins.int
     FAIL_IF_NOT_EXISTS_FIELD_NUMBER: _builtins.int
     type: Global___Message.Reference.Type.ValueType
-    """Reply, or forward."""
+    """Type: reply or forward."""
     message_id: _builtins.int
     """The other message."""
     channel_id: _builtins.int
@@ -5187,8 +5202,8 @@ class MessageReference(_message.Message):
     guild_id: _builtins.int
     """Its guild."""
     fail_if_not_exists: _builtins.bool
-    """Whether sending fails when the other message is gone. Unset is true;
-    false sends an ordinary message then.
+    """Whether sending fails if the other message is gone. True by default. If
+    false, Discord then posts a normal message.
     """
     def __init__(
         self,
@@ -5211,7 +5226,7 @@ Global___MessageReference: _TypeAlias = MessageReference  # noqa: Y015
 
 @_typing.final
 class AttachmentRequest(_message.Message):
-    """AttachmentRequest is a file to send, or in edits one that stays.
+    """AttachmentRequest is a file to send or, in edits, a file to keep.
     https://discord.com/developers/docs/resources/message#attachment-object
     """
 
@@ -5223,13 +5238,13 @@ class AttachmentRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     IS_SPOILER_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """In edits, an attachment of the message that stays. Else unset."""
+    """In edits, the attachment to keep. Otherwise unset."""
     filename: _builtins.str
-    """Name of the file, 1 to 1024 characters. Discord replaces some. Components
-    and embeds name the file by it, attachment://name.
+    """Name of the file, 1 to 1024 characters. Discord replaces some characters.
+    Components and embeds refer to the file as attachment://filename.
     """
     data: _builtins.bytes
-    """Contents. With an id unset."""
+    """Contents. Unset if id is set."""
     description: _builtins.str
     """Alternative text, at most 1024 characters."""
     is_spoiler: _builtins.bool
@@ -5260,9 +5275,9 @@ Global___AttachmentRequest: _TypeAlias = AttachmentRequest  # noqa: Y015
 
 @_typing.final
 class Component(_message.Message):
-    """Component is a part of a message that users can press or choose from, or,
-    in messages made of components alone, a part of its layout. The number of a
-    kind is Discord's type.
+    """Component is a part of a message that users can interact with or, in messages
+    made of components alone, a part of the layout. The field number of a kind is
+    Discord's type.
     https://discord.com/developers/docs/components/reference
     """
 
@@ -5296,7 +5311,7 @@ class Component(_message.Message):
 
     @_typing.final
     class Button(_message.Message):
-        """Button can be pressed."""
+        """Button is a button that users can press."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -5309,17 +5324,17 @@ class Component(_message.Message):
             UNDEFINED: Component.Button._Style.ValueType  # 0
             """Not set."""
             PRIMARY: Component.Button._Style.ValueType  # 1
-            """The most likely choice."""
+            """The most important or recommended action."""
             SECONDARY: Component.Button._Style.ValueType  # 2
-            """A choice like others."""
+            """An alternative or supporting action."""
             SUCCESS: Component.Button._Style.ValueType  # 3
-            """Confirms or completes."""
+            """Confirms or completes something."""
             DANGER: Component.Button._Style.ValueType  # 4
-            """Cannot be undone."""
+            """An action that cannot be undone."""
             LINK: Component.Button._Style.ValueType  # 5
             """Opens url."""
             PREMIUM: Component.Button._Style.ValueType  # 6
-            """Offers sku_id for sale."""
+            """Sells sku_id."""
 
         class Style(_Style, metaclass=_StyleEnumTypeWrapper):
             """Style has Discord's numbers."""
@@ -5327,17 +5342,17 @@ class Component(_message.Message):
         UNDEFINED: Component.Button.Style.ValueType  # 0
         """Not set."""
         PRIMARY: Component.Button.Style.ValueType  # 1
-        """The most likely choice."""
+        """The most important or recommended action."""
         SECONDARY: Component.Button.Style.ValueType  # 2
-        """A choice like others."""
+        """An alternative or supporting action."""
         SUCCESS: Component.Button.Style.ValueType  # 3
-        """Confirms or completes."""
+        """Confirms or completes something."""
         DANGER: Component.Button.Style.ValueType  # 4
-        """Cannot be undone."""
+        """An action that cannot be undone."""
         LINK: Component.Button.Style.ValueType  # 5
         """Opens url."""
         PREMIUM: Component.Button.Style.ValueType  # 6
-        """Offers sku_id for sale."""
+        """Sells sku_id."""
 
         ID_FIELD_NUMBER: _builtins.int
         STYLE_FIELD_NUMBER: _builtins.int
@@ -5354,11 +5369,13 @@ class Component(_message.Message):
         label: _builtins.str
         """Text, at most 80 characters."""
         custom_id: _builtins.str
-        """Name that the application gets when it is pressed, at most 100 characters."""
+        """ID that the application receives when the button is pressed, at most 100
+        characters.
+        """
         url: _builtins.str
         """Link, at most 512 characters."""
         sku_id: _builtins.int
-        """What is for sale."""
+        """The SKU that is for sale."""
         disabled: _builtins.bool
         """Whether it cannot be pressed."""
         @_builtins.property
@@ -5391,7 +5408,7 @@ class Component(_message.Message):
 
         @_typing.final
         class Option(_message.Message):
-            """Option can be chosen in a select of texts."""
+            """Option is a choice in a string select."""
 
             DESCRIPTOR: _descriptor.Descriptor
 
@@ -5401,13 +5418,13 @@ class Component(_message.Message):
             EMOJI_FIELD_NUMBER: _builtins.int
             DEFAULT_FIELD_NUMBER: _builtins.int
             label: _builtins.str
-            """What users see, 1 to 100 characters."""
+            """Text that users see, 1 to 100 characters."""
             value: _builtins.str
-            """What the application gets, 1 to 100 characters."""
+            """Value that the application receives, 1 to 100 characters."""
             description: _builtins.str
-            """Explanation, at most 100 characters."""
+            """Description, at most 100 characters."""
             default: _builtins.bool
-            """Whether it is chosen at the beginning."""
+            """Whether it is selected by default."""
             @_builtins.property
             def emoji(self) -> Global___Emoji:
                 """Emoji: name, and id of a custom one."""
@@ -5429,7 +5446,7 @@ class Component(_message.Message):
 
         @_typing.final
         class DefaultValue(_message.Message):
-            """DefaultValue is chosen at the beginning."""
+            """DefaultValue is a value that is selected by default."""
 
             DESCRIPTOR: _descriptor.Descriptor
 
@@ -5464,9 +5481,9 @@ class Component(_message.Message):
         id: _builtins.int
         """Number of the component in its message."""
         custom_id: _builtins.str
-        """Name that the application gets with the values, 1 to 100 characters."""
+        """ID that the application receives with the values, 1 to 100 characters."""
         placeholder: _builtins.str
-        """Text while nothing is chosen, at most 150 characters."""
+        """Placeholder while nothing is selected, at most 150 characters."""
         min_values: _builtins.int
         """Minimum number of values, 0 to 25, 1 by default."""
         max_values: _builtins.int
@@ -5474,18 +5491,18 @@ class Component(_message.Message):
         disabled: _builtins.bool
         """Whether it cannot be used."""
         required: _builtins.bool
-        """In modals, whether something must be chosen. Unset is true."""
+        """In modals, whether a value must be selected. True by default."""
         @_builtins.property
         def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component.Select.Option]:
-            """1 to 25 options of a select of texts."""
+            """1 to 25 options of a string select."""
 
         @_builtins.property
         def channel_types(self) -> _containers.RepeatedScalarFieldContainer[Global___Channel.Type.ValueType]:
-            """Types that a select of channels offers, all by default."""
+            """Types that a channel select offers. All by default."""
 
         @_builtins.property
         def default_values(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component.Select.DefaultValue]:
-            """Up to 25 values of the other selects."""
+            """Up to 25 default values of the other selects."""
 
         def __init__(
             self,
@@ -5520,8 +5537,8 @@ class Component(_message.Message):
 
     @_typing.final
     class TextInput(_message.Message):
-        """TextInput is a field to write in. Discord has it in modals only, below a
-        label, and refuses it in messages.
+        """TextInput is a text field. Discord accepts it only in modals, inside a label,
+        and rejects it in messages.
         """
 
         DESCRIPTOR: _descriptor.Descriptor
@@ -5561,23 +5578,23 @@ class Component(_message.Message):
         id: _builtins.int
         """Number of the component."""
         custom_id: _builtins.str
-        """Name that the application gets with the text, 1 to 100 characters."""
+        """ID that the application receives with the text, 1 to 100 characters."""
         style: Global___Component.TextInput.Style.ValueType
         """Style."""
         label: _builtins.str
-        """Label, at most 45 characters. Only without a label above it, in an action
-        row, as it was done before there were any.
+        """Label, at most 45 characters. Only for a text input in an action row,
+        Discord's deprecated form. Otherwise, use the Label component.
         """
         min_length: _builtins.int
-        """Fewest characters, 0 to 4000."""
+        """Minimum number of characters, 0 to 4000."""
         max_length: _builtins.int
-        """Most characters, 1 to 4000."""
+        """Maximum number of characters, 1 to 4000."""
         required: _builtins.bool
-        """Whether it must be filled in. Unset is true."""
+        """Whether it must be filled in. True by default."""
         value: _builtins.str
-        """Text at the beginning, at most 4000 characters."""
+        """Prefilled text, at most 4000 characters."""
         placeholder: _builtins.str
-        """Text while it is empty, at most 100 characters."""
+        """Placeholder while it is empty, at most 100 characters."""
         def __init__(
             self,
             *,
@@ -5651,7 +5668,7 @@ class Component(_message.Message):
         id: _builtins.int
         """Number of the component in its message."""
         content: _builtins.str
-        """Text. All texts of a message hold at most 4000 characters together."""
+        """Text. All texts of a message together have at most 4000 characters."""
         def __init__(
             self,
             *,
@@ -5666,7 +5683,7 @@ class Component(_message.Message):
 
     @_typing.final
     class Media(_message.Message):
-        """Media is a picture, video or file by its address."""
+        """Media is a picture, video or file, given by its URL."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -5677,17 +5694,17 @@ class Component(_message.Message):
         CONTENT_TYPE_FIELD_NUMBER: _builtins.int
         ATTACHMENT_ID_FIELD_NUMBER: _builtins.int
         url: _builtins.str
-        """Address, http, https or attachment://filename, at most 2048 characters."""
+        """URL: http, https or attachment://filename, at most 2048 characters."""
         proxy_url: _builtins.str
-        """Discord's copy, in answers only."""
+        """Discord's copy, in responses only."""
         height: _builtins.int
-        """Height in pixels, in answers only."""
+        """Height in pixels, in responses only."""
         width: _builtins.int
-        """Width in pixels, in answers only."""
+        """Width in pixels, in responses only."""
         content_type: _builtins.str
-        """Media type, in answers only."""
+        """Media type, in responses only."""
         attachment_id: _builtins.int
-        """Attachment of the message, in answers only."""
+        """Attachment of the message, in responses only."""
         def __init__(
             self,
             *,
@@ -5810,9 +5827,9 @@ class Component(_message.Message):
         spoiler: _builtins.bool
         """Whether it is hidden until it is clicked."""
         name: _builtins.str
-        """Name of the file, in answers only."""
+        """Name of the file, in responses only."""
         size: _builtins.int
-        """Size in bytes, in answers only."""
+        """Size in bytes, in responses only."""
         @_builtins.property
         def file(self) -> Global___Component.Media:
             """The file, attachment://filename."""
@@ -5844,9 +5861,9 @@ class Component(_message.Message):
         id: _builtins.int
         """Number of the component in its message."""
         divider: _builtins.bool
-        """Whether a line is drawn. Unset is true."""
+        """Whether a line is drawn. True by default."""
         spacing: _builtins.int
-        """Space: 1 small, 2 large, small by default."""
+        """Size of the space: 1 small, 2 large. Small by default."""
         def __init__(
             self,
             *,
@@ -5864,7 +5881,7 @@ class Component(_message.Message):
 
     @_typing.final
     class Container(_message.Message):
-        """Container holds components in a box with a coloured bar."""
+        """Container holds components in a box with a colored bar."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -5875,12 +5892,12 @@ class Component(_message.Message):
         id: _builtins.int
         """Number of the component in its message."""
         accent_color: _builtins.int
-        """Colour of the bar, 0xRRGGBB. Unset is none."""
+        """Color of the bar, 0xRRGGBB. None by default."""
         spoiler: _builtins.bool
         """Whether it is hidden until it is clicked."""
         @_builtins.property
         def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-            """Components of any kind but a container."""
+            """Components of any kind except containers."""
 
         def __init__(
             self,
@@ -5900,7 +5917,7 @@ class Component(_message.Message):
 
     @_typing.final
     class Label(_message.Message):
-        """Label is a text above a component of a modal."""
+        """Label adds a label and a description to a component of a modal."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -5913,10 +5930,10 @@ class Component(_message.Message):
         label: _builtins.str
         """Text, 1 to 45 characters."""
         description: _builtins.str
-        """Explanation, at most 100 characters."""
+        """Description, at most 100 characters."""
         @_builtins.property
         def component(self) -> Global___Component:
-            """Field to write in, select or upload of files."""
+            """Text input, select or file upload."""
 
         def __init__(
             self,
@@ -5946,13 +5963,13 @@ class Component(_message.Message):
         id: _builtins.int
         """Number of the component in its modal."""
         custom_id: _builtins.str
-        """Name that the application gets with the files, 1 to 100 characters."""
+        """ID that the application receives with the files, 1 to 100 characters."""
         min_values: _builtins.int
         """Minimum number of files, 0 to 10, 1 by default."""
         max_values: _builtins.int
         """Maximum number of files, 1 to 10, 1 by default."""
         required: _builtins.bool
-        """Whether files must be uploaded. Unset is true."""
+        """Whether files must be uploaded. True by default."""
         def __init__(
             self,
             *,
@@ -5998,12 +6015,12 @@ class Component(_message.Message):
     FILE_UPLOAD_FIELD_NUMBER: _builtins.int
     RAW_JSON_FIELD_NUMBER: _builtins.int
     raw_json: _builtins.str
-    """A component in Discord's JSON, an object with a type, for kinds that this
+    """A component as Discord's JSON, an object with a type, for kinds that this
     API does not define. Responses use it for these kinds too.
     """
     @_builtins.property
     def action_row(self) -> Global___Component.ActionRow:
-        """Row of buttons, or with a select."""
+        """Row of buttons, or a row with one select."""
 
     @_builtins.property
     def button(self) -> Global___Component.Button:
@@ -6011,11 +6028,11 @@ class Component(_message.Message):
 
     @_builtins.property
     def string_select(self) -> Global___Component.Select:
-        """Select of given texts."""
+        """Select of given options."""
 
     @_builtins.property
     def text_input(self) -> Global___Component.TextInput:
-        """Field to write in, in modals only."""
+        """Text field, in modals only."""
 
     @_builtins.property
     def user_select(self) -> Global___Component.Select:
@@ -6063,11 +6080,11 @@ class Component(_message.Message):
 
     @_builtins.property
     def label(self) -> Global___Component.Label:
-        """Text above a component, in modals only."""
+        """Label of another component, in modals only."""
 
     @_builtins.property
     def file_upload(self) -> Global___Component.FileUpload:
-        """Upload of files, in modals only."""
+        """File upload, in modals only."""
 
     def __init__(
         self,
@@ -6103,15 +6120,15 @@ Global___Component: _TypeAlias = Component  # noqa: Y015
 
 @_typing.final
 class DiscordError(_message.Message):
-    """DiscordError is in the details of a status that Discord caused, or would have
-    caused.
+    """DiscordError is in the details of the status if Discord refused the call, or
+    would have refused it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class FieldError(_message.Message):
-        """FieldError is what is wrong with one field of a form."""
+        """FieldError is an error in one field of a form."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -6123,7 +6140,7 @@ class DiscordError(_message.Message):
         code: _builtins.str
         """Name of the rule, for example BASE_TYPE_MAX_LENGTH."""
         message: _builtins.str
-        """The rule in words."""
+        """The error as text."""
         def __init__(
             self,
             *,
@@ -6144,22 +6161,22 @@ class DiscordError(_message.Message):
     RETRY_AFTER_FIELD_NUMBER: _builtins.int
     OUTCOME_UNKNOWN_FIELD_NUMBER: _builtins.int
     status: _builtins.int
-    """HTTP status of Discord's answer."""
+    """HTTP status of Discord's response."""
     code: _builtins.int
-    """Discord's error code, 0 when it has none.
+    """Discord's error code, 0 if there is none.
     https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
     """
     text: _builtins.str
-    """Discord's text, and for an invalid form a line for each field."""
+    """Discord's text. For an invalid form, one line for each field follows."""
     outcome_unknown: _builtins.bool
     """Whether the call may have taken effect although it failed."""
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___DiscordError.FieldError]:
-        """Fields of an invalid form."""
+        """Errors of an invalid form."""
 
     @_builtins.property
     def retry_after(self) -> _duration_pb2.Duration:
-        """How long to wait before the call can succeed, when that is known."""
+        """How long to wait before the call can succeed, if known."""
 
     def __init__(
         self,
@@ -6212,7 +6229,7 @@ class GetRateLimitStatusResponse(_message.Message):
         USED_FIELD_NUMBER: _builtins.int
         PAUSED_FOR_FIELD_NUMBER: _builtins.int
         limit: _builtins.int
-        """Calls a second, 0 when unlimited."""
+        """Calls per second, 0 if unlimited."""
         used: _builtins.int
         """Calls that count against the current second."""
         @_builtins.property
@@ -6329,13 +6346,13 @@ class GetRateLimitStatusResponse(_message.Message):
 
         @_builtins.property
         def estimated_wait(self) -> _duration_pb2.Duration:
-            """Time until the last of them can be sent, as far as this bucket allows."""
+            """Time until this bucket allows the last of them."""
 
         @_builtins.property
         def blocked_for(self) -> _duration_pb2.Duration:
-            """Time for which calls wait after Discord answered 429, or that direct
-            messages are opened too fast. It may concern one kind of calls only, such as
-            renames. Absent if no calls wait.
+            """How long calls wait after Discord responded with 429 or with code 40003
+            (opening direct messages too fast). It may apply to one kind of calls only,
+            such as renames. Not set if no calls wait.
             """
 
         def __init__(
@@ -6375,11 +6392,11 @@ class GetRateLimitStatusResponse(_message.Message):
     waiting: _builtins.int
     """Calls that wait for a limit or for the end of a channel's pause."""
     waiting_bytes: _builtins.int
-    """Bytes of bodies of waiting calls."""
+    """Bytes of the waiting calls' bodies."""
     max_waiting: _builtins.int
-    """Largest number of waiting calls."""
+    """Maximum number of waiting calls."""
     max_waiting_bytes: _builtins.int
-    """Largest number of bytes of bodies of waiting calls."""
+    """Maximum number of bytes of the waiting calls' bodies."""
     in_flight: _builtins.int
     """Calls that Discord has not answered yet."""
     token_refused: _builtins.bool
@@ -6387,10 +6404,12 @@ class GetRateLimitStatusResponse(_message.Message):
     known_buckets: _builtins.int
     """Number of known buckets."""
     gone_webhooks: _builtins.int
-    """Webhooks that are no longer called, because Discord does not know them."""
+    """Number of webhooks that the proxy no longer calls, because Discord does not
+    know them.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When this was true."""
+        """When the snapshot was taken."""
 
     @_builtins.property
     def invalid_requests(self) -> Global___GetRateLimitStatusResponse.InvalidRequests:
@@ -6402,7 +6421,7 @@ class GetRateLimitStatusResponse(_message.Message):
 
     @_builtins.property
     def buckets(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetRateLimitStatusResponse.Bucket]:
-        """Buckets that are in use, the fullest queues first, at most 500."""
+        """Buckets that are in use, longest queues first, at most 500."""
 
     def __init__(
         self,
@@ -6498,9 +6517,9 @@ class SubscribeEventsResponse(_message.Message):
 
     @_builtins.property
     def position(self) -> Global___EventPosition:
-        """How far the subscription has got: no event up to here is still to come. It
-        moves on also when events do not match. To go on after a lost stream, give
-        the last one as SubscribeEventsRequest.after.
+        """Position of the subscription. No event up to it will follow. It also advances
+        past events that do not match. To continue after a lost stream, send the last
+        one as SubscribeEventsRequest.after.
         """
 
     def __init__(
@@ -6520,7 +6539,8 @@ Global___SubscribeEventsResponse: _TypeAlias = SubscribeEventsResponse  # noqa: 
 @_typing.final
 class EventPosition(_message.Message):
     """EventPosition is a place between two events. In the details of the status
-    RESOURCE_EXHAUSTED of SubscribeEvents it is how far the client has got.
+    RESOURCE_EXHAUSTED of SubscribeEvents, it is the position that the client has
+    reached.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -6547,7 +6567,7 @@ Global___EventPosition: _TypeAlias = EventPosition  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """Event is something that happened at Discord, or to the connection there.
+    """Event is something that happened at Discord, or to the connection to Discord.
     https://discord.com/developers/docs/events/gateway-events
     """
 
@@ -6564,62 +6584,60 @@ class Event(_message.Message):
         HEARTBEAT: Event._Type.ValueType  # 1
         """Nothing happened for 15 seconds, or the stream begins."""
         GAP: Event._Type.ValueType  # 2
-        """Events that the client asked for are gone, see Event.Gap."""
+        """Events that the client asked for are no longer kept. See Event.Gap."""
         GATEWAY_STATE: Event._Type.ValueType  # 3
-        """The connection to Discord changed, see Event.GatewayState."""
+        """The connection to Discord changed. See Event.GatewayState."""
         UNTYPED: Event._Type.ValueType  # 4
-        """Any of Discord's events that has no type of its own here. Its name
-        is in Event.name, its payload in Event.raw.
+        """An event of Discord that this API does not define. Its name is in
+        Event.name, its payload in Event.raw.
         """
         MESSAGE_CREATE: Event._Type.ValueType  # 10
         """A message was sent. Intents: GUILD_MESSAGES, DIRECT_MESSAGES; without
-        MESSAGE_CONTENT its content, embeds, attachments and components are
-        empty unless it was sent to the bot, by it, or mentions it.
+        MESSAGE_CONTENT, its content, embeds, attachments and components are empty
+        unless the bot sent or received it, or is mentioned.
         """
         MESSAGE_UPDATE: Event._Type.ValueType  # 11
-        """A message was edited. Intents as those of MESSAGE_CREATE."""
+        """A message was edited. Intents: the same as for MESSAGE_CREATE."""
         MESSAGE_DELETE: Event._Type.ValueType  # 12
         """A message was deleted. Intents: GUILD_MESSAGES, DIRECT_MESSAGES."""
         MESSAGE_DELETE_BULK: Event._Type.ValueType  # 13
         """Several messages were deleted together. Intent: GUILD_MESSAGES."""
         MESSAGE_REACTION_ADD: Event._Type.ValueType  # 20
-        """Somebody reacted. Intents: GUILD_MESSAGE_REACTIONS,
-        DIRECT_MESSAGE_REACTIONS.
-        """
+        """A user reacted. Intents: GUILD_MESSAGE_REACTIONS, DIRECT_MESSAGE_REACTIONS."""
         MESSAGE_REACTION_REMOVE: Event._Type.ValueType  # 21
-        """A reaction was removed. Intents as those of MESSAGE_REACTION_ADD."""
+        """A reaction was removed. Intents: the same as for MESSAGE_REACTION_ADD."""
         MESSAGE_REACTION_REMOVE_ALL: Event._Type.ValueType  # 22
-        """All reactions of a message were removed. Intents as those of
+        """All reactions of a message were removed. Intents: the same as for
         MESSAGE_REACTION_ADD.
         """
         MESSAGE_REACTION_REMOVE_EMOJI: Event._Type.ValueType  # 23
-        """All reactions with one emoji were removed. Intents as those of
+        """All reactions with one emoji were removed. Intents: the same as for
         MESSAGE_REACTION_ADD.
         """
         GUILD_MEMBER_ADD: Event._Type.ValueType  # 30
-        """Somebody joined a guild. Intent: GUILD_MEMBERS, a privileged one."""
+        """A user joined a guild. Intent: GUILD_MEMBERS (privileged)."""
         GUILD_MEMBER_REMOVE: Event._Type.ValueType  # 31
-        """Somebody left a guild. Intent: GUILD_MEMBERS, a privileged one."""
+        """A user left a guild. Intent: GUILD_MEMBERS (privileged)."""
         GUILD_MEMBER_UPDATE: Event._Type.ValueType  # 32
-        """A member changed. Intent: GUILD_MEMBERS, a privileged one."""
+        """A member changed. Intent: GUILD_MEMBERS (privileged)."""
         GUILD_BAN_ADD: Event._Type.ValueType  # 33
-        """Somebody was banned. Intent: GUILD_MODERATION."""
+        """A user was banned. Intent: GUILD_MODERATION."""
         GUILD_BAN_REMOVE: Event._Type.ValueType  # 34
         """A ban was lifted. Intent: GUILD_MODERATION."""
         GUILD_ROLE_CREATE: Event._Type.ValueType  # 40
-        """A role was made. Intent: GUILDS."""
+        """A role was created. Intent: GUILDS."""
         GUILD_ROLE_UPDATE: Event._Type.ValueType  # 41
         """A role changed. Intent: GUILDS."""
         GUILD_ROLE_DELETE: Event._Type.ValueType  # 42
         """A role was deleted. Intent: GUILDS."""
         CHANNEL_CREATE: Event._Type.ValueType  # 50
-        """A channel was made. Intent: GUILDS."""
+        """A channel was created. Intent: GUILDS."""
         CHANNEL_UPDATE: Event._Type.ValueType  # 51
         """A channel changed. Intent: GUILDS."""
         CHANNEL_DELETE: Event._Type.ValueType  # 52
         """A channel was deleted. Intent: GUILDS."""
         THREAD_CREATE: Event._Type.ValueType  # 53
-        """A thread was made, or the bot was added to it. Intent: GUILDS."""
+        """A thread was created, or the bot was added to it. Intent: GUILDS."""
         THREAD_UPDATE: Event._Type.ValueType  # 54
         """A thread changed. Intent: GUILDS."""
         THREAD_DELETE: Event._Type.ValueType  # 55
@@ -6633,78 +6651,76 @@ class Event(_message.Message):
         GUILD_DELETE: Event._Type.ValueType  # 62
         """A guild is unavailable, or the bot left it. Intent: GUILDS."""
         INTERACTION_CREATE: Event._Type.ValueType  # 70
-        """Somebody used a command or component of the bot. No intent is needed."""
+        """A user used a command or component of the bot. Needs no intent."""
         TYPING_START: Event._Type.ValueType  # 71
-        """Somebody types. Intents: GUILD_MESSAGE_TYPING, DIRECT_MESSAGE_TYPING."""
-        PRESENCE_UPDATE: Event._Type.ValueType  # 72
-        """The presence of a member changed. Intent: GUILD_PRESENCES, a privileged
-        one.
+        """A user started typing. Intents: GUILD_MESSAGE_TYPING,
+        DIRECT_MESSAGE_TYPING.
         """
+        PRESENCE_UPDATE: Event._Type.ValueType  # 72
+        """The presence of a member changed. Intent: GUILD_PRESENCES (privileged)."""
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
-        """Type has the names of Discord's events, and the proxy's own types."""
+        """Type contains the names of Discord's events and the proxy's own types."""
 
     UNDEFINED: Event.Type.ValueType  # 0
     """Not set."""
     HEARTBEAT: Event.Type.ValueType  # 1
     """Nothing happened for 15 seconds, or the stream begins."""
     GAP: Event.Type.ValueType  # 2
-    """Events that the client asked for are gone, see Event.Gap."""
+    """Events that the client asked for are no longer kept. See Event.Gap."""
     GATEWAY_STATE: Event.Type.ValueType  # 3
-    """The connection to Discord changed, see Event.GatewayState."""
+    """The connection to Discord changed. See Event.GatewayState."""
     UNTYPED: Event.Type.ValueType  # 4
-    """Any of Discord's events that has no type of its own here. Its name
-    is in Event.name, its payload in Event.raw.
+    """An event of Discord that this API does not define. Its name is in
+    Event.name, its payload in Event.raw.
     """
     MESSAGE_CREATE: Event.Type.ValueType  # 10
     """A message was sent. Intents: GUILD_MESSAGES, DIRECT_MESSAGES; without
-    MESSAGE_CONTENT its content, embeds, attachments and components are
-    empty unless it was sent to the bot, by it, or mentions it.
+    MESSAGE_CONTENT, its content, embeds, attachments and components are empty
+    unless the bot sent or received it, or is mentioned.
     """
     MESSAGE_UPDATE: Event.Type.ValueType  # 11
-    """A message was edited. Intents as those of MESSAGE_CREATE."""
+    """A message was edited. Intents: the same as for MESSAGE_CREATE."""
     MESSAGE_DELETE: Event.Type.ValueType  # 12
     """A message was deleted. Intents: GUILD_MESSAGES, DIRECT_MESSAGES."""
     MESSAGE_DELETE_BULK: Event.Type.ValueType  # 13
     """Several messages were deleted together. Intent: GUILD_MESSAGES."""
     MESSAGE_REACTION_ADD: Event.Type.ValueType  # 20
-    """Somebody reacted. Intents: GUILD_MESSAGE_REACTIONS,
-    DIRECT_MESSAGE_REACTIONS.
-    """
+    """A user reacted. Intents: GUILD_MESSAGE_REACTIONS, DIRECT_MESSAGE_REACTIONS."""
     MESSAGE_REACTION_REMOVE: Event.Type.ValueType  # 21
-    """A reaction was removed. Intents as those of MESSAGE_REACTION_ADD."""
+    """A reaction was removed. Intents: the same as for MESSAGE_REACTION_ADD."""
     MESSAGE_REACTION_REMOVE_ALL: Event.Type.ValueType  # 22
-    """All reactions of a message were removed. Intents as those of
+    """All reactions of a message were removed. Intents: the same as for
     MESSAGE_REACTION_ADD.
     """
     MESSAGE_REACTION_REMOVE_EMOJI: Event.Type.ValueType  # 23
-    """All reactions with one emoji were removed. Intents as those of
+    """All reactions with one emoji were removed. Intents: the same as for
     MESSAGE_REACTION_ADD.
     """
     GUILD_MEMBER_ADD: Event.Type.ValueType  # 30
-    """Somebody joined a guild. Intent: GUILD_MEMBERS, a privileged one."""
+    """A user joined a guild. Intent: GUILD_MEMBERS (privileged)."""
     GUILD_MEMBER_REMOVE: Event.Type.ValueType  # 31
-    """Somebody left a guild. Intent: GUILD_MEMBERS, a privileged one."""
+    """A user left a guild. Intent: GUILD_MEMBERS (privileged)."""
     GUILD_MEMBER_UPDATE: Event.Type.ValueType  # 32
-    """A member changed. Intent: GUILD_MEMBERS, a privileged one."""
+    """A member changed. Intent: GUILD_MEMBERS (privileged)."""
     GUILD_BAN_ADD: Event.Type.ValueType  # 33
-    """Somebody was banned. Intent: GUILD_MODERATION."""
+    """A user was banned. Intent: GUILD_MODERATION."""
     GUILD_BAN_REMOVE: Event.Type.ValueType  # 34
     """A ban was lifted. Intent: GUILD_MODERATION."""
     GUILD_ROLE_CREATE: Event.Type.ValueType  # 40
-    """A role was made. Intent: GUILDS."""
+    """A role was created. Intent: GUILDS."""
     GUILD_ROLE_UPDATE: Event.Type.ValueType  # 41
     """A role changed. Intent: GUILDS."""
     GUILD_ROLE_DELETE: Event.Type.ValueType  # 42
     """A role was deleted. Intent: GUILDS."""
     CHANNEL_CREATE: Event.Type.ValueType  # 50
-    """A channel was made. Intent: GUILDS."""
+    """A channel was created. Intent: GUILDS."""
     CHANNEL_UPDATE: Event.Type.ValueType  # 51
     """A channel changed. Intent: GUILDS."""
     CHANNEL_DELETE: Event.Type.ValueType  # 52
     """A channel was deleted. Intent: GUILDS."""
     THREAD_CREATE: Event.Type.ValueType  # 53
-    """A thread was made, or the bot was added to it. Intent: GUILDS."""
+    """A thread was created, or the bot was added to it. Intent: GUILDS."""
     THREAD_UPDATE: Event.Type.ValueType  # 54
     """A thread changed. Intent: GUILDS."""
     THREAD_DELETE: Event.Type.ValueType  # 55
@@ -6718,19 +6734,17 @@ class Event(_message.Message):
     GUILD_DELETE: Event.Type.ValueType  # 62
     """A guild is unavailable, or the bot left it. Intent: GUILDS."""
     INTERACTION_CREATE: Event.Type.ValueType  # 70
-    """Somebody used a command or component of the bot. No intent is needed."""
+    """A user used a command or component of the bot. Needs no intent."""
     TYPING_START: Event.Type.ValueType  # 71
-    """Somebody types. Intents: GUILD_MESSAGE_TYPING, DIRECT_MESSAGE_TYPING."""
-    PRESENCE_UPDATE: Event.Type.ValueType  # 72
-    """The presence of a member changed. Intent: GUILD_PRESENCES, a privileged
-    one.
+    """A user started typing. Intents: GUILD_MESSAGE_TYPING,
+    DIRECT_MESSAGE_TYPING.
     """
+    PRESENCE_UPDATE: Event.Type.ValueType  # 72
+    """The presence of a member changed. Intent: GUILD_PRESENCES (privileged)."""
 
     @_typing.final
     class Gap(_message.Message):
-        """Gap says that events are gone which came after the position that the
-        client gave.
-        """
+        """Gap reports that events after the client's position are no longer kept."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -6738,15 +6752,14 @@ class Event(_message.Message):
         FIRST_FIELD_NUMBER: _builtins.int
         LAST_FIELD_NUMBER: _builtins.int
         epoch: _builtins.str
-        """Epoch of the numbers. Empty when no run of the proxy can have given out
-        the client's position: it names this run, and a number that is larger than
-        every one so far.
+        """Epoch of the numbers. Empty if the client's position cannot be valid: it
+        names this run of the proxy, but a number higher than any so far.
         """
         first: _builtins.int
-        """First number that is gone."""
+        """First missing number."""
         last: _builtins.int
-        """Last number that is gone. 0 when it is not known, because this run of the
-        proxy did not give out the client's position. All that is kept follows.
+        """Last missing number. 0 if unknown, because this run of the proxy did not
+        issue the client's position. All events that are still kept follow.
         """
         def __init__(
             self,
@@ -6776,51 +6789,47 @@ class Event(_message.Message):
             UNDEFINED: Event.GatewayState._State.ValueType  # 0
             """Not set."""
             CONNECTED: Event.GatewayState._State.ValueType  # 1
-            """A new session began. What happened at Discord between the last event
-            and this one did not come.
-            """
+            """A new session began. Events between the last event and this one are lost."""
             RESUMED: Event.GatewayState._State.ValueType  # 2
-            """The session goes on. What happened since the connection was lost came
-            before this event.
+            """The session was resumed. Everything that happened meanwhile came before
+            this event.
             """
             DISCONNECTED: Event.GatewayState._State.ValueType  # 3
-            """The connection was lost, and is made again. It is said again when it
-            turns out that the session cannot be resumed, and first of all when a
-            stream begins meanwhile.
+            """The connection was lost, and the proxy reconnects. The event is repeated
+            if the session turns out to be lost. A stream that begins during an
+            outage starts with it.
             """
             ENDED: Event.GatewayState._State.ValueType  # 4
-            """Discord wants no further connection. No events will come."""
+            """Discord does not accept another connection. No more events follow."""
 
         class State(_State, metaclass=_StateEnumTypeWrapper):
-            """State is what became of the connection."""
+            """State is a change of the connection."""
 
         UNDEFINED: Event.GatewayState.State.ValueType  # 0
         """Not set."""
         CONNECTED: Event.GatewayState.State.ValueType  # 1
-        """A new session began. What happened at Discord between the last event
-        and this one did not come.
-        """
+        """A new session began. Events between the last event and this one are lost."""
         RESUMED: Event.GatewayState.State.ValueType  # 2
-        """The session goes on. What happened since the connection was lost came
-        before this event.
+        """The session was resumed. Everything that happened meanwhile came before
+        this event.
         """
         DISCONNECTED: Event.GatewayState.State.ValueType  # 3
-        """The connection was lost, and is made again. It is said again when it
-        turns out that the session cannot be resumed, and first of all when a
-        stream begins meanwhile.
+        """The connection was lost, and the proxy reconnects. The event is repeated
+        if the session turns out to be lost. A stream that begins during an
+        outage starts with it.
         """
         ENDED: Event.GatewayState.State.ValueType  # 4
-        """Discord wants no further connection. No events will come."""
+        """Discord does not accept another connection. No more events follow."""
 
         STATE_FIELD_NUMBER: _builtins.int
         REASON_FIELD_NUMBER: _builtins.int
         RESUMABLE_FIELD_NUMBER: _builtins.int
         state: Global___Event.GatewayState.State.ValueType
-        """What became of the connection."""
+        """What happened to the connection."""
         reason: _builtins.str
-        """Why it was lost, in words."""
+        """Why the connection was lost, as text."""
         resumable: _builtins.bool
-        """Whether a lost session can be resumed, as far as is known."""
+        """Whether the session can still be resumed, as far as the proxy knows."""
         def __init__(
             self,
             *,
@@ -6836,7 +6845,7 @@ class Event(_message.Message):
 
     @_typing.final
     class MessageDelete(_message.Message):
-        """MessageDelete names messages that were deleted."""
+        """MessageDelete contains the IDs of deleted messages."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -6845,14 +6854,14 @@ class Event(_message.Message):
         CHANNEL_ID_FIELD_NUMBER: _builtins.int
         GUILD_ID_FIELD_NUMBER: _builtins.int
         id: _builtins.int
-        """The message, of MESSAGE_DELETE."""
+        """The message, for MESSAGE_DELETE."""
         channel_id: _builtins.int
-        """Their channel."""
+        """Channel of the messages."""
         guild_id: _builtins.int
-        """Their guild."""
+        """Guild of the messages."""
         @_builtins.property
         def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-            """The messages, of MESSAGE_DELETE_BULK."""
+            """The messages, for MESSAGE_DELETE_BULK."""
 
         def __init__(
             self,
@@ -6870,8 +6879,8 @@ class Event(_message.Message):
 
     @_typing.final
     class Reaction(_message.Message):
-        """Reaction says who reacted to what. What the event does not concern is not
-        set: that all reactions were removed concerns no user.
+        """Reaction is a user's reaction to a message. Fields that do not apply to the
+        event are not set, for example the user if all reactions were removed.
         """
 
         DESCRIPTOR: _descriptor.Descriptor
@@ -6886,7 +6895,7 @@ class Event(_message.Message):
         BURST_FIELD_NUMBER: _builtins.int
         BURST_COLORS_FIELD_NUMBER: _builtins.int
         user_id: _builtins.int
-        """Who reacted."""
+        """User who reacted."""
         channel_id: _builtins.int
         """Channel of the message."""
         message_id: _builtins.int
@@ -6894,12 +6903,12 @@ class Event(_message.Message):
         guild_id: _builtins.int
         """Guild of the message."""
         message_author_id: _builtins.int
-        """Who wrote the message, of MESSAGE_REACTION_ADD."""
+        """Author of the message, for MESSAGE_REACTION_ADD."""
         burst: _builtins.bool
         """Whether it is a super reaction."""
         @_builtins.property
         def member(self) -> Global___GuildMember:
-            """Who reacted, as a member, of MESSAGE_REACTION_ADD in guilds."""
+            """The user as a member, for MESSAGE_REACTION_ADD in guilds."""
 
         @_builtins.property
         def emoji(self) -> Global___Emoji:
@@ -6907,7 +6916,7 @@ class Event(_message.Message):
 
         @_builtins.property
         def burst_colors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-            """Colours of a super reaction, #RRGGBB."""
+            """Colors of a super reaction, #RRGGBB."""
 
         def __init__(
             self,
@@ -6930,7 +6939,7 @@ class Event(_message.Message):
 
     @_typing.final
     class Ban(_message.Message):
-        """Ban says who was banned, or is no longer."""
+        """Ban is a ban that was added or lifted."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -6966,7 +6975,7 @@ class Event(_message.Message):
         guild_id: _builtins.int
         """The guild."""
         role_id: _builtins.int
-        """The role that was deleted."""
+        """ID of the role that was deleted."""
         @_builtins.property
         def role(self) -> Global___Role:
             """The role as it is now."""
@@ -6986,7 +6995,7 @@ class Event(_message.Message):
 
     @_typing.final
     class GuildDelete(_message.Message):
-        """GuildDelete says that a guild is gone."""
+        """GuildDelete is a guild that became unavailable, or that the bot left."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -6995,7 +7004,7 @@ class Event(_message.Message):
         id: _builtins.int
         """The guild."""
         unavailable: _builtins.bool
-        """Whether it has an outage. If not, the bot is no longer a member."""
+        """Whether the guild has an outage. If false, the bot is no longer a member."""
         def __init__(
             self,
             *,
@@ -7010,7 +7019,7 @@ class Event(_message.Message):
 
     @_typing.final
     class Typing(_message.Message):
-        """Typing says who types."""
+        """Typing is a user who started typing."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -7026,10 +7035,10 @@ class Event(_message.Message):
         user_id: _builtins.int
         """Who."""
         timestamp: _builtins.int
-        """Since when, in seconds since 1970."""
+        """Start of typing, in seconds since 1970."""
         @_builtins.property
         def member(self) -> Global___GuildMember:
-            """Who, as a member, in guilds."""
+            """The user as a member, in guilds."""
 
         def __init__(
             self,
@@ -7048,13 +7057,15 @@ class Event(_message.Message):
 
     @_typing.final
     class Presence(_message.Message):
-        """Presence is what a member does."""
+        """Presence is the status and activities of a member."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         @_typing.final
         class Activity(_message.Message):
-            """Activity is what a user plays, listens to or writes about themselves."""
+            """Activity is what a user plays, streams, listens to or watches, or a custom
+            status.
+            """
 
             DESCRIPTOR: _descriptor.Descriptor
 
@@ -7072,9 +7083,9 @@ class Event(_message.Message):
             url: _builtins.str
             """Link of a stream."""
             state: _builtins.str
-            """What the user does, or the text of a custom status."""
+            """State of the activity, or the text of a custom status."""
             details: _builtins.str
-            """More of it."""
+            """Details of the activity."""
             def __init__(
                 self,
                 *,
@@ -7097,14 +7108,14 @@ class Event(_message.Message):
         guild_id: _builtins.int
         """The guild."""
         status: _builtins.str
-        """online, idle, dnd or offline."""
+        """Status: online, idle, dnd or offline."""
         @_builtins.property
         def user(self) -> Global___User:
-            """The member. Only the id is certain to be set."""
+            """The member. Only the ID is always set."""
 
         @_builtins.property
         def activities(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event.Presence.Activity]:
-            """What the user does."""
+            """Activities of the user."""
 
         def __init__(
             self,
@@ -7144,32 +7155,31 @@ class Event(_message.Message):
     PRESENCE_FIELD_NUMBER: _builtins.int
     GUILD_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Number of the event, one more than that of the event before it; those that
-    do not match the subscription are counted, too. HEARTBEAT and GAP have none,
-    nor has a GATEWAY_STATE that says how it is when the stream begins.
+    """Number of the event, one higher than the previous event's. Events that do not
+    match the subscription count too. HEARTBEAT, GAP, and a GATEWAY_STATE that
+    describes the state at the start of a stream have no number.
     """
     type: Global___Event.Type.ValueType
-    """Type of the event. It says which payload comes."""
+    """Type of the event, which determines the payload."""
     name: _builtins.str
-    """Discord's name of the event, such as MESSAGE_CREATE. Empty for events of
-    the proxy.
+    """Discord's name of the event, such as MESSAGE_CREATE. Empty for the proxy's
+    own events.
     """
     guild_id: _builtins.int
     """Guild of the event, if it has one."""
     channel_id: _builtins.int
     """Channel or thread of the event, if it has one."""
     raw: _builtins.str
-    """Discord's JSON, if it was asked for and of UNTYPED events. Empty when
+    """Discord's JSON, if requested, and always for UNTYPED events. Empty if
     raw_omitted is set.
     """
     raw_omitted: _builtins.bool
-    """Whether raw would be here, but is left out: Discord's JSON is larger than 1
-    MiB, or the event is kept for later readers without it, to leave space for
-    other events.
+    """Whether raw is left out because Discord's JSON is larger than 1 MiB, or
+    because the event buffer dropped it to make space for other events.
     """
     payload_omitted: _builtins.bool
-    """Whether the payload is left out for its size, more than 2 MiB, or because the
-    event is kept for later readers without it. Ask for the object by a call.
+    """Whether the payload is left out because it is larger than 2 MiB, or because
+    the event buffer dropped it. Fetch the object with a call.
     """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
@@ -7177,61 +7187,61 @@ class Event(_message.Message):
 
     @_builtins.property
     def gap(self) -> Global___Event.Gap:
-        """Of GAP."""
+        """For GAP."""
 
     @_builtins.property
     def gateway_state(self) -> Global___Event.GatewayState:
-        """Of GATEWAY_STATE."""
+        """For GATEWAY_STATE."""
 
     @_builtins.property
     def message(self) -> Global___Message:
-        """Of MESSAGE_CREATE and MESSAGE_UPDATE."""
+        """For MESSAGE_CREATE and MESSAGE_UPDATE."""
 
     @_builtins.property
     def message_delete(self) -> Global___Event.MessageDelete:
-        """Of MESSAGE_DELETE and MESSAGE_DELETE_BULK."""
+        """For MESSAGE_DELETE and MESSAGE_DELETE_BULK."""
 
     @_builtins.property
     def reaction(self) -> Global___Event.Reaction:
-        """Of the MESSAGE_REACTION types."""
+        """For the MESSAGE_REACTION types."""
 
     @_builtins.property
     def member(self) -> Global___GuildMember:
-        """Of the GUILD_MEMBER types. Of GUILD_MEMBER_REMOVE only the user is set."""
+        """For the GUILD_MEMBER types. For GUILD_MEMBER_REMOVE, only the user is set."""
 
     @_builtins.property
     def ban(self) -> Global___Event.Ban:
-        """Of GUILD_BAN_ADD and GUILD_BAN_REMOVE."""
+        """For GUILD_BAN_ADD and GUILD_BAN_REMOVE."""
 
     @_builtins.property
     def role(self) -> Global___Event.GuildRole:
-        """Of the GUILD_ROLE types."""
+        """For the GUILD_ROLE types."""
 
     @_builtins.property
     def channel(self) -> Global___Channel:
-        """Of the CHANNEL and THREAD types. Of THREAD_DELETE only id, guild_id,
+        """For the CHANNEL and THREAD types. For THREAD_DELETE, only id, guild_id,
         parent_id and type are set.
         """
 
     @_builtins.property
     def guild_delete(self) -> Global___Event.GuildDelete:
-        """Of GUILD_DELETE."""
+        """For GUILD_DELETE."""
 
     @_builtins.property
     def interaction(self) -> Global___Interaction:
-        """Of INTERACTION_CREATE."""
+        """For INTERACTION_CREATE."""
 
     @_builtins.property
     def typing(self) -> Global___Event.Typing:
-        """Of TYPING_START."""
+        """For TYPING_START."""
 
     @_builtins.property
     def presence(self) -> Global___Event.Presence:
-        """Of PRESENCE_UPDATE."""
+        """For PRESENCE_UPDATE."""
 
     @_builtins.property
     def guild(self) -> Global___Guild:
-        """Of GUILD_CREATE and GUILD_UPDATE. Channels and threads of the former
+        """For GUILD_CREATE and GUILD_UPDATE. The channels and threads of GUILD_CREATE
         are in the raw JSON.
         """
 
@@ -7289,15 +7299,15 @@ class Interaction(_message.Message):
         UNDEFINED: Interaction._Type.ValueType  # 0
         """Not set."""
         PING: Interaction._Type.ValueType  # 1
-        """Only sent to applications that are called over HTTP."""
+        """Sent only to applications that receive interactions over HTTP."""
         APPLICATION_COMMAND: Interaction._Type.ValueType  # 2
         """A command was used."""
         MESSAGE_COMPONENT: Interaction._Type.ValueType  # 3
         """A component of a message was used."""
         APPLICATION_COMMAND_AUTOCOMPLETE: Interaction._Type.ValueType  # 4
-        """A command is being typed, and suggestions are wanted."""
+        """A user is typing a command, and Discord requests suggestions."""
         MODAL_SUBMIT: Interaction._Type.ValueType  # 5
-        """A form was sent."""
+        """A form was submitted."""
 
     class Type(_Type, metaclass=_TypeEnumTypeWrapper):
         """Type has Discord's numbers."""
@@ -7305,19 +7315,19 @@ class Interaction(_message.Message):
     UNDEFINED: Interaction.Type.ValueType  # 0
     """Not set."""
     PING: Interaction.Type.ValueType  # 1
-    """Only sent to applications that are called over HTTP."""
+    """Sent only to applications that receive interactions over HTTP."""
     APPLICATION_COMMAND: Interaction.Type.ValueType  # 2
     """A command was used."""
     MESSAGE_COMPONENT: Interaction.Type.ValueType  # 3
     """A component of a message was used."""
     APPLICATION_COMMAND_AUTOCOMPLETE: Interaction.Type.ValueType  # 4
-    """A command is being typed, and suggestions are wanted."""
+    """A user is typing a command, and Discord requests suggestions."""
     MODAL_SUBMIT: Interaction.Type.ValueType  # 5
-    """A form was sent."""
+    """A form was submitted."""
 
     @_typing.final
     class Data(_message.Message):
-        """Data is what was used, and how."""
+        """Data contains the details of the interaction."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -7340,9 +7350,9 @@ class Interaction(_message.Message):
             11 attachment.
             """
             value: _builtins.str
-            """The value as text: numbers in decimal, true or false, ids in decimal."""
+            """The value as text: true or false, and numbers and IDs in decimal."""
             focused: _builtins.bool
-            """Whether suggestions for it are wanted."""
+            """Whether Discord requests suggestions for it."""
             @_builtins.property
             def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interaction.Data.Option]:
                 """Arguments of a subcommand."""
@@ -7364,7 +7374,7 @@ class Interaction(_message.Message):
 
         @_typing.final
         class Component(_message.Message):
-            """Component is a part of a form that was sent."""
+            """Component is a part of a submitted form."""
 
             DESCRIPTOR: _descriptor.Descriptor
 
@@ -7378,22 +7388,22 @@ class Interaction(_message.Message):
             type: _builtins.int
             """Type of the component."""
             custom_id: _builtins.str
-            """Name that the bot gave it."""
+            """ID that the bot gave it."""
             value: _builtins.str
-            """What was entered."""
+            """Text that the user entered."""
             id: _builtins.int
             """Number of the component in its form."""
             @_builtins.property
             def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-                """What was chosen."""
+                """Values that the user selected."""
 
             @_builtins.property
             def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interaction.Data.Component]:
-                """The parts of a row."""
+                """Parts of a row."""
 
             @_builtins.property
             def component(self) -> Global___Interaction.Data.Component:
-                """The part below a label."""
+                """Component of a label."""
 
             def __init__(
                 self,
@@ -7414,7 +7424,7 @@ class Interaction(_message.Message):
 
         @_typing.final
         class Resolved(_message.Message):
-            """Resolved is what the ids in the arguments and values stand for."""
+            """Resolved contains the objects behind the IDs in arguments and values."""
 
             DESCRIPTOR: _descriptor.Descriptor
 
@@ -7430,8 +7440,8 @@ class Interaction(_message.Message):
 
             @_builtins.property
             def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___GuildMember]:
-                """Those of the users that are members of the guild. Of GuildMember.user
-                only the id is set, and deaf and mute are not.
+                """The users that are members of the guild. In GuildMember.user only the ID
+                is set; deaf and mute are not set.
                 """
 
             @_builtins.property
@@ -7444,7 +7454,7 @@ class Interaction(_message.Message):
 
             @_builtins.property
             def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message]:
-                """Messages, of commands that are used on one."""
+                """Messages, for message commands."""
 
             @_builtins.property
             def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Message.Attachment]:
@@ -7478,17 +7488,17 @@ class Interaction(_message.Message):
         COMPONENTS_FIELD_NUMBER: _builtins.int
         RESOLVED_FIELD_NUMBER: _builtins.int
         id: _builtins.int
-        """Id of the command."""
+        """ID of the command."""
         name: _builtins.str
         """Name of the command."""
         type: _builtins.int
-        """Type of the command: 1 slash command, 2 of a user, 3 of a message."""
+        """Type of the command: 1 slash command, 2 user command, 3 message command."""
         guild_id: _builtins.int
         """Guild that the command is registered for."""
         target_id: _builtins.int
-        """User or message that a command was used on."""
+        """User or message that the command was used on."""
         custom_id: _builtins.str
-        """Name that the bot gave the component or form."""
+        """ID that the bot gave the component or form."""
         component_type: _builtins.int
         """Type of the component."""
         @_builtins.property
@@ -7497,15 +7507,15 @@ class Interaction(_message.Message):
 
         @_builtins.property
         def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-            """What was chosen in a menu."""
+            """Values selected in a menu."""
 
         @_builtins.property
         def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interaction.Data.Component]:
-            """Parts of a form that was sent."""
+            """Parts of a submitted form."""
 
         @_builtins.property
         def resolved(self) -> Global___Interaction.Data.Resolved:
-            """What the ids in options, values and target_id stand for."""
+            """Objects behind the IDs in options, values and target_id."""
 
         def __init__(
             self,
@@ -7545,40 +7555,41 @@ class Interaction(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     ATTACHMENT_SIZE_LIMIT_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Id of the interaction."""
+    """ID of the interaction."""
     application_id: _builtins.int
     """Application that the command belongs to."""
     type: Global___Interaction.Type.ValueType
-    """What was used."""
+    """Type of the interaction."""
     guild_id: _builtins.int
-    """Where it was used, if in a guild."""
+    """Guild where it was used, if any."""
     channel_id: _builtins.int
-    """Where it was used."""
+    """Channel where it was used."""
     token: _builtins.str
-    """Secret that allows to answer for 15 minutes. It is for RespondInteraction,
-    EditInteractionResponse and FollowupInteraction, and for no log.
+    """Secret with which anyone can respond for 15 minutes. Pass it to
+    RespondInteraction, EditInteractionResponse and FollowupInteraction, and
+    never log it.
     """
     app_permissions: _builtins.str
-    """Permissions of the bot there, a decimal bit set."""
+    """Permissions of the bot in the channel, a decimal bit set."""
     locale: _builtins.str
     """Language of the user."""
     guild_locale: _builtins.str
     """Language of the guild."""
     context: _builtins.int
-    """Where: 0 guild, 1 direct messages with the bot, 2 other direct messages."""
+    """Context: 0 guild, 1 direct messages with the bot, 2 other direct messages."""
     attachment_size_limit: _builtins.int
-    """Size in bytes up to which an answer can have files."""
+    """Maximum size of a file in a response, in bytes."""
     @_builtins.property
     def data(self) -> Global___Interaction.Data:
-        """What was used, and how."""
+        """Details of the interaction."""
 
     @_builtins.property
     def member(self) -> Global___GuildMember:
-        """Who used it, in guilds."""
+        """User as a member, in guilds."""
 
     @_builtins.property
     def user(self) -> Global___User:
-        """Who used it, outside of guilds."""
+        """User, outside of guilds."""
 
     @_builtins.property
     def message(self) -> Global___Message:
@@ -7618,7 +7629,7 @@ Global___Interaction: _TypeAlias = Interaction  # noqa: Y015
 
 @_typing.final
 class RespondInteractionRequest(_message.Message):
-    """RespondInteractionRequest is the first answer to an interaction."""
+    """RespondInteractionRequest is the initial response to an interaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7631,15 +7642,15 @@ class RespondInteractionRequest(_message.Message):
         UNDEFINED: RespondInteractionRequest._Type.ValueType  # 0
         """Not set."""
         PONG: RespondInteractionRequest._Type.ValueType  # 1
-        """Answer to a ping."""
+        """Respond to a ping."""
         CHANNEL_MESSAGE_WITH_SOURCE: RespondInteractionRequest._Type.ValueType  # 4
         """Post a message."""
         DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE: RespondInteractionRequest._Type.ValueType  # 5
-        """Say that a message will follow, by EditInteractionResponse."""
+        """Announce a message, to be sent with EditInteractionResponse."""
         DEFERRED_UPDATE_MESSAGE: RespondInteractionRequest._Type.ValueType  # 6
-        """Say that the message of the component will be edited."""
+        """Announce an edit of the component's message."""
         UPDATE_MESSAGE: RespondInteractionRequest._Type.ValueType  # 7
-        """Edit the message of the component."""
+        """Edit the component's message."""
         APPLICATION_COMMAND_AUTOCOMPLETE_RESULT: RespondInteractionRequest._Type.ValueType  # 8
         """Suggest values."""
         MODAL: RespondInteractionRequest._Type.ValueType  # 9
@@ -7651,15 +7662,15 @@ class RespondInteractionRequest(_message.Message):
     UNDEFINED: RespondInteractionRequest.Type.ValueType  # 0
     """Not set."""
     PONG: RespondInteractionRequest.Type.ValueType  # 1
-    """Answer to a ping."""
+    """Respond to a ping."""
     CHANNEL_MESSAGE_WITH_SOURCE: RespondInteractionRequest.Type.ValueType  # 4
     """Post a message."""
     DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE: RespondInteractionRequest.Type.ValueType  # 5
-    """Say that a message will follow, by EditInteractionResponse."""
+    """Announce a message, to be sent with EditInteractionResponse."""
     DEFERRED_UPDATE_MESSAGE: RespondInteractionRequest.Type.ValueType  # 6
-    """Say that the message of the component will be edited."""
+    """Announce an edit of the component's message."""
     UPDATE_MESSAGE: RespondInteractionRequest.Type.ValueType  # 7
-    """Edit the message of the component."""
+    """Edit the component's message."""
     APPLICATION_COMMAND_AUTOCOMPLETE_RESULT: RespondInteractionRequest.Type.ValueType  # 8
     """Suggest values."""
     MODAL: RespondInteractionRequest.Type.ValueType  # 9
@@ -7667,13 +7678,13 @@ class RespondInteractionRequest(_message.Message):
 
     @_typing.final
     class Data(_message.Message):
-        """Data is what the answer says. Which of it is meant depends on its type."""
+        """Data is the content of a response. Which fields apply depends on its type."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         @_typing.final
         class Choice(_message.Message):
-            """Choice is a value that is suggested."""
+            """Choice is a suggested value."""
 
             DESCRIPTOR: _descriptor.Descriptor
 
@@ -7681,11 +7692,11 @@ class RespondInteractionRequest(_message.Message):
             VALUE_FIELD_NUMBER: _builtins.int
             TYPE_FIELD_NUMBER: _builtins.int
             name: _builtins.str
-            """What is shown, 1 to 100 characters."""
+            """Text that users see, 1 to 100 characters."""
             value: _builtins.str
             """The value as text, of at most 100 characters: numbers in decimal."""
             type: _builtins.int
-            """Type of the option: 3 string, 4 integer, 10 number. Unset is 3."""
+            """Type of the option: 3 string, 4 integer, 10 number. 3 by default."""
             def __init__(
                 self,
                 *,
@@ -7716,37 +7727,44 @@ class RespondInteractionRequest(_message.Message):
         CUSTOM_ID_FIELD_NUMBER: _builtins.int
         TITLE_FIELD_NUMBER: _builtins.int
         content: _builtins.str
-        """Text of a message, at most 2000 characters. Unset leaves the old one of a
-        message that is updated, "" removes it.
+        """Text of a message, at most 2000 characters. In an update of a message,
+        unset keeps the old text, and "" removes it.
         """
         flags: _builtins.int
-        """Bit set of a message: 4 suppresses embeds, 64 only the user sees the
-        answer, 4096 makes no notifications. Of a deferred message only 64.
+        """Flags of a message, a bit set: 4 suppresses embeds, 64 shows the response
+        only to the user, 4096 suppresses notifications. A deferred message can
+        have only 64.
         """
         suppress_mentions: _builtins.bool
-        """Whether the message pings nobody, like an empty allowed_mentions. Excludes
-        allowed_mentions.
+        """Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+        combined with allowed_mentions.
         """
         tts: _builtins.bool
         """Whether clients read the message aloud."""
         components_v2: _builtins.bool
         """See SendChannelMessageRequest.components_v2."""
         clear_embeds: _builtins.bool
-        """Whether all embeds of the updated message are removed. Not with embeds."""
+        """Whether all embeds of the updated message are removed. Cannot be combined
+        with embeds.
+        """
         clear_components: _builtins.bool
-        """Whether all its components are removed. Not with components."""
+        """Whether all components of the updated message are removed. Cannot be
+        combined with components.
+        """
         clear_attachments: _builtins.bool
-        """Whether all its files are removed. Not with attachments."""
+        """Whether all files of the updated message are removed. Cannot be combined
+        with attachments.
+        """
         custom_id: _builtins.str
-        """Name that the application gets with what was entered in the modal, 1 to 100
+        """ID that the application receives when the modal is submitted, 1 to 100
         characters.
         """
         title: _builtins.str
         """Title of a modal, 1 to 45 characters."""
         @_builtins.property
         def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
-            """Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds. In
-            place of all old ones of a message that is updated.
+            """Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds. In an
+            update of a message, they replace all old ones.
             """
 
         @_builtins.property
@@ -7755,18 +7773,20 @@ class RespondInteractionRequest(_message.Message):
 
         @_builtins.property
         def allowed_mentions(self) -> Global___AllowedMentions:
-            """Whom the message may ping. Unset means users, neither roles nor everyone."""
+            """Users and roles that the message may ping. By default, the users it
+            mentions, but neither roles nor everyone.
+            """
 
         @_builtins.property
         def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
-            """Up to 10 files, see SendChannelMessageRequest.attachments. Of a message
-            that is updated also old ones that stay, by their id.
+            """Up to 10 files, see SendChannelMessageRequest.attachments. In an update of
+            a message, also old ones to keep, with their ID.
             """
 
         @_builtins.property
         def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-            """Components of a message, see SendChannelMessageRequest.components; of a
-            modal 1 to 5 labels, texts or action rows.
+            """Components of a message, see SendChannelMessageRequest.components, or 1 to
+            5 labels, texts or action rows of a modal.
             """
 
         @_builtins.property
@@ -7810,11 +7830,11 @@ class RespondInteractionRequest(_message.Message):
     interaction_token: _builtins.str
     """Interaction.token."""
     type: Global___RespondInteractionRequest.Type.ValueType
-    """Kind of the answer. Required."""
+    """Type of the response. Required."""
     @_builtins.property
     def data(self) -> Global___RespondInteractionRequest.Data:
-        """What the answer says. A message needs at least one of content, an embed, an
-        attachment, a component and a poll; a modal needs custom_id, title and
+        """Content of the response. A message needs at least one of content, an embed,
+        an attachment, a component or a poll; a modal needs custom_id, title and
         components.
         """
 
@@ -7836,7 +7856,7 @@ Global___RespondInteractionRequest: _TypeAlias = RespondInteractionRequest  # no
 
 @_typing.final
 class RespondInteractionResponse(_message.Message):
-    """RespondInteractionResponse is the answer to RespondInteraction."""
+    """RespondInteractionResponse is the response to RespondInteraction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7853,8 +7873,8 @@ Global___RespondInteractionResponse: _TypeAlias = RespondInteractionResponse  # 
 
 @_typing.final
 class EditInteractionResponseRequest(_message.Message):
-    """EditInteractionResponseRequest changes the first answer, or is the message
-    after an answer that said that one will follow. What is not set stays.
+    """EditInteractionResponseRequest edits the initial response, or contains the
+    message after a deferred response. Fields that are not set stay unchanged.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -7877,49 +7897,51 @@ class EditInteractionResponseRequest(_message.Message):
     interaction_token: _builtins.str
     """Interaction.token."""
     content: _builtins.str
-    """New text, at most 2000 characters. Unset leaves the old one, "" removes it."""
+    """New text, at most 2000 characters. If unset, the old text stays; "" removes
+    it.
+    """
     suppress_mentions: _builtins.bool
-    """Whether the message pings nobody, like an empty allowed_mentions. Excludes
-    allowed_mentions.
+    """Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+    combined with allowed_mentions.
     """
     components_v2: _builtins.bool
-    """Whether the message becomes one of components alone, which is for good.
-    Content and embeds must be removed. Set by itself when a component other
-    than an action row is at the top level.
+    """Whether the message becomes one of components alone. This cannot be undone,
+    and content and embeds must be removed. Set automatically if a component
+    other than an action row is at the top level.
     """
     clear_embeds: _builtins.bool
-    """Whether all embeds are removed. Not with embeds."""
+    """Whether all embeds are removed. Cannot be combined with embeds."""
     clear_components: _builtins.bool
-    """Whether all components are removed. Not with components."""
+    """Whether all components are removed. Cannot be combined with components."""
     clear_attachments: _builtins.bool
-    """Whether all files are removed. Not with attachments."""
+    """Whether all files are removed. Cannot be combined with attachments."""
     @_builtins.property
     def embeds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embed]:
-        """New embeds in place of all old ones, with the limits of
-        SendChannelMessageRequest.embeds. Unset leaves the old ones.
+        """New embeds, which replace all old ones, with the limits of
+        SendChannelMessageRequest.embeds. If unset, the old ones stay.
         """
 
     @_builtins.property
     def allowed_mentions(self) -> Global___AllowedMentions:
-        """Whom the new content may ping. Unset means users, neither roles nor
-        everyone.
+        """Users and roles that the new content may ping. By default, the users it
+        mentions, but neither roles nor everyone.
         """
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
-        """The files of the message from now on: old ones by their id, new ones by
-        their data, up to 10. Unset leaves the old ones.
+        """All files of the message after the edit, up to 10: old ones with their ID,
+        new ones with data. If unset, the old ones stay.
         """
 
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-        """New components in place of all old ones, with the limits of
-        SendChannelMessageRequest.components. Unset leaves the old ones.
+        """New components, which replace all old ones, with the limits of
+        SendChannelMessageRequest.components. If unset, the old ones stay.
         """
 
     @_builtins.property
     def poll(self) -> Global___Poll:
-        """A poll, only of a message after an answer that said that one will follow."""
+        """A poll, only in the message after a deferred response."""
 
     def __init__(
         self,
@@ -7950,7 +7972,7 @@ Global___EditInteractionResponseRequest: _TypeAlias = EditInteractionResponseReq
 
 @_typing.final
 class EditInteractionResponseResponse(_message.Message):
-    """EditInteractionResponseResponse is the answer to EditInteractionResponse."""
+    """EditInteractionResponseResponse is the response to EditInteractionResponse."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -7974,8 +7996,8 @@ Global___EditInteractionResponseResponse: _TypeAlias = EditInteractionResponseRe
 
 @_typing.final
 class FollowupInteractionRequest(_message.Message):
-    """FollowupInteractionRequest posts one more message as an answer. It needs at
-    least one of content, an embed, an attachment, a component and a poll.
+    """FollowupInteractionRequest is a follow-up message. It needs at least one of
+    content, an embed, an attachment, a component or a poll.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -7999,12 +8021,12 @@ class FollowupInteractionRequest(_message.Message):
     content: _builtins.str
     """Text, at most 2000 characters."""
     flags: _builtins.int
-    """Bit set: 4 suppresses embeds, 64 only the user sees the message, 4096 makes
-    no notifications.
+    """Flags, a bit set: 4 suppresses embeds, 64 shows the message only to the user,
+    4096 suppresses notifications.
     """
     suppress_mentions: _builtins.bool
-    """Whether the message pings nobody, like an empty allowed_mentions. Excludes
-    allowed_mentions.
+    """Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+    combined with allowed_mentions.
     """
     tts: _builtins.bool
     """Whether clients read the message aloud."""
@@ -8016,7 +8038,9 @@ class FollowupInteractionRequest(_message.Message):
 
     @_builtins.property
     def allowed_mentions(self) -> Global___AllowedMentions:
-        """Whom the message may ping. Unset means users, neither roles nor everyone."""
+        """Users and roles that the message may ping. By default, the users it mentions,
+        but neither roles nor everyone.
+        """
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
@@ -8056,7 +8080,7 @@ Global___FollowupInteractionRequest: _TypeAlias = FollowupInteractionRequest  # 
 
 @_typing.final
 class FollowupInteractionResponse(_message.Message):
-    """FollowupInteractionResponse is the answer to FollowupInteraction."""
+    """FollowupInteractionResponse is the response to FollowupInteraction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -8080,7 +8104,8 @@ Global___FollowupInteractionResponse: _TypeAlias = FollowupInteractionResponse  
 
 @_typing.final
 class ApplicationCommand(_message.Message):
-    """ApplicationCommand is a command that users of Discord can choose.
+    """ApplicationCommand is a slash command, or a command in the context menu of a
+    user or message.
     https://discord.com/developers/docs/interactions/application-commands
     """
 
@@ -8101,7 +8126,7 @@ class ApplicationCommand(_message.Message):
             NAME_FIELD_NUMBER: _builtins.int
             VALUE_FIELD_NUMBER: _builtins.int
             name: _builtins.str
-            """What is shown, 1 to 100 characters."""
+            """Text that users see, 1 to 100 characters."""
             value: _builtins.str
             """The value as text, of at most 100 characters: numbers in decimal."""
             def __init__(
@@ -8129,26 +8154,26 @@ class ApplicationCommand(_message.Message):
         MIN_LENGTH_FIELD_NUMBER: _builtins.int
         MAX_LENGTH_FIELD_NUMBER: _builtins.int
         type: _builtins.int
-        """Type, see Interaction.Data.Option.type."""
+        """Type. See Interaction.Data.Option.type."""
         name: _builtins.str
         """Name, 1 to 32 characters in lower case."""
         description: _builtins.str
         """Description, 1 to 100 characters."""
         required: _builtins.bool
-        """Whether it must be given."""
+        """Whether it is required."""
         autocomplete: _builtins.bool
-        """Whether suggestions are asked for while it is typed."""
+        """Whether Discord requests suggestions while the user types."""
         min_value: _builtins.float
-        """Least value of an integer or number."""
+        """Minimum value of an integer or number."""
         max_value: _builtins.float
-        """Largest value of an integer or number."""
+        """Maximum value of an integer or number."""
         min_length: _builtins.int
-        """Fewest characters of a string, 0 to 6000."""
+        """Minimum number of characters of a string, 0 to 6000."""
         max_length: _builtins.int
-        """Most characters of a string, 1 to 6000."""
+        """Maximum number of characters of a string, 1 to 6000."""
         @_builtins.property
         def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicationCommand.Option.Choice]:
-            """The only values, at most 25, of strings, integers and numbers only."""
+            """Allowed values, at most 25, for strings, integers and numbers only."""
 
         @_builtins.property
         def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicationCommand.Option]:
@@ -8156,7 +8181,7 @@ class ApplicationCommand(_message.Message):
 
         @_builtins.property
         def channel_types(self) -> _containers.RepeatedScalarFieldContainer[Global___Channel.Type.ValueType]:
-            """Types of channels that can be chosen, all by default."""
+            """Types of channels that can be selected. All by default."""
 
         def __init__(
             self,
@@ -8206,33 +8231,33 @@ class ApplicationCommand(_message.Message):
     CONTEXTS_FIELD_NUMBER: _builtins.int
     INTEGRATION_TYPES_FIELD_NUMBER: _builtins.int
     id: _builtins.int
-    """Id, in answers only."""
+    """ID, in responses only."""
     type: _builtins.int
-    """Type: 1 slash command, 2 of a user, 3 of a message. Unset is 1."""
+    """Type: 1 slash command, 2 user command, 3 message command. 1 by default."""
     name: _builtins.str
-    """Name, 1 to 32 characters, of slash commands in lower case."""
+    """Name, 1 to 32 characters. Names of slash commands are in lower case."""
     description: _builtins.str
-    """Description, 1 to 100 characters, of slash commands only."""
+    """Description, 1 to 100 characters, for slash commands only."""
     default_member_permissions: _builtins.str
-    """Permissions that users need, a decimal bit set."""
+    """Permissions that users need by default, a decimal bit set."""
     nsfw: _builtins.bool
-    """Whether it is shown in age-restricted channels only."""
+    """Whether it is available in age-restricted channels only."""
     version: _builtins.int
-    """Version, in answers only."""
+    """Version, in responses only."""
     @_builtins.property
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicationCommand.Option]:
         """Arguments, at most 25, required ones first."""
 
     @_builtins.property
     def contexts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Where it can be used, as Interaction.context. Unset means everywhere. Not of
-        commands of a guild.
+        """Contexts in which it can be used, as in Interaction.context. All by default.
+        Only for global commands.
         """
 
     @_builtins.property
     def integration_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """How the application must be installed: 0 in the guild, 1 by the user. Unset
-        means as the application's settings say. Not of commands of a guild.
+        """Installation contexts in which it is available: 0 guild, 1 user. By default,
+        those in the application's settings. Only for global commands.
         """
 
     def __init__(
@@ -8259,18 +8284,18 @@ Global___ApplicationCommand: _TypeAlias = ApplicationCommand  # noqa: Y015
 
 @_typing.final
 class SetApplicationCommandsRequest(_message.Message):
-    """SetApplicationCommandsRequest replaces the commands of the bot."""
+    """SetApplicationCommandsRequest contains the new commands of the bot."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     GUILD_ID_FIELD_NUMBER: _builtins.int
     COMMANDS_FIELD_NUMBER: _builtins.int
     guild_id: _builtins.int
-    """Guild that the commands are for. Unset means everywhere."""
+    """Guild for which the commands are. By default, they are global."""
     @_builtins.property
     def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___ApplicationCommand]:
-        """The commands, at most 100 slash commands and 15 of each other type. None
-        removes all.
+        """The commands, at most 100 slash commands and 15 of each other type. An empty
+        list removes all commands.
         """
 
     def __init__(
@@ -8289,7 +8314,7 @@ Global___SetApplicationCommandsRequest: _TypeAlias = SetApplicationCommandsReque
 
 @_typing.final
 class SetApplicationCommandsResponse(_message.Message):
-    """SetApplicationCommandsResponse is the answer to SetApplicationCommands."""
+    """SetApplicationCommandsResponse is the response to SetApplicationCommands."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

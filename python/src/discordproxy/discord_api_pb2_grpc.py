@@ -284,8 +284,8 @@ class DiscordApiServicer(object):
     """
 
     def SendChannelMessage(self, request, context):
-        """SendChannelMessage posts a message to a channel of a guild, a thread or a
-        direct message channel.
+        """SendChannelMessage posts a message to a guild channel, a thread or a direct
+        message channel.
 
         Discord: POST /channels/{channel_id}/messages.
         Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
@@ -306,7 +306,7 @@ class DiscordApiServicer(object):
         channel first if the proxy does not know it yet.
 
         Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
-        Permissions: the bot and the user share a guild and the user takes direct
+        Permissions: the bot and the user share a guild, and the user accepts direct
         messages from its members.
         Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
         messages to this user, and those of SendChannelMessage.
@@ -328,10 +328,10 @@ class DiscordApiServicer(object):
         At the deadline, the stream ends with DEADLINE_EXCEEDED.
 
         Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
-        for each user as SendDirectMessage does.
-        Permissions: as SendDirectMessage.
-        Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
-        SendDirectMessage are in the results.
+        for each user, like SendDirectMessage.
+        Permissions: the same as for SendDirectMessage.
+        Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request. Errors of a
+        single user, the same as for SendDirectMessage, are in the results.
         Cost: one or two calls to Discord for each user.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -351,7 +351,7 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetChannelMessage(self, request, context):
-        """GetChannelMessage returns one message.
+        """GetChannelMessage returns a specific message in a channel.
 
         Discord: GET /channels/{channel_id}/messages/{message_id}.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -364,7 +364,7 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListChannelMessages(self, request, context):
-        """ListChannelMessages streams messages of a channel, one in each response,
+        """ListChannelMessages streams the messages in a channel, one in each response,
         newest first. With `after`, the oldest message comes first.
 
         Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
@@ -383,31 +383,31 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteChannelMessage(self, request, context):
-        """DeleteChannelMessage deletes a message.
+        """DeleteChannelMessage deletes a message in a channel.
 
         Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-        Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
-        in direct messages.
+        Permissions: MANAGE_MESSAGES for messages of others. In direct messages, the
+        bot can delete only its own.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
         channel, 50013 Missing Permissions or 50021 Cannot execute action on a
         system message.
-        Cost: one call to Discord. Messages younger than 10 seconds, older than two
-        weeks and all others have limits of their own in each channel, usually 5 in
-        5 seconds, 30 in 120 seconds and 3 in one second.
+        Cost: one call to Discord. Each channel has three limits: usually 5 in 5
+        seconds for messages younger than 10 seconds, 30 in 120 seconds for messages
+        older than two weeks, and 3 in one second for all others.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BulkDeleteChannelMessages(self, request, context):
-        """BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
-        time. Messages older than two weeks follow one by one, because Discord does
-        not delete them in bulk.
+        """BulkDeleteChannelMessages deletes multiple messages in a guild channel, 100
+        in each request. Messages older than two weeks are deleted one by one,
+        because Discord does not delete them in bulk.
 
-        The response contains a result for each message. An error of one message does
-        not end the call. An error of the channel does, and becomes the call's status
-        if nothing was deleted.
+        The response contains a result for each message. An error for one message
+        does not end the call. An error for the channel ends it, and becomes the
+        call's status if nothing was deleted.
 
         Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
         /channels/{channel_id}/messages/{message_id} for single messages.
@@ -424,11 +424,11 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CrosspostMessage(self, request, context):
-        """CrosspostMessage publishes a message of an announcement channel to the
+        """CrosspostMessage crossposts a message in an announcement channel to the
         channels that follow it.
 
         Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
-        Permissions: SEND_MESSAGES, for messages of others MANAGE_MESSAGES too.
+        Permissions: SEND_MESSAGES, and MANAGE_MESSAGES for messages of others.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
         INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
@@ -440,14 +440,14 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PinMessage(self, request, context):
-        """PinMessage pins a message. Discord posts a message of the type
-        CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
+        """PinMessage pins a message in a channel. Discord announces it with a message
+        of type CHANNEL_PINNED_MESSAGE. Pinning a pinned message changes nothing.
 
         Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
         Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-        INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
+        INVALID_ARGUMENT 30003 Maximum number of pins reached (250).
         Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -455,7 +455,7 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UnpinMessage(self, request, context):
-        """UnpinMessage unpins a message.
+        """UnpinMessage unpins a message in a channel.
 
         Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
         Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -468,8 +468,8 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListPinnedMessages(self, request, context):
-        """ListPinnedMessages lists pinned messages, most recently pinned first. Without
-        READ_MESSAGE_HISTORY, the list is empty.
+        """ListPinnedMessages lists the pinned messages in a channel, most recently
+        pinned first. Without READ_MESSAGE_HISTORY, the list is empty.
 
         Discord: GET /channels/{channel_id}/messages/pins.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -482,8 +482,8 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def TriggerTyping(self, request, context):
-        """TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
-        message.
+        """TriggerTyping shows the bot as typing in a channel for 10 seconds, or until
+        it posts a message.
 
         Discord: POST /channels/{channel_id}/typing.
         Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -497,7 +497,7 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AddReaction(self, request, context):
-        """AddReaction adds a reaction of the bot to a message. Adding it again changes
+        """AddReaction adds the bot's reaction to a message. Adding it again changes
         nothing.
 
         Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
@@ -506,50 +506,53 @@ class DiscordApiServicer(object):
         another guild.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
-        Maximum number of reactions reached, which is 20, or 90001 Reaction was
-        blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
-        Cost: one call to Discord. Adding and removing share a limit in each
-        channel, usually one call in a quarter of a second.
+        Maximum number of reactions reached (20) or 90001 Reaction was blocked,
+        INVALID_ARGUMENT 10014 Unknown Emoji.
+        Cost: one call to Discord. Adding and removing share a limit in each channel,
+        usually one call in 0.25 seconds.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveReaction(self, request, context):
-        """RemoveReaction removes a reaction of the bot or of another user.
+        """RemoveReaction removes the bot's or another user's reaction from a message.
 
-        Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
-        of another user DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
+        Discord: DELETE
+        /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me, or
+        for another user DELETE
+        /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
         reactions of others.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
         INVALID_ARGUMENT 10014 Unknown Emoji.
-        Cost: as AddReaction.
+        Cost: the same as for AddReaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemoveAllReactions(self, request, context):
-        """RemoveAllReactions removes the reactions of all users, with one emoji or with
-        every emoji.
+        """RemoveAllReactions removes all reactions from a message, or all those with
+        one emoji.
 
-        Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
-        of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
+        Discord: DELETE
+        /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}, or for
+        all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
         Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
         INVALID_ARGUMENT 10014 Unknown Emoji.
-        Cost: as AddReaction.
+        Cost: the same as for AddReaction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListReactions(self, request, context):
-        """ListReactions lists the users who reacted with an emoji, in ascending order of
-        their IDs.
+        """ListReactions lists the users who reacted to a message with an emoji, in
+        ascending order of their IDs.
 
         Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -575,13 +578,13 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetDirectMessageChannel(self, request, context):
-        """GetDirectMessageChannel returns the direct message channel with a user. It
-        opens the channel if there is none; the user does not notice.
+        """GetDirectMessageChannel returns the direct message channel with a user. If
+        there is none, Discord opens one without notifying the user.
 
         Discord: POST /users/@me/channels.
         Permissions: none.
-        Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) for a user who does not
-        exist or 50007 Cannot send messages to this user for a bot,
+        Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) if the user does not
+        exist or 50007 Cannot send messages to this user if the user is a bot,
         PERMISSION_DENIED 40003 You are opening direct messages too fast.
         Cost: one call to Discord.
         """
@@ -590,12 +593,12 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StartThread(self, request, context):
-        """StartThread starts a thread, from a message or without one, or a post in a
-        forum with its first message. A thread from a message has the message's ID.
-        The proxy does not retry a post that may exist already.
+        """StartThread starts a thread from a message, a thread without a message, or a
+        post in a forum with its first message. A thread from a message has the
+        message's ID. The proxy does not retry a post that may already exist.
 
-        Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
-        a message POST /channels/{channel_id}/threads.
+        Discord: POST /channels/{channel_id}/messages/{message_id}/threads, or
+        without a message POST /channels/{channel_id}/threads.
         Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
         CREATE_PRIVATE_THREADS.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
@@ -610,8 +613,8 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListActiveThreads(self, request, context):
-        """ListActiveThreads lists the threads of a guild that are not archived and that
-        the bot can see, and the bot's memberships in them.
+        """ListActiveThreads lists all active threads in a guild that the bot can see,
+        public and private, and the bot's memberships in them.
 
         Discord: GET /guilds/{guild_id}/threads/active.
         Permissions: the bot is a member of the guild.
@@ -626,7 +629,7 @@ class DiscordApiServicer(object):
         """AddThreadMember adds the bot or another user to a thread that is not
         archived. Adding a member again changes nothing.
 
-        Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
+        Discord: PUT /channels/{channel_id}/thread-members/{user_id}, or for the bot
         PUT /channels/{channel_id}/thread-members/@me.
         Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
         another user.
@@ -644,11 +647,11 @@ class DiscordApiServicer(object):
         """RemoveThreadMember removes the bot or another user from a thread that is
         not archived.
 
-        Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, of the bot
-        DELETE /channels/{channel_id}/thread-members/@me.
-        Permissions: MANAGE_THREADS to remove another user, or having created the
-        thread when it is private.
-        Errors: as AddThreadMember.
+        Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, or for the
+        bot DELETE /channels/{channel_id}/thread-members/@me.
+        Permissions: to remove another user, MANAGE_THREADS, or to be the creator of
+        a private thread.
+        Errors: the same as for AddThreadMember.
         Cost: one call to Discord.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -694,8 +697,8 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListGuildMembers(self, request, context):
-        """ListGuildMembers streams the members of a guild in ascending order of their
-        IDs, one in each response.
+        """ListGuildMembers streams the members of a guild, one in each response, in
+        ascending order of their IDs.
 
         Discord: GET /guilds/{guild_id}/members.
         Permissions: the bot is a member of the guild and its application has the
@@ -708,8 +711,8 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SearchGuildMembers(self, request, context):
-        """SearchGuildMembers lists the members of a guild whose user name or nickname
-        begins with a text.
+        """SearchGuildMembers lists the members of a guild whose username or nickname
+        starts with the query.
 
         Discord: GET /guilds/{guild_id}/members/search.
         Permissions: the bot is a member of the guild.
@@ -722,8 +725,9 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ModifyGuildMember(self, request, context):
-        """ModifyGuildMember changes a member of a guild. It changes the fields that the
-        request sets, removes those that it clears, and keeps all others.
+        """ModifyGuildMember modifies attributes of a guild member. It changes the
+        fields that the request sets, removes those that the request clears, and
+        keeps all others.
 
         Discord: PATCH /guilds/{guild_id}/members/{user_id}.
         Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
@@ -741,7 +745,8 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AddGuildMemberRole(self, request, context):
-        """AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
+        """AddGuildMemberRole adds a role to a guild member. Adding it again changes
+        nothing.
 
         Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
         Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
@@ -756,12 +761,12 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RemoveGuildMemberRole(self, request, context):
-        """RemoveGuildMemberRole removes a role from a member.
+        """RemoveGuildMemberRole removes a role from a guild member.
 
         Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
-        Permissions: as AddGuildMemberRole.
-        Errors: as AddGuildMemberRole.
-        Cost: as AddGuildMemberRole.
+        Permissions: the same as for AddGuildMemberRole.
+        Errors: the same as for AddGuildMemberRole.
+        Cost: the same as for AddGuildMemberRole.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -780,7 +785,7 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetUser(self, request, context):
-        """GetUser returns a user.
+        """GetUser returns the user with a given ID.
 
         Discord: GET /users/{user_id}.
         Permissions: none.
@@ -792,7 +797,7 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetCurrentUser(self, request, context):
-        """GetCurrentUser returns the bot.
+        """GetCurrentUser returns the bot's own user.
 
         Discord: GET /users/@me.
         Permissions: none.
@@ -804,11 +809,11 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhookMessage(self, request, context):
-        """DeleteWebhookMessage deletes a message that the same webhook posted. The call
-        uses the webhook's token in place of the bot's.
+        """DeleteWebhookMessage deletes a message that the webhook posted. The call uses
+        the webhook's token instead of the bot's.
 
         Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
-        Permissions: those of the token.
+        Permissions: none but the token.
         Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
         UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
         Form Body.
@@ -819,12 +824,12 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EditChannelMessage(self, request, context):
-        """EditChannelMessage edits a message of the bot. Fields that are not set stay
-        unchanged.
+        """EditChannelMessage edits a message that the bot posted. Fields that are not
+        set stay unchanged.
 
         Discord: PATCH /channels/{channel_id}/messages/{message_id}.
-        Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
-        changed in messages of others too.
+        Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES, the bot can also change
+        suppress_embeds of others' messages.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
         INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
@@ -837,11 +842,12 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExecuteWebhook(self, request, context):
-        """ExecuteWebhook posts a message as a webhook, with the webhook's token in place
-        of the bot's. The proxy never shows that token.
+        """ExecuteWebhook posts a message as a webhook. The call uses the webhook's
+        token instead of the bot's. The proxy never logs or shows that token.
 
         Discord stores no nonce for such a message, so the proxy does not retry an
-        attempt with an unknown outcome. The error's details say that it is unknown.
+        attempt with an unknown outcome. The error then has outcome_unknown in its
+        details.
 
         Discord: POST /webhooks/{webhook_id}/{webhook_token}.
         Permissions: none but the token.
@@ -856,8 +862,8 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EditWebhookMessage(self, request, context):
-        """EditWebhookMessage edits a message that the same webhook posted. Fields that
-        are not set stay unchanged.
+        """EditWebhookMessage edits a message that the webhook posted. Fields that are
+        not set stay unchanged.
 
         Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
         Permissions: none but the token.
@@ -869,8 +875,8 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetRateLimitStatus(self, request, context):
-        """GetRateLimitStatus returns the calls that are waiting, and for which limits.
-        It never calls Discord.
+        """GetRateLimitStatus returns the state of the rate limits, and how many calls
+        wait for each. It never calls Discord.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -881,13 +887,15 @@ class DiscordApiServicer(object):
 
         Events are numbered. A client that lost its stream sends the last position it
         received, and receives the events since then, or a GAP event with the numbers
-        that are lost. A HEARTBEAT event arrives after 15 seconds without another.
+        that are lost. A HEARTBEAT event arrives after 15 seconds without another
+        event.
 
-        Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
-        without an intent that a type needs, or Discord has ended the session for
-        good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
-        before it took them, with an EventPosition in the details, or when there
-        are too many subscribers, UNAVAILABLE when the server shuts down.
+        Errors: INVALID_ARGUMENT for an unknown type, FAILED_PRECONDITION if the
+        server runs without the gateway or without an intent that a type needs, or if
+        Discord has ended the session for good, RESOURCE_EXHAUSTED if there are too
+        many subscribers, or if the client reads so slowly that events are dropped
+        before it received them (with an EventPosition in the details), UNAVAILABLE
+        if the server shuts down.
         Cost: no call to Discord.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -895,15 +903,15 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RespondInteraction(self, request, context):
-        """RespondInteraction sends the first response to an interaction. Discord accepts
-        it within 3 seconds of the interaction.
+        """RespondInteraction sends the initial response to an interaction. Discord
+        accepts it within 3 seconds of the interaction.
 
         Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
         Permissions: none but the token.
         Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
-        INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
-        empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
-        seconds.
+        INVALID_ARGUMENT 40060 if the interaction already has a response, 50006
+        Cannot send an empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED
+        after 3 seconds.
         Cost: one call to Discord, which does not count against the global limit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -911,14 +919,14 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EditInteractionResponse(self, request, context):
-        """EditInteractionResponse edits the first response to an interaction, within 15
-        minutes of the interaction.
+        """EditInteractionResponse edits the initial response to an interaction, within
+        15 minutes of the interaction.
 
         Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
         Permissions: none but the token.
-        Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
-        10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
-        Invalid Webhook Token when it is too late.
+        Errors: NOT_FOUND 10015 Unknown Webhook if there is no such interaction or
+        10008 Unknown Message if it has no response yet, UNAUTHENTICATED 50027
+        Invalid Webhook Token if it is too late.
         Cost: one call to Discord, which does not count against the global limit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -926,7 +934,7 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def FollowupInteraction(self, request, context):
-        """FollowupInteraction posts another response to an interaction, within 15
+        """FollowupInteraction posts a follow-up message to an interaction, within 15
         minutes of the interaction.
 
         Discord: POST /webhooks/{application_id}/{interaction_token}.
@@ -940,15 +948,15 @@ class DiscordApiServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetApplicationCommands(self, request, context):
-        """SetApplicationCommands replaces all commands of the bot, everywhere or in
-        one guild.
+        """SetApplicationCommands replaces all global commands of the bot, or all its
+        commands in one guild.
 
         Discord: GET /applications/@me the first time, then
         PUT /applications/{application_id}/commands or
         PUT /applications/{application_id}/guilds/{guild_id}/commands.
         Permissions: none for the bot's own commands.
         Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
-        Missing Access when the bot is not in the guild.
+        Missing Access if the bot is not in the guild.
         Cost: two calls to Discord the first time, one afterwards. Discord allows 200
         new commands a day for each guild.
         """

@@ -58,8 +58,8 @@ class DiscordApiStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DiscordApiAsyncStub: ...
     SendChannelMessage: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.SendChannelMessageRequest, _discord_api_pb2.SendChannelMessageResponse]
-    """SendChannelMessage posts a message to a channel of a guild, a thread or a
-    direct message channel.
+    """SendChannelMessage posts a message to a guild channel, a thread or a direct
+    message channel.
 
     Discord: POST /channels/{channel_id}/messages.
     Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
@@ -76,7 +76,7 @@ class DiscordApiStub:
     channel first if the proxy does not know it yet.
 
     Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
-    Permissions: the bot and the user share a guild and the user takes direct
+    Permissions: the bot and the user share a guild, and the user accepts direct
     messages from its members.
     Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
     messages to this user, and those of SendChannelMessage.
@@ -94,10 +94,10 @@ class DiscordApiStub:
     At the deadline, the stream ends with DEADLINE_EXCEEDED.
 
     Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
-    for each user as SendDirectMessage does.
-    Permissions: as SendDirectMessage.
-    Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
-    SendDirectMessage are in the results.
+    for each user, like SendDirectMessage.
+    Permissions: the same as for SendDirectMessage.
+    Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request. Errors of a
+    single user, the same as for SendDirectMessage, are in the results.
     Cost: one or two calls to Discord for each user.
     """
     GetGuildChannels: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.GetGuildChannelsRequest, _discord_api_pb2.GetGuildChannelsResponse]
@@ -109,7 +109,7 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     GetChannelMessage: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.GetChannelMessageRequest, _discord_api_pb2.GetChannelMessageResponse]
-    """GetChannelMessage returns one message.
+    """GetChannelMessage returns a specific message in a channel.
 
     Discord: GET /channels/{channel_id}/messages/{message_id}.
     Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -118,7 +118,7 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     ListChannelMessages: _grpc.UnaryStreamMultiCallable[_discord_api_pb2.ListChannelMessagesRequest, _discord_api_pb2.ListChannelMessagesResponse]
-    """ListChannelMessages streams messages of a channel, one in each response,
+    """ListChannelMessages streams the messages in a channel, one in each response,
     newest first. With `after`, the oldest message comes first.
 
     Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
@@ -133,27 +133,27 @@ class DiscordApiStub:
     Cost: one call to Discord for each 100 messages.
     """
     DeleteChannelMessage: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.DeleteChannelMessageRequest, _discord_api_pb2.DeleteChannelMessageResponse]
-    """DeleteChannelMessage deletes a message.
+    """DeleteChannelMessage deletes a message in a channel.
 
     Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-    Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
-    in direct messages.
+    Permissions: MANAGE_MESSAGES for messages of others. In direct messages, the
+    bot can delete only its own.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
     channel, 50013 Missing Permissions or 50021 Cannot execute action on a
     system message.
-    Cost: one call to Discord. Messages younger than 10 seconds, older than two
-    weeks and all others have limits of their own in each channel, usually 5 in
-    5 seconds, 30 in 120 seconds and 3 in one second.
+    Cost: one call to Discord. Each channel has three limits: usually 5 in 5
+    seconds for messages younger than 10 seconds, 30 in 120 seconds for messages
+    older than two weeks, and 3 in one second for all others.
     """
     BulkDeleteChannelMessages: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.BulkDeleteChannelMessagesRequest, _discord_api_pb2.BulkDeleteChannelMessagesResponse]
-    """BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
-    time. Messages older than two weeks follow one by one, because Discord does
-    not delete them in bulk.
+    """BulkDeleteChannelMessages deletes multiple messages in a guild channel, 100
+    in each request. Messages older than two weeks are deleted one by one,
+    because Discord does not delete them in bulk.
 
-    The response contains a result for each message. An error of one message does
-    not end the call. An error of the channel does, and becomes the call's status
-    if nothing was deleted.
+    The response contains a result for each message. An error for one message
+    does not end the call. An error for the channel ends it, and becomes the
+    call's status if nothing was deleted.
 
     Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
     /channels/{channel_id}/messages/{message_id} for single messages.
@@ -166,11 +166,11 @@ class DiscordApiStub:
     30 in 120 seconds: 100 old messages take more than six minutes.
     """
     CrosspostMessage: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.CrosspostMessageRequest, _discord_api_pb2.CrosspostMessageResponse]
-    """CrosspostMessage publishes a message of an announcement channel to the
+    """CrosspostMessage crossposts a message in an announcement channel to the
     channels that follow it.
 
     Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
-    Permissions: SEND_MESSAGES, for messages of others MANAGE_MESSAGES too.
+    Permissions: SEND_MESSAGES, and MANAGE_MESSAGES for messages of others.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
     INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
@@ -178,18 +178,18 @@ class DiscordApiStub:
     Cost: one call to Discord, usually limited to 10 in an hour for each channel.
     """
     PinMessage: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.PinMessageRequest, _discord_api_pb2.PinMessageResponse]
-    """PinMessage pins a message. Discord posts a message of the type
-    CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
+    """PinMessage pins a message in a channel. Discord announces it with a message
+    of type CHANNEL_PINNED_MESSAGE. Pinning a pinned message changes nothing.
 
     Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
     Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-    INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
+    INVALID_ARGUMENT 30003 Maximum number of pins reached (250).
     Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
     """
     UnpinMessage: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.UnpinMessageRequest, _discord_api_pb2.UnpinMessageResponse]
-    """UnpinMessage unpins a message.
+    """UnpinMessage unpins a message in a channel.
 
     Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
     Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -198,8 +198,8 @@ class DiscordApiStub:
     Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
     """
     ListPinnedMessages: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.ListPinnedMessagesRequest, _discord_api_pb2.ListPinnedMessagesResponse]
-    """ListPinnedMessages lists pinned messages, most recently pinned first. Without
-    READ_MESSAGE_HISTORY, the list is empty.
+    """ListPinnedMessages lists the pinned messages in a channel, most recently
+    pinned first. Without READ_MESSAGE_HISTORY, the list is empty.
 
     Discord: GET /channels/{channel_id}/messages/pins.
     Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -208,8 +208,8 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     TriggerTyping: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.TriggerTypingRequest, _discord_api_pb2.TriggerTypingResponse]
-    """TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
-    message.
+    """TriggerTyping shows the bot as typing in a channel for 10 seconds, or until
+    it posts a message.
 
     Discord: POST /channels/{channel_id}/typing.
     Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -219,7 +219,7 @@ class DiscordApiStub:
     Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
     """
     AddReaction: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.AddReactionRequest, _discord_api_pb2.AddReactionResponse]
-    """AddReaction adds a reaction of the bot to a message. Adding it again changes
+    """AddReaction adds the bot's reaction to a message. Adding it again changes
     nothing.
 
     Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
@@ -228,38 +228,41 @@ class DiscordApiStub:
     another guild.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
-    Maximum number of reactions reached, which is 20, or 90001 Reaction was
-    blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
-    Cost: one call to Discord. Adding and removing share a limit in each
-    channel, usually one call in a quarter of a second.
+    Maximum number of reactions reached (20) or 90001 Reaction was blocked,
+    INVALID_ARGUMENT 10014 Unknown Emoji.
+    Cost: one call to Discord. Adding and removing share a limit in each channel,
+    usually one call in 0.25 seconds.
     """
     RemoveReaction: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.RemoveReactionRequest, _discord_api_pb2.RemoveReactionResponse]
-    """RemoveReaction removes a reaction of the bot or of another user.
+    """RemoveReaction removes the bot's or another user's reaction from a message.
 
-    Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
-    of another user DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
+    Discord: DELETE
+    /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me, or
+    for another user DELETE
+    /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
     Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
     reactions of others.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
     INVALID_ARGUMENT 10014 Unknown Emoji.
-    Cost: as AddReaction.
+    Cost: the same as for AddReaction.
     """
     RemoveAllReactions: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.RemoveAllReactionsRequest, _discord_api_pb2.RemoveAllReactionsResponse]
-    """RemoveAllReactions removes the reactions of all users, with one emoji or with
-    every emoji.
+    """RemoveAllReactions removes all reactions from a message, or all those with
+    one emoji.
 
-    Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
-    of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
+    Discord: DELETE
+    /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}, or for
+    all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
     Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
     INVALID_ARGUMENT 10014 Unknown Emoji.
-    Cost: as AddReaction.
+    Cost: the same as for AddReaction.
     """
     ListReactions: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.ListReactionsRequest, _discord_api_pb2.ListReactionsResponse]
-    """ListReactions lists the users who reacted with an emoji, in ascending order of
-    their IDs.
+    """ListReactions lists the users who reacted to a message with an emoji, in
+    ascending order of their IDs.
 
     Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
     Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -277,23 +280,23 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     GetDirectMessageChannel: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.GetDirectMessageChannelRequest, _discord_api_pb2.GetDirectMessageChannelResponse]
-    """GetDirectMessageChannel returns the direct message channel with a user. It
-    opens the channel if there is none; the user does not notice.
+    """GetDirectMessageChannel returns the direct message channel with a user. If
+    there is none, Discord opens one without notifying the user.
 
     Discord: POST /users/@me/channels.
     Permissions: none.
-    Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) for a user who does not
-    exist or 50007 Cannot send messages to this user for a bot,
+    Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) if the user does not
+    exist or 50007 Cannot send messages to this user if the user is a bot,
     PERMISSION_DENIED 40003 You are opening direct messages too fast.
     Cost: one call to Discord.
     """
     StartThread: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.StartThreadRequest, _discord_api_pb2.StartThreadResponse]
-    """StartThread starts a thread, from a message or without one, or a post in a
-    forum with its first message. A thread from a message has the message's ID.
-    The proxy does not retry a post that may exist already.
+    """StartThread starts a thread from a message, a thread without a message, or a
+    post in a forum with its first message. A thread from a message has the
+    message's ID. The proxy does not retry a post that may already exist.
 
-    Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
-    a message POST /channels/{channel_id}/threads.
+    Discord: POST /channels/{channel_id}/messages/{message_id}/threads, or
+    without a message POST /channels/{channel_id}/threads.
     Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
     CREATE_PRIVATE_THREADS.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
@@ -304,8 +307,8 @@ class DiscordApiStub:
     channel, including threads that others start.
     """
     ListActiveThreads: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.ListActiveThreadsRequest, _discord_api_pb2.ListActiveThreadsResponse]
-    """ListActiveThreads lists the threads of a guild that are not archived and that
-    the bot can see, and the bot's memberships in them.
+    """ListActiveThreads lists all active threads in a guild that the bot can see,
+    public and private, and the bot's memberships in them.
 
     Discord: GET /guilds/{guild_id}/threads/active.
     Permissions: the bot is a member of the guild.
@@ -316,7 +319,7 @@ class DiscordApiStub:
     """AddThreadMember adds the bot or another user to a thread that is not
     archived. Adding a member again changes nothing.
 
-    Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
+    Discord: PUT /channels/{channel_id}/thread-members/{user_id}, or for the bot
     PUT /channels/{channel_id}/thread-members/@me.
     Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
     another user.
@@ -330,11 +333,11 @@ class DiscordApiStub:
     """RemoveThreadMember removes the bot or another user from a thread that is
     not archived.
 
-    Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, of the bot
-    DELETE /channels/{channel_id}/thread-members/@me.
-    Permissions: MANAGE_THREADS to remove another user, or having created the
-    thread when it is private.
-    Errors: as AddThreadMember.
+    Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, or for the
+    bot DELETE /channels/{channel_id}/thread-members/@me.
+    Permissions: to remove another user, MANAGE_THREADS, or to be the creator of
+    a private thread.
+    Errors: the same as for AddThreadMember.
     Cost: one call to Discord.
     """
     GetGuild: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.GetGuildRequest, _discord_api_pb2.GetGuildResponse]
@@ -364,8 +367,8 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     ListGuildMembers: _grpc.UnaryStreamMultiCallable[_discord_api_pb2.ListGuildMembersRequest, _discord_api_pb2.ListGuildMembersResponse]
-    """ListGuildMembers streams the members of a guild in ascending order of their
-    IDs, one in each response.
+    """ListGuildMembers streams the members of a guild, one in each response, in
+    ascending order of their IDs.
 
     Discord: GET /guilds/{guild_id}/members.
     Permissions: the bot is a member of the guild and its application has the
@@ -374,8 +377,8 @@ class DiscordApiStub:
     Cost: one call to Discord for each 1000 members.
     """
     SearchGuildMembers: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.SearchGuildMembersRequest, _discord_api_pb2.SearchGuildMembersResponse]
-    """SearchGuildMembers lists the members of a guild whose user name or nickname
-    begins with a text.
+    """SearchGuildMembers lists the members of a guild whose username or nickname
+    starts with the query.
 
     Discord: GET /guilds/{guild_id}/members/search.
     Permissions: the bot is a member of the guild.
@@ -384,8 +387,9 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     ModifyGuildMember: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.ModifyGuildMemberRequest, _discord_api_pb2.ModifyGuildMemberResponse]
-    """ModifyGuildMember changes a member of a guild. It changes the fields that the
-    request sets, removes those that it clears, and keeps all others.
+    """ModifyGuildMember modifies attributes of a guild member. It changes the
+    fields that the request sets, removes those that the request clears, and
+    keeps all others.
 
     Discord: PATCH /guilds/{guild_id}/members/{user_id}.
     Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
@@ -399,7 +403,8 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     AddGuildMemberRole: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.AddGuildMemberRoleRequest, _discord_api_pb2.AddGuildMemberRoleResponse]
-    """AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
+    """AddGuildMemberRole adds a role to a guild member. Adding it again changes
+    nothing.
 
     Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
     Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
@@ -410,12 +415,12 @@ class DiscordApiStub:
     guild, usually 10 calls in 10 seconds.
     """
     RemoveGuildMemberRole: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.RemoveGuildMemberRoleRequest, _discord_api_pb2.RemoveGuildMemberRoleResponse]
-    """RemoveGuildMemberRole removes a role from a member.
+    """RemoveGuildMemberRole removes a role from a guild member.
 
     Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
-    Permissions: as AddGuildMemberRole.
-    Errors: as AddGuildMemberRole.
-    Cost: as AddGuildMemberRole.
+    Permissions: the same as for AddGuildMemberRole.
+    Errors: the same as for AddGuildMemberRole.
+    Cost: the same as for AddGuildMemberRole.
     """
     ListGuildRoles: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.ListGuildRolesRequest, _discord_api_pb2.ListGuildRolesResponse]
     """ListGuildRoles lists the roles of a guild.
@@ -426,7 +431,7 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     GetUser: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.GetUserRequest, _discord_api_pb2.GetUserResponse]
-    """GetUser returns a user.
+    """GetUser returns the user with a given ID.
 
     Discord: GET /users/{user_id}.
     Permissions: none.
@@ -434,7 +439,7 @@ class DiscordApiStub:
     Cost: one call to Discord, usually limited to 30 in 30 seconds.
     """
     GetCurrentUser: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.GetCurrentUserRequest, _discord_api_pb2.GetCurrentUserResponse]
-    """GetCurrentUser returns the bot.
+    """GetCurrentUser returns the bot's own user.
 
     Discord: GET /users/@me.
     Permissions: none.
@@ -442,23 +447,23 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     DeleteWebhookMessage: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.DeleteWebhookMessageRequest, _discord_api_pb2.DeleteWebhookMessageResponse]
-    """DeleteWebhookMessage deletes a message that the same webhook posted. The call
-    uses the webhook's token in place of the bot's.
+    """DeleteWebhookMessage deletes a message that the webhook posted. The call uses
+    the webhook's token instead of the bot's.
 
     Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
-    Permissions: those of the token.
+    Permissions: none but the token.
     Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
     UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
     Form Body.
     Cost: one call to Discord.
     """
     EditChannelMessage: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.EditChannelMessageRequest, _discord_api_pb2.EditChannelMessageResponse]
-    """EditChannelMessage edits a message of the bot. Fields that are not set stay
-    unchanged.
+    """EditChannelMessage edits a message that the bot posted. Fields that are not
+    set stay unchanged.
 
     Discord: PATCH /channels/{channel_id}/messages/{message_id}.
-    Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
-    changed in messages of others too.
+    Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES, the bot can also change
+    suppress_embeds of others' messages.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
     INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
@@ -467,11 +472,12 @@ class DiscordApiStub:
     channel, and to fewer for messages older than an hour.
     """
     ExecuteWebhook: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.ExecuteWebhookRequest, _discord_api_pb2.ExecuteWebhookResponse]
-    """ExecuteWebhook posts a message as a webhook, with the webhook's token in place
-    of the bot's. The proxy never shows that token.
+    """ExecuteWebhook posts a message as a webhook. The call uses the webhook's
+    token instead of the bot's. The proxy never logs or shows that token.
 
     Discord stores no nonce for such a message, so the proxy does not retry an
-    attempt with an unknown outcome. The error's details say that it is unknown.
+    attempt with an unknown outcome. The error then has outcome_unknown in its
+    details.
 
     Discord: POST /webhooks/{webhook_id}/{webhook_token}.
     Permissions: none but the token.
@@ -482,8 +488,8 @@ class DiscordApiStub:
     webhook. It does not count against the bot's global limit.
     """
     EditWebhookMessage: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.EditWebhookMessageRequest, _discord_api_pb2.EditWebhookMessageResponse]
-    """EditWebhookMessage edits a message that the same webhook posted. Fields that
-    are not set stay unchanged.
+    """EditWebhookMessage edits a message that the webhook posted. Fields that are
+    not set stay unchanged.
 
     Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
     Permissions: none but the token.
@@ -491,48 +497,50 @@ class DiscordApiStub:
     Cost: one call to Discord.
     """
     GetRateLimitStatus: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.GetRateLimitStatusRequest, _discord_api_pb2.GetRateLimitStatusResponse]
-    """GetRateLimitStatus returns the calls that are waiting, and for which limits.
-    It never calls Discord.
+    """GetRateLimitStatus returns the state of the rate limits, and how many calls
+    wait for each. It never calls Discord.
     """
     SubscribeEvents: _grpc.UnaryStreamMultiCallable[_discord_api_pb2.SubscribeEventsRequest, _discord_api_pb2.SubscribeEventsResponse]
     """SubscribeEvents streams events from Discord until the client ends the stream.
 
     Events are numbered. A client that lost its stream sends the last position it
     received, and receives the events since then, or a GAP event with the numbers
-    that are lost. A HEARTBEAT event arrives after 15 seconds without another.
+    that are lost. A HEARTBEAT event arrives after 15 seconds without another
+    event.
 
-    Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
-    without an intent that a type needs, or Discord has ended the session for
-    good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
-    before it took them, with an EventPosition in the details, or when there
-    are too many subscribers, UNAVAILABLE when the server shuts down.
+    Errors: INVALID_ARGUMENT for an unknown type, FAILED_PRECONDITION if the
+    server runs without the gateway or without an intent that a type needs, or if
+    Discord has ended the session for good, RESOURCE_EXHAUSTED if there are too
+    many subscribers, or if the client reads so slowly that events are dropped
+    before it received them (with an EventPosition in the details), UNAVAILABLE
+    if the server shuts down.
     Cost: no call to Discord.
     """
     RespondInteraction: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.RespondInteractionRequest, _discord_api_pb2.RespondInteractionResponse]
-    """RespondInteraction sends the first response to an interaction. Discord accepts
-    it within 3 seconds of the interaction.
+    """RespondInteraction sends the initial response to an interaction. Discord
+    accepts it within 3 seconds of the interaction.
 
     Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
     Permissions: none but the token.
     Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
-    INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
-    empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
-    seconds.
+    INVALID_ARGUMENT 40060 if the interaction already has a response, 50006
+    Cannot send an empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED
+    after 3 seconds.
     Cost: one call to Discord, which does not count against the global limit.
     """
     EditInteractionResponse: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.EditInteractionResponseRequest, _discord_api_pb2.EditInteractionResponseResponse]
-    """EditInteractionResponse edits the first response to an interaction, within 15
-    minutes of the interaction.
+    """EditInteractionResponse edits the initial response to an interaction, within
+    15 minutes of the interaction.
 
     Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
     Permissions: none but the token.
-    Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
-    10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
-    Invalid Webhook Token when it is too late.
+    Errors: NOT_FOUND 10015 Unknown Webhook if there is no such interaction or
+    10008 Unknown Message if it has no response yet, UNAUTHENTICATED 50027
+    Invalid Webhook Token if it is too late.
     Cost: one call to Discord, which does not count against the global limit.
     """
     FollowupInteraction: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.FollowupInteractionRequest, _discord_api_pb2.FollowupInteractionResponse]
-    """FollowupInteraction posts another response to an interaction, within 15
+    """FollowupInteraction posts a follow-up message to an interaction, within 15
     minutes of the interaction.
 
     Discord: POST /webhooks/{application_id}/{interaction_token}.
@@ -542,15 +550,15 @@ class DiscordApiStub:
     Cost: one call to Discord, which does not count against the global limit.
     """
     SetApplicationCommands: _grpc.UnaryUnaryMultiCallable[_discord_api_pb2.SetApplicationCommandsRequest, _discord_api_pb2.SetApplicationCommandsResponse]
-    """SetApplicationCommands replaces all commands of the bot, everywhere or in
-    one guild.
+    """SetApplicationCommands replaces all global commands of the bot, or all its
+    commands in one guild.
 
     Discord: GET /applications/@me the first time, then
     PUT /applications/{application_id}/commands or
     PUT /applications/{application_id}/guilds/{guild_id}/commands.
     Permissions: none for the bot's own commands.
     Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
-    Missing Access when the bot is not in the guild.
+    Missing Access if the bot is not in the guild.
     Cost: two calls to Discord the first time, one afterwards. Discord allows 200
     new commands a day for each guild.
     """
@@ -573,8 +581,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SendChannelMessage: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.SendChannelMessageRequest, _discord_api_pb2.SendChannelMessageResponse]  # type: ignore[assignment]
-    """SendChannelMessage posts a message to a channel of a guild, a thread or a
-    direct message channel.
+    """SendChannelMessage posts a message to a guild channel, a thread or a direct
+    message channel.
 
     Discord: POST /channels/{channel_id}/messages.
     Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
@@ -591,7 +599,7 @@ class DiscordApiAsyncStub(DiscordApiStub):
     channel first if the proxy does not know it yet.
 
     Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
-    Permissions: the bot and the user share a guild and the user takes direct
+    Permissions: the bot and the user share a guild, and the user accepts direct
     messages from its members.
     Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
     messages to this user, and those of SendChannelMessage.
@@ -609,10 +617,10 @@ class DiscordApiAsyncStub(DiscordApiStub):
     At the deadline, the stream ends with DEADLINE_EXCEEDED.
 
     Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
-    for each user as SendDirectMessage does.
-    Permissions: as SendDirectMessage.
-    Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
-    SendDirectMessage are in the results.
+    for each user, like SendDirectMessage.
+    Permissions: the same as for SendDirectMessage.
+    Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request. Errors of a
+    single user, the same as for SendDirectMessage, are in the results.
     Cost: one or two calls to Discord for each user.
     """
     GetGuildChannels: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.GetGuildChannelsRequest, _discord_api_pb2.GetGuildChannelsResponse]  # type: ignore[assignment]
@@ -624,7 +632,7 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     GetChannelMessage: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.GetChannelMessageRequest, _discord_api_pb2.GetChannelMessageResponse]  # type: ignore[assignment]
-    """GetChannelMessage returns one message.
+    """GetChannelMessage returns a specific message in a channel.
 
     Discord: GET /channels/{channel_id}/messages/{message_id}.
     Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -633,7 +641,7 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     ListChannelMessages: _aio.UnaryStreamMultiCallable[_discord_api_pb2.ListChannelMessagesRequest, _discord_api_pb2.ListChannelMessagesResponse]  # type: ignore[assignment]
-    """ListChannelMessages streams messages of a channel, one in each response,
+    """ListChannelMessages streams the messages in a channel, one in each response,
     newest first. With `after`, the oldest message comes first.
 
     Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
@@ -648,27 +656,27 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord for each 100 messages.
     """
     DeleteChannelMessage: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.DeleteChannelMessageRequest, _discord_api_pb2.DeleteChannelMessageResponse]  # type: ignore[assignment]
-    """DeleteChannelMessage deletes a message.
+    """DeleteChannelMessage deletes a message in a channel.
 
     Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-    Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
-    in direct messages.
+    Permissions: MANAGE_MESSAGES for messages of others. In direct messages, the
+    bot can delete only its own.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
     channel, 50013 Missing Permissions or 50021 Cannot execute action on a
     system message.
-    Cost: one call to Discord. Messages younger than 10 seconds, older than two
-    weeks and all others have limits of their own in each channel, usually 5 in
-    5 seconds, 30 in 120 seconds and 3 in one second.
+    Cost: one call to Discord. Each channel has three limits: usually 5 in 5
+    seconds for messages younger than 10 seconds, 30 in 120 seconds for messages
+    older than two weeks, and 3 in one second for all others.
     """
     BulkDeleteChannelMessages: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.BulkDeleteChannelMessagesRequest, _discord_api_pb2.BulkDeleteChannelMessagesResponse]  # type: ignore[assignment]
-    """BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
-    time. Messages older than two weeks follow one by one, because Discord does
-    not delete them in bulk.
+    """BulkDeleteChannelMessages deletes multiple messages in a guild channel, 100
+    in each request. Messages older than two weeks are deleted one by one,
+    because Discord does not delete them in bulk.
 
-    The response contains a result for each message. An error of one message does
-    not end the call. An error of the channel does, and becomes the call's status
-    if nothing was deleted.
+    The response contains a result for each message. An error for one message
+    does not end the call. An error for the channel ends it, and becomes the
+    call's status if nothing was deleted.
 
     Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
     /channels/{channel_id}/messages/{message_id} for single messages.
@@ -681,11 +689,11 @@ class DiscordApiAsyncStub(DiscordApiStub):
     30 in 120 seconds: 100 old messages take more than six minutes.
     """
     CrosspostMessage: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.CrosspostMessageRequest, _discord_api_pb2.CrosspostMessageResponse]  # type: ignore[assignment]
-    """CrosspostMessage publishes a message of an announcement channel to the
+    """CrosspostMessage crossposts a message in an announcement channel to the
     channels that follow it.
 
     Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
-    Permissions: SEND_MESSAGES, for messages of others MANAGE_MESSAGES too.
+    Permissions: SEND_MESSAGES, and MANAGE_MESSAGES for messages of others.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
     INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
@@ -693,18 +701,18 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord, usually limited to 10 in an hour for each channel.
     """
     PinMessage: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.PinMessageRequest, _discord_api_pb2.PinMessageResponse]  # type: ignore[assignment]
-    """PinMessage pins a message. Discord posts a message of the type
-    CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
+    """PinMessage pins a message in a channel. Discord announces it with a message
+    of type CHANNEL_PINNED_MESSAGE. Pinning a pinned message changes nothing.
 
     Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
     Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-    INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
+    INVALID_ARGUMENT 30003 Maximum number of pins reached (250).
     Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
     """
     UnpinMessage: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.UnpinMessageRequest, _discord_api_pb2.UnpinMessageResponse]  # type: ignore[assignment]
-    """UnpinMessage unpins a message.
+    """UnpinMessage unpins a message in a channel.
 
     Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
     Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -713,8 +721,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
     """
     ListPinnedMessages: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.ListPinnedMessagesRequest, _discord_api_pb2.ListPinnedMessagesResponse]  # type: ignore[assignment]
-    """ListPinnedMessages lists pinned messages, most recently pinned first. Without
-    READ_MESSAGE_HISTORY, the list is empty.
+    """ListPinnedMessages lists the pinned messages in a channel, most recently
+    pinned first. Without READ_MESSAGE_HISTORY, the list is empty.
 
     Discord: GET /channels/{channel_id}/messages/pins.
     Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -723,8 +731,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     TriggerTyping: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.TriggerTypingRequest, _discord_api_pb2.TriggerTypingResponse]  # type: ignore[assignment]
-    """TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
-    message.
+    """TriggerTyping shows the bot as typing in a channel for 10 seconds, or until
+    it posts a message.
 
     Discord: POST /channels/{channel_id}/typing.
     Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -734,7 +742,7 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
     """
     AddReaction: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.AddReactionRequest, _discord_api_pb2.AddReactionResponse]  # type: ignore[assignment]
-    """AddReaction adds a reaction of the bot to a message. Adding it again changes
+    """AddReaction adds the bot's reaction to a message. Adding it again changes
     nothing.
 
     Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
@@ -743,38 +751,41 @@ class DiscordApiAsyncStub(DiscordApiStub):
     another guild.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
-    Maximum number of reactions reached, which is 20, or 90001 Reaction was
-    blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
-    Cost: one call to Discord. Adding and removing share a limit in each
-    channel, usually one call in a quarter of a second.
+    Maximum number of reactions reached (20) or 90001 Reaction was blocked,
+    INVALID_ARGUMENT 10014 Unknown Emoji.
+    Cost: one call to Discord. Adding and removing share a limit in each channel,
+    usually one call in 0.25 seconds.
     """
     RemoveReaction: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.RemoveReactionRequest, _discord_api_pb2.RemoveReactionResponse]  # type: ignore[assignment]
-    """RemoveReaction removes a reaction of the bot or of another user.
+    """RemoveReaction removes the bot's or another user's reaction from a message.
 
-    Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
-    of another user DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
+    Discord: DELETE
+    /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me, or
+    for another user DELETE
+    /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
     Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
     reactions of others.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
     INVALID_ARGUMENT 10014 Unknown Emoji.
-    Cost: as AddReaction.
+    Cost: the same as for AddReaction.
     """
     RemoveAllReactions: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.RemoveAllReactionsRequest, _discord_api_pb2.RemoveAllReactionsResponse]  # type: ignore[assignment]
-    """RemoveAllReactions removes the reactions of all users, with one emoji or with
-    every emoji.
+    """RemoveAllReactions removes all reactions from a message, or all those with
+    one emoji.
 
-    Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
-    of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
+    Discord: DELETE
+    /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}, or for
+    all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
     Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
     INVALID_ARGUMENT 10014 Unknown Emoji.
-    Cost: as AddReaction.
+    Cost: the same as for AddReaction.
     """
     ListReactions: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.ListReactionsRequest, _discord_api_pb2.ListReactionsResponse]  # type: ignore[assignment]
-    """ListReactions lists the users who reacted with an emoji, in ascending order of
-    their IDs.
+    """ListReactions lists the users who reacted to a message with an emoji, in
+    ascending order of their IDs.
 
     Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
     Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -792,23 +803,23 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     GetDirectMessageChannel: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.GetDirectMessageChannelRequest, _discord_api_pb2.GetDirectMessageChannelResponse]  # type: ignore[assignment]
-    """GetDirectMessageChannel returns the direct message channel with a user. It
-    opens the channel if there is none; the user does not notice.
+    """GetDirectMessageChannel returns the direct message channel with a user. If
+    there is none, Discord opens one without notifying the user.
 
     Discord: POST /users/@me/channels.
     Permissions: none.
-    Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) for a user who does not
-    exist or 50007 Cannot send messages to this user for a bot,
+    Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) if the user does not
+    exist or 50007 Cannot send messages to this user if the user is a bot,
     PERMISSION_DENIED 40003 You are opening direct messages too fast.
     Cost: one call to Discord.
     """
     StartThread: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.StartThreadRequest, _discord_api_pb2.StartThreadResponse]  # type: ignore[assignment]
-    """StartThread starts a thread, from a message or without one, or a post in a
-    forum with its first message. A thread from a message has the message's ID.
-    The proxy does not retry a post that may exist already.
+    """StartThread starts a thread from a message, a thread without a message, or a
+    post in a forum with its first message. A thread from a message has the
+    message's ID. The proxy does not retry a post that may already exist.
 
-    Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
-    a message POST /channels/{channel_id}/threads.
+    Discord: POST /channels/{channel_id}/messages/{message_id}/threads, or
+    without a message POST /channels/{channel_id}/threads.
     Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
     CREATE_PRIVATE_THREADS.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
@@ -819,8 +830,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
     channel, including threads that others start.
     """
     ListActiveThreads: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.ListActiveThreadsRequest, _discord_api_pb2.ListActiveThreadsResponse]  # type: ignore[assignment]
-    """ListActiveThreads lists the threads of a guild that are not archived and that
-    the bot can see, and the bot's memberships in them.
+    """ListActiveThreads lists all active threads in a guild that the bot can see,
+    public and private, and the bot's memberships in them.
 
     Discord: GET /guilds/{guild_id}/threads/active.
     Permissions: the bot is a member of the guild.
@@ -831,7 +842,7 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """AddThreadMember adds the bot or another user to a thread that is not
     archived. Adding a member again changes nothing.
 
-    Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
+    Discord: PUT /channels/{channel_id}/thread-members/{user_id}, or for the bot
     PUT /channels/{channel_id}/thread-members/@me.
     Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
     another user.
@@ -845,11 +856,11 @@ class DiscordApiAsyncStub(DiscordApiStub):
     """RemoveThreadMember removes the bot or another user from a thread that is
     not archived.
 
-    Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, of the bot
-    DELETE /channels/{channel_id}/thread-members/@me.
-    Permissions: MANAGE_THREADS to remove another user, or having created the
-    thread when it is private.
-    Errors: as AddThreadMember.
+    Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, or for the
+    bot DELETE /channels/{channel_id}/thread-members/@me.
+    Permissions: to remove another user, MANAGE_THREADS, or to be the creator of
+    a private thread.
+    Errors: the same as for AddThreadMember.
     Cost: one call to Discord.
     """
     GetGuild: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.GetGuildRequest, _discord_api_pb2.GetGuildResponse]  # type: ignore[assignment]
@@ -879,8 +890,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     ListGuildMembers: _aio.UnaryStreamMultiCallable[_discord_api_pb2.ListGuildMembersRequest, _discord_api_pb2.ListGuildMembersResponse]  # type: ignore[assignment]
-    """ListGuildMembers streams the members of a guild in ascending order of their
-    IDs, one in each response.
+    """ListGuildMembers streams the members of a guild, one in each response, in
+    ascending order of their IDs.
 
     Discord: GET /guilds/{guild_id}/members.
     Permissions: the bot is a member of the guild and its application has the
@@ -889,8 +900,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord for each 1000 members.
     """
     SearchGuildMembers: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.SearchGuildMembersRequest, _discord_api_pb2.SearchGuildMembersResponse]  # type: ignore[assignment]
-    """SearchGuildMembers lists the members of a guild whose user name or nickname
-    begins with a text.
+    """SearchGuildMembers lists the members of a guild whose username or nickname
+    starts with the query.
 
     Discord: GET /guilds/{guild_id}/members/search.
     Permissions: the bot is a member of the guild.
@@ -899,8 +910,9 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     ModifyGuildMember: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.ModifyGuildMemberRequest, _discord_api_pb2.ModifyGuildMemberResponse]  # type: ignore[assignment]
-    """ModifyGuildMember changes a member of a guild. It changes the fields that the
-    request sets, removes those that it clears, and keeps all others.
+    """ModifyGuildMember modifies attributes of a guild member. It changes the
+    fields that the request sets, removes those that the request clears, and
+    keeps all others.
 
     Discord: PATCH /guilds/{guild_id}/members/{user_id}.
     Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
@@ -914,7 +926,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     AddGuildMemberRole: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.AddGuildMemberRoleRequest, _discord_api_pb2.AddGuildMemberRoleResponse]  # type: ignore[assignment]
-    """AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
+    """AddGuildMemberRole adds a role to a guild member. Adding it again changes
+    nothing.
 
     Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
     Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
@@ -925,12 +938,12 @@ class DiscordApiAsyncStub(DiscordApiStub):
     guild, usually 10 calls in 10 seconds.
     """
     RemoveGuildMemberRole: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.RemoveGuildMemberRoleRequest, _discord_api_pb2.RemoveGuildMemberRoleResponse]  # type: ignore[assignment]
-    """RemoveGuildMemberRole removes a role from a member.
+    """RemoveGuildMemberRole removes a role from a guild member.
 
     Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
-    Permissions: as AddGuildMemberRole.
-    Errors: as AddGuildMemberRole.
-    Cost: as AddGuildMemberRole.
+    Permissions: the same as for AddGuildMemberRole.
+    Errors: the same as for AddGuildMemberRole.
+    Cost: the same as for AddGuildMemberRole.
     """
     ListGuildRoles: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.ListGuildRolesRequest, _discord_api_pb2.ListGuildRolesResponse]  # type: ignore[assignment]
     """ListGuildRoles lists the roles of a guild.
@@ -941,7 +954,7 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     GetUser: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.GetUserRequest, _discord_api_pb2.GetUserResponse]  # type: ignore[assignment]
-    """GetUser returns a user.
+    """GetUser returns the user with a given ID.
 
     Discord: GET /users/{user_id}.
     Permissions: none.
@@ -949,7 +962,7 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord, usually limited to 30 in 30 seconds.
     """
     GetCurrentUser: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.GetCurrentUserRequest, _discord_api_pb2.GetCurrentUserResponse]  # type: ignore[assignment]
-    """GetCurrentUser returns the bot.
+    """GetCurrentUser returns the bot's own user.
 
     Discord: GET /users/@me.
     Permissions: none.
@@ -957,23 +970,23 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     DeleteWebhookMessage: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.DeleteWebhookMessageRequest, _discord_api_pb2.DeleteWebhookMessageResponse]  # type: ignore[assignment]
-    """DeleteWebhookMessage deletes a message that the same webhook posted. The call
-    uses the webhook's token in place of the bot's.
+    """DeleteWebhookMessage deletes a message that the webhook posted. The call uses
+    the webhook's token instead of the bot's.
 
     Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
-    Permissions: those of the token.
+    Permissions: none but the token.
     Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
     UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
     Form Body.
     Cost: one call to Discord.
     """
     EditChannelMessage: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.EditChannelMessageRequest, _discord_api_pb2.EditChannelMessageResponse]  # type: ignore[assignment]
-    """EditChannelMessage edits a message of the bot. Fields that are not set stay
-    unchanged.
+    """EditChannelMessage edits a message that the bot posted. Fields that are not
+    set stay unchanged.
 
     Discord: PATCH /channels/{channel_id}/messages/{message_id}.
-    Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
-    changed in messages of others too.
+    Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES, the bot can also change
+    suppress_embeds of others' messages.
     Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
     PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
     INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
@@ -982,11 +995,12 @@ class DiscordApiAsyncStub(DiscordApiStub):
     channel, and to fewer for messages older than an hour.
     """
     ExecuteWebhook: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.ExecuteWebhookRequest, _discord_api_pb2.ExecuteWebhookResponse]  # type: ignore[assignment]
-    """ExecuteWebhook posts a message as a webhook, with the webhook's token in place
-    of the bot's. The proxy never shows that token.
+    """ExecuteWebhook posts a message as a webhook. The call uses the webhook's
+    token instead of the bot's. The proxy never logs or shows that token.
 
     Discord stores no nonce for such a message, so the proxy does not retry an
-    attempt with an unknown outcome. The error's details say that it is unknown.
+    attempt with an unknown outcome. The error then has outcome_unknown in its
+    details.
 
     Discord: POST /webhooks/{webhook_id}/{webhook_token}.
     Permissions: none but the token.
@@ -997,8 +1011,8 @@ class DiscordApiAsyncStub(DiscordApiStub):
     webhook. It does not count against the bot's global limit.
     """
     EditWebhookMessage: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.EditWebhookMessageRequest, _discord_api_pb2.EditWebhookMessageResponse]  # type: ignore[assignment]
-    """EditWebhookMessage edits a message that the same webhook posted. Fields that
-    are not set stay unchanged.
+    """EditWebhookMessage edits a message that the webhook posted. Fields that are
+    not set stay unchanged.
 
     Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
     Permissions: none but the token.
@@ -1006,48 +1020,50 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord.
     """
     GetRateLimitStatus: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.GetRateLimitStatusRequest, _discord_api_pb2.GetRateLimitStatusResponse]  # type: ignore[assignment]
-    """GetRateLimitStatus returns the calls that are waiting, and for which limits.
-    It never calls Discord.
+    """GetRateLimitStatus returns the state of the rate limits, and how many calls
+    wait for each. It never calls Discord.
     """
     SubscribeEvents: _aio.UnaryStreamMultiCallable[_discord_api_pb2.SubscribeEventsRequest, _discord_api_pb2.SubscribeEventsResponse]  # type: ignore[assignment]
     """SubscribeEvents streams events from Discord until the client ends the stream.
 
     Events are numbered. A client that lost its stream sends the last position it
     received, and receives the events since then, or a GAP event with the numbers
-    that are lost. A HEARTBEAT event arrives after 15 seconds without another.
+    that are lost. A HEARTBEAT event arrives after 15 seconds without another
+    event.
 
-    Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
-    without an intent that a type needs, or Discord has ended the session for
-    good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
-    before it took them, with an EventPosition in the details, or when there
-    are too many subscribers, UNAVAILABLE when the server shuts down.
+    Errors: INVALID_ARGUMENT for an unknown type, FAILED_PRECONDITION if the
+    server runs without the gateway or without an intent that a type needs, or if
+    Discord has ended the session for good, RESOURCE_EXHAUSTED if there are too
+    many subscribers, or if the client reads so slowly that events are dropped
+    before it received them (with an EventPosition in the details), UNAVAILABLE
+    if the server shuts down.
     Cost: no call to Discord.
     """
     RespondInteraction: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.RespondInteractionRequest, _discord_api_pb2.RespondInteractionResponse]  # type: ignore[assignment]
-    """RespondInteraction sends the first response to an interaction. Discord accepts
-    it within 3 seconds of the interaction.
+    """RespondInteraction sends the initial response to an interaction. Discord
+    accepts it within 3 seconds of the interaction.
 
     Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
     Permissions: none but the token.
     Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
-    INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
-    empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
-    seconds.
+    INVALID_ARGUMENT 40060 if the interaction already has a response, 50006
+    Cannot send an empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED
+    after 3 seconds.
     Cost: one call to Discord, which does not count against the global limit.
     """
     EditInteractionResponse: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.EditInteractionResponseRequest, _discord_api_pb2.EditInteractionResponseResponse]  # type: ignore[assignment]
-    """EditInteractionResponse edits the first response to an interaction, within 15
-    minutes of the interaction.
+    """EditInteractionResponse edits the initial response to an interaction, within
+    15 minutes of the interaction.
 
     Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
     Permissions: none but the token.
-    Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
-    10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
-    Invalid Webhook Token when it is too late.
+    Errors: NOT_FOUND 10015 Unknown Webhook if there is no such interaction or
+    10008 Unknown Message if it has no response yet, UNAUTHENTICATED 50027
+    Invalid Webhook Token if it is too late.
     Cost: one call to Discord, which does not count against the global limit.
     """
     FollowupInteraction: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.FollowupInteractionRequest, _discord_api_pb2.FollowupInteractionResponse]  # type: ignore[assignment]
-    """FollowupInteraction posts another response to an interaction, within 15
+    """FollowupInteraction posts a follow-up message to an interaction, within 15
     minutes of the interaction.
 
     Discord: POST /webhooks/{application_id}/{interaction_token}.
@@ -1057,15 +1073,15 @@ class DiscordApiAsyncStub(DiscordApiStub):
     Cost: one call to Discord, which does not count against the global limit.
     """
     SetApplicationCommands: _aio.UnaryUnaryMultiCallable[_discord_api_pb2.SetApplicationCommandsRequest, _discord_api_pb2.SetApplicationCommandsResponse]  # type: ignore[assignment]
-    """SetApplicationCommands replaces all commands of the bot, everywhere or in
-    one guild.
+    """SetApplicationCommands replaces all global commands of the bot, or all its
+    commands in one guild.
 
     Discord: GET /applications/@me the first time, then
     PUT /applications/{application_id}/commands or
     PUT /applications/{application_id}/guilds/{guild_id}/commands.
     Permissions: none for the bot's own commands.
     Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
-    Missing Access when the bot is not in the guild.
+    Missing Access if the bot is not in the guild.
     Cost: two calls to Discord the first time, one afterwards. Discord allows 200
     new commands a day for each guild.
     """
@@ -1091,8 +1107,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.SendChannelMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.SendChannelMessageResponse, _abc.Awaitable[_discord_api_pb2.SendChannelMessageResponse]]:
-        """SendChannelMessage posts a message to a channel of a guild, a thread or a
-        direct message channel.
+        """SendChannelMessage posts a message to a guild channel, a thread or a direct
+        message channel.
 
         Discord: POST /channels/{channel_id}/messages.
         Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
@@ -1115,7 +1131,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         channel first if the proxy does not know it yet.
 
         Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
-        Permissions: the bot and the user share a guild and the user takes direct
+        Permissions: the bot and the user share a guild, and the user accepts direct
         messages from its members.
         Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
         messages to this user, and those of SendChannelMessage.
@@ -1139,10 +1155,10 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         At the deadline, the stream ends with DEADLINE_EXCEEDED.
 
         Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
-        for each user as SendDirectMessage does.
-        Permissions: as SendDirectMessage.
-        Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
-        SendDirectMessage are in the results.
+        for each user, like SendDirectMessage.
+        Permissions: the same as for SendDirectMessage.
+        Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request. Errors of a
+        single user, the same as for SendDirectMessage, are in the results.
         Cost: one or two calls to Discord for each user.
         """
 
@@ -1166,7 +1182,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.GetChannelMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.GetChannelMessageResponse, _abc.Awaitable[_discord_api_pb2.GetChannelMessageResponse]]:
-        """GetChannelMessage returns one message.
+        """GetChannelMessage returns a specific message in a channel.
 
         Discord: GET /channels/{channel_id}/messages/{message_id}.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -1181,7 +1197,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.ListChannelMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_discord_api_pb2.ListChannelMessagesResponse], _abc.AsyncIterator[_discord_api_pb2.ListChannelMessagesResponse]]:
-        """ListChannelMessages streams messages of a channel, one in each response,
+        """ListChannelMessages streams the messages in a channel, one in each response,
         newest first. With `after`, the oldest message comes first.
 
         Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
@@ -1202,18 +1218,18 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.DeleteChannelMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.DeleteChannelMessageResponse, _abc.Awaitable[_discord_api_pb2.DeleteChannelMessageResponse]]:
-        """DeleteChannelMessage deletes a message.
+        """DeleteChannelMessage deletes a message in a channel.
 
         Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-        Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
-        in direct messages.
+        Permissions: MANAGE_MESSAGES for messages of others. In direct messages, the
+        bot can delete only its own.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
         channel, 50013 Missing Permissions or 50021 Cannot execute action on a
         system message.
-        Cost: one call to Discord. Messages younger than 10 seconds, older than two
-        weeks and all others have limits of their own in each channel, usually 5 in
-        5 seconds, 30 in 120 seconds and 3 in one second.
+        Cost: one call to Discord. Each channel has three limits: usually 5 in 5
+        seconds for messages younger than 10 seconds, 30 in 120 seconds for messages
+        older than two weeks, and 3 in one second for all others.
         """
 
     @_abc_1.abstractmethod
@@ -1222,13 +1238,13 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.BulkDeleteChannelMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.BulkDeleteChannelMessagesResponse, _abc.Awaitable[_discord_api_pb2.BulkDeleteChannelMessagesResponse]]:
-        """BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
-        time. Messages older than two weeks follow one by one, because Discord does
-        not delete them in bulk.
+        """BulkDeleteChannelMessages deletes multiple messages in a guild channel, 100
+        in each request. Messages older than two weeks are deleted one by one,
+        because Discord does not delete them in bulk.
 
-        The response contains a result for each message. An error of one message does
-        not end the call. An error of the channel does, and becomes the call's status
-        if nothing was deleted.
+        The response contains a result for each message. An error for one message
+        does not end the call. An error for the channel ends it, and becomes the
+        call's status if nothing was deleted.
 
         Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
         /channels/{channel_id}/messages/{message_id} for single messages.
@@ -1247,11 +1263,11 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.CrosspostMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.CrosspostMessageResponse, _abc.Awaitable[_discord_api_pb2.CrosspostMessageResponse]]:
-        """CrosspostMessage publishes a message of an announcement channel to the
+        """CrosspostMessage crossposts a message in an announcement channel to the
         channels that follow it.
 
         Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
-        Permissions: SEND_MESSAGES, for messages of others MANAGE_MESSAGES too.
+        Permissions: SEND_MESSAGES, and MANAGE_MESSAGES for messages of others.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
         INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
@@ -1265,14 +1281,14 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.PinMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.PinMessageResponse, _abc.Awaitable[_discord_api_pb2.PinMessageResponse]]:
-        """PinMessage pins a message. Discord posts a message of the type
-        CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
+        """PinMessage pins a message in a channel. Discord announces it with a message
+        of type CHANNEL_PINNED_MESSAGE. Pinning a pinned message changes nothing.
 
         Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
         Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-        INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
+        INVALID_ARGUMENT 30003 Maximum number of pins reached (250).
         Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
         """
 
@@ -1282,7 +1298,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.UnpinMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.UnpinMessageResponse, _abc.Awaitable[_discord_api_pb2.UnpinMessageResponse]]:
-        """UnpinMessage unpins a message.
+        """UnpinMessage unpins a message in a channel.
 
         Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
         Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -1297,8 +1313,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.ListPinnedMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.ListPinnedMessagesResponse, _abc.Awaitable[_discord_api_pb2.ListPinnedMessagesResponse]]:
-        """ListPinnedMessages lists pinned messages, most recently pinned first. Without
-        READ_MESSAGE_HISTORY, the list is empty.
+        """ListPinnedMessages lists the pinned messages in a channel, most recently
+        pinned first. Without READ_MESSAGE_HISTORY, the list is empty.
 
         Discord: GET /channels/{channel_id}/messages/pins.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -1313,8 +1329,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.TriggerTypingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.TriggerTypingResponse, _abc.Awaitable[_discord_api_pb2.TriggerTypingResponse]]:
-        """TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
-        message.
+        """TriggerTyping shows the bot as typing in a channel for 10 seconds, or until
+        it posts a message.
 
         Discord: POST /channels/{channel_id}/typing.
         Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -1330,7 +1346,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.AddReactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.AddReactionResponse, _abc.Awaitable[_discord_api_pb2.AddReactionResponse]]:
-        """AddReaction adds a reaction of the bot to a message. Adding it again changes
+        """AddReaction adds the bot's reaction to a message. Adding it again changes
         nothing.
 
         Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
@@ -1339,10 +1355,10 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         another guild.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
-        Maximum number of reactions reached, which is 20, or 90001 Reaction was
-        blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
-        Cost: one call to Discord. Adding and removing share a limit in each
-        channel, usually one call in a quarter of a second.
+        Maximum number of reactions reached (20) or 90001 Reaction was blocked,
+        INVALID_ARGUMENT 10014 Unknown Emoji.
+        Cost: one call to Discord. Adding and removing share a limit in each channel,
+        usually one call in 0.25 seconds.
         """
 
     @_abc_1.abstractmethod
@@ -1351,16 +1367,18 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.RemoveReactionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.RemoveReactionResponse, _abc.Awaitable[_discord_api_pb2.RemoveReactionResponse]]:
-        """RemoveReaction removes a reaction of the bot or of another user.
+        """RemoveReaction removes the bot's or another user's reaction from a message.
 
-        Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
-        of another user DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
+        Discord: DELETE
+        /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me, or
+        for another user DELETE
+        /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
         reactions of others.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
         INVALID_ARGUMENT 10014 Unknown Emoji.
-        Cost: as AddReaction.
+        Cost: the same as for AddReaction.
         """
 
     @_abc_1.abstractmethod
@@ -1369,16 +1387,17 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.RemoveAllReactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.RemoveAllReactionsResponse, _abc.Awaitable[_discord_api_pb2.RemoveAllReactionsResponse]]:
-        """RemoveAllReactions removes the reactions of all users, with one emoji or with
-        every emoji.
+        """RemoveAllReactions removes all reactions from a message, or all those with
+        one emoji.
 
-        Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
-        of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
+        Discord: DELETE
+        /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}, or for
+        all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
         Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
         INVALID_ARGUMENT 10014 Unknown Emoji.
-        Cost: as AddReaction.
+        Cost: the same as for AddReaction.
         """
 
     @_abc_1.abstractmethod
@@ -1387,8 +1406,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.ListReactionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.ListReactionsResponse, _abc.Awaitable[_discord_api_pb2.ListReactionsResponse]]:
-        """ListReactions lists the users who reacted with an emoji, in ascending order of
-        their IDs.
+        """ListReactions lists the users who reacted to a message with an emoji, in
+        ascending order of their IDs.
 
         Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
         Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -1418,13 +1437,13 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.GetDirectMessageChannelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.GetDirectMessageChannelResponse, _abc.Awaitable[_discord_api_pb2.GetDirectMessageChannelResponse]]:
-        """GetDirectMessageChannel returns the direct message channel with a user. It
-        opens the channel if there is none; the user does not notice.
+        """GetDirectMessageChannel returns the direct message channel with a user. If
+        there is none, Discord opens one without notifying the user.
 
         Discord: POST /users/@me/channels.
         Permissions: none.
-        Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) for a user who does not
-        exist or 50007 Cannot send messages to this user for a bot,
+        Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) if the user does not
+        exist or 50007 Cannot send messages to this user if the user is a bot,
         PERMISSION_DENIED 40003 You are opening direct messages too fast.
         Cost: one call to Discord.
         """
@@ -1435,12 +1454,12 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.StartThreadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.StartThreadResponse, _abc.Awaitable[_discord_api_pb2.StartThreadResponse]]:
-        """StartThread starts a thread, from a message or without one, or a post in a
-        forum with its first message. A thread from a message has the message's ID.
-        The proxy does not retry a post that may exist already.
+        """StartThread starts a thread from a message, a thread without a message, or a
+        post in a forum with its first message. A thread from a message has the
+        message's ID. The proxy does not retry a post that may already exist.
 
-        Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
-        a message POST /channels/{channel_id}/threads.
+        Discord: POST /channels/{channel_id}/messages/{message_id}/threads, or
+        without a message POST /channels/{channel_id}/threads.
         Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
         CREATE_PRIVATE_THREADS.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
@@ -1457,8 +1476,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.ListActiveThreadsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.ListActiveThreadsResponse, _abc.Awaitable[_discord_api_pb2.ListActiveThreadsResponse]]:
-        """ListActiveThreads lists the threads of a guild that are not archived and that
-        the bot can see, and the bot's memberships in them.
+        """ListActiveThreads lists all active threads in a guild that the bot can see,
+        public and private, and the bot's memberships in them.
 
         Discord: GET /guilds/{guild_id}/threads/active.
         Permissions: the bot is a member of the guild.
@@ -1475,7 +1494,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         """AddThreadMember adds the bot or another user to a thread that is not
         archived. Adding a member again changes nothing.
 
-        Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
+        Discord: PUT /channels/{channel_id}/thread-members/{user_id}, or for the bot
         PUT /channels/{channel_id}/thread-members/@me.
         Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
         another user.
@@ -1495,11 +1514,11 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         """RemoveThreadMember removes the bot or another user from a thread that is
         not archived.
 
-        Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, of the bot
-        DELETE /channels/{channel_id}/thread-members/@me.
-        Permissions: MANAGE_THREADS to remove another user, or having created the
-        thread when it is private.
-        Errors: as AddThreadMember.
+        Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, or for the
+        bot DELETE /channels/{channel_id}/thread-members/@me.
+        Permissions: to remove another user, MANAGE_THREADS, or to be the creator of
+        a private thread.
+        Errors: the same as for AddThreadMember.
         Cost: one call to Discord.
         """
 
@@ -1553,8 +1572,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.ListGuildMembersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_discord_api_pb2.ListGuildMembersResponse], _abc.AsyncIterator[_discord_api_pb2.ListGuildMembersResponse]]:
-        """ListGuildMembers streams the members of a guild in ascending order of their
-        IDs, one in each response.
+        """ListGuildMembers streams the members of a guild, one in each response, in
+        ascending order of their IDs.
 
         Discord: GET /guilds/{guild_id}/members.
         Permissions: the bot is a member of the guild and its application has the
@@ -1569,8 +1588,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.SearchGuildMembersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.SearchGuildMembersResponse, _abc.Awaitable[_discord_api_pb2.SearchGuildMembersResponse]]:
-        """SearchGuildMembers lists the members of a guild whose user name or nickname
-        begins with a text.
+        """SearchGuildMembers lists the members of a guild whose username or nickname
+        starts with the query.
 
         Discord: GET /guilds/{guild_id}/members/search.
         Permissions: the bot is a member of the guild.
@@ -1585,8 +1604,9 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.ModifyGuildMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.ModifyGuildMemberResponse, _abc.Awaitable[_discord_api_pb2.ModifyGuildMemberResponse]]:
-        """ModifyGuildMember changes a member of a guild. It changes the fields that the
-        request sets, removes those that it clears, and keeps all others.
+        """ModifyGuildMember modifies attributes of a guild member. It changes the
+        fields that the request sets, removes those that the request clears, and
+        keeps all others.
 
         Discord: PATCH /guilds/{guild_id}/members/{user_id}.
         Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
@@ -1606,7 +1626,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.AddGuildMemberRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.AddGuildMemberRoleResponse, _abc.Awaitable[_discord_api_pb2.AddGuildMemberRoleResponse]]:
-        """AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
+        """AddGuildMemberRole adds a role to a guild member. Adding it again changes
+        nothing.
 
         Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
         Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
@@ -1623,12 +1644,12 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.RemoveGuildMemberRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.RemoveGuildMemberRoleResponse, _abc.Awaitable[_discord_api_pb2.RemoveGuildMemberRoleResponse]]:
-        """RemoveGuildMemberRole removes a role from a member.
+        """RemoveGuildMemberRole removes a role from a guild member.
 
         Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
-        Permissions: as AddGuildMemberRole.
-        Errors: as AddGuildMemberRole.
-        Cost: as AddGuildMemberRole.
+        Permissions: the same as for AddGuildMemberRole.
+        Errors: the same as for AddGuildMemberRole.
+        Cost: the same as for AddGuildMemberRole.
         """
 
     @_abc_1.abstractmethod
@@ -1651,7 +1672,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.GetUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.GetUserResponse, _abc.Awaitable[_discord_api_pb2.GetUserResponse]]:
-        """GetUser returns a user.
+        """GetUser returns the user with a given ID.
 
         Discord: GET /users/{user_id}.
         Permissions: none.
@@ -1665,7 +1686,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.GetCurrentUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.GetCurrentUserResponse, _abc.Awaitable[_discord_api_pb2.GetCurrentUserResponse]]:
-        """GetCurrentUser returns the bot.
+        """GetCurrentUser returns the bot's own user.
 
         Discord: GET /users/@me.
         Permissions: none.
@@ -1679,11 +1700,11 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.DeleteWebhookMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.DeleteWebhookMessageResponse, _abc.Awaitable[_discord_api_pb2.DeleteWebhookMessageResponse]]:
-        """DeleteWebhookMessage deletes a message that the same webhook posted. The call
-        uses the webhook's token in place of the bot's.
+        """DeleteWebhookMessage deletes a message that the webhook posted. The call uses
+        the webhook's token instead of the bot's.
 
         Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
-        Permissions: those of the token.
+        Permissions: none but the token.
         Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
         UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
         Form Body.
@@ -1696,12 +1717,12 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.EditChannelMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.EditChannelMessageResponse, _abc.Awaitable[_discord_api_pb2.EditChannelMessageResponse]]:
-        """EditChannelMessage edits a message of the bot. Fields that are not set stay
-        unchanged.
+        """EditChannelMessage edits a message that the bot posted. Fields that are not
+        set stay unchanged.
 
         Discord: PATCH /channels/{channel_id}/messages/{message_id}.
-        Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
-        changed in messages of others too.
+        Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES, the bot can also change
+        suppress_embeds of others' messages.
         Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
         PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
         INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
@@ -1716,11 +1737,12 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.ExecuteWebhookRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.ExecuteWebhookResponse, _abc.Awaitable[_discord_api_pb2.ExecuteWebhookResponse]]:
-        """ExecuteWebhook posts a message as a webhook, with the webhook's token in place
-        of the bot's. The proxy never shows that token.
+        """ExecuteWebhook posts a message as a webhook. The call uses the webhook's
+        token instead of the bot's. The proxy never logs or shows that token.
 
         Discord stores no nonce for such a message, so the proxy does not retry an
-        attempt with an unknown outcome. The error's details say that it is unknown.
+        attempt with an unknown outcome. The error then has outcome_unknown in its
+        details.
 
         Discord: POST /webhooks/{webhook_id}/{webhook_token}.
         Permissions: none but the token.
@@ -1737,8 +1759,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.EditWebhookMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.EditWebhookMessageResponse, _abc.Awaitable[_discord_api_pb2.EditWebhookMessageResponse]]:
-        """EditWebhookMessage edits a message that the same webhook posted. Fields that
-        are not set stay unchanged.
+        """EditWebhookMessage edits a message that the webhook posted. Fields that are
+        not set stay unchanged.
 
         Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
         Permissions: none but the token.
@@ -1752,8 +1774,8 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.GetRateLimitStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.GetRateLimitStatusResponse, _abc.Awaitable[_discord_api_pb2.GetRateLimitStatusResponse]]:
-        """GetRateLimitStatus returns the calls that are waiting, and for which limits.
-        It never calls Discord.
+        """GetRateLimitStatus returns the state of the rate limits, and how many calls
+        wait for each. It never calls Discord.
         """
 
     @_abc_1.abstractmethod
@@ -1766,13 +1788,15 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
 
         Events are numbered. A client that lost its stream sends the last position it
         received, and receives the events since then, or a GAP event with the numbers
-        that are lost. A HEARTBEAT event arrives after 15 seconds without another.
+        that are lost. A HEARTBEAT event arrives after 15 seconds without another
+        event.
 
-        Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
-        without an intent that a type needs, or Discord has ended the session for
-        good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
-        before it took them, with an EventPosition in the details, or when there
-        are too many subscribers, UNAVAILABLE when the server shuts down.
+        Errors: INVALID_ARGUMENT for an unknown type, FAILED_PRECONDITION if the
+        server runs without the gateway or without an intent that a type needs, or if
+        Discord has ended the session for good, RESOURCE_EXHAUSTED if there are too
+        many subscribers, or if the client reads so slowly that events are dropped
+        before it received them (with an EventPosition in the details), UNAVAILABLE
+        if the server shuts down.
         Cost: no call to Discord.
         """
 
@@ -1782,15 +1806,15 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.RespondInteractionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.RespondInteractionResponse, _abc.Awaitable[_discord_api_pb2.RespondInteractionResponse]]:
-        """RespondInteraction sends the first response to an interaction. Discord accepts
-        it within 3 seconds of the interaction.
+        """RespondInteraction sends the initial response to an interaction. Discord
+        accepts it within 3 seconds of the interaction.
 
         Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
         Permissions: none but the token.
         Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
-        INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
-        empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
-        seconds.
+        INVALID_ARGUMENT 40060 if the interaction already has a response, 50006
+        Cannot send an empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED
+        after 3 seconds.
         Cost: one call to Discord, which does not count against the global limit.
         """
 
@@ -1800,14 +1824,14 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.EditInteractionResponseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.EditInteractionResponseResponse, _abc.Awaitable[_discord_api_pb2.EditInteractionResponseResponse]]:
-        """EditInteractionResponse edits the first response to an interaction, within 15
-        minutes of the interaction.
+        """EditInteractionResponse edits the initial response to an interaction, within
+        15 minutes of the interaction.
 
         Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
         Permissions: none but the token.
-        Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
-        10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
-        Invalid Webhook Token when it is too late.
+        Errors: NOT_FOUND 10015 Unknown Webhook if there is no such interaction or
+        10008 Unknown Message if it has no response yet, UNAUTHENTICATED 50027
+        Invalid Webhook Token if it is too late.
         Cost: one call to Discord, which does not count against the global limit.
         """
 
@@ -1817,7 +1841,7 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.FollowupInteractionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.FollowupInteractionResponse, _abc.Awaitable[_discord_api_pb2.FollowupInteractionResponse]]:
-        """FollowupInteraction posts another response to an interaction, within 15
+        """FollowupInteraction posts a follow-up message to an interaction, within 15
         minutes of the interaction.
 
         Discord: POST /webhooks/{application_id}/{interaction_token}.
@@ -1833,15 +1857,15 @@ class DiscordApiServicer(metaclass=_abc_1.ABCMeta):
         request: _discord_api_pb2.SetApplicationCommandsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_discord_api_pb2.SetApplicationCommandsResponse, _abc.Awaitable[_discord_api_pb2.SetApplicationCommandsResponse]]:
-        """SetApplicationCommands replaces all commands of the bot, everywhere or in
-        one guild.
+        """SetApplicationCommands replaces all global commands of the bot, or all its
+        commands in one guild.
 
         Discord: GET /applications/@me the first time, then
         PUT /applications/{application_id}/commands or
         PUT /applications/{application_id}/guilds/{guild_id}/commands.
         Permissions: none for the bot's own commands.
         Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
-        Missing Access when the bot is not in the guild.
+        Missing Access if the bot is not in the guild.
         Cost: two calls to Discord the first time, one afterwards. Discord allows 200
         new commands a day for each guild.
         """

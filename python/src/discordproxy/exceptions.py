@@ -1,4 +1,4 @@
-"""What calls raise."""
+"""Exceptions that calls raise."""
 
 from __future__ import annotations
 
@@ -29,33 +29,32 @@ GrpcStatusCode = grpc.StatusCode
 
 
 class FieldError(NamedTuple):
-    """What is wrong with one field of a form that Discord refused."""
+    """An error in one field of a form that Discord refused."""
 
     field: str
     """Path of the field, such as ``embeds.0.description``."""
     code: str
     """Name of the rule, such as ``BASE_TYPE_MAX_LENGTH``."""
     message: str
-    """The rule in words."""
+    """The error as text."""
 
 
 class DiscordProxyException(Exception):
     """A call failed.
 
-    The attributes contain the details of the failure.
-    They can be pickled with the exception.
+    The attributes contain the details, and are pickled with the exception.
     """
 
     errors: tuple[FieldError, ...] = ()
-    """The broken rules of an invalid form, one by one."""
+    """Errors of an invalid form, one for each broken rule."""
     retry_after: float | None = None
-    """Seconds until the call can succeed, if that is known."""
+    """Seconds to wait until the call can succeed, None if unknown."""
     outcome_unknown: bool = False
     """Whether the call may have taken effect."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By default an exception is made again from its args, which are fewer
-        # than what the constructors of subclasses take.
+        # By default, pickle calls the constructor with args, which are fewer
+        # than the constructors of the subclasses need.
         return _restore, (type(self), self.args, self.__dict__)
 
 
@@ -76,17 +75,17 @@ class DiscordProxyHttpError(DiscordProxyException):
 
     @property
     def status(self) -> int:
-        """HTTP status of Discord's answer."""
+        """HTTP status of Discord's response."""
         return self._status
 
     @property
     def code(self) -> int:
-        """Discord's own code of the error, 0 when it has none."""
+        """Discord's error code, 0 if there is none."""
         return self._code
 
     @property
     def text(self) -> str:
-        """Discord's text, and for an invalid form a line for each broken rule."""
+        """Discord's text. For an invalid form, a line for each broken rule follows."""
         return self._text
 
     def __str__(self) -> str:
@@ -106,7 +105,7 @@ class DiscordProxyGrpcError(DiscordProxyException):
 
     @property
     def status(self) -> grpc.StatusCode:
-        """Status of gRPC."""
+        """gRPC status."""
         return self._status
 
     @property
@@ -115,24 +114,24 @@ class DiscordProxyGrpcError(DiscordProxyException):
         return self._details
 
     def __str__(self) -> str:
-        # A status that an app made up may be no grpc.StatusCode.
+        # In the tests of apps, the status may be anything.
         name = getattr(self._status, "name", self._status)
         return f"gRPC error. Status code: {name} - Error message: {self._details}"
 
 
 class DiscordProxyTimeoutError(DiscordProxyGrpcError):
-    """The call did not end within its timeout, or could not have."""
+    """The call did not end within its timeout, or its turn comes after it."""
 
 
 class DiscordProxyUnavailableError(DiscordProxyGrpcError):
-    """The proxy or Discord could not be reached, the connection was lost, or the proxy ends."""
+    """The proxy or Discord cannot be reached, the connection was lost, or the proxy is shutting down."""
 
 
 def to_discord_proxy_exception(ex: Exception) -> Exception:
-    """Returns the exception that stands for a gRPC error; others as they are.
+    """Converts a gRPC error. Returns other exceptions unchanged.
 
-    An error counts as one of gRPC by its methods ``code`` and ``details``.
-    Apps make such errors up in their tests.
+    An exception with the methods ``code`` and ``details`` counts as a gRPC
+    error. Apps create such exceptions in their tests.
     """
     if not (callable(getattr(ex, "code", None)) and callable(getattr(ex, "details", None))):
         return ex
@@ -140,7 +139,7 @@ def to_discord_proxy_exception(ex: Exception) -> Exception:
 
 
 def translate(ex: grpc.RpcError) -> DiscordProxyException:
-    """Returns the exception that stands for a gRPC error."""
+    """Converts a gRPC error."""
     status = status_of(ex)
     document = parse_error_details(ex)
     error: DiscordProxyException
@@ -173,13 +172,13 @@ _UNCERTAIN = frozenset(
     }
 )
 
-# How gRPC, in this version or that, begins what it says of a call that no
-# connection was there for. In other words it counts as uncertain.
+# How the details of a call that found no connection begin, in the various
+# versions of gRPC. Any other text counts as uncertain.
 _UNCONNECTED = ("failed to connect to all addresses", "DNS resolution failed", "errors resolving")
 
 
 def _lost(error: DiscordProxyGrpcError) -> bool:
-    """Whether a status of which the proxy says no more may hide that the call took effect."""
+    """Returns whether the call may have taken effect, for a status without details from the proxy."""
     return error.status in _UNCERTAIN and not error.details.startswith(_UNCONNECTED)
 
 

@@ -15,10 +15,10 @@ __all__ = ["GrpcErrorDetails", "namedtuple", "parse_error_details"]
 
 
 class GrpcErrorDetails(NamedTuple):
-    """What a gRPC error says of Discord's answer.
+    """Discord's response, as a gRPC error reports it.
 
-    ``type`` is ``"HTTPException"`` for an error of Discord. For any other it
-    is ``"Other"``, only ``text`` is set, and is the error's own.
+    ``type`` is ``"HTTPException"`` if Discord refused the call. For any other
+    error it is ``"Other"``, and only ``text`` is set, to the error's details.
     """
 
     type: str
@@ -28,7 +28,7 @@ class GrpcErrorDetails(NamedTuple):
 
 
 def parse_error_details(grpc_error: grpc.RpcError) -> GrpcErrorDetails:
-    """Reads the JSON document that the details of Discord's errors are."""
+    """Parses the details of an error, which are a JSON document if Discord refused the call."""
     text = details_of(grpc_error)
     try:
         parsed: object = json.loads(text)
@@ -46,18 +46,18 @@ def parse_error_details(grpc_error: grpc.RpcError) -> GrpcErrorDetails:
 
 
 def status_of(grpc_error: Exception) -> grpc.StatusCode:
-    """Returns the status of an error. The errors of calls are calls themselves."""
+    """Returns the status of an error. gRPC's errors are also calls."""
     return cast(grpc.Call, grpc_error).code()
 
 
 def details_of(grpc_error: grpc.RpcError) -> str:
-    """Returns the text of a status, "" when there is none."""
+    """Returns the details of an error, or "" if there are none."""
     return cast(grpc.Call, grpc_error).details() or ""
 
 
 def trailing_metadata_of(grpc_error: grpc.RpcError) -> Iterable[tuple[str, str | bytes]]:
-    """Returns what came after the answer, nothing when the error is none of a call."""
+    """Returns the trailing metadata, or nothing if the error has none."""
     trailing_metadata: object = getattr(grpc_error, "trailing_metadata", None)
     metadata: object = trailing_metadata() if callable(trailing_metadata) else None
-    # In the tests of apps an error can be a mock, and this is anything.
+    # In the tests of apps, an error can be a mock, and this can be anything.
     return cast("Iterable[tuple[str, str | bytes]]", metadata) if isinstance(metadata, (tuple, list, Metadata)) else ()

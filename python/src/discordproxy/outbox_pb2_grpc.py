@@ -27,11 +27,11 @@ if _version_not_supported:
 
 class OutboxStub(object):
     """Outbox accepts calls and delivers them later. A call that the outbox has
-    accepted is delivered exactly once, or its failure is on record.
+    accepted is delivered exactly once, or its failure is recorded.
 
-    A client may enqueue the calls that it may make itself, and sees its own
-    deliveries only, unless its entry in the auth file has all_deliveries: true.
-    Without a data folder every method fails with FAILED_PRECONDITION.
+    A client can enqueue the calls that it may make itself. It sees only its own
+    deliveries, unless its entry in the auth file has all_deliveries: true. Without
+    a data folder, every method fails with FAILED_PRECONDITION.
     """
 
     def __init__(self, channel):
@@ -84,20 +84,20 @@ class OutboxStub(object):
 
 class OutboxServicer(object):
     """Outbox accepts calls and delivers them later. A call that the outbox has
-    accepted is delivered exactly once, or its failure is on record.
+    accepted is delivered exactly once, or its failure is recorded.
 
-    A client may enqueue the calls that it may make itself, and sees its own
-    deliveries only, unless its entry in the auth file has all_deliveries: true.
-    Without a data folder every method fails with FAILED_PRECONDITION.
+    A client can enqueue the calls that it may make itself. It sees only its own
+    deliveries, unless its entry in the auth file has all_deliveries: true. Without
+    a data folder, every method fails with FAILED_PRECONDITION.
     """
 
     def Enqueue(self, request, context):
-        """Enqueue accepts a call and returns when it is on disk.
+        """Enqueue stores a call in the outbox and returns when it is on disk.
 
-        Calls that Discord would certainly refuse fail as they would fail when made
-        directly. Deliveries of one client to one channel, user or webhook keep
-        their order within a priority; a delivery that cannot be made at the moment
-        delays only those behind it.
+        A call that Discord would certainly refuse fails with the same error as a
+        direct call. Deliveries of one client to one channel, user or webhook keep
+        their order within a priority. A delivery that has to wait delays only those
+        behind it.
 
         Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
         RESOURCE_EXHAUSTED when the outbox is full, PERMISSION_DENIED for a call that
@@ -108,49 +108,50 @@ class OutboxServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EnqueueMany(self, request_iterator, context):
-        """EnqueueMany accepts calls as they arrive and answers each, in the same
-        order. Calls that arrive together share one transaction, so that many of
-        them are accepted faster than by Enqueue. A call that is refused does not
-        affect the others: its answer carries the error.
+        """EnqueueMany stores calls as they arrive and sends a response for each, in the
+        same order. Calls that arrive together share one transaction, which is faster
+        than Enqueue for many calls. A refused call does not affect the others: its
+        response carries the error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDelivery(self, request, context):
-        """GetDelivery returns one delivery. NOT_FOUND means that there is none with
-        this ID, that it is another client's, or that its record has been purged.
+        """GetDelivery returns one delivery. NOT_FOUND means that there is no delivery
+        with this ID, that it belongs to another client, or that its record has been
+        purged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDeliveries(self, request, context):
-        """ListDeliveries returns a page of deliveries, the newest first.
+        """ListDeliveries returns a page of deliveries, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchDeliveries(self, request, context):
-        """WatchDeliveries streams the results of deliveries: each delivery once more
-        whenever it ends as delivered, failed, expired, cancelled or unknown.
+        """WatchDeliveries streams the results of deliveries: a delivery arrives each
+        time it ends as delivered, failed, expired, cancelled or unknown.
 
-        The first response has no delivery, only the position from which the stream
+        The first response has no delivery, only the position at which the stream
         starts. A client that remembers the newest position it has received can
         continue there after a lost connection or a restart of the proxy.
 
-        The stream lasts until the client ends it or the proxy shuts down, which is
-        UNAVAILABLE.
+        The stream lasts until the client ends it, or until the proxy shuts down
+        (UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelDelivery(self, request, context):
-        """CancelDelivery cancels a delivery that is scheduled or waiting. A cancelled
-        delivery stays cancelled. FAILED_PRECONDITION means that the delivery is
-        being sent or has ended.
+        """CancelDelivery cancels a delivery that is scheduled or waiting. Cancelling a
+        cancelled delivery changes nothing. FAILED_PRECONDITION means that the
+        delivery is being sent or has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,9 +159,10 @@ class OutboxServicer(object):
 
     def RetryDelivery(self, request, context):
         """RetryDelivery queues a delivery again that failed, expired, was cancelled or
-        ended as unknown, after the others. FAILED_PRECONDITION means that the
-        delivery is still in progress, was delivered, or was replaced by a newer one:
-        the proxy does not keep the request of a replaced delivery.
+        ended as unknown. It goes behind the deliveries that are waiting.
+        FAILED_PRECONDITION means that the delivery is still in progress, was
+        delivered, or was replaced by a newer one: the proxy does not keep the
+        request of a replaced delivery.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,11 +228,11 @@ def add_OutboxServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class Outbox(object):
     """Outbox accepts calls and delivers them later. A call that the outbox has
-    accepted is delivered exactly once, or its failure is on record.
+    accepted is delivered exactly once, or its failure is recorded.
 
-    A client may enqueue the calls that it may make itself, and sees its own
-    deliveries only, unless its entry in the auth file has all_deliveries: true.
-    Without a data folder every method fails with FAILED_PRECONDITION.
+    A client can enqueue the calls that it may make itself. It sees only its own
+    deliveries, unless its entry in the auth file has all_deliveries: true. Without
+    a data folder, every method fails with FAILED_PRECONDITION.
     """
 
     @staticmethod

@@ -138,13 +138,13 @@ clients:
 		"Bot " + key:           `shop ""`,
 		"Bearer made up":       `human ""`,
 		"Bearer argon":         `human ""`,
-		"":                     "a key is needed",
-		"Bearer " + key + "x":  "is not known",
-		"Bearer " + key[:20]:   "is not known",
-		"Bearer made up twice": "is not known",
-		"Basic " + key:         "is not known",
-		"Bearer":               "is not known",
-		"Bearer password":      "is not known", // whose SHA-256 is that of weak
+		"":                     "a key is required",
+		"Bearer " + key + "x":  "is unknown",
+		"Bearer " + key[:20]:   "is unknown",
+		"Bearer made up twice": "is unknown",
+		"Basic " + key:         "is unknown",
+		"Bearer":               "is unknown",
+		"Bearer password":      "is unknown", // whose SHA-256 is that of weak
 	} {
 		for range 2 { // the second time a slow hash is remembered
 			a := g.ask(t, "192.0.2."+fmt.Sprint(len(authorization))+":1", authorization)

@@ -22,7 +22,7 @@ func (g *Guard) Act(ctx context.Context, name string, keyed bool) (_ context.Con
 	id := identity{proof: proof{client: name}}
 	switch {
 	case !keyed:
-		return nil, nil, refuse(connect.CodeUnauthenticated, "it comes from %s without a key, and a key is needed", name)
+		return nil, nil, refuse(connect.CodeUnauthenticated, "the call comes from %s without a key, and the server requires one", name)
 	case name == botTokenHolder.name:
 		id.client, id.proof = botTokenHolder, proof{bot: true}
 	case rules == nil:

@@ -57,7 +57,7 @@ func (c *Client) enter() (leave func(), err error) {
 	}
 	if n := c.usage.calls.Add(1); c.maxCalls > 0 && n > int64(c.maxCalls) {
 		c.usage.calls.Add(-1)
-		return nil, refuse(connect.CodeResourceExhausted, "client %s has %d calls in progress already, as many as it may", c.name, c.maxCalls)
+		return nil, refuse(connect.CodeResourceExhausted, "client %s already has %d calls in progress, the limit of its max_calls", c.name, c.maxCalls)
 	}
 	return func() { c.usage.calls.Add(-1) }, nil
 }
@@ -99,7 +99,7 @@ func (c *Client) MayTouch(r Reading) error {
 		case t.every:
 			return refuse(connect.CodePermissionDenied, "client %s may not use every %s", c.name, t.kind)
 		case t.id == 0:
-			return refuse(connect.CodePermissionDenied, "client %s may not use a %s whose id is not a plain number", c.name, t.kind)
+			return refuse(connect.CodePermissionDenied, "client %s may not use a %s whose ID is not a plain number", c.name, t.kind)
 		case !known.has(t.id):
 			return refuse(connect.CodePermissionDenied, "client %s may not use %s %d", c.name, t.kind, t.id)
 		}

@@ -132,7 +132,7 @@ func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 	case rules == nil:
 		return identity{}, refuse(connect.CodeUnauthenticated, "a certificate is needed")
 	}
-	return identity{}, refuse(connect.CodeUnauthenticated, "a key is needed, in a header Authorization: Bearer KEY")
+	return identity{}, refuse(connect.CodeUnauthenticated, "a key is required: send it in the header Authorization: Bearer KEY")
 }
 
 // withoutKey returns who is known by a certificate or, failing that, by the
@@ -161,9 +161,9 @@ func (g *Guard) withoutKey(r *http.Request, rules *Rules, names []string) identi
 // foreign is whether the text may be a token for Discord; each of those needs
 // to be tried only once.
 func (g *Guard) byKey(ctx context.Context, rules *Rules, text, peer string, foreign bool) (identity, error) {
-	unknown := refuse(connect.CodeUnauthenticated, "the key in the header Authorization is not known here")
+	unknown := refuse(connect.CodeUnauthenticated, "the key in the header Authorization is unknown")
 	if inPath, ok := pathKeyOf(ctx); ok && inPath == text {
-		unknown = refuse(connect.CodeUnauthenticated, "the key in the path is not known here")
+		unknown = refuse(connect.CodeUnauthenticated, "the key in the path is unknown")
 	}
 	tooMany := refuse(connect.CodeResourceExhausted, "too many unknown keys came from this address, try again later")
 	found := func(hash string) identity {
@@ -232,5 +232,5 @@ func KeyIn(authorization string) (string, error) {
 		_, password, _ := strings.Cut(string(decoded), ":")
 		return password, nil
 	}
-	return "", errors.New("no scheme that holds a key")
+	return "", errors.New("unsupported scheme: use Bearer, Bot or Basic")
 }

@@ -71,7 +71,7 @@ func (s *session) revise(rules *Rules) {
 	defer s.mu.Unlock()
 	client := rules.proven(s.proof)
 	if client == nil {
-		s.revoke(refuse(connect.CodeUnauthenticated, "client %s was removed, or what it is known by", s.client.name))
+		s.revoke(refuse(connect.CodeUnauthenticated, "client %s was removed, or its credentials were", s.client.name))
 		return
 	}
 	s.client = client

@@ -125,7 +125,7 @@ func StatusOfBody(ctx context.Context, err error) error {
 	if code, text, ended := endOf(ctx, err); ended {
 		return connect.NewError(code, &ending{text, err})
 	}
-	return connect.NewError(connect.CodeCanceled, &ending{"the body broke off", err})
+	return connect.NewError(connect.CodeCanceled, &ending{"the request body was cut off", err})
 }
 
 // codeOfHTTP is the table that clients know: INVALID_ARGUMENT for 400 and 405,

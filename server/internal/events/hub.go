@@ -91,7 +91,7 @@ type BehindError struct {
 
 func (e *BehindError) Error() string {
 	return fmt.Sprintf(
-		"the client reads too slowly: the events from %d to %d are gone before it took them; subscribe again after the position in the details",
+		"the client reads too slowly: events %d to %d were dropped before it received them; subscribe again after the position in the details",
 		e.Position.Sequence+1,
 		e.First-1,
 	)

@@ -196,7 +196,7 @@ func (c *connection) converse(identified func()) error {
 // same connection.
 type againError struct{ command command }
 
-func (*againError) Error() string { return "the client identifies itself again" }
+func (*againError) Error() string { return "the client sent a second Identify" }
 
 // authenticate identifies the client by its token, as the header Authorization would,
 // and then serves it until the connection ends.

@@ -102,12 +102,12 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, &refusal{http.StatusServiceUnavailable, status.Message()}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, &refusal{http.StatusRequestTimeout, "the body did not come in time"}
+		return nil, &refusal{http.StatusRequestTimeout, "the request body did not arrive in time"}
 	}
 	if r.Context().Err() != nil {
 		return nil, calls.StatusOfBody(r.Context(), err)
 	}
-	return nil, &refusal{http.StatusBadRequest, "the body broke off"}
+	return nil, &refusal{http.StatusBadRequest, "the request body was cut off"}
 }
 
 // checkType refuses a body of a type that Discord's API does not accept. Pages of any

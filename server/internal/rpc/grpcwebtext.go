@@ -55,7 +55,7 @@ func codecOf(contentType, kind string) (codec string, ok bool) {
 }
 
 // errNoBase64 answers a request that is not what its type says.
-var errNoBase64 = connect.NewError(connect.CodeInvalidArgument, errors.New("the request is not in base64, as grpc-web-text is"))
+var errNoBase64 = connect.NewError(connect.CodeInvalidArgument, errors.New("the request is not base64, which grpc-web-text requires"))
 
 type textBody struct {
 	io.Reader

@@ -56,7 +56,7 @@ func (c jsonCodec) Unmarshal(data []byte, message any) error {
 	}
 	data = bytes.TrimPrefix(data, byteOrderMark)
 	if len(data) == 0 {
-		return errors.New("empty body: a JSON object is needed, {} at least")
+		return errors.New("empty body: send a JSON object, at least {}")
 	}
 	if err := jsonIn.Unmarshal(data, m); err != nil {
 		// protojson quotes the value that it cannot use, however long it is.

@@ -258,7 +258,7 @@ func TestJSONErrorsHelp(t *testing.T) {
 		`[{"content":"x"}]`:                       `the JSON begins with \"[{\\\"content\\\":\\\"x\\\"}]\": an object such as {} is needed`,
 		" null":                                   `the JSON begins with \"null\": an object`,
 		"\ufeff7":                                 `the JSON begins with \"7\": an object`,
-		"\ufeff":                                  `empty body: a JSON object is needed`,
+		"\ufeff":                                  `empty body: send a JSON object`,
 		`{"content":5}`:                           `invalid value for string field content: 5`,
 		`{"\ud83d\ude00":1,"content":"\\ud8"}`:    `unknown field \"😀\"`,
 		`{"` + strings.Repeat("z", 5000) + `":1}`: `unknown field`,

@@ -1,1 +1,1 @@
-"""What apps use in their own tests. It needs nothing but the package itself."""
+"""Helpers for the tests of apps. They need only the package itself."""

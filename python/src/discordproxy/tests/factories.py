@@ -1,4 +1,4 @@
-"""Makes channels and errors for the tests of apps."""
+"""Creates channels and errors for the tests of apps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ unique_ids = id_generator()
 
 
 def create_discordproxy_channel(**kwargs: Any) -> Channel:
-    """Returns a channel with these fields. By default it is a text channel with an ID of its own."""
+    """Returns a channel with these fields. By default, it is a text channel with a unique ID."""
     if "id" not in kwargs:
         kwargs["id"] = next(unique_ids)
     kwargs.setdefault("type", Channel.Type.GUILD_TEXT)
@@ -33,12 +33,12 @@ def create_discordproxy_channel(**kwargs: Any) -> Channel:
 
 
 def create_rpc_error(**kwargs: Any) -> grpc.RpcError:
-    """Returns an error as a call raises it.
+    """Returns an error like those that gRPC raises.
 
     Args:
-        code: Status, by default grpc.StatusCode.NOT_FOUND.
-        details: Text of the status, by default the JSON document for
-            Discord's answer 404 with code 50001.
+        code: Status. Default: grpc.StatusCode.NOT_FOUND.
+        details: Details of the status. Default: the JSON document for a
+            response of Discord with status 404 and code 50001.
     """
     return _MadeUpError(
         kwargs.get("code", grpc.StatusCode.NOT_FOUND),

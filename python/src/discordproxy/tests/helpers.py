@@ -10,14 +10,14 @@ __all__ = ["NoSocketsTestCase", "SocketAccessError", "TestCase"]
 
 
 class SocketAccessError(Exception):
-    """A test opened a socket where it must not."""
+    """A test opened a socket although it must not."""
 
 
 class NoSocketsTestCase(TestCase):
-    """A TestCase whose tests fail with a SocketAccessError when they open a socket.
+    """A TestCase whose tests fail with SocketAccessError if they open a socket.
 
-    It stops code that uses Python's module ``socket``. gRPC opens its
-    sockets by itself.
+    It affects code that uses Python's module ``socket``, but not gRPC, which
+    opens its sockets without it.
     """
 
     socket_original: type[socket.socket]
@@ -35,5 +35,5 @@ class NoSocketsTestCase(TestCase):
 
     @staticmethod
     def guard(*args: Any, **kwargs: Any) -> NoReturn:
-        """Takes the place of socket.socket."""
+        """Replaces socket.socket."""
         raise SocketAccessError("this test must not use the network")

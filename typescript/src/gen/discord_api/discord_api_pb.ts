@@ -29,7 +29,7 @@ export const file_discord_api_discord_api: GenFile = /*@__PURE__*/
 
 /**
  * SendChannelMessageRequest needs a channel and at least one of content, an
- * embed, an attachment, a component, a sticker, a poll and a forward.
+ * embed, an attachment, a component, a sticker, a poll or a forward.
  *
  * @generated from message discord_api.SendChannelMessageRequest
  */
@@ -57,8 +57,8 @@ export type SendChannelMessageRequest = Message$1<"discord_api.SendChannelMessag
   embed?: Embed | undefined;
 
   /**
-   * Up to 10 embeds. Titles, descriptions, fields, footers and author names
-   * of all of them hold at most 6000 characters together.
+   * Up to 10 embeds. Titles, descriptions, fields, footers and author names of
+   * all embeds together have at most 6000 characters.
    *
    * @generated from field: repeated discord_api.Embed embeds = 4;
    */
@@ -91,8 +91,8 @@ export type SendChannelMessageRequest = Message$1<"discord_api.SendChannelMessag
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
-   * allowed_mentions.
+   * Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+   * combined with allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -137,7 +137,7 @@ export type SendChannelMessageRequest = Message$1<"discord_api.SendChannelMessag
   suppressEmbeds: boolean;
 
   /**
-   * Whether the message causes no push and desktop notifications.
+   * Whether the message triggers no push or desktop notifications.
    *
    * @generated from field: bool suppress_notifications = 14;
    */
@@ -176,7 +176,7 @@ export const SendChannelMessageRequestSchema: GenMessage<SendChannelMessageReque
   messageDesc(file_discord_api_discord_api, 0);
 
 /**
- * SendChannelMessageResponse is the answer to SendChannelMessage.
+ * SendChannelMessageResponse is the response to SendChannelMessage.
  *
  * @generated from message discord_api.SendChannelMessageResponse
  */
@@ -197,8 +197,8 @@ export const SendChannelMessageResponseSchema: GenMessage<SendChannelMessageResp
   messageDesc(file_discord_api_discord_api, 1);
 
 /**
- * SendDirectMessageRequest needs a user and at least one of content, an
- * embed, an attachment, a component, a sticker, a poll and a forward.
+ * SendDirectMessageRequest needs a user and at least one of content, an embed, an
+ * attachment, a component, a sticker, a poll or a forward.
  *
  * @generated from message discord_api.SendDirectMessageRequest
  */
@@ -256,8 +256,8 @@ export type SendDirectMessageRequest = Message$1<"discord_api.SendDirectMessageR
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
-   * allowed_mentions.
+   * Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+   * combined with allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -302,7 +302,7 @@ export type SendDirectMessageRequest = Message$1<"discord_api.SendDirectMessageR
   suppressEmbeds: boolean;
 
   /**
-   * Whether the message causes no push and desktop notifications.
+   * Whether the message triggers no push or desktop notifications.
    *
    * @generated from field: bool suppress_notifications = 14;
    */
@@ -341,7 +341,7 @@ export const SendDirectMessageRequestSchema: GenMessage<SendDirectMessageRequest
   messageDesc(file_discord_api_discord_api, 2);
 
 /**
- * SendDirectMessageResponse is the answer to SendDirectMessage.
+ * SendDirectMessageResponse is the response to SendDirectMessage.
  *
  * @generated from message discord_api.SendDirectMessageResponse
  */
@@ -375,10 +375,10 @@ export type GetGuildChannelsRequest = Message$1<"discord_api.GetGuildChannelsReq
   guildId: bigint;
 
   /**
-   * Maximum age of a response from the gateway's data, without a call to
-   * Discord. The data is of age 0 while the gateway is connected, but for
-   * last_message_id and last_pin_timestamp. By default, and if the data is
-   * older, the proxy asks Discord. At least 0.
+   * Maximum age of a response from the gateway's data, without a call to Discord.
+   * Must not be negative. While the gateway is connected, the age is 0, except
+   * for last_message_id and last_pin_timestamp. By default, and if the data is
+   * older, the proxy asks Discord.
    *
    * @generated from field: google.protobuf.Duration allow_cached = 2;
    */
@@ -393,7 +393,7 @@ export const GetGuildChannelsRequestSchema: GenMessage<GetGuildChannelsRequest> 
   messageDesc(file_discord_api_discord_api, 4);
 
 /**
- * GetGuildChannelsResponse is the answer to GetGuildChannels.
+ * GetGuildChannelsResponse is the response to GetGuildChannels.
  *
  * @generated from message discord_api.GetGuildChannelsResponse
  */
@@ -442,7 +442,7 @@ export const GetChannelMessageRequestSchema: GenMessage<GetChannelMessageRequest
   messageDesc(file_discord_api_discord_api, 6);
 
 /**
- * GetChannelMessageResponse is the answer to GetChannelMessage.
+ * GetChannelMessageResponse is the response to GetChannelMessage.
  *
  * @generated from message discord_api.GetChannelMessageResponse
  */
@@ -477,7 +477,7 @@ export type ListChannelMessagesRequest = Message$1<"discord_api.ListChannelMessa
   channelId: bigint;
 
   /**
-   * Largest number of messages, from 1, with `around` at most 100. 50 by
+   * Maximum number of messages, at least 1, with `around` at most 100. 50 by
    * default.
    *
    * @generated from field: int32 limit = 2;
@@ -499,7 +499,7 @@ export type ListChannelMessagesRequest = Message$1<"discord_api.ListChannelMessa
   after: bigint;
 
   /**
-   * This message and those around it.
+   * This message and messages around it.
    *
    * @generated from field: uint64 around = 5;
    */
@@ -514,7 +514,7 @@ export const ListChannelMessagesRequestSchema: GenMessage<ListChannelMessagesReq
   messageDesc(file_discord_api_discord_api, 8);
 
 /**
- * ListChannelMessagesResponse is one message of many.
+ * ListChannelMessagesResponse contains one of the messages.
  *
  * @generated from message discord_api.ListChannelMessagesResponse
  */
@@ -606,7 +606,7 @@ export const GetChannelRequestSchema: GenMessage<GetChannelRequest> = /*@__PURE_
   messageDesc(file_discord_api_discord_api, 12);
 
 /**
- * GetChannelResponse is the answer to GetChannel.
+ * GetChannelResponse is the response to GetChannel.
  *
  * @generated from message discord_api.GetChannelResponse
  */
@@ -640,7 +640,7 @@ export type BulkDeleteChannelMessagesRequest = Message$1<"discord_api.BulkDelete
   channelId: bigint;
 
   /**
-   * The messages, 1 to 10000. One that is named twice counts once.
+   * 1 to 10000 messages. Duplicates count once.
    *
    * @generated from field: repeated uint64 message_ids = 2;
    */
@@ -662,7 +662,7 @@ export const BulkDeleteChannelMessagesRequestSchema: GenMessage<BulkDeleteChanne
   messageDesc(file_discord_api_discord_api, 14);
 
 /**
- * BulkDeleteChannelMessagesResponse is the answer to BulkDeleteChannelMessages.
+ * BulkDeleteChannelMessagesResponse is the response to BulkDeleteChannelMessages.
  *
  * @generated from message discord_api.BulkDeleteChannelMessagesResponse
  */
@@ -683,7 +683,7 @@ export const BulkDeleteChannelMessagesResponseSchema: GenMessage<BulkDeleteChann
   messageDesc(file_discord_api_discord_api, 15);
 
 /**
- * Result is what became of one message.
+ * Result is the result for one message.
  *
  * @generated from message discord_api.BulkDeleteChannelMessagesResponse.Result
  */
@@ -696,8 +696,8 @@ export type BulkDeleteChannelMessagesResponse_Result = Message$1<"discord_api.Bu
   messageId: bigint;
 
   /**
-   * Why it was not deleted. Not set when it is gone: of messages that are
-   * deleted together Discord does not say which of them existed.
+   * Why it was not deleted. Not set if the message is gone. For messages
+   * deleted in bulk, Discord does not report which of them existed.
    *
    * @generated from field: discord_api.DiscordError error = 2;
    */
@@ -740,7 +740,7 @@ export const CrosspostMessageRequestSchema: GenMessage<CrosspostMessageRequest> 
   messageDesc(file_discord_api_discord_api, 16);
 
 /**
- * CrosspostMessageResponse is the answer to CrosspostMessage.
+ * CrosspostMessageResponse is the response to CrosspostMessage.
  *
  * @generated from message discord_api.CrosspostMessageResponse
  */
@@ -846,7 +846,7 @@ export const UnpinMessageRequestSchema: GenMessage<UnpinMessageRequest> = /*@__P
   messageDesc(file_discord_api_discord_api, 20);
 
 /**
- * UnpinMessageResponse has no fields: the message is not pinned any more.
+ * UnpinMessageResponse has no fields: the message is no longer pinned.
  *
  * @generated from message discord_api.UnpinMessageResponse
  */
@@ -881,7 +881,7 @@ export type ListPinnedMessagesRequest = Message$1<"discord_api.ListPinnedMessage
   before: string;
 
   /**
-   * Largest number of messages, 1 to 50. 50 by default.
+   * Maximum number of messages, 1 to 50. 50 by default.
    *
    * @generated from field: int32 limit = 3;
    */
@@ -896,13 +896,13 @@ export const ListPinnedMessagesRequestSchema: GenMessage<ListPinnedMessagesReque
   messageDesc(file_discord_api_discord_api, 22);
 
 /**
- * ListPinnedMessagesResponse is the answer to ListPinnedMessages.
+ * ListPinnedMessagesResponse is the response to ListPinnedMessages.
  *
  * @generated from message discord_api.ListPinnedMessagesResponse
  */
 export type ListPinnedMessagesResponse = Message$1<"discord_api.ListPinnedMessagesResponse"> & {
   /**
-   * Pinned messages, those pinned last first.
+   * Pinned messages, most recently pinned first.
    *
    * @generated from field: repeated discord_api.ListPinnedMessagesResponse.Item items = 1;
    */
@@ -1065,7 +1065,7 @@ export type RemoveReactionRequest = Message$1<"discord_api.RemoveReactionRequest
   emojiName: string;
 
   /**
-   * Whose reaction is removed. The bot's by default.
+   * User whose reaction is removed. The bot by default.
    *
    * @generated from field: uint64 user_id = 4;
    */
@@ -1115,8 +1115,8 @@ export type RemoveAllReactionsRequest = Message$1<"discord_api.RemoveAllReaction
   messageId: bigint;
 
   /**
-   * A unicode emoji itself, such as 👍, or name:id of a custom one. Every emoji
-   * by default.
+   * A unicode emoji itself, such as 👍, or name:id of a custom one. All emoji by
+   * default.
    *
    * @generated from field: string emoji_name = 3;
    */
@@ -1173,21 +1173,21 @@ export type ListReactionsRequest = Message$1<"discord_api.ListReactionsRequest">
   emojiName: string;
 
   /**
-   * 0 ordinary reactions, 1 super reactions.
+   * Type of reactions: 0 normal, 1 super reactions (burst).
    *
    * @generated from field: int32 type = 4;
    */
   type: number;
 
   /**
-   * Only users with a higher id, for example that of the last user.
+   * Only users with a higher ID, for example that of the last user.
    *
    * @generated from field: uint64 after = 5;
    */
   after: bigint;
 
   /**
-   * Largest number of users, 1 to 100. 25 by default.
+   * Maximum number of users, 1 to 100. 25 by default.
    *
    * @generated from field: int32 limit = 6;
    */
@@ -1202,13 +1202,13 @@ export const ListReactionsRequestSchema: GenMessage<ListReactionsRequest> = /*@_
   messageDesc(file_discord_api_discord_api, 32);
 
 /**
- * ListReactionsResponse is the answer to ListReactions.
+ * ListReactionsResponse is the response to ListReactions.
  *
  * @generated from message discord_api.ListReactionsResponse
  */
 export type ListReactionsResponse = Message$1<"discord_api.ListReactionsResponse"> & {
   /**
-   * Users who reacted. When there are as many as the limit there may be more.
+   * Users who reacted. If there are as many as the limit, there may be more.
    *
    * @generated from field: repeated discord_api.User users = 1;
    */
@@ -1244,7 +1244,7 @@ export const GetDirectMessageChannelRequestSchema: GenMessage<GetDirectMessageCh
   messageDesc(file_discord_api_discord_api, 34);
 
 /**
- * GetDirectMessageChannelResponse is the answer to GetDirectMessageChannel.
+ * GetDirectMessageChannelResponse is the response to GetDirectMessageChannel.
  *
  * @generated from message discord_api.GetDirectMessageChannelResponse
  */
@@ -1278,7 +1278,7 @@ export type StartThreadRequest = Message$1<"discord_api.StartThreadRequest"> & {
   channelId: bigint;
 
   /**
-   * Message from which it starts. Not set is none.
+   * Message from which the thread starts. By default, none.
    *
    * @generated from field: uint64 message_id = 2;
    */
@@ -1292,8 +1292,8 @@ export type StartThreadRequest = Message$1<"discord_api.StartThreadRequest"> & {
   name: string;
 
   /**
-   * Minutes without activity after which it is hidden: 60, 1440, 4320 or
-   * 10080. Not set is what the channel has as default.
+   * Minutes without activity after which the thread is hidden: 60, 1440, 4320 or
+   * 10080. By default, the channel's default.
    *
    * @generated from field: int32 auto_archive_duration = 4;
    */
@@ -1307,16 +1307,15 @@ export type StartThreadRequest = Message$1<"discord_api.StartThreadRequest"> & {
   rateLimitPerUser: number;
 
   /**
-   * Type of a thread without a message, which needs one: ANNOUNCEMENT_THREAD,
-   * PUBLIC_THREAD or PRIVATE_THREAD. With a message, and in a forum, Discord
-   * chooses.
+   * Required for a thread without a message: ANNOUNCEMENT_THREAD, PUBLIC_THREAD
+   * or PRIVATE_THREAD. With a message, and in a forum, Discord chooses the type.
    *
    * @generated from field: discord_api.Channel.Type type = 6;
    */
   type: Channel_Type;
 
   /**
-   * Whether members of a private thread may add others. Not set is true.
+   * Whether members of a private thread may add others. True by default.
    *
    * @generated from field: optional bool invitable = 7;
    */
@@ -1330,7 +1329,8 @@ export type StartThreadRequest = Message$1<"discord_api.StartThreadRequest"> & {
   auditLogReason: string;
 
   /**
-   * First message of a post in a forum, which needs one. Not with message_id.
+   * First message of a post in a forum, required there. Cannot be combined with
+   * message_id.
    *
    * @generated from field: discord_api.NewMessage message = 9;
    */
@@ -1352,7 +1352,7 @@ export const StartThreadRequestSchema: GenMessage<StartThreadRequest> = /*@__PUR
   messageDesc(file_discord_api_discord_api, 36);
 
 /**
- * StartThreadResponse is the answer to StartThread.
+ * StartThreadResponse is the response to StartThread.
  *
  * @generated from message discord_api.StartThreadResponse
  */
@@ -1394,20 +1394,20 @@ export const ListActiveThreadsRequestSchema: GenMessage<ListActiveThreadsRequest
   messageDesc(file_discord_api_discord_api, 38);
 
 /**
- * ListActiveThreadsResponse is the answer to ListActiveThreads.
+ * ListActiveThreadsResponse is the response to ListActiveThreads.
  *
  * @generated from message discord_api.ListActiveThreadsResponse
  */
 export type ListActiveThreadsResponse = Message$1<"discord_api.ListActiveThreadsResponse"> & {
   /**
-   * Threads, the newest first.
+   * Threads, newest first.
    *
    * @generated from field: repeated discord_api.Channel threads = 1;
    */
   threads: Channel[];
 
   /**
-   * The bot as a member of those of them that it has joined.
+   * The bot's memberships in the threads that it has joined.
    *
    * @generated from field: repeated discord_api.ThreadMember members = 2;
    */
@@ -1493,7 +1493,7 @@ export const RemoveThreadMemberRequestSchema: GenMessage<RemoveThreadMemberReque
   messageDesc(file_discord_api_discord_api, 42);
 
 /**
- * RemoveThreadMemberResponse has no fields: the user is no member any more.
+ * RemoveThreadMemberResponse has no fields: the user is no longer a member.
  *
  * @generated from message discord_api.RemoveThreadMemberResponse
  */
@@ -1521,16 +1521,16 @@ export type GetGuildRequest = Message$1<"discord_api.GetGuildRequest"> & {
   guildId: bigint;
 
   /**
-   * Whether the approximate numbers of members are wanted.
+   * Whether the response includes the approximate number of members.
    *
    * @generated from field: bool with_counts = 2;
    */
   withCounts: boolean;
 
   /**
-   * Maximum age of a response from the gateway's data, without a call to
-   * Discord. The data is of age 0 while the gateway is connected. By
-   * default, and if the data is older, the proxy asks Discord or the numbers of members are wanted. At least 0.
+   * Maximum age of a response from the gateway's data, without a call to Discord.
+   * Must not be negative. While the gateway is connected, the age is 0. By
+   * default, with with_counts, and if the data is older, the proxy asks Discord.
    *
    * @generated from field: google.protobuf.Duration allow_cached = 3;
    */
@@ -1545,7 +1545,7 @@ export const GetGuildRequestSchema: GenMessage<GetGuildRequest> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 44);
 
 /**
- * GetGuildResponse is the answer to GetGuild.
+ * GetGuildResponse is the response to GetGuild.
  *
  * @generated from message discord_api.GetGuildResponse
  */
@@ -1572,28 +1572,28 @@ export const GetGuildResponseSchema: GenMessage<GetGuildResponse> = /*@__PURE__*
  */
 export type ListGuildsRequest = Message$1<"discord_api.ListGuildsRequest"> & {
   /**
-   * Only guilds with a lower id.
+   * Only guilds with a lower ID.
    *
    * @generated from field: uint64 before = 1;
    */
   before: bigint;
 
   /**
-   * Only guilds with a higher id, for example that of the last guild.
+   * Only guilds with a higher ID, for example that of the last guild.
    *
    * @generated from field: uint64 after = 2;
    */
   after: bigint;
 
   /**
-   * Largest number of guilds, 1 to 200. 200 by default.
+   * Maximum number of guilds, 1 to 200. 200 by default.
    *
    * @generated from field: int32 limit = 3;
    */
   limit: number;
 
   /**
-   * Whether the approximate numbers of members are wanted.
+   * Whether the response includes the approximate number of members.
    *
    * @generated from field: bool with_counts = 4;
    */
@@ -1608,15 +1608,15 @@ export const ListGuildsRequestSchema: GenMessage<ListGuildsRequest> = /*@__PURE_
   messageDesc(file_discord_api_discord_api, 46);
 
 /**
- * ListGuildsResponse is the answer to ListGuilds.
+ * ListGuildsResponse is the response to ListGuilds.
  *
  * @generated from message discord_api.ListGuildsResponse
  */
 export type ListGuildsResponse = Message$1<"discord_api.ListGuildsResponse"> & {
   /**
    * The guilds, with the fields id, name, icon, banner, owner, permissions and
-   * features, and the approximate numbers when they were asked for. When there
-   * are as many as the limit there may be more.
+   * features, and the approximate counts if with_counts is set. If there are as
+   * many as the limit, there may be more.
    *
    * @generated from field: repeated discord_api.Guild guilds = 1;
    */
@@ -1659,7 +1659,7 @@ export const GetGuildMemberRequestSchema: GenMessage<GetGuildMemberRequest> = /*
   messageDesc(file_discord_api_discord_api, 48);
 
 /**
- * GetGuildMemberResponse is the answer to GetGuildMember.
+ * GetGuildMemberResponse is the response to GetGuildMember.
  *
  * @generated from message discord_api.GetGuildMemberResponse
  */
@@ -1693,14 +1693,14 @@ export type ListGuildMembersRequest = Message$1<"discord_api.ListGuildMembersReq
   guildId: bigint;
 
   /**
-   * Largest number of members, from 1. All by default.
+   * Maximum number of members, at least 1. All by default.
    *
    * @generated from field: int32 limit = 2;
    */
   limit: number;
 
   /**
-   * Only members whose user has a higher id.
+   * Only members whose user has a higher ID.
    *
    * @generated from field: uint64 after = 3;
    */
@@ -1715,7 +1715,7 @@ export const ListGuildMembersRequestSchema: GenMessage<ListGuildMembersRequest> 
   messageDesc(file_discord_api_discord_api, 50);
 
 /**
- * ListGuildMembersResponse is one member of many.
+ * ListGuildMembersResponse contains one of the members.
  *
  * @generated from message discord_api.ListGuildMembersResponse
  */
@@ -1749,14 +1749,14 @@ export type SearchGuildMembersRequest = Message$1<"discord_api.SearchGuildMember
   guildId: bigint;
 
   /**
-   * Beginning of the user name or nickname, 1 to 100 characters.
+   * Start of the username or nickname, 1 to 100 characters.
    *
    * @generated from field: string query = 2;
    */
   query: string;
 
   /**
-   * Largest number of members, 1 to 1000. 100 by default.
+   * Maximum number of members, 1 to 1000. 100 by default.
    *
    * @generated from field: int32 limit = 3;
    */
@@ -1771,7 +1771,7 @@ export const SearchGuildMembersRequestSchema: GenMessage<SearchGuildMembersReque
   messageDesc(file_discord_api_discord_api, 52);
 
 /**
- * SearchGuildMembersResponse is the answer to SearchGuildMembers.
+ * SearchGuildMembersResponse is the response to SearchGuildMembers.
  *
  * @generated from message discord_api.SearchGuildMembersResponse
  */
@@ -1792,8 +1792,8 @@ export const SearchGuildMembersResponseSchema: GenMessage<SearchGuildMembersResp
   messageDesc(file_discord_api_discord_api, 53);
 
 /**
- * ModifyGuildMemberRequest says what changes. A field and the one that clears
- * it exclude each other.
+ * ModifyGuildMemberRequest contains the changes. A field cannot be combined with
+ * the one that clears it.
  *
  * @generated from message discord_api.ModifyGuildMemberRequest
  */
@@ -1827,7 +1827,7 @@ export type ModifyGuildMemberRequest = Message$1<"discord_api.ModifyGuildMemberR
   clearNick: boolean;
 
   /**
-   * The member's new roles.
+   * All roles that the member has after the change.
    *
    * @generated from field: repeated uint64 roles = 5;
    */
@@ -1855,7 +1855,7 @@ export type ModifyGuildMemberRequest = Message$1<"discord_api.ModifyGuildMemberR
   deaf?: boolean | undefined;
 
   /**
-   * Until when the member is timed out, ISO 8601, at most 28 days from now.
+   * When the member's timeout ends, ISO 8601, at most 28 days from now.
    *
    * @generated from field: string communication_disabled_until = 9;
    */
@@ -1884,7 +1884,7 @@ export const ModifyGuildMemberRequestSchema: GenMessage<ModifyGuildMemberRequest
   messageDesc(file_discord_api_discord_api, 54);
 
 /**
- * ModifyGuildMemberResponse is the answer to ModifyGuildMember.
+ * ModifyGuildMemberResponse is the response to ModifyGuildMember.
  *
  * @generated from message discord_api.ModifyGuildMemberResponse
  */
@@ -2032,9 +2032,9 @@ export type ListGuildRolesRequest = Message$1<"discord_api.ListGuildRolesRequest
   guildId: bigint;
 
   /**
-   * Maximum age of a response from the gateway's data, without a call to
-   * Discord. The data is of age 0 while the gateway is connected. By
-   * default, and if the data is older, the proxy asks Discord. At least 0.
+   * Maximum age of a response from the gateway's data, without a call to Discord.
+   * Must not be negative. While the gateway is connected, the age is 0. By
+   * default, and if the data is older, the proxy asks Discord.
    *
    * @generated from field: google.protobuf.Duration allow_cached = 2;
    */
@@ -2049,7 +2049,7 @@ export const ListGuildRolesRequestSchema: GenMessage<ListGuildRolesRequest> = /*
   messageDesc(file_discord_api_discord_api, 60);
 
 /**
- * ListGuildRolesResponse is the answer to ListGuildRoles.
+ * ListGuildRolesResponse is the response to ListGuildRoles.
  *
  * @generated from message discord_api.ListGuildRolesResponse
  */
@@ -2091,7 +2091,7 @@ export const GetUserRequestSchema: GenMessage<GetUserRequest> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 62);
 
 /**
- * GetUserResponse is the answer to GetUser.
+ * GetUserResponse is the response to GetUser.
  *
  * @generated from message discord_api.GetUserResponse
  */
@@ -2127,7 +2127,7 @@ export const GetCurrentUserRequestSchema: GenMessage<GetCurrentUserRequest> = /*
   messageDesc(file_discord_api_discord_api, 64);
 
 /**
- * GetCurrentUserResponse is the answer to GetCurrentUser.
+ * GetCurrentUserResponse is the response to GetCurrentUser.
  *
  * @generated from message discord_api.GetCurrentUserResponse
  */
@@ -2213,7 +2213,7 @@ export const DeleteWebhookMessageResponseSchema: GenMessage<DeleteWebhookMessage
  */
 export type Channel = Message$1<"discord_api.Channel"> & {
   /**
-   * Id of the channel.
+   * ID of the channel.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -2234,7 +2234,7 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   guildId: bigint;
 
   /**
-   * Place in the list of channels.
+   * Position in the list of channels.
    *
    * @generated from field: int32 position = 4;
    */
@@ -2262,7 +2262,7 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   nsfw: boolean;
 
   /**
-   * Newest message, or newest thread of a forum. It may have been deleted.
+   * Newest message, or newest post of a forum. It may have been deleted.
    *
    * @generated from field: uint64 last_message_id = 9;
    */
@@ -2276,21 +2276,21 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   parentId: bigint;
 
   /**
-   * Permissions that differ from the roles'.
+   * Permissions that differ from those of the roles.
    *
    * @generated from field: repeated discord_api.PermissionOverwrite permission_overwrites = 11;
    */
   permissionOverwrites: PermissionOverwrite[];
 
   /**
-   * Bits a second of a voice channel.
+   * Bitrate of a voice channel in bits per second.
    *
    * @generated from field: int32 bitrate = 12;
    */
   bitrate: number;
 
   /**
-   * Largest number of users in a voice channel.
+   * Maximum number of users in a voice channel.
    *
    * @generated from field: int32 user_limit = 13;
    */
@@ -2325,7 +2325,7 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   ownerId: bigint;
 
   /**
-   * Application that made the group.
+   * Application that created the group.
    *
    * @generated from field: uint64 application_id = 18;
    */
@@ -2346,7 +2346,7 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   lastPinTimestamp: string;
 
   /**
-   * Voice region, empty when Discord chooses.
+   * Voice region, empty if Discord chooses it.
    *
    * @generated from field: string rtc_region = 21;
    */
@@ -2360,21 +2360,21 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   videoQualityMode: number;
 
   /**
-   * Messages in the thread, without the first one and deleted ones.
+   * Number of messages in the thread, without the first one and deleted ones.
    *
    * @generated from field: int32 message_count = 23;
    */
   messageCount: number;
 
   /**
-   * Members of the thread, counted up to 50.
+   * Number of members of the thread. Discord stops counting at 50.
    *
    * @generated from field: int32 member_count = 24;
    */
   memberCount: number;
 
   /**
-   * Messages ever sent in the thread.
+   * Number of messages ever sent in the thread.
    *
    * @generated from field: int32 total_message_sent = 25;
    */
@@ -2395,8 +2395,7 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   member?: ThreadMember | undefined;
 
   /**
-   * Minutes without activity after which clients archive new threads: 60,
-   * 1440, 4320 or 10080.
+   * Default auto_archive_duration of new threads: 60, 1440, 4320 or 10080.
    *
    * @generated from field: int32 default_auto_archive_duration = 28;
    */
@@ -2410,7 +2409,8 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   permissions: string;
 
   /**
-   * Bit set: 2 pinned in a forum, 16 posts need a tag, 32768 download hidden.
+   * Bit set: 2 pinned in a forum, 16 posts require a tag, 32768 download options
+   * hidden.
    *
    * @generated from field: int64 flags = 30;
    */
@@ -2438,7 +2438,7 @@ export type Channel = Message$1<"discord_api.Channel"> & {
   defaultReactionEmoji?: DefaultReaction | undefined;
 
   /**
-   * Value of rate_limit_per_user in new threads.
+   * Default rate_limit_per_user of new threads.
    *
    * @generated from field: int32 default_thread_rate_limit_per_user = 34;
    */
@@ -2578,7 +2578,8 @@ export const Channel_TypeSchema: GenEnum<Channel_Type> = /*@__PURE__*/
   enumDesc(file_discord_api_discord_api, 68, 0);
 
 /**
- * PermissionOverwrite changes what a role or member may do in one channel.
+ * PermissionOverwrite grants and denies a role or member permissions in one
+ * channel.
  * https://discord.com/developers/docs/topics/permissions
  *
  * @generated from message discord_api.PermissionOverwrite
@@ -2606,7 +2607,7 @@ export type PermissionOverwrite = Message$1<"discord_api.PermissionOverwrite"> &
   allow: string;
 
   /**
-   * Permissions taken, a decimal bit set.
+   * Permissions denied, a decimal bit set.
    *
    * @generated from field: string deny = 4;
    */
@@ -2634,7 +2635,8 @@ export type ThreadMetadata = Message$1<"discord_api.ThreadMetadata"> & {
   archived: boolean;
 
   /**
-   * Minutes without activity after which it is hidden: 60, 1440, 4320 or 10080.
+   * Minutes without activity after which the thread is hidden: 60, 1440, 4320 or
+   * 10080.
    *
    * @generated from field: int32 auto_archive_duration = 2;
    */
@@ -2662,7 +2664,7 @@ export type ThreadMetadata = Message$1<"discord_api.ThreadMetadata"> & {
   invitable: boolean;
 
   /**
-   * When the thread was made, for threads made since January 2022.
+   * When the thread was created, for threads created since January 2022.
    *
    * @generated from field: string create_timestamp = 6;
    */
@@ -2711,7 +2713,7 @@ export type ThreadMember = Message$1<"discord_api.ThreadMember"> & {
   flags: bigint;
 
   /**
-   * The user as a member of the guild, when asked for.
+   * The user as a member of the guild, if requested.
    *
    * @generated from field: discord_api.GuildMember member = 5;
    */
@@ -2726,13 +2728,13 @@ export const ThreadMemberSchema: GenMessage<ThreadMember> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 71);
 
 /**
- * ForumTag can be given to a post of a forum.
+ * ForumTag is a tag for posts of a forum.
  *
  * @generated from message discord_api.ForumTag
  */
 export type ForumTag = Message$1<"discord_api.ForumTag"> & {
   /**
-   * Id of the tag.
+   * ID of the tag.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -2746,7 +2748,7 @@ export type ForumTag = Message$1<"discord_api.ForumTag"> & {
   name: string;
 
   /**
-   * Whether giving it needs MANAGE_THREADS.
+   * Whether adding it to a post requires MANAGE_THREADS.
    *
    * @generated from field: bool moderated = 3;
    */
@@ -2847,7 +2849,7 @@ export type Embed = Message$1<"discord_api.Embed"> & {
   timestamp: string;
 
   /**
-   * Colour of the bar, 0xRRGGBB.
+   * Color of the bar, 0xRRGGBB.
    *
    * @generated from field: int32 color = 6;
    */
@@ -2903,7 +2905,7 @@ export type Embed = Message$1<"discord_api.Embed"> & {
   fields: Embed_Field[];
 
   /**
-   * Bit set: 32 content is inactive, in answers only.
+   * Bit set: 32 content is inactive, in responses only.
    *
    * @generated from field: int32 flags = 14;
    */
@@ -2938,7 +2940,7 @@ export type Embed_Footer = Message$1<"discord_api.Embed.Footer"> & {
   iconUrl: string;
 
   /**
-   * Discord's copy of the icon, in answers only.
+   * Discord's copy of the icon, in responses only.
    *
    * @generated from field: string proxy_icon_url = 3;
    */
@@ -2966,35 +2968,35 @@ export type Embed_Image = Message$1<"discord_api.Embed.Image"> & {
   url: string;
 
   /**
-   * Discord's copy of the image, its proxy_url, in answers only.
+   * Discord's copy of the image, its proxy_url, in responses only.
    *
    * @generated from field: string proxy_icon_url = 2;
    */
   proxyIconUrl: string;
 
   /**
-   * Height in pixels, in answers only.
+   * Height in pixels, in responses only.
    *
    * @generated from field: int32 height = 3;
    */
   height: number;
 
   /**
-   * Width in pixels, in answers only.
+   * Width in pixels, in responses only.
    *
    * @generated from field: int32 width = 4;
    */
   width: number;
 
   /**
-   * Media type of the image, in answers only.
+   * Media type of the image, in responses only.
    *
    * @generated from field: string content_type = 5;
    */
   contentType: string;
 
   /**
-   * Alternative text, in answers only.
+   * Alternative text, in responses only.
    *
    * @generated from field: string description = 6;
    */
@@ -3022,35 +3024,35 @@ export type Embed_Thumbnail = Message$1<"discord_api.Embed.Thumbnail"> & {
   url: string;
 
   /**
-   * Discord's copy of the image, in answers only.
+   * Discord's copy of the image, in responses only.
    *
    * @generated from field: string proxy_url = 2;
    */
   proxyUrl: string;
 
   /**
-   * Height in pixels, in answers only.
+   * Height in pixels, in responses only.
    *
    * @generated from field: int32 height = 3;
    */
   height: number;
 
   /**
-   * Width in pixels, in answers only.
+   * Width in pixels, in responses only.
    *
    * @generated from field: int32 width = 4;
    */
   width: number;
 
   /**
-   * Media type of the image, in answers only.
+   * Media type of the image, in responses only.
    *
    * @generated from field: string content_type = 5;
    */
   contentType: string;
 
   /**
-   * Alternative text, in answers only.
+   * Alternative text, in responses only.
    *
    * @generated from field: string description = 6;
    */
@@ -3176,7 +3178,7 @@ export type Embed_Author = Message$1<"discord_api.Embed.Author"> & {
   iconUrl: string;
 
   /**
-   * Discord's copy of the icon, in answers only.
+   * Discord's copy of the icon, in responses only.
    *
    * @generated from field: string proxy_icon_url = 4;
    */
@@ -3211,7 +3213,7 @@ export type Embed_Field = Message$1<"discord_api.Embed.Field"> & {
   value: string;
 
   /**
-   * Whether it may be next to other fields.
+   * Whether it is displayed next to other inline fields.
    *
    * @generated from field: bool inline = 3;
    */
@@ -3226,14 +3228,14 @@ export const Embed_FieldSchema: GenMessage<Embed_Field> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 74, 6);
 
 /**
- * Emoji is a custom emoji of a guild, or in reactions a unicode one without id.
+ * Emoji is a custom emoji of a guild, or in reactions a unicode one without ID.
  * https://discord.com/developers/docs/resources/emoji
  *
  * @generated from message discord_api.Emoji
  */
 export type Emoji = Message$1<"discord_api.Emoji"> & {
   /**
-   * Id of a custom emoji.
+   * ID of a custom emoji.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -3254,14 +3256,14 @@ export type Emoji = Message$1<"discord_api.Emoji"> & {
   roles: bigint[];
 
   /**
-   * Who made it.
+   * User who created it.
    *
    * @generated from field: discord_api.User user = 4;
    */
   user?: User | undefined;
 
   /**
-   * Whether it must be written with colons, Discord's require_colons.
+   * Whether it must be written with colons (Discord's require_colons).
    *
    * @generated from field: bool required_colons = 5;
    */
@@ -3275,14 +3277,14 @@ export type Emoji = Message$1<"discord_api.Emoji"> & {
   managed: boolean;
 
   /**
-   * Whether it moves.
+   * Whether it is animated.
    *
    * @generated from field: bool animated = 7;
    */
   animated: boolean;
 
   /**
-   * Whether it can be used; not when the guild lost boosts.
+   * Whether it can be used. False if the guild has lost boosts.
    *
    * @generated from field: bool available = 8;
    */
@@ -3332,7 +3334,7 @@ export type GuildMember = Message$1<"discord_api.GuildMember"> & {
   joinedAt: string;
 
   /**
-   * Since when the user boosts the guild.
+   * When the user started boosting the guild.
    *
    * @generated from field: string premium_since = 5;
    */
@@ -3388,7 +3390,7 @@ export type GuildMember = Message$1<"discord_api.GuildMember"> & {
   flags: bigint;
 
   /**
-   * Until when the user is timed out.
+   * When the user's timeout ends.
    *
    * @generated from field: string communication_disabled_until = 13;
    */
@@ -3403,14 +3405,14 @@ export const GuildMemberSchema: GenMessage<GuildMember> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 76);
 
 /**
- * Message is what somebody posted to a channel.
+ * Message is a message in a channel.
  * https://discord.com/developers/docs/resources/message
  *
  * @generated from message discord_api.Message
  */
 export type Message = Message$1<"discord_api.Message"> & {
   /**
-   * Id of the message. Its time is the time of the message.
+   * ID of the message, which contains the time of the message.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -3431,7 +3433,7 @@ export type Message = Message$1<"discord_api.Message"> & {
   guildId: bigint;
 
   /**
-   * Author: a user, or a webhook in the shape of a user.
+   * Author: a user, or a webhook represented as a user.
    *
    * @generated from field: discord_api.User author = 4;
    */
@@ -3508,7 +3510,7 @@ export type Message = Message$1<"discord_api.Message"> & {
   attachments: Message_Attachment[];
 
   /**
-   * Embeds, given by the sender or made from links.
+   * Embeds, from the sender or generated from links.
    *
    * @generated from field: repeated discord_api.Embed embeds = 15;
    */
@@ -3522,7 +3524,7 @@ export type Message = Message$1<"discord_api.Message"> & {
   reactions: Message_Reaction[];
 
   /**
-   * What the sender named the message, at most 25 characters.
+   * Nonce that the sender gave the message, at most 25 characters.
    *
    * @generated from field: string nonce = 17;
    */
@@ -3579,14 +3581,14 @@ export type Message = Message$1<"discord_api.Message"> & {
   flags: number;
 
   /**
-   * Stickers, from before sticker_items.
+   * Stickers of old messages; see sticker_items.
    *
    * @generated from field: repeated discord_api.Message.Sticker stickers = 25;
    */
   stickers: Message_Sticker[];
 
   /**
-   * Message that this one replies to, or that its thread was made from.
+   * Message that this one replies to, or from which its thread was created.
    *
    * @generated from field: discord_api.Message referenced_message = 26;
    */
@@ -3600,14 +3602,14 @@ export type Message = Message$1<"discord_api.Message"> & {
   stickerItems: Message_StickerItem[];
 
   /**
-   * Thread made from this message.
+   * Thread that was started from this message.
    *
    * @generated from field: discord_api.Channel thread = 28;
    */
   thread?: Channel | undefined;
 
   /**
-   * Approximate place in its thread. May have gaps.
+   * Approximate position in its thread. Positions can have gaps.
    *
    * @generated from field: int32 position = 29;
    */
@@ -3621,7 +3623,7 @@ export type Message = Message$1<"discord_api.Message"> & {
   applicationId: bigint;
 
   /**
-   * Interaction that the message answers.
+   * Interaction that the message responds to.
    *
    * @generated from field: discord_api.Message.InteractionMetadata interaction_metadata = 31;
    */
@@ -3719,7 +3721,7 @@ export const Message_ChannelMentionSchema: GenMessage<Message_ChannelMention> = 
  */
 export type Message_Attachment = Message$1<"discord_api.Message.Attachment"> & {
   /**
-   * Id of the attachment.
+   * ID of the attachment.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -3825,20 +3827,20 @@ export const Message_AttachmentSchema: GenMessage<Message_Attachment> = /*@__PUR
   messageDesc(file_discord_api_discord_api, 77, 1);
 
 /**
- * Reaction is an emoji that users gave a message.
+ * Reaction is an emoji that users reacted with.
  *
  * @generated from message discord_api.Message.Reaction
  */
 export type Message_Reaction = Message$1<"discord_api.Message.Reaction"> & {
   /**
-   * How many users gave it.
+   * Number of users who reacted with it.
    *
    * @generated from field: int32 count = 1;
    */
   count: number;
 
   /**
-   * Whether the bot gave it.
+   * Whether the bot reacted with it.
    *
    * @generated from field: bool me = 2;
    */
@@ -3852,21 +3854,21 @@ export type Message_Reaction = Message$1<"discord_api.Message.Reaction"> & {
   emoji?: Emoji | undefined;
 
   /**
-   * How the count is made up.
+   * The count, split by kind of reaction.
    *
    * @generated from field: discord_api.Message.Reaction.CountDetails count_details = 4;
    */
   countDetails?: Message_Reaction_CountDetails | undefined;
 
   /**
-   * Whether the bot gave it as a super reaction.
+   * Whether the bot reacted with it as a super reaction.
    *
    * @generated from field: bool me_burst = 5;
    */
   meBurst: boolean;
 
   /**
-   * Colours of super reactions, #RRGGBB.
+   * Colors of super reactions, #RRGGBB.
    *
    * @generated from field: repeated string burst_colors = 6;
    */
@@ -3937,7 +3939,7 @@ export const Message_ActivitySchema: GenMessage<Message_Activity> = /*@__PURE__*
   messageDesc(file_discord_api_discord_api, 77, 3);
 
 /**
- * Type has Discord's numbers, but for JOIN_REQUESTS.
+ * Type has Discord's numbers, except for JOIN_REQUESTS.
  *
  * @generated from enum discord_api.Message.Activity.Type
  */
@@ -3971,7 +3973,7 @@ export enum Message_Activity_Type {
   LISTEN = 3,
 
   /**
-   * Never sent by Discord, whose number is that of JOIN_REQUEST.
+   * Never occurs: Discord's number for it is 5, JOIN_REQUEST.
    *
    * @generated from enum value: JOIN_REQUESTS = 4;
    */
@@ -4005,7 +4007,7 @@ export const Message_Activity_TypeSchema: GenEnum<Message_Activity_Type> = /*@__
  */
 export type Message_Application = Message$1<"discord_api.Message.Application"> & {
   /**
-   * Id of the application.
+   * ID of the application.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -4075,7 +4077,7 @@ export type Message_Reference = Message$1<"discord_api.Message.Reference"> & {
   guildId: bigint;
 
   /**
-   * Whether sending fails when the other message is gone, in requests only.
+   * Whether sending fails if the other message is gone, in requests only.
    *
    * @generated from field: bool fail_if_not_exists = 4;
    */
@@ -4124,13 +4126,13 @@ export const Message_Reference_TypeSchema: GenEnum<Message_Reference_Type> = /*@
   enumDesc(file_discord_api_discord_api, 77, 5, 0);
 
 /**
- * Sticker is a full sticker, which Discord sends no more in messages.
+ * Sticker is a full sticker. Discord no longer sends these in messages.
  *
  * @generated from message discord_api.Message.Sticker
  */
 export type Message_Sticker = Message$1<"discord_api.Message.Sticker"> & {
   /**
-   * Id of the sticker.
+   * ID of the sticker.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -4158,7 +4160,7 @@ export type Message_Sticker = Message$1<"discord_api.Message.Sticker"> & {
   description: string;
 
   /**
-   * Words to find it by.
+   * Keywords for search and autocomplete.
    *
    * @generated from field: string tags = 5;
    */
@@ -4186,14 +4188,14 @@ export type Message_Sticker = Message$1<"discord_api.Message.Sticker"> & {
   formatType: Message_Sticker_Type;
 
   /**
-   * 1 a standard sticker, 2 one of a guild.
+   * Type: 1 standard, 2 of a guild.
    *
    * @generated from field: int32 type = 9;
    */
   type: number;
 
   /**
-   * Whether it can be used; not when the guild lost boosts.
+   * Whether it can be used. False if the guild has lost boosts.
    *
    * @generated from field: bool available = 10;
    */
@@ -4207,7 +4209,7 @@ export type Message_Sticker = Message$1<"discord_api.Message.Sticker"> & {
   guildId: bigint;
 
   /**
-   * Who made it.
+   * User who created it.
    *
    * @generated from field: discord_api.User user = 12;
    */
@@ -4242,7 +4244,7 @@ export enum Message_Sticker_Type {
   PNG = 1,
 
   /**
-   * Moving PNG.
+   * Animated PNG.
    *
    * @generated from enum value: APNG = 2;
    */
@@ -4270,13 +4272,13 @@ export const Message_Sticker_TypeSchema: GenEnum<Message_Sticker_Type> = /*@__PU
   enumDesc(file_discord_api_discord_api, 77, 6, 0);
 
 /**
- * StickerItem is what is needed to show a sticker.
+ * StickerItem is the data needed to show a sticker.
  *
  * @generated from message discord_api.Message.StickerItem
  */
 export type Message_StickerItem = Message$1<"discord_api.Message.StickerItem"> & {
   /**
-   * Id of the sticker.
+   * ID of the sticker.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -4305,13 +4307,13 @@ export const Message_StickerItemSchema: GenMessage<Message_StickerItem> = /*@__P
   messageDesc(file_discord_api_discord_api, 77, 7);
 
 /**
- * InteractionMetadata says which interaction a message answers.
+ * InteractionMetadata is the interaction that a message responds to.
  *
  * @generated from message discord_api.Message.InteractionMetadata
  */
 export type Message_InteractionMetadata = Message$1<"discord_api.Message.InteractionMetadata"> & {
   /**
-   * Id of the interaction.
+   * ID of the interaction.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -4325,14 +4327,14 @@ export type Message_InteractionMetadata = Message$1<"discord_api.Message.Interac
   type: number;
 
   /**
-   * Who used it.
+   * User who triggered it.
    *
    * @generated from field: discord_api.User user = 3;
    */
   user?: User | undefined;
 
   /**
-   * First answer, for follow-ups.
+   * Initial response, for follow-ups.
    *
    * @generated from field: uint64 original_response_message_id = 4;
    */
@@ -4354,7 +4356,7 @@ export const Message_InteractionMetadataSchema: GenMessage<Message_InteractionMe
   messageDesc(file_discord_api_discord_api, 77, 8);
 
 /**
- * Snapshot is a forwarded message as it was.
+ * Snapshot is the content of a forwarded message.
  *
  * @generated from message discord_api.Message.Snapshot
  */
@@ -4424,7 +4426,7 @@ export type Message_RoleSubscriptionData = Message$1<"discord_api.Message.RoleSu
   tierName: string;
 
   /**
-   * Months in a row.
+   * Total number of months subscribed.
    *
    * @generated from field: int32 total_months_subscribed = 3;
    */
@@ -4550,7 +4552,7 @@ export enum Message_Type {
   GUILD_DISCOVERY_DISQUALIFIED = 14,
 
   /**
-   * The guild is in discovery again.
+   * The guild returned to discovery.
    *
    * @generated from enum value: GUILD_DISCOVERY_REQUALIFIED = 15;
    */
@@ -4571,7 +4573,7 @@ export enum Message_Type {
   GUILD_DISCOVERY_GRACE_PERIOD_FINAL_WARNING = 17,
 
   /**
-   * A thread was made from a message.
+   * A thread was created from a message.
    *
    * @generated from enum value: THREAD_CREATED = 18;
    */
@@ -4585,14 +4587,14 @@ export enum Message_Type {
   REPLY = 19,
 
   /**
-   * Answer to a slash command.
+   * Response to a slash command.
    *
    * @generated from enum value: APPLICATION_COMMAND = 20;
    */
   APPLICATION_COMMAND = 20,
 
   /**
-   * First message of a thread, the one it was made from.
+   * First message of a thread: the message it was created from.
    *
    * @generated from enum value: THREAD_STARTER_MESSAGE = 21;
    */
@@ -4606,14 +4608,14 @@ export enum Message_Type {
   GUILD_INVITE_REMINDER = 22,
 
   /**
-   * Answer to a context menu command.
+   * Response to a context menu command.
    *
    * @generated from enum value: CONTEXT_MENU_COMMAND = 23;
    */
   CONTEXT_MENU_COMMAND = 23,
 
   /**
-   * AutoMod did something.
+   * AutoMod took an action.
    *
    * @generated from enum value: AUTO_MODERATION_ACTION = 24;
    */
@@ -4648,7 +4650,7 @@ export enum Message_Type {
   STAGE_END = 28,
 
   /**
-   * Somebody speaks on the stage.
+   * A user became a speaker on the stage.
    *
    * @generated from enum value: STAGE_SPEAKER = 29;
    */
@@ -4669,14 +4671,14 @@ export enum Message_Type {
   GUILD_APPLICATION_PREMIUM_SUBSCRIPTION = 32,
 
   /**
-   * Security actions were switched on.
+   * Security actions were enabled.
    *
    * @generated from enum value: GUILD_INCIDENT_ALERT_MODE_ENABLED = 36;
    */
   GUILD_INCIDENT_ALERT_MODE_ENABLED = 36,
 
   /**
-   * Security actions were switched off.
+   * Security actions were disabled.
    *
    * @generated from enum value: GUILD_INCIDENT_ALERT_MODE_DISABLED = 37;
    */
@@ -4697,7 +4699,7 @@ export enum Message_Type {
   GUILD_INCIDENT_REPORT_FALSE_ALARM = 39,
 
   /**
-   * Something was bought.
+   * A user made a purchase.
    *
    * @generated from enum value: PURCHASE_NOTIFICATION = 44;
    */
@@ -4810,7 +4812,7 @@ export const Poll_MediaSchema: GenMessage<Poll_Media> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 78, 0);
 
 /**
- * Answer can be chosen.
+ * Answer is one of the choices.
  *
  * @generated from message discord_api.Poll.Answer
  */
@@ -4901,15 +4903,15 @@ export const Poll_Results_AnswerCountSchema: GenMessage<Poll_Results_AnswerCount
   messageDesc(file_discord_api_discord_api, 78, 2, 0);
 
 /**
- * Guild is a community with channels, members and roles; Discord shows it as a
- * server.
+ * Guild is a community with channels, members and roles. Discord's clients call
+ * it a server.
  * https://discord.com/developers/docs/resources/guild
  *
  * @generated from message discord_api.Guild
  */
 export type Guild = Message$1<"discord_api.Guild"> & {
   /**
-   * Id of the guild.
+   * ID of the guild.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -4930,14 +4932,14 @@ export type Guild = Message$1<"discord_api.Guild"> & {
   icon: string;
 
   /**
-   * Hash of the image behind invitations.
+   * Hash of the splash image of invites.
    *
    * @generated from field: string splash = 4;
    */
   splash: string;
 
   /**
-   * Hash of the image in discovery.
+   * Hash of the splash image in discovery.
    *
    * @generated from field: string discovery_splash = 5;
    */
@@ -4965,52 +4967,52 @@ export type Guild = Message$1<"discord_api.Guild"> & {
   permissions: string;
 
   /**
-   * Voice channel of members who are away.
+   * Voice channel for members who are away.
    *
    * @generated from field: uint64 afk_channel_id = 9;
    */
   afkChannelId: bigint;
 
   /**
-   * Seconds after which members in voice channels are away.
+   * Seconds without activity after which members in voice channels are away.
    *
    * @generated from field: int32 afk_timeout = 10;
    */
   afkTimeout: number;
 
   /**
-   * Whether the guild shows itself on web pages.
+   * Whether the guild's widget is enabled.
    *
    * @generated from field: bool widget_enabled = 11;
    */
   widgetEnabled: boolean;
 
   /**
-   * Channel that such a page invites to.
+   * Channel that the widget invites to.
    *
    * @generated from field: uint64 widget_channel_id = 12;
    */
   widgetChannelId: bigint;
 
   /**
-   * What a new member must have to write: 0 nothing, 1 a verified email
-   * address, 2 an account older than 5 minutes, 3 membership for 10 minutes, 4
-   * a verified phone number.
+   * Requirement for new members to write: 0 none, 1 a verified email address, 2
+   * an account older than 5 minutes, 3 membership for 10 minutes, 4 a verified
+   * phone number.
    *
    * @generated from field: int32 verification_level = 13;
    */
   verificationLevel: number;
 
   /**
-   * What members are notified of: 0 all messages, 1 mentions.
+   * Default notifications: 0 all messages, 1 only mentions.
    *
    * @generated from field: int32 default_message_notifications = 14;
    */
   defaultMessageNotifications: number;
 
   /**
-   * Whose media is looked through: 0 nobody's, 1 that of members without
-   * roles, 2 everybody's.
+   * Whose media Discord scans: 0 nobody's, 1 that of members without roles, 2
+   * everyone's.
    *
    * @generated from field: int32 explicit_content_filter = 15;
    */
@@ -5031,7 +5033,7 @@ export type Guild = Message$1<"discord_api.Guild"> & {
   emojis: Emoji[];
 
   /**
-   * What the guild has or is, such as COMMUNITY.
+   * Features of the guild, such as COMMUNITY.
    *
    * @generated from field: repeated string features = 18;
    */
@@ -5045,21 +5047,22 @@ export type Guild = Message$1<"discord_api.Guild"> & {
   mfaLevel: number;
 
   /**
-   * Application that made the guild.
+   * Application that created the guild.
    *
    * @generated from field: uint64 application_id = 20;
    */
   applicationId: bigint;
 
   /**
-   * Channel of notices such as joins and boosts.
+   * Channel for notices such as joins and boosts.
    *
    * @generated from field: uint64 system_channel_id = 21;
    */
   systemChannelId: bigint;
 
   /**
-   * Bit set: 1 no notices of joins, 2 of boosts, 4 no tips, and others.
+   * Bit set: 1 no notices of joins, 2 no notices of boosts, 4 no setup tips, and
+   * others.
    *
    * @generated from field: int64 system_channel_flags = 22;
    */
@@ -5073,21 +5076,21 @@ export type Guild = Message$1<"discord_api.Guild"> & {
   rulesChannelId: bigint;
 
   /**
-   * Largest number of members who are online, 0 for no limit.
+   * Maximum number of members who are online, 0 for no limit.
    *
    * @generated from field: int32 max_presences = 24;
    */
   maxPresences: number;
 
   /**
-   * Largest number of members.
+   * Maximum number of members.
    *
    * @generated from field: int32 max_members = 25;
    */
   maxMembers: number;
 
   /**
-   * Name of the guild's own invitation link.
+   * Code of the guild's custom invite link.
    *
    * @generated from field: string vanity_url_code = 26;
    */
@@ -5129,35 +5132,35 @@ export type Guild = Message$1<"discord_api.Guild"> & {
   preferredLocale: string;
 
   /**
-   * Channel of Discord's notices to moderators.
+   * Channel for Discord's notices to moderators.
    *
    * @generated from field: uint64 public_updates_channel_id = 32;
    */
   publicUpdatesChannelId: bigint;
 
   /**
-   * Largest number of users in a video call.
+   * Maximum number of users in a video call.
    *
    * @generated from field: int32 max_video_channel_users = 33;
    */
   maxVideoChannelUsers: number;
 
   /**
-   * Largest number of users in a video call on a stage.
+   * Maximum number of users in a video call on a stage.
    *
    * @generated from field: int32 max_stage_video_channel_users = 34;
    */
   maxStageVideoChannelUsers: number;
 
   /**
-   * Number of members, when asked for.
+   * Approximate number of members, if requested.
    *
    * @generated from field: int32 approximate_member_count = 35;
    */
   approximateMemberCount: number;
 
   /**
-   * Number of members who are online, when asked for.
+   * Approximate number of members who are online, if requested.
    *
    * @generated from field: int32 approximate_presence_count = 36;
    */
@@ -5185,7 +5188,7 @@ export type Guild = Message$1<"discord_api.Guild"> & {
   premiumProgressBarEnabled: boolean;
 
   /**
-   * Channel of Discord's safety alerts.
+   * Channel for Discord's safety alerts.
    *
    * @generated from field: uint64 safety_alerts_channel_id = 40;
    */
@@ -5207,13 +5210,13 @@ export const GuildSchema: GenMessage<Guild> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 79);
 
 /**
- * IncidentsData says what moderators or Discord have paused.
+ * IncidentsData contains what moderators or Discord have paused.
  *
  * @generated from message discord_api.Guild.IncidentsData
  */
 export type Guild_IncidentsData = Message$1<"discord_api.Guild.IncidentsData"> & {
   /**
-   * End of the time in which invites are disabled.
+   * Until when invites are disabled.
    *
    * @generated from field: string invites_disabled_until = 1;
    */
@@ -5256,7 +5259,7 @@ export const Guild_IncidentsDataSchema: GenMessage<Guild_IncidentsData> = /*@__P
  */
 export type Role = Message$1<"discord_api.Role"> & {
   /**
-   * Id of the role.
+   * ID of the role.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -5270,14 +5273,14 @@ export type Role = Message$1<"discord_api.Role"> & {
   name: string;
 
   /**
-   * Colour, 0xRRGGBB.
+   * Color, 0xRRGGBB.
    *
    * @generated from field: int32 color = 3;
    */
   color: number;
 
   /**
-   * Whether its members are listed apart.
+   * Whether its members are listed separately.
    *
    * @generated from field: bool hoist = 4;
    */
@@ -5312,14 +5315,14 @@ export type Role = Message$1<"discord_api.Role"> & {
   mentionable: boolean;
 
   /**
-   * At most one tag, as a list.
+   * Tags. The list has at most one entry.
    *
    * @generated from field: repeated discord_api.Role.Tag tags = 9;
    */
   tags: Role_Tag[];
 
   /**
-   * Colours.
+   * Colors.
    *
    * @generated from field: discord_api.Role.Colors colors = 10;
    */
@@ -5333,7 +5336,7 @@ export type Role = Message$1<"discord_api.Role"> & {
   icon: string;
 
   /**
-   * Unicode emoji in place of an icon.
+   * Unicode emoji instead of an icon.
    *
    * @generated from field: string unicode_emoji = 12;
    */
@@ -5355,7 +5358,7 @@ export const RoleSchema: GenMessage<Role> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 80);
 
 /**
- * Tag says what a role belongs to.
+ * Tag is what a role belongs to.
  *
  * @generated from message discord_api.Role.Tag
  */
@@ -5382,7 +5385,7 @@ export type Role_Tag = Message$1<"discord_api.Role.Tag"> & {
   premiumSubscriber: boolean;
 
   /**
-   * Subscription that gives the role.
+   * Subscription that grants the role.
    *
    * @generated from field: uint64 subscription_listing_id = 4;
    */
@@ -5411,27 +5414,27 @@ export const Role_TagSchema: GenMessage<Role_Tag> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 80, 0);
 
 /**
- * Colors are one, two or three colours, 0xRRGGBB each.
+ * Colors contains one, two or three colors, 0xRRGGBB each.
  *
  * @generated from message discord_api.Role.Colors
  */
 export type Role_Colors = Message$1<"discord_api.Role.Colors"> & {
   /**
-   * The colour, or the first of a gradient.
+   * The color, or the first one of a gradient.
    *
    * @generated from field: int32 primary_color = 1;
    */
   primaryColor: number;
 
   /**
-   * Second colour of a gradient.
+   * Second color of a gradient.
    *
    * @generated from field: int32 secondary_color = 2;
    */
   secondaryColor: number;
 
   /**
-   * Third colour of a gradient.
+   * Third color of a gradient.
    *
    * @generated from field: int32 tertiary_color = 3;
    */
@@ -5446,28 +5449,28 @@ export const Role_ColorsSchema: GenMessage<Role_Colors> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 80, 1);
 
 /**
- * User is an account: a person, a bot, or a webhook in the shape of a user.
+ * User is an account: a person, a bot, or a webhook represented as a user.
  * https://discord.com/developers/docs/resources/user
  *
  * @generated from message discord_api.User
  */
 export type User = Message$1<"discord_api.User"> & {
   /**
-   * Id of the user.
+   * ID of the user.
    *
    * @generated from field: uint64 id = 1;
    */
   id: bigint;
 
   /**
-   * Name of the account, unique but for bots.
+   * Name of the account. Unique, except for bots.
    *
    * @generated from field: string username = 2;
    */
   username: string;
 
   /**
-   * Number behind the name: "0" for people, four digits for bots.
+   * Discriminator: "0" for people, four digits for bots.
    *
    * @generated from field: string discriminator = 3;
    */
@@ -5488,7 +5491,7 @@ export type User = Message$1<"discord_api.User"> & {
   bot: boolean;
 
   /**
-   * Whether it is Discord itself.
+   * Whether it is Discord's own system account.
    *
    * @generated from field: bool system = 6;
    */
@@ -5544,7 +5547,7 @@ export type User = Message$1<"discord_api.User"> & {
   publicFlags: number;
 
   /**
-   * Name that is shown, at most 32 characters. Bots have none.
+   * Display name, at most 32 characters. Bots have none.
    *
    * @generated from field: string global_name = 14;
    */
@@ -5558,7 +5561,7 @@ export type User = Message$1<"discord_api.User"> & {
   banner: string;
 
   /**
-   * Colour of the banner, 0xRRGGBB.
+   * Color of the banner, 0xRRGGBB.
    *
    * @generated from field: int32 accent_color = 16;
    */
@@ -5573,7 +5576,7 @@ export const UserSchema: GenMessage<User> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 81);
 
 /**
- * EditChannelMessageRequest names the message and what changes in it.
+ * EditChannelMessageRequest contains the message's ID and the changes.
  *
  * @generated from message discord_api.EditChannelMessageRequest
  */
@@ -5593,15 +5596,16 @@ export type EditChannelMessageRequest = Message$1<"discord_api.EditChannelMessag
   messageId: bigint;
 
   /**
-   * New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+   * New text, at most 2000 characters. If unset, the old text stays; "" removes
+   * it.
    *
    * @generated from field: optional string content = 3;
    */
   content?: string | undefined;
 
   /**
-   * New embeds in place of all old ones, with the limits of
-   * SendChannelMessageRequest.embeds. Unset leaves the old ones.
+   * New embeds, which replace all old ones, with the limits of
+   * SendChannelMessageRequest.embeds. If unset, the old ones stay.
    *
    * @generated from field: repeated discord_api.Embed embeds = 4;
    */
@@ -5616,61 +5620,62 @@ export type EditChannelMessageRequest = Message$1<"discord_api.EditChannelMessag
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
-   * allowed_mentions.
+   * Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+   * combined with allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
   suppressMentions: boolean;
 
   /**
-   * The files of the message from now on: old ones by their id, new ones by
-   * their data, up to 10. Unset leaves the old ones.
+   * All files of the message after the edit, up to 10: old ones with their ID,
+   * new ones with data. If unset, the old ones stay.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
    */
   attachments: AttachmentRequest[];
 
   /**
-   * New components in place of all old ones, with the limits of
-   * SendChannelMessageRequest.components. Unset leaves the old ones.
+   * New components, which replace all old ones, with the limits of
+   * SendChannelMessageRequest.components. If unset, the old ones stay.
    *
    * @generated from field: repeated discord_api.Component components = 11;
    */
   components: Component[];
 
   /**
-   * Whether Discord shows embeds. Unset leaves it.
+   * Whether Discord hides all embeds, including those of links. If unset, this
+   * stays as it is.
    *
    * @generated from field: optional bool suppress_embeds = 13;
    */
   suppressEmbeds?: boolean | undefined;
 
   /**
-   * Whether the message becomes one of components alone, which is for good.
-   * Content and embeds must be removed. Set by itself when a component other
-   * than an action row is at the top level.
+   * Whether the message becomes one of components alone. This cannot be undone,
+   * and content and embeds must be removed. Set automatically if a component
+   * other than an action row is at the top level.
    *
    * @generated from field: bool components_v2 = 17;
    */
   componentsV2: boolean;
 
   /**
-   * Whether all embeds are removed. Not with embeds.
+   * Whether all embeds are removed. Cannot be combined with embeds.
    *
    * @generated from field: bool clear_embeds = 18;
    */
   clearEmbeds: boolean;
 
   /**
-   * Whether all components are removed. Not with components.
+   * Whether all components are removed. Cannot be combined with components.
    *
    * @generated from field: bool clear_components = 19;
    */
   clearComponents: boolean;
 
   /**
-   * Whether all files are removed. Not with attachments.
+   * Whether all files are removed. Cannot be combined with attachments.
    *
    * @generated from field: bool clear_attachments = 20;
    */
@@ -5685,7 +5690,7 @@ export const EditChannelMessageRequestSchema: GenMessage<EditChannelMessageReque
   messageDesc(file_discord_api_discord_api, 82);
 
 /**
- * EditChannelMessageResponse is the answer to EditChannelMessage.
+ * EditChannelMessageResponse is the response to EditChannelMessage.
  *
  * @generated from message discord_api.EditChannelMessageResponse
  */
@@ -5706,8 +5711,8 @@ export const EditChannelMessageResponseSchema: GenMessage<EditChannelMessageResp
   messageDesc(file_discord_api_discord_api, 83);
 
 /**
- * ExecuteWebhookRequest needs a webhook and at least one of content, an embed,
- * an attachment, a component and a poll.
+ * ExecuteWebhookRequest needs a webhook and at least one of content, an embed, an
+ * attachment, a component or a poll.
  *
  * @generated from message discord_api.ExecuteWebhookRequest
  */
@@ -5720,7 +5725,7 @@ export type ExecuteWebhookRequest = Message$1<"discord_api.ExecuteWebhookRequest
   webhookId: bigint;
 
   /**
-   * Its token, the last part of its URL. A secret.
+   * Token of the webhook, the last part of its URL. It is a secret.
    *
    * @generated from field: string webhook_token = 2;
    */
@@ -5748,15 +5753,16 @@ export type ExecuteWebhookRequest = Message$1<"discord_api.ExecuteWebhookRequest
   threadId: bigint;
 
   /**
-   * Whom the message may ping. Unset means users, neither roles nor everyone.
+   * Users and roles that the message may ping. By default, the users it mentions,
+   * but neither roles nor everyone.
    *
    * @generated from field: discord_api.AllowedMentions allowed_mentions = 7;
    */
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
-   * allowed_mentions.
+   * Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+   * combined with allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -5771,7 +5777,7 @@ export type ExecuteWebhookRequest = Message$1<"discord_api.ExecuteWebhookRequest
 
   /**
    * Components, see SendChannelMessageRequest.components. Only webhooks of an
-   * application can have buttons and selects that are more than links.
+   * application can have buttons that are not links, and selects.
    *
    * @generated from field: repeated discord_api.Component components = 11;
    */
@@ -5785,7 +5791,7 @@ export type ExecuteWebhookRequest = Message$1<"discord_api.ExecuteWebhookRequest
   suppressEmbeds: boolean;
 
   /**
-   * Whether the message causes no push and desktop notifications.
+   * Whether the message triggers no push or desktop notifications.
    *
    * @generated from field: bool suppress_notifications = 14;
    */
@@ -5813,29 +5819,28 @@ export type ExecuteWebhookRequest = Message$1<"discord_api.ExecuteWebhookRequest
   componentsV2: boolean;
 
   /**
-   * Name of a thread to be made in a forum, at most 100 characters.
+   * Name of the thread to create in a forum, at most 100 characters.
    *
    * @generated from field: string thread_name = 20;
    */
   threadName: string;
 
   /**
-   * Name that the message shows in place of the webhook's, at most 80
-   * characters.
+   * Name that the message shows instead of the webhook's, at most 80 characters.
    *
    * @generated from field: string username = 21;
    */
   username: string;
 
   /**
-   * Link to an avatar in place of the webhook's, http or https.
+   * Link to an avatar that replaces the webhook's, http or https.
    *
    * @generated from field: string avatar_url = 22;
    */
   avatarUrl: string;
 
   /**
-   * Up to 5 tags of the thread to be made.
+   * Up to 5 tags of the thread to create.
    *
    * @generated from field: repeated uint64 applied_tags = 23;
    */
@@ -5850,7 +5855,7 @@ export const ExecuteWebhookRequestSchema: GenMessage<ExecuteWebhookRequest> = /*
   messageDesc(file_discord_api_discord_api, 84);
 
 /**
- * ExecuteWebhookResponse is the answer to ExecuteWebhook.
+ * ExecuteWebhookResponse is the response to ExecuteWebhook.
  *
  * @generated from message discord_api.ExecuteWebhookResponse
  */
@@ -5871,7 +5876,7 @@ export const ExecuteWebhookResponseSchema: GenMessage<ExecuteWebhookResponse> = 
   messageDesc(file_discord_api_discord_api, 85);
 
 /**
- * EditWebhookMessageRequest names the message and what changes in it.
+ * EditWebhookMessageRequest contains the message's ID and the changes.
  *
  * @generated from message discord_api.EditWebhookMessageRequest
  */
@@ -5884,22 +5889,23 @@ export type EditWebhookMessageRequest = Message$1<"discord_api.EditWebhookMessag
   webhookId: bigint;
 
   /**
-   * Its token, the last part of its URL. A secret.
+   * Token of the webhook, the last part of its URL. It is a secret.
    *
    * @generated from field: string webhook_token = 2;
    */
   webhookToken: string;
 
   /**
-   * New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+   * New text, at most 2000 characters. If unset, the old text stays; "" removes
+   * it.
    *
    * @generated from field: optional string content = 3;
    */
   content?: string | undefined;
 
   /**
-   * New embeds in place of all old ones, with the limits of
-   * SendChannelMessageRequest.embeds. Unset leaves the old ones.
+   * New embeds, which replace all old ones, with the limits of
+   * SendChannelMessageRequest.embeds. If unset, the old ones stay.
    *
    * @generated from field: repeated discord_api.Embed embeds = 4;
    */
@@ -5913,7 +5919,7 @@ export type EditWebhookMessageRequest = Message$1<"discord_api.EditWebhookMessag
   messageId: bigint;
 
   /**
-   * Thread of the message, when it is in one.
+   * Thread of the message, if it is in one.
    *
    * @generated from field: uint64 thread_id = 6;
    */
@@ -5928,61 +5934,62 @@ export type EditWebhookMessageRequest = Message$1<"discord_api.EditWebhookMessag
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
-   * allowed_mentions.
+   * Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+   * combined with allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
   suppressMentions: boolean;
 
   /**
-   * The files of the message from now on: old ones by their id, new ones by
-   * their data, up to 10. Unset leaves the old ones.
+   * All files of the message after the edit, up to 10: old ones with their ID,
+   * new ones with data. If unset, the old ones stay.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
    */
   attachments: AttachmentRequest[];
 
   /**
-   * New components in place of all old ones, with the limits of
-   * SendChannelMessageRequest.components. Unset leaves the old ones.
+   * New components, which replace all old ones, with the limits of
+   * SendChannelMessageRequest.components. If unset, the old ones stay.
    *
    * @generated from field: repeated discord_api.Component components = 11;
    */
   components: Component[];
 
   /**
-   * Whether Discord shows embeds. Unset leaves it.
+   * Whether Discord hides all embeds, including those of links. If unset, this
+   * stays as it is.
    *
    * @generated from field: optional bool suppress_embeds = 13;
    */
   suppressEmbeds?: boolean | undefined;
 
   /**
-   * Whether the message becomes one of components alone, which is for good.
-   * Content and embeds must be removed. Set by itself when a component other
-   * than an action row is at the top level.
+   * Whether the message becomes one of components alone. This cannot be undone,
+   * and content and embeds must be removed. Set automatically if a component
+   * other than an action row is at the top level.
    *
    * @generated from field: bool components_v2 = 17;
    */
   componentsV2: boolean;
 
   /**
-   * Whether all embeds are removed. Not with embeds.
+   * Whether all embeds are removed. Cannot be combined with embeds.
    *
    * @generated from field: bool clear_embeds = 18;
    */
   clearEmbeds: boolean;
 
   /**
-   * Whether all components are removed. Not with components.
+   * Whether all components are removed. Cannot be combined with components.
    *
    * @generated from field: bool clear_components = 19;
    */
   clearComponents: boolean;
 
   /**
-   * Whether all files are removed. Not with attachments.
+   * Whether all files are removed. Cannot be combined with attachments.
    *
    * @generated from field: bool clear_attachments = 20;
    */
@@ -5997,7 +6004,7 @@ export const EditWebhookMessageRequestSchema: GenMessage<EditWebhookMessageReque
   messageDesc(file_discord_api_discord_api, 86);
 
 /**
- * EditWebhookMessageResponse is the answer to EditWebhookMessage.
+ * EditWebhookMessageResponse is the response to EditWebhookMessage.
  *
  * @generated from message discord_api.EditWebhookMessageResponse
  */
@@ -6018,9 +6025,9 @@ export const EditWebhookMessageResponseSchema: GenMessage<EditWebhookMessageResp
   messageDesc(file_discord_api_discord_api, 87);
 
 /**
- * NewMessage is a message to be posted. It needs at least one of content, an
- * embed, an attachment, a component, a sticker and a poll. The numbers are those
- * of SendChannelMessageRequest.
+ * NewMessage is a message to post. It needs at least one of content, an embed, an
+ * attachment, a component, a sticker or a poll. Its field numbers are those of
+ * SendChannelMessageRequest.
  *
  * @generated from message discord_api.NewMessage
  */
@@ -6047,8 +6054,8 @@ export type NewMessage = Message$1<"discord_api.NewMessage"> & {
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
-   * allowed_mentions.
+   * Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+   * combined with allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -6083,7 +6090,7 @@ export type NewMessage = Message$1<"discord_api.NewMessage"> & {
   suppressEmbeds: boolean;
 
   /**
-   * Whether the message causes no push and desktop notifications.
+   * Whether the message triggers no push or desktop notifications.
    *
    * @generated from field: bool suppress_notifications = 14;
    */
@@ -6118,7 +6125,7 @@ export const NewMessageSchema: GenMessage<NewMessage> = /*@__PURE__*/
  */
 export type SendDirectMessagesRequest = Message$1<"discord_api.SendDirectMessagesRequest"> & {
   /**
-   * 1 to 10000 users. One who is named twice gets the message once.
+   * 1 to 10000 users. A user who is listed twice gets the message once.
    *
    * @generated from field: repeated uint64 user_ids = 1;
    */
@@ -6132,9 +6139,10 @@ export type SendDirectMessagesRequest = Message$1<"discord_api.SendDirectMessage
   message?: NewMessage | undefined;
 
   /**
-   * A text of the caller's own that names this sending, at most 200 characters.
-   * With the same key and another message, users who have the first one do not
-   * get the second. Without a key the call cannot be repeated safely.
+   * Any text that identifies this call, at most 200 characters. If you repeat the
+   * call with the same key and another message, users who have received the first
+   * message do not get the second. Without a key, the call cannot be repeated
+   * safely.
    *
    * @generated from field: string idempotency_key = 3;
    */
@@ -6162,44 +6170,44 @@ export type SendDirectMessagesResponse = Message$1<"discord_api.SendDirectMessag
   userId: bigint;
 
   /**
-   * The message as Discord stored it, unset when it failed.
+   * The message as Discord stored it. Not set if sending failed.
    *
    * @generated from field: discord_api.Message message = 2;
    */
   message?: Message | undefined;
 
   /**
-   * Why it failed, unset when it did not. Of failures that are not Discord's
-   * answer only text, retry_after and outcome_unknown are set.
+   * Why sending failed. Not set if it succeeded. If the error does not come from
+   * Discord, only text, retry_after and outcome_unknown are set.
    *
    * @generated from field: discord_api.DiscordError error = 3;
    */
   error?: DiscordError | undefined;
 
   /**
-   * Status with which SendDirectMessage would have ended, for example
-   * PERMISSION_DENIED. Empty when it succeeded.
+   * Status with which SendDirectMessage would have failed, for example
+   * PERMISSION_DENIED. Empty if it succeeded.
    *
    * @generated from field: string status = 4;
    */
   status: string;
 
   /**
-   * Number of this result, from 1: how many users are done.
+   * Number of users done so far, including this one.
    *
    * @generated from field: int32 done = 5;
    */
   done: number;
 
   /**
-   * How many of them failed.
+   * Number of users for whom sending failed so far.
    *
    * @generated from field: int32 failed = 6;
    */
   failed: number;
 
   /**
-   * How many users there are.
+   * Total number of users.
    *
    * @generated from field: int32 total = 7;
    */
@@ -6222,16 +6230,16 @@ export const SendDirectMessagesResponseSchema: GenMessage<SendDirectMessagesResp
   messageDesc(file_discord_api_discord_api, 90);
 
 /**
- * AllowedMentions limits whom a message may ping. Without any field, it pings
- * nobody.
+ * AllowedMentions limits which users and roles a message may ping. Without any
+ * field, it pings nobody.
  * https://discord.com/developers/docs/resources/message#allowed-mentions-object
  *
  * @generated from message discord_api.AllowedMentions
  */
 export type AllowedMentions = Message$1<"discord_api.AllowedMentions"> & {
   /**
-   * Kinds that are pinged wherever the content mentions them: "users",
-   * "roles", "everyone". A kind excludes the list of its ids below.
+   * Kinds of mentions in the content that ping: "users", "roles", "everyone". A
+   * kind cannot be combined with the list of its IDs below.
    *
    * @generated from field: repeated string parse = 1;
    */
@@ -6274,7 +6282,7 @@ export const AllowedMentionsSchema: GenMessage<AllowedMentions> = /*@__PURE__*/
  */
 export type MessageReference = Message$1<"discord_api.MessageReference"> & {
   /**
-   * Reply, or forward.
+   * Type: reply or forward.
    *
    * @generated from field: discord_api.Message.Reference.Type type = 1;
    */
@@ -6302,8 +6310,8 @@ export type MessageReference = Message$1<"discord_api.MessageReference"> & {
   guildId: bigint;
 
   /**
-   * Whether sending fails when the other message is gone. Unset is true;
-   * false sends an ordinary message then.
+   * Whether sending fails if the other message is gone. True by default. If
+   * false, Discord then posts a normal message.
    *
    * @generated from field: optional bool fail_if_not_exists = 5;
    */
@@ -6318,29 +6326,29 @@ export const MessageReferenceSchema: GenMessage<MessageReference> = /*@__PURE__*
   messageDesc(file_discord_api_discord_api, 92);
 
 /**
- * AttachmentRequest is a file to send, or in edits one that stays.
+ * AttachmentRequest is a file to send or, in edits, a file to keep.
  * https://discord.com/developers/docs/resources/message#attachment-object
  *
  * @generated from message discord_api.AttachmentRequest
  */
 export type AttachmentRequest = Message$1<"discord_api.AttachmentRequest"> & {
   /**
-   * In edits, an attachment of the message that stays. Else unset.
+   * In edits, the attachment to keep. Otherwise unset.
    *
    * @generated from field: uint64 id = 1;
    */
   id: bigint;
 
   /**
-   * Name of the file, 1 to 1024 characters. Discord replaces some. Components
-   * and embeds name the file by it, attachment://name.
+   * Name of the file, 1 to 1024 characters. Discord replaces some characters.
+   * Components and embeds refer to the file as attachment://filename.
    *
    * @generated from field: string filename = 2;
    */
   filename: string;
 
   /**
-   * Contents. With an id unset.
+   * Contents. Unset if id is set.
    *
    * @generated from field: bytes data = 3;
    */
@@ -6369,9 +6377,9 @@ export const AttachmentRequestSchema: GenMessage<AttachmentRequest> = /*@__PURE_
   messageDesc(file_discord_api_discord_api, 93);
 
 /**
- * Component is a part of a message that users can press or choose from, or,
- * in messages made of components alone, a part of its layout. The number of a
- * kind is Discord's type.
+ * Component is a part of a message that users can interact with or, in messages
+ * made of components alone, a part of the layout. The field number of a kind is
+ * Discord's type.
  * https://discord.com/developers/docs/components/reference
  *
  * @generated from message discord_api.Component
@@ -6384,7 +6392,7 @@ export type Component = Message$1<"discord_api.Component"> & {
    */
   kind: {
     /**
-     * Row of buttons, or with a select.
+     * Row of buttons, or a row with one select.
      *
      * @generated from field: discord_api.Component.ActionRow action_row = 1;
      */
@@ -6400,7 +6408,7 @@ export type Component = Message$1<"discord_api.Component"> & {
     case: "button";
   } | {
     /**
-     * Select of given texts.
+     * Select of given options.
      *
      * @generated from field: discord_api.Component.Select string_select = 3;
      */
@@ -6408,7 +6416,7 @@ export type Component = Message$1<"discord_api.Component"> & {
     case: "stringSelect";
   } | {
     /**
-     * Field to write in, in modals only.
+     * Text field, in modals only.
      *
      * @generated from field: discord_api.Component.TextInput text_input = 4;
      */
@@ -6504,7 +6512,7 @@ export type Component = Message$1<"discord_api.Component"> & {
     case: "container";
   } | {
     /**
-     * Text above a component, in modals only.
+     * Label of another component, in modals only.
      *
      * @generated from field: discord_api.Component.Label label = 18;
      */
@@ -6512,7 +6520,7 @@ export type Component = Message$1<"discord_api.Component"> & {
     case: "label";
   } | {
     /**
-     * Upload of files, in modals only.
+     * File upload, in modals only.
      *
      * @generated from field: discord_api.Component.FileUpload file_upload = 19;
      */
@@ -6520,7 +6528,7 @@ export type Component = Message$1<"discord_api.Component"> & {
     case: "fileUpload";
   } | {
     /**
-     * A component in Discord's JSON, an object with a type, for kinds that this
+     * A component as Discord's JSON, an object with a type, for kinds that this
      * API does not define. Responses use it for these kinds too.
      *
      * @generated from field: string raw_json = 1000;
@@ -6566,7 +6574,7 @@ export const Component_ActionRowSchema: GenMessage<Component_ActionRow> = /*@__P
   messageDesc(file_discord_api_discord_api, 94, 0);
 
 /**
- * Button can be pressed.
+ * Button is a button that users can press.
  *
  * @generated from message discord_api.Component.Button
  */
@@ -6600,7 +6608,8 @@ export type Component_Button = Message$1<"discord_api.Component.Button"> & {
   emoji?: Emoji | undefined;
 
   /**
-   * Name that the application gets when it is pressed, at most 100 characters.
+   * ID that the application receives when the button is pressed, at most 100
+   * characters.
    *
    * @generated from field: string custom_id = 5;
    */
@@ -6614,7 +6623,7 @@ export type Component_Button = Message$1<"discord_api.Component.Button"> & {
   url: string;
 
   /**
-   * What is for sale.
+   * The SKU that is for sale.
    *
    * @generated from field: uint64 sku_id = 7;
    */
@@ -6649,28 +6658,28 @@ export enum Component_Button_Style {
   UNDEFINED = 0,
 
   /**
-   * The most likely choice.
+   * The most important or recommended action.
    *
    * @generated from enum value: PRIMARY = 1;
    */
   PRIMARY = 1,
 
   /**
-   * A choice like others.
+   * An alternative or supporting action.
    *
    * @generated from enum value: SECONDARY = 2;
    */
   SECONDARY = 2,
 
   /**
-   * Confirms or completes.
+   * Confirms or completes something.
    *
    * @generated from enum value: SUCCESS = 3;
    */
   SUCCESS = 3,
 
   /**
-   * Cannot be undone.
+   * An action that cannot be undone.
    *
    * @generated from enum value: DANGER = 4;
    */
@@ -6684,7 +6693,7 @@ export enum Component_Button_Style {
   LINK = 5,
 
   /**
-   * Offers sku_id for sale.
+   * Sells sku_id.
    *
    * @generated from enum value: PREMIUM = 6;
    */
@@ -6711,14 +6720,14 @@ export type Component_Select = Message$1<"discord_api.Component.Select"> & {
   id: number;
 
   /**
-   * Name that the application gets with the values, 1 to 100 characters.
+   * ID that the application receives with the values, 1 to 100 characters.
    *
    * @generated from field: string custom_id = 2;
    */
   customId: string;
 
   /**
-   * Text while nothing is chosen, at most 150 characters.
+   * Placeholder while nothing is selected, at most 150 characters.
    *
    * @generated from field: string placeholder = 3;
    */
@@ -6746,28 +6755,28 @@ export type Component_Select = Message$1<"discord_api.Component.Select"> & {
   disabled: boolean;
 
   /**
-   * 1 to 25 options of a select of texts.
+   * 1 to 25 options of a string select.
    *
    * @generated from field: repeated discord_api.Component.Select.Option options = 7;
    */
   options: Component_Select_Option[];
 
   /**
-   * Types that a select of channels offers, all by default.
+   * Types that a channel select offers. All by default.
    *
    * @generated from field: repeated discord_api.Channel.Type channel_types = 8;
    */
   channelTypes: Channel_Type[];
 
   /**
-   * Up to 25 values of the other selects.
+   * Up to 25 default values of the other selects.
    *
    * @generated from field: repeated discord_api.Component.Select.DefaultValue default_values = 9;
    */
   defaultValues: Component_Select_DefaultValue[];
 
   /**
-   * In modals, whether something must be chosen. Unset is true.
+   * In modals, whether a value must be selected. True by default.
    *
    * @generated from field: optional bool required = 10;
    */
@@ -6782,27 +6791,27 @@ export const Component_SelectSchema: GenMessage<Component_Select> = /*@__PURE__*
   messageDesc(file_discord_api_discord_api, 94, 2);
 
 /**
- * Option can be chosen in a select of texts.
+ * Option is a choice in a string select.
  *
  * @generated from message discord_api.Component.Select.Option
  */
 export type Component_Select_Option = Message$1<"discord_api.Component.Select.Option"> & {
   /**
-   * What users see, 1 to 100 characters.
+   * Text that users see, 1 to 100 characters.
    *
    * @generated from field: string label = 1;
    */
   label: string;
 
   /**
-   * What the application gets, 1 to 100 characters.
+   * Value that the application receives, 1 to 100 characters.
    *
    * @generated from field: string value = 2;
    */
   value: string;
 
   /**
-   * Explanation, at most 100 characters.
+   * Description, at most 100 characters.
    *
    * @generated from field: string description = 3;
    */
@@ -6816,7 +6825,7 @@ export type Component_Select_Option = Message$1<"discord_api.Component.Select.Op
   emoji?: Emoji | undefined;
 
   /**
-   * Whether it is chosen at the beginning.
+   * Whether it is selected by default.
    *
    * @generated from field: bool default = 5;
    */
@@ -6831,7 +6840,7 @@ export const Component_Select_OptionSchema: GenMessage<Component_Select_Option> 
   messageDesc(file_discord_api_discord_api, 94, 2, 0);
 
 /**
- * DefaultValue is chosen at the beginning.
+ * DefaultValue is a value that is selected by default.
  *
  * @generated from message discord_api.Component.Select.DefaultValue
  */
@@ -6859,8 +6868,8 @@ export const Component_Select_DefaultValueSchema: GenMessage<Component_Select_De
   messageDesc(file_discord_api_discord_api, 94, 2, 1);
 
 /**
- * TextInput is a field to write in. Discord has it in modals only, below a
- * label, and refuses it in messages.
+ * TextInput is a text field. Discord accepts it only in modals, inside a label,
+ * and rejects it in messages.
  *
  * @generated from message discord_api.Component.TextInput
  */
@@ -6873,7 +6882,7 @@ export type Component_TextInput = Message$1<"discord_api.Component.TextInput"> &
   id: number;
 
   /**
-   * Name that the application gets with the text, 1 to 100 characters.
+   * ID that the application receives with the text, 1 to 100 characters.
    *
    * @generated from field: string custom_id = 2;
    */
@@ -6887,43 +6896,43 @@ export type Component_TextInput = Message$1<"discord_api.Component.TextInput"> &
   style: Component_TextInput_Style;
 
   /**
-   * Label, at most 45 characters. Only without a label above it, in an action
-   * row, as it was done before there were any.
+   * Label, at most 45 characters. Only for a text input in an action row,
+   * Discord's deprecated form. Otherwise, use the Label component.
    *
    * @generated from field: string label = 4;
    */
   label: string;
 
   /**
-   * Fewest characters, 0 to 4000.
+   * Minimum number of characters, 0 to 4000.
    *
    * @generated from field: optional int32 min_length = 5;
    */
   minLength?: number | undefined;
 
   /**
-   * Most characters, 1 to 4000.
+   * Maximum number of characters, 1 to 4000.
    *
    * @generated from field: optional int32 max_length = 6;
    */
   maxLength?: number | undefined;
 
   /**
-   * Whether it must be filled in. Unset is true.
+   * Whether it must be filled in. True by default.
    *
    * @generated from field: optional bool required = 7;
    */
   required?: boolean | undefined;
 
   /**
-   * Text at the beginning, at most 4000 characters.
+   * Prefilled text, at most 4000 characters.
    *
    * @generated from field: string value = 8;
    */
   value: string;
 
   /**
-   * Text while it is empty, at most 100 characters.
+   * Placeholder while it is empty, at most 100 characters.
    *
    * @generated from field: string placeholder = 9;
    */
@@ -7020,7 +7029,7 @@ export type Component_TextDisplay = Message$1<"discord_api.Component.TextDisplay
   id: number;
 
   /**
-   * Text. All texts of a message hold at most 4000 characters together.
+   * Text. All texts of a message together have at most 4000 characters.
    *
    * @generated from field: string content = 2;
    */
@@ -7035,48 +7044,48 @@ export const Component_TextDisplaySchema: GenMessage<Component_TextDisplay> = /*
   messageDesc(file_discord_api_discord_api, 94, 5);
 
 /**
- * Media is a picture, video or file by its address.
+ * Media is a picture, video or file, given by its URL.
  *
  * @generated from message discord_api.Component.Media
  */
 export type Component_Media = Message$1<"discord_api.Component.Media"> & {
   /**
-   * Address, http, https or attachment://filename, at most 2048 characters.
+   * URL: http, https or attachment://filename, at most 2048 characters.
    *
    * @generated from field: string url = 1;
    */
   url: string;
 
   /**
-   * Discord's copy, in answers only.
+   * Discord's copy, in responses only.
    *
    * @generated from field: string proxy_url = 2;
    */
   proxyUrl: string;
 
   /**
-   * Height in pixels, in answers only.
+   * Height in pixels, in responses only.
    *
    * @generated from field: int32 height = 3;
    */
   height: number;
 
   /**
-   * Width in pixels, in answers only.
+   * Width in pixels, in responses only.
    *
    * @generated from field: int32 width = 4;
    */
   width: number;
 
   /**
-   * Media type, in answers only.
+   * Media type, in responses only.
    *
    * @generated from field: string content_type = 5;
    */
   contentType: string;
 
   /**
-   * Attachment of the message, in answers only.
+   * Attachment of the message, in responses only.
    *
    * @generated from field: uint64 attachment_id = 6;
    */
@@ -7223,14 +7232,14 @@ export type Component_File = Message$1<"discord_api.Component.File"> & {
   spoiler: boolean;
 
   /**
-   * Name of the file, in answers only.
+   * Name of the file, in responses only.
    *
    * @generated from field: string name = 4;
    */
   name: string;
 
   /**
-   * Size in bytes, in answers only.
+   * Size in bytes, in responses only.
    *
    * @generated from field: int32 size = 5;
    */
@@ -7258,14 +7267,14 @@ export type Component_Separator = Message$1<"discord_api.Component.Separator"> &
   id: number;
 
   /**
-   * Whether a line is drawn. Unset is true.
+   * Whether a line is drawn. True by default.
    *
    * @generated from field: optional bool divider = 2;
    */
   divider?: boolean | undefined;
 
   /**
-   * Space: 1 small, 2 large, small by default.
+   * Size of the space: 1 small, 2 large. Small by default.
    *
    * @generated from field: int32 spacing = 3;
    */
@@ -7280,7 +7289,7 @@ export const Component_SeparatorSchema: GenMessage<Component_Separator> = /*@__P
   messageDesc(file_discord_api_discord_api, 94, 10);
 
 /**
- * Container holds components in a box with a coloured bar.
+ * Container holds components in a box with a colored bar.
  *
  * @generated from message discord_api.Component.Container
  */
@@ -7293,14 +7302,14 @@ export type Component_Container = Message$1<"discord_api.Component.Container"> &
   id: number;
 
   /**
-   * Components of any kind but a container.
+   * Components of any kind except containers.
    *
    * @generated from field: repeated discord_api.Component components = 2;
    */
   components: Component[];
 
   /**
-   * Colour of the bar, 0xRRGGBB. Unset is none.
+   * Color of the bar, 0xRRGGBB. None by default.
    *
    * @generated from field: optional int32 accent_color = 3;
    */
@@ -7322,7 +7331,7 @@ export const Component_ContainerSchema: GenMessage<Component_Container> = /*@__P
   messageDesc(file_discord_api_discord_api, 94, 11);
 
 /**
- * Label is a text above a component of a modal.
+ * Label adds a label and a description to a component of a modal.
  *
  * @generated from message discord_api.Component.Label
  */
@@ -7342,14 +7351,14 @@ export type Component_Label = Message$1<"discord_api.Component.Label"> & {
   label: string;
 
   /**
-   * Explanation, at most 100 characters.
+   * Description, at most 100 characters.
    *
    * @generated from field: string description = 3;
    */
   description: string;
 
   /**
-   * Field to write in, select or upload of files.
+   * Text input, select or file upload.
    *
    * @generated from field: discord_api.Component component = 4;
    */
@@ -7377,7 +7386,7 @@ export type Component_FileUpload = Message$1<"discord_api.Component.FileUpload">
   id: number;
 
   /**
-   * Name that the application gets with the files, 1 to 100 characters.
+   * ID that the application receives with the files, 1 to 100 characters.
    *
    * @generated from field: string custom_id = 2;
    */
@@ -7398,7 +7407,7 @@ export type Component_FileUpload = Message$1<"discord_api.Component.FileUpload">
   maxValues?: number | undefined;
 
   /**
-   * Whether files must be uploaded. Unset is true.
+   * Whether files must be uploaded. True by default.
    *
    * @generated from field: optional bool required = 5;
    */
@@ -7413,21 +7422,21 @@ export const Component_FileUploadSchema: GenMessage<Component_FileUpload> = /*@_
   messageDesc(file_discord_api_discord_api, 94, 13);
 
 /**
- * DiscordError is in the details of a status that Discord caused, or would have
- * caused.
+ * DiscordError is in the details of the status if Discord refused the call, or
+ * would have refused it.
  *
  * @generated from message discord_api.DiscordError
  */
 export type DiscordError = Message$1<"discord_api.DiscordError"> & {
   /**
-   * HTTP status of Discord's answer.
+   * HTTP status of Discord's response.
    *
    * @generated from field: int32 status = 1;
    */
   status: number;
 
   /**
-   * Discord's error code, 0 when it has none.
+   * Discord's error code, 0 if there is none.
    * https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
    *
    * @generated from field: int32 code = 2;
@@ -7435,21 +7444,21 @@ export type DiscordError = Message$1<"discord_api.DiscordError"> & {
   code: number;
 
   /**
-   * Discord's text, and for an invalid form a line for each field.
+   * Discord's text. For an invalid form, one line for each field follows.
    *
    * @generated from field: string text = 3;
    */
   text: string;
 
   /**
-   * Fields of an invalid form.
+   * Errors of an invalid form.
    *
    * @generated from field: repeated discord_api.DiscordError.FieldError errors = 4;
    */
   errors: DiscordError_FieldError[];
 
   /**
-   * How long to wait before the call can succeed, when that is known.
+   * How long to wait before the call can succeed, if known.
    *
    * @generated from field: google.protobuf.Duration retry_after = 5;
    */
@@ -7471,7 +7480,7 @@ export const DiscordErrorSchema: GenMessage<DiscordError> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 95);
 
 /**
- * FieldError is what is wrong with one field of a form.
+ * FieldError is an error in one field of a form.
  *
  * @generated from message discord_api.DiscordError.FieldError
  */
@@ -7491,7 +7500,7 @@ export type DiscordError_FieldError = Message$1<"discord_api.DiscordError.FieldE
   code: string;
 
   /**
-   * The rule in words.
+   * The error as text.
    *
    * @generated from field: string message = 3;
    */
@@ -7527,7 +7536,7 @@ export const GetRateLimitStatusRequestSchema: GenMessage<GetRateLimitStatusReque
  */
 export type GetRateLimitStatusResponse = Message$1<"discord_api.GetRateLimitStatusResponse"> & {
   /**
-   * When this was true.
+   * When the snapshot was taken.
    *
    * @generated from field: google.protobuf.Timestamp time = 1;
    */
@@ -7541,21 +7550,21 @@ export type GetRateLimitStatusResponse = Message$1<"discord_api.GetRateLimitStat
   waiting: number;
 
   /**
-   * Bytes of bodies of waiting calls.
+   * Bytes of the waiting calls' bodies.
    *
    * @generated from field: int64 waiting_bytes = 3;
    */
   waitingBytes: bigint;
 
   /**
-   * Largest number of waiting calls.
+   * Maximum number of waiting calls.
    *
    * @generated from field: int32 max_waiting = 4;
    */
   maxWaiting: number;
 
   /**
-   * Largest number of bytes of bodies of waiting calls.
+   * Maximum number of bytes of the waiting calls' bodies.
    *
    * @generated from field: int64 max_waiting_bytes = 5;
    */
@@ -7597,7 +7606,7 @@ export type GetRateLimitStatusResponse = Message$1<"discord_api.GetRateLimitStat
   tokenRefused: boolean;
 
   /**
-   * Buckets that are in use, the fullest queues first, at most 500.
+   * Buckets that are in use, longest queues first, at most 500.
    *
    * @generated from field: repeated discord_api.GetRateLimitStatusResponse.Bucket buckets = 11;
    */
@@ -7611,7 +7620,8 @@ export type GetRateLimitStatusResponse = Message$1<"discord_api.GetRateLimitStat
   knownBuckets: number;
 
   /**
-   * Webhooks that are no longer called, because Discord does not know them.
+   * Number of webhooks that the proxy no longer calls, because Discord does not
+   * know them.
    *
    * @generated from field: int32 gone_webhooks = 13;
    */
@@ -7632,7 +7642,7 @@ export const GetRateLimitStatusResponseSchema: GenMessage<GetRateLimitStatusResp
  */
 export type GetRateLimitStatusResponse_Global = Message$1<"discord_api.GetRateLimitStatusResponse.Global"> & {
   /**
-   * Calls a second, 0 when unlimited.
+   * Calls per second, 0 if unlimited.
    *
    * @generated from field: int32 limit = 1;
    */
@@ -7787,7 +7797,7 @@ export type GetRateLimitStatusResponse_Bucket = Message$1<"discord_api.GetRateLi
   waiting: number;
 
   /**
-   * Time until the last of them can be sent, as far as this bucket allows.
+   * Time until this bucket allows the last of them.
    *
    * @generated from field: google.protobuf.Duration estimated_wait = 9;
    */
@@ -7801,9 +7811,9 @@ export type GetRateLimitStatusResponse_Bucket = Message$1<"discord_api.GetRateLi
   window: string;
 
   /**
-   * Time for which calls wait after Discord answered 429, or that direct
-   * messages are opened too fast. It may concern one kind of calls only, such as
-   * renames. Absent if no calls wait.
+   * How long calls wait after Discord responded with 429 or with code 40003
+   * (opening direct messages too fast). It may apply to one kind of calls only,
+   * such as renames. Not set if no calls wait.
    *
    * @generated from field: google.protobuf.Duration blocked_for = 11;
    */
@@ -7885,9 +7895,9 @@ export type SubscribeEventsResponse = Message$1<"discord_api.SubscribeEventsResp
   events: Event[];
 
   /**
-   * How far the subscription has got: no event up to here is still to come. It
-   * moves on also when events do not match. To go on after a lost stream, give
-   * the last one as SubscribeEventsRequest.after.
+   * Position of the subscription. No event up to it will follow. It also advances
+   * past events that do not match. To continue after a lost stream, send the last
+   * one as SubscribeEventsRequest.after.
    *
    * @generated from field: discord_api.EventPosition position = 2;
    */
@@ -7903,7 +7913,8 @@ export const SubscribeEventsResponseSchema: GenMessage<SubscribeEventsResponse> 
 
 /**
  * EventPosition is a place between two events. In the details of the status
- * RESOURCE_EXHAUSTED of SubscribeEvents it is how far the client has got.
+ * RESOURCE_EXHAUSTED of SubscribeEvents, it is the position that the client has
+ * reached.
  *
  * @generated from message discord_api.EventPosition
  */
@@ -7931,16 +7942,16 @@ export const EventPositionSchema: GenMessage<EventPosition> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 100);
 
 /**
- * Event is something that happened at Discord, or to the connection there.
+ * Event is something that happened at Discord, or to the connection to Discord.
  * https://discord.com/developers/docs/events/gateway-events
  *
  * @generated from message discord_api.Event
  */
 export type Event = Message$1<"discord_api.Event"> & {
   /**
-   * Number of the event, one more than that of the event before it; those that
-   * do not match the subscription are counted, too. HEARTBEAT and GAP have none,
-   * nor has a GATEWAY_STATE that says how it is when the stream begins.
+   * Number of the event, one higher than the previous event's. Events that do not
+   * match the subscription count too. HEARTBEAT, GAP, and a GATEWAY_STATE that
+   * describes the state at the start of a stream have no number.
    *
    * @generated from field: uint64 sequence = 1;
    */
@@ -7954,15 +7965,15 @@ export type Event = Message$1<"discord_api.Event"> & {
   time?: Timestamp | undefined;
 
   /**
-   * Type of the event. It says which payload comes.
+   * Type of the event, which determines the payload.
    *
    * @generated from field: discord_api.Event.Type type = 3;
    */
   type: Event_Type;
 
   /**
-   * Discord's name of the event, such as MESSAGE_CREATE. Empty for events of
-   * the proxy.
+   * Discord's name of the event, such as MESSAGE_CREATE. Empty for the proxy's
+   * own events.
    *
    * @generated from field: string name = 4;
    */
@@ -7983,7 +7994,7 @@ export type Event = Message$1<"discord_api.Event"> & {
   channelId: bigint;
 
   /**
-   * Discord's JSON, if it was asked for and of UNTYPED events. Empty when
+   * Discord's JSON, if requested, and always for UNTYPED events. Empty if
    * raw_omitted is set.
    *
    * @generated from field: string raw = 7;
@@ -7991,30 +8002,29 @@ export type Event = Message$1<"discord_api.Event"> & {
   raw: string;
 
   /**
-   * Whether raw would be here, but is left out: Discord's JSON is larger than 1
-   * MiB, or the event is kept for later readers without it, to leave space for
-   * other events.
+   * Whether raw is left out because Discord's JSON is larger than 1 MiB, or
+   * because the event buffer dropped it to make space for other events.
    *
    * @generated from field: bool raw_omitted = 8;
    */
   rawOmitted: boolean;
 
   /**
-   * Whether the payload is left out for its size, more than 2 MiB, or because the
-   * event is kept for later readers without it. Ask for the object by a call.
+   * Whether the payload is left out because it is larger than 2 MiB, or because
+   * the event buffer dropped it. Fetch the object with a call.
    *
    * @generated from field: bool payload_omitted = 9;
    */
   payloadOmitted: boolean;
 
   /**
-   * What happened, by the type of the event.
+   * Payload, depending on the type of the event.
    *
    * @generated from oneof discord_api.Event.payload
    */
   payload: {
     /**
-     * Of GAP.
+     * For GAP.
      *
      * @generated from field: discord_api.Event.Gap gap = 20;
      */
@@ -8022,7 +8032,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "gap";
   } | {
     /**
-     * Of GATEWAY_STATE.
+     * For GATEWAY_STATE.
      *
      * @generated from field: discord_api.Event.GatewayState gateway_state = 21;
      */
@@ -8030,7 +8040,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "gatewayState";
   } | {
     /**
-     * Of MESSAGE_CREATE and MESSAGE_UPDATE.
+     * For MESSAGE_CREATE and MESSAGE_UPDATE.
      *
      * @generated from field: discord_api.Message message = 22;
      */
@@ -8038,7 +8048,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "message";
   } | {
     /**
-     * Of MESSAGE_DELETE and MESSAGE_DELETE_BULK.
+     * For MESSAGE_DELETE and MESSAGE_DELETE_BULK.
      *
      * @generated from field: discord_api.Event.MessageDelete message_delete = 23;
      */
@@ -8046,7 +8056,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "messageDelete";
   } | {
     /**
-     * Of the MESSAGE_REACTION types.
+     * For the MESSAGE_REACTION types.
      *
      * @generated from field: discord_api.Event.Reaction reaction = 24;
      */
@@ -8054,7 +8064,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "reaction";
   } | {
     /**
-     * Of the GUILD_MEMBER types. Of GUILD_MEMBER_REMOVE only the user is set.
+     * For the GUILD_MEMBER types. For GUILD_MEMBER_REMOVE, only the user is set.
      *
      * @generated from field: discord_api.GuildMember member = 25;
      */
@@ -8062,7 +8072,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "member";
   } | {
     /**
-     * Of GUILD_BAN_ADD and GUILD_BAN_REMOVE.
+     * For GUILD_BAN_ADD and GUILD_BAN_REMOVE.
      *
      * @generated from field: discord_api.Event.Ban ban = 26;
      */
@@ -8070,7 +8080,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "ban";
   } | {
     /**
-     * Of the GUILD_ROLE types.
+     * For the GUILD_ROLE types.
      *
      * @generated from field: discord_api.Event.GuildRole role = 27;
      */
@@ -8078,7 +8088,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "role";
   } | {
     /**
-     * Of the CHANNEL and THREAD types. Of THREAD_DELETE only id, guild_id,
+     * For the CHANNEL and THREAD types. For THREAD_DELETE, only id, guild_id,
      * parent_id and type are set.
      *
      * @generated from field: discord_api.Channel channel = 28;
@@ -8087,7 +8097,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "channel";
   } | {
     /**
-     * Of GUILD_DELETE.
+     * For GUILD_DELETE.
      *
      * @generated from field: discord_api.Event.GuildDelete guild_delete = 29;
      */
@@ -8095,7 +8105,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "guildDelete";
   } | {
     /**
-     * Of INTERACTION_CREATE.
+     * For INTERACTION_CREATE.
      *
      * @generated from field: discord_api.Interaction interaction = 30;
      */
@@ -8103,7 +8113,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "interaction";
   } | {
     /**
-     * Of TYPING_START.
+     * For TYPING_START.
      *
      * @generated from field: discord_api.Event.Typing typing = 31;
      */
@@ -8111,7 +8121,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "typing";
   } | {
     /**
-     * Of PRESENCE_UPDATE.
+     * For PRESENCE_UPDATE.
      *
      * @generated from field: discord_api.Event.Presence presence = 32;
      */
@@ -8119,7 +8129,7 @@ export type Event = Message$1<"discord_api.Event"> & {
     case: "presence";
   } | {
     /**
-     * Of GUILD_CREATE and GUILD_UPDATE. Channels and threads of the former
+     * For GUILD_CREATE and GUILD_UPDATE. The channels and threads of GUILD_CREATE
      * are in the raw JSON.
      *
      * @generated from field: discord_api.Guild guild = 33;
@@ -8137,31 +8147,29 @@ export const EventSchema: GenMessage<Event> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 101);
 
 /**
- * Gap says that events are gone which came after the position that the
- * client gave.
+ * Gap reports that events after the client's position are no longer kept.
  *
  * @generated from message discord_api.Event.Gap
  */
 export type Event_Gap = Message$1<"discord_api.Event.Gap"> & {
   /**
-   * Epoch of the numbers. Empty when no run of the proxy can have given out
-   * the client's position: it names this run, and a number that is larger than
-   * every one so far.
+   * Epoch of the numbers. Empty if the client's position cannot be valid: it
+   * names this run of the proxy, but a number higher than any so far.
    *
    * @generated from field: string epoch = 1;
    */
   epoch: string;
 
   /**
-   * First number that is gone.
+   * First missing number.
    *
    * @generated from field: uint64 first = 2;
    */
   first: bigint;
 
   /**
-   * Last number that is gone. 0 when it is not known, because this run of the
-   * proxy did not give out the client's position. All that is kept follows.
+   * Last missing number. 0 if unknown, because this run of the proxy did not
+   * issue the client's position. All events that are still kept follow.
    *
    * @generated from field: uint64 last = 3;
    */
@@ -8182,21 +8190,21 @@ export const Event_GapSchema: GenMessage<Event_Gap> = /*@__PURE__*/
  */
 export type Event_GatewayState = Message$1<"discord_api.Event.GatewayState"> & {
   /**
-   * What became of the connection.
+   * What happened to the connection.
    *
    * @generated from field: discord_api.Event.GatewayState.State state = 1;
    */
   state: Event_GatewayState_State;
 
   /**
-   * Why it was lost, in words.
+   * Why the connection was lost, as text.
    *
    * @generated from field: string reason = 2;
    */
   reason: string;
 
   /**
-   * Whether a lost session can be resumed, as far as is known.
+   * Whether the session can still be resumed, as far as the proxy knows.
    *
    * @generated from field: bool resumable = 3;
    */
@@ -8211,7 +8219,7 @@ export const Event_GatewayStateSchema: GenMessage<Event_GatewayState> = /*@__PUR
   messageDesc(file_discord_api_discord_api, 101, 1);
 
 /**
- * State is what became of the connection.
+ * State is a change of the connection.
  *
  * @generated from enum discord_api.Event.GatewayState.State
  */
@@ -8224,32 +8232,31 @@ export enum Event_GatewayState_State {
   UNDEFINED = 0,
 
   /**
-   * A new session began. What happened at Discord between the last event
-   * and this one did not come.
+   * A new session began. Events between the last event and this one are lost.
    *
    * @generated from enum value: CONNECTED = 1;
    */
   CONNECTED = 1,
 
   /**
-   * The session goes on. What happened since the connection was lost came
-   * before this event.
+   * The session was resumed. Everything that happened meanwhile came before
+   * this event.
    *
    * @generated from enum value: RESUMED = 2;
    */
   RESUMED = 2,
 
   /**
-   * The connection was lost, and is made again. It is said again when it
-   * turns out that the session cannot be resumed, and first of all when a
-   * stream begins meanwhile.
+   * The connection was lost, and the proxy reconnects. The event is repeated
+   * if the session turns out to be lost. A stream that begins during an
+   * outage starts with it.
    *
    * @generated from enum value: DISCONNECTED = 3;
    */
   DISCONNECTED = 3,
 
   /**
-   * Discord wants no further connection. No events will come.
+   * Discord does not accept another connection. No more events follow.
    *
    * @generated from enum value: ENDED = 4;
    */
@@ -8263,34 +8270,34 @@ export const Event_GatewayState_StateSchema: GenEnum<Event_GatewayState_State> =
   enumDesc(file_discord_api_discord_api, 101, 1, 0);
 
 /**
- * MessageDelete names messages that were deleted.
+ * MessageDelete contains the IDs of deleted messages.
  *
  * @generated from message discord_api.Event.MessageDelete
  */
 export type Event_MessageDelete = Message$1<"discord_api.Event.MessageDelete"> & {
   /**
-   * The message, of MESSAGE_DELETE.
+   * The message, for MESSAGE_DELETE.
    *
    * @generated from field: uint64 id = 1;
    */
   id: bigint;
 
   /**
-   * The messages, of MESSAGE_DELETE_BULK.
+   * The messages, for MESSAGE_DELETE_BULK.
    *
    * @generated from field: repeated uint64 ids = 2;
    */
   ids: bigint[];
 
   /**
-   * Their channel.
+   * Channel of the messages.
    *
    * @generated from field: uint64 channel_id = 3;
    */
   channelId: bigint;
 
   /**
-   * Their guild.
+   * Guild of the messages.
    *
    * @generated from field: uint64 guild_id = 4;
    */
@@ -8305,14 +8312,14 @@ export const Event_MessageDeleteSchema: GenMessage<Event_MessageDelete> = /*@__P
   messageDesc(file_discord_api_discord_api, 101, 2);
 
 /**
- * Reaction says who reacted to what. What the event does not concern is not
- * set: that all reactions were removed concerns no user.
+ * Reaction is a user's reaction to a message. Fields that do not apply to the
+ * event are not set, for example the user if all reactions were removed.
  *
  * @generated from message discord_api.Event.Reaction
  */
 export type Event_Reaction = Message$1<"discord_api.Event.Reaction"> & {
   /**
-   * Who reacted.
+   * User who reacted.
    *
    * @generated from field: uint64 user_id = 1;
    */
@@ -8340,7 +8347,7 @@ export type Event_Reaction = Message$1<"discord_api.Event.Reaction"> & {
   guildId: bigint;
 
   /**
-   * Who reacted, as a member, of MESSAGE_REACTION_ADD in guilds.
+   * The user as a member, for MESSAGE_REACTION_ADD in guilds.
    *
    * @generated from field: discord_api.GuildMember member = 5;
    */
@@ -8354,7 +8361,7 @@ export type Event_Reaction = Message$1<"discord_api.Event.Reaction"> & {
   emoji?: Emoji | undefined;
 
   /**
-   * Who wrote the message, of MESSAGE_REACTION_ADD.
+   * Author of the message, for MESSAGE_REACTION_ADD.
    *
    * @generated from field: uint64 message_author_id = 7;
    */
@@ -8368,7 +8375,7 @@ export type Event_Reaction = Message$1<"discord_api.Event.Reaction"> & {
   burst: boolean;
 
   /**
-   * Colours of a super reaction, #RRGGBB.
+   * Colors of a super reaction, #RRGGBB.
    *
    * @generated from field: repeated string burst_colors = 9;
    */
@@ -8383,7 +8390,7 @@ export const Event_ReactionSchema: GenMessage<Event_Reaction> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 101, 3);
 
 /**
- * Ban says who was banned, or is no longer.
+ * Ban is a ban that was added or lifted.
  *
  * @generated from message discord_api.Event.Ban
  */
@@ -8431,7 +8438,7 @@ export type Event_GuildRole = Message$1<"discord_api.Event.GuildRole"> & {
   role?: Role | undefined;
 
   /**
-   * The role that was deleted.
+   * ID of the role that was deleted.
    *
    * @generated from field: uint64 role_id = 3;
    */
@@ -8446,7 +8453,7 @@ export const Event_GuildRoleSchema: GenMessage<Event_GuildRole> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 101, 5);
 
 /**
- * GuildDelete says that a guild is gone.
+ * GuildDelete is a guild that became unavailable, or that the bot left.
  *
  * @generated from message discord_api.Event.GuildDelete
  */
@@ -8459,7 +8466,7 @@ export type Event_GuildDelete = Message$1<"discord_api.Event.GuildDelete"> & {
   id: bigint;
 
   /**
-   * Whether it has an outage. If not, the bot is no longer a member.
+   * Whether the guild has an outage. If false, the bot is no longer a member.
    *
    * @generated from field: bool unavailable = 2;
    */
@@ -8474,7 +8481,7 @@ export const Event_GuildDeleteSchema: GenMessage<Event_GuildDelete> = /*@__PURE_
   messageDesc(file_discord_api_discord_api, 101, 6);
 
 /**
- * Typing says who types.
+ * Typing is a user who started typing.
  *
  * @generated from message discord_api.Event.Typing
  */
@@ -8501,14 +8508,14 @@ export type Event_Typing = Message$1<"discord_api.Event.Typing"> & {
   userId: bigint;
 
   /**
-   * Since when, in seconds since 1970.
+   * Start of typing, in seconds since 1970.
    *
    * @generated from field: int64 timestamp = 4;
    */
   timestamp: bigint;
 
   /**
-   * Who, as a member, in guilds.
+   * The user as a member, in guilds.
    *
    * @generated from field: discord_api.GuildMember member = 5;
    */
@@ -8523,13 +8530,13 @@ export const Event_TypingSchema: GenMessage<Event_Typing> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 101, 7);
 
 /**
- * Presence is what a member does.
+ * Presence is the status and activities of a member.
  *
  * @generated from message discord_api.Event.Presence
  */
 export type Event_Presence = Message$1<"discord_api.Event.Presence"> & {
   /**
-   * The member. Only the id is certain to be set.
+   * The member. Only the ID is always set.
    *
    * @generated from field: discord_api.User user = 1;
    */
@@ -8543,14 +8550,14 @@ export type Event_Presence = Message$1<"discord_api.Event.Presence"> & {
   guildId: bigint;
 
   /**
-   * online, idle, dnd or offline.
+   * Status: online, idle, dnd or offline.
    *
    * @generated from field: string status = 3;
    */
   status: string;
 
   /**
-   * What the user does.
+   * Activities of the user.
    *
    * @generated from field: repeated discord_api.Event.Presence.Activity activities = 4;
    */
@@ -8565,7 +8572,8 @@ export const Event_PresenceSchema: GenMessage<Event_Presence> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 101, 8);
 
 /**
- * Activity is what a user plays, listens to or writes about themselves.
+ * Activity is what a user plays, streams, listens to or watches, or a custom
+ * status.
  *
  * @generated from message discord_api.Event.Presence.Activity
  */
@@ -8593,14 +8601,14 @@ export type Event_Presence_Activity = Message$1<"discord_api.Event.Presence.Acti
   url: string;
 
   /**
-   * What the user does, or the text of a custom status.
+   * State of the activity, or the text of a custom status.
    *
    * @generated from field: string state = 4;
    */
   state: string;
 
   /**
-   * More of it.
+   * Details of the activity.
    *
    * @generated from field: string details = 5;
    */
@@ -8615,7 +8623,7 @@ export const Event_Presence_ActivitySchema: GenMessage<Event_Presence_Activity> 
   messageDesc(file_discord_api_discord_api, 101, 8, 0);
 
 /**
- * Type has the names of Discord's events, and the proxy's own types.
+ * Type contains the names of Discord's events and the proxy's own types.
  *
  * @generated from enum discord_api.Event.Type
  */
@@ -8635,22 +8643,22 @@ export enum Event_Type {
   HEARTBEAT = 1,
 
   /**
-   * Events that the client asked for are gone, see Event.Gap.
+   * Events that the client asked for are no longer kept. See Event.Gap.
    *
    * @generated from enum value: GAP = 2;
    */
   GAP = 2,
 
   /**
-   * The connection to Discord changed, see Event.GatewayState.
+   * The connection to Discord changed. See Event.GatewayState.
    *
    * @generated from enum value: GATEWAY_STATE = 3;
    */
   GATEWAY_STATE = 3,
 
   /**
-   * Any of Discord's events that has no type of its own here. Its name
-   * is in Event.name, its payload in Event.raw.
+   * An event of Discord that this API does not define. Its name is in
+   * Event.name, its payload in Event.raw.
    *
    * @generated from enum value: UNTYPED = 4;
    */
@@ -8658,15 +8666,15 @@ export enum Event_Type {
 
   /**
    * A message was sent. Intents: GUILD_MESSAGES, DIRECT_MESSAGES; without
-   * MESSAGE_CONTENT its content, embeds, attachments and components are
-   * empty unless it was sent to the bot, by it, or mentions it.
+   * MESSAGE_CONTENT, its content, embeds, attachments and components are empty
+   * unless the bot sent or received it, or is mentioned.
    *
    * @generated from enum value: MESSAGE_CREATE = 10;
    */
   MESSAGE_CREATE = 10,
 
   /**
-   * A message was edited. Intents as those of MESSAGE_CREATE.
+   * A message was edited. Intents: the same as for MESSAGE_CREATE.
    *
    * @generated from enum value: MESSAGE_UPDATE = 11;
    */
@@ -8687,22 +8695,21 @@ export enum Event_Type {
   MESSAGE_DELETE_BULK = 13,
 
   /**
-   * Somebody reacted. Intents: GUILD_MESSAGE_REACTIONS,
-   * DIRECT_MESSAGE_REACTIONS.
+   * A user reacted. Intents: GUILD_MESSAGE_REACTIONS, DIRECT_MESSAGE_REACTIONS.
    *
    * @generated from enum value: MESSAGE_REACTION_ADD = 20;
    */
   MESSAGE_REACTION_ADD = 20,
 
   /**
-   * A reaction was removed. Intents as those of MESSAGE_REACTION_ADD.
+   * A reaction was removed. Intents: the same as for MESSAGE_REACTION_ADD.
    *
    * @generated from enum value: MESSAGE_REACTION_REMOVE = 21;
    */
   MESSAGE_REACTION_REMOVE = 21,
 
   /**
-   * All reactions of a message were removed. Intents as those of
+   * All reactions of a message were removed. Intents: the same as for
    * MESSAGE_REACTION_ADD.
    *
    * @generated from enum value: MESSAGE_REACTION_REMOVE_ALL = 22;
@@ -8710,7 +8717,7 @@ export enum Event_Type {
   MESSAGE_REACTION_REMOVE_ALL = 22,
 
   /**
-   * All reactions with one emoji were removed. Intents as those of
+   * All reactions with one emoji were removed. Intents: the same as for
    * MESSAGE_REACTION_ADD.
    *
    * @generated from enum value: MESSAGE_REACTION_REMOVE_EMOJI = 23;
@@ -8718,28 +8725,28 @@ export enum Event_Type {
   MESSAGE_REACTION_REMOVE_EMOJI = 23,
 
   /**
-   * Somebody joined a guild. Intent: GUILD_MEMBERS, a privileged one.
+   * A user joined a guild. Intent: GUILD_MEMBERS (privileged).
    *
    * @generated from enum value: GUILD_MEMBER_ADD = 30;
    */
   GUILD_MEMBER_ADD = 30,
 
   /**
-   * Somebody left a guild. Intent: GUILD_MEMBERS, a privileged one.
+   * A user left a guild. Intent: GUILD_MEMBERS (privileged).
    *
    * @generated from enum value: GUILD_MEMBER_REMOVE = 31;
    */
   GUILD_MEMBER_REMOVE = 31,
 
   /**
-   * A member changed. Intent: GUILD_MEMBERS, a privileged one.
+   * A member changed. Intent: GUILD_MEMBERS (privileged).
    *
    * @generated from enum value: GUILD_MEMBER_UPDATE = 32;
    */
   GUILD_MEMBER_UPDATE = 32,
 
   /**
-   * Somebody was banned. Intent: GUILD_MODERATION.
+   * A user was banned. Intent: GUILD_MODERATION.
    *
    * @generated from enum value: GUILD_BAN_ADD = 33;
    */
@@ -8753,7 +8760,7 @@ export enum Event_Type {
   GUILD_BAN_REMOVE = 34,
 
   /**
-   * A role was made. Intent: GUILDS.
+   * A role was created. Intent: GUILDS.
    *
    * @generated from enum value: GUILD_ROLE_CREATE = 40;
    */
@@ -8774,7 +8781,7 @@ export enum Event_Type {
   GUILD_ROLE_DELETE = 42,
 
   /**
-   * A channel was made. Intent: GUILDS.
+   * A channel was created. Intent: GUILDS.
    *
    * @generated from enum value: CHANNEL_CREATE = 50;
    */
@@ -8795,7 +8802,7 @@ export enum Event_Type {
   CHANNEL_DELETE = 52,
 
   /**
-   * A thread was made, or the bot was added to it. Intent: GUILDS.
+   * A thread was created, or the bot was added to it. Intent: GUILDS.
    *
    * @generated from enum value: THREAD_CREATE = 53;
    */
@@ -8838,22 +8845,22 @@ export enum Event_Type {
   GUILD_DELETE = 62,
 
   /**
-   * Somebody used a command or component of the bot. No intent is needed.
+   * A user used a command or component of the bot. Needs no intent.
    *
    * @generated from enum value: INTERACTION_CREATE = 70;
    */
   INTERACTION_CREATE = 70,
 
   /**
-   * Somebody types. Intents: GUILD_MESSAGE_TYPING, DIRECT_MESSAGE_TYPING.
+   * A user started typing. Intents: GUILD_MESSAGE_TYPING,
+   * DIRECT_MESSAGE_TYPING.
    *
    * @generated from enum value: TYPING_START = 71;
    */
   TYPING_START = 71,
 
   /**
-   * The presence of a member changed. Intent: GUILD_PRESENCES, a privileged
-   * one.
+   * The presence of a member changed. Intent: GUILD_PRESENCES (privileged).
    *
    * @generated from enum value: PRESENCE_UPDATE = 72;
    */
@@ -8874,7 +8881,7 @@ export const Event_TypeSchema: GenEnum<Event_Type> = /*@__PURE__*/
  */
 export type Interaction = Message$1<"discord_api.Interaction"> & {
   /**
-   * Id of the interaction.
+   * ID of the interaction.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -8888,50 +8895,51 @@ export type Interaction = Message$1<"discord_api.Interaction"> & {
   applicationId: bigint;
 
   /**
-   * What was used.
+   * Type of the interaction.
    *
    * @generated from field: discord_api.Interaction.Type type = 3;
    */
   type: Interaction_Type;
 
   /**
-   * What was used, and how.
+   * Details of the interaction.
    *
    * @generated from field: discord_api.Interaction.Data data = 4;
    */
   data?: Interaction_Data | undefined;
 
   /**
-   * Where it was used, if in a guild.
+   * Guild where it was used, if any.
    *
    * @generated from field: uint64 guild_id = 5;
    */
   guildId: bigint;
 
   /**
-   * Where it was used.
+   * Channel where it was used.
    *
    * @generated from field: uint64 channel_id = 6;
    */
   channelId: bigint;
 
   /**
-   * Who used it, in guilds.
+   * User as a member, in guilds.
    *
    * @generated from field: discord_api.GuildMember member = 7;
    */
   member?: GuildMember | undefined;
 
   /**
-   * Who used it, outside of guilds.
+   * User, outside of guilds.
    *
    * @generated from field: discord_api.User user = 8;
    */
   user?: User | undefined;
 
   /**
-   * Secret that allows to answer for 15 minutes. It is for RespondInteraction,
-   * EditInteractionResponse and FollowupInteraction, and for no log.
+   * Secret with which anyone can respond for 15 minutes. Pass it to
+   * RespondInteraction, EditInteractionResponse and FollowupInteraction, and
+   * never log it.
    *
    * @generated from field: string token = 9;
    */
@@ -8945,7 +8953,7 @@ export type Interaction = Message$1<"discord_api.Interaction"> & {
   message?: Message | undefined;
 
   /**
-   * Permissions of the bot there, a decimal bit set.
+   * Permissions of the bot in the channel, a decimal bit set.
    *
    * @generated from field: string app_permissions = 11;
    */
@@ -8966,7 +8974,7 @@ export type Interaction = Message$1<"discord_api.Interaction"> & {
   guildLocale: string;
 
   /**
-   * Where: 0 guild, 1 direct messages with the bot, 2 other direct messages.
+   * Context: 0 guild, 1 direct messages with the bot, 2 other direct messages.
    *
    * @generated from field: int32 context = 14;
    */
@@ -8980,7 +8988,7 @@ export type Interaction = Message$1<"discord_api.Interaction"> & {
   channel?: Channel | undefined;
 
   /**
-   * Size in bytes up to which an answer can have files.
+   * Maximum size of a file in a response, in bytes.
    *
    * @generated from field: int32 attachment_size_limit = 16;
    */
@@ -8995,13 +9003,13 @@ export const InteractionSchema: GenMessage<Interaction> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 102);
 
 /**
- * Data is what was used, and how.
+ * Data contains the details of the interaction.
  *
  * @generated from message discord_api.Interaction.Data
  */
 export type Interaction_Data = Message$1<"discord_api.Interaction.Data"> & {
   /**
-   * Id of the command.
+   * ID of the command.
    *
    * @generated from field: uint64 id = 1;
    */
@@ -9015,7 +9023,7 @@ export type Interaction_Data = Message$1<"discord_api.Interaction.Data"> & {
   name: string;
 
   /**
-   * Type of the command: 1 slash command, 2 of a user, 3 of a message.
+   * Type of the command: 1 slash command, 2 user command, 3 message command.
    *
    * @generated from field: int32 type = 3;
    */
@@ -9036,14 +9044,14 @@ export type Interaction_Data = Message$1<"discord_api.Interaction.Data"> & {
   guildId: bigint;
 
   /**
-   * User or message that a command was used on.
+   * User or message that the command was used on.
    *
    * @generated from field: uint64 target_id = 6;
    */
   targetId: bigint;
 
   /**
-   * Name that the bot gave the component or form.
+   * ID that the bot gave the component or form.
    *
    * @generated from field: string custom_id = 7;
    */
@@ -9057,21 +9065,21 @@ export type Interaction_Data = Message$1<"discord_api.Interaction.Data"> & {
   componentType: number;
 
   /**
-   * What was chosen in a menu.
+   * Values selected in a menu.
    *
    * @generated from field: repeated string values = 9;
    */
   values: string[];
 
   /**
-   * Parts of a form that was sent.
+   * Parts of a submitted form.
    *
    * @generated from field: repeated discord_api.Interaction.Data.Component components = 10;
    */
   components: Interaction_Data_Component[];
 
   /**
-   * What the ids in options, values and target_id stand for.
+   * Objects behind the IDs in options, values and target_id.
    *
    * @generated from field: discord_api.Interaction.Data.Resolved resolved = 11;
    */
@@ -9108,7 +9116,7 @@ export type Interaction_Data_Option = Message$1<"discord_api.Interaction.Data.Op
   type: number;
 
   /**
-   * The value as text: numbers in decimal, true or false, ids in decimal.
+   * The value as text: true or false, and numbers and IDs in decimal.
    *
    * @generated from field: string value = 3;
    */
@@ -9122,7 +9130,7 @@ export type Interaction_Data_Option = Message$1<"discord_api.Interaction.Data.Op
   options: Interaction_Data_Option[];
 
   /**
-   * Whether suggestions for it are wanted.
+   * Whether Discord requests suggestions for it.
    *
    * @generated from field: bool focused = 5;
    */
@@ -9137,7 +9145,7 @@ export const Interaction_Data_OptionSchema: GenMessage<Interaction_Data_Option> 
   messageDesc(file_discord_api_discord_api, 102, 0, 0);
 
 /**
- * Component is a part of a form that was sent.
+ * Component is a part of a submitted form.
  *
  * @generated from message discord_api.Interaction.Data.Component
  */
@@ -9150,35 +9158,35 @@ export type Interaction_Data_Component = Message$1<"discord_api.Interaction.Data
   type: number;
 
   /**
-   * Name that the bot gave it.
+   * ID that the bot gave it.
    *
    * @generated from field: string custom_id = 2;
    */
   customId: string;
 
   /**
-   * What was entered.
+   * Text that the user entered.
    *
    * @generated from field: string value = 3;
    */
   value: string;
 
   /**
-   * What was chosen.
+   * Values that the user selected.
    *
    * @generated from field: repeated string values = 4;
    */
   values: string[];
 
   /**
-   * The parts of a row.
+   * Parts of a row.
    *
    * @generated from field: repeated discord_api.Interaction.Data.Component components = 5;
    */
   components: Interaction_Data_Component[];
 
   /**
-   * The part below a label.
+   * Component of a label.
    *
    * @generated from field: discord_api.Interaction.Data.Component component = 6;
    */
@@ -9200,7 +9208,7 @@ export const Interaction_Data_ComponentSchema: GenMessage<Interaction_Data_Compo
   messageDesc(file_discord_api_discord_api, 102, 0, 1);
 
 /**
- * Resolved is what the ids in the arguments and values stand for.
+ * Resolved contains the objects behind the IDs in arguments and values.
  *
  * @generated from message discord_api.Interaction.Data.Resolved
  */
@@ -9213,8 +9221,8 @@ export type Interaction_Data_Resolved = Message$1<"discord_api.Interaction.Data.
   users: User[];
 
   /**
-   * Those of the users that are members of the guild. Of GuildMember.user
-   * only the id is set, and deaf and mute are not.
+   * The users that are members of the guild. In GuildMember.user only the ID
+   * is set; deaf and mute are not set.
    *
    * @generated from field: repeated discord_api.GuildMember members = 2;
    */
@@ -9235,7 +9243,7 @@ export type Interaction_Data_Resolved = Message$1<"discord_api.Interaction.Data.
   channels: Channel[];
 
   /**
-   * Messages, of commands that are used on one.
+   * Messages, for message commands.
    *
    * @generated from field: repeated discord_api.Message messages = 5;
    */
@@ -9270,7 +9278,7 @@ export enum Interaction_Type {
   UNDEFINED = 0,
 
   /**
-   * Only sent to applications that are called over HTTP.
+   * Sent only to applications that receive interactions over HTTP.
    *
    * @generated from enum value: PING = 1;
    */
@@ -9291,14 +9299,14 @@ export enum Interaction_Type {
   MESSAGE_COMPONENT = 3,
 
   /**
-   * A command is being typed, and suggestions are wanted.
+   * A user is typing a command, and Discord requests suggestions.
    *
    * @generated from enum value: APPLICATION_COMMAND_AUTOCOMPLETE = 4;
    */
   APPLICATION_COMMAND_AUTOCOMPLETE = 4,
 
   /**
-   * A form was sent.
+   * A form was submitted.
    *
    * @generated from enum value: MODAL_SUBMIT = 5;
    */
@@ -9312,7 +9320,7 @@ export const Interaction_TypeSchema: GenEnum<Interaction_Type> = /*@__PURE__*/
   enumDesc(file_discord_api_discord_api, 102, 0);
 
 /**
- * RespondInteractionRequest is the first answer to an interaction.
+ * RespondInteractionRequest is the initial response to an interaction.
  *
  * @generated from message discord_api.RespondInteractionRequest
  */
@@ -9332,15 +9340,15 @@ export type RespondInteractionRequest = Message$1<"discord_api.RespondInteractio
   interactionToken: string;
 
   /**
-   * Kind of the answer. Required.
+   * Type of the response. Required.
    *
    * @generated from field: discord_api.RespondInteractionRequest.Type type = 3;
    */
   type: RespondInteractionRequest_Type;
 
   /**
-   * What the answer says. A message needs at least one of content, an embed, an
-   * attachment, a component and a poll; a modal needs custom_id, title and
+   * Content of the response. A message needs at least one of content, an embed,
+   * an attachment, a component or a poll; a modal needs custom_id, title and
    * components.
    *
    * @generated from field: discord_api.RespondInteractionRequest.Data data = 4;
@@ -9356,30 +9364,31 @@ export const RespondInteractionRequestSchema: GenMessage<RespondInteractionReque
   messageDesc(file_discord_api_discord_api, 103);
 
 /**
- * Data is what the answer says. Which of it is meant depends on its type.
+ * Data is the content of a response. Which fields apply depends on its type.
  *
  * @generated from message discord_api.RespondInteractionRequest.Data
  */
 export type RespondInteractionRequest_Data = Message$1<"discord_api.RespondInteractionRequest.Data"> & {
   /**
-   * Text of a message, at most 2000 characters. Unset leaves the old one of a
-   * message that is updated, "" removes it.
+   * Text of a message, at most 2000 characters. In an update of a message,
+   * unset keeps the old text, and "" removes it.
    *
    * @generated from field: optional string content = 1;
    */
   content?: string | undefined;
 
   /**
-   * Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds. In
-   * place of all old ones of a message that is updated.
+   * Up to 10 embeds, with the limits of SendChannelMessageRequest.embeds. In an
+   * update of a message, they replace all old ones.
    *
    * @generated from field: repeated discord_api.Embed embeds = 2;
    */
   embeds: Embed[];
 
   /**
-   * Bit set of a message: 4 suppresses embeds, 64 only the user sees the
-   * answer, 4096 makes no notifications. Of a deferred message only 64.
+   * Flags of a message, a bit set: 4 suppresses embeds, 64 shows the response
+   * only to the user, 4096 suppresses notifications. A deferred message can
+   * have only 64.
    *
    * @generated from field: int32 flags = 3;
    */
@@ -9393,31 +9402,32 @@ export type RespondInteractionRequest_Data = Message$1<"discord_api.RespondInter
   choices: RespondInteractionRequest_Data_Choice[];
 
   /**
-   * Whom the message may ping. Unset means users, neither roles nor everyone.
+   * Users and roles that the message may ping. By default, the users it
+   * mentions, but neither roles nor everyone.
    *
    * @generated from field: discord_api.AllowedMentions allowed_mentions = 7;
    */
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
-   * allowed_mentions.
+   * Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+   * combined with allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
   suppressMentions: boolean;
 
   /**
-   * Up to 10 files, see SendChannelMessageRequest.attachments. Of a message
-   * that is updated also old ones that stay, by their id.
+   * Up to 10 files, see SendChannelMessageRequest.attachments. In an update of
+   * a message, also old ones to keep, with their ID.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
    */
   attachments: AttachmentRequest[];
 
   /**
-   * Components of a message, see SendChannelMessageRequest.components; of a
-   * modal 1 to 5 labels, texts or action rows.
+   * Components of a message, see SendChannelMessageRequest.components, or 1 to
+   * 5 labels, texts or action rows of a modal.
    *
    * @generated from field: repeated discord_api.Component components = 11;
    */
@@ -9445,28 +9455,31 @@ export type RespondInteractionRequest_Data = Message$1<"discord_api.RespondInter
   componentsV2: boolean;
 
   /**
-   * Whether all embeds of the updated message are removed. Not with embeds.
+   * Whether all embeds of the updated message are removed. Cannot be combined
+   * with embeds.
    *
    * @generated from field: bool clear_embeds = 18;
    */
   clearEmbeds: boolean;
 
   /**
-   * Whether all its components are removed. Not with components.
+   * Whether all components of the updated message are removed. Cannot be
+   * combined with components.
    *
    * @generated from field: bool clear_components = 19;
    */
   clearComponents: boolean;
 
   /**
-   * Whether all its files are removed. Not with attachments.
+   * Whether all files of the updated message are removed. Cannot be combined
+   * with attachments.
    *
    * @generated from field: bool clear_attachments = 20;
    */
   clearAttachments: boolean;
 
   /**
-   * Name that the application gets with what was entered in the modal, 1 to 100
+   * ID that the application receives when the modal is submitted, 1 to 100
    * characters.
    *
    * @generated from field: string custom_id = 21;
@@ -9489,13 +9502,13 @@ export const RespondInteractionRequest_DataSchema: GenMessage<RespondInteraction
   messageDesc(file_discord_api_discord_api, 103, 0);
 
 /**
- * Choice is a value that is suggested.
+ * Choice is a suggested value.
  *
  * @generated from message discord_api.RespondInteractionRequest.Data.Choice
  */
 export type RespondInteractionRequest_Data_Choice = Message$1<"discord_api.RespondInteractionRequest.Data.Choice"> & {
   /**
-   * What is shown, 1 to 100 characters.
+   * Text that users see, 1 to 100 characters.
    *
    * @generated from field: string name = 1;
    */
@@ -9509,7 +9522,7 @@ export type RespondInteractionRequest_Data_Choice = Message$1<"discord_api.Respo
   value: string;
 
   /**
-   * Type of the option: 3 string, 4 integer, 10 number. Unset is 3.
+   * Type of the option: 3 string, 4 integer, 10 number. 3 by default.
    *
    * @generated from field: int32 type = 3;
    */
@@ -9537,7 +9550,7 @@ export enum RespondInteractionRequest_Type {
   UNDEFINED = 0,
 
   /**
-   * Answer to a ping.
+   * Respond to a ping.
    *
    * @generated from enum value: PONG = 1;
    */
@@ -9551,21 +9564,21 @@ export enum RespondInteractionRequest_Type {
   CHANNEL_MESSAGE_WITH_SOURCE = 4,
 
   /**
-   * Say that a message will follow, by EditInteractionResponse.
+   * Announce a message, to be sent with EditInteractionResponse.
    *
    * @generated from enum value: DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE = 5;
    */
   DEFERRED_CHANNEL_MESSAGE_WITH_SOURCE = 5,
 
   /**
-   * Say that the message of the component will be edited.
+   * Announce an edit of the component's message.
    *
    * @generated from enum value: DEFERRED_UPDATE_MESSAGE = 6;
    */
   DEFERRED_UPDATE_MESSAGE = 6,
 
   /**
-   * Edit the message of the component.
+   * Edit the component's message.
    *
    * @generated from enum value: UPDATE_MESSAGE = 7;
    */
@@ -9593,7 +9606,7 @@ export const RespondInteractionRequest_TypeSchema: GenEnum<RespondInteractionReq
   enumDesc(file_discord_api_discord_api, 103, 0);
 
 /**
- * RespondInteractionResponse is the answer to RespondInteraction.
+ * RespondInteractionResponse is the response to RespondInteraction.
  *
  * @generated from message discord_api.RespondInteractionResponse
  */
@@ -9608,8 +9621,8 @@ export const RespondInteractionResponseSchema: GenMessage<RespondInteractionResp
   messageDesc(file_discord_api_discord_api, 104);
 
 /**
- * EditInteractionResponseRequest changes the first answer, or is the message
- * after an answer that said that one will follow. What is not set stays.
+ * EditInteractionResponseRequest edits the initial response, or contains the
+ * message after a deferred response. Fields that are not set stay unchanged.
  *
  * @generated from message discord_api.EditInteractionResponseRequest
  */
@@ -9629,84 +9642,85 @@ export type EditInteractionResponseRequest = Message$1<"discord_api.EditInteract
   interactionToken: string;
 
   /**
-   * New text, at most 2000 characters. Unset leaves the old one, "" removes it.
+   * New text, at most 2000 characters. If unset, the old text stays; "" removes
+   * it.
    *
    * @generated from field: optional string content = 3;
    */
   content?: string | undefined;
 
   /**
-   * New embeds in place of all old ones, with the limits of
-   * SendChannelMessageRequest.embeds. Unset leaves the old ones.
+   * New embeds, which replace all old ones, with the limits of
+   * SendChannelMessageRequest.embeds. If unset, the old ones stay.
    *
    * @generated from field: repeated discord_api.Embed embeds = 4;
    */
   embeds: Embed[];
 
   /**
-   * Whom the new content may ping. Unset means users, neither roles nor
-   * everyone.
+   * Users and roles that the new content may ping. By default, the users it
+   * mentions, but neither roles nor everyone.
    *
    * @generated from field: discord_api.AllowedMentions allowed_mentions = 7;
    */
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
-   * allowed_mentions.
+   * Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+   * combined with allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
   suppressMentions: boolean;
 
   /**
-   * The files of the message from now on: old ones by their id, new ones by
-   * their data, up to 10. Unset leaves the old ones.
+   * All files of the message after the edit, up to 10: old ones with their ID,
+   * new ones with data. If unset, the old ones stay.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
    */
   attachments: AttachmentRequest[];
 
   /**
-   * New components in place of all old ones, with the limits of
-   * SendChannelMessageRequest.components. Unset leaves the old ones.
+   * New components, which replace all old ones, with the limits of
+   * SendChannelMessageRequest.components. If unset, the old ones stay.
    *
    * @generated from field: repeated discord_api.Component components = 11;
    */
   components: Component[];
 
   /**
-   * A poll, only of a message after an answer that said that one will follow.
+   * A poll, only in the message after a deferred response.
    *
    * @generated from field: discord_api.Poll poll = 15;
    */
   poll?: Poll | undefined;
 
   /**
-   * Whether the message becomes one of components alone, which is for good.
-   * Content and embeds must be removed. Set by itself when a component other
-   * than an action row is at the top level.
+   * Whether the message becomes one of components alone. This cannot be undone,
+   * and content and embeds must be removed. Set automatically if a component
+   * other than an action row is at the top level.
    *
    * @generated from field: bool components_v2 = 17;
    */
   componentsV2: boolean;
 
   /**
-   * Whether all embeds are removed. Not with embeds.
+   * Whether all embeds are removed. Cannot be combined with embeds.
    *
    * @generated from field: bool clear_embeds = 18;
    */
   clearEmbeds: boolean;
 
   /**
-   * Whether all components are removed. Not with components.
+   * Whether all components are removed. Cannot be combined with components.
    *
    * @generated from field: bool clear_components = 19;
    */
   clearComponents: boolean;
 
   /**
-   * Whether all files are removed. Not with attachments.
+   * Whether all files are removed. Cannot be combined with attachments.
    *
    * @generated from field: bool clear_attachments = 20;
    */
@@ -9721,7 +9735,7 @@ export const EditInteractionResponseRequestSchema: GenMessage<EditInteractionRes
   messageDesc(file_discord_api_discord_api, 105);
 
 /**
- * EditInteractionResponseResponse is the answer to EditInteractionResponse.
+ * EditInteractionResponseResponse is the response to EditInteractionResponse.
  *
  * @generated from message discord_api.EditInteractionResponseResponse
  */
@@ -9742,8 +9756,8 @@ export const EditInteractionResponseResponseSchema: GenMessage<EditInteractionRe
   messageDesc(file_discord_api_discord_api, 106);
 
 /**
- * FollowupInteractionRequest posts one more message as an answer. It needs at
- * least one of content, an embed, an attachment, a component and a poll.
+ * FollowupInteractionRequest is a follow-up message. It needs at least one of
+ * content, an embed, an attachment, a component or a poll.
  *
  * @generated from message discord_api.FollowupInteractionRequest
  */
@@ -9777,23 +9791,24 @@ export type FollowupInteractionRequest = Message$1<"discord_api.FollowupInteract
   embeds: Embed[];
 
   /**
-   * Bit set: 4 suppresses embeds, 64 only the user sees the message, 4096 makes
-   * no notifications.
+   * Flags, a bit set: 4 suppresses embeds, 64 shows the message only to the user,
+   * 4096 suppresses notifications.
    *
    * @generated from field: int32 flags = 5;
    */
   flags: number;
 
   /**
-   * Whom the message may ping. Unset means users, neither roles nor everyone.
+   * Users and roles that the message may ping. By default, the users it mentions,
+   * but neither roles nor everyone.
    *
    * @generated from field: discord_api.AllowedMentions allowed_mentions = 7;
    */
   allowedMentions?: AllowedMentions | undefined;
 
   /**
-   * Whether the message pings nobody, like an empty allowed_mentions. Excludes
-   * allowed_mentions.
+   * Whether the message pings nobody, like an empty allowed_mentions. Cannot be
+   * combined with allowed_mentions.
    *
    * @generated from field: bool suppress_mentions = 8;
    */
@@ -9843,7 +9858,7 @@ export const FollowupInteractionRequestSchema: GenMessage<FollowupInteractionReq
   messageDesc(file_discord_api_discord_api, 107);
 
 /**
- * FollowupInteractionResponse is the answer to FollowupInteraction.
+ * FollowupInteractionResponse is the response to FollowupInteraction.
  *
  * @generated from message discord_api.FollowupInteractionResponse
  */
@@ -9864,35 +9879,36 @@ export const FollowupInteractionResponseSchema: GenMessage<FollowupInteractionRe
   messageDesc(file_discord_api_discord_api, 108);
 
 /**
- * ApplicationCommand is a command that users of Discord can choose.
+ * ApplicationCommand is a slash command, or a command in the context menu of a
+ * user or message.
  * https://discord.com/developers/docs/interactions/application-commands
  *
  * @generated from message discord_api.ApplicationCommand
  */
 export type ApplicationCommand = Message$1<"discord_api.ApplicationCommand"> & {
   /**
-   * Id, in answers only.
+   * ID, in responses only.
    *
    * @generated from field: uint64 id = 1;
    */
   id: bigint;
 
   /**
-   * Type: 1 slash command, 2 of a user, 3 of a message. Unset is 1.
+   * Type: 1 slash command, 2 user command, 3 message command. 1 by default.
    *
    * @generated from field: int32 type = 2;
    */
   type: number;
 
   /**
-   * Name, 1 to 32 characters, of slash commands in lower case.
+   * Name, 1 to 32 characters. Names of slash commands are in lower case.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * Description, 1 to 100 characters, of slash commands only.
+   * Description, 1 to 100 characters, for slash commands only.
    *
    * @generated from field: string description = 4;
    */
@@ -9906,37 +9922,37 @@ export type ApplicationCommand = Message$1<"discord_api.ApplicationCommand"> & {
   options: ApplicationCommand_Option[];
 
   /**
-   * Permissions that users need, a decimal bit set.
+   * Permissions that users need by default, a decimal bit set.
    *
    * @generated from field: string default_member_permissions = 6;
    */
   defaultMemberPermissions: string;
 
   /**
-   * Whether it is shown in age-restricted channels only.
+   * Whether it is available in age-restricted channels only.
    *
    * @generated from field: bool nsfw = 7;
    */
   nsfw: boolean;
 
   /**
-   * Version, in answers only.
+   * Version, in responses only.
    *
    * @generated from field: uint64 version = 8;
    */
   version: bigint;
 
   /**
-   * Where it can be used, as Interaction.context. Unset means everywhere. Not of
-   * commands of a guild.
+   * Contexts in which it can be used, as in Interaction.context. All by default.
+   * Only for global commands.
    *
    * @generated from field: repeated int32 contexts = 9;
    */
   contexts: number[];
 
   /**
-   * How the application must be installed: 0 in the guild, 1 by the user. Unset
-   * means as the application's settings say. Not of commands of a guild.
+   * Installation contexts in which it is available: 0 guild, 1 user. By default,
+   * those in the application's settings. Only for global commands.
    *
    * @generated from field: repeated int32 integration_types = 10;
    */
@@ -9957,7 +9973,7 @@ export const ApplicationCommandSchema: GenMessage<ApplicationCommand> = /*@__PUR
  */
 export type ApplicationCommand_Option = Message$1<"discord_api.ApplicationCommand.Option"> & {
   /**
-   * Type, see Interaction.Data.Option.type.
+   * Type. See Interaction.Data.Option.type.
    *
    * @generated from field: int32 type = 1;
    */
@@ -9978,14 +9994,14 @@ export type ApplicationCommand_Option = Message$1<"discord_api.ApplicationComman
   description: string;
 
   /**
-   * Whether it must be given.
+   * Whether it is required.
    *
    * @generated from field: bool required = 4;
    */
   required: boolean;
 
   /**
-   * The only values, at most 25, of strings, integers and numbers only.
+   * Allowed values, at most 25, for strings, integers and numbers only.
    *
    * @generated from field: repeated discord_api.ApplicationCommand.Option.Choice choices = 5;
    */
@@ -9999,42 +10015,42 @@ export type ApplicationCommand_Option = Message$1<"discord_api.ApplicationComman
   options: ApplicationCommand_Option[];
 
   /**
-   * Whether suggestions are asked for while it is typed.
+   * Whether Discord requests suggestions while the user types.
    *
    * @generated from field: bool autocomplete = 7;
    */
   autocomplete: boolean;
 
   /**
-   * Types of channels that can be chosen, all by default.
+   * Types of channels that can be selected. All by default.
    *
    * @generated from field: repeated discord_api.Channel.Type channel_types = 8;
    */
   channelTypes: Channel_Type[];
 
   /**
-   * Least value of an integer or number.
+   * Minimum value of an integer or number.
    *
    * @generated from field: optional double min_value = 9;
    */
   minValue?: number | undefined;
 
   /**
-   * Largest value of an integer or number.
+   * Maximum value of an integer or number.
    *
    * @generated from field: optional double max_value = 10;
    */
   maxValue?: number | undefined;
 
   /**
-   * Fewest characters of a string, 0 to 6000.
+   * Minimum number of characters of a string, 0 to 6000.
    *
    * @generated from field: optional int32 min_length = 11;
    */
   minLength?: number | undefined;
 
   /**
-   * Most characters of a string, 1 to 6000.
+   * Maximum number of characters of a string, 1 to 6000.
    *
    * @generated from field: optional int32 max_length = 12;
    */
@@ -10055,7 +10071,7 @@ export const ApplicationCommand_OptionSchema: GenMessage<ApplicationCommand_Opti
  */
 export type ApplicationCommand_Option_Choice = Message$1<"discord_api.ApplicationCommand.Option.Choice"> & {
   /**
-   * What is shown, 1 to 100 characters.
+   * Text that users see, 1 to 100 characters.
    *
    * @generated from field: string name = 1;
    */
@@ -10077,21 +10093,21 @@ export const ApplicationCommand_Option_ChoiceSchema: GenMessage<ApplicationComma
   messageDesc(file_discord_api_discord_api, 109, 0, 0);
 
 /**
- * SetApplicationCommandsRequest replaces the commands of the bot.
+ * SetApplicationCommandsRequest contains the new commands of the bot.
  *
  * @generated from message discord_api.SetApplicationCommandsRequest
  */
 export type SetApplicationCommandsRequest = Message$1<"discord_api.SetApplicationCommandsRequest"> & {
   /**
-   * Guild that the commands are for. Unset means everywhere.
+   * Guild for which the commands are. By default, they are global.
    *
    * @generated from field: uint64 guild_id = 1;
    */
   guildId: bigint;
 
   /**
-   * The commands, at most 100 slash commands and 15 of each other type. None
-   * removes all.
+   * The commands, at most 100 slash commands and 15 of each other type. An empty
+   * list removes all commands.
    *
    * @generated from field: repeated discord_api.ApplicationCommand commands = 2;
    */
@@ -10106,7 +10122,7 @@ export const SetApplicationCommandsRequestSchema: GenMessage<SetApplicationComma
   messageDesc(file_discord_api_discord_api, 110);
 
 /**
- * SetApplicationCommandsResponse is the answer to SetApplicationCommands.
+ * SetApplicationCommandsResponse is the response to SetApplicationCommands.
  *
  * @generated from message discord_api.SetApplicationCommandsResponse
  */
@@ -10144,8 +10160,8 @@ export const SetApplicationCommandsResponseSchema: GenMessage<SetApplicationComm
  */
 export const DiscordApi: GenService<{
   /**
-   * SendChannelMessage posts a message to a channel of a guild, a thread or a
-   * direct message channel.
+   * SendChannelMessage posts a message to a guild channel, a thread or a direct
+   * message channel.
    *
    * Discord: POST /channels/{channel_id}/messages.
    * Permissions: VIEW_CHANNEL and SEND_MESSAGES (in threads
@@ -10169,7 +10185,7 @@ export const DiscordApi: GenService<{
    * channel first if the proxy does not know it yet.
    *
    * Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages.
-   * Permissions: the bot and the user share a guild and the user takes direct
+   * Permissions: the bot and the user share a guild, and the user accepts direct
    * messages from its members.
    * Errors: NOT_FOUND 10013 Unknown User, PERMISSION_DENIED 50007 Cannot send
    * messages to this user, and those of SendChannelMessage.
@@ -10194,10 +10210,10 @@ export const DiscordApi: GenService<{
    * At the deadline, the stream ends with DEADLINE_EXCEEDED.
    *
    * Discord: POST /users/@me/channels, then POST /channels/{channel_id}/messages,
-   * for each user as SendDirectMessage does.
-   * Permissions: as SendDirectMessage.
-   * Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request; those of
-   * SendDirectMessage are in the results.
+   * for each user, like SendDirectMessage.
+   * Permissions: the same as for SendDirectMessage.
+   * Errors: INVALID_ARGUMENT 50035 Invalid Form Body for the request. Errors of a
+   * single user, the same as for SendDirectMessage, are in the results.
    * Cost: one or two calls to Discord for each user.
    *
    * @generated from rpc discord_api.DiscordApi.SendDirectMessages
@@ -10223,7 +10239,7 @@ export const DiscordApi: GenService<{
     output: typeof GetGuildChannelsResponseSchema;
   },
   /**
-   * GetChannelMessage returns one message.
+   * GetChannelMessage returns a specific message in a channel.
    *
    * Discord: GET /channels/{channel_id}/messages/{message_id}.
    * Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -10239,7 +10255,7 @@ export const DiscordApi: GenService<{
     output: typeof GetChannelMessageResponseSchema;
   },
   /**
-   * ListChannelMessages streams messages of a channel, one in each response,
+   * ListChannelMessages streams the messages in a channel, one in each response,
    * newest first. With `after`, the oldest message comes first.
    *
    * Without READ_MESSAGE_HISTORY, and in channels without messages, the stream is
@@ -10261,18 +10277,18 @@ export const DiscordApi: GenService<{
     output: typeof ListChannelMessagesResponseSchema;
   },
   /**
-   * DeleteChannelMessage deletes a message.
+   * DeleteChannelMessage deletes a message in a channel.
    *
    * Discord: DELETE /channels/{channel_id}/messages/{message_id}.
-   * Permissions: MANAGE_MESSAGES for messages of others, which cannot be deleted
-   * in direct messages.
+   * Permissions: MANAGE_MESSAGES for messages of others. In direct messages, the
+   * bot can delete only its own.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50001 Missing Access, 50003 Cannot execute action on a DM
    * channel, 50013 Missing Permissions or 50021 Cannot execute action on a
    * system message.
-   * Cost: one call to Discord. Messages younger than 10 seconds, older than two
-   * weeks and all others have limits of their own in each channel, usually 5 in
-   * 5 seconds, 30 in 120 seconds and 3 in one second.
+   * Cost: one call to Discord. Each channel has three limits: usually 5 in 5
+   * seconds for messages younger than 10 seconds, 30 in 120 seconds for messages
+   * older than two weeks, and 3 in one second for all others.
    *
    * @generated from rpc discord_api.DiscordApi.DeleteChannelMessage
    */
@@ -10282,13 +10298,13 @@ export const DiscordApi: GenService<{
     output: typeof DeleteChannelMessageResponseSchema;
   },
   /**
-   * BulkDeleteChannelMessages deletes many messages of a guild's channel, 100 at a
-   * time. Messages older than two weeks follow one by one, because Discord does
-   * not delete them in bulk.
+   * BulkDeleteChannelMessages deletes multiple messages in a guild channel, 100
+   * in each request. Messages older than two weeks are deleted one by one,
+   * because Discord does not delete them in bulk.
    *
-   * The response contains a result for each message. An error of one message does
-   * not end the call. An error of the channel does, and becomes the call's status
-   * if nothing was deleted.
+   * The response contains a result for each message. An error for one message
+   * does not end the call. An error for the channel ends it, and becomes the
+   * call's status if nothing was deleted.
    *
    * Discord: POST /channels/{channel_id}/messages/bulk-delete, and DELETE
    * /channels/{channel_id}/messages/{message_id} for single messages.
@@ -10308,11 +10324,11 @@ export const DiscordApi: GenService<{
     output: typeof BulkDeleteChannelMessagesResponseSchema;
   },
   /**
-   * CrosspostMessage publishes a message of an announcement channel to the
+   * CrosspostMessage crossposts a message in an announcement channel to the
    * channels that follow it.
    *
    * Discord: POST /channels/{channel_id}/messages/{message_id}/crosspost.
-   * Permissions: SEND_MESSAGES, for messages of others MANAGE_MESSAGES too.
+   * Permissions: SEND_MESSAGES, and MANAGE_MESSAGES for messages of others.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
    * INVALID_ARGUMENT 40033 This message has already been crossposted or 50024
@@ -10327,14 +10343,14 @@ export const DiscordApi: GenService<{
     output: typeof CrosspostMessageResponseSchema;
   },
   /**
-   * PinMessage pins a message. Discord posts a message of the type
-   * CHANNEL_PINNED_MESSAGE about it. Pinning a pinned message changes nothing.
+   * PinMessage pins a message in a channel. Discord announces it with a message
+   * of type CHANNEL_PINNED_MESSAGE. Pinning a pinned message changes nothing.
    *
    * Discord: PUT /channels/{channel_id}/messages/pins/{message_id}.
    * Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
-   * INVALID_ARGUMENT 30003 Maximum number of pins reached, which is 250.
+   * INVALID_ARGUMENT 30003 Maximum number of pins reached (250).
    * Cost: one call to Discord, usually limited to 5 in 5 seconds for each channel.
    *
    * @generated from rpc discord_api.DiscordApi.PinMessage
@@ -10345,7 +10361,7 @@ export const DiscordApi: GenService<{
     output: typeof PinMessageResponseSchema;
   },
   /**
-   * UnpinMessage unpins a message.
+   * UnpinMessage unpins a message in a channel.
    *
    * Discord: DELETE /channels/{channel_id}/messages/pins/{message_id}.
    * Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and PIN_MESSAGES.
@@ -10361,8 +10377,8 @@ export const DiscordApi: GenService<{
     output: typeof UnpinMessageResponseSchema;
   },
   /**
-   * ListPinnedMessages lists pinned messages, most recently pinned first. Without
-   * READ_MESSAGE_HISTORY, the list is empty.
+   * ListPinnedMessages lists the pinned messages in a channel, most recently
+   * pinned first. Without READ_MESSAGE_HISTORY, the list is empty.
    *
    * Discord: GET /channels/{channel_id}/messages/pins.
    * Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -10378,8 +10394,8 @@ export const DiscordApi: GenService<{
     output: typeof ListPinnedMessagesResponseSchema;
   },
   /**
-   * TriggerTyping shows the bot as typing for 10 seconds, or until it posts a
-   * message.
+   * TriggerTyping shows the bot as typing in a channel for 10 seconds, or until
+   * it posts a message.
    *
    * Discord: POST /channels/{channel_id}/typing.
    * Permissions: VIEW_CHANNEL and SEND_MESSAGES.
@@ -10396,7 +10412,7 @@ export const DiscordApi: GenService<{
     output: typeof TriggerTypingResponseSchema;
   },
   /**
-   * AddReaction adds a reaction of the bot to a message. Adding it again changes
+   * AddReaction adds the bot's reaction to a message. Adding it again changes
    * nothing.
    *
    * Discord: PUT /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me.
@@ -10405,10 +10421,10 @@ export const DiscordApi: GenService<{
    * another guild.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50001 Missing Access, 50013 Missing Permissions, 30010
-   * Maximum number of reactions reached, which is 20, or 90001 Reaction was
-   * blocked, INVALID_ARGUMENT 10014 Unknown Emoji.
-   * Cost: one call to Discord. Adding and removing share a limit in each
-   * channel, usually one call in a quarter of a second.
+   * Maximum number of reactions reached (20) or 90001 Reaction was blocked,
+   * INVALID_ARGUMENT 10014 Unknown Emoji.
+   * Cost: one call to Discord. Adding and removing share a limit in each channel,
+   * usually one call in 0.25 seconds.
    *
    * @generated from rpc discord_api.DiscordApi.AddReaction
    */
@@ -10418,16 +10434,18 @@ export const DiscordApi: GenService<{
     output: typeof AddReactionResponseSchema;
   },
   /**
-   * RemoveReaction removes a reaction of the bot or of another user.
+   * RemoveReaction removes the bot's or another user's reaction from a message.
    *
-   * Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me,
-   * of another user DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
+   * Discord: DELETE
+   * /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/@me, or
+   * for another user DELETE
+   * /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}/{user_id}.
    * Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY; MANAGE_MESSAGES for
    * reactions of others.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
    * INVALID_ARGUMENT 10014 Unknown Emoji.
-   * Cost: as AddReaction.
+   * Cost: the same as for AddReaction.
    *
    * @generated from rpc discord_api.DiscordApi.RemoveReaction
    */
@@ -10437,16 +10455,17 @@ export const DiscordApi: GenService<{
     output: typeof RemoveReactionResponseSchema;
   },
   /**
-   * RemoveAllReactions removes the reactions of all users, with one emoji or with
-   * every emoji.
+   * RemoveAllReactions removes all reactions from a message, or all those with
+   * one emoji.
    *
-   * Discord: DELETE /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name},
-   * of all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
+   * Discord: DELETE
+   * /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}, or for
+   * all emoji DELETE /channels/{channel_id}/messages/{message_id}/reactions.
    * Permissions: VIEW_CHANNEL, READ_MESSAGE_HISTORY and MANAGE_MESSAGES.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50001 Missing Access or 50013 Missing Permissions,
    * INVALID_ARGUMENT 10014 Unknown Emoji.
-   * Cost: as AddReaction.
+   * Cost: the same as for AddReaction.
    *
    * @generated from rpc discord_api.DiscordApi.RemoveAllReactions
    */
@@ -10456,8 +10475,8 @@ export const DiscordApi: GenService<{
     output: typeof RemoveAllReactionsResponseSchema;
   },
   /**
-   * ListReactions lists the users who reacted with an emoji, in ascending order of
-   * their IDs.
+   * ListReactions lists the users who reacted to a message with an emoji, in
+   * ascending order of their IDs.
    *
    * Discord: GET /channels/{channel_id}/messages/{message_id}/reactions/{emoji_name}.
    * Permissions: VIEW_CHANNEL and READ_MESSAGE_HISTORY.
@@ -10489,13 +10508,13 @@ export const DiscordApi: GenService<{
     output: typeof GetChannelResponseSchema;
   },
   /**
-   * GetDirectMessageChannel returns the direct message channel with a user. It
-   * opens the channel if there is none; the user does not notice.
+   * GetDirectMessageChannel returns the direct message channel with a user. If
+   * there is none, Discord opens one without notifying the user.
    *
    * Discord: POST /users/@me/channels.
    * Permissions: none.
-   * Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) for a user who does not
-   * exist or 50007 Cannot send messages to this user for a bot,
+   * Errors: INVALID_ARGUMENT 50033 Invalid Recipient(s) if the user does not
+   * exist or 50007 Cannot send messages to this user if the user is a bot,
    * PERMISSION_DENIED 40003 You are opening direct messages too fast.
    * Cost: one call to Discord.
    *
@@ -10507,12 +10526,12 @@ export const DiscordApi: GenService<{
     output: typeof GetDirectMessageChannelResponseSchema;
   },
   /**
-   * StartThread starts a thread, from a message or without one, or a post in a
-   * forum with its first message. A thread from a message has the message's ID.
-   * The proxy does not retry a post that may exist already.
+   * StartThread starts a thread from a message, a thread without a message, or a
+   * post in a forum with its first message. A thread from a message has the
+   * message's ID. The proxy does not retry a post that may already exist.
    *
-   * Discord: POST /channels/{channel_id}/messages/{message_id}/threads, without
-   * a message POST /channels/{channel_id}/threads.
+   * Discord: POST /channels/{channel_id}/messages/{message_id}/threads, or
+   * without a message POST /channels/{channel_id}/threads.
    * Permissions: VIEW_CHANNEL and CREATE_PUBLIC_THREADS or
    * CREATE_PRIVATE_THREADS.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
@@ -10530,8 +10549,8 @@ export const DiscordApi: GenService<{
     output: typeof StartThreadResponseSchema;
   },
   /**
-   * ListActiveThreads lists the threads of a guild that are not archived and that
-   * the bot can see, and the bot's memberships in them.
+   * ListActiveThreads lists all active threads in a guild that the bot can see,
+   * public and private, and the bot's memberships in them.
    *
    * Discord: GET /guilds/{guild_id}/threads/active.
    * Permissions: the bot is a member of the guild.
@@ -10549,7 +10568,7 @@ export const DiscordApi: GenService<{
    * AddThreadMember adds the bot or another user to a thread that is not
    * archived. Adding a member again changes nothing.
    *
-   * Discord: PUT /channels/{channel_id}/thread-members/{user_id}, of the bot
+   * Discord: PUT /channels/{channel_id}/thread-members/{user_id}, or for the bot
    * PUT /channels/{channel_id}/thread-members/@me.
    * Permissions: VIEW_CHANNEL of the thread; SEND_MESSAGES_IN_THREADS to add
    * another user.
@@ -10570,11 +10589,11 @@ export const DiscordApi: GenService<{
    * RemoveThreadMember removes the bot or another user from a thread that is
    * not archived.
    *
-   * Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, of the bot
-   * DELETE /channels/{channel_id}/thread-members/@me.
-   * Permissions: MANAGE_THREADS to remove another user, or having created the
-   * thread when it is private.
-   * Errors: as AddThreadMember.
+   * Discord: DELETE /channels/{channel_id}/thread-members/{user_id}, or for the
+   * bot DELETE /channels/{channel_id}/thread-members/@me.
+   * Permissions: to remove another user, MANAGE_THREADS, or to be the creator of
+   * a private thread.
+   * Errors: the same as for AddThreadMember.
    * Cost: one call to Discord.
    *
    * @generated from rpc discord_api.DiscordApi.RemoveThreadMember
@@ -10632,8 +10651,8 @@ export const DiscordApi: GenService<{
     output: typeof GetGuildMemberResponseSchema;
   },
   /**
-   * ListGuildMembers streams the members of a guild in ascending order of their
-   * IDs, one in each response.
+   * ListGuildMembers streams the members of a guild, one in each response, in
+   * ascending order of their IDs.
    *
    * Discord: GET /guilds/{guild_id}/members.
    * Permissions: the bot is a member of the guild and its application has the
@@ -10649,8 +10668,8 @@ export const DiscordApi: GenService<{
     output: typeof ListGuildMembersResponseSchema;
   },
   /**
-   * SearchGuildMembers lists the members of a guild whose user name or nickname
-   * begins with a text.
+   * SearchGuildMembers lists the members of a guild whose username or nickname
+   * starts with the query.
    *
    * Discord: GET /guilds/{guild_id}/members/search.
    * Permissions: the bot is a member of the guild.
@@ -10666,8 +10685,9 @@ export const DiscordApi: GenService<{
     output: typeof SearchGuildMembersResponseSchema;
   },
   /**
-   * ModifyGuildMember changes a member of a guild. It changes the fields that the
-   * request sets, removes those that it clears, and keeps all others.
+   * ModifyGuildMember modifies attributes of a guild member. It changes the
+   * fields that the request sets, removes those that the request clears, and
+   * keeps all others.
    *
    * Discord: PATCH /guilds/{guild_id}/members/{user_id}.
    * Permissions: MANAGE_NICKNAMES for nick, MANAGE_ROLES for roles, MUTE_MEMBERS
@@ -10688,7 +10708,8 @@ export const DiscordApi: GenService<{
     output: typeof ModifyGuildMemberResponseSchema;
   },
   /**
-   * AddGuildMemberRole adds a role to a member. Adding it again changes nothing.
+   * AddGuildMemberRole adds a role to a guild member. Adding it again changes
+   * nothing.
    *
    * Discord: PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
    * Permissions: MANAGE_ROLES, and the bot's highest role is above the role.
@@ -10706,12 +10727,12 @@ export const DiscordApi: GenService<{
     output: typeof AddGuildMemberRoleResponseSchema;
   },
   /**
-   * RemoveGuildMemberRole removes a role from a member.
+   * RemoveGuildMemberRole removes a role from a guild member.
    *
    * Discord: DELETE /guilds/{guild_id}/members/{user_id}/roles/{role_id}.
-   * Permissions: as AddGuildMemberRole.
-   * Errors: as AddGuildMemberRole.
-   * Cost: as AddGuildMemberRole.
+   * Permissions: the same as for AddGuildMemberRole.
+   * Errors: the same as for AddGuildMemberRole.
+   * Cost: the same as for AddGuildMemberRole.
    *
    * @generated from rpc discord_api.DiscordApi.RemoveGuildMemberRole
    */
@@ -10736,7 +10757,7 @@ export const DiscordApi: GenService<{
     output: typeof ListGuildRolesResponseSchema;
   },
   /**
-   * GetUser returns a user.
+   * GetUser returns the user with a given ID.
    *
    * Discord: GET /users/{user_id}.
    * Permissions: none.
@@ -10751,7 +10772,7 @@ export const DiscordApi: GenService<{
     output: typeof GetUserResponseSchema;
   },
   /**
-   * GetCurrentUser returns the bot.
+   * GetCurrentUser returns the bot's own user.
    *
    * Discord: GET /users/@me.
    * Permissions: none.
@@ -10766,11 +10787,11 @@ export const DiscordApi: GenService<{
     output: typeof GetCurrentUserResponseSchema;
   },
   /**
-   * DeleteWebhookMessage deletes a message that the same webhook posted. The call
-   * uses the webhook's token in place of the bot's.
+   * DeleteWebhookMessage deletes a message that the webhook posted. The call uses
+   * the webhook's token instead of the bot's.
    *
    * Discord: DELETE /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
-   * Permissions: those of the token.
+   * Permissions: none but the token.
    * Errors: NOT_FOUND 10008 Unknown Message or 10015 Unknown Webhook,
    * UNAUTHENTICATED 50027 Invalid Webhook Token, INVALID_ARGUMENT 50035 Invalid
    * Form Body.
@@ -10784,12 +10805,12 @@ export const DiscordApi: GenService<{
     output: typeof DeleteWebhookMessageResponseSchema;
   },
   /**
-   * EditChannelMessage edits a message of the bot. Fields that are not set stay
-   * unchanged.
+   * EditChannelMessage edits a message that the bot posted. Fields that are not
+   * set stay unchanged.
    *
    * Discord: PATCH /channels/{channel_id}/messages/{message_id}.
-   * Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES suppress_embeds can be
-   * changed in messages of others too.
+   * Permissions: VIEW_CHANNEL. With MANAGE_MESSAGES, the bot can also change
+   * suppress_embeds of others' messages.
    * Errors: NOT_FOUND 10003 Unknown Channel or 10008 Unknown Message,
    * PERMISSION_DENIED 50005 Cannot edit a message authored by another user,
    * INVALID_ARGUMENT 50006 Cannot send an empty message if nothing would remain,
@@ -10805,11 +10826,12 @@ export const DiscordApi: GenService<{
     output: typeof EditChannelMessageResponseSchema;
   },
   /**
-   * ExecuteWebhook posts a message as a webhook, with the webhook's token in place
-   * of the bot's. The proxy never shows that token.
+   * ExecuteWebhook posts a message as a webhook. The call uses the webhook's
+   * token instead of the bot's. The proxy never logs or shows that token.
    *
    * Discord stores no nonce for such a message, so the proxy does not retry an
-   * attempt with an unknown outcome. The error's details say that it is unknown.
+   * attempt with an unknown outcome. The error then has outcome_unknown in its
+   * details.
    *
    * Discord: POST /webhooks/{webhook_id}/{webhook_token}.
    * Permissions: none but the token.
@@ -10827,8 +10849,8 @@ export const DiscordApi: GenService<{
     output: typeof ExecuteWebhookResponseSchema;
   },
   /**
-   * EditWebhookMessage edits a message that the same webhook posted. Fields that
-   * are not set stay unchanged.
+   * EditWebhookMessage edits a message that the webhook posted. Fields that are
+   * not set stay unchanged.
    *
    * Discord: PATCH /webhooks/{webhook_id}/{webhook_token}/messages/{message_id}.
    * Permissions: none but the token.
@@ -10843,8 +10865,8 @@ export const DiscordApi: GenService<{
     output: typeof EditWebhookMessageResponseSchema;
   },
   /**
-   * GetRateLimitStatus returns the calls that are waiting, and for which limits.
-   * It never calls Discord.
+   * GetRateLimitStatus returns the state of the rate limits, and how many calls
+   * wait for each. It never calls Discord.
    *
    * @generated from rpc discord_api.DiscordApi.GetRateLimitStatus
    */
@@ -10858,13 +10880,15 @@ export const DiscordApi: GenService<{
    *
    * Events are numbered. A client that lost its stream sends the last position it
    * received, and receives the events since then, or a GAP event with the numbers
-   * that are lost. A HEARTBEAT event arrives after 15 seconds without another.
+   * that are lost. A HEARTBEAT event arrives after 15 seconds without another
+   * event.
    *
-   * Errors: INVALID_ARGUMENT for a type that is none, FAILED_PRECONDITION when the server runs without the gateway,
-   * without an intent that a type needs, or Discord has ended the session for
-   * good, RESOURCE_EXHAUSTED when the client is so slow that events are gone
-   * before it took them, with an EventPosition in the details, or when there
-   * are too many subscribers, UNAVAILABLE when the server shuts down.
+   * Errors: INVALID_ARGUMENT for an unknown type, FAILED_PRECONDITION if the
+   * server runs without the gateway or without an intent that a type needs, or if
+   * Discord has ended the session for good, RESOURCE_EXHAUSTED if there are too
+   * many subscribers, or if the client reads so slowly that events are dropped
+   * before it received them (with an EventPosition in the details), UNAVAILABLE
+   * if the server shuts down.
    * Cost: no call to Discord.
    *
    * @generated from rpc discord_api.DiscordApi.SubscribeEvents
@@ -10875,15 +10899,15 @@ export const DiscordApi: GenService<{
     output: typeof SubscribeEventsResponseSchema;
   },
   /**
-   * RespondInteraction sends the first response to an interaction. Discord accepts
-   * it within 3 seconds of the interaction.
+   * RespondInteraction sends the initial response to an interaction. Discord
+   * accepts it within 3 seconds of the interaction.
    *
    * Discord: POST /interactions/{interaction_id}/{interaction_token}/callback.
    * Permissions: none but the token.
    * Errors: NOT_FOUND 10062 Unknown interaction if it is too late,
-   * INVALID_ARGUMENT 40060 if it has a response already, 50006 Cannot send an
-   * empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED after three
-   * seconds.
+   * INVALID_ARGUMENT 40060 if the interaction already has a response, 50006
+   * Cannot send an empty message or 50035 Invalid Form Body, DEADLINE_EXCEEDED
+   * after 3 seconds.
    * Cost: one call to Discord, which does not count against the global limit.
    *
    * @generated from rpc discord_api.DiscordApi.RespondInteraction
@@ -10894,14 +10918,14 @@ export const DiscordApi: GenService<{
     output: typeof RespondInteractionResponseSchema;
   },
   /**
-   * EditInteractionResponse edits the first response to an interaction, within 15
-   * minutes of the interaction.
+   * EditInteractionResponse edits the initial response to an interaction, within
+   * 15 minutes of the interaction.
    *
    * Discord: PATCH /webhooks/{application_id}/{interaction_token}/messages/@original.
    * Permissions: none but the token.
-   * Errors: NOT_FOUND 10015 Unknown Webhook when there is no such interaction,
-   * 10008 Unknown Message when it has not been answered, UNAUTHENTICATED 50027
-   * Invalid Webhook Token when it is too late.
+   * Errors: NOT_FOUND 10015 Unknown Webhook if there is no such interaction or
+   * 10008 Unknown Message if it has no response yet, UNAUTHENTICATED 50027
+   * Invalid Webhook Token if it is too late.
    * Cost: one call to Discord, which does not count against the global limit.
    *
    * @generated from rpc discord_api.DiscordApi.EditInteractionResponse
@@ -10912,7 +10936,7 @@ export const DiscordApi: GenService<{
     output: typeof EditInteractionResponseResponseSchema;
   },
   /**
-   * FollowupInteraction posts another response to an interaction, within 15
+   * FollowupInteraction posts a follow-up message to an interaction, within 15
    * minutes of the interaction.
    *
    * Discord: POST /webhooks/{application_id}/{interaction_token}.
@@ -10929,15 +10953,15 @@ export const DiscordApi: GenService<{
     output: typeof FollowupInteractionResponseSchema;
   },
   /**
-   * SetApplicationCommands replaces all commands of the bot, everywhere or in
-   * one guild.
+   * SetApplicationCommands replaces all global commands of the bot, or all its
+   * commands in one guild.
    *
    * Discord: GET /applications/@me the first time, then
    * PUT /applications/{application_id}/commands or
    * PUT /applications/{application_id}/guilds/{guild_id}/commands.
    * Permissions: none for the bot's own commands.
    * Errors: INVALID_ARGUMENT 50035 Invalid Form Body, PERMISSION_DENIED 50001
-   * Missing Access when the bot is not in the guild.
+   * Missing Access if the bot is not in the guild.
    * Cost: two calls to Discord the first time, one afterwards. Discord allows 200
    * new commands a day for each guild.
    *
