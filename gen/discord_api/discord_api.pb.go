@@ -1503,7 +1503,7 @@ func (x *SendDirectMessageResponse) GetMessage() *Message {
 	return nil
 }
 
-// GetGuildChannelsRequest names the guild.
+// GetGuildChannelsRequest identifies the guild.
 type GetGuildChannelsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -1607,7 +1607,7 @@ func (x *GetGuildChannelsResponse) GetChannels() []*Channel {
 	return nil
 }
 
-// GetChannelMessageRequest names the message.
+// GetChannelMessageRequest identifies the message.
 type GetChannelMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the message.
@@ -1838,7 +1838,7 @@ func (x *ListChannelMessagesResponse) GetMessage() *Message {
 	return nil
 }
 
-// DeleteChannelMessageRequest names the message.
+// DeleteChannelMessageRequest identifies the message.
 type DeleteChannelMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the message.
@@ -1939,7 +1939,7 @@ func (*DeleteChannelMessageResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{11}
 }
 
-// GetChannelRequest names the channel.
+// GetChannelRequest identifies the channel.
 type GetChannelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The channel.
@@ -2031,7 +2031,7 @@ func (x *GetChannelResponse) GetChannel() *Channel {
 	return nil
 }
 
-// BulkDeleteChannelMessagesRequest names the messages.
+// BulkDeleteChannelMessagesRequest identifies the messages.
 type BulkDeleteChannelMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the messages.
@@ -2141,7 +2141,7 @@ func (x *BulkDeleteChannelMessagesResponse) GetResults() []*BulkDeleteChannelMes
 	return nil
 }
 
-// CrosspostMessageRequest names the message.
+// CrosspostMessageRequest identifies the message.
 type CrosspostMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Announcement channel of the message.
@@ -2242,7 +2242,7 @@ func (x *CrosspostMessageResponse) GetMessage() *Message {
 	return nil
 }
 
-// PinMessageRequest names the message.
+// PinMessageRequest identifies the message.
 type PinMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the message.
@@ -2343,7 +2343,7 @@ func (*PinMessageResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{19}
 }
 
-// UnpinMessageRequest names the message.
+// UnpinMessageRequest identifies the message.
 type UnpinMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the message.
@@ -2563,7 +2563,7 @@ func (x *ListPinnedMessagesResponse) GetHasMore() bool {
 	return false
 }
 
-// TriggerTypingRequest names the channel.
+// TriggerTypingRequest identifies the channel.
 type TriggerTypingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The channel.
@@ -2646,7 +2646,7 @@ func (*TriggerTypingResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{25}
 }
 
-// AddReactionRequest names the message and the emoji.
+// AddReactionRequest identifies the message and the emoji.
 type AddReactionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the message.
@@ -2747,7 +2747,7 @@ func (*AddReactionResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{27}
 }
 
-// RemoveReactionRequest names the reaction.
+// RemoveReactionRequest identifies the reaction.
 type RemoveReactionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the message.
@@ -2857,7 +2857,7 @@ func (*RemoveReactionResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{29}
 }
 
-// RemoveAllReactionsRequest names the message.
+// RemoveAllReactionsRequest identifies the message.
 type RemoveAllReactionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Channel of the message.
@@ -3096,7 +3096,7 @@ func (x *ListReactionsResponse) GetUsers() []*User {
 	return nil
 }
 
-// GetDirectMessageChannelRequest names the user.
+// GetDirectMessageChannelRequest identifies the user.
 type GetDirectMessageChannelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The other user.
@@ -3364,7 +3364,7 @@ func (x *StartThreadResponse) GetThread() *Channel {
 	return nil
 }
 
-// ListActiveThreadsRequest names the guild.
+// ListActiveThreadsRequest identifies the guild.
 type ListActiveThreadsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -3465,7 +3465,7 @@ func (x *ListActiveThreadsResponse) GetMembers() []*ThreadMember {
 	return nil
 }
 
-// AddThreadMemberRequest names the thread and the user.
+// AddThreadMemberRequest identifies the thread and the user.
 type AddThreadMemberRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The thread.
@@ -3557,7 +3557,7 @@ func (*AddThreadMemberResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{41}
 }
 
-// RemoveThreadMemberRequest names the thread and the user.
+// RemoveThreadMemberRequest identifies the thread and the user.
 type RemoveThreadMemberRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The thread.
@@ -3649,7 +3649,7 @@ func (*RemoveThreadMemberResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{43}
 }
 
-// GetGuildRequest names the guild.
+// GetGuildRequest identifies the guild.
 type GetGuildRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -3882,7 +3882,7 @@ func (x *ListGuildsResponse) GetGuilds() []*Guild {
 	return nil
 }
 
-// GetGuildMemberRequest names the guild and the user.
+// GetGuildMemberRequest identifies the guild and the user.
 type GetGuildMemberRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -4386,7 +4386,7 @@ func (x *ModifyGuildMemberResponse) GetMember() *GuildMember {
 	return nil
 }
 
-// AddGuildMemberRoleRequest names the member and the role.
+// AddGuildMemberRoleRequest identifies the member and the role.
 type AddGuildMemberRoleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -4496,7 +4496,7 @@ func (*AddGuildMemberRoleResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{57}
 }
 
-// RemoveGuildMemberRoleRequest names the member and the role.
+// RemoveGuildMemberRoleRequest identifies the member and the role.
 type RemoveGuildMemberRoleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -4606,7 +4606,7 @@ func (*RemoveGuildMemberRoleResponse) Descriptor() ([]byte, []int) {
 	return file_discord_api_discord_api_proto_rawDescGZIP(), []int{59}
 }
 
-// ListGuildRolesRequest names the guild.
+// ListGuildRolesRequest identifies the guild.
 type ListGuildRolesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The guild.
@@ -4709,7 +4709,7 @@ func (x *ListGuildRolesResponse) GetRoles() []*Role {
 	return nil
 }
 
-// GetUserRequest names the user.
+// GetUserRequest identifies the user.
 type GetUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The user.
@@ -4884,7 +4884,7 @@ func (x *GetCurrentUserResponse) GetUser() *User {
 	return nil
 }
 
-// DeleteWebhookMessageRequest names the message.
+// DeleteWebhookMessageRequest identifies the message.
 type DeleteWebhookMessageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The webhook.
@@ -8203,7 +8203,7 @@ func (x *NewMessage) GetComponentsV2() bool {
 	return false
 }
 
-// SendDirectMessagesRequest names the users and the message.
+// SendDirectMessagesRequest identifies the users and the message.
 type SendDirectMessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 1 to 10000 users. A user who is listed twice gets the message once.

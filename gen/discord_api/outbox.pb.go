@@ -590,7 +590,7 @@ func (*EnqueueRequest_AddThreadMember) isEnqueueRequest_Call() {}
 
 func (*EnqueueRequest_RemoveThreadMember) isEnqueueRequest_Call() {}
 
-// EnqueueResponse is the response of Enqueue.
+// EnqueueResponse is the response to Enqueue.
 type EnqueueResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The delivery.
@@ -692,7 +692,7 @@ func (x *EnqueueManyRequest) GetEnqueue() *EnqueueRequest {
 	return nil
 }
 
-// EnqueueManyResponse is the response for one call.
+// EnqueueManyResponse is the response to one call.
 type EnqueueManyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The delivery. Not set if the call was refused.
@@ -986,7 +986,7 @@ func (x *Delivery) GetPosition() uint64 {
 	return 0
 }
 
-// GetDeliveryRequest names a delivery.
+// GetDeliveryRequest identifies a delivery.
 type GetDeliveryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// ID of the delivery.
@@ -1041,7 +1041,7 @@ func (x *GetDeliveryRequest) GetCaller() string {
 	return ""
 }
 
-// GetDeliveryResponse is the response of GetDelivery.
+// GetDeliveryResponse is the response to GetDelivery.
 type GetDeliveryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The delivery.
@@ -1392,7 +1392,7 @@ func (x *WatchDeliveriesResponse) GetGap() bool {
 	return false
 }
 
-// CancelDeliveryRequest names a delivery.
+// CancelDeliveryRequest identifies a delivery.
 type CancelDeliveryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// ID of the delivery.
@@ -1447,7 +1447,7 @@ func (x *CancelDeliveryRequest) GetCaller() string {
 	return ""
 }
 
-// CancelDeliveryResponse is the response of CancelDelivery.
+// CancelDeliveryResponse is the response to CancelDelivery.
 type CancelDeliveryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The delivery.
@@ -1493,7 +1493,7 @@ func (x *CancelDeliveryResponse) GetDelivery() *Delivery {
 	return nil
 }
 
-// RetryDeliveryRequest names a delivery.
+// RetryDeliveryRequest identifies a delivery.
 type RetryDeliveryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// ID of the delivery.
@@ -1557,7 +1557,7 @@ func (x *RetryDeliveryRequest) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// RetryDeliveryResponse is the response of RetryDelivery.
+// RetryDeliveryResponse is the response to RetryDelivery.
 type RetryDeliveryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The delivery.
@@ -1668,7 +1668,7 @@ func (x *PurgeDeliveriesRequest) GetBefore() *timestamppb.Timestamp {
 	return nil
 }
 
-// PurgeDeliveriesResponse is the response of PurgeDeliveries.
+// PurgeDeliveriesResponse is the response to PurgeDeliveries.
 type PurgeDeliveriesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Number of deleted records.

@@ -216,10 +216,10 @@ func TestPages(t *testing.T) {
 			t.Errorf("%d of one channel, %v", len(one.GetDeliveries()), err)
 		}
 		for want, req := range map[string]*pb.ListDeliveriesRequest{
-			"page_size":  {PageSize: 1001},
-			"page_token": {PageToken: "x"},
-			"states":     {States: []pb.Delivery_State{9}},
-			"cannot be combined":    {ChannelId: 1, UserId: 2},
+			"page_size":          {PageSize: 1001},
+			"page_token":         {PageToken: "x"},
+			"states":             {States: []pb.Delivery_State{9}},
+			"cannot be combined": {ChannelId: 1, UserId: 2},
 		} {
 			if _, err := q.ListDeliveries(t.Context(), req); connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v", want, err)

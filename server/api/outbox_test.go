@@ -347,17 +347,17 @@ func TestRefusedFields(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		q := openQueue(t, sb, queueConfig{folder: t.TempDir(), idle: true})
 		for want, change := range map[string]func(*pb.EnqueueRequest){
-			"call is required":    func(r *pb.EnqueueRequest) { r.Call = nil },
-			"content":             func(r *pb.EnqueueRequest) { r.GetSendChannelMessage().Content = strings.Repeat("x", 2001) },
-			"empty message":       func(r *pb.EnqueueRequest) { r.GetSendChannelMessage().Content = "" },
-			"Unknown Channel":     func(r *pb.EnqueueRequest) { r.GetSendChannelMessage().ChannelId = 0 },
-			"at most 64":          func(r *pb.EnqueueRequest) { r.DeliveryId = strings.Repeat("x", 65) },
-			"delivery_id must":    func(r *pb.EnqueueRequest) { r.DeliveryId = "with space" },
-			"replace_key must":    func(r *pb.EnqueueRequest) { r.ReplaceKey = strings.Repeat("ü", 65) },
-			"priority has the unknown":     func(r *pb.EnqueueRequest) { r.Priority = 9 },
-			"on_unknown has the unknown":   func(r *pb.EnqueueRequest) { r.OnUnknown = 9 },
-			"not_before must":     func(r *pb.EnqueueRequest) { r.NotBefore = &timestamppb.Timestamp{Seconds: 1 << 60} },
-			"expires_at must be ": func(r *pb.EnqueueRequest) { r.ExpiresAt = timestamppb.New(time.Now()) },
+			"call is required":           func(r *pb.EnqueueRequest) { r.Call = nil },
+			"content":                    func(r *pb.EnqueueRequest) { r.GetSendChannelMessage().Content = strings.Repeat("x", 2001) },
+			"empty message":              func(r *pb.EnqueueRequest) { r.GetSendChannelMessage().Content = "" },
+			"Unknown Channel":            func(r *pb.EnqueueRequest) { r.GetSendChannelMessage().ChannelId = 0 },
+			"at most 64":                 func(r *pb.EnqueueRequest) { r.DeliveryId = strings.Repeat("x", 65) },
+			"delivery_id must":           func(r *pb.EnqueueRequest) { r.DeliveryId = "with space" },
+			"replace_key must":           func(r *pb.EnqueueRequest) { r.ReplaceKey = strings.Repeat("ü", 65) },
+			"priority has the unknown":   func(r *pb.EnqueueRequest) { r.Priority = 9 },
+			"on_unknown has the unknown": func(r *pb.EnqueueRequest) { r.OnUnknown = 9 },
+			"not_before must":            func(r *pb.EnqueueRequest) { r.NotBefore = &timestamppb.Timestamp{Seconds: 1 << 60} },
+			"expires_at must be ":        func(r *pb.EnqueueRequest) { r.ExpiresAt = timestamppb.New(time.Now()) },
 			"after not_before": func(r *pb.EnqueueRequest) {
 				r.NotBefore, r.ExpiresAt = timestamppb.New(time.Now().Add(time.Hour)), timestamppb.New(time.Now().Add(time.Minute))
 			},

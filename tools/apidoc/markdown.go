@@ -92,9 +92,9 @@ func (p *markdown) method(m method) error {
 	}
 	call := fmt.Sprintf("%s.%s(%s)", pythonStub(m.Parent()), m.Name(), python)
 	if m.IsStreamingServer() {
-		p.printf("\n```python\nfor answer in %s:\n    print(answer)\n```\n", call)
+		p.printf("\n```python\nfor response in %s:\n    print(response)\n```\n", call)
 	} else {
-		p.printf("\n```python\nanswer = %s\n```\n", call)
+		p.printf("\n```python\nresponse = %s\n```\n", call)
 	}
 	return nil
 }

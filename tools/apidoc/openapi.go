@@ -91,7 +91,7 @@ func pathItem(m method) object {
 		if m.IsStreamingClient() {
 			body = "The request needs HTTP/2. Its body is any number of messages, each a `%s` behind its five bytes"
 		}
-		description += fmt.Sprintf("\n\n"+body+", each message of the answer a `%s`. `x-messages` names their schemas.",
+		description += fmt.Sprintf("\n\n"+body+", each message of the response a `%s`. `x-messages` names their schemas.",
 			shortName(m.Input()), shortName(m.Output()))
 		content = object{{"x-messages", reference(m.Input())}, {"x-example", json.RawMessage(m.body)}}
 		answers = object{{envelopedJSON, object{{"x-messages", reference(m.Output())}}}}

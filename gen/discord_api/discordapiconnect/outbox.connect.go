@@ -64,7 +64,7 @@ type OutboxClient interface {
 	// behind it.
 	//
 	// Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
-	// RESOURCE_EXHAUSTED when the outbox is full, PERMISSION_DENIED for a call that
+	// RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
 	// the client may not make.
 	Enqueue(context.Context, *discord_api.EnqueueRequest) (*discord_api.EnqueueResponse, error)
 	// EnqueueMany stores calls as they arrive and sends a response for each, in the
@@ -252,7 +252,7 @@ type OutboxHandler interface {
 	// behind it.
 	//
 	// Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
-	// RESOURCE_EXHAUSTED when the outbox is full, PERMISSION_DENIED for a call that
+	// RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
 	// the client may not make.
 	Enqueue(context.Context, *discord_api.EnqueueRequest) (*discord_api.EnqueueResponse, error)
 	// EnqueueMany stores calls as they arrive and sends a response for each, in the

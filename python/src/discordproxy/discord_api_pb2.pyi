@@ -339,7 +339,7 @@ Global___SendDirectMessageResponse: _TypeAlias = SendDirectMessageResponse  # no
 
 @_typing.final
 class GetGuildChannelsRequest(_message.Message):
-    """GetGuildChannelsRequest names the guild."""
+    """GetGuildChannelsRequest identifies the guild."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -395,7 +395,7 @@ Global___GetGuildChannelsResponse: _TypeAlias = GetGuildChannelsResponse  # noqa
 
 @_typing.final
 class GetChannelMessageRequest(_message.Message):
-    """GetChannelMessageRequest names the message."""
+    """GetChannelMessageRequest identifies the message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -511,7 +511,7 @@ Global___ListChannelMessagesResponse: _TypeAlias = ListChannelMessagesResponse  
 
 @_typing.final
 class DeleteChannelMessageRequest(_message.Message):
-    """DeleteChannelMessageRequest names the message."""
+    """DeleteChannelMessageRequest identifies the message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -558,7 +558,7 @@ Global___DeleteChannelMessageResponse: _TypeAlias = DeleteChannelMessageResponse
 
 @_typing.final
 class GetChannelRequest(_message.Message):
-    """GetChannelRequest names the channel."""
+    """GetChannelRequest identifies the channel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -604,7 +604,7 @@ Global___GetChannelResponse: _TypeAlias = GetChannelResponse  # noqa: Y015
 
 @_typing.final
 class BulkDeleteChannelMessagesRequest(_message.Message):
-    """BulkDeleteChannelMessagesRequest names the messages."""
+    """BulkDeleteChannelMessagesRequest identifies the messages."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -688,7 +688,7 @@ Global___BulkDeleteChannelMessagesResponse: _TypeAlias = BulkDeleteChannelMessag
 
 @_typing.final
 class CrosspostMessageRequest(_message.Message):
-    """CrosspostMessageRequest names the message."""
+    """CrosspostMessageRequest identifies the message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -738,7 +738,7 @@ Global___CrosspostMessageResponse: _TypeAlias = CrosspostMessageResponse  # noqa
 
 @_typing.final
 class PinMessageRequest(_message.Message):
-    """PinMessageRequest names the message."""
+    """PinMessageRequest identifies the message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -785,7 +785,7 @@ Global___PinMessageResponse: _TypeAlias = PinMessageResponse  # noqa: Y015
 
 @_typing.final
 class UnpinMessageRequest(_message.Message):
-    """UnpinMessageRequest names the message."""
+    """UnpinMessageRequest identifies the message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -916,7 +916,7 @@ Global___ListPinnedMessagesResponse: _TypeAlias = ListPinnedMessagesResponse  # 
 
 @_typing.final
 class TriggerTypingRequest(_message.Message):
-    """TriggerTypingRequest names the channel."""
+    """TriggerTypingRequest identifies the channel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -955,7 +955,7 @@ Global___TriggerTypingResponse: _TypeAlias = TriggerTypingResponse  # noqa: Y015
 
 @_typing.final
 class AddReactionRequest(_message.Message):
-    """AddReactionRequest names the message and the emoji."""
+    """AddReactionRequest identifies the message and the emoji."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1002,7 +1002,7 @@ Global___AddReactionResponse: _TypeAlias = AddReactionResponse  # noqa: Y015
 
 @_typing.final
 class RemoveReactionRequest(_message.Message):
-    """RemoveReactionRequest names the reaction."""
+    """RemoveReactionRequest identifies the reaction."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1053,7 +1053,7 @@ Global___RemoveReactionResponse: _TypeAlias = RemoveReactionResponse  # noqa: Y0
 
 @_typing.final
 class RemoveAllReactionsRequest(_message.Message):
-    """RemoveAllReactionsRequest names the message."""
+    """RemoveAllReactionsRequest identifies the message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1168,7 +1168,7 @@ Global___ListReactionsResponse: _TypeAlias = ListReactionsResponse  # noqa: Y015
 
 @_typing.final
 class GetDirectMessageChannelRequest(_message.Message):
-    """GetDirectMessageChannelRequest names the user."""
+    """GetDirectMessageChannelRequest identifies the user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1308,7 +1308,7 @@ Global___StartThreadResponse: _TypeAlias = StartThreadResponse  # noqa: Y015
 
 @_typing.final
 class ListActiveThreadsRequest(_message.Message):
-    """ListActiveThreadsRequest names the guild."""
+    """ListActiveThreadsRequest identifies the guild."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1360,7 +1360,7 @@ Global___ListActiveThreadsResponse: _TypeAlias = ListActiveThreadsResponse  # no
 
 @_typing.final
 class AddThreadMemberRequest(_message.Message):
-    """AddThreadMemberRequest names the thread and the user."""
+    """AddThreadMemberRequest identifies the thread and the user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1403,7 +1403,7 @@ Global___AddThreadMemberResponse: _TypeAlias = AddThreadMemberResponse  # noqa: 
 
 @_typing.final
 class RemoveThreadMemberRequest(_message.Message):
-    """RemoveThreadMemberRequest names the thread and the user."""
+    """RemoveThreadMemberRequest identifies the thread and the user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1446,7 +1446,7 @@ Global___RemoveThreadMemberResponse: _TypeAlias = RemoveThreadMemberResponse  # 
 
 @_typing.final
 class GetGuildRequest(_message.Message):
-    """GetGuildRequest names the guild."""
+    """GetGuildRequest identifies the guild."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1566,7 +1566,7 @@ Global___ListGuildsResponse: _TypeAlias = ListGuildsResponse  # noqa: Y015
 
 @_typing.final
 class GetGuildMemberRequest(_message.Message):
-    """GetGuildMemberRequest names the guild and the user."""
+    """GetGuildMemberRequest identifies the guild and the user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1821,7 +1821,7 @@ Global___ModifyGuildMemberResponse: _TypeAlias = ModifyGuildMemberResponse  # no
 
 @_typing.final
 class AddGuildMemberRoleRequest(_message.Message):
-    """AddGuildMemberRoleRequest names the member and the role."""
+    """AddGuildMemberRoleRequest identifies the member and the role."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1872,7 +1872,7 @@ Global___AddGuildMemberRoleResponse: _TypeAlias = AddGuildMemberRoleResponse  # 
 
 @_typing.final
 class RemoveGuildMemberRoleRequest(_message.Message):
-    """RemoveGuildMemberRoleRequest names the member and the role."""
+    """RemoveGuildMemberRoleRequest identifies the member and the role."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1923,7 +1923,7 @@ Global___RemoveGuildMemberRoleResponse: _TypeAlias = RemoveGuildMemberRoleRespon
 
 @_typing.final
 class ListGuildRolesRequest(_message.Message):
-    """ListGuildRolesRequest names the guild."""
+    """ListGuildRolesRequest identifies the guild."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1978,7 +1978,7 @@ Global___ListGuildRolesResponse: _TypeAlias = ListGuildRolesResponse  # noqa: Y0
 
 @_typing.final
 class GetUserRequest(_message.Message):
-    """GetUserRequest names the user."""
+    """GetUserRequest identifies the user."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2065,7 +2065,7 @@ Global___GetCurrentUserResponse: _TypeAlias = GetCurrentUserResponse  # noqa: Y0
 
 @_typing.final
 class DeleteWebhookMessageRequest(_message.Message):
-    """DeleteWebhookMessageRequest names the message."""
+    """DeleteWebhookMessageRequest identifies the message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -5037,7 +5037,7 @@ Global___NewMessage: _TypeAlias = NewMessage  # noqa: Y015
 
 @_typing.final
 class SendDirectMessagesRequest(_message.Message):
-    """SendDirectMessagesRequest names the users and the message."""
+    """SendDirectMessagesRequest identifies the users and the message."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

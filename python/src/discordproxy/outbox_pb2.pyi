@@ -177,7 +177,7 @@ Global___EnqueueRequest: _TypeAlias = EnqueueRequest  # noqa: Y015
 
 @_typing.final
 class EnqueueResponse(_message.Message):
-    """EnqueueResponse is the response of Enqueue."""
+    """EnqueueResponse is the response to Enqueue."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -231,7 +231,7 @@ Global___EnqueueManyRequest: _TypeAlias = EnqueueManyRequest  # noqa: Y015
 
 @_typing.final
 class EnqueueManyResponse(_message.Message):
-    """EnqueueManyResponse is the response for one call."""
+    """EnqueueManyResponse is the response to one call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -476,7 +476,7 @@ Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
 
 @_typing.final
 class GetDeliveryRequest(_message.Message):
-    """GetDeliveryRequest names a delivery."""
+    """GetDeliveryRequest identifies a delivery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -502,7 +502,7 @@ Global___GetDeliveryRequest: _TypeAlias = GetDeliveryRequest  # noqa: Y015
 
 @_typing.final
 class GetDeliveryResponse(_message.Message):
-    """GetDeliveryResponse is the response of GetDelivery."""
+    """GetDeliveryResponse is the response to GetDelivery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -688,7 +688,7 @@ Global___WatchDeliveriesResponse: _TypeAlias = WatchDeliveriesResponse  # noqa: 
 
 @_typing.final
 class CancelDeliveryRequest(_message.Message):
-    """CancelDeliveryRequest names a delivery."""
+    """CancelDeliveryRequest identifies a delivery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -714,7 +714,7 @@ Global___CancelDeliveryRequest: _TypeAlias = CancelDeliveryRequest  # noqa: Y015
 
 @_typing.final
 class CancelDeliveryResponse(_message.Message):
-    """CancelDeliveryResponse is the response of CancelDelivery."""
+    """CancelDeliveryResponse is the response to CancelDelivery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -738,7 +738,7 @@ Global___CancelDeliveryResponse: _TypeAlias = CancelDeliveryResponse  # noqa: Y0
 
 @_typing.final
 class RetryDeliveryRequest(_message.Message):
-    """RetryDeliveryRequest names a delivery."""
+    """RetryDeliveryRequest identifies a delivery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -770,7 +770,7 @@ Global___RetryDeliveryRequest: _TypeAlias = RetryDeliveryRequest  # noqa: Y015
 
 @_typing.final
 class RetryDeliveryResponse(_message.Message):
-    """RetryDeliveryResponse is the response of RetryDelivery."""
+    """RetryDeliveryResponse is the response to RetryDelivery."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -830,7 +830,7 @@ Global___PurgeDeliveriesRequest: _TypeAlias = PurgeDeliveriesRequest  # noqa: Y0
 
 @_typing.final
 class PurgeDeliveriesResponse(_message.Message):
-    """PurgeDeliveriesResponse is the response of PurgeDeliveries."""
+    """PurgeDeliveriesResponse is the response to PurgeDeliveries."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

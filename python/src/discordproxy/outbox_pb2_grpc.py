@@ -100,7 +100,7 @@ class OutboxServicer(object):
         behind it.
 
         Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
-        RESOURCE_EXHAUSTED when the outbox is full, PERMISSION_DENIED for a call that
+        RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
         the client may not make.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -50,7 +50,7 @@ class OutboxStub:
     behind it.
 
     Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
-    RESOURCE_EXHAUSTED when the outbox is full, PERMISSION_DENIED for a call that
+    RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
     the client may not make.
     """
     EnqueueMany: _grpc.StreamStreamMultiCallable[_outbox_pb2.EnqueueManyRequest, _outbox_pb2.EnqueueManyResponse]
@@ -112,7 +112,7 @@ class OutboxAsyncStub(OutboxStub):
     behind it.
 
     Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
-    RESOURCE_EXHAUSTED when the outbox is full, PERMISSION_DENIED for a call that
+    RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
     the client may not make.
     """
     EnqueueMany: _aio.StreamStreamMultiCallable[_outbox_pb2.EnqueueManyRequest, _outbox_pb2.EnqueueManyResponse]  # type: ignore[assignment]
@@ -177,7 +177,7 @@ class OutboxServicer(metaclass=_abc_1.ABCMeta):
         behind it.
 
         Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
-        RESOURCE_EXHAUSTED when the outbox is full, PERMISSION_DENIED for a call that
+        RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
         the client may not make.
         """
 

@@ -57,7 +57,7 @@ func (c *Client) enter() (leave func(), err error) {
 	}
 	if n := c.usage.calls.Add(1); c.maxCalls > 0 && n > int64(c.maxCalls) {
 		c.usage.calls.Add(-1)
-		return nil, refuse(connect.CodeResourceExhausted, "client %s already has %d calls in progress, the limit of its max_calls", c.name, c.maxCalls)
+		return nil, refuse(connect.CodeResourceExhausted, "client %s already has %d calls in progress, its max_calls", c.name, c.maxCalls)
 	}
 	return func() { c.usage.calls.Add(-1) }, nil
 }

@@ -362,7 +362,7 @@ export const SendDirectMessageResponseSchema: GenMessage<SendDirectMessageRespon
   messageDesc(file_discord_api_discord_api, 3);
 
 /**
- * GetGuildChannelsRequest names the guild.
+ * GetGuildChannelsRequest identifies the guild.
  *
  * @generated from message discord_api.GetGuildChannelsRequest
  */
@@ -414,7 +414,7 @@ export const GetGuildChannelsResponseSchema: GenMessage<GetGuildChannelsResponse
   messageDesc(file_discord_api_discord_api, 5);
 
 /**
- * GetChannelMessageRequest names the message.
+ * GetChannelMessageRequest identifies the message.
  *
  * @generated from message discord_api.GetChannelMessageRequest
  */
@@ -535,7 +535,7 @@ export const ListChannelMessagesResponseSchema: GenMessage<ListChannelMessagesRe
   messageDesc(file_discord_api_discord_api, 9);
 
 /**
- * DeleteChannelMessageRequest names the message.
+ * DeleteChannelMessageRequest identifies the message.
  *
  * @generated from message discord_api.DeleteChannelMessageRequest
  */
@@ -585,7 +585,7 @@ export const DeleteChannelMessageResponseSchema: GenMessage<DeleteChannelMessage
   messageDesc(file_discord_api_discord_api, 11);
 
 /**
- * GetChannelRequest names the channel.
+ * GetChannelRequest identifies the channel.
  *
  * @generated from message discord_api.GetChannelRequest
  */
@@ -627,7 +627,7 @@ export const GetChannelResponseSchema: GenMessage<GetChannelResponse> = /*@__PUR
   messageDesc(file_discord_api_discord_api, 13);
 
 /**
- * BulkDeleteChannelMessagesRequest names the messages.
+ * BulkDeleteChannelMessagesRequest identifies the messages.
  *
  * @generated from message discord_api.BulkDeleteChannelMessagesRequest
  */
@@ -712,7 +712,7 @@ export const BulkDeleteChannelMessagesResponse_ResultSchema: GenMessage<BulkDele
   messageDesc(file_discord_api_discord_api, 15, 0);
 
 /**
- * CrosspostMessageRequest names the message.
+ * CrosspostMessageRequest identifies the message.
  *
  * @generated from message discord_api.CrosspostMessageRequest
  */
@@ -761,7 +761,7 @@ export const CrosspostMessageResponseSchema: GenMessage<CrosspostMessageResponse
   messageDesc(file_discord_api_discord_api, 17);
 
 /**
- * PinMessageRequest names the message.
+ * PinMessageRequest identifies the message.
  *
  * @generated from message discord_api.PinMessageRequest
  */
@@ -811,7 +811,7 @@ export const PinMessageResponseSchema: GenMessage<PinMessageResponse> = /*@__PUR
   messageDesc(file_discord_api_discord_api, 19);
 
 /**
- * UnpinMessageRequest names the message.
+ * UnpinMessageRequest identifies the message.
  *
  * @generated from message discord_api.UnpinMessageRequest
  */
@@ -952,7 +952,7 @@ export const ListPinnedMessagesResponse_ItemSchema: GenMessage<ListPinnedMessage
   messageDesc(file_discord_api_discord_api, 23, 0);
 
 /**
- * TriggerTypingRequest names the channel.
+ * TriggerTypingRequest identifies the channel.
  *
  * @generated from message discord_api.TriggerTypingRequest
  */
@@ -988,7 +988,7 @@ export const TriggerTypingResponseSchema: GenMessage<TriggerTypingResponse> = /*
   messageDesc(file_discord_api_discord_api, 25);
 
 /**
- * AddReactionRequest names the message and the emoji.
+ * AddReactionRequest identifies the message and the emoji.
  *
  * @generated from message discord_api.AddReactionRequest
  */
@@ -1038,7 +1038,7 @@ export const AddReactionResponseSchema: GenMessage<AddReactionResponse> = /*@__P
   messageDesc(file_discord_api_discord_api, 27);
 
 /**
- * RemoveReactionRequest names the reaction.
+ * RemoveReactionRequest identifies the reaction.
  *
  * @generated from message discord_api.RemoveReactionRequest
  */
@@ -1095,7 +1095,7 @@ export const RemoveReactionResponseSchema: GenMessage<RemoveReactionResponse> = 
   messageDesc(file_discord_api_discord_api, 29);
 
 /**
- * RemoveAllReactionsRequest names the message.
+ * RemoveAllReactionsRequest identifies the message.
  *
  * @generated from message discord_api.RemoveAllReactionsRequest
  */
@@ -1223,7 +1223,7 @@ export const ListReactionsResponseSchema: GenMessage<ListReactionsResponse> = /*
   messageDesc(file_discord_api_discord_api, 33);
 
 /**
- * GetDirectMessageChannelRequest names the user.
+ * GetDirectMessageChannelRequest identifies the user.
  *
  * @generated from message discord_api.GetDirectMessageChannelRequest
  */
@@ -1373,7 +1373,7 @@ export const StartThreadResponseSchema: GenMessage<StartThreadResponse> = /*@__P
   messageDesc(file_discord_api_discord_api, 37);
 
 /**
- * ListActiveThreadsRequest names the guild.
+ * ListActiveThreadsRequest identifies the guild.
  *
  * @generated from message discord_api.ListActiveThreadsRequest
  */
@@ -1422,7 +1422,7 @@ export const ListActiveThreadsResponseSchema: GenMessage<ListActiveThreadsRespon
   messageDesc(file_discord_api_discord_api, 39);
 
 /**
- * AddThreadMemberRequest names the thread and the user.
+ * AddThreadMemberRequest identifies the thread and the user.
  *
  * @generated from message discord_api.AddThreadMemberRequest
  */
@@ -1465,7 +1465,7 @@ export const AddThreadMemberResponseSchema: GenMessage<AddThreadMemberResponse> 
   messageDesc(file_discord_api_discord_api, 41);
 
 /**
- * RemoveThreadMemberRequest names the thread and the user.
+ * RemoveThreadMemberRequest identifies the thread and the user.
  *
  * @generated from message discord_api.RemoveThreadMemberRequest
  */
@@ -1508,7 +1508,7 @@ export const RemoveThreadMemberResponseSchema: GenMessage<RemoveThreadMemberResp
   messageDesc(file_discord_api_discord_api, 43);
 
 /**
- * GetGuildRequest names the guild.
+ * GetGuildRequest identifies the guild.
  *
  * @generated from message discord_api.GetGuildRequest
  */
@@ -1631,7 +1631,7 @@ export const ListGuildsResponseSchema: GenMessage<ListGuildsResponse> = /*@__PUR
   messageDesc(file_discord_api_discord_api, 47);
 
 /**
- * GetGuildMemberRequest names the guild and the user.
+ * GetGuildMemberRequest identifies the guild and the user.
  *
  * @generated from message discord_api.GetGuildMemberRequest
  */
@@ -1905,7 +1905,7 @@ export const ModifyGuildMemberResponseSchema: GenMessage<ModifyGuildMemberRespon
   messageDesc(file_discord_api_discord_api, 55);
 
 /**
- * AddGuildMemberRoleRequest names the member and the role.
+ * AddGuildMemberRoleRequest identifies the member and the role.
  *
  * @generated from message discord_api.AddGuildMemberRoleRequest
  */
@@ -1962,7 +1962,7 @@ export const AddGuildMemberRoleResponseSchema: GenMessage<AddGuildMemberRoleResp
   messageDesc(file_discord_api_discord_api, 57);
 
 /**
- * RemoveGuildMemberRoleRequest names the member and the role.
+ * RemoveGuildMemberRoleRequest identifies the member and the role.
  *
  * @generated from message discord_api.RemoveGuildMemberRoleRequest
  */
@@ -2019,7 +2019,7 @@ export const RemoveGuildMemberRoleResponseSchema: GenMessage<RemoveGuildMemberRo
   messageDesc(file_discord_api_discord_api, 59);
 
 /**
- * ListGuildRolesRequest names the guild.
+ * ListGuildRolesRequest identifies the guild.
  *
  * @generated from message discord_api.ListGuildRolesRequest
  */
@@ -2070,7 +2070,7 @@ export const ListGuildRolesResponseSchema: GenMessage<ListGuildRolesResponse> = 
   messageDesc(file_discord_api_discord_api, 61);
 
 /**
- * GetUserRequest names the user.
+ * GetUserRequest identifies the user.
  *
  * @generated from message discord_api.GetUserRequest
  */
@@ -2148,7 +2148,7 @@ export const GetCurrentUserResponseSchema: GenMessage<GetCurrentUserResponse> = 
   messageDesc(file_discord_api_discord_api, 65);
 
 /**
- * DeleteWebhookMessageRequest names the message.
+ * DeleteWebhookMessageRequest identifies the message.
  *
  * @generated from message discord_api.DeleteWebhookMessageRequest
  */
@@ -6119,7 +6119,7 @@ export const NewMessageSchema: GenMessage<NewMessage> = /*@__PURE__*/
   messageDesc(file_discord_api_discord_api, 88);
 
 /**
- * SendDirectMessagesRequest names the users and the message.
+ * SendDirectMessagesRequest identifies the users and the message.
  *
  * @generated from message discord_api.SendDirectMessagesRequest
  */

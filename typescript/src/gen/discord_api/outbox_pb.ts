@@ -217,7 +217,7 @@ export const EnqueueRequestSchema: GenMessage<EnqueueRequest> = /*@__PURE__*/
   messageDesc(file_discord_api_outbox, 0);
 
 /**
- * EnqueueResponse is the response of Enqueue.
+ * EnqueueResponse is the response to Enqueue.
  *
  * @generated from message discord_api.EnqueueResponse
  */
@@ -267,7 +267,7 @@ export const EnqueueManyRequestSchema: GenMessage<EnqueueManyRequest> = /*@__PUR
   messageDesc(file_discord_api_outbox, 2);
 
 /**
- * EnqueueManyResponse is the response for one call.
+ * EnqueueManyResponse is the response to one call.
  *
  * @generated from message discord_api.EnqueueManyResponse
  */
@@ -605,7 +605,7 @@ export const Delivery_OnUnknownSchema: GenEnum<Delivery_OnUnknown> = /*@__PURE__
   enumDesc(file_discord_api_outbox, 4, 2);
 
 /**
- * GetDeliveryRequest names a delivery.
+ * GetDeliveryRequest identifies a delivery.
  *
  * @generated from message discord_api.GetDeliveryRequest
  */
@@ -633,7 +633,7 @@ export const GetDeliveryRequestSchema: GenMessage<GetDeliveryRequest> = /*@__PUR
   messageDesc(file_discord_api_outbox, 5);
 
 /**
- * GetDeliveryResponse is the response of GetDelivery.
+ * GetDeliveryResponse is the response to GetDelivery.
  *
  * @generated from message discord_api.GetDeliveryResponse
  */
@@ -833,7 +833,7 @@ export const WatchDeliveriesResponseSchema: GenMessage<WatchDeliveriesResponse> 
   messageDesc(file_discord_api_outbox, 10);
 
 /**
- * CancelDeliveryRequest names a delivery.
+ * CancelDeliveryRequest identifies a delivery.
  *
  * @generated from message discord_api.CancelDeliveryRequest
  */
@@ -861,7 +861,7 @@ export const CancelDeliveryRequestSchema: GenMessage<CancelDeliveryRequest> = /*
   messageDesc(file_discord_api_outbox, 11);
 
 /**
- * CancelDeliveryResponse is the response of CancelDelivery.
+ * CancelDeliveryResponse is the response to CancelDelivery.
  *
  * @generated from message discord_api.CancelDeliveryResponse
  */
@@ -882,7 +882,7 @@ export const CancelDeliveryResponseSchema: GenMessage<CancelDeliveryResponse> = 
   messageDesc(file_discord_api_outbox, 12);
 
 /**
- * RetryDeliveryRequest names a delivery.
+ * RetryDeliveryRequest identifies a delivery.
  *
  * @generated from message discord_api.RetryDeliveryRequest
  */
@@ -917,7 +917,7 @@ export const RetryDeliveryRequestSchema: GenMessage<RetryDeliveryRequest> = /*@_
   messageDesc(file_discord_api_outbox, 13);
 
 /**
- * RetryDeliveryResponse is the response of RetryDelivery.
+ * RetryDeliveryResponse is the response to RetryDelivery.
  *
  * @generated from message discord_api.RetryDeliveryResponse
  */
@@ -974,7 +974,7 @@ export const PurgeDeliveriesRequestSchema: GenMessage<PurgeDeliveriesRequest> = 
   messageDesc(file_discord_api_outbox, 15);
 
 /**
- * PurgeDeliveriesResponse is the response of PurgeDeliveries.
+ * PurgeDeliveriesResponse is the response to PurgeDeliveries.
  *
  * @generated from message discord_api.PurgeDeliveriesResponse
  */
@@ -1014,7 +1014,7 @@ export const Outbox: GenService<{
    * behind it.
    *
    * Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
-   * RESOURCE_EXHAUSTED when the outbox is full, PERMISSION_DENIED for a call that
+   * RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
    * the client may not make.
    *
    * @generated from rpc discord_api.Outbox.Enqueue
