@@ -183,7 +183,9 @@ type Sandbox struct {
 }
 
 // ErrNoToken is the error of New for a Config without a token.
-var ErrNoToken = errors.New("No Discord bot token provided; set --token-file or DISCORD_BOT_TOKEN") //nolint:staticcheck // the text that users of the command know
+//
+//nolint:staticcheck // the text that users of the command know
+var ErrNoToken = errors.New("No Discord bot token provided; set --token-file or DISCORD_BOT_TOKEN")
 
 // validate names the first field that no part of the server would refuse.
 func (c *Config) validate() error {

@@ -18,7 +18,8 @@ import (
 func Template() string {
 	const intro = `Configuration of discordproxyserver, see docs/configuration.md. Each setting is the name of a flag.
 Flags and environment variables take precedence over this file.
-A line such as "#port: 50051" shows a setting with its default, or with a word in capitals that stands for your value. Remove the "#" to set it.
+A line such as "#port: 50051" shows a setting with its default, or with a word in capitals that stands for your value.
+Remove the "#" to set it.
 Check the file with: discordproxyserver check --config FILE`
 	const sections = `# === Sections ===
 

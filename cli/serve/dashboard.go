@@ -15,7 +15,12 @@ type dashboardConfig struct {
 
 func (c *dashboardConfig) flags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "no-dashboard", EnvVars: command.Variables("no-dashboard"), Destination: &c.off, Usage: "do not serve the dashboard at /"},
+		&cli.BoolFlag{
+			Name:        "no-dashboard",
+			EnvVars:     command.Variables("no-dashboard"),
+			Destination: &c.off,
+			Usage:       "do not serve the dashboard at /",
+		},
 		&cli.BoolFlag{
 			Name:        "dashboard-show-content",
 			EnvVars:     command.Variables("dashboard-show-content"),

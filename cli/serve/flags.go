@@ -73,7 +73,13 @@ func (c *serverConfig) flags() []cli.Flag {
 			Destination: &c.host,
 			Usage:       "`ADDRESS`, name or unix:PATH to listen on; separate several with commas",
 		},
-		&cli.IntFlag{Name: "port", EnvVars: command.Variables("port"), Value: 50051, Destination: &c.port, Usage: "port to listen on; 0 for any free port"},
+		&cli.IntFlag{
+			Name:        "port",
+			EnvVars:     command.Variables("port"),
+			Value:       50051,
+			Destination: &c.port,
+			Usage:       "port to listen on; 0 for any free port",
+		},
 		&cli.StringFlag{
 			Name:        "socket-mode",
 			EnvVars:     command.Variables("socket-mode"),

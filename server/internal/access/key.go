@@ -72,7 +72,7 @@ func parseHash(text string) (k key, err error) {
 	return k, err
 }
 
-var errDigits = errors.New("expected 64 hexadecimal digits after sha256:")
+var errDigits = errors.New("expected sha256: and 64 hexadecimal digits")
 
 type bcryptVerifier string
 
