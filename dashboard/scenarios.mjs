@@ -235,6 +235,7 @@ const scenarios = {
     });
     await page.getByRole("link", { name: "Calls", exact: true }).click();
     await page.getByLabel("Code").selectOption("permission_denied");
+    await page.getByRole("button", { name: "SendChannelMessage" }).nth(1).waitFor(); // the newest comes first
     await page.getByRole("button", { name: "SendChannelMessage" }).first().click();
     await page.getByText("the composer cannot restore the attachments, tts of this message").waitFor();
     await close(page);

@@ -24,7 +24,8 @@ func (s *Server) newStatus(addr net.Addr) (*status.Service, error) {
 	config := status.Config{
 		Limits: func() *pb.GetRateLimitStatusResponse { return api.RateLimitStatus(s.up.client.RateLimits()) },
 		Ready:  s.checks.Ready, Bot: s.login.botName, Gateway: s.live.status, Version: c.Version,
-		Open: s.gate.isOpen(addr), Contents: c.ShowContents, Names: s.names, History: s.history, Waiting: pausing{s.up.client, s.data}, Logger: c.Logger,
+		Open: s.gate.isOpen(addr), Contents: c.ShowContents, Names: s.names, History: s.history, Waiting: pausing{s.up.client, s.data},
+		Logger: c.Logger,
 	}
 	if config.Contents && config.Open {
 		return nil, errors.New("--dashboard-show-content would show the contents of calls to anyone: listen on a loopback address")

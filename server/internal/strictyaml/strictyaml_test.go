@@ -12,19 +12,31 @@ func TestLoad(t *testing.T) {
 	type file struct {
 		Name string   `yaml:"name"`
 		List []string `yaml:"list"`
+		Rows []struct {
+			Hashes []string `yaml:"hashes"`
+		} `yaml:"rows"`
+		Named map[string]*struct {
+			Form string `yaml:"form"`
+		} `yaml:"named"`
 	}
 	for text, want := range map[string]string{
-		"name: x\nlist: [a, b]":           "",
-		"name: &n x\nlist: [*n]":          "",
-		"name: x\n# list: [a]":            "",
-		"":                                "no documents",
-		"name: x\nlist:":                  "line 2: the value is empty",
-		"name: x\nlist: []":               "line 2: the value is empty",
-		"name: x\nlist: [a, ~]":           "line 2: the value is empty",
-		"name: ''\nlist: [a]":             "line 1: the value is empty",
-		"name: x\nlist: &e []":            "line 2: the value is empty",
-		"name: x\nlists: [a]":             "lists",
-		"Name: x":                         "Name",
+		"name: x\nlist: [a, b]":  "",
+		"name: &n x\nlist: [*n]": "",
+		"name: x\n# list: [a]":   "",
+		"":                       "no documents",
+		"name: x\nlist:":         "line 2: the value is empty",
+		"name: x\nlist: []":      "line 2: the value is empty",
+		"name: x\nlist: [a, ~]":  "line 2: the value is empty",
+		"name: ''\nlist: [a]":    "line 1: the value is empty",
+		"name: x\nlist: &e []":   "line 2: the value is empty",
+		"name: x\nlists: [a]":    `line 2: unknown field "lists"; did you mean "list"?`,
+		"Name: x":                `line 1: unknown field "Name"; did you mean "name"?`,
+		"named: {a: &a {form: x}, b: {<<: *a}}\nname: x": "",
+		"name: x\nzzz: [a]":               `line 2: unknown field "zzz"`,
+		"name: x\nrows:\n- {hashs: [a]}":  `line 3: unknown field "hashs"; did you mean "hashes"?`,
+		"name: x\nrows:\n- {hashes: [a]}": "",
+		"name: x\nnamed: {a: {from: x}}":  `line 2: unknown field "from"; did you mean "form"?`,
+		"name: x\nnamed: {a: {form: x}}":  "",
 		"name: x\nname: y":                "line 2",
 		"name: x\n---\nname: y":           "multiple",
 		"name: x\nlist: {a: b}":           "line 2",
