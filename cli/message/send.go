@@ -129,7 +129,7 @@ func replyTo(r *request) *pb.MessageReference {
 }
 
 var editCommand = messageCommand{
-	name: "edit", usage: "changes a message of the bot; what is not given stays, files replace all old ones",
+	name: "edit", usage: "changes a message of the bot; parts that you leave out stay unchanged, files replace all old ones",
 	ids: []string{"CHANNEL_ID", "MESSAGE_ID"}, text: true, flags: partFlags,
 	run: func(r *request) error {
 		m, err := r.message()

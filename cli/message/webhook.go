@@ -18,7 +18,7 @@ var webhookAddress = regexp.MustCompile(`^https?://[^/]+/api/(?:v\d+/)?webhooks/
 
 var webhookCommand = messageCommand{
 	name:  "webhook",
-	usage: "posts a message as a webhook; WEBHOOK is its URL, or @FILE with the URL, which other users of the machine do not see",
+	usage: "posts a message as a webhook; WEBHOOK is its URL, or @FILE, a file that contains the URL",
 	words: []string{"WEBHOOK"}, text: true,
 	flags: func() []cli.Flag {
 		return append(newMessageFlags(),
