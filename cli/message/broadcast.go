@@ -38,13 +38,13 @@ var broadcastCommand = messageCommand{
 				Usage:     "`FILE` with one user ID on each line, - for standard input; # begins a comment",
 			},
 			&cli.StringFlag{Name: "role", Usage: "send to the members with `ROLE`, its ID or name, in --guild or the only guild that has it"},
-			&cli.Uint64Flag{Name: "guild", Usage: "send to the members of `GUILD_ID`"},
+			&cli.Uint64Flag{Name: "guild", Usage: "send to the members of `GUILD_ID`", DefaultText: "none"},
 			&cli.StringFlag{
 				Name:      "failures",
 				TakesFile: true,
-				Usage:     "`FILE` for the users who did not get the message (default: the name of the --users file with .failed added, else users.failed)",
+				Usage:     "`FILE` for the users who did not get the message (default: the --users file plus .failed, or users.failed)",
 			},
-			&cli.StringFlag{Name: "idempotency-key", Usage: "`KEY` that identifies this broadcast (default: derived from the message; with --queue, random)"},
+			&cli.StringFlag{Name: "idempotency-key", Usage: "`KEY` of this broadcast (default: derived from the message; with --queue, random)"},
 		)
 	},
 	run: broadcast,

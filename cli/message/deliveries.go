@@ -126,7 +126,7 @@ var deliveriesCommand = messageCommand{
 			&cli.StringSliceFlag{Name: "state", Usage: "`STATE` of the deliveries to list or watch, such as failed; repeatable"},
 			&cli.StringFlag{Name: "caller", Usage: "`CLIENT` that queued the messages (default: this client, or all that it may see)"},
 			&cli.IntFlag{Name: "limit", Usage: "number of deliveries to list, 1 to 1000", Value: 50},
-			&cli.Uint64Flag{Name: "after", Usage: "with watch, start after `POSITION`; 0 starts with the oldest result"},
+			&cli.Uint64Flag{Name: "after", Usage: "with watch, start after `POSITION`; 0 starts with the oldest result", DefaultText: "new results only"},
 		}
 	},
 	run: func(r *request) error {

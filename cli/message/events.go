@@ -25,7 +25,7 @@ var eventsCommand = messageCommand{
 			&cli.StringSliceFlag{Name: "type", Usage: "`TYPE` of events, such as MESSAGE_CREATE; repeatable"},
 			&cli.StringSliceFlag{Name: "channel", Usage: "`CHANNEL_ID` or '#name' whose events to print; repeatable"},
 			&cli.StringSliceFlag{Name: "guild", Usage: "`GUILD_ID` whose events to print; repeatable"},
-			&cli.StringFlag{Name: "since", Usage: "start with past events: after the `POSITION` that an earlier run printed, or from a duration ago, such as 10m"},
+			&cli.StringFlag{Name: "since", Usage: "start with past events: `POSITION` printed by an earlier run, or a duration such as 10m"},
 			&cli.BoolFlag{Name: "raw", Usage: "add Discord's own JSON to each event, with --output json or yaml"},
 		}
 	},

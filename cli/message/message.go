@@ -47,7 +47,7 @@ func App(env command.Env) *cli.App {
 	command.Document(app, command.Manual{
 		ExitStatus: [][2]string{
 			{"0", "done"},
-			{"1", "failed or interrupted; retrying does not help"},
+			{"1", "failed permanently, or interrupted"},
 			{"2", "invalid options or arguments"},
 			{"3", "access denied by the proxy, see --key-file"},
 			{"75", "temporary failure; try again later"},

@@ -116,7 +116,7 @@ func (r *request) link(m *pb.Message) string {
 
 func sendFlags() []cli.Flag {
 	return append(
-		append(newMessageFlags(), &cli.Uint64Flag{Name: "reply-to", Usage: "`MESSAGE_ID` that this one replies to"}),
+		append(newMessageFlags(), &cli.Uint64Flag{Name: "reply-to", Usage: "`MESSAGE_ID` of the message to reply to", DefaultText: "none"}),
 		queueFlags()...)
 }
 

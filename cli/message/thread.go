@@ -15,7 +15,7 @@ var threadCommand = messageCommand{
 	ids: []string{"CHANNEL_ID"}, words: []string{"NAME"}, optional: "TEXT",
 	flags: func() []cli.Flag {
 		return []cli.Flag{
-			&cli.Uint64Flag{Name: "message", Usage: "start the thread from the message `MESSAGE_ID`"},
+			&cli.Uint64Flag{Name: "message", Usage: "start the thread from the message `MESSAGE_ID`", DefaultText: "none"},
 			&cli.BoolFlag{Name: "private", Usage: "start a private thread"},
 		}
 	},

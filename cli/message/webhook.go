@@ -23,7 +23,7 @@ var webhookCommand = messageCommand{
 	flags: func() []cli.Flag {
 		return append(newMessageFlags(),
 			&cli.StringFlag{Name: "username", Usage: "`NAME` to post under"},
-			&cli.Uint64Flag{Name: "thread", Usage: "post to the thread `THREAD_ID`"},
+			&cli.Uint64Flag{Name: "thread", Usage: "post to the thread `THREAD_ID`", DefaultText: "none"},
 		)
 	},
 	run: func(r *request) error {
