@@ -30,7 +30,7 @@ func queueFlags() []cli.Flag {
 func keepFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "queue", Usage: "queue the message in the outbox of the proxy and do not wait for Discord"},
-		&cli.StringFlag{Name: "at", Usage: "with --queue, send the message at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
+		&cli.StringFlag{Name: "at", Usage: "with --queue, send at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
 		&cli.DurationFlag{Name: "expires", Usage: "with --queue, give up after this time without success, such as 2h", DefaultText: "24h"},
 	}
 }
@@ -126,7 +126,7 @@ var deliveriesCommand = messageCommand{
 			&cli.StringSliceFlag{Name: "state", Usage: "`STATE` of the deliveries to list or watch, such as failed; repeatable"},
 			&cli.StringFlag{Name: "caller", Usage: "`CLIENT` that queued the messages (default: this client, or all that it may see)"},
 			&cli.IntFlag{Name: "limit", Usage: "number of deliveries to list, 1 to 1000", Value: 50},
-			&cli.Uint64Flag{Name: "after", Usage: "with watch, start after `POSITION`; 0 starts with the oldest result", DefaultText: "new results only"},
+			&cli.Uint64Flag{Name: "after", Usage: "with watch, start after `POSITION`; 0 is the oldest result", DefaultText: "new results only"},
 		}
 	},
 	run: func(r *request) error {
