@@ -32,7 +32,7 @@ func AddCommands(app *cli.App, commands ...*cli.Command) {
 
 func helpCommand() *cli.Command {
 	return &cli.Command{
-		Name: "help", Usage: "shows help, of a command when one is named", ArgsUsage: "[COMMAND]",
+		Name: "help", Usage: "shows help for the program or for a command", ArgsUsage: "[COMMAND]",
 		Action: func(c *cli.Context) error {
 			if !c.Args().Present() {
 				return cli.ShowAppHelp(c)

@@ -183,7 +183,7 @@ var shells = []string{"bash", "zsh", "fish"}
 // completionCommand writes what a shell needs to complete the command of app.
 func completionCommand(app *cli.App) *cli.Command {
 	return &cli.Command{
-		Name: "completion", Usage: "writes the script with which a shell completes this command",
+		Name: "completion", Usage: "prints the completion script for a shell",
 		ArgsUsage: strings.Join(shells, "|"),
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 1 {
@@ -203,7 +203,7 @@ func completionCommand(app *cli.App) *cli.Command {
 func completionScript(app *cli.App, shell string) (string, error) {
 	scripts := map[string]string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}
 	if scripts[shell] == "" {
-		return "", fmt.Errorf("there is no completion for %q, but for %s", shell, strings.Join(shells, ", "))
+		return "", fmt.Errorf("no completion for shell %q; supported: %s", shell, strings.Join(shells, ", "))
 	}
 	return strings.NewReplacer("COMMAND", app.Name, "REQUEST", completionRequest, "FILES", completeFiles).Replace(scripts[shell]), nil
 }

@@ -31,18 +31,18 @@ func Target(host string, port int) string {
 // TrustFlags returns the flags that Trust reads.
 func TrustFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "tls", EnvVars: Variables("tls"), Usage: "use TLS; the other options of TLS mean it, too"},
+		&cli.BoolFlag{Name: "tls", EnvVars: Variables("tls"), Usage: "use TLS; implied by the other TLS options"},
 		&cli.StringFlag{
 			Name:      "tls-ca",
 			EnvVars:   Variables("tls-ca"),
 			TakesFile: true,
-			Usage: "`FILE` with the authorities in PEM that the proxy's certificate must be of, " +
-				"or with this certificate itself (default: the authorities of the machine)",
+			Usage: "PEM `FILE` with the authorities to trust, or with the proxy's own certificate " +
+				"(default: the authorities of the machine)",
 		},
 		&cli.StringFlag{
 			Name:    "tls-name",
 			EnvVars: Variables("tls-name"),
-			Usage:   "`NAME` that the proxy's certificate must have (default: that of --host)",
+			Usage:   "`NAME` that the proxy's certificate must have (default: the host in --host)",
 		},
 	}
 }

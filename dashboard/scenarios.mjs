@@ -129,7 +129,7 @@ async function violations(view, page) {
   return found;
 }
 
-const wanted = (page) => page.getByRole("heading", { name: "This proxy wants a key" });
+const wanted = (page) => page.getByRole("heading", { name: "This proxy requires a key" });
 
 async function unlock(page, key) {
   await page.getByLabel("Client key").fill(key);
@@ -182,7 +182,7 @@ const scenarios = {
     const page = await open("send");
     await page.getByLabel("A user").check();
     same(await page.getByRole("button", { name: "Send", exact: true }).isDisabled(), true, "Send without a user");
-    await page.getByLabel("User id").fill("1100000000000000004");
+    await page.getByLabel("User ID").fill("1100000000000000004");
     await page.getByLabel("Text", { exact: true }).fill("psst");
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.getByText("Sent as message").waitFor();
@@ -294,8 +294,8 @@ const scenarios = {
     await page.getByText("Paste Discord JSON").click();
     const paste = page.getByLabel("A message, an embed, or a list of embeds");
     await paste.fill("{");
-    await page.getByRole("button", { name: "Use it" }).click();
-    await page.getByRole("alert").getByText("This is no JSON").waitFor();
+    await page.getByRole("button", { name: "Load", exact: true }).click();
+    await page.getByRole("alert").getByText("This is not valid JSON").waitFor();
     await paste.fill(JSON.stringify({
       content: "pasted",
       embeds: [{ title: "One", color: 255, footer: { text: "foot" } }, { title: "Two", fields: [{ name: "n", value: "v", inline: true }] }],
@@ -304,12 +304,12 @@ const scenarios = {
         { type: 1, components: [{ type: 3, custom_id: "pick", options: [{ label: "A", value: "a" }, { label: "B", value: "B" }] }] },
       ],
     }));
-    await page.getByRole("button", { name: "Use it" }).click();
+    await page.getByRole("button", { name: "Load", exact: true }).click();
     same(await page.getByLabel("Text", { exact: true }).inputValue(), "pasted", "the text that was pasted");
     await page.getByLabel("Files").setInputFiles({ name: "note.txt", mimeType: "text/plain", buffer: Buffer.from("hello") });
     await page.getByRole("button", { name: "Remove note.txt" }).waitFor();
     await page.getByText("Templates").click();
-    await page.getByLabel("Name of the template").fill("alert");
+    await page.getByLabel("Template name").fill("alert");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("button", { name: "Use template alert" }).waitFor();
     // An error is that of what was sent, not of what is written afterwards.
@@ -350,11 +350,11 @@ const scenarios = {
 
   async "faults and limits of the sandbox"() {
     const page = await open("sandbox");
-    await page.getByLabel("The bot is not allowed to").check();
-    await page.getByText("0 hit").waitFor();
-    same((await send("not allowed")).status, 403, "status while the bot is not allowed to");
+    await page.getByLabel("The bot lacks permission").check();
+    await page.getByText("0 hits").waitFor();
+    same((await send("not allowed")).status, 403, "status while the bot lacks permission");
     await page.getByText("1 hit").waitFor();
-    await page.getByRole("switch", { name: "The bot is not allowed to" }).uncheck();
+    await page.getByRole("switch", { name: "The bot lacks permission" }).uncheck();
     await page.getByText("1 hit").waitFor({ state: "detached" });
     same((await send("allowed")).status, 200, "status once it is");
     await page.getByLabel("Messages", { exact: true }).fill("7");
@@ -385,7 +385,7 @@ const scenarios = {
     const page = await open("sandbox");
     await page.getByLabel("Act as", { exact: true }).selectOption({ label: "bob" });
     await page.getByLabel("Channel", { exact: true }).selectOption(alerts);
-    await page.getByLabel("Message of the person").fill("hello bot");
+    await page.getByLabel("Message from this person").fill("hello bot");
     await page.getByRole("button", { name: "Write" }).click();
     const log = page.getByRole("log");
     await log.getByText("hello bot").waitFor();
@@ -447,7 +447,7 @@ const scenarios = {
   async "pause a channel, and resume it"() {
     const page = await open("calls", { ...forAxe, script: axe.source });
     page.on("dialog", (dialog) => dialog.accept());
-    const queue = page.getByRole("region", { name: "Who fills the queue now" });
+    const queue = page.getByRole("region", { name: "Waiting calls", exact: true });
     const before = await messages(general);
     await queue.getByLabel("Channel ID").fill(general);
     await queue.getByRole("button", { name: "Pause the channel" }).click();
@@ -455,7 +455,7 @@ const scenarios = {
     const abort = new AbortController();
     const calls = ["first", "second"].map((text) => send(`paused ${text}`, abort.signal));
     const paused = queue.getByRole("list", { name: "Paused channels" });
-    await paused.getByText(/#general is paused by 127\.0\.0\.1 since \d+:\d+:\d+.*; 2 calls wait for its end\./).waitFor();
+    await paused.getByText(/#general was paused by 127\.0\.0\.1 at \d+:\d+:\d+.*; 2 calls are waiting\./).waitFor();
     same(await messages(general), before, "messages of a paused channel");
     same(await violations("paused", page), [], "axe");
     // The pause belongs to the proxy: another page shows it, too.
@@ -463,7 +463,7 @@ const scenarios = {
     await paused.waitFor();
     await shots(page, "paused");
     await queue.getByRole("button", { name: `Resume channel ${general}` }).click();
-    await queue.getByText("Resumed the channel: 2 calls go on.").waitFor();
+    await queue.getByText("Resumed the channel: 2 calls continue.").waitFor();
     same((await Promise.all(calls)).map((r) => r.status), [200, 200], "calls after the pause");
     same((await messages(general)).length, before.length + 2, "messages after the pause");
     // From the list of who waits, and with a call that is cancelled meanwhile.
@@ -501,18 +501,18 @@ const scenarios = {
 
     // The same as charts, with values under the mouse.
     await page.getByRole("link", { name: "History" }).click();
-    const chart = page.getByRole("img", { name: /^Calls that waited: waiting at most \d/ });
+    const chart = page.getByRole("img", { name: /^Waiting calls over time: waiting at most \d/ });
     await chart.locator("canvas").waitFor();
     const plot = await chart.locator(".u-over").boundingBox();
     await page.mouse.move(plot.x + plot.width - 3, plot.y + 20);
-    await page.waitForFunction(() => Number(document.querySelector('[aria-label^="Calls that waited"] .u-series:last-child .u-value')?.textContent) > 0);
-    same((await page.getByRole("img", { name: /^Time in which Discord answered: p50 at most \d.*p99 at most \d/ }).count()) > 0, true, "times of Discord");
-    await page.getByRole("region", { name: "Who fills the queue now" }).getByText("127.0.0.1").waitFor();
+    await page.waitForFunction(() => Number(document.querySelector('[aria-label^="Waiting calls over time"] .u-series:last-child .u-value')?.textContent) > 0);
+    same((await page.getByRole("img", { name: /^Discord's response time: p50 at most \d.*p99 at most \d/ }).count()) > 0, true, "times of Discord");
+    await page.getByRole("region", { name: "Waiting calls", exact: true }).getByText("127.0.0.1").waitFor();
     await shot(page, "history");
     await page.getByText("24 h", { exact: true }).click();
-    await page.getByText("Calls a minute, by code").waitFor();
+    await page.getByText("Calls per minute, by code").waitFor();
     await page.getByText("5 min", { exact: true }).click();
-    await page.getByText("Calls in 10 s, by code").waitFor();
+    await page.getByText("Calls per 10 s, by code").waitFor();
     await page.getByLabel("Colours").selectOption("dark");
     await page.setViewportSize(narrow);
     same(await page.evaluate(() => document.documentElement.scrollWidth), narrow.width, "width of the history");
@@ -522,7 +522,7 @@ const scenarios = {
 
     // One is cancelled, then all of a channel, then all of a caller.
     await page.getByRole("link", { name: "Calls", exact: true }).click();
-    const queue = page.getByRole("region", { name: "Who fills the queue now" });
+    const queue = page.getByRole("region", { name: "Waiting calls", exact: true });
     await shot(page, "waiting");
     await queue.getByRole("button", { name: /^Cancel call / }).last().click();
     await queue.getByText("Cancelled 1 call.").waitFor();
@@ -540,7 +540,7 @@ const scenarios = {
     abort.abort();
     await Promise.all(calls);
     await value(page, "Waiting", 0, 0);
-    await page.getByText("nothing waits for a limit").waitFor();
+    await page.getByText("no calls are waiting").waitFor();
     await close(page);
   },
 
@@ -554,14 +554,14 @@ const scenarios = {
       same(response.status, 200, `status of ${content}`);
     };
     const page = await open("outbox", { ...forAxe, script: axe.source });
-    await page.getByText("Nothing waits to be delivered.").waitFor();
+    await page.getByText("No messages are queued.").waitFor();
     await shot(page, "outbox-empty");
     await enqueue(general, "later", { deliveryId: "later", notBefore: new Date(Date.now() + 3_600_000).toISOString() });
     await enqueue(general, "much later", { deliveryId: "much-later", notBefore: new Date(Date.now() + 7_200_000).toISOString() });
     await enqueue(forbidden, "never", { deliveryId: "never" });
     await enqueue(general, "soon", { deliveryId: "soon" });
     const queue = page.getByRole("region", { name: "In the queue" });
-    await queue.getByText("of them 2 scheduled").waitFor();
+    await queue.getByText("2 of them scheduled").waitFor();
     await queue.getByText("#general").waitFor();
     await queue.getByText("127.0.0.1").waitFor();
     await page.getByText("Scheduled", { exact: true }).click();
@@ -590,12 +590,12 @@ const scenarios = {
       await cancel.click();
       await cancel.waitFor({ state: "detached" });
     }
-    await page.getByText("Nothing waits to be delivered.").waitFor();
+    await page.getByText("No messages are queued.").waitFor();
     await close(page);
     // Without the right to them, there are none, and the proxy says why.
     const sender = await open("outbox", { from: keyed });
     await unlock(sender, keys.watcher);
-    await sender.getByText("Nothing waits to be delivered.").waitFor();
+    await sender.getByText("No messages are queued.").waitFor();
     await close(sender);
   },
 
@@ -629,11 +629,11 @@ const scenarios = {
     const page = await open("overview");
     await page.getByText("Ready", { exact: true }).waitFor();
     await tell("stop");
-    await page.getByText("The connection to the proxy is lost").waitFor();
+    await page.getByText("Disconnected from the proxy").waitFor();
     await page.getByText("Connection lost", { exact: true }).waitFor();
     await shots(page, "lost");
     await tell("start");
-    await page.getByText("Connected again.").waitFor();
+    await page.getByText("Reconnected.").waitFor();
     await page.getByText("Ready", { exact: true }).waitFor();
     await page.getByText("No calls yet. Send one").waitFor();
     same((await send("after the restart")).status, 200, "status after the restart");
@@ -643,9 +643,9 @@ const scenarios = {
 
   async "the gateway ends"() {
     const page = await open("overview");
-    await page.getByText("at the gateway, 0 subscribed to events").waitFor();
+    await page.getByText("gateway connected, 0 event subscribers").waitFor();
     await sandbox("POST", "gateway/close", { code: 4004 });
-    await page.getByText("No events come any more: Discord's gateway refused the bot's token. Calls go on.").waitFor();
+    await page.getByText("Events have stopped: Discord's gateway refused the bot's token. Calls still work.").waitFor();
     await shots(page, "gateway-lost");
     await page.getByText("Ready", { exact: true }).waitFor();
     await close(page);
@@ -705,7 +705,7 @@ const scenarios = {
     const page = await open("send", { from: keyed });
     await unlock(page, keys.fired);
     await page.getByLabel("Text", { exact: true }).fill("still here");
-    await page.getByLabel("Channel id").fill(general);
+    await page.getByLabel("Channel ID").fill(general);
     await tell("fire");
     // The page's stream ends with the key: nothing has to be clicked.
     await wanted(page).waitFor();
@@ -719,13 +719,13 @@ const scenarios = {
   async "a key that may not do everything"() {
     const page = await open("send", { from: keyed });
     await unlock(page, keys.sender);
-    await page.getByRole("heading", { name: "This client may not watch the proxy" }).waitFor();
+    await page.getByRole("heading", { name: "This client may not use the dashboard" }).waitFor();
     await page.getByText("Client sender may not call dashboard.").waitFor();
     await shot(page, "key-not-allowed");
     await unlock(page, keys.watcher);
     await page.getByText("Ready", { exact: true }).waitFor();
     await page.getByText("client watcher may not call ListGuilds").waitFor();
-    await page.getByLabel("Channel id").fill(general);
+    await page.getByLabel("Channel ID").fill(general);
     await page.getByLabel("Text", { exact: true }).fill("not mine");
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.getByText("client watcher may not call SendChannelMessage").waitFor();
@@ -801,10 +801,10 @@ const scenarios = {
       throw new Error(`Tab does not reach ${text}`);
     };
     await page.keyboard.press("Tab");
-    same((await focused()).trim(), "Skip to the content", "what Tab reaches first");
+    same((await focused()).trim(), "Skip to content", "what Tab reaches first");
     await until("Calls");
     await page.keyboard.press("Enter");
-    await page.getByRole("heading", { name: "Last calls" }).waitFor();
+    await page.getByRole("heading", { name: "Recent calls" }).waitFor();
     await until("SendChannelMessage");
     await page.keyboard.press("Enter");
     await page.getByText("Requests to Discord").waitFor();
@@ -812,7 +812,7 @@ const scenarios = {
     await page.getByRole("button", { name: "general" }).waitFor();
     await until("# general");
     await page.keyboard.press("Space");
-    same(await page.getByLabel("Channel id").inputValue(), general, "channel chosen by keyboard");
+    same(await page.getByLabel("Channel ID").inputValue(), general, "channel chosen by keyboard");
     await close(page);
   },
 
@@ -830,7 +830,7 @@ const scenarios = {
     await page.locator(".plot canvas").nth(5).waitFor();
     found.push(...(await violations("history", page)));
     await page.getByRole("link", { name: "Outbox", exact: true }).click();
-    await page.getByText("Nothing waits to be delivered.").waitFor();
+    await page.getByText("No messages are queued.").waitFor();
     found.push(...(await violations("outbox", page)));
     await page.getByRole("link", { name: "Send", exact: true }).click();
     await page.getByRole("button", { name: "general" }).click();
@@ -948,7 +948,7 @@ const scenarios = {
     same((await post("discord_api.DiscordApi/SendChannelMessage", { channelId: general, content: "banned" })).status, 503, "status during a ban");
     await page.getByText("Banned", { exact: true }).waitFor();
     await page.getByText("Discord blocks this server's address:").waitFor();
-    await page.getByText("No call goes to Discord at the moment.").waitFor();
+    await page.getByText("No calls reach Discord at the moment.").waitFor();
     same(await page.getByText("Ready", { exact: true }).count(), 0, "Ready during a ban");
     same(await page.locator(".notice").count(), 1, "notices of one cause");
     await shot(page, "ban");

@@ -35,16 +35,16 @@ var broadcastCommand = messageCommand{
 			&cli.StringFlag{
 				Name:      "users",
 				TakesFile: true,
-				Usage:     "`FILE` with the id of a user on each line, - for standard input; # begins a comment",
+				Usage:     "`FILE` with one user ID on each line, - for standard input; # begins a comment",
 			},
 			&cli.StringFlag{Name: "role", Usage: "send to the members with `ROLE`, its ID or name, in --guild or the only guild that has it"},
-			&cli.Uint64Flag{Name: "guild", Usage: "send to the members of `GUILD_ID`"},
+			&cli.Uint64Flag{Name: "guild", Usage: "send to the members of `GUILD_ID`", DefaultText: "none"},
 			&cli.StringFlag{
 				Name:      "failures",
 				TakesFile: true,
-				Usage:     "`FILE` for the users who did not get the message (default: that of the users with .failed, else users.failed)",
+				Usage:     "`FILE` for the users who did not get the message (default: the --users file plus .failed, or users.failed)",
 			},
-			&cli.StringFlag{Name: "idempotency-key", Usage: "`KEY` that names this sending (default: made of the message; with --queue, random)"},
+			&cli.StringFlag{Name: "idempotency-key", Usage: "`KEY` of this broadcast (default: derived from the message; with --queue, random)"},
 		)
 	},
 	run: broadcast,
@@ -148,7 +148,7 @@ func (b *sending) finish(r *request, users []uint64, err error) error {
 	}
 	for _, user := range users {
 		if b.open[user] {
-			if err := b.failures.add(user, "not known: the call ended before"); err != nil {
+			if err := b.failures.add(user, "unknown: the call ended first"); err != nil {
 				return err
 			}
 		}
@@ -204,7 +204,7 @@ func readUsers(data []byte) ([]uint64, error) {
 		}
 		id, err := strconv.ParseUint(text, 10, 63)
 		if err != nil || id == 0 {
-			bad = append(bad, fmt.Sprintf("line %d: %.40q is not the id of a user", number, text))
+			bad = append(bad, fmt.Sprintf("line %d: %.40q is not a user ID", number, text))
 			continue
 		}
 		if !seen[id] {

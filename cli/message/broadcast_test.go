@@ -154,7 +154,7 @@ func TestBroadcastMistakes(t *testing.T) {
 		"no text":       {"", []string{"--users", users}, "expected broadcast --users FILE|--role ROLE|--guild GUILD_ID TEXT"},
 		"no file":       {"", []string{"--users", "/does/not/exist", "x"}, "cannot read --users: open /does/not/exist: no such file or directory"},
 		"nobody":        {"# nobody\n", []string{"--users", "-", "x"}, "--users -: there is no user in it"},
-		"bad lines":     {alice + "\nalice\n\n5 6\n0\n" + strings.Repeat("-1\n", 9), []string{"--users", "-", "x"}, `--users -: line 2: "alice" is not the id of a user; line 4: "5 6" is not the id of a user; line 5: "0" is not the id of a user; line 6: "-1" is not the id of a user; line 7: "-1" is not the id of a user; and 7 more lines`},
+		"bad lines":     {alice + "\nalice\n\n5 6\n0\n" + strings.Repeat("-1\n", 9), []string{"--users", "-", "x"}, `--users -: line 2: "alice" is not a user ID; line 4: "5 6" is not a user ID; line 5: "0" is not a user ID; line 6: "-1" is not a user ID; line 7: "-1" is not a user ID; and 7 more lines`},
 		"read twice":    {alice, []string{"--users", "-", "-"}, "standard input is the text and cannot be --users too"},
 		"same file":     {"", []string{"--users", users, "--failures", users, "x"}, "--failures must be another file than --users"},
 		"no folder":     {"", []string{"--users", users, "--failures", "/does/not/exist", "x"}, "cannot write --failures: open /does/not/"},

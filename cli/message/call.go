@@ -21,14 +21,14 @@ import (
 const apiPackage = "discord_api"
 
 var callCommand = messageCommand{
-	name: "call", usage: "calls any METHOD of the API with a request in JSON, - for standard input",
+	name: "call", usage: "calls any METHOD of the API with a JSON request, - for standard input",
 	words: []string{"METHOD"}, optional: "JSON",
 	flags: func() []cli.Flag {
 		return []cli.Flag{
 			&cli.StringSliceFlag{
 				Name:    "field",
 				Aliases: []string{"f"},
-				Usage:   "`NAME=VALUE` of a field of the request, NAME.NAME inside of others; repeatable, also for lists",
+				Usage:   "`NAME=VALUE` sets a field of the request, NAME.NAME a nested one; repeat it for more fields or a list",
 			},
 		}
 	},

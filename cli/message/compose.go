@@ -29,7 +29,7 @@ func partFlags() []cli.Flag {
 
 // newMessageFlags are the options of all commands that post a message.
 func newMessageFlags() []cli.Flag {
-	return append(partFlags(), &cli.BoolFlag{Name: "silent", Usage: "make no push and desktop notifications"})
+	return append(partFlags(), &cli.BoolFlag{Name: "silent", Usage: "send without push and desktop notifications"})
 }
 
 // addsToText reports whether there is something to send without a text.

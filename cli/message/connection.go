@@ -30,7 +30,7 @@ func connectionFlags() []cli.Flag {
 			Name:        "key",
 			EnvVars:     command.Variables("key"),
 			DefaultText: "none",
-			Usage:       "client `KEY`; prefer the variable or a file, which other users of the machine do not see",
+			Usage:       "client `KEY`; prefer the variable or --key-file: other users can see command lines",
 		},
 		&cli.StringFlag{Name: "key-file", EnvVars: command.Variables("key-file"), TakesFile: true, Usage: "`FILE` that holds the client key"},
 	}

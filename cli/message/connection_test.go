@@ -111,7 +111,7 @@ func TestStatusForPrograms(t *testing.T) {
 	_, port, _ := net.SplitHostPort(silent.Addr().String())
 	var output bytes.Buffer
 	code = cli.Run(t.Context(), message.Command, cli.Env{Args: []string{"--host", "127.0.0.1", "--port", port, "status", "--timeout", "50ms"}, Out: &output, Err: &output})
-	if code != 75 || output.String() != "ERROR: the proxy does not answer in time\n" {
+	if code != 75 || output.String() != "ERROR: the proxy did not respond in time\n" {
 		t.Errorf("of a silent server: %d %q", code, &output)
 	}
 }

@@ -30,7 +30,7 @@ func contextFlag() cli.Flag {
 		Name:        "context",
 		EnvVars:     command.Variables("context"),
 		DefaultText: "that of context use",
-		Usage:       "`NAME` of the context that says how to reach the proxy",
+		Usage:       "`NAME` of the context to use, see the command context",
 	}
 }
 
@@ -122,7 +122,7 @@ func useContext(c *cli.Context) error {
 	}
 	kept, known := all.Named[name]
 	if !known {
-		return command.Misuse(fmt.Errorf("there is no context %q, see context list", name))
+		return command.Misuse(fmt.Errorf("no context %q, see context list", name))
 	}
 	for _, option := range []string{"host", "port", "tls"} {
 		if value := kept[option]; value != "" && fmt.Sprint(c.Value(option)) != value && c.IsSet(option) {
@@ -159,20 +159,20 @@ func contextCommand() *cli.Command {
 	}
 	known := func(all *contexts, name string) error {
 		if _, ok := all.Named[name]; !ok {
-			return command.Misuse(fmt.Errorf("there is no context %q, see context list", name))
+			return command.Misuse(fmt.Errorf("no context %q, see context list", name))
 		}
 		return nil
 	}
 	return &cli.Command{
-		Name: "context", Usage: "keeps how proxies are reached",
+		Name: "context", Usage: "manages contexts: saved addresses and keys of proxies",
 		Action: cli.ShowSubcommandHelp,
 		Subcommands: []*cli.Command{
 			{
-				Name: "add", Usage: "keeps the options for the connection under a name; the first one is used from then on", ArgsUsage: "NAME",
+				Name: "add", Usage: "saves the connection options under a name; the first context becomes the current one", ArgsUsage: "NAME",
 				Action: named("add", addContext),
 			},
 			{
-				Name: "use", Usage: "uses a context from now on", ArgsUsage: "NAME",
+				Name: "use", Usage: "makes a context the current one", ArgsUsage: "NAME",
 				Action: named("use", func(_ *cli.Context, all *contexts, name string) error {
 					if err := known(all, name); err != nil {
 						return err
@@ -182,7 +182,7 @@ func contextCommand() *cli.Command {
 				}),
 			},
 			{
-				Name: "remove", Usage: "forgets a context", ArgsUsage: "NAME",
+				Name: "remove", Usage: "removes a context", ArgsUsage: "NAME",
 				Action: named("remove", func(_ *cli.Context, all *contexts, name string) error {
 					if err := known(all, name); err != nil {
 						return err
@@ -217,7 +217,7 @@ func addContext(c *cli.Context, all *contexts, name string) error {
 		kept[option] = value
 	}
 	if len(kept) == 0 {
-		return command.Misuse(errors.New("expected options for the connection, such as --host"))
+		return command.Misuse(errors.New("expected connection options, such as --host"))
 	}
 	if _, _, err := endpoint(c); err != nil {
 		return command.Misuse(err)

@@ -29,9 +29,9 @@ func queueFlags() []cli.Flag {
 // keepFlags are the options of what the proxy may keep and send later.
 func keepFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "queue", Usage: "leave the message with the proxy, which sends it later, and do not wait for Discord"},
-		&cli.StringFlag{Name: "at", Usage: "with --queue, send it at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
-		&cli.DurationFlag{Name: "expires", Usage: "with --queue, give up when it could not be sent for so long, such as 2h", DefaultText: "24h"},
+		&cli.BoolFlag{Name: "queue", Usage: "queue the message in the outbox of the proxy and do not wait for Discord"},
+		&cli.StringFlag{Name: "at", Usage: "with --queue, send at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
+		&cli.DurationFlag{Name: "expires", Usage: "with --queue, give up after this time without success, such as 2h", DefaultText: "24h"},
 	}
 }
 
@@ -95,7 +95,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf(
-		"--at %q is no time such as 2026-12-24T18:00:00Z or \"2026-12-24 18:00\", and no duration such as 90m",
+		"--at %q is neither a time such as 2026-12-24T18:00:00Z or \"2026-12-24 18:00\" nor a duration such as 90m",
 		text,
 	)
 }
@@ -104,7 +104,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 var deliveryActions = map[string]bool{"list": false, "watch": false, "show": true, "cancel": true, "retry": true}
 
 var deliveriesCommand = messageCommand{
-	name: "deliveries", usage: "lists, shows, watches, cancels and retries messages of --queue",
+	name: "deliveries", usage: "lists, shows, watches, cancels and retries messages that were sent with --queue",
 	words: []string{"list|watch|show ID|cancel ID|retry ID"},
 	check: func(args []string) error {
 		if len(args) == 0 {
@@ -124,9 +124,9 @@ var deliveriesCommand = messageCommand{
 	flags: func() []cli.Flag {
 		return []cli.Flag{
 			&cli.StringSliceFlag{Name: "state", Usage: "`STATE` of the deliveries to list or watch, such as failed; repeatable"},
-			&cli.StringFlag{Name: "caller", Usage: "`CLIENT` that enqueued them, by default this one or all that it may see"},
+			&cli.StringFlag{Name: "caller", Usage: "`CLIENT` that queued the messages (default: this client, or all that it may see)"},
 			&cli.IntFlag{Name: "limit", Usage: "number of deliveries to list, 1 to 1000", Value: 50},
-			&cli.Uint64Flag{Name: "after", Usage: "with watch, `POSITION` after which to begin; 0 is the oldest result"},
+			&cli.Uint64Flag{Name: "after", Usage: "with watch, start after `POSITION`; 0 is the oldest result", DefaultText: "new results only"},
 		}
 	},
 	run: func(r *request) error {
@@ -151,7 +151,7 @@ func (r *request) states() (states []pb.Delivery_State, err error) {
 		state, ok := pb.Delivery_State_value[strings.ToUpper(name)]
 		if !ok || state == 0 {
 			return nil, command.Misuse(
-				fmt.Errorf("--state %q is none of scheduled, waiting, sending, delivered, failed, expired, cancelled, unknown", name),
+				fmt.Errorf("--state %q is not one of scheduled, waiting, sending, delivered, failed, expired, cancelled, unknown", name),
 			)
 		}
 		states = append(states, pb.Delivery_State(state))

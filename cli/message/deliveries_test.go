@@ -49,11 +49,11 @@ func TestQueue(t *testing.T) {
 	}
 	for want, args := range map[string][]string{
 		"--at needs --queue":       {"channel", general, "x", "--at", "1h"},
-		"is no time":               {"channel", general, "x", "--queue", "--at", "tomorrow"},
+		"is neither a time":        {"channel", general, "x", "--queue", "--at", "tomorrow"},
 		"--expires must be":        {"channel", general, "x", "--queue", "--expires", "0s"},
 		"unknown action":           {"deliveries", "drop"},
 		"expected deliveries":      {"deliveries", "show"},
-		"is none of scheduled":     {"deliveries", "list", "--state", "lost"},
+		"is not one of scheduled":  {"deliveries", "list", "--state", "lost"},
 		"there is no such deliver": {"deliveries", "show", "none"},
 	} {
 		if code, _, errs := run(t, p, args...); code == 0 || !strings.Contains(errs, want) {

@@ -45,7 +45,7 @@ func (r *request) plan(req proto.Message) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(r.env.Out, "Nothing was sent. The call is\n%s %s\n%s\n", method, line, strings.Join(limits, "\n"))
+	_, err = fmt.Fprintf(r.env.Out, "Nothing was sent. The call:\n%s %s\n%s\n", method, line, strings.Join(limits, "\n"))
 	if err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (r *request) limits(req proto.Message) []string {
 	defer cancel()
 	status, err := r.client.GetRateLimitStatus(ctx, new(pb.GetRateLimitStatusRequest))
 	if err != nil {
-		return []string{"the rate limits are not known: " + r.failed(err).Error()}
+		return []string{"the rate limits are unknown: " + r.failed(err).Error()}
 	}
 	var said []string
 	if ban := status.GetBan(); ban != nil {
@@ -107,7 +107,7 @@ func (r *request) limits(req proto.Message) []string {
 		if b.GetLimit() > 0 {
 			text += fmt.Sprintf("%d of %d calls left", b.GetRemaining(), b.GetLimit())
 		} else {
-			text += "the limit is not known yet"
+			text += "limit not known yet"
 		}
 		if b.GetWaiting() > 0 {
 			text += fmt.Sprintf(", %d calls wait, the last of them for about %s", b.GetWaiting(), wait(b.GetEstimatedWait()))

@@ -19,13 +19,13 @@ import (
 )
 
 var eventsCommand = messageCommand{
-	name: "events", usage: "follows what happens at Discord until --timeout or Ctrl-C",
+	name: "events", usage: "prints Discord's events until --timeout or Ctrl-C",
 	flags: func() []cli.Flag {
 		return []cli.Flag{
 			&cli.StringSliceFlag{Name: "type", Usage: "`TYPE` of events, such as MESSAGE_CREATE; repeatable"},
-			&cli.StringSliceFlag{Name: "channel", Usage: "`CHANNEL_ID` or '#name' whose events are wanted; repeatable"},
-			&cli.StringSliceFlag{Name: "guild", Usage: "`GUILD_ID` whose events are wanted; repeatable"},
-			&cli.StringFlag{Name: "since", Usage: "begin with kept events: `POSITION` that an earlier run ended at, or a duration such as 10m"},
+			&cli.StringSliceFlag{Name: "channel", Usage: "`CHANNEL_ID` or '#name' whose events to print; repeatable"},
+			&cli.StringSliceFlag{Name: "guild", Usage: "`GUILD_ID` whose events to print; repeatable"},
+			&cli.StringFlag{Name: "since", Usage: "start with past events: `POSITION` printed by an earlier run, or a duration such as 10m"},
 			&cli.BoolFlag{Name: "raw", Usage: "add Discord's own JSON to each event, with --output json or yaml"},
 		}
 	},

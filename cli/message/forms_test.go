@@ -62,7 +62,7 @@ func TestOptionForms(t *testing.T) {
 		`unknown option "--qiet"; did you mean --quiet?`:                  {"--qiet", "guilds"},
 		`unknown option "-xq" of guilds.`:                                 {"guilds", "-xq"},
 		`-o needs a value`:                                                {"guilds", "-qo"},
-		`--output "xml" is not text, json, yaml`:                          {"guilds", "-oxml"},
+		`--output "xml" is not one of text, json, yaml`:                   {"guilds", "-oxml"},
 		`unknown option "-5" of channel. Write text that begins with "-"`: {"channel", id, "-5"},
 		`--limit -1 is negative`:                                          {"history", id, "--limit", "-1"},
 		`--timeout must not be negative`:                                  {"channel", id, "x", "--timeout", "-1"},

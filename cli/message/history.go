@@ -19,9 +19,9 @@ var historyCommand = messageCommand{
 	ids: []string{"CHANNEL_ID"},
 	flags: func() []cli.Flag {
 		return []cli.Flag{
-			&cli.IntFlag{Name: "limit", Usage: "largest `NUMBER` of messages; 0 is all", Value: 20},
-			&cli.Uint64Flag{Name: "before", Usage: "show messages before `MESSAGE_ID`"},
-			&cli.Uint64Flag{Name: "after", Usage: "show messages after `MESSAGE_ID`"},
+			&cli.IntFlag{Name: "limit", Usage: "maximum `NUMBER` of messages; 0 for all", Value: 20},
+			&cli.Uint64Flag{Name: "before", Usage: "show messages before `MESSAGE_ID`", DefaultText: "none"},
+			&cli.Uint64Flag{Name: "after", Usage: "show messages after `MESSAGE_ID`", DefaultText: "none"},
 		}
 	},
 	run: func(r *request) error {

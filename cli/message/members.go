@@ -21,7 +21,7 @@ var membersCommand = messageCommand{
 	name: "members", usage: "lists the members of a guild, or those whose name begins with NAME",
 	ids: []string{"GUILD_ID"}, optional: "NAME",
 	flags: func() []cli.Flag {
-		return []cli.Flag{&cli.IntFlag{Name: "limit", Usage: "largest `NUMBER` of members; 0 is all", Value: 0}}
+		return []cli.Flag{&cli.IntFlag{Name: "limit", Usage: "maximum `NUMBER` of members; 0 for all", Value: 0}}
 	},
 	run: func(r *request) error {
 		limit := r.flags.Int("limit")

@@ -35,7 +35,7 @@ func App(env command.Env) *cli.App {
 	app := command.NewApp(env, "discordproxymessage", "sends messages through a running Discord Proxy")
 	app.DisableSliceFlagSeparator = true // names of files may contain commas
 	app.Flags = slices.Concat(connectionFlags(), outputFlags(), []cli.Flag{
-		&cli.DurationFlag{Name: "timeout", Usage: "how long to wait, such as 30s or 30 for seconds; 0 is until it is done", DefaultText: "0"},
+		&cli.DurationFlag{Name: "timeout", Usage: "how long to wait, such as 30s or 30 for seconds; 0 waits without limit", DefaultText: "0"},
 	})
 	app.Flags = append(app.Flags, contextFlag())
 	app.Before = useContext
@@ -47,16 +47,16 @@ func App(env command.Env) *cli.App {
 	command.Document(app, command.Manual{
 		ExitStatus: [][2]string{
 			{"0", "done"},
-			{"1", "refused for good, interrupted, or another error"},
-			{"2", "options or arguments that the command does not take"},
-			{"3", "the proxy does not allow the call, see --key-file"},
-			{"75", "try again later"},
+			{"1", "failed permanently, or interrupted"},
+			{"2", "invalid options or arguments"},
+			{"3", "access denied by the proxy, see --key-file"},
+			{"75", "temporary failure; try again later"},
 		},
-		Files: [][2]string{{"~/.config/discordproxy/contexts.yaml", "the contexts of the user, or the file that DISCORDPROXY_CONTEXTS names"}},
+		Files: [][2]string{{"~/.config/discordproxy/contexts.yaml", "the user's contexts, or the file that DISCORDPROXY_CONTEXTS names"}},
 		Examples: [][2]string{
 			{`discordproxymessage channel '#general' "hi"`, "posts to a channel"},
 			{`discordproxymessage direct @alice "hi" --file report.txt`, "sends a direct message with a file"},
-			{`uptime | discordproxymessage channel 1100000000000000010 -`, "posts what another command writes"},
+			{`uptime | discordproxymessage channel 1100000000000000010 -`, "posts the output of another command"},
 			{`discordproxymessage call GetChannel --field channel_id=1100000000000000010 --jq .channel.name`, "calls a method of the API"},
 		},
 	})

@@ -28,12 +28,12 @@ func outputFlags() []cli.Flag {
 			Name:        "output",
 			Aliases:     []string{"o"},
 			DefaultText: "text",
-			Usage:       "`FORMAT` of answers and errors: text, json with a line for each answer, or yaml",
+			Usage:       "`FORMAT` of responses and errors: text, json (one line for each response) or yaml",
 		},
-		&cli.StringFlag{Name: "jq", Usage: "jq `EXPRESSION` that selects from the JSON of each answer; strings are written without quotes"},
-		&cli.BoolFlag{Name: "json", Usage: "write the answer of the API as a line of JSON, and nothing else"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not confirm what was done"},
-		&cli.BoolFlag{Name: "dry-run", Usage: "show the call and the rate limits that apply to it, and do not make it"},
+		&cli.StringFlag{Name: "jq", Usage: "jq `EXPRESSION` to apply to the JSON of each response; strings are printed without quotes"},
+		&cli.BoolFlag{Name: "json", Usage: "print only the API's response, as a line of JSON"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print no confirmation"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "print the call and the rate limits that apply to it, without sending it"},
 	}
 }
 
@@ -55,7 +55,7 @@ func newOutput(c *cli.Context, out io.Writer) (*output, error) {
 	o := &output{out: out, format: "text", asked: c.IsSet("output"), bare: c.Bool("json"), quiet: c.Bool("quiet")}
 	if format := c.String("output"); o.asked {
 		if !isFormat(format) {
-			return nil, command.Misuse(fmt.Errorf("--output %q is not %s", format, strings.Join(formats, ", ")))
+			return nil, command.Misuse(fmt.Errorf("--output %q is not one of %s", format, strings.Join(formats, ", ")))
 		}
 		if o.bare && format != "json" {
 			return nil, command.Misuse(errors.New("--json and --output " + format + " exclude each other"))

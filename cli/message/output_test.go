@@ -50,7 +50,7 @@ func TestSentMessage(t *testing.T) {
 	}
 	before := len(sb.Messages(w.General))
 	for _, tt := range []struct{ option, want string }{
-		{"--output=xml", `ERROR: --output "xml" is not text, json, yaml`},
+		{"--output=xml", `ERROR: --output "xml" is not one of text, json, yaml`},
 		{"--jq=.[", "ERROR: --jq: "},
 		{"--jq=nonsense", "ERROR: --jq: function not defined: nonsense/0"},
 	} {
@@ -94,7 +94,7 @@ func TestDryRun(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"channel", w.General.String(), "hi", "--file", file}, []string{"Nothing was sent. The call is\nSendChannelMessage {", `"content":"hi"`, `"report.txt"`, "no rate limit delays it; 0 calls wait in the whole proxy\n"}},
+		{[]string{"channel", w.General.String(), "hi", "--file", file}, []string{"Nothing was sent. The call:\nSendChannelMessage {", `"content":"hi"`, `"report.txt"`, "no rate limit delays it; 0 calls wait in the whole proxy\n"}},
 		{[]string{"direct", w.Alice.String(), "hi"}, []string{"SendDirectMessage {"}},
 		{[]string{"edit", w.General.String(), "5", "hi"}, []string{"EditChannelMessage {"}},
 		{[]string{"delete", w.General.String(), "5"}, []string{"DeleteChannelMessage {"}},
@@ -121,7 +121,7 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("the limiter says %q", out)
 	}
 	p.Stop()
-	if code, out, errs := run(t, p, "channel", w.General.String(), "hi", "--dry-run"); code != 0 || !strings.Contains(out, "the rate limits are not known: cannot reach the proxy at ") {
+	if code, out, errs := run(t, p, "channel", w.General.String(), "hi", "--dry-run"); code != 0 || !strings.Contains(out, "the rate limits are unknown: cannot reach the proxy at ") {
 		t.Errorf("without a proxy: %d %q %q", code, out, errs)
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 var reactCommand = messageCommand{
-	name: "react", usage: "adds a reaction of the bot to a message; EMOJI is the character, or NAME:ID of a guild's own",
+	name: "react", usage: "adds a reaction of the bot to a message; EMOJI is a character, or NAME:ID of a custom emoji",
 	ids: []string{"CHANNEL_ID", "MESSAGE_ID"}, words: []string{"EMOJI"},
 	flags: func() []cli.Flag {
 		return []cli.Flag{&cli.BoolFlag{Name: "remove", Usage: "remove the bot's reaction instead"}}

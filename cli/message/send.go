@@ -116,7 +116,7 @@ func (r *request) link(m *pb.Message) string {
 
 func sendFlags() []cli.Flag {
 	return append(
-		append(newMessageFlags(), &cli.Uint64Flag{Name: "reply-to", Usage: "`MESSAGE_ID` that this one replies to"}),
+		append(newMessageFlags(), &cli.Uint64Flag{Name: "reply-to", Usage: "`MESSAGE_ID` of the message to reply to", DefaultText: "none"}),
 		queueFlags()...)
 }
 
@@ -129,7 +129,7 @@ func replyTo(r *request) *pb.MessageReference {
 }
 
 var editCommand = messageCommand{
-	name: "edit", usage: "changes a message of the bot; what is not given stays, files replace all old ones",
+	name: "edit", usage: "changes a message of the bot; parts that you leave out stay unchanged, files replace all old ones",
 	ids: []string{"CHANNEL_ID", "MESSAGE_ID"}, text: true, flags: partFlags,
 	run: func(r *request) error {
 		m, err := r.message()

@@ -30,8 +30,8 @@ var statusCommand = messageCommand{
 	name: "status", usage: "shows how the proxy is doing",
 	flags: func() []cli.Flag {
 		return []cli.Flag{
-			&cli.BoolFlag{Name: "watch", Usage: "show it again and again until --timeout or Ctrl-C"},
-			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "how often --watch shows it"},
+			&cli.BoolFlag{Name: "watch", Usage: "refresh the status until --timeout or Ctrl-C"},
+			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "refresh interval of --watch"},
 		}
 	},
 	run: func(r *request) error {
@@ -94,7 +94,7 @@ func askStatus(r *request) (*pb.WatchStatusResponse, error) {
 	defer cancel()
 	for status, err := range client.All(r.client.WatchStatus(ctx, new(pb.WatchStatusRequest))) {
 		if ctx.Err() == context.DeadlineExceeded {
-			return nil, &failure{text: "the proxy does not answer in time", code: connect.CodeDeadlineExceeded.String(), exit: command.ExitTryAgain}
+			return nil, &failure{text: "the proxy did not respond in time", code: connect.CodeDeadlineExceeded.String(), exit: command.ExitTryAgain}
 		}
 		if err != nil {
 			return nil, r.failed(err)
@@ -127,9 +127,9 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 	if g := proxy.GetGateway(); g != nil {
 		row("gateway", "%s", gatewayStatus(g, s.GetTime().AsTime()))
 	}
-	row("runs for", "%s", round(s.GetTime().AsTime().Sub(proxy.GetStarted().AsTime())))
+	row("running for", "%s", round(s.GetTime().AsTime().Sub(proxy.GetStarted().AsTime())))
 	if proxy.GetOpen() {
-		row("access", "open: everybody who reaches the address can use the bot")
+		row("access", "open: anyone who can reach the address can use the bot")
 	}
 	row("calls", "%.1f a second, in the last hour %s", s.GetCallsPerSecond(), lastHour(s.GetSlots()))
 	waiting := fmt.Sprintf("%d of %d", limits.GetWaiting(), limits.GetMaxWaiting())
@@ -146,13 +146,13 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 	}
 	row("invalid requests", "%d of %d in ten minutes%s", invalid.GetCount(), invalid.GetLimit(), refusing)
 	if ban := limits.GetBan(); ban != nil {
-		row("ban", "%s, the next try is in %s", ban.GetReason(), round(ban.GetRetryAfter().AsDuration()))
+		row("ban", "%s, next attempt in %s", ban.GetReason(), round(ban.GetRetryAfter().AsDuration()))
 	}
 	if limits.GetTokenRefused() {
 		row("token", "refused by Discord")
 	}
 	if n := limits.GetGoneWebhooks(); n > 0 {
-		row("webhooks", "%d are not called, because Discord does not know them", n)
+		row("webhooks", "%d skipped because Discord reported them as unknown", n)
 	}
 	row("limits", "%d known, %d busy", limits.GetKnownBuckets(), len(limits.GetBuckets()))
 	if err := w.Flush(); err != nil {
@@ -161,14 +161,14 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 	if len(limits.GetBuckets()) == 0 {
 		return nil
 	}
-	_, _ = fmt.Fprintln(w, "\nQUEUE\tSENT IN\tLEFT\tFULL IN\tRESOURCE\tROUTE")
+	_, _ = fmt.Fprintln(w, "\nQUEUE\tCLEARS IN\tLEFT\tRESETS IN\tRESOURCE\tROUTE")
 	for _, b := range limits.GetBuckets() {
 		left := "unknown"
 		if b.GetLimit() > 0 {
 			left = fmt.Sprintf("%d/%d", b.GetRemaining(), b.GetLimit())
 		}
 		if b.GetBlockedFor() != nil {
-			left += ", held for " + wait(b.GetBlockedFor())
+			left += ", blocked for " + wait(b.GetBlockedFor())
 		}
 		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\n", b.GetWaiting(), wait(b.GetEstimatedWait()), left, wait(b.GetResetAfter()),
 			b.GetResource(), strings.Join(b.GetRoutes(), ", "))
@@ -180,9 +180,9 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 func gatewayStatus(g *pb.WatchStatusResponse_Proxy_Gateway, now time.Time) string {
 	text := fmt.Sprintf("%s for %s", g.GetState(), round(now.Sub(g.GetSince().AsTime())))
 	if g.Latency != nil {
-		text += fmt.Sprintf(", answers in %s", g.GetLatency().AsDuration().Round(time.Millisecond))
+		text += fmt.Sprintf(", latency %s", g.GetLatency().AsDuration().Round(time.Millisecond))
 	}
-	text += fmt.Sprintf(", %d subscribed", g.GetSubscribers())
+	text += fmt.Sprintf(", %d subscribers", g.GetSubscribers())
 	if g.GetReason() != "" {
 		text += ": " + g.GetReason()
 	}

@@ -31,7 +31,7 @@ func TestStatus(t *testing.T) {
 	// Of other calls than these there is only the check of the token.
 	idle := status()
 	for _, line := range []string{
-		`proxy +\S+ at ` + regexp.QuoteMeta(p.Address), `state +ready`, `bot +sandbox`, `runs for +\S+s`,
+		`proxy +\S+ at ` + regexp.QuoteMeta(p.Address), `state +ready`, `bot +sandbox`, `running for +\S+s`,
 		`calls +0.0 a second, in the last hour none`, `waiting +0 of 10000`, `invalid requests +0 of 10000 in ten minutes`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(idle) {
@@ -59,7 +59,7 @@ func TestStatus(t *testing.T) {
 	for _, line := range []string{
 		`calls +\S+ a second, in the last hour 2: .*1 permission_denied.*`,
 		`limits +\d+ known, \d+ busy`,
-		`QUEUE +SENT IN +LEFT +FULL IN +RESOURCE +ROUTE`,
+		`QUEUE +CLEARS IN +LEFT +RESETS IN +RESOURCE +ROUTE`,
 		`2 +\S+s +0/1 +\S+s +channel ` + w.General.String() + ` +POST /channels/{channel_id}/messages.*`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(busy) {
@@ -81,11 +81,11 @@ func TestStatusOfGateway(t *testing.T) {
 			_, text, _ = run(t, p, "status")
 		}
 	}
-	await(`connected for \S+s(, answers in \S+)?, 0 subscribed`)
+	await(`connected for \S+s(, latency \S+)?, 0 subscribers`)
 	if err := sb.CloseGateway(0, 4004, ""); err != nil {
 		t.Fatal(err)
 	}
-	await(`ended for \S+s, 0 subscribed: Discord's gateway refused the bot's token`)
+	await(`ended for \S+s, 0 subscribers: Discord's gateway refused the bot's token`)
 }
 
 // TestStatusOfHeld: a limit that Discord has just enforced shows although
@@ -98,7 +98,7 @@ func TestStatusOfHeld(t *testing.T) {
 		t.Fatalf("the message was sent: %s", stdout)
 	}
 	_, text, _ := run(t, p, "status")
-	if !regexp.MustCompile(`(?m)^0 +- +\S+, held for (10m0s|9m\S+) .*POST /channels/{channel_id}/messages`).MatchString(text) {
+	if !regexp.MustCompile(`(?m)^0 +- +\S+, blocked for (10m0s|9m\S+) .*POST /channels/{channel_id}/messages`).MatchString(text) {
 		t.Errorf("nothing is held in:\n%s", text)
 	}
 }

@@ -39,7 +39,7 @@ func TestSuggestions(t *testing.T) {
 		{[]string{"guilds", "--output", "=", "j"}, "json\n"}, // bash
 		{[]string{"events", "--type", "TYP"}, "TYPING_START\n"},
 		{[]string{"context", "use", ""}, "shop\n"},
-		{[]string{"context", "re"}, "remove\tforgets a context\n"},
+		{[]string{"context", "re"}, "remove\tremoves a context\n"},
 		{[]string{"--host", p.Address, "channel", "1100000000000000010"}, channel},
 		{[]string{"channel", "--context", "shop", "1100000000000000010"}, channel},
 		{[]string{"channel", "1", "1100000000000000010"}, ""}, // the text
@@ -47,7 +47,7 @@ func TestSuggestions(t *testing.T) {
 		{[]string{"--host", silent.Addr().String(), "channel", ""}, ""},
 		{[]string{"channel", "1", "--", "--s"}, ""},
 		{[]string{"channel", "1", "hi", "--file", ""}, ":files\n"},
-		{[]string{"channel", "1", "hi", "--si"}, "--silent\tmake no push and desktop notifications\n"},
+		{[]string{"channel", "1", "hi", "--si"}, "--silent\tsend without push and desktop notifications\n"},
 	} {
 		code, out, errs := runComplete(t, tt.words...)
 		if code != 0 || out != tt.want || errs != "" {

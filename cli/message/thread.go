@@ -11,11 +11,11 @@ import (
 )
 
 var threadCommand = messageCommand{
-	name: "thread", usage: "starts a thread in a channel, or a post in a forum with TEXT",
+	name: "thread", usage: "starts a thread in a channel, or in a forum a post with TEXT",
 	ids: []string{"CHANNEL_ID"}, words: []string{"NAME"}, optional: "TEXT",
 	flags: func() []cli.Flag {
 		return []cli.Flag{
-			&cli.Uint64Flag{Name: "message", Usage: "start it from `MESSAGE_ID`"},
+			&cli.Uint64Flag{Name: "message", Usage: "start the thread from the message `MESSAGE_ID`", DefaultText: "none"},
 			&cli.BoolFlag{Name: "private", Usage: "start a private thread"},
 		}
 	},

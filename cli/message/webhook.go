@@ -18,12 +18,12 @@ var webhookAddress = regexp.MustCompile(`^https?://[^/]+/api/(?:v\d+/)?webhooks/
 
 var webhookCommand = messageCommand{
 	name:  "webhook",
-	usage: "posts a message as a webhook; WEBHOOK is its URL, or @FILE with the URL, which other users of the machine do not see",
+	usage: "posts a message as a webhook; WEBHOOK is its URL, or @FILE, a file that contains the URL",
 	words: []string{"WEBHOOK"}, text: true,
 	flags: func() []cli.Flag {
 		return append(newMessageFlags(),
 			&cli.StringFlag{Name: "username", Usage: "`NAME` to post under"},
-			&cli.Uint64Flag{Name: "thread", Usage: "post to the thread `THREAD_ID`"},
+			&cli.Uint64Flag{Name: "thread", Usage: "post to the thread `THREAD_ID`", DefaultText: "none"},
 		)
 	},
 	run: func(r *request) error {

@@ -61,7 +61,7 @@ function App() {
   return (
     <>
       <a class="skip" href="#main" onClick={(e) => { e.preventDefault(); document.querySelector("main")?.focus(); }}>
-        Skip to the content
+        Skip to content
       </a>
       <header class="bar">
         <h1>
@@ -145,18 +145,18 @@ function Notices({ state, now }: { state: State; now: number }) {
     <div class="notices" role="status">
       {cause && (
         <p class={`notice ${cause.kind === "bad" ? "bad" : "warn"}`} data-notice={cause.short}>
-          <strong>{cause.title}</strong> {cause.text} {silent && cause.blocks && "Events do not come either."}
+          <strong>{cause.title}</strong> {cause.text} {silent && cause.blocks && "No events arrive either."}
         </p>
       )}
       {state.connection === "live" && state.again && now - state.since < 10_000 && (
         <p class="notice good" data-notice="again">
-          Connected again.
+          Reconnected.
         </p>
       )}
       {gateway && silent && !cause && (
         <p class={`notice ${gateway.state === "ended" ? "bad" : "warn"}`} data-notice="gateway">
-          <strong>{gateway.state === "ended" ? "No events come any more:" : "No events come at the moment:"}</strong> {plain(gateway.reason)}. Calls go on.
-          {gateway.state === "ended" && " Once that is solved, restart the proxy."}
+          <strong>{gateway.state === "ended" ? "Events have stopped:" : "No events arrive at the moment:"}</strong> {plain(gateway.reason)}. Calls still work.
+          {gateway.state === "ended" && " Fix the cause, then restart the proxy."}
         </p>
       )}
       {state.proxy?.open && (
@@ -175,10 +175,10 @@ function About({ proxy, time }: { proxy: Proxy; time: number }) {
       <span>Discord Proxy {proxy.version}</span>
       <span>{proxy.bot ? `logged in as ${proxy.bot}` : "not logged in yet"}</span>
       <span>
-        {gateway ? `${gateway.state === "connected" ? "at the gateway" : `gateway ${gateway.state}`}, ${count(gateway.subscribers)} subscribed to events` : "not at the gateway"}
+        {gateway ? `gateway ${gateway.state}, ${count(gateway.subscribers)} event ${gateway.subscribers === 1 ? "subscriber" : "subscribers"}` : "no gateway connection"}
       </span>
-      {proxy.sandbox && <span>with the sandbox</span>}
-      <span>runs for {long(time - date(proxy.started).getTime())}</span>
+      {proxy.sandbox && <span>using the sandbox</span>}
+      <span>running for {long(time - date(proxy.started).getTime())}</span>
       <span>{proxy.platform}</span>
     </>
   );
@@ -197,7 +197,7 @@ function Unlock({ lock, trying }: { lock: Lock; trying: boolean }) {
         if (!trying) store.unlock(key.trim());
       }}
     >
-      <h2>{lock.code === Code.PermissionDenied ? "This client may not watch the proxy" : "This proxy wants a key"}</h2>
+      <h2>{lock.code === Code.PermissionDenied ? "This client may not use the dashboard" : "This proxy requires a key"}</h2>
       <p class={lock.given ? "bad" : "note"} role="alert">
         {unknown ? "The proxy does not know this key." : sentence(lock.reason)}
       </p>
@@ -205,9 +205,9 @@ function Unlock({ lock, trying }: { lock: Lock; trying: boolean }) {
         Client key
         <input ref={field} type="password" autoComplete="off" required value={key} onInput={(e) => setKey(e.currentTarget.value)} />
       </label>
-      <p class="note">It is kept until this tab is closed.</p>
+      <p class="note">The page keeps the key until you close this tab.</p>
       <button type="submit" class="primary" disabled={trying}>
-        {trying ? "Trying…" : "Continue"}
+        {trying ? "Checking…" : "Continue"}
       </button>
     </form>
   );

@@ -72,7 +72,7 @@ export function Calls({ state }: { state: State }) {
   return (
     <>
       {state.proxy?.open === false && <Waiting state={state} list />}
-      <Panel id="last" title="Last calls" note={`${count(found.length)} of ${count(calls.length)}, at most 200 are kept`}>
+      <Panel id="last" title="Recent calls" note={`${count(found.length)} of ${count(calls.length)}; the last 200 are kept`}>
         <form class="filter" onSubmit={(e) => e.preventDefault()}>
           <label>
             Search
@@ -110,11 +110,11 @@ export function CallTable({ state, calls }: { state: State; calls: Call[] }) {
   if (state.proxy?.open) {
     return (
       <p class="empty">
-        The proxy can be reached by others, without a key, so it does not tell who calls what. Have it listen on a loopback address, or give its clients keys.
+        Others can reach this proxy without a key, so it does not show who calls what. Listen on a loopback address, or give clients keys with --auth-file.
       </p>
     );
   }
-  if (calls.length === 0) return <p class="empty">{state.calls.length === 0 ? "No calls yet." : "No call matches."}</p>;
+  if (calls.length === 0) return <p class="empty">{state.calls.length === 0 ? "No calls yet." : "No calls match."}</p>;
   return (
     <Scroll label="Table of calls">
       <table class="calls">
@@ -122,7 +122,7 @@ export function CallTable({ state, calls }: { state: State; calls: Call[] }) {
           <tr>
             <th scope="col">Ended</th>
             <th scope="col">Method</th>
-            <th scope="col" class="wide">About</th>
+            <th scope="col" class="wide">Target</th>
             <th scope="col">Code</th>
             <th scope="col" class="n">Waited</th>
             <th scope="col" class="n wide">At Discord</th>
@@ -177,10 +177,10 @@ function Detail({ call: c, contents }: { call: Call; contents: boolean }) {
       <Row name="Ended" value={date(c.ended).toLocaleString()} />
       {c.target && <Row name={c.target.replace(/_id$/, "")} value={<About call={c} copy />} />}
       {c.error && <Row name="Error" value={readable(c.error)} />}
-      <Row name="Took" value={`${duration(ms(c.took))}, of that waited ${duration(ms(c.waited))}, at Discord ${duration(ms(c.atDiscord))}`} />
+      <Row name="Duration" value={`${duration(ms(c.took))}: waited ${duration(ms(c.waited))}, at Discord ${duration(ms(c.atDiscord))}`} />
       <Row name="Requests to Discord" value={String(c.tries)} />
       <Row name="Caller" value={`${c.caller} over ${c.protocol}`} />
-      <Row name="Request id" value={c.requestId} />
+      <Row name="Request ID" value={c.requestId} />
       {/^Send(Channel|Direct)Message$/.test(c.method) && c.code !== "ok" && (
         <Row name="Send again" value={<Again content={c.content} contents={contents} />} />
       )}

@@ -14,20 +14,20 @@ export interface Cause {
 }
 
 const lost = (state: State): Cause => ({
-  kind: "bad", short: "Connection lost", blocks: false, title: "The connection to the proxy is lost",
-  text: `since ${time(new Date(state.since))}: ${state.reason}. The page tries again by itself${state.proxy ? "; until then it shows what it knew" : ""}. Check that the proxy runs.`,
+  kind: "bad", short: "Connection lost", blocks: false, title: "Disconnected from the proxy",
+  text: `since ${time(new Date(state.since))}: ${state.reason}. The page keeps trying to reconnect${state.proxy ? "; until then it shows the last known state" : ""}. Check that the proxy is running.`,
 });
 
 /** Reasons of the proxy that have an explanation of their own, the most telling first. */
 const known: { of: RegExp; cause: Omit<Cause, "blocks"> }[] = [
-  { of: /shutting down/, cause: { kind: "bad", short: "Shutting down", title: "The proxy is shutting down.", text: "Calls in progress end, new ones are refused." } },
+  { of: /shutting down/, cause: { kind: "bad", short: "Shutting down", title: "The proxy is shutting down.", text: "Calls in progress are finished; new calls are refused." } },
   { of: /refuse[sd] the bot('s)? token/, cause: {
     kind: "bad", short: "Token refused", title: "Discord refuses the bot's token.",
     text: "Create a new token in Discord's developer portal, give it to the proxy, and restart the proxy.",
   } },
   { of: /cannot be reached|no proper answer/, cause: {
-    kind: "bad", short: "Discord away", title: "Discord cannot be reached.",
-    text: "Calls wait until it answers, as long as their callers do. Check this machine's connection, and discordstatus.com.",
+    kind: "bad", short: "Discord unreachable", title: "Discord cannot be reached.",
+    text: "Calls wait until Discord responds or they time out. Check this machine's network connection and discordstatus.com.",
   } },
   { of: /token is being checked/, cause: { kind: "wait", short: "Starting", title: "The proxy is starting:", text: "Discord is checking the bot's token." } },
 ];
@@ -44,7 +44,7 @@ export function causeOf(state: State, now: number): Cause | undefined {
     const next = wait > 0 ? `The proxy refuses calls for ${long(wait)}` : "The next call shows whether the block has ended";
     return {
       kind: "bad", short: "Banned", blocks: true, title: "Discord blocks this server's address:",
-      text: `no call can succeed. ${next}. Look for callers with many refused calls, and make fewer of them: Discord blocks an address that collects too many.`,
+      text: `no call can succeed. ${next}. Find the callers whose calls Discord refuses, and stop them: Discord blocks an address after too many refused calls.`,
     };
   }
   const said = limits?.tokenRefused ? ["Discord refuses the bot's token"] : reasons;
@@ -55,14 +55,14 @@ export function causeOf(state: State, now: number): Cause | undefined {
   if (invalid?.refusing) {
     return {
       kind: "bad", short: "Refusing calls", blocks: true, title: "The proxy refuses calls",
-      text: `because Discord has refused ${count(invalid.count)} in the last 10 minutes, and blocks an address after ${count(invalid.limit)}. Stop the callers whose calls fail with permission_denied or unauthenticated; calls go on as the old refusals expire.`,
+      text: `because Discord has refused ${count(invalid.count)} of them in the last 10 minutes, and blocks an address after ${count(invalid.limit)}. Stop the callers whose calls fail with permission_denied or unauthenticated; calls resume as the old refusals expire.`,
     };
   }
   const paused = left(limits?.global?.pausedFor);
   if (paused > 1_000) {
     return {
       kind: "warn", short: "Paused", blocks: true, title: "Discord has paused the bot",
-      text: `for ${long(paused)}, because it exceeded the limit over all routes. Calls wait; you need not do anything. If this happens often, set --global-rate-limit lower, or look for other programs that use the same token.`,
+      text: `for ${long(paused)}, because it exceeded the global limit. Calls wait and are sent afterwards; no action is needed. If this happens often, set --global-rate-limit lower, or look for other programs that use the same token.`,
     };
   }
   return undefined;

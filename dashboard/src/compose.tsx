@@ -102,7 +102,7 @@ function RowEditor({ row, change }: { row: RowDraft; change: (row: RowDraft) => 
             </label>
           </div>
           <label>
-            Options, one in a line: label, or label = value
+            Options, one per line: label or label = value
             <textarea rows={3} value={row.options} onInput={(e) => change({ ...row, options: e.currentTarget.value })} />
           </label>
         </>
@@ -172,7 +172,7 @@ export function Paste({ change }: { change: Change }) {
             setError((err as Error).message);
           }
         }}>
-        Use it
+        Load
       </button>
     </details>
   );
@@ -195,7 +195,7 @@ export function Templates({ draft, change }: Props) {
   return (
     <details class="more-tools">
       <summary>Templates{names.length > 0 && ` (${names.length})`}</summary>
-      <p class="note">They stay in this browser, without files and receiver.</p>
+      <p class="note">Saved in this browser, without files and recipient.</p>
       <ul class="files">
         {names.map((n) => (
           <li key={n}>
@@ -210,7 +210,7 @@ export function Templates({ draft, change }: Props) {
         ))}
       </ul>
       <div class="line">
-        <input aria-label="Name of the template" placeholder="Name" maxLength={60} value={name} onInput={(e) => setName(e.currentTarget.value)} />
+        <input aria-label="Template name" placeholder="Name" maxLength={60} value={name} onInput={(e) => setName(e.currentTarget.value)} />
         <button type="button" disabled={!name.trim()} onClick={() => { save({ ...all, [name.trim()]: { content: draft.content, embeds: draft.embeds, rows: draft.rows } }); setName(""); }}>
           Save
         </button>
@@ -237,11 +237,11 @@ function EmbedEditor({ number, draft, change, remove }: { number: number; draft:
       <legend>Embed {number}</legend>
       <div class="pair">
         {line("author", "Author", 256)}
-        {line("authorIcon", "Icon of the author (URL)", 2048)}
+        {line("authorIcon", "Author icon (URL)", 2048)}
       </div>
       <div class="pair">
         {line("title", "Title", 256)}
-        {line("url", "Link of the title (URL)", 2048)}
+        {line("url", "Title link (URL)", 2048)}
       </div>
       <label>
         Description
@@ -249,7 +249,7 @@ function EmbedEditor({ number, draft, change, remove }: { number: number; draft:
       </label>
       <div class="color">
         <label class="check">
-          <input type="checkbox" checked={draft.color !== ""} onChange={(e) => change({ color: e.currentTarget.checked ? "#4752c4" : "" })} /> With a colour
+          <input type="checkbox" checked={draft.color !== ""} onChange={(e) => change({ color: e.currentTarget.checked ? "#4752c4" : "" })} /> Set a colour
         </label>
         {draft.color && <input type="color" aria-label="Colour" value={draft.color} onInput={(e) => change({ color: e.currentTarget.value })} />}
       </div>
@@ -281,7 +281,7 @@ function EmbedEditor({ number, draft, change, remove }: { number: number; draft:
       </div>
       <div class="pair">
         {line("footer", "Footer", 2048)}
-        {line("footerIcon", "Icon of the footer (URL)", 2048)}
+        {line("footerIcon", "Footer icon (URL)", 2048)}
       </div>
       <button type="button" class="small" onClick={remove}>
         Remove embed {number}

@@ -115,15 +115,15 @@ export const componentsOf = (d: Draft) => d.rows.map((row) => create(ComponentSc
 /** Why a draft cannot be sent, "" when it can. */
 export function missing(d: Draft): string {
   if (!/^[0-9]{1,20}$/.test(d.id)) return d.to === "channel" ? "Choose a channel." : "Enter the ID of a user.";
-  if (BigInt(d.id) >= 1n << 64n) return "The ID is larger than any at Discord.";
-  if (d.reply && !/^[0-9]{1,20}$/.test(d.reply)) return "The ID of the message to reply to is a number.";
+  if (BigInt(d.id) >= 1n << 64n) return "The ID is too large.";
+  if (d.reply && !/^[0-9]{1,20}$/.test(d.reply)) return "The ID of the message to reply to must be a number.";
   if (d.when === "time" && !(new Date(d.time).getTime() > Date.now())) return "Choose a time in the future.";
   for (const row of d.rows) {
     if (row.kind === "buttons" && row.buttons.some((b) => !b.label || !b.target)) return "Each button needs a label, and a custom ID or a URL.";
     if (row.kind === "select" && (!row.id || optionsOf(row.options).length === 0)) return "A select needs a custom ID and options.";
   }
   const says = embedsOf(d).some((e) => e.title || e.description || e.author || e.fields.length || e.image || e.thumbnail || e.footer);
-  return d.content.trim() || says || d.files.length > 0 || d.rows.some((r) => r.kind === "other") ? "" : "Write a text or an embed.";
+  return d.content.trim() || says || d.files.length > 0 || d.rows.some((r) => r.kind === "other") ? "" : "Write a text or add an embed.";
 }
 
 const id = (text: string) => (/^[0-9]{1,20}$/.test(text) ? BigInt(text) : 0n);
@@ -211,19 +211,19 @@ export function pasted(text: string): Pick<Draft, "content" | "embeds" | "rows" 
   try {
     json = JSON.parse(text);
   } catch (err) {
-    throw new Error(`This is no JSON: ${(err as Error).message}`);
+    throw new Error(`This is not valid JSON: ${(err as Error).message}`);
   }
   if (Array.isArray(json)) json = { embeds: json };
-  if (typeof json !== "object" || json === null) throw new Error("A message is a JSON object, such as {\"content\": \"Hello\"}.");
+  if (typeof json !== "object" || json === null) throw new Error("A message must be a JSON object, such as {\"content\": \"Hello\"}.");
   if (json.message && typeof json.message === "object") json = json.message;
   const embeds = json.embeds ?? (json.embed ? [json.embed] : undefined);
   if (json.content === undefined && embeds === undefined && json.components === undefined) {
-    if (!json.title && !json.description && !json.fields && !json.author) throw new Error("There is neither content nor embeds nor components.");
+    if (!json.title && !json.description && !json.fields && !json.author) throw new Error("The JSON has no content, embeds or components.");
     json = { embeds: [json] };
   }
   const list: unknown[] = json.embeds ?? embeds ?? [];
   const rows: unknown[] = json.components ?? [];
-  if (!Array.isArray(list) || !Array.isArray(rows)) throw new Error("embeds and components are lists.");
+  if (!Array.isArray(list) || !Array.isArray(rows)) throw new Error("embeds and components must be lists.");
   const reference = json.message_reference ?? json.messageReference;
   return {
     content: typeof json.content === "string" ? json.content : "",

@@ -45,9 +45,9 @@ export type Kind = "good" | "left" | "limited" | "refused" | "failed";
 
 export const kinds: Record<Kind, string> = {
   good: "succeeded",
-  left: "given up by the caller",
+  left: "cancelled by the caller",
   refused: "refused",
-  limited: "too many or too late",
+  limited: "over a limit or timed out",
   failed: "failed",
 };
 
@@ -82,7 +82,7 @@ const timestamp = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)
 export const plain = (text: string) =>
   text
     .replace(/^context deadline exceeded$/, "the deadline of the caller passed")
-    .replace(/^context canceled$/, "the caller left")
+    .replace(/^context canceled$/, "the caller cancelled the call")
     .replace(timestamp, (t) => time(new Date(t)))
     .replace(goDuration, (whole: string, h?: string, m?: string, n?: string, unit?: string) =>
       whole === "" ? whole : duration(Number(h ?? 0) * 3_600_000 + Number(m ?? 0) * 60_000 + Number(n ?? 0) * (goUnits[unit ?? "s"] ?? 0)),

@@ -48,7 +48,7 @@ export function HistoryView({ state }: { state: State }) {
   const begin = past ? date(past.start).getTime() / 1000 : 0;
   const step = past ? ms(past.step) / 1000 : 10;
   const times = (past?.waiting ?? []).map((_, i) => begin + i * step);
-  const per = step === 60 ? "a minute" : `in ${step} s`;
+  const per = step === 60 ? "per minute" : `per ${step} s`;
   return (
     <>
       <fieldset class="tabs ranges">
@@ -62,20 +62,20 @@ export function HistoryView({ state }: { state: State }) {
       </fieldset>
       {error && (
         <p class="notice bad" role="alert">
-          <strong>The history cannot be read:</strong> {error}
+          <strong>Failed to load the history:</strong> {error}
         </p>
       )}
       {past && (
         <div class="charts">
           <Plot id="calls-chart" title={`Calls ${per}, by code`} times={times} stacked whole
             lines={past.calls.map((c) => ({ label: c.code, colour: colours[kindOf(c.code)], values: c.counts }))} format={count}
-            note={`${count(past.calls.reduce((sum, c) => sum + c.counts.reduce((a, b) => a + b, 0), 0))} in all`} />
-          <Plot id="queue-chart" title="Calls that waited" times={times} whole lines={[{ label: "waiting", colour: "--limited-bar", values: past.waiting }]} format={count} />
-          <Plot id="wait-chart" title="Time for which calls waited" times={times} format={seconds}
+            note={`${count(past.calls.reduce((sum, c) => sum + c.counts.reduce((a, b) => a + b, 0), 0))} in total`} />
+          <Plot id="queue-chart" title="Waiting calls over time" times={times} whole lines={[{ label: "waiting", colour: "--limited-bar", values: past.waiting }]} format={count} />
+          <Plot id="wait-chart" title="Waiting time" times={times} format={seconds}
             lines={[{ label: "p50", colour: "--good-bar", values: past.waitedP50 }, { label: "p99", colour: "--failed-bar", values: past.waitedP99 }]} />
-          <Plot id="discord-chart" title="Time in which Discord answered" times={times} format={seconds}
+          <Plot id="discord-chart" title="Discord's response time" times={times} format={seconds}
             lines={[{ label: "p50", colour: "--good-bar", values: past.discordP50 }, { label: "p99", colour: "--failed-bar", values: past.discordP99 }]} />
-          <Plot id="limited-chart" title={`Answers 429 ${per}`} times={times} whole lines={[{ label: "429", colour: "--failed-bar", values: past.limited }]} format={count} />
+          <Plot id="limited-chart" title={`429 responses ${per}`} times={times} whole lines={[{ label: "429", colour: "--failed-bar", values: past.limited }]} format={count} />
           <Plot id="global-chart" title="Requests in the busiest second" times={times} whole
             lines={[
               { label: "requests", colour: "--accent", values: past.busiestSecond },
@@ -130,7 +130,7 @@ function Plot({ id, title, note, ...drawing }: Drawing & { id: string; title: st
   });
   return (
     <Panel id={id} title={title} note={note}>
-      <div class="plot" ref={place} role="img" aria-label={`${title}: ${peaks.join(", ") || "nothing yet"}`} />
+      <div class="plot" ref={place} role="img" aria-label={`${title}: ${peaks.join(", ") || "no data yet"}`} />
     </Panel>
   );
 }

@@ -95,7 +95,7 @@ export function OutboxView({ live }: { live: boolean }) {
   if (error?.code === "failed_precondition") {
     return (
       <Panel id="outbox" title="Outbox">
-        <p class="empty">This proxy has no outbox, because it has no data folder. Start it with --data FOLDER to have calls delivered later, also after a restart.</p>
+        <p class="empty">This proxy has no outbox because it has no data folder. Start it with --data FOLDER to queue messages that survive a restart.</p>
       </Panel>
     );
   }
@@ -103,13 +103,13 @@ export function OutboxView({ live }: { live: boolean }) {
     <>
       {error && (
         <p class="notice bad" role="alert">
-          <strong>The outbox cannot be read:</strong> {error.text}
+          <strong>Failed to load the outbox:</strong> {error.text}
         </p>
       )}
       {queue && <Queue queue={queue} />}
       <Panel id="deliveries" title="Deliveries" note={shown && `${count(shown.length)}${shown.length >= (list === lists[0] ? most : 200) ? ", the newest" : ""}`}>
         <fieldset class="tabs">
-          <legend class="hidden">Deliveries that are shown</legend>
+          <legend class="hidden">Show deliveries</legend>
           {lists.map((l) => (
             <label key={l.id}>
               <input type="radio" name="list" checked={l === list} onChange={() => { setShown(undefined); setList(l); }} />
@@ -140,11 +140,11 @@ function Queue({ queue }: { queue: Delivery[] }) {
     return !t ? "no channel or user" : t.kind === "webhook" ? `webhook ${t.id}` : nameOf(t.kind, t.id);
   };
   const scheduled = queue.filter((d) => d.state === State.SCHEDULED).length;
-  const note = `${count(queue.length)}${queue.length >= most ? " or more" : ""}${scheduled ? `, of them ${count(scheduled)} scheduled` : ""}`;
+  const note = `${count(queue.length)}${queue.length >= most ? " or more" : ""}${scheduled ? `, ${count(scheduled)} of them scheduled` : ""}`;
   return (
     <Panel id="queue" title="In the queue" note={<span data-value="queued">{note}</span>}>
       {queue.length === 0 ? (
-        <p class="empty">Nothing waits to be delivered.</p>
+        <p class="empty">No messages are queued.</p>
       ) : (
         <div class="halves">
           <Shares title="By channel or user" counts={by(target)} />
@@ -161,7 +161,7 @@ function Deliveries({ deliveries, scheduled, busy, act }: {
   busy: string;
   act: (d: Delivery, what: "cancelDelivery" | "retryDelivery") => Promise<void>;
 }) {
-  if (deliveries.length === 0) return <p class="empty">None.</p>;
+  if (deliveries.length === 0) return <p class="empty">No deliveries.</p>;
   const sorted = scheduled ? deliveries.toSorted((a, b) => date(a.notBefore).getTime() - date(b.notBefore).getTime()) : deliveries;
   return (
     <Scroll label="Table of deliveries">
@@ -228,7 +228,7 @@ function When({ delivery: d }: { delivery: Delivery }) {
   const [at, text] =
     d.state === State.SCHEDULED ? [date(d.notBefore), `in ${long(date(d.notBefore).getTime() - Date.now())}`]
     : d.finishedAt ? [date(d.finishedAt), whenOf(date(d.finishedAt))]
-    : [date(d.enqueuedAt), `waits for ${long(Date.now() - date(d.enqueuedAt).getTime())}`];
+    : [date(d.enqueuedAt), `waiting for ${long(Date.now() - date(d.enqueuedAt).getTime())}`];
   return <span title={at.toLocaleString()}>{text}</span>;
 }
 

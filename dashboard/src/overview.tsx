@@ -49,7 +49,7 @@ function Tiles({ state, now }: { state: State; now: number }) {
         {count(limits.inFlight)} at Discord now
       </Tile>
       <Tile name="Waiting" value={count(limits.waiting)} unit={`of ${count(limits.maxWaiting)}`}>
-        {drains === undefined ? "nothing waits for a limit" : `all sent in about ${long(drains)}`}
+        {drains === undefined ? "no calls are waiting" : `all sent in about ${long(drains)}`}
       </Tile>
       <Tile name="Global limit" value={limits.global?.limit ? `${limits.global.used}` : "off"} unit={limits.global?.limit ? `of ${limits.global.limit} a second` : undefined}>
         {paused > 0 ? (
@@ -90,7 +90,7 @@ function Hour({ state, now }: { state: State; now: number }) {
   const top = Math.max(1, ...heights.map((bar) => order.reduce((sum, kind) => sum + bar[kind], 0)));
   const unit = 60 / top;
   return (
-    <Panel id="hour" title="Calls of the last hour" note={<strong data-value="hour">{count(total)}</strong>}>
+    <Panel id="hour" title="Calls in the last hour" note={<strong data-value="hour">{count(total)}</strong>}>
       <div class="chart">
         <svg viewBox={`0 0 ${bars * 4} 60`} preserveAspectRatio="none" role="img" aria-label={`${count(total)} calls in the last hour, at most ${count(top)} in half a minute`}>
           {heights.map((bar, i) => {
@@ -113,7 +113,7 @@ function Hour({ state, now }: { state: State; now: number }) {
             <CodeTag code={code} /> {count(n)} <span class="note">{kinds[kindOf(code)]}</span>
           </li>
         ))}
-        {total === 0 && <li class="note">No calls yet. Send one: <a href="#send">to a channel or a user</a>.</li>}
+        {total === 0 && <li class="note">No calls yet. Send one from the <a href="#send">composer</a>.</li>}
       </ul>
     </Panel>
   );
@@ -132,7 +132,7 @@ function Buckets({ state, now }: { state: State; now: number }) {
   return (
     <Panel id="buckets" title="Busy limits" note={limits && `${busy.length} of ${count(limits.knownBuckets)} known`}>
       {busy.length === 0 ? (
-        <p class="empty">{blocked ? "No call goes to Discord at the moment." : "No limit holds a call back."}</p>
+        <p class="empty">{blocked ? "No calls reach Discord at the moment." : "No rate limit is in use."}</p>
       ) : (
         <Scroll label="Table of limits">
           <table>
@@ -140,9 +140,9 @@ function Buckets({ state, now }: { state: State; now: number }) {
               <tr>
                 <th scope="col">Route</th>
                 <th scope="col" class="n">Left</th>
-                <th scope="col" class="n wide">Full in</th>
+                <th scope="col" class="n wide">Resets in</th>
                 <th scope="col" class="n">Queue</th>
-                <th scope="col" class="n">Sent in</th>
+                <th scope="col" class="n">Clears in</th>
               </tr>
             </thead>
             <tbody>
@@ -162,7 +162,7 @@ function Buckets({ state, now }: { state: State; now: number }) {
                     <span class="note">
                       <Resource text={b.resource} />
                     </span>
-                    {b.blockedFor && <span class="note">, held for {long(left(b.blockedFor))}</span>}
+                    {b.blockedFor && <span class="note">, blocked for {long(left(b.blockedFor))}</span>}
                   </td>
                   <td class="n">
                     {b.limit > 0 ? `${b.remaining} / ${b.limit}` : "unknown"}

@@ -87,13 +87,13 @@ export function People({ world, reload, person, setPerson, channel, channels, se
             void write(content).then((ok) => ok && setContent(""));
           }}
         >
-          <input aria-label="Message of the person" placeholder="Message" required maxLength={4000} value={content} onInput={(e) => setContent(e.currentTarget.value)} />
+          <input aria-label="Message from this person" placeholder="Message" required maxLength={4000} value={content} onInput={(e) => setContent(e.currentTarget.value)} />
           <button type="submit">Write</button>
         </form>
         <label>
           Command
           <select aria-label="Command" value={String(chosen)} onFocus={reload} onChange={(e) => setChosen(Number(e.currentTarget.value))}>
-            {all.length === 0 && <option value="0">No bot has registered any</option>}
+            {all.length === 0 && <option value="0">No bot has registered commands</option>}
             {all.map((u, i) => (
               <option key={`${u.command.id} ${u.path.join(" ")}`} value={String(i)}>
                 {title(u)}

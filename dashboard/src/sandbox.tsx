@@ -18,10 +18,10 @@ const sending = "POST /channels/{channel_id}/messages";
 
 /** Things that can go wrong with messages, each a fault with a name. */
 const faults = [
-  { name: "discord fails", label: "Discord fails", hint: "Every message is answered with 500, and not stored.", fault: { status: 500 } },
-  { name: "answers get lost", label: "Answers get lost", hint: "Two of three messages are stored, but the connection breaks before the answer. The proxy tries again, and none is sent twice.", fault: { kind: "reset", after: true, probability: 0.66 } },
-  { name: "discord is slow", label: "Discord is slow", hint: "Every answer takes three seconds.", fault: { kind: "slow", delay: 3, bytes: 1000000 } },
-  { name: "not allowed", label: "The bot is not allowed to", hint: "Every message is answered with 403 Missing Access.", fault: { status: 403, body: '{"message": "Missing Access", "code": 50001}' } },
+  { name: "discord fails", label: "Discord fails", hint: "Every message gets a 500 response and is not stored.", fault: { status: 500 } },
+  { name: "answers get lost", label: "Responses get lost", hint: "Two of three messages are stored, but the connection breaks before the response. The proxy retries, and no message is sent twice.", fault: { kind: "reset", after: true, probability: 0.66 } },
+  { name: "discord is slow", label: "Discord is slow", hint: "Every response takes 3 seconds.", fault: { kind: "slow", delay: 3, bytes: 1000000 } },
+  { name: "not allowed", label: "The bot lacks permission", hint: "Every message gets a 403 response, Missing Access.", fault: { status: 403, body: '{"message": "Missing Access", "code": 50001}' } },
 ];
 
 export function Sandbox({ state }: { state: State }) {
@@ -104,7 +104,7 @@ function Channels({ state, chosen, choose, below }: { state: State; chosen: bigi
     if (box) box.scrollTop = box.scrollHeight;
   }, [newest, chosen]);
   return (
-    <Panel id="pretend" title="The sandbox" note={`${count(shown.length)} ${shown.length === 1 ? "message" : "messages"} since the page was opened, or shortly before`}>
+    <Panel id="pretend" title="The sandbox" note={`${count(shown.length)} ${shown.length === 1 ? "message" : "messages"} since shortly before you opened the page`}>
       <div class="world">
         <nav class="tree" aria-label="Channels of the sandbox">
           <ul>
@@ -125,10 +125,10 @@ function Channels({ state, chosen, choose, below }: { state: State; chosen: bigi
             })}
           </ul>
         </nav>
-        <div class="discord stream" ref={end} role="log" aria-label="What was said" tabIndex={0}>
+        <div class="discord stream" ref={end} role="log" aria-label="Messages in the sandbox" tabIndex={0}>
           {shown.length === 0 && (
             <p class="empty">
-              Nothing was said yet. <a href="#send">Send a message</a>, or paste one of the lines that the server printed.
+              No messages yet. <a href="#send">Send a message</a>, or run one of the commands that the server printed.
             </p>
           )}
           {shown.slice(-100).map((m) => (
@@ -180,7 +180,7 @@ function Controls({ state }: { state: State }) {
   const others = active.filter((f) => !faults.some(({ name }) => name === f.name));
   return (
     <div class="stack">
-      <Panel id="faults" title="What goes wrong">
+      <Panel id="faults" title="Faults">
         <ul class="switches">
           {faults.map(({ name, label, hint, fault }) => {
             const on = active.find((f) => f.name === name);
@@ -188,7 +188,7 @@ function Controls({ state }: { state: State }) {
               <li key={name}>
                 <label class="check">
                   <input type="checkbox" role="switch" checked={wanted[name] ?? on !== undefined} aria-describedby={`hint-${name.replaceAll(" ", "-")}`} onChange={(e) => toggle(name, fault, e.currentTarget.checked)} /> {label}
-                  {on && <span class="badge">{count(on.hits)} hit</span>}
+                  {on && <span class="badge">{hits(on.hits)}</span>}
                 </label>
                 <p class="note" id={`hint-${name.replaceAll(" ", "-")}`}>
                   {hint}
@@ -200,14 +200,14 @@ function Controls({ state }: { state: State }) {
             <li key={f.id}>
               <label class="check">
                 <input type="checkbox" role="switch" checked onChange={() => run(control("DELETE", `faults/${f.id}`))} /> {f.name}
-                <span class="badge">{count(f.hits)} hit</span>
+                <span class="badge">{hits(f.hits)}</span>
               </label>
             </li>
           ))}
         </ul>
         <div class="actions">
           <button type="button" onClick={() => run(control("POST", "bans/global", { for: 10 }))}>
-            Global limit for 10 s
+            Exceed the global limit for 10 s
           </button>
           <button type="button" onClick={() => run(control("POST", "bans", { for: 30 }))}>
             Ban for 30 s
@@ -222,7 +222,7 @@ function Controls({ state }: { state: State }) {
           </p>
         )}
       </Panel>
-      <Panel id="limits" title="Limit of messages">
+      <Panel id="limits" title="Message limit">
         <Limit key={limit ? `${limit.limit}/${ms(limit.window)}` : ""} limit={limit?.limit ?? 0} seconds={ms(limit?.window) / 1000} set={(n, window) => run(control("PUT", "limits", { name: "send", routes: [sending], limit: n, window }))} />
         <details class="more">
           <summary>All {count(limits.length)} limits</summary>
@@ -238,6 +238,8 @@ function Controls({ state }: { state: State }) {
     </div>
   );
 }
+
+const hits = (n: number) => `${count(n)} ${n === 1 ? "hit" : "hits"}`;
 
 const within = (ms: number) => (ms < 1000 ? duration(ms) : long(ms));
 
@@ -261,7 +263,7 @@ function Limit({ limit, seconds, set }: { limit: number; seconds: number; set: (
         <input type="number" min={1} max={3600} required value={window} onInput={(e) => setWindow(e.currentTarget.valueAsNumber)} />
       </label>
       <button type="submit">Set</button>
-      <p class="note">for each channel; the proxy learns it by itself</p>
+      <p class="note">for each channel; the proxy learns it from Discord's responses</p>
     </form>
   );
 }

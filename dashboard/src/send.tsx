@@ -98,9 +98,9 @@ export function Send({ state }: { state: State }) {
             <label>
               When
               <select value={draft.when} onChange={(e) => change({ when: e.currentTarget.value as Draft["when"] })}>
-                <option value="now">Now, and wait for it</option>
+                <option value="now">Now</option>
                 <option value="queue">Through the outbox</option>
-                <option value="time">At a time</option>
+                <option value="time">At a set time</option>
               </select>
             </label>
             {draft.when === "time" && (
@@ -112,7 +112,7 @@ export function Send({ state }: { state: State }) {
           </div>
           <div class="actions">
             <button type="submit" class="primary" disabled={busy || lacks !== ""}>
-              {busy ? "Waiting for its turn…" : draft.when === "now" ? "Send" : draft.when === "queue" ? "Queue" : "Schedule"}
+              {busy ? "Sending…" : draft.when === "now" ? "Send" : draft.when === "queue" ? "Queue" : "Schedule"}
             </button>
             <span class="note">{lacks}</span>
           </div>
@@ -120,7 +120,7 @@ export function Send({ state }: { state: State }) {
             {outcome && "sent" in outcome && <p class="good">Sent as message {outcome.sent}.</p>}
             {outcome && "queued" in outcome && (
               <p class="good">
-                In the <a href="#outbox">outbox</a> {outcome.at} as delivery {outcome.queued}.
+                Queued in the <a href="#outbox">outbox</a> {outcome.at} as delivery {outcome.queued}.
               </p>
             )}
             {outcome && "error" in outcome && (
@@ -144,13 +144,13 @@ export function Send({ state }: { state: State }) {
                 ))}
               </MessageView>
             ) : (
-              <p class="empty">What you write appears here as in Discord.</p>
+              <p class="empty">Your message appears here as Discord shows it.</p>
             )}
           </div>
         </Panel>
-        <Panel id="lines" title="The same from a program">
+        <Panel id="lines" title="Send it from a program">
           <Snippet name="curl" text={curl(draft)} />
-          {lines ? <Snippet name="Python" text={lines} /> : <p class="empty">The short calls of the Python package send a text and one embed.</p>}
+          {lines ? <Snippet name="Python" text={lines} /> : <p class="empty">The short Python calls can send only text and one embed. For this message, use curl.</p>}
         </Panel>
       </div>
     </div>
@@ -204,7 +204,7 @@ function Target({ draft, change, live }: { draft: Draft; change: Change; live: b
     <Panel id="target" title="To">
       <div class="target">
         <fieldset class="switch">
-          <legend class="hidden">Kind of receiver</legend>
+          <legend class="hidden">Recipient</legend>
           {(["channel", "user"] as const).map((to) => (
             <label key={to}>
               <input type="radio" name="to" checked={draft.to === to} onChange={() => change({ to, id: "" })} /> A {to}
@@ -212,14 +212,14 @@ function Target({ draft, change, live }: { draft: Draft; change: Change; live: b
           ))}
         </fieldset>
         <label>
-          {draft.to === "channel" ? "Channel id" : "User id"}
+          {draft.to === "channel" ? "Channel ID" : "User ID"}
           <input inputMode="numeric" autoComplete="off" value={draft.id} placeholder="1100000000000000010" onInput={(e) => change({ id: e.currentTarget.value.trim() })} />
         </label>
         {draft.to === "channel" && (
           <>
             {guilds && guilds.length > 1 && (
               <label>
-                Server
+                Guild
                 <select value={String(guild)} onChange={(e) => setGuild(BigInt(e.currentTarget.value))}>
                   {guilds.map((g) => (
                     <option key={g.id} value={String(g.id)}>

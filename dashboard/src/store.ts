@@ -72,7 +72,7 @@ export interface State {
 const empty = () => ({ rate: 0, slots: new Map<number, Record<string, number>>(), calls: [], messages: [] });
 
 /** Why the connection ended, in words: what browsers say of a failed request is for developers. */
-const lossOf = (err: ConnectError) => (/fetch|network|load failed|http 50[234]|missing (trailer|endstream)/i.test(err.rawMessage) ? "it does not answer" : plain(err.rawMessage));
+const lossOf = (err: ConnectError) => (/fetch|network|load failed|http 50[234]|missing (trailer|endstream)/i.test(err.rawMessage) ? "the proxy does not respond" : plain(err.rawMessage));
 
 /** Ends a stream that nobody sees. */
 const left = new ConnectError("nobody looks", Code.Canceled);
@@ -173,7 +173,7 @@ export class Store {
     document.addEventListener("visibilitychange", look);
     const wake = () => {
       clearTimeout(timer);
-      timer = window.setTimeout(() => this.leave(new ConnectError("nothing was heard for a while", Code.Unavailable)), patience);
+      timer = window.setTimeout(() => this.leave(new ConnectError("no data arrived for a while", Code.Unavailable)), patience);
     };
     try {
       wake();

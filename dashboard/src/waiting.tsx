@@ -59,7 +59,7 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
     });
   };
   const pause = async (channelId: bigint) => {
-    if (!confirm(`Pause ${nameOf("channel", channelId)}? Its calls wait until somebody resumes it, or until their deadlines.`)) return;
+    if (!confirm(`Pause ${nameOf("channel", channelId)}? Its calls wait until someone resumes it or until their deadlines pass.`)) return;
     await act(async () => {
       await dashboard.pauseChannel({ channelId });
       setChannel("");
@@ -69,7 +69,7 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
   const resume = (channelId: bigint) =>
     act(async () => {
       const { pause } = await dashboard.resumeChannel({ channelId });
-      return `Resumed the channel: ${calls(pause?.waiting ?? 0)} ${pause?.waiting === 1 ? "goes" : "go"} on.`;
+      return `Resumed the channel: ${calls(pause?.waiting ?? 0)} ${pause?.waiting === 1 ? "continues" : "continue"}.`;
     });
   const button = (label: string, text: string, run: () => Promise<void>) => (
     <button type="button" class="small" aria-label={label} onClick={() => void run()}>
@@ -78,7 +78,7 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
   );
   const counts = (shares: ListWaitingResponse["callers"]) => new Map(shares.map((s) => [s.name, s.waiting]));
   return (
-    <Panel id="waiting" title="Who fills the queue now" note={waiting && <span data-value="all waiting">{count(waiting.total)} wait</span>}>
+    <Panel id="waiting" title="Waiting calls" note={waiting && <span data-value="all waiting">{count(waiting.total)} waiting</span>}>
       {outcome && (
         <p class={outcome.bad ? "refused bad" : "refused good"} role="status">
           {outcome.text}
@@ -92,7 +92,7 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
                 <strong>
                   <Resource text={`channel ${p.channelId}`} />
                 </strong>{" "}
-                is paused by <span class="id">{p.by}</span> since {time(date(p.since))}; {calls(p.waiting)} {p.waiting === 1 ? "waits" : "wait"} for its end.
+                was paused by <span class="id">{p.by}</span> at {time(date(p.since))}; {calls(p.waiting)} {p.waiting === 1 ? "is" : "are"} waiting.
               </span>
               {button(`Resume channel ${p.channelId}`, "Resume", () => resume(p.channelId))}
             </li>
@@ -100,7 +100,7 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
         </ul>
       )}
       {!waiting?.total ? (
-        <p class="empty">{state.proxy?.open ? "The proxy can be reached by others without a key, so it does not show who calls what." : "Nothing waits for a limit."}</p>
+        <p class="empty">{state.proxy?.open ? "Others can reach this proxy without a key, so it does not show who calls what." : "No calls are waiting."}</p>
       ) : (
         <>
           <div class="halves">
@@ -124,9 +124,9 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
                 <thead>
                   <tr>
                     <th scope="col">Route</th>
-                    <th scope="col">About</th>
+                    <th scope="col">Target</th>
                     <th scope="col">Caller</th>
-                    <th scope="col">Waits for</th>
+                    <th scope="col">Waiting time</th>
                     <th scope="col">
                       <span class="hidden">Actions</span>
                     </th>
@@ -160,7 +160,7 @@ export function Waiting({ state, list }: { state: State; list: boolean }) {
           }}
         >
           <label>
-            Channel ID <input value={channel} onInput={(e) => setChannel(e.currentTarget.value.trim())} required pattern="[1-9][0-9]{0,18}" inputMode="numeric" title="the number of the channel" />
+            Channel ID <input value={channel} onInput={(e) => setChannel(e.currentTarget.value.trim())} required pattern="[1-9][0-9]{0,18}" inputMode="numeric" title="a channel ID, digits only" />
           </label>
           <button type="submit" class="small">
             Pause the channel
