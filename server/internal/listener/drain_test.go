@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -86,15 +87,15 @@ func (d *drain) wait(t *testing.T, since time.Time) time.Duration {
 // client that leaves it open for another second.
 func TestShutdownDoesNotWaitForIdleConnections(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		served := 0
-		d := newDrain(t, func(http.ResponseWriter, *http.Request) { served++ })
+		var served atomic.Int64
+		d := newDrain(t, func(http.ResponseWriter, *http.Request) { served.Add(1) })
 		for range 3 {
 			if err := get(d.client(t), "http://localhost/"); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if served != 3 {
-			t.Fatalf("%d requests were served", served)
+		if served.Load() != 3 {
+			t.Fatalf("%d requests were served", served.Load())
 		}
 		synctest.Wait()
 		began := time.Now()
@@ -135,12 +136,14 @@ func TestShutdownEndsAConnectionAfterItsCall(t *testing.T) {
 // lower, and not by a connection that breaks.
 func TestShutdownReadsWhatIsOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		served := 0
-		d := newDrain(t, func(http.ResponseWriter, *http.Request) { served++ })
+		var served atomic.Int64
+		d := newDrain(t, func(http.ResponseWriter, *http.Request) { served.Add(1) })
 		client, server := newDuplex()
 		d.pipes.accept <- server
 		c := http2.NewFramer(client, client)
+		sent := make(chan struct{})
 		go func() {
+			defer close(sent)
 			_, _ = io.WriteString(client, http2.ClientPreface)
 			_ = c.WriteSettings()
 		}()
@@ -154,6 +157,7 @@ func TestShutdownReadsWhatIsOnItsWay(t *testing.T) {
 				break
 			}
 		}
+		<-sent
 		d.stop()
 		var last *uint32
 		for {
@@ -181,7 +185,7 @@ func TestShutdownReadsWhatIsOnItsWay(t *testing.T) {
 		if took := d.wait(t, began); took > 200*time.Millisecond {
 			t.Errorf("the server ended after %s", took)
 		}
-		if served != 0 {
+		if served.Load() != 0 {
 			t.Error("a request after the GOAWAY was served")
 		}
 		time.Sleep(time.Minute)
