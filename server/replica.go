@@ -23,6 +23,7 @@ import (
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/forward"
 	"discordproxy/server/internal/gatewayproxy"
+	"discordproxy/server/internal/metrics"
 	"discordproxy/server/internal/status"
 	"discordproxy/server/internal/store"
 
@@ -191,6 +192,7 @@ func (s *Server) runReplica(
 	r.forwarder = forward.New(forward.Config{
 		Keys: r.keys, Refuse: refuse, TLS: s.gate.peers(), Endless: api.IsEndless, Ending: ctx, Logger: s.config.Logger,
 	})
+	s.metrics.WatchFleet(s.watched)
 	service := api.Config{
 		Logger: s.config.Logger, Access: s.gate.guard, Observers: calls.Observers{s.metrics},
 		Hooks: s.incoming.current(), UseHooks: s.incoming.follow,
@@ -255,6 +257,27 @@ func (s *Server) runReplica(
 			}
 		})
 	}, nil
+}
+
+// watched returns what metrics show of the replica.
+func (s *Server) watched() metrics.Fleet {
+	r := s.replicaOf()
+	forwarded := r.forwarder.Stats()
+	f := metrics.Fleet{
+		Leads: r.serves.Load() && s.data.leads() == nil, Answered: forwarded.Answered, Refused: forwarded.Refused,
+		Broken: forwarded.Broken, InProgress: forwarded.InProgress,
+	}
+	if r.serves.Load() {
+		f.Epoch = s.data.lease.Epoch()
+		f.Renewed, f.FailedRenewals = s.data.lease.Renewals()
+	}
+	versions := make(map[string]bool)
+	for _, other := range r.fleet.Load().Replicas {
+		versions[other.Version] = true
+		f.Replicas++
+	}
+	f.Versions = len(versions)
+	return f
 }
 
 // probe looks whether the leader is ready, until this replica leads or ctx ends.

@@ -350,6 +350,38 @@ func TestReplicaProtocols(t *testing.T) {
 	}
 }
 
+// TestReplicaMetrics: metrics say who leads and what was forwarded. TestPrometheus of
+// test/deploy relies on their names.
+func TestReplicaMetrics(t *testing.T) {
+	f := newFleet(t)
+	leader, entry := f.pair(t)
+	if _, err := entry.GetCurrentUser(t.Context(), new(pb.GetCurrentUserRequest)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][2]string{
+		"discordproxy_leads ":                               {"1", "0"},
+		"discordproxy_lease_epoch ":                         {"1", "0"},
+		"discordproxy_replicas ":                            {"2", "2"},
+		"discordproxy_replica_versions ":                    {"1", "1"},
+		`discordproxy_lease_renewals_total{outcome="ok"}`:   {"1", "0"},
+		`discordproxy_forwarded_total{outcome="answered"} `: {"0", "1"},
+		`discordproxy_forwarded_total{outcome="refused"} `:  {"0", "0"},
+		`discordproxy_forwarded_total{outcome="broken"} `:   {"0", "0"},
+		"discordproxy_forwarded_in_progress ":               {"0", "0"},
+	} {
+		within(t, func() error { // the leader learns of the other one within 2 s
+			got := [2]string{leader.counts(name), entry.counts(name)}
+			if name == `discordproxy_lease_renewals_total{outcome="ok"}` && got[0] > "0" {
+				got[0] = "1" // it goes on
+			}
+			if got != want {
+				return fmt.Errorf("%s is %q, want %q", name, got, want)
+			}
+			return nil
+		})
+	}
+}
+
 // TestReplicaAccess: the server that a client calls decides whether it may, and the
 // leader knows who it is.
 func TestReplicaAccess(t *testing.T) {
@@ -576,9 +608,14 @@ func TestReplicaTakesOver(t *testing.T) {
 		})
 	}
 	more(50)
+	began := time.Now()
 	leader.stop()
 	<-leader.done
+	t.Logf("the leader ended after %v", time.Since(began))
+	more(20)
+	t.Logf("calls go on after %v", time.Since(began))
 	more(200)
+	t.Logf("all after %v", time.Since(began))
 	within(t, func() error {
 		if entry.counts("discordproxy_calls_total", `code="ok"`) == "" && third.counts("discordproxy_calls_total", `code="ok"`) == "" {
 			return errors.New("neither of the others leads")

@@ -40,6 +40,8 @@ const DefaultWait = 30 * time.Second
 const (
 	// retryInterval is how long a request waits that the leader did not take.
 	retryInterval = 100 * time.Millisecond
+	// lastWords is how long requests may take at a leader that leads no longer.
+	lastWords = time.Second
 	// probeTimeout limits one look at the leader.
 	probeTimeout = 2 * time.Second
 )
@@ -102,6 +104,14 @@ type target struct {
 	end context.CancelCauseFunc
 }
 
+// retire ends what the leader has not answered yet, and leaves what it has refused the
+// time to arrive.
+func (t *target) retire() {
+	if t != nil {
+		time.AfterFunc(lastWords, func() { t.end(errChanged) })
+	}
+}
+
 // errNoLeader is the reason before Lead was called.
 var errNoLeader = errors.New("no server leads the bot at the moment")
 
@@ -151,9 +161,7 @@ func (f *Forwarder) Lead(l Leader, reason error) {
 	case f.last != nil && f.last.Leader == l:
 		f.leader = f.last
 	default:
-		if f.last != nil {
-			f.last.end(errChanged)
-		}
+		f.last.retire()
 		t := &target{Leader: l}
 		t.ctx, t.end = context.WithCancelCause(context.Background())
 		f.leader, f.last, f.probed = t, t, errors.New("the server that leads the bot was not reached yet")
@@ -167,9 +175,7 @@ func (f *Forwarder) Lead(l Leader, reason error) {
 func (f *Forwarder) Become(local http.Handler) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.last != nil {
-		f.last.end(errChanged)
-	}
+	f.last.retire()
 	f.leader, f.last, f.local = nil, nil, local
 	close(f.changed)
 	f.changed = make(chan struct{})
@@ -415,7 +421,7 @@ func (f *Forwarder) try(w http.ResponseWriter, r *http.Request, a *attempt) (aga
 		return false
 	case r.Context().Err() != nil:
 		return false // its client is gone
-	case (errors.Is(a.err, errNotLeading) || unsent(a.err)) && ctx.Err() == nil && a.body.whole():
+	case (errors.Is(a.err, errNotLeading) || unsent(a.err)) && a.body.whole():
 		return true
 	}
 	f.broken.Add(1)
@@ -488,6 +494,9 @@ func (f *Forwarder) rewrite(pr *httputil.ProxyRequest) {
 	}
 	if out.Body != nil && a.body != nil {
 		out.Body = a.body.reader()
+		if a.body.whole() { // for a connection that ends before it takes the request
+			out.GetBody = func() (io.ReadCloser, error) { return a.body.again() }
+		}
 	}
 	proven, err := f.Keys.sign(sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence}, out.Method, out.Host, u.RequestURI())
 	if err != nil {

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -50,6 +51,16 @@ func (t *tape) stop() {
 
 // reader returns a body that begins at the beginning.
 func (t *tape) reader() io.ReadCloser { return &tapeReader{tape: t} }
+
+var errLost = errors.New("the body cannot be read again")
+
+// again returns another body like that of reader.
+func (t *tape) again() (io.ReadCloser, error) {
+	if !t.whole() {
+		return nil, errLost
+	}
+	return t.reader(), nil
+}
 
 type tapeReader struct {
 	tape   *tape
