@@ -190,7 +190,8 @@ func (s *Server) runReplica(
 	var entry *api.Entry
 	refuse := func(w http.ResponseWriter, req *http.Request, err *connect.Error) { entry.Refuse(w, req, err) }
 	r.forwarder = forward.New(forward.Config{
-		Keys: r.keys, Refuse: refuse, TLS: s.gate.peers(), Endless: api.IsEndless, Ending: ctx, Logger: s.config.Logger,
+		Keys: r.keys, Refuse: refuse, TLS: s.gate.peers(), Endless: api.IsEndless, Repeatable: api.IsRepeatable,
+		Ending: ctx, Logger: s.config.Logger,
 	})
 	s.metrics.WatchFleet(s.watched)
 	service := api.Config{

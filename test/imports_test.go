@@ -126,7 +126,7 @@ var parts = []part{
 	},
 	{
 		folder: "server/internal/forward", about: "passes requests on to the server that leads a bot",
-		imports: []string{"server/internal/access", "server/internal/refusals", "server/internal/rpc"},
+		imports: []string{"server/internal/access", "server/internal/refusals", "server/internal/rpc", "gen/..."},
 	},
 	{
 		folder: "server/internal/gatewayproxy", about: "Discord's gateway for bots, fed from the server's own session",

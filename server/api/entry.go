@@ -1,8 +1,11 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"net/http"
 
+	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
@@ -11,6 +14,8 @@ import (
 	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/rest"
 	"discordproxy/server/internal/rpc"
+
+	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
 	"connectrpc.com/grpcreflect"
@@ -90,4 +95,42 @@ func IsEndless(r *http.Request) bool {
 		return true
 	}
 	return false
+}
+
+// IsRepeatable reports whether a request may be made again where rpc.RepeatOf says so, when
+// it is not known whether it was made: it changes nothing, or sends one message.
+func IsRepeatable(r *http.Request) bool {
+	switch r.URL.Path {
+	case discordapiconnect.DiscordApiSendChannelMessageProcedure, discordapiconnect.DiscordApiSendDirectMessageProcedure:
+		return true
+	}
+	if rest.Serves(r) {
+		return r.Method == http.MethodGet
+	}
+	return rpc.MayGet(r.URL.Path)
+}
+
+// keepOne has a message that may be sent again at another server have the nonce that it has
+// there, too, so that Discord keeps one. It refuses to send a message again of which
+// Discord would keep two.
+func keepOne(ctx context.Context, m *discord.Message) error {
+	repeat := rpc.RepeatOf(ctx)
+	if repeat.Nonce == "" {
+		return nil
+	}
+	nonce, _ := m.Fields["nonce"].(string)
+	enforced, said := m.Fields["enforce_nonce"].(bool)
+	switch {
+	case nonce == "":
+		m.Fields["nonce"] = repeat.Nonce
+		delete(m.Fields, "enforce_nonce") // which is about the caller's own nonce
+	case said && !enforced && repeat.Again:
+		const text = "the connection to the server that leads the bot broke; whether the message was sent is not known"
+		err := connect.NewError(connect.CodeUnavailable, errors.New(text))
+		if detail, failed := connect.NewErrorDetail(&pb.DiscordError{Text: text, OutcomeUnknown: true}); failed == nil {
+			err.AddDetail(detail)
+		}
+		return err
+	}
+	return nil
 }

@@ -9,6 +9,7 @@
 package forward
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -27,6 +28,8 @@ import (
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/refusals"
 	"discordproxy/server/internal/rpc"
+
+	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
 )
@@ -56,6 +59,9 @@ type Config struct {
 	// Endless reports whether a request lasts until one side ends it, such as a stream
 	// of events. It ends with Ending.
 	Endless func(*http.Request) bool
+	// Repeatable reports whether a request may be made again at the next leader when it
+	// is not known whether the last one has made it. Its rpc.Repeat says so there.
+	Repeatable func(*http.Request) bool
 	// Ending ends when this server begins to shut down.
 	Ending context.Context //nolint:containedctx // it is that of the server
 	// Wait is how long a request waits for a leader at most. 0 means DefaultWait.
@@ -271,6 +277,7 @@ type attempt struct {
 	original *http.Request
 	body     *tape
 	evidence access.Evidence
+	repeat   rpc.Repeat
 	deadline time.Time // of the request, zero if it has none that has to be adjusted
 	err      error     // why there is no response
 }
@@ -291,6 +298,9 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		original = r
 	}
 	a := &attempt{original: original, body: newTape(r.Body), evidence: access.EvidenceOf(r)}
+	if f.Repeatable(r) {
+		a.repeat = rpc.NewRepeat()
+	}
 	began := time.Now()
 	until := began.Add(f.Wait)
 	limit, limited := timeoutOf(r.Header)
@@ -302,7 +312,7 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer context.AfterFunc(f.Ending, cancel)()
 	for again := false; ; again = true {
 		if again && !sleep(waiting, retryInterval) {
-			f.unavailable(w, r, a.err)
+			f.unavailable(w, r, a, a.err)
 			return
 		}
 		t, local, err := f.await(waiting)
@@ -311,7 +321,7 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			f.serve(local, w, r, a)
 			return
 		case err != nil:
-			f.unavailable(w, r, cmp.Or(a.err, err))
+			f.unavailable(w, r, a, cmp.Or(a.err, err))
 			return
 		}
 		if a.target, a.err = t, nil; limited {
@@ -354,7 +364,7 @@ func (f *Forwarder) await(ctx context.Context) (*target, http.Handler, error) {
 
 // serve has this replica serve a request that it would have forwarded.
 func (f *Forwarder) serve(local http.Handler, w http.ResponseWriter, r *http.Request, a *attempt) {
-	in := r.WithContext(access.Admitted(r.Context()))
+	in := r.WithContext(rpc.WithRepeat(access.Admitted(r.Context()), a.repeat))
 	in.URL, in.RequestURI = a.original.URL, a.original.RequestURI
 	if a.body != nil {
 		in.Body = a.body.reader()
@@ -366,10 +376,16 @@ func (f *Forwarder) serve(local http.Handler, w http.ResponseWriter, r *http.Req
 	local.ServeHTTP(w, in)
 }
 
-// unavailable refuses a request that was not begun.
-func (f *Forwarder) unavailable(w http.ResponseWriter, r *http.Request, reason error) {
+// unavailable refuses a request that found no leader.
+func (f *Forwarder) unavailable(w http.ResponseWriter, r *http.Request, a *attempt, reason error) {
 	if r.Context().Err() != nil {
 		return // its client is gone
+	}
+	if a.repeat.Again {
+		f.broken.Add(1)
+		f.log(r, reason)
+		f.Refuse(w, r, f.interrupted(r.Context()))
+		return
 	}
 	f.refused.Add(1)
 	if f.Ending.Err() != nil {
@@ -377,7 +393,16 @@ func (f *Forwarder) unavailable(w http.ResponseWriter, r *http.Request, reason e
 		return
 	}
 	f.log(r, reason)
-	f.Refuse(w, r, connect.NewError(connect.CodeUnavailable, describe(reason)))
+	f.Refuse(w, r, unavailable(describe(reason).Error(), false))
+}
+
+// unavailable returns the error of a call that was not made, or of which that is unknown.
+func unavailable(text string, unknown bool) *connect.Error {
+	err := connect.NewError(connect.CodeUnavailable, errors.New(text))
+	if detail, failed := connect.NewErrorDetail(&pb.DiscordError{Text: text, OutcomeUnknown: unknown}); failed == nil {
+		err.AddDetail(detail)
+	}
+	return err
 }
 
 // describe returns what a client may read of an error: nothing about how replicas reach
@@ -424,6 +449,11 @@ func (f *Forwarder) try(w http.ResponseWriter, r *http.Request, a *attempt) (aga
 	case (errors.Is(a.err, errNotLeading) || unsent(a.err)) && a.body.whole():
 		return true
 	}
+	_, ended := errors.AsType[*connect.Error](context.Cause(ctx))
+	if a.repeat.Nonce != "" && !ended && !out.began && a.body.whole() {
+		a.repeat.Again = true
+		return true
+	}
 	f.broken.Add(1)
 	f.log(r, a.err)
 	f.Refuse(w, r, f.interrupted(ctx))
@@ -440,7 +470,7 @@ func (f *Forwarder) interrupted(ctx context.Context) *connect.Error {
 	if errors.Is(cause, errChanged) {
 		text = "another server leads the bot now; whether the call was made is not known"
 	}
-	return connect.NewError(connect.CodeUnavailable, errors.New(text))
+	return unavailable(text, true)
 }
 
 // errNotLeading is the error of a request at a replica that does not lead.
@@ -451,8 +481,42 @@ func accepted(resp *http.Response) error {
 	if resp.Header.Get(notLeading) != "" {
 		return errNotLeading
 	}
-	attemptOf(resp.Request.Context()).body.stop()
+	a := attemptOf(resp.Request.Context())
+	if a.repeat.Nonce != "" {
+		if err := gather(resp); err != nil {
+			return err
+		}
+	}
+	a.body.stop()
 	return nil
+}
+
+// responseBytes is how much of the response to a request that may be repeated is awaited
+// before the client gets any.
+const responseBytes = 64 << 10
+
+// gather reads a response, so that one that breaks can be asked for again. A long one it
+// reads in part.
+func gather(resp *http.Response) error {
+	data, err := io.ReadAll(io.LimitReader(resp.Body, responseBytes+1))
+	if err != nil {
+		return err
+	}
+	if len(data) <= responseBytes {
+		if resp.ContentLength < 0 {
+			resp.ContentLength = int64(len(data)) // so that it is not sent in pieces
+		}
+		resp.Body = gathered{bytes.NewReader(data), resp.Body}
+		return nil
+	}
+	resp.Body = gathered{io.MultiReader(bytes.NewReader(data), resp.Body), resp.Body}
+	return nil
+}
+
+// gathered is a body that was read in part.
+type gathered struct {
+	io.Reader
+	io.Closer
 }
 
 // Refused has a request that was forwarded to a replica that does not lead wait for one
@@ -498,7 +562,7 @@ func (f *Forwarder) rewrite(pr *httputil.ProxyRequest) {
 			out.GetBody = func() (io.ReadCloser, error) { return a.body.again() }
 		}
 	}
-	proven, err := f.Keys.sign(sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence}, out.Method, out.Host, u.RequestURI())
+	proven, err := f.Keys.sign(sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence, Repeat: a.repeat}, out.Method, out.Host, u.RequestURI())
 	if err != nil {
 		proven = "" // which the leader refuses
 		f.log(in, err)

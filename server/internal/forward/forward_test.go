@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"discordproxy/server/internal/forward"
+	"discordproxy/server/internal/rpc"
 
 	"connectrpc.com/connect"
 )
@@ -32,7 +33,8 @@ func refuse(w http.ResponseWriter, _ *http.Request, err *connect.Error) {
 func newForwarder(t *testing.T, keys *forward.Keys, change ...func(*forward.Config)) *forward.Forwarder {
 	t.Helper()
 	c := forward.Config{
-		Keys: keys, Refuse: refuse, Endless: func(*http.Request) bool { return false }, Logger: slog.New(slog.DiscardHandler),
+		Keys: keys, Refuse: refuse, Endless: func(*http.Request) bool { return false },
+		Repeatable: func(r *http.Request) bool { return r.URL.Path == "/repeatable" }, Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, change := range change {
 		change(&c)
@@ -305,5 +307,49 @@ func TestShutdown(t *testing.T) {
 	}()
 	if code, text := ask(t, address, "/stream", nil); code != http.StatusServiceUnavailable || !strings.Contains(text, "shutting down") {
 		t.Errorf("%d %s", code, text)
+	}
+}
+
+// TestRepeats: a request whose outcome is not known is made again if it may be, with the
+// same nonce. Others fail.
+func TestRepeats(t *testing.T) {
+	keys := keysAt("bot", time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
+	for path, repeated := range map[string]bool{"/repeatable": true, "/path": false} {
+		t.Run(path, func(t *testing.T) {
+			seen := make(chan rpc.Repeat, 10)
+			f := newForwarder(t, keys)
+			next := serverOn(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				in, err := keys.Accept(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				seen <- rpc.RepeatOf(in.Context())
+				_, _ = io.Copy(w, r.Body)
+			}))
+			f.Lead(forward.Leader{ID: "dies", Epoch: 1, Address: serverOn(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				in, err := keys.Accept(r)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				seen <- rpc.RepeatOf(in.Context())
+				_, _ = io.ReadAll(r.Body)
+				f.Lead(forward.Leader{ID: "next", Address: next, Epoch: 2}, nil)
+				panic(http.ErrAbortHandler)
+			}))}, nil)
+			code, text := ask(t, serverOn(t, f), path, strings.NewReader("body"))
+			first := <-seen
+			if !repeated {
+				if code != http.StatusServiceUnavailable || !strings.Contains(text, "is not known") || first != (rpc.Repeat{}) || len(seen) > 0 {
+					t.Errorf("%d %s, %+v", code, text, first)
+				}
+				return
+			}
+			second := <-seen
+			if code != http.StatusOK || text != "body" || len(first.Nonce) != 25 || first.Again || second != (rpc.Repeat{Nonce: first.Nonce, Again: true}) {
+				t.Errorf("%d %s, %+v, %+v", code, text, first, second)
+			}
+		})
 	}
 }

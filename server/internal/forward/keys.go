@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/rpc"
 )
 
 // Header is the header of forwarded requests. It holds a Sender, and the proof that a
@@ -68,6 +69,7 @@ type sender struct {
 	Peer   string `json:"peer"`
 	TLS    bool   `json:"tls,omitempty"`
 	access.Evidence
+	rpc.Repeat
 }
 
 var errNoSecret = errors.New("the replicas of the bot have no secret yet")
@@ -153,7 +155,11 @@ func (k *Keys) Accept(r *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := r.WithContext(access.WithEvidence(context.WithValue(r.Context(), forwardedKey{}, true), s.Evidence))
+	ctx := context.WithValue(r.Context(), forwardedKey{}, true)
+	if s.Repeat != (rpc.Repeat{}) {
+		ctx = rpc.WithRepeat(ctx, s.Repeat)
+	}
+	in := r.WithContext(access.WithEvidence(ctx, s.Evidence))
 	in.RemoteAddr, in.TLS = s.Peer, nil
 	if s.TLS {
 		in.TLS = &tls.ConnectionState{HandshakeComplete: true}
