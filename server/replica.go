@@ -44,7 +44,7 @@ type replica struct {
 }
 
 const (
-	// meetInterval is how often a replica tells the others that it is alive.
+	// meetInterval is how often a replica reports to the others that it is alive.
 	meetInterval = 2 * time.Second
 	// probeInterval is how often a replica looks whether its leader is ready.
 	probeInterval = time.Second
@@ -53,7 +53,7 @@ const (
 // errTakeover ends a server that got the lease, but cannot use what the last leader left.
 var errTakeover = errors.New("cannot take over the bot")
 
-// newReplica tells the others of this server, and learns of them.
+// newReplica makes this server known to the others, and learns of them.
 func newReplica(ctx context.Context, d *data, c Config) (*replica, error) {
 	r := &replica{
 		store: d.store, keys: forward.NewKeys(d.bot), logger: c.Logger,
@@ -74,7 +74,7 @@ func (s *Server) replicaOf() *replica {
 	return s.data.replica
 }
 
-// meet tells the others that this replica is alive, and learns of them.
+// meet reports to the others that this replica is alive, and learns of them.
 func (r *replica) meet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, meetInterval)
 	defer cancel()
