@@ -241,7 +241,8 @@ func (s *Server) runReplica(
 		}
 		return handler, func() { parts.Go(func() { r.run(ctx) }) }, nil
 	}
-	s.config.Logger.InfoContext(ctx, "another server leads the bot; forwarding requests to it", "address", addr.String(), "advertise", r.me.Address)
+	s.config.Logger.InfoContext(ctx, "another server leads the bot; forwarding requests to it",
+		"address", addr.String(), "advertise", r.me.Address)
 	return handler, func() {
 		parts.Go(func() { r.run(ctx) })
 		parts.Go(func() { r.probe(ctx) })
@@ -292,38 +293,41 @@ func (r *replica) probe(ctx context.Context) {
 	}
 }
 
-// peers returns how to reach other replicas. Their certificate must be this server's own,
-// or one for the host of their address that a known authority has signed: one of the
+// peers returns how to reach another replica at a host. Its certificate must be this
+// server's own, or one for the host that a known authority has signed: one of the
 // system's, or of those that certificates of clients are from. Nil means without TLS.
-func (g *gate) peers() *tls.Config {
+func (g *gate) peers() func(host string) *tls.Config {
 	if g.tls == nil {
 		return nil
 	}
-	verify := func(state tls.ConnectionState) error {
-		own, err := g.tls.GetConfigForClient(nil)
-		if err != nil {
-			return err
+	return func(host string) *tls.Config {
+		return &tls.Config{
+			MinVersion: tls.VersionTLS12, ServerName: host,
+			VerifyConnection:   func(state tls.ConnectionState) error { return g.verifyPeer(host, state.PeerCertificates) },
+			InsecureSkipVerify: true, //nolint:gosec // verifyPeer does it, and accepts the certificate that replicas share
 		}
-		leaf := state.PeerCertificates[0]
-		if bytes.Equal(own.Certificates[0].Certificate[0], leaf.Raw) {
-			return nil
-		}
-		options := x509.VerifyOptions{DNSName: state.ServerName, Intermediates: x509.NewCertPool()}
-		for _, more := range state.PeerCertificates[1:] {
-			options.Intermediates.AddCert(more)
-		}
-		_, err = leaf.Verify(options)
-		if err != nil && own.ClientCAs != nil {
-			options.Roots = own.ClientCAs
-			_, err = leaf.Verify(options)
-		}
-		if err != nil {
-			return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
-		}
+	}
+}
+
+func (g *gate) verifyPeer(host string, chain []*x509.Certificate) error {
+	own, err := g.tls.GetConfigForClient(nil)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(own.Certificates[0].Certificate[0], chain[0].Raw) {
 		return nil
 	}
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12, VerifyConnection: verify,
-		InsecureSkipVerify: true, //nolint:gosec // verify does it, and accepts the certificate that replicas share
+	options := x509.VerifyOptions{DNSName: host, Intermediates: x509.NewCertPool()}
+	for _, more := range chain[1:] {
+		options.Intermediates.AddCert(more)
 	}
+	_, err = chain[0].Verify(options)
+	if err != nil && own.ClientCAs != nil {
+		options.Roots = own.ClientCAs
+		_, err = chain[0].Verify(options)
+	}
+	if err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err}
+	}
+	return nil
 }

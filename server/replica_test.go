@@ -263,7 +263,7 @@ func TestReplicaProtocols(t *testing.T) {
 		}
 	})
 	t.Run("REST and pages", func(t *testing.T) {
-		post := func(path, body string) (*http.Response, string) {
+		post := func(path, body string) (code int, ids []string, answer string) {
 			t.Helper()
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+path, strings.NewReader(body))
 			if err != nil {
@@ -280,24 +280,24 @@ func TestReplicaProtocols(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return resp, string(data)
+			return resp.StatusCode, resp.Header["X-Request-Id"], string(data)
 		}
-		resp, body := post(fmt.Sprintf("/api/v10/channels/%d/messages", f.sb.World().General), `{"content":"plain"}`)
-		if resp.StatusCode != http.StatusOK || !strings.Contains(body, `"plain"`) {
-			t.Error("REST:", resp.Status, body)
+		code, ids, body := post(fmt.Sprintf("/api/v10/channels/%d/messages", f.sb.World().General), `{"content":"plain"}`)
+		if code != http.StatusOK || !strings.Contains(body, `"plain"`) {
+			t.Error("REST:", code, body)
 		}
-		if ids := resp.Header["X-Request-Id"]; !slices.Equal(ids, []string{"mine"}) {
+		if !slices.Equal(ids, []string{"mine"}) {
 			t.Errorf("the request's ID: %q", ids)
 		}
-		resp, body = post("/api/v10/channels/5/messages", `{"content":"plain"}`)
-		if resp.StatusCode != http.StatusNotFound || !strings.Contains(body, "10003") {
-			t.Error("REST for no channel:", resp.Status, body)
+		code, _, body = post("/api/v10/channels/5/messages", `{"content":"plain"}`)
+		if code != http.StatusNotFound || !strings.Contains(body, "10003") {
+			t.Error("REST for no channel:", code, body)
 		}
-		if resp, body = post("/hooks/alerts/correct-horse-battery", `{"text":"alert"}`); resp.StatusCode >= 300 {
-			t.Error("hook:", resp.Status, body)
+		if code, _, body = post("/hooks/alerts/correct-horse-battery", `{"text":"alert"}`); code >= 300 {
+			t.Error("hook:", code, body)
 		}
-		if resp, body = post("/hooks/alerts/wrong-horse-battery", `{"text":"alert"}`); resp.StatusCode != http.StatusUnauthorized {
-			t.Error("hook with a wrong secret:", resp.Status, body)
+		if code, _, body = post("/hooks/alerts/wrong-horse-battery", `{"text":"alert"}`); code != http.StatusUnauthorized {
+			t.Error("hook with a wrong secret:", code, body)
 		}
 		for path, want := range map[string]string{"/": "<html", "/docs/": "<html", "/healthz": "alive", "/readyz": "ready"} {
 			if code, text := entry.get(path); code != http.StatusOK || !strings.Contains(text, want) {

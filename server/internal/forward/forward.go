@@ -45,6 +45,8 @@ const (
 	retryInterval = 100 * time.Millisecond
 	// lastWords is how long requests may take at a leader that leads no longer.
 	lastWords = time.Second
+	// dialTimeout limits how long a connection to the leader takes.
+	dialTimeout = 3 * time.Second
 	// probeTimeout limits one look at the leader.
 	probeTimeout = 2 * time.Second
 )
@@ -54,8 +56,8 @@ type Config struct {
 	Keys *Keys
 	// Refuse answers a request that cannot be served, in its protocol.
 	Refuse func(http.ResponseWriter, *http.Request, *connect.Error)
-	// TLS is how to reach a leader that speaks TLS. Nil means cleartext.
-	TLS *tls.Config
+	// TLS returns how to reach a leader at a host that speaks TLS. Nil means cleartext.
+	TLS func(host string) *tls.Config
 	// Endless reports whether a request lasts until one side ends it, such as a stream
 	// of events. It ends with Ending.
 	Endless func(*http.Request) bool
@@ -309,7 +311,7 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	waiting, cancel := context.WithDeadline(r.Context(), until)
 	defer cancel()
-	defer context.AfterFunc(f.Ending, cancel)()
+	defer context.AfterFunc(f.Ending, cancel)() //nolint:contextcheck // the server's context is another one
 	for again := false; ; again = true {
 		if again && !sleep(waiting, retryInterval) {
 			f.unavailable(w, r, a, a.err)
@@ -425,8 +427,10 @@ func (f *Forwarder) log(r *http.Request, err error) {
 func (f *Forwarder) try(w http.ResponseWriter, r *http.Request, a *attempt) (again bool) {
 	ctx, cancel := context.WithCancelCause(context.WithValue(r.Context(), attemptKey{}, a))
 	defer cancel(nil)
+	//nolint:contextcheck // the leader's context is another one
 	defer context.AfterFunc(a.target.ctx, func() { cancel(errChanged) })()
 	if f.Endless(r) || r.Header.Get("Upgrade") != "" {
+		//nolint:contextcheck // the server's context is another one
 		defer context.AfterFunc(f.Ending, func() { cancel(rpc.ErrShuttingDown) })()
 		revoked := access.Revoked(r.Context())
 		defer context.AfterFunc(revoked, func() { cancel(context.Cause(revoked)) })()
@@ -434,7 +438,7 @@ func (f *Forwarder) try(w http.ResponseWriter, r *http.Request, a *attempt) (aga
 	out := &answer{ResponseWriter: w}
 	defer func() {
 		if value := recover(); value != nil {
-			if value != http.ErrAbortHandler || !out.began || r.Context().Err() != nil || !out.end(f.interrupted(ctx)) {
+			if value != any(http.ErrAbortHandler) || !out.began || r.Context().Err() != nil || !out.end(f.interrupted(ctx)) {
 				panic(value)
 			}
 		}
@@ -562,7 +566,8 @@ func (f *Forwarder) rewrite(pr *httputil.ProxyRequest) {
 			out.GetBody = func() (io.ReadCloser, error) { return a.body.again() }
 		}
 	}
-	proven, err := f.Keys.sign(sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence, Repeat: a.repeat}, out.Method, out.Host, u.RequestURI())
+	from := sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence, Repeat: a.repeat}
+	proven, err := f.Keys.sign(from, out.Method, out.Host, u.RequestURI())
 	if err != nil {
 		proven = "" // which the leader refuses
 		f.log(in, err)
@@ -573,7 +578,7 @@ func (f *Forwarder) rewrite(pr *httputil.ProxyRequest) {
 // transports are HTTP/2, and HTTP/1.1 for websockets.
 type transports struct{ http2, http1 *http.Transport }
 
-func newTransports(config *tls.Config) transports {
+func newTransports(config func(host string) *tls.Config) transports {
 	make := func(version2 bool) *http.Transport {
 		protocols := new(http.Protocols)
 		switch {
@@ -585,12 +590,26 @@ func newTransports(config *tls.Config) transports {
 			protocols.SetHTTP1(true)
 		}
 		t := &http.Transport{
-			Protocols: protocols, DisableCompression: true, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 5 * time.Second,
-			DialContext: (&net.Dialer{Timeout: 3 * time.Second}).DialContext,
+			Protocols: protocols, DisableCompression: true, IdleConnTimeout: time.Minute,
+			DialContext: (&net.Dialer{Timeout: dialTimeout}).DialContext,
 			HTTP2:       &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second},
 		}
 		if config != nil {
-			t.TLSClientConfig = config.Clone()
+			next := "http/1.1"
+			if version2 {
+				next = "h2"
+			}
+			t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				host, _, err := net.SplitHostPort(address)
+				if err != nil {
+					return nil, err
+				}
+				ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+				defer cancel()
+				dialer := tls.Dialer{Config: config(host)}
+				dialer.Config.NextProtos = []string{next}
+				return dialer.DialContext(ctx, network, address)
+			}
 		}
 		return t
 	}

@@ -324,7 +324,7 @@ func TestRepeats(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				seen <- rpc.RepeatOf(in.Context())
+				seen <- rpc.RepeatOf(in.Context()) //nolint:contextcheck // it is that of r
 				_, _ = io.Copy(w, r.Body)
 			}))
 			f.Lead(forward.Leader{ID: "dies", Epoch: 1, Address: serverOn(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -333,7 +333,7 @@ func TestRepeats(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				seen <- rpc.RepeatOf(in.Context())
+				seen <- rpc.RepeatOf(in.Context()) //nolint:contextcheck // it is that of r
 				_, _ = io.ReadAll(r.Body)
 				f.Lead(forward.Leader{ID: "next", Address: next, Epoch: 2}, nil)
 				panic(http.ErrAbortHandler)
