@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +75,10 @@ type Config struct {
 	// folder: postgres://USER:PASSWORD@HOST:PORT/DATABASE. Empty means that of
 	// DatabaseFile, which New reads.
 	Database, DatabaseFile string
+	// Advertise is the address, as HOST:PORT, at which other servers with the Database
+	// reach this one. While another server uses the bot, this one then serves clients
+	// by forwarding their requests to it. Empty means that it waits instead.
+	Advertise string
 	// Waiting is called when the server cannot start yet, once for each reason: the
 	// database cannot be reached, or another server uses the bot. Nil means that nobody
 	// asks.
@@ -218,6 +223,10 @@ func (c *Config) validate() error {
 		return errors.New("server: CertFile and KeyFile need each other")
 	case c.ClientCAFile != "" && c.CertFile == "":
 		return errors.New("server: ClientCAFile needs CertFile and KeyFile")
+	case c.Advertise != "" && c.Database == "" && c.DatabaseFile == "":
+		return errors.New("server: Advertise needs Database or DatabaseFile")
+	case c.Advertise != "" && !IsHostPort(c.Advertise):
+		return fmt.Errorf("server: Advertise %q is not an address such as 10.0.0.1:50051", c.Advertise)
 	case c.HooksTemplates != "" && c.HooksFile == "":
 		return errors.New("server: HooksTemplates needs HooksFile")
 	case c.PlainREST < OnLoopback || c.PlainREST > Off:
@@ -235,6 +244,13 @@ func isWebsocketURL(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "ws" || u.Scheme == "wss") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" &&
 		strings.HasSuffix(strings.TrimSuffix(u.Path, "/"), gatewayproxy.Path)
+}
+
+// IsHostPort reports whether text is an address that others can connect to.
+func IsHostPort(text string) bool {
+	host, port, err := net.SplitHostPort(text)
+	n, notNumber := strconv.ParseUint(port, 10, 16)
+	return err == nil && notNumber == nil && n > 0 && host != "" && !strings.ContainsAny(host, "/@?# ")
 }
 
 func (c *Config) setDefaults() {

@@ -43,6 +43,9 @@ type data struct {
 	bot    string
 	lease  *lease.Keeper // nil unless it is in a database that other servers can use
 	holder string        // of the lease
+	// replica is this server among others that share the database. Nil means that the
+	// others do not know of it.
+	replica *replica
 	// changed and urgent have a value when something is to be saved, urgent when a
 	// crash should not lose it.
 	changed, urgent chan struct{}
@@ -187,21 +190,38 @@ func openDatabase(ctx context.Context, c Config) (d *data, err error) {
 	}
 	d = newData(s, c)
 	d.holder = rand.Text()
-	renew := func(ctx context.Context, epoch int64) (bool, error) {
-		return s.RenewLease(ctx, d.bot, d.holder, epoch, lease.Length)
+	for c.Advertise != "" {
+		if d.replica, err = newReplica(ctx, d, c); err == nil {
+			break
+		}
+		if !wait(err) {
+			return nil, errors.Join(databaseError(ctx, err), s.Close())
+		}
 	}
 	for {
-		term, err := d.acquire(ctx)
-		if err == nil {
-			s.Fence(d.bot, d.holder, term.Epoch())
-			d.lease = lease.Keep(term, renew, c.Logger) //nolint:contextcheck // it lives on after ctx
-			c.Logger.InfoContext(ctx, "acquired the lease of the bot", "epoch", term.Epoch())
+		err := d.lead(ctx)
+		if err == nil || d.replica != nil && errors.Is(err, errBotInUse) {
 			return d, nil
 		}
 		if !wait(err) {
 			return nil, errors.Join(databaseError(ctx, err), s.Close())
 		}
 	}
+}
+
+// lead gets the lease of the bot, or returns why it does not.
+func (d *data) lead(ctx context.Context) error {
+	term, err := d.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	renew := func(ctx context.Context, epoch int64) (bool, error) {
+		return d.store.RenewLease(ctx, d.bot, d.holder, epoch, lease.Length)
+	}
+	d.store.Fence(d.bot, d.holder, term.Epoch())
+	d.lease = lease.Keep(term, renew, d.logger) //nolint:contextcheck // it lives on after ctx
+	d.logger.InfoContext(ctx, "acquired the lease of the bot", "epoch", term.Epoch())
+	return nil
 }
 
 // errBotInUse is the error of a server that does not get the lease.
@@ -280,12 +300,20 @@ func botOf(c Config) string {
 	return string(id) + " at " + c.APIURL
 }
 
+// abandon closes the store, whose state was not read yet, without saving anything.
+func (d *data) abandon() {
+	if d != nil && !d.finished.Swap(true) {
+		d.close()
+	}
+}
+
 // close closes the store without saving anything.
 func (d *data) close() {
 	if d == nil {
 		return
 	}
 	d.release()
+	d.replica.forget()
 	if err := d.store.Close(); err != nil {
 		d.logger.Warn("failed to close the data", "error", err)
 	}

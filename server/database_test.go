@@ -41,7 +41,7 @@ func (r *running) outbox() discordapiconnect.OutboxClient {
 }
 
 // within waits until a call succeeds.
-func within(t *testing.T, call func() error) {
+func within(t testing.TB, call func() error) {
 	t.Helper()
 	var err error
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -53,7 +53,7 @@ func within(t *testing.T, call func() error) {
 }
 
 // receive waits for a value.
-func receive[T any](t *testing.T, from <-chan T) T {
+func receive[T any](t testing.TB, from <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-from:

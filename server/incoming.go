@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"discordproxy/server/internal/files"
 	"discordproxy/server/internal/hooks"
@@ -75,13 +76,27 @@ func parseHooks(contents [][]byte) (*hooks.Hooks, error) {
 
 // incoming are the hooks of a file, which change with it.
 type incoming struct {
-	config  hooks.Config
-	watched *files.Watched     // nil without a file
-	use     func(*hooks.Hooks) // nil before the handler exists
+	watched *files.Watched // nil without a file
+
+	mu     sync.Mutex
+	config hooks.Config
+	use    func(*hooks.Hooks) // nil before the handler exists
 }
 
-// follow has changes of the file reach a handler.
-func (h *incoming) follow(use func(*hooks.Hooks)) { h.use = use }
+// follow has changes of the file reach a handler, in the place of an earlier one.
+func (h *incoming) follow(use func(*hooks.Hooks)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.use = use
+	use(h.config.Hooks)
+}
+
+// current returns the configuration with the newest hooks.
+func (h *incoming) current() hooks.Config {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.config
+}
 
 // openHooks reads the files of the hooks, which the gate then watches.
 func openHooks(c Config, g *gate) (*incoming, error) {
@@ -95,6 +110,8 @@ func openHooks(c Config, g *gate) (*incoming, error) {
 		if err != nil {
 			return err
 		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
 		h.config.Hooks = parsed
 		if h.use != nil {
 			h.use(parsed)

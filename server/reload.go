@@ -71,6 +71,16 @@ func (s *Server) reloadToken(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
 	err := c.readToken(ctx)
+	s.assembling.Lock()
+	defer s.assembling.Unlock()
+	if s.up == nil && err == nil { // another server uses the token
+		if botOf(c) == s.data.bot {
+			s.config.Token = c.Token
+			s.data.replica.token.Store(&c.Token)
+			return nil
+		}
+		err = errors.New("it is another bot's")
+	}
 	if err == nil && c.Token == s.token {
 		return nil
 	}

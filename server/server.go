@@ -22,11 +22,13 @@ import (
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/files"
+	"discordproxy/server/internal/forward"
 	"discordproxy/server/internal/health"
 	"discordproxy/server/internal/history"
 	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/lease"
 	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/metrics"
 	"discordproxy/server/internal/names"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/rest"
@@ -50,6 +52,13 @@ type Server struct {
 	unsaved  []string       // why nothing survives a restart, empty if it does
 	checks   health.Checks  // set by Run, before the first request
 	ran      atomic.Bool
+	// loaded is whether the state of the last run was read, so that this one's is saved.
+	loaded bool
+	// way is up, for the metrics, which are there before.
+	metrics *metrics.Metrics
+	way     atomic.Pointer[upstream]
+	// assembling guards what a replica puts together when it begins to lead.
+	assembling sync.Mutex
 	// token is the bot's, and savedToken what survives of it. Only Reload changes them.
 	token      string
 	savedToken *savedToken
@@ -61,7 +70,8 @@ type Server struct {
 func New(c Config) (*Server, error) { return Open(context.Background(), c) }
 
 // Open is New, but ends with ctx: with a Database, it waits until the database can be
-// reached, and until no other server uses the bot with it.
+// reached, and until no other server uses the bot with it. A server with Advertise does
+// not wait for the latter.
 //
 //nolint:contextcheck // what it puts together lives on after ctx
 func Open(ctx context.Context, c Config) (*Server, error) {
@@ -90,16 +100,34 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if s.data, s.unsaved, err = openData(ctx, c); err != nil {
 		return nil, err
 	}
-	if s.up, err = newUpstream(c, func() error { return s.checks.Ready() }, s.data, s.history); err != nil {
-		s.data.close()
+	s.metrics = s.newMetrics()
+	if s.data.waits() {
+		return s, nil
+	}
+	if err := s.assemble(ctx); err != nil {
+		s.Close()
 		return nil, err
 	}
+	return s, nil
+}
+
+// assemble puts together what a server needs that uses the bot, and reads what the last
+// one has left.
+//
+//nolint:contextcheck // what it puts together lives on after ctx
+func (s *Server) assemble(ctx context.Context) (err error) {
+	s.assembling.Lock()
+	defer s.assembling.Unlock()
+	c := s.config
+	if s.up, err = newUpstream(c, s.metrics, s.data, s.history); err != nil {
+		return err
+	}
+	s.way.Store(s.up)
 	saved, err := s.data.load(ctx)
 	if err != nil {
-		s.up.end()
-		s.data.close() // nothing is saved: what was there stays
-		return nil, err
+		return err // nothing is saved: what was there stays
 	}
+	s.loaded = true
 	s.up.limiter.Import(saved.limits(), saved.clean)
 	if s.data != nil {
 		s.up.client.ExportDMs() // what changes from here on is kept
@@ -111,8 +139,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	pauses.restore(saved)
 	s.data.add(pauses)
 	if err := s.openOutbox(ctx); err != nil {
-		s.Close()
-		return nil, err
+		return err
 	}
 	s.login = newLogin(s.up.client, s.up.reach.Check, c.Logger)
 	s.login.found = func() { s.data.notify(false) }
@@ -120,15 +147,11 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	s.savedToken.restore(saved)
 	s.data.add(s.savedToken)
 	if s.live, err = openGateway(c, s.up.client, s.data, saved); err != nil {
-		s.Close()
-		return nil, err
+		return err
 	}
 	s.live.observe(s.up.metrics)
-	if s.names, err = names.New(s.live.server.Guilds); err != nil {
-		s.Close()
-		return nil, err
-	}
-	return s, nil
+	s.names, err = names.New(s.live.server.Guilds)
+	return err
 }
 
 // readToken reads the file of the token unless there is a token already.
@@ -167,8 +190,14 @@ func (c *Config) readDatabase(ctx context.Context) error {
 // Close refuses the calls that still wait for rate limits, exports the last traces,
 // and saves what survives a restart. Run does so by itself.
 func (s *Server) Close() {
-	s.up.end()
-	s.data.finish()
+	if s.up != nil {
+		s.up.end()
+	}
+	if s.loaded {
+		s.data.finish()
+	} else {
+		s.data.abandon()
+	}
 }
 
 // Run serves lis, which it closes, until ctx ends, as package listener describes,
@@ -183,6 +212,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 		return errors.New("server: Run was called before")
 	}
 	defer s.Close() //nolint:contextcheck // it saves after ctx has ended
+	var err error
 	ctx, stop := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()
@@ -190,29 +220,58 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	saving, endSaving := context.WithCancel(context.WithoutCancel(ctx)) // calls go on after ctx
 	defer endSaving()
 
-	s.checks = health.Checks{shutdownCheck(ctx), s.data.leads, s.login.ready, s.up.reach.Check, s.up.client.Usable}
-	board, err := s.newStatus(lis.Addr())
-	if err != nil {
-		return err
-	}
-	service := s.service(ctx, lis.Addr(), board)
-	if err := s.live.openProxy(s.config, s.gate, lis.Addr(), service.Observers); err != nil {
-		return err
-	}
-	handler, err := api.New(service)
-	if err != nil {
-		return err
-	}
+	s.checks = health.Checks{shutdownCheck(ctx), s.usable}
 	warnings := s.gate.warnings(lis.Addr())
-	healthPages := health.Handler(s.checks, func() []string {
-		return slices.Concat(warnings, s.live.warnings(), s.unsaved, s.outboxWarnings())
-	})
-	srv, err := s.newListener(routes(handler, healthPages, s.metricsPage(), s.pages()), service.LargeBody)
+	healthPages := health.Handler(s.checks, func() []string { return slices.Concat(warnings, s.warnings()) })
+	serve := func() (http.Handler, *status.Service, error) {
+		board, err := s.newStatus(lis.Addr())
+		if err != nil {
+			return nil, nil, err
+		}
+		service := s.service(ctx, lis.Addr(), board)
+		if err := s.live.openProxy(s.config, s.gate, lis.Addr(), service.Observers); err != nil {
+			return nil, nil, err
+		}
+		handler, err := api.New(service)
+		if err != nil {
+			return nil, nil, err
+		}
+		return routes(handler, healthPages, s.metricsPage(), s.pages()), board, nil
+	}
+	start := func(board *status.Service) { s.start(ctx, saving, stop, &parts, board) }
+	var handler http.Handler
+	var begin func()
+	if r := s.replicaOf(); r != nil {
+		handler, begin, err = s.runReplica(ctx, stop, &parts, lis.Addr(), healthPages, serve, start)
+	} else {
+		var board *status.Service
+		handler, board, err = serve()
+		begin = func() { start(board) }
+	}
+	if err != nil {
+		return err
+	}
+	srv, err := s.newListener(handler, s.largeBody)
 	if err != nil {
 		return err
 	}
 	s.announce(ctx, lis.Addr(), warnings)
+	begin()
+	parts.Go(func() { files.Watch(ctx, s.config.Logger, s.gate.watched...) })
+	if err := srv.Serve(ctx, lis); err != nil {
+		s.config.Logger.Error("stopped with an error", "error", err)
+		return err
+	}
+	s.config.Logger.Info("stopped")
+	if ended := context.Cause(ctx); errors.Is(ended, errTokenRefused) || errors.Is(ended, lease.ErrLost) || errors.Is(ended, errTakeover) {
+		return ended
+	}
+	return nil
+}
 
+// start runs in the background what a server needs that uses the bot, until ctx ends, and
+// its data until saving does. stop ends the server with a reason.
+func (s *Server) start(ctx, saving context.Context, stop context.CancelCauseFunc, parts *sync.WaitGroup, board *status.Service) {
 	parts.Go(func() { s.data.run(saving) })
 	parts.Go(func() { board.Run(ctx) })
 	parts.Go(func() {
@@ -237,16 +296,22 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	})
 	parts.Go(func() { s.live.run(ctx, s.login.good) })
 	parts.Go(func() { returnMemory(ctx, s.up.client.Queued) })
-	parts.Go(func() { files.Watch(ctx, s.config.Logger, s.gate.watched...) })
-	if err := srv.Serve(ctx, lis); err != nil {
-		s.config.Logger.Error("stopped with an error", "error", err)
-		return err
+}
+
+// usable returns why the server cannot do its work, nil when it can.
+func (s *Server) usable() error {
+	if r := s.replicaOf(); r != nil && !r.serves.Load() {
+		return r.forwarder.Ready()
 	}
-	s.config.Logger.Info("stopped")
-	if ended := context.Cause(ctx); errors.Is(ended, errTokenRefused) || errors.Is(ended, lease.ErrLost) {
-		return ended
+	return health.Checks{s.data.leads, s.login.ready, s.up.reach.Check, s.up.client.Usable}.Ready()
+}
+
+// warnings returns what an admin should know of a server that uses the bot.
+func (s *Server) warnings() []string {
+	if r := s.replicaOf(); r != nil && !r.serves.Load() {
+		return nil // they are those of the server that leads
 	}
-	return nil
+	return slices.Concat(s.live.warnings(), s.unsaved, s.outboxWarnings())
 }
 
 // shutdownCheck fails from the moment when the server begins to shut down, while
@@ -269,7 +334,7 @@ func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Servi
 		Observers: calls.Observers{s.up.metrics, board, s.history}, Interceptors: s.up.interceptors, Dashboard: board, Access: s.gate.guard,
 		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,
 		Outbox: s.outbox, UseMaker: func(m outbox.Maker) { s.maker = m },
-		Hooks: s.incoming.config, UseHooks: s.incoming.follow,
+		Hooks: s.incoming.current(), UseHooks: s.incoming.follow,
 	}
 	if c.Audit != nil {
 		service.Observers = append(service.Observers, calls.Audit(c.Audit, c.Logger))
@@ -288,12 +353,26 @@ func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Servi
 	return service
 }
 
+// outermost takes secrets out of the path.
+func outermost(next http.Handler) http.Handler { return access.PathKeys(hooks.PathSecrets(next)) }
+
+// largeBody bounds the bodies of requests with files.
+func (s *Server) largeBody(r *http.Request) int64 {
+	c := api.Config{MaxFileBytes: s.config.MaxFileBytes, MaxUploadBytes: s.config.MaxUploadBytes}
+	c.REST.MaxBodyBytes = s.config.MaxUploadBytes
+	return c.LargeBody(r)
+}
+
 func (s *Server) newListener(handler http.Handler, largeBody func(*http.Request) int64) (*listener.Server, error) {
 	config := listener.Config{
 		Handler: handler, LargeBody: largeBody, IsStream: api.IsStream, Logger: s.config.Logger, Grace: s.config.ShutdownGrace,
-		Outermost:   func(next http.Handler) http.Handler { return access.PathKeys(hooks.PathSecrets(next)) },
+		Outermost:   outermost,
 		WithoutHost: []string{"/", "/healthz", "/readyz"},
 		CORSOrigins: s.config.CORSOrigins, AllowedHosts: s.config.AllowedHosts,
+	}
+	if r := s.replicaOf(); r != nil {
+		config.Forwarded = r.keys.Accept
+		config.Outermost = func(next http.Handler) http.Handler { return forward.Keep(outermost(next)) }
 	}
 	if s.gate != nil {
 		config.TLS = s.gate.tls
@@ -304,9 +383,9 @@ func (s *Server) newListener(handler http.Handler, largeBody func(*http.Request)
 // metricsPage is /metrics.
 func (s *Server) metricsPage() http.Handler {
 	if s.config.OpenMetrics {
-		return access.Everyone(s.up.metrics.Handler())
+		return access.Everyone(s.metrics.Handler())
 	}
-	return s.gate.guard.Page(s.up.metrics.Handler())
+	return s.gate.guard.Page(s.metrics.Handler())
 }
 
 // announce says that the server listens, and what to mind.

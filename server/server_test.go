@@ -33,6 +33,7 @@ type running struct {
 	key       string // that its calls carry, if any
 	stop      context.CancelFunc
 	ended     chan error
+	done      chan struct{}
 }
 
 func (r *running) client() *http.Client { return &http.Client{Transport: r} }
@@ -48,15 +49,24 @@ func run(t testing.TB, c server.Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serve(t, srv, lis)
+}
+
+// serve runs a server on a listener.
+func serve(t testing.TB, srv *server.Server, lis net.Listener) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
 	over := &http.Transport{Protocols: protocols}
-	r := &running{over: over, address: lis.Addr().String(), stop: stop, ended: make(chan error, 1)}
+	r := &running{over: over, address: lis.Addr().String(), stop: stop, ended: make(chan error, 1), done: make(chan struct{})}
 	client, url := r.client(), "http://"+r.address
 	r.DiscordApiClient = discordapiconnect.NewDiscordApiClient(client, url)
 	r.dashboard = discordapiconnect.NewDashboardClient(client, url)
-	go func() { r.ended <- srv.Run(ctx, lis) }()
+	go func() {
+		r.ended <- srv.Run(ctx, lis)
+		close(r.done)
+	}()
 	return r
 }
 

@@ -26,10 +26,11 @@ import (
 
 // process is a server as a process of its own.
 type process struct {
-	cmd    *exec.Cmd
-	lines  chan string // of its output
-	client discordapiconnect.DiscordApiClient
-	ended  chan struct{}
+	cmd     *exec.Cmd
+	lines   chan string // of its output
+	address string
+	client  discordapiconnect.DiscordApiClient
+	ended   chan struct{}
 }
 
 func startProcess(t *testing.T, args ...string) *process {
@@ -72,8 +73,8 @@ func (p *process) says(t *testing.T, want string) string {
 // serves waits until the server listens.
 func (p *process) serves(t *testing.T) {
 	t.Helper()
-	_, address, _ := strings.Cut(p.says(t, "listens on "), "listens on ")
-	p.client = proxytest.NewClient(address)
+	_, p.address, _ = strings.Cut(p.says(t, "listens on "), "listens on ")
+	p.client = proxytest.NewClient(p.address)
 }
 
 func (p *process) signal(t *testing.T, s syscall.Signal) {

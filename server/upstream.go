@@ -25,10 +25,28 @@ type upstream struct {
 	end func()
 }
 
-// newUpstream puts the way to Discord together. ready reports to metrics whether
-// calls are taken; it is asked from the first request on. The observers are notified of
-// every request, in addition to those that every server has.
-func newUpstream(c Config, ready func() error, d *data, more ...discord.Observer) (*upstream, error) {
+// newMetrics returns the metrics of the server, which are there before the way to Discord.
+func (s *Server) newMetrics() *metrics.Metrics {
+	return metrics.New(metrics.Config{
+		Limits: func() (limits metrics.Limits) {
+			if up := s.way.Load(); up != nil {
+				limits = up.limiter.Snapshot()
+			}
+			return limits
+		},
+		DMCache: func() (cache discord.DMCache) {
+			if up := s.way.Load(); up != nil {
+				cache = up.client.DMCache()
+			}
+			return cache
+		},
+		Ready: func() error { return s.checks.Ready() }, Version: s.config.Version,
+	})
+}
+
+// newUpstream puts the way to Discord together. The observers are notified of every
+// request, in addition to those that every server has.
+func newUpstream(c Config, m *metrics.Metrics, d *data, more ...discord.Observer) (*upstream, error) {
 	limiter, err := ratelimit.New(ratelimit.Config{
 		GlobalLimit: c.GlobalRateLimit, MaxQueue: c.MaxQueue, MaxQueueBytes: c.MaxQueueBytes, InvalidRequestLimit: c.InvalidRequestLimit,
 		Changed: d.notify,
@@ -36,11 +54,7 @@ func newUpstream(c Config, ready func() error, d *data, more ...discord.Observer
 	if err != nil {
 		return nil, err
 	}
-	u := &upstream{limiter: limiter}
-	u.metrics = metrics.New(metrics.Config{
-		Limits: limiter.Snapshot, DMCache: func() discord.DMCache { return u.client.DMCache() },
-		Ready: ready, Version: c.Version,
-	})
+	u := &upstream{limiter: limiter, metrics: m}
 	observers := append([]discord.Observer{u.metrics, &u.reach}, more...)
 	traces, interceptors, endTracing, err := startTracing(c)
 	if err != nil {

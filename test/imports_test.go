@@ -93,7 +93,7 @@ var parts = []part{
 		folder: "server", about: "the whole server: put together, run and shut down",
 		imports: []string{
 			"dashboard", "server/api", "server/internal/access", "server/internal/apidocs", "server/internal/calls",
-			"server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/gatewayproxy",
+			"server/internal/discordjson", "server/internal/events", "server/internal/files", "server/internal/forward", "server/internal/gatewayproxy",
 			"server/internal/health", "server/internal/history", "server/internal/hooks", "server/internal/lease", "server/internal/listener", "server/internal/metrics",
 			"server/internal/names", "server/internal/outbox", "server/internal/rest", "server/internal/rpc", "server/internal/status", "server/internal/store",
 			"server/internal/tracing",
@@ -123,6 +123,10 @@ var parts = []part{
 		folder: "server/internal/metrics", about: "what Prometheus reads",
 		imports:   []string{"server/internal/access", "server/internal/calls", "server/internal/events", "server/internal/gatewayproxy", "server/internal/outbox", "server/internal/store", "discord", "discord/gateway"},
 		libraries: []string{"github.com/prometheus/"},
+	},
+	{
+		folder: "server/internal/forward", about: "passes requests on to the server that leads a bot",
+		imports: []string{"server/internal/access", "server/internal/refusals", "server/internal/rpc", "gen/..."},
 	},
 	{
 		folder: "server/internal/gatewayproxy", about: "Discord's gateway for bots, fed from the server's own session",

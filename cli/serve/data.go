@@ -18,6 +18,7 @@ import (
 // dataConfig holds the flags about what survives a restart.
 type dataConfig struct {
 	folder, database, databaseFile string
+	advertise                      string
 	off                            bool
 	outbox                         server.OutboxConfig
 }
@@ -41,6 +42,12 @@ func (c *dataConfig) flags() []cli.Flag {
 			EnvVars:     command.Variables("database-file"),
 			Destination: &c.databaseFile,
 			Usage:       "`FILE` with the URL for --database, which contains a password",
+		},
+		&cli.StringFlag{
+			Name:        "advertise",
+			EnvVars:     command.Variables("advertise"),
+			Destination: &c.advertise,
+			Usage:       "`HOST:PORT` at which other servers with the same --database reach this one",
 		},
 		&cli.BoolFlag{Name: "no-data", EnvVars: command.Variables("no-data"), Destination: &c.off, Usage: "store nothing across restarts"},
 		&cli.DurationFlag{
@@ -71,6 +78,10 @@ func (c *dataConfig) check() error {
 	switch {
 	case c.off && c.onDatabase():
 		return errors.New("--database and --no-data cannot be used together")
+	case c.advertise != "" && !c.onDatabase():
+		return errors.New("--advertise needs --database or --database-file")
+	case c.advertise != "" && !server.IsHostPort(c.advertise):
+		return fmt.Errorf("--advertise %q is not an address such as 10.0.0.1:50051", c.advertise)
 	case c.off && c.folder != "":
 		return errors.New("--data and --no-data cannot be used together")
 	case c.outbox.Keep <= 0:
@@ -95,7 +106,7 @@ func (c *dataConfig) apply(config *server.Config, sandbox bool) (remove func(), 
 	switch {
 	case c.off:
 	case c.onDatabase():
-		config.Database, config.DatabaseFile = c.database, c.databaseFile
+		config.Database, config.DatabaseFile, config.Advertise = c.database, c.databaseFile, c.advertise
 	case c.folder != "":
 		config.DataFolder = c.folder
 	case sandbox:

@@ -22,7 +22,9 @@ func groups() []group {
 		{"Listening", []string{"host", "port", "socket-mode", "allowed-host", "cors-origin", "tls-cert", "tls-key", "shutdown-grace"}},
 		{"Access", []string{"auth-file", "require-auth", "tls-client-ca", "metrics-open", "audit-file"}},
 		{"Rate limits and queue", []string{"global-rate-limit", "invalid-request-limit", "max-queue", "max-queue-bytes"}},
-		{"Data and outbox", []string{"data", "no-data", "database", "database-file", "outbox-keep", "outbox-max", "outbox-max-bytes"}},
+		{"Data and outbox", []string{
+			"data", "no-data", "database", "database-file", "advertise", "outbox-keep", "outbox-max", "outbox-max-bytes",
+		}},
 		{"Gateway and events", []string{
 			"no-gateway", "status", "activity", "intents", "event-buffer", "event-buffer-bytes",
 			"gateway-proxy", "gateway-proxy-url", "gateway-state-bytes",

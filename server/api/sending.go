@@ -32,6 +32,9 @@ func (s *service) SendChannelMessage(ctx context.Context, req *pb.SendChannelMes
 	if err != nil {
 		return nil, err
 	}
+	if err := keepOne(ctx, &m); err != nil {
+		return nil, err
+	}
 	return posted[pb.SendChannelMessageResponse](s.discord.CreateMessage(ctx, req.GetChannelId(), m))
 }
 
@@ -41,6 +44,9 @@ func (s *service) SendDirectMessage(ctx context.Context, req *pb.SendDirectMessa
 	}
 	m, err := s.composer.newMessage(discord.Operation{}, req)
 	if err != nil {
+		return nil, err
+	}
+	if err := keepOne(ctx, &m); err != nil {
 		return nil, err
 	}
 	return posted[pb.SendDirectMessageResponse](s.discord.SendDirectMessage(ctx, req.GetUserId(), m))

@@ -115,6 +115,10 @@ func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *htt
 		return Everyone(next)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if isAdmitted(r.Context()) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		if in, end := g.letIn(w, r, refuse); in != nil {
 			defer end()
 			next.ServeHTTP(w, in)
@@ -232,6 +236,9 @@ const lastWords = 5 * time.Second
 // and TLS has verified: DNS names, URIs and addresses of its subject, and its
 // common name.
 func certificateNames(r *http.Request) []string {
+	if e := evidenceIn(r.Context()); e != nil {
+		return e.Certificates
+	}
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return nil
 	}

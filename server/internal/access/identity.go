@@ -79,6 +79,9 @@ func parseAddresses(list []string) ([]netip.Prefix, error) {
 
 // identify returns who sent the request.
 func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
+	if e := evidenceIn(r.Context()); e != nil && e.Client != "" {
+		return g.byName(rules, e.Client)
+	}
 	inHeader, given, err := keyOf(r.Header)
 	if err != nil {
 		return identity{}, err

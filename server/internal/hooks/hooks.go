@@ -51,6 +51,9 @@ type Config struct {
 	Discord Discord
 	// Hooks are the hooks at the start. Nil means none, see Handler.Use.
 	Hooks *Hooks
+	// PassOn serves the requests that may use their hook, as they came, in place of
+	// Discord. Nil means none.
+	PassOn http.Handler
 	// Queue takes the messages of hooks that do not wait for Discord. Nil refuses
 	// them.
 	Queue Queue
@@ -89,7 +92,7 @@ type Handler struct {
 // New returns a Handler.
 func New(c Config) (*Handler, error) {
 	switch {
-	case c.Discord == nil:
+	case c.Discord == nil && c.PassOn == nil:
 		return nil, errors.New("hooks: no Discord to talk to")
 	case c.MaxBodyBytes < 0:
 		return nil, errors.New("hooks: MaxBodyBytes is negative")
@@ -111,7 +114,11 @@ func New(c Config) (*Handler, error) {
 	}
 	h := &Handler{Config: c, guesses: access.NewAttempts(), refused: refusals.NewLog(), running: make(map[string]int)}
 	h.Use(c.Hooks)
-	h.byClient = c.Access.Handler(listener.Known(http.HandlerFunc(h.serveClient)), func(w http.ResponseWriter, r *http.Request, err error) {
+	serve := http.Handler(http.HandlerFunc(h.serveClient))
+	if c.PassOn != nil {
+		serve = c.PassOn
+	}
+	h.byClient = c.Access.Handler(listener.Known(serve), func(w http.ResponseWriter, r *http.Request, err error) {
 		if access.IsQuiet(err) {
 			write(w, r, refuse(r.Context(), err))
 			return
@@ -135,6 +142,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	hook := h.hooks.Load().find(nameOf(r))
 	given := secretsOf(r)
 	if hook != nil && hook.opensFor(given) {
+		if h.PassOn != nil {
+			listener.MarkKnown(r)
+			h.PassOn.ServeHTTP(w, r)
+			return
+		}
 		// The secret is the right to the hook, whatever the rules say.
 		clean := r.Clone(access.WithEveryone(discord.WithCaller(r.Context(), Caller(hook.Name))))
 		clean.Header.Del("Authorization")

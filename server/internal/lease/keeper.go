@@ -24,6 +24,8 @@ type Keeper struct {
 
 	mu   sync.Mutex
 	term Term
+	// renewed and failed count renewals.
+	renewed, failed int64
 }
 
 // Keep renews the lease of a term until Stop. renew reports whether the holder still has
@@ -57,6 +59,13 @@ func (k *Keeper) Epoch() int64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.term.Epoch()
+}
+
+// Renewals returns how many renewals succeeded and how many failed.
+func (k *Keeper) Renewals() (renewed, failed int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.renewed, k.failed
 }
 
 // Lost returns a channel that is closed when another server has the lease. A nil Keeper
@@ -121,11 +130,13 @@ func (k *Keeper) once(ctx context.Context) error {
 	defer cancel()
 	sent, epoch := time.Now(), k.Epoch()
 	held, err := k.renew(ctx, epoch)
-	if err != nil {
-		return err
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if err != nil {
+		k.failed++
+		return err
+	}
+	k.renewed++
 	if !held {
 		k.term.Refused()
 		return ErrLost

@@ -17,6 +17,8 @@ import (
 
 	"discordproxy/server/internal/refusals"
 	"discordproxy/server/internal/rpc"
+
+	"connectrpc.com/connect"
 )
 
 // The defaults of Config.
@@ -57,6 +59,13 @@ type Config struct {
 	// that its GetConfigForClient returns must name h2 among its NextProtos,
 	// else there is no HTTP/2.
 	TLS *tls.Config
+
+	// Forwarded recognizes requests that another server has forwarded, which has
+	// done with them what this one does with those of its clients: checks of hosts,
+	// sites and headers, and limits for clients that are not known. It returns the
+	// request as that server got it, nil for one of a client, or why it is refused.
+	// Nil means that there are none.
+	Forwarded func(*http.Request) (*http.Request, error)
 
 	// Logger receives refused requests, panics of handlers and the course of
 	// the shutdown. Nil means slog.Default().
@@ -367,6 +376,7 @@ func (s *Server) count(next http.Handler) http.Handler {
 // check returns a handler that checks requests before next.
 func (s *Server) check(next http.Handler) http.Handler {
 	next = s.limitBody(next)
+	forwarded := next
 	if s.guard.cors == nil {
 		next = unless(next, s.refuseLargeHeader, s.refuseOtherHosts, s.refuseOtherSites)
 	} else {
@@ -375,7 +385,10 @@ func (s *Server) check(next http.Handler) http.Handler {
 	}
 	next = s.countUnknown(next)
 	if s.cfg.Outermost != nil {
-		next = s.cfg.Outermost(next)
+		next, forwarded = s.cfg.Outermost(next), s.cfg.Outermost(forwarded)
+	}
+	if s.cfg.Forwarded != nil {
+		next = s.separate(next, forwarded)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.inProgress.Add(1)
@@ -384,6 +397,25 @@ func (s *Server) check(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 		announceTrailers(w, r)
 		s.readUnread(w, r, body)
+	})
+}
+
+// separate has forwarded serve the requests that another server has forwarded, and next
+// all others.
+func (s *Server) separate(next, forwarded http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		in, err := s.cfg.Forwarded(r)
+		switch {
+		case err != nil:
+			s.refuse(w, r, connect.CodePermissionDenied, http.StatusForbidden, err.Error())
+		case in == nil:
+			next.ServeHTTP(w, r)
+		default:
+			if c, ok := r.Context().Value(connectionKey{}).(*unknownConnection); ok {
+				c.known.Store(true)
+			}
+			forwarded.ServeHTTP(w, in)
+		}
 	})
 }
 

@@ -38,6 +38,10 @@ type Config struct {
 	Discord Discord
 	// Access decides whose requests are taken. Nil means everybody's.
 	Access *access.Guard
+	// PassOn serves the requests that Access has let in, in place of Discord. IsOwn is
+	// then that of Discord. Nil means none.
+	PassOn http.Handler
+	IsOwn  func(authorization string) bool
 	// MaxBodyBytes bounds the body of a request. 0 means DefaultMaxBodyBytes.
 	MaxBodyBytes int64
 	// Timeout is how long a request may take whose caller neither names a
@@ -79,7 +83,13 @@ func New(c Config) (http.Handler, error) {
 		return nil, errors.New("rest: MaxBodyBytes or Timeout is negative")
 	}
 	h := newHandler(c)
-	guarded := c.Access.Handler(listener.Known(h), func(w http.ResponseWriter, r *http.Request, err error) {
+	taken, isOwn := http.Handler(h), c.IsOwn
+	if c.PassOn != nil {
+		taken = c.PassOn
+	} else if c.Discord != nil {
+		isOwn = c.Discord.IsOwn
+	}
+	guarded := c.Access.Handler(listener.Known(taken), func(w http.ResponseWriter, r *http.Request, err error) {
 		if access.IsQuiet(err) {
 			resp, _ := refuse(r.Context(), err, versionOf(r))
 			write(w, resp)
@@ -87,11 +97,11 @@ func New(c Config) (http.Handler, error) {
 		}
 		h.answer(w, r, func(context.Context, *calls.Call) (*discord.Response, error) { return nil, err })
 	})
-	if c.Access == nil || c.Discord == nil {
+	if c.Access == nil || isOwn == nil {
 		return guarded, nil
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if given := r.Header["Authorization"]; len(given) == 1 && c.Discord.IsOwn(given[0]) {
+		if given := r.Header["Authorization"]; len(given) == 1 && isOwn(given[0]) {
 			r = r.WithContext(access.WithBotToken(r.Context()))
 		}
 		guarded.ServeHTTP(w, r)
@@ -140,6 +150,12 @@ func (h *handler) answer(w http.ResponseWriter, r *http.Request, serve func(cont
 	end(err)
 	write(w, resp)
 	traced(call, resp.Status)
+}
+
+// Refuse answers a request with an error, in Discord's form.
+func Refuse(w http.ResponseWriter, r *http.Request, err error) {
+	resp, _ := refuse(r.Context(), err, versionOf(r))
+	write(w, resp)
 }
 
 // otherRoute names all requests unless Discord is known to have their

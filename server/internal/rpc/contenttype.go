@@ -65,7 +65,7 @@ func ExplainRequests(errors *connect.ErrorWriter, next http.Handler) http.Handle
 // refused it as ExplainRequests does.
 func Explained(errors *connect.ErrorWriter, w http.ResponseWriter, r *http.Request) *http.Request {
 	if r.Method != http.MethodPost {
-		if r.Method == http.MethodGet && mayGet(r.URL.Path) && r.URL.Query().Has("encoding") {
+		if r.Method == http.MethodGet && MayGet(r.URL.Path) && r.URL.Query().Has("encoding") {
 			return r
 		}
 		w.Header().Set("Allow", http.MethodPost)
@@ -146,8 +146,9 @@ func methodAt(path string) protoreflect.MethodDescriptor {
 	return descriptor.Methods().ByName(protoreflect.Name(name))
 }
 
-// mayGet reports whether Connect lets clients call the method at path by GET.
-func mayGet(path string) bool {
+// MayGet reports whether the method at path changes nothing, so that Connect lets clients
+// call it by GET.
+func MayGet(path string) bool {
 	method := methodAt(path)
 	if method == nil || method.IsStreamingServer() || method.IsStreamingClient() {
 		return false

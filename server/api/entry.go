@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"discordproxy/discord"
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
+	"discordproxy/server/internal/health"
+	"discordproxy/server/internal/hooks"
+	"discordproxy/server/internal/listener"
+	"discordproxy/server/internal/rest"
+	"discordproxy/server/internal/rpc"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+	"connectrpc.com/grpcreflect"
+)
+
+// Entry is the service at a server that has another one do the work. It lets requests
+// in as New does: by their clients, and what these may call.
+type Entry struct {
+	http.Handler
+	errors *connect.ErrorWriter
+}
+
+// NewEntry returns an Entry that has next serve what it lets in. Of the configuration it
+// uses Access, Observers, Logger, Hooks, UseHooks and REST.IsOwn.
+func NewEntry(c Config, next http.Handler) (*Entry, error) {
+	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
+	options, err := c.guardedOptions(observers)
+	if err != nil {
+		return nil, err
+	}
+	door := &authorizer{c.Access, observers, connect.NewErrorWriter(options...)}
+	known := listener.Known(next)
+	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
+	mux := make(byFirst)
+	mux.Handle("/"+discordapiconnect.DiscordApiName+"/", door.guard(methodOf, known))
+	mux.Handle("/"+discordapiconnect.DashboardName+"/", door.guard(always(access.Dashboard), known))
+	mux.Handle("/"+discordapiconnect.OutboxName+"/", door.guard(always(""), known))
+	mux.Handle("/"+health.Name+"/", listener.Anyone(next))
+	for _, name := range []string{grpcreflect.ReflectV1ServiceName, grpcreflect.ReflectV1AlphaServiceName} {
+		mux.Handle("/"+name+"/", door.guard(always(access.Reflection), listener.Anyone(next)))
+	}
+	c.REST.Access, c.REST.Observers, c.REST.Logger, c.REST.PassOn = c.Access, observers, c.Logger, next
+	plain, err := rest.New(c.REST)
+	if err != nil {
+		return nil, err
+	}
+	c.Hooks.Access, c.Hooks.Observers, c.Hooks.Logger, c.Hooks.PassOn = c.Access, observers, c.Logger, next
+	incoming, err := hooks.New(c.Hooks)
+	if err != nil {
+		return nil, err
+	}
+	if c.UseHooks != nil {
+		c.UseHooks(incoming.Use)
+	}
+	mux.Handle("/hooks/", incoming)
+	methods := rpc.GRPCWebText(mux)
+	return &Entry{http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(rpc.Named(r.Context(), w, r))
+		if rest.Serves(r) {
+			plain.ServeHTTP(w, r)
+			return
+		}
+		methods.ServeHTTP(w, rpc.Plain(r))
+	}), door.errors}, nil
+}
+
+// Refuse answers a request with an error, in its own protocol.
+func (e *Entry) Refuse(w http.ResponseWriter, r *http.Request, err *connect.Error) {
+	r = rpc.Plain(r)
+	switch {
+	case rest.Serves(r):
+		rest.Refuse(w, r, err)
+	case r.Method == http.MethodPost && e.errors.IsSupported(r):
+		// It fails only when the client is gone.
+		_ = e.errors.Write(w, r, err)
+	default:
+		status, _ := access.Describe(err)
+		http.Error(w, rpc.Text(err), status)
+	}
+}
+
+// IsEndless reports whether a request is a stream that lasts until one side ends it.
+func IsEndless(r *http.Request) bool {
+	switch r.URL.Path {
+	case discordapiconnect.DiscordApiSubscribeEventsProcedure, discordapiconnect.DashboardWatchStatusProcedure,
+		"/" + health.Name + "/Watch":
+		return true
+	}
+	return false
+}
+
+// IsRepeatable reports whether a request may be made again where rpc.RepeatOf says so, when
+// it is not known whether it was made: it changes nothing, or sends one message.
+func IsRepeatable(r *http.Request) bool {
+	switch r.URL.Path {
+	case discordapiconnect.DiscordApiSendChannelMessageProcedure, discordapiconnect.DiscordApiSendDirectMessageProcedure:
+		return true
+	}
+	if rest.Serves(r) {
+		return r.Method == http.MethodGet
+	}
+	return rpc.MayGet(r.URL.Path)
+}
+
+// keepOne has a message that may be sent again at another server have the nonce that it has
+// there, too, so that Discord keeps one. It refuses to send a message again of which
+// Discord would keep two.
+func keepOne(ctx context.Context, m *discord.Message) error {
+	repeat := rpc.RepeatOf(ctx)
+	if repeat.Nonce == "" {
+		return nil
+	}
+	nonce, _ := m.Fields["nonce"].(string)
+	enforced, said := m.Fields["enforce_nonce"].(bool)
+	switch {
+	case nonce == "":
+		m.Fields["nonce"] = repeat.Nonce
+		delete(m.Fields, "enforce_nonce") // which is about the caller's own nonce
+	case said && !enforced && repeat.Again:
+		const text = "the connection to the server that leads the bot broke; whether the message was sent is not known"
+		err := connect.NewError(connect.CodeUnavailable, errors.New(text))
+		if detail, failed := connect.NewErrorDetail(&pb.DiscordError{Text: text, OutcomeUnknown: true}); failed == nil {
+			err.AddDetail(detail)
+		}
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Replica is a server that shares the database with others.
+type Replica struct {
+	// ID is the name under which it holds leases. Names are never used again.
+	ID, Bot string
+	// Address is where the others reach it, as HOST:PORT.
+	Address, Version string
+	// Since and Seen are by the database's clock.
+	Since, Seen time.Time
+	// Epoch is that of the bot's lease, 0 if this replica does not have it.
+	Epoch int64
+}
+
+// Fleet is what the replicas of a bot know of each other.
+type Fleet struct {
+	// Now is the database's clock.
+	Now      time.Time
+	Replicas []Replica // the oldest first
+	// Secrets are what replicas prove with that they are some, the newest first.
+	Secrets []Secret
+}
+
+// Secret is a secret that all replicas share.
+type Secret struct {
+	ID      int64
+	Secret  []byte
+	Created time.Time
+}
+
+const (
+	// replicaGone is how long a replica may be silent before it is forgotten.
+	replicaGone = 15 * time.Second
+	// secretFresh is the period with one secret, and secretKept how long it is accepted:
+	// for longer, since not all learn of a new one at the same time.
+	secretFresh = 24 * time.Hour
+	secretKept  = secretFresh + time.Hour
+)
+
+// MeetReplicas notes that a replica is alive, forgets those that are not, and returns
+// all replicas of its bot. The first of a day makes the secret that all share.
+func (s *Store) MeetReplicas(ctx context.Context, me Replica) (fleet Fleet, err error) {
+	tx, err := s.leases.BeginTx(ctx, nil)
+	if err != nil {
+		return Fleet{}, s.explain(err)
+	}
+	defer func() {
+		if err != nil {
+			err = s.explain(errors.Join(err, tx.Rollback()))
+		}
+	}()
+	if err := meet(ctx, tx, s.now(), me); err != nil {
+		return Fleet{}, err
+	}
+	if fleet.Now, err = clock(ctx, tx, s.now()); err != nil {
+		return Fleet{}, err
+	}
+	if fleet.Replicas, err = replicas(ctx, tx, s.now(), me.Bot); err != nil {
+		return Fleet{}, err
+	}
+	if fleet.Secrets, err = secrets(ctx, tx); err != nil {
+		return Fleet{}, err
+	}
+	return fleet, tx.Commit()
+}
+
+func meet(ctx context.Context, tx *sql.Tx, now string, me Replica) error {
+	_, err := tx.ExecContext(ctx, `
+		INSERT INTO replicas (id, bot, address, version, since_at, seen_at) VALUES ($1, $2, $3, $4, `+now+`, `+now+`)
+		ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`, me.ID, me.Bot, me.Address, me.Version)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM replicas WHERE seen_at < "+now+" - $1", replicaGone.Milliseconds()); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM replica_secrets WHERE created_at < "+now+" - $1", secretKept.Milliseconds()); err != nil {
+		return err
+	}
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // it never fails
+	// The name of a period has one secret, however many replicas start at the same time.
+	_, err = tx.ExecContext(ctx, `
+		INSERT INTO replica_secrets (id, secret, created_at) VALUES (`+now+fmt.Sprintf(" / %d", secretFresh.Milliseconds())+`, $1, `+now+`)
+		ON CONFLICT (id) DO NOTHING`, secret)
+	return err
+}
+
+func clock(ctx context.Context, tx *sql.Tx, now string) (time.Time, error) {
+	var ms int64
+	err := tx.QueryRowContext(ctx, "SELECT "+now).Scan(&ms)
+	return time.UnixMilli(ms), err
+}
+
+func replicas(ctx context.Context, tx *sql.Tx, now, bot string) (all []Replica, err error) {
+	rows, err := tx.QueryContext(ctx, `
+		SELECT r.id, r.bot, r.address, r.version, r.since_at, r.seen_at, COALESCE(l.epoch, 0) FROM replicas r
+		LEFT JOIN leases l ON l.bot = r.bot AND l.holder = r.id AND l.until_at > `+now+`
+		WHERE r.bot = $1 ORDER BY r.since_at, r.id`, bot)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var r Replica
+		var since, seen int64
+		if err := rows.Scan(&r.ID, &r.Bot, &r.Address, &r.Version, &since, &seen, &r.Epoch); err != nil {
+			return nil, err
+		}
+		r.Since, r.Seen = time.UnixMilli(since), time.UnixMilli(seen)
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+func secrets(ctx context.Context, tx *sql.Tx) (all []Secret, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT id, secret, created_at FROM replica_secrets ORDER BY id DESC")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var secret Secret
+		var created int64
+		if err := rows.Scan(&secret.ID, &secret.Secret, &created); err != nil {
+			return nil, err
+		}
+		secret.Created = time.UnixMilli(created)
+		all = append(all, secret)
+	}
+	return all, rows.Err()
+}
+
+// Leader is the holder of a bot's lease.
+type Leader struct {
+	ID      string
+	Address string // empty if the holder is no replica that others can reach
+	Epoch   int64
+}
+
+// Leader returns the holder of a bot's lease. It is the zero value while there is none.
+func (s *Store) Leader(ctx context.Context, bot string) (Leader, error) {
+	var l Leader
+	err := s.leases.QueryRowContext(ctx, `
+		SELECT l.holder, COALESCE(r.address, ''), l.epoch FROM leases l LEFT JOIN replicas r ON r.id = l.holder
+		WHERE l.bot = $1 AND l.until_at > `+s.now(), bot).Scan(&l.ID, &l.Address, &l.Epoch)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Leader{}, nil
+	}
+	return l, s.explain(err)
+}
+
+// ForgetReplica removes a replica that ends.
+func (s *Store) ForgetReplica(ctx context.Context, id string) error {
+	_, err := s.leases.ExecContext(ctx, "DELETE FROM replicas WHERE id = $1", id)
+	return s.explain(err)
+}

@@ -1,0 +1,116 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"discordproxy/server/internal/store"
+	"discordproxy/server/internal/store/storetest"
+)
+
+// TestReplicas: replicas of a bot find each other, share one secret, and see who leads.
+func TestReplicas(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		meet := func(id, bot string) store.Fleet {
+			t.Helper()
+			fleet, err := s.MeetReplicas(t.Context(), store.Replica{ID: id, Bot: bot, Address: id + ":1", Version: "v"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fleet
+		}
+		alone := meet("first", "bot")
+		if len(alone.Replicas) != 1 || len(alone.Secrets) == 0 || len(alone.Secrets[0].Secret) != 32 || alone.Now.IsZero() {
+			t.Fatalf("alone: %+v", alone)
+		}
+		meet("other", "another bot")
+		epoch, err := s.AcquireLease(t.Context(), "bot", "first", time.Hour)
+		if err != nil || epoch == 0 {
+			t.Fatal(epoch, err)
+		}
+		both := meet("second", "bot")
+		if !bytes.Equal(both.Secrets[len(both.Secrets)-1].Secret, alone.Secrets[len(alone.Secrets)-1].Secret) {
+			t.Errorf("the second has other secrets: %+v", both.Secrets)
+		}
+		if len(both.Replicas) != 2 {
+			t.Fatalf("both: %+v", both.Replicas)
+		}
+		first, second := both.Replicas[0], both.Replicas[1]
+		if first.ID == "second" { // both in one millisecond
+			first, second = second, first
+		}
+		if first.ID != "first" || first.Epoch != epoch || first.Address != "first:1" || first.Version != "v" || second.ID != "second" || second.Epoch != 0 {
+			t.Errorf("both: %+v", both.Replicas)
+		}
+		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{ID: "first", Address: "first:1", Epoch: epoch}) {
+			t.Errorf("the leader: %+v, %v", leader, err)
+		}
+		if err := s.ForgetReplica(t.Context(), "first"); err != nil {
+			t.Fatal(err)
+		}
+		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{ID: "first", Epoch: epoch}) {
+			t.Errorf("a leader that is no replica: %+v, %v", leader, err)
+		}
+		if err := s.ReleaseLease(t.Context(), "bot", "first", epoch); err != nil {
+			t.Fatal(err)
+		}
+		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{}) {
+			t.Errorf("without a leader: %+v, %v", leader, err)
+		}
+		if left := meet("second", "bot"); len(left.Replicas) != 1 {
+			t.Errorf("left: %+v", left.Replicas)
+		}
+	})
+}
+
+// TestReplicaGone: one that has been silent is forgotten, and secrets are replaced.
+func TestReplicaGone(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		me := store.Replica{ID: "me", Bot: "bot", Address: "me:1"}
+		silent := store.Replica{ID: "silent", Bot: "bot", Address: "silent:1"}
+		if _, err := s.MeetReplicas(t.Context(), silent); err != nil {
+			t.Fatal(err)
+		}
+		before, err := s.MeetReplicas(t.Context(), me)
+		if err != nil || len(before.Replicas) != 2 {
+			t.Fatal(before, err)
+		}
+		s.Exec(t, "UPDATE replicas SET seen_at = seen_at - 16000 WHERE id = 'silent'")
+		s.Exec(t, "UPDATE replica_secrets SET id = id - 1, created_at = created_at - 86400000")
+		after, err := s.MeetReplicas(t.Context(), me)
+		if err != nil || len(after.Replicas) != 1 || after.Replicas[0].ID != "me" {
+			t.Errorf("after its time: %+v, %v", after.Replicas, err)
+		}
+		if len(after.Secrets) != 2 || after.Secrets[1].ID != before.Secrets[0].ID-1 {
+			t.Fatalf("secrets after a day: %+v", after.Secrets)
+		}
+		s.Exec(t, "UPDATE replica_secrets SET created_at = created_at - 3600000")
+		if last, err := s.MeetReplicas(t.Context(), me); err != nil || len(last.Secrets) != 1 || last.Secrets[0].ID != after.Secrets[0].ID {
+			t.Errorf("secrets after another hour: %+v, %v", last.Secrets, err)
+		}
+	})
+}
+
+// TestReplicasMeet: many that start at the same time share one secret.
+func TestReplicasMeet(t *testing.T) {
+	address := storetest.Database(t)
+	s := storetest.Open(t, store.Config{PostgreSQL: address})
+	var wg sync.WaitGroup
+	for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+		wg.Go(func() {
+			if _, err := s.MeetReplicas(context.Background(), store.Replica{ID: id, Bot: "bot", Address: id + ":1"}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	fleet, err := s.MeetReplicas(t.Context(), store.Replica{ID: "a", Bot: "bot"})
+	if err != nil || len(fleet.Replicas) != 6 || len(fleet.Secrets) > 2 { // the day may have ended
+		t.Errorf("%+v, %v", fleet, err)
+	}
+}
