@@ -61,8 +61,9 @@ const (
 	partText   partKind = iota // of that many characters
 	partNumber                 // in that range
 	partBool
-	partList  // of that many objects
-	partMedia // an object with a url
+	partList    // of that many objects
+	partNumbers // at most so many
+	partMedia   // an object with a url
 )
 
 // null is a part's default that is answered as null.
@@ -99,7 +100,7 @@ var (
 		5:  selectParts,
 		6:  selectParts,
 		7:  selectParts,
-		8:  selectParts,
+		8:  append(slices.Clone(selectParts), part{key: "channel_types", kind: partNumbers, most: 25}),
 		9:  {{key: "components", kind: partList, least: 1, most: 3, must: true}},
 		10: {{key: "content", most: 4000, must: true}},
 		11: {{key: "media", kind: partMedia, must: true}, description, spoiler},
@@ -346,6 +347,24 @@ func (w *componentWalk) part(at string, value any, p part) any {
 		}
 		w.between(at, number, p.least, p.most)
 		return number
+	case partNumbers:
+		list, ok := value.([]any)
+		if !ok {
+			w.add(at, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
+			return nil
+		}
+		if len(list) > p.most {
+			w.add(at, "BASE_TYPE_MAX_LENGTH", fmt.Sprintf("Must be %d or fewer in length.", p.most))
+		}
+		numbers := make([]any, len(list))
+		for i, one := range list {
+			number, ok := wholeOf(one)
+			if !ok {
+				w.add(fmt.Sprintf("%s.%d", at, i), "NUMBER_TYPE_COERCE", fmt.Sprintf(`Value "%v" is not int.`, one))
+			}
+			numbers[i] = number
+		}
+		return numbers
 	case partBool:
 		return w.boolean(at, value)
 	case partList:
