@@ -206,8 +206,8 @@ const scenarios = {
       embeds: [{ title: "One", color: 255, footer: { text: "foot" } }, { title: "Two", fields: [{ name: "n", value: "v", inline: true }] }],
       components: [{ type: 1, components: [{ type: 2, style: 3, label: "Yes", custom_id: "yes" }, { type: 2, style: 5, label: "Site", url: "https://example.org" }] }],
     }));
-    await page.getByRole("button", { name: "Use it" }).click();
-    await page.getByText("The short calls of the Python package send a text and one embed.").waitFor();
+    await page.getByRole("button", { name: "Load" }).click();
+    await page.getByText("The short Python calls can send only text and one embed.").waitFor();
     await page.getByRole("button", { name: "forbidden" }).click();
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.locator(".outcome .bad").getByText("Missing Access").waitFor();
@@ -654,13 +654,13 @@ const scenarios = {
   async "a key is asked for"() {
     const page = await open("overview", { from: keyed });
     await wanted(page).waitFor();
-    await page.getByText("A key is needed").waitFor();
+    await page.getByText("A key is required").waitFor();
     await shot(page, "key");
     await unlock(page, "wrong");
     await page.getByRole("alert").getByText("The proxy does not know this key.").waitFor();
     await shot(page, "key-unknown");
     await page.reload();
-    await page.getByText("A key is needed").waitFor();
+    await page.getByText("A key is required").waitFor();
     await page.locator("input:focus").waitFor();
     await page.keyboard.type(keys.admin);
     await page.keyboard.press("Enter");

@@ -191,12 +191,12 @@ function Detail({ call: c, contents }: { call: Call; contents: boolean }) {
 
 /** Leads to the composer, or says why it cannot restore the message. */
 function Again({ content, contents }: { content: string; contents: boolean }) {
-  if (!contents) return <>the proxy does not keep what messages say; --dashboard-show-content changes that</>;
+  if (!contents) return <>the proxy does not keep the content of messages; --dashboard-show-content changes that</>;
   let request;
   try {
     request = JSON.parse(content);
   } catch {
-    return <>the proxy kept only a part of this message</>;
+    return <>the proxy kept only part of this message</>;
   }
   const more = beyond(request);
   if (more.length > 0) return <>the composer cannot restore the {more.join(", ")} of this message</>;
