@@ -412,7 +412,7 @@ func TestFatalClose(t *testing.T) {
 			if _, err := client.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: uint64(sb.World().General), Content: "still here"}); err != nil {
 				t.Error(err)
 			}
-			if n := strings.Count(p.Output(), "for good"); n != 1 {
+			if n := strings.Count(p.Output(), "closed the gateway session permanently"); n != 1 {
 				t.Errorf("%d lines in the log: %s", n, p.Output())
 			}
 			// It is ready all the same, and says why no events come.
