@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"sync"
 	"syscall"
@@ -80,7 +81,8 @@ func (s *server) start(context.Context) error {
 		port = s.address[len("127.0.0.1:"):]
 	}
 	p, err := launch(s.binary, regexp.MustCompile(`listens on (127\.0\.0\.1:\d+)`),
-		"--port", port, "--token", s.token, "--discord-api-url", "http://"+s.discord+"/api", "--log-file-path", s.logs,
+		"--port", port, "--token", s.token, "--discord-api-url", "http://"+s.discord+"/api",
+		"--log-file-path", s.logs, "--data", filepath.Join(s.logs, "data"),
 		"--connect-timeout", "1s", "--try-timeout", "3s", "--shutdown-grace", grace.String())
 	if err != nil {
 		return fmt.Errorf("start the server: %w", err)
