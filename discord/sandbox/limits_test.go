@@ -176,35 +176,6 @@ func TestSharedHiddenAndOddLimits(t *testing.T) {
 	})
 }
 
-// TestWebhookLimitOfChannel: in addition to what headers say of each webhook, a channel takes
-// 30 messages of all its webhooks in a minute.
-func TestWebhookLimitOfChannel(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, sandbox.Config{})
-		var more sandbox.Webhook
-		r.do("POST", path("/channels/%d/webhooks", r.w.Announcement), obj{"name": "more"}).is(200).into(&more)
-		hooks := []string{path("/webhooks/%d/%s", r.w.Webhook, r.w.WebhookToken), path("/webhooks/%d/%s", more.ID, more.Token)}
-		send := func(i int) *answer { return r.as("").do("POST", hooks[i%2], obj{"content": "x"}) }
-		taken := 0
-		for ; send(taken).status == 204; taken++ {
-			time.Sleep(200 * time.Millisecond)
-		}
-		if taken < 30 || taken > 30+taken/5/2+1 { // a unit comes back every two seconds
-			t.Errorf("the channel took %d messages", taken)
-		}
-		for i := range hooks {
-			a := send(i).is(429)
-			equal(t, "limit in headers", a.header.Get("X-RateLimit-Limit"), "5")
-			if left := a.header.Get("X-RateLimit-Remaining"); left == "0" {
-				t.Error("the headers show the channel's limit")
-			}
-		}
-		time.Sleep(2 * time.Second)
-		send(1).is(204)
-		send(0).is(429)
-	})
-}
-
 func TestOpeningDirectMessagesTooFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, sandbox.Config{Unlimited: true})
