@@ -876,6 +876,7 @@ const scenarios = {
     const page = await open("overview", forAxe);
     await page.getByRole("link", { name: "API" }).click();
     await page.getByRole("heading", { name: "API of Discord Proxy" }).waitFor();
+    await page.waitForLoadState(); // the page's script listens to keys from then on
     const tab = () => page.keyboard.press("Tab");
     const focused = (what) => page.evaluate((what) => document.activeElement?.[what] ?? "", what);
 
