@@ -141,14 +141,14 @@ func rowOf(f cli.Flag) flagRow {
 		row.name += " " + found[1]
 	}
 	usage = placeholder.ReplaceAllString(usage, "$1")
-	usage, told, _ := strings.Cut(docsPage.ReplaceAllString(usage, "[$1]($1)"), " (default: ")
+	usage, shown, _ := strings.Cut(docsPage.ReplaceAllString(usage, "[$1]($1)"), " (default: ")
 	switch f := f.(type) {
 	case *cli.BoolFlag:
-		if told = cmp.Or(told, f.DefaultText); told == "" && f.Value {
-			told = "`true`"
+		if shown = cmp.Or(shown, f.DefaultText); shown == "" && f.Value {
+			shown = "`true`"
 		}
 	case *cli.StringSliceFlag:
-		told = cmp.Or(told, f.DefaultText)
+		shown = cmp.Or(shown, f.DefaultText)
 	}
 	row.usage = strings.ReplaceAll(usage, "|", `\|`)
 	var variables []string
@@ -157,8 +157,8 @@ func rowOf(f cli.Flag) flagRow {
 	}
 	row.variables = strings.Join(variables, ", ")
 	switch value := documented.GetValue(); {
-	case told != "":
-		row.value = strings.TrimSuffix(told, ")")
+	case shown != "":
+		row.value = strings.TrimSuffix(shown, ")")
 	case value == "", value == "false", value == "0s", value == "0" && !strings.Contains(usage, "0 "):
 	default:
 		row.value = "`" + strings.TrimSuffix(value, "m0s")

@@ -104,7 +104,7 @@ function Channels({ state, chosen, choose, below }: { state: State; chosen: bigi
     if (box) box.scrollTop = box.scrollHeight;
   }, [newest, chosen]);
   return (
-    <Panel id="pretend" title="The sandbox" note={`${count(shown.length)} ${shown.length === 1 ? "message" : "messages"} since shortly before you opened the page`}>
+    <Panel id="sandbox-messages" title="The sandbox" note={`${count(shown.length)} ${shown.length === 1 ? "message" : "messages"} since shortly before you opened the page`}>
       <div class="world">
         <nav class="tree" aria-label="Channels of the sandbox">
           <ul>

@@ -110,9 +110,9 @@ func IsRepeatable(r *http.Request) bool {
 	return rpc.MayGet(r.URL.Path)
 }
 
-// keepOne has a message that may be sent again at another server have the nonce that it has
-// there, too, so that Discord keeps one. It refuses to send a message again of which
-// Discord would keep two.
+// keepOne gives a message that may be sent again at another server the nonce that it has
+// there, so that Discord stores it once. It refuses to send a message again that Discord
+// would store twice.
 func keepOne(ctx context.Context, m *discord.Message) error {
 	repeat := rpc.RepeatOf(ctx)
 	if repeat.Nonce == "" {

@@ -398,7 +398,8 @@ func (f *Forwarder) unavailable(w http.ResponseWriter, r *http.Request, a *attem
 	f.Refuse(w, r, unavailable(describe(reason).Error(), false))
 }
 
-// unavailable returns the error of a call that was not made, or of which that is unknown.
+// unavailable returns the error of a call that was not made. unknown is whether it may have
+// been made after all.
 func unavailable(text string, unknown bool) *connect.Error {
 	err := connect.NewError(connect.CodeUnavailable, errors.New(text))
 	if detail, failed := connect.NewErrorDetail(&pb.DiscordError{Text: text, OutcomeUnknown: unknown}); failed == nil {

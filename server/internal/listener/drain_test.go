@@ -17,7 +17,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// duplex is one end of a connection in memory of which each direction can end alone.
+// duplex is one end of a connection in memory. Each of its directions can end alone.
 type duplex struct {
 	net.Conn          // what the peer writes
 	out      net.Conn // what the peer reads

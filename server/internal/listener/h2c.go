@@ -68,8 +68,8 @@ func (w prefaceReader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = conn.Close()
 		return nil, nil, fmt.Errorf("read HTTP/2 preface: %w", err)
 	}
-	// Package h2c wraps a connection of which more is buffered than the preface, and
-	// passes the wrapper to ConnState.
+	// Package h2c wraps a connection if more than the preface is buffered, and passes the
+	// wrapper to ConnState.
 	preface, frames := buffered[:len(prefaceRest)], buffered[len(prefaceRest):]
 	rw.Reader = bufio.NewReader(strings.NewReader(string(preface)))
 	return &http2Connection{connection: own, buffered: slices.Clone(frames)}, rw, nil
