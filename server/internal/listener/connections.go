@@ -39,9 +39,12 @@ func (c *connections) listen(ln net.Listener, cfg Config) net.Listener {
 // setState is the ConnState of http.Server. HTTP/2 calls it, too: a connection is idle
 // when it has no streams.
 func (c *connections) setState(conn net.Conn, state http.ConnState) {
-	// A connection that was upgraded is called idle while its first stream is open.
-	if conn, ok := conn.(*http2Connection); ok {
+	switch conn := conn.(type) {
+	case *http2Connection:
 		conn.idle.Store(state == http.StateIdle)
+	case *tlsConnection:
+		conn.raw.idle.Store(state == http.StateIdle)
+	default: // HTTP/1.1, or upgraded: that is called idle while its first stream is open
 	}
 }
 
@@ -136,7 +139,7 @@ func (c *connection) Write(p []byte) (int, error) {
 		n, err := c.Conn.Write(p[written:])
 		written += n
 		if err == nil {
-			c.endWriting(p)
+			c.endWriting(p, c.Conn)
 		}
 		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return written, err
@@ -147,17 +150,18 @@ func (c *connection) Write(p []byte) (int, error) {
 // goAway begins a GOAWAY frame: its length, type, flags and stream.
 var goAway = []byte{0, 0, 8, byte(http2.FrameGoAway), 0, 0, 0, 0, 0}
 
-// endWriting ends what the peer reads after p if p contains the GOAWAY of a server that
-// shuts down and there are no streams. Of these connections HTTP/2 serves no further
-// stream, but closes them a second later only, and clients that leave them open would
-// have the server wait for that. The peer has the GOAWAY and closes the connection when
-// it reads the end. A request that was on its way is repeated because of the GOAWAY.
-// Closing both directions instead could reset the connection before the peer has read it.
-func (c *connection) endWriting(p []byte) {
+// endWriting ends what the peer reads of conn, which is c or TLS on top of it, after p if
+// p contains the GOAWAY of a server that shuts down and there are no streams. Of these
+// connections HTTP/2 serves no further stream, but closes them a second later only, and
+// clients that leave them open would have the server wait for that. The peer has the
+// GOAWAY and closes the connection when it reads the end. A request that was on its way
+// is repeated because of the GOAWAY. Closing both directions instead could reset the
+// connection before the peer has read it.
+func (c *connection) endWriting(p []byte, conn net.Conn) {
 	if !c.all.draining.Load() || !c.idle.Load() || !bytes.Contains(p, goAway) {
 		return
 	}
-	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+	if conn, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = conn.CloseWrite()
 	}
 }

@@ -2,6 +2,7 @@ package listener_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -39,17 +40,22 @@ func (*duplex) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 
 // drain is a server in fake time whose shutdown a test begins.
 type drain struct {
 	pipes *pipes
+	trust *tls.Config // nil without TLS
 	stop  context.CancelFunc
 	ended chan error
 }
 
-func newDrain(t *testing.T, handler http.HandlerFunc) *drain {
+func newDrain(t *testing.T, secure bool, handler http.HandlerFunc) *drain {
 	t.Helper()
-	server, err := listener.New(listener.Config{Handler: handler, Logger: slog.New(slog.DiscardHandler)})
+	d := &drain{pipes: newPipes(), ended: make(chan error, 1)}
+	config := listener.Config{Handler: handler, Logger: slog.New(slog.DiscardHandler)}
+	if secure {
+		config.TLS, d.trust = secured(t)
+	}
+	server, err := listener.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &drain{pipes: newPipes(), ended: make(chan error, 1)}
 	var ctx context.Context
 	ctx, d.stop = context.WithCancel(t.Context())
 	t.Cleanup(d.stop)
@@ -62,16 +68,35 @@ func newDrain(t *testing.T, handler http.HandlerFunc) *drain {
 func (d *drain) client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
-		Protocols: new(http.Protocols),
+		Protocols: new(http.Protocols), TLSClientConfig: d.trust,
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			client, server := newDuplex()
 			d.pipes.accept <- server
 			return client, nil
 		},
 	}
-	transport.Protocols.SetUnencryptedHTTP2(true)
+	transport.Protocols.SetUnencryptedHTTP2(d.trust == nil)
+	transport.Protocols.SetHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
+}
+
+// get has a client of the server send a request over a connection of its own.
+func (d *drain) get(t *testing.T) error {
+	t.Helper()
+	url := "http://localhost"
+	if d.trust != nil {
+		url = "https://localhost"
+	}
+	return get(d.client(t), url)
+}
+
+// withAndWithoutTLS runs a test in fake time, over cleartext and over TLS.
+func withAndWithoutTLS(t *testing.T, test func(t *testing.T, secure bool)) {
+	t.Helper()
+	for name, secure := range map[string]bool{"cleartext": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { test(t, secure) }) })
+	}
 }
 
 // wait returns how long the server takes to end.
@@ -86,11 +111,11 @@ func (d *drain) wait(t *testing.T, since time.Time) time.Duration {
 // TestShutdownDoesNotWaitForIdleConnections: HTTP/2 would keep the connection of a
 // client that leaves it open for another second.
 func TestShutdownDoesNotWaitForIdleConnections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	withAndWithoutTLS(t, func(t *testing.T, secure bool) {
 		var served atomic.Int64
-		d := newDrain(t, func(http.ResponseWriter, *http.Request) { served.Add(1) })
+		d := newDrain(t, secure, func(http.ResponseWriter, *http.Request) { served.Add(1) })
 		for range 3 {
-			if err := get(d.client(t), "http://localhost/"); err != nil {
+			if err := d.get(t); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -110,16 +135,15 @@ func TestShutdownDoesNotWaitForIdleConnections(t *testing.T) {
 // TestShutdownEndsAConnectionAfterItsCall: the call that is in progress gets its
 // answer, and the connection does not keep the server waiting after that.
 func TestShutdownEndsAConnectionAfterItsCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDrain(t, func(w http.ResponseWriter, _ *http.Request) {
+	withAndWithoutTLS(t, func(t *testing.T, secure bool) {
+		d := newDrain(t, secure, func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(5 * time.Second)
 			_, _ = io.WriteString(w, "done")
 		})
 		answered := make(chan error, 1)
-		client := d.client(t)
 		began := time.Now()
-		go func() { answered <- get(client, "http://localhost/") }()
-		synctest.Wait()
+		go func() { answered <- d.get(t) }()
+		time.Sleep(time.Second)
 		d.stop()
 		if took := d.wait(t, began); took < 5*time.Second || took > 5200*time.Millisecond {
 			t.Errorf("the server ended after %s", took)
@@ -137,7 +161,7 @@ func TestShutdownEndsAConnectionAfterItsCall(t *testing.T) {
 func TestShutdownReadsWhatIsOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var served atomic.Int64
-		d := newDrain(t, func(http.ResponseWriter, *http.Request) { served.Add(1) })
+		d := newDrain(t, false, func(http.ResponseWriter, *http.Request) { served.Add(1) })
 		client, server := newDuplex()
 		d.pipes.accept <- server
 		c := http2.NewFramer(client, client)

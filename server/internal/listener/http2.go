@@ -2,6 +2,8 @@ package listener
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -108,4 +110,43 @@ func awaitPreface(conn net.Conn, r *bufio.Reader, timeout time.Duration) error {
 		return err
 	}
 	return conn.SetReadDeadline(time.Time{})
+}
+
+// serveHTTP2OverTLS has srv serve HTTP/2 on TLS connections that agree on it. Shutdown
+// of srv sends each a GOAWAY. The settings of srv and srv.HTTP2 hold for them.
+func serveHTTP2OverTLS(srv *http.Server) error {
+	server := &http2.Server{}
+	if err := http2.ConfigureServer(srv, server); err != nil {
+		return err
+	}
+	serve := srv.TLSNextProto[http2.NextProtoTLS]
+	srv.TLSNextProto[http2.NextProtoTLS] = func(srv *http.Server, conn *tls.Conn, handler http.Handler) {
+		raw, ok := conn.NetConn().(*connection)
+		if !ok {
+			serve(srv, conn, handler)
+			return
+		}
+		opts := &http2.ServeConnOpts{BaseConfig: srv, Handler: handler}
+		// How net/http passes the context of a connection on to HTTP/2.
+		if h, ok := handler.(interface{ BaseContext() context.Context }); ok {
+			opts.Context = h.BaseContext()
+		}
+		server.ServeConn(&tlsConnection{Conn: conn, raw: raw}, opts)
+	}
+	return nil
+}
+
+// tlsConnection is a connection over TLS that HTTP/2 uses.
+type tlsConnection struct {
+	*tls.Conn
+	raw *connection // what TLS writes to
+}
+
+// Write implements net.Conn.
+func (c *tlsConnection) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err == nil {
+		c.raw.endWriting(p, c.Conn)
+	}
+	return n, err
 }
