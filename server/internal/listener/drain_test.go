@@ -1,9 +1,11 @@
 package listener_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -214,4 +216,46 @@ func TestShutdownReadsWhatIsOnItsWay(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 	})
+}
+
+// TestShutdownOfAnUpgradedConnection: the request that asked for HTTP/2 gets its answer,
+// although HTTP/2 calls the connection idle meanwhile, and then the connection does not
+// keep the server waiting.
+func TestShutdownOfAnUpgradedConnection(t *testing.T) {
+	for name, during := range map[string]bool{"during the request": true, "after the request": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDrain(t, false, func(w http.ResponseWriter, _ *http.Request) {
+					time.Sleep(5 * time.Second)
+					_, _ = io.WriteString(w, `"done"`)
+				})
+				client, server := newDuplex()
+				d.pipes.accept <- server
+				if _, err := fmt.Fprintf(client, upgradeHead+"\r\n", "/", "localhost", 0); err != nil {
+					t.Fatal(err)
+				}
+				framer, err := finishUpgrade(client, bufio.NewReader(client))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if during {
+					time.AfterFunc(time.Second, d.stop)
+				}
+				answer, err := readJSONAnswer(framer, func(http2.Frame) {})
+				if err != nil || answer != "done" {
+					t.Errorf("the answer is %q, %v", answer, err)
+				}
+				began := time.Now()
+				d.stop()
+				go func() { // leaves it open until the server ends it
+					_, _ = io.Copy(io.Discard, client)
+					_ = client.Close()
+				}()
+				if took := d.wait(t, began); took > 200*time.Millisecond {
+					t.Errorf("the server ended after %s", took)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
 }
