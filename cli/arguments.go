@@ -175,7 +175,7 @@ func (l *line) argument(arg string) error {
 	if name := strings.TrimLeft(arg, "-–—−"); name != arg && name != "" {
 		name, _, _ = strings.Cut(name, "=")
 		if likely := Nearest(dashes(name), l.known()); likely != "" && !strings.ContainsFunc(name, unicode.IsSpace) {
-			return fmt.Errorf("%q begins with a dash that is no hyphen; did you mean %s?%s", arg, likely, l.behindDashes())
+			return fmt.Errorf("%q begins with a dash that is not a hyphen; did you mean %s?%s", arg, likely, l.behindDashes())
 		}
 	}
 	l.arguments = append(l.arguments, arg)
@@ -274,7 +274,7 @@ func (l *line) check() error {
 	for _, o := range l.options {
 		if l.level(o.flag) < 0 {
 			if len(l.path) == 0 {
-				return fmt.Errorf("%s needs a command, see --help", o.written)
+				return fmt.Errorf("%s needs a command; see --help", o.written)
 			}
 			return l.unknownOption(o.written)
 		}
@@ -371,7 +371,7 @@ func (l *line) unknownCommand(arg string) error {
 	if likely := Nearest(arg, known); likely != "" {
 		return fmt.Errorf("%s; did you mean %q? See --help", text, likely)
 	}
-	return fmt.Errorf("%s, see --help", text)
+	return fmt.Errorf("%s; see --help", text)
 }
 
 // name is that of the command, with those above it.

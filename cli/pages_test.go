@@ -55,14 +55,14 @@ func TestPages(t *testing.T) {
 		}
 		if name == "discordproxymessage" {
 			for _, part := range []string{
-				".SH ENVIRONMENT", "DISCORDPROXY_KEY_FILE\n", ".SH EXIT STATUS", "75\ntemporary failure; try again later", ".SH FILES", "contexts.yaml", ".SH EXAMPLES",
+				".SH ENVIRONMENT", "DISCORDPROXY_KEY_FILE\n", ".SH EXIT STATUS", "75\ntemporary failure: try again later", ".SH FILES", "contexts.yaml", ".SH EXAMPLES",
 				"channel [options] CHANNEL_ID TEXT", "call [options] METHOD [JSON]", "context use [options] NAME",
 			} {
 				if !strings.Contains(manual, part) {
 					t.Errorf("%s has no %q", c.manual, part)
 				}
 			}
-			if !strings.Contains(help.String(), "75 temporary failure; try again later") {
+			if !strings.Contains(help.String(), "75 temporary failure: try again later") {
 				t.Error("the help has no exit status")
 			}
 		}

@@ -150,15 +150,15 @@ func TestBroadcastMistakes(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no users":      {"", []string{"x"}, "--users FILE, --role ROLE or --guild GUILD_ID is needed"},
+		"no users":      {"", []string{"x"}, "expected --users FILE, --role ROLE or --guild GUILD_ID"},
 		"no text":       {"", []string{"--users", users}, "expected broadcast --users FILE|--role ROLE|--guild GUILD_ID TEXT"},
 		"no file":       {"", []string{"--users", "/does/not/exist", "x"}, "cannot read --users: open /does/not/exist: no such file or directory"},
-		"nobody":        {"# nobody\n", []string{"--users", "-", "x"}, "--users -: there is no user in it"},
+		"nobody":        {"# nobody\n", []string{"--users", "-", "x"}, "--users -: the file contains no user IDs"},
 		"bad lines":     {alice + "\nalice\n\n5 6\n0\n" + strings.Repeat("-1\n", 9), []string{"--users", "-", "x"}, `--users -: line 2: "alice" is not a user ID; line 4: "5 6" is not a user ID; line 5: "0" is not a user ID; line 6: "-1" is not a user ID; line 7: "-1" is not a user ID; and 7 more lines`},
 		"read twice":    {alice, []string{"--users", "-", "-"}, "standard input is the text and cannot be --users too"},
-		"same file":     {"", []string{"--users", users, "--failures", users, "x"}, "--failures must be another file than --users"},
+		"same file":     {"", []string{"--users", users, "--failures", users, "x"}, "--failures and --users must be different files"},
 		"no folder":     {"", []string{"--users", users, "--failures", "/does/not/exist", "x"}, "cannot write --failures: open /does/not/"},
-		"no file there": {"", []string{"--users", users, "--failures", os.DevNull, "x"}, "cannot write --failures: /dev/null is no regular file"},
+		"no file there": {"", []string{"--users", users, "--failures", os.DevNull, "x"}, "cannot write --failures: /dev/null is not a regular file"},
 		"long text":     {"", []string{"--users", users, strings.Repeat("x", 2001)}, "Invalid Form Body (HTTP 400, code 50035): In content: Must be 2000 or fewer in length."},
 		"long key":      {"", []string{"--users", users, "x", "--idempotency-key", strings.Repeat("k", 201)}, "In idempotency_key: Must be 200 or fewer in length."},
 	} {
@@ -210,7 +210,7 @@ func TestBroadcastIsInterrupted(t *testing.T) {
 	out := &interruptAfter{lines: 3, interrupt: interrupt} // one next to the results
 	var stderr bytes.Buffer
 	code := cli.Run(ctx, message.Command, cli.Env{Args: at(t, p, []string{"broadcast", "--users", users, "news"}), Out: out, Err: &stderr})
-	if want := "ERROR: interrupted; what was on its way may have taken effect; 2 of 3 users received the message, 0 did not, 1 have no known result: the last two groups are in " + users + ".failed\n"; code != 1 || stderr.String() != want {
+	if want := "ERROR: interrupted; calls in progress may have taken effect; 2 of 3 users received the message, 0 did not, 1 have no known result: the last two groups are in " + users + ".failed\n"; code != 1 || stderr.String() != want {
 		t.Errorf("%d %q", code, stderr.String())
 	}
 	if !strings.HasSuffix(out.String(), "\nSent to 2 of 3 users\n") {
@@ -283,7 +283,7 @@ func TestBroadcastToMembers(t *testing.T) {
 	if got := received(sb, w.Alice); got != before {
 		t.Errorf("--dry-run sent %d messages", got-before)
 	}
-	if code, _, errs := run(t, p, "broadcast", "--role", "nobody's", "x"); code != 1 || !strings.HasPrefix(errs, "ERROR: no role in the bot's guilds is nobody's") {
+	if code, _, errs := run(t, p, "broadcast", "--role", "nobody's", "x"); code != 1 || !strings.HasPrefix(errs, "ERROR: no role in the bot's guilds has the name or ID nobody's") {
 		t.Errorf("to a role that does not exist: %d %q", code, errs)
 	}
 	if code, _, _ := run(t, p, "broadcast", "--users", "f", "--guild", "5", "x"); code != 2 {

@@ -30,7 +30,7 @@ func contextFlag() cli.Flag {
 		Name:        "context",
 		EnvVars:     command.Variables("context"),
 		DefaultText: "that of context use",
-		Usage:       "`NAME` of the context to use, see the command context",
+		Usage:       "`NAME` of the context to use; see the command context",
 	}
 }
 
@@ -122,7 +122,7 @@ func useContext(c *cli.Context) error {
 	}
 	kept, known := all.Named[name]
 	if !known {
-		return command.Misuse(fmt.Errorf("no context %q, see context list", name))
+		return command.Misuse(fmt.Errorf("no context %q; see context list", name))
 	}
 	for _, option := range []string{"host", "port", "tls"} {
 		if value := kept[option]; value != "" && fmt.Sprint(c.Value(option)) != value && c.IsSet(option) {
@@ -159,7 +159,7 @@ func contextCommand() *cli.Command {
 	}
 	known := func(all *contexts, name string) error {
 		if _, ok := all.Named[name]; !ok {
-			return command.Misuse(fmt.Errorf("no context %q, see context list", name))
+			return command.Misuse(fmt.Errorf("no context %q; see context list", name))
 		}
 		return nil
 	}

@@ -94,7 +94,7 @@ func (r *request) failed(err error) error {
 	switch {
 	case r.ctx.Err() == context.Canceled:
 		return &failure{
-			text:           "interrupted; what was on its way may have taken effect",
+			text:           "interrupted; calls in progress may have taken effect",
 			code:           connect.CodeCanceled.String(),
 			outcomeUnknown: true,
 			exit:           command.ExitFailed,
@@ -103,7 +103,7 @@ func (r *request) failed(err error) error {
 		// The proxy may report the end before it is noticed here.
 		bounded && told && errors.Is(late, client.ErrTimeout) && late.OutcomeUnknown:
 		return &failure{
-			text:           "the time of --timeout is over; what was on its way may have taken effect",
+			text:           "--timeout expired; calls in progress may have taken effect",
 			code:           connect.CodeDeadlineExceeded.String(),
 			outcomeUnknown: true,
 			exit:           command.ExitTryAgain,
@@ -121,7 +121,7 @@ func (r *request) failed(err error) error {
 		return f
 	}
 	if connect.CodeOf(err) == connect.CodeUnauthenticated {
-		f.text += ", see --key-file"
+		f.text += "; see --key-file"
 	}
 	return f
 }

@@ -49,8 +49,8 @@ func App(env command.Env) *cli.App {
 			{"0", "done"},
 			{"1", "failed permanently, or interrupted"},
 			{"2", "invalid options or arguments"},
-			{"3", "access denied by the proxy, see --key-file"},
-			{"75", "temporary failure; try again later"},
+			{"3", "access denied by the proxy (see --key-file)"},
+			{"75", "temporary failure: try again later"},
 		},
 		Files: [][2]string{{"~/.config/discordproxy/contexts.yaml", "the user's contexts, or the file that DISCORDPROXY_CONTEXTS names"}},
 		Examples: [][2]string{

@@ -58,13 +58,13 @@ func TestSentMessage(t *testing.T) {
 			t.Errorf("%s: %d %q", tt.option, code, errs)
 		}
 	}
-	if code, _, errs := run(t, p, "channel", w.General.String(), "hi", "--json", "-oyaml"); code != 2 || !strings.Contains(errs, "exclude each other") {
+	if code, _, errs := run(t, p, "channel", w.General.String(), "hi", "--json", "-oyaml"); code != 2 || !strings.Contains(errs, "cannot be used together") {
 		t.Errorf("two formats: %d %q", code, errs)
 	}
 	if got := len(sb.Messages(w.General)); got != before {
 		t.Errorf("%d messages were sent by wrong options", got-before)
 	}
-	if code, _, errs := run(t, p, "channel", w.General.String(), "hi", "--jq", ".message | error"); code != 1 || !strings.HasPrefix(errs, "ERROR: the call succeeded, and --jq failed on its answer: ") {
+	if code, _, errs := run(t, p, "channel", w.General.String(), "hi", "--jq", ".message | error"); code != 1 || !strings.HasPrefix(errs, "ERROR: the call succeeded, but --jq failed on the response: ") {
 		t.Errorf("of a query that fails: %d %q", code, errs)
 	}
 

@@ -32,7 +32,7 @@ func TestStatus(t *testing.T) {
 	idle := status()
 	for _, line := range []string{
 		`proxy +\S+ at ` + regexp.QuoteMeta(p.Address), `state +ready`, `bot +sandbox`, `running for +\S+s`,
-		`calls +0.0 a second, in the last hour none`, `waiting +0 of 10000`, `invalid requests +0 of 10000 in ten minutes`,
+		`calls +0.0 per second; in the last hour none`, `waiting +0 of 10000`, `invalid requests +0 of 10000 in 10 minutes`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(idle) {
 			t.Errorf("no line %s in:\n%s", line, idle)
@@ -57,7 +57,7 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	for _, line := range []string{
-		`calls +\S+ a second, in the last hour 2: .*1 permission_denied.*`,
+		`calls +\S+ per second; in the last hour 2: .*1 permission_denied.*`,
 		`limits +\d+ known, \d+ busy`,
 		`QUEUE +CLEARS IN +LEFT +RESETS IN +RESOURCE +ROUTE`,
 		`2 +\S+s +0/1 +\S+s +channel ` + w.General.String() + ` +POST /channels/{channel_id}/messages.*`,

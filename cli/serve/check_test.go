@@ -23,7 +23,7 @@ import (
 func TestCheck(t *testing.T) {
 	const hash = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	for text, want := range map[string]string{
-		"clients: [{name: shop, hashes: ['" + hash + "'], methods: [SendChannelMessage], channels: [7]}, {name: root, addresses: [127.0.0.1]}]": "shop: may call SendChannelMessage, for channel 7; no calls that are about none of them\n" +
+		"clients: [{name: shop, hashes: ['" + hash + "'], methods: [SendChannelMessage], channels: [7]}, {name: root, addresses: [127.0.0.1]}]": "shop: may call SendChannelMessage, for channel 7; no calls without a target\n" +
 			"root: may call every method, for all guilds, channels and users\n",
 		"clients: [{name: shop, hashes: ['" + hash + "'], methods: ['GET /api/v10/users/@me']}]": "error: ",
 		"clients: [{name: shop}]": "error: ",

@@ -223,7 +223,7 @@ func TestRefusedStarts(t *testing.T) {
 		"log folder":         {[]string{"--sandbox", "--log-file-path", notAFolder}, "ERROR: cannot write the log file: "},
 		"level":              {append(logs, "--sandbox", "--log-file-level", "LOUD"), "ERROR: --log-file-level \"LOUD\" is not one of DEBUG, INFO, WARN, ERROR, CRITICAL\n"},
 		"unknown flag":       {[]string{"--nonsense"}, "ERROR: unknown option \"--nonsense\". See --help\n"},
-		"unknown command":    {[]string{"nonsense"}, "ERROR: unknown command \"nonsense\", see --help\n"},
+		"unknown command":    {[]string{"nonsense"}, "ERROR: unknown command \"nonsense\"; see --help\n"},
 		"sandbox's port":     {[]string{"sandbox", "--port", "many"}, "ERROR: --port \"many\" is not a number\n"},
 		"sandbox's range":    {[]string{"sandbox", "--port", "99999"}, "ERROR: --port 99999 is not between 0 and 65535\n"},
 		"sandbox's state":    {[]string{"sandbox", "--state", "/does/not/exist"}, "ERROR: cannot use --state /does/not/exist: open /does/not/exist: no such file or directory\n"},

@@ -47,7 +47,7 @@ func (c *Client) describe() string {
 		line += "; sees only these channels in lists and events of its guilds"
 	}
 	if c.untargeted {
-		return line + "; and calls that are about none of them"
+		return line + "; and calls without a target"
 	}
-	return line + "; no calls that are about none of them"
+	return line + "; no calls without a target"
 }

@@ -133,7 +133,7 @@ func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 			names[0],
 		)
 	case rules == nil:
-		return identity{}, refuse(connect.CodeUnauthenticated, "a certificate is needed")
+		return identity{}, refuse(connect.CodeUnauthenticated, "a certificate is required")
 	}
 	return identity{}, refuse(connect.CodeUnauthenticated, "a key is required: send it in the header Authorization: Bearer KEY")
 }

@@ -39,7 +39,7 @@ func (l *load) add(n int64) error {
 	if all := l.client.usage.bytes.Add(n); all > l.client.maxBytes {
 		return refuse(
 			connect.CodeResourceExhausted,
-			"client %s has as many bytes in requests in progress as it may, %d",
+			"client %s has more bytes in requests in progress than its max_bytes, %d",
 			l.client.name,
 			l.client.maxBytes,
 		)
