@@ -1,6 +1,6 @@
-// Package cli provides what the commands of the project share: how they start and
-// end, their version, help, completion and manual pages, and the flags that say
-// how to reach a server. Each command is a package below it.
+// Package cli provides what the project's commands share: starting and exiting, version,
+// help, completion and manual pages, and the flags for connecting to a server. Each
+// command is implemented in a package below this one.
 package cli
 
 import (

@@ -1,6 +1,6 @@
-// Package configfile reads the settings of a command from a YAML file whose keys are
-// the names of the command's flags. It is strict: whatever the author of the file may
-// have meant differently is an error that names the line.
+// Package configfile reads the settings of a command from a YAML file whose keys are the
+// names of the command's flags. It is strict: anything whose meaning is in doubt is an
+// error that names the line.
 //
 // No error contains a value of the file, which may be a secret.
 package configfile

@@ -1,5 +1,5 @@
-// Package message implements the command discordproxymessage, a client of a
-// running server.
+// Package message implements the command discordproxymessage, which calls a running
+// server through package client.
 package message
 
 import (

@@ -1,5 +1,5 @@
-// Package clienttest provides a running Discord Proxy with a sandbox in place of
-// Discord, for tests of programs that use package client.
+// Package clienttest runs a Discord Proxy with a sandbox in place of Discord, for tests
+// of programs that use package client.
 package clienttest
 
 import (

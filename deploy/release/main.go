@@ -1,7 +1,7 @@
-// Command release builds what a release consists of: the two commands for
-// every system that they run on, as archives and as packages for Debian and
-// Red Hat, each with its bill of materials, and the checksums of all. The same
-// commit, version and Go give the same bytes, wherever and whenever it runs.
+// Command release builds the files of a release: the two commands for every supported
+// system, as archives and as packages for Debian and Red Hat, each with a software bill
+// of materials, and the checksums of all files. Builds are reproducible: the same commit,
+// version and Go version always give the same bytes.
 //
 // It runs in the folder of the module and needs Go and nfpm.
 package main

@@ -1,13 +1,13 @@
 // Package gateway implements the bot's session at Discord's gateway: how it begins,
-// how it outlives the connections that carry it, and how it ends.
+// survives lost connections, and ends.
 //
 // The package implements the protocol over a websocket library, because discordgo's
-// gateway client cannot be supervised. That client does not expose the session's ID
-// and sequence, so only the Session that lost a connection can resume it. It does not
-// report the code with which Discord closed a connection, so codes after which no bot
-// may reconnect go unnoticed. It begins a new session whenever Discord refuses to
-// resume one, without regard to the daily budget. And it keeps its lock while it opens
-// and closes, for ever if Discord sends something unexpected.
+// gateway client cannot be supervised. That client does not expose the session's ID and
+// sequence, so only the Session that lost a connection can resume it. It does not report
+// the code with which Discord closed a connection, so codes after which no bot may
+// reconnect go unnoticed. It begins a new session whenever Discord refuses to resume one,
+// without regard to the daily budget. It also holds its lock while it opens and closes a
+// connection, forever if Discord sends something unexpected.
 // https://discord.com/developers/docs/events/gateway
 package gateway
 

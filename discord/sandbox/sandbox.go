@@ -1,6 +1,5 @@
 // Package sandbox implements a fake Discord: an [http.Handler] that serves Discord's
-// REST API and gateway, with a small world behind them that tests can arrange, disturb
-// and inspect.
+// REST API and gateway, with a small guild behind them that tests can set up, disturb and inspect.
 package sandbox
 
 import (

@@ -1,5 +1,6 @@
-// Package api implements the methods of the API: it checks a request, calls
-// Discord, and turns the result into a response or a status.
+// Package api implements the methods of the API: it checks a request, calls Discord, and
+// turns the result into a response or a status. Most methods are a single operation of
+// Discord, and share one implementation, perform, with a table of rules for each field.
 package api
 
 import (

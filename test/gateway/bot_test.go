@@ -1,4 +1,4 @@
-// Package gateway has bots use Discord's gateway through the whole server.
+// Package gateway tests bots that use Discord's gateway through the whole server.
 package gateway
 
 import (

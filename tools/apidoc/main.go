@@ -6,8 +6,8 @@
 //
 //	buf build --config buf.yaml -o - | go run -C tools/apidoc . ../..
 //
-// It fails when a method says nothing of its cost to Discord, or has no
-// example in examples.json.
+// It fails if a method does not state its cost in calls to Discord, or has no example in
+// examples.json.
 package main
 
 import (

@@ -1,6 +1,8 @@
 // Package access implements access control: it authenticates clients by a key, a
-// certificate or an address, and enforces rules about their methods, guilds,
-// channels, users and rates.
+// certificate or an address, and enforces rules about their methods, guilds, channels,
+// users and rates. A Guard identifies the client and checks the method before the body is
+// read; the target and the rate are checked after the message has been read. Access is
+// denied by default: a handler that no Guard protects refuses every call.
 package access
 
 import (

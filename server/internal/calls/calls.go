@@ -1,5 +1,5 @@
-// Package calls reports finished calls, whatever their protocol, to the log and to
-// other observers.
+// Package calls reports finished calls of every protocol to the log and to other
+// observers. It also chooses the status code of every error.
 package calls
 
 import (

@@ -1,19 +1,19 @@
 // Package gatewayproxy provides Discord's gateway to bots, fed from the one session
 // that the server keeps at Discord.
 //
-// A bot connects, identifies and resumes as it would at Discord. What it gets comes
-// from three places. READY and GUILD_CREATE are made from what gateway.Guilds keeps.
-// Events come from the ring of events.Hub, in which a session is a place: one that
-// reads too slowly falls out of it and is closed, and resuming is going on from an
-// older place. Answers to what the bot itself asks for, such as members, are
-// remembered with its session as far as they fit.
+// A bot connects, identifies and resumes as it would at Discord. What it receives has
+// three sources. READY and GUILD_CREATE are built from the guilds in gateway.Guilds.
+// Events are read from the ring of events.Hub, in which a session is a position: a
+// session that reads too slowly falls behind the ring and is closed, and RESUME continues
+// from an older position. Responses to the bot's own requests, for example for members,
+// are kept with its session within a size limit.
 //
-// A session numbers its own events. It ends, as at Discord, when the bot closes it,
-// when its place in the ring is gone, and when the server's own session at Discord
-// could not be resumed.
+// A session numbers its own events. As at Discord, it ends when the bot closes it, when
+// its position has left the ring, and when the server's own session at Discord could not
+// be resumed.
 //
-// Sessions outlive a restart of the server. A bot that does not resume after one, but
-// identifies, goes on from where the server stopped, too.
+// Sessions survive a restart of the server. A bot that identifies after the restart
+// instead of resuming also continues where the server stopped.
 // https://discord.com/developers/docs/events/gateway
 package gatewayproxy
 

@@ -1,5 +1,5 @@
-// Package health reports whether the server is alive and whether it can serve
-// calls, with the reasons in words.
+// Package health reports whether the server is alive and whether it can serve calls, and
+// if not, why.
 package health
 
 import (

@@ -1,12 +1,11 @@
-// Package hooks provides incoming hooks: POST /hooks/NAME takes what scripts and
-// tools send (text, forms, JSON of webhooks, alerts, events of code forges) and
-// posts it as a message to the channel, user or webhook that the configuration
-// names.
+// Package hooks implements incoming hooks: POST /hooks/NAME accepts payloads of scripts
+// and tools (text, forms, JSON of webhooks, alerts, events of code forges) and posts them
+// as messages to the channel, user or webhook that the configuration names.
 //
-// A request is read in three steps. A payload is what the request holds and the
-// format that it was recognized as. A template, or a conversion for formats that
-// are messages already, makes a message of it. The message is then cut to
-// Discord's limits and loses every mention that the hook does not allow.
+// A request is processed in three steps. First, its payload is decoded and the format of
+// the payload is recognized. Then a template turns the payload into a message; formats
+// that already are messages are converted without a template. Finally, the message is cut
+// to Discord's limits, and mentions that the hook does not allow are disabled.
 package hooks
 
 import (

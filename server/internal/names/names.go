@@ -1,6 +1,5 @@
 // Package names finds the names of guilds, channels and users without a call to
-// Discord: in the gateway's events, else in Discord's answers to calls that
-// clients made.
+// Discord: in the gateway's events, or in Discord's responses to the calls of clients.
 package names
 
 import (

@@ -1,16 +1,16 @@
-// Package outbox makes calls that clients have left with the server. It decides when
-// a delivery is made and what its outcome means; what a call does is up to a Maker.
+// Package outbox stores the calls of clients on disk and makes them later. It decides
+// when a delivery is made and what its outcome means; a Maker makes the call.
 //
-// Of all deliveries that wait, only those that are being made are in memory. A
+// Of all waiting deliveries, only those in progress are in memory. A
 // caller's deliveries to one target are made one after the other: the store returns
 // the next one, so neither the number of targets nor the number of deliveries
 // matters. They wait for Discord's limits like calls of the same caller, and get its
 // fair share.
 //
-// That a try begins is on disk before it is sent. A delivery whose try has no known
-// outcome, after a crash for example, is repeated where that cannot do its work
-// twice: always if the call is idempotent, and as long as Discord remembers the
-// nonce if it posts a message. Otherwise the Maker looks for what the try did.
+// The start of each attempt is on disk before the attempt is sent. If the outcome of an
+// attempt is unknown, for example after a crash, the call is repeated where that is safe:
+// always if the call is idempotent, and as long as Discord remembers the nonce if the
+// call posts a message. Otherwise, the Maker finds out what the attempt did.
 package outbox
 
 import (

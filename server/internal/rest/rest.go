@@ -1,5 +1,5 @@
-// Package rest forwards plain requests to Discord's REST API, so that any program
-// that uses it shares the bot's limits with all others.
+// Package rest forwards plain HTTP requests to Discord's REST API, so that any Discord
+// library shares the bot's limits with all other clients.
 package rest
 
 import (

@@ -1,5 +1,5 @@
-// Package strictyaml reads YAML files that decide about rights: anything that could
-// mean more than its author wrote is an error.
+// Package strictyaml reads YAML files that grant permissions. It is strict: anything that
+// could grant more than its author intended is an error.
 package strictyaml
 
 import (
