@@ -110,7 +110,7 @@ func translate(err error, left bool) error {
 	if !left {
 		status = severed(status)
 	}
-	detail, told := discordError(status)
+	detail, detailed := discordError(status)
 	retryAfter := detail.GetRetryAfter().AsDuration()
 	var document struct {
 		Type   string `json:"type"`
@@ -121,7 +121,7 @@ func translate(err error, left bool) error {
 	if json.Unmarshal([]byte(status.Message()), &document) != nil || document.Type != "HTTPException" {
 		return &Error{
 			Code: status.Code(), Text: status.Message(), RetryAfter: retryAfter,
-			OutcomeUnknown: detail.GetOutcomeUnknown() || !told && lost(status), status: status,
+			OutcomeUnknown: detail.GetOutcomeUnknown() || !detailed && lost(status), status: status,
 		}
 	}
 	e := &HTTPError{

@@ -352,7 +352,7 @@ func TestGatewayFaults(t *testing.T) {
 				t.Errorf("lost with %v", lost)
 			}
 			if tt.state == pb.Event_GatewayState_RESUMED {
-				// What happens meanwhile comes before the news of the resumption.
+				// What happened meanwhile arrives before the event that reports the resumption.
 				proxytest.Post(t, sb, w.General, "meanwhile")
 				s.Until(pb.Event_MESSAGE_CREATE)
 			}

@@ -90,7 +90,7 @@ func reporting(env command.Env, err error) error {
 // failed returns the failure that an error of a call is.
 func (r *request) failed(err error) error {
 	_, bounded := r.ctx.Deadline()
-	late, told := errors.AsType[*client.Error](err)
+	late, ofProxy := errors.AsType[*client.Error](err)
 	switch {
 	case r.ctx.Err() == context.Canceled:
 		return &failure{
@@ -101,7 +101,7 @@ func (r *request) failed(err error) error {
 		}
 	case r.ctx.Err() == context.DeadlineExceeded,
 		// The proxy may report the end before it is noticed here.
-		bounded && told && errors.Is(late, client.ErrTimeout) && late.OutcomeUnknown:
+		bounded && ofProxy && errors.Is(late, client.ErrTimeout) && late.OutcomeUnknown:
 		return &failure{
 			text:           "--timeout expired; calls in progress may have taken effect",
 			code:           connect.CodeDeadlineExceeded.String(),
@@ -113,7 +113,7 @@ func (r *request) failed(err error) error {
 		return refusedByDiscord(refused)
 	}
 	f := &failure{text: oneLine(err.Error()), code: connect.CodeOf(err).String(), exit: exitCode(connect.CodeOf(err))}
-	if told {
+	if ofProxy {
 		f.retryAfter, f.outcomeUnknown = late.RetryAfter, late.OutcomeUnknown
 	}
 	if !connect.IsWireError(err) {

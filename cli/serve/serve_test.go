@@ -243,7 +243,7 @@ func TestRefusedStarts(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			code := cli.Run(ctx, serve.Command, cli.Env{Args: tt.args, Out: &stdout, Err: &stderr})
 			if strings.Contains(stdout.String(), "USAGE") {
-				t.Error("the whole usage is written beside the error")
+				t.Error("the whole usage is written in addition to the error")
 			}
 			wantCode := 1
 			if slices.Contains(misused, name) {

@@ -18,7 +18,7 @@ export const ms = (d: Duration | undefined) => (d ? Number(d.seconds) * 1000 + d
 export const date = (t: Timestamp | undefined) => new Date(t ? Number(t.seconds) * 1000 + t.nanos / 1e6 : 0);
 
 /** Milliseconds since the limits arrived. Clocks of the page tick apart, and a limit is never in the future. */
-export const passed = (state: State, now: number) => Math.max(0, now - state.told);
+export const passed = (state: State, now: number) => Math.max(0, now - state.received);
 
 const maxCalls = 200;
 const maxMessages = 500;
@@ -55,7 +55,7 @@ export interface State {
   /** The proxy's clock minus this one's, in milliseconds. */
   skew: number;
   /** When the limits arrived, milliseconds of this clock. */
-  told: number;
+  received: number;
   proxy?: Proxy;
   limits?: Limits;
   drainsIn?: Duration;
@@ -90,7 +90,7 @@ const seen = () =>
   });
 
 export class Store {
-  state: State = { connection: "connecting", reason: "", trying: false, since: Date.now(), again: false, skew: 0, told: 0, ...empty() };
+  state: State = { connection: "connecting", reason: "", trying: false, since: Date.now(), again: false, skew: 0, received: 0, ...empty() };
   private listeners = new Set<(state: State) => void>();
   private retry = () => {};
   private leave = (_: ConnectError) => {};
@@ -204,7 +204,7 @@ export class Store {
     if (m.proxy) change.proxy = m.proxy;
     if (m.limits) {
       change.limits = m.limits;
-      change.told = now;
+      change.received = now;
     }
     if (m.sandbox) change.sandbox = m.sandbox;
     if (m.slots.length > 0) {

@@ -37,12 +37,12 @@ type place struct {
 	done  chan struct{}
 	hung  sync.WaitGroup
 
-	mu     sync.Mutex
-	bot    discord.GatewayBot
-	asked  int
-	told   []string
-	broken bool   // nobody listens
-	off    func() // called when Run is about to return
+	mu       sync.Mutex
+	bot      discord.GatewayBot
+	asked    int
+	reported []string
+	broken   bool   // nobody listens
+	off      func() // called when Run is about to return
 	// hangs are addresses that take connections and say nothing.
 	hangs   map[string]bool
 	dialled map[string]int
@@ -121,7 +121,7 @@ func (p *place) Changed(s gateway.Status) {
 func (p *place) tell(what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.told = append(p.told, what)
+	p.reported = append(p.reported, what)
 }
 
 // heard returns what was reported since the last call.
@@ -129,15 +129,15 @@ func (p *place) heard() string {
 	synctest.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	told := strings.Join(p.told, ", ")
-	p.told = nil
-	return told
+	reported := strings.Join(p.reported, ", ")
+	p.reported = nil
+	return reported
 }
 
 func (p *place) wantHeard(want string) {
 	p.t.Helper()
 	if got := p.heard(); got != want {
-		p.t.Errorf("told %q, want %q", got, want)
+		p.t.Errorf("reported %q, want %q", got, want)
 	}
 }
 
@@ -354,7 +354,7 @@ func TestGoodbye(t *testing.T) {
 				synctest.Wait()
 			}
 			began = time.Now()
-			p.told = nil
+			p.reported = nil
 			p.off = func() { took = time.Since(began) }
 		})
 		if err != nil {

@@ -118,7 +118,7 @@ func TestPartsOfGuilds(t *testing.T) {
 		"an outage when the session begins": {[]string{"GUILD_CREATE", `{"id":"7","unavailable":true}`}, time.Hour, "", "", ""},
 		"an outage":                         {[]string{"GUILD_CREATE", whole, "GUILD_CREATE", `{"id":"7","unavailable":true}`}, time.Hour, guildAnswer, roleAnswer, channelAnswer},
 		"an outage, to a strict client":     {[]string{"GUILD_CREATE", whole, "GUILD_CREATE", `{"id":"7","unavailable":true}`}, 0, "", "", ""},
-		"an outage, told as a loss":         {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":true}`}, time.Hour, guildAnswer, roleAnswer, channelAnswer},
+		"an outage, reported as a loss":     {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":true}`}, time.Hour, guildAnswer, roleAnswer, channelAnswer},
 		"an outage, loss, strict":           {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":true}`}, 0, "", "", ""},
 		"an outage as an update":            {[]string{"GUILD_CREATE", whole, "GUILD_UPDATE", `{"id":"7","unavailable":true}`}, 0, guildAnswer, roleAnswer, channelAnswer},
 		"the end of an outage":              {[]string{"GUILD_DELETE", `{"id":"7","unavailable":true}`, "GUILD_CREATE", whole}, 0, guildAnswer, roleAnswer, channelAnswer},

@@ -69,7 +69,7 @@ func TestUnresumable(t *testing.T) {
 				heard := p.heard()
 				heard = strings.ReplaceAll(heard, "OLD1, ", "")
 				if want := strings.Repeat("disconnected, ", 8) + "disconnected for good, connected"; heard != want {
-					t.Errorf("told %q, want %q", heard, want)
+					t.Errorf("reported %q, want %q", heard, want)
 				}
 				if took := time.Since(began); took > 10*time.Minute {
 					t.Errorf("the new session began after %s", took)
@@ -195,7 +195,7 @@ func TestSlowLine(t *testing.T) {
 			q.silent.Store(true)
 			q.slowly(large(2, "GUILD_CREATE"), 256, 4*time.Second) // 17 minutes
 			if heard := p.heard(); !strings.HasPrefix(heard, "GUILD_CREATE{") {
-				t.Errorf("told %.100s", heard)
+				t.Errorf("reported %.100s", heard)
 			}
 			// The line is dead when nothing comes any more.
 			began := time.Now()
@@ -217,7 +217,7 @@ func TestSlowLine(t *testing.T) {
 				q.dispatch(2+i, "A", "1")
 			}
 			if heard := p.heard(); strings.Contains(heard, "disconnected") {
-				t.Errorf("told %s", heard)
+				t.Errorf("reported %s", heard)
 			}
 		})
 	})
@@ -245,7 +245,7 @@ func TestSlowLine(t *testing.T) {
 			q.slowly(large(3, "GUILD_CREATE"), 256, 2*time.Second)
 			q.dispatch(4, "RESUMED", "{}")
 			if heard := p.heard(); !strings.HasPrefix(heard, "A1, GUILD_CREATE{") || !strings.HasSuffix(heard, "}, connected again") {
-				t.Errorf("told %.60s...%s", heard, heard[max(0, len(heard)-60):])
+				t.Errorf("reported %.60s...%s", heard, heard[max(0, len(heard)-60):])
 			}
 		})
 	})

@@ -216,7 +216,7 @@ func TestGatewayProxyRestarts(t *testing.T) {
 		for {
 			heard, resumed, invalid, chunks := b.counts()
 			if invalid > 0 || time.Now().After(end) {
-				t.Fatalf("bot %d heard %d of %d, resumed %d times, and was told %d times that it cannot\n%s", i, len(heard), len(said), resumed, invalid, logOf(r))
+				t.Fatalf("bot %d heard %d of %d, resumed %d times, and got INVALID_SESSION %d times\n%s", i, len(heard), len(said), resumed, invalid, logOf(r))
 			}
 			if len(heard) >= len(said) && (chunks > 0 || i > 1) {
 				if got := strings.Join(heard, ","); got != strings.Join(said, ",") {

@@ -1,6 +1,6 @@
 """Uses the package discordproxy as applications do.
 
-Arguments: address of the proxy, then names and ids of the pretend world as
+Arguments: address of the proxy, then names and IDs of the sandbox as
 name=id. Every check is an assertion; the last line is "passed N".
 """
 

@@ -21,7 +21,7 @@ type recorder []calls.Call
 
 func (r *recorder) Ended(_ context.Context, c *calls.Call) { *r = append(*r, *c) }
 
-// do runs a call as the edge does: below the handler that names requests.
+// do runs a call as the server does: below the handler that names requests.
 func do(t *testing.T, ctx context.Context, observers calls.Observers, c *calls.Call, err error) {
 	t.Helper()
 	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", nil)

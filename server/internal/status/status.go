@@ -43,7 +43,7 @@ const (
 	maxShown = 64 << 10
 )
 
-// Config configures a Board. Limits is required. The functions are called about
+// Config configures a Service. Limits is required. The functions are called about
 // once a second while somebody watches, and never at the same time.
 type Config struct {
 	// Limits returns what the limits hold.
@@ -111,7 +111,7 @@ type view struct {
 	steps map[*view]*step
 }
 
-// New returns a Board. Run must be called for its watchers to hear anything
+// New returns a Service. Run must be called for its watchers to hear anything
 // after their first message.
 func New(c Config) (*Service, error) {
 	if c.Limits == nil {

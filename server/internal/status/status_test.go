@@ -217,7 +217,7 @@ func BenchmarkTick(b *testing.B) {
 	for _, watchers := range []int{1, 10, maxWatchers} {
 		b.Run(fmt.Sprint(watchers, " watchers"), func(b *testing.B) {
 			waiting := int32(0)
-			board, err := New(Config{Limits: func() *pb.GetRateLimitStatusResponse {
+			service, err := New(Config{Limits: func() *pb.GetRateLimitStatusResponse {
 				waiting++
 				limits := &pb.GetRateLimitStatusResponse{Waiting: waiting}
 				for i := range maxBuckets {
@@ -230,18 +230,18 @@ func BenchmarkTick(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			board.enter()
+			service.enter()
 			all := make([]watcher, watchers)
 			for b.Loop() {
 				for range 20 {
-					board.Ended(b.Context(), &calls.Call{Method: "SendChannelMessage", Code: "ok", RequestID: "a-request"})
+					service.Ended(b.Context(), &calls.Call{Method: "SendChannelMessage", Code: "ok", RequestID: "a-request"})
 				}
-				if board.view != nil {
-					board.view.at = board.view.at.Add(-interval)
+				if service.view != nil {
+					service.view.at = service.view.at.Add(-interval)
 				}
-				board.refresh()
+				service.refresh()
 				for i := range all {
-					_, s := all[i].next(board)
+					_, s := all[i].next(service)
 					m, err := s.message(false)
 					if err != nil {
 						b.Fatal(err)
