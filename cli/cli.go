@@ -23,7 +23,7 @@ type Env struct {
 	// In, Out and Err are the standard streams.
 	In       io.Reader
 	Out, Err io.Writer
-	// Hangups are the signals SIGHUP to a process without a terminal, see Hangups.
+	// Hangups are the signals SIGHUP to a process without a terminal; see Hangups.
 	// Nil means that they end the command.
 	Hangups *Hangups
 }
@@ -73,9 +73,9 @@ func hasTerminal() bool {
 type Command func(ctx context.Context, env Env) error
 
 // Main runs a command in the process and returns its exit code. SIGINT,
-// SIGTERM and, unless the command takes it, see [Hangups], SIGHUP end the command's
-// context; a second one ends Main immediately. Later ones are ignored: they must not change the exit code of a process
-// that is about to end.
+// SIGTERM and SIGHUP end the command's context, SIGHUP only if the command does not use
+// [Hangups]. A second signal ends Main immediately. Later ones are ignored: they must not
+// change the exit code of a process that is about to end.
 func Main(command Command) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -22,7 +22,7 @@ type Typed struct {
 	Path      string            // names of the commands
 	Options   map[string]string // by the names of their flags
 	Arguments []string
-	Flag      string // name of the flag whose value is wanted, "" for an argument
+	Flag      string // name of the flag whose value is wanted, or "" for an argument
 }
 
 // Suggestion is a word that may follow, with what a shell shows next to it.

@@ -45,7 +45,7 @@ type Config struct {
 	// Discord's ordinary limits.
 	Limiter *ratelimit.Limiter
 	// Upstream sends one request. Nil means a connection pool made for
-	// Discord, see NewUpstream. It must not follow redirects.
+	// Discord; see NewUpstream. It must not follow redirects.
 	Upstream http.RoundTripper
 	// TryTimeout bounds one try, from sending to the last byte of the answer.
 	// A try may take a second more for each 256 KiB of its body. 0 means 60
@@ -58,7 +58,7 @@ type Config struct {
 	// 0 means 30 seconds, a negative duration a single try.
 	RetryFor time.Duration
 	// MaxResponseBytes bounds the body of an answer. 0 means 32 MiB. All
-	// answers together have a limit too, see HoldAnswers.
+	// answers together have a limit too; see HoldAnswers.
 	MaxResponseBytes int64
 	// DMChannels is the number of users whose direct message channel is
 	// remembered. 0 means 50,000.

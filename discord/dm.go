@@ -71,7 +71,7 @@ func isGone(err error) bool {
 
 // openDM opens the channel to a user, or returns the one that is open. When
 // Discord says that channels are opened too fast, the limiter holds this and
-// all later openings; messages in channels that are known go on.
+// all later openings; messages in channels that are known continue.
 // https://discord.com/developers/docs/resources/user#create-dm
 func (c *Client) openDM(ctx context.Context, userID uint64) (uint64, error) {
 	data, err := c.Call(ctx, CreateDM, Args{"recipient_id": snowflake(userID)})

@@ -357,7 +357,7 @@ func TestFlapping(t *testing.T) {
 }
 
 // TestStrippedHeaders: a JSON 429 of Discord is no ban of the address, whatever
-// headers a proxy on the way has removed. The route waits, others go on.
+// headers a proxy on the way has removed. The route waits, others continue.
 func TestStrippedHeaders(t *testing.T) {
 	all := http.Header{
 		"Via": {"1.1 google"}, "Retry-After": {"3"}, "X-Ratelimit-Limit": {"5"}, "X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset-After": {"2.5"},

@@ -74,13 +74,13 @@ type Error struct {
 	Reason Reason
 	// Status is the HTTP status.
 	Status int
-	// Code is Discord's code, 0 for general errors.
+	// Code is Discord's code, or 0 for general errors.
 	Code int
 	// Text is Discord's message.
 	Text string
 	// Fields are what is wrong with the fields of a form.
 	Fields []FieldError
-	// RetryAfter is how long to wait before the call can succeed, 0 when
+	// RetryAfter is how long to wait before the call can succeed, or 0 when
 	// that is not known.
 	RetryAfter time.Duration
 	// Limit is the scope of the rate limit that held the call when it failed,

@@ -40,7 +40,7 @@ type Response struct {
 	Body   []byte
 }
 
-// Err returns what an error status says, nil for any other.
+// Err returns what an error status says, or nil for any other.
 func (r *Response) Err() *Error {
 	if r.Status < http.StatusBadRequest {
 		return nil

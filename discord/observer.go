@@ -26,7 +26,7 @@ type Try struct {
 	// zero if they did not, and Ended when all was over.
 	Began, Sent, Ended time.Time
 	Outcome            Outcome
-	// Status is Discord's HTTP status, 0 without an answer.
+	// Status is Discord's HTTP status, or 0 without an answer.
 	Status int
 	// Limit is the limit that Discord said was hit: bucket, sub, shared, global
 	// or address. Empty when none was.

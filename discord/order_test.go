@@ -149,7 +149,7 @@ func testOrder(t *testing.T, way string, n int, apart time.Duration, trouble []s
 	}
 }
 
-// TestOrderHoldsNobodyElse: other callers and other channels go on while the
+// TestOrderHoldsNobodyElse: other callers and other channels continue while the
 // messages of one caller wait for the tries of the first.
 func TestOrderHoldsNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

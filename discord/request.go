@@ -35,7 +35,7 @@ type policy struct {
 	// probe: the request checks the token itself.
 	probe bool
 	// done is the code with which Discord refuses to do again what is done
-	// already, 0 if it does not.
+	// already, or 0 if it does not.
 	done int
 	// tokenless: the path carries its own credentials.
 	tokenless bool

@@ -10,7 +10,7 @@ type revokedKey struct{}
 
 // WithRevoked returns a context whose calls are not sent once revoked has
 // ended. A call that waits for the rate limits fails then with Reason Revoked;
-// one that is at Discord goes on, since what it does is done there. Contexts that
+// one that is at Discord continues, since what it does is done there. Contexts that
 // were given before count, too.
 func WithRevoked(ctx, revoked context.Context) context.Context {
 	earlier, _ := ctx.Value(revokedKey{}).([]context.Context)

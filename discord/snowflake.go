@@ -13,6 +13,6 @@ func snowflake(id uint64) string { return strconv.FormatUint(id, 10) }
 // Created returns when the thing with a snowflake id was made.
 func Created(id uint64) time.Time { return ratelimit.Created(id) }
 
-// SnowflakeAt returns the smallest id of what is made at a time, 0 for times before
+// SnowflakeAt returns the smallest id of what is made at a time, or 0 for times before
 // Discord's first id.
 func SnowflakeAt(t time.Time) uint64 { return uint64(max(t.Sub(Created(0)).Milliseconds(), 0)) << 22 }

@@ -17,7 +17,7 @@ var ErrOtherBot = errors.New("the token is that of another bot: restart the serv
 type botToken struct {
 	mu      sync.RWMutex
 	session *discordgo.Session
-	bot     uint64 // the bot's ID, 0 until Discord has said it
+	bot     uint64 // the bot's ID, or 0 until Discord has said it
 }
 
 // parseToken returns a token without surrounding space and the prefix "Bot ".

@@ -20,7 +20,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
-	limit  string // that was hit, see Try.Limit
+	limit  string // that was hit; see Try.Limit
 	// checkToken: the limiter asks for a check of the token.
 	checkToken bool
 	// outcomeUnknown: an earlier try, or this one, may have taken effect.

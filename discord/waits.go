@@ -68,7 +68,7 @@ func (c *Client) WaitingCalls() []WaitingCall {
 }
 
 // CancelWaiting ends the waiting calls for which match returns true, and returns them.
-// They fail with Reason Withdrawn. A call that has its permit already goes on. match
+// They fail with Reason Withdrawn. A call that has its permit already continues. match
 // must be quick: no call can begin or end its wait meanwhile.
 func (c *Client) CancelWaiting(match func(WaitingCall) bool) []WaitingCall {
 	w := &c.transport.waits

@@ -176,7 +176,7 @@ func TestAccess(t *testing.T) {
 		}
 		for name, caller := range who.identities(method, i%2) {
 			t.Run(method+"/"+name, func(t *testing.T) {
-				// An address may try so many wrong keys, see package access.
+				// An address may try so many wrong keys; see package access.
 				caller.id.From = net.IPv4(127, 1, byte(i), 1)
 				for protocol, client := range p.ClientsAs(t, caller.id) {
 					checkContract(t, protocol, &scene{T: t, sb: sb, client: client}, method, req, caller.contract)

@@ -221,7 +221,7 @@ func TestRefusedAddress(t *testing.T) {
 }
 
 // TestLargeEventArrives: an event larger than a client of gRPC takes reaches it
-// without what is too large, and the stream goes on.
+// without what is too large, and the stream continues.
 func TestLargeEventArrives(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -385,7 +385,7 @@ func TestZombie(t *testing.T) {
 }
 
 // TestFatalClose: Discord wants the bot at the gateway no more. Who listens is
-// notified of the reason, and calls go on.
+// notified of the reason, and calls continue.
 func TestFatalClose(t *testing.T) {
 	t.Parallel()
 	for code, reason := range map[int]string{

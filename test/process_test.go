@@ -89,7 +89,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// TestLogFolderRemoved: the server goes on without its log.
+// TestLogFolderRemoved: the server continues without its log.
 func TestLogFolderRemoved(t *testing.T) {
 	t.Parallel()
 	p := proxytest.StartProcess(t, nil)

@@ -234,7 +234,7 @@ func TestAddressBan(t *testing.T) {
 }
 
 // TestInvalidRequestLimit: calls that would be refused again are not made once
-// the budget is nearly spent; others go on.
+// the budget is nearly spent; others continue.
 func TestInvalidRequestLimit(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})

@@ -22,7 +22,7 @@ const (
 // Source is where the value of a setting comes from.
 type Source struct {
 	Kind Kind
-	// Where is the name of an environment variable or the place in a file, "" for
+	// Where is the name of an environment variable or the place in a file, or "" for
 	// others.
 	Where string
 }

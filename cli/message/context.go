@@ -46,7 +46,7 @@ func contextsFile() (string, error) {
 	return filepath.Join(folder, "discordproxy", "contexts.yaml"), nil
 }
 
-// readContexts returns the contexts that are kept, none without a file. It refuses
+// readContexts returns the contexts that are kept, or none without a file. It refuses
 // a file with a key that others can read.
 func readContexts() (*contexts, error) {
 	all := &contexts{Named: make(map[string]map[string]string)}

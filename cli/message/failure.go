@@ -21,7 +21,7 @@ type failure struct {
 	text           string
 	code           string // name of the status, such as permission_denied
 	status         int    // of HTTP, of Discord's answer; 0 when Discord did not answer
-	discordCode    int    // Discord's own, 0 for none
+	discordCode    int    // Discord's own, or 0 for none
 	retryAfter     time.Duration
 	outcomeUnknown bool
 	exit           int

@@ -30,7 +30,7 @@ type runningSandbox struct {
 	ended   chan struct{}
 }
 
-// startSandbox has a sandbox listen on a port of 127.0.0.1, 0 for any.
+// startSandbox starts a sandbox on a port of 127.0.0.1; 0 means any free port.
 func startSandbox(sb *sandbox.Sandbox, port int) (*runningSandbox, error) {
 	lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // listening does not wait
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 // settings is where the values of flags come from.
 type settings struct {
-	path    string // of the file, "" for none
+	path    string // of the file, or "" for none
 	file    *configfile.File
 	sources map[string]configfile.Source
 	// values are those of all flags as text, the token's among them.

@@ -70,7 +70,7 @@ type BudgetCount struct {
 	Short int `json:"short"`
 }
 
-// newBudget returns a budget that goes on from a count. Times in the future or
+// newBudget returns a budget that continues from a count. Times in the future or
 // more than 24 hours old are dropped.
 func newBudget(from BudgetCount, now time.Time) budget {
 	b := budget{begun: slices.Clone(from.Begun), short: max(from.Short, 0), remaining: -1}
@@ -109,7 +109,7 @@ func (b *budget) identified(now time.Time) {
 	}
 }
 
-// ended takes the end of a session that lived that long, 0 for an IDENTIFY that
+// ended takes the end of a session that lived that long, or 0 for an IDENTIFY that
 // led to none.
 func (b *budget) ended(lived time.Duration, now time.Time) {
 	if lived >= b.longest(now) {

@@ -42,13 +42,13 @@ func (s *session) advance(sequence int64) bool {
 // ending is how a connection ended.
 type ending struct {
 	err error
-	// session is what the connection carried, nil if it was never made.
+	// session is what the connection carried, or nil if it was never made.
 	session *session
 	// resumes is whether it was to resume the session.
 	resumes bool
 	// greeted is whether HELLO came.
 	greeted bool
-	// lasted is how long events had come, 0 if none did.
+	// lasted is how long events had come, or 0 if none did.
 	lasted time.Duration
 }
 
@@ -471,7 +471,7 @@ func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 }
 
 // pass sends what is in the outbox, as far as the limit leaves spare for
-// heartbeats. It returns how long to wait for more, 0 when nothing is left.
+// heartbeats. It returns how long to wait for more, or 0 when nothing is left.
 func (c *connection) pass(ctx context.Context, spare int) (wait time.Duration, err error) {
 	c.mu.Lock()
 	ready := !c.ready.IsZero()

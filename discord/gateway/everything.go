@@ -52,7 +52,7 @@ func (s *Guilds) KeepAll(maxBytes int64, exceeded func()) {
 	s.restore()
 }
 
-// begin takes READY: all guilds are sent again. It is for nil, too.
+// begin takes READY: all guilds are sent again. It may be called on nil.
 func (e *everything) begin(ready json.RawMessage) {
 	if e == nil {
 		return
@@ -75,7 +75,7 @@ func (e *everything) begin(ready json.RawMessage) {
 	}
 }
 
-// rename takes a change of the bot's own user into READY. It is for nil, too.
+// rename takes a change of the bot's own user into READY. It may be called on nil.
 func (e *everything) rename(user json.RawMessage) {
 	if e == nil || e.self == 0 || elementOf(user).ID != e.self {
 		return
@@ -91,7 +91,7 @@ func (e *everything) rename(user json.RawMessage) {
 	}
 }
 
-// came notes that Discord has said something of a guild. It is for nil, too.
+// came notes that Discord has said something of a guild. It may be called on nil.
 func (e *everything) came(id string) {
 	if e != nil && e.awaited[id] {
 		delete(e.awaited, id)
@@ -476,7 +476,7 @@ func merged(old, update json.RawMessage) json.RawMessage {
 
 // Snapshot is one moment of what Guilds keeps after KeepAll. It does not change.
 type Snapshot struct {
-	// Ready is Discord's READY, nil before the first one.
+	// Ready is Discord's READY, or nil before the first one.
 	Ready json.RawMessage
 	// Guilds are those that the bot is in, in ascending order of ids.
 	Guilds []GuildSnapshot

@@ -66,7 +66,7 @@ type Config struct {
 	// Spent is called when an IDENTIFY is counted, before it is sent. It must not
 	// block. It may be nil.
 	Spent func()
-	// Session is the session of an earlier run, see Gateway.Session. Nil means that
+	// Session is the session of an earlier run; see Gateway.Session. Nil means that
 	// one begins.
 	Session *SavedSession
 	// KeepSession leaves the session open when Run ends, so that a later run can
@@ -161,7 +161,7 @@ func (s State) String() string {
 type Status struct {
 	State State
 	Since time.Time
-	// Resumed is whether a connection goes on with the session of the last
+	// Resumed is whether a connection continues with the session of the last
 	// one, so that no event was lost.
 	Resumed bool
 	// Resumable is whether the session of a lost connection can be resumed as
@@ -190,7 +190,7 @@ func (s Status) String() string {
 }
 
 // Trouble returns in words why events do not come although the bot is wanted at
-// the gateway, "" while nothing is wrong.
+// the gateway, or "" while nothing is wrong.
 func (s Status) Trouble() string {
 	switch s.State {
 	case Disconnected:
@@ -228,7 +228,7 @@ type Gateway struct {
 	budget budget
 	// resumable is session, for others.
 	resumable *session
-	// connection is the current one, nil for none.
+	// connection is the current one, or nil for none.
 	connection *connection
 }
 

@@ -243,7 +243,7 @@ func (q *peer) welcome() {
 	q.dispatch(1, "READY", ready)
 }
 
-// resumes lets the session go on.
+// resumes lets the session continue.
 func (q *peer) resumes(sequence int) {
 	q.t.Helper()
 	q.send(10, `{"heartbeat_interval":41250}`)
@@ -403,7 +403,7 @@ func TestResume(t *testing.T) {
 				if p.asked != 1 {
 					t.Errorf("the address was asked for %d times", p.asked)
 				}
-				// The session goes on over a third connection.
+				// The session continues over a third connection.
 				_ = q.ws.CloseNow()
 				(<-p.peers).resumes(10)
 				p.wantHeard("disconnected, connected again")

@@ -27,7 +27,7 @@ func malformed(q *peer)  { q.write(websocket.MessageText, []byte(`{"op":0,`)) }
 func silent(*peer)       {}
 func oldEvent(q *peer)   { q.dispatch(1, "OLD", "1"); closes(q) }
 
-// TestUnresumable: a session that Discord does not let go on is given up after
+// TestUnresumable: a session that Discord does not let continue is given up after
 // four attempts that reached HELLO, whatever became of each, and a new one
 // begins; subscribers are notified that events may be missing.
 func TestUnresumable(t *testing.T) {
@@ -80,7 +80,7 @@ func TestUnresumable(t *testing.T) {
 }
 
 // TestResumedWithoutWord: events that come although RESUMED does not show that
-// the session goes on.
+// the session continues.
 func TestResumedWithoutWord(t *testing.T) {
 	for name, end := range map[string]bool{"the connection stays": false, "the connection is lost each time": true} {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestBeforeHello(t *testing.T) {
 }
 
 // TestHangingAddress: an address of the session that takes connections and says
-// nothing is given up after ten seconds, and the session goes on at the general
+// nothing is given up after ten seconds, and the session continues at the general
 // address.
 func TestHangingAddress(t *testing.T) {
 	_ = play(t, gateway.Config{}, func(p *place, g *gateway.Gateway) {
@@ -431,7 +431,7 @@ func TestTrust(t *testing.T) {
 			}
 		})
 	}
-	// The session's own address is left out, and the session goes on.
+	// The session's own address is left out, and the session continues.
 	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
 		q := <-p.peers
 		q.greet()

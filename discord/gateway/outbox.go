@@ -89,7 +89,7 @@ func (o *outbox) clear() {
 	o.queue = nil
 }
 
-// lastPresence returns the presence that was sent last, nil for none. The result
+// lastPresence returns the presence that was sent last, or nil for none. The result
 // is for a field of type any.
 func (o *outbox) lastPresence() any {
 	o.mu.Lock()

@@ -32,7 +32,7 @@ func (g *Gateway) Session() (SavedSession, bool) {
 	}, true
 }
 
-// keep makes a session the one that can be resumed, nil for none.
+// keep makes a session the one that can be resumed, or nil for none.
 func (g *Gateway) keep(s *session) {
 	g.session = s
 	g.mu.Lock()
@@ -51,7 +51,7 @@ func (g *Gateway) Renew() {
 	}
 }
 
-// carry makes a connection the current one, nil for none.
+// carry makes a connection the current one, or nil for none.
 func (g *Gateway) carry(c *connection) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

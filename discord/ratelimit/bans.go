@@ -267,7 +267,7 @@ const (
 
 // gone is a webhook that Discord does not know.
 //
-// That does not change by itself, and Discord restricts those who go on using
+// That does not change by itself, and Discord restricts those who keep using
 // such a webhook. So calls to it are answered with what Discord answered,
 // without asking, for a minute at first and twice as long after each further
 // such answer, up to a day. After that one call may try.
@@ -315,7 +315,7 @@ func (w *goneWebhooks) remove(g *gone) {
 	}
 }
 
-// of returns what is known of the webhook of a call, nil if it is not gone.
+// of returns what is known of the webhook of a call, or nil if it is not gone.
 func (w *goneWebhooks) of(x *call) *gone {
 	if len(w.known) == 0 || x.exempt {
 		return nil

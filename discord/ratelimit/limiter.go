@@ -105,7 +105,7 @@ type Request struct {
 	OtherToken bool
 	// Caller is who shares fairly with the other callers.
 	Caller string
-	// Line names what keeps its order, see [LineOf]: of the calls with the same
+	// Line names what keeps its order; see [LineOf]: of the calls with the same
 	// Line and Caller the next one is sent when the one before has ended for
 	// good, its tries and the time between them included. Empty for calls that
 	// may go side by side. A permit of such a call, the last one it got, must
@@ -117,7 +117,7 @@ type Request struct {
 	Joined func()
 	// Bytes is the memory that the call's body holds while it waits.
 	Bytes int64
-	// Retry is the permit of this call's earlier try, nil for the first one.
+	// Retry is the permit of this call's earlier try, or nil for the first one.
 	// The call keeps the place it had, ahead of all that came after it, and
 	// is not refused for a full queue.
 	Retry *Permit

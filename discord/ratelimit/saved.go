@@ -499,7 +499,7 @@ func (b *budget) put(slot int64, n int32) {
 	}
 }
 
-// restored returns the limits of a saved token, nil if there is no space for them.
+// restored returns the limits of a saved token, or nil if there is no space for them.
 func (c *core) restored(name TokenName, now instant) *account {
 	if name.Tokenless && name.Name != "" {
 		return nil

@@ -115,7 +115,7 @@ type sign struct {
 	at     instant
 }
 
-// of returns the bucket's route of a shape, nil if it has none any more.
+// of returns the bucket's route of a shape, or nil if it has none any more.
 func (b *bucket) of(s *shape) *route {
 	for _, r := range b.routes {
 		if r.shape == s {

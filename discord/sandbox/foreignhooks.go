@@ -162,7 +162,7 @@ type githubThing struct {
 	HTMLURL string `json:"html_url"`
 }
 
-// embed returns what Discord shows of an event, nil of one that it ignores.
+// embed returns what Discord shows of an event, or nil of one that it ignores.
 func (b *githubBody) embed(event string) map[string]any {
 	about := func(thing *githubThing, what string) map[string]any {
 		if thing == nil {

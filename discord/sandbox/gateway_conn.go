@@ -313,7 +313,7 @@ func (c *gatewayConn) put(ctx context.Context, p []byte) error {
 	return c.trickle(ctx, kind, p, speed)
 }
 
-// trickle writes a payload at the speed of the line, in bytes per second, 0 for
+// trickle writes a payload at the speed of the line, in bytes per second, or 0 for
 // any.
 func (c *gatewayConn) trickle(ctx context.Context, kind websocket.MessageType, p []byte, speed int) error {
 	if speed <= 0 {
@@ -409,7 +409,7 @@ func (c *gatewayConn) unbind() {
 }
 
 // Close ends all connections to the gateway, in good order, and waits until
-// they have ended; there will be no new ones. The rest of the sandbox goes on
+// they have ended; there will be no new ones. The rest of the sandbox continues
 // to answer.
 func (s *Sandbox) Close() {
 	s.mu.Lock()

@@ -164,7 +164,7 @@ func (s *Sandbox) interactionEvent(w *webhook, ch *channel, user *user, u Use) m
 	return out
 }
 
-// owners says by whom an application is installed: here by the guild, 0 of
+// owners says by whom an application is installed: here by the guild, or 0 of
 // direct messages.
 func owners(guild ID) map[string]ID { return map[string]ID{"0": guild} }
 

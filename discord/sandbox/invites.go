@@ -27,7 +27,7 @@ type invite struct {
 	guild, channel ID
 	inviter        *User
 	at             time.Time
-	age            int // seconds, 0 for ever
+	age            int // seconds, or 0 for ever
 	uses           int // 0 for any number
 	temporary      bool
 }

@@ -28,7 +28,7 @@ import (
 // default world and Discord's usual limits.
 type Config struct {
 	// Token of the default bot, without "Bot ". Empty means one in the shape of
-	// Discord's, see [World], and DefaultToken.
+	// Discord's; see [World], and DefaultToken.
 	Token string
 
 	shortToken bool // DefaultToken works
@@ -244,7 +244,7 @@ type call struct {
 	params  []param
 	user    *user  // nil when the route needs none
 	token   string // the Authorization header
-	grant   *grant // of OAuth2, nil of bots
+	grant   *grant // of OAuth2, or nil of bots
 
 	body  []byte // JSON, as far as known, or empty
 	files map[string]*upload

@@ -32,7 +32,7 @@ type Use struct {
 	Message  ID       `json:"message"`
 	Values   []string `json:"values"`
 
-	// Of modals: the interaction that the bot answered with one, none for the
+	// Of modals: the interaction that the bot answered with one, or none for the
 	// newest, and what is filled in, by custom IDs. A value is text, a list of
 	// text for selects and checkboxes, true or false for a single checkbox, or
 	// names for files to upload.

@@ -97,7 +97,7 @@ func TestDeadlinesThatHavePassed(t *testing.T) {
 					body = strings.NewReader("{}")
 				}
 				if strings.Contains(tt.name, "slow") {
-					// It begins and does not go on.
+					// It begins and does not continue.
 					slow, end := io.Pipe()
 					defer end.Close()
 					go func() { _, _ = end.Write([]byte("\x00\x00")) }()

@@ -281,7 +281,7 @@ func TestGatewayThroughProxy(t *testing.T) {
 	}
 }
 
-// TestGatewayProxyResumes: a bot that lost its connection goes on where it was, and
+// TestGatewayProxyResumes: a bot that lost its connection continues where it was, and
 // one that says goodbye does not.
 func TestGatewayProxyResumes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})

@@ -127,7 +127,7 @@ func (l *lasting) counts() (heard []string, resumed, invalid, chunks int) {
 	return l.heard, l.resumed, l.invalid, l.chunk
 }
 
-// TestGatewayProxyRestarts: bots go on when the server was ended, or killed, while
+// TestGatewayProxyRestarts: bots continue when the server was ended, or killed, while
 // events come. They miss nothing, get nothing twice, and the server resumes at Discord,
 // also when another bot begins a session after each restart.
 func TestGatewayProxyRestarts(t *testing.T) {
@@ -342,7 +342,7 @@ func TestGatewayProxyIdentifiesAfterRestart(t *testing.T) {
 }
 
 // TestGatewayProxyLosesItsData: a bot whose session the data folder does not have, since
-// it is an older copy or empty, begins another session. The copy is enough to go on with
+// it is an older copy or empty, begins another session. The copy is enough to continue with
 // the session at Discord.
 func TestGatewayProxyLosesItsData(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})

@@ -303,7 +303,7 @@ func (f *forwarder) cut() {
 	f.open = nil
 }
 
-// TestLibrariesOfGatewayRestarts has two bots of different libraries go on while the
+// TestLibrariesOfGatewayRestarts has two bots of different libraries continue while the
 // proxy is ended or killed and started again, and events keep coming. Neither the one
 // that resumes misses any, nor discord.js, which begins another session when its
 // connection is refused. Discord sees one session all the time.

@@ -225,7 +225,7 @@ func each[D any](l list[D]) func(yield func(D) bool) {
 	}
 }
 
-// typeOf returns the message or enum that a field holds, nil for none.
+// typeOf returns the message or enum that a field holds, or nil for none.
 func typeOf(field protoreflect.FieldDescriptor) protoreflect.Descriptor {
 	switch field.Kind() {
 	case protoreflect.MessageKind:

@@ -75,7 +75,7 @@ func reference(d protoreflect.Descriptor) object {
 	return object{{"$ref", schemaPrefix + component(d)}}
 }
 
-// ofMessage returns the schema of a message, nil if it is declared within
+// ofMessage returns the schema of a message, or nil if it is declared within
 // another one and used nowhere.
 func (s schemas) ofMessage(message protoreflect.MessageDescriptor) object {
 	made, ok := s[message.FullName()]

@@ -161,7 +161,7 @@ func (c *Client) Hold(ctx context.Context) error {
 	}
 }
 
-// Timeout returns how long a plain request of the client may take, 0 for any
+// Timeout returns how long a plain request of the client may take, or 0 for any
 // time, and whether its entry says so.
 func (c *Client) Timeout() (timeout time.Duration, ok bool) {
 	if c == nil || c.timeout == nil {
@@ -170,7 +170,7 @@ func (c *Client) Timeout() (timeout time.Duration, ok bool) {
 	return *c.timeout, true
 }
 
-// Name returns what logs and metrics call the client, "" for nil.
+// Name returns what logs and metrics call the client, or "" for nil.
 func (c *Client) Name() string {
 	if c == nil {
 		return ""

@@ -24,7 +24,7 @@ import (
 
 // Config configures a Guard.
 type Config struct {
-	// Rules are those of the start, see Guard.Use. Nil means that there are no
+	// Rules are those of the start; see Guard.Use. Nil means that there are no
 	// keys.
 	Rules *Rules
 	// Certificates is whether clients may prove who they are by a certificate,

@@ -18,7 +18,7 @@ type proof struct {
 	names   []string
 	address netip.Addr
 	bot     bool   // the bot's own token
-	client  string // a name: the server acts for the client, see Guard.Act
+	client  string // a name: the server acts for the client; see Guard.Act
 }
 
 // Placeholder is what a library that insists on a token can be given: requests

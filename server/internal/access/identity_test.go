@@ -235,7 +235,7 @@ func TestGuessesCountBeforeTheyAreComputed(t *testing.T) {
 	})
 }
 
-// TestStreamsFollowTheRules: a stream goes on, or ends, as the new rules say.
+// TestStreamsFollowTheRules: a stream continues, or ends, as the new rules say.
 func TestStreamsFollowTheRules(t *testing.T) {
 	key, hash := access.NewKey()
 	entry := func(more string) string {
@@ -243,7 +243,7 @@ func TestStreamsFollowTheRules(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, authorization, rules string
-		want                       connect.Code // 0 goes on
+		want                       connect.Code // 0 continues
 	}{
 		{"unchanged", "Bearer " + key, entry("methods: [metrics]"), 0},
 		{"widened", "Bearer " + key, entry("rate: 3"), 0},

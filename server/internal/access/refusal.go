@@ -50,7 +50,7 @@ func IsQuiet(err error) bool {
 }
 
 // Describe returns what an error of this package is in plain HTTP: the status,
-// and when the call could be repeated, 0 if that is not known.
+// and when the call could be repeated, or 0 if that is not known.
 func Describe(err error) (status int, retryAfter time.Duration) {
 	if d, ok := errors.AsType[*denial](err); ok && d.after > 0 {
 		return http.StatusTooManyRequests, d.after

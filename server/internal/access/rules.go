@@ -214,7 +214,7 @@ func (r *Rules) inherit(old *Rules) {
 	}
 }
 
-// proven returns the client with this proof, nil if there is none.
+// proven returns the client with this proof, or nil if there is none.
 func (r *Rules) proven(p proof) *Client {
 	if p.client != "" {
 		return r.named[p.client]

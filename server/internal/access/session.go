@@ -12,7 +12,7 @@ import (
 )
 
 // session is a request in progress of a known client. When the rules change, it
-// goes on under the new ones, or ends.
+// continues under the new ones, or ends.
 type session struct {
 	proof proof
 	// revoked ends, with a *connect.Error as its cause, when the client is
@@ -122,7 +122,7 @@ func Revoked(ctx context.Context) context.Context {
 // Guarded returns the interceptor that refuses calls which no Guard has let in, and
 // ends the streams of clients who may no longer have them. It must be outside of all
 // that reads a stream's context. A call that waits for the rate limits ends there,
-// see discord.WithRevoked; one that was sent goes on.
+// see discord.WithRevoked; one that was sent continues.
 func Guarded() connect.Interceptor {
 	return rpc.Interceptor{Unary: guardUnary, Stream: guardStream}
 }

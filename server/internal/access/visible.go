@@ -197,7 +197,7 @@ func (v view) shows(list string, o map[string]any) bool {
 	return true
 }
 
-// snowflake returns an id, 0 if the value is none.
+// snowflake returns an id, or 0 if the value is none.
 func snowflake(value any) uint64 {
 	text, _ := value.(string)
 	if number, ok := value.(json.Number); ok {

@@ -62,7 +62,7 @@ func Status(ctx context.Context, err error) *connect.Error {
 	return connect.NewError(connect.CodeInternal, &ending{"internal error", err})
 }
 
-// statusOfOutbox returns the error of the outbox's records, nil for any other.
+// statusOfOutbox returns the error of the outbox's records, or nil for any other.
 func statusOfOutbox(err error) *connect.Error {
 	for _, known := range []struct {
 		err  error

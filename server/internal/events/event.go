@@ -36,7 +36,7 @@ type Event struct {
 	size int64
 	// rawOmitted is whether there was JSON that is not kept.
 	rawOmitted bool
-	// body is the encoded event without its number and its JSON, nil before it
+	// body is the encoded event without its number and its JSON, or nil before it
 	// is needed.
 	body    []byte
 	once    sync.Once
@@ -68,7 +68,7 @@ func (e *Event) prepare() {
 	e.size = overhead + 2*int64(len(e.Data)) + int64(len(e.body)) // its encoded form is about as large
 }
 
-// Sequence returns the event's number in its hub, 0 before Publish.
+// Sequence returns the event's number in its hub, or 0 before Publish.
 func (e *Event) Sequence() uint64 { return e.sequence }
 
 // ParentID returns the channel of a thread, where the event says it, or 0.
@@ -229,7 +229,7 @@ func (s *snowflake) UnmarshalJSON(data []byte) error {
 
 // kind is what is known of one of Discord's events.
 type kind struct {
-	// payload is the field of discord_api.Event that it fills, nil for none.
+	// payload is the field of discord_api.Event that it fills, or nil for none.
 	payload protoreflect.FieldDescriptor
 	// intents bring it, each of them some. 0 means that none is needed.
 	intents gateway.Intents
@@ -283,5 +283,5 @@ var kinds = map[pb.Event_Type]kind{
 }
 
 // Intents returns the intents, at least one of which is needed for events of a
-// type, 0 when none is.
+// type, or 0 when none is.
 func Intents(t pb.Event_Type) gateway.Intents { return kinds[t].intents }

@@ -114,10 +114,10 @@ type Hub struct {
 	// large are the numbers of the large events, largeBytes what they take.
 	large      []uint64
 	largeBytes int64
-	// changed is closed when something happened, nil while nobody waits.
+	// changed is closed when something happened, or nil while nobody waits.
 	changed     chan struct{}
 	subscribers int
-	lost        *Event // that reported the loss of the connection, nil while it is connected
+	lost        *Event // that reported the loss of the connection, or nil while it is connected
 	published   map[pb.Event_Type]uint64
 	behind      uint64 // subscriptions that ended with a BehindError
 	ended       error
@@ -152,7 +152,7 @@ func New(c Config) (*Hub, error) {
 	return h, nil
 }
 
-// Epoch names this run of the hub, see Position.
+// Epoch names this run of the hub; see Position.
 func (h *Hub) Epoch() string { return h.epoch }
 
 // Publish numbers an event and keeps it. It never waits for subscribers. The

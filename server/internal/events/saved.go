@@ -109,7 +109,7 @@ func (x Exported) Events() map[uint64][]byte {
 	return encoded
 }
 
-// Restore goes on from the state and the stored events of an earlier run. Events
+// Restore continues from the state and the stored events of an earlier run. Events
 // before a missing one are left out. clean is whether that run ended by itself; else
 // subscribers may have got further than is known, and what they got comes again,
 // with the same numbers, if the gateway's session is resumed. It is called before

@@ -61,7 +61,7 @@ func fileKind(mode os.FileMode) string {
 var errFileSlow = errors.New("reading the file takes too long")
 
 // Within returns what read returns, but not later than the end of ctx or after
-// Timeout: read goes on then, and nobody waits for it.
+// Timeout: read continues then, and nobody waits for it.
 func Within[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T

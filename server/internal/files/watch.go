@@ -67,7 +67,7 @@ func (w *Watched) read() fileContents {
 	return all
 }
 
-// await returns what a read returns, which goes on when it takes too long: the
+// await returns what a read returns, which continues when it takes too long: the
 // next await waits for the same one.
 func (w *Watched) await(ctx context.Context) fileContents {
 	if w.reading == nil {
@@ -161,7 +161,7 @@ func (w *Watched) look(ctx context.Context, logger *slog.Logger) {
 }
 
 // Watch reads all files again and again, and uses those that have changed, until
-// ctx ends. A read that hangs then goes on.
+// ctx ends. A read that hangs then continues.
 func Watch(ctx context.Context, logger *slog.Logger, all ...*Watched) {
 	var parts sync.WaitGroup
 	for _, w := range all { // one that hangs holds up no other

@@ -329,14 +329,14 @@ func (c *connection) outcome() error {
 	return connect.NewError(connect.CodeInvalidArgument, why)
 }
 
-// current returns the session, nil before READY or RESUME.
+// current returns the session, or nil before READY or RESUME.
 func (c *connection) current() *session { return c.session.Load() }
 
 // patience is how long a client may send no heartbeat.
 func (c *connection) patience() time.Duration { return 2 * c.proxy.config.HeartbeatInterval }
 
 // hangUp ends the connection because of an error of reading, and waits until
-// nothing of it goes on. It may be called more than once.
+// nothing of it continues. It may be called more than once.
 func (c *connection) hangUp(err error) {
 	c.end(err)
 	<-c.closed

@@ -103,7 +103,7 @@ type Config struct {
 type Stats struct {
 	// Connected and Resumable are the sessions with and without a connection.
 	Connected, Resumable int
-	// Identified and Resumed count sessions that began and went on, Slow the
+	// Identified and Resumed count sessions that began and continued, Slow the
 	// connections that were closed because their client read too slowly.
 	Identified, Resumed, Slow uint64
 }
@@ -190,7 +190,7 @@ func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Obs
 	}
 }
 
-// botOf returns the bot's id from READY, 0 if there is none: then no member is the
+// botOf returns the bot's id from READY, or 0 if there is none: then no member is the
 // bot's own.
 func botOf(ready json.RawMessage) uint64 {
 	var r struct {
@@ -329,7 +329,7 @@ func (p *Proxy) Stats() Stats {
 	return stats
 }
 
-// URL returns the address of the websocket for the client that sent r, "" before
+// URL returns the address of the websocket for the client that sent r, or "" before
 // Open. It has the key that the path of r had.
 func (p *Proxy) URL(r *http.Request) string {
 	if !p.isOpen() {

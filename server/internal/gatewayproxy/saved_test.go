@@ -69,7 +69,7 @@ func storingClosed(t *testing.T, d *disk) *rig {
 	return r
 }
 
-// restart returns a rig that goes on from what a disk has now, after a crash.
+// restart returns a rig that continues from what a disk has now, after a crash.
 func restart(t *testing.T, d *disk) *rig {
 	t.Helper()
 	d.mu.Lock()

@@ -332,7 +332,7 @@ func (t target) send(ctx context.Context, d Discord, fields discord.Args, nonce 
 // deliveryHeaders name a delivery, the same one when it is repeated.
 var deliveryHeaders = []string{"Idempotency-Key", "X-Gitea-Delivery", "X-Forgejo-Delivery", "X-Github-Delivery", "X-Gitlab-Event-Uuid"}
 
-// deliveryOf returns a text that a repeated delivery has again, "" if the sender does
+// deliveryOf returns a text that a repeated delivery has again, or "" if the sender does
 // not name its deliveries.
 func deliveryOf(hook *Hook, header http.Header) string {
 	for _, name := range deliveryHeaders {
@@ -344,7 +344,7 @@ func deliveryOf(hook *Hook, header http.Header) string {
 	return ""
 }
 
-// nonceOf returns the nonce of the message of a delivery, "" if that has no name.
+// nonceOf returns the nonce of the message of a delivery, or "" if that has no name.
 func nonceOf(hook *Hook, header http.Header) string {
 	id := deliveryOf(hook, header)
 	return id[:min(len(id), discord.MaxNonceLength)]

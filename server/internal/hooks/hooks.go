@@ -48,7 +48,7 @@ const Protocol = "hook"
 type Config struct {
 	// Discord sends the messages.
 	Discord Discord
-	// Hooks are the hooks at the start. Nil means none, see Handler.Use.
+	// Hooks are the hooks at the start. Nil means none; see Handler.Use.
 	Hooks *Hooks
 	// PassOn serves the requests that may use their hook, as they came, in place of
 	// Discord. Nil means none.

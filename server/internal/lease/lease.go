@@ -45,7 +45,7 @@ func (t *Term) Granted(sent time.Time, epoch int64) {
 // does not get it back: another server may have changed what this one has in memory.
 func (t *Term) Refused() { t.lost = t.epoch > 0 }
 
-// Epoch returns the epoch of the lease, 0 before the first grant.
+// Epoch returns the epoch of the lease, or 0 before the first grant.
 func (t *Term) Epoch() int64 { return t.epoch }
 
 // Lost reports whether another server has the lease that this one had.

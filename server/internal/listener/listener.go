@@ -63,7 +63,7 @@ type Config struct {
 	// Forwarded recognizes requests that another server has forwarded, which has
 	// done with them what this one does with those of its clients: checks of hosts,
 	// sites and headers, and limits for clients that are not known. It returns the
-	// request as that server got it, nil for one of a client, or why it is refused.
+	// request as that server got it, or nil for one of a client, or why it is refused.
 	// Nil means that there are none.
 	Forwarded func(*http.Request) (*http.Request, error)
 
@@ -320,7 +320,7 @@ func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err
 	return srv.Serve, nil
 }
 
-// drain ends the requests in progress, in peace as far as the grace goes.
+// drain ends the requests in progress, gracefully as far as the grace goes.
 func (s *Server) drain(ctx context.Context, srv *http.Server, endRequests context.CancelCauseFunc) {
 	s.cfg.Logger.InfoContext(ctx, "shutting down", "connections", s.connections.count(), "grace", s.cfg.Grace)
 	s.connections.draining.Store(true)

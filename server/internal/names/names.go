@@ -25,7 +25,7 @@ type Names struct {
 // Name is the name of something, and the guild of a channel.
 type Name struct {
 	Name string
-	// Guild is the guild's name, "" if that is not known.
+	// Guild is the guild's name, or "" if that is not known.
 	Guild string
 
 	guild uint64
@@ -44,7 +44,7 @@ const (
 	aUser
 )
 
-// New returns Names from the gateway, nil for none.
+// New returns Names from the gateway, or nil for none.
 func New(guilds *gateway.Guilds) (*Names, error) {
 	seen, err := lru.New[key, Name](maxSeen)
 	return &Names{guilds, seen}, err

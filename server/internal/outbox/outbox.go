@@ -71,7 +71,7 @@ type Outbox struct {
 	maker         Maker // set by Run
 	wake          chan struct{}
 	ended         [store.Unknown + 1]atomic.Int64 // by state
-	failing       atomic.Pointer[error]           // of the newest write, nil if that succeeded
+	failing       atomic.Pointer[error]           // of the newest write, or nil if that succeeded
 
 	mu      sync.Mutex
 	callers map[string]time.Time // who has deliveries to be made, and when to check
@@ -222,7 +222,7 @@ func (o *Outbox) announceLocked() {
 // Ended returns how many deliveries have ended in a state since the start.
 func (o *Outbox) Ended(state store.DeliveryState) int64 { return o.ended[state].Load() }
 
-// Failing returns why deliveries cannot be written at the moment, nil if they can.
+// Failing returns why deliveries cannot be written at the moment, or nil if they can.
 func (o *Outbox) Failing() error {
 	if err := o.failing.Load(); err != nil {
 		return *err

@@ -104,7 +104,7 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 }
 
 // Panicked logs what recover returned, with the stack of the panic, and returns
-// the error that a caller gets. Handlers whose work goes on in other goroutines
+// the error that a caller gets. Handlers whose work continues in other goroutines
 // call it there, in a deferred function: what a handler panics with itself is
 // recovered for it.
 func Panicked(ctx context.Context, logger *slog.Logger, procedure string, value any) error {

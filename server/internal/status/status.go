@@ -51,7 +51,7 @@ type Config struct {
 	// Ready returns nil, or why calls cannot succeed, a line for each reason.
 	// Nil means that they always can.
 	Ready func() error
-	// Bot returns the name of the bot, "" while it is unknown. Nil means that
+	// Bot returns the name of the bot, or "" while it is unknown. Nil means that
 	// it always is.
 	Bot func() string
 	// Gateway returns the state of the connection to the gateway. Nil means that

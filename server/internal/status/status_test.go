@@ -82,7 +82,7 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-// tell returns what a watcher reads next, nil for nothing.
+// tell returns what a watcher reads next, or nil for nothing.
 func tell(t *testing.T, w *watcher, b *Service) (<-chan struct{}, *pb.WatchStatusResponse) {
 	t.Helper()
 	changed, s := w.next(b)
