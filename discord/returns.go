@@ -15,7 +15,7 @@ import (
 type Returns int
 
 const (
-	// Anything may be the answer, or nothing.
+	// Anything is any response, or none.
 	Anything Returns = iota
 	// AnObject is a JSON object that is not empty.
 	AnObject
@@ -27,7 +27,7 @@ const (
 	unread
 )
 
-// String describes it for errors.
+// String returns a description for errors.
 func (r Returns) String() string {
 	return [...]string{"anything", "an object", "an object with an id", "a list", "unread"}[r]
 }

@@ -84,9 +84,9 @@ func IsMethod(path string) bool {
 	return false
 }
 
-// MethodLike returns the path of the method that a path seems to mean by its last
-// part, which may be in another case or follow another name than that of the
-// service. Empty if there is none.
+// MethodLike returns the path of the method that a path probably means: its last part is
+// the method's name, in any case, possibly after a wrong service name. It returns "" if
+// there is no such method.
 func MethodLike(path string) string {
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	for _, method := range Methods() {

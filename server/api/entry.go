@@ -21,15 +21,15 @@ import (
 	"connectrpc.com/grpcreflect"
 )
 
-// Entry is the service at a server that has another one do the work. It lets requests
-// in as New does: by their clients, and what these may call.
+// Entry is the service of a server that forwards its calls to another one. It admits
+// requests as New does: by the client and the methods that it may call.
 type Entry struct {
 	http.Handler
 	errors *connect.ErrorWriter
 }
 
-// NewEntry returns an Entry that has next serve what it lets in. Of the configuration it
-// uses Access, Observers, Logger, Hooks, UseHooks and REST.IsOwn.
+// NewEntry returns an Entry that passes the requests that it admits to next. Of the
+// configuration it uses Access, Observers, Logger, Hooks, UseHooks and REST.IsOwn.
 func NewEntry(c Config, next http.Handler) (*Entry, error) {
 	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
 	options, err := c.guardedOptions(observers)

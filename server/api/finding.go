@@ -23,8 +23,8 @@ const clockError = 2 * time.Second
 // maxHistory limits the messages that are read to find one.
 const maxHistory = 2000
 
-// Find implements outbox.Maker. It reads what a channel has got since the try, and
-// compares it with the call.
+// Find implements outbox.Maker. It reads the messages that the channel has received since
+// the attempt, and compares them with the call.
 func (m *making) Find(ctx context.Context, d store.Delivery, request []byte) (outbox.Made, outbox.Found, error) {
 	_, call, err := handlerOf(d.Method, request)
 	if err != nil {

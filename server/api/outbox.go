@@ -37,7 +37,7 @@ type outboxService struct {
 
 var _ discordapiconnect.OutboxHandler = (*outboxService)(nil)
 
-// Limits of what a client chooses.
+// Limits of the values that a client chooses.
 const (
 	maxDeliveryID  = 64
 	maxReplaceKey  = 64

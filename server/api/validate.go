@@ -8,7 +8,7 @@ import (
 	"discordproxy/discord"
 )
 
-// Names of rules as Discord gives them.
+// Discord's names of rules.
 const (
 	ruleRequired   = "BASE_TYPE_REQUIRED"
 	ruleMaxLength  = "BASE_TYPE_MAX_LENGTH"
