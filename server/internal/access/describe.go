@@ -9,8 +9,7 @@ import (
 	"discordproxy/discord"
 )
 
-// Describe returns a line for each client that says what it may do, for people.
-// It shows no keys.
+// Describe returns a readable line for each client that says what it may do. It shows no keys.
 func (r *Rules) Describe() []string {
 	lines := make([]string, len(r.clients))
 	for i, c := range r.clients {

@@ -21,8 +21,8 @@ type proof struct {
 	client  string // a name: the server acts for the client; see Guard.Act
 }
 
-// Placeholder is what a library that insists on a token can be given: requests
-// with it are the bot's, as those without any.
+// Placeholder is a token for libraries that require one: a request with it is the bot's,
+// like a request without a token.
 const Placeholder = "discordproxy"
 
 // IsPlaceholder reports whether a token is Placeholder, or has the shape of a real
@@ -35,10 +35,9 @@ func IsPlaceholder(token string) bool {
 
 type botTokenKey struct{}
 
-// WithBotToken marks a request whose header Authorization is the bot's own token.
-// Anyone who has it can do with Discord what the bot can, so a Guard lets the
-// request do everything, unless its client is known otherwise: by a key in the
-// path, a certificate or an address.
+// WithBotToken marks a request whose header Authorization is the bot's own token. Anyone
+// who has the token controls the bot, so a Guard lets the request do everything, unless
+// its client is known in another way: by a key in the path, a certificate or an address.
 func WithBotToken(ctx context.Context) context.Context {
 	return context.WithValue(ctx, botTokenKey{}, true)
 }

@@ -19,8 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Event is one event that is kept. It is encoded when the first subscriber
-// wants it, and for all of them together.
+// Event is a kept event. It is encoded once, when the first subscriber wants it.
 type Event struct {
 	Type      pb.Event_Type
 	Name      string // Discord's
@@ -74,7 +73,7 @@ func (e *Event) Sequence() uint64 { return e.sequence }
 // ParentID returns the channel of a thread, where the event says it, or 0.
 func (e *Event) ParentID() uint64 { return e.parentID }
 
-// WithData returns the event with other JSON in the place of its own.
+// WithData returns the event with its JSON replaced.
 func (e *Event) WithData(data json.RawMessage) *Event {
 	return &Event{
 		Type: e.Type, Name: e.Name, GuildID: e.GuildID, ChannelID: e.ChannelID, Data: data, State: e.State, Time: e.Time,
@@ -164,7 +163,7 @@ func (e *Event) encode() []byte {
 		}
 	default:
 		if field := kinds[e.Type].payload; field != nil {
-			// What is not understood is left out; the event comes in any case.
+			// Parts that are not understood are left out; the event is delivered in any case.
 			_ = discordjson.Unmarshal(e.Data, m.ProtoReflect().Mutable(field).Message().Interface())
 			if proto.Size(m) > maxPayloadBytes {
 				m.ProtoReflect().Clear(field)
@@ -184,7 +183,7 @@ func marshal(m *pb.Event) []byte {
 	return data
 }
 
-// Of returns an event of Discord's.
+// Of returns an event from Discord.
 func Of(d gateway.Dispatch) *Event {
 	e := &Event{Type: pb.Event_UNTYPED, Name: d.Type, Data: d.Data, Time: d.Time}
 	if number, ok := pb.Event_Type_value[d.Type]; ok {

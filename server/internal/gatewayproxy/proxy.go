@@ -64,7 +64,7 @@ const Path = "/gateway"
 // Upstream is the server's own session. *gateway.Gateway is one.
 type Upstream interface {
 	Send(op wire.Opcode, data json.RawMessage) error
-	// Renew begins another session, whose events bring all guilds.
+	// Renew begins another session, in which Discord sends all guilds again.
 	Renew()
 }
 
@@ -76,7 +76,7 @@ type Config struct {
 	Intents gateway.Intents
 	// IsOwn reports whether an Authorization is the bot's own token.
 	IsOwn func(authorization string) bool
-	// Access decides who may connect. Nil means everybody.
+	// Access decides who may connect. Nil means everyone.
 	Access *access.Guard
 	// Observers are notified of each connection as a call of SubscribeEvents, and of
 	// refused commands.
@@ -86,7 +86,7 @@ type Config struct {
 	URL string
 	// StateBytes limits what is kept of guilds. 0 means DefaultStateBytes.
 	StateBytes int64
-	// HeartbeatInterval is what clients are asked for. 0 means
+	// HeartbeatInterval is the interval in which clients must send heartbeats. 0 means
 	// DefaultHeartbeatInterval.
 	HeartbeatInterval time.Duration
 	// ConnectWait is how long a client waits after IDENTIFY for the server's own
@@ -99,7 +99,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Stats counts what the proxy does.
+// Stats are the proxy's counters.
 type Stats struct {
 	// Connected and Resumable are the sessions with and without a connection.
 	Connected, Resumable int
@@ -171,7 +171,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Open has the proxy take connections and keep what it needs for them. It must be
+// Open makes the proxy accept connections and keep the state that they need. It must be
 // called before the first event. Commands of bots go to upstream, and observers are
 // notified of connections.
 func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Observers) {
@@ -243,7 +243,7 @@ func (p *Proxy) answers(d gateway.Dispatch) bool {
 	case "GUILD_MEMBERS_CHUNK", "RATE_LIMITED":
 		return p.members.answer(d)
 	case "VOICE_SERVER_UPDATE":
-		// It has a credential for the voice connection.
+		// The event contains a credential for the voice connection.
 		for s := range p.voice[events.Of(d).GuildID] {
 			s.offer(d.Type, d.Data)
 		}
@@ -330,7 +330,7 @@ func (p *Proxy) Stats() Stats {
 }
 
 // URL returns the address of the websocket for the client that sent r, or "" before
-// Open. It has the key that the path of r had.
+// Open. It contains the key that the path of r contained.
 func (p *Proxy) URL(r *http.Request) string {
 	if !p.isOpen() {
 		return ""

@@ -41,12 +41,12 @@ type savedSession struct {
 	Marks []mark `json:"marks"`
 	// Open is whether events that are not in the hub may follow the last mark.
 	Open bool `json:"open,omitempty"`
-	// Sight says which rules chose the events.
+	// Sight identifies the rules that selected the events.
 	Sight string `json:"sight"`
 	// Left is when the last connection ended, or the zero time while there is one.
 	Left time.Time `json:"left,omitzero"`
-	// Cut is whether the bot was connected until the run ended, and another session
-	// has not gone on from this one.
+	// Cut reports whether the bot was connected until the run ended, and no other session
+	// has continued from this one.
 	Cut bool `json:"cut,omitempty"`
 }
 

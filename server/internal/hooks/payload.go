@@ -88,13 +88,13 @@ func read(r *http.Request, limit int64) (*payload, error) {
 	}
 	switch {
 	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
-		// Some senders call every text JSON.
+		// Some senders declare every text as JSON.
 		if looksLikeJSON(body) {
 			return readJSON(body, r.Header)
 		}
 		return textPayload(string(body), r.Header), nil
 	case mediaType == "application/x-www-form-urlencoded":
-		// This is also what curl -d says of any text.
+		// curl -d declares this type for any text.
 		if fields, ok := formFields(body); ok {
 			return readForm(fields, r.Header)
 		}

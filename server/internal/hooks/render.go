@@ -291,7 +291,7 @@ var functions = template.FuncMap{
 	"has":     func(list []any, v any) bool { return slices.Contains(list, v) },
 	"items":   func(list ...any) []any { return list },
 	"sub":     func(a, b int) int { return a - b },
-	// Elements that are no objects would end the template.
+	// Elements that are not objects would end the template.
 	"objects": asObjects,
 	"plural":  plural,
 }

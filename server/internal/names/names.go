@@ -22,7 +22,7 @@ type Names struct {
 	seen   *lru.Cache[key, Name]
 }
 
-// Name is the name of something, and the guild of a channel.
+// Name is the name of a guild, channel or user, and a channel's guild.
 type Name struct {
 	Name string
 	// Guild is the guild's name, or "" if that is not known.
@@ -108,7 +108,7 @@ func (s *snowflake) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Learn takes the names in Discord's answer to an operation.
+// Learn records the names in Discord's response to an operation.
 func (n *Names) Learn(op discord.Operation, answer json.RawMessage) {
 	what, ok := answers[op.Name]
 	if !ok {

@@ -28,7 +28,7 @@ import (
 
 // Config configures an Outbox. Records is required.
 type Config struct {
-	// Records is where deliveries are kept.
+	// Records stores the deliveries.
 	Records *store.Outbox
 	// MaxDeliveries limits the deliveries that have not ended, and the records of
 	// those that have; MaxBytes limits the size of all requests that are kept. 0
@@ -37,9 +37,9 @@ type Config struct {
 	// Keep is how long the record of a delivery is kept after its end. 0 means 7
 	// days.
 	Keep time.Duration
-	// Usable returns why no call can be made at the moment. Nil means always.
+	// Usable returns why no call can be made at the moment. A nil Usable means always.
 	Usable func() error
-	// Logger takes what keeps deliveries from being made. Nil means slog.Default().
+	// Logger receives the reasons why deliveries cannot be made. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
