@@ -363,7 +363,7 @@ func breaches(parts []part, packages map[string][]string) (all []string) {
 		}
 		for _, imported := range p.imports {
 			if below := slices.IndexFunc(parts, func(p part) bool { return p.folder == imported }); below <= i {
-				add("%s imports %s, which does not stand below it in the table", p.folder, imported)
+				add("%s imports %s, which is not below it in the table", p.folder, imported)
 			}
 		}
 	}
@@ -450,7 +450,7 @@ func TestBreaches(t *testing.T) {
 		}
 	}
 	table[0], table[1] = table[1], table[0]
-	if got, want := breaches(table, lawful), "command/... imports server, which does not stand below it in the table"; !slices.Contains(got, want) {
+	if got, want := breaches(table, lawful), "command/... imports server, which is not below it in the table"; !slices.Contains(got, want) {
 		t.Errorf("a table in another order: %q, want %q", got, want)
 	}
 }

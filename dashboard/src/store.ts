@@ -25,7 +25,7 @@ const maxMessages = 500;
 const hour = 3_600_000;
 /** The proxy says something every 15 seconds; after this it counts as lost. */
 const patience = 40_000;
-/** A page that nobody sees lets go of its connection: a browser has six to an address, for all of its tabs. */
+/** A hidden page closes its connection: a browser opens only six to an address, for all of its tabs. */
 const unseen = 5_000;
 const firstWait = 500;
 const maxWait = 5_000;
@@ -147,7 +147,7 @@ export class Store {
     const given = clientKey() !== "";
     switch (err.code) {
       case Code.Unauthenticated:
-        // It would be tried with each reload, of which an address has so many.
+        // Each reload would try the key again, and an address has few attempts.
         setClientKey("");
         break;
       case Code.PermissionDenied:

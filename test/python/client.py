@@ -93,7 +93,7 @@ def errors(client):
 
 
 async def fifty():
-    """Fifty channels at once, each with one message."""
+    """Fifty channels at the same time, each with one message."""
 
     async def one(number):
         async with grpc.aio.insecure_channel(ADDRESS) as channel:

@@ -122,7 +122,7 @@ const plain = ({ field, code, message }: DiscordError_FieldError): FieldError =>
 /** Codes of Node for a connection that did not come about. */
 const unconnected = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN"]);
 
-/** Whether a status of which the proxy says no more may hide that the call took effect. */
+/** Whether a status without details of the proxy may hide that the call took effect. */
 function lost(status: ConnectError): boolean {
   switch (status.code) {
     case Code.Unavailable:

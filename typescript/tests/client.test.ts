@@ -208,7 +208,7 @@ test("gives the key over TLS", async () => {
 test("ends its calls when it is closed", async () => {
   const client = node.createClient(proxy, { retries: 3 });
   const events = client.subscribeEvents({})[Symbol.asyncIterator]();
-  await events.next(); // the first response comes at once
+  await events.next(); // the first response arrives immediately
   const next = events.next();
   client.close();
   assert.equal((await failure(CallError, next)).code, Code.Canceled);
@@ -220,7 +220,7 @@ test("takes targets of the form host:port", () => {
   for (const target of ["localhost", "http://localhost:50051", "a:b", "[::1]", ""]) assert.throws(() => node.createClient(target), RangeError, target);
 });
 
-test("has every method of the contract", () => {
+test("has every method of the API", () => {
   const client = node.createClient() as unknown as Record<string, unknown>;
   for (const { localName } of [...DiscordApi.methods, ...Outbox.methods]) assert.equal(typeof client[localName], "function", localName);
 });
