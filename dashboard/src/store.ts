@@ -136,7 +136,7 @@ export class Store {
       });
       await new Promise<void>((resolve) => {
         this.retry = resolve;
-        // A hidden page need not hurry, and many pages not all at once.
+        // A hidden page can wait, and many pages should not reconnect at the same time.
         if (!lock) setTimeout(resolve, wait * (0.5 + Math.random() / 2));
       });
     }

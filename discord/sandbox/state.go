@@ -476,7 +476,7 @@ func (s *Sandbox) AddMembers(guild ID, count int) ([]ID, error) {
 	case g == nil:
 		return nil, errNoGuild
 	case count < 1 || count > 100_000:
-		return nil, cannot("1 to 100000 members can be added at once, not %d", count)
+		return nil, cannot("1 to 100000 members can be added in one request, not %d", count)
 	}
 	out := make([]ID, 0, count)
 	for range count {

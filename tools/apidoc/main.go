@@ -28,7 +28,7 @@ func main() {
 // outputs are the files that are made of the API.
 var outputs = []struct {
 	path  string
-	write func(*contract) ([]byte, error)
+	write func(*definitions) ([]byte, error)
 }{
 	{"docs/api.md", writeMarkdown},
 	{"server/internal/apidocs/openapi.yaml", writeOpenAPIYAML},
@@ -44,7 +44,7 @@ func run(in io.Reader, args []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := readContract(data)
+	c, err := readDefinitions(data)
 	if err != nil {
 		return err
 	}

@@ -59,13 +59,13 @@ type Call struct {
 	Sent      int
 }
 
-// contract is the service whose calls are those of applications.
-var contract = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi")
+// applicationsAPI is the service that applications call.
+var applicationsAPI = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi")
 
 // Counts reports whether the call says anything about what applications do, which
 // those of other services, such as health checks, do not.
 func (c *Call) Counts() bool {
-	return c.Protocol == "rest" || c.Protocol == "hook" || contract.Methods().ByName(protoreflect.Name(c.Method)) != nil
+	return c.Protocol == "rest" || c.Protocol == "hook" || applicationsAPI.Methods().ByName(protoreflect.Name(c.Method)) != nil
 }
 
 // Observer is notified of every call. Ended is called when the response is known, in the
