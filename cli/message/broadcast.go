@@ -31,7 +31,7 @@ var broadcastCommand = messageCommand{
 	flags: func() []cli.Flag {
 		return append(
 			append(newMessageFlags(), keepFlags()...),
-			&cli.BoolFlag{Name: "follow", Usage: "with --queue, show the results until the last one"},
+			&cli.BoolFlag{Name: "follow", Usage: "with --queue, show the results as they arrive, until the last one"},
 			&cli.StringFlag{
 				Name:      "users",
 				TakesFile: true,

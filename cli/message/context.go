@@ -29,7 +29,7 @@ func contextFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name:        "context",
 		EnvVars:     command.Variables("context"),
-		DefaultText: "that of context use",
+		DefaultText: "the current one",
 		Usage:       "`NAME` of the context to use; see the command context",
 	}
 }
