@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// TestPages: what the help of a command names is in its manual page and its
-// completion, and what is a secret or of this machine does not.
+// TestPages: the manual page and the completion contain everything that the help of a
+// command names, and no secrets and nothing of this machine.
 func TestPages(t *testing.T) {
 	t.Setenv("DISCORD_BOT_TOKEN", "a secret of this machine")
 	flags := regexp.MustCompile(`--[a-z][a-z-]+`)

@@ -226,8 +226,8 @@ func TestEnemies(t *testing.T) {
 	}
 }
 
-// TestNonsenseHeaders: an answer counts whatever its headers are, and
-// they do not stop later calls.
+// TestNonsenseHeaders: a response is used whatever its headers are, and the headers do
+// not stop later calls.
 func TestNonsenseHeaders(t *testing.T) {
 	const nonsense = "X-RateLimit-Limit: many\r\nX-RateLimit-Remaining: -1\r\nX-RateLimit-Reset-After: NaN\r\nX-RateLimit-Reset: 1e999\r\n" +
 		"X-RateLimit-Bucket: \xff\r\nX-RateLimit-Global: maybe\r\nX-RateLimit-Scope: \r\nRetry-After: never\r\nDate: yesterday\r\nContent-Type: /;=\r\n"
@@ -309,8 +309,8 @@ func pass(from, to net.Conn, dead *atomic.Bool) {
 	}
 }
 
-// TestFlapping: every connection is bad, or good for a few seconds only. All
-// messages arrive, in their channels and once.
+// TestFlapping: every connection is bad, or works for a few seconds only. All messages
+// arrive once, in their channels.
 func TestFlapping(t *testing.T) {
 	names := make([]string, 0, len(enemies))
 	for name := range enemies {

@@ -52,8 +52,8 @@ func heapPeak(work func()) int {
 	return peak - before
 }
 
-// TestFloodOfAnswers: answers of 30 MB cost a bounded amount of memory, however
-// many come, and errors hardly any.
+// TestFloodOfAnswers: any number of 30 MB responses takes a bounded amount of memory, and
+// errors take little.
 func TestFloodOfAnswers(t *testing.T) {
 	for _, tt := range []struct {
 		name          string

@@ -312,7 +312,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestOutcomeUnknown: when tries run out, the caller hears what is not known.
+// TestOutcomeUnknown: if the last attempt fails, the error says that the outcome is unknown.
 func TestOutcomeUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})

@@ -208,8 +208,8 @@ func TestOrderHoldsNobodyElse(t *testing.T) {
 	})
 }
 
-// TestOrderAfterWhoLeaves: a caller who leaves between two tries, or waiting,
-// holds up none that comes after.
+// TestOrderAfterWhoLeaves: a caller that disconnects while it waits or between two
+// attempts does not delay later calls.
 func TestOrderAfterWhoLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(100 * time.Millisecond)})
@@ -250,8 +250,7 @@ func TestOrderAfterWhoLeaves(t *testing.T) {
 	})
 }
 
-// TestOrderOfAnInteraction: follow-ups go behind the first answer and behind
-// its edit.
+// TestOrderOfAnInteraction: follow-ups are sent after the first response and after its edit.
 func TestOrderOfAnInteraction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delay := sandbox.Delay{Max: 60 * time.Millisecond}

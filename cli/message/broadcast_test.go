@@ -28,8 +28,8 @@ func received(sb *sandbox.Sandbox, user sandbox.ID) int {
 	return len(sb.Messages(sb.DirectMessages(user)))
 }
 
-// TestBroadcast sends to users of whom some get nothing, again to all, and to
-// those who are left.
+// TestBroadcast sends to users, some of whom refuse messages, again to all of them, and
+// to those that failed.
 func TestBroadcast(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -88,8 +88,8 @@ func TestBroadcast(t *testing.T) {
 	}
 }
 
-// TestBroadcastQueue leaves a broadcast with the proxy: each user gets the message
-// once, however often the command is repeated with its key.
+// TestBroadcastQueue queues a broadcast: each user gets the message once, no matter how
+// often the command is repeated with its key.
 func TestBroadcastQueue(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -138,8 +138,8 @@ func TestBroadcastQueue(t *testing.T) {
 	}
 }
 
-// TestBroadcastMistakes: what is wrong with the users is known before anything
-// is sent, and leaves nothing behind.
+// TestBroadcastMistakes: mistakes in the users are reported before anything is sent, and
+// no file is left.
 func TestBroadcastMistakes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -199,7 +199,7 @@ func (w *interruptAfter) Write(p []byte) (int, error) {
 }
 
 // TestBroadcastIsInterrupted: the results so far are reported, and a second command for
-// the users who are left completes it.
+// the remaining users completes the broadcast.
 func TestBroadcastIsInterrupted(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	sb.SetLimit(sandbox.Limit{Name: "open", Routes: []string{"POST /users/@me/channels"}, Limit: 2, Window: time.Hour})
@@ -258,8 +258,8 @@ func TestBroadcastBar(t *testing.T) {
 	}
 }
 
-// TestBroadcastToMembers sends to a guild and to those with a role; bots get
-// nothing.
+// TestBroadcastToMembers sends to the members of a guild, and to members with a role, but
+// not to bots.
 func TestBroadcastToMembers(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)

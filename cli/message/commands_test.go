@@ -162,7 +162,7 @@ func TestEventsCommand(t *testing.T) {
 	}
 }
 
-// TestWatchedStatus: --watch shows the status until the time is over.
+// TestWatchedStatus: --watch shows the status until --timeout.
 func TestWatchedStatus(t *testing.T) {
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{}))
 	for began, out := time.Now(), ""; strings.Count(out, "state ") < 2; {

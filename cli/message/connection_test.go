@@ -20,8 +20,7 @@ import (
 	"discordproxy/test/proxytest"
 )
 
-// TestGuardedProxy: the commands reach a server that wants TLS, and who they
-// are by a key or a certificate.
+// TestGuardedProxy: the commands reach a server that requires TLS and a key or a certificate.
 func TestGuardedProxy(t *testing.T) {
 	authority := proxytest.NewAuthority(t)
 	folder := t.TempDir()
@@ -79,8 +78,8 @@ func TestGuardedProxy(t *testing.T) {
 	}
 }
 
-// TestStatusForPrograms: --json has everything, and --timeout ends the wait for
-// a server that says nothing.
+// TestStatusForPrograms: --json prints everything, and --timeout ends the wait for a
+// server that does not respond.
 func TestStatusForPrograms(t *testing.T) {
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{}))
 	code, out, errs := run(t, p, "status", "--json")

@@ -82,8 +82,7 @@ func TestDiscordproxymessage(t *testing.T) {
 	}
 }
 
-// TestOptionsAnywhere: scripts have the options in front, at the end, or
-// between.
+// TestOptionsAnywhere: options can be in front of the arguments, behind them, or between them.
 func TestOptionsAnywhere(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -123,8 +122,7 @@ func freshFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// TestMessageOptions: each option does what it says, and the answer can be read
-// by scripts.
+// TestMessageOptions: each option has its effect, and scripts can read the response.
 func TestMessageOptions(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -215,7 +213,7 @@ func TestMessageMistakes(t *testing.T) {
 	}
 }
 
-// TestMessageEnds: --timeout and an interrupt end what waits.
+// TestMessageEnds: --timeout and an interrupt end a waiting command.
 func TestMessageEnds(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)

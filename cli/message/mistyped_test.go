@@ -11,8 +11,8 @@ import (
 	"discordproxy/test/proxytest"
 )
 
-// TestMistypedOptionIsNotPosted: an argument that looks like an option and is
-// none never becomes a text, nor does an option in place of a value.
+// TestMistypedOptionIsNotPosted: an argument that looks like an option but is unknown is
+// never posted as text, and neither is an option in place of a value.
 func TestMistypedOptionIsNotPosted(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -104,8 +104,7 @@ func TestMistypedOptionIsNotPosted(t *testing.T) {
 	}
 }
 
-// TestHelpAnywhere: help and the version come wherever they are asked for, and
-// nothing else happens.
+// TestHelpAnywhere: the options for help and the version work anywhere, and nothing else happens.
 func TestHelpAnywhere(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)

@@ -13,8 +13,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// TestStatus asks a server about itself that is at rest, and one that has much
-// to do.
+// TestStatus prints the status of an idle server and of a busy one.
 func TestStatus(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	sb.SetLimit(sandbox.Limit{Name: "send", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Minute})
@@ -68,7 +67,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestStatusOfGateway has the command tell whether events come.
+// TestStatusOfGateway: the status says whether events arrive.
 func TestStatusOfGateway(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb, "--no-gateway=false")
@@ -88,8 +87,7 @@ func TestStatusOfGateway(t *testing.T) {
 	await(`ended for \S+s, 0 subscribers: Discord's gateway refused the bot's token`)
 }
 
-// TestStatusOfHeld: a limit that Discord has just enforced shows although
-// nothing waits for it.
+// TestStatusOfHeld: a limit that Discord has just enforced is shown although nothing waits for it.
 func TestStatusOfHeld(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)

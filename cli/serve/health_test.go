@@ -20,8 +20,8 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// TestHealthCommand: the exit code says whether the server is ready, or with
-// --live whether it lives.
+// TestHealthCommand: the exit code says whether the server is ready or, with --live,
+// whether its process responds.
 func TestHealthCommand(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)
@@ -71,8 +71,8 @@ func TestHealthCommand(t *testing.T) {
 	}
 }
 
-// TestHealthOfGuardedServer: a probe needs no key and no certificate, and knows
-// the server by its own certificate, also when that has just changed.
+// TestHealthOfGuardedServer: a probe needs no key and no certificate, and recognizes the
+// server by its certificate, also just after the certificate has changed.
 func TestHealthOfGuardedServer(t *testing.T) {
 	authority := proxytest.NewAuthority(t)
 	folder := t.TempDir()

@@ -67,8 +67,8 @@ func TestEveryProtocol(t *testing.T) {
 	}
 }
 
-// TestErrors: what clients see of Discord's refusals, and of mistakes that
-// Discord does not get to see.
+// TestErrors: what clients receive when Discord refuses a call, and for mistakes that are
+// not sent to Discord.
 func TestErrors(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -105,8 +105,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestLongErrorsStayReadable: an error document that would not fit into
-// metadata is cut and still JSON.
+// TestLongErrorsStayReadable: an error document that would not fit into metadata is cut,
+// and stays valid JSON.
 func TestLongErrorsStayReadable(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -256,7 +256,8 @@ func TestRefusedStarts(t *testing.T) {
 	}
 }
 
-// TestDiscordUnreachable: the server starts, says so, and refuses calls.
+// TestDiscordUnreachable: the server starts, reports that Discord cannot be reached, and
+// refuses calls.
 func TestDiscordUnreachable(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()

@@ -412,8 +412,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestNewSession: what cannot be resumed begins again, not before five seconds
-// after the last beginning.
+// TestNewSession: if a session cannot be resumed, a new one begins at least five seconds
+// after the last one began.
 func TestNewSession(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -452,8 +452,7 @@ func TestNewSession(t *testing.T) {
 	}
 }
 
-// TestOddBeginnings: none of them keeps the gateway from the session that
-// comes after.
+// TestOddBeginnings: after each of them, the gateway begins the next session.
 func TestOddBeginnings(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -492,7 +491,7 @@ func TestOddBeginnings(t *testing.T) {
 	}
 }
 
-// TestFatal: Discord wants no further connection, and gets none.
+// TestFatal: after a permanent close code, the gateway does not connect again.
 func TestFatal(t *testing.T) {
 	for code, want := range map[int]string{
 		4004: "token",
@@ -531,8 +530,8 @@ func TestFatal(t *testing.T) {
 	}
 }
 
-// TestFewSessions: a gateway that takes nobody is not asked often, and one that
-// allows no more sessions not at all.
+// TestFewSessions: the gateway rarely connects if Discord accepts no connection, and
+// never if no sessions are left.
 func TestFewSessions(t *testing.T) {
 	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
 		n := 0

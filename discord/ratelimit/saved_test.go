@@ -124,8 +124,7 @@ func TestRestartInALongWindow(t *testing.T) {
 }
 
 // TestRestart ends a limiter in the middle of 500 calls, gracefully or as SIGKILL does,
-// and continues with another one that knows what the first one saved. Discord refuses
-// nothing.
+// and continues with another one that knows what the first one saved. Discord refuses no call.
 func TestRestart(t *testing.T) {
 	const ms = time.Millisecond
 	limits := map[string]limit{

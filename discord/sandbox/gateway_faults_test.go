@@ -9,8 +9,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestGatewayFaults has the gateway behave in each of the ways in which sessions
-// were seen to go wrong.
+// TestGatewayFaults makes the gateway fail in each of the ways in which real sessions have failed.
 func TestGatewayFaults(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	must := func(err error) {
