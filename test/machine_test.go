@@ -143,8 +143,7 @@ func TestOutOfFileDescriptors(t *testing.T) {
 	}
 }
 
-// TestRuntimeLimits: what the environment allows the process is what it takes,
-// and the log says so.
+// TestRuntimeLimits: the process respects the limits of its environment, and logs them.
 func TestRuntimeLimits(t *testing.T) {
 	t.Parallel()
 	p := proxytest.StartProcess(t, func(cmd *exec.Cmd) {

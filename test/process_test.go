@@ -14,8 +14,8 @@ import (
 	"connectrpc.com/connect"
 )
 
-// TestTerminate: what waits when the signal comes is delivered as far as the
-// grace goes, and every caller gets exactly one answer.
+// TestTerminate: calls that wait at the signal are delivered within the grace period, and
+// every caller gets exactly one response.
 func TestTerminate(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {

@@ -637,7 +637,7 @@ func TestRestless(t *testing.T) {
 	})
 }
 
-// TestStopped: the context ends Run wherever it is.
+// TestStopped: the end of the context ends Run at any point.
 func TestStopped(t *testing.T) {
 	for _, act := range []func(p *place){
 		func(*place) {},

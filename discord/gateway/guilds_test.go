@@ -103,8 +103,8 @@ func TestPositionsOfRoles(t *testing.T) {
 	}
 }
 
-// TestPartsOfGuilds: what Discord does not send of a guild is what was known, or
-// not answered; it is never an empty answer.
+// TestPartsOfGuilds: parts of a guild that Discord does not send keep their known values,
+// or stay unknown; they never become empty.
 func TestPartsOfGuilds(t *testing.T) {
 	const whole = `{"id":"7","name":"g","icon":"i","emojis":[{"id":"9"}],"roles":[{"id":"7"}],"channels":[{"id":"1","guild_id":"7"}]}`
 	const guildAnswer, roleAnswer, channelAnswer = `{"emojis":[{"id":"9"}],"icon":"i","id":"7","name":"g","roles":[{"id":"7"}]}`, `[{"id":"7"}]`, `[{"id":"1","guild_id":"7"}]`

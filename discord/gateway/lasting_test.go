@@ -79,9 +79,8 @@ func TestUnresumable(t *testing.T) {
 	}
 }
 
-// TestResumedWithoutWord: events that come although RESUMED does not show that
-// the session continues.
-func TestResumedWithoutWord(t *testing.T) {
+// TestResumedWithoutRESUMED: events that arrive without RESUMED show that the session continues.
+func TestResumedWithoutRESUMED(t *testing.T) {
 	for name, end := range map[string]bool{"the connection stays": false, "the connection is lost each time": true} {
 		t.Run(name, func(t *testing.T) {
 			_ = play(t, gateway.Config{}, func(p *place, g *gateway.Gateway) {
@@ -115,8 +114,8 @@ func TestResumedWithoutWord(t *testing.T) {
 	}
 }
 
-// TestBeforeHello: what happens before HELLO says nothing about the session,
-// which is tried at its own address and at the general one in turn.
+// TestBeforeHello: failures before HELLO do not count against the session. Its own
+// address and the general one are tried in turn.
 func TestBeforeHello(t *testing.T) {
 	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
 		q := <-p.peers
@@ -295,8 +294,8 @@ func TestAskedForHeartbeats(t *testing.T) {
 	})
 }
 
-// TestBackwards: a number smaller than the last one is not taken over, and its
-// event comes all the same.
+// TestBackwards: a sequence number smaller than the last one is ignored, but its event is
+// delivered.
 func TestBackwards(t *testing.T) {
 	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
 		q := <-p.peers
@@ -461,8 +460,7 @@ func TestTrust(t *testing.T) {
 	})
 }
 
-// TestReasons: what subscribers and the dashboard show are sentences, not errors
-// of Go.
+// TestReasons: subscribers and the dashboard get readable sentences instead of Go's errors.
 func TestReasons(t *testing.T) {
 	for want, do := range map[string]func(p *place, q *peer){
 		"the connection to Discord broke":                              func(_ *place, q *peer) { closes(q) },

@@ -126,7 +126,8 @@ func TestCrashOfOtherCalls(t *testing.T) {
 	}
 }
 
-// TestCrashWhileDiscordIsAway: what a try did remains unknown until Discord answers.
+// TestCrashWhileDiscordIsAway: the outcome of an attempt stays unknown until Discord can
+// be reached.
 func TestCrashWhileDiscordIsAway(t *testing.T) {
 	const history = "GET /channels/{channel_id}/messages"
 	for name, fault := range map[string]sandbox.Fault{

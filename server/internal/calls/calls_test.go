@@ -84,7 +84,7 @@ func TestLogLevels(t *testing.T) {
 	}
 }
 
-// TestLogTarget: a line names the id that a call is about, and none else.
+// TestLogTarget: a line names the ID that a call is about, and no other.
 func TestLogTarget(t *testing.T) {
 	for _, tt := range []struct {
 		call calls.Call
@@ -101,7 +101,7 @@ func TestLogTarget(t *testing.T) {
 	}
 }
 
-// TestLogInjection: no text of a client begins a line or field of its own.
+// TestLogInjection: no text from a client can begin a line or a field.
 func TestLogInjection(t *testing.T) {
 	var out bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -113,8 +113,7 @@ func TestLogInjection(t *testing.T) {
 	}
 }
 
-// TestWithdrawn: a call that an operator cancelled is not one that libraries repeat by
-// themselves.
+// TestWithdrawn: libraries do not automatically retry a call that an operator cancelled.
 func TestWithdrawn(t *testing.T) {
 	e := &discord.Error{Reason: discord.Withdrawn}
 	if code, status := calls.CodeOf(e), calls.HTTPStatusOf(e); code != connect.CodeAborted || status != http.StatusConflict {

@@ -107,8 +107,7 @@ func tell(t *testing.T, w *watcher, b *Service) (<-chan struct{}, *pb.WatchStatu
 	return changed, read
 }
 
-// TestSlowWatcher has who did not listen for a while hear the newest state in
-// one message.
+// TestSlowWatcher: a watcher that did not read for a while gets the newest state in one message.
 func TestSlowWatcher(t *testing.T) { synctest.Test(t, testSlowWatcher) }
 
 func testSlowWatcher(t *testing.T) {
