@@ -56,7 +56,7 @@ func addBot(t *testing.T, sb *sandbox.Sandbox, authorization string) {
 	}
 }
 
-func TestForwardedRequestsAreTheBotsUnlessTheySay(t *testing.T) {
+func TestForwardedRequestsUseTheBotsTokenByDefault(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
 	addBot(t, sb, "Bot other")
@@ -210,9 +210,9 @@ func TestForwardRepeats(t *testing.T) {
 	}
 }
 
-// TestForwardHoldsRenamesApart: a channel that was renamed too often can still
+// TestForwardDelaysRenamesSeparately: a channel that was renamed too often can still
 // be changed otherwise.
-func TestForwardHoldsRenamesApart(t *testing.T) {
+func TestForwardDelaysRenamesSeparately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})
 		client := newClient(t, sb, nil)

@@ -149,9 +149,9 @@ func testOrder(t *testing.T, way string, n int, apart time.Duration, trouble []s
 	}
 }
 
-// TestOrderHoldsNobodyElse: other callers and other channels continue while the
+// TestOrderDelaysNobodyElse: other callers and other channels continue while the
 // messages of one caller wait for the tries of the first.
-func TestOrderHoldsNobodyElse(t *testing.T) {
+func TestOrderDelaysNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(100 * time.Millisecond)})
 		w := sb.World()
@@ -208,9 +208,9 @@ func TestOrderHoldsNobodyElse(t *testing.T) {
 	})
 }
 
-// TestOrderAfterWhoLeaves: a caller that disconnects while it waits or between two
+// TestOrderAfterCancelledCalls: a caller that disconnects while it waits or between two
 // attempts does not delay later calls.
-func TestOrderAfterWhoLeaves(t *testing.T) {
+func TestOrderAfterCancelledCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(100 * time.Millisecond)})
 		w := sb.World()

@@ -39,8 +39,8 @@ func clientOf(t *testing.T, sb *sandbox.Sandbox, first func(r *http.Request, nex
 	return client, tries
 }
 
-// TestWhatIsTriedAgain: every kind of call with every outcome of an attempt.
-func TestWhatIsTriedAgain(t *testing.T) {
+// TestWhatIsRetried: every kind of call with every outcome of an attempt.
+func TestWhatIsRetried(t *testing.T) {
 	nobody := NewUpstream(0)
 	nobody.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}

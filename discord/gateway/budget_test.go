@@ -73,9 +73,9 @@ func TestBudgetHolds(t *testing.T) {
 	}
 }
 
-// TestBudgetGrowsDear: the longest wait is a minute at first and nearly 15 when
+// TestWaitsGrowNearTheReserve: the longest wait is a minute at first and nearly 15 when
 // the reserve comes near, and a session that lived longer costs no wait.
-func TestBudgetGrowsDear(t *testing.T) {
+func TestWaitsGrowNearTheReserve(t *testing.T) {
 	b := newBudget(BudgetCount{}, midnight)
 	now := midnight
 	var gaps []time.Duration

@@ -154,8 +154,8 @@ func TestUnauthorizedRoutes(t *testing.T) {
 	})
 }
 
-// TestGlobalWaitsSaySo: the error of a refused call says whether all routes wait.
-func TestGlobalWaitsSaySo(t *testing.T) {
+// TestGlobalWaitsAreReported: the error of a refused call says whether all routes wait.
+func TestGlobalWaitsAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{})
 		early := func(path string) *ratelimit.Error {

@@ -36,7 +36,7 @@ func do(t *testing.T, ctx context.Context, observers calls.Observers, c *calls.C
 	})).ServeHTTP(httptest.NewRecorder(), req)
 }
 
-func TestObserversHearTheSame(t *testing.T) {
+func TestObserversGetTheSame(t *testing.T) {
 	var first, second recorder
 	observers := calls.Observers{&first, &second}
 	do(t, t.Context(), observers, &calls.Call{Method: "SendChannelMessage", Target: "channel_id", ID: 7}, nil)

@@ -84,7 +84,7 @@ func wantNumbers(t *testing.T, b events.Batch, want ...uint64) {
 	}
 }
 
-func TestGoOn(t *testing.T) {
+func TestResumeAfterPosition(t *testing.T) {
 	h := newHub(t, events.Config{MaxEvents: 5})
 	s := subscribe(t, h, events.Filter{}, nil)
 	start := next(t, s)
