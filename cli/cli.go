@@ -28,9 +28,8 @@ type Env struct {
 	Hangups *Hangups
 }
 
-// Hangups has a command take SIGHUP as the order to read its configuration again. In a
-// process with a controlling terminal SIGHUP says that the terminal is closed, and ends
-// the command.
+// Hangups makes a command use SIGHUP to reload its configuration. In a process with a
+// controlling terminal, SIGHUP means that the terminal was closed, and ends the command.
 type Hangups struct {
 	taken  atomic.Bool
 	signal chan struct{}

@@ -9,9 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// completionRequest is the first argument with which a shell asks what may
-// follow. Behind it come the words of the line, the last of them the one to
-// complete.
+// completionRequest is the first argument with which a shell requests completions. The
+// words of the line follow; the last one is the word to complete.
 const completionRequest = "__complete"
 
 // completeFiles is the only line of an answer when names of files are wanted.
@@ -114,8 +113,8 @@ func joinAssignments(words []string) (joined []string, last bool) {
 	return joined, last
 }
 
-// readTyped reads words as far as they make sense. It returns the flag whose
-// value comes next, and whether options are over.
+// readTyped reads words as far as they are valid. It returns the flag whose value is
+// next, and whether "--" has ended the options.
 func (l *line) readTyped(words []string) (wanted cli.Flag, ended bool) {
 	for len(words) > 0 {
 		arg := words[0]

@@ -125,8 +125,8 @@ func (c *Client) ImportDMs(channels map[uint64]uint64) {
 	}
 }
 
-// note has a change exported, if exports have begun. More changes than maxDMChanges
-// between two of them are not kept. The lock is held.
+// note records a change for the next export, if exports have begun. It keeps at most
+// maxDMChanges changes. The lock is held.
 func (d *dmChannels) note(user, channel uint64) {
 	if d.changed != nil && len(d.changed) < maxDMChanges {
 		d.changed[user] = channel

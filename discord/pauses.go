@@ -49,9 +49,9 @@ type pausedCall struct {
 	turn  chan struct{} // closed when it may continue
 }
 
-// PauseChannel has all calls that are limited by a channel wait until ResumeChannel.
-// Their deadlines stay. Calls that have their permit continue. A channel that is paused
-// stays as it is.
+// PauseChannel makes all calls that are limited by a channel wait until ResumeChannel.
+// Their deadlines still apply. Calls that have their permit continue. Pausing a paused
+// channel changes nothing.
 func (c *Client) PauseChannel(channel uint64, by string) (Pause, error) {
 	p := &c.transport.pauses
 	p.mu.Lock()
@@ -182,8 +182,8 @@ func (p *pauses) hold(ctx context.Context, r *ratelimit.Request) (placed func(),
 	return nil, ctx.Err()
 }
 
-// moveOn has the next call of a pause that has ended continue, and forgets a pause that
-// nothing waits for.
+// moveOn lets the next call of an ended pause continue, and forgets a pause for which no
+// call waits.
 func (p *pauses) moveOn(resource string, there *pause) {
 	if !there.ended || there.moves != nil {
 		return

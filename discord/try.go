@@ -95,8 +95,8 @@ type exchange struct {
 	err            error   // of the upstream without an answer, or of the reading of the answer
 }
 
-// send has discordgo make the request and send it. What discordgo returns says
-// less than what the exchange takes down.
+// send makes and sends the request with discordgo. The exchange records more than
+// discordgo returns.
 func (x *exchange) send(ctx context.Context, r *request) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:      func(string) { x.began.Store(true) },

@@ -47,7 +47,7 @@ func recipients(r *request) (users []uint64, failures string, err error) {
 			return nil, "", r.failed(err)
 		}
 		m := response.GetMember()
-		// Everybody has the role with the id of the guild.
+		// Every member has the role with the ID of the guild.
 		if !m.GetUser().GetBot() && (id == 0 || id == guild || slices.Contains(m.GetRoles(), id)) {
 			users = append(users, m.GetUser().GetId())
 		}

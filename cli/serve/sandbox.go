@@ -103,7 +103,7 @@ func (p *runningSandbox) shown() *server.Sandbox {
 	}
 }
 
-// subscribe has the sandbox call receive for each message.
+// subscribe makes the sandbox call receive for each message.
 func (p *runningSandbox) subscribe(receive func(message json.RawMessage, deleted bool)) {
 	p.Sandbox.Subscribe(func(e sandbox.Event) {
 		switch e.Type {

@@ -14,7 +14,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// settings is where the values of flags come from.
+// settings are the sources of the flags' values.
 type settings struct {
 	path    string // of the file, or "" for none
 	file    *configfile.File
@@ -94,8 +94,8 @@ func (c *serverConfig) load(cc *cli.Context, flags []cli.Flag) error {
 	return nil
 }
 
-// settleRivals has the file not set what the command line or the environment sets by
-// another name.
+// settleRivals ignores settings of the file that the command line or the environment sets
+// under another name.
 func (s *settings) settleRivals() error {
 	for _, pair := range rivals() {
 		both := s.file.Sets(pair[0]) && s.file.Sets(pair[1])

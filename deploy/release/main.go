@@ -230,7 +230,7 @@ func (r *release) build(ctx context.Context, t target) error {
 	return nil
 }
 
-// pack has nfpm make a package from the contents of a folder.
+// pack makes a package from the contents of a folder with nfpm.
 func (r *release) pack(ctx context.Context, packager string, t target, folder string) error {
 	form, err := os.ReadFile("deploy/package/nfpm.yaml")
 	if err != nil {

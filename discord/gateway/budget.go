@@ -12,8 +12,7 @@ const (
 	// budgetTotal is what a bot has that runs in one connection. Discord names
 	// larger numbers only to bots that are split over several.
 	budgetTotal = 1000
-	// resetUnknown is how long a number of Discord's is believed that comes
-	// without the time of its reset.
+	// resetUnknown is how long a number from Discord without the time of its reset stays valid.
 	resetUnknown = 10 * time.Minute
 )
 

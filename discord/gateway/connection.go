@@ -379,7 +379,7 @@ func (c *connection) welcomed(f frame) {
 		return // it has begun
 	}
 	var r ready
-	// A field that cannot be read is left empty: events come all the same.
+	// A field that cannot be read is left empty: events arrive anyway.
 	_ = json.Unmarshal(f.Data, &r)
 	c.session.sequence.Store(f.Sequence)
 	c.session.began, c.session.lived = time.Now(), 0
@@ -423,8 +423,8 @@ func (c *connection) begun(s Status) {
 func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 	// Enough is left for the regular heartbeats of a minute.
 	spare := min(int(sendWindow/interval)+2, wire.MaxSends/2)
-	// The first is sent at a random time, so that clients that lost their
-	// connections together do not come together.
+	// The first is sent at a random time, so that clients that lost their connections at
+	// the same time do not send theirs together.
 	timer := time.NewTimer(rand.N(interval))
 	defer timer.Stop()
 	var later <-chan time.Time // when the limit allows more of the outbox

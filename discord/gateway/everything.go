@@ -30,8 +30,8 @@ type everything struct {
 // overhead is about what an object takes in memory next to its JSON, in bytes.
 const overhead = 96
 
-// KeepAll has s keep all that a GUILD_CREATE holds, except for presences, so that
-// Snapshot can return it. It must be called before the first event.
+// KeepAll makes s keep everything in a GUILD_CREATE except presences, so that Snapshot
+// can return it. It must be called before the first event.
 //
 // What is kept takes at most about maxBytes of memory. Objects beyond that are not
 // kept: members, threads and other single objects are missing in snapshots, and a

@@ -90,7 +90,7 @@ type Dispatch struct {
 // happens, one call at a time. It must not block: no event is read meanwhile.
 // It may keep what it receives.
 type Handler interface {
-	// Dispatch takes an event. READY and RESUMED come as changes instead.
+	// Dispatch receives an event. READY and RESUMED are reported as changes instead.
 	Dispatch(Dispatch)
 	// Changed takes a change of the state.
 	Changed(Status)
@@ -189,8 +189,8 @@ func (s Status) String() string {
 	return s.State.String() + ": " + s.Reason
 }
 
-// Trouble returns in words why events do not come although the bot is wanted at
-// the gateway, or "" while nothing is wrong.
+// Trouble returns why no events arrive although the bot should be connected, as text, or
+// "" if nothing is wrong.
 func (s Status) Trouble() string {
 	switch s.State {
 	case Disconnected:
@@ -268,8 +268,8 @@ func New(c Config) (*Gateway, error) {
 	return g, nil
 }
 
-// SetToken has later connections use another token of the same bot. The current
-// connection stays.
+// SetToken makes later connections use another token of the same bot. The current
+// connection stays open.
 func (g *Gateway) SetToken(token string) {
 	token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(token), "Bot "))
 	g.token.Store(&token)
@@ -307,11 +307,11 @@ const (
 	// dialTimeout bounds everything up to the end of the upgrade.
 	dialTimeout  = 10 * time.Second
 	helloTimeout = 10 * time.Second
-	// readyTimeout is how long nothing but heartbeats comes before READY or
-	// RESUMED is given up. A large READY may take longer, on a slow line.
+	// readyTimeout is how long a connection may receive only heartbeats before READY or
+	// RESUMED. A large READY may take longer, on a slow line.
 	readyTimeout = 30 * time.Second
-	// resumedTimeout is how long events come before a connection that should
-	// resume the session counts as resumed without RESUMED.
+	// resumedTimeout is how long events must arrive before a connection counts as resumed
+	// without RESUMED.
 	resumedTimeout = 10 * time.Second
 	writeTimeout   = 10 * time.Second
 	// closeTimeout bounds a clean close.

@@ -104,9 +104,9 @@ func (c *core) account(r *Request, now instant) *account {
 	return a
 }
 
-// caller returns the named caller, made if need be. One that comes back is
-// treated as if it had had as many turns as the one served last, so that
-// nobody saves up turns.
+// caller returns the named caller, and creates it if necessary. A caller that returns
+// counts as having had as many turns as the one served last, so that nobody can save up
+// turns.
 func (a *account) caller(name string) *caller {
 	if c := a.callers[name]; c != nil {
 		return c

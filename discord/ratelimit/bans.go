@@ -87,7 +87,7 @@ func (b *budget) scarce() bool { return b.total >= b.limit-max(b.limit/10, 1) }
 // that may all turn out invalid. A little is kept for what is not known here.
 func (b *budget) spent(n int) bool { return b.total+n >= b.limit-max(b.limit/100, 1) }
 
-// refill returns when enough counts have become old that calls may go again.
+// refill returns when enough counts have expired that calls may be sent again.
 func (b *budget) refill(now instant, spent bool) instant {
 	want := b.limit - max(b.limit/10, 1)
 	if spent {

@@ -103,7 +103,7 @@ type Request struct {
 	// OtherToken is whether the token is not the process's own but came with the
 	// call. There may be any number of them, good and bad.
 	OtherToken bool
-	// Caller is who shares fairly with the other callers.
+	// Caller is the name of the caller that gets a fair share.
 	Caller string
 	// Line names what keeps its order; see [LineOf]: of the calls with the same
 	// Line and Caller the next one is sent when the one before has ended for
@@ -111,9 +111,9 @@ type Request struct {
 	// may go side by side. A permit of such a call, the last one it got, must
 	// also be ended by [Permit.Done].
 	Line string
-	// Joined is called once the call has its place: a call of the same line
-	// that asks from then on comes behind. It may be nil, must not block and
-	// is not called for a call that is refused immediately.
+	// Joined is called once the call has its place in the queue: later calls of the same
+	// line are behind it. It may be nil, must not block and is not called for a call that
+	// is refused immediately.
 	Joined func()
 	// Bytes is the memory that the call's body holds while it waits.
 	Bytes int64

@@ -352,8 +352,7 @@ func (c *core) done(x *call, now instant) {
 	}
 }
 
-// stir has dispatch look again at a line, whose next call may be another one
-// than before, in any bucket.
+// stir makes dispatch check a line again, because its next call may have changed, in any bucket.
 func (c *core) stir(l *line) {
 	if !l.stirred {
 		l.stirred = true

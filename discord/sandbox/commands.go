@@ -82,7 +82,7 @@ type Command struct {
 	Options       []CommandOption   `json:"options,omitempty"`
 }
 
-// CommandOption is what is asked of who uses a command.
+// CommandOption is an option of a command.
 type CommandOption struct {
 	Type         int               `json:"type"`
 	Name         string            `json:"name"`

@@ -51,7 +51,7 @@ func clean(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// author is who writes a message, and under which rules.
+// author is the author of a message, and the rules that apply.
 type author struct {
 	user        *User
 	webhook     *Webhook    // nil for a bot's own messages

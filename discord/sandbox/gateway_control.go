@@ -80,8 +80,8 @@ type GatewayFaults struct {
 	// BytesPerSecond is the speed of the line, 0 means any. Nothing else is
 	// answered while a payload is on its way.
 	BytesPerSecond int `json:"bytes_per_second"`
-	// Backwards has each event followed by another one, of the type
-	// SANDBOX_BACKWARDS, whose number is 1.
+	// Backwards makes each event be followed by one of the type SANDBOX_BACKWARDS with
+	// the number 1.
 	Backwards bool `json:"backwards"`
 
 	// What the answers of the API and READY say, Count or not. Empty fields

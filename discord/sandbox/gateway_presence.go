@@ -115,7 +115,7 @@ func (s *Sandbox) presenceChanged(user ID) {
 	}
 }
 
-// SetPresence makes a user who is no client of the gateway online, or not.
+// SetPresence sets the presence of a user that is not a client of the gateway.
 func (s *Sandbox) SetPresence(user ID, p Presence) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

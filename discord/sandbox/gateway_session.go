@@ -235,7 +235,7 @@ func (s *Sandbox) mayStart(c *gatewayConn, ss *session) bool {
 	return true
 }
 
-// revoke makes a token worthless, also to those who have used it.
+// revoke invalidates a token, also for sessions that have used it.
 func (s *Sandbox) revoke(token string, why closing) {
 	delete(s.tokens, token)
 	for _, ss := range slices.Clone(s.gateway.order) {

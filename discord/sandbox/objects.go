@@ -37,7 +37,7 @@ type user struct {
 // ChannelType is a channel's type, in Discord's numbers.
 type ChannelType int
 
-// The channel types that the sandbox knows.
+// The channel types of the sandbox.
 const (
 	ChannelText               ChannelType = 0
 	ChannelDM                 ChannelType = 1

@@ -54,7 +54,7 @@ const (
 	PermPinMessages           Permissions = 1 << 51
 	PermBypassSlowmode        Permissions = 1 << 52
 
-	// PermAll has every bit that Discord knows.
+	// PermAll contains all of Discord's permissions.
 	PermAll Permissions = 1<<53 - 1
 )
 

@@ -490,7 +490,7 @@ func (s *Sandbox) receive(r *http.Request) (*call, error) {
 	return c, s.readBody(c)
 }
 
-// authorize finds out who calls.
+// authorize identifies the caller.
 func (s *Sandbox) authorize(c *call) error {
 	if id, ok := s.tokens[c.token]; ok {
 		c.user = s.users[id]

@@ -61,7 +61,7 @@ func (c composer) callback(req *pb.RespondInteractionRequest) (discord.Args, []d
 	return args, m.Files, nil
 }
 
-// within has an error name fields that are in a part of the request.
+// within returns an error whose fields are in a part of the request.
 func within(part string, err error) error {
 	if e, ok := errors.AsType[*discord.Error](err); ok {
 		for i := range e.Fields {

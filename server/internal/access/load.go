@@ -20,7 +20,7 @@ type load struct {
 
 type loadKey struct{}
 
-// withLoad has the body of a request count for a client.
+// withLoad counts the body of a request for a client.
 func withLoad(ctx context.Context, client *Client, r *http.Request) (_ *http.Request, leave func()) {
 	if client.usage == nil || client.maxBytes == 0 {
 		return r.WithContext(ctx), func() {}

@@ -192,8 +192,7 @@ func (c *connection) converse(identified func()) error {
 	}
 }
 
-// againError has a client that got INVALID_SESSION identify itself again over the
-// same connection.
+// againError lets a client that got INVALID_SESSION identify again over the same connection.
 type againError struct{ command command }
 
 func (*againError) Error() string { return "the client sent a second Identify" }
@@ -259,8 +258,7 @@ func (c *connection) report(ctx context.Context, method string, err error) {
 	end(err)
 }
 
-// serve has a client that is known begin or resume its session, and serves it until
-// the connection ends.
+// serve begins or resumes the session of a known client, and serves it until the connection ends.
 func (c *connection) serve(ctx context.Context, begin func(context.Context) error) (err error) {
 	if err := access.MayCall(ctx, "SubscribeEvents"); err != nil {
 		c.report(ctx, "SubscribeEvents", err)

@@ -237,9 +237,9 @@ func (s *savedSession) valid(id, epoch string, allowed gateway.Intents) bool {
 	return true
 }
 
-// retrace has a session of an earlier run remember its events from the mark before one
-// of them on. It fails when it cannot determine exactly which events the client has received.
-// The server's own session must be connected.
+// retrace restores the events of a session of an earlier run, starting at the mark before
+// one of them. It fails when it cannot determine exactly which events the client has
+// received. The server's own session must be connected.
 func (c *connection) retrace(ctx context.Context, s *session, sequence int64) error {
 	s.retracing.Lock()
 	defer s.retracing.Unlock()

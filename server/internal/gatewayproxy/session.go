@@ -131,7 +131,7 @@ func (p *Proxy) forget(s *session) {
 	}
 }
 
-// joinVoice has a session get credentials for voice in a guild. mu is held.
+// joinVoice lets a session receive voice credentials of a guild. mu is held.
 func (p *Proxy) joinVoice(guild uint64, s *session) {
 	if p.voice[guild] == nil {
 		p.voice[guild] = make(map[*session]bool)
@@ -139,7 +139,7 @@ func (p *Proxy) joinVoice(guild uint64, s *session) {
 	p.voice[guild][s] = true
 }
 
-// leaveVoice has a session get no more credentials for voice in a guild. mu is held.
+// leaveVoice stops a session from receiving voice credentials of a guild. mu is held.
 func (p *Proxy) leaveVoice(guild uint64, s *session) {
 	delete(p.voice[guild], s)
 	if len(p.voice[guild]) == 0 {

@@ -400,8 +400,7 @@ func (s *Server) check(next http.Handler) http.Handler {
 	})
 }
 
-// separate has forwarded serve the requests that another server has forwarded, and next
-// all others.
+// separate passes requests that another server has forwarded to forwarded, and all others to next.
 func (s *Server) separate(next, forwarded http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		in, err := s.cfg.Forwarded(r)

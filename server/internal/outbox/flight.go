@@ -127,7 +127,7 @@ func (f *flight) discount() {
 	}
 }
 
-// fly makes the delivery as far as that is possible now.
+// fly makes the delivery, as far as possible at the moment.
 func (f *flight) fly(ctx context.Context) {
 	request, err := f.Request(ctx, f.d.Seq)
 	if f.noted(ctx, err) != nil {
@@ -222,7 +222,7 @@ func (f *flight) endTry(ctx context.Context, outcome discord.Outcome) {
 	}
 }
 
-// failed decides what becomes of a delivery whose call failed.
+// failed decides what happens to a delivery whose call failed.
 func (f *flight) failed(ctx context.Context, request []byte, repeats Repeats, err error) {
 	e, ok := errors.AsType[*discord.Error](err)
 	switch {

@@ -153,7 +153,7 @@ func (o *Outbox) dueLocked(d store.Delivery) {
 	}
 }
 
-// scheduleLocked has the loop look for deliveries of a caller at a moment, or immediately.
+// scheduleLocked makes the loop look for deliveries of a caller at a time, or immediately.
 func (o *Outbox) scheduleLocked(caller string, at time.Time) {
 	if old, ok := o.callers[caller]; !ok || at.Before(old) {
 		o.callers[caller] = at
@@ -178,7 +178,7 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery,
 	return d, nil
 }
 
-// Retry has a delivery wait again that has ended without success. The errors are
+// Retry queues a delivery again if it ended without success. The errors are
 // those of package store.
 func (o *Outbox) Retry(ctx context.Context, caller, id string, expires time.Time) (store.Delivery, error) {
 	d, err := o.Outbox.Retry(ctx, o.limits, caller, id, expires)
@@ -245,7 +245,7 @@ func (o *Outbox) noted(ctx context.Context, err error) error {
 	return err
 }
 
-// poke has the loop look for work.
+// poke makes the loop look for work.
 func (o *Outbox) poke() {
 	select {
 	case o.wake <- struct{}{}:

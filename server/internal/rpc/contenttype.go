@@ -22,10 +22,10 @@ var supportedTypes = [...]string{
 	"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json",
 }
 
-// PlainContentType has next see the content types of messages in one form: in
-// lower case and without parameters. Connect-go compares them letter by letter,
-// while clients write "application/json; charset=UTF-8" and proxies in between
-// change case. Other content types stay as they are.
+// PlainContentType normalizes the content types of messages for next: lower case, without
+// parameters. Connect-go compares them letter by letter, while clients write
+// "application/json; charset=UTF-8" and proxies in between change case. Other content
+// types stay as they are.
 func PlainContentType(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, Plain(r))

@@ -72,8 +72,7 @@ type Config struct {
 	Waiting Waiting
 	// Logger takes what operators did. Nil means slog.Default().
 	Logger *slog.Logger
-	// Sandbox returns the state of the sandbox. Nil means that there is
-	// none.
+	// Sandbox returns the state of the sandbox. Nil means that there is no sandbox.
 	Sandbox func() *pb.WatchStatusResponse_Sandbox
 }
 

@@ -352,9 +352,9 @@ func (o *Outbox) list(ctx context.Context, q querier, condition string, args ...
 // sweepAtOnce limits the deliveries that one transaction changes.
 const sweepAtOnce = 500
 
-// Due has deliveries wait whose time has come, and ends those that have expired. It
-// returns the callers who may have new ones to be made, how many expired, and whether
-// there is more to do.
+// Due changes scheduled deliveries to waiting when their time has come, and ends those
+// that have expired. It returns the callers who may have new ones to be made, how many
+// expired, and whether there is more to do.
 func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone int, more bool, err error) {
 	var due, expired []Delivery
 	due, err = o.list(ctx, o.store.reads, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3",
@@ -621,7 +621,7 @@ func (o *Outbox) one(ctx context.Context, tx *transaction, caller, id string) (D
 	return d, err
 }
 
-// Retry has a delivery wait again that has ended without success, behind the others.
+// Retry queues a delivery again, behind the others, if it ended without success.
 func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id string, expires time.Time) (d Delivery, err error) {
 	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		if d, err = o.one(ctx, tx, caller, id); err != nil {

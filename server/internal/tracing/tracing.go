@@ -88,7 +88,7 @@ func (t *Tracing) Shutdown(ctx context.Context) error { return t.provider.Shutdo
 // https://www.w3.org/TR/trace-context/
 var propagator propagation.TraceContext
 
-// Interceptor makes a span of each call. It continues with the trace of a client
+// Interceptor creates a span for each call. It continues with the trace of a client
 // that sends one.
 func (t *Tracing) Interceptor() (connect.Interceptor, error) {
 	return otelconnect.NewInterceptor(
