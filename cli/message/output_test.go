@@ -125,7 +125,7 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// TestExitCodes: the exit code tells a script what to do, and the JSON of the error gives
+// TestExitCodes: the exit code shows a script what to do, and the JSON of the error gives
 // the reason.
 func TestExitCodes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})

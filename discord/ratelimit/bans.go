@@ -265,12 +265,12 @@ const (
 	maxGoneWebhooks = 10_000
 )
 
-// gone is a webhook that Discord does not know.
+// gone is a webhook that does not exist at Discord.
 //
-// That does not change by itself, and Discord restricts those who keep using
-// such a webhook. So calls to it are answered with what Discord answered,
-// without asking, for a minute at first and twice as long after each further
-// such answer, up to a day. After that one call may try.
+// That never changes, and Discord restricts clients that keep using such a
+// webhook. Calls to it therefore get Discord's response without a request, for
+// a minute at first and twice as long after each further such response, up to a
+// day. After that, one call may try.
 // https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
 type gone struct {
 	major   string // of the webhook's routes

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// messageBody is what a message can be made of, by a bot or by a webhook.
+// messageBody is the body of a request that posts a message, as a bot or as a webhook.
 type messageBody struct {
 	Content         *string          `json:"content"`
 	Nonce           json.RawMessage  `json:"nonce"`

@@ -131,7 +131,7 @@ func (s *Sandbox) executeSlack(c *call) (any, error) {
 	return "ok", nil
 }
 
-// githubBody is what the events of GitHub that Discord shows have in common.
+// githubBody contains the common fields of the GitHub events that Discord shows.
 type githubBody struct {
 	Action  string `json:"action"`
 	Ref     string `json:"ref"`

@@ -47,7 +47,7 @@ const (
 // flagLoading is a message that a bot has promised.
 const flagLoading = 1 << 7
 
-// Interaction is what a bot gets when somebody uses one of its commands.
+// Interaction is the event that a bot receives when a user uses one of its commands or components.
 type Interaction struct {
 	ID            ID     `json:"id"`
 	Token         string `json:"token"`

@@ -16,7 +16,7 @@ var inviteRoutes = []route{
 	{method: "DELETE", template: "/invites/{code}", handle: (*Sandbox).deleteInvite},
 }
 
-// maxInvites is how many invites a guild may have.
+// maxInvites is the maximum number of invites in a guild.
 const maxInvites = 1000
 
 var errUnknownInvite = refuse(http.StatusNotFound, 10006, "Unknown Invite")

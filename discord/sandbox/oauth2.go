@@ -29,7 +29,7 @@ var oauth2Routes = []route{
 // anyScope is the list of scopes of a route that every Bearer token may use.
 var anyScope = []string{}
 
-// grant is what a user lets an application do.
+// grant contains the scopes that a user has granted to an application.
 type grant struct {
 	application, user ID
 	scopes            []string

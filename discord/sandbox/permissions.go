@@ -81,8 +81,8 @@ func (p *Permissions) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// guildPermissions is what a member may do in the guild as a whole; nothing
-// for those who are not members.
+// guildPermissions returns a member's permissions in the guild as a whole; none for users
+// who are not members.
 func (g *guild) permissions(u ID, now time.Time) Permissions {
 	m := g.members[u]
 	switch {

@@ -36,8 +36,8 @@ type Config struct {
 	// Empty leaves out the default world, but for the bot itself.
 	Empty bool
 
-	// GatewayURL is what GET /gateway answers; empty means this sandbox's own,
-	// at the host that was called.
+	// GatewayURL is the address that GET /gateway returns. Empty means this sandbox's
+	// own, at the host of the request.
 	GatewayURL string
 
 	// Unlimited starts without rate limits and without their headers.
@@ -277,7 +277,7 @@ func (c *call) value(name string) string {
 	return ""
 }
 
-// answer is what comes of a call.
+// answer is the result of a call.
 type answer struct {
 	status int
 	header http.Header
@@ -364,7 +364,7 @@ func reset(w http.ResponseWriter) {
 	panic(http.ErrAbortHandler)
 }
 
-// errReset is what a caller sees of a connection that was reset.
+// errReset is the error of a caller whose connection was reset.
 var errReset = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 
 // deliver takes an answer the way back. An error means that none arrives.
@@ -386,7 +386,7 @@ func (s *Sandbox) deliver(ctx context.Context, a *answer) error {
 	return nil
 }
 
-// carryOut is what happens at Discord when a call arrives.
+// carryOut does what Discord does when a call arrives.
 func (s *Sandbox) carryOut(c *call, refused error) *answer {
 	a := &answer{header: make(http.Header, 8)}
 	a.header["Via"] = viaValue

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Use is what somebody does to a bot: use one of its commands, press a button
-// or pick from a select of a message, or submit a modal. The sandbox makes of it
-// the interaction that Discord would, with the objects that it names.
+// Use is a user's action: using a command of the bot, pressing a button or choosing from
+// a select menu of a message, or submitting a modal. The sandbox turns it into the
+// interaction that Discord would, with the objects that it names.
 type Use struct {
 	Channel ID  `json:"channel_id"`
 	User    ID  `json:"user"` // none means Alice

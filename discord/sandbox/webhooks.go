@@ -56,7 +56,7 @@ type webhook struct {
 	interaction *interaction // nil of ordinary ones
 }
 
-// maxWebhooks is how many webhooks a channel may have.
+// maxWebhooks is the maximum number of webhooks of a channel.
 const maxWebhooks = 15
 
 func (s *Sandbox) token(id ID) string {
