@@ -65,7 +65,7 @@ func dashes(name string) string {
 type line struct {
 	app  *cli.App
 	path []*cli.Command // the commands that were named, from the outermost
-	// options are those that were given, in the order of args.
+	// options are the given options, in the order of args.
 	options   []option
 	arguments []string
 }
@@ -86,7 +86,7 @@ func (l *line) flags(n int) []cli.Flag {
 	return l.path[n-1].Flags
 }
 
-// commands are those that may be named next.
+// commands are the commands that may come next.
 func (l *line) commands() []*cli.Command {
 	if n := len(l.path); n > 0 {
 		return l.path[n-1].Subcommands
@@ -374,7 +374,7 @@ func (l *line) unknownCommand(arg string) error {
 	return fmt.Errorf("%s; see --help", text)
 }
 
-// name is that of the command, with those above it.
+// name returns the name of the command, with its parents.
 func (l *line) name() string {
 	var all []string
 	for _, c := range l.path {

@@ -15,8 +15,7 @@ import (
 	"syscall"
 )
 
-// Env is what a command has of the process around it. Flags read environment
-// variables of the process itself.
+// Env is the environment of a command. Flags read environment variables of the process itself.
 type Env struct {
 	// Args are the arguments after the command's name.
 	Args []string
@@ -149,7 +148,7 @@ func (e *reported) Unwrap() error { return e.err }
 // has written it in a form of its own.
 func Reported(err error) error { return &reported{err} }
 
-// usageError is that of flags or arguments that a command does not take.
+// usageError is an error in the flags or arguments of a command.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }

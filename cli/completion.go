@@ -176,7 +176,7 @@ func takesFile(f cli.Flag) bool {
 	return false
 }
 
-// shells are those that completionScript supports.
+// shells are the shells that completionScript supports.
 var shells = []string{"bash", "zsh", "fish"}
 
 // completionCommand writes what a shell needs to complete the command of app.

@@ -110,8 +110,8 @@ func countsMilliseconds(version string) bool {
 	return version == "" || version == "v6" || version == "v7"
 }
 
-// maxDecodings is how often a segment is decoded to see what others, who may
-// decode more than once, could take it for.
+// maxDecodings is how often a segment is decoded to find its possible meanings, because
+// other programs may decode more than once.
 const maxDecodings = 4
 
 // isSafeSegment reports whether a part of a path stays one part of it,

@@ -21,7 +21,7 @@ type request struct {
 	journal     *Journal // records the tries; nil if nothing does
 }
 
-// policy is how a request is sent and what its answer must be.
+// policy says how a request is sent and which response is expected.
 type policy struct {
 	// repeatable: doing it twice has the effect of doing it once, so that a
 	// try whose outcome is unknown can be repeated.

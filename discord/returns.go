@@ -9,9 +9,9 @@ import (
 	"strconv"
 )
 
-// Returns is what a successful operation answers with. A success without it
-// says nothing about what Discord did, and counts as a lost answer. Whatever
-// else is odd about an answer is for the reader of it to ignore.
+// Returns is the expected response of a successful operation. A success without it proves
+// nothing about what Discord did, and counts as a lost response. The reader of the
+// response ignores everything else that is unexpected.
 type Returns int
 
 const (

@@ -35,7 +35,7 @@ type setting struct {
 	line   int
 }
 
-// Schema is what a file may contain.
+// Schema describes the valid contents of a file.
 type Schema struct {
 	// Flags are the settings, apart from those in Excluded.
 	Flags    []cli.Flag

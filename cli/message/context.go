@@ -34,7 +34,7 @@ func contextFlag() cli.Flag {
 	}
 }
 
-// contextsFile is where contexts are kept.
+// contextsFile is the file of the contexts.
 func contextsFile() (string, error) {
 	if path := os.Getenv("DISCORDPROXY_CONTEXTS"); path != "" {
 		return path, nil

@@ -51,7 +51,7 @@ func (r *request) find(n name) (uint64, error) {
 	return r.userNamed(n.text)
 }
 
-// candidate is what a name may mean.
+// candidate is an object that a name may refer to.
 type candidate struct {
 	id    uint64
 	about string

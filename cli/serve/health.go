@@ -80,10 +80,10 @@ func healthCommand(e command.Env) *cli.Command {
 	}
 }
 
-// healthQuestion is what is asked of a server.
+// healthQuestion is a health check of a server.
 type healthQuestion struct {
 	address, path string
-	// tls is how the server proves who it is; nil without TLS.
+	// tls verifies the server's certificate; nil without TLS.
 	tls *tls.Config
 	// certificate is a file with the server's own certificate; "" for none.
 	certificate string

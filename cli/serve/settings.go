@@ -19,7 +19,7 @@ type settings struct {
 	path    string // of the file, or "" for none
 	file    *configfile.File
 	sources map[string]configfile.Source
-	// values are those of all flags as text, the token's among them.
+	// values are the values of all flags as text, including the token.
 	values map[string]string
 }
 
@@ -29,7 +29,7 @@ const (
 	hooksSection = "hooks"
 )
 
-// schema is what a configuration file may contain.
+// schema describes the valid contents of a configuration file.
 func schema(flags []cli.Flag) configfile.Schema {
 	return configfile.Schema{
 		Flags: flags, Excluded: []string{"config", "help"}, Lists: []string{"host"},

@@ -56,7 +56,7 @@ func (t target) String() string {
 	return t.os + "_" + t.arch
 }
 
-// release is what is built.
+// release describes the release to build.
 type release struct {
 	out, version, commit string
 	date                 time.Time

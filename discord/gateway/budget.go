@@ -9,8 +9,8 @@ import (
 // every program that uses its token.
 const (
 	budgetWindow = 24 * time.Hour
-	// budgetTotal is what a bot has that runs in one connection. Discord names
-	// larger numbers only to bots that are split over several.
+	// budgetTotal is the budget of a bot with one connection. Discord gives larger
+	// numbers only to bots with several.
 	budgetTotal = 1000
 	// resetUnknown is how long a number from Discord without the time of its reset stays valid.
 	resetUnknown = 10 * time.Minute
@@ -60,8 +60,8 @@ type budget struct {
 	reset     time.Time
 }
 
-// BudgetCount is what a Gateway has counted of its IDENTIFYs: a plain value
-// that can be stored and given to the Gateway of a later run.
+// BudgetCount is a Gateway's count of its IDENTIFYs: a plain value that can be stored and
+// passed to the Gateway of a later run.
 type BudgetCount struct {
 	// Begun are the times of the IDENTIFYs of the last 24 hours, oldest first.
 	Begun []time.Time `json:"begun"`

@@ -18,7 +18,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// session is what outlives a connection.
+// session is the state that survives a connection.
 type session struct {
 	id, url  string
 	sequence atomic.Int64 // the largest one of a dispatch

@@ -19,7 +19,7 @@ type everything struct {
 	self       id // the bot's
 	// members are the ids of the guilds that the bot is in.
 	members map[string]bool
-	// awaited are those of them whose GUILD_CREATE has not come.
+	// awaited are the guilds among them whose GUILD_CREATE has not arrived.
 	awaited map[string]bool
 	// changed is whether ready, members or awaited were not exported since they
 	// changed, and dirty are the guilds of whose rest that is true.

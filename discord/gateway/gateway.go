@@ -47,7 +47,7 @@ type Config struct {
 	Handler Handler
 	// Intents say which events come. They stay the same while Run runs.
 	Intents Intents
-	// Status is how the bot shows: online, idle, dnd or invisible. Empty
+	// Status is the bot's status: online, idle, dnd or invisible. Empty
 	// means online.
 	Status string
 	// Activity is a text that shows under the bot's name, at most
@@ -60,8 +60,8 @@ type Config struct {
 	// Logger takes one line when a connection is ready, is lost, or was the
 	// last one, and when a pause begins. Nil means slog.Default().
 	Logger *slog.Logger
-	// Counted is what an earlier run has counted of its IDENTIFYs, see
-	// Gateway.Counted. The zero value is a bot that has sent none.
+	// Counted is an earlier run's count of IDENTIFYs; see Gateway.Counted. The zero value
+	// means that none was sent.
 	Counted BudgetCount
 	// Spent is called when an IDENTIFY is counted, before it is sent. It must not
 	// block. It may be nil.
@@ -323,7 +323,7 @@ const (
 	firstWait     = time.Second
 	maxResumeWait = 30 * time.Second
 	maxBeginWait  = 3 * time.Minute
-	// settledAfter is how long a connection lasts that counts as a good one.
+	// settledAfter is how long a connection must last to count as a good one.
 	settledAfter = 10 * time.Second
 )
 

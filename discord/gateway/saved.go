@@ -6,8 +6,7 @@ import "time"
 // secret, but with the bot's token it gives the session's events.
 type SavedSession struct {
 	ID string `json:"id"`
-	// URL is where Discord wants the session to be resumed, empty for the general
-	// address.
+	// URL is the address at which the session must be resumed. Empty means the general address.
 	URL string `json:"url,omitempty"`
 	// Sequence is the number of the last event that was handled.
 	Sequence int64 `json:"sequence"`

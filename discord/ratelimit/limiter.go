@@ -332,7 +332,7 @@ func (l *Limiter) Barred(token string) *Error {
 	return nil
 }
 
-// Reason is why a call was refused.
+// Reason is the reason of a refusal.
 type Reason int
 
 const (
@@ -389,8 +389,8 @@ func (r Reason) String() string {
 // Error is a refusal of Acquire. Nothing was sent.
 type Error struct {
 	Reason Reason
-	// RetryAfter is how long from the moment of the error until the call could
-	// be sent at the earliest; 0 when nothing is known.
+	// RetryAfter is the time from the error until the call could be sent at the earliest,
+	// or 0 if it is not known.
 	RetryAfter time.Duration
 	// Global is whether the wait for a deadline that is too early is one for
 	// the limit over all routes of the token.

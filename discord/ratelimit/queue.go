@@ -16,7 +16,7 @@ type class struct {
 	ready     heap[*queue] // with a call that may go: fewest turns first, then oldest call
 }
 
-// share is what one caller has waiting in a bucket.
+// share contains the calls of one caller that wait in a bucket.
 type share struct {
 	caller  *caller
 	turns   uint64 // calls sent, in the bucket's virtual time
@@ -24,7 +24,7 @@ type share struct {
 	queues  []*queue // one for each class
 }
 
-// queue is what one caller has waiting of a class.
+// queue contains the waiting calls of one caller in a class.
 type queue struct {
 	share     *share
 	class     *class

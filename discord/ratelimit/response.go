@@ -16,7 +16,7 @@ const (
 	maxHeaderWait  = 7 * 24 * time.Hour
 )
 
-// Response is what the limiter wants to know of an answer.
+// Response contains the parts of a response that the limiter needs.
 type Response struct {
 	Status int
 	Header http.Header // with canonical names, as net/http reads them

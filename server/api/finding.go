@@ -17,7 +17,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// clockError is how far Discord's clock may be behind this machine's.
+// clockError is how far Discord's clock may be behind that of this machine.
 const clockError = 2 * time.Second
 
 // maxHistory limits the messages that are read to find one.
@@ -91,7 +91,7 @@ func (s search) read(ctx context.Context, into any, op discord.Operation, args d
 	return json.Unmarshal(data, into)
 }
 
-// written is what of a message can be compared.
+// written contains the parts of a message that can be compared.
 type written struct {
 	ID      uint64 `json:"id,string"`
 	Webhook string `json:"webhook_id"`

@@ -11,8 +11,8 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// respondTimeout is how long Discord waits for the first answer to an
-// interaction: Discord refuses what comes later.
+// respondTimeout is how long Discord waits for the first response to an interaction.
+// Discord refuses later responses.
 const respondTimeout = 3 * time.Second
 
 func (s *service) RespondInteraction(ctx context.Context, req *pb.RespondInteractionRequest) (*pb.RespondInteractionResponse, error) {

@@ -215,7 +215,7 @@ func eventsResponse(batch events.Batch, raw, asJSON bool) (*pb.SubscribeEventsRe
 	return response, nil
 }
 
-// ownEvents are what the proxy itself says to a subscriber.
+// ownEvents are the proxy's own events.
 func ownEvents(batch events.Batch) []*pb.Event {
 	now := timestamppb.New(time.Now())
 	var own []*pb.Event

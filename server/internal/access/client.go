@@ -43,7 +43,7 @@ type Client struct {
 	timeout *time.Duration
 }
 
-// usage is what a client uses. It outlasts a change of the rules.
+// usage counts what a client uses. It survives a change of the rules.
 type usage struct {
 	calls   atomic.Int64
 	bytes   atomic.Int64 // of the requests of these calls

@@ -24,7 +24,7 @@ import (
 
 // Config configures a Guard.
 type Config struct {
-	// Rules are those of the start; see Guard.Use. Nil means that there are no
+	// Rules are the initial rules; see Guard.Use. Nil means that there are no
 	// keys.
 	Rules *Rules
 	// Certificates reports whether clients may authenticate with a certificate that TLS

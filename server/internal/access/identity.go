@@ -12,7 +12,7 @@ import (
 	"connectrpc.com/connect"
 )
 
-// proof is what a client was known by. Exactly one field is set.
+// proof is the credential by which a client was identified. Exactly one field is set.
 type proof struct {
 	hash    string // of its key, as in the rules
 	names   []string
@@ -46,7 +46,7 @@ func WithBotToken(ctx context.Context) context.Context {
 // an entry has a space.
 var botTokenHolder = &Client{name: "bot token"}
 
-// identity is who sent a request.
+// identity is the sender of a request.
 type identity struct {
 	client *Client
 	proof  proof
@@ -76,7 +76,7 @@ func parseAddresses(list []string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// identify returns who sent the request.
+// identify returns the sender of the request.
 func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 	if e := evidenceIn(r.Context()); e != nil && e.Client != "" {
 		return g.byName(rules, e.Client)

@@ -13,7 +13,7 @@ import (
 // maxEarlier is how many earlier epochs a hub recognizes.
 const maxEarlier = 16
 
-// State is where a hub is, for the hub of a later run.
+// State is the state of a hub, for the hub of a later run.
 type State struct {
 	Epoch string `json:"epoch"`
 	// Next is the number that the next event gets.

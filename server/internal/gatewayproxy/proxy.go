@@ -58,7 +58,7 @@ const (
 	resumeWindow = 5 * time.Minute
 )
 
-// Path is where the websocket is.
+// Path is the path of the websocket.
 const Path = "/gateway"
 
 // Upstream is the server's own session. *gateway.Gateway is one.
@@ -130,8 +130,8 @@ type Proxy struct {
 	renewed  bool          // another session was asked for
 	self     uint64        // the bot's id
 	sessions map[string]*session
-	// earlier is what an earlier run knew of guilds when it ended, for bots that go
-	// on from there; nil once there are none.
+	// earlier contains the guilds of an earlier run when it ended, for bots that continue
+	// from there, or nil if there are none.
 	earlier *gateway.Snapshot
 	stored  map[string]bool              // sessions that Export has returned
 	voice   map[uint64]map[*session]bool // who asked for voice in a guild

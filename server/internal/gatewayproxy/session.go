@@ -22,7 +22,7 @@ const (
 	maxOwnBytes = 4 << 20
 )
 
-// session is what a bot has identified for. It outlives its connections.
+// session is the session of a bot. It survives its connections.
 type session struct {
 	id     string
 	client string // the name of the access client
@@ -69,7 +69,7 @@ type event struct {
 	origin
 }
 
-// origin is where an event comes from.
+// origin is the source of an event.
 type origin int
 
 const (

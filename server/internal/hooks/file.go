@@ -41,7 +41,7 @@ type Hook struct {
 	templates        *Templates
 }
 
-// target is where messages go. Exactly one of channel, user and webhook is set.
+// target is the target of messages. Exactly one of channel, user and webhook is set.
 type target struct {
 	channel, user, webhook uint64
 	token                  string // the webhook's
@@ -67,8 +67,8 @@ type entry struct {
 	Avatar   string   `yaml:"avatar_url"`
 }
 
-// properName is what a hook may be called: it is a part of a path, and a label
-// in logs and metrics.
+// properName matches valid names of hooks: a name is a part of a path, and a label in
+// logs and metrics.
 var properName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // Limits of a secret, in characters. Secrets are compared as they are, so that

@@ -41,7 +41,7 @@ const (
 	DefaultMaxCalls     = 5_000
 )
 
-// Protocol is what the log, metrics and the dashboard call hooks.
+// Protocol is the protocol of hooks in the log, in metrics and on the dashboard.
 const Protocol = "hook"
 
 // Config configures a handler. Only Discord is required.
@@ -255,7 +255,7 @@ type result struct {
 	ChannelID string `json:"channel_id,omitempty"`
 	// Shortened reports whether a part of the message was cut or left out.
 	Shortened bool `json:"shortened,omitempty"`
-	// Message is what a preview shows.
+	// Message is the message of a preview.
 	Message discord.Args `json:"message,omitempty"`
 }
 

@@ -41,10 +41,10 @@ var formats = []string{
 	formatGitHub, formatGitLab, formatGitea, formatGeneric, formatJSON,
 }
 
-// payload is what a request holds.
+// payload is the decoded body of a request.
 type payload struct {
 	format string
-	// event is what a code forge calls the event, such as pull_request.
+	// event is a code forge's name of the event, such as pull_request.
 	event string
 	// data is the decoded JSON, or an object made of a text or a form. Numbers are
 	// int64 if they are whole and fit, else float64.

@@ -164,7 +164,7 @@ func (h *Hook) render(p *payload) (*message, error) {
 	return m, err
 }
 
-// input is what a template reads.
+// input is the data of a template.
 type input struct {
 	Hook, Format, Event string
 	Payload             any
