@@ -165,7 +165,7 @@ func TestAnswersTogether(t *testing.T) {
 		}
 		calls.Wait()
 		if limit := int64(42<<20 + 30*smallAnswer); peak.Load() > limit || peak.Load() < 2*size {
-			t.Errorf("%d bytes at once, limit %d", peak.Load(), limit)
+			t.Errorf("%d bytes at the same time, limit %d", peak.Load(), limit)
 		}
 	})
 }

@@ -143,7 +143,7 @@ const okHead = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 var enemies = map[string]enemy{
 	"accepts nothing":        func(w *wire, _ net.Conn) { <-w.ended },
 	"hangs after connecting": func(_ *wire, conn net.Conn) { silent(conn) },
-	"closes at once":         func(*wire, net.Conn) {},
+	"closes immediately":     func(*wire, net.Conn) {},
 	"closes in the middle of TLS": func(_ *wire, conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 10))
 	},

@@ -464,7 +464,7 @@ func TestOddBeginnings(t *testing.T) {
 		{"INVALID_SESSION for an identify", func(q *peer) { q.send(10, `{"heartbeat_interval":41250}`); q.want(2); q.send(9, "false") }, true},
 		{"no HELLO", func(*peer) {}, true},
 		{"no READY", func(q *peer) { q.send(10, `{"heartbeat_interval":41250}`) }, true},
-		{"closed at once", func(q *peer) { _ = q.ws.CloseNow() }, true},
+		{"closed immediately", func(q *peer) { _ = q.ws.CloseNow() }, true},
 		{"a HELLO without an interval", func(q *peer) { q.send(10, `{}`) }, true},
 		{"a HELLO of another form", func(q *peer) { q.send(10, `[]`) }, true},
 		{"an ACK first", func(q *peer) { q.send(11, "null"); q.welcome() }, false},

@@ -99,7 +99,7 @@ func TestPermitEndsOnce(t *testing.T) {
 			}
 		})
 	}
-	t.Run("all at once", func(t *testing.T) {
+	t.Run("all together", func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{})
 		p, err := l.Acquire(t.Context(), request("POST", messages(1)))
 		if err != nil {

@@ -74,7 +74,7 @@ func TestGatewayFaults(t *testing.T) {
 	before := time.Now()
 	c, ready := r.login(0)
 	if time.Since(before) < 50*time.Millisecond {
-		t.Error("READY came at once")
+		t.Error("READY arrived immediately")
 	}
 	equal(t, "resume url", ready["resume_gateway_url"], any(elsewhere))
 	if _, err := readAll(c); err == nil {
