@@ -9,13 +9,13 @@ import (
 	"strconv"
 )
 
-// Returns is what a successful operation answers with. A success without it
-// says nothing about what Discord did, and counts as a lost answer. Whatever
-// else is odd about an answer is for the reader of it to ignore.
+// Returns is the expected response of a successful operation. A success without it proves
+// nothing about what Discord did, and counts as a lost response. The reader of the
+// response ignores everything else that is unexpected.
 type Returns int
 
 const (
-	// Anything may be the answer, or nothing.
+	// Anything is any response, or none.
 	Anything Returns = iota
 	// AnObject is a JSON object that is not empty.
 	AnObject
@@ -27,7 +27,7 @@ const (
 	unread
 )
 
-// String describes it for errors.
+// String returns a description for errors.
 func (r Returns) String() string {
 	return [...]string{"anything", "an object", "an object with an id", "a list", "unread"}[r]
 }

@@ -8,10 +8,10 @@ import (
 
 type revokedKey struct{}
 
-// WithRevoked returns a context whose calls are not sent once revoked has
-// ended. A call that waits for the rate limits fails then with Reason Revoked;
-// one that is at Discord goes on, since what it does is done there. Contexts that
-// were given before count, too.
+// WithRevoked returns a context whose calls are not sent once revoked has ended. A call
+// that waits for the rate limits then fails with Reason Revoked. A call that has been
+// sent continues, because Discord carries it out anyway. Contexts
+// of earlier calls of WithRevoked still count.
 func WithRevoked(ctx, revoked context.Context) context.Context {
 	earlier, _ := ctx.Value(revokedKey{}).([]context.Context)
 	return context.WithValue(ctx, revokedKey{}, append(slices.Clip(earlier), revoked))

@@ -73,7 +73,7 @@ type sending struct {
 	*request
 	ask  ratelimit.Request // for the permits
 	seen Try               // the newest try
-	// What earlier tries left behind.
+	// State of earlier attempts.
 	limited *answer       // the newest answer that spoke of a limit
 	unknown bool          // a try may have taken effect
 	failing time.Duration // spent on tries that failed, and between tries
@@ -164,7 +164,7 @@ func (s *sending) hit(ctx context.Context, a *answer) {
 // settled returns the answer of a call.
 func (s *sending) settled(a *answer) *answer {
 	if s.unknown && s.done != 0 && a.status >= http.StatusBadRequest && answerError(a.status, a.header, a.body).Code == s.done {
-		// The try before has done it.
+		// The previous attempt has taken effect.
 		a = &answer{status: http.StatusNoContent, header: a.header}
 	}
 	a.outcomeUnknown = s.unknown

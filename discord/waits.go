@@ -11,7 +11,7 @@ import (
 
 // WaitingCall is a call that waits for the rate limits.
 type WaitingCall struct {
-	// Number identifies the wait. Later ones have higher numbers.
+	// Number identifies the waiting call. Later calls have higher numbers.
 	Number int64
 	// Route and Resource are those of Try, and Caller is that of WithCaller.
 	Route, Resource, Caller string
@@ -68,8 +68,8 @@ func (c *Client) WaitingCalls() []WaitingCall {
 }
 
 // CancelWaiting ends the waiting calls for which match returns true, and returns them.
-// They fail with Reason Withdrawn. A call that has its permit already goes on. match
-// must be quick: no call can begin or end its wait meanwhile.
+// They fail with Reason Withdrawn. A call that already has its permit continues. match
+// must be fast: no call can begin or end its wait while it runs.
 func (c *Client) CancelWaiting(match func(WaitingCall) bool) []WaitingCall {
 	w := &c.transport.waits
 	w.mu.Lock()

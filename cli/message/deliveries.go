@@ -100,7 +100,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	)
 }
 
-// deliveryActions are what can be done with deliveries, and whether an ID follows.
+// deliveryActions are the actions on deliveries, and whether an ID follows.
 var deliveryActions = map[string]bool{"list": false, "watch": false, "show": true, "cancel": true, "retry": true}
 
 var deliveriesCommand = messageCommand{

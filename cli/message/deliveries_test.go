@@ -9,7 +9,7 @@ import (
 	"discordproxy/test/proxytest"
 )
 
-// TestQueue leaves messages with the proxy, and looks after them.
+// TestQueue queues messages, and lists, shows, cancels and retries them.
 func TestQueue(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)

@@ -11,7 +11,7 @@ import (
 )
 
 var threadCommand = messageCommand{
-	name: "thread", usage: "starts a thread in a channel, or in a forum a post with TEXT",
+	name: "thread", usage: "starts a thread in a channel, or a post with TEXT in a forum",
 	ids: []string{"CHANNEL_ID"}, words: []string{"NAME"}, optional: "TEXT",
 	flags: func() []cli.Flag {
 		return []cli.Flag{

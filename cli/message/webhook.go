@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// webhookAddress is that of a webhook as Discord shows it.
+// webhookAddress matches the address of a webhook as Discord shows it.
 var webhookAddress = regexp.MustCompile(`^https?://[^/]+/api/(?:v\d+/)?webhooks/(\d+)/([A-Za-z0-9_-]+)/?$`)
 
 var webhookCommand = messageCommand{

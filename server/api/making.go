@@ -90,7 +90,7 @@ func (h handled) refusedAgain(code int) handled {
 	return h
 }
 
-// callIn returns the call in a request to the outbox, nil for any other message.
+// callIn returns the call in a request to the outbox, or nil for any other message.
 func callIn(m proto.Message) proto.Message {
 	if many, ok := m.(*pb.EnqueueManyRequest); ok {
 		m = many.GetEnqueue()
@@ -281,7 +281,7 @@ func madeBy(res proto.Message) outbox.Made {
 	return outbox.Made{}
 }
 
-// firstPart returns the message in the first field of an answer, nil if there is none.
+// firstPart returns the message in the first field of an answer, or nil if there is none.
 func firstPart(res proto.Message) proto.Message {
 	m := res.ProtoReflect()
 	f := m.Descriptor().Fields().ByNumber(1)

@@ -37,7 +37,7 @@ type outboxService struct {
 
 var _ discordapiconnect.OutboxHandler = (*outboxService)(nil)
 
-// Limits of what a client chooses.
+// Limits of the values that a client chooses.
 const (
 	maxDeliveryID  = 64
 	maxReplaceKey  = 64
@@ -298,7 +298,7 @@ func shown(d store.Delivery) *pb.Delivery {
 	return out
 }
 
-// whose returns the caller whose deliveries a request is about, "" for all, if the
+// whose returns the caller whose deliveries a request is about, or "" for all, if the
 // client may see them.
 func whose(ctx context.Context, wanted string, all bool) (string, error) {
 	own := discord.Caller(ctx)

@@ -104,8 +104,8 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
-// TestAway: nothing is lost or sent twice while Discord is away for hours, and calls
-// that were certainly not sent are made when it is back.
+// TestAway: nothing is lost or sent twice while Discord is unreachable for hours, and
+// calls that were certainly not sent are made afterwards.
 func TestAway(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		w := sb.World()
@@ -128,7 +128,7 @@ func TestAway(t *testing.T) {
 	})
 }
 
-// TestCancelAndRetry cancels what waits, and retries what failed.
+// TestCancelAndRetry cancels waiting deliveries, and retries failed ones.
 func TestCancelAndRetry(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		w := sb.World()
@@ -228,7 +228,7 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// TestFull: beyond the limit Enqueue refuses, and takes calls again when there is room.
+// TestFull: Enqueue refuses calls beyond the limit, and accepts them again when there is space.
 func TestFull(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		q := openQueue(t, sb, queueConfig{folder: t.TempDir(), idle: true, outbox: outbox.Config{MaxDeliveries: 2}})
@@ -390,7 +390,7 @@ func TestAccessToTheOutbox(t *testing.T) {
 	})
 }
 
-// TestWatch: the results come in their order, from a position on over restarts.
+// TestWatch: results arrive in order, starting from a position, also across restarts.
 func TestWatch(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	w, folder := sb.World(), t.TempDir()
@@ -464,7 +464,7 @@ func TestEnqueueManyForLong(t *testing.T) {
 	}
 }
 
-// TestEnqueueMany: each call has its answer, whatever becomes of the others.
+// TestEnqueueMany: each call gets its response, whatever happens to the others.
 func TestEnqueueMany(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	w := sb.World()

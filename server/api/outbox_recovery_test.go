@@ -24,7 +24,7 @@ func (q *queue) interrupt(sb *sandbox.Sandbox, route string, stored bool, req *p
 
 // crash stops the queue when the first try of delivery "once" has ended. It reads what
 // is on disk only then: while the queue runs, a read that waits for the file lets the
-// clock of the test go on to the next try.
+// clock of the test advance to the next try.
 func (q *queue) crash(sb *sandbox.Sandbox, route string) {
 	q.Helper()
 	tried := func(c sandbox.Call) bool { return c.Route == route }
@@ -126,7 +126,8 @@ func TestCrashOfOtherCalls(t *testing.T) {
 	}
 }
 
-// TestCrashWhileDiscordIsAway: what a try did remains unknown until Discord answers.
+// TestCrashWhileDiscordIsAway: the outcome of an attempt stays unknown until Discord can
+// be reached.
 func TestCrashWhileDiscordIsAway(t *testing.T) {
 	const history = "GET /channels/{channel_id}/messages"
 	for name, fault := range map[string]sandbox.Fault{

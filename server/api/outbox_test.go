@@ -214,7 +214,7 @@ func TestDelivered(t *testing.T) {
 	})
 }
 
-// TestEveryCallCanBeEnqueued makes a call of every kind by the outbox.
+// TestEveryCallCanBeEnqueued makes a call of every kind through the outbox.
 func TestEveryCallCanBeEnqueued(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		q := openQueue(t, sb, queueConfig{folder: t.TempDir()})
@@ -342,7 +342,7 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestRefusedFields: what is wrong with a request is refused by name.
+// TestRefusedFields: the error names the invalid field of a request.
 func TestRefusedFields(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		q := openQueue(t, sb, queueConfig{folder: t.TempDir(), idle: true})

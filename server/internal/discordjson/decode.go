@@ -15,10 +15,9 @@ import (
 // maxDepth bounds how deep messages may nest.
 const maxDepth = 32
 
-// Unmarshal fills m from one of Discord's objects. What the API does not
-// know and what has another form than expected is left out: an object of next
-// year is read as far as it is understood. Only text that is not a JSON
-// object is an error.
+// Unmarshal fills m from one of Discord's objects. Unknown fields and values of an
+// unexpected form are left out, so that objects of future versions can be read. Only text
+// that is not a JSON object is an error.
 func Unmarshal(data []byte, m proto.Message) error {
 	value, err := parse(data)
 	if err != nil {
@@ -31,9 +30,10 @@ func Unmarshal(data []byte, m proto.Message) error {
 	return nil
 }
 
-// UnmarshalAnswer fills the response of a method from what Discord answered. A
-// response with one field has the whole answer in it, an object or an array;
-// one with several fields is itself the object; one without takes nothing.
+// UnmarshalAnswer fills the response of a method from what Discord answered. If the
+// response has one field, that field receives the whole document, an object or an array.
+// If it has several fields, the response itself is the object. A response without fields
+// ignores the document.
 func UnmarshalAnswer(data []byte, response proto.Message) error {
 	m := response.ProtoReflect()
 	fields := m.Descriptor().Fields()
@@ -57,7 +57,7 @@ func UnmarshalAnswer(data []byte, response proto.Message) error {
 }
 
 // UnmarshalList reads an array of Discord's objects, as Unmarshal does.
-// Elements that are no objects are left out.
+// Elements that are not objects are left out.
 func UnmarshalList[M any, P interface {
 	*M
 	proto.Message

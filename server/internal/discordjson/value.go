@@ -88,7 +88,7 @@ func (v value) elements(yield func(element value) bool) {
 	}
 }
 
-// member returns the member of an object with a name, nil without one.
+// member returns the member of an object with a name, or nil without one.
 func (v value) member(name string) (found value) {
 	for n, member := range v.members {
 		if string(n) == name {

@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // Fleet is a server among others that share its database.
 type Fleet struct {
 	Leads bool
-	// Epoch is that of the lease, 0 before this server had it.
+	// Epoch is that of the lease, or 0 before this server had it.
 	Epoch                   int64
 	Renewed, FailedRenewals int64
 	// Replicas are the servers that the others know of, this one included. Versions

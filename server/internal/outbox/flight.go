@@ -14,36 +14,36 @@ import (
 
 // Maker makes calls.
 type Maker interface {
-	// Repeats says how the call of a delivery may be repeated when it is not known
-	// what a try did.
+	// Repeats reports how the call of a delivery may be repeated if the outcome of an
+	// attempt is unknown.
 	Repeats(method string, request []byte) Repeats
 	// Make makes the call of a delivery, with a nonce that is made from the delivery.
 	// All that changes something at Discord is recorded in the journal. An error that
 	// is a *Held says that the caller may not make the call at the moment. d.TriedAt
 	// is set if a try may have taken effect.
 	Make(ctx context.Context, d store.Delivery, request []byte, journal *discord.Journal) (Made, error)
-	// Find looks for what a try did that began at d.TriedAt.
+	// Find looks for the effect of the attempt that began at d.TriedAt.
 	Find(ctx context.Context, d store.Delivery, request []byte) (Made, Found, error)
 	// Describe returns the status of a call that failed, and its document for clients.
 	Describe(err error) (status string, document []byte)
 }
 
-// Made is what a call made or changed. Both are 0 where that is nothing with an ID.
+// Made identifies what a call created or changed. Both IDs are 0 if it has none.
 type Made struct{ Channel, Message uint64 }
 
 // Repeats is how a call may be repeated when it is not known what a try did.
 type Repeats int
 
 const (
-	// Never: the call would do its work twice.
+	// Never: repeating the call could have a second effect.
 	Never Repeats = iota
 	// WithNonce: for as long as Discord remembers the nonce.
 	WithNonce
-	// Always: doing it twice has the effect of doing it once.
+	// Always: the call is idempotent.
 	Always
 )
 
-// Found is whether there is what a try may have done.
+// Found is the result of the search for the effect of an attempt.
 type Found int
 
 const (
@@ -73,7 +73,7 @@ type flight struct {
 	counts  bool // against the limit of its caller; guarded by Outbox.mu
 	begun   atomic.Bool
 
-	// What the tries of this process left behind.
+	// State of the attempts of this process.
 	open    bool // a try has begun
 	unclear bool // one may have taken effect
 }
@@ -127,7 +127,7 @@ func (f *flight) discount() {
 	}
 }
 
-// fly makes the delivery as far as that is possible now.
+// fly makes the delivery, as far as possible at the moment.
 func (f *flight) fly(ctx context.Context) {
 	request, err := f.Request(ctx, f.d.Seq)
 	if f.noted(ctx, err) != nil {
@@ -216,13 +216,13 @@ func (f *flight) endTry(ctx context.Context, outcome discord.Outcome) {
 	case discord.Limited, discord.Unsent:
 		if !f.unclear {
 			f.open, f.d.TriedAt = false, time.Time{}
-			// If it cannot be noted, more is open than need be.
+			// If this is not recorded, the outcome only counts as unknown for longer.
 			_ = f.noted(ctx, f.Reopen(context.WithoutCancel(ctx), f.d.Seq, time.Time{}, ""))
 		}
 	}
 }
 
-// failed decides what becomes of a delivery whose call failed.
+// failed decides what happens to a delivery whose call failed.
 func (f *flight) failed(ctx context.Context, request []byte, repeats Repeats, err error) {
 	e, ok := errors.AsType[*discord.Error](err)
 	switch {

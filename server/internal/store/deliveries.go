@@ -46,7 +46,7 @@ type Delivery struct {
 	ExpiresAt  time.Time
 	TriedAt    time.Time // when the first try of unknown outcome began
 	Tries      int
-	Position   int64 // among the results, 0 before
+	Position   int64 // among the results, or 0 before
 	FinishedAt time.Time
 	Channel    int64
 	Message    int64
@@ -54,7 +54,7 @@ type Delivery struct {
 	Status     string
 	Failure    []byte
 	Bytes      int64 // size of the request
-	// Request is the call. It is set only when it is enqueued, see Store.Request.
+	// Request is the call. It is set only when it is enqueued; see Store.Request.
 	Request []byte
 
 	replaced bool // it ends because it was replaced
@@ -352,9 +352,9 @@ func (o *Outbox) list(ctx context.Context, q querier, condition string, args ...
 // sweepAtOnce limits the deliveries that one transaction changes.
 const sweepAtOnce = 500
 
-// Due has deliveries wait whose time has come, and ends those that have expired. It
-// returns the callers who may have new ones to be made, how many expired, and whether
-// there is more to do.
+// Due changes scheduled deliveries to waiting when their time has come, and ends those
+// that have expired. It returns the callers who may have new ones to be made, how many
+// expired, and whether there is more to do.
 func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone int, more bool, err error) {
 	var due, expired []Delivery
 	due, err = o.list(ctx, o.store.reads, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3",
@@ -418,7 +418,7 @@ func (o *Outbox) is(ctx context.Context, tx *transaction, seq int64, condition s
 	return n > 0, err
 }
 
-// NextDue returns when Due has something to do, the zero time if never.
+// NextDue returns when Due has something to do, or the zero time if never.
 func (o *Outbox) NextDue(ctx context.Context) (time.Time, error) {
 	var scheduled, expiring sql.NullInt64
 	if err := o.store.reads.QueryRowContext(ctx, `SELECT (SELECT min(not_before) FROM deliveries WHERE bot = $1 AND state = 1),
@@ -465,7 +465,7 @@ func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit 
 }
 
 // NextTry returns when the next of a caller's deliveries may be tried that may not be
-// tried now, the zero time if there is none.
+// tried now, or the zero time if there is none.
 func (o *Outbox) NextTry(ctx context.Context, caller string, now time.Time) (time.Time, error) {
 	var next sql.NullInt64
 	if err := o.store.reads.QueryRowContext(ctx,
@@ -621,7 +621,7 @@ func (o *Outbox) one(ctx context.Context, tx *transaction, caller, id string) (D
 	return d, err
 }
 
-// Retry has a delivery wait again that has ended without success, behind the others.
+// Retry queues a delivery again, behind the others, if it ended without success.
 func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id string, expires time.Time) (d Delivery, err error) {
 	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		if d, err = o.one(ctx, tx, caller, id); err != nil {

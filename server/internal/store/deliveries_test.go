@@ -129,7 +129,7 @@ func TestEnqueueAgain(t *testing.T) {
 	})
 }
 
-// TestOutboxFull: beyond a limit nothing is accepted, and nothing is dropped.
+// TestOutboxFull: deliveries beyond the limit are refused, and none is dropped.
 func TestOutboxFull(t *testing.T) {
 	eachOutbox(t, func(t outboxTest) {
 		for limit, l := range map[string]store.OutboxLimits{"deliveries": {Deliveries: 2, Bytes: 1000}, "bytes": {Deliveries: 9, Bytes: 30}} {

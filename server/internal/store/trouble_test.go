@@ -198,8 +198,8 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// TestRestoreOfNoBackup leaves what is there.
-func TestRestoreOfNoBackup(t *testing.T) {
+// TestRestoreOfOtherFiles: a file that is not a backup changes nothing.
+func TestRestoreOfOtherFiles(t *testing.T) {
 	folder := filled(t)
 	no := filepath.Join(t.TempDir(), "no backup")
 	if err := os.WriteFile(no, []byte(strings.Repeat("no backup ", 1000)), 0o600); err != nil {
@@ -217,7 +217,7 @@ func TestRestoreOfNoBackup(t *testing.T) {
 	wantSaved(t, storetest.Open(t, store.Config{Folder: folder}))
 }
 
-// TestShrink: the file gets smaller when what is in it was deleted.
+// TestShrink: the file shrinks after its contents were deleted.
 func TestShrink(t *testing.T) {
 	c := store.Config{Folder: t.TempDir()}
 	s := storetest.Open(t, c)
