@@ -32,9 +32,12 @@ const DefaultTarget = "localhost:50051"
 type Client struct {
 	methods   discordapiconnect.DiscordApiClient
 	outbox    discordapiconnect.OutboxClient
-	dashboard discordapiconnect.DashboardClient
 	transport *http.Transport
 	retries   int
+
+	// Of the dashboard's service, a program links only what the client calls.
+	watchStatus *connect.Client[pb.WatchStatusRequest, pb.WatchStatusResponse]
+	getFleet    *connect.Client[pb.GetFleetRequest, pb.GetFleetResponse]
 
 	// Settings for further clients of the same connection.
 	over    *http.Client
@@ -144,8 +147,13 @@ func New(target string, opts ...Option) (*Client, error) {
 	return &Client{
 		methods:   discordapiconnect.NewDiscordApiClient(over, url, options),
 		outbox:    discordapiconnect.NewOutboxClient(over, url, options),
-		dashboard: discordapiconnect.NewDashboardClient(over, url, options),
 		transport: transport, retries: c.retries,
+		watchStatus: connect.NewClient[pb.WatchStatusRequest, pb.WatchStatusResponse](
+			over, url+discordapiconnect.DashboardWatchStatusProcedure, options,
+		),
+		getFleet: connect.NewClient[pb.GetFleetRequest, pb.GetFleetResponse](
+			over, url+discordapiconnect.DashboardGetFleetProcedure, options, connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		),
 		over: over, url: url, options: options,
 	}, nil
 }
@@ -160,7 +168,17 @@ func (c *Client) WatchStatus(
 	ctx context.Context,
 	req *pb.WatchStatusRequest,
 ) (*connect.ServerStreamForClient[pb.WatchStatusResponse], error) {
-	return c.dashboard.WatchStatus(ctx, req)
+	return c.watchStatus.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// GetFleet returns the servers that share a database, and which of them leads each bot.
+// The key needs the right to see the dashboard.
+func (c *Client) GetFleet(ctx context.Context, req *pb.GetFleetRequest) (*pb.GetFleetResponse, error) {
+	res, err := c.getFleet.CallUnary(ctx, connect.NewRequest(req))
+	if err != nil {
+		return nil, err
+	}
+	return res.Msg, nil
 }
 
 // All returns an iterator over the responses of a stream. If the stream fails, the

@@ -76,6 +76,15 @@ func TestWatchStatus(t *testing.T) {
 	}
 }
 
+// TestGetFleet: a proxy that shares nothing is alone.
+func TestGetFleet(t *testing.T) {
+	p := clienttest.Start(t)
+	fleet, err := p.GetFleet(bounded(t), new(pb.GetFleetRequest))
+	if err != nil || fleet.GetShared() || len(fleet.GetReplicas()) != 1 || !fleet.GetReplicas()[0].GetAnswered() {
+		t.Errorf("got %v, %v", fleet, err)
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	p := clienttest.Start(t, client.WithTimeout(50*time.Millisecond))
 	p.Discord.SetLatency(sandbox.Latency{Response: sandbox.Delay{Min: time.Hour}})

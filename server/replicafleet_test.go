@@ -3,10 +3,13 @@ package server_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"discordproxy/server"
+	"discordproxy/test/proxytest"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -125,4 +128,17 @@ func TestFleetOfOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReplicasInBrowser opens the page of a server that forwards to another one, which then
+// hands the bot over.
+func TestReplicasInBrowser(t *testing.T) {
+	f := newFleet(t)
+	leader, entry := f.pair(t, func(c *server.Config) { c.Version = "v1" })
+	control := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		leader.stop()
+		<-leader.done
+	}))
+	defer control.Close()
+	proxytest.Browse(t, "../dashboard", "PROXY=http://"+leader.address, "REPLICA=http://"+entry.address, "KEYS={}", "CONTROL="+control.URL)
 }
