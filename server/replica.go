@@ -293,6 +293,7 @@ func (s *Server) watched() metrics.Fleet {
 	if r.serves.Load() {
 		f.Epoch = s.data.lease.Epoch()
 		f.Renewed, f.FailedRenewals = s.data.lease.Renewals()
+		f.RenewalTime = s.data.lease.RenewalTime()
 	}
 	versions := make(map[string]bool)
 	for _, other := range r.met.Load().Replicas {
