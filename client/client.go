@@ -48,6 +48,7 @@ type Client struct {
 // config contains the settings of the options.
 type config struct {
 	key     string
+	bot     string
 	timeout time.Duration
 	retries int
 	tls     *tls.Config
@@ -59,6 +60,10 @@ type Option func(*config)
 // WithKey sets the key that the client sends with every call. Without TLS it is
 // sent in clear text.
 func WithKey(key string) Option { return func(c *config) { c.key = key } }
+
+// WithBot has the client's calls made with one of several bots, by its name in the
+// configuration of the proxy. By default, and for "", the proxy uses its default bot.
+func WithBot(name string) Option { return func(c *config) { c.bot = name } }
 
 // WithTimeout limits the time of each call, including its retries, in addition to
 // the deadline of its context. It does not limit streams. By default, and for 0, a
@@ -110,8 +115,12 @@ func New(target string, opts ...Option) (*Client, error) {
 	if c.timeout < 0 {
 		return nil, errors.New("the timeout must not be negative")
 	}
-	if strings.ContainsFunc(c.key, func(r rune) bool { return r < ' ' || r > '~' }) {
+	unprintable := func(r rune) bool { return r < ' ' || r > '~' }
+	if strings.ContainsFunc(c.key, unprintable) {
 		return nil, errors.New("the key must be printable ASCII")
+	}
+	if strings.ContainsFunc(c.bot, unprintable) {
+		return nil, errors.New("the name of the bot must be printable ASCII")
 	}
 
 	protocols, scheme := new(http.Protocols), "http"
@@ -142,7 +151,7 @@ func New(target string, opts ...Option) (*Client, error) {
 	}, scheme+"://"+authority
 	options := connect.WithClientOptions(
 		connect.WithGRPC(),
-		connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries}),
+		connect.WithInterceptors(&caller{key: c.key, bot: c.bot, timeout: c.timeout, retries: c.retries}),
 	)
 	return &Client{
 		methods:   discordapiconnect.NewDiscordApiClient(over, url, options),
