@@ -66,14 +66,14 @@ func (*GetFleetRequest) Descriptor() ([]byte, []int) {
 // GetFleetResponse is how the servers see each other.
 type GetFleetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Time of this state. Compare all other times with it: they are by the same
-	// clock, the one of the database if servers share one.
+	// Time of this state. Compare all other times with it: all are by the same clock,
+	// that of the database if servers share one.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
 	// Bots, by name.
 	Bots []*GetFleetResponse_Bot `protobuf:"bytes,2,rep,name=bots,proto3" json:"bots,omitempty"`
 	// Replicas, the oldest first.
 	Replicas []*GetFleetResponse_Replica `protobuf:"bytes,3,rep,name=replicas,proto3" json:"replicas,omitempty"`
-	// Whether servers that share a database could be found: this one has --advertise.
+	// Whether this server finds others that share its database: it has --advertise.
 	Shared        bool `protobuf:"varint,4,opt,name=shared,proto3" json:"shared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1110,10 +1110,10 @@ type GetFleetResponse_Bot struct {
 	// Since when the replica leads. Not set if that is not known, since a server of
 	// an earlier version took over.
 	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
-	// Address of the leader before, or of the last one while none leads. Empty for
-	// the first, or if it is not known.
+	// Address of the previous leader, or of the last one while none leads. Empty for
+	// the first leader, or if it is not known.
 	Previous string `protobuf:"bytes,5,opt,name=previous,proto3" json:"previous,omitempty"`
-	// Why the leader took over: first, handed over (the leader before shut down),
+	// Why the leader took over: first, handed over (the previous leader shut down),
 	// expired (it failed, or could not reach the database) or balanced (it led more
 	// bots than others). Empty if that is not known, or while none leads.
 	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`

@@ -109,9 +109,8 @@ type DashboardClient interface {
 	// Cost: no call to Discord.
 	ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error)
 	// GetFleet returns the servers that share a database, and which of them leads
-	// each bot. A server that shares nothing returns itself alone. It is the server
-	// that leads the bot who answers, from what it read in the database in the last
-	// 2 seconds.
+	// each bot. A server that shares nothing returns itself alone. The server that
+	// leads the bot answers, from what it read in the database in the last 2 seconds.
 	//
 	// Cost: no call to Discord.
 	GetFleet(context.Context, *discord_api.GetFleetRequest) (*discord_api.GetFleetResponse, error)
@@ -318,9 +317,8 @@ type DashboardHandler interface {
 	// Cost: no call to Discord.
 	ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error)
 	// GetFleet returns the servers that share a database, and which of them leads
-	// each bot. A server that shares nothing returns itself alone. It is the server
-	// that leads the bot who answers, from what it read in the database in the last
-	// 2 seconds.
+	// each bot. A server that shares nothing returns itself alone. The server that
+	// leads the bot answers, from what it read in the database in the last 2 seconds.
 	//
 	// Cost: no call to Discord.
 	GetFleet(context.Context, *discord_api.GetFleetRequest) (*discord_api.GetFleetResponse, error)

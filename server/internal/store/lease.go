@@ -55,7 +55,7 @@ const (
 	LeaseExpired    Reason = "expired"     // the previous holder did not renew it
 )
 
-// Lease is who has the lease of a bot, and how it came to that holder. Times are by the
+// Lease is who has the lease of a bot, and how that holder got it. Times are by the
 // database's clock.
 type Lease struct {
 	Holder string
@@ -63,9 +63,9 @@ type Lease struct {
 	Address string
 	Epoch   int64
 	Until   time.Time // the zero time once the lease was released
-	// Since is when the holder got the lease, and Previous the address of the holder
-	// before it. Both and the Reason are zero after a takeover by a server of an
-	// earlier version.
+	// Since is when the holder got the lease, and Previous the address of the previous
+	// holder. Both and the Reason are zero after a takeover by a server of an earlier
+	// version.
 	Since    time.Time
 	Previous string
 	Reason   Reason
@@ -99,8 +99,8 @@ func (s *Store) RenewLease(ctx context.Context, bot, holder string, epoch int64,
 		bot, holder, epoch, length.Milliseconds())
 }
 
-// ReleaseLease lets another server have a lease immediately. why is the reason that the
-// next holder gets it for.
+// ReleaseLease lets another server have a lease immediately. The next holder's Reason
+// is then why.
 func (s *Store) ReleaseLease(ctx context.Context, bot, holder string, epoch int64, why Reason) error {
 	_, err := s.changeLease(ctx, "UPDATE leases SET until_at = 0, released = $4 WHERE bot = $1 AND holder = $2 AND epoch = $3",
 		bot, holder, epoch, string(why))

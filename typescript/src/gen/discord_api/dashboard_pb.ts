@@ -41,8 +41,8 @@ export const GetFleetRequestSchema: GenMessage<GetFleetRequest> = /*@__PURE__*/
  */
 export type GetFleetResponse = Message<"discord_api.GetFleetResponse"> & {
   /**
-   * Time of this state. Compare all other times with it: they are by the same
-   * clock, the one of the database if servers share one.
+   * Time of this state. Compare all other times with it: all are by the same clock,
+   * that of the database if servers share one.
    *
    * @generated from field: google.protobuf.Timestamp time = 1;
    */
@@ -63,7 +63,7 @@ export type GetFleetResponse = Message<"discord_api.GetFleetResponse"> & {
   replicas: GetFleetResponse_Replica[];
 
   /**
-   * Whether servers that share a database could be found: this one has --advertise.
+   * Whether this server finds others that share its database: it has --advertise.
    *
    * @generated from field: bool shared = 4;
    */
@@ -113,15 +113,15 @@ export type GetFleetResponse_Bot = Message<"discord_api.GetFleetResponse.Bot"> &
   since?: Timestamp | undefined;
 
   /**
-   * Address of the leader before, or of the last one while none leads. Empty for
-   * the first, or if it is not known.
+   * Address of the previous leader, or of the last one while none leads. Empty for
+   * the first leader, or if it is not known.
    *
    * @generated from field: string previous = 5;
    */
   previous: string;
 
   /**
-   * Why the leader took over: first, handed over (the leader before shut down),
+   * Why the leader took over: first, handed over (the previous leader shut down),
    * expired (it failed, or could not reach the database) or balanced (it led more
    * bots than others). Empty if that is not known, or while none leads.
    *
@@ -1494,9 +1494,8 @@ export const Dashboard: GenService<{
   },
   /**
    * GetFleet returns the servers that share a database, and which of them leads
-   * each bot. A server that shares nothing returns itself alone. It is the server
-   * that leads the bot who answers, from what it read in the database in the last
-   * 2 seconds.
+   * each bot. A server that shares nothing returns itself alone. The server that
+   * leads the bot answers, from what it read in the database in the last 2 seconds.
    *
    * Cost: no call to Discord.
    *

@@ -5,10 +5,10 @@
 -- are empty in rows of servers with schema 4.
 ALTER TABLE replicas ADD COLUMN process TEXT NOT NULL DEFAULT '';
 ALTER TABLE replicas ADD COLUMN load TEXT NOT NULL DEFAULT '';
--- How the lease came to its holder: the holder's address, that of the holder before,
--- since when, and why. A holder that releases the lease leaves the reason for the next
--- one in released. All this is about the epoch noted. If the lease has another one, the
--- holder is a server with schema 4, which did not note it.
+-- How the holder got the lease: since when, why, its address, and that of the previous
+-- holder. A holder that releases the lease leaves the reason for the next one in
+-- released. All of this is about the epoch in noted. If the lease has another epoch, its
+-- holder is a server with schema 4, which does not note it.
 ALTER TABLE leases ADD COLUMN noted BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE leases ADD COLUMN since_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE leases ADD COLUMN holder_address TEXT NOT NULL DEFAULT '';
