@@ -60,10 +60,6 @@ var streamRows = map[string]struct {
 		}
 		return nil
 	}},
-	"fleet": {forKnown, func(ctx context.Context, client *http.Client, url string, protocol connect.ClientOption) error {
-		_, err := discordapiconnect.NewDashboardClient(client, url, protocol).GetFleet(ctx, new(pb.GetFleetRequest))
-		return err
-	}},
 	// Of places it knows nothing.
 	"reflection": {row{401, 403, 200, 200}, func(ctx context.Context, client *http.Client, url string, protocol connect.ClientOption) error {
 		stream := grpcreflect.NewClient(client, url, protocol).NewStream(ctx)
