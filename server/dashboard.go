@@ -25,7 +25,7 @@ func (s *Server) newStatus(addr net.Addr) (*status.Service, error) {
 		Limits: func() *pb.GetRateLimitStatusResponse { return api.RateLimitStatus(s.up.client.RateLimits()) },
 		Ready:  s.checks.Ready, Bot: s.login.botName, Gateway: s.live.status, Version: c.Version,
 		Open: s.gate.isOpen(addr), Contents: c.ShowContents, Names: s.names, History: s.history, Waiting: pausing{s.up.client, s.data},
-		Logger: c.Logger,
+		Logger: c.Logger, Fleet: s.fleet,
 	}
 	if config.Contents && config.Open {
 		return nil, errors.New("--dashboard-show-content would show the contents of calls to anyone: listen on a loopback address")

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
@@ -39,8 +40,18 @@ type replica struct {
 	forwarder *forward.Forwarder // set by Run
 	logger    *slog.Logger
 	token     atomic.Pointer[string] // the bot's
-	fleet     atomic.Pointer[store.Fleet]
+	met       atomic.Pointer[meeting]
 	serves    atomic.Bool // it leads, and serves requests itself
+	// load returns what this replica has to do.
+	load func() *store.Load
+	// changed has a value when the others are to be met soon.
+	changed chan struct{}
+}
+
+// meeting is what a replica has last read of the others.
+type meeting struct {
+	store.Fleet
+	at time.Time // by this server's clock
 }
 
 const (
@@ -56,8 +67,9 @@ var errTakeover = errors.New("cannot take over the bot")
 // newReplica makes this server known to the others, and learns of them.
 func newReplica(ctx context.Context, d *data, c Config) (*replica, error) {
 	r := &replica{
-		store: d.store, keys: forward.NewKeys(d.bot), logger: c.Logger,
-		me: store.Replica{ID: d.holder, Bot: d.bot, Address: c.Advertise, Version: c.Version},
+		store: d.store, keys: forward.NewKeys(d.bot), logger: c.Logger, changed: make(chan struct{}, 1),
+		me:   store.Replica{ID: d.holder, Bot: d.bot, Process: rand.Text(), Address: c.Advertise, Version: c.Version},
+		load: func() *store.Load { return new(store.Load) },
 	}
 	r.token.Store(&c.Token)
 	return r, r.meet(ctx)
@@ -79,7 +91,9 @@ func (r *replica) meet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, meetInterval)
 	defer cancel()
 	began := time.Now()
-	fleet, err := r.store.MeetReplicas(ctx, r.me)
+	me := r.me
+	me.Load = r.load()
+	fleet, err := r.store.MeetReplicas(ctx, me)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
 	}
@@ -90,8 +104,9 @@ func (r *replica) meet(ctx context.Context) error {
 	for i, s := range fleet.Secrets {
 		secrets[i] = forward.Secret(s)
 	}
-	r.keys.Use(secrets, fleet.Now, began.Add(time.Since(began)/2))
-	r.fleet.Store(&fleet)
+	at := began.Add(time.Since(began) / 2)
+	r.keys.Use(secrets, fleet.Now, at)
+	r.met.Store(&meeting{fleet, at})
 	return nil
 }
 
@@ -105,6 +120,7 @@ func (r *replica) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-r.changed:
 		}
 		err := r.meet(ctx)
 		switch {
@@ -193,6 +209,7 @@ func (s *Server) runReplica(
 		Keys: r.keys, Refuse: refuse, TLS: s.gate.peers(), Endless: api.IsEndless, Repeatable: api.IsRepeatable,
 		Ending: ctx, Logger: s.config.Logger,
 	})
+	r.load = s.currentLoad
 	s.metrics.WatchFleet(s.watched)
 	service := api.Config{
 		Logger: s.config.Logger, Access: s.gate.guard, Observers: calls.Observers{s.metrics},
@@ -233,6 +250,10 @@ func (s *Server) runReplica(
 		leading.Store(&own)
 		r.serves.Store(true)
 		r.forwarder.Become(outermost(own))
+		select {
+		case r.changed <- struct{}{}:
+		default:
+		}
 		return nil
 	}
 	if !s.data.waits() {
@@ -272,9 +293,10 @@ func (s *Server) watched() metrics.Fleet {
 	if r.serves.Load() {
 		f.Epoch = s.data.lease.Epoch()
 		f.Renewed, f.FailedRenewals = s.data.lease.Renewals()
+		f.RenewalTime = s.data.lease.RenewalTime()
 	}
 	versions := make(map[string]bool)
-	for _, other := range r.fleet.Load().Replicas {
+	for _, other := range r.met.Load().Replicas {
 		versions[other.Version] = true
 		f.Replicas++
 	}

@@ -54,6 +54,7 @@ type Server struct {
 	ran      atomic.Bool
 	// loaded is whether the state of the last run was read, so that this one's is saved.
 	loaded bool
+	load   *load
 	// way is up, for the metrics, which are there before.
 	metrics *metrics.Metrics
 	way     atomic.Pointer[upstream]
@@ -85,7 +86,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if err := c.readDatabase(ctx); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, history: history.New()}
+	s := &Server{config: c, history: history.New(), load: newLoad()}
 	// What the listener refuses is refused here, before anything is read.
 	if _, err := s.newListener(http.NotFoundHandler(), nil); err != nil {
 		return nil, err
@@ -251,7 +252,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	if err != nil {
 		return err
 	}
-	srv, err := s.newListener(handler, s.largeBody)
+	srv, err := s.newListener(s.load.count(handler), s.largeBody)
 	if err != nil {
 		return err
 	}
