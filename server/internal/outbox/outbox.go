@@ -133,9 +133,15 @@ func (o *Outbox) Enqueue(ctx context.Context, deliveries ...store.Delivery) ([]s
 			o.scheduleLocked(r.Delivery.Caller, time.Time{})
 		}
 		o.dueLocked(r.Delivery)
-		if r.Replaced > 0 {
-			o.ended[store.Cancelled].Add(int64(r.Replaced))
+		if len(r.Replaced) > 0 {
+			o.ended[store.Cancelled].Add(int64(len(r.Replaced)))
 			o.announceLocked()
+			for _, seq := range r.Replaced {
+				if f := o.flights[seq]; f != nil {
+					f.stop() // so that the newer one gets a place in the queue for the limits now
+				}
+			}
+			o.scheduleLocked(r.Delivery.Caller, time.Time{}) // the next of their lines
 		}
 	}
 	o.poke()

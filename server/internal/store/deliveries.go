@@ -63,9 +63,9 @@ type Delivery struct {
 // Enqueued is what became of a delivery that was to be enqueued.
 type Enqueued struct {
 	Delivery  Delivery
-	Duplicate bool  // it was there before
-	Replaced  int   // how many others it has cancelled
-	Err       error // ErrOtherCall or ErrOutboxFull
+	Duplicate bool    // it was there before
+	Replaced  []int64 // places of the others that it has cancelled
+	Err       error   // ErrOtherCall or ErrOutboxFull
 }
 
 // Errors of deliveries.
@@ -173,19 +173,25 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		}
 	}
 	d.Bytes = int64(len(d.Request))
+	freed := int64(0)
+	for _, old := range replaced {
+		freed += old.Bytes
+	}
 	for _, t := range []*time.Time{&d.EnqueuedAt, &d.NotBefore, &d.ExpiresAt} {
 		*t = t.Truncate(time.Millisecond) // as it is kept
 	}
 	err = tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, bytes = bytes + $2
-		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes + $2 <= $5 RETURNING seq`,
-		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes).Scan(&d.Seq)
+		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes - $6 + $2 <= $5 RETURNING seq`,
+		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes, freed).Scan(&d.Seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Enqueued{Err: ErrOutboxFull}, nil
 	}
 	if err != nil {
 		return Enqueued{}, err
 	}
+	var places []int64
 	for _, old := range replaced {
+		places = append(places, old.Seq)
 		old.replaced = true
 		old.State, old.Reason, old.FinishedAt = Cancelled, "replaced by delivery "+d.ID, d.EnqueuedAt
 		if _, err := o.finish(ctx, tx, old); err != nil {
@@ -204,7 +210,7 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		d.Seq, o.bot, d.Caller, flag(d.Keyed), d.ID, d.Digest, d.Method, d.Target, d.State, d.Priority, flag(head),
 		flag(d.Resend), d.ReplaceKey, milliseconds(d.EnqueuedAt), milliseconds(d.NotBefore), milliseconds(d.ExpiresAt), d.Bytes, d.Request)
 	d.Request = nil
-	return Enqueued{Delivery: d, Replaced: len(replaced)}, err
+	return Enqueued{Delivery: d, Replaced: places}, err
 }
 
 // takesHead reports whether a delivery is to be the first of its line, and makes the

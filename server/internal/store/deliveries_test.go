@@ -182,6 +182,30 @@ func TestReplaceKey(t *testing.T) {
 	})
 }
 
+// TestReplacedBytes: the request of a replaced delivery makes room for the newer one.
+func TestReplacedBytes(t *testing.T) {
+	eachOutbox(t, func(t outboxTest) {
+		old := delivery("a", "channel 1", 1)
+		old.ReplaceKey = "board"
+		full := store.OutboxLimits{Deliveries: 10, Bytes: int64(len(old.Request))}
+		for i, want := range []error{nil, nil, store.ErrOutboxFull} {
+			d := old
+			d.ID = fmt.Sprint(i)
+			if i == 2 {
+				d.ReplaceKey = "another"
+			}
+			results, err := t.Enqueue(t.Context(), full, []store.Delivery{d})
+			if err != nil || !errors.Is(results[0].Err, want) {
+				t.Errorf("%d: %+v, %v, want %v", i, results, err, want)
+			}
+			if i == 1 && !slices.Equal(results[0].Replaced, []int64{1}) {
+				t.Errorf("replaced %v", results[0].Replaced)
+			}
+		}
+		t.counts(1, 1, full.Bytes)
+	})
+}
+
 // TestDue: scheduled deliveries begin to wait at their time and do not hold up
 // others before; late ones expire.
 func TestDue(t *testing.T) {
