@@ -231,11 +231,9 @@ func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, no
 	}
 	d.ExpiresAt = begins.Add(standardExpiry)
 	if t := req.GetExpiresAt(); t != nil {
-		switch {
-		case t.CheckValid() != nil || t.AsTime().After(now.Add(2*maxSchedule)):
+		// The store refuses times that have passed, but not for a call that it has already.
+		if t.CheckValid() != nil || t.AsTime().After(now.Add(2*maxSchedule)) {
 			return d, invalid("expires_at", "must be a valid time, at most 732 days from now")
-		case !t.AsTime().After(begins):
-			return d, invalid("expires_at", "must be in the future and after not_before")
 		}
 		d.ExpiresAt = t.AsTime()
 	}

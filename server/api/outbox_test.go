@@ -342,6 +342,29 @@ func TestCrash(t *testing.T) {
 	}
 }
 
+// TestEnqueueAgainTooLate: a client that repeats a call gets its delivery, also when
+// expires_at has passed since.
+func TestEnqueueAgainTooLate(t *testing.T) {
+	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
+		q := openQueue(t, sb, queueConfig{folder: t.TempDir()})
+		req := message(sb.World().General, "hi")
+		req.ExpiresAt = timestamppb.New(time.Now().Add(time.Minute))
+		q.enqueue(req)
+		time.Sleep(time.Hour)
+		res, err := q.Enqueue(t.Context(), req)
+		if err != nil || !res.GetDuplicate() || res.GetDelivery().GetState() != pb.Delivery_DELIVERED {
+			t.Errorf("%v, %v", res, err)
+		}
+		req.DeliveryId = "another"
+		if _, err := q.Enqueue(t.Context(), req); connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "expires_at") {
+			t.Errorf("a new delivery that has expired: %v", err)
+		}
+		if got := contents(sb, sb.World().General); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
 // TestRefusedFields: what is wrong with a request is refused by name.
 func TestRefusedFields(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {

@@ -69,6 +69,7 @@ func statusOfOutbox(err error) *connect.Error {
 		code connect.Code
 	}{
 		{store.ErrOtherCall, connect.CodeAlreadyExists},
+		{store.ErrTooLate, connect.CodeInvalidArgument},
 		{store.ErrOutboxFull, connect.CodeResourceExhausted},
 		{store.ErrNoDelivery, connect.CodeNotFound},
 		{store.ErrInProgress, connect.CodeFailedPrecondition},

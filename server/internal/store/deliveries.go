@@ -65,12 +65,13 @@ type Enqueued struct {
 	Delivery  Delivery
 	Duplicate bool    // it was there before
 	Replaced  []int64 // places of the others that it has cancelled
-	Err       error   // ErrOtherCall or ErrOutboxFull
+	Err       error   // ErrOtherCall, ErrTooLate or ErrOutboxFull
 }
 
 // Errors of deliveries.
 var (
 	ErrOtherCall  = errors.New("the delivery ID belongs to another call")
+	ErrTooLate    = errors.New("expires_at must be in the future and after not_before")
 	ErrOutboxFull = errors.New("the outbox is full")
 	ErrNoDelivery = errors.New("there is no such delivery")
 	ErrInProgress = errors.New("the delivery is being sent")
@@ -163,6 +164,9 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		return Enqueued{Err: ErrOtherCall}, nil
 	case !errors.Is(err, sql.ErrNoRows):
 		return Enqueued{}, err
+	}
+	if !d.ExpiresAt.After(d.EnqueuedAt) || !d.ExpiresAt.After(d.NotBefore) {
+		return Enqueued{Err: ErrTooLate}, nil
 	}
 	var replaced []Delivery
 	if d.ReplaceKey != "" {
