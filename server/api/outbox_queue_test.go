@@ -228,6 +228,37 @@ func TestPages(t *testing.T) {
 	})
 }
 
+// TestOddFilters: a time before all others matches what it says, and what no database can
+// look for is refused by name.
+func TestOddFilters(t *testing.T) {
+	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
+		q := openQueue(t, sb, queueConfig{folder: t.TempDir()})
+		q.enqueue(message(sb.World().General, "a"))
+		q.ends("a", pb.Delivery_DELIVERED)
+		first := timestamppb.New(time.Time{})
+		if list, err := q.ListDeliveries(t.Context(), &pb.ListDeliveriesRequest{Until: first}); err != nil || len(list.GetDeliveries()) != 0 {
+			t.Errorf("before all times: %v, %v", list, err)
+		}
+		if list, err := q.ListDeliveries(t.Context(), &pb.ListDeliveriesRequest{Since: first}); err != nil || len(list.GetDeliveries()) != 1 {
+			t.Errorf("since the first time: %v, %v", list, err)
+		}
+		if res, err := q.PurgeDeliveries(t.Context(), &pb.PurgeDeliveriesRequest{Before: first}); err != nil || res.GetPurged() != 0 {
+			t.Errorf("purged before all times: %v, %v", res, err)
+		}
+		_, byID := q.GetDelivery(t.Context(), &pb.GetDeliveryRequest{DeliveryId: "\x00"})
+		_, byCaller := q.CancelDelivery(t.Context(), &pb.CancelDeliveryRequest{DeliveryId: "a", Caller: "\x00"})
+		_, listed := q.ListDeliveries(t.Context(), &pb.ListDeliveriesRequest{Caller: "\x00"})
+		for _, c := range []struct {
+			want string
+			err  error
+		}{{"delivery_id contains", byID}, {"caller contains", byCaller}, {"caller contains", listed}} {
+			if connect.CodeOf(c.err) != connect.CodeInvalidArgument || !strings.Contains(c.err.Error(), c.want) {
+				t.Errorf("%v, want %q", c.err, c.want)
+			}
+		}
+	})
+}
+
 // TestFull: beyond the limit Enqueue refuses, and takes calls again when there is room.
 func TestFull(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {

@@ -376,6 +376,7 @@ func TestRefusedFields(t *testing.T) {
 			"Unknown Channel":            func(r *pb.EnqueueRequest) { r.GetSendChannelMessage().ChannelId = 0 },
 			"at most 64":                 func(r *pb.EnqueueRequest) { r.DeliveryId = strings.Repeat("x", 65) },
 			"delivery_id must":           func(r *pb.EnqueueRequest) { r.DeliveryId = "with space" },
+			"replace_key contains":       func(r *pb.EnqueueRequest) { r.ReplaceKey = "a\x00" },
 			"replace_key must":           func(r *pb.EnqueueRequest) { r.ReplaceKey = strings.Repeat("ü", 65) },
 			"priority has the unknown":   func(r *pb.EnqueueRequest) { r.Priority = 9 },
 			"on_unknown has the unknown": func(r *pb.EnqueueRequest) { r.OnUnknown = 9 },
