@@ -434,6 +434,9 @@ func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, cal
 	next, err := o.NextTry(ctx, caller, now)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !next.IsZero() {
+		next = now.Add(next.Sub(now)) // by the monotonic clock, which does not jump
+	}
 	if err != nil || !next.IsZero() {
 		o.scheduleLocked(caller, next)
 	}

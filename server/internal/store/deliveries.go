@@ -329,6 +329,10 @@ func (o *Outbox) Reopen(ctx context.Context, seq int64, next time.Time, reason s
 	return err
 }
 
+// MaxRest is the longest rest of a delivery. One that is to last longer is that of a
+// clock which has jumped back since, and counts as over.
+const MaxRest = 2 * time.Minute
+
 // Suspend lets a delivery rest until next, in the state that it has.
 func (o *Outbox) Suspend(ctx context.Context, seq int64, next time.Time, reason string) error {
 	_, err := o.update(ctx, `UPDATE deliveries SET next_try_at = $3, reason = $4 WHERE bot = $1 AND seq = $2 AND state IN (2, 3)`,
@@ -466,11 +470,12 @@ func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit 
 	return o.list(
 		ctx,
 		o.store.reads,
-		"bot = $1 AND caller = $2 AND head = 1 AND next_try_at <= $3 ORDER BY priority DESC, seq LIMIT $4",
+		"bot = $1 AND caller = $2 AND head = 1 AND (next_try_at <= $3 OR next_try_at > $5) ORDER BY priority DESC, seq LIMIT $4",
 		o.bot,
 		caller,
 		now.UnixMilli(),
 		limit,
+		now.Add(MaxRest).UnixMilli(),
 	)
 }
 

@@ -182,6 +182,22 @@ func TestReplaceKey(t *testing.T) {
 	})
 }
 
+// TestRestAfterClockJump: a delivery rests until its time, but not for the hours by which
+// the clock has jumped back since.
+func TestRestAfterClockJump(t *testing.T) {
+	eachOutbox(t, func(t outboxTest) {
+		t.enqueue(delivery("a", "channel 1", 1), delivery("b", "channel 2", 1))
+		for id, rest := range map[string]time.Duration{"a": time.Minute, "b": time.Hour} {
+			if err := t.Suspend(t.Context(), t.get(id).Seq, noon.Add(rest), "it rests"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := t.heads(); !slices.Equal(got, []string{"b"}) {
+			t.Errorf("heads %q", got)
+		}
+	})
+}
+
 // TestReplacedBytes: the request of a replaced delivery makes room for the newer one.
 func TestReplacedBytes(t *testing.T) {
 	eachOutbox(t, func(t outboxTest) {
