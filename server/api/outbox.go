@@ -515,6 +515,10 @@ func (s *outboxService) WatchDeliveries(
 	}
 	for {
 		changed := s.outbox.Changed()
+		counts, err := s.outbox.Counts(ctx)
+		if err != nil {
+			return err
+		}
 		results, err := s.outbox.Results(ctx, f, from, resultsAtOnce)
 		if err != nil {
 			return err
@@ -528,6 +532,8 @@ func (s *outboxService) WatchDeliveries(
 		if len(results) == resultsAtOnce {
 			continue
 		}
+		// The results of others up to there are not read again and again.
+		from = max(from, counts.Position)
 		select {
 		case <-changed:
 		case <-s.making.ending:

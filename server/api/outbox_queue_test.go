@@ -459,6 +459,19 @@ func TestWatch(t *testing.T) {
 	if ids, _ := watch(q, &pb.WatchDeliveriesRequest{After: proto.Uint64(last - 1)}, 2); !slices.Equal(ids, []string{"2", "3"}) {
 		t.Errorf("%q", ids)
 	}
+	// Results that are not wanted come before, between and after those that are.
+	failing, err := q.WatchDeliveries(t.Context(), &pb.WatchDeliveriesRequest{After: proto.Uint64(0), States: []pb.Delivery_State{pb.Delivery_FAILED}})
+	if err != nil || !failing.Receive() {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		q.enqueue(message(w.General, fmt.Sprint("between-", i)))
+		q.enqueue(message(w.Forbidden, fmt.Sprint("refused-", i)))
+		if !failing.Receive() || failing.Msg().GetDelivery().GetId() != fmt.Sprint("refused-", i) {
+			t.Errorf("%d: %v, %v", i, failing.Msg(), failing.Err())
+		}
+	}
+	_ = failing.Close()
 	if _, err := q.PurgeDeliveries(t.Context(), new(pb.PurgeDeliveriesRequest)); err != nil {
 		t.Fatal(err)
 	}
