@@ -74,6 +74,7 @@ func statusOfOutbox(err error) *connect.Error {
 		{store.ErrNoDelivery, connect.CodeNotFound},
 		{store.ErrInProgress, connect.CodeFailedPrecondition},
 		{store.ErrEnded, connect.CodeFailedPrecondition},
+		{store.ErrDelivered, connect.CodeFailedPrecondition},
 		{store.ErrNotEnded, connect.CodeFailedPrecondition},
 		{store.ErrReplaced, connect.CodeFailedPrecondition},
 	} {

@@ -76,6 +76,7 @@ var (
 	ErrNoDelivery = errors.New("there is no such delivery")
 	ErrInProgress = errors.New("the delivery is being sent")
 	ErrEnded      = errors.New("the delivery has ended")
+	ErrDelivered  = errors.New("the call is delivered already")
 	ErrNotEnded   = errors.New("the delivery is in progress")
 	ErrReplaced   = errors.New("the delivery was replaced by a newer one")
 )
@@ -646,7 +647,7 @@ func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id stri
 		case !d.State.Ended():
 			return ErrNotEnded
 		case d.State == Delivered:
-			return ErrEnded
+			return ErrDelivered
 		case d.Bytes == 0:
 			return ErrReplaced
 		}

@@ -328,7 +328,7 @@ func TestRetry(t *testing.T) {
 			t.Errorf("%q, %v", request, err)
 		}
 		t.finish("b", store.Delivered)
-		if _, err := t.Retry(t.Context(), limits, "shop", "b", noon); !errors.Is(err, store.ErrEnded) {
+		if _, err := t.Retry(t.Context(), limits, "shop", "b", noon); !errors.Is(err, store.ErrDelivered) {
 			t.Error(err)
 		}
 		t.counts(1, 1, 11)
