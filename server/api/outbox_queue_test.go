@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/outbox"
 
 	pb "discordproxy/gen/discord_api"
@@ -183,6 +185,61 @@ func TestCancelAndRetry(t *testing.T) {
 		}
 		if purged, err := q.PurgeDeliveries(t.Context(), new(pb.PurgeDeliveriesRequest)); err != nil || purged.GetPurged() != 9 {
 			t.Errorf("%v, %v", purged, err)
+		}
+	})
+}
+
+// ends keeps the ends of the outbox's calls, by request ID.
+type ends struct {
+	mu  sync.Mutex
+	all map[string]string
+}
+
+func (e *ends) Ended(_ context.Context, c *calls.Call) {
+	if c.Protocol != "outbox" {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all[c.RequestID] = fmt.Sprint(c.Code, ": ", c.Err)
+}
+
+// TestWithdrawn: the log says why a call that waited for a limit was not made, and does
+// not blame the client's rights.
+func TestWithdrawn(t *testing.T) {
+	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
+		w, seen := sb.World(), &ends{all: make(map[string]string)}
+		sb.ClearLimits()
+		sb.SetLimit(sandbox.Limit{Name: "slow", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Hour})
+		q := openQueue(t, sb, queueConfig{folder: t.TempDir(), observers: calls.Observers{seen}})
+		for id, channel := range map[string]sandbox.ID{
+			"cancelled": w.General, "replaced": w.Random, "expired": w.Alerts, "stopped": w.Announcement,
+		} {
+			q.enqueue(message(channel, "first-"+id))
+			req := message(channel, id)
+			if req.ReplaceKey = id; id == "expired" {
+				req.ExpiresAt = timestamppb.New(time.Now().Add(time.Minute))
+			}
+			q.enqueue(req)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, err := q.CancelDelivery(t.Context(), &pb.CancelDeliveryRequest{DeliveryId: "cancelled"}); err != nil {
+			t.Fatal(err)
+		}
+		newer := message(w.Random, "newer")
+		newer.ReplaceKey = "replaced"
+		q.enqueue(newer)
+		time.Sleep(time.Second)
+		q.stop()
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		for id, want := range map[string]string{
+			"cancelled": "the delivery was cancelled", "replaced": "the delivery was replaced by a newer one",
+			"expired": "the delivery has expired", "stopped": "the server is shutting down",
+		} {
+			if got := seen.all[id]; !strings.HasPrefix(got, "canceled: ") || !strings.HasSuffix(got, want) {
+				t.Errorf("%s ended with %q, want %q", id, got, want)
+			}
 		}
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/api"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/store"
@@ -52,6 +53,7 @@ type queueConfig struct {
 	readTimeout time.Duration
 	hooks       string
 	noData      bool
+	observers   calls.Observers
 }
 
 func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
@@ -77,7 +79,7 @@ func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
 	var maker outbox.Maker
 	ending := make(chan struct{})
 	config := api.Config{
-		Discord: client, Logger: quiet, Outbox: box, Access: c.guard, Ending: ending,
+		Discord: client, Logger: quiet, Outbox: box, Access: c.guard, Ending: ending, Observers: c.observers,
 		UseMaker: func(m outbox.Maker) { maker = m },
 	}
 	q := &queue{T: t, folder: c.folder, outbox: box}

@@ -138,7 +138,7 @@ func (o *Outbox) Enqueue(ctx context.Context, deliveries ...store.Delivery) ([]s
 			o.announceLocked()
 			for _, seq := range r.Replaced {
 				if f := o.flights[seq]; f != nil {
-					f.stop() // so that the newer one gets a place in the queue for the limits now
+					f.stop(errReplaced) // so that the newer one gets a place in the queue for the limits now
 				}
 			}
 			o.scheduleLocked(r.Delivery.Caller, time.Time{}) // the next of their lines
@@ -176,7 +176,7 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery,
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if f := o.flights[d.Seq]; f != nil {
-		f.stop()
+		f.stop(errCancelled)
 	}
 	o.scheduleLocked(caller, time.Time{}) // the next of its line
 	o.announceLocked()
@@ -294,7 +294,7 @@ const ending = 20 * time.Second
 func (o *Outbox) end(running *sync.WaitGroup) {
 	o.mu.Lock()
 	for _, f := range o.flights {
-		f.stop()
+		f.stop(errEnding)
 	}
 	o.mu.Unlock()
 	done := make(chan struct{})
