@@ -198,7 +198,7 @@ func TestRestAfterClockJump(t *testing.T) {
 	})
 }
 
-// TestReplacedBytes: the request of a replaced delivery makes room for the newer one.
+// TestReplacedBytes: the bytes of a replaced delivery are free for the newer one.
 func TestReplacedBytes(t *testing.T) {
 	eachOutbox(t, func(t outboxTest) {
 		old := delivery("a", "channel 1", 1)
