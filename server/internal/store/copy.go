@@ -128,9 +128,23 @@ func doubt(ctx context.Context, path string, now time.Time) error {
 	if err != nil || tables == 0 { // an old version had none
 		return err
 	}
-	_, err = db.ExecContext(ctx, `UPDATE deliveries SET tried_at = max(enqueued_at, not_before)
-		WHERE tried_at = 0 AND (state = 2 OR state = 1 AND not_before <= $1)`, now.UnixMilli())
-	return err
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // it fails after Commit
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 3, tried_at = max(enqueued_at, not_before)
+		WHERE state = 2 OR state = 1 AND not_before <= $1`, now.UnixMilli()); err != nil {
+		return err
+	}
+	// Those that were scheduled are in a line since then, which may have no head.
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET head = 1 WHERE state = 3 AND head = 0 AND seq = (
+		SELECT seq FROM deliveries AS line
+		WHERE line.bot = deliveries.bot AND line.caller = deliveries.caller AND line.target = deliveries.target AND line.state IN (2, 3)
+		ORDER BY line.head DESC, line.priority DESC, line.seq LIMIT 1)`); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 func copyFile(from, to string) error {

@@ -251,8 +251,9 @@ func TestRestoreDoubts(t *testing.T) {
 	}
 	waiting := at("waiting", "channel 1", store.Waiting, time.Time{})
 	due := at("due", "channel 2", store.Scheduled, past.Add(time.Second))
+	behind := at("behind", "channel 2", store.Scheduled, past.Add(time.Second))
 	later := at("later", "channel 3", store.Scheduled, time.Now().Add(time.Hour))
-	if _, err := o.Enqueue(t.Context(), limits, []store.Delivery{waiting, due, later}); err != nil {
+	if _, err := o.Enqueue(t.Context(), limits, []store.Delivery{waiting, due, behind, later}); err != nil {
 		t.Fatal(err)
 	}
 	if err := store.Backup(t.Context(), folder, copied); err != nil {
@@ -265,10 +266,15 @@ func TestRestoreDoubts(t *testing.T) {
 	if o, err = storetest.Open(t, store.Config{Folder: elsewhere}).Outbox(t.Context(), "1"); err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[string]time.Time{"waiting": waiting.EnqueuedAt, "due": due.NotBefore, "later": {}} {
-		if d, err := o.Delivery(t.Context(), "shop", id); err != nil || !d.TriedAt.Equal(want) {
-			t.Errorf("%s was tried at %v, want %v: %v", id, d.TriedAt, want, err)
+	for id, want := range map[string]time.Time{"waiting": waiting.EnqueuedAt, "due": due.NotBefore, "behind": due.NotBefore, "later": {}} {
+		d, err := o.Delivery(t.Context(), "shop", id)
+		if err != nil || !d.TriedAt.Equal(want) || (d.State == store.Sending) == want.IsZero() {
+			t.Errorf("%s is in state %d, and was tried at %v, want %v: %v", id, d.State, d.TriedAt, want, err)
 		}
+	}
+	heads, err := o.Heads(t.Context(), "shop", time.Now(), 10)
+	if err != nil || len(heads) != 2 || heads[0].ID != "waiting" || heads[1].ID != "due" {
+		t.Errorf("heads %+v, %v", heads, err)
 	}
 	old := filepath.Join(t.TempDir(), "old.db")
 	db, err := sql.Open("sqlite", old)
