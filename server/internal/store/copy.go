@@ -115,8 +115,12 @@ func check(ctx context.Context, path string) error {
 	return nil
 }
 
+// lostResults is more than the results that can have come between a backup and now.
+const lostResults = 1_000_000_000
+
 // doubt notes of the deliveries in a backup that wait that they may have been made since
-// the backup, so that the server finds out before it makes them.
+// the backup, so that the server finds out before it makes them. The positions of later
+// results are not used again: a client that has seen them would miss the new ones.
 func doubt(ctx context.Context, path string, now time.Time) error {
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: slashed(path), RawQuery: "mode=rw&_pragma=synchronous(FULL)"}).String())
 	if err != nil {
@@ -142,6 +146,9 @@ func doubt(ctx context.Context, path string, now time.Time) error {
 		SELECT seq FROM deliveries AS line
 		WHERE line.bot = deliveries.bot AND line.caller = deliveries.caller AND line.target = deliveries.target AND line.state IN (2, 3)
 		ORDER BY line.head DESC, line.priority DESC, line.seq LIMIT 1)`); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE outbox SET position = position + $1, purged = position + $1", lostResults); err != nil {
 		return err
 	}
 	return tx.Commit()

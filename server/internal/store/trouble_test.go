@@ -272,6 +272,9 @@ func TestRestoreDoubts(t *testing.T) {
 			t.Errorf("%s is in state %d, and was tried at %v, want %v: %v", id, d.State, d.TriedAt, want, err)
 		}
 	}
+	if c, err := o.Counts(t.Context()); err != nil || c.Position < 1_000_000 || c.Purged != c.Position || c.Unfinished != 4 {
+		t.Errorf("%+v, %v", c, err)
+	}
 	heads, err := o.Heads(t.Context(), "shop", time.Now(), 10)
 	if err != nil || len(heads) != 2 || heads[0].ID != "waiting" || heads[1].ID != "due" {
 		t.Errorf("heads %+v, %v", heads, err)
