@@ -91,8 +91,8 @@ type stoppedKey struct{}
 // Stopped returns why the outbox withdrew the call for which a Maker got ctx, nil if it
 // did not.
 func Stopped(ctx context.Context) error {
-	if stopped, ok := ctx.Value(stoppedKey{}).(context.Context); ok && stopped.Err() != nil {
-		return context.Cause(stopped)
+	if why, ok := ctx.Value(stoppedKey{}).(func() error); ok {
+		return why()
 	}
 	return nil
 }
@@ -206,7 +206,7 @@ func (f *flight) make(ctx context.Context, request []byte) (Made, error) {
 	f.unclear = !f.d.TriedAt.IsZero()
 	f.open = f.unclear
 	journal := &discord.Journal{Opened: f.d.TriedAt, Begin: f.beginTry, Ended: f.endTry}
-	ctx = context.WithValue(ctx, stoppedKey{}, f.stopped)
+	ctx = context.WithValue(ctx, stoppedKey{}, func() error { return context.Cause(f.stopped) })
 	return f.maker.Make(discord.WithRevoked(ctx, f.stopped), f.d, request, journal)
 }
 
