@@ -164,6 +164,9 @@ func listDeliveries(r *request) error {
 	if err != nil {
 		return err
 	}
+	if limit := r.flags.Int("limit"); limit < 1 || limit > 1000 {
+		return command.Misuse(fmt.Errorf("--limit %d is not between 1 and 1000", limit))
+	}
 	res, err := r.client.ListDeliveries(
 		r.ctx,
 		&pb.ListDeliveriesRequest{States: states, Caller: r.flags.String("caller"), PageSize: int32(r.flags.Int("limit"))},
@@ -197,10 +200,23 @@ func watchDeliveries(r *request) error {
 	if r.flags.IsSet("after") {
 		req.After = proto.Uint64(r.flags.Uint64("after"))
 	}
+	begun, position := false, uint64(0)
 	for res, err := range client.All(r.client.WatchDeliveries(r.ctx, req)) {
 		if err != nil {
-			return r.failed(err)
+			if r.over(err) { // the end that was asked for
+				err = nil
+			} else {
+				err = r.failed(err)
+			}
+			if begun {
+				_, _ = fmt.Fprintf(r.env.Err, "Continue with --after %d\n", position)
+			}
+			return err
 		}
+		if res.GetGap() {
+			_, _ = fmt.Fprintf(r.env.Err, "Some results after position %d are missing: their records were deleted\n", res.GetPosition())
+		}
+		begun, position = true, res.GetPosition()
 		d := res.GetDelivery()
 		switch {
 		case d == nil:

@@ -1,12 +1,19 @@
 package message_test
 
 import (
+	"bytes"
+	"context"
 	"strings"
 	"testing"
 	"time"
 
+	"discordproxy/cli"
+	"discordproxy/cli/message"
+	"discordproxy/client"
 	"discordproxy/discord/sandbox"
 	"discordproxy/test/proxytest"
+
+	pb "discordproxy/gen/discord_api"
 )
 
 // TestQueue queues messages, and lists, shows, cancels and retries them.
@@ -55,9 +62,51 @@ func TestQueue(t *testing.T) {
 		"expected deliveries":      {"deliveries", "show"},
 		"is not one of scheduled":  {"deliveries", "list", "--state", "lost"},
 		"there is no such deliver": {"deliveries", "show", "none"},
+		"--limit 0 is not":         {"deliveries", "list", "--limit", "0"},
+		"--limit 4294967297 is":    {"deliveries", "list", "--limit", "4294967297"},
+		"is delivered already":     {"deliveries", "retry", "greeting"},
 	} {
 		if code, _, errs := run(t, p, args...); code == 0 || !strings.Contains(errs, want) {
 			t.Errorf("%q: %d %q", args, code, errs)
 		}
+	}
+}
+
+// TestWatchIsInterrupted: a watch that is interrupted is no failure, and says where to
+// continue. One that continues before deleted records says that.
+func TestWatchIsInterrupted(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb)
+	for _, text := range []string{"first", "second"} {
+		if code, _, errs := run(t, p, "channel", sb.World().General.String(), text, "--queue", "--id", text); code != 0 {
+			t.Fatal(errs)
+		}
+	}
+	watch := func(after string, lines int) (code int, out, errs string) {
+		t.Helper()
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		stdout := &interruptAfter{lines: lines, interrupt: interrupt}
+		var stderr bytes.Buffer
+		code = cli.Run(ctx, message.Command, cli.Env{Args: at(t, p, []string{"deliveries", "watch", "--after", after}), Out: stdout, Err: &stderr})
+		return code, stdout.String(), stderr.String()
+	}
+	code, out, errs := watch("0", 2)
+	if code != 0 || !strings.HasPrefix(out, "1  first  delivered") || errs != "Continue with --after 2\n" {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+	c, err := client.New(p.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := c.PurgeDeliveries(t.Context(), new(pb.PurgeDeliveriesRequest)); err != nil || res.GetPurged() != 2 {
+		t.Fatal(res, err)
+	}
+	if code, _, errs := run(t, p, "channel", sb.World().General.String(), "third", "--queue"); code != 0 {
+		t.Fatal(errs)
+	}
+	code, out, errs = watch("1", 1)
+	if code != 0 || !strings.HasPrefix(out, "3  ") || errs != "Some results after position 1 are missing: their records were deleted\nContinue with --after 3\n" {
+		t.Errorf("%d %q %q", code, out, errs)
 	}
 }

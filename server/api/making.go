@@ -20,6 +20,7 @@ import (
 
 	pb "discordproxy/gen/discord_api"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -233,11 +234,17 @@ func (m *making) Make(ctx context.Context, d store.Delivery, request []byte, jou
 		if value := recover(); value != nil {
 			err = rpc.Panicked(ctx, m.logger, d.Method, value)
 		}
-		if err != nil {
-			ended(toStatus(ctx, err))
+		if err == nil {
+			ended(nil)
 			return
 		}
-		ended(nil)
+		status := toStatus(ctx, err)
+		if e, ok := errors.AsType[*discord.Error](err); ok && e.Reason == discord.Revoked {
+			if stopped := outbox.Stopped(ctx); stopped != nil { // the client has lost no right
+				status = connect.NewError(connect.CodeCanceled, stopped)
+			}
+		}
+		ended(status)
 	}()
 	withNonce(call, d)
 	s := *m.service

@@ -68,10 +68,12 @@ func statusOfOutbox(err error) *connect.Error {
 		code connect.Code
 	}{
 		{store.ErrOtherCall, connect.CodeAlreadyExists},
+		{store.ErrTooLate, connect.CodeInvalidArgument},
 		{store.ErrOutboxFull, connect.CodeResourceExhausted},
 		{store.ErrNoDelivery, connect.CodeNotFound},
 		{store.ErrInProgress, connect.CodeFailedPrecondition},
 		{store.ErrEnded, connect.CodeFailedPrecondition},
+		{store.ErrDelivered, connect.CodeFailedPrecondition},
 		{store.ErrNotEnded, connect.CodeFailedPrecondition},
 		{store.ErrReplaced, connect.CodeFailedPrecondition},
 	} {

@@ -69,7 +69,7 @@ type flight struct {
 	*Outbox
 	d       store.Delivery
 	stopped context.Context // ends the wait for Discord's limits
-	stop    context.CancelFunc
+	stop    context.CancelCauseFunc
 	counts  bool // against the limit of its caller; guarded by Outbox.mu
 	begun   atomic.Bool
 
@@ -78,18 +78,37 @@ type flight struct {
 	unclear bool // one may have taken effect
 }
 
+// Why a flight stops waiting for Discord's limits.
+var (
+	errCancelled = errors.New("the delivery was cancelled")
+	errReplaced  = errors.New("the delivery was replaced by a newer one")
+	errExpired   = errors.New("the delivery has expired")
+	errEnding    = errors.New("the server is shutting down")
+)
+
+type stoppedKey struct{}
+
+// Stopped returns why the outbox withdrew the call for which a Maker got ctx, nil if it
+// did not.
+func Stopped(ctx context.Context) error {
+	if why, ok := ctx.Value(stoppedKey{}).(func() error); ok {
+		return why()
+	}
+	return nil
+}
+
 // begin starts a flight. o.mu is held.
 func (o *Outbox) begin(ctx context.Context, running *sync.WaitGroup, d store.Delivery) {
 	f := &flight{Outbox: o, d: d, counts: true}
-	f.stopped, f.stop = context.WithCancel(ctx)
+	f.stopped, f.stop = context.WithCancelCause(ctx)
 	l := line{d.Caller, d.Target}
 	o.flights[d.Seq], o.lines[l] = f, f
 	o.active[d.Caller]++
 	o.bytes += d.Bytes
 	running.Go(func() {
-		defer f.stop()
+		defer f.stop(nil)
 		if left := time.Until(d.ExpiresAt); left > 0 {
-			defer time.AfterFunc(left, f.stop).Stop()
+			defer time.AfterFunc(left, func() { f.stop(errExpired) }).Stop()
 		}
 		lingers := time.AfterFunc(slow, f.linger)
 		defer lingers.Stop()
@@ -187,6 +206,7 @@ func (f *flight) make(ctx context.Context, request []byte) (Made, error) {
 	f.unclear = !f.d.TriedAt.IsZero()
 	f.open = f.unclear
 	journal := &discord.Journal{Opened: f.d.TriedAt, Begin: f.beginTry, Ended: f.endTry}
+	ctx = context.WithValue(ctx, stoppedKey{}, func() error { return context.Cause(f.stopped) })
 	return f.maker.Make(discord.WithRevoked(ctx, f.stopped), f.d, request, journal)
 }
 

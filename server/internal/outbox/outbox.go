@@ -133,9 +133,15 @@ func (o *Outbox) Enqueue(ctx context.Context, deliveries ...store.Delivery) ([]s
 			o.scheduleLocked(r.Delivery.Caller, time.Time{})
 		}
 		o.dueLocked(r.Delivery)
-		if r.Replaced > 0 {
-			o.ended[store.Cancelled].Add(int64(r.Replaced))
+		if len(r.Replaced) > 0 {
+			o.ended[store.Cancelled].Add(int64(len(r.Replaced)))
 			o.announceLocked()
+			for _, seq := range r.Replaced {
+				if f := o.flights[seq]; f != nil {
+					f.stop(errReplaced) // so that the newer one gets a place in the queue for the limits now
+				}
+			}
+			o.scheduleLocked(r.Delivery.Caller, time.Time{}) // the next of their lines
 		}
 	}
 	o.poke()
@@ -170,7 +176,7 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery,
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if f := o.flights[d.Seq]; f != nil {
-		f.stop()
+		f.stop(errCancelled)
 	}
 	o.scheduleLocked(caller, time.Time{}) // the next of its line
 	o.announceLocked()
@@ -288,7 +294,7 @@ const ending = 20 * time.Second
 func (o *Outbox) end(running *sync.WaitGroup) {
 	o.mu.Lock()
 	for _, f := range o.flights {
-		f.stop()
+		f.stop(errEnding)
 	}
 	o.mu.Unlock()
 	done := make(chan struct{})
@@ -428,6 +434,9 @@ func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, cal
 	next, err := o.NextTry(ctx, caller, now)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !next.IsZero() {
+		next = now.Add(next.Sub(now)) // by the monotonic clock, which does not jump
+	}
 	if err != nil || !next.IsZero() {
 		o.scheduleLocked(caller, next)
 	}

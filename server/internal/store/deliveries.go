@@ -63,18 +63,20 @@ type Delivery struct {
 // Enqueued is what became of a delivery that was to be enqueued.
 type Enqueued struct {
 	Delivery  Delivery
-	Duplicate bool  // it was there before
-	Replaced  int   // how many others it has cancelled
-	Err       error // ErrOtherCall or ErrOutboxFull
+	Duplicate bool    // it was there before
+	Replaced  []int64 // places of the others that it has cancelled
+	Err       error   // ErrOtherCall, ErrTooLate or ErrOutboxFull
 }
 
 // Errors of deliveries.
 var (
 	ErrOtherCall  = errors.New("the delivery ID belongs to another call")
+	ErrTooLate    = errors.New("expires_at must be in the future and after not_before")
 	ErrOutboxFull = errors.New("the outbox is full")
 	ErrNoDelivery = errors.New("there is no such delivery")
 	ErrInProgress = errors.New("the delivery is being sent")
 	ErrEnded      = errors.New("the delivery has ended")
+	ErrDelivered  = errors.New("the call is delivered already")
 	ErrNotEnded   = errors.New("the delivery is in progress")
 	ErrReplaced   = errors.New("the delivery was replaced by a newer one")
 )
@@ -164,6 +166,9 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 	case !errors.Is(err, sql.ErrNoRows):
 		return Enqueued{}, err
 	}
+	if !d.ExpiresAt.After(d.EnqueuedAt) || !d.ExpiresAt.After(d.NotBefore) {
+		return Enqueued{Err: ErrTooLate}, nil
+	}
 	var replaced []Delivery
 	if d.ReplaceKey != "" {
 		replaced, err = o.list(ctx, tx, "bot = $1 AND caller = $2 AND replace_key = $3 AND replace_key <> '' AND state IN (1, 2)",
@@ -173,19 +178,25 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		}
 	}
 	d.Bytes = int64(len(d.Request))
+	freed := int64(0)
+	for _, old := range replaced {
+		freed += old.Bytes
+	}
 	for _, t := range []*time.Time{&d.EnqueuedAt, &d.NotBefore, &d.ExpiresAt} {
 		*t = t.Truncate(time.Millisecond) // as it is kept
 	}
 	err = tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, bytes = bytes + $2
-		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes + $2 <= $5 RETURNING seq`,
-		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes).Scan(&d.Seq)
+		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes - $6 + $2 <= $5 RETURNING seq`,
+		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes, freed).Scan(&d.Seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Enqueued{Err: ErrOutboxFull}, nil
 	}
 	if err != nil {
 		return Enqueued{}, err
 	}
+	var places []int64
 	for _, old := range replaced {
+		places = append(places, old.Seq)
 		old.replaced = true
 		old.State, old.Reason, old.FinishedAt = Cancelled, "replaced by delivery "+d.ID, d.EnqueuedAt
 		if _, err := o.finish(ctx, tx, old); err != nil {
@@ -204,7 +215,7 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		d.Seq, o.bot, d.Caller, flag(d.Keyed), d.ID, d.Digest, d.Method, d.Target, d.State, d.Priority, flag(head),
 		flag(d.Resend), d.ReplaceKey, milliseconds(d.EnqueuedAt), milliseconds(d.NotBefore), milliseconds(d.ExpiresAt), d.Bytes, d.Request)
 	d.Request = nil
-	return Enqueued{Delivery: d, Replaced: len(replaced)}, err
+	return Enqueued{Delivery: d, Replaced: places}, err
 }
 
 // takesHead reports whether a delivery is to be the first of its line, and makes the
@@ -318,6 +329,10 @@ func (o *Outbox) Reopen(ctx context.Context, seq int64, next time.Time, reason s
 		WHERE bot = $1 AND seq = $2 AND state IN (2, 3)`, o.bot, seq, milliseconds(next), reason)
 	return err
 }
+
+// MaxRest is the longest rest of a delivery. One that is to last longer is that of a
+// clock which has jumped back since, and counts as over.
+const MaxRest = 2 * time.Minute
 
 // Suspend lets a delivery rest until next, in the state that it has.
 func (o *Outbox) Suspend(ctx context.Context, seq int64, next time.Time, reason string) error {
@@ -456,11 +471,12 @@ func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit 
 	return o.list(
 		ctx,
 		o.store.reads,
-		"bot = $1 AND caller = $2 AND head = 1 AND next_try_at <= $3 ORDER BY priority DESC, seq LIMIT $4",
+		"bot = $1 AND caller = $2 AND head = 1 AND (next_try_at <= $3 OR next_try_at > $5) ORDER BY priority DESC, seq LIMIT $4",
 		o.bot,
 		caller,
 		now.UnixMilli(),
 		limit,
+		now.Add(MaxRest).UnixMilli(),
 	)
 }
 
@@ -631,7 +647,7 @@ func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id stri
 		case !d.State.Ended():
 			return ErrNotEnded
 		case d.State == Delivered:
-			return ErrEnded
+			return ErrDelivered
 		case d.Bytes == 0:
 			return ErrReplaced
 		}
