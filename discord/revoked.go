@@ -20,14 +20,13 @@ func WithRevoked(ctx, revoked context.Context) context.Context {
 // errRevoked ends the wait of a call whose caller may no longer make it.
 var errRevoked = errors.New("the caller may no longer make the call")
 
-// whileAllowed returns a context for the wait of a call, which ends with
-// errRevoked as its cause when the caller may no longer make it.
-func whileAllowed(ctx context.Context) (_ context.Context, stop func()) {
-	all, ok := ctx.Value(revokedKey{}).([]context.Context)
-	if !ok {
-		return ctx, func() {}
+// whenRevoked calls cancel, with errRevoked, when the caller of ctx may no longer make
+// the call, until stop.
+func whenRevoked(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
+	all, _ := ctx.Value(revokedKey{}).([]context.Context)
+	if len(all) == 0 {
+		return func() {}
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
 	unhooks := make([]func() bool, len(all))
 	for i, revoked := range all {
 		if revoked.Err() != nil {
@@ -35,10 +34,9 @@ func whileAllowed(ctx context.Context) (_ context.Context, stop func()) {
 		}
 		unhooks[i] = context.AfterFunc(revoked, func() { cancel(errRevoked) })
 	}
-	return ctx, func() {
+	return func() {
 		for _, unhook := range unhooks {
 			unhook()
 		}
-		cancel(nil)
 	}
 }
