@@ -13,17 +13,20 @@ type revokedKey struct{}
 // one that is at Discord goes on, since what it does is done there. Contexts that
 // were given before count, too.
 func WithRevoked(ctx, revoked context.Context) context.Context {
-	earlier, _ := ctx.Value(revokedKey{}).([]context.Context)
-	return context.WithValue(ctx, revokedKey{}, append(slices.Clip(earlier), revoked))
+	return context.WithValue(ctx, revokedKey{}, append(slices.Clip(revocations(ctx)), revoked))
+}
+
+// revocations returns the contexts that WithRevoked was given.
+func revocations(ctx context.Context) []context.Context {
+	all, _ := ctx.Value(revokedKey{}).([]context.Context)
+	return all
 }
 
 // errRevoked ends the wait of a call whose caller may no longer make it.
 var errRevoked = errors.New("the caller may no longer make the call")
 
-// whenRevoked calls cancel, with errRevoked, when the caller of ctx may no longer make
-// the call, until stop.
-func whenRevoked(ctx context.Context, cancel context.CancelCauseFunc) (stop func()) {
-	all, _ := ctx.Value(revokedKey{}).([]context.Context)
+// whenAny calls cancel, with errRevoked, when one of the contexts ends before stop.
+func whenAny(all []context.Context, cancel context.CancelCauseFunc) (stop func()) {
 	if len(all) == 0 {
 		return func() {}
 	}

@@ -283,7 +283,7 @@ func (s *sending) waiting(ctx context.Context) (_ context.Context, end func()) {
 		within, stop = context.WithDeadline(ctx, last)
 	}
 	within, cancel := context.WithCancelCause(within)
-	unhook := whenRevoked(ctx, cancel)
+	unhook := whenAny(revocations(ctx), cancel)
 	unlist := s.waits.begin(WaitingCall{
 		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
 	}, cancel)
