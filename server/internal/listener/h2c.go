@@ -2,77 +2,94 @@ package listener
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/h2c"
 )
 
-// newH2CHandler returns a handler for srv that turns connections with HTTP/2's
-// preface or with Upgrade: h2c into HTTP/2 connections, and has next serve all
-// requests. Such a connection is one call of the handler for its whole life,
-// and Shutdown of srv sends it a GOAWAY. The settings of srv and srv.HTTP2 hold
-// for it. prefaceTimeout bounds the wait for the rest of the preface.
-func newH2CHandler(srv *http.Server, next http.Handler, prefaceTimeout time.Duration) (http.Handler, error) {
+// h2cHandler returns a handler for srv that turns connections with HTTP/2's preface or
+// with Upgrade: h2c into HTTP/2 connections, and has next serve all requests. Shutdown
+// of srv sends such a connection a GOAWAY. The settings of srv and srv.HTTP2 hold for it.
+func (s *Server) h2cHandler(srv *http.Server, next http.Handler) (http.Handler, error) {
 	server := &http2.Server{}
 	if err := http2.ConfigureServer(srv, server); err != nil {
 		return nil, err
 	}
-	handler := h2c.NewHandler(next, server)
+	upgrade := s.count(s.limitUpgrade(h2c.NewHandler(next, server)))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == "PRI" {
-			w = prefaceReader{w, prefaceTimeout}
+		if !isPreface(r) {
+			upgrade.ServeHTTP(w, r)
+			return
 		}
-		handler.ServeHTTP(w, r)
+		s.inProgress.Add(1)
+		conn, err := s.takeOver(w)
+		if err != nil {
+			s.inProgress.Add(-1)
+			return
+		}
+		opts := &http2.ServeConnOpts{
+			Context:    withConnection(srv.BaseContext(nil), conn.connection),
+			BaseConfig: srv, Handler: next, SawClientPreface: true,
+		}
+		// The buffers of HTTP/1.1, and a stack that is as deep, end with this handler.
+		go func() {
+			defer s.inProgress.Add(-1)
+			defer conn.Close()
+			defer s.recoverConnection(opts.Context)
+			server.ServeConn(conn, opts)
+		}()
 	}), nil
 }
 
-// mayBecomeHTTP2 reports whether a request is one that the handler of newH2CHandler may
+// recoverConnection ends a connection alone if what serves it panics, as net/http does.
+func (s *Server) recoverConnection(ctx context.Context) {
+	if value := recover(); value != nil {
+		s.cfg.Logger.ErrorContext(ctx, "panic on an HTTP/2 connection", "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+	}
+}
+
+// mayBecomeHTTP2 reports whether a request is one that the handler of h2cHandler may
 // turn its connection for.
 func mayBecomeHTTP2(r *http.Request) bool {
-	return r.Method == "PRI" || r.Header.Get("Upgrade") != ""
+	return isPreface(r) || r.Header.Get("Upgrade") != ""
 }
 
-// prefaceReader makes sure that the rest of the preface has come before the
-// connection is handed over: behind that point nothing bounds the wait for it,
-// and a connection on which it does not come would stay open for ever.
-type prefaceReader struct {
-	http.ResponseWriter
-	timeout time.Duration
+// isPreface reports whether a request is the first lines of HTTP/2's preface.
+func isPreface(r *http.Request) bool {
+	return r.Method == "PRI" && len(r.Header) == 0 && r.URL.Path == "*" && r.Proto == "HTTP/2.0"
 }
 
-// Unwrap serves http.ResponseController.
-func (w prefaceReader) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// Hijack implements http.Hijacker.
-func (w prefaceReader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+// takeOver returns the connection of a preface, of which it reads the rest. Behind that
+// point nothing bounds the wait for it, and a connection on which it does not come would
+// stay open for ever.
+func (s *Server) takeOver(w http.ResponseWriter) (*http2Connection, error) {
+	hijacked, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("take over a connection: %w", err)
 	}
-	if err := awaitPreface(conn, rw.Reader, w.timeout); err != nil {
-		_ = conn.Close()
-		return nil, nil, fmt.Errorf("await HTTP/2 preface: %w", err)
+	conn, ok := hijacked.(*connection)
+	if ok {
+		err = awaitPreface(conn, rw.Reader, s.cfg.ReadHeaderTimeout)
 	}
-	own, ok := conn.(*connection)
-	if !ok {
-		return conn, rw, nil
+	if !ok || err != nil {
+		_ = hijacked.Close()
+		return nil, fmt.Errorf("await HTTP/2 preface: %w", err)
 	}
-	buffered, err := rw.Reader.Peek(rw.Reader.Buffered())
+	frames, err := rw.Reader.Peek(rw.Reader.Buffered())
 	if err != nil {
 		_ = conn.Close()
-		return nil, nil, fmt.Errorf("read HTTP/2 preface: %w", err)
+		return nil, fmt.Errorf("read HTTP/2 preface: %w", err)
 	}
-	// Package h2c wraps a connection if more than the preface is buffered, and passes the
-	// wrapper to ConnState.
-	preface, frames := buffered[:len(prefaceRest)], buffered[len(prefaceRest):]
-	rw.Reader = bufio.NewReader(strings.NewReader(string(preface)))
-	return &http2Connection{connection: own, buffered: slices.Clone(frames)}, rw, nil
+	return &http2Connection{connection: conn, buffered: slices.Clone(frames)}, nil
 }
 
 // http2Connection is a connection after the preface, with the frames that were read
@@ -98,14 +115,17 @@ func (c *http2Connection) Read(p []byte) (int, error) {
 // prefaceRest is what follows the preface's first lines, which look like a request.
 const prefaceRest = "SM\r\n\r\n"
 
-// awaitPreface waits until r has buffered what follows the preface's first
-// lines, which look like a request.
+// awaitPreface reads what follows the preface's first lines, which look like a request.
 func awaitPreface(conn net.Conn, r *bufio.Reader, timeout time.Duration) error {
 	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	if _, err := r.Peek(len(prefaceRest)); err != nil {
+	rest := make([]byte, len(prefaceRest))
+	if _, err := io.ReadFull(r, rest); err != nil {
 		return err
+	}
+	if string(rest) != prefaceRest {
+		return errors.New("not the preface of HTTP/2")
 	}
 	return conn.SetReadDeadline(time.Time{})
 }
