@@ -130,17 +130,18 @@ func (p *pauses) active(resource string) bool {
 	return there != nil && !there.ended
 }
 
-// hold waits while a resource is paused. The result is to be called when the call has
-// its place in the limiter's queue, or needs none any more: the next one follows then.
-// It may be called more than once. A call that tries again is sent before those that have
-// not been sent, and is not refused because too many wait.
+// hold waits while a resource is paused. The result is nil if it is not. Otherwise it is
+// to be called when the call has its place in the limiter's queue, or needs none any
+// more: the next one follows then. It may be called more than once. A call that tries
+// again is sent before those that have not been sent, and is not refused because too many
+// wait.
 func (p *pauses) hold(ctx context.Context, r *ratelimit.Request) (placed func(), err error) {
 	resource := r.Route.Major
 	p.mu.Lock()
 	there := p.channels[resource]
 	if there == nil || there.ended && r.Retry != nil {
 		p.mu.Unlock()
-		return func() {}, nil
+		return nil, nil
 	}
 	if p.limiter.Enter(r.Bytes, r.Retry != nil) != nil {
 		p.mu.Unlock()
@@ -206,16 +207,14 @@ func (s *sending) permit(ctx context.Context) (*ratelimit.Permit, error) {
 		if err != nil {
 			return nil, err
 		}
-		joined := s.ask.Joined
-		s.ask.Joined = func() {
-			if joined != nil {
-				joined()
-			}
-			placed()
+		if placed != nil {
+			s.ask.Joined = placed // hold has called the one before
 		}
 		permit, err := s.limiter.Acquire(ctx, s.ask)
-		s.ask.Joined = joined
-		placed()
+		if placed != nil {
+			s.ask.Joined = nil
+			placed()
+		}
 		if err != nil || !s.pauses.active(s.ask.Route.Major) {
 			return permit, err
 		}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"discordproxy/discord/rawjson"
 )
 
 // Returns is the expected response of a successful operation. A success without it proves
@@ -54,16 +56,14 @@ func (r Returns) in(body []byte) bool {
 	case AList:
 		return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) && json.Valid(body)
 	case AnObject:
-		var fields map[string]json.RawMessage
-		return json.Unmarshal(body, &fields) == nil && len(fields) > 0
+		v, ok := rawjson.Parse(body)
+		return ok && v.IsObject() && !v.IsEmpty()
 	case AnIdentity:
-		var object struct {
-			ID json.Number `json:"id"` // in a string, too
-		}
-		if json.Unmarshal(body, &object) != nil {
+		v, ok := rawjson.Parse(body)
+		if !ok || !v.IsObject() {
 			return false
 		}
-		id, err := strconv.ParseUint(object.ID.String(), 10, 64)
+		id, err := strconv.ParseUint(string(v.Member("id").Text()), 10, 64)
 		return err == nil && id != 0
 	}
 	return false

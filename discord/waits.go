@@ -34,23 +34,22 @@ type wait struct {
 	cancel context.CancelCauseFunc
 }
 
-// begin adds a call until end. The context ends, with errWithdrawn as its cause, when
-// the call is cancelled.
-func (w *waits) begin(ctx context.Context, call WaitingCall) (_ context.Context, end func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// begin adds a call until end. cancel is called with errWithdrawn when the call is
+// cancelled.
+func (w *waits) begin(call WaitingCall, cancel context.CancelCauseFunc) (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.calls == nil {
 		w.calls = make(map[int64]wait)
 	}
 	w.count++
-	call.Number = w.count
-	w.calls[call.Number] = wait{call, cancel}
-	return ctx, func() {
+	number := w.count
+	call.Number = number
+	w.calls[number] = wait{call, cancel}
+	return func() {
 		w.mu.Lock()
-		delete(w.calls, call.Number)
-		w.mu.Unlock()
-		cancel(nil)
+		defer w.mu.Unlock()
+		delete(w.calls, number)
 	}
 }
 

@@ -189,7 +189,7 @@ var parts = []part{
 		folder: "server/internal/store", about: "what survives a restart, in SQLite or PostgreSQL: the schema and all SQL",
 		libraries: []string{"modernc.org/sqlite", "github.com/jackc/pgx/", "github.com/pressly/goose/", "github.com/gofrs/flock"},
 	},
-	{folder: "server/internal/discordjson", about: "Discord's objects as messages of the API"},
+	{folder: "server/internal/discordjson", about: "Discord's objects as messages of the API", imports: []string{"discord/rawjson"}},
 	{folder: "server/internal/files", about: "reads small files of rules, keys and certificates, and reloads them", standardLibrary: true},
 	{folder: "server/internal/strictyaml", about: "reads YAML files that grant permissions, and refuses ambiguous ones"},
 	{folder: "server/internal/refusals", about: "limits what refused requests write to the log"},
@@ -201,9 +201,10 @@ var parts = []part{
 	},
 	{
 		folder: "discord", about: "Discord's REST API and its errors",
-		imports:   []string{"discord/ratelimit"},
+		imports:   []string{"discord/ratelimit", "discord/rawjson"},
 		libraries: []string{"github.com/bwmarrin/discordgo"},
 	},
+	{folder: "discord/rawjson", about: "finds values in JSON without decoding the rest", standardLibrary: true},
 	{folder: "discord/ratelimit", about: "the rate limiter: buckets, limits that only 429s show, the global limit, bans", standardLibrary: true},
 	{
 		folder: "discord/sandbox", about: "the sandbox, a built-in fake Discord",

@@ -307,11 +307,10 @@ func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err
 		}
 		return func(ln net.Listener) error { return srv.ServeTLS(ln, "", "") }, nil
 	}
-	h2c, err := newH2CHandler(srv, handler, s.cfg.ReadHeaderTimeout)
+	h2c, err := s.h2cHandler(srv, handler)
 	if err != nil {
 		return nil, fmt.Errorf("listener: configure HTTP/2: %w", err)
 	}
-	h2c = s.count(s.limitUpgrade(h2c))
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if mayBecomeHTTP2(r) {
 			h2c.ServeHTTP(w, r)
