@@ -3,6 +3,7 @@ package message_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,19 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
+// awaitDelivery waits until a delivery is delivered.
+func awaitDelivery(t *testing.T, p *proxytest.Proxy, id string) {
+	t.Helper()
+	for deadline := time.Now().Add(proxytest.Patience); ; time.Sleep(10 * time.Millisecond) {
+		if _, out, _ := run(t, p, "deliveries", "show", id); strings.Contains(out, "delivered") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s was not delivered", id)
+		}
+	}
+}
+
 // TestQueue queues messages, and lists, shows, cancels and retries them.
 func TestQueue(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -27,14 +41,7 @@ func TestQueue(t *testing.T) {
 			t.Fatal(code, out, errs)
 		}
 	}
-	for deadline := time.Now().Add(proxytest.Patience); ; time.Sleep(10 * time.Millisecond) {
-		if _, out, _ := run(t, p, "deliveries", "show", "greeting"); strings.Contains(out, "delivered") {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("the message was not delivered")
-		}
-	}
+	awaitDelivery(t, p, "greeting")
 	if n := len(sb.Messages(w.General)); n != 1 {
 		t.Errorf("%d messages", n)
 	}
@@ -69,6 +76,34 @@ func TestQueue(t *testing.T) {
 		if code, _, errs := run(t, p, args...); code == 0 || !strings.Contains(errs, want) {
 			t.Errorf("%q: %d %q", args, code, errs)
 		}
+	}
+}
+
+// TestQueueOfAWebhook: a message of a webhook can be left with the proxy, too.
+func TestQueueOfAWebhook(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb)
+	w := sb.World()
+	address := fmt.Sprintf("https://discord.com/api/webhooks/%s/%s", w.Webhook, w.WebhookToken)
+	for range 2 { // the same delivery
+		if code, out, errs := run(t, p, "webhook", address, "by the webhook", "--queue", "--id", "hooked"); code != 0 || out != "Message queued as hooked\n" {
+			t.Fatal(code, out, errs)
+		}
+	}
+	if code, _, errs := run(t, p, "webhook", address, "x", "--id", "hooked"); code != 2 || !strings.Contains(errs, "--id needs --queue") {
+		t.Errorf("%d %q", code, errs)
+	}
+	awaitDelivery(t, p, "hooked")
+	n := 0
+	for _, channel := range sb.Channels() {
+		for _, m := range sb.Messages(channel.ID) {
+			if m.Content == "by the webhook" {
+				n++
+			}
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d messages", n)
 	}
 }
 
