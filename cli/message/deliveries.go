@@ -19,23 +19,23 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// queueFlags are the options of one message that the proxy may keep and send later.
+// queueFlags are the options of one call that the proxy may keep and make later.
 func queueFlags() []cli.Flag {
 	return append(keepFlags(), &cli.StringFlag{
-		Name: "id", Usage: "with --queue, `ID` of the delivery; the same message with the same ID is sent once",
+		Name: "id", Usage: "with --queue, `ID` of the delivery; the same call with the same ID is made once",
 	})
 }
 
-// keepFlags are the options of what the proxy may keep and send later.
+// keepFlags are the options of calls that the proxy may keep and make later.
 func keepFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "queue", Usage: "queue the message in the outbox of the proxy and do not wait for Discord"},
-		&cli.StringFlag{Name: "at", Usage: "with --queue, send at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
+		&cli.BoolFlag{Name: "queue", Usage: "queue the call in the outbox of the proxy and do not wait for Discord"},
+		&cli.StringFlag{Name: "at", Usage: "with --queue, make the call at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
 		&cli.DurationFlag{Name: "expires", Usage: "with --queue, give up after this time without success, such as 2h", DefaultText: "24h"},
 	}
 }
 
-// queued reports whether the message is to be left with the proxy.
+// queued reports whether the call is to be left with the proxy.
 func (r *request) queued() (bool, error) {
 	queued := r.flags.Bool("queue")
 	for _, name := range []string{"at", "expires", "id", "follow"} {
@@ -46,8 +46,9 @@ func (r *request) queued() (bool, error) {
 	return queued, nil
 }
 
-// enqueue leaves a call with the proxy, unless the options are wrong.
-func (r *request) enqueue(misused error, req *pb.EnqueueRequest) error {
+// enqueue leaves a call with the proxy, unless the options are wrong. what names the call
+// for the user.
+func (r *request) enqueue(misused error, what string, req *pb.EnqueueRequest) error {
 	if misused != nil {
 		return misused
 	}
@@ -56,7 +57,7 @@ func (r *request) enqueue(misused error, req *pb.EnqueueRequest) error {
 		return err
 	}
 	_, err := callThen(r, r.client.Enqueue, req, func(res *pb.EnqueueResponse) error {
-		return r.confirm("Message queued as " + res.GetDelivery().GetId())
+		return r.confirm(what + " queued as " + res.GetDelivery().GetId())
 	})
 	return err
 }

@@ -107,6 +107,41 @@ func TestQueueOfAWebhook(t *testing.T) {
 	}
 }
 
+// TestQueueOfOtherCalls: a change of a message can be left with the proxy, too.
+func TestQueueOfOtherCalls(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb)
+	w := sb.World()
+	general := w.General.String()
+	if code, _, errs := run(t, p, "channel", general, "first"); code != 0 {
+		t.Fatal(errs)
+	}
+	message := func() sandbox.Message { return sb.Messages(w.General)[0] }
+	id := message().ID.String()
+	for _, step := range []struct {
+		id, confirmed string
+		args          []string
+		done          func() bool
+	}{
+		{"edit", "Edit", []string{"edit", general, id, "second"}, func() bool { return message().Content == "second" }},
+		{"react", "Reaction", []string{"react", general, id, "🎉"}, func() bool { return len(message().Reactions) == 1 }},
+		{"unreact", "Removal", []string{"react", "--remove", general, id, "🎉"}, func() bool { return len(message().Reactions) == 0 }},
+		{"thread", "Thread", []string{"thread", "--message", id, general, "talk"}, func() bool { return true }},
+		{"delete", "Deletion", []string{"delete", general, id}, func() bool { return len(sb.Messages(w.General)) == 0 }},
+	} {
+		if code, _, errs := run(t, p, append(step.args, "--at", "1h")...); code != 2 || !strings.Contains(errs, "--at needs --queue") {
+			t.Errorf("%s: %d %q", step.id, code, errs)
+		}
+		code, out, errs := run(t, p, append(step.args, "--queue", "--id", step.id)...)
+		if code != 0 || out != step.confirmed+" queued as "+step.id+"\n" {
+			t.Fatalf("%s: %d %q %q", step.id, code, out, errs)
+		}
+		if awaitDelivery(t, p, step.id); !step.done() {
+			t.Errorf("%s did nothing: %+v", step.id, sb.Messages(w.General))
+		}
+	}
+}
+
 // TestWatchIsInterrupted: a watch that is interrupted is no failure, and says where to
 // continue. One that continues before deleted records says that.
 func TestWatchIsInterrupted(t *testing.T) {

@@ -53,7 +53,7 @@ var webhookCommand = messageCommand{
 			SuppressNotifications: m.GetSuppressNotifications(), Username: r.flags.String("username"), ThreadId: r.flags.Uint64("thread"),
 		}
 		if queued, err := r.queued(); queued || err != nil {
-			return r.enqueue(err, &pb.EnqueueRequest{Call: &pb.EnqueueRequest_ExecuteWebhook{ExecuteWebhook: req}})
+			return r.enqueue(err, "Message", &pb.EnqueueRequest{Call: &pb.EnqueueRequest_ExecuteWebhook{ExecuteWebhook: req}})
 		}
 		return post(r, r.client.ExecuteWebhook, req, "Message sent")
 	},
