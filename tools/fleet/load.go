@@ -41,6 +41,7 @@ type load struct {
 	mu        sync.Mutex
 	successes []time.Time // of direct calls
 	causes    map[string]int
+	defects   int // calls that failed with an error that no fault explains
 	outages   map[string][]time.Duration
 }
 
@@ -139,6 +140,9 @@ func (l *load) failed(b *book, text string, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if code := connect.CodeOf(err); code == connect.CodeInternal || ok && code == connect.CodeUnknown {
+		l.defects++
+	}
 	l.causes[fmt.Sprintf("known %t: %.90s", known, err)]++
 }
 
@@ -257,6 +261,9 @@ func (l *load) report(out io.Writer) error {
 	var wrong []error
 	if lost+doubled+falseFailures+disordered+missed+d.overlaps > 0 {
 		wrong = append(wrong, errors.New("the answers and the sandbox differ"))
+	}
+	if l.defects > 0 {
+		wrong = append(wrong, fmt.Errorf("%d calls failed with an internal error", l.defects))
 	}
 	if n := d.limited["global"]; n > d.failovers {
 		wrong = append(wrong, fmt.Errorf("%d global 429s in %d failovers", n, d.failovers))

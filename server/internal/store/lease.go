@@ -47,33 +47,44 @@ func (s *Store) now() string {
 // AcquireLease gives the lease of a bot to a holder, unless another one has it, and
 // returns the new epoch, or 0 if it was refused. Names of holders are never used again.
 func (s *Store) AcquireLease(ctx context.Context, bot, holder string, length time.Duration) (epoch int64, err error) {
+	sent, clock := time.Now(), int64(0)
 	err = s.leases.QueryRowContext(ctx, `
 		INSERT INTO leases (bot, holder, epoch, until_at) VALUES ($1, $2, 1, `+s.now()+` + $3)
 		ON CONFLICT (bot) DO UPDATE SET holder = excluded.holder, epoch = leases.epoch + 1, until_at = excluded.until_at
-		WHERE leases.until_at <= `+s.now()+` RETURNING epoch`, bot, holder, length.Milliseconds()).Scan(&epoch)
+		WHERE leases.until_at <= `+s.now()+` RETURNING epoch, `+s.now(), bot, holder, length.Milliseconds()).Scan(&epoch, &clock)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
+	}
+	if err == nil {
+		s.readClock(clock, sent)
 	}
 	return epoch, s.explain(err)
 }
 
 // RenewLease prolongs a lease, and reports whether the holder still has it.
 func (s *Store) RenewLease(ctx context.Context, bot, holder string, epoch int64, length time.Duration) (bool, error) {
-	return s.changeLease(ctx, "UPDATE leases SET until_at = "+s.now()+" + $4 WHERE bot = $1 AND holder = $2 AND epoch = $3",
-		bot, holder, epoch, length.Milliseconds())
+	sent, clock := time.Now(), int64(0)
+	err := s.leases.QueryRowContext(ctx, "UPDATE leases SET until_at = "+s.now()+
+		" + $4 WHERE bot = $1 AND holder = $2 AND epoch = $3 RETURNING "+s.now(),
+		bot, holder, epoch, length.Milliseconds()).Scan(&clock)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil {
+		s.readClock(clock, sent)
+	}
+	return err == nil, s.explain(err)
+}
+
+// readClock notes the database's clock, unless it is that of this machine.
+func (s *Store) readClock(ms int64, sent time.Time) {
+	if s.dialect == postgres {
+		s.clock.read(ms, sent)
+	}
 }
 
 // ReleaseLease lets another server have a lease immediately.
 func (s *Store) ReleaseLease(ctx context.Context, bot, holder string, epoch int64) error {
-	_, err := s.changeLease(ctx, "UPDATE leases SET until_at = 0 WHERE bot = $1 AND holder = $2 AND epoch = $3", bot, holder, epoch)
-	return err
-}
-
-func (s *Store) changeLease(ctx context.Context, query string, args ...any) (bool, error) {
-	result, err := s.leases.ExecContext(ctx, query, args...)
-	if err != nil {
-		return false, s.explain(err)
-	}
-	n, err := result.RowsAffected()
-	return n > 0, s.explain(err)
+	_, err := s.leases.ExecContext(ctx, "UPDATE leases SET until_at = 0 WHERE bot = $1 AND holder = $2 AND epoch = $3", bot, holder, epoch)
+	return s.explain(err)
 }
