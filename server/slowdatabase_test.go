@@ -86,7 +86,7 @@ func TestSlowDatabase(t *testing.T) {
 	link := newSlowLink(t, f.config.Database)
 	f.config.Database = link.address
 	leader, entry := f.pair(t)
-	link.delay.Store(int64(time.Second/4))
+	link.delay.Store(int64(time.Second / 4))
 	defer link.delay.Store(0)
 	renewed := func() int {
 		n, _ := strconv.Atoi(leader.counts("discordproxy_lease_renewals_total", `outcome="ok"`)) // 0 fails
