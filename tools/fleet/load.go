@@ -18,7 +18,7 @@ import (
 	"connectrpc.com/connect"
 )
 
-// book is what one caller was told.
+// book holds the answers that one caller got.
 type book struct {
 	accepted []string // by Enqueue, in order
 	unnamed  []string // the same without a name, whose call is not repeated by the caller

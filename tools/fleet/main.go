@@ -1,5 +1,5 @@
 // Command fleet runs three servers on one PostgreSQL database against the sandbox,
-// disturbs them at random, and compares what callers were told with what the sandbox has.
+// disturbs them at random, and compares the answers of callers with what the sandbox has.
 //
 // The servers are processes. Callers use a server at random for each call. One after the
 // other, the leader is killed or paused, a server is restarted, PostgreSQL is restarted or
