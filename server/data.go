@@ -507,6 +507,10 @@ func (d *data) load(ctx context.Context) (savedState, error) {
 		return savedState{}, nil
 	}
 	clean := string(parts[cleanPart].Data) == "true"
+	if d.lease == nil {
+		d.restoreClock(parts[clockPart].Data, sinceBoot)
+	}
+	delete(parts, clockPart)
 	delete(parts, cleanPart)
 	if err := d.store.SaveState(ctx, d.bot, d.now(), map[string][]byte{cleanPart: nil}); err != nil {
 		if d.lease != nil {
