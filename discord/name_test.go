@@ -3,6 +3,7 @@ package discord_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -102,7 +103,7 @@ func inForm(t *testing.T, contentType string, body []byte) (document string) {
 	for reader := multipart.NewReader(bytes.NewReader(body), parameters["boundary"]); ; {
 		part, err := reader.NextRawPart()
 		if err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				t.Error(err)
 			}
 			return document

@@ -39,7 +39,7 @@ type muted struct {
 
 func newMuted(t *testing.T, to string) *muted {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func newMuted(t *testing.T, to string) *muted {
 
 func (m *muted) pass(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", m.to) //nolint:noctx // the connection ends with its two sides
+	server, err := new(net.Dialer).DialContext(context.Background(), "tcp", m.to) // it ends with its two sides
 	if err != nil {
 		return
 	}
@@ -218,7 +218,7 @@ func TestReplicaRepeats(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			defer stream.CloseResponse()
+			defer func() { _ = stream.CloseResponse() }()
 			for _, more := range []string{"", ": more"} {
 				if err := stream.Send(&pb.EnqueueManyRequest{Enqueue: call(name + more)}); err != nil {
 					return err
@@ -234,7 +234,7 @@ func TestReplicaRepeats(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			defer stream.CloseResponse()
+			defer func() { _ = stream.CloseResponse() }()
 			for _, content := range []string{name + ": first", name, name + ": last"} {
 				if err := stream.Send(&pb.EnqueueManyRequest{Enqueue: call(content)}); err != nil {
 					return err

@@ -33,7 +33,7 @@ func (l *slowLink) thaw() {
 func newSlowLink(t *testing.T, database string) *slowLink {
 	t.Helper()
 	folder, rest, _ := strings.Cut(strings.TrimPrefix(database, "host="), " ")
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
