@@ -27,7 +27,7 @@ type savedClock struct {
 }
 
 // resumeClock returns the clock of a folder from what an earlier run saved. After another
-// start of the machine, only the wall clock tells how long it was off.
+// start of the machine, only the wall clock shows how long it was off.
 func resumeClock(saved savedClock, boot bootTime, wall time.Time) savedClock {
 	if saved.Boot != boot.Boot {
 		saved = savedClock{Boot: boot.Boot, Reference: wall.Round(0).Add(-saved.Ahead - boot.Since), Ahead: saved.Ahead}
