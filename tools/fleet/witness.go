@@ -25,7 +25,8 @@ type witness struct {
 func (w *witness) watch(ctx context.Context, f *fleet, subscribed func()) {
 	var position *pb.EventPosition
 	for ctx.Err() == nil {
-		stream, err := f.replicas[rand.IntN(len(f.replicas))].api.SubscribeEvents(ctx, &pb.SubscribeEventsRequest{After: position}) //nolint:gosec // it need not be secret
+		server := f.replicas[rand.IntN(len(f.replicas))] //nolint:gosec // it need not be secret
+		stream, err := server.api.SubscribeEvents(ctx, &pb.SubscribeEventsRequest{After: position})
 		if err == nil {
 			for stream.Receive() {
 				for _, e := range stream.Msg().GetEvents() {
