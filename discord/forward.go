@@ -29,8 +29,11 @@ type Request struct {
 	// request is sent with the bot's token. A User-Agent that Discord would block is
 	// replaced. Tokens other than the bot's have separate limits.
 	Header http.Header
-	// Body is sent as it is.
+	// Body is sent as it is, see Name.
 	Body []byte
+	// Opened is the latest moment at which another process may have sent the request.
+	// Zero means that none may have. Only what IsRepeatable is sent again.
+	Opened time.Time
 }
 
 // Response is Discord's answer, read to its end. Its status may be any but 429.
@@ -104,6 +107,9 @@ func (c *Client) Forward(ctx context.Context, r *Request) (*Response, error) {
 	out, err := c.forwarded(r)
 	if err != nil {
 		return nil, err
+	}
+	if !r.Opened.IsZero() && r.Method != http.MethodGet {
+		out.journal = &Journal{Opened: r.Opened}
 	}
 	a, err := c.transport.do(ctx, out)
 	if err != nil {
@@ -238,17 +244,33 @@ func (r *Request) kind() string {
 // repeatable reports whether sending it twice has the effect of sending it
 // once, and whether that is because Discord makes one message of both.
 func (r *Request) repeatable() (repeatable, once bool) {
-	switch r.Method {
-	case http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete:
-		return true, false
+	if r.Method != http.MethodPost {
+		return IsRepeatable(r.Method, r.Path), false
 	}
-	if r.Method != http.MethodPost || !messagesRoute.MatchString(r.Path.canonical()) {
+	if !IsRepeatable(r.Method, r.Path) {
 		return false, false
 	}
 	fields := r.fields()
 	nonce := string(fields["nonce"])
 	once = string(fields["enforce_nonce"]) == "true" && nonce != "" && nonce != "null" && nonce != `""`
 	return once, once
+}
+
+// IsRepeatable reports whether sending it twice has the effect of sending it once.
+func (r *Request) IsRepeatable() bool {
+	repeatable, _ := r.repeatable()
+	return repeatable
+}
+
+// IsRepeatable reports whether a request may be one that can be sent twice with the effect
+// of sending it once. Of those that post a message, only the ones with a nonce are, see
+// Request.Name.
+func IsRepeatable(method string, path APIPath) bool {
+	switch method {
+	case http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return true
+	}
+	return method == http.MethodPost && messagesRoute.MatchString(path.canonical())
 }
 
 // maxFields bounds the JSON within a form that is looked at.

@@ -43,6 +43,9 @@ type data struct {
 	bot    string
 	lease  *lease.Keeper // nil unless it is in a database that other servers can use
 	holder string        // of the lease
+	// skew returns how far this machine's clock is ahead of the one that times in the data
+	// are by: the database's, since servers whose clocks differ share it.
+	skew func() time.Duration
 	// replica is this server among others that share the database. Nil means that the
 	// others do not know of it.
 	replica *replica
@@ -143,7 +146,7 @@ func InspectData(ctx context.Context, folder string) (string, error) {
 
 func newData(s *store.Store, c Config) *data {
 	return &data{
-		store: s, logger: c.Logger, bot: botOf(c), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		store: s, skew: s.Ahead, logger: c.Logger, bot: botOf(c), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
 		flushes: make(chan chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -424,7 +427,7 @@ const purgeInterval = time.Hour
 
 // purge deletes what no later run would use, and gives the space back.
 func (d *data) purge(ctx context.Context) {
-	now := time.Now()
+	now := d.now()
 	err := d.store.PurgeState(ctx, limitsPart, now.Add(-limitsKept))
 	if err == nil {
 		err = d.store.PurgeBots(ctx, d.bot, now.Add(-otherBotsKept))
@@ -464,7 +467,7 @@ func (d *data) saveWith(ctx context.Context, also map[string][]byte) {
 	if len(parts) == 0 {
 		return
 	}
-	err := d.store.SaveState(context.WithoutCancel(ctx), d.bot, time.Now(), parts)
+	err := d.store.SaveState(context.WithoutCancel(ctx), d.bot, d.now(), parts)
 	switch {
 	case err != nil && !d.failing:
 		d.logger.Warn("failed to save the state; retrying", "error", err)
@@ -504,12 +507,19 @@ func (d *data) load(ctx context.Context) (savedState, error) {
 		return savedState{}, nil
 	}
 	clean := string(parts[cleanPart].Data) == "true"
+	if d.lease == nil {
+		d.restoreClock(parts[clockPart].Data, sinceBoot)
+	}
+	delete(parts, clockPart)
 	delete(parts, cleanPart)
-	if err := d.store.SaveState(ctx, d.bot, time.Now(), map[string][]byte{cleanPart: nil}); err != nil {
+	if err := d.store.SaveState(ctx, d.bot, d.now(), map[string][]byte{cleanPart: nil}); err != nil {
 		if d.lease != nil {
 			return savedState{}, fmt.Errorf("cannot save the state: %w", err)
 		}
 		d.logger.Warn("failed to save the state; retrying", "error", err)
 	}
-	return savedState{parts, clean}, nil
+	return savedState{parts, clean, d.skew()}.local(), nil
 }
+
+// now returns the time by the clock of the data.
+func (d *data) now() time.Time { return time.Now().Round(0).Add(-d.skew()) }

@@ -57,6 +57,9 @@ type meeting struct {
 const (
 	// meetInterval is how often a replica reports to the others that it is alive.
 	meetInterval = 2 * time.Second
+	// meetTimeout limits such a report. It makes several statements, and may take longer than
+	// the interval while the database is slow.
+	meetTimeout = 10 * time.Second
 	// probeInterval is how often a replica looks whether its leader is ready.
 	probeInterval = time.Second
 )
@@ -88,7 +91,7 @@ func (s *Server) replicaOf() *replica {
 
 // meet reports to the others that this replica is alive, and learns of them.
 func (r *replica) meet(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, meetInterval)
+	ctx, cancel := context.WithTimeout(ctx, meetTimeout)
 	defer cancel()
 	began := time.Now()
 	me := r.me

@@ -40,7 +40,17 @@ const (
 // savedState is what an earlier run saved.
 type savedState struct {
 	parts map[string]store.Saved
-	clean bool // the run ended by itself
+	clean bool          // the run ended by itself
+	ahead time.Duration // of this machine's clock, before that of the data
+}
+
+// local returns the state with the times of its parts by this machine's clock.
+func (s savedState) local() savedState {
+	for name, part := range s.parts {
+		part.At = part.At.Add(s.ahead)
+		s.parts[name] = part
+	}
+	return s
 }
 
 // below returns the parts whose names begin with one, by the rest of their names.
@@ -98,14 +108,17 @@ func (s *savedToken) save() (parts map[string][]byte, done func()) {
 // savedLimits is the rate limiter as a source.
 type savedLimits struct {
 	limiter *ratelimit.Limiter
+	data    *data
 	mark    ratelimit.Mark
 }
 
 func (s *savedLimits) save() (parts map[string][]byte, done func()) {
 	records, mark := s.limiter.Export(s.mark)
 	parts = make(map[string][]byte, len(records))
+	ahead := s.data.skew()
 	for _, r := range records {
 		var value []byte
+		r.At = r.At.Round(0).Add(-ahead)
 		if r.Address != nil || r.Token != nil || r.Shape != nil || r.Route != nil || r.Webhook != nil {
 			value, _ = json.Marshal(r) // plain values can be written
 		}
@@ -119,6 +132,7 @@ func (s savedState) limits() (records []ratelimit.Saved) {
 	for key, data := range s.below(limitsPart) {
 		r := ratelimit.Saved{Key: key}
 		if json.Unmarshal(data, &r) == nil {
+			r.At = r.At.Add(s.ahead)
 			records = append(records, r)
 		}
 	}

@@ -134,7 +134,7 @@ func (s *Server) assemble(ctx context.Context) (err error) {
 		s.up.client.ExportDMs() // what changes from here on is kept
 	}
 	s.up.client.ImportDMs(saved.dms())
-	s.data.add(&savedLimits{limiter: s.up.limiter})
+	s.data.add(&savedLimits{limiter: s.up.limiter, data: s.data})
 	s.data.add(&savedDMs{client: s.up.client})
 	pauses := &savedPauses{client: s.up.client}
 	pauses.restore(saved)

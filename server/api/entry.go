@@ -98,14 +98,16 @@ func IsEndless(r *http.Request) bool {
 }
 
 // IsRepeatable reports whether a request may be made again where rpc.RepeatOf says so, when
-// it is not known whether it was made: it changes nothing, or sends one message.
+// it is not known whether it was made: it changes nothing, has the same effect
+// twice as once, or makes one message or delivery that has a name.
 func IsRepeatable(r *http.Request) bool {
 	switch r.URL.Path {
-	case discordapiconnect.DiscordApiSendChannelMessageProcedure, discordapiconnect.DiscordApiSendDirectMessageProcedure:
+	case discordapiconnect.DiscordApiSendChannelMessageProcedure, discordapiconnect.DiscordApiSendDirectMessageProcedure,
+		discordapiconnect.OutboxEnqueueProcedure, discordapiconnect.OutboxEnqueueManyProcedure:
 		return true
 	}
 	if rest.Serves(r) {
-		return r.Method == http.MethodGet
+		return rest.IsRepeatable(r)
 	}
 	return rpc.MayGet(r.URL.Path)
 }
@@ -125,12 +127,14 @@ func keepOne(ctx context.Context, m *discord.Message) error {
 		m.Fields["nonce"] = repeat.Nonce
 		delete(m.Fields, "enforce_nonce") // which is about the caller's own nonce
 	case said && !enforced && repeat.Again:
-		const text = "the connection to the server that leads the bot broke; whether the message was sent is not known"
-		err := connect.NewError(connect.CodeUnavailable, errors.New(text))
-		if detail, failed := connect.NewErrorDetail(&pb.DiscordError{Text: text, OutcomeUnknown: true}); failed == nil {
+		err := connect.NewError(connect.CodeUnavailable, errors.New(rpc.MaybeMade))
+		if detail, failed := connect.NewErrorDetail(&pb.DiscordError{Text: rpc.MaybeMade, OutcomeUnknown: true}); failed == nil {
 			err.AddDetail(detail)
 		}
 		return err
+	}
+	if repeat.Again {
+		m.Journal = &discord.Journal{Opened: repeat.Opened()}
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (s *outboxService) Enqueue(ctx context.Context, req *pb.EnqueueRequest) (*p
 
 // accept accepts one call. duplicate is whether it was there before.
 func (s *outboxService) accept(ctx context.Context, req *pb.EnqueueRequest) (d store.Delivery, duplicate bool, err error) {
-	if d, err = s.delivery(ctx, req, time.Now()); err != nil {
+	if d, err = s.delivery(ctx, req, rpc.RepeatOf(ctx).Nonce, time.Now()); err != nil {
 		return d, false, err
 	}
 	results, err := s.outbox.Enqueue(ctx, d)
@@ -83,7 +83,13 @@ func (s *outboxService) accept(ctx context.Context, req *pb.EnqueueRequest) (d s
 	if err != nil {
 		return d, false, err
 	}
-	return results[0].Delivery, results[0].Duplicate, nil
+	return results[0].Delivery, duplicates(req, results[0]), nil
+}
+
+// duplicates reports whether a client has enqueued a call before. A delivery that the
+// client did not name can only be there because another server has accepted this very call.
+func duplicates(req *pb.EnqueueRequest, r store.Enqueued) bool {
+	return r.Duplicate && req.GetDeliveryId() != ""
 }
 
 // Limits of the calls that a stream keeps in memory in addition to the one that it
@@ -104,6 +110,7 @@ func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStr
 	inFlight := semaphore.NewWeighted(enqueueBytes)
 	weight := func(req *pb.EnqueueManyRequest) int64 { return min(int64(proto.Size(req)), enqueueBytes) }
 	var broken error
+	name := namesOf(ctx)
 	go func() {
 		defer close(received)
 		for {
@@ -142,7 +149,7 @@ func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStr
 		for _, req := range batch {
 			held += weight(req)
 		}
-		if err := s.enqueueBatch(ctx, batch, stream.Send); err != nil {
+		if err := s.enqueueBatch(ctx, batch, name, stream.Send); err != nil {
 			return err
 		}
 		inFlight.Release(held)
@@ -150,8 +157,23 @@ func (s *outboxService) EnqueueMany(ctx context.Context, stream *connect.BidiStr
 	return broken
 }
 
-// enqueueBatch accepts calls in one transaction and answers each.
-func (s *outboxService) enqueueBatch(ctx context.Context, batch []*pb.EnqueueManyRequest, send func(*pb.EnqueueManyResponse) error) error {
+// namesOf returns what names the calls of a stream, one after the other, if their client
+// does not. Another server that gets the same stream gives them the same names.
+func namesOf(ctx context.Context) func() string {
+	nonce, n := rpc.RepeatOf(ctx).Nonce, 0
+	return func() string {
+		if nonce == "" {
+			return ""
+		}
+		n++
+		return fmt.Sprintf("%s-%d", nonce, n)
+	}
+}
+
+// enqueueBatch accepts calls in one transaction and answers each. name names the next call.
+func (s *outboxService) enqueueBatch(
+	ctx context.Context, batch []*pb.EnqueueManyRequest, name func() string, send func(*pb.EnqueueManyResponse) error,
+) error {
 	answers := make([]*pb.EnqueueManyResponse, len(batch))
 	refuse := func(i int, err error) {
 		status := toStatus(ctx, err)
@@ -161,7 +183,7 @@ func (s *outboxService) enqueueBatch(ctx context.Context, batch []*pb.EnqueueMan
 	var places []int
 	now := time.Now()
 	for i, req := range batch {
-		d, err := s.delivery(ctx, req.GetEnqueue(), now)
+		d, err := s.delivery(ctx, req.GetEnqueue(), name(), now)
 		if err != nil {
 			refuse(i, err)
 			continue
@@ -177,7 +199,7 @@ func (s *outboxService) enqueueBatch(ctx context.Context, batch []*pb.EnqueueMan
 			case results[n].Err != nil:
 				refuse(i, results[n].Err)
 			default:
-				answers[i] = &pb.EnqueueManyResponse{Delivery: shown(results[n].Delivery), Duplicate: results[n].Duplicate}
+				answers[i] = &pb.EnqueueManyResponse{Delivery: shown(results[n].Delivery), Duplicate: duplicates(batch[i].GetEnqueue(), results[n])}
 			}
 		}
 	}
@@ -189,8 +211,9 @@ func (s *outboxService) enqueueBatch(ctx context.Context, batch []*pb.EnqueueMan
 	return nil
 }
 
-// delivery checks a request and returns the delivery that it asks for.
-func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, now time.Time) (store.Delivery, error) {
+// delivery checks a request and returns the delivery that it asks for. Its name is that of
+// the request, else the given one, else a random one.
+func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, name string, now time.Time) (store.Delivery, error) {
 	call := callIn(req)
 	if call == nil {
 		return store.Delivery{}, invalid("call", "is required: set one of the fields from send_channel_message to remove_thread_member")
@@ -209,7 +232,7 @@ func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, no
 	if d.ID != "" && (len(d.ID) > maxDeliveryID || strings.ContainsFunc(d.ID, func(r rune) bool { return r <= ' ' || r > '~' })) {
 		return d, invalid("delivery_id", "must be at most %d printable ASCII characters without spaces", maxDeliveryID)
 	}
-	d.ID = cmp.Or(d.ID, rand.Text())
+	d.ID = cmp.Or(d.ID, name, rand.Text())
 	if utf8.RuneCountInString(d.ReplaceKey) > maxReplaceKey {
 		return d, invalid("replace_key", "must be at most %d characters", maxReplaceKey)
 	}

@@ -95,6 +95,7 @@ type Forwarder struct {
 	logged    *refusals.Log
 
 	answered, refused, broken, inProgress atomic.Int64
+	kept                                  budget // of bodies that can be sent again
 
 	mu      sync.Mutex
 	leader  *target
@@ -280,8 +281,18 @@ type attempt struct {
 	body     *tape
 	evidence access.Evidence
 	repeat   rpc.Repeat
+	broke    time.Time // when the connection broke that makes this one a repetition
 	deadline time.Time // of the request, zero if it has none that has to be adjusted
 	err      error     // why there is no response
+}
+
+// repeated returns the Repeat to be sent along.
+func (a *attempt) repeated() rpc.Repeat {
+	repeat := a.repeat
+	if repeat.Again {
+		repeat.Age = time.Since(a.broke)
+	}
+	return repeat
 }
 
 type attemptKey struct{}
@@ -299,7 +310,8 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		original = r
 	}
-	a := &attempt{original: original, body: newTape(r.Body), evidence: access.EvidenceOf(r)}
+	a := &attempt{original: original, body: newTape(r.Body, &f.kept), evidence: access.EvidenceOf(r)}
+	defer a.body.release()
 	if f.Repeatable(r) {
 		a.repeat = rpc.NewRepeat()
 	}
@@ -366,7 +378,7 @@ func (f *Forwarder) await(ctx context.Context) (*target, http.Handler, error) {
 
 // serve has this replica serve a request that it would have forwarded.
 func (f *Forwarder) serve(local http.Handler, w http.ResponseWriter, r *http.Request, a *attempt) {
-	in := r.WithContext(rpc.WithRepeat(access.Admitted(r.Context()), a.repeat))
+	in := r.WithContext(rpc.WithRepeat(access.Admitted(r.Context()), a.repeated()))
 	in.URL, in.RequestURI = a.original.URL, a.original.RequestURI
 	if a.body != nil {
 		in.Body = a.body.reader()
@@ -456,7 +468,7 @@ func (f *Forwarder) try(w http.ResponseWriter, r *http.Request, a *attempt) (aga
 	}
 	_, ended := errors.AsType[*connect.Error](context.Cause(ctx))
 	if a.repeat.Nonce != "" && !ended && !out.began && a.body.whole() {
-		a.repeat.Again = true
+		a.repeat.Again, a.broke = true, time.Now()
 		return true
 	}
 	f.broken.Add(1)
@@ -471,7 +483,7 @@ func (f *Forwarder) interrupted(ctx context.Context) *connect.Error {
 	if given, ok := errors.AsType[*connect.Error](cause); ok {
 		return connect.NewError(given.Code(), errors.New(given.Message()))
 	}
-	text := "the connection to the server that leads the bot broke; whether the call was made is not known"
+	text := rpc.MaybeMade
 	if errors.Is(cause, errChanged) {
 		text = "another server leads the bot now; whether the call was made is not known"
 	}
@@ -487,7 +499,8 @@ func accepted(resp *http.Response) error {
 		return errNotLeading
 	}
 	a := attemptOf(resp.Request.Context())
-	if a.repeat.Nonce != "" {
+	// Who sends a stream of calls may wait for the first response before the next call.
+	if a.repeat.Nonce != "" && a.body.ended() {
 		if err := gather(resp); err != nil {
 			return err
 		}
@@ -567,7 +580,7 @@ func (f *Forwarder) rewrite(pr *httputil.ProxyRequest) {
 			out.GetBody = func() (io.ReadCloser, error) { return a.body.again() }
 		}
 	}
-	from := sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence, Repeat: a.repeat}
+	from := sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence, Repeat: a.repeated()}
 	proven, err := f.Keys.sign(from, out.Method, out.Host, u.RequestURI())
 	if err != nil {
 		proven = "" // which the leader refuses

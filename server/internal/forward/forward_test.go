@@ -347,7 +347,7 @@ func TestRepeats(t *testing.T) {
 				return
 			}
 			second := <-seen
-			if code != http.StatusOK || text != "body" || len(first.Nonce) != 25 || first.Again || second != (rpc.Repeat{Nonce: first.Nonce, Again: true}) {
+			if code != http.StatusOK || text != "body" || len(first.Nonce) != 25 || first.Again || second.Age <= 0 || second != (rpc.Repeat{Nonce: first.Nonce, Again: true, Age: second.Age}) {
 				t.Errorf("%d %s, %+v, %+v", code, text, first, second)
 			}
 		})

@@ -8,26 +8,46 @@ import (
 	"sync/atomic"
 )
 
-// tapeBytes is how much of a body is kept to be sent again.
-const tapeBytes = 64 << 10
+const (
+	// tapeBytes is how much of a body is kept to be sent again.
+	tapeBytes = 1 << 20
+	// tapeShort is how much of each body is kept regardless of all others.
+	tapeShort = 64 << 10
+	// tapesBytes limits what is kept of all bodies beyond tapeShort.
+	tapesBytes = 64 << 20
+)
+
+// budget counts what is kept of bodies beyond tapeShort.
+type budget struct{ used atomic.Int64 }
+
+func (b *budget) take(n int64) bool {
+	if b.used.Add(n) <= tapesBytes {
+		return true
+	}
+	b.used.Add(-n)
+	return false
+}
 
 // tape is the body of a request that may be read several times until stop, as long as it
 // is short. A reader that was abandoned may still be reading when the next one begins.
 type tape struct {
 	reading sync.Mutex // of the body
 	body    io.ReadCloser
+	budget  *budget
 
-	mu   sync.Mutex
-	data []byte // what was read so far
-	err  error  // of the last read
-	lost bool   // data is not all of it
+	mu    sync.Mutex
+	data  []byte // what was read so far
+	taken int64  // from the budget
+	err   error  // of the last read
+	last  *tapeReader
+	lost  bool // data is not all of it
 }
 
-func newTape(body io.ReadCloser) *tape {
+func newTape(body io.ReadCloser, b *budget) *tape {
 	if body == nil || body == http.NoBody {
 		return nil
 	}
-	return &tape{body: body}
+	return &tape{body: body, budget: b}
 }
 
 // whole reports whether a new reader would read the body from its beginning.
@@ -40,6 +60,16 @@ func (t *tape) whole() bool {
 	return !t.lost
 }
 
+// ended reports whether the body was read to its end.
+func (t *tape) ended() bool {
+	if t == nil {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return errors.Is(t.err, io.EOF)
+}
+
 // stop ends the recording: the reader in use is the last one.
 func (t *tape) stop() {
 	if t != nil {
@@ -49,8 +79,41 @@ func (t *tape) stop() {
 	}
 }
 
+// release gives back what was taken from the budget. The body is not read again.
+func (t *tape) release() {
+	if t != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.lost = true
+		t.giveBack()
+	}
+}
+
+func (t *tape) giveBack() {
+	t.budget.used.Add(-t.taken)
+	t.taken = 0
+}
+
+// record keeps what was read, as far as the limits allow it.
+func (t *tape) record(p []byte) {
+	t.data = append(t.data, p...)
+	over := int64(len(t.data)) - tapeShort - t.taken
+	switch {
+	case t.lost || over <= 0:
+	case len(t.data) <= tapeBytes && t.budget.take(over):
+		t.taken += over
+	default:
+		t.lost = true
+	}
+}
+
 // reader returns a body that begins at the beginning.
-func (t *tape) reader() io.ReadCloser { return &tapeReader{tape: t} }
+func (t *tape) reader() io.ReadCloser {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = &tapeReader{tape: t}
+	return t.last
+}
 
 var errLost = errors.New("the body cannot be read again")
 
@@ -70,34 +133,48 @@ type tapeReader struct {
 
 // Read implements io.Reader.
 func (r *tapeReader) Read(p []byte) (int, error) {
+	if n, err := r.replay(p); n > 0 || err != nil {
+		return n, err
+	}
 	t := r.tape
 	t.reading.Lock()
 	defer t.reading.Unlock()
-	if r.closed.Load() {
-		return 0, http.ErrBodyReadAfterClose
+	// Another reader may have read meanwhile.
+	if n, err := r.replay(p); n > 0 || err != nil {
+		return n, err
 	}
 	t.mu.Lock()
-	if r.at < len(t.data) {
-		n := copy(p, t.data[r.at:])
-		r.at += n
-		t.mu.Unlock()
-		return n, nil
+	record := !t.lost
+	if t.lost && t.last == r { // it has read all that was kept, and no other reader follows
+		t.data, r.at = nil, 0
+		t.giveBack()
 	}
-	err, record := t.err, !t.lost
 	t.mu.Unlock()
-	if err != nil {
-		return 0, err
-	}
 	n, err := t.body.Read(p)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.err = err
 	if record { // even if it was lost meanwhile: another reader may wait for what this one took
-		t.data = append(t.data, p[:n]...)
+		t.record(p[:n])
 		r.at += n
-		t.lost = t.lost || len(t.data) > tapeBytes
 	}
 	return n, err
+}
+
+// replay reads what was kept. It reads nothing if that is all read.
+func (r *tapeReader) replay(p []byte) (int, error) {
+	t := r.tape
+	if r.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r.at < len(t.data) {
+		n := copy(p, t.data[r.at:])
+		r.at += n
+		return n, nil
+	}
+	return 0, t.err
 }
 
 // Close implements io.Closer. The server closes the body itself.

@@ -30,7 +30,7 @@ type Keeper struct {
 }
 
 // Keep renews the lease of a term until Stop. renew reports whether the holder still has
-// the lease. Its context ends when the response would come too late for the next one.
+// the lease. Its context ends when a response takes too long.
 func Keep(term Term, renew func(ctx context.Context, epoch int64) (bool, error), logger *slog.Logger) *Keeper {
 	ctx, stop := context.WithCancel(context.Background())
 	k := &Keeper{renew: renew, logger: logger, term: term, lost: make(chan struct{}), stop: stop, ended: make(chan struct{})}
@@ -100,6 +100,10 @@ func (k *Keeper) Stop() {
 // retry is the time from a failed renewal to the next one.
 const retry = Interval / 4
 
+// slow limits a renewal that follows a failed one: it may need a new connection to a slow
+// database.
+const slow = 2 * Interval
+
 func (k *Keeper) run(ctx context.Context) {
 	defer close(k.ended)
 	failing := false
@@ -111,8 +115,13 @@ func (k *Keeper) run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		err := k.once(ctx)
-		wait = Interval
+		sent := time.Now()
+		limit := Interval
+		if failing {
+			limit = slow
+		}
+		err := k.once(ctx, limit)
+		wait = max(Interval-time.Since(sent), 0)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -133,8 +142,8 @@ func (k *Keeper) run(ctx context.Context) {
 }
 
 // once renews the lease once.
-func (k *Keeper) once(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, Interval)
+func (k *Keeper) once(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	sent, epoch := time.Now(), k.Epoch()
 	held, err := k.renew(ctx, epoch)

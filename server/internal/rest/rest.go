@@ -75,6 +75,13 @@ func Serves(r *http.Request) bool {
 	return r.URL.Path == "/api" || strings.HasPrefix(r.URL.Path, "/api/")
 }
 
+// IsRepeatable reports whether a request may be made again where rpc.RepeatOf says so, when
+// it is not known whether it was made.
+func IsRepeatable(r *http.Request) bool {
+	path, err := discord.ParseAPIPath(r.URL.EscapedPath())
+	return err == nil && discord.IsRepeatable(r.Method, path)
+}
+
 type handler struct{ Config }
 
 // New returns a handler for requests to Discord's API; see Serves.
@@ -196,6 +203,12 @@ func (h *handler) serve(ctx context.Context, call *calls.Call, r *http.Request) 
 	}
 	if err := access.From(ctx).Hold(ctx); err != nil {
 		return nil, err
+	}
+	if repeat := rpc.RepeatOf(ctx); repeat.Nonce != "" {
+		req.Name(repeat.Nonce)
+		if req.Opened = repeat.Opened(); repeat.Again && !req.IsRepeatable() {
+			return nil, &refusal{http.StatusServiceUnavailable, rpc.MaybeMade}
+		}
 	}
 	if resp, err = h.Discord.Forward(ctx, req); err != nil {
 		return nil, err

@@ -74,7 +74,7 @@ type Lease struct {
 // AcquireLease gives the lease of a bot to a holder, unless another one has it, and
 // returns the new epoch, or 0 if it was refused. Names of holders are never used again.
 func (s *Store) AcquireLease(ctx context.Context, bot, holder string, length time.Duration) (epoch int64, err error) {
-	now := s.now()
+	now, sent, clock := s.now(), time.Now(), int64(0)
 	err = s.leases.QueryRowContext(ctx, `
 		INSERT INTO leases (bot, holder, epoch, until_at, noted, since_at, holder_address, reason)
 		VALUES ($1, $2, 1, `+now+` + $3, 1, `+now+`, COALESCE((SELECT address FROM replicas WHERE id = $2), ''), '`+string(LeaseFirst)+`')
@@ -86,34 +86,44 @@ func (s *Store) AcquireLease(ctx context.Context, bot, holder string, length tim
 			reason = CASE WHEN leases.until_at > 0 THEN '`+string(LeaseExpired)+`'
 				WHEN leases.noted = leases.epoch AND leases.released <> '' THEN leases.released
 				ELSE '`+string(LeaseHandedOver)+`' END
-		WHERE leases.until_at <= `+now+` RETURNING epoch`, bot, holder, length.Milliseconds()).Scan(&epoch)
+		WHERE leases.until_at <= `+now+` RETURNING epoch, `+now, bot, holder, length.Milliseconds()).Scan(&epoch, &clock)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
+	}
+	if err == nil {
+		s.readClock(clock, sent)
 	}
 	return epoch, s.explain(err)
 }
 
 // RenewLease prolongs a lease, and reports whether the holder still has it.
 func (s *Store) RenewLease(ctx context.Context, bot, holder string, epoch int64, length time.Duration) (bool, error) {
-	return s.changeLease(ctx, "UPDATE leases SET until_at = "+s.now()+" + $4 WHERE bot = $1 AND holder = $2 AND epoch = $3",
-		bot, holder, epoch, length.Milliseconds())
+	sent, clock := time.Now(), int64(0)
+	err := s.leases.QueryRowContext(ctx, "UPDATE leases SET until_at = "+s.now()+
+		" + $4 WHERE bot = $1 AND holder = $2 AND epoch = $3 RETURNING "+s.now(),
+		bot, holder, epoch, length.Milliseconds()).Scan(&clock)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil {
+		s.readClock(clock, sent)
+	}
+	return err == nil, s.explain(err)
+}
+
+// readClock notes the database's clock, unless it is that of this machine.
+func (s *Store) readClock(ms int64, sent time.Time) {
+	if s.dialect == postgres {
+		s.clock.read(ms, sent)
+	}
 }
 
 // ReleaseLease lets another server have a lease immediately. The next holder's Reason
 // is then why.
 func (s *Store) ReleaseLease(ctx context.Context, bot, holder string, epoch int64, why Reason) error {
-	_, err := s.changeLease(ctx, "UPDATE leases SET until_at = 0, released = $4 WHERE bot = $1 AND holder = $2 AND epoch = $3",
+	_, err := s.leases.ExecContext(ctx, "UPDATE leases SET until_at = 0, released = $4 WHERE bot = $1 AND holder = $2 AND epoch = $3",
 		bot, holder, epoch, string(why))
-	return err
-}
-
-func (s *Store) changeLease(ctx context.Context, query string, args ...any) (bool, error) {
-	result, err := s.leases.ExecContext(ctx, query, args...)
-	if err != nil {
-		return false, s.explain(err)
-	}
-	n, err := result.RowsAffected()
-	return n > 0, s.explain(err)
+	return s.explain(err)
 }
 
 // lease returns the lease of a bot, the zero value if nobody had it.

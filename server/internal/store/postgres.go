@@ -33,12 +33,16 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A renewal takes one round trip: none to prepare it, and none to look whether the
+	// connection is there.
+	direct := config.Copy()
+	direct.DefaultQueryExecMode = pgx.QueryExecModeExec
 	s := &Store{
 		where:   fmt.Sprintf("database %s at %s", config.Database, config.Host),
 		dialect: postgres,
 		reads:   stdlib.OpenDB(*config),
 		writes:  stdlib.OpenDB(*config),
-		leases:  stdlib.OpenDB(*config),
+		leases:  stdlib.OpenDB(*direct, stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return false })),
 	}
 	s.reads.SetMaxOpenConns(4)
 	s.writes.SetMaxOpenConns(1)
@@ -128,5 +132,5 @@ func isAway(err error) bool {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return true
 	}
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF)
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, pgconn.ErrConnClosed) || errors.Is(err, io.ErrUnexpectedEOF)
 }

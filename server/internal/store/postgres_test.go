@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"strings"
 	"testing"
@@ -99,5 +101,26 @@ func TestCheckPostgres(t *testing.T) {
 	}
 	if err := store.Check(t.Context(), address); !errors.Is(err, store.ErrNewer) {
 		t.Errorf("a newer schema: %v", err)
+	}
+}
+
+// TestConnectionEnds: a connection that ends within a transaction is a database that is away,
+// whichever statement finds out.
+func TestConnectionEnds(t *testing.T) {
+	s := storetest.Open(t, store.Config{PostgreSQL: storetest.Database(t)})
+	for _, statements := range []int{1, 2} {
+		var last error
+		err := s.Write(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+			for range statements {
+				_, last = tx.ExecContext(ctx, "SELECT pg_terminate_backend(pg_backend_pid())")
+			}
+			if last == nil {
+				t.Error("the connection goes on")
+			}
+			return nil
+		})
+		if !errors.Is(err, store.ErrAway) {
+			t.Errorf("after %d statements: %v", statements, err)
+		}
 	}
 }

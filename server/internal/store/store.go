@@ -36,7 +36,8 @@ type Store struct {
 	reads   *sql.DB // never used to change anything
 	writes  *sql.DB
 	writer  *writer
-	leases  *sql.DB      // apart from writes, so that no change delays a renewal
+	leases  *sql.DB // apart from writes, so that no change delays a renewal
+	clock   databaseClock
 	unlock  func() error // releases the folder
 	close   func() error
 }

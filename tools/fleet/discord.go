@@ -1,0 +1,176 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"discordproxy/discord/sandbox"
+)
+
+// discord is the sandbox, and what it sees of the servers.
+type discord struct {
+	sandbox  *sandbox.Sandbox
+	server   *httptest.Server
+	channels []sandbox.ID
+
+	mu        sync.Mutex
+	processes map[int]bool   // servers that run
+	sender    int            // the process that has sent last
+	former    map[int]bool   // processes after which another one has sent
+	failovers int            // how often another process sent
+	overlaps  int            // messages from a process after which another one has sent
+	limited   map[string]int // 429s by scope
+}
+
+type senderKey struct{}
+
+func newDiscord(o options) (*discord, error) {
+	d := &discord{
+		sandbox: sandbox.New(sandbox.Config{
+			Latency: sandbox.RoundTrip(30 * time.Millisecond), Seed: o.seed, MaxNonces: 1 << 20, MaxMessages: 1 << 20,
+		}),
+		processes: make(map[int]bool), former: make(map[int]bool), limited: make(map[string]int),
+	}
+	for i := range o.callers {
+		id, err := d.sandbox.AddChannel(sandbox.Channel{GuildID: d.sandbox.World().Guild, Name: fmt.Sprintf("caller-%d", i)})
+		if err != nil {
+			return nil, err
+		}
+		d.channels = append(d.channels, id)
+	}
+	d.server = httptest.NewUnstartedServer(http.HandlerFunc(d.serve))
+	d.server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, senderKey{}, d.processOf(c))
+	}
+	d.server.Start()
+	return d, nil
+}
+
+func (d *discord) close() {
+	d.server.CloseClientConnections()
+	d.server.Close()
+	d.sandbox.Close()
+}
+
+func (d *discord) serve(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/messages") {
+		process, _ := r.Context().Value(senderKey{}).(int)
+		d.sent(process)
+	}
+	d.sandbox.ServeHTTP(&watched{w, d}, r)
+}
+
+// sent notes that a process sends a message. Once another one has sent, it must not.
+func (d *discord) sent(process int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case process == 0: // it has ended meanwhile
+	case d.former[process]:
+		d.overlaps++
+	case d.sender != process:
+		if d.sender != 0 {
+			d.former[d.sender] = true
+			d.failovers++
+		}
+		d.sender = process
+	}
+}
+
+// leader returns the process that has sent last.
+func (d *discord) leader() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.sender
+}
+
+// runs notes whether a process is a server.
+func (d *discord) runs(process int, does bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if does {
+		d.processes[process] = true
+		return
+	}
+	delete(d.processes, process)
+}
+
+// watched notes why calls are refused.
+type watched struct {
+	http.ResponseWriter
+	discord *discord
+}
+
+// Unwrap serves http.ResponseController.
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (w *watched) WriteHeader(status int) {
+	if status == http.StatusTooManyRequests {
+		w.discord.mu.Lock()
+		w.discord.limited[w.Header().Get("X-Ratelimit-Scope")]++
+		w.discord.mu.Unlock()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Hijack serves the gateway's websockets.
+func (w *watched) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// processOf returns the server that has made a connection, 0 if that cannot be said.
+func (d *discord) processOf(c net.Conn) int {
+	_, port, err := net.SplitHostPort(c.RemoteAddr().String())
+	if err != nil {
+		return 0
+	}
+	inode := inodeOf(port)
+	if inode == "" {
+		return 0
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for process := range d.processes {
+		folder := fmt.Sprintf("/proc/%d/fd", process)
+		files, err := os.ReadDir(folder)
+		if err != nil {
+			continue
+		}
+		for _, file := range files {
+			if to, err := os.Readlink(folder + "/" + file.Name()); err == nil && to == "socket:["+inode+"]" {
+				return process
+			}
+		}
+	}
+	return 0
+}
+
+// inodeOf returns the socket with a local port of TCP, as Linux names it.
+func inodeOf(port string) string {
+	var number int
+	if _, err := fmt.Sscan(port, &number); err != nil {
+		return ""
+	}
+	suffix := fmt.Sprintf(":%04X", number)
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if fields := strings.Fields(line); len(fields) > 9 && strings.HasSuffix(fields[1], suffix) {
+				return fields[9]
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	pb "discordproxy/gen/discord_api"
+)
+
+// witness is a subscriber to events, of one server after the other.
+type witness struct {
+	mu      sync.Mutex
+	seen    map[uint64]bool
+	first   uint64      // messages with larger IDs count
+	excused [][2]uint64 // between these messages some may be missing, as reported to it
+	gaps    int
+	open    bool // what is missing before the next message is excused
+	last    uint64
+}
+
+// watch reads events, each stream from where the one before has ended, until ctx ends.
+func (w *witness) watch(ctx context.Context, f *fleet, subscribed func()) {
+	var position *pb.EventPosition
+	for ctx.Err() == nil {
+		server := f.replicas[rand.IntN(len(f.replicas))] //nolint:gosec // it need not be secret
+		stream, err := server.api.SubscribeEvents(ctx, &pb.SubscribeEventsRequest{After: position})
+		if err == nil {
+			for stream.Receive() {
+				for _, e := range stream.Msg().GetEvents() {
+					w.event(e)
+				}
+				position = stream.Msg().GetPosition()
+				subscribed()
+			}
+			_ = stream.Close()
+		}
+		sleep(ctx, 50*time.Millisecond)
+	}
+}
+
+func (w *witness) event(e *pb.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case e.GetGap() != nil:
+		w.gaps++
+		w.open = true
+	case e.GetGatewayState().GetState() == pb.Event_GatewayState_CONNECTED: // in a session that is not the last one
+		w.open = true
+	case e.GetType() == pb.Event_MESSAGE_CREATE:
+		id := e.GetMessage().GetId()
+		if w.first == 0 {
+			w.first, w.last = id, id
+		}
+		if w.open {
+			w.excused = append(w.excused, [2]uint64{w.last, id})
+			w.open = false
+		}
+		w.last = max(w.last, id)
+		w.seen[id] = true
+	}
+}
+
+func (w *witness) has(id uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen[id]
+}
+
+// missed counts the messages that were neither seen nor said to be missing.
+func (w *witness) missed(ids []uint64) (n int) {
+	for _, id := range ids {
+		excused := slices.ContainsFunc(w.excused, func(e [2]uint64) bool { return e[0] < id && id < e[1] })
+		if id > w.first && !w.seen[id] && !excused {
+			n++
+		}
+	}
+	return n
+}
