@@ -218,7 +218,7 @@ func (d *data) lead(ctx context.Context) error {
 	renew := func(ctx context.Context, epoch int64) (bool, error) {
 		return d.store.RenewLease(ctx, d.bot, d.holder, epoch, lease.Length)
 	}
-	d.store.Fence(d.bot, d.holder, term.Epoch())
+	d.store = d.store.Fenced(d.bot, d.holder, term.Epoch())
 	d.lease = lease.Keep(term, renew, d.logger) //nolint:contextcheck // it lives on after ctx
 	d.logger.InfoContext(ctx, "acquired the lease of the bot", "epoch", term.Epoch())
 	return nil
