@@ -11,9 +11,9 @@ import (
 // tapeBytes is how much of a body is kept to be sent again.
 const tapeBytes = 64 << 10
 
-// tape is the body of a request that may be read several times until stop, as long as it
+// Tape is the body of a request that may be read several times until stop, as long as it
 // is short. A reader that was abandoned may still be reading when the next one begins.
-type tape struct {
+type Tape struct {
 	reading sync.Mutex // of the body
 	body    io.ReadCloser
 
@@ -23,15 +23,16 @@ type tape struct {
 	lost bool   // data is not all of it
 }
 
-func newTape(body io.ReadCloser) *tape {
+// NewTape returns the tape of a request's body, nil for a request without one.
+func NewTape(body io.ReadCloser) *Tape {
 	if body == nil || body == http.NoBody {
 		return nil
 	}
-	return &tape{body: body}
+	return &Tape{body: body}
 }
 
-// whole reports whether a new reader would read the body from its beginning.
-func (t *tape) whole() bool {
+// Whole reports whether a new reader would read the body from its beginning.
+func (t *Tape) Whole() bool {
 	if t == nil {
 		return true
 	}
@@ -41,7 +42,7 @@ func (t *tape) whole() bool {
 }
 
 // stop ends the recording: the reader in use is the last one.
-func (t *tape) stop() {
+func (t *Tape) stop() {
 	if t != nil {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -49,21 +50,21 @@ func (t *tape) stop() {
 	}
 }
 
-// reader returns a body that begins at the beginning.
-func (t *tape) reader() io.ReadCloser { return &tapeReader{tape: t} }
+// Reader returns a body that begins at the beginning.
+func (t *Tape) Reader() io.ReadCloser { return &tapeReader{tape: t} }
 
 var errLost = errors.New("the body cannot be read again")
 
-// again returns another body like that of reader.
-func (t *tape) again() (io.ReadCloser, error) {
-	if !t.whole() {
+// again returns another body like that of Reader.
+func (t *Tape) again() (io.ReadCloser, error) {
+	if !t.Whole() {
 		return nil, errLost
 	}
-	return t.reader(), nil
+	return t.Reader(), nil
 }
 
 type tapeReader struct {
-	tape   *tape
+	tape   *Tape
 	at     int // in data
 	closed atomic.Bool
 }

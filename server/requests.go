@@ -1,0 +1,192 @@
+package server
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"sync"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/api"
+	"discordproxy/server/internal/forward"
+
+	"connectrpc.com/connect"
+)
+
+// requests are those in progress that a server serves while others share its database.
+// The zero value has none.
+type requests struct {
+	mu      sync.Mutex
+	all     map[*request]struct{}
+	passing bool          // no later request is begun
+	ended   chan struct{} // has a value after the end of one; nil if nobody asks
+}
+
+// request is one in progress.
+type request struct {
+	// unmade and body are nil for a request that cannot be passed on.
+	unmade *discord.Unmade
+	body   *forward.Tape
+	// endless is whether the request lasts until one side ends it.
+	endless bool
+	cancel  context.CancelCauseFunc
+}
+
+// serve has handler serve a request. If the request is to be passed on instead, serve
+// returns it, with as much of its body as was kept, and whether that is all.
+func (q *requests) serve(handler http.Handler, w http.ResponseWriter, r *http.Request) (passed *http.Request, whole bool) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	one := &request{cancel: cancel, endless: api.IsEndless(r) || api.IsStream(r) || r.Header.Get("Upgrade") != ""}
+	if one.endless || !api.IsPassable(r) {
+		if !q.add(one) {
+			return r, true
+		}
+		defer q.remove(one)
+		handler.ServeHTTP(w, r.WithContext(ctx))
+		return nil, false
+	}
+	ctx, unmade, release := discord.WithUnmade(ctx)
+	defer release()
+	one.unmade, one.body = unmade, forward.NewTape(r.Body)
+	if !q.add(one) {
+		return r, true
+	}
+	defer q.remove(one)
+	before := maps.Clone(w.Header())
+	in := r.WithContext(ctx)
+	if one.body != nil {
+		in.Body = one.body.Reader()
+	}
+	handler.ServeHTTP(&undecided{ResponseWriter: w, unmade: unmade}, in)
+	if !unmade.Taken() {
+		return nil, false
+	}
+	header := w.Header()
+	clear(header)
+	maps.Copy(header, before)
+	passed = r.WithContext(r.Context())
+	if one.body != nil {
+		passed.Body = one.body.Reader()
+	}
+	return passed, one.body.Whole()
+}
+
+// add notes a request. It reports false if the request is to be passed on.
+func (q *requests) add(one *request) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.passing {
+		return false
+	}
+	if q.all == nil {
+		q.all = make(map[*request]struct{})
+	}
+	q.all[one] = struct{}{}
+	return true
+}
+
+func (q *requests) remove(one *request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.all, one)
+	select {
+	case q.ended <- struct{}{}:
+	default:
+	}
+}
+
+// pass ends the requests of which nothing has happened, so that they are passed on, and
+// streams with a reason. Later requests are passed on, too.
+func (q *requests) pass(reason *connect.Error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.passing, q.ended = true, make(chan struct{}, 1)
+	for one := range q.all {
+		switch {
+		case one.endless:
+			one.cancel(reason)
+		case one.unmade != nil && one.body.Whole():
+			one.unmade.Take()
+		}
+	}
+}
+
+// cancel ends all requests with a reason.
+func (q *requests) cancel(reason error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for one := range q.all {
+		one.cancel(reason)
+	}
+}
+
+// settle waits after pass until everything that was begun has ended, and reports whether
+// it did within a time. A request that will be passed on when its client has sent it does
+// nothing.
+func (q *requests) settle(limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for !q.settled() {
+		select {
+		case <-q.ended:
+		case <-timer.C:
+			return false
+		}
+	}
+	return true
+}
+
+func (q *requests) settled() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for one := range q.all {
+		if one.unmade == nil || !one.unmade.Taken() {
+			return false
+		}
+	}
+	return true
+}
+
+// undecided is the writer of a response to a request that may still be passed on. From
+// the response's first byte on, it is kept.
+type undecided struct {
+	http.ResponseWriter
+	unmade *discord.Unmade
+	kept   bool
+}
+
+// Unwrap serves http.ResponseController.
+func (u *undecided) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+
+func (u *undecided) keep() bool {
+	u.kept = u.kept || u.unmade.Keep()
+	return u.kept
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (u *undecided) WriteHeader(status int) {
+	if u.keep() {
+		u.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Write implements http.ResponseWriter. What a request that is passed on says is dropped.
+func (u *undecided) Write(p []byte) (int, error) {
+	if !u.keep() {
+		return len(p), nil
+	}
+	return u.ResponseWriter.Write(p)
+}
+
+// Flush implements http.Flusher, which handlers of streams look for.
+func (u *undecided) Flush() { _ = u.FlushError() }
+
+// FlushError serves http.ResponseController.
+func (u *undecided) FlushError() error {
+	if !u.keep() {
+		return nil
+	}
+	return http.NewResponseController(u.ResponseWriter).Flush()
+}
