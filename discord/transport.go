@@ -98,6 +98,9 @@ func (t *transport) begin(ctx context.Context, r *request) *sending {
 		Probe:      r.probe,
 		Joined:     r.joined,
 	}}
+	if u := unmadeOf(ctx); u != nil {
+		s.ask.Before = u.before
+	}
 	s.resume()
 	return s
 }

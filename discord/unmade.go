@@ -4,12 +4,14 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // Unmade is a call that can be taken away from this process as long as nothing of it has
 // happened, so that another process makes it. It is safe for concurrent use.
 type Unmade struct {
-	end context.CancelFunc // of the call's context
+	end    context.CancelFunc // of the call's context
+	before time.Duration
 
 	mu sync.Mutex
 	// tries may take effect at the moment.
@@ -21,9 +23,10 @@ type Unmade struct {
 
 type unmadeKey struct{}
 
-// WithUnmade returns a context for one call that Take can end. release frees it.
-func WithUnmade(ctx context.Context) (_ context.Context, u *Unmade, release func()) {
-	u = new(Unmade)
+// WithUnmade returns a context for one call that Take can end. release frees it. before is
+// ratelimit.Request.Before of a call that another process has passed on.
+func WithUnmade(ctx context.Context, before time.Duration) (_ context.Context, u *Unmade, release func()) {
+	u = &Unmade{before: before}
 	ctx, u.end = context.WithCancel(ctx)
 	return context.WithValue(ctx, unmadeKey{}, u), u, u.end
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +33,7 @@ func TestUnmade(t *testing.T) {
 			_, err := client.CreateMessage(ctx, channel, discord.Message{Fields: discord.Args{"content": "hi"}})
 			return err
 		}
-		ctx, made, release := discord.WithUnmade(t.Context())
+		ctx, made, release := discord.WithUnmade(t.Context(), 0)
 		defer release()
 		if err := send(ctx); err != nil || !discord.Keep(ctx) {
 			t.Fatal(err)
@@ -45,7 +46,7 @@ func TestUnmade(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		ctx, waiting, release := discord.WithUnmade(t.Context())
+		ctx, waiting, release := discord.WithUnmade(t.Context(), 0)
 		defer release()
 		ended := make(chan error, 1)
 		go func() { ended <- send(ctx) }()
@@ -92,7 +93,7 @@ func TestUnmadeAtDiscord(t *testing.T) {
 				}
 				var ctx context.Context
 				var release func()
-				ctx, u, release = discord.WithUnmade(t.Context())
+				ctx, u, release = discord.WithUnmade(t.Context(), 0)
 				defer release()
 				_, err = client.CreateMessage(ctx, 5, discord.Message{Fields: discord.Args{"content": "hi"}})
 				if (err != nil) != test.taken || u.Taken() != test.taken || answers != 1 {
@@ -101,4 +102,47 @@ func TestUnmadeAtDiscord(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPassedOn: calls that other processes have passed on take their places by when they
+// came there, ahead of those that came here.
+func TestPassedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sb := sandbox.New(sandbox.Config{})
+		client, err := discord.New(discord.Config{
+			Token: sb.World().Token, Upstream: sb.Transport(), Logger: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var order []string
+		var sending sync.WaitGroup
+		send := func(content string, before time.Duration) {
+			ctx, _, release := discord.WithUnmade(t.Context(), before)
+			sending.Go(func() {
+				defer release()
+				_, err := client.CreateMessage(ctx, uint64(sb.World().General), discord.Message{Fields: discord.Args{"content": content}})
+				if err != nil {
+					t.Errorf("%s: %v", content, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, content)
+			})
+			synctest.Wait()
+		}
+		for range 5 {
+			send("limit", 0)
+		}
+		send("here 1", 0)
+		send("there 2", 2*time.Second)
+		send("here 2", -time.Second)
+		send("there 3", 2*time.Second)
+		send("there 1", 365*24*time.Hour)
+		sending.Wait()
+		if got := strings.Join(order[5:], ", "); got != "there 1, there 2, there 3, here 1, here 2" {
+			t.Errorf("sent in the order %s", got)
+		}
+	})
 }

@@ -19,6 +19,7 @@ import (
 type requests struct {
 	mu      sync.Mutex
 	all     map[*request]struct{}
+	began   time.Time     // when the limits of the tenure begin
 	passing bool          // no later request is begun
 	ended   chan struct{} // has a value after the end of one; nil if nobody asks
 }
@@ -47,7 +48,7 @@ func (q *requests) serve(handler http.Handler, w http.ResponseWriter, r *http.Re
 		handler.ServeHTTP(w, r.WithContext(ctx))
 		return nil, false
 	}
-	ctx, unmade, release := discord.WithUnmade(ctx)
+	ctx, unmade, release := discord.WithUnmade(ctx, q.began.Sub(forward.Came(r)))
 	defer release()
 	one.unmade, one.body = unmade, forward.NewTape(r.Body)
 	if !q.add(one) {

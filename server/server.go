@@ -130,7 +130,8 @@ func (s *Server) Close() {
 }
 
 // Run serves lis, which it closes, until ctx ends, as package listener describes,
-// until Discord refuses the bot's token, or until another server has taken over the bot. It may be called once.
+// until Discord refuses the bot's token, or, without Advertise, until another server has taken
+// over the bot. It may be called once.
 //
 // When it returns, everything that it started has ended, except for handlers that
 // ignore their context, reads of files that hang, and an idle connection to a

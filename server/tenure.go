@@ -73,6 +73,7 @@ func (t *tenure) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	b.way.Store(t.up)
+	t.requests.began = time.Now()
 	saved, err := t.data.load(ctx)
 	if err != nil {
 		return err // nothing is saved: what was there stays

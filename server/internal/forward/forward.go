@@ -304,10 +304,24 @@ func Keep(next http.Handler) http.Handler {
 	})
 }
 
+// Came returns when a request came to the first server that it came to.
+func Came(r *http.Request) time.Time {
+	if at, ok := r.Context().Value(cameKey{}).(time.Time); ok {
+		return at
+	}
+	if came, ok := r.Context().Value(originalKey{}).(*original); ok {
+		return came.at
+	}
+	return time.Now()
+}
+
+type cameKey struct{}
+
 // attempt is one try to forward a request.
 type attempt struct {
 	target   *target
 	original *http.Request // as it came
+	came     time.Time
 	body     *Tape
 	evidence access.Evidence
 	repeat   rpc.Repeat
@@ -330,7 +344,7 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		came = &original{r, time.Now()}
 	}
-	a := &attempt{original: came.Request, body: NewTape(r.Body), evidence: access.EvidenceOf(r)}
+	a := &attempt{original: came.Request, came: came.at, body: NewTape(r.Body), evidence: access.EvidenceOf(r)}
 	if f.Repeatable(r) {
 		a.repeat = rpc.NewRepeat()
 	}
@@ -342,6 +356,9 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	waiting, cancel := context.WithDeadline(r.Context(), until)
 	defer cancel()
+	if f.Endless(r) || r.Header.Get("Upgrade") != "" {
+		defer context.AfterFunc(f.Ending, cancel)() //nolint:contextcheck // the server's context is another one
+	}
 	for again := false; ; again = true {
 		if again && !sleep(waiting, retryInterval) {
 			f.unavailable(w, r, a, a.err)
@@ -601,6 +618,9 @@ func (f *Forwarder) rewrite(pr *httputil.ProxyRequest) {
 		}
 	}
 	from := sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence, Repeat: a.repeat}
+	if waited := time.Since(a.came); waited > retryInterval/2 { // only then its place matters
+		from.Waited = waited
+	}
 	proven, err := f.Keys.sign(from, out.Method, out.Host, u.RequestURI())
 	if err != nil {
 		proven = "" // which the leader refuses
