@@ -26,7 +26,7 @@ import (
 // tenure, and else follows: the server forwards requests to the one that leads. Without
 // other servers there is one tenure, as long as the bot.
 type bot struct {
-	config   Config // its Token is the newest
+	config   Config
 	gate     *gate
 	incoming *incoming
 	metrics  *metrics.Metrics
@@ -39,8 +39,9 @@ type bot struct {
 	checks      health.Checks
 	metricsPage http.Handler
 
-	// assembling guards what follows, and the token.
+	// assembling guards the next two fields.
 	assembling sync.Mutex
+	token      string
 	tenure     *tenure // nil while the bot follows
 
 	way    atomic.Pointer[upstream] // of the tenure, for the metrics
@@ -77,7 +78,7 @@ func (b *bot) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if _, err = b.assemble(ctx, d); err != nil {
-		b.close()
+		b.close() //nolint:contextcheck // it saves after ctx has ended
 	}
 	return err
 }
@@ -93,7 +94,7 @@ func (b *bot) open(ctx context.Context, s serving) (handler http.Handler, begin 
 		return nil, nil, err
 	}
 	b.leads.Store(b.tenure)
-	return b.tenure.handler, func() { b.tenure.start(s.stop) }, nil
+	return b.tenure.handler, func() { b.tenure.start(s.stop) }, nil //nolint:contextcheck // it has the tenure's
 }
 
 // close ends the bot, when the last request has ended. Later calls do nothing.
@@ -133,10 +134,10 @@ func (b *bot) takeOver(ctx context.Context, s serving, d *data) (err error) {
 		return err
 	}
 	if err := t.serve(ctx, s.addr, s.pages); err != nil {
-		b.dismiss(t, false)
+		b.dismiss(t, false) //nolint:contextcheck // it saves after ctx has ended
 		return err
 	}
-	b.begin(s, t)
+	b.begin(s, t) //nolint:contextcheck // it has the tenure's
 	return nil
 }
 
@@ -185,7 +186,7 @@ func (b *bot) lose(ctx context.Context, t *tenure) {
 	t.end(errTakenOver)
 	t.up.end() // calls that were begun and wait would do so without success
 	t.requests.settle(lastCalls)
-	b.dismiss(t, false)
+	b.dismiss(t, false) //nolint:contextcheck // it saves after ctx has ended
 }
 
 // handOver ends a tenure for another server's: what was begun ends, and the state is
@@ -235,7 +236,7 @@ func (b *bot) live(ctx context.Context, s serving) {
 		case <-ctx.Done():
 		}
 	}
-	b.leave(s)
+	b.leave(s) //nolint:contextcheck // it goes on after ctx
 }
 
 // isTransient reports whether an error of a takeover comes from the database, which may be

@@ -76,13 +76,13 @@ func (s *Server) reloadToken(ctx context.Context, c Config) error {
 	defer b.assembling.Unlock()
 	if b.tenure == nil && err == nil { // another server uses the token
 		if botOf(c) == b.place.bot {
-			b.config.Token = c.Token
+			b.token = c.Token
 			b.replica.token.Store(&c.Token)
 			return nil
 		}
 		err = errors.New("it is another bot's")
 	}
-	if err == nil && c.Token == b.config.Token {
+	if err == nil && c.Token == b.token {
 		return nil
 	}
 	if err == nil {
@@ -92,7 +92,7 @@ func (s *Server) reloadToken(ctx context.Context, c Config) error {
 		s.config.Logger.ErrorContext(ctx, "failed to reload the bot token; keeping the previous one", "error", err)
 		return errors.New("the bot token cannot be used: " + err.Error())
 	}
-	b.config.Token = c.Token
+	b.token = c.Token
 	b.tenure.savedToken.replace(c.Token)
 	b.tenure.live.setToken(c.Token)
 	b.tenure.data.notify(false)

@@ -233,7 +233,7 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 	}
 	return handler, func() {
 		if first != nil {
-			b.begin(s, first)
+			b.begin(s, first) //nolint:contextcheck // it has the tenure's
 		}
 		s.parts.Go(func() { r.run(ctx) })
 		s.parts.Go(func() { b.probe(s.ended) })

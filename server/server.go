@@ -80,7 +80,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	s.metrics = s.newMetrics()
-	s.bot.config, s.bot.gate, s.bot.incoming = c, s.gate, s.incoming
+	s.bot.config, s.bot.token, s.bot.gate, s.bot.incoming = c, c.Token, s.gate, s.incoming
 	s.bot.metrics, s.bot.traces, s.bot.history = s.metrics, s.traces, history.New()
 	if err := s.bot.prepare(ctx); err != nil {
 		s.traces.close()

@@ -65,10 +65,10 @@ func (b *bot) assemble(ctx context.Context, d *data) (*tenure, error) {
 	return t, nil
 }
 
-//nolint:contextcheck // what it puts together lives on after ctx
 func (t *tenure) assemble(ctx context.Context) (err error) {
 	b := t.bot
 	c := b.config
+	c.Token = b.token
 	if t.up, err = newUpstream(c, b.observers(), t.data); err != nil {
 		return err
 	}
