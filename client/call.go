@@ -21,17 +21,21 @@ const (
 	nonceTime = 100 * time.Second
 )
 
-// caller wraps every call: it adds the key, limits the time, retries, and
+// botHeader names the bot that a call is for.
+const botHeader = "Discord-Bot"
+
+// caller wraps every call: it adds the key and the bot, limits the time, retries, and
 // translates errors.
 type caller struct {
 	key     string
+	bot     string
 	timeout time.Duration
 	retries int
 }
 
 func (c *caller) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 	return func(ctx context.Context, req connect.AnyRequest) (connect.AnyResponse, error) {
-		c.authorize(req.Header().Set)
+		c.identify(req.Header().Set)
 		if c.timeout > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, c.timeout)
@@ -56,7 +60,7 @@ func (c *caller) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
 func (c *caller) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
 	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
 		conn := next(ctx, spec)
-		c.authorize(conn.RequestHeader().Set)
+		c.identify(conn.RequestHeader().Set)
 		return stream{conn, ctx.Err}
 	}
 }
@@ -65,9 +69,12 @@ func (c *caller) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect
 	return next
 }
 
-func (c *caller) authorize(set func(name, value string)) {
+func (c *caller) identify(set func(name, value string)) {
 	if c.key != "" {
 		set("Authorization", "Bearer "+c.key)
+	}
+	if c.bot != "" {
+		set(botHeader, c.bot)
 	}
 }
 

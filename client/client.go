@@ -32,9 +32,12 @@ const DefaultTarget = "localhost:50051"
 type Client struct {
 	methods   discordapiconnect.DiscordApiClient
 	outbox    discordapiconnect.OutboxClient
-	dashboard discordapiconnect.DashboardClient
 	transport *http.Transport
 	retries   int
+
+	// Of the dashboard's service, a program links only what the client calls.
+	watchStatus *connect.Client[pb.WatchStatusRequest, pb.WatchStatusResponse]
+	getFleet    *connect.Client[pb.GetFleetRequest, pb.GetFleetResponse]
 
 	// Settings for further clients of the same connection.
 	over    *http.Client
@@ -45,6 +48,7 @@ type Client struct {
 // config contains the settings of the options.
 type config struct {
 	key     string
+	bot     string
 	timeout time.Duration
 	retries int
 	tls     *tls.Config
@@ -56,6 +60,10 @@ type Option func(*config)
 // WithKey sets the key that the client sends with every call. Without TLS it is
 // sent in clear text.
 func WithKey(key string) Option { return func(c *config) { c.key = key } }
+
+// WithBot has the client's calls made with one of several bots, by its name in the
+// configuration of the proxy. By default, and for "", the proxy uses its default bot.
+func WithBot(name string) Option { return func(c *config) { c.bot = name } }
 
 // WithTimeout limits the time of each call, including its retries, in addition to
 // the deadline of its context. It does not limit streams. By default, and for 0, a
@@ -107,8 +115,12 @@ func New(target string, opts ...Option) (*Client, error) {
 	if c.timeout < 0 {
 		return nil, errors.New("the timeout must not be negative")
 	}
-	if strings.ContainsFunc(c.key, func(r rune) bool { return r < ' ' || r > '~' }) {
+	unprintable := func(r rune) bool { return r < ' ' || r > '~' }
+	if strings.ContainsFunc(c.key, unprintable) {
 		return nil, errors.New("the key must be printable ASCII")
+	}
+	if strings.ContainsFunc(c.bot, unprintable) {
+		return nil, errors.New("the name of the bot must be printable ASCII")
 	}
 
 	protocols, scheme := new(http.Protocols), "http"
@@ -139,13 +151,18 @@ func New(target string, opts ...Option) (*Client, error) {
 	}, scheme+"://"+authority
 	options := connect.WithClientOptions(
 		connect.WithGRPC(),
-		connect.WithInterceptors(&caller{key: c.key, timeout: c.timeout, retries: c.retries}),
+		connect.WithInterceptors(&caller{key: c.key, bot: c.bot, timeout: c.timeout, retries: c.retries}),
 	)
 	return &Client{
 		methods:   discordapiconnect.NewDiscordApiClient(over, url, options),
 		outbox:    discordapiconnect.NewOutboxClient(over, url, options),
-		dashboard: discordapiconnect.NewDashboardClient(over, url, options),
 		transport: transport, retries: c.retries,
+		watchStatus: connect.NewClient[pb.WatchStatusRequest, pb.WatchStatusResponse](
+			over, url+discordapiconnect.DashboardWatchStatusProcedure, options,
+		),
+		getFleet: connect.NewClient[pb.GetFleetRequest, pb.GetFleetResponse](
+			over, url+discordapiconnect.DashboardGetFleetProcedure, options, connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		),
 		over: over, url: url, options: options,
 	}, nil
 }
@@ -160,7 +177,17 @@ func (c *Client) WatchStatus(
 	ctx context.Context,
 	req *pb.WatchStatusRequest,
 ) (*connect.ServerStreamForClient[pb.WatchStatusResponse], error) {
-	return c.dashboard.WatchStatus(ctx, req)
+	return c.watchStatus.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// GetFleet returns the servers that share a database, and which of them leads each bot.
+// The key needs the right to see the dashboard.
+func (c *Client) GetFleet(ctx context.Context, req *pb.GetFleetRequest) (*pb.GetFleetResponse, error) {
+	res, err := c.getFleet.CallUnary(ctx, connect.NewRequest(req))
+	if err != nil {
+		return nil, err
+	}
+	return res.Msg, nil
 }
 
 // All returns an iterator over the responses of a stream. If the stream fails, the

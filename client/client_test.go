@@ -5,10 +5,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +23,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 
 	"connectrpc.com/connect"
+	"github.com/google/go-cmp/cmp"
 )
 
 // bounded returns a context that ends with the test, or in a minute: a call that
@@ -73,6 +76,15 @@ func TestWatchStatus(t *testing.T) {
 		}
 		cancel() // the end of the loop waits for the end of the stream
 		break
+	}
+}
+
+// TestGetFleet: a proxy that shares nothing is alone.
+func TestGetFleet(t *testing.T) {
+	p := clienttest.Start(t)
+	fleet, err := p.GetFleet(bounded(t), new(pb.GetFleetRequest))
+	if err != nil || fleet.GetShared() || len(fleet.GetReplicas()) != 1 || !fleet.GetReplicas()[0].GetAnswered() {
+		t.Errorf("got %v, %v", fleet, err)
 	}
 }
 
@@ -342,6 +354,72 @@ func TestKeyOverTLS(t *testing.T) {
 	}
 }
 
+// TestBot: every kind of call names the bot, each attempt once.
+func TestBot(t *testing.T) {
+	var mu sync.Mutex
+	got := make(map[string][]string) // by path
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		got[r.URL.Path] = append(got[r.URL.Path], fmt.Sprintf("%q", r.Header["Discord-Bot"]))
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set("Grpc-Status", "14")
+	}))
+	srv.Config.Protocols = protocols
+	srv.Start()
+	defer srv.Close()
+	for name, bot := range map[string]string{"": "[]", "alerts": `["alerts"]`} {
+		clear(got)
+		c, err := client.New(srv.Listener.Addr().String(), client.WithBot(name), client.WithRetries(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		ctx := bounded(t)
+		refused := func(err error) {
+			t.Helper()
+			if !errors.Is(err, client.ErrUnavailable) {
+				t.Errorf("bot %q: %v", name, err)
+			}
+		}
+		_, err = c.GetUser(ctx, &pb.GetUserRequest{UserId: 1})
+		refused(err)
+		_, err = c.Enqueue(ctx, new(pb.EnqueueRequest))
+		refused(err)
+		_, err = c.GetFleet(ctx, new(pb.GetFleetRequest))
+		refused(err)
+		for _, err := range client.All(c.SubscribeEvents(ctx, new(pb.SubscribeEventsRequest))) {
+			refused(err)
+		}
+		for _, err := range client.All(c.WatchStatus(ctx, new(pb.WatchStatusRequest))) {
+			refused(err)
+		}
+		many, err := c.EnqueueMany(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = many.Send(new(pb.EnqueueManyRequest)) // the server may have ended the call already
+		_, err = many.Receive()
+		refused(err)
+		methods := pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods()
+		for _, err := range c.Call(ctx, methods.ByName("GetGuild"), new(pb.GetGuildRequest)) {
+			refused(err)
+		}
+		mu.Lock()
+		want := map[string][]string{
+			"/discord_api.DiscordApi/GetUser": {bot, bot}, "/discord_api.Outbox/Enqueue": {bot, bot}, "/discord_api.Dashboard/GetFleet": {bot, bot},
+			"/discord_api.DiscordApi/SubscribeEvents": {bot}, "/discord_api.Dashboard/WatchStatus": {bot}, "/discord_api.Outbox/EnqueueMany": {bot},
+			"/discord_api.DiscordApi/GetGuild": {bot, bot},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("bot %q: %s", name, diff)
+		}
+		mu.Unlock()
+	}
+}
+
 func TestNew(t *testing.T) {
 	for name, c := range map[string]struct {
 		target string
@@ -355,6 +433,7 @@ func TestNew(t *testing.T) {
 		"negative retries":    {"", []client.Option{client.WithRetries(-1)}, false},
 		"negative timeout":    {"", []client.Option{client.WithTimeout(-1)}, false},
 		"key with a new line": {"", []client.Option{client.WithKey("a\nb")}, false},
+		"bot with a new line": {"", []client.Option{client.WithBot("a\nb")}, false},
 	} {
 		if _, err := client.New(c.target, c.opts...); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)

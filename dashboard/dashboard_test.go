@@ -1,7 +1,6 @@
 package dashboard_test
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
@@ -181,22 +180,6 @@ func (s *server) control(python string, k *keyed) http.Handler {
 	return mux
 }
 
-// screenshots is the folder that keeps what the page looks like.
-func screenshots(t *testing.T) string {
-	folder := os.Getenv("DISCORDPROXY_TEST_SCREENSHOTS")
-	if folder == "" {
-		return t.TempDir()
-	}
-	folder, err := filepath.Abs(folder)
-	if err == nil {
-		err = os.MkdirAll(folder, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return folder
-}
-
 // belowPath is a reverse proxy that has a server below /discord/ and nothing at
 // other paths.
 func belowPath(t *testing.T, server string) http.Handler {
@@ -217,8 +200,6 @@ func belowPath(t *testing.T, server string) http.Handler {
 }
 
 func TestBrowser(t *testing.T) {
-	chromium := require.Browser(t, ".")
-	node := require.Node(t, ".")
 	require.Command(t, "curl", "apt-get install curl")
 	s := &server{t: t, port: "0"}
 	k := newKeyed(t)
@@ -236,37 +217,6 @@ func TestBrowser(t *testing.T) {
 	below := httptest.NewServer(belowPath(t, "http://"+net.JoinHostPort("127.0.0.1", s.port)))
 	defer below.Close()
 
-	cmd := exec.CommandContext(t.Context(), node, "scenarios.mjs")
-	cmd.Env = append(os.Environ(), "PROXY=http://"+net.JoinHostPort("127.0.0.1", s.port), "BELOW="+below.URL+"/discord", "KEYED="+k.p.URL(), "CONTENTS="+contents.URL(), "KEYS="+string(keys),
-		"CONTROL="+control.URL, "CHROMIUM="+chromium, "SCREENSHOTS="+screenshots(t))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ran := 0
-	for lines := bufio.NewScanner(out); lines.Scan(); ran++ {
-		var result struct {
-			Name, Error string
-			MS          int
-		}
-		if err := json.Unmarshal(lines.Bytes(), &result); err != nil {
-			t.Fatalf("%s: %v", lines.Text(), err)
-		}
-		t.Run(result.Name, func(t *testing.T) {
-			t.Logf("%d ms", result.MS)
-			if result.Error != "" {
-				t.Error(result.Error)
-			}
-		})
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Error(err)
-	}
-	if ran == 0 {
-		t.Error("no scenario ran")
-	}
+	proxytest.Browse(t, ".", "PROXY=http://"+net.JoinHostPort("127.0.0.1", s.port), "BELOW="+below.URL+"/discord", "KEYED="+k.p.URL(), "CONTENTS="+contents.URL(),
+		"KEYS="+string(keys), "CONTROL="+control.URL)
 }

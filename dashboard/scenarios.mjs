@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 import axe from "axe-core";
 import { readFile } from "node:fs/promises";
 
-const { PROXY: proxy, BELOW: below, KEYED: keyed, CONTENTS: contents, CONTROL: control, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
+const { PROXY: proxy, BELOW: below, KEYED: keyed, CONTENTS: contents, CONTROL: control, REPLICA: replica, CHROMIUM: executablePath, SCREENSHOTS: screenshots } = process.env;
 /** The keys of the proxy that wants one, by the names of its clients. */
 const keys = JSON.parse(process.env.KEYS);
 const wide = { width: 1280, height: 800 };
@@ -136,7 +136,36 @@ async function unlock(page, key) {
   await page.getByRole("button", { name: "Continue" }).click();
 }
 
-const scenarios = {
+/** With two replicas: the page is that of the one that does not lead. */
+const fleetScenarios = {
+  async "replicas, and a handover"() {
+    const page = await open("overview", { from: replica, ...forAxe, script: axe.source });
+    const panel = page.getByRole("region", { name: "Replicas", exact: true });
+    const rows = async (table) => {
+      const cells = await panel.getByRole("region", { name: table }).locator("tbody tr").all();
+      return Promise.all(cells.map(async (row) => (await row.locator("td").allTextContents()).map((text) => text.trim())));
+    };
+    await value(page, "replicas", 2, 2);
+    const [leader, own] = [proxy, replica].map((url) => new URL(url).host);
+    const [bot] = await rows("Table of bots");
+    same([bot[0], bot[1], bot[3], bot[4], bot[5]], ["default", leader, "first", "", "1"], "the bot");
+    const [first, second] = await rows("Table of replicas");
+    same([first[0], first[1]], [`${leader} answers this page`, "default"], "the leader");
+    same([second[0], second[1]], [own, "none"], "the other replica");
+    for (const age of [bot[2], first[6], second[6], first[5].replace(/ ago$/, "")]) same(/^\d+ (s|min( \d+ s)?)$/.test(age), true, `age ${age}`);
+    same(await violations("replicas", page), [], "axe");
+    await shots(page, "replicas");
+
+    await tell("stop");
+    await panel.getByRole("cell", { name: "handed over" }).waitFor();
+    await value(page, "replicas", 1, 1);
+    const [taken] = await rows("Table of bots");
+    same([taken[1], taken[4], taken[5]], [own, leader, "2"], "the bot after the handover");
+    await close(page);
+  },
+};
+
+const scenarios = replica ? fleetScenarios : {
   async "send, and see it arrive"() {
     const page = await open("send");
     await page.getByRole("button", { name: "general" }).click();

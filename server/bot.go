@@ -32,6 +32,7 @@ type bot struct {
 	metrics  *metrics.Metrics
 	traces   *traces // nil when nobody wants them
 	history  *history.History
+	load     *load
 	place    *place   // nil if nothing survives a restart
 	replica  *replica // nil if no other server can reach this one
 	unsaved  []string // why nothing survives a restart, empty if it does
@@ -148,6 +149,10 @@ func (b *bot) begin(s serving, t *tenure) {
 	b.replica.forwarder.Become(outermost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.lead(t, w, r)
 	})))
+	select {
+	case b.replica.changed <- struct{}{}:
+	default:
+	}
 }
 
 // dismiss ends a tenure.

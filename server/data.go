@@ -271,7 +271,7 @@ func (d *data) release() {
 	d.lease.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), lease.Interval)
 	defer cancel()
-	if err := d.store.ReleaseLease(ctx, d.bot, d.holder, epoch); err != nil {
+	if err := d.store.ReleaseLease(ctx, d.bot, d.holder, epoch, store.LeaseHandedOver); err != nil {
 		d.logger.Warn("failed to release the lease; another server waits until it expires", "error", err)
 	}
 }

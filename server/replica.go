@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
@@ -35,12 +36,22 @@ type replica struct {
 	keys   *forward.Keys
 	logger *slog.Logger
 	token  atomic.Pointer[string] // the bot's
-	fleet  atomic.Pointer[store.Fleet]
+	met    atomic.Pointer[meeting]
+	// load returns what this replica has to do.
+	load func() *store.Load
+	// changed has a value when the others are to be met soon.
+	changed chan struct{}
 	// These are set by Run. entry lets requests in that forwarder is to forward, which is
 	// what forwarding does, in its place in all that the server serves.
 	forwarder  *forward.Forwarder
 	entry      *api.Entry
 	forwarding http.Handler
+}
+
+// meeting is what a replica has last read of the others.
+type meeting struct {
+	store.Fleet
+	at time.Time // by this server's clock
 }
 
 const (
@@ -56,8 +67,9 @@ var errTakeover = errors.New("cannot take over the bot")
 // newReplica makes this server known to the others, and learns of them.
 func newReplica(ctx context.Context, p *place, c Config) (*replica, error) {
 	r := &replica{
-		store: p.store, keys: forward.NewKeys(p.bot), logger: c.Logger,
-		me: store.Replica{ID: p.holder, Bot: p.bot, Address: c.Advertise, Version: c.Version},
+		store: p.store, keys: forward.NewKeys(p.bot), logger: c.Logger, changed: make(chan struct{}, 1),
+		me:   store.Replica{ID: p.holder, Bot: p.bot, Process: rand.Text(), Address: c.Advertise, Version: c.Version},
+		load: func() *store.Load { return new(store.Load) },
 	}
 	r.token.Store(&c.Token)
 	return r, r.meet(ctx)
@@ -68,7 +80,9 @@ func (r *replica) meet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, meetInterval)
 	defer cancel()
 	began := time.Now()
-	fleet, err := r.store.MeetReplicas(ctx, r.me)
+	me := r.me
+	me.Load = r.load()
+	fleet, err := r.store.MeetReplicas(ctx, me)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
 	}
@@ -79,8 +93,9 @@ func (r *replica) meet(ctx context.Context) error {
 	for i, s := range fleet.Secrets {
 		secrets[i] = forward.Secret(s)
 	}
-	r.keys.Use(secrets, fleet.Now, began.Add(time.Since(began)/2))
-	r.fleet.Store(&fleet)
+	at := began.Add(time.Since(began) / 2)
+	r.keys.Use(secrets, fleet.Now, at)
+	r.met.Store(&meeting{fleet, at})
 	return nil
 }
 
@@ -94,6 +109,7 @@ func (r *replica) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-r.changed:
 		}
 		err := r.meet(ctx)
 		switch {
@@ -194,6 +210,7 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 		Keys: r.keys, Refuse: r.refuse, TLS: b.gate.peers(), Endless: api.IsEndless, Repeatable: api.IsRepeatable,
 		Ending: ctx, Logger: b.config.Logger,
 	})
+	r.load = b.currentLoad
 	b.metrics.WatchFleet(b.watched)
 	service := api.Config{
 		Logger: b.config.Logger, Access: b.gate.guard, Observers: calls.Observers{b.metrics},
@@ -252,9 +269,10 @@ func (b *bot) watched() metrics.Fleet {
 		f.Leads, f.Epoch = t.data.leads() == nil, t.data.lease.Epoch()
 		renewed, failed := t.data.lease.Renewals()
 		f.Renewed, f.FailedRenewals = f.Renewed+renewed, f.FailedRenewals+failed
+		f.RenewalTime = t.data.lease.RenewalTime()
 	}
 	versions := make(map[string]bool)
-	for _, other := range b.replica.fleet.Load().Replicas {
+	for _, other := range b.replica.met.Load().Replicas {
 		versions[other.Version] = true
 		f.Replicas++
 	}

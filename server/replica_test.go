@@ -385,6 +385,9 @@ func TestReplicaMetrics(t *testing.T) {
 			return nil
 		})
 	}
+	if took := leader.counts("discordproxy_lease_renewal_seconds_total "); took == "" || took == "0" {
+		t.Errorf("renewals took %q s", took)
+	}
 }
 
 // TestReplicaAccess: the server that a client calls decides whether it may, and the

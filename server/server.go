@@ -81,7 +81,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	}
 	s.metrics = s.newMetrics()
 	s.bot.config, s.bot.token, s.bot.gate, s.bot.incoming = c, c.Token, s.gate, s.incoming
-	s.bot.metrics, s.bot.traces, s.bot.history = s.metrics, s.traces, history.New()
+	s.bot.metrics, s.bot.traces, s.bot.history, s.bot.load = s.metrics, s.traces, history.New(), newLoad()
 	if err := s.bot.prepare(ctx); err != nil {
 		s.traces.close()
 		return nil, err
@@ -157,7 +157,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	if err != nil {
 		return err
 	}
-	srv, err := s.newListener(handler, s.largeBody)
+	srv, err := s.newListener(s.bot.load.count(handler), s.largeBody)
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ var parts = []part{
 		folder: "client/clienttest", about: "a running proxy for tests of programs that use the client",
 		imports: []string{"cli", "cli/serve", "client", "discord/sandbox", "gen/..."},
 	},
-	{folder: "test/proxytest", about: "runs the whole server for tests", imports: []string{"cli", "cli/serve", "discord/sandbox", "gen/..."}},
+	{folder: "test/proxytest", about: "runs the whole server for tests", imports: []string{"cli", "cli/serve", "discord/sandbox", "gen/...", "test/require"}},
 	{
 		folder: "server/internal/store/storetest", about: "runs tests on each database that the store supports",
 		imports:   []string{"server/internal/store", "test/require"},

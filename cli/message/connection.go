@@ -33,6 +33,12 @@ func connectionFlags() []cli.Flag {
 			Usage:       "client `KEY`; prefer the variable or --key-file: other users can see command lines",
 		},
 		&cli.StringFlag{Name: "key-file", EnvVars: command.Variables("key-file"), TakesFile: true, Usage: "`FILE` that holds the client key"},
+		&cli.StringFlag{
+			Name:        "bot",
+			EnvVars:     command.Variables("bot"),
+			DefaultText: "the proxy's default bot",
+			Usage:       "`NAME` of the bot to use, if the proxy has several",
+		},
 	}
 	return append(
 		append(flags, command.TrustFlags()...),
@@ -74,7 +80,7 @@ func dial(r *request) error {
 		settings = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	r.address, r.secure = address, settings != nil
-	options := []client.Option{client.WithKey(key)}
+	options := []client.Option{client.WithKey(key), client.WithBot(r.flags.String("bot"))}
 	if r.secure {
 		options = append(options, client.WithTLS(settings))
 	}

@@ -22,7 +22,7 @@ type contexts struct {
 }
 
 // contextOptions are the options that a context keeps.
-var contextOptions = []string{"host", "port", "key", "key-file", "tls", "tls-ca", "tls-name", "tls-cert", "tls-key"}
+var contextOptions = []string{"host", "port", "key", "key-file", "bot", "tls", "tls-ca", "tls-name", "tls-cert", "tls-key"}
 
 // contextFlag chooses a context.
 func contextFlag() cli.Flag {

@@ -68,7 +68,8 @@ func App(env command.Env) *cli.App {
 // topic.
 var messageCommands = []messageCommand{
 	directCommand, channelCommand, editCommand, deleteCommand, webhookCommand, reactCommand, threadCommand, broadcastCommand,
-	deliveriesCommand, guildsCommand, channelsCommand, membersCommand, historyCommand, eventsCommand, statusCommand, callCommand,
+	deliveriesCommand, guildsCommand, channelsCommand, membersCommand, historyCommand, eventsCommand, statusCommand, fleetCommand,
+	callCommand,
 }
 
 // messageCommand is a command that calls the proxy.

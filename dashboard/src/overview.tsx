@@ -5,6 +5,7 @@ import { Resource } from "./names.js";
 import { CodeTag, Left, Meter, Panel, Scroll } from "./parts.js";
 import { CallTable } from "./calls.js";
 import { causeOf } from "./cause.js";
+import { Fleet } from "./fleet.js";
 import { ms, passed, type Limits, type State } from "./store.js";
 
 export function Overview({ state, now }: { state: State; now: number }) {
@@ -15,6 +16,7 @@ export function Overview({ state, now }: { state: State; now: number }) {
         <Hour state={state} now={now} />
         <Buckets state={state} now={now} />
       </div>
+      <Fleet live={state.connection === "live"} now={now} />
       <Panel id="latest" title="Latest calls" note={<a href="#calls">All {count(state.calls.length)}</a>}>
         <CallTable state={state} calls={state.calls.slice(0, 8)} />
       </Panel>

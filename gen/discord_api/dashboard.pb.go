@@ -26,6 +26,117 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// GetFleetRequest has no fields.
+type GetFleetRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFleetRequest) Reset() {
+	*x = GetFleetRequest{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFleetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFleetRequest) ProtoMessage() {}
+
+func (x *GetFleetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFleetRequest.ProtoReflect.Descriptor instead.
+func (*GetFleetRequest) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{0}
+}
+
+// GetFleetResponse is how the servers see each other.
+type GetFleetResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Time of this state. Compare all other times with it: all are by the same clock,
+	// that of the database if servers share one.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// Bots, by name.
+	Bots []*GetFleetResponse_Bot `protobuf:"bytes,2,rep,name=bots,proto3" json:"bots,omitempty"`
+	// Replicas, the oldest first.
+	Replicas []*GetFleetResponse_Replica `protobuf:"bytes,3,rep,name=replicas,proto3" json:"replicas,omitempty"`
+	// Whether this server finds others that share its database: it has --advertise.
+	Shared        bool `protobuf:"varint,4,opt,name=shared,proto3" json:"shared,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFleetResponse) Reset() {
+	*x = GetFleetResponse{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFleetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFleetResponse) ProtoMessage() {}
+
+func (x *GetFleetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFleetResponse.ProtoReflect.Descriptor instead.
+func (*GetFleetResponse) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetFleetResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *GetFleetResponse) GetBots() []*GetFleetResponse_Bot {
+	if x != nil {
+		return x.Bots
+	}
+	return nil
+}
+
+func (x *GetFleetResponse) GetReplicas() []*GetFleetResponse_Replica {
+	if x != nil {
+		return x.Replicas
+	}
+	return nil
+}
+
+func (x *GetFleetResponse) GetShared() bool {
+	if x != nil {
+		return x.Shared
+	}
+	return false
+}
+
 // ListWaitingRequest has no fields.
 type ListWaitingRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -35,7 +146,7 @@ type ListWaitingRequest struct {
 
 func (x *ListWaitingRequest) Reset() {
 	*x = ListWaitingRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	mi := &file_discord_api_dashboard_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -47,7 +158,7 @@ func (x *ListWaitingRequest) String() string {
 func (*ListWaitingRequest) ProtoMessage() {}
 
 func (x *ListWaitingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[0]
+	mi := &file_discord_api_dashboard_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -60,7 +171,7 @@ func (x *ListWaitingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWaitingRequest.ProtoReflect.Descriptor instead.
 func (*ListWaitingRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{2}
 }
 
 // ListWaitingResponse is what waits at the moment.
@@ -82,7 +193,7 @@ type ListWaitingResponse struct {
 
 func (x *ListWaitingResponse) Reset() {
 	*x = ListWaitingResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	mi := &file_discord_api_dashboard_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -94,7 +205,7 @@ func (x *ListWaitingResponse) String() string {
 func (*ListWaitingResponse) ProtoMessage() {}
 
 func (x *ListWaitingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[1]
+	mi := &file_discord_api_dashboard_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -107,7 +218,7 @@ func (x *ListWaitingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWaitingResponse.ProtoReflect.Descriptor instead.
 func (*ListWaitingResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ListWaitingResponse) GetCalls() []*ListWaitingResponse_Call {
@@ -162,7 +273,7 @@ type ChannelPause struct {
 
 func (x *ChannelPause) Reset() {
 	*x = ChannelPause{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	mi := &file_discord_api_dashboard_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -174,7 +285,7 @@ func (x *ChannelPause) String() string {
 func (*ChannelPause) ProtoMessage() {}
 
 func (x *ChannelPause) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[2]
+	mi := &file_discord_api_dashboard_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -187,7 +298,7 @@ func (x *ChannelPause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelPause.ProtoReflect.Descriptor instead.
 func (*ChannelPause) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ChannelPause) GetChannelId() uint64 {
@@ -234,7 +345,7 @@ type CancelWaitingRequest struct {
 
 func (x *CancelWaitingRequest) Reset() {
 	*x = CancelWaitingRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	mi := &file_discord_api_dashboard_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -246,7 +357,7 @@ func (x *CancelWaitingRequest) String() string {
 func (*CancelWaitingRequest) ProtoMessage() {}
 
 func (x *CancelWaitingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[3]
+	mi := &file_discord_api_dashboard_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -259,7 +370,7 @@ func (x *CancelWaitingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWaitingRequest.ProtoReflect.Descriptor instead.
 func (*CancelWaitingRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CancelWaitingRequest) GetChannelId() uint64 {
@@ -294,7 +405,7 @@ type CancelWaitingResponse struct {
 
 func (x *CancelWaitingResponse) Reset() {
 	*x = CancelWaitingResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[4]
+	mi := &file_discord_api_dashboard_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -306,7 +417,7 @@ func (x *CancelWaitingResponse) String() string {
 func (*CancelWaitingResponse) ProtoMessage() {}
 
 func (x *CancelWaitingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[4]
+	mi := &file_discord_api_dashboard_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -319,7 +430,7 @@ func (x *CancelWaitingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelWaitingResponse.ProtoReflect.Descriptor instead.
 func (*CancelWaitingResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{4}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CancelWaitingResponse) GetCancelled() int32 {
@@ -340,7 +451,7 @@ type PauseChannelRequest struct {
 
 func (x *PauseChannelRequest) Reset() {
 	*x = PauseChannelRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -352,7 +463,7 @@ func (x *PauseChannelRequest) String() string {
 func (*PauseChannelRequest) ProtoMessage() {}
 
 func (x *PauseChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[5]
+	mi := &file_discord_api_dashboard_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -365,7 +476,7 @@ func (x *PauseChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseChannelRequest.ProtoReflect.Descriptor instead.
 func (*PauseChannelRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{5}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PauseChannelRequest) GetChannelId() uint64 {
@@ -386,7 +497,7 @@ type PauseChannelResponse struct {
 
 func (x *PauseChannelResponse) Reset() {
 	*x = PauseChannelResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	mi := &file_discord_api_dashboard_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -398,7 +509,7 @@ func (x *PauseChannelResponse) String() string {
 func (*PauseChannelResponse) ProtoMessage() {}
 
 func (x *PauseChannelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[6]
+	mi := &file_discord_api_dashboard_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -411,7 +522,7 @@ func (x *PauseChannelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseChannelResponse.ProtoReflect.Descriptor instead.
 func (*PauseChannelResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{6}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PauseChannelResponse) GetPause() *ChannelPause {
@@ -432,7 +543,7 @@ type ResumeChannelRequest struct {
 
 func (x *ResumeChannelRequest) Reset() {
 	*x = ResumeChannelRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -444,7 +555,7 @@ func (x *ResumeChannelRequest) String() string {
 func (*ResumeChannelRequest) ProtoMessage() {}
 
 func (x *ResumeChannelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[7]
+	mi := &file_discord_api_dashboard_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -457,7 +568,7 @@ func (x *ResumeChannelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeChannelRequest.ProtoReflect.Descriptor instead.
 func (*ResumeChannelRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{7}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ResumeChannelRequest) GetChannelId() uint64 {
@@ -478,7 +589,7 @@ type ResumeChannelResponse struct {
 
 func (x *ResumeChannelResponse) Reset() {
 	*x = ResumeChannelResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +601,7 @@ func (x *ResumeChannelResponse) String() string {
 func (*ResumeChannelResponse) ProtoMessage() {}
 
 func (x *ResumeChannelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[8]
+	mi := &file_discord_api_dashboard_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +614,7 @@ func (x *ResumeChannelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeChannelResponse.ProtoReflect.Descriptor instead.
 func (*ResumeChannelResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{8}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ResumeChannelResponse) GetPause() *ChannelPause {
@@ -528,7 +639,7 @@ type GetNamesRequest struct {
 
 func (x *GetNamesRequest) Reset() {
 	*x = GetNamesRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -540,7 +651,7 @@ func (x *GetNamesRequest) String() string {
 func (*GetNamesRequest) ProtoMessage() {}
 
 func (x *GetNamesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[9]
+	mi := &file_discord_api_dashboard_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -553,7 +664,7 @@ func (x *GetNamesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNamesRequest.ProtoReflect.Descriptor instead.
 func (*GetNamesRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{9}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetNamesRequest) GetGuildIds() []uint64 {
@@ -592,7 +703,7 @@ type GetNamesResponse struct {
 
 func (x *GetNamesResponse) Reset() {
 	*x = GetNamesResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +715,7 @@ func (x *GetNamesResponse) String() string {
 func (*GetNamesResponse) ProtoMessage() {}
 
 func (x *GetNamesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[10]
+	mi := &file_discord_api_dashboard_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +728,7 @@ func (x *GetNamesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNamesResponse.ProtoReflect.Descriptor instead.
 func (*GetNamesResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{10}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetNamesResponse) GetGuilds() []*GetNamesResponse_Name {
@@ -653,7 +764,7 @@ type GetHistoryRequest struct {
 
 func (x *GetHistoryRequest) Reset() {
 	*x = GetHistoryRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	mi := &file_discord_api_dashboard_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +776,7 @@ func (x *GetHistoryRequest) String() string {
 func (*GetHistoryRequest) ProtoMessage() {}
 
 func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[11]
+	mi := &file_discord_api_dashboard_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +789,7 @@ func (x *GetHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryRequest.ProtoReflect.Descriptor instead.
 func (*GetHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{11}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetHistoryRequest) GetRange() *durationpb.Duration {
@@ -721,7 +832,7 @@ type GetHistoryResponse struct {
 
 func (x *GetHistoryResponse) Reset() {
 	*x = GetHistoryResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[12]
+	mi := &file_discord_api_dashboard_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +844,7 @@ func (x *GetHistoryResponse) String() string {
 func (*GetHistoryResponse) ProtoMessage() {}
 
 func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[12]
+	mi := &file_discord_api_dashboard_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +857,7 @@ func (x *GetHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{12}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetHistoryResponse) GetStart() *timestamppb.Timestamp {
@@ -835,7 +946,7 @@ type WatchStatusRequest struct {
 
 func (x *WatchStatusRequest) Reset() {
 	*x = WatchStatusRequest{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[13]
+	mi := &file_discord_api_dashboard_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -847,7 +958,7 @@ func (x *WatchStatusRequest) String() string {
 func (*WatchStatusRequest) ProtoMessage() {}
 
 func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[13]
+	mi := &file_discord_api_dashboard_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -860,7 +971,7 @@ func (x *WatchStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusRequest.ProtoReflect.Descriptor instead.
 func (*WatchStatusRequest) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{13}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{15}
 }
 
 // WatchStatusResponse contains the changes since the previous message. The first
@@ -896,7 +1007,7 @@ type WatchStatusResponse struct {
 
 func (x *WatchStatusResponse) Reset() {
 	*x = WatchStatusResponse{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[14]
+	mi := &file_discord_api_dashboard_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +1019,7 @@ func (x *WatchStatusResponse) String() string {
 func (*WatchStatusResponse) ProtoMessage() {}
 
 func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[14]
+	mi := &file_discord_api_dashboard_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +1032,7 @@ func (x *WatchStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchStatusResponse) GetTime() *timestamppb.Timestamp {
@@ -987,6 +1098,276 @@ func (x *WatchStatusResponse) GetSandboxMessages() []*WatchStatusResponse_Sandbo
 	return nil
 }
 
+// Bot is a bot that the client may see.
+type GetFleetResponse_Bot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the bot in the configuration, "default" if it has none there.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// ID of the replica that leads the bot. Empty while none does.
+	Leader string `protobuf:"bytes,2,opt,name=leader,proto3" json:"leader,omitempty"`
+	// How often the bot has got another leader. 0 if servers share no database.
+	Epoch int64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// Since when the replica leads. Not set if that is not known, since a server of
+	// an earlier version took over.
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// Address of the previous leader, or of the last one while none leads. Empty for
+	// the first leader, or if it is not known.
+	Previous string `protobuf:"bytes,5,opt,name=previous,proto3" json:"previous,omitempty"`
+	// Why the leader took over: first, handed over (the previous leader shut down),
+	// expired (it failed, or could not reach the database) or balanced (it led more
+	// bots than others). Empty if that is not known, or while none leads.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFleetResponse_Bot) Reset() {
+	*x = GetFleetResponse_Bot{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFleetResponse_Bot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFleetResponse_Bot) ProtoMessage() {}
+
+func (x *GetFleetResponse_Bot) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFleetResponse_Bot.ProtoReflect.Descriptor instead.
+func (*GetFleetResponse_Bot) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 0}
+}
+
+func (x *GetFleetResponse_Bot) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GetFleetResponse_Bot) GetLeader() string {
+	if x != nil {
+		return x.Leader
+	}
+	return ""
+}
+
+func (x *GetFleetResponse_Bot) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *GetFleetResponse_Bot) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *GetFleetResponse_Bot) GetPrevious() string {
+	if x != nil {
+		return x.Previous
+	}
+	return ""
+}
+
+func (x *GetFleetResponse_Bot) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// Replica is a server.
+type GetFleetResponse_Replica struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ID of the process, another one after each start.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Where other replicas reach it, as HOST:PORT. Empty if they do not.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// Name of the build.
+	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// When it started.
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// When it last reported to the database. It does so every 2 seconds, and is
+	// forgotten after 15.
+	Seen *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=seen,proto3" json:"seen,omitempty"`
+	// What it reported last. Not set if it is of an earlier version.
+	Load *GetFleetResponse_Replica_Load `protobuf:"bytes,6,opt,name=load,proto3" json:"load,omitempty"`
+	// Names of the bots that it leads.
+	Leads []string `protobuf:"bytes,7,rep,name=leads,proto3" json:"leads,omitempty"`
+	// Whether it returned this response.
+	Answered      bool `protobuf:"varint,8,opt,name=answered,proto3" json:"answered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetFleetResponse_Replica) Reset() {
+	*x = GetFleetResponse_Replica{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFleetResponse_Replica) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFleetResponse_Replica) ProtoMessage() {}
+
+func (x *GetFleetResponse_Replica) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFleetResponse_Replica.ProtoReflect.Descriptor instead.
+func (*GetFleetResponse_Replica) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 1}
+}
+
+func (x *GetFleetResponse_Replica) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *GetFleetResponse_Replica) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *GetFleetResponse_Replica) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *GetFleetResponse_Replica) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *GetFleetResponse_Replica) GetSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *GetFleetResponse_Replica) GetLoad() *GetFleetResponse_Replica_Load {
+	if x != nil {
+		return x.Load
+	}
+	return nil
+}
+
+func (x *GetFleetResponse_Replica) GetLeads() []string {
+	if x != nil {
+		return x.Leads
+	}
+	return nil
+}
+
+func (x *GetFleetResponse_Replica) GetAnswered() bool {
+	if x != nil {
+		return x.Answered
+	}
+	return false
+}
+
+// Load is how much a server has to do for the bots.
+type GetFleetResponse_Replica_Load struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Calls that it serves, or forwards to the leader. Streams that last are not
+	// counted.
+	InProgress int64 `protobuf:"varint,1,opt,name=in_progress,json=inProgress,proto3" json:"in_progress,omitempty"`
+	// Calls among them that wait for Discord's limits.
+	Waiting int64 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// Calls that ended in a second, as an average of the last 10 seconds.
+	CallsPerSecond float64 `protobuf:"fixed64,3,opt,name=calls_per_second,json=callsPerSecond,proto3" json:"calls_per_second,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetFleetResponse_Replica_Load) Reset() {
+	*x = GetFleetResponse_Replica_Load{}
+	mi := &file_discord_api_dashboard_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetFleetResponse_Replica_Load) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetFleetResponse_Replica_Load) ProtoMessage() {}
+
+func (x *GetFleetResponse_Replica_Load) ProtoReflect() protoreflect.Message {
+	mi := &file_discord_api_dashboard_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetFleetResponse_Replica_Load.ProtoReflect.Descriptor instead.
+func (*GetFleetResponse_Replica_Load) Descriptor() ([]byte, []int) {
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 1, 0}
+}
+
+func (x *GetFleetResponse_Replica_Load) GetInProgress() int64 {
+	if x != nil {
+		return x.InProgress
+	}
+	return 0
+}
+
+func (x *GetFleetResponse_Replica_Load) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *GetFleetResponse_Replica_Load) GetCallsPerSecond() float64 {
+	if x != nil {
+		return x.CallsPerSecond
+	}
+	return 0
+}
+
 // Call is a call that waits.
 type ListWaitingResponse_Call struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1006,7 +1387,7 @@ type ListWaitingResponse_Call struct {
 
 func (x *ListWaitingResponse_Call) Reset() {
 	*x = ListWaitingResponse_Call{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[15]
+	mi := &file_discord_api_dashboard_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1399,7 @@ func (x *ListWaitingResponse_Call) String() string {
 func (*ListWaitingResponse_Call) ProtoMessage() {}
 
 func (x *ListWaitingResponse_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[15]
+	mi := &file_discord_api_dashboard_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1412,7 @@ func (x *ListWaitingResponse_Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWaitingResponse_Call.ProtoReflect.Descriptor instead.
 func (*ListWaitingResponse_Call) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3, 0}
 }
 
 func (x *ListWaitingResponse_Call) GetNumber() int64 {
@@ -1082,7 +1463,7 @@ type ListWaitingResponse_Share struct {
 
 func (x *ListWaitingResponse_Share) Reset() {
 	*x = ListWaitingResponse_Share{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[16]
+	mi := &file_discord_api_dashboard_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1475,7 @@ func (x *ListWaitingResponse_Share) String() string {
 func (*ListWaitingResponse_Share) ProtoMessage() {}
 
 func (x *ListWaitingResponse_Share) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[16]
+	mi := &file_discord_api_dashboard_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1488,7 @@ func (x *ListWaitingResponse_Share) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListWaitingResponse_Share.ProtoReflect.Descriptor instead.
 func (*ListWaitingResponse_Share) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{1, 1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{3, 1}
 }
 
 func (x *ListWaitingResponse_Share) GetName() string {
@@ -1139,7 +1520,7 @@ type GetNamesResponse_Name struct {
 
 func (x *GetNamesResponse_Name) Reset() {
 	*x = GetNamesResponse_Name{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[17]
+	mi := &file_discord_api_dashboard_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1532,7 @@ func (x *GetNamesResponse_Name) String() string {
 func (*GetNamesResponse_Name) ProtoMessage() {}
 
 func (x *GetNamesResponse_Name) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[17]
+	mi := &file_discord_api_dashboard_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1545,7 @@ func (x *GetNamesResponse_Name) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNamesResponse_Name.ProtoReflect.Descriptor instead.
 func (*GetNamesResponse_Name) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{10, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{12, 0}
 }
 
 func (x *GetNamesResponse_Name) GetId() uint64 {
@@ -1201,7 +1582,7 @@ type GetHistoryResponse_Calls struct {
 
 func (x *GetHistoryResponse_Calls) Reset() {
 	*x = GetHistoryResponse_Calls{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[18]
+	mi := &file_discord_api_dashboard_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1594,7 @@ func (x *GetHistoryResponse_Calls) String() string {
 func (*GetHistoryResponse_Calls) ProtoMessage() {}
 
 func (x *GetHistoryResponse_Calls) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[18]
+	mi := &file_discord_api_dashboard_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1607,7 @@ func (x *GetHistoryResponse_Calls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHistoryResponse_Calls.ProtoReflect.Descriptor instead.
 func (*GetHistoryResponse_Calls) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{12, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 0}
 }
 
 func (x *GetHistoryResponse_Calls) GetCode() string {
@@ -1271,7 +1652,7 @@ type WatchStatusResponse_Proxy struct {
 
 func (x *WatchStatusResponse_Proxy) Reset() {
 	*x = WatchStatusResponse_Proxy{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[19]
+	mi := &file_discord_api_dashboard_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1664,7 @@ func (x *WatchStatusResponse_Proxy) String() string {
 func (*WatchStatusResponse_Proxy) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Proxy) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[19]
+	mi := &file_discord_api_dashboard_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1677,7 @@ func (x *WatchStatusResponse_Proxy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Proxy.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Proxy) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16, 0}
 }
 
 func (x *WatchStatusResponse_Proxy) GetVersion() string {
@@ -1376,7 +1757,7 @@ type WatchStatusResponse_Slot struct {
 
 func (x *WatchStatusResponse_Slot) Reset() {
 	*x = WatchStatusResponse_Slot{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[20]
+	mi := &file_discord_api_dashboard_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1769,7 @@ func (x *WatchStatusResponse_Slot) String() string {
 func (*WatchStatusResponse_Slot) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[20]
+	mi := &file_discord_api_dashboard_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1782,7 @@ func (x *WatchStatusResponse_Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Slot.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Slot) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16, 1}
 }
 
 func (x *WatchStatusResponse_Slot) GetStart() *timestamppb.Timestamp {
@@ -1460,7 +1841,7 @@ type WatchStatusResponse_Call struct {
 
 func (x *WatchStatusResponse_Call) Reset() {
 	*x = WatchStatusResponse_Call{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[21]
+	mi := &file_discord_api_dashboard_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1853,7 @@ func (x *WatchStatusResponse_Call) String() string {
 func (*WatchStatusResponse_Call) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Call) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[21]
+	mi := &file_discord_api_dashboard_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1866,7 @@ func (x *WatchStatusResponse_Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Call.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Call) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16, 2}
 }
 
 func (x *WatchStatusResponse_Call) GetNumber() int64 {
@@ -1608,7 +1989,7 @@ type WatchStatusResponse_Sandbox struct {
 
 func (x *WatchStatusResponse_Sandbox) Reset() {
 	*x = WatchStatusResponse_Sandbox{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[22]
+	mi := &file_discord_api_dashboard_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +2001,7 @@ func (x *WatchStatusResponse_Sandbox) String() string {
 func (*WatchStatusResponse_Sandbox) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[22]
+	mi := &file_discord_api_dashboard_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +2014,7 @@ func (x *WatchStatusResponse_Sandbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchStatusResponse_Sandbox.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 3}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16, 3}
 }
 
 func (x *WatchStatusResponse_Sandbox) GetChannels() []*WatchStatusResponse_Sandbox_Channel {
@@ -1670,7 +2051,7 @@ type WatchStatusResponse_SandboxMessage struct {
 
 func (x *WatchStatusResponse_SandboxMessage) Reset() {
 	*x = WatchStatusResponse_SandboxMessage{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[23]
+	mi := &file_discord_api_dashboard_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +2063,7 @@ func (x *WatchStatusResponse_SandboxMessage) String() string {
 func (*WatchStatusResponse_SandboxMessage) ProtoMessage() {}
 
 func (x *WatchStatusResponse_SandboxMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[23]
+	mi := &file_discord_api_dashboard_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +2076,7 @@ func (x *WatchStatusResponse_SandboxMessage) ProtoReflect() protoreflect.Message
 
 // Deprecated: Use WatchStatusResponse_SandboxMessage.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_SandboxMessage) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 4}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16, 4}
 }
 
 func (x *WatchStatusResponse_SandboxMessage) GetMessage() *Message {
@@ -1735,7 +2116,7 @@ type WatchStatusResponse_Proxy_Gateway struct {
 
 func (x *WatchStatusResponse_Proxy_Gateway) Reset() {
 	*x = WatchStatusResponse_Proxy_Gateway{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[24]
+	mi := &file_discord_api_dashboard_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +2128,7 @@ func (x *WatchStatusResponse_Proxy_Gateway) String() string {
 func (*WatchStatusResponse_Proxy_Gateway) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Proxy_Gateway) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[24]
+	mi := &file_discord_api_dashboard_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +2141,7 @@ func (x *WatchStatusResponse_Proxy_Gateway) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Proxy_Gateway.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Proxy_Gateway) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 0, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16, 0, 0}
 }
 
 func (x *WatchStatusResponse_Proxy_Gateway) GetState() string {
@@ -1813,7 +2194,7 @@ type WatchStatusResponse_Sandbox_Channel struct {
 
 func (x *WatchStatusResponse_Sandbox_Channel) Reset() {
 	*x = WatchStatusResponse_Sandbox_Channel{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[26]
+	mi := &file_discord_api_dashboard_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1825,7 +2206,7 @@ func (x *WatchStatusResponse_Sandbox_Channel) String() string {
 func (*WatchStatusResponse_Sandbox_Channel) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Channel) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[26]
+	mi := &file_discord_api_dashboard_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1838,7 +2219,7 @@ func (x *WatchStatusResponse_Sandbox_Channel) ProtoReflect() protoreflect.Messag
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Channel.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Channel) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 3, 0}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16, 3, 0}
 }
 
 func (x *WatchStatusResponse_Sandbox_Channel) GetId() uint64 {
@@ -1879,7 +2260,7 @@ type WatchStatusResponse_Sandbox_Fault struct {
 
 func (x *WatchStatusResponse_Sandbox_Fault) Reset() {
 	*x = WatchStatusResponse_Sandbox_Fault{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[27]
+	mi := &file_discord_api_dashboard_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2272,7 @@ func (x *WatchStatusResponse_Sandbox_Fault) String() string {
 func (*WatchStatusResponse_Sandbox_Fault) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[27]
+	mi := &file_discord_api_dashboard_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2285,7 @@ func (x *WatchStatusResponse_Sandbox_Fault) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Fault.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Fault) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 3, 1}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16, 3, 1}
 }
 
 func (x *WatchStatusResponse_Sandbox_Fault) GetId() int32 {
@@ -1952,7 +2333,7 @@ type WatchStatusResponse_Sandbox_Limit struct {
 
 func (x *WatchStatusResponse_Sandbox_Limit) Reset() {
 	*x = WatchStatusResponse_Sandbox_Limit{}
-	mi := &file_discord_api_dashboard_proto_msgTypes[28]
+	mi := &file_discord_api_dashboard_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1964,7 +2345,7 @@ func (x *WatchStatusResponse_Sandbox_Limit) String() string {
 func (*WatchStatusResponse_Sandbox_Limit) ProtoMessage() {}
 
 func (x *WatchStatusResponse_Sandbox_Limit) ProtoReflect() protoreflect.Message {
-	mi := &file_discord_api_dashboard_proto_msgTypes[28]
+	mi := &file_discord_api_dashboard_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1977,7 +2358,7 @@ func (x *WatchStatusResponse_Sandbox_Limit) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use WatchStatusResponse_Sandbox_Limit.ProtoReflect.Descriptor instead.
 func (*WatchStatusResponse_Sandbox_Limit) Descriptor() ([]byte, []int) {
-	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{14, 3, 2}
+	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{16, 3, 2}
 }
 
 func (x *WatchStatusResponse_Sandbox_Limit) GetName() string {
@@ -2012,7 +2393,34 @@ var File_discord_api_dashboard_proto protoreflect.FileDescriptor
 
 const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\n" +
-	"\x1bdiscord_api/dashboard.proto\x12\vdiscord_api\x1a\x1ddiscord_api/discord_api.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x14\n" +
+	"\x1bdiscord_api/dashboard.proto\x12\vdiscord_api\x1a\x1ddiscord_api/discord_api.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
+	"\x0fGetFleetRequest\"\x95\x06\n" +
+	"\x10GetFleetResponse\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x125\n" +
+	"\x04bots\x18\x02 \x03(\v2!.discord_api.GetFleetResponse.BotR\x04bots\x12A\n" +
+	"\breplicas\x18\x03 \x03(\v2%.discord_api.GetFleetResponse.ReplicaR\breplicas\x12\x16\n" +
+	"\x06shared\x18\x04 \x01(\bR\x06shared\x1a\xad\x01\n" +
+	"\x03Bot\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06leader\x18\x02 \x01(\tR\x06leader\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x03R\x05epoch\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x1a\n" +
+	"\bprevious\x18\x05 \x01(\tR\bprevious\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x1a\x8e\x03\n" +
+	"\aReplica\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12.\n" +
+	"\x04seen\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x12>\n" +
+	"\x04load\x18\x06 \x01(\v2*.discord_api.GetFleetResponse.Replica.LoadR\x04load\x12\x14\n" +
+	"\x05leads\x18\a \x03(\tR\x05leads\x12\x1a\n" +
+	"\banswered\x18\b \x01(\bR\banswered\x1ak\n" +
+	"\x04Load\x12\x1f\n" +
+	"\vin_progress\x18\x01 \x01(\x03R\n" +
+	"inProgress\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\x03R\awaiting\x12(\n" +
+	"\x10calls_per_second\x18\x03 \x01(\x01R\x0ecallsPerSecond\"\x14\n" +
 	"\x12ListWaitingRequest\"\xf7\x03\n" +
 	"\x13ListWaitingResponse\x12;\n" +
 	"\x05calls\x18\x01 \x03(\v2%.discord_api.ListWaitingResponse.CallR\x05calls\x12@\n" +
@@ -2160,7 +2568,7 @@ const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\x06routes\x18\x04 \x03(\tR\x06routes\x1aZ\n" +
 	"\x0eSandboxMessage\x12.\n" +
 	"\amessage\x18\x01 \x01(\v2\x14.discord_api.MessageR\amessage\x12\x18\n" +
-	"\adeleted\x18\x02 \x01(\bR\adeleted2\xdd\x04\n" +
+	"\adeleted\x18\x02 \x01(\bR\adeleted2\xab\x05\n" +
 	"\tDashboard\x12R\n" +
 	"\vWatchStatus\x12\x1f.discord_api.WatchStatusRequest\x1a .discord_api.WatchStatusResponse0\x01\x12L\n" +
 	"\bGetNames\x12\x1c.discord_api.GetNamesRequest\x1a\x1d.discord_api.GetNamesResponse\"\x03\x90\x02\x01\x12R\n" +
@@ -2169,7 +2577,8 @@ const file_discord_api_dashboard_proto_rawDesc = "" +
 	"\vListWaiting\x12\x1f.discord_api.ListWaitingRequest\x1a .discord_api.ListWaitingResponse\"\x03\x90\x02\x01\x12V\n" +
 	"\rCancelWaiting\x12!.discord_api.CancelWaitingRequest\x1a\".discord_api.CancelWaitingResponse\x12S\n" +
 	"\fPauseChannel\x12 .discord_api.PauseChannelRequest\x1a!.discord_api.PauseChannelResponse\x12V\n" +
-	"\rResumeChannel\x12!.discord_api.ResumeChannelRequest\x1a\".discord_api.ResumeChannelResponseB\x92\x01\n" +
+	"\rResumeChannel\x12!.discord_api.ResumeChannelRequest\x1a\".discord_api.ResumeChannelResponse\x12L\n" +
+	"\bGetFleet\x12\x1c.discord_api.GetFleetRequest\x1a\x1d.discord_api.GetFleetResponse\"\x03\x90\x02\x01B\x92\x01\n" +
 	"\x0fcom.discord_apiB\x0eDashboardProtoP\x01Z'discordproxy/gen/discord_api;discordapi\xa2\x02\x03DXX\xaa\x02\n" +
 	"DiscordApi\xca\x02\n" +
 	"DiscordApi\xe2\x02\x16DiscordApi\\GPBMetadata\xea\x02\n" +
@@ -2187,100 +2596,114 @@ func file_discord_api_dashboard_proto_rawDescGZIP() []byte {
 	return file_discord_api_dashboard_proto_rawDescData
 }
 
-var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_discord_api_dashboard_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_discord_api_dashboard_proto_goTypes = []any{
-	(*ListWaitingRequest)(nil),                 // 0: discord_api.ListWaitingRequest
-	(*ListWaitingResponse)(nil),                // 1: discord_api.ListWaitingResponse
-	(*ChannelPause)(nil),                       // 2: discord_api.ChannelPause
-	(*CancelWaitingRequest)(nil),               // 3: discord_api.CancelWaitingRequest
-	(*CancelWaitingResponse)(nil),              // 4: discord_api.CancelWaitingResponse
-	(*PauseChannelRequest)(nil),                // 5: discord_api.PauseChannelRequest
-	(*PauseChannelResponse)(nil),               // 6: discord_api.PauseChannelResponse
-	(*ResumeChannelRequest)(nil),               // 7: discord_api.ResumeChannelRequest
-	(*ResumeChannelResponse)(nil),              // 8: discord_api.ResumeChannelResponse
-	(*GetNamesRequest)(nil),                    // 9: discord_api.GetNamesRequest
-	(*GetNamesResponse)(nil),                   // 10: discord_api.GetNamesResponse
-	(*GetHistoryRequest)(nil),                  // 11: discord_api.GetHistoryRequest
-	(*GetHistoryResponse)(nil),                 // 12: discord_api.GetHistoryResponse
-	(*WatchStatusRequest)(nil),                 // 13: discord_api.WatchStatusRequest
-	(*WatchStatusResponse)(nil),                // 14: discord_api.WatchStatusResponse
-	(*ListWaitingResponse_Call)(nil),           // 15: discord_api.ListWaitingResponse.Call
-	(*ListWaitingResponse_Share)(nil),          // 16: discord_api.ListWaitingResponse.Share
-	(*GetNamesResponse_Name)(nil),              // 17: discord_api.GetNamesResponse.Name
-	(*GetHistoryResponse_Calls)(nil),           // 18: discord_api.GetHistoryResponse.Calls
-	(*WatchStatusResponse_Proxy)(nil),          // 19: discord_api.WatchStatusResponse.Proxy
-	(*WatchStatusResponse_Slot)(nil),           // 20: discord_api.WatchStatusResponse.Slot
-	(*WatchStatusResponse_Call)(nil),           // 21: discord_api.WatchStatusResponse.Call
-	(*WatchStatusResponse_Sandbox)(nil),        // 22: discord_api.WatchStatusResponse.Sandbox
-	(*WatchStatusResponse_SandboxMessage)(nil), // 23: discord_api.WatchStatusResponse.SandboxMessage
-	(*WatchStatusResponse_Proxy_Gateway)(nil),  // 24: discord_api.WatchStatusResponse.Proxy.Gateway
-	nil, // 25: discord_api.WatchStatusResponse.Slot.CallsEntry
-	(*WatchStatusResponse_Sandbox_Channel)(nil), // 26: discord_api.WatchStatusResponse.Sandbox.Channel
-	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 27: discord_api.WatchStatusResponse.Sandbox.Fault
-	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 28: discord_api.WatchStatusResponse.Sandbox.Limit
-	(*timestamppb.Timestamp)(nil),               // 29: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),                 // 30: google.protobuf.Duration
-	(*GetRateLimitStatusResponse)(nil),          // 31: discord_api.GetRateLimitStatusResponse
-	(*Message)(nil),                             // 32: discord_api.Message
+	(*GetFleetRequest)(nil),                    // 0: discord_api.GetFleetRequest
+	(*GetFleetResponse)(nil),                   // 1: discord_api.GetFleetResponse
+	(*ListWaitingRequest)(nil),                 // 2: discord_api.ListWaitingRequest
+	(*ListWaitingResponse)(nil),                // 3: discord_api.ListWaitingResponse
+	(*ChannelPause)(nil),                       // 4: discord_api.ChannelPause
+	(*CancelWaitingRequest)(nil),               // 5: discord_api.CancelWaitingRequest
+	(*CancelWaitingResponse)(nil),              // 6: discord_api.CancelWaitingResponse
+	(*PauseChannelRequest)(nil),                // 7: discord_api.PauseChannelRequest
+	(*PauseChannelResponse)(nil),               // 8: discord_api.PauseChannelResponse
+	(*ResumeChannelRequest)(nil),               // 9: discord_api.ResumeChannelRequest
+	(*ResumeChannelResponse)(nil),              // 10: discord_api.ResumeChannelResponse
+	(*GetNamesRequest)(nil),                    // 11: discord_api.GetNamesRequest
+	(*GetNamesResponse)(nil),                   // 12: discord_api.GetNamesResponse
+	(*GetHistoryRequest)(nil),                  // 13: discord_api.GetHistoryRequest
+	(*GetHistoryResponse)(nil),                 // 14: discord_api.GetHistoryResponse
+	(*WatchStatusRequest)(nil),                 // 15: discord_api.WatchStatusRequest
+	(*WatchStatusResponse)(nil),                // 16: discord_api.WatchStatusResponse
+	(*GetFleetResponse_Bot)(nil),               // 17: discord_api.GetFleetResponse.Bot
+	(*GetFleetResponse_Replica)(nil),           // 18: discord_api.GetFleetResponse.Replica
+	(*GetFleetResponse_Replica_Load)(nil),      // 19: discord_api.GetFleetResponse.Replica.Load
+	(*ListWaitingResponse_Call)(nil),           // 20: discord_api.ListWaitingResponse.Call
+	(*ListWaitingResponse_Share)(nil),          // 21: discord_api.ListWaitingResponse.Share
+	(*GetNamesResponse_Name)(nil),              // 22: discord_api.GetNamesResponse.Name
+	(*GetHistoryResponse_Calls)(nil),           // 23: discord_api.GetHistoryResponse.Calls
+	(*WatchStatusResponse_Proxy)(nil),          // 24: discord_api.WatchStatusResponse.Proxy
+	(*WatchStatusResponse_Slot)(nil),           // 25: discord_api.WatchStatusResponse.Slot
+	(*WatchStatusResponse_Call)(nil),           // 26: discord_api.WatchStatusResponse.Call
+	(*WatchStatusResponse_Sandbox)(nil),        // 27: discord_api.WatchStatusResponse.Sandbox
+	(*WatchStatusResponse_SandboxMessage)(nil), // 28: discord_api.WatchStatusResponse.SandboxMessage
+	(*WatchStatusResponse_Proxy_Gateway)(nil),  // 29: discord_api.WatchStatusResponse.Proxy.Gateway
+	nil, // 30: discord_api.WatchStatusResponse.Slot.CallsEntry
+	(*WatchStatusResponse_Sandbox_Channel)(nil), // 31: discord_api.WatchStatusResponse.Sandbox.Channel
+	(*WatchStatusResponse_Sandbox_Fault)(nil),   // 32: discord_api.WatchStatusResponse.Sandbox.Fault
+	(*WatchStatusResponse_Sandbox_Limit)(nil),   // 33: discord_api.WatchStatusResponse.Sandbox.Limit
+	(*timestamppb.Timestamp)(nil),               // 34: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),                 // 35: google.protobuf.Duration
+	(*GetRateLimitStatusResponse)(nil),          // 36: discord_api.GetRateLimitStatusResponse
+	(*Message)(nil),                             // 37: discord_api.Message
 }
 var file_discord_api_dashboard_proto_depIdxs = []int32{
-	15, // 0: discord_api.ListWaitingResponse.calls:type_name -> discord_api.ListWaitingResponse.Call
-	16, // 1: discord_api.ListWaitingResponse.callers:type_name -> discord_api.ListWaitingResponse.Share
-	16, // 2: discord_api.ListWaitingResponse.resources:type_name -> discord_api.ListWaitingResponse.Share
-	2,  // 3: discord_api.ListWaitingResponse.pauses:type_name -> discord_api.ChannelPause
-	29, // 4: discord_api.ChannelPause.since:type_name -> google.protobuf.Timestamp
-	2,  // 5: discord_api.PauseChannelResponse.pause:type_name -> discord_api.ChannelPause
-	2,  // 6: discord_api.ResumeChannelResponse.pause:type_name -> discord_api.ChannelPause
-	17, // 7: discord_api.GetNamesResponse.guilds:type_name -> discord_api.GetNamesResponse.Name
-	17, // 8: discord_api.GetNamesResponse.channels:type_name -> discord_api.GetNamesResponse.Name
-	17, // 9: discord_api.GetNamesResponse.users:type_name -> discord_api.GetNamesResponse.Name
-	30, // 10: discord_api.GetHistoryRequest.range:type_name -> google.protobuf.Duration
-	29, // 11: discord_api.GetHistoryResponse.start:type_name -> google.protobuf.Timestamp
-	30, // 12: discord_api.GetHistoryResponse.step:type_name -> google.protobuf.Duration
-	18, // 13: discord_api.GetHistoryResponse.calls:type_name -> discord_api.GetHistoryResponse.Calls
-	29, // 14: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
-	19, // 15: discord_api.WatchStatusResponse.proxy:type_name -> discord_api.WatchStatusResponse.Proxy
-	31, // 16: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
-	30, // 17: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
-	20, // 18: discord_api.WatchStatusResponse.slots:type_name -> discord_api.WatchStatusResponse.Slot
-	21, // 19: discord_api.WatchStatusResponse.calls:type_name -> discord_api.WatchStatusResponse.Call
-	22, // 20: discord_api.WatchStatusResponse.sandbox:type_name -> discord_api.WatchStatusResponse.Sandbox
-	23, // 21: discord_api.WatchStatusResponse.sandbox_messages:type_name -> discord_api.WatchStatusResponse.SandboxMessage
-	29, // 22: discord_api.ListWaitingResponse.Call.since:type_name -> google.protobuf.Timestamp
-	29, // 23: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
-	24, // 24: discord_api.WatchStatusResponse.Proxy.gateway:type_name -> discord_api.WatchStatusResponse.Proxy.Gateway
-	29, // 25: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
-	25, // 26: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
-	29, // 27: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
-	30, // 28: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
-	30, // 29: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
-	30, // 30: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
-	26, // 31: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
-	27, // 32: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
-	28, // 33: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
-	32, // 34: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
-	29, // 35: discord_api.WatchStatusResponse.Proxy.Gateway.since:type_name -> google.protobuf.Timestamp
-	30, // 36: discord_api.WatchStatusResponse.Proxy.Gateway.latency:type_name -> google.protobuf.Duration
-	30, // 37: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
-	13, // 38: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
-	9,  // 39: discord_api.Dashboard.GetNames:input_type -> discord_api.GetNamesRequest
-	11, // 40: discord_api.Dashboard.GetHistory:input_type -> discord_api.GetHistoryRequest
-	0,  // 41: discord_api.Dashboard.ListWaiting:input_type -> discord_api.ListWaitingRequest
-	3,  // 42: discord_api.Dashboard.CancelWaiting:input_type -> discord_api.CancelWaitingRequest
-	5,  // 43: discord_api.Dashboard.PauseChannel:input_type -> discord_api.PauseChannelRequest
-	7,  // 44: discord_api.Dashboard.ResumeChannel:input_type -> discord_api.ResumeChannelRequest
-	14, // 45: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
-	10, // 46: discord_api.Dashboard.GetNames:output_type -> discord_api.GetNamesResponse
-	12, // 47: discord_api.Dashboard.GetHistory:output_type -> discord_api.GetHistoryResponse
-	1,  // 48: discord_api.Dashboard.ListWaiting:output_type -> discord_api.ListWaitingResponse
-	4,  // 49: discord_api.Dashboard.CancelWaiting:output_type -> discord_api.CancelWaitingResponse
-	6,  // 50: discord_api.Dashboard.PauseChannel:output_type -> discord_api.PauseChannelResponse
-	8,  // 51: discord_api.Dashboard.ResumeChannel:output_type -> discord_api.ResumeChannelResponse
-	45, // [45:52] is the sub-list for method output_type
-	38, // [38:45] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	34, // 0: discord_api.GetFleetResponse.time:type_name -> google.protobuf.Timestamp
+	17, // 1: discord_api.GetFleetResponse.bots:type_name -> discord_api.GetFleetResponse.Bot
+	18, // 2: discord_api.GetFleetResponse.replicas:type_name -> discord_api.GetFleetResponse.Replica
+	20, // 3: discord_api.ListWaitingResponse.calls:type_name -> discord_api.ListWaitingResponse.Call
+	21, // 4: discord_api.ListWaitingResponse.callers:type_name -> discord_api.ListWaitingResponse.Share
+	21, // 5: discord_api.ListWaitingResponse.resources:type_name -> discord_api.ListWaitingResponse.Share
+	4,  // 6: discord_api.ListWaitingResponse.pauses:type_name -> discord_api.ChannelPause
+	34, // 7: discord_api.ChannelPause.since:type_name -> google.protobuf.Timestamp
+	4,  // 8: discord_api.PauseChannelResponse.pause:type_name -> discord_api.ChannelPause
+	4,  // 9: discord_api.ResumeChannelResponse.pause:type_name -> discord_api.ChannelPause
+	22, // 10: discord_api.GetNamesResponse.guilds:type_name -> discord_api.GetNamesResponse.Name
+	22, // 11: discord_api.GetNamesResponse.channels:type_name -> discord_api.GetNamesResponse.Name
+	22, // 12: discord_api.GetNamesResponse.users:type_name -> discord_api.GetNamesResponse.Name
+	35, // 13: discord_api.GetHistoryRequest.range:type_name -> google.protobuf.Duration
+	34, // 14: discord_api.GetHistoryResponse.start:type_name -> google.protobuf.Timestamp
+	35, // 15: discord_api.GetHistoryResponse.step:type_name -> google.protobuf.Duration
+	23, // 16: discord_api.GetHistoryResponse.calls:type_name -> discord_api.GetHistoryResponse.Calls
+	34, // 17: discord_api.WatchStatusResponse.time:type_name -> google.protobuf.Timestamp
+	24, // 18: discord_api.WatchStatusResponse.proxy:type_name -> discord_api.WatchStatusResponse.Proxy
+	36, // 19: discord_api.WatchStatusResponse.limits:type_name -> discord_api.GetRateLimitStatusResponse
+	35, // 20: discord_api.WatchStatusResponse.drains_in:type_name -> google.protobuf.Duration
+	25, // 21: discord_api.WatchStatusResponse.slots:type_name -> discord_api.WatchStatusResponse.Slot
+	26, // 22: discord_api.WatchStatusResponse.calls:type_name -> discord_api.WatchStatusResponse.Call
+	27, // 23: discord_api.WatchStatusResponse.sandbox:type_name -> discord_api.WatchStatusResponse.Sandbox
+	28, // 24: discord_api.WatchStatusResponse.sandbox_messages:type_name -> discord_api.WatchStatusResponse.SandboxMessage
+	34, // 25: discord_api.GetFleetResponse.Bot.since:type_name -> google.protobuf.Timestamp
+	34, // 26: discord_api.GetFleetResponse.Replica.since:type_name -> google.protobuf.Timestamp
+	34, // 27: discord_api.GetFleetResponse.Replica.seen:type_name -> google.protobuf.Timestamp
+	19, // 28: discord_api.GetFleetResponse.Replica.load:type_name -> discord_api.GetFleetResponse.Replica.Load
+	34, // 29: discord_api.ListWaitingResponse.Call.since:type_name -> google.protobuf.Timestamp
+	34, // 30: discord_api.WatchStatusResponse.Proxy.started:type_name -> google.protobuf.Timestamp
+	29, // 31: discord_api.WatchStatusResponse.Proxy.gateway:type_name -> discord_api.WatchStatusResponse.Proxy.Gateway
+	34, // 32: discord_api.WatchStatusResponse.Slot.start:type_name -> google.protobuf.Timestamp
+	30, // 33: discord_api.WatchStatusResponse.Slot.calls:type_name -> discord_api.WatchStatusResponse.Slot.CallsEntry
+	34, // 34: discord_api.WatchStatusResponse.Call.ended:type_name -> google.protobuf.Timestamp
+	35, // 35: discord_api.WatchStatusResponse.Call.took:type_name -> google.protobuf.Duration
+	35, // 36: discord_api.WatchStatusResponse.Call.waited:type_name -> google.protobuf.Duration
+	35, // 37: discord_api.WatchStatusResponse.Call.at_discord:type_name -> google.protobuf.Duration
+	31, // 38: discord_api.WatchStatusResponse.Sandbox.channels:type_name -> discord_api.WatchStatusResponse.Sandbox.Channel
+	32, // 39: discord_api.WatchStatusResponse.Sandbox.faults:type_name -> discord_api.WatchStatusResponse.Sandbox.Fault
+	33, // 40: discord_api.WatchStatusResponse.Sandbox.limits:type_name -> discord_api.WatchStatusResponse.Sandbox.Limit
+	37, // 41: discord_api.WatchStatusResponse.SandboxMessage.message:type_name -> discord_api.Message
+	34, // 42: discord_api.WatchStatusResponse.Proxy.Gateway.since:type_name -> google.protobuf.Timestamp
+	35, // 43: discord_api.WatchStatusResponse.Proxy.Gateway.latency:type_name -> google.protobuf.Duration
+	35, // 44: discord_api.WatchStatusResponse.Sandbox.Limit.window:type_name -> google.protobuf.Duration
+	15, // 45: discord_api.Dashboard.WatchStatus:input_type -> discord_api.WatchStatusRequest
+	11, // 46: discord_api.Dashboard.GetNames:input_type -> discord_api.GetNamesRequest
+	13, // 47: discord_api.Dashboard.GetHistory:input_type -> discord_api.GetHistoryRequest
+	2,  // 48: discord_api.Dashboard.ListWaiting:input_type -> discord_api.ListWaitingRequest
+	5,  // 49: discord_api.Dashboard.CancelWaiting:input_type -> discord_api.CancelWaitingRequest
+	7,  // 50: discord_api.Dashboard.PauseChannel:input_type -> discord_api.PauseChannelRequest
+	9,  // 51: discord_api.Dashboard.ResumeChannel:input_type -> discord_api.ResumeChannelRequest
+	0,  // 52: discord_api.Dashboard.GetFleet:input_type -> discord_api.GetFleetRequest
+	16, // 53: discord_api.Dashboard.WatchStatus:output_type -> discord_api.WatchStatusResponse
+	12, // 54: discord_api.Dashboard.GetNames:output_type -> discord_api.GetNamesResponse
+	14, // 55: discord_api.Dashboard.GetHistory:output_type -> discord_api.GetHistoryResponse
+	3,  // 56: discord_api.Dashboard.ListWaiting:output_type -> discord_api.ListWaitingResponse
+	6,  // 57: discord_api.Dashboard.CancelWaiting:output_type -> discord_api.CancelWaitingResponse
+	8,  // 58: discord_api.Dashboard.PauseChannel:output_type -> discord_api.PauseChannelResponse
+	10, // 59: discord_api.Dashboard.ResumeChannel:output_type -> discord_api.ResumeChannelResponse
+	1,  // 60: discord_api.Dashboard.GetFleet:output_type -> discord_api.GetFleetResponse
+	53, // [53:61] is the sub-list for method output_type
+	45, // [45:53] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_discord_api_dashboard_proto_init() }
@@ -2295,7 +2718,7 @@ func file_discord_api_dashboard_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_discord_api_dashboard_proto_rawDesc), len(file_discord_api_dashboard_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

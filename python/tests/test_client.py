@@ -158,6 +158,8 @@ def test_values_that_cannot_be() -> None:
     for key in ("a\nb", "ü"):
         with pytest.raises(ValueError, match="key"):
             DiscordClient(key=key)
+        with pytest.raises(ValueError, match="bot"):
+            DiscordClient(bot=key)
     with pytest.raises(ValueError, match="retries"):
         DiscordClient(retries=-1)
     assert DiscordClient(retries=2).retries == 2

@@ -47,8 +47,8 @@ func TestAlerts(t *testing.T) {
 // ofReplicas are the metrics that only servers with --advertise have. TestReplicaMetrics
 // of package server checks that these have them.
 var ofReplicas = []string{
-	"discordproxy_leads", "discordproxy_lease_epoch", "discordproxy_lease_renewals_total", "discordproxy_replicas",
-	"discordproxy_replica_versions", "discordproxy_forwarded_total", "discordproxy_forwarded_in_progress",
+	"discordproxy_leads", "discordproxy_lease_epoch", "discordproxy_lease_renewals_total", "discordproxy_lease_renewal_seconds_total",
+	"discordproxy_replicas", "discordproxy_replica_versions", "discordproxy_forwarded_total", "discordproxy_forwarded_in_progress",
 }
 
 // TestPrometheus: a real Prometheus reads the proxy as the example of its

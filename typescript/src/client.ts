@@ -33,6 +33,12 @@ export interface Settings extends CallSettings {
    * An empty key is not sent. Without TLS, the key is sent in clear text.
    */
   key?: string | (() => string);
+  /**
+   * Name of the bot that makes the calls, if the proxy has several, or a function
+   * that returns it for each call. By default, and if it is empty, the default bot
+   * of the proxy makes them.
+   */
+  bot?: string | (() => string);
 }
 
 type UnaryCall = (request: object, options?: CallOptions) => Promise<object>;

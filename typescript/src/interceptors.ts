@@ -1,19 +1,26 @@
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import type { Settings } from "./client.js";
 
-/** Gives each call the key. */
-export function authorize(key: NonNullable<Settings["key"]>): Interceptor {
-  if (typeof key === "string") checked(key);
+/** Gives each call the key and the name of the bot. */
+export function identify({ key = "", bot = "" }: Pick<Settings, "key" | "bot">): Interceptor {
+  const keyOf = checked("the key", key);
+  const botOf = checked("the name of the bot", bot);
   return (next) => (request) => {
-    const given = typeof key === "string" ? key : checked(key());
-    if (given) request.header.set("Authorization", `Bearer ${given}`);
+    const [key, bot] = [keyOf(), botOf()];
+    if (key) request.header.set("Authorization", `Bearer ${key}`);
+    if (bot) request.header.set("Discord-Bot", bot);
     return next(request);
   };
 }
 
-function checked(key: string): string {
-  if (!/^[ -~]*$/.test(key)) throw new RangeError("the key must be printable ASCII");
-  return key;
+function checked(name: string, value: string | (() => string)): () => string {
+  const get = () => {
+    const text = typeof value === "string" ? value : value();
+    if (!/^[ -~]*$/.test(text)) throw new RangeError(`${name} must be printable ASCII`);
+    return text;
+  };
+  if (typeof value === "string") get();
+  return get;
 }
 
 /**

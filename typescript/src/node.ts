@@ -3,7 +3,7 @@ import type { ConnectionOptions } from "node:tls";
 import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { discordClient, type DiscordClient, type Settings } from "./client.js";
-import { authorize, unavailable } from "./interceptors.js";
+import { identify, unavailable } from "./interceptors.js";
 
 export * from "./index.js";
 
@@ -28,7 +28,7 @@ export interface NodeClient extends DiscordClient {
  */
 export function createClient(target = defaultTarget, settings: NodeSettings = {}): NodeClient {
   if (!/^([^\s:/?#@[\]]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}$/.test(target)) throw new RangeError(`target ${JSON.stringify(target)} is not of the form host:port`);
-  const { key = "", tls = false } = settings;
+  const { tls = false } = settings;
   const baseUrl = `${tls ? "https" : "http"}://${target}`;
   // A call may wait for minutes. Without pings, a lost connection would not be noticed.
   const pings = { pingIntervalMs: 30_000, pingTimeoutMs: 15_000 };
@@ -40,7 +40,7 @@ export function createClient(target = defaultTarget, settings: NodeSettings = {}
       return unavailable((status) => !signal.aborted && broke(status))(next)(request);
     };
   };
-  const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors: [authorize(key), unlessClosed] });
+  const transport = createGrpcTransport({ baseUrl, sessionManager, interceptors: [identify(settings), unlessClosed] });
   const close = () => {
     connection.abort();
     connection = new AbortController();

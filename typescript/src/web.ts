@@ -2,7 +2,7 @@
 import { Code, ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { discordClient, type DiscordClient, type Settings } from "./client.js";
-import { authorize, unavailable } from "./interceptors.js";
+import { identify, unavailable } from "./interceptors.js";
 
 export * from "./index.js";
 
@@ -17,9 +17,9 @@ export function createClient(url: string = location.origin, settings: Settings =
 }
 
 /** Returns what clientOver needs to call a proxy at a URL. Calls pass through the interceptors. */
-export function createTransport(url: string, settings: Pick<Settings, "key"> & { interceptors?: Interceptor[] } = {}): Transport {
-  const { key = "", interceptors = [] } = settings;
-  return createGrpcWebTransport({ baseUrl: url, interceptors: [...interceptors, sendable, authorize(key), unavailable(broke)] });
+export function createTransport(url: string, settings: Pick<Settings, "key" | "bot"> & { interceptors?: Interceptor[] } = {}): Transport {
+  const { interceptors = [] } = settings;
+  return createGrpcWebTransport({ baseUrl: url, interceptors: [...interceptors, sendable, identify(settings), unavailable(broke)] });
 }
 
 /** Whether fetch did, whose errors of the network are TypeErrors. */

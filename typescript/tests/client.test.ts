@@ -3,6 +3,9 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import http from "node:http";
+import http2 from "node:http2";
+import net from "node:net";
 import { beforeEach, describe, test } from "node:test";
 import { CallError, clientOver, Code, create, HTTPError, parseRefusal, TimeoutError, UnavailableError, type DiscordClient, type Settings } from "discordproxy";
 import { Dashboard } from "discordproxy/dashboard";
@@ -168,7 +171,7 @@ for (const [entry, createClient] of Object.entries(entries)) {
     });
 
     test("refuses settings that cannot be", () => {
-      for (const settings of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { retries: -1 }, { retries: 0.5 }, { key: "a\nb" }, { key: "ü" }]) {
+      for (const settings of [{ timeoutMs: -1 }, { timeoutMs: NaN }, { retries: -1 }, { retries: 0.5 }, { key: "a\nb" }, { key: "ü" }, { bot: "a\nb" }]) {
         assert.throws(() => createClient(proxy, settings), RangeError, JSON.stringify(settings));
       }
     });
@@ -203,6 +206,46 @@ test("gives the key over TLS", async () => {
   await changing.getGuild({ guildId: guild });
   // The certificate is of an authority that nobody knows.
   await failure(CallError, node.createClient(secure, { key, tls: true }).getGuild({ guildId: guild }));
+});
+
+test("names the bot in every call", async () => {
+  const calls: string[] = [];
+  const record = ({ url = "", headers }: http.IncomingMessage | http2.Http2ServerRequest) => calls.push(`${url.split("/").at(-1)} ${headers["discord-bot"]}`);
+  const over2 = http2.createServer((request, response) => {
+    record(request);
+    response.writeHead(200, { "content-type": "application/grpc", "grpc-status": "7" }).end();
+  });
+  const over1 = http.createServer((request, response) => {
+    record(request);
+    response.writeHead(200, { "content-type": "application/grpc-web+proto", "grpc-status": "7" }).end();
+  });
+  const listening = async (server: net.Server) => {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return `127.0.0.1:${(server.address() as net.AddressInfo).port}`;
+  };
+  const [address2, address1] = [await listening(over2), await listening(over1)];
+  let chosen = "shop";
+  for (const [bot, sent] of [[undefined, "undefined"], ["", "undefined"], ["alerts", "alerts"], [() => chosen, "shop"]] as const) {
+    const settings = bot === undefined ? {} : { bot };
+    const inNode = node.createClient(address2, settings);
+    for (const client of [inNode, web.createClient(`http://${address1}`, settings)]) {
+      calls.length = 0;
+      await failure(CallError, client.getGuild({ guildId: guild }));
+      await failure(CallError, client.enqueue({}));
+      await failure(CallError, client.subscribeEvents({})[Symbol.asyncIterator]().next());
+      assert.deepEqual(calls, [`GetGuild ${sent}`, `Enqueue ${sent}`, `SubscribeEvents ${sent}`]);
+    }
+    inNode.close();
+  }
+  const changing = web.createClient(`http://${address1}`, { bot: () => chosen });
+  chosen = "other";
+  calls.length = 0;
+  await failure(CallError, changing.getGuild({ guildId: guild }));
+  chosen = "a\nb";
+  await assert.rejects(changing.getGuild({ guildId: guild }));
+  assert.deepEqual(calls, ["GetGuild other"]);
+  over1.closeAllConnections();
+  for (const server of [over1, over2]) server.close();
 });
 
 test("ends its calls when it is closed", async () => {

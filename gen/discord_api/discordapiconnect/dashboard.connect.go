@@ -50,6 +50,8 @@ const (
 	DashboardPauseChannelProcedure = "/discord_api.Dashboard/PauseChannel"
 	// DashboardResumeChannelProcedure is the fully-qualified name of the Dashboard's ResumeChannel RPC.
 	DashboardResumeChannelProcedure = "/discord_api.Dashboard/ResumeChannel"
+	// DashboardGetFleetProcedure is the fully-qualified name of the Dashboard's GetFleet RPC.
+	DashboardGetFleetProcedure = "/discord_api.Dashboard/GetFleet"
 )
 
 // DashboardClient is a client for the discord_api.Dashboard service.
@@ -106,6 +108,12 @@ type DashboardClient interface {
 	//
 	// Cost: no call to Discord.
 	ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error)
+	// GetFleet returns the servers that share a database, and which of them leads
+	// each bot. A server that shares nothing returns itself alone. The server that
+	// leads the bot answers, from what it read in the database in the last 2 seconds.
+	//
+	// Cost: no call to Discord.
+	GetFleet(context.Context, *discord_api.GetFleetRequest) (*discord_api.GetFleetResponse, error)
 }
 
 // NewDashboardClient constructs a client for the discord_api.Dashboard service. By default, it uses
@@ -164,6 +172,13 @@ func NewDashboardClient(httpClient connect.HTTPClient, baseURL string, opts ...c
 			connect.WithSchema(dashboardMethods.ByName("ResumeChannel")),
 			connect.WithClientOptions(opts...),
 		),
+		getFleet: connect.NewClient[discord_api.GetFleetRequest, discord_api.GetFleetResponse](
+			httpClient,
+			baseURL+DashboardGetFleetProcedure,
+			connect.WithSchema(dashboardMethods.ByName("GetFleet")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
@@ -176,6 +191,7 @@ type dashboardClient struct {
 	cancelWaiting *connect.Client[discord_api.CancelWaitingRequest, discord_api.CancelWaitingResponse]
 	pauseChannel  *connect.Client[discord_api.PauseChannelRequest, discord_api.PauseChannelResponse]
 	resumeChannel *connect.Client[discord_api.ResumeChannelRequest, discord_api.ResumeChannelResponse]
+	getFleet      *connect.Client[discord_api.GetFleetRequest, discord_api.GetFleetResponse]
 }
 
 // WatchStatus calls discord_api.Dashboard.WatchStatus.
@@ -237,6 +253,15 @@ func (c *dashboardClient) ResumeChannel(ctx context.Context, req *discord_api.Re
 	return nil, err
 }
 
+// GetFleet calls discord_api.Dashboard.GetFleet.
+func (c *dashboardClient) GetFleet(ctx context.Context, req *discord_api.GetFleetRequest) (*discord_api.GetFleetResponse, error) {
+	response, err := c.getFleet.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // DashboardHandler is an implementation of the discord_api.Dashboard service.
 type DashboardHandler interface {
 	// WatchStatus tells the whole state at once, and then what has changed, at
@@ -291,6 +316,12 @@ type DashboardHandler interface {
 	//
 	// Cost: no call to Discord.
 	ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error)
+	// GetFleet returns the servers that share a database, and which of them leads
+	// each bot. A server that shares nothing returns itself alone. The server that
+	// leads the bot answers, from what it read in the database in the last 2 seconds.
+	//
+	// Cost: no call to Discord.
+	GetFleet(context.Context, *discord_api.GetFleetRequest) (*discord_api.GetFleetResponse, error)
 }
 
 // NewDashboardHandler builds an HTTP handler from the service implementation. It returns the path
@@ -345,6 +376,13 @@ func NewDashboardHandler(svc DashboardHandler, opts ...connect.HandlerOption) (s
 		connect.WithSchema(dashboardMethods.ByName("ResumeChannel")),
 		connect.WithHandlerOptions(opts...),
 	)
+	dashboardGetFleetHandler := connect.NewUnaryHandlerSimple(
+		DashboardGetFleetProcedure,
+		svc.GetFleet,
+		connect.WithSchema(dashboardMethods.ByName("GetFleet")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/discord_api.Dashboard/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case DashboardWatchStatusProcedure:
@@ -361,6 +399,8 @@ func NewDashboardHandler(svc DashboardHandler, opts ...connect.HandlerOption) (s
 			dashboardPauseChannelHandler.ServeHTTP(w, r)
 		case DashboardResumeChannelProcedure:
 			dashboardResumeChannelHandler.ServeHTTP(w, r)
+		case DashboardGetFleetProcedure:
+			dashboardGetFleetHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -396,4 +436,8 @@ func (UnimplementedDashboardHandler) PauseChannel(context.Context, *discord_api.
 
 func (UnimplementedDashboardHandler) ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.ResumeChannel is not implemented"))
+}
+
+func (UnimplementedDashboardHandler) GetFleet(context.Context, *discord_api.GetFleetRequest) (*discord_api.GetFleetResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("discord_api.Dashboard.GetFleet is not implemented"))
 }

@@ -57,6 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=os.environ.get("DISCORDPROXY_KEY_FILE"),
         help="file with the key for the proxy; or set DISCORDPROXY_KEY to the key",
     )
+    parser.add_argument(
+        "--bot",
+        metavar="NAME",
+        default=os.environ.get("DISCORDPROXY_BOT"),
+        help="bot to use, if the proxy has several; or set DISCORDPROXY_BOT (default: the default bot of the proxy)",
+    )
     parser.add_argument("--tls", action="store_true", help="use TLS")
     parser.add_argument(
         "--tls-ca",
@@ -70,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         key = os.environ.get("DISCORDPROXY_KEY") or (Path(args.key_file).read_text().strip() if args.key_file else None)
         roots = Path(args.tls_ca).read_bytes() if args.tls_ca else None
         credentials = grpc.ssl_channel_credentials(roots) if args.tls or roots else None
-        with DiscordClient(_target(args.host, args.port), key=key, credentials=credentials) as client:
+        with DiscordClient(_target(args.host, args.port), key=key, credentials=credentials, bot=args.bot) as client:
             send = client.create_direct_message if args.type == "direct" else client.create_channel_message
             send(args.recipient_id, args.content)
     except (DiscordProxyException, OSError, ValueError) as ex:
@@ -78,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("Message sent")
 
 
-_OWN_OPTIONS_WITH_VALUES = ("--host", "--port", "--key-file", "--tls-ca")
+_OWN_OPTIONS_WITH_VALUES = ("--host", "--port", "--key-file", "--bot", "--tls-ca")
 _OWN_SWITCHES = ("--tls", "-h", "--help")
 
 

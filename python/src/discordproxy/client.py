@@ -61,17 +61,22 @@ class _Settings:
         timeout: float | None,
         key: str | None,
         retries: int,
+        bot: str | None,
     ) -> None:
         if retries < 0:
             raise ValueError(f"retries must not be negative, got {retries}")
         check_timeout(timeout)
         if key and not (key.isascii() and key.isprintable()):
             raise ValueError("key must be printable ASCII")
+        if bot and not (bot.isascii() and bot.isprintable()):
+            raise ValueError("bot must be printable ASCII")
         self._target = str(target) if target else DEFAULT_TARGET
         self._options = options
         self._timeout = timeout
         self._retries = retries
-        self._metadata = (("authorization", f"Bearer {key}"),) if key else ()
+        self._bot = bot or None
+        metadata = {"authorization": f"Bearer {key}" if key else None, "discord-bot": bot}
+        self._metadata = tuple((name, value) for name, value in metadata.items() if value)
 
     @property
     def target(self) -> str:
@@ -92,6 +97,11 @@ class _Settings:
     def retries(self) -> int:
         """Maximum number of retries of a call that failed with UNAVAILABLE."""
         return self._retries
+
+    @property
+    def bot(self) -> str | None:
+        """Name of the bot that makes the calls. None means the default bot of the proxy."""
+        return self._bot
 
     def _timeout_of_call(self, timeout: float | None) -> float | None:
         """Returns the timeout of a call, given its own argument."""
@@ -125,6 +135,8 @@ class DiscordClient(_Settings, Methods):
             changes nothing, if it certainly had no effect, if it sends a
             message, or if it enqueues a call. A message gets a nonce and a
             delivery an ID, so that neither is created twice.
+        bot: Name of the bot that makes the calls, if the proxy has several.
+            None or "" means the default bot of the proxy.
 
     Raises:
         ValueError: by the constructor and the methods, for an invalid value
@@ -145,8 +157,9 @@ class DiscordClient(_Settings, Methods):
         key: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         retries: int = 0,
+        bot: str | None = None,
     ) -> None:
-        super().__init__(target, options, timeout, key, retries)
+        super().__init__(target, options, timeout, key, retries, bot)
         self._connection = Connection(lambda: open_channel(self._target, options, credentials))
         self._stubs: WeakKeyDictionary[grpc.Channel, DiscordApiStub] = WeakKeyDictionary()
         self._outboxes: WeakKeyDictionary[grpc.Channel, OutboxStub] = WeakKeyDictionary()
@@ -255,8 +268,9 @@ class AsyncDiscordClient(_Settings, AsyncMethods):
         key: str | None = None,
         credentials: grpc.ChannelCredentials | None = None,
         retries: int = 0,
+        bot: str | None = None,
     ) -> None:
-        super().__init__(target, options, timeout, key, retries)
+        super().__init__(target, options, timeout, key, retries, bot)
         self._connection = AsyncConnection(lambda: open_async_channel(self._target, options, credentials))
 
     async def close(self) -> None:

@@ -60,7 +60,7 @@ func (c *Call) level() slog.Level {
 	switch c.Code {
 	case OK, connect.CodeCanceled.String():
 		switch c.Method {
-		case "GetHistory", "GetNames", "ListWaiting":
+		case "GetFleet", "GetHistory", "GetNames", "ListWaiting":
 			return slog.LevelDebug // the dashboard asks all the time
 		}
 		return slog.LevelInfo

@@ -24,8 +24,9 @@ type Keeper struct {
 
 	mu   sync.Mutex
 	term Term
-	// renewed and failed count renewals.
+	// renewed and failed count renewals, and took is how long they took in all.
 	renewed, failed int64
+	took            time.Duration
 }
 
 // Keep renews the lease of a term until Stop. renew reports whether the holder still has
@@ -66,6 +67,13 @@ func (k *Keeper) Renewals() (renewed, failed int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.renewed, k.failed
+}
+
+// RenewalTime returns how long the renewals that Renewals counts took in all.
+func (k *Keeper) RenewalTime() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.took
 }
 
 // Lost returns a channel that is closed when another server has the lease. A nil Keeper
@@ -132,6 +140,7 @@ func (k *Keeper) once(ctx context.Context) error {
 	held, err := k.renew(ctx, epoch)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.took += time.Since(sent)
 	if err != nil {
 		k.failed++
 		return err

@@ -94,3 +94,31 @@ func TestStop(t *testing.T) {
 		t.Errorf("without a lease: %v", none.Check())
 	}
 }
+
+// TestRenewalTime: renewals that succeed and that fail count with the time that they take.
+func TestRenewalTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var term lease.Term
+		term.Granted(time.Now(), 1)
+		calls := 0
+		k := lease.Keep(term, func(context.Context, int64) (bool, error) {
+			if calls++; calls%2 == 0 {
+				time.Sleep(time.Second)
+				return false, errors.New("away")
+			}
+			time.Sleep(300 * time.Millisecond)
+			return true, nil
+		}, slog.New(slog.DiscardHandler))
+		defer k.Stop()
+		if took := k.RenewalTime(); took != 0 {
+			t.Errorf("%v before the first", took)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		renewed, failed := k.Renewals()
+		want := time.Duration(renewed)*300*time.Millisecond + time.Duration(failed)*time.Second
+		if took := k.RenewalTime(); took != want || renewed == 0 || failed == 0 {
+			t.Errorf("%d and %d took %v, want %v", renewed, failed, took, want)
+		}
+	})
+}

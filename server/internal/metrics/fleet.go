@@ -1,6 +1,10 @@
 package metrics
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Fleet is a server among others that share its database.
 type Fleet struct {
@@ -8,6 +12,8 @@ type Fleet struct {
 	// Epoch is that of the lease, 0 before this server had it.
 	Epoch                   int64
 	Renewed, FailedRenewals int64
+	// RenewalTime is how long these renewals took in all.
+	RenewalTime time.Duration
 	// Replicas are the servers that the others know of, this one included. Versions
 	// are how many versions of the program these have.
 	Replicas, Versions int
@@ -25,6 +31,7 @@ var (
 	descLeads     = desc("leads", "1 while this server has the lease of the bot, 0 while it forwards to the one that has.")
 	descEpoch     = desc("lease_epoch", "Epoch of the lease that this server has or had, which grows with each new holder.")
 	descRenewals  = desc("lease_renewals_total", "Renewals of the lease, by whether they succeeded: ok or failed.", "outcome")
+	descRenewing  = desc("lease_renewal_seconds_total", "Time that renewals of the lease took, failed ones included.")
 	descReplicas  = desc("replicas", "Servers that share the database for this bot and that others can reach.")
 	descVersions  = desc("replica_versions", "Versions of the program that these servers have.")
 	descForwarded = desc(
@@ -36,7 +43,9 @@ var (
 )
 
 func (fleetCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descLeads, descEpoch, descRenewals, descReplicas, descVersions, descForwarded, descForwarding} {
+	for _, d := range []*prometheus.Desc{
+		descLeads, descEpoch, descRenewals, descRenewing, descReplicas, descVersions, descForwarded, descForwarding,
+	} {
 		ch <- d
 	}
 }
@@ -51,6 +60,7 @@ func (c fleetCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descEpoch, float64(f.Epoch))
 	counter(descRenewals, f.Renewed, "ok")
 	counter(descRenewals, f.FailedRenewals, "failed")
+	ch <- prometheus.MustNewConstMetric(descRenewing, prometheus.CounterValue, f.RenewalTime.Seconds())
 	gauge(descReplicas, float64(f.Replicas))
 	gauge(descVersions, float64(f.Versions))
 	counter(descForwarded, f.Answered, "answered")

@@ -70,6 +70,9 @@ type Config struct {
 	History *history.History
 	// Waiting are the calls that wait for limits. Nil refuses to list them.
 	Waiting Waiting
+	// Fleet returns the servers that share the database, as far as a client may see
+	// them. Nil refuses to list them. Unlike the others, it is called for each call.
+	Fleet func(context.Context) *pb.GetFleetResponse
 	// Logger takes what operators did. Nil means slog.Default().
 	Logger *slog.Logger
 	// Sandbox returns the state of the sandbox. Nil means that there is

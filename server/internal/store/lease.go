@@ -47,13 +47,49 @@ func (s *Store) now() string {
 	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 }
 
+// Reason is why a holder got the lease of a bot.
+type Reason string
+
+// Reasons why a lease changes hands.
+const (
+	LeaseFirst      Reason = "first"       // nobody had it before
+	LeaseHandedOver Reason = "handed over" // the previous holder shut down
+	LeaseBalanced   Reason = "balanced"    // the previous holder had too many bots
+	LeaseExpired    Reason = "expired"     // the previous holder did not renew it
+)
+
+// Lease is who has the lease of a bot, and how that holder got it. Times are by the
+// database's clock.
+type Lease struct {
+	Holder string
+	// Address is where others reach the holder, empty if they do not.
+	Address string
+	Epoch   int64
+	Until   time.Time // the zero time once the lease was released
+	// Since is when the holder got the lease, and Previous the address of the previous
+	// holder. Both and the Reason are zero after a takeover by a server of an earlier
+	// version.
+	Since    time.Time
+	Previous string
+	Reason   Reason
+}
+
 // AcquireLease gives the lease of a bot to a holder, unless another one has it, and
 // returns the new epoch, or 0 if it was refused. Names of holders are never used again.
 func (s *Store) AcquireLease(ctx context.Context, bot, holder string, length time.Duration) (epoch int64, err error) {
+	now := s.now()
 	err = s.leases.QueryRowContext(ctx, `
-		INSERT INTO leases (bot, holder, epoch, until_at) VALUES ($1, $2, 1, `+s.now()+` + $3)
-		ON CONFLICT (bot) DO UPDATE SET holder = excluded.holder, epoch = leases.epoch + 1, until_at = excluded.until_at
-		WHERE leases.until_at <= `+s.now()+` RETURNING epoch`, bot, holder, length.Milliseconds()).Scan(&epoch)
+		INSERT INTO leases (bot, holder, epoch, until_at, noted, since_at, holder_address, reason)
+		VALUES ($1, $2, 1, `+now+` + $3, 1, `+now+`, COALESCE((SELECT address FROM replicas WHERE id = $2), ''), '`+string(LeaseFirst)+`')
+		ON CONFLICT (bot) DO UPDATE SET
+			holder = excluded.holder, epoch = leases.epoch + 1, until_at = excluded.until_at,
+			noted = leases.epoch + 1, since_at = excluded.since_at, holder_address = excluded.holder_address, released = '',
+			previous = CASE WHEN leases.noted = leases.epoch THEN leases.holder_address
+				ELSE COALESCE((SELECT address FROM replicas WHERE id = leases.holder), '') END,
+			reason = CASE WHEN leases.until_at > 0 THEN '`+string(LeaseExpired)+`'
+				WHEN leases.noted = leases.epoch AND leases.released <> '' THEN leases.released
+				ELSE '`+string(LeaseHandedOver)+`' END
+		WHERE leases.until_at <= `+now+` RETURNING epoch`, bot, holder, length.Milliseconds()).Scan(&epoch)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}
@@ -66,9 +102,11 @@ func (s *Store) RenewLease(ctx context.Context, bot, holder string, epoch int64,
 		bot, holder, epoch, length.Milliseconds())
 }
 
-// ReleaseLease lets another server have a lease immediately.
-func (s *Store) ReleaseLease(ctx context.Context, bot, holder string, epoch int64) error {
-	_, err := s.changeLease(ctx, "UPDATE leases SET until_at = 0 WHERE bot = $1 AND holder = $2 AND epoch = $3", bot, holder, epoch)
+// ReleaseLease lets another server have a lease immediately. The next holder's Reason
+// is then why.
+func (s *Store) ReleaseLease(ctx context.Context, bot, holder string, epoch int64, why Reason) error {
+	_, err := s.changeLease(ctx, "UPDATE leases SET until_at = 0, released = $4 WHERE bot = $1 AND holder = $2 AND epoch = $3",
+		bot, holder, epoch, string(why))
 	return err
 }
 
@@ -79,4 +117,24 @@ func (s *Store) changeLease(ctx context.Context, query string, args ...any) (boo
 	}
 	n, err := result.RowsAffected()
 	return n > 0, s.explain(err)
+}
+
+// lease returns the lease of a bot, the zero value if nobody had it.
+func lease(ctx context.Context, tx *sql.Tx, bot string) (l Lease, err error) {
+	var until, since, noted int64
+	var address, previous, reason string
+	err = tx.QueryRowContext(ctx, `
+		SELECT l.holder, COALESCE(r.address, ''), l.epoch, l.until_at, l.noted, l.since_at, l.holder_address, l.previous, l.reason
+		FROM leases l LEFT JOIN replicas r ON r.id = l.holder WHERE l.bot = $1`, bot).
+		Scan(&l.Holder, &l.Address, &l.Epoch, &until, &noted, &since, &address, &previous, &reason)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Lease{}, nil
+	}
+	if until > 0 {
+		l.Until = time.UnixMilli(until)
+	}
+	if noted == l.Epoch {
+		l.Address, l.Since, l.Previous, l.Reason = address, time.UnixMilli(since), previous, Reason(reason)
+	}
+	return l, err
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -59,10 +61,10 @@ func TestLease(t *testing.T) {
 		if epoch != 2 || renew("a", 1, time.Hour) || !renew("b", 2, time.Hour) {
 			t.Fatalf("b got epoch %d", epoch)
 		}
-		if err := s.ReleaseLease(t.Context(), "bot", "a", 1); err != nil || acquire(t, s, "c", time.Hour) != 0 {
+		if err := s.ReleaseLease(t.Context(), "bot", "a", 1, store.LeaseHandedOver); err != nil || acquire(t, s, "c", time.Hour) != 0 {
 			t.Errorf("a released the lease of b: %v", err)
 		}
-		if err := s.ReleaseLease(t.Context(), "bot", "b", 2); err != nil || acquire(t, s, "c", time.Hour) != 3 {
+		if err := s.ReleaseLease(t.Context(), "bot", "b", 2, store.LeaseHandedOver); err != nil || acquire(t, s, "c", time.Hour) != 3 {
 			t.Errorf("b did not release its lease: %v", err)
 		}
 	})
@@ -208,4 +210,189 @@ func TestAbandonedTransaction(t *testing.T) {
 	if err := <-written; err == nil {
 		t.Error("the change was made after the takeover")
 	}
+}
+
+// TestLeaseReason: the database says how a lease came to its holder.
+func TestLeaseReason(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		meet := func(id string) store.Fleet {
+			t.Helper()
+			fleet, err := s.MeetReplicas(t.Context(), store.Replica{ID: id, Bot: "bot", Address: id + ":1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fleet
+		}
+		if l := meet("a").Lease; l != (store.Lease{}) {
+			t.Errorf("before the first: %+v", l)
+		}
+		want := func(holder string, epoch int64, previous string, reason store.Reason) {
+			t.Helper()
+			fleet := meet(holder)
+			l := fleet.Lease
+			if l.Holder != holder || l.Address != holder+":1" || l.Epoch != epoch || l.Previous != previous || l.Reason != reason {
+				t.Errorf("%+v", l)
+			}
+			if ago := fleet.Now.Sub(l.Since); ago < 0 || ago > time.Minute {
+				t.Errorf("since %v ago", ago)
+			}
+			if left := l.Until.Sub(fleet.Now); left < 50*time.Minute || left > time.Hour {
+				t.Errorf("%v left", left)
+			}
+		}
+		acquire(t, s, "a", time.Hour)
+		want("a", 1, "", store.LeaseFirst)
+		if acquire(t, s, "b", time.Hour) != 0 {
+			t.Fatal("b got the lease of a")
+		}
+		want("a", 1, "", store.LeaseFirst)
+		release := func(holder string, epoch int64, why store.Reason) {
+			t.Helper()
+			if err := s.ReleaseLease(t.Context(), "bot", holder, epoch, why); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.ForgetReplica(t.Context(), holder); err != nil {
+				t.Fatal(err)
+			}
+			if l := meet("b").Lease; l.Holder != holder || !l.Until.IsZero() {
+				t.Errorf("released: %+v", l)
+			}
+		}
+		release("a", 1, store.LeaseHandedOver)
+		acquire(t, s, "b", time.Hour)
+		want("b", 2, "a:1", store.LeaseHandedOver)
+		meet("c")
+		release("b", 2, store.LeaseBalanced)
+		acquire(t, s, "c", time.Hour)
+		want("c", 3, "b:1", store.LeaseBalanced)
+		s.Exec(t, "UPDATE leases SET until_at = 1")
+		meet("d")
+		acquire(t, s, "d", time.Hour)
+		want("d", 4, "c:1", store.LeaseExpired)
+	})
+}
+
+// old are the statements of servers with schema 4, with the clock as they have it.
+type old struct {
+	t   *testing.T
+	db  *sql.DB
+	now string
+}
+
+func (o old) exec(query string, args ...any) (rows int64) {
+	o.t.Helper()
+	result, err := o.db.ExecContext(o.t.Context(), strings.ReplaceAll(query, "NOW", o.now), args...)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	rows, err = result.RowsAffected()
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return rows
+}
+
+func (o old) meet(id string) {
+	o.t.Helper()
+	o.exec(`INSERT INTO replicas (id, bot, address, version, since_at, seen_at) VALUES ($1, $2, $3, $4, NOW, NOW)
+		ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`, id, "bot", id+":1", "old")
+}
+
+func (o old) acquire(holder string) bool {
+	o.t.Helper()
+	return o.exec(`INSERT INTO leases (bot, holder, epoch, until_at) VALUES ($1, $2, 1, NOW + $3)
+		ON CONFLICT (bot) DO UPDATE SET holder = excluded.holder, epoch = leases.epoch + 1, until_at = excluded.until_at
+		WHERE leases.until_at <= NOW RETURNING epoch`, "bot", holder, time.Hour.Milliseconds()) == 1
+}
+
+func (o old) release(holder string, epoch int64) {
+	o.t.Helper()
+	if o.exec("UPDATE leases SET until_at = 0 WHERE bot = $1 AND holder = $2 AND epoch = $3", "bot", holder, epoch) != 1 {
+		o.t.Errorf("%s did not have the lease", holder)
+	}
+}
+
+// sees checks whom a server with schema 4 finds, the leader first.
+func (o old) sees(leader string, count int) {
+	o.t.Helper()
+	var found, address string
+	err := o.db.QueryRowContext(o.t.Context(), strings.ReplaceAll(`SELECT l.holder, COALESCE(r.address, '') FROM leases l
+		LEFT JOIN replicas r ON r.id = l.holder WHERE l.bot = $1 AND l.until_at > NOW`, "NOW", o.now), "bot").Scan(&found, &address)
+	if err != nil || found != leader || address != leader+":1" {
+		o.t.Errorf("%s at %s leads, %v", found, address, err)
+	}
+	var replicas int
+	err = o.db.QueryRowContext(o.t.Context(), strings.ReplaceAll(`SELECT count(r.since_at) FROM replicas r
+		LEFT JOIN leases l ON l.bot = r.bot AND l.holder = r.id AND l.until_at > NOW WHERE r.bot = $1`, "NOW", o.now), "bot").Scan(&replicas)
+	if err != nil || replicas != count {
+		o.t.Errorf("%d replicas, %v", replicas, err)
+	}
+}
+
+// TestSchema4Runs: servers with schema 4 that still run during an upgrade and servers of
+// this version find each other and take the lease over, by the old statements here and
+// the new ones there. What only the new ones note is never said of an old one.
+func TestSchema4Runs(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		o := old{t, openDatabase(t, "pgx", c.PostgreSQL), "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"}
+		if c.PostgreSQL == "" {
+			o = old{t, openDatabase(t, "sqlite", filepath.Join(c.Folder, "discordproxy.db")), "CAST(unixepoch('subsec') * 1000 AS INTEGER)"}
+		}
+		want := func(l store.Lease) {
+			t.Helper()
+			fleet, err := s.MeetReplicas(t.Context(), store.Replica{ID: "new", Bot: "bot", Process: "process", Address: "new:1", Load: &store.Load{}})
+			if err != nil || len(fleet.Replicas) != 2 {
+				t.Fatalf("%+v, %v", fleet.Replicas, err)
+			}
+			for _, r := range fleet.Replicas {
+				if (r.ID == "new") != (r.Load != nil) || (r.Epoch != 0) != (r.ID == l.Holder) {
+					t.Errorf("%+v", r)
+				}
+			}
+			if l.Holder == "old" && !fleet.Lease.Since.IsZero() {
+				t.Errorf("since %v", fleet.Lease.Since)
+			}
+			fleet.Lease.Until, fleet.Lease.Since = time.Time{}, time.Time{}
+			if fleet.Lease != l {
+				t.Errorf("%+v instead of %+v", fleet.Lease, l)
+			}
+		}
+		o.meet("old")
+		if !o.acquire("old") {
+			t.Fatal("the old server did not get the lease")
+		}
+		o.meet("old") // again
+		want(store.Lease{Holder: "old", Address: "old:1", Epoch: 1})
+		o.sees("old", 2)
+		if acquire(t, s, "new", time.Hour) != 0 {
+			t.Fatal("two have the lease")
+		}
+		o.release("old", 1)
+		acquire(t, s, "new", time.Hour)
+		want(store.Lease{Holder: "new", Address: "new:1", Epoch: 2, Previous: "old:1", Reason: store.LeaseHandedOver})
+		o.sees("new", 2)
+		if o.acquire("old") {
+			t.Fatal("two have the lease")
+		}
+		if err := s.ReleaseLease(t.Context(), "bot", "new", 2, store.LeaseBalanced); err != nil {
+			t.Fatal(err)
+		}
+		if !o.acquire("old") {
+			t.Fatal("the old server did not get the lease")
+		}
+		want(store.Lease{Holder: "old", Address: "old:1", Epoch: 3})
+		o.release("old", 3) // which leaves the new server's reason where it is
+		acquire(t, s, "new", time.Hour)
+		want(store.Lease{Holder: "new", Address: "new:1", Epoch: 4, Previous: "old:1", Reason: store.LeaseHandedOver})
+		s.Exec(t, "UPDATE leases SET until_at = 1")
+		o.acquire("old")
+		s.Exec(t, "UPDATE leases SET until_at = 1")
+		acquire(t, s, "new", time.Hour)
+		want(store.Lease{Holder: "new", Address: "new:1", Epoch: 6, Previous: "old:1", Reason: store.LeaseExpired})
+		if o.exec("DELETE FROM replicas WHERE id = $1", "old") != 1 {
+			t.Error("the old server was not there")
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,9 @@ func TestOldSchemas(t *testing.T) {
 				}
 				wantState(t, s, "bot", map[string]store.Saved{"part": {Data: []byte("save"), At: time.UnixMilli(1_790_000_000_000)}})
 				wantOldDeliveries(t, s)
+				if !strings.HasSuffix(file, "schema-2.sql") {
+					wantOldFleet(t, s)
+				}
 			})
 		}
 	}
@@ -89,6 +93,26 @@ func wantOldDeliveries(t *testing.T, s *store.Store) {
 	}
 	if d, err := o.Delivery(t.Context(), "127.0.0.1", "delivered"); err != nil || d.Message != 6 || d.Channel != 5 || d.Keyed {
 		t.Errorf("%+v, %v", d, err)
+	}
+}
+
+// wantOldFleet checks that the replica and the lease of a dump are still there.
+func wantOldFleet(t *testing.T, s *store.Store) {
+	t.Helper()
+	fleet, err := s.MeetReplicas(t.Context(), store.Replica{ID: "new", Bot: "bot"})
+	if err != nil || len(fleet.Replicas) != 2 {
+		t.Fatalf("%+v, %v", fleet.Replicas, err)
+	}
+	since := time.UnixMilli(1_790_000_000_000)
+	old := store.Replica{ID: "holder", Bot: "bot", Address: "holder:1", Version: "old", Since: since, Seen: time.UnixMilli(4_000_000_000_000)}
+	if fleet.Replicas[0] != old && fleet.Replicas[1] != old {
+		t.Errorf("%+v", fleet.Replicas)
+	}
+	if want := (store.Lease{Holder: "holder", Address: "holder:1", Epoch: 7, Until: time.UnixMilli(1_600_000_006_000)}); fleet.Lease != want {
+		t.Errorf("%+v instead of %+v", fleet.Lease, want)
+	}
+	if got, err := s.AcquireLease(t.Context(), "bot", "new", time.Hour); err != nil || got != 8 {
+		t.Errorf("epoch %d, %v", got, err)
 	}
 }
 

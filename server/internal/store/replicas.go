@@ -4,21 +4,39 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 )
 
-// Replica is a server that shares the database with others.
+// Replica is a server that shares the database with others, as far as one bot is
+// concerned: a server has one for each of its bots.
 type Replica struct {
-	// ID is the name under which it holds leases. Names are never used again.
+	// ID is the name under which it holds the bot's lease. Each bot of a server has
+	// another one, and names are never used again.
 	ID, Bot string
+	// Process is the same for all bots of a server. It is empty for a server of an
+	// earlier version, which has one bot.
+	Process string
 	// Address is where the others reach it, as HOST:PORT.
 	Address, Version string
 	// Since and Seen are by the database's clock.
 	Since, Seen time.Time
+	// Load is nil if the replica did not report it.
+	Load *Load
 	// Epoch is that of the bot's lease, 0 if this replica does not have it.
 	Epoch int64
+}
+
+// Load is how much a replica has to do for a bot.
+type Load struct {
+	// InProgress are the requests that it serves or forwards, and Waiting the calls
+	// among them that wait for Discord's limits.
+	InProgress int64 `json:"in_progress"`
+	Waiting    int64 `json:"waiting"`
+	// CallsPerSecond is how many requests ended, on average of the last seconds.
+	CallsPerSecond float64 `json:"calls_per_second"`
 }
 
 // Fleet is what the replicas of a bot know of each other.
@@ -26,6 +44,8 @@ type Fleet struct {
 	// Now is the database's clock.
 	Now      time.Time
 	Replicas []Replica // the oldest first
+	// Lease is the bot's, the zero value if nobody had it.
+	Lease Lease
 	// Secrets are what replicas prove with that they are some, the newest first.
 	Secrets []Secret
 }
@@ -67,6 +87,9 @@ func (s *Store) MeetReplicas(ctx context.Context, me Replica) (fleet Fleet, err 
 	if fleet.Replicas, err = replicas(ctx, tx, s.now(), me.Bot); err != nil {
 		return Fleet{}, err
 	}
+	if fleet.Lease, err = lease(ctx, tx, me.Bot); err != nil {
+		return Fleet{}, err
+	}
 	if fleet.Secrets, err = secrets(ctx, tx); err != nil {
 		return Fleet{}, err
 	}
@@ -87,9 +110,19 @@ func (s *Store) Replicas(ctx context.Context, bot string) (fleet Fleet, err erro
 }
 
 func meet(ctx context.Context, tx *sql.Tx, now string, me Replica) error {
+	load := ""
+	if me.Load != nil {
+		data, err := json.Marshal(me.Load)
+		if err != nil {
+			return err
+		}
+		load = string(data)
+	}
 	_, err := tx.ExecContext(ctx, `
-		INSERT INTO replicas (id, bot, address, version, since_at, seen_at) VALUES ($1, $2, $3, $4, `+now+`, `+now+`)
-		ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`, me.ID, me.Bot, me.Address, me.Version)
+		INSERT INTO replicas (id, bot, process, address, version, load, since_at, seen_at)
+		VALUES ($1, $2, $3, $4, $5, $6, `+now+`, `+now+`)
+		ON CONFLICT (id) DO UPDATE SET load = excluded.load, seen_at = excluded.seen_at`,
+		me.ID, me.Bot, me.Process, me.Address, me.Version, load)
 	if err != nil {
 		return err
 	}
@@ -116,7 +149,7 @@ func clock(ctx context.Context, tx *sql.Tx, now string) (time.Time, error) {
 
 func replicas(ctx context.Context, tx *sql.Tx, now, bot string) (all []Replica, err error) {
 	rows, err := tx.QueryContext(ctx, `
-		SELECT r.id, r.bot, r.address, r.version, r.since_at, r.seen_at, COALESCE(l.epoch, 0) FROM replicas r
+		SELECT r.id, r.bot, r.process, r.address, r.version, r.load, r.since_at, r.seen_at, COALESCE(l.epoch, 0) FROM replicas r
 		LEFT JOIN leases l ON l.bot = r.bot AND l.holder = r.id AND l.until_at > `+now+`
 		WHERE r.bot = $1 ORDER BY r.since_at, r.id`, bot)
 	if err != nil {
@@ -126,8 +159,13 @@ func replicas(ctx context.Context, tx *sql.Tx, now, bot string) (all []Replica, 
 	for rows.Next() {
 		var r Replica
 		var since, seen int64
-		if err := rows.Scan(&r.ID, &r.Bot, &r.Address, &r.Version, &since, &seen, &r.Epoch); err != nil {
+		var load string
+		if err := rows.Scan(&r.ID, &r.Bot, &r.Process, &r.Address, &r.Version, &load, &since, &seen, &r.Epoch); err != nil {
 			return nil, err
+		}
+		// What a later version writes there may have another form.
+		if err := json.Unmarshal([]byte(load), &r.Load); err != nil {
+			r.Load = nil
 		}
 		r.Since, r.Seen = time.UnixMilli(since), time.UnixMilli(seen)
 		all = append(all, r)
@@ -172,7 +210,7 @@ func (s *Store) Leader(ctx context.Context, bot string) (Leader, error) {
 	return l, s.explain(err)
 }
 
-// ForgetReplica removes a replica that ends.
+// ForgetReplica removes a replica that ends, by its ID. Other bots of its server stay.
 func (s *Store) ForgetReplica(ctx context.Context, id string) error {
 	_, err := s.leases.ExecContext(ctx, "DELETE FROM replicas WHERE id = $1", id)
 	return s.explain(err)

@@ -9,6 +9,8 @@ import (
 
 	"discordproxy/server/internal/store"
 	"discordproxy/server/internal/store/storetest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestReplicas: replicas of a bot find each other, share one secret, and see who leads.
@@ -55,7 +57,7 @@ func TestReplicas(t *testing.T) {
 		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{ID: "first", Epoch: epoch}) {
 			t.Errorf("a leader that is no replica: %+v, %v", leader, err)
 		}
-		if err := s.ReleaseLease(t.Context(), "bot", "first", epoch); err != nil {
+		if err := s.ReleaseLease(t.Context(), "bot", "first", epoch, store.LeaseHandedOver); err != nil {
 			t.Fatal(err)
 		}
 		if leader, err := s.Leader(t.Context(), "bot"); err != nil || leader != (store.Leader{}) {
@@ -113,4 +115,55 @@ func TestReplicasMeet(t *testing.T) {
 	if err != nil || len(fleet.Replicas) != 6 || len(fleet.Secrets) > 2 { // the day may have ended
 		t.Errorf("%+v, %v", fleet, err)
 	}
+}
+
+// TestLoad: replicas see each other's process and load, which each meeting replaces.
+func TestLoad(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		me := store.Replica{ID: "me", Bot: "bot", Process: "process", Address: "me:1"}
+		for _, load := range []*store.Load{nil, {InProgress: 1, Waiting: 2, CallsPerSecond: 0.5}, {InProgress: 3}} {
+			me.Load = load
+			fleet, err := s.MeetReplicas(t.Context(), me)
+			if err != nil || len(fleet.Replicas) != 1 || fleet.Replicas[0].Process != "process" {
+				t.Fatalf("%+v, %v", fleet.Replicas, err)
+			}
+			if diff := cmp.Diff(load, fleet.Replicas[0].Load); diff != "" {
+				t.Error(diff)
+			}
+		}
+		s.Exec(t, "UPDATE replicas SET load = '[]'")
+		other := store.Replica{ID: "other", Bot: "bot"}
+		if fleet, err := s.MeetReplicas(t.Context(), other); err != nil || len(fleet.Replicas) != 2 || fleet.Replicas[0].Load != nil {
+			t.Errorf("a load of another form: %+v, %v", fleet.Replicas, err)
+		}
+	})
+}
+
+// TestTwoBots: a server is a replica for each of its bots, and leaves each on its own.
+func TestTwoBots(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, c store.Config) {
+		s := storetest.Open(t, c)
+		meet := func(id, bot string) []store.Replica {
+			t.Helper()
+			fleet, err := s.MeetReplicas(t.Context(), store.Replica{ID: id, Bot: bot, Process: "process", Address: "a:1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fleet.Replicas
+		}
+		meet("a one", "one")
+		if all := meet("a two", "two"); len(all) != 1 || all[0].Bot != "two" || all[0].Process != "process" {
+			t.Errorf("%+v", all)
+		}
+		if err := s.ForgetReplica(t.Context(), "a one"); err != nil {
+			t.Fatal(err)
+		}
+		if all := meet("b one", "one"); len(all) != 1 || all[0].ID != "b one" {
+			t.Errorf("the one: %+v", all)
+		}
+		if all := meet("b two", "two"); len(all) != 2 {
+			t.Errorf("the two: %+v", all)
+		}
+	})
 }

@@ -17,7 +17,232 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file discord_api/dashboard.proto.
  */
 export const file_discord_api_dashboard: GenFile = /*@__PURE__*/
-  fileDesc("ChtkaXNjb3JkX2FwaS9kYXNoYm9hcmQucHJvdG8SC2Rpc2NvcmRfYXBpIhQKEkxpc3RXYWl0aW5nUmVxdWVzdCKVAwoTTGlzdFdhaXRpbmdSZXNwb25zZRI0CgVjYWxscxgBIAMoCzIlLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVzcG9uc2UuQ2FsbBI3CgdjYWxsZXJzGAIgAygLMiYuZGlzY29yZF9hcGkuTGlzdFdhaXRpbmdSZXNwb25zZS5TaGFyZRI5CglyZXNvdXJjZXMYAyADKAsyJi5kaXNjb3JkX2FwaS5MaXN0V2FpdGluZ1Jlc3BvbnNlLlNoYXJlEg0KBXRvdGFsGAQgASgFEikKBnBhdXNlcxgFIAMoCzIZLmRpc2NvcmRfYXBpLkNoYW5uZWxQYXVzZRpyCgRDYWxsEg4KBm51bWJlchgBIAEoAxINCgVyb3V0ZRgCIAEoCRIQCghyZXNvdXJjZRgDIAEoCRIOCgZjYWxsZXIYBCABKAkSKQoFc2luY2UYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGiYKBVNoYXJlEgwKBG5hbWUYASABKAkSDwoHd2FpdGluZxgCIAEoBSJqCgxDaGFubmVsUGF1c2USEgoKY2hhbm5lbF9pZBgBIAEoBBIKCgJieRgCIAEoCRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHd2FpdGluZxgEIAEoBSJLChRDYW5jZWxXYWl0aW5nUmVxdWVzdBISCgpjaGFubmVsX2lkGAEgASgEEg4KBmNhbGxlchgCIAEoCRIPCgdudW1iZXJzGAMgAygDIioKFUNhbmNlbFdhaXRpbmdSZXNwb25zZRIRCgljYW5jZWxsZWQYASABKAUiKQoTUGF1c2VDaGFubmVsUmVxdWVzdBISCgpjaGFubmVsX2lkGAEgASgEIkAKFFBhdXNlQ2hhbm5lbFJlc3BvbnNlEigKBXBhdXNlGAEgASgLMhkuZGlzY29yZF9hcGkuQ2hhbm5lbFBhdXNlIioKFFJlc3VtZUNoYW5uZWxSZXF1ZXN0EhIKCmNoYW5uZWxfaWQYASABKAQiQQoVUmVzdW1lQ2hhbm5lbFJlc3BvbnNlEigKBXBhdXNlGAEgASgLMhkuZGlzY29yZF9hcGkuQ2hhbm5lbFBhdXNlIksKD0dldE5hbWVzUmVxdWVzdBIRCglndWlsZF9pZHMYASADKAQSEwoLY2hhbm5lbF9pZHMYAiADKAQSEAoIdXNlcl9pZHMYAyADKAQi4AEKEEdldE5hbWVzUmVzcG9uc2USMgoGZ3VpbGRzGAEgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjQKCGNoYW5uZWxzGAIgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjEKBXVzZXJzGAMgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lGi8KBE5hbWUSCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRINCgVndWlsZBgDIAEoCSI9ChFHZXRIaXN0b3J5UmVxdWVzdBIoCgVyYW5nZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLnAgoSR2V0SGlzdG9yeVJlc3BvbnNlEikKBXN0YXJ0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRzdGVwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjQKBWNhbGxzGAMgAygLMiUuZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlc3BvbnNlLkNhbGxzEg8KB3dhaXRpbmcYBCADKAUSEgoKd2FpdGVkX3A1MBgFIAMoAhISCgp3YWl0ZWRfcDk5GAYgAygCEhMKC2Rpc2NvcmRfcDUwGAcgAygCEhMKC2Rpc2NvcmRfcDk5GAggAygCEg8KB2xpbWl0ZWQYCSADKAUSFgoOYnVzaWVzdF9zZWNvbmQYCiADKAUSFAoMZ2xvYmFsX2xpbWl0GAsgASgFGiUKBUNhbGxzEgwKBGNvZGUYASABKAkSDgoGY291bnRzGAIgAygFIhQKEldhdGNoU3RhdHVzUmVxdWVzdCLjDgoTV2F0Y2hTdGF0dXNSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CgVwcm94eRgCIAEoCzImLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkSNwoGbGltaXRzGAMgASgLMicuZGlzY29yZF9hcGkuR2V0UmF0ZUxpbWl0U3RhdHVzUmVzcG9uc2USLAoJZHJhaW5zX2luGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhgKEGNhbGxzX3Blcl9zZWNvbmQYBSABKAESNAoFc2xvdHMYBiADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNsb3QSNAoFY2FsbHMYByADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLkNhbGwSOQoHc2FuZGJveBgIIAEoCzIoLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveBJJChBzYW5kYm94X21lc3NhZ2VzGAkgAygLMi8uZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TYW5kYm94TWVzc2FnZRr+AgoFUHJveHkSDwoHdmVyc2lvbhgBIAEoCRIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZWFzb25zGAMgAygJEgsKA2JvdBgEIAEoCRIMCgRvcGVuGAUgASgIEg8KB3NhbmRib3gYBiABKAgSEAoIY29udGVudHMYByABKAgSEAoIcGxhdGZvcm0YCCABKAkSPwoHZ2F0ZXdheRgJIAEoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkuR2F0ZXdheRqUAQoHR2F0ZXdheRINCgVzdGF0ZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAMgASgJEioKB2xhdGVuY3kYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3Vic2NyaWJlcnMYBSABKAUaoAEKBFNsb3QSKQoFc3RhcnQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj8KBWNhbGxzGAIgAygLMjAuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TbG90LkNhbGxzRW50cnkaLAoKQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAU6AjgBGuMCCgRDYWxsEg4KBm51bWJlchgBIAEoAxIpCgVlbmRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAMgASgJEg4KBnRhcmdldBgEIAEoCRIKCgJpZBgFIAEoBBIMCgRjb2RlGAYgASgJEicKBHRvb2sYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGd2FpdGVkGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCmF0X2Rpc2NvcmQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFdHJpZXMYCiABKAUSDgoGY2FsbGVyGAsgASgJEhAKCHByb3RvY29sGAwgASgJEhIKCnJlcXVlc3RfaWQYDSABKAkSDQoFZXJyb3IYDiABKAkSDwoHY29udGVudBgPIAEoCRqjAwoHU2FuZGJveBJCCghjaGFubmVscxgBIAMoCzIwLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5DaGFubmVsEj4KBmZhdWx0cxgCIAMoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5GYXVsdBI+CgZsaW1pdHMYAyADKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guTGltaXQaMwoHQ2hhbm5lbBIKCgJpZBgBIAEoBBIMCgRuYW1lGAIgASgJEg4KBmRpcmVjdBgDIAEoCBo+CgVGYXVsdBIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEgwKBGhpdHMYAyABKAUSDQoFY291bnQYBCABKAUaXwoFTGltaXQSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoBRIpCgZ3aW5kb3cYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcm91dGVzGAQgAygJGkgKDlNhbmRib3hNZXNzYWdlEiUKB21lc3NhZ2UYASABKAsyFC5kaXNjb3JkX2FwaS5NZXNzYWdlEg8KB2RlbGV0ZWQYAiABKAgy3QQKCURhc2hib2FyZBJSCgtXYXRjaFN0YXR1cxIfLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVxdWVzdBogLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UwARJMCghHZXROYW1lcxIcLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVxdWVzdBodLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UiA5ACARJSCgpHZXRIaXN0b3J5Eh4uZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlcXVlc3QaHy5kaXNjb3JkX2FwaS5HZXRIaXN0b3J5UmVzcG9uc2UiA5ACARJVCgtMaXN0V2FpdGluZxIfLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVxdWVzdBogLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVzcG9uc2UiA5ACARJWCg1DYW5jZWxXYWl0aW5nEiEuZGlzY29yZF9hcGkuQ2FuY2VsV2FpdGluZ1JlcXVlc3QaIi5kaXNjb3JkX2FwaS5DYW5jZWxXYWl0aW5nUmVzcG9uc2USUwoMUGF1c2VDaGFubmVsEiAuZGlzY29yZF9hcGkuUGF1c2VDaGFubmVsUmVxdWVzdBohLmRpc2NvcmRfYXBpLlBhdXNlQ2hhbm5lbFJlc3BvbnNlElYKDVJlc3VtZUNoYW5uZWwSIS5kaXNjb3JkX2FwaS5SZXN1bWVDaGFubmVsUmVxdWVzdBoiLmRpc2NvcmRfYXBpLlJlc3VtZUNoYW5uZWxSZXNwb25zZWIGcHJvdG8z", [file_discord_api_discord_api, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChtkaXNjb3JkX2FwaS9kYXNoYm9hcmQucHJvdG8SC2Rpc2NvcmRfYXBpIhEKD0dldEZsZWV0UmVxdWVzdCLpBAoQR2V0RmxlZXRSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgRib3RzGAIgAygLMiEuZGlzY29yZF9hcGkuR2V0RmxlZXRSZXNwb25zZS5Cb3QSNwoIcmVwbGljYXMYAyADKAsyJS5kaXNjb3JkX2FwaS5HZXRGbGVldFJlc3BvbnNlLlJlcGxpY2ESDgoGc2hhcmVkGAQgASgIGn8KA0JvdBIMCgRuYW1lGAEgASgJEg4KBmxlYWRlchgCIAEoCRINCgVlcG9jaBgDIAEoAxIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIcHJldmlvdXMYBSABKAkSDgoGcmVhc29uGAYgASgJGq8CCgdSZXBsaWNhEgoKAmlkGAEgASgJEg8KB2FkZHJlc3MYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKAoEc2VlbhgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASOAoEbG9hZBgGIAEoCzIqLmRpc2NvcmRfYXBpLkdldEZsZWV0UmVzcG9uc2UuUmVwbGljYS5Mb2FkEg0KBWxlYWRzGAcgAygJEhAKCGFuc3dlcmVkGAggASgIGkYKBExvYWQSEwoLaW5fcHJvZ3Jlc3MYASABKAMSDwoHd2FpdGluZxgCIAEoAxIYChBjYWxsc19wZXJfc2Vjb25kGAMgASgBIhQKEkxpc3RXYWl0aW5nUmVxdWVzdCKVAwoTTGlzdFdhaXRpbmdSZXNwb25zZRI0CgVjYWxscxgBIAMoCzIlLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVzcG9uc2UuQ2FsbBI3CgdjYWxsZXJzGAIgAygLMiYuZGlzY29yZF9hcGkuTGlzdFdhaXRpbmdSZXNwb25zZS5TaGFyZRI5CglyZXNvdXJjZXMYAyADKAsyJi5kaXNjb3JkX2FwaS5MaXN0V2FpdGluZ1Jlc3BvbnNlLlNoYXJlEg0KBXRvdGFsGAQgASgFEikKBnBhdXNlcxgFIAMoCzIZLmRpc2NvcmRfYXBpLkNoYW5uZWxQYXVzZRpyCgRDYWxsEg4KBm51bWJlchgBIAEoAxINCgVyb3V0ZRgCIAEoCRIQCghyZXNvdXJjZRgDIAEoCRIOCgZjYWxsZXIYBCABKAkSKQoFc2luY2UYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wGiYKBVNoYXJlEgwKBG5hbWUYASABKAkSDwoHd2FpdGluZxgCIAEoBSJqCgxDaGFubmVsUGF1c2USEgoKY2hhbm5lbF9pZBgBIAEoBBIKCgJieRgCIAEoCRIpCgVzaW5jZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHd2FpdGluZxgEIAEoBSJLChRDYW5jZWxXYWl0aW5nUmVxdWVzdBISCgpjaGFubmVsX2lkGAEgASgEEg4KBmNhbGxlchgCIAEoCRIPCgdudW1iZXJzGAMgAygDIioKFUNhbmNlbFdhaXRpbmdSZXNwb25zZRIRCgljYW5jZWxsZWQYASABKAUiKQoTUGF1c2VDaGFubmVsUmVxdWVzdBISCgpjaGFubmVsX2lkGAEgASgEIkAKFFBhdXNlQ2hhbm5lbFJlc3BvbnNlEigKBXBhdXNlGAEgASgLMhkuZGlzY29yZF9hcGkuQ2hhbm5lbFBhdXNlIioKFFJlc3VtZUNoYW5uZWxSZXF1ZXN0EhIKCmNoYW5uZWxfaWQYASABKAQiQQoVUmVzdW1lQ2hhbm5lbFJlc3BvbnNlEigKBXBhdXNlGAEgASgLMhkuZGlzY29yZF9hcGkuQ2hhbm5lbFBhdXNlIksKD0dldE5hbWVzUmVxdWVzdBIRCglndWlsZF9pZHMYASADKAQSEwoLY2hhbm5lbF9pZHMYAiADKAQSEAoIdXNlcl9pZHMYAyADKAQi4AEKEEdldE5hbWVzUmVzcG9uc2USMgoGZ3VpbGRzGAEgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjQKCGNoYW5uZWxzGAIgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lEjEKBXVzZXJzGAMgAygLMiIuZGlzY29yZF9hcGkuR2V0TmFtZXNSZXNwb25zZS5OYW1lGi8KBE5hbWUSCgoCaWQYASABKAQSDAoEbmFtZRgCIAEoCRINCgVndWlsZBgDIAEoCSI9ChFHZXRIaXN0b3J5UmVxdWVzdBIoCgVyYW5nZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLnAgoSR2V0SGlzdG9yeVJlc3BvbnNlEikKBXN0YXJ0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRzdGVwGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjQKBWNhbGxzGAMgAygLMiUuZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlc3BvbnNlLkNhbGxzEg8KB3dhaXRpbmcYBCADKAUSEgoKd2FpdGVkX3A1MBgFIAMoAhISCgp3YWl0ZWRfcDk5GAYgAygCEhMKC2Rpc2NvcmRfcDUwGAcgAygCEhMKC2Rpc2NvcmRfcDk5GAggAygCEg8KB2xpbWl0ZWQYCSADKAUSFgoOYnVzaWVzdF9zZWNvbmQYCiADKAUSFAoMZ2xvYmFsX2xpbWl0GAsgASgFGiUKBUNhbGxzEgwKBGNvZGUYASABKAkSDgoGY291bnRzGAIgAygFIhQKEldhdGNoU3RhdHVzUmVxdWVzdCLjDgoTV2F0Y2hTdGF0dXNSZXNwb25zZRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1CgVwcm94eRgCIAEoCzImLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkSNwoGbGltaXRzGAMgASgLMicuZGlzY29yZF9hcGkuR2V0UmF0ZUxpbWl0U3RhdHVzUmVzcG9uc2USLAoJZHJhaW5zX2luGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhgKEGNhbGxzX3Blcl9zZWNvbmQYBSABKAESNAoFc2xvdHMYBiADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNsb3QSNAoFY2FsbHMYByADKAsyJS5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLkNhbGwSOQoHc2FuZGJveBgIIAEoCzIoLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveBJJChBzYW5kYm94X21lc3NhZ2VzGAkgAygLMi8uZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TYW5kYm94TWVzc2FnZRr+AgoFUHJveHkSDwoHdmVyc2lvbhgBIAEoCRIrCgdzdGFydGVkGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyZWFzb25zGAMgAygJEgsKA2JvdBgEIAEoCRIMCgRvcGVuGAUgASgIEg8KB3NhbmRib3gYBiABKAgSEAoIY29udGVudHMYByABKAgSEAoIcGxhdGZvcm0YCCABKAkSPwoHZ2F0ZXdheRgJIAEoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuUHJveHkuR2F0ZXdheRqUAQoHR2F0ZXdheRINCgVzdGF0ZRgBIAEoCRIpCgVzaW5jZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGcmVhc29uGAMgASgJEioKB2xhdGVuY3kYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLc3Vic2NyaWJlcnMYBSABKAUaoAEKBFNsb3QSKQoFc3RhcnQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEj8KBWNhbGxzGAIgAygLMjAuZGlzY29yZF9hcGkuV2F0Y2hTdGF0dXNSZXNwb25zZS5TbG90LkNhbGxzRW50cnkaLAoKQ2FsbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAU6AjgBGuMCCgRDYWxsEg4KBm51bWJlchgBIAEoAxIpCgVlbmRlZBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGbWV0aG9kGAMgASgJEg4KBnRhcmdldBgEIAEoCRIKCgJpZBgFIAEoBBIMCgRjb2RlGAYgASgJEicKBHRvb2sYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGd2FpdGVkGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCmF0X2Rpc2NvcmQYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDQoFdHJpZXMYCiABKAUSDgoGY2FsbGVyGAsgASgJEhAKCHByb3RvY29sGAwgASgJEhIKCnJlcXVlc3RfaWQYDSABKAkSDQoFZXJyb3IYDiABKAkSDwoHY29udGVudBgPIAEoCRqjAwoHU2FuZGJveBJCCghjaGFubmVscxgBIAMoCzIwLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5DaGFubmVsEj4KBmZhdWx0cxgCIAMoCzIuLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UuU2FuZGJveC5GYXVsdBI+CgZsaW1pdHMYAyADKAsyLi5kaXNjb3JkX2FwaS5XYXRjaFN0YXR1c1Jlc3BvbnNlLlNhbmRib3guTGltaXQaMwoHQ2hhbm5lbBIKCgJpZBgBIAEoBBIMCgRuYW1lGAIgASgJEg4KBmRpcmVjdBgDIAEoCBo+CgVGYXVsdBIKCgJpZBgBIAEoBRIMCgRuYW1lGAIgASgJEgwKBGhpdHMYAyABKAUSDQoFY291bnQYBCABKAUaXwoFTGltaXQSDAoEbmFtZRgBIAEoCRINCgVsaW1pdBgCIAEoBRIpCgZ3aW5kb3cYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcm91dGVzGAQgAygJGkgKDlNhbmRib3hNZXNzYWdlEiUKB21lc3NhZ2UYASABKAsyFC5kaXNjb3JkX2FwaS5NZXNzYWdlEg8KB2RlbGV0ZWQYAiABKAgyqwUKCURhc2hib2FyZBJSCgtXYXRjaFN0YXR1cxIfLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVxdWVzdBogLmRpc2NvcmRfYXBpLldhdGNoU3RhdHVzUmVzcG9uc2UwARJMCghHZXROYW1lcxIcLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVxdWVzdBodLmRpc2NvcmRfYXBpLkdldE5hbWVzUmVzcG9uc2UiA5ACARJSCgpHZXRIaXN0b3J5Eh4uZGlzY29yZF9hcGkuR2V0SGlzdG9yeVJlcXVlc3QaHy5kaXNjb3JkX2FwaS5HZXRIaXN0b3J5UmVzcG9uc2UiA5ACARJVCgtMaXN0V2FpdGluZxIfLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVxdWVzdBogLmRpc2NvcmRfYXBpLkxpc3RXYWl0aW5nUmVzcG9uc2UiA5ACARJWCg1DYW5jZWxXYWl0aW5nEiEuZGlzY29yZF9hcGkuQ2FuY2VsV2FpdGluZ1JlcXVlc3QaIi5kaXNjb3JkX2FwaS5DYW5jZWxXYWl0aW5nUmVzcG9uc2USUwoMUGF1c2VDaGFubmVsEiAuZGlzY29yZF9hcGkuUGF1c2VDaGFubmVsUmVxdWVzdBohLmRpc2NvcmRfYXBpLlBhdXNlQ2hhbm5lbFJlc3BvbnNlElYKDVJlc3VtZUNoYW5uZWwSIS5kaXNjb3JkX2FwaS5SZXN1bWVDaGFubmVsUmVxdWVzdBoiLmRpc2NvcmRfYXBpLlJlc3VtZUNoYW5uZWxSZXNwb25zZRJMCghHZXRGbGVldBIcLmRpc2NvcmRfYXBpLkdldEZsZWV0UmVxdWVzdBodLmRpc2NvcmRfYXBpLkdldEZsZWV0UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_discord_api_discord_api, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+
+/**
+ * GetFleetRequest has no fields.
+ *
+ * @generated from message discord_api.GetFleetRequest
+ */
+export type GetFleetRequest = Message<"discord_api.GetFleetRequest"> & {
+};
+
+/**
+ * Describes the message discord_api.GetFleetRequest.
+ * Use `create(GetFleetRequestSchema)` to create a new message.
+ */
+export const GetFleetRequestSchema: GenMessage<GetFleetRequest> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 0);
+
+/**
+ * GetFleetResponse is how the servers see each other.
+ *
+ * @generated from message discord_api.GetFleetResponse
+ */
+export type GetFleetResponse = Message<"discord_api.GetFleetResponse"> & {
+  /**
+   * Time of this state. Compare all other times with it: all are by the same clock,
+   * that of the database if servers share one.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp | undefined;
+
+  /**
+   * Bots, by name.
+   *
+   * @generated from field: repeated discord_api.GetFleetResponse.Bot bots = 2;
+   */
+  bots: GetFleetResponse_Bot[];
+
+  /**
+   * Replicas, the oldest first.
+   *
+   * @generated from field: repeated discord_api.GetFleetResponse.Replica replicas = 3;
+   */
+  replicas: GetFleetResponse_Replica[];
+
+  /**
+   * Whether this server finds others that share its database: it has --advertise.
+   *
+   * @generated from field: bool shared = 4;
+   */
+  shared: boolean;
+};
+
+/**
+ * Describes the message discord_api.GetFleetResponse.
+ * Use `create(GetFleetResponseSchema)` to create a new message.
+ */
+export const GetFleetResponseSchema: GenMessage<GetFleetResponse> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 1);
+
+/**
+ * Bot is a bot that the client may see.
+ *
+ * @generated from message discord_api.GetFleetResponse.Bot
+ */
+export type GetFleetResponse_Bot = Message<"discord_api.GetFleetResponse.Bot"> & {
+  /**
+   * Name of the bot in the configuration, "default" if it has none there.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * ID of the replica that leads the bot. Empty while none does.
+   *
+   * @generated from field: string leader = 2;
+   */
+  leader: string;
+
+  /**
+   * How often the bot has got another leader. 0 if servers share no database.
+   *
+   * @generated from field: int64 epoch = 3;
+   */
+  epoch: bigint;
+
+  /**
+   * Since when the replica leads. Not set if that is not known, since a server of
+   * an earlier version took over.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Address of the previous leader, or of the last one while none leads. Empty for
+   * the first leader, or if it is not known.
+   *
+   * @generated from field: string previous = 5;
+   */
+  previous: string;
+
+  /**
+   * Why the leader took over: first, handed over (the previous leader shut down),
+   * expired (it failed, or could not reach the database) or balanced (it led more
+   * bots than others). Empty if that is not known, or while none leads.
+   *
+   * @generated from field: string reason = 6;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message discord_api.GetFleetResponse.Bot.
+ * Use `create(GetFleetResponse_BotSchema)` to create a new message.
+ */
+export const GetFleetResponse_BotSchema: GenMessage<GetFleetResponse_Bot> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 1, 0);
+
+/**
+ * Replica is a server.
+ *
+ * @generated from message discord_api.GetFleetResponse.Replica
+ */
+export type GetFleetResponse_Replica = Message<"discord_api.GetFleetResponse.Replica"> & {
+  /**
+   * ID of the process, another one after each start.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Where other replicas reach it, as HOST:PORT. Empty if they do not.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+
+  /**
+   * Name of the build.
+   *
+   * @generated from field: string version = 3;
+   */
+  version: string;
+
+  /**
+   * When it started.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * When it last reported to the database. It does so every 2 seconds, and is
+   * forgotten after 15.
+   *
+   * @generated from field: google.protobuf.Timestamp seen = 5;
+   */
+  seen?: Timestamp | undefined;
+
+  /**
+   * What it reported last. Not set if it is of an earlier version.
+   *
+   * @generated from field: discord_api.GetFleetResponse.Replica.Load load = 6;
+   */
+  load?: GetFleetResponse_Replica_Load | undefined;
+
+  /**
+   * Names of the bots that it leads.
+   *
+   * @generated from field: repeated string leads = 7;
+   */
+  leads: string[];
+
+  /**
+   * Whether it returned this response.
+   *
+   * @generated from field: bool answered = 8;
+   */
+  answered: boolean;
+};
+
+/**
+ * Describes the message discord_api.GetFleetResponse.Replica.
+ * Use `create(GetFleetResponse_ReplicaSchema)` to create a new message.
+ */
+export const GetFleetResponse_ReplicaSchema: GenMessage<GetFleetResponse_Replica> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 1, 1);
+
+/**
+ * Load is how much a server has to do for the bots.
+ *
+ * @generated from message discord_api.GetFleetResponse.Replica.Load
+ */
+export type GetFleetResponse_Replica_Load = Message<"discord_api.GetFleetResponse.Replica.Load"> & {
+  /**
+   * Calls that it serves, or forwards to the leader. Streams that last are not
+   * counted.
+   *
+   * @generated from field: int64 in_progress = 1;
+   */
+  inProgress: bigint;
+
+  /**
+   * Calls among them that wait for Discord's limits.
+   *
+   * @generated from field: int64 waiting = 2;
+   */
+  waiting: bigint;
+
+  /**
+   * Calls that ended in a second, as an average of the last 10 seconds.
+   *
+   * @generated from field: double calls_per_second = 3;
+   */
+  callsPerSecond: number;
+};
+
+/**
+ * Describes the message discord_api.GetFleetResponse.Replica.Load.
+ * Use `create(GetFleetResponse_Replica_LoadSchema)` to create a new message.
+ */
+export const GetFleetResponse_Replica_LoadSchema: GenMessage<GetFleetResponse_Replica_Load> = /*@__PURE__*/
+  messageDesc(file_discord_api_dashboard, 1, 1, 0);
 
 /**
  * ListWaitingRequest has no fields.
@@ -32,7 +257,7 @@ export type ListWaitingRequest = Message<"discord_api.ListWaitingRequest"> & {
  * Use `create(ListWaitingRequestSchema)` to create a new message.
  */
 export const ListWaitingRequestSchema: GenMessage<ListWaitingRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 0);
+  messageDesc(file_discord_api_dashboard, 2);
 
 /**
  * ListWaitingResponse is what waits at the moment.
@@ -81,7 +306,7 @@ export type ListWaitingResponse = Message<"discord_api.ListWaitingResponse"> & {
  * Use `create(ListWaitingResponseSchema)` to create a new message.
  */
 export const ListWaitingResponseSchema: GenMessage<ListWaitingResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1);
+  messageDesc(file_discord_api_dashboard, 3);
 
 /**
  * Call is a call that waits.
@@ -130,7 +355,7 @@ export type ListWaitingResponse_Call = Message<"discord_api.ListWaitingResponse.
  * Use `create(ListWaitingResponse_CallSchema)` to create a new message.
  */
 export const ListWaitingResponse_CallSchema: GenMessage<ListWaitingResponse_Call> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 0);
+  messageDesc(file_discord_api_dashboard, 3, 0);
 
 /**
  * Share is how many calls have something in common.
@@ -158,7 +383,7 @@ export type ListWaitingResponse_Share = Message<"discord_api.ListWaitingResponse
  * Use `create(ListWaitingResponse_ShareSchema)` to create a new message.
  */
 export const ListWaitingResponse_ShareSchema: GenMessage<ListWaitingResponse_Share> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 1, 1);
+  messageDesc(file_discord_api_dashboard, 3, 1);
 
 /**
  * ChannelPause is a channel whose calls wait because a client wants it.
@@ -200,7 +425,7 @@ export type ChannelPause = Message<"discord_api.ChannelPause"> & {
  * Use `create(ChannelPauseSchema)` to create a new message.
  */
 export const ChannelPauseSchema: GenMessage<ChannelPause> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 2);
+  messageDesc(file_discord_api_dashboard, 4);
 
 /**
  * CancelWaitingRequest says which calls to cancel. At least one condition must be
@@ -236,7 +461,7 @@ export type CancelWaitingRequest = Message<"discord_api.CancelWaitingRequest"> &
  * Use `create(CancelWaitingRequestSchema)` to create a new message.
  */
 export const CancelWaitingRequestSchema: GenMessage<CancelWaitingRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 3);
+  messageDesc(file_discord_api_dashboard, 5);
 
 /**
  * CancelWaitingResponse is the answer to CancelWaiting.
@@ -257,7 +482,7 @@ export type CancelWaitingResponse = Message<"discord_api.CancelWaitingResponse">
  * Use `create(CancelWaitingResponseSchema)` to create a new message.
  */
 export const CancelWaitingResponseSchema: GenMessage<CancelWaitingResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 4);
+  messageDesc(file_discord_api_dashboard, 6);
 
 /**
  * PauseChannelRequest names a channel.
@@ -278,7 +503,7 @@ export type PauseChannelRequest = Message<"discord_api.PauseChannelRequest"> & {
  * Use `create(PauseChannelRequestSchema)` to create a new message.
  */
 export const PauseChannelRequestSchema: GenMessage<PauseChannelRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 5);
+  messageDesc(file_discord_api_dashboard, 7);
 
 /**
  * PauseChannelResponse is the answer to PauseChannel.
@@ -299,7 +524,7 @@ export type PauseChannelResponse = Message<"discord_api.PauseChannelResponse"> &
  * Use `create(PauseChannelResponseSchema)` to create a new message.
  */
 export const PauseChannelResponseSchema: GenMessage<PauseChannelResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 6);
+  messageDesc(file_discord_api_dashboard, 8);
 
 /**
  * ResumeChannelRequest names a channel.
@@ -320,7 +545,7 @@ export type ResumeChannelRequest = Message<"discord_api.ResumeChannelRequest"> &
  * Use `create(ResumeChannelRequestSchema)` to create a new message.
  */
 export const ResumeChannelRequestSchema: GenMessage<ResumeChannelRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 7);
+  messageDesc(file_discord_api_dashboard, 9);
 
 /**
  * ResumeChannelResponse is the answer to ResumeChannel.
@@ -341,7 +566,7 @@ export type ResumeChannelResponse = Message<"discord_api.ResumeChannelResponse">
  * Use `create(ResumeChannelResponseSchema)` to create a new message.
  */
 export const ResumeChannelResponseSchema: GenMessage<ResumeChannelResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 8);
+  messageDesc(file_discord_api_dashboard, 10);
 
 /**
  * GetNamesRequest has the IDs whose names are wanted, at most 1000 in all.
@@ -376,7 +601,7 @@ export type GetNamesRequest = Message<"discord_api.GetNamesRequest"> & {
  * Use `create(GetNamesRequestSchema)` to create a new message.
  */
 export const GetNamesRequestSchema: GenMessage<GetNamesRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 9);
+  messageDesc(file_discord_api_dashboard, 11);
 
 /**
  * GetNamesResponse has the names that the proxy knows.
@@ -411,7 +636,7 @@ export type GetNamesResponse = Message<"discord_api.GetNamesResponse"> & {
  * Use `create(GetNamesResponseSchema)` to create a new message.
  */
 export const GetNamesResponseSchema: GenMessage<GetNamesResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 10);
+  messageDesc(file_discord_api_dashboard, 12);
 
 /**
  * Name is the name of a guild, channel or user.
@@ -446,7 +671,7 @@ export type GetNamesResponse_Name = Message<"discord_api.GetNamesResponse.Name">
  * Use `create(GetNamesResponse_NameSchema)` to create a new message.
  */
 export const GetNamesResponse_NameSchema: GenMessage<GetNamesResponse_Name> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 10, 0);
+  messageDesc(file_discord_api_dashboard, 12, 0);
 
 /**
  * GetHistoryRequest says how much is wanted.
@@ -468,7 +693,7 @@ export type GetHistoryRequest = Message<"discord_api.GetHistoryRequest"> & {
  * Use `create(GetHistoryRequestSchema)` to create a new message.
  */
 export const GetHistoryRequestSchema: GenMessage<GetHistoryRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 11);
+  messageDesc(file_discord_api_dashboard, 13);
 
 /**
  * GetHistoryResponse has a value for each step, oldest first. The newest step is
@@ -561,7 +786,7 @@ export type GetHistoryResponse = Message<"discord_api.GetHistoryResponse"> & {
  * Use `create(GetHistoryResponseSchema)` to create a new message.
  */
 export const GetHistoryResponseSchema: GenMessage<GetHistoryResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 12);
+  messageDesc(file_discord_api_dashboard, 14);
 
 /**
  * Calls are how many calls ended with one code.
@@ -589,7 +814,7 @@ export type GetHistoryResponse_Calls = Message<"discord_api.GetHistoryResponse.C
  * Use `create(GetHistoryResponse_CallsSchema)` to create a new message.
  */
 export const GetHistoryResponse_CallsSchema: GenMessage<GetHistoryResponse_Calls> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 12, 0);
+  messageDesc(file_discord_api_dashboard, 14, 0);
 
 /**
  * WatchStatusRequest has no fields.
@@ -604,7 +829,7 @@ export type WatchStatusRequest = Message<"discord_api.WatchStatusRequest"> & {
  * Use `create(WatchStatusRequestSchema)` to create a new message.
  */
 export const WatchStatusRequestSchema: GenMessage<WatchStatusRequest> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 13);
+  messageDesc(file_discord_api_dashboard, 15);
 
 /**
  * WatchStatusResponse contains the changes since the previous message. The first
@@ -687,7 +912,7 @@ export type WatchStatusResponse = Message<"discord_api.WatchStatusResponse"> & {
  * Use `create(WatchStatusResponseSchema)` to create a new message.
  */
 export const WatchStatusResponseSchema: GenMessage<WatchStatusResponse> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14);
+  messageDesc(file_discord_api_dashboard, 16);
 
 /**
  * Proxy is the state of the process.
@@ -765,7 +990,7 @@ export type WatchStatusResponse_Proxy = Message<"discord_api.WatchStatusResponse
  * Use `create(WatchStatusResponse_ProxySchema)` to create a new message.
  */
 export const WatchStatusResponse_ProxySchema: GenMessage<WatchStatusResponse_Proxy> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14, 0);
+  messageDesc(file_discord_api_dashboard, 16, 0);
 
 /**
  * Gateway is the state of the bot's connection to Discord's gateway, which
@@ -818,7 +1043,7 @@ export type WatchStatusResponse_Proxy_Gateway = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Proxy_GatewaySchema)` to create a new message.
  */
 export const WatchStatusResponse_Proxy_GatewaySchema: GenMessage<WatchStatusResponse_Proxy_Gateway> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14, 0, 0);
+  messageDesc(file_discord_api_dashboard, 16, 0, 0);
 
 /**
  * Slot counts the calls that ended in 10 seconds.
@@ -847,7 +1072,7 @@ export type WatchStatusResponse_Slot = Message<"discord_api.WatchStatusResponse.
  * Use `create(WatchStatusResponse_SlotSchema)` to create a new message.
  */
 export const WatchStatusResponse_SlotSchema: GenMessage<WatchStatusResponse_Slot> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14, 1);
+  messageDesc(file_discord_api_dashboard, 16, 1);
 
 /**
  * Call is a call that has ended.
@@ -969,7 +1194,7 @@ export type WatchStatusResponse_Call = Message<"discord_api.WatchStatusResponse.
  * Use `create(WatchStatusResponse_CallSchema)` to create a new message.
  */
 export const WatchStatusResponse_CallSchema: GenMessage<WatchStatusResponse_Call> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14, 2);
+  messageDesc(file_discord_api_dashboard, 16, 2);
 
 /**
  * Sandbox is the state of the sandbox, the built-in fake Discord.
@@ -1004,7 +1229,7 @@ export type WatchStatusResponse_Sandbox = Message<"discord_api.WatchStatusRespon
  * Use `create(WatchStatusResponse_SandboxSchema)` to create a new message.
  */
 export const WatchStatusResponse_SandboxSchema: GenMessage<WatchStatusResponse_Sandbox> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14, 3);
+  messageDesc(file_discord_api_dashboard, 16, 3);
 
 /**
  * Channel is a channel of the sandbox.
@@ -1039,7 +1264,7 @@ export type WatchStatusResponse_Sandbox_Channel = Message<"discord_api.WatchStat
  * Use `create(WatchStatusResponse_Sandbox_ChannelSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_ChannelSchema: GenMessage<WatchStatusResponse_Sandbox_Channel> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14, 3, 0);
+  messageDesc(file_discord_api_dashboard, 16, 3, 0);
 
 /**
  * Fault is something that goes wrong with calls.
@@ -1081,7 +1306,7 @@ export type WatchStatusResponse_Sandbox_Fault = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Sandbox_FaultSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_FaultSchema: GenMessage<WatchStatusResponse_Sandbox_Fault> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14, 3, 1);
+  messageDesc(file_discord_api_dashboard, 16, 3, 1);
 
 /**
  * Limit is a rate limit of the sandbox.
@@ -1123,7 +1348,7 @@ export type WatchStatusResponse_Sandbox_Limit = Message<"discord_api.WatchStatus
  * Use `create(WatchStatusResponse_Sandbox_LimitSchema)` to create a new message.
  */
 export const WatchStatusResponse_Sandbox_LimitSchema: GenMessage<WatchStatusResponse_Sandbox_Limit> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14, 3, 2);
+  messageDesc(file_discord_api_dashboard, 16, 3, 2);
 
 /**
  * SandboxMessage is a change of a message in the sandbox.
@@ -1151,7 +1376,7 @@ export type WatchStatusResponse_SandboxMessage = Message<"discord_api.WatchStatu
  * Use `create(WatchStatusResponse_SandboxMessageSchema)` to create a new message.
  */
 export const WatchStatusResponse_SandboxMessageSchema: GenMessage<WatchStatusResponse_SandboxMessage> = /*@__PURE__*/
-  messageDesc(file_discord_api_dashboard, 14, 4);
+  messageDesc(file_discord_api_dashboard, 16, 4);
 
 /**
  * Dashboard reports the state of the proxy.
@@ -1266,6 +1491,20 @@ export const Dashboard: GenService<{
     methodKind: "unary";
     input: typeof ResumeChannelRequestSchema;
     output: typeof ResumeChannelResponseSchema;
+  },
+  /**
+   * GetFleet returns the servers that share a database, and which of them leads
+   * each bot. A server that shares nothing returns itself alone. The server that
+   * leads the bot answers, from what it read in the database in the last 2 seconds.
+   *
+   * Cost: no call to Discord.
+   *
+   * @generated from rpc discord_api.Dashboard.GetFleet
+   */
+  getFleet: {
+    methodKind: "unary";
+    input: typeof GetFleetRequestSchema;
+    output: typeof GetFleetResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_discord_api_dashboard, 0);

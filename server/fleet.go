@@ -1,0 +1,193 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/server/api"
+	"discordproxy/server/internal/rest"
+	"discordproxy/server/internal/store"
+
+	pb "discordproxy/gen/discord_api"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// defaultBot is the name of a bot that has none in the configuration.
+const defaultBot = "default"
+
+// seconds is over how many seconds load counts calls.
+const seconds = 10
+
+// load counts the calls that a server serves or forwards. It is safe for concurrent use.
+type load struct {
+	start      time.Time // of the counts
+	inProgress atomic.Int64
+	// ended has the calls that ended in a second: its number since start in the upper
+	// half, and the count in the lower one. The newest second is not over.
+	ended [2 * seconds]atomic.Uint64
+}
+
+func newLoad() *load { return &load{start: time.Now()} }
+
+// count has the calls of a handler counted.
+func (l *load) count(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !api.IsMethod(r.URL.Path) && !rest.Serves(r) || api.IsEndless(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		l.inProgress.Add(1)
+		defer l.end()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (l *load) end() {
+	l.inProgress.Add(-1)
+	now := l.second()
+	slot := &l.ended[now%uint64(len(l.ended))]
+	for {
+		old := slot.Load()
+		count := uint64(1)
+		if old>>32 == now {
+			count += old & (1<<32 - 1)
+		}
+		if slot.CompareAndSwap(old, now<<32|count) {
+			return
+		}
+	}
+}
+
+// second is the number of the current second, from 1 on.
+func (l *load) second() uint64 { return uint64(time.Since(l.start)/time.Second) + 1 }
+
+// report returns the load, given how many calls wait.
+func (l *load) report(waiting int) *store.Load {
+	now, ended, over := l.second(), uint64(0), uint64(0)
+	for past := uint64(1); past <= seconds && past < now; past++ {
+		over++
+		if slot := l.ended[(now-past)%uint64(len(l.ended))].Load(); slot>>32 == now-past {
+			ended += slot & (1<<32 - 1)
+		}
+	}
+	return &store.Load{
+		InProgress: l.inProgress.Load(), Waiting: int64(waiting), CallsPerSecond: float64(ended) / float64(max(over, 1)),
+	}
+}
+
+// currentLoad returns the load of this server.
+func (b *bot) currentLoad() *store.Load {
+	waiting := 0
+	if up := b.way.Load(); up != nil {
+		waiting, _ = up.client.Queued()
+	}
+	return b.load.report(waiting)
+}
+
+// botFleet is a bot and the replicas that use it, as they were at a time of this
+// server's clock.
+type botFleet struct {
+	name  string
+	fleet store.Fleet
+	at    time.Time
+}
+
+// fleet returns the replicas that this server knows of, itself included.
+func (b *bot) fleet(context.Context) *pb.GetFleetResponse {
+	if r := b.replica; r != nil {
+		met := r.met.Load()
+		return showFleet(time.Now(), r.me.Process, true, botFleet{defaultBot, met.Fleet, met.at})
+	}
+	return showFleet(time.Now(), "alone", false, b.alone())
+}
+
+// alone is a server that others do not know of.
+func (b *bot) alone() botFleet {
+	now := time.Now()
+	r := store.Replica{
+		ID: "alone", Process: "alone", Version: b.config.Version, Since: b.load.start, Seen: now, Load: b.currentLoad(),
+	}
+	l := store.Lease{Holder: r.ID, Until: now.Add(time.Second), Since: r.Since}
+	if t := b.leads.Load(); t != nil && t.data != nil && t.data.lease != nil {
+		l.Epoch, l.Since = t.data.lease.Epoch(), time.Time{} // only the database has it
+		if t.data.leads() != nil {
+			l.Until = time.Time{}
+		}
+	}
+	return botFleet{defaultBot, store.Fleet{Now: now, Replicas: []store.Replica{r}, Lease: l}, now}
+}
+
+// showFleet describes the replicas of bots at a time. process is this one's.
+func showFleet(now time.Time, process string, shared bool, bots ...botFleet) *pb.GetFleetResponse {
+	f := &pb.GetFleetResponse{Shared: shared}
+	replicas := make(map[string]*pb.GetFleetResponse_Replica)
+	for _, b := range bots {
+		at := b.fleet.Now.Add(now.Sub(b.at)) // by the database's clock
+		f.Time = timestamppb.New(at)
+		bot := showBot(b.name, b.fleet.Lease, at)
+		f.Bots = append(f.Bots, bot)
+		for _, r := range b.fleet.Replicas {
+			id := cmp.Or(r.Process, r.ID)
+			of := replicas[id]
+			if of == nil {
+				of = &pb.GetFleetResponse_Replica{
+					Id: id, Address: r.Address, Version: r.Version, Answered: id == process,
+					Since: timestamppb.New(r.Since), Seen: timestamppb.New(r.Seen),
+				}
+				replicas[id] = of
+				f.Replicas = append(f.Replicas, of)
+			}
+			if r.ID == bot.Leader {
+				bot.Leader = id
+				of.Leads = append(of.Leads, b.name)
+			}
+			addReplica(of, r)
+		}
+	}
+	slices.SortFunc(f.Bots, func(a, b *pb.GetFleetResponse_Bot) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(f.Replicas, func(a, b *pb.GetFleetResponse_Replica) int {
+		return cmp.Or(a.Since.AsTime().Compare(b.Since.AsTime()), cmp.Compare(a.Id, b.Id))
+	})
+	for _, r := range f.Replicas {
+		slices.Sort(r.Leads)
+	}
+	return f
+}
+
+// showBot describes who leads a bot. The leader is the ID in the lease.
+func showBot(name string, l store.Lease, at time.Time) *pb.GetFleetResponse_Bot {
+	bot := &pb.GetFleetResponse_Bot{Name: name, Epoch: l.Epoch}
+	if !l.Until.After(at) {
+		bot.Previous = l.Address
+		return bot
+	}
+	bot.Leader, bot.Previous, bot.Reason = l.Holder, l.Previous, string(l.Reason)
+	if !l.Since.IsZero() {
+		bot.Since = timestamppb.New(l.Since)
+	}
+	return bot
+}
+
+// addReplica adds what a server has to do for one more bot.
+func addReplica(to *pb.GetFleetResponse_Replica, r store.Replica) {
+	if r.Since.Before(to.Since.AsTime()) {
+		to.Since = timestamppb.New(r.Since)
+	}
+	if r.Seen.After(to.Seen.AsTime()) {
+		to.Seen = timestamppb.New(r.Seen)
+	}
+	if r.Load == nil {
+		return
+	}
+	if to.Load == nil {
+		to.Load = new(pb.GetFleetResponse_Replica_Load)
+	}
+	to.Load.InProgress += r.Load.InProgress
+	to.Load.Waiting += r.Load.Waiting
+	to.Load.CallsPerSecond += r.Load.CallsPerSecond
+}
