@@ -10,7 +10,7 @@ import (
 // Unmade is a call that can be taken away from this process as long as nothing of it has
 // happened, so that another process makes it. It is safe for concurrent use.
 type Unmade struct {
-	end    context.CancelFunc // of the call's context
+	end    context.CancelCauseFunc // of the call's context
 	before time.Duration
 
 	mu sync.Mutex
@@ -23,11 +23,12 @@ type Unmade struct {
 
 type unmadeKey struct{}
 
-// WithUnmade returns a context for one call that Take can end. release frees it. before is
-// ratelimit.Request.Before of a call that another process has passed on.
-func WithUnmade(ctx context.Context, before time.Duration) (_ context.Context, u *Unmade, release func()) {
+// WithUnmade returns a context for one call that Take can end, as end can for any reason.
+// end must be called when the call has ended. before is ratelimit.Request.Before of a call
+// that another process has passed on.
+func WithUnmade(ctx context.Context, before time.Duration) (_ context.Context, u *Unmade, end context.CancelCauseFunc) {
 	u = &Unmade{before: before}
-	ctx, u.end = context.WithCancel(ctx)
+	ctx, u.end = context.WithCancelCause(ctx)
 	return context.WithValue(ctx, unmadeKey{}, u), u, u.end
 }
 
@@ -58,7 +59,7 @@ func (u *Unmade) Take() {
 func (u *Unmade) decide() {
 	if u.wanted && !u.kept && u.tries == 0 && !u.taken {
 		u.taken = true
-		u.end()
+		u.end(nil)
 	}
 }
 

@@ -34,7 +34,7 @@ func TestUnmade(t *testing.T) {
 			return err
 		}
 		ctx, made, release := discord.WithUnmade(t.Context(), 0)
-		defer release()
+		defer release(nil)
 		if err := send(ctx); err != nil || !discord.Keep(ctx) {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func TestUnmade(t *testing.T) {
 			}
 		}
 		ctx, waiting, release := discord.WithUnmade(t.Context(), 0)
-		defer release()
+		defer release(nil)
 		ended := make(chan error, 1)
 		go func() { ended <- send(ctx) }()
 		synctest.Wait()
@@ -92,9 +92,9 @@ func TestUnmadeAtDiscord(t *testing.T) {
 					t.Fatal(err)
 				}
 				var ctx context.Context
-				var release func()
+				var release context.CancelCauseFunc
 				ctx, u, release = discord.WithUnmade(t.Context(), 0)
-				defer release()
+				defer release(nil)
 				_, err = client.CreateMessage(ctx, 5, discord.Message{Fields: discord.Args{"content": "hi"}})
 				if (err != nil) != test.taken || u.Taken() != test.taken || answers != 1 {
 					t.Errorf("%v, taken away: %v, %d requests", err, u.Taken(), answers)
@@ -121,7 +121,7 @@ func TestPassedOn(t *testing.T) {
 		send := func(content string, before time.Duration) {
 			ctx, _, release := discord.WithUnmade(t.Context(), before)
 			sending.Go(func() {
-				defer release()
+				defer release(nil)
 				_, err := client.CreateMessage(ctx, uint64(sb.World().General), discord.Message{Fields: discord.Args{"content": content}})
 				if err != nil {
 					t.Errorf("%s: %v", content, err)

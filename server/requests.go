@@ -37,10 +37,11 @@ type request struct {
 // serve has handler serve a request. If the request is to be passed on instead, serve
 // returns it, with as much of its body as was kept, and whether that is all.
 func (q *requests) serve(handler http.Handler, w http.ResponseWriter, r *http.Request) (passed *http.Request, whole bool) {
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	one := &request{cancel: cancel, endless: api.IsEndless(r) || api.IsStream(r) || r.Header.Get("Upgrade") != ""}
+	one := &request{endless: api.IsEndless(r) || api.IsStream(r) || r.Header.Get("Upgrade") != ""}
 	if one.endless || !api.IsPassable(r) {
+		var ctx context.Context
+		ctx, one.cancel = context.WithCancelCause(r.Context())
+		defer one.cancel(nil)
 		if !q.add(one) {
 			return r, true
 		}
@@ -48,9 +49,9 @@ func (q *requests) serve(handler http.Handler, w http.ResponseWriter, r *http.Re
 		handler.ServeHTTP(w, r.WithContext(ctx))
 		return nil, false
 	}
-	ctx, unmade, release := discord.WithUnmade(ctx, q.began.Sub(forward.Came(r)))
-	defer release()
-	one.unmade, one.body = unmade, forward.NewTape(r.Body)
+	ctx, unmade, cancel := discord.WithUnmade(r.Context(), q.began.Sub(forward.Came(r)))
+	defer cancel(nil)
+	one.cancel, one.unmade, one.body = cancel, unmade, forward.NewTape(r.Body)
 	if !q.add(one) {
 		return r, true
 	}
