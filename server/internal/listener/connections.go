@@ -39,9 +39,12 @@ func (c *connections) listen(ln net.Listener, cfg Config) net.Listener {
 // setState is the ConnState of http.Server. HTTP/2 calls it, too: a connection is idle
 // when it has no streams.
 func (c *connections) setState(conn net.Conn, state http.ConnState) {
-	// A connection that was upgraded is called idle while its first stream is open.
-	if conn, ok := conn.(*http2Connection); ok {
-		conn.idle.Store(state == http.StateIdle)
+	switch conn := conn.(type) {
+	case *http2Connection:
+		conn.setState(state)
+	case *tlsConnection:
+		conn.raw.idle.Store(state == http.StateIdle)
+	default: // HTTP/1.1
 	}
 }
 
@@ -110,6 +113,7 @@ type connection struct {
 	writeTimeout time.Duration
 	known        atomic.Bool  // whether a known client uses it
 	idle         atomic.Bool  // whether it is an HTTP/2 connection without streams
+	leaving      atomic.Bool  // whether the peer was sent a GOAWAY
 	unread       atomic.Int64 // bodies of its requests that are read to be dropped
 }
 
@@ -136,7 +140,7 @@ func (c *connection) Write(p []byte) (int, error) {
 		n, err := c.Conn.Write(p[written:])
 		written += n
 		if err == nil {
-			c.endWriting(p)
+			c.endWriting(p, c.Conn)
 		}
 		if n == 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return written, err
@@ -147,17 +151,24 @@ func (c *connection) Write(p []byte) (int, error) {
 // goAway begins a GOAWAY frame: its length, type, flags and stream.
 var goAway = []byte{0, 0, 8, byte(http2.FrameGoAway), 0, 0, 0, 0, 0}
 
-// endWriting ends what the peer reads after p if p contains the GOAWAY of a server that
-// shuts down and there are no streams. Of these connections HTTP/2 serves no further
-// stream, but closes them a second later only, and clients that leave them open would
-// have the server wait for that. The peer has the GOAWAY and closes the connection when
-// it reads the end. A request that was on its way is repeated because of the GOAWAY.
-// Closing both directions instead could reset the connection before the peer has read it.
-func (c *connection) endWriting(p []byte) {
-	if !c.all.draining.Load() || !c.idle.Load() || !bytes.Contains(p, goAway) {
+// endWriting ends what the peer reads of conn, which is c or TLS on top of it, after p
+// once the server shuts down, a GOAWAY was written, and there are no streams. On such a
+// connection HTTP/2 serves no further stream, but closes it a second later only, and
+// clients that leave it open would have the server wait for that. The peer has the GOAWAY
+// and closes the connection when it reads the end. A request that was on its way
+// is repeated because of the GOAWAY. Closing both directions instead could reset the
+// connection before the peer has read it.
+func (c *connection) endWriting(p []byte, conn net.Conn) {
+	if !c.all.draining.Load() {
 		return
 	}
-	if conn, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+	if bytes.Contains(p, goAway) {
+		c.leaving.Store(true)
+	}
+	if !c.leaving.Load() || !c.idle.Load() {
+		return
+	}
+	if conn, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = conn.CloseWrite()
 	}
 }

@@ -1,8 +1,11 @@
 package listener_test
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -39,17 +42,22 @@ func (*duplex) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 
 // drain is a server in fake time whose shutdown a test begins.
 type drain struct {
 	pipes *pipes
+	trust *tls.Config // nil without TLS
 	stop  context.CancelFunc
 	ended chan error
 }
 
-func newDrain(t *testing.T, handler http.HandlerFunc) *drain {
+func newDrain(t *testing.T, secure bool, handler http.HandlerFunc) *drain {
 	t.Helper()
-	server, err := listener.New(listener.Config{Handler: handler, Logger: slog.New(slog.DiscardHandler)})
+	d := &drain{pipes: newPipes(), ended: make(chan error, 1)}
+	config := listener.Config{Handler: handler, Logger: slog.New(slog.DiscardHandler)}
+	if secure {
+		config.TLS, d.trust = secured(t)
+	}
+	server, err := listener.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &drain{pipes: newPipes(), ended: make(chan error, 1)}
 	var ctx context.Context
 	ctx, d.stop = context.WithCancel(t.Context())
 	t.Cleanup(d.stop)
@@ -62,16 +70,35 @@ func newDrain(t *testing.T, handler http.HandlerFunc) *drain {
 func (d *drain) client(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{
-		Protocols: new(http.Protocols),
+		Protocols: new(http.Protocols), TLSClientConfig: d.trust,
 		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			client, server := newDuplex()
 			d.pipes.accept <- server
 			return client, nil
 		},
 	}
-	transport.Protocols.SetUnencryptedHTTP2(true)
+	transport.Protocols.SetUnencryptedHTTP2(d.trust == nil)
+	transport.Protocols.SetHTTP2(true)
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
+}
+
+// get has a client of the server send a request over a connection of its own.
+func (d *drain) get(t *testing.T) error {
+	t.Helper()
+	url := "http://localhost"
+	if d.trust != nil {
+		url = "https://localhost"
+	}
+	return get(d.client(t), url)
+}
+
+// withAndWithoutTLS runs a test in fake time, over cleartext and over TLS.
+func withAndWithoutTLS(t *testing.T, test func(t *testing.T, secure bool)) {
+	t.Helper()
+	for name, secure := range map[string]bool{"cleartext": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { test(t, secure) }) })
+	}
 }
 
 // wait returns how long the server takes to end.
@@ -86,11 +113,11 @@ func (d *drain) wait(t *testing.T, since time.Time) time.Duration {
 // TestShutdownDoesNotWaitForIdleConnections: HTTP/2 would keep the connection of a
 // client that leaves it open for another second.
 func TestShutdownDoesNotWaitForIdleConnections(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	withAndWithoutTLS(t, func(t *testing.T, secure bool) {
 		var served atomic.Int64
-		d := newDrain(t, func(http.ResponseWriter, *http.Request) { served.Add(1) })
+		d := newDrain(t, secure, func(http.ResponseWriter, *http.Request) { served.Add(1) })
 		for range 3 {
-			if err := get(d.client(t), "http://localhost/"); err != nil {
+			if err := d.get(t); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -110,16 +137,15 @@ func TestShutdownDoesNotWaitForIdleConnections(t *testing.T) {
 // TestShutdownEndsAConnectionAfterItsCall: the call that is in progress gets its
 // answer, and the connection does not keep the server waiting after that.
 func TestShutdownEndsAConnectionAfterItsCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDrain(t, func(w http.ResponseWriter, _ *http.Request) {
+	withAndWithoutTLS(t, func(t *testing.T, secure bool) {
+		d := newDrain(t, secure, func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(5 * time.Second)
 			_, _ = io.WriteString(w, "done")
 		})
 		answered := make(chan error, 1)
-		client := d.client(t)
 		began := time.Now()
-		go func() { answered <- get(client, "http://localhost/") }()
-		synctest.Wait()
+		go func() { answered <- d.get(t) }()
+		time.Sleep(time.Second)
 		d.stop()
 		if took := d.wait(t, began); took < 5*time.Second || took > 5200*time.Millisecond {
 			t.Errorf("the server ended after %s", took)
@@ -137,7 +163,7 @@ func TestShutdownEndsAConnectionAfterItsCall(t *testing.T) {
 func TestShutdownReadsWhatIsOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var served atomic.Int64
-		d := newDrain(t, func(http.ResponseWriter, *http.Request) { served.Add(1) })
+		d := newDrain(t, false, func(http.ResponseWriter, *http.Request) { served.Add(1) })
 		client, server := newDuplex()
 		d.pipes.accept <- server
 		c := http2.NewFramer(client, client)
@@ -190,4 +216,46 @@ func TestShutdownReadsWhatIsOnItsWay(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 	})
+}
+
+// TestShutdownOfAnUpgradedConnection: the request that asked for HTTP/2 gets its answer,
+// although HTTP/2 calls the connection idle meanwhile, and then the connection does not
+// keep the server waiting.
+func TestShutdownOfAnUpgradedConnection(t *testing.T) {
+	for name, during := range map[string]bool{"during the request": true, "after the request": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDrain(t, false, func(w http.ResponseWriter, _ *http.Request) {
+					time.Sleep(5 * time.Second)
+					_, _ = io.WriteString(w, `"done"`)
+				})
+				client, server := newDuplex()
+				d.pipes.accept <- server
+				if _, err := fmt.Fprintf(client, upgradeHead+"\r\n", "/", "localhost", 0); err != nil {
+					t.Fatal(err)
+				}
+				framer, err := finishUpgrade(client, bufio.NewReader(client))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if during {
+					time.AfterFunc(time.Second, d.stop)
+				}
+				answer, err := readJSONAnswer(framer, func(http2.Frame) {})
+				if err != nil || answer != "done" {
+					t.Errorf("the answer is %q, %v", answer, err)
+				}
+				began := time.Now()
+				d.stop()
+				go func() { // leaves it open until the server ends it
+					_, _ = io.Copy(io.Discard, client)
+					_ = client.Close()
+				}()
+				if took := d.wait(t, began); took > 200*time.Millisecond {
+					t.Errorf("the server ended after %s", took)
+				}
+				time.Sleep(time.Minute)
+			})
+		})
+	}
 }

@@ -300,9 +300,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err error) {
 	handler := s.check(s.cfg.Handler)
 	if s.cfg.TLS != nil {
-		// Here net/http serves HTTP/2, and shuts it down gracefully.
-		// net/http changes it, and it may serve others too.
+		// net/http changes the configuration, which may serve others too.
 		srv.Handler, srv.TLSConfig = handler, s.cfg.TLS.Clone()
+		if err := serveHTTP2OverTLS(srv); err != nil {
+			return nil, fmt.Errorf("listener: configure HTTP/2: %w", err)
+		}
 		return func(ln net.Listener) error { return srv.ServeTLS(ln, "", "") }, nil
 	}
 	h2c, err := newH2CHandler(srv, handler, s.cfg.ReadHeaderTimeout)

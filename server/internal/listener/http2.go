@@ -2,6 +2,8 @@ package listener
 
 import (
 	"bufio"
+	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -27,6 +29,8 @@ func newH2CHandler(srv *http.Server, next http.Handler, prefaceTimeout time.Dura
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == "PRI" {
 			w = prefaceReader{w, prefaceTimeout}
+		} else {
+			w = upgrader{w}
 		}
 		handler.ServeHTTP(w, r)
 	}), nil
@@ -59,6 +63,32 @@ func (w prefaceReader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		_ = conn.Close()
 		return nil, nil, fmt.Errorf("await HTTP/2 preface: %w", err)
 	}
+	return takeBuffered(conn, rw, len(prefaceRest))
+}
+
+// upgrader hijacks a connection for an Upgrade to h2c.
+type upgrader struct{ http.ResponseWriter }
+
+// Unwrap serves http.ResponseController.
+func (w upgrader) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Hijack implements http.Hijacker.
+func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, rw, err = takeBuffered(conn, rw, 0)
+	if c, ok := conn.(*http2Connection); ok {
+		c.upgraded = true
+	}
+	return conn, rw, err
+}
+
+// takeBuffered returns a connection with what rw has buffered, but for its first bytes,
+// which remain in rw. Package h2c would wrap a connection for which more is buffered, and
+// pass the wrapper to ConnState.
+func takeBuffered(conn net.Conn, rw *bufio.ReadWriter, first int) (net.Conn, *bufio.ReadWriter, error) {
 	own, ok := conn.(*connection)
 	if !ok {
 		return conn, rw, nil
@@ -66,20 +96,30 @@ func (w prefaceReader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	buffered, err := rw.Reader.Peek(rw.Reader.Buffered())
 	if err != nil {
 		_ = conn.Close()
-		return nil, nil, fmt.Errorf("read HTTP/2 preface: %w", err)
+		return nil, nil, fmt.Errorf("take a connection to HTTP/2: %w", err)
 	}
-	// Package h2c wraps a connection if more than the preface is buffered, and passes the
-	// wrapper to ConnState.
-	preface, frames := buffered[:len(prefaceRest)], buffered[len(prefaceRest):]
-	rw.Reader = bufio.NewReader(strings.NewReader(string(preface)))
+	rest, frames := buffered[:first], buffered[first:]
+	rw.Reader = bufio.NewReader(strings.NewReader(string(rest)))
 	return &http2Connection{connection: own, buffered: slices.Clone(frames)}, rw, nil
 }
 
-// http2Connection is a connection after the preface, with the frames that were read
-// along with the preface.
+// http2Connection is a connection that HTTP/2 uses, with the frames that were read before
+// it did.
 type http2Connection struct {
 	*connection
 	buffered []byte
+	upgraded bool // and not called idle yet
+}
+
+// setState notes whether the connection has streams. HTTP/2 calls one that was upgraded
+// idle once before its first stream, the request of the Upgrade, has ended.
+func (c *http2Connection) setState(state http.ConnState) {
+	idle := state == http.StateIdle
+	if idle && c.upgraded {
+		c.upgraded = false
+		return
+	}
+	c.idle.Store(idle)
 }
 
 // Read implements net.Conn.
@@ -108,4 +148,43 @@ func awaitPreface(conn net.Conn, r *bufio.Reader, timeout time.Duration) error {
 		return err
 	}
 	return conn.SetReadDeadline(time.Time{})
+}
+
+// serveHTTP2OverTLS has srv serve HTTP/2 on TLS connections that agree on it. Shutdown
+// of srv sends each a GOAWAY. The settings of srv and srv.HTTP2 hold for them.
+func serveHTTP2OverTLS(srv *http.Server) error {
+	server := &http2.Server{}
+	if err := http2.ConfigureServer(srv, server); err != nil {
+		return err
+	}
+	serve := srv.TLSNextProto[http2.NextProtoTLS]
+	srv.TLSNextProto[http2.NextProtoTLS] = func(srv *http.Server, conn *tls.Conn, handler http.Handler) {
+		raw, ok := conn.NetConn().(*connection)
+		if !ok {
+			serve(srv, conn, handler)
+			return
+		}
+		opts := &http2.ServeConnOpts{BaseConfig: srv, Handler: handler}
+		// How net/http passes the context of a connection on to HTTP/2.
+		if h, ok := handler.(interface{ BaseContext() context.Context }); ok {
+			opts.Context = h.BaseContext()
+		}
+		server.ServeConn(&tlsConnection{Conn: conn, raw: raw}, opts)
+	}
+	return nil
+}
+
+// tlsConnection is a connection over TLS that HTTP/2 uses.
+type tlsConnection struct {
+	*tls.Conn
+	raw *connection // what TLS writes to
+}
+
+// Write implements net.Conn.
+func (c *tlsConnection) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if err == nil {
+		c.raw.endWriting(p, c.Conn)
+	}
+	return n, err
 }
