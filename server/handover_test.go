@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -22,6 +23,9 @@ import (
 	"connectrpc.com/connect"
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
 )
 
 // leadsSoon waits until one of two servers leads.
@@ -41,6 +45,8 @@ func (r *running) leadsSoon(t *testing.T) {
 func TestHandOver(t *testing.T) {
 	f := newFleetOf(t, sandbox.Config{}) // with limits
 	f.config.Gateway.Off = false
+	var log lockedBuffer
+	f.config.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	leader, entry := f.pair(t)
 	channel := uint64(f.sb.World().General)
 	for range 5 { // the channel's limit
@@ -113,6 +119,22 @@ func TestHandOver(t *testing.T) {
 	if _, _, err := ws.Read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	conn, err := grpc.NewClient(leader.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	reflection, err := grpc_reflection_v1.NewServerReflectionClient(conn).ServerReflectionInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = reflection.Send(&grpc_reflection_v1.ServerReflectionRequest{MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_ListServices{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reflection.Recv(); err != nil {
+		t.Fatal(err)
+	}
 
 	leader.stop()
 	for stream.Receive() { // what happened until then
@@ -129,8 +151,12 @@ func TestHandOver(t *testing.T) {
 	release()
 	entry.leadsSoon(t)
 	calling.Wait()
+	_ = conn.Close() // its stream waits for the client
 	if err := receive(t, leader.ended); err != nil {
 		t.Error(err)
+	}
+	if text := log.String(); !strings.Contains(text, `msg="handed the bot over to another server"`) || !strings.Contains(text, "settled=true") {
+		t.Errorf("something kept the leader from handing over:\n%s", text)
 	}
 	contents := make(map[string]int)
 	messages, err := entry.ListChannelMessages(t.Context(), &pb.ListChannelMessagesRequest{ChannelId: channel})

@@ -21,6 +21,7 @@ type requests struct {
 	all     map[*request]struct{}
 	began   time.Time     // when the limits of the tenure begin
 	passing bool          // no later request is begun
+	since   time.Time     // of that
 	ended   chan struct{} // has a value after the end of one; nil if nobody asks
 }
 
@@ -29,16 +30,18 @@ type request struct {
 	// unmade and body are nil for a request that cannot be passed on.
 	unmade *discord.Unmade
 	body   *forward.Tape
-	// endless is whether the request lasts until one side ends it.
-	endless bool
-	cancel  context.CancelCauseFunc
+	// ends is whether the request can be ended at any time, such as one that lasts until
+	// one side ends it.
+	ends   bool
+	cancel context.CancelCauseFunc
 }
 
 // serve has handler serve a request. If the request is to be passed on instead, serve
 // returns it, with as much of its body as was kept, and whether that is all.
 func (q *requests) serve(handler http.Handler, w http.ResponseWriter, r *http.Request) (passed *http.Request, whole bool) {
-	one := &request{endless: api.IsEndless(r) || api.IsStream(r) || r.Header.Get("Upgrade") != ""}
-	if one.endless || !api.IsPassable(r) {
+	passable := api.IsPassable(r)
+	one := &request{ends: api.IsEndless(r) || api.IsStream(r) || r.Header.Get("Upgrade") != "" || !passable && !api.Settles(r)}
+	if one.ends || !passable {
 		var ctx context.Context
 		ctx, one.cancel = context.WithCancelCause(r.Context())
 		defer one.cancel(nil)
@@ -104,10 +107,10 @@ func (q *requests) remove(one *request) {
 func (q *requests) pass(reason *connect.Error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.passing, q.ended = true, make(chan struct{}, 1)
+	q.passing, q.since, q.ended = true, time.Now(), make(chan struct{}, 1)
 	for one := range q.all {
 		switch {
-		case one.endless:
+		case one.ends:
 			one.cancel(reason)
 		case one.unmade != nil && one.body.Whole():
 			one.unmade.Take()
@@ -128,23 +131,30 @@ func (q *requests) cancel(reason error) {
 // it did within a time. A request that will be passed on when its client has sent it does
 // nothing.
 func (q *requests) settle(limit time.Duration) bool {
-	timer := time.NewTimer(limit)
+	timer, streams := time.NewTimer(limit), time.NewTimer(lastCalls)
 	defer timer.Stop()
+	defer streams.Stop()
 	for !q.settled() {
 		select {
 		case <-q.ended:
+		case <-streams.C:
 		case <-timer.C:
-			return false
+			return q.settled()
 		}
 	}
 	return true
 }
 
+// settled reports whether nothing goes on that has to end here. Streams have a moment to
+// end: some wait for their clients.
 func (q *requests) settled() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for one := range q.all {
-		if one.unmade == nil || !one.unmade.Taken() {
+		switch {
+		case one.unmade != nil && one.unmade.Taken():
+		case one.ends && time.Since(q.since) >= lastCalls:
+		default:
 			return false
 		}
 	}

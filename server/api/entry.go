@@ -105,6 +105,13 @@ func IsPassable(r *http.Request) bool {
 		strings.HasPrefix(r.URL.Path, "/hooks/")
 }
 
+// Settles reports whether a request that cannot be passed on does something that has to
+// end where it was begun.
+func Settles(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/"+discordapiconnect.OutboxName+"/") ||
+		strings.HasPrefix(r.URL.Path, "/"+discordapiconnect.DashboardName+"/")
+}
+
 // IsRepeatable reports whether a request may be made again where rpc.RepeatOf says so, when
 // it is not known whether it was made: it changes nothing, or sends one message.
 func IsRepeatable(r *http.Request) bool {
