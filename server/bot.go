@@ -189,6 +189,9 @@ func (b *bot) lose(ctx context.Context, t *tenure) {
 	b.resign(t, errTakenOver)
 	_ = b.replica.find(ctx) // else it is found later
 	t.end(errTakenOver)
+	if t.outbox != nil {
+		t.outbox.Abandon()
+	}
 	t.up.end() // calls that were begun and wait would do so without success
 	t.requests.settle(lastCalls)
 	b.dismiss(t, false) //nolint:contextcheck // it saves after ctx has ended
