@@ -42,7 +42,7 @@ func helpCommand() *cli.Command {
 				return err
 			}
 			if len(named) <= c.NArg() {
-				return Misuse(fmt.Errorf("unknown command %q, see --help", strings.Join(c.Args().Slice(), " ")))
+				return Misuse(fmt.Errorf("unknown command %q; see --help", strings.Join(c.Args().Slice(), " ")))
 			}
 			return c.App.RunContext(c.Context, append([]string{c.App.Name}, named...))
 		},

@@ -65,7 +65,7 @@ func dashes(name string) string {
 type line struct {
 	app  *cli.App
 	path []*cli.Command // the commands that were named, from the outermost
-	// options are those that were given, in the order of args.
+	// options are the given options, in the order of args.
 	options   []option
 	arguments []string
 }
@@ -86,7 +86,7 @@ func (l *line) flags(n int) []cli.Flag {
 	return l.path[n-1].Flags
 }
 
-// commands are those that may be named next.
+// commands are the commands that may come next.
 func (l *line) commands() []*cli.Command {
 	if n := len(l.path); n > 0 {
 		return l.path[n-1].Subcommands
@@ -175,7 +175,7 @@ func (l *line) argument(arg string) error {
 	if name := strings.TrimLeft(arg, "-–—−"); name != arg && name != "" {
 		name, _, _ = strings.Cut(name, "=")
 		if likely := Nearest(dashes(name), l.known()); likely != "" && !strings.ContainsFunc(name, unicode.IsSpace) {
-			return fmt.Errorf("%q begins with a dash that is no hyphen; did you mean %s?%s", arg, likely, l.behindDashes())
+			return fmt.Errorf("%q begins with a dash that is not a hyphen; did you mean %s?%s", arg, likely, l.behindDashes())
 		}
 	}
 	l.arguments = append(l.arguments, arg)
@@ -274,7 +274,7 @@ func (l *line) check() error {
 	for _, o := range l.options {
 		if l.level(o.flag) < 0 {
 			if len(l.path) == 0 {
-				return fmt.Errorf("%s needs a command, see --help", o.written)
+				return fmt.Errorf("%s needs a command; see --help", o.written)
 			}
 			return l.unknownOption(o.written)
 		}
@@ -371,10 +371,10 @@ func (l *line) unknownCommand(arg string) error {
 	if likely := Nearest(arg, known); likely != "" {
 		return fmt.Errorf("%s; did you mean %q? See --help", text, likely)
 	}
-	return fmt.Errorf("%s, see --help", text)
+	return fmt.Errorf("%s; see --help", text)
 }
 
-// name is that of the command, with those above it.
+// name returns the name of the command, with its parents.
 func (l *line) name() string {
 	var all []string
 	for _, c := range l.path {

@@ -1,6 +1,6 @@
-// Package cli provides what the commands of the project share: how they start and
-// end, their version, help, completion and manual pages, and the flags that say
-// how to reach a server. Each command is a package below it.
+// Package cli provides what the project's commands share: starting and exiting, version,
+// help, completion and manual pages, and the flags for connecting to a server. Each
+// command is implemented in a package below this one.
 package cli
 
 import (
@@ -15,22 +15,20 @@ import (
 	"syscall"
 )
 
-// Env is what a command has of the process around it. Flags read environment
-// variables of the process itself.
+// Env is the environment of a command. Flags read environment variables of the process itself.
 type Env struct {
 	// Args are the arguments after the command's name.
 	Args []string
 	// In, Out and Err are the standard streams.
 	In       io.Reader
 	Out, Err io.Writer
-	// Hangups are the signals SIGHUP to a process without a terminal, see Hangups.
+	// Hangups are the signals SIGHUP to a process without a terminal; see Hangups.
 	// Nil means that they end the command.
 	Hangups *Hangups
 }
 
-// Hangups has a command take SIGHUP as the order to read its configuration again. In a
-// process with a controlling terminal SIGHUP says that the terminal is closed, and ends
-// the command.
+// Hangups makes a command use SIGHUP to reload its configuration. In a process with a
+// controlling terminal, SIGHUP means that the terminal was closed, and ends the command.
 type Hangups struct {
 	taken  atomic.Bool
 	signal chan struct{}
@@ -73,9 +71,9 @@ func hasTerminal() bool {
 type Command func(ctx context.Context, env Env) error
 
 // Main runs a command in the process and returns its exit code. SIGINT,
-// SIGTERM and, unless the command takes it, see [Hangups], SIGHUP end the command's
-// context; a second one ends Main immediately. Later ones are ignored: they must not change the exit code of a process
-// that is about to end.
+// SIGTERM and SIGHUP end the command's context, SIGHUP only if the command does not use
+// [Hangups]. A second signal ends Main immediately. Later ones are ignored: they must not
+// change the exit code of a process that is about to end.
 func Main(command Command) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -150,7 +148,7 @@ func (e *reported) Unwrap() error { return e.err }
 // has written it in a form of its own.
 func Reported(err error) error { return &reported{err} }
 
-// usageError is that of flags or arguments that a command does not take.
+// usageError is an error in the flags or arguments of a command.
 type usageError struct{ err error }
 
 func (e *usageError) Error() string { return e.err.Error() }

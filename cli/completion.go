@@ -9,9 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// completionRequest is the first argument with which a shell asks what may
-// follow. Behind it come the words of the line, the last of them the one to
-// complete.
+// completionRequest is the first argument with which a shell requests completions. The
+// words of the line follow; the last one is the word to complete.
 const completionRequest = "__complete"
 
 // completeFiles is the only line of an answer when names of files are wanted.
@@ -22,7 +21,7 @@ type Typed struct {
 	Path      string            // names of the commands
 	Options   map[string]string // by the names of their flags
 	Arguments []string
-	Flag      string // name of the flag whose value is wanted, "" for an argument
+	Flag      string // name of the flag whose value is wanted, or "" for an argument
 }
 
 // Suggestion is a word that may follow, with what a shell shows next to it.
@@ -114,8 +113,8 @@ func joinAssignments(words []string) (joined []string, last bool) {
 	return joined, last
 }
 
-// readTyped reads words as far as they make sense. It returns the flag whose
-// value comes next, and whether options are over.
+// readTyped reads words as far as they are valid. It returns the flag whose value is
+// next, and whether "--" has ended the options.
 func (l *line) readTyped(words []string) (wanted cli.Flag, ended bool) {
 	for len(words) > 0 {
 		arg := words[0]
@@ -177,7 +176,7 @@ func takesFile(f cli.Flag) bool {
 	return false
 }
 
-// shells are those that completionScript supports.
+// shells are the shells that completionScript supports.
 var shells = []string{"bash", "zsh", "fish"}
 
 // completionCommand writes what a shell needs to complete the command of app.

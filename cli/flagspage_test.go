@@ -53,7 +53,7 @@ const variablesChapter = `
 | ` + "`OTEL_...`" + ` | server | other variables of [OpenTelemetry](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/), for example for headers, sampling and the service name |
 `
 
-// TestFlagsPage: docs/flags.md holds every flag and variable of both commands.
+// TestFlagsPage: docs/flags.md lists every flag and variable of both commands.
 func TestFlagsPage(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(flagsIntro)

@@ -2,7 +2,7 @@ package cli
 
 import "testing"
 
-// TestInvocation: anyone with a release need not have Go.
+// TestInvocation: a release prints commands that do not need Go.
 func TestInvocation(t *testing.T) {
 	before := version
 	t.Cleanup(func() { version = before })

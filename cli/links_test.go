@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestMessageLinksLittle: discordproxymessage is a client. What it links stays
-// within bounds, and holds nothing of the server and no sandbox. About 1.7 MB are
-// the jq language and YAML, for --jq and --output yaml.
+// TestMessageLinksLittle: discordproxymessage is a client. Its packages stay within
+// bounds, and include neither the server nor the sandbox. About 1.7 MB are the jq
+// language and YAML, for --jq and --output yaml.
 func TestMessageLinksLittle(t *testing.T) {
 	const maxPackages, maxBytes = 268, 19_500_000
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./discordproxymessage").Output()

@@ -7,7 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Manual is what the manual page of a command says beyond its flags and commands.
+// Manual is the text of a command's manual page in addition to its flags and commands.
 type Manual struct {
 	// ExitStatus, Files and Examples are pairs of a code, path or command line and
 	// what it means.

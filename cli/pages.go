@@ -6,9 +6,9 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Page is a file about a command that a package of it installs.
+// Page is a file about a command that its packages install.
 type Page struct {
-	// Folder is that of the page below a machine's share folder.
+	// Folder is the page's folder below the machine's share folder.
 	Folder, Name string
 	Text         string
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// TestPages: what the help of a command names is in its manual page and its
-// completion, and what is a secret or of this machine does not.
+// TestPages: the manual page and the completion contain everything that the help of a
+// command names, and no secrets and nothing of this machine.
 func TestPages(t *testing.T) {
 	t.Setenv("DISCORD_BOT_TOKEN", "a secret of this machine")
 	flags := regexp.MustCompile(`--[a-z][a-z-]+`)
@@ -55,14 +55,14 @@ func TestPages(t *testing.T) {
 		}
 		if name == "discordproxymessage" {
 			for _, part := range []string{
-				".SH ENVIRONMENT", "DISCORDPROXY_KEY_FILE\n", ".SH EXIT STATUS", "75\ntemporary failure; try again later", ".SH FILES", "contexts.yaml", ".SH EXAMPLES",
+				".SH ENVIRONMENT", "DISCORDPROXY_KEY_FILE\n", ".SH EXIT STATUS", "75\ntemporary failure: try again later", ".SH FILES", "contexts.yaml", ".SH EXAMPLES",
 				"channel [options] CHANNEL_ID TEXT", "call [options] METHOD [JSON]", "context use [options] NAME",
 			} {
 				if !strings.Contains(manual, part) {
 					t.Errorf("%s has no %q", c.manual, part)
 				}
 			}
-			if !strings.Contains(help.String(), "75 temporary failure; try again later") {
+			if !strings.Contains(help.String(), "75 temporary failure: try again later") {
 				t.Error("the help has no exit status")
 			}
 		}

@@ -47,7 +47,7 @@ func TrustFlags() []cli.Flag {
 	}
 }
 
-// Trust returns which certificates of a server to accept, nil without TLS.
+// Trust returns which certificates of a server to accept, or nil without TLS.
 func Trust(c *cli.Context) (*tls.Config, error) {
 	file, name := c.String("tls-ca"), c.String("tls-name")
 	if !c.Bool("tls") && file == "" && name == "" {

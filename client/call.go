@@ -82,7 +82,7 @@ func (c *caller) identify(set func(name, value string)) {
 type stream struct {
 	connect.StreamingClientConn
 
-	left func() error // why the caller has stopped waiting, nil while it waits
+	left func() error // why the caller has stopped waiting, or nil while it waits
 }
 
 func (s stream) Receive(message any) error {

@@ -1,9 +1,9 @@
-// Package client provides a client of Discord Proxy, to call Discord through a
+// Package client implements a client of Discord Proxy, which calls Discord through a
 // running proxy.
 //
-// A [Client] has a method for every method of the API, with the API's messages as
-// arguments and results. A call that Discord refused returns an [*HTTPError]. All
-// other failed calls return an [*Error].
+// A [Client] has a method for every method of the API. The methods take and return the
+// API's messages. If Discord refuses a call, the method returns an [*HTTPError]; every
+// other failure is an [*Error].
 package client
 
 import (

@@ -65,7 +65,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// TestWatchStatus: the first message of the stream has everything.
+// TestWatchStatus: the first message of the stream contains the whole state.
 func TestWatchStatus(t *testing.T) {
 	p := clienttest.Start(t)
 	ctx, cancel := context.WithCancel(bounded(t))
@@ -97,7 +97,7 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestSeveredAnswer: the proxy dies in the middle of an answer.
+// TestSeveredAnswer: the proxy dies in the middle of a response.
 func TestSeveredAnswer(t *testing.T) {
 	for name, beginning := range map[string]string{
 		"the length": "\x00\x00", "the message": "\x00\x00\x00\x00\x09\x0a", "nothing, and a reset": "",
@@ -198,7 +198,7 @@ func lossy(t *testing.T, address string, lose func() bool) string {
 	return lis.Addr().String()
 }
 
-// TestLostAnswer has the answer to a message that was sent get lost.
+// TestLostAnswer: the response to a sent message is lost.
 func TestLostAnswer(t *testing.T) {
 	no := false
 	for name, c := range map[string]struct {
@@ -242,7 +242,7 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestLostAnswerOfEnqueue: a call is enqueued once although the answer gets lost.
+// TestLostAnswerOfEnqueue: a call is enqueued once although the response is lost.
 func TestLostAnswerOfEnqueue(t *testing.T) {
 	p := clienttest.Start(t)
 	general := p.Discord.World().General
@@ -291,7 +291,7 @@ func (k keyed) ListGuildMembers(ctx context.Context, _ *pb.ListGuildMembersReque
 	return nil
 }
 
-// TestRedirect: a redirect is an error, and the key goes nowhere else.
+// TestRedirect: a redirect is an error, and the key is not sent to another address.
 func TestRedirect(t *testing.T) {
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)

@@ -34,10 +34,10 @@ type FieldError struct {
 // HTTPError is an error response from Discord.
 type HTTPError struct {
 	Status int    // HTTP status
-	Code   int    // Discord's error code, 0 if there is none
+	Code   int    // Discord's error code, or 0 if there is none
 	Text   string // Discord's text; for an invalid form, with a line for each broken rule
 	Errors []FieldError
-	// RetryAfter is how long to wait until the call can succeed, 0 if unknown.
+	// RetryAfter is how long to wait until the call can succeed, or 0 if unknown.
 	RetryAfter time.Duration
 	// OutcomeUnknown reports whether the call may have taken effect.
 	OutcomeUnknown bool
@@ -71,7 +71,7 @@ func (e *HTTPError) Is(target error) bool {
 type Error struct {
 	Code connect.Code
 	Text string
-	// RetryAfter is how long to wait until the call can succeed, 0 if unknown.
+	// RetryAfter is how long to wait until the call can succeed, or 0 if unknown.
 	RetryAfter time.Duration
 	// OutcomeUnknown reports whether the call may have taken effect.
 	OutcomeUnknown bool
@@ -110,7 +110,7 @@ func translate(err error, left bool) error {
 	if !left {
 		status = severed(status)
 	}
-	detail, told := discordError(status)
+	detail, detailed := discordError(status)
 	retryAfter := detail.GetRetryAfter().AsDuration()
 	var document struct {
 		Type   string `json:"type"`
@@ -121,7 +121,7 @@ func translate(err error, left bool) error {
 	if json.Unmarshal([]byte(status.Message()), &document) != nil || document.Type != "HTTPException" {
 		return &Error{
 			Code: status.Code(), Text: status.Message(), RetryAfter: retryAfter,
-			OutcomeUnknown: detail.GetOutcomeUnknown() || !told && lost(status), status: status,
+			OutcomeUnknown: detail.GetOutcomeUnknown() || !detailed && lost(status), status: status,
 		}
 	}
 	e := &HTTPError{

@@ -53,7 +53,7 @@ func (c *Client) CancelDelivery(ctx context.Context, req *pb.CancelDeliveryReque
 	return c.outbox.CancelDelivery(ctx, req)
 }
 
-// RetryDelivery queues a call again that ended without success.
+// RetryDelivery queues a call again if it ended without success.
 func (c *Client) RetryDelivery(ctx context.Context, req *pb.RetryDeliveryRequest) (*pb.RetryDeliveryResponse, error) {
 	return c.outbox.RetryDelivery(ctx, req)
 }

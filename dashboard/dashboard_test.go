@@ -28,8 +28,8 @@ import (
 	"connectrpc.com/connect"
 )
 
-// TestPage has the page allow nothing from elsewhere, and be asked for again
-// only when it has changed.
+// TestPage: the page loads nothing from other sites, and browsers download it again only
+// after it has changed.
 func TestPage(t *testing.T) {
 	total, zipped := 0, 0
 	for _, c := range []struct{ path, contentType, holds string }{

@@ -39,7 +39,7 @@ func newAnswers() *answers {
 }
 
 // read reads the body of an answer, of at most limit bytes. announced is the length
-// that the answer's header states, -1 without one. It waits for memory until ctx ends.
+// that the answer's header states, or -1 without one. It waits for memory until ctx ends.
 // An error answer does not wait, because the rate limiter needs its status: if it is
 // too large, or there is no memory, its body is replaced.
 func (s *answers) read(ctx context.Context, a *answer, body io.Reader, announced, limit int64) (err error) {

@@ -18,8 +18,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// TestErrorTextsAreCut: nothing of an error that Discord answers with is longer
-// than what is worth showing, and what is cut stays text.
+// TestErrorTextsAreCut: long texts in Discord's errors are cut, and stay valid text.
 func TestErrorTextsAreCut(t *testing.T) {
 	long := strings.Repeat("ü", 1<<17)
 	body := `{"message":"` + long + `","code":50035,"errors":{"` + long + `":{"` + long + `":{"_errors":[{"code":"` + long + `","message":"` + long + `"}]}}}}`
@@ -57,8 +56,8 @@ var anyAnswer = Operation{Name: "get_my_application", Method: http.MethodGet, Pa
 
 func jsonOf(n int) []byte { return []byte(`"` + strings.Repeat("x", n-2) + `"`) }
 
-// TestHugeErrors: of an error answer that is too large the status counts, and
-// callers get a document of Discord's form.
+// TestHugeErrors: if an error response is too large, only its status counts, and callers
+// get a document like Discord's.
 func TestHugeErrors(t *testing.T) {
 	huge := `{"message":"` + strings.Repeat("x", 30<<20) + `","code":7}`
 	client := sized(t, func() (int, io.Reader) { return http.StatusForbidden, strings.NewReader(huge) })
@@ -76,7 +75,7 @@ func TestHugeErrors(t *testing.T) {
 	}
 }
 
-// TestAnswerSizes: an answer arrives whole whatever its size, up to the limit.
+// TestAnswerSizes: a response of any size up to the limit is read completely.
 func TestAnswerSizes(t *testing.T) {
 	for _, n := range []int{2, smallAnswer - 1, smallAnswer, smallAnswer + 1, mediumAnswer - 1, mediumAnswer, mediumAnswer + 1, 3 << 20} {
 		want := jsonOf(n)
@@ -93,7 +92,7 @@ func TestAnswerSizes(t *testing.T) {
 	}
 }
 
-// TestAnnouncedSizes: an answer arrives whole whatever size its header announces.
+// TestAnnouncedSizes: a response is read completely, whatever size its header announces.
 func TestAnnouncedSizes(t *testing.T) {
 	for _, n := range []int{2, 1000, smallAnswer, smallAnswer + 1, mediumAnswer + 1} {
 		for _, announced := range []int64{-1, 0, 1, int64(n) - 1, int64(n), int64(n) + 1, 1 << 40} {
@@ -166,7 +165,7 @@ func TestAnswersTogether(t *testing.T) {
 		}
 		calls.Wait()
 		if limit := int64(42<<20 + 30*smallAnswer); peak.Load() > limit || peak.Load() < 2*size {
-			t.Errorf("%d bytes at once, limit %d", peak.Load(), limit)
+			t.Errorf("%d bytes at the same time, limit %d", peak.Load(), limit)
 		}
 	})
 }
@@ -195,8 +194,8 @@ func TestNoMemoryForAnAnswer(t *testing.T) {
 	})
 }
 
-// TestCheckTokenNeedsAUser: an API that answers 200 with anything but a user
-// has not said that the token is good.
+// TestCheckTokenNeedsAUser: a 200 with something other than a user does not prove that
+// the token is valid.
 func TestCheckTokenNeedsAUser(t *testing.T) {
 	for body, want := range map[string]string{
 		`[]`: "", `{}`: "", `null`: "", `"x"`: "", `1`: "", `{"username":"x"}`: "", `{"id":""}`: "", `{"id":"0"}`: "", `{"id":"x","username":"y"}`: "",

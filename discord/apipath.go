@@ -7,15 +7,14 @@ import (
 	"strings"
 )
 
-// APIPath is the path of a request to Discord's API that another program
-// wrote, once it is known to lead nowhere else.
+// APIPath is the path of another program's request, validated to lead only to Discord's API.
 type APIPath struct {
 	version  string   // with its v; empty if the path names none
 	below    string   // escaped, begins with a slash
 	segments []string // of below, decoded as Discord decodes them
 }
 
-// String returns the path with the version as it was given, if it names one.
+// String returns the path, with its version if it has one.
 func (p APIPath) String() string {
 	if p.version == "" {
 		return "/api" + p.below
@@ -84,7 +83,7 @@ func ParseAPIPath(escaped string) (APIPath, error) {
 		p.segments = append(p.segments, decoded)
 	}
 	if p.version == "" && isVersion(p.segments[0]) {
-		// Discord could take an escaped version for one.
+		// Discord could interpret an escaped version as a version.
 		return APIPath{}, refusePath(http.StatusBadRequest, 0, unsafePath)
 	}
 	p.below = "/" + below
@@ -111,8 +110,8 @@ func countsMilliseconds(version string) bool {
 	return version == "" || version == "v6" || version == "v7"
 }
 
-// maxDecodings is how often a segment is decoded to see what others, who may
-// decode more than once, could take it for.
+// maxDecodings is how often a segment is decoded to find its possible meanings, because
+// other programs may decode more than once.
 const maxDecodings = 4
 
 // isSafeSegment reports whether a part of a path stays one part of it,

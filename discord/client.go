@@ -1,5 +1,5 @@
 // Package discord implements a client of Discord's REST API: its operations, the
-// meaning of responses, and retries that do no work twice.
+// meaning of responses, and retries that are safe.
 //
 // Every call goes through one transport. The transport waits until Discord's rate
 // limits allow the call (see package ratelimit), and retries it if its outcome is
@@ -22,10 +22,10 @@ import (
 	"discordproxy/discord/ratelimit"
 )
 
-// DefaultBaseURL is where Discord's API lives.
+// DefaultBaseURL is the URL of Discord's API.
 const DefaultBaseURL = "https://discord.com/api"
 
-// DefaultRetryFor is how long a call without a deadline is tried again.
+// DefaultRetryFor is how long a call without a deadline is retried.
 const DefaultRetryFor = 30 * time.Second
 
 // apiVersion is the version of Discord's API that calls of this package speak.
@@ -45,32 +45,30 @@ type Config struct {
 	// Discord's ordinary limits.
 	Limiter *ratelimit.Limiter
 	// Upstream sends one request. Nil means a connection pool made for
-	// Discord, see NewUpstream. It must not follow redirects.
+	// Discord; see NewUpstream. It must not follow redirects.
 	Upstream http.RoundTripper
-	// TryTimeout bounds one try, from sending to the last byte of the answer.
-	// A try may take a second more for each 256 KiB of its body. 0 means 60
-	// seconds.
+	// TryTimeout limits one attempt, from sending to the last byte of the response. An
+	// attempt may take one more second for each 256 KiB of its body. 0 means 60 seconds.
 	TryTimeout time.Duration
-	// RetryFor is how long a call without a deadline is tried again while its
-	// tries fail. Neither the wait for rate limits counts nor the time of tries
-	// without an answer. A call with a deadline is tried until then. No call is
-	// tried again later than two minutes after a try that may have taken effect.
-	// 0 means 30 seconds, a negative duration a single try.
+	// RetryFor is how long a call without a deadline is retried while its attempts fail.
+	// Waits for rate limits and the time of attempts without a response do not count. A
+	// call with a deadline is retried until the deadline. No call is retried more than
+	// two minutes after an attempt that may have taken effect. 0 means 30 seconds, a
+	// negative duration a single try.
 	RetryFor time.Duration
-	// MaxResponseBytes bounds the body of an answer. 0 means 32 MiB. All
-	// answers together have a limit too, see HoldAnswers.
+	// MaxResponseBytes limits the body of a response. 0 means 32 MiB. All
+	// answers together have a limit too; see HoldAnswers.
 	MaxResponseBytes int64
 	// DMChannels is the number of users whose direct message channel is
 	// remembered. 0 means 50,000.
 	DMChannels int
-	// Logger takes what happens between the calls' beginning and end, such
-	// as repeated tries. Nil means slog.Default().
+	// Logger receives what happens during a call, such as retries. Nil means slog.Default().
 	Logger *slog.Logger
 	// Observers are notified of every request to Discord.
 	Observers []Observer
-	// MayNotSend is asked immediately before each try, and returns why this process may
-	// not send at the moment. The call then waits like one that cannot reach Discord. Nil
-	// means that it always may.
+	// MayNotSend is called immediately before each attempt, and returns why this process
+	// may not send at the moment. The call then waits like one that cannot reach Discord.
+	// Nil means that it always may.
 	MayNotSend func() error
 }
 
@@ -162,8 +160,8 @@ var ErrNoUser = errors.New(
 // getTokenUser is GetMyUser for an API that may be none of Discord's.
 var getTokenUser = Operation{Name: "get_my_user", Method: http.MethodGet, Path: "/users/@me"}
 
-// CheckToken asks Discord who the bot is. It answers the question whether
-// the token is good even while other calls with it are refused.
+// CheckToken asks Discord for the bot's user. It finds out whether the token is valid
+// even while other calls with the token are refused.
 func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 	var user struct {
 		ID       string `json:"id"`
@@ -178,7 +176,7 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 	if err != nil {
 		return "", err
 	}
-	// An odd name is no failure: the fields are read as far as they are known.
+	// A name of an unexpected form is not a failure: unknown fields are ignored.
 	_ = json.Unmarshal(data, &user)
 	bot := parseID(user.ID)
 	if bot == 0 {
@@ -191,7 +189,7 @@ func (c *Client) CheckToken(ctx context.Context) (username string, err error) {
 // BotToken names the bot's own token in what RateLimits returns.
 const BotToken = "bot"
 
-// The calls that wait at one moment, and why.
+// The calls that wait, and why.
 type (
 	// RateLimits is the state of all limits.
 	RateLimits = ratelimit.Snapshot
@@ -204,15 +202,15 @@ type (
 // shownBuckets is how many buckets RateLimits returns.
 const shownBuckets = 500
 
-// RateLimits returns the calls that wait at the moment, and why. Counts are of all
-// buckets; the 500 busiest come with their numbers.
+// RateLimits returns the calls that wait at the moment, and why. Counts include all
+// buckets; details are only those of the 500 busiest.
 func (c *Client) RateLimits() RateLimits { return c.limiter.Status(shownBuckets) }
 
 // Queued returns how many calls wait, and the bytes of their bodies.
 func (c *Client) Queued() (calls int, bytes int64) { return c.limiter.Queued() }
 
-// Usable returns nil while calls may go out, else why not, in words that
-// anybody may read: Discord refused the token, or bans this address.
+// Usable returns nil while calls may be sent. Otherwise it returns the reason, which may
+// be shown to anyone: Discord refused the token, or has banned this address.
 func (c *Client) Usable() error {
 	if err := c.limiter.Barred(BotToken); err != nil {
 		return refusal(context.Background(), err)

@@ -12,14 +12,14 @@ import (
 )
 
 // SendDirectMessage posts a message to a user. It opens the channel to the
-// user if it is not known, and once more if Discord does not take messages in
-// the one that is known.
+// user if it is not known, and once more if Discord does not accept messages
+// in the known one.
 //
-// A user who does not exist is 404 / 10013, although Discord refuses the
-// opening of a channel to them with another error.
+// A user who does not exist is 404 / 10013, although Discord refuses to open a
+// channel to them with another error.
 //
-// The messages of one caller to one user keep their order, also those that ask
-// while the channel is being opened.
+// The messages of one caller to one user keep their order, also while the
+// channel is being opened.
 func (c *Client) SendDirectMessage(ctx context.Context, userID uint64, m Message) (json.RawMessage, error) {
 	turn := c.turns.enter(Caller(ctx), userID)
 	defer turn.leave()
@@ -71,7 +71,7 @@ func isGone(err error) bool {
 
 // openDM opens the channel to a user, or returns the one that is open. When
 // Discord says that channels are opened too fast, the limiter holds this and
-// all later openings; messages in channels that are known go on.
+// all later openings; messages in channels that are known continue.
 // https://discord.com/developers/docs/resources/user#create-dm
 func (c *Client) openDM(ctx context.Context, userID uint64) (uint64, error) {
 	data, err := c.Call(ctx, CreateDM, Args{"recipient_id": snowflake(userID)})
@@ -103,9 +103,9 @@ type dmChannels struct {
 	changed map[uint64]uint64 // since the last export; 0 for a channel that was forgotten
 }
 
-// ExportDMs returns the direct message channels by their users that became known
-// since it was last called; 0 for those that are known no longer. The first call
-// returns nothing: changes are kept from then on.
+// ExportDMs returns the direct message channels, by user, that have changed since the
+// last call; 0 for a channel that was forgotten. The first call returns nothing, and
+// starts to record changes.
 func (c *Client) ExportDMs() map[uint64]uint64 {
 	c.dms.mu.Lock()
 	defer c.dms.mu.Unlock()
@@ -125,8 +125,8 @@ func (c *Client) ImportDMs(channels map[uint64]uint64) {
 	}
 }
 
-// note has a change exported, if exports have begun. More changes than maxDMChanges
-// between two of them are not kept. The lock is held.
+// note records a change for the next export, if exports have begun. It keeps at most
+// maxDMChanges changes. The lock is held.
 func (d *dmChannels) note(user, channel uint64) {
 	if d.changed != nil && len(d.changed) < maxDMChanges {
 		d.changed[user] = channel
@@ -142,7 +142,7 @@ type DMCache struct {
 	Opened int64 // channels that had to be opened, or failed to
 }
 
-// DMCache returns how the memory of direct message channels is used.
+// DMCache returns the statistics of the remembered direct message channels.
 func (c *Client) DMCache() DMCache {
 	c.dms.mu.Lock()
 	defer c.dms.mu.Unlock()

@@ -36,7 +36,7 @@ func openingRig(t *testing.T, n, limit int, window time.Duration) (sb *sandbox.S
 }
 
 // TestHardCase12_OpeningTooFastHoldsOpeningsOnly: after 403 / 40003 new
-// channels wait for each other, messages in known ones go on.
+// channels wait for each other, messages in known ones continue.
 func TestHardCase12_OpeningTooFastHoldsOpeningsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb, users := openingRig(t, 12, 5, time.Minute)

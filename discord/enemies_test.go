@@ -143,7 +143,7 @@ const okHead = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 var enemies = map[string]enemy{
 	"accepts nothing":        func(w *wire, _ net.Conn) { <-w.ended },
 	"hangs after connecting": func(_ *wire, conn net.Conn) { silent(conn) },
-	"closes at once":         func(*wire, net.Conn) {},
+	"closes immediately":     func(*wire, net.Conn) {},
 	"closes in the middle of TLS": func(_ *wire, conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 10))
 	},
@@ -226,8 +226,8 @@ func TestEnemies(t *testing.T) {
 	}
 }
 
-// TestNonsenseHeaders: an answer counts whatever its headers are, and
-// they do not stop later calls.
+// TestNonsenseHeaders: a response is used whatever its headers are, and the headers do
+// not stop later calls.
 func TestNonsenseHeaders(t *testing.T) {
 	const nonsense = "X-RateLimit-Limit: many\r\nX-RateLimit-Remaining: -1\r\nX-RateLimit-Reset-After: NaN\r\nX-RateLimit-Reset: 1e999\r\n" +
 		"X-RateLimit-Bucket: \xff\r\nX-RateLimit-Global: maybe\r\nX-RateLimit-Scope: \r\nRetry-After: never\r\nDate: yesterday\r\nContent-Type: /;=\r\n"
@@ -309,8 +309,8 @@ func pass(from, to net.Conn, dead *atomic.Bool) {
 	}
 }
 
-// TestFlapping: every connection is bad, or good for a few seconds only. All
-// messages arrive, in their channels and once.
+// TestFlapping: every connection is bad, or works for a few seconds only. All messages
+// arrive once, in their channels.
 func TestFlapping(t *testing.T) {
 	names := make([]string, 0, len(enemies))
 	for name := range enemies {
@@ -357,7 +357,7 @@ func TestFlapping(t *testing.T) {
 }
 
 // TestStrippedHeaders: a JSON 429 of Discord is no ban of the address, whatever
-// headers a proxy on the way has removed. The route waits, others go on.
+// headers a proxy on the way has removed. The route waits, others continue.
 func TestStrippedHeaders(t *testing.T) {
 	all := http.Header{
 		"Via": {"1.1 google"}, "Retry-After": {"3"}, "X-Ratelimit-Limit": {"5"}, "X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset-After": {"2.5"},

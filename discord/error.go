@@ -17,7 +17,7 @@ import (
 	"discordproxy/discord/ratelimit"
 )
 
-// Reason says who refused a call, or what kept it from Discord.
+// Reason is why a call failed: who refused it, or why it did not reach Discord.
 type Reason int
 
 const (
@@ -35,9 +35,9 @@ const (
 	Canceled
 	// Overloaded: too many calls wait already, or with too many other tokens.
 	Overloaded
-	// Banned: Discord refuses every call of this address.
+	// Banned: Discord refuses every call from this address.
 	Banned
-	// BudgetSpent: Discord would ban this address for one more refused call.
+	// BudgetSpent: one more refused call would get this address banned.
 	BudgetSpent
 	// TokenRefused: Discord has refused the bot's token.
 	TokenRefused
@@ -68,24 +68,24 @@ const (
 
 // Error is a call to Discord that failed.
 type Error struct {
-	// Reason is why. Status, Code, Text and Fields are set when Discord
-	// answered, or would have answered. With DeadlineExceeded they are those of
+	// Reason is the reason of the failure. Status, Code, Text and Fields are set if
+	// Discord answered, or would have answered. With DeadlineExceeded, they are those of
 	// the 429 whose wait is too long.
 	Reason Reason
 	// Status is the HTTP status.
 	Status int
-	// Code is Discord's code, 0 for general errors.
+	// Code is Discord's code, or 0 for general errors.
 	Code int
 	// Text is Discord's message.
 	Text string
-	// Fields are what is wrong with the fields of a form.
+	// Fields are the violations of an invalid form.
 	Fields []FieldError
-	// RetryAfter is how long to wait before the call can succeed, 0 when
+	// RetryAfter is how long to wait before the call can succeed, or 0 when
 	// that is not known.
 	RetryAfter time.Duration
-	// Limit is the scope of the rate limit that held the call when it failed,
-	// as Discord names scopes: ScopeUser, ScopeGlobal or ScopeShared. Empty if
-	// none did.
+	// Limit is the scope of the rate limit that the call was waiting for when it failed,
+	// by Discord's names: ScopeUser, ScopeGlobal or ScopeShared. Empty if it was waiting
+	// for none.
 	Limit string
 	// OutcomeUnknown: the call may have taken effect.
 	OutcomeUnknown bool
@@ -173,7 +173,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the cause. It may name addresses; it is not for clients.
+// Unwrap returns the cause. It may contain addresses, so it must not be shown to clients.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Lines returns Discord's text with a line for each field that broke a rule:
@@ -196,20 +196,18 @@ func (e *Error) Lines() string {
 	return b.String()
 }
 
-// InvalidForm returns the error that Discord answers to a form with broken
-// rules, for a form that was not sent.
+// InvalidForm returns the error with which Discord refuses an invalid form, for a form
+// that was not sent.
 func InvalidForm(fields ...FieldError) *Error {
 	return &Error{Reason: Invalid, Status: http.StatusBadRequest, Code: 50035, Text: "Invalid Form Body", Fields: fields}
 }
 
-// EmptyMessage returns the error that Discord answers to a message without
-// anything in it.
+// EmptyMessage returns the error with which Discord refuses an empty message.
 func EmptyMessage() *Error {
 	return &Error{Reason: Invalid, Status: http.StatusBadRequest, Code: 50006, Text: "Cannot send an empty message"}
 }
 
-// TooLarge returns the error that Discord answers to a request with a file
-// that is too large.
+// TooLarge returns the error with which Discord refuses a file that is too large.
 func TooLarge(fields ...FieldError) *Error {
 	return &Error{Reason: Invalid, Status: http.StatusRequestEntityTooLarge, Code: 40005, Text: "Request entity too large", Fields: fields}
 }
@@ -256,7 +254,7 @@ func plainText(status int, body []byte) string {
 	return cut(string(text), maxErrorText)
 }
 
-// Limits of what is read from an error, in bytes for texts. Errors are logged,
+// Limits on what is kept of an error; those of texts are in bytes. Errors are logged,
 // kept for the dashboard and sent to callers.
 const (
 	maxErrorText    = 2000

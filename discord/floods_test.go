@@ -52,8 +52,8 @@ func heapPeak(work func()) int {
 	return peak - before
 }
 
-// TestFloodOfAnswers: answers of 30 MB cost a bounded amount of memory, however
-// many come, and errors hardly any.
+// TestFloodOfAnswers: any number of 30 MB responses takes a bounded amount of memory, and
+// errors take little.
 func TestFloodOfAnswers(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
@@ -84,7 +84,7 @@ func TestFloodOfAnswers(t *testing.T) {
 			}
 			calls.Wait()
 		})
-		t.Logf("figure: %d answers of 30 MB with status %d at once: the heap grew by %d MB, the longest error for the log has %d bytes", tt.calls, tt.status, grown, longest)
+		t.Logf("figure: %d answers of 30 MB with status %d at the same time: the heap grew by %d MB, the longest error for the log has %d bytes", tt.calls, tt.status, grown, longest)
 		if grown > tt.mostMB || longest > 3000 || (longest > 0) != (tt.status >= 400) {
 			t.Errorf("%s: %d MB, %d bytes", tt.name, grown, longest)
 		}

@@ -25,9 +25,9 @@ type Request struct {
 	Path   APIPath
 	// Query is the part after the question mark, escaped.
 	Query string
-	// Header is sent as it is, but for two. Without an Authorization the
-	// request is the bot's, as with the bot's token; every other token has
-	// limits of its own. A User-Agent that Discord would block is replaced.
+	// Header is sent unchanged, with two exceptions. Without an Authorization, the
+	// request is sent with the bot's token. A User-Agent that Discord would block is
+	// replaced. Tokens other than the bot's have separate limits.
 	Header http.Header
 	// Body is sent as it is.
 	Body []byte
@@ -40,7 +40,7 @@ type Response struct {
 	Body   []byte
 }
 
-// Err returns what an error status says, nil for any other.
+// Err returns what an error status says, or nil for any other.
 func (r *Response) Err() *Error {
 	if r.Status < http.StatusBadRequest {
 		return nil

@@ -56,7 +56,7 @@ func addBot(t *testing.T, sb *sandbox.Sandbox, authorization string) {
 	}
 }
 
-func TestForwardedRequestsAreTheBotsUnlessTheySay(t *testing.T) {
+func TestForwardedRequestsUseTheBotsTokenByDefault(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
 	addBot(t, sb, "Bot other")
@@ -157,8 +157,7 @@ func form(payload string) (body, contentType string) {
 		"--b\r\nContent-Disposition: form-data; name=\"payload_json\"\r\n\r\n" + payload + "\r\n--b--\r\n", `multipart/form-data; boundary=b`
 }
 
-// TestForwardRepeats: after a failure that may have come too late, only what
-// is harmless is done again.
+// TestForwardRepeats: after a failure with an unknown outcome, only safe requests are repeated.
 func TestForwardRepeats(t *testing.T) {
 	channel := sandbox.New(sandbox.Config{}).World().General
 	messages := fmt.Sprintf("/api/v10/channels/%s/messages", channel)
@@ -211,9 +210,9 @@ func TestForwardRepeats(t *testing.T) {
 	}
 }
 
-// TestForwardHoldsRenamesApart: a channel that was renamed too often can still
+// TestForwardDelaysRenamesSeparately: a channel that was renamed too often can still
 // be changed otherwise.
-func TestForwardHoldsRenamesApart(t *testing.T) {
+func TestForwardDelaysRenamesSeparately(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})
 		client := newClient(t, sb, nil)
@@ -429,8 +428,8 @@ func mustUnescape(s string) string {
 	return decoded
 }
 
-// TestTooManyOtherTokens: a request with one token too many gets an error, and not
-// that a queue is full.
+// TestTooManyOtherTokens: a request with one token too many gets its own error, not that
+// of a full queue.
 func TestTooManyOtherTokens(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	limiter, err := ratelimit.New(ratelimit.Config{MaxOtherTokens: 1})

@@ -17,8 +17,8 @@ type GatewayBot struct {
 	URL string
 	// Shards is the number of connections that Discord recommends.
 	Shards int
-	// Total is the number of sessions that may begin in a day, 0 when Discord
-	// does not say, Remaining how many of them are left, -1 when Discord does
+	// Total is the number of sessions that may begin in a day, or 0 when Discord
+	// does not say, Remaining how many of them are left, or -1 when Discord does
 	// not say, and ResetAfter when all of them are there again.
 	Total, Remaining int
 	ResetAfter       time.Duration

@@ -20,8 +20,7 @@ func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
 	}, nil
 }
 
-// TestGatewayBot: numbers that Discord leaves out, or that are none, are not
-// taken for 0.
+// TestGatewayBot: missing or invalid numbers do not count as 0.
 func TestGatewayBot(t *testing.T) {
 	for answer, want := range map[string]discord.GatewayBot{
 		`{"url":"wss://g","shards":2,"session_start_limit":{"total":1000,"remaining":7,"reset_after":14400000,"max_concurrency":1}}`: {URL: "wss://g", Shards: 2, Total: 1000, Remaining: 7, ResetAfter: 4 * time.Hour},

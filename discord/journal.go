@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Journal records the tries of one call, so that another process can go on with the
+// Journal records the tries of one call, so that another process can continue with the
 // call when this one ends in the middle of it. It does not record requests that
 // the call makes in addition to its own, such as opening a direct message channel.
 // Its functions are called in the goroutine of the call. All fields are

@@ -14,8 +14,8 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestJournal: each try of a call is recorded before it is sent, and how it ended;
-// the opening of the direct message channel is none of them.
+// TestJournal: each attempt of a call is recorded before it is sent, and again when it
+// ends. Opening the direct message channel is not recorded.
 func TestJournal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})
@@ -47,8 +47,7 @@ func TestJournal(t *testing.T) {
 	})
 }
 
-// TestJournalFails: a try that cannot be recorded is not sent, and keeps nothing
-// occupied.
+// TestJournalFails: an attempt that cannot be recorded is not sent, and uses nothing up.
 func TestJournalFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})

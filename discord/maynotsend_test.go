@@ -15,7 +15,7 @@ import (
 )
 
 // TestMayNotSend: a call waits while the process may not send, like one that cannot reach
-// Discord. It fails as one that was not sent, and keeps nothing occupied.
+// Discord. It fails like a call that was not sent, and uses nothing up.
 func TestMayNotSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})

@@ -23,7 +23,7 @@ type Message struct {
 	Fields Args
 	// Files are uploaded with it.
 	Files []File
-	// Journal records the tries, see Operation.Recorded. Nil means none.
+	// Journal records the tries; see Operation.Recorded. Nil means none.
 	Journal *Journal
 }
 

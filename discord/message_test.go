@@ -114,8 +114,8 @@ func TestDirectMessagesOpenTheChannelOnce(t *testing.T) {
 	})
 }
 
-// TestLeaderLeaves: the caller who opens the channel gives up, another one
-// who waits takes over.
+// TestLeaderLeaves: if the caller that opens the channel gives up, another waiting caller
+// takes over.
 func TestLeaderLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(2 * time.Second)})
@@ -140,8 +140,7 @@ func TestLeaderLeaves(t *testing.T) {
 	})
 }
 
-// TestRememberedChannelIsGone: Discord does not know the channel any more that
-// was opened to a user.
+// TestRememberedChannelIsGone: a remembered direct message channel does not exist at Discord.
 func TestRememberedChannelIsGone(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	var calls counter
@@ -164,7 +163,7 @@ func TestRememberedChannelIsGone(t *testing.T) {
 	}
 }
 
-// TestHungChannel: a call that hangs in one channel stops no other channel.
+// TestHungChannel: a call that hangs in one channel does not delay other channels.
 func TestHungChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})
@@ -242,7 +241,7 @@ func TestUnknownUserIsAskedFor(t *testing.T) {
 	}
 }
 
-// TestRetries: one entry is what happens to the tries of one call, in order.
+// TestRetries: each entry lists what happens to the attempts of one call, in order.
 func TestRetries(t *testing.T) {
 	reset := errors.New("connection reset by peer")
 	status := func(code int) func(*http.Request, http.RoundTripper) (*http.Response, error) {
@@ -312,7 +311,7 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
-// TestOutcomeUnknown: when tries run out, the caller hears what is not known.
+// TestOutcomeUnknown: if the last attempt fails, the error says that the outcome is unknown.
 func TestOutcomeUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})

@@ -20,13 +20,13 @@ type Try struct {
 	Route, Resource string
 	// Number counts the tries of one request, from 1.
 	Number int
-	// Before is how the previous try ended; None for the first.
+	// Before is the outcome of the previous attempt; None for the first.
 	Before Outcome
-	// Began is when the try began to wait, Sent when the rate limits let it go,
-	// zero if they did not, and Ended when all was over.
+	// Began is when the attempt began to wait, Sent when the rate limits allowed it, or
+	// zero if they did not, and Ended when the attempt had ended.
 	Began, Sent, Ended time.Time
 	Outcome            Outcome
-	// Status is Discord's HTTP status, 0 without an answer.
+	// Status is Discord's HTTP status, or 0 without an answer.
 	Status int
 	// Limit is the limit that Discord said was hit: bucket, sub, shared, global
 	// or address. Empty when none was.
@@ -34,11 +34,11 @@ type Try struct {
 	// Once is whether the request makes something that the nonce in it keeps
 	// single.
 	Once bool
-	// Err is why there is no answer.
+	// Err is the reason why there is no response.
 	Err error
 }
 
-// Outcome is how a try ended.
+// Outcome is the outcome of an attempt.
 type Outcome int
 
 const (

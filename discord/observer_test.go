@@ -19,7 +19,7 @@ type watcher []discord.Try
 
 func (w *watcher) Tried(_ context.Context, t discord.Try) { *w = append(*w, t) }
 
-func TestObserversHearOfEveryTry(t *testing.T) {
+func TestObserversGetEveryTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{})
 		const route = "POST /channels/{channel_id}/messages"

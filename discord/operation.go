@@ -136,8 +136,8 @@ func (o *Operation) inQuery(name string) bool {
 	return o.Method == http.MethodGet || o.Method == http.MethodDelete || slices.Contains(o.Query, name)
 }
 
-// returns is what a success of the operation with these arguments answers
-// with: a webhook's message only for one who waits for it.
+// returns is the expected response of the operation with these arguments: a webhook
+// returns its message only if the caller waits for it.
 func (o *Operation) returns(args Args) Returns {
 	if slices.Contains(o.Query, "wait") && args["wait"] != true {
 		return Anything

@@ -45,7 +45,7 @@ var operations = map[string]discord.Operation{
 	"ExecuteWebhook":      discord.ExecuteWebhook, "UpdateWebhookMessage": discord.UpdateWebhookMessage, "DeleteWebhookMessage": discord.DeleteWebhookMessage,
 }
 
-// TestOperationsAreListed: the list above is whole.
+// TestOperationsAreListed: the list above is complete.
 func TestOperationsAreListed(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "operations.go", nil, 0)
 	if err != nil {
@@ -117,8 +117,7 @@ func TestOperationsHaveBuckets(t *testing.T) {
 	}
 }
 
-// TestArgumentsStayInTheirPlace: whatever is given as an argument, no other
-// route is called.
+// TestArgumentsStayInTheirPlace: no value of an argument can lead to another route.
 func TestArgumentsStayInTheirPlace(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	var sent *http.Request
@@ -192,8 +191,7 @@ func TestReason(t *testing.T) {
 	}
 }
 
-// TestRepeatableOperations: what can be done twice is tried again, what cannot
-// ends with an outcome that is unknown.
+// TestRepeatableOperations: idempotent operations are retried; others end with an unknown outcome.
 func TestRepeatableOperations(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
@@ -227,7 +225,8 @@ func TestRepeatableOperations(t *testing.T) {
 	}
 }
 
-// TestDoneByAnEarlierTry: what Discord refuses to do again was done.
+// TestDoneByAnEarlierTry: if Discord refuses a retry because the work is done, an earlier
+// attempt did it.
 func TestDoneByAnEarlierTry(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()

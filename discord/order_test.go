@@ -149,9 +149,9 @@ func testOrder(t *testing.T, way string, n int, apart time.Duration, trouble []s
 	}
 }
 
-// TestOrderHoldsNobodyElse: other callers and other channels go on while the
+// TestOrderDelaysNobodyElse: other callers and other channels continue while the
 // messages of one caller wait for the tries of the first.
-func TestOrderHoldsNobodyElse(t *testing.T) {
+func TestOrderDelaysNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(100 * time.Millisecond)})
 		w := sb.World()
@@ -208,9 +208,9 @@ func TestOrderHoldsNobodyElse(t *testing.T) {
 	})
 }
 
-// TestOrderAfterWhoLeaves: a caller who leaves between two tries, or waiting,
-// holds up none that comes after.
-func TestOrderAfterWhoLeaves(t *testing.T) {
+// TestOrderAfterCancelledCalls: a caller that disconnects while it waits or between two
+// attempts does not delay later calls.
+func TestOrderAfterCancelledCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{Latency: sandbox.RoundTrip(100 * time.Millisecond)})
 		w := sb.World()
@@ -250,8 +250,7 @@ func TestOrderAfterWhoLeaves(t *testing.T) {
 	})
 }
 
-// TestOrderOfAnInteraction: follow-ups go behind the first answer and behind
-// its edit.
+// TestOrderOfAnInteraction: follow-ups are sent after the first response and after its edit.
 func TestOrderOfAnInteraction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delay := sandbox.Delay{Max: 60 * time.Millisecond}

@@ -41,17 +41,17 @@ type pause struct {
 	// another, so that each caller's keep their order, and later ones wait behind them.
 	ended bool
 	queue []*pausedCall
-	moves *pausedCall // that goes on at the moment
+	moves *pausedCall // that continues at the moment
 }
 
 type pausedCall struct {
 	bytes int64
-	turn  chan struct{} // closed when it may go on
+	turn  chan struct{} // closed when it may continue
 }
 
-// PauseChannel has all calls that are limited by a channel wait until ResumeChannel.
-// Their deadlines stay. Calls that have their permit go on. A channel that is paused
-// stays as it is.
+// PauseChannel makes all calls that are limited by a channel wait until ResumeChannel.
+// Their deadlines still apply. Calls that have their permit continue. Pausing a paused
+// channel changes nothing.
 func (c *Client) PauseChannel(channel uint64, by string) (Pause, error) {
 	p := &c.transport.pauses
 	p.mu.Lock()
@@ -130,17 +130,18 @@ func (p *pauses) active(resource string) bool {
 	return there != nil && !there.ended
 }
 
-// hold waits while a resource is paused. The result is to be called when the call has
-// its place in the limiter's queue, or needs none any more: the next one follows then.
-// It may be called more than once. A call that tries again goes ahead of those that have
-// not been sent, and is not refused because too many wait.
+// hold waits while a resource is paused. The result is nil if it is not. Otherwise it is
+// to be called when the call has its place in the limiter's queue, or needs none any
+// more: the next one follows then. It may be called more than once. A call that tries
+// again is sent before those that have not been sent, and is not refused because too many
+// wait.
 func (p *pauses) hold(ctx context.Context, r *ratelimit.Request) (placed func(), err error) {
 	resource := r.Route.Major
 	p.mu.Lock()
 	there := p.channels[resource]
 	if there == nil || there.ended && r.Retry != nil {
 		p.mu.Unlock()
-		return func() {}, nil
+		return nil, nil
 	}
 	if p.limiter.Enter(r.Bytes, r.Retry != nil) != nil {
 		p.mu.Unlock()
@@ -182,8 +183,8 @@ func (p *pauses) hold(ctx context.Context, r *ratelimit.Request) (placed func(),
 	return nil, ctx.Err()
 }
 
-// moveOn has the next call of a pause that has ended go on, and forgets a pause that
-// nothing waits for.
+// moveOn lets the next call of an ended pause continue, and forgets a pause for which no
+// call waits.
 func (p *pauses) moveOn(resource string, there *pause) {
 	if !there.ended || there.moves != nil {
 		return
@@ -206,16 +207,14 @@ func (s *sending) permit(ctx context.Context) (*ratelimit.Permit, error) {
 		if err != nil {
 			return nil, err
 		}
-		joined := s.ask.Joined
-		s.ask.Joined = func() {
-			if joined != nil {
-				joined()
-			}
-			placed()
+		if placed != nil {
+			s.ask.Joined = placed // hold has called the one before
 		}
 		permit, err := s.limiter.Acquire(ctx, s.ask)
-		s.ask.Joined = joined
-		placed()
+		if placed != nil {
+			s.ask.Joined = nil
+			placed()
+		}
 		if err != nil || !s.pauses.active(s.ask.Route.Major) {
 			return permit, err
 		}

@@ -62,7 +62,7 @@ func (p *pausing) pause(by string) discord.Pause {
 }
 
 // TestPauseChannel: the calls of a paused channel wait, their deadlines stay, others are
-// not affected, and those of each caller go on in their order.
+// not affected, and those of each caller continue in their order.
 func TestPauseChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -203,7 +203,7 @@ func TestPauseBounds(t *testing.T) {
 }
 
 // TestPauseSharesTheQueue: calls that wait for the end of a pause are among those that
-// wait, and have the same bound. Calls that waited for it are not refused when they go on
+// wait, and have the same bound. Calls that waited for it are not refused when they continue
 // because others have come meanwhile.
 func TestPauseSharesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -25,7 +25,7 @@ func (r *Request) Pattern() string {
 	return r.Method + " " + ratelimit.RouteOf(http.MethodGet, r.Path.below, "", time.Now()).Template
 }
 
-// Reading is what a request names.
+// Reading contains the targets that a request names.
 type Reading struct {
 	// About are the targets by which Discord finds what the request is about:
 	// those in the path of a known route and, for the few routes that need it,

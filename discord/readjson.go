@@ -49,7 +49,7 @@ type jsonWalk struct {
 	decoder *json.Decoder
 }
 
-// place is where a value is in a document.
+// place is the position of a value in a document.
 type place int
 
 const (

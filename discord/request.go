@@ -21,7 +21,7 @@ type request struct {
 	journal     *Journal // records the tries; nil if nothing does
 }
 
-// policy is how a request is sent and what its answer must be.
+// policy says how a request is sent and which response is expected.
 type policy struct {
 	// repeatable: doing it twice has the effect of doing it once, so that a
 	// try whose outcome is unknown can be repeated.
@@ -35,7 +35,7 @@ type policy struct {
 	// probe: the request checks the token itself.
 	probe bool
 	// done is the code with which Discord refuses to do again what is done
-	// already, 0 if it does not.
+	// already, or 0 if it does not.
 	done int
 	// tokenless: the path carries its own credentials.
 	tokenless bool

@@ -7,15 +7,17 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+
+	"discordproxy/discord/rawjson"
 )
 
-// Returns is what a successful operation answers with. A success without it
-// says nothing about what Discord did, and counts as a lost answer. Whatever
-// else is odd about an answer is for the reader of it to ignore.
+// Returns is the expected response of a successful operation. A success without it proves
+// nothing about what Discord did, and counts as a lost response. The reader of the
+// response ignores everything else that is unexpected.
 type Returns int
 
 const (
-	// Anything may be the answer, or nothing.
+	// Anything is any response, or none.
 	Anything Returns = iota
 	// AnObject is a JSON object that is not empty.
 	AnObject
@@ -27,7 +29,7 @@ const (
 	unread
 )
 
-// String describes it for errors.
+// String returns a description for errors.
 func (r Returns) String() string {
 	return [...]string{"anything", "an object", "an object with an id", "a list", "unread"}[r]
 }
@@ -54,16 +56,14 @@ func (r Returns) in(body []byte) bool {
 	case AList:
 		return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) && json.Valid(body)
 	case AnObject:
-		var fields map[string]json.RawMessage
-		return json.Unmarshal(body, &fields) == nil && len(fields) > 0
+		v, ok := rawjson.Parse(body)
+		return ok && v.IsObject() && !v.IsEmpty()
 	case AnIdentity:
-		var object struct {
-			ID json.Number `json:"id"` // in a string, too
-		}
-		if json.Unmarshal(body, &object) != nil {
+		v, ok := rawjson.Parse(body)
+		if !ok || !v.IsObject() {
 			return false
 		}
-		id, err := strconv.ParseUint(object.ID.String(), 10, 64)
+		id, err := strconv.ParseUint(string(v.Member("id").Text()), 10, 64)
 		return err == nil && id != 0
 	}
 	return false

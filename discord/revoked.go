@@ -8,26 +8,28 @@ import (
 
 type revokedKey struct{}
 
-// WithRevoked returns a context whose calls are not sent once revoked has
-// ended. A call that waits for the rate limits fails then with Reason Revoked;
-// one that is at Discord goes on, since what it does is done there. Contexts that
-// were given before count, too.
+// WithRevoked returns a context whose calls are not sent once revoked has ended. A call
+// that waits for the rate limits then fails with Reason Revoked. A call that has been
+// sent continues, because Discord carries it out anyway. Contexts
+// of earlier calls of WithRevoked still count.
 func WithRevoked(ctx, revoked context.Context) context.Context {
-	earlier, _ := ctx.Value(revokedKey{}).([]context.Context)
-	return context.WithValue(ctx, revokedKey{}, append(slices.Clip(earlier), revoked))
+	return context.WithValue(ctx, revokedKey{}, append(slices.Clip(revocations(ctx)), revoked))
+}
+
+// revocations returns the contexts that WithRevoked was given.
+func revocations(ctx context.Context) []context.Context {
+	all, _ := ctx.Value(revokedKey{}).([]context.Context)
+	return all
 }
 
 // errRevoked ends the wait of a call whose caller may no longer make it.
 var errRevoked = errors.New("the caller may no longer make the call")
 
-// whileAllowed returns a context for the wait of a call, which ends with
-// errRevoked as its cause when the caller may no longer make it.
-func whileAllowed(ctx context.Context) (_ context.Context, stop func()) {
-	all, ok := ctx.Value(revokedKey{}).([]context.Context)
-	if !ok {
-		return ctx, func() {}
+// whenAny calls cancel, with errRevoked, when one of the contexts ends before stop.
+func whenAny(all []context.Context, cancel context.CancelCauseFunc) (stop func()) {
+	if len(all) == 0 {
+		return func() {}
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
 	unhooks := make([]func() bool, len(all))
 	for i, revoked := range all {
 		if revoked.Err() != nil {
@@ -35,10 +37,9 @@ func whileAllowed(ctx context.Context) (_ context.Context, stop func()) {
 		}
 		unhooks[i] = context.AfterFunc(revoked, func() { cancel(errRevoked) })
 	}
-	return ctx, func() {
+	return func() {
 		for _, unhook := range unhooks {
 			unhook()
 		}
-		cancel(nil)
 	}
 }

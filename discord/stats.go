@@ -15,7 +15,7 @@ type Stats struct {
 	tries     int
 }
 
-// Waited returns the time that the rate limits held the call.
+// Waited returns how long the call waited for rate limits.
 func (s *Stats) Waited() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -29,8 +29,7 @@ func (s *Stats) AtDiscord() time.Duration {
 	return s.atDiscord
 }
 
-// Tries returns the number of requests sent to Discord, repeated ones
-// included.
+// Tries returns the number of requests sent to Discord, including retries.
 func (s *Stats) Tries() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,8 +58,7 @@ func WithStats(ctx context.Context, s *Stats) context.Context {
 	return context.WithValue(ctx, statsKey{}, s)
 }
 
-// AddWaited counts time for which a limit other than Discord's held the call of
-// ctx.
+// AddWaited counts time that the call of ctx waited for a limit other than Discord's.
 func AddWaited(ctx context.Context, d time.Duration) {
 	if s := statsFrom(ctx); s != nil {
 		s.mu.Lock()
@@ -74,13 +72,13 @@ func statsFrom(ctx context.Context) *Stats {
 	return s
 }
 
-// WithCaller returns a context whose calls share the rate limits as those of
-// the named caller: each caller gets its fair part.
+// WithCaller returns a context whose calls belong to the named caller. Each caller gets a
+// fair share of the rate limits.
 func WithCaller(ctx context.Context, name string) context.Context {
 	return context.WithValue(ctx, callerKey{}, name)
 }
 
-// Caller returns the name that WithCaller gave the context, else "".
+// Caller returns the name that WithCaller gave the context, or "".
 func Caller(ctx context.Context) string {
 	name, _ := ctx.Value(callerKey{}).(string)
 	return name

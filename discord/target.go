@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// TargetKind is what a target is.
+// TargetKind is the kind of a target.
 type TargetKind string
 
 // The kinds of targets. A thread is a channel.

@@ -17,7 +17,7 @@ var ErrOtherBot = errors.New("the token is that of another bot: restart the serv
 type botToken struct {
 	mu      sync.RWMutex
 	session *discordgo.Session
-	bot     uint64 // the bot's ID, 0 until Discord has said it
+	bot     uint64 // the bot's ID, or 0 until Discord has said it
 }
 
 // parseToken returns a token without surrounding space and the prefix "Bot ".
@@ -50,9 +50,9 @@ func (t *botToken) identify(bot uint64) {
 	t.bot = bot
 }
 
-// SetToken asks Discord whether another token of the same bot is good, and then uses it
-// for all further tries, also those of calls that wait. It makes one call, outside of the
-// rate limits. After an error the token before stays in use.
+// SetToken asks Discord whether another token of the same bot is valid, and then uses it
+// for all further attempts, including those of waiting calls. It makes one call, outside
+// of the rate limits. After an error, the previous token stays in use.
 func (c *Client) SetToken(ctx context.Context, text string) error {
 	token, err := parseToken(text)
 	if err != nil {

@@ -41,6 +41,6 @@ func (t *transport) checkToken(ctx context.Context, r *request) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	// The limiter has heard the answer. Without one, a later 401 asks again.
+	// The limiter has received the response. Without one, a later 401 starts another check.
 	_, _ = t.do(ctx, check)
 }

@@ -157,8 +157,8 @@ func TestRefusedToken(t *testing.T) {
 	})
 }
 
-// TestGoneWebhook: what Discord said of a webhook that is gone is the answer to
-// later calls, until one may ask again.
+// TestGoneWebhook: later calls to a deleted webhook get Discord's last response, until
+// one call may try again.
 func TestGoneWebhook(t *testing.T) {
 	const status, body = 404, `{"message":"Unknown Webhook","code":10015}`
 	synctest.Test(t, func(t *testing.T) {
@@ -287,8 +287,8 @@ func TestRetryAfterOfFailures(t *testing.T) {
 	})
 }
 
-// TestAnswersWithoutWhatWasMade: a success that does not hold what the
-// operation returns is a lost answer.
+// TestAnswersWithoutWhatWasMade: a success without the object that the operation returns
+// counts as a lost response.
 func TestAnswersWithoutWhatWasMade(t *testing.T) {
 	for _, tt := range []struct {
 		op     discord.Operation

@@ -79,7 +79,7 @@ type sending struct {
 	*request
 	ask  ratelimit.Request // for the permits
 	seen Try               // the newest try
-	// What earlier tries left behind.
+	// State of earlier attempts.
 	limited *answer       // the newest answer that spoke of a limit
 	unknown bool          // a try may have taken effect
 	failing time.Duration // spent on tries that failed, and between tries
@@ -173,7 +173,7 @@ func (s *sending) hit(ctx context.Context, a *answer) {
 // settled returns the answer of a call.
 func (s *sending) settled(a *answer) *answer {
 	if s.unknown && s.done != 0 && a.status >= http.StatusBadRequest && answerError(a.status, a.header, a.body).Code == s.done {
-		// The try before has done it.
+		// The previous attempt has taken effect.
 		a = &answer{status: http.StatusNoContent, header: a.header}
 	}
 	a.outcomeUnknown = s.unknown
@@ -260,11 +260,7 @@ var errTooLate = errors.New("the limits allow no further try while Discord remem
 // wait waits for the permit of a try, but not beyond the last moment for it, and not
 // longer than the caller may make the call.
 func (s *sending) wait(ctx context.Context) (*ratelimit.Permit, error) {
-	within, stop := s.waitable(ctx)
-	defer stop()
-	within, end := s.waits.begin(within, WaitingCall{
-		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
-	})
+	within, end := s.waiting(ctx)
 	defer end()
 	permit, err := s.permit(within)
 	if err == nil || ctx.Err() != nil {
@@ -287,17 +283,23 @@ func (s *sending) whyEnded(ctx, within context.Context, err error) error {
 	return err
 }
 
-// waitable returns the context of a wait. Its cause is errRevoked when the caller may no
-// longer make the call.
-func (s *sending) waitable(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := whileAllowed(ctx)
-	last, ok := s.lastMoment(ctx)
-	if !ok {
-		return ctx, stop
+// waiting returns the context of a wait, which is listed until end. The cause of the
+// context is errRevoked when the caller may no longer make the call, and errWithdrawn
+// when somebody else has cancelled it.
+func (s *sending) waiting(ctx context.Context) (_ context.Context, end func()) {
+	within, stop := ctx, func() {}
+	if last, ok := s.lastMoment(ctx); ok {
+		within, stop = context.WithDeadline(ctx, last)
 	}
-	ctx, cancel := context.WithDeadline(ctx, last)
-	return ctx, func() {
-		cancel()
+	within, cancel := context.WithCancelCause(within)
+	unhook := whenAny(revocations(ctx), cancel)
+	unlist := s.waits.begin(WaitingCall{
+		Route: s.seen.Route, Resource: s.seen.Resource, Caller: s.ask.Caller, Since: s.seen.Began,
+	}, cancel)
+	return within, func() {
+		unlist()
+		unhook()
+		cancel(nil)
 		stop()
 	}
 }

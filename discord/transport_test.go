@@ -39,9 +39,8 @@ func clientOf(t *testing.T, sb *sandbox.Sandbox, first func(r *http.Request, nex
 	return client, tries
 }
 
-// TestWhatIsTriedAgain: every kind of call against everything that can become
-// of a try.
-func TestWhatIsTriedAgain(t *testing.T) {
+// TestWhatIsRetried: every kind of call with every outcome of an attempt.
+func TestWhatIsRetried(t *testing.T) {
 	nobody := NewUpstream(0)
 	nobody.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
@@ -155,8 +154,8 @@ func TestRepeatedDelete(t *testing.T) {
 	})
 }
 
-// TestUnknownIsSuccess: what Discord stored is never reported as failed because
-// of something new in its answer.
+// TestUnknownIsSuccess: a stored message is never reported as failed because its response
+// contains something new.
 func TestUnknownIsSuccess(t *testing.T) {
 	const stored = `{"id":"1","type":99,"content":"x","components":[{"type":4711,"id":1,"next":{"year":true}}],"flags":"odd","new":[1,{}]}`
 	synctest.Test(t, func(t *testing.T) {

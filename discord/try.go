@@ -20,7 +20,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
-	limit  string // that was hit, see Try.Limit
+	limit  string // that was hit; see Try.Limit
 	// checkToken: the limiter asks for a check of the token.
 	checkToken bool
 	// outcomeUnknown: an earlier try, or this one, may have taken effect.
@@ -75,8 +75,7 @@ func (t *transport) try(ctx context.Context, r *request, permit *ratelimit.Permi
 		permit.Cancel()
 		return nil, None, errNotBuilt
 	case x.began.Load() && !x.written.Load():
-		// Only what the connection pool itself says proves that not a byte
-		// has left.
+		// Only the connection pool itself can prove that no byte was sent.
 		permit.Cancel()
 		return nil, Unsent, causeOf(ctx, x.err)
 	}
@@ -96,8 +95,8 @@ type exchange struct {
 	err            error   // of the upstream without an answer, or of the reading of the answer
 }
 
-// send has discordgo make the request and send it. What discordgo returns says
-// less than what the exchange takes down.
+// send makes and sends the request with discordgo. The exchange records more than
+// discordgo returns.
 func (x *exchange) send(ctx context.Context, r *request) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GetConn:      func(string) { x.began.Store(true) },
@@ -140,7 +139,7 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer resp.Body.Close()
 	a := &answer{status: resp.StatusCode, header: resp.Header}
 	if a.status < http.StatusBadRequest {
-		// The limiter's estimate is the better the sooner it hears.
+		// The limiter's estimate is better if it learns of the response early.
 		x.permit.Complete(ratelimit.Response{Status: a.status, Header: a.header})
 	}
 	x.err = x.answers.read(req.Context(), a, resp.Body, resp.ContentLength, x.maxBytes)
@@ -169,7 +168,7 @@ func (x *exchange) judge(ctx context.Context, r *request) (*answer, Outcome, err
 	if verdict.Limit != ratelimit.NotLimited {
 		a.limit = verdict.Limit.String()
 	}
-	// The status alone says what happened.
+	// The status alone determines what happened.
 	switch {
 	case a.status == http.StatusTooManyRequests || a.limit != "":
 		return a, Limited, nil

@@ -58,7 +58,7 @@ func TestTriesSendTheSameBytes(t *testing.T) {
 	})
 }
 
-// TestFileNames: no name of a file ends its header or is a field of its own.
+// TestFileNames: no file name can end its header or add a field.
 func TestFileNames(t *testing.T) {
 	names := []string{"a.txt", "ünï ☃.png", `quo"te.txt`, "x\r\nX-Evil: 1\r\n\r\nbody", `back\slash`, "a\"; name=\"payload_json", "nul\x00"}
 	for _, name := range names {

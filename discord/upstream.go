@@ -7,10 +7,9 @@ import (
 	"time"
 )
 
-// NewUpstream returns a pool of connections made for Discord: HTTP/2 where it
-// is offered, connections that answer no ping are dropped, and no redirect is
-// followed by itself. connect bounds the time to reach Discord, each for TCP
-// and for TLS; 0 means 10 seconds.
+// NewUpstream returns a pool of connections made for Discord: it uses HTTP/2 if Discord
+// offers it, drops connections that do not answer pings, and does not follow redirects.
+// connect limits the time to connect, for TCP and for TLS each; 0 means 10 seconds.
 func NewUpstream(connect time.Duration) *http.Transport {
 	connect = cmp.Or(connect, 10*time.Second)
 	dialer := &net.Dialer{Timeout: connect, KeepAlive: 15 * time.Second}

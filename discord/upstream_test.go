@@ -14,8 +14,8 @@ import (
 	"discordproxy/discord"
 )
 
-// TestConnectTimeout: reaching Discord takes no longer than was configured,
-// however long the network would try.
+// TestConnectTimeout: connecting to Discord takes no longer than configured, however long
+// the network would try.
 func TestConnectTimeout(t *testing.T) {
 	// The system drops what asks for a connection when so many wait already to
 	// be accepted.

@@ -11,7 +11,7 @@ import (
 
 // WaitingCall is a call that waits for the rate limits.
 type WaitingCall struct {
-	// Number identifies the wait. Later ones have higher numbers.
+	// Number identifies the waiting call. Later calls have higher numbers.
 	Number int64
 	// Route and Resource are those of Try, and Caller is that of WithCaller.
 	Route, Resource, Caller string
@@ -34,23 +34,22 @@ type wait struct {
 	cancel context.CancelCauseFunc
 }
 
-// begin adds a call until end. The context ends, with errWithdrawn as its cause, when
-// the call is cancelled.
-func (w *waits) begin(ctx context.Context, call WaitingCall) (_ context.Context, end func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// begin adds a call until end. cancel is called with errWithdrawn when the call is
+// cancelled.
+func (w *waits) begin(call WaitingCall, cancel context.CancelCauseFunc) (end func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.calls == nil {
 		w.calls = make(map[int64]wait)
 	}
 	w.count++
-	call.Number = w.count
-	w.calls[call.Number] = wait{call, cancel}
-	return ctx, func() {
+	number := w.count
+	call.Number = number
+	w.calls[number] = wait{call, cancel}
+	return func() {
 		w.mu.Lock()
-		delete(w.calls, call.Number)
-		w.mu.Unlock()
-		cancel(nil)
+		defer w.mu.Unlock()
+		delete(w.calls, number)
 	}
 }
 
@@ -68,8 +67,8 @@ func (c *Client) WaitingCalls() []WaitingCall {
 }
 
 // CancelWaiting ends the waiting calls for which match returns true, and returns them.
-// They fail with Reason Withdrawn. A call that has its permit already goes on. match
-// must be quick: no call can begin or end its wait meanwhile.
+// They fail with Reason Withdrawn. A call that already has its permit continues. match
+// must be fast: no call can begin or end its wait while it runs.
 func (c *Client) CancelWaiting(match func(WaitingCall) bool) []WaitingCall {
 	w := &c.transport.waits
 	w.mu.Lock()

@@ -12,7 +12,7 @@ import (
 )
 
 // TestCancelWaiting: calls that wait are listed, and those that are cancelled end
-// immediately and are never sent. All others go on.
+// immediately and are never sent. All others continue.
 func TestCancelWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sb := sandbox.New(sandbox.Config{Unlimited: true})

@@ -10,9 +10,9 @@ import (
 	"discordproxy/test/proxytest"
 )
 
-// TestPathsThatAreNotQuiteRight: a path with a slash too many, or with the name
+// TestMistypedPaths: a path with a slash too many, or with the name
 // of a method alone, gets a 404 that names the right one, and no redirect.
-func TestPathsThatAreNotQuiteRight(t *testing.T) {
+func TestMistypedPaths(t *testing.T) {
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{}))
 	const method = "/discord_api.DiscordApi/SendDirectMessage"
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

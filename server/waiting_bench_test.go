@@ -37,7 +37,9 @@ import (
 // and stack. The clients are sockets that hold nothing themselves. Empty is the floor:
 // a handler that does nothing but wait, behind the same listener. "key" is with access rules and a client that has a key.
 func BenchmarkWaitingCall(b *testing.B) {
-	for name, send := range map[string]func(b *testing.B, to target, n int){"HTTP2": openStreams, "HTTP1": waitByREST} {
+	for name, send := range map[string]func(b *testing.B, to target, n int){
+		"HTTP2": openStreams, "HTTP2, 1 on a connection": openStreamsBy(1), "HTTP1": waitByREST,
+	} {
 		b.Run("Empty/"+name, func(b *testing.B) {
 			var waiting atomic.Int64
 			end := make(chan struct{})

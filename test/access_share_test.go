@@ -19,8 +19,8 @@ import (
 	"connectrpc.com/connect"
 )
 
-// TestShareOfBytes: what a client has waiting is bounded, however it comes, and
-// takes nothing from others.
+// TestShareOfBytes: the size of a client's waiting requests is limited in every protocol,
+// and does not reduce the limit of others.
 func TestShareOfBytes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	sb.SetLimit(sandbox.Limit{Name: "send", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Hour})

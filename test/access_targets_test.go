@@ -21,8 +21,8 @@ func restricted(t *testing.T, sb *sandbox.Sandbox, entry string) (*proxytest.Pro
 	return proxytest.Guarded(t, sb, fmt.Sprintf("clients: [{name: shop, hashes: [%q], %s}]", hash, entry)), proxytest.Identity{Key: key}
 }
 
-// TestTargets: a client that may use one channel and one user gets to no other,
-// in whatever way a request names them.
+// TestTargets: a client that may use one channel and one user reaches no other, however a
+// request names them.
 func TestTargets(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	w := sb.World()

@@ -91,12 +91,12 @@ type callers struct {
 // identities returns each kind of caller of a method, and what it gets over
 // the API's protocols and over plain REST.
 func (c *callers) identities(method string, other int) map[string]struct {
-	id            proxytest.Identity
-	contract, api outcome
+	id         proxytest.Identity
+	typed, api outcome
 } {
 	type kind = struct {
-		id            proxytest.Identity
-		contract, api outcome
+		id         proxytest.Identity
+		typed, api outcome
 	}
 	unknown := func(text string) outcome { return outcome{connect.CodeUnauthenticated, text} }
 	about := accessRules[method]
@@ -176,10 +176,10 @@ func TestAccess(t *testing.T) {
 		}
 		for name, caller := range who.identities(method, i%2) {
 			t.Run(method+"/"+name, func(t *testing.T) {
-				// An address may try so many wrong keys, see package access.
+				// An address may try so many wrong keys; see package access.
 				caller.id.From = net.IPv4(127, 1, byte(i), 1)
 				for protocol, client := range p.ClientsAs(t, caller.id) {
-					checkContract(t, protocol, &scene{T: t, sb: sb, client: client}, method, req, caller.contract)
+					checkTyped(t, protocol, &scene{T: t, sb: sb, client: client}, method, req, caller.typed)
 				}
 				for route := range cost {
 					checkREST(t, sb, p, route, caller.id, caller.api)
@@ -200,10 +200,10 @@ func requestOf(method string) proto.Message {
 	return known.New().Interface()
 }
 
-// checkContract makes a call over one protocol, and compares what it gets. It
+// checkTyped makes a call over one protocol, and compares what it gets. It
 // matters who gets to Discord, not what it answers: others may have done the
 // same before.
-func checkContract(t *testing.T, protocol string, s *scene, method string, req proto.Message, want outcome) {
+func checkTyped(t *testing.T, protocol string, s *scene, method string, req proto.Message, want outcome) {
 	t.Helper()
 	s.sb.ResetStats()
 	_, err := s.call(method, req)

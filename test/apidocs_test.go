@@ -18,8 +18,8 @@ var (
 	pageResources = regexp.MustCompile(`<(?:link|script|img)\b[^>]*(?:href|src)="([^"]*)"`)
 )
 
-// TestDocumentationPage: the page has every method, no link of it leads
-// nowhere, and it loads nothing but its own style and script.
+// TestDocumentationPage: the page describes every method, has no broken link, and loads
+// only its own style and script.
 func TestDocumentationPage(t *testing.T) {
 	p := proxytest.Start(t, "--sandbox")
 	get := func(path string) (*recorder, string) {

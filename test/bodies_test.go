@@ -269,7 +269,8 @@ func TestBroadcastIsSentOnce(t *testing.T) {
 	}
 }
 
-// TestBroadcastEnds: who leaves or has no more time stops what was not sent.
+// TestBroadcastEnds: when the caller disconnects or its deadline passes, no further
+// messages are sent.
 func TestBroadcastEnds(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	sb.SetLimit(sandbox.Limit{Name: "open", Routes: []string{"POST /users/@me/channels"}, Limit: 3, Window: time.Hour})

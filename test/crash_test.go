@@ -67,7 +67,7 @@ func (c *crashing) enqueue(ctx context.Context, id, text string) error {
 	})
 }
 
-// hook posts a message to a hook, and returns the status of the answer, 0 without one.
+// hook posts a message to a hook, and returns the status of the answer, or 0 without one.
 func (c *crashing) hook(ctx context.Context, name, id, text string) int {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.address+"/hooks/"+name, strings.NewReader(text))
 	if err != nil {
@@ -130,7 +130,7 @@ func (c *crashing) sendByHook(ctx context.Context, name, id, text string) {
 	}
 }
 
-// work goes on until the load ends. ctx ends calls that have begun.
+// work continues until the load ends. ctx ends calls that have begun.
 func (c *crashing) work(ctx, load context.Context, w int) error {
 	for i := 0; load.Err() == nil; i++ {
 		name := func(kind string) string { return fmt.Sprintf("worker %d %s %d", w, kind, i) }

@@ -224,7 +224,7 @@ func maxIdentifies(d time.Duration) int { return 4 + int(d/(30*time.Second)) }
 // witness compares what the proxy shows with what the sandbox sees, until ctx
 // ends, and returns the first difference that lasts longer than the proxy may
 // need: a dead line shows after two heartbeats, and events show after ten seconds
-// that the session goes on.
+// that the session continues.
 func witness(ctx context.Context, p *proxytest.Proxy, sb *sandbox.Sandbox) error {
 	const allowed = 20 * time.Second
 	since := time.Now()

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// TestEvents: what happens at Discord comes over every protocol, typed.
+// TestEvents: events from Discord arrive typed over every protocol.
 func TestEvents(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Online(t, sb, "--intents", "default,MESSAGE_CONTENT")
@@ -77,8 +77,8 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestGoOnAfterALostStream: nothing is missed, or it is said what is.
-func TestGoOnAfterALostStream(t *testing.T) {
+// TestResumeAfterALostStream: no event is missed, or the missed ones are reported.
+func TestResumeAfterALostStream(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Online(t, sb, "--event-buffer", "20")
@@ -221,7 +221,7 @@ func TestRefusedAddress(t *testing.T) {
 }
 
 // TestLargeEventArrives: an event larger than a client of gRPC takes reaches it
-// without what is too large, and the stream goes on.
+// without what is too large, and the stream continues.
 func TestLargeEventArrives(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -242,9 +242,9 @@ func TestLargeEventArrives(t *testing.T) {
 	}
 }
 
-// TestPositionsThatWereNotGiven: a position of another run, or larger than every
+// TestUnknownPositions: a position of another run, or larger than every
 // number, is answered with a gap, then with all that is kept.
-func TestPositionsThatWereNotGiven(t *testing.T) {
+func TestUnknownPositions(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Online(t, sb)
 	for protocol, client := range p.Clients() {
@@ -264,7 +264,8 @@ func TestPositionsThatWereNotGiven(t *testing.T) {
 	}
 }
 
-// TestPresence: the bot shows as the flags say, and not after its end.
+// TestPresence: the bot shows the presence of the flags, and is offline after the server
+// has stopped.
 func TestPresence(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Online(t, sb, "--status", "dnd", "--activity", "selling things", "--intents", "GUILDS,GUILD_MEMBERS")
@@ -304,8 +305,7 @@ func TestPresenceWithoutData(t *testing.T) {
 	}
 }
 
-// TestGatewayFaults: whatever Discord does, events come again, and those that
-// were missed are asked for.
+// TestGatewayFaults: after every fault, events arrive again, including those that were missed.
 func TestGatewayFaults(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -352,7 +352,7 @@ func TestGatewayFaults(t *testing.T) {
 				t.Errorf("lost with %v", lost)
 			}
 			if tt.state == pb.Event_GatewayState_RESUMED {
-				// What happens meanwhile comes before the news of the resumption.
+				// What happened meanwhile arrives before the event that reports the resumption.
 				proxytest.Post(t, sb, w.General, "meanwhile")
 				s.Until(pb.Event_MESSAGE_CREATE)
 			}
@@ -384,8 +384,8 @@ func TestZombie(t *testing.T) {
 	s.State(pb.Event_GatewayState_RESUMED)
 }
 
-// TestFatalClose: Discord wants the bot at the gateway no more. Who listens is
-// notified of the reason, and calls go on.
+// TestFatalClose: Discord closes the session permanently. Subscribers get the reason, and
+// calls continue.
 func TestFatalClose(t *testing.T) {
 	t.Parallel()
 	for code, reason := range map[int]string{

@@ -140,8 +140,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestImpatientCallers: with deadlines that are too short for some, each is
-// given the right answer.
+// TestImpatientCallers: with deadlines that are too short for some, every caller gets the
+// right response.
 func TestImpatientCallers(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true, Seed: 2})
@@ -174,9 +174,9 @@ func TestImpatientCallers(t *testing.T) {
 	books.judge(t, sb)
 }
 
-// TestShutdownKnowsNot: a call that the end of the grace cuts off while Discord
-// may have carried it out gets both.
-func TestShutdownKnowsNot(t *testing.T) {
+// TestShutdownReportsUnknownOutcome: a call that the end of the grace period cuts off gets an error
+// that says both that the server shuts down and that the outcome is unknown.
+func TestShutdownReportsUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb, "--shutdown-grace", "100ms")

@@ -92,7 +92,7 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
-// TestDiskFull: the server goes on when there is no space for its log.
+// TestDiskFull: the server continues when there is no space for its log.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	require.File(t, "/dev/full", "/dev/full", "use a system with this device, which is always full")
@@ -107,7 +107,7 @@ func TestDiskFull(t *testing.T) {
 }
 
 // TestOutOfFileDescriptors: idle connections take all file descriptors. Calls of
-// others go on, and when the connections end there are descriptors again.
+// others continue, and when the connections end there are descriptors again.
 func TestOutOfFileDescriptors(t *testing.T) {
 	t.Parallel()
 	require.File(t, "sh", "/bin/sh", "use a system with a POSIX shell")
@@ -143,8 +143,7 @@ func TestOutOfFileDescriptors(t *testing.T) {
 	}
 }
 
-// TestRuntimeLimits: what the environment allows the process is what it takes,
-// and the log says so.
+// TestRuntimeLimits: the process respects the limits of its environment, and logs them.
 func TestRuntimeLimits(t *testing.T) {
 	t.Parallel()
 	p := proxytest.StartProcess(t, func(cmd *exec.Cmd) {

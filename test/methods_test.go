@@ -92,7 +92,7 @@ func (s *scene) fill(channel sandbox.ID, messages int) {
 	}
 }
 
-// stored returns a message that the sandbox holds, nil if it does not.
+// stored returns a message that the sandbox holds, or nil if it does not.
 func (s *scene) stored(channel sandbox.ID, id uint64) *sandbox.Message {
 	for _, m := range s.sb.Messages(channel) {
 		if uint64(m.ID) == id {

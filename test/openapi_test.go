@@ -523,8 +523,8 @@ func TestOpenAPIDescribesErrors(t *testing.T) {
 	send("GET", "/metrics", "", 200)
 }
 
-// TestOpenAPIOfRefusals: what a server answers that wants keys is described,
-// and so is how to show one.
+// TestOpenAPIOfRefusals: the description includes the responses of a server that requires
+// keys, and how to send a key.
 func TestOpenAPIOfRefusals(t *testing.T) {
 	key, hash := server.NewKey()
 	auth := filepath.Join(t.TempDir(), "auth.yaml")

@@ -14,8 +14,8 @@ import (
 	"connectrpc.com/connect"
 )
 
-// TestTerminate: what waits when the signal comes is delivered as far as the
-// grace goes, and every caller gets exactly one answer.
+// TestTerminate: calls that wait at the signal are delivered within the grace period, and
+// every caller gets exactly one response.
 func TestTerminate(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// TestLogFolderRemoved: the server goes on without its log.
+// TestLogFolderRemoved: the server continues without its log.
 func TestLogFolderRemoved(t *testing.T) {
 	t.Parallel()
 	p := proxytest.StartProcess(t, nil)

@@ -153,8 +153,8 @@ func TestDiscordsOwn429BeyondTheDeadline(t *testing.T) {
 	}
 }
 
-// TestMaxQueue: what does not fit is refused immediately, and a caller that leaves frees its place
-// immediately.
+// TestMaxQueue: a call beyond the limit is refused immediately, and a caller that
+// disconnects frees its place immediately.
 func TestMaxQueue(t *testing.T) {
 	t.Parallel()
 	sb, p := limited(t, "--max-queue", "2")
@@ -207,8 +207,8 @@ func TestMaxQueueBytes(t *testing.T) {
 	refused(t, say(t.Context(), client, general), connect.CodeResourceExhausted, 0, 0)
 }
 
-// TestAddressBan: after an answer of Cloudflare's nothing goes to Discord any
-// more, and callers hear when to come back.
+// TestAddressBan: after a response of Cloudflare, no request is sent to Discord, and
+// callers get the time to wait.
 func TestAddressBan(t *testing.T) {
 	t.Parallel()
 	for _, shape := range []sandbox.BanShape{sandbox.BanText, sandbox.BanHTML, sandbox.BanJSON} {
@@ -234,7 +234,7 @@ func TestAddressBan(t *testing.T) {
 }
 
 // TestInvalidRequestLimit: calls that would be refused again are not made once
-// the budget is nearly spent; others go on.
+// the budget is nearly spent; others continue.
 func TestInvalidRequestLimit(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
@@ -321,7 +321,7 @@ func TestRateLimitStatus(t *testing.T) {
 	}
 }
 
-// TestGlobalPauseIsShown: after a global 429 the status says how long all waits.
+// TestGlobalPauseIsShown: after a global 429, the status says how long all calls wait.
 func TestGlobalPauseIsShown(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{Unlimited: true})

@@ -126,8 +126,8 @@ func (r *reloading) call(key string) connect.Code {
 	return 0
 }
 
-// TestReload: SIGHUP has the process use the changed file. Streams stay, and a file with
-// a mistake changes nothing.
+// TestReload: after SIGHUP, the process uses the changed file. Streams stay open, and a
+// file with a mistake changes nothing.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	r := startReloading(t)

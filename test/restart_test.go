@@ -323,7 +323,7 @@ func TestDowntimeOfARestart(t *testing.T) {
 }
 
 // TestRestartKeepsEvents restarts the server while messages are written at Discord. A
-// subscriber that goes on at its position gets each of them once, in order, and the
+// subscriber that continues at its position gets each of them once, in order, and the
 // bot begins no other session.
 func TestRestartKeepsEvents(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {

@@ -194,7 +194,7 @@ func fetch(t *testing.T, method, url, body string) int {
 	return resp.StatusCode
 }
 
-// TestStatusForStrangers has a server that others can reach tell them no calls.
+// TestStatusForStrangers: a server that others can reach without a key does not show them calls.
 func TestStatusForStrangers(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb, "--host", "0.0.0.0")
@@ -214,7 +214,7 @@ func TestStatusForStrangers(t *testing.T) {
 	}
 }
 
-// TestStatusEnds has watchers not hold up a shutdown, and bounds their number.
+// TestStatusEnds: watchers do not delay a shutdown, and their number is limited.
 func TestStatusEnds(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb, "--shutdown-grace", "1h", "--no-dashboard")

@@ -1,6 +1,6 @@
-// Package configfile reads the settings of a command from a YAML file whose keys are
-// the names of the command's flags. It is strict: whatever the author of the file may
-// have meant differently is an error that names the line.
+// Package configfile reads the settings of a command from a YAML file whose keys are the
+// names of the command's flags. It is strict: anything whose meaning is in doubt is an
+// error that names the line.
 //
 // No error contains a value of the file, which may be a secret.
 package configfile
@@ -35,7 +35,7 @@ type setting struct {
 	line   int
 }
 
-// Schema is what a file may contain.
+// Schema describes the valid contents of a file.
 type Schema struct {
 	// Flags are the settings, apart from those in Excluded.
 	Flags    []cli.Flag
@@ -90,7 +90,7 @@ func Parse(path string, data []byte, s Schema) (*File, error) {
 	return f, nil
 }
 
-// load returns the value of the only document, nil for an empty one.
+// load returns the value of the only document, or nil for an empty one.
 func load(data []byte) (*yaml.Node, error) {
 	loader, err := yaml.NewLoader(bytes.NewReader(data))
 	if err != nil {
@@ -176,7 +176,7 @@ func (f *File) add(s Schema, key, value *yaml.Node, lines map[string]int) error 
 	return nil
 }
 
-// section returns the index of a section, -1 if there is none of that name.
+// section returns the index of a section, or -1 if there is none of that name.
 func (s Schema) section(name string) int {
 	return slices.IndexFunc(s.Sections, func(section Section) bool { return section.Name == name })
 }

@@ -61,8 +61,8 @@ func apply(t *testing.T, text string, args ...string) (v values, sources map[str
 	return v, sources, f, err
 }
 
-// TestPrecedence: a flag takes precedence over a variable, that over the file, and that over
-// the default.
+// TestPrecedence: a flag takes precedence over a variable, a variable over the file, and
+// the file over the default.
 func TestPrecedence(t *testing.T) {
 	const file = `
 port: 1
@@ -102,7 +102,7 @@ socket-mode: 0600
 	}
 }
 
-// TestAccepted: files that look unusual and say clearly what they mean.
+// TestAccepted: unusual files with a clear meaning are accepted.
 func TestAccepted(t *testing.T) {
 	for _, text := range []string{
 		"port: 7", "\ufeffport: 7", "port: 7\r\nno-gateway: false\r\n", "---\nport: 7\n...\n", "{port: 7}", `{"port": 7, "host": "::1"}`,
@@ -119,7 +119,7 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
-// TestRefused: mistakes are named with their line and without any value.
+// TestRefused: errors name the line of a mistake, and no value.
 func TestRefused(t *testing.T) {
 	const secret = "MTk4NjIyNDgzNDcxOTI1MjQ4.Gabcde.secret-secret-secret-secret-secret"
 	for text, want := range map[string]string{
@@ -216,7 +216,7 @@ func TestSections(t *testing.T) {
 	}
 }
 
-// TestTemplate: the file names every flag, and what it shows can be used.
+// TestTemplate: the file names every flag, and the settings that it shows are valid.
 func TestTemplate(t *testing.T) {
 	flags := new(values).flags()
 	text := configfile.Template(schemaOf(flags), "Settings.", "#hooks: []\n")

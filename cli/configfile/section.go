@@ -10,7 +10,7 @@ import (
 
 // addSection adds the text of a section: a list with its key, settings without it. Its
 // lines keep their numbers, so that messages of its reader name those of the file. end
-// is the line of the next key, 0 without one.
+// is the line of the next key, or 0 without one.
 func (f *File) addSection(data []byte, s Section, root, key, value *yaml.Node, end int) error {
 	switch {
 	case value.Kind == yaml.ScalarNode && (value.ShortTag() == "!!null" || value.Value == ""):
@@ -60,7 +60,7 @@ func (f *File) copySection(s Section, value *yaml.Node) error {
 	return nil
 }
 
-// Section returns the text of a section, nil if the file does not have it. A line of the
+// Section returns the text of a section, or nil if the file does not have it. A line of the
 // text is the same line of the file, unless settings share lines.
 func (f *File) Section(name string) []byte {
 	if f == nil {

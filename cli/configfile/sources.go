@@ -8,7 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Kind is where a value comes from.
+// Kind is the kind of source of a value.
 type Kind string
 
 // The kinds, in order of precedence.
@@ -19,10 +19,10 @@ const (
 	Default     Kind = "default"
 )
 
-// Source is where the value of a setting comes from.
+// Source is the source of a setting's value.
 type Source struct {
 	Kind Kind
-	// Where is the name of an environment variable or the place in a file, "" for
+	// Where is the name of an environment variable or the place in a file, or "" for
 	// others.
 	Where string
 }

@@ -1,4 +1,6 @@
-// Command discordproxymessage sends a message through a running Discord Proxy.
+// Command discordproxymessage is the command-line client of Discord Proxy: it sends
+// messages, calls any method of the API, and shows events and the state of a running
+// server.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Command discordproxyserver lets applications use Discord through one bot.
+// Command discordproxyserver runs Discord Proxy: it holds the token of a Discord bot and
+// lets applications use Discord through it.
 package main
 
 import (

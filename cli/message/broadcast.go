@@ -31,7 +31,7 @@ var broadcastCommand = messageCommand{
 	flags: func() []cli.Flag {
 		return append(
 			append(newMessageFlags(), keepFlags()...),
-			&cli.BoolFlag{Name: "follow", Usage: "with --queue, show the results until the last one"},
+			&cli.BoolFlag{Name: "follow", Usage: "with --queue, show the results as they arrive, until the last one"},
 			&cli.StringFlag{
 				Name:      "users",
 				TakesFile: true,
@@ -79,7 +79,7 @@ func broadcast(r *request) error {
 	}
 	if path := r.flags.String("failures"); path != "" {
 		if sameFile(path, r.flags.String("users")) {
-			return command.Misuse(errors.New("--failures must be another file than --users"))
+			return command.Misuse(errors.New("--failures and --users must be different files"))
 		}
 		failuresPath = path
 	}
@@ -222,7 +222,7 @@ func readUsers(data []byte) ([]uint64, error) {
 		return nil, errors.New(strings.Join(bad, "; "))
 	}
 	if len(users) == 0 {
-		return nil, errors.New("there is no user in it")
+		return nil, errors.New("the file contains no user IDs")
 	}
 	return users, nil
 }
@@ -264,7 +264,7 @@ type failures struct {
 
 func newFailures(path string) (*failures, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("cannot write --failures: %s is no regular file", path)
+		return nil, fmt.Errorf("cannot write --failures: %s is not a regular file", path)
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {

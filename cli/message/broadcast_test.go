@@ -28,8 +28,8 @@ func received(sb *sandbox.Sandbox, user sandbox.ID) int {
 	return len(sb.Messages(sb.DirectMessages(user)))
 }
 
-// TestBroadcast sends to users of whom some get nothing, again to all, and to
-// those who are left.
+// TestBroadcast sends to users, some of whom refuse messages, again to all of them, and
+// to those that failed.
 func TestBroadcast(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -88,8 +88,8 @@ func TestBroadcast(t *testing.T) {
 	}
 }
 
-// TestBroadcastQueue leaves a broadcast with the proxy: each user gets the message
-// once, however often the command is repeated with its key.
+// TestBroadcastQueue queues a broadcast: each user gets the message once, no matter how
+// often the command is repeated with its key.
 func TestBroadcastQueue(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -138,8 +138,8 @@ func TestBroadcastQueue(t *testing.T) {
 	}
 }
 
-// TestBroadcastMistakes: what is wrong with the users is known before anything
-// is sent, and leaves nothing behind.
+// TestBroadcastMistakes: mistakes in the users are reported before anything is sent, and
+// no file is left.
 func TestBroadcastMistakes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -150,15 +150,15 @@ func TestBroadcastMistakes(t *testing.T) {
 		args []string
 		want string
 	}{
-		"no users":      {"", []string{"x"}, "--users FILE, --role ROLE or --guild GUILD_ID is needed"},
+		"no users":      {"", []string{"x"}, "expected --users FILE, --role ROLE or --guild GUILD_ID"},
 		"no text":       {"", []string{"--users", users}, "expected broadcast --users FILE|--role ROLE|--guild GUILD_ID TEXT"},
 		"no file":       {"", []string{"--users", "/does/not/exist", "x"}, "cannot read --users: open /does/not/exist: no such file or directory"},
-		"nobody":        {"# nobody\n", []string{"--users", "-", "x"}, "--users -: there is no user in it"},
+		"nobody":        {"# nobody\n", []string{"--users", "-", "x"}, "--users -: the file contains no user IDs"},
 		"bad lines":     {alice + "\nalice\n\n5 6\n0\n" + strings.Repeat("-1\n", 9), []string{"--users", "-", "x"}, `--users -: line 2: "alice" is not a user ID; line 4: "5 6" is not a user ID; line 5: "0" is not a user ID; line 6: "-1" is not a user ID; line 7: "-1" is not a user ID; and 7 more lines`},
 		"read twice":    {alice, []string{"--users", "-", "-"}, "standard input is the text and cannot be --users too"},
-		"same file":     {"", []string{"--users", users, "--failures", users, "x"}, "--failures must be another file than --users"},
+		"same file":     {"", []string{"--users", users, "--failures", users, "x"}, "--failures and --users must be different files"},
 		"no folder":     {"", []string{"--users", users, "--failures", "/does/not/exist", "x"}, "cannot write --failures: open /does/not/"},
-		"no file there": {"", []string{"--users", users, "--failures", os.DevNull, "x"}, "cannot write --failures: /dev/null is no regular file"},
+		"no file there": {"", []string{"--users", users, "--failures", os.DevNull, "x"}, "cannot write --failures: /dev/null is not a regular file"},
 		"long text":     {"", []string{"--users", users, strings.Repeat("x", 2001)}, "Invalid Form Body (HTTP 400, code 50035): In content: Must be 2000 or fewer in length."},
 		"long key":      {"", []string{"--users", users, "x", "--idempotency-key", strings.Repeat("k", 201)}, "In idempotency_key: Must be 200 or fewer in length."},
 	} {
@@ -199,7 +199,7 @@ func (w *interruptAfter) Write(p []byte) (int, error) {
 }
 
 // TestBroadcastIsInterrupted: the results so far are reported, and a second command for
-// the users who are left completes it.
+// the remaining users completes the broadcast.
 func TestBroadcastIsInterrupted(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	sb.SetLimit(sandbox.Limit{Name: "open", Routes: []string{"POST /users/@me/channels"}, Limit: 2, Window: time.Hour})
@@ -210,7 +210,7 @@ func TestBroadcastIsInterrupted(t *testing.T) {
 	out := &interruptAfter{lines: 3, interrupt: interrupt} // one next to the results
 	var stderr bytes.Buffer
 	code := cli.Run(ctx, message.Command, cli.Env{Args: at(t, p, []string{"broadcast", "--users", users, "news"}), Out: out, Err: &stderr})
-	if want := "ERROR: interrupted; what was on its way may have taken effect; 2 of 3 users received the message, 0 did not, 1 have no known result: the last two groups are in " + users + ".failed\n"; code != 1 || stderr.String() != want {
+	if want := "ERROR: interrupted; calls in progress may have taken effect; 2 of 3 users received the message, 0 did not, 1 have no known result: the last two groups are in " + users + ".failed\n"; code != 1 || stderr.String() != want {
 		t.Errorf("%d %q", code, stderr.String())
 	}
 	if !strings.HasSuffix(out.String(), "\nSent to 2 of 3 users\n") {
@@ -258,8 +258,8 @@ func TestBroadcastBar(t *testing.T) {
 	}
 }
 
-// TestBroadcastToMembers sends to a guild and to those with a role; bots get
-// nothing.
+// TestBroadcastToMembers sends to the members of a guild, and to members with a role, but
+// not to bots.
 func TestBroadcastToMembers(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -283,7 +283,7 @@ func TestBroadcastToMembers(t *testing.T) {
 	if got := received(sb, w.Alice); got != before {
 		t.Errorf("--dry-run sent %d messages", got-before)
 	}
-	if code, _, errs := run(t, p, "broadcast", "--role", "nobody's", "x"); code != 1 || !strings.HasPrefix(errs, "ERROR: no role in the bot's guilds is nobody's") {
+	if code, _, errs := run(t, p, "broadcast", "--role", "nobody's", "x"); code != 1 || !strings.HasPrefix(errs, "ERROR: no role in the bot's guilds has the name or ID nobody's") {
 		t.Errorf("to a role that does not exist: %d %q", code, errs)
 	}
 	if code, _, _ := run(t, p, "broadcast", "--users", "f", "--guild", "5", "x"); code != 2 {

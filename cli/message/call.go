@@ -92,7 +92,7 @@ func findMethod(text string) (protoreflect.MethodDescriptor, error) {
 	if likely := command.Nearest(text, names); likely != "" {
 		return nil, fmt.Errorf("the API has no method %q; did you mean %s?", text, likely)
 	}
-	return nil, fmt.Errorf("the API has no method %q, see docs/api.md", text)
+	return nil, fmt.Errorf("the API has no method %q; see docs/api.md", text)
 }
 
 // dynamicRequest reads the request of a method from JSON and --field.

@@ -80,7 +80,7 @@ func TestEverydayCommands(t *testing.T) {
 		{[]string{"call", "GetChannel", "-f", "channel_id"}, 2, `--field "channel_id" is not of the form NAME=VALUE`},
 		{[]string{"call", "GetChannel", "-f", "channel_id=x"}, 2, "the request of GetChannel: "},
 		{[]string{"call", "GetChannel", "-f", "channel_id=5"}, 1, "Unknown Channel (HTTP 404, code 10003)"},
-		{[]string{"events", "--type", "MESSAGE_CRAETE"}, 2, `--type "MESSAGE_CRAETE" is no type of event; did you mean MESSAGE_CREATE?`},
+		{[]string{"events", "--type", "MESSAGE_CRAETE"}, 2, `--type "MESSAGE_CRAETE" is not an event type; did you mean MESSAGE_CREATE?`},
 		{[]string{"events", "--since", "yesterday"}, 2, `--since "yesterday" is neither a duration such as 10m nor a position`},
 		{[]string{"status", "--interval", "0"}, 2, "--interval must be more than 0"},
 	} {
@@ -91,8 +91,29 @@ func TestEverydayCommands(t *testing.T) {
 	}
 }
 
-// TestEventsCommand: events come as lines, and later from where a run ended, or
-// from a while ago.
+// TestAmbiguousName: a name that several channels have is an error that lists their
+// IDs, and nothing is sent.
+func TestAmbiguousName(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	p := proxytest.Against(t, sb)
+	w := sb.World()
+	second, err := sb.AddChannel(sandbox.Channel{GuildID: w.Guild, Name: "general"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := run(t, p, "channel", "#general", "x")
+	want := "ERROR: more than one channel that the bot sees is named #general; give the ID: "
+	if code != 1 || out != "" || !strings.HasPrefix(errs, want) ||
+		!strings.Contains(errs, w.General.String()+" (#general in guild ") || !strings.Contains(errs, second.String()+" (#general in guild ") {
+		t.Errorf("%d %q %q", code, out, errs)
+	}
+	if sent := len(sb.Messages(w.General)) + len(sb.Messages(second)); sent != 0 {
+		t.Errorf("%d messages were sent", sent)
+	}
+}
+
+// TestEventsCommand: events arrive as lines, and later from the position where a run
+// ended, or from a while ago.
 func TestEventsCommand(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb, "--no-gateway=false")
@@ -141,7 +162,7 @@ func TestEventsCommand(t *testing.T) {
 	}
 }
 
-// TestWatchedStatus: --watch shows the status until the time is over.
+// TestWatchedStatus: --watch shows the status until --timeout.
 func TestWatchedStatus(t *testing.T) {
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{}))
 	for began, out := time.Now(), ""; strings.Count(out, "state ") < 2; {

@@ -135,7 +135,7 @@ func endpoint(c *cli.Context) (address string, secure bool, err error) {
 	return command.Target(host, int(n)), secure, nil
 }
 
-// clientKey returns the key of the client, "" for none.
+// clientKey returns the key of the client, or "" for none.
 func clientKey(c *cli.Context) (string, error) {
 	key, path := c.String("key"), c.String("key-file")
 	if key != "" || path == "" {

@@ -20,8 +20,7 @@ import (
 	"discordproxy/test/proxytest"
 )
 
-// TestGuardedProxy: the commands reach a server that wants TLS, and who they
-// are by a key or a certificate.
+// TestGuardedProxy: the commands reach a server that requires TLS and a key or a certificate.
 func TestGuardedProxy(t *testing.T) {
 	authority := proxytest.NewAuthority(t)
 	folder := t.TempDir()
@@ -48,8 +47,8 @@ func TestGuardedProxy(t *testing.T) {
 		{nil, map[string]string{"DISCORDPROXY_TLS_CA": file("server-cert.pem"), "DISCORDPROXY_KEY_FILE": keyFile}, ""},
 		{append(ca, robot...), nil, "ERROR: permission_denied: client robot may not call "},
 		{ca, map[string]string{"DISCORDPROXY_TLS_CLIENT_CERT": file("robot-cert.pem"), "DISCORDPROXY_TLS_CLIENT_KEY": file("robot-key.pem")}, "ERROR: permission_denied: client robot may not call "},
-		{ca, nil, "ERROR: unauthenticated: a key is required: send it in the header Authorization: Bearer KEY, see --key-file\n"},
-		{append(ca, "--key", other), nil, "ERROR: unauthenticated: the key in the header Authorization is unknown, see --key-file\n"},
+		{ca, nil, "ERROR: unauthenticated: a key is required: send it in the header Authorization: Bearer KEY; see --key-file\n"},
+		{append(ca, "--key", other), nil, "ERROR: unauthenticated: the key in the header Authorization is unknown; see --key-file\n"},
 		{append(ca, "--tls-name", "proxy.example.org", "--key", key), nil, "ERROR: cannot use TLS with the proxy at " + p.Address + ": certificate is valid for localhost, not proxy.example.org; see --tls-ca and --tls-name\n"},
 		{[]string{"--tls", "--key", key}, nil, "ERROR: cannot use TLS with the proxy at " + p.Address + ": certificate "},
 		{[]string{"--key", key}, nil, "ERROR: "},
@@ -79,8 +78,8 @@ func TestGuardedProxy(t *testing.T) {
 	}
 }
 
-// TestStatusForPrograms: --json has everything, and --timeout ends the wait for
-// a server that says nothing.
+// TestStatusForPrograms: --json prints everything, and --timeout ends the wait for a
+// server that does not respond.
 func TestStatusForPrograms(t *testing.T) {
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{}))
 	code, out, errs := run(t, p, "status", "--json")

@@ -29,12 +29,12 @@ func contextFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name:        "context",
 		EnvVars:     command.Variables("context"),
-		DefaultText: "that of context use",
-		Usage:       "`NAME` of the context to use, see the command context",
+		DefaultText: "the current one",
+		Usage:       "`NAME` of the context to use; see the command context",
 	}
 }
 
-// contextsFile is where contexts are kept.
+// contextsFile is the file of the contexts.
 func contextsFile() (string, error) {
 	if path := os.Getenv("DISCORDPROXY_CONTEXTS"); path != "" {
 		return path, nil
@@ -46,7 +46,7 @@ func contextsFile() (string, error) {
 	return filepath.Join(folder, "discordproxy", "contexts.yaml"), nil
 }
 
-// readContexts returns the contexts that are kept, none without a file. It refuses
+// readContexts returns the contexts that are kept, or none without a file. It refuses
 // a file with a key that others can read.
 func readContexts() (*contexts, error) {
 	all := &contexts{Named: make(map[string]map[string]string)}
@@ -122,7 +122,7 @@ func useContext(c *cli.Context) error {
 	}
 	kept, known := all.Named[name]
 	if !known {
-		return command.Misuse(fmt.Errorf("no context %q, see context list", name))
+		return command.Misuse(fmt.Errorf("no context %q; see context list", name))
 	}
 	for _, option := range []string{"host", "port", "tls"} {
 		if value := kept[option]; value != "" && fmt.Sprint(c.Value(option)) != value && c.IsSet(option) {
@@ -159,7 +159,7 @@ func contextCommand() *cli.Command {
 	}
 	known := func(all *contexts, name string) error {
 		if _, ok := all.Named[name]; !ok {
-			return command.Misuse(fmt.Errorf("no context %q, see context list", name))
+			return command.Misuse(fmt.Errorf("no context %q; see context list", name))
 		}
 		return nil
 	}

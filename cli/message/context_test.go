@@ -15,8 +15,8 @@ import (
 	"discordproxy/test/proxytest"
 )
 
-// TestContexts: a context takes the place of the options for the connection, and
-// its key stays secret and with its proxy.
+// TestContexts: a context replaces the connection options, and its key stays secret and
+// is sent only to its proxy.
 func TestContexts(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config", "contexts.yaml")
 	t.Setenv("DISCORDPROXY_CONTEXTS", file)

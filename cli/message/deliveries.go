@@ -19,23 +19,23 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// queueFlags are the options of one message that the proxy may keep and send later.
+// queueFlags are the options of one call that the proxy may keep and make later.
 func queueFlags() []cli.Flag {
 	return append(keepFlags(), &cli.StringFlag{
-		Name: "id", Usage: "with --queue, `ID` of the delivery; the same message with the same ID is sent once",
+		Name: "id", Usage: "with --queue, `ID` of the delivery; the same call with the same ID is made once",
 	})
 }
 
-// keepFlags are the options of what the proxy may keep and send later.
+// keepFlags are the options of calls that the proxy may keep and make later.
 func keepFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.BoolFlag{Name: "queue", Usage: "queue the message in the outbox of the proxy and do not wait for Discord"},
-		&cli.StringFlag{Name: "at", Usage: "with --queue, send at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
+		&cli.BoolFlag{Name: "queue", Usage: "queue the call in the outbox of the proxy and do not wait for Discord"},
+		&cli.StringFlag{Name: "at", Usage: "with --queue, make the call at `TIME`: 2026-12-24T18:00:00Z, \"2026-12-24 18:00\", or 90m from now"},
 		&cli.DurationFlag{Name: "expires", Usage: "with --queue, give up after this time without success, such as 2h", DefaultText: "24h"},
 	}
 }
 
-// queued reports whether the message is to be left with the proxy.
+// queued reports whether the call is to be left with the proxy.
 func (r *request) queued() (bool, error) {
 	queued := r.flags.Bool("queue")
 	for _, name := range []string{"at", "expires", "id", "follow"} {
@@ -46,8 +46,9 @@ func (r *request) queued() (bool, error) {
 	return queued, nil
 }
 
-// enqueue leaves a call with the proxy, unless the options are wrong.
-func (r *request) enqueue(misused error, req *pb.EnqueueRequest) error {
+// enqueue leaves a call with the proxy, unless the options are wrong. what names the call
+// for the user.
+func (r *request) enqueue(misused error, what string, req *pb.EnqueueRequest) error {
 	if misused != nil {
 		return misused
 	}
@@ -56,7 +57,7 @@ func (r *request) enqueue(misused error, req *pb.EnqueueRequest) error {
 		return err
 	}
 	_, err := callThen(r, r.client.Enqueue, req, func(res *pb.EnqueueResponse) error {
-		return r.confirm("Message queued as " + res.GetDelivery().GetId())
+		return r.confirm(what + " queued as " + res.GetDelivery().GetId())
 	})
 	return err
 }
@@ -100,7 +101,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	)
 }
 
-// deliveryActions are what can be done with deliveries, and whether an ID follows.
+// deliveryActions are the actions on deliveries, and whether an ID follows.
 var deliveryActions = map[string]bool{"list": false, "watch": false, "show": true, "cancel": true, "retry": true}
 
 var deliveriesCommand = messageCommand{
@@ -164,6 +165,9 @@ func listDeliveries(r *request) error {
 	if err != nil {
 		return err
 	}
+	if limit := r.flags.Int("limit"); limit < 1 || limit > 1000 {
+		return command.Misuse(fmt.Errorf("--limit %d is not between 1 and 1000", limit))
+	}
 	res, err := r.client.ListDeliveries(
 		r.ctx,
 		&pb.ListDeliveriesRequest{States: states, Caller: r.flags.String("caller"), PageSize: int32(r.flags.Int("limit"))},
@@ -197,10 +201,23 @@ func watchDeliveries(r *request) error {
 	if r.flags.IsSet("after") {
 		req.After = proto.Uint64(r.flags.Uint64("after"))
 	}
+	begun, position := false, uint64(0)
 	for res, err := range client.All(r.client.WatchDeliveries(r.ctx, req)) {
 		if err != nil {
-			return r.failed(err)
+			if r.over(err) { // the end that was asked for
+				err = nil
+			} else {
+				err = r.failed(err)
+			}
+			if begun {
+				_, _ = fmt.Fprintf(r.env.Err, "Continue with --after %d\n", position)
+			}
+			return err
 		}
+		if res.GetGap() {
+			_, _ = fmt.Fprintf(r.env.Err, "Some results after position %d are missing: their records were deleted\n", res.GetPosition())
+		}
+		begun, position = true, res.GetPosition()
 		d := res.GetDelivery()
 		switch {
 		case d == nil:

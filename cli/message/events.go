@@ -88,9 +88,9 @@ func eventsRequest(r *request) (*pb.SubscribeEventsRequest, error) {
 		n, known := pb.Event_Type_value[strings.ToUpper(text)]
 		if !known || n == 0 {
 			if likely := command.Nearest(strings.ToUpper(text), eventTypes()); likely != "" {
-				return nil, command.Misuse(fmt.Errorf("--type %q is no type of event; did you mean %s?", text, likely))
+				return nil, command.Misuse(fmt.Errorf("--type %q is not an event type; did you mean %s?", text, likely))
 			}
-			return nil, command.Misuse(fmt.Errorf("--type %q is no type of event, see docs/events.md", text))
+			return nil, command.Misuse(fmt.Errorf("--type %q is not an event type; see docs/events.md", text))
 		}
 		req.Types = append(req.Types, pb.Event_Type(n))
 	}

@@ -21,7 +21,7 @@ type failure struct {
 	text           string
 	code           string // name of the status, such as permission_denied
 	status         int    // of HTTP, of Discord's answer; 0 when Discord did not answer
-	discordCode    int    // Discord's own, 0 for none
+	discordCode    int    // Discord's own, or 0 for none
 	retryAfter     time.Duration
 	outcomeUnknown bool
 	exit           int
@@ -90,20 +90,20 @@ func reporting(env command.Env, err error) error {
 // failed returns the failure that an error of a call is.
 func (r *request) failed(err error) error {
 	_, bounded := r.ctx.Deadline()
-	late, told := errors.AsType[*client.Error](err)
+	late, ofProxy := errors.AsType[*client.Error](err)
 	switch {
 	case r.ctx.Err() == context.Canceled:
 		return &failure{
-			text:           "interrupted; what was on its way may have taken effect",
+			text:           "interrupted; calls in progress may have taken effect",
 			code:           connect.CodeCanceled.String(),
 			outcomeUnknown: true,
 			exit:           command.ExitFailed,
 		}
 	case r.ctx.Err() == context.DeadlineExceeded,
 		// The proxy may report the end before it is noticed here.
-		bounded && told && errors.Is(late, client.ErrTimeout) && late.OutcomeUnknown:
+		bounded && ofProxy && errors.Is(late, client.ErrTimeout) && late.OutcomeUnknown:
 		return &failure{
-			text:           "the time of --timeout is over; what was on its way may have taken effect",
+			text:           "--timeout expired; calls in progress may have taken effect",
 			code:           connect.CodeDeadlineExceeded.String(),
 			outcomeUnknown: true,
 			exit:           command.ExitTryAgain,
@@ -113,7 +113,7 @@ func (r *request) failed(err error) error {
 		return refusedByDiscord(refused)
 	}
 	f := &failure{text: oneLine(err.Error()), code: connect.CodeOf(err).String(), exit: exitCode(connect.CodeOf(err))}
-	if told {
+	if ofProxy {
 		f.retryAfter, f.outcomeUnknown = late.RetryAfter, late.OutcomeUnknown
 	}
 	if !connect.IsWireError(err) {
@@ -121,7 +121,7 @@ func (r *request) failed(err error) error {
 		return f
 	}
 	if connect.CodeOf(err) == connect.CodeUnauthenticated {
-		f.text += ", see --key-file"
+		f.text += "; see --key-file"
 	}
 	return f
 }

@@ -14,8 +14,8 @@ import (
 	"discordproxy/test/proxytest"
 )
 
-// TestOptionForms: options can be written in every common form and stand anywhere, and
-// data that was asked for is written although the command is quiet.
+// TestOptionForms: options can have every common form and appear anywhere, and requested
+// data is printed despite --quiet.
 func TestOptionForms(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)

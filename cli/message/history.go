@@ -15,7 +15,7 @@ import (
 )
 
 var historyCommand = messageCommand{
-	name: "history", usage: "shows the latest messages of a channel, the newest last",
+	name: "history", usage: "shows the latest messages of a channel, newest last",
 	ids: []string{"CHANNEL_ID"},
 	flags: func() []cli.Flag {
 		return []cli.Flag{

@@ -1,5 +1,5 @@
-// Package message implements the command discordproxymessage, a client of a
-// running server.
+// Package message implements the command discordproxymessage, which calls a running
+// server through package client.
 package message
 
 import (
@@ -49,8 +49,8 @@ func App(env command.Env) *cli.App {
 			{"0", "done"},
 			{"1", "failed permanently, or interrupted"},
 			{"2", "invalid options or arguments"},
-			{"3", "access denied by the proxy, see --key-file"},
-			{"75", "temporary failure; try again later"},
+			{"3", "access denied by the proxy (see --key-file)"},
+			{"75", "temporary failure: try again later"},
 		},
 		Files: [][2]string{{"~/.config/discordproxy/contexts.yaml", "the user's contexts, or the file that DISCORDPROXY_CONTEXTS names"}},
 		Examples: [][2]string{
@@ -64,8 +64,7 @@ func App(env command.Env) *cli.App {
 	return app
 }
 
-// messageCommands are what discordproxymessage can do, each in the file of its
-// topic.
+// messageCommands are the commands of discordproxymessage, each in the file of its topic.
 var messageCommands = []messageCommand{
 	directCommand, channelCommand, editCommand, deleteCommand, webhookCommand, reactCommand, threadCommand, broadcastCommand,
 	deliveriesCommand, guildsCommand, channelsCommand, membersCommand, historyCommand, eventsCommand, statusCommand, fleetCommand,
@@ -96,7 +95,7 @@ type messageCommand struct {
 	run func(*request) error
 }
 
-// request is what a command was asked for, with the connection to the proxy.
+// request is the parsed command line of a command, with the connection to the proxy.
 type request struct {
 	ctx    context.Context // ends with the command or its --timeout
 	client *client.Client
@@ -104,7 +103,7 @@ type request struct {
 	flags  *cli.Context
 	output *output
 	secure bool // whether the connection is one of TLS
-	// address is where the proxy is.
+	// address is the address of the proxy.
 	address string
 	ids     []uint64
 	named   []name

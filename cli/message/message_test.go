@@ -66,7 +66,7 @@ func TestDiscordproxymessage(t *testing.T) {
 		{[]string{"direct", "--nonsense"}, 2, "", "ERROR: unknown option \"--nonsense\" of direct. Write text that begins with \"-\" after \"--\"\n"},
 		{[]string{"direct", "me", "hi"}, 2, "", "ERROR: USER_ID \"me\" is not a number, nor a name such as @alice\n"},
 		{[]string{"direct", "1"}, 2, "", "ERROR: expected direct USER_ID TEXT\n"},
-		{[]string{"nonsense"}, 2, "", "ERROR: unknown command \"nonsense\", see --help\n"},
+		{[]string{"nonsense"}, 2, "", "ERROR: unknown command \"nonsense\"; see --help\n"},
 	} {
 		code, out, errs := run(t, p, tt.args...)
 		if code != tt.code || out != tt.out || errs != tt.err {
@@ -82,8 +82,7 @@ func TestDiscordproxymessage(t *testing.T) {
 	}
 }
 
-// TestOptionsAnywhere: scripts have the options in front, at the end, or
-// between.
+// TestOptionsAnywhere: options can be in front of the arguments, behind them, or between them.
 func TestOptionsAnywhere(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -123,8 +122,7 @@ func freshFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// TestMessageOptions: each option does what it says, and the answer can be read
-// by scripts.
+// TestMessageOptions: each option has its effect, and scripts can read the response.
 func TestMessageOptions(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -215,19 +213,19 @@ func TestMessageMistakes(t *testing.T) {
 	}
 }
 
-// TestMessageEnds: --timeout and an interrupt end what waits.
+// TestMessageEnds: --timeout and an interrupt end a waiting command.
 func TestMessageEnds(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)
 	sb.SetLatency(sandbox.Latency{Response: sandbox.Delay{Min: time.Hour}})
 	args := []string{"channel", sb.World().General.String(), "x"}
-	if code, _, errs := run(t, p, append(args, "--timeout", "50ms")...); code != 75 || errs != "ERROR: the time of --timeout is over; what was on its way may have taken effect\n" {
+	if code, _, errs := run(t, p, append(args, "--timeout", "50ms")...); code != 75 || errs != "ERROR: --timeout expired; calls in progress may have taken effect\n" {
 		t.Errorf("--timeout: %d %q", code, errs)
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, interrupt)
 	var stderr bytes.Buffer
-	if code := cli.Run(ctx, message.Command, cli.Env{Args: at(t, p, args), Out: io.Discard, Err: &stderr}); code != 1 || stderr.String() != "ERROR: interrupted; what was on its way may have taken effect\n" {
+	if code := cli.Run(ctx, message.Command, cli.Env{Args: at(t, p, args), Out: io.Discard, Err: &stderr}); code != 1 || stderr.String() != "ERROR: interrupted; calls in progress may have taken effect\n" {
 		t.Errorf("interrupted: %d %q", code, stderr.String())
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"discordproxy/test/proxytest"
 )
 
-// TestMistypedOptionIsNotPosted: an argument that looks like an option and is
-// none never becomes a text, nor does an option in place of a value.
+// TestMistypedOptionIsNotPosted: an argument that looks like an option but is unknown is
+// never posted as text, and neither is an option in place of a value.
 func TestMistypedOptionIsNotPosted(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -31,11 +31,11 @@ func TestMistypedOptionIsNotPosted(t *testing.T) {
 		{[]string{"-silent", "hi"}, `unknown option "-silent" of channel; did you mean --silent?`},
 		{[]string{"--Silent", "hi"}, `unknown option "--Silent" of channel; did you mean --silent?`},
 		{[]string{"--SILENT"}, `unknown option "--SILENT" of channel; did you mean --silent?`},
-		{[]string{"–silent"}, `"–silent" begins with a dash that is no hyphen; did you mean --silent?`},
-		{[]string{"hi", "—embed-title=x"}, `"—embed-title=x" begins with a dash that is no hyphen; did you mean --embed-title?`},
-		{[]string{"–-silent"}, `"–-silent" begins with a dash that is no hyphen; did you mean --silent?`},
-		{[]string{"–silnet"}, `"–silnet" begins with a dash that is no hyphen; did you mean --silent?`},
-		{[]string{"–q"}, `"–q" begins with a dash that is no hyphen; did you mean -q?`},
+		{[]string{"–silent"}, `"–silent" begins with a dash that is not a hyphen; did you mean --silent?`},
+		{[]string{"hi", "—embed-title=x"}, `"—embed-title=x" begins with a dash that is not a hyphen; did you mean --embed-title?`},
+		{[]string{"–-silent"}, `"–-silent" begins with a dash that is not a hyphen; did you mean --silent?`},
+		{[]string{"–silnet"}, `"–silnet" begins with a dash that is not a hyphen; did you mean --silent?`},
+		{[]string{"–q"}, `"–q" begins with a dash that is not a hyphen; did you mean -q?`},
 		{[]string{"-x"}, `unknown option "-x" of channel` + behind},
 		{[]string{"-xyz", "hi"}, `unknown option "-xyz" of channel` + behind},
 		{[]string{"---"}, `unknown option "---" of channel` + behind},
@@ -104,8 +104,7 @@ func TestMistypedOptionIsNotPosted(t *testing.T) {
 	}
 }
 
-// TestHelpAnywhere: help and the version come wherever they are asked for, and
-// nothing else happens.
+// TestHelpAnywhere: the options for help and the version work anywhere, and nothing else happens.
 func TestHelpAnywhere(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)

@@ -51,22 +51,23 @@ func (r *request) find(n name) (uint64, error) {
 	return r.userNamed(n.text)
 }
 
-// candidate is what a name may mean.
+// candidate is an object that a name may refer to.
 type candidate struct {
 	id    uint64
 	about string
 	exact bool
 }
 
-// only returns the id of the one candidate that has exactly the name.
-func only(what string, all []candidate) (uint64, error) {
+// only returns the id of the one candidate that has exactly the name. For errors,
+// kind says what was searched, and named what it should be called.
+func only(kind, named string, all []candidate) (uint64, error) {
 	exact := slices.DeleteFunc(slices.Clone(all), func(c candidate) bool { return !c.exact })
 	if len(exact) == 1 {
 		return exact[0].id, nil
 	}
-	text, listed := "no "+what, all
+	text, listed := fmt.Sprintf("no %s %s", kind, named), all
 	if len(exact) > 1 {
-		text, listed = fmt.Sprintf("%d of %s; give the ID", len(exact), what), exact
+		text, listed = fmt.Sprintf("more than one %s %s; give the ID", kind, named), exact
 	}
 	for i, c := range listed {
 		switch {
@@ -99,7 +100,7 @@ func (r *request) channelNamed(text string) (uint64, error) {
 			found = append(found, candidate{c.GetId(), fmt.Sprintf("#%s in guild %d", c.GetName(), c.GetGuildId()), exact})
 		}
 	}
-	return only(fmt.Sprintf("channel that the bot sees is named #%s", text), found)
+	return only("channel that the bot sees", "is named #"+text, found)
 }
 
 // allChannels returns the channels of all guilds of the bot.
@@ -147,5 +148,5 @@ func (r *request) userNamed(text string) (uint64, error) {
 			found = append(found, candidate{u.GetId(), "@" + u.GetUsername(), exact})
 		}
 	}
-	return only(fmt.Sprintf("user in the bot's guilds is named @%s", text), found)
+	return only("user in the bot's guilds", "is named @"+text, found)
 }

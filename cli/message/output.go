@@ -58,7 +58,7 @@ func newOutput(c *cli.Context, out io.Writer) (*output, error) {
 			return nil, command.Misuse(fmt.Errorf("--output %q is not one of %s", format, strings.Join(formats, ", ")))
 		}
 		if o.bare && format != "json" {
-			return nil, command.Misuse(errors.New("--json and --output " + format + " exclude each other"))
+			return nil, command.Misuse(errors.New("--json and --output " + format + " cannot be used together"))
 		}
 		o.format, o.bare = format, false
 	} else if o.bare {
@@ -73,7 +73,7 @@ func newOutput(c *cli.Context, out io.Writer) (*output, error) {
 			return nil, command.Misuse(fmt.Errorf("--jq: %s", oneLine(err.Error())))
 		}
 		if o.asked && o.format == "text" {
-			return nil, command.Misuse(errors.New("--jq and --output text exclude each other"))
+			return nil, command.Misuse(errors.New("--jq and --output text cannot be used together"))
 		}
 		if o.format == "text" {
 			o.format = "json"
@@ -113,7 +113,7 @@ func (o *output) write(answer any) error {
 			if halted, ok := errors.AsType[*gojq.HaltError](err); ok && halted.Value() == nil {
 				return nil
 			}
-			return fmt.Errorf("the call succeeded, and --jq failed on its answer: %s", oneLine(err.Error()))
+			return fmt.Errorf("the call succeeded, but --jq failed on the response: %s", oneLine(err.Error()))
 		}
 		if text, ok := result.(string); ok {
 			if _, err := fmt.Fprintln(o.out, text); err != nil {

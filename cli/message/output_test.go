@@ -20,8 +20,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// TestSentMessage: the first line stays as it is; id and link follow where
-// somebody asks for them.
+// TestSentMessage: the first line never changes; the ID and the link follow if they are requested.
 func TestSentMessage(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -58,13 +57,13 @@ func TestSentMessage(t *testing.T) {
 			t.Errorf("%s: %d %q", tt.option, code, errs)
 		}
 	}
-	if code, _, errs := run(t, p, "channel", w.General.String(), "hi", "--json", "-oyaml"); code != 2 || !strings.Contains(errs, "exclude each other") {
+	if code, _, errs := run(t, p, "channel", w.General.String(), "hi", "--json", "-oyaml"); code != 2 || !strings.Contains(errs, "cannot be used together") {
 		t.Errorf("two formats: %d %q", code, errs)
 	}
 	if got := len(sb.Messages(w.General)); got != before {
 		t.Errorf("%d messages were sent by wrong options", got-before)
 	}
-	if code, _, errs := run(t, p, "channel", w.General.String(), "hi", "--jq", ".message | error"); code != 1 || !strings.HasPrefix(errs, "ERROR: the call succeeded, and --jq failed on its answer: ") {
+	if code, _, errs := run(t, p, "channel", w.General.String(), "hi", "--jq", ".message | error"); code != 1 || !strings.HasPrefix(errs, "ERROR: the call succeeded, but --jq failed on the response: ") {
 		t.Errorf("of a query that fails: %d %q", code, errs)
 	}
 
@@ -83,7 +82,7 @@ func TestSentMessage(t *testing.T) {
 	}
 }
 
-// TestDryRun: the call is shown and not made, with what the limiter knows.
+// TestDryRun: the call is shown with its rate limits, and is not made.
 func TestDryRun(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)
@@ -126,8 +125,8 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
-// TestExitCodes: a script learns from the code what it can do, and from the JSON
-// of the error why.
+// TestExitCodes: the exit code shows a script what to do, and the JSON of the error gives
+// the reason.
 func TestExitCodes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	_, hash := server.NewKey()
@@ -188,7 +187,7 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// TestHostForms: --host takes what people paste.
+// TestHostForms: --host accepts the forms that people paste.
 func TestHostForms(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)

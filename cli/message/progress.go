@@ -12,7 +12,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress shows how a broadcast goes on.
+// progress shows the progress of a broadcast.
 type progress interface {
 	begin(key string)
 	result(result *pb.SendDirectMessagesResponse) error

@@ -20,9 +20,9 @@ func recipients(r *request) (users []uint64, failures string, err error) {
 	path, role, guild := r.flags.String("users"), r.flags.String("role"), r.flags.Uint64("guild")
 	switch {
 	case path == "" && role == "" && guild == 0:
-		return nil, "", command.Misuse(errors.New("--users FILE, --role ROLE or --guild GUILD_ID is needed"))
+		return nil, "", command.Misuse(errors.New("expected --users FILE, --role ROLE or --guild GUILD_ID"))
 	case path != "" && (role != "" || guild != 0):
-		return nil, "", command.Misuse(errors.New("--users excludes --role and --guild"))
+		return nil, "", command.Misuse(errors.New("--users cannot be used with --role or --guild"))
 	case path != "":
 		data, err := r.input.read(path, "--users", maxUsersBytes)
 		if err != nil {
@@ -47,13 +47,13 @@ func recipients(r *request) (users []uint64, failures string, err error) {
 			return nil, "", r.failed(err)
 		}
 		m := response.GetMember()
-		// Everybody has the role with the id of the guild.
+		// Every member has the role with the ID of the guild.
 		if !m.GetUser().GetBot() && (id == 0 || id == guild || slices.Contains(m.GetRoles(), id)) {
 			users = append(users, m.GetUser().GetId())
 		}
 	}
 	if len(users) == 0 {
-		return nil, "", &failure{text: "no member is to get the message", code: "not_found", exit: command.ExitFailed}
+		return nil, "", &failure{text: "there is no member to send the message to", code: "not_found", exit: command.ExitFailed}
 	}
 	return users, "users.failed", nil
 }
@@ -84,6 +84,6 @@ func (r *request) findRole(text string, guild uint64) (inGuild, role uint64, err
 			}
 		}
 	}
-	role, err = only(fmt.Sprintf("role in the bot's guilds is %s", text), found)
+	role, err = only("role in the bot's guilds", "has the name or ID "+text, found)
 	return of[role], role, err
 }

@@ -27,7 +27,7 @@ var directCommand = messageCommand{
 			SuppressNotifications: m.GetSuppressNotifications(), MessageReference: replyTo(r),
 		}
 		if queued, err := r.queued(); queued || err != nil {
-			return r.enqueue(err, &pb.EnqueueRequest{Call: &pb.EnqueueRequest_SendDirectMessage{SendDirectMessage: req}})
+			return r.enqueue(err, "Message", &pb.EnqueueRequest{Call: &pb.EnqueueRequest_SendDirectMessage{SendDirectMessage: req}})
 		}
 		return post(r, r.client.SendDirectMessage, req, "Message sent")
 	},
@@ -46,7 +46,7 @@ var channelCommand = messageCommand{
 			SuppressNotifications: m.GetSuppressNotifications(), MessageReference: replyTo(r),
 		}
 		if queued, err := r.queued(); queued || err != nil {
-			return r.enqueue(err, &pb.EnqueueRequest{Call: &pb.EnqueueRequest_SendChannelMessage{SendChannelMessage: req}})
+			return r.enqueue(err, "Message", &pb.EnqueueRequest{Call: &pb.EnqueueRequest_SendChannelMessage{SendChannelMessage: req}})
 		}
 		return post(r, r.client.SendChannelMessage, req, "Message sent")
 	},
@@ -130,15 +130,20 @@ func replyTo(r *request) *pb.MessageReference {
 
 var editCommand = messageCommand{
 	name: "edit", usage: "changes a message of the bot; parts that you leave out stay unchanged, files replace all old ones",
-	ids: []string{"CHANNEL_ID", "MESSAGE_ID"}, text: true, flags: partFlags,
+	ids: []string{"CHANNEL_ID", "MESSAGE_ID"}, text: true,
+	flags: func() []cli.Flag { return append(partFlags(), queueFlags()...) },
 	run: func(r *request) error {
 		m, err := r.message()
 		if err != nil {
 			return err
 		}
-		return post(r, r.client.EditChannelMessage, &pb.EditChannelMessageRequest{
+		req := &pb.EditChannelMessageRequest{
 			ChannelId: r.ids[0], MessageId: r.ids[1], Content: r.text, Embeds: m.GetEmbeds(), Attachments: m.GetAttachments(),
-		}, "Message edited")
+		}
+		if queued, err := r.queued(); queued || err != nil {
+			return r.enqueue(err, "Edit", &pb.EnqueueRequest{Call: &pb.EnqueueRequest_EditChannelMessage{EditChannelMessage: req}})
+		}
+		return post(r, r.client.EditChannelMessage, req, "Message edited")
 	},
 }
 
@@ -146,11 +151,13 @@ var deleteCommand = messageCommand{
 	name: "delete", usage: "deletes a message",
 	ids: []string{"CHANNEL_ID", "MESSAGE_ID"},
 	flags: func() []cli.Flag {
-		return []cli.Flag{&cli.StringFlag{Name: "reason", Usage: "`TEXT` for the guild's audit log"}}
+		return append([]cli.Flag{&cli.StringFlag{Name: "reason", Usage: "`TEXT` for the guild's audit log"}}, queueFlags()...)
 	},
 	run: func(r *request) error {
-		return call(r, r.client.DeleteChannelMessage, &pb.DeleteChannelMessageRequest{
-			ChannelId: r.ids[0], MessageId: r.ids[1], AuditLogReason: r.flags.String("reason"),
-		}, "Message deleted")
+		req := &pb.DeleteChannelMessageRequest{ChannelId: r.ids[0], MessageId: r.ids[1], AuditLogReason: r.flags.String("reason")}
+		if queued, err := r.queued(); queued || err != nil {
+			return r.enqueue(err, "Deletion", &pb.EnqueueRequest{Call: &pb.EnqueueRequest_DeleteChannelMessage{DeleteChannelMessage: req}})
+		}
+		return call(r, r.client.DeleteChannelMessage, req, "Message deleted")
 	},
 }

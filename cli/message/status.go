@@ -131,7 +131,7 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 	if proxy.GetOpen() {
 		row("access", "open: anyone who can reach the address can use the bot")
 	}
-	row("calls", "%.1f a second, in the last hour %s", s.GetCallsPerSecond(), lastHour(s.GetSlots()))
+	row("calls", "%.1f per second; in the last hour %s", s.GetCallsPerSecond(), lastHour(s.GetSlots()))
 	waiting := fmt.Sprintf("%d of %d", limits.GetWaiting(), limits.GetMaxWaiting())
 	if s.DrainsIn != nil {
 		waiting += fmt.Sprintf(", all sent in about %s", round(s.GetDrainsIn().AsDuration()))
@@ -144,7 +144,7 @@ func writeStatus(out io.Writer, address string, s *pb.WatchStatusResponse) error
 	if invalid.GetRefusing() {
 		refusing = ", calls are refused to avoid a ban"
 	}
-	row("invalid requests", "%d of %d in ten minutes%s", invalid.GetCount(), invalid.GetLimit(), refusing)
+	row("invalid requests", "%d of %d in 10 minutes%s", invalid.GetCount(), invalid.GetLimit(), refusing)
 	if ban := limits.GetBan(); ban != nil {
 		row("ban", "%s, next attempt in %s", ban.GetReason(), round(ban.GetRetryAfter().AsDuration()))
 	}
@@ -216,7 +216,7 @@ func globalLimit(g *pb.GetRateLimitStatusResponse_Global) string {
 	case g.GetLimit() == 0:
 		return "off"
 	}
-	return fmt.Sprintf("%d of %d a second", g.GetUsed(), g.GetLimit())
+	return fmt.Sprintf("%d of %d per second", g.GetUsed(), g.GetLimit())
 }
 
 // wait writes a duration that may not be there.

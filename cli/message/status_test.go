@@ -13,8 +13,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// TestStatus asks a server about itself that is at rest, and one that has much
-// to do.
+// TestStatus prints the status of an idle server and of a busy one.
 func TestStatus(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	sb.SetLimit(sandbox.Limit{Name: "send", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Minute})
@@ -32,7 +31,7 @@ func TestStatus(t *testing.T) {
 	idle := status()
 	for _, line := range []string{
 		`proxy +\S+ at ` + regexp.QuoteMeta(p.Address), `state +ready`, `bot +sandbox`, `running for +\S+s`,
-		`calls +0.0 a second, in the last hour none`, `waiting +0 of 10000`, `invalid requests +0 of 10000 in ten minutes`,
+		`calls +0.0 per second; in the last hour none`, `waiting +0 of 10000`, `invalid requests +0 of 10000 in 10 minutes`,
 	} {
 		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(idle) {
 			t.Errorf("no line %s in:\n%s", line, idle)
@@ -57,7 +56,7 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	for _, line := range []string{
-		`calls +\S+ a second, in the last hour 2: .*1 permission_denied.*`,
+		`calls +\S+ per second; in the last hour 2: .*1 permission_denied.*`,
 		`limits +\d+ known, \d+ busy`,
 		`QUEUE +CLEARS IN +LEFT +RESETS IN +RESOURCE +ROUTE`,
 		`2 +\S+s +0/1 +\S+s +channel ` + w.General.String() + ` +POST /channels/{channel_id}/messages.*`,
@@ -68,7 +67,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestStatusOfGateway has the command tell whether events come.
+// TestStatusOfGateway: the status says whether events arrive.
 func TestStatusOfGateway(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb, "--no-gateway=false")
@@ -88,8 +87,7 @@ func TestStatusOfGateway(t *testing.T) {
 	await(`ended for \S+s, 0 subscribers: Discord's gateway refused the bot's token`)
 }
 
-// TestStatusOfHeld: a limit that Discord has just enforced shows although
-// nothing waits for it.
+// TestStatusOfHeld: a limit that Discord has just enforced is shown although nothing waits for it.
 func TestStatusOfHeld(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)

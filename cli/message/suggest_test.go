@@ -13,8 +13,8 @@ import (
 	"discordproxy/test/proxytest"
 )
 
-// TestSuggestions: a shell learns methods, formats, types of events, contexts and
-// the ids of channels, and nothing when the proxy does not answer.
+// TestSuggestions: completion suggests methods, formats, event types, contexts and
+// channel IDs, and nothing if the proxy does not respond.
 func TestSuggestions(t *testing.T) {
 	t.Setenv("DISCORDPROXY_CONTEXTS", filepath.Join(t.TempDir(), "contexts.yaml"))
 	sb := sandbox.New(sandbox.Config{Unlimited: true})

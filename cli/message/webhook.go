@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// webhookAddress is that of a webhook as Discord shows it.
+// webhookAddress matches the address of a webhook as Discord shows it.
 var webhookAddress = regexp.MustCompile(`^https?://[^/]+/api/(?:v\d+/)?webhooks/(\d+)/([A-Za-z0-9_-]+)/?$`)
 
 var webhookCommand = messageCommand{
@@ -21,10 +21,10 @@ var webhookCommand = messageCommand{
 	usage: "posts a message as a webhook; WEBHOOK is its URL, or @FILE, a file that contains the URL",
 	words: []string{"WEBHOOK"}, text: true,
 	flags: func() []cli.Flag {
-		return append(newMessageFlags(),
+		return append(append(newMessageFlags(),
 			&cli.StringFlag{Name: "username", Usage: "`NAME` to post under"},
 			&cli.Uint64Flag{Name: "thread", Usage: "post to the thread `THREAD_ID`", DefaultText: "none"},
-		)
+		), queueFlags()...)
 	},
 	run: func(r *request) error {
 		address := r.words[0]
@@ -48,9 +48,13 @@ var webhookCommand = messageCommand{
 		if err != nil {
 			return err
 		}
-		return post(r, r.client.ExecuteWebhook, &pb.ExecuteWebhookRequest{
+		req := &pb.ExecuteWebhookRequest{
 			WebhookId: id, WebhookToken: parts[2], Content: m.GetContent(), Embeds: m.GetEmbeds(), Attachments: m.GetAttachments(),
 			SuppressNotifications: m.GetSuppressNotifications(), Username: r.flags.String("username"), ThreadId: r.flags.Uint64("thread"),
-		}, "Message sent")
+		}
+		if queued, err := r.queued(); queued || err != nil {
+			return r.enqueue(err, "Message", &pb.EnqueueRequest{Call: &pb.EnqueueRequest_ExecuteWebhook{ExecuteWebhook: req}})
+		}
+		return post(r, r.client.ExecuteWebhook, req, "Message sent")
 	},
 }

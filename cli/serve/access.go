@@ -27,7 +27,7 @@ func (c *accessConfig) flags() []cli.Flag {
 			Name:        "auth-file",
 			EnvVars:     command.Variables("auth-file"),
 			Destination: &c.authFile,
-			Usage:       "`FILE` with the clients and their rules, see docs/access.md",
+			Usage:       "`FILE` with the clients and their rules; see docs/access.md",
 		},
 		&cli.BoolFlag{
 			Name:        "require-auth",

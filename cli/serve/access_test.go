@@ -138,7 +138,7 @@ func TestAuthFileChanges(t *testing.T) {
 	eventually(t, "the written file", func() bool { return strings.Contains(says(), "client written may not call GetUser") })
 }
 
-// TestCertificateChanges: connections get the certificate that the files hold.
+// TestCertificateChanges: new connections get the current certificate of the files.
 func TestCertificateChanges(t *testing.T) {
 	authority := proxytest.NewAuthority(t)
 	folder := t.TempDir()
@@ -171,8 +171,7 @@ func TestCertificateChanges(t *testing.T) {
 	eventually(t, "the new certificate", func() bool { return serial() != first })
 }
 
-// TestExposedWithoutKeys: a server that everybody can reach says so, or does
-// not start.
+// TestExposedWithoutKeys: a server that anyone can reach warns about it, or does not start.
 func TestExposedWithoutKeys(t *testing.T) {
 	run := func(args ...string) (code int, out string) {
 		var output bytes.Buffer
@@ -347,8 +346,8 @@ func TestKeyAdd(t *testing.T) {
 	}
 }
 
-// TestClientInLogs: the name of the key is what log, audit and metrics call the
-// caller, and no content gets there.
+// TestClientInLogs: the log, the audit file and metrics name the caller by its key's
+// name, and contain no contents.
 func TestClientInLogs(t *testing.T) {
 	key, hash := server.NewKey()
 	folder := t.TempDir()
@@ -408,8 +407,8 @@ func TestClientInLogs(t *testing.T) {
 	}
 }
 
-// TestTokenAtRest: a token that others can read is warned of, and systemd can
-// hand it over.
+// TestTokenAtRest: the server warns about a token file that others can read, and accepts
+// the token from systemd.
 func TestTokenAtRest(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	folder := t.TempDir()
@@ -433,7 +432,7 @@ func TestTokenAtRest(t *testing.T) {
 	}
 }
 
-// TestAuthFileAtRest: an auth file that others can read is warned of.
+// TestAuthFileAtRest: the server warns about an auth file that others can read.
 func TestAuthFileAtRest(t *testing.T) {
 	_, hash := server.NewKey()
 	file := filepath.Join(t.TempDir(), "auth.yaml")

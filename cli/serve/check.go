@@ -41,7 +41,7 @@ type checkedSetting struct {
 	Reload bool `json:"reload"`
 }
 
-// report is what check prints.
+// report is the output of check.
 type report struct {
 	Settings []checkedSetting `json:"settings"`
 	Clients  []string         `json:"clients,omitempty"`

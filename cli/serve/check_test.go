@@ -23,7 +23,7 @@ import (
 func TestCheck(t *testing.T) {
 	const hash = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	for text, want := range map[string]string{
-		"clients: [{name: shop, hashes: ['" + hash + "'], methods: [SendChannelMessage], channels: [7]}, {name: root, addresses: [127.0.0.1]}]": "shop: may call SendChannelMessage, for channel 7; no calls that are about none of them\n" +
+		"clients: [{name: shop, hashes: ['" + hash + "'], methods: [SendChannelMessage], channels: [7]}, {name: root, addresses: [127.0.0.1]}]": "shop: may call SendChannelMessage, for channel 7; no calls without a target\n" +
 			"root: may call every method, for all guilds, channels and users\n",
 		"clients: [{name: shop, hashes: ['" + hash + "'], methods: ['GET /api/v10/users/@me']}]": "error: ",
 		"clients: [{name: shop}]": "error: ",
@@ -49,8 +49,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestCheckConfig: check says where each value comes from, hides secrets, and finds what
-// would keep the server from running.
+// TestCheckConfig: check reports the source of each value, hides secrets, and finds what
+// would prevent the server from starting.
 func TestCheckConfig(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	discord := httptest.NewServer(sb)
@@ -106,8 +106,8 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
-// TestCheckData: check names the process that uses the data folder, and says afterwards
-// what is in it.
+// TestCheckData: check names the process that uses the data folder. When the folder is
+// free, check reports its contents.
 func TestCheckData(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")
 	args := []string{"check", "--sandbox", "--port", "0", "--data", folder}

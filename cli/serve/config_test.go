@@ -118,7 +118,7 @@ hooks:
 	}
 }
 
-// TestConfigMistakes: a mistake is named with its line, and never by a value.
+// TestConfigMistakes: an error names the line of the mistake, and never a value.
 func TestConfigMistakes(t *testing.T) {
 	const secret = "MTk4NjIyNDgzNDcxOTI1MjQ4.secret"
 	t.Setenv("DISCORD_BOT_TOKEN", "")

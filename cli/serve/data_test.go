@@ -26,8 +26,7 @@ func run(t *testing.T, args ...string) (code int, output string) {
 	return code, out.String()
 }
 
-// TestDataFolderInUse: the second server on a folder ends with a line that says what
-// to do.
+// TestDataFolderInUse: a second server with the same folder fails with a line that says what to do.
 func TestDataFolderInUse(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	folder := filepath.Join(t.TempDir(), "data")
@@ -65,8 +64,8 @@ func TestDataFolderUnwritable(t *testing.T) {
 	}
 }
 
-// TestDefaultDataFolder finds the folder of systemd, that of the user, and a
-// temporary one of the sandbox, which does not stay.
+// TestDefaultDataFolder: the default is systemd's folder, the user's, or for the sandbox
+// a temporary folder that is deleted.
 func TestDefaultDataFolder(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	discord := httptest.NewServer(sb)
@@ -129,7 +128,7 @@ func TestBackupCommands(t *testing.T) {
 	}
 }
 
-// TestDatabaseFlags: PostgreSQL is named by a flag, a variable or a file, and its
+// TestDatabaseFlags: a flag, a variable or a file sets the address of PostgreSQL, and its
 // password is never shown.
 func TestDatabaseFlags(t *testing.T) {
 	const password = "correct-horse"

@@ -41,7 +41,7 @@ func TestPipesAtTheStart(t *testing.T) {
 	}
 }
 
-// TestPipeInThePlaceOfTheAuthFile: neither later rules nor the end wait for it.
+// TestPipeInThePlaceOfTheAuthFile: neither later rules nor the shutdown wait for the pipe.
 func TestPipeInThePlaceOfTheAuthFile(t *testing.T) {
 	key, hash := server.NewKey()
 	folder := t.TempDir()

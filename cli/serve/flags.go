@@ -52,7 +52,7 @@ func (c *serverConfig) flags() []cli.Flag {
 			EnvVars:     command.Variables("config"),
 			TakesFile:   true,
 			Destination: &c.settings.path,
-			Usage:       "`FILE` with settings, see docs/configuration.md; flags and variables take precedence",
+			Usage:       "`FILE` with settings; flags and variables take precedence; see docs/configuration.md",
 		},
 		&cli.StringFlag{
 			Name:        "token",

@@ -80,10 +80,10 @@ func healthCommand(e command.Env) *cli.Command {
 	}
 }
 
-// healthQuestion is what is asked of a server.
+// healthQuestion is a health check of a server.
 type healthQuestion struct {
 	address, path string
-	// tls is how the server proves who it is; nil without TLS.
+	// tls verifies the server's certificate; nil without TLS.
 	tls *tls.Config
 	// certificate is a file with the server's own certificate; "" for none.
 	certificate string
@@ -136,7 +136,7 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 	client := &http.Client{Transport: transport}
 	resp, err := client.Do(req)
 	if unverified := new(tls.CertificateVerificationError); errors.As(err, &unverified) {
-		return "", fmt.Errorf("cannot verify the server's certificate, see --tls-cert and --tls-name: %w", unverified.Err)
+		return "", fmt.Errorf("cannot verify the server's certificate; see --tls-cert and --tls-name: %w", unverified.Err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("the server does not answer: %w", err)
@@ -148,7 +148,7 @@ func (q healthQuestion) try(ctx context.Context) (string, error) {
 	}
 	said := strings.TrimSpace(string(text))
 	if resp.StatusCode == http.StatusBadRequest && settings == nil && strings.Contains(said, "HTTPS server") {
-		return "", errors.New("the server uses TLS, see --tls-cert") // net/http's answer
+		return "", errors.New("the server uses TLS; see --tls-cert") // net/http's answer
 	}
 	if resp.StatusCode != http.StatusOK {
 		return "", errors.New(strings.ReplaceAll(said, "\n", "; "))

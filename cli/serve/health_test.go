@@ -20,8 +20,8 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// TestHealthCommand: the exit code says whether the server is ready, or with
-// --live whether it lives.
+// TestHealthCommand: the exit code says whether the server is ready or, with --live,
+// whether its process responds.
 func TestHealthCommand(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)
@@ -71,8 +71,8 @@ func TestHealthCommand(t *testing.T) {
 	}
 }
 
-// TestHealthOfGuardedServer: a probe needs no key and no certificate, and knows
-// the server by its own certificate, also when that has just changed.
+// TestHealthOfGuardedServer: a probe needs no key and no certificate, and recognizes the
+// server by its certificate, also just after the certificate has changed.
 func TestHealthOfGuardedServer(t *testing.T) {
 	authority := proxytest.NewAuthority(t)
 	folder := t.TempDir()
@@ -101,10 +101,10 @@ func TestHealthOfGuardedServer(t *testing.T) {
 		{[]string{"--tls-cert", file("cert.pem")}, 0, "ready\n"},
 		{[]string{"--tls-cert", file("cert.pem"), "--live"}, 0, "alive\n"},
 		{[]string{"--tls-ca", file("ca.pem"), "--tls-name", "proxy.example.org"}, 0, "ready\n"},
-		{[]string{"--tls-ca", file("ca.pem")}, 1, "ERROR: cannot verify the server's certificate, see --tls-cert and --tls-name: x509: "},
-		{[]string{"--tls"}, 1, "ERROR: cannot verify the server's certificate, see --tls-cert and --tls-name: x509: "},
+		{[]string{"--tls-ca", file("ca.pem")}, 1, "ERROR: cannot verify the server's certificate; see --tls-cert and --tls-name: x509: "},
+		{[]string{"--tls"}, 1, "ERROR: cannot verify the server's certificate; see --tls-cert and --tls-name: x509: "},
 		{[]string{"--tls-cert", file("key.pem")}, 1, "ERROR: there is no certificate in --tls-cert "},
-		{nil, 1, "ERROR: the server uses TLS, see --tls-cert\n"},
+		{nil, 1, "ERROR: the server uses TLS; see --tls-cert\n"},
 	} {
 		if code, text := health(tt.args...); code != tt.code || !strings.HasPrefix(text, tt.text) {
 			t.Errorf("%q: %d %q", tt.args, code, text)

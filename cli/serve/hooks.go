@@ -23,7 +23,7 @@ func (c *hooksConfig) flags() []cli.Flag {
 			EnvVars:     command.Variables("hooks-file"),
 			TakesFile:   true,
 			Destination: &c.file,
-			Usage:       "`FILE` with incoming hooks, see docs/hooks.md",
+			Usage:       "`FILE` with incoming hooks; see docs/hooks.md",
 		},
 		&cli.StringFlag{
 			Name:        "hooks-templates",

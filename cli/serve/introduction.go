@@ -45,7 +45,7 @@ func (c *serverConfig) introduce(w io.Writer, addr net.Addr, world sandbox.World
 `, at.before, at.api, world.Users[0], at.curl, command.Invocation("discordproxymessage"), host, port, at.command, world.Channels[0])
 }
 
-// reached is how a server is called from a terminal.
+// reached is the address with which a terminal calls the server.
 type reached struct {
 	page, api, before string
 	// curl and command are the options that curl and discordproxymessage need

@@ -16,7 +16,7 @@ import (
 	"discordproxy/test/require"
 )
 
-// TestLinesOfTheSandbox pastes the commands that --sandbox prints.
+// TestLinesOfTheSandbox runs the commands that --sandbox prints.
 func TestLinesOfTheSandbox(t *testing.T) {
 	require.Command(t, "curl", "apt-get install curl")
 	authority := proxytest.NewAuthority(t)

@@ -41,7 +41,7 @@ func keyCommand(e command.Env) *cli.Command {
 	usage := command.Misuse(errors.New("expected key new --name NAME or key add FILE --name NAME"))
 	return &cli.Command{
 		Name:        "key",
-		Usage:       "creates keys for clients, see --auth-file",
+		Usage:       "creates keys for clients; see --auth-file",
 		Action:      func(*cli.Context) error { return usage },
 		Subcommands: []*cli.Command{keyNewCommand(e, usage), keyAddCommand(e, usage)},
 	}

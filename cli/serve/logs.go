@@ -36,8 +36,8 @@ func (c logConfig) check() error {
 	return cmp.Or(console, file)
 }
 
-// report writes the error that ends the server as a line of JSON, if the log has such
-// lines: what reads them reads this one, too.
+// report writes the error that ends the server as a line of JSON if the log has that
+// format, so that the same program can read it.
 func (c logConfig) report(ctx context.Context, console io.Writer, err error) error {
 	if err == nil || c.format != "json" {
 		return err
@@ -115,7 +115,7 @@ func (c logConfig) open(console io.Writer) (*logs, error) {
 	return l, nil
 }
 
-// setLevels has the logs take what is at least of these levels.
+// setLevels sets the lowest levels of the logs.
 func (l *logs) setLevels(c logConfig) error {
 	console, err := parseLevel("log-console-level", c.console)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestJSONLog(t *testing.T) {
 	}
 }
 
-// TestJSONErrors: what keeps the server from starting is such a line, too.
+// TestJSONErrors: an error that prevents the server from starting is a JSON line, too.
 func TestJSONErrors(t *testing.T) {
 	busy, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

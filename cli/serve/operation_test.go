@@ -70,7 +70,7 @@ func TestMetricsOfACall(t *testing.T) {
 	}
 }
 
-// TestReadiness: each reason is said in words, and goes when it ends.
+// TestReadiness: each reason is reported while it lasts.
 func TestReadiness(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	discord := httptest.NewServer(sb)

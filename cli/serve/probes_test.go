@@ -46,8 +46,8 @@ func rawHTTP(t *testing.T, address, request string) (status int, body string) {
 	return resp.StatusCode, strings.TrimSpace(string(data))
 }
 
-// TestProbesWithoutHost: the default checks of load balancers use HTTP/1.0 and
-// name no host. Nothing else is reached that way.
+// TestProbesWithoutHost: the default checks of load balancers use HTTP/1.0 without a
+// host. Such requests reach nothing else.
 func TestProbesWithoutHost(t *testing.T) {
 	p := proxytest.Against(t, sandbox.New(sandbox.Config{}))
 	p.WaitReady(t)

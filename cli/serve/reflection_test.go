@@ -33,15 +33,15 @@ func TestReflection(t *testing.T) {
 				t.Fatal(err)
 			}
 			ask := &reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{FileContainingSymbol: "discord_api.DiscordApi"}}
-			told := new(reflectionpb.ServerReflectionResponse)
+			reflected := new(reflectionpb.ServerReflectionResponse)
 			if err := stream.SendMsg(ask); err != nil {
 				t.Fatal(err)
 			}
-			if err := stream.RecvMsg(told); err != nil {
+			if err := stream.RecvMsg(reflected); err != nil {
 				t.Fatal(err)
 			}
 			set := new(descriptorpb.FileDescriptorSet)
-			for _, data := range told.GetFileDescriptorResponse().GetFileDescriptorProto() {
+			for _, data := range reflected.GetFileDescriptorResponse().GetFileDescriptorProto() {
 				file := new(descriptorpb.FileDescriptorProto)
 				if err := proto.Unmarshal(data, file); err != nil {
 					t.Fatal(err)

@@ -55,7 +55,7 @@ func (r *reloader) reload(ctx context.Context) {
 	logger.InfoContext(ctx, "reloaded the configuration", "file", fresh.settings.path, "complete", failed == nil)
 }
 
-// reopen has the logs go to new files, if another program has moved them.
+// reopen opens the log files again, in case another program has moved them.
 func (r *reloader) reopen(ctx context.Context, logger *slog.Logger) {
 	for _, file := range []*lumberjack.Logger{r.logs.output, r.audit} {
 		if file == nil {

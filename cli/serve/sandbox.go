@@ -30,7 +30,7 @@ type runningSandbox struct {
 	ended   chan struct{}
 }
 
-// startSandbox has a sandbox listen on a port of 127.0.0.1, 0 for any.
+// startSandbox starts a sandbox on a port of 127.0.0.1; 0 means any free port.
 func startSandbox(sb *sandbox.Sandbox, port int) (*runningSandbox, error) {
 	lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // listening does not wait
 	if err != nil {
@@ -103,7 +103,7 @@ func (p *runningSandbox) shown() *server.Sandbox {
 	}
 }
 
-// subscribe has the sandbox call receive for each message.
+// subscribe makes the sandbox call receive for each message.
 func (p *runningSandbox) subscribe(receive func(message json.RawMessage, deleted bool)) {
 	p.Sandbox.Subscribe(func(e sandbox.Event) {
 		switch e.Type {

@@ -14,7 +14,7 @@ import (
 	"discordproxy/cli/serve"
 )
 
-// TestSandboxState starts the sandbox with a world from a file.
+// TestSandboxState starts the sandbox with the state from a file.
 func TestSandboxState(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "world.json")
 	write := func(text string) {

@@ -56,8 +56,8 @@ func layout() []*pb.Component {
 	}
 }
 
-// TestSendEverything sends a message with all its parts over every protocol,
-// and finds them at the sandbox and in the answer.
+// TestSendEverything sends a message with all its parts over every protocol, and finds
+// them in the sandbox and in the response.
 func TestSendEverything(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -163,8 +163,8 @@ func TestMentions(t *testing.T) {
 	}
 }
 
-// TestSendingErrors: what is wrong with a message is named by its field, as
-// Discord names it, and nothing is sent.
+// TestSendingErrors: an error names the invalid field of a message as Discord names it,
+// and nothing is sent.
 func TestSendingErrors(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	client := proxytest.Against(t, sb, "--max-file", "1000", "--max-upload", "1500").Clients()["gRPC"]
@@ -242,8 +242,8 @@ func slicesOf[T any](n int, element T) []T {
 	return list
 }
 
-// TestComponentOfNextYear: what the API does not define goes to Discord and
-// comes back as it is.
+// TestComponentOfNextYear: a component that the API does not define is sent to Discord
+// and returned unchanged.
 func TestComponentOfNextYear(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	client := proxytest.Against(t, sb).Clients()["gRPC"]
@@ -261,8 +261,7 @@ func TestComponentOfNextYear(t *testing.T) {
 	}
 }
 
-// TestLargeFiles: files go beyond the bound of ordinary requests, 4 MiB, and
-// nothing else does.
+// TestLargeFiles: only files may exceed the limit of ordinary requests, 4 MiB.
 func TestLargeFiles(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb, "--max-file", "6000000", "--max-upload", "8000000")

@@ -67,8 +67,8 @@ func TestEveryProtocol(t *testing.T) {
 	}
 }
 
-// TestErrors: what clients see of Discord's refusals, and of mistakes that
-// Discord does not get to see.
+// TestErrors: what clients receive when Discord refuses a call, and for mistakes that are
+// not sent to Discord.
 func TestErrors(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -105,8 +105,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// TestLongErrorsStayReadable: an error document that would not fit into
-// metadata is cut and still JSON.
+// TestLongErrorsStayReadable: an error document that would not fit into metadata is cut,
+// and stays valid JSON.
 func TestLongErrorsStayReadable(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -223,7 +223,7 @@ func TestRefusedStarts(t *testing.T) {
 		"log folder":         {[]string{"--sandbox", "--log-file-path", notAFolder}, "ERROR: cannot write the log file: "},
 		"level":              {append(logs, "--sandbox", "--log-file-level", "LOUD"), "ERROR: --log-file-level \"LOUD\" is not one of DEBUG, INFO, WARN, ERROR, CRITICAL\n"},
 		"unknown flag":       {[]string{"--nonsense"}, "ERROR: unknown option \"--nonsense\". See --help\n"},
-		"unknown command":    {[]string{"nonsense"}, "ERROR: unknown command \"nonsense\", see --help\n"},
+		"unknown command":    {[]string{"nonsense"}, "ERROR: unknown command \"nonsense\"; see --help\n"},
 		"sandbox's port":     {[]string{"sandbox", "--port", "many"}, "ERROR: --port \"many\" is not a number\n"},
 		"sandbox's range":    {[]string{"sandbox", "--port", "99999"}, "ERROR: --port 99999 is not between 0 and 65535\n"},
 		"sandbox's state":    {[]string{"sandbox", "--state", "/does/not/exist"}, "ERROR: cannot use --state /does/not/exist: open /does/not/exist: no such file or directory\n"},
@@ -243,7 +243,7 @@ func TestRefusedStarts(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			code := cli.Run(ctx, serve.Command, cli.Env{Args: tt.args, Out: &stdout, Err: &stderr})
 			if strings.Contains(stdout.String(), "USAGE") {
-				t.Error("the whole usage is written beside the error")
+				t.Error("the whole usage is written in addition to the error")
 			}
 			wantCode := 1
 			if slices.Contains(misused, name) {
@@ -256,7 +256,8 @@ func TestRefusedStarts(t *testing.T) {
 	}
 }
 
-// TestDiscordUnreachable: the server starts, says so, and refuses calls.
+// TestDiscordUnreachable: the server starts, reports that Discord cannot be reached, and
+// refuses calls.
 func TestDiscordUnreachable(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()

@@ -14,12 +14,12 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// settings is where the values of flags come from.
+// settings are the sources of the flags' values.
 type settings struct {
-	path    string // of the file, "" for none
+	path    string // of the file, or "" for none
 	file    *configfile.File
 	sources map[string]configfile.Source
-	// values are those of all flags as text, the token's among them.
+	// values are the values of all flags as text, including the token.
 	values map[string]string
 }
 
@@ -29,7 +29,7 @@ const (
 	hooksSection = "hooks"
 )
 
-// schema is what a configuration file may contain.
+// schema describes the valid contents of a configuration file.
 func schema(flags []cli.Flag) configfile.Schema {
 	return configfile.Schema{
 		Flags: flags, Excluded: []string{"config", "help"}, Lists: []string{"host"},
@@ -94,8 +94,8 @@ func (c *serverConfig) load(cc *cli.Context, flags []cli.Flag) error {
 	return nil
 }
 
-// settleRivals has the file not set what the command line or the environment sets by
-// another name.
+// settleRivals ignores settings of the file that the command line or the environment sets
+// under another name.
 func (s *settings) settleRivals() error {
 	for _, pair := range rivals() {
 		both := s.file.Sets(pair[0]) && s.file.Sets(pair[1])

@@ -1,5 +1,5 @@
-// Package clienttest provides a running Discord Proxy with a sandbox in place of
-// Discord, for tests of programs that use package client.
+// Package clienttest runs a Discord Proxy with a sandbox in place of Discord, for tests
+// of programs that use package client.
 package clienttest
 
 import (
@@ -22,7 +22,7 @@ import (
 // Proxy is a running proxy.
 type Proxy struct {
 	*client.Client
-	// Address is where it listens.
+	// Address is the address at which the proxy listens.
 	Address string
 	// Discord is the sandbox. World returns the IDs of its users and channels,
 	// Messages the messages that were sent. InjectFault and SetLatency simulate

@@ -1,4 +1,4 @@
-// The page: what stands above all views, and which view is shown.
+// The page: what is above all views, and which view is shown.
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Code } from "discordproxy";
@@ -136,7 +136,7 @@ function Health({ state, now }: { state: State; now: number }) {
   );
 }
 
-/** What somebody who looks after the proxy must know first: a line for each cause. */
+/** What an admin must know first: a line for each cause. */
 function Notices({ state, now }: { state: State; now: number }) {
   const cause = causeOf(state, now);
   const gateway = state.proxy?.gateway;

@@ -20,16 +20,16 @@ const lost = (state: State): Cause => ({
 
 /** Reasons of the proxy that have an explanation of their own, the most telling first. */
 const known: { of: RegExp; cause: Omit<Cause, "blocks"> }[] = [
-  { of: /shutting down/, cause: { kind: "bad", short: "Shutting down", title: "The proxy is shutting down.", text: "Calls in progress are finished; new calls are refused." } },
-  { of: /refuse[sd] the bot('s)? token/, cause: {
+  { of: /the proxy is shutting down/, cause: { kind: "bad", short: "Shutting down", title: "The proxy is shutting down.", text: "Calls in progress are finished; new calls are refused." } },
+  { of: /Discord refuses the bot's token|Discord refused the bot token/, cause: {
     kind: "bad", short: "Token refused", title: "Discord refuses the bot's token.",
-    text: "Create a new token in Discord's developer portal, give it to the proxy, and restart the proxy.",
+    text: "Create a new token in Discord's developer portal, put it into the token file, and reload or restart the proxy.",
   } },
-  { of: /cannot be reached|no proper answer/, cause: {
+  { of: /Discord cannot be reached|no valid response from Discord/, cause: {
     kind: "bad", short: "Discord unreachable", title: "Discord cannot be reached.",
     text: "Calls wait until Discord responds or they time out. Check this machine's network connection and discordstatus.com.",
   } },
-  { of: /token is being checked/, cause: { kind: "wait", short: "Starting", title: "The proxy is starting:", text: "Discord is checking the bot's token." } },
+  { of: /the bot's token is being checked/, cause: { kind: "wait", short: "Starting", title: "The proxy is starting:", text: "Discord is checking the bot's token." } },
 ];
 
 /** The cause that somebody must know first, undefined when all is well. */

@@ -6,7 +6,7 @@ const height = 180;
 
 const colourOf = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-/** A colour as a canvas takes it: custom properties may hold light-dark(). */
+/** A colour as a canvas takes it: custom properties can contain light-dark(). */
 function resolved(place: HTMLElement, name: string) {
   place.style.color = `var(${name})`;
   const colour = getComputedStyle(place).color;

@@ -55,7 +55,7 @@ export interface Draft {
   files: FileDraft[];
   /** Message that is answered, "" for none. */
   reply: string;
-  /** When it is sent: at once, when the outbox can, or at a time. */
+  /** When it is sent: immediately, when the outbox can, or at a time. */
   when: "now" | "queue" | "time";
   /** As an input of datetime-local has it. */
   time: string;

@@ -40,7 +40,7 @@ export function long(ms: number): string {
     .join(" ");
 }
 
-/** What a code means for the one who looks after the proxy. */
+/** What a code means for an admin. */
 export type Kind = "good" | "left" | "limited" | "refused" | "failed";
 
 export const kinds: Record<Kind, string> = {

@@ -123,7 +123,7 @@ function Hour({ state, now }: { state: State; now: number }) {
 
 type Bucket = Limits["buckets"][number];
 
-/** The shortest name that tells a route: the method and what it is about. */
+/** The shortest name that identifies a route: the method and what it is about. */
 const routeOf = (b: Bucket) => (b.routes[0] ?? "").replace(/\{(\w+?)(_id|_name)?\}/g, "{$1}");
 
 function Buckets({ state, now }: { state: State; now: number }) {

@@ -18,14 +18,14 @@ export const ms = (d: Duration | undefined) => (d ? Number(d.seconds) * 1000 + d
 export const date = (t: Timestamp | undefined) => new Date(t ? Number(t.seconds) * 1000 + t.nanos / 1e6 : 0);
 
 /** Milliseconds since the limits arrived. Clocks of the page tick apart, and a limit is never in the future. */
-export const passed = (state: State, now: number) => Math.max(0, now - state.told);
+export const passed = (state: State, now: number) => Math.max(0, now - state.received);
 
 const maxCalls = 200;
 const maxMessages = 500;
 const hour = 3_600_000;
 /** The proxy says something every 15 seconds; after this it counts as lost. */
 const patience = 40_000;
-/** A page that nobody sees lets go of its connection: a browser has six to an address, for all of its tabs. */
+/** A hidden page closes its connection: a browser opens only six to an address, for all of its tabs. */
 const unseen = 5_000;
 const firstWait = 500;
 const maxWait = 5_000;
@@ -55,7 +55,7 @@ export interface State {
   /** The proxy's clock minus this one's, in milliseconds. */
   skew: number;
   /** When the limits arrived, milliseconds of this clock. */
-  told: number;
+  received: number;
   proxy?: Proxy;
   limits?: Limits;
   drainsIn?: Duration;
@@ -90,7 +90,7 @@ const seen = () =>
   });
 
 export class Store {
-  state: State = { connection: "connecting", reason: "", trying: false, since: Date.now(), again: false, skew: 0, told: 0, ...empty() };
+  state: State = { connection: "connecting", reason: "", trying: false, since: Date.now(), again: false, skew: 0, received: 0, ...empty() };
   private listeners = new Set<(state: State) => void>();
   private retry = () => {};
   private leave = (_: ConnectError) => {};
@@ -136,7 +136,7 @@ export class Store {
       });
       await new Promise<void>((resolve) => {
         this.retry = resolve;
-        // A hidden page need not hurry, and many pages not all at once.
+        // A hidden page can wait, and many pages should not reconnect at the same time.
         if (!lock) setTimeout(resolve, wait * (0.5 + Math.random() / 2));
       });
     }
@@ -147,7 +147,7 @@ export class Store {
     const given = clientKey() !== "";
     switch (err.code) {
       case Code.Unauthenticated:
-        // It would be tried with each reload, of which an address has so many.
+        // Each reload would try the key again, and an address has few attempts.
         setClientKey("");
         break;
       case Code.PermissionDenied:
@@ -204,7 +204,7 @@ export class Store {
     if (m.proxy) change.proxy = m.proxy;
     if (m.limits) {
       change.limits = m.limits;
-      change.told = now;
+      change.received = now;
     }
     if (m.sandbox) change.sandbox = m.sandbox;
     if (m.slots.length > 0) {

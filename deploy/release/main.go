@@ -1,7 +1,7 @@
-// Command release builds what a release consists of: the two commands for
-// every system that they run on, as archives and as packages for Debian and
-// Red Hat, each with its bill of materials, and the checksums of all. The same
-// commit, version and Go give the same bytes, wherever and whenever it runs.
+// Command release builds the files of a release: the two commands for every supported
+// system, as archives and as packages for Debian and Red Hat, each with a software bill
+// of materials, and the checksums of all files. Builds are reproducible: the same commit,
+// version and Go version always give the same bytes.
 //
 // It runs in the folder of the module and needs Go and nfpm.
 package main
@@ -56,7 +56,7 @@ func (t target) String() string {
 	return t.os + "_" + t.arch
 }
 
-// release is what is built.
+// release describes the release to build.
 type release struct {
 	out, version, commit string
 	date                 time.Time
@@ -230,7 +230,7 @@ func (r *release) build(ctx context.Context, t target) error {
 	return nil
 }
 
-// pack has nfpm make a package from the contents of a folder.
+// pack makes a package from the contents of a folder with nfpm.
 func (r *release) pack(ctx context.Context, packager string, t target, folder string) error {
 	form, err := os.ReadFile("deploy/package/nfpm.yaml")
 	if err != nil {

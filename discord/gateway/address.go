@@ -23,7 +23,7 @@ type addresses struct {
 	host  string // of the API; empty for Discord's own
 }
 
-// gatewayDomain is where Discord's gateways are.
+// gatewayDomain is the domain of Discord's gateways.
 const gatewayDomain = "discord.gg"
 
 // addressesOf returns the addresses that belong to the API with this URL.

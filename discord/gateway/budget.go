@@ -9,11 +9,10 @@ import (
 // every program that uses its token.
 const (
 	budgetWindow = 24 * time.Hour
-	// budgetTotal is what a bot has that runs in one connection. Discord names
-	// larger numbers only to bots that are split over several.
+	// budgetTotal is the budget of a bot with one connection. Discord gives larger
+	// numbers only to bots with several.
 	budgetTotal = 1000
-	// resetUnknown is how long a number of Discord's is believed that comes
-	// without the time of its reset.
+	// resetUnknown is how long a number from Discord without the time of its reset stays valid.
 	resetUnknown = 10 * time.Minute
 )
 
@@ -61,8 +60,8 @@ type budget struct {
 	reset     time.Time
 }
 
-// BudgetCount is what a Gateway has counted of its IDENTIFYs: a plain value
-// that can be stored and given to the Gateway of a later run.
+// BudgetCount is a Gateway's count of its IDENTIFYs: a plain value that can be stored and
+// passed to the Gateway of a later run.
 type BudgetCount struct {
 	// Begun are the times of the IDENTIFYs of the last 24 hours, oldest first.
 	Begun []time.Time `json:"begun"`
@@ -70,7 +69,7 @@ type BudgetCount struct {
 	Short int `json:"short"`
 }
 
-// newBudget returns a budget that goes on from a count. Times in the future or
+// newBudget returns a budget that continues from a count. Times in the future or
 // more than 24 hours old are dropped.
 func newBudget(from BudgetCount, now time.Time) budget {
 	b := budget{begun: slices.Clone(from.Begun), short: max(from.Short, 0), remaining: -1}
@@ -109,7 +108,7 @@ func (b *budget) identified(now time.Time) {
 	}
 }
 
-// ended takes the end of a session that lived that long, 0 for an IDENTIFY that
+// ended takes the end of a session that lived that long, or 0 for an IDENTIFY that
 // led to none.
 func (b *budget) ended(lived time.Duration, now time.Time) {
 	if lived >= b.longest(now) {

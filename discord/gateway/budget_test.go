@@ -73,9 +73,9 @@ func TestBudgetHolds(t *testing.T) {
 	}
 }
 
-// TestBudgetGrowsDear: the longest wait is a minute at first and nearly 15 when
+// TestWaitsGrowNearTheReserve: the longest wait is a minute at first and nearly 15 when
 // the reserve comes near, and a session that lived longer costs no wait.
-func TestBudgetGrowsDear(t *testing.T) {
+func TestWaitsGrowNearTheReserve(t *testing.T) {
 	b := newBudget(BudgetCount{}, midnight)
 	now := midnight
 	var gaps []time.Duration
@@ -163,7 +163,7 @@ func TestBudgetReserve(t *testing.T) {
 	}
 }
 
-// TestBudgetCountsDown: ten sessions that Discord says are left do not all go.
+// TestBudgetCountsDown: the last ten sessions that Discord reports are not all used.
 func TestBudgetCountsDown(t *testing.T) {
 	b := newBudget(BudgetCount{}, midnight)
 	now, remaining, used := midnight, 110, 0
@@ -222,8 +222,7 @@ func newBudgetAt(c BudgetCount, now time.Time) *budget {
 	return &b
 }
 
-// TestSends: never more than 120 in any minute, and the regular ones always
-// find a place.
+// TestSends: never more than 120 payloads in a minute, and heartbeats are never delayed.
 func TestSends(t *testing.T) {
 	var s sends
 	var sent []time.Time

@@ -18,7 +18,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// session is what outlives a connection.
+// session is the state that survives a connection.
 type session struct {
 	id, url  string
 	sequence atomic.Int64 // the largest one of a dispatch
@@ -42,13 +42,13 @@ func (s *session) advance(sequence int64) bool {
 // ending is how a connection ended.
 type ending struct {
 	err error
-	// session is what the connection carried, nil if it was never made.
+	// session is what the connection carried, or nil if it was never made.
 	session *session
 	// resumes is whether it was to resume the session.
 	resumes bool
 	// greeted is whether HELLO came.
 	greeted bool
-	// lasted is how long events had come, 0 if none did.
+	// lasted is how long events had come, or 0 if none did.
 	lasted time.Duration
 }
 
@@ -379,7 +379,7 @@ func (c *connection) welcomed(f frame) {
 		return // it has begun
 	}
 	var r ready
-	// A field that cannot be read is left empty: events come all the same.
+	// A field that cannot be read is left empty: events arrive anyway.
 	_ = json.Unmarshal(f.Data, &r)
 	c.session.sequence.Store(f.Sequence)
 	c.session.began, c.session.lived = time.Now(), 0
@@ -423,8 +423,8 @@ func (c *connection) begun(s Status) {
 func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 	// Enough is left for the regular heartbeats of a minute.
 	spare := min(int(sendWindow/interval)+2, wire.MaxSends/2)
-	// The first is sent at a random time, so that clients that lost their
-	// connections together do not come together.
+	// The first is sent at a random time, so that clients that lost their connections at
+	// the same time do not send theirs together.
 	timer := time.NewTimer(rand.N(interval))
 	defer timer.Stop()
 	var later <-chan time.Time // when the limit allows more of the outbox
@@ -471,7 +471,7 @@ func (c *connection) keepAlive(ctx context.Context, interval time.Duration) {
 }
 
 // pass sends what is in the outbox, as far as the limit leaves spare for
-// heartbeats. It returns how long to wait for more, 0 when nothing is left.
+// heartbeats. It returns how long to wait for more, or 0 when nothing is left.
 func (c *connection) pass(ctx context.Context, spare int) (wait time.Duration, err error) {
 	c.mu.Lock()
 	ready := !c.ready.IsZero()

@@ -19,7 +19,7 @@ type everything struct {
 	self       id // the bot's
 	// members are the ids of the guilds that the bot is in.
 	members map[string]bool
-	// awaited are those of them whose GUILD_CREATE has not come.
+	// awaited are the guilds among them whose GUILD_CREATE has not arrived.
 	awaited map[string]bool
 	// changed is whether ready, members or awaited were not exported since they
 	// changed, and dirty are the guilds of whose rest that is true.
@@ -30,8 +30,8 @@ type everything struct {
 // overhead is about what an object takes in memory next to its JSON, in bytes.
 const overhead = 96
 
-// KeepAll has s keep all that a GUILD_CREATE holds, except for presences, so that
-// Snapshot can return it. It must be called before the first event.
+// KeepAll makes s keep everything in a GUILD_CREATE except presences, so that Snapshot
+// can return it. It must be called before the first event.
 //
 // What is kept takes at most about maxBytes of memory. Objects beyond that are not
 // kept: members, threads and other single objects are missing in snapshots, and a
@@ -52,7 +52,7 @@ func (s *Guilds) KeepAll(maxBytes int64, exceeded func()) {
 	s.restore()
 }
 
-// begin takes READY: all guilds are sent again. It is for nil, too.
+// begin takes READY: all guilds are sent again. It may be called on nil.
 func (e *everything) begin(ready json.RawMessage) {
 	if e == nil {
 		return
@@ -75,7 +75,7 @@ func (e *everything) begin(ready json.RawMessage) {
 	}
 }
 
-// rename takes a change of the bot's own user into READY. It is for nil, too.
+// rename takes a change of the bot's own user into READY. It may be called on nil.
 func (e *everything) rename(user json.RawMessage) {
 	if e == nil || e.self == 0 || elementOf(user).ID != e.self {
 		return
@@ -91,7 +91,7 @@ func (e *everything) rename(user json.RawMessage) {
 	}
 }
 
-// came notes that Discord has said something of a guild. It is for nil, too.
+// came notes that Discord has said something of a guild. It may be called on nil.
 func (e *everything) came(id string) {
 	if e != nil && e.awaited[id] {
 		delete(e.awaited, id)
@@ -476,7 +476,7 @@ func merged(old, update json.RawMessage) json.RawMessage {
 
 // Snapshot is one moment of what Guilds keeps after KeepAll. It does not change.
 type Snapshot struct {
-	// Ready is Discord's READY, nil before the first one.
+	// Ready is Discord's READY, or nil before the first one.
 	Ready json.RawMessage
 	// Guilds are those that the bot is in, in ascending order of ids.
 	Guilds []GuildSnapshot

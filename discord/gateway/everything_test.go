@@ -186,8 +186,8 @@ func TestKeepAllOwnUser(t *testing.T) {
 	}
 }
 
-// TestKeepAllBound: what does not fit is left out and reported once; what goes makes
-// place for what comes.
+// TestKeepAllBound: objects that do not fit are left out and reported once; deleted
+// objects free space for new ones.
 func TestKeepAllBound(t *testing.T) {
 	exceeded := 0
 	g := everythingOf(t, 20_000, &exceeded)

@@ -15,8 +15,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// failure is why a connection ended, in words that anyone may read: they reach
-// subscribers, the dashboard and /readyz. The cause is for the log.
+// failure is the reason why a connection ended. The text may be shown to anyone: it
+// reaches subscribers, the dashboard and /readyz. The cause is for the log.
 type failure struct {
 	reason string
 	cause  error

@@ -1,13 +1,13 @@
 // Package gateway implements the bot's session at Discord's gateway: how it begins,
-// how it outlives the connections that carry it, and how it ends.
+// survives lost connections, and ends.
 //
 // The package implements the protocol over a websocket library, because discordgo's
-// gateway client cannot be supervised. That client does not expose the session's ID
-// and sequence, so only the Session that lost a connection can resume it. It does not
-// report the code with which Discord closed a connection, so codes after which no bot
-// may reconnect go unnoticed. It begins a new session whenever Discord refuses to
-// resume one, without regard to the daily budget. And it keeps its lock while it opens
-// and closes, for ever if Discord sends something unexpected.
+// gateway client cannot be supervised. That client does not expose the session's ID and
+// sequence, so only the Session that lost a connection can resume it. It does not report
+// the code with which Discord closed a connection, so codes after which no bot may
+// reconnect go unnoticed. It begins a new session whenever Discord refuses to resume one,
+// without regard to the daily budget. It also holds its lock while it opens and closes a
+// connection, forever if Discord sends something unexpected.
 // https://discord.com/developers/docs/events/gateway
 package gateway
 
@@ -47,7 +47,7 @@ type Config struct {
 	Handler Handler
 	// Intents say which events come. They stay the same while Run runs.
 	Intents Intents
-	// Status is how the bot shows: online, idle, dnd or invisible. Empty
+	// Status is the bot's status: online, idle, dnd or invisible. Empty
 	// means online.
 	Status string
 	// Activity is a text that shows under the bot's name, at most
@@ -60,13 +60,13 @@ type Config struct {
 	// Logger takes one line when a connection is ready, is lost, or was the
 	// last one, and when a pause begins. Nil means slog.Default().
 	Logger *slog.Logger
-	// Counted is what an earlier run has counted of its IDENTIFYs, see
-	// Gateway.Counted. The zero value is a bot that has sent none.
+	// Counted is an earlier run's count of IDENTIFYs; see Gateway.Counted. The zero value
+	// means that none was sent.
 	Counted BudgetCount
 	// Spent is called when an IDENTIFY is counted, before it is sent. It must not
 	// block. It may be nil.
 	Spent func()
-	// Session is the session of an earlier run, see Gateway.Session. Nil means that
+	// Session is the session of an earlier run; see Gateway.Session. Nil means that
 	// one begins.
 	Session *SavedSession
 	// KeepSession leaves the session open when Run ends, so that a later run can
@@ -90,7 +90,7 @@ type Dispatch struct {
 // happens, one call at a time. It must not block: no event is read meanwhile.
 // It may keep what it receives.
 type Handler interface {
-	// Dispatch takes an event. READY and RESUMED come as changes instead.
+	// Dispatch receives an event. READY and RESUMED are reported as changes instead.
 	Dispatch(Dispatch)
 	// Changed takes a change of the state.
 	Changed(Status)
@@ -161,7 +161,7 @@ func (s State) String() string {
 type Status struct {
 	State State
 	Since time.Time
-	// Resumed is whether a connection goes on with the session of the last
+	// Resumed is whether a connection continues with the session of the last
 	// one, so that no event was lost.
 	Resumed bool
 	// Resumable is whether the session of a lost connection can be resumed as
@@ -189,8 +189,8 @@ func (s Status) String() string {
 	return s.State.String() + ": " + s.Reason
 }
 
-// Trouble returns in words why events do not come although the bot is wanted at
-// the gateway, "" while nothing is wrong.
+// Trouble returns why no events arrive although the bot should be connected, as text, or
+// "" if nothing is wrong.
 func (s Status) Trouble() string {
 	switch s.State {
 	case Disconnected:
@@ -228,7 +228,7 @@ type Gateway struct {
 	budget budget
 	// resumable is session, for others.
 	resumable *session
-	// connection is the current one, nil for none.
+	// connection is the current one, or nil for none.
 	connection *connection
 }
 
@@ -268,8 +268,8 @@ func New(c Config) (*Gateway, error) {
 	return g, nil
 }
 
-// SetToken has later connections use another token of the same bot. The current
-// connection stays.
+// SetToken makes later connections use another token of the same bot. The current
+// connection stays open.
 func (g *Gateway) SetToken(token string) {
 	token = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(token), "Bot "))
 	g.token.Store(&token)
@@ -307,11 +307,11 @@ const (
 	// dialTimeout bounds everything up to the end of the upgrade.
 	dialTimeout  = 10 * time.Second
 	helloTimeout = 10 * time.Second
-	// readyTimeout is how long nothing but heartbeats comes before READY or
-	// RESUMED is given up. A large READY may take longer, on a slow line.
+	// readyTimeout is how long a connection may receive only heartbeats before READY or
+	// RESUMED. A large READY may take longer, on a slow line.
 	readyTimeout = 30 * time.Second
-	// resumedTimeout is how long events come before a connection that should
-	// resume the session counts as resumed without RESUMED.
+	// resumedTimeout is how long events must arrive before a connection counts as resumed
+	// without RESUMED.
 	resumedTimeout = 10 * time.Second
 	writeTimeout   = 10 * time.Second
 	// closeTimeout bounds a clean close.
@@ -323,7 +323,7 @@ const (
 	firstWait     = time.Second
 	maxResumeWait = 30 * time.Second
 	maxBeginWait  = 3 * time.Minute
-	// settledAfter is how long a connection lasts that counts as a good one.
+	// settledAfter is how long a connection must last to count as a good one.
 	settledAfter = 10 * time.Second
 )
 

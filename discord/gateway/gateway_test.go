@@ -37,12 +37,12 @@ type place struct {
 	done  chan struct{}
 	hung  sync.WaitGroup
 
-	mu     sync.Mutex
-	bot    discord.GatewayBot
-	asked  int
-	told   []string
-	broken bool   // nobody listens
-	off    func() // called when Run is about to return
+	mu       sync.Mutex
+	bot      discord.GatewayBot
+	asked    int
+	reported []string
+	broken   bool   // nobody listens
+	off      func() // called when Run is about to return
 	// hangs are addresses that take connections and say nothing.
 	hangs   map[string]bool
 	dialled map[string]int
@@ -121,7 +121,7 @@ func (p *place) Changed(s gateway.Status) {
 func (p *place) tell(what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.told = append(p.told, what)
+	p.reported = append(p.reported, what)
 }
 
 // heard returns what was reported since the last call.
@@ -129,15 +129,15 @@ func (p *place) heard() string {
 	synctest.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	told := strings.Join(p.told, ", ")
-	p.told = nil
-	return told
+	reported := strings.Join(p.reported, ", ")
+	p.reported = nil
+	return reported
 }
 
 func (p *place) wantHeard(want string) {
 	p.t.Helper()
 	if got := p.heard(); got != want {
-		p.t.Errorf("told %q, want %q", got, want)
+		p.t.Errorf("reported %q, want %q", got, want)
 	}
 }
 
@@ -243,7 +243,7 @@ func (q *peer) welcome() {
 	q.dispatch(1, "READY", ready)
 }
 
-// resumes lets the session go on.
+// resumes lets the session continue.
 func (q *peer) resumes(sequence int) {
 	q.t.Helper()
 	q.send(10, `{"heartbeat_interval":41250}`)
@@ -354,7 +354,7 @@ func TestGoodbye(t *testing.T) {
 				synctest.Wait()
 			}
 			began = time.Now()
-			p.told = nil
+			p.reported = nil
 			p.off = func() { took = time.Since(began) }
 		})
 		if err != nil {
@@ -403,7 +403,7 @@ func TestResume(t *testing.T) {
 				if p.asked != 1 {
 					t.Errorf("the address was asked for %d times", p.asked)
 				}
-				// The session goes on over a third connection.
+				// The session continues over a third connection.
 				_ = q.ws.CloseNow()
 				(<-p.peers).resumes(10)
 				p.wantHeard("disconnected, connected again")
@@ -412,8 +412,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestNewSession: what cannot be resumed begins again, not before five seconds
-// after the last beginning.
+// TestNewSession: if a session cannot be resumed, a new one begins at least five seconds
+// after the last one began.
 func TestNewSession(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -452,8 +452,7 @@ func TestNewSession(t *testing.T) {
 	}
 }
 
-// TestOddBeginnings: none of them keeps the gateway from the session that
-// comes after.
+// TestOddBeginnings: after each of them, the gateway begins the next session.
 func TestOddBeginnings(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -465,7 +464,7 @@ func TestOddBeginnings(t *testing.T) {
 		{"INVALID_SESSION for an identify", func(q *peer) { q.send(10, `{"heartbeat_interval":41250}`); q.want(2); q.send(9, "false") }, true},
 		{"no HELLO", func(*peer) {}, true},
 		{"no READY", func(q *peer) { q.send(10, `{"heartbeat_interval":41250}`) }, true},
-		{"closed at once", func(q *peer) { _ = q.ws.CloseNow() }, true},
+		{"closed immediately", func(q *peer) { _ = q.ws.CloseNow() }, true},
 		{"a HELLO without an interval", func(q *peer) { q.send(10, `{}`) }, true},
 		{"a HELLO of another form", func(q *peer) { q.send(10, `[]`) }, true},
 		{"an ACK first", func(q *peer) { q.send(11, "null"); q.welcome() }, false},
@@ -492,7 +491,7 @@ func TestOddBeginnings(t *testing.T) {
 	}
 }
 
-// TestFatal: Discord wants no further connection, and gets none.
+// TestFatal: after a permanent close code, the gateway does not connect again.
 func TestFatal(t *testing.T) {
 	for code, want := range map[int]string{
 		4004: "token",
@@ -531,8 +530,8 @@ func TestFatal(t *testing.T) {
 	}
 }
 
-// TestFewSessions: a gateway that takes nobody is not asked often, and one that
-// allows no more sessions not at all.
+// TestFewSessions: the gateway rarely connects if Discord accepts no connection, and
+// never if no sessions are left.
 func TestFewSessions(t *testing.T) {
 	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
 		n := 0
@@ -638,7 +637,7 @@ func TestRestless(t *testing.T) {
 	})
 }
 
-// TestStopped: the context ends Run wherever it is.
+// TestStopped: the end of the context ends Run at any point.
 func TestStopped(t *testing.T) {
 	for _, act := range []func(p *place){
 		func(*place) {},

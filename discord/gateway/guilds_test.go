@@ -103,8 +103,8 @@ func TestPositionsOfRoles(t *testing.T) {
 	}
 }
 
-// TestPartsOfGuilds: what Discord does not send of a guild is what was known, or
-// not answered; it is never an empty answer.
+// TestPartsOfGuilds: parts of a guild that Discord does not send keep their known values,
+// or stay unknown; they never become empty.
 func TestPartsOfGuilds(t *testing.T) {
 	const whole = `{"id":"7","name":"g","icon":"i","emojis":[{"id":"9"}],"roles":[{"id":"7"}],"channels":[{"id":"1","guild_id":"7"}]}`
 	const guildAnswer, roleAnswer, channelAnswer = `{"emojis":[{"id":"9"}],"icon":"i","id":"7","name":"g","roles":[{"id":"7"}]}`, `[{"id":"7"}]`, `[{"id":"1","guild_id":"7"}]`
@@ -118,7 +118,7 @@ func TestPartsOfGuilds(t *testing.T) {
 		"an outage when the session begins": {[]string{"GUILD_CREATE", `{"id":"7","unavailable":true}`}, time.Hour, "", "", ""},
 		"an outage":                         {[]string{"GUILD_CREATE", whole, "GUILD_CREATE", `{"id":"7","unavailable":true}`}, time.Hour, guildAnswer, roleAnswer, channelAnswer},
 		"an outage, to a strict client":     {[]string{"GUILD_CREATE", whole, "GUILD_CREATE", `{"id":"7","unavailable":true}`}, 0, "", "", ""},
-		"an outage, told as a loss":         {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":true}`}, time.Hour, guildAnswer, roleAnswer, channelAnswer},
+		"an outage, reported as a loss":     {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":true}`}, time.Hour, guildAnswer, roleAnswer, channelAnswer},
 		"an outage, loss, strict":           {[]string{"GUILD_CREATE", whole, "GUILD_DELETE", `{"id":"7","unavailable":true}`}, 0, "", "", ""},
 		"an outage as an update":            {[]string{"GUILD_CREATE", whole, "GUILD_UPDATE", `{"id":"7","unavailable":true}`}, 0, guildAnswer, roleAnswer, channelAnswer},
 		"the end of an outage":              {[]string{"GUILD_DELETE", `{"id":"7","unavailable":true}`, "GUILD_CREATE", whole}, 0, guildAnswer, roleAnswer, channelAnswer},

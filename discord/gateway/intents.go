@@ -36,8 +36,7 @@ const (
 	IntentDirectMessagePolls          Intents = 1 << 25
 )
 
-// IntentsPrivileged are those that Discord gives only to bots for which they
-// are switched on.
+// IntentsPrivileged are the intents that Discord gives only to bots for which they are turned on.
 const IntentsPrivileged = IntentGuildMembers | IntentGuildPresences | IntentMessageContent
 
 // intentNames are Discord's, in the order of their bits. switched is what the

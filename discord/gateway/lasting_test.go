@@ -27,7 +27,7 @@ func malformed(q *peer)  { q.write(websocket.MessageText, []byte(`{"op":0,`)) }
 func silent(*peer)       {}
 func oldEvent(q *peer)   { q.dispatch(1, "OLD", "1"); closes(q) }
 
-// TestUnresumable: a session that Discord does not let go on is given up after
+// TestUnresumable: a session that Discord does not let continue is given up after
 // four attempts that reached HELLO, whatever became of each, and a new one
 // begins; subscribers are notified that events may be missing.
 func TestUnresumable(t *testing.T) {
@@ -69,7 +69,7 @@ func TestUnresumable(t *testing.T) {
 				heard := p.heard()
 				heard = strings.ReplaceAll(heard, "OLD1, ", "")
 				if want := strings.Repeat("disconnected, ", 8) + "disconnected for good, connected"; heard != want {
-					t.Errorf("told %q, want %q", heard, want)
+					t.Errorf("reported %q, want %q", heard, want)
 				}
 				if took := time.Since(began); took > 10*time.Minute {
 					t.Errorf("the new session began after %s", took)
@@ -79,9 +79,8 @@ func TestUnresumable(t *testing.T) {
 	}
 }
 
-// TestResumedWithoutWord: events that come although RESUMED does not show that
-// the session goes on.
-func TestResumedWithoutWord(t *testing.T) {
+// TestResumedWithoutRESUMED: events that arrive without RESUMED show that the session continues.
+func TestResumedWithoutRESUMED(t *testing.T) {
 	for name, end := range map[string]bool{"the connection stays": false, "the connection is lost each time": true} {
 		t.Run(name, func(t *testing.T) {
 			_ = play(t, gateway.Config{}, func(p *place, g *gateway.Gateway) {
@@ -115,8 +114,8 @@ func TestResumedWithoutWord(t *testing.T) {
 	}
 }
 
-// TestBeforeHello: what happens before HELLO says nothing about the session,
-// which is tried at its own address and at the general one in turn.
+// TestBeforeHello: failures before HELLO do not count against the session. Its own
+// address and the general one are tried in turn.
 func TestBeforeHello(t *testing.T) {
 	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
 		q := <-p.peers
@@ -142,7 +141,7 @@ func TestBeforeHello(t *testing.T) {
 }
 
 // TestHangingAddress: an address of the session that takes connections and says
-// nothing is given up after ten seconds, and the session goes on at the general
+// nothing is given up after ten seconds, and the session continues at the general
 // address.
 func TestHangingAddress(t *testing.T) {
 	_ = play(t, gateway.Config{}, func(p *place, g *gateway.Gateway) {
@@ -195,7 +194,7 @@ func TestSlowLine(t *testing.T) {
 			q.silent.Store(true)
 			q.slowly(large(2, "GUILD_CREATE"), 256, 4*time.Second) // 17 minutes
 			if heard := p.heard(); !strings.HasPrefix(heard, "GUILD_CREATE{") {
-				t.Errorf("told %.100s", heard)
+				t.Errorf("reported %.100s", heard)
 			}
 			// The line is dead when nothing comes any more.
 			began := time.Now()
@@ -217,7 +216,7 @@ func TestSlowLine(t *testing.T) {
 				q.dispatch(2+i, "A", "1")
 			}
 			if heard := p.heard(); strings.Contains(heard, "disconnected") {
-				t.Errorf("told %s", heard)
+				t.Errorf("reported %s", heard)
 			}
 		})
 	})
@@ -245,7 +244,7 @@ func TestSlowLine(t *testing.T) {
 			q.slowly(large(3, "GUILD_CREATE"), 256, 2*time.Second)
 			q.dispatch(4, "RESUMED", "{}")
 			if heard := p.heard(); !strings.HasPrefix(heard, "A1, GUILD_CREATE{") || !strings.HasSuffix(heard, "}, connected again") {
-				t.Errorf("told %.60s...%s", heard, heard[max(0, len(heard)-60):])
+				t.Errorf("reported %.60s...%s", heard, heard[max(0, len(heard)-60):])
 			}
 		})
 	})
@@ -295,8 +294,8 @@ func TestAskedForHeartbeats(t *testing.T) {
 	})
 }
 
-// TestBackwards: a number smaller than the last one is not taken over, and its
-// event comes all the same.
+// TestBackwards: a sequence number smaller than the last one is ignored, but its event is
+// delivered.
 func TestBackwards(t *testing.T) {
 	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
 		q := <-p.peers
@@ -431,7 +430,7 @@ func TestTrust(t *testing.T) {
 			}
 		})
 	}
-	// The session's own address is left out, and the session goes on.
+	// The session's own address is left out, and the session continues.
 	_ = play(t, gateway.Config{}, func(p *place, _ *gateway.Gateway) {
 		q := <-p.peers
 		q.greet()
@@ -461,8 +460,7 @@ func TestTrust(t *testing.T) {
 	})
 }
 
-// TestReasons: what subscribers and the dashboard show are sentences, not errors
-// of Go.
+// TestReasons: subscribers and the dashboard get readable sentences instead of Go's errors.
 func TestReasons(t *testing.T) {
 	for want, do := range map[string]func(p *place, q *peer){
 		"the connection to Discord broke":                              func(_ *place, q *peer) { closes(q) },

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// GuildName returns the name of a guild, "" if it is not known.
+// GuildName returns the name of a guild, or "" if it is not known.
 func (s *Guilds) GuildName(id uint64) string {
 	if s == nil {
 		return ""
@@ -16,7 +16,7 @@ func (s *Guilds) GuildName(id uint64) string {
 	return s.guilds[strconv.FormatUint(id, 10)].name()
 }
 
-// ChannelName returns the names of a channel or thread and of its guild, "" if they
+// ChannelName returns the names of a channel or thread and of its guild, or "" if they
 // are not known. Threads are known after KeepAll alone.
 func (s *Guilds) ChannelName(id uint64) (channel, guild string) {
 	if s == nil {
@@ -42,7 +42,7 @@ func (s *Guilds) ChannelName(id uint64) (channel, guild string) {
 	return "", ""
 }
 
-// UserName returns the name of a member of any guild, "" if it is not known. Members
+// UserName returns the name of a member of any guild, or "" if it is not known. Members
 // are known after KeepAll alone.
 func (s *Guilds) UserName(id uint64) string {
 	if s == nil {

@@ -35,11 +35,10 @@ type outbox struct {
 
 func newOutbox() outbox { return outbox{wake: make(chan struct{}, 1)} }
 
-// Send has the gateway send a command such as a presence update once the bot is
-// connected and Discord's limit allows it, after the commands before it. A presence
-// replaces one that still waits, and is that of later sessions too. Other commands
-// that a session has not sent when it ends are dropped. The error is ErrBusy.
-// Send never blocks.
+// Send sends a command, such as a presence update, when the bot is connected and
+// Discord's limit allows it, after earlier commands. A presence replaces one that still
+// waits, and is that of later sessions too. Other commands that a session has not sent
+// when it ends are dropped. The error is ErrBusy. Send never blocks.
 func (g *Gateway) Send(op wire.Opcode, data json.RawMessage) error {
 	o := &g.outbox
 	o.mu.Lock()
@@ -89,7 +88,7 @@ func (o *outbox) clear() {
 	o.queue = nil
 }
 
-// lastPresence returns the presence that was sent last, nil for none. The result
+// lastPresence returns the presence that was sent last, or nil for none. The result
 // is for a field of type any.
 func (o *outbox) lastPresence() any {
 	o.mu.Lock()

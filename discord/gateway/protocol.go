@@ -16,7 +16,7 @@ import (
 // apiVersion is the version of the gateway that this package speaks.
 const apiVersion = "10"
 
-// frame is what the gateway sends. Sequence and Type are those of a dispatch.
+// frame is a payload from the gateway. Sequence and Type are those of a dispatch.
 type frame struct {
 	Op       wire.Opcode     `json:"op"`
 	Data     json.RawMessage `json:"d"`
@@ -24,7 +24,7 @@ type frame struct {
 	Type     string          `json:"t"`
 }
 
-// command is what is sent to the gateway.
+// command is a payload to the gateway.
 type command struct {
 	Op   wire.Opcode `json:"op"`
 	Data any         `json:"d"`

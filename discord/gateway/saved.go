@@ -6,8 +6,7 @@ import "time"
 // secret, but with the bot's token it gives the session's events.
 type SavedSession struct {
 	ID string `json:"id"`
-	// URL is where Discord wants the session to be resumed, empty for the general
-	// address.
+	// URL is the address at which the session must be resumed. Empty means the general address.
 	URL string `json:"url,omitempty"`
 	// Sequence is the number of the last event that was handled.
 	Sequence int64 `json:"sequence"`
@@ -32,7 +31,7 @@ func (g *Gateway) Session() (SavedSession, bool) {
 	}, true
 }
 
-// keep makes a session the one that can be resumed, nil for none.
+// keep makes a session the one that can be resumed, or nil for none.
 func (g *Gateway) keep(s *session) {
 	g.session = s
 	g.mu.Lock()
@@ -51,7 +50,7 @@ func (g *Gateway) Renew() {
 	}
 }
 
-// carry makes a connection the current one, nil for none.
+// carry makes a connection the current one, or nil for none.
 func (g *Gateway) carry(c *connection) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

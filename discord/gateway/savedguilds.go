@@ -28,7 +28,7 @@ type SavedGuild struct {
 	Unavailable time.Time                  `json:"unavailable,omitzero"`
 }
 
-// savedReady is what READY said, and what has come since.
+// savedReady is the contents of READY, with later changes.
 type savedReady struct {
 	Ready   json.RawMessage `json:"ready"`
 	Guilds  []string        `json:"guilds"`

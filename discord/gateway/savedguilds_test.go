@@ -197,7 +197,7 @@ func TestSavedGuildsWithoutKeepAll(t *testing.T) {
 	}
 }
 
-// TestSavedGuildsThatNoLongerFit: a smaller limit leaves out what does not fit, for good.
+// TestSavedGuildsThatNoLongerFit: objects that do not fit a smaller limit are dropped permanently.
 func TestSavedGuildsThatNoLongerFit(t *testing.T) {
 	g := everythingOf(t, 1<<20, new(int))
 	g.Dispatch(gateway.Dispatch{Type: "GUILD_CREATE", Data: json.RawMessage(create(1, 2, 300))})
@@ -212,7 +212,7 @@ func TestSavedGuildsThatNoLongerFit(t *testing.T) {
 	}
 }
 
-// TestSavedGuildsCost: a change has a part written, not the guild.
+// TestSavedGuildsCost: a change rewrites a part of the guild, not all of it.
 func TestSavedGuildsCost(t *testing.T) {
 	g := everythingOf(t, 100<<20, new(int))
 	var members []string

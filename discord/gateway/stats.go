@@ -4,12 +4,12 @@ package gateway
 type Stats struct {
 	// Begun is the number of sessions that began.
 	Begun int
-	// Resumed is the number of connections that went on with a session.
+	// Resumed is the number of connections that continued with a session.
 	Resumed int
 	// Lost is the number of connections that ended, or could not be made,
 	// while they were wanted.
 	Lost int
-	// Total is how many sessions may begin in a day, 0 until Discord was asked.
+	// Total is how many sessions may begin in a day, or 0 until Discord was asked.
 	// Left is how many of them still may, by Discord's count or by the
 	// Gateway's own, whichever is smaller. A tenth of Total is never used.
 	Total, Left int

@@ -12,7 +12,7 @@ type account struct {
 	lines   map[lineKey]*line
 	ready   heap[*caller] // callers with calls that only wait for the pool
 	wake    instant       // when the pool lets the next one go, while in core.due
-	dueAt   int           // index there, -1 if absent
+	dueAt   int           // index there, or -1 if absent
 	turn    uint64        // virtual time: turns of the caller served last
 	longest heap[*bucket] // with calls that wait, also for other limits: latest finish first
 	waiting int
@@ -42,7 +42,7 @@ type caller struct {
 	shares  int           // buckets with calls of it
 	byDrain heap[*bucket] // those it could use now: longest drain first
 	byAge   heap[*bucket] // the same, oldest call first
-	readyAt int           // index in account.ready, -1 if absent
+	readyAt int           // index in account.ready, or -1 if absent
 }
 
 func newAccount(key accountKey, limit int) *account {
@@ -71,7 +71,7 @@ func newAccount(key accountKey, limit int) *account {
 	}
 }
 
-// account returns the limits that a call uses, nil if no more
+// account returns the limits that a call uses, or nil if no more
 // tokens other than the process's own can be tracked.
 func (c *core) account(r *Request, now instant) *account {
 	key := accountKey{token: r.Token}
@@ -104,9 +104,9 @@ func (c *core) account(r *Request, now instant) *account {
 	return a
 }
 
-// caller returns the named caller, made if need be. One that comes back is
-// treated as if it had had as many turns as the one served last, so that
-// nobody saves up turns.
+// caller returns the named caller, and creates it if necessary. A caller that returns
+// counts as having had as many turns as the one served last, so that nobody can save up
+// turns.
 func (a *account) caller(name string) *caller {
 	if c := a.callers[name]; c != nil {
 		return c

@@ -86,8 +86,8 @@ func TestOtherTokensAreBounded(t *testing.T) {
 	})
 }
 
-// TestOtherTokensShareNothing: other tokens have the ordinary limit each, whatever the
-// bot's is.
+// TestOtherTokensShareNothing: each other token has the ordinary limit, whatever the
+// bot's limit is.
 func TestOtherTokensShareNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{GlobalLimit: 500})
@@ -139,8 +139,8 @@ func TestBadTokensSpareTheBudget(t *testing.T) {
 	})
 }
 
-// TestUnauthorizedRoutes: a 401 that speaks of other credentials than the
-// call's token does not stop it.
+// TestUnauthorizedRoutes: a 401 about credentials other than the call's token does not
+// stop the token.
 func TestUnauthorizedRoutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{})
@@ -154,8 +154,8 @@ func TestUnauthorizedRoutes(t *testing.T) {
 	})
 }
 
-// TestGlobalWaitsSaySo: a refused caller learns whether all routes wait.
-func TestGlobalWaitsSaySo(t *testing.T) {
+// TestGlobalWaitsAreReported: the error of a refused call says whether all routes wait.
+func TestGlobalWaitsAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{})
 		early := func(path string) *ratelimit.Error {

@@ -87,7 +87,7 @@ func (b *budget) scarce() bool { return b.total >= b.limit-max(b.limit/10, 1) }
 // that may all turn out invalid. A little is kept for what is not known here.
 func (b *budget) spent(n int) bool { return b.total+n >= b.limit-max(b.limit/100, 1) }
 
-// refill returns when enough counts have become old that calls may go again.
+// refill returns when enough counts have expired that calls may be sent again.
 func (b *budget) refill(now instant, spent bool) instant {
 	want := b.limit - max(b.limit/10, 1)
 	if spent {
@@ -265,12 +265,12 @@ const (
 	maxGoneWebhooks = 10_000
 )
 
-// gone is a webhook that Discord does not know.
+// gone is a webhook that does not exist at Discord.
 //
-// That does not change by itself, and Discord restricts those who go on using
-// such a webhook. So calls to it are answered with what Discord answered,
-// without asking, for a minute at first and twice as long after each further
-// such answer, up to a day. After that one call may try.
+// That never changes, and Discord restricts clients that keep using such a
+// webhook. Calls to it therefore get Discord's response without a request, for
+// a minute at first and twice as long after each further such response, up to a
+// day. After that, one call may try.
 // https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
 type gone struct {
 	major   string // of the webhook's routes
@@ -315,7 +315,7 @@ func (w *goneWebhooks) remove(g *gone) {
 	}
 }
 
-// of returns what is known of the webhook of a call, nil if it is not gone.
+// of returns what is known of the webhook of a call, or nil if it is not gone.
 func (w *goneWebhooks) of(x *call) *gone {
 	if len(w.known) == 0 || x.exempt {
 		return nil

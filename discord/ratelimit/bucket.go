@@ -26,20 +26,20 @@ type bucket struct {
 	head *call // which goes next, as of the last settle; nil if none may
 
 	wake      instant // when to look again, while in core.wakes
-	wakeAt    int     // index there, -1 if absent
+	wakeAt    int     // index there, or -1 if absent
 	drain     time.Duration
-	drainAt   int // index in owner.byDrain, -1 if absent
+	drainAt   int // index in owner.byDrain, or -1 if absent
 	ageAt     int // index in owner.byAge
 	owner     *caller
 	payer     *caller       // who was, last
 	finish    instant       // when its queue will have gone by its own limit, as of the last settle
-	rankAt    int           // index in account.longest, -1 if absent
+	rankAt    int           // index in account.longest, or -1 if absent
 	asked     instant       // when its last call was sent
-	exemptAt  int           // index in core.exempt, -1 if absent
+	exemptAt  int           // index in core.exempt, or -1 if absent
 	parked    *shape        // behind whose gate it waits
 	behind    links[bucket] // its neighbours there
 	offered   *shape        // whose gate has let its head through
-	livelyAt  int           // index in core.lively, -1 if absent
+	livelyAt  int           // index in core.lively, or -1 if absent
 	seen      uint64        // number of the last snapshot that copied it
 	idleSince instant
 	byUse     links[bucket] // in core.used

@@ -347,7 +347,7 @@ func (c *core) hold(x *call, r *Response, n numbers, limit Limit, now instant) t
 // refused still is.
 const probeTime = time.Second
 
-// barred says why a call may not even wait, nil if it may.
+// barred says why a call may not even wait, or nil if it may.
 func (c *core) barred(x *call, now instant) *Error {
 	f, d, g := &x.account.refusal, &x.route.denial, c.gone.of(x)
 	switch {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestLeavingWithThePermit: a caller that leaves at the moment when its call is
-// sent frees its line, too.
+// TestLeavingWithThePermit: a caller that cancels at the moment when its call is sent
+// also frees its line.
 func TestLeavingWithThePermit(t *testing.T) {
 	c := newCore(0, 10, 1<<20, 10_000)
 	now := instant(time.Hour)

@@ -13,7 +13,7 @@ type core struct {
 	globalLimit   int
 	maxQueue      int
 	maxQueueBytes int64
-	entered       int   // calls that wait elsewhere, see Limiter.Enter
+	entered       int   // calls that wait elsewhere; see Limiter.Enter
 	enteredBytes  int64 // of their bodies
 	maxOthers     int
 
@@ -51,7 +51,7 @@ type core struct {
 	shown     int       // how many of them, from the beginning, the running snapshot has still to copy
 	snapshots uint64
 
-	wakes   heap[*bucket]  // those that can go on without an answer
+	wakes   heap[*bucket]  // those that can continue without an answer
 	exempt  heap[*bucket]  // ready and not bound to a pool, oldest call first
 	due     heap[*account] // with calls that only wait for the pool
 	gates   heap[*shape]   // with parked buckets

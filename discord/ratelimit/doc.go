@@ -1,8 +1,8 @@
 // Package ratelimit decides when a request to Discord may be sent: buckets, the
 // global limit, bans and the budget of invalid requests.
 //
-// A caller names what it wants to send with a [Route], waits for a [Permit]
-// with [Limiter.Acquire], sends, and passes the answer to [Permit.Complete].
+// A caller describes its request with a [Route], waits for a [Permit] with
+// [Limiter.Acquire], sends the request, and passes the response to [Permit.Complete].
 //
 // # Structure
 //
@@ -17,10 +17,10 @@
 //	  │ └ sharing   whether channels or guilds share its limit
 //	  └ bucket    routes of one channel, guild or webhook that share a limit
 //	    ├ window      the limit as headers describe it
-//	    ├ throttle    the limit as 429s taught it
+//	    ├ throttle    the limit inferred from 429s
 //	    └ class       calls of one route and kind
-//	      └ queue     of these, the calls of one caller
-//	        └ subqueue  of these, the calls of one line, oldest first
+//	      └ queue     those calls of one caller
+//	        └ subqueue  those calls of one line, oldest first
 //
 // A line is the messages of one caller to one channel, which keep their order.
 // It can have subqueues in several buckets, if several routes lead to the channel.
@@ -41,34 +41,33 @@
 //
 // # Limits that headers do not show
 //
-// A 429 that the headers do not explain teaches a throttle. Until more is known,
-// the limit is suspected to be one of the route, shared by all its channels,
-// guilds or webhooks (sharing), because to take a shared limit for several ones
-// earns a 429 with almost every call. While the refused one waits, one call of
-// another is let through; if it is accepted, each has a limit of its own. If it
-// is refused although it was granted clearly more or fewer calls, they share the
-// limit. Calls that contradict what was decided later revise it.
+// A 429 that the headers do not explain sets up a throttle. Until more is known, the
+// limit is assumed to be one of the route, shared by all its channels, guilds or webhooks
+// (sharing), because mistaking a shared limit for separate ones causes a 429 with almost
+// every call. While the refused resource waits, one call of another is sent. If Discord
+// accepts it, each resource has its own limit. If Discord refuses it although it was
+// granted clearly more or fewer calls, they share the limit. Later calls that contradict
+// the decision revise it.
 //
 // # The life of a call
 //
-// A call asks (admit) and is then sent, refused or queued. It is sent from the
-// queue by dispatch, leaves it when its caller does (leave), or is refused when
-// its deadline can no longer be met (recheck) or something bars it (sweep). A
-// sent call ends once: with an answer (complete), without one (lose), or unsent
-// (cancel). An answer teaches the clock, the window and the throttles (read,
-// learn, accepted, refusedBy). A retry is a new call with the number of the
-// first one, which gives it the old place. The line goes on when the last try
-// has ended (done).
+// A new call (admit) is sent, refused or queued. From the queue, it is sent by dispatch,
+// removed if its caller cancels (leave), or refused if its deadline can no longer be met
+// (recheck) or something bars it (sweep). A sent call ends once: with a response
+// (complete), without one (lose), or unsent (cancel). A response updates the clock, the
+// window and the throttles (read, learn, accepted, refusedBy). A retry is a new call with
+// the number of the first attempt, which gives it the same place in the queue. The line
+// continues when the last attempt has ended (done).
 //
 // # Invariants
 //
-//   - Whatever changes what a bucket may do next is followed by settle for it,
-//     which lists the bucket in exactly one place: ready for the pool, exempt,
-//     due at a time (wakes), parked at a gate, or none if an answer must come.
-//   - nextDue never returns a moment later than the next thing to do.
+//   - After every change to what a bucket may do next, settle lists the bucket in
+//     exactly one place: ready for the pool, exempt, due at a time (wakes), or parked
+//     at a gate. A bucket that can only wait for a response is in no list.
+//   - nextDue never returns a time after the next thing to do.
 //   - The counts of waiting and sent calls, bytes and units match the lists
 //     after each step; the model test compares them.
-//   - A bucket whose numbers are true never earns a 429, nor does the pool.
+//   - A bucket whose headers are right never gets a 429, and neither does the pool.
 //
 // See https://docs.discord.com/developers/topics/rate-limits.
 package ratelimit

@@ -103,21 +103,21 @@ type Request struct {
 	// OtherToken is whether the token is not the process's own but came with the
 	// call. There may be any number of them, good and bad.
 	OtherToken bool
-	// Caller is who shares fairly with the other callers.
+	// Caller is the name of the caller that gets a fair share.
 	Caller string
-	// Line names what keeps its order, see [LineOf]: of the calls with the same
+	// Line names what keeps its order; see [LineOf]: of the calls with the same
 	// Line and Caller the next one is sent when the one before has ended for
 	// good, its tries and the time between them included. Empty for calls that
 	// may go side by side. A permit of such a call, the last one it got, must
 	// also be ended by [Permit.Done].
 	Line string
-	// Joined is called once the call has its place: a call of the same line
-	// that asks from then on comes behind. It may be nil, must not block and
-	// is not called for a call that is refused immediately.
+	// Joined is called once the call has its place in the queue: later calls of the same
+	// line are behind it. It may be nil, must not block and is not called for a call that
+	// is refused immediately.
 	Joined func()
 	// Bytes is the memory that the call's body holds while it waits.
 	Bytes int64
-	// Retry is the permit of this call's earlier try, nil for the first one.
+	// Retry is the permit of this call's earlier try, or nil for the first one.
 	// The call keeps the place it had, ahead of all that came after it, and
 	// is not refused for a full queue.
 	Retry *Permit
@@ -336,7 +336,7 @@ func (l *Limiter) Barred(token string) *Error {
 	return nil
 }
 
-// Reason is why a call was refused.
+// Reason is the reason of a refusal.
 type Reason int
 
 const (
@@ -393,8 +393,8 @@ func (r Reason) String() string {
 // Error is a refusal of Acquire. Nothing was sent.
 type Error struct {
 	Reason Reason
-	// RetryAfter is how long from the moment of the error until the call could
-	// be sent at the earliest; 0 when nothing is known.
+	// RetryAfter is the time from the error until the call could be sent at the earliest,
+	// or 0 if it is not known.
 	RetryAfter time.Duration
 	// Global is whether the wait for a deadline that is too early is one for
 	// the limit over all routes of the token.

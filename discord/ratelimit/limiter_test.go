@@ -99,7 +99,7 @@ func TestPermitEndsOnce(t *testing.T) {
 			}
 		})
 	}
-	t.Run("all at once", func(t *testing.T) {
+	t.Run("all together", func(t *testing.T) {
 		l := newLimiter(t, ratelimit.Config{})
 		p, err := l.Acquire(t.Context(), request("POST", messages(1)))
 		if err != nil {
@@ -190,7 +190,7 @@ func inUse() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// TestParkedCallsAreCheap parks as many calls as may wait, and lets them leave.
+// TestParkedCallsAreCheap parks the maximum number of calls, and cancels them.
 func TestParkedCallsAreCheap(t *testing.T) {
 	const n = 10_000
 	l := newLimiter(t, ratelimit.Config{})
@@ -228,7 +228,7 @@ func TestParkedCallsAreCheap(t *testing.T) {
 	}
 }
 
-// TestManyBucketsAreOrdinary knows fifty thousand channels, and forgets them.
+// TestManyBucketsAreOrdinary uses fifty thousand channels, which are forgotten afterwards.
 func TestManyBucketsAreOrdinary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 50_000
@@ -298,7 +298,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// TestCloseRefusesAndWakes: nobody waits on after the end.
+// TestCloseRefusesAndWakes: no call waits after Close.
 func TestCloseRefusesAndWakes(t *testing.T) {
 	l := newLimiter(t, ratelimit.Config{})
 	full(t, l, 1)

@@ -21,7 +21,7 @@ import (
 //
 //   - no second gets more arrivals than the global limit, and no bucket that is
 //     known gets more than its own;
-//   - a limit that headers do not show, or show wrongly, costs few 429s, none of
+//   - a limit that headers do not show, or show wrongly, costs few 429s and none of
 //     other routes, and at most 1.25 of the time that it demands;
 //   - every call ends, and none is sent after its caller left or its deadline;
 //   - the first tries of one caller, route and resource go in order, and of one
@@ -314,7 +314,7 @@ func (m *model) run() {
 // fair returns how many 429s the limit that the lie hides may cost: 3 and a
 // tenth of the calls, for each of two channels, which either have a limit each
 // or have to learn of it each before it is known to be shared. Over steady ways
-// that is all, see TestLies. Here ways differ by up to 400 ms and callers leave,
+// that is all; see TestLies. Here ways differ by up to 400 ms and callers leave,
 // each of which can make one 429 explain the wrong thing, and a limit of 1 gives
 // no second one before it is met again: that costs up to 6 more. A fault of the
 // same route hides or contradicts one call, which is one more for each. If 429s
@@ -329,7 +329,7 @@ func (m *model) fair() int {
 		return m.tries
 	}
 	most := 2*(3+(m.tries-m.lied)/10) + 6 + m.blurred
-	if lie.Silent { // the time to wait has to be found out, see TestLiesWithoutWait
+	if lie.Silent { // the time to wait has to be found out; see TestLiesWithoutWait
 		most += 2 * 12
 	}
 	return most
@@ -388,7 +388,7 @@ func (m *model) timely() {
 	}
 }
 
-// settle follows up on a step: calls that were let through or refused go on.
+// settle follows up on a step: calls that were let through or refused continue.
 func (m *model) settle() {
 	for _, x := range m.calls {
 		if (x.ended || x.left) && !x.done {
@@ -445,7 +445,7 @@ func (m *model) ask(x *modelCall) {
 	}
 }
 
-// decided goes on with a try that was let through or refused.
+// decided continues with a try that was let through or refused.
 func (m *model) decided(x *modelCall) {
 	c := &x.permit.call
 	if c.err != nil {

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// TestPaceIsTriedToBeExceeded accepts calls that a learnt limit held back: after
+// TestFasterPaceIsTried accepts calls that a learnt limit held back: after
 // enough of them in a row the time of a unit shrinks, so that a limit that was
 // inferred too strictly does not last.
-func TestPaceIsTriedToBeExceeded(t *testing.T) {
+func TestFasterPaceIsTried(t *testing.T) {
 	const per = time.Second
 	now := modelStart
 	l := throttle{kind: sliding, limit: 1, per: per, calm: patience, step: 4, flight: 1, until: now, anchor: now}

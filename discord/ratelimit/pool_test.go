@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// TestPoolEarnsNo429 drains queues through nothing but a pool and a clock, over
+// TestPoolCausesNo429 drains queues through nothing but a pool and a clock, over
 // many networks. No second may get more arrivals than the limit, also where a
 // small limit leaves few samples of Discord's clock.
-func TestPoolEarnsNo429(t *testing.T) {
+func TestPoolCausesNo429(t *testing.T) {
 	const ms = time.Millisecond
 	even := func(rng *rand.Rand, low, high time.Duration) time.Duration {
 		return low + time.Duration(rng.Int64N(int64(high-low)+1))

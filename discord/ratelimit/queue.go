@@ -16,7 +16,7 @@ type class struct {
 	ready     heap[*queue] // with a call that may go: fewest turns first, then oldest call
 }
 
-// share is what one caller has waiting in a bucket.
+// share contains the calls of one caller that wait in a bucket.
 type share struct {
 	caller  *caller
 	turns   uint64 // calls sent, in the bucket's virtual time
@@ -24,7 +24,7 @@ type share struct {
 	queues  []*queue // one for each class
 }
 
-// queue is what one caller has waiting of a class.
+// queue contains the waiting calls of one caller in a class.
 type queue struct {
 	share     *share
 	class     *class
@@ -32,7 +32,7 @@ type queue struct {
 	subqueues list[subqueue]
 	free      *subqueue       // of calls without a line; nil if there are none
 	ready     heap[*subqueue] // whose first call no other of its line holds back: oldest call first
-	at        int             // index in class.ready, -1 if absent
+	at        int             // index in class.ready, or -1 if absent
 }
 
 // subqueue holds the calls of one queue and line in the order of their numbers.
@@ -41,7 +41,7 @@ type subqueue struct {
 	line  *line           // nil for calls that keep no order
 	calls list[call]      // that wait
 	links links[subqueue] // in queue.subqueues
-	at    int             // index in queue.ready, -1 if absent
+	at    int             // index in queue.ready, or -1 if absent
 }
 
 func newClass(r *route, kind string) *class {
@@ -243,7 +243,7 @@ func (q *queue) arrange() {
 // pick returns the call that goes next: the oldest of the caller that had the
 // fewest turns. If throttles of the bucket or its routes hold all, it returns nil
 // and the first moment at which one of them lets a call go, never if an answer
-// must come first; and the gate behind which others wait, nil if none do.
+// must come first; and the gate behind which others wait, or nil if none do.
 func (b *bucket) pick(now instant) (head *call, until instant, gate *shape) {
 	var next *queue
 	until = never
@@ -280,14 +280,14 @@ func (b *bucket) served(s *share) {
 type line struct {
 	account   *account
 	key       lineKey
-	open      uint64      // number of the call that was sent and has not ended for good, 0 if there is none
+	open      uint64      // number of the call that was sent and has not ended for good, or 0 if there is none
 	subqueues []*subqueue // with waiting calls: one, unless several routes lead to the place
 	stirred   bool        // in core.stirred
 }
 
 type lineKey struct{ caller, name string }
 
-// line returns the line of a request, nil if it has none. A new one is not
+// line returns the line of a request, or nil if it has none. A new one is not
 // listed before a call of it is sent or waits.
 func (a *account) line(r *Request) *line {
 	if r.Line == "" {
@@ -317,7 +317,7 @@ func (l *line) lets(x *call) bool {
 	return true
 }
 
-// subqueue returns the line's calls in a queue, nil if there are none.
+// subqueue returns the line's calls in a queue, or nil if there are none.
 func (l *line) subqueue(q *queue) *subqueue {
 	for _, o := range l.subqueues {
 		if o.queue == q {
@@ -352,8 +352,7 @@ func (c *core) done(x *call, now instant) {
 	}
 }
 
-// stir has dispatch look again at a line, whose next call may be another one
-// than before, in any bucket.
+// stir makes dispatch check a line again, because its next call may have changed, in any bucket.
 func (c *core) stir(l *line) {
 	if !l.stirred {
 		l.stirred = true

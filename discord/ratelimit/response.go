@@ -16,7 +16,7 @@ const (
 	maxHeaderWait  = 7 * 24 * time.Hour
 )
 
-// Response is what the limiter wants to know of an answer.
+// Response contains the parts of a response that the limiter needs.
 type Response struct {
 	Status int
 	Header http.Header // with canonical names, as net/http reads them
@@ -107,7 +107,7 @@ const (
 	codeServiceLimited = 40062
 )
 
-// codeUnknownWebhook comes with 404 for a webhook that was deleted.
+// codeUnknownWebhook is the code of a 404 for a deleted webhook.
 const codeUnknownWebhook = 10015
 
 // Codes of answers 401 that concern a token within the request's path or body.

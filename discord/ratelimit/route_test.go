@@ -9,8 +9,8 @@ import (
 	"discordproxy/discord/ratelimit"
 )
 
-// TestRouteOf: what Discord counts together has one name, what it counts apart
-// has two.
+// TestRouteOf: requests that Discord counts together have the same route, and requests
+// that it counts separately do not.
 func TestRouteOf(t *testing.T) {
 	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 	message := func(age time.Duration) string {

@@ -46,7 +46,7 @@ type Saved struct {
 // value are missing.
 type Values map[string]int64
 
-// SavedAddress is what Discord counts for the address of the process.
+// SavedAddress is the state that Discord counts for the address of the process.
 type SavedAddress struct {
 	Ban Values `json:"ban,omitempty"`
 	// Invalid are counts of invalid requests by how many seconds ago they were.
@@ -60,7 +60,7 @@ type TokenName struct {
 	OtherToken bool   `json:"guest,omitempty"`
 }
 
-// SavedToken is what all routes of a token share.
+// SavedToken is the state that all routes of a token share.
 type SavedToken struct {
 	TokenName
 	Pool    Values `json:"pool,omitempty"`
@@ -70,7 +70,7 @@ type SavedToken struct {
 	Units [][2]int64 `json:"units,omitempty"`
 }
 
-// SavedShape is what is known of a route at any top-level resource.
+// SavedShape is the state of a route at all of its top-level resources.
 type SavedShape struct {
 	Token    TokenName `json:"token"`
 	Method   string    `json:"method"`
@@ -80,7 +80,7 @@ type SavedShape struct {
 	Hash     string    `json:"hash,omitempty"`
 }
 
-// SavedRoute is what is known of a route, and of its bucket.
+// SavedRoute is the state of a route and of its bucket.
 type SavedRoute struct {
 	Token    TokenName         `json:"token"`
 	Method   string            `json:"method"`
@@ -499,7 +499,7 @@ func (b *budget) put(slot int64, n int32) {
 	}
 }
 
-// restored returns the limits of a saved token, nil if there is no space for them.
+// restored returns the limits of a saved token, or nil if there is no space for them.
 func (c *core) restored(name TokenName, now instant) *account {
 	if name.Tokenless && name.Name != "" {
 		return nil

@@ -123,9 +123,8 @@ func TestRestartInALongWindow(t *testing.T) {
 	})
 }
 
-// TestRestart ends a limiter in the middle of 500 calls, in peace or as SIGKILL does,
-// and goes on with another one that knows what the first one saved. Discord refuses
-// nothing.
+// TestRestart ends a limiter in the middle of 500 calls, gracefully or as SIGKILL does,
+// and continues with another one that knows what the first one saved. Discord refuses no call.
 func TestRestart(t *testing.T) {
 	const ms = time.Millisecond
 	limits := map[string]limit{
@@ -255,7 +254,7 @@ func TestSpoiledRecords(t *testing.T) {
 }
 
 // TestRestartWhileSuspected ends a limiter while it finds out what a hidden limit is
-// and whether channels share it. The next one goes on with what is known, and costs
+// and whether channels share it. The next one continues with what is known, and costs
 // no more 429s than a hidden limit may, and a few for what it finds out again.
 func TestRestartWhileSuspected(t *testing.T) {
 	const ms = time.Millisecond

@@ -25,7 +25,7 @@ type shape struct {
 	offered  int          // calls that the gate let through and that are not sent yet
 	parked   list[bucket] // behind the gate, first come first
 	opens    instant      // when the gate lets the first of them go, while in core.gates
-	gateAt   int          // index there, -1 if absent
+	gateAt   int          // index there, or -1 if absent
 }
 
 type shapeKey struct{ method, template string }
@@ -56,7 +56,7 @@ type kindThrottle struct {
 // the shape.
 func (k *kindThrottle) suspect() bool { return k.kind == "" && k.pause == 0 }
 
-// find returns the throttle of a kind, nil if there is none.
+// find returns the throttle of a kind, or nil if there is none.
 func (r *route) find(kind string) *kindThrottle {
 	for _, k := range r.kinds {
 		if k.kind == kind {

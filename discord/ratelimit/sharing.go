@@ -11,8 +11,8 @@ const (
 	probeWait = 500 * time.Millisecond
 	// probeScan is how many parked buckets are looked at for one to probe.
 	probeScan = 16
-	// firstProbePause is how many 429s come before the next probe after one
-	// was refused. Each further one doubles it, at most maxProbeDoublings times.
+	// firstProbePause is the number of 429s before the next probe after a refused one.
+	// Each further one doubles it, at most maxProbeDoublings times.
 	firstProbePause   = 8
 	maxProbeDoublings = 16
 	// leadCalls is how many calls the resource that was refused last may be ahead
@@ -115,7 +115,7 @@ type sign struct {
 	at     instant
 }
 
-// of returns the bucket's route of a shape, nil if it has none any more.
+// of returns the bucket's route of a shape, or nil if it has none any more.
 func (b *bucket) of(s *shape) *route {
 	for _, r := range b.routes {
 		if r.shape == s {

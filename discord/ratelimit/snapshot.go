@@ -89,7 +89,7 @@ func (l *Limiter) Snapshot() Snapshot { return l.Status(math.MaxInt) }
 // Status returns a copy of the limiter's state with at most so many buckets:
 // those for which most calls wait first, then those in use, then those used
 // last. Counts are of all buckets. It visits only those that have something
-// to do or are not full, a few at a time, between which calls go on; what it
+// to do or are not full, a few at a time, between which calls continue; what it
 // returns of different buckets may be some milliseconds apart.
 func (l *Limiter) Status(buckets int) Snapshot {
 	l.snapshotting.Lock()

@@ -18,8 +18,8 @@ const (
 	// restTime is how long nothing is sent until a throttle that has learnt
 	// nothing begins to count again.
 	restTime = 10 * time.Second
-	// patience is how many calls in a row must be accepted before the learnt
-	// pace is tried to be exceeded. Each refusal that confirms it doubles it.
+	// patience is the number of calls in a row that must be accepted before a faster pace
+	// than the learnt one is tried. Each refusal that confirms the pace doubles it.
 	patience    = 16
 	maxPatience = 1 << 10
 	// maxPardons is how often headers that agree with a 429 undo it.

@@ -27,7 +27,7 @@ const (
 	unlimited                   // answered without limits
 )
 
-// String returns the kind's name, none while it is unknown.
+// String returns the kind's name, or none while it is unknown.
 func (k windowKind) String() string {
 	return [...]string{"", "", "sliding", "fixed", "unlimited"}[k]
 }

@@ -11,7 +11,7 @@ var auditRoutes = []route{
 	{method: "GET", template: "/guilds/{guild_id}/audit-logs", handle: (*Sandbox).listAuditLog},
 }
 
-// maxAudit is how many entries a guild's audit log keeps.
+// maxAudit is the maximum number of entries in a guild's audit log.
 const maxAudit = 10_000
 
 // The kinds of entries in the audit log.
@@ -60,7 +60,7 @@ type auditChange struct {
 	New any    `json:"new_value,omitempty"`
 }
 
-// reason is why a call is made, for the audit log.
+// reason is the reason of a call for the audit log.
 func (c *call) reason() string {
 	reason := c.r.Header.Get("X-Audit-Log-Reason")
 	// What cannot be decoded is kept as it is.

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// BanShape is what Cloudflare, in front of Discord, answers to an address
-// that it has banned. None of them has a Via header.
+// BanShape is the form of the response that Cloudflare, in front of Discord, sends to a
+// banned address. None of them has a Via header.
 type BanShape string
 
 // The shapes that have been seen.
@@ -27,8 +27,8 @@ type Ban struct {
 	until time.Time
 }
 
-// InvalidLimit is how many invalid calls, those answered 401, 403 or with a
-// 429 that is not shared, an address may make before it is banned.
+// InvalidLimit is the number of invalid calls that an address may make before it is
+// banned: calls that are answered with 401, 403 or a 429 that is not shared.
 type InvalidLimit struct {
 	Limit  int           `json:"limit"` // 0 means none
 	Window time.Duration `json:"-"`     // in JSON "window", in seconds

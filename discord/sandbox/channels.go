@@ -14,7 +14,7 @@ var channelRoutes = []route{
 	{method: "DELETE", template: "/channels/{channel_id}/permissions/{overwrite_id}", handle: (*Sandbox).deleteOverwrite},
 }
 
-// maxChannels is how many channels a guild may have.
+// maxChannels is the maximum number of channels in a guild.
 const maxChannels = 500
 
 // visible finds the channel that a call is about, and what its caller may do
@@ -56,7 +56,7 @@ func (s *Sandbox) channelView(ch *channel, viewer ID) any {
 	return out.wire()
 }
 
-// channelBody is what can be said of a channel or a thread.
+// channelBody is the body of a request that creates or changes a channel or a thread.
 type channelBody struct {
 	Name       *string      `json:"name"`
 	Type       *ChannelType `json:"type"`

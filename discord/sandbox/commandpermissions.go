@@ -16,8 +16,8 @@ var commandPermissionRoutes = []route{
 	},
 }
 
-// commandPermissions is who may use a command in a guild. An application's own
-// id stands for all of its commands.
+// commandPermissions decides who may use a command in a guild. The application's own ID
+// means all of its commands.
 type commandPermissions struct {
 	ID            ID                  `json:"id"`
 	ApplicationID ID                  `json:"application_id"`

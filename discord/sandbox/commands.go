@@ -82,7 +82,7 @@ type Command struct {
 	Options       []CommandOption   `json:"options,omitempty"`
 }
 
-// CommandOption is what is asked of who uses a command.
+// CommandOption is an option of a command.
 type CommandOption struct {
 	Type         int               `json:"type"`
 	Name         string            `json:"name"`
@@ -106,11 +106,10 @@ type commandChoice struct {
 	Value any               `json:"value"`
 }
 
-// commandScope is where commands are known: in a guild, or with guild 0
-// everywhere.
+// commandScope is the scope of commands: a guild, or everywhere for guild 0.
 type commandScope struct{ application, guild ID }
 
-// commandName is what commands and options may be called.
+// commandName matches valid names of commands and options.
 var commandName = regexp.MustCompile(`^[-_'\p{L}\p{N}\p{Devanagari}\p{Thai}]{1,32}$`)
 
 func (f *formError) commandName(path, name string) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// messageBody is what a message can be made of, by a bot or by a webhook.
+// messageBody is the body of a request that posts a message, as a bot or as a webhook.
 type messageBody struct {
 	Content         *string          `json:"content"`
 	Nonce           json.RawMessage  `json:"nonce"`
@@ -51,7 +51,7 @@ func clean(text string) string {
 	return strings.TrimSpace(text)
 }
 
-// author is who writes a message, and under which rules.
+// author is the author of a message, and the rules that apply.
 type author struct {
 	user        *User
 	webhook     *Webhook    // nil for a bot's own messages

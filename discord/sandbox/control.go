@@ -188,10 +188,9 @@ func (s *Sandbox) AddSticker(st Sticker) ID {
 	return st.ID
 }
 
-// AddMessage puts a message into the channel that it names, without any of
-// Discord's checks. A zero ID gets a new one; [Sandbox.OldID] makes a message of the
-// past. Without an Author it is the bot's. Without Mentions and MentionRoles it mentions
-// those whom its Content names.
+// AddMessage adds a message to its channel, without any of Discord's checks. A zero ID
+// gets a new one; [Sandbox.OldID] makes a message of the past. Without an Author it is
+// the bot's. Without Mentions and MentionRoles it mentions those whom its Content names.
 func (s *Sandbox) AddMessage(m Message) (ID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

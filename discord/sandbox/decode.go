@@ -123,7 +123,7 @@ func (f *formError) convert(path string, value any, t reflect.Type) any {
 	return value
 }
 
-// longNumber is how many digits a float64 may not hold exactly.
+// longNumber is the number of digits from which a float64 may be inexact.
 const longNumber = 16
 
 // hasLongNumber reports whether JSON may contain a long number outside of strings.

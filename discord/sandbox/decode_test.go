@@ -11,8 +11,8 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestNeighbouringTypes has requests use text for numbers, whole floats for
-// integers and numbers for text, as libraries do.
+// TestNeighbouringTypes: requests use text for numbers, whole floats for integers and
+// numbers for text, as libraries do.
 func TestNeighbouringTypes(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	messages := path("/channels/%d/messages", r.w.General)
@@ -78,8 +78,8 @@ func TestFormBodies(t *testing.T) {
 	r.form(path("/api/v10/channels/%d/messages/bulk-delete", r.w.General), url.Values{"messages": {m.ID.String(), other.ID.String()}}).is(204)
 }
 
-// TestSnowflakesAsNumbers has clients write snowflakes as numbers where the
-// sandbox reads JSON of any form: a float64 cannot hold them.
+// TestSnowflakesAsNumbers: clients may write snowflakes as numbers, which a float64
+// cannot represent.
 func TestSnowflakesAsNumbers(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	changed := r.do("PATCH", path("/guilds/%d", r.w.Guild), obj{"system_channel_id": uint64(r.w.Random)}).is(200).object()
@@ -91,7 +91,7 @@ func TestSnowflakesAsNumbers(t *testing.T) {
 	equal(t, "nonce", string(r.Messages(r.w.General)[1].Nonce), "1100000000000000011")
 }
 
-// TestEscapedLiterals has clients escape what need not be escaped.
+// TestEscapedLiterals: clients may escape characters that need no escape.
 func TestEscapedLiterals(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	r.do("GET", "/users/%40me", nil).is(200)
@@ -112,7 +112,7 @@ func TestEscapedLiterals(t *testing.T) {
 	r.send(req).is(200)
 }
 
-// TestTokens has the default token in both of its forms count as one.
+// TestTokens: both forms of the default token are the same token.
 func TestTokens(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	if !regexp.MustCompile(`^[\w-]{24,28}\.[\w-]{6}\.[\w-]{27,38}$`).MatchString(r.w.Token) {

@@ -11,7 +11,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestDiscordgo has a client that others wrote speak with the sandbox.
+// TestDiscordgo uses the sandbox with discordgo.
 func TestDiscordgo(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	w := sb.World()

@@ -16,10 +16,9 @@ type Event struct {
 
 type subscription struct{ notify func(Event) }
 
-// Subscribe has notify called with every change, in the order in which they
-// happen, until cancel is called. It is called with the sandbox's lock held:
-// it must neither block nor call the sandbox, and may keep Data but not change
-// it.
+// Subscribe calls notify for every change, in the order in which they happen, until
+// cancel is called. It is called with the sandbox's lock held: it must neither block nor
+// call the sandbox, and may keep Data but not change it.
 func (s *Sandbox) Subscribe(notify func(Event)) (cancel func()) {
 	sub := &subscription{notify}
 	s.mu.Lock()

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// FaultKind is what goes wrong.
+// FaultKind is the kind of a fault.
 type FaultKind string
 
 // The kinds of faults.
@@ -23,8 +23,7 @@ const (
 	FaultHuge     FaultKind = "huge"     // a body of Bytes (0: 100 MiB)
 )
 
-// Fault is something that goes wrong with the calls it matches, which are
-// those that the token and the limits let through.
+// Fault is a failure of the calls that it matches, among those that the token and the limits admit.
 type Fault struct {
 	// Name is shown in the log of calls; empty means Kind.
 	Name string `json:"name"`

@@ -32,7 +32,7 @@ func post(ctx context.Context, client *http.Client, base string, w sandbox.World
 	return resp.StatusCode, string(b), err
 }
 
-// TestFaults goes both ways: in process, and over a real connection.
+// TestFaults injects faults in process and over a real connection.
 func TestFaults(t *testing.T) {
 	tests := []struct {
 		name   string

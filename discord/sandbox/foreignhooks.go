@@ -131,7 +131,7 @@ func (s *Sandbox) executeSlack(c *call) (any, error) {
 	return "ok", nil
 }
 
-// githubBody is what the events of GitHub that Discord shows have in common.
+// githubBody contains the common fields of the GitHub events that Discord shows.
 type githubBody struct {
 	Action  string `json:"action"`
 	Ref     string `json:"ref"`
@@ -162,7 +162,7 @@ type githubThing struct {
 	HTMLURL string `json:"html_url"`
 }
 
-// embed returns what Discord shows of an event, nil of one that it ignores.
+// embed returns what Discord shows of an event, or nil of one that it ignores.
 func (b *githubBody) embed(event string) map[string]any {
 	about := func(thing *githubThing, what string) map[string]any {
 		if thing == nil {

@@ -12,7 +12,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestGatewayCloseCodes has every cause end a connection with its code.
+// TestGatewayCloseCodes: each cause closes a connection with its code.
 func TestGatewayCloseCodes(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	limits := r.GatewayLimits()

@@ -60,8 +60,8 @@ type rawConn struct {
 
 func (h *rawConn) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
-// gatewayURL is where a client finds the gateway of this sandbox: at the host
-// that it calls, unless the configuration names another one.
+// gatewayURL returns the address of this sandbox's gateway: at the host of the request,
+// or the configured address.
 func (s *Sandbox) gatewayURL(r *http.Request) string {
 	if s.config.GatewayURL != "" {
 		return s.config.GatewayURL
@@ -201,8 +201,7 @@ func (s *Sandbox) greet(c *gatewayConn, r *http.Request) {
 // trace is what Discord adds for its own people.
 func trace() []string { return []string{`["gateway-sandbox",{"micros":0.0}]`} }
 
-// hangUp is what follows from the end of reading: a client that says goodbye
-// gives up its session.
+// hangUp handles the end of reading: a client that closes with 1000 or 1001 gives up its session.
 func (s *Sandbox) hangUp(c *gatewayConn, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -282,7 +281,7 @@ func (c *gatewayConn) write(ctx context.Context) {
 	}
 }
 
-// next is what the writer does next: send a payload, or close.
+// next returns the writer's next action: send a payload, or close.
 func (c *gatewayConn) next() (*frame, *closing) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -313,7 +312,7 @@ func (c *gatewayConn) put(ctx context.Context, p []byte) error {
 	return c.trickle(ctx, kind, p, speed)
 }
 
-// trickle writes a payload at the speed of the line, in bytes per second, 0 for
+// trickle writes a payload at the speed of the line, in bytes per second, or 0 for
 // any.
 func (c *gatewayConn) trickle(ctx context.Context, kind websocket.MessageType, p []byte, speed int) error {
 	if speed <= 0 {
@@ -409,7 +408,7 @@ func (c *gatewayConn) unbind() {
 }
 
 // Close ends all connections to the gateway, in good order, and waits until
-// they have ended; there will be no new ones. The rest of the sandbox goes on
+// they have ended; there will be no new ones. The rest of the sandbox continues
 // to answer.
 func (s *Sandbox) Close() {
 	s.mu.Lock()

@@ -36,8 +36,7 @@ type GatewayLimits struct {
 	ReplayBytes  int           `json:"replay_bytes"`
 	ResumeWindow time.Duration `json:"-"`
 
-	// MaxQueue is how many bytes wait for a client that reads too slowly,
-	// before it is closed with 4000.
+	// MaxQueue is the number of unread bytes after which a slow client is closed with 4000.
 	MaxQueue int `json:"max_queue"`
 }
 
@@ -64,7 +63,7 @@ const (
 	RefuseHang   = "hang"   // answer nothing until the client leaves
 )
 
-// GatewayFaults are what goes wrong with new connections to the gateway.
+// GatewayFaults are the faults of new connections to the gateway.
 type GatewayFaults struct {
 	Count       int           `json:"count"`        // connections that are hit; 0 means all, and those that are open
 	Refuse      string        `json:"refuse"`       // RefuseStatus, RefuseReset, RefuseHang, or empty
@@ -80,8 +79,8 @@ type GatewayFaults struct {
 	// BytesPerSecond is the speed of the line, 0 means any. Nothing else is
 	// answered while a payload is on its way.
 	BytesPerSecond int `json:"bytes_per_second"`
-	// Backwards has each event followed by another one, of the type
-	// SANDBOX_BACKWARDS, whose number is 1.
+	// Backwards makes each event be followed by one of the type SANDBOX_BACKWARDS with
+	// the number 1.
 	Backwards bool `json:"backwards"`
 
 	// What the answers of the API and READY say, Count or not. Empty fields
@@ -106,7 +105,7 @@ const (
 // Resumes are all of them.
 var Resumes = []string{ResumeDrop, ResumeClose, ResumeDefer, ResumeRefuse, ResumeMalformed, ResumeSilence, ResumeNoResumed}
 
-// GatewayCounts are what clients have asked the gateway for.
+// GatewayCounts counts the clients' requests to the gateway.
 type GatewayCounts struct {
 	Identifies int `json:"identifies"`
 	Resumes    int `json:"resumes"`
@@ -167,7 +166,7 @@ type GatewayConnection struct {
 	Waiting    int       `json:"waiting"` // bytes that the client has not taken
 }
 
-// GatewaySession is what a client has logged in to, be it connected or not.
+// GatewaySession is a session of a client, connected or not.
 type GatewaySession struct {
 	ID         string         `json:"id"`
 	User       ID             `json:"user"`

@@ -11,7 +11,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestGatewayDiscordgo has a client that others wrote listen to the gateway.
+// TestGatewayDiscordgo receives events with discordgo.
 func TestGatewayDiscordgo(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{Now: standing()})
 	s, err := discordgo.New("Bot " + r.w.Token)

@@ -97,8 +97,8 @@ func (s *Sandbox) eventMessage(ch *channel, m *message) messageEvent {
 	return out
 }
 
-// reducedFor holds contents back from who neither has the intent, wrote the
-// message, is mentioned in it, nor is alone with its author.
+// reducedFor removes contents for bots that neither have the intent, nor wrote the
+// message, nor are mentioned in it, nor received it as a direct message.
 //
 // See https://discord.com/developers/docs/events/gateway#message-content-intent.
 func (m messageEvent) reducedFor(ss *session) bool {

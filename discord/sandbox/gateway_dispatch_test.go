@@ -17,7 +17,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestGatewayDispatches does each thing that sessions get an event for, in order.
+// TestGatewayDispatches causes each event of a session, in order.
 func TestGatewayDispatches(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	w := r.w
@@ -198,7 +198,7 @@ func TestGatewayIntents(t *testing.T) {
 	equal(t, "itself", clients[0].event("GUILD_MEMBER_UPDATE")["nick"], any("Sandy"))
 }
 
-// TestGatewayVoiceStates has a bot join voice channels and leave them.
+// TestGatewayVoiceStates: a bot joins voice channels and leaves them.
 func TestGatewayVoiceStates(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	stage, err := r.AddChannel(sandbox.Channel{GuildID: r.w.Guild, Type: sandbox.ChannelStage, Name: "stage"})

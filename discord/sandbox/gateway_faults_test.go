@@ -9,8 +9,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestGatewayFaults has the gateway behave in each of the ways in which sessions
-// were seen to go wrong.
+// TestGatewayFaults makes the gateway fail in each of the ways in which real sessions have failed.
 func TestGatewayFaults(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	must := func(err error) {
@@ -75,7 +74,7 @@ func TestGatewayFaults(t *testing.T) {
 	before := time.Now()
 	c, ready := r.login(0)
 	if time.Since(before) < 50*time.Millisecond {
-		t.Error("READY came at once")
+		t.Error("READY arrived immediately")
 	}
 	equal(t, "resume url", ready["resume_gateway_url"], any(elsewhere))
 	if _, err := readAll(c); err == nil {

@@ -47,7 +47,7 @@ const (
 	CloseDisallowedIntents    = 4014
 )
 
-// closing is how a connection ends.
+// closing is the way in which a connection ends.
 type closing struct {
 	code   int
 	reason string

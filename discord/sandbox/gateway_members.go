@@ -20,10 +20,10 @@ func (o *oneOrMore) UnmarshalJSON(b []byte) error {
 	return err
 }
 
-// membersInChunk is how many members one GUILD_MEMBERS_CHUNK has at most.
+// membersInChunk is the maximum number of members in a GUILD_MEMBERS_CHUNK.
 const membersInChunk = 1000
 
-// allMembersEvery is how often all members of a guild may be asked for.
+// allMembersEvery is the shortest time between two requests for all members of a guild.
 const allMembersEvery = 30 * time.Second
 
 // requestMembers answers with the members of a guild. What a session may not

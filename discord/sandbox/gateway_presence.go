@@ -9,7 +9,7 @@ const (
 	StatusOffline   = "offline"
 )
 
-// Presence is what a user shows of itself.
+// Presence is the status and the activities of a user.
 //
 // See https://discord.com/developers/docs/events/gateway-events#update-presence.
 type Presence struct {
@@ -26,8 +26,8 @@ type Activity struct {
 	URL   string `json:"url,omitempty"`
 }
 
-// presenceBody is how clients of the gateway write a presence; game is how
-// they did before activities.
+// presenceBody is a presence as clients of the gateway send it; game is the older form of
+// activities.
 type presenceBody struct {
 	Since      any        `json:"since"`
 	Activities []Activity `json:"activities"`
@@ -64,8 +64,7 @@ type presenceEvent struct {
 	Clients map[string]string `json:"client_status"` // status by "desktop", "mobile" or "web"
 }
 
-// presenceEvent is how others see a user; guild is none within a guild's own
-// event.
+// presenceEvent is a user's presence in events; guild is not set within a guild's own event.
 func (s *Sandbox) presenceEvent(user, guild ID) presenceEvent {
 	out := presenceEvent{User: onlyID{user}, GuildID: guild, Presence: s.presenceOf(user), Clients: map[string]string{}}
 	if out.Status != StatusOffline {
@@ -92,7 +91,7 @@ func (s *Sandbox) updatePresence(c *gatewayConn, in command) error {
 	return nil
 }
 
-// presenceOf is how others see a user: by its sessions, or as it was set.
+// presenceOf returns a user's presence: that of its sessions, or the one that was set.
 func (s *Sandbox) presenceOf(user ID) Presence {
 	p, ok := s.gateway.presences[user]
 	for _, ss := range s.gateway.order {
@@ -115,7 +114,7 @@ func (s *Sandbox) presenceChanged(user ID) {
 	}
 }
 
-// SetPresence makes a user who is no client of the gateway online, or not.
+// SetPresence sets the presence of a user that is not a client of the gateway.
 func (s *Sandbox) SetPresence(user ID, p Presence) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,7 +127,7 @@ func (s *Sandbox) SetPresence(user ID, p Presence) error {
 	return nil
 }
 
-// Presence is how others see a user. The default bot is online while it is
+// Presence returns a user's presence as others see it. The default bot is online while it is
 // connected to the gateway.
 func (s *Sandbox) Presence(user ID) Presence {
 	s.mu.Lock()

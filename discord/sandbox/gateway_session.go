@@ -12,8 +12,8 @@ import (
 	"discordproxy/discord/gateway/wire"
 )
 
-// session is what a client of the gateway has logged in to. It outlives its
-// connection, so that it can be resumed.
+// session is the session of a client of the gateway. It survives its connection, so that
+// it can be resumed.
 type session struct {
 	id         string
 	user       ID
@@ -54,7 +54,7 @@ type slot struct {
 
 type memberSlot struct{ user, guild ID }
 
-// maxSessions is how many sessions are kept, connected or not.
+// maxSessions is the maximum number of sessions, connected or not.
 const maxSessions = 1000
 
 func newGateway() gateway {
@@ -235,7 +235,7 @@ func (s *Sandbox) mayStart(c *gatewayConn, ss *session) bool {
 	return true
 }
 
-// revoke makes a token worthless, also to those who have used it.
+// revoke invalidates a token, also for sessions that have used it.
 func (s *Sandbox) revoke(token string, why closing) {
 	delete(s.tokens, token)
 	for _, ss := range slices.Clone(s.gateway.order) {

@@ -74,8 +74,7 @@ func checkEvent(t testing.TB, kind string, data json.RawMessage) {
 	}
 }
 
-// TestPresences has users who are online and not shown in every event with
-// presences.
+// TestPresences: users who are online are shown in presences, and others are not.
 func TestPresences(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	if err := r.SetPresence(r.w.Alice, sandbox.Presence{Status: sandbox.StatusIdle}); err != nil {

@@ -46,7 +46,7 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
-func TestOwnersAndAdministratorsMayAll(t *testing.T) {
+func TestOwnersAndAdministratorsMayDoEverything(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	if err := r.AddToken("Bot owner", r.w.Owner); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import "strings"
 // See https://discord.com/developers/docs/events/gateway#gateway-intents.
 type Intents uint64
 
-// The intents that Discord knows.
+// Discord's intents.
 const (
 	IntentGuilds                 Intents = 1 << 0
 	IntentGuildMembers           Intents = 1 << 1 // privileged
@@ -35,7 +35,7 @@ const (
 	// IntentsPrivileged must be allowed to an application by Discord.
 	IntentsPrivileged = IntentGuildMembers | IntentGuildPresences | IntentMessageContent
 
-	// IntentsAll has every bit that Discord knows.
+	// IntentsAll contains all of Discord's intents.
 	IntentsAll = 1<<18 - 1 | IntentAutoModConfiguration | IntentAutoModExecution | IntentGuildMessagePolls | IntentDirectMessagePolls
 )
 

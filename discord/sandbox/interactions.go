@@ -47,7 +47,7 @@ const (
 // flagLoading is a message that a bot has promised.
 const flagLoading = 1 << 7
 
-// Interaction is what a bot gets when somebody uses one of its commands.
+// Interaction is the event that a bot receives when a user uses one of its commands or components.
 type Interaction struct {
 	ID            ID     `json:"id"`
 	Token         string `json:"token"`
@@ -164,7 +164,7 @@ func (s *Sandbox) interactionEvent(w *webhook, ch *channel, user *user, u Use) m
 	return out
 }
 
-// owners says by whom an application is installed: here by the guild, 0 of
+// owners says by whom an application is installed: here by the guild, or 0 of
 // direct messages.
 func owners(guild ID) map[string]ID { return map[string]ID{"0": guild} }
 

@@ -22,7 +22,7 @@ func (r *rig) use(u sandbox.Use) (callback, webhook string) {
 	return path("/interactions/%d/%s/callback", in.ID, in.Token), path("/webhooks/%d/%s", in.ApplicationID, in.Token)
 }
 
-// TestEphemeralMessages has the routes of a channel show no ephemeral message.
+// TestEphemeralMessages: the routes of a channel return no ephemeral message.
 func TestEphemeralMessages(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	list := path("/channels/%d/messages", r.w.General)

@@ -16,7 +16,7 @@ var inviteRoutes = []route{
 	{method: "DELETE", template: "/invites/{code}", handle: (*Sandbox).deleteInvite},
 }
 
-// maxInvites is how many invites a guild may have.
+// maxInvites is the maximum number of invites in a guild.
 const maxInvites = 1000
 
 var errUnknownInvite = refuse(http.StatusNotFound, 10006, "Unknown Invite")
@@ -27,7 +27,7 @@ type invite struct {
 	guild, channel ID
 	inviter        *User
 	at             time.Time
-	age            int // seconds, 0 for ever
+	age            int // seconds, or 0 for ever
 	uses           int // 0 for any number
 	temporary      bool
 }

@@ -10,8 +10,8 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestJunk sends bodies that make no sense to every route, about things that
-// are there. Discord answers such with 4XX; the sandbox must not fail.
+// TestJunk sends meaningless bodies to every route, with IDs that exist. Discord answers
+// these with a 4xx; the sandbox must not fail.
 func TestJunk(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	w := r.w

@@ -13,9 +13,9 @@ type Latency struct {
 	Request, Response Delay
 }
 
-// Delay is how long one way takes. With Max above Min it is spread evenly
-// between them; Func, when set, decides alone. It must not block and gets a
-// source of randomness that is seeded by [Config].Seed.
+// Delay is the latency in one direction. If Max is above Min, it is distributed evenly
+// between them. Func, if set, decides alone. It must not block and gets a source of
+// randomness that is seeded by [Config].Seed.
 type Delay struct {
 	Min, Max time.Duration
 	Func     func(*rand.Rand) time.Duration

@@ -12,8 +12,8 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestLyingLimits: a limit can hide behind one that successes announce, and its
-// 429s can be about either, or about nothing.
+// TestLyingLimits: a limit can be stricter than the announced one, and its 429s can name
+// either limit or none.
 func TestLyingLimits(t *testing.T) {
 	for _, tt := range []struct {
 		refusal          sandbox.RefusalHeaders

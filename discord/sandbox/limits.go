@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// WindowKind is how a limit comes back.
+// WindowKind is the way in which a limit refills.
 type WindowKind string
 
 // Most of Discord's limits are Sliding (a leaky bucket: one call comes back
@@ -93,7 +93,7 @@ type bucket struct {
 	used int       // of a fixed window
 }
 
-// verdict is what a limit says of a call.
+// verdict is the decision of a limit about a call.
 type verdict struct {
 	limit      *Limit
 	hash       string
@@ -131,7 +131,7 @@ func (b *bucket) take(l *Limit, now time.Time) verdict {
 	return v
 }
 
-// GlobalLimit is how many calls a second a token has over all routes, or an
+// GlobalLimit is the number of calls per second of a token over all routes, or of an
 // address without a token.
 type GlobalLimit struct {
 	Limit int        `json:"limit"` // calls in a second; 0 means none
@@ -509,7 +509,7 @@ func decimals(ms int64) string {
 	return string(append(b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10)))
 }
 
-// LimitKind is why a call was answered 429.
+// LimitKind is the kind of limit that caused a 429.
 type LimitKind string
 
 // The kinds of 429.

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// allowedMentions narrows whom a message pings.
-// See https://discord.com/developers/docs/resources/message#allowed-mentions-object.
+// allowedMentions limits whom a message pings. See
+// https://discord.com/developers/docs/resources/message#allowed-mentions-object.
 type allowedMentions struct {
 	Parse       []string `json:"parse"`
 	Roles       []reqID  `json:"roles"`
@@ -42,7 +42,7 @@ func (a *allowedMentions) allows(kind string, list []reqID, id ID) bool {
 	return slices.Contains(a.Parse, kind) || slices.ContainsFunc(list, func(r reqID) bool { return r.ID == id })
 }
 
-// mention finds out whom a message really mentions.
+// mention determines whom a message actually mentions.
 func (s *Sandbox) mention(ch *channel, by author, m *message, allowed *allowedMentions) {
 	pingAuthor := allowed == nil || allowed.RepliedUser
 	if allowed == nil {

@@ -113,7 +113,7 @@ type Sticker struct {
 	Tags        string `json:"tags,omitempty"`
 }
 
-// message is a stored message with what depends on who looks.
+// message is a stored message with the fields that depend on the reader.
 type message struct {
 	Message
 	reactions []*reaction

@@ -29,7 +29,7 @@ var oauth2Routes = []route{
 // anyScope is the list of scopes of a route that every Bearer token may use.
 var anyScope = []string{}
 
-// grant is what a user lets an application do.
+// grant contains the scopes that a user has granted to an application.
 type grant struct {
 	application, user ID
 	scopes            []string
@@ -48,9 +48,9 @@ func newOAuth2() oauth2 {
 	return oauth2{map[string]*grant{}, map[string]*grant{}, map[string]*grant{}}
 }
 
-// Authorize has a user grant scopes, such as "identify", to the default bot's
-// application. It returns the code that Discord's page of consent would give to
-// the application, which is good once and for 10 minutes.
+// Authorize grants scopes, such as "identify", to the default bot's application on behalf
+// of a user. It returns the code that Discord's consent page would give to the
+// application, which is valid once and for 10 minutes.
 func (s *Sandbox) Authorize(user ID, scopes ...string) (code string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -185,7 +185,7 @@ func TestForeignWebhooks(t *testing.T) {
 	anyone.form("/api/v10/webhooks/1/x/github", url.Values{"payload": {push}}, "X-GitHub-Event", "push").is(404, 10015)
 }
 
-// TestOldVersions: versions 6 and 7, and paths without one, answer as they did.
+// TestOldVersions: versions 6 and 7, and paths without a version, respond like those versions.
 func TestOldVersions(t *testing.T) {
 	for version, old := range map[string]bool{"": true, "/v6": true, "/v7": true, "/v8": false, "/v9": false, "/v10": false} {
 		r := newRig(t, sandbox.Config{Limits: []sandbox.Limit{

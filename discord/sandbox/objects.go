@@ -37,7 +37,7 @@ type user struct {
 // ChannelType is a channel's type, in Discord's numbers.
 type ChannelType int
 
-// The channel types that the sandbox knows.
+// The channel types of the sandbox.
 const (
 	ChannelText               ChannelType = 0
 	ChannelDM                 ChannelType = 1
@@ -75,7 +75,7 @@ type ForumTag struct {
 	EmojiName *string `json:"emoji_name"`
 }
 
-// ThreadMetadata is what threads have more than channels.
+// ThreadMetadata contains the additional fields of threads.
 type ThreadMetadata struct {
 	Archived         bool   `json:"archived"`
 	ArchiveTimestamp string `json:"archive_timestamp"`
@@ -329,7 +329,7 @@ type Emoji struct {
 	User          *User  `json:"user,omitempty"`
 }
 
-// Guild is what can be said of a guild when seeding one.
+// Guild describes a guild to add to the sandbox.
 type Guild struct {
 	ID          ID      `json:"id"`
 	Name        string  `json:"name"`

@@ -54,7 +54,7 @@ const (
 	PermPinMessages           Permissions = 1 << 51
 	PermBypassSlowmode        Permissions = 1 << 52
 
-	// PermAll has every bit that Discord knows.
+	// PermAll contains all of Discord's permissions.
 	PermAll Permissions = 1<<53 - 1
 )
 
@@ -81,8 +81,8 @@ func (p *Permissions) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// guildPermissions is what a member may do in the guild as a whole; nothing
-// for those who are not members.
+// guildPermissions returns a member's permissions in the guild as a whole; none for users
+// who are not members.
 func (g *guild) permissions(u ID, now time.Time) Permissions {
 	m := g.members[u]
 	switch {

@@ -91,8 +91,8 @@ func (m *message) counted(viewer ID) *Poll {
 	return &out
 }
 
-// Vote has a user vote in a poll for answers, by their numbers from 1. It
-// replaces the user's earlier votes; no answers take them back.
+// Vote votes for answers of a poll as a user, by their numbers from 1. It replaces the
+// user's earlier votes; without answers, it removes them.
 func (s *Sandbox) Vote(channel, poll, user ID, answers ...int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

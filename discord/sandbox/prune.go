@@ -21,8 +21,8 @@ func (s *Sandbox) pruning(c *call) (*guild, error) {
 	return g, err
 }
 
-// inactive returns the members that a prune removes: those who are offline and have
-// no other roles than these. The sandbox does not track when members were last online.
+// inactive returns the members that a prune removes: offline members that have no roles
+// other than these. The sandbox does not track when members were last online.
 func (s *Sandbox) inactive(g *guild, roles []ID) []*Member {
 	var out []*Member
 	for _, id := range g.order {

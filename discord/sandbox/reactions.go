@@ -17,7 +17,7 @@ var reactionRoutes = []route{
 	{method: "GET", template: reactionsPath + "/{emoji_name}", handle: (*Sandbox).listReactions},
 }
 
-// Reaction is how a message shows who reacted with one emoji.
+// Reaction contains the reactions to a message with one emoji.
 type Reaction struct {
 	Emoji        ReactionEmoji  `json:"emoji"`
 	Count        int            `json:"count"`

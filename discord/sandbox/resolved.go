@@ -15,7 +15,7 @@ func (r resolved) add(kind string, id ID, object any) {
 	r[kind][id] = object
 }
 
-// len is how many objects there are.
+// len returns the number of objects.
 func (r resolved) len() (n int) {
 	for _, objects := range r {
 		n += len(objects)

@@ -19,7 +19,7 @@ var roleRoutes = []route{
 	{method: "DELETE", template: rolePath + "/{role_id}", handle: (*Sandbox).deleteRole},
 }
 
-// maxRoles is how many roles a guild may have.
+// maxRoles is the maximum number of roles in a guild.
 const maxRoles = 250
 
 func (s *Sandbox) listRoles(c *call) (any, error) {

@@ -14,8 +14,8 @@ import (
 	"discordproxy/test/description"
 )
 
-// TestEveryRoute calls each route so that it succeeds, and so has each kind of
-// answer compared with Discord's description.
+// TestEveryRoute calls each route successfully, so that each kind of response is compared
+// with Discord's description.
 func TestEveryRoute(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	w := r.w
@@ -342,7 +342,7 @@ func (r *rig) multipart(path string, fields map[string]string, file string) *ans
 	return r.send(req)
 }
 
-// TestUnsupportedRoutes has routes that Discord has and the sandbox lacks say so.
+// TestUnsupportedRoutes: the sandbox reports routes of Discord that it does not imitate.
 func TestUnsupportedRoutes(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	a := r.do("GET", path("/guilds/%d/onboarding", r.w.Guild), nil).is(501, 0)

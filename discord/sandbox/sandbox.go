@@ -1,6 +1,5 @@
 // Package sandbox implements a fake Discord: an [http.Handler] that serves Discord's
-// REST API and gateway, with a small world behind them that tests can arrange, disturb
-// and inspect.
+// REST API and gateway, with a small guild behind them that tests can set up, disturb and inspect.
 package sandbox
 
 import (
@@ -29,7 +28,7 @@ import (
 // default world and Discord's usual limits.
 type Config struct {
 	// Token of the default bot, without "Bot ". Empty means one in the shape of
-	// Discord's, see [World], and DefaultToken.
+	// Discord's; see [World], and DefaultToken.
 	Token string
 
 	shortToken bool // DefaultToken works
@@ -37,8 +36,8 @@ type Config struct {
 	// Empty leaves out the default world, but for the bot itself.
 	Empty bool
 
-	// GatewayURL is what GET /gateway answers; empty means this sandbox's own,
-	// at the host that was called.
+	// GatewayURL is the address that GET /gateway returns. Empty means this sandbox's
+	// own, at the host of the request.
 	GatewayURL string
 
 	// Unlimited starts without rate limits and without their headers.
@@ -245,7 +244,7 @@ type call struct {
 	params  []param
 	user    *user  // nil when the route needs none
 	token   string // the Authorization header
-	grant   *grant // of OAuth2, nil of bots
+	grant   *grant // of OAuth2, or nil of bots
 
 	body  []byte // JSON, as far as known, or empty
 	files map[string]*upload
@@ -278,7 +277,7 @@ func (c *call) value(name string) string {
 	return ""
 }
 
-// answer is what comes of a call.
+// answer is the result of a call.
 type answer struct {
 	status int
 	header http.Header
@@ -365,7 +364,7 @@ func reset(w http.ResponseWriter) {
 	panic(http.ErrAbortHandler)
 }
 
-// errReset is what a caller sees of a connection that was reset.
+// errReset is the error of a caller whose connection was reset.
 var errReset = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
 
 // deliver takes an answer the way back. An error means that none arrives.
@@ -387,7 +386,7 @@ func (s *Sandbox) deliver(ctx context.Context, a *answer) error {
 	return nil
 }
 
-// carryOut is what happens at Discord when a call arrives.
+// carryOut does what Discord does when a call arrives.
 func (s *Sandbox) carryOut(c *call, refused error) *answer {
 	a := &answer{header: make(http.Header, 8)}
 	a.header["Via"] = viaValue
@@ -491,7 +490,7 @@ func (s *Sandbox) receive(r *http.Request) (*call, error) {
 	return c, s.readBody(c)
 }
 
-// authorize finds out who calls.
+// authorize identifies the caller.
 func (s *Sandbox) authorize(c *call) error {
 	if id, ok := s.tokens[c.token]; ok {
 		c.user = s.users[id]

@@ -17,7 +17,7 @@ var scheduledRoutes = []route{
 	{method: "GET", template: scheduledPath + "/{guild_scheduled_event_id}/users", handle: (*Sandbox).listScheduledEventUsers},
 }
 
-// maxScheduledEvents is how many events a guild may have scheduled or active.
+// maxScheduledEvents is the maximum number of scheduled or active events in a guild.
 const maxScheduledEvents = 100
 
 // Kinds and states of scheduled events.

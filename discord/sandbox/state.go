@@ -101,7 +101,7 @@ type StateDirect struct {
 	Users [2]ID `json:"users"`
 }
 
-// StateText is a message with who reacted and voted.
+// StateText is a message with its reactions and votes.
 type StateText struct {
 	Message
 	Reacted  []StateReaction `json:"reacted,omitempty"`
@@ -109,7 +109,7 @@ type StateText struct {
 	PinnedAt string          `json:"pinned_at,omitempty"`
 }
 
-// StateReaction is who reacted with an emoji.
+// StateReaction contains the users who reacted with an emoji.
 type StateReaction struct {
 	Emoji ReactionEmoji `json:"emoji"`
 	Users []ID          `json:"users"`
@@ -476,7 +476,7 @@ func (s *Sandbox) AddMembers(guild ID, count int) ([]ID, error) {
 	case g == nil:
 		return nil, errNoGuild
 	case count < 1 || count > 100_000:
-		return nil, cannot("1 to 100000 members can be added at once, not %d", count)
+		return nil, cannot("1 to 100000 members can be added in one request, not %d", count)
 	}
 	out := make([]ID, 0, count)
 	for range count {

@@ -19,8 +19,7 @@ func encode(t *testing.T, s *sandbox.Sandbox) string {
 	return string(b)
 }
 
-// TestState takes a world with something of everything from one sandbox to
-// another.
+// TestState copies a state with one object of each kind from one sandbox to another.
 func TestState(t *testing.T) {
 	now := standing()
 	r := newRig(t, sandbox.Config{Unlimited: true, Now: now})
@@ -111,7 +110,7 @@ func TestState(t *testing.T) {
 	}
 }
 
-// TestStateByHand has little in a state, or mistakes.
+// TestStateByHand reads small states, and states with mistakes.
 func TestStateByHand(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	set := func(text string) error {

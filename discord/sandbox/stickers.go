@@ -16,7 +16,7 @@ var stickerRoutes = []route{
 	{method: "DELETE", template: "/guilds/{guild_id}/stickers/{sticker_id}", handle: (*Sandbox).deleteSticker},
 }
 
-// maxStickers is how many stickers a guild without boosts has.
+// maxStickers is the maximum number of stickers in a guild without boosts.
 const maxStickers = 5
 
 var errUnknownSticker = refuse(http.StatusNotFound, 10060, "Unknown Sticker")

@@ -58,7 +58,7 @@ func usedOptions(of string, has []CommandOption, given json.RawMessage, typing b
 	return used, nil
 }
 
-// refuses returns what the option takes instead of a value, "" if it takes the value.
+// refuses returns what the option takes instead of a value, or "" if it takes the value.
 func (o *CommandOption) refuses(value any) string {
 	text, isText := value.(string)
 	number, isNumber := value.(float64)

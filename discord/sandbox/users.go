@@ -13,7 +13,7 @@ var userRoutes = []route{
 	{method: "POST", template: "/users/@me/channels", handle: (*Sandbox).createDM},
 }
 
-// selfUser is what an account sees of itself.
+// selfUser is an account as it sees itself.
 type selfUser struct {
 	User
 	MFAEnabled  bool    `json:"mfa_enabled"`

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Use is what somebody does to a bot: use one of its commands, press a button
-// or pick from a select of a message, or submit a modal. The sandbox makes of it
-// the interaction that Discord would, with the objects that it names.
+// Use is a user's action: using a command of the bot, pressing a button or choosing from
+// a select menu of a message, or submitting a modal. The sandbox turns it into the
+// interaction that Discord would, with the objects that it names.
 type Use struct {
 	Channel ID  `json:"channel_id"`
 	User    ID  `json:"user"` // none means Alice
@@ -32,7 +32,7 @@ type Use struct {
 	Message  ID       `json:"message"`
 	Values   []string `json:"values"`
 
-	// Of modals: the interaction that the bot answered with one, none for the
+	// Of modals: the interaction that the bot answered with one, or none for the
 	// newest, and what is filled in, by custom IDs. A value is text, a list of
 	// text for selects and checkboxes, true or false for a single checkbox, or
 	// names for files to upload.

@@ -9,8 +9,7 @@ import (
 	"discordproxy/discord/sandbox"
 )
 
-// TestSelectsAndModals has somebody press, pick and submit, and reads what the
-// bot gets.
+// TestSelectsAndModals: a user presses, selects and submits, and the bot receives the values.
 func TestSelectsAndModals(t *testing.T) {
 	r := newGatewayRig(t, sandbox.Config{})
 	c, _ := r.login(0)
@@ -179,7 +178,7 @@ func TestMetadataOfAnswers(t *testing.T) {
 	}
 }
 
-// TestMediaOfComponents has components show files and pictures.
+// TestMediaOfComponents: components show files and images.
 func TestMediaOfComponents(t *testing.T) {
 	r := newRig(t, sandbox.Config{Unlimited: true})
 	send := func(components string) *answer {
@@ -217,7 +216,7 @@ func TestMediaOfComponents(t *testing.T) {
 	send(`[{"type":12,"items":[{}]}]`).complains("components.0.items.0.media", "BASE_TYPE_REQUIRED")
 }
 
-// TestCallbackHeaders has answers to interactions show no limit.
+// TestCallbackHeaders: responses to interactions announce no limit.
 func TestCallbackHeaders(t *testing.T) {
 	r := newRig(t, sandbox.Config{})
 	callback, hook := r.use(sandbox.Use{})

@@ -93,9 +93,9 @@ func (s *Sandbox) setVoice(g *guild, v VoiceState) {
 	})
 }
 
-// updateVoiceState has a bot join, move within, or leave the voice channels of a guild.
-// Where it may not go, it stays without an answer, as at Discord. There is no voice
-// server to name in a VOICE_SERVER_UPDATE.
+// updateVoiceState makes a bot join, move within, or leave the voice channels of a guild.
+// If the bot may not join, nothing happens, as at Discord. There is no voice server to
+// name in a VOICE_SERVER_UPDATE.
 //
 // See https://discord.com/developers/docs/events/gateway-events#update-voice-state.
 func (s *Sandbox) updateVoiceState(c *gatewayConn, in command) error {

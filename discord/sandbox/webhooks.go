@@ -49,14 +49,14 @@ type Webhook struct {
 	User          *User   `json:"user,omitempty"`
 }
 
-// webhook is a webhook with what is not shown of it. The answers to an
-// interaction go through one, too.
+// webhook is a webhook with its hidden fields. The answers to an interaction go through
+// one, too.
 type webhook struct {
 	Webhook
 	interaction *interaction // nil of ordinary ones
 }
 
-// maxWebhooks is how many webhooks a channel may have.
+// maxWebhooks is the maximum number of webhooks of a channel.
 const maxWebhooks = 15
 
 func (s *Sandbox) token(id ID) string {
@@ -253,7 +253,7 @@ func (s *Sandbox) deleteWebhook(c *call) (any, error) {
 	return nil, nil
 }
 
-// speaker is whom a webhook's messages are from.
+// speaker is the author of a webhook's messages.
 func (s *Sandbox) speaker(w *webhook, body *messageBody) author {
 	if w.interaction != nil {
 		return author{user: &s.users[w.ID].User, webhook: &w.Webhook, permissions: PermAll}

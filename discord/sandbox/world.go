@@ -53,7 +53,7 @@ type World struct {
 // base is the first id of the default world, made in May 2023.
 const base ID = 1_100_000_000_000_000_000
 
-// everyonePermissions is what a guild lets everyone do when it is made.
+// everyonePermissions are the permissions of everyone in a new guild.
 const everyonePermissions = PermViewChannel | PermSendMessages | PermSendTTSMessages | PermEmbedLinks | PermAttachFiles |
 	PermReadMessageHistory | PermMentionEveryone | PermUseExternalEmojis | PermAddReactions | PermConnect |
 	PermChangeNickname | PermCreatePublicThreads | PermCreatePrivateThreads | PermSendMessagesInThreads |

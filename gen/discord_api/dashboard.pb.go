@@ -174,7 +174,7 @@ func (*ListWaitingRequest) Descriptor() ([]byte, []int) {
 	return file_discord_api_dashboard_proto_rawDescGZIP(), []int{2}
 }
 
-// ListWaitingResponse is what waits at the moment.
+// ListWaitingResponse contains the calls that wait at the moment.
 type ListWaitingResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The oldest, at most 200.
@@ -256,7 +256,7 @@ func (x *ListWaitingResponse) GetPauses() []*ChannelPause {
 	return nil
 }
 
-// ChannelPause is a channel whose calls wait because a client wants it.
+// ChannelPause is a channel that a client has paused.
 type ChannelPause struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The channel.
@@ -329,8 +329,8 @@ func (x *ChannelPause) GetWaiting() int32 {
 	return 0
 }
 
-// CancelWaitingRequest says which calls to cancel. At least one condition must be
-// set, and a call must meet all that are.
+// CancelWaitingRequest selects the calls to cancel. At least one condition must
+// be set. A call must meet all conditions that are set.
 type CancelWaitingRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Calls that are limited by this channel.
@@ -394,7 +394,7 @@ func (x *CancelWaitingRequest) GetNumbers() []int64 {
 	return nil
 }
 
-// CancelWaitingResponse is the answer to CancelWaiting.
+// CancelWaitingResponse is the response to CancelWaiting.
 type CancelWaitingResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Calls that were cancelled.
@@ -486,7 +486,7 @@ func (x *PauseChannelRequest) GetChannelId() uint64 {
 	return 0
 }
 
-// PauseChannelResponse is the answer to PauseChannel.
+// PauseChannelResponse is the response to PauseChannel.
 type PauseChannelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pause, with who began it.
@@ -578,7 +578,7 @@ func (x *ResumeChannelRequest) GetChannelId() uint64 {
 	return 0
 }
 
-// ResumeChannelResponse is the answer to ResumeChannel.
+// ResumeChannelResponse is the response to ResumeChannel.
 type ResumeChannelResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pause as it was at its end.
@@ -624,7 +624,7 @@ func (x *ResumeChannelResponse) GetPause() *ChannelPause {
 	return nil
 }
 
-// GetNamesRequest has the IDs whose names are wanted, at most 1000 in all.
+// GetNamesRequest contains the IDs to look up, at most 1000 in all.
 type GetNamesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Guilds.
@@ -688,7 +688,7 @@ func (x *GetNamesRequest) GetUserIds() []uint64 {
 	return nil
 }
 
-// GetNamesResponse has the names that the proxy knows.
+// GetNamesResponse contains the names that the proxy knows.
 type GetNamesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Guilds.
@@ -752,11 +752,11 @@ func (x *GetNamesResponse) GetUsers() []*GetNamesResponse_Name {
 	return nil
 }
 
-// GetHistoryRequest says how much is wanted.
+// GetHistoryRequest selects a time range.
 type GetHistoryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// How far back, at most 24 hours, by default 1 hour. Up to 1 hour the steps are
-	// 10 seconds long, beyond that a minute.
+	// How far to go back, at most 24 hours, 1 hour by default. The steps are 10
+	// seconds long for up to 1 hour, and a minute for more.
 	Range         *durationpb.Duration `protobuf:"bytes,1,opt,name=range,proto3" json:"range,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -799,8 +799,9 @@ func (x *GetHistoryRequest) GetRange() *durationpb.Duration {
 	return nil
 }
 
-// GetHistoryResponse has a value for each step, oldest first. The newest step is
-// not over yet. Durations are in seconds, and NaN where nothing was measured.
+// GetHistoryResponse contains a value for each step, oldest first. The newest
+// step is still in progress. Durations are in seconds, and NaN where nothing
+// was measured.
 type GetHistoryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Start of the first step.
@@ -811,20 +812,19 @@ type GetHistoryResponse struct {
 	Calls []*GetHistoryResponse_Calls `protobuf:"bytes,3,rep,name=calls,proto3" json:"calls,omitempty"`
 	// Largest number of calls that waited at the same time.
 	Waiting []int32 `protobuf:"varint,4,rep,packed,name=waiting,proto3" json:"waiting,omitempty"`
-	// Time for which half of the calls waited at most.
+	// Median of the time that calls waited.
 	WaitedP50 []float32 `protobuf:"fixed32,5,rep,packed,name=waited_p50,json=waitedP50,proto3" json:"waited_p50,omitempty"`
-	// Time for which 99 % of the calls waited at most.
+	// 99th percentile of the time that calls waited.
 	WaitedP99 []float32 `protobuf:"fixed32,6,rep,packed,name=waited_p99,json=waitedP99,proto3" json:"waited_p99,omitempty"`
-	// Time in which Discord answered half of the requests.
+	// Median of Discord's response time.
 	DiscordP50 []float32 `protobuf:"fixed32,7,rep,packed,name=discord_p50,json=discordP50,proto3" json:"discord_p50,omitempty"`
-	// Time in which Discord answered 99 % of the requests.
+	// 99th percentile of Discord's response time.
 	DiscordP99 []float32 `protobuf:"fixed32,8,rep,packed,name=discord_p99,json=discordP99,proto3" json:"discord_p99,omitempty"`
-	// Answers 429.
+	// Number of 429 responses.
 	Limited []int32 `protobuf:"varint,9,rep,packed,name=limited,proto3" json:"limited,omitempty"`
 	// Largest number of requests to Discord that began in one second.
 	BusiestSecond []int32 `protobuf:"varint,10,rep,packed,name=busiest_second,json=busiestSecond,proto3" json:"busiest_second,omitempty"`
-	// Requests a second that the limit over all routes allows, 0 when there is
-	// none.
+	// Requests per second that the global limit allows, 0 if there is no limit.
 	GlobalLimit   int32 `protobuf:"varint,11,opt,name=global_limit,json=globalLimit,proto3" json:"global_limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -980,21 +980,21 @@ type WatchStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Time of this state by the proxy's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// The process. Not set when it has not changed.
+	// The process. Not set if it has not changed.
 	Proxy *WatchStatusResponse_Proxy `protobuf:"bytes,2,opt,name=proxy,proto3" json:"proxy,omitempty"`
 	// Limits as in GetRateLimitStatus, without their time, and with the 100 busiest
 	// active buckets only. Not set if they have not changed.
 	Limits *GetRateLimitStatusResponse `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
-	// Time until the last of the waiting calls can be sent, as far as the limits are
-	// known. Not set if no calls wait.
+	// Estimated time until the last of the waiting calls can be sent. Not set if
+	// no calls wait.
 	DrainsIn *durationpb.Duration `protobuf:"bytes,4,opt,name=drains_in,json=drainsIn,proto3" json:"drains_in,omitempty"`
-	// Calls that ended in a second, as an average of the last 10 to 20 seconds.
+	// Calls that ended per second, averaged over the last 10 to 20 seconds.
 	CallsPerSecond float64 `protobuf:"fixed64,5,opt,name=calls_per_second,json=callsPerSecond,proto3" json:"calls_per_second,omitempty"`
 	// Slots of the last hour that have changed, oldest first. Slots without a
 	// call are missing. Forget slots older than an hour.
 	Slots []*WatchStatusResponse_Slot `protobuf:"bytes,6,rep,name=slots,proto3" json:"slots,omitempty"`
-	// Calls that ended, oldest first, at most the last 200. Calls of other
-	// services than DiscordApi and plain REST are not among them.
+	// Calls that ended, oldest first, at most the last 200: those of DiscordApi
+	// and of plain REST.
 	Calls []*WatchStatusResponse_Call `protobuf:"bytes,7,rep,name=calls,proto3" json:"calls,omitempty"`
 	// The sandbox. Not set if it has not changed, or if there is none.
 	Sandbox *WatchStatusResponse_Sandbox `protobuf:"bytes,8,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
@@ -1371,11 +1371,12 @@ func (x *GetFleetResponse_Replica_Load) GetCallsPerSecond() float64 {
 // Call is a call that waits.
 type ListWaitingResponse_Call struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of the wait, unique until the proxy ends.
+	// Number of the waiting call, unique until the proxy stops.
 	Number int64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
 	// HTTP method and Discord's path with placeholders.
 	Route string `protobuf:"bytes,2,opt,name=route,proto3" json:"route,omitempty"`
-	// What it is limited by, for example channel 123. Secrets are left out.
+	// The resource that limits the call, for example channel 123. Secrets are
+	// left out.
 	Resource string `protobuf:"bytes,3,opt,name=resource,proto3" json:"resource,omitempty"`
 	// The caller: the name of a client key, or else the network address.
 	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
@@ -1450,7 +1451,7 @@ func (x *ListWaitingResponse_Call) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
-// Share is how many calls have something in common.
+// Share is the number of waiting calls of one caller or resource.
 type ListWaitingResponse_Share struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Caller or resource.
@@ -1569,7 +1570,7 @@ func (x *GetNamesResponse_Name) GetGuild() string {
 	return ""
 }
 
-// Calls are how many calls ended with one code.
+// Calls counts the calls that ended with one code.
 type GetHistoryResponse_Calls struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "ok", or the name of a gRPC status in lower case.
@@ -1631,12 +1632,12 @@ type WatchStatusResponse_Proxy struct {
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// When the process started.
 	Started *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=started,proto3" json:"started,omitempty"`
-	// Why calls cannot succeed at the moment, in words. Empty if they can.
+	// Why calls cannot succeed at the moment, as text. Empty if they can.
 	Reasons []string `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// Name of the bot's user, empty until Discord has returned it.
 	Bot string `protobuf:"bytes,4,opt,name=bot,proto3" json:"bot,omitempty"`
-	// Whether others than this machine can reach the proxy and need no key.
-	// `calls` is empty then, because nothing else in the API shows who calls what.
+	// Whether other machines can reach the proxy without a key. `calls` is
+	// empty then, because nothing else in the API shows who calls what.
 	Open bool `protobuf:"varint,5,opt,name=open,proto3" json:"open,omitempty"`
 	// Whether the sandbox replaces Discord.
 	Sandbox bool `protobuf:"varint,6,opt,name=sandbox,proto3" json:"sandbox,omitempty"`
@@ -1644,7 +1645,7 @@ type WatchStatusResponse_Proxy struct {
 	Contents bool `protobuf:"varint,7,opt,name=contents,proto3" json:"contents,omitempty"`
 	// Version of Go, operating system and processor.
 	Platform string `protobuf:"bytes,8,opt,name=platform,proto3" json:"platform,omitempty"`
-	// The gateway. Not set when the proxy stays away from it.
+	// The gateway. Not set if the proxy does not use it.
 	Gateway       *WatchStatusResponse_Proxy_Gateway `protobuf:"bytes,9,opt,name=gateway,proto3" json:"gateway,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1806,12 +1807,12 @@ type WatchStatusResponse_Call struct {
 	Number int64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
 	// When it ended.
 	Ended *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=ended,proto3" json:"ended,omitempty"`
-	// Name of the method. Of plain REST it is the HTTP method and Discord's path
+	// Name of the method. For plain REST, the HTTP method and Discord's path
 	// with placeholders.
 	Method string `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
-	// Name of the id that the call is about, such as channel_id, and its value.
+	// Name of the ID that the call is about, such as channel_id.
 	Target string `protobuf:"bytes,4,opt,name=target,proto3" json:"target,omitempty"`
-	// See target.
+	// Value of that ID.
 	Id uint64 `protobuf:"varint,5,opt,name=id,proto3" json:"id,omitempty"`
 	// "ok", or the name of a gRPC status in lower case.
 	Code string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
@@ -1821,19 +1822,19 @@ type WatchStatusResponse_Call struct {
 	Waited *durationpb.Duration `protobuf:"bytes,8,opt,name=waited,proto3" json:"waited,omitempty"`
 	// Time that the requests to Discord took.
 	AtDiscord *durationpb.Duration `protobuf:"bytes,9,opt,name=at_discord,json=atDiscord,proto3" json:"at_discord,omitempty"`
-	// Requests to Discord.
+	// Number of requests to Discord.
 	Tries int32 `protobuf:"varint,10,opt,name=tries,proto3" json:"tries,omitempty"`
 	// The caller: the name of a client key, or else the network address.
 	Caller string `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
 	// "grpc", "grpcweb", "connect" or "rest".
 	Protocol string `protobuf:"bytes,12,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	// Id of the request, as in the log.
+	// ID of the request, as in the log.
 	RequestId string `protobuf:"bytes,13,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The error that the caller received, at most 1000 characters. Empty if the
 	// code is "ok".
 	Error string `protobuf:"bytes,14,opt,name=error,proto3" json:"error,omitempty"`
-	// The request as JSON, at most 4000 characters, or only its size when it has
-	// more than 64 KiB. Empty by default: see --dashboard-show-content.
+	// The request as JSON, at most 4000 characters, or only its size if it is
+	// larger than 64 KiB. Empty by default: see --dashboard-show-content.
 	Content       string `protobuf:"bytes,15,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1977,9 +1978,9 @@ func (x *WatchStatusResponse_Call) GetContent() string {
 // Sandbox is the state of the sandbox, the built-in fake Discord.
 type WatchStatusResponse_Sandbox struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Channels in which messages can be.
+	// Channels that can contain messages.
 	Channels []*WatchStatusResponse_Sandbox_Channel `protobuf:"bytes,1,rep,name=channels,proto3" json:"channels,omitempty"`
-	// Faults that are injected.
+	// Active faults.
 	Faults []*WatchStatusResponse_Sandbox_Fault `protobuf:"bytes,2,rep,name=faults,proto3" json:"faults,omitempty"`
 	// Rate limits.
 	Limits        []*WatchStatusResponse_Sandbox_Limit `protobuf:"bytes,3,rep,name=limits,proto3" json:"limits,omitempty"`
@@ -2038,7 +2039,8 @@ func (x *WatchStatusResponse_Sandbox) GetLimits() []*WatchStatusResponse_Sandbox
 	return nil
 }
 
-// SandboxMessage is a change of a message in the sandbox.
+// SandboxMessage is a message of the sandbox that was posted, changed or
+// deleted.
 type WatchStatusResponse_SandboxMessage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The current message. A deleted message has only its IDs.
@@ -2097,16 +2099,16 @@ func (x *WatchStatusResponse_SandboxMessage) GetDeleted() bool {
 // delivers events. Calls do not need it.
 type WatchStatusResponse_Proxy_Gateway struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// off, connecting, connected, disconnected, ended: Discord wants no
-	// further connection, or paused: only the reserve is left of the sessions
-	// that may begin in a day.
+	// One of: off, connecting, connected, disconnected, ended (Discord does
+	// not accept another connection), or paused (only the reserve is left of
+	// the sessions that may begin in a day).
 	State string `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
 	// Since when.
 	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
-	// Why no events come, in words. Empty while they do.
+	// Why no events arrive, as text. Empty if they arrive.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Time from the last heartbeat to Discord's answer. Not set before the
-	// first one of a connection.
+	// Time from the last heartbeat to Discord's response. Not set before the
+	// first response of a connection.
 	Latency *durationpb.Duration `protobuf:"bytes,4,opt,name=latency,proto3" json:"latency,omitempty"`
 	// Clients that are subscribed to events.
 	Subscribers   int32 `protobuf:"varint,5,opt,name=subscribers,proto3" json:"subscribers,omitempty"`
@@ -2182,11 +2184,11 @@ func (x *WatchStatusResponse_Proxy_Gateway) GetSubscribers() int32 {
 // Channel is a channel of the sandbox.
 type WatchStatusResponse_Sandbox_Channel struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Id of the channel.
+	// ID of the channel.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Name, of direct messages that of the user.
+	// Name of the channel, or of the user for direct messages.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Whether it holds direct messages.
+	// Whether the channel is for direct messages.
 	Direct        bool `protobuf:"varint,3,opt,name=direct,proto3" json:"direct,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2243,16 +2245,16 @@ func (x *WatchStatusResponse_Sandbox_Channel) GetDirect() bool {
 	return false
 }
 
-// Fault is something that goes wrong with calls.
+// Fault is a failure that the sandbox simulates.
 type WatchStatusResponse_Sandbox_Fault struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number to remove it by.
+	// Number with which to remove it.
 	Id int32 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Name that it was given, else its kind.
+	// Its name, or its kind if it has no name.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// Calls that it hit.
+	// Number of calls it has affected.
 	Hits int32 `protobuf:"varint,3,opt,name=hits,proto3" json:"hits,omitempty"`
-	// Calls that it hits in all, 0 is without end.
+	// Number of calls it affects in all, 0 for no limit.
 	Count         int32 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -7608,9 +7608,9 @@ type ExecuteWebhookRequest struct {
 	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
 	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// Up to 10 files, see SendChannelMessageRequest.attachments.
+	// Up to 10 files; see SendChannelMessageRequest.attachments.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// Components, see SendChannelMessageRequest.components. Only webhooks of an
+	// Components; see SendChannelMessageRequest.components. Only webhooks of an
 	// application can have buttons that are not links, and selects.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
 	// Whether Discord hides all embeds, including those of links.
@@ -8078,9 +8078,9 @@ type NewMessage struct {
 	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
 	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// Up to 10 files, see SendChannelMessageRequest.attachments.
+	// Up to 10 files; see SendChannelMessageRequest.attachments.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// Components, see SendChannelMessageRequest.components.
+	// Components; see SendChannelMessageRequest.components.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
 	// Up to 3 stickers.
 	StickerIds []uint64 `protobuf:"varint,12,rep,packed,name=sticker_ids,json=stickerIds,proto3" json:"sticker_ids,omitempty"`
@@ -10382,9 +10382,9 @@ type FollowupInteractionRequest struct {
 	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
 	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// Up to 10 files, see SendChannelMessageRequest.attachments.
+	// Up to 10 files; see SendChannelMessageRequest.attachments.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// Components, see SendChannelMessageRequest.components.
+	// Components; see SendChannelMessageRequest.components.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
 	// A poll.
 	Poll *Poll `protobuf:"bytes,15,opt,name=poll,proto3" json:"poll,omitempty"`
@@ -15832,10 +15832,10 @@ type RespondInteractionRequest_Data struct {
 	// Whether the message pings nobody, like an empty allowed_mentions. Cannot be
 	// combined with allowed_mentions.
 	SuppressMentions bool `protobuf:"varint,8,opt,name=suppress_mentions,json=suppressMentions,proto3" json:"suppress_mentions,omitempty"`
-	// Up to 10 files, see SendChannelMessageRequest.attachments. In an update of
+	// Up to 10 files; see SendChannelMessageRequest.attachments. In an update of
 	// a message, also old ones to keep, with their ID.
 	Attachments []*AttachmentRequest `protobuf:"bytes,10,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	// Components of a message, see SendChannelMessageRequest.components, or 1 to
+	// Components of a message (see SendChannelMessageRequest.components), or 1 to
 	// 5 labels, texts or action rows of a modal.
 	Components []*Component `protobuf:"bytes,11,rep,name=components,proto3" json:"components,omitempty"`
 	// A poll.

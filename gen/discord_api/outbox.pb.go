@@ -35,7 +35,7 @@ const (
 	Delivery_SCHEDULED Delivery_State = 1
 	// It waits for its turn.
 	Delivery_WAITING Delivery_State = 2
-	// A request is on its way to Discord, or its outcome is not known yet.
+	// A request has been sent to Discord, and its outcome is not known yet.
 	Delivery_SENDING Delivery_State = 3
 	// Discord accepted the call.
 	Delivery_DELIVERED Delivery_State = 4

@@ -26,7 +26,7 @@ def run(*arguments: str, path: str) -> str:
 
 
 def old_package() -> str:
-    """Returns where the package of PyPI is, which the interpreter may have beside this one."""
+    """Returns where the package of PyPI is, which may be installed next to this one."""
     where = "import discordproxy, importlib.metadata as m; print(m.version('discordproxy'), discordproxy.__path__[0])"
     found = run("-c", where, path="").split()
     # 1.5.0 and 1.5.1 have the same code.

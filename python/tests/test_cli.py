@@ -73,7 +73,7 @@ def test_address_of_variables(
     for host in ("127.0.0.1", "0.0.0.0", ""):
         monkeypatch.setenv("DISCORDPROXY_HOST", host)
         main(MESSAGE)
-    # Flags go before.
+    # Flags come first.
     monkeypatch.setenv("DISCORDPROXY_HOST", "nowhere.invalid")
     main(["--host", "localhost", *MESSAGE])
     monkeypatch.setenv("DISCORDPROXY_PORT", "1")

@@ -336,7 +336,7 @@ def test_events(limited: Proxy) -> None:
     client = DiscordClient(limited.address)
     stream = client.subscribe_events(types=[pb.Event.MESSAGE_CREATE])
     with closing(stream):
-        next(stream)  # the first response comes at once
+        next(stream)  # the first response arrives immediately
         client.create_channel_message(GENERAL, "hi")
         contents = (event.message.content for response in stream for event in response.events if event.message.id)
         assert next(contents) == "hi"

@@ -60,7 +60,7 @@ def test_silent_subscription_of_a_coroutine(limited: Proxy, relay: Relay) -> Non
 
 
 def test_silent_connection(relay: Relay) -> None:
-    """Other calls end by gRPC's keepalive. Options of the caller go before those of the package."""
+    """Other calls end by gRPC's keepalive. Options of the caller take precedence over those of the package."""
     times = dict.fromkeys(("grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"), 500)
     # Without the probe there is no ping but those of the keepalive.
     with DiscordClient(relay.address, [*times.items(), ("grpc.http2.bdp_probe", 0)]) as client:

@@ -22,12 +22,12 @@ from grpc_tools import protoc
 
 PYTHON = Path(__file__).parent.parent
 PACKAGE = PYTHON / "src" / "discordproxy"
-CONTRACT = PYTHON.parent / "proto" / "discord_api"
-# The files of the contract, each with one service, and the name of their
+DEFINITIONS = PYTHON.parent / "proto" / "discord_api"
+# The files of the API, each with one service, and the name of their
 # modules in the code.
 MODULES = {"discord_api": "pb", "outbox": "outbox_pb2"}
 
-# Names that existing code calls. All others are the contract's, in Python's
+# Names that existing code calls. All others are the API's, in Python's
 # spelling.
 NAMES = {
     "SendChannelMessage": "create_channel_message",
@@ -62,7 +62,7 @@ POSITIONAL: dict[str, tuple[str, ...]] = {
 # Requests that existing code expects a ValueError for when they say nothing.
 NEEDS_CONTENT = {"SendChannelMessage", "SendDirectMessage"}
 
-# What the methods say of their argument for the time, which is none of the contract.
+# What the methods say of their argument for the time, which is none of the API.
 TIMEOUT = "Maximum duration of this call in seconds; overrides the client's timeout. 0 means no limit."
 REQUESTS = "The requests. They are sent one after another while responses arrive."
 TIMEOUT_OF_STREAM = "Maximum duration of the whole stream in seconds. No limit by default."
@@ -95,12 +95,12 @@ from ._rpc import Rpc
 '''
 
 
-# The module of each message and enum, which the files of the contract fill in.
+# The module of each message and enum, which the files of the API fill in.
 module_of: dict[str, str] = {}
 
 
 def python_type(name: str) -> str:
-    """Returns the class of a message or enum by its name in the contract."""
+    """Returns the class of a message or enum by its name in the API."""
     if name.startswith(".discord_api."):
         short = name.removeprefix(".discord_api.")
         return f"{module_of[short.partition('.')[0]]}.{short}"
@@ -140,8 +140,8 @@ class Field:
         return f"Sequence[{self.type}]" if self.repeated else self.type
 
 
-class Contract:
-    """The descriptors of the contract with its comments."""
+class Definitions:
+    """The descriptors of the API with its comments."""
 
     def __init__(self, file: descriptor_pb2.FileDescriptorProto, module: str) -> None:
         module_of.update({type.name: module for type in [*file.message_type, *file.enum_type]})
@@ -178,7 +178,7 @@ class Contract:
 class Method:
     """A method of the service as a method of the clients."""
 
-    def __init__(self, contract: Contract, proto: descriptor_pb2.MethodDescriptorProto, comment: str) -> None:
+    def __init__(self, definitions: Definitions, proto: descriptor_pb2.MethodDescriptorProto, comment: str) -> None:
         self.rpc = proto.name
         self.name = NAMES.get(proto.name, snake(proto.name))
         self.constant = "_" + snake(proto.name).upper()
@@ -188,12 +188,12 @@ class Method:
         # A docstring begins with the verb, not with the name of its method.
         about = comment.removeprefix(self.rpc + " ")
         self.comment = about[:1].upper() + about[1:]
-        for service in contract.file.service:
+        for service in definitions.file.service:
             for other in service.method:
                 name = NAMES.get(other.name, snake(other.name))
                 self.comment = re.sub(rf"\b{other.name}\b", name, self.comment)
 
-        fields = {field.name: field for field in contract.fields(proto.input_type)}
+        fields = {field.name: field for field in definitions.fields(proto.input_type)}
         positional = POSITIONAL.get(self.rpc)
         if positional is None:
             leading = []
@@ -211,7 +211,7 @@ class Method:
             (self.item,) = fields.values()
 
         # A response with one field is that field.
-        fields_back = contract.fields(proto.output_type)
+        fields_back = definitions.fields(proto.output_type)
         self.returned, self.unwrapped = self.response, ""
         if not fields_back:
             self.returned = "None"
@@ -345,22 +345,22 @@ discord__api__pb2 = discordproxy_dot_discord__api__pb2
 """
 
 
-def run(contract: str, *arguments: str) -> None:
+def run(definitions: str, *arguments: str) -> None:
     include = Path(grpc_tools.__file__).parent / "_proto"
     # Imports in the generated code follow these paths, not those of the files.
-    roots = [f"-Idiscordproxy={contract}", f"-Idiscordproxy={PACKAGE}", f"-I{include}"]
+    roots = [f"-Idiscordproxy={definitions}", f"-Idiscordproxy={PACKAGE}", f"-I{include}"]
     if protoc.main(["protoc", *roots, *arguments]) != 0:
         sys.exit(1)
 
 
 def main() -> None:
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    with tempfile.TemporaryDirectory() as contract:
+    with tempfile.TemporaryDirectory() as definitions:
         # The files import each other by the path that they have here.
         for name in MODULES:
-            text = (CONTRACT / f"{name}.proto").read_text()
-            Path(contract, f"{name}.proto").write_text(text.replace('import "discord_api/', 'import "discordproxy/'))
-        methods = generate(contract)
+            text = (DEFINITIONS / f"{name}.proto").read_text()
+            Path(definitions, f"{name}.proto").write_text(text.replace('import "discord_api/', 'import "discordproxy/'))
+        methods = generate(definitions)
     write(
         "_methods.py", "The methods of DiscordClient.", "Callable, Generator, Iterable, Sequence",
         methods, SYNC, [method.sync() for method in methods],
@@ -371,22 +371,22 @@ def main() -> None:
     )  # fmt: skip
 
 
-def generate(contract: str) -> list[Method]:
-    """Writes the modules of the contract's files, and returns the methods."""
+def generate(definitions: str) -> list[Method]:
+    """Writes the modules of the API's files, and returns the methods."""
     source = PACKAGE.parent
     messages = [f"--python_out={source}", f"--mypy_out=quiet:{source}"]
-    run(contract, *messages, "discordproxy/_status.proto")
+    run(definitions, *messages, "discordproxy/_status.proto")
     files = [f"discordproxy/{name}.proto" for name in MODULES]
-    run(contract, *messages, f"--grpc_python_out={source}", f"--mypy_grpc_out=quiet:{source}", *files)
+    run(definitions, *messages, f"--grpc_python_out={source}", f"--mypy_grpc_out=quiet:{source}", *files)
     with (PACKAGE / "discord_api_pb2_grpc.py").open("a") as stubs:
         stubs.write(OLD_NAME)
 
-    descriptors = Path(contract, "descriptors")
-    run(contract, "--include_source_info", f"--descriptor_set_out={descriptors}", *files)
+    descriptors = Path(definitions, "descriptors")
+    run(definitions, "--include_source_info", f"--descriptor_set_out={descriptors}", *files)
     found = descriptor_pb2.FileDescriptorSet.FromString(descriptors.read_bytes())
     methods: list[Method] = []
     for file, module in zip(found.file, MODULES.values(), strict=True):
-        methods += Contract(file, module).methods()
+        methods += Definitions(file, module).methods()
     return methods
 
 

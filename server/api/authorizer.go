@@ -55,19 +55,19 @@ func (a *authorizer) guard(method func(*http.Request) string, next http.Handler)
 // if there is none of that name.
 func methodOf(r *http.Request) string {
 	name := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-	if contract.ByName(protoreflect.Name(name)) == nil {
+	if apiMethods.ByName(protoreflect.Name(name)) == nil {
 		return ""
 	}
 	return name
 }
 
-var contract = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods()
+var apiMethods = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi").Methods()
 
 // Methods returns the names of the API's methods.
 func Methods() []string {
-	names := make([]string, contract.Len())
+	names := make([]string, apiMethods.Len())
 	for i := range names {
-		names[i] = string(contract.Get(i).Name())
+		names[i] = string(apiMethods.Get(i).Name())
 	}
 	return names
 }
@@ -84,9 +84,9 @@ func IsMethod(path string) bool {
 	return false
 }
 
-// MethodLike returns the path of the method that a path seems to mean by its last
-// part, which may be in another case or follow another name than that of the
-// service. Empty if there is none.
+// MethodLike returns the path of the method that a path probably means: its last part is
+// the method's name, in any case, possibly after a wrong service name. It returns "" if
+// there is no such method.
 func MethodLike(path string) string {
 	name := path[strings.LastIndexByte(path, '/')+1:]
 	for _, method := range Methods() {

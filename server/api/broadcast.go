@@ -26,9 +26,9 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// Messages of one call that are on their way at the same time. The limits
-// share what there is among callers; more would only wait. With files each of
-// them holds the files.
+// Messages of one call that are in progress at the same time. More would only wait,
+// because the limits are shared between callers, and each would keep its own copy of the
+// files.
 const (
 	messagesAtOnce = 16
 	filesAtOnce    = 2
@@ -129,7 +129,7 @@ func (s *service) sendTo(ctx context.Context, user uint64, m discord.Message, ke
 		return failedResult(ctx, user, err)
 	}
 	result = &pb.SendDirectMessagesResponse{UserId: user, Message: new(pb.Message)}
-	// The message is stored whatever the answer looks like.
+	// The message is stored, even if its response cannot be read.
 	_ = discordjson.Unmarshal(json.RawMessage(data), result.GetMessage())
 	return result
 }

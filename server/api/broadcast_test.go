@@ -30,8 +30,8 @@ func (p panicking) SendDirectMessage(ctx context.Context, user uint64, m discord
 	return p.Discord.SendDirectMessage(ctx, user, m)
 }
 
-// TestPanicWhileSendingToMany: a defect that shows with one of many users is
-// that user's failure, and one line in the log.
+// TestPanicWhileSendingToMany: a panic for one of many users fails only that user, and
+// writes one line to the log.
 func TestPanicWhileSendingToMany(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()

@@ -13,8 +13,8 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// What Discord deletes together: at most so many messages, and none older than
-// two weeks. An hour less leaves time for a call that waits.
+// Limits of a bulk deletion: the number of messages, and their age. Discord's limit is
+// two weeks; an hour less leaves time for a call that waits.
 // https://discord.com/developers/docs/resources/message#bulk-delete-messages
 const (
 	bulkDelete    = 100
@@ -92,7 +92,7 @@ func batches(ids []uint64, oldest time.Time) [][]uint64 {
 func (s *service) deleteMessages(ctx context.Context, args discord.Args, ids []uint64) error {
 	op, args := discord.BulkDeleteMessages, maps.Clone(args)
 	if len(ids) == 1 {
-		// Discord takes no fewer than two together.
+		// Discord requires at least two messages.
 		op, args["message_id"] = discord.DeleteMessage, ids[0]
 	} else {
 		messages := make([]string, len(ids))

@@ -35,7 +35,7 @@ func (s *service) SetApplicationCommands(
 		return nil, err
 	}
 	res := new(pb.SetApplicationCommandsResponse)
-	// The commands are set, whatever the answer looks like.
+	// The commands are set, even if the response cannot be read.
 	_ = discordjson.UnmarshalAnswer(data, res)
 	return res, nil
 }

@@ -68,9 +68,9 @@ func http2Client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// TestDeadlinesThatHavePassed: a call whose deadline has passed when it comes,
-// or passes before its message is there, says so in every protocol, costs
-// Discord nothing and is no defect.
+// TestDeadlinesThatHavePassed: a call whose deadline has passed when it comes, or passes
+// before its message is there, fails with that status in every protocol, sends nothing to
+// Discord and is not logged as a bug.
 func TestDeadlinesThatHavePassed(t *testing.T) {
 	srv, log, sb := early(t)
 	const prefix = "\x00\x00\x00\x00\x00"
@@ -97,7 +97,7 @@ func TestDeadlinesThatHavePassed(t *testing.T) {
 					body = strings.NewReader("{}")
 				}
 				if strings.Contains(tt.name, "slow") {
-					// It begins and does not go on.
+					// It begins and does not continue.
 					slow, end := io.Pipe()
 					defer end.Close()
 					go func() { _, _ = end.Write([]byte("\x00\x00")) }()
@@ -156,8 +156,8 @@ func TestShortDeadlines(t *testing.T) {
 	}
 }
 
-// TestCallersThatLeave: the handler of one that leaves in the middle of its
-// message ends, and it is no defect.
+// TestCallersThatLeave: if a caller disconnects in the middle of its message, the handler
+// ends, and no bug is logged.
 func TestCallersThatLeave(t *testing.T) {
 	srv, log, _ := early(t)
 	for path, contentType := range map[string]string{

@@ -22,31 +22,31 @@ import (
 	"connectrpc.com/grpcreflect"
 )
 
-// Entry is the service at a server that has another one do the work. It lets requests
-// in as New does: by their clients, and what these may call.
+// Entry is the service of a server that forwards its calls to another one. It admits
+// requests as New does: by the client and the methods that it may call.
 type Entry struct {
 	http.Handler
 	errors *connect.ErrorWriter
 }
 
-// NewEntry returns an Entry that has next serve what it lets in. Of the configuration it
-// uses Access, Observers, Logger, Hooks, UseHooks and REST.IsOwn.
+// NewEntry returns an Entry that passes the requests that it admits to next. Of the
+// configuration it uses Access, Observers, Logger, Hooks, UseHooks and REST.IsOwn.
 func NewEntry(c Config, next http.Handler) (*Entry, error) {
 	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
 	options, err := c.guardedOptions(observers)
 	if err != nil {
 		return nil, err
 	}
-	door := &authorizer{c.Access, observers, connect.NewErrorWriter(options...)}
+	guarding := &authorizer{c.Access, observers, connect.NewErrorWriter(options...)}
 	known := listener.Known(next)
 	always := func(name string) func(*http.Request) string { return func(*http.Request) string { return name } }
 	mux := make(byFirst)
-	mux.Handle("/"+discordapiconnect.DiscordApiName+"/", door.guard(methodOf, known))
-	mux.Handle("/"+discordapiconnect.DashboardName+"/", door.guard(always(access.Dashboard), known))
-	mux.Handle("/"+discordapiconnect.OutboxName+"/", door.guard(always(""), known))
+	mux.Handle("/"+discordapiconnect.DiscordApiName+"/", guarding.guard(methodOf, known))
+	mux.Handle("/"+discordapiconnect.DashboardName+"/", guarding.guard(always(access.Dashboard), known))
+	mux.Handle("/"+discordapiconnect.OutboxName+"/", guarding.guard(always(""), known))
 	mux.Handle("/"+health.Name+"/", listener.Anyone(next))
 	for _, name := range []string{grpcreflect.ReflectV1ServiceName, grpcreflect.ReflectV1AlphaServiceName} {
-		mux.Handle("/"+name+"/", door.guard(always(access.Reflection), listener.Anyone(next)))
+		mux.Handle("/"+name+"/", guarding.guard(always(access.Reflection), listener.Anyone(next)))
 	}
 	c.REST.Access, c.REST.Observers, c.REST.Logger, c.REST.PassOn = c.Access, observers, c.Logger, next
 	plain, err := rest.New(c.REST)
@@ -70,7 +70,7 @@ func NewEntry(c Config, next http.Handler) (*Entry, error) {
 			return
 		}
 		methods.ServeHTTP(w, rpc.Plain(r))
-	}), door.errors}, nil
+	}), guarding.errors}, nil
 }
 
 // Refuse answers a request with an error, in its own protocol.

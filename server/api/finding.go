@@ -17,14 +17,14 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// clockError is how far Discord's clock may be behind this machine's.
+// clockError is how far Discord's clock may be behind that of this machine.
 const clockError = 2 * time.Second
 
 // maxHistory limits the messages that are read to find one.
 const maxHistory = 2000
 
-// Find implements outbox.Maker. It reads what a channel has got since the try, and
-// compares it with the call.
+// Find implements outbox.Maker. It reads the messages that the channel has received since
+// the attempt, and compares them with the call.
 func (m *making) Find(ctx context.Context, d store.Delivery, request []byte) (outbox.Made, outbox.Found, error) {
 	_, call, err := handlerOf(d.Method, request)
 	if err != nil {
@@ -91,7 +91,7 @@ func (s search) read(ctx context.Context, into any, op discord.Operation, args d
 	return json.Unmarshal(data, into)
 }
 
-// written is what of a message can be compared.
+// written contains the parts of a message that can be compared.
 type written struct {
 	ID      uint64 `json:"id,string"`
 	Webhook string `json:"webhook_id"`

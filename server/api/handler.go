@@ -25,20 +25,20 @@ import (
 
 // Config configures the service. Only Discord is required.
 type Config struct {
-	// Discord does the work.
+	// Discord makes the calls.
 	Discord Discord
-	// Ready returns nil when calls can be taken, else the reason in words
-	// that callers may read. Nil means always.
+	// Ready returns nil if calls can be accepted, or else the reason, which is shown to
+	// callers. A nil Ready means always.
 	Ready func() error
-	// Health is what gRPC's health service asks. It may include more than Ready:
-	// calls are taken while Discord cannot be reached, since it may come back.
+	// Health decides what gRPC's health service reports. It may be stricter than Ready:
+	// calls are accepted while Discord cannot be reached, because it may recover.
 	Health health.Checks
 	// Ending is closed when the server begins to shut down, which ends streams
 	// of the health service. Nil means never.
 	Ending <-chan struct{}
-	// Logger takes one line for each call. Nil means slog.Default().
+	// Logger receives one line for each call. Nil means slog.Default().
 	Logger *slog.Logger
-	// Gateway provides what Discord's gateway sends.
+	// Gateway provides the events of Discord's gateway.
 	Gateway Gateway
 	// Observers are notified of every call, after the log.
 	Observers calls.Observers
@@ -51,25 +51,25 @@ type Config struct {
 	// means Discord's own limits, 20 and 25 MiB.
 	// https://discord.com/developers/docs/reference#uploading-files
 	MaxFileBytes, MaxUploadBytes int64
-	// NewEnums sends types of channels that the Python package discordproxy 1.5
-	// does not define to its clients, too. By default they get UNDEFINED.
+	// NewEnums sends channel types that the Python package discordproxy 1.5 does not
+	// define to clients of that package, too. By default, they get UNDEFINED.
 	NewEnums bool
 	// Dashboard is the dashboard's service. Nil means none.
 	Dashboard discordapiconnect.DashboardHandler
-	// Outbox keeps calls that are made later. Nil refuses calls that need it.
+	// Outbox stores calls to make later. If it is nil, calls that need it are refused.
 	Outbox *outbox.Outbox
 	// UseMaker receives, before New returns, the Maker that makes the Outbox's calls.
 	UseMaker func(outbox.Maker)
 	// Access decides who may call what. Nil means that everyone may call everything.
 	Access *access.Guard
-	// REST passes plain requests on. Its Access, Ready, Observers and Logger
+	// REST configures plain REST. Its Access, Ready, Observers and Logger
 	// are set from the fields above.
 	REST rest.Config
 	// Hooks are incoming hooks. Discord, Queue, Access, Ready, Observers, Logger and
 	// Trace are set from the fields above. See UseHooks.
 	Hooks hooks.Config
 	// UseHooks receives, before New returns, a function that replaces the hooks.
-	// Nil means that they stay as they are.
+	// Nil means that the hooks never change.
 	UseHooks func(use func(*hooks.Hooks))
 }
 

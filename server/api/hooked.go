@@ -44,8 +44,8 @@ func (q hookQueue) Enqueue(ctx context.Context, m hooks.Queued) (hooks.Accepted,
 	}
 	d, duplicate, err := q.accept(ctx, req)
 	if errors.Is(err, store.ErrOtherCall) {
-		// The same event may read otherwise the second time, by a template with a time
-		// in it for example.
+		// The same event can produce a different message the second time, for example if
+		// its template contains the time.
 		duplicate = true
 		d, err = q.outbox.Delivery(ctx, discord.Caller(ctx), m.ID)
 	}
@@ -58,7 +58,7 @@ func (q hookQueue) Enqueue(ctx context.Context, m hooks.Queued) (hooks.Accepted,
 	return hooks.Accepted{DeliveryID: d.ID, Duplicate: duplicate}, nil
 }
 
-// Bits of flags that a request has fields for.
+// Flags for which a request has fields.
 var requestFlags = map[protoreflect.Name]uint64{
 	"suppress_embeds": flagSuppressEmbeds, "suppress_notifications": flagSuppressNotifications, "components_v2": flagComponentsV2,
 }
@@ -97,7 +97,7 @@ func hookRequest(m hooks.Queued) (*pb.EnqueueRequest, error) {
 			}
 		}
 	}
-	// Components of any kind pass as they are.
+	// Components of any kind are passed on unchanged.
 	field := r.Descriptor().Fields().ByName("components")
 	r.Clear(field)
 	var components []json.RawMessage

@@ -194,7 +194,7 @@ func TestQueuedHookHeld(t *testing.T) {
 	})
 }
 
-// TestQueuedHookRefused: what cannot be queued is refused when it is sent.
+// TestQueuedHookRefused: a message that cannot be queued is refused immediately.
 func TestQueuedHookRefused(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		file := fmt.Sprintf("hooks: [{name: ops, channel: %d, queue: true}]", sb.World().General)

@@ -76,7 +76,7 @@ func (c *icons) leaveOut(field, icon string) bool {
 	return true
 }
 
-// iconFault returns why Discord would refuse the address of an icon, "" if it
+// iconFault returns why Discord would refuse the address of an icon, or "" if it
 // accepts it.
 func iconFault(icon string) string {
 	if utf8.RuneCountInString(icon) > maxURL {

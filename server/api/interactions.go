@@ -11,8 +11,8 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// respondTimeout is how long Discord waits for the first answer to an
-// interaction: Discord refuses what comes later.
+// respondTimeout is how long Discord waits for the first response to an interaction.
+// Discord refuses later responses.
 const respondTimeout = 3 * time.Second
 
 func (s *service) RespondInteraction(ctx context.Context, req *pb.RespondInteractionRequest) (*pb.RespondInteractionResponse, error) {
@@ -61,7 +61,7 @@ func (c composer) callback(req *pb.RespondInteractionRequest) (discord.Args, []d
 	return args, m.Files, nil
 }
 
-// within has an error name fields that are in a part of the request.
+// within returns an error whose fields are in a part of the request.
 func within(part string, err error) error {
 	if e, ok := errors.AsType[*discord.Error](err); ok {
 		for i := range e.Fields {

@@ -64,7 +64,7 @@ func callback(kind pb.RespondInteractionRequest_Type, data *callbackData) *pb.Re
 	return &pb.RespondInteractionRequest{InteractionId: 1, InteractionToken: "token", Type: kind, Data: data}
 }
 
-// TestCallbacks: each kind of answer reaches Discord in its form.
+// TestCallbacks: each kind of response reaches Discord in the right form.
 func TestCallbacks(t *testing.T) {
 	discord := &obliging{t: t}
 	_, client := tryOnce(t, "token", discord)
@@ -175,7 +175,7 @@ func wantBroken(t *testing.T, err error, want ...string) {
 	}
 }
 
-// TestRefusedCallbacks: mistakes are named before Discord is asked.
+// TestRefusedCallbacks: mistakes are reported without a request to Discord.
 func TestRefusedCallbacks(t *testing.T) {
 	discord := &obliging{t: t}
 	_, client := tryOnce(t, "token", discord)

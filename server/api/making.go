@@ -20,6 +20,7 @@ import (
 
 	pb "discordproxy/gen/discord_api"
 
+	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -90,7 +91,7 @@ func (h handled) refusedAgain(code int) handled {
 	return h
 }
 
-// callIn returns the call in a request to the outbox, nil for any other message.
+// callIn returns the call in a request to the outbox, or nil for any other message.
 func callIn(m proto.Message) proto.Message {
 	if many, ok := m.(*pb.EnqueueManyRequest); ok {
 		m = many.GetEnqueue()
@@ -233,11 +234,17 @@ func (m *making) Make(ctx context.Context, d store.Delivery, request []byte, jou
 		if value := recover(); value != nil {
 			err = rpc.Panicked(ctx, m.logger, d.Method, value)
 		}
-		if err != nil {
-			ended(toStatus(ctx, err))
+		if err == nil {
+			ended(nil)
 			return
 		}
-		ended(nil)
+		status := toStatus(ctx, err)
+		if e, ok := errors.AsType[*discord.Error](err); ok && e.Reason == discord.Revoked {
+			if stopped := outbox.Stopped(ctx); stopped != nil { // the client has lost no right
+				status = connect.NewError(connect.CodeCanceled, stopped)
+			}
+		}
+		ended(status)
 	}()
 	withNonce(call, d)
 	s := *m.service
@@ -281,7 +288,7 @@ func madeBy(res proto.Message) outbox.Made {
 	return outbox.Made{}
 }
 
-// firstPart returns the message in the first field of an answer, nil if there is none.
+// firstPart returns the message in the first field of an answer, or nil if there is none.
 func firstPart(res proto.Message) proto.Message {
 	m := res.ProtoReflect()
 	f := m.Descriptor().Fields().ByNumber(1)

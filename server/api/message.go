@@ -15,8 +15,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// messageRequest is what all requests that carry a message have in common.
-// What only some have is read along their descriptor.
+// messageRequest contains the fields that all requests with a message have. Fields of
+// some requests are read with their descriptor.
 type messageRequest interface {
 	proto.Message
 	GetContent() string

@@ -107,7 +107,7 @@ func TestStreamsWaitForReadiness(t *testing.T) {
 	}
 }
 
-// TestLinesNameTheirTarget: a line names what its call was about, if anything.
+// TestLinesNameTheirTarget: a line names the target of its call, if there is one.
 func TestLinesNameTheirTarget(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	var log bytes.Buffer

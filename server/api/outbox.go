@@ -37,7 +37,7 @@ type outboxService struct {
 
 var _ discordapiconnect.OutboxHandler = (*outboxService)(nil)
 
-// Limits of what a client chooses.
+// Limits of the values that a client chooses.
 const (
 	maxDeliveryID  = 64
 	maxReplaceKey  = 64
@@ -213,6 +213,9 @@ func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, no
 	if utf8.RuneCountInString(d.ReplaceKey) > maxReplaceKey {
 		return d, invalid("replace_key", "must be at most %d characters", maxReplaceKey)
 	}
+	if err := storable("replace_key", d.ReplaceKey); err != nil {
+		return d, err
+	}
 	if _, ok := pb.Delivery_Priority_name[int32(req.GetPriority())]; !ok {
 		return d, invalid("priority", "has the unknown value %d", req.GetPriority())
 	}
@@ -231,11 +234,9 @@ func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, no
 	}
 	d.ExpiresAt = begins.Add(standardExpiry)
 	if t := req.GetExpiresAt(); t != nil {
-		switch {
-		case t.CheckValid() != nil || t.AsTime().After(now.Add(2*maxSchedule)):
+		// The store refuses times that have passed, but not for a call that it has already.
+		if t.CheckValid() != nil || t.AsTime().After(now.Add(2*maxSchedule)) {
 			return d, invalid("expires_at", "must be a valid time, at most 732 days from now")
-		case !t.AsTime().After(begins):
-			return d, invalid("expires_at", "must be in the future and after not_before")
 		}
 		d.ExpiresAt = t.AsTime()
 	}
@@ -252,6 +253,14 @@ func (s *outboxService) delivery(ctx context.Context, req *pb.EnqueueRequest, no
 // invalid is the error of a field of the outbox's own.
 func invalid(field, format string, args ...any) error {
 	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(field+" "+format, args...))
+}
+
+// storable refuses the one character that PostgreSQL cannot store or look for.
+func storable(field, text string) error {
+	if strings.ContainsRune(text, 0) {
+		return invalid(field, "contains the character U+0000")
+	}
+	return nil
 }
 
 // rankOf orders priorities.
@@ -298,10 +307,13 @@ func shown(d store.Delivery) *pb.Delivery {
 	return out
 }
 
-// whose returns the caller whose deliveries a request is about, "" for all, if the
+// whose returns the caller whose deliveries a request is about, or "" for all, if the
 // client may see them.
 func whose(ctx context.Context, wanted string, all bool) (string, error) {
 	own := discord.Caller(ctx)
+	if err := storable("caller", wanted); err != nil {
+		return "", err
+	}
 	if access.From(ctx).SeesDeliveries() {
 		if all {
 			return wanted, nil
@@ -337,6 +349,9 @@ func (s *outboxService) one(ctx context.Context, req interface {
 	}
 	if req.GetDeliveryId() == "" {
 		return nil, invalid("delivery_id", "is required")
+	}
+	if err := storable("delivery_id", req.GetDeliveryId()); err != nil {
+		return nil, err
 	}
 	caller, err := whose(ctx, req.GetCaller(), false)
 	if err != nil {
@@ -422,6 +437,8 @@ func (s *outboxService) ListDeliveries(ctx context.Context, req *pb.ListDeliveri
 	return res, nil
 }
 
+// timeOf returns a time in a request, the zero time only if it is not set: a filter that
+// matches nothing must not become one that matches everything.
 func timeOf(field string, t *timestamppb.Timestamp) (time.Time, error) {
 	if t == nil {
 		return time.Time{}, nil
@@ -429,7 +446,11 @@ func timeOf(field string, t *timestamppb.Timestamp) (time.Time, error) {
 	if t.CheckValid() != nil {
 		return time.Time{}, invalid(field, "is not a valid time")
 	}
-	return t.AsTime(), nil
+	at := t.AsTime()
+	if at.IsZero() {
+		at = at.Add(time.Millisecond)
+	}
+	return at, nil
 }
 
 // pageToken names a place in the list.
@@ -494,6 +515,10 @@ func (s *outboxService) WatchDeliveries(
 	}
 	for {
 		changed := s.outbox.Changed()
+		counts, err := s.outbox.Counts(ctx)
+		if err != nil {
+			return err
+		}
 		results, err := s.outbox.Results(ctx, f, from, resultsAtOnce)
 		if err != nil {
 			return err
@@ -507,6 +532,8 @@ func (s *outboxService) WatchDeliveries(
 		if len(results) == resultsAtOnce {
 			continue
 		}
+		// The results of others up to there are not read again and again.
+		from = max(from, counts.Position)
 		select {
 		case <-changed:
 		case <-s.making.ending:

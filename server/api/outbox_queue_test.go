@@ -9,12 +9,14 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"discordproxy/discord/sandbox"
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/outbox"
 
 	pb "discordproxy/gen/discord_api"
@@ -104,8 +106,8 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
-// TestAway: nothing is lost or sent twice while Discord is away for hours, and calls
-// that were certainly not sent are made when it is back.
+// TestAway: nothing is lost or sent twice while Discord is unreachable for hours, and
+// calls that were certainly not sent are made afterwards.
 func TestAway(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		w := sb.World()
@@ -128,7 +130,7 @@ func TestAway(t *testing.T) {
 	})
 }
 
-// TestCancelAndRetry cancels what waits, and retries what failed.
+// TestCancelAndRetry cancels waiting deliveries, and retries failed ones.
 func TestCancelAndRetry(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		w := sb.World()
@@ -187,6 +189,61 @@ func TestCancelAndRetry(t *testing.T) {
 	})
 }
 
+// ends keeps the ends of the outbox's calls, by request ID.
+type ends struct {
+	mu  sync.Mutex
+	all map[string]string
+}
+
+func (e *ends) Ended(_ context.Context, c *calls.Call) {
+	if c.Protocol != "outbox" {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all[c.RequestID] = fmt.Sprint(c.Code, ": ", c.Err)
+}
+
+// TestWithdrawn: the log says why a call that waited for a limit was not made, and does
+// not blame the client's rights.
+func TestWithdrawn(t *testing.T) {
+	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
+		w, seen := sb.World(), &ends{all: make(map[string]string)}
+		sb.ClearLimits()
+		sb.SetLimit(sandbox.Limit{Name: "slow", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Hour})
+		q := openQueue(t, sb, queueConfig{folder: t.TempDir(), observers: calls.Observers{seen}})
+		for id, channel := range map[string]sandbox.ID{
+			"cancelled": w.General, "replaced": w.Random, "expired": w.Alerts, "stopped": w.Announcement,
+		} {
+			q.enqueue(message(channel, "first-"+id))
+			req := message(channel, id)
+			if req.ReplaceKey = id; id == "expired" {
+				req.ExpiresAt = timestamppb.New(time.Now().Add(time.Minute))
+			}
+			q.enqueue(req)
+		}
+		time.Sleep(2 * time.Minute)
+		if _, err := q.CancelDelivery(t.Context(), &pb.CancelDeliveryRequest{DeliveryId: "cancelled"}); err != nil {
+			t.Fatal(err)
+		}
+		newer := message(w.Random, "newer")
+		newer.ReplaceKey = "replaced"
+		q.enqueue(newer)
+		time.Sleep(time.Second)
+		q.stop()
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		for id, want := range map[string]string{
+			"cancelled": "the delivery was cancelled", "replaced": "the delivery was replaced by a newer one",
+			"expired": "the delivery has expired", "stopped": "the server is shutting down",
+		} {
+			if got := seen.all[id]; !strings.HasPrefix(got, "canceled: ") || !strings.HasSuffix(got, want) {
+				t.Errorf("%s ended with %q, want %q", id, got, want)
+			}
+		}
+	})
+}
+
 // TestPages: ListDeliveries returns every delivery once.
 func TestPages(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
@@ -228,7 +285,38 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// TestFull: beyond the limit Enqueue refuses, and takes calls again when there is room.
+// TestOddFilters: a time before all others matches what it says, and what no database can
+// look for is refused by name.
+func TestOddFilters(t *testing.T) {
+	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
+		q := openQueue(t, sb, queueConfig{folder: t.TempDir()})
+		q.enqueue(message(sb.World().General, "a"))
+		q.ends("a", pb.Delivery_DELIVERED)
+		first := timestamppb.New(time.Time{})
+		if list, err := q.ListDeliveries(t.Context(), &pb.ListDeliveriesRequest{Until: first}); err != nil || len(list.GetDeliveries()) != 0 {
+			t.Errorf("before all times: %v, %v", list, err)
+		}
+		if list, err := q.ListDeliveries(t.Context(), &pb.ListDeliveriesRequest{Since: first}); err != nil || len(list.GetDeliveries()) != 1 {
+			t.Errorf("since the first time: %v, %v", list, err)
+		}
+		if res, err := q.PurgeDeliveries(t.Context(), &pb.PurgeDeliveriesRequest{Before: first}); err != nil || res.GetPurged() != 0 {
+			t.Errorf("purged before all times: %v, %v", res, err)
+		}
+		_, byID := q.GetDelivery(t.Context(), &pb.GetDeliveryRequest{DeliveryId: "\x00"})
+		_, byCaller := q.CancelDelivery(t.Context(), &pb.CancelDeliveryRequest{DeliveryId: "a", Caller: "\x00"})
+		_, listed := q.ListDeliveries(t.Context(), &pb.ListDeliveriesRequest{Caller: "\x00"})
+		for _, c := range []struct {
+			want string
+			err  error
+		}{{"delivery_id contains", byID}, {"caller contains", byCaller}, {"caller contains", listed}} {
+			if connect.CodeOf(c.err) != connect.CodeInvalidArgument || !strings.Contains(c.err.Error(), c.want) {
+				t.Errorf("%v, want %q", c.err, c.want)
+			}
+		}
+	})
+}
+
+// TestFull: Enqueue refuses calls beyond the limit, and accepts them again when there is space.
 func TestFull(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		q := openQueue(t, sb, queueConfig{folder: t.TempDir(), idle: true, outbox: outbox.Config{MaxDeliveries: 2}})
@@ -390,7 +478,7 @@ func TestAccessToTheOutbox(t *testing.T) {
 	})
 }
 
-// TestWatch: the results come in their order, from a position on over restarts.
+// TestWatch: results arrive in order, starting from a position, also across restarts.
 func TestWatch(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	w, folder := sb.World(), t.TempDir()
@@ -428,6 +516,19 @@ func TestWatch(t *testing.T) {
 	if ids, _ := watch(q, &pb.WatchDeliveriesRequest{After: proto.Uint64(last - 1)}, 2); !slices.Equal(ids, []string{"2", "3"}) {
 		t.Errorf("%q", ids)
 	}
+	// Results that are not wanted come before, between and after those that are.
+	failing, err := q.WatchDeliveries(t.Context(), &pb.WatchDeliveriesRequest{After: proto.Uint64(0), States: []pb.Delivery_State{pb.Delivery_FAILED}})
+	if err != nil || !failing.Receive() {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		q.enqueue(message(w.General, fmt.Sprint("between-", i)))
+		q.enqueue(message(w.Forbidden, fmt.Sprint("refused-", i)))
+		if !failing.Receive() || failing.Msg().GetDelivery().GetId() != fmt.Sprint("refused-", i) {
+			t.Errorf("%d: %v, %v", i, failing.Msg(), failing.Err())
+		}
+	}
+	_ = failing.Close()
 	if _, err := q.PurgeDeliveries(t.Context(), new(pb.PurgeDeliveriesRequest)); err != nil {
 		t.Fatal(err)
 	}
@@ -464,7 +565,7 @@ func TestEnqueueManyForLong(t *testing.T) {
 	}
 }
 
-// TestEnqueueMany: each call has its answer, whatever becomes of the others.
+// TestEnqueueMany: each call gets its response, whatever happens to the others.
 func TestEnqueueMany(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	w := sb.World()

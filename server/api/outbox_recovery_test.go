@@ -1,12 +1,14 @@
 package api_test
 
 import (
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"discordproxy/discord/sandbox"
+	"discordproxy/server/internal/store"
 
 	pb "discordproxy/gen/discord_api"
 )
@@ -24,7 +26,7 @@ func (q *queue) interrupt(sb *sandbox.Sandbox, route string, stored bool, req *p
 
 // crash stops the queue when the first try of delivery "once" has ended. It reads what
 // is on disk only then: while the queue runs, a read that waits for the file lets the
-// clock of the test go on to the next try.
+// clock of the test advance to the next try.
 func (q *queue) crash(sb *sandbox.Sandbox, route string) {
 	q.Helper()
 	tried := func(c sandbox.Call) bool { return c.Route == route }
@@ -126,7 +128,46 @@ func TestCrashOfOtherCalls(t *testing.T) {
 	}
 }
 
-// TestCrashWhileDiscordIsAway: what a try did remains unknown until Discord answers.
+// TestRestoredBackup: what waited when a backup was made, and was sent since, is not sent
+// again after the backup has been restored. What was not sent is, unless it has expired.
+func TestRestoredBackup(t *testing.T) {
+	for after, want := range map[time.Duration]pb.Delivery_State{time.Hour: pb.Delivery_DELIVERED, 48 * time.Hour: pb.Delivery_EXPIRED} {
+		inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
+			w, folder, copied := sb.World(), t.TempDir(), filepath.Join(t.TempDir(), "backup.db")
+			q := openQueue(t, sb, queueConfig{folder: folder, idle: true})
+			for _, text := range []string{"sent", "not-sent"} {
+				q.enqueue(message(w.General, text))
+			}
+			if err := store.Backup(t.Context(), folder, copied); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := q.CancelDelivery(t.Context(), &pb.CancelDeliveryRequest{DeliveryId: "not-sent"}); err != nil {
+				t.Fatal(err)
+			}
+			q.stop()
+			q = openQueue(t, sb, queueConfig{folder: folder})
+			q.ends("sent", pb.Delivery_DELIVERED)
+			q.stop()
+			time.Sleep(after)
+			if err := store.Restore(t.Context(), folder, copied); err != nil {
+				t.Fatal(err)
+			}
+			q = openQueue(t, sb, queueConfig{folder: folder})
+			q.ends("sent", pb.Delivery_DELIVERED)
+			q.ends("not-sent", want)
+			texts := []string{"sent", "not-sent"}
+			if want == pb.Delivery_EXPIRED {
+				texts = texts[:1]
+			}
+			if got := posted(sb, w.General); !slices.Equal(got, texts) {
+				t.Errorf("after %v: %q", after, got)
+			}
+		})
+	}
+}
+
+// TestCrashWhileDiscordIsAway: the outcome of an attempt stays unknown until Discord can
+// be reached.
 func TestCrashWhileDiscordIsAway(t *testing.T) {
 	const history = "GET /channels/{channel_id}/messages"
 	for name, fault := range map[string]sandbox.Fault{

@@ -17,6 +17,7 @@ import (
 	"discordproxy/gen/discord_api/discordapiconnect"
 	"discordproxy/server/api"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/hooks"
 	"discordproxy/server/internal/outbox"
 	"discordproxy/server/internal/store"
@@ -52,6 +53,7 @@ type queueConfig struct {
 	readTimeout time.Duration
 	hooks       string
 	noData      bool
+	observers   calls.Observers
 }
 
 func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
@@ -77,7 +79,7 @@ func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
 	var maker outbox.Maker
 	ending := make(chan struct{})
 	config := api.Config{
-		Discord: client, Logger: quiet, Outbox: box, Access: c.guard, Ending: ending,
+		Discord: client, Logger: quiet, Outbox: box, Access: c.guard, Ending: ending, Observers: c.observers,
 		UseMaker: func(m outbox.Maker) { maker = m },
 	}
 	q := &queue{T: t, folder: c.folder, outbox: box}
@@ -214,7 +216,7 @@ func TestDelivered(t *testing.T) {
 	})
 }
 
-// TestEveryCallCanBeEnqueued makes a call of every kind by the outbox.
+// TestEveryCallCanBeEnqueued makes a call of every kind through the outbox.
 func TestEveryCallCanBeEnqueued(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		q := openQueue(t, sb, queueConfig{folder: t.TempDir()})
@@ -342,7 +344,30 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// TestRefusedFields: what is wrong with a request is refused by name.
+// TestEnqueueAgainTooLate: a client that repeats a call gets its delivery, also when
+// expires_at has passed since.
+func TestEnqueueAgainTooLate(t *testing.T) {
+	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
+		q := openQueue(t, sb, queueConfig{folder: t.TempDir()})
+		req := message(sb.World().General, "hi")
+		req.ExpiresAt = timestamppb.New(time.Now().Add(time.Minute))
+		q.enqueue(req)
+		time.Sleep(time.Hour)
+		res, err := q.Enqueue(t.Context(), req)
+		if err != nil || !res.GetDuplicate() || res.GetDelivery().GetState() != pb.Delivery_DELIVERED {
+			t.Errorf("%v, %v", res, err)
+		}
+		req.DeliveryId = "another"
+		if _, err := q.Enqueue(t.Context(), req); connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), "expires_at") {
+			t.Errorf("a new delivery that has expired: %v", err)
+		}
+		if got := contents(sb, sb.World().General); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestRefusedFields: the error names the invalid field of a request.
 func TestRefusedFields(t *testing.T) {
 	inTime(t, func(t *testing.T, sb *sandbox.Sandbox) {
 		q := openQueue(t, sb, queueConfig{folder: t.TempDir(), idle: true})
@@ -353,6 +378,7 @@ func TestRefusedFields(t *testing.T) {
 			"Unknown Channel":            func(r *pb.EnqueueRequest) { r.GetSendChannelMessage().ChannelId = 0 },
 			"at most 64":                 func(r *pb.EnqueueRequest) { r.DeliveryId = strings.Repeat("x", 65) },
 			"delivery_id must":           func(r *pb.EnqueueRequest) { r.DeliveryId = "with space" },
+			"replace_key contains":       func(r *pb.EnqueueRequest) { r.ReplaceKey = "a\x00" },
 			"replace_key must":           func(r *pb.EnqueueRequest) { r.ReplaceKey = strings.Repeat("ü", 65) },
 			"priority has the unknown":   func(r *pb.EnqueueRequest) { r.Priority = 9 },
 			"on_unknown has the unknown": func(r *pb.EnqueueRequest) { r.OnUnknown = 9 },

@@ -14,7 +14,7 @@ type pace struct {
 	limits func() discord.RateLimits
 	from   []time.Time // the beginning, or the newest results, the oldest first
 
-	wait  time.Duration // until the limits let the rest go on
+	wait  time.Duration // until the limits let the rest continue
 	asked time.Time     // when that was so
 	next  time.Duration // until the waiting messages can be sent
 }

@@ -123,7 +123,7 @@ func TestTimeLeftFollowsThePace(t *testing.T) {
 	})
 }
 
-// TestTimeLeftKnowsTheLimits: what the limits are known to take is part of the time left.
+// TestTimeLeftKnowsTheLimits: the time left includes the known waits for limits.
 func TestTimeLeftKnowsTheLimits(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits func(at time.Time) discord.RateLimits

@@ -10,7 +10,7 @@ import (
 	"discordproxy/server/internal/discordjson"
 )
 
-// pages is how one of Discord's lists is read page by page.
+// pages reads one of Discord's lists page by page.
 type pages[M any, P pointer[M]] struct {
 	op discord.Operation
 	// size is the largest number of elements of a page.

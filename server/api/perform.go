@@ -83,7 +83,7 @@ func carryOut[Res any, P pointer[Res]](ctx context.Context, s *service, op disco
 		}
 	}
 	res := new(Res)
-	// What was done is not reported as failed because of how its answer looks.
+	// A call that took effect is not reported as failed because its response cannot be read.
 	if err := discordjson.UnmarshalAnswer(data, P(res)); err != nil && op.Method == http.MethodGet {
 		return nil, err
 	}

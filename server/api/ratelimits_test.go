@@ -9,9 +9,9 @@ import (
 	"discordproxy/server/api"
 )
 
-// TestHeldBucketIsTold: what waits after a refusal shows although nothing
-// waits for it.
-func TestHeldBucketIsTold(t *testing.T) {
+// TestWaitingBucketIsReported: a bucket that must wait after a refusal is reported although no
+// call waits for it.
+func TestWaitingBucketIsReported(t *testing.T) {
 	now := time.Now()
 	status := api.RateLimitStatus(discord.RateLimits{At: now, Tokens: []ratelimit.TokenStatus{{
 		Token: discord.BotToken,

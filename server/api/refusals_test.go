@@ -72,7 +72,7 @@ func refusalOf(t *testing.T, err error) refusal {
 	return r
 }
 
-// TestStatuses is the table that clients know.
+// TestStatuses checks the documented table of statuses.
 func TestStatuses(t *testing.T) {
 	for status, want := range map[int]connect.Code{
 		302: connect.CodeUnknown,
@@ -127,8 +127,7 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreThoseOfDiscord: what is refused without asking Discord looks
-// as if Discord had been asked.
+// TestRefusalsAreThoseOfDiscord: the server's own refusals equal Discord's.
 func TestRefusalsAreThoseOfDiscord(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	below, client := tryOnce(t, sb.World().Token, sb.Transport())

@@ -85,8 +85,8 @@ func fill(m protoreflect.Message) {
 	}
 }
 
-// TestEveryFieldOfARequestMatters: what a client sets changes what Discord
-// gets, or is refused. A field that is forgotten would do neither.
+// TestEveryFieldOfARequestMatters: every field that a client sets changes the request to
+// Discord, or is refused. A forgotten field would do neither.
 func TestEveryFieldOfARequestMatters(t *testing.T) {
 	discord := new(recorder)
 	_, client := tryOnce(t, "token", discord)

@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// rule is what Discord demands of a field beyond its type.
+// rule is a requirement of Discord for a field, in addition to its type.
 type rule struct {
 	required bool
 	// unless names fields; without any of them this one is required.

@@ -1,5 +1,6 @@
-// Package api implements the methods of the API: it checks a request, calls
-// Discord, and turns the result into a response or a status.
+// Package api implements the methods of the API: it checks a request, calls Discord, and
+// turns the result into a response or a status. Most methods are a single operation of
+// Discord, and share one implementation, perform, with a table of rules for each field.
 package api
 
 import (
@@ -14,9 +15,9 @@ import (
 	"connectrpc.com/connect"
 )
 
-// Discord is what the service needs of Discord. *discord.Client is one.
-// Answers are Discord's JSON; every error is or wraps a *discord.Error, or is
-// a defect.
+// Discord is the client of Discord that the service needs; *discord.Client implements it.
+// Responses are Discord's JSON. Every error is or wraps a *discord.Error; any other error
+// is a bug.
 type Discord interface {
 	CreateMessage(ctx context.Context, channelID uint64, m discord.Message) (json.RawMessage, error)
 	SendDirectMessage(ctx context.Context, userID uint64, m discord.Message) (json.RawMessage, error)

@@ -18,8 +18,8 @@ import (
 	"connectrpc.com/connect"
 )
 
-// TestRules: what Discord would certainly refuse is refused with the names of
-// all fields, and costs no call.
+// TestRules: requests that Discord would certainly refuse are refused with the names of
+// all invalid fields, without a call.
 func TestRules(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	client := start(t, sb, api.Config{Logger: slog.New(slog.DiscardHandler)})
@@ -157,8 +157,7 @@ func TestWebhookTokenIsNotShown(t *testing.T) {
 	}
 }
 
-// TestBulkDeleteEnds: what Discord refuses for the channel is not asked again
-// for each message.
+// TestBulkDeleteEnds: if Discord refuses the channel, the call does not try each message.
 func TestBulkDeleteEnds(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	w := sb.World()

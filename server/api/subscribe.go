@@ -22,13 +22,13 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Gateway is what comes from the gateway. The zero value is a server without.
+// Gateway is the source of events and of guilds. The zero value is for a server without a gateway.
 type Gateway struct {
 	// Hub keeps the events. Nil means that there is no gateway.
 	Hub *events.Hub
 	// Intents are those of the session at the gateway.
 	Intents gateway.Intents
-	// Guilds is what is known of guilds without a call to Discord.
+	// Guilds contains the guilds that are known without a call to Discord.
 	Guilds *gateway.Guilds
 }
 
@@ -215,7 +215,7 @@ func eventsResponse(batch events.Batch, raw, asJSON bool) (*pb.SubscribeEventsRe
 	return response, nil
 }
 
-// ownEvents are what the proxy itself says to a subscriber.
+// ownEvents are the proxy's own events.
 func ownEvents(batch events.Batch) []*pb.Event {
 	now := timestamppb.New(time.Now())
 	var own []*pb.Event

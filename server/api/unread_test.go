@@ -14,8 +14,8 @@ import (
 	"discordproxy/server/api"
 )
 
-// TestOneLineForEachRequest: what never becomes a call has its line too, and
-// the line shows nothing of the message.
+// TestOneLineForEachRequest: a request that never becomes a call is logged too, without
+// its message.
 func TestOneLineForEachRequest(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	var lines bytes.Buffer

@@ -27,13 +27,12 @@ func (c Config) uploads() uploads {
 	return uploads{cmp.Or(c.MaxFileBytes, DefaultMaxFileBytes), cmp.Or(c.MaxUploadBytes, DefaultMaxUploadBytes)}
 }
 
-// LargeBody returns how large the body of a request may be where files belong
-// into it, else 0.
+// LargeBody returns how large the body of a request may be if its method accepts files, or 0.
 func (c Config) LargeBody(r *http.Request) int64 {
 	if rest.Serves(r) {
 		return cmp.Or(c.REST.MaxBodyBytes, rest.DefaultMaxBodyBytes)
 	}
-	// As sent, a message is hardly longer than it is.
+	// Encoding makes a message only slightly longer.
 	if n := c.messageBytes(r.URL.Path); n > 0 {
 		return n + n/8
 	}

@@ -8,7 +8,7 @@ import (
 	"discordproxy/discord"
 )
 
-// Names of rules as Discord gives them.
+// Discord's names of rules.
 const (
 	ruleRequired   = "BASE_TYPE_REQUIRED"
 	ruleMaxLength  = "BASE_TYPE_MAX_LENGTH"
@@ -59,7 +59,7 @@ func (f *form) id(field string, id uint64) {
 // required says that a field is missing.
 func (f *form) required(field string) { f.add(field, ruleRequired, "This field is required") }
 
-// err returns Discord's answer to the form, nil for one without mistakes.
+// err returns Discord's answer to the form, or nil for one without mistakes.
 func (f *form) err() error {
 	if len(f.broken) == 0 {
 		return nil

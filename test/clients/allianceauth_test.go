@@ -101,9 +101,9 @@ func TestAllianceAuth(t *testing.T) {
 	}
 }
 
-// TestAllianceAuthBesideOthers: 20 threads of Alliance Auth's client change
+// TestAllianceAuthNextToOthers: 20 threads of Alliance Auth's client change
 // members while another program sends 200 messages to 10 channels.
-func TestAllianceAuthBesideOthers(t *testing.T) {
+func TestAllianceAuthNextToOthers(t *testing.T) {
 	t.Parallel()
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()
@@ -163,8 +163,8 @@ func TestAllianceAuthBesideOthers(t *testing.T) {
 	}
 }
 
-// TestAuthbot has py-cord, which authbot is made with, send, edit, react and
-// answer a command through the proxy.
+// TestAuthbot: py-cord, which authbot uses, sends, edits, reacts and answers a command
+// through the proxy.
 func TestAuthbot(t *testing.T) {
 	for name, enter := range entrances {
 		t.Run(name, func(t *testing.T) {

@@ -10,8 +10,7 @@ import (
 	"discordproxy/test/require"
 )
 
-// TestDiscordPy has discord.py log in to the sandbox, to find out
-// whether that is a fair picture of the real one.
+// TestDiscordPy: discord.py logs in to the sandbox, which shows whether the sandbox is realistic.
 func TestDiscordPy(t *testing.T) {
 	t.Parallel()
 	python := require.Python(t, "discord")

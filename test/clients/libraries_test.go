@@ -21,7 +21,7 @@ import (
 	"github.com/bwmarrin/discordgo"
 )
 
-// TestLibraries points libraries that others wrote at the proxy. Each sends
+// TestLibraries points libraries of other projects at the proxy. Each sends
 // five messages to each of ten channels, one after the other, while typed
 // calls do the same.
 func TestLibraries(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package clients checks the proxy with clients in other languages, browsers and
-// tools that others made.
+// Package clients tests the proxy with clients in other languages, with browsers, and
+// with tools of other projects.
 package clients
 
 import (

@@ -137,7 +137,7 @@ func withKey(ctx context.Context, key string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
 }
 
-// codeOf returns the code of an error of connect-go or grpc-go, 0 of none.
+// codeOf returns the code of an error of connect-go or grpc-go, or 0 of none.
 func codeOf(err error) connect.Code {
 	if err == nil {
 		return 0

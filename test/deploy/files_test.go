@@ -1,4 +1,4 @@
-// Package deploy checks how the server is installed, run and watched.
+// Package deploy tests the files with which the server is installed, run and monitored.
 package deploy
 
 import (

@@ -183,7 +183,7 @@ func TestDocumentedPython(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb, "--global-rate-limit", "0")
 
-	contract := filepath.Join(t.TempDir(), "contract.binpb")
+	definitions := filepath.Join(t.TempDir(), "definitions.binpb")
 	set := &descriptorpb.FileDescriptorSet{File: []*descriptorpb.FileDescriptorProto{
 		protodesc.ToFileDescriptorProto(durationpb.File_google_protobuf_duration_proto),
 		protodesc.ToFileDescriptorProto(timestamppb.File_google_protobuf_timestamp_proto),
@@ -194,11 +194,11 @@ func TestDocumentedPython(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(contract, data, 0o600); err != nil {
+	if err := os.WriteFile(definitions, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
 
-	cmd := exec.CommandContext(t.Context(), python, filepath.Join("..", "python", "examples.py"), p.Address, contract)
+	cmd := exec.CommandContext(t.Context(), python, filepath.Join("..", "python", "examples.py"), p.Address, definitions)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -209,3 +209,24 @@ func TestTroubleshooting(t *testing.T) {
 		}
 	}
 }
+
+// TestDashboardCauses: the reasons that the dashboard recognizes to explain them are
+// texts of the server.
+func TestDashboardCauses(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(root, "dashboard", "src", "cause.ts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := collectTexts(t)
+	recognized := regexp.MustCompile(`\{ of: /([^/]+)/`).FindAllStringSubmatch(string(source), -1)
+	if len(recognized) < 3 {
+		t.Fatalf("only %d reasons were found", len(recognized))
+	}
+	for _, pattern := range recognized {
+		for text := range strings.SplitSeq(pattern[1], "|") {
+			if !slices.ContainsFunc(code.all, func(other string) bool { return strings.Contains(other, text) }) {
+				t.Errorf("the dashboard recognizes %q, which the server does not say", text)
+			}
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"maps"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -126,5 +127,45 @@ func TestWordsOfComments(t *testing.T) {
 	}
 	if comments < 1000 {
 		t.Errorf("only %d comments were found", comments)
+	}
+}
+
+// TestWordsOfTexts: errors, lines of the log, help, the OpenAPI document, the pages and
+// the clients in other languages avoid them, too.
+func TestWordsOfTexts(t *testing.T) {
+	sources := map[string]string{"strings of Go code": strings.Join(collectTexts(t).all, "\n")}
+	err := walk(func(path string) error {
+		folder, _, _ := strings.Cut(path, "/")
+		switch filepath.Ext(path) {
+		case ".proto", ".py", ".ts", ".tsx", ".yaml", ".yml", ".sh", ".service", ".conf":
+		default:
+			return nil
+		}
+		if folder == "gen" || strings.Contains(path, "/gen/") || strings.Contains(path, "_pb2") {
+			return nil
+		}
+		text, err := os.ReadFile(filepath.Join(root, path))
+		sources[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sources) < 100 {
+		t.Fatalf("only %d sources were found", len(sources))
+	}
+	for word, pattern := range patternsOfWords() {
+		if fineInComments[word] {
+			continue
+		}
+		for name, text := range sources {
+			number := 0
+			for line := range strings.Lines(text) {
+				number++
+				if found := pattern.FindString(line); found != "" {
+					t.Errorf("%s:%d: %q: write %s", name, number, found, words[word])
+				}
+			}
+		}
 	}
 }

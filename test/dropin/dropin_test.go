@@ -92,7 +92,7 @@ func oldServer(t *testing.T, site require.Site) *side {
 		}
 		if strings.HasSuffix(out.Text(), "has connected to Discord") {
 			go func() {
-				for out.Scan() { // so that the server can go on writing
+				for out.Scan() { // so that the server can continue writing
 				}
 			}()
 			// It fills in members when its gateway has delivered the guild.

@@ -40,7 +40,7 @@ func channelsOf(t *testing.T, p payload) (channels []sandbox.ID, roles []string)
 	return channels, roles
 }
 
-// TestGatewayProxyAccess: rules bind bots as they bind subscriptions.
+// TestGatewayProxyAccess: rules apply to bots as to subscriptions.
 func TestGatewayProxyAccess(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	w := sb.World()

@@ -1,4 +1,4 @@
-// Package gateway has bots use Discord's gateway through the whole server.
+// Package gateway tests bots that use Discord's gateway through the whole server.
 package gateway
 
 import (
@@ -281,7 +281,7 @@ func TestGatewayThroughProxy(t *testing.T) {
 	}
 }
 
-// TestGatewayProxyResumes: a bot that lost its connection goes on where it was, and
+// TestGatewayProxyResumes: a bot that lost its connection continues where it was, and
 // one that says goodbye does not.
 func TestGatewayProxyResumes(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
@@ -398,7 +398,7 @@ func TestGatewayProxyShutdown(t *testing.T) {
 	}
 }
 
-// TestGatewayProxyCloses: what is not as it should be is closed as Discord closes it.
+// TestGatewayProxyCloses: after invalid payloads, connections are closed with Discord's codes.
 func TestGatewayProxyCloses(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	limits := sb.GatewayLimits()
@@ -514,7 +514,7 @@ func (b *bot) decompress(data []byte) ([]byte, error) {
 	return one, b.stream.decoder.Decode(&one)
 }
 
-// TestGatewayProxyCompresses each way that clients can ask for.
+// TestGatewayProxyCompresses tests each compression that clients can request.
 func TestGatewayProxyCompresses(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := through(t, sb)
@@ -545,7 +545,8 @@ func TestGatewayProxyCompresses(t *testing.T) {
 	}
 }
 
-// TestGatewayProxyNeedsKeys where strangers could reach it, and can be switched off.
+// TestGatewayProxyNeedsKeys: the gateway proxy requires keys on addresses that others can
+// reach, and can be turned off.
 func TestGatewayProxyNeedsKeys(t *testing.T) {
 	_, err := proxytest.Run("--sandbox", "--host", "0.0.0.0", "--gateway-proxy", "--log-file-path", t.TempDir())
 	if err == nil || !strings.Contains(err.Error(), "--gateway-proxy would let anyone who can reach the server run the bot: it needs --auth-file or --tls-client-ca, or a loopback address") {

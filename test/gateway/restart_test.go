@@ -127,7 +127,7 @@ func (l *lasting) counts() (heard []string, resumed, invalid, chunks int) {
 	return l.heard, l.resumed, l.invalid, l.chunk
 }
 
-// TestGatewayProxyRestarts: bots go on when the server was ended, or killed, while
+// TestGatewayProxyRestarts: bots continue when the server was ended, or killed, while
 // events come. They miss nothing, get nothing twice, and the server resumes at Discord,
 // also when another bot begins a session after each restart.
 func TestGatewayProxyRestarts(t *testing.T) {
@@ -216,7 +216,7 @@ func TestGatewayProxyRestarts(t *testing.T) {
 		for {
 			heard, resumed, invalid, chunks := b.counts()
 			if invalid > 0 || time.Now().After(end) {
-				t.Fatalf("bot %d heard %d of %d, resumed %d times, and was told %d times that it cannot\n%s", i, len(heard), len(said), resumed, invalid, logOf(r))
+				t.Fatalf("bot %d heard %d of %d, resumed %d times, and got INVALID_SESSION %d times\n%s", i, len(heard), len(said), resumed, invalid, logOf(r))
 			}
 			if len(heard) >= len(said) && (chunks > 0 || i > 1) {
 				if got := strings.Join(heard, ","); got != strings.Join(said, ",") {
@@ -342,7 +342,7 @@ func TestGatewayProxyIdentifiesAfterRestart(t *testing.T) {
 }
 
 // TestGatewayProxyLosesItsData: a bot whose session the data folder does not have, since
-// it is an older copy or empty, begins another session. The copy is enough to go on with
+// it is an older copy or empty, begins another session. The copy is enough to continue with
 // the session at Discord.
 func TestGatewayProxyLosesItsData(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})

@@ -68,9 +68,9 @@ func placeholder(sb *sandbox.Sandbox) string {
 	return base64.RawStdEncoding.EncodeToString([]byte(sb.World().Bot.String())) + ".none.discordproxy"
 }
 
-// TestLibrariesOfGatewayTogether has two bots of different libraries share one bot's
-// session. They lose their connections, the proxy loses its own, one of them and then
-// the proxy are restarted.
+// TestLibrariesOfGatewayTogether: two bots of different libraries share one bot's
+// session. They lose their connections, the proxy loses its own, one of them and then the
+// proxy are restarted.
 func TestLibrariesOfGatewayTogether(t *testing.T) {
 	together(t, python("discord.py"), node("discord.js"))
 }
@@ -303,8 +303,8 @@ func (f *forwarder) cut() {
 	f.open = nil
 }
 
-// TestLibrariesOfGatewayRestarts has two bots of different libraries go on while the
-// proxy is ended or killed and started again, and events keep coming. Neither the one
+// TestLibrariesOfGatewayRestarts: two bots of different libraries continue while the
+// proxy is stopped or killed and started again, and events keep arriving. Neither the one
 // that resumes misses any, nor discord.js, which begins another session when its
 // connection is refused. Discord sees one session all the time.
 func TestLibrariesOfGatewayRestarts(t *testing.T) {

@@ -1,6 +1,6 @@
-// Package libraries has bots of many libraries use the sandbox, straight and
-// through the proxy's plain REST. Each bot is a small program in a folder named
-// for its library, which reports the steps that it has passed.
+// Package libraries tests bots of many Discord libraries against the sandbox, directly
+// and through the proxy. Each bot is a small program in a folder named after its library,
+// and reports the steps that it has passed.
 package libraries_test
 
 import (

@@ -173,7 +173,7 @@ func (p *Proxy) metrics(t testing.TB) string {
 	return string(text)
 }
 
-// Post has a user of the sandbox, Alice, send a message to a channel.
+// Post posts a message to a channel as Alice, a user of the sandbox.
 func Post(t testing.TB, sb *sandbox.Sandbox, channel sandbox.ID, content string) sandbox.ID {
 	t.Helper()
 	id, err := sb.AddMessage(sandbox.Message{ChannelID: channel, Content: content, Author: &sandbox.User{ID: sb.World().Alice}})

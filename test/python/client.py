@@ -1,6 +1,6 @@
 """Uses the package discordproxy as applications do.
 
-Arguments: address of the proxy, then names and ids of the pretend world as
+Arguments: address of the proxy, then names and IDs of the sandbox as
 name=id. Every check is an assertion; the last line is "passed N".
 """
 
@@ -93,7 +93,7 @@ def errors(client):
 
 
 async def fifty():
-    """Fifty channels at once, each with one message."""
+    """Fifty channels at the same time, each with one message."""
 
     async def one(number):
         async with grpc.aio.insecure_channel(ADDRESS) as channel:

@@ -1,7 +1,7 @@
 """Runs examples of the documentation.
 
-Arguments: address of the proxy and a file with the descriptors of the
-contract. Standard input has one example in each line, as a JSON string; for
+Arguments: address of the proxy and a file with the descriptors of the API.
+Standard input has one example in each line, as a JSON string; for
 each a line is printed, "ok" or what went wrong.
 """
 
@@ -28,16 +28,16 @@ def load(path):
     return [pool.FindFileByName(f"discord_api/{name}.proto") for name in ("discord_api", "outbox")]
 
 
-def messages(contract):
+def messages(definitions):
     pb = Namespace()
-    for name, descriptor in contract.message_types_by_name.items():
+    for name, descriptor in definitions.message_types_by_name.items():
         setattr(pb, name, message_factory.GetMessageClass(descriptor))
     return pb
 
 
-def methods(contract, channel):
+def methods(definitions, channel):
     stub = Namespace()
-    (service,) = contract.services_by_name.values()
+    (service,) = definitions.services_by_name.values()
     for method in service.methods:
         call = channel.unary_stream if method.server_streaming else channel.unary_unary
         if method.client_streaming:
@@ -49,11 +49,11 @@ def methods(contract, channel):
 
 
 address, path = sys.argv[1:]
-contract, outbox = load(path)
+definitions, outbox = load(path)
 with grpc.insecure_channel(address) as channel:
     names = {
-        "pb": messages(contract),
-        "stub": methods(contract, channel),
+        "pb": messages(definitions),
+        "stub": methods(definitions, channel),
         "outbox_pb2": messages(outbox),
         "outbox": methods(outbox, channel),
     }

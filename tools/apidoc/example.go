@@ -45,7 +45,7 @@ func pythonOf(m protoreflect.Message) (string, error) {
 
 // pythonModule is the name by which intro.md imports the module of a type.
 func pythonModule(d protoreflect.Descriptor) string {
-	if file := d.ParentFile().Path(); file != contractFiles[0] {
+	if file := d.ParentFile().Path(); file != apiFiles[0] {
 		return strings.TrimSuffix(path.Base(file), ".proto") + "_pb2"
 	}
 	return "pb"
@@ -53,7 +53,7 @@ func pythonModule(d protoreflect.Descriptor) string {
 
 // pythonStub is the name of the stub that intro.md makes for a service.
 func pythonStub(s protoreflect.Descriptor) string {
-	if s.ParentFile().Path() != contractFiles[0] {
+	if s.ParentFile().Path() != apiFiles[0] {
 		return strings.ToLower(string(s.Name()))
 	}
 	return "stub"

@@ -81,7 +81,7 @@ func named(m method) bool {
 
 // writeGoClient writes the methods of the Go client that are those of the first
 // service.
-func writeGoClient(c *contract) ([]byte, error) {
+func writeGoClient(c *definitions) ([]byte, error) {
 	var source bytes.Buffer
 	if err := clientSource.Execute(&source, c.services[0].methods); err != nil {
 		return nil, err

@@ -6,8 +6,8 @@
 //
 //	buf build --config buf.yaml -o - | go run -C tools/apidoc . ../..
 //
-// It fails when a method says nothing of its cost to Discord, or has no
-// example in examples.json.
+// It fails if a method does not state its cost in calls to Discord, or has no example in
+// examples.json.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 // outputs are the files that are made of the API.
 var outputs = []struct {
 	path  string
-	write func(*contract) ([]byte, error)
+	write func(*definitions) ([]byte, error)
 }{
 	{"docs/api.md", writeMarkdown},
 	{"server/internal/apidocs/openapi.yaml", writeOpenAPIYAML},
@@ -44,7 +44,7 @@ func run(in io.Reader, args []string) error {
 	if err != nil {
 		return err
 	}
-	c, err := readContract(data)
+	c, err := readDefinitions(data)
 	if err != nil {
 		return err
 	}

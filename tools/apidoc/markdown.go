@@ -17,12 +17,12 @@ var intro string
 // markdown is the documentation in Markdown while it is written.
 type markdown struct {
 	bytes.Buffer
-	*contract
+	*definitions
 }
 
 // writeMarkdown writes the documentation for readers of the repository.
-func writeMarkdown(c *contract) ([]byte, error) {
-	p := &markdown{contract: c}
+func writeMarkdown(c *definitions) ([]byte, error) {
+	p := &markdown{definitions: c}
 	p.printf("%s\n", strings.TrimSpace(intro))
 	for i, s := range c.services {
 		about := fmt.Sprintf("\n%s\n\n%s\n", s.about, text(comment(s)))

@@ -19,7 +19,7 @@ const (
 	envelopedJSON = "application/connect+json"
 )
 
-func writeOpenAPIYAML(c *contract) ([]byte, error) {
+func writeOpenAPIYAML(c *definitions) ([]byte, error) {
 	document, err := describeAPI(c)
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func writeOpenAPIYAML(c *contract) ([]byte, error) {
 
 // describeAPI makes the document of OpenAPI.
 // https://spec.openapis.org/oas/v3.1.1.html
-func describeAPI(c *contract) (*object, error) {
+func describeAPI(c *definitions) (*object, error) {
 	document, err := fromYAML(openapi)
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func pathItem(m method) object {
 		description += "\n\n" + bullets(m.facts)
 	}
 	tags, content := []string{"Methods"}, object{{"schema", reference(m.Input())}}
-	if m.ParentFile().Path() != contractFiles[0] {
+	if m.ParentFile().Path() != apiFiles[0] {
 		tags = []string{string(m.Parent().Name())}
 	}
 	answers := object{{plainJSON, object{{"schema", reference(m.Output())}}}}

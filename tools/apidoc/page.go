@@ -16,7 +16,7 @@ import (
 var pageHTML string
 
 // writePage writes the documentation of the JSON form as a page.
-func writePage(c *contract) ([]byte, error) {
+func writePage(c *definitions) ([]byte, error) {
 	page, err := template.New("page").Funcs(template.FuncMap{
 		"does":    method.does,
 		"path":    method.path,
@@ -96,7 +96,7 @@ func all[D any](l list[D]) []D {
 }
 
 // pageAnchor is the id of the section that describes a type.
-func (c *contract) pageAnchor(d protoreflect.Descriptor) string {
+func (c *definitions) pageAnchor(d protoreflect.Descriptor) string {
 	if method := c.talk[d.FullName()]; method != "" {
 		return string(method)
 	}
@@ -104,7 +104,7 @@ func (c *contract) pageAnchor(d protoreflect.Descriptor) string {
 }
 
 // typeHTML describes the type of a field in JSON.
-func (c *contract) typeHTML(field protoreflect.FieldDescriptor) template.HTML {
+func (c *definitions) typeHTML(field protoreflect.FieldDescriptor) template.HTML {
 	var name string
 	switch kind := field.Kind(); kind {
 	case protoreflect.MessageKind, protoreflect.EnumKind:

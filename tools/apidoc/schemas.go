@@ -30,9 +30,9 @@ type jsonSchema struct {
 type schemas map[protoreflect.FullName]jsonSchema
 
 // readSchemas asks protoc-gen-jsonschema for the schemas of all messages.
-func readSchemas(c *contract) (schemas, error) {
+func readSchemas(c *definitions) (schemas, error) {
 	request, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{
-		FileToGenerate: contractFiles, ProtoFile: c.set.GetFile(), Parameter: proto.String("target=json"),
+		FileToGenerate: apiFiles, ProtoFile: c.set.GetFile(), Parameter: proto.String("target=json"),
 	})
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func reference(d protoreflect.Descriptor) object {
 	return object{{"$ref", schemaPrefix + component(d)}}
 }
 
-// ofMessage returns the schema of a message, nil if it is declared within
+// ofMessage returns the schema of a message, or nil if it is declared within
 // another one and used nowhere.
 func (s schemas) ofMessage(message protoreflect.MessageDescriptor) object {
 	made, ok := s[message.FullName()]

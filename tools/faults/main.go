@@ -1,15 +1,13 @@
-// Command faults sends messages through a real server while all that can fail
-// between it and Discord fails, and then compares the answers of the callers
-// with what the sandbox has stored.
+// Command faults sends messages through a real server while everything between the server
+// and Discord fails at random, and then compares the responses that the callers got with
+// the messages that the sandbox has stored.
 //
-// The server and the sandbox are processes of their own, with the usual
-// limits of both. Between them is toxiproxy, whose faults come and go at
-// random; other faults the sandbox makes itself, before and after it has
-// carried a call out. With -signals the server is also ended at random moments
-// by SIGTERM and SIGKILL and started again.
+// The server and the sandbox are separate processes with their usual limits. Between them
+// is toxiproxy, whose faults begin and end at random. The sandbox itself makes other
+// faults, before and after it has carried out a call. With -signals, the server is also
+// stopped at random moments by SIGTERM and SIGKILL, and started again.
 //
-// The exit code is 1 when a message was lost or doubled, or a caller got a
-// wrong answer.
+// The exit code is 1 if a message was lost or duplicated, or a caller got a wrong response.
 package main
 
 import (

@@ -88,7 +88,7 @@ func (n *network) poison(ctx context.Context, r *rand.Rand, kind string) {
 	}
 }
 
-// wait lasts at most as long as given, and reports whether ctx goes on.
+// wait lasts at most as long as given, and reports whether ctx has not ended.
 func wait(ctx context.Context, r *rand.Rand, most time.Duration) bool {
 	select {
 	case <-ctx.Done():

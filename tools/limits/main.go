@@ -1,23 +1,21 @@
-// Command limits measures in real time how close the proxy comes to the
-// shortest time in which Discord's limits let work be done.
+// Command limits measures in real time how close the proxy comes to the shortest time
+// that Discord's limits allow.
 //
-// The sandbox runs as a process of its own for each row, with its own
-// delays. A row names a bound, in parts of the lower bound; the command ends
-// with 1 when a row exceeds it, loses or doubles a message, or earns a global
-// 429.
+// The sandbox runs as a process of its own for each row, with its own delays. Each row
+// allows a time, as a multiple of the lower bound. The exit code is 1 if a row takes
+// longer, loses or duplicates a message, or gets a global 429.
 //
-// The lower bound is k*d and the largest of what the limits demand: for n
-// calls to a bucket of L in W, (n-L)*W/L where it fills steadily and
-// (ceil(n/L)-1)*W where it has fixed windows; and ceil(N/G)-1 seconds for N
-// calls under a global limit of G. d is the mean round trip, k is 1. Messages
-// of one caller to one channel are sent in order, so they take a round trip
-// each at least. A ban comes before all of it.
+// The lower bound is k*d and the largest of what the limits demand: for n calls to a
+// bucket of L in W, (n-L)*W/L where it fills steadily and (ceil(n/L)-1)*W where it has
+// fixed windows; and ceil(N/G)-1 seconds for N calls under a global limit of G. d is the
+// mean round trip, k is 1. Messages of one caller to one channel are sent in order, so
+// each takes at least a round trip. A ban is added to all of this.
 //
-// With delays at random that bound is out of reach where the global limit
-// decides. A unit is free a second after its call arrived, and the next call
-// must be sent as if it had the shortest way, or it could make a second
-// overfull: each second costs what the mean way is longer than the shortest.
-// The time that is allowed takes this into account, the ratio does not.
+// With random delays, the bound cannot be reached where the global limit decides. A unit
+// becomes free one second after its call arrived, and the next call must be sent as if it
+// took the shortest way, or a second could have too many calls: each second costs the
+// difference between the mean way and the shortest. The allowed time takes this into
+// account; the ratio does not.
 package main
 
 import (

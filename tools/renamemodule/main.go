@@ -65,7 +65,7 @@ func rename(root, to string) error {
 		}
 	}
 	// The name of the project is often the module's, too: only a package's path,
-	// which goes on with a folder, and what a tool reads as the module's are replaced.
+	// which continues with a folder, and what a tool reads as the module's are replaced.
 	module := regexp.QuoteMeta(from)
 	packages := regexp.MustCompile(`(^|[^\w./-])` + module + `(/(?:` + strings.Join(folders, "|") + `)(?:[^\w-]|$))`)
 	statements := regexp.MustCompile(`(?m)^([ \t]*(?:module|require|replace|module-path:)?[ \t]*)` + module + `( v\S+| =>.*|)$`)

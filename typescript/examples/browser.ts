@@ -1,6 +1,6 @@
 // Sends messages from a web page, over gRPC-Web. The proxy must name the page's
-// origin with --cors-origin. A page that others can open must not hold a key:
-// whoever uses it gives theirs.
+// origin with --cors-origin. A page that others can open must not contain a key:
+// its users enter their own.
 import { Channel_Type } from "discordproxy/discord_api";
 import { createClient, DiscordProxyError } from "discordproxy/web";
 

@@ -8,7 +8,7 @@ import { EnqueueRequestSchema, Outbox } from "./gen/discord_api/outbox_pb.js";
 /** Every method of the API and of the outbox, with its messages. */
 export type DiscordClient = Client<typeof DiscordApi> & Client<typeof Outbox>;
 
-/** How calls are made. */
+/** Settings of calls. */
 export interface CallSettings {
   /**
    * Maximum duration of each call in milliseconds, including retries. Streams
@@ -26,7 +26,7 @@ export interface CallSettings {
   retries?: number;
 }
 
-/** How a proxy is called. */
+/** Settings of a client. */
 export interface Settings extends CallSettings {
   /**
    * Key of the client at the proxy, or a function that returns it for each call.
@@ -118,7 +118,7 @@ function harmless(method: DescMethodUnary, request: Message, error: DiscordProxy
   return enforced(method, request) && afterMs < nonceMs;
 }
 
-/** What matters here of a request that sends or enqueues one message. */
+/** The fields that retries need, of a request that sends or enqueues one message. */
 interface Message {
   nonce?: string;
   enforceNonce?: boolean;
@@ -127,17 +127,17 @@ interface Message {
 
 const sending = new Set<string>([SendChannelMessageRequestSchema.typeName, SendDirectMessageRequestSchema.typeName]);
 
-/** Whether Discord makes one message of those with one nonce. */
+/** Whether Discord stores one message for repeated calls with the same nonce. */
 function enforced(method: DescMethodUnary, request: Message): boolean {
   return sending.has(method.input.typeName) && request.enforceNonce !== false;
 }
 
-/** Whether the proxy keeps one delivery of those with one ID. */
+/** Whether the proxy stores one delivery for repeated calls with the same ID. */
 function enqueues(method: DescMethodUnary): boolean {
   return method.input.typeName === EnqueueRequestSchema.typeName;
 }
 
-/** The message with a nonce, or the delivery with an ID. The caller's own is left as it is: two calls with it are two messages. */
+/** A copy of the request with a nonce for its message, or an ID for its delivery. The caller's own request stays unchanged: two calls with it are two messages. */
 function named(method: DescMethodUnary, request: Message): Message {
   if (enqueues(method)) return request.deliveryId ? request : { ...request, deliveryId: randomName() };
   return request.nonce || !enforced(method, request) ? request : { ...request, nonce: randomName() };

@@ -14,7 +14,7 @@ export abstract class DiscordProxyError extends Error {
   readonly retryAfterMs: number | undefined;
   /** Whether the call may have taken effect. */
   readonly outcomeUnknown: boolean;
-  /** What the call ended with, its gRPC status included. */
+  /** The original error, with its gRPC status. */
   declare readonly cause: ConnectError;
 
   protected constructor(message: string, circumstances: Circumstances) {
@@ -24,23 +24,23 @@ export abstract class DiscordProxyError extends Error {
   }
 }
 
-/** What is wrong with one field of an invalid form. */
+/** An error in one field of an invalid form. */
 export interface FieldError {
   /** Path, such as embeds.0.description. */
   field: string;
   /** Name of the rule, such as BASE_TYPE_MAX_LENGTH. */
   code: string;
-  /** The rule in words. */
+  /** The error as text. */
   message: string;
 }
 
-/** What Discord says when it refuses a call. */
+/** Discord's response to a call that it refuses. */
 export interface Refusal {
-  /** Status of HTTP. */
+  /** HTTP status. */
   status: number;
-  /** Discord's own code of the error, 0 when it has none. */
+  /** Discord's error code, or 0 if there is none. */
   code: number;
-  /** Discord's text, for an invalid form with a line for each broken rule. */
+  /** Discord's text. For an invalid form, a line for each violation follows. */
   text: string;
 }
 
@@ -50,7 +50,7 @@ export class HTTPError extends DiscordProxyError implements Refusal {
   readonly status: number;
   readonly code: number;
   readonly text: string;
-  /** The broken rules of an invalid form, one by one. */
+  /** The violations of an invalid form. */
   readonly errors: readonly FieldError[];
 
   constructor(refusal: Refusal, errors: readonly FieldError[], circumstances: Circumstances) {
@@ -65,7 +65,7 @@ export class HTTPError extends DiscordProxyError implements Refusal {
 /** The call failed between the client and the proxy, or in the proxy. */
 export class CallError extends DiscordProxyError {
   override readonly name: string = "CallError";
-  /** Status of gRPC. */
+  /** gRPC status. */
   readonly code: Code;
   readonly text: string;
 
@@ -76,17 +76,17 @@ export class CallError extends DiscordProxyError {
   }
 }
 
-/** The call's time passed, or its turn lies beyond it. */
+/** The call did not end within its timeout, or its turn comes after it. */
 export class TimeoutError extends CallError {
   override readonly name = "TimeoutError";
 }
 
-/** The proxy or Discord cannot be reached, or not now. */
+/** The proxy or Discord cannot be reached, the connection was lost, or the proxy is shutting down. */
 export class UnavailableError extends CallError {
   override readonly name = "UnavailableError";
 }
 
-/** Reads the message of a status, which is a JSON document when Discord refused the call. */
+/** Reads the message of a status, which is a JSON document if Discord refused the call. */
 export function parseRefusal(message: string): Refusal | undefined {
   let document: unknown;
   try {
@@ -99,7 +99,7 @@ export function parseRefusal(message: string): Refusal | undefined {
   return { status: status ?? 0, code: code ?? 0, text: text ?? "" };
 }
 
-/** Returns the typed error for what a call ended with. */
+/** Returns the typed error for the error of a call. */
 export function translate(err: unknown): DiscordProxyError {
   if (err instanceof DiscordProxyError) return err;
   const cause = ConnectError.from(err);
@@ -119,10 +119,10 @@ function milliseconds(detail: DiscordError | undefined): number | undefined {
 
 const plain = ({ field, code, message }: DiscordError_FieldError): FieldError => ({ field, code, message });
 
-/** Codes of Node for a connection that did not come about. */
+/** Node's codes for connections that could not be established. */
 const unconnected = new Set(["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENOTFOUND", "EAI_AGAIN"]);
 
-/** Whether a status of which the proxy says no more may hide that the call took effect. */
+/** Whether a status without details of the proxy may hide that the call took effect. */
 function lost(status: ConnectError): boolean {
   switch (status.code) {
     case Code.Unavailable:

@@ -1,5 +1,5 @@
-// The package as it is installed, against the real server with its pretend
-// Discord. The Go test that runs this tells in the environment where they are.
+// Tests the installed package against the real server with its sandbox. The Go test
+// that runs this file sets the addresses in the environment.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -68,7 +68,7 @@ for (const [entry, createClient] of Object.entries(entries)) {
       assert.equal(direct.message?.content, "hi");
     });
 
-    test("tells a refusal of Discord", async () => {
+    test("returns a refusal of Discord as an HTTPError", async () => {
       const err = await failure(HTTPError, client.sendChannelMessage({ channelId: forbidden, content: "x" }));
       assert.deepEqual([err.status, err.code, err.text, err.errors, err.outcomeUnknown], [403, 50001, "Missing Access", [], false]);
       assert.equal(err.cause.code, Code.PermissionDenied);
@@ -89,7 +89,7 @@ for (const [entry, createClient] of Object.entries(entries)) {
       }
     });
 
-    test("tells when a call can succeed", async () => {
+    test("returns when a call can succeed", async () => {
       await sandbox("PUT", "limits", { name: "n", routes: ["GET /guilds/{guild_id}/roles"], limit: 1, window: 3600 });
       const hurried = createClient(proxy, { timeoutMs: 60_000 });
       await hurried.listGuildRoles({ guildId: guild }).catch(() => {}); // the other entry may have used it up
@@ -204,7 +204,7 @@ test("gives the key over TLS", async () => {
   await failure(CallError, changing.getGuild({ guildId: guild }));
   given = key;
   await changing.getGuild({ guildId: guild });
-  // The certificate is of an authority that nobody knows.
+  // The certificate is from an unknown authority.
   await failure(CallError, node.createClient(secure, { key, tls: true }).getGuild({ guildId: guild }));
 });
 
@@ -251,7 +251,7 @@ test("names the bot in every call", async () => {
 test("ends its calls when it is closed", async () => {
   const client = node.createClient(proxy, { retries: 3 });
   const events = client.subscribeEvents({})[Symbol.asyncIterator]();
-  await events.next(); // the first response comes at once
+  await events.next(); // the first response arrives immediately
   const next = events.next();
   client.close();
   assert.equal((await failure(CallError, next)).code, Code.Canceled);
@@ -263,7 +263,7 @@ test("takes targets of the form host:port", () => {
   for (const target of ["localhost", "http://localhost:50051", "a:b", "[::1]", ""]) assert.throws(() => node.createClient(target), RangeError, target);
 });
 
-test("has every method of the contract", () => {
+test("has every method of the API", () => {
   const client = node.createClient() as unknown as Record<string, unknown>;
   for (const { localName } of [...DiscordApi.methods, ...Outbox.methods]) assert.equal(typeof client[localName], "function", localName);
 });

@@ -1,5 +1,5 @@
-// Package wire provides what both ends of Discord's gateway protocol share:
-// opcodes, close codes, the form of a payload, and the compression of payloads.
+// Package wire provides what clients and servers of Discord's gateway protocol share:
+// opcodes, close codes, the structure of a payload, and compression.
 // https://discord.com/developers/docs/events/gateway
 package wire
 

@@ -56,55 +56,58 @@ const (
 
 // DashboardClient is a client for the discord_api.Dashboard service.
 type DashboardClient interface {
-	// WatchStatus tells the whole state at once, and then what has changed, at
-	// most once a second. Without changes there is a message at least every 15
-	// seconds, so that a watcher can tell a quiet proxy from a lost one. A watcher
-	// that reads slowly gets fewer and newer messages, never a backlog.
+	// WatchStatus streams the state of the proxy: first all of it, and then what
+	// has changed, at most once a second. If nothing changes, a message arrives
+	// at least every 15 seconds, so that a client can distinguish a quiet proxy
+	// from a lost connection. A client that reads slowly gets fewer and newer
+	// messages, never a backlog.
 	//
-	// The stream lasts until the client ends it or the proxy shuts down, which is
-	// UNAVAILABLE. RESOURCE_EXHAUSTED means that 250 watch already.
+	// The stream lasts until the client ends it, or until the proxy shuts down
+	// (UNAVAILABLE). RESOURCE_EXHAUSTED means that 250 streams are already open.
 	//
 	// Cost: no call to Discord.
 	WatchStatus(context.Context, *discord_api.WatchStatusRequest) (*connect.ServerStreamForClient[discord_api.WatchStatusResponse], error)
-	// GetNames returns the names of guilds, channels and users, as far as the
-	// proxy has them from the gateway or from Discord's answers to earlier calls.
+	// GetNames returns the names of guilds, channels and users that the proxy
+	// knows from the gateway or from Discord's responses to earlier calls.
 	//
 	// Cost: no call to Discord.
 	GetNames(context.Context, *discord_api.GetNamesRequest) (*discord_api.GetNamesResponse, error)
 	// GetHistory returns what the proxy did in the last minutes or hours. The
-	// proxy keeps the last 24 hours of its own run, in steps of a minute, and the
-	// last hour in steps of 10 seconds.
+	// proxy keeps the last 24 hours in steps of a minute, and the last hour in
+	// steps of 10 seconds. A restart clears both.
 	//
 	// Cost: no call to Discord.
 	GetHistory(context.Context, *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error)
 	// ListWaiting returns the calls that wait for Discord's limits, and how many
-	// each caller has. PERMISSION_DENIED while anyone can reach the proxy and
-	// clients need no key: who calls what is more than the rest of the API tells.
+	// each caller has. PERMISSION_DENIED if others can reach the proxy and
+	// clients need no key, because nothing else in the API shows who calls what.
 	//
 	// Cost: no call to Discord.
 	ListWaiting(context.Context, *discord_api.ListWaitingRequest) (*discord_api.ListWaitingResponse, error)
 	// CancelWaiting cancels calls that wait for Discord's limits. They fail with
-	// ABORTED and were not sent. Calls that are on their way to Discord go on.
+	// ABORTED and are not sent. Calls that have already been sent to Discord
+	// continue.
 	//
 	// A client needs "operate" among its methods, in addition to "dashboard". The
 	// audit file names the client and the channel, as for every call.
 	//
 	// Cost: no call to Discord.
 	CancelWaiting(context.Context, *discord_api.CancelWaitingRequest) (*discord_api.CancelWaitingResponse, error)
-	// PauseChannel has all calls that are limited by a channel wait until
-	// ResumeChannel. Their deadlines stay, and calls that are on their way to
-	// Discord go on. Calls that wait for the end of a pause are part of the queue
-	// and count towards its limits. A pause survives a restart of a proxy that
-	// keeps data on disk.
+	// PauseChannel makes all calls that are limited by a channel wait until
+	// ResumeChannel. Their deadlines still apply. Calls that have already been
+	// sent to Discord continue. Calls that wait for the end of a pause are part
+	// of the queue and count towards its limits. A pause survives a restart of a
+	// proxy that keeps data on disk.
 	//
-	// A channel that is paused stays as it is. RESOURCE_EXHAUSTED means that 100
-	// channels are paused already. The permissions are those of CancelWaiting.
+	// Pausing a paused channel changes nothing. RESOURCE_EXHAUSTED means that 100
+	// channels are already paused. The permissions are those of CancelWaiting.
 	//
 	// Cost: no call to Discord.
 	PauseChannel(context.Context, *discord_api.PauseChannelRequest) (*discord_api.PauseChannelResponse, error)
-	// ResumeChannel ends the pause of a channel. The calls that wait go on as the
-	// limits allow, the messages of each caller in their order. NOT_FOUND means that the channel is not paused. The
-	// permissions are those of CancelWaiting.
+	// ResumeChannel ends the pause of a channel. Waiting calls continue as the
+	// limits allow, and the messages of each caller keep their order. NOT_FOUND
+	// means that the channel is not paused. The permissions are those of
+	// CancelWaiting.
 	//
 	// Cost: no call to Discord.
 	ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error)
@@ -264,55 +267,58 @@ func (c *dashboardClient) GetFleet(ctx context.Context, req *discord_api.GetFlee
 
 // DashboardHandler is an implementation of the discord_api.Dashboard service.
 type DashboardHandler interface {
-	// WatchStatus tells the whole state at once, and then what has changed, at
-	// most once a second. Without changes there is a message at least every 15
-	// seconds, so that a watcher can tell a quiet proxy from a lost one. A watcher
-	// that reads slowly gets fewer and newer messages, never a backlog.
+	// WatchStatus streams the state of the proxy: first all of it, and then what
+	// has changed, at most once a second. If nothing changes, a message arrives
+	// at least every 15 seconds, so that a client can distinguish a quiet proxy
+	// from a lost connection. A client that reads slowly gets fewer and newer
+	// messages, never a backlog.
 	//
-	// The stream lasts until the client ends it or the proxy shuts down, which is
-	// UNAVAILABLE. RESOURCE_EXHAUSTED means that 250 watch already.
+	// The stream lasts until the client ends it, or until the proxy shuts down
+	// (UNAVAILABLE). RESOURCE_EXHAUSTED means that 250 streams are already open.
 	//
 	// Cost: no call to Discord.
 	WatchStatus(context.Context, *discord_api.WatchStatusRequest, *connect.ServerStream[discord_api.WatchStatusResponse]) error
-	// GetNames returns the names of guilds, channels and users, as far as the
-	// proxy has them from the gateway or from Discord's answers to earlier calls.
+	// GetNames returns the names of guilds, channels and users that the proxy
+	// knows from the gateway or from Discord's responses to earlier calls.
 	//
 	// Cost: no call to Discord.
 	GetNames(context.Context, *discord_api.GetNamesRequest) (*discord_api.GetNamesResponse, error)
 	// GetHistory returns what the proxy did in the last minutes or hours. The
-	// proxy keeps the last 24 hours of its own run, in steps of a minute, and the
-	// last hour in steps of 10 seconds.
+	// proxy keeps the last 24 hours in steps of a minute, and the last hour in
+	// steps of 10 seconds. A restart clears both.
 	//
 	// Cost: no call to Discord.
 	GetHistory(context.Context, *discord_api.GetHistoryRequest) (*discord_api.GetHistoryResponse, error)
 	// ListWaiting returns the calls that wait for Discord's limits, and how many
-	// each caller has. PERMISSION_DENIED while anyone can reach the proxy and
-	// clients need no key: who calls what is more than the rest of the API tells.
+	// each caller has. PERMISSION_DENIED if others can reach the proxy and
+	// clients need no key, because nothing else in the API shows who calls what.
 	//
 	// Cost: no call to Discord.
 	ListWaiting(context.Context, *discord_api.ListWaitingRequest) (*discord_api.ListWaitingResponse, error)
 	// CancelWaiting cancels calls that wait for Discord's limits. They fail with
-	// ABORTED and were not sent. Calls that are on their way to Discord go on.
+	// ABORTED and are not sent. Calls that have already been sent to Discord
+	// continue.
 	//
 	// A client needs "operate" among its methods, in addition to "dashboard". The
 	// audit file names the client and the channel, as for every call.
 	//
 	// Cost: no call to Discord.
 	CancelWaiting(context.Context, *discord_api.CancelWaitingRequest) (*discord_api.CancelWaitingResponse, error)
-	// PauseChannel has all calls that are limited by a channel wait until
-	// ResumeChannel. Their deadlines stay, and calls that are on their way to
-	// Discord go on. Calls that wait for the end of a pause are part of the queue
-	// and count towards its limits. A pause survives a restart of a proxy that
-	// keeps data on disk.
+	// PauseChannel makes all calls that are limited by a channel wait until
+	// ResumeChannel. Their deadlines still apply. Calls that have already been
+	// sent to Discord continue. Calls that wait for the end of a pause are part
+	// of the queue and count towards its limits. A pause survives a restart of a
+	// proxy that keeps data on disk.
 	//
-	// A channel that is paused stays as it is. RESOURCE_EXHAUSTED means that 100
-	// channels are paused already. The permissions are those of CancelWaiting.
+	// Pausing a paused channel changes nothing. RESOURCE_EXHAUSTED means that 100
+	// channels are already paused. The permissions are those of CancelWaiting.
 	//
 	// Cost: no call to Discord.
 	PauseChannel(context.Context, *discord_api.PauseChannelRequest) (*discord_api.PauseChannelResponse, error)
-	// ResumeChannel ends the pause of a channel. The calls that wait go on as the
-	// limits allow, the messages of each caller in their order. NOT_FOUND means that the channel is not paused. The
-	// permissions are those of CancelWaiting.
+	// ResumeChannel ends the pause of a channel. Waiting calls continue as the
+	// limits allow, and the messages of each caller keep their order. NOT_FOUND
+	// means that the channel is not paused. The permissions are those of
+	// CancelWaiting.
 	//
 	// Cost: no call to Discord.
 	ResumeChannel(context.Context, *discord_api.ResumeChannelRequest) (*discord_api.ResumeChannelResponse, error)

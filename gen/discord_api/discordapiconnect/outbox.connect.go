@@ -60,8 +60,8 @@ type OutboxClient interface {
 	//
 	// A call that Discord would certainly refuse fails with the same error as a
 	// direct call. Deliveries of one client to one channel, user or webhook keep
-	// their order within a priority. A delivery that has to wait delays only those
-	// behind it.
+	// their order within a priority. A delivery that has to wait delays only the
+	// deliveries behind it.
 	//
 	// Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
 	// RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
@@ -92,8 +92,8 @@ type OutboxClient interface {
 	// cancelled delivery changes nothing. FAILED_PRECONDITION means that the
 	// delivery is being sent or has ended.
 	CancelDelivery(context.Context, *discord_api.CancelDeliveryRequest) (*discord_api.CancelDeliveryResponse, error)
-	// RetryDelivery queues a delivery again that failed, expired, was cancelled or
-	// ended as unknown. It goes behind the deliveries that are waiting.
+	// RetryDelivery queues a delivery again if it failed, expired, was cancelled
+	// or ended as unknown. It goes behind the deliveries that are waiting.
 	// FAILED_PRECONDITION means that the delivery is still in progress, was
 	// delivered, or was replaced by a newer one: the proxy does not keep the
 	// request of a replaced delivery.
@@ -248,8 +248,8 @@ type OutboxHandler interface {
 	//
 	// A call that Discord would certainly refuse fails with the same error as a
 	// direct call. Deliveries of one client to one channel, user or webhook keep
-	// their order within a priority. A delivery that has to wait delays only those
-	// behind it.
+	// their order within a priority. A delivery that has to wait delays only the
+	// deliveries behind it.
 	//
 	// Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
 	// RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
@@ -280,8 +280,8 @@ type OutboxHandler interface {
 	// cancelled delivery changes nothing. FAILED_PRECONDITION means that the
 	// delivery is being sent or has ended.
 	CancelDelivery(context.Context, *discord_api.CancelDeliveryRequest) (*discord_api.CancelDeliveryResponse, error)
-	// RetryDelivery queues a delivery again that failed, expired, was cancelled or
-	// ended as unknown. It goes behind the deliveries that are waiting.
+	// RetryDelivery queues a delivery again if it failed, expired, was cancelled
+	// or ended as unknown. It goes behind the deliveries that are waiting.
 	// FAILED_PRECONDITION means that the delivery is still in progress, was
 	// delivered, or was replaced by a newer one: the proxy does not keep the
 	// request of a replaced delivery.

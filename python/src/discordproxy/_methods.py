@@ -1568,8 +1568,8 @@ class Methods(ABC):
                 but neither roles nor everyone.
             suppress_mentions: Whether the message pings nobody, like an empty allowed_mentions. Cannot be
                 combined with allowed_mentions.
-            attachments: Up to 10 files, see SendChannelMessageRequest.attachments.
-            components: Components, see SendChannelMessageRequest.components. Only webhooks of an
+            attachments: Up to 10 files; see SendChannelMessageRequest.attachments.
+            components: Components; see SendChannelMessageRequest.components. Only webhooks of an
                 application can have buttons that are not links, and selects.
             suppress_embeds: Whether Discord hides all embeds, including those of links.
             suppress_notifications: Whether the message triggers no push or desktop notifications.
@@ -1900,8 +1900,8 @@ class Methods(ABC):
                 but neither roles nor everyone.
             suppress_mentions: Whether the message pings nobody, like an empty allowed_mentions. Cannot be
                 combined with allowed_mentions.
-            attachments: Up to 10 files, see SendChannelMessageRequest.attachments.
-            components: Components, see SendChannelMessageRequest.components.
+            attachments: Up to 10 files; see SendChannelMessageRequest.attachments.
+            components: Components; see SendChannelMessageRequest.components.
             poll: A poll.
             tts: Whether clients read the message aloud.
             components_v2: See SendChannelMessageRequest.components_v2.
@@ -1991,8 +1991,8 @@ class Methods(ABC):
 
         A call that Discord would certainly refuse fails with the same error as a
         direct call. Deliveries of one client to one channel, user or webhook keep
-        their order within a priority. A delivery that has to wait delays only those
-        behind it.
+        their order within a priority. A delivery that has to wait delays only the
+        deliveries behind it.
 
         Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
         RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
@@ -2217,8 +2217,8 @@ class Methods(ABC):
         expires_at: google.protobuf.timestamp_pb2.Timestamp | None = None,
         timeout: float | None = None,
     ) -> outbox_pb2.Delivery:
-        """Queues a delivery again that failed, expired, was cancelled or
-        ended as unknown. It goes behind the deliveries that are waiting.
+        """Queues a delivery again if it failed, expired, was cancelled
+        or ended as unknown. It goes behind the deliveries that are waiting.
         FAILED_PRECONDITION means that the delivery is still in progress, was
         delivered, or was replaced by a newer one: the proxy does not keep the
         request of a replaced delivery.

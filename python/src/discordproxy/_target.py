@@ -1,4 +1,4 @@
-"""Tells local gRPC targets from others."""
+"""Distinguishes local gRPC targets from others."""
 
 from __future__ import annotations
 

@@ -4752,11 +4752,11 @@ class ExecuteWebhookRequest(_message.Message):
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
-        """Up to 10 files, see SendChannelMessageRequest.attachments."""
+        """Up to 10 files; see SendChannelMessageRequest.attachments."""
 
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-        """Components, see SendChannelMessageRequest.components. Only webhooks of an
+        """Components; see SendChannelMessageRequest.components. Only webhooks of an
         application can have buttons that are not links, and selects.
         """
 
@@ -4998,11 +4998,11 @@ class NewMessage(_message.Message):
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
-        """Up to 10 files, see SendChannelMessageRequest.attachments."""
+        """Up to 10 files; see SendChannelMessageRequest.attachments."""
 
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-        """Components, see SendChannelMessageRequest.components."""
+        """Components; see SendChannelMessageRequest.components."""
 
     @_builtins.property
     def sticker_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -7779,13 +7779,13 @@ class RespondInteractionRequest(_message.Message):
 
         @_builtins.property
         def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
-            """Up to 10 files, see SendChannelMessageRequest.attachments. In an update of
+            """Up to 10 files; see SendChannelMessageRequest.attachments. In an update of
             a message, also old ones to keep, with their ID.
             """
 
         @_builtins.property
         def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-            """Components of a message, see SendChannelMessageRequest.components, or 1 to
+            """Components of a message (see SendChannelMessageRequest.components), or 1 to
             5 labels, texts or action rows of a modal.
             """
 
@@ -8044,11 +8044,11 @@ class FollowupInteractionRequest(_message.Message):
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttachmentRequest]:
-        """Up to 10 files, see SendChannelMessageRequest.attachments."""
+        """Up to 10 files; see SendChannelMessageRequest.attachments."""
 
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
-        """Components, see SendChannelMessageRequest.components."""
+        """Components; see SendChannelMessageRequest.components."""
 
     @_builtins.property
     def poll(self) -> Global___Poll:

@@ -288,7 +288,7 @@ class Delivery(_message.Message):
         WAITING: Delivery._State.ValueType  # 2
         """It waits for its turn."""
         SENDING: Delivery._State.ValueType  # 3
-        """A request is on its way to Discord, or its outcome is not known yet."""
+        """A request has been sent to Discord, and its outcome is not known yet."""
         DELIVERED: Delivery._State.ValueType  # 4
         """Discord accepted the call."""
         FAILED: Delivery._State.ValueType  # 5
@@ -310,7 +310,7 @@ class Delivery(_message.Message):
     WAITING: Delivery.State.ValueType  # 2
     """It waits for its turn."""
     SENDING: Delivery.State.ValueType  # 3
-    """A request is on its way to Discord, or its outcome is not known yet."""
+    """A request has been sent to Discord, and its outcome is not known yet."""
     DELIVERED: Delivery.State.ValueType  # 4
     """Discord accepted the call."""
     FAILED: Delivery.State.ValueType  # 5

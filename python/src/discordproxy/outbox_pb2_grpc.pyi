@@ -46,8 +46,8 @@ class OutboxStub:
 
     A call that Discord would certainly refuse fails with the same error as a
     direct call. Deliveries of one client to one channel, user or webhook keep
-    their order within a priority. A delivery that has to wait delays only those
-    behind it.
+    their order within a priority. A delivery that has to wait delays only the
+    deliveries behind it.
 
     Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
     RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
@@ -83,8 +83,8 @@ class OutboxStub:
     delivery is being sent or has ended.
     """
     RetryDelivery: _grpc.UnaryUnaryMultiCallable[_outbox_pb2.RetryDeliveryRequest, _outbox_pb2.RetryDeliveryResponse]
-    """RetryDelivery queues a delivery again that failed, expired, was cancelled or
-    ended as unknown. It goes behind the deliveries that are waiting.
+    """RetryDelivery queues a delivery again if it failed, expired, was cancelled
+    or ended as unknown. It goes behind the deliveries that are waiting.
     FAILED_PRECONDITION means that the delivery is still in progress, was
     delivered, or was replaced by a newer one: the proxy does not keep the
     request of a replaced delivery.
@@ -108,8 +108,8 @@ class OutboxAsyncStub(OutboxStub):
 
     A call that Discord would certainly refuse fails with the same error as a
     direct call. Deliveries of one client to one channel, user or webhook keep
-    their order within a priority. A delivery that has to wait delays only those
-    behind it.
+    their order within a priority. A delivery that has to wait delays only the
+    deliveries behind it.
 
     Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
     RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
@@ -145,8 +145,8 @@ class OutboxAsyncStub(OutboxStub):
     delivery is being sent or has ended.
     """
     RetryDelivery: _aio.UnaryUnaryMultiCallable[_outbox_pb2.RetryDeliveryRequest, _outbox_pb2.RetryDeliveryResponse]  # type: ignore[assignment]
-    """RetryDelivery queues a delivery again that failed, expired, was cancelled or
-    ended as unknown. It goes behind the deliveries that are waiting.
+    """RetryDelivery queues a delivery again if it failed, expired, was cancelled
+    or ended as unknown. It goes behind the deliveries that are waiting.
     FAILED_PRECONDITION means that the delivery is still in progress, was
     delivered, or was replaced by a newer one: the proxy does not keep the
     request of a replaced delivery.
@@ -173,8 +173,8 @@ class OutboxServicer(metaclass=_abc_1.ABCMeta):
 
         A call that Discord would certainly refuse fails with the same error as a
         direct call. Deliveries of one client to one channel, user or webhook keep
-        their order within a priority. A delivery that has to wait delays only those
-        behind it.
+        their order within a priority. A delivery that has to wait delays only the
+        deliveries behind it.
 
         Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
         RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
@@ -246,8 +246,8 @@ class OutboxServicer(metaclass=_abc_1.ABCMeta):
         request: _outbox_pb2.RetryDeliveryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outbox_pb2.RetryDeliveryResponse, _abc.Awaitable[_outbox_pb2.RetryDeliveryResponse]]:
-        """RetryDelivery queues a delivery again that failed, expired, was cancelled or
-        ended as unknown. It goes behind the deliveries that are waiting.
+        """RetryDelivery queues a delivery again if it failed, expired, was cancelled
+        or ended as unknown. It goes behind the deliveries that are waiting.
         FAILED_PRECONDITION means that the delivery is still in progress, was
         delivered, or was replaced by a newer one: the proxy does not keep the
         request of a replaced delivery.

@@ -259,9 +259,9 @@ func TestRate(t *testing.T) {
 	})
 }
 
-// TestMissingMethodIsToldFirst: a client that lacks both the method and
+// TestMissingMethodIsReportedFirst: a client that lacks both the method and
 // untargeted is not sent after the latter alone.
-func TestMissingMethodIsToldFirst(t *testing.T) {
+func TestMissingMethodIsReportedFirst(t *testing.T) {
 	key, hash := access.NewKey()
 	for methods, want := range map[string]string{
 		"[GetChannel]": "client shop may not call metrics",

@@ -9,10 +9,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Act returns a context in which the server does for a client what that has asked for
-// earlier, until end. keyed is whether the name is one that a Guard has given; others
-// are hosts of clients that needed no key. The error says that the client is no
-// longer known.
+// Act returns a context in which the server acts for a client that made its request
+// earlier, until end. keyed reports whether a Guard has given the name; other names are
+// hosts of clients that needed no key. The error means that the client is no longer
+// known.
 func (g *Guard) Act(ctx context.Context, name string, keyed bool) (_ context.Context, end func(), err error) {
 	ctx = discord.WithCaller(ctx, name)
 	if g == nil {
@@ -37,9 +37,9 @@ func (g *Guard) Act(ctx context.Context, name string, keyed bool) (_ context.Con
 	return ctx, end, nil
 }
 
-// MayMake refuses a call of a method that the client of ctx may not make, by what it
-// may call and by what the request is about. Of several calls only the last one ends
-// the request when the client loses the right to it.
+// MayMake refuses a call that the client of ctx may not make, because of its method or
+// its target. If it is used for several calls, the request ends only when the client
+// loses the right to the last one.
 func MayMake(ctx context.Context, method string, request proto.Message) error {
 	if err := MayCall(ctx, method); err != nil {
 		return err

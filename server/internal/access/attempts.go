@@ -9,8 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// What one address may try: so many together, and one more in every
-// six seconds.
+// Attempts of one address: a burst, and one more every six seconds.
 const (
 	attemptBurst = 10
 	attemptRate  = rate.Limit(1.0 / 6)
@@ -56,7 +55,7 @@ func (a *attempts) giveBack(peer string) {
 // peerOf returns the network of a peer.
 func peerOf(remote string) string { return refusals.Network(remote) }
 
-// AttemptInterval is how long an address without attempts left waits for one.
+// AttemptInterval is how long an address without attempts waits for the next one.
 const AttemptInterval = 6 * time.Second
 
 // Attempts limits the wrong secrets that one address may try, as a Guard does

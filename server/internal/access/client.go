@@ -15,8 +15,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Client is who may call what. Nil is one that may do nothing. Its methods are
-// safe for concurrent use; their errors are *connect.Error.
+// Client is a client and its rights. A nil Client may do nothing. Its methods are safe
+// for concurrent use; their errors are *connect.Error.
 type Client struct {
 	name         string
 	keys         []key
@@ -43,7 +43,7 @@ type Client struct {
 	timeout *time.Duration
 }
 
-// usage is what a client uses. It outlasts a change of the rules.
+// usage counts what a client uses. It survives a change of the rules.
 type usage struct {
 	calls   atomic.Int64
 	bytes   atomic.Int64 // of the requests of these calls
@@ -62,8 +62,8 @@ func (c *Client) enter() (leave func(), err error) {
 	return func() { c.usage.calls.Add(-1) }, nil
 }
 
-// MayCall refuses a method that is none of the client's. Metrics, dashboard and
-// operate are about everybody's calls, which is no call about one place.
+// MayCall refuses a method that the client may not call. Metrics, dashboard and operate
+// are about the calls of all clients, so they count as untargeted.
 func (c *Client) MayCall(method string) error {
 	if c == nil {
 		return errUnguarded()
@@ -77,8 +77,8 @@ func (c *Client) MayCall(method string) error {
 	return nil
 }
 
-// MayTouch refuses a call that names a guild, channel or user that is none of
-// the client's, and one that is about none at all.
+// MayTouch refuses a call that names a guild, channel or user that the client may not
+// use. It also refuses a call without a target if the client needs one.
 func (c *Client) MayTouch(r Reading) error {
 	if c == nil {
 		return errUnguarded()
@@ -112,7 +112,7 @@ func errUnguarded() error {
 	return refuse(connect.CodePermissionDenied, "the server does not know who may do this")
 }
 
-// IsEveryone reports whether no rules are about the client, and none can come.
+// IsEveryone reports whether the client has no rules and can never get any.
 func (c *Client) IsEveryone() bool { return c == everyone }
 
 // SeesDeliveries reports whether the client may see the deliveries that other clients
@@ -121,16 +121,14 @@ func (c *Client) SeesDeliveries() bool {
 	return c.IsEveryone() || c == botTokenHolder || c != nil && c.allDeliveries
 }
 
-// Restricted is whether the client may name some guilds, channels and users
-// only.
+// Restricted reports whether the client may use only certain guilds, channels and users.
 func (c *Client) Restricted() bool { return c == nil || c.places != nil }
 
-// Ruled is whether it depends on what a call says whether the client may make
-// it.
+// Ruled reports whether the contents of a call decide whether the client may make it.
 func (c *Client) Ruled() bool { return c == nil || c.methods != nil || c.places != nil }
 
-// Hold waits until the client's own rate allows a call, but fails immediately if
-// that is beyond the deadline of ctx.
+// Hold waits until the client's own rate allows a call. It fails immediately if that time
+// is after the deadline of ctx.
 func (c *Client) Hold(ctx context.Context) error {
 	if c == nil {
 		return errUnguarded()
@@ -161,7 +159,7 @@ func (c *Client) Hold(ctx context.Context) error {
 	}
 }
 
-// Timeout returns how long a plain request of the client may take, 0 for any
+// Timeout returns how long a plain request of the client may take, or 0 for any
 // time, and whether its entry says so.
 func (c *Client) Timeout() (timeout time.Duration, ok bool) {
 	if c == nil || c.timeout == nil {
@@ -170,7 +168,7 @@ func (c *Client) Timeout() (timeout time.Duration, ok bool) {
 	return *c.timeout, true
 }
 
-// Name returns what logs and metrics call the client, "" for nil.
+// Name returns the client's name in logs and metrics, or "" for nil.
 func (c *Client) Name() string {
 	if c == nil {
 		return ""

@@ -9,8 +9,7 @@ import (
 	"discordproxy/discord"
 )
 
-// Describe returns a line for each client that says what it may do, for people.
-// It shows no keys.
+// Describe returns a readable line for each client that says what it may do. It shows no keys.
 func (r *Rules) Describe() []string {
 	lines := make([]string, len(r.clients))
 	for i, c := range r.clients {
@@ -47,7 +46,7 @@ func (c *Client) describe() string {
 		line += "; sees only these channels in lists and events of its guilds"
 	}
 	if c.untargeted {
-		return line + "; and calls that are about none of them"
+		return line + "; and calls without a target"
 	}
-	return line + "; no calls that are about none of them"
+	return line + "; no calls without a target"
 }

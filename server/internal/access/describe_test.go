@@ -15,8 +15,8 @@ clients:
 `).Describe()
 	want := []string{
 		"all: may call every method, for all guilds, channels and users",
-		"some: may call Send*, metrics, for guild 1; channel 7 8; every user; sees only these channels in lists and events of its guilds; no calls that are about none of them",
-		"more: may call every method, for user 3; and calls that are about none of them",
+		"some: may call Send*, metrics, for guild 1; channel 7 8; every user; sees only these channels in lists and events of its guilds; no calls without a target",
+		"more: may call every method, for user 3; and calls without a target",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -51,6 +51,6 @@ func TestFloodOfGuesses(t *testing.T) {
 	if unknown.Load()+in.Load() > 11 || refused.Load() < 139 {
 		t.Errorf("%d guesses were judged, %d let in, %d refused unseen", unknown.Load(), in.Load(), refused.Load())
 	}
-	t.Logf("figure: 150 guesses at once of one network: %d hashes computed, %d refused without one, all answered in %v; the right key at another address waited %v",
+	t.Logf("figure: 150 simultaneous guesses from one network: %d hashes computed, %d refused without one, all answered in %v; the right key at another address waited %v",
 		unknown.Load()+in.Load(), refused.Load(), time.Since(began).Round(time.Millisecond), waited.Round(time.Millisecond))
 }

@@ -7,7 +7,7 @@ import (
 	"connectrpc.com/connect"
 )
 
-// Evidence is who sent a request that another server has forwarded.
+// Evidence identifies the sender of a request that another server has forwarded.
 type Evidence struct {
 	// Client is the name of the client that a Guard of the other server has let in.
 	// It is empty for requests that no Guard has seen.
@@ -21,7 +21,8 @@ type (
 	admittedKey struct{}
 )
 
-// EvidenceOf returns who sent a request, for a server to which it is forwarded.
+// EvidenceOf returns the evidence about the sender of a request, for a server to which it
+// is forwarded.
 func EvidenceOf(r *http.Request) Evidence {
 	e := Evidence{Certificates: certificateNames(r)}
 	if s := sessionOf(r.Context()); s != nil {

@@ -1,6 +1,8 @@
 // Package access implements access control: it authenticates clients by a key, a
-// certificate or an address, and enforces rules about their methods, guilds,
-// channels, users and rates.
+// certificate or an address, and enforces rules about their methods, guilds, channels,
+// users and rates. A Guard identifies the client and checks the method before the body is
+// read; the target and the rate are checked after the message has been read. Access is
+// denied by default: a handler that no Guard protects refuses every call.
 package access
 
 import (
@@ -22,18 +24,18 @@ import (
 
 // Config configures a Guard.
 type Config struct {
-	// Rules are those of the start, see Guard.Use. Nil means that there are no
+	// Rules are the initial rules; see Guard.Use. Nil means that there are no
 	// keys.
 	Rules *Rules
-	// Certificates is whether clients may prove who they are by a certificate,
-	// which TLS has verified. Without Rules such a client may do all.
+	// Certificates reports whether clients may authenticate with a certificate that TLS
+	// has verified. Without Rules, such a client may do everything.
 	Certificates bool
-	// Logger takes addresses that try too many keys. Nil means slog.Default().
+	// Logger receives addresses that try too many keys. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
-// Guard decides who may call. Its methods are safe for concurrent use. Nil is
-// one that lets everybody do everything: see Everyone.
+// Guard decides who may call. Its methods are safe for concurrent use. A nil Guard allows
+// everything: see Everyone.
 type Guard struct {
 	logger       *slog.Logger
 	certificates bool
@@ -71,9 +73,9 @@ func (g *Guard) Use(rules *Rules) {
 	g.revise(rules)
 }
 
-// From returns the client who sent the request of ctx, as the newest rules
-// describe it: ask again whenever it matters. It is nil, and may do nothing, where
-// no Guard has let the request in.
+// From returns the client that sent the request of ctx, with its newest rules: call it
+// again whenever the rules matter. The result is nil, a client that may do nothing, if no
+// Guard has admitted the request.
 func From(ctx context.Context) *Client {
 	if s := sessionOf(ctx); s != nil {
 		s.mu.Lock()
@@ -106,10 +108,10 @@ func Everyone(next http.Handler) http.Handler {
 	})
 }
 
-// Handler has next serve the requests of those who are known: there From and
-// discord.Caller tell who it is, and the key is gone from the header. refuse
-// answers all others; its error is a *connect.Error. The body is not read
-// before.
+// Handler returns a handler that passes the requests of known clients to next, where From
+// and discord.Caller identify the client, and the header does not contain the key. It
+// calls refuse for all other requests, with a *connect.Error. The body has not been read
+// at that time.
 func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *http.Request, error)) http.Handler {
 	if g == nil {
 		return Everyone(next)
@@ -157,7 +159,7 @@ func (g *Guard) letIn(
 	body := &watchedBody{ReadCloser: r.Body}
 	body.ended.Store(r.Body == http.NoBody)
 	ctx = context.WithValue(ctx, unblockKey{}, func() {
-		// It fails only where nothing blocks for ever.
+		// It fails only if nothing can block forever.
 		controller := http.NewResponseController(w)
 		if r.ProtoMajor > 1 || !body.ended.Load() {
 			// In HTTP/1 a deadline after the end of the body would be taken for
@@ -181,8 +183,7 @@ func (g *Guard) letIn(
 	return r, end
 }
 
-// Page returns a page in addition to the methods, for those whose rules allow its
-// name.
+// Page returns a handler for clients whose rules allow the page's name.
 func Page(name string, page http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := MayCall(r.Context(), name); err != nil {
@@ -248,6 +249,6 @@ func certificateNames(r *http.Request) []string {
 		names = append(names, uri.String())
 	}
 	names = append(names, leaf.Subject.CommonName)
-	// What is no proper name would not be one in a log either.
+	// An invalid name would be invalid in a log, too.
 	return slices.DeleteFunc(names, func(name string) bool { return !properName.MatchString(name) })
 }

@@ -12,17 +12,17 @@ import (
 	"connectrpc.com/connect"
 )
 
-// proof is what a client was known by. Exactly one field is set.
+// proof is the credential by which a client was identified. Exactly one field is set.
 type proof struct {
 	hash    string // of its key, as in the rules
 	names   []string
 	address netip.Addr
 	bot     bool   // the bot's own token
-	client  string // a name: the server acts for the client, see Guard.Act
+	client  string // a name: the server acts for the client; see Guard.Act
 }
 
-// Placeholder is what a library that insists on a token can be given: requests
-// with it are the bot's, as those without any.
+// Placeholder is a token for libraries that require one: a request with it is the bot's,
+// like a request without a token.
 const Placeholder = "discordproxy"
 
 // IsPlaceholder reports whether a token is Placeholder, or has the shape of a real
@@ -35,10 +35,9 @@ func IsPlaceholder(token string) bool {
 
 type botTokenKey struct{}
 
-// WithBotToken marks a request whose header Authorization is the bot's own token.
-// Anyone who has it can do with Discord what the bot can, so a Guard lets the
-// request do everything, unless its client is known otherwise: by a key in the
-// path, a certificate or an address.
+// WithBotToken marks a request whose header Authorization is the bot's own token. Anyone
+// who has the token controls the bot, so a Guard lets the request do everything, unless
+// its client is known in another way: by a key in the path, a certificate or an address.
 func WithBotToken(ctx context.Context) context.Context {
 	return context.WithValue(ctx, botTokenKey{}, true)
 }
@@ -47,7 +46,7 @@ func WithBotToken(ctx context.Context) context.Context {
 // an entry has a space.
 var botTokenHolder = &Client{name: "bot token"}
 
-// identity is who sent a request.
+// identity is the sender of a request.
 type identity struct {
 	client *Client
 	proof  proof
@@ -77,7 +76,7 @@ func parseAddresses(list []string) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// identify returns who sent the request.
+// identify returns the sender of the request.
 func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 	if e := evidenceIn(r.Context()); e != nil && e.Client != "" {
 		return g.byName(rules, e.Client)
@@ -133,7 +132,7 @@ func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 			names[0],
 		)
 	case rules == nil:
-		return identity{}, refuse(connect.CodeUnauthenticated, "a certificate is needed")
+		return identity{}, refuse(connect.CodeUnauthenticated, "a certificate is required")
 	}
 	return identity{}, refuse(connect.CodeUnauthenticated, "a key is required: send it in the header Authorization: Bearer KEY")
 }

@@ -71,10 +71,10 @@ func TestCertificateOfSeveralClients(t *testing.T) {
 	}
 }
 
-// TestOtherWaysToGiveAKey: a key as the password of Basic, at the beginning of
+// TestOtherWaysToSendAKey: a key as the password of Basic, at the beginning of
 // the path, and none at all from a known address; what else is in the header
 // then is for Discord.
-func TestOtherWaysToGiveAKey(t *testing.T) {
+func TestOtherWaysToSendAKey(t *testing.T) {
 	key, hash := access.NewKey()
 	other, otherHash := access.NewKey()
 	wrong, _ := access.NewKey()
@@ -180,8 +180,8 @@ func TestKeysInLoggedHeaders(t *testing.T) {
 	}
 }
 
-// TestAddressesThatAreNone: what addresses must not say.
-func TestAddressesThatAreNone(t *testing.T) {
+// TestInvalidAddresses: what addresses must not say.
+func TestInvalidAddresses(t *testing.T) {
 	for list, want := range map[string]string{
 		"[localhost]":               `"localhost" is not an IP address`,
 		"[192.0.2.1/24]":            "did you mean 192.0.2.0/24?",
@@ -235,7 +235,7 @@ func TestGuessesCountBeforeTheyAreComputed(t *testing.T) {
 	})
 }
 
-// TestStreamsFollowTheRules: a stream goes on, or ends, as the new rules say.
+// TestStreamsFollowTheRules: a stream continues, or ends, as the new rules say.
 func TestStreamsFollowTheRules(t *testing.T) {
 	key, hash := access.NewKey()
 	entry := func(more string) string {
@@ -243,7 +243,7 @@ func TestStreamsFollowTheRules(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name, authorization, rules string
-		want                       connect.Code // 0 goes on
+		want                       connect.Code // 0 continues
 	}{
 		{"unchanged", "Bearer " + key, entry("methods: [metrics]"), 0},
 		{"widened", "Bearer " + key, entry("rate: 3"), 0},

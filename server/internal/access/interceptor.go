@@ -9,13 +9,13 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Interceptor returns the interceptor that refuses calls whose messages name what
-// is none of the client's, or are more than it may have in progress, and holds
-// those that come faster than it may.
+// Interceptor returns the interceptor that refuses calls whose targets the client may not
+// use and calls beyond its number of calls in progress, and delays calls that exceed its
+// rate.
 func Interceptor() connect.Interceptor { return admitting(true) }
 
-// Limits returns an Interceptor for messages that are about no guild, channel or user
-// or whose handler asks MayMake about what they are about.
+// Limits returns an Interceptor for messages without a guild, channel or user, and for
+// handlers that check the target with MayMake.
 func Limits() connect.Interceptor { return admitting(false) }
 
 func admitting(targets bool) connect.Interceptor {
@@ -63,7 +63,7 @@ func admit(ctx context.Context, message any, targets bool) error {
 	if !ok && client.Restricted() {
 		return refuse(connect.CodePermissionDenied, "%T is no message of the API", message)
 	}
-	// Without a session no rules can ever take the right to a target away.
+	// Without a session, rules can never revoke the right to a target.
 	if ok && (client.Restricted() || sessionOf(ctx) != nil) {
 		if err := MayTouch(ctx, Read(m)); err != nil {
 			return err

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// Keys made here begin with a sign by which people and scanners for secrets
-// know them, and have 52 characters of 5 random bits each.
+// Keys made here begin with a prefix by which people and secret scanners recognize them,
+// followed by 52 characters of 5 random bits each.
 const (
 	keyPrefix = "dpkey_"
 	keyLength = len(keyPrefix) + 52
@@ -102,7 +102,7 @@ type argon2Verifier struct {
 	salt, hash   []byte
 }
 
-// Bounds for what one key may cost.
+// Limits on the cost of checking one key.
 const (
 	maxArgon2Memory = 256 << 10 // KiB
 	maxArgon2Time   = 10

@@ -87,7 +87,7 @@ func (k *known) add(c *Client, place int) error {
 	return nil
 }
 
-// proven returns the client with this proof, nil if there is none.
+// proven returns the client with this proof, or nil if there is none.
 func (k *known) proven(p proof) *Client {
 	switch {
 	case p.bot:
@@ -129,7 +129,7 @@ func (k *known) byKnownKey(text string) string {
 	return ""
 }
 
-// bySlowKey returns the hash of a key whose hash is slow, "" if there is none.
+// bySlowKey returns the hash of a key whose hash is slow, or "" if there is none.
 func (k *known) bySlowKey(text string) (found string) {
 	digest := sha256.Sum256([]byte(text))
 	for _, key := range k.slow {

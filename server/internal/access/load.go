@@ -20,7 +20,7 @@ type load struct {
 
 type loadKey struct{}
 
-// withLoad has the body of a request count for a client.
+// withLoad counts the body of a request for a client.
 func withLoad(ctx context.Context, client *Client, r *http.Request) (_ *http.Request, leave func()) {
 	if client.usage == nil || client.maxBytes == 0 {
 		return r.WithContext(ctx), func() {}
@@ -39,7 +39,7 @@ func (l *load) add(n int64) error {
 	if all := l.client.usage.bytes.Add(n); all > l.client.maxBytes {
 		return refuse(
 			connect.CodeResourceExhausted,
-			"client %s has as many bytes in requests in progress as it may, %d",
+			"client %s has more bytes in requests in progress than its max_bytes, %d",
 			l.client.name,
 			l.client.maxBytes,
 		)

@@ -16,8 +16,7 @@ func pathKeyOf(ctx context.Context) (string, bool) {
 	return key, ok
 }
 
-// PathPrefix returns the part of a request's path that PathKeys has taken away,
-// /k/KEY, or "".
+// PathPrefix returns the part of a request's path that PathKeys has removed, /k/KEY, or "".
 func PathPrefix(ctx context.Context) string {
 	key, ok := pathKeyOf(ctx)
 	if !ok {

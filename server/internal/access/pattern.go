@@ -45,7 +45,7 @@ func parsePattern(text string, methods []string) (pattern, error) {
 	return pattern{}, fmt.Errorf("methods: %q matches no method: %w", text, hint(text, methods))
 }
 
-// restName is how a method of plain REST is written.
+// restName matches the name of a method of plain REST.
 var restName = regexp.MustCompile(`^([A-Za-z]+|\*) +(/\S*)$`)
 
 // hint says what is wrong with a pattern that matches nothing.

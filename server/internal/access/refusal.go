@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// ErrDenied is in every error of a call that was not let through.
+// ErrDenied is wrapped by every error of a call that was refused.
 var ErrDenied = errors.New("not let through")
 
 // refuse returns the error of a call that is not let through.
@@ -42,15 +42,15 @@ type quiet struct{ error }
 
 func (q quiet) Unwrap() error { return q.error }
 
-// IsQuiet reports whether so many unknown clients came from the address that
-// this refusal is not worth a line in a log: an attacker could fill it.
+// IsQuiet reports whether so many unknown clients have called from the address that this
+// refusal should not be logged: an attacker could fill the log.
 func IsQuiet(err error) bool {
 	_, is := errors.AsType[quiet](err)
 	return is
 }
 
-// Describe returns what an error of this package is in plain HTTP: the status,
-// and when the call could be repeated, 0 if that is not known.
+// Describe returns an error of this package in terms of HTTP: the status, and the time
+// after which the call can be repeated, or 0 if that is not known.
 func Describe(err error) (status int, retryAfter time.Duration) {
 	if d, ok := errors.AsType[*denial](err); ok && d.after > 0 {
 		return http.StatusTooManyRequests, d.after

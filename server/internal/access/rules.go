@@ -14,7 +14,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Rules are the clients that there are.
+// Rules are the known clients with their rights.
 type Rules struct {
 	clients []*Client
 	named   map[string]*Client
@@ -48,10 +48,9 @@ type entry struct {
 	Timeout      string   `yaml:"timeout"`
 }
 
-// Defaults are what holds for a client unless its entry says otherwise.
+// Defaults are the default values of a client's entry.
 type Defaults struct {
-	// Methods are all names that a method in the rules can mean, apart from
-	// those of plain REST.
+	// Methods are all names that a pattern of methods can match, except those of plain REST.
 	Methods []string
 	// MaxCalls is how many calls a client may have in progress, and MaxBytes how
 	// large their requests may be together.
@@ -59,8 +58,8 @@ type Defaults struct {
 	MaxBytes int64
 }
 
-// Parse reads rules. What it does not understand, and what would allow more
-// than was meant, is an error.
+// Parse reads rules. It returns an error for anything that it does not understand, and
+// for anything that could allow more than its author meant.
 func Parse(data []byte, d Defaults) (*Rules, error) {
 	var f file
 	if err := strictyaml.Load(data, &f); err != nil {
@@ -186,7 +185,7 @@ func parseIDs(list []string) (ids, error) {
 	return known, nil
 }
 
-// Names of rights that are not those of the API's methods.
+// Names of rights that are not methods of the API.
 const (
 	MetricsPage = "metrics"
 	Dashboard   = "dashboard"
@@ -214,7 +213,7 @@ func (r *Rules) inherit(old *Rules) {
 	}
 }
 
-// proven returns the client with this proof, nil if there is none.
+// proven returns the client with this proof, or nil if there is none.
 func (r *Rules) proven(p proof) *Client {
 	if p.client != "" {
 		return r.named[p.client]
@@ -222,5 +221,5 @@ func (r *Rules) proven(p proof) *Client {
 	return r.known.proven(p)
 }
 
-// Count returns how many clients there are.
+// Count returns the number of clients.
 func (r *Rules) Count() int { return len(r.clients) }

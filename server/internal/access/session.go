@@ -12,7 +12,7 @@ import (
 )
 
 // session is a request in progress of a known client. When the rules change, it
-// goes on under the new ones, or ends.
+// continues under the new ones, or ends.
 type session struct {
 	proof proof
 	// revoked ends, with a *connect.Error as its cause, when the client is
@@ -103,7 +103,7 @@ func MayCall(ctx context.Context, method string) error {
 	return require(ctx, "method", func(c *Client) error { return c.MayCall(method) })
 }
 
-// MayTouch refuses a call that is about what the client of ctx may not touch.
+// MayTouch refuses a call whose target the client of ctx may not use.
 // The request ends when the client loses the right to it.
 func MayTouch(ctx context.Context, r Reading) error {
 	return require(ctx, "targets", func(c *Client) error { return c.MayTouch(r) })
@@ -119,10 +119,10 @@ func Revoked(ctx context.Context) context.Context {
 	return context.Background()
 }
 
-// Guarded returns the interceptor that refuses calls which no Guard has let in, and
-// ends the streams of clients who may no longer have them. It must be outside of all
-// that reads a stream's context. A call that waits for the rate limits ends there,
-// see discord.WithRevoked; one that was sent goes on.
+// Guarded returns the interceptor that refuses calls that no Guard has admitted, and ends
+// streams that their clients may no longer have. It must be outside everything that reads
+// a stream's context. A call that waits for the rate limits ends there
+// (see discord.WithRevoked); one that was sent continues.
 func Guarded() connect.Interceptor {
 	return rpc.Interceptor{Unary: guardUnary, Stream: guardStream}
 }

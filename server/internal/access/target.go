@@ -29,8 +29,7 @@ type ids struct {
 // has reports whether the client may name the id.
 func (i ids) has(id uint64) bool { return i.all || i.ids[id] }
 
-// Reading is what a call names: the targets that it is about, and others, which
-// can take rights away and never give any.
+// Reading contains what a call names: its targets, and other IDs, which can only restrict it.
 type Reading struct {
 	about, others []Target
 }

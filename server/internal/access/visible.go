@@ -28,7 +28,7 @@ func (c *Client) SeesChannel(id, parent uint64) bool {
 	return known.has(id) || parent != 0 && known.has(parent)
 }
 
-// FiltersChannels is whether the client sees only some channels of its guilds.
+// FiltersChannels reports whether the client sees only some channels of its guilds.
 func (c *Client) FiltersChannels() bool {
 	if c == nil {
 		return true
@@ -37,7 +37,7 @@ func (c *Client) FiltersChannels() bool {
 	return some && !known.all
 }
 
-// SeesGuild is whether the client may have what is about the guild as a whole.
+// SeesGuild reports whether the client may see what is about the guild as a whole.
 func (c *Client) SeesGuild(id uint64) bool {
 	return c != nil && (c.places == nil || c.places[discord.GuildTarget].has(id))
 }
@@ -67,8 +67,8 @@ func (c *Client) Sight() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// VisibleEvent returns the data of an event about a whole guild without what is
-// about channels which the client does not see.
+// VisibleEvent returns the data of an event about a whole guild without the parts about
+// channels that the client does not see.
 func (c *Client) VisibleEvent(data json.RawMessage) (json.RawMessage, error) {
 	// As an element of a list, the event itself may be about a channel, such as an
 	// entry of the audit log.
@@ -83,9 +83,8 @@ func (c *Client) VisibleEvent(data json.RawMessage) (json.RawMessage, error) {
 	return visible, nil
 }
 
-// Visible returns Discord's answer about a guild without the elements of lists
-// that are about channels which the client does not see. Anything else in the
-// answer remains as it was.
+// Visible returns Discord's response about a guild without the list elements about
+// channels that the client does not see. It leaves everything else unchanged.
 func (c *Client) Visible(data json.RawMessage) (json.RawMessage, error) {
 	if c == nil {
 		return nil, errUnguarded()
@@ -197,7 +196,7 @@ func (v view) shows(list string, o map[string]any) bool {
 	return true
 }
 
-// snowflake returns an id, 0 if the value is none.
+// snowflake returns an id, or 0 if the value is none.
 func snowflake(value any) uint64 {
 	text, _ := value.(string)
 	if number, ok := value.(json.Number); ok {

@@ -1,5 +1,5 @@
-// Package apidocs serves the documentation of the API: an OpenAPI document of its
-// JSON form, and a page for people. tools/apidoc generates both from the protobuf
+// Package apidocs serves the documentation of the API: an OpenAPI document that describes
+// its JSON encoding, and a page to read. tools/apidoc generates both from the protobuf
 // definitions.
 package apidocs
 

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// TestForms: the document in JSON says what the one in YAML says, in its order.
+// TestForms: the JSON document equals the YAML document, in the same order.
 func TestForms(t *testing.T) {
 	handler := apidocs.Handler()
 	get := func(path string) string {

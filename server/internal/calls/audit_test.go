@@ -46,7 +46,7 @@ func (f *failing) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// TestAuditThatFails: calls go on, and the log says once that they are missed.
+// TestAuditThatFails: calls continue, and the log says once that their lines are missing.
 func TestAuditThatFails(t *testing.T) {
 	var log bytes.Buffer
 	file := new(failing)

@@ -1,5 +1,5 @@
-// Package calls reports finished calls, whatever their protocol, to the log and to
-// other observers.
+// Package calls reports finished calls of every protocol to the log and to other
+// observers. It also chooses the status code of every error.
 package calls
 
 import (
@@ -22,36 +22,34 @@ const OK = "ok"
 
 // Call is one call. Observers get it when it has ended and must not change it.
 type Call struct {
-	// Method is the method's name in the API. Of plain REST it is the
-	// HTTP method and Discord's path with placeholders, so that there are few.
+	// Method is the method's name in the API. For plain REST, it is the HTTP method and
+	// Discord's path with placeholders, so that the number of names is small.
 	Method string
 	// Protocol is grpc, grpcweb, connect or rest.
 	Protocol string
-	// Target is the name of the id that the call is about, such as channel_id,
-	// and ID its value. Empty and 0 when there is none.
+	// Target is the name of the ID that the call is about, such as channel_id, and ID its
+	// value. They are "" and 0 if there is none.
 	Target string
 	ID     uint64
-	// OddID is the id as it was given, at most 40 digits, where it does not fit
-	// ID, which is 0 then.
+	// OddID is the given ID, at most 40 digits, if it does not fit into ID. ID is then 0.
 	OddID string
-	// Caller is who shares fairly with other callers: the name of the client's
-	// key, else the peer's host. Key says which.
+	// Caller identifies who gets a fair share of the limits: the name of the client's
+	// key, or else the peer's host. Key reports which.
 	Caller string
 	Key    bool
 	// Peer is the network address at the other end of the connection.
 	Peer      string
 	RequestID string
-	// Stream is whether the call may last as long as the client likes.
+	// Stream reports whether the call may last as long as the client wants.
 	Stream bool
 	Began  time.Time
-	// Request is what the client asked for, with its contents. Observers
-	// must not keep it, and show it only to those who were promised contents.
+	// Request is the client's request with its contents. Observers must not keep it, and
+	// must show it only if contents are enabled.
 	Request any
 
-	// What follows is known when the call has ended. Waited is the time that
-	// the rate limits held it, AtDiscord the time of its requests to Discord,
-	// Tries their number. Sent is the number of messages of a stream to the
-	// client.
+	// What follows is known when the call has ended. Waited is how long it waited for
+	// rate limits, AtDiscord the time of its requests to Discord, Tries their number.
+	// Sent is the number of messages of a stream to the client.
 	Code      string
 	Err       error
 	Took      time.Duration
@@ -61,17 +59,17 @@ type Call struct {
 	Sent      int
 }
 
-// contract is the service whose calls are those of applications.
-var contract = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi")
+// applicationsAPI is the service that applications call.
+var applicationsAPI = pb.File_discord_api_discord_api_proto.Services().ByName("DiscordApi")
 
 // Counts reports whether the call says anything about what applications do, which
 // those of other services, such as health checks, do not.
 func (c *Call) Counts() bool {
-	return c.Protocol == "rest" || c.Protocol == "hook" || contract.Methods().ByName(protoreflect.Name(c.Method)) != nil
+	return c.Protocol == "rest" || c.Protocol == "hook" || applicationsAPI.Methods().ByName(protoreflect.Name(c.Method)) != nil
 }
 
-// Observer is notified of every call. Ended is called when the answer is decided,
-// in the call's own goroutine: it must be quick and safe for concurrent use.
+// Observer is notified of every call. Ended is called when the response is known, in the
+// call's own goroutine: it must be fast and safe for concurrent use.
 type Observer interface {
 	Ended(ctx context.Context, c *Call)
 }

@@ -21,7 +21,7 @@ type recorder []calls.Call
 
 func (r *recorder) Ended(_ context.Context, c *calls.Call) { *r = append(*r, *c) }
 
-// do runs a call as the edge does: below the handler that names requests.
+// do runs a call as the server does: below the handler that names requests.
 func do(t *testing.T, ctx context.Context, observers calls.Observers, c *calls.Call, err error) {
 	t.Helper()
 	req := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", nil)
@@ -36,7 +36,7 @@ func do(t *testing.T, ctx context.Context, observers calls.Observers, c *calls.C
 	})).ServeHTTP(httptest.NewRecorder(), req)
 }
 
-func TestObserversHearTheSame(t *testing.T) {
+func TestObserversGetTheSame(t *testing.T) {
 	var first, second recorder
 	observers := calls.Observers{&first, &second}
 	do(t, t.Context(), observers, &calls.Call{Method: "SendChannelMessage", Target: "channel_id", ID: 7}, nil)
@@ -84,7 +84,7 @@ func TestLogLevels(t *testing.T) {
 	}
 }
 
-// TestLogTarget: a line names the id that a call is about, and none else.
+// TestLogTarget: a line names the ID that a call is about, and no other.
 func TestLogTarget(t *testing.T) {
 	for _, tt := range []struct {
 		call calls.Call
@@ -101,7 +101,7 @@ func TestLogTarget(t *testing.T) {
 	}
 }
 
-// TestLogInjection: no text of a client begins a line or field of its own.
+// TestLogInjection: no text from a client can begin a line or a field.
 func TestLogInjection(t *testing.T) {
 	var out bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -113,8 +113,7 @@ func TestLogInjection(t *testing.T) {
 	}
 }
 
-// TestWithdrawn: a call that an operator cancelled is not one that libraries repeat by
-// themselves.
+// TestWithdrawn: libraries do not automatically retry a call that an operator cancelled.
 func TestWithdrawn(t *testing.T) {
 	e := &discord.Error{Reason: discord.Withdrawn}
 	if code, status := calls.CodeOf(e), calls.HTTPStatusOf(e); code != connect.CodeAborted || status != http.StatusConflict {

@@ -35,12 +35,11 @@ func CodeOf(e *discord.Error) connect.Code {
 	}
 }
 
-// Status returns the error of a call, or of a request that did not become one,
-// with the code that its caller gets. A *discord.Error has that of CodeOf. The
-// deadline of a context that has passed, or a caller that has left, takes the
-// place of what failed because of it: connect-go calls that unknown or
-// internal. All other *connect.Errors stay as they are, and any other error is
-// a defect.
+// Status returns the error of a call, or of a request that did not become one, with the
+// code that its caller gets. A *discord.Error has that of CodeOf. If something failed
+// because the deadline has passed or the caller has disconnected, the error is that of
+// the deadline or the caller: connect-go would report unknown or internal. All other
+// *connect.Errors stay unchanged, and any other error is a bug.
 func Status(ctx context.Context, err error) *connect.Error {
 	e, ofDiscord := errors.AsType[*discord.Error](err)
 	status, coded := errors.AsType[*connect.Error](err)
@@ -62,17 +61,19 @@ func Status(ctx context.Context, err error) *connect.Error {
 	return connect.NewError(connect.CodeInternal, &ending{"internal error", err})
 }
 
-// statusOfOutbox returns the error of the outbox's records, nil for any other.
+// statusOfOutbox returns the error of the outbox's records, or nil for any other.
 func statusOfOutbox(err error) *connect.Error {
 	for _, known := range []struct {
 		err  error
 		code connect.Code
 	}{
 		{store.ErrOtherCall, connect.CodeAlreadyExists},
+		{store.ErrTooLate, connect.CodeInvalidArgument},
 		{store.ErrOutboxFull, connect.CodeResourceExhausted},
 		{store.ErrNoDelivery, connect.CodeNotFound},
 		{store.ErrInProgress, connect.CodeFailedPrecondition},
 		{store.ErrEnded, connect.CodeFailedPrecondition},
+		{store.ErrDelivered, connect.CodeFailedPrecondition},
 		{store.ErrNotEnded, connect.CodeFailedPrecondition},
 		{store.ErrReplaced, connect.CodeFailedPrecondition},
 	} {
@@ -112,9 +113,9 @@ func endOf(ctx context.Context, err error) (code connect.Code, text string, ende
 	return code, text, ended
 }
 
-// StatusOfBody returns the error of a request whose body could not be read. A
-// body that does not come in time has DEADLINE_EXCEEDED; one that breaks off is
-// that of a caller who left. Errors that say more stay as they are.
+// StatusOfBody returns the error of a request whose body could not be read. A body that
+// does not arrive in time is DEADLINE_EXCEEDED. A body that breaks off means that its
+// caller has disconnected. More specific errors stay unchanged.
 func StatusOfBody(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*connect.Error](err); ok {
 		return err

@@ -42,8 +42,8 @@ func (b *incoming) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if b.deadline {
-		// What is read after the body only shows that the client is there, and
-		// must not end with the deadline.
+		// Reads after the body only detect whether the client is connected, and must not
+		// end at the deadline.
 		b.deadline = false
 		_ = http.NewResponseController(b.writer).SetReadDeadline(time.Time{})
 	}

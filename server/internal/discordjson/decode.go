@@ -15,25 +15,25 @@ import (
 // maxDepth bounds how deep messages may nest.
 const maxDepth = 32
 
-// Unmarshal fills m from one of Discord's objects. What the API does not
-// know and what has another form than expected is left out: an object of next
-// year is read as far as it is understood. Only text that is not a JSON
-// object is an error.
+// Unmarshal fills m from one of Discord's objects. Unknown fields and values of an
+// unexpected form are left out, so that objects of future versions can be read. Only text
+// that is not a JSON object is an error.
 func Unmarshal(data []byte, m proto.Message) error {
 	value, err := parse(data)
 	if err != nil {
 		return err
 	}
-	if !value.isObject() {
+	if !value.IsObject() {
 		return fmt.Errorf("discordjson: expected an object, found %.40q", data)
 	}
 	fill(m.ProtoReflect(), value, 0)
 	return nil
 }
 
-// UnmarshalAnswer fills the response of a method from what Discord answered. A
-// response with one field has the whole answer in it, an object or an array;
-// one with several fields is itself the object; one without takes nothing.
+// UnmarshalAnswer fills the response of a method from what Discord answered. If the
+// response has one field, that field receives the whole document, an object or an array.
+// If it has several fields, the response itself is the object. A response without fields
+// ignores the document.
 func UnmarshalAnswer(data []byte, response proto.Message) error {
 	m := response.ProtoReflect()
 	fields := m.Descriptor().Fields()
@@ -49,7 +49,7 @@ func UnmarshalAnswer(data []byte, response proto.Message) error {
 		return err
 	}
 	f := &objectOf(m.Descriptor()).fields[0]
-	if value.isList() != f.IsList() || value.isObject() == f.IsList() {
+	if value.IsList() != f.IsList() || value.IsObject() == f.IsList() {
 		return fmt.Errorf("discordjson: no %s, found %.40q", f.FullName(), data)
 	}
 	f.fill(m, value, 0)
@@ -57,7 +57,7 @@ func UnmarshalAnswer(data []byte, response proto.Message) error {
 }
 
 // UnmarshalList reads an array of Discord's objects, as Unmarshal does.
-// Elements that are no objects are left out.
+// Elements that are not objects are left out.
 func UnmarshalList[M any, P interface {
 	*M
 	proto.Message
@@ -66,12 +66,12 @@ func UnmarshalList[M any, P interface {
 	if err != nil {
 		return nil, err
 	}
-	if !value.isList() {
+	if !value.IsList() {
 		return nil, fmt.Errorf("discordjson: expected an array, found %.40q", data)
 	}
 	list := []P{}
-	for element := range value.elements {
-		if element.isObject() {
+	for element := range value.Elements {
+		if element.IsObject() {
 			m := P(new(M))
 			fill(m.ProtoReflect(), element, 0)
 			list = append(list, m)
@@ -87,7 +87,7 @@ func fill(m protoreflect.Message, o value, depth int) {
 		return
 	}
 	known := objectOf(m.Descriptor())
-	for name, member := range o.members {
+	for name, member := range o.Members {
 		if f, ok := known.byName[string(name)]; ok {
 			f.fill(m, member, depth)
 		}
@@ -97,10 +97,10 @@ func fill(m protoreflect.Message, o value, depth int) {
 // fill sets the field of a message, whatever it was before. A value that the field
 // cannot have leaves it unset.
 func (f *field) fill(m protoreflect.Message, v value, depth int) {
-	if v.isNull() && f.presence {
+	if v.IsNull() && f.presence {
 		v = value("true")
 	}
-	if v.isNull() || v.isList() && space(v[1:])[0] == ']' {
+	if v.IsNull() || v.IsList() && v.IsEmpty() {
 		f.unset(m)
 		return
 	}
@@ -121,10 +121,10 @@ func (f *field) fill(m protoreflect.Message, v value, depth int) {
 		return true
 	}
 	switch {
-	case v.isList():
-		v.elements(add)
-	case v.isObject() && f.keyed:
-		for _, element := range v.keyed(f.lacks) {
+	case v.IsList():
+		v.Elements(add)
+	case v.IsObject() && f.keyed:
+		for _, element := range keyedElements(v, f.lacks) {
 			add(element)
 		}
 	default:
@@ -140,17 +140,17 @@ func (f *field) unset(m protoreflect.Message) {
 	}
 }
 
-// keyed returns the members of an object, in the order of their names. An
+// keyedElements returns the members of an object, in the order of their names. An
 // object among them gets one with its name as the id, unless lacks is empty.
-func (v value) keyed(lacks string) (elements []value) {
+func keyedElements(v value, lacks string) (elements []value) {
 	byID := make(map[string]value)
-	for id, element := range v.members {
+	for id, element := range v.Members {
 		byID[string(id)] = element
 	}
 	for _, id := range slices.Sorted(maps.Keys(byID)) {
 		element := byID[id]
-		if lacks != "" && element.isObject() {
-			if o, ok := element.decoded().(map[string]any); ok {
+		if lacks != "" && element.IsObject() {
+			if o, ok := element.Decoded().(map[string]any); ok {
 				o[lacks] = map[string]any{"id": id}
 				element, _ = json.Marshal(o) // it was JSON before
 			}
@@ -165,7 +165,7 @@ func (f *field) value(m protoreflect.Message, list protoreflect.List, v value, d
 	none := protoreflect.Value{}
 	switch f.Kind() {
 	case protoreflect.MessageKind:
-		if !v.isObject() {
+		if !v.IsObject() {
 			return none, false
 		}
 		var blank protoreflect.Value
@@ -181,18 +181,18 @@ func (f *field) value(m protoreflect.Message, list protoreflect.List, v value, d
 		}
 		return blank, true
 	case protoreflect.BoolKind:
-		return protoreflect.ValueOfBool(v[0] == 't'), v.isBool()
+		return protoreflect.ValueOfBool(v[0] == 't'), v.IsBool()
 	case protoreflect.StringKind:
-		if v.isBool() {
+		if v.IsBool() {
 			return protoreflect.ValueOfString(string(v)), true
 		}
-		return protoreflect.ValueOfString(string(v.text())), v.text() != nil
+		return protoreflect.ValueOfString(string(v.Text())), v.Text() != nil
 	case protoreflect.Uint64Kind:
 		// Where Discord has an object the API may have its id.
-		if v.isObject() {
-			v = v.member("id")
+		if v.IsObject() {
+			v = v.Member("id")
 		}
-		n, err := strconv.ParseUint(string(v.text()), 10, 64)
+		n, err := strconv.ParseUint(string(v.Text()), 10, 64)
 		return protoreflect.ValueOfUint64(n), err == nil
 	case protoreflect.Int64Kind:
 		n, ok := integer(v)
@@ -209,7 +209,7 @@ func (f *field) value(m protoreflect.Message, list protoreflect.List, v value, d
 		number := protoreflect.EnumNumber(n) + f.shift
 		return protoreflect.ValueOfEnum(number), ok && n >= 0 && n < math.MaxInt32
 	case protoreflect.DoubleKind:
-		n, err := strconv.ParseFloat(string(v.text()), 64)
+		n, err := strconv.ParseFloat(string(v.Text()), 64)
 		return protoreflect.ValueOfFloat64(n), err == nil
 	default:
 		// The API has no fields of other kinds; a test holds it to that.
@@ -219,10 +219,10 @@ func (f *field) value(m protoreflect.Message, list protoreflect.List, v value, d
 
 // integer reads a whole number, also one that is written with a fraction.
 func integer(v value) (int64, bool) {
-	if n, err := strconv.ParseInt(string(v.text()), 10, 64); err == nil {
+	if n, err := strconv.ParseInt(string(v.Text()), 10, 64); err == nil {
 		return n, true
 	}
-	x, err := strconv.ParseFloat(string(v.text()), 64)
+	x, err := strconv.ParseFloat(string(v.Text()), 64)
 	if err != nil || math.IsNaN(x) || math.Abs(x) >= 1<<62 {
 		return 0, false
 	}

@@ -188,7 +188,7 @@ func TestEmptyIsNotSent(t *testing.T) {
 	}
 }
 
-// TestFields: what is not set stays as it is, what is cleared is removed.
+// TestFields: fields that are not set stay unchanged, and cleared fields are removed.
 func TestFields(t *testing.T) {
 	for want, m := range map[string]proto.Message{
 		`{"guild_id":"1"}`: &pb.ModifyGuildMemberRequest{GuildId: 1},

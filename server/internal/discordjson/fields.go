@@ -58,7 +58,7 @@ type field struct {
 	clears   *field
 }
 
-// Cleared returns the field whose value f removes, nil if f is not such a flag:
+// Cleared returns the field whose value f removes, or nil if f is not such a flag:
 // clear_nick removes the nick. Setting neither leaves the nick as it is.
 func Cleared(f protoreflect.FieldDescriptor) protoreflect.FieldDescriptor {
 	if name, ok := strings.CutPrefix(string(f.Name()), "clear_"); ok && f.Kind() == protoreflect.BoolKind {

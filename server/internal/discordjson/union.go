@@ -32,14 +32,14 @@ func writeUnion(m protoreflect.Message) any {
 
 func fillUnion(m protoreflect.Message, o value, depth int) {
 	fields := m.Descriptor().Fields()
-	if number, ok := integer(o.member("type")); ok && number > 0 && int64(int32(number)) == number {
+	if number, ok := integer(o.Member("type")); ok && number > 0 && int64(int32(number)) == number {
 		kind := fields.ByNumber(protoreflect.FieldNumber(number))
 		if kind != nil && kind.Name() != rawJSON {
 			fill(m.Mutable(kind).Message(), o, depth)
 			return
 		}
 	}
-	if data, err := json.Marshal(o.decoded()); err == nil {
+	if data, err := json.Marshal(o.Decoded()); err == nil {
 		m.Set(fields.ByName(rawJSON), protoreflect.ValueOfString(string(data)))
 	}
 }

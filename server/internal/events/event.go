@@ -19,8 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Event is one event that is kept. It is encoded when the first subscriber
-// wants it, and for all of them together.
+// Event is a kept event. It is encoded once, when the first subscriber wants it.
 type Event struct {
 	Type      pb.Event_Type
 	Name      string // Discord's
@@ -36,7 +35,7 @@ type Event struct {
 	size int64
 	// rawOmitted is whether there was JSON that is not kept.
 	rawOmitted bool
-	// body is the encoded event without its number and its JSON, nil before it
+	// body is the encoded event without its number and its JSON, or nil before it
 	// is needed.
 	body    []byte
 	once    sync.Once
@@ -68,13 +67,13 @@ func (e *Event) prepare() {
 	e.size = overhead + 2*int64(len(e.Data)) + int64(len(e.body)) // its encoded form is about as large
 }
 
-// Sequence returns the event's number in its hub, 0 before Publish.
+// Sequence returns the event's number in its hub, or 0 before Publish.
 func (e *Event) Sequence() uint64 { return e.sequence }
 
 // ParentID returns the channel of a thread, where the event says it, or 0.
 func (e *Event) ParentID() uint64 { return e.parentID }
 
-// WithData returns the event with other JSON in the place of its own.
+// WithData returns the event with its JSON replaced.
 func (e *Event) WithData(data json.RawMessage) *Event {
 	return &Event{
 		Type: e.Type, Name: e.Name, GuildID: e.GuildID, ChannelID: e.ChannelID, Data: data, State: e.State, Time: e.Time,
@@ -164,7 +163,7 @@ func (e *Event) encode() []byte {
 		}
 	default:
 		if field := kinds[e.Type].payload; field != nil {
-			// What is not understood is left out; the event comes in any case.
+			// Parts that are not understood are left out; the event is delivered in any case.
 			_ = discordjson.Unmarshal(e.Data, m.ProtoReflect().Mutable(field).Message().Interface())
 			if proto.Size(m) > maxPayloadBytes {
 				m.ProtoReflect().Clear(field)
@@ -184,7 +183,7 @@ func marshal(m *pb.Event) []byte {
 	return data
 }
 
-// Of returns an event of Discord's.
+// Of returns an event from Discord.
 func Of(d gateway.Dispatch) *Event {
 	e := &Event{Type: pb.Event_UNTYPED, Name: d.Type, Data: d.Data, Time: d.Time}
 	if number, ok := pb.Event_Type_value[d.Type]; ok {
@@ -229,7 +228,7 @@ func (s *snowflake) UnmarshalJSON(data []byte) error {
 
 // kind is what is known of one of Discord's events.
 type kind struct {
-	// payload is the field of discord_api.Event that it fills, nil for none.
+	// payload is the field of discord_api.Event that it fills, or nil for none.
 	payload protoreflect.FieldDescriptor
 	// intents bring it, each of them some. 0 means that none is needed.
 	intents gateway.Intents
@@ -283,5 +282,5 @@ var kinds = map[pb.Event_Type]kind{
 }
 
 // Intents returns the intents, at least one of which is needed for events of a
-// type, 0 when none is.
+// type, or 0 when none is.
 func Intents(t pb.Event_Type) gateway.Intents { return kinds[t].intents }

@@ -97,7 +97,7 @@ func TestTyped(t *testing.T) {
 	}
 }
 
-// TestOdd: whatever Discord sends comes, as far as it is understood.
+// TestOdd: unexpected events are delivered with the parts that are understood.
 func TestOdd(t *testing.T) {
 	for _, d := range []gateway.Dispatch{
 		{Type: "SOMETHING_NEW", Data: []byte(`{"guild_id":"2","x":1}`)},

@@ -4,8 +4,8 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// Filter says which events a subscriber wants. The zero value wants all but
-// those that must be asked for.
+// Filter selects the events that a subscriber wants. The zero value selects all except
+// those that must be requested by type.
 type Filter struct {
 	types            map[pb.Event_Type]bool
 	guilds, channels map[uint64]bool

@@ -39,8 +39,7 @@ type Config struct {
 
 // Times of a subscription.
 const (
-	// Heartbeat is how long a subscriber hears nothing before it gets a sign
-	// of life.
+	// Heartbeat is the longest time without a batch; after it, a subscriber gets an empty one.
 	Heartbeat = 15 * time.Second
 	// pace is how long an event may wait for company, so that many events do
 	// not wake many subscribers each. The first after a pause never waits.
@@ -61,7 +60,7 @@ type Position struct {
 	Sequence uint64
 }
 
-// Gap is a range of events that are gone.
+// Gap is a range of events that are no longer kept.
 type Gap struct {
 	Epoch string
 	// First and Last are the numbers that are gone. Last is 0 when it is not
@@ -70,19 +69,18 @@ type Gap struct {
 	First, Last uint64
 }
 
-// Batch is what is ready for a subscriber. With nothing else than a position it
-// is a sign of life.
+// Batch contains the events that are ready for a subscriber. A batch with only a position
+// is a heartbeat.
 type Batch struct {
 	Gaps []Gap
-	// Lost is why no events come, reported in the first batch of a subscription
-	// that begins while the connection is lost. Else nil.
+	// Lost says why no events arrive. It is set in the first batch of a subscription that
+	// begins while the connection is lost, otherwise nil.
 	Lost     *pb.Event_GatewayState
 	Events   []*Event
 	Position Position
 }
 
-// BehindError says that a subscriber was too slow: events after its position
-// are gone.
+// BehindError means that a subscriber was too slow: events after its position are no longer kept.
 type BehindError struct {
 	Position Position
 	// First is the oldest number that is kept.
@@ -97,7 +95,7 @@ func (e *BehindError) Error() string {
 	)
 }
 
-// ErrFull: there are as many subscribers as there may be.
+// ErrFull means that the maximum number of subscribers is reached.
 var ErrFull = errors.New("too many subscribers")
 
 // Hub keeps the newest events. It is safe for concurrent use.
@@ -114,10 +112,10 @@ type Hub struct {
 	// large are the numbers of the large events, largeBytes what they take.
 	large      []uint64
 	largeBytes int64
-	// changed is closed when something happened, nil while nobody waits.
+	// changed is closed when something happened, or nil while nobody waits.
 	changed     chan struct{}
 	subscribers int
-	lost        *Event // that reported the loss of the connection, nil while it is connected
+	lost        *Event // that reported the loss of the connection, or nil while it is connected
 	published   map[pb.Event_Type]uint64
 	behind      uint64 // subscriptions that ended with a BehindError
 	ended       error
@@ -152,7 +150,7 @@ func New(c Config) (*Hub, error) {
 	return h, nil
 }
 
-// Epoch names this run of the hub, see Position.
+// Epoch names this run of the hub; see Position.
 func (h *Hub) Epoch() string { return h.epoch }
 
 // Publish numbers an event and keeps it. It never waits for subscribers. The
@@ -231,7 +229,7 @@ func (h *Hub) wake() {
 	}
 }
 
-// End lets every subscription end with err, after it has got what is kept.
+// End ends every subscription with err, after it has received all kept events.
 // Later events are not kept, and later calls of End have no effect.
 func (h *Hub) End(err error) {
 	h.mu.Lock()
@@ -242,7 +240,7 @@ func (h *Hub) End(err error) {
 	}
 }
 
-// Subscription is one subscriber's place. It is for one goroutine.
+// Subscription is the position of one subscriber. It must be used by one goroutine.
 type Subscription struct {
 	hub    *Hub
 	filter Filter

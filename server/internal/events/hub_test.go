@@ -84,7 +84,7 @@ func wantNumbers(t *testing.T, b events.Batch, want ...uint64) {
 	}
 }
 
-func TestGoOn(t *testing.T) {
+func TestResumeAfterPosition(t *testing.T) {
 	h := newHub(t, events.Config{MaxEvents: 5})
 	s := subscribe(t, h, events.Filter{}, nil)
 	start := next(t, s)
@@ -157,8 +157,8 @@ func TestBehind(t *testing.T) {
 	}
 }
 
-// TestStates: an outage is reported once, a lost session too, and who comes
-// meanwhile hears of it.
+// TestStates: an outage and a lost session are each reported once, also to subscribers
+// that arrive during the outage.
 func TestStates(t *testing.T) {
 	h := newHub(t, events.Config{MaxEvents: 4})
 	s := subscribe(t, h, events.NewFilter([]pb.Event_Type{pb.Event_TYPING_START}, nil, nil), nil)
@@ -390,7 +390,7 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-// TestPace: one event comes immediately, many come together.
+// TestPace: a single event arrives immediately, many arrive together.
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub(t, events.Config{})
@@ -477,8 +477,7 @@ func TestLeave(t *testing.T) {
 	})
 }
 
-// TestBooks: whatever subscribers do, each event is received once or reported to
-// be gone.
+// TestBooks: whatever subscribers do, each event is received once or reported as missed.
 func TestBooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub(t, events.Config{MaxEvents: 50})

@@ -13,7 +13,7 @@ import (
 // maxEarlier is how many earlier epochs a hub recognizes.
 const maxEarlier = 16
 
-// State is where a hub is, for the hub of a later run.
+// State is the state of a hub, for the hub of a later run.
 type State struct {
 	Epoch string `json:"epoch"`
 	// Next is the number that the next event gets.
@@ -109,7 +109,7 @@ func (x Exported) Events() map[uint64][]byte {
 	return encoded
 }
 
-// Restore goes on from the state and the stored events of an earlier run. Events
+// Restore continues from the state and the stored events of an earlier run. Events
 // before a missing one are left out. clean is whether that run ended by itself; else
 // subscribers may have got further than is known, and what they got comes again,
 // with the same numbers, if the gateway's session is resumed. It is called before

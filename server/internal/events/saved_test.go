@@ -142,7 +142,7 @@ func checkEvents(t *testing.T, all []string, want, epoch string, early bool) {
 	}
 }
 
-// TestRestoredEvents: what a subscriber gets of an event is the same after a restart.
+// TestRestoredEvents: a subscriber gets the same event after a restart.
 func TestRestoredEvents(t *testing.T) {
 	h := newHub(t, events.Config{})
 	at := time.Unix(1_790_000_000, 5)
@@ -189,8 +189,8 @@ func TestRestoredEvents(t *testing.T) {
 	}
 }
 
-// TestBadState restores what cannot be. The hub is as a new one, or leaves out what
-// is behind a missing event.
+// TestBadState restores invalid states. The hub is then empty, or leaves out the events
+// after a missing one.
 func TestBadState(t *testing.T) {
 	h := newHub(t, events.Config{})
 	say(h, 1, 2, 3, 4, 5)

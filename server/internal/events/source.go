@@ -11,8 +11,7 @@ import (
 // gateway.Handler.
 func (h *Hub) Dispatch(d gateway.Dispatch) { h.Publish(Of(d)) }
 
-// EndedError is what subscriptions end with when Discord wants no further
-// connection.
+// EndedError ends subscriptions when Discord does not accept another connection.
 type EndedError struct{ Reason string }
 
 func (e *EndedError) Error() string { return e.Reason }

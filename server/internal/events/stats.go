@@ -18,7 +18,7 @@ type Stats struct {
 	First, Last uint64
 	// Bytes is the memory of the events that are kept.
 	Bytes int64
-	// Published is the number of events that there were, by type.
+	// Published is the number of published events, by type.
 	Published map[pb.Event_Type]uint64
 }
 

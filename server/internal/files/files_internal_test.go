@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestReadRegular: what is no regular file is an error immediately, links are
-// followed, and the size is bounded.
+// TestReadRegular: a file that is not regular is an error immediately, links are
+// followed, and the size is limited.
 func TestReadRegular(t *testing.T) {
 	folder := t.TempDir()
 	file, link, large := filepath.Join(folder, "file"), filepath.Join(folder, "link"), filepath.Join(folder, "large")
@@ -34,8 +34,8 @@ func TestReadRegular(t *testing.T) {
 	}
 }
 
-// TestFileThatHangs: a file whose read does not return holds up neither other
-// files nor the end; it is used when it can be read again.
+// TestFileThatHangs: a read that hangs delays neither other files nor the shutdown. The
+// file is used when it can be read again.
 func TestFileThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

@@ -15,12 +15,11 @@ import (
 // MaxBytes limits the size of a file.
 const MaxBytes = 4 << 20
 
-// Timeout limits how long reading a file may take: one on a network may never
-// answer.
+// Timeout limits how long reading a file may take: a network file system may never respond.
 const Timeout = 10 * time.Second
 
 // ReadRegular returns the contents of a regular file, to which symbolic links
-// may lead. A pipe, a folder or a device is an error, and never waited for.
+// may lead. A pipe, a folder or a device is an error; ReadRegular never waits for it.
 func ReadRegular(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|openNonblock, 0)
 	if err != nil {
@@ -61,7 +60,7 @@ func fileKind(mode os.FileMode) string {
 var errFileSlow = errors.New("reading the file takes too long")
 
 // Within returns what read returns, but not later than the end of ctx or after
-// Timeout: read goes on then, and nobody waits for it.
+// Timeout: read continues then, and nobody waits for it.
 func Within[T any](ctx context.Context, read func() (T, error)) (T, error) {
 	type result struct {
 		value T

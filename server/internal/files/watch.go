@@ -13,11 +13,11 @@ import (
 // change. Their contents are compared, so that it does not matter whether a
 // file is written, replaced by another, or a link in its path is turned.
 type Watched struct {
-	// What names the files in errors and in the log.
+	// What is the name of the files in errors and in the log.
 	What  string
 	Paths []string
-	// Use takes the contents in the order of Paths. After an error what was used
-	// before remains.
+	// Use receives the contents in the order of Paths. After an error, the previous
+	// contents stay in use.
 	Use func(contents [][]byte) error
 	// ReadFile reads one file. Nil means ReadRegular.
 	ReadFile func(string) ([]byte, error)
@@ -67,7 +67,7 @@ func (w *Watched) read() fileContents {
 	return all
 }
 
-// await returns what a read returns, which goes on when it takes too long: the
+// await returns what a read returns, which continues when it takes too long: the
 // next await waits for the same one.
 func (w *Watched) await(ctx context.Context) fileContents {
 	if w.reading == nil {
@@ -102,9 +102,9 @@ func (w *Watched) Load(ctx context.Context) error {
 	return nil
 }
 
-// Replace has Watch read other files, or the same ones immediately, and returns when they
-// are used. After an error the files before, and what they contained, remain. It must be
-// called while Watch runs.
+// Replace makes Watch read other files, or the same files immediately, and returns when
+// they are in use. After an error, the previous files and their contents stay in use. It
+// must be called while Watch runs.
 func (w *Watched) Replace(ctx context.Context, paths []string, read func(string) ([]byte, error)) error {
 	r := replacement{paths, read, make(chan error, 1)}
 	select {
@@ -160,8 +160,8 @@ func (w *Watched) look(ctx context.Context, logger *slog.Logger) {
 	logger.InfoContext(ctx, "reloaded a file", "what", w.What, "file", w.Paths[0])
 }
 
-// Watch reads all files again and again, and uses those that have changed, until
-// ctx ends. A read that hangs then goes on.
+// Watch reads all files repeatedly, and uses those that have changed, until ctx ends. A
+// read that hangs at that time continues.
 func Watch(ctx context.Context, logger *slog.Logger, all ...*Watched) {
 	var parts sync.WaitGroup
 	for _, w := range all { // one that hangs holds up no other

@@ -210,7 +210,7 @@ func (c *connection) updateVoiceState(ctx context.Context, in command) error {
 		return &closeDecode
 	}
 	if !c.may(ctx, voiceMethod, guild, channel) || !c.proxy.config.Guilds.Has(guild) {
-		return nil // Discord does not answer what is about a guild without the bot
+		return nil // Discord does not respond to commands about a guild without the bot
 	}
 	s := c.current()
 	if s == nil {

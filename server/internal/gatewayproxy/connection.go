@@ -192,8 +192,7 @@ func (c *connection) converse(identified func()) error {
 	}
 }
 
-// againError has a client that got INVALID_SESSION identify itself again over the
-// same connection.
+// againError lets a client that got INVALID_SESSION identify again over the same connection.
 type againError struct{ command command }
 
 func (*againError) Error() string { return "the client sent a second Identify" }
@@ -259,8 +258,7 @@ func (c *connection) report(ctx context.Context, method string, err error) {
 	end(err)
 }
 
-// serve has a client that is known begin or resume its session, and serves it until
-// the connection ends.
+// serve begins or resumes the session of a known client, and serves it until the connection ends.
 func (c *connection) serve(ctx context.Context, begin func(context.Context) error) (err error) {
 	if err := access.MayCall(ctx, "SubscribeEvents"); err != nil {
 		c.report(ctx, "SubscribeEvents", err)
@@ -329,14 +327,14 @@ func (c *connection) outcome() error {
 	return connect.NewError(connect.CodeInvalidArgument, why)
 }
 
-// current returns the session, nil before READY or RESUME.
+// current returns the session, or nil before READY or RESUME.
 func (c *connection) current() *session { return c.session.Load() }
 
 // patience is how long a client may send no heartbeat.
 func (c *connection) patience() time.Duration { return 2 * c.proxy.config.HeartbeatInterval }
 
 // hangUp ends the connection because of an error of reading, and waits until
-// nothing of it goes on. It may be called more than once.
+// nothing of it continues. It may be called more than once.
 func (c *connection) hangUp(err error) {
 	c.end(err)
 	<-c.closed

@@ -107,7 +107,7 @@ func (c *connection) requestMembers(ctx context.Context, in command) error {
 		return c.answerMembers(&asked, nil, asked.UserIDs)
 	}
 	g := c.proxy.config.Guilds.GuildSnapshot(guild)
-	// After a restart guilds are not known, but the sessions go on.
+	// After a restart guilds are not known, but the sessions continue.
 	if !g.Available() && c.proxy.isKnown() || asked.all() && intents&gateway.IntentGuildMembers == 0 {
 		return nil
 	}

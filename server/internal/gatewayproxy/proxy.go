@@ -1,19 +1,19 @@
 // Package gatewayproxy provides Discord's gateway to bots, fed from the one session
 // that the server keeps at Discord.
 //
-// A bot connects, identifies and resumes as it would at Discord. What it gets comes
-// from three places. READY and GUILD_CREATE are made from what gateway.Guilds keeps.
-// Events come from the ring of events.Hub, in which a session is a place: one that
-// reads too slowly falls out of it and is closed, and resuming is going on from an
-// older place. Answers to what the bot itself asks for, such as members, are
-// remembered with its session as far as they fit.
+// A bot connects, identifies and resumes as it would at Discord. What it receives has
+// three sources. READY and GUILD_CREATE are built from the guilds in gateway.Guilds.
+// Events are read from the ring of events.Hub, in which a session is a position: a
+// session that reads too slowly falls behind the ring and is closed, and RESUME continues
+// from an older position. Responses to the bot's own requests, for example for members,
+// are kept with its session within a size limit.
 //
-// A session numbers its own events. It ends, as at Discord, when the bot closes it,
-// when its place in the ring is gone, and when the server's own session at Discord
-// could not be resumed.
+// A session numbers its own events. As at Discord, it ends when the bot closes it, when
+// its position has left the ring, and when the server's own session at Discord could not
+// be resumed.
 //
-// Sessions outlive a restart of the server. A bot that does not resume after one, but
-// identifies, goes on from where the server stopped, too.
+// Sessions survive a restart of the server. A bot that identifies after the restart
+// instead of resuming also continues where the server stopped.
 // https://discord.com/developers/docs/events/gateway
 package gatewayproxy
 
@@ -58,13 +58,13 @@ const (
 	resumeWindow = 5 * time.Minute
 )
 
-// Path is where the websocket is.
+// Path is the path of the websocket.
 const Path = "/gateway"
 
 // Upstream is the server's own session. *gateway.Gateway is one.
 type Upstream interface {
 	Send(op wire.Opcode, data json.RawMessage) error
-	// Renew begins another session, whose events bring all guilds.
+	// Renew begins another session, in which Discord sends all guilds again.
 	Renew()
 }
 
@@ -76,7 +76,7 @@ type Config struct {
 	Intents gateway.Intents
 	// IsOwn reports whether an Authorization is the bot's own token.
 	IsOwn func(authorization string) bool
-	// Access decides who may connect. Nil means everybody.
+	// Access decides who may connect. Nil means everyone.
 	Access *access.Guard
 	// Observers are notified of each connection as a call of SubscribeEvents, and of
 	// refused commands.
@@ -86,7 +86,7 @@ type Config struct {
 	URL string
 	// StateBytes limits what is kept of guilds. 0 means DefaultStateBytes.
 	StateBytes int64
-	// HeartbeatInterval is what clients are asked for. 0 means
+	// HeartbeatInterval is the interval in which clients must send heartbeats. 0 means
 	// DefaultHeartbeatInterval.
 	HeartbeatInterval time.Duration
 	// ConnectWait is how long a client waits after IDENTIFY for the server's own
@@ -99,11 +99,11 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Stats counts what the proxy does.
+// Stats are the proxy's counters.
 type Stats struct {
 	// Connected and Resumable are the sessions with and without a connection.
 	Connected, Resumable int
-	// Identified and Resumed count sessions that began and went on, Slow the
+	// Identified and Resumed count sessions that began and continued, Slow the
 	// connections that were closed because their client read too slowly.
 	Identified, Resumed, Slow uint64
 }
@@ -130,8 +130,8 @@ type Proxy struct {
 	renewed  bool          // another session was asked for
 	self     uint64        // the bot's id
 	sessions map[string]*session
-	// earlier is what an earlier run knew of guilds when it ended, for bots that go
-	// on from there; nil once there are none.
+	// earlier contains the guilds of an earlier run when it ended, for bots that continue
+	// from there, or nil if there are none.
 	earlier *gateway.Snapshot
 	stored  map[string]bool              // sessions that Export has returned
 	voice   map[uint64]map[*session]bool // who asked for voice in a guild
@@ -171,7 +171,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Open has the proxy take connections and keep what it needs for them. It must be
+// Open makes the proxy accept connections and keep the state that they need. It must be
 // called before the first event. Commands of bots go to upstream, and observers are
 // notified of connections.
 func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Observers) {
@@ -193,7 +193,7 @@ func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Obs
 // End has all clients reconnect, and ends what they use.
 func (p *Proxy) End() { p.endLife() }
 
-// botOf returns the bot's id from READY, 0 if there is none: then no member is the
+// botOf returns the bot's id from READY, or 0 if there is none: then no member is the
 // bot's own.
 func botOf(ready json.RawMessage) uint64 {
 	var r struct {
@@ -246,7 +246,7 @@ func (p *Proxy) answers(d gateway.Dispatch) bool {
 	case "GUILD_MEMBERS_CHUNK", "RATE_LIMITED":
 		return p.members.answer(d)
 	case "VOICE_SERVER_UPDATE":
-		// It has a credential for the voice connection.
+		// The event contains a credential for the voice connection.
 		for s := range p.voice[events.Of(d).GuildID] {
 			s.offer(d.Type, d.Data)
 		}
@@ -332,8 +332,8 @@ func (p *Proxy) Stats() Stats {
 	return stats
 }
 
-// URL returns the address of the websocket for the client that sent r, "" before
-// Open. It has the key that the path of r had.
+// URL returns the address of the websocket for the client that sent r, or "" before
+// Open. It contains the key that the path of r contained.
 func (p *Proxy) URL(r *http.Request) string {
 	if !p.isOpen() {
 		return ""

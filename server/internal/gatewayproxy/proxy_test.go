@@ -186,8 +186,8 @@ func (b *bot) resume(r *rig) *bot {
 	return again
 }
 
-// TestWaits: a bot that comes before the server's own session waits for it, and
-// gets INVALID_SESSION when it does not come.
+// TestWaits: a bot that connects before the server waits for the server's session, and
+// gets INVALID_SESSION if there is none in time.
 func TestWaits(t *testing.T) {
 	r := newRig(t, gatewayproxy.Config{ConnectWait: 50 * time.Millisecond}, events.Config{})
 	b := r.dial()
@@ -218,8 +218,8 @@ func TestZombie(t *testing.T) {
 	again.expect(0, "RESUMED", "")
 }
 
-// TestSlow: a bot that does not read falls out of the ring and is closed, and the
-// others are not held up.
+// TestSlow: a bot that does not read falls behind the ring and is disconnected, and other
+// bots are not delayed.
 func TestSlow(t *testing.T) {
 	r := newRig(t, gatewayproxy.Config{}, events.Config{MaxEvents: 10})
 	r.connect()
@@ -241,7 +241,7 @@ func TestSlow(t *testing.T) {
 	again.expect(9, "", "false")
 }
 
-// TestLost: what fell out of the ring while a bot was away cannot be resumed.
+// TestLost: a bot cannot resume if its position left the ring while it was away.
 func TestLost(t *testing.T) {
 	r := newRig(t, gatewayproxy.Config{}, events.Config{MaxEvents: 10})
 	r.connect()
@@ -265,8 +265,8 @@ func TestLost(t *testing.T) {
 	again.resume(r).expect(9, "", "false")
 }
 
-// TestResumeWhileEventsFlow: RESUMED comes after what was missed, also when no moment
-// is without an event.
+// TestResumeWhileEventsFlow: RESUMED arrives after the missed events, also if events
+// arrive without a pause.
 func TestResumeWhileEventsFlow(t *testing.T) {
 	r := newRig(t, gatewayproxy.Config{}, events.Config{})
 	r.connect()
@@ -316,7 +316,7 @@ func TestResumeWhileEventsFlow(t *testing.T) {
 	}
 }
 
-// TestLargeGuild: a guild that is too large for the ring comes all the same.
+// TestLargeGuild: a guild that is too large for the ring is delivered anyway.
 func TestLargeGuild(t *testing.T) {
 	r := newRig(t, gatewayproxy.Config{}, events.Config{})
 	r.connect()
@@ -436,8 +436,8 @@ func TestAnswersTooLarge(t *testing.T) {
 	b.resume(r).expect(9, "", "false")
 }
 
-// TestContents: without MESSAGE_CONTENT messages say nothing, unless they are the
-// bot's, to it, or direct.
+// TestContents: without MESSAGE_CONTENT, messages have no content, except the bot's own,
+// those that mention it, and direct messages.
 func TestContents(t *testing.T) {
 	r := newRig(t, gatewayproxy.Config{}, events.Config{})
 	r.connect()
@@ -513,7 +513,7 @@ func TestMany(t *testing.T) {
 	}
 }
 
-// TestURL: the address that bots get is the one that they have reached.
+// TestURL: bots get the address with which they reached the server.
 func TestURL(t *testing.T) {
 	for name, tt := range map[string]struct {
 		configured, peer, proto, host string

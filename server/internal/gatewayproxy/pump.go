@@ -46,7 +46,7 @@ func (c *connection) identify(ctx context.Context, hello identify) error {
 	return nil
 }
 
-// invalidate says that there is no session to go on with. The client identifies
+// invalidate says that there is no session to continue with. The client identifies
 // itself over another connection, or over this one.
 func (c *connection) invalidate() error {
 	if s := c.session.Swap(nil); s != nil {
@@ -122,11 +122,11 @@ type resume struct {
 	Sequence *int64 `json:"seq"`
 }
 
-// resume goes on with a session.
+// resume continues with a session.
 func (c *connection) resume(ctx context.Context, back resume) error {
 	p := c.proxy
 	if !p.awaitUpstream(c.work, false) {
-		return &closeReconnect // the session may still go on: the client tries again
+		return &closeReconnect // the session may still continue: the client tries again
 	}
 	p.mu.Lock()
 	p.sweep()
@@ -140,7 +140,7 @@ func (c *connection) resume(ctx context.Context, back resume) error {
 		p.config.Logger.Info("a bot's session ends with the restart; the bot begins another one", "client", s.client, "reason", err)
 		p.mu.Lock()
 		s.mu.Lock()
-		cut := s.isCut() // the other one may go on from it
+		cut := s.isCut() // the other one may continue from it
 		s.mu.Unlock()
 		if !cut {
 			p.forget(s)

@@ -8,8 +8,8 @@ const maxQueueBytes = 32 << 20
 // taskBytes is about what a task takes in addition to what it holds.
 const taskBytes = 256
 
-// queue is what a connection does next to sending events of the hub, such as
-// answering requests for members, one after the other.
+// queue contains the work of a connection in addition to sending the hub's events, such
+// as responses to requests for members, in order.
 type queue struct {
 	wake chan struct{} // holds a token when there is something to do
 	full func()        // called when more waits than may

@@ -41,12 +41,12 @@ type savedSession struct {
 	Marks []mark `json:"marks"`
 	// Open is whether events that are not in the hub may follow the last mark.
 	Open bool `json:"open,omitempty"`
-	// Sight says which rules chose the events.
+	// Sight identifies the rules that selected the events.
 	Sight string `json:"sight"`
-	// Left is when the last connection ended, the zero time while there is one.
+	// Left is when the last connection ended, or the zero time while there is one.
 	Left time.Time `json:"left,omitzero"`
-	// Cut is whether the bot was connected until the run ended, and another session
-	// has not gone on from this one.
+	// Cut reports whether the bot was connected until the run ended, and no other session
+	// has continued from this one.
 	Cut bool `json:"cut,omitempty"`
 }
 
@@ -100,7 +100,7 @@ func (p *Proxy) voiceOf(s *session) (guilds []uint64) {
 	return guilds
 }
 
-// export returns the session encoded, nil if it did not change, or if it cannot be
+// export returns the session encoded, or nil if it did not change, or if it cannot be
 // resumed yet. stored must be called when it is stored.
 func (s *session) export(epoch string, self uint64, voice []uint64) (data []byte, stored func()) {
 	s.mu.Lock()
@@ -142,12 +142,12 @@ func (s *session) exportEarlier() (data []byte, stored func()) {
 	}
 }
 
-// isCut reports whether a bot that begins a session may go on from this one. mu is
+// isCut reports whether a bot that begins a session may continue from this one. mu is
 // held.
 func (s *session) isCut() bool { return s.earlier != nil && s.earlier.Cut }
 
 // takeCut returns the place in the hub from which a session that is about to begin
-// goes on: the end of what the bot got from an earlier run. Libraries forget their
+// continues: the end of what the bot got from an earlier run. Libraries forget their
 // sessions when a connection is refused, as it is while the server restarts. That
 // the bot is the same one is not certain, but what several bots of a client
 // have got differs little. mu is held.
@@ -180,7 +180,7 @@ func (p *Proxy) takeCut(client string, intents gateway.Intents) (place uint64, o
 	return place, true
 }
 
-// lastMark returns the newest place of a session of an earlier run, 0 of another
+// lastMark returns the newest place of a session of an earlier run, or 0 of another
 // session. mu is held.
 func (s *session) lastMark() uint64 {
 	if s.earlier == nil {
@@ -237,9 +237,9 @@ func (s *savedSession) valid(id, epoch string, allowed gateway.Intents) bool {
 	return true
 }
 
-// retrace has a session of an earlier run remember its events from the mark before one
-// of them on. It fails when it cannot determine exactly which events the client has received.
-// The server's own session must be connected.
+// retrace restores the events of a session of an earlier run, starting at the mark before
+// one of them. It fails when it cannot determine exactly which events the client has
+// received. The server's own session must be connected.
 func (c *connection) retrace(ctx context.Context, s *session, sequence int64) error {
 	s.retracing.Lock()
 	defer s.retracing.Unlock()

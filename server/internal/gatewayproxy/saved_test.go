@@ -69,7 +69,7 @@ func storingClosed(t *testing.T, d *disk) *rig {
 	return r
 }
 
-// restart returns a rig that goes on from what a disk has now, after a crash.
+// restart returns a rig that continues from what a disk has now, after a crash.
 func restart(t *testing.T, d *disk) *rig {
 	t.Helper()
 	d.mu.Lock()
@@ -154,8 +154,7 @@ func againSessions(r *rig) map[string][]byte {
 
 func (r *rig) save(d *disk) { d.save(r) }
 
-// TestRestartRefused: where it is not known exactly what a bot has had, its session
-// ends.
+// TestRestartRefused: if it is not known exactly which events a bot has received, its session ends.
 func TestRestartRefused(t *testing.T) {
 	d := &disk{sessions: make(map[string][]byte)}
 	r := storing(t, d)
@@ -384,8 +383,7 @@ func TestResumeAwaits(t *testing.T) {
 	again.expect(0, "RESUMED", "")
 }
 
-// TestStrangers: one network cannot take all the places for connections that have not
-// identified themselves.
+// TestStrangers: one network cannot use up the limit for unidentified connections.
 func TestStrangers(t *testing.T) {
 	r := newRig(t, gatewayproxy.Config{}, events.Config{})
 	r.connect()

@@ -22,7 +22,7 @@ const (
 	maxOwnBytes = 4 << 20
 )
 
-// session is what a bot has identified for. It outlives its connections.
+// session is the session of a bot. It survives its connections.
 type session struct {
 	id     string
 	client string // the name of the access client
@@ -38,7 +38,7 @@ type session struct {
 	// cut is whether the server ended the last connection because it shut down.
 	cut bool
 	// sequence is the number of the last event. places are places in the hub after
-	// the events from first on, 0 where the session cannot go on from.
+	// the events from first on, or 0 where the session cannot continue from.
 	sequence, first int64
 	places          []uint64
 	place           uint64 // the newest one
@@ -65,11 +65,11 @@ type session struct {
 type event struct {
 	kind  string
 	data  json.RawMessage
-	place uint64 // the place in the hub after it, 0 where that does not change
+	place uint64 // the place in the hub after it, or 0 where that does not change
 	origin
 }
 
-// origin is where an event comes from.
+// origin is the source of an event.
 type origin int
 
 const (
@@ -131,7 +131,7 @@ func (p *Proxy) forget(s *session) {
 	}
 }
 
-// joinVoice has a session get credentials for voice in a guild. mu is held.
+// joinVoice lets a session receive voice credentials of a guild. mu is held.
 func (p *Proxy) joinVoice(guild uint64, s *session) {
 	if p.voice[guild] == nil {
 		p.voice[guild] = make(map[*session]bool)
@@ -139,7 +139,7 @@ func (p *Proxy) joinVoice(guild uint64, s *session) {
 	p.voice[guild][s] = true
 }
 
-// leaveVoice has a session get no more credentials for voice in a guild. mu is held.
+// leaveVoice stops a session from receiving voice credentials of a guild. mu is held.
 func (p *Proxy) leaveVoice(guild uint64, s *session) {
 	delete(p.voice[guild], s)
 	if len(p.voice[guild]) == 0 {
@@ -234,8 +234,8 @@ func (s *session) reach(c *connection, place uint64) {
 }
 
 // rewind takes the session back to an event for a new connection. It returns the
-// place in the hub to go on from, and events that are not in the hub. ok is false
-// when the session cannot go on from there, ahead when it has not come so far yet.
+// place in the hub to continue from, and events that are not in the hub. ok is false
+// when the session cannot continue from there, ahead when it has not come so far yet.
 func (s *session) rewind(sequence int64, c *connection, rules func() *access.Client) (
 	old *connection, place uint64, own []ownEvent, ok, ahead bool,
 ) {
@@ -297,7 +297,7 @@ func (i *identify) large() int {
 // that is documented.
 const undocumentedIntents = 1<<17 | 1<<18 | 1<<19
 
-// check returns how Discord would close a connection with this IDENTIFY, nil if it
+// check returns how Discord would close a connection with this IDENTIFY, or nil if it
 // would not. allowed are the intents of the server's own session.
 func (i *identify) check(allowed gateway.Intents) *closing {
 	switch {

@@ -113,7 +113,7 @@ func (v *view) seesElement(guild uint64, list string, data json.RawMessage) bool
 	return v.client.SeesEvent(guild, uint64(o.ChannelID), 0)
 }
 
-// guild returns the data of a GUILD_CREATE, nil of a guild that the session does not
+// guild returns the data of a GUILD_CREATE, or nil of a guild that the session does not
 // see or whose contents are not known. A client who may have some channels of a guild
 // but not the guild gets these channels, and little else.
 func (v *view) guild(g *gateway.GuildSnapshot) json.RawMessage {
@@ -131,7 +131,7 @@ func (v *view) guild(g *gateway.GuildSnapshot) json.RawMessage {
 	return g.Create(v.self, all, allowed)
 }
 
-// event returns the data of an event as the session sees it, nil if it does not.
+// event returns the data of an event as the session sees it, or nil if it does not.
 func (v *view) event(e *events.Event, guilds *gateway.Guilds) (json.RawMessage, error) {
 	if e.Name == guildCreate {
 		// Without presences and members it is made from what is kept.

@@ -18,8 +18,8 @@ import (
 // Name is the full name of gRPC's health service.
 const Name = "grpc.health.v1.Health"
 
-// Limits of watchers, and how often the checks run for each of them. The clients
-// of Watch need no key, so that one network must not take all places.
+// Limits of watchers, and how often the checks run for each of them. The clients of Watch
+// need no key, so one network must not be able to use up the limit.
 const (
 	maxWatchers           = 1000
 	maxWatchersPerNetwork = 100

@@ -1,5 +1,5 @@
-// Package health reports whether the server is alive and whether it can serve
-// calls, with the reasons in words.
+// Package health reports whether the server is alive and whether it can serve calls, and
+// if not, why.
 package health
 
 import (
@@ -9,12 +9,11 @@ import (
 	"strings"
 )
 
-// Checks are what must hold for the server to be ready. Each returns nil, or
-// the reason why not, in words that anybody may read. They are called often
-// and must be quick.
+// Checks are what must hold for the server to be ready. Each returns nil, or the reason
+// why not, which may be shown to anyone. They are called often and must be fast.
 type Checks []func() error
 
-// Ready returns nil when all checks hold, else their reasons.
+// Ready returns nil if all checks hold, otherwise their reasons.
 func (c Checks) Ready() error {
 	var reasons []error
 	for _, check := range c {

@@ -10,19 +10,19 @@ import (
 	"discordproxy/discord"
 )
 
-// Reachability remembers since when Discord has given no proper answer. It is
+// Reachability records since when Discord has given no valid response. It is
 // a discord.Observer, safe for concurrent use.
 type Reachability struct {
 	since atomic.Int64 // Unix nanoseconds; 0 while Discord answers
 }
 
-// Tried takes note of a try.
+// Tried records an attempt.
 func (r *Reachability) Tried(ctx context.Context, t discord.Try) {
 	switch t.Outcome {
 	case discord.Settled, discord.Limited:
 		r.since.Store(0)
 	case discord.Failed, discord.Lost, discord.Unsent:
-		// A caller that leaves, or a server that may not send, says nothing about Discord.
+		// A caller that disconnects, or a server that may not send, proves nothing about Discord.
 		if ctx.Err() == nil && !errors.Is(t.Err, discord.ErrMayNotSend) {
 			r.since.CompareAndSwap(0, t.Sent.UnixNano())
 		}

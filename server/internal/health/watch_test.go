@@ -72,8 +72,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestWatchersAreBounded: one network takes a part of the places, and a place is
-// free again when its watcher has left.
+// TestWatchersAreBounded: one network can use only a part of the limit, and a watcher
+// that disconnects frees its place.
 func TestWatchersAreBounded(t *testing.T) {
 	watch := watchers(t, nil, nil)
 	ctx, leave := context.WithCancel(t.Context())

@@ -174,7 +174,7 @@ func (h *History) Run(ctx context.Context, waiting func() int) {
 	}
 }
 
-// Record is what History kept of a range: a value for each step, oldest first.
+// Record is the history of a range: a value for each step, oldest first.
 type Record struct {
 	Start time.Time
 	Step  time.Duration

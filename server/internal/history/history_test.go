@@ -66,7 +66,7 @@ func TestDay(t *testing.T) {
 	})
 }
 
-// TestYoung: what was before the start is no value of 0.
+// TestYoung: the time before the start has no values, instead of zeros.
 func TestYoung(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := history.New()

@@ -53,7 +53,7 @@ type answer struct {
 // failure is the body of an answer to a request that failed.
 type failure struct {
 	Message string `json:"message"`
-	// Code is Discord's own code, 0 when the answer is not Discord's.
+	// Code is Discord's own code, or 0 when the answer is not Discord's.
 	Code int `json:"code"`
 	// Errors are the fields that Discord refused.
 	Errors []fieldFailure `json:"errors,omitempty"`

@@ -41,7 +41,7 @@ type Hook struct {
 	templates        *Templates
 }
 
-// target is where messages go. Exactly one of channel, user and webhook is set.
+// target is the target of messages. Exactly one of channel, user and webhook is set.
 type target struct {
 	channel, user, webhook uint64
 	token                  string // the webhook's
@@ -67,8 +67,8 @@ type entry struct {
 	Avatar   string   `yaml:"avatar_url"`
 }
 
-// properName is what a hook may be called: it is a part of a path, and a label
-// in logs and metrics.
+// properName matches valid names of hooks: a name is a part of a path, and a label in
+// logs and metrics.
 var properName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // Limits of a secret, in characters. Secrets are compared as they are, so that
@@ -332,7 +332,7 @@ func (t target) send(ctx context.Context, d Discord, fields discord.Args, nonce 
 // deliveryHeaders name a delivery, the same one when it is repeated.
 var deliveryHeaders = []string{"Idempotency-Key", "X-Gitea-Delivery", "X-Forgejo-Delivery", "X-Github-Delivery", "X-Gitlab-Event-Uuid"}
 
-// deliveryOf returns a text that a repeated delivery has again, "" if the sender does
+// deliveryOf returns a text that a repeated delivery has again, or "" if the sender does
 // not name its deliveries.
 func deliveryOf(hook *Hook, header http.Header) string {
 	for _, name := range deliveryHeaders {
@@ -344,7 +344,7 @@ func deliveryOf(hook *Hook, header http.Header) string {
 	return ""
 }
 
-// nonceOf returns the nonce of the message of a delivery, "" if that has no name.
+// nonceOf returns the nonce of the message of a delivery, or "" if that has no name.
 func nonceOf(hook *Hook, header http.Header) string {
 	id := deliveryOf(hook, header)
 	return id[:min(len(id), discord.MaxNonceLength)]

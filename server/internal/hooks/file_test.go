@@ -67,8 +67,8 @@ hooks:
 
 const secret = "abcdefghijklmnopqrstuvwx"
 
-// TestSecrets: a hook opens for its secret wherever it may be, and for nothing
-// else. The limit on guesses locks nobody out.
+// TestSecrets: the secret gives access to its hook in every accepted place, and nothing
+// else does. The limit on guesses locks nobody out.
 func TestSecrets(t *testing.T) {
 	s := serve(t, `hooks: [{name: sec, channel: 7, secret: `+secret+`}, {name: open, channel: 7}]`, nil)
 	open := func(when string) {
@@ -119,7 +119,7 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestUse: new hooks count from the next request on.
+// TestUse: new hooks apply from the next request.
 func TestUse(t *testing.T) {
 	s := serve(t, `hooks: [{name: a, channel: 7}]`, nil)
 	other, err := hooks.Parse([]byte(`hooks: [{name: b, channel: 8}]`), nil)

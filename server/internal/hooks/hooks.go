@@ -1,12 +1,11 @@
-// Package hooks provides incoming hooks: POST /hooks/NAME takes what scripts and
-// tools send (text, forms, JSON of webhooks, alerts, events of code forges) and
-// posts it as a message to the channel, user or webhook that the configuration
-// names.
+// Package hooks implements incoming hooks: POST /hooks/NAME accepts payloads of scripts
+// and tools (text, forms, JSON of webhooks, alerts, events of code forges) and posts them
+// as messages to the channel, user or webhook that the configuration names.
 //
-// A request is read in three steps. A payload is what the request holds and the
-// format that it was recognized as. A template, or a conversion for formats that
-// are messages already, makes a message of it. The message is then cut to
-// Discord's limits and loses every mention that the hook does not allow.
+// A request is processed in three steps. First, its payload is decoded and the format of
+// the payload is recognized. Then a template turns the payload into a message; formats
+// that already are messages are converted without a template. Finally, the message is cut
+// to Discord's limits, and mentions that the hook does not allow are disabled.
 package hooks
 
 import (
@@ -29,7 +28,7 @@ import (
 	"discordproxy/server/internal/rpc"
 )
 
-// Discord is what hooks need of Discord. *discord.Client is one.
+// Discord is the client of Discord that hooks need; *discord.Client implements it.
 type Discord interface {
 	CreateMessage(ctx context.Context, channelID uint64, m discord.Message) (json.RawMessage, error)
 	SendDirectMessage(ctx context.Context, userID uint64, m discord.Message) (json.RawMessage, error)
@@ -42,37 +41,37 @@ const (
 	DefaultMaxCalls     = 5_000
 )
 
-// Protocol is what the log, metrics and the dashboard call hooks.
+// Protocol is the protocol of hooks in the log, in metrics and on the dashboard.
 const Protocol = "hook"
 
 // Config configures a handler. Only Discord is required.
 type Config struct {
 	// Discord sends the messages.
 	Discord Discord
-	// Hooks are the hooks at the start. Nil means none, see Handler.Use.
+	// Hooks are the hooks at the start. Nil means none; see Handler.Use.
 	Hooks *Hooks
-	// PassOn serves the requests that may use their hook, as they came, in place of
-	// Discord. Nil means none.
+	// PassOn serves the admitted requests, unchanged, instead of posting them to Discord.
+	// Nil means none.
 	PassOn http.Handler
-	// Queue takes the messages of hooks that do not wait for Discord. Nil refuses
-	// them.
+	// Queue receives the messages of hooks that do not wait for Discord. If it is nil,
+	// they are refused.
 	Queue Queue
-	// Access decides who may use hooks without their secret. Nil lets everybody
-	// use those that have none.
+	// Access decides who may use hooks without their secret. Nil lets everyone use hooks
+	// without a secret.
 	Access *access.Guard
 	// MaxBodyBytes limits a payload. 0 means DefaultMaxBodyBytes.
 	MaxBodyBytes int64
 	// MaxCalls limits the calls in progress of one hook, waiting ones included. 0
 	// means DefaultMaxCalls.
 	MaxCalls int
-	// Ready returns nil when calls can be taken, else the reason in words that
-	// callers may read. Nil means always.
+	// Ready returns nil if calls can be accepted, or else the reason, which is shown to
+	// callers. Nil means always.
 	Ready func() error
 	// Observers are notified of every call.
 	Observers calls.Observers
 	// Trace begins the trace of a request, as in rest.Config. Nil means none.
 	Trace func(context.Context, http.Header) (context.Context, func(*calls.Call, int))
-	// Logger takes panics and the number of refusals that were not logged. Nil
+	// Logger receives panics and the number of refusals that were not logged. Nil
 	// means slog.Default().
 	Logger *slog.Logger
 }
@@ -147,7 +146,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.PassOn.ServeHTTP(w, r)
 			return
 		}
-		// The secret is the right to the hook, whatever the rules say.
+		// The secret gives access to the hook, whatever the rules say.
 		clean := r.Clone(access.WithEveryone(discord.WithCaller(r.Context(), Caller(hook.Name))))
 		clean.Header.Del("Authorization")
 		listener.Known(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.serveHook(w, r, hook) })).ServeHTTP(w, clean)
@@ -244,8 +243,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, name string, se
 type result struct {
 	Hook   string `json:"hook"`
 	Format string `json:"format"`
-	// Sent is false of a preview, of an event that has nothing to say, and of a
-	// message that is queued.
+	// Sent is false for a preview, for an event that sends nothing, and for a queued message.
 	Sent bool `json:"sent"`
 	// Queued reports whether the message is in the outbox, as the delivery
 	// DeliveryID. Duplicate is whether it was there before.
@@ -257,7 +255,7 @@ type result struct {
 	ChannelID string `json:"channel_id,omitempty"`
 	// Shortened reports whether a part of the message was cut or left out.
 	Shortened bool `json:"shortened,omitempty"`
-	// Message is what a preview shows.
+	// Message is the message of a preview.
 	Message discord.Args `json:"message,omitempty"`
 }
 
@@ -327,7 +325,7 @@ func (h *Handler) serve(ctx context.Context, call *calls.Call, r *http.Request, 
 		ID        string `json:"id"`
 		ChannelID string `json:"channel_id"`
 	}
-	// The message is stored whatever the answer looks like.
+	// The message is stored, even if the response cannot be read.
 	_ = json.Unmarshal(data, &sent)
 	res.Sent, res.ID, res.ChannelID = true, sent.ID, sent.ChannelID
 	return res, nil

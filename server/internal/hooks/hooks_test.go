@@ -183,7 +183,7 @@ func TestMultipart(t *testing.T) {
 	}
 }
 
-// TestTargets: a message goes where the hook says.
+// TestTargets: a message is sent to the target of the hook.
 func TestTargets(t *testing.T) {
 	s := serve(t, `
 hooks:
@@ -216,7 +216,7 @@ hooks:
 	}
 }
 
-// TestMentions: a payload mentions what it asks for and the hook allows.
+// TestMentions: a payload can mention only what the hook allows.
 func TestMentions(t *testing.T) {
 	for _, tt := range []struct{ mentions, given, want string }{
 		{"", ``, `{"parse":[]}`},
@@ -289,7 +289,7 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-// TestDiscordErrors: tools repeat what can succeed later, and nothing else.
+// TestDiscordErrors: statuses make tools retry only what can succeed later.
 func TestDiscordErrors(t *testing.T) {
 	s := serve(t, `hooks: [{name: ops, channel: 7}]`, nil)
 	for _, tt := range []struct {
@@ -382,8 +382,7 @@ hooks:
 	}
 }
 
-// TestEndlessTemplates: a template ends whatever a payload has it do, even if it
-// writes nothing.
+// TestEndlessTemplates: every template ends, whatever the payload, even if it writes nothing.
 func TestEndlessTemplates(t *testing.T) {
 	file, templates := "hooks:\n", make(map[string]string)
 	for name, text := range map[string]string{
@@ -445,7 +444,7 @@ func TestQueriesOfWebhooks(t *testing.T) {
 	}
 }
 
-// TestByteOrderMark: the mark with which Windows begins texts is no part of them.
+// TestByteOrderMark: a byte order mark is not part of the text.
 func TestByteOrderMark(t *testing.T) {
 	s := serve(t, `hooks: [{name: ops, channel: 7}]`, nil)
 	for body, format := range map[string]string{`{"text":"hi"}`: "slack", "hi": "text"} {

@@ -306,7 +306,7 @@ func idsIn(v any) []string {
 	return ids
 }
 
-// text returns a scalar as a text, "" for anything else.
+// text returns a scalar as a text, or "" for anything else.
 func text(v any) string {
 	switch v := v.(type) {
 	case nil, map[string]any, []any:

@@ -19,11 +19,10 @@ func pathSecret(ctx context.Context) (string, bool) {
 	return secret, ok
 }
 
-// PathSecrets has next serve requests to /hooks/NAME/SECRET as requests to
-// /hooks/NAME, which a Handler lets in by the secret. It must come before
-// everything that looks at a path, logs above all, but after access.PathKeys.
-// However the path is spelled, nothing after NAME stays in it. An ending /slack or
-// /github is not a part of the secret.
+// PathSecrets passes requests to /hooks/NAME/SECRET to next as requests to /hooks/NAME,
+// with the secret for a Handler. It must come before everything that looks at a path,
+// logs above all, but after access.PathKeys. However the path is spelled, nothing after
+// NAME stays in it. An ending /slack or /github is not a part of the secret.
 func PathSecrets(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		parts := strings.SplitN(strings.TrimPrefix(path.Clean("/"+r.URL.Path), "/"), "/", 3)

@@ -41,10 +41,10 @@ var formats = []string{
 	formatGitHub, formatGitLab, formatGitea, formatGeneric, formatJSON,
 }
 
-// payload is what a request holds.
+// payload is the decoded body of a request.
 type payload struct {
 	format string
-	// event is what a code forge calls the event, such as pull_request.
+	// event is a code forge's name of the event, such as pull_request.
 	event string
 	// data is the decoded JSON, or an object made of a text or a form. Numbers are
 	// int64 if they are whole and fit, else float64.
@@ -88,13 +88,13 @@ func read(r *http.Request, limit int64) (*payload, error) {
 	}
 	switch {
 	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
-		// Some senders call every text JSON.
+		// Some senders declare every text as JSON.
 		if looksLikeJSON(body) {
 			return readJSON(body, r.Header)
 		}
 		return textPayload(string(body), r.Header), nil
 	case mediaType == "application/x-www-form-urlencoded":
-		// This is also what curl -d says of any text.
+		// curl -d declares this type for any text.
 		if fields, ok := formFields(body); ok {
 			return readForm(fields, r.Header)
 		}

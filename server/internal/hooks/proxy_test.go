@@ -171,8 +171,8 @@ hooks:
 	}
 }
 
-// TestHooksFileIsReadAgain: a change of the file and of a template counts, and an
-// error leaves what was there.
+// TestHooksFileIsReadAgain: changes of the file and of templates are applied, and an
+// error keeps the previous contents.
 func TestHooksFileIsReadAgain(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	folder := t.TempDir()

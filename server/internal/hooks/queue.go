@@ -8,7 +8,7 @@ import (
 	"discordproxy/discord"
 )
 
-// Queue takes messages that are sent later.
+// Queue stores messages that are sent later.
 type Queue interface {
 	// Enqueue returns when the message is on disk. A message with the ID of an
 	// earlier one of the same hook is the same message; one that failed or expired is
@@ -53,8 +53,8 @@ func (h *Handler) enqueue(ctx context.Context, hook *Hook, fields discord.Args, 
 	return err
 }
 
-// MayPost returns nil if the hook may post to a target such as "channel 7", else the
-// reason. A message that was queued waits while its hook may not.
+// MayPost returns nil if the hook may post to a target such as "channel 7", otherwise the
+// reason. A queued message waits while its hook may not post.
 func (h *Handler) MayPost(hook, target string) error {
 	known := h.hooks.Load().find(hook)
 	if known == nil {

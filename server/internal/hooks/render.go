@@ -107,9 +107,9 @@ func (t *Templates) parse(set *template.Template, file, text string) error {
 	return nil
 }
 
-// countSteps has each part of a template begin with an empty text, which is
+// countSteps makes each part of a template begin with an empty text, which is
 // written when the part is executed. What is written can be limited; how often a
-// range or a template that calls itself goes on cannot.
+// range or a recursive template repeats cannot.
 func countSteps(n parse.Node) {
 	switch n := n.(type) {
 	case *parse.ListNode:
@@ -164,7 +164,7 @@ func (h *Hook) render(p *payload) (*message, error) {
 	return m, err
 }
 
-// input is what a template reads.
+// input is the data of a template.
 type input struct {
 	Hook, Format, Event string
 	Payload             any
@@ -291,7 +291,7 @@ var functions = template.FuncMap{
 	"has":     func(list []any, v any) bool { return slices.Contains(list, v) },
 	"items":   func(list ...any) []any { return list },
 	"sub":     func(a, b int) int { return a - b },
-	// Elements that are no objects would end the template.
+	// Elements that are not objects would end the template.
 	"objects": asObjects,
 	"plural":  plural,
 }
@@ -347,7 +347,7 @@ func pretty(v any) (string, error) {
 	return strings.TrimSpace(out.String()), err
 }
 
-// get returns what is at a path with dots below a value, nil if there is none.
+// get returns what is at a path with dots below a value, or nil if there is none.
 func get(at string, v any) any {
 	for name := range strings.SplitSeq(at, ".") {
 		switch inner := v.(type) {

@@ -1,14 +1,15 @@
 // Package lease decides which of several servers may send to Discord for a bot.
 //
-// A lease lasts for Length from the moment when the database grants or renews it, by
-// the database's clock. The holder does not read that clock: it counts from the moment
-// when it sent the request, which is before the database can have granted it, and stops
-// Margin early. So the holder has stopped before the database lets another one in,
+// A lease lasts for Length from the moment when the database grants or renews it, by the
+// database's clock. The holder does not read that clock: it counts from the moment when
+// it sent the request, which is before the database can have granted it, and stops Margin
+// early. The holder has therefore stopped before the database lets another one in,
 // however late the response arrives, and whatever the holder's clock shows. The margin
-// is for clocks that run at different speeds, and for what is on its way to Discord.
+// allows for clocks that run at different speeds, and for requests that have just been
+// sent to Discord.
 //
 // Each change of the holder gives the lease a higher epoch. The database refuses writes
-// with an earlier epoch, see package store.
+// with an earlier epoch; see package store.
 package lease
 
 import "time"
@@ -44,7 +45,7 @@ func (t *Term) Granted(sent time.Time, epoch int64) {
 // does not get it back: another server may have changed what this one has in memory.
 func (t *Term) Refused() { t.lost = t.epoch > 0 }
 
-// Epoch returns the epoch of the lease, 0 before the first grant.
+// Epoch returns the epoch of the lease, or 0 before the first grant.
 func (t *Term) Epoch() int64 { return t.epoch }
 
 // Lost reports whether another server has the lease that this one had.

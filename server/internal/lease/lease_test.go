@@ -34,7 +34,7 @@ type message struct {
 	from     int // the index of the replica
 	name     int
 	sent     time.Time
-	renews   int64 // epoch, 0 for one that acquires
+	renews   int64 // epoch, or 0 for one that acquires
 	answered bool
 	granted  bool
 	epoch    int64

@@ -63,10 +63,6 @@ func (b *requestBody) Read(p []byte) (int, error) {
 // towards the budget here while it is read, and there when it is read again.
 func (s *Server) limitUpgrade(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") == "" { // the preface
-			next.ServeHTTP(w, r)
-			return
-		}
 		if r.ContentLength > s.cfg.MaxBodyBytes {
 			refuseUpgrade(w, new(http.MaxBytesError))
 			return

@@ -122,7 +122,7 @@ const upgradeHead = "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/j
 	"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n" +
 	"Content-Length: %d\r\n"
 
-// finishUpgrade goes on with HTTP/2 once the server has agreed to it.
+// finishUpgrade continues with HTTP/2 once the server has agreed to it.
 func finishUpgrade(conn net.Conn, reader *bufio.Reader) (*http2.Framer, error) {
 	res, err := http.ReadResponse(reader, nil)
 	if err != nil {

@@ -30,7 +30,7 @@ func IsLoopback(addr net.Addr) bool {
 // can make its own name resolve to 127.0.0.1 and then is, for the browser, of
 // one origin with the server; the name in the request still gives it away.
 func (s *Server) refuseOtherHosts(w http.ResponseWriter, r *http.Request) (refused bool) {
-	// A browser cannot reach a Unix socket, and a reverse proxy hands on any host.
+	// A browser cannot reach a Unix socket, and a reverse proxy passes on any host.
 	checked := s.loopbackOnly && !bySocket(r) || len(s.guard.hosts) > 0
 	if !checked || s.guard.allowsHost(r.Host) || s.needsNoHost(r) {
 		return false
@@ -125,7 +125,7 @@ func isHostByte(c byte) bool {
 func allowedHosts(names []string) (map[string]bool, error) {
 	hosts := make(map[string]bool, len(names))
 	for _, name := range names {
-		// An IPv6 address may come without its brackets.
+		// An IPv6 address may have no brackets.
 		written := name
 		if addr, err := netip.ParseAddr(name); err == nil && addr.Is6() {
 			written = "[" + name + "]"

@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -15,55 +18,90 @@ import (
 	"golang.org/x/net/http2/h2c"
 )
 
-// newH2CHandler returns a handler for srv that turns connections with HTTP/2's
-// preface or with Upgrade: h2c into HTTP/2 connections, and has next serve all
-// requests. Such a connection is one call of the handler for its whole life,
-// and Shutdown of srv sends it a GOAWAY. The settings of srv and srv.HTTP2 hold
-// for it. prefaceTimeout bounds the wait for the rest of the preface.
-func newH2CHandler(srv *http.Server, next http.Handler, prefaceTimeout time.Duration) (http.Handler, error) {
+// h2cHandler returns a handler for srv that turns connections with HTTP/2's preface or
+// with Upgrade: h2c into HTTP/2 connections, and has next serve all requests. Shutdown
+// of srv sends such a connection a GOAWAY. The settings of srv and srv.HTTP2 hold for it.
+func (s *Server) h2cHandler(srv *http.Server, next http.Handler) (http.Handler, error) {
 	server := &http2.Server{}
 	if err := http2.ConfigureServer(srv, server); err != nil {
 		return nil, err
 	}
-	handler := h2c.NewHandler(next, server)
+	upgrade := s.count(s.limitUpgrade(upgrading(h2c.NewHandler(next, server))))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == "PRI" {
-			w = prefaceReader{w, prefaceTimeout}
-		} else {
-			w = upgrader{w}
+		if !isPreface(r) {
+			upgrade.ServeHTTP(w, r)
+			return
 		}
-		handler.ServeHTTP(w, r)
+		s.inProgress.Add(1)
+		conn, err := s.takeOver(w)
+		if err != nil {
+			s.inProgress.Add(-1)
+			return
+		}
+		opts := &http2.ServeConnOpts{
+			Context:    withConnection(srv.BaseContext(nil), conn.connection),
+			BaseConfig: srv, Handler: next, SawClientPreface: true,
+		}
+		// The buffers of HTTP/1.1, and a stack that is as deep, end with this handler.
+		go func() {
+			defer s.inProgress.Add(-1)
+			defer conn.Close()
+			defer s.recoverConnection(opts.Context)
+			server.ServeConn(conn, opts)
+		}()
 	}), nil
 }
 
-// mayBecomeHTTP2 reports whether a request is one that the handler of newH2CHandler may
+// recoverConnection ends a connection alone if what serves it panics, as net/http does.
+func (s *Server) recoverConnection(ctx context.Context) {
+	if value := recover(); value != nil {
+		s.cfg.Logger.ErrorContext(ctx, "panic on an HTTP/2 connection", "panic", fmt.Sprint(value), "stack", string(debug.Stack()))
+	}
+}
+
+// mayBecomeHTTP2 reports whether a request is one that the handler of h2cHandler may
 // turn its connection for.
 func mayBecomeHTTP2(r *http.Request) bool {
-	return r.Method == "PRI" || r.Header.Get("Upgrade") != ""
+	return isPreface(r) || r.Header.Get("Upgrade") != ""
 }
 
-// prefaceReader makes sure that the rest of the preface has come before the
-// connection is handed over: behind that point nothing bounds the wait for it,
-// and a connection on which it does not come would stay open for ever.
-type prefaceReader struct {
-	http.ResponseWriter
-	timeout time.Duration
+// isPreface reports whether a request is the first lines of HTTP/2's preface.
+func isPreface(r *http.Request) bool {
+	return r.Method == "PRI" && len(r.Header) == 0 && r.URL.Path == "*" && r.Proto == "HTTP/2.0"
 }
 
-// Unwrap serves http.ResponseController.
-func (w prefaceReader) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// Hijack implements http.Hijacker.
-func (w prefaceReader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+// takeOver returns the connection of a preface, of which it reads the rest. Behind that
+// point nothing bounds the wait for it, and a connection on which it does not come would
+// stay open for ever.
+func (s *Server) takeOver(w http.ResponseWriter) (*http2Connection, error) {
+	hijacked, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("take over a connection: %w", err)
 	}
-	if err := awaitPreface(conn, rw.Reader, w.timeout); err != nil {
+	conn, ok := hijacked.(*connection)
+	if ok {
+		err = awaitPreface(conn, rw.Reader, s.cfg.ReadHeaderTimeout)
+	}
+	if !ok || err != nil {
+		_ = hijacked.Close()
+		return nil, fmt.Errorf("await HTTP/2 preface: %w", err)
+	}
+	return takeBuffered(conn, rw)
+}
+
+// takeBuffered returns a connection that reads first what rw has buffered.
+func takeBuffered(conn *connection, rw *bufio.ReadWriter) (*http2Connection, error) {
+	frames, err := rw.Reader.Peek(rw.Reader.Buffered())
+	if err != nil {
 		_ = conn.Close()
-		return nil, nil, fmt.Errorf("await HTTP/2 preface: %w", err)
+		return nil, fmt.Errorf("read HTTP/2 frames: %w", err)
 	}
-	return takeBuffered(conn, rw, len(prefaceRest))
+	return &http2Connection{connection: conn, buffered: slices.Clone(frames)}, nil
+}
+
+// upgrading has next, which is package h2c's, use a connection whose state is known.
+func upgrading(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(upgrader{w}, r) })
 }
 
 // upgrader hijacks a connection for an Upgrade to h2c.
@@ -72,35 +110,21 @@ type upgrader struct{ http.ResponseWriter }
 // Unwrap serves http.ResponseController.
 func (w upgrader) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// Hijack implements http.Hijacker.
+// Hijack implements http.Hijacker. Package h2c would wrap a connection for which frames
+// are buffered, and pass the wrapper to ConnState.
 func (w upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	hijacked, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	conn, ok := hijacked.(*connection)
+	if err != nil || !ok {
+		return hijacked, rw, err
+	}
+	upgraded, err := takeBuffered(conn, rw)
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, rw, err = takeBuffered(conn, rw, 0)
-	if c, ok := conn.(*http2Connection); ok {
-		c.upgraded = true
-	}
-	return conn, rw, err
-}
-
-// takeBuffered returns a connection with what rw has buffered, but for its first bytes,
-// which remain in rw. Package h2c would wrap a connection for which more is buffered, and
-// pass the wrapper to ConnState.
-func takeBuffered(conn net.Conn, rw *bufio.ReadWriter, first int) (net.Conn, *bufio.ReadWriter, error) {
-	own, ok := conn.(*connection)
-	if !ok {
-		return conn, rw, nil
-	}
-	buffered, err := rw.Reader.Peek(rw.Reader.Buffered())
-	if err != nil {
-		_ = conn.Close()
-		return nil, nil, fmt.Errorf("take a connection to HTTP/2: %w", err)
-	}
-	rest, frames := buffered[:first], buffered[first:]
-	rw.Reader = bufio.NewReader(strings.NewReader(string(rest)))
-	return &http2Connection{connection: own, buffered: slices.Clone(frames)}, rw, nil
+	upgraded.upgraded = true
+	rw.Reader = bufio.NewReader(strings.NewReader(""))
+	return upgraded, rw, nil
 }
 
 // http2Connection is a connection that HTTP/2 uses, with the frames that were read before
@@ -138,14 +162,17 @@ func (c *http2Connection) Read(p []byte) (int, error) {
 // prefaceRest is what follows the preface's first lines, which look like a request.
 const prefaceRest = "SM\r\n\r\n"
 
-// awaitPreface waits until r has buffered what follows the preface's first
-// lines, which look like a request.
+// awaitPreface reads what follows the preface's first lines, which look like a request.
 func awaitPreface(conn net.Conn, r *bufio.Reader, timeout time.Duration) error {
 	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	if _, err := r.Peek(len(prefaceRest)); err != nil {
+	rest := make([]byte, len(prefaceRest))
+	if _, err := io.ReadFull(r, rest); err != nil {
 		return err
+	}
+	if string(rest) != prefaceRest {
+		return errors.New("not the preface of HTTP/2")
 	}
 	return conn.SetReadDeadline(time.Time{})
 }

@@ -33,7 +33,7 @@ func (a Addresses) String() string {
 
 // Listen opens a TCP port on each of the hosts, and returns one listener that
 // accepts the connections of all. A host unix:PATH is a Unix socket instead, to
-// which mode says who may connect, see DefaultSocketMode; 0 means that one. A
+// which mode says who may connect; see DefaultSocketMode; 0 means that one. A
 // socket that nobody listens on is replaced. A host is an IP address, or a name, which
 // means all of its addresses that this machine has: "localhost" usually means
 // 127.0.0.1 and ::1. An empty host means every address of the machine. Port 0
@@ -131,7 +131,7 @@ func isMissing(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)
 }
 
-// port returns the TCP port of the listeners, 0 if there is none.
+// port returns the TCP port of the listeners, or 0 if there is none.
 func (j *joined) port() int {
 	for _, l := range j.listeners {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok {

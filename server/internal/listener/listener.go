@@ -51,8 +51,8 @@ type Config struct {
 	// Handler serves all requests. It must not be nil.
 	Handler http.Handler
 
-	// Outermost returns a handler around all that the server does with a
-	// request, logs of what is refused included. Nil means none.
+	// Outermost returns a handler around everything that the server does with a request,
+	// including logs of refusals. Nil means none.
 	Outermost func(http.Handler) http.Handler
 
 	// TLS makes the port speak TLS alone; nil means cleartext. A configuration
@@ -63,7 +63,7 @@ type Config struct {
 	// Forwarded recognizes requests that another server has forwarded, which has
 	// done with them what this one does with those of its clients: checks of hosts,
 	// sites and headers, and limits for clients that are not known. It returns the
-	// request as that server got it, nil for one of a client, or why it is refused.
+	// request as that server got it, or nil for one of a client, or why it is refused.
 	// Nil means that there are none.
 	Forwarded func(*http.Request) (*http.Request, error)
 
@@ -71,7 +71,7 @@ type Config struct {
 	// the shutdown. Nil means slog.Default().
 	Logger *slog.Logger
 
-	// Grace is how long started requests may take to end at shutdown.
+	// Grace is how long requests in progress may take to end on shutdown.
 	Grace time.Duration
 
 	// AllowedHosts are names and addresses, without port, by which the server
@@ -146,13 +146,13 @@ type Config struct {
 	// upon which clients reconnect by themselves).
 	IdleTimeout time.Duration
 
-	// SendPingTimeout is how long an HTTP/2 connection may be silent before it
-	// is asked for a sign of life, and PingTimeout how long that may take.
+	// SendPingTimeout is how long an HTTP/2 connection may be silent before the server
+	// sends a ping, and PingTimeout how long the response to the ping may take.
 	SendPingTimeout time.Duration
 	PingTimeout     time.Duration
 
-	// WriteTimeout closes connections whose peer takes no byte of an answer for
-	// so long. Answers themselves may take as long as they like.
+	// WriteTimeout closes connections whose peer accepts no byte of a response for that
+	// long. A response as a whole may take any time.
 	WriteTimeout time.Duration
 }
 
@@ -176,7 +176,7 @@ type Server struct {
 	loopbackOnly bool // set by Serve before the first request
 }
 
-// New validates cfg and makes a Server.
+// New validates cfg and returns a Server.
 func New(cfg Config) (*Server, error) {
 	if cfg.Handler == nil {
 		return nil, errors.New("listener: no handler")
@@ -227,8 +227,8 @@ func setDefault[T ~int | ~int64](name string, value *T, byDefault T) error {
 	return nil
 }
 
-// Draining returns a channel that is closed when the shutdown begins, so that
-// health checks can tell.
+// Draining returns a channel that is closed when the shutdown begins, so that health
+// checks can report it.
 func (s *Server) Draining() <-chan struct{} { return s.draining }
 
 // Close ends a Serve in progress immediately, also one that is shutting down:
@@ -307,11 +307,10 @@ func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err
 		}
 		return func(ln net.Listener) error { return srv.ServeTLS(ln, "", "") }, nil
 	}
-	h2c, err := newH2CHandler(srv, handler, s.cfg.ReadHeaderTimeout)
+	h2c, err := s.h2cHandler(srv, handler)
 	if err != nil {
 		return nil, fmt.Errorf("listener: configure HTTP/2: %w", err)
 	}
-	h2c = s.count(s.limitUpgrade(h2c))
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if mayBecomeHTTP2(r) {
 			h2c.ServeHTTP(w, r)
@@ -322,7 +321,7 @@ func (s *Server) prepare(srv *http.Server) (accept func(net.Listener) error, err
 	return srv.Serve, nil
 }
 
-// drain ends the requests in progress, in peace as far as the grace goes.
+// drain ends the requests in progress, gracefully as far as the grace goes.
 func (s *Server) drain(ctx context.Context, srv *http.Server, endRequests context.CancelCauseFunc) {
 	s.cfg.Logger.InfoContext(ctx, "shutting down", "connections", s.connections.count(), "grace", s.cfg.Grace)
 	s.connections.draining.Store(true)
@@ -402,8 +401,7 @@ func (s *Server) check(next http.Handler) http.Handler {
 	})
 }
 
-// separate has forwarded serve the requests that another server has forwarded, and next
-// all others.
+// separate passes requests that another server has forwarded to forwarded, and all others to next.
 func (s *Server) separate(next, forwarded http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		in, err := s.cfg.Forwarded(r)

@@ -107,7 +107,7 @@ func letsCallsEnd(t *testing.T, cfg listener.Config, newCaller func(testing.TB, 
 	}
 }
 
-func TestShutdownTellsCallsThatOutlastTheGrace(t *testing.T) {
+func TestShutdownEndsCallsAfterTheGrace(t *testing.T) {
 	for name, newCaller := range protocols {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -169,7 +169,7 @@ func TestShutdownDoesNotWaitForStubbornHandlers(t *testing.T) {
 	}
 }
 
-func TestCloseEndsAShutdownAtOnce(t *testing.T) {
+func TestCloseEndsAShutdownImmediately(t *testing.T) {
 	handler, started := stubborn(t)
 	server := serve(t, listener.Config{Handler: handler, Grace: time.Hour})
 	failed := make(chan error, 1)
@@ -186,7 +186,7 @@ func TestCloseEndsAShutdownAtOnce(t *testing.T) {
 
 // A connection may be on its way from HTTP/1.1 to HTTP/2 when the shutdown
 // begins. It must be served and get GOAWAY too. Otherwise it keeps the server waiting.
-func TestShutdownTellsConnectionsThatBecomeHTTP2Meanwhile(t *testing.T) {
+func TestShutdownDuringAnUpgrade(t *testing.T) {
 	s := newService()
 	server := serve(t, listener.Config{Handler: s.handler(t, rpc.Config{})})
 	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.addr)

@@ -71,7 +71,7 @@ func MarkKnown(r *http.Request) {
 }
 
 // Anyone returns next for requests of clients that need not be known. It refuses
-// them when too many are in progress, see Config.MaxUnknown. A request for a
+// them when too many are in progress; see Config.MaxUnknown. A request for a
 // page, GET or HEAD without a body, ends by itself. It counts only for its
 // connection, so that probes of the server's health are answered whatever
 // others do.
@@ -111,7 +111,7 @@ func (s *Server) countUnknown(next http.Handler) http.Handler {
 	})
 }
 
-// enter counts a request and returns why it is refused, "" if it is not.
+// enter counts a request and returns why it is refused, or "" if it is not.
 // address is its client's.
 func (u *unknownRequest) enter(address string, isPage bool) (refused string) {
 	cfg := &u.server.cfg

@@ -9,7 +9,7 @@ import (
 // Fleet is a server among others that share its database.
 type Fleet struct {
 	Leads bool
-	// Epoch is that of the lease, 0 before this server had it.
+	// Epoch is that of the lease, or 0 before this server had it.
 	Epoch                   int64
 	Renewed, FailedRenewals int64
 	// RenewalTime is how long these renewals took in all.

@@ -20,12 +20,12 @@ const namespace = "discordproxy"
 
 // Config configures Metrics. Only Limits is required.
 type Config struct {
-	// Limits returns what waits at the moment. It is asked at each scrape.
+	// Limits returns the waiting calls and the limits. It is called for each scrape.
 	Limits func() Limits
-	// DMCache returns how the memory of direct message channels is used. Nil
-	// leaves it out.
+	// DMCache returns the statistics of the remembered direct message channels. Nil omits
+	// the metrics.
 	DMCache func() discord.DMCache
-	// Ready returns nil while calls are taken. Nil means always.
+	// Ready returns nil while calls are accepted. A nil Ready means always.
 	Ready func() error
 	// Version names the build.
 	Version string
@@ -42,8 +42,8 @@ type Metrics struct {
 	tries    tries
 }
 
-// New returns Metrics with a registry of their own, in which the process and
-// the Go runtime are too.
+// New returns Metrics with a separate registry, which includes metrics of the process and
+// of the Go runtime.
 func New(c Config) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
@@ -87,7 +87,7 @@ func (m *Metrics) watch(c prometheus.Collector) (end func()) {
 	return func() { m.registry.Unregister(c) }
 }
 
-// Handler answers scrapes of those who may call access.MetricsPage.
+// Handler serves scrapes to clients that may call access.MetricsPage.
 func (m *Metrics) Handler() http.Handler {
 	return access.Page(access.MetricsPage, promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
 		Registry:          m.registry,

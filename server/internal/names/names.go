@@ -1,6 +1,5 @@
 // Package names finds the names of guilds, channels and users without a call to
-// Discord: in the gateway's events, else in Discord's answers to calls that
-// clients made.
+// Discord: in the gateway's events, or in Discord's responses to the calls of clients.
 package names
 
 import (
@@ -23,10 +22,10 @@ type Names struct {
 	seen   *lru.Cache[key, Name]
 }
 
-// Name is the name of something, and the guild of a channel.
+// Name is the name of a guild, channel or user, and a channel's guild.
 type Name struct {
 	Name string
-	// Guild is the guild's name, "" if that is not known.
+	// Guild is the guild's name, or "" if that is not known.
 	Guild string
 
 	guild uint64
@@ -45,7 +44,7 @@ const (
 	aUser
 )
 
-// New returns Names from the gateway, nil for none.
+// New returns Names from the gateway, or nil for none.
 func New(guilds *gateway.Guilds) (*Names, error) {
 	seen, err := lru.New[key, Name](maxSeen)
 	return &Names{guilds, seen}, err
@@ -109,7 +108,7 @@ func (s *snowflake) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Learn takes the names in Discord's answer to an operation.
+// Learn records the names in Discord's response to an operation.
 func (n *Names) Learn(op discord.Operation, answer json.RawMessage) {
 	what, ok := answers[op.Name]
 	if !ok {

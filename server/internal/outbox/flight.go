@@ -14,36 +14,36 @@ import (
 
 // Maker makes calls.
 type Maker interface {
-	// Repeats says how the call of a delivery may be repeated when it is not known
-	// what a try did.
+	// Repeats reports how the call of a delivery may be repeated if the outcome of an
+	// attempt is unknown.
 	Repeats(method string, request []byte) Repeats
 	// Make makes the call of a delivery, with a nonce that is made from the delivery.
 	// All that changes something at Discord is recorded in the journal. An error that
 	// is a *Held says that the caller may not make the call at the moment. d.TriedAt
 	// is set if a try may have taken effect.
 	Make(ctx context.Context, d store.Delivery, request []byte, journal *discord.Journal) (Made, error)
-	// Find looks for what a try did that began at d.TriedAt.
+	// Find looks for the effect of the attempt that began at d.TriedAt.
 	Find(ctx context.Context, d store.Delivery, request []byte) (Made, Found, error)
 	// Describe returns the status of a call that failed, and its document for clients.
 	Describe(err error) (status string, document []byte)
 }
 
-// Made is what a call made or changed. Both are 0 where that is nothing with an ID.
+// Made identifies what a call created or changed. Both IDs are 0 if it has none.
 type Made struct{ Channel, Message uint64 }
 
 // Repeats is how a call may be repeated when it is not known what a try did.
 type Repeats int
 
 const (
-	// Never: the call would do its work twice.
+	// Never: repeating the call could have a second effect.
 	Never Repeats = iota
 	// WithNonce: for as long as Discord remembers the nonce.
 	WithNonce
-	// Always: doing it twice has the effect of doing it once.
+	// Always: the call is idempotent.
 	Always
 )
 
-// Found is whether there is what a try may have done.
+// Found is the result of the search for the effect of an attempt.
 type Found int
 
 const (
@@ -69,27 +69,46 @@ type flight struct {
 	*Outbox
 	d       store.Delivery
 	stopped context.Context // ends the wait for Discord's limits
-	stop    context.CancelFunc
+	stop    context.CancelCauseFunc
 	counts  bool // against the limit of its caller; guarded by Outbox.mu
 	begun   atomic.Bool
 
-	// What the tries of this process left behind.
+	// State of the attempts of this process.
 	open    bool // a try has begun
 	unclear bool // one may have taken effect
+}
+
+// Why a flight stops waiting for Discord's limits.
+var (
+	errCancelled = errors.New("the delivery was cancelled")
+	errReplaced  = errors.New("the delivery was replaced by a newer one")
+	errExpired   = errors.New("the delivery has expired")
+	errEnding    = errors.New("the server is shutting down")
+)
+
+type stoppedKey struct{}
+
+// Stopped returns why the outbox withdrew the call for which a Maker got ctx, nil if it
+// did not.
+func Stopped(ctx context.Context) error {
+	if why, ok := ctx.Value(stoppedKey{}).(func() error); ok {
+		return why()
+	}
+	return nil
 }
 
 // begin starts a flight. o.mu is held.
 func (o *Outbox) begin(ctx context.Context, running *sync.WaitGroup, d store.Delivery) {
 	f := &flight{Outbox: o, d: d, counts: true}
-	f.stopped, f.stop = context.WithCancel(ctx)
+	f.stopped, f.stop = context.WithCancelCause(ctx)
 	l := line{d.Caller, d.Target}
 	o.flights[d.Seq], o.lines[l] = f, f
 	o.active[d.Caller]++
 	o.bytes += d.Bytes
 	running.Go(func() {
-		defer f.stop()
+		defer f.stop(nil)
 		if left := time.Until(d.ExpiresAt); left > 0 {
-			defer time.AfterFunc(left, f.stop).Stop()
+			defer time.AfterFunc(left, func() { f.stop(errExpired) }).Stop()
 		}
 		lingers := time.AfterFunc(slow, f.linger)
 		defer lingers.Stop()
@@ -127,7 +146,7 @@ func (f *flight) discount() {
 	}
 }
 
-// fly makes the delivery as far as that is possible now.
+// fly makes the delivery, as far as possible at the moment.
 func (f *flight) fly(ctx context.Context) {
 	request, err := f.Request(ctx, f.d.Seq)
 	if f.noted(ctx, err) != nil {
@@ -187,6 +206,7 @@ func (f *flight) make(ctx context.Context, request []byte) (Made, error) {
 	f.unclear = !f.d.TriedAt.IsZero()
 	f.open = f.unclear
 	journal := &discord.Journal{Opened: f.d.TriedAt, Begin: f.beginTry, Ended: f.endTry}
+	ctx = context.WithValue(ctx, stoppedKey{}, func() error { return context.Cause(f.stopped) })
 	return f.maker.Make(discord.WithRevoked(ctx, f.stopped), f.d, request, journal)
 }
 
@@ -216,13 +236,13 @@ func (f *flight) endTry(ctx context.Context, outcome discord.Outcome) {
 	case discord.Limited, discord.Unsent:
 		if !f.unclear {
 			f.open, f.d.TriedAt = false, time.Time{}
-			// If it cannot be noted, more is open than need be.
+			// If this is not recorded, the outcome only counts as unknown for longer.
 			_ = f.noted(ctx, f.Reopen(context.WithoutCancel(ctx), f.d.Seq, time.Time{}, ""))
 		}
 	}
 }
 
-// failed decides what becomes of a delivery whose call failed.
+// failed decides what happens to a delivery whose call failed.
 func (f *flight) failed(ctx context.Context, request []byte, repeats Repeats, err error) {
 	e, ok := errors.AsType[*discord.Error](err)
 	switch {

@@ -1,16 +1,16 @@
-// Package outbox makes calls that clients have left with the server. It decides when
-// a delivery is made and what its outcome means; what a call does is up to a Maker.
+// Package outbox stores the calls of clients on disk and makes them later. It decides
+// when a delivery is made and what its outcome means; a Maker makes the call.
 //
-// Of all deliveries that wait, only those that are being made are in memory. A
+// Of all waiting deliveries, only those in progress are in memory. A
 // caller's deliveries to one target are made one after the other: the store returns
 // the next one, so neither the number of targets nor the number of deliveries
 // matters. They wait for Discord's limits like calls of the same caller, and get its
 // fair share.
 //
-// That a try begins is on disk before it is sent. A delivery whose try has no known
-// outcome, after a crash for example, is repeated where that cannot do its work
-// twice: always if the call is idempotent, and as long as Discord remembers the
-// nonce if it posts a message. Otherwise the Maker looks for what the try did.
+// The start of each attempt is on disk before the attempt is sent. If the outcome of an
+// attempt is unknown, for example after a crash, the call is repeated where that is safe:
+// always if the call is idempotent, and as long as Discord remembers the nonce if the
+// call posts a message. Otherwise, the Maker finds out what the attempt did.
 package outbox
 
 import (
@@ -28,7 +28,7 @@ import (
 
 // Config configures an Outbox. Records is required.
 type Config struct {
-	// Records is where deliveries are kept.
+	// Records stores the deliveries.
 	Records *store.Outbox
 	// MaxDeliveries limits the deliveries that have not ended, and the records of
 	// those that have; MaxBytes limits the size of all requests that are kept. 0
@@ -37,9 +37,9 @@ type Config struct {
 	// Keep is how long the record of a delivery is kept after its end. 0 means 7
 	// days.
 	Keep time.Duration
-	// Usable returns why no call can be made at the moment. Nil means always.
+	// Usable returns why no call can be made at the moment. A nil Usable means always.
 	Usable func() error
-	// Logger takes what keeps deliveries from being made. Nil means slog.Default().
+	// Logger receives the reasons why deliveries cannot be made. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
@@ -72,7 +72,7 @@ type Outbox struct {
 	wake          chan struct{}
 	abandoned     chan struct{}                   // closed by Abandon
 	ended         [store.Unknown + 1]atomic.Int64 // by state
-	failing       atomic.Pointer[error]           // of the newest write, nil if that succeeded
+	failing       atomic.Pointer[error]           // of the newest write, or nil if that succeeded
 
 	mu      sync.Mutex
 	callers map[string]time.Time // who has deliveries to be made, and when to check
@@ -134,9 +134,15 @@ func (o *Outbox) Enqueue(ctx context.Context, deliveries ...store.Delivery) ([]s
 			o.scheduleLocked(r.Delivery.Caller, time.Time{})
 		}
 		o.dueLocked(r.Delivery)
-		if r.Replaced > 0 {
-			o.ended[store.Cancelled].Add(int64(r.Replaced))
+		if len(r.Replaced) > 0 {
+			o.ended[store.Cancelled].Add(int64(len(r.Replaced)))
 			o.announceLocked()
+			for _, seq := range r.Replaced {
+				if f := o.flights[seq]; f != nil {
+					f.stop(errReplaced) // so that the newer one gets a place in the queue for the limits now
+				}
+			}
+			o.scheduleLocked(r.Delivery.Caller, time.Time{}) // the next of their lines
 		}
 	}
 	o.poke()
@@ -154,7 +160,7 @@ func (o *Outbox) dueLocked(d store.Delivery) {
 	}
 }
 
-// scheduleLocked has the loop look for deliveries of a caller at a moment, or immediately.
+// scheduleLocked makes the loop look for deliveries of a caller at a time, or immediately.
 func (o *Outbox) scheduleLocked(caller string, at time.Time) {
 	if old, ok := o.callers[caller]; !ok || at.Before(old) {
 		o.callers[caller] = at
@@ -171,7 +177,7 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery,
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if f := o.flights[d.Seq]; f != nil {
-		f.stop()
+		f.stop(errCancelled)
 	}
 	o.scheduleLocked(caller, time.Time{}) // the next of its line
 	o.announceLocked()
@@ -179,7 +185,7 @@ func (o *Outbox) Cancel(ctx context.Context, caller, id string) (store.Delivery,
 	return d, nil
 }
 
-// Retry has a delivery wait again that has ended without success. The errors are
+// Retry queues a delivery again if it ended without success. The errors are
 // those of package store.
 func (o *Outbox) Retry(ctx context.Context, caller, id string, expires time.Time) (store.Delivery, error) {
 	d, err := o.Outbox.Retry(ctx, o.limits, caller, id, expires)
@@ -223,7 +229,7 @@ func (o *Outbox) announceLocked() {
 // Ended returns how many deliveries have ended in a state since the start.
 func (o *Outbox) Ended(state store.DeliveryState) int64 { return o.ended[state].Load() }
 
-// Failing returns why deliveries cannot be written at the moment, nil if they can.
+// Failing returns why deliveries cannot be written at the moment, or nil if they can.
 func (o *Outbox) Failing() error {
 	if err := o.failing.Load(); err != nil {
 		return *err
@@ -246,7 +252,7 @@ func (o *Outbox) noted(ctx context.Context, err error) error {
 	return err
 }
 
-// poke has the loop look for work.
+// poke makes the loop look for work.
 func (o *Outbox) poke() {
 	select {
 	case o.wake <- struct{}{}:
@@ -289,7 +295,7 @@ const ending = 20 * time.Second
 func (o *Outbox) end(running *sync.WaitGroup) {
 	o.mu.Lock()
 	for _, f := range o.flights {
-		f.stop()
+		f.stop(errEnding)
 	}
 	o.mu.Unlock()
 	done := make(chan struct{})
@@ -434,6 +440,9 @@ func (o *Outbox) fill(ctx, flights context.Context, running *sync.WaitGroup, cal
 	next, err := o.NextTry(ctx, caller, now)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if !next.IsZero() {
+		next = now.Add(next.Sub(now)) // by the monotonic clock, which does not jump
+	}
 	if err != nil || !next.IsZero() {
 		o.scheduleLocked(caller, next)
 	}

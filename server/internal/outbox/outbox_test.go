@@ -24,11 +24,15 @@ type maker struct {
 	make    func(store.Delivery) error
 	found   outbox.Found
 	client  *discord.Client // sends a message before, if not nil
+	begins  func(store.Delivery)
 }
 
 func (m maker) Repeats(string, []byte) outbox.Repeats { return m.repeats }
 
 func (m maker) Make(ctx context.Context, d store.Delivery, _ []byte, journal *discord.Journal) (outbox.Made, error) {
+	if m.begins != nil {
+		m.begins(d)
+	}
 	if m.client != nil {
 		message := discord.Message{Fields: discord.Args{"content": "hello"}, Journal: journal}
 		if _, err := m.client.CreateMessage(ctx, 1, message); err != nil {
@@ -191,6 +195,47 @@ func TestCancelledOnce(t *testing.T) {
 		}
 		if n := e.Ended(store.Cancelled); n != 2 {
 			t.Errorf("%d were cancelled, want 2", n)
+		}
+	})
+}
+
+// limited is a Discord that allows one message in an hour.
+type limited struct{}
+
+func (limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := stored{}.RoundTrip(r)
+	for name, value := range map[string]string{"Bucket": "b", "Limit": "1", "Remaining": "0", "Reset-After": "3600"} {
+		res.Header.Set("X-RateLimit-"+name, value)
+	}
+	return res, err
+}
+
+// TestReplacedLeavesTheQueue: a replaced delivery does not wait for Discord's limits, so
+// that the newer one has its place in that queue from then on.
+func TestReplacedLeavesTheQueue(t *testing.T) {
+	inTime(t, func(e engine, run func(maker)) {
+		client, err := discord.New(discord.Config{Token: "token", Upstream: limited{}, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := make(chan string, 10)
+		run(maker{client: client, begins: func(d store.Delivery) { began <- d.ID }, make: func(store.Delivery) error { return nil }})
+		for i := range 3 {
+			d := delivery("shop", i)
+			d.Target = "channel 1"
+			if i > 0 {
+				d.ReplaceKey = "board"
+			}
+			e.enqueue(d)
+			time.Sleep(10 * time.Second)
+			select {
+			case id := <-began:
+				if id != d.ID {
+					t.Errorf("delivery %s began, want %s", id, d.ID)
+				}
+			default:
+				t.Errorf("delivery %d has not begun", i)
+			}
 		}
 	})
 }

@@ -73,7 +73,7 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestForms: forms pass as they came, whatever route they are for.
+// TestForms: forms are passed on unchanged, on every route.
 func TestForms(t *testing.T) {
 	type seen struct{ path, contentType, body string }
 	var got []seen
@@ -173,8 +173,7 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// TestLocations: where Discord leads to another of its addresses, the caller
-// stays with the proxy.
+// TestLocations: a redirect to another address of Discord points to the proxy.
 func TestLocations(t *testing.T) {
 	var location string
 	p, _ := behind(t, func(w http.ResponseWriter, r *http.Request) bool {

@@ -1,5 +1,5 @@
-// Package rest forwards plain requests to Discord's REST API, so that any program
-// that uses it shares the bot's limits with all others.
+// Package rest forwards plain HTTP requests to Discord's REST API, so that any Discord
+// library shares the bot's limits with all other clients.
 package rest
 
 import (
@@ -52,7 +52,7 @@ type Config struct {
 	// Gateway is where bots find the gateway. Nil means Discord's own, as Discord's
 	// answer says.
 	Gateway interface {
-		// URL returns the address for the sender of a request, "" for Discord's own.
+		// URL returns the address for the sender of a request, or "" for Discord's own.
 		URL(*http.Request) string
 	}
 	// Ready returns nil when requests can be taken, else the reason in words
@@ -77,7 +77,7 @@ func Serves(r *http.Request) bool {
 
 type handler struct{ Config }
 
-// New returns a handler for requests to Discord's API, see Serves.
+// New returns a handler for requests to Discord's API; see Serves.
 func New(c Config) (http.Handler, error) {
 	if c.MaxBodyBytes < 0 || c.Timeout < 0 {
 		return nil, errors.New("rest: MaxBodyBytes or Timeout is negative")

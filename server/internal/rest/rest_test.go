@@ -136,8 +136,8 @@ func TestAnswersComeUnchanged(t *testing.T) {
 	}
 }
 
-// TestHeaders: what is for the other end passes, what is for this server or
-// for one connection does not.
+// TestHeaders: end-to-end headers are passed on; headers for this server or for one
+// connection are not.
 func TestHeaders(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	p, _ := behind(t, func(w http.ResponseWriter, r *http.Request) bool {
@@ -212,7 +212,7 @@ func TestCompression(t *testing.T) {
 	}
 }
 
-// TestRefused: what leads elsewhere is answered here, and nothing is sent.
+// TestRefused: requests that could lead outside the API are refused, and nothing is sent.
 func TestRefused(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{})
 	p := proxytest.Against(t, sb)
@@ -331,7 +331,7 @@ func TestTooEarly(t *testing.T) {
 	}
 }
 
-// TestLimitsOfDiscordAreWaitedOut: callers do not see a 429 of Discord.
+// TestLimitsOfDiscordAreWaitedOut: callers do not see Discord's 429s.
 func TestLimitsOfDiscordAreWaitedOut(t *testing.T) {
 	sb := sandbox.New(sandbox.Config{Unlimited: true})
 	p := proxytest.Against(t, sb)
@@ -395,7 +395,7 @@ func TestOpeningsAreWaitedOut(t *testing.T) {
 	}
 }
 
-// TestCallerLeaves: nothing of a request is sent once its caller has left.
+// TestCallerLeaves: a request is not sent once its caller has disconnected.
 func TestCallerLeaves(t *testing.T) {
 	sb := slow(10 * time.Second)
 	p := proxytest.Against(t, sb)
@@ -524,7 +524,7 @@ func TestWhereItIsOn(t *testing.T) {
 	}
 }
 
-// TestRefusalsOfTheServer: what Discord does not get to answer has its shape.
+// TestRefusalsOfTheServer: the server's own errors have the format of Discord's.
 func TestRefusalsOfTheServer(t *testing.T) {
 	unreachable := proxytest.Start(t, "--token", "t", "--discord-api-url", "http://127.0.0.1:1/api")
 	if a := send(t, unreachable, "GET", "/api/v10/gateway", ""); a.status != 503 || !strings.HasPrefix(a.body, `{"message":"503: `) {

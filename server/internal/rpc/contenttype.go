@@ -22,10 +22,10 @@ var supportedTypes = [...]string{
 	"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json",
 }
 
-// PlainContentType has next see the content types of messages in one form: in
-// lower case and without parameters. Connect-go compares them letter by letter,
-// while clients write "application/json; charset=UTF-8" and proxies in between
-// change case. Other content types stay as they are.
+// PlainContentType normalizes the content types of messages for next: lower case, without
+// parameters. Connect-go compares them letter by letter, while clients write
+// "application/json; charset=UTF-8" and proxies in between change case. Other content
+// types stay as they are.
 func PlainContentType(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		next.ServeHTTP(w, Plain(r))
@@ -93,7 +93,7 @@ func Explained(errors *connect.ErrorWriter, w http.ResponseWriter, r *http.Reque
 	return r
 }
 
-// wrongType says why no method at path takes a content type, "" if one may.
+// wrongType says why no method at path takes a content type, or "" if one may.
 func wrongType(contentType, path string) string {
 	if !slices.Contains(supportedTypes[:], contentType) {
 		instead := "send a JSON object as application/json"
@@ -128,7 +128,7 @@ func wrongType(contentType, path string) string {
 	return ""
 }
 
-// methodAt returns the method of a path /package.Service/Method, nil if there is
+// methodAt returns the method of a path /package.Service/Method, or nil if there is
 // none.
 func methodAt(path string) protoreflect.MethodDescriptor {
 	service, name, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")

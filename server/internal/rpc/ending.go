@@ -9,7 +9,7 @@ import (
 )
 
 // ErrShuttingDown is what calls and streams end with when the server shuts down. All
-// of them share it: what is returned to a caller is a copy, see ShuttingDown and
+// of them share it: what is returned to a caller is a copy; see ShuttingDown and
 // Interrupted.
 var ErrShuttingDown error = ShuttingDown()
 

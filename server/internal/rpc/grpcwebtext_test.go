@@ -114,8 +114,7 @@ func parse(t *testing.T, body string) (message, trailer string) {
 	return message, trailer
 }
 
-// TestGRPCWebTextStream has each message of a stream be there as a whole before
-// the next is sent.
+// TestGRPCWebTextStream: each message of a stream arrives completely before the next one is sent.
 func TestGRPCWebTextStream(t *testing.T) {
 	options, err := rpc.HandlerOptions(rpc.Config{})
 	if err != nil {

@@ -39,7 +39,7 @@ func explainJSON(err error, data []byte, m protoreflect.MessageDescriptor) strin
 }
 
 // loneSurrogate returns the first escape in JSON that is half of a surrogate
-// pair, "" if there is none.
+// pair, or "" if there is none.
 func loneSurrogate(data []byte) string {
 	for i := bytes.IndexByte(data, '\\'); i >= 0 && i+1 < len(data); {
 		width := 2

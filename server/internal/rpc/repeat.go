@@ -9,7 +9,7 @@ import (
 type Repeat struct {
 	// Nonce names the call's message where its caller names none.
 	Nonce string `json:"nonce,omitempty"`
-	// Again is whether another server may have made the call already.
+	// Again reports whether another server may already have made the call.
 	Again bool `json:"again,omitempty"`
 }
 
@@ -21,7 +21,7 @@ func NewRepeat() Repeat {
 
 type repeatKey struct{}
 
-// WithRepeat returns a context whose call may be made again, or is.
+// WithRepeat returns a context for a call that may be repeated, or is a repetition.
 func WithRepeat(ctx context.Context, r Repeat) context.Context {
 	return context.WithValue(ctx, repeatKey{}, r)
 }

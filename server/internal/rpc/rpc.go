@@ -103,10 +103,9 @@ func HandlerOptions(cfg Config, interceptors ...connect.Interceptor) ([]connect.
 	}, nil
 }
 
-// Panicked logs what recover returned, with the stack of the panic, and returns
-// the error that a caller gets. Handlers whose work goes on in other goroutines
-// call it there, in a deferred function: what a handler panics with itself is
-// recovered for it.
+// Panicked logs the value of recover with the stack of the panic, and returns the error
+// for the caller. Handlers whose work continues in other goroutines call it there, in a
+// deferred function: what a handler panics with itself is recovered for it.
 func Panicked(ctx context.Context, logger *slog.Logger, procedure string, value any) error {
 	logger.ErrorContext(ctx, "panic in a handler",
 		"method", procedure,

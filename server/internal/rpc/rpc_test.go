@@ -346,8 +346,8 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// TestContextCode: deadlines and callers who leave have their codes, whatever
-// wraps them, and nothing else has one of them.
+// TestContextCode: expired deadlines and cancelled calls have their own codes, however
+// they are wrapped, and no other error has these codes.
 func TestContextCode(t *testing.T) {
 	for err, want := range map[error]connect.Code{
 		context.DeadlineExceeded: connect.CodeDeadlineExceeded, os.ErrDeadlineExceeded: connect.CodeDeadlineExceeded,

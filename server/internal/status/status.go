@@ -43,7 +43,7 @@ const (
 	maxShown = 64 << 10
 )
 
-// Config configures a Board. Limits is required. The functions are called about
+// Config configures a Service. Limits is required. The functions are called about
 // once a second while somebody watches, and never at the same time.
 type Config struct {
 	// Limits returns what the limits hold.
@@ -51,7 +51,7 @@ type Config struct {
 	// Ready returns nil, or why calls cannot succeed, a line for each reason.
 	// Nil means that they always can.
 	Ready func() error
-	// Bot returns the name of the bot, "" while it is unknown. Nil means that
+	// Bot returns the name of the bot, or "" while it is unknown. Nil means that
 	// it always is.
 	Bot func() string
 	// Gateway returns the state of the connection to the gateway. Nil means that
@@ -75,8 +75,7 @@ type Config struct {
 	Fleet func(context.Context) *pb.GetFleetResponse
 	// Logger takes what operators did. Nil means slog.Default().
 	Logger *slog.Logger
-	// Sandbox returns the state of the sandbox. Nil means that there is
-	// none.
+	// Sandbox returns the state of the sandbox. Nil means that there is no sandbox.
 	Sandbox func() *pb.WatchStatusResponse_Sandbox
 }
 
@@ -114,7 +113,7 @@ type view struct {
 	steps map[*view]*step
 }
 
-// New returns a Board. Run must be called for its watchers to hear anything
+// New returns a Service. Run must be called for its watchers to hear anything
 // after their first message.
 func New(c Config) (*Service, error) {
 	if c.Limits == nil {

@@ -82,7 +82,7 @@ func TestSlots(t *testing.T) {
 	}
 }
 
-// tell returns what a watcher reads next, nil for nothing.
+// tell returns what a watcher reads next, or nil for nothing.
 func tell(t *testing.T, w *watcher, b *Service) (<-chan struct{}, *pb.WatchStatusResponse) {
 	t.Helper()
 	changed, s := w.next(b)
@@ -107,8 +107,7 @@ func tell(t *testing.T, w *watcher, b *Service) (<-chan struct{}, *pb.WatchStatu
 	return changed, read
 }
 
-// TestSlowWatcher has who did not listen for a while hear the newest state in
-// one message.
+// TestSlowWatcher: a watcher that did not read for a while gets the newest state in one message.
 func TestSlowWatcher(t *testing.T) { synctest.Test(t, testSlowWatcher) }
 
 func testSlowWatcher(t *testing.T) {
@@ -217,7 +216,7 @@ func BenchmarkTick(b *testing.B) {
 	for _, watchers := range []int{1, 10, maxWatchers} {
 		b.Run(fmt.Sprint(watchers, " watchers"), func(b *testing.B) {
 			waiting := int32(0)
-			board, err := New(Config{Limits: func() *pb.GetRateLimitStatusResponse {
+			service, err := New(Config{Limits: func() *pb.GetRateLimitStatusResponse {
 				waiting++
 				limits := &pb.GetRateLimitStatusResponse{Waiting: waiting}
 				for i := range maxBuckets {
@@ -230,18 +229,18 @@ func BenchmarkTick(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			board.enter()
+			service.enter()
 			all := make([]watcher, watchers)
 			for b.Loop() {
 				for range 20 {
-					board.Ended(b.Context(), &calls.Call{Method: "SendChannelMessage", Code: "ok", RequestID: "a-request"})
+					service.Ended(b.Context(), &calls.Call{Method: "SendChannelMessage", Code: "ok", RequestID: "a-request"})
 				}
-				if board.view != nil {
-					board.view.at = board.view.at.Add(-interval)
+				if service.view != nil {
+					service.view.at = service.view.at.Add(-interval)
 				}
-				board.refresh()
+				service.refresh()
 				for i := range all {
-					_, s := all[i].next(board)
+					_, s := all[i].next(service)
 					m, err := s.message(false)
 					if err != nil {
 						b.Fatal(err)

@@ -36,7 +36,7 @@ func (s *step) message(asJSON bool) (*pb.WatchStatusResponse, error) {
 	return s.binary, s.err
 }
 
-// stepFrom returns the step from a view, nil for none, to the newest. b.mu must be
+// stepFrom returns the step from a view, or nil for none, to the newest. b.mu must be
 // held.
 func (b *Service) stepFrom(known *view) *step {
 	v := b.view

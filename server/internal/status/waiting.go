@@ -104,7 +104,7 @@ func (b *Service) CancelWaiting(ctx context.Context, req *pb.CancelWaitingReques
 	return &pb.CancelWaitingResponse{Cancelled: int32(len(cancelled))}, nil
 }
 
-// mayOperate refuses those who may not decide about the calls of others.
+// mayOperate refuses clients that may not manage the calls of others.
 func (b *Service) mayOperate(ctx context.Context) error {
 	if err := access.MayCall(ctx, access.Operate); err != nil {
 		return err

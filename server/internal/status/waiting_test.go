@@ -86,7 +86,7 @@ func TestListWaiting(t *testing.T) {
 	}
 }
 
-// TestCancelWaiting: all conditions count, and one is needed.
+// TestCancelWaiting: a call must meet all conditions, and at least one condition is required.
 func TestCancelWaiting(t *testing.T) {
 	ctx := access.WithEveryone(t.Context())
 	for _, c := range []struct {
@@ -187,7 +187,7 @@ func TestPauseChannel(t *testing.T) {
 	}
 }
 
-// TestOperators: the right to watch is not that to cancel.
+// TestOperators: a client that may watch may not necessarily cancel.
 func TestOperators(t *testing.T) {
 	var auth strings.Builder
 	auth.WriteString("clients:\n")

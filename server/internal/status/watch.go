@@ -18,7 +18,7 @@ import (
 func (b *Service) WatchStatus(ctx context.Context, _ *pb.WatchStatusRequest, stream *connect.ServerStream[pb.WatchStatusResponse]) error {
 	number, entered := b.enter()
 	if !entered {
-		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many watch already"))
+		return connect.NewError(connect.CodeResourceExhausted, errors.New("too many watchers of the status, try again later"))
 	}
 	defer b.leave()
 	info, _ := connect.CallInfoForHandlerContext(ctx)
@@ -26,7 +26,7 @@ func (b *Service) WatchStatus(ctx context.Context, _ *pb.WatchStatusRequest, str
 	b.refresh()
 	var w watcher
 	for {
-		news, s := w.next(b)
+		changes, s := w.next(b)
 		if s != nil {
 			m, err := s.message(asJSON)
 			if err != nil {
@@ -36,7 +36,7 @@ func (b *Service) WatchStatus(ctx context.Context, _ *pb.WatchStatusRequest, str
 				return err
 			}
 		}
-		if err := await(ctx, b.ended, news); err != nil {
+		if err := await(ctx, b.ended, changes); err != nil {
 			return err
 		}
 		if err := await(ctx, b.ended, time.After(phase(number))); err != nil {

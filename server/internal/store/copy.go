@@ -10,11 +10,16 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Backup copies the database of a data folder into a new file, as it is at one
 // moment. The server may run meanwhile.
 func Backup(ctx context.Context, folder, to string) error {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
 	from := file(folder)
 	if _, err := os.Stat(from); err != nil {
 		return fmt.Errorf("cannot back up %s: %w", folder, err)
@@ -44,6 +49,10 @@ func Backup(ctx context.Context, folder, to string) error {
 // Restore puts a backup in the place of the database of a data folder, which no
 // server may use. What was there is kept as discordproxy.db.replaced.
 func Restore(ctx context.Context, folder, from string) error {
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
 	unlock, err := lockFolder(folder)
 	if err != nil {
 		return err
@@ -63,9 +72,16 @@ func Restore(ctx context.Context, folder, from string) error {
 	if err := check(ctx, next); err != nil {
 		return errors.Join(fmt.Errorf("cannot restore: %w", explain(err, from)), os.Remove(next))
 	}
-	// A log of changes that remains would be applied to the backup.
+	if err := doubt(ctx, next, time.Now()); err != nil {
+		return errors.Join(fmt.Errorf("cannot restore: %w", explain(err, folder)), os.Remove(next))
+	}
+	// A log of changes that remains would be applied to another database than its own.
 	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Rename(path+suffix, path+".replaced"+suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := os.Rename(path+suffix, path+".replaced"+suffix)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = os.Remove(path + ".replaced" + suffix)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("cannot restore: %w", err)
 		}
 	}
@@ -97,6 +113,45 @@ func check(ctx context.Context, path string) error {
 		return errors.New("the file is no backup of a server")
 	}
 	return nil
+}
+
+// lostResults is more than the results that can have come between a backup and now.
+const lostResults = 1_000_000_000
+
+// doubt notes of the deliveries in a backup that wait that they may have been made since
+// the backup, so that the server finds out before it makes them. The positions of later
+// results are not used again: a client that has seen them would miss the new ones.
+func doubt(ctx context.Context, path string, now time.Time) error {
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: slashed(path), RawQuery: "mode=rw&_pragma=synchronous(FULL)"}).String())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var tables int
+	err = db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'deliveries'").Scan(&tables)
+	if err != nil || tables == 0 { // an old version had none
+		return err
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // it fails after Commit
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET state = 3, tried_at = max(enqueued_at, not_before)
+		WHERE state = 2 OR state = 1 AND not_before <= $1`, now.UnixMilli()); err != nil {
+		return err
+	}
+	// Those that were scheduled are in a line since then, which may have no head.
+	if _, err := tx.ExecContext(ctx, `UPDATE deliveries SET head = 1 WHERE state = 3 AND head = 0 AND seq = (
+		SELECT seq FROM deliveries AS line
+		WHERE line.bot = deliveries.bot AND line.caller = deliveries.caller AND line.target = deliveries.target AND line.state IN (2, 3)
+		ORDER BY line.head DESC, line.priority DESC, line.seq LIMIT 1)`); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "UPDATE outbox SET position = position + $1, purged = position + $1", lostResults); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 func copyFile(from, to string) error {

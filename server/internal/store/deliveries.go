@@ -46,7 +46,7 @@ type Delivery struct {
 	ExpiresAt  time.Time
 	TriedAt    time.Time // when the first try of unknown outcome began
 	Tries      int
-	Position   int64 // among the results, 0 before
+	Position   int64 // among the results, or 0 before
 	FinishedAt time.Time
 	Channel    int64
 	Message    int64
@@ -54,7 +54,7 @@ type Delivery struct {
 	Status     string
 	Failure    []byte
 	Bytes      int64 // size of the request
-	// Request is the call. It is set only when it is enqueued, see Store.Request.
+	// Request is the call. It is set only when it is enqueued; see Store.Request.
 	Request []byte
 
 	replaced bool // it ends because it was replaced
@@ -63,18 +63,20 @@ type Delivery struct {
 // Enqueued is what became of a delivery that was to be enqueued.
 type Enqueued struct {
 	Delivery  Delivery
-	Duplicate bool  // it was there before
-	Replaced  int   // how many others it has cancelled
-	Err       error // ErrOtherCall or ErrOutboxFull
+	Duplicate bool    // it was there before
+	Replaced  []int64 // places of the others that it has cancelled
+	Err       error   // ErrOtherCall, ErrTooLate or ErrOutboxFull
 }
 
 // Errors of deliveries.
 var (
 	ErrOtherCall  = errors.New("the delivery ID belongs to another call")
+	ErrTooLate    = errors.New("expires_at must be in the future and after not_before")
 	ErrOutboxFull = errors.New("the outbox is full")
 	ErrNoDelivery = errors.New("there is no such delivery")
 	ErrInProgress = errors.New("the delivery is being sent")
 	ErrEnded      = errors.New("the delivery has ended")
+	ErrDelivered  = errors.New("the call is delivered already")
 	ErrNotEnded   = errors.New("the delivery is in progress")
 	ErrReplaced   = errors.New("the delivery was replaced by a newer one")
 )
@@ -164,6 +166,9 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 	case !errors.Is(err, sql.ErrNoRows):
 		return Enqueued{}, err
 	}
+	if !d.ExpiresAt.After(d.EnqueuedAt) || !d.ExpiresAt.After(d.NotBefore) {
+		return Enqueued{Err: ErrTooLate}, nil
+	}
 	var replaced []Delivery
 	if d.ReplaceKey != "" {
 		replaced, err = o.list(ctx, tx, "bot = $1 AND caller = $2 AND replace_key = $3 AND replace_key <> '' AND state IN (1, 2)",
@@ -173,19 +178,25 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		}
 	}
 	d.Bytes = int64(len(d.Request))
+	freed := int64(0)
+	for _, old := range replaced {
+		freed += old.Bytes
+	}
 	for _, t := range []*time.Time{&d.EnqueuedAt, &d.NotBefore, &d.ExpiresAt} {
 		*t = t.Truncate(time.Millisecond) // as it is kept
 	}
 	err = tx.QueryRowContext(ctx, `UPDATE outbox SET seq = seq + 1, unfinished = unfinished + 1, bytes = bytes + $2
-		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes + $2 <= $5 RETURNING seq`,
-		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes).Scan(&d.Seq)
+		WHERE bot = $1 AND unfinished - $3 < $4 AND bytes - $6 + $2 <= $5 RETURNING seq`,
+		o.bot, d.Bytes, len(replaced), limits.Deliveries, limits.Bytes, freed).Scan(&d.Seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Enqueued{Err: ErrOutboxFull}, nil
 	}
 	if err != nil {
 		return Enqueued{}, err
 	}
+	var places []int64
 	for _, old := range replaced {
+		places = append(places, old.Seq)
 		old.replaced = true
 		old.State, old.Reason, old.FinishedAt = Cancelled, "replaced by delivery "+d.ID, d.EnqueuedAt
 		if _, err := o.finish(ctx, tx, old); err != nil {
@@ -204,7 +215,7 @@ func (o *Outbox) enqueue(ctx context.Context, tx *transaction, limits OutboxLimi
 		d.Seq, o.bot, d.Caller, flag(d.Keyed), d.ID, d.Digest, d.Method, d.Target, d.State, d.Priority, flag(head),
 		flag(d.Resend), d.ReplaceKey, milliseconds(d.EnqueuedAt), milliseconds(d.NotBefore), milliseconds(d.ExpiresAt), d.Bytes, d.Request)
 	d.Request = nil
-	return Enqueued{Delivery: d, Replaced: len(replaced)}, err
+	return Enqueued{Delivery: d, Replaced: places}, err
 }
 
 // takesHead reports whether a delivery is to be the first of its line, and makes the
@@ -319,6 +330,10 @@ func (o *Outbox) Reopen(ctx context.Context, seq int64, next time.Time, reason s
 	return err
 }
 
+// MaxRest is the longest rest of a delivery. One that is to last longer is that of a
+// clock which has jumped back since, and counts as over.
+const MaxRest = 2 * time.Minute
+
 // Suspend lets a delivery rest until next, in the state that it has.
 func (o *Outbox) Suspend(ctx context.Context, seq int64, next time.Time, reason string) error {
 	_, err := o.update(ctx, `UPDATE deliveries SET next_try_at = $3, reason = $4 WHERE bot = $1 AND seq = $2 AND state IN (2, 3)`,
@@ -352,9 +367,9 @@ func (o *Outbox) list(ctx context.Context, q querier, condition string, args ...
 // sweepAtOnce limits the deliveries that one transaction changes.
 const sweepAtOnce = 500
 
-// Due has deliveries wait whose time has come, and ends those that have expired. It
-// returns the callers who may have new ones to be made, how many expired, and whether
-// there is more to do.
+// Due changes scheduled deliveries to waiting when their time has come, and ends those
+// that have expired. It returns the callers who may have new ones to be made, how many
+// expired, and whether there is more to do.
 func (o *Outbox) Due(ctx context.Context, now time.Time) (callers []string, gone int, more bool, err error) {
 	var due, expired []Delivery
 	due, err = o.list(ctx, o.store.reads, "bot = $1 AND state = 1 AND not_before <= $2 ORDER BY not_before, seq LIMIT $3",
@@ -418,7 +433,7 @@ func (o *Outbox) is(ctx context.Context, tx *transaction, seq int64, condition s
 	return n > 0, err
 }
 
-// NextDue returns when Due has something to do, the zero time if never.
+// NextDue returns when Due has something to do, or the zero time if never.
 func (o *Outbox) NextDue(ctx context.Context) (time.Time, error) {
 	var scheduled, expiring sql.NullInt64
 	if err := o.store.reads.QueryRowContext(ctx, `SELECT (SELECT min(not_before) FROM deliveries WHERE bot = $1 AND state = 1),
@@ -456,16 +471,17 @@ func (o *Outbox) Heads(ctx context.Context, caller string, now time.Time, limit 
 	return o.list(
 		ctx,
 		o.store.reads,
-		"bot = $1 AND caller = $2 AND head = 1 AND next_try_at <= $3 ORDER BY priority DESC, seq LIMIT $4",
+		"bot = $1 AND caller = $2 AND head = 1 AND (next_try_at <= $3 OR next_try_at > $5) ORDER BY priority DESC, seq LIMIT $4",
 		o.bot,
 		caller,
 		now.UnixMilli(),
 		limit,
+		now.Add(MaxRest).UnixMilli(),
 	)
 }
 
 // NextTry returns when the next of a caller's deliveries may be tried that may not be
-// tried now, the zero time if there is none.
+// tried now, or the zero time if there is none.
 func (o *Outbox) NextTry(ctx context.Context, caller string, now time.Time) (time.Time, error) {
 	var next sql.NullInt64
 	if err := o.store.reads.QueryRowContext(ctx,
@@ -621,7 +637,7 @@ func (o *Outbox) one(ctx context.Context, tx *transaction, caller, id string) (D
 	return d, err
 }
 
-// Retry has a delivery wait again that has ended without success, behind the others.
+// Retry queues a delivery again, behind the others, if it ended without success.
 func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id string, expires time.Time) (d Delivery, err error) {
 	err = o.store.write(ctx, func(ctx context.Context, tx *transaction) error {
 		if d, err = o.one(ctx, tx, caller, id); err != nil {
@@ -631,7 +647,7 @@ func (o *Outbox) Retry(ctx context.Context, limits OutboxLimits, caller, id stri
 		case !d.State.Ended():
 			return ErrNotEnded
 		case d.State == Delivered:
-			return ErrEnded
+			return ErrDelivered
 		case d.Bytes == 0:
 			return ErrReplaced
 		}

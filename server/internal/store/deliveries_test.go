@@ -129,7 +129,7 @@ func TestEnqueueAgain(t *testing.T) {
 	})
 }
 
-// TestOutboxFull: beyond a limit nothing is accepted, and nothing is dropped.
+// TestOutboxFull: deliveries beyond the limit are refused, and none is dropped.
 func TestOutboxFull(t *testing.T) {
 	eachOutbox(t, func(t outboxTest) {
 		for limit, l := range map[string]store.OutboxLimits{"deliveries": {Deliveries: 2, Bytes: 1000}, "bytes": {Deliveries: 9, Bytes: 30}} {
@@ -179,6 +179,46 @@ func TestReplaceKey(t *testing.T) {
 		if d := t.get("b"); d.State != store.Sending {
 			t.Errorf("%+v", d)
 		}
+	})
+}
+
+// TestRestAfterClockJump: a delivery rests until its time, but not for the hours by which
+// the clock has jumped back since.
+func TestRestAfterClockJump(t *testing.T) {
+	eachOutbox(t, func(t outboxTest) {
+		t.enqueue(delivery("a", "channel 1", 1), delivery("b", "channel 2", 1))
+		for id, rest := range map[string]time.Duration{"a": time.Minute, "b": time.Hour} {
+			if err := t.Suspend(t.Context(), t.get(id).Seq, noon.Add(rest), "it rests"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := t.heads(); !slices.Equal(got, []string{"b"}) {
+			t.Errorf("heads %q", got)
+		}
+	})
+}
+
+// TestReplacedBytes: the bytes of a replaced delivery are free for the newer one.
+func TestReplacedBytes(t *testing.T) {
+	eachOutbox(t, func(t outboxTest) {
+		old := delivery("a", "channel 1", 1)
+		old.ReplaceKey = "board"
+		full := store.OutboxLimits{Deliveries: 10, Bytes: int64(len(old.Request))}
+		for i, want := range []error{nil, nil, store.ErrOutboxFull} {
+			d := old
+			d.ID = fmt.Sprint(i)
+			if i == 2 {
+				d.ReplaceKey = "another"
+			}
+			results, err := t.Enqueue(t.Context(), full, []store.Delivery{d})
+			if err != nil || !errors.Is(results[0].Err, want) {
+				t.Errorf("%d: %+v, %v, want %v", i, results, err, want)
+			}
+			if i == 1 && !slices.Equal(results[0].Replaced, []int64{1}) {
+				t.Errorf("replaced %v", results[0].Replaced)
+			}
+		}
+		t.counts(1, 1, full.Bytes)
 	})
 }
 
@@ -288,7 +328,7 @@ func TestRetry(t *testing.T) {
 			t.Errorf("%q, %v", request, err)
 		}
 		t.finish("b", store.Delivered)
-		if _, err := t.Retry(t.Context(), limits, "shop", "b", noon); !errors.Is(err, store.ErrEnded) {
+		if _, err := t.Retry(t.Context(), limits, "shop", "b", noon); !errors.Is(err, store.ErrDelivered) {
 			t.Error(err)
 		}
 		t.counts(1, 1, 11)

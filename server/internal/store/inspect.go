@@ -20,7 +20,7 @@ import (
 type Inspection struct {
 	// Missing reports that there is no folder yet. Open would create it.
 	Missing bool
-	// Schema is the version of the data, 0 if there is none. Supported is the newest
+	// Schema is the version of the data, or 0 if there is none. Supported is the newest
 	// version that this program supports. Open updates an older one.
 	Schema, Supported int64
 	// Free is the number of bytes that the server's user may still write there, if
@@ -136,7 +136,7 @@ func supported() (int64, error) {
 	return newest, nil
 }
 
-// schemaOf returns the version of the database in a file that nobody uses, 0 for none.
+// schemaOf returns the version of the database in a file that nobody uses, or 0 for none.
 func schemaOf(ctx context.Context, from string) (int64, error) {
 	if info, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return 0, nil

@@ -11,7 +11,7 @@ import (
 	"discordproxy/server/internal/store"
 )
 
-// TestRestoreAsRoot: the server's user can use what root restores.
+// TestRestoreAsRoot: the server's user can use data that root has restored.
 func TestRestoreAsRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")

@@ -38,7 +38,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestPostgresAway: errors say that the database is away, and a store goes on when it
+// TestPostgresAway: errors say that the database is away, and a store continues when it
 // is back. A database that refuses is not away.
 func TestPostgresAway(t *testing.T) {
 	p := storetest.NewPostgres(t)

@@ -80,6 +80,7 @@ func TestPurgeBots(t *testing.T) {
 				t.Fatal(err)
 			}
 			d := delivery("a", "channel 1", 1)
+			d.EnqueuedAt = old.Add(-time.Hour)
 			if d.ExpiresAt = old; bot == "queued" {
 				d.ExpiresAt = noon.Add(time.Hour)
 			}

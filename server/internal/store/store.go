@@ -1,14 +1,14 @@
 // Package store keeps what must survive a restart. It owns the schema and all SQL:
 // other packages see plain structs.
 //
-// A Store is a SQLite file in a data folder, or a PostgreSQL database. Both have
-// the same tables, and queries are written once where the dialects agree: $1 is a
-// placeholder in both, times are whole milliseconds since 1970, and blobs are
-// BYTEA, which SQLite keeps as it gets it.
+// A Store is a SQLite file in a data folder, or a PostgreSQL database. Both have the same
+// tables, and queries are written once where the dialects agree: $1 is a placeholder in
+// both, times are whole milliseconds since 1970, and blobs have the type BYTEA, which
+// SQLite stores unchanged.
 //
-// Changes go through one goroutine, which puts the changes that wait at the moment
-// into one transaction: a commit waits for the disk, and many changes share that
-// wait. Reads use connections of their own and never wait for a change.
+// One goroutine writes all changes, and puts those that wait at the moment into one
+// transaction, because a commit waits for the disk and many changes can share that wait.
+// Reads use connections of their own and never wait for a change.
 package store
 
 import (

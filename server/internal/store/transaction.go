@@ -54,7 +54,7 @@ func (s *statements) close() {
 	}
 }
 
-// statement returns a prepared statement, nil if there is none yet.
+// statement returns a prepared statement, or nil if there is none yet.
 func (t *transaction) statement(ctx context.Context, text string) *sql.Stmt {
 	if statement := t.bound[text]; statement != nil {
 		return statement

@@ -198,8 +198,103 @@ func TestBackup(t *testing.T) {
 	}
 }
 
-// TestRestoreOfNoBackup leaves what is there.
-func TestRestoreOfNoBackup(t *testing.T) {
+// TestRelativeFolder: backup and restore take paths relative to the working folder.
+func TestRelativeFolder(t *testing.T) {
+	folder := filled(t)
+	t.Chdir(filepath.Dir(folder))
+	if err := store.Backup(t.Context(), "data", "copy.db"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Restore(t.Context(), "data", "copy.db"); err != nil {
+		t.Fatal(err)
+	}
+	wantSaved(t, storetest.Open(t, store.Config{Folder: folder}))
+}
+
+// TestReplacedLog: the log of changes of one replaced database is not kept as that of
+// the next.
+func TestReplacedLog(t *testing.T) {
+	folder := filled(t)
+	copied := filepath.Join(t.TempDir(), "copy.db")
+	if err := store.Backup(t.Context(), folder, copied); err != nil {
+		t.Fatal(err)
+	}
+	// After a crash, there is such a log.
+	if err := os.WriteFile(filepath.Join(folder, "discordproxy.db-wal"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{true, false} {
+		if err := store.Restore(t.Context(), folder, copied); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(folder, "discordproxy.db.replaced-wal")); (err == nil) != want {
+			t.Errorf("%v, want a log: %v", err, want)
+		}
+	}
+}
+
+// TestRestoreDoubts: of deliveries in a backup it is not known whether they were made
+// since, unless their time has not come. A backup of a version without deliveries is one.
+func TestRestoreDoubts(t *testing.T) {
+	folder, copied := t.TempDir(), filepath.Join(t.TempDir(), "copy.db")
+	s := storetest.Open(t, store.Config{Folder: folder})
+	o, err := s.Outbox(t.Context(), "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	past := time.UnixMilli(1_000_000) // for every clock
+	at := func(id string, target string, state store.DeliveryState, begins time.Time) store.Delivery {
+		d := delivery(id, target, 1)
+		d.State, d.EnqueuedAt, d.NotBefore = state, past, begins
+		d.ExpiresAt = time.Now().Add(2 * time.Hour)
+		return d
+	}
+	waiting := at("waiting", "channel 1", store.Waiting, time.Time{})
+	due := at("due", "channel 2", store.Scheduled, past.Add(time.Second))
+	behind := at("behind", "channel 2", store.Scheduled, past.Add(time.Second))
+	later := at("later", "channel 3", store.Scheduled, time.Now().Add(time.Hour))
+	if _, err := o.Enqueue(t.Context(), limits, []store.Delivery{waiting, due, behind, later}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Backup(t.Context(), folder, copied); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := t.TempDir()
+	if err := store.Restore(t.Context(), elsewhere, copied); err != nil {
+		t.Fatal(err)
+	}
+	if o, err = storetest.Open(t, store.Config{Folder: elsewhere}).Outbox(t.Context(), "1"); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]time.Time{"waiting": waiting.EnqueuedAt, "due": due.NotBefore, "behind": due.NotBefore, "later": {}} {
+		d, err := o.Delivery(t.Context(), "shop", id)
+		if err != nil || !d.TriedAt.Equal(want) || (d.State == store.Sending) == want.IsZero() {
+			t.Errorf("%s is in state %d, and was tried at %v, want %v: %v", id, d.State, d.TriedAt, want, err)
+		}
+	}
+	if c, err := o.Counts(t.Context()); err != nil || c.Position < 1_000_000 || c.Purged != c.Position || c.Unfinished != 4 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	heads, err := o.Heads(t.Context(), "shop", time.Now(), 10)
+	if err != nil || len(heads) != 2 || heads[0].ID != "waiting" || heads[1].ID != "due" {
+		t.Errorf("heads %+v, %v", heads, err)
+	}
+	old := filepath.Join(t.TempDir(), "old.db")
+	db, err := sql.Open("sqlite", old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "CREATE TABLE schema_version (id INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Restore(t.Context(), t.TempDir(), old); err != nil {
+		t.Errorf("a backup without deliveries: %v", err)
+	}
+}
+
+// TestRestoreOfOtherFiles: a file that is not a backup changes nothing.
+func TestRestoreOfOtherFiles(t *testing.T) {
 	folder := filled(t)
 	no := filepath.Join(t.TempDir(), "no backup")
 	if err := os.WriteFile(no, []byte(strings.Repeat("no backup ", 1000)), 0o600); err != nil {
@@ -217,7 +312,7 @@ func TestRestoreOfNoBackup(t *testing.T) {
 	wantSaved(t, storetest.Open(t, store.Config{Folder: folder}))
 }
 
-// TestShrink: the file gets smaller when what is in it was deleted.
+// TestShrink: the file shrinks after its contents were deleted.
 func TestShrink(t *testing.T) {
 	c := store.Config{Folder: t.TempDir()}
 	s := storetest.Open(t, c)

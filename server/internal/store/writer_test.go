@@ -137,7 +137,7 @@ func TestGroups(t *testing.T) {
 	})
 }
 
-// TestBadChangeAlone has a change fail that shares its transaction with no other.
+// TestBadChangeAlone: a change fails that is alone in its transaction.
 func TestBadChangeAlone(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, c store.Config) {
 		s := storetest.Open(t, c)
@@ -151,7 +151,7 @@ func TestBadChangeAlone(t *testing.T) {
 	})
 }
 
-// TestWriteContext has callers leave before their turn, and in the middle of it: a
+// TestWriteContext cancels callers before their turn, and during it: a
 // change that runs may use its caller's variables, so the caller stays for its
 // outcome.
 func TestWriteContext(t *testing.T) {
@@ -192,7 +192,7 @@ func TestWriteContext(t *testing.T) {
 	})
 }
 
-// TestClose closes a store under load: a change that succeeded is there.
+// TestClose closes a store under load: every change that succeeded is stored.
 func TestClose(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, c store.Config) {
 		s := storetest.Open(t, c)

@@ -1,5 +1,5 @@
-// Package strictyaml reads YAML files that decide about rights: anything that could
-// mean more than its author wrote is an error.
+// Package strictyaml reads YAML files that grant permissions. It is strict: anything that
+// could grant more than its author intended is an error.
 package strictyaml
 
 import (
@@ -27,7 +27,102 @@ func Load(data []byte, out any) error {
 	if err := refuseUnknown(&root, reflect.TypeOf(out)); err != nil {
 		return err
 	}
-	return yaml.Load(data, out, yaml.WithKnownFields())
+	err := yaml.Load(data, out, yaml.WithKnownFields())
+	if err != nil {
+		if mismatch := explain(&root, reflect.TypeOf(out), ""); mismatch != nil {
+			return mismatch
+		}
+	}
+	return err
+}
+
+// explain returns an error for the first value that its type cannot hold, or nil if there
+// is none. The error of package yaml would name Go's types and the value, which may be a
+// secret in the wrong place. name is the field of the value.
+func explain(n *yaml.Node, t reflect.Type, name string) error {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return nil
+	case n.Kind == yaml.DocumentNode && len(n.Content) > 0:
+		return explain(n.Content[0], t, name)
+	case t.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
+		fields := fieldsOf(t)
+		for i := 1; i < len(n.Content); i += 2 {
+			key := n.Content[i-1].Value
+			if j := slices.IndexFunc(fields, func(f field) bool { return f.name == key }); j >= 0 {
+				if err := explain(n.Content[i], fields[j].of, key); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	case t.Kind() == reflect.Map && n.Kind == yaml.MappingNode:
+		for i := 1; i < len(n.Content); i += 2 {
+			if err := explain(n.Content[i], t.Elem(), n.Content[i-1].Value); err != nil {
+				return err
+			}
+		}
+		return nil
+	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
+		for _, element := range n.Content {
+			if err := explain(element, t.Elem(), name); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	expected, fits := expects(n, t)
+	if fits {
+		return nil
+	}
+	if name != "" {
+		name += ": "
+	}
+	return fmt.Errorf("line %d: %sexpected %s, found %s", n.Line, name, expected, found(n))
+}
+
+// expects describes the values of a type, and reports whether n is one of them.
+func expects(n *yaml.Node, t reflect.Type) (description string, fits bool) {
+	isScalar := n.Kind == yaml.ScalarNode
+	switch t.Kind() {
+	case reflect.Struct:
+		description = "fields"
+		if fields := fieldsOf(t); len(fields) > 0 {
+			description = fmt.Sprintf("fields such as %q", fields[0].name+":")
+		}
+		return description, false
+	case reflect.Slice:
+		return "a list", false
+	case reflect.String:
+		return "text", isScalar
+	case reflect.Bool:
+		return "true or false", isScalar && n.Tag == "!!bool"
+	case reflect.Int, reflect.Int64, reflect.Uint64:
+		return "a whole number", isScalar && n.Tag == "!!int"
+	case reflect.Float64:
+		return "a number", isScalar && (n.Tag == "!!int" || n.Tag == "!!float")
+	default:
+		return "", true
+	}
+}
+
+// found describes a value without showing it.
+func found(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "fields"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Tag == "!!int" || n.Tag == "!!float":
+		return "a number"
+	case n.Tag == "!!bool":
+		return "true or false"
+	default:
+		return "text"
+	}
 }
 
 func refuseEmpty(n *yaml.Node) error {

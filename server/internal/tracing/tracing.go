@@ -88,7 +88,7 @@ func (t *Tracing) Shutdown(ctx context.Context) error { return t.provider.Shutdo
 // https://www.w3.org/TR/trace-context/
 var propagator propagation.TraceContext
 
-// Interceptor makes a span of each call. It goes on with the trace of a client
+// Interceptor creates a span for each call. It continues with the trace of a client
 // that sends one.
 func (t *Tracing) Interceptor() (connect.Interceptor, error) {
 	return otelconnect.NewInterceptor(
@@ -99,7 +99,7 @@ func (t *Tracing) Interceptor() (connect.Interceptor, error) {
 	)
 }
 
-// Plain begins the span of a plain request, see rest.Config.Trace. It goes on
+// Plain begins the span of a plain request; see rest.Config.Trace. It continues
 // with the trace of a client that sends one. The path of a request is in no
 // span, since tokens of webhooks are in it; its template is.
 func (t *Tracing) Plain(ctx context.Context, header http.Header) (context.Context, func(*calls.Call, int)) {

@@ -105,7 +105,7 @@ func NewPostgres(t testing.TB) *Postgres {
 // Address returns the address of the server's database.
 func (p *Postgres) Address() string { return p.address("postgres") }
 
-// Stop has the server end without ceremony, as a crash does.
+// Stop ends the server immediately, as a crash does.
 func (p *Postgres) Stop(t testing.TB) {
 	t.Helper()
 	if err := p.control("stop", "-m", "immediate"); err != nil {

@@ -75,7 +75,7 @@ func control(method, path string, body, into any) error {
 	return json.Unmarshal(b, into)
 }
 
-// Say has a person write a message.
+// Say posts a message as a person.
 func Say(content string) {
 	Must(control("POST", "channels/"+Config.General+"/messages", object{"content": content, "author": object{"id": Config.Bob}}, nil))
 }

@@ -260,7 +260,7 @@ export const ListWaitingRequestSchema: GenMessage<ListWaitingRequest> = /*@__PUR
   messageDesc(file_discord_api_dashboard, 2);
 
 /**
- * ListWaitingResponse is what waits at the moment.
+ * ListWaitingResponse contains the calls that wait at the moment.
  *
  * @generated from message discord_api.ListWaitingResponse
  */
@@ -315,7 +315,7 @@ export const ListWaitingResponseSchema: GenMessage<ListWaitingResponse> = /*@__P
  */
 export type ListWaitingResponse_Call = Message<"discord_api.ListWaitingResponse.Call"> & {
   /**
-   * Number of the wait, unique until the proxy ends.
+   * Number of the waiting call, unique until the proxy stops.
    *
    * @generated from field: int64 number = 1;
    */
@@ -329,7 +329,8 @@ export type ListWaitingResponse_Call = Message<"discord_api.ListWaitingResponse.
   route: string;
 
   /**
-   * What it is limited by, for example channel 123. Secrets are left out.
+   * The resource that limits the call, for example channel 123. Secrets are
+   * left out.
    *
    * @generated from field: string resource = 3;
    */
@@ -358,7 +359,7 @@ export const ListWaitingResponse_CallSchema: GenMessage<ListWaitingResponse_Call
   messageDesc(file_discord_api_dashboard, 3, 0);
 
 /**
- * Share is how many calls have something in common.
+ * Share is the number of waiting calls of one caller or resource.
  *
  * @generated from message discord_api.ListWaitingResponse.Share
  */
@@ -386,7 +387,7 @@ export const ListWaitingResponse_ShareSchema: GenMessage<ListWaitingResponse_Sha
   messageDesc(file_discord_api_dashboard, 3, 1);
 
 /**
- * ChannelPause is a channel whose calls wait because a client wants it.
+ * ChannelPause is a channel that a client has paused.
  *
  * @generated from message discord_api.ChannelPause
  */
@@ -428,8 +429,8 @@ export const ChannelPauseSchema: GenMessage<ChannelPause> = /*@__PURE__*/
   messageDesc(file_discord_api_dashboard, 4);
 
 /**
- * CancelWaitingRequest says which calls to cancel. At least one condition must be
- * set, and a call must meet all that are.
+ * CancelWaitingRequest selects the calls to cancel. At least one condition must
+ * be set. A call must meet all conditions that are set.
  *
  * @generated from message discord_api.CancelWaitingRequest
  */
@@ -464,7 +465,7 @@ export const CancelWaitingRequestSchema: GenMessage<CancelWaitingRequest> = /*@_
   messageDesc(file_discord_api_dashboard, 5);
 
 /**
- * CancelWaitingResponse is the answer to CancelWaiting.
+ * CancelWaitingResponse is the response to CancelWaiting.
  *
  * @generated from message discord_api.CancelWaitingResponse
  */
@@ -506,7 +507,7 @@ export const PauseChannelRequestSchema: GenMessage<PauseChannelRequest> = /*@__P
   messageDesc(file_discord_api_dashboard, 7);
 
 /**
- * PauseChannelResponse is the answer to PauseChannel.
+ * PauseChannelResponse is the response to PauseChannel.
  *
  * @generated from message discord_api.PauseChannelResponse
  */
@@ -548,7 +549,7 @@ export const ResumeChannelRequestSchema: GenMessage<ResumeChannelRequest> = /*@_
   messageDesc(file_discord_api_dashboard, 9);
 
 /**
- * ResumeChannelResponse is the answer to ResumeChannel.
+ * ResumeChannelResponse is the response to ResumeChannel.
  *
  * @generated from message discord_api.ResumeChannelResponse
  */
@@ -569,7 +570,7 @@ export const ResumeChannelResponseSchema: GenMessage<ResumeChannelResponse> = /*
   messageDesc(file_discord_api_dashboard, 10);
 
 /**
- * GetNamesRequest has the IDs whose names are wanted, at most 1000 in all.
+ * GetNamesRequest contains the IDs to look up, at most 1000 in all.
  *
  * @generated from message discord_api.GetNamesRequest
  */
@@ -604,7 +605,7 @@ export const GetNamesRequestSchema: GenMessage<GetNamesRequest> = /*@__PURE__*/
   messageDesc(file_discord_api_dashboard, 11);
 
 /**
- * GetNamesResponse has the names that the proxy knows.
+ * GetNamesResponse contains the names that the proxy knows.
  *
  * @generated from message discord_api.GetNamesResponse
  */
@@ -674,14 +675,14 @@ export const GetNamesResponse_NameSchema: GenMessage<GetNamesResponse_Name> = /*
   messageDesc(file_discord_api_dashboard, 12, 0);
 
 /**
- * GetHistoryRequest says how much is wanted.
+ * GetHistoryRequest selects a time range.
  *
  * @generated from message discord_api.GetHistoryRequest
  */
 export type GetHistoryRequest = Message<"discord_api.GetHistoryRequest"> & {
   /**
-   * How far back, at most 24 hours, by default 1 hour. Up to 1 hour the steps are
-   * 10 seconds long, beyond that a minute.
+   * How far to go back, at most 24 hours, 1 hour by default. The steps are 10
+   * seconds long for up to 1 hour, and a minute for more.
    *
    * @generated from field: google.protobuf.Duration range = 1;
    */
@@ -696,8 +697,9 @@ export const GetHistoryRequestSchema: GenMessage<GetHistoryRequest> = /*@__PURE_
   messageDesc(file_discord_api_dashboard, 13);
 
 /**
- * GetHistoryResponse has a value for each step, oldest first. The newest step is
- * not over yet. Durations are in seconds, and NaN where nothing was measured.
+ * GetHistoryResponse contains a value for each step, oldest first. The newest
+ * step is still in progress. Durations are in seconds, and NaN where nothing
+ * was measured.
  *
  * @generated from message discord_api.GetHistoryResponse
  */
@@ -731,35 +733,35 @@ export type GetHistoryResponse = Message<"discord_api.GetHistoryResponse"> & {
   waiting: number[];
 
   /**
-   * Time for which half of the calls waited at most.
+   * Median of the time that calls waited.
    *
    * @generated from field: repeated float waited_p50 = 5;
    */
   waitedP50: number[];
 
   /**
-   * Time for which 99 % of the calls waited at most.
+   * 99th percentile of the time that calls waited.
    *
    * @generated from field: repeated float waited_p99 = 6;
    */
   waitedP99: number[];
 
   /**
-   * Time in which Discord answered half of the requests.
+   * Median of Discord's response time.
    *
    * @generated from field: repeated float discord_p50 = 7;
    */
   discordP50: number[];
 
   /**
-   * Time in which Discord answered 99 % of the requests.
+   * 99th percentile of Discord's response time.
    *
    * @generated from field: repeated float discord_p99 = 8;
    */
   discordP99: number[];
 
   /**
-   * Answers 429.
+   * Number of 429 responses.
    *
    * @generated from field: repeated int32 limited = 9;
    */
@@ -773,8 +775,7 @@ export type GetHistoryResponse = Message<"discord_api.GetHistoryResponse"> & {
   busiestSecond: number[];
 
   /**
-   * Requests a second that the limit over all routes allows, 0 when there is
-   * none.
+   * Requests per second that the global limit allows, 0 if there is no limit.
    *
    * @generated from field: int32 global_limit = 11;
    */
@@ -789,7 +790,7 @@ export const GetHistoryResponseSchema: GenMessage<GetHistoryResponse> = /*@__PUR
   messageDesc(file_discord_api_dashboard, 14);
 
 /**
- * Calls are how many calls ended with one code.
+ * Calls counts the calls that ended with one code.
  *
  * @generated from message discord_api.GetHistoryResponse.Calls
  */
@@ -846,7 +847,7 @@ export type WatchStatusResponse = Message<"discord_api.WatchStatusResponse"> & {
   time?: Timestamp | undefined;
 
   /**
-   * The process. Not set when it has not changed.
+   * The process. Not set if it has not changed.
    *
    * @generated from field: discord_api.WatchStatusResponse.Proxy proxy = 2;
    */
@@ -861,15 +862,15 @@ export type WatchStatusResponse = Message<"discord_api.WatchStatusResponse"> & {
   limits?: GetRateLimitStatusResponse | undefined;
 
   /**
-   * Time until the last of the waiting calls can be sent, as far as the limits are
-   * known. Not set if no calls wait.
+   * Estimated time until the last of the waiting calls can be sent. Not set if
+   * no calls wait.
    *
    * @generated from field: google.protobuf.Duration drains_in = 4;
    */
   drainsIn?: Duration | undefined;
 
   /**
-   * Calls that ended in a second, as an average of the last 10 to 20 seconds.
+   * Calls that ended per second, averaged over the last 10 to 20 seconds.
    *
    * @generated from field: double calls_per_second = 5;
    */
@@ -884,8 +885,8 @@ export type WatchStatusResponse = Message<"discord_api.WatchStatusResponse"> & {
   slots: WatchStatusResponse_Slot[];
 
   /**
-   * Calls that ended, oldest first, at most the last 200. Calls of other
-   * services than DiscordApi and plain REST are not among them.
+   * Calls that ended, oldest first, at most the last 200: those of DiscordApi
+   * and of plain REST.
    *
    * @generated from field: repeated discord_api.WatchStatusResponse.Call calls = 7;
    */
@@ -935,7 +936,7 @@ export type WatchStatusResponse_Proxy = Message<"discord_api.WatchStatusResponse
   started?: Timestamp | undefined;
 
   /**
-   * Why calls cannot succeed at the moment, in words. Empty if they can.
+   * Why calls cannot succeed at the moment, as text. Empty if they can.
    *
    * @generated from field: repeated string reasons = 3;
    */
@@ -949,8 +950,8 @@ export type WatchStatusResponse_Proxy = Message<"discord_api.WatchStatusResponse
   bot: string;
 
   /**
-   * Whether others than this machine can reach the proxy and need no key.
-   * `calls` is empty then, because nothing else in the API shows who calls what.
+   * Whether other machines can reach the proxy without a key. `calls` is
+   * empty then, because nothing else in the API shows who calls what.
    *
    * @generated from field: bool open = 5;
    */
@@ -978,7 +979,7 @@ export type WatchStatusResponse_Proxy = Message<"discord_api.WatchStatusResponse
   platform: string;
 
   /**
-   * The gateway. Not set when the proxy stays away from it.
+   * The gateway. Not set if the proxy does not use it.
    *
    * @generated from field: discord_api.WatchStatusResponse.Proxy.Gateway gateway = 9;
    */
@@ -1000,9 +1001,9 @@ export const WatchStatusResponse_ProxySchema: GenMessage<WatchStatusResponse_Pro
  */
 export type WatchStatusResponse_Proxy_Gateway = Message<"discord_api.WatchStatusResponse.Proxy.Gateway"> & {
   /**
-   * off, connecting, connected, disconnected, ended: Discord wants no
-   * further connection, or paused: only the reserve is left of the sessions
-   * that may begin in a day.
+   * One of: off, connecting, connected, disconnected, ended (Discord does
+   * not accept another connection), or paused (only the reserve is left of
+   * the sessions that may begin in a day).
    *
    * @generated from field: string state = 1;
    */
@@ -1016,15 +1017,15 @@ export type WatchStatusResponse_Proxy_Gateway = Message<"discord_api.WatchStatus
   since?: Timestamp | undefined;
 
   /**
-   * Why no events come, in words. Empty while they do.
+   * Why no events arrive, as text. Empty if they arrive.
    *
    * @generated from field: string reason = 3;
    */
   reason: string;
 
   /**
-   * Time from the last heartbeat to Discord's answer. Not set before the
-   * first one of a connection.
+   * Time from the last heartbeat to Discord's response. Not set before the
+   * first response of a connection.
    *
    * @generated from field: google.protobuf.Duration latency = 4;
    */
@@ -1095,7 +1096,7 @@ export type WatchStatusResponse_Call = Message<"discord_api.WatchStatusResponse.
   ended?: Timestamp | undefined;
 
   /**
-   * Name of the method. Of plain REST it is the HTTP method and Discord's path
+   * Name of the method. For plain REST, the HTTP method and Discord's path
    * with placeholders.
    *
    * @generated from field: string method = 3;
@@ -1103,14 +1104,14 @@ export type WatchStatusResponse_Call = Message<"discord_api.WatchStatusResponse.
   method: string;
 
   /**
-   * Name of the id that the call is about, such as channel_id, and its value.
+   * Name of the ID that the call is about, such as channel_id.
    *
    * @generated from field: string target = 4;
    */
   target: string;
 
   /**
-   * See target.
+   * Value of that ID.
    *
    * @generated from field: uint64 id = 5;
    */
@@ -1145,7 +1146,7 @@ export type WatchStatusResponse_Call = Message<"discord_api.WatchStatusResponse.
   atDiscord?: Duration | undefined;
 
   /**
-   * Requests to Discord.
+   * Number of requests to Discord.
    *
    * @generated from field: int32 tries = 10;
    */
@@ -1166,7 +1167,7 @@ export type WatchStatusResponse_Call = Message<"discord_api.WatchStatusResponse.
   protocol: string;
 
   /**
-   * Id of the request, as in the log.
+   * ID of the request, as in the log.
    *
    * @generated from field: string request_id = 13;
    */
@@ -1181,8 +1182,8 @@ export type WatchStatusResponse_Call = Message<"discord_api.WatchStatusResponse.
   error: string;
 
   /**
-   * The request as JSON, at most 4000 characters, or only its size when it has
-   * more than 64 KiB. Empty by default: see --dashboard-show-content.
+   * The request as JSON, at most 4000 characters, or only its size if it is
+   * larger than 64 KiB. Empty by default: see --dashboard-show-content.
    *
    * @generated from field: string content = 15;
    */
@@ -1203,14 +1204,14 @@ export const WatchStatusResponse_CallSchema: GenMessage<WatchStatusResponse_Call
  */
 export type WatchStatusResponse_Sandbox = Message<"discord_api.WatchStatusResponse.Sandbox"> & {
   /**
-   * Channels in which messages can be.
+   * Channels that can contain messages.
    *
    * @generated from field: repeated discord_api.WatchStatusResponse.Sandbox.Channel channels = 1;
    */
   channels: WatchStatusResponse_Sandbox_Channel[];
 
   /**
-   * Faults that are injected.
+   * Active faults.
    *
    * @generated from field: repeated discord_api.WatchStatusResponse.Sandbox.Fault faults = 2;
    */
@@ -1238,21 +1239,21 @@ export const WatchStatusResponse_SandboxSchema: GenMessage<WatchStatusResponse_S
  */
 export type WatchStatusResponse_Sandbox_Channel = Message<"discord_api.WatchStatusResponse.Sandbox.Channel"> & {
   /**
-   * Id of the channel.
+   * ID of the channel.
    *
    * @generated from field: uint64 id = 1;
    */
   id: bigint;
 
   /**
-   * Name, of direct messages that of the user.
+   * Name of the channel, or of the user for direct messages.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Whether it holds direct messages.
+   * Whether the channel is for direct messages.
    *
    * @generated from field: bool direct = 3;
    */
@@ -1267,34 +1268,34 @@ export const WatchStatusResponse_Sandbox_ChannelSchema: GenMessage<WatchStatusRe
   messageDesc(file_discord_api_dashboard, 16, 3, 0);
 
 /**
- * Fault is something that goes wrong with calls.
+ * Fault is a failure that the sandbox simulates.
  *
  * @generated from message discord_api.WatchStatusResponse.Sandbox.Fault
  */
 export type WatchStatusResponse_Sandbox_Fault = Message<"discord_api.WatchStatusResponse.Sandbox.Fault"> & {
   /**
-   * Number to remove it by.
+   * Number with which to remove it.
    *
    * @generated from field: int32 id = 1;
    */
   id: number;
 
   /**
-   * Name that it was given, else its kind.
+   * Its name, or its kind if it has no name.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Calls that it hit.
+   * Number of calls it has affected.
    *
    * @generated from field: int32 hits = 3;
    */
   hits: number;
 
   /**
-   * Calls that it hits in all, 0 is without end.
+   * Number of calls it affects in all, 0 for no limit.
    *
    * @generated from field: int32 count = 4;
    */
@@ -1351,7 +1352,8 @@ export const WatchStatusResponse_Sandbox_LimitSchema: GenMessage<WatchStatusResp
   messageDesc(file_discord_api_dashboard, 16, 3, 2);
 
 /**
- * SandboxMessage is a change of a message in the sandbox.
+ * SandboxMessage is a message of the sandbox that was posted, changed or
+ * deleted.
  *
  * @generated from message discord_api.WatchStatusResponse.SandboxMessage
  */
@@ -1385,13 +1387,14 @@ export const WatchStatusResponse_SandboxMessageSchema: GenMessage<WatchStatusRes
  */
 export const Dashboard: GenService<{
   /**
-   * WatchStatus tells the whole state at once, and then what has changed, at
-   * most once a second. Without changes there is a message at least every 15
-   * seconds, so that a watcher can tell a quiet proxy from a lost one. A watcher
-   * that reads slowly gets fewer and newer messages, never a backlog.
+   * WatchStatus streams the state of the proxy: first all of it, and then what
+   * has changed, at most once a second. If nothing changes, a message arrives
+   * at least every 15 seconds, so that a client can distinguish a quiet proxy
+   * from a lost connection. A client that reads slowly gets fewer and newer
+   * messages, never a backlog.
    *
-   * The stream lasts until the client ends it or the proxy shuts down, which is
-   * UNAVAILABLE. RESOURCE_EXHAUSTED means that 250 watch already.
+   * The stream lasts until the client ends it, or until the proxy shuts down
+   * (UNAVAILABLE). RESOURCE_EXHAUSTED means that 250 streams are already open.
    *
    * Cost: no call to Discord.
    *
@@ -1403,8 +1406,8 @@ export const Dashboard: GenService<{
     output: typeof WatchStatusResponseSchema;
   },
   /**
-   * GetNames returns the names of guilds, channels and users, as far as the
-   * proxy has them from the gateway or from Discord's answers to earlier calls.
+   * GetNames returns the names of guilds, channels and users that the proxy
+   * knows from the gateway or from Discord's responses to earlier calls.
    *
    * Cost: no call to Discord.
    *
@@ -1417,8 +1420,8 @@ export const Dashboard: GenService<{
   },
   /**
    * GetHistory returns what the proxy did in the last minutes or hours. The
-   * proxy keeps the last 24 hours of its own run, in steps of a minute, and the
-   * last hour in steps of 10 seconds.
+   * proxy keeps the last 24 hours in steps of a minute, and the last hour in
+   * steps of 10 seconds. A restart clears both.
    *
    * Cost: no call to Discord.
    *
@@ -1431,8 +1434,8 @@ export const Dashboard: GenService<{
   },
   /**
    * ListWaiting returns the calls that wait for Discord's limits, and how many
-   * each caller has. PERMISSION_DENIED while anyone can reach the proxy and
-   * clients need no key: who calls what is more than the rest of the API tells.
+   * each caller has. PERMISSION_DENIED if others can reach the proxy and
+   * clients need no key, because nothing else in the API shows who calls what.
    *
    * Cost: no call to Discord.
    *
@@ -1445,7 +1448,8 @@ export const Dashboard: GenService<{
   },
   /**
    * CancelWaiting cancels calls that wait for Discord's limits. They fail with
-   * ABORTED and were not sent. Calls that are on their way to Discord go on.
+   * ABORTED and are not sent. Calls that have already been sent to Discord
+   * continue.
    *
    * A client needs "operate" among its methods, in addition to "dashboard". The
    * audit file names the client and the channel, as for every call.
@@ -1460,14 +1464,14 @@ export const Dashboard: GenService<{
     output: typeof CancelWaitingResponseSchema;
   },
   /**
-   * PauseChannel has all calls that are limited by a channel wait until
-   * ResumeChannel. Their deadlines stay, and calls that are on their way to
-   * Discord go on. Calls that wait for the end of a pause are part of the queue
-   * and count towards its limits. A pause survives a restart of a proxy that
-   * keeps data on disk.
+   * PauseChannel makes all calls that are limited by a channel wait until
+   * ResumeChannel. Their deadlines still apply. Calls that have already been
+   * sent to Discord continue. Calls that wait for the end of a pause are part
+   * of the queue and count towards its limits. A pause survives a restart of a
+   * proxy that keeps data on disk.
    *
-   * A channel that is paused stays as it is. RESOURCE_EXHAUSTED means that 100
-   * channels are paused already. The permissions are those of CancelWaiting.
+   * Pausing a paused channel changes nothing. RESOURCE_EXHAUSTED means that 100
+   * channels are already paused. The permissions are those of CancelWaiting.
    *
    * Cost: no call to Discord.
    *
@@ -1479,9 +1483,10 @@ export const Dashboard: GenService<{
     output: typeof PauseChannelResponseSchema;
   },
   /**
-   * ResumeChannel ends the pause of a channel. The calls that wait go on as the
-   * limits allow, the messages of each caller in their order. NOT_FOUND means that the channel is not paused. The
-   * permissions are those of CancelWaiting.
+   * ResumeChannel ends the pause of a channel. Waiting calls continue as the
+   * limits allow, and the messages of each caller keep their order. NOT_FOUND
+   * means that the channel is not paused. The permissions are those of
+   * CancelWaiting.
    *
    * Cost: no call to Discord.
    *

@@ -5769,14 +5769,14 @@ export type ExecuteWebhookRequest = Message$1<"discord_api.ExecuteWebhookRequest
   suppressMentions: boolean;
 
   /**
-   * Up to 10 files, see SendChannelMessageRequest.attachments.
+   * Up to 10 files; see SendChannelMessageRequest.attachments.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
    */
   attachments: AttachmentRequest[];
 
   /**
-   * Components, see SendChannelMessageRequest.components. Only webhooks of an
+   * Components; see SendChannelMessageRequest.components. Only webhooks of an
    * application can have buttons that are not links, and selects.
    *
    * @generated from field: repeated discord_api.Component components = 11;
@@ -6062,14 +6062,14 @@ export type NewMessage = Message$1<"discord_api.NewMessage"> & {
   suppressMentions: boolean;
 
   /**
-   * Up to 10 files, see SendChannelMessageRequest.attachments.
+   * Up to 10 files; see SendChannelMessageRequest.attachments.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
    */
   attachments: AttachmentRequest[];
 
   /**
-   * Components, see SendChannelMessageRequest.components.
+   * Components; see SendChannelMessageRequest.components.
    *
    * @generated from field: repeated discord_api.Component components = 11;
    */
@@ -9418,7 +9418,7 @@ export type RespondInteractionRequest_Data = Message$1<"discord_api.RespondInter
   suppressMentions: boolean;
 
   /**
-   * Up to 10 files, see SendChannelMessageRequest.attachments. In an update of
+   * Up to 10 files; see SendChannelMessageRequest.attachments. In an update of
    * a message, also old ones to keep, with their ID.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
@@ -9426,7 +9426,7 @@ export type RespondInteractionRequest_Data = Message$1<"discord_api.RespondInter
   attachments: AttachmentRequest[];
 
   /**
-   * Components of a message, see SendChannelMessageRequest.components, or 1 to
+   * Components of a message (see SendChannelMessageRequest.components), or 1 to
    * 5 labels, texts or action rows of a modal.
    *
    * @generated from field: repeated discord_api.Component components = 11;
@@ -9815,14 +9815,14 @@ export type FollowupInteractionRequest = Message$1<"discord_api.FollowupInteract
   suppressMentions: boolean;
 
   /**
-   * Up to 10 files, see SendChannelMessageRequest.attachments.
+   * Up to 10 files; see SendChannelMessageRequest.attachments.
    *
    * @generated from field: repeated discord_api.AttachmentRequest attachments = 10;
    */
   attachments: AttachmentRequest[];
 
   /**
-   * Components, see SendChannelMessageRequest.components.
+   * Components; see SendChannelMessageRequest.components.
    *
    * @generated from field: repeated discord_api.Component components = 11;
    */

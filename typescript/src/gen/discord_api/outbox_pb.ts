@@ -494,7 +494,7 @@ export enum Delivery_State {
   WAITING = 2,
 
   /**
-   * A request is on its way to Discord, or its outcome is not known yet.
+   * A request has been sent to Discord, and its outcome is not known yet.
    *
    * @generated from enum value: SENDING = 3;
    */
@@ -1010,8 +1010,8 @@ export const Outbox: GenService<{
    *
    * A call that Discord would certainly refuse fails with the same error as a
    * direct call. Deliveries of one client to one channel, user or webhook keep
-   * their order within a priority. A delivery that has to wait delays only those
-   * behind it.
+   * their order within a priority. A delivery that has to wait delays only the
+   * deliveries behind it.
    *
    * Other errors: ALREADY_EXISTS for a delivery_id that belongs to another call,
    * RESOURCE_EXHAUSTED if the outbox is full, PERMISSION_DENIED for a call that
@@ -1090,8 +1090,8 @@ export const Outbox: GenService<{
     output: typeof CancelDeliveryResponseSchema;
   },
   /**
-   * RetryDelivery queues a delivery again that failed, expired, was cancelled or
-   * ended as unknown. It goes behind the deliveries that are waiting.
+   * RetryDelivery queues a delivery again if it failed, expired, was cancelled
+   * or ended as unknown. It goes behind the deliveries that are waiting.
    * FAILED_PRECONDITION means that the delivery is still in progress, was
    * delivered, or was replaced by a newer one: the proxy does not keep the
    * request of a replaced delivery.

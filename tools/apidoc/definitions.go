@@ -16,8 +16,8 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// contractFiles are the files that are documented, each with one service.
-var contractFiles = []string{"discord_api/discord_api.proto", "discord_api/outbox.proto"}
+// apiFiles are the files that are documented, each with one service.
+var apiFiles = []string{"discord_api/discord_api.proto", "discord_api/outbox.proto"}
 
 // examples are requests by the name of their method. Ids are those of the
 // sandbox, against which a test runs the examples.
@@ -25,8 +25,8 @@ var contractFiles = []string{"discord_api/discord_api.proto", "discord_api/outbo
 //go:embed examples.json
 var examples []byte
 
-// contract is what the documentation is made of.
-type contract struct {
+// definitions is what the documentation is made of.
+type definitions struct {
 	set      *descriptorpb.FileDescriptorSet
 	services []service // as the files, never empty
 	// types are all messages and enums, each before what is declared in it.
@@ -49,9 +49,9 @@ type method struct {
 	body    string // of the example, as JSON
 }
 
-// readContract reads a set of file descriptors with source information.
-func readContract(data []byte) (*contract, error) {
-	c := &contract{set: new(descriptorpb.FileDescriptorSet), talk: make(map[protoreflect.FullName]protoreflect.Name)}
+// readDefinitions reads a set of file descriptors with source information.
+func readDefinitions(data []byte) (*definitions, error) {
+	c := &definitions{set: new(descriptorpb.FileDescriptorSet), talk: make(map[protoreflect.FullName]protoreflect.Name)}
 	if err := proto.Unmarshal(data, c.set); err != nil {
 		return nil, fmt.Errorf("read the descriptors: %w", err)
 	}
@@ -63,7 +63,7 @@ func readContract(data []byte) (*contract, error) {
 	if err := json.Unmarshal(examples, &given); err != nil {
 		return nil, fmt.Errorf("read the examples: %w", err)
 	}
-	for _, path := range contractFiles {
+	for _, path := range apiFiles {
 		file, err := files.FindFileByPath(path)
 		if err != nil {
 			return nil, err
@@ -83,7 +83,7 @@ func readContract(data []byte) (*contract, error) {
 
 // addService reads the service of a file, and removes the examples of its
 // methods from those given.
-func (c *contract) addService(file protoreflect.FileDescriptor, given map[string]json.RawMessage) error {
+func (c *definitions) addService(file protoreflect.FileDescriptor, given map[string]json.RawMessage) error {
 	// The comment of the file is before its first statement, the syntax.
 	about := text(file.SourceLocations().ByPath(protoreflect.SourcePath{12}).LeadingComments)
 	s := service{ServiceDescriptor: file.Services().Get(0), about: about}
@@ -100,7 +100,7 @@ func (c *contract) addService(file protoreflect.FileDescriptor, given map[string
 	return nil
 }
 
-func (c *contract) addTypes(message protoreflect.MessageDescriptor) {
+func (c *definitions) addTypes(message protoreflect.MessageDescriptor) {
 	c.types = append(c.types, message)
 	for enum := range each(message.Enums()) {
 		c.types = append(c.types, enum)
@@ -225,7 +225,7 @@ func each[D any](l list[D]) func(yield func(D) bool) {
 	}
 }
 
-// typeOf returns the message or enum that a field holds, nil for none.
+// typeOf returns the message or enum that a field holds, or nil for none.
 func typeOf(field protoreflect.FieldDescriptor) protoreflect.Descriptor {
 	switch field.Kind() {
 	case protoreflect.MessageKind:
@@ -238,7 +238,7 @@ func typeOf(field protoreflect.FieldDescriptor) protoreflect.Descriptor {
 
 // own reports whether a type is one of the API's.
 func own(d protoreflect.Descriptor) bool {
-	return slices.Contains(contractFiles, d.ParentFile().Path())
+	return slices.Contains(apiFiles, d.ParentFile().Path())
 }
 
 // shortName is the name of a type without the package.
