@@ -74,7 +74,7 @@ var (
 	CreateDM = Operation{
 		Name:       "create_dm",
 		Method:     http.MethodPost,
-		Path:       "/users/@me/channels",
+		Path:       openDMPath,
 		Repeatable: true,
 		Returns:    AnIdentity,
 	}

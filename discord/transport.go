@@ -47,7 +47,13 @@ func (t *transport) do(ctx context.Context, r *request) (*answer, error) {
 			permit.Cancel()
 			return nil, s.unrecorded(err)
 		}
+		tried, ok := s.mayTake(ctx)
+		if !ok {
+			permit.Cancel()
+			return nil, s.left(ctx)
+		}
 		a, err := s.send(ctx, permit)
+		tried(s.seen.Outcome)
 		switch s.seen.Outcome {
 		case None:
 			return nil, err
@@ -92,6 +98,9 @@ func (t *transport) begin(ctx context.Context, r *request) *sending {
 		Probe:      r.probe,
 		Joined:     r.joined,
 	}}
+	if u := unmadeOf(ctx); u != nil {
+		s.ask.Before = u.before
+	}
 	s.resume()
 	return s
 }

@@ -19,13 +19,13 @@ import (
 )
 
 // newStatus returns the service that the dashboard and the command status watch.
-func (s *Server) newStatus(addr net.Addr) (*status.Service, error) {
-	c := s.config
+func (t *tenure) newStatus(addr net.Addr) (*status.Service, error) {
+	c := t.bot.config
 	config := status.Config{
-		Limits: func() *pb.GetRateLimitStatusResponse { return api.RateLimitStatus(s.up.client.RateLimits()) },
-		Ready:  s.checks.Ready, Bot: s.login.botName, Gateway: s.live.status, Version: c.Version,
-		Open: s.gate.isOpen(addr), Contents: c.ShowContents, Names: s.names, History: s.history, Waiting: pausing{s.up.client, s.data},
-		Logger: c.Logger, Fleet: s.fleet,
+		Limits: func() *pb.GetRateLimitStatusResponse { return api.RateLimitStatus(t.up.client.RateLimits()) },
+		Ready:  t.bot.checks.Ready, Bot: t.login.botName, Gateway: t.live.status, Version: c.Version,
+		Open: t.bot.gate.isOpen(addr), Contents: c.ShowContents, Names: t.names, History: t.bot.history, Waiting: pausing{t.up.client, t.data},
+		Logger: c.Logger, Fleet: t.bot.fleet,
 	}
 	if config.Contents && config.Open {
 		return nil, errors.New("--dashboard-show-content would show the contents of calls to anyone: listen on a loopback address")
@@ -39,6 +39,9 @@ func (s *Server) newStatus(addr net.Addr) (*status.Service, error) {
 		return nil, err
 	}
 	c.Sandbox.Subscribe(func(message json.RawMessage, deleted bool) {
+		if t.ctx.Err() != nil {
+			return
+		}
 		m := &pb.WatchStatusResponse_SandboxMessage{Message: new(pb.Message), Deleted: deleted}
 		if discordjson.Unmarshal(message, m.Message) == nil {
 			b.SandboxMessage(m)
@@ -65,18 +68,18 @@ func (l learning) Call(ctx context.Context, op discord.Operation, args discord.A
 // pages returns what else the port answers, by patterns: the gateway for bots, the
 // dashboard, and the control of the sandbox, which lets in programs of this machine
 // alone.
-func (s *Server) pages() map[string]http.Handler {
+func (t *tenure) pages() map[string]http.Handler {
 	pages := make(map[string]http.Handler)
-	if s.live.proxy != nil {
-		pages["GET "+gatewayproxy.Path], pages["GET "+gatewayproxy.Path+"/{$}"] = s.live.proxy, s.live.proxy
+	if t.live.proxy != nil {
+		pages["GET "+gatewayproxy.Path], pages["GET "+gatewayproxy.Path+"/{$}"] = t.live.proxy, t.live.proxy
 	}
-	if s.config.NoDashboard {
+	if t.bot.config.NoDashboard {
 		return pages
 	}
 	page := dashboard.Handler()
 	pages["GET /{$}"], pages["GET /dashboard/"] = page, page
-	if s.config.Sandbox != nil {
-		pages["/sandbox/"] = s.config.Sandbox.Control
+	if t.bot.config.Sandbox != nil {
+		pages["/sandbox/"] = t.bot.config.Sandbox.Control
 	}
 	return pages
 }

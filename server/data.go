@@ -12,7 +12,6 @@ import (
 	"maps"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"discordproxy/discord"
@@ -36,7 +35,27 @@ func Restore(ctx context.Context, folder, file string) error {
 // in it. It changes nothing there.
 func CheckDatabase(ctx context.Context, address string) error { return store.Check(ctx, address) }
 
-// data is what survives a restart, and how it gets there. A nil *data keeps nothing.
+// place is where the data of a bot is, and who this server is there. A nil *place is
+// nowhere.
+type place struct {
+	store  *store.Store
+	logger *slog.Logger
+	bot    string
+	holder string // of leases; empty if no other server can use the place
+}
+
+// close closes the place when nothing uses it.
+func (p *place) close() {
+	if p == nil {
+		return
+	}
+	if err := p.store.Close(); err != nil {
+		p.logger.Warn("failed to close the data", "error", err)
+	}
+}
+
+// data is what survives a restart, and how it gets there, for as long as this server
+// leads the bot. A nil *data keeps nothing.
 type data struct {
 	store  *store.Store
 	logger *slog.Logger
@@ -46,9 +65,6 @@ type data struct {
 	// skew returns how far this machine's clock is ahead of the one that times in the data
 	// are by: the database's, since servers whose clocks differ share it.
 	skew func() time.Duration
-	// replica is this server among others that share the database. Nil means that the
-	// others do not know of it.
-	replica *replica
 	// changed and urgent have a value when something is to be saved, urgent when a
 	// crash should not lose it.
 	changed, urgent chan struct{}
@@ -56,7 +72,6 @@ type data struct {
 	ended           chan struct{}      // closed when run has ended
 	sources         []source
 	failing         bool // the last attempt to save failed
-	finished        atomic.Bool
 }
 
 // source is a part of the server that has something to save.
@@ -70,28 +85,18 @@ type source interface {
 // urgent.
 const saveInterval = time.Second
 
-// openData opens the data folder. A folder that cannot be used is no reason not to
+// openFolder opens the data folder. A folder that cannot be used is no reason not to
 // pass on calls: the result is then nil, and warnings say so. But two servers must
 // not share a folder, and a server that ignored what a newer version wrote would do
 // what was done already.
-//
-// A database that cannot be reached is waited for: what is in it, such as Discord's
-// limits, binds this server, and another one may be using the bot.
-func openData(ctx context.Context, c Config) (d *data, warnings []string, err error) {
-	if c.Database != "" {
-		s, err := openDatabase(ctx, c)
-		if err != nil {
-			return nil, nil, err
-		}
-		return s, nil, nil
-	}
+func openFolder(ctx context.Context, c Config) (p *place, warnings []string, err error) {
 	if c.DataFolder == "" {
 		return nil, nil, nil
 	}
 	s, err := store.Open(ctx, store.Config{Folder: c.DataFolder})
 	switch {
 	case err == nil:
-		return newData(s, c), nil, nil
+		return newPlace(s, c), nil, nil
 	case errors.Is(err, store.ErrInUse), errors.Is(err, store.ErrNewer):
 		return nil, nil, withRemedy(err)
 	}
@@ -144,9 +149,17 @@ func InspectData(ctx context.Context, folder string) (string, error) {
 	return description, nil
 }
 
-func newData(s *store.Store, c Config) *data {
+func newPlace(s *store.Store, c Config) *place {
+	return &place{store: s, logger: c.Logger, bot: botOf(c)}
+}
+
+// data returns what keeps the data while this server uses the bot.
+func (p *place) data() *data {
+	if p == nil {
+		return nil
+	}
 	return &data{
-		store: s, skew: s.Ahead, logger: c.Logger, bot: botOf(c), changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		store: p.store, skew: p.store.Ahead, logger: p.logger, bot: p.bot, holder: p.holder, changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
 		flushes: make(chan chan struct{}), ended: make(chan struct{}),
 	}
 }
@@ -159,8 +172,10 @@ const (
 )
 
 // openDatabase opens the database and gets the lease of the bot, as soon as both is
-// possible.
-func openDatabase(ctx context.Context, c Config) (d *data, err error) {
+// possible. A database that cannot be reached is waited for: what is in it, such as
+// Discord's limits, binds this server, and another one may be using the bot. With
+// Advertise, the result is no data if another server has the lease.
+func openDatabase(ctx context.Context, c Config) (p *place, r *replica, d *data, err error) {
 	var s *store.Store
 	var reported error
 	wait := func(err error) bool {
@@ -188,54 +203,55 @@ func openDatabase(ctx context.Context, c Config) (d *data, err error) {
 	}
 	for s == nil {
 		if s, err = store.Open(ctx, store.Config{PostgreSQL: c.Database}); err != nil && !wait(err) {
-			return nil, databaseError(ctx, err)
+			return nil, nil, nil, databaseError(ctx, err)
 		}
 	}
-	d = newData(s, c)
-	d.holder = rand.Text()
+	p = newPlace(s, c)
+	p.holder = rand.Text()
 	for c.Advertise != "" {
-		if d.replica, err = newReplica(ctx, d, c); err == nil {
+		if r, err = newReplica(ctx, p, c); err == nil {
 			break
 		}
 		if !wait(err) {
-			return nil, errors.Join(databaseError(ctx, err), s.Close())
+			return nil, nil, nil, errors.Join(databaseError(ctx, err), s.Close())
 		}
 	}
 	for {
-		err := d.lead(ctx)
-		if err == nil || d.replica != nil && errors.Is(err, errBotInUse) {
-			return d, nil
+		d, err := p.lead(ctx)
+		if err == nil || r != nil && errors.Is(err, errBotInUse) {
+			return p, r, d, nil
 		}
 		if !wait(err) {
-			return nil, errors.Join(databaseError(ctx, err), s.Close())
+			return nil, nil, nil, errors.Join(databaseError(ctx, err), s.Close())
 		}
 	}
 }
 
 // lead gets the lease of the bot, or returns why it does not.
-func (d *data) lead(ctx context.Context) error {
-	term, err := d.acquire(ctx)
+func (p *place) lead(ctx context.Context) (*data, error) {
+	term, err := p.acquire(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	renew := func(ctx context.Context, epoch int64) (bool, error) {
-		return d.store.RenewLease(ctx, d.bot, d.holder, epoch, lease.Length)
+		return p.store.RenewLease(ctx, p.bot, p.holder, epoch, lease.Length)
 	}
-	d.store.Fence(d.bot, d.holder, term.Epoch())
-	d.lease = lease.Keep(term, renew, d.logger) //nolint:contextcheck // it lives on after ctx
-	d.logger.InfoContext(ctx, "acquired the lease of the bot", "epoch", term.Epoch())
-	return nil
+	d := p.data()
+	d.store = p.store.Fenced(p.bot, p.holder, term.Epoch())
+	d.lease = lease.Keep(term, renew, p.logger) //nolint:contextcheck // it lives on after ctx
+	p.logger.InfoContext(ctx, "acquired the lease of the bot", "epoch", term.Epoch())
+	return d, nil
 }
 
 // errBotInUse is the error of a server that does not get the lease.
 var errBotInUse = errors.New("another server uses this bot with the database")
 
 // acquire asks once for the lease.
-func (d *data) acquire(ctx context.Context) (term lease.Term, err error) {
+func (p *place) acquire(ctx context.Context) (term lease.Term, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lease.Length)
 	defer cancel()
 	sent := time.Now()
-	epoch, err := d.store.AcquireLease(ctx, d.bot, d.holder, lease.Length)
+	epoch, err := p.store.AcquireLease(ctx, p.bot, p.holder, lease.Length)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return term, fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
@@ -301,25 +317,6 @@ func botOf(c Config) string {
 		id = []byte(hex.EncodeToString(sum[:8]))
 	}
 	return string(id) + " at " + c.APIURL
-}
-
-// abandon closes the store, whose state was not read yet, without saving anything.
-func (d *data) abandon() {
-	if d != nil && !d.finished.Swap(true) {
-		d.close()
-	}
-}
-
-// close closes the store without saving anything.
-func (d *data) close() {
-	if d == nil {
-		return
-	}
-	d.release()
-	d.replica.forget()
-	if err := d.store.Close(); err != nil {
-		d.logger.Warn("failed to close the data", "error", err)
-	}
 }
 
 // notify has changes saved soon. It never waits.
@@ -447,11 +444,18 @@ func (d *data) save(ctx context.Context) { d.saveWith(ctx, nil) }
 // cleanPart says in the data whether the last run has saved everything in the end.
 const cleanPart = "clean"
 
-// finish saves everything in the end, and closes the store. Later calls do nothing.
+// finish saves everything in the end, after run, and releases the lease.
 func (d *data) finish() {
-	if d != nil && !d.finished.Swap(true) {
+	if d != nil {
 		d.saveWith(context.Background(), map[string][]byte{cleanPart: []byte("true")})
-		d.close()
+		d.release()
+	}
+}
+
+// abandon releases the lease without saving anything: what was there stays.
+func (d *data) abandon() {
+	if d != nil {
+		d.release()
 	}
 }
 

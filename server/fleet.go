@@ -81,12 +81,12 @@ func (l *load) report(waiting int) *store.Load {
 }
 
 // currentLoad returns the load of this server.
-func (s *Server) currentLoad() *store.Load {
+func (b *bot) currentLoad() *store.Load {
 	waiting := 0
-	if up := s.way.Load(); up != nil {
+	if up := b.way.Load(); up != nil {
 		waiting, _ = up.client.Queued()
 	}
-	return s.load.report(waiting)
+	return b.load.report(waiting)
 }
 
 // botFleet is a bot and the replicas that use it, as they were at a time of this
@@ -98,24 +98,24 @@ type botFleet struct {
 }
 
 // fleet returns the replicas that this server knows of, itself included.
-func (s *Server) fleet(context.Context) *pb.GetFleetResponse {
-	if r := s.replicaOf(); r != nil {
+func (b *bot) fleet(context.Context) *pb.GetFleetResponse {
+	if r := b.replica; r != nil {
 		met := r.met.Load()
 		return showFleet(time.Now(), r.me.Process, true, botFleet{defaultBot, met.Fleet, met.at})
 	}
-	return showFleet(time.Now(), "alone", false, s.alone())
+	return showFleet(time.Now(), "alone", false, b.alone())
 }
 
 // alone is a server that others do not know of.
-func (s *Server) alone() botFleet {
+func (b *bot) alone() botFleet {
 	now := time.Now()
 	r := store.Replica{
-		ID: "alone", Process: "alone", Version: s.config.Version, Since: s.load.start, Seen: now, Load: s.currentLoad(),
+		ID: "alone", Process: "alone", Version: b.config.Version, Since: b.load.start, Seen: now, Load: b.currentLoad(),
 	}
 	l := store.Lease{Holder: r.ID, Until: now.Add(time.Second), Since: r.Since}
-	if s.data != nil && s.data.lease != nil {
-		l.Epoch, l.Since = s.data.lease.Epoch(), time.Time{} // only the database has it
-		if s.data.leads() != nil {
+	if t := b.leads.Load(); t != nil && t.data != nil && t.data.lease != nil {
+		l.Epoch, l.Since = t.data.lease.Epoch(), time.Time{} // only the database has it
+		if t.data.leads() != nil {
 			l.Until = time.Time{}
 		}
 	}

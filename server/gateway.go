@@ -131,10 +131,18 @@ func (l live) openProxy(c Config, g *gate, addr net.Addr, observers calls.Observ
 	return nil
 }
 
-// observe has metrics read how the gateway is.
-func (l live) observe(m *metrics.Metrics) {
-	if l.gateway != nil {
-		m.Watch(metrics.Gateway{Status: l.gateway.Status, Stats: l.gateway.Stats, Events: l.server.Hub.Stats, Proxy: l.proxy.Stats})
+// observe has metrics read how the gateway is, until end is called.
+func (l live) observe(m *metrics.Metrics) (end func()) {
+	if l.gateway == nil {
+		return func() {}
+	}
+	return m.Watch(metrics.Gateway{Status: l.gateway.Status, Stats: l.gateway.Stats, Events: l.server.Hub.Stats, Proxy: l.proxy.Stats})
+}
+
+// end has bots that use the gateway reconnect.
+func (l live) end() {
+	if l.proxy != nil {
+		l.proxy.End()
 	}
 }
 

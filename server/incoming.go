@@ -80,15 +80,28 @@ type incoming struct {
 
 	mu     sync.Mutex
 	config hooks.Config
-	use    func(*hooks.Hooks) // nil before the handler exists
+	users  map[any]func(*hooks.Hooks)
 }
 
-// follow has changes of the file reach a handler, in the place of an earlier one.
-func (h *incoming) follow(use func(*hooks.Hooks)) {
+// follow returns what has changes of the file reach a handler that belongs to owner, until
+// leave.
+func (h *incoming) follow(owner any) func(use func(*hooks.Hooks)) {
+	return func(use func(*hooks.Hooks)) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.users == nil {
+			h.users = make(map[any]func(*hooks.Hooks))
+		}
+		h.users[owner] = use
+		use(h.config.Hooks)
+	}
+}
+
+// leave ends what follow began for owner.
+func (h *incoming) leave(owner any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.use = use
-	use(h.config.Hooks)
+	delete(h.users, owner)
 }
 
 // current returns the configuration with the newest hooks.
@@ -113,8 +126,8 @@ func openHooks(c Config, g *gate) (*incoming, error) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.config.Hooks = parsed
-		if h.use != nil {
-			h.use(parsed)
+		for _, use := range h.users {
+			use(parsed)
 		}
 		return nil
 	}}

@@ -30,35 +30,35 @@ const (
 )
 
 // openOutbox opens the outbox in the data folder or database. It is nil without one.
-func (s *Server) openOutbox(ctx context.Context) error {
-	if s.data == nil {
+func (t *tenure) openOutbox(ctx context.Context) error {
+	if t.data == nil {
 		return nil
 	}
-	records, err := s.data.store.Outbox(ctx, s.data.bot)
+	records, err := t.data.store.Outbox(ctx, t.data.bot)
 	if err != nil {
 		return fmt.Errorf("cannot open the outbox: %w", err)
 	}
-	c := s.config.Outbox
-	s.outbox = outbox.New(outbox.Config{
-		Records: records, MaxDeliveries: c.MaxDeliveries, MaxBytes: c.MaxBytes, Keep: c.Keep, Logger: s.config.Logger,
+	c := t.bot.config.Outbox
+	t.outbox = outbox.New(outbox.Config{
+		Records: records, MaxDeliveries: c.MaxDeliveries, MaxBytes: c.MaxBytes, Keep: c.Keep, Logger: t.bot.config.Logger,
 		Usable: func() error { //nolint:contextcheck // it asks, and does nothing
-			return cmp.Or(s.data.leads(), s.login.ready(), s.up.client.Usable())
+			return cmp.Or(t.data.leads(), t.login.ready(), t.up.client.Usable())
 		},
 	})
-	s.up.metrics.WatchOutbox(s.outbox)
+	t.unwatch = append(t.unwatch, t.bot.metrics.WatchOutbox(t.outbox))
 	return nil
 }
 
 // runOutbox makes deliveries until ctx ends.
-func (s *Server) runOutbox(ctx context.Context) {
-	if s.outbox != nil {
-		s.outbox.Run(ctx, s.maker)
+func (t *tenure) runOutbox(ctx context.Context) {
+	if t.outbox != nil {
+		t.outbox.Run(ctx, t.maker)
 	}
 }
 
 // outboxWarnings returns what an admin should know of the outbox.
-func (s *Server) outboxWarnings() []string {
-	if s.outbox != nil && s.outbox.Failing() != nil {
+func (t *tenure) outboxWarnings() []string {
+	if t.outbox != nil && t.outbox.Failing() != nil {
 		return []string{"failed to write the outbox; deliveries wait"}
 	}
 	return nil

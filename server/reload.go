@@ -71,30 +71,34 @@ func (s *Server) reloadToken(ctx context.Context, c Config) error {
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
 	err := c.readToken(ctx)
-	s.assembling.Lock()
-	defer s.assembling.Unlock()
-	if s.up == nil && err == nil { // another server uses the token
-		if botOf(c) == s.data.bot {
-			s.config.Token = c.Token
-			s.data.replica.token.Store(&c.Token)
+	b := s.bot
+	b.assembling.Lock()
+	defer b.assembling.Unlock()
+	if b.tenure == nil && err == nil { // another server uses the token
+		if botOf(c) == b.place.bot {
+			b.token = c.Token
+			b.replica.token.Store(&c.Token)
 			return nil
 		}
 		err = errors.New("it is another bot's")
 	}
-	if err == nil && c.Token == s.token {
+	if err == nil && c.Token == b.token {
 		return nil
 	}
 	if err == nil {
-		err = s.up.client.SetToken(ctx, c.Token)
+		err = b.tenure.up.client.SetToken(ctx, c.Token)
 	}
 	if err != nil {
 		s.config.Logger.ErrorContext(ctx, "failed to reload the bot token; keeping the previous one", "error", err)
 		return errors.New("the bot token cannot be used: " + err.Error())
 	}
-	s.token = c.Token
-	s.savedToken.replace(c.Token)
-	s.live.setToken(c.Token)
-	s.data.notify(false)
+	b.token = c.Token
+	b.tenure.savedToken.replace(c.Token)
+	b.tenure.live.setToken(c.Token)
+	b.tenure.data.notify(false)
+	if b.replica != nil {
+		b.replica.token.Store(&c.Token)
+	}
 	s.config.Logger.InfoContext(ctx, "reloaded the bot token")
 	return nil
 }

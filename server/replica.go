@@ -11,10 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +23,6 @@ import (
 	"discordproxy/server/internal/forward"
 	"discordproxy/server/internal/gatewayproxy"
 	"discordproxy/server/internal/metrics"
-	"discordproxy/server/internal/status"
 	"discordproxy/server/internal/store"
 
 	"connectrpc.com/connect"
@@ -34,18 +31,21 @@ import (
 // replica is a server that others which share its database know of. While it does not
 // lead, it forwards the requests of its clients. A nil *replica is none.
 type replica struct {
-	store     *store.Store
-	me        store.Replica
-	keys      *forward.Keys
-	forwarder *forward.Forwarder // set by Run
-	logger    *slog.Logger
-	token     atomic.Pointer[string] // the bot's
-	met       atomic.Pointer[meeting]
-	serves    atomic.Bool // it leads, and serves requests itself
+	store  *store.Store
+	me     store.Replica
+	keys   *forward.Keys
+	logger *slog.Logger
+	token  atomic.Pointer[string] // the bot's
+	met    atomic.Pointer[meeting]
 	// load returns what this replica has to do.
 	load func() *store.Load
 	// changed has a value when the others are to be met soon.
 	changed chan struct{}
+	// These are set by Run. entry lets requests in that forwarder is to forward, which is
+	// what forwarding does, in its place in all that the server serves.
+	forwarder  *forward.Forwarder
+	entry      *api.Entry
+	forwarding http.Handler
 }
 
 // meeting is what a replica has last read of the others.
@@ -68,25 +68,14 @@ const (
 var errTakeover = errors.New("cannot take over the bot")
 
 // newReplica makes this server known to the others, and learns of them.
-func newReplica(ctx context.Context, d *data, c Config) (*replica, error) {
+func newReplica(ctx context.Context, p *place, c Config) (*replica, error) {
 	r := &replica{
-		store: d.store, keys: forward.NewKeys(d.bot), logger: c.Logger, changed: make(chan struct{}, 1),
-		me:   store.Replica{ID: d.holder, Bot: d.bot, Process: rand.Text(), Address: c.Advertise, Version: c.Version},
+		store: p.store, keys: forward.NewKeys(p.bot), logger: c.Logger, changed: make(chan struct{}, 1),
+		me:   store.Replica{ID: p.holder, Bot: p.bot, Process: rand.Text(), Address: c.Advertise, Version: c.Version},
 		load: func() *store.Load { return new(store.Load) },
 	}
 	r.token.Store(&c.Token)
 	return r, r.meet(ctx)
-}
-
-// waits reports whether another server uses the bot.
-func (d *data) waits() bool { return d != nil && d.replica != nil && d.lease == nil }
-
-// replicaOf returns this server among others, nil if they do not know of it.
-func (s *Server) replicaOf() *replica {
-	if s.data == nil {
-		return nil
-	}
-	return s.data.replica
 }
 
 // meet reports to the others that this replica is alive, and learns of them.
@@ -150,27 +139,40 @@ func (r *replica) forget() {
 	}
 }
 
-// follow learns who leads until this replica does, or ctx ends.
-func (r *replica) follow(ctx context.Context, d *data) bool {
+// others returns how many other replicas are alive that could lead the bot.
+func (r *replica) others(ctx context.Context) (n int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, meetInterval)
+	defer cancel()
+	fleet, err := r.store.Replicas(ctx, r.me.Bot)
+	for _, other := range fleet.Replicas {
+		if other.ID != r.me.ID && fleet.Now.Sub(other.Seen) < 3*meetInterval {
+			n++
+		}
+	}
+	return n, err
+}
+
+// follow learns who leads until this replica does, whose data it then returns, or ctx ends.
+func (r *replica) follow(ctx context.Context, p *place) *data {
 	away := false
 	for {
-		err := d.lead(ctx)
+		d, err := p.lead(ctx)
 		if err == nil {
-			return true
+			return d
 		}
 		if errors.Is(err, errBotInUse) {
 			err = r.find(ctx)
 		}
 		switch {
 		case ctx.Err() != nil:
-			return false
+			return nil
 		case err != nil && !away:
 			r.logger.WarnContext(ctx, "failed to ask the database who leads the bot; retrying", "error", err)
 		case err == nil && away:
 			r.logger.InfoContext(ctx, "the database says again who leads the bot")
 		}
 		if away = err != nil; discord.Sleep(ctx, inUseWait) != nil {
-			return false
+			return nil
 		}
 	}
 }
@@ -198,108 +200,82 @@ func (r *replica) isOwn(authorization string) bool {
 	return strings.EqualFold(scheme, "Bot") && subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }
 
-// runReplica returns the handler of a replica, which serves requests itself once the
-// replica leads, and what is to be called once it is in use. serve returns the
-// handler of a server that leads, and start runs that server. stop ends this one.
-func (s *Server) runReplica(
-	ctx context.Context, stop context.CancelCauseFunc, parts *sync.WaitGroup, addr net.Addr, healthPages http.Handler,
-	serve func() (http.Handler, *status.Service, error), start func(*status.Service),
-) (handler http.Handler, begin func(), err error) {
-	r := s.replicaOf()
-	var entry *api.Entry
-	refuse := func(w http.ResponseWriter, req *http.Request, err *connect.Error) { entry.Refuse(w, req, err) }
+// refuse answers a request in its own protocol.
+func (r *replica) refuse(w http.ResponseWriter, req *http.Request, err *connect.Error) {
+	r.entry.Refuse(w, req, err)
+}
+
+// openReplica is open for a replica, whose handler forwards requests while the replica
+// does not lead.
+func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler, begin func(), err error) {
+	r := b.replica
 	r.forwarder = forward.New(forward.Config{
-		Keys: r.keys, Refuse: refuse, TLS: s.gate.peers(), Endless: api.IsEndless, Repeatable: api.IsRepeatable,
-		Ending: ctx, Logger: s.config.Logger,
+		Keys: r.keys, Refuse: r.refuse, TLS: b.gate.peers(), Endless: api.IsEndless, Repeatable: api.IsRepeatable,
+		Ending: ctx, Logger: b.config.Logger,
 	})
-	r.load = s.currentLoad
-	s.metrics.WatchFleet(s.watched)
+	r.load = b.currentLoad
+	b.metrics.WatchFleet(b.watched)
 	service := api.Config{
-		Logger: s.config.Logger, Access: s.gate.guard, Observers: calls.Observers{s.metrics},
-		Hooks: s.incoming.current(), UseHooks: s.incoming.follow,
+		Logger: b.config.Logger, Access: b.gate.guard, Observers: calls.Observers{b.metrics},
+		Hooks: b.incoming.current(), UseHooks: b.incoming.follow(r),
 	}
 	service.REST.IsOwn = r.isOwn
-	if s.config.Audit != nil {
-		service.Observers = append(service.Observers, calls.Audit(s.config.Audit, s.config.Logger))
+	if b.config.Audit != nil {
+		service.Observers = append(service.Observers, calls.Audit(b.config.Audit, b.config.Logger))
 	}
-	if entry, err = api.NewEntry(service, r.forwarder); err != nil {
+	if r.entry, err = api.NewEntry(service, r.forwarder); err != nil {
 		return nil, nil, err
 	}
 	pages := map[string]http.Handler{
 		"GET " + gatewayproxy.Path: r.forwarder, "GET " + gatewayproxy.Path + "/{$}": r.forwarder,
 	}
-	if !s.config.NoDashboard {
+	if !b.config.NoDashboard {
 		page := dashboard.Handler()
 		pages["GET /{$}"], pages["GET /dashboard/"] = page, page
 	}
-	forwarding := routes(entry, healthPages, s.metricsPage(), pages)
-	var leading atomic.Pointer[http.Handler]
+	r.forwarding = routes(r.entry, s.pages, b.metricsPage, pages)
 	handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		switch own := leading.Load(); {
-		case own != nil:
-			(*own).ServeHTTP(w, req)
+		switch t := b.leads.Load(); {
+		case t != nil:
+			b.lead(t, w, req)
 		case forward.IsForwarded(req):
-			forward.Refused(w, req, refuse)
+			forward.Refused(w, req, r.refuse)
 		default:
-			forwarding.ServeHTTP(w, req)
+			r.forwarding.ServeHTTP(w, req)
 		}
 	})
-	lead := func() error {
-		own, board, err := serve()
-		if err != nil {
-			return err
-		}
-		start(board)
-		leading.Store(&own)
-		r.serves.Store(true)
-		r.forwarder.Become(outermost(own))
-		select {
-		case r.changed <- struct{}{}:
-		default:
-		}
-		return nil
+	first := b.tenure
+	if first == nil {
+		b.config.Logger.InfoContext(ctx, "another server leads the bot; forwarding requests to it",
+			"address", s.addr.String(), "advertise", r.me.Address)
+	} else if err := first.serve(ctx, s.addr, s.pages); err != nil {
+		return nil, nil, err
 	}
-	if !s.data.waits() {
-		if err := lead(); err != nil {
-			return nil, nil, err
-		}
-		return handler, func() { parts.Go(func() { r.run(ctx) }) }, nil
-	}
-	s.config.Logger.InfoContext(ctx, "another server leads the bot; forwarding requests to it",
-		"address", addr.String(), "advertise", r.me.Address)
 	return handler, func() {
-		parts.Go(func() { r.run(ctx) })
-		parts.Go(func() { r.probe(ctx) })
-		parts.Go(func() {
-			if !r.follow(ctx, s.data) {
-				return
-			}
-			err := s.assemble(ctx)
-			if err == nil {
-				err = lead()
-			}
-			if err != nil && ctx.Err() == nil {
-				stop(fmt.Errorf("%w: %w", errTakeover, err))
-			}
-		})
+		if first != nil {
+			b.begin(s, first) //nolint:contextcheck // it has the tenure's
+		}
+		s.parts.Go(func() { r.run(ctx) })
+		s.parts.Go(func() { b.probe(s.ended) })
+		s.parts.Go(func() { b.live(ctx, s) })
 	}, nil
 }
 
 // watched returns what metrics show of the replica.
-func (s *Server) watched() metrics.Fleet {
-	r := s.replicaOf()
-	forwarded := r.forwarder.Stats()
-	f := metrics.Fleet{
-		Leads: r.serves.Load() && s.data.leads() == nil, Answered: forwarded.Answered, Refused: forwarded.Refused,
-		Broken: forwarded.Broken, InProgress: forwarded.InProgress,
+func (b *bot) watched() metrics.Fleet {
+	forwarded := b.replica.forwarder.Stats()
+	f := metrics.Fleet{Answered: forwarded.Answered, Refused: forwarded.Refused, Broken: forwarded.Broken, InProgress: forwarded.InProgress}
+	if former := b.former.Load(); former != nil {
+		f.Epoch, f.Renewed, f.FailedRenewals = former.epoch, former.renewed, former.failed
 	}
-	if r.serves.Load() {
-		f.Epoch = s.data.lease.Epoch()
-		f.Renewed, f.FailedRenewals = s.data.lease.Renewals()
-		f.RenewalTime = s.data.lease.RenewalTime()
+	if t := b.leads.Load(); t != nil {
+		f.Leads, f.Epoch = t.data.leads() == nil, t.data.lease.Epoch()
+		renewed, failed := t.data.lease.Renewals()
+		f.Renewed, f.FailedRenewals = f.Renewed+renewed, f.FailedRenewals+failed
+		f.RenewalTime = t.data.lease.RenewalTime()
 	}
 	versions := make(map[string]bool)
-	for _, other := range r.met.Load().Replicas {
+	for _, other := range b.replica.met.Load().Replicas {
 		versions[other.Version] = true
 		f.Replicas++
 	}
@@ -307,11 +283,13 @@ func (s *Server) watched() metrics.Fleet {
 	return f
 }
 
-// probe looks whether the leader is ready, until this replica leads or ctx ends.
-func (r *replica) probe(ctx context.Context) {
-	defer r.forwarder.Close()
-	for !r.serves.Load() {
-		r.forwarder.Probe(ctx)
+// probe looks whether the leader is ready, until ctx ends.
+func (b *bot) probe(ctx context.Context) {
+	defer b.replica.forwarder.Close()
+	for {
+		if b.leads.Load() == nil {
+			b.replica.forwarder.Probe(ctx)
+		}
 		if discord.Sleep(ctx, probeInterval) != nil {
 			return
 		}

@@ -50,10 +50,15 @@ type block struct {
 	release chan struct{}
 }
 
-// newFleet returns one without servers.
+// newFleet returns one without servers, against a sandbox without limits.
 func newFleet(t testing.TB) *fleet {
 	t.Helper()
-	f := &fleet{sb: sandbox.New(sandbox.Config{Unlimited: true})}
+	return newFleetOf(t, sandbox.Config{Unlimited: true})
+}
+
+func newFleetOf(t testing.TB, c sandbox.Config) *fleet {
+	t.Helper()
+	f := &fleet{sb: sandbox.New(c)}
 	discord := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if b := f.blocked.Load(); b != nil && strings.HasSuffix(r.URL.Path, b.path) {
 			b.arrived <- struct{}{}

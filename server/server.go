@@ -20,7 +20,6 @@ import (
 
 	"discordproxy/server/api"
 	"discordproxy/server/internal/access"
-	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/files"
 	"discordproxy/server/internal/forward"
 	"discordproxy/server/internal/health"
@@ -29,11 +28,7 @@ import (
 	"discordproxy/server/internal/lease"
 	"discordproxy/server/internal/listener"
 	"discordproxy/server/internal/metrics"
-	"discordproxy/server/internal/names"
-	"discordproxy/server/internal/outbox"
-	"discordproxy/server/internal/rest"
 	"discordproxy/server/internal/rpc"
-	"discordproxy/server/internal/status"
 )
 
 // Server is a whole Discord Proxy for one bot.
@@ -41,28 +36,11 @@ type Server struct {
 	config   Config
 	gate     *gate
 	incoming *incoming
-	up       *upstream
-	login    *login
-	live     live
-	data     *data
-	names    *names.Names
-	history  *history.History
-	outbox   *outbox.Outbox // nil if nothing survives a restart
-	maker    outbox.Maker   // set by Run
-	unsaved  []string       // why nothing survives a restart, empty if it does
-	checks   health.Checks  // set by Run, before the first request
+	bot      *bot
+	metrics  *metrics.Metrics
+	traces   *traces
+	checks   health.Checks // set by Run, before the first request
 	ran      atomic.Bool
-	// loaded is whether the state of the last run was read, so that this one's is saved.
-	loaded bool
-	load   *load
-	// way is up, for the metrics, which are there before.
-	metrics *metrics.Metrics
-	way     atomic.Pointer[upstream]
-	// assembling guards what a replica puts together when it begins to lead.
-	assembling sync.Mutex
-	// token is the bot's, and savedToken what survives of it. Only Reload changes them.
-	token      string
-	savedToken *savedToken
 }
 
 // New validates c, reads the files that it names and puts a server together. It
@@ -86,7 +64,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if err := c.readDatabase(ctx); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, history: history.New(), load: newLoad()}
+	s := &Server{config: c, bot: new(bot)}
 	// What the listener refuses is refused here, before anything is read.
 	if _, err := s.newListener(http.NotFoundHandler(), nil); err != nil {
 		return nil, err
@@ -98,61 +76,17 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if s.incoming, err = openHooks(c, s.gate); err != nil {
 		return nil, err
 	}
-	if s.data, s.unsaved, err = openData(ctx, c); err != nil {
+	if s.traces, err = startTracing(c); err != nil {
 		return nil, err
 	}
 	s.metrics = s.newMetrics()
-	if s.data.waits() {
-		return s, nil
-	}
-	if err := s.assemble(ctx); err != nil {
-		s.Close()
+	s.bot.config, s.bot.token, s.bot.gate, s.bot.incoming = c, c.Token, s.gate, s.incoming
+	s.bot.metrics, s.bot.traces, s.bot.history, s.bot.load = s.metrics, s.traces, history.New(), newLoad()
+	if err := s.bot.prepare(ctx); err != nil {
+		s.traces.close()
 		return nil, err
 	}
 	return s, nil
-}
-
-// assemble puts together what a server needs that uses the bot, and reads what the last
-// one has left.
-//
-//nolint:contextcheck // what it puts together lives on after ctx
-func (s *Server) assemble(ctx context.Context) (err error) {
-	s.assembling.Lock()
-	defer s.assembling.Unlock()
-	c := s.config
-	if s.up, err = newUpstream(c, s.metrics, s.data, s.history); err != nil {
-		return err
-	}
-	s.way.Store(s.up)
-	saved, err := s.data.load(ctx)
-	if err != nil {
-		return err // nothing is saved: what was there stays
-	}
-	s.loaded = true
-	s.up.limiter.Import(saved.limits(), saved.clean)
-	if s.data != nil {
-		s.up.client.ExportDMs() // what changes from here on is kept
-	}
-	s.up.client.ImportDMs(saved.dms())
-	s.data.add(&savedLimits{limiter: s.up.limiter, data: s.data})
-	s.data.add(&savedDMs{client: s.up.client})
-	pauses := &savedPauses{client: s.up.client}
-	pauses.restore(saved)
-	s.data.add(pauses)
-	if err := s.openOutbox(ctx); err != nil {
-		return err
-	}
-	s.login = newLogin(s.up.client, s.up.reach.Check, c.Logger)
-	s.login.found = func() { s.data.notify(false) }
-	s.token, s.savedToken = c.Token, newSavedToken(s.login, c.Token)
-	s.savedToken.restore(saved)
-	s.data.add(s.savedToken)
-	if s.live, err = openGateway(c, s.up.client, s.data, saved); err != nil {
-		return err
-	}
-	s.live.observe(s.up.metrics)
-	s.names, err = names.New(s.live.server.Guilds)
-	return err
 }
 
 // readToken reads the file of the token unless there is a token already.
@@ -191,18 +125,13 @@ func (c *Config) readDatabase(ctx context.Context) error {
 // Close refuses the calls that still wait for rate limits, exports the last traces,
 // and saves what survives a restart. Run does so by itself.
 func (s *Server) Close() {
-	if s.up != nil {
-		s.up.end()
-	}
-	if s.loaded {
-		s.data.finish()
-	} else {
-		s.data.abandon()
-	}
+	s.bot.close()
+	s.traces.close()
 }
 
 // Run serves lis, which it closes, until ctx ends, as package listener describes,
-// until Discord refuses the bot's token, or until another server has taken over the bot. It may be called once.
+// until Discord refuses the bot's token, or, without Advertise, until another server has taken
+// over the bot. It may be called once.
 //
 // When it returns, everything that it started has ended, except for handlers that
 // ignore their context, reads of files that hang, and an idle connection to a
@@ -213,46 +142,22 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 		return errors.New("server: Run was called before")
 	}
 	defer s.Close() //nolint:contextcheck // it saves after ctx has ended
-	var err error
 	ctx, stop := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	defer stop(nil)
-	saving, endSaving := context.WithCancel(context.WithoutCancel(ctx)) // calls go on after ctx
-	defer endSaving()
+	ended, end := context.WithCancel(context.WithoutCancel(ctx)) // requests go on after ctx
+	defer end()
 
-	s.checks = health.Checks{shutdownCheck(ctx), s.usable}
+	s.checks = health.Checks{shutdownCheck(ctx), s.bot.usable}
 	warnings := s.gate.warnings(lis.Addr())
-	healthPages := health.Handler(s.checks, func() []string { return slices.Concat(warnings, s.warnings()) })
-	serve := func() (http.Handler, *status.Service, error) {
-		board, err := s.newStatus(lis.Addr())
-		if err != nil {
-			return nil, nil, err
-		}
-		service := s.service(ctx, lis.Addr(), board)
-		if err := s.live.openProxy(s.config, s.gate, lis.Addr(), service.Observers); err != nil {
-			return nil, nil, err
-		}
-		handler, err := api.New(service)
-		if err != nil {
-			return nil, nil, err
-		}
-		return routes(handler, healthPages, s.metricsPage(), s.pages()), board, nil
-	}
-	start := func(board *status.Service) { s.start(ctx, saving, stop, &parts, board) }
-	var handler http.Handler
-	var begin func()
-	if r := s.replicaOf(); r != nil {
-		handler, begin, err = s.runReplica(ctx, stop, &parts, lis.Addr(), healthPages, serve, start)
-	} else {
-		var board *status.Service
-		handler, board, err = serve()
-		begin = func() { start(board) }
-	}
+	healthPages := health.Handler(s.checks, func() []string { return slices.Concat(warnings, s.bot.warnings()) })
+	s.bot.checks, s.bot.metricsPage = s.checks, s.metricsPage()
+	handler, begin, err := s.bot.open(ctx, serving{lis.Addr(), healthPages, stop, &parts, ended})
 	if err != nil {
 		return err
 	}
-	srv, err := s.newListener(s.load.count(handler), s.largeBody)
+	srv, err := s.newListener(s.bot.load.count(handler), s.largeBody)
 	if err != nil {
 		return err
 	}
@@ -270,51 +175,6 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	return nil
 }
 
-// start runs in the background what a server needs that uses the bot, until ctx ends, and
-// its data until saving does. stop ends the server with a reason.
-func (s *Server) start(ctx, saving context.Context, stop context.CancelCauseFunc, parts *sync.WaitGroup, board *status.Service) {
-	parts.Go(func() { s.data.run(saving) })
-	parts.Go(func() { board.Run(ctx) })
-	parts.Go(func() {
-		s.history.Run(ctx, func() int {
-			waiting, _ := s.up.client.Queued()
-			return waiting
-		})
-	})
-	parts.Go(func() { s.runOutbox(ctx) })
-	parts.Go(func() {
-		if err := s.login.run(ctx); err != nil {
-			stop(err)
-		}
-	})
-	parts.Go(func() {
-		select {
-		case <-s.data.lost():
-			stop(lease.ErrLost)
-			s.up.end() // calls that wait would do so without success
-		case <-ctx.Done():
-		}
-	})
-	parts.Go(func() { s.live.run(ctx, s.login.good) })
-	parts.Go(func() { returnMemory(ctx, s.up.client.Queued) })
-}
-
-// usable returns why the server cannot do its work, nil when it can.
-func (s *Server) usable() error {
-	if r := s.replicaOf(); r != nil && !r.serves.Load() {
-		return r.forwarder.Ready()
-	}
-	return health.Checks{s.data.leads, s.login.ready, s.up.reach.Check, s.up.client.Usable}.Ready()
-}
-
-// warnings returns what an admin should know of a server that uses the bot.
-func (s *Server) warnings() []string {
-	if r := s.replicaOf(); r != nil && !r.serves.Load() {
-		return nil // they are those of the server that leads
-	}
-	return slices.Concat(s.live.warnings(), s.unsaved, s.outboxWarnings())
-}
-
 // shutdownCheck fails from the moment when the server begins to shut down, while
 // the calls in progress still do.
 func shutdownCheck(ctx context.Context) func() error {
@@ -324,34 +184,6 @@ func shutdownCheck(ctx context.Context) func() error {
 		}
 		return nil
 	}
-}
-
-// service describes what answers calls, until ctx ends.
-func (s *Server) service(ctx context.Context, addr net.Addr, board *status.Service) api.Config {
-	c := s.config
-	service := api.Config{
-		Discord: learning{s.up.client, s.names}, Gateway: s.live.server,
-		Ready: s.login.ready, Health: s.checks, Ending: ctx.Done(), Logger: c.Logger,
-		Observers: calls.Observers{s.up.metrics, board, s.history}, Interceptors: s.up.interceptors, Dashboard: board, Access: s.gate.guard,
-		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,
-		Outbox: s.outbox, UseMaker: func(m outbox.Maker) { s.maker = m },
-		Hooks: s.incoming.current(), UseHooks: s.incoming.follow,
-	}
-	if c.Audit != nil {
-		service.Observers = append(service.Observers, calls.Audit(c.Audit, c.Logger))
-	}
-	// On an address that others can reach, everybody who reaches it could do whatever
-	// the bot may.
-	if c.PlainREST == On || c.PlainREST == OnLoopback && listener.IsLoopback(addr) {
-		service.REST = rest.Config{Discord: s.up.client, MaxBodyBytes: c.MaxUploadBytes, Timeout: c.RESTTimeout, HideLimits: c.HideRESTLimits}
-		if s.live.proxy != nil {
-			service.REST.Gateway = s.live.proxy
-		}
-	}
-	if s.up.traces != nil {
-		service.REST.Trace = s.up.traces.Plain
-	}
-	return service
 }
 
 // outermost takes secrets out of the path.
@@ -371,7 +203,7 @@ func (s *Server) newListener(handler http.Handler, largeBody func(*http.Request)
 		WithoutHost: []string{"/", "/healthz", "/readyz"},
 		CORSOrigins: s.config.CORSOrigins, AllowedHosts: s.config.AllowedHosts,
 	}
-	if r := s.replicaOf(); r != nil {
+	if r := s.bot.replica; r != nil {
 		config.Forwarded = r.keys.Accept
 		config.Outermost = func(next http.Handler) http.Handler { return forward.Keep(outermost(next)) }
 	}

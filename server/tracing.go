@@ -9,14 +9,21 @@ import (
 	"connectrpc.com/connect"
 )
 
-// startTracing exports traces if the environment asks for it. The returned
-// Tracing is nil if it does not; end exports what is left.
-func startTracing(c Config) (t *tracing.Tracing, interceptors []connect.Interceptor, end func(), err error) {
-	t, err = tracing.FromEnvironment(context.Background(), c.Getenv, c.Version)
+// traces are exported, as the environment asks for.
+type traces struct {
+	*tracing.Tracing
+	// interceptors make traces of typed calls.
+	interceptors []connect.Interceptor
+	end          func() // exports the last ones
+}
+
+// startTracing exports traces if the environment asks for it. Else the result is nil.
+func startTracing(c Config) (*traces, error) {
+	t, err := tracing.FromEnvironment(context.Background(), c.Getenv, c.Version)
 	if t == nil || err != nil {
-		return nil, nil, func() {}, err
+		return nil, err
 	}
-	end = func() {
+	end := func() {
 		// The collector may be gone as well.
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -27,7 +34,14 @@ func startTracing(c Config) (t *tracing.Tracing, interceptors []connect.Intercep
 	interceptor, err := t.Interceptor()
 	if err != nil {
 		end()
-		return nil, nil, func() {}, err
+		return nil, err
 	}
-	return t, []connect.Interceptor{interceptor}, end, nil
+	return &traces{t, []connect.Interceptor{interceptor}, end}, nil
+}
+
+// close exports what is left.
+func (t *traces) close() {
+	if t != nil {
+		t.end()
+	}
 }

@@ -23,7 +23,7 @@ export function Fleet({ live, now }: { live: boolean; now: number }) {
       );
     };
     load();
-    // A server that is alone remains so until it is started again, and the page connects again.
+    // A server that is alone remains so until it is started again, and the page reconnects.
     const timer = several === false ? undefined : setInterval(load, interval);
     return () => {
       stale = true;

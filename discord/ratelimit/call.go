@@ -49,6 +49,21 @@ func (x *call) order() *links[call] { return &x.inOrder }
 // began returns the moment before which the call cannot have arrived.
 func (x *call) began() instant { return max(x.sentAt, instant(x.begun.Load())) }
 
+// firstNumber is above the numbers of all calls that came before the first one here.
+const firstNumber = 1 << 62
+
+// number returns the next number of a call. A call that came elsewhere, so long before,
+// is ahead of all that came here and of those that came elsewhere later.
+func (c *core) number(before time.Duration) uint64 {
+	if before <= 0 {
+		c.seq++
+		return firstNumber + c.seq
+	}
+	c.passed++
+	const longest = 1 << 52                                                  // 52 days
+	return firstNumber - (uint64(min(before, longest))+1)<<8 + c.passed&0xff // no two have the same one
+}
+
 // admit takes a call in. Afterwards it is sent, refused or waiting.
 func (c *core) admit(x *call, r *Request, now instant) {
 	c.advance(now)
@@ -63,8 +78,7 @@ func (c *core) admit(x *call, r *Request, now instant) {
 	if retry {
 		x.seq, x.came = r.Retry.call.seq, r.Retry.call.came
 	} else {
-		c.seq++
-		x.seq, x.came = c.seq, now
+		x.seq, x.came = c.number(r.Before), now
 	}
 	if err := c.barred(x, now); err != nil {
 		c.fail(x, err)

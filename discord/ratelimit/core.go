@@ -25,7 +25,8 @@ type core struct {
 	ban      ban
 	gone     goneWebhooks
 	closed   bool
-	seq      uint64
+	seq      uint64 // of the last call that came here
+	passed   uint64 // calls that came elsewhere before
 	sends    uint64
 	changes  uint64            // grows with each change that Export returns
 	exported bool              // somebody wants them

@@ -124,6 +124,10 @@ type Request struct {
 	// Entered is whether the call waited for something else before, see
 	// [Limiter.Enter]. It is not refused for a full queue.
 	Entered bool
+	// Before is how long before the limiter's beginning the call came to another
+	// process, which has passed it on unsent. The call takes its place ahead of all that
+	// came later. 0 means that it comes now.
+	Before time.Duration
 	// Probe marks a check of the token: a call that Discord answers with 401 if
 	// the token is bad, and with another status if it is good. It passes
 	// although the token is refused. A 401 refuses all calls of the token, any

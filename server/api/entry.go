@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"discordproxy/discord"
 	"discordproxy/gen/discord_api/discordapiconnect"
@@ -95,6 +96,20 @@ func IsEndless(r *http.Request) bool {
 		return true
 	}
 	return false
+}
+
+// IsPassable reports whether a request does all that it does at Discord, so that another
+// server can serve it as long as nothing was sent there.
+func IsPassable(r *http.Request) bool {
+	return rest.Serves(r) || strings.HasPrefix(r.URL.Path, "/"+discordapiconnect.DiscordApiName+"/") ||
+		strings.HasPrefix(r.URL.Path, "/hooks/")
+}
+
+// Settles reports whether a request that cannot be passed on does something that has to
+// end where it was begun.
+func Settles(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/"+discordapiconnect.OutboxName+"/") ||
+		strings.HasPrefix(r.URL.Path, "/"+discordapiconnect.DashboardName+"/")
 }
 
 // IsRepeatable reports whether a request may be made again where rpc.RepeatOf says so, when

@@ -95,6 +95,9 @@ func (o Observers) Begin(ctx context.Context, c *Call) (_ context.Context, end f
 	stats := new(discord.Stats)
 	ctx = discord.WithStats(ctx, stats)
 	return ctx, func(err error) {
+		if !discord.Keep(ctx) {
+			return // another server makes the call, and reports it
+		}
 		c.Took = time.Since(c.Began)
 		c.Waited, c.AtDiscord, c.Tries = stats.Waited(), stats.AtDiscord(), stats.Tries()
 		c.Err = err

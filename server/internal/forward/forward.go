@@ -64,7 +64,7 @@ type Config struct {
 	// Repeatable reports whether a request may be made again at the next leader when it
 	// is not known whether the last one has made it. Its rpc.Repeat says so there.
 	Repeatable func(*http.Request) bool
-	// Ending ends when this server begins to shut down.
+	// Ending ends when this server begins to shut down. Other requests go on: see End.
 	Ending context.Context //nolint:containedctx // it is that of the server
 	// Wait is how long a request waits for a leader at most. 0 means DefaultWait.
 	Wait time.Duration
@@ -95,7 +95,7 @@ type Forwarder struct {
 	logged    *refusals.Log
 
 	answered, refused, broken, inProgress atomic.Int64
-	kept                                  budget // of bodies that can be sent again
+	kept                                  Budget // of bodies that can be sent again
 
 	mu      sync.Mutex
 	leader  *target
@@ -104,6 +104,7 @@ type Forwarder struct {
 	local   http.Handler  // once this replica leads
 	changed chan struct{} // closed with each change
 	probed  error         // nil if the leader was ready when it was looked at
+	over    bool          // there will be no other leader
 }
 
 // target is a leader for as long as it leads.
@@ -190,6 +191,30 @@ func (f *Forwarder) Become(local http.Handler) {
 	f.changed = make(chan struct{})
 }
 
+// Resign has requests wait for another leader from then on: this replica leads no longer.
+func (f *Forwarder) Resign() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.local == nil {
+		return
+	}
+	f.local, f.reason, f.probed = nil, errNoLeader, errNoLeader
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// End has requests that wait for a leader fail from then on: there will be none.
+func (f *Forwarder) End() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		return
+	}
+	f.over = true
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
 // Stats returns what was counted.
 func (f *Forwarder) Stats() Stats {
 	return Stats{f.answered.Load(), f.refused.Load(), f.broken.Load(), f.inProgress.Load()}
@@ -266,19 +291,39 @@ func (f *Forwarder) scheme() string {
 
 type originalKey struct{}
 
+// original is a request as it came.
+type original struct {
+	*http.Request
+	at time.Time
+}
+
 // Keep has a Forwarder pass requests on with the address that they have here, whatever
 // handlers between change.
 func Keep(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), originalKey{}, r)))
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), originalKey{}, &original{r, time.Now()})))
 	})
 }
+
+// Came returns when a request came to the first server that it came to.
+func Came(r *http.Request) time.Time {
+	if at, ok := r.Context().Value(cameKey{}).(time.Time); ok {
+		return at
+	}
+	if came, ok := r.Context().Value(originalKey{}).(*original); ok {
+		return came.at
+	}
+	return time.Now()
+}
+
+type cameKey struct{}
 
 // attempt is one try to forward a request.
 type attempt struct {
 	target   *target
-	original *http.Request
-	body     *tape
+	original *http.Request // as it came
+	came     time.Time
+	body     *Tape
 	evidence access.Evidence
 	repeat   rpc.Repeat
 	broke    time.Time // when the connection broke that makes this one a repetition
@@ -306,24 +351,26 @@ func attemptOf(ctx context.Context) *attempt {
 func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.inProgress.Add(1)
 	defer f.inProgress.Add(-1)
-	original, ok := r.Context().Value(originalKey{}).(*http.Request)
+	came, ok := r.Context().Value(originalKey{}).(*original)
 	if !ok {
-		original = r
+		came = &original{r, time.Now()}
 	}
-	a := &attempt{original: original, body: newTape(r.Body, &f.kept), evidence: access.EvidenceOf(r)}
-	defer a.body.release()
+	a := &attempt{original: came.Request, came: came.at, body: NewTape(r.Body, &f.kept), evidence: access.EvidenceOf(r)}
+	defer a.body.Release()
 	if f.Repeatable(r) {
 		a.repeat = rpc.NewRepeat()
 	}
-	began := time.Now()
-	until := began.Add(f.Wait)
+	until := time.Now().Add(f.Wait)
 	limit, limited := timeoutOf(r.Header)
-	if limited {
-		until = began.Add(min(limit, f.Wait))
+	deadline := came.at.Add(limit)
+	if limited && deadline.Before(until) {
+		until = deadline
 	}
 	waiting, cancel := context.WithDeadline(r.Context(), until)
 	defer cancel()
-	defer context.AfterFunc(f.Ending, cancel)() //nolint:contextcheck // the server's context is another one
+	if f.Endless(r) || r.Header.Get("Upgrade") != "" {
+		defer context.AfterFunc(f.Ending, cancel)() //nolint:contextcheck // the server's context is another one
+	}
 	for again := false; ; again = true {
 		if again && !sleep(waiting, retryInterval) {
 			f.unavailable(w, r, a, a.err)
@@ -339,7 +386,7 @@ func (f *Forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if a.target, a.err = t, nil; limited {
-			a.deadline = began.Add(limit)
+			a.deadline = deadline
 		}
 		if !f.try(w, r, a) {
 			return
@@ -363,10 +410,13 @@ func sleep(ctx context.Context, d time.Duration) bool {
 func (f *Forwarder) await(ctx context.Context) (*target, http.Handler, error) {
 	for {
 		f.mu.Lock()
-		leader, local, reason, changed := f.leader, f.local, f.reason, f.changed
+		leader, local, reason, over, changed := f.leader, f.local, f.reason, f.over, f.changed
 		f.mu.Unlock()
-		if leader != nil || local != nil {
+		switch {
+		case leader != nil || local != nil:
 			return leader, local, nil
+		case over:
+			return nil, nil, reason
 		}
 		select {
 		case <-changed:
@@ -381,7 +431,7 @@ func (f *Forwarder) serve(local http.Handler, w http.ResponseWriter, r *http.Req
 	in := r.WithContext(rpc.WithRepeat(access.Admitted(r.Context()), a.repeated()))
 	in.URL, in.RequestURI = a.original.URL, a.original.RequestURI
 	if a.body != nil {
-		in.Body = a.body.reader()
+		in.Body = a.body.Reader()
 		a.body.stop()
 	}
 	if id := rpc.RequestID(r.Context()); id != "" {
@@ -463,11 +513,11 @@ func (f *Forwarder) try(w http.ResponseWriter, r *http.Request, a *attempt) (aga
 		return false
 	case r.Context().Err() != nil:
 		return false // its client is gone
-	case (errors.Is(a.err, errNotLeading) || unsent(a.err)) && a.body.whole():
+	case (errors.Is(a.err, errNotLeading) || unsent(a.err)) && a.body.Whole():
 		return true
 	}
 	_, ended := errors.AsType[*connect.Error](context.Cause(ctx))
-	if a.repeat.Nonce != "" && !ended && !out.began && a.body.whole() {
+	if a.repeat.Nonce != "" && !ended && !out.began && a.body.Whole() {
 		a.repeat.Again, a.broke = true, time.Now()
 		return true
 	}
@@ -575,12 +625,15 @@ func (f *Forwarder) rewrite(pr *httputil.ProxyRequest) {
 		setTimeout(out.Header, time.Until(a.deadline))
 	}
 	if out.Body != nil && a.body != nil {
-		out.Body = a.body.reader()
-		if a.body.whole() { // for a connection that ends before it takes the request
+		out.Body = a.body.Reader()
+		if a.body.Whole() { // for a connection that ends before it takes the request
 			out.GetBody = func() (io.ReadCloser, error) { return a.body.again() }
 		}
 	}
 	from := sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence, Repeat: a.repeated()}
+	if waited := time.Since(a.came); waited > retryInterval/2 { // only then its place matters
+		from.Waited = waited
+	}
 	proven, err := f.Keys.sign(from, out.Method, out.Host, u.RequestURI())
 	if err != nil {
 		proven = "" // which the leader refuses

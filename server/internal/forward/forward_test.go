@@ -230,6 +230,52 @@ func TestBecomes(t *testing.T) {
 	}
 }
 
+// TestResigns: requests at a replica that leads no longer wait for the next leader, which
+// learns how long. When there will be none, they fail.
+func TestResigns(t *testing.T) {
+	keys := keysAt("bot", time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
+	f := newForwarder(t, keys)
+	address := serverOn(t, forward.Keep(f))
+	f.Become(http.NotFoundHandler())
+	f.Resign()
+	if err := f.Ready(); err == nil {
+		t.Error("ready without a leader")
+	}
+	came := make(chan time.Duration, 1)
+	next := serverOn(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		in, err := keys.Accept(r)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		came <- time.Since(forward.Came(in))
+	}))
+	began := time.Now()
+	go func() {
+		for f.Stats().InProgress == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(200 * time.Millisecond)
+		f.Lead(forward.Leader{ID: "next", Address: next, Epoch: 2}, nil)
+	}()
+	if code, text := ask(t, address, "/path", strings.NewReader("body")); code != http.StatusOK {
+		t.Errorf("%d %s", code, text)
+	}
+	if waited := <-came; waited < 200*time.Millisecond || waited > time.Since(began) {
+		t.Errorf("the leader learns that it has waited for %v", waited)
+	}
+	f.Lead(forward.Leader{}, nil)
+	go func() {
+		for f.Stats().InProgress == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		f.End()
+	}()
+	if code, _ := ask(t, address, "/path", nil); code != http.StatusServiceUnavailable {
+		t.Errorf("without another leader: %d", code)
+	}
+}
+
 // TestNoLeader: a request waits for a leader for a bounded time.
 func TestNoLeader(t *testing.T) {
 	f := newForwarder(t, keysAt("bot", time.Now()), func(c *forward.Config) { c.Wait = 50 * time.Millisecond })

@@ -68,6 +68,8 @@ type sender struct {
 	Secret int64  `json:"secret"`
 	Peer   string `json:"peer"`
 	TLS    bool   `json:"tls,omitempty"`
+	// Waited is for how long the request had waited at Time.
+	Waited time.Duration `json:"waited,omitempty"`
 	access.Evidence
 	rpc.Repeat
 }
@@ -156,6 +158,9 @@ func (k *Keys) Accept(r *http.Request) (*http.Request, error) {
 		return nil, err
 	}
 	ctx := context.WithValue(r.Context(), forwardedKey{}, true)
+	if s.Waited > 0 {
+		ctx = context.WithValue(ctx, cameKey{}, time.Now().Add(-s.Waited))
+	}
 	if s.Repeat != (rpc.Repeat{}) {
 		ctx = rpc.WithRepeat(ctx, s.Repeat)
 	}

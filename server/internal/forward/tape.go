@@ -17,10 +17,11 @@ const (
 	tapesBytes = 64 << 20
 )
 
-// budget counts what is kept of bodies beyond tapeShort.
-type budget struct{ used atomic.Int64 }
+// Budget bounds what is kept of all bodies beyond a little of each. The zero value is ready
+// for use.
+type Budget struct{ used atomic.Int64 }
 
-func (b *budget) take(n int64) bool {
+func (b *Budget) take(n int64) bool {
 	if b.used.Add(n) <= tapesBytes {
 		return true
 	}
@@ -28,12 +29,12 @@ func (b *budget) take(n int64) bool {
 	return false
 }
 
-// tape is the body of a request that may be read several times until stop, as long as it
+// Tape is the body of a request that may be read several times until stop, as long as it
 // is short. A reader that was abandoned may still be reading when the next one begins.
-type tape struct {
+type Tape struct {
 	reading sync.Mutex // of the body
 	body    io.ReadCloser
-	budget  *budget
+	budget  *Budget
 
 	mu    sync.Mutex
 	data  []byte // what was read so far
@@ -43,15 +44,17 @@ type tape struct {
 	lost  bool // data is not all of it
 }
 
-func newTape(body io.ReadCloser, b *budget) *tape {
+// NewTape returns the tape of a request's body, or nil for a request without one. Release
+// is to be called in the end.
+func NewTape(body io.ReadCloser, b *Budget) *Tape {
 	if body == nil || body == http.NoBody {
 		return nil
 	}
-	return &tape{body: body, budget: b}
+	return &Tape{body: body, budget: b}
 }
 
-// whole reports whether a new reader would read the body from its beginning.
-func (t *tape) whole() bool {
+// Whole reports whether a new reader would read the body from its beginning.
+func (t *Tape) Whole() bool {
 	if t == nil {
 		return true
 	}
@@ -61,7 +64,7 @@ func (t *tape) whole() bool {
 }
 
 // ended reports whether the body was read to its end.
-func (t *tape) ended() bool {
+func (t *Tape) ended() bool {
 	if t == nil {
 		return true
 	}
@@ -71,7 +74,7 @@ func (t *tape) ended() bool {
 }
 
 // stop ends the recording: the reader in use is the last one.
-func (t *tape) stop() {
+func (t *Tape) stop() {
 	if t != nil {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -79,8 +82,8 @@ func (t *tape) stop() {
 	}
 }
 
-// release gives back what was taken from the budget. The body is not read again.
-func (t *tape) release() {
+// Release gives back what was taken from the budget. The body is not read again.
+func (t *Tape) Release() {
 	if t != nil {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -89,13 +92,13 @@ func (t *tape) release() {
 	}
 }
 
-func (t *tape) giveBack() {
+func (t *Tape) giveBack() {
 	t.budget.used.Add(-t.taken)
 	t.taken = 0
 }
 
 // record keeps what was read, as far as the limits allow it.
-func (t *tape) record(p []byte) {
+func (t *Tape) record(p []byte) {
 	t.data = append(t.data, p...)
 	over := int64(len(t.data)) - tapeShort - t.taken
 	switch {
@@ -107,8 +110,8 @@ func (t *tape) record(p []byte) {
 	}
 }
 
-// reader returns a body that begins at the beginning.
-func (t *tape) reader() io.ReadCloser {
+// Reader returns a body that begins at the beginning.
+func (t *Tape) Reader() io.ReadCloser {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last = &tapeReader{tape: t}
@@ -117,16 +120,16 @@ func (t *tape) reader() io.ReadCloser {
 
 var errLost = errors.New("the body cannot be read again")
 
-// again returns another body like that of reader.
-func (t *tape) again() (io.ReadCloser, error) {
-	if !t.whole() {
+// again returns another body like that of Reader.
+func (t *Tape) again() (io.ReadCloser, error) {
+	if !t.Whole() {
 		return nil, errLost
 	}
-	return t.reader(), nil
+	return t.Reader(), nil
 }
 
 type tapeReader struct {
-	tape   *tape
+	tape   *Tape
 	at     int // in data
 	closed atomic.Bool
 }

@@ -11,16 +11,16 @@ import (
 // TestTapeBounds: bodies up to 1 MiB are kept, short ones always, and all together in
 // bounded memory. What was kept is given back.
 func TestTapeBounds(t *testing.T) {
-	var b budget
-	read := func(size int) *tape {
+	var b Budget
+	read := func(size int) *Tape {
 		t.Helper()
 		body := bytes.Repeat([]byte("a"), size)
-		tape := newTape(io.NopCloser(bytes.NewReader(body)), &b)
-		if got, err := io.ReadAll(tape.reader()); err != nil || !bytes.Equal(got, body) {
+		tape := NewTape(io.NopCloser(bytes.NewReader(body)), &b)
+		if got, err := io.ReadAll(tape.Reader()); err != nil || !bytes.Equal(got, body) {
 			t.Fatalf("read %d of %d bytes: %v", len(got), size, err)
 		}
-		if tape.whole() {
-			if got, err := io.ReadAll(tape.reader()); err != nil || !bytes.Equal(got, body) {
+		if tape.Whole() {
+			if got, err := io.ReadAll(tape.Reader()); err != nil || !bytes.Equal(got, body) {
 				t.Fatalf("read %d of %d bytes again: %v", len(got), size, err)
 			}
 		}
@@ -28,23 +28,23 @@ func TestTapeBounds(t *testing.T) {
 	}
 	for size, whole := range map[int]bool{0: true, tapeShort: true, tapeBytes: true, tapeBytes + 1: false} {
 		tape := read(size)
-		if tape.whole() != whole || !tape.ended() {
-			t.Errorf("a body of %d bytes: whole %t, ended %t", size, tape.whole(), tape.ended())
+		if tape.Whole() != whole || !tape.ended() {
+			t.Errorf("a body of %d bytes: whole %t, ended %t", size, tape.Whole(), tape.ended())
 		}
-		tape.release()
+		tape.Release()
 	}
 	if n := b.used.Load(); n != 0 {
 		t.Errorf("%d bytes are in use", n)
 	}
-	var kept []*tape
+	var kept []*Tape
 	for range tapesBytes / (tapeBytes - tapeShort) {
 		kept = append(kept, read(tapeBytes))
 	}
-	if !kept[len(kept)-1].whole() || read(tapeBytes).whole() || !read(tapeShort).whole() {
+	if !kept[len(kept)-1].Whole() || read(tapeBytes).Whole() || !read(tapeShort).Whole() {
 		t.Error("the bound of all bodies does not hold")
 	}
-	kept[0].release()
-	if !read(tapeBytes).whole() {
+	kept[0].Release()
+	if !read(tapeBytes).Whole() {
 		t.Error("what was released is not used again")
 	}
 }
@@ -53,16 +53,16 @@ func TestTapeBounds(t *testing.T) {
 // is there, and then what the abandoned one gets.
 func TestTapeReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b budget
+		var b Budget
 		body, write := io.Pipe()
-		tape := newTape(body, &b)
-		abandoned := tape.reader()
+		tape := NewTape(body, &b)
+		abandoned := tape.Reader()
 		go func() { _, _ = io.Copy(io.Discard, abandoned) }()
 		if _, err := io.WriteString(write, "first"); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		next := tape.reader()
+		next := tape.Reader()
 		got := make([]byte, 5)
 		if _, err := io.ReadFull(next, got); err != nil || string(got) != "first" {
 			t.Fatalf("%q, %v", got, err)

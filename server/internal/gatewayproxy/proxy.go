@@ -190,6 +190,9 @@ func (p *Proxy) Open(upstream Upstream, guard *access.Guard, observers calls.Obs
 	}
 }
 
+// End has all clients reconnect, and ends what they use.
+func (p *Proxy) End() { p.endLife() }
+
 // botOf returns the bot's id from READY, or 0 if there is none: then no member is the
 // bot's own.
 func botOf(ready json.RawMessage) uint64 {

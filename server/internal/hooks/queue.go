@@ -41,6 +41,9 @@ func (h *Handler) enqueue(ctx context.Context, hook *Hook, fields discord.Args, 
 	if h.Queue == nil {
 		return &refusal{status: http.StatusServiceUnavailable, text: fmt.Sprintf("hook %s cannot queue messages here", hook.Name)}
 	}
+	if !discord.Keep(ctx) {
+		return discord.ContextError(ctx)
+	}
 	t := hook.target
 	accepted, err := h.Queue.Enqueue(ctx, Queued{
 		Hook: hook.Name, ID: deliveryOf(hook, header), Channel: t.channel, User: t.user, Webhook: t.webhook, Token: t.token,

@@ -19,9 +19,9 @@ type Gateway struct {
 	Proxy  func() gatewayproxy.Stats
 }
 
-// Watch adds the gateway. A server without it has no such series. It may be
-// called once.
-func (m *Metrics) Watch(g Gateway) { m.registry.MustRegister(gatewayCollector{g}) }
+// Watch adds the gateway, until end is called. A server without it has no such series.
+// There is one at a time.
+func (m *Metrics) Watch(g Gateway) (end func()) { return m.watch(&gatewayCollector{g}) }
 
 type gatewayCollector struct{ Gateway }
 
@@ -68,7 +68,7 @@ var (
 	descEventSubscrBehind = desc("event_subscribers_behind_total", "Subscriptions that ended because the client read too slowly.")
 )
 
-func (gatewayCollector) Describe(ch chan<- *prometheus.Desc) {
+func (*gatewayCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		descGatewayState, descGatewayPaused, descGatewayLatency, descGatewayLost,
 		descGatewayBegun, descGatewayResumed, descGatewayLeft, descGatewayTotal,
@@ -79,7 +79,7 @@ func (gatewayCollector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-func (c gatewayCollector) Collect(ch chan<- prometheus.Metric) {
+func (c *gatewayCollector) Collect(ch chan<- prometheus.Metric) {
 	set := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 	}

@@ -81,6 +81,12 @@ func New(c Config) *Metrics {
 	return m
 }
 
+// watch adds series, until end is called.
+func (m *Metrics) watch(c prometheus.Collector) (end func()) {
+	m.registry.MustRegister(c)
+	return func() { m.registry.Unregister(c) }
+}
+
 // Handler serves scrapes to clients that may call access.MetricsPage.
 func (m *Metrics) Handler() http.Handler {
 	return access.Page(access.MetricsPage, promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{

@@ -10,9 +10,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// WatchOutbox adds the outbox. A server without one has no such series. It may be
-// called once.
-func (m *Metrics) WatchOutbox(o *outbox.Outbox) { m.registry.MustRegister(outboxCollector{o}) }
+// WatchOutbox adds the outbox, until end is called. A server without one has no such
+// series. There is one at a time.
+func (m *Metrics) WatchOutbox(o *outbox.Outbox) (end func()) { return m.watch(&outboxCollector{o}) }
 
 type outboxCollector struct{ outbox *outbox.Outbox }
 
@@ -33,7 +33,7 @@ var outboxStates = map[string]store.DeliveryState{
 	"delivered": store.Delivered, "failed": store.Failed, "expired": store.Expired, "cancelled": store.Cancelled, "unknown": store.Unknown,
 }
 
-func (outboxCollector) Describe(ch chan<- *prometheus.Desc) {
+func (*outboxCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descOutboxWaiting, descOutboxRecords, descOutboxBytes, descOutboxEnded, descOutboxFailing} {
 		ch <- d
 	}
@@ -42,7 +42,7 @@ func (outboxCollector) Describe(ch chan<- *prometheus.Desc) {
 // scrapeTimeout bounds how long a scrape waits for the records.
 const scrapeTimeout = 5 * time.Second
 
-func (c outboxCollector) Collect(ch chan<- prometheus.Metric) {
+func (c *outboxCollector) Collect(ch chan<- prometheus.Metric) {
 	set := func(d *prometheus.Desc, kind prometheus.ValueType, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
 	}

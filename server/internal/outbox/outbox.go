@@ -70,6 +70,7 @@ type Outbox struct {
 	logger        *slog.Logger
 	maker         Maker // set by Run
 	wake          chan struct{}
+	abandoned     chan struct{}                   // closed by Abandon
 	ended         [store.Unknown + 1]atomic.Int64 // by state
 	failing       atomic.Pointer[error]           // of the newest write, or nil if that succeeded
 
@@ -90,12 +91,12 @@ type line struct{ caller, target string }
 // New returns an Outbox. Deliveries are accepted from then on, and made by Run.
 func New(c Config) *Outbox {
 	o := &Outbox{
-		Outbox:  c.Records,
-		limits:  store.OutboxLimits{Deliveries: cmp.Or(c.MaxDeliveries, DefaultMaxDeliveries), Bytes: cmp.Or(c.MaxBytes, DefaultMaxBytes)},
-		keep:    cmp.Or(c.Keep, DefaultKeep),
-		usable:  c.Usable,
-		logger:  c.Logger,
-		wake:    make(chan struct{}, 1),
+		Outbox: c.Records,
+		limits: store.OutboxLimits{Deliveries: cmp.Or(c.MaxDeliveries, DefaultMaxDeliveries), Bytes: cmp.Or(c.MaxBytes, DefaultMaxBytes)},
+		keep:   cmp.Or(c.Keep, DefaultKeep),
+		usable: c.Usable,
+		logger: c.Logger,
+		wake:   make(chan struct{}, 1), abandoned: make(chan struct{}),
 		callers: make(map[string]time.Time), flights: make(map[int64]*flight), lines: make(map[line]*flight), active: make(map[string]int),
 		changed: make(chan struct{}),
 	}
@@ -304,9 +305,14 @@ func (o *Outbox) end(running *sync.WaitGroup) {
 	}()
 	select {
 	case <-done:
+	case <-o.abandoned:
 	case <-time.After(ending):
 	}
 }
+
+// Abandon has Run end without waiting for tries, whose outcomes nobody could save: another
+// server has the deliveries. It is called once, when the context of Run has ended.
+func (o *Outbox) Abandon() { close(o.abandoned) }
 
 // recall finds the callers with deliveries to be made.
 func (o *Outbox) recall(ctx context.Context) {

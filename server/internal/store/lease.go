@@ -14,10 +14,13 @@ type fence struct {
 	epoch       int64
 }
 
-// Fence has all later changes fail, with an error that wraps ErrFenced, once the lease
-// of a bot has got another epoch. Only PostgreSQL needs it: a folder has one user.
-func (s *Store) Fence(bot, holder string, epoch int64) {
-	s.writer.fence.Store(&fence{bot, holder, epoch})
+// Fenced returns the store for the holder of a bot's lease. Its changes fail, with an
+// error that wraps ErrFenced, once the lease has got another epoch. Only PostgreSQL needs
+// it: a folder has one user.
+func (s *Store) Fenced(bot, holder string, epoch int64) *Store {
+	fenced := *s
+	fenced.fence = &fence{bot, holder, epoch}
+	return &fenced
 }
 
 // abandoned is how long PostgreSQL waits for the next statement of a transaction: one

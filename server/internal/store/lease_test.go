@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,7 +74,7 @@ func TestLease(t *testing.T) {
 func TestFence(t *testing.T) {
 	address := storetest.Database(t)
 	old, next := storetest.Open(t, store.Config{PostgreSQL: address}), storetest.Open(t, store.Config{PostgreSQL: address})
-	old.Fence("bot", "old", acquire(t, old, "old", 0))
+	old = old.Fenced("bot", "old", acquire(t, old, "old", 0))
 	save := func(s *store.Store, data string) error {
 		return s.SaveState(t.Context(), "bot", time.UnixMilli(5), map[string][]byte{"part": []byte(data)})
 	}
@@ -83,7 +85,7 @@ func TestFence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next.Fence("bot", "next", acquire(t, next, "next", time.Hour))
+	next = next.Fenced("bot", "next", acquire(t, next, "next", time.Hour))
 	if err := save(next, "next"); err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +100,31 @@ func TestFence(t *testing.T) {
 	}
 }
 
+// TestFencesApart: a change whose lease has ended fails, and others in its transaction
+// do not.
+func TestFencesApart(t *testing.T) {
+	s := storetest.Open(t, store.Config{PostgreSQL: storetest.Database(t)})
+	lost := s.Fenced("bot", "old", acquire(t, s, "old", 0))
+	kept := s.Fenced("bot", "next", acquire(t, s, "next", time.Hour))
+	var saving sync.WaitGroup
+	for i := range 40 {
+		to, want := kept, error(nil)
+		if i%2 == 0 {
+			to, want = lost, store.ErrFenced
+		}
+		saving.Go(func() {
+			err := to.SaveState(t.Context(), "bot", time.UnixMilli(5), map[string][]byte{fmt.Sprint(i): []byte("x")})
+			if !errors.Is(err, want) {
+				t.Errorf("change %d: %v, want %v", i, err, want)
+			}
+		})
+	}
+	saving.Wait()
+	if saved, err := s.State(t.Context(), "bot"); err != nil || len(saved) != 20 {
+		t.Errorf("%d changes were made, %v", len(saved), err)
+	}
+}
+
 // TestTakeoverWaits: the next holder gets the lease when what the one before has begun
 // to change can be seen, and renewals do not wait for changes.
 func TestTakeoverWaits(t *testing.T) {
@@ -105,7 +132,7 @@ func TestTakeoverWaits(t *testing.T) {
 	old, next := storetest.Open(t, store.Config{PostgreSQL: address}), storetest.Open(t, store.Config{PostgreSQL: address})
 	db := openDatabase(t, "pgx", address)
 	epoch := acquire(t, old, "old", 0)
-	old.Fence("bot", "old", epoch)
+	old = old.Fenced("bot", "old", epoch)
 	begun, goOn, written := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		written <- old.Write(context.Background(), func(ctx context.Context, tx *sql.Tx) error {
@@ -163,7 +190,7 @@ func TestAbandonedTransaction(t *testing.T) {
 	address := storetest.Database(t)
 	old, next := storetest.Open(t, store.Config{PostgreSQL: address}), storetest.Open(t, store.Config{PostgreSQL: address})
 	epoch := acquire(t, old, "old", 0)
-	old.Fence("bot", "old", epoch)
+	old = old.Fenced("bot", "old", epoch)
 	begun, goOn, written := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		written <- old.Write(context.Background(), func(ctx context.Context, tx *sql.Tx) error {

@@ -38,6 +38,7 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 	direct := config.Copy()
 	direct.DefaultQueryExecMode = pgx.QueryExecModeExec
 	s := &Store{
+		clock:   new(databaseClock),
 		where:   fmt.Sprintf("database %s at %s", config.Database, config.Host),
 		dialect: postgres,
 		reads:   stdlib.OpenDB(*config),

@@ -96,6 +96,19 @@ func (s *Store) MeetReplicas(ctx context.Context, me Replica) (fleet Fleet, err 
 	return fleet, tx.Commit()
 }
 
+// Replicas returns the replicas of a bot, without secrets.
+func (s *Store) Replicas(ctx context.Context, bot string) (fleet Fleet, err error) {
+	tx, err := s.leases.BeginTx(ctx, nil)
+	if err != nil {
+		return Fleet{}, s.explain(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was changed
+	if fleet.Now, err = clock(ctx, tx, s.now()); err == nil {
+		fleet.Replicas, err = replicas(ctx, tx, s.now(), bot)
+	}
+	return fleet, s.explain(err)
+}
+
 func meet(ctx context.Context, tx *sql.Tx, now string, me Replica) error {
 	load := ""
 	if me.Load != nil {

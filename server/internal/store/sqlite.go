@@ -26,7 +26,7 @@ func openFolder(ctx context.Context, folder string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{where: folder, unlock: unlock}
+	s := &Store{where: folder, clock: new(databaseClock), unlock: unlock}
 	if err := s.openSQLite(ctx, file(folder)); err != nil {
 		return nil, errors.Join(s.explain(err), unlock())
 	}

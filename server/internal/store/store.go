@@ -37,7 +37,8 @@ type Store struct {
 	writes  *sql.DB
 	writer  *writer
 	leases  *sql.DB // apart from writes, so that no change delays a renewal
-	clock   databaseClock
+	clock   *databaseClock
+	fence   *fence       // nil if changes are not bound to a lease
 	unlock  func() error // releases the folder
 	close   func() error
 }
@@ -105,7 +106,7 @@ func (s *Store) release() error {
 // change does not happen. If ctx ends later, write returns the outcome, at the
 // latest when the transaction's own time is over.
 func (s *Store) write(ctx context.Context, change func(context.Context, *transaction) error) error {
-	return s.explain(s.writer.write(ctx, change))
+	return s.explain(s.writer.write(ctx, s.fence, change))
 }
 
 // file is the database in a data folder.

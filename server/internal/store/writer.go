@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -25,16 +24,17 @@ type writer struct {
 	changes    chan *change // unbuffered: what was accepted is being done
 	closing    chan struct{}
 	ended      sync.WaitGroup
-	fence      atomic.Pointer[fence] // nil if changes are not bound to a lease
 }
 
 // change waits to be part of a transaction.
 type change struct {
-	ctx  context.Context //nolint:containedctx // an argument on its way to another goroutine
-	run  func(context.Context, *transaction) error
-	err  error
-	turn chan struct{} // full while the change runs, and when the caller has left
-	done chan struct{} // closed when err is final
+	ctx context.Context //nolint:containedctx // an argument on its way to another goroutine
+	run func(context.Context, *transaction) error
+	// fence binds the change to a lease. Nil means that it is bound to none.
+	fence *fence
+	err   error
+	turn  chan struct{} // full while the change runs, and when the caller has left
+	done  chan struct{} // closed when err is final
 }
 
 func newWriter(db *sql.DB) *writer {
@@ -50,8 +50,8 @@ func (w *writer) close() {
 	w.statements.close()
 }
 
-func (w *writer) write(ctx context.Context, run func(context.Context, *transaction) error) error {
-	c := &change{ctx: ctx, run: run, turn: make(chan struct{}, 1), done: make(chan struct{})}
+func (w *writer) write(ctx context.Context, bound *fence, run func(context.Context, *transaction) error) error {
+	c := &change{ctx: ctx, run: run, fence: bound, turn: make(chan struct{}, 1), done: make(chan struct{})}
 	select {
 	case <-w.closing:
 		return ErrClosed
@@ -182,15 +182,17 @@ func (w *writer) transact(group []*change, apart bool) error {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // there is nothing to roll back after a commit
-	if fence := w.fence.Load(); fence != nil {
-		if err := fence.check(ctx, tx.Tx); err != nil {
-			return err
-		}
+	fenced, err := fences(ctx, tx, group)
+	if err != nil {
+		return err
 	}
 	made := 0
 	for _, c := range group {
 		if c.err = c.claim(); c.err != nil {
 			continue // nobody waits for it
+		}
+		if c.err = fenced[c.fence]; c.err != nil {
+			continue
 		}
 		if apart {
 			c.err = runApart(ctx, tx, c.run)
@@ -207,6 +209,29 @@ func (w *writer) transact(group []*change, apart bool) error {
 		return nil
 	}
 	return tx.Commit()
+}
+
+// fences locks the leases that changes are bound to, and returns those that have ended,
+// with the error of their changes.
+func fences(ctx context.Context, tx *transaction, group []*change) (map[*fence]error, error) {
+	var checked map[*fence]error
+	for _, c := range group {
+		if c.fence == nil {
+			continue
+		}
+		if _, done := checked[c.fence]; done {
+			continue
+		}
+		err := c.fence.check(ctx, tx.Tx)
+		if err != nil && !errors.Is(err, ErrFenced) {
+			return nil, err
+		}
+		if checked == nil {
+			checked = make(map[*fence]error)
+		}
+		checked[c.fence] = err
+	}
+	return checked, nil
 }
 
 // runApart runs a change so that it can be undone without the changes before it.

@@ -1,0 +1,308 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"discordproxy/discord"
+	"discordproxy/server/internal/forward"
+	"discordproxy/server/internal/health"
+	"discordproxy/server/internal/history"
+	"discordproxy/server/internal/lease"
+	"discordproxy/server/internal/metrics"
+	"discordproxy/server/internal/rpc"
+	"discordproxy/server/internal/store"
+
+	"connectrpc.com/connect"
+)
+
+// bot is one bot of a server. It leads while the server uses the bot itself, which is a
+// tenure, and else follows: the server forwards requests to the one that leads. Without
+// other servers there is one tenure, as long as the bot.
+type bot struct {
+	config   Config
+	gate     *gate
+	incoming *incoming
+	metrics  *metrics.Metrics
+	traces   *traces // nil when nobody wants them
+	history  *history.History
+	load     *load
+	place    *place   // nil if nothing survives a restart
+	replica  *replica // nil if no other server can reach this one
+	unsaved  []string // why nothing survives a restart, empty if it does
+	// checks and metricsPage are the server's. Run sets them before the first request.
+	checks      health.Checks
+	metricsPage http.Handler
+
+	// assembling guards the next two fields.
+	assembling sync.Mutex
+	token      string
+	tenure     *tenure // nil while the bot follows
+
+	way    atomic.Pointer[upstream] // of the tenure, for the metrics
+	leads  atomic.Pointer[tenure]   // serves requests
+	former atomic.Pointer[renewals] // of the last tenure
+	closed sync.Once
+}
+
+// renewals are those of a lease.
+type renewals struct{ epoch, renewed, failed int64 }
+
+// serving is how a server runs.
+type serving struct {
+	addr net.Addr
+	// pages are those about health.
+	pages http.Handler
+	// stop ends the server with a reason.
+	stop  context.CancelCauseFunc
+	parts *sync.WaitGroup
+	// ended ends when the last request has.
+	ended context.Context //nolint:containedctx // it is the server's
+}
+
+// prepare opens what the bot keeps, and begins a tenure unless another server leads.
+func (b *bot) prepare(ctx context.Context) (err error) {
+	var d *data
+	if b.config.Database != "" {
+		b.place, b.replica, d, err = openDatabase(ctx, b.config)
+	} else {
+		b.place, b.unsaved, err = openFolder(ctx, b.config)
+		d = b.place.data()
+	}
+	if err != nil || d == nil && b.replica != nil {
+		return err
+	}
+	if _, err = b.assemble(ctx, d); err != nil {
+		b.close() //nolint:contextcheck // it saves after ctx has ended
+	}
+	return err
+}
+
+// open makes the handler of the bot, and has what uses it begin when begin is called. ctx
+// ends when the server begins to shut down. Once begin was called, close waits for what
+// that started.
+func (b *bot) open(ctx context.Context, s serving) (handler http.Handler, begin func(), err error) {
+	if b.replica != nil {
+		return b.openReplica(ctx, s)
+	}
+	if err := b.tenure.serve(ctx, s.addr, s.pages); err != nil {
+		return nil, nil, err
+	}
+	b.leads.Store(b.tenure)
+	return b.tenure.handler, func() { b.tenure.start(s.stop) }, nil //nolint:contextcheck // it has the tenure's
+}
+
+// close ends the bot, when the last request has ended. Later calls do nothing.
+func (b *bot) close() {
+	b.closed.Do(func() {
+		b.assembling.Lock()
+		t := b.tenure
+		b.assembling.Unlock()
+		if t != nil {
+			t.close(true)
+		}
+		b.replica.forget()
+		b.place.close()
+	})
+}
+
+// usable returns why the bot cannot be used, nil when it can.
+func (b *bot) usable() error {
+	if t := b.leads.Load(); t != nil {
+		return t.usable()
+	}
+	return b.replica.forwarder.Ready()
+}
+
+// warnings returns what an admin should know of a bot that leads.
+func (b *bot) warnings() []string {
+	if t := b.leads.Load(); t != nil {
+		return t.warnings()
+	}
+	return nil // they are those of the server that leads
+}
+
+// take over begins a tenure whose lease d has.
+func (b *bot) takeOver(ctx context.Context, s serving, d *data) (err error) {
+	t, err := b.assemble(ctx, d)
+	if err != nil {
+		return err
+	}
+	if err := t.serve(ctx, s.addr, s.pages); err != nil {
+		b.dismiss(t, false) //nolint:contextcheck // it saves after ctx has ended
+		return err
+	}
+	b.begin(s, t) //nolint:contextcheck // it has the tenure's
+	return nil
+}
+
+// begin has a tenure serve requests.
+func (b *bot) begin(s serving, t *tenure) {
+	t.start(s.stop)
+	b.leads.Store(t)
+	b.replica.forwarder.Become(outermost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b.lead(t, w, r)
+	})))
+	select {
+	case b.replica.changed <- struct{}{}:
+	default:
+	}
+}
+
+// dismiss ends a tenure.
+func (b *bot) dismiss(t *tenure, save bool) {
+	t.close(save)
+	if t.data != nil && t.data.lease != nil {
+		last := renewals{epoch: t.data.lease.Epoch()}
+		last.renewed, last.failed = t.data.lease.Renewals()
+		if former := b.former.Load(); former != nil {
+			last.renewed += former.renewed
+			last.failed += former.failed
+		}
+		b.former.Store(&last)
+	}
+	b.assembling.Lock()
+	b.tenure = nil
+	b.assembling.Unlock()
+}
+
+// resign has requests forwarded from now on: those that come, and those of which nothing
+// has happened. Streams end with reason.
+func (b *bot) resign(t *tenure, reason *connect.Error) {
+	b.leads.Store(nil)
+	b.replica.forwarder.Resign()
+	t.requests.pass(reason)
+	t.live.end()
+}
+
+// errTakenOver ends the streams of a server that has lost its lease.
+var errTakenOver = connect.NewError(connect.CodeUnavailable, lease.ErrLost)
+
+// lose ends a tenure that another server's has replaced. Nothing is saved.
+func (b *bot) lose(ctx context.Context, t *tenure) {
+	b.resign(t, errTakenOver)
+	_ = b.replica.find(ctx) // else it is found later
+	t.end(errTakenOver)
+	if t.outbox != nil {
+		t.outbox.Abandon()
+	}
+	t.up.end() // calls that were begun and wait would do so without success
+	t.requests.settle(lastCalls)
+	b.dismiss(t, false) //nolint:contextcheck // it saves after ctx has ended
+}
+
+// handOver ends a tenure for another server's: what was begun ends, and the state is
+// saved.
+func (b *bot) handOver(t *tenure) {
+	began := time.Now()
+	b.resign(t, rpc.ShuttingDown())
+	t.end(nil)
+	settled := t.requests.settle(settleTime)
+	if !settled {
+		t.up.end() // they wait for limits
+		t.requests.cancel(rpc.ErrShuttingDown)
+		t.requests.settle(lastCalls)
+	}
+	b.dismiss(t, true)
+	b.config.Logger.Info("handed the bot over to another server", "took", time.Since(began).Round(time.Millisecond), "settled", settled)
+}
+
+// lastCalls is how long calls may take to end whose limits have ended.
+const lastCalls = time.Second
+
+// live follows and leads until the last request has ended.
+func (b *bot) live(ctx context.Context, s serving) {
+	r := b.replica
+	for ctx.Err() == nil {
+		t := b.leads.Load()
+		if t == nil {
+			d := r.follow(ctx, b.place)
+			if d == nil {
+				break
+			}
+			err := b.takeOver(ctx, s, d)
+			switch {
+			case err == nil || ctx.Err() != nil:
+			case d.leads() != nil || isTransient(err):
+				b.config.Logger.ErrorContext(ctx, "failed to take over the bot; retrying", "error", err)
+				_ = discord.Sleep(ctx, awayWait)
+			default:
+				s.stop(fmt.Errorf("%w: %w", errTakeover, err)) // which ends ctx
+			}
+			continue
+		}
+		select {
+		case <-t.data.lost():
+			b.lose(ctx, t)
+			continue
+		case <-ctx.Done():
+		}
+	}
+	b.leave(s) //nolint:contextcheck // it goes on after ctx
+}
+
+// isTransient reports whether an error of a takeover comes from the database, which may be
+// back soon.
+func isTransient(err error) bool {
+	return errors.Is(err, store.ErrAway) || errors.Is(err, store.ErrFenced) || errors.Is(err, store.ErrFull) ||
+		errors.Is(err, context.DeadlineExceeded)
+}
+
+// leave hands the bot over to another server if there is one, and forwards requests there
+// until the last has ended.
+func (b *bot) leave(s serving) {
+	r := b.replica
+	t := b.leads.Load()
+	ctx := s.ended
+	if t == nil {
+		r.forget() // so that nobody waits for this one to lead
+	} else {
+		if others, err := r.others(ctx); err != nil || others == 0 {
+			select {
+			case <-ctx.Done(): // requests are served here to the end
+				return
+			case <-t.data.lost():
+				b.lose(ctx, t)
+			}
+		} else {
+			b.handOver(t)
+		}
+		r.forget()
+	}
+	for ctx.Err() == nil {
+		_ = r.find(ctx) // else the leader is the last one that was found
+		if others, err := r.others(ctx); err == nil && others == 0 {
+			r.forwarder.End()
+		}
+		_ = discord.Sleep(ctx, inUseWait)
+	}
+}
+
+// lead serves a request in a tenure. A request that can be passed on is passed on if the
+// tenure ends before anything of it has happened.
+func (b *bot) lead(t *tenure, w http.ResponseWriter, r *http.Request) {
+	switch passed, whole := t.requests.serve(t.handler, w, r); {
+	case passed == nil:
+	case forward.IsForwarded(r):
+		forward.Refused(w, passed, b.replica.refuse)
+	case !whole:
+		b.replica.refuse(w, passed, rpc.ShuttingDown())
+	default:
+		b.replica.forwarding.ServeHTTP(w, passed)
+	}
+}
+
+// observers are notified of every request to Discord.
+func (b *bot) observers() []discord.Observer {
+	all := []discord.Observer{b.metrics, b.history}
+	if b.traces != nil {
+		all = append(all, b.traces)
+	}
+	return all
+}
