@@ -157,7 +157,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	if err != nil {
 		return err
 	}
-	srv, err := s.newListener(s.bot.load.count(handler), s.largeBody)
+	srv, err := s.newListener(s.bot.load.count(api.ForBot(handler)), s.largeBody)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func connectionFlags() []cli.Flag {
 			Name:        "bot",
 			EnvVars:     command.Variables("bot"),
 			DefaultText: "the proxy's default bot",
-			Usage:       "`NAME` of the bot to use, if the proxy has several",
+			Usage:       "`NAME` of the bot that the calls are for; a proxy refuses calls for a bot that it does not have",
 		},
 	}
 	return append(

@@ -75,17 +75,7 @@ func NewEntry(c Config, next http.Handler) (*Entry, error) {
 
 // Refuse answers a request with an error, in its own protocol.
 func (e *Entry) Refuse(w http.ResponseWriter, r *http.Request, err *connect.Error) {
-	r = rpc.Plain(r)
-	switch {
-	case rest.Serves(r):
-		rest.Refuse(w, r, err)
-	case r.Method == http.MethodPost && e.errors.IsSupported(r):
-		// It fails only when the client is gone.
-		_ = e.errors.Write(w, r, err)
-	default:
-		status, _ := access.Describe(err)
-		http.Error(w, rpc.Text(err), status)
-	}
+	refuse(e.errors, w, r, err)
 }
 
 // IsEndless reports whether a request is a stream that lasts until one side ends it.

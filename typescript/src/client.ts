@@ -34,9 +34,9 @@ export interface Settings extends CallSettings {
    */
   key?: string | (() => string);
   /**
-   * Name of the bot that makes the calls, if the proxy has several, or a function
-   * that returns it for each call. By default, and if it is empty, the default bot
-   * of the proxy makes them.
+   * Name of the bot that the calls are for, or a function that returns it for each
+   * call. A proxy has one bot, named "default", and refuses calls for another one.
+   * By default, and if it is empty, calls do not name a bot.
    */
   bot?: string | (() => string);
 }

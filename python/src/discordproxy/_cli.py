@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--bot",
         metavar="NAME",
         default=os.environ.get("DISCORDPROXY_BOT"),
-        help="bot to use, if the proxy has several; or set DISCORDPROXY_BOT (default: the default bot of the proxy)",
+        help="bot that the calls are for; or set DISCORDPROXY_BOT (default: none is named)",
     )
     parser.add_argument("--tls", action="store_true", help="use TLS")
     parser.add_argument(

@@ -48,6 +48,7 @@ func (g *guard) configure(cfg Config) error {
 				"X-Request-Id",
 				"X-Proxy-Timeout",
 				"X-Audit-Log-Reason",
+				"Discord-Bot",
 				"Traceparent",
 				"Tracestate",
 				"Baggage",

@@ -54,7 +54,6 @@ type Reason string
 const (
 	LeaseFirst      Reason = "first"       // nobody had it before
 	LeaseHandedOver Reason = "handed over" // the previous holder shut down
-	LeaseBalanced   Reason = "balanced"    // the previous holder had too many bots
 	LeaseExpired    Reason = "expired"     // the previous holder did not renew it
 )
 
