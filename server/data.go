@@ -159,7 +159,8 @@ func (p *place) data() *data {
 		return nil
 	}
 	return &data{
-		store: p.store, skew: p.store.Ahead, logger: p.logger, bot: p.bot, holder: p.holder, changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		store: p.store, skew: p.store.Ahead, logger: p.logger, bot: p.bot, holder: p.holder,
+		changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
 		flushes: make(chan chan struct{}), ended: make(chan struct{}),
 	}
 }

@@ -63,8 +63,6 @@ func (q *requests) serve(handler http.Handler, w http.ResponseWriter, r *http.Re
 	defer func() {
 		if passed == nil {
 			one.body.Release()
-		} else {
-			context.AfterFunc(r.Context(), one.body.Release)
 		}
 	}()
 	before := maps.Clone(w.Header())
@@ -82,6 +80,7 @@ func (q *requests) serve(handler http.Handler, w http.ResponseWriter, r *http.Re
 	passed = r.WithContext(r.Context())
 	if one.body != nil {
 		passed.Body = one.body.Reader()
+		context.AfterFunc(r.Context(), one.body.Release)
 	}
 	return passed, one.body.Whole()
 }
