@@ -153,7 +153,7 @@ func (l live) warnings() []string {
 		return nil
 	}
 	if trouble := l.gateway.Status().Trouble(); trouble != "" {
-		return []string{"no events come: " + trouble}
+		return []string{"no events arrive: " + trouble}
 	}
 	return nil
 }

@@ -22,15 +22,15 @@ import (
 // tenure is what uses a bot, from when this server leads the bot until it does so no
 // longer. A later tenure of the same server shares nothing with it but what bot has.
 type tenure struct {
-	bot    *bot
-	data   *data
-	up     *upstream
-	login  *login
-	live   live
-	names  *names.Names
-	outbox *outbox.Outbox // nil if nothing survives a restart
-	maker  outbox.Maker   // set by serve
-	board  *status.Service
+	bot       *bot
+	data      *data
+	up        *upstream
+	login     *login
+	live      live
+	names     *names.Names
+	outbox    *outbox.Outbox // nil if nothing survives a restart
+	maker     outbox.Maker   // set by serve
+	dashboard *status.Service
 	// savedToken is what survives of the bot's token. Only Reload changes it.
 	savedToken *savedToken
 	// loaded is whether the state of the last tenure was read, so that this one's is saved.
@@ -109,7 +109,7 @@ func (t *tenure) assemble(ctx context.Context) (err error) {
 func (t *tenure) serve(ctx context.Context, addr net.Addr, healthPages http.Handler) (err error) {
 	b := t.bot
 	t.ctx, t.end = context.WithCancelCause(ctx)
-	if t.board, err = t.newStatus(addr); err != nil {
+	if t.dashboard, err = t.newStatus(addr); err != nil {
 		return err
 	}
 	service := t.service(addr)
@@ -130,7 +130,7 @@ func (t *tenure) start(stop context.CancelCauseFunc) {
 	saving, endSaving := context.WithCancel(context.WithoutCancel(ctx)) // calls go on after ctx
 	t.endSaving = endSaving
 	t.saving.Go(func() { t.data.run(saving) })
-	t.parts.Go(func() { t.board.Run(ctx) })
+	t.parts.Go(func() { t.dashboard.Run(ctx) })
 	t.parts.Go(func() {
 		t.bot.history.Run(ctx, func() int {
 			waiting, _ := t.up.client.Queued()
@@ -200,7 +200,7 @@ func (t *tenure) service(addr net.Addr) api.Config {
 	service := api.Config{
 		Discord: learning{t.up.client, t.names}, Gateway: t.live.server,
 		Ready: t.login.ready, Health: b.checks, Ending: t.ctx.Done(), Logger: c.Logger,
-		Observers: calls.Observers{b.metrics, t.board, b.history}, Dashboard: t.board, Access: b.gate.guard,
+		Observers: calls.Observers{b.metrics, t.dashboard, b.history}, Dashboard: t.dashboard, Access: b.gate.guard,
 		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,
 		Outbox: t.outbox, UseMaker: func(m outbox.Maker) { t.maker = m },
 		Hooks: b.incoming.current(), UseHooks: b.incoming.follow(t),

@@ -253,7 +253,7 @@ func witness(ctx context.Context, p *proxytest.Proxy, sb *sandbox.Sandbox) error
 			}
 			return fmt.Errorf("/readyz: %d %s, %w", response.StatusCode, page, err)
 		}
-		shown := !strings.Contains(string(page), "no events come")
+		shown := !strings.Contains(string(page), "no events arrive")
 		connected := slices.ContainsFunc(sb.GatewayConnections(), func(c sandbox.GatewayConnection) bool { return c.Session != "" })
 		if shown == connected {
 			since = time.Now()

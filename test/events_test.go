@@ -415,8 +415,8 @@ func TestFatalClose(t *testing.T) {
 			if n := strings.Count(p.Output(), "closed the gateway session permanently"); n != 1 {
 				t.Errorf("%d lines in the log: %s", n, p.Output())
 			}
-			// It is ready all the same, and says why no events come.
-			if status, text := get(t, http.DefaultClient, "http://"+p.Address+"/readyz"); status != http.StatusOK || !strings.HasPrefix(string(text), "ready\nwarning: no events come: ") || !strings.Contains(string(text), reason) {
+			// It is ready all the same, and says why no events arrive.
+			if status, text := get(t, http.DefaultClient, "http://"+p.Address+"/readyz"); status != http.StatusOK || !strings.HasPrefix(string(text), "ready\nwarning: no events arrive: ") || !strings.Contains(string(text), reason) {
 				t.Errorf("ready is %d %q", status, text)
 			}
 			if g := watch(t, p).Msg().GetProxy().GetGateway(); g.GetState() != "ended" || !strings.Contains(g.GetReason(), reason) || g.GetSince() == nil {

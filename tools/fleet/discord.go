@@ -22,13 +22,17 @@ type discord struct {
 	channels []sandbox.ID
 
 	mu        sync.Mutex
-	processes map[int]bool   // servers that run
-	sender    int            // the process that has sent last
-	former    map[int]bool   // processes after which another one has sent
-	failovers int            // how often another process sent
-	overlaps  int            // messages from a process after which another one has sent
-	limited   map[string]int // 429s by scope
+	processes map[int]bool      // servers that run
+	sender    int               // the process that leads, as its messages show
+	replaced  map[int]time.Time // when another process began to send after one
+	failovers int               // how often another process began to send
+	overlaps  int               // messages from a process just after another one began to send
+	limited   map[string]int    // 429s by scope
 }
+
+// soonest is the shortest time after which a server may lead again. It cannot do so
+// before the next leader has ended, and there is more time between two disturbances.
+const soonest = 2 * time.Second
 
 type senderKey struct{}
 
@@ -37,7 +41,7 @@ func newDiscord(o options) (*discord, error) {
 		sandbox: sandbox.New(sandbox.Config{
 			Latency: sandbox.RoundTrip(30 * time.Millisecond), Seed: o.seed, MaxNonces: 1 << 20, MaxMessages: 1 << 20,
 		}),
-		processes: make(map[int]bool), former: make(map[int]bool), limited: make(map[string]int),
+		processes: make(map[int]bool), replaced: make(map[int]time.Time), limited: make(map[string]int),
 	}
 	for i := range o.callers {
 		id, err := d.sandbox.AddChannel(sandbox.Channel{GuildID: d.sandbox.World().Guild, Name: fmt.Sprintf("caller-%d", i)})
@@ -68,24 +72,25 @@ func (d *discord) serve(w http.ResponseWriter, r *http.Request) {
 	d.sandbox.ServeHTTP(&watched{w, d}, r)
 }
 
-// sent notes that a process sends a message. Once another one has sent, it must not.
+// sent notes that a process sends a message. Once another one has begun to send, it must
+// not, until it leads again.
 func (d *discord) sent(process int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case process == 0: // it has ended meanwhile
-	case d.former[process]:
+	case process == 0, process == d.sender: // 0 has ended meanwhile
+	case time.Since(d.replaced[process]) < soonest:
 		d.overlaps++
-	case d.sender != process:
+	default:
 		if d.sender != 0 {
-			d.former[d.sender] = true
+			d.replaced[d.sender] = time.Now()
 			d.failovers++
 		}
 		d.sender = process
 	}
 }
 
-// leader returns the process that has sent last.
+// leader returns the process that leads, as its messages show.
 func (d *discord) leader() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
