@@ -172,8 +172,8 @@ func (b *bot) dismiss(t *tenure, save bool) {
 	b.assembling.Unlock()
 }
 
-// resign has requests forwarded from now on: those that come, and those of which nothing
-// has happened. Streams end with reason.
+// resign has requests forwarded from now on: new ones, and those that have had no effect
+// yet. Streams end with reason.
 func (b *bot) resign(t *tenure, reason *connect.Error) {
 	b.leads.Store(nil)
 	b.replica.forwarder.Resign()

@@ -17,9 +17,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// defaultBot is the name of a bot that has none in the configuration.
-const defaultBot = "default"
-
 // seconds is over how many seconds load counts calls.
 const seconds = 10
 
@@ -101,7 +98,7 @@ type botFleet struct {
 func (b *bot) fleet(context.Context) *pb.GetFleetResponse {
 	if r := b.replica; r != nil {
 		met := r.met.Load()
-		return showFleet(time.Now(), r.me.Process, true, botFleet{defaultBot, met.Fleet, met.at})
+		return showFleet(time.Now(), r.me.Process, true, botFleet{api.BotName, met.Fleet, met.at})
 	}
 	return showFleet(time.Now(), "alone", false, b.alone())
 }
@@ -119,7 +116,7 @@ func (b *bot) alone() botFleet {
 			l.Until = time.Time{}
 		}
 	}
-	return botFleet{defaultBot, store.Fleet{Now: now, Replicas: []store.Replica{r}, Lease: l}, now}
+	return botFleet{api.BotName, store.Fleet{Now: now, Replicas: []store.Replica{r}, Lease: l}, now}
 }
 
 // showFleet describes the replicas of bots at a time. process is this one's.

@@ -109,7 +109,7 @@ func (q *requests) remove(one *request) {
 	}
 }
 
-// pass ends the requests of which nothing has happened, so that they are passed on, and
+// pass ends the requests that have had no effect yet, so that they are passed on, and
 // streams with a reason. Later requests are passed on, too.
 func (q *requests) pass(reason *connect.Error) {
 	q.mu.Lock()

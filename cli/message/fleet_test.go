@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// fleetOfTwo answers GetFleet with two bots, of which one has no leader.
+// fleetOfTwo answers GetFleet with two bots, one of them without a leader.
 type fleetOfTwo struct {
 	discordapiconnect.UnimplementedDashboardHandler
 }

@@ -11,17 +11,16 @@ import (
 	"connectrpc.com/connect"
 )
 
-const (
-	// botHeader names the bot that a request is for.
-	botHeader = "Discord-Bot"
-	// botName is the name of the server's only bot.
-	botName = "default"
-)
+// BotName is the name of the server's only bot.
+const BotName = "default"
+
+// botHeader names the bot that a request is for.
+const botHeader = "Discord-Bot"
 
 // ForBot refuses requests for a bot that the server does not have, so that no other bot
 // makes the call. The header is the proxy's, and next does not pass it on to Discord.
 func ForBot(next http.Handler) http.Handler {
-	errors := connect.NewErrorWriter()
+	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		names, given := r.Header[botHeader]
 		if !given {
@@ -29,9 +28,9 @@ func ForBot(next http.Handler) http.Handler {
 			return
 		}
 		for _, name := range names {
-			if name != botName {
-				refuse(errors, w, r, connect.NewError(connect.CodeNotFound,
-					fmt.Errorf("%s: there is no bot named %q; the name of the proxy's bot is %q", botHeader, name, botName)))
+			if name != BotName {
+				refuse(writer, w, r, connect.NewError(connect.CodeNotFound,
+					fmt.Errorf("%s: there is no bot named %q; the name of the proxy's bot is %q", botHeader, name, BotName)))
 				return
 			}
 		}
@@ -42,14 +41,14 @@ func ForBot(next http.Handler) http.Handler {
 }
 
 // refuse answers a request with an error, in its own protocol.
-func refuse(errors *connect.ErrorWriter, w http.ResponseWriter, r *http.Request, err *connect.Error) {
+func refuse(writer *connect.ErrorWriter, w http.ResponseWriter, r *http.Request, err *connect.Error) {
 	r = rpc.Plain(r)
 	switch {
 	case rest.Serves(r):
 		rest.Refuse(w, r, err)
-	case r.Method == http.MethodPost && errors.IsSupported(r):
+	case r.Method == http.MethodPost && writer.IsSupported(r):
 		// It fails only when the client is gone.
-		_ = errors.Write(w, r, err)
+		_ = writer.Write(w, r, err)
 	default:
 		status, _ := access.Describe(err)
 		http.Error(w, rpc.Text(err), status)

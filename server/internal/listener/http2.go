@@ -70,9 +70,9 @@ func isPreface(r *http.Request) bool {
 	return r.Method == "PRI" && len(r.Header) == 0 && r.URL.Path == "*" && r.Proto == "HTTP/2.0"
 }
 
-// takeOver returns the connection of a preface, of which it reads the rest. Behind that
-// point nothing bounds the wait for it, and a connection on which it does not come would
-// stay open for ever.
+// takeOver reads the rest of a preface and returns its connection. After that, nothing
+// bounds the wait for the rest, and a connection on which it does not come would stay open
+// for ever.
 func (s *Server) takeOver(w http.ResponseWriter) (*http2Connection, error) {
 	hijacked, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
