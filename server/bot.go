@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"discordproxy/discord"
+	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/forward"
 	"discordproxy/server/internal/health"
 	"discordproxy/server/internal/history"
@@ -19,6 +20,8 @@ import (
 	"discordproxy/server/internal/rpc"
 	"discordproxy/server/internal/store"
 
+	pb "discordproxy/gen/discord_api"
+
 	"connectrpc.com/connect"
 )
 
@@ -26,24 +29,32 @@ import (
 // tenure, and else follows: the server forwards requests to the one that leads. Without
 // other servers there is one tenure, as long as the bot.
 type bot struct {
+	// label is the bot's name where several bots are told apart, and empty if the server
+	// names none.
+	label string
+	name  string
+	// prefix begins the paths of the bot where paths name it.
+	prefix   string
 	config   Config
 	gate     *gate
 	incoming *incoming
 	metrics  *metrics.Metrics
-	traces   *traces // nil when nobody wants them
+	traces   *traces      // nil when nobody wants them
+	audit    *calls.Audit // nil for none
 	history  *history.History
 	load     *load
 	place    *place   // nil if nothing survives a restart
 	replica  *replica // nil if no other server can reach this one
 	unsaved  []string // why nothing survives a restart, empty if it does
-	// checks and metricsPage are the server's. Run sets them before the first request.
+	// fleets describes the replicas of all bots, and metricsPage is the server's. checks are
+	// about this bot. Run sets metricsPage and checks before the first request.
+	fleets      func(context.Context) *pb.GetFleetResponse
 	checks      health.Checks
 	metricsPage http.Handler
+	token       atomic.Pointer[string]
 
-	// assembling guards the next two fields.
 	assembling sync.Mutex
-	token      string
-	tenure     *tenure // nil while the bot follows
+	tenure     *tenure // guarded by assembling; nil while the bot follows
 
 	way    atomic.Pointer[upstream] // of the tenure, for the metrics
 	leads  atomic.Pointer[tenure]   // serves requests
@@ -67,20 +78,18 @@ type serving struct {
 }
 
 // prepare opens what the bot keeps, and begins a tenure unless another server leads.
-func (b *bot) prepare(ctx context.Context) (err error) {
-	var d *data
-	if b.config.Database != "" {
-		b.place, b.replica, d, err = openDatabase(ctx, b.config)
-	} else {
-		b.place, b.unsaved, err = openFolder(ctx, b.config)
-		d = b.place.data()
+func (b *bot) prepare(ctx context.Context, p *places) (err error) {
+	b.place = p.of(b.config)
+	d := b.place.data()
+	if p != nil && p.shared {
+		if b.replica, d, err = p.join(ctx, b.place, b.config); err != nil {
+			return err
+		}
+		if d == nil {
+			return nil // another server leads
+		}
 	}
-	if err != nil || d == nil && b.replica != nil {
-		return err
-	}
-	if _, err = b.assemble(ctx, d); err != nil {
-		b.close() //nolint:contextcheck // it saves after ctx has ended
-	}
+	_, err = b.assemble(ctx, d)
 	return err
 }
 
@@ -108,7 +117,6 @@ func (b *bot) close() {
 			t.close(true)
 		}
 		b.replica.forget()
-		b.place.close()
 	})
 }
 
@@ -232,8 +240,11 @@ func (b *bot) live(ctx context.Context, s serving) {
 			case d.leads() != nil || isTransient(err):
 				b.config.Logger.ErrorContext(ctx, "failed to take over the bot; retrying", "error", err)
 				_ = discord.Sleep(ctx, awayWait)
-			default:
+			case b.label == "":
 				s.stop(fmt.Errorf("%w: %w", errTakeover, err)) // which ends ctx
+			default: // other bots can be used
+				b.config.Logger.ErrorContext(ctx, "cannot take over the bot; retrying", "error", err)
+				_ = discord.Sleep(ctx, brokenWait)
 			}
 			continue
 		}
@@ -246,6 +257,9 @@ func (b *bot) live(ctx context.Context, s serving) {
 	}
 	b.leave(s) //nolint:contextcheck // it goes on after ctx
 }
+
+// brokenWait is how long a bot waits that cannot be taken over, while others can be used.
+const brokenWait = 10 * time.Second
 
 // isTransient reports whether an error of a takeover comes from the database, which may be
 // back soon.

@@ -24,7 +24,7 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// Config describes a Server. A token is required. For every other field zero is
+// Config describes a Server. A token is required, or Bots. For every other field zero is
 // the default, and a negative number or duration is refused unless the field says
 // what it means.
 type Config struct {
@@ -44,6 +44,9 @@ type Config struct {
 
 	// Token is the bot's token. Empty means that of TokenFile, which New reads.
 	Token, TokenFile string
+	// Bots are several bots, which take the place of the one that Token, TokenFile and
+	// Gateway describe. Each has limits, a queue, events and deliveries of its own.
+	Bots []BotConfig
 	// APIURL is the URL of Discord's API without the version. Empty means
 	// discord.DefaultBaseURL.
 	APIURL string
@@ -204,9 +207,6 @@ func (c *Config) validate() error {
 		{"MaxQueue", int64(c.MaxQueue)},
 		{"MaxQueueBytes", c.MaxQueueBytes},
 		{"InvalidRequestLimit", int64(c.InvalidRequestLimit)},
-		{"Gateway.EventBuffer", int64(c.Gateway.EventBuffer)},
-		{"Gateway.EventBufferBytes", c.Gateway.EventBufferBytes},
-		{"Gateway.StateBytes", c.Gateway.StateBytes},
 		{"Outbox.MaxDeliveries", c.Outbox.MaxDeliveries},
 		{"Outbox.MaxBytes", c.Outbox.MaxBytes},
 		{"Outbox.Keep", int64(c.Outbox.Keep)},
@@ -231,10 +231,27 @@ func (c *Config) validate() error {
 		return errors.New("server: HooksTemplates needs HooksFile")
 	case c.PlainREST < OnLoopback || c.PlainREST > Off:
 		return fmt.Errorf("server: PlainREST is %d", c.PlainREST)
-	case c.Gateway.Proxy < OnLoopback || c.Gateway.Proxy > Off:
-		return fmt.Errorf("server: Gateway.Proxy is %d", c.Gateway.Proxy)
-	case c.Gateway.ProxyURL != "" && !isWebsocketURL(c.Gateway.ProxyURL):
-		return fmt.Errorf("server: Gateway.ProxyURL %q is not an address such as wss://proxy.example.org/gateway", c.Gateway.ProxyURL)
+	}
+	if err := c.Gateway.validate("Gateway"); err != nil {
+		return err
+	}
+	return c.validateBots()
+}
+
+// validate names the first field that no part of the server would refuse. name is that of
+// the configuration.
+func (c *GatewayConfig) validate(name string) error {
+	switch {
+	case c.EventBuffer < 0:
+		return fmt.Errorf("server: %s.EventBuffer is negative", name)
+	case c.EventBufferBytes < 0:
+		return fmt.Errorf("server: %s.EventBufferBytes is negative", name)
+	case c.StateBytes < 0:
+		return fmt.Errorf("server: %s.StateBytes is negative", name)
+	case c.Proxy < OnLoopback || c.Proxy > Off:
+		return fmt.Errorf("server: %s.Proxy is %d", name, c.Proxy)
+	case c.ProxyURL != "" && !isWebsocketURL(c.ProxyURL):
+		return fmt.Errorf("server: %s.ProxyURL %q is not an address such as wss://proxy.example.org/gateway", name, c.ProxyURL)
 	}
 	return nil
 }
@@ -259,7 +276,7 @@ func (c *Config) setDefaults() {
 	c.MaxQueue = cmp.Or(c.MaxQueue, 10_000)
 	c.MaxQueueBytes = cmp.Or(c.MaxQueueBytes, 256<<20)
 	c.MaxUploadBytes = cmp.Or(c.MaxUploadBytes, api.DefaultMaxUploadBytes)
-	c.Gateway.Intents = cmp.Or(c.Gateway.Intents, DefaultIntents)
+	c.Gateway.setDefaults()
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -267,6 +284,8 @@ func (c *Config) setDefaults() {
 		c.Getenv = func(string) string { return "" }
 	}
 }
+
+func (c *GatewayConfig) setDefaults() { c.Intents = cmp.Or(c.Intents, DefaultIntents) }
 
 // userAgent names the program to Discord in the form that Discord asks for.
 // https://discord.com/developers/docs/reference#user-agent

@@ -2,19 +2,12 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"strconv"
-	"strings"
 	"time"
 
-	"discordproxy/discord"
 	"discordproxy/server/internal/lease"
 	"discordproxy/server/internal/store"
 )
@@ -35,31 +28,13 @@ func Restore(ctx context.Context, folder, file string) error {
 // in it. It changes nothing there.
 func CheckDatabase(ctx context.Context, address string) error { return store.Check(ctx, address) }
 
-// place is where the data of a bot is, and who this server is there. A nil *place is
-// nowhere.
-type place struct {
-	store  *store.Store
-	logger *slog.Logger
-	bot    string
-	holder string // of leases; empty if no other server can use the place
-}
-
-// close closes the place when nothing uses it.
-func (p *place) close() {
-	if p == nil {
-		return
-	}
-	if err := p.store.Close(); err != nil {
-		p.logger.Warn("failed to close the data", "error", err)
-	}
-}
-
 // data is what survives a restart, and how it gets there, for as long as this server
 // leads the bot. A nil *data keeps nothing.
 type data struct {
 	store  *store.Store
 	logger *slog.Logger
 	bot    string
+	bots   []string      // of the server, this one included
 	lease  *lease.Keeper // nil unless it is in a database that other servers can use
 	holder string        // of the lease
 	// skew returns how far this machine's clock is ahead of the one that times in the data
@@ -84,32 +59,6 @@ type source interface {
 // saveInterval is the shortest time between two transactions, but for what is
 // urgent.
 const saveInterval = time.Second
-
-// openFolder opens the data folder. A folder that cannot be used is no reason not to
-// pass on calls: the result is then nil, and warnings say so. But two servers must
-// not share a folder, and a server that ignored what a newer version wrote would do
-// what was done already.
-func openFolder(ctx context.Context, c Config) (p *place, warnings []string, err error) {
-	if c.DataFolder == "" {
-		return nil, nil, nil
-	}
-	s, err := store.Open(ctx, store.Config{Folder: c.DataFolder})
-	switch {
-	case err == nil:
-		return newPlace(s, c), nil, nil
-	case errors.Is(err, store.ErrInUse), errors.Is(err, store.ErrNewer):
-		return nil, nil, withRemedy(err)
-	}
-	c.Logger.Warn("data folder cannot be used; nothing survives a restart", "folder", c.DataFolder, "error", withRemedy(err))
-	reason := errors.New("the data folder cannot be opened")
-	for _, r := range []error{store.ErrUnwritable, store.ErrFull, store.ErrCorrupt} {
-		if errors.Is(err, r) {
-			reason = r
-		}
-	}
-	// Anyone may read the warnings, which must not name the folder.
-	return nil, []string{"nothing survives a restart: " + withRemedy(reason).Error()}, nil
-}
 
 // withRemedy adds to the reason why a data folder cannot be used what to do.
 func withRemedy(err error) error {
@@ -149,122 +98,6 @@ func InspectData(ctx context.Context, folder string) (string, error) {
 	return description, nil
 }
 
-func newPlace(s *store.Store, c Config) *place {
-	return &place{store: s, logger: c.Logger, bot: botOf(c)}
-}
-
-// data returns what keeps the data while this server uses the bot.
-func (p *place) data() *data {
-	if p == nil {
-		return nil
-	}
-	return &data{
-		store: p.store, skew: p.store.Ahead, logger: p.logger, bot: p.bot, holder: p.holder,
-		changed: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
-		flushes: make(chan chan struct{}), ended: make(chan struct{}),
-	}
-}
-
-// Times between two attempts to use the database at the start: while it is away, and
-// while another server has the lease.
-const (
-	awayWait  = time.Second
-	inUseWait = 250 * time.Millisecond
-)
-
-// openDatabase opens the database and gets the lease of the bot, as soon as both is
-// possible. A database that cannot be reached is waited for: what is in it, such as
-// Discord's limits, binds this server, and another one may be using the bot. With
-// Advertise, the result is no data if another server has the lease.
-func openDatabase(ctx context.Context, c Config) (p *place, r *replica, d *data, err error) {
-	var s *store.Store
-	var reported error
-	wait := func(err error) bool {
-		var reason error
-		for _, r := range []error{store.ErrAway, errBotInUse} {
-			if errors.Is(err, r) {
-				reason = r
-			}
-		}
-		if reason == nil {
-			return false
-		}
-		if !errors.Is(reported, reason) {
-			reported = reason
-			c.Logger.WarnContext(ctx, "waiting to start", "reason", reason, "error", err)
-			if c.Waiting != nil {
-				c.Waiting(reason)
-			}
-		}
-		pause := awayWait
-		if errors.Is(reason, errBotInUse) {
-			pause = inUseWait
-		}
-		return discord.Sleep(ctx, pause) == nil
-	}
-	for s == nil {
-		if s, err = store.Open(ctx, store.Config{PostgreSQL: c.Database}); err != nil && !wait(err) {
-			return nil, nil, nil, databaseError(ctx, err)
-		}
-	}
-	p = newPlace(s, c)
-	p.holder = rand.Text()
-	for c.Advertise != "" {
-		if r, err = newReplica(ctx, p, c); err == nil {
-			break
-		}
-		if !wait(err) {
-			return nil, nil, nil, errors.Join(databaseError(ctx, err), s.Close())
-		}
-	}
-	for {
-		d, err := p.lead(ctx)
-		if err == nil || r != nil && errors.Is(err, errBotInUse) {
-			return p, r, d, nil
-		}
-		if !wait(err) {
-			return nil, nil, nil, errors.Join(databaseError(ctx, err), s.Close())
-		}
-	}
-}
-
-// lead gets the lease of the bot, or returns why it does not.
-func (p *place) lead(ctx context.Context) (*data, error) {
-	term, err := p.acquire(ctx)
-	if err != nil {
-		return nil, err
-	}
-	renew := func(ctx context.Context, epoch int64) (bool, error) {
-		return p.store.RenewLease(ctx, p.bot, p.holder, epoch, lease.Length)
-	}
-	d := p.data()
-	d.store = p.store.Fenced(p.bot, p.holder, term.Epoch())
-	d.lease = lease.Keep(term, renew, p.logger) //nolint:contextcheck // it lives on after ctx
-	p.logger.InfoContext(ctx, "acquired the lease of the bot", "epoch", term.Epoch())
-	return d, nil
-}
-
-// errBotInUse is the error of a server that does not get the lease.
-var errBotInUse = errors.New("another server uses this bot with the database")
-
-// acquire asks once for the lease.
-func (p *place) acquire(ctx context.Context) (term lease.Term, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lease.Length)
-	defer cancel()
-	sent := time.Now()
-	epoch, err := p.store.AcquireLease(ctx, p.bot, p.holder, lease.Length)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return term, fmt.Errorf("%w: %w", store.ErrAway, err) // it did not answer
-	case err != nil:
-		return term, err
-	case epoch == 0:
-		return term, errBotInUse
-	}
-	term.Granted(sent, epoch)
-	return term, nil
-}
-
 // release lets another server have the lease, after this one has sent and saved the
 // last.
 func (d *data) release() {
@@ -294,30 +127,6 @@ func (d *data) leads() error {
 		return nil
 	}
 	return d.lease.Check()
-}
-
-// databaseError is the error of a start that failed because of the database or the
-// end of ctx.
-func databaseError(ctx context.Context, err error) error {
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case errors.Is(err, store.ErrNewer):
-		return fmt.Errorf("%w: use that version, or another database", err)
-	}
-	return fmt.Errorf("cannot use the database: %w", err)
-}
-
-// botOf names the bot of a token at an API: by its id, which tokens begin with and
-// which stays when the token is replaced, or by a digest of a token of another form.
-func botOf(c Config) string {
-	first, _, _ := strings.Cut(strings.TrimPrefix(c.Token, "Bot "), ".")
-	id, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(first, "="))
-	if _, notNumber := strconv.ParseUint(string(id), 10, 64); err != nil || notNumber != nil {
-		sum := sha256.Sum256([]byte(c.Token))
-		id = []byte(hex.EncodeToString(sum[:8]))
-	}
-	return string(id) + " at " + c.APIURL
 }
 
 // notify has changes saved soon. It never waits.
@@ -428,7 +237,7 @@ func (d *data) purge(ctx context.Context) {
 	now := d.now()
 	err := d.store.PurgeState(ctx, limitsPart, now.Add(-limitsKept))
 	if err == nil {
-		err = d.store.PurgeBots(ctx, d.bot, now.Add(-otherBotsKept))
+		err = d.store.PurgeBots(ctx, now.Add(-otherBotsKept), d.bots...)
 	}
 	if err == nil {
 		err = d.store.Shrink(ctx)

@@ -95,12 +95,18 @@ type botFleet struct {
 }
 
 // fleet returns the replicas that this server knows of, itself included.
-func (b *bot) fleet(context.Context) *pb.GetFleetResponse {
-	if r := b.replica; r != nil {
-		met := r.met.Load()
-		return showFleet(time.Now(), r.me.Process, true, botFleet{api.BotName, met.Fleet, met.at})
+func (s *Server) fleet(context.Context) *pb.GetFleetResponse {
+	process, shared := "alone", false
+	all := make([]botFleet, len(s.bots))
+	for i, b := range s.bots {
+		if r := b.replica; r != nil {
+			met := r.met.Load()
+			process, shared, all[i] = r.me.Process, true, botFleet{b.name, met.Fleet, met.at}
+		} else {
+			all[i] = b.alone()
+		}
 	}
-	return showFleet(time.Now(), "alone", false, b.alone())
+	return showFleet(time.Now(), process, shared, all...)
 }
 
 // alone is a server that others do not know of.
@@ -116,7 +122,7 @@ func (b *bot) alone() botFleet {
 			l.Until = time.Time{}
 		}
 	}
-	return botFleet{api.BotName, store.Fleet{Now: now, Replicas: []store.Replica{r}, Lease: l}, now}
+	return botFleet{b.name, store.Fleet{Now: now, Replicas: []store.Replica{r}, Lease: l}, now}
 }
 
 // showFleet describes the replicas of bots at a time. process is this one's.

@@ -30,12 +30,16 @@ type login struct {
 	good chan struct{}
 	// found is called then.
 	found func()
+	// replaced has a value when there is another token.
+	replaced chan struct{}
 	// bot is the bot's name; nil until Discord has returned it.
 	bot atomic.Pointer[string]
 }
 
 func newLogin(client *discord.Client, reach func() error, logger *slog.Logger) *login {
-	l := &login{client: client, reach: reach, logger: logger, good: make(chan struct{}), found: func() {}}
+	l := &login{
+		client: client, reach: reach, logger: logger, good: make(chan struct{}), found: func() {}, replaced: make(chan struct{}, 1),
+	}
 	l.refuse(errors.New("the bot's token is being checked with Discord"))
 	return l
 }
@@ -43,6 +47,25 @@ func newLogin(client *discord.Client, reach func() error, logger *slog.Logger) *
 // trust has calls taken while the token is checked, because an earlier run found it
 // good: after a crash the check waits for the limits that the run may have used up.
 func (l *login) trust() { l.reason.Store(nil) }
+
+// awaitToken waits for another token that Discord has found good, and reports whether
+// there is one before ctx ends.
+func (l *login) awaitToken(ctx context.Context) bool {
+	select {
+	case <-l.replaced:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// replace is for another token that Discord has found good.
+func (l *login) replace() {
+	select {
+	case l.replaced <- struct{}{}:
+	default:
+	}
+}
 
 func (l *login) refuse(reason error) { l.reason.Store(&reason) }
 
@@ -132,7 +155,7 @@ func (l *login) check(ctx context.Context) error {
 	defer cancel()
 	name, err := l.client.CheckToken(ctx)
 	if err == nil {
-		l.logger.InfoContext(ctx, "logged in", "bot", name)
+		l.logger.InfoContext(ctx, "logged in", "username", name)
 		l.bot.Store(&name)
 		l.reason.Store(nil)
 		close(l.good)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"discordproxy/server/internal/files"
@@ -26,7 +27,7 @@ func (s *Server) Reload(ctx context.Context, c Config) error {
 	if (c.ClientCAFile == "") != (s.config.ClientCAFile == "") {
 		c.ClientCAFile = s.config.ClientCAFile
 	}
-	err := s.reloadToken(ctx, c)
+	err := s.reloadTokens(ctx, c)
 	incoming := incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}
 	for _, part := range []struct {
 		watched *files.Watched
@@ -63,42 +64,53 @@ func (s *Server) reloadFiles(ctx context.Context, w *files.Watched, paths []stri
 	return err
 }
 
+// reloadTokens uses other tokens of the bots that both configurations have.
+func (s *Server) reloadTokens(ctx context.Context, c Config) (err error) {
+	for _, b := range s.bots {
+		of := b.config
+		of.Token, of.TokenFile = c.Token, c.TokenFile
+		if i := slices.IndexFunc(c.Bots, func(other BotConfig) bool { return other.Name == b.label }); i >= 0 {
+			of.Token, of.TokenFile = c.Bots[i].Token, c.Bots[i].TokenFile
+		} else if b.label != "" {
+			continue
+		}
+		err = cmp.Or(err, b.reloadToken(ctx, of))
+	}
+	return err
+}
+
 // reloadToken uses another token of the bot, if c has one and Discord accepts it.
-func (s *Server) reloadToken(ctx context.Context, c Config) error {
+func (b *bot) reloadToken(ctx context.Context, c Config) error {
 	if c.Token == "" && c.TokenFile == "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
 	err := c.readToken(ctx)
-	b := s.bot
 	b.assembling.Lock()
 	defer b.assembling.Unlock()
 	if b.tenure == nil && err == nil { // another server uses the token
 		if botOf(c) == b.place.bot {
-			b.token = c.Token
-			b.replica.token.Store(&c.Token)
+			b.token.Store(&c.Token)
 			return nil
 		}
 		err = errors.New("it is another bot's")
 	}
-	if err == nil && c.Token == b.token {
+	if err == nil && c.Token == *b.token.Load() {
 		return nil
 	}
 	if err == nil {
 		err = b.tenure.up.client.SetToken(ctx, c.Token)
 	}
 	if err != nil {
-		s.config.Logger.ErrorContext(ctx, "failed to reload the bot token; keeping the previous one", "error", err)
+		b.config.Logger.ErrorContext(ctx, "failed to reload the bot token; keeping the previous one", "error", err)
 		return errors.New("the bot token cannot be used: " + err.Error())
 	}
-	b.token = c.Token
+	b.token.Store(&c.Token)
+	b.tenure.login.replace()
 	b.tenure.savedToken.replace(c.Token)
 	b.tenure.live.setToken(c.Token)
 	b.tenure.data.notify(false)
-	if b.replica != nil {
-		b.replica.token.Store(&c.Token)
-	}
-	s.config.Logger.InfoContext(ctx, "reloaded the bot token")
+	b.config.Logger.InfoContext(ctx, "reloaded the bot token")
 	return nil
 }

@@ -3,16 +3,12 @@ package server
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,7 +31,6 @@ type replica struct {
 	me     store.Replica
 	keys   *forward.Keys
 	logger *slog.Logger
-	token  atomic.Pointer[string] // the bot's
 	met    atomic.Pointer[meeting]
 	// load returns what this replica has to do.
 	load func() *store.Load
@@ -68,13 +63,12 @@ const (
 var errTakeover = errors.New("cannot take over the bot")
 
 // newReplica makes this server known to the others, and learns of them.
-func newReplica(ctx context.Context, p *place, c Config) (*replica, error) {
+func newReplica(ctx context.Context, all *places, p *place, c Config) (*replica, error) {
 	r := &replica{
-		store: p.store, keys: forward.NewKeys(p.bot), logger: c.Logger, changed: make(chan struct{}, 1),
-		me:   store.Replica{ID: p.holder, Bot: p.bot, Process: rand.Text(), Address: c.Advertise, Version: c.Version},
+		store: p.store, keys: all.keys, logger: c.Logger, changed: make(chan struct{}, 1),
+		me:   store.Replica{ID: p.holder, Bot: p.bot, Process: all.process, Address: c.Advertise, Version: c.Version},
 		load: func() *store.Load { return new(store.Load) },
 	}
-	r.token.Store(&c.Token)
 	return r, r.meet(ctx)
 }
 
@@ -193,13 +187,6 @@ func (r *replica) find(ctx context.Context) error {
 	return nil
 }
 
-// isOwn reports whether an Authorization is the bot's own token.
-func (r *replica) isOwn(authorization string) bool {
-	scheme, given, _ := strings.Cut(authorization, " ")
-	want, got := sha256.Sum256([]byte(strings.TrimPrefix(*r.token.Load(), "Bot "))), sha256.Sum256([]byte(strings.TrimSpace(given)))
-	return strings.EqualFold(scheme, "Bot") && subtle.ConstantTimeCompare(want[:], got[:]) == 1
-}
-
 // refuse answers a request in its own protocol.
 func (r *replica) refuse(w http.ResponseWriter, req *http.Request, err *connect.Error) {
 	r.entry.Refuse(w, req, err)
@@ -210,7 +197,7 @@ func (r *replica) refuse(w http.ResponseWriter, req *http.Request, err *connect.
 func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler, begin func(), err error) {
 	r := b.replica
 	r.forwarder = forward.New(forward.Config{
-		Keys: r.keys, Refuse: r.refuse, TLS: b.gate.peers(), Endless: api.IsEndless, Repeatable: api.IsRepeatable,
+		Bot: r.me.Bot, Keys: r.keys, Refuse: r.refuse, TLS: b.gate.peers(), Endless: api.IsEndless, Repeatable: api.IsRepeatable,
 		Ending: ctx, Logger: b.config.Logger,
 	})
 	r.load = b.currentLoad
@@ -219,9 +206,9 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 		Logger: b.config.Logger, Access: b.gate.guard, Observers: calls.Observers{b.metrics},
 		Hooks: b.incoming.current(), UseHooks: b.incoming.follow(r),
 	}
-	service.REST.IsOwn = r.isOwn
-	if b.config.Audit != nil {
-		service.Observers = append(service.Observers, calls.Audit(b.config.Audit, b.config.Logger))
+	service.REST.IsOwn = b.isOwn
+	if b.audit != nil {
+		service.Observers = append(service.Observers, b.audit.For(b.label))
 	}
 	if r.entry, err = api.NewEntry(service, r.forwarder); err != nil {
 		return nil, nil, err

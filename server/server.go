@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 
 	"discordproxy/server/api"
 	"discordproxy/server/internal/access"
+	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/files"
 	"discordproxy/server/internal/forward"
 	"discordproxy/server/internal/health"
@@ -31,16 +33,16 @@ import (
 	"discordproxy/server/internal/rpc"
 )
 
-// Server is a whole Discord Proxy for one bot.
+// Server is a whole Discord Proxy for one bot or several.
 type Server struct {
 	config   Config
 	gate     *gate
 	incoming *incoming
-	bot      *bot
-	metrics  *metrics.Metrics
+	places   *places
+	bots     bots
 	traces   *traces
-	checks   health.Checks // set by Run, before the first request
 	ran      atomic.Bool
+	closed   sync.Once
 }
 
 // New validates c, reads the files that it names and puts a server together. It
@@ -58,18 +60,18 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 		return nil, err
 	}
 	c.setDefaults()
-	if err := c.readToken(ctx); err != nil {
-		return nil, err
-	}
 	if err := c.readDatabase(ctx); err != nil {
 		return nil, err
 	}
-	s := &Server{config: c, bot: new(bot)}
+	names, configs, err := c.ofBots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: c}
 	// What the listener refuses is refused here, before anything is read.
 	if _, err := s.newListener(http.NotFoundHandler(), nil); err != nil {
 		return nil, err
 	}
-	var err error
 	if s.gate, err = openGate(c); err != nil {
 		return nil, err
 	}
@@ -79,14 +81,47 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if s.traces, err = startTracing(c); err != nil {
 		return nil, err
 	}
-	s.metrics = s.newMetrics()
-	s.bot.config, s.bot.token, s.bot.gate, s.bot.incoming = c, c.Token, s.gate, s.incoming
-	s.bot.metrics, s.bot.traces, s.bot.history, s.bot.load = s.metrics, s.traces, history.New(), newLoad()
-	if err := s.bot.prepare(ctx); err != nil {
-		s.traces.close()
+	if err := s.openBots(ctx, names, configs); err != nil {
+		s.Close() //nolint:contextcheck // it saves after ctx has ended
 		return nil, err
 	}
 	return s, nil
+}
+
+// openBots opens what the bots keep, and begins the tenures of those that no other server
+// leads.
+func (s *Server) openBots(ctx context.Context, names []string, configs []Config) error {
+	ids := make([]string, len(configs))
+	for i, c := range configs {
+		ids[i] = botOf(c)
+	}
+	var unsaved []string
+	var err error
+	if s.places, unsaved, err = openPlaces(ctx, s.config, ids); err != nil {
+		return err
+	}
+	var first *metrics.Metrics
+	var audit *calls.Audit
+	if s.config.Audit != nil {
+		audit = calls.NewAudit(s.config.Audit, s.config.Logger)
+	}
+	for i, c := range configs {
+		b := &bot{
+			name: names[i], config: c, gate: s.gate, incoming: s.incoming, traces: s.traces, audit: audit,
+			history: history.New(), load: newLoad(), unsaved: unsaved, fleets: s.fleet,
+		}
+		if len(s.config.Bots) > 0 {
+			b.label = b.name
+		}
+		if i > 0 {
+			b.prefix = "/bots/" + b.name
+		}
+		b.token.Store(&c.Token)
+		b.metrics = b.newMetrics(first)
+		first = cmp.Or(first, b.metrics)
+		s.bots = append(s.bots, b)
+	}
+	return s.bots.prepare(ctx, s.places)
 }
 
 // readToken reads the file of the token unless there is a token already.
@@ -125,13 +160,16 @@ func (c *Config) readDatabase(ctx context.Context) error {
 // Close refuses the calls that still wait for rate limits, exports the last traces,
 // and saves what survives a restart. Run does so by itself.
 func (s *Server) Close() {
-	s.bot.close()
-	s.traces.close()
+	s.closed.Do(func() {
+		s.bots.close()
+		s.places.close()
+		s.traces.close()
+	})
 }
 
 // Run serves lis, which it closes, until ctx ends, as package listener describes,
-// until Discord refuses the bot's token, or, without Advertise, until another server has taken
-// over the bot. It may be called once.
+// until Discord refuses the token of the only bot, or, without Advertise, until another
+// server has taken over a bot. It may be called once.
 //
 // When it returns, everything that it started has ended, except for handlers that
 // ignore their context, reads of files that hang, and an idle connection to a
@@ -149,15 +187,12 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	ended, end := context.WithCancel(context.WithoutCancel(ctx)) // requests go on after ctx
 	defer end()
 
-	s.checks = health.Checks{shutdownCheck(ctx), s.bot.usable}
 	warnings := s.gate.warnings(lis.Addr())
-	healthPages := health.Handler(s.checks, func() []string { return slices.Concat(warnings, s.bot.warnings()) })
-	s.bot.checks, s.bot.metricsPage = s.checks, s.metricsPage()
-	handler, begin, err := s.bot.open(ctx, serving{lis.Addr(), healthPages, stop, &parts, ended})
+	handler, begin, err := s.handler(ctx, serving{addr: lis.Addr(), stop: stop, parts: &parts, ended: ended}, warnings)
 	if err != nil {
 		return err
 	}
-	srv, err := s.newListener(s.bot.load.count(api.ForBot(handler)), s.largeBody)
+	srv, err := s.newListener(handler, s.largeBody)
 	if err != nil {
 		return err
 	}
@@ -175,6 +210,35 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	return nil
 }
 
+// handler makes what serves all requests, and has what uses the bots begin when begin is
+// called. ctx ends when the server begins to shut down.
+func (s *Server) handler(ctx context.Context, how serving, warnings []string) (all http.Handler, begin func(), err error) {
+	c := &choice{all: s.bots, handlers: make([]http.Handler, len(s.bots))}
+	begins := make([]func(), len(s.bots))
+	metricsPage := s.metricsPage()
+	for i, b := range s.bots {
+		b.checks, b.metricsPage = health.Checks{shutdownCheck(ctx), b.usable}, metricsPage
+		of := how
+		of.pages = health.Handler(b.checks, func() []string { return slices.Concat(warnings, bots{b}.warnings()) })
+		handler, begin, err := b.open(ctx, of)
+		if err != nil {
+			return nil, nil, b.named(err)
+		}
+		c.handlers[i], begins[i] = b.load.count(handler), begin
+	}
+	begin = func() {
+		for _, begin := range begins {
+			begin()
+		}
+	}
+	if !s.bots.several() {
+		return c, begin, nil
+	}
+	checks := health.Checks{shutdownCheck(ctx), s.bots.usable}
+	c.common, err = commonHandler(checks, func() []string { return slices.Concat(warnings, s.bots.warnings()) }, ctx.Done(), s.config.Logger)
+	return c, begin, err
+}
+
 // shutdownCheck fails from the moment when the server begins to shut down, while
 // the calls in progress still do.
 func shutdownCheck(ctx context.Context) func() error {
@@ -186,8 +250,10 @@ func shutdownCheck(ctx context.Context) func() error {
 	}
 }
 
-// outermost takes secrets out of the path.
-func outermost(next http.Handler) http.Handler { return access.PathKeys(hooks.PathSecrets(next)) }
+// outermost takes secrets and the name of the bot out of the path.
+func outermost(next http.Handler) http.Handler {
+	return access.PathKeys(api.PathBot(hooks.PathSecrets(next)))
+}
 
 // largeBody bounds the bodies of requests with files.
 func (s *Server) largeBody(r *http.Request) int64 {
@@ -203,8 +269,8 @@ func (s *Server) newListener(handler http.Handler, largeBody func(*http.Request)
 		WithoutHost: []string{"/", "/healthz", "/readyz"},
 		CORSOrigins: s.config.CORSOrigins, AllowedHosts: s.config.AllowedHosts,
 	}
-	if r := s.bot.replica; r != nil {
-		config.Forwarded = r.keys.Accept
+	if s.places != nil && s.places.keys != nil {
+		config.Forwarded = s.places.keys.Accept
 		config.Outermost = func(next http.Handler) http.Handler { return forward.Keep(outermost(next)) }
 	}
 	if s.gate != nil {
@@ -216,9 +282,9 @@ func (s *Server) newListener(handler http.Handler, largeBody func(*http.Request)
 // metricsPage is /metrics.
 func (s *Server) metricsPage() http.Handler {
 	if s.config.OpenMetrics {
-		return access.Everyone(s.metrics.Handler())
+		return access.Everyone(s.bots[0].metrics.Handler())
 	}
-	return s.gate.guard.Page(s.metrics.Handler())
+	return s.gate.guard.Page(s.bots[0].metrics.Handler())
 }
 
 // announce says that the server listens, and what to mind.

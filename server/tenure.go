@@ -68,7 +68,7 @@ func (b *bot) assemble(ctx context.Context, d *data) (*tenure, error) {
 func (t *tenure) assemble(ctx context.Context) (err error) {
 	b := t.bot
 	c := b.config
-	c.Token = b.token
+	c.Token = *b.token.Load()
 	if t.up, err = newUpstream(c, b.observers(), t.data); err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (t *tenure) assemble(ctx context.Context) (err error) {
 	t.savedToken = newSavedToken(t.login, c.Token)
 	t.savedToken.restore(saved)
 	t.data.add(t.savedToken)
-	if t.live, err = openGateway(c, t.up.client, t.data, saved); err != nil {
+	if t.live, err = openGateway(c, b.prefix, t.up.client, t.data, saved); err != nil {
 		return err
 	}
 	t.unwatch = append(t.unwatch, t.live.observe(b.metrics))
@@ -139,8 +139,15 @@ func (t *tenure) start(stop context.CancelCauseFunc) {
 	})
 	t.parts.Go(func() { t.runOutbox(ctx) })
 	t.parts.Go(func() {
-		if err := t.login.run(ctx); err != nil {
-			stop(err)
+		for err := t.login.run(ctx); err != nil; err = t.login.run(ctx) {
+			if t.bot.label == "" {
+				stop(err)
+				return
+			}
+			// Other bots can be used, and this one with another token.
+			if !t.login.awaitToken(ctx) {
+				return
+			}
 		}
 	})
 	if t.bot.replica == nil {
@@ -205,8 +212,8 @@ func (t *tenure) service(addr net.Addr) api.Config {
 		Outbox: t.outbox, UseMaker: func(m outbox.Maker) { t.maker = m },
 		Hooks: b.incoming.current(), UseHooks: b.incoming.follow(t),
 	}
-	if c.Audit != nil {
-		service.Observers = append(service.Observers, calls.Audit(c.Audit, c.Logger))
+	if b.audit != nil {
+		service.Observers = append(service.Observers, b.audit.For(b.label))
 	}
 	// On an address that others can reach, everybody who reaches it could do whatever
 	// the bot may.

@@ -18,22 +18,23 @@ type upstream struct {
 	end func()
 }
 
-// newMetrics returns the metrics of the server, which are there before the way to Discord.
-func (s *Server) newMetrics() *metrics.Metrics {
+// newMetrics returns the metrics of the bot, which are there before the way to Discord.
+// They are on the page of first unless that is nil.
+func (b *bot) newMetrics(first *metrics.Metrics) *metrics.Metrics {
 	return metrics.New(metrics.Config{
 		Limits: func() (limits metrics.Limits) {
-			if up := s.bot.way.Load(); up != nil {
+			if up := b.way.Load(); up != nil {
 				limits = up.limiter.Snapshot()
 			}
 			return limits
 		},
 		DMCache: func() (cache discord.DMCache) {
-			if up := s.bot.way.Load(); up != nil {
+			if up := b.way.Load(); up != nil {
 				cache = up.client.DMCache()
 			}
 			return cache
 		},
-		Ready: func() error { return s.checks.Ready() }, Version: s.config.Version,
+		Ready: func() error { return b.checks.Ready() }, Version: b.config.Version, Bot: b.label, With: first,
 	})
 }
 

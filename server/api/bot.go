@@ -1,8 +1,12 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
 
 	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/rest"
@@ -11,36 +15,76 @@ import (
 	"connectrpc.com/connect"
 )
 
-// BotName is the name of the server's only bot.
+// BotName is the name of the bot of a server that has one and no name for it.
 const BotName = "default"
 
-// botHeader names the bot that a request is for.
+// botHeader names the bot that a request is for. It is the proxy's, and does not reach
+// Discord.
 const botHeader = "Discord-Bot"
 
-// ForBot refuses requests for a bot that the server does not have, so that no other bot
-// makes the call. The header is the proxy's, and next does not pass it on to Discord.
-func ForBot(next http.Handler) http.Handler {
-	writer := connect.NewErrorWriter()
+var botPath = regexp.MustCompile(`^[a-z0-9-]+$`)
+
+// PathBot passes requests to /bots/NAME/rest to next as requests to /rest for the bot. It
+// must come after what takes keys out of the path.
+func PathBot(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		names, given := r.Header[botHeader]
-		if !given {
+		after, ok := strings.CutPrefix(r.URL.EscapedPath(), "/bots/")
+		if !ok {
 			next.ServeHTTP(w, r)
 			return
 		}
-		for _, name := range names {
-			if name != BotName {
-				refuse(writer, w, r, connect.NewError(connect.CodeNotFound,
-					fmt.Errorf("%s: there is no bot named %q; the name of the proxy's bot is %q", botHeader, name, BotName)))
-				return
-			}
+		name, rest, below := strings.Cut(after, "/")
+		bare, err := url.PathUnescape("/" + rest)
+		if name, notName := url.PathUnescape(name); err == nil && notName == nil && name != "" && below {
+			out := r.Clone(r.Context())
+			out.URL.Path, out.URL.RawPath = bare, "/"+rest
+			out.RequestURI, out.Pattern = out.URL.RequestURI(), ""
+			out.Header.Add(botHeader, name)
+			next.ServeHTTP(w, out)
+			return
 		}
-		r = r.Clone(r.Context())
-		r.Header.Del(botHeader)
-		next.ServeHTTP(w, r)
+		if !below && botPath.MatchString(after) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			w.Header().Set("Location", after+"/")
+			w.WriteHeader(http.StatusMovedPermanently)
+			return
+		}
+		http.Error(w, "a path with the name of a bot must be of the form /bots/NAME/...", http.StatusNotFound)
 	})
 }
 
-// refuse answers a request with an error, in its own protocol.
+// BotOf returns the name of the bot that a request is for, or "" if it names none.
+func BotOf(r *http.Request) (string, *connect.Error) {
+	names := r.Header[botHeader]
+	if len(names) == 0 {
+		return "", nil
+	}
+	for _, name := range names {
+		if name != names[0] {
+			return "", connect.NewError(connect.CodeInvalidArgument,
+				fmt.Errorf("%s: the request names two bots, %.40q and %.40q", botHeader, names[0], name))
+		}
+	}
+	if names[0] == "" {
+		return "", connect.NewError(connect.CodeInvalidArgument, errors.New(botHeader+": the name of the bot is empty"))
+	}
+	return names[0], nil
+}
+
+// WithoutBot returns a request that names no bot.
+func WithoutBot(r *http.Request) *http.Request {
+	if _, named := r.Header[botHeader]; !named {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Del(botHeader)
+	return r
+}
+
+var refusals = connect.NewErrorWriter()
+
+// Refuse answers a request with an error, in its own protocol.
+func Refuse(w http.ResponseWriter, r *http.Request, err *connect.Error) { refuse(refusals, w, r, err) }
+
 func refuse(writer *connect.ErrorWriter, w http.ResponseWriter, r *http.Request, err *connect.Error) {
 	r = rpc.Plain(r)
 	switch {

@@ -93,10 +93,6 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	openOptions, err := c.options(calls.Observers{calls.Limited(observers)})
-	if err != nil {
-		return nil, err
-	}
 	mux := make(byFirst)
 	path, handler := c.methods(ready, options)
 	auth := &authorizer{c.Access, observers, connect.NewErrorWriter(options...)}
@@ -124,8 +120,9 @@ func New(c Config) (http.Handler, error) {
 	// Each delivery needs the right to its own method.
 	mux.Handle(path, auth.guard(always(""), c.known(auth, handler)))
 	services = append(services, discordapiconnect.OutboxName)
-	path, handler = health.GRPC(c.Health, c.Ending, services...).Handler(append(openOptions, connect.WithInterceptors(rpc.Streams()))...)
-	mux.Handle(path, listener.Anyone(rpc.ExplainRequests(auth.errors, handler)))
+	if err := c.handleHealth(mux, observers, services...); err != nil {
+		return nil, err
+	}
 	reflector := grpcreflect.NewStaticReflector(services...)
 	path, handler = grpcreflect.NewHandlerV1(reflector, options...)
 	mux.Handle(path, auth.guard(always(access.Reflection), listener.Anyone(rpc.ExplainRequests(auth.errors, handler))))
@@ -148,6 +145,30 @@ func New(c Config) (http.Handler, error) {
 	}
 	mux.Handle("/hooks/", incoming)
 	return entrance(plain, rpc.GRPCWebText(mux)), nil
+}
+
+// NewHealth returns a handler for gRPC's health service, in all protocols of New. Of the
+// configuration it uses Health, Ending, Logger and Observers.
+func NewHealth(c Config) (http.Handler, error) {
+	mux := make(byFirst)
+	observers := append(calls.Observers{calls.Log(c.Logger)}, c.Observers...)
+	services := []string{discordapiconnect.DiscordApiName, health.Name, discordapiconnect.DashboardName, discordapiconnect.OutboxName}
+	if err := c.handleHealth(mux, observers, services...); err != nil {
+		return nil, err
+	}
+	return entrance(http.NotFoundHandler(), rpc.GRPCWebText(mux)), nil
+}
+
+// handleHealth registers the health service, which anyone may call. services are those
+// that it reports on.
+func (c Config) handleHealth(mux byFirst, observers calls.Observers, services ...string) error {
+	options, err := c.options(calls.Observers{calls.Limited(observers)})
+	if err != nil {
+		return err
+	}
+	path, handler := health.GRPC(c.Health, c.Ending, services...).Handler(append(options, connect.WithInterceptors(rpc.Streams()))...)
+	mux.Handle(path, listener.Anyone(rpc.ExplainRequests(connect.NewErrorWriter(options...), handler)))
+	return nil
 }
 
 // known returns handler, one of connect-go, for requests of known clients. Those that

@@ -60,6 +60,8 @@ func Describe(err error) (status int, retryAfter time.Duration) {
 		return http.StatusUnauthorized, 0
 	case connect.CodePermissionDenied:
 		return http.StatusForbidden, 0
+	case connect.CodeInvalidArgument:
+		return http.StatusBadRequest, 0
 	case connect.CodeNotFound:
 		return http.StatusNotFound, 0
 	case connect.CodeResourceExhausted:

@@ -11,12 +11,10 @@ import (
 	"time"
 )
 
-// Audit returns an observer that writes a line of JSON for each call: who did
-// what to which target, with what outcome, and no contents. Each line is one
-// Write. The first failure in a row is logged.
-func Audit(w io.Writer, logger *slog.Logger) Observer { return &audit{w: w, logger: logger} }
-
-type audit struct {
+// Audit writes a line of JSON for each call: who did what to which target, with what
+// outcome, and no contents. Each line is one Write. The first failure in a row is logged.
+// It is safe for concurrent use.
+type Audit struct {
 	w      io.Writer
 	logger *slog.Logger
 	failed atomic.Bool
@@ -25,8 +23,19 @@ type audit struct {
 	torn bool // the last line was written in part
 }
 
+// NewAudit returns an Audit that writes to w.
+func NewAudit(w io.Writer, logger *slog.Logger) *Audit { return &Audit{w: w, logger: logger} }
+
+// For returns an observer of the calls of a bot, which lines name unless the name is empty.
+func (a *Audit) For(bot string) Observer { return &audited{a, bot} }
+
+type audited struct {
+	*Audit
+	bot string
+}
+
 // write writes a line, on a line of its own whatever became of the one before.
-func (a *audit) write(line []byte) error {
+func (a *Audit) write(line []byte) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.torn {
@@ -47,6 +56,7 @@ func (a *audit) write(line []byte) error {
 // floating-point ones.
 type record struct {
 	Time      time.Time `json:"time"` // of the call's end
+	Bot       string    `json:"bot,omitempty"`
 	Client    string    `json:"client,omitempty"`
 	Peer      string    `json:"peer"`
 	Method    string    `json:"method"`
@@ -59,9 +69,9 @@ type record struct {
 
 // Ended implements Observer. A line ends where its JSON does: control
 // characters are escaped there.
-func (a *audit) Ended(ctx context.Context, c *Call) {
+func (a *audited) Ended(ctx context.Context, c *Call) {
 	r := record{
-		Time: c.Began.Add(c.Took).UTC(), Peer: c.Peer, Method: c.Method, Protocol: c.Protocol,
+		Bot: a.bot, Time: c.Began.Add(c.Took).UTC(), Peer: c.Peer, Method: c.Method, Protocol: c.Protocol,
 		Target: c.Target, Code: c.Code, RequestID: c.RequestID,
 	}
 	if c.Key {

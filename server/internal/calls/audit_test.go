@@ -17,7 +17,7 @@ import (
 // TestAudit: a call is one line, without contents, whatever a client writes.
 func TestAudit(t *testing.T) {
 	var out bytes.Buffer
-	observers := calls.Observers{calls.Audit(&out, slog.New(slog.DiscardHandler))}
+	observers := calls.Observers{calls.NewAudit(&out, slog.New(slog.DiscardHandler)).For("main")}
 	evil := "x\n{\"client\":\"forged\"}\u2028\x1b[31m\xff"
 	do(t, discord.WithCaller(t.Context(), evil), observers,
 		&calls.Call{Method: evil, Target: "channel_id", ID: 1<<63 - 1, Request: "contents"}, connect.NewError(connect.CodeNotFound, errors.New("contents")))
@@ -28,7 +28,7 @@ func TestAudit(t *testing.T) {
 	}
 	first, second, _ := strings.Cut(text, "\n")
 	var line map[string]string
-	if err := json.Unmarshal([]byte(first), &line); err != nil || line["id"] != "9223372036854775807" || line["code"] != "not_found" || !strings.HasPrefix(line["client"], "x\n") {
+	if err := json.Unmarshal([]byte(first), &line); err != nil || line["id"] != "9223372036854775807" || line["code"] != "not_found" || line["bot"] != "main" || !strings.HasPrefix(line["client"], "x\n") {
 		t.Errorf("%s: %v", first, err)
 	}
 	clear(line)
@@ -50,7 +50,7 @@ func (f *failing) Write(p []byte) (int, error) {
 func TestAuditThatFails(t *testing.T) {
 	var log bytes.Buffer
 	file := new(failing)
-	observers := calls.Observers{calls.Audit(file, slog.New(slog.NewTextHandler(&log, nil)))}
+	observers := calls.Observers{calls.NewAudit(file, slog.New(slog.NewTextHandler(&log, nil))).For("")}
 	for _, fail := range []bool{false, true, true, false, true} {
 		file.fail = fail
 		do(t, t.Context(), observers, &calls.Call{Method: "M"}, nil)
@@ -80,7 +80,7 @@ func (s *short) Write(p []byte) (int, error) {
 // on its own, and an id that is none is shown as given.
 func TestAuditAfterATornLine(t *testing.T) {
 	file := &short{left: 300}
-	observers := calls.Observers{calls.Audit(file, slog.New(slog.DiscardHandler))}
+	observers := calls.Observers{calls.NewAudit(file, slog.New(slog.DiscardHandler)).For("")}
 	audit := func() {
 		do(t, t.Context(), observers, &calls.Call{Method: "M", Target: "channel_id", OddID: "18446744073709551616"}, nil)
 	}

@@ -51,8 +51,10 @@ const (
 	probeTimeout = 2 * time.Second
 )
 
-// Config describes a Forwarder. Keys and Refuse are required.
+// Config describes a Forwarder. Bot, Keys and Refuse are required.
 type Config struct {
+	// Bot is the bot that the requests are for.
+	Bot  string
 	Keys *Keys
 	// Refuse answers a request that cannot be served, in its protocol.
 	Refuse func(http.ResponseWriter, *http.Request, *connect.Error)
@@ -256,7 +258,7 @@ func (f *Forwarder) probe(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	proven, err := f.Keys.sign(sender{}, r.Method, r.Host, r.URL.RequestURI())
+	proven, err := f.Keys.sign(sender{Bot: f.Bot}, r.Method, r.Host, r.URL.RequestURI())
 	if err != nil {
 		return err
 	}
@@ -630,7 +632,7 @@ func (f *Forwarder) rewrite(pr *httputil.ProxyRequest) {
 			out.GetBody = func() (io.ReadCloser, error) { return a.body.again() }
 		}
 	}
-	from := sender{Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence, Repeat: a.repeated()}
+	from := sender{Bot: f.Bot, Peer: in.RemoteAddr, TLS: in.TLS != nil, Evidence: a.evidence, Repeat: a.repeated()}
 	if waited := time.Since(a.came); waited > retryInterval/2 { // only then its place matters
 		from.Waited = waited
 	}

@@ -19,8 +19,8 @@ import (
 	"connectrpc.com/connect"
 )
 
-func keysAt(bot string, now time.Time, secrets ...forward.Secret) *forward.Keys {
-	k := forward.NewKeys(bot)
+func keysAt(now time.Time, secrets ...forward.Secret) *forward.Keys {
+	k := forward.NewKeys("bot", "second")
 	k.Use(secrets, now, time.Now())
 	return k
 }
@@ -33,7 +33,7 @@ func refuse(w http.ResponseWriter, _ *http.Request, err *connect.Error) {
 func newForwarder(t *testing.T, keys *forward.Keys, change ...func(*forward.Config)) *forward.Forwarder {
 	t.Helper()
 	c := forward.Config{
-		Keys: keys, Refuse: refuse, Endless: func(*http.Request) bool { return false },
+		Bot: "bot", Keys: keys, Refuse: refuse, Endless: func(*http.Request) bool { return false },
 		Repeatable: func(r *http.Request) bool { return r.URL.Path == "/repeatable" }, Logger: slog.New(slog.DiscardHandler),
 	}
 	for _, change := range change {
@@ -107,19 +107,21 @@ func TestProof(t *testing.T) {
 	for name, c := range map[string]struct {
 		leader, entry *forward.Keys
 		ok            bool
+		bot           string
 	}{
-		"same":                     {keysAt("bot", now, secret), keysAt("bot", now, secret), true},
-		"slow":                     {keysAt("bot", now.Add(14*time.Second), secret), keysAt("bot", now, secret), true},
-		"old":                      {keysAt("bot", now.Add(17*time.Second), secret), keysAt("bot", now, secret), false},
-		"future":                   {keysAt("bot", now.Add(-17*time.Second), secret), keysAt("bot", now, secret), false},
-		"another bot":              {keysAt("other", now, secret), keysAt("bot", now, secret), false},
-		"another secret":           {keysAt("bot", now, forward.Secret{ID: 1, Secret: []byte("other")}), keysAt("bot", now, secret), false},
-		"a leader without secrets": {keysAt("bot", now), keysAt("bot", now, secret), false},
-		"a secret that the leader does not know of yet": {keysAt("bot", now, secret), keysAt("bot", now, newer, secret), true},
-		"a secret that all know of":                     {keysAt("bot", now, newer), keysAt("bot", now.Add(10*time.Second), newer, secret), true},
+		"same":                     {keysAt(now, secret), keysAt(now, secret), true, "bot"},
+		"slow":                     {keysAt(now.Add(14*time.Second), secret), keysAt(now, secret), true, "bot"},
+		"old":                      {keysAt(now.Add(17*time.Second), secret), keysAt(now, secret), false, "bot"},
+		"future":                   {keysAt(now.Add(-17*time.Second), secret), keysAt(now, secret), false, "bot"},
+		"another bot":              {keysAt(now, secret), keysAt(now, secret), false, "other"},
+		"a second bot":             {keysAt(now, secret), keysAt(now, secret), true, "second"},
+		"another secret":           {keysAt(now, forward.Secret{ID: 1, Secret: []byte("other")}), keysAt(now, secret), false, "bot"},
+		"a leader without secrets": {keysAt(now), keysAt(now, secret), false, "bot"},
+		"a secret that the leader does not know of yet": {keysAt(now, secret), keysAt(now, newer, secret), true, "bot"},
+		"a secret that all know of":                     {keysAt(now, newer), keysAt(now.Add(10*time.Second), newer, secret), true, "bot"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newForwarder(t, c.entry)
+			f := newForwarder(t, c.entry, func(config *forward.Config) { config.Bot = c.bot })
 			f.Lead(forward.Leader{ID: "leader", Address: leaderWith(t, c.leader), Epoch: 1}, nil)
 			address := serverOn(t, f)
 			code, text := ask(t, address, "/a%2Fb//c?d=%zz&e", strings.NewReader(strings.Repeat("x", 100_000)))
@@ -137,7 +139,7 @@ func TestProof(t *testing.T) {
 // TestProofIsBound: a proof is for one method, path and host.
 func TestProofIsBound(t *testing.T) {
 	now := time.UnixMilli(1_790_000_000_000)
-	keys := keysAt("bot", now, forward.Secret{ID: 1, Secret: []byte("secret")})
+	keys := keysAt(now, forward.Secret{ID: 1, Secret: []byte("secret")})
 	var stolen atomic.Pointer[string]
 	f := newForwarder(t, keys)
 	f.Lead(forward.Leader{ID: "leader", Address: serverOn(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -170,7 +172,7 @@ func TestProofIsBound(t *testing.T) {
 // TestNextLeader: a request that a replica does not take goes to the next leader, with
 // its whole body if that is short.
 func TestNextLeader(t *testing.T) {
-	keys := keysAt("bot", time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
+	keys := keysAt(time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
 	asked := make(chan struct{}, 100)
 	former := serverOn(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.CopyN(io.Discard, r.Body, 1000)
@@ -205,7 +207,7 @@ func TestNextLeader(t *testing.T) {
 
 // TestBecomes: requests that wait for a leader are served here once this replica leads.
 func TestBecomes(t *testing.T) {
-	f := newForwarder(t, keysAt("bot", time.Now()))
+	f := newForwarder(t, keysAt(time.Now()))
 	address := serverOn(t, f)
 	if err := f.Ready(); err == nil {
 		t.Error("ready without a leader")
@@ -233,7 +235,7 @@ func TestBecomes(t *testing.T) {
 // TestResigns: requests at a replica that leads no longer wait for the next leader, which
 // learns how long. When there will be none, they fail.
 func TestResigns(t *testing.T) {
-	keys := keysAt("bot", time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
+	keys := keysAt(time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
 	f := newForwarder(t, keys)
 	address := serverOn(t, forward.Keep(f))
 	f.Become(http.NotFoundHandler())
@@ -278,7 +280,7 @@ func TestResigns(t *testing.T) {
 
 // TestNoLeader: a request waits for a leader for a bounded time.
 func TestNoLeader(t *testing.T) {
-	f := newForwarder(t, keysAt("bot", time.Now()), func(c *forward.Config) { c.Wait = 50 * time.Millisecond })
+	f := newForwarder(t, keysAt(time.Now()), func(c *forward.Config) { c.Wait = 50 * time.Millisecond })
 	reason := errors.New("nobody leads")
 	f.Lead(forward.Leader{}, reason)
 	if code, text := ask(t, serverOn(t, f), "/path", nil); code != http.StatusServiceUnavailable || text != "nobody leads\n" {
@@ -291,7 +293,7 @@ func TestNoLeader(t *testing.T) {
 
 // TestStreamEnds: a stream whose leader is replaced ends with an error in its protocol.
 func TestStreamEnds(t *testing.T) {
-	keys := keysAt("bot", time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
+	keys := keysAt(time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
 	for contentType, want := range map[string]string{
 		"application/grpc+proto":     "\x00\x00\x00\x00\x01a",
 		"application/grpc-web+proto": "\x00\x00\x00\x00\x01a\x80\x00\x00\x00\x85grpc-status: 14\r\ngrpc-message: another%20server",
@@ -337,7 +339,7 @@ func TestStreamEnds(t *testing.T) {
 // TestShutdown: a stream without an end ends when this server shuts down.
 func TestShutdown(t *testing.T) {
 	ending, end := context.WithCancel(t.Context())
-	keys := keysAt("bot", time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
+	keys := keysAt(time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
 	f := newForwarder(t, keys, func(c *forward.Config) {
 		c.Ending, c.Endless = ending, func(*http.Request) bool { return true }
 	})
@@ -359,7 +361,7 @@ func TestShutdown(t *testing.T) {
 // TestRepeats: a request whose outcome is not known is made again if it may be, with the
 // same nonce. Others fail.
 func TestRepeats(t *testing.T) {
-	keys := keysAt("bot", time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
+	keys := keysAt(time.Now(), forward.Secret{ID: 1, Secret: []byte("secret")})
 	for path, repeated := range map[string]bool{"/repeatable": true, "/path": false} {
 		t.Run(path, func(t *testing.T) {
 			seen := make(chan rpc.Repeat, 10)

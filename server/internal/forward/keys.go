@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,11 +39,11 @@ type Secret struct {
 	Created time.Time
 }
 
-// Keys prove to other replicas that a request comes from a replica. All replicas have
-// the same secrets and clock, which are those of their database. Keys are safe for
-// concurrent use.
+// Keys prove to other replicas that a request comes from a replica, and for which bot it
+// is. All replicas have the same secrets and clock, which are those of their database. Keys
+// are safe for concurrent use.
 type Keys struct {
-	bot string
+	bots []string
 
 	mu      sync.RWMutex
 	secrets []Secret // the newest first
@@ -50,8 +51,8 @@ type Keys struct {
 	at      time.Time // of this machine's clock when the database's was now
 }
 
-// NewKeys returns the keys of the replicas of a bot. They prove nothing before Use.
-func NewKeys(bot string) *Keys { return &Keys{bot: bot} }
+// NewKeys returns keys that accept requests for some bots. They prove nothing before Use.
+func NewKeys(bots ...string) *Keys { return &Keys{bots: bots} }
 
 // Use replaces the secrets, which begin with the newest. The database's clock was now at
 // a moment of this machine's.
@@ -74,7 +75,7 @@ type sender struct {
 	rpc.Repeat
 }
 
-var errNoSecret = errors.New("the replicas of the bot have no secret yet")
+var errNoSecret = errors.New("the replicas have no secret yet")
 
 // sign returns the header for a request. uri is that of the request line.
 func (k *Keys) sign(s sender, method, host, uri string) (string, error) {
@@ -91,7 +92,7 @@ func (k *Keys) sign(s sender, method, host, uri string) (string, error) {
 			break
 		}
 	}
-	s.Bot, s.Time, s.Secret = k.bot, now.UnixMilli(), secret.ID
+	s.Time, s.Secret = now.UnixMilli(), secret.ID
 	data, err := json.Marshal(s)
 	if err != nil {
 		return "", err
@@ -134,7 +135,7 @@ func (k *Keys) verify(header, method, host, uri string) (sender, error) {
 			continue
 		}
 		age := now.Sub(time.UnixMilli(s.Time))
-		if hmac.Equal(got, proof(secret.Secret, text, method, host, uri)) && s.Bot == k.bot && age.Abs() <= proofAge {
+		if hmac.Equal(got, proof(secret.Secret, text, method, host, uri)) && slices.Contains(k.bots, s.Bot) && age.Abs() <= proofAge {
 			return s, nil
 		}
 	}
@@ -157,7 +158,7 @@ func (k *Keys) Accept(r *http.Request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx := context.WithValue(r.Context(), forwardedKey{}, true)
+	ctx := context.WithValue(r.Context(), forwardedKey{}, s.Bot)
 	if s.Waited > 0 {
 		ctx = context.WithValue(ctx, cameKey{}, time.Now().Add(-s.Waited))
 	}
@@ -175,4 +176,10 @@ func (k *Keys) Accept(r *http.Request) (*http.Request, error) {
 type forwardedKey struct{}
 
 // IsForwarded reports whether another replica has forwarded a request.
-func IsForwarded(r *http.Request) bool { return r.Context().Value(forwardedKey{}) != nil }
+func IsForwarded(r *http.Request) bool { return BotOf(r) != "" }
+
+// BotOf returns the bot that a request is for which another replica has forwarded, or "".
+func BotOf(r *http.Request) string {
+	bot, _ := r.Context().Value(forwardedKey{}).(string)
+	return bot
+}

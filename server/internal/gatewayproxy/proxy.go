@@ -84,6 +84,8 @@ type Config struct {
 	// URL is the address of the websocket as clients reach it. Empty means that of
 	// the request that asks.
 	URL string
+	// Prefix comes before Path in addresses of the websocket, such as /bots/NAME.
+	Prefix string
 	// StateBytes limits what is kept of guilds. 0 means DefaultStateBytes.
 	StateBytes int64
 	// HeartbeatInterval is the interval in which clients must send heartbeats. 0 means
@@ -338,7 +340,7 @@ func (p *Proxy) URL(r *http.Request) string {
 	if !p.isOpen() {
 		return ""
 	}
-	prefix := access.PathPrefix(r.Context())
+	prefix := access.PathPrefix(r.Context()) + p.config.Prefix
 	if given := p.config.URL; given != "" {
 		if prefix != "" {
 			given = strings.TrimSuffix(strings.TrimSuffix(given, "/"), Path) + prefix + Path

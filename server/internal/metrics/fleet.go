@@ -23,7 +23,7 @@ type Fleet struct {
 
 // WatchFleet adds the state of a server among others. A server that shares nothing has no
 // such series. It may be called once.
-func (m *Metrics) WatchFleet(read func() Fleet) { m.registry.MustRegister(fleetCollector{read}) }
+func (m *Metrics) WatchFleet(read func() Fleet) { m.own.MustRegister(fleetCollector{read}) }
 
 type fleetCollector struct{ read func() Fleet }
 

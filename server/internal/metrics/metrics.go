@@ -29,12 +29,19 @@ type Config struct {
 	Ready func() error
 	// Version names the build.
 	Version string
+	// Bot is the value of the label "bot" of all series but those of the process. Empty
+	// means no such label.
+	Bot string
+	// With are the Metrics of another bot of this process, whose page shows these, too. Nil
+	// means a page of their own, which also has the series of the process.
+	With *Metrics
 }
 
 // Metrics counts calls and the requests to Discord that they need. It is a
 // calls.Observer and a discord.Observer, safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
+	own      prometheus.Registerer // of registry, with the label of the bot
 	ended    *prometheus.CounterVec
 	took     *durations
 	waited   *durations
@@ -42,11 +49,9 @@ type Metrics struct {
 	tries    tries
 }
 
-// New returns Metrics with a separate registry, which includes metrics of the process and
-// of the Go runtime.
+// New returns Metrics, which include those of the process and of the Go runtime.
 func New(c Config) *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "calls_total",
 			Help: "Calls that have ended, by method, protocol, status and the client's name where there are keys.",
@@ -55,9 +60,18 @@ func New(c Config) *Metrics {
 		waited:  newDurations("call_waited_seconds", "Part of a call's time for which Discord's limits held it."),
 		discord: newDurations("call_discord_seconds", "Part of a call's time that its requests to Discord took."),
 	}
-	m.tries = newTries(m.registry)
+	if c.With != nil {
+		m.registry = c.With.registry
+	} else {
+		m.registry = newRegistry(c.Version)
+	}
+	m.own = m.registry
+	if c.Bot != "" {
+		m.own = prometheus.WrapRegistererWith(prometheus.Labels{"bot": c.Bot}, m.registry)
+	}
+	m.tries = newTries(m.own)
 	if c.DMCache != nil {
-		m.registry.MustRegister(
+		m.own.MustRegister(
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Namespace: namespace, Name: "dm_channels", Help: "Users whose direct message channel is remembered.",
 			}, func() float64 { return float64(c.DMCache().Size) }),
@@ -69,22 +83,25 @@ func New(c Config) *Metrics {
 			}, func() float64 { return float64(c.DMCache().Opened) }),
 		)
 	}
+	m.own.MustRegister(m.ended, m.took.HistogramVec, m.waited.HistogramVec, m.discord.HistogramVec, limitsCollector{c.Limits, c.Ready})
+	return m
+}
+
+// newRegistry returns a registry with the series of the process.
+func newRegistry(version string) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "Always 1; the version is a label.",
-		ConstLabels: prometheus.Labels{"version": c.Version},
+		ConstLabels: prometheus.Labels{"version": version},
 	}, func() float64 { return 1 })
-	m.registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
-		m.ended, m.took.HistogramVec, m.waited.HistogramVec, m.discord.HistogramVec,
-		limitsCollector{c.Limits, c.Ready},
-	)
-	return m
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build)
+	return registry
 }
 
 // watch adds series, until end is called.
 func (m *Metrics) watch(c prometheus.Collector) (end func()) {
-	m.registry.MustRegister(c)
-	return func() { m.registry.Unregister(c) }
+	m.own.MustRegister(c)
+	return func() { m.own.Unregister(c) }
 }
 
 // Handler serves scrapes to clients that may call access.MetricsPage.

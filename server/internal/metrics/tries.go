@@ -17,7 +17,7 @@ type tries struct {
 	avoided  prometheus.Counter
 }
 
-func newTries(registry *prometheus.Registry) tries {
+func newTries(registry prometheus.Registerer) tries {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 		registry.MustRegister(c)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -68,11 +69,12 @@ func (s *Store) PurgeState(ctx context.Context, prefix string, before time.Time)
 	})
 }
 
-// PurgeBots deletes all that is kept of bots other than one, if nothing was saved for
-// them since a moment and every delivery of theirs has expired before it.
-func (s *Store) PurgeBots(ctx context.Context, keep string, before time.Time) error {
+// PurgeBots deletes all that is kept of bots other than some, if nothing was saved for
+// them since a moment, every delivery of theirs has expired before it, and no server has
+// had their lease since.
+func (s *Store) PurgeBots(ctx context.Context, before time.Time, keep ...string) error {
 	return s.write(ctx, func(ctx context.Context, tx *transaction) error {
-		gone, err := goneBots(ctx, tx, keep, before.UnixMilli())
+		gone, err := goneBots(ctx, tx, before.UnixMilli(), keep)
 		if err != nil {
 			return err
 		}
@@ -87,10 +89,11 @@ func (s *Store) PurgeBots(ctx context.Context, keep string, before time.Time) er
 	})
 }
 
-func goneBots(ctx context.Context, tx *transaction, keep string, before int64) (bots []string, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT bot FROM (SELECT bot FROM state UNION SELECT bot FROM outbox) AS known WHERE bot <> $1
-		AND NOT EXISTS (SELECT 1 FROM state WHERE state.bot = known.bot AND saved_at >= $2)
-		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.bot = known.bot AND expires_at >= $2)`, keep, before)
+func goneBots(ctx context.Context, tx *transaction, before int64, keep []string) (bots []string, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT bot FROM (SELECT bot FROM state UNION SELECT bot FROM outbox) AS known
+		WHERE NOT EXISTS (SELECT 1 FROM state WHERE state.bot = known.bot AND saved_at >= $1)
+		AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.bot = known.bot AND expires_at >= $1)
+		AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.bot = known.bot AND until_at >= $1)`, before)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +103,9 @@ func goneBots(ctx context.Context, tx *transaction, keep string, before int64) (
 		if err := rows.Scan(&bot); err != nil {
 			return nil, err
 		}
-		bots = append(bots, bot)
+		if !slices.Contains(keep, bot) {
+			bots = append(bots, bot)
+		}
 	}
 	return bots, rows.Err()
 }

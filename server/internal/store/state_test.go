@@ -61,19 +61,24 @@ func TestPurgeState(t *testing.T) {
 }
 
 // TestPurgeBots: what another bot has left is deleted when it is old, unless a
-// delivery is still to be made.
+// delivery is still to be made or a server leads the bot.
 func TestPurgeBots(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, c store.Config) {
 		s := storetest.Open(t, c)
 		old := noon.Add(-time.Hour)
 		saved := map[string]store.Saved{"part": {Data: []byte{1}, At: old}}
-		for _, bot := range []string{"own", "gone", "queued", "recent"} {
+		for _, bot := range []string{"own", "second", "gone", "queued", "recent", "led"} {
 			at := old
 			if bot == "recent" {
 				at = noon
 			}
 			if err := s.SaveState(t.Context(), bot, at, map[string][]byte{"part": {1}}); err != nil {
 				t.Fatal(err)
+			}
+			if bot == "led" {
+				if _, err := s.AcquireLease(t.Context(), bot, "a server", time.Hour); err != nil {
+					t.Fatal(err)
+				}
 			}
 			o, err := s.Outbox(t.Context(), bot)
 			if err != nil {
@@ -88,14 +93,16 @@ func TestPurgeBots(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := s.PurgeBots(t.Context(), "own", noon); err != nil {
+		if err := s.PurgeBots(t.Context(), noon, "own", "second"); err != nil {
 			t.Fatal(err)
 		}
 		wantState(t, s, "own", saved)
+		wantState(t, s, "second", saved)
+		wantState(t, s, "led", saved)
 		wantState(t, s, "queued", saved)
 		wantState(t, s, "gone", nil)
 		wantState(t, s, "recent", map[string]store.Saved{"part": {Data: []byte{1}, At: noon}})
-		for bot, want := range map[string]int{"own": 1, "gone": 0, "queued": 1, "recent": 1} {
+		for bot, want := range map[string]int{"own": 1, "second": 1, "gone": 0, "queued": 1, "recent": 1, "led": 1} {
 			o, err := s.Outbox(t.Context(), bot)
 			if err != nil {
 				t.Fatal(err)

@@ -1,0 +1,166 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"discordproxy/server/api"
+)
+
+// BotConfig describes one of several bots of a server.
+type BotConfig struct {
+	// Name is what requests call the bot: 1 to 32 lowercase letters, digits and hyphens.
+	Name string
+	// Token and TokenFile are those of Config. One of them is required.
+	Token, TokenFile string
+	// Default is whether requests that name no bot are for this one. If no bot has it, the
+	// first one does. It is refused for more than one.
+	Default bool
+	// Gateway is how the bot uses Discord's gateway.
+	Gateway GatewayConfig
+}
+
+var botName = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+
+// validateBots names the first mistake in Bots.
+func (c *Config) validateBots() error {
+	names := make(map[string]bool)
+	byDefault := ""
+	for i, b := range c.Bots {
+		switch {
+		case !botName.MatchString(b.Name):
+			return fmt.Errorf("server: the name of Bots[%d] must be 1 to 32 lowercase letters, digits and hyphens", i)
+		case names[b.Name]:
+			return fmt.Errorf("server: two bots are named %s", b.Name)
+		case b.Token == "" && b.TokenFile == "":
+			return fmt.Errorf("server: bot %s has no token", b.Name)
+		case b.Default && byDefault != "":
+			return fmt.Errorf("server: the bots %s and %s are both the default", byDefault, b.Name)
+		}
+		names[b.Name] = true
+		if b.Default {
+			byDefault = b.Name
+		}
+		if err := b.Gateway.validate("Bots[" + b.Name + "].Gateway"); err != nil {
+			return err
+		}
+	}
+	switch {
+	case len(c.Bots) == 0:
+		return nil
+	case c.Token != "" || c.TokenFile != "":
+		return errors.New("server: Token, TokenFile and Bots exclude each other")
+	case c.Sandbox != nil:
+		return errors.New("server: Sandbox and Bots exclude each other")
+	}
+	return nil
+}
+
+// ofBots returns the configuration of each bot with its token, the default bot's first.
+func (c Config) ofBots(ctx context.Context) (names []string, configs []Config, err error) {
+	if len(c.Bots) == 0 {
+		err := c.readToken(ctx)
+		return []string{api.BotName}, []Config{c}, err
+	}
+	ids := make(map[string]string)
+	for _, b := range c.Bots {
+		own := c
+		own.Token, own.TokenFile, own.Gateway = b.Token, b.TokenFile, b.Gateway
+		own.Gateway.setDefaults()
+		own.Logger = c.Logger.With("bot", b.Name)
+		if err := own.readToken(ctx); err != nil {
+			return nil, nil, fmt.Errorf("bot %s: %w", b.Name, err)
+		}
+		if other, taken := ids[botOf(own)]; taken {
+			return nil, nil, fmt.Errorf("the tokens of %s and %s are those of the same bot", other, b.Name)
+		}
+		ids[botOf(own)] = b.Name
+		if b.Default {
+			names, configs = slices.Insert(names, 0, b.Name), slices.Insert(configs, 0, own)
+		} else {
+			names, configs = append(names, b.Name), append(configs, own)
+		}
+	}
+	return names, configs, nil
+}
+
+// bots are those of a server, the default bot first.
+type bots []*bot
+
+// several reports whether there is more than the one bot of a server that names none.
+func (all bots) several() bool { return all[0].label != "" }
+
+// prepare has each bot begin a tenure unless another server leads it. Servers get the
+// bots in the same order, so that two of them do not wait for each other.
+func (all bots) prepare(ctx context.Context, p *places) error {
+	inOrder := slices.SortedFunc(slices.Values(all), func(a, b *bot) int { return cmp.Compare(botOf(a.config), botOf(b.config)) })
+	for _, b := range inOrder {
+		if err := b.prepare(ctx, p); err != nil {
+			return b.named(err)
+		}
+	}
+	return nil
+}
+
+// close ends all bots.
+func (all bots) close() {
+	var closing sync.WaitGroup
+	for _, b := range all {
+		closing.Go(b.close)
+	}
+	closing.Wait()
+}
+
+// usable returns why no bot can be used, nil if one can: a server that can serve one bot
+// is of use to its clients.
+func (all bots) usable() error {
+	var reasons []error
+	for _, b := range all {
+		err := b.usable()
+		if err == nil {
+			return nil
+		}
+		reasons = append(reasons, b.named(err))
+	}
+	return errors.Join(reasons...)
+}
+
+// warnings returns what an admin should know of the bots.
+func (all bots) warnings() (warnings []string) {
+	for _, b := range all {
+		of := b.warnings()
+		if !all.several() {
+			return of
+		}
+		if err := b.usable(); err != nil {
+			of = append([]string{"cannot be used: " + err.Error()}, of...)
+		}
+		for _, warning := range of {
+			warnings = append(warnings, "bot "+b.label+": "+warning)
+		}
+	}
+	return warnings
+}
+
+// named adds the name of the bot to an error if there are several.
+func (b *bot) named(err error) error {
+	if b.label == "" || err == nil {
+		return err
+	}
+	return fmt.Errorf("bot %s: %w", b.label, err)
+}
+
+// isOwn reports whether an Authorization is the bot's own token.
+func (b *bot) isOwn(authorization string) bool {
+	scheme, given, _ := strings.Cut(authorization, " ")
+	want, got := sha256.Sum256([]byte(strings.TrimPrefix(*b.token.Load(), "Bot "))), sha256.Sum256([]byte(strings.TrimSpace(given)))
+	return strings.EqualFold(scheme, "Bot") && subtle.ConstantTimeCompare(want[:], got[:]) == 1
+}

@@ -1,0 +1,302 @@
+package server_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"discordproxy/discord/sandbox"
+	"discordproxy/gen/discord_api/discordapiconnect"
+	"discordproxy/server"
+
+	pb "discordproxy/gen/discord_api"
+
+	"connectrpc.com/connect"
+)
+
+// addBot adds a bot to a sandbox and its first guild, and returns its configuration.
+func addBot(t testing.TB, sb *sandbox.Sandbox, name string) server.BotConfig {
+	t.Helper()
+	id := sb.AddUser(sandbox.User{Username: name, Bot: true})
+	token := base64.RawStdEncoding.EncodeToString([]byte(id.String())) + ".bot." + name
+	if err := sb.AddToken("Bot "+token, id); err != nil {
+		t.Fatal(err)
+	}
+	if err := sb.AddMember(sb.World().Guild, id); err != nil {
+		t.Fatal(err)
+	}
+	return server.BotConfig{Name: name, Token: token, Gateway: server.GatewayConfig{Off: true}}
+}
+
+// ask asks a server for a path of plain REST or a page.
+func (r *running) ask(ctx context.Context, path string, headers ...string) (int, string) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.address+path, nil)
+	if err != nil {
+		return 0, err.Error()
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	resp, err := r.over.RoundTrip(req)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	if _, err := w.Body.ReadFrom(resp.Body); err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, w.Body.String()
+}
+
+// askAs asks who the bot is that a request with a header is served by.
+func (r *running) askAs(ctx context.Context, path, bot string, options ...connect.ClientOption) (string, error) {
+	ctx, info := connect.NewClientContext(ctx)
+	if bot != "" {
+		info.RequestHeader().Set("Discord-Bot", bot)
+	}
+	c := discordapiconnect.NewDiscordApiClient(r.client(), "http://"+r.address+path, options...)
+	user, err := c.GetCurrentUser(ctx, new(pb.GetCurrentUserRequest))
+	return user.GetUser().GetUsername(), err
+}
+
+// TestBots: a request is served by the bot that its header, its path or its token names,
+// else by the default bot, and the name does not reach Discord.
+func TestBots(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	t.Cleanup(sb.Close)
+	var passed atomic.Int64 // names that have reached Discord
+	discord := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		passed.Add(int64(len(r.Header["Discord-Bot"])))
+		sb.ServeHTTP(w, r)
+	}))
+	t.Cleanup(discord.Close)
+	first, second, third := addBot(t, sb, "first"), addBot(t, sb, "second"), addBot(t, sb, "third")
+	second.Default = true
+	third.Gateway = server.GatewayConfig{}
+	r := run(t, server.Config{Bots: []server.BotConfig{first, second, third}, APIURL: discord.URL + "/api", DataFolder: t.TempDir()})
+	defer func() {
+		r.stop()
+		<-r.done
+	}()
+	r.answers(t)
+	for _, name := range []string{"first", "second", "third"} {
+		within(t, func() error { return readyAt(r, "/bots/"+name) })
+	}
+	for _, c := range []struct{ path, header, want, refusal string }{
+		{"", "", "second", ""},
+		{"", "second", "second", ""},
+		{"", "first", "first", ""},
+		{"/bots/first", "", "first", ""},
+		{"/bots/third", "third", "third", ""},
+		{"/bots/second", "", "second", ""},
+		{"/bots/third", "first", "", "names two bots"},
+		{"", "fourth", "", `no bot named "fourth"`},
+		{"/bots/First", "", "", `no bot named "First"`},
+		{"/bots/default", "", "", `no bot named "default"`},
+	} {
+		for kind, options := range map[string][]connect.ClientOption{
+			"Connect": nil, "gRPC": {connect.WithGRPC()}, "gRPC-Web": {connect.WithGRPCWeb()}, "JSON": {connect.WithProtoJSON()},
+		} {
+			got, err := r.askAs(t.Context(), c.path, c.header, options...)
+			if got != c.want || (err == nil) != (c.refusal == "") || err != nil && !strings.Contains(err.Error(), c.refusal) {
+				t.Errorf("%+v by %s: %q %v", c, kind, got, err)
+			}
+		}
+		for _, path := range []string{"/api/v10/users/@me", "/api/users/@me"} {
+			headers := []string{"Discord-Bot", c.header}
+			if c.header == "" {
+				headers = nil
+			}
+			code, text := r.ask(t.Context(), c.path+path, headers...)
+			switch {
+			case c.refusal == "" && (code != http.StatusOK || !strings.Contains(text, `"username":"`+c.want+`"`)):
+				t.Errorf("%+v at %s: %d %s", c, path, code, text)
+			case c.refusal != "" && (code < 400 || code >= 500 || !strings.Contains(strings.ReplaceAll(text, `\`, ""), c.refusal)):
+				t.Errorf("%+v at %s: %d %s", c, path, code, text)
+			}
+		}
+	}
+	// A library that sends the token of a bot.
+	for _, b := range []server.BotConfig{first, second, third} {
+		if code, text := r.ask(t.Context(), "/api/v10/users/@me", "Authorization", "Bot "+b.Token); code != http.StatusOK || !strings.Contains(text, b.Name) {
+			t.Errorf("the token of %s: %d %s", b.Name, code, text)
+		}
+	}
+	within(t, func() error {
+		// It finds the gateway of its bot at that bot's address.
+		code, text := r.ask(t.Context(), "/api/v10/gateway/bot", "Authorization", "Bot "+third.Token)
+		if want := "ws://" + r.address + "/bots/third/gateway"; code != http.StatusOK || !strings.Contains(text, want) {
+			return fmt.Errorf("the gateway: %d %s, want %s", code, text, want)
+		}
+		return nil
+	})
+	for path, want := range map[string]int{
+		"/bots/first/readyz": http.StatusOK, "/bots/first/": http.StatusOK, "/bots/first": http.StatusMovedPermanently,
+		"/bots/": http.StatusNotFound, "/bots//readyz": http.StatusNotFound, "/bots": http.StatusNotFound, "/bots/fourth/": http.StatusNotFound,
+	} {
+		if code, text := r.ask(t.Context(), path); code != want {
+			t.Errorf("%s: %d %s", path, code, text)
+		}
+	}
+	_, text := r.ask(t.Context(), "/metrics")
+	for _, series := range []string{
+		`discordproxy_calls_total{bot="first",`, `discordproxy_calls_total{bot="second",`, `discordproxy_ready{bot="third"} 1`,
+		`discordproxy_build_info{version=`, "\ngo_goroutines ",
+	} {
+		if !strings.Contains(text, series) {
+			t.Errorf("the metrics lack %s", series)
+		}
+	}
+	fleet, err := r.dashboard.GetFleet(t.Context(), new(pb.GetFleetRequest))
+	var names []string
+	for _, b := range fleet.GetBots() {
+		names = append(names, b.GetName())
+	}
+	if err != nil || !slices.Equal(names, []string{"first", "second", "third"}) || len(fleet.GetReplicas()) != 1 {
+		t.Errorf("the fleet: %v %v", fleet, err)
+	}
+	if n := passed.Load(); n != 0 {
+		t.Errorf("%d names of bots reached Discord", n)
+	}
+}
+
+func readyAt(r *running, path string) error {
+	if code, text := r.ask(context.Background(), path+"/readyz"); code != http.StatusOK {
+		return fmt.Errorf("%s: %s", path, text)
+	}
+	return nil
+}
+
+// TestBotsApart: a bot whose token Discord refuses does not keep others from working, and
+// works once it has a good one.
+func TestBotsApart(t *testing.T) {
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	t.Cleanup(sb.Close)
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	good, bad := addBot(t, sb, "good"), addBot(t, sb, "bad")
+	token := bad.Token
+	bad.Token += "x"
+	c := server.Config{Bots: []server.BotConfig{bad, good}, APIURL: discord.URL + "/api"}
+	srv, err := server.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lis, err := server.Listen(t.Context(), []string{"127.0.0.1"}, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := serve(t, srv, lis)
+	defer func() {
+		r.stop()
+		<-r.done
+	}()
+	within(t, func() error {
+		if err := readyAt(r, "/bots/good"); err != nil {
+			return err
+		}
+		code, text := r.ask(t.Context(), "/readyz")
+		if code != http.StatusOK || !strings.Contains(text, "bot bad: cannot be used: Discord refused the bot token") {
+			return fmt.Errorf("%d %s", code, text)
+		}
+		return nil
+	})
+	if code, _ := r.ask(t.Context(), "/bots/bad/readyz"); code != http.StatusServiceUnavailable {
+		t.Errorf("the bot with a bad token is ready: %d", code)
+	}
+	if name, err := r.askAs(t.Context(), "", "good"); name != "good" || err != nil {
+		t.Errorf("the other bot: %q %v", name, err)
+	}
+	if _, err := r.askAs(t.Context(), "", ""); connect.CodeOf(err) != connect.CodeUnavailable {
+		t.Errorf("a call of the bot with a bad token: %v", err)
+	}
+	c.Bots[0].Token = token
+	c.Bots = c.Bots[:1] // the other one keeps its token
+	if err := srv.Reload(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	within(t, func() error { return readyAt(r, "/bots/bad") })
+	if name, err := r.askAs(t.Context(), "", ""); name != "bad" || err != nil {
+		t.Errorf("the bot with a good token: %q %v", name, err)
+	}
+}
+
+// TestBotsConfig: mistakes in the list of bots are errors that name the bot, and no token.
+func TestBotsConfig(t *testing.T) {
+	const token = "MTIz.secret"
+	ok := server.BotConfig{Name: "a", Token: token}
+	for want, c := range map[string]server.Config{
+		"the name of Bots[1] must be 1 to 32 lowercase letters": {Bots: []server.BotConfig{ok, {Name: "Ä", Token: token}}},
+		"two bots are named a":                            {Bots: []server.BotConfig{ok, ok}},
+		"bot b has no token":                              {Bots: []server.BotConfig{ok, {Name: "b"}}},
+		"the bots a and b are both the default":           {Bots: []server.BotConfig{{Name: "a", Token: token, Default: true}, {Name: "b", Token: "x", Default: true}}},
+		"Token, TokenFile and Bots exclude each other":    {Token: token, Bots: []server.BotConfig{ok}},
+		"the tokens of a and b are those of the same bot": {Bots: []server.BotConfig{ok, {Name: "b", Token: "MTIz.another"}}},
+		"bot a: cannot read the token file":               {Bots: []server.BotConfig{{Name: "a", TokenFile: t.TempDir() + "/none"}}},
+		"Bots[a].Gateway.EventBuffer is negative":         {Bots: []server.BotConfig{{Name: "a", Token: token, Gateway: server.GatewayConfig{EventBuffer: -1}}}},
+	} {
+		srv, err := server.New(c)
+		if err == nil {
+			srv.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}
+
+// TestBotsOfReplicas: a server forwards a request for a bot that another one leads there,
+// however the request names the bot.
+func TestBotsOfReplicas(t *testing.T) {
+	f := newFleet(t)
+	first, second := addBot(t, f.sb, "first"), addBot(t, f.sb, "second")
+	second.Gateway = server.GatewayConfig{}
+	f.config.Token, f.config.Bots = "", []server.BotConfig{first, second}
+	leader, entry := f.pair(t)
+	for _, r := range []*running{leader, entry} {
+		for _, name := range []string{"first", "second"} {
+			within(t, func() error { return readyAt(r, "/bots/"+name) })
+			for _, how := range [][2]string{{"/bots/" + name, ""}, {"", name}} {
+				for kind, options := range map[string][]connect.ClientOption{"Connect": nil, "gRPC": {connect.WithGRPC()}} {
+					if got, err := r.askAs(t.Context(), how[0], how[1], options...); got != name || err != nil {
+						t.Errorf("%q by %s: %q %v", how, kind, got, err)
+					}
+				}
+				headers := []string{"Discord-Bot", how[1]}
+				if how[1] == "" {
+					headers = nil
+				}
+				if code, text := r.ask(t.Context(), how[0]+"/api/v10/users/@me", headers...); code != http.StatusOK || !strings.Contains(text, name) {
+					t.Errorf("%q: %d %s", how, code, text)
+				}
+			}
+		}
+		if code, text := r.ask(t.Context(), "/api/v10/users/@me", "Authorization", "Bot "+second.Token); code != http.StatusOK || !strings.Contains(text, "second") {
+			t.Errorf("a bot's own token: %d %s", code, text)
+		}
+		within(t, func() error {
+			code, text := r.ask(t.Context(), "/bots/second/api/v10/gateway/bot")
+			if want := "ws://" + r.address + "/bots/second/gateway"; code != http.StatusOK || !strings.Contains(text, want) {
+				return fmt.Errorf("the gateway: %d %s, want %s", code, text, want)
+			}
+			return nil
+		})
+	}
+	if got := entry.counts("discordproxy_forwarded_total", `bot="second"`, `outcome="answered"`); got == "" || got == "0" {
+		t.Errorf("the second bot's requests were not forwarded: %q", got)
+	}
+	within(t, func() error {
+		fleet, err := entry.dashboard.GetFleet(t.Context(), new(pb.GetFleetRequest))
+		if err != nil || len(fleet.GetBots()) != 2 || len(fleet.GetReplicas()) != 2 {
+			return fmt.Errorf("the fleet: %v %w", fleet, err)
+		}
+		return nil
+	})
+}
