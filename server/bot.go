@@ -146,13 +146,18 @@ func (b *bot) takeOver(ctx context.Context, s serving, d *data) (err error) {
 		b.dismiss(t, false) //nolint:contextcheck // it saves after ctx has ended
 		return err
 	}
-	b.begin(s, t) //nolint:contextcheck // it has the tenure's
+	t.start(s.stop) //nolint:contextcheck // it has the tenure's
+	t.login.settle(ctx, settleLogin)
+	b.begin(t)
 	return nil
 }
 
+// settleLogin is how long requests wait at a takeover for the bot's token to be checked, if
+// the last leader did not leave word that it is good.
+const settleLogin = 3 * time.Second
+
 // begin has a tenure serve requests.
-func (b *bot) begin(s serving, t *tenure) {
-	t.start(s.stop)
+func (b *bot) begin(t *tenure) {
 	b.leads.Store(t)
 	b.replica.forwarder.Become(outermost(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.lead(t, w, r)

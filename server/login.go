@@ -48,6 +48,20 @@ func newLogin(client *discord.Client, reach func() error, logger *slog.Logger) *
 // good: after a crash the check waits for the limits that the run may have used up.
 func (l *login) trust() { l.reason.Store(nil) }
 
+// settle waits until calls can be taken, for at most a limit.
+func (l *login) settle(ctx context.Context, limit time.Duration) {
+	if l.ready() == nil {
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-l.good:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // awaitToken waits for another token that Discord has found good, and reports whether
 // there is one before ctx ends.
 func (l *login) awaitToken(ctx context.Context) bool {

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"discordproxy/discord"
 	"discordproxy/server/internal/store"
@@ -82,4 +85,35 @@ func TestSavedToken(t *testing.T) {
 	status = http.StatusUnauthorized
 	run("long-token", true, true)
 	run("long-token", false, false)
+}
+
+// TestSettleLogin: who waits for the check of a token goes on when the token is good, and
+// in time if it is not.
+func TestSettleLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fresh := func() *login { return newLogin(nil, func() error { return nil }, slog.New(slog.DiscardHandler)) }
+		l := fresh()
+		began := time.Now()
+		if l.settle(t.Context(), time.Minute); time.Since(began) != time.Minute {
+			t.Errorf("it waited for %s", time.Since(began))
+		}
+		l.trust()
+		if l.settle(t.Context(), time.Minute); time.Since(began) != time.Minute {
+			t.Error("it waited although the token is trusted")
+		}
+		l.refuse(errTokenRefused)
+		go func() {
+			time.Sleep(time.Second)
+			close(l.good)
+		}()
+		if l.settle(t.Context(), time.Minute); time.Since(began) != time.Minute+time.Second {
+			t.Errorf("it waited until %s", time.Since(began))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		l = fresh()
+		if l.settle(ctx, time.Minute); time.Since(began) != time.Minute+2*time.Second {
+			t.Errorf("it waited until %s after the end of the context", time.Since(began))
+		}
+	})
 }

@@ -240,7 +240,8 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 	}
 	return handler, func() {
 		if first != nil {
-			b.begin(s, first) //nolint:contextcheck // it has the tenure's
+			first.start(s.stop) //nolint:contextcheck // it has the tenure's
+			b.begin(first)
 		}
 		s.parts.Go(func() { r.run(ctx) })
 		s.parts.Go(func() { b.probe(s.ended) })

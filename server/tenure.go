@@ -93,7 +93,7 @@ func (t *tenure) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	t.login = newLogin(t.up.client, t.up.reach.Check, c.Logger)
-	t.login.found = func() { t.data.notify(false) }
+	t.login.found = func() { t.data.notify(true) }
 	t.savedToken = newSavedToken(t.login, c.Token)
 	t.savedToken.restore(saved)
 	t.data.add(t.savedToken)
