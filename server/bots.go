@@ -37,19 +37,19 @@ func (c *Config) validateBots() error {
 	for i, b := range c.Bots {
 		switch {
 		case !botName.MatchString(b.Name):
-			return fmt.Errorf("server: the name of Bots[%d] must be 1 to 32 lowercase letters, digits and hyphens", i)
+			return fmt.Errorf("server: Bots: the name of bot %d must be 1 to 32 lowercase letters, digits and hyphens", i+1)
 		case names[b.Name]:
-			return fmt.Errorf("server: two bots are named %s", b.Name)
+			return fmt.Errorf("server: Bots: two bots are named %s", b.Name)
 		case b.Token == "" && b.TokenFile == "":
-			return fmt.Errorf("server: bot %s has no token", b.Name)
+			return fmt.Errorf("server: Bots: %s has no token", b.Name)
 		case b.Default && byDefault != "":
-			return fmt.Errorf("server: the bots %s and %s are both the default", byDefault, b.Name)
+			return fmt.Errorf("server: Bots: both %s and %s are the default", byDefault, b.Name)
 		}
 		names[b.Name] = true
 		if b.Default {
 			byDefault = b.Name
 		}
-		if err := b.Gateway.validate("Bots[" + b.Name + "].Gateway"); err != nil {
+		if err := b.Gateway.validate("Bots: " + b.Name + ": Gateway"); err != nil {
 			return err
 		}
 	}
@@ -57,11 +57,22 @@ func (c *Config) validateBots() error {
 	case len(c.Bots) == 0:
 		return nil
 	case c.Token != "" || c.TokenFile != "":
-		return errors.New("server: Token, TokenFile and Bots exclude each other")
+		return errors.New("server: Bots and Token or TokenFile exclude each other")
 	case c.Sandbox != nil:
-		return errors.New("server: Sandbox and Bots exclude each other")
+		return errors.New("server: Bots and Sandbox exclude each other")
 	}
 	return nil
+}
+
+// CheckBots returns what is wrong with Bots: their names, or tokens of the same bot. It
+// reads the files of the tokens.
+func CheckBots(ctx context.Context, c Config) error {
+	if err := c.validateBots(); err != nil {
+		return err
+	}
+	c.setDefaults()
+	_, _, err := c.ofBots(ctx)
+	return err
 }
 
 // ofBots returns the configuration of each bot with its token, the default bot's first.
@@ -77,10 +88,10 @@ func (c Config) ofBots(ctx context.Context) (names []string, configs []Config, e
 		own.Gateway.setDefaults()
 		own.Logger = c.Logger.With("bot", b.Name)
 		if err := own.readToken(ctx); err != nil {
-			return nil, nil, fmt.Errorf("bot %s: %w", b.Name, err)
+			return nil, nil, fmt.Errorf("server: Bots: %s: %w", b.Name, err)
 		}
 		if other, taken := ids[botOf(own)]; taken {
-			return nil, nil, fmt.Errorf("the tokens of %s and %s are those of the same bot", other, b.Name)
+			return nil, nil, fmt.Errorf("server: Bots: the tokens of %s and %s are those of the same bot", other, b.Name)
 		}
 		ids[botOf(own)] = b.Name
 		if b.Default {

@@ -233,14 +233,14 @@ func TestBotsConfig(t *testing.T) {
 	const token = "MTIz.secret"
 	ok := server.BotConfig{Name: "a", Token: token}
 	for want, c := range map[string]server.Config{
-		"the name of Bots[1] must be 1 to 32 lowercase letters": {Bots: []server.BotConfig{ok, {Name: "Ä", Token: token}}},
-		"two bots are named a":                            {Bots: []server.BotConfig{ok, ok}},
-		"bot b has no token":                              {Bots: []server.BotConfig{ok, {Name: "b"}}},
-		"the bots a and b are both the default":           {Bots: []server.BotConfig{{Name: "a", Token: token, Default: true}, {Name: "b", Token: "x", Default: true}}},
-		"Token, TokenFile and Bots exclude each other":    {Token: token, Bots: []server.BotConfig{ok}},
-		"the tokens of a and b are those of the same bot": {Bots: []server.BotConfig{ok, {Name: "b", Token: "MTIz.another"}}},
-		"bot a: cannot read the token file":               {Bots: []server.BotConfig{{Name: "a", TokenFile: t.TempDir() + "/none"}}},
-		"Bots[a].Gateway.EventBuffer is negative":         {Bots: []server.BotConfig{{Name: "a", Token: token, Gateway: server.GatewayConfig{EventBuffer: -1}}}},
+		"the name of bot 2 must be 1 to 32 lowercase letters": {Bots: []server.BotConfig{ok, {Name: "Ä", Token: token}}},
+		"two bots are named a":                                {Bots: []server.BotConfig{ok, ok}},
+		"Bots: b has no token":                                {Bots: []server.BotConfig{ok, {Name: "b"}}},
+		"both a and b are the default":                        {Bots: []server.BotConfig{{Name: "a", Token: token, Default: true}, {Name: "b", Token: "x", Default: true}}},
+		"Bots and Token or TokenFile exclude each other":      {Token: token, Bots: []server.BotConfig{ok}},
+		"the tokens of a and b are those of the same bot":     {Bots: []server.BotConfig{ok, {Name: "b", Token: "MTIz.another"}}},
+		"Bots: a: cannot read the token file":                 {Bots: []server.BotConfig{{Name: "a", TokenFile: t.TempDir() + "/none"}}},
+		"Bots: a: Gateway.EventBuffer is negative":            {Bots: []server.BotConfig{{Name: "a", Token: token, Gateway: server.GatewayConfig{EventBuffer: -1}}}},
 	} {
 		srv, err := server.New(c)
 		if err == nil {

@@ -344,3 +344,50 @@ func TestReloadFiles(t *testing.T) {
 	wantCertificate(second)
 	wantHook("after", http.StatusOK)
 }
+
+// TestReloadBots: each of several bots gets its new token, and what a reload does not change
+// of them is in the log.
+func TestReloadBots(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	sb := sandbox.New(sandbox.Config{Unlimited: true})
+	discord := httptest.NewServer(sb)
+	t.Cleanup(discord.Close)
+	t.Cleanup(sb.Close)
+	r := &reloading{t: t, discord: sb, config: filepath.Join(folder, "config.yaml"), token: filepath.Join(folder, "token")}
+	id := sb.AddUser(sandbox.User{Username: "second", Bot: true})
+	for _, token := range []string{"Bot before", "Bot after"} {
+		if err := sb.AddToken(token, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.write(r.token, "before")
+	bots := fmt.Sprintf("bots:\n- {name: first, token: %s}\n- {name: second, token-file: %s}\n", sb.World().Token, r.token)
+	r.write(r.config, bots)
+	r.Process = proxytest.StartProcess(t, nil, "--sandbox=false", "--no-data", "--config", r.config, "--discord-api-url", discord.URL+"/api")
+	second := func() int {
+		resp, err := http.Get("http://" + r.Address + "/bots/second/api/v10/users/@me") //nolint:noctx // it is bounded by the server
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		return resp.StatusCode
+	}
+	for deadline := time.Now().Add(proxytest.Patience); second() != http.StatusOK; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the second bot cannot be used")
+		}
+	}
+	r.write(r.token, "after")
+	if added := r.reload(); !strings.Contains(added, "reloaded the bot token") || !strings.Contains(added, "second") || strings.Contains(added, "restart") {
+		t.Errorf("the log says %s", added)
+	}
+	sb.RevokeToken("Bot before")
+	if code := second(); code != http.StatusOK {
+		t.Errorf("with the new token: %d", code)
+	}
+	r.write(r.config, bots+"- {name: third, token: abc}\n")
+	if added := r.reload(); !strings.Contains(added, "some changed settings need a restart") || !strings.Contains(added, "settings=bots") {
+		t.Errorf("the log says %s", added)
+	}
+}

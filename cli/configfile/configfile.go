@@ -25,6 +25,7 @@ import (
 // File is a configuration file that was read.
 type File struct {
 	path string
+	line int // of an item of a list
 	// settings are by the names of flags, sections by their names.
 	settings map[string]setting
 	sections map[string][]byte
@@ -68,7 +69,14 @@ func Parse(path string, data []byte, s Schema) (*File, error) {
 	if root.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s: line %d: expected settings such as \"port: 50051\", found %s", path, root.Line, found(root))
 	}
-	var mistakes []string
+	if mistakes := f.addAll(data, root, s); len(mistakes) > 0 {
+		return nil, fmt.Errorf("%s: %s", path, strings.Join(mistakes, "; "))
+	}
+	return f, nil
+}
+
+// addAll adds the settings and sections of a mapping, and returns every mistake in it.
+func (f *File) addAll(data []byte, root *yaml.Node, s Schema) (mistakes []string) {
 	lines := make(map[string]int)
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
@@ -84,10 +92,7 @@ func Parse(path string, data []byte, s Schema) (*File, error) {
 			mistakes = append(mistakes, fmt.Sprintf("line %d: %s", max(key.Line, 1), err))
 		}
 	}
-	if len(mistakes) > 0 {
-		return nil, fmt.Errorf("%s: %s", path, strings.Join(mistakes, "; "))
-	}
-	return f, nil
+	return mistakes
 }
 
 // load returns the value of the only document, or nil for an empty one.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	command "discordproxy/cli"
+	"discordproxy/cli/configfile"
 	"discordproxy/discord"
 	"discordproxy/server"
 
@@ -136,6 +137,10 @@ func (c *serverConfig) describe(flags []cli.Flag) []checkedSetting {
 		}
 		all = append(all, checkedSetting{name, value, c.settings.sources[name].String(), slices.Contains(reloadable, name)})
 	}
+	if len(c.bots) > 0 {
+		where := configfile.Source{Kind: configfile.InFile, Where: c.settings.file.At(botsSection)}
+		all = append(all, checkedSetting{botsSection, describeBots(c.bots), where.String(), false})
+	}
 	return all
 }
 
@@ -186,7 +191,7 @@ func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
 	if err != nil {
 		return
 	}
-	c.examineToken(ctx, r, offline)
+	c.examineTokens(ctx, r, offline)
 	if c.access.tlsCert != "" {
 		detail, err := c.examineTLS(ctx)
 		r.add("tls", detail, err)
@@ -217,28 +222,42 @@ func (c *serverConfig) describeClients(ctx context.Context) ([]string, error) {
 	return lines, nil
 }
 
-// examineToken asks Discord once.
-func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool) {
+// examineTokens asks Discord once about each token.
+func (c *serverConfig) examineTokens(ctx context.Context, r *report, offline bool) {
 	if c.sandbox {
 		r.skip("token", "the sandbox uses its own token")
 		return
 	}
-	token := c.token
-	if file := c.credential(); token == "" && file != "" {
+	if len(c.bots) == 0 {
+		c.examineToken(ctx, r, offline, "token", c.token, c.credential())
+		return
+	}
+	config, err := c.config()
+	if err == nil {
+		err = c.settings.locate(nameFlag(server.CheckBots(ctx, config)))
+	}
+	r.add(botsSection, count(len(c.bots), "bot"), err)
+	for _, b := range c.bots {
+		c.examineToken(ctx, r, offline, "token of "+b.name, b.token, b.tokenFile)
+	}
+}
+
+func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool, check, token, file string) {
+	if token == "" && file != "" {
 		data, err := server.ReadFile(ctx, file)
 		if err != nil {
-			r.add("token", "", fmt.Errorf("cannot read the token file: %w", err))
+			r.add(check, "", fmt.Errorf("cannot read the token file: %w", err))
 			return
 		}
 		token = string(data)
 	}
 	if token == "" {
-		r.add("token", "", server.ErrNoToken)
+		r.add(check, "", server.ErrNoToken)
 		return
 	}
 	client, err := discord.New(discord.Config{Token: token, BaseURL: c.apiURL, Upstream: discord.NewUpstream(c.connectTimeout), RetryFor: -1})
 	if err != nil || offline {
-		r.add("token", "Discord was not asked", err)
+		r.add(check, "Discord was not asked", err)
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.connectTimeout+10*time.Second)
@@ -247,7 +266,7 @@ func (c *serverConfig) examineToken(ctx context.Context, r *report, offline bool
 	if err != nil {
 		err = fmt.Errorf("Discord does not accept the token, or cannot be reached: %w", err)
 	}
-	r.add("token", "valid; the bot is "+name, err)
+	r.add(check, "valid; the bot is "+name, err)
 }
 
 // examineTLS reads certificate, key and authorities.

@@ -36,6 +36,16 @@ Check the file with: discordproxyserver check --config FILE`
 #  - name: alerts
 #    channel: "CHANNEL_ID"
 #    secret: SECRET
+
+# Several bots, instead of token and token-file; see docs/bots.md. Each may have the settings
+# of the group Gateway and events, and has those of this file otherwise.
+#bots:
+#  - name: main
+#    token-file: FILE
+#    default: true
+#  - name: alerts
+#    token-file: FILE
+#    activity: TEXT
 `
 	return configfile.Template(schema(new(serverConfig).flags()), intro, sections)
 }

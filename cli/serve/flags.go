@@ -39,6 +39,7 @@ type serverConfig struct {
 	uploads             uploadConfig
 	rest                restConfig
 	gateway             gatewayConfig
+	bots                []botConfig
 	dashboard           dashboardConfig
 	access              accessConfig
 	hooks               hooksConfig

@@ -144,14 +144,19 @@ func (c *serverConfig) config() (server.Config, error) {
 	if config.GlobalRateLimit == 0 {
 		config.GlobalRateLimit = -1 // unlimited
 	}
-	if config.Token == "" && config.TokenFile == "" && !c.sandbox {
+	if len(c.bots) > 0 {
+		config.TokenFile = "" // that of systemd is for the only bot
+	} else if config.Token == "" && config.TokenFile == "" && !c.sandbox {
 		return config, server.ErrNoToken
 	}
 	c.rest.apply(&config)
 	c.access.apply(&config)
 	c.hooks.apply(&config)
 	c.dashboard.apply(&config)
-	return config, c.gateway.apply(&config)
+	if err := c.gateway.apply(&config); err != nil {
+		return config, err
+	}
+	return config, c.applyBots(&config)
 }
 
 // announce says where the server listens, and what to mind.

@@ -27,13 +27,14 @@ type settings struct {
 const (
 	authSection  = "auth"
 	hooksSection = "hooks"
+	botsSection  = "bots"
 )
 
 // schema describes the valid contents of a configuration file.
 func schema(flags []cli.Flag) configfile.Schema {
 	return configfile.Schema{
 		Flags: flags, Excluded: []string{"config", "help"}, Lists: []string{"host"},
-		Sections: []configfile.Section{{Name: authSection}, {Name: hooksSection, List: true}},
+		Sections: []configfile.Section{{Name: authSection}, {Name: hooksSection, List: true}, {Name: botsSection, List: true}},
 	}
 }
 
@@ -81,7 +82,10 @@ func (c *serverConfig) load(cc *cli.Context, flags []cli.Flag) error {
 		c.hooks.file = c.settings.path
 		c.settings.sources["hooks-file"] = configfile.Source{Kind: configfile.InFile, Where: c.settings.file.At(hooksSection)}
 	}
-	c.settings.values = make(map[string]string)
+	if err := c.loadBots(); err != nil {
+		return command.Misuse(err)
+	}
+	c.settings.values = map[string]string{botsSection: c.fixed()}
 	for _, f := range flags {
 		name := f.Names()[0]
 		if c.settings.values[name] = fmt.Sprint(cc.Value(name)); c.settings.values[name] == "<nil>" {
@@ -134,6 +138,9 @@ func nameFlag(err error) error {
 	if err == nil {
 		return nil
 	}
+	if text, ok := strings.CutPrefix(err.Error(), "server: Bots: "); ok {
+		return fmt.Errorf("%s: %s", botsSection, text)
+	}
 	for _, f := range flagOf {
 		if strings.HasPrefix(err.Error(), f.begin) {
 			_, text, _ := strings.Cut(err.Error(), ": ")
@@ -151,6 +158,9 @@ func (s *settings) locate(err error) error {
 		return nil
 	}
 	var places []string
+	if strings.HasPrefix(err.Error(), botsSection+": ") {
+		places = append(places, s.file.At(botsSection))
+	}
 	for _, found := range namedFlag.FindAllStringSubmatch(err.Error(), -1) {
 		if source := s.sources[found[1]]; source.Kind == configfile.InFile && !slices.Contains(places, source.Where) {
 			places = append(places, source.Where)
