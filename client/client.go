@@ -61,9 +61,9 @@ type Option func(*config)
 // sent in clear text.
 func WithKey(key string) Option { return func(c *config) { c.key = key } }
 
-// WithBot names the bot that the client's calls are for. A proxy has one bot, named
-// "default", and refuses calls for another one with NOT_FOUND. By default, and for "",
-// calls do not name a bot.
+// WithBot names the bot that the client's calls are for, if the proxy has several. A bot
+// that the proxy does not have is refused with NOT_FOUND. By default, and for "", the
+// proxy's default bot makes the calls.
 func WithBot(name string) Option { return func(c *config) { c.bot = name } }
 
 // WithTimeout limits the time of each call, including its retries, in addition to

@@ -29,8 +29,8 @@ import (
 // tenure, and else follows: the server forwards requests to the one that leads. Without
 // other servers there is one tenure, as long as the bot.
 type bot struct {
-	// label is the bot's name where several bots are told apart, and empty if the server
-	// names none.
+	// label is the bot's name in what is shown of several bots. It is empty for a bot that the
+	// configuration does not name.
 	label string
 	name  string
 	// prefix begins the paths of the bot where paths name it.

@@ -106,7 +106,7 @@ func (c Config) ofBots(ctx context.Context) (names []string, configs []Config, e
 // bots are those of a server, the default bot first.
 type bots []*bot
 
-// several reports whether there is more than the one bot of a server that names none.
+// several reports whether the configuration names bots.
 func (all bots) several() bool { return all[0].label != "" }
 
 // prepare has each bot begin a tenure unless another server leads it. Servers get the

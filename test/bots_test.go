@@ -125,7 +125,7 @@ func TestBotsDoNotWaitForEachOther(t *testing.T) {
 	sb.SetLimit(sandbox.Limit{Name: "send", Routes: []string{"POST /channels/{channel_id}/messages"}, Limit: 1, Window: time.Hour})
 	p := proxytest.StartProcess(t, nil, "--sandbox=false", "--no-data", "--max-queue", "10", "--config", severalBots(t, sb))
 	first, second := clientOf(t, p.Address, "first"), clientOf(t, p.Address, "second")
-	for range 20 { // more than the queue of a bot has room for
+	for range 20 { // more than fit into the queue of a bot
 		go func() {
 			_, _ = first.SendChannelMessage(t.Context(), &pb.SendChannelMessageRequest{ChannelId: channel, Content: "first"})
 		}()

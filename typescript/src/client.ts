@@ -35,8 +35,8 @@ export interface Settings extends CallSettings {
   key?: string | (() => string);
   /**
    * Name of the bot that the calls are for, or a function that returns it for each
-   * call. A proxy has one bot, named "default", and refuses calls for another one.
-   * By default, and if it is empty, calls do not name a bot.
+   * call, if the proxy has several bots. By default, and if it is empty, the proxy's
+   * default bot makes the calls.
    */
   bot?: string | (() => string);
 }

@@ -135,9 +135,8 @@ class DiscordClient(_Settings, Methods):
             changes nothing, if it certainly had no effect, if it sends a
             message, or if it enqueues a call. A message gets a nonce and a
             delivery an ID, so that neither is created twice.
-        bot: Name of the bot that the calls are for. A proxy has one bot, named
-            "default", and refuses calls for another one with NOT_FOUND. With
-            None or "", calls do not name a bot.
+        bot: Name of the bot that the calls are for, if the proxy has several. With
+            None or "", the proxy's default bot makes the calls.
 
     Raises:
         ValueError: by the constructor and the methods, for an invalid value
