@@ -24,6 +24,8 @@ type choice struct {
 	// common serves requests about the health of the server that name no bot. It is nil if
 	// the bot is the server's only one.
 	common http.Handler
+	// unknown refuses requests for bots that the server does not have.
+	unknown http.Handler
 }
 
 // ServeHTTP implements http.Handler.
@@ -47,7 +49,7 @@ func (c *choice) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	i := slices.IndexFunc(c.all, func(b *bot) bool { return b.name == name })
 	if i < 0 {
-		api.Refuse(w, r, connect.NewError(connect.CodeNotFound, c.unknown(name)))
+		c.unknown.ServeHTTP(w, r)
 		return
 	}
 	c.handlers[i].ServeHTTP(w, api.WithoutBot(r))
@@ -70,12 +72,26 @@ func (c *choice) unnamed(w http.ResponseWriter, r *http.Request) {
 	c.handlers[0].ServeHTTP(w, r)
 }
 
-// unknown is the error for a bot that the server does not have. It names none to strangers.
-func (c *choice) unknown(name string) error {
-	if !c.all.several() {
-		return fmt.Errorf("there is no bot named %.40q; the name of the proxy's bot is %q", name, c.all[0].name)
+// unknownBot refuses requests for bots that the server does not have, and names those that
+// it has to clients that it would serve.
+func (s *Server) unknownBot() (http.Handler, error) {
+	names := make([]string, len(s.bots))
+	for i, b := range s.bots {
+		names[i] = b.name
 	}
-	return fmt.Errorf("there is no bot named %.40q", name)
+	refuse := func(w http.ResponseWriter, r *http.Request, hint string) {
+		name, _ := api.BotOf(r)
+		api.Refuse(w, r, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no bot named %.40q%s", name, hint)))
+	}
+	clients, err := api.NewEntry(api.Config{Logger: s.config.Logger, Access: s.gate.guard}, http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) { refuse(w, r, "; the proxy has "+strings.Join(names, ", ")) }))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rest.Serves(r) || api.IsMethod(r.URL.Path) {
+			clients.ServeHTTP(w, r)
+		} else {
+			refuse(w, r, "")
+		}
+	}), err
 }
 
 // isAboutHealth reports whether a request asks whether the server can serve calls.

@@ -231,8 +231,8 @@ func (s *Server) handler(ctx context.Context, how serving, warnings []string) (a
 			begin()
 		}
 	}
-	if !s.bots.several() {
-		return c, begin, nil
+	if c.unknown, err = s.unknownBot(); err != nil || !s.bots.several() {
+		return c, begin, err
 	}
 	checks := health.Checks{shutdownCheck(ctx), s.bots.usable}
 	c.common, err = commonHandler(checks, func() []string { return slices.Concat(warnings, s.bots.warnings()) }, ctx.Done(), s.config.Logger)
