@@ -3,6 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,15 +22,27 @@ type discord struct {
 	sandbox  *sandbox.Sandbox
 	server   *httptest.Server
 	channels []sandbox.ID
+	bots     map[string]*bot // by their Authorization
 
 	mu        sync.Mutex
-	processes map[int]bool      // servers that run
-	sender    int               // the process that leads, as its messages show
-	replaced  map[int]time.Time // when another process began to send after one
-	failovers int               // how often another process began to send
-	overlaps  int               // messages from a process just after another one began to send
-	limited   map[string]int    // 429s by scope
+	processes map[int]bool   // servers that run
+	failovers int            // how often another process began to send
+	overlaps  int            // messages from a process just after another one began to send
+	limited   map[string]int // 429s by scope
 }
+
+// bot is a bot, as its messages show it.
+type bot struct {
+	name, token string
+	sender      int               // the process that leads
+	replaced    map[int]time.Time // when another process began to send after one
+}
+
+// names are those of the bots.
+var names = [3]string{"first", "second", "third"}
+
+// botOf returns the name of the bot that a caller uses.
+func botOf(caller int) string { return names[caller%len(names)] }
 
 // soonest is the shortest time after which a server may lead again. It cannot do so
 // before the next leader has ended, and there is more time between two disturbances.
@@ -41,7 +55,15 @@ func newDiscord(o options) (*discord, error) {
 		sandbox: sandbox.New(sandbox.Config{
 			Latency: sandbox.RoundTrip(30 * time.Millisecond), Seed: o.seed, MaxNonces: 1 << 20, MaxMessages: 1 << 20,
 		}),
-		processes: make(map[int]bool), replaced: make(map[int]time.Time), limited: make(map[string]int),
+		processes: make(map[int]bool), bots: make(map[string]*bot), limited: make(map[string]int),
+	}
+	for _, name := range names {
+		id := d.sandbox.AddUser(sandbox.User{Username: name, Bot: true})
+		token := base64.RawStdEncoding.EncodeToString([]byte(id.String())) + ".fleet." + name
+		if err := errors.Join(d.sandbox.AddToken("Bot "+token, id), d.sandbox.AddMember(d.sandbox.World().Guild, id)); err != nil {
+			return nil, err
+		}
+		d.bots["Bot "+token] = &bot{name: name, token: token, replaced: make(map[int]time.Time)}
 	}
 	for i := range o.callers {
 		id, err := d.sandbox.AddChannel(sandbox.Channel{GuildID: d.sandbox.World().Guild, Name: fmt.Sprintf("caller-%d", i)})
@@ -67,34 +89,39 @@ func (d *discord) close() {
 func (d *discord) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/messages") {
 		process, _ := r.Context().Value(senderKey{}).(int)
-		d.sent(process)
+		d.sent(process, d.bots[r.Header.Get("Authorization")])
 	}
 	d.sandbox.ServeHTTP(&watched{w, d}, r)
 }
 
-// sent notes that a process sends a message. Once another one has begun to send, it must
-// not, until it leads again.
-func (d *discord) sent(process int) {
+// sent notes that a process sends a message of a bot. Once another one has begun to send,
+// it must not, until it leads again.
+func (d *discord) sent(process int, b *bot) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case process == 0, process == d.sender: // 0 has ended meanwhile
-	case time.Since(d.replaced[process]) < soonest:
+	case process == 0, process == b.sender: // 0 has ended meanwhile
+	case time.Since(b.replaced[process]) < soonest:
 		d.overlaps++
 	default:
-		if d.sender != 0 {
-			d.replaced[d.sender] = time.Now()
+		if b.sender != 0 {
+			b.replaced[b.sender] = time.Now()
 			d.failovers++
 		}
-		d.sender = process
+		b.sender = process
 	}
 }
 
-// leader returns the process that leads, as its messages show.
-func (d *discord) leader() int {
+// leader returns the process that leads a bot, as its messages show.
+func (d *discord) leader(name string) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.sender
+	for _, b := range d.bots {
+		if b.name == name {
+			return b.sender
+		}
+	}
+	return 0
 }
 
 // runs notes whether a process is a server.

@@ -28,15 +28,15 @@ type book struct {
 	repeated int // calls to Enqueue that failed
 }
 
-// load is the callers, and a subscriber to events.
+// load is the callers, and a subscriber to the events of each bot.
 type load struct {
 	fleet   *fleet
 	options options
 	books   []book
 	working sync.WaitGroup
 	end     context.CancelFunc // of the load
-	watched witness
-	wait    func() // until the subscriber has ended
+	watched [len(names)]witness
+	wait    func() // until the subscribers have ended
 
 	mu        sync.Mutex
 	successes []time.Time // of direct calls
@@ -46,23 +46,30 @@ type load struct {
 }
 
 func newLoad(f *fleet, o options) *load {
-	return &load{
+	l := &load{
 		fleet: f, options: o, books: make([]book, o.callers), outages: make(map[string][]time.Duration), causes: make(map[string]int),
-		watched: witness{seen: make(map[uint64]bool)},
 	}
+	for i, name := range names {
+		l.watched[i].bot, l.watched[i].seen = name, make(map[uint64]bool)
+	}
+	return l
 }
 
 func (l *load) begin(ctx context.Context) error {
 	loading, end := context.WithCancel(ctx)
 	watching, stop := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
-	subscribed := make(chan struct{})
-	watchers.Go(func() { l.watched.watch(watching, l.fleet, sync.OnceFunc(func() { close(subscribed) })) })
+	subscribed := make(chan struct{}, len(names))
+	for i := range l.watched {
+		watchers.Go(func() { l.watched[i].watch(watching, l.fleet, sync.OnceFunc(func() { subscribed <- struct{}{} })) })
+	}
 	l.end, l.wait = end, func() { stop(); watchers.Wait() }
-	select {
-	case <-subscribed:
-	case <-time.After(30 * time.Second):
-		return errors.New("events cannot be subscribed to")
+	for range names {
+		select {
+		case <-subscribed:
+		case <-time.After(30 * time.Second):
+			return errors.New("events cannot be subscribed to")
+		}
 	}
 	for i := range l.books {
 		rng := rand.New(rand.NewPCG(l.options.seed, uint64(100+i))) //nolint:gosec // it need not be secret
@@ -73,7 +80,7 @@ func (l *load) begin(ctx context.Context) error {
 
 // call makes calls until the load ends, one after the other.
 func (l *load) call(ctx, loading context.Context, rng *rand.Rand, i int) {
-	b, channel := &l.books[i], uint64(l.fleet.discord.channels[i])
+	b, channel, bot := &l.books[i], uint64(l.fleet.discord.channels[i]), botOf(i)
 	for n := 0; loading.Err() == nil; n++ {
 		text := fmt.Sprintf("caller %d, %d", i, n)
 		send := &pb.SendChannelMessageRequest{ChannelId: channel, Content: text}
@@ -84,7 +91,7 @@ func (l *load) call(ctx, loading context.Context, rng *rand.Rand, i int) {
 		case 0:
 			queued.DeliveryId = fmt.Sprintf("%d-%d", i, n)
 			for {
-				_, err := server().outbox.Enqueue(within, queued)
+				_, err := server().outbox[bot].Enqueue(within, queued)
 				if err == nil {
 					b.accepted = append(b.accepted, text)
 					break
@@ -99,13 +106,13 @@ func (l *load) call(ctx, loading context.Context, rng *rand.Rand, i int) {
 				sleep(ctx, 100*time.Millisecond)
 			}
 		case 1:
-			if _, err := server().outbox.Enqueue(within, queued); err != nil {
+			if _, err := server().outbox[bot].Enqueue(within, queued); err != nil {
 				l.failed(b, text, err)
 			} else {
 				b.unnamed = append(b.unnamed, text)
 			}
 		default:
-			if _, err := server().api.SendChannelMessage(within, send); err != nil {
+			if _, err := server().api[bot].SendChannelMessage(within, send); err != nil {
 				l.failed(b, text, err)
 				break
 			}
@@ -166,30 +173,41 @@ func (l *load) finish(ctx context.Context) error {
 	l.end()
 	l.working.Wait()
 	deadline := time.Now().Add(5 * time.Minute)
-	for {
-		resp, err := l.fleet.replicas[0].outbox.ListDeliveries(ctx, &pb.ListDeliveriesRequest{
-			States: []pb.Delivery_State{pb.Delivery_SCHEDULED, pb.Delivery_WAITING, pb.Delivery_SENDING}, PageSize: 1,
-		})
-		if err == nil && len(resp.GetDeliveries()) == 0 {
-			break
+	for _, name := range names {
+		if err := l.empty(ctx, name, deadline); err != nil {
+			return err
 		}
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			return fmt.Errorf("the outbox does not become empty: %w", err)
-		}
-		sleep(ctx, 200*time.Millisecond)
 	}
 	last, err := l.fleet.discord.sandbox.AddMessage(sandbox.Message{ChannelID: l.fleet.discord.channels[0], Content: "the last"})
 	if err != nil {
 		return err
 	}
-	for !l.watched.has(uint64(last)) {
-		if time.Now().After(deadline) || ctx.Err() != nil {
-			return errors.New("the last event does not come")
+	for i := range l.watched {
+		for !l.watched[i].has(uint64(last)) {
+			if time.Now().After(deadline) || ctx.Err() != nil {
+				return fmt.Errorf("the last event of %s does not come", l.watched[i].bot)
+			}
+			sleep(ctx, 50*time.Millisecond)
 		}
-		sleep(ctx, 50*time.Millisecond)
 	}
 	l.wait()
 	return nil
+}
+
+// empty waits until the outbox of a bot is empty.
+func (l *load) empty(ctx context.Context, bot string, deadline time.Time) error {
+	for {
+		resp, err := l.fleet.replicas[0].outbox[bot].ListDeliveries(ctx, &pb.ListDeliveriesRequest{
+			States: []pb.Delivery_State{pb.Delivery_SCHEDULED, pb.Delivery_WAITING, pb.Delivery_SENDING}, PageSize: 1,
+		})
+		if err == nil && len(resp.GetDeliveries()) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return fmt.Errorf("the outbox of %s does not become empty: %w", bot, err)
+		}
+		sleep(ctx, 200*time.Millisecond)
+	}
 }
 
 // inOrder returns how many of the texts, which are in the order of their caller, come
@@ -242,7 +260,11 @@ func (l *load) report(out io.Writer) error {
 		accepted, sent, refused = accepted+len(queued), sent+len(b.sent), refused+len(b.refused)
 		unknown, repeated = unknown+b.unknown, repeated+b.repeated
 	}
-	missed := l.watched.missed(ids)
+	missed, gaps := 0, 0
+	for i := range l.watched {
+		missed += l.watched[i].missed(ids)
+		gaps += l.watched[i].gaps
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	fmt.Fprintf(out, "messages: %d sent, %d enqueued, %d refused, %d with an unknown outcome; %d calls to Enqueue repeated by their callers\n",
@@ -250,7 +272,7 @@ func (l *load) report(out io.Writer) error {
 	for _, cause := range sortedKeys(l.causes) {
 		fmt.Fprintf(out, "  %5d  %s\n", l.causes[cause], cause)
 	}
-	fmt.Fprintf(out, "failovers %d, gaps reported to the subscriber %d, 429s by scope: %v\n", d.failovers, l.watched.gaps, d.limited)
+	fmt.Fprintf(out, "failovers %d, gaps reported to the subscribers %d, 429s by scope: %v\n", d.failovers, gaps, d.limited)
 	for _, kind := range sortedKeys(l.outages) {
 		times := slices.Sorted(slices.Values(l.outages[kind]))
 		fmt.Fprintf(out, "  %-24s %3d times, no call succeeded for: median %v, worst %v\n", kind, len(times),

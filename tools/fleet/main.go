@@ -1,13 +1,13 @@
-// Command fleet runs three servers on one PostgreSQL database against the sandbox,
+// Command fleet runs three servers with three bots on one PostgreSQL database against the sandbox,
 // disturbs them at random, and compares the answers of callers with what the sandbox has.
 //
 // The servers are processes. Callers use a server at random for each call. One after the
-// other, the leader is killed or paused, a server is restarted, PostgreSQL is restarted or
+// other, the leader of a bot is killed or paused, a server is restarted, PostgreSQL is restarted or
 // killed, and toxiproxy delays, slows or cuts the way of a server to the database or to
 // the other servers.
 //
 // The exit code is 1 when a message was lost or doubled, a caller got a wrong answer, an
-// order was not kept, an event was missed, two servers sent, or Discord had to refuse more
+// order was not kept, an event was missed, two servers sent for a bot, or Discord had to refuse more
 // calls than a failover explains.
 package main
 
@@ -77,6 +77,9 @@ func run(ctx context.Context, out io.Writer, o options) (err error) {
 	}
 	defer discord.close()
 	f := &fleet{binary: binary, folder: folder, discord: discord, db: db}
+	if err := f.configure(); err != nil {
+		return err
+	}
 	defer f.close()
 	for i := range f.replicas {
 		if f.replicas[i], err = f.newReplica(ctx, i); err != nil {

@@ -36,9 +36,9 @@ type replica struct {
 	fleet         *fleet
 	number        int
 	port, address string
-	toDB, toPeer  *toxiproxy.Proxy // the way to the database, and the one of other servers to this one
-	api           discordapiconnect.DiscordApiClient
-	outbox        discordapiconnect.OutboxClient
+	toDB, toPeer  *toxiproxy.Proxy                              // the way to the database, and the one of other servers to this one
+	api           map[string]discordapiconnect.DiscordApiClient // by the names of bots
+	outbox        map[string]discordapiconnect.OutboxClient
 	log           *os.File
 
 	mu    sync.Mutex
@@ -68,19 +68,34 @@ func (f *fleet) newReplica(ctx context.Context, number int) (*replica, error) {
 	client := &http.Client{Transport: &http.Transport{
 		Protocols: protocols, HTTP2: &http.HTTP2Config{SendPingTimeout: 5 * time.Second, PingTimeout: 5 * time.Second},
 	}}
-	r.api = discordapiconnect.NewDiscordApiClient(client, "http://"+r.address, connect.WithGRPC())
-	r.outbox = discordapiconnect.NewOutboxClient(client, "http://"+r.address, connect.WithGRPC())
+	r.api, r.outbox = make(map[string]discordapiconnect.DiscordApiClient), make(map[string]discordapiconnect.OutboxClient)
+	for _, name := range names {
+		url := "http://" + r.address + "/bots/" + name
+		r.api[name] = discordapiconnect.NewDiscordApiClient(client, url, connect.WithGRPC())
+		r.outbox[name] = discordapiconnect.NewOutboxClient(client, url, connect.WithGRPC())
+	}
 	if r.log, err = os.Create(filepath.Join(f.folder, fmt.Sprintf("server%d.log", number))); err != nil {
 		return nil, err
 	}
 	return r, r.start(ctx)
 }
 
+// configure writes the configuration file of all servers.
+func (f *fleet) configure() error {
+	text := "bots:\n"
+	for _, b := range f.discord.bots {
+		text += fmt.Sprintf("- {name: %s, token: %s}\n", b.name, b.token)
+	}
+	return os.WriteFile(f.configuration(), []byte(text), 0o600)
+}
+
+func (f *fleet) configuration() string { return filepath.Join(f.folder, "config.yaml") }
+
 // start starts a process.
 func (r *replica) start(ctx context.Context) error {
 	_, port, _ := net.SplitHostPort(r.toDB.Listen) // it has one
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), r.fleet.binary,
-		"--token", r.fleet.discord.sandbox.World().Token, "--discord-api-url", r.fleet.discord.server.URL+"/api",
+		"--config", r.fleet.configuration(), "--discord-api-url", r.fleet.discord.server.URL+"/api",
 		"--database", "postgres://test@127.0.0.1:"+port+"/postgres?sslmode=disable",
 		"--advertise", r.toPeer.Listen, "--port", r.port, "--no-dashboard", "--log-file-path", r.fleet.folder)
 	cmd.Stdout, cmd.Stderr = r.log, r.log
@@ -141,9 +156,9 @@ func (f *fleet) close() {
 	}
 }
 
-// leader returns the server that has sent last, else any.
-func (f *fleet) leader() *replica {
-	leader := f.discord.leader()
+// leader returns the server that has sent last for a bot, else any.
+func (f *fleet) leader(name string) *replica {
+	leader := f.discord.leader(name)
 	for _, r := range f.replicas {
 		if pid, _ := r.process(); pid == leader {
 			return r
@@ -168,22 +183,33 @@ func (f *fleet) serves(ctx context.Context, within time.Duration) error {
 			if time.Now().After(deadline) || ctx.Err() != nil {
 				return fmt.Errorf("server %d is not ready within %v", r.number, within)
 			}
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.address+"/readyz", nil)
-			if err != nil {
-				return err
-			}
-			client := http.Client{Timeout: 3 * time.Second}
-			resp, err := client.Do(req)
-			if ready++; err != nil || resp.StatusCode != http.StatusOK {
+			if ready++; !r.ready(ctx) {
 				ready = 0
-			}
-			if err == nil {
-				resp.Body.Close()
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
 	}
 	return nil
+}
+
+// ready reports whether the server can serve calls for every bot.
+func (r *replica) ready(ctx context.Context) bool {
+	client := http.Client{Timeout: 3 * time.Second}
+	for _, name := range names {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.address+"/bots/"+name+"/readyz", nil)
+		if err != nil {
+			return false
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return false
+		}
+	}
+	return true
 }
 
 // kinds are what happens to the servers.
@@ -202,7 +228,7 @@ func order(r *rand.Rand) []string {
 
 // disturb does something of a kind to the fleet, and waits until all servers serve.
 func (f *fleet) disturb(ctx context.Context, rng *rand.Rand, kind string, l *load) error {
-	leader, other := f.leader(), f.replicas[rng.IntN(len(f.replicas))]
+	leader, other := f.leader(names[rng.IntN(len(names))]), f.replicas[rng.IntN(len(f.replicas))]
 	for other == leader {
 		other = f.replicas[rng.IntN(len(f.replicas))]
 	}

@@ -10,8 +10,9 @@ import (
 	pb "discordproxy/gen/discord_api"
 )
 
-// witness is a subscriber to events, of one server after the other.
+// witness is a subscriber to the events of a bot, of one server after the other.
 type witness struct {
+	bot     string
 	mu      sync.Mutex
 	seen    map[uint64]bool
 	first   uint64      // messages with larger IDs count
@@ -26,7 +27,7 @@ func (w *witness) watch(ctx context.Context, f *fleet, subscribed func()) {
 	var position *pb.EventPosition
 	for ctx.Err() == nil {
 		server := f.replicas[rand.IntN(len(f.replicas))] //nolint:gosec // it need not be secret
-		stream, err := server.api.SubscribeEvents(ctx, &pb.SubscribeEventsRequest{After: position})
+		stream, err := server.api[w.bot].SubscribeEvents(ctx, &pb.SubscribeEventsRequest{After: position})
 		if err == nil {
 			for stream.Receive() {
 				for _, e := range stream.Msg().GetEvents() {
