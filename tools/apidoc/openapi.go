@@ -104,7 +104,8 @@ func pathItem(m method) object {
 			{"operationId", id},
 			{"summary", m.summary()},
 			{"description", description},
-			{"parameters", append(parameters, shared("parameters", "Timeout"), shared("parameters", "RequestId"))},
+			{"parameters", append(parameters, shared("parameters", "Timeout"), shared("parameters", "RequestId"),
+				shared("parameters", "Bot"))},
 		}, rest...), member{"responses", responses(m, answers)})
 	}
 	item := object{{"post", operation(string(m.Name()), nil, member{"requestBody", object{
