@@ -83,8 +83,8 @@ func (s *Server) unknownBot() (http.Handler, error) {
 		name, _ := api.BotOf(r)
 		api.Refuse(w, r, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no bot named %.40q%s", name, hint)))
 	}
-	clients, err := api.NewEntry(api.Config{Logger: s.config.Logger, Access: s.gate.guard}, http.HandlerFunc(
-		func(w http.ResponseWriter, r *http.Request) { refuse(w, r, "; the proxy has "+strings.Join(names, ", ")) }))
+	toClients := func(w http.ResponseWriter, r *http.Request) { refuse(w, r, "; the proxy has "+strings.Join(names, ", ")) }
+	clients, err := api.NewEntry(api.Config{Logger: s.config.Logger, Access: s.gate.guard}, http.HandlerFunc(toClients))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rest.Serves(r) || api.IsMethod(r.URL.Path) {
 			clients.ServeHTTP(w, r)

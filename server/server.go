@@ -179,7 +179,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 	if s.ran.Swap(true) {
 		return errors.New("server: Run was called before")
 	}
-	defer s.Close() //nolint:contextcheck // it saves after ctx has ended
+	defer s.Close()
 	ctx, stop := context.WithCancelCause(ctx)
 	var parts sync.WaitGroup
 	defer parts.Wait()

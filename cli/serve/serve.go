@@ -117,7 +117,7 @@ func (c *serverConfig) run(ctx context.Context, env command.Env) error {
 	if err != nil {
 		return err
 	}
-	defer srv.Close() //nolint:contextcheck // it saves after ctx has ended
+	defer srv.Close()
 	lis, err := c.listen(ctx)
 	if err != nil {
 		return err
