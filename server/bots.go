@@ -172,6 +172,11 @@ func (b *bot) named(err error) error {
 // isOwn reports whether an Authorization is the bot's own token.
 func (b *bot) isOwn(authorization string) bool {
 	scheme, given, _ := strings.Cut(authorization, " ")
-	want, got := sha256.Sum256([]byte(strings.TrimPrefix(*b.token.Load(), "Bot "))), sha256.Sum256([]byte(strings.TrimSpace(given)))
-	return strings.EqualFold(scheme, "Bot") && subtle.ConstantTimeCompare(want[:], got[:]) == 1
+	own, given := strings.TrimPrefix(*b.token.Load(), "Bot "), strings.TrimSpace(given)
+	id, _, _ := strings.Cut(own, ".") // which is not secret
+	if !strings.EqualFold(scheme, "Bot") || !strings.HasPrefix(given, id) {
+		return false
+	}
+	want, got := sha256.Sum256([]byte(own)), sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
 }

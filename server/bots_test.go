@@ -129,6 +129,9 @@ func TestBots(t *testing.T) {
 			t.Errorf("the token of %s: %d %s", b.Name, code, text)
 		}
 	}
+	if code, text := r.ask(t.Context(), "/bots/first/api/v10/users/@me", "Authorization", "Bot "+second.Token); code != http.StatusBadRequest {
+		t.Errorf("the token of another bot: %d %s", code, text)
+	}
 	within(t, func() error {
 		// It finds the gateway of its bot at that bot's address.
 		code, text := r.ask(t.Context(), "/api/v10/gateway/bot", "Authorization", "Bot "+third.Token)

@@ -48,11 +48,14 @@ func (c *choice) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	i := slices.IndexFunc(c.all, func(b *bot) bool { return b.name == name })
-	if i < 0 {
+	switch own := c.byToken(r); {
+	case i < 0:
 		c.unknown.ServeHTTP(w, r)
-		return
+	case own >= 0 && own != i: // whose limits are kept where its other calls are made
+		api.Refuse(w, r, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("the request is for bot %s, but has the token of another bot", name)))
+	default:
+		c.handlers[i].ServeHTTP(w, api.WithoutBot(r))
 	}
-	c.handlers[i].ServeHTTP(w, api.WithoutBot(r))
 }
 
 // unnamed serves a request that does not name one of several bots.
@@ -61,15 +64,16 @@ func (c *choice) unnamed(w http.ResponseWriter, r *http.Request) {
 		c.common.ServeHTTP(w, r)
 		return
 	}
-	if given := r.Header["Authorization"]; len(given) == 1 && rest.Serves(r) {
-		for i, b := range c.all {
-			if b.isOwn(given[0]) {
-				c.handlers[i].ServeHTTP(w, r)
-				return
-			}
-		}
+	c.handlers[max(c.byToken(r), 0)].ServeHTTP(w, r)
+}
+
+// byToken returns the bot whose own token a plain request has, or -1.
+func (c *choice) byToken(r *http.Request) int {
+	given := r.Header["Authorization"]
+	if len(given) != 1 || !rest.Serves(r) {
+		return -1
 	}
-	c.handlers[0].ServeHTTP(w, r)
+	return slices.IndexFunc(c.all, func(b *bot) bool { return b.isOwn(given[0]) })
 }
 
 // unknownBot refuses requests for bots that the server does not have, and names those that
@@ -83,7 +87,8 @@ func (s *Server) unknownBot() (http.Handler, error) {
 		name, _ := api.BotOf(r)
 		api.Refuse(w, r, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no bot named %.40q%s", name, hint)))
 	}
-	toClients := func(w http.ResponseWriter, r *http.Request) { refuse(w, r, "; the proxy has "+strings.Join(names, ", ")) }
+	hint := "; the proxy has " + strings.Join(names, ", ")
+	toClients := func(w http.ResponseWriter, r *http.Request) { refuse(w, r, hint) }
 	clients, err := api.NewEntry(api.Config{Logger: s.config.Logger, Access: s.gate.guard}, http.HandlerFunc(toClients))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rest.Serves(r) || api.IsMethod(r.URL.Path) {
