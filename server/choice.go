@@ -52,7 +52,8 @@ func (c *choice) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case i < 0:
 		c.unknown.ServeHTTP(w, r)
 	case own >= 0 && own != i: // whose limits are kept where its other calls are made
-		api.Refuse(w, r, connect.NewError(connect.CodeInvalidArgument, fmt.Errorf("the request is for bot %s, but has the token of another bot", name)))
+		api.Refuse(w, r, connect.NewError(connect.CodeInvalidArgument,
+			fmt.Errorf("the request is for bot %s, but has the token of another bot", name)))
 	default:
 		c.handlers[i].ServeHTTP(w, api.WithoutBot(r))
 	}
