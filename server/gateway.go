@@ -127,7 +127,7 @@ func (l live) openProxy(c Config, g *gate, addr net.Addr, observers calls.Observ
 				"it needs --auth-file or --tls-client-ca, or a loopback address",
 		)
 	}
-	l.proxy.Open(l.gateway, g.guard, append(calls.Observers{calls.Log(c.Logger)}, observers...))
+	l.proxy.Open(l.gateway, g.guard.ForBot(api.BotName), append(calls.Observers{calls.Log(c.Logger)}, observers...))
 	return nil
 }
 

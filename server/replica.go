@@ -216,8 +216,8 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 	r.load = b.currentLoad
 	b.metrics.WatchFleet(b.watched)
 	service := api.Config{
-		Logger: b.config.Logger, Access: b.gate.guard, Observers: calls.Observers{b.metrics},
-		Hooks: b.incoming.current(), UseHooks: b.incoming.follow(r),
+		Logger: b.config.Logger, Access: b.gate.guard.ForBot(api.BotName), Observers: calls.Observers{b.metrics},
+		Hooks: b.incoming.current(api.BotName), UseHooks: b.incoming.follow(r, api.BotName),
 	}
 	service.REST.IsOwn = r.isOwn
 	if b.config.Audit != nil {

@@ -218,7 +218,7 @@ func (s *Server) metricsPage() http.Handler {
 	if s.config.OpenMetrics {
 		return access.Everyone(s.metrics.Handler())
 	}
-	return s.gate.guard.Page(s.metrics.Handler())
+	return s.gate.guard.ForAllBots().Page(s.metrics.Handler())
 }
 
 // announce says that the server listens, and what to mind.

@@ -200,10 +200,10 @@ func (t *tenure) service(addr net.Addr) api.Config {
 	service := api.Config{
 		Discord: learning{t.up.client, t.names}, Gateway: t.live.server,
 		Ready: t.login.ready, Health: b.checks, Ending: t.ctx.Done(), Logger: c.Logger,
-		Observers: calls.Observers{b.metrics, t.dashboard, b.history}, Dashboard: t.dashboard, Access: b.gate.guard,
+		Observers: calls.Observers{b.metrics, t.dashboard, b.history}, Dashboard: t.dashboard, Access: b.gate.guard.ForBot(api.BotName),
 		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,
 		Outbox: t.outbox, UseMaker: func(m outbox.Maker) { t.maker = m },
-		Hooks: b.incoming.current(), UseHooks: b.incoming.follow(t),
+		Hooks: b.incoming.current(api.BotName), UseHooks: b.incoming.follow(t, api.BotName),
 	}
 	if c.Audit != nil {
 		service.Observers = append(service.Observers, calls.Audit(c.Audit, c.Logger))
