@@ -15,6 +15,9 @@ import (
 // holds.
 func NewKey() (key, hash string) { return access.NewKey() }
 
+// BotNames returns the names of a server's bots, the default bot first.
+func BotNames(Config) []string { return []string{api.BotName} }
+
 // DescribeClients returns a line for each client of an auth file that says what it
 // may do, and what is wrong with the file. bots are the names of the server's bots, the
 // default bot first; without them, a client may name any bot.

@@ -39,7 +39,7 @@ func openGate(c Config) (*gate, error) {
 	config := access.Config{Certificates: c.ClientCAFile != "", Logger: c.Logger}
 	if c.AuthFile != "" {
 		defaults := access.Defaults{
-			Methods: guardedMethods(), Bots: c.botNames(),
+			Methods: guardedMethods(), Bots: BotNames(c),
 			// No client can fill the queue alone.
 			MaxCalls: (c.MaxQueue + 1) / 2, MaxBytes: (c.MaxQueueBytes + 1) / 2,
 		}
@@ -71,9 +71,6 @@ func given(content []byte) func(string) ([]byte, error) {
 	}
 	return func(string) ([]byte, error) { return content, nil }
 }
-
-// botNames are the names of the bots, the default bot first.
-func (c *Config) botNames() []string { return []string{api.BotName} }
 
 // guardedMethods are the names that methods in an auth file can mean, apart
 // from those of plain REST.

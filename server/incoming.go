@@ -121,7 +121,7 @@ func openHooks(c Config, g *gate) (*incoming, error) {
 	}
 	from := incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}
 	h.watched = &files.Watched{What: "hooks file", Paths: from.paths(), ReadFile: from.read, Use: func(contents [][]byte) error {
-		parsed, err := parseHooks(contents, c.botNames())
+		parsed, err := parseHooks(contents, BotNames(c))
 		if err != nil {
 			return err
 		}
