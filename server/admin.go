@@ -16,9 +16,10 @@ import (
 func NewKey() (key, hash string) { return access.NewKey() }
 
 // DescribeClients returns a line for each client of an auth file that says what it
-// may do, and what is wrong with the file.
-func DescribeClients(auth []byte) ([]string, error) {
-	rules, err := access.Parse(auth, access.Defaults{Methods: guardedMethods()})
+// may do, and what is wrong with the file. bots are the names of the server's bots, the
+// default bot first; without them, a client may name any bot.
+func DescribeClients(auth []byte, bots ...string) ([]string, error) {
+	rules, err := access.Parse(auth, access.Defaults{Methods: guardedMethods(), Bots: bots})
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"discordproxy/server/api"
+	"discordproxy/server/internal/access"
 )
 
 // BotConfig describes one of several bots of a server.
@@ -64,6 +65,22 @@ func (c *Config) validateBots() error {
 	return nil
 }
 
+// BotNames returns the names of a server's bots, the default bot first.
+func BotNames(c Config) []string {
+	if len(c.Bots) == 0 {
+		return []string{api.BotName}
+	}
+	var names []string
+	for _, b := range c.Bots {
+		if b.Default {
+			names = slices.Insert(names, 0, b.Name)
+		} else {
+			names = append(names, b.Name)
+		}
+	}
+	return names
+}
+
 // CheckBots returns what is wrong with Bots: their names, or tokens of the same bot. It
 // reads the files of the tokens.
 func CheckBots(ctx context.Context, c Config) error {
@@ -71,36 +88,33 @@ func CheckBots(ctx context.Context, c Config) error {
 		return err
 	}
 	c.setDefaults()
-	_, _, err := c.ofBots(ctx)
+	_, err := c.ofBots(ctx)
 	return err
 }
 
-// ofBots returns the configuration of each bot with its token, the default bot's first.
-func (c Config) ofBots(ctx context.Context) (names []string, configs []Config, err error) {
+// ofBots returns the configuration of each bot with its token, in the order of BotNames.
+func (c Config) ofBots(ctx context.Context) (configs []Config, err error) {
 	if len(c.Bots) == 0 {
 		err := c.readToken(ctx)
-		return []string{api.BotName}, []Config{c}, err
+		return []Config{c}, err
 	}
 	ids := make(map[string]string)
-	for _, b := range c.Bots {
+	for _, name := range BotNames(c) {
+		b := c.Bots[slices.IndexFunc(c.Bots, func(b BotConfig) bool { return b.Name == name })]
 		own := c
 		own.Token, own.TokenFile, own.Gateway = b.Token, b.TokenFile, b.Gateway
 		own.Gateway.setDefaults()
 		own.Logger = c.Logger.With("bot", b.Name)
 		if err := own.readToken(ctx); err != nil {
-			return nil, nil, fmt.Errorf("server: Bots: %s: %w", b.Name, err)
+			return nil, fmt.Errorf("server: Bots: %s: %w", b.Name, err)
 		}
 		if other, taken := ids[botOf(own)]; taken {
-			return nil, nil, fmt.Errorf("server: Bots: the tokens of %s and %s are those of the same bot", other, b.Name)
+			return nil, fmt.Errorf("server: Bots: the tokens of %s and %s are those of the same bot", other, b.Name)
 		}
 		ids[botOf(own)] = b.Name
-		if b.Default {
-			names, configs = slices.Insert(names, 0, b.Name), slices.Insert(configs, 0, own)
-		} else {
-			names, configs = append(names, b.Name), append(configs, own)
-		}
+		configs = append(configs, own)
 	}
-	return names, configs, nil
+	return configs, nil
 }
 
 // bots are those of a server, the default bot first.
@@ -168,6 +182,9 @@ func (b *bot) named(err error) error {
 	}
 	return fmt.Errorf("bot %s: %w", b.label, err)
 }
+
+// guard authorizes clients for the bot.
+func (b *bot) guard() *access.Guard { return b.gate.guard.ForBot(b.name) }
 
 // isOwn reports whether an Authorization is the bot's own token.
 func (b *bot) isOwn(authorization string) bool {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"discordproxy/server/api"
+	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/forward"
 	"discordproxy/server/internal/health"
 	"discordproxy/server/internal/listener"
@@ -24,6 +25,8 @@ type choice struct {
 	// common serves requests about the health of the server that name no bot. It is nil if
 	// the bot is the server's only one.
 	common http.Handler
+	// hooks belong to bots.
+	hooks *incoming
 	// unknown refuses requests for bots that the server does not have.
 	unknown http.Handler
 }
@@ -65,7 +68,11 @@ func (c *choice) unnamed(w http.ResponseWriter, r *http.Request) {
 		c.common.ServeHTTP(w, r)
 		return
 	}
-	c.handlers[max(c.byToken(r), 0)].ServeHTTP(w, r)
+	i := c.byToken(r)
+	if hook := c.hooks.botOf(r.URL.Path); hook != "" {
+		i = slices.IndexFunc(c.all, func(b *bot) bool { return b.name == hook })
+	}
+	c.handlers[max(i, 0)].ServeHTTP(w, r)
 }
 
 // byToken returns the bot whose own token a plain request has, or -1.
@@ -80,16 +87,14 @@ func (c *choice) byToken(r *http.Request) int {
 // unknownBot refuses requests for bots that the server does not have, and names those that
 // it has to clients that it would serve.
 func (s *Server) unknownBot() (http.Handler, error) {
-	names := make([]string, len(s.bots))
-	for i, b := range s.bots {
-		names[i] = b.name
-	}
+	names := BotNames(s.config)
 	refuse := func(w http.ResponseWriter, r *http.Request, hint string) {
 		name, _ := api.BotOf(r)
 		api.Refuse(w, r, connect.NewError(connect.CodeNotFound, fmt.Errorf("there is no bot named %.40q%s", name, hint)))
 	}
-	hint := "; the proxy has " + strings.Join(names, ", ")
-	toClients := func(w http.ResponseWriter, r *http.Request) { refuse(w, r, hint) }
+	toClients := func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, r, ": this client may use "+strings.Join(access.Bots(r.Context(), names), ", "))
+	}
 	clients, err := api.NewEntry(api.Config{Logger: s.config.Logger, Access: s.gate.guard}, http.HandlerFunc(toClients))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rest.Serves(r) || api.IsMethod(r.URL.Path) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"discordproxy/server/api"
+	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/rest"
 	"discordproxy/server/internal/store"
 
@@ -94,16 +95,22 @@ type botFleet struct {
 	at    time.Time
 }
 
-// fleet returns the replicas that this server knows of, itself included.
-func (s *Server) fleet(context.Context) *pb.GetFleetResponse {
+// fleet returns the replicas that this server knows of, itself included, as far as they
+// use bots that the client of ctx may use.
+func (s *Server) fleet(ctx context.Context) *pb.GetFleetResponse {
 	process, shared := "alone", false
-	all := make([]botFleet, len(s.bots))
-	for i, b := range s.bots {
+	var all []botFleet
+	visible := access.Bots(ctx, BotNames(s.config))
+	for _, b := range s.bots {
+		if !slices.Contains(visible, b.name) {
+			continue
+		}
 		if r := b.replica; r != nil {
 			met := r.met.Load()
-			process, shared, all[i] = r.me.Process, true, botFleet{b.name, met.Fleet, met.at}
+			process, shared = r.me.Process, true
+			all = append(all, botFleet{b.name, met.Fleet, met.at})
 		} else {
-			all[i] = b.alone()
+			all = append(all, b.alone())
 		}
 	}
 	return showFleet(time.Now(), process, shared, all...)

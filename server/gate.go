@@ -39,7 +39,7 @@ func openGate(c Config) (*gate, error) {
 	config := access.Config{Certificates: c.ClientCAFile != "", Logger: c.Logger}
 	if c.AuthFile != "" {
 		defaults := access.Defaults{
-			Methods: guardedMethods(),
+			Methods: guardedMethods(), Bots: BotNames(c),
 			// No client can fill the queue alone.
 			MaxCalls: (c.MaxQueue + 1) / 2, MaxBytes: (c.MaxQueueBytes + 1) / 2,
 		}

@@ -8,6 +8,7 @@ import (
 	"discordproxy/discord"
 	"discordproxy/discord/gateway"
 	"discordproxy/server/api"
+	"discordproxy/server/internal/access"
 	"discordproxy/server/internal/calls"
 	"discordproxy/server/internal/events"
 	"discordproxy/server/internal/gatewayproxy"
@@ -117,17 +118,17 @@ func (l live) run(ctx context.Context, begin <-chan struct{}) {
 
 // openProxy has bots use the gateway through the server on addr, if the
 // configuration says so. It must be called before run.
-func (l live) openProxy(c Config, g *gate, addr net.Addr, observers calls.Observers) error {
+func (l live) openProxy(c Config, open bool, guard *access.Guard, addr net.Addr, observers calls.Observers) error {
 	switch {
 	case l.gateway == nil || c.Gateway.Proxy == Off || c.Gateway.Proxy == OnLoopback && !listener.IsLoopback(addr):
 		return nil
-	case g.isOpen(addr):
+	case open:
 		return errors.New(
 			"--gateway-proxy would let anyone who can reach the server run the bot: " +
 				"it needs --auth-file or --tls-client-ca, or a loopback address",
 		)
 	}
-	l.proxy.Open(l.gateway, g.guard, append(calls.Observers{calls.Log(c.Logger)}, observers...))
+	l.proxy.Open(l.gateway, guard, append(calls.Observers{calls.Log(c.Logger)}, observers...))
 	return nil
 }
 

@@ -59,7 +59,7 @@ func (f incomingFiles) read(path string) ([]byte, error) {
 	return json.Marshal(texts)
 }
 
-func parseHooks(contents [][]byte) (*hooks.Hooks, error) {
+func parseHooks(contents [][]byte, bots []string) (*hooks.Hooks, error) {
 	templates := hooks.BuiltIn()
 	if len(contents) > 1 {
 		var texts map[string]string
@@ -71,7 +71,7 @@ func parseHooks(contents [][]byte) (*hooks.Hooks, error) {
 			return nil, err
 		}
 	}
-	return hooks.Parse(contents[0], templates)
+	return hooks.Parse(contents[0], templates, bots...)
 }
 
 // incoming are the hooks of a file, which change with it.
@@ -83,17 +83,17 @@ type incoming struct {
 	users  map[any]func(*hooks.Hooks)
 }
 
-// follow returns what has changes of the file reach a handler that belongs to owner, until
-// leave.
-func (h *incoming) follow(owner any) func(use func(*hooks.Hooks)) {
+// follow returns what has changes of a bot's hooks reach a handler that belongs to owner,
+// until leave.
+func (h *incoming) follow(owner any, bot string) func(use func(*hooks.Hooks)) {
 	return func(use func(*hooks.Hooks)) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if h.users == nil {
 			h.users = make(map[any]func(*hooks.Hooks))
 		}
-		h.users[owner] = use
-		use(h.config.Hooks)
+		h.users[owner] = func(all *hooks.Hooks) { use(all.Of(bot)) }
+		h.users[owner](h.config.Hooks)
 	}
 }
 
@@ -104,11 +104,23 @@ func (h *incoming) leave(owner any) {
 	delete(h.users, owner)
 }
 
-// current returns the configuration with the newest hooks.
-func (h *incoming) current() hooks.Config {
+// current returns the configuration with the newest hooks of a bot.
+func (h *incoming) current(bot string) hooks.Config {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.config
+	config := h.config
+	config.Hooks = config.Hooks.Of(bot)
+	return config
+}
+
+// botOf returns the bot of the hook that a path means, or "" if there is no such hook.
+func (h *incoming) botOf(path string) string {
+	if !strings.HasPrefix(path, "/hooks/") {
+		return ""
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.config.Hooks.BotOf(path)
 }
 
 // openHooks reads the files of the hooks, which the gate then watches.
@@ -119,7 +131,7 @@ func openHooks(c Config, g *gate) (*incoming, error) {
 	}
 	from := incomingFiles{c.HooksFile, c.HooksTemplates, c.Hooks}
 	h.watched = &files.Watched{What: "hooks file", Paths: from.paths(), ReadFile: from.read, Use: func(contents [][]byte) error {
-		parsed, err := parseHooks(contents)
+		parsed, err := parseHooks(contents, BotNames(c))
 		if err != nil {
 			return err
 		}
@@ -141,8 +153,8 @@ func openHooks(c Config, g *gate) (*incoming, error) {
 
 // DescribeHooks returns a line for each hook of a file, and what is wrong with
 // the file or the folder of templates, which may be empty. content is that of Config.Hooks.
-// guarded is whether the server has an auth file.
-func DescribeHooks(ctx context.Context, file, templates string, content []byte, guarded bool) ([]string, error) {
+// guarded is whether the server has an auth file. bots are as for DescribeClients.
+func DescribeHooks(ctx context.Context, file, templates string, content []byte, guarded bool, bots ...string) ([]string, error) {
 	from := incomingFiles{file, templates, content}
 	var contents [][]byte
 	for _, path := range from.paths() {
@@ -152,7 +164,7 @@ func DescribeHooks(ctx context.Context, file, templates string, content []byte, 
 		}
 		contents = append(contents, data)
 	}
-	parsed, err := parseHooks(contents)
+	parsed, err := parseHooks(contents, bots)
 	if err != nil {
 		return nil, fmt.Errorf("hooks file %s: %w", file, err)
 	}

@@ -203,8 +203,8 @@ func (b *bot) openReplica(ctx context.Context, s serving) (handler http.Handler,
 	r.load = b.currentLoad
 	b.metrics.WatchFleet(b.watched)
 	service := api.Config{
-		Logger: b.config.Logger, Access: b.gate.guard, Observers: calls.Observers{b.metrics},
-		Hooks: b.incoming.current(), UseHooks: b.incoming.follow(r),
+		Logger: b.config.Logger, Access: b.guard(), Observers: calls.Observers{b.metrics},
+		Hooks: b.incoming.current(b.name), UseHooks: b.incoming.follow(r, b.name),
 	}
 	service.REST.IsOwn = b.isOwn
 	if b.audit != nil {

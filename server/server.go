@@ -63,7 +63,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if err := c.readDatabase(ctx); err != nil {
 		return nil, err
 	}
-	names, configs, err := c.ofBots(ctx)
+	configs, err := c.ofBots(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 	if s.traces, err = startTracing(c); err != nil {
 		return nil, err
 	}
-	if err := s.openBots(ctx, names, configs); err != nil {
+	if err := s.openBots(ctx, configs); err != nil {
 		s.Close() //nolint:contextcheck // it saves after ctx has ended
 		return nil, err
 	}
@@ -90,7 +90,8 @@ func Open(ctx context.Context, c Config) (*Server, error) {
 
 // openBots opens what the bots keep, and begins the tenures of those that no other server
 // leads.
-func (s *Server) openBots(ctx context.Context, names []string, configs []Config) error {
+func (s *Server) openBots(ctx context.Context, configs []Config) error {
+	names := BotNames(s.config)
 	ids := make([]string, len(configs))
 	for i, c := range configs {
 		ids[i] = botOf(c)
@@ -213,7 +214,7 @@ func (s *Server) Run(ctx context.Context, lis net.Listener) error {
 // handler makes what serves all requests, and has what uses the bots begin when begin is
 // called. ctx ends when the server begins to shut down.
 func (s *Server) handler(ctx context.Context, how serving, warnings []string) (all http.Handler, begin func(), err error) {
-	c := &choice{all: s.bots, handlers: make([]http.Handler, len(s.bots))}
+	c := &choice{all: s.bots, handlers: make([]http.Handler, len(s.bots)), hooks: s.incoming}
 	begins := make([]func(), len(s.bots))
 	metricsPage := s.metricsPage()
 	for i, b := range s.bots {
@@ -284,7 +285,7 @@ func (s *Server) metricsPage() http.Handler {
 	if s.config.OpenMetrics {
 		return access.Everyone(s.bots[0].metrics.Handler())
 	}
-	return s.gate.guard.Page(s.bots[0].metrics.Handler())
+	return s.gate.guard.ForAllBots().Page(s.bots[0].metrics.Handler())
 }
 
 // announce says that the server listens, and what to mind.

@@ -168,16 +168,22 @@ func TestTwoServers(t *testing.T) {
 // TestConfigIsChecked: New names the field.
 func TestConfigIsChecked(t *testing.T) {
 	for want, change := range map[string]func(*server.Config){
-		"ShutdownGrace is negative":    func(c *server.Config) { c.ShutdownGrace = -1 },
-		"MaxQueueBytes is negative":    func(c *server.Config) { c.MaxQueueBytes = math.MinInt64 },
-		"Gateway.EventBuffer is neg":   func(c *server.Config) { c.Gateway.EventBuffer = -1 },
-		"CertFile and KeyFile need":    func(c *server.Config) { c.KeyFile = "key.pem" },
-		"ClientCAFile needs CertFile":  func(c *server.Config) { c.ClientCAFile = "ca.pem" },
-		"HooksTemplates needs Hooks":   func(c *server.Config) { c.HooksTemplates = "templates" },
-		"PlainREST is 7":               func(c *server.Config) { c.PlainREST = 7 },
-		"the API's URL":                func(c *server.Config) { c.APIURL = "discord.com" },
-		"CORS":                         func(c *server.Config) { c.CORSOrigins = []string{"example.org/path"} },
-		"cannot read the auth file":    func(c *server.Config) { c.AuthFile = "none" },
+		"ShutdownGrace is negative":   func(c *server.Config) { c.ShutdownGrace = -1 },
+		"MaxQueueBytes is negative":   func(c *server.Config) { c.MaxQueueBytes = math.MinInt64 },
+		"Gateway.EventBuffer is neg":  func(c *server.Config) { c.Gateway.EventBuffer = -1 },
+		"CertFile and KeyFile need":   func(c *server.Config) { c.KeyFile = "key.pem" },
+		"ClientCAFile needs CertFile": func(c *server.Config) { c.ClientCAFile = "ca.pem" },
+		"HooksTemplates needs Hooks":  func(c *server.Config) { c.HooksTemplates = "templates" },
+		"PlainREST is 7":              func(c *server.Config) { c.PlainREST = 7 },
+		"the API's URL":               func(c *server.Config) { c.APIURL = "discord.com" },
+		"CORS":                        func(c *server.Config) { c.CORSOrigins = []string{"example.org/path"} },
+		"cannot read the auth file":   func(c *server.Config) { c.AuthFile = "none" },
+		"no bot named \"other\"": func(c *server.Config) {
+			c.AuthFile, c.Auth = "clients", []byte("clients: [{name: test, addresses: [127.0.0.1], bots: [default, other]}]")
+		},
+		"bot: there is no bot named \"games\": the server has default": func(c *server.Config) {
+			c.HooksFile, c.Hooks = "hooks", []byte("hooks: [{name: test, channel: 1, bot: games}]")
+		},
 		"cannot read the token file":   func(c *server.Config) { c.Token, c.TokenFile = "", "none" },
 		"No Discord bot token":         func(c *server.Config) { c.Token = "" },
 		"status":                       func(c *server.Config) { c.Gateway.Status = "away" },
@@ -189,7 +195,11 @@ func TestConfigIsChecked(t *testing.T) {
 			t.Errorf("%q: %v", want, err)
 		}
 	}
-	srv, err := server.New(server.Config{Token: "token", Logger: slog.New(slog.DiscardHandler)})
+	srv, err := server.New(server.Config{
+		Token: "token", Logger: slog.New(slog.DiscardHandler),
+		AuthFile: "clients", Auth: []byte("clients: [{name: test, addresses: [127.0.0.1], bots: [default]}]"),
+		HooksFile: "hooks", Hooks: []byte("hooks: [{name: test, channel: 1, bot: default}]"),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func (t *tenure) serve(ctx context.Context, addr net.Addr, healthPages http.Hand
 		return err
 	}
 	service := t.service(addr)
-	if err := t.live.openProxy(b.config, b.gate, addr, service.Observers); err != nil {
+	if err := t.live.openProxy(b.config, b.gate.isOpen(addr), b.guard(), addr, service.Observers); err != nil {
 		return err
 	}
 	handler, err := api.New(service)
@@ -207,10 +207,10 @@ func (t *tenure) service(addr net.Addr) api.Config {
 	service := api.Config{
 		Discord: learning{t.up.client, t.names}, Gateway: t.live.server,
 		Ready: t.login.ready, Health: b.checks, Ending: t.ctx.Done(), Logger: c.Logger,
-		Observers: calls.Observers{b.metrics, t.dashboard, b.history}, Dashboard: t.dashboard, Access: b.gate.guard,
+		Observers: calls.Observers{b.metrics, t.dashboard, b.history}, Dashboard: t.dashboard, Access: b.guard(),
 		NewEnums: c.NewEnums, MaxFileBytes: c.MaxFileBytes, MaxUploadBytes: c.MaxUploadBytes,
 		Outbox: t.outbox, UseMaker: func(m outbox.Maker) { t.maker = m },
-		Hooks: b.incoming.current(), UseHooks: b.incoming.follow(t),
+		Hooks: b.incoming.current(b.name), UseHooks: b.incoming.follow(t, b.name),
 	}
 	if b.audit != nil {
 		service.Observers = append(service.Observers, b.audit.For(b.label))

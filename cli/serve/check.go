@@ -179,7 +179,7 @@ func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
 	}
 	if err := c.hooks.check(); err != nil || c.hooks.file != "" {
 		if err == nil {
-			r.Hooks, err = server.DescribeHooks(ctx, c.hooks.file, c.hooks.templates, c.hooks.inline, c.access.authFile != "")
+			r.Hooks, err = server.DescribeHooks(ctx, c.hooks.file, c.hooks.templates, c.hooks.inline, c.access.authFile != "", c.botNames()...)
 		}
 		r.add("hooks-file", count(len(r.Hooks), "hook"), err)
 	}
@@ -208,6 +208,19 @@ func (c *serverConfig) examine(ctx context.Context, r *report, offline bool) {
 	}
 }
 
+// botNames returns the names that files of clients and hooks can use for bots. None means
+// that the bots are not known.
+func (c *serverConfig) botNames() []string {
+	if c.onlyFiles() {
+		return nil
+	}
+	config, err := c.config()
+	if err != nil { // another check reports it
+		return nil
+	}
+	return server.BotNames(config)
+}
+
 func (c *serverConfig) describeClients(ctx context.Context) ([]string, error) {
 	data, err := c.access.inline, error(nil)
 	if data == nil {
@@ -215,7 +228,7 @@ func (c *serverConfig) describeClients(ctx context.Context) ([]string, error) {
 			return nil, fmt.Errorf("cannot read the auth file: %w", err)
 		}
 	}
-	lines, err := server.DescribeClients(data)
+	lines, err := server.DescribeClients(data, c.botNames()...)
 	if err != nil {
 		return nil, fmt.Errorf("auth file %s: %w", c.access.authFile, err)
 	}

@@ -54,6 +54,7 @@ type queueConfig struct {
 	hooks       string
 	noData      bool
 	observers   calls.Observers
+	dashboard   discordapiconnect.DashboardHandler
 }
 
 func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
@@ -80,7 +81,8 @@ func openQueue(t *testing.T, sb *sandbox.Sandbox, c queueConfig) *queue {
 	ending := make(chan struct{})
 	config := api.Config{
 		Discord: client, Logger: quiet, Outbox: box, Access: c.guard, Ending: ending, Observers: c.observers,
-		UseMaker: func(m outbox.Maker) { maker = m },
+		Dashboard: c.dashboard,
+		UseMaker:  func(m outbox.Maker) { maker = m },
 	}
 	q := &queue{T: t, folder: c.folder, outbox: box}
 	if c.hooks != "" {

@@ -12,7 +12,7 @@ import (
 // Act returns a context in which the server acts for a client that made its request
 // earlier, until end. keyed reports whether a Guard has given the name; other names are
 // hosts of clients that needed no key. The error means that the client is no longer
-// known.
+// known, or may not use the guard's bot.
 func (g *Guard) Act(ctx context.Context, name string, keyed bool) (_ context.Context, end func(), err error) {
 	ctx = discord.WithCaller(ctx, name)
 	if g == nil {
@@ -26,7 +26,7 @@ func (g *Guard) Act(ctx context.Context, name string, keyed bool) (_ context.Con
 	case name == botTokenHolder.name:
 		id.client, id.proof = botTokenHolder, proof{bot: true}
 	case rules == nil:
-		id.client = &Client{name: name}
+		id.client = &Client{name: name, everyBot: true}
 	default:
 		id.client = rules.proven(id.proof)
 	}
@@ -34,6 +34,10 @@ func (g *Guard) Act(ctx context.Context, name string, keyed bool) (_ context.Con
 		return nil, nil, refuse(connect.CodeUnauthenticated, "client %s was removed", name)
 	}
 	ctx, end = g.begin(ctx, id, rules)
+	if err := g.MayUse(ctx); err != nil {
+		end()
+		return nil, nil, err
+	}
 	return ctx, end, nil
 }
 

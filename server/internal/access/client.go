@@ -22,6 +22,9 @@ type Client struct {
 	keys         []key
 	certificates []string
 	addresses    []netip.Prefix
+	// bots are those that it may use, and everyBot is whether it may use all.
+	bots     []string
+	everyBot bool
 	// methods are the patterns of what it may call; nil means everything.
 	methods []pattern
 	// places are the ids that it may name; nil means all.

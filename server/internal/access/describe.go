@@ -14,8 +14,24 @@ func (r *Rules) Describe() []string {
 	lines := make([]string, len(r.clients))
 	for i, c := range r.clients {
 		lines[i] = c.describe()
+		if r.several {
+			lines[i] += c.describeBots()
+		}
 	}
 	return lines
+}
+
+// describeBots describes which bots the client may use, if that is known.
+func (c *Client) describeBots() string {
+	switch {
+	case c.everyBot:
+		return "; may use every bot"
+	case len(c.bots) == 0:
+		return ""
+	case len(c.bots) == 1:
+		return "; may use bot " + c.bots[0]
+	}
+	return "; may use bots " + strings.Join(c.bots, ", ")
 }
 
 func (c *Client) describe() string {

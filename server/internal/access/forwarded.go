@@ -61,7 +61,7 @@ func (g *Guard) byName(rules *Rules, name string) (identity, error) {
 	case name == botTokenHolder.name:
 		return identity{client: botTokenHolder, proof: proof{bot: true}}, nil
 	case rules == nil:
-		return identity{client: &Client{name: name}, proof: p}, nil
+		return identity{client: &Client{name: name, everyBot: true}, proof: p}, nil
 	}
 	client := rules.proven(p)
 	if client == nil {

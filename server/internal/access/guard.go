@@ -37,6 +37,12 @@ type Config struct {
 // Guard decides who may call. Its methods are safe for concurrent use. A nil Guard allows
 // everything: see Everyone.
 type Guard struct {
+	*guarding
+	scope scope
+}
+
+// guarding is what the guards of a server's bots share.
+type guarding struct {
 	logger       *slog.Logger
 	certificates bool
 	rules        atomic.Pointer[Rules]
@@ -56,12 +62,12 @@ func New(c Config) *Guard {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	g := &Guard{
+	g := &guarding{
 		certificates: c.Certificates, attempts: newAttempts(), noted: refusals.NewLog(), logger: c.Logger,
 		proving: proving{running: make(map[string]bool)}, sessions: make(map[*session]struct{}),
 	}
 	g.rules.Store(c.Rules)
-	return g
+	return &Guard{guarding: g}
 }
 
 // Use replaces the rules. Calls in progress count for the client of the same
@@ -87,7 +93,7 @@ func From(ctx context.Context) *Client {
 }
 
 // everyone is the client of requests that need no key.
-var everyone = new(Client)
+var everyone = &Client{everyBot: true}
 
 type openKey struct{}
 
@@ -118,6 +124,10 @@ func (g *Guard) Handler(next http.Handler, refuse func(http.ResponseWriter, *htt
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isAdmitted(r.Context()) {
+			if err := g.MayUse(r.Context()); err != nil {
+				refuse(w, r, err)
+				return
+			}
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -173,6 +183,10 @@ func (g *Guard) letIn(
 	if id.ownHeader {
 		r.Header = r.Header.Clone()
 		r.Header.Del("Authorization")
+	}
+	if err := g.MayUse(r.Context()); err != nil {
+		refuse(w, r, err)
+		return nil, end
 	}
 	left, err := client.enter()
 	if err != nil {

@@ -142,7 +142,7 @@ func (g *Guard) identify(r *http.Request, rules *Rules) (identity, error) {
 func (g *Guard) withoutKey(r *http.Request, rules *Rules, names []string) identity {
 	if g.certificates && len(names) > 0 {
 		if rules == nil {
-			return identity{client: &Client{name: names[0]}, proof: proof{names: names}}
+			return identity{client: &Client{name: names[0], everyBot: true}, proof: proof{names: names}}
 		}
 		p := proof{names: names}
 		if client := rules.proven(p); client != nil {

@@ -18,6 +18,7 @@ import (
 type Rules struct {
 	clients []*Client
 	named   map[string]*Client
+	several bool // whether the server has more than one bot, or they are not known
 	known
 }
 
@@ -35,6 +36,7 @@ type entry struct {
 	Hashes       []string `yaml:"hashes"`
 	Certificates []string `yaml:"certificates"`
 	Addresses    []string `yaml:"addresses"`
+	Bots         []string `yaml:"bots"`
 	Methods      []string `yaml:"methods"`
 	Guilds       []string `yaml:"guilds"`
 	Channels     []string `yaml:"channels"`
@@ -52,6 +54,9 @@ type entry struct {
 type Defaults struct {
 	// Methods are all names that a pattern of methods can match, except those of plain REST.
 	Methods []string
+	// Bots are the names of the server's bots, the default bot first. If there are none,
+	// entries may name any bot, and a client whose entry names none may use none.
+	Bots []string
 	// MaxCalls is how many calls a client may have in progress, and MaxBytes how
 	// large their requests may be together.
 	MaxCalls int
@@ -68,7 +73,7 @@ func Parse(data []byte, d Defaults) (*Rules, error) {
 	if len(f.Clients) == 0 {
 		return nil, errors.New("the file has no clients, so nobody could call")
 	}
-	rules := &Rules{named: make(map[string]*Client, len(f.Clients)), known: newKnown()}
+	rules := &Rules{named: make(map[string]*Client, len(f.Clients)), known: newKnown(), several: len(d.Bots) != 1}
 	for i, e := range f.Clients {
 		client, err := e.client(d)
 		if err == nil && rules.named[e.Name] != nil {
@@ -109,6 +114,9 @@ func (e *entry) client(d Defaults) (*Client, error) {
 		if !properName.MatchString(name) {
 			return nil, fmt.Errorf("no certificate can have the name %q", name)
 		}
+	}
+	if err := c.parseBots(e.Bots, d.Bots); err != nil {
+		return nil, err
 	}
 	for _, text := range e.Methods {
 		pattern, err := parsePattern(text, d.Methods)

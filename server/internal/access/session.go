@@ -15,6 +15,7 @@ import (
 // continues under the new ones, or ends.
 type session struct {
 	proof proof
+	bot   string // of the Guard; empty for none, or for all
 	// revoked ends, with a *connect.Error as its cause, when the client is
 	// removed or may no longer do what the request does.
 	revoked context.Context
@@ -36,7 +37,7 @@ func sessionOf(ctx context.Context) *session {
 // begin registers a request until end. rules are those that identified its
 // client.
 func (g *Guard) begin(ctx context.Context, id identity, rules *Rules) (_ context.Context, end func()) {
-	s := &session{proof: id.proof, client: id.client, checks: make(map[string]func(*Client) error)}
+	s := &session{proof: id.proof, bot: g.scope.bot, client: id.client, checks: make(map[string]func(*Client) error)}
 	s.revoked, s.revoke = context.WithCancelCause(context.Background())
 	g.mu.Lock()
 	g.sessions[s] = struct{}{}

@@ -20,16 +20,45 @@ import (
 )
 
 // Hooks are the hooks of a configuration. The zero value has none.
-type Hooks struct{ byName map[string]*Hook }
+type Hooks struct {
+	byName  map[string]*Hook
+	several bool // whether the server has more than one bot, or they are not known
+}
 
 func (h *Hooks) find(name string) *Hook { return h.byName[name] }
 
 // Count returns the number of hooks.
 func (h *Hooks) Count() int { return len(h.byName) }
 
+// BotOf returns the name of the bot of the hook that a path, /hooks/NAME, means: "" if
+// there is no such hook.
+func (h *Hooks) BotOf(path string) string {
+	if h == nil {
+		return ""
+	}
+	if hook := h.find(nameIn(path)); hook != nil {
+		return hook.bot
+	}
+	return ""
+}
+
+// Of returns the hooks of a bot.
+func (h *Hooks) Of(bot string) *Hooks {
+	of := &Hooks{byName: make(map[string]*Hook)}
+	if h != nil {
+		for name, hook := range h.byName {
+			if hook.bot == bot {
+				of.byName[name] = hook
+			}
+		}
+	}
+	return of
+}
+
 // Hook is one incoming hook.
 type Hook struct {
 	Name     string
+	bot      string // empty for the default bot of a server whose bots are not known
 	target   target
 	secret   string   // empty means none
 	mentions []string // kinds of Discord's allowed_mentions
@@ -54,6 +83,7 @@ type file struct {
 
 type entry struct {
 	Name     string   `yaml:"name"`
+	Bot      string   `yaml:"bot"`
 	Channel  string   `yaml:"channel"`
 	User     string   `yaml:"user"`
 	Webhook  string   `yaml:"webhook"`
@@ -84,8 +114,9 @@ const maxHooks = 1000
 
 // Parse reads a configuration in YAML. An unknown field, an empty value and
 // anything that it does not understand is an error that names the hook and the
-// field. Nil templates are the built-in ones.
-func Parse(data []byte, templates *Templates) (*Hooks, error) {
+// field. Nil templates are the built-in ones. bots are the names of the server's bots, the
+// default bot first; if there are none, hooks may name any bot.
+func Parse(data []byte, templates *Templates, bots ...string) (*Hooks, error) {
 	if templates == nil {
 		templates = BuiltIn()
 	}
@@ -103,9 +134,9 @@ func Parse(data []byte, templates *Templates) (*Hooks, error) {
 	case n > maxHooks:
 		return nil, fmt.Errorf("hooks: there are %d, at most %d are supported", n, maxHooks)
 	}
-	hooks := &Hooks{byName: make(map[string]*Hook, len(f.Hooks))}
+	hooks := &Hooks{byName: make(map[string]*Hook, len(f.Hooks)), several: len(bots) != 1}
 	for i, e := range f.Hooks {
-		hook, err := e.hook(templates)
+		hook, err := e.hook(templates, bots)
 		if err == nil && hooks.byName[e.Name] != nil {
 			err = errors.New("name: another hook has the same")
 		}
@@ -117,12 +148,13 @@ func Parse(data []byte, templates *Templates) (*Hooks, error) {
 	return hooks, nil
 }
 
-func (e *entry) hook(templates *Templates) (*Hook, error) {
+func (e *entry) hook(templates *Templates, bots []string) (*Hook, error) {
 	if !properName.MatchString(e.Name) {
 		return nil, errors.New("name: use 1 to 64 letters, digits and . _ -, beginning with a letter or digit")
 	}
 	h := &Hook{
 		Name:      e.Name,
+		bot:       e.Bot,
 		secret:    e.Secret,
 		mentions:  e.Mentions,
 		format:    e.Format,
@@ -130,6 +162,14 @@ func (e *entry) hook(templates *Templates) (*Hook, error) {
 		username:  e.Username,
 		avatar:    e.Avatar,
 		templates: templates,
+	}
+	switch {
+	case e.Bot != "":
+		if err := access.CheckBot(e.Bot, bots); err != nil {
+			return nil, fmt.Errorf("bot: %w", err)
+		}
+	case len(bots) > 0:
+		h.bot = bots[0]
 	}
 	var err error
 	if h.target, err = e.target(); err != nil {
@@ -239,6 +279,9 @@ func (h *Hooks) Describe(guarded bool) []string {
 	var lines []string
 	for name, hook := range h.byName {
 		line := "hook " + name + ": " + hook.target.String()
+		if h.several && hook.bot != "" {
+			line += " of bot " + hook.bot
+		}
 		switch {
 		case hook.secret != "" && guarded:
 			line += "; for its secret, and for clients that may call " + access.Hooks

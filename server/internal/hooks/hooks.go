@@ -57,7 +57,8 @@ type Config struct {
 	// they are refused.
 	Queue Queue
 	// Access decides who may use hooks without their secret. Nil lets everyone use hooks
-	// without a secret.
+	// without a secret. The right to its bot is checked after the right to hooks: clients
+	// without the latter do not learn which hooks there are.
 	Access *access.Guard
 	// MaxBodyBytes limits a payload. 0 means DefaultMaxBodyBytes.
 	MaxBodyBytes int64
@@ -117,7 +118,7 @@ func New(c Config) (*Handler, error) {
 	if c.PassOn != nil {
 		serve = c.PassOn
 	}
-	h.byClient = c.Access.Handler(listener.Known(serve), func(w http.ResponseWriter, r *http.Request, err error) {
+	h.byClient = c.Access.ForAnyBot().Handler(listener.Known(serve), func(w http.ResponseWriter, r *http.Request, err error) {
 		if access.IsQuiet(err) {
 			write(w, r, refuse(r.Context(), err))
 			return
@@ -271,6 +272,9 @@ func (h *Handler) serve(ctx context.Context, call *calls.Call, r *http.Request, 
 	if err := access.MayCall(ctx, access.Hooks); err != nil {
 		return nil, err
 	}
+	if err := h.Access.MayUse(ctx); err != nil {
+		return nil, err
+	}
 	if err := access.MayTouch(ctx, access.ReadingOf(hook.target.reading())); err != nil {
 		return nil, err
 	}
@@ -371,4 +375,6 @@ func isPreview(r *http.Request) (preview bool, err error) {
 	return preview, nil
 }
 
-func nameOf(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, "/hooks/") }
+func nameOf(r *http.Request) string { return nameIn(r.URL.Path) }
+
+func nameIn(path string) string { return strings.TrimPrefix(path, "/hooks/") }

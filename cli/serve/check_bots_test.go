@@ -1,0 +1,33 @@
+package serve_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCheckBots: check knows the server's bots unless it only gets the files of clients and
+// hooks.
+func TestCheckBots(t *testing.T) {
+	auth, hooks := filepath.Join(t.TempDir(), "auth.yaml"), filepath.Join(t.TempDir(), "hooks.yaml")
+	check := func(bot string, args ...string) (string, error) {
+		write(t, auth, "clients: [{name: shop, addresses: [127.0.0.1], bots: ["+bot+"]}]")
+		write(t, hooks, "hooks: [{name: ops, channel: 1, bot: "+bot+"}]")
+		out, _, err := output(t, append([]string{"check", "--auth-file", auth, "--hooks-file", hooks}, args...)...)
+		return out, err
+	}
+	out, err := check("games")
+	if err != nil || !strings.Contains(out, "; may use bot games") || !strings.Contains(out, "hook ops: channel 1 of bot games;") {
+		t.Errorf("the files alone: %v, %s", err, out)
+	}
+	settings := []string{"--sandbox", "--port", "0"}
+	out, err = check("games", settings...)
+	if err == nil || !strings.Contains(out, `client 1, "shop": bots: there is no bot named "games": the server has default`) ||
+		!strings.Contains(out, `hook 1, "ops": bot: there is no bot named "games": the server has default`) {
+		t.Errorf("another bot than the server's: %v, %s", err, out)
+	}
+	out, err = check("default", settings...)
+	if err != nil || strings.Contains(out, "may use bot") || strings.Contains(out, "of bot") {
+		t.Errorf("the server's bot: %v, %s", err, out)
+	}
+}
