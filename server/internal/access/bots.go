@@ -57,7 +57,8 @@ func (c *Client) mayUse(bot string) error {
 	case c == botTokenHolder || c.Uses(bot): // only handlers of the token's own bot let its holder in
 		return nil
 	}
-	return refuse(connect.CodePermissionDenied, "client %s may not use bot %s; add it to bots in the client's entry of the auth file", c.name, bot)
+	return refuse(connect.CodePermissionDenied,
+		"client %s may not use bot %s; add it to bots in the client's entry of the auth file", c.name, bot)
 }
 
 func (c *Client) mayUseAll() error {
