@@ -9,6 +9,7 @@ import (
 // request is one request to Discord's API. All tries of it send the same bytes.
 type request struct {
 	policy
+	by      *Caller
 	method  string
 	version string // such as v10; empty for a path without one
 	path    string // below the version, escaped, begins with a slash
