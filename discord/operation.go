@@ -74,12 +74,8 @@ func (o *Operation) request(by *Caller, args Args, files []File) (*request, erro
 		r.header = http.Header{"X-Audit-Log-Reason": {url.PathEscape(reason)}}
 	}
 	r.query = o.query(args)
-	document, ok := o.document(args)
-	if !ok && len(files) == 0 {
-		return r, nil
-	}
-	if r.contentType, r.body, err = encode(document, files); err != nil {
-		return nil, fmt.Errorf("discord: encode %s: %w", o.Name, err)
+	if document, ok := o.document(args); ok || len(files) > 0 {
+		r.content = &content{o.Name, document, files}
 	}
 	return r, nil
 }

@@ -111,10 +111,10 @@ func (s *sending) next() {
 	now := time.Now()
 	// Each time: Discord counts apart by the age of a message.
 	s.ask.Route = ratelimit.RouteOf(s.method, s.path, s.kind, now)
-	s.seen = Try{
-		Route: s.ask.Route.String(), Resource: s.ask.Route.Major,
-		Number: s.seen.Number + 1, Before: s.seen.Outcome, Once: s.once, Began: now,
-	}
+	number, before := s.seen.Number+1, s.seen.Outcome
+	s.seen = Try{} // in place: a whole Try takes 200 bytes of the stack
+	s.seen.Route, s.seen.Resource = s.ask.Route.String(), s.ask.Route.Major
+	s.seen.Number, s.seen.Before, s.seen.Once, s.seen.Began = number, before, s.once, now
 }
 
 // acquire begins a try: it waits for the permit. A token that Discord may have
