@@ -22,22 +22,30 @@ const botHeader = "Discord-Bot"
 func ForBot(next http.Handler) http.Handler {
 	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		names, given := r.Header[botHeader]
-		if !given {
-			next.ServeHTTP(w, r)
+		in, err := forBot(r)
+		if err != nil {
+			refuse(writer, w, r, err)
 			return
 		}
-		for _, name := range names {
-			if name != BotName {
-				refuse(writer, w, r, connect.NewError(connect.CodeNotFound,
-					fmt.Errorf("%s: there is no bot named %q; the name of the proxy's bot is %q", botHeader, name, BotName)))
-				return
-			}
-		}
-		r = r.Clone(r.Context())
-		r.Header.Del(botHeader)
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, in)
 	})
+}
+
+// forBot returns the request that ForBot passes on.
+func forBot(r *http.Request) (*http.Request, *connect.Error) {
+	names, given := r.Header[botHeader]
+	if !given {
+		return r, nil
+	}
+	for _, name := range names {
+		if name != BotName {
+			return nil, connect.NewError(connect.CodeNotFound,
+				fmt.Errorf("%s: there is no bot named %q; the name of the proxy's bot is %q", botHeader, name, BotName))
+		}
+	}
+	r = r.Clone(r.Context())
+	r.Header.Del(botHeader)
+	return r, nil
 }
 
 // refuse answers a request with an error, in its own protocol.
