@@ -57,7 +57,9 @@ type learning struct {
 }
 
 // Call implements api.Discord.
-func (l learning) Call(ctx context.Context, by *discord.Caller, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error) {
+func (l learning) Call(
+	ctx context.Context, by *discord.Caller, op discord.Operation, args discord.Args, files ...discord.File,
+) (json.RawMessage, error) {
 	answer, err := l.Discord.Call(ctx, by, op, args, files...)
 	if err == nil {
 		l.names.Learn(op, answer)

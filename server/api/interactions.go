@@ -116,7 +116,8 @@ func (s *service) EditInteractionResponse(
 	if err != nil {
 		return nil, err
 	}
-	return posted[pb.EditInteractionResponseResponse](s.discord.Call(ctx, caller.Of(ctx), discord.UpdateInteractionResponse, m.Fields, m.Files...))
+	data, err := s.discord.Call(ctx, caller.Of(ctx), discord.UpdateInteractionResponse, m.Fields, m.Files...)
+	return posted[pb.EditInteractionResponseResponse](data, err)
 }
 
 func (s *service) FollowupInteraction(ctx context.Context, req *pb.FollowupInteractionRequest) (*pb.FollowupInteractionResponse, error) {

@@ -165,7 +165,9 @@ func (r recorded) SendDirectMessage(ctx context.Context, by *discord.Caller, use
 	return r.Discord.SendDirectMessage(ctx, by, userID, m)
 }
 
-func (r recorded) Call(ctx context.Context, by *discord.Caller, op discord.Operation, args discord.Args, files ...discord.File) (json.RawMessage, error) {
+func (r recorded) Call(
+	ctx context.Context, by *discord.Caller, op discord.Operation, args discord.Args, files ...discord.File,
+) (json.RawMessage, error) {
 	return r.Discord.Call(ctx, by, op.Recorded(r.journal), args, files...)
 }
 
